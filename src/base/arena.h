@@ -1,0 +1,36 @@
+/* base/arena.h: memory that is freed all at once, at the end of a request.
+ *
+ * Blocks are 16-byte aligned and not zeroed. An arena has a maximum in bytes; past it (or when the system
+ * has no memory) arena_alloc answers NULL and the caller fails with DP_NOMEM. One owner thread.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "base/span.h"
+
+struct arena_chunk;
+
+struct arena {
+    struct arena_chunk *chunks; /* newest first */
+    uint8_t *next;              /* free bytes of the newest chunk */
+    size_t left;
+    size_t used; /* bytes taken from the system */
+    size_t max;
+};
+
+void arena_init(struct arena *a, size_t max_bytes);
+void arena_deinit(struct arena *a);
+/* Forgets all blocks, and frees all memory but one chunk (the largest, to 1 MiB), so that a loop over like
+ * requests does not allocate once warm. */
+void arena_reset(struct arena *a);
+
+void *arena_alloc(struct arena *a, size_t size);
+void *arena_calloc(struct arena *a, size_t count, size_t size); /* zeroed; NULL when count * size overflows */
+void *arena_array(struct arena *a, size_t count, size_t size);  /* not zeroed; NULL when count * size overflows */
+/* A copy of `s` with a NUL behind it; .data is NULL when out of memory. */
+struct span arena_copy(struct arena *a, struct span s);
+char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

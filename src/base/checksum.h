@@ -1,0 +1,21 @@
+/* base/checksum.h: XXH3 checksums of stored bytes, and SHA-256 fingerprints. */
+#ifndef BASE_CHECKSUM_H
+#define BASE_CHECKSUM_H
+
+#include "base/span.h"
+
+/* XXH3-64 with seed 0: the checksum of sections and entries in our own formats. */
+uint64_t checksum64(struct span bytes);
+
+/* SHA-256 (OpenSSL). */
+void sha256(struct span bytes, uint8_t digest[32]);
+
+struct sha256_state;
+struct sha256_state *sha256_new(void); /* NULL when out of memory */
+void sha256_update(struct sha256_state *s, struct span bytes);
+void sha256_final_free(struct sha256_state *s, uint8_t digest[32]); /* digest may be NULL */
+
+/* Lower-case hexadecimal and a NUL: 2 * len + 1 characters. */
+void hex_encode(struct span bytes, char *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* base/json.h: a bounded JSON pull reader and a JSON writer (RFC 8259).
+ *
+ * The reader walks a span of UTF-8 and never allocates: strings come back raw and are unescaped on demand
+ * into an arena. It refuses what the RFC refuses (trailing commas, bare control characters, lone
+ * surrogates, invalid UTF-8, leading zeros, trailing bytes), nesting deeper than its limit, and numbers
+ * longer than JSON_NUMBER_MAX characters. Every error names the byte offset.
+ *
+ * Walking an object:
+ *     json_enter_object(r);
+ *     while (json_next_key(r, arena, &key)) {
+ *         if (span_equal_str(key, "text")) json_read_string(r, arena, &text);
+ *         else json_skip(r);
+ *     }
+ *     if (json_failed(r)) return json_error(r, error);
+ * Errors stick: after the first, every call answers false or zero, so a parser may check once.
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/span.h"
+
+enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT, JSON_NOTHING };
+
+enum { JSON_DEPTH_MAX = 64, JSON_NUMBER_MAX = 400 };
+
+struct json_reader {
+    struct span text;
+    size_t at;                          /* next unread byte */
+    unsigned depth;                     /* open containers */
+    unsigned depth_max;                 /* JSON_DEPTH_MAX unless lowered */
+    uint8_t is_object[JSON_DEPTH_MAX];  /* of each open container */
+    uint8_t has_items[JSON_DEPTH_MAX];
+    enum dp_status status;              /* first failure; DP_OK while none */
+    size_t failed_at;                   /* byte offset of the first failure */
+    char why[120];
+};
+
+void json_reader_init(struct json_reader *r, struct span text);
+
+/* The type of the next value, without consuming it; JSON_NOTHING on failure or at the end. */
+enum json_type json_peek(struct json_reader *r);
+
+bool json_enter_object(struct json_reader *r); /* false (and failed) when the next value is no object */
+bool json_enter_array(struct json_reader *r);
+/* The next key of the open object, unescaped (keys with escapes are copied to `arena`; with arena NULL a
+ * key with escapes fails). False at its end (which is consumed) and on failure. */
+bool json_next_key(struct json_reader *r, struct arena *arena, struct span *key);
+/* True when the open array has another element, to be read next. False at its end and on failure. */
+bool json_next_item(struct json_reader *r);
+
+/* Each consumes one value; a value of another type fails with "expected …, found … at byte …". */
+bool json_read_string(struct json_reader *r, struct arena *arena, struct span *out);
+bool json_read_bool(struct json_reader *r, bool *out);
+bool json_read_i64(struct json_reader *r, int64_t *out);   /* integers only: 1.0 and 1e3 are refused */
+bool json_read_u64(struct json_reader *r, uint64_t *out);
+bool json_read_double(struct json_reader *r, double *out); /* correctly rounded; out of range fails */
+bool json_read_float(struct json_reader *r, float *out);   /* rounded once, from the decimal */
+bool json_read_null(struct json_reader *r);
+/* Consumes one value of any type and answers its raw text. */
+bool json_read_raw(struct json_reader *r, struct span *out);
+bool json_skip(struct json_reader *r);
+/* Consumes white space; fails when anything else is left. */
+bool json_end(struct json_reader *r);
+
+static inline bool json_failed(const struct json_reader *r)
+{
+    return r->status != DP_OK;
+}
+/* Marks the reader as failed at the current value, for a parser's own complaint. */
+void json_reject(struct json_reader *r, enum dp_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Fills `error` from the first failure: "… at byte N". */
+enum dp_status json_error(const struct json_reader *r, struct dp_error *error);
+
+const char *json_type_name(enum json_type type); /* "an object", "a string", … */
+
+/* The writer appends to a buffer and keeps track of commas and nesting (JSON_DEPTH_MAX). */
+struct json_writer {
+    struct buffer *out;
+    unsigned depth;
+    uint8_t has_items[JSON_DEPTH_MAX];
+    bool after_key;
+};
+
+void json_writer_init(struct json_writer *w, struct buffer *out);
+void json_begin_object(struct json_writer *w);
+void json_end_object(struct json_writer *w);
+void json_begin_array(struct json_writer *w);
+void json_end_array(struct json_writer *w);
+void json_key(struct json_writer *w, const char *key);
+void json_key_span(struct json_writer *w, struct span key);
+void json_string(struct json_writer *w, struct span text); /* invalid UTF-8 becomes U+FFFD */
+void json_string_str(struct json_writer *w, const char *text);
+void json_i64(struct json_writer *w, int64_t v);
+void json_u64(struct json_writer *w, uint64_t v);
+void json_float(struct json_writer *w, float v);   /* shortest digits that round-trip; NaN and inf: null */
+void json_double(struct json_writer *w, double v); /* likewise */
+void json_floats(struct json_writer *w, const float *v, size_t count); /* a whole array */
+void json_bool(struct json_writer *w, bool v);
+void json_null(struct json_writer *w);
+void json_raw(struct json_writer *w, struct span json); /* a value that is already JSON */
+
+/* The shortest digits that round-trip, without a NUL: at most 16 bytes for float, 25 for double. */
+size_t json_format_float(float v, char out[16]);
+size_t json_format_double(double v, char out[25]);
+
+#endif

@@ -1,0 +1,231 @@
+/* json_writer.c: the JSON writer.
+ *
+ * Commas and colons follow from two bits of state per open container. Failures live in the output buffer
+ * (base/buffer.h), so that a document is written without a check per value. Nesting errors are ours and are
+ * asserted.
+ */
+#include "base/json.h"
+
+#include <assert.h>
+
+#include "base/utf8.h"
+
+enum { FLOAT_MAX = 16, DOUBLE_MAX = 25, FLOATS_AT_ONCE = 64 };
+
+void json_writer_init(struct json_writer *w, struct buffer *out)
+{
+    w->out = out;
+    w->depth = 0;
+    w->after_key = false;
+}
+
+/* The comma that a value or key needs before it. */
+static void separate(struct json_writer *w)
+{
+    if (w->after_key) {
+        w->after_key = false;
+        return;
+    }
+    if (w->depth == 0)
+        return;
+    if (w->has_items[w->depth - 1])
+        buffer_u8(w->out, ',');
+    w->has_items[w->depth - 1] = true;
+}
+
+static void begin(struct json_writer *w, char open)
+{
+    separate(w);
+    assert(w->depth < JSON_DEPTH_MAX);
+    buffer_u8(w->out, (uint8_t)open);
+    w->has_items[w->depth++] = false;
+}
+
+static void end(struct json_writer *w, char close)
+{
+    assert(w->depth > 0 && !w->after_key);
+    w->depth--;
+    buffer_u8(w->out, (uint8_t)close);
+}
+
+void json_begin_object(struct json_writer *w)
+{
+    begin(w, '{');
+}
+
+void json_end_object(struct json_writer *w)
+{
+    end(w, '}');
+}
+
+void json_begin_array(struct json_writer *w)
+{
+    begin(w, '[');
+}
+
+void json_end_array(struct json_writer *w)
+{
+    end(w, ']');
+}
+
+/* Appends what one byte that may not stand bare in a string becomes. */
+static void append_escape(struct buffer *out, uint8_t byte)
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char names[32] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    uint8_t escape[6] = {'\\', byte};
+    size_t len = 2;
+    if (byte < 0x20 && names[byte]) {
+        escape[1] = (uint8_t)names[byte];
+    } else if (byte < 0x20) {
+        memcpy(escape, "\\u00", 4);
+        escape[4] = (uint8_t)digits[byte >> 4];
+        escape[5] = (uint8_t)digits[byte & 15];
+        len = 6;
+    }
+    buffer_append(out, span_of(escape, len));
+}
+
+static void append_string(struct buffer *out, struct span text)
+{
+    static const uint8_t nothing[1];
+    const uint8_t *at = text.len ? text.data : nothing, *stop = at + text.len;
+    buffer_u8(out, '"');
+    while (at < stop) {
+        const uint8_t *run = at;
+        size_t len;
+        do { /* whole characters that stand as they are */
+            at += utf8_plain_length(at, stop);
+            len = at < stop && *at >= 0x80 ? utf8_length(at, stop) : 0;
+            at += len;
+        } while (len);
+        buffer_append(out, span_of(run, (size_t)(at - run)));
+        if (at == stop)
+            break;
+        if (*at >= 0x80) {
+            buffer_append_str(out, "\xef\xbf\xbd");
+            at += utf8_bad_length(at, stop);
+        } else {
+            append_escape(out, *at++);
+        }
+    }
+    buffer_u8(out, '"');
+}
+
+void json_key_span(struct json_writer *w, struct span key)
+{
+    assert(w->depth > 0 && !w->after_key);
+    separate(w);
+    append_string(w->out, key);
+    buffer_u8(w->out, ':');
+    w->after_key = true;
+}
+
+void json_key(struct json_writer *w, const char *key)
+{
+    json_key_span(w, span_str(key));
+}
+
+void json_string(struct json_writer *w, struct span text)
+{
+    separate(w);
+    append_string(w->out, text);
+}
+
+void json_string_str(struct json_writer *w, const char *text)
+{
+    json_string(w, span_str(text));
+}
+
+/* Appends decimal digits, after a '-' when `negative`. */
+static void append_integer(struct buffer *out, uint64_t magnitude, bool negative)
+{
+    uint8_t text[24];
+    size_t at = sizeof text;
+    do {
+        text[--at] = (uint8_t)('0' + magnitude % 10);
+        magnitude /= 10;
+    } while (magnitude);
+    if (negative)
+        text[--at] = '-';
+    buffer_append(out, span_of(text + at, sizeof text - at));
+}
+
+void json_i64(struct json_writer *w, int64_t v)
+{
+    separate(w);
+    append_integer(w->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
+}
+
+void json_u64(struct json_writer *w, uint64_t v)
+{
+    separate(w);
+    append_integer(w->out, v, false);
+}
+
+static void append_float(struct buffer *out, float v)
+{
+    char text[FLOAT_MAX];
+    buffer_append(out, span_of(text, json_format_float(v, text)));
+}
+
+void json_float(struct json_writer *w, float v)
+{
+    separate(w);
+    append_float(w->out, v);
+}
+
+void json_double(struct json_writer *w, double v)
+{
+    char text[DOUBLE_MAX];
+    separate(w);
+    buffer_append(w->out, span_of(text, json_format_double(v, text)));
+}
+
+void json_floats(struct json_writer *w, const float *v, size_t count)
+{
+    struct buffer *out = w->out;
+    separate(w);
+    buffer_u8(out, '[');
+    size_t done = 0;
+    while (done < count) {
+        size_t some = count - done < FLOATS_AT_ONCE ? count - done : FLOATS_AT_ONCE;
+        size_t room = some * (FLOAT_MAX + 1);
+        if (out->status != DP_OK)
+            return;
+        if (room > out->max - out->len) { /* near the maximum: the longest forms might not fit, these may */
+            if (done)
+                buffer_u8(out, ',');
+            append_float(out, v[done++]);
+            continue;
+        }
+        char *start = (char *)buffer_reserve(out, room), *to = start;
+        if (!to)
+            return;
+        for (size_t i = 0; i < some; i++, done++) {
+            if (done)
+                *to++ = ',';
+            to += json_format_float(v[done], to);
+        }
+        out->len += (size_t)(to - start);
+    }
+    buffer_u8(out, ']');
+}
+
+void json_bool(struct json_writer *w, bool v)
+{
+    separate(w);
+    buffer_append_str(w->out, v ? "true" : "false");
+}
+
+void json_null(struct json_writer *w)
+{
+    separate(w);
+    buffer_append_str(w->out, "null");
+}
+
+void json_raw(struct json_writer *w, struct span json)
+{
+    separate(w);
+    buffer_append(w->out, json);
+}

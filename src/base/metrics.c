@@ -1,0 +1,79 @@
+/* metrics.c: registering metrics, and observing a value in a histogram. */
+#include "base/metrics.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+const double METRIC_LATENCY_BOUNDS[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                        0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+const size_t METRIC_LATENCY_BOUND_COUNT = sizeof METRIC_LATENCY_BOUNDS / sizeof *METRIC_LATENCY_BOUNDS;
+
+void metric_registry_init(struct metric_registry *r)
+{
+    *r = (struct metric_registry){0};
+}
+
+void metric_registry_deinit(struct metric_registry *r)
+{
+    for (struct metric *m = r->first, *next; m; m = next) {
+        next = m->next;
+        mem_free(m);
+    }
+    *r = (struct metric_registry){0};
+}
+
+static struct metric *add(struct metric_registry *r, enum metric_kind kind, const char *name, const char *labels,
+                          const char *help)
+{
+    size_t labels_len = strlen(labels);
+    assert(labels_len < METRIC_LABELS_MAX);
+    struct metric *m = mem_calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->name = name;
+    m->help = help;
+    m->kind = kind;
+    memcpy(m->labels, labels, labels_len + 1);
+    if (r->last)
+        r->last->next = m;
+    else
+        r->first = m;
+    r->last = m;
+    return m;
+}
+
+struct metric *metric_counter(struct metric_registry *r, const char *name, const char *labels, const char *help)
+{
+    return add(r, METRIC_COUNTER, name, labels, help);
+}
+
+struct metric *metric_gauge(struct metric_registry *r, const char *name, const char *labels, const char *help)
+{
+    return add(r, METRIC_GAUGE, name, labels, help);
+}
+
+struct metric *metric_histogram(struct metric_registry *r, const char *name, const char *labels, const char *help,
+                                const double *bounds, size_t bound_count)
+{
+    assert(bound_count <= METRIC_BUCKETS_MAX);
+    struct metric *m = add(r, METRIC_HISTOGRAM, name, labels, help);
+    if (!m)
+        return NULL;
+    m->bounds = bounds;
+    m->bound_count = bound_count;
+    return m;
+}
+
+void metric_observe(struct metric *m, double value)
+{
+    if (!m || !(value >= 0))
+        return; /* no negative time was ever measured; NaN would poison the sum */
+    size_t bucket = 0;
+    while (bucket < m->bound_count && value > m->bounds[bucket])
+        bucket++;
+    double nano = value * 1e9;
+    atomic_fetch_add_explicit(&m->buckets[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->sum_nano, nano < 0x1p63 ? (uint64_t)nano : (uint64_t)1 << 63, memory_order_relaxed);
+}

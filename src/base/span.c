@@ -1,0 +1,111 @@
+/* span.c: comparing spans, and the bounds-checked little-endian cursor. */
+#include "base/span.h"
+
+int span_compare(struct span a, struct span b)
+{
+    size_t shared = a.len < b.len ? a.len : b.len;
+    int order = shared ? memcmp(a.data, b.data, shared) : 0;
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+/* The next `len` bytes, or NULL (and failed) when they are not there. */
+static const uint8_t *take(struct cursor *c, size_t len)
+{
+    if (c->failed || c->rest.len < len) {
+        c->failed = true;
+        return NULL;
+    }
+    const uint8_t *at = c->rest.data;
+    c->rest.len -= len;
+    c->offset += len;
+    if (len)
+        c->rest.data += len;
+    return at;
+}
+
+/* `size` bytes as a little-endian number. */
+static uint64_t take_number(struct cursor *c, size_t size)
+{
+    const uint8_t *at = take(c, size);
+    uint64_t v = 0;
+    if (at)
+        for (size_t i = 0; i < size; i++)
+            v |= (uint64_t)at[i] << (8 * i);
+    return v;
+}
+
+uint8_t cursor_u8(struct cursor *c)
+{
+    return (uint8_t)take_number(c, 1);
+}
+
+uint16_t cursor_u16(struct cursor *c)
+{
+    return (uint16_t)take_number(c, 2);
+}
+
+uint32_t cursor_u32(struct cursor *c)
+{
+    return (uint32_t)take_number(c, 4);
+}
+
+uint64_t cursor_u64(struct cursor *c)
+{
+    return take_number(c, 8);
+}
+
+int32_t cursor_i32(struct cursor *c)
+{
+    return (int32_t)take_number(c, 4);
+}
+
+int64_t cursor_i64(struct cursor *c)
+{
+    return (int64_t)take_number(c, 8);
+}
+
+float cursor_f32(struct cursor *c)
+{
+    uint32_t bits = cursor_u32(c);
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+double cursor_f64(struct cursor *c)
+{
+    uint64_t bits = cursor_u64(c);
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+struct span cursor_bytes(struct cursor *c, uint64_t len)
+{
+    if (len > c->rest.len) {
+        c->failed = true;
+        return span_of(NULL, 0);
+    }
+    const uint8_t *at = take(c, (size_t)len);
+    return at ? span_of(at, (size_t)len) : span_of(NULL, 0);
+}
+
+uint64_t cursor_varint(struct cursor *c)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = cursor_u8(c);
+        uint64_t bits = byte & 0x7f;
+        if (shift == 63 && bits > 1)
+            break; /* more than 64 bits */
+        v |= bits << shift;
+        if (c->failed)
+            return 0;
+        if (byte < 0x80)
+            return v;
+    }
+    c->failed = true;
+    return 0;
+}

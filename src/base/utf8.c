@@ -1,0 +1,112 @@
+/* utf8.c: table 3-7 of the Unicode standard (well-formed byte sequences), as a decision by lead byte. */
+#include "base/utf8.h"
+
+/* The shape that a lead byte announces: its length, and the range of its second byte (the others are always
+ * 80..BF). Length 0: no lead byte. */
+struct shape {
+    size_t len;
+    uint8_t second_min, second_max;
+};
+
+static struct shape shape_of(uint8_t lead)
+{
+    if (lead < 0x80)
+        return (struct shape){1, 0, 0};
+    if (lead < 0xc2)
+        return (struct shape){0, 0, 0}; /* a continuation, or an overlong form of ASCII */
+    if (lead < 0xe0)
+        return (struct shape){2, 0x80, 0xbf};
+    if (lead < 0xf0)
+        return (struct shape){3, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf};
+    if (lead < 0xf5)
+        return (struct shape){4, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf};
+    return (struct shape){0, 0, 0};
+}
+
+/* How many bytes at `at` agree with its lead byte's shape, the lead included. */
+static size_t agreeing(const uint8_t *at, const uint8_t *end, struct shape shape)
+{
+    if (shape.len <= 1 || end - at < 2 || at[1] < shape.second_min || at[1] > shape.second_max)
+        return 1;
+    size_t n = 2;
+    while (n < shape.len && n < (size_t)(end - at) && (at[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+size_t utf8_length(const uint8_t *at, const uint8_t *end)
+{
+    if (at >= end)
+        return 0;
+    struct shape shape = shape_of(*at);
+    return shape.len && agreeing(at, end, shape) == shape.len ? shape.len : 0;
+}
+
+size_t utf8_bad_length(const uint8_t *at, const uint8_t *end)
+{
+    return agreeing(at, end, shape_of(*at));
+}
+
+/* Non-zero when one of eight bytes is < 0x20, ≥ 0x80, `"` or `\`. "Determine if a word has a byte less than n",
+ * "equal to n" (Anderson, Bit Twiddling Hacks); bytes ≥ 0x80 are reported by their own high bit, so a borrow
+ * between bytes can only follow a true report. */
+static uint64_t not_plain(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = word ^ (ones * '"'), slash = word ^ (ones * '\\');
+    return ((word - ones * 0x20) | (quote - ones) | (slash - ones) | word) & high;
+}
+
+size_t utf8_plain_length(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *from = at;
+    while (end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        if (not_plain(word))
+            break;
+        at += 8;
+    }
+    while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
+        at++;
+    return (size_t)(at - from);
+}
+
+bool utf8_valid(struct span text)
+{
+    if (text.len == 0)
+        return true;
+    const uint8_t *at = text.data, *end = at + text.len;
+    while (at < end) {
+        at += utf8_plain_length(at, end);
+        size_t len = utf8_length(at, end);
+        if (len == 0 && at < end)
+            return false;
+        at += len;
+    }
+    return true;
+}
+
+size_t utf8_encode(uint32_t scalar, uint8_t out[4])
+{
+    if (scalar < 0x80) {
+        out[0] = (uint8_t)scalar;
+        return 1;
+    }
+    if (scalar < 0x800) {
+        out[0] = (uint8_t)(0xc0 | scalar >> 6);
+        out[1] = (uint8_t)(0x80 | (scalar & 0x3f));
+        return 2;
+    }
+    if (scalar < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | scalar >> 12);
+        out[1] = (uint8_t)(0x80 | (scalar >> 6 & 0x3f));
+        out[2] = (uint8_t)(0x80 | (scalar & 0x3f));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | scalar >> 18);
+    out[1] = (uint8_t)(0x80 | (scalar >> 12 & 0x3f));
+    out[2] = (uint8_t)(0x80 | (scalar >> 6 & 0x3f));
+    out[3] = (uint8_t)(0x80 | (scalar & 0x3f));
+    return 4;
+}

@@ -1,0 +1,18 @@
+/* base/utf8.h: well-formed UTF-8 (RFC 3629), one character at a time. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include "base/span.h"
+
+/* Bytes (1 to 4) of the well-formed character that begins at `at`; 0 when there is none before `end`. */
+size_t utf8_length(const uint8_t *at, const uint8_t *end);
+/* Bytes (≥ 1) that one U+FFFD stands for where utf8_length() is 0: the longest beginning of a character
+ * (Unicode 15, §3.9, "substitution of maximal subparts"). */
+size_t utf8_bad_length(const uint8_t *at, const uint8_t *end);
+bool utf8_valid(struct span text);
+/* Bytes of at[0, end) before the first that is no printable ASCII, `"` or `\`: what JSON copies as it is. */
+size_t utf8_plain_length(const uint8_t *at, const uint8_t *end);
+/* Writes a scalar value (no surrogate, ≤ U+10FFFF) and answers its length. */
+size_t utf8_encode(uint32_t scalar, uint8_t out[4]);
+
+#endif

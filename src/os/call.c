@@ -1,0 +1,89 @@
+/* call.c: deadlines, cancelling and the costs of calls. */
+#include "os/call.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "os/clock.h"
+
+enum { NS_PER_MS = 1000000 };
+
+void call_init(struct call *call, struct arena *arena)
+{
+    *call = (struct call){.deadline_ns = INT64_MAX, .arena = arena};
+}
+
+void call_limit_ms(struct call *call, int64_t ms)
+{
+    int64_t left_ns, deadline;
+    if (__builtin_mul_overflow(ms, NS_PER_MS, &left_ns) || __builtin_add_overflow(os_now_ns(), left_ns, &deadline))
+        deadline = ms < 0 ? 0 : INT64_MAX;
+    if (deadline < call->deadline_ns)
+        call->deadline_ns = deadline;
+}
+
+enum dp_status call_check(struct call *call)
+{
+    if (call->cancelled && atomic_load_explicit(call->cancelled, memory_order_relaxed))
+        return dp_fail(&call->error, DP_CANCELLED, "the call was cancelled");
+    if (call->deadline_ns != INT64_MAX && os_now_ns() >= call->deadline_ns)
+        return dp_fail(&call->error, DP_DEADLINE, "the call's deadline has passed");
+    return DP_OK;
+}
+
+int call_left_ms(const struct call *call)
+{
+    if (call->deadline_ns == INT64_MAX)
+        return -1;
+    int64_t now = os_now_ns();
+    if (now >= call->deadline_ns)
+        return 0;
+    /* Rounded up: who sleeps this long wakes when the deadline has passed, not just before. */
+    int64_t ms = (call->deadline_ns - now - 1) / NS_PER_MS + 1;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)
+{
+    char message[DP_ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return dp_fail(&call->error, status, "%s", message);
+}
+
+enum dp_status call_nomem(struct call *call, const char *what)
+{
+    return dp_fail_nomem(&call->error, what);
+}
+
+void call_child(const struct call *parent, struct call *child, struct arena *arena)
+{
+    *child = (struct call){
+        .deadline_ns = parent->deadline_ns,
+        .cancelled = parent->cancelled,
+        .trace_id = {parent->trace_id[0], parent->trace_id[1]},
+        .arena = arena,
+    };
+}
+
+void call_merge(struct call *parent, const struct call *child)
+{
+    struct call_cost *to = &parent->cost;
+    const struct call_cost *from = &child->cost;
+    if (from->rounds > to->rounds)
+        to->rounds = from->rounds;
+    to->requests += from->requests;
+    to->bytes += from->bytes;
+    to->bytes_written += from->bytes_written;
+    to->cache_hits += from->cache_hits;
+    to->tokens += from->tokens;
+    to->store_ns += from->store_ns;
+    to->tokenize_ns += from->tokenize_ns;
+    to->embed_ns += from->embed_ns;
+    to->scan_ns += from->scan_ns;
+    if (parent->error.status == DP_OK && child->error.status != DP_OK)
+        parent->error = child->error;
+}

@@ -1,0 +1,55 @@
+/* os/call.h: the first parameter of every function that may block or costs something.
+ *
+ * A call carries its deadline, a cancel flag, what it has cost so far, a trace id, an arena for what lives
+ * as long as the request, and the error. It has one owner thread. A parallel child gets its own call
+ * (call_child) and the parent merges it when the child has ended (call_merge).
+ */
+#ifndef OS_CALL_H
+#define OS_CALL_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+/* What a call has cost. Times are nanoseconds. */
+struct call_cost {
+    uint64_t rounds;     /* dependency steps that went to the store */
+    uint64_t requests;   /* ranges, heads, puts, lists and deletes sent to the store */
+    uint64_t bytes;      /* bytes read from the store */
+    uint64_t bytes_written;
+    uint64_t cache_hits; /* ranges answered by a cache */
+    uint64_t tokens;     /* tokens embedded */
+    uint64_t store_ns, tokenize_ns, embed_ns, scan_ns;
+};
+
+struct call {
+    int64_t deadline_ns; /* os_now_ns() scale; INT64_MAX: none */
+    const _Atomic bool *cancelled; /* set by anyone; NULL: cannot be cancelled */
+    struct call_cost cost;
+    uint64_t trace_id[2];
+    struct arena *arena; /* the request's; never NULL */
+    struct dp_error error;
+};
+
+/* A call without deadline or cancel flag, whose results live in `arena`. */
+void call_init(struct call *call, struct arena *arena);
+/* The deadline becomes the earlier of its own and now + `ms` milliseconds. */
+void call_limit_ms(struct call *call, int64_t ms);
+
+/* DP_OK, or DP_CANCELLED / DP_DEADLINE with the error filled. Cheap: to be asked before each step. */
+enum dp_status call_check(struct call *call);
+/* Milliseconds until the deadline, 0 when it passed, -1 when there is none. */
+int call_left_ms(const struct call *call);
+
+enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+enum dp_status call_nomem(struct call *call, const char *what);
+
+/* A child with the parent's deadline, flag and trace id, its own zero costs, and `arena` (its thread's). */
+void call_child(const struct call *parent, struct call *child, struct arena *arena);
+/* Adds the child's costs to the parent's (rounds: the larger, as children run side by side); copies its
+ * error when the parent has none. */
+void call_merge(struct call *parent, const struct call *child);
+
+#endif

@@ -1,0 +1,150 @@
+/* cpu.c: the processors that the scheduler lets this process use.
+ *
+ * Two limits count: the affinity mask (taskset, cpusets) and the CPU quota of the control groups (what a
+ * container's "cpus: 2" sets). A quota holds for a group and all below it, so every group from the process's
+ * own up to the root is asked. Inside a container the process's path often does not exist under the mounted
+ * hierarchy; then only its ancestors that do are found, the mount's root among them, which is the container.
+ */
+#include "os/cpu.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_FILE = 4096 };
+
+/* The processors of the affinity mask; 0 when it cannot be told. */
+static unsigned affinity_count(void)
+{
+    enum { MASK_CPUS_FIRST = 1024, MASK_CPUS_MAX = 1 << 16 };
+    for (int cpus = MASK_CPUS_FIRST; cpus <= MASK_CPUS_MAX; cpus *= 2) {
+        cpu_set_t *mask = CPU_ALLOC((size_t)cpus);
+        if (!mask)
+            return 0;
+        size_t size = CPU_ALLOC_SIZE((size_t)cpus);
+        bool got = sched_getaffinity(0, size, mask) == 0; /* EINVAL: the kernel's mask is larger */
+        unsigned count = got ? (unsigned)CPU_COUNT_S(size, mask) : 0;
+        CPU_FREE(mask);
+        if (got)
+            return count;
+    }
+    return 0;
+}
+
+/* Reads a small text file; false when there is none. */
+static bool read_small(const char *path, char out[SMALL_FILE])
+{
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return false;
+    size_t len = fread(out, 1, SMALL_FILE - 1, in);
+    fclose(in);
+    out[len] = '\0';
+    return len > 0;
+}
+
+/* quota / period rounded up; 0 when that is no limit. */
+static unsigned quota_cpus(long long quota, long long period)
+{
+    if (quota <= 0 || period <= 0)
+        return 0;
+    long long cpus = (quota - 1) / period + 1;
+    return cpus > INT_MAX ? INT_MAX : (unsigned)cpus;
+}
+
+/* The quota of one v2 group: "200000 100000" or "max 100000". */
+static unsigned quota_v2(const char *group)
+{
+    char path[PATH_MAX + 32], text[SMALL_FILE];
+    long long quota, period;
+    snprintf(path, sizeof path, "%s/cpu.max", group);
+    if (!read_small(path, text) || sscanf(text, "%lld %lld", &quota, &period) != 2)
+        return 0;
+    return quota_cpus(quota, period);
+}
+
+/* The quota of one v1 group; -1 means none. */
+static unsigned quota_v1(const char *group)
+{
+    char path[PATH_MAX + 32], text[SMALL_FILE];
+    long long quota, period;
+    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", group);
+    if (!read_small(path, text) || sscanf(text, "%lld", &quota) != 1)
+        return 0;
+    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", group);
+    if (!read_small(path, text) || sscanf(text, "%lld", &period) != 1)
+        return 0;
+    return quota_cpus(quota, period);
+}
+
+/* The smaller of two limits, where 0 is none. */
+static unsigned tighter(unsigned a, unsigned b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* The least quota of `mount`/`group` and its ancestors. Cuts `group` as it goes up. */
+static unsigned least_quota(const char *mount, char *group, unsigned (*quota)(const char *group))
+{
+    char path[PATH_MAX];
+    unsigned least = 0;
+    for (;;) {
+        int len = snprintf(path, sizeof path, "%s%s", mount, group);
+        if (len > 0 && (size_t)len < sizeof path)
+            least = tighter(least, quota(path));
+        char *slash = strrchr(group, '/');
+        if (!slash)
+            return least;
+        *slash = '\0';
+    }
+}
+
+/* Whether a v1 line's controllers ("cpu,cpuacct") hold "cpu". */
+static bool has_cpu(const char *controllers)
+{
+    for (const char *at = controllers; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
+        if (strncmp(at, "cpu", 3) == 0 && (at[3] == ',' || at[3] == '\0'))
+            return true;
+    return false;
+}
+
+unsigned os_cpu_quota(const char *root)
+{
+    char path[PATH_MAX], line[PATH_MAX], mount[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/proc/self/cgroup", root) >= (int)sizeof path)
+        return 0;
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return 0;
+    unsigned least = 0;
+    while (fgets(line, sizeof line, in)) {
+        line[strcspn(line, "\n")] = '\0';
+        /* "0::/group" in version 2, "4:cpu,cpuacct:/group" in version 1. */
+        char *controllers = strchr(line, ':');
+        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        *controllers++ = '\0';
+        *group++ = '\0';
+        if (controllers[0] == '\0') {
+            if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup", root) < (int)sizeof mount)
+                least = tighter(least, least_quota(mount, group, quota_v2));
+        } else if (has_cpu(controllers)) {
+            if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup/%s", root, controllers) < (int)sizeof mount)
+                least = tighter(least, least_quota(mount, group, quota_v1));
+        }
+    }
+    fclose(in);
+    return least;
+}
+
+unsigned os_cpu_count(void)
+{
+    unsigned count = tighter(affinity_count(), os_cpu_quota(""));
+    return count ? count : 1;
+}

@@ -1,0 +1,194 @@
+/* file.c: whole files: read, written atomically, mapped. */
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "os/random.h"
+
+/* A buffer's failure as the file's: the file is larger than what the caller takes, or there is no memory. */
+static enum dp_status fail_buffer(const struct buffer *b, const char *path, struct dp_error *error)
+{
+    if (b->status == DP_NOMEM)
+        return dp_fail_nomem(error, path);
+    return dp_fail(error, b->status, "%s is larger than the limit of %zu bytes", path, b->max);
+}
+
+enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_error *error)
+{
+    enum { READ_SIZE = 1 << 16 };
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return dp_fail_errno(error, errno, "open", path);
+    enum dp_status status = DP_OK;
+    struct stat info;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 && (uint64_t)info.st_size <= SIZE_MAX &&
+        !buffer_reserve(out, (size_t)info.st_size)) {
+        status = fail_buffer(out, path, error);
+        goto out;
+    }
+    for (;;) {
+        size_t room = out->cap - out->len;
+        if (room == 0 && out->len < out->max) {
+            room = out->max - out->len < READ_SIZE ? out->max - out->len : READ_SIZE;
+            if (!buffer_reserve(out, room)) {
+                status = fail_buffer(out, path, error);
+                goto out;
+            }
+        }
+        uint8_t spare; /* at the maximum: only to learn whether there is more */
+        ssize_t got = room ? read(fd, out->data + out->len, room) : read(fd, &spare, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            status = dp_fail_errno(error, errno, "read", path);
+            goto out;
+        }
+        if (got == 0)
+            goto out;
+        if (room == 0) {
+            out->status = DP_TOO_LARGE;
+            status = fail_buffer(out, path, error);
+            goto out;
+        }
+        out->len += (size_t)got;
+    }
+out:
+    close(fd);
+    return status;
+}
+
+/* Writes all of `bytes`; the errno of the failure, or 0. */
+static int write_all(int fd, struct span bytes)
+{
+    while (bytes.len) {
+        ssize_t put = write(fd, bytes.data, bytes.len);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return errno;
+        bytes.data += put;
+        bytes.len -= (size_t)put;
+    }
+    return 0;
+}
+
+/* Makes a rename in `path`'s folder durable. */
+static int sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!slash) {
+        memcpy(folder, ".", 2);
+    } else {
+        size_t len = slash == path ? 1 : (size_t)(slash - path);
+        if (len >= sizeof folder)
+            return ENAMETOOLONG;
+        memcpy(folder, path, len);
+        folder[len] = '\0';
+    }
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int failed = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return failed;
+}
+
+enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error)
+{
+    char unique[ULID_LEN + 1], temporary[PATH_MAX];
+    enum dp_status status = os_ulid(unique, error);
+    if (status != DP_OK)
+        return status;
+    int len = snprintf(temporary, sizeof temporary, "%s.%s.tmp", path, unique);
+    if (len < 0 || (size_t)len >= sizeof temporary)
+        return dp_fail_errno(error, ENAMETOOLONG, "write", path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return dp_fail_errno(error, errno, "create", temporary);
+    int failed = write_all(fd, bytes);
+    if (!failed && fsync(fd) != 0)
+        failed = errno;
+    if (close(fd) != 0 && !failed)
+        failed = errno;
+    if (!failed && rename(temporary, path) != 0)
+        failed = errno;
+    if (failed) {
+        unlink(temporary);
+        return dp_fail_errno(error, failed, "write", path);
+    }
+    failed = sync_folder(path);
+    return failed ? dp_fail_errno(error, failed, "make durable", path) : DP_OK;
+}
+
+/* One mkdir; a folder that is there already is fine. */
+static int make_dir(const char *path)
+{
+    if (mkdir(path, 0777) == 0)
+        return 0;
+    int failed = errno;
+    struct stat info;
+    if (failed != EEXIST || stat(path, &info) != 0)
+        return failed;
+    return S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+}
+
+enum dp_status os_make_dirs(const char *path, struct dp_error *error)
+{
+    char partial[PATH_MAX];
+    size_t len = strlen(path);
+    if (len == 0)
+        return dp_fail(error, DP_INVALID, "an empty path names no folder");
+    if (len >= sizeof partial)
+        return dp_fail_errno(error, ENAMETOOLONG, "create", path);
+    memcpy(partial, path, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (partial[i] != '/' && partial[i] != '\0')
+            continue;
+        char kept = partial[i];
+        partial[i] = '\0';
+        int failed = make_dir(partial);
+        if (failed)
+            return dp_fail_errno(error, failed, "create", partial);
+        partial[i] = kept;
+    }
+    return DP_OK;
+}
+
+enum dp_status os_map_file(const char *path, struct os_map *out, struct dp_error *error)
+{
+    out->bytes = span_of(NULL, 0);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return dp_fail_errno(error, errno, "open", path);
+    enum dp_status status = DP_OK;
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        status = dp_fail_errno(error, errno, "open", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = dp_fail(error, DP_INVALID, "%s is not a regular file", path);
+    } else if ((uint64_t)info.st_size > SIZE_MAX) {
+        status = dp_fail(error, DP_TOO_LARGE, "%s does not fit into the address space", path);
+    } else if (info.st_size > 0) {
+        void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED)
+            status = dp_fail_errno(error, errno, "map", path);
+        else
+            out->bytes = span_of(bytes, (size_t)info.st_size);
+    }
+    close(fd);
+    return status;
+}
+
+void os_unmap(struct os_map *map)
+{
+    if (map->bytes.len)
+        munmap((void *)(uintptr_t)map->bytes.data, map->bytes.len);
+    map->bytes = span_of(NULL, 0);
+}

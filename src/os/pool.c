@@ -1,0 +1,139 @@
+/* pool.c: a bounded pool of threads behind one mutex.
+ *
+ * Jobs are taken in the order they came. A thread is started only when a job finds none idle, so a quiet
+ * process has few; a started thread stays until pool_free(). The ring holds the waiting jobs and, beyond
+ * queue_max, one more for each idle thread that has been signalled and has not woken yet.
+ *
+ * `lock` guards everything but `waiting`, which is written under it and read by anyone.
+ */
+#include "os/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+struct job {
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
+struct pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* a job waits, or the pool closes */
+    struct job *ring;
+    size_t ring_size, first;
+    _Atomic unsigned waiting;
+    unsigned queue_max, threads_max;
+    unsigned started, idle;
+    bool closing;
+    pthread_t threads[];
+};
+
+static void *serve(void *context)
+{
+    struct pool *pool = context;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (pool->waiting == 0 && !pool->closing) {
+            pool->idle++;
+            pthread_cond_wait(&pool->work, &pool->lock);
+            pool->idle--;
+        }
+        if (pool->waiting == 0)
+            break;
+        struct job job = pool->ring[pool->first];
+        pool->first = (pool->first + 1) % pool->ring_size;
+        pool->waiting--;
+        pthread_mutex_unlock(&pool->lock);
+        job.fn(job.ctx);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out, struct dp_error *error)
+{
+    *out = NULL;
+    if (threads == 0)
+        return dp_fail(error, DP_INVALID, "a pool needs at least one thread");
+    size_t ring_size = (size_t)threads + queue_max;
+    struct pool *pool = mem_calloc(1, sizeof *pool + threads * sizeof pool->threads[0]);
+    struct job *ring = mem_calloc(ring_size, sizeof *ring);
+    if (!pool || !ring) {
+        mem_free(pool);
+        mem_free(ring);
+        return dp_fail_nomem(error, "a thread pool");
+    }
+    pool->ring = ring;
+    pool->ring_size = ring_size;
+    pool->threads_max = threads;
+    pool->queue_max = queue_max;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    *out = pool;
+    return DP_OK;
+}
+
+/* Starts one more thread, with all signals blocked: they are for the program's own threads. Its errno, or 0. */
+static int start_thread(struct pool *pool)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failed = pthread_create(&pool->threads[pool->started], NULL, serve, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed)
+        pthread_setname_np(pool->threads[pool->started++], "dipper-request");
+    return failed;
+}
+
+enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, struct dp_error *error)
+{
+    enum dp_status status = DP_OK;
+    pthread_mutex_lock(&pool->lock);
+    unsigned waiting = pool->waiting;
+    if (waiting >= pool->idle && pool->started < pool->threads_max) {
+        int failed = start_thread(pool);
+        if (failed && pool->started == 0) {
+            status = dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
+            goto out;
+        }
+    } else if (waiting >= pool->idle && waiting - pool->idle >= pool->queue_max) {
+        status = dp_fail(error, DP_OVERLOADED, "%u requests are waiting already", waiting);
+        goto out;
+    }
+    pool->ring[(pool->first + waiting) % pool->ring_size] = (struct job){fn, ctx};
+    pool->waiting = waiting + 1;
+    pthread_cond_signal(&pool->work);
+out:
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+unsigned pool_waiting(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->waiting, memory_order_relaxed);
+}
+
+void pool_free(struct pool *pool)
+{
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    pthread_cond_broadcast(&pool->work);
+    unsigned started = pool->started;
+    pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(pool->threads[i], NULL);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    mem_free(pool->ring);
+    mem_free(pool);
+}

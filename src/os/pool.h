@@ -1,0 +1,17 @@
+/* os/pool.h: a bounded pool of threads for requests that may block. */
+#ifndef OS_POOL_H
+#define OS_POOL_H
+
+#include "base/error.h"
+
+struct pool;
+
+/* `threads` started when first needed, and a queue of at most `queue_max` waiting jobs. */
+enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out, struct dp_error *error);
+/* Runs fn(ctx) on a thread of the pool. DP_OVERLOADED at once when the queue is full. Thread-safe. */
+enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, struct dp_error *error);
+unsigned pool_waiting(const struct pool *pool);
+/* Waits for every submitted job to end, then ends the threads. */
+void pool_free(struct pool *pool);
+
+#endif

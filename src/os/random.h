@@ -1,0 +1,16 @@
+/* os/random.h: random bytes from the system, and ULIDs. */
+#ifndef OS_RANDOM_H
+#define OS_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum dp_status os_random(void *out, size_t len, struct dp_error *error);
+
+enum { ULID_LEN = 26 };
+/* A fresh ULID (48 bits of Unix milliseconds, 80 random bits, Crockford base 32) and a NUL. */
+enum dp_status os_ulid(char out[ULID_LEN + 1], struct dp_error *error);
+
+#endif

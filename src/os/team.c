@@ -1,0 +1,270 @@
+/* team.c: the compute team.
+ *
+ * A loop is one job: (fn, ctx, count) and a counter from which everyone claims the next index. The caller
+ * publishes it by opening the gate, works on it itself, closes the gate when all indices are claimed, and waits
+ * for the workers that came in. A worker that wakes too late finds the gate closed and goes back to sleep, so a
+ * short loop never waits for a thread that the scheduler has not run yet.
+ *
+ * gate: bit 31 open, bits 15..30 the loop's number, bits 0..14 workers inside. A worker enters by adding one to
+ * an open gate (acquire: it then sees the job) and leaves by subtracting one (release: the caller then sees
+ * what it wrote).
+ *
+ * Sleeping uses futexes on words of their own. Both sides follow the same order, which makes a lost wake-up
+ * impossible: the sleeper announces itself, then looks once more; the waker changes the state, then looks for
+ * sleepers (all sequentially consistent).
+ */
+#include "os/team.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+
+enum {
+    SPIN_NS = 50000,  /* how long to look before sleeping */
+    SPINS_A_LOOK = 32 /* pauses between two looks at the clock */
+};
+
+static const uint32_t GATE_OPEN = 1u << 31, GATE_LOOP = 1u << 15, GATE_INSIDE = (1u << 15) - 1;
+
+struct team {
+    /* Written by the caller that holds `turn`, while the gate is closed and nobody is inside. */
+    void (*fn)(void *ctx, size_t index, unsigned worker);
+    void *ctx;
+    size_t count;
+
+    _Alignas(64) _Atomic size_t next;     /* the next index to claim */
+    _Alignas(64) _Atomic uint32_t gate;
+    _Atomic uint32_t caller_waits;        /* 1 while the caller sleeps on the gate */
+    _Alignas(64) _Atomic uint32_t bell;   /* rung (incremented) for each loop and at the end: workers sleep on it */
+    _Atomic uint32_t sleepers;            /* workers asleep or about to be */
+    _Atomic bool closing;
+
+    _Alignas(64) pthread_mutex_t turn;    /* held by the caller for the whole loop */
+    int64_t spin_ns;
+    unsigned size;    /* workers in all */
+    unsigned started; /* threads */
+    pthread_t threads[];
+};
+
+/* What a thread needs to know of itself. */
+struct member {
+    struct team *team;
+    unsigned worker;
+};
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t seen)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word, uint32_t threads)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+}
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+/* Claims indices until none is left. */
+static void work(struct team *team, unsigned worker)
+{
+    void (*fn)(void *, size_t, unsigned) = team->fn;
+    void *ctx = team->ctx;
+    size_t count = team->count;
+    for (;;) {
+        size_t index = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed);
+        if (index >= count)
+            return;
+        fn(ctx, index, worker);
+    }
+}
+
+/* Works on the open loop, if there is one that this worker has not seen the end of. */
+static void join_loop(struct team *team, unsigned worker, uint32_t *seen_loop)
+{
+    uint32_t gate = atomic_load_explicit(&team->gate, memory_order_acquire);
+    do {
+        if (!(gate & GATE_OPEN) || (gate & ~GATE_INSIDE) == *seen_loop)
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(&team->gate, &gate, gate + 1, memory_order_acquire,
+                                                    memory_order_acquire));
+    *seen_loop = gate & ~GATE_INSIDE;
+    work(team, worker);
+    uint32_t before = atomic_fetch_sub(&team->gate, 1);
+    if (!(before & GATE_OPEN) && (before & GATE_INSIDE) == 1 && atomic_load(&team->caller_waits))
+        futex_wake(&team->gate, 1);
+}
+
+/* Waits for the bell to differ from `seen`: a while awake, then asleep. */
+static void await_bell(struct team *team, uint32_t seen)
+{
+    int64_t until = team->spin_ns ? os_now_ns() + team->spin_ns : 0;
+    while (team->spin_ns) {
+        for (int i = 0; i < SPINS_A_LOOK; i++) {
+            if (atomic_load_explicit(&team->bell, memory_order_relaxed) != seen)
+                return;
+            pause_cpu();
+        }
+        if (os_now_ns() >= until)
+            break;
+    }
+    atomic_fetch_add(&team->sleepers, 1);
+    while (atomic_load(&team->bell) == seen)
+        futex_wait(&team->bell, seen);
+    atomic_fetch_sub(&team->sleepers, 1);
+}
+
+static void *serve(void *context)
+{
+    struct member self = *(struct member *)context;
+    struct team *team = self.team;
+    mem_free(context);
+    uint32_t seen_loop = 0; /* closed: no open loop looks like it */
+    while (!atomic_load_explicit(&team->closing, memory_order_acquire)) {
+        uint32_t bell = atomic_load(&team->bell);
+        join_loop(team, self.worker, &seen_loop);
+        if (!atomic_load_explicit(&team->closing, memory_order_acquire))
+            await_bell(team, bell);
+    }
+    return NULL;
+}
+
+static void ring(struct team *team, size_t wanted)
+{
+    atomic_fetch_add(&team->bell, 1);
+    if (atomic_load(&team->sleepers))
+        futex_wake(&team->bell, wanted > INT_MAX ? INT_MAX : (uint32_t)wanted);
+}
+
+/* Waits until nobody is inside the closed gate. */
+static void await_leavers(struct team *team)
+{
+    int64_t until = team->spin_ns ? os_now_ns() + team->spin_ns : 0;
+    for (;;) {
+        for (int i = 0; i < SPINS_A_LOOK; i++) {
+            if (!(atomic_load_explicit(&team->gate, memory_order_acquire) & GATE_INSIDE))
+                return;
+            pause_cpu();
+        }
+        if (!team->spin_ns || os_now_ns() >= until)
+            break;
+    }
+    atomic_store(&team->caller_waits, 1);
+    for (;;) {
+        uint32_t gate = atomic_load(&team->gate);
+        if (!(gate & GATE_INSIDE))
+            break;
+        futex_wait(&team->gate, gate);
+    }
+    atomic_store(&team->caller_waits, 0);
+}
+
+void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx)
+{
+    if (!team || team->started == 0 || count <= 1) {
+        if (team)
+            pthread_mutex_lock(&team->turn);
+        for (size_t i = 0; i < count; i++)
+            fn(ctx, i, 0);
+        if (team)
+            pthread_mutex_unlock(&team->turn);
+        return;
+    }
+    pthread_mutex_lock(&team->turn);
+    team->fn = fn;
+    team->ctx = ctx;
+    team->count = count;
+    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    uint32_t gate = atomic_load_explicit(&team->gate, memory_order_relaxed);
+    atomic_store(&team->gate, (gate + GATE_LOOP) | GATE_OPEN);
+    ring(team, count - 1);
+    work(team, 0);
+    atomic_fetch_and(&team->gate, ~GATE_OPEN);
+    await_leavers(team);
+    pthread_mutex_unlock(&team->turn);
+}
+
+/* Starts the next worker, with all signals blocked: they are for the program's own threads. Its errno, or 0. */
+static int start_worker(struct team *team)
+{
+    struct member *member = mem_alloc(sizeof *member);
+    if (!member)
+        return ENOMEM;
+    *member = (struct member){team, team->started + 1};
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failed = pthread_create(&team->threads[team->started], NULL, serve, member);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
+        mem_free(member);
+        return failed;
+    }
+    pthread_setname_np(team->threads[team->started++], "dipper-compute");
+    return 0;
+}
+
+enum dp_status team_new(unsigned workers, struct team **out, struct dp_error *error)
+{
+    *out = NULL;
+    unsigned processors = os_cpu_count();
+    if (workers == 0)
+        workers = processors;
+    if (workers > GATE_INSIDE)
+        return dp_fail(error, DP_INVALID, "a team of %u workers; at most %u", workers, GATE_INSIDE);
+    size_t size = sizeof(struct team) + (workers - 1) * sizeof(pthread_t);
+    struct team *team = mem_aligned_alloc(64, size);
+    if (!team)
+        return dp_fail_nomem(error, "the compute team");
+    memset(team, 0, size);
+    pthread_mutex_init(&team->turn, NULL);
+    team->size = workers;
+    team->spin_ns = workers <= processors ? SPIN_NS : 0; /* spinning takes the processor from who has work */
+    while (team->started + 1 < workers) {
+        int failed = start_worker(team);
+        if (failed) {
+            team_free(team);
+            if (failed == ENOMEM)
+                return dp_fail_nomem(error, "the compute team");
+            return dp_fail(error, DP_UNAVAILABLE, "cannot start a compute thread: %s", strerror(failed));
+        }
+    }
+    *out = team;
+    return DP_OK;
+}
+
+void team_free(struct team *team)
+{
+    if (!team)
+        return;
+    atomic_store(&team->closing, true);
+    ring(team, INT_MAX);
+    for (unsigned i = 0; i < team->started; i++)
+        pthread_join(team->threads[i], NULL);
+    pthread_mutex_destroy(&team->turn);
+    mem_free(team);
+}
+
+unsigned team_size(const struct team *team)
+{
+    return team ? team->size : 1;
+}

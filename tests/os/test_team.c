@@ -1,0 +1,130 @@
+/* test_team.c: the compute team runs every index once, from many callers, at any size. */
+#include "test_support.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "os/team.h"
+
+enum { INDICES = 1000 };
+
+struct loop {
+    struct team *team;
+    _Atomic unsigned runs[INDICES];
+    _Atomic unsigned outside; /* worker numbers past the team's size */
+    _Atomic unsigned busy[64];
+    _Atomic unsigned shared;  /* a worker's number used by two threads at once */
+};
+
+static void count_index(void *ctx, size_t index, unsigned worker)
+{
+    struct loop *loop = ctx;
+    if (worker >= team_size(loop->team)) {
+        atomic_fetch_add(&loop->outside, 1);
+        return;
+    }
+    if (atomic_fetch_add(&loop->busy[worker], 1) != 0)
+        atomic_fetch_add(&loop->shared, 1);
+    atomic_fetch_add(&loop->runs[index], 1);
+    atomic_fetch_sub(&loop->busy[worker], 1);
+}
+
+static void run_and_check(struct loop *loop, size_t count)
+{
+    for (size_t i = 0; i < INDICES; i++)
+        atomic_store(&loop->runs[i], 0);
+    team_run(loop->team, count, count_index, loop);
+    for (size_t i = 0; i < INDICES; i++)
+        assert_int_equal(atomic_load(&loop->runs[i]), i < count);
+    assert_int_equal(atomic_load(&loop->outside), 0);
+    assert_int_equal(atomic_load(&loop->shared), 0);
+}
+
+static void test_os_team_runs_every_index_once(void **state)
+{
+    (void)state;
+    static struct loop loop;
+    for (unsigned workers = 1; workers <= 5; workers++) {
+        assert_int_equal(team_new(workers, &loop.team, NULL), DP_OK);
+        assert_int_equal(team_size(loop.team), workers);
+        for (size_t count = 0; count < 8; count++)
+            run_and_check(&loop, count);
+        for (int i = 0; i < 200; i++)
+            run_and_check(&loop, INDICES);
+        team_free(loop.team);
+    }
+    loop.team = NULL;
+    run_and_check(&loop, 100);
+}
+
+struct caller {
+    struct team *team;
+    long sum;
+    long expected;
+};
+
+static void add_index(void *ctx, size_t index, unsigned worker)
+{
+    (void)worker;
+    atomic_fetch_add((_Atomic long *)ctx, (long)index);
+}
+
+static void *call_often(void *context)
+{
+    struct caller *caller = context;
+    for (size_t i = 0; i < 300; i++) {
+        _Atomic long sum = 0;
+        team_run(caller->team, i % 20, add_index, &sum);
+        caller->sum += atomic_load(&sum);
+        caller->expected += (long)((i % 20) * (i % 20 ? i % 20 - 1 : 0) / 2);
+    }
+    return NULL;
+}
+
+static void test_os_team_callers_take_turns(void **state)
+{
+    (void)state;
+    struct team *team;
+    pthread_t threads[4];
+    struct caller callers[4];
+    assert_int_equal(team_new(3, &team, NULL), DP_OK);
+    for (int i = 0; i < 4; i++) {
+        callers[i] = (struct caller){.team = team};
+        assert_int_equal(pthread_create(&threads[i], NULL, call_often, &callers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(callers[i].sum, callers[i].expected);
+    }
+    team_free(team);
+}
+
+static void test_os_team_new_survives_failed_allocations(void **state)
+{
+    (void)state;
+    for (size_t n = 1;; n++) {
+        struct dp_error error = {0};
+        struct team *team;
+        test_alloc_fail_at(n);
+        enum dp_status status = team_new(3, &team, &error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        team_free(team);
+        if (!fired) {
+            assert_int_equal(status, DP_OK);
+            break;
+        }
+        assert_int_equal(status, DP_NOMEM);
+        assert_int_equal(error.status, DP_NOMEM);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_os_team_runs_every_index_once),
+        cmocka_unit_test(test_os_team_callers_take_turns),
+        cmocka_unit_test(test_os_team_new_survives_failed_allocations),
+    };
+    return test_run(tests);
+}

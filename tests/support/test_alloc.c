@@ -1,0 +1,92 @@
+/* test_alloc.c: defines every symbol of base/alloc.h, so that the linker takes this object and leaves alloc.o in
+ * its archive. Counts are atomics: rooms under test allocate from many threads. */
+#include "test_alloc.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+static _Atomic size_t live, made;
+static _Atomic size_t countdown; /* allocations until the failing one; 0: not armed */
+static _Atomic bool fired;
+
+void test_alloc_fail_at(size_t n)
+{
+    atomic_store(&fired, false);
+    atomic_store(&countdown, n);
+}
+
+bool test_alloc_fired(void)
+{
+    return atomic_load(&fired);
+}
+
+size_t test_alloc_live(void)
+{
+    return atomic_load(&live);
+}
+
+size_t test_alloc_count(void)
+{
+    return atomic_load(&made);
+}
+
+/* Whether this allocation is the one that must fail. */
+static bool fails_now(void)
+{
+    atomic_fetch_add(&made, 1);
+    size_t left = atomic_load(&countdown);
+    do {
+        if (left == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&countdown, &left, left - 1));
+    if (left > 1)
+        return false;
+    atomic_store(&fired, true);
+    return true;
+}
+
+/* Counts a block that the system gave. */
+static void *counted(void *block)
+{
+    if (block)
+        atomic_fetch_add(&live, 1);
+    return block;
+}
+
+void *mem_alloc(size_t size)
+{
+    return fails_now() ? NULL : counted(malloc(size ? size : 1));
+}
+
+void *mem_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (fails_now() || !mem_mul_ok(count, size, &bytes))
+        return NULL;
+    return counted(calloc(bytes ? bytes : 1, 1));
+}
+
+void *mem_realloc(void *block, size_t size)
+{
+    if (fails_now())
+        return NULL;
+    void *moved = realloc(block, size ? size : 1);
+    return block ? moved : counted(moved);
+}
+
+void *mem_aligned_alloc(size_t alignment, size_t size)
+{
+    void *block = NULL;
+    if (fails_now() || posix_memalign(&block, alignment, size ? size : 1) != 0)
+        return NULL;
+    return counted(block);
+}
+
+void mem_free(void *block)
+{
+    if (block)
+        atomic_fetch_sub(&live, 1);
+    free(block);
+}
