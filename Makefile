@@ -1,0 +1,103 @@
+# A thin front door to Meson and the scripts: each target first sees to the tools it needs (scripts/setup).
+# `make help` lists the targets and the settings.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+# One build folder for each compiler and each kind of build, so that they never disturb one another.
+ifneq (,$(filter default undefined,$(origin CC)))
+CC := gcc
+endif
+compiler := $(notdir $(firstword $(CC)))
+BUILD ?= build$(if $(filter cc gcc,$(compiler)),,-$(compiler))$(if $(SANITIZE),-asan)
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Warnings are errors where changes are judged, not on the machine of someone with another compiler.
+WERROR ?= $(if $(CI),true,false)
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 20
+TARGET ?=
+ARGS ?= serve --root ./demo-bucket
+DEMO ?=
+
+options = --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
+ifneq (,$(SANITIZE))
+options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
+endif
+
+.PHONY: build run demo check check-all check-asan bench fuzz lint format install clean distclean help \
+	clean-room tools tools-clang tools-all model hooks
+
+build: tools
+	@CC="$(CC)" scripts/configure $(BUILD) $(options)
+	@ninja -C $(BUILD) $(if $(V),-v) -j $(JOBS)
+
+run: build ## start the program (ARGS="serve --root ./demo-bucket")
+	@$(BUILD)/dipper $(ARGS)
+
+demo: model ## index this machine's Debian packages, ask, serve (DEMO=--once: then end)
+	@$(MAKE) build
+	@DIPPER=$(BUILD)/dipper scripts/demo $(DEMO)
+
+check: model ## build and pass the tests that need no server (under 10 minutes on 2 cores)
+	@$(MAKE) build
+	@scripts/check $(BUILD)
+
+check-asan: ## the same with the address and undefined-behaviour sanitizers
+	@$(MAKE) check SANITIZE=address,undefined
+
+check-all: tools-all model ## check, then the tests with browsers and servers
+	@$(MAKE) build
+	@scripts/check --all $(BUILD)
+
+bench: model ## print the benchmarks
+	@$(MAKE) build
+	@meson test -C $(BUILD) --benchmark --verbose --num-processes 1
+
+fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
+	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
+	@ninja -C build-fuzz -j $(JOBS)
+	@scripts/fuzz build-fuzz $(FUZZ_SECONDS) $(TARGET)
+
+lint: tools-clang ## clang-tidy, clang-format, layers, shellcheck, nothing outside the repository
+	@CC=clang scripts/configure build-clang --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
+	@scripts/lint build-clang
+
+format: tools-clang ## format the C sources in place
+	@git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+install: build ## install program, library and header (PREFIX=/usr/local, DESTDIR=)
+	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
+
+clean: ## remove what was built (the model, build/venv and ./demo-bucket stay)
+	@rm -rf build-*
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +; fi
+
+distclean: ## remove everything that is not in git: builds, models, venv, demo
+	@rm -rf build build-* models demo-bucket
+
+clean-room: tools-all ## prove make check and make demo in a fresh Debian 12 (root, debootstrap)
+	@scripts/clean-machine-test
+
+hooks: ## format what is committed: installs scripts/pre-commit as this clone's git hook
+	@ln -sf ../../scripts/pre-commit "$$(git rev-parse --git-dir)/hooks/pre-commit"
+
+tools:
+	@scripts/setup $(if $(filter clang%,$(compiler)),--clang) --quiet
+
+tools-clang:
+	@scripts/setup --clang --quiet
+
+tools-all:
+	@scripts/setup --all --quiet
+
+model: tools
+	@scripts/fetch-model
+
+help:
+	@echo "make                build Dipper with $(CC) into $(BUILD)/"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf 'make %-14s %s\n' "$$name" "$$what"; done
+	@echo
+	@echo "settings: CC=clang  SANITIZE=address,undefined  WERROR=true  JOBS=N  V=1  MESON_OPTIONS='-D…'"
