@@ -1,0 +1,125 @@
+/* index/index.h: namespaces in a store: loading rows in bulk, and answering queries by vector.
+ *
+ * A namespace is a manifest and the immutable objects it lists (DESIGN: docs/internals/). Writers build
+ * segments and commit them by one compare-and-swap of the manifest, so a reader sees all of a load or none
+ * of it. This room knows vectors, ids and attributes; it does not embed text.
+ */
+#ifndef INDEX_INDEX_H
+#define INDEX_INDEX_H
+
+#include "os/call.h"
+#include "os/team.h"
+#include "store/store.h"
+
+enum { INDEX_NAME_MAX = 128, INDEX_ID_MAX = 64, INDEX_DIM_MAX = 16384, INDEX_TOP_K_MAX = 10000 };
+
+/* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
+enum dp_status index_check_name(struct span name, struct dp_error *error);
+
+/* A row's id: an unsigned integer or a string of 1 to INDEX_ID_MAX bytes. 7 and "7" differ. */
+struct index_id {
+    bool is_string;
+    uint64_t number;
+    struct span text;
+};
+
+enum index_metric { INDEX_COSINE, INDEX_EUCLIDEAN_SQUARED };
+
+/* What the vectors of a namespace are; fixed when its first rows are committed. */
+struct index_vectors {
+    uint32_t dim;
+    enum index_metric metric;
+    struct span model;       /* name of the embedding model, or empty when rows bring their own vectors */
+    struct span fingerprint; /* hexadecimal, of that model; a query embedded by another is refused */
+};
+
+/* ---- loading ---------------------------------------------------------------------------------------- */
+
+struct index_loader;
+
+struct index_load_summary {
+    uint64_t rows;     /* rows of this load */
+    uint64_t replaced; /* of them, rows that superseded a row with the same id */
+    uint64_t windows;  /* vectors beyond one a row */
+    uint64_t segments; /* segments written */
+    uint64_t bytes;    /* written to the store */
+    uint64_t total_rows; /* of the namespace, after the commit */
+};
+
+/* Begins a load. Nothing is visible, and on abort nothing stays, until index_load_commit. Rows wait in
+ * memory or in a temporary file until a segment is full. `team` may be NULL. */
+enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
+                                const struct index_vectors *vectors, struct team *team,
+                                struct index_loader **out);
+/* Adds a row.
+ *
+ * vectors     float[windows][dim], windows ≥ 1: a row scores by its best window
+ * attributes  a JSON object (raw text, already validated): kept as the row's document; the types of its
+ *             values join the schema, and one that contradicts it fails with DP_INVALID naming the attribute
+ *
+ * DP_INVALID for a duplicate id within this load, a NaN or (cosine) zero vector. */
+enum dp_status index_load_row(struct call *call, struct index_loader *loader, struct index_id id,
+                              const float *vectors, size_t windows, struct span attributes);
+/* Commits and frees the loader. On failure the namespace is as it was. */
+enum dp_status index_load_commit(struct call *call, struct index_loader *loader,
+                                 struct index_load_summary *summary);
+void index_load_abort(struct index_loader *loader); /* NULL is fine */
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+/* An open namespace: its manifest and the hot parts of its segments, refreshed by each strong query.
+ * Thread-safe. */
+struct index_reader;
+
+/* DP_NOT_FOUND when there is no such namespace. */
+enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out);
+void index_close(struct index_reader *reader);
+
+struct index_stats {
+    struct index_vectors vectors; /* spans in the call's arena */
+    uint64_t rows;
+    uint64_t segments;
+    uint64_t bytes;
+    int64_t created_ms, updated_ms; /* Unix time */
+};
+enum dp_status index_stats(struct call *call, struct index_reader *reader, struct index_stats *out);
+/* The schema as a JSON object {"attribute": {"type": "string"}, …} in turbopuffer's shape, in the call's arena. */
+enum dp_status index_schema_json(struct call *call, struct index_reader *reader, struct span *out);
+
+struct index_query {
+    const float *vector; /* float[dim] */
+    uint32_t dim;
+    struct span fingerprint; /* of the model that embedded it, or empty */
+    uint32_t top_k;          /* 1..INDEX_TOP_K_MAX */
+    uint32_t nprobe;         /* 0: chosen by the reader */
+    bool eventual;           /* may answer from a cached manifest without asking the store */
+    bool all_attributes;
+    const struct span *attributes; /* names to include when not all; unknown names are simply absent */
+    size_t attribute_count;
+};
+
+struct index_hit {
+    struct index_id id; /* text in the call's arena */
+    float dist;         /* cosine: 1 - cos; euclidean_squared: the squared distance. Ascending. */
+    struct span attributes; /* a JSON object of the included attributes, in the call's arena */
+};
+
+struct index_answer {
+    struct index_hit *hits; /* in the call's arena; ascending by dist, ties by id */
+    size_t count;
+    uint64_t approx_rows;   /* rows of the namespace */
+    bool from_cache;        /* hot parts were in memory */
+};
+enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
+                           struct index_answer *out);
+
+/* Names of namespaces under the store's root that begin with `prefix` and sort after `after`. */
+struct index_names {
+    struct span *names; /* in the call's arena, ascending */
+    size_t count;
+    bool truncated;
+};
+enum dp_status index_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                          size_t max, struct index_names *out);
+
+#endif

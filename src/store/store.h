@@ -1,0 +1,132 @@
+/* store/store.h: the object store contract. A store is a vtable over named immutable bytes.
+ *
+ * Keys are UTF-8 names with '/' between parts, relative to the root the store was opened at; no empty,
+ * "." or ".." part, at most STORE_KEY_MAX bytes. Objects appear whole or not at all, and a put that
+ * returned DP_OK is durable. Reads take a *batch* of ranges, because a query is rounds of parallel reads.
+ *
+ * Every store passes tests/store/contract.c. All functions are thread-safe; a store lives until
+ * store_free, which must come after the last call and the last store_bytes_release.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/span.h"
+#include "os/call.h"
+
+enum { STORE_KEY_MAX = 1024, STORE_VERSION_MAX = 95 };
+
+/* What tells one content of an object from another: an opaque token. len 0: none. */
+struct store_version {
+    uint8_t len;
+    char token[STORE_VERSION_MAX];
+};
+
+bool store_version_equal(const struct store_version *a, const struct store_version *b);
+
+/* Bytes that were read, shared and counted: they stay until the last release, whatever a cache does. */
+struct store_block;
+struct store_bytes {
+    struct span span;
+    struct store_block *block; /* NULL when empty */
+};
+struct store_bytes store_bytes_retain(struct store_bytes b);
+void store_bytes_release(struct store_bytes *b); /* and empties it */
+
+enum { STORE_TO_END = -1 }; /* as a length: up to the object's end */
+
+struct store_read_req {
+    /* in */
+    struct span key;
+    uint64_t offset;
+    int64_t len;                        /* bytes, or STORE_TO_END */
+    const struct store_version *pinned; /* NULL, or the version that must still be there */
+    bool if_changed;                    /* with `pinned`: answer DP_OK and no bytes when unchanged */
+    /* out */
+    enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
+    struct dp_error error;
+    struct store_bytes bytes; /* exactly the range; the caller releases it */
+    uint64_t size;            /* of the whole object */
+    struct store_version version;
+    bool unchanged;           /* if_changed only: the pinned version is current */
+};
+
+enum store_condition { STORE_ANY, STORE_IF_ABSENT, STORE_IF_VERSION };
+
+struct store_info {
+    uint64_t size;
+    struct store_version version;
+};
+
+struct store_put {
+    struct span key;
+    struct span body;
+    enum store_condition condition;
+    const struct store_version *expected; /* STORE_IF_VERSION */
+    struct store_version version;         /* out: of the new object */
+};
+
+struct store_entry {
+    struct span key; /* in the call's arena */
+    uint64_t size;   /* 0 for a common prefix */
+    bool is_prefix;  /* key ends in '/': names below it were folded by the delimiter */
+};
+
+struct store_listing {
+    struct store_entry *entries; /* ascending by key, in the call's arena */
+    size_t count;
+    bool truncated; /* more follow: list again after the last key */
+};
+
+/* A large object written in parts; it appears at finish. */
+struct store_upload;
+
+struct store;
+
+struct store_ops {
+    const char *scheme;
+    void (*read)(struct call *, struct store *, struct store_read_req *, size_t n);
+    enum dp_status (*head)(struct call *, struct store *, struct span key, struct store_info *out);
+    enum dp_status (*put)(struct call *, struct store *, struct store_put *put);
+    enum dp_status (*list)(struct call *, struct store *, struct span prefix, struct span after, bool folders,
+                           size_t max, struct store_listing *out);
+    enum dp_status (*remove)(struct call *, struct store *, struct span key);
+    enum dp_status (*upload_begin)(struct call *, struct store *, struct span key, struct store_upload **out);
+    enum dp_status (*upload_write)(struct call *, struct store_upload *, struct span bytes);
+    enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
+    void (*upload_abort)(struct store_upload *); /* frees it; the object does not appear */
+    void (*free)(struct store *);
+};
+
+/* Implementations embed this first. */
+struct store {
+    const struct store_ops *ops;
+};
+
+/* Opens a root: a path, file:///path, or mem://name. A local folder is made when `create`. Unknown schemes:
+ * DP_UNSUPPORTED naming the ones this build has. */
+enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out);
+void store_free(struct store *store);
+
+/* Issues all at once and returns when all have ended. The answer is DP_OK when every request is DP_OK, else
+ * the first failure's status with its error in the call. Counts one round, n requests and the bytes. */
+enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
+/* Releases the bytes of n requests. */
+void store_read_release(struct store_read_req *reqs, size_t n);
+enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out);
+/* DP_EXISTS / DP_CONFLICT when the condition does not hold; DP_UNKNOWN when an earlier try may have landed. */
+enum dp_status store_put(struct call *call, struct store *store, struct store_put *put);
+/* Keys that begin with `prefix` and sort after `after`. With `folders`, what lies below the next '/' folds
+ * into one entry. */
+enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                          bool folders, size_t max, struct store_listing *out);
+/* Removing what is not there is DP_OK. */
+enum dp_status store_remove(struct call *call, struct store *store, struct span key);
+enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
+                                  struct store_upload **out);
+/* On failure the upload must still be aborted. */
+enum dp_status store_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
+/* Frees the upload, whatever it answers. */
+enum dp_status store_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
+void store_upload_abort(struct store_upload *upload); /* NULL is fine */
+
+#endif
