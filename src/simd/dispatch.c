@@ -1,0 +1,91 @@
+/* dispatch.c: chooses the instruction set once, at the first question.
+ *
+ * The choice is global state, as is allowed for this table alone: it never changes after the first call,
+ * and two threads that race to it compute the same answer.
+ */
+#include "simd/simd.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simd/encoder.h"
+
+#if defined(__x86_64__)
+#define HAVE_X86 1
+#else
+#define HAVE_X86 0
+#endif
+
+static const struct simd_ops tables[SIMD_ISA_COUNT] = {
+    [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar},
+#if HAVE_X86
+    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2},
+    [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni},
+#endif
+};
+
+static const char *const names[SIMD_ISA_COUNT] = {
+    [SIMD_SCALAR] = "scalar", [SIMD_AVX2] = "avx2", [SIMD_AVX512VNNI] = "avx512vnni"};
+
+static bool machine_has(enum simd_isa isa)
+{
+    if (isa == SIMD_SCALAR)
+        return true;
+#if HAVE_X86
+    /* __builtin_cpu_supports also asks XGETBV whether the system saves the registers. */
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (isa == SIMD_AVX2)
+        return avx2;
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+#else
+    return false;
+#endif
+}
+
+const struct simd_ops *simd_ops_for(enum simd_isa isa)
+{
+    return machine_has(isa) ? &tables[isa] : NULL;
+}
+
+/* The set that DIPPER_SIMD names; SIMD_ISA_COUNT when it is unset or names none. */
+static enum simd_isa wanted_isa(const char *wanted)
+{
+    int isa = 0;
+    while (isa < SIMD_ISA_COUNT && (wanted == NULL || strcmp(wanted, names[isa]) != 0))
+        isa++;
+    return (enum simd_isa)isa;
+}
+
+const struct simd_ops *simd_ops(void)
+{
+    static _Atomic(const struct simd_ops *) chosen;
+    const struct simd_ops *ops = atomic_load_explicit(&chosen, memory_order_acquire);
+    if (ops != NULL)
+        return ops;
+    enum simd_isa isa = wanted_isa(getenv("DIPPER_SIMD"));
+    if (isa == SIMD_ISA_COUNT || !machine_has(isa)) {
+        isa = SIMD_ISA_COUNT - 1;
+        while (!machine_has(isa))
+            isa--;
+    }
+    ops = &tables[isa];
+    atomic_store_explicit(&chosen, ops, memory_order_release);
+    return ops;
+}
+
+enum dp_status simd_check(struct dp_error *error)
+{
+    const char *wanted = getenv("DIPPER_SIMD");
+    if (wanted == NULL || *wanted == '\0')
+        return DP_OK;
+    enum simd_isa isa = wanted_isa(wanted);
+    if (isa == SIMD_ISA_COUNT)
+        return dp_fail(error, DP_INVALID, "DIPPER_SIMD=%s: expected scalar, avx2 or avx512vnni", wanted);
+    if (!machine_has(isa))
+        return dp_fail(error, DP_UNSUPPORTED, "DIPPER_SIMD=%s: this machine does not have that instruction set", wanted);
+    return DP_OK;
+}

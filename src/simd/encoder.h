@@ -1,0 +1,99 @@
+/* simd/encoder.h: the arithmetic of a BERT encoder, by instruction set.
+ *
+ * Every set gives the same bits as encoder_scalar.c: sums run in k order in one accumulator each, or over
+ * 16 lanes joined by a fixed tree; exp and erf are ours; multiply-adds are fused everywhere. So an answer
+ * does not depend on the machine, on what else is in the batch, or on the number of threads.
+ *
+ * Matrices of activations are row-major, `stride` floats a row. Strides and the `n` of a linear layer are
+ * multiples of ENCODER_BLOCK_N; columns past the layer's real width hold zeros. All pointers that say so
+ * are 64-byte aligned. Nothing here allocates or fails.
+ */
+#ifndef SIMD_ENCODER_H
+#define SIMD_ENCODER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ENCODER_BLOCK_N = 64, /* output channels of a weight panel */
+    ENCODER_BLOCK_K = 4   /* input channels that int8 kernels multiply at once */
+};
+
+enum encoder_activation { ENCODER_LINEAR, ENCODER_GELU };
+
+/* A linear layer in int8: weight[n][k] ≈ scale[n] * q[n][k].
+ *
+ * q is packed [n/64][k/4][64][4], so that one panel of 64 output channels is read front to back. n is a
+ * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. */
+struct int8_linear {
+    size_t n, k;
+    const int8_t *q;
+    const float *scale; /* [n] */
+    const float *sum;   /* [n]: the sum of q[n][·], exact in float (below 2^24) */
+    const float *bias;  /* [n] */
+};
+
+/* A linear layer in fp32, packed [n/64][k][64]; n is a multiple of 64. 64-byte aligned. */
+struct fp32_linear {
+    size_t n, k;
+    const float *w;
+    const float *bias; /* [n] */
+};
+
+/* Activations as u8, one scale and one least value a row: x[r][i] ≈ low[r] + scale[r] * q[r * k + i].
+ * k is a multiple of 4; columns past the real width hold 0 where the weights do. */
+struct u8_rows {
+    size_t k;
+    uint8_t *q;   /* [rows][k] */
+    float *scale; /* [rows] */
+    float *low;   /* [rows] */
+};
+
+/* One attention head over one sequence. Rows of q, k, v and out are `stride` / `out_stride` floats apart.
+ * scratch: attention_scratch(tokens, head_dim) floats, 64-byte aligned. */
+struct attention_head {
+    size_t tokens, head_dim;
+    float scale; /* 1 / sqrt(head_dim) */
+    const float *q, *k, *v;
+    size_t stride;
+    float *out;
+    size_t out_stride;
+    float *scratch;
+};
+
+/* Floats of scratch of one head: keys transposed, values gathered, and a block of scores. */
+static inline size_t attention_scratch(size_t tokens, size_t head_dim)
+{
+    size_t columns = (tokens + 63) / 64 * 64, dim = (head_dim + 15) / 16 * 16;
+    return dim * columns + tokens * dim + 8 * columns;
+}
+
+struct encoder_kernels {
+    /* out[r][c] = act(sum over k of x[r][k] * weight[c][k] + bias[c]) for `rows` rows and the weight panels
+     * [panel_begin, panel_end). The integer sum is exact. */
+    void (*linear_int8)(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
+                        size_t panel_end, enum encoder_activation act, float *out, size_t out_stride);
+    /* The same in fp32; x has x_stride floats a row. */
+    void (*linear_fp32)(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
+                        size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
+                        size_t out_stride);
+    /* Quantizes one row of `dim` floats: low = min, scale = (max - min) / 255, q rounded to nearest even. */
+    void (*quantize_row)(const float *x, size_t dim, uint8_t *q, float *scale, float *low);
+    /* out = layer_norm(x + y) * gamma + beta; out may be x or y. y NULL adds nothing. */
+    void (*add_layer_norm)(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
+                           size_t dim, float *out);
+    /* out[i] = base[i] + scale * q[i]: one row of an int8 embedding table added to a row of positions. */
+    void (*add_int8_row)(const int8_t *q, float scale, const float *base, size_t dim, float *out);
+    /* softmax(q k^T * scale) v. */
+    void (*attention)(const struct attention_head *head);
+    /* out[i] = (x[0][i] + … + x[rows - 1][i]) / rows, in row order. */
+    void (*mean_rows)(const float *x, size_t stride, size_t rows, size_t dim, float *out);
+    /* x /= max(|x|, 1e-12). */
+    void (*normalize)(float *x, size_t dim);
+};
+
+extern const struct encoder_kernels encoder_kernels_scalar;
+extern const struct encoder_kernels encoder_kernels_avx2;
+extern const struct encoder_kernels encoder_kernels_avx512vnni;
+
+#endif

@@ -1,0 +1,228 @@
+/* encoder_scalar.c: the encoder's kernels in plain C: their explanation, and the oracle of their tests.
+ *
+ * Every other instruction set must reproduce these bits. Therefore the order of each sum is part of the
+ * definition. A sum over k (matrix products, attention) is one chain of fused multiply-adds in rising k. A
+ * sum over a row (layer norm, softmax, the L2 norm) runs in 16 lanes, element i into lane i mod 16, and the
+ * lanes are joined by lanes_sum()'s fixed tree. exp and erf are the polynomials below.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "simd/encoder.h"
+#include "simd/encoder_math.h"
+
+enum { LANES = 16 };
+
+static float lanes_sum(float lane[LANES])
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+/* The comparison `a > b ? a : b` is what the x86 instruction computes, also for NaN. */
+static float lanes_max(float lane[LANES])
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] = lane[l] > lane[l + half] ? lane[l] : lane[l + half];
+    return lane[0];
+}
+
+static float lanes_min(float lane[LANES])
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] = lane[l] < lane[l + half] ? lane[l] : lane[l + half];
+    return lane[0];
+}
+
+static uint32_t float_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static float bits_float(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* e^x for x <= 0: x = n ln 2 + r, e^r by polynomial, 2^n by the exponent's bits (see encoder_math.h). */
+static float exp_scalar(float x)
+{
+    x = x > EXP_LEAST ? x : EXP_LEAST;
+    float t = fmaf(x, EXP_LOG2E, EXP_ROUND); /* its low bits are n */
+    float n = t - EXP_ROUND;
+    float r = fmaf(n, -EXP_LN2_HIGH, x);
+    r = fmaf(n, -EXP_LN2_LOW, r);
+    float p = exp_poly[0];
+    for (int i = 1; i < EXP_POLY_TERMS; i++)
+        p = fmaf(p, r, exp_poly[i]);
+    return bits_float(float_bits(p) + (float_bits(t) << 23));
+}
+
+/* x/2 (1 + erf(x / sqrt 2)). */
+static float gelu_scalar(float x)
+{
+    float a = fabsf(x);
+    a = a < GELU_SATURATED ? a : GELU_SATURATED;
+    float u = fmaf(a, GELU_TO_UNIT, -1.0f);
+    float p = gelu_poly[0];
+    for (int i = 1; i < GELU_POLY_TERMS; i++)
+        p = fmaf(p, u, gelu_poly[i]);
+    float half = 0.5f * x;
+    return fmaf(half, copysignf(p, x), half);
+}
+
+static float activate(float x, enum encoder_activation act)
+{
+    return act == ENCODER_GELU ? gelu_scalar(x) : x;
+}
+
+/* With x = low + s q and weight = w_scale * w:
+ *     sum_k x w_scale w = w_scale * (s * sum_k q w + low * sum_k w). */
+static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
+                        size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *q = x->q + r * x->k;
+        for (size_t c = panel_begin * ENCODER_BLOCK_N; c < panel_end * ENCODER_BLOCK_N; c++) {
+            const int8_t *w = layer->q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + c % ENCODER_BLOCK_N * 4;
+            int32_t sum = 0;
+            for (size_t k = 0; k < layer->k; k++)
+                sum += q[k] * w[k / 4 * ENCODER_BLOCK_N * 4 + k % 4];
+            float y = fmaf(x->scale[r], (float)sum, x->low[r] * layer->sum[c]);
+            out[r * out_stride + c] = activate(fmaf(y, layer->scale[c], layer->bias[c]), act);
+        }
+    }
+}
+
+static void linear_fp32(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
+                        size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
+                        size_t out_stride)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = panel_begin * ENCODER_BLOCK_N; c < panel_end * ENCODER_BLOCK_N; c++) {
+            const float *w = layer->w + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + c % ENCODER_BLOCK_N;
+            float y = layer->bias[c];
+            for (size_t k = 0; k < layer->k; k++)
+                y = fmaf(x[r * x_stride + k], w[k * ENCODER_BLOCK_N], y);
+            out[r * out_stride + c] = activate(y, act);
+        }
+}
+
+static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, float *low)
+{
+    float least[LANES], most[LANES];
+    for (int l = 0; l < LANES; l++) {
+        least[l] = INFINITY;
+        most[l] = -INFINITY;
+    }
+    for (size_t i = 0; i < dim; i++) {
+        int l = (int)(i % LANES);
+        least[l] = x[i] < least[l] ? x[i] : least[l];
+        most[l] = x[i] > most[l] ? x[i] : most[l];
+    }
+    *low = lanes_min(least);
+    float range = lanes_max(most) - *low;
+    *scale = range * QUANTIZE_STEP;
+    float inverse = range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f;
+    for (size_t i = 0; i < dim; i++) {
+        float v = (x[i] - *low) * inverse;
+        v = v > 0.0f ? v : 0.0f;
+        v = v < 255.0f ? v : 255.0f;
+        q[i] = (uint8_t)(float_bits(v + EXP_ROUND) & 0xff); /* to nearest, ties to even */
+    }
+}
+
+static void add_layer_norm(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
+                           size_t dim, float *out)
+{
+    float sum[LANES] = {0}, squares[LANES] = {0};
+    for (size_t i = 0; i < dim; i++) {
+        float v = y != NULL ? x[i] + y[i] : x[i];
+        sum[i % LANES] += v;
+        out[i] = v;
+    }
+    float mean = lanes_sum(sum) / (float)dim;
+    for (size_t i = 0; i < dim; i++) {
+        out[i] -= mean;
+        squares[i % LANES] = fmaf(out[i], out[i], squares[i % LANES]);
+    }
+    float inverse = 1.0f / sqrtf(lanes_sum(squares) / (float)dim + epsilon);
+    for (size_t i = 0; i < dim; i++)
+        out[i] = fmaf(out[i] * inverse, gamma[i], beta[i]);
+}
+
+static void add_int8_row(const int8_t *q, float scale, const float *base, size_t dim, float *out)
+{
+    for (size_t i = 0; i < dim; i++)
+        out[i] = fmaf((float)q[i], scale, base[i]);
+}
+
+static void attention(const struct attention_head *head)
+{
+    float *score = head->scratch;
+    for (size_t i = 0; i < head->tokens; i++) {
+        const float *q = head->q + i * head->stride;
+        float most[LANES], sum[LANES] = {0};
+        for (int l = 0; l < LANES; l++)
+            most[l] = -INFINITY;
+        for (size_t j = 0; j < head->tokens; j++) {
+            const float *k = head->k + j * head->stride;
+            score[j] = 0.0f;
+            for (size_t d = 0; d < head->head_dim; d++)
+                score[j] = fmaf(q[d], k[d], score[j]);
+            most[j % LANES] = score[j] > most[j % LANES] ? score[j] : most[j % LANES];
+        }
+        float max = lanes_max(most);
+        for (size_t j = 0; j < head->tokens; j++) {
+            score[j] = exp_scalar((score[j] - max) * head->scale);
+            sum[j % LANES] += score[j];
+        }
+        float inverse = 1.0f / lanes_sum(sum);
+        for (size_t d = 0; d < head->head_dim; d++) {
+            float y = 0.0f;
+            for (size_t j = 0; j < head->tokens; j++)
+                y = fmaf(score[j], head->v[j * head->stride + d], y);
+            head->out[i * head->out_stride + d] = y * inverse;
+        }
+    }
+}
+
+static void mean_rows(const float *x, size_t stride, size_t rows, size_t dim, float *out)
+{
+    for (size_t i = 0; i < dim; i++) {
+        float sum = 0.0f;
+        for (size_t r = 0; r < rows; r++)
+            sum += x[r * stride + i];
+        out[i] = sum / (float)rows;
+    }
+}
+
+static void normalize(float *x, size_t dim)
+{
+    float squares[LANES] = {0};
+    for (size_t i = 0; i < dim; i++)
+        squares[i % LANES] = fmaf(x[i], x[i], squares[i % LANES]);
+    float norm = sqrtf(lanes_sum(squares));
+    norm = norm > NORM_LEAST ? norm : NORM_LEAST;
+    for (size_t i = 0; i < dim; i++)
+        x[i] /= norm;
+}
+
+const struct encoder_kernels encoder_kernels_scalar = {
+    .linear_int8 = linear_int8,
+    .linear_fp32 = linear_fp32,
+    .quantize_row = quantize_row,
+    .add_layer_norm = add_layer_norm,
+    .add_int8_row = add_int8_row,
+    .attention = attention,
+    .mean_rows = mean_rows,
+    .normalize = normalize,
+};

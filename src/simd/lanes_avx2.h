@@ -1,0 +1,136 @@
+/* simd/lanes_avx2.h: sixteen floats as two AVX2 registers, for encoder_lanes.h. */
+#ifndef SIMD_LANES_AVX2_H
+#define SIMD_LANES_AVX2_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "simd/encoder_math.h"
+
+/* Rows and 16-column groups of the fp32 tile whose accumulators stay in registers: 5 * 1 * 2 of 16. */
+enum { TILE_ROWS = 5, TILE_LANES = 1 };
+
+/* A value type for sixteen lanes; like __m512, it is only ever passed by value. */
+typedef struct {
+    __m256 low, high;
+} lanes;
+
+static inline lanes lanes_set(float x)
+{
+    return (lanes){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+static inline lanes lanes_load(const float *p)
+{
+    return (lanes){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+static inline void lanes_store(float *p, lanes a)
+{
+    _mm256_storeu_ps(p, a.low);
+    _mm256_storeu_ps(p + 8, a.high);
+}
+/* The first n < 16 floats of p, and `fill` in the other lanes. */
+static inline lanes lanes_load_part(const float *p, size_t n, float fill)
+{
+    float part[16];
+    lanes_store(part, lanes_set(fill));
+    memcpy(part, p, n * sizeof *p);
+    return lanes_load(part);
+}
+static inline void lanes_store_part(float *p, size_t n, lanes a)
+{
+    float part[16];
+    lanes_store(part, a);
+    memcpy(p, part, n * sizeof *p);
+}
+static inline lanes lanes_add(lanes a, lanes b)
+{
+    return (lanes){_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+}
+static inline lanes lanes_sub(lanes a, lanes b)
+{
+    return (lanes){_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
+}
+static inline lanes lanes_mul(lanes a, lanes b)
+{
+    return (lanes){_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+}
+static inline lanes lanes_div(lanes a, lanes b)
+{
+    return (lanes){_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
+}
+static inline lanes lanes_fma(lanes a, lanes b, lanes c) /* a * b + c */
+{
+    return (lanes){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+static inline lanes lanes_max(lanes a, lanes b) /* a > b ? a : b */
+{
+    return (lanes){_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+}
+static inline lanes lanes_min(lanes a, lanes b) /* a < b ? a : b */
+{
+    return (lanes){_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
+}
+static inline lanes lanes_abs(lanes a)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (lanes){_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
+}
+/* The size of a with the sign of b. */
+static inline lanes lanes_copysign(lanes a, lanes b)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (lanes){_mm256_or_ps(_mm256_andnot_ps(sign, a.low), _mm256_and_ps(sign, b.low)),
+                   _mm256_or_ps(_mm256_andnot_ps(sign, a.high), _mm256_and_ps(sign, b.high))};
+}
+static inline __m256 scale_half(__m256 p, __m256 t)
+{
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
+/* p * 2^n where n is the low bits of t (see EXP_ROUND). */
+static inline lanes lanes_scale(lanes p, lanes t)
+{
+    return (lanes){scale_half(p.low, t.low), scale_half(p.high, t.high)};
+}
+/* Upper halves fold onto lower ones, as the scalar tree does. */
+static inline float lanes_sum(lanes a)
+{
+    __m256 b = _mm256_add_ps(a.low, a.high);
+    __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_add_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+static inline float lanes_max_of(lanes a)
+{
+    __m256 b = _mm256_max_ps(a.low, a.high);
+    __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_max_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+static inline float lanes_min_of(lanes a)
+{
+    __m256 b = _mm256_min_ps(a.low, a.high);
+    __m128 c = _mm_min_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_min_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
+}
+/* Sixteen signed bytes as floats. */
+static inline lanes lanes_from_int8(const int8_t *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+                   _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+/* The low byte of each lane's bits. */
+static inline void lanes_store_low_bytes(uint8_t *p, lanes a)
+{
+    __m256i mask = _mm256_set1_epi32(0xff);
+    __m256i low = _mm256_and_si256(_mm256_castps_si256(a.low), mask);
+    __m256i high = _mm256_and_si256(_mm256_castps_si256(a.high), mask);
+    __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+    _mm_storeu_si128((__m128i *)p,
+                     _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+#endif

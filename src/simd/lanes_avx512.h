@@ -1,0 +1,118 @@
+/* simd/lanes_avx512.h: sixteen floats as one AVX-512 register, for encoder_lanes.h. */
+#ifndef SIMD_LANES_AVX512_H
+#define SIMD_LANES_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "simd/encoder_math.h"
+
+/* Rows and 16-column groups of the fp32 tile whose accumulators stay in registers: 6 * 4 of 32. */
+enum { TILE_ROWS = 6, TILE_LANES = 4 };
+
+typedef __m512 lanes;
+
+static inline lanes lanes_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline lanes lanes_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void lanes_store(float *p, lanes a)
+{
+    _mm512_storeu_ps(p, a);
+}
+/* The first n < 16 floats of p, and `fill` in the other lanes. */
+static inline lanes lanes_load_part(const float *p, size_t n, float fill)
+{
+    return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << n) - 1), p);
+}
+static inline void lanes_store_part(float *p, size_t n, lanes a)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a);
+}
+static inline lanes lanes_add(lanes a, lanes b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline lanes lanes_sub(lanes a, lanes b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline lanes lanes_mul(lanes a, lanes b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline lanes lanes_div(lanes a, lanes b)
+{
+    return _mm512_div_ps(a, b);
+}
+static inline lanes lanes_fma(lanes a, lanes b, lanes c) /* a * b + c */
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline lanes lanes_max(lanes a, lanes b) /* a > b ? a : b */
+{
+    return _mm512_max_ps(a, b);
+}
+static inline lanes lanes_min(lanes a, lanes b) /* a < b ? a : b */
+{
+    return _mm512_min_ps(a, b);
+}
+static inline lanes lanes_abs(lanes a)
+{
+    return _mm512_abs_ps(a);
+}
+/* The size of a with the sign of b. */
+static inline lanes lanes_copysign(lanes a, lanes b)
+{
+    __m512i sign = _mm512_set1_epi32(INT32_MIN);
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b), _mm512_castps_si512(a), 0xca));
+}
+/* p * 2^n where n is the low bits of t (see EXP_ROUND). */
+static inline lanes lanes_scale(lanes p, lanes t)
+{
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
+/* The two halves, joined. Upper halves fold onto lower ones, as the scalar tree does. */
+static inline __m256 lanes_high(lanes a)
+{
+    return _mm512_extractf32x8_ps(a, 1);
+}
+static inline float lanes_sum(lanes a)
+{
+    __m256 b = _mm256_add_ps(_mm512_castps512_ps256(a), lanes_high(a));
+    __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_add_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+static inline float lanes_max_of(lanes a)
+{
+    __m256 b = _mm256_max_ps(_mm512_castps512_ps256(a), lanes_high(a));
+    __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_max_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+static inline float lanes_min_of(lanes a)
+{
+    __m256 b = _mm256_min_ps(_mm512_castps512_ps256(a), lanes_high(a));
+    __m128 c = _mm_min_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_min_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
+}
+/* Sixteen signed bytes as floats. */
+static inline lanes lanes_from_int8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+/* The low byte of each lane's bits. */
+static inline void lanes_store_low_bytes(uint8_t *p, lanes a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(a)));
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* simd/simd.h: which instruction set this process computes with, and the kernels compiled for it.
+ *
+ * A kernel is operation × instruction set: one table of function pointers per operation family (encoder.h,
+ * distance.h, …), one file per family and instruction set, each compiled with that set's flags alone. This
+ * header names the sets and holds one pointer per family; dispatch.c fills them. The scalar file of a
+ * family is its explanation and the oracle of its tests.
+ *
+ * The set is chosen once, at the first call: the best that the processor and the system support, or the one
+ * that DIPPER_SIMD names (scalar | avx2 | avx512vnni). Thread-safe.
+ *
+ * To add a family: its header declares `struct NAME_kernels` and one extern table per set; here comes one
+ * more pointer, in dispatch.c one more column.
+ */
+#ifndef SIMD_SIMD_H
+#define SIMD_SIMD_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* In rising order of preference. */
+enum simd_isa {
+    SIMD_SCALAR,
+    SIMD_AVX2,       /* AVX2, FMA, F16C */
+    SIMD_AVX512VNNI, /* AVX-512 F, BW, DQ, VL, VNNI */
+    SIMD_ISA_COUNT
+};
+
+struct encoder_kernels; /* simd/encoder.h */
+
+struct simd_ops {
+    enum simd_isa isa;
+    const char *name; /* as DIPPER_SIMD spells it */
+    const struct encoder_kernels *encoder;
+};
+
+/* The table in use. Never NULL. A DIPPER_SIMD that cannot be obeyed is reported by simd_check() and
+ * otherwise ignored. */
+const struct simd_ops *simd_ops(void);
+
+/* The table of one set; NULL when this build or this machine lacks it. For tests and benchmarks. */
+const struct simd_ops *simd_ops_for(enum simd_isa isa);
+
+/* DP_OK, or DP_INVALID / DP_UNSUPPORTED when DIPPER_SIMD names no set, or one that is missing here. To be
+ * asked once at start. */
+enum dp_status simd_check(struct dp_error *error);
+
+#endif
