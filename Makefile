@@ -61,7 +61,7 @@ fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_jso
 	@scripts/fuzz build-fuzz $(FUZZ_SECONDS) $(TARGET)
 
 lint: tools-clang ## clang-tidy, clang-format, layers, shellcheck, nothing outside the repository
-	@CC=clang scripts/configure build-clang --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
+	@$(MAKE) build CC=clang
 	@scripts/lint build-clang
 
 format: tools-clang ## format the C sources in place
