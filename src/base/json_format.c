@@ -1,0 +1,229 @@
+/* json_format.c: prints a float or double with the fewest digits that read back as the same value.
+ *
+ * The digits come from Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020): of the decimals that
+ * round to v = c * 2^q, an interval around v, there is one at the scale 10^(k+1) or there are some at 10^k, where
+ * 10^k ≤ width of the interval < 10^(k+1). So v and the interval's ends are scaled by 10^-k, each with one
+ * multiplication by a rounded power of ten whose result is made odd when it is inexact ("round to odd", which keeps
+ * every comparison that follows right), and at most four candidates are compared. All arithmetic is in integers.
+ *
+ * The notation is fixed from 1e-5 up to 1e15 (float) or 1e17 (double), exponential elsewhere; both are JSON. Zero is
+ * "0" and "-0.0": a reader that takes "-0" for an integer would lose the sign. NaN and infinities, which JSON cannot
+ * say, are null.
+ */
+#include <stdbool.h>
+
+#include "base/json.h"
+#include "base/json_powers.h"
+
+enum {
+    FLOAT_FIXED_MAX = 15, /* digits before the point */
+    DOUBLE_FIXED_MAX = 17,
+    FIXED_ZEROS_MAX = 4 /* zeros between the point and the first digit */
+};
+
+/* digits * 10^exponent */
+struct decimal {
+    uint64_t digits;
+    int32_t exponent;
+};
+
+static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
+                                  "2021222324252627282930313233343536373839"
+                                  "4041424344454647484950515253545556575859"
+                                  "6061626364656667686970717273747576777879"
+                                  "8081828384858687888990919293949596979899";
+
+/* Of the scaled value `vb` and interval [lower, upper], all times 4, the shortest decimal inside that is closest to
+ * the value (Giulietti, §9). `k` is the decimal exponent of the scale. */
+static inline struct decimal closest(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
+{
+    uint64_t s = vb / 4;
+    if (s >= 10) {
+        uint64_t tens = s / 10;
+        bool below = lower <= 40 * tens, above = 40 * tens + 40 <= upper;
+        if (below != above)
+            return (struct decimal){tens + above, k + 1};
+    }
+    bool below = lower <= 4 * s, above = 4 * s + 4 <= upper;
+    if (below != above)
+        return (struct decimal){s + above, k};
+    uint64_t middle = 4 * s + 2;
+    return (struct decimal){s + (vb > middle || (vb == middle && (s & 1))), k};
+}
+
+/* floor(log10(2^q)), or of 3/4 * 2^q where the interval below a power of two is half as wide. */
+static inline int32_t floor_log10(int32_t q, bool narrow)
+{
+    return (q * 1262611 - (narrow ? 524031 : 0)) >> 22;
+}
+
+static inline const struct power_of_ten *power_of_ten(int32_t exponent)
+{
+    return &POWERS_OF_TEN[exponent - POWER_OF_TEN_FIRST];
+}
+
+/* floor(g * cp / 2^64), odd when inexact. */
+static inline uint32_t round_to_odd_32(uint64_t g, uint32_t cp)
+{
+    unsigned __int128 product = (unsigned __int128)g * cp;
+    return (uint32_t)(product >> 64) | ((uint32_t)(product >> 32) > 1);
+}
+
+static inline uint64_t round_to_odd_64(const struct power_of_ten *g, uint64_t cp)
+{
+    unsigned __int128 low = (unsigned __int128)g->low * cp;
+    unsigned __int128 high = (unsigned __int128)g->high * cp + (uint64_t)(low >> 64);
+    return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
+}
+
+/* The shortest decimal of a finite, positive float given by its bits. */
+static inline struct decimal shortest_float(uint32_t bits)
+{
+    uint32_t fraction = bits & 0x7fffff, biased = bits >> 23;
+    uint32_t c = biased ? fraction | 0x800000 : fraction;
+    int32_t q = (biased ? (int32_t)biased : 1) - 150;
+    bool narrow = fraction == 0 && biased > 1;
+    int32_t k = floor_log10(q, narrow);
+    int32_t h = q + floor_log2_of_power(-k) + 1;
+    const struct power_of_ten *power = power_of_ten(-k);
+    uint64_t g = power->high + (power->low != 0);
+    uint32_t lower = round_to_odd_32(g, (4 * c - 2 + narrow) << h);
+    uint32_t value = round_to_odd_32(g, (4 * c) << h);
+    uint32_t upper = round_to_odd_32(g, (4 * c + 2) << h);
+    uint32_t odd = c & 1; /* the ends themselves round to v only when c is even */
+    return closest(lower + odd, value, upper - odd, k);
+}
+
+static inline struct decimal shortest_double(uint64_t bits)
+{
+    uint64_t fraction = bits & 0xfffffffffffff;
+    int32_t biased = (int32_t)(bits >> 52);
+    uint64_t c = biased ? fraction | 0x10000000000000 : fraction;
+    int32_t q = (biased ? biased : 1) - 1075;
+    bool narrow = fraction == 0 && biased > 1;
+    int32_t k = floor_log10(q, narrow);
+    int32_t h = q + floor_log2_of_power(-k) + 1;
+    const struct power_of_ten *g = power_of_ten(-k);
+    uint64_t lower = round_to_odd_64(g, (4 * c - 2 + narrow) << h);
+    uint64_t value = round_to_odd_64(g, (4 * c) << h);
+    uint64_t upper = round_to_odd_64(g, (4 * c + 2) << h);
+    uint64_t odd = c & 1;
+    return closest(lower + odd, value, upper - odd, k);
+}
+
+/* Decimal digits of v, which is below 10^17 and not 0: log10 from log2, then one comparison. */
+static inline int32_t count_digits(uint64_t v)
+{
+    static const uint64_t powers[] = {1,
+                                      10,
+                                      100,
+                                      1000,
+                                      10000,
+                                      100000,
+                                      1000000,
+                                      10000000,
+                                      100000000,
+                                      1000000000,
+                                      10000000000,
+                                      100000000000,
+                                      1000000000000,
+                                      10000000000000,
+                                      100000000000000,
+                                      1000000000000000,
+                                      10000000000000000,
+                                      100000000000000000};
+    int32_t guess = ((64 - __builtin_clzll(v)) * 1233) >> 12;
+    return guess + (v >= powers[guess]);
+}
+
+/* Writes the last `count` decimal digits of v. */
+static inline void write_digits(char *out, uint64_t v, int32_t count)
+{
+    while (count >= 2) {
+        count -= 2;
+        memcpy(out + count, DIGIT_PAIRS + v % 100 * 2, 2);
+        v /= 100;
+    }
+    if (count)
+        out[0] = (char)('0' + v % 10);
+}
+
+/* Writes the exponent behind an 'e'; answers the end. */
+static char *write_exponent(char *out, int32_t exponent)
+{
+    *out++ = 'e';
+    if (exponent < 0)
+        *out++ = '-';
+    uint32_t magnitude = (uint32_t)(exponent < 0 ? -exponent : exponent);
+    int32_t count = magnitude >= 100 ? 3 : magnitude >= 10 ? 2 : 1;
+    write_digits(out, magnitude, count);
+    return out + count;
+}
+
+/* Writes a decimal whose digits are not 0; answers the end. */
+static inline char *write_decimal(char *out, struct decimal d, int32_t fixed_max)
+{
+    while (d.digits % 10 == 0) {
+        d.digits /= 10;
+        d.exponent++;
+    }
+    int32_t count = count_digits(d.digits);
+    int32_t point = count + d.exponent; /* digits before the point; below 0, zeros behind it */
+    if (point <= 0 && point >= -FIXED_ZEROS_MAX) {
+        memcpy(out, "0.0000", 6);
+        out += 2 - point;
+        write_digits(out, d.digits, count);
+        return out + count;
+    }
+    if (point <= 0 || point > fixed_max) {
+        write_digits(out + 1, d.digits, count);
+        out[0] = out[1];
+        if (count > 1)
+            out[1] = '.';
+        return write_exponent(out + (count > 1 ? count + 1 : 1), point - 1);
+    }
+    if (d.exponent >= 0) {
+        write_digits(out, d.digits, count);
+        memset(out + count, '0', (size_t)d.exponent);
+        return out + point;
+    }
+    write_digits(out + 1, d.digits, count);
+    memmove(out, out + 1, (size_t)point);
+    out[point] = '.';
+    return out + count + 1;
+}
+
+/* What is not finite or is zero. */
+static size_t write_special(char *out, bool finite, bool negative)
+{
+    const char *text = !finite ? "null" : negative ? "-0.0" : "0";
+    size_t len = strlen(text);
+    memcpy(out, text, len);
+    return len;
+}
+
+size_t json_format_float(float v, char out[16])
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude == 0 || magnitude >= 0x7f800000)
+        return write_special(out, magnitude == 0, bits != magnitude);
+    char *to = out;
+    *to = '-';
+    to += bits >> 31;
+    return (size_t)(write_decimal(to, shortest_float(magnitude), FLOAT_FIXED_MAX) - out);
+}
+
+size_t json_format_double(double v, char out[25])
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    uint64_t magnitude = bits & 0x7fffffffffffffff;
+    if (magnitude == 0 || magnitude >= 0x7ff0000000000000)
+        return write_special(out, magnitude == 0, bits != magnitude);
+    char *to = out;
+    *to = '-';
+    to += bits >> 63;
+    return (size_t)(write_decimal(to, shortest_double(magnitude), DOUBLE_FIXED_MAX) - out);
+}
