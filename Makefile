@@ -26,7 +26,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-asan bench fuzz lint format install clean distclean help \
+.PHONY: build run demo check check-all check-build check-asan bench fuzz lint format install clean distclean help \
 	clean-room tools tools-clang tools-all model hooks
 
 build: tools
@@ -44,8 +44,12 @@ check: model ## build and pass the tests that need no server (under 10 minutes o
 	@$(MAKE) build
 	@scripts/check $(BUILD)
 
-check-asan: ## the same with the address and undefined-behaviour sanitizers
-	@$(MAKE) check SANITIZE=address,undefined
+check-build: model ## the same less the tests of the repository itself, for a second compiler
+	@$(MAKE) build
+	@scripts/check --no-tree $(BUILD)
+
+check-asan: ## the same with the address and undefined-behaviour sanitizers (any other: SANITIZE=…)
+	@$(MAKE) check-build SANITIZE=address,undefined
 
 check-all: tools-all model ## check, then the tests with browsers and servers
 	@$(MAKE) build

@@ -1,0 +1,209 @@
+"""scripts/setup on machines of several kinds, acted by stand-ins for the package manager's programs."""
+import os
+import pty
+import shutil
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.tree
+
+NEEDED = ["bash", "cat", "chmod", "env", "grep", "id", "rm", "touch"]
+TOOLS = ["gcc", "meson", "ninja", "pkg-config", "python3", "curl"]
+
+# apt-get says what it was asked and, told to install, makes the tools that the packages bring.
+APT_GET = """#!/usr/bin/env bash
+echo "apt-get $*" >>"$LOG"
+case " $* " in
+*" --assume-no "*) echo "Need to get 12.3 MB of archives."; echo "After this operation, 45.6 MB of additional disk space will be used."; exit 1 ;;
+*" update "*) touch "$MACHINE/lists" ;;
+*" install "*)
+    [ -e "$MACHINE/broken" ] && exit 100
+    if [ -e "$MACHINE/stale" ]; then rm "$MACHINE/stale"; exit 100; fi
+    for tool in gcc meson ninja pkg-config python3 curl; do printf '#!/bin/sh\\n' >"$BIN/$tool"; chmod +x "$BIN/$tool"; done ;;
+esac
+"""
+APT_CACHE = """#!/usr/bin/env bash
+if [ -e "$MACHINE/lists" ]; then echo "  Candidate: 1.0"; else echo "  Candidate: (none)"; fi
+"""
+SUDO = """#!/usr/bin/env bash
+echo "sudo $1" >>"$LOG"
+exec "$@"
+"""
+
+
+class Machine:
+    def __init__(self, source, folder):
+        self.source = source
+        self.bin = folder / "bin"
+        self.log = folder / "log"
+        self.state = folder / "machine"
+        self.bin.mkdir()
+        self.state.mkdir()
+        self.log.touch()
+        for name in NEEDED:
+            os.symlink(shutil.which(name), self.bin / name)
+        self.env = {"PATH": str(self.bin), "BIN": str(self.bin), "LOG": str(self.log), "MACHINE": str(self.state)}
+
+    def add(self, name, text="#!/bin/sh\n"):
+        path = self.bin / name
+        path.unlink(missing_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+
+    def debian(self, lists=True):
+        self.add("apt-get", APT_GET)
+        self.add("apt-cache", APT_CACHE)
+        self.add("dpkg")
+        if lists:
+            (self.state / "lists").touch()
+
+    def user(self, number):
+        self.add("id", f"#!/bin/sh\necho {number}\n")
+
+    def setup(self, *arguments, **env):
+        return subprocess.run([shutil.which("bash"), self.source / "scripts" / "setup", *arguments],
+                              env={**self.env, **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def setup_on_terminal(self, answer, **env):
+        """The same with a terminal on which `answer` is typed; returns (exit status, what was shown)."""
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen([shutil.which("bash"), self.source / "scripts" / "setup"],
+                                 env={**self.env, **env}, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:  # the terminal's other end was closed
+                break
+            if not chunk:
+                break
+            shown += chunk
+        os.close(ours)
+        return child.wait(), shown.decode()
+
+    def asked(self):
+        return self.log.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def machine(source, tmp_path):
+    return Machine(source, tmp_path)
+
+
+def test_a_ready_machine_is_left_alone(machine):
+    for tool in TOOLS:
+        machine.add(tool)
+    machine.debian()
+    done = machine.setup("--quiet")
+    assert (done.returncode, done.stdout, machine.asked()) == (0, "", [])
+    assert "everything is here" in machine.setup().stdout
+
+
+def test_a_fresh_machine_fetches_the_lists_and_installs_once(machine):
+    machine.debian(lists=False)
+    machine.user(0)
+    done = machine.setup()
+    assert done.returncode == 0, done.stderr
+    update, install = machine.asked()
+    assert update.endswith(" update")
+    assert "--no-install-recommends" in install and " meson " in install and " libmicrohttpd-dev " in install
+    assert "sudo" not in "".join(machine.asked())
+    assert machine.setup("--quiet").stdout == ""
+    assert len(machine.asked()) == 2
+
+
+def test_only_what_is_missing_is_installed(machine):
+    for tool in TOOLS:
+        machine.add(tool)
+    (machine.bin / "ninja").unlink()
+    machine.debian()
+    machine.user(0)
+    assert machine.setup().returncode == 0
+    assert machine.asked()[0].split("--no-install-recommends ")[1] == "ninja-build"
+
+
+def test_sudo_is_used_by_those_who_are_not_root(machine):
+    machine.debian()
+    machine.user(1000)
+    machine.add("sudo", SUDO)
+    assert machine.setup().returncode == 0
+    assert machine.asked()[0] == "sudo env"
+
+
+def test_without_sudo_the_command_for_root_is_shown(machine):
+    machine.debian()
+    machine.user(1000)
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "apt-get install --no-install-recommends gcc" in done.stderr
+    assert machine.asked() == []
+
+
+def test_a_dry_run_does_nothing(machine):
+    machine.debian(lists=False)
+    machine.user(0)
+    done = machine.setup("--dry-run")
+    assert done.returncode == 0
+    assert "apt-get update" in done.stdout and "apt-get install --no-install-recommends gcc" in done.stdout
+    assert machine.asked() == []
+
+
+def test_another_system_is_told_the_list(machine):
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "not a Debian system" in done.stderr and "libzstd-dev" in done.stderr
+
+
+def test_a_terminal_is_shown_the_size_and_asked(machine):
+    machine.debian()
+    machine.user(0)
+    status, shown = machine.setup_on_terminal("n\n")
+    assert status == 1
+    assert "45.6 MB" in shown and "Install them?" in shown and "Nothing was installed" in shown
+    assert all("--assume-no" in line for line in machine.asked())
+    assert machine.setup_on_terminal("y\n")[0] == 0
+
+
+def test_yes_asks_nothing_on_a_terminal(machine):
+    machine.debian()
+    machine.user(0)
+    status, shown = machine.setup_on_terminal("", YES="1")
+    assert status == 0
+    assert "Install them?" not in shown
+
+
+def test_stale_lists_are_fetched_again(machine):
+    machine.debian()
+    machine.user(0)
+    (machine.state / "stale").touch()
+    assert machine.setup().returncode == 0
+    assert [line.split()[-1] == "update" for line in machine.asked()] == [False, True, False]
+
+
+def test_a_failed_installation_is_a_failure(machine):
+    machine.debian()
+    machine.user(0)
+    (machine.state / "broken").touch()
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "apt-get install failed" in done.stderr
+
+
+def test_all_adds_the_compilers_and_the_browser(machine):
+    core, clang, everything = (machine.setup(*more, "--list").stdout for more in ([], ["--clang"], ["--all"]))
+    assert "clang-tidy" in clang and "clang-tidy" not in core
+    assert "chromium" in everything and "chromium" not in clang
+    assert core in clang and clang in everything
+
+
+def test_docs_name_every_package(machine, source):
+    docs = (source / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for line in machine.setup("--all", "--list").stdout.splitlines():
+        assert f"`{line.split()[0]}`" in docs, line
+
+
+def test_an_unknown_flag_is_refused(machine):
+    assert machine.setup("--al").returncode == 2
