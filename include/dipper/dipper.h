@@ -1,0 +1,138 @@
+/* dipper.h: semantic search served straight from the bucket, as a C library.
+ *
+ * Text becomes vectors on the CPU (dp_embed), rows become a namespace in a bucket (dp_index_file), and a
+ * namespace answers queries by meaning (dp_search). A "root" is a folder (a path or file:///path) or
+ * mem://name. The library starts threads only in dp_runtime_new, installs no signal handlers, and changes
+ * no state of the process.
+ *
+ * Every function that can fail returns an `enum dp_status` (0 is success) and fills `error` (may be NULL)
+ * with a sentence. Handles are freed in the reverse order of their making; freeing NULL is fine. Unless a
+ * comment says otherwise a handle may be used from several threads at once. Strings are UTF-8 and
+ * NUL-terminated.
+ *
+ * Everything here is since 0.1. Until 1.0 a minor release may change it, and CHANGELOG.md says how.
+ */
+#ifndef DIPPER_DIPPER_H
+#define DIPPER_DIPPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dipper/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define DP_API __attribute__((visibility("default")))
+#else
+#define DP_API
+#endif
+
+/* "0.1.0". Never NULL. */
+DP_API const char *dp_version(void);
+
+/* ---- the runtime: compute threads ------------------------------------------------------------------- */
+
+struct dp_runtime;
+
+struct dp_runtime_options {
+    unsigned threads; /* compute threads, the caller's included; 0: as many CPUs as the process may use */
+};
+
+/* Starts the compute threads. options may be NULL for the defaults. Errors: DP_NOMEM, DP_IO. */
+DP_API enum dp_status dp_runtime_new(const struct dp_runtime_options *options, struct dp_runtime **out,
+                                     struct dp_error *error);
+DP_API void dp_runtime_free(struct dp_runtime *runtime);
+
+/* ---- embedding --------------------------------------------------------------------------------------- */
+
+struct dp_model;
+
+/* Opens a model: a directory in the Hugging Face / sentence-transformers layout, or a packed model file
+ * (`dipper-bare model pack`). Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED (naming what is), DP_NOMEM. */
+DP_API enum dp_status dp_model_open(struct dp_runtime *runtime, const char *path, struct dp_model **out,
+                                    struct dp_error *error);
+
+/* The same for a packed model in memory. The bytes are not copied: they must be 64-byte aligned, stay as
+ * they are, and outlive the model. */
+DP_API enum dp_status dp_model_open_memory(struct dp_runtime *runtime, const void *bytes, size_t len,
+                                           struct dp_model **out, struct dp_error *error);
+DP_API void dp_model_close(struct dp_model *model);
+
+DP_API const char *dp_model_name(const struct dp_model *model);
+DP_API size_t dp_model_dim(const struct dp_model *model);        /* floats in an embedding */
+DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts are cut there */
+
+/* Embeds texts.
+ *
+ * texts      const char *texts[count]
+ * normalize  true: unit vectors; false: the pooled vectors as they are
+ * out        float out[count][dp_model_dim(model)]
+ *
+ * Deterministic: a text's vector does not depend on its companions, on threads or on the machine.
+ * Errors: DP_INVALID (count 0), DP_NOMEM. */
+DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize,
+                               float *out, struct dp_error *error);
+
+/* ---- namespaces --------------------------------------------------------------------------------------- */
+
+struct dp_index_summary {
+    uint64_t rows;       /* rows read from the file and committed */
+    uint64_t replaced;   /* of them, rows that took the place of one with the same id */
+    uint64_t long_texts; /* texts longer than the model's limit, indexed as overlapping windows */
+    uint64_t total_rows; /* rows of the namespace now */
+    uint64_t bytes;      /* written to the root */
+};
+
+/* Embeds the rows of a JSON-lines file (`{"id": …, "text": "…", …attributes}`) and adds them to namespace
+ * `name` under `root`, which is made when missing: all of them, or none when it fails.
+ *
+ * summary may be NULL. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number), DP_CONFLICT
+ * (another writer kept winning; try again), DP_DENIED, DP_FULL, DP_IO. */
+DP_API enum dp_status dp_index_file(struct dp_model *model, const char *root, const char *name,
+                                    const char *jsonl_path, struct dp_index_summary *summary,
+                                    struct dp_error *error);
+
+struct dp_namespace;
+
+/* Opens a namespace for searching. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_IO. */
+DP_API enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_namespace **out,
+                                        struct dp_error *error);
+DP_API void dp_namespace_close(struct dp_namespace *ns);
+
+/* The answer to one search. One owner thread; lives on after its namespace is closed. */
+struct dp_results;
+
+/* The k rows nearest in meaning to `text`, which the same model must have indexed (else DP_INVALID).
+ * Sees every commit that ended before the call. */
+DP_API enum dp_status dp_search(struct dp_namespace *ns, struct dp_model *model, const char *text, size_t k,
+                                struct dp_results **out, struct dp_error *error);
+
+/* The same for a vector: float vector[dim]. */
+DP_API enum dp_status dp_search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
+                                       struct dp_results **out, struct dp_error *error);
+DP_API void dp_results_free(struct dp_results *results);
+
+/* Rows, best first; `row` < dp_results_count. The strings live as long as the results. */
+DP_API size_t dp_results_count(const struct dp_results *results);
+DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* numbers in decimal */
+DP_API float dp_results_dist(const struct dp_results *results, size_t row);     /* cosine: 1 - cos */
+DP_API const char *dp_results_attributes(const struct dp_results *results, size_t row); /* a JSON object */
+
+/* What a search cost. */
+struct dp_cost {
+    uint64_t rounds;   /* dependency steps that went to the store */
+    uint64_t requests; /* ranges read */
+    uint64_t bytes;    /* bytes read */
+    double ms;         /* wall time */
+};
+DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
