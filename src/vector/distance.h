@@ -1,0 +1,32 @@
+/* vector/distance.h: how near vectors are, by metric.
+ *
+ * Scores are FAISS's: squared L2 (smaller is better) or inner product (larger is better). They are the same
+ * bits on every machine (simd/distance.h). All functions are thread-safe and never fail.
+ */
+#ifndef VECTOR_DISTANCE_H
+#define VECTOR_DISTANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Numbered as in FAISS files. Cosine is the inner product of normalised vectors. */
+enum vector_metric { VECTOR_INNER_PRODUCT = 0, VECTOR_L2 = 1 };
+
+/* Whether larger scores are better. */
+static inline bool vector_larger_is_better(enum vector_metric metric)
+{
+    return metric == VECTOR_INNER_PRODUCT;
+}
+
+/* out[r] = score of query float[dim] and row r of `rows`: n * dim little-endian floats, any alignment. */
+void distance_rows(enum vector_metric metric, const float *query, const void *rows, size_t n, size_t dim,
+                   float *out);
+
+/* The score of one pair of float[dim]. */
+float distance_pair(enum vector_metric metric, const float *a, const float *b, size_t dim);
+
+/* Scales x float[dim] to length 1. False, and x unchanged, when its length is 0, infinite or NaN. */
+bool vector_normalize(float *x, size_t dim);
+
+#endif

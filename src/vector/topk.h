@@ -1,0 +1,59 @@
+/* vector/topk.h: the k best of a stream of (score, id).
+ *
+ * A binary heap with its worst hit at the root, so that a score which does not get in costs one comparison.
+ * Equal scores are ordered by id, the smaller first: what is kept depends on what was pushed, not on the
+ * order. NaN never gets in. One owner thread.
+ */
+#ifndef VECTOR_TOPK_H
+#define VECTOR_TOPK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct topk_hit {
+    int64_t id;
+    float score;
+};
+
+struct topk {
+    struct topk_hit *hits; /* [k], the first `count` in use: a heap, or best first after topk_sort */
+    size_t k, count;
+    bool larger_is_better;
+    bool sorted;
+};
+
+/* Room for k hits (0 is fine: nothing gets in). DP_NOMEM. */
+enum dp_status topk_init(struct topk *top, size_t k, bool larger_is_better, struct dp_error *error);
+void topk_deinit(struct topk *top);
+/* Empties it. */
+void topk_clear(struct topk *top);
+
+/* Whether `a` comes before `b`. */
+static inline bool topk_before(const struct topk *top, struct topk_hit a, struct topk_hit b)
+{
+    if (a.score != b.score)
+        return top->larger_is_better ? a.score > b.score : a.score < b.score;
+    return a.id < b.id;
+}
+
+/* Whether a hit with this score could get in (its id may still lose a tie). False for NaN. */
+static inline bool topk_admits(const struct topk *top, float score)
+{
+    if (top->count < top->k)
+        return score == score;
+    if (top->k == 0)
+        return false;
+    float worst = top->hits[0].score;
+    return top->larger_is_better ? score >= worst : score <= worst;
+}
+
+/* Offers a hit. Not after topk_sort, unless cleared. */
+void topk_push(struct topk *top, float score, int64_t id);
+
+/* Puts the hits in order, best first. Ends the pushing. */
+void topk_sort(struct topk *top);
+
+#endif
