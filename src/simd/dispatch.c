@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "simd/distance.h"
 #include "simd/encoder.h"
 
 #if defined(__x86_64__)
@@ -18,10 +19,10 @@
 #endif
 
 static const struct simd_ops tables[SIMD_ISA_COUNT] = {
-    [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar},
+    [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar},
 #if HAVE_X86
-    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2},
-    [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni},
+    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2},
+    [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512},
 #endif
 };
 
@@ -35,7 +36,8 @@ static bool machine_has(enum simd_isa isa)
 #if HAVE_X86
     /* __builtin_cpu_supports also asks XGETBV whether the system saves the registers. */
     __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    /* F16C is older than AVX2 and in every processor that has it; clang 14 cannot ask for it. */
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (isa == SIMD_AVX2)
         return avx2;
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -1,0 +1,176 @@
+/* simd/distance_lanes.h: the distance kernels over sixteen lanes.
+ *
+ * Included by one file per instruction set, after the header that defines `lanes` and its operations, and
+ * after lanes_from_uint8(), lanes_negated_fma() and DISTANCE_ROWS. The arithmetic and its order are those of
+ * distance_scalar.c; DISTANCE_ROWS rows are scored side by side, which hides the latency of each one's chain
+ * of additions and loads the query once for all of them.
+ */
+#ifndef SIMD_DISTANCE_LANES_H
+#define SIMD_DISTANCE_LANES_H
+
+#include <string.h>
+
+#include "simd/distance.h"
+
+#define INLINED static inline __attribute__((always_inline))
+
+/* A step of each sum. */
+INLINED lanes add_product(lanes sum, lanes q, lanes x)
+{
+    return lanes_fma(q, x, sum);
+}
+INLINED lanes add_square(lanes sum, lanes away)
+{
+    return lanes_fma(away, away, sum);
+}
+INLINED lanes some_bytes(const uint8_t *p, size_t n)
+{
+    uint8_t part[16] = {0};
+    memcpy(part, p, n);
+    return lanes_from_uint8(part);
+}
+
+/* Each *_tile scores `rows` ≤ DISTANCE_ROWS rows; rows is a constant where it is called, so that the sums
+ * stay in registers. */
+
+INLINED void inner_product_tile(const float *query, const char *row, size_t rows, size_t dim, float *out)
+{
+    lanes sum[DISTANCE_ROWS];
+    size_t whole = dim / 16 * 16, part = dim - whole;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        sum[r] = lanes_set(0.0f);
+    for (size_t i = 0; i < whole; i += 16) {
+        lanes q = lanes_load(query + i);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] = add_product(sum[r], q, lanes_load((const float *)(row + (r * dim + i) * sizeof(float))));
+    }
+    if (part > 0) {
+        lanes q = lanes_load_part(query + whole, part, 0.0f);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] = add_product(sum[r], q,
+                                 lanes_load_part((const float *)(row + (r * dim + whole) * sizeof(float)), part, 0.0f));
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        out[r] = lanes_sum(sum[r]);
+}
+
+INLINED void squared_l2_tile(const float *query, const char *row, size_t rows, size_t dim, float *out)
+{
+    lanes sum[DISTANCE_ROWS];
+    size_t whole = dim / 16 * 16, part = dim - whole;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        sum[r] = lanes_set(0.0f);
+    for (size_t i = 0; i < whole; i += 16) {
+        lanes q = lanes_load(query + i);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] =
+                add_square(sum[r], lanes_sub(q, lanes_load((const float *)(row + (r * dim + i) * sizeof(float)))));
+    }
+    if (part > 0) {
+        lanes q = lanes_load_part(query + whole, part, 0.0f);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++) {
+            const float *x = (const float *)(row + (r * dim + whole) * sizeof(float));
+            sum[r] = add_square(sum[r], lanes_sub(q, lanes_load_part(x, part, 0.0f)));
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        out[r] = lanes_sum(sum[r]);
+}
+
+INLINED void inner_product_u8_tile(const float *weight, const uint8_t *codes, size_t rows, size_t dim, float *out)
+{
+    lanes sum[DISTANCE_ROWS];
+    size_t whole = dim / 16 * 16, part = dim - whole;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        sum[r] = lanes_set(0.0f);
+    for (size_t i = 0; i < whole; i += 16) {
+        lanes w = lanes_load(weight + i);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] = add_product(sum[r], w, lanes_from_uint8(codes + r * dim + i));
+    }
+    if (part > 0) {
+        lanes w = lanes_load_part(weight + whole, part, 0.0f);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] = add_product(sum[r], w, some_bytes(codes + r * dim + whole, part));
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        out[r] = lanes_sum(sum[r]);
+}
+
+INLINED void squared_l2_u8_tile(const float *offset, const float *step, const uint8_t *codes, size_t rows,
+                                size_t dim, float *out)
+{
+    lanes sum[DISTANCE_ROWS];
+    size_t whole = dim / 16 * 16, part = dim - whole;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        sum[r] = lanes_set(0.0f);
+    for (size_t i = 0; i < whole; i += 16) {
+        lanes o = lanes_load(offset + i), s = lanes_load(step + i);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] = add_square(sum[r], lanes_negated_fma(s, lanes_from_uint8(codes + r * dim + i), o));
+    }
+    if (part > 0) {
+        lanes o = lanes_load_part(offset + whole, part, 0.0f), s = lanes_load_part(step + whole, part, 0.0f);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++)
+            sum[r] = add_square(sum[r], lanes_negated_fma(s, some_bytes(codes + r * dim + whole, part), o));
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+        out[r] = lanes_sum(sum[r]);
+}
+
+static void inner_product(const float *query, const void *rows, size_t n, size_t dim, float *out)
+{
+    const char *row = rows;
+    size_t r = 0;
+    for (; r + DISTANCE_ROWS <= n; r += DISTANCE_ROWS)
+        inner_product_tile(query, row + r * dim * sizeof(float), DISTANCE_ROWS, dim, out + r);
+    for (; r < n; r++)
+        inner_product_tile(query, row + r * dim * sizeof(float), 1, dim, out + r);
+}
+
+static void squared_l2(const float *query, const void *rows, size_t n, size_t dim, float *out)
+{
+    const char *row = rows;
+    size_t r = 0;
+    for (; r + DISTANCE_ROWS <= n; r += DISTANCE_ROWS)
+        squared_l2_tile(query, row + r * dim * sizeof(float), DISTANCE_ROWS, dim, out + r);
+    for (; r < n; r++)
+        squared_l2_tile(query, row + r * dim * sizeof(float), 1, dim, out + r);
+}
+
+static void inner_product_u8(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    size_t r = 0;
+    for (; r + DISTANCE_ROWS <= n; r += DISTANCE_ROWS)
+        inner_product_u8_tile(weight, codes + r * dim, DISTANCE_ROWS, dim, out + r);
+    for (; r < n; r++)
+        inner_product_u8_tile(weight, codes + r * dim, 1, dim, out + r);
+}
+
+static void squared_l2_u8(const float *offset, const float *step, const uint8_t *codes, size_t n, size_t dim,
+                          float *out)
+{
+    size_t r = 0;
+    for (; r + DISTANCE_ROWS <= n; r += DISTANCE_ROWS)
+        squared_l2_u8_tile(offset, step, codes + r * dim, DISTANCE_ROWS, dim, out + r);
+    for (; r < n; r++)
+        squared_l2_u8_tile(offset, step, codes + r * dim, 1, dim, out + r);
+}
+
+#endif
