@@ -1,0 +1,226 @@
+/* test_memory.c: the allocator's seam, arenas and buffers. */
+#include "test_support.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/buffer.h"
+
+static void test_base_alloc_is_the_tests_own(void **state)
+{
+    (void)state;
+    size_t live = test_alloc_live(), made = test_alloc_count();
+    void *blocks[4] = {mem_alloc(0), mem_calloc(3, 5), mem_aligned_alloc(64, 100), mem_realloc(NULL, 7)};
+    assert_int_equal(test_alloc_live(), live + 4);
+    assert_int_equal(test_alloc_count(), made + 4);
+    assert_int_equal((uintptr_t)blocks[2] % 64, 0);
+    assert_memory_equal(blocks[1], "\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 15);
+    blocks[3] = mem_realloc(blocks[3], 70000);
+    assert_int_equal(test_alloc_live(), live + 4);
+    for (int i = 0; i < 4; i++)
+        mem_free(blocks[i]);
+    mem_free(NULL);
+    assert_int_equal(test_alloc_live(), live);
+    assert_null(mem_calloc(SIZE_MAX / 2, 3));
+}
+
+static void test_base_alloc_fails_when_told(void **state)
+{
+    (void)state;
+    test_alloc_fail_at(3);
+    void *a = mem_alloc(1), *b = mem_alloc(1);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_false(test_alloc_fired());
+    assert_null(mem_realloc(b, 2));
+    assert_true(test_alloc_fired());
+    void *c = mem_alloc(1); /* once only */
+    assert_non_null(c);
+    test_alloc_fail_at(0);
+    assert_false(test_alloc_fired());
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
+}
+
+static void test_base_arena_blocks_are_aligned_and_apart(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    uint8_t *blocks[300];
+    for (size_t i = 0; i < 300; i++) {
+        blocks[i] = arena_alloc(&a, i);
+        assert_non_null(blocks[i]);
+        assert_int_equal((uintptr_t)blocks[i] % 16, 0);
+        memset(blocks[i], (int)i, i);
+    }
+    for (size_t i = 0; i < 300; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_int_equal(blocks[i][j], (uint8_t)i);
+    const uint8_t *zeros = arena_calloc(&a, 10, 10);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(zeros[i], 0);
+    struct span copy = arena_copy(&a, span_str("copied"));
+    assert_true(span_equal_str(copy, "copied"));
+    assert_int_equal(copy.data[copy.len], '\0');
+    assert_non_null(arena_copy(&a, span_of(NULL, 0)).data);
+    assert_string_equal(arena_printf(&a, "%d-%s", 7, "x"), "7-x");
+    arena_deinit(&a);
+    arena_deinit(&a);
+}
+
+static void test_base_arena_keeps_to_its_maximum(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 10000);
+    assert_null(arena_alloc(&a, 10000)); /* no room for the chunk's header */
+    assert_non_null(arena_alloc(&a, 9900));
+    assert_null(arena_alloc(&a, 200));
+    assert_true(a.used <= a.max);
+    arena_deinit(&a);
+
+    arena_init(&a, SIZE_MAX);
+    assert_null(arena_alloc(&a, SIZE_MAX));
+    assert_null(arena_alloc(&a, SIZE_MAX - 20));
+    assert_null(arena_array(&a, SIZE_MAX / 2, 4));
+    assert_null(arena_calloc(&a, SIZE_MAX / 2, 4));
+    assert_null(arena_copy(&a, span_of("", SIZE_MAX)).data);
+    arena_deinit(&a);
+
+    arena_init(&a, 0);
+    assert_null(arena_alloc(&a, 0));
+    assert_null(arena_printf(&a, "x"));
+    arena_deinit(&a);
+}
+
+static void test_base_arena_reset_settles_without_allocating(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 24);
+    for (int round = 0; round < 10; round++) {
+        size_t made = test_alloc_count();
+        for (int i = 0; i < 1000; i++)
+            assert_non_null(arena_alloc(&a, 100));
+        if (round >= 2)
+            assert_int_equal(test_alloc_count(), made);
+        arena_reset(&a);
+    }
+    assert_non_null(arena_alloc(&a, 3 << 20)); /* larger than what a reset keeps */
+    size_t live = test_alloc_live();
+    arena_reset(&a);
+    assert_int_equal(test_alloc_live(), live - 1);
+    assert_true(a.used <= 1 << 20);
+    arena_deinit(&a);
+    arena_reset(&a);
+}
+
+static void test_base_buffer_grows_to_its_maximum(void **state)
+{
+    (void)state;
+    struct buffer b;
+    struct dp_error error = {0};
+    buffer_init(&b, 1000);
+    for (int i = 0; i < 100; i++)
+        buffer_append_str(&b, "0123456789");
+    assert_int_equal(buffer_check(&b, "a thing", &error), DP_OK);
+    assert_int_equal(b.len, 1000);
+    assert_int_equal(b.cap, 1000);
+    buffer_append(&b, span_of(NULL, 0));
+    assert_int_equal(b.status, DP_OK);
+    buffer_u8(&b, 1);
+    assert_int_equal(b.len, 1000);
+    assert_int_equal(buffer_check(&b, "a thing", &error), DP_TOO_LARGE);
+    assert_string_equal(error.message, "a thing is larger than the limit of 1000 bytes");
+    assert_null(buffer_reserve(&b, 0));
+    buffer_clear(&b);
+    assert_int_equal(buffer_check(&b, "a thing", &error), DP_OK);
+    buffer_u8(&b, 1);
+    assert_int_equal(b.len, 1);
+    assert_null(buffer_reserve(&b, SIZE_MAX));
+    buffer_deinit(&b);
+}
+
+static void test_base_buffer_failure_sticks(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 8);
+    buffer_append_str(&b, "123456789");
+    buffer_append_str(&b, "1"); /* would fit, but must not stand behind a hole */
+    assert_int_equal(b.len, 0);
+    buffer_append_zeros(&b, 1);
+    buffer_printf(&b, "%d", 1);
+    buffer_varint(&b, 1);
+    assert_int_equal(b.len, 0);
+    buffer_deinit(&b);
+}
+
+static void test_base_buffer_prints_and_aligns(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 16);
+    buffer_printf(&b, "%s", "");
+    buffer_printf(&b, "%d/%s", 12, "ab");
+    assert_true(span_equal_str(buffer_span(&b), "12/ab"));
+    buffer_align(&b, 8);
+    assert_int_equal(b.len, 8);
+    buffer_align(&b, 8);
+    assert_int_equal(b.len, 8);
+    assert_memory_equal(b.data, "12/ab\0\0\0", 8);
+    buffer_printf(&b, "%08d", 42); /* to the last byte: no room for printf's NUL */
+    assert_int_equal(b.status, DP_OK);
+    assert_memory_equal(b.data + 8, "00000042", 8);
+    buffer_printf(&b, "x");
+    assert_int_equal(b.status, DP_TOO_LARGE);
+    buffer_deinit(&b);
+}
+
+/* Arenas and buffers answer a failed allocation, wherever it happens, and leak nothing. */
+static void test_base_memory_survives_failed_allocations(void **state)
+{
+    (void)state;
+    size_t before = test_alloc_live();
+    for (size_t n = 1;; n++) {
+        struct arena a;
+        struct buffer b;
+        arena_init(&a, 1 << 20);
+        buffer_init(&b, 4096);
+        test_alloc_fail_at(n);
+        bool good = true;
+        for (int i = 0; i < 30; i++)
+            good &= arena_alloc(&a, 500) != NULL;
+        for (int i = 0; i < 4; i++)
+            buffer_append_zeros(&b, 1000);
+        buffer_printf(&b, "%096d", 1);
+        good &= buffer_check(&b, "x", NULL) == DP_OK;
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_int_equal(good, !fired);
+        arena_deinit(&a);
+        buffer_deinit(&b);
+        assert_int_equal(test_alloc_live(), before);
+        if (!fired)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base_alloc_is_the_tests_own),
+        cmocka_unit_test(test_base_alloc_fails_when_told),
+        cmocka_unit_test(test_base_arena_blocks_are_aligned_and_apart),
+        cmocka_unit_test(test_base_arena_keeps_to_its_maximum),
+        cmocka_unit_test(test_base_arena_reset_settles_without_allocating),
+        cmocka_unit_test(test_base_buffer_grows_to_its_maximum),
+        cmocka_unit_test(test_base_buffer_failure_sticks),
+        cmocka_unit_test(test_base_buffer_prints_and_aligns),
+        cmocka_unit_test(test_base_memory_survives_failed_allocations),
+    };
+    return test_run(tests);
+}
