@@ -1,8 +1,10 @@
 /* store/store.h: the object store contract. A store is a vtable over named immutable bytes.
  *
  * Keys are UTF-8 names with '/' between parts, relative to the root the store was opened at; no empty,
- * "." or ".." part, at most STORE_KEY_MAX bytes. Objects appear whole or not at all, and a put that
- * returned DP_OK is durable. Reads take a *batch* of ranges, because a query is rounds of parallel reads.
+ * "." or ".." part, no control character, at most STORE_KEY_MAX bytes and STORE_PART_MAX in a part; the first
+ * part is not ".dipper". A local folder cannot hold both "a" and "a/b". Objects appear whole or not at all, and
+ * a put that returned DP_OK is durable. Reads take a *batch* of ranges, because a query is rounds of parallel
+ * reads.
  *
  * Every store passes tests/store/contract.c. All functions are thread-safe; a store lives until
  * store_free, which must come after the last call and the last store_bytes_release.
@@ -13,7 +15,7 @@
 #include "base/span.h"
 #include "os/call.h"
 
-enum { STORE_KEY_MAX = 1024, STORE_VERSION_MAX = 95 };
+enum { STORE_KEY_MAX = 1024, STORE_PART_MAX = 255, STORE_VERSION_MAX = 95 };
 
 /* What tells one content of an object from another: an opaque token. len 0: none. */
 struct store_version {
@@ -47,7 +49,7 @@ struct store_read_req {
     struct store_bytes bytes; /* exactly the range; the caller releases it */
     uint64_t size;            /* of the whole object */
     struct store_version version;
-    bool unchanged;           /* if_changed only: the pinned version is current */
+    bool unchanged; /* if_changed only: the pinned version is current */
 };
 
 enum store_condition { STORE_ANY, STORE_IF_ABSENT, STORE_IF_VERSION };

@@ -1,0 +1,66 @@
+/* block.c: bytes that were read, shared by reference counting.
+ *
+ * A block is one allocation: the count, the length, then the bytes (16-byte aligned). Any thread may retain
+ * or release; the last release frees.
+ */
+#include "store/store_impl.h"
+
+#include <assert.h>
+
+#include "base/alloc.h"
+
+struct store_block {
+    _Atomic size_t references;
+    size_t len;
+    _Alignas(16) uint8_t data[];
+};
+
+struct store_block *store_block_new(size_t len)
+{
+    if (len > SIZE_MAX - sizeof(struct store_block))
+        return NULL;
+    struct store_block *block = mem_alloc(sizeof *block + len);
+    if (!block)
+        return NULL;
+    atomic_init(&block->references, 1);
+    block->len = len;
+    return block;
+}
+
+uint8_t *store_block_data(struct store_block *block)
+{
+    return block->data;
+}
+
+size_t store_block_len(const struct store_block *block)
+{
+    return block->len;
+}
+
+void store_block_release(struct store_block *block)
+{
+    if (block && atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) == 1)
+        mem_free(block);
+}
+
+struct store_bytes store_block_bytes(struct store_block *block, uint64_t offset, uint64_t len)
+{
+    if (len == 0)
+        return (struct store_bytes){0};
+    assert(offset <= block->len && len <= block->len - offset);
+    atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+    return (struct store_bytes){span_of(block->data + offset, (size_t)len), block};
+}
+
+struct store_bytes store_bytes_retain(struct store_bytes b)
+{
+    if (b.block)
+        atomic_fetch_add_explicit(&b.block->references, 1, memory_order_relaxed);
+    return b;
+}
+
+void store_bytes_release(struct store_bytes *b)
+{
+    store_block_release(b->block);
+    *b = (struct store_bytes){0};
+}

@@ -1,0 +1,240 @@
+/* store.c: the front of every store: checks keys and the call, dispatches, and counts what a call costs.
+ *
+ * A read batch, a head, a put, a listing, a removal and the finish of an upload are one round each. Nothing
+ * here keeps state, so any thread may call.
+ */
+#include "store/store_impl.h"
+
+#include "base/utf8.h"
+#include "os/clock.h"
+
+/* The local folder keeps its lock and its unfinished files under this name; no store has such keys. */
+static const char RESERVED_PART[] = ".dipper";
+
+bool store_version_equal(const struct store_version *a, const struct store_version *b)
+{
+    return a->len == b->len && memcmp(a->token, b->token, a->len) == 0;
+}
+
+void store_free(struct store *store)
+{
+    if (store)
+        store->ops->free(store);
+}
+
+/* ---- requests --------------------------------------------------------------------------------------- */
+
+enum dp_status store_key_check(struct span key, struct dp_error *error)
+{
+    if (key.len == 0)
+        return dp_fail(error, DP_INVALID, "an object's key is empty");
+    if (key.len > STORE_KEY_MAX)
+        return dp_fail(error, DP_INVALID, "an object's key has %zu bytes, more than %d", key.len, STORE_KEY_MAX);
+    if (!utf8_valid(key))
+        return dp_fail(error, DP_INVALID, "an object's key is not UTF-8");
+    for (size_t i = 0; i < key.len; i++)
+        if (key.data[i] < 0x20 || key.data[i] == 0x7f)
+            return dp_fail(error, DP_INVALID, "an object's key has a control character (0x%02x) in it",
+                           key.data[i]);
+    for (size_t start = 0; start <= key.len;) {
+        const uint8_t *slash = start < key.len ? memchr(key.data + start, '/', key.len - start) : NULL;
+        size_t end = slash ? (size_t)(slash - key.data) : key.len;
+        struct span part = span_of(key.data + start, end - start);
+        if (part.len == 0 || span_equal_str(part, ".") || span_equal_str(part, ".."))
+            return dp_fail(error, DP_INVALID, "key \"%.*s\" has an empty, \".\" or \"..\" part", SPAN_FMT(key));
+        if (part.len > STORE_PART_MAX)
+            return dp_fail(error, DP_INVALID, "key \"%.*s\" has a part of more than %d bytes", SPAN_FMT(key),
+                           STORE_PART_MAX);
+        if (start == 0 && span_equal_str(part, RESERVED_PART))
+            return dp_fail(error, DP_INVALID, "key \"%.*s\" is reserved", SPAN_FMT(key));
+        start = end + 1;
+    }
+    return DP_OK;
+}
+
+enum dp_status store_range_len(const struct store_read_req *req, uint64_t size, uint64_t *len,
+                               struct dp_error *error)
+{
+    if (req->offset > size)
+        return dp_fail(error, DP_INVALID, "%.*s: offset %llu lies past the end of %llu bytes", SPAN_FMT(req->key),
+                       (unsigned long long)req->offset, (unsigned long long)size);
+    if (req->len == STORE_TO_END) {
+        *len = size - req->offset;
+        return DP_OK;
+    }
+    if (req->len < 0 || (uint64_t)req->len > size - req->offset)
+        return dp_fail(error, DP_INVALID, "%.*s: %lld bytes at offset %llu do not lie within its %llu bytes",
+                       SPAN_FMT(req->key), (long long)req->len, (unsigned long long)req->offset,
+                       (unsigned long long)size);
+    *len = (uint64_t)req->len;
+    return DP_OK;
+}
+
+bool store_read_settled(struct store_read_req *req, const struct store_version *version, uint64_t size)
+{
+    req->version = *version;
+    req->size = size;
+    if (!req->pinned)
+        return false;
+    if (store_version_equal(req->pinned, version)) {
+        req->unchanged = req->if_changed;
+        return req->unchanged;
+    }
+    if (req->if_changed)
+        return false;
+    req->status = dp_fail(&req->error, DP_STALE, "%.*s has changed since it was opened", SPAN_FMT(req->key));
+    return true;
+}
+
+/* ---- dispatch --------------------------------------------------------------------------------------- */
+
+/* Counts one round of `requests` that began at `since`. */
+static void count_round(struct call *call, uint64_t requests, int64_t since)
+{
+    call->cost.rounds++;
+    call->cost.requests += requests;
+    call->cost.store_ns += (uint64_t)(os_now_ns() - since);
+}
+
+enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    if (n == 0)
+        return DP_OK;
+    enum dp_status status = call_check(call);
+    for (size_t i = 0; i < n; i++) {
+        struct store_read_req *req = &reqs[i];
+        req->bytes = (struct store_bytes){0};
+        req->size = 0;
+        req->version = (struct store_version){0};
+        req->unchanged = false;
+        if (status != DP_OK) {
+            req->status = status;
+            req->error = call->error;
+            continue;
+        }
+        dp_error_clear(&req->error);
+        req->status = store_key_check(req->key, &req->error);
+        if (req->status == DP_OK && req->if_changed && !req->pinned)
+            req->status = dp_fail(&req->error, DP_INVALID, "%.*s: if_changed needs a version", SPAN_FMT(req->key));
+    }
+    if (status != DP_OK)
+        return status;
+    int64_t since = os_now_ns();
+    store->ops->read(call, store, reqs, n);
+    count_round(call, n, since);
+    for (size_t i = 0; i < n; i++) {
+        call->cost.bytes += reqs[i].bytes.span.len;
+        if (status == DP_OK && reqs[i].status != DP_OK) {
+            status = reqs[i].status;
+            call->error = reqs[i].error;
+        }
+    }
+    return status;
+}
+
+void store_read_release(struct store_read_req *reqs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        store_bytes_release(&reqs[i].bytes);
+}
+
+/* What must hold before an operation on a key. */
+static enum dp_status check_key(struct call *call, struct span key)
+{
+    enum dp_status status = call_check(call);
+    return status == DP_OK ? store_key_check(key, &call->error) : status;
+}
+
+enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out)
+{
+    *out = (struct store_info){0};
+    enum dp_status status = check_key(call, key);
+    if (status != DP_OK)
+        return status;
+    int64_t since = os_now_ns();
+    status = store->ops->head(call, store, key, out);
+    count_round(call, 1, since);
+    return status;
+}
+
+enum dp_status store_put(struct call *call, struct store *store, struct store_put *put)
+{
+    put->version = (struct store_version){0};
+    enum dp_status status = check_key(call, put->key);
+    if (status == DP_OK && put->condition == STORE_IF_VERSION && !put->expected)
+        status = call_fail(call, DP_INVALID, "%.*s: a put \"if version\" needs a version", SPAN_FMT(put->key));
+    if (status != DP_OK)
+        return status;
+    int64_t since = os_now_ns();
+    status = store->ops->put(call, store, put);
+    count_round(call, 1, since);
+    if (status == DP_OK)
+        call->cost.bytes_written += put->body.len;
+    return status;
+}
+
+enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                          bool folders, size_t max, struct store_listing *out)
+{
+    *out = (struct store_listing){0};
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    int64_t since = os_now_ns();
+    status = store->ops->list(call, store, prefix, after, folders, max, out);
+    count_round(call, 1, since);
+    return status;
+}
+
+enum dp_status store_remove(struct call *call, struct store *store, struct span key)
+{
+    enum dp_status status = check_key(call, key);
+    if (status != DP_OK)
+        return status;
+    int64_t since = os_now_ns();
+    status = store->ops->remove(call, store, key);
+    count_round(call, 1, since);
+    return status;
+}
+
+enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
+                                  struct store_upload **out)
+{
+    *out = NULL;
+    enum dp_status status = check_key(call, key);
+    return status == DP_OK ? store->ops->upload_begin(call, store, key, out) : status;
+}
+
+enum dp_status store_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+{
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    int64_t since = os_now_ns();
+    status = upload->store->ops->upload_write(call, upload, bytes);
+    call->cost.store_ns += (uint64_t)(os_now_ns() - since);
+    if (status == DP_OK)
+        call->cost.bytes_written += bytes.len;
+    return status;
+}
+
+enum dp_status store_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version)
+{
+    *version = (struct store_version){0};
+    struct store *store = upload->store;
+    enum dp_status status = call_check(call);
+    if (status != DP_OK) {
+        store->ops->upload_abort(upload);
+        return status;
+    }
+    int64_t since = os_now_ns();
+    status = store->ops->upload_finish(call, upload, version);
+    count_round(call, 1, since);
+    return status;
+}
+
+void store_upload_abort(struct store_upload *upload)
+{
+    if (upload)
+        upload->store->ops->upload_abort(upload);
+}

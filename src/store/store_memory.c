@@ -1,0 +1,290 @@
+/* store_memory.c: objects in this process's memory, for tests and for trying things out.
+ *
+ * An array of objects sorted by key, behind one mutex (a leaf). Bodies are blocks, so a read shares them and
+ * copies nothing; a put replaces the block, and readers keep the old one. A version is a number that no other
+ * put of this store has had.
+ */
+#include "store/store_impl.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/buffer.h"
+
+struct object {
+    uint8_t *key; /* its own copy */
+    size_t key_len;
+    struct store_block *body;
+    struct store_version version;
+};
+
+struct memory_store {
+    struct store base;
+    pthread_mutex_t lock; /* guards what follows */
+    struct object *objects;
+    size_t count, capacity;
+    uint64_t last_version;
+};
+
+struct memory_upload {
+    struct store_upload base;
+    struct buffer body;
+    size_t key_len;
+    uint8_t key[STORE_KEY_MAX];
+};
+
+static struct memory_store *memory_of(struct store *store)
+{
+    return (struct memory_store *)store;
+}
+
+/* Index of the first object whose key is ≥ `key`. */
+static size_t lower_bound(const struct memory_store *m, struct span key)
+{
+    size_t low = 0, high = m->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct object *o = &m->objects[middle];
+        if (span_compare(span_of(o->key, o->key_len), key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The object of that key, or NULL; *at is where it is or belongs. */
+static struct object *find(struct memory_store *m, struct span key, size_t *at)
+{
+    *at = lower_bound(m, key);
+    if (*at == m->count)
+        return NULL;
+    struct object *o = &m->objects[*at];
+    return span_equal(span_of(o->key, o->key_len), key) ? o : NULL;
+}
+
+static void read_one(struct memory_store *m, struct store_read_req *req)
+{
+    size_t at;
+    const struct object *o = find(m, req->key, &at);
+    if (!o) {
+        req->status = dp_fail(&req->error, DP_NOT_FOUND, "there is no object %.*s", SPAN_FMT(req->key));
+        return;
+    }
+    if (store_read_settled(req, &o->version, store_block_len(o->body)))
+        return;
+    uint64_t len;
+    req->status = store_range_len(req, req->size, &len, &req->error);
+    if (req->status == DP_OK)
+        req->bytes = store_block_bytes(o->body, req->offset, len);
+}
+
+static void memory_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    (void)call;
+    struct memory_store *m = memory_of(store);
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < n; i++)
+        if (reqs[i].status == DP_OK)
+            read_one(m, &reqs[i]);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static enum dp_status memory_head(struct call *call, struct store *store, struct span key, struct store_info *out)
+{
+    struct memory_store *m = memory_of(store);
+    size_t at;
+    pthread_mutex_lock(&m->lock);
+    const struct object *o = find(m, key, &at);
+    if (o)
+        *out = (struct store_info){.size = store_block_len(o->body), .version = o->version};
+    pthread_mutex_unlock(&m->lock);
+    return o ? DP_OK : call_fail(call, DP_NOT_FOUND, "there is no object %.*s", SPAN_FMT(key));
+}
+
+/* Whether the put's condition holds for the object that is there now (NULL: none). */
+static enum dp_status check_condition(struct call *call, const struct store_put *put, const struct object *now)
+{
+    if (put->condition == STORE_IF_ABSENT && now)
+        return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
+    if (put->condition == STORE_IF_VERSION && !now)
+        return call_fail(call, DP_CONFLICT, "%.*s is gone", SPAN_FMT(put->key));
+    if (put->condition == STORE_IF_VERSION && !store_version_equal(&now->version, put->expected))
+        return call_fail(call, DP_CONFLICT, "%.*s was changed by another writer", SPAN_FMT(put->key));
+    return DP_OK;
+}
+
+/* Makes room for one object more; false when out of memory. */
+static bool reserve_object(struct memory_store *m)
+{
+    if (m->count < m->capacity)
+        return true;
+    size_t capacity = m->capacity ? 2 * m->capacity : 16;
+    struct object *objects = mem_realloc(m->objects, capacity * sizeof *objects);
+    if (!objects)
+        return false;
+    m->objects = objects;
+    m->capacity = capacity;
+    return true;
+}
+
+/* Puts `body` (consumed on success) under the lock. */
+static enum dp_status put_locked(struct call *call, struct memory_store *m, struct store_put *put,
+                                 struct store_block *body)
+{
+    size_t at;
+    struct object *o = find(m, put->key, &at);
+    enum dp_status status = check_condition(call, put, o);
+    if (status != DP_OK)
+        return status;
+    if (!o) {
+        uint8_t *key = mem_alloc(put->key.len);
+        if (!key || !reserve_object(m)) {
+            mem_free(key);
+            return call_nomem(call, "an object in memory");
+        }
+        memcpy(key, put->key.data, put->key.len);
+        o = &m->objects[at];
+        memmove(o + 1, o, (m->count - at) * sizeof *o);
+        m->count++;
+        *o = (struct object){.key = key, .key_len = put->key.len};
+    }
+    store_block_release(o->body);
+    o->body = body;
+    int len = snprintf(o->version.token, sizeof o->version.token, "m%llx", (unsigned long long)++m->last_version);
+    o->version.len = (uint8_t)len;
+    put->version = o->version;
+    return DP_OK;
+}
+
+static enum dp_status memory_put(struct call *call, struct store *store, struct store_put *put)
+{
+    struct memory_store *m = memory_of(store);
+    struct store_block *body = store_block_new(put->body.len);
+    if (!body)
+        return call_nomem(call, "an object in memory");
+    if (put->body.len)
+        memcpy(store_block_data(body), put->body.data, put->body.len);
+    pthread_mutex_lock(&m->lock);
+    enum dp_status status = put_locked(call, m, put, body);
+    pthread_mutex_unlock(&m->lock);
+    if (status != DP_OK)
+        store_block_release(body);
+    return status;
+}
+
+static enum dp_status memory_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                                  bool folders, size_t max, struct store_listing *out)
+{
+    struct memory_store *m = memory_of(store);
+    struct store_lister lister;
+    store_lister_init(&lister, call, prefix, after, folders, max, out);
+    enum dp_status status = DP_OK;
+    bool full = false;
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = lower_bound(m, prefix); i < m->count && status == DP_OK && !full; i++) {
+        const struct object *o = &m->objects[i];
+        struct span key = span_of(o->key, o->key_len);
+        if (!span_starts_with(key, prefix))
+            break;
+        status = store_lister_add(&lister, key, store_block_len(o->body), &full);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return status;
+}
+
+static enum dp_status memory_remove(struct call *call, struct store *store, struct span key)
+{
+    (void)call;
+    struct memory_store *m = memory_of(store);
+    size_t at;
+    pthread_mutex_lock(&m->lock);
+    struct object *o = find(m, key, &at);
+    if (o) {
+        mem_free(o->key);
+        store_block_release(o->body);
+        m->count--;
+        memmove(o, o + 1, (m->count - at) * sizeof *o);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return DP_OK;
+}
+
+static enum dp_status memory_upload_begin(struct call *call, struct store *store, struct span key,
+                                          struct store_upload **out)
+{
+    struct memory_upload *u = mem_alloc(sizeof *u);
+    if (!u)
+        return call_nomem(call, "an upload");
+    u->base.store = store;
+    buffer_init(&u->body, SIZE_MAX / 2);
+    u->key_len = key.len;
+    memcpy(u->key, key.data, key.len);
+    *out = &u->base;
+    return DP_OK;
+}
+
+static enum dp_status memory_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+{
+    struct memory_upload *u = (struct memory_upload *)upload;
+    buffer_append(&u->body, bytes);
+    return buffer_check(&u->body, "an upload", &call->error);
+}
+
+static void memory_upload_abort(struct store_upload *upload)
+{
+    struct memory_upload *u = (struct memory_upload *)upload;
+    buffer_deinit(&u->body);
+    mem_free(u);
+}
+
+static enum dp_status memory_upload_finish(struct call *call, struct store_upload *upload,
+                                           struct store_version *version)
+{
+    struct memory_upload *u = (struct memory_upload *)upload;
+    struct store_put put = {.key = span_of(u->key, u->key_len), .body = buffer_span(&u->body)};
+    enum dp_status status = buffer_check(&u->body, "an upload", &call->error);
+    if (status == DP_OK)
+        status = memory_put(call, upload->store, &put);
+    *version = put.version;
+    memory_upload_abort(upload);
+    return status;
+}
+
+static void memory_free(struct store *store)
+{
+    struct memory_store *m = memory_of(store);
+    for (size_t i = 0; i < m->count; i++) {
+        mem_free(m->objects[i].key);
+        store_block_release(m->objects[i].body);
+    }
+    mem_free(m->objects);
+    pthread_mutex_destroy(&m->lock);
+    mem_free(m);
+}
+
+static const struct store_ops MEMORY_OPS = {
+    .scheme = "mem",
+    .read = memory_read,
+    .head = memory_head,
+    .put = memory_put,
+    .list = memory_list,
+    .remove = memory_remove,
+    .upload_begin = memory_upload_begin,
+    .upload_write = memory_upload_write,
+    .upload_finish = memory_upload_finish,
+    .upload_abort = memory_upload_abort,
+    .free = memory_free,
+};
+
+enum dp_status store_memory_open(struct call *call, struct store **out)
+{
+    struct memory_store *m = mem_calloc(1, sizeof *m);
+    if (!m)
+        return call_nomem(call, "a store in memory");
+    m->base.ops = &MEMORY_OPS;
+    pthread_mutex_init(&m->lock, NULL);
+    *out = &m->base;
+    return DP_OK;
+}

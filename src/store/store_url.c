@@ -1,0 +1,82 @@
+/* store_url.c: which store a root names: a path, file:///path, mem://name. */
+#include "store/store_impl.h"
+
+#include <limits.h>
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Copies `from` as a path, with a NUL; `escaped`: %XX stands for a byte. */
+static enum dp_status copy_path(struct call *call, struct span from, bool escaped, char out[PATH_MAX])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < from.len; i++) {
+        uint8_t c = from.data[i];
+        if (escaped && c == '%') {
+            int high = i + 2 < from.len ? hex_value(from.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(from.data[i + 2]) : -1;
+            if (low < 0)
+                return call_fail(call, DP_INVALID,
+                                 "root file://%.*s: '%%' must be followed by two hexadecimal digits",
+                                 SPAN_FMT(from));
+            c = (uint8_t)(high << 4 | low);
+            i += 2;
+        }
+        if (c == '\0')
+            return call_fail(call, DP_INVALID, "a root's path has a NUL in it");
+        if (len + 1 >= PATH_MAX)
+            return call_fail(call, DP_INVALID, "a root's path is longer than %d bytes", PATH_MAX - 1);
+        out[len++] = (char)c;
+    }
+    out[len] = '\0';
+    return DP_OK;
+}
+
+/* Length of the scheme before "://", 0 when there is none (RFC 3986 §3.1). */
+static size_t scheme_len(struct span url)
+{
+    size_t len = 0;
+    while (len < url.len) {
+        uint8_t c = url.data[len];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (!letter && !(len && other))
+            break;
+        len++;
+    }
+    struct span mark;
+    return len && span_sub(url, len, 3, &mark) && span_equal_str(mark, "://") ? len : 0;
+}
+
+enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
+{
+    *out = NULL;
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    if (url.len == 0)
+        return call_fail(call, DP_INVALID, "the root is empty: name a folder, or file:///path");
+    char path[PATH_MAX];
+    size_t len = scheme_len(url);
+    if (len == 0) {
+        status = copy_path(call, url, false, path);
+        return status == DP_OK ? store_local_open(call, path, create, out) : status;
+    }
+    struct span scheme = span_of(url.data, len);
+    struct span rest = span_of(url.data + len + 3, url.len - len - 3);
+    if (span_equal_str(scheme, "file")) {
+        if (!span_starts_with(rest, span_str("/")))
+            return call_fail(call, DP_INVALID, "root %.*s: write file:///path, with three slashes", SPAN_FMT(url));
+        status = copy_path(call, rest, true, path);
+        return status == DP_OK ? store_local_open(call, path, create, out) : status;
+    }
+    if (span_equal_str(scheme, "mem"))
+        return store_memory_open(call, out);
+    return call_fail(call, DP_UNSUPPORTED,
+                     "root %.*s: this build reads a folder's path, file:///path and mem://name", SPAN_FMT(url));
+}
