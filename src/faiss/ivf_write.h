@@ -41,8 +41,8 @@ struct faiss_ivf_writer {
 /* Writes the head. DP_INVALID for an impossible spec; else what the sink answers. */
 enum dp_status faiss_ivf_write_begin(struct call *call, struct faiss_ivf_writer *writer,
                                      const struct faiss_ivf_spec *spec, struct faiss_sink sink);
-/* Writes the next list. codes: its size * code_size bytes; ids: its size little-endian int64. Empty lists
- * may be written with empty spans, or left out by faiss_ivf_write_* of the next list that is not empty. */
+/* Writes the next list. codes: its size * code_size bytes; ids: its size little-endian int64. An empty
+ * list is written too, with empty spans. DP_INVALID when they are not as long as the spec says. */
 enum dp_status faiss_ivf_write_list(struct call *call, struct faiss_ivf_writer *writer, struct span codes,
                                     struct span ids);
 /* The same with ids first_id, first_id + 1, … */

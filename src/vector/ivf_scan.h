@@ -52,8 +52,9 @@ struct ivf_query {
     const struct ivf_codec *codec;
     const float *vector; /* float[dim], the caller's */
     float *weight;       /* SQ8: weights (inner product) or steps (L2) of the codes */
-    float *offset;       /* L2: what codes are subtracted from, for the present list */
-    float bias;          /* SQ8 inner product: of the ranges' least values */
+    float *base;         /* SQ8: the vector that code 0 stands for */
+    float *offset;       /* SQ8 and L2: what codes are subtracted from, for the present list */
+    float bias;          /* SQ8 inner product: of query and base */
 };
 
 /* codec and vector must outlive the query. DP_NOMEM. */

@@ -1,0 +1,124 @@
+/* ivf_build.c: clusters vectors, groups them by list and trains the codec.
+ *
+ * SQ8 codes are by residual, as FAISS's own IndexIVFScalarQuantizer makes them by default: the ranges of
+ * x - centroid are narrower than those of x, so that eight bits reach further (docs/internals/faiss.md has
+ * the measured recall). The ranges cover every vector, so no code is clamped.
+ */
+#include "vector/ivf_build.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "vector/kmeans.h"
+#include "vector/sq8.h"
+
+size_t ivf_auto_nlist(size_t n)
+{
+    size_t root = (size_t)sqrt((double)n);
+    return root > 0 ? root : 1;
+}
+
+/* Sorts row numbers by list, keeping their order. */
+static void group_rows(struct ivf_build *build, const uint32_t *list)
+{
+    size_t *begin = build->list_begin;
+    for (size_t i = 0; i < build->count; i++)
+        begin[list[i] + 1]++;
+    for (size_t l = 0; l < build->nlist; l++)
+        begin[l + 1] += begin[l];
+    for (size_t i = 0; i < build->count; i++)
+        build->rows[begin[list[i]]++] = (uint32_t)i;
+    memmove(begin + 1, begin, build->nlist * sizeof *begin); /* each begin had moved to its end */
+    begin[0] = 0;
+}
+
+static void train_codec(struct ivf_build *build, const float *x, float *residual)
+{
+    size_t dim = build->codec.dim;
+    sq8_train_begin(build->trained, dim);
+    for (size_t l = 0; l < build->nlist; l++)
+        for (size_t p = build->list_begin[l]; p < build->list_begin[l + 1]; p++) {
+            const float *vector = x + build->rows[p] * dim, *centroid = build->centroids + l * dim;
+            for (size_t i = 0; i < dim; i++)
+                residual[i] = vector[i] - centroid[i];
+            sq8_train_add(build->trained, dim, residual, 1);
+        }
+    sq8_train_end(build->trained, dim);
+}
+
+static enum dp_status fill(struct call *call, struct team *team, struct ivf_build *build, const float *x,
+                           uint64_t seed)
+{
+    size_t n = build->count, dim = build->codec.dim, nlist = build->nlist, floats;
+    enum vector_metric metric = build->codec.metric;
+    uint32_t *list = mem_calloc(n, sizeof *list);
+    float *residual = mem_calloc(dim, sizeof *residual);
+    enum dp_status status = DP_OK;
+    build->list_begin = mem_calloc(nlist + 1, sizeof *build->list_begin);
+    build->rows = mem_calloc(n, sizeof *build->rows);
+    build->centroids = mem_mul_ok(nlist, dim, &floats) ? mem_calloc(floats, sizeof(float)) : NULL;
+    if (build->codec.kind == IVF_SQ8)
+        build->codec.trained = build->trained = mem_calloc(2 * dim, sizeof(float));
+    if (list == NULL || residual == NULL || build->list_begin == NULL || build->rows == NULL ||
+        build->centroids == NULL || (build->codec.kind == IVF_SQ8 && build->trained == NULL)) {
+        status = call_nomem(call, "the lists of an index");
+        goto out;
+    }
+    status = kmeans_train(call, team, x, n, dim, nlist, metric, seed, build->centroids);
+    if (status == DP_OK)
+        status = kmeans_assign(call, team, x, n, dim, build->centroids, nlist, metric, list, NULL);
+    if (status != DP_OK)
+        goto out;
+    group_rows(build, list);
+    if (build->codec.kind == IVF_SQ8)
+        train_codec(build, x, residual);
+out:
+    mem_free(list);
+    mem_free(residual);
+    return status;
+}
+
+enum dp_status ivf_build_new(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
+                             enum vector_metric metric, enum ivf_codec_kind kind, size_t nlist, uint64_t seed,
+                             struct ivf_build **out)
+{
+    *out = NULL;
+    if (nlist == 0)
+        nlist = ivf_auto_nlist(n);
+    if (nlist > n || n > UINT32_MAX || dim < 1 || dim > INT32_MAX)
+        return call_fail(call, DP_INVALID, "cannot make %zu lists of %zu vectors of %zu dimensions", nlist, n, dim);
+    struct ivf_build *build = mem_calloc(1, sizeof *build);
+    if (build == NULL)
+        return call_nomem(call, "the lists of an index");
+    build->codec = (struct ivf_codec){.kind = kind, .metric = metric, .dim = dim,
+                                      .code_size = kind == IVF_FLAT ? dim * sizeof(float) : dim,
+                                      .by_residual = kind == IVF_SQ8};
+    build->nlist = nlist;
+    build->count = n;
+    enum dp_status status = fill(call, team, build, x, seed);
+    if (status == DP_OK)
+        *out = build;
+    else
+        ivf_build_free(build);
+    return status;
+}
+
+void ivf_build_free(struct ivf_build *build)
+{
+    if (build == NULL)
+        return;
+    mem_free(build->centroids);
+    mem_free(build->trained);
+    mem_free(build->list_begin);
+    mem_free(build->rows);
+    mem_free(build);
+}
+
+void ivf_build_encode(const struct ivf_build *build, const float *x, size_t list, float *residual, uint8_t *codes)
+{
+    const struct ivf_codec *codec = &build->codec;
+    const float *centroid = build->centroids + list * codec->dim;
+    for (size_t p = build->list_begin[list]; p < build->list_begin[list + 1]; p++, codes += codec->code_size)
+        ivf_encode(codec, x + build->rows[p] * codec->dim, centroid, residual, codes);
+}

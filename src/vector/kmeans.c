@@ -1,0 +1,332 @@
+/* kmeans.c: Lloyd's k-means (Lloyd 1957; MacQueen 1967), spherical for inner products (Dhillon & Modha 2001).
+ *
+ * Each iteration assigns the sample to the nearest centroids, then moves each centroid to the mean of its
+ * members. Assignment is a blocked matrix product: with scores <x, c> - |c|²/2 (L2) or <x, c> the nearest
+ * centroid has the largest score. Members are summed in sample order, one centroid at a time, so that neither
+ * the number of threads nor who runs first changes a bit. A centroid without members takes half of another's:
+ * both move a hair apart along alternating dimensions, as in FAISS, and the next iteration divides the members.
+ */
+#include "vector/kmeans.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "simd/encoder.h"
+#include "simd/simd.h"
+
+enum {
+    BLOCK_ROWS = 96, /* vectors that one worker multiplies with all centroids before it takes the next */
+    PANEL = ENCODER_BLOCK_N,
+    SPLIT_TRIES = 64 /* draws for a centroid with two members or more */
+};
+static const float SPLIT_STEP = 1.0f / 1024.0f;
+
+/* ---- chance ------------------------------------------------------------------------------------------ */
+
+/* splitmix64 (Steele, Lea & Flood 2014). */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Picks `wanted` of the numbers [0, n), in rising order: Knuth's selection sampling (TAOCP 3.4.2, S). */
+static void pick(uint64_t *random, size_t n, size_t wanted, uint32_t *picked)
+{
+    for (size_t i = 0, have = 0; have < wanted; i++)
+        if (next_random(random) % (n - i) < wanted - have)
+            picked[have++] = (uint32_t)i;
+}
+
+/* ---- assignment -------------------------------------------------------------------------------------- */
+
+/* The centroids, packed for the matrix product, and what each worker needs. */
+struct assigner {
+    const struct call *call;
+    const float *x;       /* float[..][dim] */
+    const uint32_t *rows; /* which of x, or NULL: all in order */
+    size_t count, dim, stride, k, panels;
+    enum vector_metric metric;
+    const float *centroids;
+    float *packed;  /* [panels][dim][PANEL] */
+    float *bias;    /* [panels * PANEL] */
+    float *scratch; /* per worker: BLOCK_ROWS * stride vectors, then BLOCK_ROWS * PANEL scores */
+    size_t scratch_len;
+    uint32_t *list; /* out */
+    float *score;   /* out, or NULL */
+    atomic_bool stop;
+};
+
+static const float *vector_at(const struct assigner *a, size_t i)
+{
+    return a->x + (a->rows != NULL ? a->rows[i] : i) * a->dim;
+}
+
+static float *alloc_floats(size_t a, size_t b)
+{
+    size_t size;
+    if (!mem_mul_ok(a, b, &size) || !mem_mul_ok(size, sizeof(float), &size))
+        return NULL;
+    return mem_aligned_alloc(64, size > 0 ? size : 64);
+}
+
+static void assigner_deinit(struct assigner *a)
+{
+    mem_free(a->packed);
+    mem_free(a->bias);
+    mem_free(a->scratch);
+}
+
+/* Needs x, rows, count, dim, k and metric. Whatever it answers, assigner_deinit follows. */
+static enum dp_status assigner_init(struct call *call, struct assigner *a, const struct team *team)
+{
+    a->call = call;
+    a->stride = (a->dim + PANEL - 1) / PANEL * PANEL;
+    a->panels = (a->k + PANEL - 1) / PANEL;
+    a->scratch_len = BLOCK_ROWS * (a->stride + PANEL);
+    a->packed = alloc_floats(a->panels * PANEL, a->dim);
+    a->bias = alloc_floats(a->panels, PANEL);
+    a->scratch = alloc_floats(team_size(team), a->scratch_len);
+    if (a->packed == NULL || a->bias == NULL || a->scratch == NULL)
+        return call_nomem(call, "k-means");
+    /* The kernel wants zeros in what pads a row. */
+    memset(a->scratch, 0, team_size(team) * a->scratch_len * sizeof(float));
+    return DP_OK;
+}
+
+static void pack_panel(void *ctx, size_t panel, unsigned worker)
+{
+    struct assigner *a = ctx;
+    float *to = a->packed + panel * PANEL * a->dim;
+    (void)worker;
+    for (size_t c = 0; c < PANEL; c++) {
+        size_t centroid = panel * PANEL + c;
+        const float *from = a->centroids + centroid * a->dim;
+        float *bias = &a->bias[centroid];
+        *bias = 0.0f;
+        for (size_t i = 0; i < a->dim; i++)
+            to[i * PANEL + c] = centroid < a->k ? from[i] : 0.0f;
+        if (centroid < a->k && a->metric == VECTOR_L2)
+            *bias = -0.5f * distance_pair(VECTOR_INNER_PRODUCT, from, from, a->dim);
+    }
+}
+
+static bool should_stop(struct assigner *a)
+{
+    const struct call *call = a->call;
+    if (atomic_load_explicit(&a->stop, memory_order_relaxed))
+        return true;
+    bool stop = (call->cancelled != NULL && atomic_load_explicit(call->cancelled, memory_order_relaxed)) ||
+                (call->deadline_ns != INT64_MAX && os_now_ns() >= call->deadline_ns);
+    if (stop)
+        atomic_store_explicit(&a->stop, true, memory_order_relaxed);
+    return stop;
+}
+
+static void assign_block(void *ctx, size_t block, unsigned worker)
+{
+    struct assigner *a = ctx;
+    if (should_stop(a))
+        return;
+    size_t begin = block * BLOCK_ROWS, rows = a->count - begin < BLOCK_ROWS ? a->count - begin : BLOCK_ROWS;
+    float *vectors = a->scratch + worker * a->scratch_len, *scores = vectors + BLOCK_ROWS * a->stride;
+    float best[BLOCK_ROWS];
+    uint32_t *list = a->list + begin;
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(vectors + r * a->stride, vector_at(a, begin + r), a->dim * sizeof(float));
+        best[r] = -INFINITY;
+        list[r] = 0;
+    }
+    for (size_t panel = 0; panel < a->panels; panel++) {
+        struct fp32_linear columns = {PANEL, a->dim, a->packed + panel * PANEL * a->dim, a->bias + panel * PANEL};
+        simd_ops()->encoder->linear_fp32(vectors, a->stride, rows, &columns, 0, 1, ENCODER_LINEAR, scores, PANEL);
+        size_t width = a->k - panel * PANEL < PANEL ? a->k - panel * PANEL : PANEL;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < width; c++)
+                if (scores[r * PANEL + c] > best[r]) {
+                    best[r] = scores[r * PANEL + c];
+                    list[r] = (uint32_t)(panel * PANEL + c);
+                }
+    }
+    if (a->score != NULL)
+        for (size_t r = 0; r < rows; r++)
+            a->score[begin + r] = distance_pair(a->metric, vectors + r * a->stride,
+                                                a->centroids + list[r] * a->dim, a->dim);
+}
+
+static enum dp_status assign_all(struct call *call, struct team *team, struct assigner *a)
+{
+    team_run(team, a->panels, pack_panel, a);
+    team_run(team, (a->count + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block, a);
+    enum dp_status status = call_check(call);
+    if (status == DP_OK && atomic_load(&a->stop))
+        status = call_fail(call, DP_CANCELLED, "clustering was cancelled");
+    return status;
+}
+
+/* ---- training ---------------------------------------------------------------------------------------- */
+
+struct trainer {
+    struct assigner assigner;
+    float *centroids;
+    uint32_t *sample; /* rows of x, or NULL when all are looked at */
+    uint32_t *list;   /* [count] */
+    uint32_t *before; /* [count]: the lists of the last iteration */
+    uint32_t *member; /* [count]: sample places, by list, rising */
+    size_t *begin;    /* [k + 1] into member */
+    uint64_t random;
+};
+
+static void trainer_deinit(struct trainer *t)
+{
+    assigner_deinit(&t->assigner);
+    mem_free(t->sample);
+    mem_free(t->list);
+    mem_free(t->before);
+    mem_free(t->member);
+    mem_free(t->begin);
+}
+
+/* Sorts the sample's places by list, keeping their order. */
+static void group_members(struct trainer *t)
+{
+    const struct assigner *a = &t->assigner;
+    memset(t->begin, 0, (a->k + 1) * sizeof *t->begin);
+    for (size_t i = 0; i < a->count; i++)
+        t->begin[t->list[i] + 1]++;
+    for (size_t c = 0; c < a->k; c++)
+        t->begin[c + 1] += t->begin[c];
+    for (size_t i = 0; i < a->count; i++)
+        t->member[t->begin[t->list[i]]++] = (uint32_t)i;
+    memmove(t->begin + 1, t->begin, a->k * sizeof *t->begin); /* each begin had moved to its end */
+    t->begin[0] = 0;
+}
+
+static void move_centroid(void *ctx, size_t c, unsigned worker)
+{
+    struct trainer *t = ctx;
+    const struct assigner *a = &t->assigner;
+    size_t members = t->begin[c + 1] - t->begin[c];
+    float *centroid = t->centroids + c * a->dim;
+    (void)worker;
+    if (members == 0)
+        return;
+    memset(centroid, 0, a->dim * sizeof *centroid);
+    for (size_t m = t->begin[c]; m < t->begin[c + 1]; m++) {
+        const float *x = vector_at(a, t->member[m]);
+        for (size_t i = 0; i < a->dim; i++)
+            centroid[i] += x[i];
+    }
+    for (size_t i = 0; i < a->dim; i++)
+        centroid[i] /= (float)members;
+}
+
+/* Gives each centroid without members half of one that a random vector of the sample belongs to. */
+static void repair_empty(struct trainer *t)
+{
+    const struct assigner *a = &t->assigner;
+    for (size_t empty = 0; empty < a->k; empty++) {
+        if (t->begin[empty + 1] > t->begin[empty])
+            continue;
+        size_t full = 0;
+        for (int tries = 0; tries < SPLIT_TRIES; tries++) {
+            full = t->list[next_random(&t->random) % a->count];
+            if (t->begin[full + 1] - t->begin[full] > 1)
+                break;
+        }
+        float *from = t->centroids + full * a->dim, *to = t->centroids + empty * a->dim;
+        for (size_t i = 0; i < a->dim; i++) {
+            float step = i % 2 == 0 ? SPLIT_STEP : -SPLIT_STEP;
+            to[i] = from[i] * (1.0f + step);
+            from[i] *= 1.0f - step;
+        }
+    }
+}
+
+static enum dp_status trainer_init(struct call *call, struct team *team, struct trainer *t, size_t n)
+{
+    struct assigner *a = &t->assigner;
+    a->count = n / KMEANS_SAMPLES < a->k ? n : a->k * KMEANS_SAMPLES;
+    t->sample = a->count < n ? mem_calloc(a->count, sizeof *t->sample) : NULL;
+    t->list = mem_calloc(a->count, sizeof *t->list);
+    t->before = mem_calloc(a->count, sizeof *t->before);
+    t->member = mem_calloc(a->count, sizeof *t->member);
+    t->begin = mem_calloc(a->k + 1, sizeof *t->begin);
+    if ((a->count < n && t->sample == NULL) || t->list == NULL || t->before == NULL || t->member == NULL ||
+        t->begin == NULL)
+        return call_nomem(call, "k-means");
+    if (t->sample != NULL)
+        pick(&t->random, n, a->count, t->sample);
+    a->rows = t->sample;
+    a->centroids = t->centroids;
+    enum dp_status status = assigner_init(call, a, team);
+    if (status != DP_OK)
+        return status;
+    /* The first centroids are vectors of the sample. t->member is free for the choice: k ≤ count. */
+    pick(&t->random, a->count, a->k, t->member);
+    for (size_t c = 0; c < a->k; c++)
+        memcpy(t->centroids + c * a->dim, vector_at(a, t->member[c]), a->dim * sizeof(float));
+    return DP_OK;
+}
+
+static void make_spherical(struct trainer *t)
+{
+    const struct assigner *a = &t->assigner;
+    if (a->metric == VECTOR_INNER_PRODUCT)
+        for (size_t c = 0; c < a->k; c++)
+            vector_normalize(t->centroids + c * a->dim, a->dim);
+}
+
+static enum dp_status train(struct call *call, struct team *team, struct trainer *t, size_t n)
+{
+    struct assigner *a = &t->assigner;
+    enum dp_status status = trainer_init(call, team, t, n);
+    make_spherical(t);
+    for (int iteration = 0; status == DP_OK && iteration < KMEANS_ITERATIONS; iteration++) {
+        a->list = t->list;
+        status = assign_all(call, team, a);
+        if (status != DP_OK || (iteration > 0 && memcmp(t->list, t->before, a->count * sizeof *t->list) == 0))
+            break;
+        group_members(t);
+        team_run(team, a->k, move_centroid, t);
+        repair_empty(t);
+        make_spherical(t);
+        uint32_t *swap = t->before;
+        t->before = t->list;
+        t->list = swap;
+    }
+    return status;
+}
+
+enum dp_status kmeans_train(struct call *call, struct team *team, const float *x, size_t n, size_t dim, size_t k,
+                            enum vector_metric metric, uint64_t seed, float *centroids)
+{
+    if (k < 1 || k > n || dim < 1 || n > UINT32_MAX)
+        return call_fail(call, DP_INVALID, "cannot make %zu clusters of %zu vectors of %zu dimensions", k, n, dim);
+    struct trainer t = {.assigner = {.x = x, .dim = dim, .k = k, .metric = metric},
+                        .centroids = centroids,
+                        .random = seed};
+    enum dp_status status = train(call, team, &t, n);
+    trainer_deinit(&t);
+    return status;
+}
+
+enum dp_status kmeans_assign(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
+                             const float *centroids, size_t k, enum vector_metric metric, uint32_t *list,
+                             float *score)
+{
+    if (k < 1 || k > UINT32_MAX || dim < 1)
+        return call_fail(call, DP_INVALID, "cannot assign vectors of %zu dimensions to %zu clusters", dim, k);
+    struct assigner a = {.x = x, .count = n, .dim = dim, .k = k, .metric = metric, .centroids = centroids,
+                         .list = list, .score = score};
+    enum dp_status status = assigner_init(call, &a, team);
+    if (status == DP_OK)
+        status = assign_all(call, team, &a);
+    assigner_deinit(&a);
+    return status;
+}
