@@ -12,23 +12,23 @@ extern "C" {
 
 enum dp_status {
     DP_OK = 0,
-    DP_INVALID = -1,     /* the caller's input is wrong; the message says what to change */
-    DP_NOT_FOUND = -2,   /* no such object, namespace, file or model */
-    DP_EXISTS = -3,      /* a put "if absent" met an object that is there */
-    DP_CONFLICT = -4,    /* a put "if version" met another version */
-    DP_STALE = -5,       /* a pinned object changed while it was read */
-    DP_CORRUPT = -6,     /* stored bytes fail a checksum or a bound */
-    DP_UNSUPPORTED = -7, /* well formed, but of a kind this build does not read */
-    DP_DENIED = -8,      /* permission refused by the system or the store */
-    DP_IO = -9,          /* the system or the network failed */
-    DP_UNAVAILABLE = -10,/* try again later: the store or a peer does not answer */
-    DP_OVERLOADED = -11, /* a queue of ours is full; try again later */
-    DP_DEADLINE = -12,   /* the call's deadline passed */
-    DP_CANCELLED = -13,  /* the call was cancelled */
-    DP_UNKNOWN = -14,    /* a write whose outcome cannot be told */
-    DP_TOO_LARGE = -15,  /* a limit was exceeded; the message names it */
-    DP_NOMEM = -16,      /* an allocation failed */
-    DP_FULL = -17        /* no space left where data must be written */
+    DP_INVALID = -1,      /* the caller's input is wrong; the message says what to change */
+    DP_NOT_FOUND = -2,    /* no such object, namespace, file or model */
+    DP_EXISTS = -3,       /* a put "if absent" met an object that is there */
+    DP_CONFLICT = -4,     /* a put "if version" met another version */
+    DP_STALE = -5,        /* a pinned object changed while it was read */
+    DP_CORRUPT = -6,      /* stored bytes fail a checksum or a bound */
+    DP_UNSUPPORTED = -7,  /* well formed, but of a kind this build does not read */
+    DP_DENIED = -8,       /* permission refused by the system or the store */
+    DP_IO = -9,           /* the system or the network failed */
+    DP_UNAVAILABLE = -10, /* try again later: the store or a peer does not answer */
+    DP_OVERLOADED = -11,  /* a queue of ours is full; try again later */
+    DP_DEADLINE = -12,    /* the call's deadline passed */
+    DP_CANCELLED = -13,   /* the call was cancelled */
+    DP_UNKNOWN = -14,     /* a write whose outcome cannot be told */
+    DP_TOO_LARGE = -15,   /* a limit was exceeded; the message names it */
+    DP_NOMEM = -16,       /* an allocation failed */
+    DP_FULL = -17         /* no space left where data must be written */
 };
 
 /* Room for a sentence with an object's name and the offending value in it. */

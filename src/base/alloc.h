@@ -8,11 +8,11 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                       /* NULL when out of memory; size 0 gives a unique block */
-void *mem_calloc(size_t count, size_t size);        /* zeroed; NULL also when count * size overflows */
-void *mem_realloc(void *block, size_t size);        /* as realloc; on failure `block` stays valid */
+void *mem_alloc(size_t size);                           /* NULL when out of memory; size 0 gives a unique block */
+void *mem_calloc(size_t count, size_t size);            /* zeroed; NULL also when count * size overflows */
+void *mem_realloc(void *block, size_t size);            /* as realloc; on failure `block` stays valid */
 void *mem_aligned_alloc(size_t alignment, size_t size); /* alignment: a power of two ≥ sizeof(void *) */
-void mem_free(void *block);                         /* frees blocks of all the functions above */
+void mem_free(void *block);                             /* frees blocks of all the functions above */
 
 /* a * b into *out; false when it overflows. For sizes that come from outside. */
 static inline int mem_mul_ok(size_t a, size_t b, size_t *out)

@@ -188,11 +188,8 @@ void buffer_align(struct buffer *b, size_t alignment)
 enum dp_status buffer_check(const struct buffer *b, const char *what, struct dp_error *error)
 {
     switch (b->status) {
-    case DP_OK:
-        return DP_OK;
-    case DP_NOMEM:
-        return dp_fail_nomem(error, what);
-    default:
-        return dp_fail(error, b->status, "%s is larger than the limit of %zu bytes", what, b->max);
+    case DP_OK: return DP_OK;
+    case DP_NOMEM: return dp_fail_nomem(error, what);
+    default: return dp_fail(error, b->status, "%s is larger than the limit of %zu bytes", what, b->max);
     }
 }

@@ -19,7 +19,8 @@ uint64_t checksum64(struct span bytes)
 
 void sha256(struct span bytes, uint8_t digest[32])
 {
-    int done = EVP_Digest(bytes.len ? bytes.data : (const uint8_t *)"", bytes.len, digest, NULL, EVP_sha256(), NULL);
+    int done =
+        EVP_Digest(bytes.len ? bytes.data : (const uint8_t *)"", bytes.len, digest, NULL, EVP_sha256(), NULL);
     assert(done == 1);
     (void)done;
 }

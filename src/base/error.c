@@ -61,27 +61,17 @@ enum dp_status dp_fail_errno(struct dp_error *error, int errno_value, const char
 {
     enum dp_status status = DP_IO;
     switch (errno_value) {
-    case ENOENT:
-        status = DP_NOT_FOUND;
-        break;
+    case ENOENT: status = DP_NOT_FOUND; break;
     case EACCES:
     case EPERM:
-    case EROFS:
-        status = DP_DENIED;
-        break;
+    case EROFS: status = DP_DENIED; break;
     case ENOSPC:
-    case EDQUOT:
-        status = DP_FULL;
-        break;
-    case ENOMEM:
-        status = DP_NOMEM;
-        break;
-    default:
-        break;
+    case EDQUOT: status = DP_FULL; break;
+    case ENOMEM: status = DP_NOMEM; break;
+    default: break;
     }
     char reason[128];
-    return dp_fail(error, status, "cannot %s %s: %s", doing, path,
-                   strerror_r(errno_value, reason, sizeof reason));
+    return dp_fail(error, status, "cannot %s %s: %s", doing, path, strerror_r(errno_value, reason, sizeof reason));
 }
 
 enum dp_status dp_error_prefix(struct dp_error *error, const char *format, ...)
@@ -109,42 +99,24 @@ void dp_error_clear(struct dp_error *error)
 __attribute__((visibility("default"))) const char *dp_status_name(enum dp_status status)
 {
     switch (status) {
-    case DP_OK:
-        return "ok";
-    case DP_INVALID:
-        return "invalid";
-    case DP_NOT_FOUND:
-        return "not_found";
-    case DP_EXISTS:
-        return "exists";
-    case DP_CONFLICT:
-        return "conflict";
-    case DP_STALE:
-        return "stale";
-    case DP_CORRUPT:
-        return "corrupt";
-    case DP_UNSUPPORTED:
-        return "unsupported";
-    case DP_DENIED:
-        return "denied";
-    case DP_IO:
-        return "io";
-    case DP_UNAVAILABLE:
-        return "unavailable";
-    case DP_OVERLOADED:
-        return "overloaded";
-    case DP_DEADLINE:
-        return "deadline";
-    case DP_CANCELLED:
-        return "cancelled";
-    case DP_UNKNOWN:
-        return "unknown";
-    case DP_TOO_LARGE:
-        return "too_large";
-    case DP_NOMEM:
-        return "nomem";
-    case DP_FULL:
-        return "full";
+    case DP_OK: return "ok";
+    case DP_INVALID: return "invalid";
+    case DP_NOT_FOUND: return "not_found";
+    case DP_EXISTS: return "exists";
+    case DP_CONFLICT: return "conflict";
+    case DP_STALE: return "stale";
+    case DP_CORRUPT: return "corrupt";
+    case DP_UNSUPPORTED: return "unsupported";
+    case DP_DENIED: return "denied";
+    case DP_IO: return "io";
+    case DP_UNAVAILABLE: return "unavailable";
+    case DP_OVERLOADED: return "overloaded";
+    case DP_DEADLINE: return "deadline";
+    case DP_CANCELLED: return "cancelled";
+    case DP_UNKNOWN: return "unknown";
+    case DP_TOO_LARGE: return "too_large";
+    case DP_NOMEM: return "nomem";
+    case DP_FULL: return "full";
     }
     return "unknown_status";
 }

@@ -28,13 +28,13 @@ enum { JSON_DEPTH_MAX = 64, JSON_NUMBER_MAX = 400 };
 
 struct json_reader {
     struct span text;
-    size_t at;                          /* next unread byte */
-    unsigned depth;                     /* open containers */
-    unsigned depth_max;                 /* JSON_DEPTH_MAX unless lowered */
-    uint8_t is_object[JSON_DEPTH_MAX];  /* of each open container */
+    size_t at;                         /* next unread byte */
+    unsigned depth;                    /* open containers */
+    unsigned depth_max;                /* JSON_DEPTH_MAX unless lowered */
+    uint8_t is_object[JSON_DEPTH_MAX]; /* of each open container */
     uint8_t has_items[JSON_DEPTH_MAX];
-    enum dp_status status;              /* first failure; DP_OK while none */
-    size_t failed_at;                   /* byte offset of the first failure */
+    enum dp_status status; /* first failure; DP_OK while none */
+    size_t failed_at;      /* byte offset of the first failure */
     char why[120];
 };
 
@@ -54,7 +54,7 @@ bool json_next_item(struct json_reader *r);
 /* Each consumes one value; a value of another type fails with "expected …, found … at byte …". */
 bool json_read_string(struct json_reader *r, struct arena *arena, struct span *out);
 bool json_read_bool(struct json_reader *r, bool *out);
-bool json_read_i64(struct json_reader *r, int64_t *out);   /* integers only: 1.0 and 1e3 are refused */
+bool json_read_i64(struct json_reader *r, int64_t *out); /* integers only: 1.0 and 1e3 are refused */
 bool json_read_u64(struct json_reader *r, uint64_t *out);
 bool json_read_double(struct json_reader *r, double *out); /* correctly rounded; out of range fails */
 bool json_read_float(struct json_reader *r, float *out);   /* rounded once, from the decimal */

@@ -143,7 +143,8 @@ static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const str
         significand += significand & 1;
         return significand >> 1; /* when it rounds up to a normal number, the bits say so */
     }
-    bool tie = low <= 1 && q >= b->tie_min && q <= b->tie_max && (significand & 3) == 1 && significand << shift == high;
+    bool tie =
+        low <= 1 && q >= b->tie_min && q <= b->tie_max && (significand & 3) == 1 && significand << shift == high;
     if (tie)
         significand &= ~(uint64_t)1;
     significand += significand & 1;

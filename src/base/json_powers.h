@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 enum {
-    POWER_OF_TEN_FIRST = -342,      /* below, 19 digits times the power round to 0 as a double */
-    POWER_OF_TEN_LAST = 324,        /* what printing the least subnormal double multiplies by */
-    POWER_OF_TEN_EXACT_LAST = 55    /* 1e0 to 1e55 are exact, the others rounded up */
+    POWER_OF_TEN_FIRST = -342,   /* below, 19 digits times the power round to 0 as a double */
+    POWER_OF_TEN_LAST = 324,     /* what printing the least subnormal double multiplies by */
+    POWER_OF_TEN_EXACT_LAST = 55 /* 1e0 to 1e55 are exact, the others rounded up */
 };
 
 /* The significand of a power of ten, in [2^127, 2^128): 10^e ≤ (high * 2^64 + low) * 2^(floor(log2(10^e)) - 127). */

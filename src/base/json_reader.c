@@ -65,20 +65,13 @@ enum dp_status json_error(const struct json_reader *r, struct dp_error *error)
 const char *json_type_name(enum json_type type)
 {
     switch (type) {
-    case JSON_NULL:
-        return "null";
-    case JSON_BOOL:
-        return "a boolean";
-    case JSON_NUMBER:
-        return "a number";
-    case JSON_STRING:
-        return "a string";
-    case JSON_ARRAY:
-        return "an array";
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_NOTHING:
-        break;
+    case JSON_NULL: return "null";
+    case JSON_BOOL: return "a boolean";
+    case JSON_NUMBER: return "a number";
+    case JSON_STRING: return "a string";
+    case JSON_ARRAY: return "an array";
+    case JSON_OBJECT: return "an object";
+    case JSON_NOTHING: break;
     }
     return "nothing";
 }
@@ -98,19 +91,13 @@ static int next_byte(struct json_reader *r)
 static enum json_type type_of(int byte)
 {
     switch (byte) {
-    case 'n':
-        return JSON_NULL;
+    case 'n': return JSON_NULL;
     case 't':
-    case 'f':
-        return JSON_BOOL;
-    case '"':
-        return JSON_STRING;
-    case '[':
-        return JSON_ARRAY;
-    case '{':
-        return JSON_OBJECT;
-    default:
-        return byte == '-' || (byte >= '0' && byte <= '9') ? JSON_NUMBER : JSON_NOTHING;
+    case 'f': return JSON_BOOL;
+    case '"': return JSON_STRING;
+    case '[': return JSON_ARRAY;
+    case '{': return JSON_OBJECT;
+    default: return byte == '-' || (byte >= '0' && byte <= '9') ? JSON_NUMBER : JSON_NOTHING;
     }
 }
 
@@ -388,8 +375,9 @@ static bool scan_number(struct json_reader *r, struct json_number *n)
 /* Fails at a number that was just consumed. */
 static bool fail_number(struct json_reader *r, const struct json_number *n, const char *why)
 {
-    return fail_at(r, r->at - n->text.len, DP_INVALID, "%s: %.*s%s", why, (int)(n->text.len < 40 ? n->text.len : 40),
-                   (const char *)n->text.data, n->text.len < 40 ? "" : "...");
+    return fail_at(r, r->at - n->text.len, DP_INVALID, "%s: %.*s%s", why,
+                   (int)(n->text.len < 40 ? n->text.len : 40), (const char *)n->text.data,
+                   n->text.len < 40 ? "" : "...");
 }
 
 /* Consumes an integer; *magnitude is its absolute value. */
@@ -455,20 +443,13 @@ static bool skip_one(struct json_reader *r)
     struct span string;
     bool flag;
     switch (json_peek(r)) {
-    case JSON_NULL:
-        return json_read_null(r);
-    case JSON_BOOL:
-        return json_read_bool(r, &flag);
-    case JSON_NUMBER:
-        return scan_number(r, &number);
-    case JSON_STRING:
-        return scan_string(r, &string, &flag);
-    case JSON_ARRAY:
-        return json_enter_array(r);
-    case JSON_OBJECT:
-        return json_enter_object(r);
-    case JSON_NOTHING:
-        break;
+    case JSON_NULL: return json_read_null(r);
+    case JSON_BOOL: return json_read_bool(r, &flag);
+    case JSON_NUMBER: return scan_number(r, &number);
+    case JSON_STRING: return scan_string(r, &string, &flag);
+    case JSON_ARRAY: return json_enter_array(r);
+    case JSON_OBJECT: return json_enter_object(r);
+    case JSON_NOTHING: break;
     }
     return r->status == DP_OK && fail_expected(r, "a value");
 }

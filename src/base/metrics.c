@@ -75,5 +75,6 @@ void metric_observe(struct metric *m, double value)
         bucket++;
     double nano = value * 1e9;
     atomic_fetch_add_explicit(&m->buckets[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&m->sum_nano, nano < 0x1p63 ? (uint64_t)nano : (uint64_t)1 << 63, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->sum_nano, nano < 0x1p63 ? (uint64_t)nano : (uint64_t)1 << 63,
+                              memory_order_relaxed);
 }

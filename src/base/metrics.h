@@ -20,12 +20,12 @@ struct metric {
     const char *help;
     char labels[METRIC_LABELS_MAX]; /* `status="200",dialect="openai"`, or empty */
     enum metric_kind kind;
-    _Atomic int64_t value;              /* counter, gauge */
-    const double *bounds;               /* histogram: upper bounds, ascending */
+    _Atomic int64_t value; /* counter, gauge */
+    const double *bounds;  /* histogram: upper bounds, ascending */
     size_t bound_count;
     /* buckets[i] counts values in (bounds[i-1], bounds[i]]; buckets[bound_count] those above all bounds */
     _Atomic uint64_t buckets[METRIC_BUCKETS_MAX + 1];
-    _Atomic uint64_t sum_nano;          /* sum of observations * 1e9 */
+    _Atomic uint64_t sum_nano; /* sum of observations * 1e9 */
     struct metric *next;
 };
 
@@ -40,8 +40,8 @@ void metric_registry_deinit(struct metric_registry *r);
  * name must be added one after another (they print as one family). */
 struct metric *metric_counter(struct metric_registry *r, const char *name, const char *labels, const char *help);
 struct metric *metric_gauge(struct metric_registry *r, const char *name, const char *labels, const char *help);
-struct metric *metric_histogram(struct metric_registry *r, const char *name, const char *labels,
-                                const char *help, const double *bounds, size_t bound_count);
+struct metric *metric_histogram(struct metric_registry *r, const char *name, const char *labels, const char *help,
+                                const double *bounds, size_t bound_count);
 
 static inline void metric_add(struct metric *m, int64_t by)
 {

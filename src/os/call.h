@@ -14,9 +14,9 @@
 
 /* What a call has cost. Times are nanoseconds. */
 struct call_cost {
-    uint64_t rounds;     /* dependency steps that went to the store */
-    uint64_t requests;   /* ranges, heads, puts, lists and deletes sent to the store */
-    uint64_t bytes;      /* bytes read from the store */
+    uint64_t rounds;   /* dependency steps that went to the store */
+    uint64_t requests; /* ranges, heads, puts, lists and deletes sent to the store */
+    uint64_t bytes;    /* bytes read from the store */
     uint64_t bytes_written;
     uint64_t cache_hits; /* ranges answered by a cache */
     uint64_t tokens;     /* tokens embedded */
@@ -24,7 +24,7 @@ struct call_cost {
 };
 
 struct call {
-    int64_t deadline_ns; /* os_now_ns() scale; INT64_MAX: none */
+    int64_t deadline_ns;           /* os_now_ns() scale; INT64_MAX: none */
     const _Atomic bool *cancelled; /* set by anyone; NULL: cannot be cancelled */
     struct call_cost cost;
     uint64_t trace_id[2];

@@ -124,7 +124,7 @@ unsigned os_cpu_quota(const char *root)
     unsigned least = 0;
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = '\0';
-        /* "0::/group" in version 2, "4:cpu,cpuacct:/group" in version 1. */
+        /* "0::/group" in version 2; "4:cpu,cpuacct:/group" in version 1, whose mount also goes by "cpu". */
         char *controllers = strchr(line, ':');
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group)
@@ -135,7 +135,7 @@ unsigned os_cpu_quota(const char *root)
             if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup", root) < (int)sizeof mount)
                 least = tighter(least, least_quota(mount, group, quota_v2));
         } else if (has_cpu(controllers)) {
-            if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup/%s", root, controllers) < (int)sizeof mount)
+            if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup/cpu", root) < (int)sizeof mount)
                 least = tighter(least, least_quota(mount, group, quota_v1));
         }
     }

@@ -37,7 +37,7 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     if (byte == EOF && !ferror(r->in))
         return false;
     r->number++;
-    bool last_was_cr = false; /* held back: it belongs to the line only when no newline follows */
+    bool last_was_cr = false; /* held back: it belongs to the line only when more of the line follows */
     for (; byte != EOF && byte != '\n'; byte = next_byte(r->in)) {
         if (last_was_cr)
             buffer_u8(b, '\r');
@@ -50,8 +50,8 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
         return false;
     }
     if (b->status == DP_TOO_LARGE) {
-        dp_fail(error, DP_TOO_LARGE, "line %llu is longer than the limit of %zu bytes", (unsigned long long)r->number,
-                b->max);
+        dp_fail(error, DP_TOO_LARGE, "line %llu is longer than the limit of %zu bytes",
+                (unsigned long long)r->number, b->max);
         return false;
     }
     if (b->status != DP_OK) {

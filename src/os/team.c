@@ -45,14 +45,14 @@ struct team {
     void *ctx;
     size_t count;
 
-    _Alignas(64) _Atomic size_t next;     /* the next index to claim */
+    _Alignas(64) _Atomic size_t next; /* the next index to claim */
     _Alignas(64) _Atomic uint32_t gate;
-    _Atomic uint32_t caller_waits;        /* 1 while the caller sleeps on the gate */
-    _Alignas(64) _Atomic uint32_t bell;   /* rung (incremented) for each loop and at the end: workers sleep on it */
-    _Atomic uint32_t sleepers;            /* workers asleep or about to be */
+    _Atomic uint32_t caller_waits;      /* 1 while the caller sleeps on the gate */
+    _Alignas(64) _Atomic uint32_t bell; /* rung (incremented) for each loop and at the end: workers sleep on it */
+    _Atomic uint32_t sleepers;          /* workers asleep or about to be */
     _Atomic bool closing;
 
-    _Alignas(64) pthread_mutex_t turn;    /* held by the caller for the whole loop */
+    _Alignas(64) pthread_mutex_t turn; /* held by the caller for the whole loop */
     int64_t spin_ns;
     unsigned size;    /* workers in all */
     unsigned started; /* threads */

@@ -43,8 +43,9 @@ static void write_everything(struct json_writer *w)
     json_end_object(w);
 }
 
-static const char EVERYTHING[] = "{\"a\":[],\"b\\\"\":{\"c\":null},\"d\":[-9223372036854775808,18446744073709551615,0,"
-                                 "true,false,\"x\",[1],0.1,0.1,[0.5,-1,1e-7,null],[],{}]}";
+static const char EVERYTHING[] =
+    "{\"a\":[],\"b\\\"\":{\"c\":null},\"d\":[-9223372036854775808,18446744073709551615,0,"
+    "true,false,\"x\",[1],0.1,0.1,[0.5,-1,1e-7,null],[],{}]}";
 
 static void test_base_json_writer_puts_commas_where_they_belong(void **state)
 {

@@ -35,7 +35,8 @@ static void test_base_utf8_accepts_nothing_else(void **state)
     assert_int_equal(found[2], 0x800 - 0x80);
     assert_int_equal(found[3], 0x10000 - 0x800 - 0x800);
     assert_int_equal(found[4], 0x110000 - 0x10000);
-    static const uint8_t bad_tails[][4] = {{0xe1, 0x80, 0x7f, 0}, {0xf1, 0x80, 0xc0, 0x80}, {0xf1, 0x80, 0x80, 0x20}};
+    static const uint8_t bad_tails[][4] = {
+        {0xe1, 0x80, 0x7f, 0}, {0xf1, 0x80, 0xc0, 0x80}, {0xf1, 0x80, 0x80, 0x20}};
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(utf8_length(bad_tails[i], bad_tails[i] + 4), 0);
 }

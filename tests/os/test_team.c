@@ -13,7 +13,7 @@ struct loop {
     _Atomic unsigned runs[INDICES];
     _Atomic unsigned outside; /* worker numbers past the team's size */
     _Atomic unsigned busy[64];
-    _Atomic unsigned shared;  /* a worker's number used by two threads at once */
+    _Atomic unsigned shared; /* a worker's number used by two threads at once */
 };
 
 static void count_index(void *ctx, size_t index, unsigned worker)

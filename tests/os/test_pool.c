@@ -1,0 +1,181 @@
+/* test_pool.c: the request pool runs every accepted job once and refuses what its queue cannot hold. */
+#include "test_support.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "os/pool.h"
+
+/* A gate that jobs wait at, so that a test decides when they end. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool open;
+    unsigned inside, done;
+};
+
+static void gate_init(struct gate *g)
+{
+    *g = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+}
+
+static void pass_gate(void *context)
+{
+    struct gate *g = context;
+    pthread_mutex_lock(&g->lock);
+    g->inside++;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->open)
+        pthread_cond_wait(&g->changed, &g->lock);
+    g->inside--;
+    g->done++;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void await_inside(struct gate *g, unsigned count)
+{
+    pthread_mutex_lock(&g->lock);
+    while (g->inside != count)
+        pthread_cond_wait(&g->changed, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void await_done(struct gate *g, unsigned count)
+{
+    pthread_mutex_lock(&g->lock);
+    while (g->done != count)
+        pthread_cond_wait(&g->changed, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void open_gate(struct gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->open = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void test_os_pool_refuses_when_its_queue_is_full(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct gate g;
+    struct dp_error error;
+    gate_init(&g);
+    assert_int_equal(pool_new(2, 3, &pool, &error), DP_OK);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    await_inside(&g, 2);
+    assert_int_equal(pool_waiting(pool), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    assert_int_equal(pool_waiting(pool), 3);
+    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OVERLOADED);
+    assert_string_equal(error.message, "3 requests are waiting already");
+    open_gate(&g);
+    await_done(&g, 5);
+    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK); /* room again */
+    pool_free(pool);
+    assert_int_equal(g.done, 6);
+}
+
+/* Without a queue, as many jobs as threads are taken at once, whether or not those have woken. */
+static void test_os_pool_without_a_queue_still_fills_its_threads(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct gate g;
+    gate_init(&g);
+    assert_int_equal(pool_new(3, 0, &pool, NULL), DP_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, NULL), DP_OK);
+    assert_int_equal(pool_submit(pool, pass_gate, &g, NULL), DP_OVERLOADED);
+    open_gate(&g);
+    pool_free(pool);
+    assert_int_equal(g.done, 3);
+}
+
+static void test_os_pool_free_ends_waiting_jobs_first(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct gate g;
+    gate_init(&g);
+    assert_int_equal(pool_new(1, 100, &pool, NULL), DP_OK);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, NULL), DP_OK);
+    open_gate(&g);
+    pool_free(pool);
+    assert_int_equal(g.done, 50);
+    pool_free(NULL);
+}
+
+static void count_job(void *context)
+{
+    atomic_fetch_add((_Atomic unsigned *)context, 1);
+}
+
+struct submitter {
+    struct pool *pool;
+    _Atomic unsigned *done;
+    unsigned accepted;
+};
+
+static void *submit_many(void *context)
+{
+    struct submitter *s = context;
+    for (int i = 0; i < 3000; i++)
+        s->accepted += pool_submit(s->pool, count_job, s->done, NULL) == DP_OK;
+    return NULL;
+}
+
+static void test_os_pool_loses_no_job_under_stress(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct submitter submitters[4];
+    pthread_t threads[4];
+    _Atomic unsigned done = 0;
+    unsigned accepted = 0;
+    assert_int_equal(pool_new(4, 16, &pool, NULL), DP_OK);
+    for (int i = 0; i < 4; i++) {
+        submitters[i] = (struct submitter){pool, &done, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &submitters[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        accepted += submitters[i].accepted;
+    }
+    pool_free(pool);
+    assert_int_equal(atomic_load(&done), accepted);
+    assert_true(accepted > 0);
+}
+
+static void test_os_pool_new_checks_and_survives_failed_allocations(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct dp_error error;
+    assert_int_equal(pool_new(0, 1, &pool, &error), DP_INVALID);
+    pool_free(pool);
+    for (size_t n = 1; n <= 2; n++) {
+        test_alloc_fail_at(n);
+        assert_int_equal(pool_new(2, 2, &pool, &error), DP_NOMEM);
+        test_alloc_fail_at(0);
+        assert_null(pool);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_os_pool_refuses_when_its_queue_is_full),
+        cmocka_unit_test(test_os_pool_without_a_queue_still_fills_its_threads),
+        cmocka_unit_test(test_os_pool_free_ends_waiting_jobs_first),
+        cmocka_unit_test(test_os_pool_loses_no_job_under_stress),
+        cmocka_unit_test(test_os_pool_new_checks_and_survives_failed_allocations),
+    };
+    return test_run(tests);
+}
