@@ -1,0 +1,351 @@
+/* batch.c: the embedder.
+ *
+ * One mutex guards the queue: a doubly linked list of requests, each on its caller's stack. Whoever leads has
+ * the batch arrays to itself until it clears `leading`. The mutex is never held while computing. A request
+ * that is larger than a batch goes back to the end of the queue with the rest of its texts, so that small
+ * ones are not stuck behind it.
+ */
+#include "embed/batch.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "simd/encoder.h"
+#include "simd/simd.h"
+
+enum {
+    JOB_TOKENS_MAX = 256, /* tokens of a job, unless one text alone has more */
+    JOB_TOKENS_MIN = 64,  /* below it a job does not pay for being handed to another thread */
+    JOBS_A_WORKER = 8,    /* jobs of a full batch, for each worker */
+    CANCEL_POLL_MS = 20   /* how often a waiting thread looks at its cancel flag */
+};
+
+/* One thread's embedder_embed. Guarded by the embedder's mutex, but for what its comment says. */
+struct request {
+    struct request *before, *behind;
+    const struct tokens *seqs; /* constant */
+    size_t n;                  /* constant */
+    bool normalize;            /* constant */
+    float *out;                /* constant; written by the jobs of a batch */
+    size_t next;               /* texts already taken into a batch */
+    size_t running;            /* texts in the running batch */
+    size_t tokens_left;        /* of texts not yet taken */
+    bool queued;
+    bool failed;               /* error is filled */
+    struct dp_error error;
+    pthread_cond_t changed;
+};
+
+/* A run of items for one worker. */
+struct job {
+    size_t first, count;
+    struct dp_error error; /* status DP_OK until the job fails */
+};
+
+struct embedder {
+    const struct model *model;
+    const struct engine *engine;
+    struct team *team;
+    size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
+
+    pthread_mutex_t lock;
+    struct request *first, *last; /* the queue */
+    size_t waiting_tokens;
+    bool leading;
+    struct embedder_counts counts;
+
+    /* The leader's. */
+    struct encoder_item *items;   /* [items_max] */
+    struct request **owners;      /* [items_max] */
+    struct job *jobs;             /* [jobs_max] */
+    void **workspaces;            /* [team size] */
+};
+
+static size_t team_workers(const struct embedder *e)
+{
+    return e->team == NULL ? 1 : team_size(e->team);
+}
+
+enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
+                            struct embedder **out, struct dp_error *error)
+{
+    struct embedder *e = mem_calloc(1, sizeof *e);
+    *out = NULL;
+    if (e == NULL)
+        return dp_fail_nomem(error, "an embedder");
+    e->model = model;
+    e->engine = model_engine(model);
+    e->team = team;
+    e->queue_max = limits != NULL && limits->queue_tokens > 0 ? limits->queue_tokens : (size_t)1 << 20;
+    e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;
+    e->batch_tokens = team_workers(e) * JOBS_A_WORKER * JOB_TOKENS_MAX;
+    e->items_max = e->batch_tokens; /* a text has at least one token */
+    /* Of two neighbouring jobs one has JOB_TOKENS_MIN tokens, or both together have more than a job may. */
+    e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
+    pthread_mutex_init(&e->lock, NULL);
+
+    enum dp_status status = DP_OK;
+    e->items = mem_calloc(e->items_max, sizeof *e->items);
+    e->owners = mem_calloc(e->items_max, sizeof(struct request *));
+    e->jobs = mem_calloc(e->jobs_max, sizeof *e->jobs);
+    e->workspaces = mem_calloc(team_workers(e), sizeof(void *));
+    if (e->items == NULL || e->owners == NULL || e->jobs == NULL || e->workspaces == NULL)
+        status = dp_fail_nomem(error, "an embedder");
+    for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
+        status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->workspaces[i], error);
+    if (status != DP_OK) {
+        embedder_free(e);
+        return status;
+    }
+    *out = e;
+    return DP_OK;
+}
+
+void embedder_free(struct embedder *e)
+{
+    if (e == NULL)
+        return;
+    for (size_t i = 0; e->workspaces != NULL && i < team_workers(e); i++)
+        if (e->workspaces[i] != NULL)
+            e->engine->ops->workspace_free(e->workspaces[i]);
+    mem_free(e->workspaces);
+    mem_free(e->items);
+    mem_free(e->owners);
+    mem_free(e->jobs);
+    pthread_mutex_destroy(&e->lock);
+    mem_free(e);
+}
+
+const struct model *embedder_model(const struct embedder *e)
+{
+    return e->model;
+}
+
+void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)
+{
+    struct embedder *e = (struct embedder *)(uintptr_t)embedder; /* only its lock changes */
+    pthread_mutex_lock(&e->lock);
+    *out = e->counts;
+    out->waiting_tokens = e->waiting_tokens;
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- the queue; the lock is held ---- */
+
+static void enqueue(struct embedder *e, struct request *r)
+{
+    r->before = e->last;
+    r->behind = NULL;
+    if (e->last != NULL)
+        e->last->behind = r;
+    else
+        e->first = r;
+    e->last = r;
+    r->queued = true;
+}
+
+static void dequeue(struct embedder *e, struct request *r)
+{
+    if (r->before != NULL)
+        r->before->behind = r->behind;
+    else
+        e->first = r->behind;
+    if (r->behind != NULL)
+        r->behind->before = r->before;
+    else
+        e->last = r->before;
+    r->queued = false;
+}
+
+static bool is_done(const struct request *r)
+{
+    return !r->queued && r->running == 0;
+}
+
+/* Takes texts from the front of the queue until the batch is full; answers how many, and their tokens. */
+static size_t take_batch(struct embedder *e, size_t *tokens)
+{
+    size_t n = 0, held = 0;
+    while (e->first != NULL) {
+        struct request *r = e->first;
+        for (; r->next < r->n; r->next++) {
+            const struct tokens *seq = &r->seqs[r->next];
+            if (n > 0 && held + seq->count > e->batch_tokens)
+                break;
+            e->items[n] = (struct encoder_item){seq->ids, seq->count, r->out + r->next * e->engine->dim};
+            e->owners[n++] = r;
+            held += seq->count;
+            r->running++;
+            r->tokens_left -= seq->count;
+        }
+        dequeue(e, r);
+        if (r->next < r->n) {
+            enqueue(e, r); /* the rest waits its turn again */
+            break;
+        }
+    }
+    e->waiting_tokens -= held;
+    e->counts.texts += n;
+    e->counts.tokens += held;
+    e->counts.batches += n > 0;
+    *tokens = held;
+    return n;
+}
+
+/* ---- the batch; the leader's alone ---- */
+
+/* Cuts items[0..n) into jobs of about equal cost, at most job_rows tokens each. */
+static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
+{
+    size_t target = (tokens + team_workers(e) * 2 - 1) / (team_workers(e) * 2), jobs = 0;
+    target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
+    target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
+    size_t held = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || held >= target || held + e->items[i].count > e->job_rows) {
+            e->jobs[jobs].first = i;
+            e->jobs[jobs].count = 0;
+            e->jobs[jobs++].error.status = DP_OK;
+            held = 0;
+        }
+        e->jobs[jobs - 1].count++;
+        held += e->items[i].count;
+    }
+    return jobs;
+}
+
+static void run_job(void *ctx, size_t index, unsigned worker)
+{
+    struct embedder *e = ctx;
+    struct job *job = &e->jobs[index];
+    const struct encoder_item *items = e->items + job->first;
+    if (e->engine->ops->encode(e->engine, e->workspaces[worker], items, job->count, &job->error) != DP_OK)
+        return;
+    for (size_t i = 0; i < job->count; i++)
+        if (e->owners[job->first + i]->normalize)
+            simd_ops()->encoder->normalize(items[i].out, e->engine->dim);
+}
+
+/* Gives the batch's texts back to their requests and wakes those that are done. The lock is held. */
+static void finish_batch(struct embedder *e, size_t jobs)
+{
+    for (size_t j = 0; j < jobs; j++) {
+        const struct job *job = &e->jobs[j];
+        for (size_t i = job->first; i < job->first + job->count; i++) {
+            struct request *r = e->owners[i];
+            if (job->error.status != DP_OK && !r->failed) {
+                r->failed = true;
+                r->error = job->error;
+            }
+            if (--r->running == 0 && !r->queued)
+                pthread_cond_signal(&r->changed);
+        }
+    }
+}
+
+/* Runs one batch. The lock is held on entry and on return. */
+static void lead(struct embedder *e)
+{
+    size_t tokens, n = take_batch(e, &tokens);
+    e->leading = true;
+    pthread_mutex_unlock(&e->lock);
+    size_t jobs = cut_jobs(e, n, tokens);
+    team_run(e->team, jobs, run_job, e);
+    pthread_mutex_lock(&e->lock);
+    finish_batch(e, jobs);
+    e->leading = false;
+}
+
+/* ---- the asking thread ---- */
+
+static enum dp_status check_sequences(struct call *call, const struct embedder *e, const struct tokens *seqs,
+                                      size_t n, size_t *tokens)
+{
+    *tokens = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (seqs[i].count == 0 || seqs[i].count > e->engine->max_tokens)
+            return call_fail(call, DP_INVALID, "text %zu has %zu tokens; this model takes 1 to %zu", i, seqs[i].count,
+                             e->engine->max_tokens);
+        for (size_t t = 0; t < seqs[i].count; t++)
+            if (seqs[i].ids[t] < 0 || (size_t)seqs[i].ids[t] >= e->engine->vocab)
+                return call_fail(call, DP_INVALID, "text %zu has the token id %d; this model has ids 0 to %zu", i,
+                                 seqs[i].ids[t], e->engine->vocab - 1);
+        *tokens += seqs[i].count;
+    }
+    return DP_OK;
+}
+
+/* Waits until the request changes, or briefly when its call may end meanwhile. The lock is held. */
+static void wait_for_change(struct embedder *e, struct request *r, const struct call *call)
+{
+    if (call->deadline_ns == INT64_MAX && call->cancelled == NULL) {
+        pthread_cond_wait(&r->changed, &e->lock);
+        return;
+    }
+    int64_t until = os_now_ns() + (call->cancelled != NULL ? (int64_t)CANCEL_POLL_MS * 1000000 : (int64_t)1e15);
+    until = call->deadline_ns < until ? call->deadline_ns : until;
+    struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+    pthread_cond_clockwait(&r->changed, &e->lock, CLOCK_MONOTONIC, &at);
+}
+
+/* Leads batches or waits for others to, until the request is done or its call has ended. The lock is held. */
+static enum dp_status wait_until_done(struct call *call, struct embedder *e, struct request *r)
+{
+    enum dp_status status = DP_OK;
+    while (!is_done(r)) {
+        /* A text that is being computed writes to our memory: wait for it whatever happens. */
+        if (status == DP_OK)
+            status = call_check(call);
+        if (status == DP_OK && r->failed)
+            status = DP_CORRUPT;
+        if (status != DP_OK && r->queued) {
+            dequeue(e, r);
+            e->waiting_tokens -= r->tokens_left;
+        } else if (!e->leading && r->queued) {
+            lead(e);
+        } else if (status != DP_OK) {
+            pthread_cond_wait(&r->changed, &e->lock);
+        } else {
+            wait_for_change(e, r, call);
+        }
+    }
+    /* Whoever leaves passes the lead on. */
+    if (!e->leading && e->first != NULL)
+        pthread_cond_signal(&e->first->changed);
+    return status;
+}
+
+enum dp_status embedder_embed(struct call *call, struct embedder *e, const struct tokens *seqs, size_t n,
+                              bool normalize, float *out)
+{
+    size_t tokens;
+    int64_t begin = os_now_ns();
+    enum dp_status status = check_sequences(call, e, seqs, n, &tokens);
+    if (status == DP_OK)
+        status = call_check(call);
+    if (status != DP_OK || n == 0)
+        return status;
+
+    struct request r = {.seqs = seqs, .n = n, .normalize = normalize, .out = out, .tokens_left = tokens};
+    pthread_cond_init(&r.changed, NULL);
+    pthread_mutex_lock(&e->lock);
+    if (e->waiting_tokens > e->queue_max) {
+        e->counts.refused++;
+        status = call_fail(call, DP_OVERLOADED, "%zu tokens are waiting to be embedded already; try again later",
+                           e->waiting_tokens);
+    } else {
+        e->waiting_tokens += tokens;
+        enqueue(e, &r);
+        status = wait_until_done(call, e, &r);
+    }
+    pthread_mutex_unlock(&e->lock);
+    pthread_cond_destroy(&r.changed);
+    if (r.failed)
+        status = call_fail(call, r.error.status, "%s", r.error.message);
+    if (status == DP_OK)
+        call->cost.tokens += tokens;
+    call->cost.embed_ns += (uint64_t)(os_now_ns() - begin);
+    return status;
+}

@@ -1,0 +1,37 @@
+/* embed/engine.h: what computes a model: token ids in, one vector a text out.
+ *
+ * The vtable behind which engines stand. An engine never changes after it is made; what a run writes is in a
+ * workspace, so several threads may encode at once, each with its own.
+ */
+#ifndef EMBED_ENGINE_H
+#define EMBED_ENGINE_H
+
+#include "base/error.h"
+#include "embed/encoder.h"
+
+struct engine;
+
+struct engine_ops {
+    const char *name; /* "native int8", … */
+    /* A workspace for runs of at most `rows` tokens in all. */
+    enum dp_status (*workspace_new)(const struct engine *engine, size_t rows, void **out, struct dp_error *error);
+    void (*workspace_free)(void *workspace);
+    /* Encodes and pools `n` texts, not normalised. Ids and counts are within the engine's bounds. DP_CORRUPT
+     * when the weights give a vector that is no number. */
+    enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct encoder_item *items, size_t n,
+                             struct dp_error *error);
+    void (*free)(struct engine *engine);
+};
+
+/* The common part; an engine's own struct begins with it. */
+struct engine {
+    const struct engine_ops *ops;
+    size_t dim;        /* of its vectors */
+    size_t max_tokens; /* of a text, special tokens included */
+    size_t vocab;      /* ids are below it */
+};
+
+/* The native engine over an encoder, which must outlive it. */
+enum dp_status native_engine_new(const struct encoder *encoder, struct engine **out, struct dp_error *error);
+
+#endif

@@ -1,0 +1,214 @@
+/* model.c: opens models: packed bytes, packed files, folders. */
+#include "embed/model.h"
+
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "embed/fp32_model.h"
+#include "embed/packed_model.h"
+#include "os/file.h"
+#include "simd/simd.h"
+
+static const size_t PACKED_MAX = (size_t)4 << 30;
+
+struct model {
+    struct model_info info;
+    struct tokenizer *tokenizer;
+    struct engine *engine;
+    struct packed_model packed; /* int8 */
+    struct fp32_model fp32;     /* fp32 */
+    struct os_map file;         /* of a packed model that was opened by path */
+    void *owned;                /* packed bytes that are ours: of a folder, or copied for alignment */
+    char name[MODEL_NAME_MAX + 1];
+    char fingerprint[65];
+};
+
+void model_free(struct model *model)
+{
+    if (model == NULL)
+        return;
+    if (model->engine != NULL)
+        model->engine->ops->free(model->engine);
+    tokenizer_free(model->tokenizer);
+    packed_model_close(&model->packed);
+    fp32_model_close(&model->fp32);
+    os_unmap(&model->file);
+    mem_free(model->owned);
+    mem_free(model);
+}
+
+const struct model_info *model_info(const struct model *model)
+{
+    return &model->info;
+}
+
+const struct tokenizer *model_tokenizer(const struct model *model)
+{
+    return model->tokenizer;
+}
+
+const struct engine *model_engine(const struct model *model)
+{
+    return model->engine;
+}
+
+/* The last steps of every way to open one. `model` has its tokenizer and its encoder. */
+static enum dp_status finish(struct model *model, const struct encoder *encoder, const char *name,
+                             const uint8_t fingerprint[32], struct dp_error *error)
+{
+    const struct model_config *c = &encoder->config;
+    if (tokenizer_id_limit(model->tokenizer) > c->vocab)
+        return dp_fail(error, DP_CORRUPT, "the tokenizer of model %s gives ids up to %u, the model has %u embeddings",
+                       name, tokenizer_id_limit(model->tokenizer), c->vocab);
+    if (tokenizer_special_count(model->tokenizer) >= c->max_tokens)
+        return dp_fail(error, DP_UNSUPPORTED, "model %s takes %u tokens, no more than the special ones", name,
+                       c->max_tokens);
+    enum dp_status status = native_engine_new(encoder, &model->engine, error);
+    if (status != DP_OK)
+        return status;
+    memcpy(model->name, name, strlen(name) + 1);
+    hex_encode(span_of(fingerprint, 32), model->fingerprint);
+    model->info = (struct model_info){
+        .name = model->name,
+        .dim = c->hidden,
+        .max_tokens = c->max_tokens,
+        .fingerprint = model->fingerprint,
+        .engine = model->engine->ops->name,
+        .precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32,
+        .pooling = c->pooling,
+        .normalized = c->normalize,
+    };
+    return DP_OK;
+}
+
+static enum dp_status open_packed(struct model *model, struct span bytes, struct dp_error *error)
+{
+    if ((uintptr_t)bytes.data % PACKED_ALIGN != 0) {
+        model->owned = mem_aligned_alloc(PACKED_ALIGN, bytes.len);
+        if (model->owned == NULL)
+            return dp_fail_nomem(error, "a model");
+        memcpy(model->owned, bytes.data, bytes.len);
+        bytes.data = model->owned;
+    }
+    enum dp_status status = packed_model_open(bytes, &model->packed, error);
+    if (status == DP_OK)
+        status = tokenizer_open_packed(model->packed.tokenizer, &model->tokenizer, error);
+    if (status == DP_OK)
+        status = finish(model, &model->packed.encoder, model->packed.name, model->packed.fingerprint, error);
+    return status;
+}
+
+/* A new model, and the checks that come before any. */
+static enum dp_status begin(struct model **model, struct dp_error *error)
+{
+    enum dp_status status = simd_check(error);
+    if (status != DP_OK)
+        return status;
+    *model = mem_calloc(1, sizeof **model);
+    return *model == NULL ? dp_fail_nomem(error, "a model") : DP_OK;
+}
+
+static enum dp_status end(enum dp_status status, struct model *model, struct model **out)
+{
+    if (status != DP_OK) {
+        model_free(model);
+        model = NULL;
+    }
+    *out = model;
+    return status;
+}
+
+enum dp_status model_open_memory(struct span packed, struct model **out, struct dp_error *error)
+{
+    struct model *model = NULL;
+    enum dp_status status = begin(&model, error);
+    if (status == DP_OK)
+        status = open_packed(model, packed, error);
+    return end(status, model, out);
+}
+
+static enum dp_status pack_source(const struct model_source *source, struct buffer *out, struct dp_error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct buffer packed_tokenizer;
+    buffer_init(&packed_tokenizer, PACKED_MAX);
+    enum dp_status status = tokenizer_open(buffer_span(&source->tokenizer_json), &tokenizer, error);
+    if (status == DP_OK)
+        status = tokenizer_serialize(tokenizer, &packed_tokenizer, error);
+    if (status == DP_OK)
+        status = packed_model_write(source, buffer_span(&packed_tokenizer), out, error);
+    tokenizer_free(tokenizer);
+    buffer_deinit(&packed_tokenizer);
+    return status;
+}
+
+enum dp_status model_pack(const char *path, struct buffer *out, struct dp_error *error)
+{
+    struct model_source source;
+    enum dp_status status = model_source_open(path, &source, error);
+    if (status == DP_OK)
+        status = pack_source(&source, out, error);
+    model_source_close(&source);
+    return status;
+}
+
+static enum dp_status open_fp32(struct model *model, const struct model_source *source, struct dp_error *error)
+{
+    enum dp_status status = tokenizer_open(buffer_span(&source->tokenizer_json), &model->tokenizer, error);
+    if (status == DP_OK)
+        status = fp32_model_open(source, &model->fp32, error);
+    if (status == DP_OK)
+        status = finish(model, &model->fp32.encoder, source->name, source->fingerprint, error);
+    return status;
+}
+
+static enum dp_status open_source(struct model *model, const char *path, enum model_precision precision,
+                                  struct dp_error *error)
+{
+    struct model_source source;
+    struct buffer packed;
+    buffer_init(&packed, PACKED_MAX);
+    enum dp_status status = model_source_open(path, &source, error);
+    if (status == DP_OK && precision == MODEL_FP32)
+        status = open_fp32(model, &source, error);
+    else if (status == DP_OK)
+        status = pack_source(&source, &packed, error);
+    model_source_close(&source);
+    if (status == DP_OK && precision == MODEL_INT8) {
+        if ((uintptr_t)packed.data % PACKED_ALIGN == 0) {
+            model->owned = packed.data;
+            struct span bytes = buffer_span(&packed);
+            packed.data = NULL;
+            packed.len = packed.cap = 0;
+            status = open_packed(model, bytes, error);
+        } else {
+            status = open_packed(model, buffer_span(&packed), error); /* copies */
+        }
+    }
+    buffer_deinit(&packed);
+    return status;
+}
+
+enum dp_status model_open_dir(const char *path, enum model_precision precision, struct model **out,
+                              struct dp_error *error)
+{
+    struct stat info;
+    struct model *model = NULL;
+    enum dp_status status = begin(&model, error);
+    if (status != DP_OK)
+        return end(status, model, out);
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+        status = open_source(model, path, precision, error);
+        return end(status, model, out);
+    }
+    if (precision != MODEL_INT8)
+        status = dp_fail(error, DP_UNSUPPORTED, "%s is a packed model, which has int8 weights only", path);
+    if (status == DP_OK)
+        status = os_map_file(path, &model->file, error);
+    if (status == DP_OK)
+        status = open_packed(model, model->file.bytes, error);
+    if (status != DP_OK && status != DP_NOMEM)
+        dp_error_prefix(error, "%s", path);
+    return end(status, model, out);
+}

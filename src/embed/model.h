@@ -1,0 +1,49 @@
+/* embed/model.h: a loaded model: its tokenizer and the engine that computes it.
+ *
+ * Never changes after it is opened; any number of threads may use it. An embedder (embed/batch.h) makes
+ * vectors with it.
+ */
+#ifndef EMBED_MODEL_H
+#define EMBED_MODEL_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "embed/engine.h"
+#include "embed/tokenizer.h"
+
+enum model_precision { MODEL_INT8, MODEL_FP32 };
+
+struct model;
+
+struct model_info {
+    const char *name;   /* "all-MiniLM-L6-v2" */
+    size_t dim;         /* floats of a vector */
+    size_t max_tokens;  /* of a text, special tokens included; longer ones are cut or split by the caller */
+    const char *fingerprint; /* 64 hexadecimal digits: weights, tokenizer and what shapes a vector. The same
+                              * for both precisions, whose vectors may be compared; a cache adds the engine. */
+    const char *engine; /* "native int8" | "native fp32" */
+    enum model_precision precision;
+    enum model_pooling pooling;
+    bool normalized;    /* whether the model's own last step normalises */
+};
+
+/* Opens a packed model in place: `packed` must outlive the model (bytes that are not 64-byte aligned are
+ * copied). DP_CORRUPT when a checksum or bound fails. */
+enum dp_status model_open_memory(struct span packed, struct model **out, struct dp_error *error);
+
+/* Opens a model folder, a model by name in the offline hub cache (see model_dir.h), or a packed model's file.
+ * Int8 quantises the weights while opening. A packed model has no fp32 weights: DP_UNSUPPORTED. */
+enum dp_status model_open_dir(const char *path, enum model_precision precision, struct model **out,
+                              struct dp_error *error);
+
+void model_free(struct model *model);
+
+/* Packs a model folder; appends to `out`, whose length must be a multiple of 64. */
+enum dp_status model_pack(const char *path, struct buffer *out, struct dp_error *error);
+
+/* These live as long as the model. */
+const struct model_info *model_info(const struct model *model);
+const struct tokenizer *model_tokenizer(const struct model *model);
+const struct engine *model_engine(const struct model *model);
+
+#endif

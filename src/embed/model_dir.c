@@ -1,0 +1,107 @@
+/* model_dir.c: finds the folder of a model, on its own or in an offline Hugging Face hub cache.
+ *
+ * The cache: models--ORG--NAME/refs/main holds a revision, snapshots/REVISION/ the files (usually links).
+ */
+#include "embed/model_dir.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "os/file.h"
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* The last part of a path, without trailing slashes. */
+static const char *base_name(struct arena *arena, const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    return arena_printf(arena, "%.*s", (int)(end - begin), path + begin);
+}
+
+static const char *hub_cache(struct arena *arena)
+{
+    const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *user = getenv("HOME");
+    if (cache != NULL && *cache != '\0')
+        return cache;
+    if (home != NULL && *home != '\0')
+        return arena_printf(arena, "%s/hub", home);
+    return arena_printf(arena, "%s/.cache/huggingface/hub", user == NULL ? "" : user);
+}
+
+/* "org/name" or "name", of the characters the hub allows: nothing that could leave the cache. */
+static bool is_model_name(const char *name)
+{
+    const char *slash = strchr(name, '/');
+    if (*name == '\0' || *name == '.' || *name == '/' || strlen(name) > 200 || strstr(name, "..") != NULL)
+        return false;
+    if (slash != NULL && (slash[1] == '\0' || slash[1] == '.' || strchr(slash + 1, '/') != NULL))
+        return false;
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")] == '\0';
+}
+
+/* The revision in refs/main, or the only snapshot there is; NULL when neither. */
+static const char *snapshot_of(struct arena *arena, const char *repository)
+{
+    const char *ref = arena_printf(arena, "%s/refs/main", repository);
+    if (ref == NULL)
+        return NULL;
+    struct buffer text;
+    buffer_init(&text, 256);
+    const char *found = NULL;
+    if (os_read_file(ref, &text, NULL) == DP_OK) {
+        size_t len = text.len;
+        while (len > 0 && (text.data[len - 1] == '\n' || text.data[len - 1] == ' '))
+            len--;
+        found = arena_printf(arena, "%s/snapshots/%.*s", repository, (int)len, (const char *)text.data);
+    }
+    buffer_deinit(&text);
+    if (found != NULL && is_folder(found))
+        return found;
+
+    const char *snapshots = arena_printf(arena, "%s/snapshots", repository);
+    DIR *dir = snapshots == NULL ? NULL : opendir(snapshots);
+    if (dir == NULL)
+        return NULL;
+    unsigned count = 0;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (entry->d_name[0] != '.' && count++ == 0)
+            found = arena_printf(arena, "%s/%s", snapshots, entry->d_name);
+    closedir(dir);
+    return count == 1 ? found : NULL;
+}
+
+enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
+                              struct dp_error *error)
+{
+    *folder = arena_printf(arena, "%s", path);
+    *name = base_name(arena, path);
+    if (*folder == NULL || *name == NULL)
+        return dp_fail_nomem(error, "a path");
+    if (is_folder(path))
+        return DP_OK;
+    if (!is_model_name(path))
+        return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s", path);
+
+    const char *cache = hub_cache(arena);
+    const char *slash = strchr(path, '/');
+    const char *repository =
+        slash != NULL ? arena_printf(arena, "%s/models--%.*s--%s", cache, (int)(slash - path), path, slash + 1)
+                      : arena_printf(arena, "%s/models--sentence-transformers--%s", cache, path);
+    if (cache == NULL || repository == NULL)
+        return dp_fail_nomem(error, "a path");
+    *folder = snapshot_of(arena, repository);
+    if (*folder == NULL)
+        return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s, nor %s in the hub cache", path, repository);
+    return DP_OK;
+}

@@ -1,0 +1,59 @@
+/* native_engine.c: our own encoder behind the engine vtable. */
+#include <math.h>
+
+#include "base/alloc.h"
+#include "embed/engine.h"
+
+struct native_engine {
+    struct engine base;
+    const struct encoder *encoder;
+};
+
+static const struct encoder *encoder_of(const struct engine *engine)
+{
+    return ((const struct native_engine *)(const void *)engine)->encoder;
+}
+
+static enum dp_status native_workspace_new(const struct engine *engine, size_t rows, void **out,
+                                           struct dp_error *error)
+{
+    *out = encoder_workspace_new(encoder_of(engine), rows);
+    return *out == NULL ? dp_fail_nomem(error, "an encoder's workspace") : DP_OK;
+}
+
+static void native_workspace_free(void *workspace)
+{
+    encoder_workspace_free(workspace);
+}
+
+static enum dp_status native_encode(const struct engine *engine, void *workspace, const struct encoder_item *items,
+                                    size_t n, struct dp_error *error)
+{
+    encoder_run(encoder_of(engine), workspace, items, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < engine->dim; d++)
+            if (!isfinite(items[i].out[d]))
+                return dp_fail(error, DP_CORRUPT, "the model's weights give vectors that are not finite");
+    return DP_OK;
+}
+
+static void native_free(struct engine *engine)
+{
+    mem_free(engine);
+}
+
+static const struct engine_ops int8_ops = {"native int8", native_workspace_new, native_workspace_free, native_encode,
+                                           native_free};
+static const struct engine_ops fp32_ops = {"native fp32", native_workspace_new, native_workspace_free, native_encode,
+                                           native_free};
+
+enum dp_status native_engine_new(const struct encoder *encoder, struct engine **out, struct dp_error *error)
+{
+    struct native_engine *e = mem_alloc(sizeof *e);
+    if (e == NULL)
+        return dp_fail_nomem(error, "an engine");
+    const struct model_config *c = &encoder->config;
+    *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab}, encoder};
+    *out = &e->base;
+    return DP_OK;
+}
