@@ -7,7 +7,7 @@
  */
 #include "os/cpu.h"
 
-#include <ctype.h>
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -48,6 +48,17 @@ static bool read_small(const char *path, char out[SMALL_FILE])
     return len > 0;
 }
 
+/* Takes a decimal number from the front of *at. */
+static bool take_number(const char **at, long long *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoll(*at, &end, 10);
+    bool taken = end != *at && errno == 0;
+    *at = end;
+    return taken;
+}
+
 /* quota / period rounded up; 0 when that is no limit. */
 static unsigned quota_cpus(long long quota, long long period)
 {
@@ -61,25 +72,27 @@ static unsigned quota_cpus(long long quota, long long period)
 static unsigned quota_v2(const char *group)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
+    const char *at = text;
     long long quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", group);
-    if (!read_small(path, text) || sscanf(text, "%lld %lld", &quota, &period) != 2)
+    if (!read_small(path, text) || !take_number(&at, &quota) || !take_number(&at, &period))
         return 0;
     return quota_cpus(quota, period);
 }
 
-/* The quota of one v1 group; -1 means none. */
-static unsigned quota_v1(const char *group)
+/* The number in a v1 group's file; -1, which is no limit, when there is none. */
+static long long number_v1(const char *group, const char *name)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
-    long long quota, period;
-    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", group);
-    if (!read_small(path, text) || sscanf(text, "%lld", &quota) != 1)
-        return 0;
-    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", group);
-    if (!read_small(path, text) || sscanf(text, "%lld", &period) != 1)
-        return 0;
-    return quota_cpus(quota, period);
+    const char *at = text;
+    long long number;
+    snprintf(path, sizeof path, "%s/%s", group, name);
+    return read_small(path, text) && take_number(&at, &number) ? number : -1;
+}
+
+static unsigned quota_v1(const char *group)
+{
+    return quota_cpus(number_v1(group, "cpu.cfs_quota_us"), number_v1(group, "cpu.cfs_period_us"));
 }
 
 /* The smaller of two limits, where 0 is none. */

@@ -109,10 +109,8 @@ static void test_base_json_refuses_everything_else(void **state)
         "1_0",
         "1a",
         "1 2",
-        "\xef\xbb\xbf"
-        "1",
-        "\xc2\xa0"
-        "1",
+        "\xef\xbb\xbf 1",
+        "\xc2\xa0 1",
         "\"",
         "\"a",
         "\"\\\"",

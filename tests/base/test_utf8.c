@@ -27,8 +27,8 @@ static void test_base_utf8_accepts_nothing_else(void **state)
         for (uint32_t b = 0; b < 256; b++) {
             uint8_t bytes[4] = {(uint8_t)a, (uint8_t)b, 0x80, 0xbf};
             found[2] += utf8_length(bytes, bytes + 2) == 2;
-            found[3] += (utf8_length(bytes, bytes + 3) == 3) * 64u;
-            found[4] += (utf8_length(bytes, bytes + 4) == 4) * 64u * 64u;
+            found[3] += (utf8_length(bytes, bytes + 3) == 3) * (size_t)64;
+            found[4] += (utf8_length(bytes, bytes + 4) == 4) * (size_t)(64 * 64);
         }
     }
     assert_int_equal(found[1], 0x80);
