@@ -49,7 +49,8 @@ static int open_part(int parent, const char *name, bool create, int *out)
 /* Opens the folder at `path`, part by part. */
 static int open_path(const struct local_store *local, struct span path, bool create, int *out)
 {
-    int folder = fcntl(local->root, F_DUPFD_CLOEXEC, 0);
+    /* Not dup(2), which would share the place that a listing has come to. */
+    int folder = openat(local->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return errno;
     for (size_t start = 0; start < path.len;) {

@@ -1,0 +1,362 @@
+/* test_store.c: the recording, failing store around another one. */
+#include "test_store.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/store_impl.h"
+
+struct test_store {
+    struct store base;
+    struct store *inner;
+    pthread_mutex_t lock; /* guards what follows */
+    struct test_store_counts counts;
+    struct test_store_op *log;
+    size_t log_count, log_capacity;
+    size_t kill_in; /* writes until the killing one; 0: not armed */
+    bool killed;
+    enum test_store_op_kind fail_kind;
+    size_t fail_in; /* 0: not armed */
+    enum dp_status fail_status;
+    bool fail_landed;
+    void (*hook)(void *ctx, const struct test_store_op *op);
+    void *hook_ctx;
+};
+
+struct test_upload {
+    struct store_upload base;
+    struct store_upload *inner;
+    char key[STORE_KEY_MAX + 1];
+};
+
+enum verdict { GO, DEAD, FAIL, FAIL_LANDED };
+
+static struct test_store *of(struct store *s)
+{
+    return (struct test_store *)s;
+}
+
+static struct test_store_op op_of(enum test_store_op_kind kind, struct span key)
+{
+    struct test_store_op op = {.kind = kind, .requests = 1};
+    snprintf(op.key, sizeof op.key, "%.*s", SPAN_FMT(key));
+    return op;
+}
+
+/* What happens to an operation; runs the hook first. */
+static enum verdict begin(struct test_store *t, const struct test_store_op *op, enum dp_status *status)
+{
+    pthread_mutex_lock(&t->lock);
+    void (*hook)(void *, const struct test_store_op *) = t->hook;
+    void *ctx = t->hook_ctx;
+    pthread_mutex_unlock(&t->lock);
+    if (hook)
+        hook(ctx, op);
+    enum verdict verdict = GO;
+    bool is_write = op->kind >= TEST_STORE_PUT;
+    pthread_mutex_lock(&t->lock);
+    if (is_write && t->kill_in && --t->kill_in == 0)
+        t->killed = true;
+    if (t->killed) {
+        verdict = DEAD;
+        *status = DP_UNAVAILABLE;
+    } else if (t->fail_in && (t->fail_kind == op->kind || (t->fail_kind == TEST_STORE_ANY_WRITE && is_write)) &&
+               --t->fail_in == 0) {
+        verdict = t->fail_landed ? FAIL_LANDED : FAIL;
+        *status = t->fail_status;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return verdict;
+}
+
+static void end(struct test_store *t, const struct test_store_op *op)
+{
+    pthread_mutex_lock(&t->lock);
+    struct test_store_counts *c = &t->counts;
+    bool is_write = op->kind >= TEST_STORE_PUT;
+    if (op->kind != TEST_STORE_UPLOAD_BEGIN && op->kind != TEST_STORE_UPLOAD_WRITE) {
+        c->rounds++;
+        c->requests += op->requests;
+    }
+    *(is_write ? &c->bytes_written : &c->bytes_read) += op->bytes;
+    c->writes += is_write;
+    c->reads += op->kind == TEST_STORE_READ;
+    if (t->log_count == t->log_capacity && t->log_capacity < TEST_STORE_LOG_MAX) {
+        t->log_capacity = t->log_capacity ? 2 * t->log_capacity : 64;
+        t->log = realloc(t->log, t->log_capacity * sizeof *t->log);
+        assert(t->log);
+    }
+    if (t->log_count == t->log_capacity)
+        memmove(t->log, t->log + 1, --t->log_count * sizeof *t->log);
+    t->log[t->log_count++] = *op;
+    pthread_mutex_unlock(&t->lock);
+}
+
+static enum dp_status refuse(struct dp_error *error, enum dp_status status, enum verdict verdict)
+{
+    return dp_fail(error, status, verdict == DEAD ? "the process is dead (test)" : "scripted failure (test)");
+}
+
+/* Whether the operation reaches the inner store; otherwise the status and error are set. */
+static bool reaches(struct call *call, enum verdict verdict, enum dp_status *status)
+{
+    if (verdict == GO || verdict == FAIL_LANDED)
+        return true;
+    refuse(&call->error, *status, verdict);
+    return false;
+}
+
+/* The status that the caller gets for an operation that reached the inner store. */
+static enum dp_status answer(struct call *call, enum verdict verdict, enum dp_status scripted, enum dp_status real)
+{
+    return verdict == FAIL_LANDED ? refuse(&call->error, scripted, verdict) : real;
+}
+
+static void test_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    struct test_store *t = of(store);
+    struct test_store_op op = op_of(TEST_STORE_READ, reqs[0].key);
+    op.requests = n;
+    enum dp_status status = DP_OK;
+    enum verdict verdict = begin(t, &op, &status);
+    if (verdict == GO || verdict == FAIL_LANDED)
+        t->inner->ops->read(call, t->inner, reqs, n);
+    for (size_t i = 0; i < n && verdict != GO; i++) {
+        store_bytes_release(&reqs[i].bytes);
+        reqs[i].status = refuse(&reqs[i].error, status, verdict);
+    }
+    for (size_t i = 0; i < n; i++) {
+        op.bytes += reqs[i].bytes.span.len;
+        if (op.status == DP_OK)
+            op.status = reqs[i].status;
+    }
+    end(t, &op);
+}
+
+static enum dp_status test_head(struct call *call, struct store *store, struct span key, struct store_info *out)
+{
+    struct test_store *t = of(store);
+    struct test_store_op op = op_of(TEST_STORE_HEAD, key);
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status))
+        status = answer(call, verdict, op.status, t->inner->ops->head(call, t->inner, key, out));
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+static enum dp_status test_put(struct call *call, struct store *store, struct store_put *put)
+{
+    struct test_store *t = of(store);
+    struct test_store_op op = op_of(TEST_STORE_PUT, put->key);
+    op.condition = put->condition;
+    op.bytes = put->body.len;
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status))
+        status = answer(call, verdict, op.status, t->inner->ops->put(call, t->inner, put));
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+static enum dp_status test_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                                bool folders, size_t max, struct store_listing *out)
+{
+    struct test_store *t = of(store);
+    struct test_store_op op = op_of(TEST_STORE_LIST, prefix);
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status))
+        status = answer(call, verdict, op.status,
+                        t->inner->ops->list(call, t->inner, prefix, after, folders, max, out));
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+static enum dp_status test_remove(struct call *call, struct store *store, struct span key)
+{
+    struct test_store *t = of(store);
+    struct test_store_op op = op_of(TEST_STORE_REMOVE, key);
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status))
+        status = answer(call, verdict, op.status, t->inner->ops->remove(call, t->inner, key));
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+static enum dp_status test_upload_begin(struct call *call, struct store *store, struct span key,
+                                        struct store_upload **out)
+{
+    struct test_store *t = of(store);
+    struct test_store_op op = op_of(TEST_STORE_UPLOAD_BEGIN, key);
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status)) {
+        struct store_upload *inner = NULL;
+        status = t->inner->ops->upload_begin(call, t->inner, key, &inner);
+        if (status == DP_OK && verdict == FAIL_LANDED) {
+            t->inner->ops->upload_abort(inner);
+            status = refuse(&call->error, op.status, verdict);
+        } else if (status == DP_OK) {
+            struct test_upload *u = malloc(sizeof *u);
+            assert(u);
+            *u = (struct test_upload){.base = {store}, .inner = inner};
+            snprintf(u->key, sizeof u->key, "%.*s", SPAN_FMT(key));
+            *out = &u->base;
+        }
+    }
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+static enum dp_status test_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+{
+    struct test_upload *u = (struct test_upload *)upload;
+    struct test_store *t = of(upload->store);
+    struct test_store_op op = op_of(TEST_STORE_UPLOAD_WRITE, span_str(u->key));
+    op.bytes = bytes.len;
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status))
+        status = answer(call, verdict, op.status, t->inner->ops->upload_write(call, u->inner, bytes));
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+static void test_upload_abort(struct store_upload *upload)
+{
+    struct test_upload *u = (struct test_upload *)upload;
+    struct test_store *t = of(upload->store);
+    t->inner->ops->upload_abort(u->inner);
+    free(u);
+}
+
+static enum dp_status test_upload_finish(struct call *call, struct store_upload *upload,
+                                         struct store_version *version)
+{
+    struct test_upload *u = (struct test_upload *)upload;
+    struct test_store *t = of(upload->store);
+    struct test_store_op op = op_of(TEST_STORE_UPLOAD_FINISH, span_str(u->key));
+    enum verdict verdict = begin(t, &op, &op.status);
+    enum dp_status status = op.status;
+    if (reaches(call, verdict, &status))
+        status = answer(call, verdict, op.status, t->inner->ops->upload_finish(call, u->inner, version));
+    else
+        t->inner->ops->upload_abort(u->inner);
+    free(u);
+    op.status = status;
+    end(t, &op);
+    return status;
+}
+
+struct store *test_store_unwrap(struct store *s)
+{
+    struct test_store *t = of(s);
+    struct store *inner = t->inner;
+    pthread_mutex_destroy(&t->lock);
+    free(t->log);
+    free(t);
+    return inner;
+}
+
+static void test_free(struct store *store)
+{
+    store_free(test_store_unwrap(store));
+}
+
+static const struct store_ops TEST_OPS = {
+    .scheme = "test",
+    .read = test_read,
+    .head = test_head,
+    .put = test_put,
+    .list = test_list,
+    .remove = test_remove,
+    .upload_begin = test_upload_begin,
+    .upload_write = test_upload_write,
+    .upload_finish = test_upload_finish,
+    .upload_abort = test_upload_abort,
+    .free = test_free,
+};
+
+struct store *test_store_wrap(struct store *inner)
+{
+    struct test_store *t = calloc(1, sizeof *t);
+    assert(t);
+    t->base.ops = &TEST_OPS;
+    t->inner = inner;
+    pthread_mutex_init(&t->lock, NULL);
+    return &t->base;
+}
+
+struct store *test_store_inner(struct store *s)
+{
+    return of(s)->inner;
+}
+
+struct test_store_counts test_store_counts(struct store *s)
+{
+    pthread_mutex_lock(&of(s)->lock);
+    struct test_store_counts counts = of(s)->counts;
+    pthread_mutex_unlock(&of(s)->lock);
+    return counts;
+}
+
+const struct test_store_op *test_store_log(struct store *s, size_t *count)
+{
+    *count = of(s)->log_count;
+    return of(s)->log;
+}
+
+void test_store_reset(struct store *s)
+{
+    pthread_mutex_lock(&of(s)->lock);
+    of(s)->counts = (struct test_store_counts){0};
+    of(s)->log_count = 0;
+    pthread_mutex_unlock(&of(s)->lock);
+}
+
+void test_store_kill_at(struct store *s, size_t n)
+{
+    pthread_mutex_lock(&of(s)->lock);
+    of(s)->kill_in = n;
+    of(s)->killed = false;
+    pthread_mutex_unlock(&of(s)->lock);
+}
+
+bool test_store_killed(struct store *s)
+{
+    pthread_mutex_lock(&of(s)->lock);
+    bool killed = of(s)->killed;
+    pthread_mutex_unlock(&of(s)->lock);
+    return killed;
+}
+
+void test_store_fail_at(struct store *s, enum test_store_op_kind kind, size_t n, enum dp_status status,
+                        bool landed)
+{
+    struct test_store *t = of(s);
+    pthread_mutex_lock(&t->lock);
+    t->fail_kind = kind;
+    t->fail_in = n;
+    t->fail_status = status;
+    t->fail_landed = landed;
+    pthread_mutex_unlock(&t->lock);
+}
+
+void test_store_hook(struct store *s, void (*hook)(void *ctx, const struct test_store_op *op), void *ctx)
+{
+    struct test_store *t = of(s);
+    pthread_mutex_lock(&t->lock);
+    t->hook = hook;
+    t->hook_ctx = ctx;
+    pthread_mutex_unlock(&t->lock);
+}
