@@ -11,7 +11,14 @@
 #include "os/team.h"
 #include "store/store.h"
 
-enum { INDEX_NAME_MAX = 128, INDEX_ID_MAX = 64, INDEX_DIM_MAX = 16384, INDEX_TOP_K_MAX = 10000 };
+enum {
+    INDEX_NAME_MAX = 128,
+    INDEX_ID_MAX = 64,
+    INDEX_DIM_MAX = 16384,
+    INDEX_TOP_K_MAX = 10000,
+    INDEX_WINDOWS_MAX = 4096,               /* vectors of one row */
+    INDEX_DOCUMENT_MAX = 8 * 1024 * 1024    /* bytes of one row's attributes as JSON */
+};
 
 /* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
 enum dp_status index_check_name(struct span name, struct dp_error *error);

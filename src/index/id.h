@@ -1,0 +1,34 @@
+/* index/id.h: a row's id as the bytes it is stored and sorted by.
+ *
+ *   key = 0x01, u64 big endian        an unsigned integer
+ *       | 0x02, 1 to 64 UTF-8 bytes   a string
+ *
+ * Keys sort as bytes (memcmp, then length): integers in numeric order, before all strings.
+ */
+#ifndef INDEX_ID_H
+#define INDEX_ID_H
+
+#include "index/index.h"
+
+enum { ID_KEY_MIN = 2, ID_KEY_MAX = 1 + INDEX_ID_MAX };
+
+struct id_key {
+    uint8_t len;
+    uint8_t bytes[ID_KEY_MAX];
+};
+
+static inline struct span id_key_span(const struct id_key *key)
+{
+    return span_of(key->bytes, key->len);
+}
+
+/* DP_INVALID for an empty, overlong or non-UTF-8 string. */
+enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error *error);
+/* False for bytes that id_encode never makes. A string's text points into `key`. */
+bool id_decode(struct span key, struct index_id *out);
+
+enum { ID_TEXT_MAX = INDEX_ID_MAX + 3 };
+/* The id as a user wrote it: 7 or "seven", for messages. */
+const char *id_describe(struct span key, char out[ID_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,61 @@
+/* object_writer.c: gathers small writes into parts of 8 MiB. */
+#include "index/object_writer.h"
+
+enum { PART_LEN = 8 * 1024 * 1024 };
+
+void object_writer_init(struct object_writer *w, struct store *store, const struct object_key *key)
+{
+    *w = (struct object_writer){.store = store, .key = *key};
+    buffer_init(&w->waiting, PART_LEN);
+}
+
+static enum dp_status flush(struct call *call, struct object_writer *w)
+{
+    enum dp_status status = DP_OK;
+    if (!w->upload)
+        status = store_upload_begin(call, w->store, object_key_span(&w->key), &w->upload);
+    if (status == DP_OK)
+        status = store_upload_write(call, w->upload, buffer_span(&w->waiting));
+    buffer_clear(&w->waiting);
+    return status;
+}
+
+enum dp_status object_write(struct call *call, struct object_writer *w, struct span bytes)
+{
+    w->size += bytes.len;
+    while (bytes.len) {
+        size_t part = PART_LEN - w->waiting.len;
+        if (part > bytes.len)
+            part = bytes.len;
+        buffer_append(&w->waiting, span_of(bytes.data, part));
+        enum dp_status status = buffer_check(&w->waiting, "an object's part", &call->error);
+        if (status)
+            return status;
+        bytes = span_of(bytes.data + part, bytes.len - part);
+        if (w->waiting.len == PART_LEN && (status = flush(call, w)) != DP_OK)
+            return status;
+    }
+    return DP_OK;
+}
+
+enum dp_status object_writer_finish(struct call *call, struct object_writer *w)
+{
+    if (!w->upload) {
+        struct store_put put = {.key = object_key_span(&w->key), .body = buffer_span(&w->waiting)};
+        return store_put(call, w->store, &put);
+    }
+    enum dp_status status = w->waiting.len ? flush(call, w) : DP_OK;
+    if (status)
+        return status;
+    struct store_version version;
+    struct store_upload *upload = w->upload;
+    w->upload = NULL;
+    return store_upload_finish(call, upload, &version);
+}
+
+void object_writer_deinit(struct object_writer *w)
+{
+    store_upload_abort(w->upload);
+    w->upload = NULL;
+    buffer_deinit(&w->waiting);
+}
