@@ -28,6 +28,15 @@ static int next_byte(FILE *in)
     }
 }
 
+/* Appends a byte; quickly while there is room. A buffer that has failed is full, so it stays as it is. */
+static inline void append(struct buffer *b, int byte)
+{
+    if (b->len < b->cap)
+        b->data[b->len++] = (uint8_t)byte;
+    else
+        buffer_u8(b, (uint8_t)byte);
+}
+
 bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error *error)
 {
     struct buffer *b = &r->line;
@@ -40,10 +49,10 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     bool last_was_cr = false; /* held back: it belongs to the line only when more of the line follows */
     for (; byte != EOF && byte != '\n'; byte = next_byte(r->in)) {
         if (last_was_cr)
-            buffer_u8(b, '\r');
+            append(b, '\r');
         last_was_cr = byte == '\r';
         if (!last_was_cr)
-            buffer_u8(b, (uint8_t)byte);
+            append(b, byte);
     }
     if (ferror(r->in)) {
         dp_fail(error, DP_IO, "cannot read line %llu: %s", (unsigned long long)r->number, strerror(errno));

@@ -19,7 +19,8 @@ unsigned team_size(const struct team *team);
 
 /* Runs fn(ctx, index, worker) for each index in [0, count), spread over the team; returns when all have
  * ended. worker in [0, team_size) names the thread's own scratch. From one thread at a time: callers take
- * turns on the team's lock (a second caller that finds it busy waits). `team` NULL runs in the caller. */
+ * turns on the team's lock (a second caller that finds it busy waits); fn must not call team_run() on the same
+ * team. `team` NULL runs in the caller. */
 void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx);
 
 #endif

@@ -82,6 +82,14 @@ static void test_base_arena_keeps_to_its_maximum(void **state)
     assert_true(a.used <= a.max);
     arena_deinit(&a);
 
+    arena_init(&a, 3 << 20); /* chunks double up to 1 MiB; the last takes what the maximum leaves */
+    size_t taken = 0;
+    while (arena_alloc(&a, 1000))
+        taken += 1000;
+    assert_in_range(taken, (3 << 20) * 95 / 100, 3 << 20);
+    assert_true(a.used <= a.max);
+    arena_deinit(&a);
+
     arena_init(&a, SIZE_MAX);
     assert_null(arena_alloc(&a, SIZE_MAX));
     assert_null(arena_alloc(&a, SIZE_MAX - 20));

@@ -53,6 +53,20 @@ static void test_os_file_reads_back_what_was_written(void **state)
     assert_int_equal(count_entries(folder), 1); /* no temporary is left */
 }
 
+static void test_os_file_writes_relative_to_the_working_folder(void **state)
+{
+    (void)state;
+    const char *folder = test_tmpdir();
+    char before[4096];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(os_write_file("plain", span_str("x"), NULL), DP_OK);
+    assert_int_equal(os_make_dirs("a/b", NULL), DP_OK);
+    assert_int_equal(chdir(before), 0);
+    assert_content(path_in(folder, "plain"), "x");
+    assert_int_equal(access(path_in(folder, "a/b"), F_OK), 0);
+}
+
 static void test_os_file_appends_to_the_buffer(void **state)
 {
     (void)state;
@@ -286,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_file_reads_back_what_was_written),
+        cmocka_unit_test(test_os_file_writes_relative_to_the_working_folder),
         cmocka_unit_test(test_os_file_appends_to_the_buffer),
         cmocka_unit_test(test_os_file_size_is_bounded),
         cmocka_unit_test(test_os_file_failures_name_the_path),

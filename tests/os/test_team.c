@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "os/cpu.h"
 #include "os/team.h"
 
 enum { INDICES = 1000 };
@@ -119,12 +120,27 @@ static void test_os_team_new_survives_failed_allocations(void **state)
     }
 }
 
+static void test_os_team_size_follows_the_processors(void **state)
+{
+    (void)state;
+    struct team *team;
+    struct dp_error error;
+    assert_int_equal(team_new(0, &team, &error), DP_OK);
+    assert_int_equal(team_size(team), os_cpu_count());
+    team_free(team);
+    assert_int_equal(team_new(1u << 15, &team, &error), DP_INVALID);
+    assert_null(team);
+    team_free(team);
+    assert_int_equal(team_size(NULL), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_team_runs_every_index_once),
         cmocka_unit_test(test_os_team_callers_take_turns),
         cmocka_unit_test(test_os_team_new_survives_failed_allocations),
+        cmocka_unit_test(test_os_team_size_follows_the_processors),
     };
     return test_run(tests);
 }
