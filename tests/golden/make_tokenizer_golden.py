@@ -326,7 +326,9 @@ def custom_tokenizers():
     yield small(letters_vocab(), (), bert(), {"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]}), texts
     yield small(letters_vocab(), (), bert(), template([], [], {})), texts
     yield small(letters_vocab(), (), bert(), template(["x", "x"], ["y"], {"x": [5, 6, 7], "y": [8], "z": [9]})), texts
-    yield small({k: v for k, v in letters_vocab().items() if k not in "xyz"}, [token("xx"), token("yy")], bert()), ["xx a yy x"]
+    few = {p: i for i, p in enumerate(p for p in letters_vocab() if p not in "xyz")}
+    yield small(few, [token("xx", ident=7), token("yy")], bert()), ["xx a yy x"]
+    yield small({**few, "zz": 500}, [token("xx"), token("zz"), token("yy")], bert()), ["xx a zz yy x"]
     legacy = small(letters_vocab(), (), bert(), cls_sep)
     del legacy["model"]["type"]
     legacy["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
