@@ -458,7 +458,7 @@ static enum dp_status read_bert_special(struct parser *p, struct field field, ui
     json_enter_array(&r);
     bool pair =
         json_next_item(&r) && json_read_string(&r, p->arena, &text) && json_next_item(&r) && read_id(&r, *ids);
-    if (json_next_item(&r) || !pair)
+    if (!pair || json_next_item(&r))
         json_reject(&r, DP_INVALID, "\"%s\" is not a text and an id", field.name);
     *count = 1;
     return json_failed(&r) ? fail_json(p, &r) : DP_OK;
