@@ -1,0 +1,172 @@
+/* test_engine.c: the default model's vectors, against those of sentence-transformers, and against themselves:
+ * alone, in any batch, on any number of threads, by any instruction set.
+ *
+ * The optimised build takes all 425 Cranfield texts, a sanitizer build 20 of them (every 21st).
+ */
+#include <stdio.h>
+
+#include "test_support.h"
+
+#include "base/alloc.h"
+#include "embed/batch.h"
+#include "embedding_golden.h"
+#include "simd/encoder.h"
+#include "simd/simd.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+static struct golden golden;
+static size_t step; /* of the texts that are tested */
+
+static int load(void **state)
+{
+    (void)state;
+    golden = golden_load();
+    step = SANITIZED ? 21 : 1;
+    return 0;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    golden_free(&golden);
+    return 0;
+}
+
+/* Embeds the chosen texts in one call into out[n][dim]; answers n. */
+static size_t embed_chosen(const struct model *model, unsigned workers, float *out)
+{
+    struct tokens *chosen = mem_calloc(golden.count, sizeof *chosen);
+    size_t n = 0;
+    for (size_t i = 0; i < golden.count; i += step)
+        chosen[n++] = golden.texts[i];
+    if (SANITIZED)
+        n = 20;
+
+    struct dp_error error;
+    struct team *team;
+    struct embedder *embedder;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    assert_int_equal(team_new(workers, &team, &error), DP_OK);
+    assert_int_equal(embedder_new(model, team, NULL, &embedder, &error), DP_OK);
+    assert_int_equal(embedder_embed(&call, embedder, chosen, n, true, out), DP_OK);
+    assert_true(call.cost.tokens > 0);
+    embedder_free(embedder);
+    team_free(team);
+    arena_deinit(&arena);
+    mem_free(chosen);
+    return n;
+}
+
+static double least_cosine(const float *vectors, size_t n, double *mean)
+{
+    double least = 1;
+    *mean = 0;
+    for (size_t i = 0; i < n; i++) {
+        double cosine = golden_cosine(vectors + i * golden.dim, golden.vectors + i * step * golden.dim, golden.dim);
+        least = cosine < least ? cosine : least;
+        *mean += cosine / (double)n;
+    }
+    return least;
+}
+
+static void check_fidelity(enum model_precision precision, double bar)
+{
+    struct dp_error error;
+    struct model *model;
+    if (model_open_dir(golden_model(), precision, &model, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    float *vectors = mem_calloc(golden.count * golden.dim, sizeof *vectors);
+    double mean;
+    size_t n = embed_chosen(model, 2, vectors);
+    double least = least_cosine(vectors, n, &mean);
+    print_message("%s, %s: %zu texts, cosine to sentence-transformers: least %.7f, mean %.7f\n",
+                  model_info(model)->engine, simd_ops()->name, n, least, mean);
+    assert_true(n == (SANITIZED ? 20 : 425));
+    assert_true(least >= bar);
+    mem_free(vectors);
+    model_free(model);
+}
+
+static void test_embed_fp32_equals_sentence_transformers(void **state)
+{
+    (void)state;
+    check_fidelity(MODEL_FP32, 0.99999);
+}
+
+static void test_embed_int8_is_close_to_sentence_transformers(void **state)
+{
+    (void)state;
+    check_fidelity(MODEL_INT8, 0.998);
+}
+
+static void test_embed_model_describes_itself(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    struct model *model;
+    assert_int_equal(model_open_dir(golden_model(), MODEL_INT8, &model, &error), DP_OK);
+    const struct model_info *info = model_info(model);
+    assert_string_equal(info->name, "all-MiniLM-L6-v2");
+    assert_int_equal(info->dim, 384);
+    assert_int_equal(info->max_tokens, 256);
+    assert_int_equal(strlen(info->fingerprint), 64);
+    assert_int_equal(info->pooling, POOLING_MEAN);
+    assert_true(info->normalized);
+    model_free(model);
+}
+
+/* One text at a time, and all in one call on one, two and three threads: the same bits. */
+static void test_embed_vectors_do_not_depend_on_company_or_threads(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    struct model *model;
+    assert_int_equal(model_open_dir(golden_model(), MODEL_INT8, &model, &error), DP_OK);
+    size_t dim = golden.dim;
+    float *one = mem_calloc(golden.count * dim, sizeof *one), *many = mem_calloc(golden.count * dim, sizeof *many);
+    size_t n = embed_chosen(model, 1, one);
+    for (unsigned workers = 2; workers <= 3; workers++) {
+        assert_int_equal(embed_chosen(model, workers, many), n);
+        assert_memory_equal(one, many, n * dim * sizeof *one);
+    }
+
+    struct embedder *embedder;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    assert_int_equal(embedder_new(model, NULL, NULL, &embedder, &error), DP_OK);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(embedder_embed(&call, embedder, &golden.texts[i * step], 1, true, many), DP_OK);
+        assert_memory_equal(one + i * dim, many, dim * sizeof *many);
+    }
+    embedder_free(embedder);
+    arena_deinit(&arena);
+    mem_free(one);
+    mem_free(many);
+    model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_embed_fp32_equals_sentence_transformers),
+        cmocka_unit_test(test_embed_int8_is_close_to_sentence_transformers),
+        cmocka_unit_test(test_embed_model_describes_itself),
+        cmocka_unit_test(test_embed_vectors_do_not_depend_on_company_or_threads),
+    };
+    return test_finish(cmocka_run_group_tests_name("engine", tests, load, unload));
+}
