@@ -1,0 +1,14 @@
+/* cli/commands.h: the subcommands, one file each. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/args.h"
+
+extern const struct cli_command cli_embed_command;
+extern const struct cli_command cli_index_command;
+extern const struct cli_command cli_search_command;
+extern const struct cli_command cli_serve_command;
+extern const struct cli_command cli_model_command;
+extern const struct cli_command cli_config_command;
+
+#endif

@@ -1,0 +1,267 @@
+/* embed.c: `dipper embed`: a text a line in, an embedding a line out, in order.
+ *
+ * Texts are gathered into batches for speed, and a batch is embedded early when the input would otherwise
+ * block, so that a program at the other end of a pipe gets the answer to a line before it writes the next.
+ * Memory is bounded by one batch, whatever the length of the input.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/json.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/open.h"
+#include "os/file.h"
+
+enum {
+    BATCH_TEXTS = 512,
+    BATCH_BYTES = 1 << 20,
+    LINE_MAX_BYTES = 4 << 20,
+    ARENA_MAX = 256 << 20,
+    OUTPUT_MAX = 64 << 20,
+};
+
+/* A line's fate: a text to embed, or the reason why it cannot be. */
+struct embed_line {
+    size_t offset, len; /* of the text in the batch's bytes */
+    char *problem;      /* in the arena, or NULL */
+};
+
+struct embed_run {
+    struct service *service;
+    struct call call;
+    struct arena arena;
+    struct buffer texts; /* of the batch, one after another */
+    struct embed_line lines[BATCH_TEXTS];
+    size_t count;
+    struct buffer output;
+    bool jsonl, normalize;
+    int in;                /* the file descriptor behind the stream */
+    enum dp_status status; /* first failure of a flush */
+    uint64_t unusable;
+};
+
+static void write_item(struct embed_run *run, const struct embed_response *response, size_t item)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, &run->output);
+    json_begin_object(&w);
+    json_key(&w, "embedding");
+    json_floats(&w, response->vectors + item * response->dim, response->dim);
+    json_key(&w, "tokens");
+    json_u64(&w, response->items[item].tokens);
+    if (response->items[item].truncated) {
+        json_key(&w, "truncated");
+        json_bool(&w, true);
+    }
+    json_end_object(&w);
+    buffer_append_str(&run->output, "\n");
+}
+
+static void write_problem(struct embed_run *run, const char *problem)
+{
+    struct json_writer w;
+
+    run->unusable++;
+    json_writer_init(&w, &run->output);
+    json_begin_object(&w);
+    json_key(&w, "error");
+    json_string_str(&w, problem);
+    json_end_object(&w);
+    buffer_append_str(&run->output, "\n");
+}
+
+static enum dp_status write_out(struct embed_run *run)
+{
+    struct span left = buffer_span(&run->output);
+
+    if (buffer_check(&run->output, "the output", &run->call.error) != DP_OK)
+        return run->call.error.status;
+    while (left.len > 0) {
+        ssize_t n = write(STDOUT_FILENO, left.data, left.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return dp_fail_errno(&run->call.error, errno, "write", "standard output");
+        left = span_of(left.data + n, left.len - (size_t)n);
+    }
+    return DP_OK;
+}
+
+/* Embeds what has been gathered and prints it. */
+static enum dp_status flush_batch(struct embed_run *run)
+{
+    struct embed_response response = {0};
+    struct embed_request request = {.normalize = run->normalize};
+    struct embed_input *inputs;
+    size_t next = 0;
+
+    if (run->count == 0 || run->status != DP_OK)
+        return run->status;
+    inputs = arena_calloc(&run->arena, run->count, sizeof(*inputs));
+    if (!inputs)
+        return run->status = call_nomem(&run->call, "a batch of texts");
+    for (size_t i = 0; i < run->count; i++)
+        if (!run->lines[i].problem)
+            inputs[request.count++].text = span_of(run->texts.data + run->lines[i].offset, run->lines[i].len);
+    request.inputs = inputs;
+    if (request.count > 0)
+        run->status = service_embed(&run->call, run->service, &request, &response);
+    if (run->status == DP_OK) {
+        for (size_t i = 0; i < run->count; i++) {
+            if (run->lines[i].problem)
+                write_problem(run, run->lines[i].problem);
+            else
+                write_item(run, &response, next++);
+        }
+        run->status = write_out(run);
+    }
+    run->count = 0;
+    buffer_clear(&run->texts);
+    buffer_clear(&run->output);
+    arena_reset(&run->arena);
+    return run->status;
+}
+
+/* Where the text of a line is, or why there is none. */
+static void take_line(struct embed_run *run, struct span line, const struct dp_error *line_error)
+{
+    struct embed_line *slot = &run->lines[run->count++];
+    struct json_reader r;
+    struct span key, text = line;
+    struct dp_error error = *line_error;
+
+    *slot = (struct embed_line){.offset = run->texts.len};
+    if (error.status == DP_OK && run->jsonl) {
+        bool found = false;
+        json_reader_init(&r, line);
+        json_enter_object(&r);
+        while (json_next_key(&r, &run->arena, &key)) {
+            if (span_equal_str(key, "text"))
+                found = json_read_string(&r, &run->arena, &text);
+            else
+                json_skip(&r);
+        }
+        json_end(&r);
+        if (json_failed(&r))
+            json_error(&r, &error);
+        else if (!found)
+            dp_fail(&error, DP_INVALID, "the object has no \"text\"");
+    }
+    if (error.status == DP_OK && text.len == 0)
+        dp_fail(&error, DP_INVALID, "the text is empty");
+    if (error.status != DP_OK) {
+        slot->problem = arena_printf(&run->arena, "%s", error.message);
+        return;
+    }
+    slot->len = text.len;
+    buffer_append(&run->texts, text);
+}
+
+/* The stream's read: before it blocks, what has been gathered is embedded and printed. */
+static ssize_t read_input(void *cookie, char *to, size_t len)
+{
+    struct embed_run *run = cookie;
+    struct pollfd ready = {.fd = run->in, .events = POLLIN};
+    ssize_t n;
+
+    if (poll(&ready, 1, 0) == 0 && flush_batch(run) != DP_OK)
+        return 0;
+    do
+        n = read(run->in, to, len);
+    while (n < 0 && errno == EINTR && call_check(&run->call) == DP_OK);
+    return n;
+}
+
+static enum dp_status embed_stream(struct embed_run *run)
+{
+    FILE *in = fopencookie(run, "r", (cookie_io_functions_t){.read = read_input});
+    struct line_reader reader;
+    struct dp_error error = {0};
+    struct span line;
+
+    if (!in)
+        return call_nomem(&run->call, "the input stream");
+    line_reader_init(&reader, in, LINE_MAX_BYTES);
+    for (;;) {
+        bool more = line_reader_next(&reader, &line, &error);
+        if (!more && error.status != DP_TOO_LARGE)
+            break;
+        if (run->status != DP_OK || (run->status = call_check(&run->call)) != DP_OK)
+            break;
+        take_line(run, line, &error);
+        dp_error_clear(&error);
+        if (run->count == BATCH_TEXTS || run->texts.len >= BATCH_BYTES)
+            flush_batch(run);
+    }
+    if (run->status == DP_OK && error.status != DP_OK) {
+        run->call.error = error;
+        run->status = error.status;
+    }
+    flush_batch(run);
+    line_reader_deinit(&reader);
+    fclose(in);
+    return run->status;
+}
+
+int cli_embed(int argc, char **argv)
+{
+    bool jsonl = false, raw = false;
+    const struct cli_option options[] = {
+        {"jsonl", 0, CLI_FLAG, &jsonl, 0, 0, NULL, "lines are {\"text\": \"…\"} (texts may hold newlines)"},
+        {"no-normalize", 0, CLI_FLAG, &raw, 0, 0, NULL, "the pooled vectors as they are, not of unit length"},
+    };
+    struct cli_args args;
+    struct dp_error error = {0};
+    struct embed_run *run = NULL;
+    int status = cli_parse(&cli_embed_command, argc, argv, options, 2, &args);
+
+    if (status != CLI_OK)
+        return status == CLI_HELPED ? CLI_OK : status;
+    if (args.position_count > 0) {
+        status = cli_usage(&cli_embed_command, "texts come from standard input; '%s' was not expected",
+                           args.positions[0]);
+        goto out;
+    }
+    run = mem_calloc(1, sizeof(*run));
+    if (!run) {
+        dp_fail_nomem(&error, "the command's buffers");
+        status = cli_fail(&cli_embed_command, &error);
+        goto out;
+    }
+    arena_init(&run->arena, ARENA_MAX);
+    call_init(&run->call, &run->arena);
+    run->call.cancelled = interrupt_watch();
+    buffer_init(&run->texts, BATCH_BYTES + LINE_MAX_BYTES);
+    buffer_init(&run->output, OUTPUT_MAX);
+    run->jsonl = jsonl;
+    run->normalize = !raw;
+    run->in = STDIN_FILENO;
+    if (open_service(&args.config, OPEN_MODEL, &run->service, &error) != DP_OK)
+        status = cli_fail(&cli_embed_command, &error);
+    else if (embed_stream(run) != DP_OK)
+        status = cli_fail(&cli_embed_command, &run->call.error);
+    if (run->unusable > 0)
+        fprintf(stderr, "dipper embed: %llu lines could not be used; each is answered by its error\n",
+                (unsigned long long)run->unusable);
+out:
+    if (run) {
+        service_free(run->service);
+        buffer_deinit(&run->texts);
+        buffer_deinit(&run->output);
+        arena_deinit(&run->arena);
+        mem_free(run);
+    }
+    cli_args_deinit(&args);
+    return status;
+}
+
+const struct cli_command cli_embed_command = {
+    "embed", "[OPTIONS] < TEXTS", "embed one text per line of standard input; one JSON line each",
+    "Each line is answered by {\"embedding\": […], \"tokens\": N}, in order; a line that cannot be used by\n"
+    "{\"error\": \"…\"} in its place. A text longer than the model's limit is cut, and \"truncated\" says so.\n",
+    CONFIG_GROUP_MODEL, cli_embed};

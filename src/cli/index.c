@@ -1,0 +1,113 @@
+/* index.c: `dipper index`: a JSON-lines file into a namespace, whole or not at all. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/open.h"
+#include "cli/progress.h"
+#include "service/ingest.h"
+
+enum { ARENA_MAX = 1 << 30 };
+
+struct index_progress {
+    struct progress line;
+    uint64_t size; /* of the input in bytes; 0: unknown */
+    bool told_commit;
+};
+
+static void on_progress(void *ctx, const struct ingest_progress *now)
+{
+    struct index_progress *progress = ctx;
+
+    if (!now->committing) {
+        progress_update(&progress->line, now->rows, now->bytes, progress->size);
+    } else if (!progress->told_commit) {
+        progress->told_commit = true;
+        progress_end(&progress->line);
+        fprintf(stderr, "%llu rows embedded; writing segments\n", (unsigned long long)now->rows);
+    }
+}
+
+static void print_summary(const char *name, const struct ingest_summary *s)
+{
+    double seconds = (double)s->total_ns * 1e-9;
+
+    printf("%s: %llu rows in %.1f s (%.0f rows/s, %.1f tokens a row), %.1f MB written in %llu segments\n", name,
+           (unsigned long long)s->rows, seconds, (double)s->rows / seconds,
+           s->rows ? (double)s->tokens / (double)s->rows : 0, (double)s->load.bytes * 1e-6,
+           (unsigned long long)s->load.segments);
+    if (s->long_texts > 0)
+        printf("%llu texts were longer than the model's limit and are indexed as overlapping windows\n",
+               (unsigned long long)s->long_texts);
+    if (s->load.replaced > 0)
+        printf("%llu rows took the place of rows with the same id\n", (unsigned long long)s->load.replaced);
+    printf("the namespace now has %llu rows\n", (unsigned long long)s->load.total_rows);
+}
+
+static enum dp_status index_file(const struct config *config, const char *name, const char *path,
+                                 struct dp_error *error)
+{
+    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    struct service *service = NULL;
+    struct index_progress progress = {0};
+    struct ingest_summary summary;
+    struct ingest_options options = {
+        .namespace = span_str(name), .progress = on_progress, .progress_ctx = &progress};
+    struct line_reader reader;
+    struct arena arena;
+    struct call call;
+    struct stat st;
+    enum dp_status status;
+
+    if (!in)
+        return dp_fail_errno(error, errno, "open", path);
+    if (fstat(fileno(in), &st) == 0 && S_ISREG(st.st_mode))
+        progress.size = (uint64_t)st.st_size;
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    call.cancelled = interrupt_watch();
+    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    status = open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error);
+    if (status == DP_OK) {
+        progress_begin(&progress.line, "rows");
+        status = service_ingest(&call, service, &reader, &options, &summary);
+        progress_end(&progress.line);
+        if (status == DP_OK)
+            print_summary(name, &summary);
+        else
+            *error = call.error;
+    }
+    service_free(service);
+    line_reader_deinit(&reader);
+    arena_deinit(&arena);
+    if (in != stdin)
+        fclose(in);
+    return status;
+}
+
+int cli_index(int argc, char **argv)
+{
+    struct cli_args args;
+    struct dp_error error = {0};
+    int status = cli_parse(&cli_index_command, argc, argv, NULL, 0, &args);
+
+    if (status != CLI_OK)
+        return status == CLI_HELPED ? CLI_OK : status;
+    if (args.position_count != 2)
+        status = cli_usage(&cli_index_command, "a namespace and a file are needed (\"-\" is standard input)");
+    else if (index_check_name(span_str(args.positions[0]), &error) != DP_OK ||
+             index_file(&args.config, args.positions[0], args.positions[1], &error) != DP_OK)
+        status = cli_fail(&cli_index_command, &error);
+    cli_args_deinit(&args);
+    return status;
+}
+
+const struct cli_command cli_index_command = {
+    "index", "NAMESPACE FILE.jsonl [OPTIONS]", "add the rows of a JSON-lines file to a namespace",
+    "A row is {\"id\": …, \"text\": \"…\", …attributes}: its text is embedded, the rest is kept beside it. A row whose\n"
+    "id is already there takes its place. All rows of the file are committed at once, or none.\n",
+    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, cli_index};

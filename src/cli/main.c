@@ -1,0 +1,50 @@
+/* main.c: the program: finds the subcommand and runs it. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <dipper/dipper.h>
+
+#include "cli/commands.h"
+#include "simd/simd.h"
+
+static const struct cli_command *const commands[] = {
+    &cli_index_command, &cli_search_command, &cli_serve_command,
+    &cli_embed_command, &cli_model_command,  &cli_config_command,
+};
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_help(FILE *out)
+{
+    fputs("Dipper: semantic search served straight from the bucket.\n\nusage: dipper COMMAND …\n\n", out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n`dipper COMMAND --help` tells a command's options. `dipper --version` prints the version.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    struct dp_error error;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        printf("dipper %s\n", dp_version());
+        return CLI_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return CLI_OK;
+    }
+    if (simd_check(&error) != DP_OK) {
+        fprintf(stderr, "dipper: %s\n", error.message);
+        return CLI_USAGE;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i]->run(argc - 1, argv + 1);
+    if (*name)
+        fprintf(stderr, "dipper: there is no command '%s'\n\n", name);
+    print_help(stderr);
+    return CLI_USAGE;
+}

@@ -1,0 +1,48 @@
+/* open.c: opens the model, the root and the service as the settings say. */
+#include "cli/open.h"
+
+#include "embed/embedded_model.h"
+#include "os/call.h"
+
+enum { OPEN_ARENA_MAX = 1 << 20 };
+
+enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
+{
+    struct span linked = embedded_model_bytes();
+
+    if (config->model_path && *config->model_path)
+        return model_open_dir(config->model_path, MODEL_INT8, out, error);
+    if (linked.len > 0)
+        return model_open_memory(linked, out, error);
+    *out = NULL;
+    return dp_fail(error, DP_NOT_FOUND,
+                   "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+}
+
+enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
+                            struct dp_error *error)
+{
+    struct service_options options = {.threads = config->threads};
+    struct arena arena;
+    struct call call;
+    enum dp_status status = DP_OK;
+
+    arena_init(&arena, OPEN_ARENA_MAX);
+    call_init(&call, &arena);
+    *out = NULL;
+    if (what & OPEN_MODEL)
+        status = open_model(config, &options.model, error);
+    if (status == DP_OK && (what & OPEN_STORE)) {
+        status = store_open(&call, span_str(config->root), what & OPEN_CREATE, &options.store);
+        if (status != DP_OK)
+            *error = call.error;
+    }
+    if (status == DP_OK) {
+        status = service_new(&options, out, error);
+    } else {
+        model_free(options.model);
+        store_free(options.store);
+    }
+    arena_deinit(&arena);
+    return status;
+}

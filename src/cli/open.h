@@ -1,0 +1,19 @@
+/* cli/open.h: what the commands open alike: the model, the root, the service. */
+#ifndef CLI_OPEN_H
+#define CLI_OPEN_H
+
+#include "config/config.h"
+#include "embed/model.h"
+#include "service/service.h"
+
+enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4 };
+
+/* The model that the settings name, or else the one linked into this program. DP_NOT_FOUND says which
+ * command gets one. */
+enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error);
+
+/* A service over the model (OPEN_MODEL) and the root (OPEN_STORE; made when missing with OPEN_CREATE). */
+enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
+                            struct dp_error *error);
+
+#endif

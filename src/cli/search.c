@@ -1,0 +1,223 @@
+/* search.c: `dipper search`: ranked rows for one query, or for each line of a file. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/open.h"
+#include "os/file.h"
+
+enum { ARENA_MAX = 256 << 20, QUERY_MAX = 1 << 20, OUTPUT_MAX = 256 << 20, SHOWN_WIDTH = 100 };
+
+struct search_run {
+    const struct cli_command *command;
+    struct service *service;
+    const struct query_request *query; /* without its text */
+    bool json;
+    struct buffer output;
+};
+
+/* The row as one flat object: id, $dist, then its attributes. */
+static void write_row(struct json_writer *w, struct arena *arena, const struct index_hit *hit)
+{
+    struct json_reader r;
+    struct span key, value;
+
+    json_begin_object(w);
+    json_key(w, "id");
+    if (hit->id.is_string)
+        json_string(w, hit->id.text);
+    else
+        json_u64(w, hit->id.number);
+    json_key(w, "$dist");
+    json_float(w, hit->dist);
+    json_reader_init(&r, hit->attributes);
+    json_enter_object(&r);
+    while (json_next_key(&r, arena, &key) && json_read_raw(&r, &value)) {
+        json_key_span(w, key);
+        json_raw(w, value);
+    }
+    json_end_object(w);
+}
+
+static void write_json(struct search_run *run, struct call *call, const struct query_response *response)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, &run->output);
+    json_begin_object(&w);
+    json_key(&w, "rows");
+    json_begin_array(&w);
+    for (size_t i = 0; i < response->answer.count; i++)
+        write_row(&w, call->arena, &response->answer.hits[i]);
+    json_end_array(&w);
+    json_key(&w, "performance");
+    json_begin_object(&w);
+    json_key(&w, "rounds");
+    json_u64(&w, call->cost.rounds);
+    json_key(&w, "requests");
+    json_u64(&w, call->cost.requests);
+    json_key(&w, "bytes");
+    json_u64(&w, call->cost.bytes);
+    json_key(&w, "ms");
+    json_double(&w, (double)(response->total_ns / 1000) / 1000);
+    json_end_object(&w);
+    json_end_object(&w);
+    buffer_append_str(&run->output, "\n");
+}
+
+/* Control characters would steer the terminal; they are shown as spaces. */
+static void append_shown(struct buffer *out, struct span text)
+{
+    size_t len = text.len;
+
+    if (len > SHOWN_WIDTH)
+        for (len = SHOWN_WIDTH; len > 0 && (text.data[len] & 0xc0) == 0x80; len--) {
+        }
+    for (size_t i = 0; i < len; i++)
+        buffer_u8(out, text.data[i] < 0x20 || text.data[i] == 0x7f ? ' ' : text.data[i]);
+    if (len < text.len)
+        buffer_append_str(out, "…");
+}
+
+static void write_human(struct search_run *run, struct call *call, struct span words,
+                        const struct query_response *response)
+{
+    struct buffer *out = &run->output;
+
+    buffer_printf(out, "\"%.*s\"\n", SPAN_FMT(words));
+    for (size_t i = 0; i < response->answer.count; i++) {
+        const struct index_hit *hit = &response->answer.hits[i];
+        struct json_reader r;
+        struct span key, text = {0};
+
+        json_reader_init(&r, hit->attributes);
+        json_enter_object(&r);
+        while (json_next_key(&r, call->arena, &key)) {
+            if (span_equal_str(key, "text"))
+                json_read_string(&r, call->arena, &text);
+            else
+                json_skip(&r);
+        }
+        buffer_printf(out, "%3zu. %.3f  ", i + 1, (double)hit->dist);
+        if (hit->id.is_string)
+            append_shown(out, hit->id.text);
+        else
+            buffer_printf(out, "%llu", (unsigned long long)hit->id.number);
+        buffer_append_str(out, "  ");
+        append_shown(out, text);
+        buffer_append_str(out, "\n");
+    }
+    buffer_printf(out, "     %llu rounds, %llu requests, %.1f KB, %.2f ms\n",
+                  (unsigned long long)call->cost.rounds, (unsigned long long)call->cost.requests,
+                  (double)call->cost.bytes / 1024, (double)response->total_ns * 1e-6);
+}
+
+static enum dp_status search_one(struct search_run *run, struct span words, struct dp_error *error)
+{
+    struct query_request request = *run->query;
+    struct query_response response;
+    struct arena arena;
+    struct call call;
+    enum dp_status status;
+
+    request.text = words;
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    call.cancelled = interrupt_watch();
+    status = service_query(&call, run->service, &request, &response);
+    if (status == DP_OK) {
+        if (run->json)
+            write_json(run, &call, &response);
+        else
+            write_human(run, &call, words, &response);
+        status = buffer_check(&run->output, "the answer", &call.error);
+    }
+    if (status == DP_OK && fwrite(run->output.data, 1, run->output.len, stdout) != run->output.len)
+        status = dp_fail_errno(&call.error, errno, "write", "standard output");
+    buffer_clear(&run->output);
+    *error = call.error;
+    arena_deinit(&arena);
+    return status;
+}
+
+/* Each line of the file is a query; the answers come in the same order. */
+static enum dp_status search_file(struct search_run *run, const char *path, struct dp_error *error)
+{
+    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    struct line_reader reader;
+    struct span line;
+    enum dp_status status = DP_OK;
+
+    if (!in)
+        return dp_fail_errno(error, errno, "open", path);
+    line_reader_init(&reader, in, QUERY_MAX);
+    while (status == DP_OK && line_reader_next(&reader, &line, error)) {
+        status = search_one(run, line, error);
+        if (status != DP_OK)
+            dp_error_prefix(error, "%s line %llu", path, (unsigned long long)reader.number);
+    }
+    if (status == DP_OK)
+        status = error->status;
+    line_reader_deinit(&reader);
+    if (in != stdin)
+        fclose(in);
+    return status;
+}
+
+int cli_search(int argc, char **argv)
+{
+    const char *queries = NULL, *rank = "meaning";
+    uint64_t k = 10, nprobe = 0;
+    bool json = false;
+    const struct cli_option options[] = {
+        {"queries", 0, CLI_TEXT, &queries, 0, 0, "FILE", "one query per line (\"-\": standard input)"},
+        {"top-k", 'k', CLI_NUMBER, &k, 1, INDEX_TOP_K_MAX, "N", "how many rows (default 10)"},
+        {"nprobe", 0, CLI_NUMBER, &nprobe, 0, UINT32_MAX, "N", "lists to scan (default: chosen by size)"},
+        {"rank", 0, CLI_TEXT, &rank, 0, 0, "HOW", "meaning (the default, and the only one so far)"},
+        {"json", 0, CLI_FLAG, &json, 0, 0, NULL, "one JSON line per query"},
+    };
+    struct cli_args args;
+    struct dp_error error = {0};
+    struct query_request query = {.all_attributes = true};
+    struct search_run run = {.command = &cli_search_command, .query = &query};
+    enum dp_status result = DP_OK;
+    int status = cli_parse(&cli_search_command, argc, argv, options, 5, &args);
+
+    if (status != CLI_OK)
+        return status == CLI_HELPED ? CLI_OK : status;
+    if (strcmp(rank, "meaning") != 0) {
+        status = cli_usage(&cli_search_command, "--rank %s is not known; this build ranks by meaning only", rank);
+        goto out;
+    }
+    if (args.position_count != (queries ? 1 : 2)) {
+        status = cli_usage(&cli_search_command, "a namespace and a query are needed, or a namespace and --queries FILE");
+        goto out;
+    }
+    query.namespace = span_str(args.positions[0]);
+    query.top_k = (uint32_t)k;
+    query.nprobe = (uint32_t)nprobe;
+    run.json = json;
+    buffer_init(&run.output, OUTPUT_MAX);
+    result = open_service(&args.config, OPEN_MODEL | OPEN_STORE, &run.service, &error);
+    if (result == DP_OK)
+        result = queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);
+    if (result == DP_OK && fflush(stdout) != 0)
+        result = dp_fail_errno(&error, errno, "write", "standard output");
+    if (result != DP_OK)
+        status = cli_fail(&cli_search_command, &error);
+    service_free(run.service);
+    buffer_deinit(&run.output);
+out:
+    cli_args_deinit(&args);
+    return status;
+}
+
+const struct cli_command cli_search_command = {
+    "search", "NAMESPACE \"words\" [OPTIONS]", "the rows of a namespace nearest in meaning to some words",
+    "With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": …, …attributes}], \"performance\": {\"rounds\": …,\n"
+    "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line.\n",
+    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, cli_search};
