@@ -356,7 +356,7 @@ static void test_embed_tokenizer_equals_golden_on_every_character(void **state)
                 wrong++;
             }
         }
-        for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
             arena_reset(&arena);
             if (!digest_matches(ids_span(encode(pairs[i], text, 0, &arena)), next_column(&line))) {
                 print_error("tokenizer %zu differs from U+%04X on\n", i, first);
