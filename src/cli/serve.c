@@ -1,0 +1,92 @@
+/* serve.c: `dipper serve`: the HTTP server over a root, until Ctrl-C or SIGTERM. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/open.h"
+#include "os/log.h"
+#include "server/server.h"
+
+enum { LISTEN_MAX = 300 };
+
+/* Blocks the signals that end the server, in this thread and those it starts: serve() waits for them. */
+static void hold_signals(sigset_t *ends)
+{
+    sigemptyset(ends);
+    sigaddset(ends, SIGINT);
+    sigaddset(ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, ends, NULL);
+}
+
+static enum server_log log_of(const struct config *config)
+{
+    if (strcmp(config->log_format, "json") == 0)
+        return SERVER_LOG_JSON;
+    return strcmp(config->log_format, "off") == 0 ? SERVER_LOG_OFF : SERVER_LOG_TEXT;
+}
+
+static enum dp_status serve(const struct config *config, struct dp_error *error)
+{
+    char listen[LISTEN_MAX];
+    const bool is_ipv6 = strchr(config->host, ':') != NULL && config->host[0] != '[';
+    const struct server_options options = {
+        .listen = listen,
+        .insecure = config->insecure,
+        .request_threads = config->request_threads,
+        .queue_max = config->queue_max,
+        .connections_max = config->max_connections,
+        .body_max = config->max_body_bytes,
+        .head_timeout_ms = (int)config->head_timeout_ms,
+        .body_timeout_ms = (int)config->body_timeout_ms,
+        .request_timeout_ms = (int)config->request_timeout_ms,
+        .idle_timeout_ms = (int)config->idle_timeout_ms,
+        .drain_timeout_ms = (int)config->drain_timeout_ms,
+        .log = log_of(config),
+    };
+    struct service *service = NULL;
+    struct server *server = NULL;
+    sigset_t ends;
+    int which = 0;
+
+    snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
+    hold_signals(&ends);
+    if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error) != DP_OK)
+        return error->status;
+    if (server_start(&options, service, &server, error) == DP_OK) {
+        log_write(LOG_INFO, "dipper serves %s on %s", config->root, server_url(server));
+        printf("%s\n", server_url(server));
+        fflush(stdout);
+        sigwait(&ends, &which);
+        pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+        log_write(LOG_INFO, "draining: requests in progress may end");
+        server_stop(server);
+        log_write(LOG_INFO, "ended");
+    }
+    service_free(service);
+    return error->status;
+}
+
+int cli_serve(int argc, char **argv)
+{
+    struct cli_args args;
+    struct dp_error error = {0};
+    int status = cli_parse(&cli_serve_command, argc, argv, NULL, 0, &args);
+
+    if (status != CLI_OK)
+        return status == CLI_HELPED ? CLI_OK : status;
+    if (args.position_count > 0)
+        status = cli_usage(&cli_serve_command, "'%s' was not expected", args.positions[0]);
+    else if (serve(&args.config, &error) != DP_OK)
+        status = cli_fail(&cli_serve_command, &error);
+    cli_args_deinit(&args);
+    return status;
+}
+
+const struct cli_command cli_serve_command = {
+    "serve", "[OPTIONS]", "serve the namespaces of a root, and embeddings, over HTTP",
+    "Prints its address on standard output once it accepts connections. Ctrl-C ends it when the requests in\n"
+    "progress have; a second Ctrl-C at once.\n",
+    CONFIG_GROUP_ALL, cli_serve};
