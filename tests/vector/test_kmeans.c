@@ -1,0 +1,238 @@
+/* test_kmeans.c: clusters are found, the same at any number of threads, and no centroid is left without use. */
+#include "test_support.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "vector/kmeans.h"
+
+enum { N = 700, DIM = 19, K = 70 };
+
+struct fixture {
+    struct arena arena;
+    struct call call;
+    float x[N][DIM], centroids[K][DIM], score[N];
+    uint32_t list[N];
+};
+static struct fixture f;
+
+static float chance(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return (float)((double)(*seed >> 11) / 9007199254740992.0 - 0.5);
+}
+
+/* Vectors around `centers` far apart points. */
+static void fill(size_t centers)
+{
+    uint64_t seed = 99;
+    float middle[K][DIM];
+    for (size_t c = 0; c < centers; c++)
+        for (size_t i = 0; i < DIM; i++)
+            middle[c][i] = chance(&seed) * 20.0f;
+    for (size_t r = 0; r < N; r++)
+        for (size_t i = 0; i < DIM; i++)
+            f.x[r][i] = middle[r % centers][i] + chance(&seed);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena_init(&f.arena, 1 << 20);
+    call_init(&f.call, &f.arena);
+    fill(10);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    arena_deinit(&f.arena);
+    return 0;
+}
+
+static void train(struct team *team, size_t n, size_t k, enum vector_metric metric, uint64_t seed)
+{
+    assert_int_equal(kmeans_train(&f.call, team, f.x[0], n, DIM, k, metric, seed, f.centroids[0]), DP_OK);
+}
+
+static void test_vector_kmeans_assigns_the_nearest(void **state)
+{
+    (void)state;
+    for (int metric = 0; metric < 2; metric++) {
+        train(NULL, N, K, (enum vector_metric)metric, 1);
+        assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, (enum vector_metric)metric,
+                                       f.list, f.score),
+                         DP_OK);
+        for (size_t r = 0; r < N; r++) {
+            float best = metric == VECTOR_L2 ? INFINITY : -INFINITY;
+            for (size_t c = 0; c < K; c++) {
+                float score = distance_pair((enum vector_metric)metric, f.x[r], f.centroids[c], DIM);
+                best = metric == VECTOR_L2 ? fminf(best, score) : fmaxf(best, score);
+            }
+            assert_true(f.list[r] < K);
+            assert_true(f.score[r] == distance_pair((enum vector_metric)metric, f.x[r], f.centroids[f.list[r]], DIM));
+            assert_true(fabsf(f.score[r] - best) <= 1e-3f);
+        }
+    }
+}
+
+static void test_vector_kmeans_finds_clusters(void **state)
+{
+    (void)state;
+    double sum = 0;
+    train(NULL, N, 30, VECTOR_L2, 7);
+    assert_int_equal(
+        kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], 30, VECTOR_L2, f.list, f.score), DP_OK);
+    for (size_t r = 0; r < N; r++)
+        sum += (double)f.score[r];
+    /* Uniform noise of width 1 around each middle: DIM / 12 a vector when every cluster has its centroid. */
+    assert_true(sum / N < DIM / 12.0 * 1.05);
+}
+
+static void test_vector_kmeans_is_the_same_at_any_number_of_threads(void **state)
+{
+    (void)state;
+    float expected[K][DIM];
+    uint32_t lists[N];
+    for (int metric = 0; metric < 2; metric++)
+        for (unsigned workers = 0; workers <= 3; workers++) {
+            struct team *team = NULL;
+            if (workers > 0)
+                assert_int_equal(team_new(workers, &team, NULL), DP_OK);
+            train(team, N, K, (enum vector_metric)metric, 5);
+            assert_int_equal(kmeans_assign(&f.call, team, f.x[0], N, DIM, f.centroids[0], K,
+                                           (enum vector_metric)metric, f.list, NULL),
+                             DP_OK);
+            if (workers == 0) {
+                memcpy(expected, f.centroids, sizeof expected);
+                memcpy(lists, f.list, sizeof lists);
+            }
+            assert_memory_equal(expected, f.centroids, sizeof expected);
+            assert_memory_equal(lists, f.list, sizeof lists);
+            team_free(team);
+        }
+    train(NULL, N, K, VECTOR_INNER_PRODUCT, 6); /* another seed, another answer */
+    assert_memory_not_equal(expected, f.centroids, sizeof expected);
+}
+
+static void test_vector_kmeans_samples_many_vectors(void **state)
+{
+    (void)state;
+    float expected[2][DIM];
+    train(NULL, N, 2, VECTOR_L2, 3); /* N > 2 * KMEANS_SAMPLES */
+    memcpy(expected, f.centroids, sizeof expected);
+    train(NULL, N, 2, VECTOR_L2, 3);
+    assert_memory_equal(expected, f.centroids, sizeof expected);
+}
+
+static void test_vector_kmeans_uses_every_centroid(void **state)
+{
+    (void)state;
+    unsigned used[K] = {0};
+    fill(2); /* most starting centroids lie in the same two clouds */
+    train(NULL, N, K, VECTOR_L2, 11);
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL), DP_OK);
+    for (size_t r = 0; r < N; r++)
+        used[f.list[r]]++;
+    size_t empty = 0;
+    for (size_t c = 0; c < K; c++)
+        empty += used[c] == 0;
+    assert_true(empty <= 1);
+}
+
+static void test_vector_kmeans_spherical_centroids_have_length_one(void **state)
+{
+    (void)state;
+    train(NULL, N, K, VECTOR_INNER_PRODUCT, 2);
+    for (size_t c = 0; c < K; c++)
+        assert_true(fabsf(distance_pair(VECTOR_INNER_PRODUCT, f.centroids[c], f.centroids[c], DIM) - 1.0f) < 1e-5f);
+}
+
+static void test_vector_kmeans_takes_degenerate_input(void **state)
+{
+    (void)state;
+    train(NULL, K, K, VECTOR_L2, 1); /* as many clusters as vectors: they are the centroids */
+    for (size_t r = 0; r < K; r++) {
+        size_t c = 0;
+        while (c < K && memcmp(f.x[r], f.centroids[c], sizeof f.x[r]) != 0)
+            c++;
+        assert_true(c < K);
+    }
+    memset(f.x, 0, sizeof f.x); /* all alike, and of length 0 */
+    for (int metric = 0; metric < 2; metric++) {
+        train(NULL, N, K, (enum vector_metric)metric, 1);
+        assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, (enum vector_metric)metric,
+                                       f.list, f.score),
+                         DP_OK);
+        for (size_t c = 0; c < K; c++)
+            for (size_t i = 0; i < DIM; i++)
+                assert_true(f.centroids[c][i] == 0.0f);
+    }
+    f.x[3][2] = NAN; /* not promised to be useful, but no crash */
+    train(NULL, N, K, VECTOR_L2, 1);
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], 0, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL), DP_OK);
+
+    float *centroids = f.centroids[0], *x = f.x[0];
+    assert_int_equal(kmeans_train(&f.call, NULL, x, 5, DIM, 6, VECTOR_L2, 1, centroids), DP_INVALID);
+    assert_int_equal(kmeans_train(&f.call, NULL, x, 5, DIM, 0, VECTOR_L2, 1, centroids), DP_INVALID);
+    assert_int_equal(kmeans_train(&f.call, NULL, x, 5, 0, 2, VECTOR_L2, 1, centroids), DP_INVALID);
+    assert_int_equal(kmeans_assign(&f.call, NULL, x, 5, DIM, centroids, 0, VECTOR_L2, f.list, NULL), DP_INVALID);
+}
+
+static void test_vector_kmeans_obeys_the_call(void **state)
+{
+    (void)state;
+    _Atomic bool cancelled = true;
+    f.call.cancelled = &cancelled;
+    assert_int_equal(kmeans_train(&f.call, NULL, f.x[0], N, DIM, K, VECTOR_L2, 1, f.centroids[0]), DP_CANCELLED);
+    call_init(&f.call, &f.arena);
+    f.call.deadline_ns = os_now_ns() - 1;
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL),
+                     DP_DEADLINE);
+}
+
+static void test_vector_kmeans_survives_failed_allocations(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++)
+        for (size_t n = 1;; n++) {
+            size_t before = test_alloc_live();
+            call_init(&f.call, &f.arena);
+            test_alloc_fail_at(n);
+            enum dp_status status =
+                what == 2 ? kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL)
+                          : kmeans_train(&f.call, NULL, f.x[0], N, DIM, what == 0 ? K : 2, VECTOR_L2, 1,
+                                         f.centroids[0]);
+            bool fired = test_alloc_fired();
+            test_alloc_fail_at(0);
+            assert_int_equal(test_alloc_live(), before);
+            if (!fired) {
+                assert_int_equal(status, DP_OK);
+                break;
+            }
+            assert_int_equal(status, DP_NOMEM);
+            assert_int_equal(f.call.error.status, DP_NOMEM);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_assigns_the_nearest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_finds_clusters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_is_the_same_at_any_number_of_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_samples_many_vectors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_uses_every_centroid, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_spherical_centroids_have_length_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_takes_degenerate_input, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_obeys_the_call, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_survives_failed_allocations, set_up, tear_down),
+    };
+    return test_run(tests);
+}
