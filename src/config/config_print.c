@@ -1,0 +1,132 @@
+/* config_print.c: the settings' table as people read it: --help, the reference page, .env.example. */
+#include "config/settings.h"
+
+enum { HELP_COLUMN = 32, HELP_WIDTH = 100 };
+
+static const struct {
+    enum config_group group;
+    const char *title;
+} GROUPS[] = {
+    {CONFIG_GENERAL, "General"}, {CONFIG_STORE, "Store"},   {CONFIG_MODEL, "Model"},
+    {CONFIG_COMPUTE, "Compute"}, {CONFIG_SERVER, "Server"}, {CONFIG_LIMITS, "Limits of requests"},
+};
+enum { GROUP_COUNT = sizeof GROUPS / sizeof *GROUPS };
+
+/* What the default is, in words or as text; NULL when there is none to tell. */
+static const char *initial_of(const struct setting *s)
+{
+    return s->initial_help ? s->initial_help : s->initial;
+}
+
+/* Writes words from HELP_COLUMN on, breaking lines at HELP_WIDTH; the first line is at column `at` already. */
+static void print_wrapped(FILE *out, int at, const char *text)
+{
+    if (at + 2 > HELP_COLUMN) {
+        fputc('\n', out);
+        at = 0;
+    }
+    fprintf(out, "%*s", HELP_COLUMN - at, "");
+    at = HELP_COLUMN;
+    while (*text) {
+        int len = (int)strcspn(text, " ");
+        if (at > HELP_COLUMN && at + 1 + len > HELP_WIDTH) {
+            fprintf(out, "\n%*s", HELP_COLUMN, "");
+            at = HELP_COLUMN;
+        }
+        at += fprintf(out, "%s%.*s", at > HELP_COLUMN ? " " : "", len, text);
+        text += len;
+        text += *text == ' ';
+    }
+    fputc('\n', out);
+}
+
+void config_print_help(FILE *out, unsigned groups)
+{
+    for (size_t g = 0; g < GROUP_COUNT; g++) {
+        if (!(GROUPS[g].group & groups))
+            continue;
+        fprintf(out, "\n%s:\n", GROUPS[g].title);
+        for (size_t i = 0; i < SETTING_COUNT; i++) {
+            const struct setting *s = &SETTINGS[i];
+            if (s->group != GROUPS[g].group)
+                continue;
+            char text[512];
+            const char *initial = initial_of(s);
+            snprintf(text, sizeof text, "%s [%s%s%s]", s->help, s->variables[0], initial ? "; default: " : "",
+                     initial ? initial : "");
+            int at = fprintf(out, "  %s%s%s", s->flag, s->meta ? " " : "", s->meta ? s->meta : "");
+            print_wrapped(out, at, text);
+        }
+    }
+}
+
+/* Writes text for a cell of a Markdown table. */
+static void print_cell(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+void config_print_reference(FILE *out)
+{
+    fputs(
+        "# Settings\n\n"
+        "<!-- Made from the table in src/config/config_table.c by scripts/gen-config-docs: do not edit. -->\n\n"
+        "A flag wins over the environment, the environment over the settings file, the file over the default.\n"
+        "The file is `dipper.toml` in the working folder, or the one that `--config` or `DIPPER_CONFIG` names.\n"
+        "A variable that is empty counts as unset. A value that is not allowed stops the program, which then\n"
+        "names the setting, where the value came from and what is allowed. Each subcommand takes the groups of\n"
+        "settings that its `--help` lists.\n\n"
+        "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
+        "`m` or `h`. In the file these two are strings when they have a unit: `max_body_bytes = \"16MiB\"`.\n",
+        out);
+    for (size_t g = 0; g < GROUP_COUNT; g++) {
+        fprintf(out,
+                "\n## %s\n\n| setting | flag | environment | default | what it does | allowed |\n"
+                "|---|---|---|---|---|---|\n",
+                GROUPS[g].title);
+        for (size_t i = 0; i < SETTING_COUNT; i++) {
+            const struct setting *s = &SETTINGS[i];
+            char allowed[200];
+            if (s->group != GROUPS[g].group)
+                continue;
+            setting_allowed(s, allowed, sizeof allowed);
+            fprintf(out, "| `%s` | `%s%s%s` | `%s`", s->name, s->flag, s->meta ? " " : "", s->meta ? s->meta : "",
+                    s->variables[0]);
+            for (size_t v = 1; v < SETTING_VARIABLES_MAX && s->variables[v]; v++)
+                fprintf(out, ", `%s`", s->variables[v]);
+            fputs(" | ", out);
+            print_cell(out, initial_of(s) ? initial_of(s) : "");
+            fputs(" | ", out);
+            print_cell(out, s->help);
+            fputs(" | ", out);
+            print_cell(out, allowed);
+            fputs(" |\n", out);
+        }
+    }
+    fputs("\nAn example of the file:\n\n```toml\nroot = \"/srv/dipper\"\n\n[server]\nport = 8080\n"
+          "request_threads = 32\n\n[limits]\nmax_body_bytes = \"32MiB\"\nrequest_timeout = \"20s\"\n```\n",
+          out);
+}
+
+void config_print_env_example(FILE *out)
+{
+    fputs("# The environment variables that Dipper reads, at their defaults: copy this file to .env and change "
+          "what\n"
+          "# you need. Made by scripts/gen-config-docs; docs/configuration.md tells more.\n",
+          out);
+    for (size_t g = 0; g < GROUP_COUNT; g++) {
+        fprintf(out, "\n# ---- %s\n", GROUPS[g].title);
+        for (size_t i = 0; i < SETTING_COUNT; i++) {
+            const struct setting *s = &SETTINGS[i];
+            if (s->group != GROUPS[g].group)
+                continue;
+            fprintf(out, "# %s%s%s%s\n#%s=%s\n", s->help, s->initial_help ? " Default: " : "",
+                    s->initial_help ? s->initial_help : "", s->initial_help ? "." : "", s->variables[0],
+                    s->initial ? s->initial : "");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+/* config/toml.h: the part of TOML that settings need: tables, and keys with a string, an integer or a boolean.
+ *
+ * Strings are "basic" with escapes or 'literal', on one line; integers are decimal, underscores allowed. Other
+ * values, [[arrays of tables]] and quoted keys are refused by name. Every error names the line.
+ */
+#ifndef CONFIG_TOML_H
+#define CONFIG_TOML_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/span.h"
+
+enum { TOML_KEYS_MAX = 4096, TOML_KEY_MAX_BYTES = 256 };
+
+enum toml_type { TOML_STRING, TOML_INTEGER, TOML_BOOLEAN };
+
+struct toml_value {
+    enum toml_type type;
+    struct span text; /* a string unescaped (never with a NUL in it), an integer's sign and digits, true, false */
+    unsigned line;    /* from 1 */
+};
+
+/* Takes each value in the file's order; `key` has its table before it: "server.port". A failure ends the
+ * reading. Spans live in the arena. */
+struct toml_sink {
+    enum dp_status (*take)(void *ctx, struct span key, const struct toml_value *value, struct dp_error *error);
+    void *ctx;
+};
+
+/* `file` is for messages: "dipper.toml, line 3: …". DP_INVALID for what is no TOML, a key or a table that comes twice, DP_UNSUPPORTED for TOML that this reader
+ * does not know, and whatever the sink answers. */
+enum dp_status toml_read(const char *file, struct span text, struct arena *arena, const struct toml_sink *sink,
+                         struct dp_error *error);
+
+#endif
