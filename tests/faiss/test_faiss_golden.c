@@ -1,0 +1,240 @@
+/* test_faiss_golden.c: files made by faiss-cpu are searched with FAISS's own answers; kinds that are not read are
+ * refused by name. tests/golden/make_faiss_golden.py describes the data. */
+#include "faiss_test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct answers {
+    struct cursor c;
+    uint32_t queries, d, k, searches;
+    float largest; /* squared length of a vector of the index */
+    const uint8_t *vectors;
+};
+
+static struct span golden(const char *name, const char *suffix)
+{
+    char path[128];
+    snprintf(path, sizeof path, "faiss/%s.%s", name, suffix);
+    return test_data(path);
+}
+
+static struct answers read_answers(struct span bytes)
+{
+    struct answers a = {.c = cursor_over(bytes)};
+    assert_memory_equal(cursor_bytes(&a.c, 8).data, "DPFAISS1", 8);
+    a.queries = cursor_u32(&a.c);
+    a.d = cursor_u32(&a.c);
+    a.k = cursor_u32(&a.c);
+    a.searches = cursor_u32(&a.c);
+    a.largest = cursor_f32(&a.c);
+    a.vectors = cursor_bytes(&a.c, (uint64_t)a.queries * a.d * sizeof(float)).data;
+    assert_false(a.c.failed);
+    return a;
+}
+
+/* One query's hits against FAISS's: the same distances rank by rank, and the same ids but for ties. */
+static void compare_hits(const struct topk *top, uint32_t k, const int32_t *ids, const float *distances,
+                         float tolerance)
+{
+    size_t expected = 0;
+    while (expected < k && ids[expected] >= 0)
+        expected++;
+    assert_int_equal(top->count, expected);
+    for (size_t i = 0; i < expected; i++) {
+        float allowed = tolerance + 1e-4f * fabsf(distances[i]);
+        assert_true(fabsf(top->hits[i].score - distances[i]) <= allowed);
+        size_t found = 0;
+        while (found < expected && ids[found] != top->hits[i].id)
+            found++;
+        /* An id that FAISS left out must tie with its last. */
+        assert_true(found < expected ? fabsf(distances[found] - distances[i]) <= allowed
+                                     : fabsf(distances[expected - 1] - top->hits[i].score) <= allowed);
+    }
+}
+
+static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, struct memory_file *file,
+                                struct answers *a, uint32_t nprobe)
+{
+    struct faiss_reader reader = memory_reader(file);
+    struct faiss_ivf_info info = faiss_ivf_info(ivf);
+    size_t answers_len = (size_t)a->queries * a->k;
+    int32_t *ids = malloc(answers_len * sizeof *ids);
+    float *distances = malloc(answers_len * sizeof *distances), *query = malloc(a->d * sizeof *query);
+    assert_true(ids && distances && query);
+    memcpy(ids, cursor_bytes(&a->c, answers_len * sizeof *ids).data, answers_len * sizeof *ids);
+    memcpy(distances, cursor_bytes(&a->c, answers_len * sizeof *distances).data, answers_len * sizeof *distances);
+    for (uint32_t q = 0; q < a->queries; q++) {
+        struct topk top;
+        memcpy(query, a->vectors + (size_t)q * a->d * sizeof *query, a->d * sizeof *query);
+        assert_int_equal(topk_init(&top, a->k, vector_larger_is_better(info.codec->metric), NULL), DP_OK);
+        size_t rounds = file->rounds;
+        assert_int_equal(faiss_ivf_search(call, ivf, &reader, query, nprobe, NULL, &top), DP_OK);
+        assert_true(file->rounds - rounds <= 1);
+        assert_int_equal(file->unreleased, 0);
+        topk_sort(&top);
+        float length = distance_pair(VECTOR_INNER_PRODUCT, query, query, a->d);
+        compare_hits(&top, a->k, ids + (size_t)q * a->k, distances + (size_t)q * a->k,
+                     1e-5f * (length + a->largest));
+        topk_deinit(&top);
+    }
+    free(ids);
+    free(distances);
+    free(query);
+}
+
+static void check_golden(const char *name, bool by_residual)
+{
+    struct arena arena;
+    struct call call;
+    struct memory_file file = {.bytes = golden(name, "ivf")};
+    struct faiss_reader reader = memory_reader(&file);
+    struct faiss_ivf *ivf;
+    struct answers a = read_answers(golden(name, "answers"));
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    if (faiss_ivf_open(&call, &reader, 0, &ivf) != DP_OK)
+        fail_msg("%s: %s", name, call.error.message);
+    struct faiss_ivf_info info = faiss_ivf_info(ivf);
+    assert_int_equal(info.codec->dim, a.d);
+    assert_int_equal(info.codec->by_residual, by_residual);
+    assert_string_equal(info.fourcc, info.codec->kind == IVF_FLAT ? "IwFl" : "IwSq");
+    assert_int_equal(info.head_bytes + info.ntotal * (info.codec->code_size + 8), file.bytes.len);
+    for (uint32_t s = 0; s < a.searches; s++)
+        search_as_faiss_did(&call, ivf, &file, &a, cursor_u32(&a.c));
+    assert_false(a.c.failed);
+    assert_int_equal(a.c.rest.len, 0);
+    faiss_ivf_free(ivf);
+    arena_deinit(&arena);
+}
+
+static void test_faiss_flat_agrees(void **state)
+{
+    (void)state;
+    check_golden("flat-l2-d1", false);
+    check_golden("flat-l2-d16", false);
+    check_golden("flat-ip-d33", false);
+}
+
+static void test_faiss_sq8_by_residual_agrees(void **state)
+{
+    (void)state;
+    check_golden("sq8-l2-d16", true);
+    check_golden("sq8-l2-d31", true);
+    check_golden("sq8-ip-d48", true);
+}
+
+static void test_faiss_sq8_without_residual_agrees(void **state)
+{
+    (void)state;
+    check_golden("sq8-direct-l2-d20", false);
+    check_golden("sq8-direct-ip-d64", false);
+}
+
+static void test_faiss_sparse_and_empty_lists_agree(void **state)
+{
+    (void)state;
+    check_golden("flat-l2-sparse", false);
+    check_golden("sq8-ip-sparse", true);
+    check_golden("flat-l2-empty", false);
+}
+
+static void test_faiss_direct_map_is_passed_over(void **state)
+{
+    (void)state;
+    check_golden("flat-l2-direct-map", false);
+}
+
+static void test_faiss_opens_in_two_rounds(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"flat-l2-d16", "flat-l2-sparse", "sq8-ip-d48", "sq8-l2-d31"};
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct span bytes = golden(names[i], "ivf");
+        struct faiss_ivf *ivf;
+        /* From a first read that reaches the number of centroids, wherever else it ends: two rounds, and no list
+         * data but what a guess or full sizes in place of sparse ones take. */
+        for (size_t guess = 98; guess < 2000; guess++) {
+            struct memory_file file = {.bytes = bytes};
+            struct faiss_reader reader = memory_reader(&file);
+            assert_int_equal(faiss_ivf_open(&call, &reader, guess, &ivf), DP_OK);
+            assert_true(file.rounds <= 2);
+            struct faiss_ivf_info info = faiss_ivf_info(ivf);
+            size_t head = (size_t)info.head_bytes, most = head + 8 * (size_t)info.nlist;
+            assert_true(file.read >= head && (file.read <= guess || file.read <= most || file.read == bytes.len));
+            assert_int_equal(file.unreleased, 0);
+            faiss_ivf_free(ivf);
+        }
+        for (size_t guess = 1; guess < 98; guess++) {
+            struct memory_file file = {.bytes = bytes};
+            struct faiss_reader reader = memory_reader(&file);
+            assert_int_equal(faiss_ivf_open(&call, &reader, guess, &ivf), DP_OK);
+            assert_true(file.rounds <= 4);
+            faiss_ivf_free(ivf);
+        }
+    }
+    arena_deinit(&arena);
+}
+
+static void test_faiss_probe_is_exact(void **state)
+{
+    (void)state;
+    struct span bytes = golden("flat-l2-sparse", "ivf");
+    struct faiss_ivf *ivf;
+    uint32_t lists[24];
+    size_t count;
+    assert_int_equal(faiss_ivf_parse_head(bytes, bytes.len, &ivf, NULL), DP_OK);
+    const float *centroids = faiss_ivf_centroids(ivf), *query = centroids + 5 * 7;
+    assert_int_equal(faiss_ivf_probe(ivf, query, 99, lists, &count, NULL), DP_OK);
+    assert_int_equal(count, 24);
+    assert_int_equal(lists[0], 5);
+    for (size_t i = 1; i < count; i++)
+        assert_true(distance_pair(VECTOR_L2, query, centroids + lists[i - 1] * 7, 7) <=
+                    distance_pair(VECTOR_L2, query, centroids + lists[i] * 7, 7));
+    assert_int_equal(faiss_ivf_probe(ivf, query, 0, lists, &count, NULL), DP_OK);
+    assert_int_equal(count, 0);
+    faiss_ivf_free(ivf);
+}
+
+static void test_faiss_other_kinds_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *says;
+    } refused[] = {{"pq", "'IwPQ'"}, {"sq4", "type 1"},  {"hnsw", "'IHNf'"},
+                   {"flat", "'IxF2'"}, {"pca", "'IxPT'"}, {"idmap", "'IxMp'"}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct span bytes = golden(refused[i].name, "refused");
+        struct dp_error error = {0};
+        struct faiss_ivf *ivf;
+        assert_int_equal(faiss_ivf_parse_head(bytes, bytes.len, &ivf, &error), DP_UNSUPPORTED);
+        assert_null(ivf);
+        assert_non_null(strstr(error.message, refused[i].says));
+        assert_non_null(strstr(error.message, "supported: "));
+    }
+    struct dp_error error = {0};
+    struct faiss_ivf *ivf;
+    assert_int_equal(faiss_ivf_parse_head(span_str("\x89PNG and so on"), 14, &ivf, &error), DP_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "'\\x89PNG'"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_faiss_flat_agrees),
+        cmocka_unit_test(test_faiss_sq8_by_residual_agrees),
+        cmocka_unit_test(test_faiss_sq8_without_residual_agrees),
+        cmocka_unit_test(test_faiss_sparse_and_empty_lists_agree),
+        cmocka_unit_test(test_faiss_direct_map_is_passed_over),
+        cmocka_unit_test(test_faiss_opens_in_two_rounds),
+        cmocka_unit_test(test_faiss_probe_is_exact),
+        cmocka_unit_test(test_faiss_other_kinds_are_refused_by_name),
+    };
+    return test_run(tests);
+}
