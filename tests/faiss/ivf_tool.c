@@ -1,0 +1,114 @@
+/* ivf_tool.c: builds and searches inverted files for tests/python/test_faiss_agree.py.
+ *
+ *     ivf_tool build VECTORS.f32 DIM ip|l2 flat|sq8 NLIST OUT.ivf    ids are the vectors' places in the input
+ *     ivf_tool search FILE.ivf QUERIES.f32 NPROBE K                  answers on standard output
+ *
+ * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. */
+#include "faiss_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct call call;
+
+static enum dp_status file_sink(struct call *writing, void *ctx, struct span bytes)
+{
+    if (fwrite(bytes.data, 1, bytes.len, ctx) != bytes.len)
+        return call_fail(writing, DP_IO, "a short write");
+    return DP_OK;
+}
+
+/* A whole file, in memory of malloc. */
+static struct span read_whole(const char *path)
+{
+    FILE *in = fopen(path, "rb");
+    if (in == NULL || fseek(in, 0, SEEK_END) != 0)
+        exit(2);
+    size_t len = (size_t)ftell(in);
+    uint8_t *bytes = malloc(len + 1);
+    rewind(in);
+    if (bytes == NULL || fread(bytes, 1, len, in) != len)
+        exit(2);
+    fclose(in);
+    return span_of(bytes, len);
+}
+
+static enum dp_status build(char **arguments)
+{
+    struct span vectors = read_whole(arguments[0]);
+    size_t dim = strtoul(arguments[1], NULL, 10), n = vectors.len / sizeof(float) / dim;
+    const float *x = (const float *)(const void *)vectors.data;
+    FILE *out = fopen(arguments[5], "wb");
+    struct ivf_build *made = NULL;
+    struct team *team = NULL;
+    if (out == NULL)
+        return DP_IO;
+    enum dp_status status = team_new(0, &team, &call.error);
+    if (status == DP_OK)
+        status = ivf_build_new(&call, team, x, n, dim,
+                               strcmp(arguments[2], "ip") == 0 ? VECTOR_INNER_PRODUCT : VECTOR_L2,
+                               strcmp(arguments[3], "flat") == 0 ? IVF_FLAT : IVF_SQ8,
+                               strtoul(arguments[4], NULL, 10), 1, &made);
+    if (status == DP_OK)
+        status = write_build(&call, made, x, false, (struct faiss_sink){file_sink, out});
+    if (fclose(out) != 0 && status == DP_OK)
+        status = DP_IO;
+    ivf_build_free(made);
+    team_free(team);
+    free((void *)vectors.data);
+    return status;
+}
+
+static void print_answers(const struct topk *top)
+{
+    int64_t none = -1;
+    float nothing = 0.0f;
+    for (size_t i = 0; i < top->k; i++)
+        fwrite(i < top->count ? &top->hits[i].id : &none, sizeof none, 1, stdout);
+    for (size_t i = 0; i < top->k; i++)
+        fwrite(i < top->count ? &top->hits[i].score : &nothing, sizeof nothing, 1, stdout);
+}
+
+static enum dp_status search(char **arguments)
+{
+    struct memory_file file = {.bytes = read_whole(arguments[0])};
+    struct span queries = read_whole(arguments[1]);
+    struct faiss_reader reader = memory_reader(&file);
+    size_t nprobe = strtoul(arguments[2], NULL, 10), k = strtoul(arguments[3], NULL, 10);
+    struct faiss_ivf *ivf = NULL;
+    struct topk top = {0};
+    enum dp_status status = faiss_ivf_open(&call, &reader, 0, &ivf);
+    if (status == DP_OK)
+        status = topk_init(&top, k, vector_larger_is_better(faiss_ivf_info(ivf).codec->metric), &call.error);
+    size_t dim = status == DP_OK ? faiss_ivf_info(ivf).codec->dim : 1;
+    const float *query = (const float *)(const void *)queries.data;
+    for (size_t left = queries.len / sizeof(float) / dim; status == DP_OK && left > 0; left--, query += dim) {
+        topk_clear(&top);
+        status = faiss_ivf_search(&call, ivf, &reader, query, nprobe, NULL, &top);
+        topk_sort(&top);
+        if (status == DP_OK)
+            print_answers(&top);
+    }
+    topk_deinit(&top);
+    faiss_ivf_free(ivf);
+    free((void *)queries.data);
+    free((void *)file.bytes.data);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena;
+    enum dp_status status = DP_INVALID;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    if (argc == 8 && strcmp(argv[1], "build") == 0)
+        status = build(argv + 2);
+    else if (argc == 6 && strcmp(argv[1], "search") == 0)
+        status = search(argv + 2);
+    if (status != DP_OK)
+        fprintf(stderr, "ivf_tool: %s: %s\n", dp_status_name(status), call.error.message);
+    arena_deinit(&arena);
+    return status == DP_OK ? 0 : 1;
+}
