@@ -20,6 +20,9 @@ enum {
     INDEX_DOCUMENT_MAX = 8 * 1024 * 1024    /* bytes of one row's attributes as JSON */
 };
 
+/* Components of vectors whose squared distances are wanted, at most: INDEX_DIM_MAX of them fit a float. */
+#define INDEX_COMPONENT_MAX 1e15F
+
 /* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
 enum dp_status index_check_name(struct span name, struct dp_error *error);
 
@@ -64,10 +67,13 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
  * attributes  a JSON object (raw text, already validated): kept as the row's document; the types of its
  *             values join the schema, and one that contradicts it fails with DP_INVALID naming the attribute
  *
- * DP_INVALID for a duplicate id within this load, a NaN or (cosine) zero vector. */
+ * DP_INVALID for a duplicate id within this load, a NaN or (cosine) zero vector; DP_TOO_LARGE for attributes
+ * over INDEX_DOCUMENT_MAX. After these two the load may go on without the row; after others it can only be
+ * aborted. */
 enum dp_status index_load_row(struct call *call, struct index_loader *loader, struct index_id id,
                               const float *vectors, size_t windows, struct span attributes);
-/* Commits and frees the loader. On failure the namespace is as it was. */
+/* Commits and frees the loader. On failure the namespace is as it was; DP_UNKNOWN means that the store's answer
+ * to the last step was lost, and that a repeat of the load is safe. */
 enum dp_status index_load_commit(struct call *call, struct index_loader *loader,
                                  struct index_load_summary *summary);
 void index_load_abort(struct index_loader *loader); /* NULL is fine */
@@ -120,9 +126,10 @@ struct index_answer {
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
 
-/* Names of namespaces under the store's root that begin with `prefix` and sort after `after`. */
+/* Names of namespaces under the store's root that begin with `prefix` and come after `after`, at most `max`.
+ * They are ordered as a store lists folders: by the bytes of the name with '/' behind it. */
 struct index_names {
-    struct span *names; /* in the call's arena, ascending */
+    struct span *names; /* in the call's arena */
     size_t count;
     bool truncated;
 };

@@ -151,6 +151,11 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
             if (!isfinite(x[d]))
                 return dp_fail(error, DP_INVALID, "its vector has a component (number %" PRIu32 ") that is not finite",
                                d);
+            if (l->metric != INDEX_COSINE && fabsf(x[d]) > INDEX_COMPONENT_MAX)
+                return dp_fail(error, DP_INVALID,
+                               "its vector has a component (number %" PRIu32 ") of more than %g: squared distances "
+                               "would not fit a float",
+                               d, (double)INDEX_COMPONENT_MAX);
         }
         if (l->metric != INDEX_COSINE)
             continue;
