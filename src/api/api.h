@@ -1,0 +1,56 @@
+/* api/api.h: the dialects. Each turns its clients' JSON into service structs and back, and has its clients' shape
+ * of errors. Handlers block as the service does, so the server runs them on request threads.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "api/http.h"
+#include "service/service.h"
+
+struct api_context {
+    struct service *service;
+    const _Atomic bool *draining; /* true: the process is about to end; NULL: never */
+};
+
+/* Answers the request whatever happens: errors become answers too. */
+typedef void (*api_handler)(struct call *call, const struct api_context *api, const struct http_request *request,
+                            struct http_response *response);
+
+/* A dialect's shape of errors. Replaces what the response held. `code` is a short name ("not_found"). */
+struct api_dialect {
+    const char *name; /* of metrics and logs */
+    void (*error)(struct http_response *response, unsigned status, const char *code, const char *message);
+};
+
+extern const struct api_dialect api_fastembed; /* also what is no client's own: health, unknown paths */
+extern const struct api_dialect api_openai;
+extern const struct api_dialect api_turbopuffer;
+
+/* Answers with the call's error in the dialect's shape. */
+void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response);
+/* The code of an HTTP status: "invalid_request", "not_found", "overloaded", … */
+const char *api_error_code(unsigned status);
+
+/* /v1/embed and /v1/embed/batch */
+void fastembed_embed(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+
+void openai_embeddings(struct call *, const struct api_context *, const struct http_request *,
+                       struct http_response *);
+void openai_models(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+void openai_model(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+
+void turbopuffer_query(struct call *, const struct api_context *, const struct http_request *,
+                       struct http_response *);
+void turbopuffer_namespaces(struct call *, const struct api_context *, const struct http_request *,
+                            struct http_response *);
+void turbopuffer_metadata(struct call *, const struct api_context *, const struct http_request *,
+                          struct http_response *);
+void turbopuffer_schema(struct call *, const struct api_context *, const struct http_request *,
+                        struct http_response *);
+void turbopuffer_warm(struct call *, const struct api_context *, const struct http_request *,
+                      struct http_response *);
+/* Writes: answered with 400 and how rows come in instead. */
+void turbopuffer_write(struct call *, const struct api_context *, const struct http_request *,
+                       struct http_response *);
+
+#endif

@@ -1,0 +1,388 @@
+/* c_api.c: the public C API (include/dipper/dipper.h) over the rooms: handles, copies, C strings.
+ *
+ * A dp_model owns its embedder, a dp_namespace its store; results own the arena that their rows lie in.
+ */
+#include <dipper/dipper.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "embed/batch.h"
+#include "os/clock.h"
+#include "service/ingest.h"
+
+#ifndef DIPPER_VERSION
+#error "the build defines DIPPER_VERSION"
+#endif
+
+enum { CALL_ARENA_MAX = 1 << 30, TEXTS_A_RUN = 1024 };
+
+const char *dp_version(void)
+{
+    return DIPPER_VERSION;
+}
+
+/* ---- runtime ---------------------------------------------------------------------------------------- */
+
+struct dp_runtime {
+    struct team *team;
+};
+
+enum dp_status dp_runtime_new(const struct dp_runtime_options *options, struct dp_runtime **out,
+                              struct dp_error *error)
+{
+    struct dp_runtime *runtime = mem_calloc(1, sizeof(*runtime));
+    enum dp_status status;
+
+    *out = NULL;
+    if (!runtime)
+        return dp_fail_nomem(error, "the runtime");
+    status = team_new(options ? options->threads : 0, &runtime->team, error);
+    if (status != DP_OK) {
+        mem_free(runtime);
+        return status;
+    }
+    *out = runtime;
+    return DP_OK;
+}
+
+void dp_runtime_free(struct dp_runtime *runtime)
+{
+    if (!runtime)
+        return;
+    team_free(runtime->team);
+    mem_free(runtime);
+}
+
+/* ---- models ----------------------------------------------------------------------------------------- */
+
+struct dp_model {
+    struct dp_runtime *runtime;
+    struct model *model;
+    struct embedder *embedder;
+};
+
+/* Takes over `opened`, also on failure. */
+static enum dp_status model_wrap(struct dp_runtime *runtime, struct model *opened, struct dp_model **out,
+                                 struct dp_error *error)
+{
+    struct dp_model *model = mem_calloc(1, sizeof(*model));
+    enum dp_status status;
+
+    if (!model) {
+        model_free(opened);
+        return dp_fail_nomem(error, "the model");
+    }
+    model->runtime = runtime;
+    model->model = opened;
+    status = embedder_new(opened, runtime->team, NULL, &model->embedder, error);
+    if (status != DP_OK) {
+        dp_model_close(model);
+        return status;
+    }
+    *out = model;
+    return DP_OK;
+}
+
+enum dp_status dp_model_open(struct dp_runtime *runtime, const char *path, struct dp_model **out,
+                             struct dp_error *error)
+{
+    struct model *opened = NULL;
+    enum dp_status status = model_open_dir(path, MODEL_INT8, &opened, error);
+
+    *out = NULL;
+    return status == DP_OK ? model_wrap(runtime, opened, out, error) : status;
+}
+
+enum dp_status dp_model_open_memory(struct dp_runtime *runtime, const void *bytes, size_t len,
+                                    struct dp_model **out, struct dp_error *error)
+{
+    struct model *opened = NULL;
+    enum dp_status status = model_open_memory(span_of(bytes, len), &opened, error);
+
+    *out = NULL;
+    return status == DP_OK ? model_wrap(runtime, opened, out, error) : status;
+}
+
+void dp_model_close(struct dp_model *model)
+{
+    if (!model)
+        return;
+    embedder_free(model->embedder);
+    model_free(model->model);
+    mem_free(model);
+}
+
+const char *dp_model_name(const struct dp_model *model)
+{
+    return model_info(model->model)->name;
+}
+
+size_t dp_model_dim(const struct dp_model *model)
+{
+    return model_info(model->model)->dim;
+}
+
+size_t dp_model_max_tokens(const struct dp_model *model)
+{
+    return model_info(model->model)->max_tokens;
+}
+
+static enum dp_status embed_run(struct call *call, struct dp_model *model, const char *const *texts, size_t count,
+                                bool normalize, float *out)
+{
+    const struct model_info *info = model_info(model->model);
+    struct tokens *seqs = arena_calloc(call->arena, count, sizeof(*seqs));
+
+    if (!seqs)
+        return call_nomem(call, "the texts' tokens");
+    for (size_t i = 0; i < count; i++) {
+        enum dp_status status = tokenizer_encode(model_tokenizer(model->model), span_str(texts[i]),
+                                                 info->max_tokens, call->arena, &seqs[i], &call->error);
+        if (status != DP_OK)
+            return status;
+    }
+    return embedder_embed(call, model->embedder, seqs, count, normalize, out);
+}
+
+enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize, float *out,
+                        struct dp_error *error)
+{
+    struct arena arena;
+    struct call call;
+    enum dp_status status = DP_OK;
+
+    if (count == 0)
+        return dp_fail(error, DP_INVALID, "there is no text to embed: count is 0");
+    arena_init(&arena, CALL_ARENA_MAX);
+    for (size_t done = 0; done < count && status == DP_OK; done += TEXTS_A_RUN) {
+        size_t n = count - done < TEXTS_A_RUN ? count - done : TEXTS_A_RUN;
+        call_init(&call, &arena);
+        status = embed_run(&call, model, texts + done, n, normalize, out + done * dp_model_dim(model));
+        if (status != DP_OK && error)
+            *error = call.error;
+        arena_reset(&arena);
+    }
+    arena_deinit(&arena);
+    return status;
+}
+
+/* ---- indexing --------------------------------------------------------------------------------------- */
+
+static enum dp_status ingest(struct call *call, struct dp_model *model, const char *root, const char *name,
+                             FILE *in, struct ingest_summary *summary)
+{
+    struct service_options options = {.borrowed_model = model->model, .borrowed_team = model->runtime->team};
+    struct ingest_options ingest = {.namespace = span_str(name)};
+    struct service *service = NULL;
+    struct line_reader reader;
+    enum dp_status status;
+
+    if (index_check_name(ingest.namespace, &call->error) != DP_OK)
+        return call->error.status;
+    status = store_open(call, span_str(root), true, &options.store);
+    if (status == DP_OK)
+        status = service_new(&options, &service, &call->error);
+    if (status != DP_OK)
+        return status;
+    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    status = service_ingest(call, service, &reader, &ingest, summary);
+    line_reader_deinit(&reader);
+    service_free(service);
+    return status;
+}
+
+enum dp_status dp_index_file(struct dp_model *model, const char *root, const char *name, const char *jsonl_path,
+                             struct dp_index_summary *summary, struct dp_error *error)
+{
+    struct ingest_summary done = {0};
+    struct arena arena;
+    struct call call;
+    enum dp_status status;
+    FILE *in = fopen(jsonl_path, "re");
+
+    if (!in)
+        return dp_fail_errno(error, errno, "open", jsonl_path);
+    arena_init(&arena, CALL_ARENA_MAX);
+    call_init(&call, &arena);
+    status = ingest(&call, model, root, name, in, &done);
+    if (status == DP_OK && summary)
+        *summary = (struct dp_index_summary){.rows = done.rows,
+                                             .replaced = done.load.replaced,
+                                             .long_texts = done.long_texts,
+                                             .total_rows = done.load.total_rows,
+                                             .bytes = done.load.bytes};
+    if (status != DP_OK && error)
+        *error = call.error;
+    arena_deinit(&arena);
+    fclose(in);
+    return status;
+}
+
+/* ---- searching -------------------------------------------------------------------------------------- */
+
+struct dp_namespace {
+    struct store *store;
+    struct index_reader *reader;
+};
+
+enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_namespace **out,
+                                 struct dp_error *error)
+{
+    struct dp_namespace *ns = mem_calloc(1, sizeof(*ns));
+    struct arena arena;
+    struct call call;
+    enum dp_status status;
+
+    *out = NULL;
+    if (!ns)
+        return dp_fail_nomem(error, "the namespace");
+    arena_init(&arena, CALL_ARENA_MAX);
+    call_init(&call, &arena);
+    status = index_check_name(span_str(name), &call.error);
+    if (status == DP_OK)
+        status = store_open(&call, span_str(root), false, &ns->store);
+    if (status == DP_OK)
+        status = index_open(&call, ns->store, span_str(name), &ns->reader);
+    if (status == DP_OK) {
+        *out = ns;
+    } else {
+        if (error)
+            *error = call.error;
+        dp_namespace_close(ns);
+    }
+    arena_deinit(&arena);
+    return status;
+}
+
+void dp_namespace_close(struct dp_namespace *ns)
+{
+    if (!ns)
+        return;
+    index_close(ns->reader);
+    store_free(ns->store);
+    mem_free(ns);
+}
+
+struct dp_results {
+    struct arena arena;
+    struct call call;
+    struct index_answer answer;
+    const char **ids, **attributes;
+    double ms;
+};
+
+/* C strings of the rows' ids and attributes. */
+static enum dp_status name_rows(struct dp_results *results)
+{
+    struct arena *arena = &results->arena;
+    size_t count = results->answer.count;
+
+    results->ids = arena_calloc(arena, count + 1, sizeof(*results->ids));
+    results->attributes = arena_calloc(arena, count + 1, sizeof(*results->attributes));
+    if (!results->ids || !results->attributes)
+        return call_nomem(&results->call, "the results");
+    for (size_t i = 0; i < count; i++) {
+        const struct index_hit *hit = &results->answer.hits[i];
+        struct span json = arena_copy(arena, hit->attributes.len ? hit->attributes : span_str("{}"));
+        results->ids[i] = hit->id.is_string ? (const char *)arena_copy(arena, hit->id.text).data
+                                            : arena_printf(arena, "%llu", (unsigned long long)hit->id.number);
+        results->attributes[i] = (const char *)json.data;
+        if (!results->ids[i] || !results->attributes[i])
+            return call_nomem(&results->call, "the results");
+    }
+    return DP_OK;
+}
+
+/* Asks with `query`, whose vector is `model`'s for `text` where there is a model. */
+static enum dp_status search(struct dp_namespace *ns, struct dp_model *model, const char *text,
+                             struct index_query query, struct dp_results **out, struct dp_error *error)
+{
+    struct dp_results *results = mem_calloc(1, sizeof(*results));
+    int64_t began_ns = os_now_ns();
+    enum dp_status status = DP_OK;
+
+    *out = NULL;
+    if (!results)
+        return dp_fail_nomem(error, "the results");
+    arena_init(&results->arena, CALL_ARENA_MAX);
+    call_init(&results->call, &results->arena);
+    if (model) {
+        float *vector = arena_array(&results->arena, dp_model_dim(model), sizeof(*vector));
+        status = vector ? embed_run(&results->call, model, &text, 1, true, vector)
+                        : call_nomem(&results->call, "the query's vector");
+        query.vector = vector;
+        query.dim = (uint32_t)dp_model_dim(model);
+        query.fingerprint = span_str(model_info(model->model)->fingerprint);
+    }
+    query.all_attributes = true;
+    if (status == DP_OK)
+        status = index_query(&results->call, ns->reader, &query, &results->answer);
+    if (status == DP_OK)
+        status = name_rows(results);
+    results->ms = (double)(os_now_ns() - began_ns) * 1e-6;
+    if (status == DP_OK) {
+        *out = results;
+    } else {
+        if (error)
+            *error = results->call.error;
+        dp_results_free(results);
+    }
+    return status;
+}
+
+enum dp_status dp_search(struct dp_namespace *ns, struct dp_model *model, const char *text, size_t k,
+                         struct dp_results **out, struct dp_error *error)
+{
+    struct index_query query = {.top_k = k > UINT32_MAX ? UINT32_MAX : (uint32_t)k};
+
+    return search(ns, model, text, query, out, error);
+}
+
+enum dp_status dp_search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
+                                struct dp_results **out, struct dp_error *error)
+{
+    struct index_query query = {.vector = vector,
+                                .dim = dim > UINT32_MAX ? UINT32_MAX : (uint32_t)dim,
+                                .top_k = k > UINT32_MAX ? UINT32_MAX : (uint32_t)k};
+
+    return search(ns, NULL, NULL, query, out, error);
+}
+
+void dp_results_free(struct dp_results *results)
+{
+    if (!results)
+        return;
+    arena_deinit(&results->arena);
+    mem_free(results);
+}
+
+size_t dp_results_count(const struct dp_results *results)
+{
+    return results->answer.count;
+}
+
+const char *dp_results_id(const struct dp_results *results, size_t row)
+{
+    return results->ids[row];
+}
+
+float dp_results_dist(const struct dp_results *results, size_t row)
+{
+    return results->answer.hits[row].dist;
+}
+
+const char *dp_results_attributes(const struct dp_results *results, size_t row)
+{
+    return results->attributes[row];
+}
+
+struct dp_cost dp_results_cost(const struct dp_results *results)
+{
+    return (struct dp_cost){.rounds = results->call.cost.rounds,
+                            .requests = results->call.cost.requests,
+                            .bytes = results->call.cost.bytes,
+                            .ms = results->ms};
+}

@@ -1,0 +1,201 @@
+/* fastembed.c: POST /v1/embed and /v1/embed/batch.
+ *
+ * A request is {"text": "…"} or {"texts": ["…", …]}, with "normalize" (false: the pooled vector as it is),
+ * "truncate" (false: a text over the model's limit is an error) and "dimensions". One text is answered with
+ * {"embedding", "model", "tokens", "cached", "latency_ms"}, several with "embeddings"; "truncated" is added when
+ * a text was cut. Errors are {"error": code, "message": sentence}.
+ */
+#include "api/api.h"
+
+#include "api/fields.h"
+#include "os/clock.h"
+
+static void fastembed_error(struct http_response *response, unsigned status, const char *code,
+                            const char *message)
+{
+    struct json_writer w;
+    http_response_clear(response);
+    response->status = status;
+    response->content_type = "application/json";
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_key(&w, "error");
+    json_string_str(&w, code);
+    json_key(&w, "message");
+    json_string_str(&w, message);
+    json_end_object(&w);
+}
+
+const struct api_dialect api_fastembed = {"fastembed", fastembed_error};
+
+/* A text over the model's limit has an error of its own, which tells the limit. */
+static void answer_text_too_long(const struct call *call, const struct api_context *api,
+                                 struct http_response *response)
+{
+    struct service_model model;
+    struct json_writer w;
+    http_response_clear(response);
+    response->status = 400;
+    response->content_type = "application/json";
+    response->outcome = DP_TOO_LARGE;
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_key(&w, "error");
+    json_string_str(&w, "text_too_long");
+    json_key(&w, "message");
+    json_string_str(&w, call->error.message);
+    if (service_model(api->service, &model)) {
+        json_key(&w, "max_tokens");
+        json_u64(&w, model.max_tokens);
+    }
+    json_end_object(&w);
+}
+
+struct request {
+    struct embed_request embed;
+    bool single; /* "text", not "texts" */
+};
+
+static bool read_texts(struct json_reader *r, struct call *call, struct request *out)
+{
+    if (!fields_expect(r, JSON_ARRAY, "\"texts\""))
+        return false;
+    size_t count = fields_count_items(r);
+    if (count > SERVICE_BATCH_MAX) {
+        json_reject(r, DP_INVALID, "\"texts\" holds %zu texts, at most %d are allowed", count, SERVICE_BATCH_MAX);
+        return false;
+    }
+    struct embed_input *inputs = arena_calloc(call->arena, count ? count : 1, sizeof *inputs);
+    if (!inputs) {
+        json_reject(r, DP_NOMEM, "a batch of texts");
+        return false;
+    }
+    json_enter_array(r);
+    for (size_t i = 0; json_next_item(r) && i < count; i++)
+        if (!fields_string(r, call->arena, "each of \"texts\"", &inputs[i].text))
+            return false;
+    out->embed.inputs = inputs;
+    out->embed.count = count;
+    return !json_failed(r);
+}
+
+static bool read_text(struct json_reader *r, struct call *call, struct request *out)
+{
+    struct embed_input *input = arena_calloc(call->arena, 1, sizeof *input);
+    if (!input) {
+        json_reject(r, DP_NOMEM, "a text");
+        return false;
+    }
+    out->single = true;
+    out->embed.inputs = input;
+    out->embed.count = 1;
+    return fields_string(r, call->arena, "\"text\"", &input->text);
+}
+
+static enum dp_status parse(struct call *call, struct span body, struct request *out)
+{
+    enum { TEXT, TEXTS, NORMALIZE, TRUNCATE, DIMENSIONS, FIELDS };
+    static const char *const names[FIELDS] = {"text", "texts", "normalize", "truncate", "dimensions"};
+    struct json_reader reader, *r = &reader;
+    uint64_t seen = 0;
+    bool truncate = true;
+    *out = (struct request){.single = false};
+    json_reader_init(r, body);
+    if (fields_expect(r, JSON_OBJECT, "the request"))
+        json_enter_object(r);
+    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+        switch (field) {
+        case TEXT:
+            read_text(r, call, out);
+            break;
+        case TEXTS:
+            read_texts(r, call, out);
+            break;
+        case NORMALIZE:
+            fields_bool(r, "\"normalize\"", &out->embed.normalize);
+            break;
+        case TRUNCATE:
+            fields_bool(r, "\"truncate\"", &truncate);
+            break;
+        case DIMENSIONS:
+            fields_u32(r, "\"dimensions\"", 1, INDEX_DIM_MAX, &out->embed.dimensions);
+            break;
+        }
+    }
+    json_end(r);
+    if (json_failed(r))
+        return json_error(r, &call->error);
+    if (!(seen & (1U << TEXT | 1U << TEXTS)))
+        return call_fail(call, DP_INVALID, "the field \"text\" (or \"texts\") is missing");
+    if ((seen & 1U << TEXT) && (seen & 1U << TEXTS))
+        return call_fail(call, DP_INVALID, "\"text\" and \"texts\" exclude each other");
+    out->embed.refuse_long = !truncate;
+    return DP_OK;
+}
+
+static void print(const struct api_context *api, const struct request *request,
+                  const struct embed_response *answer, double latency_ms, struct http_response *response)
+{
+    struct service_model model;
+    struct json_writer w;
+    bool cached = true;
+    size_t count = request->embed.count;
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_key(&w, request->single ? "embedding" : "embeddings");
+    if (!request->single)
+        json_begin_array(&w);
+    for (size_t i = 0; i < count; i++) {
+        json_floats(&w, answer->vectors + i * answer->dim, answer->dim);
+        cached = cached && answer->items[i].cached;
+    }
+    if (!request->single)
+        json_end_array(&w);
+    json_key(&w, "model");
+    json_string(&w, service_model(api->service, &model) ? model.name : span_of(NULL, 0));
+    json_key(&w, "tokens");
+    json_u64(&w, answer->tokens);
+    json_key(&w, "cached");
+    json_bool(&w, cached);
+    json_key(&w, "latency_ms");
+    json_double(&w, latency_ms);
+    if (answer->truncated && request->single) {
+        json_key(&w, "truncated");
+        json_bool(&w, true);
+    } else if (answer->truncated) {
+        json_key(&w, "truncated"); /* places of the texts that were cut */
+        json_begin_array(&w);
+        for (size_t i = 0; i < count; i++)
+            if (answer->items[i].truncated)
+                json_u64(&w, i);
+        json_end_array(&w);
+    }
+    json_end_object(&w);
+    response->content_type = "application/json";
+}
+
+void fastembed_embed(struct call *call, const struct api_context *api, const struct http_request *http,
+                     struct http_response *response)
+{
+    int64_t began = os_now_ns();
+    struct request request;
+    struct embed_response answer;
+    if (parse(call, http->body, &request) != DP_OK) {
+        api_fail(call, &api_fastembed, response);
+        return;
+    }
+    enum dp_status status = service_embed(call, api->service, &request.embed, &answer);
+    if (status == DP_TOO_LARGE) {
+        answer_text_too_long(call, api, response);
+        return;
+    }
+    if (status != DP_OK) {
+        api_fail(call, &api_fastembed, response);
+        return;
+    }
+    /* Microseconds are the finest that means anything. */
+    int64_t us = (os_now_ns() - began) / 1000;
+    print(api, &request, &answer, (double)us / 1000, response);
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_fastembed, response);
+}

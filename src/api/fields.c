@@ -1,0 +1,109 @@
+/* fields.c: strict walking of JSON objects. */
+#include "api/fields.h"
+
+enum { NAME_SHOWN_MAX = 60, FLOATS_FIRST = 1024 };
+
+int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
+                uint64_t *seen)
+{
+    struct span key;
+    if (!json_next_key(r, arena, &key))
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (!span_equal_str(key, names[i]))
+            continue;
+        uint64_t bit = UINT64_C(1) << i;
+        if (*seen & bit) {
+            json_reject(r, DP_INVALID, "the field \"%s\" is given twice", names[i]);
+            return -1;
+        }
+        *seen |= bit;
+        return (int)i;
+    }
+    json_reject(r, DP_INVALID, "unknown field \"%.*s\"%s", key.len < NAME_SHOWN_MAX ? (int)key.len : 0,
+                (const char *)key.data, key.len < NAME_SHOWN_MAX ? "" : " with a long name");
+    return -1;
+}
+
+bool fields_expect(struct json_reader *r, enum json_type type, const char *name)
+{
+    enum json_type found = json_peek(r);
+    if (found == type)
+        return true;
+    if (found != JSON_NOTHING)
+        json_reject(r, DP_INVALID, "%s must be %s, not %s", name, json_type_name(type), json_type_name(found));
+    return false;
+}
+
+bool fields_string(struct json_reader *r, struct arena *arena, const char *name, struct span *out)
+{
+    return fields_expect(r, JSON_STRING, name) && json_read_string(r, arena, out);
+}
+
+bool fields_bool(struct json_reader *r, const char *name, bool *out)
+{
+    return fields_expect(r, JSON_BOOL, name) && json_read_bool(r, out);
+}
+
+bool fields_u32(struct json_reader *r, const char *name, uint32_t least, uint32_t most, uint32_t *out)
+{
+    if (!fields_expect(r, JSON_NUMBER, name))
+        return false;
+    struct json_reader before = *r;
+    int64_t value;
+    if (json_read_i64(r, &value) && value >= least && value <= most) {
+        *out = (uint32_t)value;
+        return true;
+    }
+    *r = before;
+    json_reject(r, DP_INVALID, "%s must be an integer from %u to %u", name, least, most);
+    return false;
+}
+
+bool fields_floats(struct json_reader *r, struct arena *arena, const char *name, size_t max, const float **out,
+                   size_t *count)
+{
+    if (!fields_expect(r, JSON_ARRAY, name) || !json_enter_array(r))
+        return false;
+    float *values = NULL;
+    size_t len = 0, capacity = 0;
+    while (json_next_item(r)) {
+        if (len == max) {
+            json_reject(r, DP_INVALID, "%s has more than %zu numbers", name, max);
+            return false;
+        }
+        if (len == capacity) {
+            capacity = capacity ? 2 * capacity : FLOATS_FIRST;
+            float *more = arena_array(arena, capacity, sizeof *more);
+            if (!more) {
+                json_reject(r, DP_NOMEM, "a vector");
+                return false;
+            }
+            if (len)
+                memcpy(more, values, len * sizeof *more);
+            values = more;
+        }
+        if (!fields_expect(r, JSON_NUMBER, name) || !json_read_float(r, &values[len]))
+            return false;
+        len++;
+    }
+    *out = values;
+    *count = len;
+    return !json_failed(r);
+}
+
+bool fields_null(struct json_reader *r)
+{
+    return json_peek(r) == JSON_NULL && json_read_null(r);
+}
+
+size_t fields_count_items(const struct json_reader *r)
+{
+    struct json_reader ahead = *r;
+    size_t count = 0;
+    if (!json_enter_array(&ahead))
+        return 0;
+    while (json_next_item(&ahead) && json_skip(&ahead))
+        count++;
+    return count;
+}

@@ -1,0 +1,27 @@
+/* api/fields.h: walking the fields of a request's JSON object strictly. The dialects' own. */
+#ifndef API_FIELDS_H
+#define API_FIELDS_H
+
+#include "base/json.h"
+
+/* Reads the next key of the open object and answers its place in `names` (at most 64). -1 at the object's end and
+ * on failure: an unknown field, or one that is given twice (`seen` keeps count, 0 at first). */
+int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
+                uint64_t *seen);
+/* True when the next value is of that type; otherwise the reader fails with `"text" must be a string, not …`. */
+bool fields_expect(struct json_reader *r, enum json_type type, const char *name);
+
+bool fields_string(struct json_reader *r, struct arena *arena, const char *name, struct span *out);
+bool fields_bool(struct json_reader *r, const char *name, bool *out);
+/* An integer within [least, most]. */
+bool fields_u32(struct json_reader *r, const char *name, uint32_t least, uint32_t most, uint32_t *out);
+/* An array of at most `max` numbers, none of them beyond a float's range. */
+bool fields_floats(struct json_reader *r, struct arena *arena, const char *name, size_t max, const float **out,
+                   size_t *count);
+/* Consumes a null and answers true; false when the next value is none. */
+bool fields_null(struct json_reader *r);
+
+/* How many elements the array that begins at the reader's place has; the reader stays there. */
+size_t fields_count_items(const struct json_reader *r);
+
+#endif

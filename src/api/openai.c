@@ -1,0 +1,321 @@
+/* openai.c: POST /v1/embeddings, GET /v1/models and /v1/models/{id}.
+ *
+ * "input" is a string, an array of strings, an array of tokens or an array of arrays of tokens. Vectors have unit
+ * length, as OpenAI's have. A text over the model's limit is cut; the header X-Dipper-Truncated counts such
+ * inputs. Errors are {"error": {"message", "type", "param", "code"}}.
+ */
+#include "api/api.h"
+
+#include "api/base64.h"
+#include "api/fields.h"
+
+/* The answer of an error; param and code may be NULL. */
+static void print_error(struct http_response *response, unsigned status, const char *param, const char *code,
+                        const char *message)
+{
+    struct json_writer w;
+    http_response_clear(response);
+    response->status = status;
+    response->content_type = "application/json";
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_key(&w, "error");
+    json_begin_object(&w);
+    json_key(&w, "message");
+    json_string_str(&w, message);
+    json_key(&w, "type");
+    json_string_str(&w, status >= 500 ? "server_error" : "invalid_request_error");
+    json_key(&w, "param");
+    if (param)
+        json_string_str(&w, param);
+    else
+        json_null(&w);
+    json_key(&w, "code");
+    if (code)
+        json_string_str(&w, code);
+    else
+        json_null(&w);
+    json_end_object(&w);
+    json_end_object(&w);
+}
+
+static void openai_error(struct http_response *response, unsigned status, const char *code, const char *message)
+{
+    print_error(response, status, NULL, code, message);
+}
+
+const struct api_dialect api_openai = {"openai", openai_error};
+
+static void answer_unknown_model(struct call *call, struct span name, struct http_response *response)
+{
+    const char *message =
+        arena_printf(call->arena, "The model `%.*s` does not exist or is not loaded here.",
+                     name.len < 200 ? (int)name.len : 200, (const char *)name.data);
+    print_error(response, 404, "model", "model_not_found", message ? message : "No such model.");
+    response->outcome = DP_NOT_FOUND;
+}
+
+struct request {
+    struct embed_request embed;
+    struct span model;
+    bool base64;
+    const char *param; /* the field that is wrong */
+};
+
+/* An array of token numbers, at the reader's place. */
+static bool read_tokens(struct json_reader *r, struct call *call, struct embed_input *input)
+{
+    size_t count = fields_count_items(r);
+    int32_t *ids = arena_array(call->arena, count ? count : 1, sizeof *ids);
+    if (!ids) {
+        json_reject(r, DP_NOMEM, "tokens");
+        return false;
+    }
+    if (count == 0)
+        json_reject(r, DP_INVALID, "'input' holds an empty array of tokens");
+    json_enter_array(r);
+    for (size_t i = 0; json_next_item(r) && i < count; i++) {
+        uint32_t id;
+        if (!fields_u32(r, "a token of 'input'", 0, INT32_MAX, &id))
+            return false;
+        ids[i] = (int32_t)id;
+    }
+    input->ids = ids;
+    input->id_count = count;
+    return !json_failed(r);
+}
+
+/* The type of the first element of the array at the reader's place. */
+static enum json_type first_item(const struct json_reader *r)
+{
+    struct json_reader ahead = *r;
+    return json_enter_array(&ahead) && json_next_item(&ahead) ? json_peek(&ahead) : JSON_NOTHING;
+}
+
+static bool read_input(struct json_reader *r, struct call *call, struct embed_request *out)
+{
+    enum json_type type = json_peek(r);
+    bool many = type == JSON_ARRAY && first_item(r) != JSON_NUMBER;
+    size_t count = many ? fields_count_items(r) : 1;
+    if (type != JSON_STRING && !fields_expect(r, JSON_ARRAY, "'input'"))
+        return false;
+    if (count == 0 || count > SERVICE_BATCH_MAX) {
+        json_reject(r, DP_INVALID, "'input' must hold 1 to %d inputs, not %zu", SERVICE_BATCH_MAX, count);
+        return false;
+    }
+    struct embed_input *inputs = arena_calloc(call->arena, count, sizeof *inputs);
+    if (!inputs) {
+        json_reject(r, DP_NOMEM, "a batch of inputs");
+        return false;
+    }
+    out->inputs = inputs;
+    out->count = count;
+    if (type == JSON_STRING)
+        return json_read_string(r, call->arena, &inputs[0].text);
+    if (!many)
+        return read_tokens(r, call, &inputs[0]);
+    json_enter_array(r);
+    for (size_t i = 0; json_next_item(r) && i < count; i++) {
+        type = json_peek(r);
+        if (type == JSON_ARRAY)
+            read_tokens(r, call, &inputs[i]);
+        else if (type == JSON_STRING)
+            json_read_string(r, call->arena, &inputs[i].text);
+        else if (type != JSON_NOTHING)
+            json_reject(r, DP_INVALID, "each of 'input' must be a string or an array of tokens, not %s",
+                        json_type_name(type));
+        if (json_failed(r))
+            return false;
+    }
+    return !json_failed(r);
+}
+
+static enum dp_status parse(struct call *call, struct span body, struct request *out)
+{
+    enum { INPUT, MODEL, ENCODING_FORMAT, DIMENSIONS, USER, FIELDS };
+    static const char *const names[FIELDS] = {"input", "model", "encoding_format", "dimensions", "user"};
+    struct json_reader reader, *r = &reader;
+    struct span text;
+    uint64_t seen = 0;
+    *out = (struct request){.embed.normalize = true};
+    json_reader_init(r, body);
+    if (fields_expect(r, JSON_OBJECT, "the request"))
+        json_enter_object(r);
+    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+        switch (field) {
+        case INPUT:
+            read_input(r, call, &out->embed);
+            break;
+        case MODEL:
+            fields_string(r, call->arena, "'model'", &out->model);
+            break;
+        case ENCODING_FORMAT:
+            if (fields_string(r, call->arena, "'encoding_format'", &text)) {
+                out->base64 = span_equal_str(text, "base64");
+                if (!out->base64 && !span_equal_str(text, "float"))
+                    json_reject(r, DP_INVALID, "'encoding_format' must be \"float\" or \"base64\"");
+            }
+            break;
+        case DIMENSIONS:
+            fields_u32(r, "'dimensions'", 1, INDEX_DIM_MAX, &out->embed.dimensions);
+            break;
+        case USER:
+            fields_string(r, call->arena, "'user'", &text);
+            break;
+        }
+        if (json_failed(r))
+            out->param = names[field];
+    }
+    json_end(r);
+    if (json_failed(r))
+        return json_error(r, &call->error);
+    if (!(seen & 1U << INPUT)) {
+        out->param = "input";
+        return call_fail(call, DP_INVALID, "you must provide an 'input' parameter");
+    }
+    if (!(seen & 1U << MODEL)) {
+        out->param = "model";
+        return call_fail(call, DP_INVALID, "you must provide a 'model' parameter");
+    }
+    return DP_OK;
+}
+
+static void print_vector(struct json_writer *w, const float *vector, uint32_t dim, bool base64)
+{
+    if (!base64) {
+        json_floats(w, vector, dim);
+        return;
+    }
+    /* The alphabet needs no escapes, so the text goes straight between quotes: through an empty raw value, which
+     * keeps the writer's commas right. */
+    json_raw(w, span_str("\""));
+    base64_encode(span_of(vector, dim * sizeof *vector), w->out);
+    buffer_append_str(w->out, "\"");
+}
+
+static void print(struct call *call, const struct service_model *model, const struct request *request,
+                  const struct embed_response *answer, struct http_response *response)
+{
+    struct json_writer w;
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_key(&w, "object");
+    json_string_str(&w, "list");
+    json_key(&w, "data");
+    json_begin_array(&w);
+    for (size_t i = 0; i < request->embed.count; i++) {
+        json_begin_object(&w);
+        json_key(&w, "object");
+        json_string_str(&w, "embedding");
+        json_key(&w, "index");
+        json_u64(&w, i);
+        json_key(&w, "embedding");
+        print_vector(&w, answer->vectors + i * answer->dim, answer->dim, request->base64);
+        json_end_object(&w);
+    }
+    json_end_array(&w);
+    json_key(&w, "model");
+    json_string(&w, model->name);
+    json_key(&w, "usage");
+    json_begin_object(&w);
+    json_key(&w, "prompt_tokens");
+    json_u64(&w, answer->tokens);
+    json_key(&w, "total_tokens");
+    json_u64(&w, answer->tokens);
+    json_end_object(&w);
+    json_end_object(&w);
+    response->content_type = "application/json";
+    if (answer->truncated)
+        http_add_header(response, "X-Dipper-Truncated", arena_printf(call->arena, "%zu", answer->truncated));
+}
+
+/* The call's error, about a field of the request (or NULL). */
+static void fail(const struct call *call, const char *param, struct http_response *response)
+{
+    if (call->error.status != DP_INVALID && call->error.status != DP_TOO_LARGE) {
+        api_fail(call, &api_openai, response);
+        return;
+    }
+    print_error(response, 400, param, NULL, call->error.message);
+    response->outcome = call->error.status;
+}
+
+void openai_embeddings(struct call *call, const struct api_context *api, const struct http_request *http,
+                       struct http_response *response)
+{
+    struct request request;
+    struct embed_response answer;
+    struct service_model model;
+    if (parse(call, http->body, &request) != DP_OK) {
+        fail(call, request.param, response);
+        return;
+    }
+    if (!service_model(api->service, &model) || !service_model_is(api->service, request.model)) {
+        answer_unknown_model(call, request.model, response);
+        return;
+    }
+    if (request.embed.dimensions > model.dim) {
+        call_fail(call, DP_INVALID, "'dimensions' is %u, the model has only %u", request.embed.dimensions, model.dim);
+        fail(call, "dimensions", response);
+        return;
+    }
+    if (service_embed(call, api->service, &request.embed, &answer) != DP_OK) {
+        fail(call, "input", response);
+        return;
+    }
+    print(call, &model, &request, &answer, response);
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_openai, response);
+}
+
+static void print_model(struct json_writer *w, const struct service_model *model, struct span name)
+{
+    json_begin_object(w);
+    json_key(w, "id");
+    json_string(w, name);
+    json_key(w, "object");
+    json_string_str(w, "model");
+    json_key(w, "created");
+    json_i64(w, model->loaded_s);
+    json_key(w, "owned_by");
+    json_string_str(w, "dipper");
+    json_end_object(w);
+}
+
+void openai_models(struct call *call, const struct api_context *api, const struct http_request *http,
+                   struct http_response *response)
+{
+    struct service_model model;
+    struct json_writer w;
+    (void)http;
+    json_writer_init(&w, &response->body);
+    json_begin_object(&w);
+    json_key(&w, "object");
+    json_string_str(&w, "list");
+    json_key(&w, "data");
+    json_begin_array(&w);
+    if (service_model(api->service, &model))
+        print_model(&w, &model, model.name);
+    json_end_array(&w);
+    json_end_object(&w);
+    response->content_type = "application/json";
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_openai, response);
+}
+
+void openai_model(struct call *call, const struct api_context *api, const struct http_request *http,
+                  struct http_response *response)
+{
+    struct service_model model;
+    struct json_writer w;
+    struct span name = http->args[0];
+    if (!service_model(api->service, &model) || !service_model_is(api->service, name)) {
+        answer_unknown_model(call, name, response);
+        return;
+    }
+    json_writer_init(&w, &response->body);
+    print_model(&w, &model, name);
+    response->content_type = "application/json";
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_openai, response);
+}

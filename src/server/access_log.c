@@ -1,0 +1,115 @@
+/* access_log.c: access log lines, for people or as JSON.
+ *
+ * The query of a URL is never logged: prefixes and cursors may name what is private. Text of the request goes
+ * through the JSON writer or is escaped, so that a client cannot forge lines.
+ */
+#include "server/access_log.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "os/clock.h"
+#include "os/log.h"
+
+enum { LINE_MAX_BYTES = 4096, PATH_MAX_BYTES = 512 };
+
+static struct span shown_path(const struct exchange *ex)
+{
+    struct span path = ex->http.path;
+    return path.len > PATH_MAX_BYTES ? span_of(path.data, PATH_MAX_BYTES) : path;
+}
+
+static void print_json(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
+{
+    const struct call_cost *cost = &ex->call.cost;
+    struct json_writer w;
+    char utc[25];
+    os_format_utc(os_wall_ms(), utc);
+    json_writer_init(&w, out);
+    json_begin_object(&w);
+    json_key(&w, "time");
+    json_string_str(&w, utc);
+    json_key(&w, "level");
+    json_string_str(&w, "info");
+    json_key(&w, "message");
+    json_string_str(&w, "request");
+    json_key(&w, "id");
+    json_string_str(&w, ex->id);
+    json_key(&w, "peer");
+    json_string_str(&w, ex->peer);
+    json_key(&w, "method");
+    json_string_str(&w, ex->method);
+    json_key(&w, "path");
+    json_string(&w, shown_path(ex));
+    json_key(&w, "status");
+    json_u64(&w, ex->response.status);
+    json_key(&w, "ms");
+    json_double(&w, (double)(int64_t)(seconds * 1e6) / 1000);
+    json_key(&w, "bytes_in");
+    json_u64(&w, ex->body_received);
+    json_key(&w, "bytes_out");
+    json_u64(&w, exchange_answer(ex).len);
+    if (cost->tokens) {
+        json_key(&w, "tokens");
+        json_u64(&w, cost->tokens);
+    }
+    if (cost->rounds) {
+        json_key(&w, "store_rounds");
+        json_u64(&w, cost->rounds);
+        json_key(&w, "store_requests");
+        json_u64(&w, cost->requests);
+        json_key(&w, "store_bytes");
+        json_u64(&w, cost->bytes);
+    }
+    if (ex->response.outcome != DP_OK) {
+        json_key(&w, "error");
+        json_string_str(&w, dp_status_name(ex->response.outcome));
+    }
+    if (!sent) {
+        json_key(&w, "sent");
+        json_bool(&w, false);
+    }
+    json_end_object(&w);
+}
+
+static void print_text(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
+{
+    const struct call_cost *cost = &ex->call.cost;
+    struct span path = shown_path(ex);
+    char utc[25];
+    os_format_utc(os_wall_ms(), utc);
+    buffer_printf(out, "%s %s %s ", utc, ex->peer, ex->method);
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t c = path.data[i];
+        if (c > ' ' && c < 0x7f)
+            buffer_u8(out, c);
+        else
+            buffer_printf(out, "\\x%02x", c);
+    }
+    buffer_printf(out, " %u %.1f ms %llu→%zu B", ex->response.status, seconds * 1e3,
+                  (unsigned long long)ex->body_received, exchange_answer(ex).len);
+    if (cost->tokens)
+        buffer_printf(out, " %llu tokens", (unsigned long long)cost->tokens);
+    if (cost->rounds)
+        buffer_printf(out, " %llu rounds %llu requests %llu B read", (unsigned long long)cost->rounds,
+                      (unsigned long long)cost->requests, (unsigned long long)cost->bytes);
+    if (ex->response.outcome != DP_OK)
+        buffer_printf(out, " %s", dp_status_name(ex->response.outcome));
+    buffer_printf(out, " %s%s", ex->id, sent ? "" : " (not sent)");
+}
+
+void access_log(const struct exchange *ex, double seconds, bool sent)
+{
+    struct buffer line;
+    if (ex->context->log == SERVER_LOG_OFF)
+        return;
+    buffer_init(&line, LINE_MAX_BYTES);
+    if (ex->context->log == SERVER_LOG_JSON)
+        print_json(ex, seconds, sent, &line);
+    else
+        print_text(ex, seconds, sent, &line);
+    buffer_u8(&line, 0);
+    if (line.status == DP_OK)
+        log_line((const char *)line.data);
+    buffer_deinit(&line);
+}

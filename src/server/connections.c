@@ -1,0 +1,151 @@
+/* connections.c: deadlines of connections, and clients that leave.
+ *
+ * A client that has closed its side for writing counts as gone, as in most servers: TCP cannot tell "I have said
+ * all" from "I am no longer there" before an answer is sent.
+ */
+#include "server/connections.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+
+enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64 };
+
+/* Shuts down what is late: the transport's thread sees the end of the stream and closes. */
+static void cut_late(struct connections *all)
+{
+    int64_t now = os_now_ns();
+    pthread_mutex_lock(&all->lock);
+    for (struct connection_link *c = all->first; c; c = c->next) {
+        if (now < atomic_load_explicit(&c->deadline_ns, memory_order_relaxed))
+            continue;
+        shutdown(c->fd, SHUT_RDWR);
+        atomic_store(&c->deadline_ns, INT64_MAX);
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void tell_left(struct connections *all, int fd)
+{
+    pthread_mutex_lock(&all->lock);
+    for (struct connection_link *c = all->first; c; c = c->next)
+        if (c->fd == fd && c->leaving)
+            atomic_store(c->leaving, true);
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void *look_after(void *context)
+{
+    struct connections *all = context;
+    struct epoll_event events[EVENTS_MAX];
+    int64_t last = 0;
+    for (;;) {
+        int n = epoll_wait(all->epoll_fd, events, EVENTS_MAX, LOOK_EVERY_MS);
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.fd == all->wake_fd)
+                return NULL;
+            tell_left(all, events[i].data.fd);
+        }
+        int64_t now = os_now_ns();
+        if (now - last >= (int64_t)LOOK_EVERY_MS * 1000000) {
+            cut_late(all);
+            last = now;
+        }
+    }
+}
+
+enum dp_status connections_start(struct connections *all, struct dp_error *error)
+{
+    *all = (struct connections){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC)};
+    struct epoll_event wake = {.events = EPOLLIN, .data.fd = all->wake_fd};
+    int failed = errno;
+    if (all->epoll_fd >= 0 && all->wake_fd >= 0 &&
+        epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, all->wake_fd, &wake) == 0) {
+        sigset_t every, before;
+        pthread_mutex_init(&all->lock, NULL);
+        sigfillset(&every);
+        pthread_sigmask(SIG_BLOCK, &every, &before);
+        failed = pthread_create(&all->thread, NULL, look_after, all);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (failed == 0) {
+            pthread_setname_np(all->thread, "dipper-conns");
+            return DP_OK;
+        }
+        pthread_mutex_destroy(&all->lock);
+    }
+    if (all->epoll_fd >= 0)
+        close(all->epoll_fd);
+    if (all->wake_fd >= 0)
+        close(all->wake_fd);
+    return dp_fail_errno(error, failed, "watch connections of", "the server");
+}
+
+void connections_stop(struct connections *all)
+{
+    uint64_t one = 1;
+    while (write(all->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    pthread_join(all->thread, NULL);
+    close(all->epoll_fd);
+    close(all->wake_fd);
+    pthread_mutex_destroy(&all->lock);
+}
+
+void connections_add(struct connections *all, struct connection_link *c, int fd, int64_t deadline_ns)
+{
+    c->fd = fd;
+    c->leaving = NULL;
+    atomic_init(&c->deadline_ns, deadline_ns);
+    pthread_mutex_lock(&all->lock);
+    c->previous = NULL;
+    c->next = all->first;
+    if (c->next)
+        c->next->previous = c;
+    all->first = c;
+    pthread_mutex_unlock(&all->lock);
+}
+
+void connections_remove(struct connections *all, struct connection_link *c)
+{
+    pthread_mutex_lock(&all->lock);
+    if (c->previous)
+        c->previous->next = c->next;
+    else
+        all->first = c->next;
+    if (c->next)
+        c->next->previous = c->previous;
+    pthread_mutex_unlock(&all->lock);
+}
+
+void connections_watch(struct connections *all, struct connection_link *c, _Atomic bool *leaving)
+{
+    pthread_mutex_lock(&all->lock);
+    c->leaving = leaving;
+    pthread_mutex_unlock(&all->lock);
+    /* Oneshot: a client that has left is told once, not in a busy loop. A failure only means that it is not. */
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.fd = c->fd};
+    epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
+}
+
+void connections_unwatch(struct connections *all, struct connection_link *c)
+{
+    epoll_ctl(all->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+    pthread_mutex_lock(&all->lock);
+    c->leaving = NULL;
+    pthread_mutex_unlock(&all->lock);
+}
+
+void connections_tell_all(struct connections *all)
+{
+    pthread_mutex_lock(&all->lock);
+    for (struct connection_link *c = all->first; c; c = c->next)
+        if (c->leaving)
+            atomic_store(c->leaving, true);
+    pthread_mutex_unlock(&all->lock);
+}

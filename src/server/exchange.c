@@ -1,0 +1,359 @@
+/* exchange.c: the chain that every request goes through: framing, request id, route, limits, decoding, handler,
+ * timing, and at the end metrics and the access log. */
+#include "server/exchange.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/utf8.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "server/access_log.h"
+#include "server/inflate.h"
+#include "server/route_metrics.h"
+
+/* Bodies of refused requests are read and thrown away up to so many times the limit, so that clients get to read
+ * the answer; beyond that the connection is cut. */
+enum { SWALLOW_FACTOR = 4 };
+
+enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
+                                     struct dp_error *error)
+{
+    enum dp_status status = os_random(&c->id_seed, sizeof c->id_seed, error);
+    if (status != DP_OK)
+        return status;
+    c->in_flight_gauge = metric_gauge(registry, "dipper_http_requests_in_flight", "",
+                                      "Requests between their head and the end of their answer.");
+    c->request_bytes =
+        metric_counter(registry, "dipper_http_request_bytes_total", "", "Bytes of request bodies.");
+    c->response_bytes = metric_counter(registry, "dipper_http_response_bytes_total", "", "Bytes of answers.");
+    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes)
+        return dp_fail_nomem(error, "metrics");
+    return route_metrics_new(registry, &c->metrics, error);
+}
+
+void exchange_context_deinit(struct exchange_context *c)
+{
+    mem_free(c->metrics);
+}
+
+void exchange_init(struct exchange *ex, struct exchange_context *context)
+{
+    memset(ex, 0, sizeof *ex);
+    ex->context = context;
+    arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
+    buffer_init(&ex->body, context->body_max);
+    http_response_init(&ex->response);
+}
+
+void exchange_deinit(struct exchange *ex)
+{
+    arena_deinit(&ex->arena);
+    buffer_deinit(&ex->body);
+    http_response_deinit(&ex->response);
+}
+
+bool exchange_line(struct exchange *ex, struct span target)
+{
+    ex->began_ns = os_now_ns();
+    ex->target = arena_copy(&ex->arena, target);
+    return ex->target.data != NULL;
+}
+
+void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message)
+{
+    const struct api_dialect *dialect = ex->match.dialect ? ex->match.dialect : &api_fastembed;
+    dialect->error(&ex->response, status, api_error_code(status), message);
+    ex->response.outcome = why;
+    if (status == 405)
+        http_add_header(&ex->response, "Allow", ex->match.allow);
+    if (status == 503)
+        http_add_header(&ex->response, "Retry-After", "1");
+    ex->refused = true;
+}
+
+static struct span get_header(const void *context, const char *name)
+{
+    return head_value(context, name);
+}
+
+/* A client's own id is kept when it is short and harmless; otherwise the request gets one. */
+static void choose_id(struct exchange *ex)
+{
+    struct exchange_context *c = ex->context;
+    struct span given = head_value(&ex->head, "x-request-id");
+    bool good = given.len > 0 && given.len <= EXCHANGE_ID_MAX;
+    for (size_t i = 0; good && i < given.len; i++) {
+        uint8_t b = given.data[i];
+        good = (b >= '0' && b <= '9') || (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '-' || b == '_' ||
+               b == '.';
+    }
+    uint64_t number = atomic_fetch_add(&c->next_id, 1);
+    ex->call.trace_id[0] = c->id_seed;
+    ex->call.trace_id[1] = number;
+    if (good) {
+        memcpy(ex->id, given.data, given.len);
+        ex->id[given.len] = '\0';
+    } else {
+        snprintf(ex->id, sizeof ex->id, "%016llx%08llx", (unsigned long long)c->id_seed,
+                 (unsigned long long)number);
+    }
+}
+
+/* The path and query of the request line's target. False when it is none of ours. */
+static bool split_target(struct exchange *ex)
+{
+    struct span target = ex->target;
+    struct span scheme = span_str("http://");
+    if (span_starts_with(target, scheme)) { /* what is said to proxies */
+        const uint8_t *slash = memchr(target.data + scheme.len, '/', target.len - scheme.len);
+        target = slash ? span_of(slash, target.len - (size_t)(slash - target.data)) : span_str("/");
+    }
+    if (target.len == 0 || (target.data[0] != '/' && !span_equal_str(target, "*")))
+        return false;
+    for (size_t i = 0; i < target.len; i++)
+        if (target.data[i] <= ' ' || target.data[i] == 0x7f)
+            return false;
+    const uint8_t *mark = memchr(target.data, '?', target.len);
+    size_t len = mark ? (size_t)(mark - target.data) : target.len;
+    ex->http.path = span_of(target.data, len);
+    ex->http.query = mark ? span_of(mark + 1, target.len - len - 1) : span_of(NULL, 0);
+    return true;
+}
+
+static void answer_options(struct exchange *ex, bool any)
+{
+    http_response_clear(&ex->response);
+    ex->response.status = 204;
+    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, OPTIONS" : ex->match.allow);
+    if (ex->context->cors_origin) {
+        http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+        http_add_header(&ex->response, "Access-Control-Allow-Headers", "Content-Type, Authorization, X-Request-Id");
+        http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
+    }
+    ex->refused = true; /* the answer is ready */
+}
+
+/* Finds the route, or the answer when there is none. */
+static void find_route(struct exchange *ex)
+{
+    bool options = strcmp(ex->method, "OPTIONS") == 0;
+    if (options && span_equal_str(ex->http.path, "*")) {
+        answer_options(ex, true);
+        return;
+    }
+    switch (route_find(ex->method, ex->http.path, &ex->arena, &ex->match)) {
+    case ROUTE_FOUND:
+        memcpy(ex->http.args, ex->match.args, sizeof ex->http.args);
+        for (size_t i = 0; i < HTTP_ARGS_MAX; i++)
+            if (!utf8_valid(ex->http.args[i]))
+                exchange_refuse(ex, 400, DP_INVALID, "the path holds bytes that are not UTF-8");
+        break;
+    case ROUTE_NO_METHOD:
+        if (options)
+            answer_options(ex, false);
+        else
+            exchange_refuse(ex, 405, DP_INVALID, "this path does not answer that method");
+        break;
+    case ROUTE_NO_PATH:
+        exchange_refuse(ex, 404, DP_NOT_FOUND, "there is nothing at this path");
+        break;
+    case ROUTE_BAD_PATH:
+        exchange_refuse(ex, 400, DP_INVALID, "the path is badly encoded");
+        break;
+    case ROUTE_NOMEM:
+        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
+        break;
+    }
+}
+
+static bool is_gzip(const struct exchange *ex)
+{
+    return span_equal_str(head_value(&ex->head, "content-encoding"), "gzip");
+}
+
+static void check_limits(struct exchange *ex)
+{
+    struct span encoding = head_value(&ex->head, "content-encoding");
+    char message[96];
+    if (ex->head.content_length > ex->context->body_max) {
+        snprintf(message, sizeof message, "the body has %llu bytes, at most %zu are allowed",
+                 (unsigned long long)ex->head.content_length, ex->context->body_max);
+        exchange_refuse(ex, 413, DP_TOO_LARGE, message);
+        if (ex->head.content_length / SWALLOW_FACTOR > ex->context->body_max)
+            ex->must_close = true;
+    } else if (encoding.len && !is_gzip(ex) && !span_equal_str(encoding, "identity")) {
+        exchange_refuse(ex, 415, DP_UNSUPPORTED, "the only Content-Encoding known here is \"gzip\"");
+    }
+}
+
+void exchange_begin(struct exchange *ex)
+{
+    struct dp_error error = {.status = DP_OK};
+    ex->active = true;
+    atomic_fetch_add(&ex->context->in_flight, 1);
+    metric_add(ex->context->in_flight_gauge, 1);
+    call_init(&ex->call, &ex->arena);
+    ex->call.cancelled = &ex->cancelled;
+    size_t method_len = ex->head.method.len < sizeof ex->method ? ex->head.method.len : sizeof ex->method - 1;
+    memcpy(ex->method, ex->head.method.data, method_len);
+    ex->method[method_len] = '\0';
+    ex->http = (struct http_request){.method = ex->method, .header = get_header, .header_ctx = &ex->head};
+    choose_id(ex);
+    unsigned refused = head_check(&ex->head, &error);
+    if (refused) {
+        exchange_refuse(ex, refused, error.status, error.message);
+        ex->must_close = true;
+    } else if (!ex->target.data) {
+        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
+    } else if (!split_target(ex)) {
+        exchange_refuse(ex, 400, DP_INVALID, "the request's target is malformed");
+    } else {
+        find_route(ex);
+        if (!ex->refused)
+            check_limits(ex);
+    }
+    /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
+    if (ex->refused && ex->head.expects_continue)
+        ex->must_close = true;
+}
+
+static void forget_body(struct exchange *ex)
+{
+    atomic_fetch_sub(&ex->context->bodies, ex->body.len);
+    if (ex->body.cap > EXCHANGE_KEPT_MAX) {
+        buffer_deinit(&ex->body);
+        buffer_init(&ex->body, ex->context->body_max);
+    }
+    buffer_clear(&ex->body);
+}
+
+bool exchange_body(struct exchange *ex, struct span bytes)
+{
+    struct exchange_context *c = ex->context;
+    ex->body_received += bytes.len;
+    if (ex->refused)
+        return ex->body_received / SWALLOW_FACTOR <= c->body_max;
+    if (bytes.len > c->body_max - ex->body.len) {
+        char message[96];
+        snprintf(message, sizeof message, "the body has more than %zu bytes", c->body_max);
+        exchange_refuse(ex, 413, DP_TOO_LARGE, message);
+        forget_body(ex);
+        return true;
+    }
+    if (atomic_fetch_add(&c->bodies, bytes.len) + bytes.len > c->bodies_max) {
+        atomic_fetch_sub(&c->bodies, bytes.len);
+        exchange_refuse(ex, 503, DP_OVERLOADED, "the bodies of other requests fill the memory set aside for them");
+        forget_body(ex);
+        return true;
+    }
+    buffer_append(&ex->body, bytes);
+    if (ex->body.status != DP_OK) {
+        atomic_fetch_sub(&c->bodies, bytes.len);
+        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
+        forget_body(ex);
+    }
+    return true;
+}
+
+bool exchange_blocks(const struct exchange *ex)
+{
+    return !ex->refused && ex->match.route && ex->match.route->blocking;
+}
+
+/* The body as the handler sees it: decompressed, into `plain`, when it is gzip. */
+static bool decode_body(struct exchange *ex, struct buffer *plain)
+{
+    struct dp_error error = {.status = DP_OK};
+    ex->http.body = buffer_span(&ex->body);
+    if (!is_gzip(ex) || ex->body.len == 0)
+        return true;
+    enum dp_status status = inflate_gzip(buffer_span(&ex->body), plain, &error);
+    ex->http.body = buffer_span(plain);
+    if (status != DP_OK)
+        exchange_refuse(ex, http_status_of(status), status, error.message);
+    return status == DP_OK;
+}
+
+static void add_stage(char *text, size_t size, size_t *len, const char *name, uint64_t ns)
+{
+    if (ns == 0 || *len >= size)
+        return;
+    int n = snprintf(text + *len, size - *len, "%s%s;dur=%.3f", *len ? ", " : "", name, (double)ns * 1e-6);
+    *len += n > 0 ? (size_t)n : 0;
+}
+
+/* Where the time went: https://www.w3.org/TR/server-timing/ */
+static void add_timing(struct exchange *ex)
+{
+    const struct call_cost *cost = &ex->call.cost;
+    enum { SIZE = 256 };
+    char *text = arena_alloc(&ex->arena, SIZE);
+    size_t len = 0;
+    if (!text)
+        return;
+    add_stage(text, SIZE, &len, "tokenize", cost->tokenize_ns);
+    add_stage(text, SIZE, &len, "embed", cost->embed_ns);
+    add_stage(text, SIZE, &len, "store", cost->store_ns);
+    add_stage(text, SIZE, &len, "scan", cost->scan_ns);
+    add_stage(text, SIZE, &len, "total", (uint64_t)(os_now_ns() - ex->began_ns));
+    if (len < SIZE)
+        http_add_header(&ex->response, "Server-Timing", text);
+}
+
+void exchange_run(struct exchange *ex)
+{
+    if (!ex->refused) {
+        struct buffer plain;
+        buffer_init(&plain, ex->context->body_max);
+        call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
+            api_fail(&ex->call, ex->match.dialect, &ex->response);
+        else if (decode_body(ex, &plain))
+            ex->match.route->handler(&ex->call, &ex->context->api, &ex->http, &ex->response);
+        buffer_deinit(&plain);
+        if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
+            exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
+    }
+    add_timing(ex);
+    http_add_header(&ex->response, "X-Request-Id", ex->id);
+    http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
+    if (ex->context->cors_origin)
+        http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->cors_origin);
+}
+
+struct span exchange_answer(const struct exchange *ex)
+{
+    return ex->response.static_body.data ? ex->response.static_body : buffer_span(&ex->response.body);
+}
+
+void exchange_end(struct exchange *ex, bool sent)
+{
+    struct exchange_context *c = ex->context;
+    if (ex->active) {
+        double seconds = (double)(os_now_ns() - ex->began_ns) * 1e-9;
+        route_metrics_count(c->metrics, ex->match.route, ex->response.status, seconds);
+        metric_add(c->request_bytes, (int64_t)ex->body_received);
+        metric_add(c->response_bytes, (int64_t)exchange_answer(ex).len);
+        access_log(ex, seconds, sent);
+        metric_add(c->in_flight_gauge, -1);
+        atomic_fetch_sub(&c->in_flight, 1);
+    }
+    forget_body(ex);
+    ex->active = ex->refused = ex->must_close = false;
+    ex->body_received = 0;
+    atomic_store(&ex->cancelled, false);
+    ex->match = (struct route_match){.route = NULL};
+    ex->target = span_of(NULL, 0);
+    if (ex->response.body.cap > EXCHANGE_KEPT_MAX) {
+        http_response_deinit(&ex->response);
+        http_response_init(&ex->response);
+    }
+    http_response_clear(&ex->response);
+    if (ex->arena.used > EXCHANGE_KEPT_MAX) {
+        arena_deinit(&ex->arena);
+        arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
+    } else {
+        arena_reset(&ex->arena);
+    }
+}

@@ -1,0 +1,84 @@
+/* server/exchange.h: one request and its answer, through the whole chain, without knowing of sockets.
+ *
+ * exchange_begin looks at the head: framing, route, limits. A refused request already has its answer. Then come
+ * the body's bytes, exchange_run on whatever thread is right, and exchange_end, which counts and logs. An exchange
+ * is used again for the next request of its connection, and keeps its memory when that is small.
+ *
+ * One thread at a time; the transport hands it over.
+ */
+#ifndef SERVER_EXCHANGE_H
+#define SERVER_EXCHANGE_H
+
+#include "server/head.h"
+#include "server/routes.h"
+#include "server/server.h"
+
+enum {
+    EXCHANGE_ID_MAX = 64,
+    EXCHANGE_PEER_MAX = 64,
+    EXCHANGE_ARENA_MAX = 1 << 30,
+    EXCHANGE_KEPT_MAX = 64 << 10, /* bytes that stay allocated between requests */
+};
+
+/* What all exchanges of a server share. Only the atomics change after the start. */
+struct exchange_context {
+    struct api_context api;
+    size_t body_max, bodies_max;
+    int request_timeout_ms;
+    enum server_log log;
+    const char *cors_origin;
+    _Atomic size_t bodies;     /* bytes of bodies in memory */
+    _Atomic int64_t in_flight; /* requests between begin and end */
+    _Atomic uint64_t next_id;
+    uint64_t id_seed;
+    struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last is "no route" */
+    struct metric *in_flight_gauge, *request_bytes, *response_bytes;
+};
+
+/* The metrics of each route; `metrics` is freed by exchange_context_deinit. */
+enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
+                                     struct dp_error *error);
+void exchange_context_deinit(struct exchange_context *c);
+
+struct exchange {
+    struct exchange_context *context;
+    struct arena arena;
+    struct call call;
+    _Atomic bool cancelled; /* set by anyone while the exchange runs */
+    struct http_request http;
+    struct http_response response;
+    struct head head;     /* spans of the transport's memory, valid until the end */
+    struct span target;   /* the request line's, in the arena */
+    struct buffer body;
+    struct route_match match;
+    char method[16];
+    char id[EXCHANGE_ID_MAX + 1];
+    char peer[EXCHANGE_PEER_MAX];
+    int64_t began_ns;
+    uint64_t body_received; /* bytes, also of a body that is thrown away */
+    bool active;            /* between begin and end */
+    bool refused;           /* the response is ready; the body, if any, is thrown away */
+    bool must_close;        /* the connection cannot be used further */
+};
+
+void exchange_init(struct exchange *ex, struct exchange_context *context);
+void exchange_deinit(struct exchange *ex);
+
+/* The request line has come: keeps its target and the time. False when out of memory. */
+bool exchange_line(struct exchange *ex, struct span target);
+/* ex->head is filled. */
+void exchange_begin(struct exchange *ex);
+/* A piece of the body. False when the connection must be cut: there is no sense in reading on. */
+bool exchange_body(struct exchange *ex, struct span bytes);
+/* Whether exchange_run may block. */
+bool exchange_blocks(const struct exchange *ex);
+/* Makes the answer; does nothing when the request was refused. */
+void exchange_run(struct exchange *ex);
+/* Replaces whatever answer there is. */
+void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message);
+/* The bytes of the answer, whichever way it holds them. */
+struct span exchange_answer(const struct exchange *ex);
+/* Counts and logs; `sent`: the whole answer has gone out. Ready for the next request afterwards. */
+void exchange_end(struct exchange *ex, bool sent);
+
+#endif

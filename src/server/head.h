@@ -1,0 +1,35 @@
+/* server/head.h: whether a request's head may be trusted to say where its body ends.
+ *
+ * Two programs that disagree on that can be made to see different requests on one connection ("smuggling"), so
+ * what RFC 9112 calls malformed is refused, and the connection closed, before anything else is looked at.
+ */
+#ifndef SERVER_HEAD_H
+#define SERVER_HEAD_H
+
+#include "base/error.h"
+#include "base/span.h"
+
+enum { HEAD_FIELDS_MAX = 100 };
+
+struct head_field {
+    struct span name, value;
+};
+
+struct head {
+    /* in */
+    struct span method, version;
+    struct head_field fields[HEAD_FIELDS_MAX];
+    size_t count;
+    bool too_many; /* there were more than fit */
+    /* out */
+    uint64_t content_length;
+    bool has_length, chunked, expects_continue;
+};
+
+/* 0 when the head is sound (and fills what is `out`), or the HTTP status that it is refused with. */
+unsigned head_check(struct head *head, struct dp_error *error);
+
+/* The value of a header by its lower-case name, without blanks around it; data NULL: absent. */
+struct span head_value(const struct head *head, const char *name);
+
+#endif

@@ -1,0 +1,347 @@
+/* http_mhd.c: libmicrohttpd's connections and our exchanges. The only file that includes that library.
+ *
+ * The library parses; its I/O threads (epoll) call handle() when the head has come, for each piece of the body, and
+ * when all has come. An exchange that may block is then suspended and given to the pool, whose thread runs it and
+ * resumes the connection; handle() is called once more and queues the answer.
+ *
+ * What version 0.9.75 lets pass is caught here and in head.c: it takes a repeated Content-Length, one beside
+ * Transfer-Encoding, and blanks before a header's colon; it knows no deadline for a whole head or body, and does
+ * not watch a suspended connection (connections.h does). It joins folded header lines before we see them.
+ */
+#include "server/http_mhd.h"
+
+#include <microhttpd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "os/log.h"
+#include "server/listen.h"
+
+enum {
+    CONNECTION_MEMORY = 32 << 10, /* bounds the head of a request */
+    LOG_MAX = 256,
+};
+
+enum phase { PHASE_IDLE, PHASE_READING, PHASE_RUNNING, PHASE_READY };
+
+struct connection {
+    struct connection_link link;
+    struct http *http;
+    struct MHD_Connection *mhd;
+    enum phase phase; /* of the I/O thread, but while RUNNING of the pool's */
+    struct exchange exchange;
+};
+
+struct http {
+    struct MHD_Daemon *daemon;
+    struct http_options options;
+    struct exchange_context *context;
+    struct pool *pool;
+    struct connections *connections;
+    /* `lock` guards `closed` and the hand-over to the pool; `idle` is signalled when a request has ended. */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    bool closed; /* nothing goes to the pool any more */
+    _Atomic bool quiesced;
+};
+
+static int64_t from_now(int64_t ms)
+{
+    return os_now_ns() + ms * 1000000;
+}
+
+static void set_deadline(struct connection *c, int64_t ms)
+{
+    atomic_store_explicit(&c->link.deadline_ns, from_now(ms), memory_order_relaxed);
+}
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* ---- the life of a connection ----------------------------------------------------------------------- */
+
+static void connection_open(struct http *http, struct MHD_Connection *mhd, void **context)
+{
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct connection *c = fd ? mem_calloc(1, sizeof *c) : NULL;
+    *context = c; /* NULL: handle() cuts the connection */
+    if (!c)
+        return;
+    c->http = http;
+    c->mhd = mhd;
+    exchange_init(&c->exchange, http->context);
+    listen_print_peer(peer ? peer->client_addr : NULL, c->exchange.peer, sizeof c->exchange.peer);
+    connections_add(http->connections, &c->link, fd->connect_fd, from_now(http->options.head_timeout_ms));
+}
+
+static void connection_close(struct http *http, struct connection *c)
+{
+    if (!c)
+        return;
+    connections_remove(http->connections, &c->link);
+    exchange_deinit(&c->exchange);
+    mem_free(c);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_open(cls, mhd, context);
+    else
+        connection_close(cls, *context);
+}
+
+/* ---- the life of a request -------------------------------------------------------------------------- */
+
+/* The request line has come: from now on the head has its own time limit. */
+static void *on_request_line(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http *http = cls;
+    struct connection *c = connection_of(mhd);
+    if (c) {
+        exchange_line(&c->exchange, span_str(target));
+        set_deadline(c, http->options.head_timeout_ms);
+    }
+    return NULL;
+}
+
+static enum MHD_Result collect_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                     const char *value, size_t value_len)
+{
+    struct head *head = cls;
+    (void)kind;
+    head->too_many = head->count == HEAD_FIELDS_MAX;
+    if (head->too_many)
+        return MHD_NO;
+    head->fields[head->count++] = (struct head_field){span_of(name, name_len), span_of(value, value ? value_len : 0)};
+    return MHD_YES;
+}
+
+static enum MHD_Result queue_answer(struct connection *c)
+{
+    struct exchange *ex = &c->exchange;
+    struct span body = exchange_answer(ex);
+    /* The bytes stay ours: they live until the request has ended, and the library's answer does not. */
+    struct MHD_Response *answer =
+        MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_PERSISTENT);
+    if (!answer)
+        return MHD_NO;
+    bool good = true;
+    if (ex->response.content_type)
+        good = MHD_add_response_header(answer, "Content-Type", ex->response.content_type) == MHD_YES;
+    for (size_t i = 0; good && i < ex->response.header_count; i++)
+        good = MHD_add_response_header(answer, ex->response.headers[i].name, ex->response.headers[i].value) == MHD_YES;
+    if (good && (ex->must_close || atomic_load(&c->http->quiesced)))
+        good = MHD_add_response_header(answer, "Connection", "close") == MHD_YES;
+    set_deadline(c, c->http->options.send_timeout_ms);
+    enum MHD_Result result = good ? MHD_queue_response(c->mhd, ex->response.status, answer) : MHD_NO;
+    MHD_destroy_response(answer);
+    return result;
+}
+
+static enum MHD_Result begin(struct connection *c, const char *method, const char *version)
+{
+    struct exchange *ex = &c->exchange;
+    ex->head = (struct head){.method = span_str(method), .version = span_str(version)};
+    MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &ex->head);
+    c->phase = PHASE_READING;
+    set_deadline(c, c->http->options.body_timeout_ms);
+    exchange_begin(ex);
+    if (!ex->must_close)
+        return MHD_YES;
+    exchange_run(ex); /* the answer is ready: this adds what all answers have */
+    return queue_answer(c);
+}
+
+/* On a thread of the pool. */
+static void run_suspended(void *context)
+{
+    struct connection *c = context;
+    exchange_run(&c->exchange);
+    connections_unwatch(c->http->connections, &c->link);
+    c->phase = PHASE_READY;
+    MHD_resume_connection(c->mhd);
+}
+
+/* Hands the exchange to the pool, or makes its answer at once when it cannot. */
+static enum MHD_Result suspend(struct connection *c)
+{
+    struct http *http = c->http;
+    struct dp_error error = {.status = DP_UNAVAILABLE, .message = "the server is ending"};
+    atomic_store_explicit(&c->link.deadline_ns, INT64_MAX, memory_order_relaxed);
+    c->phase = PHASE_RUNNING;
+    MHD_suspend_connection(c->mhd);
+    connections_watch(http->connections, &c->link, &c->exchange.cancelled);
+    pthread_mutex_lock(&http->lock);
+    enum dp_status status = http->closed ? error.status : pool_submit(http->pool, run_suspended, c, &error);
+    pthread_mutex_unlock(&http->lock);
+    if (status != DP_OK) {
+        exchange_refuse(&c->exchange, 503, status, error.message);
+        run_suspended(c);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                              const char *version, const char *piece, size_t *piece_len, void **context)
+{
+    struct connection *c = connection_of(mhd);
+    (void)cls;
+    (void)url;
+    if (!c)
+        return MHD_NO;
+    if (!*context) {
+        *context = c;
+        return begin(c, method, version);
+    }
+    if (*piece_len) {
+        bool go_on = exchange_body(&c->exchange, span_of(piece, *piece_len));
+        *piece_len = 0;
+        return go_on ? MHD_YES : MHD_NO;
+    }
+    if (c->phase == PHASE_READING) {
+        if (exchange_blocks(&c->exchange))
+            return suspend(c);
+        exchange_run(&c->exchange);
+        c->phase = PHASE_READY;
+    }
+    return c->phase == PHASE_READY ? queue_answer(c) : MHD_YES;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct http *http = cls;
+    struct connection *c = *context;
+    (void)mhd;
+    if (!c)
+        return;
+    *context = NULL;
+    exchange_end(&c->exchange, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    c->phase = PHASE_IDLE;
+    set_deadline(c, (int64_t)http->options.idle_timeout_ms + http->options.head_timeout_ms);
+    pthread_mutex_lock(&http->lock);
+    pthread_cond_broadcast(&http->idle);
+    pthread_mutex_unlock(&http->lock);
+}
+
+/* ---- the daemon ------------------------------------------------------------------------------------- */
+
+static void on_log(void *cls, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static void on_log(void *cls, const char *format, va_list args)
+{
+    char message[LOG_MAX];
+    (void)cls;
+    int len = vsnprintf(message, sizeof message, format, args);
+    while (len > 0 && len < (int)sizeof message && message[len - 1] == '\n')
+        message[--len] = '\0';
+    log_write(LOG_DEBUG, "http: %s", message);
+}
+
+/* The target is decoded by routes.c, which tells a '/' from a "%2F". */
+static size_t leave_encoded(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd)
+{
+    const struct http_options *o = &http->options;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)o->io_threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+    if (o->io_threads < 2) /* a pool of one is none */
+        pool[0].option = MHD_OPTION_END;
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+        listen_fd, MHD_OPTION_CONNECTION_LIMIT, o->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(o->idle_timeout_ms + 999) / 1000,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+        MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+}
+
+enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,
+                          struct pool *pool, struct connections *connections, struct http **out,
+                          struct dp_error *error)
+{
+    struct http *http = mem_calloc(1, sizeof *http);
+    if (!http)
+        return dp_fail_nomem(error, "the HTTP server");
+    http->options = *options;
+    http->context = context;
+    http->pool = pool;
+    http->connections = connections;
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&http->lock, NULL);
+    pthread_cond_init(&http->idle, &clock);
+    pthread_condattr_destroy(&clock);
+    /* The library's threads leave signals to the program's own. */
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_BLOCK, &every, &before);
+    http->daemon = start_daemon(http, listen_fd);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!http->daemon) {
+        pthread_cond_destroy(&http->idle);
+        pthread_mutex_destroy(&http->lock);
+        mem_free(http);
+        return dp_fail(error, DP_UNAVAILABLE, "libmicrohttpd cannot start: no threads, files or memory left");
+    }
+    *out = http;
+    return DP_OK;
+}
+
+void http_quiesce(struct http *http)
+{
+    atomic_store(&http->quiesced, true);
+    int fd = MHD_quiesce_daemon(http->daemon);
+    if (fd >= 0)
+        close(fd);
+}
+
+bool http_wait_idle(struct http *http, int ms)
+{
+    struct timespec until;
+    int64_t ns = from_now(ms);
+    until.tv_sec = (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    int timed_out = 0;
+    pthread_mutex_lock(&http->lock);
+    while (atomic_load(&http->context->in_flight) > 0 && !timed_out)
+        timed_out = pthread_cond_timedwait(&http->idle, &http->lock, &until);
+    pthread_mutex_unlock(&http->lock);
+    return atomic_load(&http->context->in_flight) == 0;
+}
+
+void http_cancel_all(struct http *http)
+{
+    pthread_mutex_lock(&http->lock);
+    http->closed = true;
+    pthread_mutex_unlock(&http->lock);
+    connections_tell_all(http->connections);
+}
+
+void http_stop(struct http *http)
+{
+    if (!http)
+        return;
+    MHD_stop_daemon(http->daemon);
+    pthread_cond_destroy(&http->idle);
+    pthread_mutex_destroy(&http->lock);
+    mem_free(http);
+}

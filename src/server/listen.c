@@ -1,0 +1,131 @@
+/* listen.c: opens the listening socket. */
+#include "server/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { HOST_MAX = 256, BACKLOG = 1024 };
+
+/* "HOST:PORT" or "[HOST]:PORT". */
+static bool split(const char *address, char host[HOST_MAX], const char **port)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon)
+        return false;
+    const char *begin = address, *end = colon;
+    if (address[0] == '[') {
+        if (colon == address || colon[-1] != ']')
+            return false;
+        begin++;
+        end--;
+    } else if (memchr(address, ':', (size_t)(colon - address))) {
+        return false; /* an IPv6 address without brackets */
+    }
+    size_t len = (size_t)(end - begin);
+    if (len >= HOST_MAX)
+        return false;
+    memcpy(host, begin, len);
+    host[len] = '\0';
+    *port = colon + 1;
+    size_t digits = strspn(*port, "0123456789");
+    unsigned long number = 0;
+    if (digits == 0 || digits > 5 || (*port)[digits] != '\0' || sscanf(*port, "%lu", &number) != 1)
+        return false;
+    return number <= 65535;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    }
+    return false;
+}
+
+void listen_print_peer(const struct sockaddr *peer, char *out, unsigned size)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    unsigned port = 0;
+    if (peer && peer->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, peer, sizeof v4);
+        inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
+        port = ntohs(v4.sin_port);
+    } else if (peer && peer->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, peer, sizeof v6);
+        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
+        port = ntohs(v6.sin6_port);
+    }
+    bool v6 = peer && peer->sa_family == AF_INET6;
+    snprintf(out, size, v6 ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* The URL of what the socket is bound to. */
+static void print_url(struct listener *out)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    char name[INET6_ADDRSTRLEN + 16] = "?";
+    if (getsockname(out->fd, (struct sockaddr *)&bound, &len) == 0)
+        listen_print_peer((const struct sockaddr *)&bound, name, sizeof name);
+    snprintf(out->url, sizeof out->url, "http://%s", name);
+}
+
+static enum dp_status open_socket(const struct addrinfo *info, const char *address, struct listener *out,
+                                  struct dp_error *error)
+{
+    int on = 1;
+    out->fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (out->fd < 0)
+        return dp_fail_errno(error, errno, "open a socket for", address);
+    setsockopt(out->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(out->fd, info->ai_addr, info->ai_addrlen) < 0 || listen(out->fd, BACKLOG) < 0) {
+        dp_fail_errno(error, errno, "listen on", address);
+        close(out->fd);
+        return error->status;
+    }
+    print_url(out);
+    return DP_OK;
+}
+
+enum dp_status listen_open(const char *address, bool loopback_only, struct listener *out, struct dp_error *error)
+{
+    char host[HOST_MAX];
+    const char *port;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    if (!split(address, host, &port))
+        return dp_fail(error, DP_INVALID, "\"%s\" is no address to listen on: give HOST:PORT, as 127.0.0.1:8000",
+                       address);
+    if (host[0] == '\0')
+        hints.ai_family = AF_INET;
+    int code = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
+    if (code != 0)
+        return dp_fail(error, DP_INVALID, "cannot listen on %s: %s", address, gai_strerror(code));
+    enum dp_status status;
+    out->loopback = is_loopback(found->ai_addr);
+    if (loopback_only && !out->loopback)
+        status = dp_fail(error, DP_DENIED,
+                         "%s can be reached from other machines, and this server asks nobody for a key; give "
+                         "--insecure if that is meant, or listen on 127.0.0.1",
+                         address);
+    else
+        status = open_socket(found, address, out, error);
+    freeaddrinfo(found);
+    return status;
+}

@@ -1,0 +1,105 @@
+/* routes.c: the table of routes, and finding one. */
+#include "server/routes.h"
+
+#include <string.h>
+
+#include "server/handlers.h"
+
+const struct route ROUTES[] = {
+    {"POST", "/v1/embed", &api_fastembed, fastembed_embed, true},
+    {"POST", "/v1/embed/batch", &api_fastembed, fastembed_embed, true},
+    {"POST", "/v1/embeddings", &api_openai, openai_embeddings, true},
+    {"GET", "/v1/models", &api_openai, openai_models, false},
+    {"GET", "/v1/models/{model}", &api_openai, openai_model, false},
+    {"POST", "/v2/namespaces/{ns}/query", &api_turbopuffer, turbopuffer_query, true},
+    {"GET", "/v1/namespaces", &api_turbopuffer, turbopuffer_namespaces, true},
+    {"GET", "/v1/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, true},
+    {"GET", "/v2/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, true},
+    {"GET", "/v1/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, true},
+    {"GET", "/v2/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, true},
+    {"GET", "/v1/namespaces/{ns}/hint_cache_warm", &api_turbopuffer, turbopuffer_warm, true},
+    {"POST", "/v2/namespaces/{ns}", &api_turbopuffer, turbopuffer_write, false},
+    {"GET", "/health", &api_fastembed, handle_health, false},
+    {"GET", "/metrics", &api_fastembed, handle_metrics, false},
+    {"GET", "/", &api_fastembed, handle_page, false},
+    {"GET", "/assets/{file}", &api_fastembed, handle_page, false},
+};
+const size_t ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0];
+
+/* Takes the part of `rest` up to the next '/', which is dropped. */
+static struct span next_part(struct span *rest)
+{
+    const uint8_t *slash = rest->len ? memchr(rest->data, '/', rest->len) : NULL;
+    size_t len = slash ? (size_t)(slash - rest->data) : rest->len;
+    struct span part = span_of(rest->data, len);
+    *rest = slash ? span_of(slash + 1, rest->len - len - 1) : span_of(rest->data + rest->len, 0);
+    return part;
+}
+
+/* Whether the path has the pattern's form; raw[] gets what stands for its {…}. */
+static bool fits(const char *pattern, struct span path, struct span raw[HTTP_ARGS_MAX], size_t *count)
+{
+    struct span wanted = span_str(pattern);
+    size_t slashes = 0;
+    *count = 0;
+    for (size_t i = 0; i < wanted.len; i++)
+        slashes += wanted.data[i] == '/';
+    for (size_t i = 0; i < path.len; i++)
+        slashes -= path.data[i] == '/';
+    if (slashes != 0)
+        return false;
+    while (wanted.len || path.len) {
+        struct span form = next_part(&wanted), part = next_part(&path);
+        if (form.len && form.data[0] == '{') {
+            if (part.len == 0 || *count == HTTP_ARGS_MAX)
+                return false;
+            raw[(*count)++] = part;
+        } else if (!span_equal(form, part)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whose clients use paths of this kind. */
+static const struct api_dialect *dialect_of(struct span path)
+{
+    if (span_starts_with(path, span_str("/v1/namespaces")) || span_starts_with(path, span_str("/v2/")))
+        return &api_turbopuffer;
+    if (span_starts_with(path, span_str("/v1/embeddings")) || span_starts_with(path, span_str("/v1/models")))
+        return &api_openai;
+    return &api_fastembed;
+}
+
+static bool method_fits(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 || (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+enum route_found route_find(const char *method, struct span path, struct arena *arena, struct route_match *out)
+{
+    struct span raw[HTTP_ARGS_MAX];
+    size_t count;
+    const struct route *path_fits = NULL;
+    *out = (struct route_match){.dialect = dialect_of(path)};
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        const struct route *route = &ROUTES[i];
+        if (!fits(route->pattern, path, raw, &count))
+            continue;
+        path_fits = route;
+        if (!method_fits(route, method))
+            continue;
+        out->route = route;
+        out->dialect = route->dialect;
+        for (size_t arg = 0; arg < count; arg++)
+            if (!http_percent_decode(raw[arg], false, arena, &out->args[arg]))
+                return ROUTE_BAD_PATH;
+        return ROUTE_FOUND;
+    }
+    if (!path_fits)
+        return ROUTE_NO_PATH;
+    bool get = strcmp(path_fits->method, "GET") == 0;
+    out->dialect = path_fits->dialect;
+    out->allow = arena_printf(arena, "%s, OPTIONS", get ? "GET, HEAD" : path_fits->method);
+    return out->allow ? ROUTE_NO_METHOD : ROUTE_NOMEM;
+}

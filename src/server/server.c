@@ -1,0 +1,125 @@
+/* server.c: puts the parts of a server together and takes them apart again. */
+#include "server/server.h"
+
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "os/cpu.h"
+#include "server/http_mhd.h"
+#include "server/listen.h"
+
+enum {
+    REQUEST_THREADS = 64,
+    QUEUE_MAX = 256,
+    CONNECTIONS_MAX = 1024,
+    BODY_MAX = 32 << 20,
+    BODIES_MAX = 512 << 20,
+    HEAD_TIMEOUT_MS = 10000,
+    BODY_TIMEOUT_MS = 60000,
+    REQUEST_TIMEOUT_MS = 60000,
+    SEND_TIMEOUT_MS = 60000,
+    IDLE_TIMEOUT_MS = 75000,
+    DRAIN_TIMEOUT_MS = 30000,
+    LAST_ANSWERS_MS = 2000, /* for sending answers of requests that were cancelled */
+};
+
+struct server {
+    struct exchange_context context;
+    _Atomic bool draining;
+    struct listener listener;
+    struct connections connections;
+    struct pool *pool;
+    struct http *http;
+    int drain_timeout_ms;
+    bool has_context, has_connections;
+};
+
+static int or_default(int value, int otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+/* Frees what there is; http has ended. */
+static void destroy(struct server *s)
+{
+    pool_free(s->pool);
+    if (s->has_connections)
+        connections_stop(&s->connections);
+    if (s->has_context)
+        exchange_context_deinit(&s->context);
+    mem_free(s);
+}
+
+static enum dp_status start(struct server *s, const struct server_options *o, struct dp_error *error)
+{
+    unsigned io_threads = o->io_threads ? o->io_threads : os_cpu_count() >= 8 ? 2 : 1;
+    unsigned connections = o->connections_max ? o->connections_max : CONNECTIONS_MAX;
+    struct http_options http = {
+        .io_threads = io_threads,
+        .connections_max = connections < io_threads ? io_threads : connections,
+        .head_timeout_ms = or_default(o->head_timeout_ms, HEAD_TIMEOUT_MS),
+        .body_timeout_ms = or_default(o->body_timeout_ms, BODY_TIMEOUT_MS),
+        .send_timeout_ms = or_default(o->send_timeout_ms, SEND_TIMEOUT_MS),
+        .idle_timeout_ms = or_default(o->idle_timeout_ms, IDLE_TIMEOUT_MS),
+    };
+    enum dp_status status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
+    s->has_context = status == DP_OK;
+    if (status == DP_OK)
+        status = pool_new(o->request_threads ? o->request_threads : REQUEST_THREADS,
+                          o->queue_max ? o->queue_max : QUEUE_MAX, &s->pool, error);
+    if (status == DP_OK) {
+        status = connections_start(&s->connections, error);
+        s->has_connections = status == DP_OK;
+    }
+    if (status == DP_OK)
+        status = listen_open(o->listen, !o->insecure, &s->listener, error);
+    if (status != DP_OK)
+        return status;
+    status = http_start(s->listener.fd, &http, &s->context, s->pool, &s->connections, &s->http, error);
+    if (status != DP_OK)
+        close(s->listener.fd);
+    return status;
+}
+
+enum dp_status server_start(const struct server_options *o, struct service *service, struct server **out,
+                            struct dp_error *error)
+{
+    *out = NULL;
+    struct server *s = mem_calloc(1, sizeof *s);
+    if (!s)
+        return dp_fail_nomem(error, "the server");
+    s->context.api = (struct api_context){.service = service, .draining = &s->draining};
+    s->context.body_max = o->body_max ? o->body_max : BODY_MAX;
+    s->context.bodies_max = o->bodies_max ? o->bodies_max : BODIES_MAX;
+    s->context.request_timeout_ms = or_default(o->request_timeout_ms, REQUEST_TIMEOUT_MS);
+    s->context.log = o->log;
+    s->context.cors_origin = o->cors_origin;
+    s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
+    enum dp_status status = start(s, o, error);
+    if (status != DP_OK)
+        destroy(s);
+    else
+        *out = s;
+    return status;
+}
+
+const char *server_url(const struct server *s)
+{
+    return s->listener.url;
+}
+
+void server_stop(struct server *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->draining, true);
+    http_quiesce(s->http);
+    http_wait_idle(s->http, s->drain_timeout_ms);
+    /* Whoever is late is cancelled; the pool's threads end when their requests have. */
+    http_cancel_all(s->http);
+    pool_free(s->pool);
+    s->pool = NULL;
+    http_wait_idle(s->http, LAST_ANSWERS_MS);
+    http_stop(s->http);
+    destroy(s);
+}

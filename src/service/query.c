@@ -1,0 +1,124 @@
+/* query.c: questions to namespaces: nearest rows, names, metadata. */
+#include "os/clock.h"
+#include "service/service_impl.h"
+
+/* Fails when the namespace measures otherwise than the client believes. */
+static enum dp_status check_metric(struct call *call, struct index_reader *reader,
+                                   const struct query_request *request)
+{
+    struct index_stats stats;
+    if (!request->check_metric)
+        return DP_OK;
+    enum dp_status status = index_stats(call, reader, &stats);
+    if (status == DP_OK && stats.vectors.metric != request->metric)
+        status = call_fail(call, DP_INVALID, "distance_metric is not that of the namespace, which is %s",
+                           stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
+    return status;
+}
+
+static enum dp_status embed_text(struct call *call, struct service *s, const struct query_request *request,
+                                 struct index_query *query)
+{
+    struct embed_input input = {.text = request->text};
+    struct embed_request embed = {.inputs = &input, .count = 1, .normalize = true};
+    struct embed_response answer;
+    enum dp_status status = service_embed(call, s, &embed, &answer);
+    if (status != DP_OK)
+        return status;
+    query->vector = answer.vectors;
+    query->dim = answer.dim;
+    query->fingerprint = s->facts.fingerprint;
+    return DP_OK;
+}
+
+/* An eventual query is content with what is cached, until that is older than the client allows. */
+static bool may_be_stale(const struct reader_slot *slot, const struct query_request *request, int64_t now)
+{
+    int64_t seconds = request->staleness_s ? request->staleness_s : SERVICE_STALENESS_MAX_S;
+    return request->eventual && now - atomic_load(&slot->fresh_ns) <= seconds * 1000000000;
+}
+
+static enum dp_status run(struct call *call, struct service *s, const struct query_request *request,
+                          struct query_response *response)
+{
+    struct reader_slot *slot;
+    struct index_query query = {
+        .vector = request->vector,
+        .dim = request->dim,
+        .top_k = request->top_k,
+        .nprobe = request->nprobe,
+        .all_attributes = request->all_attributes,
+        .attributes = request->attributes,
+        .attribute_count = request->attribute_count,
+    };
+    if (request->top_k == 0 || request->top_k > INDEX_TOP_K_MAX)
+        return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX, request->top_k);
+    /* The name first: a wrong one costs no embedding. */
+    enum dp_status status = readers_borrow(call, &s->readers, s->store, request->namespace, &slot);
+    if (status != DP_OK)
+        return status;
+    status = check_metric(call, slot->reader, request);
+    if (status == DP_OK && !request->vector)
+        status = embed_text(call, s, request, &query);
+    if (status == DP_OK) {
+        int64_t now = os_now_ns();
+        query.eventual = may_be_stale(slot, request, now);
+        status = index_query(call, slot->reader, &query, &response->answer);
+        if (status == DP_OK && !query.eventual)
+            atomic_store(&slot->fresh_ns, now);
+    }
+    readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
+    return status;
+}
+
+enum dp_status service_query(struct call *call, struct service *s, const struct query_request *request,
+                             struct query_response *response)
+{
+    int64_t began = os_now_ns();
+    struct call_cost before = call->cost;
+    enum dp_status status = service_need_store(call, s);
+    if (status != DP_OK)
+        return status;
+    status = run(call, s, request, response);
+    response->total_ns = os_now_ns() - began;
+    metric_add(status == DP_OK ? s->count.queries : s->count.query_errors, 1);
+    metric_observe(s->count.query_seconds, (double)response->total_ns * 1e-9);
+    metric_add(s->count.rounds, (int64_t)(call->cost.rounds - before.rounds));
+    metric_add(s->count.requests, (int64_t)(call->cost.requests - before.requests));
+    metric_add(s->count.bytes, (int64_t)(call->cost.bytes - before.bytes));
+    return status;
+}
+
+enum dp_status service_namespaces(struct call *call, struct service *s, struct span prefix, struct span after,
+                                  size_t max, struct index_names *out)
+{
+    enum dp_status status = service_need_store(call, s);
+    return status == DP_OK ? index_list(call, s->store, prefix, after, max, out) : status;
+}
+
+enum dp_status service_namespace_info(struct call *call, struct service *s, struct span namespace,
+                                      struct namespace_info *out)
+{
+    struct reader_slot *slot;
+    enum dp_status status = service_need_store(call, s);
+    if (status == DP_OK)
+        status = readers_borrow(call, &s->readers, s->store, namespace, &slot);
+    if (status != DP_OK)
+        return status;
+    status = index_stats(call, slot->reader, &out->stats);
+    if (status == DP_OK)
+        status = index_schema_json(call, slot->reader, &out->schema);
+    readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
+    return status;
+}
+
+enum dp_status service_warm(struct call *call, struct service *s, struct span namespace)
+{
+    struct reader_slot *slot;
+    enum dp_status status = service_need_store(call, s);
+    if (status == DP_OK)
+        status = readers_borrow(call, &s->readers, s->store, namespace, &slot);
+    if (status == DP_OK)
+        readers_give_back(&s->readers, slot, false);
+    return status;
+}

@@ -1,0 +1,123 @@
+/* readers.c: the open namespaces of a service. */
+#include "service/readers.h"
+
+#include "base/alloc.h"
+#include "os/clock.h"
+
+enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
+{
+    *r = (struct readers){.max = max};
+    pthread_mutex_init(&r->lock, NULL);
+    r->slots = mem_calloc(max, sizeof *r->slots);
+    return r->slots ? DP_OK : dp_fail_nomem(error, "the table of open namespaces");
+}
+
+static void close_slot(struct reader_slot *slot)
+{
+    if (!slot)
+        return;
+    index_close(slot->reader);
+    mem_free(slot);
+}
+
+void readers_deinit(struct readers *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        close_slot(r->slots[i]);
+    mem_free(r->slots);
+    pthread_mutex_destroy(&r->lock);
+}
+
+/* Finds and borrows; NULL when the name is not listed. Under the lock. */
+static struct reader_slot *borrow_listed(struct readers *r, struct span name)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        struct reader_slot *slot = r->slots[i];
+        if (!span_equal(span_of(slot->name, slot->name_len), name))
+            continue;
+        slot->borrowed++;
+        slot->used = ++r->clock;
+        return slot;
+    }
+    return NULL;
+}
+
+static void unlist(struct readers *r, struct reader_slot *slot)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->slots[i] != slot)
+            continue;
+        r->slots[i] = r->slots[--r->count];
+        break;
+    }
+    slot->listed = false;
+}
+
+/* Lists a new slot, if there is room or can be made; answers the slot that made room. Under the lock. */
+static struct reader_slot *list(struct readers *r, struct reader_slot *slot)
+{
+    struct reader_slot *oldest = NULL;
+    if (r->count == r->max) {
+        for (size_t i = 0; i < r->count; i++)
+            if (r->slots[i]->borrowed == 0 && (!oldest || r->slots[i]->used < oldest->used))
+                oldest = r->slots[i];
+        if (!oldest)
+            return NULL;
+        unlist(r, oldest);
+    }
+    slot->listed = true;
+    r->slots[r->count++] = slot;
+    return oldest;
+}
+
+enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, struct span name,
+                              struct reader_slot **out)
+{
+    *out = NULL;
+    if (index_check_name(name, &call->error) != DP_OK)
+        return call->error.status;
+    pthread_mutex_lock(&r->lock);
+    *out = borrow_listed(r, name);
+    pthread_mutex_unlock(&r->lock);
+    if (*out)
+        return DP_OK;
+
+    struct reader_slot *slot = mem_calloc(1, sizeof *slot);
+    if (!slot)
+        return call_nomem(call, "an open namespace");
+    int64_t began = os_now_ns();
+    enum dp_status status = index_open(call, store, name, &slot->reader);
+    if (status != DP_OK) {
+        mem_free(slot);
+        return status;
+    }
+    atomic_init(&slot->fresh_ns, began);
+    slot->borrowed = 1;
+    slot->name_len = name.len;
+    memcpy(slot->name, name.data, name.len);
+
+    /* Another thread may have opened the same namespace meanwhile: theirs is used, ours is closed. */
+    struct reader_slot *surplus = slot;
+    pthread_mutex_lock(&r->lock);
+    *out = borrow_listed(r, name);
+    if (!*out) {
+        slot->used = ++r->clock;
+        surplus = list(r, slot);
+        *out = slot;
+    }
+    pthread_mutex_unlock(&r->lock);
+    close_slot(surplus);
+    return DP_OK;
+}
+
+void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget)
+{
+    pthread_mutex_lock(&r->lock);
+    slot->borrowed--;
+    if (forget && slot->listed)
+        unlist(r, slot);
+    bool close = !slot->listed && slot->borrowed == 0;
+    pthread_mutex_unlock(&r->lock);
+    if (close)
+        close_slot(slot);
+}

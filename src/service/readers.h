@@ -1,0 +1,40 @@
+/* service/readers.h: the open namespaces of a service, a bounded cache.
+ *
+ * A slot is borrowed for one call and given back. When the cache is full, the least recently used slot that
+ * nobody borrows makes room; when all are borrowed, the new one is closed as soon as it is given back. `lock`
+ * guards the table and is never held while a namespace is opened or closed.
+ */
+#ifndef SERVICE_READERS_H
+#define SERVICE_READERS_H
+
+#include <pthread.h>
+
+#include "index/index.h"
+
+struct reader_slot {
+    struct index_reader *reader;
+    _Atomic int64_t fresh_ns; /* os_now_ns() when the store was last asked for its newest state */
+    unsigned borrowed;        /* under the lock, as all below */
+    uint64_t used;            /* the cache's clock at the last borrowing */
+    bool listed;              /* false: closed when given back */
+    size_t name_len;
+    char name[INDEX_NAME_MAX];
+};
+
+struct readers {
+    pthread_mutex_t lock;
+    struct reader_slot **slots;
+    size_t count, max;
+    uint64_t clock;
+};
+
+enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);
+void readers_deinit(struct readers *r); /* nothing may be borrowed */
+
+/* DP_INVALID for a bad name, DP_NOT_FOUND, and what opening fails with. */
+enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, struct span name,
+                              struct reader_slot **out);
+/* `forget`: the namespace is gone, or what is cached of it is wrong; the next call opens it anew. */
+void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget);
+
+#endif

@@ -1,0 +1,184 @@
+/* service.c: beginning and end of a service, and what it knows of its model. */
+#include "service/service_impl.h"
+
+#include "base/alloc.h"
+#include "os/clock.h"
+
+static const char DEFAULT_PREFIX[] = "sentence-transformers/";
+
+/* Keeps copies of the aliases, and the name under which the hub knows a sentence-transformers model. */
+static enum dp_status keep_aliases(struct service *s, const struct service_options *options, struct dp_error *error)
+{
+    size_t count = options->model_alias_count + 1;
+    size_t bytes = sizeof DEFAULT_PREFIX + s->facts.name.len;
+    for (size_t i = 0; i < options->model_alias_count; i++)
+        bytes += options->model_aliases[i].len;
+    s->aliases = mem_alloc(count * sizeof *s->aliases + bytes);
+    if (!s->aliases)
+        return dp_fail_nomem(error, "the model's names");
+    uint8_t *to = (uint8_t *)(s->aliases + count);
+    for (size_t i = 0; i < options->model_alias_count; i++) {
+        struct span alias = options->model_aliases[i];
+        if (alias.len)
+            memcpy(to, alias.data, alias.len);
+        s->aliases[s->alias_count++] = span_of(to, alias.len);
+        to += alias.len;
+    }
+    size_t prefix = sizeof DEFAULT_PREFIX - 1;
+    memcpy(to, DEFAULT_PREFIX, prefix);
+    memcpy(to + prefix, s->facts.name.data, s->facts.name.len);
+    s->aliases[s->alias_count++] = span_of(to, prefix + s->facts.name.len);
+    return DP_OK;
+}
+
+/* What frames a text: the ids of an empty text, of which those before are the ones that one with a word has too. */
+static enum dp_status learn_special_tokens(struct service *s, struct dp_error *error)
+{
+    struct arena arena;
+    struct tokens empty, word;
+    arena_init(&arena, 1 << 20);
+    enum dp_status status = tokenizer_encode(s->tokenizer, span_str(""), 0, &arena, &empty, error);
+    if (status == DP_OK)
+        status = tokenizer_encode(s->tokenizer, span_str("a"), 0, &arena, &word, error);
+    if (status == DP_OK && empty.count > SERVICE_SPECIAL_MAX)
+        status = dp_fail(error, DP_UNSUPPORTED, "the tokenizer frames a text by %zu special tokens", empty.count);
+    if (status == DP_OK) {
+        s->special_count = empty.count;
+        for (size_t i = 0; i < empty.count; i++)
+            s->special[i] = empty.ids[i];
+        while (s->special_before < empty.count && empty.ids[s->special_before] == word.ids[s->special_before])
+            s->special_before++;
+    }
+    arena_deinit(&arena);
+    return status;
+}
+
+static enum dp_status open_model(struct service *s, const struct service_options *options, struct dp_error *error)
+{
+    const struct model_info *info = model_info(s->model);
+    s->tokenizer = model_tokenizer(s->model);
+    s->facts = (struct service_model){
+        .name = span_str(info->name),
+        .fingerprint = span_str(info->fingerprint),
+        .dim = (uint32_t)info->dim,
+        .max_tokens = (uint32_t)info->max_tokens,
+        .loaded_s = os_wall_ms() / 1000,
+    };
+    enum dp_status status = learn_special_tokens(s, error);
+    if (status == DP_OK)
+        status = keep_aliases(s, options, error);
+    if (status == DP_OK)
+        status = embedder_new(s->model, s->team, NULL, &s->embedder, error);
+    return status;
+}
+
+static enum dp_status add_metrics(struct service *s, struct dp_error *error)
+{
+    struct metric_registry *r = &s->metrics;
+    const double *bounds = METRIC_LATENCY_BOUNDS;
+    size_t n = METRIC_LATENCY_BOUND_COUNT;
+    bool added =
+        (s->count.texts = metric_counter(r, "dipper_embedded_texts_total", "", "Texts embedded.")) &&
+        (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens embedded.")) &&
+        (s->count.truncated = metric_counter(r, "dipper_truncated_texts_total", "",
+                                             "Texts that were cut to the model's limit.")) &&
+        (s->count.embed_seconds = metric_histogram(r, "dipper_embed_seconds", "",
+                                                   "Time to tokenize and embed the texts of one request.", bounds,
+                                                   n)) &&
+        (s->count.queries = metric_counter(r, "dipper_queries_total", "status=\"ok\"", "Queries of namespaces.")) &&
+        (s->count.query_errors =
+             metric_counter(r, "dipper_queries_total", "status=\"error\"", "Queries of namespaces.")) &&
+        (s->count.query_seconds = metric_histogram(r, "dipper_query_seconds", "", "Time to answer a query.", bounds,
+                                                   n)) &&
+        (s->count.rounds = metric_counter(r, "dipper_store_rounds_total", "",
+                                          "Dependent rounds of reads that queries sent to the store.")) &&
+        (s->count.requests =
+             metric_counter(r, "dipper_store_requests_total", "", "Requests that queries sent to the store.")) &&
+        (s->count.bytes =
+             metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
+    return added ? DP_OK : dp_fail_nomem(error, "metrics");
+}
+
+enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)
+{
+    enum dp_status status;
+    *out = NULL;
+    struct service *s = mem_calloc(1, sizeof *s);
+    if (!s) {
+        model_free(options->model);
+        store_free(options->store);
+        return dp_fail_nomem(error, "the service");
+    }
+    s->model = options->model;
+    s->store = options->store;
+    metric_registry_init(&s->metrics);
+    status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
+    if (status == DP_OK)
+        status = team_new(options->threads, &s->team, error);
+    if (status == DP_OK)
+        status = add_metrics(s, error);
+    if (status == DP_OK && s->model)
+        status = open_model(s, options, error);
+    if (status != DP_OK) {
+        service_free(s);
+        return status;
+    }
+    *out = s;
+    return DP_OK;
+}
+
+void service_free(struct service *s)
+{
+    if (!s)
+        return;
+    readers_deinit(&s->readers);
+    embedder_free(s->embedder);
+    model_free(s->model);
+    store_free(s->store);
+    team_free(s->team);
+    mem_free(s->aliases);
+    metric_registry_deinit(&s->metrics);
+    mem_free(s);
+}
+
+struct metric_registry *service_metrics(struct service *s)
+{
+    return &s->metrics;
+}
+
+struct team *service_team(struct service *s)
+{
+    return s->team;
+}
+
+struct store *service_store(struct service *s)
+{
+    return s->store;
+}
+
+bool service_model(const struct service *s, struct service_model *out)
+{
+    if (s->model)
+        *out = s->facts;
+    return s->model != NULL;
+}
+
+bool service_model_is(const struct service *s, struct span name)
+{
+    if (!s->model)
+        return false;
+    for (size_t i = 0; i < s->alias_count; i++)
+        if (span_equal(s->aliases[i], name))
+            return true;
+    return span_equal(s->facts.name, name);
+}
+
+enum dp_status service_need_model(struct call *call, const struct service *s)
+{
+    return s->model ? DP_OK : call_fail(call, DP_UNSUPPORTED, "no model is loaded, so text cannot be embedded");
+}
+
+enum dp_status service_need_store(struct call *call, const struct service *s)
+{
+    return s->store ? DP_OK : call_fail(call, DP_UNSUPPORTED, "no root is open (--root), so there are no namespaces");
+}

@@ -1,0 +1,133 @@
+/* service/service.h: what the product does, free of any transport: a request struct in, a response struct out.
+ *
+ * A service owns the model, the store and the compute team of a process, the open namespaces (a bounded cache)
+ * and the registry of metrics. Results live in the call's arena; costs are in the call. All functions but
+ * service_new and service_free are thread-safe; they may block, so only request threads call them.
+ */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include "base/metrics.h"
+#include "index/index.h"
+#include "os/call.h"
+#include "os/team.h"
+#include "store/store.h"
+
+struct model;
+struct service;
+
+enum {
+    SERVICE_BATCH_MAX = 2048,     /* inputs of one embedding request */
+    SERVICE_READERS_MAX = 64,     /* open namespaces, unless set */
+    SERVICE_NAMES_MAX = 1000,     /* namespaces of one page */
+    SERVICE_STALENESS_MAX_S = 60, /* of an eventual query that names no limit of its own */
+};
+
+struct service_options {
+    struct model *model;              /* becomes the service's, even on failure; NULL: nothing can be embedded */
+    struct store *store;              /* becomes the service's, even on failure; NULL: no namespaces */
+    unsigned threads;                 /* of the compute team; 0: one a processor */
+    size_t readers_max;               /* 0: SERVICE_READERS_MAX */
+    const struct span *model_aliases; /* more names the model answers to; copied */
+    size_t model_alias_count;
+};
+
+enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error);
+void service_free(struct service *service); /* NULL is fine; no call may be in progress */
+
+struct metric_registry *service_metrics(struct service *service);
+struct team *service_team(struct service *service);
+struct store *service_store(struct service *service); /* NULL: none */
+
+/* ---- embedding -------------------------------------------------------------------------------------- */
+
+/* What clients may know of the loaded model. Spans live as long as the service. */
+struct service_model {
+    struct span name;        /* "all-MiniLM-L6-v2" */
+    struct span fingerprint; /* hexadecimal */
+    uint32_t dim;
+    uint32_t max_tokens; /* of one text, special tokens included */
+    int64_t loaded_s;    /* Unix time */
+};
+bool service_model(const struct service *service, struct service_model *out); /* false: none is loaded */
+/* Whether the loaded model answers to this name. */
+bool service_model_is(const struct service *service, struct span name);
+
+/* One thing to embed: a text, or tokens that the client made. */
+struct embed_input {
+    struct span text;
+    const int32_t *ids; /* NULL: the text is meant. Without special tokens, these are added. */
+    size_t id_count;
+};
+
+struct embed_request {
+    const struct embed_input *inputs;
+    size_t count;        /* 1..SERVICE_BATCH_MAX */
+    bool normalize;      /* to unit length; false: the pooled vector as it is */
+    bool refuse_long;    /* a text over the model's limit fails with DP_TOO_LARGE instead of being cut */
+    uint32_t dimensions; /* the first so many of each vector; 0: all */
+};
+
+struct embed_item {
+    uint32_t tokens; /* that were embedded, special ones included */
+    uint32_t total;  /* of the whole text */
+    bool truncated;
+    bool cached;
+};
+
+struct embed_response {
+    const float *vectors; /* float[count][dim] */
+    const struct embed_item *items;
+    uint32_t dim;
+    uint64_t tokens;
+    size_t truncated; /* how many items are */
+};
+
+/* DP_INVALID: no input, too many, an empty text, a token the model does not know, dimensions out of range;
+ * DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded. */
+enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
+                             struct embed_response *response);
+
+/* ---- searching -------------------------------------------------------------------------------------- */
+
+struct query_request {
+    struct span namespace;
+    const float *vector; /* float[dim], or NULL: the text is embedded */
+    uint32_t dim;
+    struct span text;
+    uint32_t top_k; /* 1..INDEX_TOP_K_MAX */
+    uint32_t nprobe; /* 0: the reader's choice */
+    bool eventual;
+    uint32_t staleness_s; /* how old an eventual answer may be; 0: SERVICE_STALENESS_MAX_S */
+    bool check_metric;    /* fail with DP_INVALID unless the namespace measures by `metric` */
+    enum index_metric metric;
+    bool all_attributes;
+    const struct span *attributes;
+    size_t attribute_count;
+};
+
+struct query_response {
+    struct index_answer answer;
+    int64_t total_ns; /* from entering service_query; the stages are in the call's costs */
+};
+
+/* DP_NOT_FOUND: no such namespace; DP_INVALID: a bad name, vector or text; DP_UNSUPPORTED: a text without a
+ * model, or a namespace of another model. */
+enum dp_status service_query(struct call *call, struct service *service, const struct query_request *request,
+                             struct query_response *response);
+
+/* Names that begin with `prefix` and sort after `after` (a page's last name, or empty), at most `max`. */
+enum dp_status service_namespaces(struct call *call, struct service *service, struct span prefix,
+                                  struct span after, size_t max, struct index_names *out);
+
+struct namespace_info {
+    struct index_stats stats;
+    struct span schema; /* a JSON object in turbopuffer's shape */
+};
+enum dp_status service_namespace_info(struct call *call, struct service *service, struct span namespace,
+                                      struct namespace_info *out);
+
+/* Opens the namespace, so that its first query finds it warm. */
+enum dp_status service_warm(struct call *call, struct service *service, struct span namespace);
+
+#endif

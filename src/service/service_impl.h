@@ -1,0 +1,37 @@
+/* service/service_impl.h: the inside of a service, shared by the files of this room. */
+#ifndef SERVICE_IMPL_H
+#define SERVICE_IMPL_H
+
+#include "embed/batch.h"
+#include "embed/model.h"
+#include "embed/tokenizer.h"
+#include "service/readers.h"
+#include "service/service.h"
+
+enum { SERVICE_SPECIAL_MAX = 8 };
+
+/* Nothing changes after service_new but the readers (their own lock) and the metrics (atomics). */
+struct service {
+    struct model *model;
+    struct embedder *embedder;
+    const struct tokenizer *tokenizer;
+    struct service_model facts; /* of the model */
+    struct span *aliases;       /* with their bytes behind the array */
+    size_t alias_count;
+    /* The special tokens that frame a text: those before it, then those behind it. */
+    int32_t special[SERVICE_SPECIAL_MAX];
+    size_t special_before, special_count;
+    struct team *team;
+    struct store *store;
+    struct readers readers;
+    struct metric_registry metrics;
+    struct {
+        struct metric *texts, *tokens, *truncated, *embed_seconds;
+        struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
+    } count;
+};
+
+enum dp_status service_need_model(struct call *call, const struct service *service);
+enum dp_status service_need_store(struct call *call, const struct service *service);
+
+#endif

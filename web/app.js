@@ -1,0 +1,257 @@
+/* The search page: asks the server's own API as one types, and shows rows and what they cost.
+ *
+ * Everything from the server becomes text (textContent), never markup. One request is in flight at most: a newer
+ * one aborts the older.
+ */
+"use strict";
+
+const WAIT_MS = 120; // after the last key, before asking
+const STEPS = [10, 25, 50, 100]; // results shown, and after each press of "More results"
+const HEADINGS = ["title", "name", "package"]; // the first of these attributes that a row has is its heading
+
+const byId = (id) => document.getElementById(id);
+const form = byId("search"), words = byId("words"), picker = byId("namespace"), message = byId("message");
+const results = byId("results"), cost = byId("cost"), figures = byId("figures"), stages = byId("stages"), more = byId("more");
+const about = byId("about");
+
+let inFlight = null; // AbortController of the request in progress
+let timer = 0;
+let step = 0;
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function say(text, bad = false) {
+  message.textContent = text;
+  message.classList.toggle("bad", bad);
+}
+
+/* The body of an answer; a failed one becomes an Error with the server's own sentence. */
+async function ask(path, options) {
+  const answer = await fetch(path, options);
+  let body = null;
+  try {
+    body = await answer.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+  }
+  if (!answer.ok || body === null) throw new Error(body?.error ?? `The server answered ${answer.status}.`);
+  return body;
+}
+
+const plural = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+
+function bytes(count) {
+  const units = ["B", "KB", "MB", "GB"];
+  let unit = 0;
+  while (count >= 1000 && unit < units.length - 1) {
+    count /= 1000;
+    unit++;
+  }
+  return `${count < 10 && unit ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
+}
+
+const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+/* A web address of http or https as a link; everything else as text. */
+function valueOf(value) {
+  const text = typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : JSON.stringify(value);
+  if (typeof value === "string" && /^https?:\/\//.test(value) && URL.canParse(value)) {
+    const link = element("a", text.replace(/^https?:\/\//, "").replace(/\/$/, ""));
+    link.href = value;
+    link.rel = "noopener noreferrer";
+    return link;
+  }
+  return document.createTextNode(text);
+}
+
+function showRow(row) {
+  const item = element("li");
+  const heading = HEADINGS.find((name) => typeof row[name] === "string") ?? null;
+  const top = element("div", undefined, "top");
+  top.append(element("h2", heading ? row[heading] : String(row.id)));
+  const similarity = 1 - row.$dist;
+  const score = element("span", undefined, "score");
+  const meter = element("meter");
+  meter.max = 1;
+  meter.value = Math.max(0, similarity);
+  score.title = `distance ${row.$dist}`;
+  score.append(meter, similarity.toFixed(3));
+  top.append(score);
+  item.append(top);
+  if (typeof row.text === "string") item.append(element("p", row.text));
+  const facts = element("dl");
+  for (const [name, value] of Object.entries(row)) {
+    if (name === "$dist" || name === "text" || name === heading || value === null || value === "") continue;
+    if (name === "id" && !heading) continue;
+    const pair = element("div"), shown = element("dd");
+    shown.append(valueOf(value));
+    shown.title = shown.textContent;
+    pair.append(element("dt", name), shown);
+    facts.append(pair);
+  }
+  if (facts.childElementCount) item.append(facts);
+  item.tabIndex = -1;
+  return item;
+}
+
+/* "3 rounds · 12 requests · 145 KB · 8.1 ms", and a bar of where the time went. */
+function showCost(performance) {
+  const parts = [plural(performance.rounds, "round"), plural(performance.requests, "request"), bytes(performance.bytes) + " read"];
+  figures.replaceChildren();
+  for (const part of parts) figures.append(part, " · ");
+  figures.append(element("b", milliseconds(performance.ms)));
+  figures.append(` of ${plural(performance.approx_namespace_size, "row")}`);
+  const times = ["tokenize", "embed", "store", "scan"].map((name) => [name, performance.stages_ms[name]]);
+  times.push(["other", Math.max(0, performance.ms - times.reduce((sum, [, ms]) => sum + ms, 0))]);
+  stages.replaceChildren(...times.map(([name, ms]) => {
+    const part = element("i");
+    part.style.flexGrow = ms;
+    part.title = `${name} ${milliseconds(ms)}`;
+    return part;
+  }));
+  cost.title = times.map(([name, ms]) => `${name} ${milliseconds(ms)}`).join(", ");
+  cost.hidden = false;
+}
+
+function clear() {
+  results.replaceChildren();
+  results.classList.remove("stale");
+  cost.hidden = true;
+  more.hidden = true;
+}
+
+async function search() {
+  clearTimeout(timer);
+  inFlight?.abort();
+  const text = words.value.trim();
+  remember(text);
+  if (!text || !picker.value) {
+    clear();
+    if (picker.value) say("Results come as you type.");
+    return;
+  }
+  const mine = (inFlight = new AbortController());
+  results.classList.add("stale");
+  try {
+    const answer = await ask(`/v2/namespaces/${encodeURIComponent(picker.value)}/query`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ rank_by: ["vector", "ANN", ["Embed", text]], limit: STEPS[step], include_attributes: true }),
+      signal: mine.signal,
+    });
+    say(answer.rows.length ? "" : "Nothing was found.");
+    results.replaceChildren(...answer.rows.map(showRow));
+    results.classList.remove("stale");
+    more.hidden = answer.rows.length < STEPS[step] || step === STEPS.length - 1;
+    showCost(answer.performance);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    clear();
+    say(error instanceof TypeError ? "The server does not answer." : error.message, true);
+  }
+}
+
+/* The address bar names what is shown, so that it can be sent to someone. */
+function remember(text) {
+  const state = new URLSearchParams();
+  if (picker.value) state.set("ns", picker.value);
+  if (text) state.set("q", text);
+  history.replaceState(null, "", state.size ? `/?${state}` : "/");
+  document.title = text ? `${text} – Dipper` : "Dipper";
+}
+
+async function allNamespaces() {
+  const names = [];
+  let cursor = "";
+  do {
+    const page = await ask(`/v1/namespaces?page_size=1000${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    names.push(...page.namespaces.map((namespace) => namespace.id));
+    cursor = page.next_cursor;
+  } while (cursor && names.length < 5000);
+  return names;
+}
+
+async function describe() {
+  about.textContent = "";
+  if (!picker.value) return;
+  try {
+    const facts = await ask(`/v2/namespaces/${encodeURIComponent(picker.value)}/metadata`);
+    about.textContent = `${plural(facts.approx_row_count, "row")}, ${facts.dimensions} dimensions${facts.model ? `, ${facts.model}` : ""}`;
+  } catch {
+    // The search itself will say what is wrong.
+  }
+}
+
+async function start() {
+  const wanted = new URLSearchParams(location.search);
+  words.value = wanted.get("q") ?? "";
+  try {
+    const names = await allNamespaces();
+    picker.replaceChildren(...names.map((name) => {
+      const option = element("option", name);
+      option.value = name;
+      return option;
+    }));
+    if (names.includes(wanted.get("ns"))) picker.value = wanted.get("ns");
+    picker.disabled = names.length === 0;
+    if (names.length === 0) {
+      say("There is nothing to search yet. Add rows with");
+      message.append(element("code", "dipper index NAMESPACE FILE.jsonl --root DIR"));
+      return;
+    }
+  } catch (error) {
+    say(error.message, true);
+    return;
+  }
+  describe();
+  search();
+}
+
+function later() {
+  clearTimeout(timer);
+  step = 0;
+  timer = setTimeout(search, WAIT_MS);
+}
+
+/* Up and down walk through the results; "/" comes back to the words, Escape empties them. */
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const items = [...results.children];
+  const at = items.indexOf(document.activeElement);
+  if (event.key === "/" && document.activeElement !== words) {
+    words.focus();
+    words.select();
+  } else if (event.key === "Escape" && document.activeElement === words) {
+    words.value = "";
+    search();
+  } else if (event.key === "ArrowDown" && (document.activeElement === words || at >= 0)) {
+    items[Math.min(at + 1, items.length - 1)]?.focus();
+  } else if (event.key === "ArrowUp" && at >= 0) {
+    (at ? items[at - 1] : words).focus();
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  search();
+});
+words.addEventListener("input", later);
+picker.addEventListener("change", () => {
+  step = 0;
+  describe();
+  search();
+});
+more.addEventListener("click", () => {
+  step = Math.min(step + 1, STEPS.length - 1);
+  search();
+});
+document.addEventListener("keydown", onKey);
+start();
