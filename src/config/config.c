@@ -1,48 +1,60 @@
 /* config.c: the program's settings as one plain struct. */
+#include "base/alloc.h"
 #include "config/settings.h"
 
-enum { ARENA_MAX_BYTES = 16 << 20 };
+enum { ARENA_MAX_BYTES = 16 << 20, ORIGINS_MAX = 64, LINE_MAX_BYTES = 16384 };
+
+/* What config.h hides: the memory of texts, and where each value came from. */
+struct config_state {
+    struct arena arena;
+    struct setting_origin origins[ORIGINS_MAX];
+};
 
 static struct settings settings_of(struct config *config)
 {
-    return (struct settings){SETTINGS, SETTING_COUNT, config, config->origins, &config->arena};
+    struct config_state *state = config->state;
+    return (struct settings){SETTINGS, SETTING_COUNT, config, state ? state->origins : NULL,
+                             state ? &state->arena : NULL};
 }
 
 enum dp_status config_load(const struct config_sources *sources, struct config *out, struct dp_error *error)
 {
     *out = (struct config){0};
-    arena_init(&out->arena, ARENA_MAX_BYTES);
+    if (SETTING_COUNT > ORIGINS_MAX)
+        return dp_fail(error, DP_TOO_LARGE, "there are more than %d settings", ORIGINS_MAX);
+    out->state = mem_calloc(1, sizeof *out->state);
+    if (!out->state)
+        return dp_fail_nomem(error, "settings");
+    arena_init(&out->state->arena, ARENA_MAX_BYTES);
     const struct settings settings = settings_of(out);
-    return settings_load(&settings, sources, &out->rest, &out->rest_count, &out->config_file, error);
+    return settings_load(&settings, sources, error);
 }
 
 void config_deinit(struct config *config)
 {
-    arena_deinit(&config->arena);
+    if (config->state)
+        arena_deinit(&config->state->arena);
+    mem_free(config->state);
     *config = (struct config){0};
 }
 
-size_t config_setting_count(void)
+bool config_flag_takes_value(const char *flag)
 {
-    return SETTING_COUNT;
+    struct config none = {0};
+    const char *value = "";
+    const struct settings settings = settings_of(&none);
+    return settings_find_flag(&settings, flag, &value) && !value;
 }
 
-bool config_describe(const struct config *config, size_t i, unsigned groups, struct buffer *out)
+void config_print_effective(FILE *out, const struct config *config)
 {
-    if (i >= SETTING_COUNT || !(SETTINGS[i].group & groups))
-        return false;
-    const struct settings settings = settings_of((struct config *)(uintptr_t)config);
-    return settings_describe(&settings, i, out);
-}
-
-void config_print_effective(FILE *out, const struct config *config, unsigned groups)
-{
-    enum { LINE_MAX_BYTES = 16384 };
+    struct config shown = *config;
+    const struct settings settings = settings_of(&shown);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         struct buffer line;
         buffer_init(&line, LINE_MAX_BYTES);
-        if (config_describe(config, i, groups, &line))
-            fprintf(out, "%.*s\n", SPAN_FMT(buffer_span(&line)));
+        settings_describe(&settings, i, &line);
+        fprintf(out, "%.*s\n", SPAN_FMT(buffer_span(&line)));
         buffer_deinit(&line);
     }
 }

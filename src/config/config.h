@@ -9,98 +9,71 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
-#include "base/arena.h"
-#include "base/buffer.h"
 #include "base/error.h"
 
-/* Kinds of settings, to be or'ed: a subcommand takes those it uses. */
-enum config_group {
-    CONFIG_GENERAL = 1, /* --config, logging */
-    CONFIG_STORE = 2,
-    CONFIG_MODEL = 4,
-    CONFIG_COMPUTE = 8,
-    CONFIG_SERVER = 16,
-    CONFIG_LIMITS = 32, /* of requests to the server */
-    CONFIG_ALL = 63
+/* Which commands a setting matters to. */
+enum {
+    CONFIG_GROUP_MODEL = 1,
+    CONFIG_GROUP_STORE = 2,
+    CONFIG_GROUP_SERVER = 4,
+    CONFIG_GROUP_LOG = 8,
+    CONFIG_GROUP_ALL = 15
 };
 
-enum config_source { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FLAG };
-
-/* Where a value came from. */
-struct config_origin {
-    enum config_source source;
-    const char *name; /* "--port", "PORT", the file's path; empty for a default */
-    unsigned line;    /* in the file; else 0 */
-};
-
-enum { CONFIG_SETTINGS_MAX = 64 };
-
-/* The order of the names of log.level and log.format in the table. */
-enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR };
-enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
-
-/* Spans have a NUL behind them, and none inside; an unset one is empty. Times are milliseconds. */
+/* Texts are never NULL; "" where nothing is set. */
 struct config {
-    struct span config_named; /* the settings file that was asked for, or empty */
-    struct span config_file;  /* the one that was read, or empty */
-    int64_t log_level;        /* enum config_log_level: the values of os/log.h */
-    int64_t log_format;       /* enum config_log_format */
-
-    struct span root; /* path or URL; empty: must be given */
-
-    struct span model_path; /* a model directory; empty: the model inside the program */
-    struct span model_name; /* the name that the APIs show; empty: the model's own */
-    int64_t max_tokens;     /* of one text; 0: the model's own limit */
-
-    int64_t threads; /* of the compute team; 0: one a usable processor */
-
-    struct span host; /* address or name to listen on */
-    int64_t port;     /* 0: any free one */
-    bool insecure;    /* listen beyond loopback without authentication */
-    int64_t request_threads;
-    int64_t queue_max; /* requests that wait for a request thread */
-    int64_t max_connections;
-    int64_t drain_timeout; /* for open requests to end, when asked to stop */
-
-    int64_t max_batch_size; /* texts in one request */
-    int64_t max_body_bytes;
-    int64_t head_timeout;    /* for a request's head to arrive whole */
-    int64_t body_timeout;    /* for its body */
-    int64_t request_timeout; /* for the answer, from the body's end */
-    int64_t idle_timeout;    /* of a kept-alive connection between requests */
-
-    struct config_origin origins[CONFIG_SETTINGS_MAX]; /* by place in the table */
-    char **rest; /* arguments that are no settings, in order; pointers into argv */
-    int rest_count;
-    struct arena arena;
+    const char *config_file; /* the settings file that was asked for */
+    /* model */
+    const char *model_path; /* "": the model linked into the program */
+    const char *model_name; /* one more name that the model answers to */
+    unsigned threads;       /* of the compute team; 0: one a processor */
+    /* store */
+    const char *root;
+    /* server */
+    const char *host;
+    uint16_t port;            /* 0: any free one */
+    bool insecure;            /* a bind beyond loopback without keys */
+    unsigned request_threads; /* that may block */
+    unsigned queue_max;       /* requests that may wait for one */
+    unsigned max_connections;
+    unsigned max_batch_size; /* texts in one request */
+    uint64_t max_body_bytes;
+    uint64_t head_timeout_ms, body_timeout_ms, request_timeout_ms, send_timeout_ms, idle_timeout_ms;
+    uint64_t drain_timeout_ms;
+    const char *cors_origin;
+    /* log */
+    const char *log_level;      /* "debug", "info", "warn", "error" */
+    const char *log_format;     /* "text", "json", "off" */
+    struct config_state *state; /* values' memory and origins; owned */
 };
 
 struct config_sources {
-    char *const *argv; /* arguments behind the subcommand's name */
-    int argc;
-    char *const *variables; /* the environment ("NAME=value", …, NULL), or NULL */
+    int argc; /* flags only: `--name value`, `--name=value`, `--flag` or `--no-flag`; no program name */
+    char **argv;
+    char **environ; /* NULL-terminated "NAME=value"; NULL: none */
     const char
-        *toml_path;  /* a file that must be there; NULL: --config, DIPPER_CONFIG, or ./dipper.toml if there */
-    unsigned groups; /* settings whose flags and variables are read; dipper.toml is always read whole */
+        *toml_path;  /* NULL: the file that --config or DIPPER_CONFIG names, else ./dipper.toml if there is one */
+    unsigned groups; /* whose environment variables are read; 0: all. Flags and the file are always read whole */
 };
 
-/* Fills `out` (which config_deinit frees, also after a failure). Flags are --name value, --name=value, for
- * booleans also --name and --no-name; what is no setting of `groups`, and everything behind "--", is put into
- * out->rest. DP_INVALID names the setting, the value, where it came from and what is allowed. */
+/* DP_INVALID names the setting, where its value came from, the value (secrets masked) and the allowed range.
+ * `out` may be freed after a failure too. */
 enum dp_status config_load(const struct config_sources *sources, struct config *out, struct dp_error *error);
-void config_deinit(struct config *config);
+void config_deinit(struct config *config); /* a zeroed config is fine */
 
-/* The options of `--help`: flags, what they mean, defaults, variables. */
+/* Whether `flag` ("--root", "--root=x", or no setting at all) is a setting that needs a value behind it. */
+bool config_flag_takes_value(const char *flag);
+
+/* The settings of some groups as lines of --help. */
 void config_print_help(FILE *out, unsigned groups);
-/* docs/configuration.md and .env.example. */
+/* Every setting with its value and origin: "server.port = 8000 (environment PORT)". Secrets are masked. */
+void config_print_effective(FILE *out, const struct config *config);
+/* docs/configuration.md and .env.example, as made from the table. */
 void config_print_reference(FILE *out);
 void config_print_env_example(FILE *out);
-/* One line a setting: "server.port = 8000 (environment PORT)"; secrets are masked. */
-void config_print_effective(FILE *out, const struct config *config, unsigned groups);
-/* The same for the i-th setting, appended without a newline; false past the last one and for other groups. */
-size_t config_setting_count(void);
-bool config_describe(const struct config *config, size_t i, unsigned groups, struct buffer *out);
 
 #endif

@@ -3,19 +3,10 @@
 
 enum { HELP_COLUMN = 32, HELP_WIDTH = 100 };
 
-static const struct {
-    enum config_group group;
-    const char *title;
-} GROUPS[] = {
-    {CONFIG_GENERAL, "General"}, {CONFIG_STORE, "Store"},   {CONFIG_MODEL, "Model"},
-    {CONFIG_COMPUTE, "Compute"}, {CONFIG_SERVER, "Server"}, {CONFIG_LIMITS, "Limits of requests"},
-};
-enum { GROUP_COUNT = sizeof GROUPS / sizeof *GROUPS };
-
 /* What the default is, in words or as text; NULL when there is none to tell. */
 static const char *initial_of(const struct setting *s)
 {
-    return s->initial_help ? s->initial_help : s->initial;
+    return s->initial_help ? s->initial_help : s->initial && *s->initial ? s->initial : NULL;
 }
 
 /* Writes words from HELP_COLUMN on, breaking lines at HELP_WIDTH; the first line is at column `at` already. */
@@ -42,13 +33,13 @@ static void print_wrapped(FILE *out, int at, const char *text)
 
 void config_print_help(FILE *out, unsigned groups)
 {
-    for (size_t g = 0; g < GROUP_COUNT; g++) {
-        if (!(GROUPS[g].group & groups))
+    for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
+        if (!(setting_groups(g) & groups))
             continue;
-        fprintf(out, "\n%s:\n", GROUPS[g].title);
+        fprintf(out, "\n%s:\n", setting_section_title(g));
         for (size_t i = 0; i < SETTING_COUNT; i++) {
             const struct setting *s = &SETTINGS[i];
-            if (s->group != GROUPS[g].group)
+            if (s->section != g)
                 continue;
             char text[512];
             const char *initial = initial_of(s);
@@ -78,22 +69,23 @@ void config_print_reference(FILE *out)
         "A flag wins over the environment, the environment over the settings file, the file over the default.\n"
         "The file is `dipper.toml` in the working folder, or the one that `--config` or `DIPPER_CONFIG` names.\n"
         "A variable that is empty counts as unset. A value that is not allowed stops the program, which then\n"
-        "names the setting, where the value came from and what is allowed. Each subcommand takes the groups of\n"
-        "settings that its `--help` lists.\n\n"
+        "names the setting, where the value came from and what is allowed. Every subcommand takes every flag; its
+        "
+        "`--help` lists those that matter to it.\n\n"
         "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
         "`m` or `h`. In the file these two are strings when they have a unit: `max_body_bytes = \"16MiB\"`.\n",
         out);
-    for (size_t g = 0; g < GROUP_COUNT; g++) {
+    for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
         fprintf(out,
                 "\n## %s\n\n| setting | flag | environment | default | what it does | allowed |\n"
                 "|---|---|---|---|---|---|\n",
-                GROUPS[g].title);
+                setting_section_title(g));
         for (size_t i = 0; i < SETTING_COUNT; i++) {
             const struct setting *s = &SETTINGS[i];
-            char allowed[200];
-            if (s->group != GROUPS[g].group)
+            char allowed[SETTING_ALLOWED_MAX];
+            if (s->section != g)
                 continue;
-            setting_allowed(s, allowed, sizeof allowed);
+            setting_allowed(s, allowed);
             fprintf(out, "| `%s` | `%s%s%s` | `%s`", s->name, s->flag, s->meta ? " " : "", s->meta ? s->meta : "",
                     s->variables[0]);
             for (size_t v = 1; v < SETTING_VARIABLES_MAX && s->variables[v]; v++)
@@ -118,11 +110,11 @@ void config_print_env_example(FILE *out)
           "what\n"
           "# you need. Made by scripts/gen-config-docs; docs/configuration.md tells more.\n",
           out);
-    for (size_t g = 0; g < GROUP_COUNT; g++) {
-        fprintf(out, "\n# ---- %s\n", GROUPS[g].title);
+    for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
+        fprintf(out, "\n# ---- %s\n", setting_section_title(g));
         for (size_t i = 0; i < SETTING_COUNT; i++) {
             const struct setting *s = &SETTINGS[i];
-            if (s->group != GROUPS[g].group)
+            if (s->section != g)
                 continue;
             fprintf(out, "# %s%s%s%s\n#%s=%s\n", s->help, s->initial_help ? " Default: " : "",
                     s->initial_help ? s->initial_help : "", s->initial_help ? "." : "", s->variables[0],

@@ -1,13 +1,15 @@
 /* setting_value.c: the values of settings: text to value, value to text, and what is allowed. */
 #include "config/settings.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/utf8.h"
 
 struct unit {
     const char *name;
-    int64_t factor;
+    uint64_t factor;
 };
 
 /* The largest first, so that printing finds the shortest text. The last one of each is what a number without a
@@ -22,21 +24,17 @@ static const struct unit *units_of(const struct setting *s)
 }
 
 /* The decimal integer at the beginning of `text`; answers its length, 0 when there is none or it overflows. */
-static size_t parse_integer(struct span text, int64_t *out)
+static size_t parse_integer(struct span text, uint64_t *out)
 {
-    size_t at = text.len && text.data[0] == '-' ? 1 : 0, start = at;
-    int64_t value = 0;
+    size_t at = 0;
+    *out = 0;
     for (; at < text.len && text.data[at] >= '0' && text.data[at] <= '9'; at++)
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_sub_overflow(value, text.data[at] - '0', &value))
+        if (__builtin_mul_overflow(*out, 10, out) || __builtin_add_overflow(*out, text.data[at] - '0', out))
             return 0;
-    if (at == start || (!start && value == INT64_MIN))
-        return 0;
-    *out = start ? value : -value;
     return at;
 }
 
-static bool parse_quantity(const struct setting *s, struct span text, int64_t *out)
+static bool parse_quantity(const struct setting *s, struct span text, uint64_t *out)
 {
     size_t len = parse_integer(text, out);
     if (len == 0)
@@ -72,12 +70,12 @@ static bool is_plain(struct span text)
 }
 
 /* Splits "address:port", where an IPv6 address stands in brackets. */
-static bool parse_listen(const struct setting *s, struct span text, struct span *host, int64_t *port)
+static bool parse_listen(const struct setting *s, struct span text, struct span *host, uint64_t *port)
 {
     size_t colon = text.len;
     while (colon > 0 && text.data[colon - 1] != ':')
         colon--;
-    if (colon < 2 || text.len > (size_t)s->max || !is_plain(text))
+    if (colon < 2 || text.len > s->max || !is_plain(text))
         return false;
     struct span digits = span_of(text.data + colon, text.len - colon);
     *host = span_of(text.data, colon - 1);
@@ -88,141 +86,160 @@ static bool parse_listen(const struct setting *s, struct span text, struct span 
     } else if (memchr(host->data, ':', host->len)) {
         return false;
     }
-    return digits.len && parse_integer(digits, port) == digits.len && *port >= 0 && *port <= 65535;
+    return digits.len && parse_integer(digits, port) == digits.len && *port <= UINT16_MAX;
 }
 
-void setting_allowed(const struct setting *s, char *out, size_t size)
-{
-    struct buffer low, high;
-    struct setting plain = *s;
-    int64_t bounds[2] = {s->min, s->max};
-    switch (s->type) {
-    case SETTING_TEXT:
-        snprintf(out, size, "%" PRId64 " to %" PRId64 " bytes of UTF-8 without control characters", s->min,
-                 s->max);
-        return;
-    case SETTING_INTEGER:
-        snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64, s->min, s->max);
-        return;
-    case SETTING_BOOLEAN: snprintf(out, size, "true or false"); return;
-    case SETTING_LISTEN: snprintf(out, size, "ADDRESS:PORT, as 127.0.0.1:8000 or [::1]:8000"); return;
-    case SETTING_CHOICE: {
-        size_t len = (size_t)snprintf(out, size, "one of");
-        for (size_t i = 0; s->choices[i] && len < size; i++)
-            len += (size_t)snprintf(out + len, size - len, "%s %s", i ? "," : "", s->choices[i]);
-        return;
-    }
-    case SETTING_BYTES:
-    case SETTING_DURATION:
-        buffer_init(&low, 64);
-        buffer_init(&high, 64);
-        plain.secret = false;
-        plain.offset = 0;
-        setting_print(&plain, &bounds[0], &low);
-        setting_print(&plain, &bounds[1], &high);
-        snprintf(out, size, "%s from %.*s to %.*s",
-                 s->type == SETTING_BYTES ? "a number of bytes (or with KiB, MiB, GiB)"
-                                          : "a number of seconds (or with ms, s, m, h)",
-                 SPAN_FMT(buffer_span(&low)), SPAN_FMT(buffer_span(&high)));
-        buffer_deinit(&low);
-        buffer_deinit(&high);
-        return;
-    }
-}
-
-/* Copies text into the span at `offset`. */
+/* Copies text into the const char * at `offset`. */
 static enum dp_status store_text(void *target, size_t offset, struct span text, struct arena *arena)
 {
     struct span kept = arena_copy(arena, text);
-    if (!kept.data)
+    const char *pointer = (const char *)kept.data;
+    if (!pointer)
         return DP_NOMEM;
-    memcpy((char *)target + offset, &kept, sizeof kept);
+    memcpy((char *)target + offset, &pointer, sizeof pointer);
     return DP_OK;
 }
 
-enum dp_status setting_store(const struct setting *s, void *target, struct span text, struct arena *arena,
-                             char *allowed, size_t allowed_size)
+static const char *load_text(const void *target, size_t offset)
+{
+    const char *text;
+    memcpy(&text, (const char *)target + offset, sizeof text);
+    return text ? text : "";
+}
+
+/* The table's ranges fit the fields: a test walks them. */
+static void store_integer(void *place, size_t size, uint64_t value)
+{
+    uint16_t two = (uint16_t)value;
+    uint32_t four = (uint32_t)value;
+    assert(size == sizeof two || size == sizeof four || size == sizeof value);
+    memcpy(place, size == sizeof two ? &two : size == sizeof four ? (void *)&four : &value, size);
+}
+
+static uint64_t load_integer(const void *place, size_t size)
+{
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    if (size == sizeof two) {
+        memcpy(&two, place, size);
+        return two;
+    }
+    if (size == sizeof four) {
+        memcpy(&four, place, size);
+        return four;
+    }
+    memcpy(&eight, place, sizeof eight);
+    return eight;
+}
+
+enum dp_status setting_store(const struct setting *s, void *target, struct span text, struct arena *arena)
 {
     char *place = (char *)target + s->offset;
-    int64_t number = 0;
+    uint64_t number = 0;
     bool flag = false;
     struct span host;
     switch (s->type) {
     case SETTING_TEXT:
-        if (text.len < (uint64_t)s->min || text.len > (uint64_t)s->max || !is_plain(text))
-            break;
+        if (text.len < s->min || text.len > s->max || !is_plain(text))
+            return DP_INVALID;
         return store_text(target, s->offset, text, arena);
     case SETTING_INTEGER:
     case SETTING_BYTES:
     case SETTING_DURATION:
         if (!parse_quantity(s, text, &number))
-            break;
-        memcpy(place, &number, sizeof number);
+            return DP_INVALID;
+        store_integer(place, s->size, number);
         return DP_OK;
     case SETTING_BOOLEAN:
         if (!parse_boolean(text, &flag))
-            break;
+            return DP_INVALID;
         memcpy(place, &flag, sizeof flag);
         return DP_OK;
     case SETTING_CHOICE:
         while (s->choices[number] && !span_equal_str(text, s->choices[number]))
             number++;
         if (!s->choices[number])
-            break;
-        memcpy(place, &number, sizeof number);
+            return DP_INVALID;
+        memcpy(place, &s->choices[number], sizeof s->choices[number]);
         return DP_OK;
     case SETTING_LISTEN:
         if (!parse_listen(s, text, &host, &number))
-            break;
-        memcpy((char *)target + s->port_offset, &number, sizeof number);
+            return DP_INVALID;
+        store_integer((char *)target + s->port_offset, sizeof(uint16_t), number);
         return store_text(target, s->offset, host, arena);
     }
-    setting_allowed(s, allowed, allowed_size);
     return DP_INVALID;
 }
 
-static void print_quantity(const struct setting *s, int64_t value, struct buffer *out)
+/* Writes a quantity with the largest unit that divides it. */
+static void print_quantity(const struct setting *s, uint64_t value, char *out, size_t size)
 {
     const struct unit *unit = units_of(s);
     while (value % unit->factor != 0)
         unit++;
-    buffer_printf(out, "%" PRId64 "%s", value / unit->factor, value ? unit->name : "");
+    snprintf(out, size, "%" PRIu64 "%s", value / unit->factor, value ? unit->name : "");
 }
 
 void setting_print(const struct setting *s, const void *target, struct buffer *out)
 {
     const char *place = (const char *)target + s->offset;
-    struct span text;
-    int64_t number;
+    char quantity[32];
     bool flag;
+    const char *text;
     switch (s->type) {
     case SETTING_TEXT:
-        memcpy(&text, place, sizeof text);
-        if (s->secret && text.len)
-            text = span_str("(hidden)");
-        buffer_append(out, text);
+    case SETTING_CHOICE:
+        text = load_text(target, s->offset);
+        buffer_append_str(out, s->secret && *text ? "(hidden)" : text);
         return;
     case SETTING_BOOLEAN:
         memcpy(&flag, place, sizeof flag);
         buffer_append_str(out, flag ? "true" : "false");
         return;
-    case SETTING_INTEGER:
+    case SETTING_INTEGER: buffer_printf(out, "%" PRIu64, load_integer(place, s->size)); return;
     case SETTING_BYTES:
     case SETTING_DURATION:
-    case SETTING_CHOICE:
-        memcpy(&number, place, sizeof number);
-        if (s->type == SETTING_CHOICE)
-            buffer_append_str(out, s->choices[number]);
-        else if (s->type == SETTING_INTEGER)
-            buffer_printf(out, "%" PRId64, number);
-        else
-            print_quantity(s, number, out);
+        print_quantity(s, load_integer(place, s->size), quantity, sizeof quantity);
+        buffer_append_str(out, quantity);
         return;
     case SETTING_LISTEN:
-        memcpy(&text, place, sizeof text);
-        memcpy(&number, (const char *)target + s->port_offset, sizeof number);
-        bool bracketed = text.len && memchr(text.data, ':', text.len);
-        buffer_printf(out, bracketed ? "[%.*s]:%" PRId64 : "%.*s:%" PRId64, SPAN_FMT(text), number);
+        text = load_text(target, s->offset);
+        buffer_printf(out, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text,
+                      (unsigned)load_integer((const char *)target + s->port_offset, sizeof(uint16_t)));
+        return;
+    }
+}
+
+void setting_allowed(const struct setting *s, char out[SETTING_ALLOWED_MAX])
+{
+    char low[32], high[32];
+    size_t len;
+    switch (s->type) {
+    case SETTING_TEXT:
+        snprintf(out, SETTING_ALLOWED_MAX, "%" PRIu64 " to %" PRIu64 " bytes of UTF-8 without control characters",
+                 s->min, s->max);
+        return;
+    case SETTING_INTEGER:
+        snprintf(out, SETTING_ALLOWED_MAX, "a whole number from %" PRIu64 " to %" PRIu64, s->min, s->max);
+        return;
+    case SETTING_BOOLEAN: snprintf(out, SETTING_ALLOWED_MAX, "true or false"); return;
+    case SETTING_LISTEN:
+        snprintf(out, SETTING_ALLOWED_MAX, "ADDRESS:PORT, as 127.0.0.1:8000 or [::1]:8000");
+        return;
+    case SETTING_CHOICE:
+        len = (size_t)snprintf(out, SETTING_ALLOWED_MAX, "one of");
+        for (size_t i = 0; s->choices[i] && len < SETTING_ALLOWED_MAX; i++)
+            len += (size_t)snprintf(out + len, SETTING_ALLOWED_MAX - len, "%s %s", i ? "," : "", s->choices[i]);
+        return;
+    case SETTING_BYTES:
+    case SETTING_DURATION:
+        print_quantity(s, s->min, low, sizeof low);
+        print_quantity(s, s->max, high, sizeof high);
+        snprintf(out, SETTING_ALLOWED_MAX, "%s from %s to %s",
+                 s->type == SETTING_BYTES ? "a number of bytes (or with KiB, MiB, GiB)"
+                                          : "a number of seconds (or with ms, s, m, h)",
+                 low, high);
         return;
     }
 }

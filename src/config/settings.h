@@ -1,60 +1,91 @@
-/* config/settings.h: what one setting is, and its values as text; private to this room and its tests. */
+/* config/settings.h: what one setting is, and loading a table of them; private to this room and its tests. */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
+#include "base/arena.h"
+#include "base/buffer.h"
 #include "config/config.h"
 
 enum setting_type {
-    SETTING_TEXT,     /* struct span; min, max: its length in bytes */
-    SETTING_INTEGER,  /* int64_t */
+    SETTING_TEXT,     /* const char *; min, max: its length in bytes */
+    SETTING_INTEGER,  /* an unsigned integer of 2, 4 or 8 bytes */
     SETTING_BOOLEAN,  /* bool */
-    SETTING_BYTES,    /* int64_t: a number, or one with KiB, MiB, GiB */
-    SETTING_DURATION, /* int64_t milliseconds: seconds, or a number with ms, s, m, h */
-    SETTING_CHOICE,   /* int64_t: the place among `choices` */
-    SETTING_LISTEN    /* ADDRESS:PORT: the span at `offset` and the int64_t at `port_offset` */
+    SETTING_BYTES,    /* as an integer: a number, or one with KiB, MiB, GiB */
+    SETTING_DURATION, /* as an integer, in milliseconds: seconds, or a number with ms, s, m, h */
+    SETTING_CHOICE,   /* const char *: one of `choices` */
+    SETTING_LISTEN    /* ADDRESS:PORT: the const char * at `offset` and the uint16_t at `port_offset` */
 };
 
-enum { SETTING_VARIABLES_MAX = 2 };
+/* The parts of the help and of the reference page. */
+enum setting_section {
+    SECTION_GENERAL,
+    SECTION_STORE,
+    SECTION_MODEL,
+    SECTION_SERVER,
+    SECTION_LIMITS,
+    SECTION_COUNT
+};
+
+enum { SETTING_VARIABLES_MAX = 2, SETTING_ALLOWED_MAX = 200 };
 
 struct setting {
     const char *name;                             /* its key in dipper.toml; messages use it too */
     const char *flag;                             /* with the dashes */
     const char *variables[SETTING_VARIABLES_MAX]; /* the first that is set wins; an empty value is unset */
+    enum setting_section section;
     enum setting_type type;
-    int64_t min, max;
+    uint64_t min, max;
     const char *const *choices; /* NULL-ended */
-    const char *initial;        /* the default as text; NULL: none (unset, or set through another setting) */
-    const char *initial_help;   /* what the default means, when its text does not tell; or NULL */
-    const char *meta;           /* what stands for the value in help */
+    const char *initial;        /* the default as text; NULL: set through another setting */
+    const char *initial_help;   /* what the default means, where its text does not tell; or NULL */
+    const char *meta;           /* what stands for the value in help; NULL for booleans */
     const char *help;
-    unsigned group;
     bool secret;
-    size_t offset, port_offset; /* in the struct that is filled */
+    size_t offset, size; /* in the struct that is filled */
+    size_t port_offset;
 };
 
-/* Parses `text` and stores it in `target`; strings are copied into `arena`. DP_INVALID: `allowed` tells what would
- * do. */
-enum dp_status setting_store(const struct setting *s, void *target, struct span text, struct arena *arena,
-                             char *allowed, size_t allowed_size);
-/* The text of the stored value, as it could be given; secrets come as "(hidden)" unless unset. */
+/* ---- values (setting_value.c) ----------------------------------------------------------------------- */
+
+/* Parses `text` and stores it in `target`; texts are copied into `arena`. DP_INVALID, DP_NOMEM. */
+enum dp_status setting_store(const struct setting *s, void *target, struct span text, struct arena *arena);
+/* Appends the stored value as it could be given; a secret that is set comes as "(hidden)". */
 void setting_print(const struct setting *s, const void *target, struct buffer *out);
 /* What the setting takes: "a whole number from 0 to 65535". */
-void setting_allowed(const struct setting *s, char *out, size_t size);
+void setting_allowed(const struct setting *s, char out[SETTING_ALLOWED_MAX]);
 
-/* The table (config_table.c). */
-extern const struct setting SETTINGS[];
-extern const size_t SETTING_COUNT;
+/* ---- tables (settings_load.c) ----------------------------------------------------------------------- */
 
-/* The same as config.h's functions, over any table and any struct; `origins` has a place a setting. */
+enum setting_source { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
+
+/* Where a value came from. */
+struct setting_origin {
+    enum setting_source source;
+    const char *name; /* "--port", "PORT", the file's path; "" for a default */
+    unsigned line;    /* in the file; else 0 */
+};
+
 struct settings {
     const struct setting *table;
     size_t count;
-    void *target;
-    struct config_origin *origins;
-    struct arena *arena;
+    void *target;                   /* the struct that is filled */
+    struct setting_origin *origins; /* one a setting */
+    struct arena *arena;            /* of values and names */
 };
-enum dp_status settings_load(const struct settings *s, const struct config_sources *sources, char ***rest,
-                             int *rest_count, struct span *file, struct dp_error *error);
-bool settings_describe(const struct settings *s, size_t i, struct buffer *out);
+
+/* As config_load. */
+enum dp_status settings_load(const struct settings *s, const struct config_sources *sources,
+                             struct dp_error *error);
+/* "server.port = 8000 (environment PORT)", without a newline. */
+void settings_describe(const struct settings *s, size_t i, struct buffer *out);
+/* The setting of a flag with or without "=value"; NULL when there is none. *value: what stands behind '=',
+ * "true" or "false" for a bare boolean, or NULL when the next argument is the value. */
+const struct setting *settings_find_flag(const struct settings *s, const char *argument, const char **value);
+
+/* The program's table (config_table.c), and which groups of commands use a section. */
+extern const struct setting SETTINGS[];
+extern const size_t SETTING_COUNT;
+unsigned setting_groups(enum setting_section section);
+const char *setting_section_title(enum setting_section section);
 
 #endif

@@ -20,7 +20,7 @@ struct load {
 };
 
 /* Records where the values at the setting's place came from; more than one setting may share a place. */
-static void set_origin(const struct settings *s, const struct setting *setting, struct config_origin origin)
+static void set_origin(const struct settings *s, const struct setting *setting, struct setting_origin origin)
 {
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *other = &s->table[i];
@@ -32,26 +32,27 @@ static void set_origin(const struct settings *s, const struct setting *setting, 
     }
 }
 
-static enum dp_status apply(const struct settings *s, const struct setting *setting, struct span text,
-                            struct config_origin origin, struct dp_error *error)
+static enum dp_status fail_value(const struct setting *setting, struct span text, struct setting_origin origin,
+                                 struct dp_error *error)
 {
-    char allowed[200], from[200];
-    enum dp_status status = setting_store(setting, s->target, text, s->arena, allowed, sizeof allowed);
-    if (status == DP_OK) {
-        set_origin(s, setting, origin);
-        return DP_OK;
-    }
-    if (status == DP_NOMEM)
-        return dp_fail_nomem(error, "settings");
-    if (origin.source == CONFIG_FROM_FILE)
+    char allowed[SETTING_ALLOWED_MAX], from[SETTING_ALLOWED_MAX];
+    setting_allowed(setting, allowed);
+    if (origin.source == FROM_FILE)
         snprintf(from, sizeof from, "%s, line %u", origin.name, origin.line);
     else
-        snprintf(from, sizeof from, "%s%s", origin.source == CONFIG_FROM_ENVIRONMENT ? "environment " : "",
-                 origin.name);
-    if (setting->secret)
-        text = span_str("(hidden)");
-    return dp_fail(error, status, "setting %s: \"%.*s\" (%s) is not allowed: it takes %s", setting->name,
-                   SPAN_FMT(text), from, allowed);
+        snprintf(from, sizeof from, "%s%s", origin.source == FROM_ENVIRONMENT ? "environment " : "", origin.name);
+    return dp_fail(error, DP_INVALID, "setting %s: \"%.*s\" (%s) is not allowed: it takes %s", setting->name,
+                   SPAN_FMT(setting->secret ? span_str("(hidden)") : text), from, allowed);
+}
+
+static enum dp_status apply(const struct settings *s, const struct setting *setting, struct span text,
+                            struct setting_origin origin, struct dp_error *error)
+{
+    switch (setting_store(setting, s->target, text, s->arena)) {
+    case DP_OK: set_origin(s, setting, origin); return DP_OK;
+    case DP_NOMEM: return dp_fail_nomem(error, "settings");
+    default: return fail_value(setting, text, origin, error);
+    }
 }
 
 /* ---- dipper.toml ------------------------------------------------------------------------------------ */
@@ -74,20 +75,15 @@ static bool type_fits(enum setting_type setting, enum toml_type value)
 static enum dp_status take_value(void *ctx, struct span key, const struct toml_value *value,
                                  struct dp_error *error)
 {
-    static const char *const type_names[] = {"a string", "an integer", "a boolean"};
     const struct load *load = ctx;
     const struct settings *s = load->settings;
+    const struct setting_origin origin = {FROM_FILE, load->file, value->line};
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *setting = &s->table[i];
-        if (!span_equal_str(key, setting->name))
-            continue;
-        if (type_fits(setting->type, value->type))
-            return apply(s, setting, value->text,
-                         (struct config_origin){CONFIG_FROM_FILE, load->file, value->line}, error);
-        char allowed[200];
-        setting_allowed(setting, allowed, sizeof allowed);
-        return dp_fail(error, DP_INVALID, "setting %s: %s (%s, line %u) is not allowed: it takes %s",
-                       setting->name, type_names[value->type], load->file, value->line, allowed);
+        if (span_equal_str(key, setting->name) && type_fits(setting->type, value->type))
+            return apply(s, setting, value->text, origin, error);
+        if (span_equal_str(key, setting->name))
+            return fail_value(setting, value->text, origin, error);
     }
     return dp_fail(error, DP_INVALID, "%s, line %u: there is no setting %.*s", load->file, value->line,
                    SPAN_FMT(key));
@@ -124,14 +120,14 @@ static enum dp_status load_environment(const struct settings *s, const struct co
 {
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *setting = &s->table[i];
-        for (size_t v = 0; v < SETTING_VARIABLES_MAX && setting->variables[v] && setting->group & sources->groups;
-             v++) {
-            const char *value = variable(sources->variables, setting->variables[v]);
+        if (sources->groups && !(setting_groups(setting->section) & sources->groups))
+            continue;
+        for (size_t v = 0; v < SETTING_VARIABLES_MAX && setting->variables[v]; v++) {
+            const char *value = variable(sources->environ, setting->variables[v]);
             if (!value)
                 continue;
-            enum dp_status status =
-                apply(s, setting, span_str(value),
-                      (struct config_origin){CONFIG_FROM_ENVIRONMENT, setting->variables[v], 0}, error);
+            const struct setting_origin origin = {FROM_ENVIRONMENT, setting->variables[v], 0};
+            enum dp_status status = apply(s, setting, span_str(value), origin, error);
             if (status != DP_OK)
                 return status;
             break;
@@ -142,17 +138,12 @@ static enum dp_status load_environment(const struct settings *s, const struct co
 
 /* ---- flags ------------------------------------------------------------------------------------------ */
 
-/* The setting of the flag that `argument` begins with. *value: what follows a '='; "false" for --no-flag, "true"
- * for a bare boolean, NULL when the next argument is the value. */
-static const struct setting *find_flag(const struct settings *s, unsigned groups, const char *argument,
-                                       const char **value)
+const struct setting *settings_find_flag(const struct settings *s, const char *argument, const char **value)
 {
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *setting = &s->table[i];
-        size_t len = strlen(setting->flag);
-        if (!(setting->group & groups))
-            continue;
         bool boolean = setting->type == SETTING_BOOLEAN;
+        size_t len = strlen(setting->flag);
         if (boolean && strncmp(argument, "--no-", 5) == 0 && strcmp(argument + 5, setting->flag + 2) == 0) {
             *value = "false";
             return setting;
@@ -165,24 +156,15 @@ static const struct setting *find_flag(const struct settings *s, unsigned groups
     return NULL;
 }
 
-/* Fills values[setting] with what the flags say and `rest` with the other arguments. */
+/* Fills values[setting] with what the flags say; of a flag that comes twice, the last counts. */
 static enum dp_status scan_flags(const struct settings *s, const struct config_sources *sources,
-                                 const char **values, char **rest, int *rest_count, struct dp_error *error)
+                                 const char **values, struct dp_error *error)
 {
-    *rest_count = 0;
     for (int i = 0; i < sources->argc; i++) {
-        char *argument = sources->argv[i];
-        const char *value = NULL;
-        if (strcmp(argument, "--") == 0) {
-            while (i < sources->argc)
-                rest[(*rest_count)++] = sources->argv[i++];
-            break;
-        }
-        const struct setting *setting = find_flag(s, sources->groups, argument, &value);
-        if (!setting) {
-            rest[(*rest_count)++] = argument;
-            continue;
-        }
+        const char *argument = sources->argv[i], *value = NULL;
+        const struct setting *setting = settings_find_flag(s, argument, &value);
+        if (!setting)
+            return dp_fail(error, DP_INVALID, "there is no option %s", argument);
         if (!value && ++i == sources->argc)
             return dp_fail(error, DP_INVALID, "%s needs a value: %s", argument, setting->meta);
         values[setting - s->table] = value ? value : sources->argv[i];
@@ -200,59 +182,66 @@ static const char *choose_file(const struct settings *s, const struct config_sou
     for (size_t i = 0; i < s->count; i++) {
         if (strcmp(s->table[i].flag, "--config") != 0)
             continue;
-        const char *named = flags[i] ? flags[i] : variable(sources->variables, s->table[i].variables[0]);
+        const char *named = flags[i] ? flags[i] : variable(sources->environ, s->table[i].variables[0]);
         if (named)
             return named;
     }
     return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
 }
 
-enum dp_status settings_load(const struct settings *s, const struct config_sources *sources, char ***rest,
-                             int *rest_count, struct span *file, struct dp_error *error)
+static enum dp_status load_defaults(const struct settings *s, struct dp_error *error)
 {
-    size_t places = (size_t)sources->argc + 1;
-    const char **flags = mem_calloc(s->count, sizeof *flags);
-    *rest = arena_calloc(s->arena, places, sizeof **rest);
-    *rest_count = 0;
     enum dp_status status = DP_OK;
-    if (!flags || !*rest) {
-        status = dp_fail_nomem(error, "settings");
-        goto out;
-    }
-    for (size_t i = 0; i < s->count && status == DP_OK; i++)
+    for (size_t i = 0; i < s->count && status == DP_OK; i++) {
+        s->origins[i] = (struct setting_origin){FROM_DEFAULT, "", 0};
         if (s->table[i].initial)
-            status = apply(s, &s->table[i], span_str(s->table[i].initial),
-                           (struct config_origin){CONFIG_FROM_DEFAULT, "", 0}, error);
+            status = apply(s, &s->table[i], span_str(s->table[i].initial), s->origins[i], error);
+    }
+    return status;
+}
+
+static enum dp_status load_flags(const struct settings *s, const char **values, struct dp_error *error)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < s->count && status == DP_OK; i++) {
+        const struct setting_origin origin = {FROM_FLAG, s->table[i].flag, 0};
+        if (values[i])
+            status = apply(s, &s->table[i], span_str(values[i]), origin, error);
+    }
+    return status;
+}
+
+enum dp_status settings_load(const struct settings *s, const struct config_sources *sources,
+                             struct dp_error *error)
+{
+    const char **flags = mem_calloc(s->count, sizeof *flags);
+    if (!flags)
+        return dp_fail_nomem(error, "settings");
+    enum dp_status status = load_defaults(s, error);
     if (status == DP_OK)
-        status = scan_flags(s, sources, flags, *rest, rest_count, error);
+        status = scan_flags(s, sources, flags, error);
     const char *path = status == DP_OK ? choose_file(s, sources, flags) : NULL;
     if (path) {
-        *file = arena_copy(s->arena, span_str(path));
-        status = file->data ? load_file(s, (const char *)file->data, error) : dp_fail_nomem(error, "settings");
+        struct span kept = arena_copy(s->arena, span_str(path));
+        status = kept.data ? load_file(s, (const char *)kept.data, error) : dp_fail_nomem(error, "settings");
     }
     if (status == DP_OK)
         status = load_environment(s, sources, error);
-    for (size_t i = 0; i < s->count && status == DP_OK; i++)
-        if (flags[i])
-            status = apply(s, &s->table[i], span_str(flags[i]),
-                           (struct config_origin){CONFIG_FROM_FLAG, s->table[i].flag, 0}, error);
-out:
+    if (status == DP_OK)
+        status = load_flags(s, flags, error);
     mem_free(flags);
     return status;
 }
 
-bool settings_describe(const struct settings *s, size_t i, struct buffer *out)
+void settings_describe(const struct settings *s, size_t i, struct buffer *out)
 {
-    if (i >= s->count)
-        return false;
-    const struct config_origin *origin = &s->origins[i];
+    const struct setting_origin *origin = &s->origins[i];
     buffer_printf(out, "%s = ", s->table[i].name);
     setting_print(&s->table[i], s->target, out);
     switch (origin->source) {
-    case CONFIG_FROM_DEFAULT: buffer_append_str(out, " (default)"); break;
-    case CONFIG_FROM_FILE: buffer_printf(out, " (%s, line %u)", origin->name, origin->line); break;
-    case CONFIG_FROM_ENVIRONMENT: buffer_printf(out, " (environment %s)", origin->name); break;
-    case CONFIG_FROM_FLAG: buffer_printf(out, " (%s)", origin->name); break;
+    case FROM_DEFAULT: buffer_append_str(out, " (default)"); break;
+    case FROM_FILE: buffer_printf(out, " (%s, line %u)", origin->name, origin->line); break;
+    case FROM_ENVIRONMENT: buffer_printf(out, " (environment %s)", origin->name); break;
+    case FROM_FLAG: buffer_printf(out, " (%s)", origin->name); break;
     }
-    return true;
 }
