@@ -69,8 +69,7 @@ void config_print_reference(FILE *out)
         "A flag wins over the environment, the environment over the settings file, the file over the default.\n"
         "The file is `dipper.toml` in the working folder, or the one that `--config` or `DIPPER_CONFIG` names.\n"
         "A variable that is empty counts as unset. A value that is not allowed stops the program, which then\n"
-        "names the setting, where the value came from and what is allowed. Every subcommand takes every flag; its
-        "
+        "names the setting, where the value came from and what is allowed. Every subcommand takes every flag; its\n"
         "`--help` lists those that matter to it.\n\n"
         "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
         "`m` or `h`. In the file these two are strings when they have a unit: `max_body_bytes = \"16MiB\"`.\n",

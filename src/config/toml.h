@@ -27,8 +27,8 @@ struct toml_sink {
     void *ctx;
 };
 
-/* `file` is for messages: "dipper.toml, line 3: …". DP_INVALID for what is no TOML, a key or a table that comes twice, DP_UNSUPPORTED for TOML that this reader
- * does not know, and whatever the sink answers. */
+/* `file` is for messages: "dipper.toml, line 3: …". DP_INVALID for what is no TOML and for a key or a table that
+ * comes twice, DP_UNSUPPORTED for TOML that this reader does not know, and whatever the sink answers. */
 enum dp_status toml_read(const char *file, struct span text, struct arena *arena, const struct toml_sink *sink,
                          struct dp_error *error);
 
