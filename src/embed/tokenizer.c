@@ -17,7 +17,7 @@
 enum {
     CHUNK_BYTES = 64 * 1024,
     SINK_FIRST = 64,
-    /* What parsing may take: per byte of JSON (measured need: below 20), and at least. */
+    /* What parsing may take per byte of JSON (a vocabulary entry of 8 bytes needs about 150), and at least. */
     PARSE_MEMORY_FACTOR = 64,
     PARSE_MEMORY_LEAST = 1 << 20
 };
