@@ -118,8 +118,8 @@ DP_API void dp_results_free(struct dp_results *results);
 
 /* Rows, best first; `row` < dp_results_count. The strings live as long as the results. */
 DP_API size_t dp_results_count(const struct dp_results *results);
-DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* numbers in decimal */
-DP_API float dp_results_dist(const struct dp_results *results, size_t row);     /* cosine: 1 - cos */
+DP_API const char *dp_results_id(const struct dp_results *results, size_t row);         /* numbers in decimal */
+DP_API float dp_results_dist(const struct dp_results *results, size_t row);             /* cosine: 1 - cos */
 DP_API const char *dp_results_attributes(const struct dp_results *results, size_t row); /* a JSON object */
 
 /* What a search cost. */

@@ -4,32 +4,19 @@
 const char *api_error_code(unsigned status)
 {
     switch (status) {
-    case 400:
-        return "invalid_request";
-    case 403:
-        return "permission_denied";
-    case 404:
-        return "not_found";
-    case 405:
-        return "method_not_allowed";
-    case 408:
-        return "request_timeout";
-    case 409:
-        return "conflict";
-    case 413:
-        return "request_too_large";
-    case 415:
-        return "unsupported_media_type";
-    case 429:
-        return "rate_limit_exceeded";
-    case 499:
-        return "client_closed_request";
-    case 503:
-        return "overloaded";
-    case 504:
-        return "timeout";
-    default:
-        return status < 500 ? "invalid_request" : "internal_error";
+    case 400: return "invalid_request";
+    case 403: return "permission_denied";
+    case 404: return "not_found";
+    case 405: return "method_not_allowed";
+    case 408: return "request_timeout";
+    case 409: return "conflict";
+    case 413: return "request_too_large";
+    case 415: return "unsupported_media_type";
+    case 429: return "rate_limit_exceeded";
+    case 499: return "client_closed_request";
+    case 503: return "overloaded";
+    case 504: return "timeout";
+    default: return status < 500 ? "invalid_request" : "internal_error";
     }
 }
 

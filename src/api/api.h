@@ -32,7 +32,8 @@ void api_fail(const struct call *call, const struct api_dialect *dialect, struct
 const char *api_error_code(unsigned status);
 
 /* /v1/embed and /v1/embed/batch */
-void fastembed_embed(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+void fastembed_embed(struct call *, const struct api_context *, const struct http_request *,
+                     struct http_response *);
 
 void openai_embeddings(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);

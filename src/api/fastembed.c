@@ -10,8 +10,7 @@
 #include "api/fields.h"
 #include "os/clock.h"
 
-static void fastembed_error(struct http_response *response, unsigned status, const char *code,
-                            const char *message)
+static void fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
 {
     struct json_writer w;
     http_response_clear(response);
@@ -105,21 +104,11 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
         json_enter_object(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
         switch (field) {
-        case TEXT:
-            read_text(r, call, out);
-            break;
-        case TEXTS:
-            read_texts(r, call, out);
-            break;
-        case NORMALIZE:
-            fields_bool(r, "\"normalize\"", &out->embed.normalize);
-            break;
-        case TRUNCATE:
-            fields_bool(r, "\"truncate\"", &truncate);
-            break;
-        case DIMENSIONS:
-            fields_u32(r, "\"dimensions\"", 1, INDEX_DIM_MAX, &out->embed.dimensions);
-            break;
+        case TEXT: read_text(r, call, out); break;
+        case TEXTS: read_texts(r, call, out); break;
+        case NORMALIZE: fields_bool(r, "\"normalize\"", &out->embed.normalize); break;
+        case TRUNCATE: fields_bool(r, "\"truncate\"", &truncate); break;
+        case DIMENSIONS: fields_u32(r, "\"dimensions\"", 1, INDEX_DIM_MAX, &out->embed.dimensions); break;
         }
     }
     json_end(r);

@@ -3,8 +3,7 @@
 
 enum { NAME_SHOWN_MAX = 60, FLOATS_FIRST = 1024 };
 
-int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
-                uint64_t *seen)
+int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count, uint64_t *seen)
 {
     struct span key;
     if (!json_next_key(r, arena, &key))

@@ -89,34 +89,24 @@ enum dp_status http_query_arg(const struct http_request *request, struct arena *
 unsigned http_status_of(enum dp_status status)
 {
     switch (status) {
-    case DP_OK:
-        return 200;
+    case DP_OK: return 200;
     case DP_INVALID:
-    case DP_UNSUPPORTED:
-        return 400;
-    case DP_DENIED:
-        return 403;
-    case DP_NOT_FOUND:
-        return 404;
+    case DP_UNSUPPORTED: return 400;
+    case DP_DENIED: return 403;
+    case DP_NOT_FOUND: return 404;
     case DP_EXISTS:
-    case DP_CONFLICT:
-        return 409;
-    case DP_TOO_LARGE:
-        return 413;
+    case DP_CONFLICT: return 409;
+    case DP_TOO_LARGE: return 413;
     case DP_STALE:
     case DP_UNAVAILABLE:
     case DP_OVERLOADED:
-    case DP_NOMEM:
-        return 503;
-    case DP_DEADLINE:
-        return 504;
-    case DP_CANCELLED:
-        return 499; /* nobody is there to read it */
+    case DP_NOMEM: return 503;
+    case DP_DEADLINE: return 504;
+    case DP_CANCELLED: return 499; /* nobody is there to read it */
     case DP_CORRUPT:
     case DP_IO:
     case DP_UNKNOWN:
-    case DP_FULL:
-        return 500;
+    case DP_FULL: return 500;
     }
     return 500;
 }

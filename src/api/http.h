@@ -12,10 +12,10 @@
 enum { HTTP_ARGS_MAX = 2, HTTP_HEADERS_MAX = 16, HTTP_RESPONSE_MAX = 256 << 20 };
 
 struct http_request {
-    const char *method; /* "GET" */
-    struct span path;   /* as it was sent, without the query */
-    struct span query;  /* as it was sent, after the '?' */
-    struct span body;   /* decoded */
+    const char *method;              /* "GET" */
+    struct span path;                /* as it was sent, without the query */
+    struct span query;               /* as it was sent, after the '?' */
+    struct span body;                /* decoded */
     struct span args[HTTP_ARGS_MAX]; /* what stands for the {…} of the route's pattern, percent-decoded */
     /* A header by its lower-case name; data NULL: absent. */
     struct span (*header)(const void *ctx, const char *name);

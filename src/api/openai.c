@@ -48,9 +48,8 @@ const struct api_dialect api_openai = {"openai", openai_error};
 
 static void answer_unknown_model(struct call *call, struct span name, struct http_response *response)
 {
-    const char *message =
-        arena_printf(call->arena, "The model `%.*s` does not exist or is not loaded here.",
-                     name.len < 200 ? (int)name.len : 200, (const char *)name.data);
+    const char *message = arena_printf(call->arena, "The model `%.*s` does not exist or is not loaded here.",
+                                       name.len < 200 ? (int)name.len : 200, (const char *)name.data);
     print_error(response, 404, "model", "model_not_found", message ? message : "No such model.");
     response->outcome = DP_NOT_FOUND;
 }
@@ -143,12 +142,8 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
         json_enter_object(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
         switch (field) {
-        case INPUT:
-            read_input(r, call, &out->embed);
-            break;
-        case MODEL:
-            fields_string(r, call->arena, "'model'", &out->model);
-            break;
+        case INPUT: read_input(r, call, &out->embed); break;
+        case MODEL: fields_string(r, call->arena, "'model'", &out->model); break;
         case ENCODING_FORMAT:
             if (fields_string(r, call->arena, "'encoding_format'", &text)) {
                 out->base64 = span_equal_str(text, "base64");
@@ -156,12 +151,8 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
                     json_reject(r, DP_INVALID, "'encoding_format' must be \"float\" or \"base64\"");
             }
             break;
-        case DIMENSIONS:
-            fields_u32(r, "'dimensions'", 1, INDEX_DIM_MAX, &out->embed.dimensions);
-            break;
-        case USER:
-            fields_string(r, call->arena, "'user'", &text);
-            break;
+        case DIMENSIONS: fields_u32(r, "'dimensions'", 1, INDEX_DIM_MAX, &out->embed.dimensions); break;
+        case USER: fields_string(r, call->arena, "'user'", &text); break;
         }
         if (json_failed(r))
             out->param = names[field];
@@ -255,7 +246,8 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         return;
     }
     if (request.embed.dimensions > model.dim) {
-        call_fail(call, DP_INVALID, "'dimensions' is %u, the model has only %u", request.embed.dimensions, model.dim);
+        call_fail(call, DP_INVALID, "'dimensions' is %u, the model has only %u", request.embed.dimensions,
+                  model.dim);
         fail(call, "dimensions", response);
         return;
     }

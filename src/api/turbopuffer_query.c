@@ -239,11 +239,22 @@ enum field {
     FIELDS = FIRST_NOT_YET + 7,
 };
 
-static const char *const field_names[FIELDS] = {
-    "rank_by",      "top_k",           "limit",           "offset",
-    "include_attributes", "exclude_attributes", "consistency", "distance_metric",
-    "vector_encoding", "filters",      "aggregate_by",    "group_by",
-    "compute_attributes", "rerank_by", "queries",         "vector"};
+static const char *const field_names[FIELDS] = {"rank_by",
+                                                "top_k",
+                                                "limit",
+                                                "offset",
+                                                "include_attributes",
+                                                "exclude_attributes",
+                                                "consistency",
+                                                "distance_metric",
+                                                "vector_encoding",
+                                                "filters",
+                                                "aggregate_by",
+                                                "group_by",
+                                                "compute_attributes",
+                                                "rerank_by",
+                                                "queries",
+                                                "vector"};
 
 static void read_field(struct json_reader *r, struct call *call, int field, struct turbopuffer_query *out)
 {
@@ -253,37 +264,20 @@ static void read_field(struct json_reader *r, struct call *call, int field, stru
         return;
     }
     switch ((enum field)field) {
-    case RANK_BY:
-        read_rank_by(r, call, query);
-        break;
-    case TOP_K:
-        fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &query->top_k);
-        break;
-    case LIMIT:
-        read_limit(r, call, &query->top_k);
-        break;
-    case OFFSET:
-        fields_u32(r, "offset", 0, INDEX_TOP_K_MAX - 1, &out->offset);
-        break;
-    case INCLUDE:
-        read_include(r, call, query);
-        break;
+    case RANK_BY: read_rank_by(r, call, query); break;
+    case TOP_K: fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &query->top_k); break;
+    case LIMIT: read_limit(r, call, &query->top_k); break;
+    case OFFSET: fields_u32(r, "offset", 0, INDEX_TOP_K_MAX - 1, &out->offset); break;
+    case INCLUDE: read_include(r, call, query); break;
     case EXCLUDE:
         read_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
         query->all_attributes = true;
         break;
-    case CONSISTENCY:
-        read_consistency(r, call, query);
-        break;
-    case METRIC:
-        read_metric(r, call, query);
-        break;
-    case ENCODING:
-        read_encoding(r, call);
-        break;
+    case CONSISTENCY: read_consistency(r, call, query); break;
+    case METRIC: read_metric(r, call, query); break;
+    case ENCODING: read_encoding(r, call); break;
     case FIRST_NOT_YET:
-    case FIELDS:
-        break;
+    case FIELDS: break;
     }
 }
 

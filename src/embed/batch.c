@@ -33,7 +33,7 @@ struct request {
     size_t running;            /* texts in the running batch */
     size_t tokens_left;        /* of texts not yet taken */
     bool queued;
-    bool failed;               /* error is filled */
+    bool failed; /* error is filled */
     struct dp_error error;
     pthread_cond_t changed;
 };
@@ -57,10 +57,10 @@ struct embedder {
     struct embedder_counts counts;
 
     /* The leader's. */
-    struct encoder_item *items;   /* [items_max] */
-    struct request **owners;      /* [items_max] */
-    struct job *jobs;             /* [jobs_max] */
-    void **workspaces;            /* [team size] */
+    struct encoder_item *items; /* [items_max] */
+    struct request **owners;    /* [items_max] */
+    struct job *jobs;           /* [jobs_max] */
+    void **workspaces;          /* [team size] */
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -266,8 +266,8 @@ static enum dp_status check_sequences(struct call *call, const struct embedder *
     *tokens = 0;
     for (size_t i = 0; i < n; i++) {
         if (seqs[i].count == 0 || seqs[i].count > e->engine->max_tokens)
-            return call_fail(call, DP_INVALID, "text %zu has %zu tokens; this model takes 1 to %zu", i, seqs[i].count,
-                             e->engine->max_tokens);
+            return call_fail(call, DP_INVALID, "text %zu has %zu tokens; this model takes 1 to %zu", i,
+                             seqs[i].count, e->engine->max_tokens);
         for (size_t t = 0; t < seqs[i].count; t++)
             if (seqs[i].ids[t] < 0 || (size_t)seqs[i].ids[t] >= e->engine->vocab)
                 return call_fail(call, DP_INVALID, "text %zu has the token id %d; this model has ids 0 to %zu", i,

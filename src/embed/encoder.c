@@ -16,13 +16,13 @@ enum { BLOCK_ROWS = 96 }; /* a multiple of the kernels' row tiles */
 
 struct encoder_workspace {
     size_t rows;
-    float *hidden;   /* [rows][stride(hidden)]: the residual stream */
-    float *qkv;      /* [rows][stride(3 hidden)] */
-    float *context;  /* [rows][stride(hidden)]: what attention gathered */
-    float *wide;     /* [BLOCK_ROWS][stride(intermediate)] */
-    float *narrow;   /* [BLOCK_ROWS][stride(hidden)] */
-    float *head;     /* attention's scratch */
-    uint8_t *q;      /* [BLOCK_ROWS][depth of the widest layer] */
+    float *hidden;          /* [rows][stride(hidden)]: the residual stream */
+    float *qkv;             /* [rows][stride(3 hidden)] */
+    float *context;         /* [rows][stride(hidden)]: what attention gathered */
+    float *wide;            /* [BLOCK_ROWS][stride(intermediate)] */
+    float *narrow;          /* [BLOCK_ROWS][stride(hidden)] */
+    float *head;            /* attention's scratch */
+    uint8_t *q;             /* [BLOCK_ROWS][depth of the widest layer] */
     float *q_scale, *q_low; /* [BLOCK_ROWS] */
     uint8_t memory[];
 };
@@ -36,7 +36,8 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
 {
     const struct model_config *c = &encoder->config;
     size_t narrow = encoder_stride(c->hidden), qkv = encoder_stride((size_t)3 * c->hidden),
-           wide = encoder_stride(c->intermediate), depth = larger(encoder_depth(c->hidden), encoder_depth(c->intermediate));
+           wide = encoder_stride(c->intermediate),
+           depth = larger(encoder_depth(c->hidden), encoder_depth(c->intermediate));
     size_t head = attention_scratch(larger(rows, 1), c->hidden / c->heads);
     /* Sizes in floats, each a whole number of cache lines. Bounds: rows <= 8192 and the limits of
      * model_config.h keep every product far below SIZE_MAX. */
@@ -113,8 +114,8 @@ static void add_norm(const struct run *run, float *x, const float *y, size_t row
 {
     for (size_t r = 0; r < rows; r++)
         run->kernels->add_layer_norm(x + r * run->hidden_stride, y == NULL ? NULL : y + r * run->hidden_stride,
-                                     norm->gamma, norm->beta, run->encoder->config.epsilon, run->encoder->config.hidden,
-                                     x + r * run->hidden_stride);
+                                     norm->gamma, norm->beta, run->encoder->config.epsilon,
+                                     run->encoder->config.hidden, x + r * run->hidden_stride);
 }
 
 /* The sum of word, position and type embeddings of each token, normalised. */
@@ -166,8 +167,8 @@ static void run_layer(const struct run *run, const struct encoder_layer *layer, 
     size_t hidden = run->encoder->config.hidden, intermediate = run->encoder->config.intermediate;
     for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
         size_t block = rows - r < BLOCK_ROWS ? rows - r : BLOCK_ROWS;
-        dense(run, w->hidden + r * run->hidden_stride, run->hidden_stride, block, hidden, &layer->qkv, ENCODER_LINEAR,
-              w->qkv + r * run->qkv_stride, run->qkv_stride);
+        dense(run, w->hidden + r * run->hidden_stride, run->hidden_stride, block, hidden, &layer->qkv,
+              ENCODER_LINEAR, w->qkv + r * run->qkv_stride, run->qkv_stride);
     }
     attend(run, items, n);
     for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
@@ -187,15 +188,9 @@ static void pool(const struct run *run, const float *x, size_t tokens, float *ou
 {
     size_t hidden = run->encoder->config.hidden;
     switch (run->encoder->config.pooling) {
-    case POOLING_MEAN:
-        run->kernels->mean_rows(x, run->hidden_stride, tokens, hidden, out);
-        break;
-    case POOLING_CLS:
-        memcpy(out, x, hidden * sizeof *out);
-        break;
-    case POOLING_LAST:
-        memcpy(out, x + (tokens - 1) * run->hidden_stride, hidden * sizeof *out);
-        break;
+    case POOLING_MEAN: run->kernels->mean_rows(x, run->hidden_stride, tokens, hidden, out); break;
+    case POOLING_CLS: memcpy(out, x, hidden * sizeof *out); break;
+    case POOLING_LAST: memcpy(out, x + (tokens - 1) * run->hidden_stride, hidden * sizeof *out); break;
     case POOLING_MAX:
         for (size_t i = 0; i < hidden; i++) {
             out[i] = x[i];

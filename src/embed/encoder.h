@@ -30,10 +30,10 @@ struct encoder_layer {
 struct encoder {
     struct model_config config;
     bool int8;
-    const int8_t *words_int8;   /* [vocab][hidden], with */
-    const float *words_scale;   /* [vocab]; or */
-    const float *words_fp32;    /* [vocab][hidden] */
-    const float *positions;     /* [max_tokens][hidden], token type 0 already added */
+    const int8_t *words_int8; /* [vocab][hidden], with */
+    const float *words_scale; /* [vocab]; or */
+    const float *words_fp32;  /* [vocab][hidden] */
+    const float *positions;   /* [max_tokens][hidden], token type 0 already added */
     struct norm_weights embedding_norm;
     struct encoder_layer *layers; /* [config.layers] */
 };

@@ -18,8 +18,8 @@ struct engine_ops {
     void (*workspace_free)(void *workspace);
     /* Encodes and pools `n` texts, not normalised. Ids and counts are within the engine's bounds. DP_CORRUPT
      * when the weights give a vector that is no number. */
-    enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct encoder_item *items, size_t n,
-                             struct dp_error *error);
+    enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct encoder_item *items,
+                             size_t n, struct dp_error *error);
     void (*free)(struct engine *engine);
 };
 

@@ -22,8 +22,8 @@ static size_t all_floats(const struct model_config *c)
     size_t norm = 2 * encoder_stride(c->hidden), layer = 2 * norm;
     for (int kind = 0; kind < DENSE_KINDS; kind++)
         layer += dense_floats(c, (enum dense_kind)kind);
-    return encoder_stride((size_t)c->vocab * c->hidden) + encoder_stride((size_t)c->max_tokens * c->hidden) + norm +
-           c->layers * layer;
+    return encoder_stride((size_t)c->vocab * c->hidden) + encoder_stride((size_t)c->max_tokens * c->hidden) +
+           norm + c->layers * layer;
 }
 
 /* Hands out the next `count` floats, rounded up to whole cache lines. */
@@ -35,8 +35,8 @@ static float *take(float **next, size_t count)
 }
 
 /* scratch: floats of the largest unpacked matrix. */
-static enum dp_status read_dense(const struct model_source *s, unsigned layer, enum dense_kind kind, float *scratch,
-                                 float **next, struct fp32_linear *out, struct dp_error *error)
+static enum dp_status read_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
+                                 float *scratch, float **next, struct fp32_linear *out, struct dp_error *error)
 {
     size_t n, k;
     dense_shape(&s->config, kind, &n, &k);

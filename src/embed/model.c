@@ -59,8 +59,9 @@ static enum dp_status finish(struct model *model, const struct encoder *encoder,
 {
     const struct model_config *c = &encoder->config;
     if (tokenizer_id_limit(model->tokenizer) > c->vocab)
-        return dp_fail(error, DP_CORRUPT, "the tokenizer of model %s gives ids up to %u, the model has %u embeddings",
-                       name, tokenizer_id_limit(model->tokenizer), c->vocab);
+        return dp_fail(error, DP_CORRUPT,
+                       "the tokenizer of model %s gives ids up to %u, the model has %u embeddings", name,
+                       tokenizer_id_limit(model->tokenizer), c->vocab);
     if (tokenizer_special_count(model->tokenizer) >= c->max_tokens)
         return dp_fail(error, DP_UNSUPPORTED, "model %s takes %u tokens, no more than the special ones", name,
                        c->max_tokens);

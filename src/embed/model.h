@@ -16,15 +16,15 @@ enum model_precision { MODEL_INT8, MODEL_FP32 };
 struct model;
 
 struct model_info {
-    const char *name;   /* "all-MiniLM-L6-v2" */
-    size_t dim;         /* floats of a vector */
-    size_t max_tokens;  /* of a text, special tokens included; longer ones are cut or split by the caller */
+    const char *name;        /* "all-MiniLM-L6-v2" */
+    size_t dim;              /* floats of a vector */
+    size_t max_tokens;       /* of a text, special tokens included; longer ones are cut or split by the caller */
     const char *fingerprint; /* 64 hexadecimal digits: weights, tokenizer and what shapes a vector. The same
                               * for both precisions, whose vectors may be compared; a cache adds the engine. */
-    const char *engine; /* "native int8" | "native fp32" */
+    const char *engine;      /* "native int8" | "native fp32" */
     enum model_precision precision;
     enum model_pooling pooling;
-    bool normalized;    /* whether the model's own last step normalises */
+    bool normalized; /* whether the model's own last step normalises */
 };
 
 /* Opens a packed model in place: `packed` must outlive the model (bytes that are not 64-byte aligned are

@@ -31,7 +31,8 @@ static bool expect_string(struct json_reader *r, struct arena *arena, const char
     if (!json_read_string(r, arena, &value))
         return false;
     if (!span_equal_str(value, only))
-        json_reject(r, DP_UNSUPPORTED, "%s \"%.*s\": the native engine has only \"%s\"", key, SPAN_FMT(value), only);
+        json_reject(r, DP_UNSUPPORTED, "%s \"%.*s\": the native engine has only \"%s\"", key, SPAN_FMT(value),
+                    only);
     return !json_failed(r);
 }
 
@@ -228,8 +229,8 @@ enum dp_status model_config_check(const struct model_config *config, struct dp_e
             return status;
     }
     if (config->hidden % config->heads != 0)
-        return dp_fail(error, DP_UNSUPPORTED, "num_attention_heads %u does not divide hidden_size %u", config->heads,
-                       config->hidden);
+        return dp_fail(error, DP_UNSUPPORTED, "num_attention_heads %u does not divide hidden_size %u",
+                       config->heads, config->hidden);
     if (!(config->epsilon >= 0.0f && config->epsilon < 1.0f))
         return dp_fail(error, DP_UNSUPPORTED, "layer_norm_eps is not between 0 and 1");
     return DP_OK;

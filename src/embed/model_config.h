@@ -23,16 +23,16 @@ enum {
 enum model_pooling { POOLING_MEAN = 0, POOLING_CLS = 1, POOLING_MAX = 2, POOLING_LAST = 3 };
 
 struct model_config {
-    uint32_t hidden;       /* width of a token */
+    uint32_t hidden; /* width of a token */
     uint32_t layers;
     uint32_t heads;        /* divides hidden */
     uint32_t intermediate; /* width of the feed-forward layer */
     uint32_t vocab;
-    uint32_t positions;    /* rows of the position table */
-    uint32_t max_tokens;   /* of a text, special tokens included; at most `positions` */
-    float epsilon;         /* of layer norm */
+    uint32_t positions;  /* rows of the position table */
+    uint32_t max_tokens; /* of a text, special tokens included; at most `positions` */
+    float epsilon;       /* of layer norm */
     enum model_pooling pooling;
-    bool normalize;        /* whether the model's own last step divides by the L2 norm */
+    bool normalize; /* whether the model's own last step divides by the L2 norm */
 };
 
 const char *model_pooling_name(enum model_pooling pooling); /* "mean", … */

@@ -102,6 +102,7 @@ enum dp_status model_dir_find(const char *path, struct arena *arena, const char 
         return dp_fail_nomem(error, "a path");
     *folder = snapshot_of(arena, repository);
     if (*folder == NULL)
-        return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s, nor %s in the hub cache", path, repository);
+        return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s, nor %s in the hub cache", path,
+                       repository);
     return DP_OK;
 }

@@ -109,7 +109,8 @@ static enum dp_status find_prefix(struct model_source *s, struct dp_error *error
         if (safetensors_find(&s->tensors, name) != NULL)
             return DP_OK;
     }
-    return dp_fail(error, DP_UNSUPPORTED, "model.safetensors has no embeddings.word_embeddings.weight: not a BERT encoder");
+    return dp_fail(error, DP_UNSUPPORTED,
+                   "model.safetensors has no embeddings.word_embeddings.weight: not a BERT encoder");
 }
 
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error)
@@ -247,8 +248,8 @@ enum dp_status model_source_norm(const struct model_source *s, unsigned layer, e
     return read_norm(s, name, gamma, beta, error);
 }
 
-static enum dp_status read_dense(const struct model_source *s, unsigned layer, const char *part, size_t n, size_t k,
-                                 float *weight, float *bias, struct dp_error *error)
+static enum dp_status read_dense(const struct model_source *s, unsigned layer, const char *part, size_t n,
+                                 size_t k, float *weight, float *bias, struct dp_error *error)
 {
     char name[80];
     snprintf(name, sizeof name, "encoder.layer.%u.%s.weight", layer, part);
@@ -257,8 +258,8 @@ static enum dp_status read_dense(const struct model_source *s, unsigned layer, c
     return status == DP_OK ? read_tensor(s, name, 0, n, bias, error) : status;
 }
 
-enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind, float *weight,
-                                  float *bias, struct dp_error *error)
+enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
+                                  float *weight, float *bias, struct dp_error *error)
 {
     static const char *const parts[] = {
         [DENSE_ATTENTION_OUT] = "attention.output.dense",
@@ -272,6 +273,7 @@ enum dp_status model_source_dense(const struct model_source *s, unsigned layer, 
         return read_dense(s, layer, parts[kind], n, k, weight, bias, error);
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < 3 && status == DP_OK; i++)
-        status = read_dense(s, layer, qkv[i], hidden, hidden, weight + i * hidden * hidden, bias + i * hidden, error);
+        status =
+            read_dense(s, layer, qkv[i], hidden, hidden, weight + i * hidden * hidden, bias + i * hidden, error);
     return status;
 }

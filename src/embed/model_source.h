@@ -48,8 +48,8 @@ enum dp_status model_source_positions(const struct model_source *s, float *posit
 enum dp_status model_source_embedding_norm(const struct model_source *s, float *gamma, float *beta,
                                            struct dp_error *error);
 /* weight[n][k] and bias[n] of dense_shape(). */
-enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind, float *weight,
-                                  float *bias, struct dp_error *error);
+enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
+                                  float *weight, float *bias, struct dp_error *error);
 enum dp_status model_source_norm(const struct model_source *s, unsigned layer, enum norm_kind kind, float *gamma,
                                  float *beta, struct dp_error *error);
 

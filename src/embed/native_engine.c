@@ -42,10 +42,10 @@ static void native_free(struct engine *engine)
     mem_free(engine);
 }
 
-static const struct engine_ops int8_ops = {"native int8", native_workspace_new, native_workspace_free, native_encode,
-                                           native_free};
-static const struct engine_ops fp32_ops = {"native fp32", native_workspace_new, native_workspace_free, native_encode,
-                                           native_free};
+static const struct engine_ops int8_ops = {"native int8", native_workspace_new, native_workspace_free,
+                                           native_encode, native_free};
+static const struct engine_ops fp32_ops = {"native fp32", native_workspace_new, native_workspace_free,
+                                           native_encode, native_free};
 
 enum dp_status native_engine_new(const struct encoder *encoder, struct engine **out, struct dp_error *error)
 {
@@ -53,7 +53,8 @@ enum dp_status native_engine_new(const struct encoder *encoder, struct engine **
     if (e == NULL)
         return dp_fail_nomem(error, "an engine");
     const struct model_config *c = &encoder->config;
-    *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab}, encoder};
+    *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab},
+                                encoder};
     *out = &e->base;
     return DP_OK;
 }

@@ -14,29 +14,17 @@ struct packed_section packed_section(const struct model_config *c, size_t index)
     size_t n, k;
     enum dense_kind kind;
     switch (index < PACKED_SECTIONS_FIRST ? index : PACKED_SECTIONS_FIRST + (index - PACKED_SECTIONS_FIRST) % 6) {
-    case 0:
-        return (struct packed_section){PACKED_TOKENIZER, 0, 0, 0};
-    case 1:
-        return (struct packed_section){PACKED_WORD_CODES, 0, 0, (uint64_t)c->vocab * c->hidden};
-    case 2:
-        return (struct packed_section){PACKED_WORD_SCALES, 0, 0, (uint64_t)c->vocab * 4};
-    case 3:
-        return (struct packed_section){PACKED_POSITIONS, 0, 0, (uint64_t)c->max_tokens * c->hidden * 4};
+    case 0: return (struct packed_section){PACKED_TOKENIZER, 0, 0, 0};
+    case 1: return (struct packed_section){PACKED_WORD_CODES, 0, 0, (uint64_t)c->vocab * c->hidden};
+    case 2: return (struct packed_section){PACKED_WORD_SCALES, 0, 0, (uint64_t)c->vocab * 4};
+    case 3: return (struct packed_section){PACKED_POSITIONS, 0, 0, (uint64_t)c->max_tokens * c->hidden * 4};
     case 4:
     case 7:
-    case 10:
-        return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 8};
-    case 5:
-        kind = DENSE_QKV;
-        break;
-    case 6:
-        kind = DENSE_ATTENTION_OUT;
-        break;
-    case 8:
-        kind = DENSE_FFN_IN;
-        break;
-    default:
-        kind = DENSE_FFN_OUT;
+    case 10: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 8};
+    case 5: kind = DENSE_QKV; break;
+    case 6: kind = DENSE_ATTENTION_OUT; break;
+    case 8: kind = DENSE_FFN_IN; break;
+    default: kind = DENSE_FFN_OUT;
     }
     dense_shape(c, kind, &n, &k);
     n = encoder_stride(n);
@@ -67,8 +55,8 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     if (c->failed || !span_equal_str(magic, PACKED_MAGIC))
         return dp_fail(error, DP_CORRUPT, "not a packed model: it does not begin with " PACKED_MAGIC);
     if (version != PACKED_VERSION)
-        return dp_fail(error, DP_UNSUPPORTED, "a packed model of version %u; this program reads version %d", version,
-                       PACKED_VERSION);
+        return dp_fail(error, DP_UNSUPPORTED, "a packed model of version %u; this program reads version %d",
+                       version, PACKED_VERSION);
     if (file_bytes != bytes.len)
         return dp_fail(error, DP_CORRUPT, "the packed model should have %llu bytes, it has %zu",
                        (unsigned long long)file_bytes, bytes.len);
@@ -98,14 +86,15 @@ static enum dp_status read_section(struct span bytes, struct cursor *table, size
 {
     uint64_t begin = (*at + PACKED_ALIGN - 1) / PACKED_ALIGN * PACKED_ALIGN;
     uint64_t offset = cursor_u64(table), len = cursor_u64(table), checksum = cursor_u64(table);
-    if (table->failed || offset != begin || (wanted != 0 && len != wanted) || !span_sub(bytes, offset, len, section))
+    if (table->failed || offset != begin || (wanted != 0 && len != wanted) ||
+        !span_sub(bytes, offset, len, section))
         return dp_fail(error, DP_CORRUPT, "section %zu of the packed model is not where it should be", index);
     for (uint64_t i = *at; i < begin; i++)
         if (bytes.data[i] != 0)
             return dp_fail(error, DP_CORRUPT, "the packed model is damaged before section %zu", index);
     if (checksum64(*section) != checksum)
-        return dp_fail(error, DP_CORRUPT, "section %zu of the packed model is damaged: its checksum does not match",
-                       index);
+        return dp_fail(error, DP_CORRUPT,
+                       "section %zu of the packed model is damaged: its checksum does not match", index);
     *at = offset + len;
     return DP_OK;
 }
@@ -132,43 +121,21 @@ static void place(struct packed_model *m, size_t index, const struct packed_sect
     struct encoder *e = &m->encoder;
     struct norm_weights norm = {as_floats(section, 0), as_floats(section, (uint64_t)e->config.hidden * 4)};
     switch (index) {
-    case 0:
-        m->tokenizer = section;
-        return;
-    case 1:
-        e->words_int8 = (const int8_t *)section.data;
-        return;
-    case 2:
-        e->words_scale = as_floats(section, 0);
-        return;
-    case 3:
-        e->positions = as_floats(section, 0);
-        return;
-    case 4:
-        e->embedding_norm = norm;
-        return;
-    default:
-        break;
+    case 0: m->tokenizer = section; return;
+    case 1: e->words_int8 = (const int8_t *)section.data; return;
+    case 2: e->words_scale = as_floats(section, 0); return;
+    case 3: e->positions = as_floats(section, 0); return;
+    case 4: e->embedding_norm = norm; return;
+    default: break;
     }
     struct encoder_layer *layer = &e->layers[(index - PACKED_SECTIONS_FIRST) / PACKED_SECTIONS_LAYER];
     switch ((index - PACKED_SECTIONS_FIRST) % PACKED_SECTIONS_LAYER) {
-    case 0:
-        place_dense(&layer->qkv, what, section);
-        break;
-    case 1:
-        place_dense(&layer->attention_out, what, section);
-        break;
-    case 2:
-        layer->attention_norm = norm;
-        break;
-    case 3:
-        place_dense(&layer->ffn_in, what, section);
-        break;
-    case 4:
-        place_dense(&layer->ffn_out, what, section);
-        break;
-    default:
-        layer->ffn_norm = norm;
+    case 0: place_dense(&layer->qkv, what, section); break;
+    case 1: place_dense(&layer->attention_out, what, section); break;
+    case 2: layer->attention_norm = norm; break;
+    case 3: place_dense(&layer->ffn_in, what, section); break;
+    case 4: place_dense(&layer->ffn_out, what, section); break;
+    default: layer->ffn_norm = norm;
     }
 }
 

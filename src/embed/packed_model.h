@@ -36,7 +36,7 @@ enum packed_kind {
 
 struct packed_section {
     enum packed_kind kind;
-    size_t n, k; /* of a dense section, padded */
+    size_t n, k;    /* of a dense section, padded */
     uint64_t bytes; /* 0 for the tokenizer: whatever the table says */
 };
 

@@ -71,9 +71,8 @@ static enum dp_status write_norm(const struct model_source *s, int layer, enum n
     float *norm = mem_alloc(2 * hidden * sizeof *norm);
     if (norm == NULL)
         return dp_fail_nomem(error, "a norm");
-    enum dp_status status = layer < 0
-                                ? model_source_embedding_norm(s, norm, norm + hidden, error)
-                                : model_source_norm(s, (unsigned)layer, kind, norm, norm + hidden, error);
+    enum dp_status status = layer < 0 ? model_source_embedding_norm(s, norm, norm + hidden, error)
+                                      : model_source_norm(s, (unsigned)layer, kind, norm, norm + hidden, error);
     if (status == DP_OK)
         write_floats(out, norm, 2 * hidden);
     mem_free(norm);
@@ -88,7 +87,8 @@ static enum dp_status write_dense(const struct model_source *s, unsigned layer, 
     enum dp_status status = DP_OK;
     float *weight = mem_alloc(n * k * sizeof *weight), *rows = mem_calloc(3 * padded, sizeof *rows);
     int8_t *codes = mem_alloc(k);
-    float *scale = rows, *sum = rows == NULL ? NULL : rows + padded, *bias = rows == NULL ? NULL : rows + 2 * padded;
+    float *scale = rows, *sum = rows == NULL ? NULL : rows + padded,
+          *bias = rows == NULL ? NULL : rows + 2 * padded;
     if (weight == NULL || rows == NULL || codes == NULL) {
         status = dp_fail_nomem(error, "a matrix");
         goto out;
@@ -122,39 +122,26 @@ static enum dp_status write_section(const struct model_source *s, size_t index, 
                                     struct dp_error *error)
 {
     switch (index) {
-    case 0:
-        buffer_append(out, tokenizer);
-        return DP_OK;
-    case 1:
-        return write_words(s, out, scales, error);
-    case 2:
-        buffer_append(out, buffer_span(scales));
-        return DP_OK;
-    case 3:
-        return write_positions(s, out, error);
-    case 4:
-        return write_norm(s, -1, NORM_ATTENTION, out, error);
-    default:
-        break;
+    case 0: buffer_append(out, tokenizer); return DP_OK;
+    case 1: return write_words(s, out, scales, error);
+    case 2: buffer_append(out, buffer_span(scales)); return DP_OK;
+    case 3: return write_positions(s, out, error);
+    case 4: return write_norm(s, -1, NORM_ATTENTION, out, error);
+    default: break;
     }
     unsigned layer = (unsigned)((index - PACKED_SECTIONS_FIRST) / PACKED_SECTIONS_LAYER);
     switch ((index - PACKED_SECTIONS_FIRST) % PACKED_SECTIONS_LAYER) {
-    case 0:
-        return write_dense(s, layer, DENSE_QKV, what, out, error);
-    case 1:
-        return write_dense(s, layer, DENSE_ATTENTION_OUT, what, out, error);
-    case 2:
-        return write_norm(s, (int)layer, NORM_ATTENTION, out, error);
-    case 3:
-        return write_dense(s, layer, DENSE_FFN_IN, what, out, error);
-    case 4:
-        return write_dense(s, layer, DENSE_FFN_OUT, what, out, error);
-    default:
-        return write_norm(s, (int)layer, NORM_FFN, out, error);
+    case 0: return write_dense(s, layer, DENSE_QKV, what, out, error);
+    case 1: return write_dense(s, layer, DENSE_ATTENTION_OUT, what, out, error);
+    case 2: return write_norm(s, (int)layer, NORM_ATTENTION, out, error);
+    case 3: return write_dense(s, layer, DENSE_FFN_IN, what, out, error);
+    case 4: return write_dense(s, layer, DENSE_FFN_OUT, what, out, error);
+    default: return write_norm(s, (int)layer, NORM_FFN, out, error);
     }
 }
 
-static void write_header(const struct model_source *s, uint64_t file_bytes, struct span table, struct buffer *header)
+static void write_header(const struct model_source *s, uint64_t file_bytes, struct span table,
+                         struct buffer *header)
 {
     const struct model_config *c = &s->config;
     uint32_t name_len = (uint32_t)strlen(s->name);

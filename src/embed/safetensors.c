@@ -14,9 +14,9 @@ static const struct {
     enum tensor_type type;
     unsigned bytes;
 } types[] = {
-    {"F32", TENSOR_F32, 4},   {"F16", TENSOR_F16, 2},   {"BF16", TENSOR_BF16, 2}, {"F64", TENSOR_OTHER, 8},
-    {"I64", TENSOR_OTHER, 8}, {"U64", TENSOR_OTHER, 8}, {"I32", TENSOR_OTHER, 4}, {"U32", TENSOR_OTHER, 4},
-    {"I16", TENSOR_OTHER, 2}, {"U16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},  {"U8", TENSOR_OTHER, 1},
+    {"F32", TENSOR_F32, 4},    {"F16", TENSOR_F16, 2},   {"BF16", TENSOR_BF16, 2}, {"F64", TENSOR_OTHER, 8},
+    {"I64", TENSOR_OTHER, 8},  {"U64", TENSOR_OTHER, 8}, {"I32", TENSOR_OTHER, 4}, {"U32", TENSOR_OTHER, 4},
+    {"I16", TENSOR_OTHER, 2},  {"U16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},  {"U8", TENSOR_OTHER, 1},
     {"BOOL", TENSOR_OTHER, 1},
 };
 
@@ -171,8 +171,8 @@ enum dp_status tensor_read(const struct tensor *t, uint64_t first, uint64_t coun
                            struct dp_error *error)
 {
     if (t->type == TENSOR_OTHER)
-        return dp_fail(error, DP_UNSUPPORTED, "tensor %.*s is %.*s; F32, F16 and BF16 can be read", SPAN_FMT(t->name),
-                       SPAN_FMT(t->type_name));
+        return dp_fail(error, DP_UNSUPPORTED, "tensor %.*s is %.*s; F32, F16 and BF16 can be read",
+                       SPAN_FMT(t->name), SPAN_FMT(t->type_name));
     if (first > t->count || count > t->count - first)
         return dp_fail(error, DP_CORRUPT, "tensor %.*s has %llu elements, fewer than its model needs",
                        SPAN_FMT(t->name), (unsigned long long)t->count);
@@ -180,16 +180,12 @@ enum dp_status tensor_read(const struct tensor *t, uint64_t first, uint64_t coun
     for (uint64_t i = 0; i < count; i++) {
         uint16_t half;
         switch (t->type) {
-        case TENSOR_F32:
-            memcpy(&out[i], t->data.data + (first + i) * 4, 4);
-            break;
+        case TENSOR_F32: memcpy(&out[i], t->data.data + (first + i) * 4, 4); break;
         case TENSOR_F16:
             memcpy(&half, t->data.data + (first + i) * 2, 2);
             out[i] = float_from_half(half);
             break;
-        default:
-            memcpy(&half, t->data.data + (first + i) * 2, 2);
-            out[i] = float_from_bits((uint32_t)half << 16);
+        default: memcpy(&half, t->data.data + (first + i) * 2, 2); out[i] = float_from_bits((uint32_t)half << 16);
         }
         finite &= isfinite(out[i]) != 0;
     }

@@ -53,8 +53,9 @@ static enum step want(struct parser *p, uint64_t len, uint64_t after)
 {
     uint64_t end;
     if (__builtin_add_overflow((uint64_t)p->c.offset, len, &end) || end > p->file_size)
-        return fail(p, DP_CORRUPT, "it ends within its head: %" PRIu64 " bytes at offset %zu, in a file of %" PRIu64,
-                    len, p->c.offset, p->file_size);
+        return fail(p, DP_CORRUPT,
+                    "it ends within its head: %" PRIu64 " bytes at offset %zu, in a file of %" PRIu64, len,
+                    p->c.offset, p->file_size);
     if (len <= p->c.rest.len)
         return STEP_OK;
     p->need = p->file_size - end < after ? p->file_size : end + after;
@@ -101,8 +102,8 @@ static struct header read_header(struct cursor *c)
 static enum step check_header(struct parser *p, const struct header *h, const char *what)
 {
     if (h->d < 1 || h->ntotal < 0 || h->is_trained > 1)
-        return fail(p, DP_CORRUPT, "%s has d %" PRId32 ", ntotal %" PRId64 ", is_trained %u", what, h->d, h->ntotal,
-                    h->is_trained);
+        return fail(p, DP_CORRUPT, "%s has d %" PRId32 ", ntotal %" PRId64 ", is_trained %u", what, h->d,
+                    h->ntotal, h->is_trained);
     if (!h->is_trained)
         return fail(p, DP_UNSUPPORTED, "%s is not trained", what);
     if (h->metric != VECTOR_INNER_PRODUCT && h->metric != VECTOR_L2)
@@ -136,8 +137,10 @@ static enum step parse_start(struct parser *p)
     ivf->ntotal = (uint64_t)h.ntotal;
     size_t dim = (size_t)h.d;
     bool flat = fourcc == FAISS_IVF_FLAT;
-    ivf->codec = (struct ivf_codec){.kind = flat ? IVF_FLAT : IVF_SQ8, .metric = (enum vector_metric)h.metric,
-                                    .dim = dim, .code_size = flat ? dim * sizeof(float) : dim};
+    ivf->codec = (struct ivf_codec){.kind = flat ? IVF_FLAT : IVF_SQ8,
+                                    .metric = (enum vector_metric)h.metric,
+                                    .dim = dim,
+                                    .code_size = flat ? dim * sizeof(float) : dim};
     return STEP_OK;
 }
 
@@ -266,8 +269,9 @@ static enum step read_sizes(struct parser *p, struct span sizes, bool sparse)
     for (uint64_t pair = 0; pair < sizes.len / 16; pair++) {
         uint64_t list = cursor_u64(&c), size = cursor_u64(&c);
         if (list < least || list >= ivf->nlist)
-            return fail(p, DP_CORRUPT, "sparse sizes name list %" PRIu64 " where %" PRIu64 " to %" PRIu64 " may come",
-                        list, least, ivf->nlist - 1);
+            return fail(p, DP_CORRUPT,
+                        "sparse sizes name list %" PRIu64 " where %" PRIu64 " to %" PRIu64 " may come", list,
+                        least, ivf->nlist - 1);
         ivf->list_offset[list + 1] = size;
         least = list + 1;
     }
@@ -284,14 +288,16 @@ static enum step place_lists(struct parser *p)
     for (uint64_t l = 0; l < ivf->nlist; l++) {
         uint64_t size = ivf->list_offset[l + 1];
         if (size > (p->file_size - at) / entry)
-            return fail(p, DP_CORRUPT, "list %" PRIu64 " of %" PRIu64 " vectors reaches beyond the file's %" PRIu64
-                        " bytes", l, size, p->file_size);
+            return fail(p, DP_CORRUPT,
+                        "list %" PRIu64 " of %" PRIu64 " vectors reaches beyond the file's %" PRIu64 " bytes", l,
+                        size, p->file_size);
         at += size * entry;
         total += size;
         ivf->list_offset[l + 1] = at;
     }
     if (total != ivf->ntotal)
-        return fail(p, DP_CORRUPT, "its lists hold %" PRIu64 " vectors, its header says %" PRIu64, total, ivf->ntotal);
+        return fail(p, DP_CORRUPT, "its lists hold %" PRIu64 " vectors, its header says %" PRIu64, total,
+                    ivf->ntotal);
     return STEP_OK;
 }
 
@@ -317,8 +323,9 @@ static enum step parse_lists(struct parser *p)
     bool sparse = kind == FAISS_SIZES_SPARSE;
     if (nlist != ivf->nlist || code_size != ivf->codec.code_size ||
         (sparse ? count % 2 != 0 || count / 2 > nlist : count != nlist))
-        return fail(p, DP_CORRUPT, "%" PRIu64 " lists of %" PRIu64 "-byte codes and %" PRIu64
-                    " sizes, in an index of %" PRIu64 " lists of %zu-byte codes",
+        return fail(p, DP_CORRUPT,
+                    "%" PRIu64 " lists of %" PRIu64 "-byte codes and %" PRIu64 " sizes, in an index of %" PRIu64
+                    " lists of %zu-byte codes",
                     nlist, code_size, count, ivf->nlist, ivf->codec.code_size);
     if ((step = want(p, 8 * count, 0)) != STEP_OK)
         return step;

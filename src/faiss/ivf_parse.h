@@ -10,9 +10,9 @@ struct faiss_ivf {
     uint64_t ntotal, nlist, nprobe;
     uint64_t head_bytes, file_bytes;
     enum vector_metric quantizer_metric;
-    float *centroids;       /* float[nlist][dim] */
-    float *trained;         /* codec.trained */
-    uint64_t *list_offset;  /* [nlist + 1]: where each list begins in the file; it ends where the next begins */
+    float *centroids;      /* float[nlist][dim] */
+    float *trained;        /* codec.trained */
+    uint64_t *list_offset; /* [nlist + 1]: where each list begins in the file; it ends where the next begins */
 };
 
 /* Parses a head from the first bytes of a file.

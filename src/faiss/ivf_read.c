@@ -81,8 +81,8 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
 {
     struct faiss_list_range range = faiss_ivf_list_range(ivf, list);
     if (bytes.len != range.len)
-        return dp_fail(error, DP_CORRUPT, "FAISS file: %zu bytes were read of list %u, which has %zu", bytes.len, list,
-                       (size_t)range.len);
+        return dp_fail(error, DP_CORRUPT, "FAISS file: %zu bytes were read of list %u, which has %zu", bytes.len,
+                       list, (size_t)range.len);
     size_t codes = (size_t)range.count * ivf->codec.code_size;
     return ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, span_of(bytes.data, codes),
                          span_of(bytes.data + codes, bytes.len - codes), filter, top, error);

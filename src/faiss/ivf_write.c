@@ -123,13 +123,15 @@ static enum dp_status check_spec(struct call *call, const struct faiss_ivf_spec 
     size_t code_size = codec->kind == IVF_FLAT ? codec->dim * sizeof(float) : codec->dim;
     if (codec->dim < 1 || codec->dim > INT32_MAX || spec->nlist < 1 || codec->code_size != code_size ||
         (codec->kind == IVF_FLAT && codec->by_residual) || faiss_ivf_file_bytes(spec) == 0)
-        return call_fail(call, DP_INVALID, "cannot write an inverted file of %zu lists of %zu dimensions (%zu-byte codes)",
+        return call_fail(call, DP_INVALID,
+                         "cannot write an inverted file of %zu lists of %zu dimensions (%zu-byte codes)",
                          spec->nlist, codec->dim, codec->code_size);
     return DP_OK;
 }
 
 /* Writes a large array in pieces, so that a sink need not take it whole. */
-static enum dp_status write_array(struct call *call, struct faiss_ivf_writer *writer, const void *array, size_t len)
+static enum dp_status write_array(struct call *call, struct faiss_ivf_writer *writer, const void *array,
+                                  size_t len)
 {
     const uint8_t *next = array;
     enum dp_status status = DP_OK;
@@ -180,8 +182,8 @@ static enum dp_status begin_list(struct call *call, struct faiss_ivf_writer *wri
     if (list >= spec->nlist)
         return call_fail(call, DP_INVALID, "an inverted file of %zu lists was given one more", spec->nlist);
     if (codes.len % spec->codec.code_size != 0 || codes.len / spec->codec.code_size != spec->list_sizes[list])
-        return call_fail(call, DP_INVALID, "list %zu has %zu bytes of codes, not %" PRIu64 " codes of %zu bytes", list,
-                         codes.len, spec->list_sizes[list], spec->codec.code_size);
+        return call_fail(call, DP_INVALID, "list %zu has %zu bytes of codes, not %" PRIu64 " codes of %zu bytes",
+                         list, codes.len, spec->list_sizes[list], spec->codec.code_size);
     writer->next_list++;
     return write_bytes(call, writer, codes);
 }
@@ -190,8 +192,8 @@ enum dp_status faiss_ivf_write_list(struct call *call, struct faiss_ivf_writer *
                                     struct span ids)
 {
     if (ids.len % sizeof(int64_t) != 0 || ids.len / sizeof(int64_t) != codes.len / writer->spec->codec.code_size)
-        return call_fail(call, DP_INVALID, "list %zu has %zu bytes of ids for %zu codes", writer->next_list, ids.len,
-                         codes.len / writer->spec->codec.code_size);
+        return call_fail(call, DP_INVALID, "list %zu has %zu bytes of ids for %zu codes", writer->next_list,
+                         ids.len, codes.len / writer->spec->codec.code_size);
     enum dp_status status = begin_list(call, writer, codes);
     return status == DP_OK ? write_bytes(call, writer, ids) : status;
 }

@@ -20,8 +20,8 @@ struct faiss_sink {
 struct faiss_ivf_spec {
     struct ivf_codec codec;
     size_t nlist;
-    size_t nprobe;            /* the file's default for searches; 0: about one list in 16, at least 1 */
-    const float *centroids;   /* float[nlist][dim] */
+    size_t nprobe;              /* the file's default for searches; 0: about one list in 16, at least 1 */
+    const float *centroids;     /* float[nlist][dim] */
     const uint64_t *list_sizes; /* [nlist]: vectors in each list */
 };
 

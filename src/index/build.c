@@ -24,15 +24,15 @@ enum { LISTS_FROM = 2000, SEED = 1, LIST_BYTES_MAX = INT32_MAX };
 struct build {
     struct index_loader *loader;
     struct ulid id;
-    const float *x;      /* float[vector_count][dim] */
+    const float *x; /* float[vector_count][dim] */
     struct span documents;
     const struct span *keys; /* of the waiting rows */
     struct ivf_build *ivf;
-    uint32_t *row_of;    /* [vector_count]: the waiting row a vector belongs to */
-    uint32_t *order;     /* [row_count]: the waiting row at each place of the segment */
-    uint32_t *number;    /* [row_count]: its inverse: the number of each waiting row */
-    uint32_t *list_rows; /* [nlist] */
-    uint64_t *list_sizes; /* [nlist] */
+    uint32_t *row_of;         /* [vector_count]: the waiting row a vector belongs to */
+    uint32_t *order;          /* [row_count]: the waiting row at each place of the segment */
+    uint32_t *number;         /* [row_count]: its inverse: the number of each waiting row */
+    uint32_t *list_rows;      /* [nlist] */
+    uint64_t *list_sizes;     /* [nlist] */
     uint64_t *list_checksums; /* [nlist] */
     struct segment_lists lists;
 };
@@ -78,7 +78,8 @@ static enum dp_status gather(struct call *call, void *ctx, struct span bytes)
 }
 
 /* Sends on what the FAISS writer has gathered. */
-static enum dp_status pass_on(struct call *call, struct object_writer *object, struct buffer *gathered, uint64_t *sum)
+static enum dp_status pass_on(struct call *call, struct object_writer *object, struct buffer *gathered,
+                              uint64_t *sum)
 {
     *sum = checksum64(buffer_span(gathered));
     enum dp_status status = object_write(call, object, buffer_span(gathered));
@@ -206,7 +207,8 @@ static enum dp_status write_dpr(struct call *call, struct build *b, struct manif
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
 
-static enum dp_status add_segment(struct call *call, struct index_loader *l, const struct manifest_segment *segment)
+static enum dp_status add_segment(struct call *call, struct index_loader *l,
+                                  const struct manifest_segment *segment)
 {
     if (l->segment_count == l->segment_room) {
         size_t more = l->segment_room ? l->segment_room * 2 : 4;

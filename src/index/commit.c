@@ -191,7 +191,8 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
         (status = os_ulid(s->after.deletion.text, &call->error)) != DP_OK)
         goto out;
     key_of_del(&key, l->name, &place->incarnation, &s->segment, &s->after.deletion);
-    struct store_put put = {.key = object_key_span(&key), .body = buffer_span(&bytes), .condition = STORE_IF_ABSENT};
+    struct store_put put = {
+        .key = object_key_span(&key), .body = buffer_span(&bytes), .condition = STORE_IF_ABSENT};
     if ((status = load_note(call, l, &key)) != DP_OK || (status = store_put(call, l->store, &put)) != DP_OK)
         goto out;
     s->after.has_deleted = true;

@@ -59,10 +59,12 @@ enum dp_status deleted_parse(struct span bytes, const struct ulid *segment, uint
         return dp_fail(error, DP_CORRUPT, "it does not begin as deleted rows do");
     uint32_t version = cursor_u32(&c);
     if (version != VERSION)
-        return dp_fail(error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", version, VERSION);
+        return dp_fail(error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", version,
+                       VERSION);
     if (!span_equal(cursor_bytes(&c, ULID_LEN), ulid_span(segment)) || cursor_u16(&c) != 0 ||
         cursor_u64(&c) != rows || cursor_u64(&c) != count)
-        return dp_fail(error, DP_CORRUPT, "it does not belong to segment %s as the manifest lists it", segment->text);
+        return dp_fail(error, DP_CORRUPT, "it does not belong to segment %s as the manifest lists it",
+                       segment->text);
     enum dp_status status = row_set_init(set, rows, error);
     if (status)
         return status;

@@ -19,7 +19,8 @@ enum dp_status index_check_name(struct span name, struct dp_error *error)
                      c == '-' || c == '_';
         if (!plain)
             return dp_fail(error, DP_INVALID,
-                           "a namespace's name holds only A-Z, a-z, 0-9, '.', '-' and '_'; byte %zu is 0x%02x", i, c);
+                           "a namespace's name holds only A-Z, a-z, 0-9, '.', '-' and '_'; byte %zu is 0x%02x", i,
+                           c);
     }
     if (name.data[0] == '.' || name.data[0] == '_')
         return dp_fail(error, DP_INVALID, "a namespace's name does not begin with '%c'", name.data[0]);

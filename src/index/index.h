@@ -16,8 +16,8 @@ enum {
     INDEX_ID_MAX = 64,
     INDEX_DIM_MAX = 16384,
     INDEX_TOP_K_MAX = 10000,
-    INDEX_WINDOWS_MAX = 4096,               /* vectors of one row */
-    INDEX_DOCUMENT_MAX = 8 * 1024 * 1024    /* bytes of one row's attributes as JSON */
+    INDEX_WINDOWS_MAX = 4096,            /* vectors of one row */
+    INDEX_DOCUMENT_MAX = 8 * 1024 * 1024 /* bytes of one row's attributes as JSON */
 };
 
 /* Components of vectors whose squared distances are wanted, at most: INDEX_DIM_MAX of them fit a float. */
@@ -48,19 +48,18 @@ struct index_vectors {
 struct index_loader;
 
 struct index_load_summary {
-    uint64_t rows;     /* rows of this load */
-    uint64_t replaced; /* of them, rows that superseded a row with the same id */
-    uint64_t windows;  /* vectors beyond one a row */
-    uint64_t segments; /* segments written */
-    uint64_t bytes;    /* written to the store */
+    uint64_t rows;       /* rows of this load */
+    uint64_t replaced;   /* of them, rows that superseded a row with the same id */
+    uint64_t windows;    /* vectors beyond one a row */
+    uint64_t segments;   /* segments written */
+    uint64_t bytes;      /* written to the store */
     uint64_t total_rows; /* of the namespace, after the commit */
 };
 
 /* Begins a load. Nothing is visible, and on abort nothing stays, until index_load_commit. Rows wait in
  * memory or in a temporary file until a segment is full. `team` may be NULL. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
-                                const struct index_vectors *vectors, struct team *team,
-                                struct index_loader **out);
+                                const struct index_vectors *vectors, struct team *team, struct index_loader **out);
 /* Adds a row.
  *
  * vectors     float[windows][dim], windows ≥ 1: a row scores by its best window
@@ -112,16 +111,16 @@ struct index_query {
 };
 
 struct index_hit {
-    struct index_id id; /* text in the call's arena */
-    float dist;         /* cosine: 1 - cos; euclidean_squared: the squared distance. Ascending. */
+    struct index_id id;     /* text in the call's arena */
+    float dist;             /* cosine: 1 - cos; euclidean_squared: the squared distance. Ascending. */
     struct span attributes; /* a JSON object of the included attributes, in the call's arena */
 };
 
 struct index_answer {
     struct index_hit *hits; /* in the call's arena; ascending by dist, ties by id */
     size_t count;
-    uint64_t approx_rows;   /* rows of the namespace */
-    bool from_cache;        /* hot parts were in memory */
+    uint64_t approx_rows; /* rows of the namespace */
+    bool from_cache;      /* hot parts were in memory */
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);

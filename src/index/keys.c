@@ -10,7 +10,8 @@ bool ulid_parse(struct span text, struct ulid *out)
         return false;
     for (size_t i = 0; i < ULID_LEN; i++) {
         char c = (char)text.data[i];
-        bool base32 = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z' && c != 'I' && c != 'L' && c != 'O' && c != 'U');
+        bool base32 =
+            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z' && c != 'I' && c != 'L' && c != 'O' && c != 'U');
         if (!base32)
             return false;
     }
@@ -36,20 +37,22 @@ void key_of_wal(struct object_key *out, struct span name, const struct ulid *inc
                          number));
 }
 
-void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *segment)
+void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment)
 {
     finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%d.ivf", SPAN_FMT(name), incarnation->text,
                          segment->text, VECTOR_ATTRIBUTE));
 }
 
-void key_of_dpr(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *segment)
+void key_of_dpr(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment)
 {
     finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.dpr", SPAN_FMT(name), incarnation->text,
                          segment->text));
 }
 
-void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *segment,
-                const struct ulid *deletion)
+void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment, const struct ulid *deletion)
 {
     finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%s.del", SPAN_FMT(name), incarnation->text,
                          segment->text, deletion->text));

@@ -47,9 +47,11 @@ enum { VECTOR_ATTRIBUTE = 1 };
 
 void key_of_manifest(struct object_key *out, struct span name);
 void key_of_wal(struct object_key *out, struct span name, const struct ulid *incarnation, uint64_t number);
-void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *segment);
-void key_of_dpr(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *segment);
-void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation, const struct ulid *segment,
-                const struct ulid *deletion);
+void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment);
+void key_of_dpr(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment);
+void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment, const struct ulid *deletion);
 
 #endif

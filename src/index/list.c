@@ -46,8 +46,8 @@ static enum dp_status probe(struct call *call, struct store *store, const struct
     return status;
 }
 
-enum dp_status index_list(struct call *call, struct store *store, struct span prefix, struct span after, size_t max,
-                          struct index_names *out)
+enum dp_status index_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                          size_t max, struct index_names *out)
 {
     struct store_listing page = {.truncated = true};
     *out = (struct index_names){.names = arena_array(call->arena, max + 1, sizeof *out->names)};

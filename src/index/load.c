@@ -28,17 +28,19 @@ enum dp_status load_check_vectors(const struct index_loader *l, const struct man
 {
     if (m->dim != l->dim)
         return dp_fail(error, DP_INVALID,
-                       "namespace \"%.*s\" holds vectors of %" PRIu32 " dimensions; the rows to load have %" PRIu32,
+                       "namespace \"%.*s\" holds vectors of %" PRIu32
+                       " dimensions; the rows to load have %" PRIu32,
                        SPAN_FMT(l->name), m->dim, l->dim);
     if (m->metric != l->metric)
         return dp_fail(error, DP_INVALID, "namespace \"%.*s\" has another distance metric than the rows to load",
                        SPAN_FMT(l->name));
     if (!span_equal(m->fingerprint, l->fingerprint))
-        return dp_fail(error, DP_INVALID,
-                       "namespace \"%.*s\" was embedded by model \"%.*s\" (fingerprint %.16s); the rows to load were "
-                       "embedded by \"%.*s\" (fingerprint %.16s): vectors of two models cannot be compared",
-                       SPAN_FMT(l->name), SPAN_FMT(m->model), m->fingerprint.len ? (const char *)m->fingerprint.data : "none",
-                       SPAN_FMT(l->model), l->fingerprint.len ? (const char *)l->fingerprint.data : "none");
+        return dp_fail(
+            error, DP_INVALID,
+            "namespace \"%.*s\" was embedded by model \"%.*s\" (fingerprint %.16s); the rows to load were "
+            "embedded by \"%.*s\" (fingerprint %.16s): vectors of two models cannot be compared",
+            SPAN_FMT(l->name), SPAN_FMT(m->model), m->fingerprint.len ? (const char *)m->fingerprint.data : "none",
+            SPAN_FMT(l->model), l->fingerprint.len ? (const char *)l->fingerprint.data : "none");
     return DP_OK;
 }
 
@@ -132,7 +134,8 @@ static enum dp_status add_vectors(struct call *call, struct index_loader *l, con
         memcpy(l->scaled, vectors + w * l->dim, (size_t)l->dim * sizeof(float));
         if (l->metric == INDEX_COSINE)
             vector_normalize(l->scaled, l->dim);
-        enum dp_status status = spill_append(&l->vectors, span_of(l->scaled, (size_t)l->dim * sizeof(float)), &call->error);
+        enum dp_status status =
+            spill_append(&l->vectors, span_of(l->scaled, (size_t)l->dim * sizeof(float)), &call->error);
         if (status)
             return status;
     }
@@ -149,11 +152,12 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
         const float *x = vectors + w * l->dim;
         for (uint32_t d = 0; d < l->dim; d++) {
             if (!isfinite(x[d]))
-                return dp_fail(error, DP_INVALID, "its vector has a component (number %" PRIu32 ") that is not finite",
-                               d);
+                return dp_fail(error, DP_INVALID,
+                               "its vector has a component (number %" PRIu32 ") that is not finite", d);
             if (l->metric != INDEX_COSINE && fabsf(x[d]) > INDEX_COMPONENT_MAX)
                 return dp_fail(error, DP_INVALID,
-                               "its vector has a component (number %" PRIu32 ") of more than %g: squared distances "
+                               "its vector has a component (number %" PRIu32
+                               ") of more than %g: squared distances "
                                "would not fit a float",
                                d, (double)INDEX_COMPONENT_MAX);
         }
@@ -161,8 +165,9 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
             continue;
         memcpy(l->scaled, x, (size_t)l->dim * sizeof(float));
         if (!vector_normalize(l->scaled, l->dim))
-            return dp_fail(error, DP_INVALID,
-                           "its vector has no length (or too much) and so no direction, which cosine distance needs");
+            return dp_fail(
+                error, DP_INVALID,
+                "its vector has no length (or too much) and so no direction, which cosine distance needs");
     }
     return DP_OK;
 }
@@ -218,8 +223,8 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
     if ((status = map_put(&l->seen, kept, l->key_count, NULL, NULL, &call->error)) != DP_OK)
         return status;
     l->keys[l->key_count++] = kept;
-    l->rows[l->row_count++] = (struct load_row){l->vector_count, l->documents.len, (uint32_t)windows,
-                                                (uint32_t)attributes.len};
+    l->rows[l->row_count++] =
+        (struct load_row){l->vector_count, l->documents.len, (uint32_t)windows, (uint32_t)attributes.len};
     l->vector_count += windows;
     l->windows += windows - 1;
     l->window_rows += windows > 1;

@@ -23,7 +23,7 @@ struct load_object {
 /* One owner thread. */
 struct index_loader {
     struct store *store;
-    struct team *team; /* or NULL */
+    struct team *team;    /* or NULL */
     struct arena arena;   /* names, ids, and what was written: until the end */
     struct arena scratch; /* of one row */
     struct span name;
@@ -34,14 +34,14 @@ struct index_loader {
     struct ulid incarnation; /* where objects are written */
     struct schema schema;    /* of this load's rows */
 
-    struct map seen;      /* keys of all rows */
-    struct span *keys;    /* [key_count]: the same in order of arrival */
+    struct map seen;   /* keys of all rows */
+    struct span *keys; /* [key_count]: the same in order of arrival */
     size_t key_count, key_room;
 
     struct load_row *rows; /* [row_count]: those that wait; their keys are the last of `keys` */
     size_t row_count, row_room;
     uint64_t vector_count;
-    uint64_t window_rows; /* rows with more than one vector */
+    uint64_t window_rows;   /* rows with more than one vector */
     struct spill vectors;   /* float[vector_count][dim] */
     struct spill documents; /* attributes, one after another */
     float *scaled;          /* float[dim], of scratch */

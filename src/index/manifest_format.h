@@ -4,9 +4,9 @@
 
 #include "index/manifest.h"
 
-#define MANIFEST_FORMAT "dipper-namespace"
+#define MANIFEST_FORMAT      "dipper-namespace"
 #define MANIFEST_TAIL_BEFORE ",\n  \"checksum\": \""
-#define MANIFEST_TAIL_AFTER "\"\n}\n"
+#define MANIFEST_TAIL_AFTER  "\"\n}\n"
 
 enum {
     MANIFEST_VERSION = 1,

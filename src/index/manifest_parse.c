@@ -84,9 +84,9 @@ struct parser {
     bool nomem;
 };
 
-static const char *const top_fields[] = {"format",     "version",    "features",  "sequence", "incarnation",
+static const char *const top_fields[] = {"format",     "version",    "features",   "sequence",  "incarnation",
                                          "writers",    "created_ms", "updated_ms", "wal_floor", "horizon",
-                                         "num_shards", "vector",     "schema",    "segments"};
+                                         "num_shards", "vector",     "schema",     "segments"};
 enum { TOP_FIELDS = sizeof top_fields / sizeof *top_fields };
 
 /* Which of `fields` the key is; rejects an unknown or repeated one. */
@@ -226,7 +226,8 @@ static void read_attribute(struct parser *p)
     struct dp_error error = {0};
     uint32_t before = schema->count ? schema->attributes[schema->count - 1].number : VECTOR_ATTRIBUTE;
     if (number <= before || number > UINT32_MAX / 2)
-        json_reject(&p->r, DP_CORRUPT, "attribute number %" PRIu64 " does not come after %" PRIu32, number, before);
+        json_reject(&p->r, DP_CORRUPT, "attribute number %" PRIu64 " does not come after %" PRIu32, number,
+                    before);
     else if (schema->count == SCHEMA_ATTRIBUTES_MAX)
         json_reject(&p->r, DP_CORRUPT, "more than %d attributes", SCHEMA_ATTRIBUTES_MAX);
     else if (schema_check_name(a.name, &error))
@@ -406,7 +407,8 @@ static bool checksum_fits(struct span bytes)
 enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp_error *error)
 {
     if (bytes.len > MANIFEST_BYTES_MAX)
-        return dp_fail(error, DP_CORRUPT, "%zu bytes are more than a manifest's %d", bytes.len, MANIFEST_BYTES_MAX);
+        return dp_fail(error, DP_CORRUPT, "%zu bytes are more than a manifest's %d", bytes.len,
+                       MANIFEST_BYTES_MAX);
     if (!checksum_fits(bytes))
         return dp_fail(error, DP_CORRUPT, "its checksum does not fit its %zu bytes", bytes.len);
     manifest_init(out);
@@ -455,11 +457,13 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
              s->dpr_size - s->hot_offset != s->hot_len ||
              s->hot_offset < SEGMENT_HEAD_LEN + s->vectors * manifest_vector_len(m))
         why = "dpr";
-    else if (s->has_deleted && (s->deleted_rows == 0 || s->deleted_rows >= s->rows || s->deleted_size > DEL_SIZE_MAX ||
-                                s->deleted_size < DELETED_FIXED_LEN + s->deleted_rows))
+    else if (s->has_deleted &&
+             (s->deleted_rows == 0 || s->deleted_rows >= s->rows || s->deleted_size > DEL_SIZE_MAX ||
+              s->deleted_size < DELETED_FIXED_LEN + s->deleted_rows))
         why = "deleted";
     if (why)
-        return dp_fail(error, DP_CORRUPT, "segment %s: the numbers of \"%s\" do not fit together", s->id.text, why);
+        return dp_fail(error, DP_CORRUPT, "segment %s: the numbers of \"%s\" do not fit together", s->id.text,
+                       why);
     return DP_OK;
 }
 
@@ -479,7 +483,8 @@ enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
         rows += m->segments[i].rows;
     }
     if (rows > NAMESPACE_ROWS_MAX)
-        return dp_fail(error, DP_CORRUPT, "%" PRIu64 " rows are more than a namespace's %d", rows, NAMESPACE_ROWS_MAX);
+        return dp_fail(error, DP_CORRUPT, "%" PRIu64 " rows are more than a namespace's %d", rows,
+                       NAMESPACE_ROWS_MAX);
     return DP_OK;
 }
 

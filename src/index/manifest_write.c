@@ -74,10 +74,11 @@ static void put_schema(struct buffer *out, const struct schema *schema)
 static void put_segment(struct buffer *out, const struct manifest_segment *s)
 {
     buffer_printf(out,
-                  "    {\"id\": \"%s\", \"rows\": %" PRIu64 ", \"vectors\": %" PRIu64 ", \"ivf\": {\"size\": %" PRIu64
-                  ", \"head\": %" PRIu64 "}, \"dpr\": {\"size\": %" PRIu64 ", \"hot_offset\": %" PRIu64
-                  ", \"hot_length\": %" PRIu64 "}",
-                  s->id.text, s->rows, s->vectors, s->ivf_size, s->ivf_head, s->dpr_size, s->hot_offset, s->hot_len);
+                  "    {\"id\": \"%s\", \"rows\": %" PRIu64 ", \"vectors\": %" PRIu64
+                  ", \"ivf\": {\"size\": %" PRIu64 ", \"head\": %" PRIu64 "}, \"dpr\": {\"size\": %" PRIu64
+                  ", \"hot_offset\": %" PRIu64 ", \"hot_length\": %" PRIu64 "}",
+                  s->id.text, s->rows, s->vectors, s->ivf_size, s->ivf_head, s->dpr_size, s->hot_offset,
+                  s->hot_len);
     if (s->has_deleted)
         buffer_printf(out, ", \"deleted\": {\"id\": \"%s\", \"rows\": %" PRIu64 ", \"size\": %" PRIu64 "}",
                       s->deletion.text, s->deleted_rows, s->deleted_size);
@@ -89,7 +90,8 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
     size_t start = out->len;
     buffer_printf(out, "{\n  \"format\": \"%s\",\n  \"version\": %d,\n  \"features\": [],\n", MANIFEST_FORMAT,
                   MANIFEST_VERSION);
-    buffer_printf(out, "  \"sequence\": %" PRIu64 ",\n  \"incarnation\": \"%s\",\n", m->sequence, m->incarnation.text);
+    buffer_printf(out, "  \"sequence\": %" PRIu64 ",\n  \"incarnation\": \"%s\",\n", m->sequence,
+                  m->incarnation.text);
     put_writers(out, m);
     buffer_printf(out, "  \"created_ms\": %" PRId64 ",\n  \"updated_ms\": %" PRId64 ",\n", m->created_ms,
                   m->updated_ms);
@@ -109,9 +111,10 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
     manifest_put_checksum(out, start);
     status = buffer_check(out, "a manifest", error);
     if (status == DP_OK && out->len - start > MANIFEST_BYTES_MAX)
-        status = dp_fail(error, DP_TOO_LARGE,
-                         "the manifest would have %zu bytes, more than %d: the namespace has too many segments (%zu)",
-                         out->len - start, MANIFEST_BYTES_MAX, m->segment_count);
+        status =
+            dp_fail(error, DP_TOO_LARGE,
+                    "the manifest would have %zu bytes, more than %d: the namespace has too many segments (%zu)",
+                    out->len - start, MANIFEST_BYTES_MAX, m->segment_count);
     return status;
 }
 

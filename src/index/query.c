@@ -20,14 +20,16 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
     if (q->top_k == 0 || q->top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "top_k is 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
     if (q->dim != m->dim)
-        return call_fail(call, DP_INVALID, "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32,
-                         q->dim, m->dim);
-    if (q->fingerprint.len && m->fingerprint.len && !span_equal(q->fingerprint, m->fingerprint))
         return call_fail(call, DP_INVALID,
-                         "the namespace was embedded by model \"%.*s\" (fingerprint %.16s); the query was embedded by "
-                         "another (fingerprint %.*s)",
-                         SPAN_FMT(m->model), (const char *)m->fingerprint.data,
-                         (int)(q->fingerprint.len > 16 ? 16 : q->fingerprint.len), (const char *)q->fingerprint.data);
+                         "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32, q->dim,
+                         m->dim);
+    if (q->fingerprint.len && m->fingerprint.len && !span_equal(q->fingerprint, m->fingerprint))
+        return call_fail(
+            call, DP_INVALID,
+            "the namespace was embedded by model \"%.*s\" (fingerprint %.16s); the query was embedded by "
+            "another (fingerprint %.*s)",
+            SPAN_FMT(m->model), (const char *)m->fingerprint.data,
+            (int)(q->fingerprint.len > 16 ? 16 : q->fingerprint.len), (const char *)q->fingerprint.data);
     for (uint32_t i = 0; i < q->dim; i++) {
         if (!isfinite(q->vector[i]))
             return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is not finite", i);
@@ -48,21 +50,24 @@ static enum dp_status prepare_vector(struct query_run *run)
     memcpy(copy, run->query->vector, dim * sizeof *copy);
     run->vector = copy;
     if (run->snapshot->manifest.metric == INDEX_COSINE && !vector_normalize(copy, dim))
-        return call_fail(run->call, DP_INVALID,
-                         "the query's vector has no length (or too much) and so no direction, which cosine distance "
-                         "needs");
+        return call_fail(
+            run->call, DP_INVALID,
+            "the query's vector has no length (or too much) and so no direction, which cosine distance "
+            "needs");
     return DP_OK;
 }
 
 /* Opens what the manifest lists now. */
-static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out, bool *gone)
+static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out,
+                                  bool *gone)
 {
     struct manifest m;
     enum dp_status status = manifest_parse(run->newer.bytes.span, &m, &run->call->error);
     if (status)
         dp_error_prefix(&run->call->error, "%s", run->snapshot->manifest_key.text);
     else
-        status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->snapshot, out, gone);
+        status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->snapshot, out,
+                               gone);
     store_read_release(&run->newer, 1);
     return status;
 }
@@ -89,8 +94,8 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
     enum dp_status status = DP_OK;
     *out = (struct index_answer){0};
     for (int reloads = 0;; reloads++) {
-        struct query_run run = {.call = call, .store = reader->store, .query = query, .snapshot = s,
-                                .check_current = !fresh};
+        struct query_run run = {
+            .call = call, .store = reader->store, .query = query, .snapshot = s, .check_current = !fresh};
         bool gone = false;
         status = run_over(&run, out);
         if (!run.changed && !run.gone)

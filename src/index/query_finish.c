@@ -72,10 +72,8 @@ static enum dp_status plan(struct finish *f)
             continue;
         }
         r->document_req = f->req_count;
-        f->reqs[f->req_count++] = (struct store_read_req){.key = key,
-                                                          .offset = r->run.offset,
-                                                          .len = (int64_t)r->run.len,
-                                                          .pinned = &r->segment->dpr_version};
+        f->reqs[f->req_count++] = (struct store_read_req){
+            .key = key, .offset = r->run.offset, .len = (int64_t)r->run.len, .pinned = &r->segment->dpr_version};
     }
     return DP_OK;
 }
@@ -193,8 +191,8 @@ static enum dp_status project(struct query_run *run, struct span json, struct sp
         json_raw(&w, value);
     }
     json_end_object(&w);
-    enum dp_status status = json_failed(&r) ? json_error(&r, &run->call->error)
-                                            : buffer_check(&text, "attributes", &run->call->error);
+    enum dp_status status =
+        json_failed(&r) ? json_error(&r, &run->call->error) : buffer_check(&text, "attributes", &run->call->error);
     if (status == DP_OK) {
         *out = arena_copy(run->call->arena, buffer_span(&text));
         if (!out->data)

@@ -15,7 +15,7 @@
 #include "os/clock.h"
 
 enum {
-    OVERSAMPLE = 2,      /* candidates for each answer … */
+    OVERSAMPLE = 2,       /* candidates for each answer … */
     OVERSAMPLE_MORE = 10, /* … and some more */
     NPROBE_LEAST = 8
 };
@@ -47,8 +47,8 @@ static enum dp_status plan(struct query_run *run, struct probe *probes, size_t *
         probes[i].lists = arena_array(run->call->arena, nprobe, sizeof *probes[i].lists);
         if (!probes[i].lists)
             return call_nomem(run->call, "a query");
-        enum dp_status status =
-            faiss_ivf_probe(segment->ivf, run->vector, nprobe, probes[i].lists, &probes[i].count, &run->call->error);
+        enum dp_status status = faiss_ivf_probe(segment->ivf, run->vector, nprobe, probes[i].lists,
+                                                &probes[i].count, &run->call->error);
         if (status)
             return status;
         size_t kept = 0;

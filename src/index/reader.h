@@ -8,7 +8,7 @@
 
 struct index_reader {
     struct store *store;
-    struct span name; /* owned */
+    struct span name;     /* owned */
     pthread_mutex_t lock; /* guards `current` */
     struct snapshot *current;
 };

@@ -6,7 +6,8 @@
 #include "base/utf8.h"
 #include "index/keys.h"
 
-static const char *const type_names[] = {"string", "int", "float", "bool", "[]string", "[]int", "[]float", "[]bool"};
+static const char *const type_names[] = {"string",   "int",   "float",   "bool",
+                                         "[]string", "[]int", "[]float", "[]bool"};
 
 enum { TYPE_COUNT = sizeof type_names / sizeof *type_names, FIRST_ARRAY = ATTRIBUTE_STRINGS };
 
@@ -29,11 +30,13 @@ bool attribute_type_parse(struct span name, enum attribute_type *out)
 enum dp_status schema_check_name(struct span name, struct dp_error *error)
 {
     if (name.len == 0 || name.len > SCHEMA_NAME_MAX)
-        return dp_fail(error, DP_INVALID, "an attribute's name has 1 to %d bytes, not %zu", SCHEMA_NAME_MAX, name.len);
+        return dp_fail(error, DP_INVALID, "an attribute's name has 1 to %d bytes, not %zu", SCHEMA_NAME_MAX,
+                       name.len);
     if (!utf8_valid(name))
         return dp_fail(error, DP_INVALID, "an attribute's name is not valid UTF-8");
     if (name.data[0] == '$')
-        return dp_fail(error, DP_INVALID, "attribute \"%.*s\": names that begin with '$' are reserved", SPAN_FMT(name));
+        return dp_fail(error, DP_INVALID, "attribute \"%.*s\": names that begin with '$' are reserved",
+                       SPAN_FMT(name));
     if (span_equal_str(name, "id") || span_equal_str(name, "vector"))
         return dp_fail(error, DP_INVALID, "attribute \"%.*s\": this name is reserved", SPAN_FMT(name));
     return DP_OK;
@@ -52,9 +55,11 @@ static bool widen(enum attribute_type *type, enum attribute_type seen)
 {
     if (*type == seen)
         return true;
-    if ((*type == ATTRIBUTE_FLOAT && seen == ATTRIBUTE_INT) || (*type == ATTRIBUTE_FLOATS && seen == ATTRIBUTE_INTS))
+    if ((*type == ATTRIBUTE_FLOAT && seen == ATTRIBUTE_INT) ||
+        (*type == ATTRIBUTE_FLOATS && seen == ATTRIBUTE_INTS))
         return true;
-    if ((*type == ATTRIBUTE_INT && seen == ATTRIBUTE_FLOAT) || (*type == ATTRIBUTE_INTS && seen == ATTRIBUTE_FLOATS)) {
+    if ((*type == ATTRIBUTE_INT && seen == ATTRIBUTE_FLOAT) ||
+        (*type == ATTRIBUTE_INTS && seen == ATTRIBUTE_FLOATS)) {
         *type = seen;
         return true;
     }
@@ -68,16 +73,17 @@ static enum dp_status join(struct schema *schema, struct arena *arena, struct sp
     struct attribute *known = schema_find(schema, name);
     if (known) {
         if (!widen(&known->type, type))
-            return dp_fail(error, DP_INVALID, "attribute \"%.*s\" has type %s, but a row's value is %s", SPAN_FMT(name),
-                           type_names[known->type], type_names[type]);
+            return dp_fail(error, DP_INVALID, "attribute \"%.*s\" has type %s, but a row's value is %s",
+                           SPAN_FMT(name), type_names[known->type], type_names[type]);
         return DP_OK;
     }
     enum dp_status status = schema_check_name(name, error);
     if (status)
         return status;
     if (schema->count == SCHEMA_ATTRIBUTES_MAX)
-        return dp_fail(error, DP_TOO_LARGE, "attribute \"%.*s\" would be one more than the %d a namespace may have",
-                       SPAN_FMT(name), SCHEMA_ATTRIBUTES_MAX);
+        return dp_fail(error, DP_TOO_LARGE,
+                       "attribute \"%.*s\" would be one more than the %d a namespace may have", SPAN_FMT(name),
+                       SCHEMA_ATTRIBUTES_MAX);
     struct span copy = arena_copy(arena, name);
     if (!copy.data)
         return dp_fail_nomem(error, "an attribute's name");
@@ -92,12 +98,8 @@ static bool read_scalar_type(struct json_reader *r, enum attribute_type *out)
     struct span raw;
     struct json_number number;
     switch (json_peek(r)) {
-    case JSON_STRING:
-        *out = ATTRIBUTE_STRING;
-        return json_skip(r);
-    case JSON_BOOL:
-        *out = ATTRIBUTE_BOOL;
-        return json_skip(r);
+    case JSON_STRING: *out = ATTRIBUTE_STRING; return json_skip(r);
+    case JSON_BOOL: *out = ATTRIBUTE_BOOL; return json_skip(r);
     case JSON_NUMBER:
         if (!json_read_raw(r, &raw))
             return false;
@@ -108,8 +110,7 @@ static bool read_scalar_type(struct json_reader *r, enum attribute_type *out)
     case JSON_ARRAY:
     case JSON_OBJECT:
     case JSON_NOTHING:
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -158,10 +159,11 @@ static enum dp_status learn(struct schema *schema, struct arena *arena, struct s
         if (!read_type(&r, &type, &known)) {
             if (json_failed(&r))
                 break;
-            return dp_fail(error, DP_INVALID,
-                           "attribute \"%.*s\" must be a string, a number, true, false, null, or an array of one of "
-                           "the first three",
-                           SPAN_FMT(key));
+            return dp_fail(
+                error, DP_INVALID,
+                "attribute \"%.*s\" must be a string, a number, true, false, null, or an array of one of "
+                "the first three",
+                SPAN_FMT(key));
         }
         enum dp_status status = known ? join(schema, arena, key, type, error) : schema_check_name(key, error);
         if (status)

@@ -19,14 +19,14 @@ enum {
 };
 
 /* Types of sections, as the four letters lie in the file. */
-#define SEGMENT_VECTORS "VECS"
-#define SEGMENT_DOCUMENTS "DOCS"
-#define SEGMENT_IDS "IDXS"
-#define SEGMENT_FILTER "FILT"
-#define SEGMENT_LISTS "LIST"
-#define SEGMENT_WINDOWS "WIND"
+#define SEGMENT_VECTORS        "VECS"
+#define SEGMENT_DOCUMENTS      "DOCS"
+#define SEGMENT_IDS            "IDXS"
+#define SEGMENT_FILTER         "FILT"
+#define SEGMENT_LISTS          "LIST"
+#define SEGMENT_WINDOWS        "WIND"
 #define SEGMENT_DOCUMENT_INDEX "DBLK"
-#define SEGMENT_ID_INDEX "IBLK"
+#define SEGMENT_ID_INDEX       "IBLK"
 
 /* A block of documents. Blocks with the same first_row hold the pieces of one long document. */
 struct document_block {
@@ -62,8 +62,8 @@ struct segment_hot {
     struct span filter; /* key_filter.h */
     uint64_t ivf_size, ivf_head, ivf_head_checksum;
     uint32_t nlist;
-    uint32_t *list_rows;      /* [nlist]: rows that a list owns; they are numbered list by list */
-    uint64_t *list_checksums; /* [nlist]: of the list's bytes in the .ivf */
+    uint32_t *list_rows;        /* [nlist]: rows that a list owns; they are numbered list by list */
+    uint64_t *list_checksums;   /* [nlist]: of the list's bytes in the .ivf */
     struct window_run *windows; /* ascending by row */
     size_t window_count;
     struct document_block *documents;
@@ -94,9 +94,9 @@ uint64_t segment_vector_checksum(struct span floats, uint64_t number);
 
 /* Blocks that hold one row, or some rows together. */
 struct document_run {
-    size_t first, count;        /* blocks */
+    size_t first, count; /* blocks */
     uint32_t first_row, rows;
-    uint64_t offset, len;       /* bytes in the object */
+    uint64_t offset, len; /* bytes in the object */
 };
 struct document_run segment_documents_of(const struct segment_hot *hot, uint64_t row);
 

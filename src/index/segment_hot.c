@@ -28,8 +28,8 @@ struct section {
 
 enum section_kind { VECTORS, DOCUMENTS, IDS, FILTER, LISTS, WINDOWS, DOCUMENT_INDEX, ID_INDEX, KINDS };
 
-static const char *const types[KINDS] = {SEGMENT_VECTORS, SEGMENT_DOCUMENTS, SEGMENT_IDS,
-                                         SEGMENT_FILTER,  SEGMENT_LISTS,     SEGMENT_WINDOWS,
+static const char *const types[KINDS] = {SEGMENT_VECTORS,        SEGMENT_DOCUMENTS, SEGMENT_IDS,
+                                         SEGMENT_FILTER,         SEGMENT_LISTS,     SEGMENT_WINDOWS,
                                          SEGMENT_DOCUMENT_INDEX, SEGMENT_ID_INDEX};
 
 struct parser {
@@ -57,8 +57,8 @@ static enum dp_status parse_entry(struct parser *p, struct cursor *c)
     if (kind == KINDS)
         return DP_OK; /* an index that this build does not use */
     if (version != SECTION_VERSION)
-        return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d", types[kind],
-                       version, SECTION_VERSION);
+        return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d",
+                       types[kind], version, SECTION_VERSION);
     if (p->sections[kind].there)
         return dp_fail(p->error, DP_CORRUPT, "section %s is there twice", types[kind]);
     if (kind >= FILTER) {
@@ -165,8 +165,8 @@ static enum dp_status parse_windows(struct parser *p)
     uint64_t row = 0, before = 0;
     while (c.rest.len) {
         uint64_t gap = cursor_varint(&c), extra = cursor_varint(&c);
-        if (c.failed || gap >= out->rows || row + gap >= out->rows || (gap == 0 && out->window_count) || extra == 0 ||
-            extra >= INDEX_WINDOWS_MAX)
+        if (c.failed || gap >= out->rows || row + gap >= out->rows || (gap == 0 && out->window_count) ||
+            extra == 0 || extra >= INDEX_WINDOWS_MAX)
             return corrupt(p, "section WIND is malformed");
         row += gap;
         out->windows[out->window_count++] = (struct window_run){(uint32_t)row, (uint32_t)extra, before};
@@ -244,7 +244,8 @@ enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segmen
     *out = (struct segment_hot){0};
     arena_init(&out->arena, ARENA_MAX);
     struct parser p = {.bytes = bytes, .listed = listed, .out = out, .error = error};
-    enum dp_status status = bytes.len == listed->hot_len ? DP_OK : corrupt(&p, "the hot part has the wrong length");
+    enum dp_status status =
+        bytes.len == listed->hot_len ? DP_OK : corrupt(&p, "the hot part has the wrong length");
     if (status || (status = parse_table(&p, dim)) != DP_OK || (status = parse_vectors_and_filter(&p)) != DP_OK ||
         (status = parse_lists(&p)) != DP_OK || (status = parse_windows(&p)) != DP_OK ||
         (status = parse_documents(&p)) != DP_OK || (status = parse_ids(&p)) != DP_OK)

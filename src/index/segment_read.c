@@ -43,8 +43,9 @@ struct document_run segment_documents_of(const struct segment_hot *hot, uint64_t
         first--;
     const struct document_block *b = &hot->documents[first], *last = &hot->documents[end - 1];
     uint64_t next_row = end < hot->document_count ? hot->documents[end].first_row : hot->rows;
-    return (struct document_run){first, end - first, b->first_row, (uint32_t)(next_row - b->first_row), b->offset,
-                                 last->offset + last->stored - b->offset};
+    return (struct document_run){first,        end - first,
+                                 b->first_row, (uint32_t)(next_row - b->first_row),
+                                 b->offset,    last->offset + last->stored - b->offset};
 }
 
 enum dp_status segment_inflate(const struct segment_hot *hot, const struct document_run *run, struct span stored,

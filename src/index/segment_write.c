@@ -45,7 +45,8 @@ enum {
 static const char head[] = "DPRSEG1\n";
 
 enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
-                                   const struct object_key *key, const struct ulid *id, uint32_t dim, uint64_t rows)
+                                   const struct object_key *key, const struct ulid *id, uint32_t dim,
+                                   uint64_t rows)
 {
     *w = (struct segment_writer){.id = *id, .dim = dim, .filter_len = key_filter_len(rows)};
     object_writer_init(&w->object, store, key);
@@ -86,7 +87,8 @@ void segment_writer_deinit(struct segment_writer *w)
     w->zstd = NULL;
 }
 
-enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors, size_t count)
+enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors,
+                                     size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct span floats = span_of(vectors + i * w->dim, (size_t)w->dim * 4);
@@ -144,7 +146,8 @@ static enum dp_status close_documents(struct call *call, struct segment_writer *
     return DP_OK;
 }
 
-enum dp_status segment_write_document(struct call *call, struct segment_writer *w, struct span key, struct span json)
+enum dp_status segment_write_document(struct call *call, struct segment_writer *w, struct span key,
+                                      struct span json)
 {
     if (w->documents == 0)
         w->documents_at = w->object.size;

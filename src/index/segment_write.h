@@ -20,10 +20,10 @@ struct segment_writer {
     struct object_writer object;
     struct ulid id;
     uint32_t dim;
-    uint64_t rows, vectors;            /* written so far */
-    uint64_t documents, ids;           /* rows written so far */
-    uint64_t documents_at, ids_at;     /* where these sections begin */
-    uint32_t window_row;               /* the row before in the table of windows */
+    uint64_t rows, vectors;                          /* written so far */
+    uint64_t documents, ids;                         /* rows written so far */
+    uint64_t documents_at, ids_at;                   /* where these sections begin */
+    uint32_t window_row;                             /* the row before in the table of windows */
     struct buffer windows, document_index, id_index; /* hot sections */
     struct buffer raw, stored, ids_block;
     uint32_t raw_first_row, ids_entries;
@@ -34,11 +34,14 @@ struct segment_writer {
 
 /* rows: how many will follow. */
 enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
-                                   const struct object_key *key, const struct ulid *id, uint32_t dim, uint64_t rows);
+                                   const struct object_key *key, const struct ulid *id, uint32_t dim,
+                                   uint64_t rows);
 /* The next row's vectors: float[count][dim], count ≥ 1. */
-enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors, size_t count);
+enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors,
+                                     size_t count);
 /* The next row's id (its key) and attributes. */
-enum dp_status segment_write_document(struct call *call, struct segment_writer *w, struct span key, struct span json);
+enum dp_status segment_write_document(struct call *call, struct segment_writer *w, struct span key,
+                                      struct span json);
 /* The next id in order, and its row. */
 enum dp_status segment_write_id(struct call *call, struct segment_writer *w, struct span key, uint32_t row);
 /* The object appears; `listed` learns its numbers. */

@@ -49,14 +49,16 @@ enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_
     if (probe->status == DP_NOT_FOUND)
         return DP_OK;
     if (probe->status == DP_OK || probe->status == DP_INVALID)
-        return dp_fail(error, DP_UNSUPPORTED,
-                       "%.*s: the namespace has a write-ahead log, which this version cannot read; a newer one wrote it",
-                       SPAN_FMT(probe->key));
+        return dp_fail(
+            error, DP_UNSUPPORTED,
+            "%.*s: the namespace has a write-ahead log, which this version cannot read; a newer one wrote it",
+            SPAN_FMT(probe->key));
     *error = probe->error;
     return probe->status;
 }
 
-enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, bool *gone, struct dp_error *error)
+enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, bool *gone,
+                                   struct dp_error *error)
 {
     if (req->status == DP_NOT_FOUND || req->status == DP_STALE) {
         *gone = true;
@@ -87,7 +89,8 @@ struct opening {
 };
 
 /* What `before` has of a segment. */
-static void share(struct snapshot_segment *to, const struct manifest_segment *listed, const struct snapshot *before)
+static void share(struct snapshot_segment *to, const struct manifest_segment *listed,
+                  const struct snapshot *before)
 {
     for (size_t i = 0; before && i < before->manifest.segment_count; i++) {
         const struct manifest_segment *old = &before->manifest.segments[i];
@@ -154,8 +157,9 @@ static enum dp_status check_ivf(const struct snapshot *s, const struct segment *
     return DP_OK;
 }
 
-static enum dp_status take_segment(struct opening *o, const struct manifest_segment *listed, struct segment *segment,
-                                   const struct store_read_req *dpr, const struct store_read_req *ivf)
+static enum dp_status take_segment(struct opening *o, const struct manifest_segment *listed,
+                                   struct segment *segment, const struct store_read_req *dpr,
+                                   const struct store_read_req *ivf)
 {
     struct dp_error *error = &o->call->error;
     enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, &o->gone, error);

@@ -34,9 +34,9 @@ struct snapshot_segment {
 struct snapshot {
     _Atomic unsigned references;
     struct manifest manifest;
-    struct store_version version;      /* of the manifest */
+    struct store_version version;            /* of the manifest */
     struct object_key manifest_key, wal_key; /* wal_key: the first log entry that is not folded */
-    struct snapshot_segment *segments; /* [manifest.segment_count], in the manifest's order */
+    struct snapshot_segment *segments;       /* [manifest.segment_count], in the manifest's order */
 };
 
 struct snapshot *snapshot_retain(struct snapshot *s);

@@ -39,9 +39,10 @@ static enum dp_status search_block(struct call *call, const struct segment_hot *
     return DP_OK;
 }
 
-static enum dp_status search_batch(struct call *call, const struct segment_place *place, const struct object_key *key,
-                                   const struct segment_hot *hot, const struct wanted *wanted, size_t count,
-                                   const struct span *keys, struct row_set *rows)
+static enum dp_status search_batch(struct call *call, const struct segment_place *place,
+                                   const struct object_key *key, const struct segment_hot *hot,
+                                   const struct wanted *wanted, size_t count, const struct span *keys,
+                                   struct row_set *rows)
 {
     struct store_read_req *reqs = mem_calloc(count, sizeof *reqs);
     if (!reqs)
@@ -59,7 +60,8 @@ static enum dp_status search_batch(struct call *call, const struct segment_place
 }
 
 static enum dp_status search(struct call *call, const struct segment_place *place, const struct object_key *key,
-                             const struct segment_hot *hot, const struct span *keys, size_t n, struct row_set *rows)
+                             const struct segment_hot *hot, const struct span *keys, size_t n,
+                             struct row_set *rows)
 {
     struct wanted wanted[BATCH];
     size_t count = 0;
@@ -87,16 +89,15 @@ static enum dp_status search(struct call *call, const struct segment_place *plac
     return count ? search_batch(call, place, key, hot, wanted, count, keys, rows) : DP_OK;
 }
 
-enum dp_status supersede_find(struct call *call, const struct segment_place *place, const struct span *keys, size_t n,
-                              struct row_set *rows)
+enum dp_status supersede_find(struct call *call, const struct segment_place *place, const struct span *keys,
+                              size_t n, struct row_set *rows)
 {
     struct object_key key;
     struct segment_hot hot;
     *rows = (struct row_set){0};
     key_of_dpr(&key, place->name, &place->incarnation, &place->listed->id);
-    struct store_read_req req = {.key = object_key_span(&key),
-                                 .offset = place->listed->hot_offset,
-                                 .len = (int64_t)place->listed->hot_len};
+    struct store_read_req req = {
+        .key = object_key_span(&key), .offset = place->listed->hot_offset, .len = (int64_t)place->listed->hot_len};
     enum dp_status status = store_read(call, place->store, &req, 1);
     if (status)
         return status;

@@ -24,8 +24,7 @@ enum dp_status exchange_context_init(struct exchange_context *c, struct metric_r
         return status;
     c->in_flight_gauge = metric_gauge(registry, "dipper_http_requests_in_flight", "",
                                       "Requests between their head and the end of their answer.");
-    c->request_bytes =
-        metric_counter(registry, "dipper_http_request_bytes_total", "", "Bytes of request bodies.");
+    c->request_bytes = metric_counter(registry, "dipper_http_request_bytes_total", "", "Bytes of request bodies.");
     c->response_bytes = metric_counter(registry, "dipper_http_response_bytes_total", "", "Bytes of answers.");
     if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes)
         return dp_fail_nomem(error, "metrics");
@@ -85,8 +84,8 @@ static void choose_id(struct exchange *ex)
     bool good = given.len > 0 && given.len <= EXCHANGE_ID_MAX;
     for (size_t i = 0; good && i < given.len; i++) {
         uint8_t b = given.data[i];
-        good = (b >= '0' && b <= '9') || (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '-' || b == '_' ||
-               b == '.';
+        good = (b >= '0' && b <= '9') || (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '-' ||
+               b == '_' || b == '.';
     }
     uint64_t number = atomic_fetch_add(&c->next_id, 1);
     ex->call.trace_id[0] = c->id_seed;
@@ -128,7 +127,8 @@ static void answer_options(struct exchange *ex, bool any)
     http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, OPTIONS" : ex->match.allow);
     if (ex->context->cors_origin) {
         http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
-        http_add_header(&ex->response, "Access-Control-Allow-Headers", "Content-Type, Authorization, X-Request-Id");
+        http_add_header(&ex->response, "Access-Control-Allow-Headers",
+                        "Content-Type, Authorization, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
     }
     ex->refused = true; /* the answer is ready */
@@ -155,15 +155,9 @@ static void find_route(struct exchange *ex)
         else
             exchange_refuse(ex, 405, DP_INVALID, "this path does not answer that method");
         break;
-    case ROUTE_NO_PATH:
-        exchange_refuse(ex, 404, DP_NOT_FOUND, "there is nothing at this path");
-        break;
-    case ROUTE_BAD_PATH:
-        exchange_refuse(ex, 400, DP_INVALID, "the path is badly encoded");
-        break;
-    case ROUTE_NOMEM:
-        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
-        break;
+    case ROUTE_NO_PATH: exchange_refuse(ex, 404, DP_NOT_FOUND, "there is nothing at this path"); break;
+    case ROUTE_BAD_PATH: exchange_refuse(ex, 400, DP_INVALID, "the path is badly encoded"); break;
+    case ROUTE_NOMEM: exchange_refuse(ex, 503, DP_NOMEM, "out of memory"); break;
     }
 }
 

@@ -47,8 +47,8 @@ struct exchange {
     _Atomic bool cancelled; /* set by anyone while the exchange runs */
     struct http_request http;
     struct http_response response;
-    struct head head;     /* spans of the transport's memory, valid until the end */
-    struct span target;   /* the request line's, in the arena */
+    struct head head;   /* spans of the transport's memory, valid until the end */
+    struct span target; /* the request line's, in the arena */
     struct buffer body;
     struct route_match match;
     char method[16];

@@ -7,7 +7,8 @@
 /* GET /health: 200 {"status":"ok",…}, or 503 {"status":"draining",…} when the process is about to end. */
 void handle_health(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 /* GET /metrics: the registry as Prometheus text (version 0.0.4). */
-void handle_metrics(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+void handle_metrics(struct call *, const struct api_context *, const struct http_request *,
+                    struct http_response *);
 /* GET / and the files it needs, which are built into the program. */
 void handle_page(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 

@@ -73,7 +73,8 @@ static const struct api_dialect *dialect_of(struct span path)
 
 static bool method_fits(const struct route *route, const char *method)
 {
-    return strcmp(route->method, method) == 0 || (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
 enum route_found route_find(const char *method, struct span path, struct arena *arena, struct route_match *out)

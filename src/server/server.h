@@ -32,7 +32,7 @@ struct server_options {
     int idle_timeout_ms;      /* 75,000: between requests of a connection */
     int drain_timeout_ms;     /* 30,000: server_stop waits as long for requests in progress */
     enum server_log log;
-    const char *cors_origin;  /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
+    const char *cors_origin; /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
 };
 
 /* Starts listening. `service` must outlive the server. DP_INVALID names what is wrong with the address, DP_IO why

@@ -13,8 +13,8 @@
 
 enum {
     BATCH_ROWS = 256,
-    BATCH_BYTES = 4 << 20,   /* of lines: a batch ends when it has that many */
-    EMBED_WINDOWS = 1024,    /* given to the embedder at once */
+    BATCH_BYTES = 4 << 20, /* of lines: a batch ends when it has that many */
+    EMBED_WINDOWS = 1024,  /* given to the embedder at once */
     ARENA_MAX = 1 << 30,
 };
 
@@ -82,11 +82,13 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_row *row
 static enum dp_status check_kind(struct ingest *in, const struct ingest_row *row)
 {
     if (!in->own_vectors && row->vector)
-        return call_fail(in->call, DP_INVALID, "\"vector\" is given, but the rows before are embedded from \"text\"");
+        return call_fail(in->call, DP_INVALID,
+                         "\"vector\" is given, but the rows before are embedded from \"text\"");
     if (in->own_vectors && !row->vector)
         return call_fail(in->call, DP_INVALID, "\"vector\" is missing, but the rows before have it");
     if (in->own_vectors && row->dim != in->dim)
-        return call_fail(in->call, DP_INVALID, "\"vector\" has %zu numbers, those before have %zu", row->dim, in->dim);
+        return call_fail(in->call, DP_INVALID, "\"vector\" has %zu numbers, those before have %zu", row->dim,
+                         in->dim);
     return DP_OK;
 }
 
@@ -187,8 +189,7 @@ static enum dp_status embed_batch(struct ingest *in, struct tokens *all, size_t 
 static enum dp_status load_row(struct ingest *in, const struct ingest_row *row, const float *vectors,
                                size_t windows)
 {
-    enum dp_status status =
-        index_load_row(in->call, in->loader, row->id, vectors, windows, row->attributes);
+    enum dp_status status = index_load_row(in->call, in->loader, row->id, vectors, windows, row->attributes);
     if (status == DP_INVALID)
         return at_line(in, row->line);
     in->summary->rows += status == DP_OK;

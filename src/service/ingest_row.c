@@ -100,8 +100,8 @@ static bool check_name(struct parse *p, struct span name)
 {
     for (size_t i = 0; i < p->count; i++)
         if (span_equal(p->names[i], name)) {
-            json_reject(&p->r, DP_INVALID, "the field \"%.*s\" is given twice",
-                        name.len < 60 ? (int)name.len : 0, (const char *)name.data);
+            json_reject(&p->r, DP_INVALID, "the field \"%.*s\" is given twice", name.len < 60 ? (int)name.len : 0,
+                        (const char *)name.data);
             return false;
         }
     if (p->count == INGEST_ATTRIBUTES_MAX)

@@ -10,8 +10,8 @@ enum { INGEST_ATTRIBUTES_MAX = 256 };
 struct ingest_row {
     uint64_t line; /* its number, from 1 */
     struct index_id id;
-    struct span text;       /* data NULL: the row has none */
-    const float *vector;    /* NULL: the row has none */
+    struct span text;    /* data NULL: the row has none */
+    const float *vector; /* NULL: the row has none */
     size_t dim;
     struct span attributes; /* a JSON object: all fields but id and vector */
 };

@@ -52,7 +52,8 @@ static enum dp_status run(struct call *call, struct service *s, const struct que
         .attribute_count = request->attribute_count,
     };
     if (request->top_k == 0 || request->top_k > INDEX_TOP_K_MAX)
-        return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX, request->top_k);
+        return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
+                         request->top_k);
     /* The name first: a wrong one costs no embedding. */
     enum dp_status status = readers_borrow(call, &s->readers, s->store, request->namespace, &slot);
     if (status != DP_OK)

@@ -7,7 +7,8 @@
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
 /* Keeps copies of the aliases, and the name under which the hub knows a sentence-transformers model. */
-static enum dp_status keep_aliases(struct service *s, const struct service_options *options, struct dp_error *error)
+static enum dp_status keep_aliases(struct service *s, const struct service_options *options,
+                                   struct dp_error *error)
 {
     size_t count = options->model_alias_count + 1;
     size_t bytes = sizeof DEFAULT_PREFIX + s->facts.name.len;
@@ -80,16 +81,16 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
     bool added =
         (s->count.texts = metric_counter(r, "dipper_embedded_texts_total", "", "Texts embedded.")) &&
         (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens embedded.")) &&
-        (s->count.truncated = metric_counter(r, "dipper_truncated_texts_total", "",
-                                             "Texts that were cut to the model's limit.")) &&
-        (s->count.embed_seconds = metric_histogram(r, "dipper_embed_seconds", "",
-                                                   "Time to tokenize and embed the texts of one request.", bounds,
-                                                   n)) &&
-        (s->count.queries = metric_counter(r, "dipper_queries_total", "status=\"ok\"", "Queries of namespaces.")) &&
+        (s->count.truncated =
+             metric_counter(r, "dipper_truncated_texts_total", "", "Texts that were cut to the model's limit.")) &&
+        (s->count.embed_seconds = metric_histogram(
+             r, "dipper_embed_seconds", "", "Time to tokenize and embed the texts of one request.", bounds, n)) &&
+        (s->count.queries =
+             metric_counter(r, "dipper_queries_total", "status=\"ok\"", "Queries of namespaces.")) &&
         (s->count.query_errors =
              metric_counter(r, "dipper_queries_total", "status=\"error\"", "Queries of namespaces.")) &&
-        (s->count.query_seconds = metric_histogram(r, "dipper_query_seconds", "", "Time to answer a query.", bounds,
-                                                   n)) &&
+        (s->count.query_seconds =
+             metric_histogram(r, "dipper_query_seconds", "", "Time to answer a query.", bounds, n)) &&
         (s->count.rounds = metric_counter(r, "dipper_store_rounds_total", "",
                                           "Dependent rounds of reads that queries sent to the store.")) &&
         (s->count.requests =
@@ -180,5 +181,6 @@ enum dp_status service_need_model(struct call *call, const struct service *s)
 
 enum dp_status service_need_store(struct call *call, const struct service *s)
 {
-    return s->store ? DP_OK : call_fail(call, DP_UNSUPPORTED, "no root is open (--root), so there are no namespaces");
+    return s->store ? DP_OK
+                    : call_fail(call, DP_UNSUPPORTED, "no root is open (--root), so there are no namespaces");
 }

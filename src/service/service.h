@@ -95,7 +95,7 @@ struct query_request {
     const float *vector; /* float[dim], or NULL: the text is embedded */
     uint32_t dim;
     struct span text;
-    uint32_t top_k; /* 1..INDEX_TOP_K_MAX */
+    uint32_t top_k;  /* 1..INDEX_TOP_K_MAX */
     uint32_t nprobe; /* 0: the reader's choice */
     bool eventual;
     uint32_t staleness_s; /* how old an eventual answer may be; 0: SERVICE_STALENESS_MAX_S */

@@ -88,6 +88,7 @@ enum dp_status simd_check(struct dp_error *error)
     if (isa == SIMD_ISA_COUNT)
         return dp_fail(error, DP_INVALID, "DIPPER_SIMD=%s: expected scalar, avx2 or avx512vnni", wanted);
     if (!machine_has(isa))
-        return dp_fail(error, DP_UNSUPPORTED, "DIPPER_SIMD=%s: this machine does not have that instruction set", wanted);
+        return dp_fail(error, DP_UNSUPPORTED, "DIPPER_SIMD=%s: this machine does not have that instruction set",
+                       wanted);
     return DP_OK;
 }

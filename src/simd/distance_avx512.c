@@ -17,4 +17,5 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 
 #include "simd/distance_lanes.h"
 
-const struct distance_kernels distance_kernels_avx512 = {inner_product, squared_l2, inner_product_u8, squared_l2_u8};
+const struct distance_kernels distance_kernels_avx512 = {inner_product, squared_l2, inner_product_u8,
+                                                         squared_l2_u8};

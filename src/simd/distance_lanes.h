@@ -50,8 +50,8 @@ INLINED void inner_product_tile(const float *query, const char *row, size_t rows
         lanes q = lanes_load_part(query + whole, part, 0.0f);
 #pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++)
-            sum[r] = add_product(sum[r], q,
-                                 lanes_load_part((const float *)(row + (r * dim + whole) * sizeof(float)), part, 0.0f));
+            sum[r] = add_product(
+                sum[r], q, lanes_load_part((const float *)(row + (r * dim + whole) * sizeof(float)), part, 0.0f));
     }
 #pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)

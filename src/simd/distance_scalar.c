@@ -100,4 +100,5 @@ static void squared_l2_u8(const float *offset, const float *step, const uint8_t 
     }
 }
 
-const struct distance_kernels distance_kernels_scalar = {inner_product, squared_l2, inner_product_u8, squared_l2_u8};
+const struct distance_kernels distance_kernels_scalar = {inner_product, squared_l2, inner_product_u8,
+                                                         squared_l2_u8};

@@ -29,7 +29,8 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
                         size_t column, enum encoder_activation act, float *out, size_t out_stride)
 {
     const uint8_t *a = x->q + first * x->k;
-    const int8_t *w = layer->q + column / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + column % ENCODER_BLOCK_N * 4;
+    const int8_t *w =
+        layer->q + column / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + column % ENCODER_BLOCK_N * 4;
     __m256i acc[INT8_ROWS][4];
 #pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++)

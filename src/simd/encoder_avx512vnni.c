@@ -79,23 +79,12 @@ static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_
         for (; r + 6 <= rows; r += 6)
             int8_tile(x, r, 6, layer, panel, act, out, out_stride);
         switch (rows - r) {
-        case 5:
-            int8_tile(x, r, 5, layer, panel, act, out, out_stride);
-            break;
-        case 4:
-            int8_tile(x, r, 4, layer, panel, act, out, out_stride);
-            break;
-        case 3:
-            int8_tile(x, r, 3, layer, panel, act, out, out_stride);
-            break;
-        case 2:
-            int8_tile(x, r, 2, layer, panel, act, out, out_stride);
-            break;
-        case 1:
-            int8_tile(x, r, 1, layer, panel, act, out, out_stride);
-            break;
-        default:
-            break;
+        case 5: int8_tile(x, r, 5, layer, panel, act, out, out_stride); break;
+        case 4: int8_tile(x, r, 4, layer, panel, act, out, out_stride); break;
+        case 3: int8_tile(x, r, 3, layer, panel, act, out, out_stride); break;
+        case 2: int8_tile(x, r, 2, layer, panel, act, out, out_stride); break;
+        case 1: int8_tile(x, r, 1, layer, panel, act, out, out_stride); break;
+        default: break;
         }
     }
 }

@@ -8,27 +8,34 @@
 #define SIMD_ENCODER_MATH_H
 
 /* 1.5 * 2^23: adding it rounds a small float to an integer, ties to even, which is then in the low bits. */
-#define EXP_ROUND 12582912.0f
-#define EXP_LEAST (-87.0f) /* e^-87 is still a normal float */
-#define EXP_LOG2E 1.44269504f
+#define EXP_ROUND    12582912.0f
+#define EXP_LEAST    (-87.0f) /* e^-87 is still a normal float */
+#define EXP_LOG2E    1.44269504f
 #define EXP_LN2_HIGH 0.693359375f
-#define EXP_LN2_LOW (-2.12194440e-4f)
+#define EXP_LN2_LOW  (-2.12194440e-4f)
 
 enum { EXP_POLY_TERMS = 8, GELU_POLY_TERMS = 16 };
 
 /* Highest power first. */
-static const float exp_poly[EXP_POLY_TERMS] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
-                                               1.6666665459e-1f, 5.0000001201e-1f, 1.0f,             1.0f};
+static const float exp_poly[EXP_POLY_TERMS] = {1.9875691500e-4f,
+                                               1.3981999507e-3f,
+                                               8.3334519073e-3f,
+                                               4.1665795894e-2f,
+                                               1.6666665459e-1f,
+                                               5.0000001201e-1f,
+                                               1.0f,
+                                               1.0f};
 
-#define GELU_SATURATED 5.515433f   /* 3.9 * sqrt 2 */
-#define GELU_TO_UNIT 0.362618867f  /* 2 / GELU_SATURATED */
+#define GELU_SATURATED 5.515433f    /* 3.9 * sqrt 2 */
+#define GELU_TO_UNIT   0.362618867f /* 2 / GELU_SATURATED */
 
-static const float gelu_poly[GELU_POLY_TERMS] = {
-    0.014297479f, -0.013161279f, -0.071070015f, 0.095501006f, 0.113960445f, -0.28000247f, 0.05824748f,   0.34051776f,
-    -0.43628886f, 0.09433742f,   0.36075577f,   -0.5446582f,  0.41099605f,  -0.18671365f, 0.049101718f, 0.9941794f};
+static const float gelu_poly[GELU_POLY_TERMS] = {0.014297479f, -0.013161279f, -0.071070015f, 0.095501006f,
+                                                 0.113960445f, -0.28000247f,  0.05824748f,   0.34051776f,
+                                                 -0.43628886f, 0.09433742f,   0.36075577f,   -0.5446582f,
+                                                 0.41099605f,  -0.18671365f,  0.049101718f,  0.9941794f};
 
-#define QUANTIZE_STEP (1.0f / 255.0f)
+#define QUANTIZE_STEP        (1.0f / 255.0f)
 #define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (255 / range would overflow) */
-#define NORM_LEAST 1e-12f
+#define NORM_LEAST           1e-12f
 
 #endif

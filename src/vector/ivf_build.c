@@ -87,11 +87,14 @@ enum dp_status ivf_build_new(struct call *call, struct team *team, const float *
     if (nlist == 0)
         nlist = ivf_auto_nlist(n);
     if (nlist > n || n > UINT32_MAX || dim < 1 || dim > INT32_MAX)
-        return call_fail(call, DP_INVALID, "cannot make %zu lists of %zu vectors of %zu dimensions", nlist, n, dim);
+        return call_fail(call, DP_INVALID, "cannot make %zu lists of %zu vectors of %zu dimensions", nlist, n,
+                         dim);
     struct ivf_build *build = mem_calloc(1, sizeof *build);
     if (build == NULL)
         return call_nomem(call, "the lists of an index");
-    build->codec = (struct ivf_codec){.kind = kind, .metric = metric, .dim = dim,
+    build->codec = (struct ivf_codec){.kind = kind,
+                                      .metric = metric,
+                                      .dim = dim,
                                       .code_size = kind == IVF_FLAT ? dim * sizeof(float) : dim,
                                       .by_residual = kind == IVF_SQ8};
     build->nlist = nlist;

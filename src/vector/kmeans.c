@@ -155,8 +155,8 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
     }
     if (a->score != NULL)
         for (size_t r = 0; r < rows; r++)
-            a->score[begin + r] = distance_pair(a->metric, vectors + r * a->stride,
-                                                a->centroids + list[r] * a->dim, a->dim);
+            a->score[begin + r] =
+                distance_pair(a->metric, vectors + r * a->stride, a->centroids + list[r] * a->dim, a->dim);
 }
 
 static enum dp_status assign_all(struct call *call, struct team *team, struct assigner *a)
@@ -308,9 +308,8 @@ enum dp_status kmeans_train(struct call *call, struct team *team, const float *x
 {
     if (k < 1 || k > n || dim < 1 || n > UINT32_MAX)
         return call_fail(call, DP_INVALID, "cannot make %zu clusters of %zu vectors of %zu dimensions", k, n, dim);
-    struct trainer t = {.assigner = {.x = x, .dim = dim, .k = k, .metric = metric},
-                        .centroids = centroids,
-                        .random = seed};
+    struct trainer t = {
+        .assigner = {.x = x, .dim = dim, .k = k, .metric = metric}, .centroids = centroids, .random = seed};
     enum dp_status status = train(call, team, &t, n);
     trainer_deinit(&t);
     return status;
@@ -322,8 +321,14 @@ enum dp_status kmeans_assign(struct call *call, struct team *team, const float *
 {
     if (k < 1 || k > UINT32_MAX || dim < 1)
         return call_fail(call, DP_INVALID, "cannot assign vectors of %zu dimensions to %zu clusters", dim, k);
-    struct assigner a = {.x = x, .count = n, .dim = dim, .k = k, .metric = metric, .centroids = centroids,
-                         .list = list, .score = score};
+    struct assigner a = {.x = x,
+                         .count = n,
+                         .dim = dim,
+                         .k = k,
+                         .metric = metric,
+                         .centroids = centroids,
+                         .list = list,
+                         .score = score};
     enum dp_status status = assigner_init(call, &a, team);
     if (status == DP_OK)
         status = assign_all(call, team, &a);

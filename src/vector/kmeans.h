@@ -12,7 +12,7 @@
 #include "vector/distance.h"
 
 enum {
-    KMEANS_SAMPLES = 256,   /* vectors looked at per centroid, at most */
+    KMEANS_SAMPLES = 256, /* vectors looked at per centroid, at most */
     KMEANS_ITERATIONS = 10
 };
 

@@ -75,7 +75,8 @@ static double least_cosine(const float *vectors, size_t n, double *mean)
     double least = 1;
     *mean = 0;
     for (size_t i = 0; i < n; i++) {
-        double cosine = golden_cosine(vectors + i * golden.dim, golden.vectors + i * step * golden.dim, golden.dim);
+        double cosine =
+            golden_cosine(vectors + i * golden.dim, golden.vectors + i * step * golden.dim, golden.dim);
         least = cosine < least ? cosine : least;
         *mean += cosine / (double)n;
     }

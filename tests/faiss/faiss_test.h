@@ -72,8 +72,9 @@ static inline enum dp_status write_build(struct call *call, const struct ivf_bui
             size_t begin = build->list_begin[l], n = (size_t)sizes[l];
             ivf_build_encode(build, x, l, residual, codes);
             struct span code_span = span_of(codes, n * build->codec.code_size);
-            status = renumber ? faiss_ivf_write_list_from(call, &writer, code_span, (int64_t)begin)
-                              : faiss_ivf_write_list(call, &writer, code_span, span_of(ids + begin, n * sizeof *ids));
+            status = renumber
+                         ? faiss_ivf_write_list_from(call, &writer, code_span, (int64_t)begin)
+                         : faiss_ivf_write_list(call, &writer, code_span, span_of(ids + begin, n * sizeof *ids));
         }
         if (status == DP_OK)
             status = faiss_ivf_write_end(call, &writer);

@@ -46,10 +46,9 @@ static enum dp_status build(char **arguments)
         return DP_IO;
     enum dp_status status = team_new(0, &team, &call.error);
     if (status == DP_OK)
-        status = ivf_build_new(&call, team, x, n, dim,
-                               strcmp(arguments[2], "ip") == 0 ? VECTOR_INNER_PRODUCT : VECTOR_L2,
-                               strcmp(arguments[3], "flat") == 0 ? IVF_FLAT : IVF_SQ8,
-                               strtoul(arguments[4], NULL, 10), 1, &made);
+        status = ivf_build_new(
+            &call, team, x, n, dim, strcmp(arguments[2], "ip") == 0 ? VECTOR_INNER_PRODUCT : VECTOR_L2,
+            strcmp(arguments[3], "flat") == 0 ? IVF_FLAT : IVF_SQ8, strtoul(arguments[4], NULL, 10), 1, &made);
     if (status == DP_OK)
         status = write_build(&call, made, x, false, (struct faiss_sink){file_sink, out});
     if (fclose(out) != 0 && status == DP_OK)

@@ -207,7 +207,7 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
     (void)state;
     static const struct {
         const char *name, *says;
-    } refused[] = {{"pq", "'IwPQ'"}, {"sq4", "type 1"},  {"hnsw", "'IHNf'"},
+    } refused[] = {{"pq", "'IwPQ'"},   {"sq4", "type 1"}, {"hnsw", "'IHNf'"},
                    {"flat", "'IxF2'"}, {"pca", "'IxPT'"}, {"idmap", "'IxMp'"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct span bytes = golden(refused[i].name, "refused");

@@ -100,9 +100,9 @@ static void test_faiss_every_flipped_byte_is_survived(void **state)
 static void test_faiss_impossible_fields_are_refused(void **state)
 {
     (void)state;
-    static const uint64_t values[] = {0,          UINT64_MAX, INT64_MAX,        (uint64_t)INT64_MAX + 1,
+    static const uint64_t values[] = {0,          UINT64_MAX, INT64_MAX,          (uint64_t)INT64_MAX + 1,
                                       UINT32_MAX, INT32_MAX,  UINT64_MAX / 8 + 1, UINT64_MAX / 4,
-                                      1000000,    1u << 31,   1ull << 61,       1ull << 62};
+                                      1000000,    1u << 31,   1ull << 61,         1ull << 62};
     size_t cases = 0;
     for (size_t f = 0; f < 2; f++) {
         struct span bytes = test_data(files[f]);

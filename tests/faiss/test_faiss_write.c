@@ -83,7 +83,8 @@ static void test_faiss_recall_on_sift(void **state)
     float *x = sift(false);
     double flat = recall(*state, x, VECTOR_L2, IVF_FLAT, 16), sq8 = recall(*state, x, VECTOR_L2, IVF_SQ8, 16);
     double all = recall(*state, x, VECTOR_L2, IVF_FLAT, 64);
-    print_message("recall R10@10, nlist 64, nprobe 16: Flat %.4f, SQ8 %.4f; nprobe 64: Flat %.4f\n", flat, sq8, all);
+    print_message("recall R10@10, nlist 64, nprobe 16: Flat %.4f, SQ8 %.4f; nprobe 64: Flat %.4f\n", flat, sq8,
+                  all);
     assert_true(flat >= 0.975);
     assert_true(sq8 >= 0.96);
     assert_true(all == 1.0);
@@ -102,7 +103,8 @@ static void test_faiss_recall_on_normalised_sift(void **state)
 }
 
 /* A small build of SIFT vectors, written with new row numbers. */
-static struct ivf_build *small_build(struct fixture *f, const float *x, enum ivf_codec_kind kind, size_t n, size_t dim)
+static struct ivf_build *small_build(struct fixture *f, const float *x, enum ivf_codec_kind kind, size_t n,
+                                     size_t dim)
 {
     struct ivf_build *build;
     assert_int_equal(ivf_build_new(&f->call, NULL, x, n, dim, VECTOR_L2, kind, 5, 1, &build), DP_OK);
@@ -117,7 +119,9 @@ static void test_faiss_list_data_begin_where_the_format_says(void **state)
         size_t nlist, dim, begin;
     } figures[] = {{64, 128, 33419}, {100, 128, 52139}, {1024, 768, 3154059}};
     for (size_t i = 0; i < 3; i++) {
-        struct faiss_ivf_spec spec = {.codec = {.kind = IVF_FLAT, .metric = VECTOR_L2, .dim = figures[i].dim,
+        struct faiss_ivf_spec spec = {.codec = {.kind = IVF_FLAT,
+                                                .metric = VECTOR_L2,
+                                                .dim = figures[i].dim,
                                                 .code_size = 4 * figures[i].dim},
                                       .nlist = figures[i].nlist};
         assert_int_equal(faiss_ivf_head_bytes(&spec), figures[i].begin);
@@ -181,10 +185,8 @@ static void test_faiss_filter_keeps_and_skips(void **state)
         keep[id / 8] |= (uint8_t)(1u << id % 8);
     for (size_t id = 0; id < 300; id += 2)
         skip[id / 8] |= (uint8_t)(1u << id % 8);
-    struct id_filter filters[] = {{.keep = kept},
-                                  {.skip = skipped},
-                                  {.keep = kept, .skip = skipped},
-                                  {.keep = {keep, 0}}};
+    struct id_filter filters[] = {
+        {.keep = kept}, {.skip = skipped}, {.keep = kept, .skip = skipped}, {.keep = {keep, 0}}};
     static const size_t expected[] = {80, 150, 40, 0};
     struct memory_file file = {.bytes = buffer_span(&f->file)};
     struct faiss_reader reader = memory_reader(&file);
@@ -212,7 +214,9 @@ static void test_faiss_writer_refuses_wrong_lists(void **state)
     struct faiss_sink sink = {buffer_sink, &f->file};
     struct faiss_ivf_writer writer;
     struct faiss_ivf_spec spec = {.codec = {.kind = IVF_FLAT, .metric = VECTOR_L2, .dim = 3, .code_size = 12},
-                                  .nlist = 2, .centroids = centroids[0], .list_sizes = sizes};
+                                  .nlist = 2,
+                                  .centroids = centroids[0],
+                                  .list_sizes = sizes};
     assert_int_equal(faiss_ivf_write_begin(&f->call, &writer, &spec, sink), DP_OK);
     assert_int_equal(writer.head_bytes, f->file.len);
     assert_int_equal(faiss_ivf_write_end(&f->call, &writer), DP_INVALID);

@@ -239,7 +239,8 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Whether the hit is what its row should be; its distance into *dist. */
-static void check_hit(const struct world *w, const struct expected *e, const float *query, const struct index_hit *hit)
+static void check_hit(const struct world *w, const struct expected *e, const float *query,
+                      const struct index_hit *hit)
 {
     uint64_t row = fixture_row_of(hit->id);
     assert_true(row < e->rows || (row >= e->newer_from && row < e->newer_to));
@@ -250,8 +251,8 @@ static void check_hit(const struct world *w, const struct expected *e, const flo
     assert_true(span_equal_str(hit->attributes, fixture_attributes(row, edition_of(e, row), text)));
 }
 
-double fixture_check_answers(struct world *w, struct index_reader *reader, const struct expected *e, size_t queries,
-                             uint32_t k, uint32_t nprobe)
+double fixture_check_answers(struct world *w, struct index_reader *reader, const struct expected *e,
+                             size_t queries, uint32_t k, uint32_t nprobe)
 {
     float *query = malloc(w->dim * sizeof *query);
     uint64_t rows = e->rows > e->newer_to ? e->rows : e->newer_to;
@@ -262,7 +263,8 @@ double fixture_check_answers(struct world *w, struct index_reader *reader, const
     for (size_t q = 0; q < queries; q++) {
         struct index_answer answer;
         fixture_query(w, q, query);
-        struct index_query ask = {.vector = query, .dim = w->dim, .top_k = k, .nprobe = nprobe, .all_attributes = true};
+        struct index_query ask = {
+            .vector = query, .dim = w->dim, .top_k = k, .nprobe = nprobe, .all_attributes = true};
         arena_reset(&w->arena);
         if (index_query(&w->call, reader, &ask, &answer) != DP_OK)
             fail_msg("query %zu: %s", q, w->call.error.message);

@@ -56,8 +56,8 @@ struct expected {
 float fixture_distance(const struct world *w, const struct expected *e, uint64_t row, const float *query);
 /* Asks `queries` queries and compares with exhaustive search: every distance and attribute must be right for
  * its id, the order ascending, no id twice. Answers recall@k. */
-double fixture_check_answers(struct world *w, struct index_reader *reader, const struct expected *e, size_t queries,
-                             uint32_t k, uint32_t nprobe);
+double fixture_check_answers(struct world *w, struct index_reader *reader, const struct expected *e,
+                             size_t queries, uint32_t k, uint32_t nprobe);
 /* The number of the row with this id, or UINT64_MAX. */
 uint64_t fixture_row_of(struct index_id id);
 

@@ -189,8 +189,8 @@ static void test_index_long_documents_come_back_whole(void **state)
         for (size_t c = 0; c < lengths[i]; c++)
             buffer_u8(&text, (uint8_t)('a' + (c * 7 + c / 13 + i) % 26));
         buffer_append_str(&text, "\"}");
-        assert_int_equal(index_load_row(&w->call, loader, (struct index_id){.number = i}, x, 1, buffer_span(&text)),
-                         DP_OK);
+        assert_int_equal(
+            index_load_row(&w->call, loader, (struct index_id){.number = i}, x, 1, buffer_span(&text)), DP_OK);
     }
     assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
     struct index_reader *reader = fixture_open(w, "long");

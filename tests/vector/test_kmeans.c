@@ -66,8 +66,8 @@ static void test_vector_kmeans_assigns_the_nearest(void **state)
     (void)state;
     for (int metric = 0; metric < 2; metric++) {
         train(NULL, N, K, (enum vector_metric)metric, 1);
-        assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, (enum vector_metric)metric,
-                                       f.list, f.score),
+        assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K,
+                                       (enum vector_metric)metric, f.list, f.score),
                          DP_OK);
         for (size_t r = 0; r < N; r++) {
             float best = metric == VECTOR_L2 ? INFINITY : -INFINITY;
@@ -76,7 +76,8 @@ static void test_vector_kmeans_assigns_the_nearest(void **state)
                 best = metric == VECTOR_L2 ? fminf(best, score) : fmaxf(best, score);
             }
             assert_true(f.list[r] < K);
-            assert_true(f.score[r] == distance_pair((enum vector_metric)metric, f.x[r], f.centroids[f.list[r]], DIM));
+            assert_true(f.score[r] ==
+                        distance_pair((enum vector_metric)metric, f.x[r], f.centroids[f.list[r]], DIM));
             assert_true(fabsf(f.score[r] - best) <= 1e-3f);
         }
     }
@@ -87,8 +88,8 @@ static void test_vector_kmeans_finds_clusters(void **state)
     (void)state;
     double sum = 0;
     train(NULL, N, 30, VECTOR_L2, 7);
-    assert_int_equal(
-        kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], 30, VECTOR_L2, f.list, f.score), DP_OK);
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], 30, VECTOR_L2, f.list, f.score),
+                     DP_OK);
     for (size_t r = 0; r < N; r++)
         sum += (double)f.score[r];
     /* Uniform noise of width 1 around each middle: DIM / 12 a vector when every cluster has its centroid. */
@@ -137,7 +138,8 @@ static void test_vector_kmeans_uses_every_centroid(void **state)
     unsigned used[K] = {0};
     fill(2); /* most starting centroids lie in the same two clouds */
     train(NULL, N, K, VECTOR_L2, 11);
-    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL), DP_OK);
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL),
+                     DP_OK);
     for (size_t r = 0; r < N; r++)
         used[f.list[r]]++;
     size_t empty = 0;
@@ -151,7 +153,8 @@ static void test_vector_kmeans_spherical_centroids_have_length_one(void **state)
     (void)state;
     train(NULL, N, K, VECTOR_INNER_PRODUCT, 2);
     for (size_t c = 0; c < K; c++)
-        assert_true(fabsf(distance_pair(VECTOR_INNER_PRODUCT, f.centroids[c], f.centroids[c], DIM) - 1.0f) < 1e-5f);
+        assert_true(fabsf(distance_pair(VECTOR_INNER_PRODUCT, f.centroids[c], f.centroids[c], DIM) - 1.0f) <
+                    1e-5f);
 }
 
 static void test_vector_kmeans_takes_degenerate_input(void **state)
@@ -167,8 +170,8 @@ static void test_vector_kmeans_takes_degenerate_input(void **state)
     memset(f.x, 0, sizeof f.x); /* all alike, and of length 0 */
     for (int metric = 0; metric < 2; metric++) {
         train(NULL, N, K, (enum vector_metric)metric, 1);
-        assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, (enum vector_metric)metric,
-                                       f.list, f.score),
+        assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K,
+                                       (enum vector_metric)metric, f.list, f.score),
                          DP_OK);
         for (size_t c = 0; c < K; c++)
             for (size_t i = 0; i < DIM; i++)
@@ -176,7 +179,8 @@ static void test_vector_kmeans_takes_degenerate_input(void **state)
     }
     f.x[3][2] = NAN; /* not promised to be useful, but no crash */
     train(NULL, N, K, VECTOR_L2, 1);
-    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], 0, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL), DP_OK);
+    assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], 0, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL),
+                     DP_OK);
 
     float *centroids = f.centroids[0], *x = f.x[0];
     assert_int_equal(kmeans_train(&f.call, NULL, x, 5, DIM, 6, VECTOR_L2, 1, centroids), DP_INVALID);
@@ -206,9 +210,9 @@ static void test_vector_kmeans_survives_failed_allocations(void **state)
             call_init(&f.call, &f.arena);
             test_alloc_fail_at(n);
             enum dp_status status =
-                what == 2 ? kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL)
-                          : kmeans_train(&f.call, NULL, f.x[0], N, DIM, what == 0 ? K : 2, VECTOR_L2, 1,
-                                         f.centroids[0]);
+                what == 2
+                    ? kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL)
+                    : kmeans_train(&f.call, NULL, f.x[0], N, DIM, what == 0 ? K : 2, VECTOR_L2, 1, f.centroids[0]);
             bool fired = test_alloc_fired();
             test_alloc_fail_at(0);
             assert_int_equal(test_alloc_live(), before);
@@ -226,7 +230,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_vector_kmeans_assigns_the_nearest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_finds_clusters, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_vector_kmeans_is_the_same_at_any_number_of_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_vector_kmeans_is_the_same_at_any_number_of_threads, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_samples_many_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_uses_every_centroid, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_vector_kmeans_spherical_centroids_have_length_one, set_up, tear_down),
