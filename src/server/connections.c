@@ -6,7 +6,6 @@
 #include "server/connections.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/thread.h"
 
 enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64 };
 
@@ -67,16 +67,10 @@ enum dp_status connections_start(struct connections *all, struct dp_error *error
     int failed = errno;
     if (all->epoll_fd >= 0 && all->wake_fd >= 0 &&
         epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, all->wake_fd, &wake) == 0) {
-        sigset_t every, before;
         pthread_mutex_init(&all->lock, NULL);
-        sigfillset(&every);
-        pthread_sigmask(SIG_BLOCK, &every, &before);
-        failed = pthread_create(&all->thread, NULL, look_after, all);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (failed == 0) {
-            pthread_setname_np(all->thread, "dipper-conns");
+        failed = os_thread_start(&all->thread, "dipper-conns", look_after, all);
+        if (failed == 0)
             return DP_OK;
-        }
         pthread_mutex_destroy(&all->lock);
     }
     if (all->epoll_fd >= 0)
@@ -89,8 +83,7 @@ enum dp_status connections_start(struct connections *all, struct dp_error *error
 void connections_stop(struct connections *all)
 {
     uint64_t one = 1;
-    while (write(all->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    while (write(all->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {}
     pthread_join(all->thread, NULL);
     close(all->epoll_fd);
     close(all->wake_fd);

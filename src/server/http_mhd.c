@@ -11,7 +11,6 @@
 #include "server/http_mhd.h"
 
 #include <microhttpd.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -20,6 +19,7 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/log.h"
+#include "os/thread.h"
 #include "server/listen.h"
 
 enum {
@@ -123,7 +123,8 @@ static enum MHD_Result collect_field(void *cls, enum MHD_ValueKind kind, const c
     head->too_many = head->count == HEAD_FIELDS_MAX;
     if (head->too_many)
         return MHD_NO;
-    head->fields[head->count++] = (struct head_field){span_of(name, name_len), span_of(value, value ? value_len : 0)};
+    head->fields[head->count++] =
+        (struct head_field){span_of(name, name_len), span_of(value, value ? value_len : 0)};
     return MHD_YES;
 }
 
@@ -140,7 +141,8 @@ static enum MHD_Result queue_answer(struct connection *c)
     if (ex->response.content_type)
         good = MHD_add_response_header(answer, "Content-Type", ex->response.content_type) == MHD_YES;
     for (size_t i = 0; good && i < ex->response.header_count; i++)
-        good = MHD_add_response_header(answer, ex->response.headers[i].name, ex->response.headers[i].value) == MHD_YES;
+        good = MHD_add_response_header(answer, ex->response.headers[i].name, ex->response.headers[i].value) ==
+               MHD_YES;
     if (good && (ex->must_close || atomic_load(&c->http->quiesced)))
         good = MHD_add_response_header(answer, "Connection", "close") == MHD_YES;
     set_deadline(c, c->http->options.send_timeout_ms);
@@ -291,11 +293,10 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     pthread_cond_init(&http->idle, &clock);
     pthread_condattr_destroy(&clock);
     /* The library's threads leave signals to the program's own. */
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_BLOCK, &every, &before);
+    struct os_signals kept;
+    os_signals_block(&kept);
     http->daemon = start_daemon(http, listen_fd);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    os_signals_restore(&kept);
     if (!http->daemon) {
         pthread_cond_destroy(&http->idle);
         pthread_mutex_destroy(&http->lock);

@@ -110,11 +110,14 @@ enum dp_status service_new(const struct service_options *options, struct service
         store_free(options->store);
         return dp_fail_nomem(error, "the service");
     }
-    s->model = options->model;
+    s->model_is_borrowed = options->borrowed_model != NULL;
+    s->model = s->model_is_borrowed ? options->borrowed_model : options->model;
+    s->team_is_borrowed = options->borrowed_team != NULL;
+    s->team = options->borrowed_team;
     s->store = options->store;
     metric_registry_init(&s->metrics);
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
-    if (status == DP_OK)
+    if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
     if (status == DP_OK)
         status = add_metrics(s, error);
@@ -134,9 +137,11 @@ void service_free(struct service *s)
         return;
     readers_deinit(&s->readers);
     embedder_free(s->embedder);
-    model_free(s->model);
+    if (!s->model_is_borrowed)
+        model_free(s->model);
     store_free(s->store);
-    team_free(s->team);
+    if (!s->team_is_borrowed)
+        team_free(s->team);
     mem_free(s->aliases);
     metric_registry_deinit(&s->metrics);
     mem_free(s);

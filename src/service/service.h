@@ -26,7 +26,9 @@ enum {
 struct service_options {
     struct model *model;              /* becomes the service's, even on failure; NULL: nothing can be embedded */
     struct store *store;              /* becomes the service's, even on failure; NULL: no namespaces */
+    struct model *borrowed_model;     /* instead of `model`: stays the caller's and outlives the service */
     unsigned threads;                 /* of the compute team; 0: one a processor */
+    struct team *borrowed_team;       /* instead of `threads`: the caller's, and outlives the service */
     size_t readers_max;               /* 0: SERVICE_READERS_MAX */
     const struct span *model_aliases; /* more names the model answers to; copied */
     size_t model_alias_count;

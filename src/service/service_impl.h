@@ -13,6 +13,7 @@ enum { SERVICE_SPECIAL_MAX = 8 };
 /* Nothing changes after service_new but the readers (their own lock) and the metrics (atomics). */
 struct service {
     struct model *model;
+    bool model_is_borrowed, team_is_borrowed;
     struct embedder *embedder;
     const struct tokenizer *tokenizer;
     struct service_model facts; /* of the model */
