@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "os/log.h"
 
 extern char **environ;
 
@@ -128,6 +129,17 @@ static void take_setting(struct walk *walk)
         walk->settings[walk->setting_count++] = walk->argv[++walk->at];
 }
 
+static void set_up_log(const struct config *config)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    enum log_level level = LOG_INFO;
+
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
+        if (strcmp(config->log_level, names[i]) == 0)
+            level = (enum log_level)i;
+    log_setup(level, strcmp(config->log_format, "json") == 0);
+}
+
 int cli_parse(const struct cli_command *command, int argc, char **argv, const struct cli_option *options,
               size_t option_count, struct cli_args *args)
 {
@@ -164,9 +176,11 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, const st
     }
     if (status == CLI_OK) {
         const struct config_sources sources = {
-            .argc = walk.setting_count, .argv = walk.settings, .environ = environ};
+            .argc = walk.setting_count, .argv = walk.settings, .environ = environ, .groups = command->settings};
         if (config_load(&sources, &args->config, &error) != DP_OK)
             status = cli_usage(command, "%s", error.message);
+        else
+            set_up_log(&args->config);
     }
     mem_free(walk.settings);
     return status;

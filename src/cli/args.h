@@ -40,7 +40,7 @@ struct cli_args {
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_HELPED = -1 };
 
-/* Parses argv[1..] and loads the settings. CLI_OK: `args` is filled, to be freed by cli_args_deinit.
+/* Parses argv[1..] and loads the settings and sets up the log. CLI_OK: `args` is filled, to be freed by cli_args_deinit.
  * CLI_HELPED: --help was asked for and printed. CLI_USAGE: a complaint was printed. */
 int cli_parse(const struct cli_command *command, int argc, char **argv, const struct cli_option *options,
               size_t option_count, struct cli_args *args);

@@ -4,7 +4,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 
-int cli_config(int argc, char **argv)
+static int run_config(int argc, char **argv)
 {
     struct cli_args args;
     int status = cli_parse(&cli_config_command, argc, argv, NULL, 0, &args);
@@ -21,4 +21,4 @@ int cli_config(int argc, char **argv)
 
 const struct cli_command cli_config_command = {
     "config", "[SETTINGS]", "print the settings in effect and where each came from", NULL, CONFIG_GROUP_ALL,
-    cli_config};
+    run_config};

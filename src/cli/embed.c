@@ -208,7 +208,7 @@ static enum dp_status embed_stream(struct embed_run *run)
     return run->status;
 }
 
-int cli_embed(int argc, char **argv)
+static int run_embed(int argc, char **argv)
 {
     bool jsonl = false, raw = false;
     const struct cli_option options[] = {
@@ -264,4 +264,4 @@ const struct cli_command cli_embed_command = {
     "embed", "[OPTIONS] < TEXTS", "embed one text per line of standard input; one JSON line each",
     "Each line is answered by {\"embedding\": […], \"tokens\": N}, in order; a line that cannot be used by\n"
     "{\"error\": \"…\"} in its place. A text longer than the model's limit is cut, and \"truncated\" says so.\n",
-    CONFIG_GROUP_MODEL, cli_embed};
+    CONFIG_GROUP_MODEL, run_embed};

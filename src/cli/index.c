@@ -89,7 +89,7 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     return status;
 }
 
-int cli_index(int argc, char **argv)
+static int run_index(int argc, char **argv)
 {
     struct cli_args args;
     struct dp_error error = {0};
@@ -110,4 +110,4 @@ const struct cli_command cli_index_command = {
     "index", "NAMESPACE FILE.jsonl [OPTIONS]", "add the rows of a JSON-lines file to a namespace",
     "A row is {\"id\": …, \"text\": \"…\", …attributes}: its text is embedded, the rest is kept beside it. A row whose\n"
     "id is already there takes its place. All rows of the file are committed at once, or none.\n",
-    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, cli_index};
+    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, run_index};

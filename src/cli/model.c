@@ -38,7 +38,7 @@ static enum dp_status print_info(const struct config *config, struct dp_error *e
     return DP_OK;
 }
 
-int cli_model(int argc, char **argv)
+static int run_model(int argc, char **argv)
 {
     struct cli_args args;
     struct dp_error error = {0};
@@ -63,4 +63,4 @@ const struct cli_command cli_model_command = {
     "model", "info | pack DIR OUT", "tell of the model in use, or pack a model folder into one file",
     "`pack` quantises a Hugging Face / sentence-transformers folder to int8, the form that the program carries\n"
     "and that --model also takes.\n",
-    CONFIG_GROUP_MODEL, cli_model};
+    CONFIG_GROUP_MODEL, run_model};

@@ -10,7 +10,7 @@ enum dp_status open_model(const struct config *config, struct model **out, struc
 {
     struct span linked = embedded_model_bytes();
 
-    if (config->model_path && *config->model_path)
+    if (*config->model_path)
         return model_open_dir(config->model_path, MODEL_INT8, out, error);
     if (linked.len > 0)
         return model_open_memory(linked, out, error);
@@ -23,17 +23,23 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
                             struct dp_error *error)
 {
     struct service_options options = {.threads = config->threads};
+    const struct span alias = span_str(config->model_name);
     struct arena arena;
     struct call call;
     enum dp_status status = DP_OK;
 
     arena_init(&arena, OPEN_ARENA_MAX);
     call_init(&call, &arena);
+    if (alias.len > 0) {
+        options.model_aliases = &alias;
+        options.model_alias_count = 1;
+    }
     *out = NULL;
     if (what & OPEN_MODEL)
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
-        status = store_open(&call, span_str(config->root), what & OPEN_CREATE, &options.store);
+        status = *config->root ? store_open(&call, span_str(config->root), what & OPEN_CREATE, &options.store)
+                               : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR");
         if (status != DP_OK)
             *error = call.error;
     }

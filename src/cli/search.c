@@ -168,7 +168,7 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
     return status;
 }
 
-int cli_search(int argc, char **argv)
+static int run_search(int argc, char **argv)
 {
     const char *queries = NULL, *rank = "meaning";
     uint64_t k = 10, nprobe = 0;
@@ -220,4 +220,4 @@ const struct cli_command cli_search_command = {
     "search", "NAMESPACE \"words\" [OPTIONS]", "the rows of a namespace nearest in meaning to some words",
     "With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": …, …attributes}], \"performance\": {\"rounds\": …,\n"
     "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line.\n",
-    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, cli_search};
+    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, run_search};

@@ -38,12 +38,14 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .request_threads = config->request_threads,
         .queue_max = config->queue_max,
         .connections_max = config->max_connections,
-        .body_max = config->max_body_bytes,
+        .body_max = (size_t)config->max_body_bytes,
         .head_timeout_ms = (int)config->head_timeout_ms,
         .body_timeout_ms = (int)config->body_timeout_ms,
         .request_timeout_ms = (int)config->request_timeout_ms,
         .idle_timeout_ms = (int)config->idle_timeout_ms,
+        .send_timeout_ms = (int)config->send_timeout_ms,
         .drain_timeout_ms = (int)config->drain_timeout_ms,
+        .cors_origin = *config->cors_origin ? config->cors_origin : NULL,
         .log = log_of(config),
     };
     struct service *service = NULL;
@@ -56,7 +58,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error) != DP_OK)
         return error->status;
     if (server_start(&options, service, &server, error) == DP_OK) {
-        log_write(LOG_INFO, "dipper serves %s on %s", config->root, server_url(server));
+        log_write(LOG_INFO, "serving %s on %s", config->root, server_url(server));
         printf("%s\n", server_url(server));
         fflush(stdout);
         sigwait(&ends, &which);
@@ -69,7 +71,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     return error->status;
 }
 
-int cli_serve(int argc, char **argv)
+static int run_serve(int argc, char **argv)
 {
     struct cli_args args;
     struct dp_error error = {0};
@@ -89,4 +91,4 @@ const struct cli_command cli_serve_command = {
     "serve", "[OPTIONS]", "serve the namespaces of a root, and embeddings, over HTTP",
     "Prints its address on standard output once it accepts connections. Ctrl-C ends it when the requests in\n"
     "progress have; a second Ctrl-C at once.\n",
-    CONFIG_GROUP_ALL, cli_serve};
+    CONFIG_GROUP_ALL, run_serve};
