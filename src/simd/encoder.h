@@ -64,7 +64,7 @@ struct attention_head {
 /* Floats of scratch of one head: keys transposed, values gathered, and a block of scores. */
 static inline size_t attention_scratch(size_t tokens, size_t head_dim)
 {
-    size_t columns = (tokens + 63) / 64 * 64, dim = (head_dim + 15) / 16 * 16;
+    size_t columns = (tokens + 15) / 16 * 16, dim = (head_dim + 15) / 16 * 16;
     return dim * columns + tokens * dim + 8 * columns;
 }
 

@@ -69,34 +69,46 @@ static inline void gelu_row(float *row, size_t columns)
     }
 }
 
+/* (x - low) * inverse, within [0, 255], rounded into the low byte of each lane. */
+UNROLLED lanes quantize_lanes(lanes x, lanes low, lanes inverse)
+{
+    lanes v = lanes_max(lanes_mul(lanes_sub(x, low), inverse), lanes_set(0.0f));
+    return lanes_add(lanes_min(v, lanes_set(255.0f)), lanes_set(EXP_ROUND));
+}
+
 static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, float *low)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole;
-    lanes least = lanes_set(INFINITY), most = lanes_set(-INFINITY);
-    for (size_t i = 0; i < whole; i += LANES) {
-        lanes v = lanes_load(x + i);
+    /* Two chains each: least and most do not depend on the order (a zero's sign is cleared below). */
+    lanes least = lanes_set(INFINITY), most = lanes_set(-INFINITY), least2 = least, most2 = most;
+    size_t i = 0;
+    for (; i + 2 * LANES <= whole; i += 2 * LANES) {
+        lanes v = lanes_load(x + i), v2 = lanes_load(x + i + LANES);
         least = lanes_min(v, least);
         most = lanes_max(v, most);
+        least2 = lanes_min(v2, least2);
+        most2 = lanes_max(v2, most2);
+    }
+    if (i < whole) {
+        least = lanes_min(lanes_load(x + i), least);
+        most = lanes_max(lanes_load(x + i), most);
     }
     if (part > 0) {
-        least = lanes_min(lanes_load_part(x + whole, part, INFINITY), least);
-        most = lanes_max(lanes_load_part(x + whole, part, -INFINITY), most);
+        least2 = lanes_min(lanes_load_part(x + whole, part, INFINITY), least2);
+        most2 = lanes_max(lanes_load_part(x + whole, part, -INFINITY), most2);
     }
-    *low = lanes_min_of(least);
+    least = lanes_min(least2, least);
+    most = lanes_max(most2, most);
+    *low = lanes_min_of(least) + 0.0f;
     float range = lanes_max_of(most) - *low;
     *scale = range * QUANTIZE_STEP;
     lanes inverse = lanes_set(range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f), base = lanes_set(*low);
-    for (size_t i = 0; i < dim; i += LANES) {
-        lanes v = lanes_sub(i < whole ? lanes_load(x + i) : lanes_load_part(x + i, part, *low), base);
-        v = lanes_max(lanes_mul(v, inverse), lanes_set(0.0f));
-        v = lanes_add(lanes_min(v, lanes_set(255.0f)), lanes_set(EXP_ROUND));
-        if (i < whole) {
-            lanes_store_low_bytes(q + i, v);
-        } else {
-            uint8_t bytes[LANES];
-            lanes_store_low_bytes(bytes, v);
-            memcpy(q + i, bytes, part);
-        }
+    for (i = 0; i < whole; i += LANES)
+        lanes_store_low_bytes(q + i, quantize_lanes(lanes_load(x + i), base, inverse));
+    if (part > 0) {
+        uint8_t bytes[LANES];
+        lanes_store_low_bytes(bytes, quantize_lanes(lanes_load_part(x + i, part, 0.0f), base, inverse));
+        memcpy(q + i, bytes, part);
     }
 }
 
@@ -152,20 +164,20 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* One tile of `rows` x `columns` groups of 16: acc += a[row][k] * b[k][column], in rising k. */
-UNROLLED void tile_multiply(lanes acc[TILE_ROWS][TILE_LANES], size_t rows, const float *a, size_t a_stride,
-                            const float *b, size_t b_stride, size_t depth)
+/* One tile of `rows` x `groups` of 16 columns: acc += a[row][k] * b[k][column], in rising k. */
+UNROLLED void tile_multiply(lanes acc[TILE_ROWS][TILE_LANES], size_t rows, size_t groups, const float *a,
+                            size_t a_stride, const float *b, size_t b_stride, size_t depth)
 {
     for (size_t k = 0; k < depth; k++) {
         lanes column[TILE_LANES];
 #pragma GCC unroll 4
-        for (size_t c = 0; c < TILE_LANES; c++)
+        for (size_t c = 0; c < groups; c++)
             column[c] = lanes_load(b + k * b_stride + c * LANES);
 #pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++) {
             lanes x = lanes_set(a[r * a_stride + k]);
 #pragma GCC unroll 4
-            for (size_t c = 0; c < TILE_LANES; c++)
+            for (size_t c = 0; c < groups; c++)
                 acc[r][c] = lanes_fma(x, column[c], acc[r][c]);
         }
     }
@@ -180,7 +192,7 @@ UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const fl
 #pragma GCC unroll 4
         for (size_t c = 0; c < TILE_LANES; c++)
             acc[r][c] = lanes_load(bias + c * LANES);
-    tile_multiply(acc, rows, x, x_stride, w, ENCODER_BLOCK_N, k);
+    tile_multiply(acc, rows, TILE_LANES, x, x_stride, w, ENCODER_BLOCK_N, k);
 #pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -217,24 +229,35 @@ static void linear_fp32(const float *x, size_t x_stride, size_t rows, const stru
         }
 }
 
-/* scores[r][j] = q[r] . k[j] for `rows` queries and all columns of the transposed keys. */
-UNROLLED void score_tile(const struct attention_head *head, size_t rows, const float *q, const float *keys,
+/* scores[r][j] = q[r] . k[j] for `rows` queries and `groups` of 16 keys. */
+UNROLLED void score_tile(const struct attention_head *head, size_t rows, size_t groups, const float *q,
+                         const float *keys, size_t columns, float *scores)
+{
+    lanes acc[TILE_ROWS][TILE_LANES];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < groups; c++)
+            acc[r][c] = lanes_set(0.0f);
+    tile_multiply(acc, rows, groups, q, head->stride, keys, columns, head->head_dim);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < groups; c++)
+            lanes_store(scores + r * columns + c * LANES, acc[r][c]);
+}
+
+/* The same for all columns of the transposed keys. */
+UNROLLED void score_rows(const struct attention_head *head, size_t rows, const float *q, const float *keys,
                          size_t columns, float *scores)
 {
-    for (size_t j = 0; j < columns; j += TILE_LANES * LANES) {
-        lanes acc[TILE_ROWS][TILE_LANES];
-#pragma GCC unroll 8
-        for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
-            for (size_t c = 0; c < TILE_LANES; c++)
-                acc[r][c] = lanes_set(0.0f);
-        tile_multiply(acc, rows, q, head->stride, keys + j, columns, head->head_dim);
-#pragma GCC unroll 8
-        for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
-            for (size_t c = 0; c < TILE_LANES; c++)
-                lanes_store(scores + r * columns + j + c * LANES, acc[r][c]);
-    }
+    size_t j = 0;
+    for (; j + TILE_LANES * LANES <= columns; j += TILE_LANES * LANES)
+        score_tile(head, rows, TILE_LANES, q, keys + j, columns, scores + j);
+    for (; TILE_LANES > 2 && j + 2 * LANES <= columns; j += 2 * LANES)
+        score_tile(head, rows, 2, q, keys + j, columns, scores + j);
+    for (; j < columns; j += LANES)
+        score_tile(head, rows, 1, q, keys + j, columns, scores + j);
 }
 
 /* score[j] = exp((score[j] - max) * scale); answers 1 / their sum. */
@@ -260,63 +283,108 @@ static inline float softmax_row(float *score, size_t count, float scale)
     return 1.0f / lanes_sum(sum);
 }
 
-/* out[r][0..16) = inverse[r] * sum over j of score[r][j] * v[j][0..16). */
-UNROLLED void value_tile(size_t rows, const float *scores, size_t columns, const float *values, size_t dim,
-                         size_t tokens, const float *inverse, float *out, size_t out_stride, size_t width)
+/* out[r][0..16 groups) = inverse[r] * sum over j of score[r][j] * v[j][0..16 groups); of the last 16 columns
+ * only `width` are stored. */
+UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t columns, const float *values,
+                         size_t dim, size_t tokens, const float *inverse, float *out, size_t out_stride, size_t width)
 {
-    lanes acc[8];
+    lanes acc[TILE_ROWS][2];
 #pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
-        acc[r] = lanes_set(0.0f);
+#pragma GCC unroll 2
+        for (size_t c = 0; c < groups; c++)
+            acc[r][c] = lanes_set(0.0f);
     for (size_t j = 0; j < tokens; j++) {
-        lanes v = lanes_load(values + j * dim);
+        lanes v[2];
+#pragma GCC unroll 2
+        for (size_t c = 0; c < groups; c++)
+            v[c] = lanes_load(values + j * dim + c * LANES);
 #pragma GCC unroll 8
-        for (size_t r = 0; r < rows; r++)
-            acc[r] = lanes_fma(lanes_set(scores[r * columns + j]), v, acc[r]);
+        for (size_t r = 0; r < rows; r++) {
+            lanes weight = lanes_set(scores[r * columns + j]);
+#pragma GCC unroll 2
+            for (size_t c = 0; c < groups; c++)
+                acc[r][c] = lanes_fma(weight, v[c], acc[r][c]);
+        }
     }
 #pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++) {
-        lanes y = lanes_mul(acc[r], lanes_set(inverse[r]));
-        if (width == LANES)
-            lanes_store(out + r * out_stride, y);
-        else
-            lanes_store_part(out + r * out_stride, width, y);
-    }
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (size_t c = 0; c < groups; c++) {
+            lanes y = lanes_mul(acc[r][c], lanes_set(inverse[r]));
+            if (c + 1 < groups || width == LANES)
+                lanes_store(out + r * out_stride + c * LANES, y);
+            else
+                lanes_store_part(out + r * out_stride + c * LANES, width, y);
+        }
+}
+
+/* Columns of scores, and the padded width of a head. */
+static inline size_t score_columns(const struct attention_head *head)
+{
+    return (head->tokens + LANES - 1) / LANES * LANES;
+}
+static inline size_t value_columns(const struct attention_head *head)
+{
+    return (head->head_dim + LANES - 1) / LANES * LANES;
 }
 
 UNROLLED void attend_rows(const struct attention_head *head, size_t first, size_t rows, const float *keys,
                           const float *values, float *scores)
 {
-    size_t columns = (head->tokens + 63) / 64 * 64, dim = (head->head_dim + 15) / 16 * 16;
-    float inverse[8];
-    score_tile(head, rows, head->q + first * head->stride, keys, columns, scores);
+    size_t columns = score_columns(head), dim = value_columns(head), d = 0;
+    float inverse[TILE_ROWS], *out = head->out + first * head->out_stride;
+    score_rows(head, rows, head->q + first * head->stride, keys, columns, scores);
     for (size_t r = 0; r < rows; r++)
         inverse[r] = softmax_row(scores + r * columns, head->tokens, head->scale);
-    for (size_t d = 0; d < dim; d += LANES) {
-        size_t width = head->head_dim - d < LANES ? head->head_dim - d : LANES;
-        value_tile(rows, scores, columns, values + d, dim, head->tokens, inverse,
-                   head->out + first * head->out_stride + d, head->out_stride, width);
+    for (; TILE_LANES > 1 && d + 2 * LANES <= dim; d += 2 * LANES)
+        value_tile(rows, 2, scores, columns, values + d, dim, head->tokens, inverse, out + d, head->out_stride,
+                   head->head_dim - d - LANES < LANES ? head->head_dim - d - LANES : LANES);
+    for (; d < dim; d += LANES)
+        value_tile(rows, 1, scores, columns, values + d, dim, head->tokens, inverse, out + d, head->out_stride,
+                   head->head_dim - d < LANES ? head->head_dim - d : LANES);
+}
+
+/* keys[d][j] = k[j][d], so that a lane is a key; columns past the last key are zero. */
+static void transpose_keys(const struct attention_head *head, float *keys)
+{
+    size_t columns = score_columns(head), dims = head->head_dim / LANES * LANES;
+    for (size_t j = 0; j < columns; j += LANES) {
+        size_t held = head->tokens - j < LANES ? head->tokens - j : LANES;
+        const float *k = head->k + j * head->stride;
+        for (size_t d = 0; d < dims; d += LANES) {
+            lanes block[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                block[i] = i < held ? lanes_load(k + i * head->stride + d) : lanes_set(0.0f);
+            lanes_transpose(block);
+            for (size_t i = 0; i < LANES; i++)
+                lanes_store(keys + (d + i) * columns + j, block[i]);
+        }
+        for (size_t d = dims; d < head->head_dim; d++)
+            for (size_t i = 0; i < LANES; i++)
+                keys[d * columns + j + i] = i < held ? k[i * head->stride + d] : 0.0f;
     }
 }
 
 static void attention(const struct attention_head *head)
 {
-    size_t columns = (head->tokens + 63) / 64 * 64, dim = (head->head_dim + 15) / 16 * 16;
-    float *keys = head->scratch; /* [head_dim][columns]: keys transposed, so that a lane is a key */
+    size_t columns = score_columns(head), dim = value_columns(head), tokens = head->tokens;
+    float *keys = head->scratch;
     float *values = keys + dim * columns; /* [tokens][dim]: values without the stride of all heads */
-    float *scores = values + head->tokens * dim;
-    for (size_t d = 0; d < head->head_dim; d++)
-        memset(keys + d * columns + head->tokens, 0, (columns - head->tokens) * sizeof *keys);
-    for (size_t j = 0; j < head->tokens; j++) {
-        for (size_t d = 0; d < head->head_dim; d++)
-            keys[d * columns + j] = head->k[j * head->stride + d];
+    float *scores = values + tokens * dim;
+    transpose_keys(head, keys);
+    for (size_t j = 0; j < tokens; j++) {
         memcpy(values + j * dim, head->v + j * head->stride, head->head_dim * sizeof *values);
         memset(values + j * dim + head->head_dim, 0, (dim - head->head_dim) * sizeof *values);
     }
     size_t i = 0;
-    for (; i + TILE_ROWS <= head->tokens; i += TILE_ROWS)
+    for (; i + TILE_ROWS <= tokens; i += TILE_ROWS)
         attend_rows(head, i, TILE_ROWS, keys, values, scores);
-    for (; i < head->tokens; i++)
+    if (i < tokens && tokens >= TILE_ROWS) { /* a whole tile over the last rows: some are computed twice */
+        attend_rows(head, tokens - TILE_ROWS, TILE_ROWS, keys, values, scores);
+        return;
+    }
+    for (; i < tokens; i++)
         attend_rows(head, i, 1, keys, values, scores);
 }
 

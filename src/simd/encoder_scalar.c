@@ -128,7 +128,7 @@ static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, f
         least[l] = x[i] < least[l] ? x[i] : least[l];
         most[l] = x[i] > most[l] ? x[i] : most[l];
     }
-    *low = lanes_min(least);
+    *low = lanes_min(least) + 0.0f; /* never -0, so that the order of comparisons does not show */
     float range = lanes_max(most) - *low;
     *scale = range * QUANTIZE_STEP;
     float inverse = range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f;

@@ -115,6 +115,18 @@ static inline float lanes_min_of(lanes a)
     c = _mm_min_ps(c, _mm_movehl_ps(c, c));
     return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
 }
+/* Rows become columns. Through memory: attention does this once a head. */
+static inline void lanes_transpose(lanes m[16])
+{
+    float from[16][16], to[16][16];
+    for (int i = 0; i < 16; i++)
+        lanes_store(from[i], m[i]);
+    for (int i = 0; i < 16; i++)
+        for (int k = 0; k < 16; k++)
+            to[k][i] = from[i][k];
+    for (int i = 0; i < 16; i++)
+        m[i] = lanes_load(to[i]);
+}
 /* Sixteen signed bytes as floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {

@@ -104,6 +104,33 @@ static inline float lanes_min_of(lanes a)
     c = _mm_min_ps(c, _mm_movehl_ps(c, c));
     return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
 }
+/* Rows become columns: pairs, fours, then 128-bit quarters change places. */
+static inline void lanes_transpose(lanes m[16])
+{
+    __m512 a[16], b[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_ps(m[i], m[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(m[i], m[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        b[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m512 low = _mm512_shuffle_f32x4(b[i], b[i + 4], 0x88), high = _mm512_shuffle_f32x4(b[i], b[i + 4], 0xdd);
+        __m512 low2 = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0x88),
+               high2 = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0xdd);
+        m[i] = _mm512_shuffle_f32x4(low, low2, 0x88);
+        m[i + 4] = _mm512_shuffle_f32x4(high, high2, 0x88);
+        m[i + 8] = _mm512_shuffle_f32x4(low, low2, 0xdd);
+        m[i + 12] = _mm512_shuffle_f32x4(high, high2, 0xdd);
+    }
+}
 /* Sixteen signed bytes as floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {
