@@ -1,0 +1,303 @@
+/* test_encoder.c: the encoder's kernels: every instruction set gives the bits of the scalar one, at odd sizes
+ * too; and the scalar one is near the exact answer.
+ *
+ * A set that this machine lacks is not tested here: its name is printed.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "test_support.h"
+
+#include "base/alloc.h"
+#include "simd/encoder.h"
+#include "simd/simd.h"
+
+enum { ROWS_MAX = 31, WIDTH_MAX = 200 };
+
+static uint64_t seed;
+
+static float random_float(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(seed >> 32) / 1e9f;
+}
+
+static void fill(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = random_float();
+}
+
+static float *floats(size_t n)
+{
+    float *x = mem_aligned_alloc(64, n * sizeof *x);
+    assert_non_null(x);
+    fill(x, n);
+    return x;
+}
+
+/* Calls `check` with every set but the scalar one that this machine has. */
+static void with_each_set(void (*check)(const struct encoder_kernels *kernels))
+{
+    for (int isa = SIMD_SCALAR + 1; isa < SIMD_ISA_COUNT; isa++) {
+        const struct simd_ops *ops = simd_ops_for((enum simd_isa)isa);
+        seed = 42;
+        if (ops != NULL)
+            check(ops->encoder);
+        else
+            print_message("instruction set %d is not on this machine\n", isa);
+    }
+}
+
+static const struct encoder_kernels *const scalar = &encoder_kernels_scalar;
+
+static void check_linear_int8(const struct encoder_kernels *kernels)
+{
+    static const size_t depths[] = {4, 8, 60, 128, 388}, panels[] = {1, 2, 3};
+    for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
+        for (size_t p = 0; p < sizeof panels / sizeof *panels; p++)
+            for (size_t rows = 1; rows <= ROWS_MAX; rows += rows < 14 ? 1 : 17) {
+                size_t k = depths[d], n = panels[p] * ENCODER_BLOCK_N;
+                float *arrays = floats(3 * n + 2 * rows), *out = floats(rows * n), *want = floats(rows * n);
+                int8_t *w = mem_aligned_alloc(64, n * k);
+                uint8_t *q = mem_aligned_alloc(64, rows * k);
+                for (size_t i = 0; i < n * k; i++)
+                    w[i] = (int8_t)(random_float() * 127);
+                for (size_t i = 0; i < rows * k; i++)
+                    q[i] = (uint8_t)(int)(random_float() * 1e4f);
+                /* The extremes, which 16-bit sums would saturate. */
+                memset(w, 127, n);
+                memset(q, 255, k);
+                struct int8_linear layer = {n, k, w, arrays, arrays + n, arrays + 2 * n};
+                struct u8_rows x = {k, q, arrays + 3 * n, arrays + 3 * n + rows};
+                for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
+                    memcpy(out, want, rows * n * sizeof *out);
+                    size_t first = panels[p] - 1; /* the panels before it stay as they are */
+                    scalar->linear_int8(&x, rows, &layer, first, panels[p], (enum encoder_activation)act, want, n);
+                    kernels->linear_int8(&x, rows, &layer, first, panels[p], (enum encoder_activation)act, out, n);
+                    assert_memory_equal(out, want, rows * n * sizeof *out);
+                }
+                mem_free(arrays);
+                mem_free(out);
+                mem_free(want);
+                mem_free(w);
+                mem_free(q);
+            }
+}
+
+static void test_simd_linear_int8_equals_scalar(void **state)
+{
+    (void)state;
+    with_each_set(check_linear_int8);
+}
+
+static void check_linear_fp32(const struct encoder_kernels *kernels)
+{
+    static const size_t depths[] = {1, 3, 64, 131};
+    for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
+        for (size_t rows = 1; rows <= ROWS_MAX; rows += rows < 14 ? 1 : 17) {
+            size_t k = depths[d], n = 2 * ENCODER_BLOCK_N, stride = k + 5;
+            float *w = floats(n * k + n), *x = floats(rows * stride), *out = floats(rows * n), *want = floats(rows * n);
+            struct fp32_linear layer = {n, k, w, w + n * k};
+            for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
+                scalar->linear_fp32(x, stride, rows, &layer, 0, 2, (enum encoder_activation)act, want, n);
+                kernels->linear_fp32(x, stride, rows, &layer, 0, 2, (enum encoder_activation)act, out, n);
+                assert_memory_equal(out, want, rows * n * sizeof *out);
+            }
+            mem_free(w);
+            mem_free(x);
+            mem_free(out);
+            mem_free(want);
+        }
+}
+
+static void test_simd_linear_fp32_equals_scalar(void **state)
+{
+    (void)state;
+    with_each_set(check_linear_fp32);
+}
+
+static void check_rows(const struct encoder_kernels *kernels)
+{
+    float *x = floats(WIDTH_MAX * 8), *y = floats(WIDTH_MAX), *gamma = floats(WIDTH_MAX), *beta = floats(WIDTH_MAX);
+    float *a = floats(WIDTH_MAX), *b = floats(WIDTH_MAX);
+    for (size_t dim = 1; dim <= WIDTH_MAX; dim++) {
+        /* Both write exactly `dim` elements: what lies behind stays equal too. */
+        uint8_t q[2][WIDTH_MAX] = {{0}};
+        float scale[2], low[2];
+        fill(x, WIDTH_MAX * 8);
+        scalar->quantize_row(x, dim, q[0], &scale[0], &low[0]);
+        kernels->quantize_row(x, dim, q[1], &scale[1], &low[1]);
+        assert_memory_equal(q[0], q[1], sizeof q[0]);
+        assert_memory_equal(&scale[0], &scale[1], sizeof scale[0]);
+        assert_memory_equal(&low[0], &low[1], sizeof low[0]);
+
+        fill(a, WIDTH_MAX);
+        memcpy(b, a, WIDTH_MAX * sizeof *a);
+        scalar->add_layer_norm(x, y, gamma, beta, 1e-12f, dim, a);
+        kernels->add_layer_norm(x, y, gamma, beta, 1e-12f, dim, b);
+        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+        scalar->add_layer_norm(x, NULL, gamma, beta, 1e-5f, dim, a);
+        kernels->add_layer_norm(x, NULL, gamma, beta, 1e-5f, dim, b);
+        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+
+        int8_t codes[WIDTH_MAX];
+        for (size_t i = 0; i < WIDTH_MAX; i++)
+            codes[i] = (int8_t)(random_float() * 127);
+        scalar->add_int8_row(codes, 0.37f, y, dim, a);
+        kernels->add_int8_row(codes, 0.37f, y, dim, b);
+        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+
+        scalar->mean_rows(x, WIDTH_MAX, 1 + dim % 8, dim, a);
+        kernels->mean_rows(x, WIDTH_MAX, 1 + dim % 8, dim, b);
+        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+        scalar->normalize(a, dim);
+        kernels->normalize(b, dim);
+        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+    }
+    mem_free(x);
+    mem_free(y);
+    mem_free(gamma);
+    mem_free(beta);
+    mem_free(a);
+    mem_free(b);
+}
+
+static void test_simd_row_kernels_equal_scalar(void **state)
+{
+    (void)state;
+    with_each_set(check_rows);
+}
+
+static void check_attention(const struct encoder_kernels *kernels)
+{
+    static const size_t dims[] = {1, 8, 16, 20, 32, 64};
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+        for (size_t tokens = 1; tokens <= 140; tokens += tokens < 36 ? 1 : 29) {
+            size_t dim = dims[d], stride = 3 * dim + 7;
+            float *qkv = floats(tokens * stride), *scratch = floats(attention_scratch(tokens, dim));
+            float *want = floats(tokens * (dim + 3)), *out = floats(tokens * (dim + 3));
+            memcpy(out, want, tokens * (dim + 3) * sizeof *out);
+            struct attention_head head = {tokens, dim,  1.0f / sqrtf((float)dim), qkv, qkv + dim, qkv + 2 * dim, stride,
+                                          want,   dim + 3, scratch};
+            scalar->attention(&head);
+            head.out = out;
+            kernels->attention(&head);
+            assert_memory_equal(out, want, tokens * (dim + 3) * sizeof *out);
+            mem_free(qkv);
+            mem_free(scratch);
+            mem_free(want);
+            mem_free(out);
+        }
+}
+
+static void test_simd_attention_equals_scalar(void **state)
+{
+    (void)state;
+    with_each_set(check_attention);
+}
+
+static void check_special_rows(const struct encoder_kernels *kernels)
+{
+    float rows[][20] = {{0.0f, -0.0f, 0.0f}, {-0.0f}, {NAN, 1.0f, -3.0f}, {INFINITY, 1.0f}, {-INFINITY, NAN},
+                        {3e38f, -3e38f},     {1e-38f, -1e-39f}};
+    rows[1][19] = -0.0f;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t q[2][20];
+        float scale[2], low[2];
+        scalar->quantize_row(rows[i], 20, q[0], &scale[0], &low[0]);
+        kernels->quantize_row(rows[i], 20, q[1], &scale[1], &low[1]);
+        assert_memory_equal(q[0], q[1], sizeof q[0]);
+        /* NaN has no bits to agree on. */
+        assert_true(memcmp(&low[0], &low[1], 4) == 0 || (isnan(low[0]) && isnan(low[1])));
+        assert_true(memcmp(&scale[0], &scale[1], 4) == 0 || (isnan(scale[0]) && isnan(scale[1])));
+    }
+}
+
+static void test_simd_quantize_takes_any_float(void **state)
+{
+    (void)state;
+    with_each_set(check_special_rows);
+}
+
+/* GELU through a layer that passes its input on: out = gelu(bias). */
+static void test_simd_gelu_is_within_1e_6(void **state)
+{
+    (void)state;
+    enum { COUNT = 64 };
+    float w[COUNT] = {0}, x = 0.0f, bias[COUNT], out[COUNT];
+    double worst = 0;
+    for (int base = -900; base < 900; base++) {
+        for (int i = 0; i < COUNT; i++)
+            bias[i] = (float)base / 100.0f + (float)i / 6400.0f;
+        struct fp32_linear layer = {COUNT, 1, w, bias};
+        scalar->linear_fp32(&x, 1, 1, &layer, 0, 1, ENCODER_GELU, out, COUNT);
+        for (int i = 0; i < COUNT; i++) {
+            double exact = 0.5 * (double)bias[i] * (1.0 + erf((double)bias[i] / sqrt(2.0)));
+            worst = fmax(worst, fabs((double)out[i] - exact));
+        }
+    }
+    print_message("gelu: worst error %.2g\n", worst);
+    assert_true(worst <= 1e-6);
+}
+
+/* Attention over two tokens is a sigmoid of the difference of their scores: it shows exp alone. */
+static void test_simd_softmax_is_within_1e_6(void **state)
+{
+    (void)state;
+    float scratch[256];
+    double worst = 0;
+    for (int i = 0; i <= 20000; i++) {
+        float difference = (float)i / 1000.0f, q[2] = {1, 1}, k[2] = {0, -difference}, v[2] = {0, 1}, out[2];
+        scalar->attention(&(struct attention_head){2, 1, 1.0f, q, k, v, 1, out, 1, scratch});
+        worst = fmax(worst, fabs((double)out[0] - 1.0 / (1.0 + exp((double)difference))));
+    }
+    print_message("softmax: worst error %.2g\n", worst);
+    assert_true(worst <= 1e-6);
+}
+
+static void test_simd_quantize_is_within_half_a_step(void **state)
+{
+    (void)state;
+    float x[100];
+    uint8_t q[100];
+    float scale, low;
+    seed = 7;
+    for (int round = 0; round < 100; round++) {
+        fill(x, 100);
+        scalar->quantize_row(x, 100, q, &scale, &low);
+        for (int i = 0; i < 100; i++)
+            assert_true(fabsf(low + scale * (float)q[i] - x[i]) <= 0.501f * scale);
+    }
+}
+
+static void test_simd_check_refuses_what_it_cannot_obey(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    setenv("DIPPER_SIMD", "mmx", 1);
+    assert_int_equal(simd_check(&error), DP_INVALID);
+    assert_non_null(strstr(error.message, "mmx"));
+    setenv("DIPPER_SIMD", "scalar", 1);
+    assert_int_equal(simd_check(&error), DP_OK);
+    assert_string_equal(simd_ops()->name, "scalar");
+    unsetenv("DIPPER_SIMD");
+    assert_int_equal(simd_check(&error), DP_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_simd_linear_int8_equals_scalar),
+        cmocka_unit_test(test_simd_linear_fp32_equals_scalar),
+        cmocka_unit_test(test_simd_row_kernels_equal_scalar),
+        cmocka_unit_test(test_simd_attention_equals_scalar),
+        cmocka_unit_test(test_simd_quantize_takes_any_float),
+        cmocka_unit_test(test_simd_gelu_is_within_1e_6),
+        cmocka_unit_test(test_simd_softmax_is_within_1e_6),
+        cmocka_unit_test(test_simd_quantize_is_within_half_a_step),
+        cmocka_unit_test(test_simd_check_refuses_what_it_cannot_obey),
+    };
+    return test_run(tests);
+}
