@@ -134,8 +134,9 @@ static enum dp_status ask_segment(struct opening *o, struct span name, size_t i,
     }
     if (listed->has_deleted && !to->deleted) {
         struct object_key *key = arena_alloc(o->call->arena, sizeof *key);
-        to->deleted = mem_calloc(1, sizeof *to->deleted);
-        if (!to->deleted || !key)
+        if (key)
+            to->deleted = mem_calloc(1, sizeof *to->deleted);
+        if (!to->deleted)
             return call_nomem(o->call, "deleted rows");
         atomic_init(&to->deleted->references, 1);
         key_of_del(key, name, incarnation, &listed->id, &listed->deletion);
