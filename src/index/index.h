@@ -13,7 +13,7 @@
 
 enum {
     INDEX_NAME_MAX = 128,
-    INDEX_ID_MAX = 64,
+    INDEX_ID_MAX = 128,
     INDEX_DIM_MAX = 16384,
     INDEX_TOP_K_MAX = 10000,
     INDEX_WINDOWS_MAX = 4096,            /* vectors of one row */
