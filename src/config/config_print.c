@@ -69,7 +69,8 @@ void config_print_reference(FILE *out)
         "A flag wins over the environment, the environment over the settings file, the file over the default.\n"
         "The file is `dipper.toml` in the working folder, or the one that `--config` or `DIPPER_CONFIG` names.\n"
         "A variable that is empty counts as unset. A value that is not allowed stops the program, which then\n"
-        "names the setting, where the value came from and what is allowed. Every subcommand takes every flag; its\n"
+        "names the setting, where the value came from and what is allowed. Every subcommand takes every flag; "
+        "its\n"
         "`--help` lists those that matter to it.\n\n"
         "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
         "`m` or `h`. In the file these two are strings when they have a unit: `max_body_bytes = \"16MiB\"`.\n",
@@ -85,8 +86,8 @@ void config_print_reference(FILE *out)
             if (s->section != g)
                 continue;
             setting_allowed(s, allowed);
-            fprintf(out, "| `%s` | `%s%s%s` | `%s`", s->name, s->flag, s->meta ? " " : "", s->meta ? s->meta : "",
-                    s->variables[0]);
+            fprintf(out, s->not_in_file ? "| |" : "| `%s` |", s->name);
+            fprintf(out, " `%s%s%s` | `%s`", s->flag, s->meta ? " " : "", s->meta ? s->meta : "", s->variables[0]);
             for (size_t v = 1; v < SETTING_VARIABLES_MAX && s->variables[v]; v++)
                 fprintf(out, ", `%s`", s->variables[v]);
             fputs(" | ", out);

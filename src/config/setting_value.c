@@ -217,8 +217,8 @@ void setting_allowed(const struct setting *s, char out[SETTING_ALLOWED_MAX])
     size_t len;
     switch (s->type) {
     case SETTING_TEXT:
-        snprintf(out, SETTING_ALLOWED_MAX, "%" PRIu64 " to %" PRIu64 " bytes of UTF-8 without control characters",
-                 s->min, s->max);
+        snprintf(out, SETTING_ALLOWED_MAX, "%s %" PRIu64 " bytes of UTF-8 without control characters",
+                 s->min ? "1 to" : "at most", s->max);
         return;
     case SETTING_INTEGER:
         snprintf(out, SETTING_ALLOWED_MAX, "a whole number from %" PRIu64 " to %" PRIu64, s->min, s->max);

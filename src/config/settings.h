@@ -7,7 +7,7 @@
 #include "config/config.h"
 
 enum setting_type {
-    SETTING_TEXT,     /* const char *; min, max: its length in bytes */
+    SETTING_TEXT,     /* const char *; min (0 or 1), max: its length in bytes */
     SETTING_INTEGER,  /* an unsigned integer of 2, 4 or 8 bytes */
     SETTING_BOOLEAN,  /* bool */
     SETTING_BYTES,    /* as an integer: a number, or one with KiB, MiB, GiB */
@@ -41,6 +41,7 @@ struct setting {
     const char *meta;           /* what stands for the value in help; NULL for booleans */
     const char *help;
     bool secret;
+    bool not_in_file;    /* the file cannot hold it */
     size_t offset, size; /* in the struct that is filled */
     size_t port_offset;
 };

@@ -80,10 +80,11 @@ static enum dp_status take_value(void *ctx, struct span key, const struct toml_v
     const struct setting_origin origin = {FROM_FILE, load->file, value->line};
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *setting = &s->table[i];
-        if (span_equal_str(key, setting->name) && type_fits(setting->type, value->type))
-            return apply(s, setting, value->text, origin, error);
-        if (span_equal_str(key, setting->name))
+        if (setting->not_in_file || !span_equal_str(key, setting->name))
+            continue;
+        if (!type_fits(setting->type, value->type))
             return fail_value(setting, value->text, origin, error);
+        return apply(s, setting, value->text, origin, error);
     }
     return dp_fail(error, DP_INVALID, "%s, line %u: there is no setting %.*s", load->file, value->line,
                    SPAN_FMT(key));
