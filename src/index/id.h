@@ -1,7 +1,7 @@
 /* index/id.h: a row's id as the bytes it is stored and sorted by.
  *
  *   key = 0x01, u64 big endian        an unsigned integer
- *       | 0x02, 1 to 64 UTF-8 bytes   a string
+ *       | 0x02, 1 to 128 UTF-8 bytes  a string
  *
  * Keys sort as bytes (memcmp, then length): integers in numeric order, before all strings.
  */

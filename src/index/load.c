@@ -1,6 +1,6 @@
 /* load.c: rows of a bulk load come in here, are checked, and wait until a segment is full.
  *
- * The ids of a whole load are kept in memory (about 70 bytes each) to find duplicates and, at the end, the rows
+ * The ids of a whole load are kept in memory (about 100 bytes each) to find duplicates and, at the end, the rows
  * they supersede. Vectors and documents wait in spills: in memory at first, then in unnamed temporary files.
  * Segments are written as they fill; they mean nothing until commit.c swaps the manifest.
  */

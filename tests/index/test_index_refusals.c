@@ -52,9 +52,9 @@ static void test_index_ids(void **state)
     char long_id[INDEX_ID_MAX + 1];
     memset(long_id, 'x', sizeof long_id);
     struct index_id id = {.is_string = true, .text = span_of(long_id, sizeof long_id)};
-    expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "1 to 64 bytes");
+    expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "1 to 128 bytes");
     id.text.len = 0;
-    expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "1 to 64 bytes");
+    expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "1 to 128 bytes");
     id.text = span_str("\xff");
     expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "UTF-8");
     /* 7 and "7" differ; each but once. */
