@@ -100,8 +100,7 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     bool truncate = true;
     *out = (struct request){.single = false};
     json_reader_init(r, body);
-    if (fields_expect(r, JSON_OBJECT, "the request"))
-        json_enter_object(r);
+    fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
         switch (field) {
         case TEXT: read_text(r, call, out); break;

@@ -24,6 +24,12 @@ int fields_next(struct json_reader *r, struct arena *arena, const char *const *n
     return -1;
 }
 
+bool fields_enter_request(struct json_reader *r)
+{
+    /* Of nothing, and of what is no JSON, the reader itself says best what is wrong. */
+    return (json_peek(r) == JSON_NOTHING || fields_expect(r, JSON_OBJECT, "the request")) && json_enter_object(r);
+}
+
 bool fields_expect(struct json_reader *r, enum json_type type, const char *name)
 {
     enum json_type found = json_peek(r);

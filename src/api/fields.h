@@ -8,6 +8,8 @@
  * on failure: an unknown field, or one that is given twice (`seen` keeps count, 0 at first). */
 int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
                 uint64_t *seen);
+/* Opens the object that a request's body must be. */
+bool fields_enter_request(struct json_reader *r);
 /* True when the next value is of that type; otherwise the reader fails with `"text" must be a string, not …`. */
 bool fields_expect(struct json_reader *r, enum json_type type, const char *name);
 

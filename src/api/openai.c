@@ -138,8 +138,7 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     uint64_t seen = 0;
     *out = (struct request){.embed.normalize = true};
     json_reader_init(r, body);
-    if (fields_expect(r, JSON_OBJECT, "the request"))
-        json_enter_object(r);
+    fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
         switch (field) {
         case INPUT: read_input(r, call, &out->embed); break;

@@ -287,8 +287,7 @@ enum dp_status turbopuffer_parse_query(struct call *call, struct span body, stru
     uint64_t seen = 0, given = 0; /* `given` leaves out nulls, which mean "not given" */
     *out = (struct turbopuffer_query){.query.top_k = DEFAULT_LIMIT};
     json_reader_init(r, body);
-    if (fields_expect(r, JSON_OBJECT, "the request"))
-        json_enter_object(r);
+    fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, field_names, FIELDS, &seen)) >= 0;) {
         if (fields_null(r))
             continue;

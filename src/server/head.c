@@ -82,6 +82,8 @@ unsigned head_check(struct head *head, struct dp_error *error)
         return refuse(error, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     if (head->too_many)
         return refuse(error, 431, "the request has too many headers");
+    if (head->ambiguous)
+        return refuse(error, 400, "the request's headers are malformed");
     if (!is_token(head->method))
         return refuse(error, 400, "the request's method is malformed");
     for (size_t i = 0; i < head->count; i++) {
@@ -119,4 +121,40 @@ unsigned head_check(struct head *head, struct dp_error *error)
     if (hosts > 1 || (hosts == 0 && !http_1_0))
         return refuse(error, 400, hosts ? "Host is given more than once" : "Host is missing");
     return 0;
+}
+
+/* Steps over what was a CR and a LF; a bare LF is a single NUL and does not pass. */
+static bool step_line_end(const uint8_t **at, const uint8_t *end)
+{
+    if (end - *at < 2 || (*at)[0] != 0 || (*at)[1] != 0)
+        return false;
+    *at += 2;
+    return true;
+}
+
+bool head_is_whole(const struct head *head, struct span raw)
+{
+    const uint8_t *end = raw.data + raw.len;
+    if (head->version.data < raw.data || head->version.data > end ||
+        head->version.len > (size_t)(end - head->version.data))
+        return false;
+    const uint8_t *at = head->version.data + head->version.len;
+    if (!step_line_end(&at, end))
+        return false;
+    for (size_t i = 0; i < head->count; i++) {
+        struct span name = head->fields[i].name, value = head->fields[i].value;
+        if (name.data != at || name.len >= (size_t)(end - at))
+            return false;
+        at += name.len;
+        if (*at++ != 0) /* the colon */
+            return false;
+        while (at < end && (*at == ' ' || *at == '\t'))
+            at++;
+        if (value.data != at || value.len > (size_t)(end - at))
+            return false;
+        at += value.len;
+        if (!step_line_end(&at, end))
+            return false;
+    }
+    return step_line_end(&at, end) && at == end;
 }

@@ -20,7 +20,8 @@ struct head {
     struct span method, version;
     struct head_field fields[HEAD_FIELDS_MAX];
     size_t count;
-    bool too_many; /* there were more than fit */
+    bool too_many;  /* there were more than fit */
+    bool ambiguous; /* the transport's parser may have read something else than was sent */
     /* out */
     uint64_t content_length;
     bool has_length, chunked, expects_continue;
@@ -28,6 +29,11 @@ struct head {
 
 /* 0 when the head is sound (and fills what is `out`), or the HTTP status that it is refused with. */
 unsigned head_check(struct head *head, struct dp_error *error);
+
+/* Whether the head is, byte for byte, the request line and the fields that the transport's parser made of it:
+ * nothing skipped, joined or ended early. `raw` is the head as libmicrohttpd leaves it, parsed in place: NULs for
+ * the line ends and for each field's colon; the spans of `head` must point into it. */
+bool head_is_whole(const struct head *head, struct span raw);
 
 /* The value of a header by its lower-case name, without blanks around it; data NULL: absent. */
 struct span head_value(const struct head *head, const char *name);

@@ -5,14 +5,15 @@
  * resumes the connection; handle() is called once more and queues the answer.
  *
  * What version 0.9.75 lets pass is caught here and in head.c: it takes a repeated Content-Length, one beside
- * Transfer-Encoding, and blanks before a header's colon; it knows no deadline for a whole head or body, and does
- * not watch a suspended connection (connections.h does). It joins folded header lines before we see them.
+ * Transfer-Encoding, blanks before a header's colon, and more (is_understood); it knows no deadline for a whole
+ * head or body, and does not watch a suspended connection (connections.h does).
  */
 #include "server/http_mhd.h"
 
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -151,11 +152,24 @@ static enum MHD_Result queue_answer(struct connection *c)
     return result;
 }
 
+/* Whether the library understood the head as it was sent. It joins folded lines, drops what is behind a NUL in a
+ * value, takes a line that begins with a colon for the end of the head, and bare LFs for line ends. It parses in
+ * place and tells where the head lies, so all that shows. Version 1.0 is strict itself. */
+static bool is_understood(struct connection *c, const struct head *head, const char *method)
+{
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (head->too_many || strtoul(MHD_get_version(), NULL, 10) >= 1)
+        return true;
+    return size && head_is_whole(head, span_of(method, size->header_size));
+}
+
 static enum MHD_Result begin(struct connection *c, const char *method, const char *version)
 {
     struct exchange *ex = &c->exchange;
     ex->head = (struct head){.method = span_str(method), .version = span_str(version)};
     MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &ex->head);
+    ex->head.ambiguous = !is_understood(c, &ex->head, method);
     c->phase = PHASE_READING;
     set_deadline(c, c->http->options.body_timeout_ms);
     exchange_begin(ex);
