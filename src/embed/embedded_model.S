@@ -1,4 +1,5 @@
-/* embedded_model.S: the packed model, as read-only data of the program. PACKED_MODEL is the file's name. */
+/* embedded_model.S: the packed model as read-only data of the program. PACKED_MODEL is the name of its file; a
+ * program that carries none is assembled without it. */
     .section .rodata
     .balign 64
     .globl embedded_model_begin
@@ -6,6 +7,8 @@
     .hidden embedded_model_begin
     .hidden embedded_model_end
 embedded_model_begin:
+#ifdef PACKED_MODEL
     .incbin PACKED_MODEL
+#endif
 embedded_model_end:
     .section .note.GNU-stack, "", %progbits
