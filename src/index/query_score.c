@@ -8,6 +8,7 @@
 #include "index/query.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -16,16 +17,15 @@
 
 enum {
     OVERSAMPLE = 2,       /* candidates for each answer … */
-    OVERSAMPLE_MORE = 10, /* … and some more */
-    NPROBE_LEAST = 8
+    OVERSAMPLE_MORE = 10 /* … and some more */
 };
+static const double NPROBE_ROOTS = 4.5;
 
 uint32_t query_default_nprobe(uint32_t nlist)
 {
-    uint32_t nprobe = nlist * 15 / 100;
-    if (nprobe < NPROBE_LEAST)
-        nprobe = NPROBE_LEAST;
-    return nprobe < nlist ? nprobe : nlist;
+    /* The share of lists that must be read falls as lists get more: 4.5 square roots. */
+    double nprobe = ceil(NPROBE_ROOTS * sqrt((double)nlist));
+    return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
 }
 
 /* The probed lists of one segment, and their requests. */
