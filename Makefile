@@ -22,6 +22,7 @@ endif
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
 TARGET ?=
+GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
 
@@ -35,7 +36,7 @@ endif
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
-	@ninja -C $(BUILD) $(if $(V),-v) -j $(JOBS)
+	@ninja -C $(BUILD) $(if $(V),-v) -j $(JOBS) $(GOAL)
 
 run: build ## start the program (ARGS="serve --root ./demo-bucket")
 	@$(BUILD)/dipper $(ARGS)
@@ -45,18 +46,18 @@ demo: model ## index this machine's Debian packages, ask, serve (DEMO=--once: th
 	@DIPPER=$(BUILD)/dipper scripts/demo $(DEMO)
 
 check: model ## build and pass the tests that need no server (under 10 minutes on 2 cores)
-	@$(MAKE) build
+	@$(MAKE) build GOAL=all
 	@scripts/check $(BUILD)
 
 check-build: model ## the same less the tests of the repository itself, for a second compiler
-	@$(MAKE) build
+	@$(MAKE) build GOAL=all
 	@scripts/check --no-tree $(BUILD)
 
 check-asan: ## the same with the address and undefined-behaviour sanitizers (any other: SANITIZE=…)
 	@$(MAKE) check-build SANITIZE=address,undefined
 
 check-all: tools-all model ## check, then the tests with browsers and servers
-	@$(MAKE) build
+	@$(MAKE) build GOAL=all
 	@scripts/check --all $(BUILD)
 
 bench: model ## print the benchmarks
@@ -69,7 +70,7 @@ fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_jso
 	@scripts/fuzz build-fuzz $(FUZZ_SECONDS) $(TARGET)
 
 lint: tools-clang ## clang-tidy, clang-format, layers, shellcheck, nothing outside the repository
-	@$(MAKE) build CC=clang
+	@$(MAKE) build CC=clang GOAL=all
 	@scripts/lint build-clang
 
 format: tools-clang ## format the C sources in place

@@ -1,0 +1,110 @@
+"""make install: what is put where, and that the README's example builds and runs against it."""
+import os
+import re
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.tree
+
+
+def run(*command, **kwargs):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300, **kwargs)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def readme_block(source, language, before):
+    """The README's fenced block of `language` that follows the words `before`."""
+    text = (source / "README.md").read_text(encoding="utf-8")
+    found = re.search(re.escape(before) + r".*?^```" + language + r"\n(.*?)^```$", text, re.S | re.M)
+    assert found, f"README.md has no ```{language} block after {before!r}"
+    return found.group(1)
+
+
+@pytest.fixture(scope="module")
+def installed(build, source, tmp_path_factory):
+    """A folder in which `make install DESTDIR=…` has put everything, below its prefix."""
+    folder = tmp_path_factory.mktemp("install")
+    run("meson", "install", "-C", build, "--no-rebuild", "--destdir", folder)
+    (config,) = folder.rglob("dipper.pc")
+    prefix = re.search(r"^prefix=(.*)$", config.read_text(encoding="utf-8"), re.M).group(1)
+    return folder / prefix.lstrip("/")
+
+
+@pytest.fixture(scope="module")
+def flags(installed):
+    """Asks pkg-config about the installed library, wherever the folder is."""
+    (config,) = installed.rglob("dipper.pc")
+
+    def ask(*arguments):
+        env = dict(os.environ, PKG_CONFIG_PATH=str(config.parent))
+        return run("pkg-config", f"--define-variable=prefix={installed}", *arguments, "dipper", env=env).split()
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def example(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("example")
+    (folder / "example.c").write_text(readme_block(source, "c", "## From C"), encoding="utf-8")
+    tour = readme_block(source, "sh", "## A tour in 60 seconds")
+    rows = re.search(r"<<'ROWS'\n(.*?)^ROWS$", tour, re.S | re.M).group(1)
+    (folder / "notes.jsonl").write_text(rows, encoding="utf-8")
+    return folder
+
+
+def library(installed, name):
+    (found,) = installed.rglob(name)
+    return found
+
+
+def ask_example(program, source, folder, root, **kwargs):
+    (model,) = (source / "models").glob("*/model.safetensors")
+    answer = run(program, model.parent, root, folder / "notes.jsonl", **kwargs).splitlines()
+    assert len(answer) == 2
+    assert answer[0].split()[1] == "2" and "food" in answer[0], answer
+
+
+def test_install_puts_everything_in_its_place(installed):
+    assert os.access(installed / "bin" / "dipper", os.X_OK)
+    assert (installed / "include" / "dipper" / "dipper.h").exists()
+    assert (installed / "include" / "dipper" / "status.h").exists()
+    library(installed, "libdipper.a")
+    library(installed, "libdipper.so")
+    assert "0." in run(installed / "bin" / "dipper", "--version")
+
+
+def test_the_pkg_config_file_tells_the_version(flags, source):
+    version = re.search(r"version: '([^']+)'", (source / "meson.build").read_text(encoding="utf-8")).group(1)
+    assert flags("--modversion") == [version]
+
+
+def test_the_readme_example_runs_with_the_shared_library(installed, flags, example, source, tmp_path):
+    program = tmp_path / "example"
+    run("gcc", "-Wall", "-Wextra", "-Werror", example / "example.c", "-o", program, *flags("--cflags", "--libs"))
+    env = dict(os.environ, LD_LIBRARY_PATH=str(library(installed, "libdipper.so").parent))
+    ask_example(program, source, example, tmp_path / "bucket", env=env)
+
+
+def test_the_readme_example_runs_with_the_static_library(installed, flags, example, source, tmp_path):
+    program = tmp_path / "example"
+    archive = library(installed, "libdipper.a")
+    libraries = [str(archive) if flag == "-ldipper" else flag for flag in flags("--static", "--libs")]
+    run("gcc", example / "example.c", "-o", program, *flags("--cflags"), *libraries)
+    assert "libdipper" not in run("ldd", program)
+    ask_example(program, source, example, tmp_path / "bucket")
+
+
+def test_the_shared_library_exports_its_own_names_only(installed):
+    lines = run("nm", "-D", "--defined-only", library(installed, "libdipper.so")).splitlines()
+    names = [line.split()[-1].split("@")[0] for line in lines]
+    assert names and all(name.startswith("dp_") for name in names), names
+
+
+def test_the_public_header_compiles_alone(flags, tmp_path):
+    for header in ("dipper.h", "status.h"):
+        program = tmp_path / "alone.c"
+        program.write_text(f"#include <dipper/{header}>\nint main(void) {{ return 0; }}\n", encoding="utf-8")
+        run("gcc", "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", program,
+            *flags("--cflags"))
