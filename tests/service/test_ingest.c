@@ -1,0 +1,206 @@
+/* test_ingest.c: rows of a stream into a namespace: all of them, or none and the line that was wrong. */
+#include "service_fixture.h"
+
+#include <stdio.h>
+
+static uint64_t rows_of(struct service *s, const char *namespace)
+{
+    struct namespace_info info;
+    struct call *call = fixture_call();
+    if (service_namespace_info(call, s, span_str(namespace), &info) != DP_OK)
+        fail_msg("%s", call->error.message);
+    return info.stats.rows;
+}
+
+static void test_ingest_counts_what_it_did(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct ingest_summary summary;
+    char lines[1024] = "\xef\xbb\xbf{\"id\":1,\"text\":\"";
+    for (int i = 0; i < 60; i++)
+        strcat(lines, "cat ");
+    strcat(lines, "\"}\n   \n{\"id\":2,\"text\":\"dog\"}"); /* a byte order mark, a blank line, no last newline */
+    struct call *call = fixture_call();
+    if (fixture_ingest(call, s, "counted", lines, &summary) != DP_OK)
+        fail_msg("%s", call->error.message);
+    assert_int_equal(summary.rows, 2);
+    assert_int_equal(summary.long_texts, 1);
+    assert_true(summary.windows > 3);
+    assert_int_equal(summary.load.windows, summary.windows - summary.rows);
+    assert_int_equal(summary.load.total_rows, 2);
+    assert_true(summary.tokens >= 60 + 3);
+    assert_true(summary.bytes >= strlen(lines) && summary.bytes <= strlen(lines) + 1);
+    assert_true(summary.total_ns > 0);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_ingest_adds_and_replaces(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct ingest_summary summary;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_int_equal(fixture_ingest(call, s, "things",
+                                    "{\"id\":3,\"text\":\"river boat\"}\n{\"id\":4,\"text\":\"star\"}\n",
+                                    &summary),
+                     DP_OK);
+    assert_int_equal(summary.load.replaced, 1);
+    assert_int_equal(summary.load.total_rows, 4);
+    assert_int_equal(rows_of(s, "things"), 4);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_ingest_takes_vectors_without_a_model(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, false);
+    fixture_index(s, "own", "{\"id\":1,\"vector\":[1,0],\"text\":\"kept\"}\n{\"id\":2,\"vector\":[0,1e0]}\n");
+    static const float target[2] = {0.1F, 2};
+    struct query_request request = {
+        .namespace = span_str("own"), .vector = target, .dim = 2, .top_k = 2, .all_attributes = true};
+    struct query_response answer;
+    struct call *call = fixture_call();
+    assert_int_equal(service_query(call, s, &request, &answer), DP_OK);
+    assert_int_equal(answer.answer.count, 2);
+    assert_int_equal(answer.answer.hits[0].id.number, 2);
+    assert_true(span_equal_str(answer.answer.hits[1].attributes, "{\"text\":\"kept\"}"));
+    request.vector = NULL;
+    request.text = span_str("cat");
+    assert_int_equal(service_query(call, s, &request, &answer), DP_UNSUPPORTED);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_ingest_names_the_line_that_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines, *says;
+    } cases[] = {
+        {"", "no rows"},
+        {"\n \n", "no rows"},
+        {"{\"id\":1,\"text\":\"cat\"}\n\noops\n", "line 3: expected"},
+        {"[1]\n", "line 1: a row must be an object, not an array"},
+        {"{\"text\":\"cat\"}\n", "line 1: \"id\" is missing"},
+        {"{\"id\":1}\n", "line 1: \"text\" (or \"vector\") is missing"},
+        {"{\"id\":1,\"text\":7}\n", "line 1: \"text\" must be a string, not a number"},
+        {"{\"id\":1,\"text\":\"\"}\n", "line 1: \"text\" is empty"},
+        {"{\"id\":1,\"text\":\" \\t\\n\"}\n", "line 1: \"text\" is empty"},
+        {"{\"id\":-1,\"text\":\"cat\"}\n", "line 1: \"id\" must be an unsigned integer"},
+        {"{\"id\":1.5,\"text\":\"cat\"}\n", "line 1: \"id\" must be an unsigned integer"},
+        {"{\"id\":99999999999999999999,\"text\":\"cat\"}\n", "line 1: \"id\" must be an unsigned integer"},
+        {"{\"id\":true,\"text\":\"cat\"}\n", "line 1: \"id\" must be an unsigned integer or a string, not"},
+        {"{\"id\":\"\",\"text\":\"cat\"}\n", "line 1: \"id\" must have 1 to"},
+        {"{\"id\":1,\"text\":\"cat\"}\n{\"id\":2,\"text\":\"dog\"}\n{\"id\":1,\"text\":\"star\"}\n", "line 3: "},
+        {"{\"id\":1,\"text\":\"cat\",\"a\":1,\"a\":2}\n", "line 1: the field \"a\" is given twice"},
+        {"{\"id\":1,\"id\":2,\"text\":\"cat\"}\n", "line 1: the field \"id\" is given twice"},
+        {"{\"id\":1,\"text\":\"cat\",\"$a\":1}\n", "line 1: a field's name must not begin with '$'"},
+        {"{\"id\":1,\"text\":\"cat\",\"\":1}\n", "line 1: a field's name must have 1 to"},
+        {"{\"id\":1,\"text\":\"cat\",\"n\":1}\n{\"id\":2,\"text\":\"cat\",\"n\":\"x\"}\n", "line 2: "},
+        {"{\"id\":1,\"text\":\"cat\"}\n{\"id\":2,\"vector\":[1,2]}\n", "line 2: \"vector\" is given"},
+        {"{\"id\":1,\"vector\":[1,2]}\n{\"id\":2,\"text\":\"cat\"}\n", "line 2: \"vector\" is missing"},
+        {"{\"id\":1,\"vector\":[1,2]}\n{\"id\":2,\"vector\":[1]}\n", "line 2: \"vector\" has 1 numbers"},
+        {"{\"id\":1,\"vector\":[]}\n", "line 1: \"vector\" must have 1 to"},
+        {"{\"id\":1,\"vector\":[1,\"x\"]}\n", "line 1: expected a number"},
+        {"{\"id\":1,\"vector\":[0,0]}\n", "line 1: "},
+        {"{\"id\":1,\"vector\":[1,1e999]}\n", "line 1: "},
+        {"{\"id\":1,\"text\":\"c\xff\"}\n", "line 1: invalid UTF-8"},
+        {"{\"id\":1,\"text\":\"cat\"}{\n", "line 1: "},
+    };
+    struct service *s = fixture_service(NULL, true);
+    struct ingest_summary summary;
+    struct index_names names;
+    struct call *call;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        call = fixture_call();
+        enum dp_status status = fixture_ingest(call, s, "wrong", cases[i].lines, &summary);
+        if (status != DP_INVALID || !strstr(call->error.message, cases[i].says))
+            fail_msg("%s\nwas answered with %s: %s", cases[i].lines, dp_status_name(status), call->error.message);
+    }
+    call = fixture_call();
+    assert_int_equal(fixture_ingest(call, s, "_bad", FIXTURE_ROWS, &summary), DP_INVALID);
+    assert_int_equal(service_namespaces(call, s, span_str(""), span_str(""), 10, &names), DP_OK);
+    assert_int_equal(names.count, 0); /* nothing of all that stays */
+    fixture_call_end();
+    service_free(s);
+}
+
+static void cancel_after_a_batch(void *ctx, const struct ingest_progress *progress)
+{
+    assert_true(progress->rows > 0);
+    assert_false(progress->committing);
+    atomic_store((_Atomic bool *)ctx, true);
+}
+
+static void test_ingest_cancelled_leaves_nothing(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    _Atomic bool cancelled = false;
+    char lines[4096] = "";
+    for (int i = 0; i < 40; i++)
+        snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "{\"id\":%d,\"text\":\"cat\"}\n", i);
+    struct ingest_options options = {.namespace = span_str("cut"),
+                                     .batch_rows = 8,
+                                     .progress = cancel_after_a_batch,
+                                     .progress_ctx = &cancelled};
+    struct ingest_summary summary;
+    struct line_reader reader;
+    FILE *in = fmemopen(lines, strlen(lines), "r");
+    struct call *call = fixture_call();
+    call->cancelled = &cancelled;
+    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    assert_int_equal(service_ingest(call, s, &reader, &options, &summary), DP_CANCELLED);
+    assert_int_equal(summary.rows, 8);
+    line_reader_deinit(&reader);
+    fclose(in);
+    struct index_names names;
+    call = fixture_call();
+    assert_int_equal(service_namespaces(call, s, span_str(""), span_str(""), 10, &names), DP_OK);
+    assert_int_equal(names.count, 0);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_ingest_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    fixture_threads = 1;
+    struct service *s = fixture_service(NULL, true);
+    size_t before = test_alloc_live();
+    for (size_t n = 1;; n++) {
+        struct ingest_summary summary;
+        struct call *call = fixture_call();
+        test_alloc_fail_at(n);
+        enum dp_status status = fixture_ingest(call, s, "things", FIXTURE_ROWS, &summary);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        fixture_call_end();
+        assert_int_equal(test_alloc_live(), before);
+        if (!fired) {
+            assert_int_equal(status, DP_OK);
+            break;
+        }
+        assert_int_equal(status, DP_NOMEM);
+    }
+    assert_int_equal(rows_of(s, "things"), 3);
+    fixture_call_end();
+    service_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ingest_counts_what_it_did),
+        cmocka_unit_test(test_ingest_adds_and_replaces),
+        cmocka_unit_test(test_ingest_takes_vectors_without_a_model),
+        cmocka_unit_test(test_ingest_names_the_line_that_is_wrong),
+        cmocka_unit_test(test_ingest_cancelled_leaves_nothing),
+        cmocka_unit_test(test_ingest_survives_every_failed_allocation),
+    };
+    return test_run(tests);
+}

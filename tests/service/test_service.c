@@ -1,0 +1,360 @@
+/* test_service.c: embedding and querying, free of any transport. */
+#include "service_fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "os/clock.h"
+
+static struct embed_response embed(struct call *call, struct service *s, const struct embed_input *inputs,
+                                   size_t count, struct embed_request request)
+{
+    struct embed_response answer;
+    request.inputs = inputs;
+    request.count = count;
+    if (service_embed(call, s, &request, &answer) != DP_OK)
+        fail_msg("%s", call->error.message);
+    return answer;
+}
+
+static struct embed_response embed_text(struct call *call, struct service *s, const char *text,
+                                        struct embed_request request)
+{
+    struct embed_input input = {.text = span_str(text)};
+    return embed(call, s, &input, 1, request);
+}
+
+static double norm(const float *v, size_t dim)
+{
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++)
+        sum += (double)v[i] * (double)v[i];
+    return sqrt(sum);
+}
+
+static void test_service_knows_its_model(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct service_model model;
+    assert_true(service_model(s, &model));
+    assert_true(span_equal_str(model.name, "tiny"));
+    assert_int_equal(model.dim, TINY_DIM);
+    assert_int_equal(model.max_tokens, TINY_TOKENS);
+    assert_int_equal(model.fingerprint.len, 64);
+    assert_true(service_model_is(s, span_str("tiny")));
+    assert_true(service_model_is(s, span_str("sentence-transformers/tiny")));
+    assert_false(service_model_is(s, span_str("tin")));
+    service_free(s);
+}
+
+static void test_service_embeds_alone_as_in_company(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct call *call = fixture_call();
+    struct embed_input three[] = {
+        {.text = span_str("cat")}, {.text = span_str("wing and wind")}, {.text = span_str("cat")}};
+    struct embed_response many = embed(call, s, three, 3, (struct embed_request){.normalize = true});
+    struct embed_response one = embed_text(call, s, "wing and wind", (struct embed_request){.normalize = true});
+    assert_int_equal(many.dim, TINY_DIM);
+    assert_memory_equal(many.vectors, many.vectors + 2 * TINY_DIM, TINY_DIM * sizeof(float));
+    assert_memory_equal(one.vectors, many.vectors + TINY_DIM, TINY_DIM * sizeof(float));
+    assert_int_equal(many.items[0].tokens, 3); /* [CLS] cat [SEP] */
+    assert_int_equal(many.tokens, 3 + many.items[1].tokens + 3);
+    assert_true(fabs(norm(one.vectors, TINY_DIM) - 1) < 1e-5);
+    assert_true(call->cost.embed_ns > 0);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_embeds_tokens_as_their_text(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct call *call = fixture_call();
+    static const int32_t bare[] = {TINY_CAT}, framed[] = {TINY_CLS, TINY_CAT, TINY_SEP};
+    struct embed_input inputs[] = {
+        {.text = span_str("cat")}, {.ids = bare, .id_count = 1}, {.ids = framed, .id_count = 3}};
+    struct embed_response a = embed(call, s, inputs, 3, (struct embed_request){.normalize = false});
+    assert_memory_equal(a.vectors, a.vectors + TINY_DIM, TINY_DIM * sizeof(float));
+    assert_memory_equal(a.vectors, a.vectors + 2 * TINY_DIM, TINY_DIM * sizeof(float));
+    assert_int_equal(a.items[1].tokens, 3);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_cuts_long_texts_and_says_so(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct call *call = fixture_call();
+    char text[400] = "";
+    int32_t ids[60];
+    for (int i = 0; i < 60; i++) {
+        strcat(text, "cat ");
+        ids[i] = TINY_CAT;
+    }
+    struct embed_input inputs[] = {{.text = span_str(text)}, {.ids = ids, .id_count = 60}};
+    struct embed_response a = embed(call, s, inputs, 2, (struct embed_request){.normalize = true});
+    assert_int_equal(a.truncated, 2);
+    assert_int_equal(a.items[0].tokens, TINY_TOKENS);
+    assert_int_equal(a.items[0].total, 62);
+    assert_int_equal(a.items[1].total, 62);
+    assert_memory_equal(a.vectors, a.vectors + TINY_DIM, TINY_DIM * sizeof(float));
+    struct embed_request strict = {.inputs = inputs, .count = 1, .refuse_long = true};
+    struct embed_response none;
+    assert_int_equal(service_embed(call, s, &strict, &none), DP_TOO_LARGE);
+    assert_non_null(strstr(call->error.message, "62 tokens"));
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_shortens_vectors(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct call *call = fixture_call();
+    struct embed_response whole = embed_text(call, s, "cat", (struct embed_request){.normalize = false});
+    struct embed_response four = embed_text(call, s, "cat", (struct embed_request){.dimensions = 4});
+    struct embed_response unit =
+        embed_text(call, s, "cat", (struct embed_request){.dimensions = 4, .normalize = true});
+    assert_int_equal(four.dim, 4);
+    assert_memory_equal(whole.vectors, four.vectors, 4 * sizeof(float));
+    assert_true(fabs(norm(unit.vectors, 4) - 1) < 1e-5);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_refuses_what_cannot_be_embedded(void **state)
+{
+    (void)state;
+    static const int32_t unknown[] = {TINY_VOCAB}, negative[] = {-1};
+    static const int32_t none[1];
+    struct {
+        struct embed_input input;
+        uint32_t dimensions;
+        size_t count;
+        const char *says;
+    } cases[] = {
+        {{.text = span_str("")}, 0, 1, "empty"},
+        {{.ids = none, .id_count = 0}, 0, 1, "empty"},
+        {{.ids = unknown, .id_count = 1}, 0, 1, "69 is not a token"},
+        {{.ids = negative, .id_count = 1}, 0, 1, "-1 is not a token"},
+        {{.text = span_str("cat")}, TINY_DIM + 1, 1, "17 dimensions"},
+        {{.text = span_str("cat")}, 0, 0, "1 to 2048"},
+        {{.text = span_str("cat")}, 0, SERVICE_BATCH_MAX + 1, "1 to 2048"},
+    };
+    struct service *s = fixture_service(NULL, true);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct call *call = fixture_call();
+        struct embed_request request = {
+            .inputs = &cases[i].input, .count = cases[i].count, .dimensions = cases[i].dimensions};
+        struct embed_response answer;
+        assert_int_equal(service_embed(call, s, &request, &answer), DP_INVALID);
+        if (!strstr(call->error.message, cases[i].says))
+            fail_msg("case %zu: %s", i, call->error.message);
+    }
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_without_model_or_store_says_so(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, false);
+    struct service_options nothing = {.threads = 1};
+    struct service *bare;
+    struct dp_error error;
+    struct call *call = fixture_call();
+    struct embed_input input = {.text = span_str("cat")};
+    struct embed_request request = {.inputs = &input, .count = 1};
+    struct embed_response answer;
+    struct index_names names;
+    struct service_model model;
+    assert_false(service_model(s, &model));
+    assert_false(service_model_is(s, span_str("tiny")));
+    assert_int_equal(service_embed(call, s, &request, &answer), DP_UNSUPPORTED);
+    assert_int_equal(service_new(&nothing, &bare, &error), DP_OK);
+    assert_int_equal(service_namespaces(call, bare, span_str(""), span_str(""), 10, &names), DP_UNSUPPORTED);
+    assert_non_null(strstr(call->error.message, "--root"));
+    service_free(bare);
+    fixture_call_end();
+    service_free(s);
+}
+
+static enum dp_status query(struct call *call, struct service *s, const char *namespace, const char *text,
+                            struct query_request request, struct query_response *answer)
+{
+    request.namespace = span_str(namespace);
+    if (text)
+        request.text = span_str(text);
+    if (request.top_k == 0)
+        request.top_k = 3;
+    return service_query(call, s, &request, answer);
+}
+
+static void test_service_finds_rows_by_text_and_by_vector(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct query_response answer;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_int_equal(
+        query(call, s, "things", "wing wind sail", (struct query_request){.all_attributes = true}, &answer),
+        DP_OK);
+    assert_int_equal(answer.answer.count, 3);
+    assert_int_equal(answer.answer.approx_rows, 3);
+    assert_true(answer.answer.hits[0].id.is_string);
+    assert_true(span_equal_str(answer.answer.hits[0].id.text, "two"));
+    assert_true(fabsf(answer.answer.hits[0].dist) < 1e-4F);
+    assert_true(
+        span_equal_str(answer.answer.hits[0].attributes, "{\"text\":\"wing wind sail\",\"kind\":\"air\"}"));
+    assert_true(answer.total_ns > 0);
+    assert_true(call->cost.rounds > 0 && call->cost.tokens > 0);
+
+    struct embed_response embedded = embed_text(call, s, "cat dog", (struct embed_request){.normalize = true});
+    assert_int_equal(query(call, s, "things", NULL,
+                           (struct query_request){.vector = embedded.vectors, .dim = embedded.dim, .top_k = 1},
+                           &answer),
+                     DP_OK);
+    assert_int_equal(answer.answer.count, 1);
+    assert_int_equal(answer.answer.hits[0].id.number, 1);
+    assert_int_equal(
+        answer.answer.hits[0].attributes.len == 0 || span_equal_str(answer.answer.hits[0].attributes, "{}"), 1);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_refuses_bad_queries(void **state)
+{
+    (void)state;
+    static const float short_vector[4] = {1, 0, 0, 0};
+    struct service *s = fixture_service(NULL, true);
+    struct query_response answer;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_int_equal(query(call, s, "nowhere", "cat", (struct query_request){.top_k = 1}, &answer), DP_NOT_FOUND);
+    assert_non_null(strstr(call->error.message, "nowhere"));
+    assert_int_equal(query(call, s, "../up", "cat", (struct query_request){.top_k = 1}, &answer), DP_INVALID);
+    assert_int_equal(query(call, s, "things", "", (struct query_request){.top_k = 1}, &answer), DP_INVALID);
+    assert_int_equal(
+        query(call, s, "things", "cat", (struct query_request){.top_k = INDEX_TOP_K_MAX + 1}, &answer),
+        DP_INVALID);
+    assert_int_equal(
+        query(call, s, "things", NULL, (struct query_request){.vector = short_vector, .dim = 4}, &answer),
+        DP_INVALID);
+    assert_int_equal(query(call, s, "things", "cat",
+                           (struct query_request){.check_metric = true, .metric = INDEX_EUCLIDEAN_SQUARED},
+                           &answer),
+                     DP_INVALID);
+    assert_non_null(strstr(call->error.message, "cosine_distance"));
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_eventual_queries_ask_nobody(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct query_response answer;
+    fixture_index(s, "things", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_int_equal(query(call, s, "things", "cat", (struct query_request){.eventual = true}, &answer), DP_OK);
+    fixture_index(s, "things", "{\"id\":9,\"text\":\"star\"}\n");
+    call = fixture_call();
+    assert_int_equal(query(call, s, "things", "star", (struct query_request){.eventual = true}, &answer), DP_OK);
+    assert_int_equal(answer.answer.count, 3); /* the cached state */
+    call = fixture_call();
+    assert_int_equal(query(call, s, "things", "star", (struct query_request){.top_k = 5}, &answer), DP_OK);
+    assert_int_equal(answer.answer.count, 4); /* strong: the newest */
+    assert_int_equal(answer.answer.hits[0].id.number, 9);
+    fixture_call_end();
+    service_free(s);
+}
+
+/* With room for two open namespaces, five are asked in turn and again. */
+static void test_service_keeps_few_namespaces_open(void **state)
+{
+    (void)state;
+    struct service_options options = {.threads = 1, .readers_max = 2};
+    const char *root = test_tmpdir();
+    struct service *s = fixture_service(root, true);
+    char name[8];
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        fixture_index(s, name, FIXTURE_ROWS);
+    }
+    struct index_names names;
+    struct call *call = fixture_call();
+    assert_int_equal(service_namespaces(call, s, span_str("n"), span_str("n1"), 2, &names), DP_OK);
+    assert_int_equal(names.count, 2);
+    assert_true(names.truncated);
+    assert_true(span_equal_str(names.names[0], "n2"));
+    service_free(s);
+
+    struct service *small;
+    call = fixture_call();
+    assert_int_equal(store_open(call, span_str(root), false, &options.store), DP_OK);
+    assert_int_equal(service_new(&options, &small, &call->error), DP_OK);
+    for (int i = 0; i < 15; i++) {
+        struct namespace_info info;
+        snprintf(name, sizeof name, "n%d", i % 5);
+        call = fixture_call();
+        assert_int_equal(service_warm(call, small, span_str(name)), DP_OK);
+        assert_int_equal(service_namespace_info(call, small, span_str(name), &info), DP_OK);
+        assert_int_equal(info.stats.rows, 3);
+        assert_true(span_equal_str(info.stats.vectors.model, "tiny"));
+        assert_non_null(memchr(info.schema.data, '{', info.schema.len));
+    }
+    fixture_call_end();
+    service_free(small);
+}
+
+static void test_service_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    fixture_threads = 1;
+    const char *root = test_tmpdir();
+    struct service *s = fixture_service(root, true);
+    fixture_index(s, "things", FIXTURE_ROWS);
+    size_t before = test_alloc_live();
+    for (size_t n = 1;; n++) {
+        struct query_response answer;
+        struct call *call = fixture_call();
+        test_alloc_fail_at(n);
+        enum dp_status status =
+            query(call, s, "things", "cat dog", (struct query_request){.all_attributes = true}, &answer);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        fixture_call_end();
+        if (!fired) {
+            assert_int_equal(status, DP_OK);
+            break;
+        }
+        assert_int_equal(status, DP_NOMEM);
+    }
+    /* What stays is the open namespace. */
+    assert_true(test_alloc_live() >= before);
+    service_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_service_knows_its_model),
+        cmocka_unit_test(test_service_embeds_alone_as_in_company),
+        cmocka_unit_test(test_service_embeds_tokens_as_their_text),
+        cmocka_unit_test(test_service_cuts_long_texts_and_says_so),
+        cmocka_unit_test(test_service_shortens_vectors),
+        cmocka_unit_test(test_service_refuses_what_cannot_be_embedded),
+        cmocka_unit_test(test_service_without_model_or_store_says_so),
+        cmocka_unit_test(test_service_finds_rows_by_text_and_by_vector),
+        cmocka_unit_test(test_service_refuses_bad_queries),
+        cmocka_unit_test(test_service_eventual_queries_ask_nobody),
+        cmocka_unit_test(test_service_keeps_few_namespaces_open),
+        cmocka_unit_test(test_service_survives_every_failed_allocation),
+    };
+    return test_run(tests);
+}
