@@ -38,10 +38,10 @@ static const char *empty_file(void)
 static enum dp_status load(const char *flag, const char *variable, const char *toml, struct config *out,
                            struct dp_error *error)
 {
-    char *argv[] = {(char *)(uintptr_t)flag, NULL}, *environ[] = {(char *)(uintptr_t)variable, NULL};
+    char *argv[] = {(char *)(uintptr_t)flag, NULL}, *variables[] = {(char *)(uintptr_t)variable, NULL};
     const struct config_sources sources = {.argv = argv,
                                            .argc = flag != NULL,
-                                           .environ = environ,
+                                           .environ = variables,
                                            .toml_path = toml ? write_file(toml) : empty_file()};
     *error = (struct dp_error){0};
     return config_load(&sources, out, error);
@@ -240,10 +240,12 @@ static void test_config_flag_over_environment_over_file(void **state)
     (void)state;
     struct config config;
     struct dp_error error;
-    char *environ[] = {"PORT=2", "DIPPER_PORT=3", "HOST=", NULL};
+    char *variables[] = {"PORT=2", "DIPPER_PORT=3", "HOST=", NULL};
     char *argv[] = {"--request-threads", "9", "--port=4", "--port", "5"};
-    struct config_sources sources = {
-        .argv = argv, .argc = 0, .environ = environ, .toml_path = write_file("[server]\nport = 1\nhost = 'h'\n")};
+    struct config_sources sources = {.argv = argv,
+                                     .argc = 0,
+                                     .environ = variables,
+                                     .toml_path = write_file("[server]\nport = 1\nhost = 'h'\n")};
     assert_int_equal(config_load(&sources, &config, &error), DP_OK);
     assert_int_equal(config.port, 3);      /* DIPPER_ before the other name */
     assert_string_equal(config.host, "h"); /* an empty variable is unset */
@@ -265,9 +267,9 @@ static void test_config_environment_of_other_groups_is_left_alone(void **state)
     (void)state;
     struct config config;
     struct dp_error error;
-    char *environ[] = {"PORT=http", "WORKERS=2", NULL};
+    char *variables[] = {"PORT=http", "WORKERS=2", NULL};
     const struct config_sources sources = {
-        .environ = environ, .toml_path = empty_file(), .groups = CONFIG_GROUP_MODEL};
+        .environ = variables, .toml_path = empty_file(), .groups = CONFIG_GROUP_MODEL};
     assert_int_equal(config_load(&sources, &config, &error), DP_OK);
     assert_int_equal(config.port, 8000);
     assert_int_equal(config.threads, 2);
@@ -347,8 +349,8 @@ static void test_config_file(void **state)
     char flag[600], variable[600];
     snprintf(flag, sizeof flag, "--config=%s", write_file("server.port = 5\n"));
     snprintf(variable, sizeof variable, "DIPPER_CONFIG=%s", write_file("server.port = 6\n"));
-    char *argv[] = {flag}, *environ[] = {variable, NULL};
-    struct config_sources named = {.argv = argv, .argc = 1, .environ = environ};
+    char *argv[] = {flag}, *variables[] = {variable, NULL};
+    struct config_sources named = {.argv = argv, .argc = 1, .environ = variables};
     assert_int_equal(config_load(&named, &config, &error), DP_OK);
     assert_int_equal(config.port, 5);
     config_deinit(&config);
@@ -487,9 +489,9 @@ static void test_config_help_names_every_setting(void **state)
 static void test_config_survives_failed_allocations(void **state)
 {
     (void)state;
-    char *argv[] = {"--port", "5"}, *environ[] = {"DIPPER_ROOT=/r", NULL};
+    char *argv[] = {"--port", "5"}, *variables[] = {"DIPPER_ROOT=/r", NULL};
     const struct config_sources sources = {
-        .argv = argv, .argc = 2, .environ = environ, .toml_path = write_file("[server]\nhost = \"h\"\n")};
+        .argv = argv, .argc = 2, .environ = variables, .toml_path = write_file("[server]\nhost = \"h\"\n")};
     for (size_t n = 1;; n++) {
         struct config config;
         struct dp_error error = {0};

@@ -235,12 +235,12 @@ static int open_any(int folder, const char *path, int flags, mode_t mode)
 }
 
 /* The mode that follows the flags, when they create. */
-#define MODE_OF(flags, mode)                                                      \
-    do {                                                                          \
-        va_list arguments;                                                        \
-        va_start(arguments, flags);                                               \
-        mode = ((flags) & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0; \
-        va_end(arguments);                                                        \
+#define MODE_OF(flags, mode)                                                        \
+    do {                                                                            \
+        va_list arguments;                                                          \
+        va_start(arguments, flags);                                                 \
+        (mode) = ((flags) & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0; \
+        va_end(arguments);                                                          \
     } while (0)
 
 OUR int open(const char *path, int flags, ...)
