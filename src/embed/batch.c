@@ -45,7 +45,7 @@ struct job {
 };
 
 struct embedder {
-    const struct model *model;
+    const struct model *model; /* may be NULL */
     const struct engine *engine;
     struct team *team;
     size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
@@ -71,12 +71,20 @@ static size_t team_workers(const struct embedder *e)
 enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
                             struct embedder **out, struct dp_error *error)
 {
+    enum dp_status status = embedder_new_over(model_engine(model), team, limits, out, error);
+    if (status == DP_OK)
+        (*out)->model = model;
+    return status;
+}
+
+enum dp_status embedder_new_over(const struct engine *engine, struct team *team, const struct embedder_limits *limits,
+                                 struct embedder **out, struct dp_error *error)
+{
     struct embedder *e = mem_calloc(1, sizeof *e);
     *out = NULL;
     if (e == NULL)
         return dp_fail_nomem(error, "an embedder");
-    e->model = model;
-    e->engine = model_engine(model);
+    e->engine = engine;
     e->team = team;
     e->queue_max = limits != NULL && limits->queue_tokens > 0 ? limits->queue_tokens : (size_t)1 << 20;
     e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;

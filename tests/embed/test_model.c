@@ -1,0 +1,430 @@
+/* test_model.c: model folders and packed models: what opens, what is refused and why, damage, lost memory.
+ *
+ * On a tiny random BERT, whose weights are written here; so a packed model is small enough to flip every byte.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#include "base/alloc.h"
+#include "embed/batch.h"
+#include "embed/packed_model.h"
+#include "os/file.h"
+#include "simd/simd.h"
+#include "tiny_model.h"
+
+static const char *const texts[] = {"sea", "seaside boat.", "calm sea, windy boat", "windy windy windy windy windy"};
+enum { TEXTS = sizeof texts / sizeof *texts };
+
+/* Opens what must open. */
+static struct model *open_model(const char *path, enum model_precision precision)
+{
+    struct dp_error error;
+    struct model *model;
+    if (model_open_dir(path, precision, &model, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    return model;
+}
+
+static void embed_texts(const struct model *model, bool normalize, float *out)
+{
+    struct arena arena;
+    struct call call;
+    struct embedder *embedder;
+    struct tokens tokens[TEXTS];
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    for (size_t i = 0; i < TEXTS; i++)
+        assert_int_equal(tokenizer_encode(model_tokenizer(model), span_str(texts[i]), model_info(model)->max_tokens,
+                                          &arena, &tokens[i], &call.error),
+                         DP_OK);
+    assert_int_equal(embedder_new(model, NULL, NULL, &embedder, &call.error), DP_OK);
+    assert_int_equal(embedder_embed(&call, embedder, tokens, TEXTS, normalize, out), DP_OK);
+    embedder_free(embedder);
+    arena_deinit(&arena);
+}
+
+static double cosine(const float *a, const float *b)
+{
+    double dot = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < TINY_HIDDEN; i++) {
+        dot += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return dot / sqrt(aa * bb);
+}
+
+/* The packed tiny model, in aligned memory that the caller frees. */
+static struct span pack_tiny(const char *folder)
+{
+    struct buffer packed;
+    struct dp_error error;
+    buffer_init(&packed, 1 << 20);
+    if (model_pack(folder, &packed, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    uint8_t *bytes = mem_aligned_alloc(64, packed.len);
+    size_t len = packed.len;
+    memcpy(bytes, packed.data, len);
+    buffer_deinit(&packed);
+    return span_of(bytes, len);
+}
+
+/* Runs first: no instruction set has been chosen yet, so each child may choose its own. */
+static void test_model_vectors_do_not_depend_on_the_instruction_set(void **state)
+{
+    (void)state;
+    const char *folder = tiny_model_write("isa", &(struct tiny_options){.seed = 3, .layers = 3});
+    char path[4200];
+    float first[2][TEXTS * TINY_HIDDEN];
+    unsigned compared = 0;
+    for (int isa = 0; isa < SIMD_ISA_COUNT; isa++) {
+        const struct simd_ops *ops = simd_ops_for((enum simd_isa)isa);
+        if (ops == NULL)
+            continue;
+        snprintf(path, sizeof path, "%s/vectors", folder);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            float vectors[2][TEXTS * TINY_HIDDEN];
+            setenv("DIPPER_SIMD", ops->name, 1);
+            for (int p = 0; p < 2; p++) {
+                struct model *model = open_model(folder, p == 0 ? MODEL_INT8 : MODEL_FP32);
+                embed_texts(model, true, vectors[p]);
+                model_free(model);
+            }
+            bool chosen = strcmp(simd_ops()->name, ops->name) == 0;
+            _exit(chosen && os_write_file(path, span_of(vectors, sizeof vectors), NULL) == DP_OK ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        struct buffer vectors;
+        buffer_init(&vectors, 1 << 20);
+        assert_int_equal(os_read_file(path, &vectors, NULL), DP_OK);
+        assert_int_equal(vectors.len, sizeof first);
+        if (compared++ == 0)
+            memcpy(first, vectors.data, sizeof first);
+        assert_memory_equal(first, vectors.data, sizeof first);
+        buffer_deinit(&vectors);
+    }
+    print_message("%u instruction sets compared\n", compared);
+}
+
+static void test_model_int8_is_near_fp32(void **state)
+{
+    (void)state;
+    const char *folder = tiny_model_write("near", &(struct tiny_options){.seed = 5, .layers = 2});
+    struct model *fp32 = open_model(folder, MODEL_FP32), *int8 = open_model(folder, MODEL_INT8);
+    float a[TEXTS * TINY_HIDDEN], b[TEXTS * TINY_HIDDEN];
+    embed_texts(fp32, true, a);
+    embed_texts(int8, true, b);
+    for (size_t i = 0; i < TEXTS; i++) {
+        assert_true(cosine(a + i * TINY_HIDDEN, b + i * TINY_HIDDEN) > 0.999);
+        assert_true(fabs(cosine(a + i * TINY_HIDDEN, a + i * TINY_HIDDEN) - 1) < 1e-6);
+    }
+    assert_string_equal(model_info(fp32)->fingerprint, model_info(int8)->fingerprint);
+    assert_string_equal(model_info(fp32)->engine, "native fp32");
+    assert_string_equal(model_info(int8)->name, "near");
+    assert_int_equal(model_info(int8)->dim, TINY_HIDDEN);
+    assert_int_equal(model_info(int8)->max_tokens, TINY_TOKENS);
+    model_free(fp32);
+    model_free(int8);
+}
+
+static void test_model_packed_form_gives_the_folders_vectors(void **state)
+{
+    (void)state;
+    char path[4200];
+    const char *folder = tiny_model_write("packed", &(struct tiny_options){.seed = 6});
+    float a[TEXTS * TINY_HIDDEN], b[TEXTS * TINY_HIDDEN];
+    struct model *model = open_model(folder, MODEL_INT8);
+    embed_texts(model, false, a);
+    model_free(model);
+
+    struct span packed = pack_tiny(folder);
+    struct dp_error error;
+    assert_int_equal(model_open_memory(packed, &model, &error), DP_OK);
+    embed_texts(model, false, b);
+    assert_memory_equal(a, b, sizeof a);
+    assert_string_equal(model_info(model)->name, "packed");
+    model_free(model);
+
+    /* Unaligned bytes, and a file. */
+    uint8_t *moved = mem_alloc(packed.len + 1);
+    memcpy(moved + 1, packed.data, packed.len);
+    assert_int_equal(model_open_memory(span_of(moved + 1, packed.len), &model, &error), DP_OK);
+    embed_texts(model, false, b);
+    assert_memory_equal(a, b, sizeof a);
+    model_free(model);
+    mem_free(moved);
+    snprintf(path, sizeof path, "%s/packed.dipper", test_tmpdir());
+    assert_int_equal(os_write_file(path, packed, NULL), DP_OK);
+    model = open_model(path, MODEL_INT8);
+    embed_texts(model, false, b);
+    assert_memory_equal(a, b, sizeof a);
+    model_free(model);
+    assert_int_equal(model_open_dir(path, MODEL_FP32, &model, &error), DP_UNSUPPORTED);
+    mem_free((void *)(uintptr_t)packed.data);
+}
+
+/* Packing twice gives the same bytes. */
+static void test_model_packing_is_reproducible(void **state)
+{
+    (void)state;
+    const char *folder = tiny_model_write("again", &(struct tiny_options){.seed = 6});
+    struct span a = pack_tiny(folder), b = pack_tiny(folder);
+    assert_true(span_equal(a, b));
+    mem_free((void *)(uintptr_t)a.data);
+    mem_free((void *)(uintptr_t)b.data);
+}
+
+static void test_model_damaged_packed_byte_is_found(void **state)
+{
+    (void)state;
+    struct span packed = pack_tiny(tiny_model_write("flip", &(struct tiny_options){.seed = 7}));
+    uint8_t *bytes = (uint8_t *)(uintptr_t)packed.data;
+    struct dp_error error;
+    for (size_t i = 0; i < packed.len; i++) {
+        struct model *model;
+        uint8_t flip = (uint8_t)(1u << i % 8);
+        bytes[i] ^= flip;
+        enum dp_status status = model_open_memory(packed, &model, &error);
+        if (status != DP_CORRUPT && !(status == DP_UNSUPPORTED && i >= 8 && i < 12))
+            fail_msg("byte %zu: %s", i, dp_status_name(status));
+        assert_true(error.message[0] != '\0');
+        assert_null(model);
+        bytes[i] ^= flip;
+    }
+    print_message("%zu bytes flipped\n", packed.len);
+    mem_free(bytes);
+}
+
+static void test_model_truncated_packed_form_is_found(void **state)
+{
+    (void)state;
+    struct span packed = pack_tiny(tiny_model_write("cut", &(struct tiny_options){.seed = 8}));
+    struct dp_error error;
+    struct model *model;
+    for (size_t len = 0; len < packed.len; len += len < 2000 ? 1 : 37)
+        assert_int_equal(model_open_memory(span_of(packed.data, len), &model, &error), DP_CORRUPT);
+    uint8_t *longer = mem_aligned_alloc(64, packed.len + 64);
+    memset(longer + packed.len, 0, 64);
+    memcpy(longer, packed.data, packed.len);
+    assert_int_equal(model_open_memory(span_of(longer, packed.len + 64), &model, &error), DP_CORRUPT);
+    mem_free(longer);
+    mem_free((void *)(uintptr_t)packed.data);
+}
+
+/* Opens a folder that must be refused; the message must hold `word`. */
+static void refuse(const struct tiny_options *options, enum dp_status status, const char *word)
+{
+    const char *folder = tiny_model_write("refused", options);
+    for (int p = 0; p < 2; p++) {
+        struct dp_error error;
+        struct model *model;
+        enum dp_status got = model_open_dir(folder, p == 0 ? MODEL_INT8 : MODEL_FP32, &model, &error);
+        if (got != status || strstr(error.message, word) == NULL)
+            fail_msg("expected %s with '%s', got %s: %s", dp_status_name(status), word, dp_status_name(got),
+                     got == DP_OK ? "" : error.message);
+        assert_null(model);
+    }
+}
+
+#define CONFIG(change) \
+    "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":20,\"num_hidden_layers\":1," \
+    "\"num_attention_heads\":2,\"intermediate_size\":36,\"vocab_size\":11,\"max_position_embeddings\":12" change "}"
+
+static void test_model_unsupported_is_refused_by_name(void **state)
+{
+    (void)state;
+    refuse(&(struct tiny_options){.config = "{\"model_type\":\"roberta\"}"}, DP_UNSUPPORTED, "roberta");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"hidden_act\":\"relu\"")}, DP_UNSUPPORTED, "relu");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"position_embedding_type\":\"relative_key\"")}, DP_UNSUPPORTED,
+           "relative_key");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"num_attention_heads\":3")}, DP_UNSUPPORTED, "num_attention_heads 3");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"hidden_size\":0")}, DP_UNSUPPORTED, "hidden_size is 0");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"num_hidden_layers\":100000")}, DP_UNSUPPORTED, "num_hidden_layers");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"layer_norm_eps\":2")}, DP_UNSUPPORTED, "layer_norm_eps");
+    refuse(&(struct tiny_options){.config = "{\"hidden_act\":\"gelu\"}"}, DP_UNSUPPORTED, "model_type");
+    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_mean_sqrt_len_tokens\":true}"}, DP_UNSUPPORTED,
+           "pooling_mode_mean_sqrt_len_tokens");
+    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}"},
+           DP_UNSUPPORTED, "2 pooling modes");
+    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":false}"}, DP_UNSUPPORTED, "0 pooling modes");
+    refuse(&(struct tiny_options){.modules = "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"p\",\"type\":"
+                                             "\"a.Dense\"}]"},
+           DP_UNSUPPORTED, "a.Dense");
+    refuse(&(struct tiny_options){.modules = "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"..\",\"type\":"
+                                             "\"a.Pooling\"}]"},
+           DP_INVALID, "path");
+}
+
+static void test_model_contradictions_are_refused(void **state)
+{
+    (void)state;
+    refuse(&(struct tiny_options){.config = "{"}, DP_INVALID, "config.json");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"intermediate_size\":32")}, DP_CORRUPT, "intermediate.dense.weight");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"vocab_size\":12")}, DP_CORRUPT, "word_embeddings");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"num_hidden_layers\":2")}, DP_CORRUPT, "encoder.layer.1");
+    refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":2}"}, DP_INVALID, "max_seq_length");
+    refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":\"many\"}"}, DP_INVALID, "sentence_bert_config.json");
+    refuse(&(struct tiny_options){.pooling = "{\"word_embedding_dimension\":8,\"pooling_mode_mean_tokens\":true}"},
+           DP_INVALID, "word_embedding_dimension 8");
+    refuse(&(struct tiny_options){.without = "encoder.layer.0.output.dense.bias"}, DP_CORRUPT,
+           "encoder.layer.0.output.dense.bias");
+    refuse(&(struct tiny_options){.without = "embeddings.word_embeddings.weight"}, DP_UNSUPPORTED, "word_embeddings");
+    refuse(&(struct tiny_options){.not_finite = "encoder.layer.0.output.dense.weight"}, DP_CORRUPT, "finite");
+    refuse(&(struct tiny_options){.tokenizer = "{"}, DP_INVALID, "tokenizer.json");
+}
+
+static void test_model_missing_files_are_named(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"};
+    struct dp_error error;
+    struct model *model;
+    char path[4200];
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *folder = tiny_model_write("missing", &(struct tiny_options){.seed = 1});
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(model_open_dir(folder, MODEL_INT8, &model, &error), DP_NOT_FOUND);
+        assert_non_null(strstr(error.message, files[i]));
+    }
+    /* What sentence-transformers can do without. */
+    const char *folder = tiny_model_write("plain", &(struct tiny_options){.seed = 1});
+    snprintf(path, sizeof path, "%s/modules.json", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/sentence_bert_config.json", folder);
+    unlink(path);
+    model = open_model(folder, MODEL_INT8);
+    assert_int_equal(model_info(model)->max_tokens, TINY_POSITIONS);
+    assert_int_equal(model_info(model)->pooling, POOLING_MEAN);
+    assert_false(model_info(model)->normalized);
+    model_free(model);
+    assert_int_equal(model_open_dir("/nowhere/at/all", MODEL_INT8, &model, &error), DP_NOT_FOUND);
+}
+
+static void test_model_reads_half_precision_and_prefixed_names(void **state)
+{
+    (void)state;
+    float want[TEXTS * TINY_HIDDEN], got[TEXTS * TINY_HIDDEN];
+    struct model *model = open_model(tiny_model_write("f32", &(struct tiny_options){.seed = 9}), MODEL_FP32);
+    embed_texts(model, true, want);
+    model_free(model);
+    const struct tiny_options same[] = {{.seed = 9, .type = "F16", .prefix = "bert."}, {.seed = 9, .type = "BF16"}};
+    for (size_t i = 0; i < 2; i++) {
+        model = open_model(tiny_model_write("half", &same[i]), MODEL_FP32);
+        embed_texts(model, true, got);
+        for (size_t t = 0; t < TEXTS; t++)
+            assert_true(cosine(want + t * TINY_HIDDEN, got + t * TINY_HIDDEN) > (i == 0 ? 0.99999 : 0.999));
+        model_free(model);
+    }
+}
+
+static void test_model_pools_as_configured(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"cls_token", "max_tokens", "lasttoken"};
+    static const enum model_pooling poolings[] = {POOLING_CLS, POOLING_MAX, POOLING_LAST};
+    float mean[TEXTS * TINY_HIDDEN], other[TEXTS * TINY_HIDDEN];
+    struct model *model = open_model(tiny_model_write("mean", &(struct tiny_options){.seed = 10}), MODEL_INT8);
+    embed_texts(model, false, mean);
+    model_free(model);
+    for (size_t i = 0; i < 3; i++) {
+        char pooling[100];
+        snprintf(pooling, sizeof pooling, "{\"pooling_mode_%s\":true}", modes[i]);
+        model = open_model(tiny_model_write("pool", &(struct tiny_options){.seed = 10, .pooling = pooling}), MODEL_INT8);
+        assert_int_equal(model_info(model)->pooling, poolings[i]);
+        embed_texts(model, false, other);
+        model_free(model);
+        assert_memory_not_equal(mean, other, sizeof mean);
+        for (size_t d = 0; d < TINY_HIDDEN; d++)
+            assert_true(poolings[i] != POOLING_MAX || other[d] >= mean[d]);
+    }
+}
+
+/* models--sentence-transformers--NAME/snapshots/REVISION in the hub's cache. */
+static void test_model_is_found_by_name_in_the_hub_cache(void **state)
+{
+    (void)state;
+    char cache[4200], path[4600], from[4096];
+    struct dp_error error;
+    struct model *model;
+    snprintf(from, sizeof from, "%s", tiny_model_write("source", &(struct tiny_options){.seed = 11}));
+    snprintf(cache, sizeof cache, "%s/hub", test_tmpdir());
+    setenv("HF_HUB_CACHE", cache, 1);
+    snprintf(path, sizeof path, "%s/models--sentence-transformers--tiny/snapshots", cache);
+    assert_int_equal(os_make_dirs(path, NULL), DP_OK);
+    snprintf(path, sizeof path, "%s/models--sentence-transformers--tiny/snapshots/0123abcd", cache);
+    assert_int_equal(symlink(from, path), 0);
+    static const char *const names[] = {"tiny", "sentence-transformers/tiny"};
+    for (size_t i = 0; i < 2; i++) {
+        model = open_model(names[i], MODEL_INT8); /* the only snapshot */
+        assert_string_equal(model_info(model)->name, "tiny");
+        model_free(model);
+    }
+    snprintf(path, sizeof path, "%s/models--sentence-transformers--tiny/refs", cache);
+    assert_int_equal(os_make_dirs(path, NULL), DP_OK);
+    snprintf(path, sizeof path, "%s/models--sentence-transformers--tiny/refs/main", cache);
+    assert_int_equal(os_write_file(path, span_str("0123abcd\n"), NULL), DP_OK);
+    model = open_model("tiny", MODEL_INT8);
+    model_free(model);
+    assert_int_equal(model_open_dir("other", MODEL_INT8, &model, &error), DP_NOT_FOUND);
+    assert_non_null(strstr(error.message, "models--sentence-transformers--other"));
+    assert_int_equal(model_open_dir("../tiny", MODEL_INT8, &model, &error), DP_NOT_FOUND);
+    unsetenv("HF_HUB_CACHE");
+}
+
+static void test_model_out_of_memory_is_an_error_without_a_leak(void **state)
+{
+    (void)state;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", tiny_model_write("memory", &(struct tiny_options){.seed = 12}));
+    for (int precision = 0; precision < 2; precision++) {
+        size_t before = test_alloc_live(), n = 1;
+        for (;; n++) {
+            struct dp_error error;
+            struct model *model;
+            test_alloc_fail_at(n);
+            enum dp_status status =
+                model_open_dir(folder, precision == 0 ? MODEL_INT8 : MODEL_FP32, &model, &error);
+            bool fired = test_alloc_fired();
+            test_alloc_fail_at(0);
+            model_free(model);
+            assert_int_equal(test_alloc_live(), before);
+            if (!fired) {
+                assert_int_equal(status, DP_OK);
+                break;
+            }
+            if (status != DP_NOMEM)
+                fail_msg("allocation %zu: %s %s", n, dp_status_name(status), error.message);
+        }
+        assert_true(n > 10);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model_vectors_do_not_depend_on_the_instruction_set),
+        cmocka_unit_test(test_model_int8_is_near_fp32),
+        cmocka_unit_test(test_model_packed_form_gives_the_folders_vectors),
+        cmocka_unit_test(test_model_packing_is_reproducible),
+        cmocka_unit_test(test_model_damaged_packed_byte_is_found),
+        cmocka_unit_test(test_model_truncated_packed_form_is_found),
+        cmocka_unit_test(test_model_unsupported_is_refused_by_name),
+        cmocka_unit_test(test_model_contradictions_are_refused),
+        cmocka_unit_test(test_model_missing_files_are_named),
+        cmocka_unit_test(test_model_reads_half_precision_and_prefixed_names),
+        cmocka_unit_test(test_model_pools_as_configured),
+        cmocka_unit_test(test_model_is_found_by_name_in_the_hub_cache),
+        cmocka_unit_test(test_model_out_of_memory_is_an_error_without_a_leak),
+    };
+    return test_run(tests);
+}
