@@ -119,8 +119,8 @@ int main(int argc, char **argv)
         }
     for (size_t i = 0; i < 2; i++) {
         double seconds = median(runs[i], REPEATS);
-        printf("%u threads: %.0f tokens/s (%zu texts, %zu tokens, %.1f ms)\n", sizes[i], (double)total / seconds, n,
-               total, seconds * 1e3);
+        printf("%u threads: %.0f tokens/s (%zu texts, %zu tokens, %.1f ms)\n", sizes[i], (double)total / seconds,
+               n, total, seconds * 1e3);
     }
 
     printf("1 thread: %.0f tokens per second of processor time\n", (double)total / median(cpu, REPEATS));

@@ -77,8 +77,9 @@ enum dp_status embedder_new(const struct model *model, struct team *team, const 
     return status;
 }
 
-enum dp_status embedder_new_over(const struct engine *engine, struct team *team, const struct embedder_limits *limits,
-                                 struct embedder **out, struct dp_error *error)
+enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
+                                 const struct embedder_limits *limits, struct embedder **out,
+                                 struct dp_error *error)
 {
     struct embedder *e = mem_calloc(1, sizeof *e);
     *out = NULL;

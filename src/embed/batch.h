@@ -24,8 +24,9 @@ struct embedder;
 enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
                             struct embedder **out, struct dp_error *error);
 /* The same over an engine alone; embedder_model() is then NULL. */
-enum dp_status embedder_new_over(const struct engine *engine, struct team *team, const struct embedder_limits *limits,
-                                 struct embedder **out, struct dp_error *error);
+enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
+                                 const struct embedder_limits *limits, struct embedder **out,
+                                 struct dp_error *error);
 void embedder_free(struct embedder *embedder); /* nobody may be inside */
 
 /* Computes out[n][dim] for n token sequences; normalised when asked. Returns when all are done.

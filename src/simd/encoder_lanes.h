@@ -145,8 +145,8 @@ static void add_layer_norm(const float *x, const float *y, const float *gamma, c
     }
     lanes inverse = lanes_set(1.0f / sqrtf(lanes_sum(squares) / (float)dim + epsilon));
     for (size_t i = 0; i < whole; i += LANES)
-        lanes_store(out + i,
-                    lanes_fma(lanes_mul(lanes_load(out + i), inverse), lanes_load(gamma + i), lanes_load(beta + i)));
+        lanes_store(out + i, lanes_fma(lanes_mul(lanes_load(out + i), inverse), lanes_load(gamma + i),
+                                       lanes_load(beta + i)));
     if (part > 0)
         lanes_store_part(out + whole, part,
                          lanes_fma(lanes_mul(lanes_load_part(out + whole, part, 0.0f), inverse),
@@ -183,8 +183,8 @@ UNROLLED void tile_multiply(lanes acc[TILE_ROWS][TILE_LANES], size_t rows, size_
     }
 }
 
-UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const float *w, size_t k, const float *bias,
-                          float *out, size_t out_stride)
+UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const float *w, size_t k,
+                          const float *bias, float *out, size_t out_stride)
 {
     lanes acc[TILE_ROWS][TILE_LANES];
 #pragma GCC unroll 8
@@ -286,7 +286,8 @@ static inline float softmax_row(float *score, size_t count, float scale)
 /* out[r][0..16 groups) = inverse[r] * sum over j of score[r][j] * v[j][0..16 groups); of the last 16 columns
  * only `width` are stored. */
 UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t columns, const float *values,
-                         size_t dim, size_t tokens, const float *inverse, float *out, size_t out_stride, size_t width)
+                         size_t dim, size_t tokens, const float *inverse, float *out, size_t out_stride,
+                         size_t width)
 {
     lanes acc[TILE_ROWS][2];
 #pragma GCC unroll 8

@@ -92,7 +92,8 @@ static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *q = x->q + r * x->k;
         for (size_t c = panel_begin * ENCODER_BLOCK_N; c < panel_end * ENCODER_BLOCK_N; c++) {
-            const int8_t *w = layer->q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + c % ENCODER_BLOCK_N * 4;
+            const int8_t *w =
+                layer->q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + c % ENCODER_BLOCK_N * 4;
             int32_t sum = 0;
             for (size_t k = 0; k < layer->k; k++)
                 sum += q[k] * w[k / 4 * ENCODER_BLOCK_N * 4 + k % 4];

@@ -16,11 +16,12 @@ enum { DIM = 4, TOKENS_MAX = 300, VOCAB = 1000, FAILING_ID = 666 };
 
 struct gate_engine {
     struct engine base;
-    _Atomic bool held;    /* encode waits at the gate */
-    sem_t inside, gate;   /* posted by a run that has come in; awaited by it */
+    _Atomic bool held;  /* encode waits at the gate */
+    sem_t inside, gate; /* posted by a run that has come in; awaited by it */
 };
 
-static enum dp_status gate_workspace_new(const struct engine *engine, size_t rows, void **out, struct dp_error *error)
+static enum dp_status gate_workspace_new(const struct engine *engine, size_t rows, void **out,
+                                         struct dp_error *error)
 {
     (void)engine;
     *out = mem_alloc(rows);

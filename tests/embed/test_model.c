@@ -17,7 +17,8 @@
 #include "simd/simd.h"
 #include "tiny_model.h"
 
-static const char *const texts[] = {"sea", "seaside boat.", "calm sea, windy boat", "windy windy windy windy windy"};
+static const char *const texts[] = {"sea", "seaside boat.", "calm sea, windy boat",
+                                    "windy windy windy windy windy"};
 enum { TEXTS = sizeof texts / sizeof *texts };
 
 /* Opens what must open. */
@@ -39,8 +40,8 @@ static void embed_texts(const struct model *model, bool normalize, float *out)
     arena_init(&arena, 1 << 20);
     call_init(&call, &arena);
     for (size_t i = 0; i < TEXTS; i++)
-        assert_int_equal(tokenizer_encode(model_tokenizer(model), span_str(texts[i]), model_info(model)->max_tokens,
-                                          &arena, &tokens[i], &call.error),
+        assert_int_equal(tokenizer_encode(model_tokenizer(model), span_str(texts[i]),
+                                          model_info(model)->max_tokens, &arena, &tokens[i], &call.error),
                          DP_OK);
     assert_int_equal(embedder_new(model, NULL, NULL, &embedder, &call.error), DP_OK);
     assert_int_equal(embedder_embed(&call, embedder, tokens, TEXTS, normalize, out), DP_OK);
@@ -235,32 +236,39 @@ static void refuse(const struct tiny_options *options, enum dp_status status, co
     }
 }
 
-#define CONFIG(change) \
-    "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":20,\"num_hidden_layers\":1," \
-    "\"num_attention_heads\":2,\"intermediate_size\":36,\"vocab_size\":11,\"max_position_embeddings\":12" change "}"
+#define CONFIG(change)                                                                                           \
+    "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":20,\"num_hidden_layers\":1,"               \
+    "\"num_attention_heads\":2,\"intermediate_size\":36,\"vocab_size\":11,\"max_position_embeddings\":12" change \
+    "}"
 
 static void test_model_unsupported_is_refused_by_name(void **state)
 {
     (void)state;
     refuse(&(struct tiny_options){.config = "{\"model_type\":\"roberta\"}"}, DP_UNSUPPORTED, "roberta");
     refuse(&(struct tiny_options){.config = CONFIG(",\"hidden_act\":\"relu\"")}, DP_UNSUPPORTED, "relu");
-    refuse(&(struct tiny_options){.config = CONFIG(",\"position_embedding_type\":\"relative_key\"")}, DP_UNSUPPORTED,
-           "relative_key");
-    refuse(&(struct tiny_options){.config = CONFIG(",\"num_attention_heads\":3")}, DP_UNSUPPORTED, "num_attention_heads 3");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"position_embedding_type\":\"relative_key\"")},
+           DP_UNSUPPORTED, "relative_key");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"num_attention_heads\":3")}, DP_UNSUPPORTED,
+           "num_attention_heads 3");
     refuse(&(struct tiny_options){.config = CONFIG(",\"hidden_size\":0")}, DP_UNSUPPORTED, "hidden_size is 0");
-    refuse(&(struct tiny_options){.config = CONFIG(",\"num_hidden_layers\":100000")}, DP_UNSUPPORTED, "num_hidden_layers");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"num_hidden_layers\":100000")}, DP_UNSUPPORTED,
+           "num_hidden_layers");
     refuse(&(struct tiny_options){.config = CONFIG(",\"layer_norm_eps\":2")}, DP_UNSUPPORTED, "layer_norm_eps");
     refuse(&(struct tiny_options){.config = "{\"hidden_act\":\"gelu\"}"}, DP_UNSUPPORTED, "model_type");
     refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_mean_sqrt_len_tokens\":true}"}, DP_UNSUPPORTED,
            "pooling_mode_mean_sqrt_len_tokens");
-    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}"},
-           DP_UNSUPPORTED, "2 pooling modes");
-    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":false}"}, DP_UNSUPPORTED, "0 pooling modes");
-    refuse(&(struct tiny_options){.modules = "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"p\",\"type\":"
-                                             "\"a.Dense\"}]"},
+    refuse(
+        &(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}"},
+        DP_UNSUPPORTED, "2 pooling modes");
+    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":false}"}, DP_UNSUPPORTED,
+           "0 pooling modes");
+    refuse(&(struct tiny_options){.modules =
+                                      "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"p\",\"type\":"
+                                      "\"a.Dense\"}]"},
            DP_UNSUPPORTED, "a.Dense");
-    refuse(&(struct tiny_options){.modules = "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"..\",\"type\":"
-                                             "\"a.Pooling\"}]"},
+    refuse(&(struct tiny_options){.modules =
+                                      "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"..\",\"type\":"
+                                      "\"a.Pooling\"}]"},
            DP_INVALID, "path");
 }
 
@@ -268,16 +276,19 @@ static void test_model_contradictions_are_refused(void **state)
 {
     (void)state;
     refuse(&(struct tiny_options){.config = "{"}, DP_INVALID, "config.json");
-    refuse(&(struct tiny_options){.config = CONFIG(",\"intermediate_size\":32")}, DP_CORRUPT, "intermediate.dense.weight");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"intermediate_size\":32")}, DP_CORRUPT,
+           "intermediate.dense.weight");
     refuse(&(struct tiny_options){.config = CONFIG(",\"vocab_size\":12")}, DP_CORRUPT, "word_embeddings");
     refuse(&(struct tiny_options){.config = CONFIG(",\"num_hidden_layers\":2")}, DP_CORRUPT, "encoder.layer.1");
     refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":2}"}, DP_INVALID, "max_seq_length");
-    refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":\"many\"}"}, DP_INVALID, "sentence_bert_config.json");
+    refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":\"many\"}"}, DP_INVALID,
+           "sentence_bert_config.json");
     refuse(&(struct tiny_options){.pooling = "{\"word_embedding_dimension\":8,\"pooling_mode_mean_tokens\":true}"},
            DP_INVALID, "word_embedding_dimension 8");
     refuse(&(struct tiny_options){.without = "encoder.layer.0.output.dense.bias"}, DP_CORRUPT,
            "encoder.layer.0.output.dense.bias");
-    refuse(&(struct tiny_options){.without = "embeddings.word_embeddings.weight"}, DP_UNSUPPORTED, "word_embeddings");
+    refuse(&(struct tiny_options){.without = "embeddings.word_embeddings.weight"}, DP_UNSUPPORTED,
+           "word_embeddings");
     refuse(&(struct tiny_options){.not_finite = "encoder.layer.0.output.dense.weight"}, DP_CORRUPT, "finite");
     refuse(&(struct tiny_options){.tokenizer = "{"}, DP_INVALID, "tokenizer.json");
 }
@@ -285,7 +296,8 @@ static void test_model_contradictions_are_refused(void **state)
 static void test_model_missing_files_are_named(void **state)
 {
     (void)state;
-    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"};
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors",
+                                        "1_Pooling/config.json"};
     struct dp_error error;
     struct model *model;
     char path[4200];
@@ -317,7 +329,8 @@ static void test_model_reads_half_precision_and_prefixed_names(void **state)
     struct model *model = open_model(tiny_model_write("f32", &(struct tiny_options){.seed = 9}), MODEL_FP32);
     embed_texts(model, true, want);
     model_free(model);
-    const struct tiny_options same[] = {{.seed = 9, .type = "F16", .prefix = "bert."}, {.seed = 9, .type = "BF16"}};
+    const struct tiny_options same[] = {{.seed = 9, .type = "F16", .prefix = "bert."},
+                                        {.seed = 9, .type = "BF16"}};
     for (size_t i = 0; i < 2; i++) {
         model = open_model(tiny_model_write("half", &same[i]), MODEL_FP32);
         embed_texts(model, true, got);
@@ -339,7 +352,8 @@ static void test_model_pools_as_configured(void **state)
     for (size_t i = 0; i < 3; i++) {
         char pooling[100];
         snprintf(pooling, sizeof pooling, "{\"pooling_mode_%s\":true}", modes[i]);
-        model = open_model(tiny_model_write("pool", &(struct tiny_options){.seed = 10, .pooling = pooling}), MODEL_INT8);
+        model = open_model(tiny_model_write("pool", &(struct tiny_options){.seed = 10, .pooling = pooling}),
+                           MODEL_INT8);
         assert_int_equal(model_info(model)->pooling, poolings[i]);
         embed_texts(model, false, other);
         model_free(model);

@@ -18,7 +18,8 @@ const char tiny_tokenizer[] =
     "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",2],\"cls\":[\"[CLS]\",1]},"
     "\"decoder\":null,"
     "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
-    "\"max_input_chars_per_word\":100,\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"[PAD]\":3,\"sea\":4,\"##side\":5,"
+    "\"max_input_chars_per_word\":100,\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"[PAD]\":3,\"sea\":4,\"##"
+    "side\":5,"
     "\"boat\":6,\"wind\":7,\"##y\":8,\"calm\":9,\".\":10}}}";
 
 static const char default_modules[] =
@@ -100,9 +101,12 @@ static void put_layer(struct writer *w, unsigned layer)
     static const struct {
         const char *name;
         unsigned n, k;
-    } dense[] = {{"attention.self.query", TINY_HIDDEN, TINY_HIDDEN},   {"attention.self.key", TINY_HIDDEN, TINY_HIDDEN},
-                 {"attention.self.value", TINY_HIDDEN, TINY_HIDDEN},   {"attention.output.dense", TINY_HIDDEN, TINY_HIDDEN},
-                 {"intermediate.dense", TINY_INTERMEDIATE, TINY_HIDDEN}, {"output.dense", TINY_HIDDEN, TINY_INTERMEDIATE}};
+    } dense[] = {{"attention.self.query", TINY_HIDDEN, TINY_HIDDEN},
+                 {"attention.self.key", TINY_HIDDEN, TINY_HIDDEN},
+                 {"attention.self.value", TINY_HIDDEN, TINY_HIDDEN},
+                 {"attention.output.dense", TINY_HIDDEN, TINY_HIDDEN},
+                 {"intermediate.dense", TINY_INTERMEDIATE, TINY_HIDDEN},
+                 {"output.dense", TINY_HIDDEN, TINY_INTERMEDIATE}};
     char name[100];
     for (size_t i = 0; i < sizeof dense / sizeof *dense; i++) {
         snprintf(name, sizeof name, "encoder.layer.%u.%s.weight", layer, dense[i].name);
@@ -155,11 +159,12 @@ const char *tiny_model_write(const char *name, const struct tiny_options *option
     buffer_deinit(&w.header);
     buffer_deinit(&w.data);
 
-    snprintf(config, sizeof config,
-             "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":%d,\"num_hidden_layers\":%u,"
-             "\"num_attention_heads\":%d,\"intermediate_size\":%d,\"vocab_size\":%d,\"max_position_embeddings\":%d,"
-             "\"layer_norm_eps\":1e-12,\"position_embedding_type\":\"absolute\"}",
-             TINY_HIDDEN, layers, TINY_HEADS, TINY_INTERMEDIATE, TINY_VOCAB, TINY_POSITIONS);
+    snprintf(
+        config, sizeof config,
+        "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":%d,\"num_hidden_layers\":%u,"
+        "\"num_attention_heads\":%d,\"intermediate_size\":%d,\"vocab_size\":%d,\"max_position_embeddings\":%d,"
+        "\"layer_norm_eps\":1e-12,\"position_embedding_type\":\"absolute\"}",
+        TINY_HIDDEN, layers, TINY_HEADS, TINY_INTERMEDIATE, TINY_VOCAB, TINY_POSITIONS);
     write_text(folder, "config.json", options->config != NULL ? options->config : config);
     snprintf(config, sizeof config, "{\"max_seq_length\": %d, \"do_lower_case\": false}", TINY_TOKENS);
     write_text(folder, "sentence_bert_config.json", options->sentence != NULL ? options->sentence : config);

@@ -5,20 +5,27 @@
 #include <stdint.h>
 
 /* Widths that are no multiple of any register or panel. */
-enum { TINY_HIDDEN = 20, TINY_HEADS = 2, TINY_INTERMEDIATE = 36, TINY_VOCAB = 11, TINY_POSITIONS = 12, TINY_TOKENS = 9 };
+enum {
+    TINY_HIDDEN = 20,
+    TINY_HEADS = 2,
+    TINY_INTERMEDIATE = 36,
+    TINY_VOCAB = 11,
+    TINY_POSITIONS = 12,
+    TINY_TOKENS = 9
+};
 
 struct tiny_options {
-    uint32_t layers;      /* 0: one */
+    uint32_t layers; /* 0: one */
     uint64_t seed;
-    const char *type;     /* of the tensors: "F32" (NULL), "F16" or "BF16" */
-    const char *config;   /* instead of its own config.json, sentence_bert_config.json, modules.json, … */
+    const char *type;   /* of the tensors: "F32" (NULL), "F16" or "BF16" */
+    const char *config; /* instead of its own config.json, sentence_bert_config.json, modules.json, … */
     const char *sentence;
     const char *modules;
     const char *pooling;
     const char *tokenizer;
-    const char *without;  /* a tensor to leave out */
+    const char *without;    /* a tensor to leave out */
     const char *not_finite; /* a tensor whose first value is NaN */
-    const char *prefix;   /* before every tensor's name */
+    const char *prefix;     /* before every tensor's name */
 };
 
 /* Writes the folder `name` in the test's scratch folder and answers its path (in a static buffer). */

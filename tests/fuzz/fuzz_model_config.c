@@ -26,17 +26,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum dp_status status;
     arena_init(&arena, 1 << 20);
     switch (data[0] % 4) {
-    case 0:
-        status = model_config_parse(json, &arena, &config, &error);
-        break;
-    case 1:
-        status = model_config_parse_modules(json, &arena, &config, &folder, &error);
-        break;
-    case 2:
-        status = model_config_parse_pooling(json, &arena, &config, &error);
-        break;
-    default:
-        status = model_config_parse_sentence(json, &arena, &config, &error);
+    case 0: status = model_config_parse(json, &arena, &config, &error); break;
+    case 1: status = model_config_parse_modules(json, &arena, &config, &folder, &error); break;
+    case 2: status = model_config_parse_pooling(json, &arena, &config, &error); break;
+    default: status = model_config_parse_sentence(json, &arena, &config, &error);
     }
     if (status == DP_OK)
         assert(model_config_check(&config, &error) == DP_OK);

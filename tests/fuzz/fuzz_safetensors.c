@@ -25,7 +25,8 @@ static void check(struct span file)
         const struct tensor *t = &st.tensors[i];
         float first, last;
         assert(t->data.len <= file.len);
-        assert(t->data.len == 0 || (t->data.data >= file.data && t->data.data + t->data.len <= file.data + file.len));
+        assert(t->data.len == 0 ||
+               (t->data.data >= file.data && t->data.data + t->data.len <= file.data + file.len));
         if (t->count > 0) {
             tensor_read(t, 0, 1, &first, &error);
             tensor_read(t, t->count - 1, 1, &last, &error);

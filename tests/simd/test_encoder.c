@@ -98,7 +98,8 @@ static void check_linear_fp32(const struct encoder_kernels *kernels)
     for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
         for (size_t rows = 1; rows <= ROWS_MAX; rows += rows < 14 ? 1 : 17) {
             size_t k = depths[d], n = 2 * ENCODER_BLOCK_N, stride = k + 5;
-            float *w = floats(n * k + n), *x = floats(rows * stride), *out = floats(rows * n), *want = floats(rows * n);
+            float *w = floats(n * k + n), *x = floats(rows * stride), *out = floats(rows * n),
+                  *want = floats(rows * n);
             struct fp32_linear layer = {n, k, w, w + n * k};
             for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
                 scalar->linear_fp32(x, stride, rows, &layer, 0, 2, (enum encoder_activation)act, want, n);
@@ -120,7 +121,8 @@ static void test_simd_linear_fp32_equals_scalar(void **state)
 
 static void check_rows(const struct encoder_kernels *kernels)
 {
-    float *x = floats(WIDTH_MAX * 8), *y = floats(WIDTH_MAX), *gamma = floats(WIDTH_MAX), *beta = floats(WIDTH_MAX);
+    float *x = floats(WIDTH_MAX * 8), *y = floats(WIDTH_MAX), *gamma = floats(WIDTH_MAX),
+          *beta = floats(WIDTH_MAX);
     float *a = floats(WIDTH_MAX), *b = floats(WIDTH_MAX);
     for (size_t dim = 1; dim <= WIDTH_MAX; dim++) {
         /* Both write exactly `dim` elements: what lies behind stays equal too. */
@@ -179,8 +181,9 @@ static void check_attention(const struct encoder_kernels *kernels)
             float *qkv = floats(tokens * stride), *scratch = floats(attention_scratch(tokens, dim));
             float *want = floats(tokens * (dim + 3)), *out = floats(tokens * (dim + 3));
             memcpy(out, want, tokens * (dim + 3) * sizeof *out);
-            struct attention_head head = {tokens, dim,  1.0f / sqrtf((float)dim), qkv, qkv + dim, qkv + 2 * dim, stride,
-                                          want,   dim + 3, scratch};
+            struct attention_head head = {
+                tokens,  dim,    1.0f / sqrtf((float)dim), qkv, qkv + dim, qkv + 2 * dim, stride, want,
+                dim + 3, scratch};
             scalar->attention(&head);
             head.out = out;
             kernels->attention(&head);
@@ -200,8 +203,8 @@ static void test_simd_attention_equals_scalar(void **state)
 
 static void check_special_rows(const struct encoder_kernels *kernels)
 {
-    float rows[][20] = {{0.0f, -0.0f, 0.0f}, {-0.0f}, {NAN, 1.0f, -3.0f}, {INFINITY, 1.0f}, {-INFINITY, NAN},
-                        {3e38f, -3e38f},     {1e-38f, -1e-39f}};
+    float rows[][20] = {{0.0f, -0.0f, 0.0f}, {-0.0f},         {NAN, 1.0f, -3.0f}, {INFINITY, 1.0f},
+                        {-INFINITY, NAN},    {3e38f, -3e38f}, {1e-38f, -1e-39f}};
     rows[1][19] = -0.0f;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint8_t q[2][20];
