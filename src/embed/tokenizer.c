@@ -279,8 +279,10 @@ enum dp_status tokenizer_windows(const struct tokenizer *t, struct span text, si
     *windows = arena_array(arena, *count, sizeof **windows);
     if (!*windows)
         return dp_fail_nomem(error, "the windows of a text");
+    /* All of one length, evenly spread. A short last window would say little, and score by chance. */
+    size_t len = (kept + overlap * (*count - 1) + *count - 1) / *count;
     for (size_t i = 0; i < *count; i++) {
-        size_t from = i * step, len = kept - from < size ? kept - from : size;
+        size_t from = *count == 1 ? 0 : i * (kept - len) / (*count - 1);
         if (!make_window(t, len ? e.sink.ids + from : NULL, len, kept + specials, arena, *windows + i))
             return dp_fail_nomem(error, "the windows of a text");
     }

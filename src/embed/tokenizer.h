@@ -46,8 +46,9 @@ void tokenizer_free(struct tokenizer *t);
 enum dp_status tokenizer_encode(const struct tokenizer *t, struct span text, size_t max_tokens,
                                 struct arena *arena, struct tokens *out, struct dp_error *error);
 
-/* Splits a text into windows of at most max_tokens, special tokens included, of which neighbours share
- * `overlap` tokens; a text that fits gives one. Each has `total` = the whole text's, special tokens once.
+/* Splits a text into the fewest windows of at most max_tokens, special tokens included, of which neighbours
+ * share at least `overlap` tokens. All have the same length and are evenly spread; a text that fits gives one.
+ * Each has `total` = the whole text's, special tokens once.
  * *windows is an array in the arena. DP_INVALID unless max_tokens exceeds overlap + special tokens. */
 enum dp_status tokenizer_windows(const struct tokenizer *t, struct span text, size_t max_tokens, size_t overlap,
                                  struct arena *arena, struct tokens **windows, size_t *count,

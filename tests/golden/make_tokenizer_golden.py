@@ -338,6 +338,15 @@ def custom_tokenizers():
     yield legacy, texts
 
 
+def even_windows(whole, count, overlap):
+    """The ids of `whole` in as many windows as the package makes, but of one length and evenly spread."""
+    first, last = whole.special_tokens_mask.index(0), len(whole.ids) - whole.special_tokens_mask[::-1].index(0)
+    before, body, behind = whole.ids[:first], whole.ids[first:last], whole.ids[last:]
+    length = (len(body) + overlap * (count - 1) + count - 1) // count
+    starts = [i * (len(body) - length) // (count - 1) if count > 1 else 0 for i in range(count)]
+    return [before + body[start:start + length] + behind for start in starts]
+
+
 def make_custom():
     lines = []
     for spec, texts in custom_tokenizers():
@@ -347,6 +356,7 @@ def make_custom():
         cases = [{"text": x, "ids": t.encode(x).ids} for x in texts]
         if LONG in texts:
             specials = t.num_special_tokens_to_add(False)
+            whole = t.encode(LONG)
             for most in (1, 2, 5, 8, 17, 200):
                 t.enable_truncation(most + specials)
                 cases.append({"text": LONG, "max": most + specials, "ids": t.encode(LONG).ids})
@@ -354,7 +364,7 @@ def make_custom():
                     t.enable_truncation(most + specials, stride=overlap)
                     e = t.encode(LONG)
                     cases.append({"text": LONG, "max": most + specials, "overlap": overlap,
-                                  "windows": [e.ids, *(o.ids for o in e.overflowing)]})
+                                  "windows": even_windows(whole, 1 + len(e.overflowing), overlap)})
         lines.append(dump({"tokenizer": spec, "cases": cases}))
     write_lines("custom.jsonl", lines)
 

@@ -1,0 +1,19 @@
+"""Relevance: Cranfield by meaning, through the program, with the int8 model it carries."""
+import subprocess
+import sys
+
+
+def test_cranfield_ndcg_at_10(dipper, source, tmp_path):
+    """sentence-transformers reaches 0.4995 with the same weights; int8 must stay within 0.0025 of it."""
+    example = source / "examples" / "cranfield"
+    for what, name in (("rows", "rows.jsonl"), ("queries", "queries.txt")):
+        with open(tmp_path / name, "w", encoding="utf-8") as out:
+            subprocess.run([sys.executable, example / "jsonl", what], stdout=out, check=True)
+    subprocess.run([dipper, "index", "cranfield", tmp_path / "rows.jsonl", "--root", tmp_path / "bucket"], check=True)
+    with open(tmp_path / "answers.jsonl", "w", encoding="utf-8") as out:
+        subprocess.run([dipper, "search", "cranfield", "--queries", tmp_path / "queries.txt",
+                        "--root", tmp_path / "bucket", "-k", "10", "--json"], stdout=out, check=True)
+    said = subprocess.run([sys.executable, example / "score", tmp_path / "answers.jsonl"],
+                          check=True, capture_output=True, text=True).stdout
+    print(said)
+    assert float(said.split()[1]) >= 0.497
