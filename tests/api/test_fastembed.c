@@ -1,0 +1,180 @@
+/* test_fastembed.c: the FastEmbed dialect's shapes. */
+#include "api_fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static struct service *service;
+
+static int set_up(void **state)
+{
+    (void)state;
+    service = fixture_service(NULL, true);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    ask_end();
+    service_free(service);
+    return 0;
+}
+
+static double norm(const float *v)
+{
+    double sum = 0;
+    for (size_t i = 0; i < TINY_DIM; i++)
+        sum += (double)v[i] * (double)v[i];
+    return sqrt(sum);
+}
+
+static void test_fastembed_answers_one_text(void **state)
+{
+    (void)state;
+    float pooled[TINY_DIM + 1], unit[TINY_DIM];
+    const struct answer *a = ask(service, fastembed_embed, NULL, "{\"text\":\"cat dog\"}");
+    assert_answer(a, 200, "\"model\":\"tiny\",\"tokens\":4,\"cached\":false,\"latency_ms\":");
+    assert_int_equal(answer_floats(a, "embedding", pooled, TINY_DIM + 1), TINY_DIM);
+    assert_null(strstr(a->body, "truncated"));
+    a = ask(service, fastembed_embed, NULL, "{\"normalize\":true,\"text\":\"cat dog\"}");
+    answer_floats(a, "embedding", unit, TINY_DIM);
+    assert_true(fabs(norm(unit) - 1) < 1e-5);
+    for (size_t i = 0; i < TINY_DIM; i++)
+        assert_true(fabs((double)pooled[i] / norm(pooled) - (double)unit[i]) < 1e-6);
+}
+
+static void test_fastembed_answers_several_texts(void **state)
+{
+    (void)state;
+    const struct answer *a = ask(service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog wing\"]}");
+    assert_answer(a, 200, "{\"embeddings\":[[");
+    assert_answer(a, 200, "]],\"model\":\"tiny\",\"tokens\":7,");
+    a = ask(service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog\"],\"dimensions\":2}");
+    float two[3];
+    char *second = strstr(a->body, "[[");
+    assert_non_null(second);
+    assert_answer(a, 200, "embeddings");
+    assert_int_equal(sscanf(second, "[[%f,%f],[%f", &two[0], &two[1], &two[2]), 3);
+}
+
+static void test_fastembed_says_what_it_cut(void **state)
+{
+    (void)state;
+    char body[600] = "{\"texts\":[\"cat\",\"";
+    for (int i = 0; i < 40; i++)
+        strcat(body, "dog ");
+    strcat(body, "\"]}");
+    assert_answer(ask(service, fastembed_embed, NULL, body), 200, "\"truncated\":[1]");
+    strcpy(body + strlen(body) - 1, ",\"truncate\":false}");
+    const struct answer *a = ask(service, fastembed_embed, NULL, body);
+    assert_answer(a, 400, "{\"error\":\"text_too_long\",\"message\":\"a text of 42 tokens");
+    assert_answer(a, 400, "\"max_tokens\":24}");
+}
+
+static void test_fastembed_refuses_bad_requests(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"", 400, "expected an object, found the end"},
+        {"x", 400, "invalid_request"},
+        {"[]", 400, "the request must be an object, not an array"},
+        {"{}", 400, "\\\"text\\\" (or \\\"texts\\\") is missing"},
+        {"{\"text\":\"\"}", 400, "empty"},
+        {"{\"text\":7}", 400, "\\\"text\\\" must be a string, not a number"},
+        {"{\"text\":null}", 400, "must be a string, not null"},
+        {"{\"text\":[\"cat\"]}", 400, "must be a string, not an array"},
+        {"{\"texts\":\"cat\"}", 400, "\\\"texts\\\" must be an array"},
+        {"{\"texts\":[]}", 400, "1 to 2048"},
+        {"{\"texts\":[\"cat\",7]}", 400, "each of \\\"texts\\\" must be a string"},
+        {"{\"texts\":[\"cat\",\"\"]}", 400, "place 1 is empty"},
+        {"{\"text\":\"cat\",\"texts\":[\"cat\"]}", 400, "exclude each other"},
+        {"{\"text\":\"cat\",\"normalize\":1}", 400, "\\\"normalize\\\" must be"},
+        {"{\"text\":\"cat\",\"colour\":1}", 400, "unknown field \\\"colour\\\""},
+        {"{\"text\":\"cat\",\"text\":\"dog\"}", 400, "given twice"},
+        {"{\"text\":\"cat\",\"dimensions\":0}", 400, "an integer from 1 to"},
+        {"{\"text\":\"cat\",\"dimensions\":1e3}", 400, "an integer from 1 to"},
+        {"{\"text\":\"cat\",\"dimensions\":99999999999999999999}", 400, "an integer from 1 to"},
+        {"{\"text\":\"cat\",\"dimensions\":17}", 400, "17 dimensions"},
+        {"{\"text\":\"cat\"} x", 400, "at byte"},
+        {"{\"text\":\"cat\"", 400, "at byte"},
+        {"{\"text\":\"c\xff\"}", 400, "UTF-8"},
+        {"{\"text\":\"\\ud800\"}", 400, "surrogate"},
+        {"{\"text\":NaN}", 400, "at byte"},
+    };
+    assert_refusals(service, fastembed_embed, NULL, refusals, sizeof refusals / sizeof refusals[0]);
+}
+
+static void test_fastembed_refuses_deep_nesting_and_large_batches(void **state)
+{
+    (void)state;
+    static char body[40000];
+    strcpy(body, "{\"texts\":");
+    memset(body + strlen(body), '[', 20000);
+    assert_answer(ask(service, fastembed_embed, NULL, body), 400, "invalid_request");
+    char *at = body + sprintf(body, "{\"texts\":[\"a\"");
+    for (int i = 0; i < SERVICE_BATCH_MAX; i++)
+        at += sprintf(at, ",\"a\"");
+    strcpy(at, "]}");
+    assert_answer(ask(service, fastembed_embed, NULL, body), 400, "2049 texts, at most 2048");
+}
+
+static void test_fastembed_without_a_model_says_so(void **state)
+{
+    (void)state;
+    struct service *none = fixture_service(NULL, false);
+    assert_answer(ask(none, fastembed_embed, NULL, "{\"text\":\"cat\"}"), 400, "no model is loaded");
+    ask_end();
+    service_free(none);
+}
+
+static void test_fastembed_answers_errors_of_the_chain(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned status;
+        const char *code;
+    } cases[] = {{400, "invalid_request"},
+                 {404, "not_found"},
+                 {405, "method_not_allowed"},
+                 {413, "request_too_large"},
+                 {415, "unsupported_media_type"},
+                 {429, "rate_limit_exceeded"},
+                 {500, "internal_error"},
+                 {503, "overloaded"},
+                 {504, "timeout"},
+                 {418, "invalid_request"},
+                 {599, "internal_error"}};
+    struct http_response response;
+    http_response_init(&response);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "{\"error\":\"%s\",\"message\":\"why\"}", cases[i].code);
+        api_fastembed.error(&response, cases[i].status, api_error_code(cases[i].status), "why");
+        assert_int_equal(response.status, cases[i].status);
+        assert_true(span_equal_str(buffer_span(&response.body), wanted));
+    }
+    http_response_deinit(&response);
+}
+
+static void test_fastembed_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    assert_survives_failed_allocations(service, fastembed_embed, NULL,
+                                       "{\"texts\":[\"cat\",\"d\\u006fg\"],\"normalize\":true}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fastembed_answers_one_text),
+        cmocka_unit_test(test_fastembed_answers_several_texts),
+        cmocka_unit_test(test_fastembed_says_what_it_cut),
+        cmocka_unit_test(test_fastembed_refuses_bad_requests),
+        cmocka_unit_test(test_fastembed_refuses_deep_nesting_and_large_batches),
+        cmocka_unit_test(test_fastembed_without_a_model_says_so),
+        cmocka_unit_test(test_fastembed_answers_errors_of_the_chain),
+        cmocka_unit_test(test_fastembed_survives_every_failed_allocation),
+    };
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+}

@@ -1,0 +1,236 @@
+/* test_turbopuffer.c: the turbopuffer dialect's shapes. */
+#include "api_fixture.h"
+
+#include <stdio.h>
+
+#include "api/base64.h"
+
+#define EMBED(text) "\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"" text "\"]]"
+
+static struct service *service;
+
+static int set_up(void **state)
+{
+    (void)state;
+    service = fixture_service(NULL, true);
+    fixture_index(service, "things", FIXTURE_ROWS);
+    fixture_index(service, "own",
+                  "{\"id\":1,\"vector\":[3,4],\"text\":\"a\"}\n{\"id\":18446744073709551615,"
+                  "\"vector\":[-4,3],\"text\":\"b\"}\n");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    ask_end();
+    service_free(service);
+    return 0;
+}
+
+static void test_turbopuffer_ranks_by_text(void **state)
+{
+    (void)state;
+    const struct answer *a = ask(service, turbopuffer_query, "things",
+                                 "{" EMBED("wing wind sail") ",\"top_k\":2,\"include_attributes\":[\"kind\"]}");
+    assert_answer(a, 200, "{\"rows\":[{\"id\":\"two\",\"$dist\":");
+    assert_answer(a, 200, ",\"kind\":\"air\"},{\"id\":");
+    assert_answer(a, 200, "\"billing\":{\"billable_logical_bytes_queried\":");
+    assert_answer(a, 200, "\"performance\":{\"cache_hit_ratio\":");
+    static const char *const fields[] = {"cache_temperature",
+                                         "server_total_ms",
+                                         "query_execution_ms",
+                                         "exhaustive_search_count",
+                                         "embedding_ms",
+                                         "embedding_tokens",
+                                         "rounds",
+                                         "requests",
+                                         "bytes",
+                                         "ms",
+                                         "stages_ms"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        char quoted[64];
+        snprintf(quoted, sizeof quoted, "\"%s\":", fields[i]);
+        assert_answer(a, 200, quoted);
+    }
+    assert_answer(a, 200, "\"approx_namespace_size\":3");
+    assert_null(strstr(a->body, "text"));
+}
+
+static void test_turbopuffer_ranks_by_vector(void **state)
+{
+    (void)state;
+    static const float v[2] = {-4, 3};
+    struct buffer text;
+    char body[200];
+    const struct answer *a = ask(service, turbopuffer_query, "own",
+                                 "{\"rank_by\":[\"vector\",\"ANN\",[-4,3.0]],\"limit\":1,"
+                                 "\"distance_metric\":\"cosine_distance\",\"vector_encoding\":\"base64\"}");
+    assert_answer(a, 200, "\"rows\":[{\"id\":18446744073709551615,\"$dist\":0}]");
+    assert_null(strstr(a->body, "embedding_ms"));
+    buffer_init(&text, 100);
+    base64_encode(span_of(v, sizeof v), &text);
+    snprintf(body, sizeof body, "{\"rank_by\":[\"vector\",\"ANN\",\"%.*s\"],\"limit\":{\"total\":1}}",
+             (int)text.len, (const char *)text.data);
+    assert_answer(ask(service, turbopuffer_query, "own", body), 200, "{\"id\":18446744073709551615,\"$dist\":0}");
+    buffer_deinit(&text);
+}
+
+static void test_turbopuffer_chooses_attributes(void **state)
+{
+    (void)state;
+    const char *head = "{" EMBED("cat dog") ",\"top_k\":1,";
+    static const struct {
+        const char *more, *row;
+    } cases[] = {
+        {"\"include_attributes\":true", ",\"text\":\"cat dog\",\"kind\":\"animal\",\"legs\":4}]"},
+        {"\"include_attributes\":false", "}]"},
+        {"\"include_attributes\":null", "}]"},
+        {"\"include_attributes\":[\"legs\",\"wings\"]", ",\"legs\":4}]"},
+        {"\"exclude_attributes\":[\"text\",\"legs\"]", ",\"kind\":\"animal\"}]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[300];
+        snprintf(body, sizeof body, "%s%s}", head, cases[i].more);
+        const struct answer *a = ask(service, turbopuffer_query, "things", body);
+        assert_answer(a, 200, "{\"rows\":[{\"id\":1,\"$dist\":");
+        assert_answer(a, 200, cases[i].row);
+    }
+}
+
+static void test_turbopuffer_skips_and_limits(void **state)
+{
+    (void)state;
+    const struct answer *a = ask(service, turbopuffer_query, "things",
+                                 "{" EMBED("cat dog") ",\"offset\":1,\"consistency\":{\"level\":\"eventual\","
+                                                      "\"max_staleness_seconds\":5}}");
+    assert_answer(a, 200, "\"rows\":[");
+    assert_null(strstr(a->body, "{\"id\":1,"));
+    assert_non_null(strstr(a->body, "{\"id\":3,"));
+    assert_answer(ask(service, turbopuffer_query, "things", "{" EMBED("cat") ",\"offset\":3}"), 200,
+                  "\"rows\":[]");
+}
+
+static void test_turbopuffer_refuses_bad_queries(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"", 400, "{\"status\":\"error\",\"error\":\"expected an object"},
+        {"{}", 400, "rank_by is missing"},
+        {"{\"rank_by\":null}", 400, "rank_by is missing"},
+        {"{\"rank_by\":\"vector\"}", 400, "rank_by must be an array"},
+        {"{\"rank_by\":[]}", 400, "rank_by must be ["},
+        {"{\"rank_by\":[\"vector\"]}", 400, "this rank_by is not supported yet"},
+        {"{\"rank_by\":[\"vector\",\"ANN\"]}", 400, "rank_by must be ["},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,2],3]}", 400, "rank_by must be ["},
+        {"{\"rank_by\":[\"vector\",\"ANN\",7]}", 400, "the third element of rank_by must be an array"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[]]}", 400, "the vector is empty"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,\"x\"]]}", 400, "the vector of rank_by must be a number"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,1e99]]}", 400, "at byte"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,NaN]]}", 400, "at byte"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[[1,2]]]}", 400, "several vectors is not supported yet"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",\"AAA\"]}", 400, "no base 64"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",\"\"]}", 400, "no base 64"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\"]]}", 400, "needs a text"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",7]]}", 400, "the text of \\\"Embed\\\" must be a string"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"\"]]}", 400, "the text is empty"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"cat\",{}]]}", 400, "not supported yet"},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[\"Other\",\"cat\"]]}", 400, "expected a vector or"},
+        {"{\"rank_by\":[\"vector\",\"kNN\",[1]]}", 400, "rank_by \\\"kNN\\\" is not supported yet"},
+        {"{\"rank_by\":[\"text\",\"BM25\",\"cat\"]}", 400, "rank_by \\\"BM25\\\" is not supported yet"},
+        {"{\"rank_by\":[\"legs\",\"desc\"]}", 400, "is not supported yet"},
+        {"{\"rank_by\":[[\"legs\",\"desc\"]]}", 400, "several attributes is not supported yet"},
+        {"{\"rank_by\":[\"text\",\"ANN\",[1]]}", 400, "the only attribute"},
+        {"{" EMBED("cat") ",\"top_k\":0}", 400, "top_k must be an integer from 1 to 10000"},
+        {"{" EMBED("cat") ",\"top_k\":10001}", 400, "top_k must be an integer"},
+        {"{" EMBED("cat") ",\"top_k\":\"9\"}", 400, "top_k must be a number"},
+        {"{" EMBED("cat") ",\"top_k\":1,\"limit\":1}", 400, "top_k and limit exclude"},
+        {"{" EMBED("cat") ",\"limit\":{}}", 400, "limit.total is missing"},
+        {"{" EMBED("cat") ",\"limit\":{\"total\":1,\"per\":{}}}", 400, "limit.per is not supported yet"},
+        {"{" EMBED("cat") ",\"limit\":10000,\"offset\":9}", 400, "offset and limit together"},
+        {"{" EMBED("cat") ",\"filters\":[\"legs\",\"Eq\",4]}", 400, "filters is not supported yet"},
+        {"{" EMBED("cat") ",\"aggregate_by\":{}}", 400, "aggregate_by is not supported yet"},
+        {"{" EMBED("cat") ",\"include_attributes\":7}", 400, "include_attributes must be"},
+        {"{" EMBED("cat") ",\"include_attributes\":[7]}", 400, "a name of an attribute must be a string"},
+        {"{" EMBED("cat") ",\"include_attributes\":[\"vector\"]}", 400, "returning vectors is not supported"},
+        {"{" EMBED("cat") ",\"include_attributes\":true,\"exclude_attributes\":[]}", 400, "exclude each other"},
+        {"{" EMBED("cat") ",\"consistency\":\"strong\"}", 400, "consistency must be an object"},
+        {"{" EMBED("cat") ",\"consistency\":{\"level\":\"weak\"}}", 400, "consistency.level must be"},
+        {"{" EMBED("cat") ",\"distance_metric\":\"dot\"}", 400, "distance_metric must be"},
+        {"{" EMBED("cat") ",\"distance_metric\":\"euclidean_squared\"}", 400, "which is cosine_distance"},
+        {"{" EMBED("cat") ",\"vector_encoding\":\"hex\"}", 400, "vector_encoding must be"},
+        {"{" EMBED("cat") ",\"colour\":1}", 400, "unknown field \\\"colour\\\""},
+        {"{\"rank_by\":[\"vector\",\"ANN\",[1,2,3]]}", 400, "3"},
+    };
+    assert_refusals(service, turbopuffer_query, "things", refusals, sizeof refusals / sizeof refusals[0]);
+    assert_answer(ask(service, turbopuffer_query, "nowhere", "{" EMBED("cat") "}"), 404, "nowhere");
+    assert_answer(ask(service, turbopuffer_query, "..", "{" EMBED("cat") "}"), 400, "\"status\":\"error\"");
+    assert_answer(ask(service, turbopuffer_write, "things", "{}"), 400, "dipper index");
+}
+
+static void test_turbopuffer_lists_namespaces(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query;
+        unsigned status;
+        const char *body;
+    } cases[] = {
+        {"", 200, "{\"namespaces\":[{\"id\":\"own\"},{\"id\":\"things\"}]}"},
+        {"prefix=th", 200, "{\"namespaces\":[{\"id\":\"things\"}]}"},
+        {"prefix=x%2Fy&cursor=", 200, "{\"namespaces\":[]}"},
+        {"page_size=1", 200, "{\"namespaces\":[{\"id\":\"own\"}],\"next_cursor\":\"own\"}"},
+        {"page_size=1&cursor=own", 200, "{\"namespaces\":[{\"id\":\"things\"}]}"},
+        {"page_size=0", 400, "page_size must be a number from 1 to 1000"},
+        {"page_size=x", 400, "page_size"},
+        {"page_size=", 400, "page_size"},
+        {"prefix=%zz", 400, "badly encoded"},
+        {"prefix=a&prefix=b", 400, "given twice"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct answer *a = ask_bytes(service, turbopuffer_namespaces, NULL, cases[i].query, span_str(""));
+        assert_answer(a, cases[i].status, cases[i].body);
+    }
+}
+
+static void test_turbopuffer_describes_a_namespace(void **state)
+{
+    (void)state;
+    const struct answer *a = ask(service, turbopuffer_metadata, "things", "");
+    assert_answer(a, 200, "\"approx_row_count\":3");
+    assert_answer(a, 200, "\"schema\":{");
+    assert_answer(a, 200, "\"index\":{\"status\":\"up-to-date\"}");
+    assert_answer(a, 200, "\"encryption\":{\"mode\":\"default\"}");
+    assert_answer(a, 200, "\"dimensions\":16,\"distance_metric\":\"cosine_distance\",\"model\":\"tiny\"");
+    assert_answer(a, 200, "\"created_at\":\"20");
+    assert_answer(ask(service, turbopuffer_metadata, "own", ""), 200, "\"model\":null");
+    assert_answer(ask(service, turbopuffer_schema, "things", ""), 200, "\"legs\":{\"type\":");
+    assert_answer(ask(service, turbopuffer_warm, "things", ""), 200, "\"status\":\"ACCEPTED\"");
+    assert_answer(ask(service, turbopuffer_metadata, "nowhere", ""), 404, "{\"status\":\"error\"");
+    assert_answer(ask(service, turbopuffer_schema, "nowhere", ""), 404, "{\"status\":\"error\"");
+    assert_answer(ask(service, turbopuffer_warm, "nowhere", ""), 404, "{\"status\":\"error\"");
+}
+
+static void test_turbopuffer_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    assert_survives_failed_allocations(service, turbopuffer_query, "things",
+                                       "{" EMBED("c\\u0061t") ",\"exclude_attributes\":[\"x\"],\"top_k\":3}");
+    assert_survives_failed_allocations(service, turbopuffer_metadata, "things", "");
+    assert_survives_failed_allocations(service, turbopuffer_namespaces, NULL, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turbopuffer_ranks_by_text),
+        cmocka_unit_test(test_turbopuffer_ranks_by_vector),
+        cmocka_unit_test(test_turbopuffer_chooses_attributes),
+        cmocka_unit_test(test_turbopuffer_skips_and_limits),
+        cmocka_unit_test(test_turbopuffer_refuses_bad_queries),
+        cmocka_unit_test(test_turbopuffer_lists_namespaces),
+        cmocka_unit_test(test_turbopuffer_describes_a_namespace),
+        cmocka_unit_test(test_turbopuffer_survives_every_failed_allocation),
+    };
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+}
