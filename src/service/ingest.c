@@ -132,10 +132,7 @@ static enum dp_status read_batch(struct ingest *in)
     return DP_OK;
 }
 
-/* Cuts one row's text into windows: work of the team.
- *
- * A text that needs k windows is cut into k of the same length rather than full ones and a rest: a rest of a few
- * words is near to many questions without answering them (Cranfield's nDCG@10: 0.502 so, 0.494 with rests). */
+/* Cuts one row's text into windows: work of the team. */
 static void cut_row(void *context, size_t index, unsigned worker)
 {
     struct ingest *in = context;
@@ -147,13 +144,7 @@ static void cut_row(void *context, size_t index, unsigned worker)
     if (overlap + s->special_count >= limit / 2)
         overlap = 0; /* a model of very short texts */
     w->error.status = DP_OK;
-    enum dp_status status =
-        tokenizer_windows(s->tokenizer, text, limit, overlap, arena, &w->windows, &w->count, &w->error);
-    if (status != DP_OK || w->count == 1)
-        return;
-    size_t content = w->windows[0].total - s->special_count + (w->count - 1) * overlap;
-    size_t even = (content + w->count - 1) / w->count + s->special_count;
-    tokenizer_windows(s->tokenizer, text, even, overlap, arena, &w->windows, &w->count, &w->error);
+    tokenizer_windows(s->tokenizer, text, limit, overlap, arena, &w->windows, &w->count, &w->error);
 }
 
 static enum dp_status cut_batch(struct ingest *in, size_t *total)
