@@ -81,7 +81,8 @@ static void print_row(struct json_writer *w, struct call *call, const struct tur
 
 static double milliseconds(uint64_t ns)
 {
-    return (double)(ns / 1000) / 1000;
+    uint64_t us = ns / 1000;
+    return (double)us / 1000;
 }
 
 static void print_performance(struct json_writer *w, const struct call *call, const struct query_response *answer,

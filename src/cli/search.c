@@ -63,7 +63,8 @@ static void write_json(struct search_run *run, struct call *call, const struct q
     json_key(&w, "bytes");
     json_u64(&w, call->cost.bytes);
     json_key(&w, "ms");
-    json_double(&w, (double)(response->total_ns / 1000) / 1000);
+    int64_t us = response->total_ns / 1000;
+    json_double(&w, (double)us / 1000);
     json_end_object(&w);
     json_end_object(&w);
     buffer_append_str(&run->output, "\n");

@@ -97,7 +97,7 @@ static enum dp_status measure(struct finish *f, struct fetched *r)
         struct cursor sum = cursor_over(span_of(bytes.data + v * len + floats_len, 8));
         if (cursor_u64(&sum) != segment_vector_checksum(floats, r->first_vector + v))
             return call_fail(f->run->call, DP_CORRUPT, "%s: the checksum of vector %llu does not fit",
-                             r->segment->dpr_key.text, (unsigned long long)(r->first_vector + v));
+                             r->segment->dpr_key.text, (unsigned long long)r->first_vector + v);
         float score;
         distance_rows(metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, f->run->vector, floats.data, 1,
                       hot->dim, &score);

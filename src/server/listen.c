@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,10 +36,9 @@ static bool split(const char *address, char host[HOST_MAX], const char **port)
     host[len] = '\0';
     *port = colon + 1;
     size_t digits = strspn(*port, "0123456789");
-    unsigned long number = 0;
-    if (digits == 0 || digits > 5 || (*port)[digits] != '\0' || sscanf(*port, "%lu", &number) != 1)
+    if (digits == 0 || digits > 5 || (*port)[digits] != '\0')
         return false;
-    return number <= 65535;
+    return strtoul(*port, NULL, 10) <= 65535;
 }
 
 static bool is_loopback(const struct sockaddr *address)

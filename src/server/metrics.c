@@ -67,16 +67,19 @@ static void print_one(struct buffer *out, const char *name, const char *kind, co
     buffer_u8(out, '\n');
 }
 
+/* The second number of /proc/self/statm; 0 where that cannot be read. */
 static long resident_pages(void)
 {
-    long size, resident = 0;
+    char line[128], *second;
     FILE *in = fopen("/proc/self/statm", "re");
     if (!in)
         return 0;
-    if (fscanf(in, "%ld %ld", &size, &resident) != 2)
-        resident = 0;
+    bool got = fgets(line, sizeof line, in) != NULL;
     fclose(in);
-    return resident;
+    if (!got)
+        return 0;
+    strtol(line, &second, 10);
+    return strtol(second, NULL, 10);
 }
 
 static unsigned open_files(void)

@@ -8,7 +8,7 @@ enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *erro
 {
     *r = (struct readers){.max = max};
     pthread_mutex_init(&r->lock, NULL);
-    r->slots = mem_calloc(max, sizeof *r->slots);
+    r->slots = mem_calloc(max, sizeof(struct reader_slot *));
     return r->slots ? DP_OK : dp_fail_nomem(error, "the table of open namespaces");
 }
 
