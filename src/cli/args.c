@@ -96,8 +96,8 @@ static int take_own(struct walk *walk, const struct cli_option *options, size_t 
     bool is_long = arg[1] == '-';
     const char *equals = is_long ? strchr(arg, '=') : NULL;
     size_t len = is_long ? (equals ? (size_t)(equals - arg) - 2 : strlen(arg) - 2) : 1;
-    const struct cli_option *option = is_long ? find_option(options, count, arg + 2, len, '\0')
-                                              : find_option(options, count, NULL, 0, arg[1]);
+    const struct cli_option *option =
+        is_long ? find_option(options, count, arg + 2, len, '\0') : find_option(options, count, NULL, 0, arg[1]);
     const char *value = equals ? equals + 1 : !is_long && arg[2] ? arg + 2 : NULL;
 
     if (!option)

@@ -12,8 +12,8 @@
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER };
 
 struct cli_option {
-    const char *name;  /* without the dashes */
-    char letter;       /* '\0': none */
+    const char *name; /* without the dashes */
+    char letter;      /* '\0': none */
     enum cli_kind kind;
     void *target;      /* bool *, const char **, uint64_t * */
     uint64_t min, max; /* CLI_NUMBER */
@@ -25,10 +25,10 @@ enum { CLI_POSITIONS_MAX = 8, CLI_OPTIONS_MAX = 16 };
 
 struct cli_command {
     const char *name;
-    const char *usage;   /* "NAMESPACE FILE.jsonl" */
-    const char *summary; /* one line, for `dipper help` */
-    const char *details; /* more lines for `dipper NAME --help`, or NULL */
-    unsigned settings;   /* groups of settings that the help lists: CONFIG_GROUP_* */
+    const char *usage;                 /* "NAMESPACE FILE.jsonl" */
+    const char *summary;               /* one line, for `dipper help` */
+    const char *details;               /* more lines for `dipper NAME --help`, or NULL */
+    unsigned settings;                 /* groups of settings that the help lists: CONFIG_GROUP_* */
     int (*run)(int argc, char **argv); /* argv[0] is the command; answers the exit status */
 };
 

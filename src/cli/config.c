@@ -20,5 +20,5 @@ static int run_config(int argc, char **argv)
 }
 
 const struct cli_command cli_config_command = {
-    "config", "[SETTINGS]", "print the settings in effect and where each came from", NULL, CONFIG_GROUP_ALL,
-    run_config};
+    "config", "[SETTINGS]",     "print the settings in effect and where each came from",
+    NULL,     CONFIG_GROUP_ALL, run_config};

@@ -261,7 +261,10 @@ out:
 }
 
 const struct cli_command cli_embed_command = {
-    "embed", "[OPTIONS] < TEXTS", "embed one text per line of standard input; one JSON line each",
+    "embed",
+    "[OPTIONS] < TEXTS",
+    "embed one text per line of standard input; one JSON line each",
     "Each line is answered by {\"embedding\": […], \"tokens\": N}, in order; a line that cannot be used by\n"
     "{\"error\": \"…\"} in its place. A text longer than the model's limit is cut, and \"truncated\" says so.\n",
-    CONFIG_GROUP_MODEL, run_embed};
+    CONFIG_GROUP_MODEL,
+    run_embed};

@@ -107,7 +107,11 @@ static int run_index(int argc, char **argv)
 }
 
 const struct cli_command cli_index_command = {
-    "index", "NAMESPACE FILE.jsonl [OPTIONS]", "add the rows of a JSON-lines file to a namespace",
-    "A row is {\"id\": …, \"text\": \"…\", …attributes}: its text is embedded, the rest is kept beside it. A row whose\n"
+    "index",
+    "NAMESPACE FILE.jsonl [OPTIONS]",
+    "add the rows of a JSON-lines file to a namespace",
+    "A row is {\"id\": …, \"text\": \"…\", …attributes}: its text is embedded, the rest is kept beside it. A row "
+    "whose\n"
     "id is already there takes its place. All rows of the file are committed at once, or none.\n",
-    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, run_index};
+    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
+    run_index};

@@ -49,8 +49,9 @@ static int run_model(int argc, char **argv)
         return status == CLI_HELPED ? CLI_OK : status;
     verb = args.position_count > 0 ? args.positions[0] : "";
     if (strcmp(verb, "pack") == 0 && args.position_count == 3)
-        status = pack(args.positions[1], args.positions[2], &error) == DP_OK ? CLI_OK
-                                                                           : cli_fail(&cli_model_command, &error);
+        status = pack(args.positions[1], args.positions[2], &error) == DP_OK
+                     ? CLI_OK
+                     : cli_fail(&cli_model_command, &error);
     else if (strcmp(verb, "info") == 0 && args.position_count == 1)
         status = print_info(&args.config, &error) == DP_OK ? CLI_OK : cli_fail(&cli_model_command, &error);
     else
@@ -60,7 +61,10 @@ static int run_model(int argc, char **argv)
 }
 
 const struct cli_command cli_model_command = {
-    "model", "info | pack DIR OUT", "tell of the model in use, or pack a model folder into one file",
+    "model",
+    "info | pack DIR OUT",
+    "tell of the model in use, or pack a model folder into one file",
     "`pack` quantises a Hugging Face / sentence-transformers folder to int8, the form that the program carries\n"
     "and that --model also takes.\n",
-    CONFIG_GROUP_MODEL, run_model};
+    CONFIG_GROUP_MODEL,
+    run_model};

@@ -88,7 +88,10 @@ static int run_serve(int argc, char **argv)
 }
 
 const struct cli_command cli_serve_command = {
-    "serve", "[OPTIONS]", "serve the namespaces of a root, and embeddings, over HTTP",
+    "serve",
+    "[OPTIONS]",
+    "serve the namespaces of a root, and embeddings, over HTTP",
     "Prints its address on standard output once it accepts connections. Ctrl-C ends it when the requests in\n"
     "progress have; a second Ctrl-C at once.\n",
-    CONFIG_GROUP_ALL, run_serve};
+    CONFIG_GROUP_ALL,
+    run_serve};

@@ -16,7 +16,7 @@
 #include "os/clock.h"
 
 enum {
-    OVERSAMPLE = 2,       /* candidates for each answer … */
+    OVERSAMPLE = 2,      /* candidates for each answer … */
     OVERSAMPLE_MORE = 10 /* … and some more */
 };
 static const double NPROBE_ROOTS = 4.5;

@@ -104,7 +104,8 @@ static void small_free(struct small *s)
 static size_t errors, equals;
 
 /* With one object changed: an error that says what is wrong, or the same answer. */
-static void check_reading(struct world *w, const struct small *s, const struct object *o, const char *what, size_t at)
+static void check_reading(struct world *w, const struct small *s, const struct object *o, const char *what,
+                          size_t at)
 {
     struct buffer got;
     buffer_init(&got, 1 << 20);
@@ -116,7 +117,8 @@ static void check_reading(struct world *w, const struct small *s, const struct o
     } else {
         errors++;
         if (status != DP_CORRUPT && status != DP_UNSUPPORTED)
-            fail_msg("%s: %s at %zu gives %s: %s", o->key, what, at, dp_status_name(status), w->call.error.message);
+            fail_msg("%s: %s at %zu gives %s: %s", o->key, what, at, dp_status_name(status),
+                     w->call.error.message);
         if (!strstr(w->call.error.message, strrchr(o->key, '/') + 1))
             fail_msg("%s: %s at %zu is not named: %s", o->key, what, at, w->call.error.message);
     }

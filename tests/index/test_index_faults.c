@@ -123,7 +123,7 @@ static void lost_answer(struct world *w, bool landed)
     const struct test_store_op *log = test_store_log(w->store, &ops);
     for (size_t i = 0; i < ops; i++)
         puts += log[i].kind == TEST_STORE_PUT;
-    assert_int_equal(puts, 3); /* .ivf, .dpr, manifest */
+    assert_int_equal(puts, 3);                                           /* .ivf, .dpr, manifest */
     test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_UNKNOWN, landed); /* and one .del */
     assert_int_equal(fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary), DP_OK);
     assert_int_equal(summary.total_rows, NEW_TO);
@@ -234,7 +234,8 @@ static void test_index_the_loser_of_a_race_tries_again_over_the_winner(void **st
     size_t dels = 0;
     assert_int_equal(store_list(&w->call, w->store, span_str(""), span_str(""), false, 1000, &page), DP_OK);
     for (size_t i = 0; i < page.count; i++)
-        dels += page.entries[i].key.len > 4 && memcmp(page.entries[i].key.data + page.entries[i].key.len - 4, ".del", 4) == 0;
+        dels += page.entries[i].key.len > 4 &&
+                memcmp(page.entries[i].key.data + page.entries[i].key.len - 4, ".del", 4) == 0;
     printf("%zu objects, %zu of deleted rows\n", objects, dels);
 }
 

@@ -97,7 +97,8 @@ static void test_index_a_query_survives_failed_allocations(void **state)
         test_alloc_fail_at(0);
         arena_deinit(&w->arena);
         if (test_alloc_live() != before)
-            fail_msg("allocation %zu: %zu blocks, not %zu: %s", n, test_alloc_live(), before, w->call.error.message);
+            fail_msg("allocation %zu: %zu blocks, not %zu: %s", n, test_alloc_live(), before,
+                     w->call.error.message);
         if (!fired) {
             assert_int_equal(status, DP_OK);
             assert_int_equal(count, 5);

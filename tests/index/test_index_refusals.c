@@ -90,9 +90,11 @@ static void test_index_vectors(void **state)
     index_load_abort(loader);
     struct index_vectors vectors = fixture_vectors(w);
     vectors.dim = 0;
-    expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_INVALID, "not 0");
+    expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_INVALID,
+           "not 0");
     vectors.dim = INDEX_DIM_MAX + 1;
-    expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_INVALID, "not 16385");
+    expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_INVALID,
+           "not 16385");
 }
 
 static void test_index_attributes_that_contradict(void **state)
@@ -127,8 +129,9 @@ static void test_index_attributes_that_contradict(void **state)
     assert_int_equal(index_schema_json(&w->call, reader, &schema), DP_OK);
     char text[256];
     snprintf(text, sizeof text, "%.*s", SPAN_FMT(schema));
-    assert_string_equal(text, "{\"a\":{\"type\":\"float\"},\"d\":{\"type\":\"string\"},\"e\":{\"type\":\"[]float\"},"
-                              "\"n\":{\"type\":\"string\"},\"b\":{\"type\":\"[]string\"},\"c\":{\"type\":\"float\"}}");
+    assert_string_equal(text,
+                        "{\"a\":{\"type\":\"float\"},\"d\":{\"type\":\"string\"},\"e\":{\"type\":\"[]float\"},"
+                        "\"n\":{\"type\":\"string\"},\"b\":{\"type\":\"[]string\"},\"c\":{\"type\":\"float\"}}");
     index_close(reader);
 }
 
@@ -143,7 +146,8 @@ static void test_index_another_kind_of_vectors(void **state)
            "24 dimensions");
     vectors = fixture_vectors(w);
     vectors.metric = INDEX_EUCLIDEAN_SQUARED;
-    expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_INVALID, "metric");
+    expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_INVALID,
+           "metric");
     vectors = fixture_vectors(w);
     vectors.fingerprint = span_str("fedcba");
     vectors.model = span_str("other");

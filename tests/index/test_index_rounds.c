@@ -7,8 +7,8 @@ static void ask(struct world *w, struct index_reader *reader, bool eventual, str
 {
     float query[FIXTURE_DIM];
     fixture_query(w, 1, query);
-    struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 10, .eventual = eventual,
-                            .all_attributes = true};
+    struct index_query q = {
+        .vector = query, .dim = FIXTURE_DIM, .top_k = 10, .eventual = eventual, .all_attributes = true};
     if (index_query(&w->call, reader, &q, answer) != DP_OK)
         fail_msg("%s", w->call.error.message);
     assert_int_equal(answer->count, 10);
