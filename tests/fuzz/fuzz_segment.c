@@ -1,0 +1,157 @@
+/* fuzz_segment.c: any bytes as the hot part of a segment, as a block of ids, as a run of documents and as
+ * deleted rows. Checksums are made to fit, so that the parsers behind them are reached.
+ *
+ * Input: byte 0 chooses what follows; the rest is its bytes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checksum.h"
+#include "index/deleted.h"
+#include "index/segment.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { DIM = 4, HOT_OFFSET = 100000, COUNT_AT = 12, ROWS_AT = 52 };
+
+static uint64_t read_u64(const uint8_t *at)
+{
+    struct cursor c = cursor_over(span_of(at, 8));
+    return cursor_u64(&c);
+}
+
+static void write_u64(uint8_t *at, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        at[i] = (uint8_t)(v >> (8 * i));
+}
+
+/* Makes checksums and what the manifest lists fit the bytes. */
+static void mend_hot(uint8_t *bytes, size_t size, struct manifest_segment *listed)
+{
+    uint32_t count = bytes[COUNT_AT] % 16;
+    memset(bytes + COUNT_AT, 0, 4);
+    bytes[COUNT_AT] = (uint8_t)count;
+    size_t covered = SEGMENT_HOT_FIXED + count * SEGMENT_TABLE_ENTRY;
+    listed->hot_offset = HOT_OFFSET;
+    listed->hot_len = size;
+    listed->dpr_size = HOT_OFFSET + size;
+    listed->rows = read_u64(bytes + ROWS_AT) % 5000;
+    listed->vectors = read_u64(bytes + ROWS_AT + 8) % 5000;
+    write_u64(bytes + ROWS_AT, listed->rows);
+    write_u64(bytes + ROWS_AT + 8, listed->vectors);
+    write_u64(bytes + ROWS_AT + 16, listed->dpr_size);
+    if (size < covered + 8)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *entry = bytes + SEGMENT_HOT_FIXED + i * SEGMENT_TABLE_ENTRY;
+        uint64_t offset = read_u64(entry + 8), len = read_u64(entry + 16);
+        struct span section;
+        if (memcmp(entry, SEGMENT_LISTS, 4) == 0 && offset >= HOT_OFFSET &&
+            span_sub(span_of(bytes, size), offset - HOT_OFFSET, len, &section) && section.len >= 16) {
+            listed->ivf_size = read_u64(section.data);
+            listed->ivf_head = read_u64(section.data + 8);
+        }
+        if (offset >= HOT_OFFSET && span_sub(span_of(bytes, size), offset - HOT_OFFSET, len, &section))
+            write_u64(entry + 24, checksum64(section));
+    }
+    write_u64(bytes + covered, checksum64(span_of(bytes, covered)));
+}
+
+/* Every look-up that a reader makes must stay inside the object. */
+static void use_hot(const struct segment_hot *hot)
+{
+    for (uint64_t row = 0; row < hot->rows; row++) {
+        uint64_t first, count;
+        segment_vectors_of(hot, row, &first, &count);
+        if (count == 0 || first + count > hot->vectors)
+            abort();
+        struct document_run run = segment_documents_of(hot, row);
+        if (run.first + run.count > hot->document_count || run.first_row > row || row - run.first_row >= run.rows ||
+            run.offset + run.len > HOT_OFFSET)
+            abort();
+    }
+    for (size_t i = 0; i < hot->id_count; i++) {
+        if (segment_id_block_of(hot, hot->ids[i].first) != i || hot->ids[i].offset + hot->ids[i].stored > HOT_OFFSET)
+            abort();
+    }
+}
+
+static void fuzz_hot(uint8_t *bytes, size_t size)
+{
+    struct manifest_segment listed = {0};
+    struct segment_hot hot;
+    struct dp_error error;
+    if (size < SEGMENT_HOT_FIXED || !ulid_parse(span_of(bytes + 16, ULID_LEN), &listed.id))
+        return;
+    mend_hot(bytes, size, &listed);
+    if (segment_parse_hot(span_of(bytes, size), &listed, DIM, &hot, &error) != DP_OK)
+        return;
+    use_hot(&hot);
+    segment_hot_deinit(&hot);
+}
+
+static void fuzz_ids(struct span bytes)
+{
+    struct segment_hot hot = {.rows = 1000};
+    struct id_walk walk = id_walk_over(&hot, bytes);
+    struct span key;
+    uint32_t row;
+    while (id_walk_next(&walk, &key, &row)) {
+        if (row >= 1000 || key.data < bytes.data || key.data + key.len > bytes.data + bytes.len)
+            abort();
+    }
+}
+
+static void fuzz_documents(struct span bytes)
+{
+    /* Stored as zstd: what decompresses is walked as documents. */
+    struct document_block block = {
+        .checksum = checksum64(bytes), .stored = (uint32_t)bytes.len, .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
+    struct segment_hot hot = {.rows = 100, .documents = &block, .document_count = 1};
+    struct document_run run = {.count = 1, .rows = 100, .len = bytes.len};
+    struct segment_document document;
+    struct arena arena;
+    struct dp_error error;
+    struct span raw;
+    arena_init(&arena, 1 << 20);
+    if (segment_inflate(&hot, &run, bytes, &arena, &raw, &error) == DP_OK)
+        segment_find_document(&run, raw, 99, &document, &error);
+    segment_find_document(&run, bytes, 50, &document, &error); /* and the bytes as they are */
+    arena_deinit(&arena);
+}
+
+static void fuzz_deleted(uint8_t *bytes, size_t size)
+{
+    struct ulid segment;
+    struct row_set rows;
+    struct dp_error error;
+    if (size < DELETED_FIXED_LEN || !ulid_parse(span_of(bytes + 12, ULID_LEN), &segment))
+        return;
+    write_u64(bytes + size - 8, checksum64(span_of(bytes, size - 8)));
+    uint64_t count = read_u64(bytes + 48), all = read_u64(bytes + 40);
+    if (all > 100000 || deleted_parse(span_of(bytes, size), &segment, all, count, &rows, &error) != DP_OK)
+        return;
+    if (rows.count != count)
+        abort();
+    row_set_deinit(&rows);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    uint8_t *copy = malloc(size);
+    if (!copy)
+        return 0;
+    memcpy(copy, data + 1, size - 1);
+    size--;
+    switch (data[0] % 4) {
+    case 0: fuzz_hot(copy, size); break;
+    case 1: fuzz_ids(span_of(copy, size)); break;
+    case 2: fuzz_documents(span_of(copy, size)); break;
+    default: fuzz_deleted(copy, size); break;
+    }
+    free(copy);
+    return 0;
+}

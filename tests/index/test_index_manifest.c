@@ -1,0 +1,205 @@
+/* test_index_manifest.c: what a manifest says comes back; what does not fit together is refused. */
+#include "test_support.h"
+
+#include <stdio.h>
+
+#include "index/manifest_format.h"
+
+static void put_ulid(struct ulid *out, const char *text)
+{
+    assert_true(ulid_parse(span_str(text), out));
+}
+
+/* A manifest with all there can be. */
+static void fill(struct manifest *m)
+{
+    static struct manifest_segment segments[2];
+    manifest_init(m);
+    m->sequence = 7;
+    put_ulid(&m->incarnation, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    put_ulid(&m->writers[0], "01BX5ZZKBKACTAV9WEVGEMMVRZ");
+    put_ulid(&m->writers[1], "01BX5ZZKBKACTAV9WEVGEMMVS0");
+    m->writer_count = 2;
+    m->created_ms = 1700000000000;
+    m->updated_ms = 1700000000001;
+    m->dim = 10;
+    m->metric = INDEX_COSINE;
+    m->model = span_str("model \"M\" \xc3\xa9");
+    m->fingerprint = span_str("abcdef");
+    m->schema.count = 2;
+    m->schema.attributes[0] = (struct attribute){2, ATTRIBUTE_STRING, span_str("title")};
+    m->schema.attributes[1] = (struct attribute){5, ATTRIBUTE_FLOATS, span_str("a \"b\" \n")};
+    segments[0] = (struct manifest_segment){
+        .rows = 3, .vectors = 4, .ivf_size = 572, .ivf_head = 500, .dpr_size = 1000, .hot_offset = 300, .hot_len = 700};
+    put_ulid(&segments[0].id, "01BX5ZZKBKACTAV9WEVGEMMVA0");
+    segments[1] = segments[0];
+    put_ulid(&segments[1].id, "01BX5ZZKBKACTAV9WEVGEMMVA1");
+    segments[1].has_deleted = true;
+    segments[1].deleted_rows = 2;
+    segments[1].deleted_size = 66;
+    put_ulid(&segments[1].deletion, "01BX5ZZKBKACTAV9WEVGEMMVZZ");
+    m->segments = segments;
+    m->segment_count = 2;
+}
+
+static void test_index_manifest_comes_back(void **state)
+{
+    (void)state;
+    struct manifest m, back;
+    struct buffer first, second;
+    struct dp_error error;
+    buffer_init(&first, MANIFEST_BYTES_MAX);
+    buffer_init(&second, MANIFEST_BYTES_MAX);
+    fill(&m);
+    assert_int_equal(manifest_write(&m, &first, &error), DP_OK);
+    if (manifest_parse(buffer_span(&first), &back, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(back.sequence, 7);
+    assert_int_equal(back.dim, 10);
+    assert_true(span_equal(back.model, m.model));
+    assert_int_equal(back.schema.count, 2);
+    assert_int_equal(back.schema.attributes[1].number, 5);
+    assert_true(span_equal(back.schema.attributes[1].name, m.schema.attributes[1].name));
+    assert_int_equal(back.segment_count, 2);
+    assert_false(back.segments[0].has_deleted);
+    assert_int_equal(back.segments[1].deleted_rows, 2);
+    assert_int_equal(manifest_rows(&back), 4);
+    assert_int_equal(manifest_bytes(&back), 572 * 2 + 1000 * 2 + 66);
+    assert_true(manifest_has_writer(&back, &m.writers[0]));
+    assert_false(manifest_has_writer(&back, &m.incarnation));
+    assert_int_equal(manifest_write(&back, &second, &error), DP_OK);
+    assert_true(span_equal(buffer_span(&first), buffer_span(&second)));
+    manifest_deinit(&back);
+    manifest_deinit(&m);
+    buffer_deinit(&first);
+    buffer_deinit(&second);
+}
+
+/* Replaces `from` by `to`, makes the checksum fit, and expects the refusal. */
+static void expect_refusal(const char *from, const char *to, enum dp_status wanted, const char *words)
+{
+    struct manifest m, back;
+    struct buffer written, changed;
+    struct dp_error error = {0};
+    buffer_init(&written, MANIFEST_BYTES_MAX);
+    buffer_init(&changed, MANIFEST_BYTES_MAX);
+    fill(&m);
+    assert_int_equal(manifest_write(&m, &written, &error), DP_OK);
+    buffer_u8(&written, 0);
+    written.data[written.len - 1 - MANIFEST_TAIL_LEN] = 0;
+    const char *text = (const char *)written.data, *at = strstr(text, from);
+    assert_non_null(at);
+    buffer_append(&changed, span_of(text, (size_t)(at - text)));
+    buffer_append_str(&changed, to);
+    buffer_append_str(&changed, at + strlen(from));
+    manifest_put_checksum(&changed, 0);
+    enum dp_status status = manifest_parse(buffer_span(&changed), &back, &error);
+    if (status != wanted || !strstr(error.message, words))
+        fail_msg("%s → %s: %s: %s", from, to, dp_status_name(status), error.message);
+    manifest_deinit(&m);
+    buffer_deinit(&written);
+    buffer_deinit(&changed);
+}
+
+static void test_index_manifest_of_newer_versions_is_refused(void **state)
+{
+    (void)state;
+    expect_refusal("\"version\": 1", "\"version\": 2", DP_UNSUPPORTED, "version 2");
+    expect_refusal("\"features\": []", "\"features\": [\"wal\"]", DP_UNSUPPORTED, "\"wal\"");
+    expect_refusal("\"num_shards\": 1", "\"num_shards\": 2", DP_UNSUPPORTED, "2 shards");
+    expect_refusal("\"wal_floor\": 0", "\"wal_floor\": 0, \"shiny\": 1", DP_UNSUPPORTED, "\"shiny\"");
+    expect_refusal("[]float", "[]geo", DP_UNSUPPORTED, "[]geo");
+    expect_refusal("cosine_distance", "hamming", DP_UNSUPPORTED, "hamming");
+}
+
+static void test_index_manifest_whose_numbers_do_not_fit_is_refused(void **state)
+{
+    (void)state;
+    expect_refusal("\"rows\": 3", "\"rows\": 0", DP_CORRUPT, "rows");
+    expect_refusal("\"rows\": 3", "\"rows\": 5", DP_CORRUPT, "vectors");
+    expect_refusal("\"rows\": 3", "\"rows\": 4000001", DP_CORRUPT, "rows");
+    expect_refusal("\"vectors\": 4", "\"vectors\": 5", DP_CORRUPT, "ivf");
+    expect_refusal("\"vectors\": 4", "\"vectors\": 18446744073709551615", DP_CORRUPT, "vectors");
+    expect_refusal("\"head\": 500", "\"head\": 501", DP_CORRUPT, "ivf");
+    expect_refusal("\"size\": 572", "\"size\": 18446744073709551615", DP_CORRUPT, "ivf");
+    expect_refusal("\"hot_offset\": 300", "\"hot_offset\": 299", DP_CORRUPT, "dpr");
+    expect_refusal("\"hot_offset\": 300, \"hot_length\": 700", "\"hot_offset\": 207, \"hot_length\": 793", DP_CORRUPT,
+                   "dpr");
+    expect_refusal("\"size\": 1000", "\"size\": 281474976710657", DP_CORRUPT, "dpr");
+    expect_refusal("\"rows\": 2, \"size\": 66", "\"rows\": 3, \"size\": 66", DP_CORRUPT, "deleted");
+    expect_refusal("\"rows\": 2, \"size\": 66", "\"rows\": 2, \"size\": 65", DP_CORRUPT, "deleted");
+    expect_refusal("\"rows\": 2, \"size\": 66", "\"rows\": 0, \"size\": 66", DP_CORRUPT, "deleted");
+    expect_refusal("VA1", "VA0", DP_CORRUPT, "order");
+    expect_refusal("VA1", "VAI", DP_CORRUPT, "ULID");
+    expect_refusal("\"dim\": 10", "\"dim\": 0", DP_CORRUPT, "dim");
+    expect_refusal("\"dim\": 10", "\"dim\": 16385", DP_CORRUPT, "dim");
+    expect_refusal("\"dim\": 10", "\"dim\": -1", DP_CORRUPT, "byte");
+    expect_refusal("\"number\": 5", "\"number\": 2", DP_CORRUPT, "number 2");
+    expect_refusal("\"name\": \"title\"", "\"name\": \"id\"", DP_CORRUPT, "name");
+    expect_refusal("\"updated_ms\": 1700000000001", "\"updated_ms\": 1", DP_CORRUPT, "times");
+    expect_refusal("\"sequence\": 7", "\"sequence\": 0", DP_CORRUPT, "sequence");
+    expect_refusal("\"sequence\": 7,", "", DP_CORRUPT, "\"sequence\" is missing");
+    expect_refusal("\"sequence\": 7,", "\"sequence\": 7, \"sequence\": 7,", DP_CORRUPT, "twice");
+    expect_refusal("\"sequence\": 7", "\"sequence\": \"7\"", DP_CORRUPT, "expected");
+    expect_refusal("\"format\": \"dipper-namespace\"", "\"format\": \"other\"", DP_CORRUPT, "format");
+    expect_refusal("\"model\": ", "\"model\": 3, \"x\": ", DP_CORRUPT, "string");
+}
+
+static void test_index_manifest_too_large_is_refused(void **state)
+{
+    (void)state;
+    struct manifest m;
+    struct buffer out;
+    struct dp_error error;
+    enum { MANY = 2000 };
+    static struct manifest_segment many[MANY];
+    buffer_init(&out, (size_t)4 * MANIFEST_BYTES_MAX);
+    fill(&m);
+    for (size_t i = 0; i < MANY; i++)
+        many[i] = m.segments[1];
+    m.segments = many;
+    m.segment_count = MANY;
+    assert_int_equal(manifest_write(&m, &out, &error), DP_TOO_LARGE);
+    assert_non_null(strstr(error.message, "too many segments"));
+    buffer_clear(&out);
+    buffer_append_zeros(&out, MANIFEST_BYTES_MAX + 1);
+    struct manifest back;
+    assert_int_equal(manifest_parse(buffer_span(&out), &back, &error), DP_CORRUPT);
+    m.segment_count = 0;
+    manifest_deinit(&m);
+    buffer_deinit(&out);
+}
+
+static void test_index_manifest_remembers_its_latest_writers(void **state)
+{
+    (void)state;
+    struct manifest m;
+    struct ulid u = {{0}};
+    manifest_init(&m);
+    put_ulid(&u, "01ARZ3NDEKTSV4RRFFQ69G5F00");
+    for (int i = 0; i < MANIFEST_WRITERS_MAX + 3; i++) {
+        u.text[24] = (char)('0' + i / 10);
+        u.text[25] = (char)('0' + i % 10);
+        manifest_add_writer(&m, &u);
+    }
+    assert_int_equal(m.writer_count, MANIFEST_WRITERS_MAX);
+    assert_true(manifest_has_writer(&m, &u));
+    u.text[24] = '0';
+    u.text[25] = '2';
+    assert_false(manifest_has_writer(&m, &u));
+    u.text[25] = '3';
+    assert_true(manifest_has_writer(&m, &u));
+    manifest_deinit(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_index_manifest_comes_back),
+        cmocka_unit_test(test_index_manifest_of_newer_versions_is_refused),
+        cmocka_unit_test(test_index_manifest_whose_numbers_do_not_fit_is_refused),
+        cmocka_unit_test(test_index_manifest_too_large_is_refused),
+        cmocka_unit_test(test_index_manifest_remembers_its_latest_writers),
+    };
+    return test_run(tests);
+}
