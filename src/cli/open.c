@@ -22,7 +22,7 @@ enum dp_status open_model(const struct config *config, struct model **out, struc
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error)
 {
-    struct service_options options = {.threads = config->threads};
+    struct service_options options = {.threads = config->threads, .max_tokens = config->max_tokens};
     const struct span alias = span_str(config->model_name);
     struct arena arena;
     struct call call;
@@ -34,6 +34,8 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         options.model_aliases = &alias;
         options.model_alias_count = 1;
     }
+    if (what & OPEN_LIMITS)
+        options.batch_max = config->max_batch_size;
     *out = NULL;
     if (what & OPEN_MODEL)
         status = open_model(config, &options.model, error);

@@ -6,13 +6,14 @@
 #include "embed/model.h"
 #include "service/service.h"
 
-enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4 };
+enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4, OPEN_LIMITS = 8 };
 
 /* The model that the settings name, or else the one linked into this program. DP_NOT_FOUND says which
  * command gets one. */
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error);
 
-/* A service over the model (OPEN_MODEL) and the root (OPEN_STORE; made when missing with OPEN_CREATE). */
+/* A service over the model (OPEN_MODEL) and the root (OPEN_STORE; made when missing with OPEN_CREATE), held to
+ * the limits of clients' requests with OPEN_LIMITS. */
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error);
 

@@ -55,7 +55,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
     hold_signals(&ends);
-    if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error) != DP_OK)
+    if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_LIMITS, &service, error) != DP_OK)
         return error->status;
     if (server_start(&options, service, &server, error) == DP_OK) {
         log_write(LOG_INFO, "serving %s on %s", config->root, server_url(server));

@@ -30,6 +30,7 @@ struct config {
     /* model */
     const char *model_path; /* "": the model linked into the program */
     const char *model_name; /* one more name that the model answers to */
+    unsigned max_tokens;    /* of one text; 0: the model's own limit */
     unsigned threads;       /* of the compute team; 0: one a processor */
     /* store */
     const char *root;

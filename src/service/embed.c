@@ -96,8 +96,8 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
     enum dp_status status = service_need_model(call, s);
     if (status != DP_OK)
         return status;
-    if (count == 0 || count > SERVICE_BATCH_MAX)
-        return call_fail(call, DP_INVALID, "a request embeds 1 to %d texts, not %zu", SERVICE_BATCH_MAX, count);
+    if (count == 0 || count > s->batch_max)
+        return call_fail(call, DP_INVALID, "a request embeds 1 to %zu texts, not %zu", s->batch_max, count);
     uint32_t dim = s->facts.dim;
     if (request->dimensions > dim)
         return call_fail(call, DP_INVALID, "%u dimensions were asked of a model that has %u", request->dimensions,

@@ -30,6 +30,8 @@ struct service_options {
     unsigned threads;                 /* of the compute team; 0: one a processor */
     struct team *borrowed_team;       /* instead of `threads`: the caller's, and outlives the service */
     size_t readers_max;               /* 0: SERVICE_READERS_MAX */
+    size_t batch_max;                 /* inputs of one embedding request; 0: SERVICE_BATCH_MAX */
+    uint32_t max_tokens;              /* of one text; 0, or more than the model takes: the model's own limit */
     const struct span *model_aliases; /* more names the model answers to; copied */
     size_t model_alias_count;
 };
@@ -64,7 +66,7 @@ struct embed_input {
 
 struct embed_request {
     const struct embed_input *inputs;
-    size_t count;        /* 1..SERVICE_BATCH_MAX */
+    size_t count;        /* 1..batch_max */
     bool normalize;      /* to unit length; false: the pooled vector as it is */
     bool refuse_long;    /* a text over the model's limit fails with DP_TOO_LARGE instead of being cut */
     uint32_t dimensions; /* the first so many of each vector; 0: all */

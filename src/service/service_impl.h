@@ -22,6 +22,7 @@ struct service {
     /* The special tokens that frame a text: those before it, then those behind it. */
     int32_t special[SERVICE_SPECIAL_MAX];
     size_t special_before, special_count;
+    size_t batch_max;
     struct team *team;
     struct store *store;
     struct readers readers;
