@@ -89,6 +89,7 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
     l->team = team;
     l->dim = vectors->dim;
     l->metric = vectors->metric;
+    l->segment_rows = SEGMENT_ROWS;
     arena_init(&l->arena, ids_memory_max);
     arena_init(&l->scratch, SCRATCH_MAX);
     map_init(&l->seen, NAMESPACE_ROWS_MAX);
@@ -181,7 +182,7 @@ static bool segment_is_full(const struct index_loader *l)
     uint64_t blocks = 2 * (l->documents.len + rows * (ID_KEY_MAX + 4)) / (32 * 1024) + 2;
     uint64_t id_blocks = rows * (ID_KEY_MAX + 5) / (15 * 1024) + 1;
     uint64_t hot = rows * 10 / 8 + blocks * 20 + id_blocks * (ID_KEY_MAX + 17) + l->window_rows * 5 + 12 * 4096;
-    return rows >= SEGMENT_ROWS || hot > HOT_BYTES || l->vectors.len >= vectors_bytes_max ||
+    return rows >= l->segment_rows || hot > HOT_BYTES || l->vectors.len >= vectors_bytes_max ||
            l->documents.len >= documents_bytes_max;
 }
 

@@ -38,6 +38,7 @@ struct index_loader {
     struct span *keys; /* [key_count]: the same in order of arrival */
     size_t key_count, key_room;
 
+    size_t segment_rows;   /* a segment with so many is full */
     struct load_row *rows; /* [row_count]: those that wait; their keys are the last of `keys` */
     size_t row_count, row_room;
     uint64_t vector_count;

@@ -91,6 +91,39 @@ static void test_index_a_first_load_killed_at_any_write_leaves_nothing(void **st
     assert_true(n > 2);
 }
 
+/* Large objects go up in parts; a load killed between them leaves nothing either. */
+static void test_index_a_load_killed_between_parts_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    size_t n = 1, uploads = 0;
+    struct index_load_summary summary;
+    struct index_reader *reader;
+    w->dim = 1536;
+    for (;; n++) {
+        size_t ops;
+        world_reset(w);
+        test_store_kill_at(w->store, n);
+        fixture_load(w, "rows", 0, 1500, 0, &summary);
+        bool died = test_store_killed(w->store);
+        test_store_kill_at(w->store, 0);
+        const struct test_store_op *log = test_store_log(w->store, &ops);
+        for (size_t i = 0; i < ops && !died; i++)
+            uploads += log[i].kind == TEST_STORE_UPLOAD_WRITE;
+        call_init(&w->call, &w->arena);
+        if (!died)
+            break;
+        assert_int_equal(index_open(&w->call, w->store, span_str("rows"), &reader), DP_NOT_FOUND);
+        store_free(w->store);
+        w->store = test_store_wrap(fixture_memory(w));
+    }
+    printf("killed at each of %zu writes, %zu of them parts\n", n - 1, uploads);
+    assert_true(uploads >= 2);
+    reader = fixture_open(w, "rows");
+    struct expected e = {.rows = 1500};
+    assert_true(fixture_check_answers(w, reader, &e, 2, 10, 0) == 1.0);
+    index_close(reader);
+}
+
 static size_t objects_in(struct world *w)
 {
     struct store_listing page;
@@ -293,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_a_load_killed_at_any_write_leaves_the_old_state),
         IN_MEMORY(test_index_a_first_load_killed_at_any_write_leaves_nothing),
+        IN_MEMORY(test_index_a_load_killed_between_parts_leaves_nothing),
         IN_MEMORY(test_index_an_aborted_load_leaves_no_object),
         IN_MEMORY(test_index_a_lost_answer_that_landed_is_found_out),
         IN_MEMORY(test_index_a_lost_answer_that_did_not_land_is_tried_again),
