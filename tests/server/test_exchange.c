@@ -1,0 +1,440 @@
+/* test_exchange.c: the chain that every request goes through, without sockets; and the server's own answers. */
+#include "service_fixture.h"
+
+#include <stdio.h>
+#include <zlib.h>
+
+#include "server/exchange.h"
+#include "server/handlers.h"
+#include "server/inflate.h"
+
+static struct service *service;
+static struct exchange_context context;
+static struct exchange exchange;
+static _Atomic bool draining;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    service = fixture_service(NULL, true);
+    fixture_index(service, "things", FIXTURE_ROWS);
+    context = (struct exchange_context){.api = {.service = service, .draining = &draining},
+                                        .body_max = 1000,
+                                        .bodies_max = 5000,
+                                        .request_timeout_ms = 60000};
+    assert_int_equal(exchange_context_init(&context, service_metrics(service), &error), DP_OK);
+    exchange_init(&exchange, &context);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    exchange_deinit(&exchange);
+    exchange_context_deinit(&context);
+    service_free(service);
+    return 0;
+}
+
+/* One exchange up to its answer; finish() ends it. `headers` are "name: value" lines beside Host. */
+static void begin(const char *method, const char *target, const char *headers)
+{
+    struct head *head = &exchange.head;
+    assert_true(exchange_line(&exchange, span_str(target)));
+    *head = (struct head){.method = span_str(method), .version = span_str("HTTP/1.1")};
+    head->fields[head->count++] = (struct head_field){span_str("Host"), span_str("a")};
+    while (*headers) {
+        const char *colon = strchr(headers, ':'), *end = strchr(headers, '\n');
+        head->fields[head->count++] = (struct head_field){span_of(headers, (size_t)(colon - headers)),
+                                                          span_of(colon + 1, (size_t)(end - colon - 1))};
+        headers = end + 1;
+    }
+    exchange_begin(&exchange);
+}
+
+static void request(const char *method, const char *target, const char *headers, struct span body)
+{
+    begin(method, target, headers);
+    if (body.len && !exchange.must_close)
+        assert_true(exchange_body(&exchange, body));
+    exchange_run(&exchange);
+}
+
+static const char *header(const char *name)
+{
+    for (size_t i = 0; i < exchange.response.header_count; i++)
+        if (strcmp(exchange.response.headers[i].name, name) == 0)
+            return exchange.response.headers[i].value;
+    return NULL;
+}
+
+static void assert_answer(unsigned status, const char *holds)
+{
+    struct span body = exchange_answer(&exchange);
+    if (exchange.response.status != status || (holds[0] && !memmem(body.data, body.len, holds, strlen(holds))))
+        fail_msg("expected %u with %s, but the answer is %u: %.*s", status, holds, exchange.response.status,
+                 SPAN_FMT(body));
+    assert_non_null(header("X-Request-Id"));
+    assert_non_null(header("Server-Timing"));
+    exchange_end(&exchange, true);
+    assert_int_equal(atomic_load(&context.in_flight), 0);
+    assert_int_equal(atomic_load(&context.bodies), 0);
+}
+
+static void test_exchange_routes_requests(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target;
+        unsigned status;
+        const char *holds;
+    } cases[] = {
+        {"GET", "/health", 200, "{\"status\":\"ok\",\"model\":\"tiny\",\"namespaces\":true}"},
+        {"HEAD", "/health", 200, ""},
+        {"GET", "/health?x=1", 200, "ok"},
+        {"GET", "http://example.org/health", 200, "ok"},
+        {"GET", "http://example.org", 200, "<!doctype html>"},
+        {"GET", "/", 200, "<!doctype html>"},
+        {"GET", "/assets/app.js", 200, "use strict"},
+        {"GET", "/assets/nothing.js", 404, "not_found"},
+        {"GET", "/metrics", 200, "# TYPE dipper_http_requests_total counter"},
+        {"GET", "/v1/models", 200, "tiny"},
+        {"GET", "/v1/models/sentence-transformers%2Ftiny", 200, "sentence-transformers/tiny"},
+        {"GET", "/v1/models/a/b", 404, "{\"error\":{\"message\""},
+        {"GET", "/v1/models/", 404, "{\"error\":{\"message\""},
+        {"GET", "/v1/models/%zz", 400, "badly encoded"},
+        {"GET", "/v1/models/%ff", 400, "UTF-8"},
+        {"GET", "/v1/namespaces", 200, "{\"namespaces\":[{\"id\":\"things\"}]}"},
+        {"GET", "/v2/namespaces/th%69ngs/metadata", 200, "\"approx_row_count\":3"},
+        {"GET", "/nowhere", 404, "{\"error\":\"not_found\",\"message\""},
+        {"GET", "/v2/nowhere", 404, "{\"status\":\"error\",\"error\""},
+        {"GET", "//health", 404, ""},
+        {"GET", "/health/", 404, ""},
+        {"GET", "health", 400, "malformed"},
+        {"GET", "", 400, "malformed"},
+        {"GET", "*", 404, ""},
+        {"GET", "/a b", 400, "malformed"},
+        {"GET", "/v1/embed", 405, "method_not_allowed"},
+        {"DELETE", "/v2/namespaces/things", 405, "{\"status\":\"error\""},
+        {"POST", "/v2/namespaces/things", 400, "dipper index"},
+        {"BREW", "/health", 405, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        request(cases[i].method, cases[i].target, "", span_str(""));
+        assert_answer(cases[i].status, cases[i].holds);
+    }
+    request("GET", "/v1/embed", "", span_str(""));
+    assert_string_equal(header("Allow"), "POST, OPTIONS");
+    assert_answer(405, "");
+}
+
+static void test_exchange_answers_options(void **state)
+{
+    (void)state;
+    request("OPTIONS", "/health", "", span_str(""));
+    assert_string_equal(header("Allow"), "GET, HEAD, OPTIONS");
+    assert_null(header("Access-Control-Allow-Origin"));
+    assert_answer(204, "");
+    request("OPTIONS", "*", "", span_str(""));
+    assert_answer(204, "");
+    request("OPTIONS", "/nowhere", "", span_str(""));
+    assert_answer(404, "");
+    context.cors_origin = "https://example.org";
+    request("OPTIONS", "/v1/embed", "", span_str(""));
+    assert_string_equal(header("Access-Control-Allow-Origin"), "https://example.org");
+    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, OPTIONS");
+    assert_answer(204, "");
+    context.cors_origin = NULL;
+}
+
+static void test_exchange_runs_handlers(void **state)
+{
+    (void)state;
+    begin("POST", "/v1/embed", "");
+    assert_true(exchange_blocks(&exchange));
+    /* The body comes in pieces. */
+    assert_true(exchange_body(&exchange, span_str("{\"text\":")));
+    assert_true(exchange_body(&exchange, span_str("\"cat\"}")));
+    assert_int_equal(atomic_load(&context.bodies), 14);
+    assert_int_equal(atomic_load(&context.in_flight), 1);
+    exchange_run(&exchange);
+    assert_non_null(strstr(header("Server-Timing"), "embed;dur="));
+    assert_answer(200, "\"tokens\":3");
+    begin("GET", "/health", "");
+    assert_false(exchange_blocks(&exchange));
+    exchange_run(&exchange);
+    assert_answer(200, "ok");
+    request("POST", "/v1/embed", "", span_str("{\"text\":7}"));
+    assert_answer(400, "invalid_request");
+}
+
+static void test_exchange_keeps_harmless_ids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *headers, *id;
+    } cases[] = {
+        {"X-Request-Id: abc-12.3_Z\n", "abc-12.3_Z"},
+        {"X-Request-Id: a b\n", NULL},
+        {"X-Request-Id: \n", NULL},
+        {"X-Request-Id: \"};\n", NULL},
+        {"X-Request-Id: 01234567890123456789012345678901234567890123456789012345678901234\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        request("GET", "/health", cases[i].headers, span_str(""));
+        if (cases[i].id)
+            assert_string_equal(header("X-Request-Id"), cases[i].id);
+        else
+            assert_int_equal(strspn(header("X-Request-Id"), "0123456789abcdef"), 24);
+        assert_answer(200, "");
+    }
+}
+
+static void test_exchange_bounds_bodies(void **state)
+{
+    (void)state;
+    static const char piece[600] = "";
+    begin("POST", "/v1/embed", "Content-Length:1001\n");
+    assert_false(exchange_blocks(&exchange));
+    assert_false(exchange.must_close); /* small enough to be read and thrown away */
+    assert_true(exchange_body(&exchange, span_of(piece, sizeof piece)));
+    exchange_run(&exchange);
+    assert_answer(413, "1001 bytes, at most 1000");
+
+    begin("POST", "/v1/embed", "Content-Length:100000\n");
+    assert_true(exchange.must_close);
+    exchange_run(&exchange);
+    assert_answer(413, "request_too_large");
+
+    begin("POST", "/v1/embed", "Content-Length:1001\nExpect:100-continue\n");
+    assert_true(exchange.must_close); /* the answer instead of "100 Continue" */
+    exchange_run(&exchange);
+    assert_answer(413, "");
+
+    begin("POST", "/v1/embeddings", "Transfer-Encoding:chunked\n");
+    bool go_on = true;
+    for (int i = 0; i < 6; i++)
+        go_on = exchange_body(&exchange, span_of(piece, sizeof piece));
+    assert_true(go_on);
+    for (int i = 0; i < 4; i++)
+        go_on = exchange_body(&exchange, span_of(piece, sizeof piece));
+    assert_false(go_on); /* enough is enough */
+    exchange_run(&exchange);
+    assert_answer(413, "{\"error\":{\"message\":\"the body has more than 1000 bytes\"");
+
+    context.bodies_max = 500;
+    begin("POST", "/v1/embed", "");
+    assert_true(exchange_body(&exchange, span_of(piece, sizeof piece)));
+    exchange_run(&exchange);
+    assert_string_equal(header("Retry-After"), "1");
+    assert_answer(503, "overloaded");
+    context.bodies_max = 5000;
+}
+
+static struct span gzip(const char *text, size_t repeat, uint8_t *out, size_t size)
+{
+    z_stream z = {.zalloc = NULL};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_out = out;
+    z.avail_out = (unsigned)size;
+    for (size_t i = 0; i <= repeat; i++) {
+        z.next_in = (Bytef *)(uintptr_t)text;
+        z.avail_in = i < repeat ? (unsigned)strlen(text) : 0;
+        deflate(&z, i < repeat ? Z_NO_FLUSH : Z_FINISH);
+    }
+    size_t len = size - z.avail_out;
+    deflateEnd(&z);
+    return span_of(out, len);
+}
+
+static void test_exchange_unpacks_gzip(void **state)
+{
+    (void)state;
+    uint8_t bytes[4000];
+    struct span packed = gzip("{\"text\":\"cat\"}", 1, bytes, sizeof bytes);
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
+    assert_answer(200, "\"tokens\":3");
+    request("POST", "/v1/embed", "Content-Encoding: identity\n", span_str("{\"text\":\"cat\"}"));
+    assert_answer(200, "\"tokens\":3");
+    request("POST", "/v1/embed", "Content-Encoding: br\n", packed);
+    assert_answer(415, "unsupported_media_type");
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(packed.data, packed.len - 1));
+    assert_answer(400, "no whole gzip stream");
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_str("plain"));
+    assert_answer(400, "no whole gzip stream");
+    memcpy(bytes + packed.len, "x", 1);
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(bytes, packed.len + 1));
+    assert_answer(400, "no whole gzip stream");
+    /* Few bytes that become many are stopped at the limit. */
+    packed = gzip("                    ", 20000, bytes, sizeof bytes);
+    assert_true(packed.len < 1000);
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
+    assert_answer(413, "request_too_large");
+}
+
+static void test_inflate_fills_to_the_last_byte(void **state)
+{
+    (void)state;
+    uint8_t bytes[4000];
+    struct dp_error error;
+    struct span packed = gzip("0123456789", 100, bytes, sizeof bytes);
+    for (size_t max = 998; max <= 1001; max++) {
+        struct buffer out;
+        buffer_init(&out, max);
+        assert_int_equal(inflate_gzip(packed, &out, &error), max < 1000 ? DP_TOO_LARGE : DP_OK);
+        assert_true(max < 1000 || out.len == 1000);
+        buffer_deinit(&out);
+    }
+    size_t before = test_alloc_live();
+    for (size_t n = 1;; n++) {
+        struct buffer out;
+        buffer_init(&out, 2000);
+        test_alloc_fail_at(n);
+        enum dp_status status = inflate_gzip(packed, &out, &error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        buffer_deinit(&out);
+        assert_int_equal(test_alloc_live(), before);
+        assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
+        if (!fired)
+            break;
+    }
+}
+
+static void test_exchange_serves_the_page_strictly(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PAGE_FILE_COUNT; i++) {
+        char headers[100];
+        request("GET", PAGE_FILES[i].path, "", span_str(""));
+        assert_string_equal(exchange.response.content_type, PAGE_FILES[i].content_type);
+        const char *policy = header("Content-Security-Policy");
+        assert_non_null(strstr(policy, "default-src 'none'"));
+        assert_null(strstr(policy, "unsafe"));
+        assert_string_equal(header("X-Content-Type-Options"), "nosniff");
+        snprintf(headers, sizeof headers, "If-None-Match:%s\n", header("ETag"));
+        assert_answer(200, "");
+        request("GET", PAGE_FILES[i].path, headers, span_str(""));
+        assert_int_equal(exchange_answer(&exchange).len, 0);
+        assert_answer(304, "");
+    }
+}
+
+static void test_exchange_counts_requests(void **state)
+{
+    (void)state;
+    request("POST", "/v1/embed", "", span_str("{\"text\":\"cat\"}"));
+    assert_answer(200, "");
+    request("GET", "/metrics", "", span_str(""));
+    struct span text = exchange_answer(&exchange);
+    static const char *const lines[] = {
+        "\ndipper_http_requests_total{route=\"/v1/embed\",status=\"ok\"} ",
+        "\ndipper_http_requests_total{route=\"none\",status=\"4xx\"} ",
+        "\ndipper_http_request_seconds_bucket{route=\"/v1/embed\",le=\"+Inf\"} ",
+        "\ndipper_http_request_seconds_count{route=\"/v1/embed\"} ",
+        "\ndipper_http_requests_in_flight 1\n",
+        "\nprocess_resident_memory_bytes ",
+        "\nprocess_open_fds ",
+        "\n# TYPE dipper_embed_seconds histogram\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (!memmem(text.data, text.len, lines[i], strlen(lines[i])))
+            fail_msg("the metrics lack %s", lines[i]);
+    /* Every family is announced once. */
+    struct span type = span_str("# TYPE dipper_http_requests_total ");
+    const uint8_t *first = memmem(text.data, text.len, type.data, type.len);
+    assert_non_null(first);
+    assert_null(memmem(first + 1, (size_t)(text.data + text.len - first - 1), type.data, type.len));
+    assert_string_equal(exchange.response.content_type, "text/plain; version=0.0.4; charset=utf-8");
+    assert_answer(200, "");
+}
+
+static void test_exchange_of_a_client_that_left_computes_nothing(void **state)
+{
+    (void)state;
+    begin("POST", "/v1/embed", "");
+    exchange_body(&exchange, span_str("{\"text\":\"cat\"}"));
+    atomic_store(&exchange.cancelled, true);
+    exchange_run(&exchange);
+    assert_int_equal(exchange.call.cost.tokens, 0);
+    assert_answer(499, "client_closed_request");
+    begin("POST", "/v1/embed", "");
+    exchange_body(&exchange, span_str("{\"text\":\"cat\"}"));
+    atomic_store(&exchange.cancelled, true);
+    atomic_store(&draining, true);
+    exchange_run(&exchange);
+    assert_answer(503, "the server is ending");
+    request("GET", "/health", "", span_str(""));
+    assert_answer(503, "{\"status\":\"draining\"");
+    atomic_store(&draining, false);
+}
+
+static void test_exchange_forgets_large_memory(void **state)
+{
+    (void)state;
+    context.body_max = 1 << 20;
+    context.bodies_max = 1 << 20;
+    exchange_deinit(&exchange);
+    exchange_init(&exchange, &context);
+    size_t before = test_alloc_live();
+    static char body[200000];
+    size_t len = (size_t)sprintf(body, "{\"text\":\"");
+    for (size_t i = len; i < sizeof body; i++)
+        body[i] = i % 2 ? 'a' : ' ';
+    memcpy(body + sizeof body - 12, "\"}", 2);
+    request("POST", "/v1/embed", "", span_of(body, sizeof body - 10));
+    assert_answer(200, "truncated");
+    assert_true(exchange.body.cap <= EXCHANGE_KEPT_MAX);
+    assert_true(exchange.arena.used <= EXCHANGE_KEPT_MAX);
+    assert_true(test_alloc_live() <= before + 3);
+}
+
+/* Whichever allocation fails, there is an answer, and nothing stays. */
+static void test_exchange_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    for (size_t n = 1;; n++) {
+        struct exchange ex;
+        exchange_init(&ex, &context);
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        exchange_line(&ex, span_str("/v2/namespaces/things/query"));
+        ex.head = (struct head){.method = span_str("POST"), .version = span_str("HTTP/1.1"), .count = 1};
+        ex.head.fields[0] = (struct head_field){span_str("Host"), span_str("a")};
+        exchange_begin(&ex);
+        exchange_body(&ex, span_str("{\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"cat\"]]}"));
+        exchange_run(&ex);
+        unsigned status = ex.response.status;
+        exchange_end(&ex, true);
+        exchange_deinit(&ex);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_true(status == 200 || status == 503);
+        assert_int_equal(atomic_load(&context.bodies), 0);
+        assert_true(test_alloc_live() >= before);
+        if (!fired) {
+            assert_int_equal(status, 200);
+            break;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exchange_routes_requests),
+        cmocka_unit_test(test_exchange_answers_options),
+        cmocka_unit_test(test_exchange_runs_handlers),
+        cmocka_unit_test(test_exchange_keeps_harmless_ids),
+        cmocka_unit_test(test_exchange_bounds_bodies),
+        cmocka_unit_test(test_exchange_unpacks_gzip),
+        cmocka_unit_test(test_inflate_fills_to_the_last_byte),
+        cmocka_unit_test(test_exchange_serves_the_page_strictly),
+        cmocka_unit_test(test_exchange_counts_requests),
+        cmocka_unit_test(test_exchange_of_a_client_that_left_computes_nothing),
+        cmocka_unit_test(test_exchange_forgets_large_memory),
+        cmocka_unit_test(test_exchange_survives_every_failed_allocation),
+    };
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+}

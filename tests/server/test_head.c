@@ -1,0 +1,156 @@
+/* test_head.c: heads that are ambiguous about framing are refused. */
+#include "test_support.h"
+
+#include <stdio.h>
+
+#include "server/head.h"
+
+/* Fills a head from "Name: value\n" lines. The spans point into `text`. */
+static void parse(struct head *head, const char *version, const char *text)
+{
+    *head = (struct head){.method = span_str("POST"), .version = span_str(version)};
+    while (*text) {
+        const char *colon = strchr(text, ':'), *end = strchr(text, '\n');
+        head->fields[head->count++] = (struct head_field){span_of(text, (size_t)(colon - text)),
+                                                          span_of(colon + 1, (size_t)(end - colon - 1))};
+        text = end + 1;
+    }
+}
+
+static void test_head_refuses_what_is_ambiguous(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *version, *fields;
+        unsigned status;
+    } cases[] = {
+        {"HTTP/1.1", "Host: a\n", 0},
+        {"HTTP/1.0", "", 0},
+        {"HTTP/1.1", "Host: a\nContent-Length:0\n", 0},
+        {"HTTP/1.1", "Host: a\nContent-Length:123456789012345678\n", 0},
+        {"HTTP/1.1", "Host: a\nTransfer-Encoding: ChUnKeD \n", 0},
+        {"HTTP/1.1", "Host: a\nExpect: 100-Continue\n", 0},
+        {"HTTP/1.1", "Host: a\nX-Y!#$%&'*+-.^_`|~9:ok\tok\n", 0},
+        {"HTTP/2.0", "Host: a\n", 505},
+        {"", "Host: a\n", 505},
+        {"HTTP/1.1", "", 400},
+        {"HTTP/1.1", "Host: a\nHost: a\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:1\ncontent-length:1\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length: 1\n", 400}, /* the parser has taken blanks away already */
+        {"HTTP/1.1", "Host: a\nContent-Length:+1\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:-1\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:0x1\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:1,1\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:1234567890123456789\n", 400},
+        {"HTTP/1.1", "Host: a\nContent-Length:1\nTransfer-Encoding:chunked\n", 400},
+        {"HTTP/1.1", "Host: a\nTransfer-Encoding:chunked\nTransfer-Encoding:chunked\n", 400},
+        {"HTTP/1.1", "Host: a\nTransfer-Encoding:gzip, chunked\n", 501},
+        {"HTTP/1.1", "Host: a\nTransfer-Encoding:\n", 501},
+        {"HTTP/1.0", "Transfer-Encoding:chunked\n", 400},
+        {"HTTP/1.1", "Host: a\nExpect:200-ok\n", 417},
+        {"HTTP/1.1", "Host: a\nContent-Length : 1\n", 400},
+        {"HTTP/1.1", "Host: a\n X: 1\n", 400},
+        {"HTTP/1.1", "Host: a\n: 1\n", 400},
+        {"HTTP/1.1", "Host: a\nX(Y): 1\n", 400},
+        {"HTTP/1.1", "Host: a\nX: a\rb\n", 400},
+        {"HTTP/1.1", "Host: a\nX: a\x7f\n", 400},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dp_error error = {.status = DP_OK};
+        struct head head;
+        parse(&head, cases[i].version, cases[i].fields);
+        unsigned status = head_check(&head, &error);
+        if (status != cases[i].status)
+            fail_msg("%s %s is answered with %u, not %u", cases[i].version, cases[i].fields, status,
+                     cases[i].status);
+        assert_int_equal(error.status == DP_OK, status == 0);
+    }
+}
+
+static void test_head_refuses_too_much_and_what_was_misread(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    struct head head;
+    parse(&head, "HTTP/1.1", "Host: a\n");
+    head.too_many = true;
+    assert_int_equal(head_check(&head, &error), 431);
+    head.too_many = false;
+    head.ambiguous = true;
+    assert_int_equal(head_check(&head, &error), 400);
+    head.ambiguous = false;
+    head.method = span_str("GE T");
+    assert_int_equal(head_check(&head, &error), 400);
+}
+
+static void test_head_finds_values_whatever_the_case(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    struct head head;
+    parse(&head, "HTTP/1.1", "HOST:a\nX-Request-ID: \t abc \nContent-Length:17\nEmpty:\n");
+    assert_int_equal(head_check(&head, &error), 0);
+    assert_true(head.has_length && head.content_length == 17 && !head.chunked);
+    assert_true(span_equal_str(head_value(&head, "x-request-id"), "abc"));
+    assert_non_null(head_value(&head, "empty").data);
+    assert_null(head_value(&head, "x-request").data);
+}
+
+/* What the parser leaves of a head: a NUL for each CR, LF and field's colon. '|' stands for a NUL here. */
+static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *raw;
+        const char *fields[4]; /* names and values, in pairs */
+        bool whole;
+    } cases[] = {
+        {"POST /|HTTP/1.1||A| x||B|y||||", {"A", "x", "B", "y"}, true},
+        {"POST /|HTTP/1.1||A| \t||B|  y  ||||", {"A", "", "B", "y  "}, true},
+        {"POST /|HTTP/1.1||||", {NULL}, true},
+        {"POST /|HTTP/1.1||A|x|B|y||||", {"A", "x", "B", "y"}, false},    /* a bare LF */
+        {"POST /|HTTP/1.1|A|x||B|y||||", {"A", "x", "B", "y"}, false},    /* behind the request line */
+        {"POST /|HTTP/1.1||A|x||B|y|||", {"A", "x", "B", "y"}, false},    /* at the end */
+        {"POST /|HTTP/1.1||A|x|z||B|y||||", {"A", "x", "B", "y"}, false}, /* a NUL in a value */
+        {"POST /|HTTP/1.1||A|x||| z||", {"A", "x"}, false},               /* ": z" taken for the end */
+        {"POST /|HTTP/1.1||A|x|| z||||", {"A", "x"}, false},              /* a folded line */
+        {"POST /|HTTP/1.1||A|x||||B|y||", {"A", "x"}, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char raw[100];
+        size_t len = strlen(cases[i].raw);
+        memcpy(raw, cases[i].raw, len);
+        for (size_t j = 0; j < len; j++)
+            if (raw[j] == '|')
+                raw[j] = '\0';
+        struct head head = {.version = span_of(raw + 7, 8)};
+        size_t at = 15;
+        for (size_t j = 0; j < 4 && cases[i].fields[j]; j += 2) {
+            const char *name = cases[i].fields[j], *value = cases[i].fields[j + 1];
+            while (raw[at] != name[0])
+                at++;
+            struct span name_span = span_of(raw + at, strlen(name));
+            at += name_span.len + 1;
+            while (raw[at] == ' ' || raw[at] == '\t')
+                at++;
+            head.fields[head.count++] = (struct head_field){name_span, span_of(raw + at, strlen(value))};
+            at += strlen(value);
+        }
+        if (head_is_whole(&head, span_of(raw, len)) != cases[i].whole)
+            fail_msg("case %zu: %s", i, cases[i].raw);
+        for (size_t cut = 0; cases[i].whole && cut < len; cut++)
+            assert_false(head_is_whole(&head, span_of(raw, cut)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_head_refuses_what_is_ambiguous),
+        cmocka_unit_test(test_head_refuses_too_much_and_what_was_misread),
+        cmocka_unit_test(test_head_finds_values_whatever_the_case),
+        cmocka_unit_test(test_head_is_whole_only_when_nothing_was_skipped),
+    };
+    return test_run(tests);
+}
