@@ -1,0 +1,206 @@
+/* test_drain.c: requests that take long: a full queue, clients that leave, time limits, and the server's end.
+ *
+ * The store is one whose lists wait until the call is cancelled or late, so that a request to /v1/namespaces is in
+ * progress exactly as long as a test wants.
+ */
+#include "socket_fixture.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+
+#define LIST "GET /v1/namespaces HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static _Atomic int inside; /* lists that wait */
+static _Atomic bool let_go;
+
+static enum dp_status wait_in_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                                   bool folders, size_t max, struct store_listing *out)
+{
+    (void)store;
+    (void)prefix;
+    (void)after;
+    (void)folders;
+    (void)max;
+    *out = (struct store_listing){.count = 0};
+    atomic_fetch_add(&inside, 1);
+    enum dp_status status;
+    while ((status = call_check(call)) == DP_OK && !atomic_load(&let_go))
+        sched_yield();
+    atomic_fetch_sub(&inside, 1);
+    return status;
+}
+
+static void free_store(struct store *store)
+{
+    mem_free(store);
+}
+
+static const struct store_ops SLOW = {.scheme = "slow", .list = wait_in_list, .free = free_store};
+
+static struct service *slow_service(void)
+{
+    struct dp_error error;
+    struct service *service;
+    struct service_options options = {.threads = 1, .store = mem_calloc(1, sizeof(struct store))};
+    assert_non_null(options.store);
+    options.store->ops = &SLOW;
+    atomic_store(&let_go, false);
+    assert_int_equal(service_new(&options, &service, &error), DP_OK);
+    return service;
+}
+
+/* Until so many lists wait; a test that hangs here is ended by its time limit. */
+static void until_inside(int count)
+{
+    while (atomic_load(&inside) != count)
+        sched_yield();
+}
+
+static void test_server_refuses_at_once_when_the_queue_is_full(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.request_threads = 1, .queue_max = 1});
+    int first = dial(server), second = dial(server), third;
+    send_text(first, LIST);
+    until_inside(1);
+    send_text(second, LIST); /* waits in the queue */
+    const char *refused = NULL;
+    for (int i = 0; i < 100 && !refused; i++) {
+        /* Whichever of them comes to the queue first, one too many is refused. */
+        enum heard end;
+        third = dial(server);
+        send_text(third, LIST);
+        const char *heard = hear(third, 100, &end);
+        refused = strstr(heard, "HTTP/1.1 503") ? heard : NULL;
+        close(third);
+    }
+    assert_non_null(refused);
+    assert_non_null(strstr(refused, "Retry-After: 1"));
+    assert_non_null(strstr(refused, "{\"status\":\"error\""));
+    /* What never blocks is answered all the same. */
+    int health = dial(server);
+    send_text(health, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_non_null(strstr(hear_answer(health), "200 OK"));
+    atomic_store(&let_go, true);
+    assert_non_null(strstr(hear_answer(first), "200 OK"));
+    close(first);
+    close(second);
+    close(health);
+    server_stop(server);
+    service_free(service);
+}
+
+static void test_server_notices_clients_that_leave(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.request_threads = 4});
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        fds[i] = dial(server);
+        send_text(fds[i], LIST);
+    }
+    until_inside(4);
+    close(fds[0]);
+    close(fds[1]);
+    until_inside(2);
+    close(fds[2]);
+    close(fds[3]);
+    until_inside(0);
+    server_stop(server);
+    service_free(service);
+}
+
+static void test_server_limits_the_time_of_requests(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.request_timeout_ms = 50});
+    int fd = dial(server);
+    send_text(fd, LIST);
+    assert_non_null(strstr(hear_answer(fd), "HTTP/1.1 504"));
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"); /* the connection is as good as before */
+    assert_non_null(strstr(hear_answer(fd), "200 OK"));
+    close(fd);
+    server_stop(server);
+    service_free(service);
+}
+
+static void *stop(void *server)
+{
+    server_stop(server);
+    return NULL;
+}
+
+/* A request in progress gets its answer, and its connection is closed after it. */
+static void test_server_drains_before_it_ends(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.drain_timeout_ms = 60000});
+    pthread_t stopping;
+    int fd = dial(server), idle = dial(server);
+    enum heard end;
+    send_text(idle, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_non_null(strstr(hear_answer(idle), "200 OK"));
+    send_text(fd, LIST);
+    until_inside(1);
+    assert_int_equal(pthread_create(&stopping, NULL, stop, server), 0);
+    /* While it drains, open connections are still answered: that it is draining. */
+    const char *health;
+    do {
+        send_text(idle, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+        health = hear_answer(idle);
+    } while (strstr(health, "200 OK"));
+    assert_non_null(strstr(health, "{\"status\":\"draining\""));
+    atomic_store(&let_go, true);
+    const char *answer = hear(fd, 30000, &end);
+    assert_non_null(strstr(answer, "200 OK"));
+    assert_non_null(strstr(answer, "Connection: close"));
+    assert_int_equal(end, HEARD_CLOSED);
+    pthread_join(stopping, NULL);
+    close(fd);
+    close(idle);
+    service_free(service);
+}
+
+/* One that takes longer than the server will wait is told why it gets no answer. */
+static void test_server_cancels_what_outlasts_the_drain(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server =
+        start_server(service, (struct server_options){.drain_timeout_ms = 1, .request_threads = 1});
+    pthread_t stopping;
+    int fd = dial(server), waiting = dial(server);
+    enum heard end;
+    send_text(fd, LIST);
+    until_inside(1);
+    send_text(waiting, LIST);
+    assert_int_equal(pthread_create(&stopping, NULL, stop, server), 0);
+    const char *answer = hear(fd, 30000, &end);
+    assert_non_null(strstr(answer, "HTTP/1.1 503"));
+    assert_non_null(strstr(answer, "the server is ending"));
+    pthread_join(stopping, NULL);
+    close(fd);
+    close(waiting);
+    service_free(service);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_server_refuses_at_once_when_the_queue_is_full),
+        cmocka_unit_test(test_server_notices_clients_that_leave),
+        cmocka_unit_test(test_server_limits_the_time_of_requests),
+        cmocka_unit_test(test_server_drains_before_it_ends),
+        cmocka_unit_test(test_server_cancels_what_outlasts_the_drain),
+    };
+    return test_run(tests);
+}
