@@ -8,13 +8,16 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cli/interrupt.h"
 #include "os/log.h"
 
 extern char **environ;
 
 int cli_fail(const struct cli_command *command, const struct dp_error *error)
 {
-    fprintf(stderr, "dipper %s: %s\n", command->name, error->message);
+    bool is_signal = error->status == DP_CANCELLED && interrupt_came();
+
+    fprintf(stderr, "dipper %s: %s%s\n", command->name, is_signal ? "interrupted: " : "", error->message);
     return CLI_FAILED;
 }
 

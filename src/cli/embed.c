@@ -5,13 +5,13 @@
  * Memory is bounded by one batch, whatever the length of the input.
  */
 #include <errno.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
 #include "os/file.h"
@@ -39,7 +39,6 @@ struct embed_run {
     size_t count;
     struct buffer output;
     bool jsonl, normalize;
-    int in;                /* the file descriptor behind the stream */
     enum dp_status status; /* first failure of a flush */
     uint64_t unusable;
 };
@@ -141,10 +140,12 @@ static void take_line(struct embed_run *run, struct span line, const struct dp_e
         json_reader_init(&r, line);
         json_enter_object(&r);
         while (json_next_key(&r, &run->arena, &key)) {
-            if (span_equal_str(key, "text"))
-                found = json_read_string(&r, &run->arena, &text);
-            else
+            if (!span_equal_str(key, "text"))
                 json_skip(&r);
+            else if (found)
+                json_reject(&r, DP_INVALID, "\"text\" is given twice");
+            else
+                found = json_read_string(&r, &run->arena, &text);
         }
         json_end(&r);
         if (json_failed(&r))
@@ -162,31 +163,26 @@ static void take_line(struct embed_run *run, struct span line, const struct dp_e
     buffer_append(&run->texts, text);
 }
 
-/* The stream's read: before it blocks, what has been gathered is embedded and printed. */
-static ssize_t read_input(void *cookie, char *to, size_t len)
+/* Before the input blocks, what has been gathered is embedded and printed. */
+static bool on_idle(void *ctx)
 {
-    struct embed_run *run = cookie;
-    struct pollfd ready = {.fd = run->in, .events = POLLIN};
-    ssize_t n;
+    struct embed_run *run = ctx;
 
-    if (poll(&ready, 1, 0) == 0 && flush_batch(run) != DP_OK)
-        return 0;
-    do
-        n = read(run->in, to, len);
-    while (n < 0 && errno == EINTR && call_check(&run->call) == DP_OK);
-    return n;
+    return flush_batch(run) == DP_OK;
 }
 
 static enum dp_status embed_stream(struct embed_run *run)
 {
-    FILE *in = fopencookie(run, "r", (cookie_io_functions_t){.read = read_input});
+    struct input in;
     struct line_reader reader;
     struct dp_error error = {0};
     struct span line;
 
-    if (!in)
-        return call_nomem(&run->call, "the input stream");
-    line_reader_init(&reader, in, LINE_MAX_BYTES);
+    if (input_open(&in, "-", &run->call.error) != DP_OK)
+        return run->call.error.status;
+    in.idle = on_idle;
+    in.ctx = run;
+    line_reader_init(&reader, in.stream, LINE_MAX_BYTES);
     for (;;) {
         bool more = line_reader_next(&reader, &line, &error);
         if (!more && error.status != DP_TOO_LARGE)
@@ -198,13 +194,15 @@ static enum dp_status embed_stream(struct embed_run *run)
         if (run->count == BATCH_TEXTS || run->texts.len >= BATCH_BYTES)
             flush_batch(run);
     }
+    if (run->status == DP_OK)
+        run->status = call_check(&run->call);
     if (run->status == DP_OK && error.status != DP_OK) {
         run->call.error = error;
         run->status = error.status;
     }
     flush_batch(run);
     line_reader_deinit(&reader);
-    fclose(in);
+    input_close(&in);
     return run->status;
 }
 
@@ -240,14 +238,13 @@ static int run_embed(int argc, char **argv)
     buffer_init(&run->output, OUTPUT_MAX);
     run->jsonl = jsonl;
     run->normalize = !raw;
-    run->in = STDIN_FILENO;
     if (open_service(&args.config, OPEN_MODEL, &run->service, &error) != DP_OK)
         status = cli_fail(&cli_embed_command, &error);
     else if (embed_stream(run) != DP_OK)
         status = cli_fail(&cli_embed_command, &run->call.error);
     if (run->unusable > 0)
-        fprintf(stderr, "dipper embed: %llu lines could not be used; each is answered by its error\n",
-                (unsigned long long)run->unusable);
+        fprintf(stderr, "dipper embed: %llu line%s could not be used; each is answered by its error\n",
+                (unsigned long long)run->unusable, run->unusable == 1 ? "" : "s");
 out:
     if (run) {
         service_free(run->service);

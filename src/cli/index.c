@@ -1,11 +1,10 @@
 /* index.c: `dipper index`: a JSON-lines file into a namespace, whole or not at all. */
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
 #include "cli/progress.h"
@@ -51,7 +50,7 @@ static void print_summary(const char *name, const struct ingest_summary *s)
 static enum dp_status index_file(const struct config *config, const char *name, const char *path,
                                  struct dp_error *error)
 {
-    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    struct input in;
     struct service *service = NULL;
     struct index_progress progress = {0};
     struct ingest_summary summary;
@@ -63,14 +62,14 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     struct stat st;
     enum dp_status status;
 
-    if (!in)
-        return dp_fail_errno(error, errno, "open", path);
-    if (fstat(fileno(in), &st) == 0 && S_ISREG(st.st_mode))
+    if (input_open(&in, path, error) != DP_OK)
+        return error->status;
+    if (fstat(in.fd, &st) == 0 && S_ISREG(st.st_mode))
         progress.size = (uint64_t)st.st_size;
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
-    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    line_reader_init(&reader, in.stream, INGEST_LINE_MAX);
     status = open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error);
     if (status == DP_OK) {
         progress_begin(&progress.line, "rows");
@@ -80,12 +79,13 @@ static enum dp_status index_file(const struct config *config, const char *name, 
             print_summary(name, &summary);
         else
             *error = call.error;
+        if (status == DP_CANCELLED)
+            dp_fail(error, status, "the namespace is as it was");
     }
     service_free(service);
     line_reader_deinit(&reader);
     arena_deinit(&arena);
-    if (in != stdin)
-        fclose(in);
+    input_close(&in);
     return status;
 }
 

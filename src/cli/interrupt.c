@@ -1,13 +1,23 @@
-/* interrupt.c: turns the first SIGINT or SIGTERM into a flag, and leaves the second to the system. */
+/* interrupt.c: turns the first SIGINT or SIGTERM into a flag, and leaves the second to the system.
+ *
+ * The flag alone would not end a read that waits for a terminal or a pipe: a signal that comes between looking
+ * at the flag and reading would be lost. So waiting is done by ppoll(), which lets the signals in only while it
+ * waits.
+ */
 #include "cli/interrupt.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 
 static _Atomic bool interrupted;
+static _Atomic int number_of_signal;
 
 static void on_signal(int number)
 {
+    atomic_store(&number_of_signal, number);
     atomic_store(&interrupted, true);
     signal(number, SIG_DFL);
 }
@@ -20,4 +30,32 @@ const _Atomic bool *interrupt_watch(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return &interrupted;
+}
+
+bool interrupt_came(void)
+{
+    return atomic_load(&interrupted);
+}
+
+bool interrupt_wait_readable(int fd)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    sigset_t ends, before;
+    int found = 0;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    while (!interrupt_came() && (found = ppoll(&ready, 1, NULL, &before)) < 0 && errno == EINTR) {}
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return found != 0 && !interrupt_came(); /* a failed poll leaves the complaint to the read */
+}
+
+void interrupt_end(void)
+{
+    if (interrupt_came()) {
+        signal(number_of_signal, SIG_DFL);
+        raise(number_of_signal);
+    }
 }

@@ -8,4 +8,13 @@
 /* Installs the handlers and answers the flag that they set: the cancel flag of the command's calls. */
 const _Atomic bool *interrupt_watch(void);
 
+/* Whether a signal has come. */
+bool interrupt_came(void);
+
+/* Waits until `fd` can be read without blocking; false when a signal comes first, or has come before. */
+bool interrupt_wait_readable(int fd);
+
+/* Ends the program by the signal that has come, if one has: the shell then sees why, and ends its loop too. */
+void interrupt_end(void);
+
 #endif

@@ -1,11 +1,15 @@
 /* main.c: the program: finds the subcommand and runs it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <dipper/dipper.h>
 
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "simd/simd.h"
 
 static const struct cli_command *const commands[] = {
@@ -22,11 +26,21 @@ static void print_help(FILE *out)
     fputs("\n`dipper COMMAND --help` tells a command's options. `dipper --version` prints the version.\n", out);
 }
 
+/* A standard stream that whoever started us has closed is held by a file that can be neither read nor written:
+ * otherwise the next file opened, an object of a bucket say, would be taken for it. */
+static void hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     struct dp_error error;
 
+    hold_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("dipper %s\n", dp_version());
@@ -41,8 +55,12 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(name, commands[i]->name) == 0)
-            return commands[i]->run(argc - 1, argv + 1);
+        if (strcmp(name, commands[i]->name) == 0) {
+            int status = commands[i]->run(argc - 1, argv + 1);
+            if (status != CLI_OK)
+                interrupt_end();
+            return status;
+        }
     if (*name)
         fprintf(stderr, "dipper: there is no command '%s'\n\n", name);
     print_help(stderr);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
 #include "os/file.h"
@@ -76,8 +77,7 @@ static void append_shown(struct buffer *out, struct span text)
     size_t len = text.len;
 
     if (len > SHOWN_WIDTH)
-        for (len = SHOWN_WIDTH; len > 0 && (text.data[len] & 0xc0) == 0x80; len--) {
-        }
+        for (len = SHOWN_WIDTH; len > 0 && (text.data[len] & 0xc0) == 0x80; len--) {}
     for (size_t i = 0; i < len; i++)
         buffer_u8(out, text.data[i] < 0x20 || text.data[i] == 0x7f ? ' ' : text.data[i]);
     if (len < text.len)
@@ -148,14 +148,14 @@ static enum dp_status search_one(struct search_run *run, struct span words, stru
 /* Each line of the file is a query; the answers come in the same order. */
 static enum dp_status search_file(struct search_run *run, const char *path, struct dp_error *error)
 {
-    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    struct input in;
     struct line_reader reader;
     struct span line;
     enum dp_status status = DP_OK;
 
-    if (!in)
-        return dp_fail_errno(error, errno, "open", path);
-    line_reader_init(&reader, in, QUERY_MAX);
+    if (input_open(&in, path, error) != DP_OK)
+        return error->status;
+    line_reader_init(&reader, in.stream, QUERY_MAX);
     while (status == DP_OK && line_reader_next(&reader, &line, error)) {
         status = search_one(run, line, error);
         if (status != DP_OK)
@@ -164,8 +164,7 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
     if (status == DP_OK)
         status = error->status;
     line_reader_deinit(&reader);
-    if (in != stdin)
-        fclose(in);
+    input_close(&in);
     return status;
 }
 
@@ -195,7 +194,8 @@ static int run_search(int argc, char **argv)
         goto out;
     }
     if (args.position_count != (queries ? 1 : 2)) {
-        status = cli_usage(&cli_search_command, "a namespace and a query are needed, or a namespace and --queries FILE");
+        status = cli_usage(&cli_search_command,
+                           "a namespace and a query are needed, or a namespace and --queries FILE");
         goto out;
     }
     query.namespace = span_str(args.positions[0]);
@@ -205,7 +205,8 @@ static int run_search(int argc, char **argv)
     buffer_init(&run.output, OUTPUT_MAX);
     result = open_service(&args.config, OPEN_MODEL | OPEN_STORE, &run.service, &error);
     if (result == DP_OK)
-        result = queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);
+        result =
+            queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);
     if (result == DP_OK && fflush(stdout) != 0)
         result = dp_fail_errno(&error, errno, "write", "standard output");
     if (result != DP_OK)
@@ -217,8 +218,11 @@ out:
     return status;
 }
 
-const struct cli_command cli_search_command = {
-    "search", "NAMESPACE \"words\" [OPTIONS]", "the rows of a namespace nearest in meaning to some words",
-    "With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": …, …attributes}], \"performance\": {\"rounds\": …,\n"
-    "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line.\n",
-    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE, run_search};
+const struct cli_command cli_search_command = {"search",
+                                               "NAMESPACE \"words\" [OPTIONS]",
+                                               "the rows of a namespace nearest in meaning to some words",
+                                               "With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": "
+                                               "…, …attributes}], \"performance\": {\"rounds\": …,\n"
+                                               "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line.\n",
+                                               CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
+                                               run_search};

@@ -55,7 +55,8 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
             append(b, byte);
     }
     if (ferror(r->in)) {
-        dp_fail(error, DP_IO, "cannot read line %llu: %s", (unsigned long long)r->number, strerror(errno));
+        dp_fail(error, errno == ECANCELED ? DP_CANCELLED : DP_IO, "cannot read line %llu: %s",
+                (unsigned long long)r->number, strerror(errno));
         return false;
     }
     if (b->status == DP_TOO_LARGE) {

@@ -1,0 +1,58 @@
+/* input.c: a stdio stream over a file descriptor, whose reads end when a signal comes. */
+#include "cli/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/interrupt.h"
+
+static ssize_t input_read(void *cookie, char *to, size_t len)
+{
+    struct input *input = cookie;
+    struct pollfd ready = {.fd = input->fd, .events = POLLIN};
+    ssize_t n;
+
+    if (input->idle && poll(&ready, 1, 0) == 0 && !input->idle(input->ctx))
+        return 0;
+    do {
+        if (!interrupt_wait_readable(input->fd)) {
+            errno = ECANCELED;
+            return -1;
+        }
+        n = read(input->fd, to, len);
+    } while (n < 0 && (errno == EINTR || errno == EAGAIN));
+    return n;
+}
+
+enum dp_status input_open(struct input *input, const char *path, struct dp_error *error)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    struct stat st;
+
+    *input = (struct input){.fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    if (input->fd < 0)
+        return dp_fail_errno(error, errno, "open", path);
+    if (fstat(input->fd, &st) == 0 && S_ISDIR(st.st_mode))
+        dp_fail(error, DP_INVALID, "cannot read %s: it is a folder", is_stdin ? "standard input" : path);
+    else if (!(input->stream = fopencookie(input, "r", (cookie_io_functions_t){.read = input_read})))
+        dp_fail_nomem(error, "the input stream");
+    if (input->stream)
+        return DP_OK;
+    if (!is_stdin)
+        close(input->fd);
+    return error->status;
+}
+
+void input_close(struct input *input)
+{
+    if (!input->stream)
+        return;
+    fclose(input->stream);
+    if (input->fd != STDIN_FILENO)
+        close(input->fd);
+    input->stream = NULL;
+}
