@@ -1,0 +1,99 @@
+"""What the end-to-end tests share: the program, run in an empty folder without anyone's settings."""
+import json
+import os
+import subprocess
+
+import pytest
+
+TIMEOUT = 120  # seconds; a program that hangs fails its test
+
+
+def clean_environment(**more):
+    """This process's environment less what would set Dipper's settings, plus `more`."""
+    names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE"}
+    env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("DIPPER_")}
+    env.update({k: str(v) for k, v in more.items()})
+    return env
+
+
+@pytest.fixture
+def environment():
+    return clean_environment
+
+
+@pytest.fixture
+def run(dipper, tmp_path):
+    """run("search", …, input="…", env={…}, status=0): the program's CompletedProcess, its streams as text.
+
+    Fails the test when the exit status is another (status=None: any). The current folder is empty."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+
+    def go(*arguments, input=None, env=None, status=0, program=dipper, **kwargs):
+        if input is None:
+            kwargs.setdefault("stdin", subprocess.DEVNULL)
+        done = subprocess.run([str(program), *map(str, arguments)], input=input, capture_output=True,
+                              encoding="utf-8", errors="surrogateescape", cwd=folder, timeout=TIMEOUT,
+                              env=clean_environment(**(env or {})), check=False, **kwargs)
+        if status is not None:
+            assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr}"
+        return done
+
+    return go
+
+
+@pytest.fixture
+def start(dipper, tmp_path):
+    """start("embed", …): the program as a Popen with pipes of bytes; killed at the end of the test."""
+    begun = []
+
+    def go(*arguments, env=None, **kwargs):
+        for stream in ("stdin", "stdout", "stderr"):
+            kwargs.setdefault(stream, subprocess.PIPE)
+        process = subprocess.Popen([str(dipper), *map(str, arguments)], cwd=tmp_path,
+                                   env=clean_environment(**(env or {})), **kwargs)
+        begun.append(process)
+        return process
+
+    yield go
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """rows([{…}, …]): a JSON-lines file of them."""
+    count = 0
+
+    def write(*items, name=None):
+        nonlocal count
+        count += 1
+        path = tmp_path / (name or f"rows{count}.jsonl")
+        path.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ask(run):
+    """ask(namespace, words, root, …): the rows that `dipper search --json` answers."""
+    def go(namespace, words, root, *more):
+        (answer,) = json_lines(run("search", namespace, words, "--root", root, "--json", *more).stdout)
+        return answer["rows"]
+
+    return go
+
+
+def files_below(folder):
+    """{path below the folder: bytes} of all its files."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
