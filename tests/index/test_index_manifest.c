@@ -29,8 +29,13 @@ static void fill(struct manifest *m)
     m->schema.count = 2;
     m->schema.attributes[0] = (struct attribute){2, ATTRIBUTE_STRING, span_str("title")};
     m->schema.attributes[1] = (struct attribute){5, ATTRIBUTE_FLOATS, span_str("a \"b\" \n")};
-    segments[0] = (struct manifest_segment){
-        .rows = 3, .vectors = 4, .ivf_size = 572, .ivf_head = 500, .dpr_size = 1000, .hot_offset = 300, .hot_len = 700};
+    segments[0] = (struct manifest_segment){.rows = 3,
+                                            .vectors = 4,
+                                            .ivf_size = 572,
+                                            .ivf_head = 500,
+                                            .dpr_size = 1000,
+                                            .hot_offset = 300,
+                                            .hot_len = 700};
     put_ulid(&segments[0].id, "01BX5ZZKBKACTAV9WEVGEMMVA0");
     segments[1] = segments[0];
     put_ulid(&segments[1].id, "01BX5ZZKBKACTAV9WEVGEMMVA1");
@@ -123,8 +128,8 @@ static void test_index_manifest_whose_numbers_do_not_fit_is_refused(void **state
     expect_refusal("\"head\": 500", "\"head\": 501", DP_CORRUPT, "ivf");
     expect_refusal("\"size\": 572", "\"size\": 18446744073709551615", DP_CORRUPT, "ivf");
     expect_refusal("\"hot_offset\": 300", "\"hot_offset\": 299", DP_CORRUPT, "dpr");
-    expect_refusal("\"hot_offset\": 300, \"hot_length\": 700", "\"hot_offset\": 207, \"hot_length\": 793", DP_CORRUPT,
-                   "dpr");
+    expect_refusal("\"hot_offset\": 300, \"hot_length\": 700", "\"hot_offset\": 207, \"hot_length\": 793",
+                   DP_CORRUPT, "dpr");
     expect_refusal("\"size\": 1000", "\"size\": 281474976710657", DP_CORRUPT, "dpr");
     expect_refusal("\"rows\": 2, \"size\": 66", "\"rows\": 3, \"size\": 66", DP_CORRUPT, "deleted");
     expect_refusal("\"rows\": 2, \"size\": 66", "\"rows\": 2, \"size\": 65", DP_CORRUPT, "deleted");

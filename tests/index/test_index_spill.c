@@ -123,8 +123,8 @@ static void test_index_a_team_builds_the_same_lists(void **state)
                          DP_OK);
         for (uint64_t row = 0; row < 5000; row++) {
             fixture_vector(w, row, 0, 0, x);
-            assert_int_equal(index_load_row(&w->call, loader, (struct index_id){.number = row}, x, 1, span_str("")),
-                             DP_OK);
+            assert_int_equal(
+                index_load_row(&w->call, loader, (struct index_id){.number = row}, x, 1, span_str("")), DP_OK);
         }
         assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
         assert_int_equal(store_list(&w->call, w->store, span_str(name), span_str(""), false, 10, &page), DP_OK);
