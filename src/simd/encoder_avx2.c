@@ -32,26 +32,27 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     const int8_t *w =
         layer->q + column / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k + column % ENCODER_BLOCK_N * 4;
     __m256i acc[INT8_ROWS][4];
-#pragma GCC unroll 4
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < 4; c++)
             acc[r][c] = _mm256_setzero_si256();
+    }
     for (size_t k = 0; k < layer->k; k += ENCODER_BLOCK_K) {
         __m256i activations[INT8_ROWS];
-#pragma GCC unroll 4
+        UNROLL_LOOP
         for (size_t r = 0; r < rows; r++)
             activations[r] = widen_four(a + r * x->k + k);
-#pragma GCC unroll 4
+        UNROLL_LOOP
         for (size_t c = 0; c < 4; c++) {
             __m256i weights =
                 _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + k * ENCODER_BLOCK_N + c * 16)));
-#pragma GCC unroll 4
+            UNROLL_LOOP
             for (size_t r = 0; r < rows; r++)
                 acc[r][c] = _mm256_add_epi32(acc[r][c], _mm256_madd_epi16(activations[r], weights));
         }
     }
-#pragma GCC unroll 4
+    UNROLL_LOOP
     for (size_t r = 0; r < rows; r++) {
         lanes sum = {join_pairs(acc[r][0], acc[r][1]), join_pairs(acc[r][2], acc[r][3])};
         lanes y = lanes_fma(lanes_set(x->scale[first + r]), sum,

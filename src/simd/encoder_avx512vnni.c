@@ -27,10 +27,10 @@ UNROLLED void store_tile(__m512i acc[TILE_ROWS][4], const struct u8_rows *x, siz
                          const struct int8_linear *layer, size_t column, enum encoder_activation act, float *out,
                          size_t out_stride)
 {
-#pragma GCC unroll 8
+    UNROLL_LOOP
     for (size_t r = 0; r < rows; r++) {
         lanes scale = lanes_set(x->scale[first + r]), low = lanes_set(x->low[first + r]), y[4];
-#pragma GCC unroll 4
+        UNROLL_LOOP
         for (size_t c = 0; c < 4; c++) {
             size_t at = column + c * LANES;
             y[c] = lanes_fma(scale, _mm512_cvtepi32_ps(acc[r][c]), lanes_mul(low, lanes_load(layer->sum + at)));
@@ -38,7 +38,7 @@ UNROLLED void store_tile(__m512i acc[TILE_ROWS][4], const struct u8_rows *x, siz
         }
         if (act == ENCODER_GELU)
             gelu_tile(y, 4);
-#pragma GCC unroll 4
+        UNROLL_LOOP
         for (size_t c = 0; c < 4; c++)
             lanes_store(out + (first + r) * out_stride + column + c * LANES, y[c]);
     }
@@ -50,20 +50,21 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     const uint8_t *a = x->q + first * x->k;
     const int8_t *w = layer->q + panel * ENCODER_BLOCK_N * layer->k;
     __m512i acc[TILE_ROWS][4];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < 4; c++)
             acc[r][c] = _mm512_setzero_si512();
+    }
     for (size_t k = 0; k < layer->k; k += ENCODER_BLOCK_K) {
         __m512i weights[4];
-#pragma GCC unroll 4
+        UNROLL_LOOP
         for (size_t c = 0; c < 4; c++)
             weights[c] = _mm512_loadu_si512(w + k * ENCODER_BLOCK_N + c * 64);
-#pragma GCC unroll 8
+        UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
             __m512i activations = _mm512_set1_epi32(load_four(a + r * x->k + k));
-#pragma GCC unroll 4
+            UNROLL_LOOP
             for (size_t c = 0; c < 4; c++)
                 acc[r][c] = dot4(acc[r][c], activations, weights[c]);
         }

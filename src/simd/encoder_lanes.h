@@ -26,7 +26,7 @@ UNROLLED lanes lanes_exp(lanes x)
     lanes r = lanes_fma(n, lanes_set(-EXP_LN2_HIGH), x);
     r = lanes_fma(n, lanes_set(-EXP_LN2_LOW), r);
     lanes p = lanes_set(exp_poly[0]);
-#pragma GCC unroll 8
+    UNROLL_LOOP
     for (int i = 1; i < EXP_POLY_TERMS; i++)
         p = lanes_fma(p, r, lanes_set(exp_poly[i]));
     return lanes_scale(p, t);
@@ -37,20 +37,20 @@ UNROLLED lanes lanes_exp(lanes x)
 UNROLLED void gelu_tile(lanes *y, size_t count)
 {
     lanes u[8], p[8];
-#pragma GCC unroll 8
+    UNROLL_LOOP
     for (size_t i = 0; i < count; i++) {
         lanes a = lanes_min(lanes_abs(y[i]), lanes_set(GELU_SATURATED));
         u[i] = lanes_fma(a, lanes_set(GELU_TO_UNIT), lanes_set(-1.0f));
         p[i] = lanes_set(gelu_poly[0]);
     }
-#pragma GCC unroll 16
+    UNROLL_LOOP
     for (int t = 1; t < GELU_POLY_TERMS; t++) {
         lanes c = lanes_set(gelu_poly[t]);
-#pragma GCC unroll 8
+        UNROLL_LOOP
         for (size_t i = 0; i < count; i++)
             p[i] = lanes_fma(p[i], u[i], c);
     }
-#pragma GCC unroll 8
+    UNROLL_LOOP
     for (size_t i = 0; i < count; i++) {
         lanes half = lanes_mul(lanes_set(0.5f), y[i]);
         y[i] = lanes_fma(half, lanes_copysign(p[i], y[i]), half);
@@ -170,13 +170,13 @@ UNROLLED void tile_multiply(lanes acc[TILE_ROWS][TILE_LANES], size_t rows, size_
 {
     for (size_t k = 0; k < depth; k++) {
         lanes column[TILE_LANES];
-#pragma GCC unroll 4
+        UNROLL_LOOP
         for (size_t c = 0; c < groups; c++)
             column[c] = lanes_load(b + k * b_stride + c * LANES);
-#pragma GCC unroll 8
+        UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
             lanes x = lanes_set(a[r * a_stride + k]);
-#pragma GCC unroll 4
+            UNROLL_LOOP
             for (size_t c = 0; c < groups; c++)
                 acc[r][c] = lanes_fma(x, column[c], acc[r][c]);
         }
@@ -187,17 +187,19 @@ UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const fl
                           const float *bias, float *out, size_t out_stride)
 {
     lanes acc[TILE_ROWS][TILE_LANES];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < TILE_LANES; c++)
             acc[r][c] = lanes_load(bias + c * LANES);
+    }
     tile_multiply(acc, rows, TILE_LANES, x, x_stride, w, ENCODER_BLOCK_N, k);
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < TILE_LANES; c++)
             lanes_store(out + r * out_stride + c * LANES, acc[r][c]);
+    }
 }
 
 static void linear_fp32(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
@@ -234,17 +236,19 @@ UNROLLED void score_tile(const struct attention_head *head, size_t rows, size_t 
                          const float *keys, size_t columns, float *scores)
 {
     lanes acc[TILE_ROWS][TILE_LANES];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < groups; c++)
             acc[r][c] = lanes_set(0.0f);
+    }
     tile_multiply(acc, rows, groups, q, head->stride, keys, columns, head->head_dim);
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < groups; c++)
             lanes_store(scores + r * columns + c * LANES, acc[r][c]);
+    }
 }
 
 /* The same for all columns of the transposed keys. */
@@ -290,27 +294,28 @@ UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t
                          size_t width)
 {
     lanes acc[TILE_ROWS][2];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 2
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < groups; c++)
             acc[r][c] = lanes_set(0.0f);
+    }
     for (size_t j = 0; j < tokens; j++) {
         lanes v[2];
-#pragma GCC unroll 2
+        UNROLL_LOOP
         for (size_t c = 0; c < groups; c++)
             v[c] = lanes_load(values + j * dim + c * LANES);
-#pragma GCC unroll 8
+        UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
             lanes weight = lanes_set(scores[r * columns + j]);
-#pragma GCC unroll 2
+            UNROLL_LOOP
             for (size_t c = 0; c < groups; c++)
                 acc[r][c] = lanes_fma(weight, v[c], acc[r][c]);
         }
     }
-#pragma GCC unroll 8
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 2
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
         for (size_t c = 0; c < groups; c++) {
             lanes y = lanes_mul(acc[r][c], lanes_set(inverse[r]));
             if (c + 1 < groups || width == LANES)
@@ -318,6 +323,7 @@ UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t
             else
                 lanes_store_part(out + r * out_stride + c * LANES, width, y);
         }
+    }
 }
 
 /* Columns of scores, and the padded width of a head. */

@@ -34,6 +34,14 @@ static const float gelu_poly[GELU_POLY_TERMS] = {0.014297479f, -0.013161279f, -0
                                                  -0.43628886f, 0.09433742f,   0.36075577f,   -0.5446582f,
                                                  0.41099605f,  -0.18671365f,  0.049101718f,  0.9941794f};
 
+/* Stands before a loop of at most 16 turns over registers, which must be unrolled wholly: otherwise the
+ * registers become an array in memory. clang's plain "unroll" would also unroll what it cannot count yet. */
+#if defined(__clang__)
+#define UNROLL_LOOP _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL_LOOP _Pragma("GCC unroll 16")
+#endif
+
 #define QUANTIZE_STEP        (1.0f / 255.0f)
 #define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (255 / range would overflow) */
 #define NORM_LEAST           1e-12f

@@ -108,19 +108,19 @@ static inline float lanes_min_of(lanes a)
 static inline void lanes_transpose(lanes m[16])
 {
     __m512 a[16], b[16];
-#pragma GCC unroll 8
+    UNROLL_LOOP
     for (int i = 0; i < 16; i += 2) {
         a[i] = _mm512_unpacklo_ps(m[i], m[i + 1]);
         a[i + 1] = _mm512_unpackhi_ps(m[i], m[i + 1]);
     }
-#pragma GCC unroll 4
+    UNROLL_LOOP
     for (int i = 0; i < 16; i += 4) {
         b[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
         b[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
         b[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
         b[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
     }
-#pragma GCC unroll 4
+    UNROLL_LOOP
     for (int i = 0; i < 4; i++) {
         __m512 low = _mm512_shuffle_f32x4(b[i], b[i + 4], 0x88), high = _mm512_shuffle_f32x4(b[i], b[i + 4], 0xdd);
         __m512 low2 = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0x88),
