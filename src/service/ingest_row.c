@@ -78,6 +78,10 @@ static void read_vector(struct parse *p)
     json_enter_array(&ahead);
     while (json_next_item(&ahead) && json_skip(&ahead))
         count++;
+    if (json_failed(&ahead)) {
+        p->r = ahead; /* with its complaint */
+        return;
+    }
     float *vector = count <= INDEX_DIM_MAX ? arena_array(p->arena, count ? count : 1, sizeof *vector) : NULL;
     if (count == 0 || count > INDEX_DIM_MAX) {
         json_reject(&p->r, DP_INVALID, "\"vector\" must have 1 to %d numbers, not %zu", INDEX_DIM_MAX, count);
