@@ -18,6 +18,11 @@ struct index_progress {
     bool told_commit;
 };
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void on_progress(void *ctx, const struct ingest_progress *now)
 {
     struct index_progress *progress = ctx;
@@ -27,24 +32,27 @@ static void on_progress(void *ctx, const struct ingest_progress *now)
     } else if (!progress->told_commit) {
         progress->told_commit = true;
         progress_end(&progress->line);
-        fprintf(stderr, "%llu rows embedded; writing segments\n", (unsigned long long)now->rows);
+        fprintf(stderr, "%llu row%s embedded; writing segments\n", (unsigned long long)now->rows,
+                plural(now->rows));
     }
 }
 
 static void print_summary(const char *name, const struct ingest_summary *s)
 {
-    double seconds = (double)s->total_ns * 1e-9;
+    double seconds = (double)s->total_ns * 1e-9, bytes = (double)s->load.bytes;
 
-    printf("%s: %llu rows in %.1f s (%.0f rows/s, %.1f tokens a row), %.1f MB written in %llu segments\n", name,
-           (unsigned long long)s->rows, seconds, (double)s->rows / seconds,
-           s->rows ? (double)s->tokens / (double)s->rows : 0, (double)s->load.bytes * 1e-6,
-           (unsigned long long)s->load.segments);
+    printf("%s: %llu row%s in %.*f s (%.0f rows/s, %.1f tokens a row), %.1f %s written in %llu segment%s\n", name,
+           (unsigned long long)s->rows, plural(s->rows), seconds < 1 ? 3 : 1, seconds, (double)s->rows / seconds,
+           s->rows ? (double)s->tokens / (double)s->rows : 0, bytes < 1e6 ? bytes * 1e-3 : bytes * 1e-6,
+           bytes < 1e6 ? "KB" : "MB", (unsigned long long)s->load.segments, plural(s->load.segments));
     if (s->long_texts > 0)
-        printf("%llu texts were longer than the model's limit and are indexed as overlapping windows\n",
-               (unsigned long long)s->long_texts);
+        printf("%llu text%s longer than the model's limit; indexed as overlapping windows\n",
+               (unsigned long long)s->long_texts, s->long_texts == 1 ? " was" : "s were");
     if (s->load.replaced > 0)
-        printf("%llu rows took the place of rows with the same id\n", (unsigned long long)s->load.replaced);
-    printf("the namespace now has %llu rows\n", (unsigned long long)s->load.total_rows);
+        printf("%llu row%s took the place of one with the same id\n", (unsigned long long)s->load.replaced,
+               plural(s->load.replaced));
+    printf("the namespace now has %llu row%s\n", (unsigned long long)s->load.total_rows,
+           plural(s->load.total_rows));
 }
 
 static enum dp_status index_file(const struct config *config, const char *name, const char *path,
