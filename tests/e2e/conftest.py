@@ -1,24 +1,12 @@
 """What the end-to-end tests share: the program, run in an empty folder without anyone's settings."""
 import json
-import os
 import subprocess
 
 import pytest
 
+from program import clean_environment, json_lines
+
 TIMEOUT = 120  # seconds; a program that hangs fails its test
-
-
-def clean_environment(**more):
-    """This process's environment less what would set Dipper's settings, plus `more`."""
-    names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE"}
-    env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("DIPPER_")}
-    env.update({k: str(v) for k, v in more.items()})
-    return env
-
-
-@pytest.fixture
-def environment():
-    return clean_environment
 
 
 @pytest.fixture
@@ -65,10 +53,6 @@ def start(dipper, tmp_path):
                 stream.close()
 
 
-def json_lines(text):
-    return [json.loads(line) for line in text.splitlines()]
-
-
 @pytest.fixture
 def rows(tmp_path):
     """rows([{…}, …]): a JSON-lines file of them."""
@@ -92,8 +76,3 @@ def ask(run):
         return answer["rows"]
 
     return go
-
-
-def files_below(folder):
-    """{path below the folder: bytes} of all its files."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

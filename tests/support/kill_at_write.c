@@ -91,6 +91,12 @@ static bool path_below(int folder, const char *name)
     return len > 0 && is_below(path);
 }
 
+/* What has a name already needs no room to get it. */
+static int room_for(int folder, const char *name)
+{
+    return syscall(SYS_faccessat, folder, name, F_OK) == 0 ? 0 : TAKES_ROOM;
+}
+
 /* Counts a call. Answers 0 when it may go on, IS_WRITE when it must write half and die, or -1 with ENOSPC. */
 static int pass(bool below, int kind)
 {
@@ -219,7 +225,9 @@ OUR int rmdir(const char *path)
 
 OUR int mkdirat(int folder, const char *name, mode_t mode)
 {
-    return pass(path_below(folder, name), TAKES_ROOM) < 0 ? -1 : (int)syscall(SYS_mkdirat, folder, name, mode);
+    if (pass(path_below(folder, name), room_for(folder, name)) < 0)
+        return -1;
+    return (int)syscall(SYS_mkdirat, folder, name, mode);
 }
 
 OUR int mkdir(const char *path, mode_t mode)
@@ -229,7 +237,7 @@ OUR int mkdir(const char *path, mode_t mode)
 
 static int open_any(int folder, const char *path, int flags, mode_t mode)
 {
-    if ((flags & O_CREAT) && pass(path_below(folder, path), TAKES_ROOM) < 0)
+    if ((flags & O_CREAT) && pass(path_below(folder, path), room_for(folder, path)) < 0)
         return -1;
     return (int)syscall(SYS_openat, folder, path, flags, mode);
 }

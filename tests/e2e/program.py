@@ -1,0 +1,36 @@
+"""Helpers of the end-to-end tests that are no fixtures."""
+import json
+import os
+import shutil
+
+
+def clean_environment(**more):
+    """This process's environment less what would set Dipper's settings, plus `more`."""
+    names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE"}
+    env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("DIPPER_")}
+    env.update({k: str(v) for k, v in more.items()})
+    return env
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def files_below(folder):
+    """{path below the folder: bytes} of all its files."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def objects(root):
+    """The files of a bucket without the local store's own folder."""
+    return {k: v for k, v in files_below(root).items() if not k.startswith(".dipper/")}
+
+
+def copy_bucket(old, new):
+    """A copy with the files' times, which are part of objects' versions."""
+    shutil.copytree(old, new)
+
+
+def shown(rows):
+    """What a search answers of rows, but for the distances and the order."""
+    return {json.dumps({k: v for k, v in row.items() if k != "$dist"}, sort_keys=True) for row in rows}

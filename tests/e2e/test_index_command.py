@@ -1,0 +1,242 @@
+"""`dipper index`: JSON-lines rows into a namespace, whole or not at all."""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from program import copy_bucket, files_below, objects, shown
+
+ANIMALS = [{"id": 1, "text": "a cat sleeps on the sofa", "legs": 4}, {"id": 2, "text": "a dog barks at night", "legs": 4},
+           {"id": "boat", "text": "a boat sails with the wind"}]
+
+
+def test_index_then_search_finds_each_row_with_its_attributes(run, rows, ask, tmp_path):
+    done = run("index", "animals", rows(*ANIMALS), "--root", tmp_path / "bucket")
+    assert re.search(r"^animals: 3 rows in \S+ s \(\d+ rows/s, \d+\.\d tokens a row\), \d+\.\d KB written in 1 segment$",
+                     done.stdout, re.M), done.stdout
+    assert "the namespace now has 3 rows" in done.stdout and "longer" not in done.stdout
+    assert shown(ask("animals", "kitten", tmp_path / "bucket")) == shown(ANIMALS)
+    for row in ANIMALS:
+        assert ask("animals", row["text"], tmp_path / "bucket")[0]["id"] == row["id"]
+
+
+def test_index_keeps_every_type_of_attribute(run, rows, ask, tmp_path):
+    row = {"id": 2**64 - 1, "text": "all \"types\" \u0001 \U0001f642", "int": -5, "big": 9007199254740993, "float": 0.1,
+           "yes": True, "no": False, "string": "", "strings": ["a", "é"], "ints": [1, -2], "none": None,
+           "with space \u00e9": "x"}
+    run("index", "n", rows(row), "--root", tmp_path / "bucket")
+    (answer,) = ask("n", "types", tmp_path / "bucket")
+    del answer["$dist"]
+    assert answer == row or answer == {k: v for k, v in row.items() if v is not None}
+
+
+def test_index_adds_to_what_is_there_and_replaces_the_same_ids(run, rows, ask, tmp_path):
+    bucket = tmp_path / "bucket"
+    run("index", "n", rows(*ANIMALS), "--root", bucket)
+    more = [{"id": 2, "text": "a horse eats grass", "legs": 4}, {"id": "2", "text": "a text for the string two"},
+            {"id": 10, "text": "an eagle in the air", "legs": 2, "new": "attribute"}]
+    done = run("index", "n", rows(*more), "--root", bucket)
+    assert "1 row took the place of one with the same id" in done.stdout
+    assert "the namespace now has 5 rows" in done.stdout
+    found = ask("n", "animal", bucket)
+    assert shown(found) == shown([ANIMALS[0], ANIMALS[2], *more])
+    assert run("index", "n", rows(*more), "--root", bucket).stdout.count("3 rows took the place") == 1
+    assert shown(ask("n", "animal", bucket)) == shown(found)
+
+
+def test_index_of_two_namespaces_keeps_them_apart(run, rows, ask, tmp_path):
+    run("index", "one", rows(ANIMALS[0]), "--root", tmp_path / "bucket")
+    run("index", "two", rows(ANIMALS[1]), "--root", f"file://{tmp_path}/bucket")
+    assert shown(ask("one", "x", tmp_path / "bucket")) == shown(ANIMALS[:1])
+    assert shown(ask("two", "x", tmp_path / "bucket")) == shown(ANIMALS[1:2])
+
+
+def test_index_splits_long_texts_and_says_how_many(run, rows, ask, tmp_path):
+    filler = "the committee discussed the budget of the coming year at length and adjourned. " * 60
+    long = [{"id": i, "text": filler + secret} for i, secret in enumerate(["penguins live in antarctica", "volcano eruptions"])]
+    done = run("index", "n", rows(*long, {"id": 7, "text": "short"}), "--root", tmp_path / "bucket")
+    assert "2 texts were longer than the model's limit" in done.stdout
+    assert "the namespace now has 3 rows" in done.stdout
+    first = ask("n", "penguins in the antarctic", tmp_path / "bucket")
+    assert [row["id"] for row in first][0] == 0 and len(first) == 3  # a row once, however many windows it has
+    assert ask("n", "volcano", tmp_path / "bucket")[0]["id"] == 1
+
+
+def test_index_reads_standard_input_blank_lines_crlf_and_a_byte_order_mark(run, ask, tmp_path):
+    text = "\ufeff" + "\r\n\n  \n".join(json.dumps(row) for row in ANIMALS)
+    done = run("index", "n", "-", "--root", tmp_path / "bucket", input=text)
+    assert "the namespace now has 3 rows" in done.stdout
+    assert shown(ask("n", "x", tmp_path / "bucket")) == shown(ANIMALS)
+
+
+def test_index_takes_vectors_instead_of_texts(run, rows, tmp_path):
+    items = [{"id": i, "vector": [1.0, i / 7, -i]} for i in range(20)]
+    run("index", "n", rows(*items), "--root", tmp_path / "bucket")
+    manifest = json.loads((tmp_path / "bucket" / "n" / "manifest.json").read_text())
+    assert manifest["vector"]["dim"] == 3 and manifest["segments"][0]["rows"] == 20
+
+
+def test_index_makes_what_stock_faiss_opens(run, rows, tmp_path):
+    faiss = pytest.importorskip("faiss")
+    run("index", "n", rows(*ANIMALS), "--root", tmp_path / "bucket")
+    (path,) = (tmp_path / "bucket").rglob("*.ivf")
+    index = faiss.read_index(str(path))
+    assert index.ntotal == 3 and index.d == 384 and index.metric_type == faiss.METRIC_INNER_PRODUCT
+
+
+def test_index_settings_come_from_environment_and_file_too(run, rows, tmp_path):
+    (tmp_path / "cwd" / "dipper.toml").write_text('root = "from-file"\n')
+    run("index", "n", rows(*ANIMALS))
+    assert (tmp_path / "cwd" / "from-file" / "n" / "manifest.json").exists()
+    run("index", "n", rows(*ANIMALS), env={"DIPPER_ROOT": tmp_path / "from-environment"})
+    assert (tmp_path / "from-environment" / "n" / "manifest.json").exists()
+
+
+def read_terminal(master, process, seconds=60):
+    """Everything the program prints on its terminal until it ends."""
+    text, until = b"", time.monotonic() + seconds
+    while time.monotonic() < until:
+        if select.select([master], [], [], 0.2)[0]:
+            try:
+                text += os.read(master, 1 << 16)
+            except OSError:  # the other side is closed
+                break
+        elif process.poll() is not None:
+            break
+    return text.decode()
+
+
+def test_index_shows_a_bar_with_rate_and_time_left_on_a_terminal(start, rows, tmp_path):
+    path = rows(*({"id": i, "text": f"{i} rows make some work for the progress bar to tell about"} for i in range(1500)))
+    master, slave = pty.openpty()
+    process = start("index", "n", path, "--root", tmp_path / "bucket", stderr=slave)
+    os.close(slave)
+    said = read_terminal(master, process)
+    os.close(master)
+    assert process.wait(60) == 0
+    bars = re.findall(r"\r\x1b\[K\[(#*)(\.*)\] +(\d+) %  (\d+) rows, (\d+)/s, (\d+) s left", said)
+    assert bars, said
+    done = [int(bar[3]) for bar in bars]
+    assert done == sorted(done) and all(len(bar[0]) + len(bar[1]) == 24 for bar in bars)
+    assert "\r\x1b[K1500 rows embedded; writing segments" in said
+
+
+def test_index_without_a_terminal_prints_no_control_characters(run, rows, tmp_path):
+    done = run("index", "n", rows(*ANIMALS), "--root", tmp_path / "bucket")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", done.stderr + done.stdout)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_index_interrupted_leaves_the_old_state(run, rows, start, ask, tmp_path, number):
+    bucket = tmp_path / "bucket"
+    run("index", "n", rows(*ANIMALS), "--root", bucket)
+    before, answer = objects(bucket), ask("n", "animal", bucket)
+    process = start("index", "n", "-", "--root", bucket)
+    for i in range(2000):  # more than a few batches; then it waits for more
+        process.stdin.write(json.dumps({"id": i, "text": f"row {i}"}).encode() + b"\n")
+    process.stdin.flush()
+    process.send_signal(number)
+    assert process.wait(60) == -number  # a shell's loop ends with it
+    assert b"interrupted" in process.stderr.read()
+    assert objects(bucket) == before and ask("n", "animal", bucket) == answer
+    assert list((bucket / ".dipper" / "tmp").iterdir()) == []
+
+
+def test_index_with_a_closed_standard_output_writes_no_word_into_the_bucket(run, rows, start, ask, tmp_path):
+    process = start("index", "n", rows(*ANIMALS), "--root", tmp_path / "bucket", preexec_fn=lambda: os.close(1))
+    process.wait(60)
+    assert shown(ask("n", "x", tmp_path / "bucket")) == shown(ANIMALS)
+    for name, content in files_below(tmp_path / "bucket").items():
+        assert b"the namespace now has" not in content, name
+
+
+# ---- killed, or out of room, at every write ---------------------------------------------------------------
+
+MORE = [{"id": 2, "text": "a horse eats grass"}, {"id": 10, "text": "an eagle in the air"}]
+
+
+@pytest.fixture(scope="module")
+def shim(build):
+    subprocess.run(["ninja", "-C", str(build), "tests/kill_at_write.so"], check=True, stdout=subprocess.DEVNULL)
+    return build / "tests" / "kill_at_write.so"
+
+
+@pytest.fixture
+def load_under_shim(run, rows, shim, tmp_path):
+    """load_under_shim(bucket, KILL_AT=3): `dipper index` of MORE, and the count of its writes when it ends by itself."""
+    more, count = rows(*MORE), tmp_path / "count"
+
+    def go(bucket, status=0, **settings):
+        count.unlink(missing_ok=True)
+        env = {"LD_PRELOAD": shim, "DIPPER_KILL_ROOT": bucket, "DIPPER_KILL_COUNT": count,
+               # A sanitizer that is linked into the program wants to be the first library.
+               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        env.update({f"DIPPER_{name}": value for name, value in settings.items()})
+        done = run("index", "n", more, "--root", bucket, env=env, status=status)
+        return done, int(count.read_text()) if count.exists() else None
+
+    go.rows = more
+    return go
+
+
+def answers(run, bucket):
+    """What the namespace answers, or None where there is none."""
+    done = run("search", "n", "animal", "--root", bucket, "--json", status=None)
+    if done.returncode:
+        assert 'no namespace "n"' in done.stderr and done.returncode == 1, done.stderr
+        return None
+    return json.loads(done.stdout)["rows"]
+
+
+@pytest.mark.parametrize("first", [[], ANIMALS], ids=["first load", "second load"])
+def test_index_killed_at_every_write_leaves_the_old_state_or_the_new(run, rows, load_under_shim, tmp_path, first):
+    old_bucket, new_bucket = tmp_path / "old", tmp_path / "new"
+    old_bucket.mkdir()
+    if first:
+        run("index", "n", rows(*first), "--root", old_bucket)
+    copy_bucket(old_bucket, new_bucket)
+    _, writes = load_under_shim(new_bucket)
+    old, new = answers(run, old_bucket), answers(run, new_bucket)
+    assert writes > 20 and old != new
+    states = []
+    for n in range(1, writes + 1):
+        bucket = tmp_path / f"killed{n}"
+        copy_bucket(old_bucket, bucket)
+        load_under_shim(bucket, status=-signal.SIGKILL, KILL_AT=n)
+        found = answers(run, bucket)
+        assert found in (old, new), f"killed at write {n} of {writes}: {found}"
+        states.append(found == new)
+        run("index", "n", load_under_shim.rows, "--root", bucket)
+        assert answers(run, bucket) == new, f"killed at write {n} of {writes}, then loaded again"
+    assert states == sorted(states)  # old, and from the swap of the manifest on new
+    print(f"killed at each of {writes} writes: {states.count(False)} times the old state, {states.count(True)} the new")
+    assert 0 < states.count(True) < writes
+
+
+def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows, load_under_shim, tmp_path):
+    old_bucket = tmp_path / "old"
+    run("index", "n", rows(*ANIMALS), "--root", old_bucket)
+    old, n, refused = answers(run, old_bucket), 0, 0
+    while True:
+        n += 1
+        bucket = tmp_path / f"full{n}"
+        copy_bucket(old_bucket, bucket)
+        done, writes = load_under_shim(bucket, status=None, FULL_AT=n)
+        if done.returncode == 0:  # what was left to do needs no room
+            assert answers(run, bucket) != old
+            if writes < n:
+                break
+            continue
+        refused += 1
+        assert done.returncode == 1 and "space" in done.stderr, done.stderr
+        assert objects(bucket) == objects(old_bucket), f"full at write {n}"
+        assert list((bucket / ".dipper" / "tmp").iterdir()) == []
+        assert answers(run, bucket) == old
+    print(f"the disk was full at {refused} of {n - 1} writes")
+    assert refused > 5
