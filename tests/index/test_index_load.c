@@ -47,6 +47,60 @@ static void test_index_many_lists_reach_the_recall_bar(void **state)
     index_close(reader);
 }
 
+/* Real vectors: 4,800 SIFT descriptors, 200 others as queries, against exhaustive search. */
+static void test_index_recall_on_sift(void **state)
+{
+    struct world *w = *state;
+    enum { DIM = 128, ROWS = 4800, QUERIES = 200, K = 10 };
+    struct span sift = test_data("vectors/sift-5k.u8");
+    assert_int_equal(sift.len, (ROWS + QUERIES) * DIM);
+    struct index_vectors vectors = {.dim = DIM, .metric = INDEX_EUCLIDEAN_SQUARED};
+    struct index_loader *loader;
+    struct index_load_summary summary;
+    float x[DIM];
+    size_t found = 0;
+    assert_int_equal(index_load_begin(&w->call, w->store, span_str("sift"), &vectors, NULL, &loader), DP_OK);
+    for (uint64_t row = 0; row < ROWS; row++) {
+        for (size_t d = 0; d < DIM; d++)
+            x[d] = sift.data[row * DIM + d];
+        assert_int_equal(index_load_row(&w->call, loader, (struct index_id){.number = row}, x, 1, span_str("")),
+                         DP_OK);
+    }
+    assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    struct index_reader *reader = fixture_open(w, "sift");
+    for (size_t q = 0; q < QUERIES; q++) {
+        const uint8_t *query = sift.data + (ROWS + q) * DIM;
+        uint32_t best[K];
+        memset(best, 0xff, sizeof best);
+        for (size_t row = 0; row < ROWS; row++) {
+            uint32_t square = 0;
+            for (size_t d = 0; d < DIM; d++) {
+                int difference = query[d] - sift.data[row * DIM + d];
+                square += (uint32_t)(difference * difference);
+            }
+            for (size_t i = 0; i < K; i++) {
+                if (square < best[i]) {
+                    uint32_t worse = best[i];
+                    best[i] = square;
+                    square = worse;
+                }
+            }
+        }
+        for (size_t d = 0; d < DIM; d++)
+            x[d] = query[d];
+        struct index_query ask = {.vector = x, .dim = DIM, .top_k = K};
+        struct index_answer answer;
+        arena_reset(&w->arena);
+        assert_int_equal(index_query(&w->call, reader, &ask, &answer), DP_OK);
+        assert_int_equal(answer.count, K);
+        for (size_t i = 0; i < K; i++)
+            found += (uint32_t)answer.hits[i].dist <= best[K - 1];
+    }
+    printf("recall@10 on SIFT: %.4f\n", (double)found / (QUERIES * K));
+    assert_true(found >= QUERIES * K * 97 / 100);
+    index_close(reader);
+}
+
 static void test_index_a_row_scores_by_its_best_window(void **state)
 {
     struct world *w = *state;
@@ -245,6 +299,7 @@ int main(void)
         IN_FOLDER(test_index_answers_equal_exhaustive_search),
         IN_MEMORY(test_index_euclidean_answers_equal_exhaustive_search),
         IN_MEMORY(test_index_many_lists_reach_the_recall_bar),
+        IN_MEMORY(test_index_recall_on_sift),
         IN_MEMORY(test_index_a_row_scores_by_its_best_window),
         IN_MEMORY(test_index_many_windows_do_not_crowd_out_rows),
         IN_MEMORY(test_index_newer_rows_replace_older_ones),
