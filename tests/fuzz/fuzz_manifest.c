@@ -20,7 +20,8 @@ static void parse(struct span bytes)
         if (manifest_parse(buffer_span(&out), &again, &error) != DP_OK)
             abort();
         buffer_init(&second, (size_t)2 * MANIFEST_BYTES_MAX);
-        if (manifest_write(&again, &second, &error) != DP_OK || !span_equal(buffer_span(&out), buffer_span(&second)))
+        if (manifest_write(&again, &second, &error) != DP_OK ||
+            !span_equal(buffer_span(&out), buffer_span(&second)))
             abort();
         buffer_deinit(&second);
         manifest_deinit(&again);

@@ -67,12 +67,13 @@ static void use_hot(const struct segment_hot *hot)
         if (count == 0 || first + count > hot->vectors)
             abort();
         struct document_run run = segment_documents_of(hot, row);
-        if (run.first + run.count > hot->document_count || run.first_row > row || row - run.first_row >= run.rows ||
-            run.offset + run.len > HOT_OFFSET)
+        if (run.first + run.count > hot->document_count || run.first_row > row ||
+            row - run.first_row >= run.rows || run.offset + run.len > HOT_OFFSET)
             abort();
     }
     for (size_t i = 0; i < hot->id_count; i++) {
-        if (segment_id_block_of(hot, hot->ids[i].first) != i || hot->ids[i].offset + hot->ids[i].stored > HOT_OFFSET)
+        if (segment_id_block_of(hot, hot->ids[i].first) != i ||
+            hot->ids[i].offset + hot->ids[i].stored > HOT_OFFSET)
             abort();
     }
 }
@@ -106,8 +107,9 @@ static void fuzz_ids(struct span bytes)
 static void fuzz_documents(struct span bytes)
 {
     /* Stored as zstd: what decompresses is walked as documents. */
-    struct document_block block = {
-        .checksum = checksum64(bytes), .stored = (uint32_t)bytes.len, .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
+    struct document_block block = {.checksum = checksum64(bytes),
+                                   .stored = (uint32_t)bytes.len,
+                                   .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
     struct segment_hot hot = {.rows = 100, .documents = &block, .document_count = 1};
     struct document_run run = {.count = 1, .rows = 100, .len = bytes.len};
     struct segment_document document;
