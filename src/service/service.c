@@ -69,7 +69,8 @@ static enum dp_status open_model(struct service *s, const struct service_options
         s->facts.max_tokens = options->max_tokens;
     enum dp_status status = learn_special_tokens(s, error);
     if (status == DP_OK && s->facts.max_tokens <= s->special_count)
-        status = dp_fail(error, DP_INVALID, "texts of at most %u tokens have no room beside the model's %zu special tokens",
+        status = dp_fail(error, DP_INVALID,
+                         "texts of at most %u tokens have no room beside the model's %zu special tokens",
                          s->facts.max_tokens, s->special_count);
     if (status == DP_OK)
         status = keep_aliases(s, options, error);
@@ -120,7 +121,8 @@ enum dp_status service_new(const struct service_options *options, struct service
     s->team_is_borrowed = options->borrowed_team != NULL;
     s->team = options->borrowed_team;
     s->store = options->store;
-    s->batch_max = options->batch_max && options->batch_max < SERVICE_BATCH_MAX ? options->batch_max : SERVICE_BATCH_MAX;
+    s->batch_max =
+        options->batch_max && options->batch_max < SERVICE_BATCH_MAX ? options->batch_max : SERVICE_BATCH_MAX;
     metric_registry_init(&s->metrics);
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
     if (status == DP_OK && !s->team_is_borrowed)
