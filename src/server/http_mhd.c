@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ struct http {
     pthread_cond_t idle;
     bool closed; /* nothing goes to the pool any more */
     _Atomic bool quiesced;
+    int quiet_fd; /* the listening socket since then; -1: none */
 };
 
 static int64_t from_now(int64_t ms)
@@ -297,6 +299,7 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     if (!http)
         return dp_fail_nomem(error, "the HTTP server");
     http->options = *options;
+    http->quiet_fd = -1;
     http->context = context;
     http->pool = pool;
     http->connections = connections;
@@ -324,9 +327,10 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
 void http_quiesce(struct http *http)
 {
     atomic_store(&http->quiesced, true);
-    int fd = MHD_quiesce_daemon(http->daemon);
-    if (fd >= 0)
-        close(fd);
+    /* The library's thread may be looking at the socket just now: it is closed when that thread has ended. */
+    http->quiet_fd = MHD_quiesce_daemon(http->daemon);
+    if (http->quiet_fd >= 0)
+        shutdown(http->quiet_fd, SHUT_RDWR);
 }
 
 bool http_wait_idle(struct http *http, int ms)
@@ -356,6 +360,8 @@ void http_stop(struct http *http)
     if (!http)
         return;
     MHD_stop_daemon(http->daemon);
+    if (http->quiet_fd >= 0)
+        close(http->quiet_fd);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
     mem_free(http);
