@@ -134,6 +134,13 @@ static void answer_options(struct exchange *ex, bool any)
     ex->refused = true; /* the answer is ready */
 }
 
+static void refuse_method(struct exchange *ex)
+{
+    char message[96];
+    snprintf(message, sizeof message, "this path does not answer that method, only %s", ex->match.allow);
+    exchange_refuse(ex, 405, DP_INVALID, message);
+}
+
 /* Finds the route, or the answer when there is none. */
 static void find_route(struct exchange *ex)
 {
@@ -153,7 +160,7 @@ static void find_route(struct exchange *ex)
         if (options)
             answer_options(ex, false);
         else
-            exchange_refuse(ex, 405, DP_INVALID, "this path does not answer that method");
+            refuse_method(ex);
         break;
     case ROUTE_NO_PATH: exchange_refuse(ex, 404, DP_NOT_FOUND, "there is nothing at this path"); break;
     case ROUTE_BAD_PATH: exchange_refuse(ex, 400, DP_INVALID, "the path is badly encoded"); break;

@@ -95,7 +95,11 @@ static enum dp_status open_socket(const struct addrinfo *info, const char *addre
         return dp_fail_errno(error, errno, "open a socket for", address);
     setsockopt(out->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(out->fd, info->ai_addr, info->ai_addrlen) < 0 || listen(out->fd, BACKLOG) < 0) {
-        dp_fail_errno(error, errno, "listen on", address);
+        if (errno == EADDRINUSE)
+            dp_fail(error, DP_IO, "cannot listen on %s: another program does; stop it, or choose another port",
+                    address);
+        else
+            dp_fail_errno(error, errno, "listen on", address);
         close(out->fd);
         return error->status;
     }

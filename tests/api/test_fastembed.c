@@ -44,6 +44,15 @@ static void test_fastembed_answers_one_text(void **state)
         assert_true(fabs((double)pooled[i] / norm(pooled) - (double)unit[i]) < 1e-6);
 }
 
+/* Commas before `end`. */
+static size_t count_commas(const char *from, const char *end)
+{
+    size_t count = 0;
+    for (const char *stop = strstr(from, end); from < stop; from++)
+        count += *from == ',';
+    return count;
+}
+
 static void test_fastembed_answers_several_texts(void **state)
 {
     (void)state;
@@ -51,11 +60,9 @@ static void test_fastembed_answers_several_texts(void **state)
     assert_answer(a, 200, "{\"embeddings\":[[");
     assert_answer(a, 200, "]],\"model\":\"tiny\",\"tokens\":7,");
     a = ask(service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog\"],\"dimensions\":2}");
-    float two[3];
-    char *second = strstr(a->body, "[[");
+    const char *second = strstr(strstr(a->body, "[["), "],[");
     assert_non_null(second);
-    assert_answer(a, 200, "embeddings");
-    assert_int_equal(sscanf(second, "[[%f,%f],[%f", &two[0], &two[1], &two[2]), 3);
+    assert_int_equal(count_commas(strstr(a->body, "[["), "]]"), 3);
 }
 
 static void test_fastembed_says_what_it_cut(void **state)
