@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "simd/simd.h"
 
-enum { BLOCK_ROWS = 96 }; /* a multiple of the kernels' row tiles */
+enum { BLOCK_ROWS = 48 }; /* a multiple of the kernels' row tiles */
 
 struct encoder_workspace {
     size_t rows;
