@@ -120,6 +120,15 @@ static bool fail_expected(struct json_reader *r, const char *expected)
     return fail_at(r, r->at, DP_INVALID, "expected %s, found byte 0x%02x", expected, (unsigned)byte);
 }
 
+/* A key without double quotes is the commonest slip of people who write JSON by hand. */
+static bool fail_key(struct json_reader *r)
+{
+    int byte = next_byte(r);
+    if (byte > 0x20 && byte < 0x7f)
+        return fail_at(r, r->at, DP_INVALID, "expected a key in double quotes, found '%c'", byte);
+    return fail_expected(r, "a key in double quotes");
+}
+
 /* Whether a value of `type` is next; fails when another is. */
 static bool expect(struct json_reader *r, enum json_type type)
 {
@@ -321,7 +330,7 @@ bool json_next_key(struct json_reader *r, struct arena *arena, struct span *key)
     if (!next_in_container(r, true))
         return false;
     if (next_byte(r) != '"')
-        return fail_expected(r, "a key");
+        return fail_key(r);
     return read_string(r, arena, key) && read_colon(r);
 }
 
@@ -470,7 +479,7 @@ bool json_skip(struct json_reader *r)
         }
         if (object) {
             if (next_byte(r) != '"')
-                return fail_expected(r, "a key");
+                return fail_key(r);
             if (!scan_string(r, &key, &flag) || !read_colon(r))
                 return false;
         }

@@ -345,6 +345,7 @@ static void test_base_json_errors_name_what_and_where(void **state)
     } cases[] = {
         {"[1, 2", "expected ',' or ']', found the end of the text at byte 5"},
         {"[1,]", "expected a value after ',', found ']' at byte 3"},
+        {"{text: 1}", "expected a key in double quotes, found 't' at byte 1"},
         {"{\"a\":1,}", "expected a key after ',', found '}' at byte 7"},
         {"{\"a\" 1}", "expected ':', found a number at byte 5"},
         {"[1 @", "expected ',' or ']', found '@' at byte 3"},
