@@ -54,10 +54,12 @@ static enum dp_status run(struct call *call, struct service *s, const struct que
     if (request->top_k == 0 || request->top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
                          request->top_k);
+    uint64_t rounds = call->cost.rounds;
     /* The name first: a wrong one costs no embedding. */
     enum dp_status status = readers_borrow(call, &s->readers, s->store, request->namespace, &slot);
     if (status != DP_OK)
         return status;
+    bool opened = call->cost.rounds != rounds;
     status = check_metric(call, slot->reader, request);
     if (status == DP_OK && !request->vector)
         status = embed_text(call, s, request, &query);
@@ -67,6 +69,8 @@ static enum dp_status run(struct call *call, struct service *s, const struct que
         status = index_query(call, slot->reader, &query, &response->answer);
         if (status == DP_OK && !query.eventual)
             atomic_store(&slot->fresh_ns, now);
+        if (status == DP_OK && opened)
+            response->answer.from_cache = false;
     }
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;

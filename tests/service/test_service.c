@@ -213,6 +213,7 @@ static void test_service_finds_rows_by_text_and_by_vector(void **state)
         span_equal_str(answer.answer.hits[0].attributes, "{\"text\":\"wing wind sail\",\"kind\":\"air\"}"));
     assert_true(answer.total_ns > 0);
     assert_true(call->cost.rounds > 0 && call->cost.tokens > 0);
+    assert_false(answer.answer.from_cache); /* it opened the namespace */
 
     struct embed_response embedded = embed_text(call, s, "cat dog", (struct embed_request){.normalize = true});
     assert_int_equal(query(call, s, "things", NULL,
@@ -220,6 +221,7 @@ static void test_service_finds_rows_by_text_and_by_vector(void **state)
                            &answer),
                      DP_OK);
     assert_int_equal(answer.answer.count, 1);
+    assert_true(answer.answer.from_cache);
     assert_int_equal(answer.answer.hits[0].id.number, 1);
     assert_int_equal(
         answer.answer.hits[0].attributes.len == 0 || span_equal_str(answer.answer.hits[0].attributes, "{}"), 1);
