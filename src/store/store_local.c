@@ -191,10 +191,13 @@ static const struct store_ops LOCAL_OPS = {
 
 enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out)
 {
-    enum dp_status status = create ? os_make_dirs(path, &call->error) : DP_OK;
-    if (status != DP_OK)
-        return status;
     int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0 && errno == ENOENT && create) {
+        enum dp_status status = os_make_dirs(path, &call->error);
+        if (status != DP_OK)
+            return status;
+        root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
     if (root < 0 && errno == ENOTDIR)
         return call_fail(call, DP_INVALID, "the root %s is not a folder", path);
     if (root < 0)
