@@ -46,8 +46,9 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, const st
               size_t option_count, struct cli_args *args);
 void cli_args_deinit(struct cli_args *args);
 
-/* Prints "dipper NAME: message" to stderr and answers CLI_FAILED, or CLI_USAGE for DP_INVALID of arguments. */
+/* Prints "dipper NAME: message" to stderr and answers CLI_FAILED. */
 int cli_fail(const struct cli_command *command, const struct dp_error *error);
+/* Prints the complaint, the usage and where more is told, and answers CLI_USAGE. */
 int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

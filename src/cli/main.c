@@ -37,6 +37,7 @@ static void hold_standard_streams(void)
 
 int main(int argc, char **argv)
 {
+    static char help_flag[] = "--help";
     const char *name = argc > 1 ? argv[1] : "";
     struct dp_error error;
 
@@ -45,6 +46,10 @@ int main(int argc, char **argv)
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("dipper %s\n", dp_version());
         return CLI_OK;
+    }
+    if (strcmp(name, "help") == 0 && argc > 2) { /* `dipper help index` is `dipper index --help` */
+        name = argv[1] = argv[2];
+        argv[2] = help_flag;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
@@ -61,7 +66,9 @@ int main(int argc, char **argv)
                 interrupt_end();
             return status;
         }
-    if (*name)
+    if (*name == '-')
+        fprintf(stderr, "dipper: the command comes first, then its options: '%s' is none\n\n", name);
+    else if (*name)
         fprintf(stderr, "dipper: there is no command '%s'\n\n", name);
     print_help(stderr);
     return CLI_USAGE;

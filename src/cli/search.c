@@ -71,6 +71,13 @@ static void write_json(struct search_run *run, struct call *call, const struct q
     buffer_append_str(&run->output, "\n");
 }
 
+/* Whether a control character begins at text[i]: C0 and DEL are one byte, C1 (U+0080 to U+009F) are two. */
+static bool is_control(struct span text, size_t i)
+{
+    return text.data[i] < 0x20 || text.data[i] == 0x7f ||
+           (text.data[i] == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0);
+}
+
 /* Control characters would steer the terminal; they are shown as spaces. */
 static void append_shown(struct buffer *out, struct span text)
 {
@@ -78,8 +85,11 @@ static void append_shown(struct buffer *out, struct span text)
 
     if (len > SHOWN_WIDTH)
         for (len = SHOWN_WIDTH; len > 0 && (text.data[len] & 0xc0) == 0x80; len--) {}
-    for (size_t i = 0; i < len; i++)
-        buffer_u8(out, text.data[i] < 0x20 || text.data[i] == 0x7f ? ' ' : text.data[i]);
+    for (size_t i = 0; i < len; i++) {
+        bool control = is_control(text, i);
+        i += control && text.data[i] == 0xc2;
+        buffer_u8(out, control ? ' ' : text.data[i]);
+    }
     if (len < text.len)
         buffer_append_str(out, "…");
 }
@@ -89,7 +99,9 @@ static void write_human(struct search_run *run, struct call *call, struct span w
 {
     struct buffer *out = &run->output;
 
-    buffer_printf(out, "\"%.*s\"\n", SPAN_FMT(words));
+    buffer_append_str(out, "\"");
+    append_shown(out, words);
+    buffer_append_str(out, "\"\n");
     for (size_t i = 0; i < response->answer.count; i++) {
         const struct index_hit *hit = &response->answer.hits[i];
         struct json_reader r;
@@ -145,6 +157,13 @@ static enum dp_status search_one(struct search_run *run, struct span words, stru
     return status;
 }
 
+/* Before the queries' source is waited for, the answers so far are handed on. */
+static bool on_idle(void *ctx)
+{
+    (void)ctx;
+    return fflush(stdout) == 0;
+}
+
 /* Each line of the file is a query; the answers come in the same order. */
 static enum dp_status search_file(struct search_run *run, const char *path, struct dp_error *error)
 {
@@ -155,6 +174,7 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
 
     if (input_open(&in, path, error) != DP_OK)
         return error->status;
+    in.idle = on_idle;
     line_reader_init(&reader, in.stream, QUERY_MAX);
     while (status == DP_OK && line_reader_next(&reader, &line, error)) {
         status = search_one(run, line, error);
@@ -194,8 +214,10 @@ static int run_search(int argc, char **argv)
         goto out;
     }
     if (args.position_count != (queries ? 1 : 2)) {
-        status = cli_usage(&cli_search_command,
-                           "a namespace and a query are needed, or a namespace and --queries FILE");
+        status = cli_usage(&cli_search_command, !queries && args.position_count > 2
+                                                    ? "one query goes with a namespace: put its words in quotes"
+                                                    : "a namespace and a query are needed, or a namespace and "
+                                                      "--queries FILE");
         goto out;
     }
     query.namespace = span_str(args.positions[0]);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -55,9 +56,13 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
     hold_signals(&ends);
+    /* Perhaps it is to be filled later, perhaps its name was mistyped: whoever started us should know. */
+    const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
     if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_LIMITS, &service, error) != DP_OK)
         return error->status;
     if (server_start(&options, service, &server, error) == DP_OK) {
+        if (is_new)
+            log_write(LOG_WARN, "the folder %s was not there; it was made and is empty", config->root);
         log_write(LOG_INFO, "serving %s on %s", config->root, server_url(server));
         printf("%s\n", server_url(server));
         fflush(stdout);

@@ -1,0 +1,58 @@
+"""What the program says to someone who does not know it yet, or has made a slip."""
+import re
+import signal
+import socket
+
+import pytest
+
+COMMANDS = ["index", "search", "serve", "embed", "model", "config"]
+
+
+def test_help_names_every_command(run):
+    help_text = run("--help").stdout
+    assert re.findall(r"^  (\w+)  ", help_text, re.M) == COMMANDS
+    assert run("help").stdout == run("-h").stdout == help_text
+    assert run(status=2).stderr == help_text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(run, command):
+    shown = run(command, "--help").stdout
+    assert shown.startswith(f"dipper {command} ")
+    assert run("help", command).stdout == run(command, "-h").stdout == shown
+
+
+def test_unknown_commands_and_misplaced_options(run):
+    assert "there is no command 'frobnicate'" in run("frobnicate", status=2).stderr
+    assert "the command comes first" in run("--root", "x", "search", "n", "q", status=2).stderr
+    assert "there is no option --rot" in run("search", "n", "q", "--rot", "x", status=2).stderr
+
+
+def test_search_for_words_without_quotes_says_what_is_missing(run):
+    assert "quotes" in run("search", "n", "two", "words", "--root", "x", status=2).stderr
+
+
+def test_index_of_a_file_that_is_no_json_shows_a_row(run, tmp_path):
+    (tmp_path / "rows.csv").write_text("id,text\n1,hello\n", encoding="utf-8")
+    done = run("index", "n", tmp_path / "rows.csv", "--root", tmp_path / "bucket", status=1)
+    assert 'line 1: expected a JSON object, as {"id": 1, "text": "…"}' in done.stderr
+
+
+@pytest.mark.parametrize("command", [("index", "n", "-"), ("search", "n", "q"), ("serve", "--port", "0")])
+def test_a_root_that_is_a_file_is_refused(run, tmp_path, command):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert f"the root {tmp_path / 'file'} is not a folder" in run(*command, "--root", tmp_path / "file", status=1).stderr
+
+
+def test_serve_tells_of_a_root_that_was_not_there(start, tmp_path):
+    process = start("serve", "--root", tmp_path / "typo", "--port", "0")
+    assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert b"typo was not there" in process.stderr.read()
+
+
+def test_serve_on_a_port_in_use_says_so(run, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("serve", "--root", tmp_path, "--port", taken.getsockname()[1], status=1)
+    assert "choose another port" in done.stderr
