@@ -1,6 +1,7 @@
 """Helpers of the end-to-end tests that are no fixtures."""
 import json
 import os
+import select
 import shutil
 
 
@@ -34,3 +35,14 @@ def copy_bucket(old, new):
 def shown(rows):
     """What a search answers of rows, but for the distances and the order."""
     return {json.dumps({k: v for k, v in row.items() if k != "$dist"}, sort_keys=True) for row in rows}
+
+
+def read_line(process, seconds=60):
+    """The JSON of a line of the program's output, which must come while its input stays open."""
+    line = b""
+    while not line.endswith(b"\n"):
+        assert select.select([process.stdout], [], [], seconds)[0], f"no answer after {seconds} s; so far {line!r}"
+        more = os.read(process.stdout.fileno(), 1 << 16)
+        assert more, f"the output ended: {line!r}"
+        line += more
+    return json.loads(line)

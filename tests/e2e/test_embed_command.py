@@ -3,12 +3,13 @@ import json
 import math
 import os
 import re
-import select
 import signal
 import struct
 import threading
 
 import pytest
+
+from program import read_line
 
 LINE_MAX = 4 << 20  # bytes of a line that the command takes
 TEXTS = ["hello world", "How do birds stay aloft?", "naïve café 🙂", "heat conduction in composite slabs"]
@@ -147,17 +148,6 @@ def test_embed_jsonl_answers_an_unusable_line_by_its_error_and_goes_on(run, line
     assert list(middle) == ["error"]
     assert re.search(says, middle["error"]), middle
     assert first == last and len(first["embedding"]) == 384
-
-
-def read_line(process, seconds=60):
-    """A line of the program's output, which must come while its input stays open."""
-    line = b""
-    while not line.endswith(b"\n"):
-        assert select.select([process.stdout], [], [], seconds)[0], f"no answer after {seconds} s; so far {line!r}"
-        more = os.read(process.stdout.fileno(), 1 << 16)
-        assert more, f"the output ended: {line!r}"
-        line += more
-    return json.loads(line)
 
 
 def test_embed_answers_a_line_before_the_next_is_written(run, start):
