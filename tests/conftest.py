@@ -1,6 +1,7 @@
 """What the Python tests share: where the build is, the program in it, and folders to work in."""
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -31,3 +32,20 @@ def dipper(build):
 def test_data():
     """tests/data."""
     return SOURCE / "tests" / "data"
+
+
+TEST_SECONDS = 300
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """A test that hangs fails, and those after it still run."""
+
+    def too_long(_signal, _frame):
+        raise TimeoutError(f"{item.nodeid} ran for more than {TEST_SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TEST_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
