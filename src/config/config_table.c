@@ -36,7 +36,8 @@ const struct setting SETTINGS[] = {
     {.name = "model.path", .flag = "--model", .meta = "DIR", .variables = {"DIPPER_MODEL_PATH", "MODEL_PATH"},
      .section = SECTION_MODEL, .type = SETTING_TEXT, .max = PATH_BYTES, TO(model_path),
      .initial = "", .initial_help = "the model inside the program",
-     .help = "A model directory in the sentence-transformers layout, instead of the model inside the program."},
+     .help = "A model directory in the sentence-transformers layout, or a packed model's file, instead of the model "
+             "inside the program."},
     {.name = "model.name", .flag = "--model-name", .meta = "NAME",
      .variables = {"DIPPER_MODEL_NAME", "MODEL_NAME"}, TO(model_name),
      .section = SECTION_MODEL, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "",
