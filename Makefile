@@ -78,6 +78,7 @@ format: tools-clang ## format the C sources in place
 
 install: build ## install program, library and header (PREFIX=/usr/local, DESTDIR=)
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
+	@if [ -z "$(DESTDIR)" ] && [ -w /etc/ld.so.cache ]; then /sbin/ldconfig; fi
 
 clean: ## remove what was built (the model, build/venv and ./demo-bucket stay)
 	@rm -rf build-*
@@ -101,7 +102,7 @@ tools-clang:
 tools-all:
 	@scripts/setup --all --quiet
 
-model: tools
+model: tools ## get all-MiniLM-L6-v2 into models/ (every target that needs it does)
 	@scripts/fetch-model
 
 help:
