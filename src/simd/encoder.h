@@ -61,11 +61,12 @@ struct attention_head {
     float *scratch;
 };
 
-/* Floats of scratch of one head: keys transposed, values gathered, and a block of scores. */
+/* Floats of scratch of one head: keys transposed, values gathered, sixteen queries transposed, and their
+ * weights. */
 static inline size_t attention_scratch(size_t tokens, size_t head_dim)
 {
     size_t columns = (tokens + 15) / 16 * 16, dim = (head_dim + 15) / 16 * 16;
-    return dim * columns + tokens * dim + 8 * columns;
+    return dim * columns + tokens * dim + 16 * dim + 16 * columns;
 }
 
 struct encoder_kernels {

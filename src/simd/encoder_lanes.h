@@ -1,7 +1,7 @@
 /* simd/encoder_lanes.h: the encoder's fp32 kernels over sixteen lanes.
  *
  * Included by one file per instruction set, after the header that defines `lanes`, its operations, and the
- * register tile TILE_ROWS x TILE_LANES. The arithmetic and its order are those of encoder_scalar.c; what is
+ * register tiles. The arithmetic and its order are those of encoder_scalar.c; what is
  * tuned here is only what stays in registers. Tiles call inline functions with constant row counts, so that
  * the compiler unrolls them and keeps the accumulators in registers.
  */
@@ -9,6 +9,7 @@
 #define SIMD_ENCODER_LANES_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "simd/encoder.h"
@@ -18,17 +19,15 @@
 
 enum { LANES = 16 };
 
-UNROLLED lanes lanes_exp(lanes x)
+UNROLLED lanes lanes_exp2(lanes x)
 {
     x = lanes_max(x, lanes_set(EXP_LEAST));
-    lanes t = lanes_fma(x, lanes_set(EXP_LOG2E), lanes_set(EXP_ROUND));
-    lanes n = lanes_sub(t, lanes_set(EXP_ROUND));
-    lanes r = lanes_fma(n, lanes_set(-EXP_LN2_HIGH), x);
-    r = lanes_fma(n, lanes_set(-EXP_LN2_LOW), r);
+    lanes t = lanes_add(x, lanes_set(EXP_ROUND));
+    lanes f = lanes_sub(x, lanes_sub(t, lanes_set(EXP_ROUND)));
     lanes p = lanes_set(exp_poly[0]);
     UNROLL_LOOP
     for (int i = 1; i < EXP_POLY_TERMS; i++)
-        p = lanes_fma(p, r, lanes_set(exp_poly[i]));
+        p = lanes_fma(p, f, lanes_set(exp_poly[i]));
     return lanes_scale(p, t);
 }
 
@@ -164,25 +163,7 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* One tile of `rows` x `groups` of 16 columns: acc += a[row][k] * b[k][column], in rising k. */
-UNROLLED void tile_multiply(lanes acc[TILE_ROWS][TILE_LANES], size_t rows, size_t groups, const float *a,
-                            size_t a_stride, const float *b, size_t b_stride, size_t depth)
-{
-    for (size_t k = 0; k < depth; k++) {
-        lanes column[TILE_LANES];
-        UNROLL_LOOP
-        for (size_t c = 0; c < groups; c++)
-            column[c] = lanes_load(b + k * b_stride + c * LANES);
-        UNROLL_LOOP
-        for (size_t r = 0; r < rows; r++) {
-            lanes x = lanes_set(a[r * a_stride + k]);
-            UNROLL_LOOP
-            for (size_t c = 0; c < groups; c++)
-                acc[r][c] = lanes_fma(x, column[c], acc[r][c]);
-        }
-    }
-}
-
+/* One tile of `rows` x TILE_LANES groups of 16 columns, in rising k. */
 UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const float *w, size_t k,
                           const float *bias, float *out, size_t out_stride)
 {
@@ -193,7 +174,19 @@ UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const fl
         for (size_t c = 0; c < TILE_LANES; c++)
             acc[r][c] = lanes_load(bias + c * LANES);
     }
-    tile_multiply(acc, rows, TILE_LANES, x, x_stride, w, ENCODER_BLOCK_N, k);
+    for (size_t i = 0; i < k; i++) {
+        lanes column[TILE_LANES];
+        UNROLL_LOOP
+        for (size_t c = 0; c < TILE_LANES; c++)
+            column[c] = lanes_load(w + i * ENCODER_BLOCK_N + c * LANES);
+        UNROLL_LOOP
+        for (size_t r = 0; r < rows; r++) {
+            lanes a = lanes_set(x[r * x_stride + i]);
+            UNROLL_LOOP
+            for (size_t c = 0; c < TILE_LANES; c++)
+                acc[r][c] = lanes_fma(a, column[c], acc[r][c]);
+        }
+    }
     UNROLL_LOOP
     for (size_t r = 0; r < rows; r++) {
         UNROLL_LOOP
@@ -231,69 +224,83 @@ static void linear_fp32(const float *x, size_t x_stride, size_t rows, const stru
         }
 }
 
-/* scores[r][j] = q[r] . k[j] for `rows` queries and `groups` of 16 keys. */
-UNROLLED void score_tile(const struct attention_head *head, size_t rows, size_t groups, const float *q,
-                         const float *keys, size_t columns, float *scores)
+/* ---- attention: a lane is a query ----
+ *
+ * Sixteen queries at a time: their scores lie as weights[key][query], so that the greatest score, exp and the
+ * sum over keys are vertical, without a step across lanes; and the block (64 bytes a key) stays in the L1
+ * cache. Then the sums over values turn the layout round: a lane is a dimension of the head. */
+
+/* out[d * out_stride + i] = from[i * stride + d] for 16 rows i, of which those from `held` on count as zeros. */
+static void transpose_rows(const float *from, size_t stride, size_t held, size_t dims, float *out,
+                           size_t out_stride)
 {
-    lanes acc[TILE_ROWS][TILE_LANES];
-    UNROLL_LOOP
-    for (size_t r = 0; r < rows; r++) {
+    size_t d = 0;
+    for (; d + LANES <= dims; d += LANES) {
+        lanes block[LANES];
         UNROLL_LOOP
-        for (size_t c = 0; c < groups; c++)
-            acc[r][c] = lanes_set(0.0f);
+        for (size_t i = 0; i < LANES; i++)
+            block[i] = i < held ? lanes_load(from + i * stride + d) : lanes_set(0.0f);
+        lanes_transpose(block);
+        UNROLL_LOOP
+        for (size_t i = 0; i < LANES; i++)
+            lanes_store(out + (d + i) * out_stride, block[i]);
     }
-    tile_multiply(acc, rows, groups, q, head->stride, keys, columns, head->head_dim);
+    for (; d < dims; d++)
+        for (size_t i = 0; i < LANES; i++)
+            out[d * out_stride + i] = i < held ? from[i * stride + d] : 0.0f;
+}
+
+/* weights[j][i] = k[j] . q[i] for `count` keys from `keys` on, of which `held` exist, and 16 queries; keeps the
+ * greatest scores of the keys that exist in `most`, four chains of them. */
+UNROLLED void score_tile(const float *queries, const float *keys, size_t columns, size_t depth, size_t count,
+                         size_t held, lanes most[4], float *weights)
+{
+    lanes acc[SCORE_KEYS];
     UNROLL_LOOP
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t j = 0; j < count; j++)
+        acc[j] = lanes_set(0.0f);
+    for (size_t d = 0; d < depth; d++) {
+        lanes q = lanes_load(queries + d * LANES);
         UNROLL_LOOP
-        for (size_t c = 0; c < groups; c++)
-            lanes_store(scores + r * columns + c * LANES, acc[r][c]);
+        for (size_t j = 0; j < count; j++)
+            acc[j] = lanes_fma(lanes_set(keys[d * columns + j]), q, acc[j]);
+    }
+    UNROLL_LOOP
+    for (size_t j = 0; j < count; j++) {
+        lanes_store(weights + j * LANES, acc[j]);
+        if (j < held)
+            most[j % 4] = lanes_max(acc[j], most[j % 4]);
     }
 }
 
-/* The same for all columns of the transposed keys. */
-UNROLLED void score_rows(const struct attention_head *head, size_t rows, const float *q, const float *keys,
-                         size_t columns, float *scores)
+/* The scores of 16 queries against all keys, and the weights that softmax makes of them; answers 1 / sum. */
+static inline lanes softmax_weights(const float *queries, const float *keys, size_t tokens, size_t columns,
+                                    size_t depth, float scale, float *weights)
 {
+    lanes least = lanes_set(-INFINITY), most[4] = {least, least, least, least};
+    lanes sum = lanes_set(0.0f), factor = lanes_set(scale * EXP_LOG2E);
     size_t j = 0;
-    for (; j + TILE_LANES * LANES <= columns; j += TILE_LANES * LANES)
-        score_tile(head, rows, TILE_LANES, q, keys + j, columns, scores + j);
-    for (; TILE_LANES > 2 && j + 2 * LANES <= columns; j += 2 * LANES)
-        score_tile(head, rows, 2, q, keys + j, columns, scores + j);
-    for (; j < columns; j += LANES)
-        score_tile(head, rows, 1, q, keys + j, columns, scores + j);
+    for (; j + SCORE_KEYS <= tokens; j += SCORE_KEYS)
+        score_tile(queries, keys + j, columns, depth, SCORE_KEYS, SCORE_KEYS, most, weights + j * LANES);
+    for (; j < tokens; j += SCORE_KEYS_FEW)
+        score_tile(queries, keys + j, columns, depth, SCORE_KEYS_FEW, tokens - j, most, weights + j * LANES);
+    lanes max = lanes_max(lanes_max(most[0], most[1]), lanes_max(most[2], most[3]));
+    lanes base = lanes_sub(lanes_set(-0.0f), lanes_mul(max, factor));
+    for (j = 0; j < tokens; j++) {
+        lanes weight = lanes_exp2(lanes_fma(lanes_load(weights + j * LANES), factor, base));
+        lanes_store(weights + j * LANES, weight);
+        sum = lanes_add(sum, weight);
+    }
+    return lanes_div(lanes_set(1.0f), sum);
 }
 
-/* score[j] = exp((score[j] - max) * scale); answers 1 / their sum. */
-static inline float softmax_row(float *score, size_t count, float scale)
+/* out[i][0 .. width) = inverse[i] * sum over j of weights[j][i] * values[j][0 .. width) for `rows` queries, of
+ * which `held` exist, and `groups` times 16 columns, the last of them perhaps not whole. */
+UNROLLED void value_tile(size_t rows, size_t held, size_t groups, size_t width, const float *weights,
+                         const float *values, size_t dim, size_t tokens, const float *inverse, float *out,
+                         size_t out_stride)
 {
-    size_t whole = count / LANES * LANES, part = count - whole;
-    lanes most = lanes_set(-INFINITY);
-    for (size_t j = 0; j < whole; j += LANES)
-        most = lanes_max(lanes_load(score + j), most);
-    if (part > 0)
-        most = lanes_max(lanes_load_part(score + whole, part, -INFINITY), most);
-    lanes max = lanes_set(lanes_max_of(most)), factor = lanes_set(scale), sum = lanes_set(0.0f);
-    for (size_t j = 0; j < whole; j += LANES) {
-        lanes e = lanes_exp(lanes_mul(lanes_sub(lanes_load(score + j), max), factor));
-        lanes_store(score + j, e);
-        sum = lanes_add(sum, e);
-    }
-    if (part > 0) {
-        lanes e = lanes_exp(lanes_mul(lanes_sub(lanes_load_part(score + whole, part, 0.0f), max), factor));
-        lanes_store_part(score + whole, part, e);
-        sum = lanes_add(sum, lanes_load_part(score + whole, part, 0.0f));
-    }
-    return 1.0f / lanes_sum(sum);
-}
-
-/* out[r][0..16 groups) = inverse[r] * sum over j of score[r][j] * v[j][0..16 groups); of the last 16 columns
- * only `width` are stored. */
-UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t columns, const float *values,
-                         size_t dim, size_t tokens, const float *inverse, float *out, size_t out_stride,
-                         size_t width)
-{
-    lanes acc[TILE_ROWS][2];
+    lanes acc[VALUE_ROWS][VALUE_LANES];
     UNROLL_LOOP
     for (size_t r = 0; r < rows; r++) {
         UNROLL_LOOP
@@ -301,13 +308,13 @@ UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t
             acc[r][c] = lanes_set(0.0f);
     }
     for (size_t j = 0; j < tokens; j++) {
-        lanes v[2];
+        lanes v[VALUE_LANES];
         UNROLL_LOOP
         for (size_t c = 0; c < groups; c++)
             v[c] = lanes_load(values + j * dim + c * LANES);
         UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
-            lanes weight = lanes_set(scores[r * columns + j]);
+            lanes weight = lanes_set(weights[j * LANES + r]);
             UNROLL_LOOP
             for (size_t c = 0; c < groups; c++)
                 acc[r][c] = lanes_fma(weight, v[c], acc[r][c]);
@@ -315,84 +322,68 @@ UNROLLED void value_tile(size_t rows, size_t groups, const float *scores, size_t
     }
     UNROLL_LOOP
     for (size_t r = 0; r < rows; r++) {
+        if (r >= held)
+            break;
         UNROLL_LOOP
         for (size_t c = 0; c < groups; c++) {
             lanes y = lanes_mul(acc[r][c], lanes_set(inverse[r]));
-            if (c + 1 < groups || width == LANES)
+            if (width >= (c + 1) * LANES)
                 lanes_store(out + r * out_stride + c * LANES, y);
             else
-                lanes_store_part(out + r * out_stride + c * LANES, width, y);
+                lanes_store_part(out + r * out_stride + c * LANES, width - c * LANES, y);
         }
     }
 }
 
-/* Columns of scores, and the padded width of a head. */
-static inline size_t score_columns(const struct attention_head *head)
+/* The outputs of `held` <= 16 queries. */
+static inline void gather_values(const struct attention_head *head, size_t held, const float *weights,
+                                 const float *values, size_t dim, const float *inverse, float *out)
 {
-    return (head->tokens + LANES - 1) / LANES * LANES;
-}
-static inline size_t value_columns(const struct attention_head *head)
-{
-    return (head->head_dim + LANES - 1) / LANES * LANES;
-}
-
-UNROLLED void attend_rows(const struct attention_head *head, size_t first, size_t rows, const float *keys,
-                          const float *values, float *scores)
-{
-    size_t columns = score_columns(head), dim = value_columns(head), d = 0;
-    float inverse[TILE_ROWS], *out = head->out + first * head->out_stride;
-    score_rows(head, rows, head->q + first * head->stride, keys, columns, scores);
-    for (size_t r = 0; r < rows; r++)
-        inverse[r] = softmax_row(scores + r * columns, head->tokens, head->scale);
-    for (; TILE_LANES > 1 && d + 2 * LANES <= dim; d += 2 * LANES)
-        value_tile(rows, 2, scores, columns, values + d, dim, head->tokens, inverse, out + d, head->out_stride,
-                   head->head_dim - d - LANES < LANES ? head->head_dim - d - LANES : LANES);
-    for (; d < dim; d += LANES)
-        value_tile(rows, 1, scores, columns, values + d, dim, head->tokens, inverse, out + d, head->out_stride,
-                   head->head_dim - d < LANES ? head->head_dim - d : LANES);
-}
-
-/* keys[d][j] = k[j][d], so that a lane is a key; columns past the last key are zero. */
-static void transpose_keys(const struct attention_head *head, float *keys)
-{
-    size_t columns = score_columns(head), dims = head->head_dim / LANES * LANES;
-    for (size_t j = 0; j < columns; j += LANES) {
-        size_t held = head->tokens - j < LANES ? head->tokens - j : LANES;
-        const float *k = head->k + j * head->stride;
-        for (size_t d = 0; d < dims; d += LANES) {
-            lanes block[LANES];
-            for (size_t i = 0; i < LANES; i++)
-                block[i] = i < held ? lanes_load(k + i * head->stride + d) : lanes_set(0.0f);
-            lanes_transpose(block);
-            for (size_t i = 0; i < LANES; i++)
-                lanes_store(keys + (d + i) * columns + j, block[i]);
+    for (size_t d = 0; d < dim;) {
+        size_t width = head->head_dim - d, groups = dim - d >= VALUE_LANES * LANES ? VALUE_LANES : 1;
+        for (size_t r = 0; r < held;) {
+            bool many = held - r > VALUE_ROWS_FEW;
+            const float *w = weights + r, *v = values + d, *in = inverse + r;
+            float *to = out + r * head->out_stride + d;
+            if (many && groups == VALUE_LANES)
+                value_tile(VALUE_ROWS, held - r, VALUE_LANES, width, w, v, dim, head->tokens, in, to,
+                           head->out_stride);
+            else if (many)
+                value_tile(VALUE_ROWS, held - r, 1, width, w, v, dim, head->tokens, in, to, head->out_stride);
+            else if (groups == VALUE_LANES)
+                value_tile(VALUE_ROWS_FEW, held - r, VALUE_LANES, width, w, v, dim, head->tokens, in, to,
+                           head->out_stride);
+            else
+                value_tile(VALUE_ROWS_FEW, held - r, 1, width, w, v, dim, head->tokens, in, to, head->out_stride);
+            r += many ? VALUE_ROWS : VALUE_ROWS_FEW;
         }
-        for (size_t d = dims; d < head->head_dim; d++)
-            for (size_t i = 0; i < LANES; i++)
-                keys[d * columns + j + i] = i < held ? k[i * head->stride + d] : 0.0f;
+        d += groups * LANES;
     }
 }
 
 static void attention(const struct attention_head *head)
 {
-    size_t columns = score_columns(head), dim = value_columns(head), tokens = head->tokens;
-    float *keys = head->scratch;
-    float *values = keys + dim * columns; /* [tokens][dim]: values without the stride of all heads */
-    float *scores = values + tokens * dim;
-    transpose_keys(head, keys);
-    for (size_t j = 0; j < tokens; j++) {
-        memcpy(values + j * dim, head->v + j * head->stride, head->head_dim * sizeof *values);
-        memset(values + j * dim + head->head_dim, 0, (dim - head->head_dim) * sizeof *values);
+    size_t tokens = head->tokens, depth = head->head_dim;
+    size_t columns = (tokens + LANES - 1) / LANES * LANES, dim = (depth + LANES - 1) / LANES * LANES;
+    float *keys = head->scratch;            /* [depth][columns] */
+    float *values = keys + dim * columns;   /* [tokens][dim], zeros past the head's width */
+    float *queries = values + tokens * dim; /* [depth][16] */
+    float *weights = queries + LANES * dim; /* [columns][16] */
+    for (size_t j = 0; j < tokens; j += LANES)
+        transpose_rows(head->k + j * head->stride, head->stride, tokens - j, depth, keys + j, columns);
+    for (size_t j = 0; j < tokens; j++)
+        for (size_t d = 0; d < dim; d += LANES) {
+            const float *v = head->v + j * head->stride + d;
+            lanes_store(values + j * dim + d,
+                        d + LANES <= depth ? lanes_load(v) : lanes_load_part(v, depth - d, 0.0f));
+        }
+    for (size_t i = 0; i < tokens; i += LANES) {
+        float inverse[LANES];
+        size_t held = tokens - i < LANES ? tokens - i : LANES;
+        transpose_rows(head->q + i * head->stride, head->stride, held, depth, queries, LANES);
+        lanes_store(inverse, softmax_weights(queries, keys, tokens, columns, depth, head->scale, weights));
+        gather_values(head, held, weights, values, dim, inverse, head->out + i * head->out_stride);
     }
-    size_t i = 0;
-    for (; i + TILE_ROWS <= tokens; i += TILE_ROWS)
-        attend_rows(head, i, TILE_ROWS, keys, values, scores);
-    if (i < tokens && tokens >= TILE_ROWS) { /* a whole tile over the last rows: some are computed twice */
-        attend_rows(head, tokens - TILE_ROWS, TILE_ROWS, keys, values, scores);
-        return;
-    }
-    for (; i < tokens; i++)
-        attend_rows(head, i, 1, keys, values, scores);
 }
 
 static void mean_rows(const float *x, size_t stride, size_t rows, size_t dim, float *out)

@@ -1,9 +1,10 @@
 /* encoder_scalar.c: the encoder's kernels in plain C: their explanation, and the oracle of their tests.
  *
  * Every other instruction set must reproduce these bits. Therefore the order of each sum is part of the
- * definition. A sum over k (matrix products, attention) is one chain of fused multiply-adds in rising k. A
- * sum over a row (layer norm, softmax, the L2 norm) runs in 16 lanes, element i into lane i mod 16, and the
- * lanes are joined by lanes_sum()'s fixed tree. exp and erf are the polynomials below.
+ * definition. A sum over k (matrix products, attention) is one chain of fused multiply-adds in rising k; a
+ * sum over keys (softmax) is one chain too. A sum over a row (layer norm, the L2 norm) runs in 16 lanes,
+ * element i into lane i mod 16, and the lanes are joined by lanes_sum()'s fixed tree. exp and erf are the
+ * polynomials below.
  */
 #include <math.h>
 #include <string.h>
@@ -52,17 +53,15 @@ static float bits_float(uint32_t bits)
     return x;
 }
 
-/* e^x for x <= 0: x = n ln 2 + r, e^r by polynomial, 2^n by the exponent's bits (see encoder_math.h). */
-static float exp_scalar(float x)
+/* 2^x for x <= 0 or hardly above: x = n + f, 2^f by polynomial, 2^n by the exponent's bits (encoder_math.h). */
+static float exp2_scalar(float x)
 {
     x = x > EXP_LEAST ? x : EXP_LEAST;
-    float t = fmaf(x, EXP_LOG2E, EXP_ROUND); /* its low bits are n */
-    float n = t - EXP_ROUND;
-    float r = fmaf(n, -EXP_LN2_HIGH, x);
-    r = fmaf(n, -EXP_LN2_LOW, r);
+    float t = x + EXP_ROUND; /* its low bits are n */
+    float f = x - (t - EXP_ROUND);
     float p = exp_poly[0];
     for (int i = 1; i < EXP_POLY_TERMS; i++)
-        p = fmaf(p, r, exp_poly[i]);
+        p = fmaf(p, f, exp_poly[i]);
     return bits_float(float_bits(p) + (float_bits(t) << 23));
 }
 
@@ -166,31 +165,29 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
+/* weight[j] = e^(scale * (score[j] - max)) = 2^(score[j] * factor - max * factor). */
 static void attention(const struct attention_head *head)
 {
-    float *score = head->scratch;
+    float *weight = head->scratch, factor = head->scale * EXP_LOG2E;
     for (size_t i = 0; i < head->tokens; i++) {
         const float *q = head->q + i * head->stride;
-        float most[LANES], sum[LANES] = {0};
-        for (int l = 0; l < LANES; l++)
-            most[l] = -INFINITY;
+        float max = -INFINITY, sum = 0.0f;
         for (size_t j = 0; j < head->tokens; j++) {
             const float *k = head->k + j * head->stride;
-            score[j] = 0.0f;
+            weight[j] = 0.0f;
             for (size_t d = 0; d < head->head_dim; d++)
-                score[j] = fmaf(q[d], k[d], score[j]);
-            most[j % LANES] = score[j] > most[j % LANES] ? score[j] : most[j % LANES];
+                weight[j] = fmaf(k[d], q[d], weight[j]);
+            max = weight[j] > max ? weight[j] : max;
         }
-        float max = lanes_max(most);
         for (size_t j = 0; j < head->tokens; j++) {
-            score[j] = exp_scalar((score[j] - max) * head->scale);
-            sum[j % LANES] += score[j];
+            weight[j] = exp2_scalar(fmaf(weight[j], factor, -(max * factor)));
+            sum += weight[j];
         }
-        float inverse = 1.0f / lanes_sum(sum);
+        float inverse = 1.0f / sum;
         for (size_t d = 0; d < head->head_dim; d++) {
             float y = 0.0f;
             for (size_t j = 0; j < head->tokens; j++)
-                y = fmaf(score[j], head->v[j * head->stride + d], y);
+                y = fmaf(weight[j], head->v[j * head->stride + d], y);
             head->out[i * head->out_stride + d] = y * inverse;
         }
     }

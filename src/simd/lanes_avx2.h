@@ -8,8 +8,16 @@
 
 #include "simd/encoder_math.h"
 
-/* Rows and 16-column groups of the fp32 tile whose accumulators stay in registers: 5 * 1 * 2 of 16. */
-enum { TILE_ROWS = 5, TILE_LANES = 1 };
+/* Tiles whose accumulators, two registers for sixteen lanes, stay in the 16 registers. */
+enum {
+    TILE_ROWS = 5, /* rows and 16-column groups of a linear layer */
+    TILE_LANES = 1,
+    SCORE_KEYS = 4, /* keys against sixteen queries */
+    SCORE_KEYS_FEW = 4,
+    VALUE_ROWS = 4, /* queries and 16-column groups of values; few, where that many do not remain */
+    VALUE_ROWS_FEW = 2,
+    VALUE_LANES = 1
+};
 
 /* A value type for sixteen lanes; like __m512, it is only ever passed by value. */
 typedef struct {
@@ -115,17 +123,46 @@ static inline float lanes_min_of(lanes a)
     c = _mm_min_ps(c, _mm_movehl_ps(c, c));
     return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
 }
-/* Rows become columns. Through memory: attention does this once a head. */
+/* Rows become columns of eight by eight floats: pairs, fours, then 128-bit halves change places. */
+static inline void transpose_eight(__m256 m[8])
+{
+    __m256 a[8], b[8];
+    UNROLL_LOOP
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_unpacklo_ps(m[i], m[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(m[i], m[i + 1]);
+    }
+    UNROLL_LOOP
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+    UNROLL_LOOP
+    for (int i = 0; i < 4; i++) {
+        m[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        m[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+/* Sixteen by sixteen: each quarter by itself, the two off the diagonal changing places. */
 static inline void lanes_transpose(lanes m[16])
 {
-    float from[16][16], to[16][16];
-    for (int i = 0; i < 16; i++)
-        lanes_store(from[i], m[i]);
-    for (int i = 0; i < 16; i++)
-        for (int k = 0; k < 16; k++)
-            to[k][i] = from[i][k];
-    for (int i = 0; i < 16; i++)
-        m[i] = lanes_load(to[i]);
+    __m256 quarter[4][8];
+    UNROLL_LOOP
+    for (int i = 0; i < 8; i++) {
+        quarter[0][i] = m[i].low;
+        quarter[1][i] = m[i + 8].low;
+        quarter[2][i] = m[i].high;
+        quarter[3][i] = m[i + 8].high;
+    }
+    for (int i = 0; i < 4; i++)
+        transpose_eight(quarter[i]);
+    UNROLL_LOOP
+    for (int i = 0; i < 8; i++) {
+        m[i] = (lanes){quarter[0][i], quarter[1][i]};
+        m[i + 8] = (lanes){quarter[2][i], quarter[3][i]};
+    }
 }
 /* Sixteen signed bytes as floats. */
 static inline lanes lanes_from_int8(const int8_t *p)

@@ -7,8 +7,16 @@
 
 #include "simd/encoder_math.h"
 
-/* Rows and 16-column groups of the fp32 tile whose accumulators stay in registers: 6 * 4 of 32. */
-enum { TILE_ROWS = 6, TILE_LANES = 4 };
+/* Tiles whose accumulators stay in the 32 registers. */
+enum {
+    TILE_ROWS = 6, /* rows and 16-column groups of a linear layer */
+    TILE_LANES = 4,
+    SCORE_KEYS = 16, /* keys against sixteen queries; few, where that many do not remain */
+    SCORE_KEYS_FEW = 8,
+    VALUE_ROWS = 8, /* queries and 16-column groups of values */
+    VALUE_ROWS_FEW = 4,
+    VALUE_LANES = 2
+};
 
 typedef __m512 lanes;
 

@@ -249,7 +249,7 @@ static void test_simd_gelu_is_within_1e_6(void **state)
 static void test_simd_softmax_is_within_1e_6(void **state)
 {
     (void)state;
-    float scratch[256];
+    float scratch[1024];
     double worst = 0;
     for (int i = 0; i <= 20000; i++) {
         float difference = (float)i / 1000.0f, q[2] = {1, 1}, k[2] = {0, -difference}, v[2] = {0, 1}, out[2];
