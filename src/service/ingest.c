@@ -107,7 +107,7 @@ static enum dp_status read_batch(struct ingest *in)
             if (in->ended)
                 return DP_OK;
             call->error = error;
-            return error.status == DP_TOO_LARGE ? at_line(in, in->in->number) : error.status;
+            return error.status; /* its message names the line */
         }
         bytes += line.len + 1;
         in->summary->bytes += line.len + 1;
