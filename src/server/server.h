@@ -24,7 +24,7 @@ struct server_options {
     unsigned queue_max;       /* 256 requests that may wait for a thread */
     unsigned connections_max; /* 1024 */
     size_t body_max;          /* 32 MiB, of one request, decompressed too */
-    size_t bodies_max;        /* 512 MiB, of all requests together */
+    size_t bodies_max;        /* 512 MiB, of all requests together; and as much of answers */
     int head_timeout_ms;      /* 10,000: from a request's first line (or the connection) to its last header */
     int body_timeout_ms;      /* 60,000: for a whole body */
     int request_timeout_ms;   /* 60,000: for computing the answer */
