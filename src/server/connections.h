@@ -19,12 +19,14 @@ struct connection_link {
     int fd;
     _Atomic int64_t deadline_ns; /* os_now_ns() scale; INT64_MAX: none */
     _Atomic bool *leaving;       /* set when the client leaves; not NULL while watched. Under the lock. */
+    uint64_t watch;              /* number of the watching, never used again, as an fd's is. Under the lock. */
     struct connection_link *next, *previous; /* under the lock */
 };
 
 struct connections {
     pthread_mutex_t lock;
     struct connection_link *first;
+    uint64_t last_watch;
     int epoll_fd; /* the sockets of watched connections, and `wake_fd` */
     int wake_fd;  /* an eventfd: the thread is to end */
     pthread_t thread;
