@@ -177,8 +177,9 @@ static enum dp_status learn(struct schema *schema, struct arena *arena, struct s
     }
     json_end(&r);
     if (json_failed(&r)) {
-        json_error(&r, error);
-        return dp_error_prefix(error, "a row's attributes");
+        enum dp_status status = json_error(&r, error);
+        dp_error_prefix(error, "a row's attributes");
+        return status;
     }
     return DP_OK;
 }

@@ -55,7 +55,8 @@ static bool is_blank_line(struct span line)
 
 static enum dp_status at_line(struct ingest *in, uint64_t line)
 {
-    return dp_error_prefix(&in->call->error, "line %llu", (unsigned long long)line);
+    dp_error_prefix(&in->call->error, "line %llu", (unsigned long long)line);
+    return in->call->error.status;
 }
 
 /* The first row tells whether rows bring vectors; the load begins with it. */
