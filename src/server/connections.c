@@ -17,13 +17,24 @@
 
 enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64, WAKE = 0 };
 
-/* Shuts down what is late: the transport's thread sees the end of the stream and closes. */
+/* Whether the transport waits for more of a request although the client has closed and all it sent has been read.
+ * libmicrohttpd 0.9.75 misses an end of stream that comes together with data: its epoll tells of both but once. Seen
+ * twice in a row, as the transport may just now be busy with the last bytes. */
+static bool waits_in_vain(struct connection_link *c)
+{
+    uint8_t byte;
+    bool before = c->hung_up;
+    c->hung_up = atomic_load(&c->listening) && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return before && c->hung_up;
+}
+
+/* Shuts down what is late or dead: the transport's thread sees the end of the stream and closes. */
 static void cut_late(struct connections *all)
 {
     int64_t now = os_now_ns();
     pthread_mutex_lock(&all->lock);
     for (struct connection_link *c = all->first; c; c = c->next) {
-        if (now < atomic_load_explicit(&c->deadline_ns, memory_order_relaxed))
+        if (now < atomic_load_explicit(&c->deadline_ns, memory_order_relaxed) && !waits_in_vain(c))
             continue;
         shutdown(c->fd, SHUT_RDWR);
         atomic_store(&c->deadline_ns, INT64_MAX);
@@ -95,6 +106,8 @@ void connections_add(struct connections *all, struct connection_link *c, int fd,
     c->fd = fd;
     c->leaving = NULL;
     c->watch = 0;
+    c->hung_up = false;
+    atomic_init(&c->listening, true);
     atomic_init(&c->deadline_ns, deadline_ns);
     pthread_mutex_lock(&all->lock);
     c->previous = NULL;
