@@ -66,7 +66,7 @@ bench: model ## print the benchmarks
 
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
-	@ninja -C build-fuzz -j $(JOBS)
+	@ninja -C build-fuzz -j $(JOBS) fuzzers
 	@scripts/fuzz build-fuzz $(FUZZ_SECONDS) $(TARGET)
 
 lint: tools-clang ## clang-tidy, clang-format, layers, shellcheck, nothing outside the repository

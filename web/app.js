@@ -191,12 +191,14 @@ async function start() {
   words.value = wanted.get("q") ?? "";
   try {
     const names = await allNamespaces();
+    const named = wanted.get("ns");
+    if (named && names.length && !names.includes(named)) names.push(named); // asked, the server says that there is none
     picker.replaceChildren(...names.map((name) => {
       const option = element("option", name);
       option.value = name;
       return option;
     }));
-    if (names.includes(wanted.get("ns"))) picker.value = wanted.get("ns");
+    if (names.includes(named)) picker.value = named;
     picker.disabled = names.length === 0;
     if (names.length === 0) {
       say("There is nothing to search yet. Add rows with");

@@ -38,20 +38,20 @@ static int hex_digit(uint8_t c)
     return -1;
 }
 
-bool http_percent_decode(struct span text, bool plus, struct arena *arena, struct span *out)
+enum dp_status http_percent_decode(struct span text, bool plus, struct arena *arena, struct span *out)
 {
     uint8_t *bytes = arena_alloc(arena, text.len ? text.len : 1);
     if (!bytes)
-        return false;
+        return DP_NOMEM;
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         if (c == '%') {
             if (text.len - i < 3)
-                return false;
+                return DP_INVALID;
             int high = hex_digit(text.data[i + 1]), low = hex_digit(text.data[i + 2]);
             if (high < 0 || low < 0)
-                return false;
+                return DP_INVALID;
             c = (uint8_t)(high << 4 | low);
             i += 2;
         } else if (c == '+' && plus) {
@@ -60,7 +60,7 @@ bool http_percent_decode(struct span text, bool plus, struct arena *arena, struc
         bytes[len++] = c;
     }
     *out = span_of(bytes, len);
-    return true;
+    return DP_OK;
 }
 
 enum dp_status http_query_arg(const struct http_request *request, struct arena *arena, const char *name,
@@ -80,7 +80,10 @@ enum dp_status http_query_arg(const struct http_request *request, struct arena *
         if (out->data)
             return dp_fail(error, DP_INVALID, "the parameter \"%s\" is given twice", name);
         struct span value = equals ? span_of(equals + 1, len - name_len - 1) : span_of(pair.data, 0);
-        if (!http_percent_decode(value, true, arena, out))
+        enum dp_status status = http_percent_decode(value, true, arena, out);
+        if (status == DP_NOMEM)
+            return dp_fail_nomem(error, "a parameter");
+        if (status != DP_OK)
             return dp_fail(error, DP_INVALID, "the parameter \"%s\" is badly encoded", name);
     }
     return DP_OK;

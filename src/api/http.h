@@ -44,11 +44,11 @@ void http_response_clear(struct http_response *response);
 void http_add_header(struct http_response *response, const char *name, const char *value);
 
 /* The value of a query parameter, percent-decoded into the arena; data NULL: absent. DP_INVALID when it is given
- * twice or is badly encoded. */
+ * twice or is badly encoded; DP_NOMEM. */
 enum dp_status http_query_arg(const struct http_request *request, struct arena *arena, const char *name,
                               struct span *out, struct dp_error *error);
-/* Decodes %XX (and '+' as a space when `plus`) into the arena; false when malformed, or out of memory. */
-bool http_percent_decode(struct span text, bool plus, struct arena *arena, struct span *out);
+/* Decodes %XX (and '+' as a space when `plus`) into the arena. DP_INVALID when malformed, DP_NOMEM. */
+enum dp_status http_percent_decode(struct span text, bool plus, struct arena *arena, struct span *out);
 
 /* The HTTP status that a failed call is answered with. */
 unsigned http_status_of(enum dp_status status);

@@ -8,6 +8,7 @@
 #include "api/fields.h"
 #include "api/turbopuffer_query.h"
 #include "os/clock.h"
+#include "service/hit_json.h"
 
 enum { PAGE_DEFAULT = 100 };
 
@@ -38,46 +39,6 @@ static void finish(struct call *call, struct http_response *response)
 }
 
 /* ---- query ------------------------------------------------------------------------------------------ */
-
-static bool is_excluded(const struct turbopuffer_query *query, struct span name)
-{
-    for (size_t i = 0; i < query->exclude_count; i++)
-        if (span_equal(query->exclude[i], name))
-            return true;
-    return false;
-}
-
-/* The fields of the hit's JSON object become fields of its row. */
-static void print_attributes(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
-                             struct span attributes)
-{
-    struct json_reader r;
-    struct span name, value;
-    json_reader_init(&r, attributes);
-    json_enter_object(&r);
-    while (json_next_key(&r, call->arena, &name) && json_read_raw(&r, &value)) {
-        if (is_excluded(query, name))
-            continue;
-        json_key_span(w, name);
-        json_raw(w, value);
-    }
-}
-
-static void print_row(struct json_writer *w, struct call *call, const struct turbopuffer_query *query,
-                      const struct index_hit *hit)
-{
-    json_begin_object(w);
-    json_key(w, "id");
-    if (hit->id.is_string)
-        json_string(w, hit->id.text);
-    else
-        json_u64(w, hit->id.number);
-    json_key(w, "$dist");
-    json_float(w, hit->dist);
-    if (hit->attributes.len)
-        print_attributes(w, call, query, hit->attributes);
-    json_end_object(w);
-}
 
 static double milliseconds(uint64_t ns)
 {
@@ -156,7 +117,10 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
     json_key(&w, "rows");
     json_begin_array(&w);
     for (size_t i = query.offset; i < answer.answer.count; i++)
-        print_row(&w, call, &query, &answer.answer.hits[i]);
+        if (hit_write_json(&w, call, &answer.answer.hits[i], query.exclude, query.exclude_count) != DP_OK) {
+            api_fail(call, &api_turbopuffer, response);
+            return;
+        }
     json_end_array(&w);
     size_t rows_bytes = response->body.len;
     json_key(&w, "billing");

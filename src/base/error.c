@@ -74,18 +74,17 @@ enum dp_status dp_fail_errno(struct dp_error *error, int errno_value, const char
     return dp_fail(error, status, "cannot %s %s: %s", doing, path, strerror_r(errno_value, reason, sizeof reason));
 }
 
-enum dp_status dp_error_prefix(struct dp_error *error, const char *format, ...)
+void dp_error_prefix(struct dp_error *error, const char *format, ...)
 {
     if (!error)
-        return DP_OK;
+        return;
     char prefix[DP_ERROR_MESSAGE_MAX];
     va_list args;
     va_start(args, format);
     int written = vsnprintf(prefix, sizeof prefix, format, args);
     va_end(args);
-    if (written < 0)
-        return error->status;
-    return dp_fail(error, error->status, "%s: %s", prefix, error->message);
+    if (written >= 0)
+        dp_fail(error, error->status, "%s: %s", prefix, error->message);
 }
 
 void dp_error_clear(struct dp_error *error)

@@ -185,6 +185,8 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, const st
         else
             set_up_log(&args->config);
     }
+    if (status != CLI_OK)
+        cli_args_deinit(args);
     mem_free(walk.settings);
     return status;
 }

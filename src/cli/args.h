@@ -21,7 +21,7 @@ struct cli_option {
     const char *help;
 };
 
-enum { CLI_POSITIONS_MAX = 8, CLI_OPTIONS_MAX = 16 };
+enum { CLI_POSITIONS_MAX = 8 };
 
 struct cli_command {
     const char *name;

@@ -126,8 +126,8 @@ static enum dp_status flush_batch(struct embed_run *run)
     return run->status;
 }
 
-/* Where the text of a line is, or why there is none. */
-static void take_line(struct embed_run *run, struct span line, const struct dp_error *line_error)
+/* Keeps the text of a line, or why there is none. DP_NOMEM: neither. */
+static enum dp_status take_line(struct embed_run *run, struct span line, const struct dp_error *line_error)
 {
     struct embed_line *slot = &run->lines[run->count++];
     struct json_reader r;
@@ -157,10 +157,11 @@ static void take_line(struct embed_run *run, struct span line, const struct dp_e
         dp_fail(&error, DP_INVALID, "the text is empty");
     if (error.status != DP_OK) {
         slot->problem = arena_printf(&run->arena, "%s", error.message);
-        return;
+        return slot->problem && error.status != DP_NOMEM ? DP_OK : call_nomem(&run->call, "a batch of texts");
     }
     slot->len = text.len;
     buffer_append(&run->texts, text);
+    return buffer_check(&run->texts, "a batch of texts", &run->call.error);
 }
 
 /* Before the input blocks, what has been gathered is embedded and printed. */
@@ -189,7 +190,7 @@ static enum dp_status embed_stream(struct embed_run *run)
             break;
         if (run->status != DP_OK || (run->status = call_check(&run->call)) != DP_OK)
             break;
-        take_line(run, line, &error);
+        run->status = take_line(run, line, &error);
         dp_error_clear(&error);
         if (run->count == BATCH_TEXTS || run->texts.len >= BATCH_BYTES)
             flush_batch(run);

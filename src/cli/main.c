@@ -42,7 +42,8 @@ int main(int argc, char **argv)
     struct dp_error error;
 
     hold_standard_streams();
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* writing answers EPIPE */
+    signal(SIGXFSZ, SIG_IGN); /* and EFBIG, where files may not grow further (ulimit -f) */
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("dipper %s\n", dp_version());
         return CLI_OK;

@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/open.h"
 #include "os/file.h"
+#include "service/hit_json.h"
 
 enum { ARENA_MAX = 256 << 20, QUERY_MAX = 1 << 20, OUTPUT_MAX = 256 << 20, SHOWN_WIDTH = 100 };
 
@@ -21,30 +22,7 @@ struct search_run {
     struct buffer output;
 };
 
-/* The row as one flat object: id, $dist, then its attributes. */
-static void write_row(struct json_writer *w, struct arena *arena, const struct index_hit *hit)
-{
-    struct json_reader r;
-    struct span key, value;
-
-    json_begin_object(w);
-    json_key(w, "id");
-    if (hit->id.is_string)
-        json_string(w, hit->id.text);
-    else
-        json_u64(w, hit->id.number);
-    json_key(w, "$dist");
-    json_float(w, hit->dist);
-    json_reader_init(&r, hit->attributes);
-    json_enter_object(&r);
-    while (json_next_key(&r, arena, &key) && json_read_raw(&r, &value)) {
-        json_key_span(w, key);
-        json_raw(w, value);
-    }
-    json_end_object(w);
-}
-
-static void write_json(struct search_run *run, struct call *call, const struct query_response *response)
+static enum dp_status write_json(struct search_run *run, struct call *call, const struct query_response *response)
 {
     struct json_writer w;
 
@@ -53,7 +31,8 @@ static void write_json(struct search_run *run, struct call *call, const struct q
     json_key(&w, "rows");
     json_begin_array(&w);
     for (size_t i = 0; i < response->answer.count; i++)
-        write_row(&w, call->arena, &response->answer.hits[i]);
+        if (hit_write_json(&w, call, &response->answer.hits[i], NULL, 0) != DP_OK)
+            return call->error.status;
     json_end_array(&w);
     json_key(&w, "performance");
     json_begin_object(&w);
@@ -69,6 +48,7 @@ static void write_json(struct search_run *run, struct call *call, const struct q
     json_end_object(&w);
     json_end_object(&w);
     buffer_append_str(&run->output, "\n");
+    return DP_OK;
 }
 
 /* Whether a control character begins at text[i]: C0 and DEL are one byte, C1 (U+0080 to U+009F) are two. */
@@ -144,10 +124,11 @@ static enum dp_status search_one(struct search_run *run, struct span words, stru
     status = service_query(&call, run->service, &request, &response);
     if (status == DP_OK) {
         if (run->json)
-            write_json(run, &call, &response);
+            status = write_json(run, &call, &response);
         else
             write_human(run, &call, words, &response);
-        status = buffer_check(&run->output, "the answer", &call.error);
+        if (status == DP_OK)
+            status = buffer_check(&run->output, "the answer", &call.error);
     }
     if (status == DP_OK && fwrite(run->output.data, 1, run->output.len, stdout) != run->output.len)
         status = dp_fail_errno(&call.error, errno, "write", "standard output");

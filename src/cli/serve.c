@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/args.h"
@@ -20,6 +21,16 @@ static void hold_signals(sigset_t *ends)
     sigaddset(ends, SIGINT);
     sigaddset(ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, ends, NULL);
+}
+
+/* As many files as the system lets us: each connection is one, and 1024 is a common limit that may be raised. */
+static void allow_many_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
 }
 
 static enum server_log log_of(const struct config *config)
@@ -56,6 +67,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
     hold_signals(&ends);
+    allow_many_files();
     /* Perhaps it is to be filled later, perhaps its name was mistyped: whoever started us should know. */
     const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
     if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_LIMITS, &service, error) != DP_OK)

@@ -45,7 +45,6 @@ struct job {
 };
 
 struct embedder {
-    const struct model *model; /* may be NULL */
     const struct engine *engine;
     struct team *team;
     size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
@@ -71,10 +70,7 @@ static size_t team_workers(const struct embedder *e)
 enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
                             struct embedder **out, struct dp_error *error)
 {
-    enum dp_status status = embedder_new_over(model_engine(model), team, limits, out, error);
-    if (status == DP_OK)
-        (*out)->model = model;
-    return status;
+    return embedder_new_over(model_engine(model), team, limits, out, error);
 }
 
 enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
@@ -125,11 +121,6 @@ void embedder_free(struct embedder *e)
     mem_free(e->jobs);
     pthread_mutex_destroy(&e->lock);
     mem_free(e);
-}
-
-const struct model *embedder_model(const struct embedder *e)
-{
-    return e->model;
 }
 
 void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)

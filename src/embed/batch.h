@@ -23,7 +23,7 @@ struct embedder;
  * allocated here. */
 enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
                             struct embedder **out, struct dp_error *error);
-/* The same over an engine alone; embedder_model() is then NULL. */
+/* The same over an engine alone. */
 enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
                                  const struct embedder_limits *limits, struct embedder **out,
                                  struct dp_error *error);
@@ -36,8 +36,6 @@ void embedder_free(struct embedder *embedder); /* nobody may be inside */
  * embed_ns. Any number of threads may call it at once. */
 enum dp_status embedder_embed(struct call *call, struct embedder *embedder, const struct tokens *seqs, size_t n,
                               bool normalize, float *out);
-
-const struct model *embedder_model(const struct embedder *embedder);
 
 /* For metrics. */
 struct embedder_counts {

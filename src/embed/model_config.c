@@ -11,8 +11,9 @@ const char *model_pooling_name(enum model_pooling pooling)
 
 static enum dp_status fail_json(const struct json_reader *r, const char *file, struct dp_error *error)
 {
-    json_error(r, error);
-    return dp_error_prefix(error, "%s", file);
+    enum dp_status status = json_error(r, error);
+    dp_error_prefix(error, "%s", file);
+    return status;
 }
 
 static bool read_u32(struct json_reader *r, uint32_t *out)
@@ -77,7 +78,9 @@ enum dp_status model_config_parse(struct span json, struct arena *arena, struct 
         return fail_json(&r, "config.json", error);
     config->max_tokens = config->positions;
     enum dp_status status = model_config_check(config, error);
-    return status == DP_OK ? DP_OK : dp_error_prefix(error, "config.json");
+    if (status != DP_OK)
+        dp_error_prefix(error, "config.json");
+    return status;
 }
 
 /* The part behind the last dot of "sentence_transformers.models.Pooling". */

@@ -126,8 +126,10 @@ enum dp_status model_source_open(const char *path, struct model_source *s, struc
         return status;
     snprintf(s->name, sizeof s->name, "%s", name);
     status = read_configs(s, folder, error);
-    if (status != DP_OK)
-        return dp_error_prefix(error, "model %s", folder);
+    if (status != DP_OK) {
+        dp_error_prefix(error, "model %s", folder);
+        return status;
+    }
     file = arena_printf(&s->arena, "%s/tokenizer.json", folder);
     if (file == NULL)
         return dp_fail_nomem(error, "a path");
@@ -143,8 +145,10 @@ enum dp_status model_source_open(const char *path, struct model_source *s, struc
     status = safetensors_parse(buffer_span(&s->weights), &s->arena, &s->tensors, error);
     if (status == DP_OK)
         status = find_prefix(s, error);
-    if (status != DP_OK)
-        return dp_error_prefix(error, "%s", file);
+    if (status != DP_OK) {
+        dp_error_prefix(error, "%s", file);
+        return status;
+    }
     make_fingerprint(s);
     return DP_OK;
 }

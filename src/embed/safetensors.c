@@ -112,8 +112,9 @@ enum dp_status safetensors_parse(struct span file, struct arena *arena, struct s
     if (!json_failed(&r))
         json_end(&r);
     if (json_failed(&r)) {
-        json_error(&r, error);
-        return dp_error_prefix(error, "safetensors header");
+        enum dp_status status = json_error(&r, error);
+        dp_error_prefix(error, "safetensors header");
+        return status;
     }
 
     struct tensor *tensors = arena_calloc(arena, count + 1, sizeof *tensors);
@@ -133,8 +134,9 @@ enum dp_status safetensors_parse(struct span file, struct arena *arena, struct s
         n++;
     }
     if (json_failed(&r)) {
-        json_error(&r, error);
-        return dp_error_prefix(error, "safetensors header");
+        enum dp_status status = json_error(&r, error);
+        dp_error_prefix(error, "safetensors header");
+        return status;
     }
     *out = (struct safetensors){tensors, n};
     return DP_OK;

@@ -25,8 +25,9 @@ struct field {
 
 static enum dp_status fail_json(const struct parser *p, const struct json_reader *r)
 {
-    json_error(r, p->error);
-    return dp_error_prefix(p->error, "tokenizer.json");
+    enum dp_status status = json_error(r, p->error);
+    dp_error_prefix(p->error, "tokenizer.json");
+    return status;
 }
 
 /* A reader of one value inside the file, whose errors name offsets in the file. */

@@ -6,8 +6,9 @@
  * that are still listed is kept.
  *
  * A put whose answer was lost is resolved by the writer's ULID: the manifest remembers its latest writers, so
- * that reading it tells whether the swap happened. While that cannot be told, nothing that the manifest might
- * list is removed.
+ * that reading it tells whether the swap happened. That it did not happen is certain only when the manifest has
+ * another version than the put expected: until then the put may still be on its way. While it cannot be told,
+ * nothing that the manifest might list is removed, and the answer is DP_UNKNOWN.
  */
 #include "index/load.h"
 
@@ -42,6 +43,9 @@ struct commit {
     uint64_t replaced;
     bool done;   /* an earlier try of ours has landed */
     bool unsure; /* one may have */
+    bool lost;   /* its answer was lost: it may land while what it expected is there */
+    bool expects;
+    struct store_version expected; /* expects: the manifest that the lost put replaces; else there was none */
 };
 
 static int compare_keys(const void *a, const void *b)
@@ -62,6 +66,12 @@ static enum dp_status sort_keys(struct call *call, struct commit *c)
     return DP_OK;
 }
 
+/* Whether a put whose answer was lost can still land: what it expected is still there. */
+static bool may_land(const struct commit *c, bool exists, const struct store_version *version)
+{
+    return c->lost && c->expects == exists && (!exists || store_version_equal(&c->expected, version));
+}
+
 /* ---- reading what is there ----------------------------------------------------------------------------- */
 
 static enum dp_status read_manifest(struct call *call, struct commit *c)
@@ -71,6 +81,11 @@ static enum dp_status read_manifest(struct call *call, struct commit *c)
     manifest_deinit(m);
     enum dp_status status = manifest_load(call, l->store, l->name, m, &c->version);
     c->exists = status == DP_OK;
+    if (status == DP_OK || status == DP_NOT_FOUND) {
+        c->done = c->exists && manifest_has_writer(m, &l->writer);
+        c->lost = may_land(c, c->exists, &c->version);
+        c->unsure = c->lost;
+    }
     if (status == DP_NOT_FOUND) {
         dp_error_clear(&call->error);
         manifest_init(m);
@@ -84,7 +99,6 @@ static enum dp_status read_manifest(struct call *call, struct commit *c)
     }
     if (status)
         return status;
-    c->done = manifest_has_writer(m, &l->writer);
     return c->done ? DP_OK : load_check_vectors(l, m, &call->error);
 }
 
@@ -301,32 +315,45 @@ static enum dp_status try_commit(struct call *call, struct commit *c, bool *agai
                                 .expected = &c->version};
         status = store_put(call, l->store, &put);
         *again = status == DP_CONFLICT || status == DP_EXISTS || status == DP_UNKNOWN;
-        c->unsure = c->unsure || (status != DP_OK && status != DP_CONFLICT && status != DP_EXISTS);
+        if (status != DP_OK && status != DP_CONFLICT && status != DP_EXISTS)
+            c->unsure = true;
+        if (status == DP_UNKNOWN) {
+            c->lost = true;
+            c->expects = c->exists;
+            c->expected = c->version;
+        }
         l->bytes_written += bytes.len;
     }
     buffer_deinit(&bytes);
     return status;
 }
 
-/* After a swap that failed with an error of its own: whether it is certain that it did not happen. */
-static bool certainly_failed(struct commit *c, enum dp_status status)
+/* After a failure: what became of the swap. DP_OK: it has happened, and c->manifest is what is there now;
+ * DP_UNKNOWN: that cannot be told; `status`: it certainly has not, nor will. */
+static enum dp_status resolve(struct commit *c, enum dp_status status)
 {
     struct index_loader *l = c->loader;
     struct arena arena;
-    struct call call;
+    struct call call; /* of its own: the caller's may have ended */
     struct manifest m;
+    struct store_version version = {0};
     if (!c->unsure)
-        return true;
-    if (status == DP_UNKNOWN)
-        return false;
+        return status;
     arena_init(&arena, 64 * 1024 * 1024);
     call_init(&call, &arena);
-    enum dp_status read = manifest_load(&call, l->store, l->name, &m, NULL);
-    bool failed = read == DP_NOT_FOUND || (read == DP_OK && !manifest_has_writer(&m, &l->writer));
-    if (read == DP_OK)
-        manifest_deinit(&m);
+    enum dp_status read = manifest_load(&call, l->store, l->name, &m, &version), answer = DP_UNKNOWN;
+    if (read == DP_OK && manifest_has_writer(&m, &l->writer)) {
+        manifest_deinit(&c->manifest);
+        c->manifest = m;
+        answer = DP_OK;
+    } else {
+        if ((read == DP_OK || read == DP_NOT_FOUND) && !may_land(c, read == DP_OK, &version))
+            answer = status;
+        if (read == DP_OK)
+            manifest_deinit(&m);
+    }
     arena_deinit(&arena);
-    return failed;
+    return answer;
 }
 
 static bool is_listed(const struct commit *c, const struct object_key *key)
@@ -389,12 +416,21 @@ enum dp_status index_load_commit(struct call *call, struct index_loader *l, stru
         if (again && i + 1 < TRIES)
             status = call_check(call);
     }
+    if (status != DP_OK) {
+        enum dp_status resolved = resolve(&c, status);
+        if (resolved == DP_UNKNOWN) {
+            l->written = NULL; /* the manifest may list them */
+            if (status != DP_UNKNOWN)
+                dp_error_prefix(&call->error, "whether the load was committed is not known: load again");
+            call->error.status = DP_UNKNOWN;
+        }
+        status = resolved;
+    }
     if (status == DP_OK) {
         dp_error_clear(&call->error);
         summarise(&c, summary);
         keep_listed(&c);
-    } else if (!certainly_failed(&c, status))
-        l->written = NULL; /* the manifest may list them */
+    }
     for (struct superseded *s = c.superseded; s; s = s->next)
         row_set_deinit(&s->rows);
     mem_free(c.keys);

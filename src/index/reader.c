@@ -19,8 +19,10 @@ void reader_install(struct index_reader *reader, struct snapshot *s)
     struct snapshot *loser = s;
     pthread_mutex_lock(&reader->lock);
     struct snapshot *now = reader->current;
+    /* Of one manifest, the snapshot that was opened last: it knows the present versions of the objects, which
+     * change without a commit when a folder is copied by hard links, or restored. */
     bool newer = !now || !ulid_equal(&now->manifest.incarnation, &s->manifest.incarnation) ||
-                 now->manifest.sequence < s->manifest.sequence;
+                 now->manifest.sequence <= s->manifest.sequence;
     if (newer) {
         loser = now;
         reader->current = s;

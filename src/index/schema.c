@@ -2,7 +2,6 @@
 #include "index/schema.h"
 
 #include "base/json.h"
-#include "base/json_number.h"
 #include "base/utf8.h"
 #include "index/keys.h"
 
@@ -92,20 +91,27 @@ static enum dp_status join(struct schema *schema, struct arena *arena, struct sp
     return DP_OK;
 }
 
+/* Consumes a number: an int when it is written as one and 64 bits hold it. One beyond a double's range fails. */
+static bool read_number_type(struct json_reader *r, enum attribute_type *out)
+{
+    struct json_reader before = *r;
+    int64_t whole;
+    double number;
+    *out = ATTRIBUTE_INT;
+    if (json_read_i64(r, &whole))
+        return true;
+    *r = before;
+    *out = ATTRIBUTE_FLOAT;
+    return json_read_double(r, &number);
+}
+
 /* Consumes a string, number or bool. */
 static bool read_scalar_type(struct json_reader *r, enum attribute_type *out)
 {
-    struct span raw;
-    struct json_number number;
     switch (json_peek(r)) {
     case JSON_STRING: *out = ATTRIBUTE_STRING; return json_skip(r);
     case JSON_BOOL: *out = ATTRIBUTE_BOOL; return json_skip(r);
-    case JSON_NUMBER:
-        if (!json_read_raw(r, &raw))
-            return false;
-        json_number_scan(raw, &number);
-        *out = number.integer ? ATTRIBUTE_INT : ATTRIBUTE_FLOAT;
-        return true;
+    case JSON_NUMBER: return read_number_type(r, out);
     case JSON_NULL:
     case JSON_ARRAY:
     case JSON_OBJECT:
@@ -171,8 +177,9 @@ static enum dp_status learn(struct schema *schema, struct arena *arena, struct s
     }
     json_end(&r);
     if (json_failed(&r)) {
-        json_error(&r, error);
-        return dp_error_prefix(error, "a row's attributes");
+        enum dp_status status = json_error(&r, error);
+        dp_error_prefix(error, "a row's attributes");
+        return status;
     }
     return DP_OK;
 }

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "os/file.h"
+
 enum { FILE_BUFFER = 1024 * 1024, PATH_LEN = 4096 };
 
 void spill_init(struct spill *s, size_t memory_max)
@@ -47,22 +49,15 @@ static enum dp_status open_file(struct spill *s, struct dp_error *error)
         return dp_fail(error, DP_INVALID, "TMPDIR is too long");
     s->fd = mkostemp(path, O_CLOEXEC);
     if (s->fd < 0)
-        return dp_fail_errno(error, errno, "cannot make a temporary file in", folder);
+        return dp_fail_errno(error, errno, "make a temporary file in", folder);
     unlink(path);
     return DP_OK;
 }
 
 static enum dp_status write_all(struct spill *s, struct span bytes, struct dp_error *error)
 {
-    while (bytes.len) {
-        ssize_t n = write(s->fd, bytes.data, bytes.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return dp_fail_errno(error, errno, "cannot write", "a temporary file (TMPDIR names its folder)");
-        bytes = span_of(bytes.data + n, bytes.len - (size_t)n);
-    }
-    return DP_OK;
+    int failed = os_write_all(s->fd, bytes);
+    return failed ? dp_fail_errno(error, failed, "write", "a temporary file (TMPDIR names its folder)") : DP_OK;
 }
 
 static enum dp_status flush(struct spill *s, struct dp_error *error)
@@ -111,7 +106,7 @@ enum dp_status spill_view(struct spill *s, struct span *out, struct dp_error *er
     s->mapped = mmap(NULL, s->mapped_len, PROT_READ, MAP_PRIVATE, s->fd, 0);
     if (s->mapped == MAP_FAILED) {
         s->mapped = NULL;
-        return dp_fail_errno(error, errno, "cannot map", "a temporary file");
+        return dp_fail_errno(error, errno, "map", "a temporary file");
     }
     *out = span_of(s->mapped, s->mapped_len);
     return DP_OK;

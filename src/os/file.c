@@ -63,8 +63,7 @@ out:
     return status;
 }
 
-/* Writes all of `bytes`; the errno of the failure, or 0. */
-static int write_all(int fd, struct span bytes)
+int os_write_all(int fd, struct span bytes)
 {
     while (bytes.len) {
         ssize_t put = write(fd, bytes.data, bytes.len);
@@ -78,7 +77,7 @@ static int write_all(int fd, struct span bytes)
     return 0;
 }
 
-/* Makes a rename in `path`'s folder durable. */
+/* Makes the name `path` durable: that it was made, or renamed to. */
 static int sync_folder(const char *path)
 {
     char folder[PATH_MAX];
@@ -112,7 +111,7 @@ enum dp_status os_write_file(const char *path, struct span bytes, struct dp_erro
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return dp_fail_errno(error, errno, "create", temporary);
-    int failed = write_all(fd, bytes);
+    int failed = os_write_all(fd, bytes);
     if (!failed && fsync(fd) != 0)
         failed = errno;
     if (close(fd) != 0 && !failed)
@@ -127,11 +126,11 @@ enum dp_status os_write_file(const char *path, struct span bytes, struct dp_erro
     return failed ? dp_fail_errno(error, failed, "make durable", path) : DP_OK;
 }
 
-/* One mkdir; a folder that is there already is fine. */
+/* One mkdir, durable; a folder that is there already is fine. */
 static int make_dir(const char *path)
 {
     if (mkdir(path, 0777) == 0)
-        return 0;
+        return sync_folder(path);
     int failed = errno;
     struct stat info;
     if (failed != EEXIST || stat(path, &info) != 0)

@@ -11,7 +11,9 @@
 enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_error *error);
 /* Writes a file whole or not at all: temporary name beside it, fsync, rename, fsync of the folder. */
 enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error);
-/* mkdir -p with mode 0777 & ~umask. */
+/* Writes all of `bytes` to a file that is open; the errno of the failure, or 0. */
+int os_write_all(int fd, struct span bytes);
+/* mkdir -p with mode 0777 & ~umask. What was made is durable. */
 enum dp_status os_make_dirs(const char *path, struct dp_error *error);
 
 /* A read-only mapping of a whole file. */

@@ -9,13 +9,13 @@
 #include "os/pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "os/thread.h"
 
 struct job {
     void (*fn)(void *ctx);
@@ -80,16 +80,12 @@ enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out,
     return DP_OK;
 }
 
-/* Starts one more thread, with all signals blocked: they are for the program's own threads. Its errno, or 0. */
+/* Starts one more thread. Its errno, or 0. */
 static int start_thread(struct pool *pool)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int failed = pthread_create(&pool->threads[pool->started], NULL, serve, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = os_thread_start(&pool->threads[pool->started], "dipper-request", serve, pool);
     if (!failed)
-        pthread_setname_np(pool->threads[pool->started++], "dipper-request");
+        pool->started++;
     return failed;
 }
 
@@ -98,13 +94,16 @@ enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, 
     enum dp_status status = DP_OK;
     pthread_mutex_lock(&pool->lock);
     unsigned waiting = pool->waiting;
-    if (waiting >= pool->idle && pool->started < pool->threads_max) {
+    bool taken = waiting < pool->idle; /* a thread is there for the job, or will be */
+    if (!taken && pool->started < pool->threads_max) {
         int failed = start_thread(pool);
         if (failed && pool->started == 0) {
             status = dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
             goto out;
         }
-    } else if (waiting >= pool->idle && waiting - pool->idle >= pool->queue_max) {
+        taken = !failed; /* else the job waits for the threads that there are */
+    }
+    if (!taken && waiting - pool->idle >= pool->queue_max) {
         status = dp_fail(error, DP_OVERLOADED, "%u requests are waiting already", waiting);
         goto out;
     }

@@ -19,7 +19,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +30,7 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/thread.h"
 
 enum {
     SPIN_NS = 50000,  /* how long to look before sleeping */
@@ -203,24 +203,19 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
     pthread_mutex_unlock(&team->turn);
 }
 
-/* Starts the next worker, with all signals blocked: they are for the program's own threads. Its errno, or 0. */
+/* Starts the next worker. Its errno, or 0. */
 static int start_worker(struct team *team)
 {
     struct member *member = mem_alloc(sizeof *member);
     if (!member)
         return ENOMEM;
     *member = (struct member){team, team->started + 1};
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int failed = pthread_create(&team->threads[team->started], NULL, serve, member);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) {
+    int failed = os_thread_start(&team->threads[team->started], "dipper-compute", serve, member);
+    if (failed)
         mem_free(member);
-        return failed;
-    }
-    pthread_setname_np(team->threads[team->started++], "dipper-compute");
-    return 0;
+    else
+        team->started++;
+    return failed;
 }
 
 enum dp_status team_new(unsigned workers, struct team **out, struct dp_error *error)

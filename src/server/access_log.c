@@ -72,20 +72,27 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
     json_end_object(&w);
 }
 
-static void print_text(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
+/* What a client says, without anything that would steer a terminal or forge a line. */
+static void print_escaped(struct buffer *out, struct span text)
 {
-    const struct call_cost *cost = &ex->call.cost;
-    struct span path = shown_path(ex);
-    char utc[25];
-    os_format_utc(os_wall_ms(), utc);
-    buffer_printf(out, "%s %s %s ", utc, ex->peer, ex->method);
-    for (size_t i = 0; i < path.len; i++) {
-        uint8_t c = path.data[i];
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
         if (c > ' ' && c < 0x7f)
             buffer_u8(out, c);
         else
             buffer_printf(out, "\\x%02x", c);
     }
+}
+
+static void print_text(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
+{
+    const struct call_cost *cost = &ex->call.cost;
+    char utc[25];
+    os_format_utc(os_wall_ms(), utc);
+    buffer_printf(out, "%s %s ", utc, ex->peer);
+    print_escaped(out, span_str(ex->method));
+    buffer_append_str(out, " ");
+    print_escaped(out, shown_path(ex));
     buffer_printf(out, " %u %.1f ms %llu→%zu B", ex->response.status, seconds * 1e3,
                   (unsigned long long)ex->body_received, exchange_answer(ex).len);
     if (cost->tokens)

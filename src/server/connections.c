@@ -15,15 +15,26 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64 };
+enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64, WAKE = 0 };
 
-/* Shuts down what is late: the transport's thread sees the end of the stream and closes. */
+/* Whether the transport waits for more of a request although the client has closed and all it sent has been read.
+ * libmicrohttpd 0.9.75 misses an end of stream that comes together with data: its epoll tells of both but once. Seen
+ * twice in a row, as the transport may just now be busy with the last bytes. */
+static bool waits_in_vain(struct connection_link *c)
+{
+    uint8_t byte;
+    bool before = c->hung_up;
+    c->hung_up = atomic_load(&c->listening) && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return before && c->hung_up;
+}
+
+/* Shuts down what is late or dead: the transport's thread sees the end of the stream and closes. */
 static void cut_late(struct connections *all)
 {
     int64_t now = os_now_ns();
     pthread_mutex_lock(&all->lock);
     for (struct connection_link *c = all->first; c; c = c->next) {
-        if (now < atomic_load_explicit(&c->deadline_ns, memory_order_relaxed))
+        if (now < atomic_load_explicit(&c->deadline_ns, memory_order_relaxed) && !waits_in_vain(c))
             continue;
         shutdown(c->fd, SHUT_RDWR);
         atomic_store(&c->deadline_ns, INT64_MAX);
@@ -31,11 +42,11 @@ static void cut_late(struct connections *all)
     pthread_mutex_unlock(&all->lock);
 }
 
-static void tell_left(struct connections *all, int fd)
+static void tell_left(struct connections *all, uint64_t watch)
 {
     pthread_mutex_lock(&all->lock);
     for (struct connection_link *c = all->first; c; c = c->next)
-        if (c->fd == fd && c->leaving)
+        if (c->watch == watch && c->leaving)
             atomic_store(c->leaving, true);
     pthread_mutex_unlock(&all->lock);
 }
@@ -48,9 +59,9 @@ static void *look_after(void *context)
     for (;;) {
         int n = epoll_wait(all->epoll_fd, events, EVENTS_MAX, LOOK_EVERY_MS);
         for (int i = 0; i < n; i++) {
-            if (events[i].data.fd == all->wake_fd)
+            if (events[i].data.u64 == WAKE)
                 return NULL;
-            tell_left(all, events[i].data.fd);
+            tell_left(all, events[i].data.u64);
         }
         int64_t now = os_now_ns();
         if (now - last >= (int64_t)LOOK_EVERY_MS * 1000000) {
@@ -63,7 +74,7 @@ static void *look_after(void *context)
 enum dp_status connections_start(struct connections *all, struct dp_error *error)
 {
     *all = (struct connections){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC)};
-    struct epoll_event wake = {.events = EPOLLIN, .data.fd = all->wake_fd};
+    struct epoll_event wake = {.events = EPOLLIN, .data.u64 = WAKE};
     int failed = errno;
     if (all->epoll_fd >= 0 && all->wake_fd >= 0 &&
         epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, all->wake_fd, &wake) == 0) {
@@ -94,6 +105,9 @@ void connections_add(struct connections *all, struct connection_link *c, int fd,
 {
     c->fd = fd;
     c->leaving = NULL;
+    c->watch = 0;
+    c->hung_up = false;
+    atomic_init(&c->listening, true);
     atomic_init(&c->deadline_ns, deadline_ns);
     pthread_mutex_lock(&all->lock);
     c->previous = NULL;
@@ -120,9 +134,10 @@ void connections_watch(struct connections *all, struct connection_link *c, _Atom
 {
     pthread_mutex_lock(&all->lock);
     c->leaving = leaving;
+    c->watch = ++all->last_watch;
     pthread_mutex_unlock(&all->lock);
     /* Oneshot: a client that has left is told once, not in a busy loop. A failure only means that it is not. */
-    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.fd = c->fd};
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = c->watch};
     epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
 }
 

@@ -41,6 +41,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
     memset(ex, 0, sizeof *ex);
     ex->context = context;
     arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
+    buffer_init(&ex->line, EXCHANGE_KEPT_MAX);
     buffer_init(&ex->body, context->body_max);
     http_response_init(&ex->response);
 }
@@ -48,6 +49,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
 void exchange_deinit(struct exchange *ex)
 {
     arena_deinit(&ex->arena);
+    buffer_deinit(&ex->line);
     buffer_deinit(&ex->body);
     http_response_deinit(&ex->response);
 }
@@ -55,8 +57,10 @@ void exchange_deinit(struct exchange *ex)
 bool exchange_line(struct exchange *ex, struct span target)
 {
     ex->began_ns = os_now_ns();
-    ex->target = arena_copy(&ex->arena, target);
-    return ex->target.data != NULL;
+    buffer_clear(&ex->line);
+    buffer_append(&ex->line, target);
+    ex->target = buffer_span(&ex->line);
+    return ex->line.status == DP_OK;
 }
 
 void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message)
@@ -205,7 +209,7 @@ void exchange_begin(struct exchange *ex)
     if (refused) {
         exchange_refuse(ex, refused, error.status, error.message);
         ex->must_close = true;
-    } else if (!ex->target.data) {
+    } else if (ex->line.status != DP_OK) {
         exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
     } else if (!split_target(ex)) {
         exchange_refuse(ex, 400, DP_INVALID, "the request's target is malformed");
@@ -217,6 +221,20 @@ void exchange_begin(struct exchange *ex)
     /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
     if (ex->refused && ex->head.expects_continue)
         ex->must_close = true;
+}
+
+/* Takes a share of memory that all exchanges have in common; false when too little is left. */
+static bool hold(_Atomic size_t *held, size_t bytes, size_t max)
+{
+    if (atomic_fetch_add(held, bytes) + bytes <= max)
+        return true;
+    atomic_fetch_sub(held, bytes);
+    return false;
+}
+
+static void refuse_bodies(struct exchange *ex)
+{
+    exchange_refuse(ex, 503, DP_OVERLOADED, "the bodies of other requests fill the memory set aside for them");
 }
 
 static void forget_body(struct exchange *ex)
@@ -242,9 +260,8 @@ bool exchange_body(struct exchange *ex, struct span bytes)
         forget_body(ex);
         return true;
     }
-    if (atomic_fetch_add(&c->bodies, bytes.len) + bytes.len > c->bodies_max) {
-        atomic_fetch_sub(&c->bodies, bytes.len);
-        exchange_refuse(ex, 503, DP_OVERLOADED, "the bodies of other requests fill the memory set aside for them");
+    if (!hold(&c->bodies, bytes.len, c->bodies_max)) {
+        refuse_bodies(ex);
         forget_body(ex);
         return true;
     }
@@ -262,18 +279,56 @@ bool exchange_blocks(const struct exchange *ex)
     return !ex->refused && ex->match.route && ex->match.route->blocking;
 }
 
-/* The body as the handler sees it: decompressed, into `plain`, when it is gzip. */
-static bool decode_body(struct exchange *ex, struct buffer *plain)
+static void run_handler(struct exchange *ex, struct span body)
 {
+    ex->http.body = body;
+    ex->match.route->handler(&ex->call, &ex->context->api, &ex->http, &ex->response);
+    ex->http.body = span_of(NULL, 0);
+}
+
+/* Decompresses the body for the handler. The memory that takes is set aside beforehand: the stream says how much. */
+static void run_with_gzip(struct exchange *ex)
+{
+    struct exchange_context *c = ex->context;
     struct dp_error error = {.status = DP_OK};
-    ex->http.body = buffer_span(&ex->body);
-    if (!is_gzip(ex) || ex->body.len == 0)
-        return true;
-    enum dp_status status = inflate_gzip(buffer_span(&ex->body), plain, &error);
-    ex->http.body = buffer_span(plain);
-    if (status != DP_OK)
+    struct buffer plain;
+    size_t size = inflate_gzip_size(buffer_span(&ex->body));
+    size_t most = size < c->body_max ? size : c->body_max;
+    if (!hold(&c->bodies, most, c->bodies_max)) {
+        refuse_bodies(ex);
+        return;
+    }
+    buffer_init(&plain, most);
+    enum dp_status status = inflate_gzip(buffer_span(&ex->body), &plain, &error);
+    if (status == DP_TOO_LARGE && most < c->body_max)
+        status = dp_fail(&error, DP_INVALID, "the body is no whole gzip stream: it holds more than it says");
+    if (status == DP_OK)
+        run_handler(ex, buffer_span(&plain));
+    else
         exchange_refuse(ex, http_status_of(status), status, error.message);
-    return status == DP_OK;
+    buffer_deinit(&plain);
+    atomic_fetch_sub(&c->bodies, most);
+}
+
+/* Clients that do not read leave large answers, and what these were made from, in memory: so much and no more. What
+ * is small is not counted, as every connection may keep it anyway. */
+static void hold_answer(struct exchange *ex)
+{
+    struct exchange_context *c = ex->context;
+    size_t bytes = ex->arena.used + ex->response.body.cap;
+    if (bytes <= 2 * (size_t)EXCHANGE_KEPT_MAX)
+        return;
+    if (hold(&c->answers, bytes, c->bodies_max)) {
+        ex->answer_held = bytes;
+        return;
+    }
+    http_response_deinit(&ex->response);
+    http_response_init(&ex->response);
+    arena_deinit(&ex->arena);
+    arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
+    exchange_refuse(ex, 503, DP_OVERLOADED,
+                    "answers that other clients have yet to read fill the memory set aside "
+                    "for them");
 }
 
 static void add_stage(char *text, size_t size, size_t *len, const char *name, uint64_t ns)
@@ -305,17 +360,18 @@ static void add_timing(struct exchange *ex)
 void exchange_run(struct exchange *ex)
 {
     if (!ex->refused) {
-        struct buffer plain;
-        buffer_init(&plain, ex->context->body_max);
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
         if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
             api_fail(&ex->call, ex->match.dialect, &ex->response);
-        else if (decode_body(ex, &plain))
-            ex->match.route->handler(&ex->call, &ex->context->api, &ex->http, &ex->response);
-        buffer_deinit(&plain);
+        else if (is_gzip(ex) && ex->body.len > 0)
+            run_with_gzip(ex);
+        else
+            run_handler(ex, buffer_span(&ex->body));
+        hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
     }
+    forget_body(ex);
     add_timing(ex);
     http_add_header(&ex->response, "X-Request-Id", ex->id);
     http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
@@ -341,6 +397,8 @@ void exchange_end(struct exchange *ex, bool sent)
         atomic_fetch_sub(&c->in_flight, 1);
     }
     forget_body(ex);
+    atomic_fetch_sub(&c->answers, ex->answer_held);
+    ex->answer_held = 0;
     ex->active = ex->refused = ex->must_close = false;
     ex->body_received = 0;
     atomic_store(&ex->cancelled, false);

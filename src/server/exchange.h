@@ -27,7 +27,8 @@ struct exchange_context {
     int request_timeout_ms;
     enum server_log log;
     const char *cors_origin;
-    _Atomic size_t bodies;     /* bytes of bodies in memory */
+    _Atomic size_t bodies;     /* bytes of bodies in memory, as received and decompressed */
+    _Atomic size_t answers;    /* bytes of large answers that are being sent, and what they were made from */
     _Atomic int64_t in_flight; /* requests between begin and end */
     _Atomic uint64_t next_id;
     uint64_t id_seed;
@@ -48,8 +49,10 @@ struct exchange {
     struct http_request http;
     struct http_response response;
     struct head head;   /* spans of the transport's memory, valid until the end */
-    struct span target; /* the request line's, in the arena */
+    struct buffer line; /* its memory is not the arena's, which may be given up before the end */
+    struct span target; /* the request line's, in `line` */
     struct buffer body;
+    size_t answer_held; /* bytes that this answer counts in the context's `answers` */
     struct route_match match;
     char method[16];
     char id[EXCHANGE_ID_MAX + 1];

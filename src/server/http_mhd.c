@@ -148,6 +148,7 @@ static enum MHD_Result queue_answer(struct connection *c)
                MHD_YES;
     if (good && (ex->must_close || atomic_load(&c->http->quiesced)))
         good = MHD_add_response_header(answer, "Connection", "close") == MHD_YES;
+    atomic_store(&c->link.listening, false);
     set_deadline(c, c->http->options.send_timeout_ms);
     enum MHD_Result result = good ? MHD_queue_response(c->mhd, ex->response.status, answer) : MHD_NO;
     MHD_destroy_response(answer);
@@ -197,6 +198,7 @@ static enum MHD_Result suspend(struct connection *c)
     struct http *http = c->http;
     struct dp_error error = {.status = DP_UNAVAILABLE, .message = "the server is ending"};
     atomic_store_explicit(&c->link.deadline_ns, INT64_MAX, memory_order_relaxed);
+    atomic_store(&c->link.listening, false);
     c->phase = PHASE_RUNNING;
     MHD_suspend_connection(c->mhd);
     connections_watch(http->connections, &c->link, &c->exchange.cancelled);
@@ -247,6 +249,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     exchange_end(&c->exchange, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     c->phase = PHASE_IDLE;
+    atomic_store(&c->link.listening, true);
     set_deadline(c, (int64_t)http->options.idle_timeout_ms + http->options.head_timeout_ms);
     pthread_mutex_lock(&http->lock);
     pthread_cond_broadcast(&http->idle);

@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 
-enum { STEP = 64 << 10, GZIP_ONLY = 16 };
+enum { STEP = 64 << 10, GZIP_ONLY = 16, HEAD_AND_TRAILER = 18 };
 
 static voidpf zlib_alloc(voidpf opaque, uInt items, uInt size)
 {
@@ -18,6 +18,14 @@ static void zlib_free(voidpf opaque, voidpf block)
 {
     (void)opaque;
     mem_free(block);
+}
+
+size_t inflate_gzip_size(struct span in)
+{
+    if (in.len < HEAD_AND_TRAILER)
+        return 0;
+    const uint8_t *size = in.data + in.len - 4;
+    return (size_t)size[0] | (size_t)size[1] << 8 | (size_t)size[2] << 16 | (size_t)size[3] << 24;
 }
 
 enum dp_status inflate_gzip(struct span in, struct buffer *out, struct dp_error *error)

@@ -92,9 +92,11 @@ enum route_found route_find(const char *method, struct span path, struct arena *
             continue;
         out->route = route;
         out->dialect = route->dialect;
-        for (size_t arg = 0; arg < count; arg++)
-            if (!http_percent_decode(raw[arg], false, arena, &out->args[arg]))
-                return ROUTE_BAD_PATH;
+        for (size_t arg = 0; arg < count; arg++) {
+            enum dp_status status = http_percent_decode(raw[arg], false, arena, &out->args[arg]);
+            if (status != DP_OK)
+                return status == DP_NOMEM ? ROUTE_NOMEM : ROUTE_BAD_PATH;
+        }
         return ROUTE_FOUND;
     }
     if (!path_fits)

@@ -1,10 +1,12 @@
 /* server.c: puts the parts of a server together and takes them apart again. */
 #include "server/server.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "os/cpu.h"
+#include "os/log.h"
 #include "server/http_mhd.h"
 #include "server/listen.h"
 
@@ -20,6 +22,8 @@ enum {
     SEND_TIMEOUT_MS = 60000,
     IDLE_TIMEOUT_MS = 75000,
     DRAIN_TIMEOUT_MS = 30000,
+    FILES_A_THREAD = 2,     /* that a request has open at once */
+    FILES_BESIDE = 64,      /* standard streams, epoll and event descriptors, logs */
     LAST_ANSWERS_MS = 2000, /* for sending answers of requests that were cancelled */
 };
 
@@ -50,10 +54,27 @@ static void destroy(struct server *s)
     mem_free(s);
 }
 
+/* Idle connections must not take the files that requests need to read the store. */
+static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
+{
+    struct rlimit files;
+    rlim_t beside = (rlim_t)request_threads * FILES_A_THREAD + FILES_BESIDE;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+        return wanted;
+    rlim_t room = files.rlim_cur > 2 * beside ? files.rlim_cur - beside : files.rlim_cur / 2;
+    if (room >= wanted)
+        return wanted;
+    log_write(LOG_WARN, "%llu open files are allowed (ulimit -n), so at most %llu connections are, not %u",
+              (unsigned long long)files.rlim_cur, (unsigned long long)room, wanted);
+    return (unsigned)room;
+}
+
 static enum dp_status start(struct server *s, const struct server_options *o, struct dp_error *error)
 {
     unsigned io_threads = o->io_threads ? o->io_threads : os_cpu_count() >= 8 ? 2 : 1;
-    unsigned connections = o->connections_max ? o->connections_max : CONNECTIONS_MAX;
+    unsigned request_threads = o->request_threads ? o->request_threads : REQUEST_THREADS;
+    unsigned connections =
+        connections_that_fit(o->connections_max ? o->connections_max : CONNECTIONS_MAX, request_threads);
     struct http_options http = {
         .io_threads = io_threads,
         .connections_max = connections < io_threads ? io_threads : connections,
@@ -65,8 +86,7 @@ static enum dp_status start(struct server *s, const struct server_options *o, st
     enum dp_status status = exchange_context_init(&s->context, service_metrics(s->context.api.service), error);
     s->has_context = status == DP_OK;
     if (status == DP_OK)
-        status = pool_new(o->request_threads ? o->request_threads : REQUEST_THREADS,
-                          o->queue_max ? o->queue_max : QUEUE_MAX, &s->pool, error);
+        status = pool_new(request_threads, o->queue_max ? o->queue_max : QUEUE_MAX, &s->pool, error);
     if (status == DP_OK) {
         status = connections_start(&s->connections, error);
         s->has_connections = status == DP_OK;

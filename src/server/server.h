@@ -22,9 +22,9 @@ struct server_options {
     unsigned io_threads;      /* 0: one, two on machines of eight processors or more */
     unsigned request_threads; /* 64 */
     unsigned queue_max;       /* 256 requests that may wait for a thread */
-    unsigned connections_max; /* 1024 */
+    unsigned connections_max; /* 1024; fewer where the process may not open so many files */
     size_t body_max;          /* 32 MiB, of one request, decompressed too */
-    size_t bodies_max;        /* 512 MiB, of all requests together */
+    size_t bodies_max;        /* 512 MiB, of all requests together; and as much of answers */
     int head_timeout_ms;      /* 10,000: from a request's first line (or the connection) to its last header */
     int body_timeout_ms;      /* 60,000: for a whole body */
     int request_timeout_ms;   /* 60,000: for computing the answer */

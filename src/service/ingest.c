@@ -55,7 +55,8 @@ static bool is_blank_line(struct span line)
 
 static enum dp_status at_line(struct ingest *in, uint64_t line)
 {
-    return dp_error_prefix(&in->call->error, "line %llu", (unsigned long long)line);
+    dp_error_prefix(&in->call->error, "line %llu", (unsigned long long)line);
+    return in->call->error.status;
 }
 
 /* The first row tells whether rows bring vectors; the load begins with it. */
@@ -107,7 +108,7 @@ static enum dp_status read_batch(struct ingest *in)
             if (in->ended)
                 return DP_OK;
             call->error = error;
-            return error.status == DP_TOO_LARGE ? at_line(in, in->in->number) : error.status;
+            return error.status; /* its message names the line */
         }
         bytes += line.len + 1;
         in->summary->bytes += line.len + 1;

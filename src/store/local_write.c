@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "os/file.h"
 
 enum { FOLDER_TRIES = 16 };
 
@@ -91,20 +92,6 @@ static void temporary_end(struct temporary *t, bool renamed)
         unlinkat(t->folder, t->name, 0);
     close(t->fd);
     close(t->folder);
-}
-
-static int write_all(int fd, struct span bytes)
-{
-    while (bytes.len) {
-        ssize_t put = write(fd, bytes.data, bytes.len);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return errno;
-        bytes.data += put;
-        bytes.len -= (size_t)put;
-    }
-    return 0;
 }
 
 /* Makes the written bytes durable, with an exact modification time. */
@@ -262,7 +249,7 @@ enum dp_status local_put(struct call *call, struct store *store, struct store_pu
     enum dp_status status = temporary_create(local, put->key, &t, &call->error);
     if (status != DP_OK)
         return status;
-    int failed = write_all(t.fd, put->body);
+    int failed = os_write_all(t.fd, put->body);
     if (!failed)
         failed = settle(t.fd);
     if (failed) {
@@ -353,7 +340,7 @@ enum dp_status local_upload_begin(struct call *call, struct store *store, struct
 enum dp_status local_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
 {
     struct local_upload *u = (struct local_upload *)upload;
-    int failed = write_all(u->file.fd, bytes);
+    int failed = os_write_all(u->file.fd, bytes);
     if (failed)
         return local_fail(local_of(upload->store), failed, "write", span_of(u->key, u->key_len), &call->error);
     u->size += bytes.len;

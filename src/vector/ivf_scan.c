@@ -33,18 +33,6 @@ void ivf_encode(const struct ivf_codec *codec, const float *x, const float *cent
     sq8_encode(codec->trained, codec->dim, x, code);
 }
 
-void ivf_decode(const struct ivf_codec *codec, const uint8_t *code, const float *centroid, float *x)
-{
-    if (codec->kind == IVF_FLAT) {
-        memcpy(x, code, codec->code_size);
-        return;
-    }
-    sq8_decode(codec->trained, codec->dim, code, x);
-    if (codec->by_residual)
-        for (size_t i = 0; i < codec->dim; i++)
-            x[i] += centroid[i];
-}
-
 enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *codec, const float *vector,
                               struct dp_error *error)
 {

@@ -26,8 +26,6 @@ struct ivf_codec {
  * scratch (may be NULL when codes are not by residual). */
 void ivf_encode(const struct ivf_codec *codec, const float *x, const float *centroid, float *residual,
                 uint8_t *code);
-/* The vector that a code stands for. */
-void ivf_decode(const struct ivf_codec *codec, const uint8_t *code, const float *centroid, float *x);
 
 /* Which ids may be answered. Bit i is bit i % 8 of byte i / 8. */
 struct id_filter {

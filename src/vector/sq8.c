@@ -41,9 +41,3 @@ void sq8_encode(const float *trained, size_t dim, const float *x, uint8_t *code)
         code[i] = (uint8_t)(255.0f * place);
     }
 }
-
-void sq8_decode(const float *trained, size_t dim, const uint8_t *code, float *x)
-{
-    for (size_t i = 0; i < dim; i++)
-        x[i] = trained[i] + ((float)code[i] + 0.5f) / 255.0f * trained[dim + i];
-}

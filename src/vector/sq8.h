@@ -16,8 +16,7 @@ void sq8_train_begin(float *trained, size_t dim);
 void sq8_train_add(float *trained, size_t dim, const float *x, size_t n);
 void sq8_train_end(float *trained, size_t dim);
 
-/* One vector to dim bytes and back. NaN becomes code 0. */
+/* One vector to dim bytes. NaN becomes code 0. */
 void sq8_encode(const float *trained, size_t dim, const float *x, uint8_t *code);
-void sq8_decode(const float *trained, size_t dim, const uint8_t *code, float *x);
 
 #endif

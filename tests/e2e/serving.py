@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import urllib.request
@@ -42,10 +43,12 @@ def make_root(dipper, folder):
 
 
 @contextlib.contextmanager
-def serving(dipper, root, *arguments):
-    """The address of a server over `root`; it must end cleanly when it is told to."""
+def serving(dipper, root, *arguments, files=None):
+    """The address of a server over `root`, which may open so many files; it must end cleanly when it is told to."""
+    limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
     process = subprocess.Popen([dipper, "serve", "--root", root, "--listen", "127.0.0.1:0", *arguments],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+                               preexec_fn=limit)
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), process.stderr.read()

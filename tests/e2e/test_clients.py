@@ -1,8 +1,10 @@
 """The public clients of OpenAI and turbopuffer, curl-like requests and signals, against `dipper serve`."""
 import base64
 import concurrent.futures
+import contextlib
 import datetime
 import gzip
+import http.client
 import json
 import signal
 import socket
@@ -217,6 +219,21 @@ def test_terminate_answers_what_is_in_progress(dipper, root):
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def test_idle_connections_leave_files_to_the_store(dipper, root):
+    """However many connections are open, the server can still open the namespace's files."""
+    with serving(dipper, root, files=256) as url, contextlib.ExitStack() as idle:
+        host, port = url.removeprefix("http://").split(":")
+        first = http.client.HTTPConnection(host, int(port), timeout=60)
+        idle.callback(first.close)
+        first.connect()
+        for _ in range(300):
+            idle.enter_context(socket.create_connection((host, int(port)), timeout=60))
+        body = json.dumps({"rank_by": ["vector", "ANN", ["Embed", "keep two folders in sync"]]})
+        first.request("POST", "/v2/namespaces/packages/query", body)
+        answer = first.getresponse()
+        assert (answer.status, len(json.loads(answer.read())["rows"])) == (200, len(ROWS))
 
 
 @pytest.mark.parametrize("address, says", [("nonsense", "127.0.0.1:8000"), ("0.0.0.0:0", "--insecure")])

@@ -2,6 +2,11 @@
 import subprocess
 import sys
 
+import pytest
+
+# Every build answers the same bits (tests/embed/test_engine.c, test_embed_command.py), and a sanitizer makes this long.
+pytestmark = pytest.mark.tree
+
 
 def test_cranfield_ndcg_at_10(dipper, source, tmp_path):
     """sentence-transformers reaches 0.4995 with the same weights; int8 must stay within 0.0025 of it."""

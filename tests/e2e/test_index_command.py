@@ -138,7 +138,7 @@ def test_index_interrupted_leaves_the_old_state(run, rows, start, ask, tmp_path,
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     before, answer = objects(bucket), ask("n", "animal", bucket)
     process = start("index", "n", "-", "--root", bucket)
-    for i in range(2000):  # more than a few batches; then it waits for more
+    for i in range(3000):  # more than a pipe holds, so it has read a few batches; then it waits for more
         process.stdin.write(json.dumps({"id": i, "text": f"row {i}"}).encode() + b"\n")
     process.stdin.flush()
     process.send_signal(number)

@@ -50,6 +50,10 @@ def test_page_offers_every_namespace(url):
     assert "the timpani of the orchestra" in shown
 
 
+def test_page_says_when_a_link_names_no_namespace(url):
+    assert 'there is no namespace "nowhere"' in page(url, "nowhere", "drums")
+
+
 def test_page_never_takes_data_for_markup(url):
     shown = page(url, "packages", "hostile markup in a row")
     assert "owned" not in re.search(r"<title>(.*?)</title>", shown).group(1)

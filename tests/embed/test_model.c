@@ -233,6 +233,9 @@ static void refuse(const struct tiny_options *options, enum dp_status status, co
             fail_msg("expected %s with '%s', got %s: %s", dp_status_name(status), word, dp_status_name(got),
                      got == DP_OK ? "" : error.message);
         assert_null(model);
+        /* The same for who does not ask why. */
+        assert_int_equal(model_open_dir(folder, p == 0 ? MODEL_INT8 : MODEL_FP32, &model, NULL), status);
+        assert_null(model);
     }
 }
 

@@ -174,13 +174,13 @@ static void test_index_a_lost_answer_that_did_not_land_is_tried_again(void **sta
     lost_answer(*state, false);
 }
 
-static void test_index_a_lost_answer_that_cannot_be_resolved_keeps_the_objects(void **state)
+static void test_index_a_failure_that_landed_is_found_out(void **state)
 {
     struct world *w = *state;
     struct index_load_summary summary;
     load_old(w);
-    /* The put lands, its answer is lost, and then nothing can be read: the load must not remove what the
-     * manifest now lists. */
+    /* The put lands but answers with a failure: the load finds out that it is committed, and must not remove
+     * what the manifest now lists. */
     struct index_loader *loader;
     struct index_vectors vectors = fixture_vectors(w);
     float x[FIXTURE_DIM];
@@ -194,7 +194,35 @@ static void test_index_a_lost_answer_that_cannot_be_resolved_keeps_the_objects(v
     }
     test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_IO, true);
     enum dp_status status = index_load_commit(&w->call, loader, &summary);
-    assert_int_equal(status, DP_IO);
+    assert_int_equal(status, DP_OK);
+    assert_int_equal(summary.total_rows, NEW_TO);
+    assert_true(namespace_is(w, &after, NEW_TO));
+}
+
+static void cancel_at_manifest(void *ctx, const struct test_store_op *op)
+{
+    if (op->kind == TEST_STORE_PUT && strstr(op->key, "manifest.json"))
+        atomic_store((_Atomic bool *)ctx, true);
+}
+
+/* The swap's answer is lost, and the call ends. The put may still be on its way: what it lists must stay. */
+static void test_index_a_put_that_may_land_later_keeps_the_objects(void **state)
+{
+    struct world *w = *state;
+    struct index_load_summary summary;
+    _Atomic bool cancelled = false;
+    load_old(w);
+    size_t objects = objects_in(w);
+    w->call.cancelled = &cancelled;
+    test_store_hook(w->store, cancel_at_manifest, &cancelled);
+    test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_UNKNOWN, false);
+    assert_int_equal(fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary), DP_UNKNOWN);
+    assert_int_equal(w->call.error.status, DP_UNKNOWN);
+    test_store_hook(w->store, NULL, NULL);
+    w->call.cancelled = NULL;
+    assert_int_equal(objects_in(w), objects + 3); /* .ivf, .dpr, .del */
+    assert_true(namespace_is(w, &before, OLD_ROWS));
+    fixture_must_load(w, "rows", NEW_FROM, NEW_TO, 1); /* a repeat is safe */
     assert_true(namespace_is(w, &after, NEW_TO));
 }
 
@@ -319,6 +347,34 @@ static void test_index_a_missing_object_is_looked_for_once_more(void **state)
     index_close(reader);
 }
 
+/* A folder that was copied or restored: the same bytes under other versions, without a commit. */
+static void test_index_objects_with_new_versions_are_opened_once(void **state)
+{
+    struct world *w = *state;
+    struct index_answer answer;
+    struct store_listing page;
+    float query[FIXTURE_DIM];
+    load_old(w);
+    struct index_reader *reader = fixture_open(w, "rows");
+    assert_int_equal(store_list(&w->call, w->store, span_str(""), span_str(""), false, 1000, &page), DP_OK);
+    for (size_t i = 0; i < page.count; i++) {
+        struct store_read_req req = {.key = page.entries[i].key, .len = STORE_TO_END};
+        assert_int_equal(store_read(&w->call, w->store, &req, 1), DP_OK);
+        struct store_put put = {.key = req.key, .body = req.bytes.span};
+        if (!strstr((const char *)req.key.data, "manifest.json"))
+            assert_int_equal(store_put(&w->call, w->store, &put), DP_OK);
+        store_read_release(&req, 1);
+    }
+    fixture_query(w, 0, query);
+    struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 10};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(index_query(&w->call, reader, &q, &answer), DP_OK);
+        assert_int_equal(answer.count, 10);
+        assert_int_equal(answer.from_cache, i > 0);
+    }
+    index_close(reader);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -330,10 +386,12 @@ int main(void)
         IN_MEMORY(test_index_an_aborted_load_leaves_no_object),
         IN_MEMORY(test_index_a_lost_answer_that_landed_is_found_out),
         IN_MEMORY(test_index_a_lost_answer_that_did_not_land_is_tried_again),
-        IN_MEMORY(test_index_a_lost_answer_that_cannot_be_resolved_keeps_the_objects),
+        IN_MEMORY(test_index_a_failure_that_landed_is_found_out),
+        IN_MEMORY(test_index_a_put_that_may_land_later_keeps_the_objects),
         IN_MEMORY(test_index_the_loser_of_a_race_tries_again_over_the_winner),
         IN_MEMORY(test_index_two_first_loads_make_one_namespace),
         IN_MEMORY(test_index_a_missing_object_is_looked_for_once_more),
+        IN_MEMORY(test_index_objects_with_new_versions_are_opened_once),
     };
     return test_run(tests);
 }

@@ -7,9 +7,32 @@
 #include <sys/resource.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/file.h"
+
+/* In place of the C library's: remembers the folders that were made durable. */
+static ino_t synced[64];
+static size_t synced_count;
+
+int fsync(int fd)
+{
+    struct stat info;
+    if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode) && synced_count < 64)
+        synced[synced_count++] = info.st_ino;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static bool was_synced(const char *folder)
+{
+    struct stat info;
+    assert_int_equal(stat(folder, &info), 0);
+    for (size_t i = 0; i < synced_count; i++)
+        if (synced[i] == info.st_ino)
+            return true;
+    return false;
+}
 
 static const char *path_in(const char *folder, const char *name)
 {
@@ -182,6 +205,22 @@ static void test_os_file_makes_folders(void **state)
     assert_int_equal(os_make_dirs(path_in(folder, "file"), &error), DP_IO);
 }
 
+/* A folder is not made until its name is on the disk, and so are those above it. */
+static void test_os_file_folders_made_are_durable(void **state)
+{
+    (void)state;
+    const char *folder = test_tmpdir();
+    struct dp_error error;
+    synced_count = 0;
+    assert_int_equal(os_make_dirs(path_in(folder, "a/b/c"), &error), DP_OK);
+    assert_int_equal(synced_count, 3);
+    assert_true(was_synced(folder));
+    assert_true(was_synced(path_in(folder, "a")));
+    assert_true(was_synced(path_in(folder, "a/b")));
+    assert_int_equal(os_make_dirs(path_in(folder, "a/b/c"), &error), DP_OK);
+    assert_int_equal(synced_count, 3); /* nothing was made */
+}
+
 static void test_os_file_read_survives_failed_allocations(void **state)
 {
     (void)state;
@@ -307,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_os_file_write_is_all_or_nothing),
         cmocka_unit_test(test_os_file_maps),
         cmocka_unit_test(test_os_file_makes_folders),
+        cmocka_unit_test(test_os_file_folders_made_are_durable),
         cmocka_unit_test(test_os_file_read_survives_failed_allocations),
         cmocka_unit_test(test_os_lines_end_in_newlines_of_either_kind),
         cmocka_unit_test(test_os_lines_go_on_after_one_that_is_too_long),

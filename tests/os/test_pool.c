@@ -97,6 +97,34 @@ static void test_os_pool_without_a_queue_still_fills_its_threads(void **state)
     assert_int_equal(g.done, 3);
 }
 
+/* When the system gives no more threads, the queue's bound holds for those there are. */
+static void test_os_pool_keeps_its_bound_when_no_thread_can_be_started(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct gate g;
+    struct dp_error error;
+    pthread_attr_t before, huge;
+    gate_init(&g);
+    assert_int_equal(pthread_getattr_default_np(&before), 0);
+    assert_int_equal(pthread_attr_init(&huge), 0);
+    assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 46), 0); /* more than there are addresses */
+    assert_int_equal(pool_new(3, 2, &pool, &error), DP_OK);
+    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    await_inside(&g, 1);
+    assert_int_equal(pthread_setattr_default_np(&huge), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OVERLOADED);
+    assert_int_equal(pthread_setattr_default_np(&before), 0);
+    open_gate(&g);
+    pool_free(pool);
+    assert_int_equal(g.done, 3);
+    pthread_attr_destroy(&huge);
+    pthread_attr_destroy(&before);
+}
+
 static void test_os_pool_free_ends_waiting_jobs_first(void **state)
 {
     (void)state;
@@ -173,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_pool_refuses_when_its_queue_is_full),
         cmocka_unit_test(test_os_pool_without_a_queue_still_fills_its_threads),
+        cmocka_unit_test(test_os_pool_keeps_its_bound_when_no_thread_can_be_started),
         cmocka_unit_test(test_os_pool_free_ends_waiting_jobs_first),
         cmocka_unit_test(test_os_pool_loses_no_job_under_stress),
         cmocka_unit_test(test_os_pool_new_checks_and_survives_failed_allocations),

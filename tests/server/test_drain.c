@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -117,6 +118,31 @@ static void test_server_notices_clients_that_leave(void **state)
     service_free(service);
 }
 
+/* The rest of their bodies is not waited for, though their last bytes and the end come in one packet. */
+static void test_server_notices_clients_that_leave_amid_a_body(void **state)
+{
+    (void)state;
+    static const char part[] = "POST /v1/embed HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{\"text\":";
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.request_threads = 1});
+    for (int i = 0; i < 20; i++) {
+        int fd = dial(server);
+        assert_int_equal(send(fd, part, sizeof part - 1, MSG_MORE), sizeof part - 1);
+        close(fd);
+    }
+    /* Each is counted once it has ended. */
+    int fd = dial(server);
+    const char *counts;
+    do {
+        send_text(fd, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        counts = hear_answer(fd);
+    } while (!strstr(counts, "dipper_http_requests_total{route=\"/v1/embed\",status=\"ok\"} 20\n"));
+    assert_non_null(strstr(counts, "dipper_http_requests_in_flight 1\n"));
+    close(fd);
+    server_stop(server);
+    service_free(service);
+}
+
 static void test_server_limits_the_time_of_requests(void **state)
 {
     (void)state;
@@ -198,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_server_refuses_at_once_when_the_queue_is_full),
         cmocka_unit_test(test_server_notices_clients_that_leave),
+        cmocka_unit_test(test_server_notices_clients_that_leave_amid_a_body),
         cmocka_unit_test(test_server_limits_the_time_of_requests),
         cmocka_unit_test(test_server_drains_before_it_ends),
         cmocka_unit_test(test_server_cancels_what_outlasts_the_drain),

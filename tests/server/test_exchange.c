@@ -1,7 +1,9 @@
 /* test_exchange.c: the chain that every request goes through, without sockets; and the server's own answers. */
 #include "service_fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "server/exchange.h"
@@ -80,6 +82,7 @@ static void assert_answer(unsigned status, const char *holds)
     exchange_end(&exchange, true);
     assert_int_equal(atomic_load(&context.in_flight), 0);
     assert_int_equal(atomic_load(&context.bodies), 0);
+    assert_int_equal(atomic_load(&context.answers), 0);
 }
 
 static void test_exchange_routes_requests(void **state)
@@ -273,6 +276,27 @@ static void test_exchange_unpacks_gzip(void **state)
     assert_answer(413, "request_too_large");
 }
 
+static void test_exchange_sets_memory_aside_before_it_unpacks(void **state)
+{
+    (void)state;
+    uint8_t bytes[4000];
+    struct span packed =
+        gzip("{\"text\":\"cat\"}                                        ", 10, bytes, sizeof bytes);
+    assert_int_equal(inflate_gzip_size(packed), 540);
+    assert_int_equal(inflate_gzip_size(span_of(packed.data, 17)), 0);
+    context.bodies_max = packed.len + 539;
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
+    assert_answer(503, "overloaded");
+    context.bodies_max = packed.len + 540;
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
+    assert_answer(400, "expected the end"); /* ten objects are not one, but all were unpacked */
+    /* A stream that says it is smaller than it is. */
+    bytes[(packed.len - 4) % sizeof bytes] = 1;
+    request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
+    assert_answer(400, "no whole gzip stream");
+    context.bodies_max = 5000;
+}
+
 static void test_inflate_fills_to_the_last_byte(void **state)
 {
     (void)state;
@@ -390,6 +414,67 @@ static void test_exchange_forgets_large_memory(void **state)
     assert_true(test_alloc_live() <= before + 3);
 }
 
+/* Clients that do not read may not fill the memory with what they ought to. */
+static void test_exchange_bounds_answers_that_wait(void **state)
+{
+    (void)state;
+    static char body[20000];
+    size_t len = (size_t)sprintf(body, "{\"texts\":[\"cat\"");
+    for (size_t i = 1; i < 2000; i++, len += 6)
+        memcpy(body + len, ",\"cat\"", 6);
+    len += (size_t)sprintf(body + len, "]}");
+    context.body_max = sizeof body;
+    context.bodies_max = 10 << 20;
+    exchange_deinit(&exchange);
+    exchange_init(&exchange, &context);
+    request("POST", "/v1/embed/batch", "X-Request-Id: mine\n", span_of(body, len));
+    assert_int_equal(atomic_load(&context.bodies), 0); /* which is needed no more */
+    size_t held = atomic_load(&context.answers);
+    assert_true(held > exchange.response.body.len && held > 2 * EXCHANGE_KEPT_MAX);
+    assert_answer(200, "\"embeddings\"");
+    context.bodies_max = held - 1;
+    request("POST", "/v1/embed/batch", "X-Request-Id: mine\n", span_of(body, len));
+    assert_true(exchange.response.body.cap + exchange.arena.used < EXCHANGE_KEPT_MAX);
+    assert_string_equal(header("X-Request-Id"), "mine");
+    assert_string_equal(header("Retry-After"), "1");
+    assert_answer(503, "overloaded");
+    request("POST", "/v1/embed", "", span_str("{\"text\":\"cat\"}")); /* what is small always finds room */
+    assert_answer(200, "\"tokens\":3");
+}
+
+static void test_access_log_shows_no_control_characters(void **state)
+{
+    (void)state;
+    static const enum server_log forms[] = {SERVER_LOG_TEXT, SERVER_LOG_JSON};
+    char path[4096], text[4096];
+    snprintf(path, sizeof path, "%s/access", test_tmpdir());
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), kept = dup(STDERR_FILENO);
+    assert_true(file >= 0 && kept >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    for (size_t i = 0; i < 2; i++) {
+        context.log = forms[i];
+        request("\x1b[31mX\xff", "/", "", span_str(""));
+        exchange_end(&exchange, true);
+        request("GET", "/\xc2\x9b\xff", "", span_str(""));
+        exchange_end(&exchange, true);
+    }
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    ssize_t len = pread(file, text, sizeof text - 1, 0);
+    close(file);
+    assert_true(len > 0);
+    text[len] = '\0';
+    context.log = SERVER_LOG_OFF;
+    assert_non_null(strstr(text, " \\x1b[31mX\\xff  400 "));
+    assert_non_null(strstr(text, " GET /\\xc2\\x9b\\xff 404 "));
+    assert_non_null(strstr(text, "\"method\":\"\\u001b[31mX\xef\xbf\xbd\""));
+    size_t lines = 0;
+    for (ssize_t i = 0; i < len; i++) {
+        lines += text[i] == '\n';
+        assert_true(text[i] == '\n' || (uint8_t)text[i] >= ' ');
+    }
+    assert_int_equal(lines, 4);
+}
+
 /* Whichever allocation fails, there is an answer, and nothing stays. */
 static void test_exchange_survives_every_failed_allocation(void **state)
 {
@@ -429,11 +514,14 @@ int main(void)
         cmocka_unit_test(test_exchange_keeps_harmless_ids),
         cmocka_unit_test(test_exchange_bounds_bodies),
         cmocka_unit_test(test_exchange_unpacks_gzip),
+        cmocka_unit_test(test_exchange_sets_memory_aside_before_it_unpacks),
         cmocka_unit_test(test_inflate_fills_to_the_last_byte),
         cmocka_unit_test(test_exchange_serves_the_page_strictly),
         cmocka_unit_test(test_exchange_counts_requests),
         cmocka_unit_test(test_exchange_of_a_client_that_left_computes_nothing),
         cmocka_unit_test(test_exchange_forgets_large_memory),
+        cmocka_unit_test(test_exchange_bounds_answers_that_wait),
+        cmocka_unit_test(test_access_log_shows_no_control_characters),
         cmocka_unit_test(test_exchange_survives_every_failed_allocation),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));

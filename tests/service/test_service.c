@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "os/clock.h"
+#include "service/hit_json.h"
 
 static struct embed_response embed(struct call *call, struct service *s, const struct embed_input *inputs,
                                    size_t count, struct embed_request request)
@@ -314,6 +315,52 @@ static void test_service_keeps_few_namespaces_open(void **state)
     service_free(small);
 }
 
+static void test_service_hits_are_flat_objects_or_errors(void **state)
+{
+    (void)state;
+    const struct span excluded = span_str("b");
+    struct index_hit hit = {.id = {.number = 7}, .dist = 0.5F};
+    static const struct {
+        const char *attributes, *expected;
+    } cases[] = {
+        {"", "{\"id\":7,\"$dist\":0.5}"},
+        {"{\"a\":[1, 2],\"b\":3,\"c\\n\":\"x\"}", "{\"id\":7,\"$dist\":0.5,\"a\":[1, 2],\"c\\n\":\"x\"}"},
+        {"{\"a\":1", NULL},
+        {"[1]", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena arena;
+        struct call call;
+        struct buffer out;
+        struct json_writer w;
+        arena_init(&arena, 1 << 20);
+        call_init(&call, &arena);
+        buffer_init(&out, 1000);
+        json_writer_init(&w, &out);
+        hit.attributes = span_str(cases[i].attributes);
+        enum dp_status status = hit_write_json(&w, &call, &hit, &excluded, 1);
+        assert_int_equal(status, cases[i].expected ? DP_OK : DP_CORRUPT);
+        assert_int_equal(status, call.error.status);
+        if (cases[i].expected)
+            assert_true(span_equal_str(buffer_span(&out), cases[i].expected));
+        buffer_deinit(&out);
+        arena_deinit(&arena);
+    }
+    /* A name that must be decoded needs memory: without it the row is an error, not a shorter row. */
+    struct arena none;
+    struct call call;
+    struct buffer out;
+    struct json_writer w;
+    arena_init(&none, 0);
+    call_init(&call, &none);
+    buffer_init(&out, 1000);
+    json_writer_init(&w, &out);
+    hit.attributes = span_str("{\"c\\n\":\"x\"}");
+    assert_int_equal(hit_write_json(&w, &call, &hit, NULL, 0), DP_NOMEM);
+    buffer_deinit(&out);
+    arena_deinit(&none);
+}
+
 static void test_service_survives_every_failed_allocation(void **state)
 {
     (void)state;
@@ -356,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_service_refuses_bad_queries),
         cmocka_unit_test(test_service_eventual_queries_ask_nobody),
         cmocka_unit_test(test_service_keeps_few_namespaces_open),
+        cmocka_unit_test(test_service_hits_are_flat_objects_or_errors),
         cmocka_unit_test(test_service_survives_every_failed_allocation),
     };
     return test_run(tests);

@@ -1,0 +1,488 @@
+/* test_c_api.c: the public C API (include/dipper/dipper.h), through that header alone.
+ *
+ * What needs an answer that means something uses the real model; the rest uses the tiny one (tiny_model.h).
+ */
+#include "test_support.h"
+
+#include <dipper/dipper.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tiny_model.h"
+
+enum { DIM = 384, THREADS = 4, PATH_BYTES = 4096 };
+
+static const char ROWS[] = "{\"id\": 7, \"text\": \"the cat sat on the mat\", \"colour\": \"black\"}\n"
+                           "{\"id\": \"boat\", \"text\": \"a sailing boat in the wind\"}\n"
+                           "{\"id\": 9, \"text\": \"salt and pepper on the table\", \"n\": 3}\n";
+
+/* What a test works with: a runtime, a model, a bucket's folder. */
+struct world {
+    struct dp_runtime *runtime;
+    struct dp_model *model;
+    char root[PATH_BYTES], model_path[PATH_BYTES];
+};
+
+/* A path below a folder; three may be in use at a time. */
+static const char *below(const char *folder, const char *name)
+{
+    static char paths[3][PATH_BYTES];
+    static unsigned next;
+    char *path = paths[next++ % 3];
+    assert_true(snprintf(path, PATH_BYTES, "%s/%s", folder, name) < PATH_BYTES);
+    return path;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *out = fopen(path, "wbe");
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, strlen(text), out), strlen(text));
+    assert_int_equal(fclose(out), 0);
+}
+
+static const char *rows_file(const char *text)
+{
+    const char *path = below(test_tmpdir(), "rows.jsonl");
+    write_file(path, text);
+    return path;
+}
+
+static struct world world_of(const char *model_path, unsigned threads)
+{
+    struct world w = {0};
+    struct dp_runtime_options options = {.threads = threads};
+    struct dp_error error;
+    snprintf(w.model_path, sizeof w.model_path, "%s", model_path);
+    snprintf(w.root, sizeof w.root, "%s/bucket", test_tmpdir());
+    assert_int_equal(dp_runtime_new(&options, &w.runtime, &error), DP_OK);
+    if (dp_model_open(w.runtime, model_path, &w.model, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    return w;
+}
+
+static struct world real_world(unsigned threads)
+{
+    char path[PATH_BYTES];
+    const char *source = getenv("DIPPER_SOURCE");
+    assert_non_null(source);
+    snprintf(path, sizeof path, "%s/models/all-MiniLM-L6-v2", source);
+    if (access(path, R_OK) != 0)
+        fail_msg("%s is missing: run scripts/fetch-model", path);
+    return world_of(path, threads);
+}
+
+static const char *tiny_model(void)
+{
+    static char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/tiny", test_tmpdir());
+    assert_int_equal(mkdir(path, 0777), 0);
+    tiny_model_write(path);
+    return path;
+}
+
+static struct world tiny_world(unsigned threads)
+{
+    return world_of(tiny_model(), threads);
+}
+
+static void end_world(struct world *w)
+{
+    dp_model_close(w->model);
+    dp_runtime_free(w->runtime);
+}
+
+static double dot(const float *a, const float *b, size_t dim)
+{
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* ---- embedding -------------------------------------------------------------------------------------- */
+
+static void test_api_c_embeds_by_meaning(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"how do birds fly?", "the flight of birds", "invoice for printer paper"};
+    static float out[3][DIM];
+    struct world w = real_world(2);
+    struct dp_error error;
+    assert_string_equal(dp_model_name(w.model), "all-MiniLM-L6-v2");
+    assert_int_equal(dp_model_dim(w.model), DIM);
+    assert_int_equal(dp_model_max_tokens(w.model), 256);
+    assert_int_equal(dp_embed(w.model, texts, 3, true, out[0], &error), DP_OK);
+    for (int i = 0; i < 3; i++)
+        assert_true(fabs(dot(out[i], out[i], DIM) - 1) < 1e-5);
+    assert_true(dot(out[0], out[1], DIM) > 0.7);
+    assert_true(dot(out[0], out[2], DIM) < 0.3);
+    end_world(&w);
+}
+
+static void test_api_c_embeds_the_same_alone_and_in_company(void **state)
+{
+    (void)state;
+    enum { COUNT = 2500 }; /* more than one run's */
+    struct world w = tiny_world(2);
+    struct dp_error error;
+    static char texts[COUNT][32];
+    static const char *list[COUNT];
+    static float out[COUNT][TINY_DIM], raw[TINY_DIM], alone[TINY_DIM];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(texts[i], sizeof texts[i], "cat %d dog", i);
+        list[i] = texts[i];
+    }
+    assert_int_equal(dp_embed(w.model, list, COUNT, true, out[0], &error), DP_OK);
+    for (int i = 0; i < COUNT; i += 311) {
+        assert_int_equal(dp_embed(w.model, &list[i], 1, true, alone, NULL), DP_OK);
+        assert_memory_equal(alone, out[i], sizeof alone);
+    }
+    assert_int_equal(dp_embed(w.model, list, 1, false, raw, NULL), DP_OK);
+    double length = sqrt(dot(raw, raw, TINY_DIM));
+    assert_true(fabs(dot(raw, out[0], TINY_DIM) / length - 1) < 1e-5);
+    assert_int_equal(dp_embed(w.model, list, 0, true, alone, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "count"));
+    const char *empty = "";
+    assert_int_equal(dp_embed(w.model, &empty, 1, true, alone, &error), DP_OK);
+    end_world(&w);
+}
+
+static void test_api_c_opens_models_from_memory(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(1);
+    struct dp_error error;
+    struct dp_model *other = (struct dp_model *)state; /* anything but NULL */
+    static const char nonsense[4096] = "nonsense";
+    assert_int_equal(dp_model_open_memory(w.runtime, nonsense, sizeof nonsense, &other, &error), DP_CORRUPT);
+    assert_null(other);
+    assert_int_equal(dp_model_open_memory(w.runtime, nonsense, 0, &other, NULL), DP_CORRUPT);
+    end_world(&w);
+}
+
+/* ---- indexing and searching -------------------------------------------------------------------------- */
+
+static void index_rows(struct world *w, const char *rows)
+{
+    struct dp_error error;
+    if (dp_index_file(w->model, w->root, "notes", rows_file(rows), NULL, &error) != DP_OK)
+        fail_msg("%s", error.message);
+}
+
+static void test_api_c_indexes_and_finds(void **state)
+{
+    (void)state;
+    struct world w = real_world(2);
+    struct dp_error error;
+    struct dp_index_summary summary;
+    struct dp_namespace *ns;
+    struct dp_results *found;
+    assert_int_equal(dp_index_file(w.model, w.root, "notes", rows_file(ROWS), &summary, &error), DP_OK);
+    assert_int_equal(summary.rows, 3);
+    assert_int_equal(summary.total_rows, 3);
+    assert_int_equal(summary.replaced, 0);
+    assert_true(summary.bytes > 1000);
+    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_OK);
+    assert_int_equal(dp_search(ns, w.model, "kitten", 2, &found, &error), DP_OK);
+    assert_int_equal(dp_results_count(found), 2);
+    assert_string_equal(dp_results_id(found, 0), "7");
+    assert_string_equal(dp_results_attributes(found, 0),
+                        "{\"text\":\"the cat sat on the mat\",\"colour\":\"black\"}");
+    assert_true(dp_results_dist(found, 0) > 0 && dp_results_dist(found, 0) < dp_results_dist(found, 1));
+    struct dp_cost cost = dp_results_cost(found);
+    assert_true(cost.rounds >= 1 && cost.rounds <= 4 && cost.requests >= cost.rounds && cost.bytes > 0);
+    dp_namespace_close(ns);
+    assert_string_equal(dp_results_id(found, 0), "7"); /* results outlive their namespace */
+    dp_results_free(found);
+    end_world(&w);
+}
+
+static void test_api_c_search_sees_commits_that_came_after_opening(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(2);
+    struct dp_error error;
+    struct dp_index_summary summary;
+    struct dp_namespace *ns;
+    struct dp_results *found;
+    index_rows(&w, ROWS);
+    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_OK);
+    assert_int_equal(dp_search(ns, w.model, "flow of heat", 10, &found, &error), DP_OK);
+    assert_int_equal(dp_results_count(found), 3);
+    dp_results_free(found);
+    assert_int_equal(
+        dp_index_file(w.model, w.root, "notes",
+                      rows_file("{\"id\":9,\"text\":\"flow of heat\"}\n{\"id\":10,\"text\":\"star\"}\n"), &summary,
+                      &error),
+        DP_OK);
+    assert_int_equal(summary.replaced, 1);
+    assert_int_equal(summary.total_rows, 4);
+    assert_int_equal(dp_search(ns, w.model, "flow of heat", 10, &found, &error), DP_OK);
+    assert_int_equal(dp_results_count(found), 4);
+    assert_string_equal(dp_results_id(found, 0), "9");
+    assert_string_equal(dp_results_attributes(found, 0), "{\"text\":\"flow of heat\"}");
+    dp_results_free(found);
+    float vector[TINY_DIM];
+    const char *text = "star";
+    assert_int_equal(dp_embed(w.model, &text, 1, true, vector, &error), DP_OK);
+    assert_int_equal(dp_search_vector(ns, vector, TINY_DIM, 1, &found, &error), DP_OK);
+    assert_string_equal(dp_results_id(found, 0), "10");
+    assert_true(dp_results_dist(found, 0) < 1e-5f);
+    dp_results_free(found);
+    dp_namespace_close(ns);
+    end_world(&w);
+}
+
+/* One of several users of the same handles. */
+struct user {
+    struct world *world;
+    struct dp_namespace *ns;
+    bool failed;
+};
+
+static void *use(void *context)
+{
+    struct user *u = context;
+    static const char *const texts[] = {"cat", "boat and sail", "salt", "wind"};
+    float first[4][TINY_DIM], again[4][TINY_DIM];
+    u->failed = dp_embed(u->world->model, texts, 4, true, first[0], NULL) != DP_OK;
+    for (int i = 0; i < 20 && !u->failed; i++) {
+        struct dp_results *found;
+        struct dp_error error;
+        u->failed = dp_embed(u->world->model, texts, 4, true, again[0], &error) != DP_OK ||
+                    memcmp(first, again, sizeof first) != 0 ||
+                    dp_search(u->ns, u->world->model, texts[i % 4], 3, &found, &error) != DP_OK;
+        if (!u->failed) {
+            u->failed = dp_results_count(found) != 3;
+            dp_results_free(found);
+        }
+    }
+    return NULL;
+}
+
+static void test_api_c_handles_serve_several_threads(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(2);
+    struct dp_namespace *ns;
+    struct user users[THREADS];
+    pthread_t threads[THREADS];
+    index_rows(&w, ROWS);
+    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, NULL), DP_OK);
+    for (int i = 0; i < THREADS; i++) {
+        users[i] = (struct user){&w, ns, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, use, &users[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_false(users[i].failed);
+    }
+    dp_namespace_close(ns);
+    end_world(&w);
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------ */
+
+/* Each failure twice: with an error to fill, and with NULL. */
+static void expect_open(struct world *w, const char *path, enum dp_status status, const char *says)
+{
+    struct dp_model *model = (struct dp_model *)w;
+    struct dp_error error = {0};
+    assert_int_equal(dp_model_open(w->runtime, path, &model, &error), status);
+    assert_int_equal(error.status, status);
+    if (!strstr(error.message, says))
+        fail_msg("'%s' does not say '%s'", error.message, says);
+    assert_null(model);
+    model = (struct dp_model *)w;
+    assert_int_equal(dp_model_open(w->runtime, path, &model, NULL), status);
+    assert_null(model);
+}
+
+static void test_api_c_names_what_is_wrong_with_a_model(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(1);
+    const char *folder = test_tmpdir();
+    expect_open(&w, below(folder, "nowhere"), DP_NOT_FOUND, "nowhere");
+    expect_open(&w, folder, DP_NOT_FOUND, "config.json");
+    write_file(below(folder, "file"), "no model");
+    expect_open(&w, below(folder, "file"), DP_CORRUPT, "file");
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char copy[PATH_BYTES / 2];
+        snprintf(copy, sizeof copy, "%s/model", test_tmpdir());
+        assert_int_equal(mkdir(copy, 0777), 0);
+        tiny_model_write(copy);
+        write_file(below(copy, files[i]), "{\"what\":");
+        struct dp_model *model;
+        struct dp_error error;
+        assert_int_not_equal(dp_model_open(w.runtime, copy, &model, &error), DP_OK);
+        assert_non_null(strstr(error.message, files[i]));
+        assert_int_not_equal(dp_model_open(w.runtime, copy, &model, NULL), DP_OK);
+        assert_null(model);
+    }
+    end_world(&w);
+}
+
+static void expect_index(struct world *w, const char *name, const char *path, enum dp_status status,
+                         const char *says)
+{
+    struct dp_error error = {0};
+    assert_int_equal(dp_index_file(w->model, w->root, name, path, NULL, &error), status);
+    assert_int_equal(error.status, status);
+    if (!strstr(error.message, says))
+        fail_msg("'%s' does not say '%s'", error.message, says);
+    assert_int_equal(dp_index_file(w->model, w->root, name, path, NULL, NULL), status);
+}
+
+static void test_api_c_names_what_is_wrong_with_rows(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(1);
+    expect_index(&w, "notes", below(test_tmpdir(), "nowhere"), DP_NOT_FOUND, "nowhere");
+    expect_index(&w, "notes", rows_file(""), DP_INVALID, "no rows");
+    expect_index(&w, "notes", rows_file("{\"id\":1,\"text\":\"a\"}\n{\"id\":2}\n"), DP_INVALID, "line 2");
+    expect_index(&w, "a/b", rows_file(ROWS), DP_INVALID, "name");
+    struct dp_namespace *ns;
+    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, NULL), DP_NOT_FOUND); /* nothing came of them */
+    assert_null(ns);
+    end_world(&w);
+}
+
+static void expect_search(struct dp_namespace *ns, struct dp_model *model, size_t k, enum dp_status status,
+                          const char *says)
+{
+    struct dp_results *found = (struct dp_results *)ns;
+    struct dp_error error = {0};
+    assert_int_equal(dp_search(ns, model, "cat", k, &found, &error), status);
+    if (!strstr(error.message, says))
+        fail_msg("'%s' does not say '%s'", error.message, says);
+    assert_null(found);
+    assert_int_equal(dp_search(ns, model, "cat", k, &found, NULL), status);
+}
+
+static void test_api_c_names_what_is_wrong_with_a_search(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(1), real = real_world(1);
+    struct dp_namespace *ns;
+    struct dp_results *found;
+    struct dp_error error;
+    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_NOT_FOUND);
+    assert_non_null(strstr(error.message, w.root));
+    index_rows(&w, ROWS);
+    assert_int_equal(dp_namespace_open(w.root, "other", &ns, &error), DP_NOT_FOUND);
+    assert_non_null(strstr(error.message, "other"));
+    assert_int_equal(dp_namespace_open(w.root, "../notes", &ns, &error), DP_INVALID);
+    assert_null(ns);
+    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_OK);
+    expect_search(ns, w.model, 0, DP_INVALID, "0");
+    expect_search(ns, w.model, SIZE_MAX, DP_INVALID, "");
+    expect_search(ns, real.model, 3, DP_INVALID, "384");
+    float vector[DIM] = {0};
+    assert_int_equal(dp_search_vector(ns, vector, DIM, 3, &found, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "384"));
+    assert_null(found);
+    assert_int_equal(dp_search_vector(ns, vector, 0, 3, &found, NULL), DP_INVALID);
+    assert_int_equal(dp_search_vector(ns, vector, TINY_DIM, 3, &found, NULL), DP_INVALID); /* no direction */
+    vector[1] = NAN;
+    assert_int_equal(dp_search_vector(ns, vector, TINY_DIM, 3, &found, &error), DP_INVALID);
+    assert_null(found);
+    dp_namespace_close(ns);
+    end_world(&w);
+    end_world(&real);
+}
+
+static void test_api_c_frees_nothing_gladly(void **state)
+{
+    (void)state;
+    dp_results_free(NULL);
+    dp_namespace_close(NULL);
+    dp_model_close(NULL);
+    dp_runtime_free(NULL);
+    assert_true(strchr(dp_version(), '.') != NULL);
+    assert_string_equal(dp_status_name(DP_NOT_FOUND), "not_found");
+    struct dp_runtime *runtime;
+    assert_int_equal(dp_runtime_new(NULL, &runtime, NULL), DP_OK);
+    dp_runtime_free(runtime);
+}
+
+/* ---- failed allocations ------------------------------------------------------------------------------ */
+
+/* Opens everything, indexes, embeds, searches, and closes what was opened. */
+static enum dp_status walk(const char *model_path, const char *root, const char *rows)
+{
+    struct dp_runtime_options options = {.threads = 1};
+    struct dp_runtime *runtime = NULL;
+    struct dp_model *model = NULL;
+    struct dp_namespace *ns = NULL;
+    struct dp_results *found = NULL;
+    struct dp_error error;
+    const char *text = "cat";
+    float vector[TINY_DIM];
+    enum dp_status status = dp_runtime_new(&options, &runtime, &error);
+    if (status == DP_OK)
+        status = dp_model_open(runtime, model_path, &model, &error);
+    if (status == DP_OK)
+        status = dp_embed(model, &text, 1, true, vector, &error);
+    if (status == DP_OK)
+        status = dp_index_file(model, root, "notes", rows, NULL, &error);
+    if (status == DP_OK)
+        status = dp_namespace_open(root, "notes", &ns, &error);
+    if (status == DP_OK)
+        status = dp_search(ns, model, text, 3, &found, &error);
+    if (status == DP_OK)
+        assert_int_equal(dp_results_count(found), 3);
+    dp_results_free(found);
+    dp_namespace_close(ns);
+    dp_model_close(model);
+    dp_runtime_free(runtime);
+    return status;
+}
+
+static void test_api_c_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    const char *model = tiny_model();
+    char rows[PATH_BYTES], root[PATH_BYTES];
+    snprintf(rows, sizeof rows, "%s", rows_file(ROWS));
+    snprintf(root, sizeof root, "%s/bucket", test_tmpdir());
+    size_t before = test_alloc_live();
+    for (size_t n = 1;; n++) {
+        test_alloc_fail_at(n);
+        enum dp_status status = walk(model, root, rows);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_int_equal(test_alloc_live(), before);
+        if (!fired) {
+            assert_int_equal(status, DP_OK);
+            print_message("%zu allocations failed in turn\n", n - 1);
+            return;
+        }
+        assert_int_equal(status, DP_NOMEM);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_api_c_embeds_by_meaning),
+        cmocka_unit_test(test_api_c_embeds_the_same_alone_and_in_company),
+        cmocka_unit_test(test_api_c_opens_models_from_memory),
+        cmocka_unit_test(test_api_c_indexes_and_finds),
+        cmocka_unit_test(test_api_c_search_sees_commits_that_came_after_opening),
+        cmocka_unit_test(test_api_c_handles_serve_several_threads),
+        cmocka_unit_test(test_api_c_names_what_is_wrong_with_a_model),
+        cmocka_unit_test(test_api_c_names_what_is_wrong_with_rows),
+        cmocka_unit_test(test_api_c_names_what_is_wrong_with_a_search),
+        cmocka_unit_test(test_api_c_frees_nothing_gladly),
+        cmocka_unit_test(test_api_c_survives_every_failed_allocation),
+    };
+    return test_run(tests);
+}
