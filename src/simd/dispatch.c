@@ -14,6 +14,7 @@
 
 #if defined(__x86_64__)
 #define HAVE_X86 1
+#include <cpuid.h>
 #else
 #define HAVE_X86 0
 #endif
@@ -22,12 +23,23 @@ static const struct simd_ops tables[SIMD_ISA_COUNT] = {
     [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar},
 #if HAVE_X86
     [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2},
+    [SIMD_AVXVNNI] = {SIMD_AVXVNNI, "avxvnni", &encoder_kernels_avxvnni, &distance_kernels_avx2},
     [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512},
 #endif
 };
 
 static const char *const names[SIMD_ISA_COUNT] = {
-    [SIMD_SCALAR] = "scalar", [SIMD_AVX2] = "avx2", [SIMD_AVX512VNNI] = "avx512vnni"};
+    [SIMD_SCALAR] = "scalar", [SIMD_AVX2] = "avx2", [SIMD_AVXVNNI] = "avxvnni", [SIMD_AVX512VNNI] = "avx512vnni"};
+
+#if HAVE_X86
+/* clang 14's __builtin_cpu_supports does not know AVX-VNNI: leaf 7, subleaf 1, EAX bit 4. Its registers are
+ * AVX2's. */
+static bool has_avxvnni(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+}
+#endif
 
 static bool machine_has(enum simd_isa isa)
 {
@@ -40,6 +52,8 @@ static bool machine_has(enum simd_isa isa)
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (isa == SIMD_AVX2)
         return avx2;
+    if (isa == SIMD_AVXVNNI)
+        return avx2 && has_avxvnni();
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
@@ -86,7 +100,7 @@ enum dp_status simd_check(struct dp_error *error)
         return DP_OK;
     enum simd_isa isa = wanted_isa(wanted);
     if (isa == SIMD_ISA_COUNT)
-        return dp_fail(error, DP_INVALID, "DIPPER_SIMD=%s: expected scalar, avx2 or avx512vnni", wanted);
+        return dp_fail(error, DP_INVALID, "DIPPER_SIMD=%s: expected scalar, avx2, avxvnni or avx512vnni", wanted);
     if (!machine_has(isa))
         return dp_fail(error, DP_UNSUPPORTED, "DIPPER_SIMD=%s: this machine does not have that instruction set",
                        wanted);

@@ -95,6 +95,7 @@ struct encoder_kernels {
 
 extern const struct encoder_kernels encoder_kernels_scalar;
 extern const struct encoder_kernels encoder_kernels_avx2;
+extern const struct encoder_kernels encoder_kernels_avxvnni;
 extern const struct encoder_kernels encoder_kernels_avx512vnni;
 
 #endif

@@ -6,7 +6,7 @@
  * family is its explanation and the oracle of its tests.
  *
  * The set is chosen once, at the first call: the best that the processor and the system support, or the one
- * that DIPPER_SIMD names (scalar | avx2 | avx512vnni). Thread-safe.
+ * that DIPPER_SIMD names (scalar | avx2 | avxvnni | avx512vnni). Thread-safe.
  *
  * To add a family: its header declares `struct NAME_kernels` and one extern table per set; here comes one
  * more pointer, in dispatch.c one more column.
@@ -22,6 +22,7 @@
 enum simd_isa {
     SIMD_SCALAR,
     SIMD_AVX2,       /* AVX2, FMA, F16C */
+    SIMD_AVXVNNI,    /* AVX2 and AVX-VNNI */
     SIMD_AVX512VNNI, /* AVX-512 F, BW, DQ, VL, VNNI */
     SIMD_ISA_COUNT
 };
