@@ -322,14 +322,12 @@ UNROLLED void value_tile(size_t rows, size_t held, size_t groups, size_t width, 
     }
     UNROLL_LOOP
     for (size_t r = 0; r < rows; r++) {
-        if (r >= held)
-            break;
         UNROLL_LOOP
         for (size_t c = 0; c < groups; c++) {
             lanes y = lanes_mul(acc[r][c], lanes_set(inverse[r]));
-            if (width >= (c + 1) * LANES)
+            if (r < held && width >= (c + 1) * LANES)
                 lanes_store(out + r * out_stride + c * LANES, y);
-            else
+            else if (r < held)
                 lanes_store_part(out + r * out_stride + c * LANES, width - c * LANES, y);
         }
     }
