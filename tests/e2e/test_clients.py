@@ -127,7 +127,7 @@ def test_turbopuffer_query_by_text(turbopuffer_client):
 
 @pytest.mark.parametrize("compression", [False, True])
 def test_turbopuffer_query_by_vector(url, openai_client, compression):
-    vector = openai_client.embeddings.create(model="all-MiniLM-L6-v2", input="convert a film").data[0].embedding
+    vector = openai_client.embeddings.create(model="all-MiniLM-L6-v2", input="play multimedia files and convert them").data[0].embedding
     client = turbopuffer.Turbopuffer(base_url=url, api_key="none", max_retries=0, compression=compression)
     namespace = client.namespace("packages")
     answer = namespace.query(rank_by=("vector", "ANN", vector), limit=2, include_attributes=["section"],
