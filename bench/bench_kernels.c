@@ -16,7 +16,7 @@
 #include "simd/encoder.h"
 #include "simd/simd.h"
 
-enum { LAYERS = 6, HIDDEN = 384, HEADS = 12, WIDE = 1536, BLOCK = 48, TOKENS_MAX = 256, ROUNDS = 60 };
+enum { LAYERS = 6, HIDDEN = 384, HEADS = 12, WIDE = 1536, BLOCK = 48, TOKENS_MAX = 256, ROUNDS = 25 };
 
 /* Everything that kernels read and write: one layer, used again and again. */
 static struct {

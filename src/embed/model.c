@@ -79,6 +79,8 @@ static enum dp_status finish(struct model *model, const struct encoder *encoder,
         .precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32,
         .pooling = c->pooling,
         .normalized = c->normalize,
+        .linear_ops = 2.0 * c->layers * c->hidden * (4.0 * c->hidden + 2.0 * c->intermediate),
+        .attention_ops = 4.0 * c->layers * c->hidden,
     };
     return DP_OK;
 }
