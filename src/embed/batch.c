@@ -17,8 +17,11 @@
 
 enum {
     JOB_TOKENS_MAX = 256, /* tokens of a job, unless one text alone has more */
-    JOB_TOKENS_MIN = 64,  /* below it a job does not pay for being handed to another thread */
+    JOB_TOKENS_MIN = 64,  /* below it a job is too small to read all weights for */
     JOBS_A_WORKER = 8,    /* jobs of a full batch, for each worker */
+    JOBS_FOR_BALANCE = 2, /* jobs of a smaller one, for each worker: one may be slower than another */
+    LINEAR_COST = 500,    /* tokens of a text whose attention costs as much as its linear layers */
+    TOGETHER_TAX = 16,    /* a job done together takes 1/16 more work */
     CANCEL_POLL_MS = 20   /* how often a waiting thread looks at its cancel flag */
 };
 
@@ -38,9 +41,9 @@ struct request {
     pthread_cond_t changed;
 };
 
-/* A run of items for one worker. */
+/* A run of items for one worker, or for all of them together. */
 struct job {
-    size_t first, count;
+    size_t first, count, tokens;
     struct dp_error error; /* status DP_OK until the job fails */
 };
 
@@ -60,6 +63,7 @@ struct embedder {
     struct request **owners;    /* [items_max] */
     struct job *jobs;           /* [jobs_max] */
     void **workspaces;          /* [team size] */
+    size_t *loads;              /* [team size]: the costs that plan_jobs gives each worker */
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -87,7 +91,7 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;
     e->batch_tokens = team_workers(e) * JOBS_A_WORKER * JOB_TOKENS_MAX;
     e->items_max = e->batch_tokens; /* a text has at least one token */
-    /* Of two neighbouring jobs one has JOB_TOKENS_MIN tokens, or both together have more than a job may. */
+    /* As many as are wanted, and one more for each time that two neighbours have more tokens than a job may. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
     pthread_mutex_init(&e->lock, NULL);
 
@@ -96,7 +100,8 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->owners = mem_calloc(e->items_max, sizeof(struct request *));
     e->jobs = mem_calloc(e->jobs_max, sizeof *e->jobs);
     e->workspaces = mem_calloc(team_workers(e), sizeof(void *));
-    if (e->items == NULL || e->owners == NULL || e->jobs == NULL || e->workspaces == NULL)
+    e->loads = mem_calloc(team_workers(e), sizeof *e->loads);
+    if (e->items == NULL || e->owners == NULL || e->jobs == NULL || e->workspaces == NULL || e->loads == NULL)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
         status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->workspaces[i], error);
@@ -119,6 +124,7 @@ void embedder_free(struct embedder *e)
     mem_free(e->items);
     mem_free(e->owners);
     mem_free(e->jobs);
+    mem_free(e->loads);
     pthread_mutex_destroy(&e->lock);
     mem_free(e);
 }
@@ -196,36 +202,87 @@ static size_t take_batch(struct embedder *e, size_t *tokens)
 
 /* ---- the batch; the leader's alone ---- */
 
-/* Cuts items[0..n) into jobs of about equal cost, at most job_rows tokens each. */
+/* Cuts items[0..n) into jobs of about equal size, at most job_rows tokens each; for a batch that is not small, as
+ * many for one worker as for another. */
 static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
 {
-    size_t target = (tokens + team_workers(e) * 2 - 1) / (team_workers(e) * 2), jobs = 0;
-    target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
-    target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
-    size_t held = 0;
+    size_t workers = team_workers(e), wanted = tokens / JOB_TOKENS_MIN, jobs = 0, before = 0, last = 0;
+    if (wanted >= workers) {
+        size_t each = tokens / JOB_TOKENS_MAX / workers + 1, most = wanted / workers;
+        wanted = workers * (each > JOBS_FOR_BALANCE ? each : most < JOBS_FOR_BALANCE ? most : JOBS_FOR_BALANCE);
+    }
     for (size_t i = 0; i < n; i++) {
-        if (i == 0 || held >= target || held + e->items[i].count > e->job_rows) {
-            e->jobs[jobs].first = i;
-            e->jobs[jobs].count = 0;
-            e->jobs[jobs++].error.status = DP_OK;
-            held = 0;
+        size_t count = e->items[i].count, middle = (before + count / 2) * wanted / tokens;
+        struct job *job = &e->jobs[jobs];
+        if (i == 0 || middle != last || job[-1].tokens + count > e->job_rows) {
+            *job = (struct job){.first = i};
+            jobs++;
         }
         e->jobs[jobs - 1].count++;
-        held += e->items[i].count;
+        e->jobs[jobs - 1].tokens += count;
+        before += count;
+        last = middle;
     }
     return jobs;
+}
+
+/* What a job costs, in tokens of a linear layer times LINEAR_COST: attention grows with the square. */
+static size_t job_cost(const struct embedder *e, const struct job *job)
+{
+    size_t cost = 0;
+    for (size_t i = job->first; i < job->first + job->count; i++)
+        cost += e->items[i].count * (LINEAR_COST + e->items[i].count);
+    return cost;
+}
+
+/* How many of the jobs, from the first on, workers should do one each; the team does the others together, one
+ * after the other. The best of all, if each worker takes the next job when it has done one. */
+static size_t plan_jobs(struct embedder *e, size_t jobs)
+{
+    size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
+    if (workers == 1 || e->engine->ops->encode_together == NULL)
+        return jobs;
+    for (size_t w = 0; w < workers; w++)
+        e->loads[w] = 0;
+    for (size_t j = 0; j < jobs; j++)
+        left += job_cost(e, &e->jobs[j]);
+    size_t least = left + left / TOGETHER_TAX;
+    for (size_t j = 0; j < jobs; j++) {
+        size_t idlest = 0, cost = job_cost(e, &e->jobs[j]);
+        for (size_t w = 1; w < workers; w++)
+            idlest = e->loads[w] < e->loads[idlest] ? w : idlest;
+        e->loads[idlest] += cost;
+        longest = e->loads[idlest] > longest ? e->loads[idlest] : longest;
+        left -= cost;
+        if (longest * workers + left + left / TOGETHER_TAX < least) {
+            least = longest * workers + left + left / TOGETHER_TAX;
+            best = j + 1;
+        }
+    }
+    return best;
+}
+
+static void normalize_job(const struct embedder *e, const struct job *job)
+{
+    for (size_t i = job->first; i < job->first + job->count; i++)
+        if (e->owners[i]->normalize)
+            simd_ops()->encoder->normalize(e->items[i].out, e->engine->dim);
 }
 
 static void run_job(void *ctx, size_t index, unsigned worker)
 {
     struct embedder *e = ctx;
     struct job *job = &e->jobs[index];
-    const struct encoder_item *items = e->items + job->first;
-    if (e->engine->ops->encode(e->engine, e->workspaces[worker], items, job->count, &job->error) != DP_OK)
-        return;
-    for (size_t i = 0; i < job->count; i++)
-        if (e->owners[job->first + i]->normalize)
-            simd_ops()->encoder->normalize(items[i].out, e->engine->dim);
+    if (e->engine->ops->encode(e->engine, e->workspaces[worker], e->items + job->first, job->count, &job->error) ==
+        DP_OK)
+        normalize_job(e, job);
+}
+
+static void run_job_together(struct embedder *e, struct job *job)
+{
+    if (e->engine->ops->encode_together(e->engine, e->team, e->workspaces, e->items + job->first, job->count,
+                                        &job->error) == DP_OK)
+        normalize_job(e, job);
 }
 
 /* Gives the batch's texts back to their requests and wakes those that are done. The lock is held. */
@@ -251,8 +308,10 @@ static void lead(struct embedder *e)
     size_t tokens, n = take_batch(e, &tokens);
     e->leading = true;
     pthread_mutex_unlock(&e->lock);
-    size_t jobs = cut_jobs(e, n, tokens);
-    team_run(e->team, jobs, run_job, e);
+    size_t jobs = cut_jobs(e, n, tokens), alone = plan_jobs(e, jobs);
+    team_run(e->team, alone, run_job, e);
+    for (size_t j = alone; j < jobs; j++)
+        run_job_together(e, &e->jobs[j]);
     pthread_mutex_lock(&e->lock);
     finish_batch(e, jobs);
     e->leading = false;

@@ -12,7 +12,10 @@
 #include "base/alloc.h"
 #include "simd/simd.h"
 
-enum { BLOCK_ROWS = 48 }; /* a multiple of the kernels' row tiles */
+enum {
+    BLOCK_ROWS = 48,  /* a multiple of the kernels' row tiles */
+    CHANNEL_ROWS = 32 /* up to so many rows, a team shares out output channels */
+};
 
 struct encoder_workspace {
     size_t rows;
@@ -24,6 +27,7 @@ struct encoder_workspace {
     float *head;            /* attention's scratch */
     uint8_t *q;             /* [BLOCK_ROWS][depth of the widest layer] */
     float *q_scale, *q_low; /* [BLOCK_ROWS] */
+    size_t *first;          /* [rows]: the first row of each text */
     uint8_t memory[];
 };
 
@@ -49,7 +53,8 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
                       encoder_stride(head),
                       encoder_stride((BLOCK_ROWS * depth + 3) / 4),
                       encoder_stride(BLOCK_ROWS),
-                      encoder_stride(BLOCK_ROWS)};
+                      encoder_stride(BLOCK_ROWS),
+                      encoder_stride(rows * sizeof(size_t) / sizeof(float))};
     size_t total = 0, parts = sizeof sizes / sizeof *sizes;
     for (size_t i = 0; i < parts; i++)
         total += sizes[i];
@@ -73,6 +78,7 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
     w->q = (uint8_t *)at[6];
     w->q_scale = at[7];
     w->q_low = at[8];
+    w->first = (size_t *)(void *)at[9];
     return w;
 }
 
@@ -81,35 +87,62 @@ void encoder_workspace_free(struct encoder_workspace *w)
     mem_free(w);
 }
 
-/* What a run carries through its steps. */
+/* What a run carries through its steps. Each step is cut into pieces, which the team's workers take (team_run);
+ * without a team the caller takes them all, one after the other. */
 struct run {
     const struct encoder *encoder;
     const struct encoder_kernels *kernels;
-    struct encoder_workspace *w;
+    struct team *team;           /* or NULL */
+    void *const *workspaces;     /* of each worker: its scratch */
+    struct encoder_workspace *w; /* the first: it also holds what all share */
+    const struct encoder_item *items;
+    size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
+    /* The step's: */
+    size_t pieces, block_rows;
+    const struct encoder_layer *layer, *next;
+    const struct product *product;
 };
 
-/* out = act(x W + b) for a block of at most BLOCK_ROWS rows of `width` floats. */
-static void dense(const struct run *run, const float *x, size_t x_stride, size_t rows, size_t width,
-                  const union dense_layer *layer, enum encoder_activation act, float *out, size_t out_stride)
+/* ---- what pieces are made of ---- */
+
+/* out = act(x W + b) for at most BLOCK_ROWS rows of `width` floats. */
+struct product {
+    const union dense_layer *layer;
+    const float *x;
+    size_t rows, x_stride, width;
+    enum encoder_activation act;
+    float *out;
+    size_t out_stride;
+};
+
+static void quantize(const struct run *run, struct encoder_workspace *w, const struct product *p)
 {
-    struct encoder_workspace *w = run->w;
-    if (!run->encoder->int8) {
-        run->kernels->linear_fp32(x, x_stride, rows, &layer->fp32, 0, layer->fp32.n / ENCODER_BLOCK_N, act, out,
-                                  out_stride);
-        return;
+    size_t k = p->layer->int8.k;
+    for (size_t r = 0; run->encoder->int8 && r < p->rows; r++) {
+        run->kernels->quantize_row(p->x + r * p->x_stride, p->width, w->q + r * k, &w->q_scale[r], &w->q_low[r]);
+        memset(w->q + r * k + p->width, 0, k - p->width);
     }
-    struct u8_rows quantized = {layer->int8.k, w->q, w->q_scale, w->q_low};
-    for (size_t r = 0; r < rows; r++) {
-        uint8_t *q = w->q + r * quantized.k;
-        run->kernels->quantize_row(x + r * x_stride, width, q, &w->q_scale[r], &w->q_low[r]);
-        memset(q + width, 0, quantized.k - width);
-    }
-    run->kernels->linear_int8(&quantized, rows, &layer->int8, 0, layer->int8.n / ENCODER_BLOCK_N, act, out,
-                              out_stride);
 }
 
-/* x = layer_norm(x + y) for a block of rows of the residual stream. */
+static size_t panels_of(const struct run *run, const union dense_layer *layer)
+{
+    return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
+}
+
+/* The output channels of the panels [begin, end), from rows quantised in `w`. */
+static void multiply(const struct run *run, const struct encoder_workspace *w, const struct product *p,
+                     size_t begin, size_t end)
+{
+    if (run->encoder->int8)
+        run->kernels->linear_int8(&(struct u8_rows){p->layer->int8.k, w->q, w->q_scale, w->q_low}, p->rows,
+                                  &p->layer->int8, begin, end, p->act, p->out, p->out_stride);
+    else
+        run->kernels->linear_fp32(p->x, p->x_stride, p->rows, &p->layer->fp32, begin, end, p->act, p->out,
+                                  p->out_stride);
+}
+
+/* x = layer_norm(x + y) for rows of the residual stream. */
 static void add_norm(const struct run *run, float *x, const float *y, size_t rows, const struct norm_weights *norm)
 {
     for (size_t r = 0; r < rows; r++)
@@ -136,51 +169,169 @@ static void embed_tokens(const struct run *run, const struct encoder_item *item,
     add_norm(run, x, NULL, item->count, &e->embedding_norm);
 }
 
-static void attend(const struct run *run, const struct encoder_item *items, size_t n)
+static void attend(const struct run *run, struct encoder_workspace *own, size_t item, size_t head)
 {
     const struct model_config *c = &run->encoder->config;
-    size_t first = 0, head_dim = c->hidden / c->heads;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t h = 0; h < c->heads; h++) {
-            const float *q = run->w->qkv + first * run->qkv_stride + h * head_dim;
-            run->kernels->attention(&(struct attention_head){
-                .tokens = items[i].count,
-                .head_dim = head_dim,
-                .scale = 1.0f / sqrtf((float)head_dim),
-                .q = q,
-                .k = q + c->hidden,
-                .v = q + (size_t)2 * c->hidden,
-                .stride = run->qkv_stride,
-                .out = run->w->context + first * run->hidden_stride + h * head_dim,
-                .out_stride = run->hidden_stride,
-                .scratch = run->w->head,
-            });
-        }
-        first += items[i].count;
+    size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
+    const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
+    run->kernels->attention(&(struct attention_head){
+        .tokens = run->items[item].count,
+        .head_dim = head_dim,
+        .scale = 1.0f / sqrtf((float)head_dim),
+        .q = q,
+        .k = q + c->hidden,
+        .v = q + (size_t)2 * c->hidden,
+        .stride = run->qkv_stride,
+        .out = run->w->context + first * run->hidden_stride + head * head_dim,
+        .out_stride = run->hidden_stride,
+        .scratch = own->head,
+    });
+}
+
+/* ---- the products of a layer, for `rows` rows from `first` on; scratch is w's ---- */
+
+static struct product qkv_of(const struct run *run, const struct encoder_layer *layer, size_t first, size_t rows)
+{
+    return (struct product){&layer->qkv,
+                            run->w->hidden + first * run->hidden_stride,
+                            rows,
+                            run->hidden_stride,
+                            run->encoder->config.hidden,
+                            ENCODER_LINEAR,
+                            run->w->qkv + first * run->qkv_stride,
+                            run->qkv_stride};
+}
+
+static struct product attention_out_of(const struct run *run, const struct encoder_workspace *w, size_t first,
+                                       size_t rows)
+{
+    return (struct product){&run->layer->attention_out,
+                            run->w->context + first * run->hidden_stride,
+                            rows,
+                            run->hidden_stride,
+                            run->encoder->config.hidden,
+                            ENCODER_LINEAR,
+                            w->narrow,
+                            run->hidden_stride};
+}
+
+static struct product ffn_in_of(const struct run *run, const struct encoder_workspace *w, size_t first,
+                                size_t rows)
+{
+    return (struct product){&run->layer->ffn_in,
+                            run->w->hidden + first * run->hidden_stride,
+                            rows,
+                            run->hidden_stride,
+                            run->encoder->config.hidden,
+                            ENCODER_GELU,
+                            w->wide,
+                            run->wide_stride};
+}
+
+static struct product ffn_out_of(const struct run *run, const struct encoder_workspace *w, size_t rows)
+{
+    return (struct product){&run->layer->ffn_out,
+                            w->wide,
+                            rows,
+                            run->wide_stride,
+                            run->encoder->config.intermediate,
+                            ENCODER_LINEAR,
+                            w->narrow,
+                            run->hidden_stride};
+}
+
+/* ---- long texts: a piece is a block of rows, or a head ----
+ *
+ * A block passes from what attention gathered to the keys and values of the next layer without a look at other
+ * rows: two steps a layer. */
+
+static void whole_product(const struct run *run, struct encoder_workspace *w, struct product p)
+{
+    quantize(run, w, &p);
+    multiply(run, w, &p, 0, panels_of(run, p.layer));
+}
+
+/* The rest of `layer` (NULL: there is none) and the beginning of `next` (the same). */
+static void block_piece(void *ctx, size_t index, unsigned worker)
+{
+    const struct run *run = ctx;
+    struct encoder_workspace *w = run->workspaces[worker];
+    size_t first = index * run->block_rows,
+           rows = run->rows - first < run->block_rows ? run->rows - first : run->block_rows;
+    float *x = run->w->hidden + first * run->hidden_stride;
+    if (run->layer != NULL) {
+        whole_product(run, w, attention_out_of(run, w, first, rows));
+        add_norm(run, x, w->narrow, rows, &run->layer->attention_norm);
+        whole_product(run, w, ffn_in_of(run, w, first, rows));
+        whole_product(run, w, ffn_out_of(run, w, rows));
+        add_norm(run, x, w->narrow, rows, &run->layer->ffn_norm);
+    }
+    if (run->next != NULL)
+        whole_product(run, w, qkv_of(run, run->next, first, rows));
+}
+
+/* A share of the heads of all texts. */
+static void heads_piece(void *ctx, size_t index, unsigned worker)
+{
+    const struct run *run = ctx;
+    size_t heads = run->encoder->config.heads, all = run->n * heads;
+    for (size_t h = all * index / run->pieces; h < all * (index + 1) / run->pieces; h++)
+        attend(run, run->workspaces[worker], h / heads, h % heads);
+}
+
+static void run_by_rows(struct run *run)
+{
+    size_t layers = run->encoder->config.layers, workers = team_size(run->team);
+    size_t blocks = (run->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    blocks = (blocks + workers - 1) / workers * workers;
+    run->block_rows = (run->rows + blocks - 1) / blocks;
+    blocks = (run->rows + run->block_rows - 1) / run->block_rows;
+    run->pieces = run->n * run->encoder->config.heads;
+    run->layer = NULL;
+    for (size_t l = 0; l <= layers; l++) {
+        run->next = l < layers ? &run->encoder->layers[l] : NULL;
+        team_run(run->team, blocks, block_piece, run);
+        if (run->next != NULL)
+            team_run(run->team, run->pieces, heads_piece, run);
+        run->layer = run->next;
     }
 }
 
-static void run_layer(const struct run *run, const struct encoder_layer *layer, const struct encoder_item *items,
-                      size_t n, size_t rows)
+/* ---- short texts: a piece is a share of a layer's output channels ----
+ *
+ * Then each worker reads its share of the weights, which take longer to arrive than to multiply. What is left
+ * between the products is little, and the caller does it alone. */
+
+static void panels_piece(void *ctx, size_t index, unsigned worker)
+{
+    const struct run *run = ctx;
+    size_t panels = panels_of(run, run->product->layer);
+    (void)worker;
+    multiply(run, run->w, run->product, panels * index / run->pieces, panels * (index + 1) / run->pieces);
+}
+
+static void shared_product(struct run *run, struct product p)
+{
+    size_t panels = panels_of(run, p.layer);
+    quantize(run, run->w, &p);
+    run->product = &p;
+    run->pieces = team_size(run->team) < panels ? team_size(run->team) : panels;
+    team_run(run->team, run->pieces, panels_piece, run);
+}
+
+static void run_by_channels(struct run *run)
 {
     struct encoder_workspace *w = run->w;
-    size_t hidden = run->encoder->config.hidden, intermediate = run->encoder->config.intermediate;
-    for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
-        size_t block = rows - r < BLOCK_ROWS ? rows - r : BLOCK_ROWS;
-        dense(run, w->hidden + r * run->hidden_stride, run->hidden_stride, block, hidden, &layer->qkv,
-              ENCODER_LINEAR, w->qkv + r * run->qkv_stride, run->qkv_stride);
-    }
-    attend(run, items, n);
-    for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
-        size_t block = rows - r < BLOCK_ROWS ? rows - r : BLOCK_ROWS;
-        float *x = w->hidden + r * run->hidden_stride;
-        dense(run, w->context + r * run->hidden_stride, run->hidden_stride, block, hidden, &layer->attention_out,
-              ENCODER_LINEAR, w->narrow, run->hidden_stride);
-        add_norm(run, x, w->narrow, block, &layer->attention_norm);
-        dense(run, x, run->hidden_stride, block, hidden, &layer->ffn_in, ENCODER_GELU, w->wide, run->wide_stride);
-        dense(run, w->wide, run->wide_stride, block, intermediate, &layer->ffn_out, ENCODER_LINEAR, w->narrow,
-              run->hidden_stride);
-        add_norm(run, x, w->narrow, block, &layer->ffn_norm);
+    for (size_t l = 0; l < run->encoder->config.layers; l++) {
+        run->layer = &run->encoder->layers[l];
+        shared_product(run, qkv_of(run, run->layer, 0, run->rows));
+        run->pieces = team_size(run->team);
+        team_run(run->team, run->pieces, heads_piece, run);
+        shared_product(run, attention_out_of(run, w, 0, run->rows));
+        add_norm(run, w->hidden, w->narrow, run->rows, &run->layer->attention_norm);
+        shared_product(run, ffn_in_of(run, w, 0, run->rows));
+        shared_product(run, ffn_out_of(run, w, run->rows));
+        add_norm(run, w->hidden, w->narrow, run->rows, &run->layer->ffn_norm);
     }
 }
 
@@ -201,26 +352,30 @@ static void pool(const struct run *run, const float *x, size_t tokens, float *ou
     }
 }
 
-void encoder_run(const struct encoder *encoder, struct encoder_workspace *w, const struct encoder_item *items,
-                 size_t n)
+void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                 const struct encoder_item *items, size_t n)
 {
     const struct model_config *c = &encoder->config;
-    const struct run run = {encoder,
-                            simd_ops()->encoder,
-                            w,
-                            encoder_stride(c->hidden),
-                            encoder_stride((size_t)3 * c->hidden),
-                            encoder_stride(c->intermediate)};
-    size_t rows = 0;
+    struct encoder_workspace *w = workspaces[0];
+    struct run run = {.encoder = encoder,
+                      .kernels = simd_ops()->encoder,
+                      .team = team,
+                      .workspaces = workspaces,
+                      .w = w,
+                      .items = items,
+                      .n = n,
+                      .hidden_stride = encoder_stride(c->hidden),
+                      .qkv_stride = encoder_stride((size_t)3 * c->hidden),
+                      .wide_stride = encoder_stride(c->intermediate)};
     for (size_t i = 0; i < n; i++) {
-        embed_tokens(&run, &items[i], w->hidden + rows * run.hidden_stride);
-        rows += items[i].count;
+        w->first[i] = run.rows;
+        embed_tokens(&run, &items[i], w->hidden + run.rows * run.hidden_stride);
+        run.rows += items[i].count;
     }
-    for (size_t l = 0; l < c->layers; l++)
-        run_layer(&run, &encoder->layers[l], items, n, rows);
-    rows = 0;
-    for (size_t i = 0; i < n; i++) {
-        pool(&run, w->hidden + rows * run.hidden_stride, items[i].count, items[i].out);
-        rows += items[i].count;
-    }
+    if (team_size(team) > 1 && run.rows <= CHANNEL_ROWS)
+        run_by_channels(&run);
+    else
+        run_by_rows(&run);
+    for (size_t i = 0; i < n; i++)
+        pool(&run, w->hidden + w->first[i] * run.hidden_stride, items[i].count, items[i].out);
 }
