@@ -13,8 +13,9 @@
 #include "simd/simd.h"
 
 enum {
-    BLOCK_ROWS = 48,  /* a multiple of the kernels' row tiles */
-    CHANNEL_ROWS = 32 /* up to so many rows, a team shares out output channels */
+    BLOCK_ROWS = 48,     /* a multiple of the kernels' row tiles */
+    CHANNEL_ROWS = 32,   /* up to so many rows, a team shares out output channels */
+    PATIENCE_NS = 100000 /* how long a longer text waits for workers to wake up */
 };
 
 struct encoder_workspace {
@@ -87,41 +88,63 @@ void encoder_workspace_free(struct encoder_workspace *w)
     mem_free(w);
 }
 
-/* What a run carries through its steps. Each step is cut into pieces, which the team's workers take (team_run);
- * without a team the caller takes them all, one after the other. */
+/* What a run carries through its steps. */
 struct run {
     const struct encoder *encoder;
     const struct encoder_kernels *kernels;
-    struct team *team;           /* or NULL */
     void *const *workspaces;     /* of each worker: its scratch */
     struct encoder_workspace *w; /* the first: it also holds what all share */
     const struct encoder_item *items;
     size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
-    /* The step's: */
-    size_t pieces, block_rows;
-    const struct encoder_layer *layer, *next;
-    const struct product *product;
+    size_t layer, end; /* the layers that are done; those that will be when this gathering ends */
 };
 
-/* ---- what pieces are made of ---- */
-
-/* out = act(x W + b) for at most BLOCK_ROWS rows of `width` floats. */
-struct product {
-    const union dense_layer *layer;
-    const float *x;
-    size_t rows, x_stride, width;
-    enum encoder_activation act;
-    float *out;
-    size_t out_stride;
+/* One thread's view of a run. */
+struct part {
+    const struct run *run;
+    const struct team_member *self;
+    struct encoder_workspace *own;
 };
 
-static void quantize(const struct run *run, struct encoder_workspace *w, const struct product *p)
+/* Rows, panels or whatever, [begin, end). */
+struct range {
+    size_t begin, end;
+};
+
+/* What falls to this thread of `count` things. */
+static struct range share(const struct part *part, size_t count)
 {
-    size_t k = p->layer->int8.k;
-    for (size_t r = 0; run->encoder->int8 && r < p->rows; r++) {
-        run->kernels->quantize_row(p->x + r * p->x_stride, p->width, w->q + r * k, &w->q_scale[r], &w->q_low[r]);
-        memset(w->q + r * k + p->width, 0, k - p->width);
+    return (struct range){count * part->self->index / part->self->count,
+                          count * (part->self->index + 1) / part->self->count};
+}
+
+static struct range all(size_t count)
+{
+    return (struct range){0, count};
+}
+
+/* ---- what steps are made of ---- */
+
+/* Rows of floats: `x` is the first of all. */
+struct rows {
+    float *x;
+    size_t stride, width;
+};
+
+static struct rows hidden_rows(const struct run *run, float *x)
+{
+    return (struct rows){x, run->hidden_stride, run->encoder->config.hidden};
+}
+
+/* Quantises rows into w, for a layer of `depth` input channels. */
+static void quantize(const struct run *run, struct encoder_workspace *w, struct rows from, struct range rows)
+{
+    size_t depth = encoder_depth(from.width);
+    for (size_t r = rows.begin; run->encoder->int8 && r < rows.end; r++) {
+        uint8_t *q = w->q + r * depth;
+        run->kernels->quantize_row(from.x + r * from.stride, from.width, q, &w->q_scale[r], &w->q_low[r]);
+        memset(q + from.width, 0, depth - from.width);
     }
 }
 
@@ -130,25 +153,27 @@ static size_t panels_of(const struct run *run, const union dense_layer *layer)
     return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
 }
 
-/* The output channels of the panels [begin, end), from rows quantised in `w`. */
-static void multiply(const struct run *run, const struct encoder_workspace *w, const struct product *p,
-                     size_t begin, size_t end)
+/* to = act(from W + b) for `rows` rows, which quantize() has put into w, and the output channels of some panels. */
+static void multiply(const struct run *run, const struct encoder_workspace *w, const union dense_layer *layer,
+                     struct rows from, size_t rows, struct range panels, enum encoder_activation act, float *to,
+                     size_t to_stride)
 {
     if (run->encoder->int8)
-        run->kernels->linear_int8(&(struct u8_rows){p->layer->int8.k, w->q, w->q_scale, w->q_low}, p->rows,
-                                  &p->layer->int8, begin, end, p->act, p->out, p->out_stride);
+        run->kernels->linear_int8(&(struct u8_rows){layer->int8.k, w->q, w->q_scale, w->q_low}, rows, &layer->int8,
+                                  panels.begin, panels.end, act, to, to_stride);
     else
-        run->kernels->linear_fp32(p->x, p->x_stride, p->rows, &p->layer->fp32, begin, end, p->act, p->out,
-                                  p->out_stride);
+        run->kernels->linear_fp32(from.x, from.stride, rows, &layer->fp32, panels.begin, panels.end, act, to,
+                                  to_stride);
 }
 
 /* x = layer_norm(x + y) for rows of the residual stream. */
-static void add_norm(const struct run *run, float *x, const float *y, size_t rows, const struct norm_weights *norm)
+static void add_norm(const struct run *run, float *x, const float *y, struct range rows,
+                     const struct norm_weights *norm)
 {
-    for (size_t r = 0; r < rows; r++)
-        run->kernels->add_layer_norm(x + r * run->hidden_stride, y == NULL ? NULL : y + r * run->hidden_stride,
-                                     norm->gamma, norm->beta, run->encoder->config.epsilon,
-                                     run->encoder->config.hidden, x + r * run->hidden_stride);
+    size_t stride = run->hidden_stride;
+    for (size_t r = rows.begin; r < rows.end; r++)
+        run->kernels->add_layer_norm(x + r * stride, y == NULL ? NULL : y + r * stride, norm->gamma, norm->beta,
+                                     run->encoder->config.epsilon, run->encoder->config.hidden, x + r * stride);
 }
 
 /* The sum of word, position and type embeddings of each token, normalised. */
@@ -166,11 +191,12 @@ static void embed_tokens(const struct run *run, const struct encoder_item *item,
             for (size_t i = 0; i < hidden; i++)
                 row[i] = e->words_fp32[id * hidden + i] + position[i];
     }
-    add_norm(run, x, NULL, item->count, &e->embedding_norm);
+    add_norm(run, x, NULL, all(item->count), &e->embedding_norm);
 }
 
-static void attend(const struct run *run, struct encoder_workspace *own, size_t item, size_t head)
+static void attend(const struct part *part, size_t item, size_t head)
 {
+    const struct run *run = part->run;
     const struct model_config *c = &run->encoder->config;
     size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
     const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
@@ -184,155 +210,124 @@ static void attend(const struct run *run, struct encoder_workspace *own, size_t 
         .stride = run->qkv_stride,
         .out = run->w->context + first * run->hidden_stride + head * head_dim,
         .out_stride = run->hidden_stride,
-        .scratch = own->head,
+        .scratch = part->own->head,
     });
 }
 
-/* ---- the products of a layer, for `rows` rows from `first` on; scratch is w's ---- */
-
-static struct product qkv_of(const struct run *run, const struct encoder_layer *layer, size_t first, size_t rows)
+/* This thread's heads of all texts: of each text as many as any other's, for texts differ in length. */
+static void attend_share(const struct part *part)
 {
-    return (struct product){&layer->qkv,
-                            run->w->hidden + first * run->hidden_stride,
-                            rows,
-                            run->hidden_stride,
-                            run->encoder->config.hidden,
-                            ENCODER_LINEAR,
-                            run->w->qkv + first * run->qkv_stride,
-                            run->qkv_stride};
+    size_t heads = part->run->encoder->config.heads, count = part->self->count;
+    for (size_t h = part->self->index; h < part->run->n * heads; h += count)
+        attend(part, h / heads, h % heads);
 }
 
-static struct product attention_out_of(const struct run *run, const struct encoder_workspace *w, size_t first,
-                                       size_t rows)
-{
-    return (struct product){&run->layer->attention_out,
-                            run->w->context + first * run->hidden_stride,
-                            rows,
-                            run->hidden_stride,
-                            run->encoder->config.hidden,
-                            ENCODER_LINEAR,
-                            w->narrow,
-                            run->hidden_stride};
-}
-
-static struct product ffn_in_of(const struct run *run, const struct encoder_workspace *w, size_t first,
-                                size_t rows)
-{
-    return (struct product){&run->layer->ffn_in,
-                            run->w->hidden + first * run->hidden_stride,
-                            rows,
-                            run->hidden_stride,
-                            run->encoder->config.hidden,
-                            ENCODER_GELU,
-                            w->wide,
-                            run->wide_stride};
-}
-
-static struct product ffn_out_of(const struct run *run, const struct encoder_workspace *w, size_t rows)
-{
-    return (struct product){&run->layer->ffn_out,
-                            w->wide,
-                            rows,
-                            run->wide_stride,
-                            run->encoder->config.intermediate,
-                            ENCODER_LINEAR,
-                            w->narrow,
-                            run->hidden_stride};
-}
-
-/* ---- long texts: a piece is a block of rows, or a head ----
+/* ---- long texts, or one thread alone: shares are rows ----
  *
- * A block passes from what attention gathered to the keys and values of the next layer without a look at other
- * rows: two steps a layer. */
+ * A block of rows passes from what attention gathered to the queries, keys and values of the next layer without a
+ * look at other rows: the threads meet twice a layer. */
 
-static void whole_product(const struct run *run, struct encoder_workspace *w, struct product p)
+static void queries_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
 {
-    quantize(run, w, &p);
-    multiply(run, w, &p, 0, panels_of(run, p.layer));
+    const struct run *run = part->run;
+    size_t rows = block.end - block.begin;
+    struct rows x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride);
+    quantize(run, part->own, x, all(rows));
+    multiply(run, part->own, &layer->qkv, x, rows, all(panels_of(run, &layer->qkv)), ENCODER_LINEAR,
+             run->w->qkv + block.begin * run->qkv_stride, run->qkv_stride);
 }
 
-/* The rest of `layer` (NULL: there is none) and the beginning of `next` (the same). */
-static void block_piece(void *ctx, size_t index, unsigned worker)
+static void rest_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
 {
-    const struct run *run = ctx;
-    struct encoder_workspace *w = run->workspaces[worker];
-    size_t first = index * run->block_rows,
-           rows = run->rows - first < run->block_rows ? run->rows - first : run->block_rows;
-    float *x = run->w->hidden + first * run->hidden_stride;
-    if (run->layer != NULL) {
-        whole_product(run, w, attention_out_of(run, w, first, rows));
-        add_norm(run, x, w->narrow, rows, &run->layer->attention_norm);
-        whole_product(run, w, ffn_in_of(run, w, first, rows));
-        whole_product(run, w, ffn_out_of(run, w, rows));
-        add_norm(run, x, w->narrow, rows, &run->layer->ffn_norm);
-    }
-    if (run->next != NULL)
-        whole_product(run, w, qkv_of(run, run->next, first, rows));
+    const struct run *run = part->run;
+    struct encoder_workspace *own = part->own;
+    size_t rows = block.end - block.begin;
+    struct rows context = hidden_rows(run, run->w->context + block.begin * run->hidden_stride),
+                x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride),
+                wide = {own->wide, run->wide_stride, run->encoder->config.intermediate};
+    quantize(run, own, context, all(rows));
+    multiply(run, own, &layer->attention_out, context, rows, all(panels_of(run, &layer->attention_out)),
+             ENCODER_LINEAR, own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, all(rows), &layer->attention_norm);
+    quantize(run, own, x, all(rows));
+    multiply(run, own, &layer->ffn_in, x, rows, all(panels_of(run, &layer->ffn_in)), ENCODER_GELU, own->wide,
+             run->wide_stride);
+    quantize(run, own, wide, all(rows));
+    multiply(run, own, &layer->ffn_out, wide, rows, all(panels_of(run, &layer->ffn_out)), ENCODER_LINEAR,
+             own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, all(rows), &layer->ffn_norm);
 }
 
-/* A share of the heads of all texts. */
-static void heads_piece(void *ctx, size_t index, unsigned worker)
+static void layers_by_rows(const struct part *part, size_t begin, size_t end)
 {
-    const struct run *run = ctx;
-    size_t heads = run->encoder->config.heads, all = run->n * heads;
-    for (size_t h = all * index / run->pieces; h < all * (index + 1) / run->pieces; h++)
-        attend(run, run->workspaces[worker], h / heads, h % heads);
-}
-
-static void run_by_rows(struct run *run)
-{
-    size_t layers = run->encoder->config.layers, workers = team_size(run->team);
-    size_t blocks = (run->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    blocks = (blocks + workers - 1) / workers * workers;
-    run->block_rows = (run->rows + blocks - 1) / blocks;
-    blocks = (run->rows + run->block_rows - 1) / run->block_rows;
-    run->pieces = run->n * run->encoder->config.heads;
-    run->layer = NULL;
-    for (size_t l = 0; l <= layers; l++) {
-        run->next = l < layers ? &run->encoder->layers[l] : NULL;
-        team_run(run->team, blocks, block_piece, run);
-        if (run->next != NULL)
-            team_run(run->team, run->pieces, heads_piece, run);
-        run->layer = run->next;
+    const struct encoder_layer *layers = part->run->encoder->layers;
+    struct range mine = share(part, part->run->rows);
+    size_t blocks = (mine.end - mine.begin + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    for (size_t l = begin; l <= end; l++) {
+        for (size_t b = 0; b < blocks; b++) {
+            struct range block = {mine.begin + (mine.end - mine.begin) * b / blocks,
+                                  mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
+            if (l > begin)
+                rest_of_block(part, &layers[l - 1], block);
+            if (l < end)
+                queries_of_block(part, &layers[l], block);
+        }
+        if (l < end) {
+            team_meet(part->self);
+            attend_share(part);
+            team_meet(part->self);
+        }
     }
 }
 
-/* ---- short texts: a piece is a share of a layer's output channels ----
+/* ---- short texts: shares are output channels ----
  *
- * Then each worker reads its share of the weights, which take longer to arrive than to multiply. What is left
- * between the products is little, and the caller does it alone. */
+ * Then each thread reads its share of the weights, which take longer to arrive than to multiply. Between the
+ * products, shares are rows again. */
 
-static void panels_piece(void *ctx, size_t index, unsigned worker)
+static void multiply_share(const struct part *part, const union dense_layer *layer, struct rows from,
+                           enum encoder_activation act, float *to, size_t to_stride)
 {
-    const struct run *run = ctx;
-    size_t panels = panels_of(run, run->product->layer);
-    (void)worker;
-    multiply(run, run->w, run->product, panels * index / run->pieces, panels * (index + 1) / run->pieces);
+    team_meet(part->self);
+    multiply(part->run, part->run->w, layer, from, part->run->rows, share(part, panels_of(part->run, layer)), act,
+             to, to_stride);
+    team_meet(part->self);
 }
 
-static void shared_product(struct run *run, struct product p)
+static void layer_by_channels(const struct part *part, const struct encoder_layer *layer)
 {
-    size_t panels = panels_of(run, p.layer);
-    quantize(run, run->w, &p);
-    run->product = &p;
-    run->pieces = team_size(run->team) < panels ? team_size(run->team) : panels;
-    team_run(run->team, run->pieces, panels_piece, run);
-}
-
-static void run_by_channels(struct run *run)
-{
+    const struct run *run = part->run;
     struct encoder_workspace *w = run->w;
-    for (size_t l = 0; l < run->encoder->config.layers; l++) {
-        run->layer = &run->encoder->layers[l];
-        shared_product(run, qkv_of(run, run->layer, 0, run->rows));
-        run->pieces = team_size(run->team);
-        team_run(run->team, run->pieces, heads_piece, run);
-        shared_product(run, attention_out_of(run, w, 0, run->rows));
-        add_norm(run, w->hidden, w->narrow, run->rows, &run->layer->attention_norm);
-        shared_product(run, ffn_in_of(run, w, 0, run->rows));
-        shared_product(run, ffn_out_of(run, w, run->rows));
-        add_norm(run, w->hidden, w->narrow, run->rows, &run->layer->ffn_norm);
-    }
+    struct range rows = share(part, run->rows);
+    struct rows x = hidden_rows(run, w->hidden), context = hidden_rows(run, w->context),
+                wide = {w->wide, run->wide_stride, run->encoder->config.intermediate};
+    quantize(run, w, x, rows);
+    multiply_share(part, &layer->qkv, x, ENCODER_LINEAR, w->qkv, run->qkv_stride);
+    attend_share(part);
+    team_meet(part->self);
+    quantize(run, w, context, rows);
+    multiply_share(part, &layer->attention_out, context, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    add_norm(run, w->hidden, w->narrow, rows, &layer->attention_norm);
+    quantize(run, w, x, rows);
+    multiply_share(part, &layer->ffn_in, x, ENCODER_GELU, w->wide, run->wide_stride);
+    quantize(run, w, wide, rows);
+    multiply_share(part, &layer->ffn_out, wide, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
+}
+
+/* All layers that are left; one layer, if workers are missing who may come to the next. */
+static void run_layers(void *ctx, const struct team_member *self)
+{
+    struct run *run = ctx;
+    const struct part part = {run, self, run->workspaces[self->worker]};
+    size_t begin = run->layer, end = self->count < team_size(self->team) ? begin + 1 : run->encoder->config.layers;
+    if (self->count == 1 || run->rows > CHANNEL_ROWS)
+        layers_by_rows(&part, begin, end);
+    else
+        for (size_t l = begin; l < end; l++)
+            layer_by_channels(&part, &run->encoder->layers[l]);
+    if (self->index == 0)
+        run->end = end;
 }
 
 static void pool(const struct run *run, const float *x, size_t tokens, float *out)
@@ -359,7 +354,6 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
     struct encoder_workspace *w = workspaces[0];
     struct run run = {.encoder = encoder,
                       .kernels = simd_ops()->encoder,
-                      .team = team,
                       .workspaces = workspaces,
                       .w = w,
                       .items = items,
@@ -367,15 +361,16 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
                       .hidden_stride = encoder_stride(c->hidden),
                       .qkv_stride = encoder_stride((size_t)3 * c->hidden),
                       .wide_stride = encoder_stride(c->intermediate)};
+    team_wake(team);
     for (size_t i = 0; i < n; i++) {
         w->first[i] = run.rows;
         embed_tokens(&run, &items[i], w->hidden + run.rows * run.hidden_stride);
         run.rows += items[i].count;
     }
-    if (team_size(team) > 1 && run.rows <= CHANNEL_ROWS)
-        run_by_channels(&run);
-    else
-        run_by_rows(&run);
+    while (run.layer < c->layers) {
+        team_gather(team, run.rows > CHANNEL_ROWS ? PATIENCE_NS : 0, run_layers, &run);
+        run.layer = run.end;
+    }
     for (size_t i = 0; i < n; i++)
         pool(&run, w->hidden + w->first[i] * run.hidden_stride, items[i].count, items[i].out);
 }
