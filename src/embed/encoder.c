@@ -143,7 +143,10 @@ static void quantize(const struct run *run, struct encoder_workspace *w, struct 
     size_t depth = encoder_depth(from.width);
     for (size_t r = rows.begin; run->encoder->int8 && r < rows.end; r++) {
         uint8_t *q = w->q + r * depth;
-        run->kernels->quantize_row(from.x + r * from.stride, from.width, q, &w->q_scale[r], &w->q_low[r]);
+        const float *x = from.x + r * from.stride;
+        struct float_range range = run->kernels->range(x, from.width);
+        w->q_low[r] = range.least;
+        w->q_scale[r] = run->kernels->quantize(x, from.width, range, q);
         memset(q + from.width, 0, depth - from.width);
     }
 }
