@@ -25,13 +25,16 @@ TARGET ?=
 GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
+TORCH ?=
+WRITE ?=
+COMMA := ,
 
 options = --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
 ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-build check-asan bench fuzz lint format install clean distclean help \
+.PHONY: build run demo check check-all check-build check-asan bench bench-embed fuzz lint format install clean distclean help \
 	clean-room tools tools-clang tools-all model hooks
 
 build: tools
@@ -63,6 +66,14 @@ check-all: tools-all model ## check, then the tests with browsers and servers
 bench: model ## print the benchmarks
 	@$(MAKE) build
 	@meson test -C $(BUILD) --benchmark --verbose --num-processes 1
+
+bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-transformers too; WRITE=1: into docs/)
+	@$(MAKE) build
+	@scripts/venv --bench$(if $(TORCH),-torch)
+	@[ -f build/onnx/all-MiniLM-L6-v2/onnx/model_int8.onnx ] || build/bench-venv/bin/python bench/export_onnx.py \
+		models/all-MiniLM-L6-v2 build/onnx/all-MiniLM-L6-v2
+	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
+		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
 
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
