@@ -55,6 +55,13 @@ static size_t scheme_len(struct span url)
 
 enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
 {
+    return store_open_with(call, url, &(struct store_options){.create = create}, out);
+}
+
+enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
+                               struct store **out)
+{
+    bool create = options->create;
     *out = NULL;
     enum dp_status status = call_check(call);
     if (status != DP_OK)
