@@ -173,6 +173,7 @@ class OnnxRuntime:
         self.each(self.run, feeds)
 
     def close(self):
+        self.all, self.free = [], []
         if self.pool:
             self.pool.shutdown()
 
