@@ -26,12 +26,23 @@ static enum dp_status open_onnx(const struct config *config, struct model **out,
 
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
 {
+    return open_model_as(config, MODEL_INT8, out, error);
+}
+
+enum dp_status open_model_as(const struct config *config, enum model_precision precision, struct model **out,
+                             struct dp_error *error)
+{
     struct span linked = embedded_model_bytes();
 
     if (strcmp(config->engine, "onnx") == 0)
         return open_onnx(config, out, error);
     if (*config->model_path)
-        return model_open_dir(config->model_path, MODEL_INT8, out, error);
+        return model_open_dir(config->model_path, precision, out, error);
+    if (linked.len > 0 && precision != MODEL_INT8) {
+        *out = NULL;
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "the model inside the program has int8 weights only: pass its folder, --model DIR");
+    }
     if (linked.len > 0)
         return model_open_memory(linked, out, error);
     *out = NULL;

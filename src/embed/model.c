@@ -77,7 +77,10 @@ static enum dp_status finish(struct model *model, const struct encoder *encoder,
     if (status != DP_OK)
         return status;
     model_set_info(model, &encoder->config, name, fingerprint);
+    const struct model_config *c = &encoder->config;
     model->info.precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32;
+    model->info.linear_ops = 2.0 * c->layers * c->hidden * (4.0 * c->hidden + 2.0 * c->intermediate);
+    model->info.attention_ops = 4.0 * c->layers * c->hidden;
     return DP_OK;
 }
 

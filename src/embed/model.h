@@ -26,6 +26,9 @@ struct model_info {
     enum model_precision precision; /* of the native engine; MODEL_FP32 of others */
     enum model_pooling pooling;
     bool normalized; /* whether the model's own last step normalises */
+    /* Arithmetic of one token, a multiply-add counted as two; 0: not known. */
+    double linear_ops;    /* in the linear layers */
+    double attention_ops; /* in attention, for each token of its text */
 };
 
 /* Opens a packed model in place: `packed` must outlive the model (bytes that are not 64-byte aligned are

@@ -35,11 +35,10 @@ UNROLLED lanes lanes_exp2(lanes x)
  * one's chain. */
 UNROLLED void gelu_tile(lanes *y, size_t count)
 {
-    lanes u[8], p[8];
+    lanes a[8], p[8];
     UNROLL_LOOP
     for (size_t i = 0; i < count; i++) {
-        lanes a = lanes_min(lanes_abs(y[i]), lanes_set(GELU_SATURATED));
-        u[i] = lanes_fma(a, lanes_set(GELU_TO_UNIT), lanes_set(-1.0f));
+        a[i] = lanes_minus_abs(y[i]);
         p[i] = lanes_set(gelu_poly[0]);
     }
     UNROLL_LOOP
@@ -47,12 +46,13 @@ UNROLLED void gelu_tile(lanes *y, size_t count)
         lanes c = lanes_set(gelu_poly[t]);
         UNROLL_LOOP
         for (size_t i = 0; i < count; i++)
-            p[i] = lanes_fma(p[i], u[i], c);
+            p[i] = lanes_fma(p[i], a[i], c);
     }
     UNROLL_LOOP
     for (size_t i = 0; i < count; i++) {
-        lanes half = lanes_mul(lanes_set(0.5f), y[i]);
-        y[i] = lanes_fma(half, lanes_copysign(p[i], y[i]), half);
+        p[i] = lanes_max(p[i], lanes_set(0.0f));
+        p[i] = lanes_mul(p[i], p[i]);
+        y[i] = lanes_fma(a[i], lanes_mul(p[i], p[i]), lanes_max(y[i], lanes_set(0.0f)));
     }
 }
 
@@ -66,13 +66,6 @@ static inline void gelu_row(float *row, size_t columns)
         for (int i = 0; i < 4; i++)
             lanes_store(row + c + i * LANES, y[i]);
     }
-}
-
-/* (x - low) * inverse, within [0, 255], rounded into the low byte of each lane. */
-UNROLLED lanes quantize_lanes(lanes x, lanes low, lanes inverse)
-{
-    lanes v = lanes_max(lanes_mul(lanes_sub(x, low), inverse), lanes_set(0.0f));
-    return lanes_add(lanes_min(v, lanes_set(255.0f)), lanes_set(EXP_ROUND));
 }
 
 static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, float *low)
@@ -103,10 +96,10 @@ static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, f
     *scale = range * QUANTIZE_STEP;
     lanes inverse = lanes_set(range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f), base = lanes_set(*low);
     for (i = 0; i < whole; i += LANES)
-        lanes_store_low_bytes(q + i, quantize_lanes(lanes_load(x + i), base, inverse));
+        lanes_store_rounded(q + i, lanes_mul(lanes_sub(lanes_load(x + i), base), inverse));
     if (part > 0) {
         uint8_t bytes[LANES];
-        lanes_store_low_bytes(bytes, quantize_lanes(lanes_load_part(x + i, part, 0.0f), base, inverse));
+        lanes_store_rounded(bytes, lanes_mul(lanes_sub(lanes_load_part(x + i, part, 0.0f), base), inverse));
         memcpy(q + i, bytes, part);
     }
 }

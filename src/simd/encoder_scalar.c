@@ -65,17 +65,15 @@ static float exp2_scalar(float x)
     return bits_float(float_bits(p) + (float_bits(t) << 23));
 }
 
-/* x/2 (1 + erf(x / sqrt 2)). */
+/* x/2 (1 + erf(x / sqrt 2)), by the fourth root of its tail (encoder_math.h). */
 static float gelu_scalar(float x)
 {
-    float a = fabsf(x);
-    a = a < GELU_SATURATED ? a : GELU_SATURATED;
-    float u = fmaf(a, GELU_TO_UNIT, -1.0f);
-    float p = gelu_poly[0];
+    float a = -fabsf(x), p = gelu_poly[0];
     for (int i = 1; i < GELU_POLY_TERMS; i++)
-        p = fmaf(p, u, gelu_poly[i]);
-    float half = 0.5f * x;
-    return fmaf(half, copysignf(p, x), half);
+        p = fmaf(p, a, gelu_poly[i]);
+    p = p > 0.0f ? p : 0.0f;
+    p *= p;
+    return fmaf(a, p * p, x > 0.0f ? x : 0.0f);
 }
 
 static float activate(float x, enum encoder_activation act)
@@ -133,10 +131,8 @@ static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, f
     *scale = range * QUANTIZE_STEP;
     float inverse = range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f;
     for (size_t i = 0; i < dim; i++) {
-        float v = (x[i] - *low) * inverse;
-        v = v > 0.0f ? v : 0.0f;
-        v = v < 255.0f ? v : 255.0f;
-        q[i] = (uint8_t)(float_bits(v + EXP_ROUND) & 0xff); /* to nearest, ties to even */
+        float v = (x[i] - *low) * inverse;                                 /* at most 255.0001 */
+        q[i] = v > 0.0f ? (uint8_t)(float_bits(v + EXP_ROUND) & 0xff) : 0; /* to nearest, ties to even; NaN: 0 */
     }
 }
 
