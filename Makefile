@@ -91,9 +91,9 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@if [ -z "$(DESTDIR)" ] && [ -w /etc/ld.so.cache ]; then /sbin/ldconfig; fi
 
-clean: ## remove what was built (the model, build/venv, build/peers and ./demo-bucket stay)
+clean: ## remove what was built (the model, venv, peers and onnxruntime in build/, and ./demo-bucket stay)
 	@rm -rf build-*
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers -exec rm -rf {} +; fi
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name onnxruntime -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
 	@rm -rf build build-* models demo-bucket
