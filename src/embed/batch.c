@@ -8,6 +8,7 @@
 #include "embed/batch.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -60,6 +61,8 @@ struct embedder {
     struct request **owners;    /* [items_max] */
     struct job *jobs;           /* [jobs_max] */
     void **workspaces;          /* [team size] */
+    size_t job_count;           /* in jobs, with */
+    atomic_size_t next_job;     /* for engines that are called in turn */
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -232,6 +235,26 @@ static void run_job(void *ctx, size_t index, unsigned worker)
             simd_ops()->encoder->normalize(items[i].out, e->engine->dim);
 }
 
+/* Engines with threads of their own: only so many of the team's call them, each for one job after another. */
+static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
+{
+    struct embedder *e = ctx;
+    (void)caller;
+    for (size_t j; (j = atomic_fetch_add(&e->next_job, 1)) < e->job_count;)
+        run_job(e, j, worker);
+}
+
+static void run_jobs(struct embedder *e, size_t jobs)
+{
+    if (e->engine->callers == 0 || e->engine->callers >= team_workers(e)) {
+        team_run(e->team, jobs, run_job, e);
+        return;
+    }
+    e->job_count = jobs;
+    atomic_store(&e->next_job, 0);
+    team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
+}
+
 /* Gives the batch's texts back to their requests and wakes those that are done. The lock is held. */
 static void finish_batch(struct embedder *e, size_t jobs)
 {
@@ -256,7 +279,7 @@ static void lead(struct embedder *e)
     e->leading = true;
     pthread_mutex_unlock(&e->lock);
     size_t jobs = cut_jobs(e, n, tokens);
-    team_run(e->team, jobs, run_job, e);
+    run_jobs(e, jobs);
     pthread_mutex_lock(&e->lock);
     finish_batch(e, jobs);
     e->leading = false;

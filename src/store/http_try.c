@@ -429,7 +429,7 @@ static enum http_fault grow_sink(struct http_try *t, size_t len)
     struct http_sink *sink = &t->sink;
     uint64_t limit = body_limit(t->req), room = sink->room;
     if (len > limit || sink->len > limit - len)
-        return HTTP_FAULT_BODY;
+        return t->req->ranged ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
     while (room < sink->len + len)
         room = room ? 2 * room : SINK_FIRST;
     if (room > limit)

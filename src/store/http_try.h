@@ -58,7 +58,6 @@ struct http_try {
 
     /* guarded by the transport's lock */
     enum http_try_state state;
-    bool aborted;
     struct http_try *next, *previous; /* in a host's queue, a list of the loop, or the round's finished ones */
     struct http_host *host;
     struct http_round *round;
@@ -103,9 +102,10 @@ bool http_same_version(struct span first, struct span head);
 
 /* ---- transport.c ------------------------------------------------------------------------------------ */
 
-/* Tries of one transport_run. On its thread's stack; `done` is guarded by the transport's lock. */
+/* Tries of one transport_run. On its thread's stack; guarded by the transport's lock. */
 struct http_round {
     pthread_cond_t wake; /* on CLOCK_MONOTONIC */
+    bool aborted;
     struct http_try *done;
 };
 
@@ -119,8 +119,8 @@ void transport_easy_return(struct transport *transport, CURL *easy); /* NULL is 
 /* Hands an armed try to the loop, or puts it in its host's line. DP_NOMEM: the try stays the caller's. */
 enum dp_status transport_submit(struct transport *transport, struct http_round *round, struct http_try *t,
                                 struct dp_error *error);
-/* Asks the loop to give a submitted try back soon. */
-void transport_abort(struct transport *transport, struct http_try *t);
+/* Asks for all tries of the round back soon; none is sent from now on. */
+void transport_abort(struct transport *transport, struct http_round *round);
 /* Takes the tries of the round that are done; waits for one until `until_ns` (os_now_ns() scale) when there is none. */
 struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns);
 
