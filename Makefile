@@ -25,13 +25,16 @@ TARGET ?=
 GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
+TORCH ?=
+WRITE ?=
+COMMA := ,
 
 options = --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
 ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-build check-asan bench fuzz lint format install clean distclean help \
+.PHONY: build run demo check check-all check-build check-asan bench bench-embed fuzz lint format install clean distclean help \
 	clean-room tools tools-clang tools-all model hooks
 
 build: tools
@@ -64,6 +67,14 @@ bench: model ## print the benchmarks
 	@$(MAKE) build
 	@meson test -C $(BUILD) --benchmark --verbose --num-processes 1
 
+bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-transformers too; WRITE=1: into docs/)
+	@$(MAKE) build
+	@scripts/venv --bench$(if $(TORCH),-torch)
+	@[ -f build/onnx/all-MiniLM-L6-v2/onnx/model_int8.onnx ] || build/bench-venv/bin/python bench/export_onnx.py \
+		models/all-MiniLM-L6-v2 build/onnx/all-MiniLM-L6-v2
+	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
+		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
+
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
 	@ninja -C build-fuzz -j $(JOBS) fuzzers
@@ -80,9 +91,9 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@if [ -z "$(DESTDIR)" ] && [ -w /etc/ld.so.cache ]; then /sbin/ldconfig; fi
 
-clean: ## remove what was built (the model, build/venv, build/peers and ./demo-bucket stay)
+clean: ## remove what was built (the model, venv, peers and onnxruntime in build/, and ./demo-bucket stay)
 	@rm -rf build-*
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers -exec rm -rf {} +; fi
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name onnxruntime -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
 	@rm -rf build build-* models demo-bucket

@@ -8,6 +8,7 @@
 #include "embed/batch.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -17,9 +18,8 @@
 
 enum {
     JOB_TOKENS_MAX = 256, /* tokens of a job, unless one text alone has more */
-    JOB_TOKENS_MIN = 64,  /* below it a job is too small to read all weights for */
+    JOB_TOKENS_MIN = 64,  /* below it a job does not pay for being handed to another thread */
     JOBS_A_WORKER = 8,    /* jobs of a full batch, for each worker */
-    JOBS_FOR_BALANCE = 2, /* jobs of a smaller one, for each worker: one may be slower than another */
     LINEAR_COST = 500,    /* tokens of a text whose attention costs as much as its linear layers */
     TOGETHER_TAX = 16,    /* a job done together takes 1/16 more work */
     CANCEL_POLL_MS = 20   /* how often a waiting thread looks at its cancel flag */
@@ -43,7 +43,7 @@ struct request {
 
 /* A run of items for one worker, or for all of them together. */
 struct job {
-    size_t first, count, tokens;
+    size_t first, count;
     struct dp_error error; /* status DP_OK until the job fails */
 };
 
@@ -64,6 +64,8 @@ struct embedder {
     struct job *jobs;           /* [jobs_max] */
     void **workspaces;          /* [team size] */
     size_t *loads;              /* [team size]: the costs that plan_jobs gives each worker */
+    size_t job_count;           /* in jobs, with */
+    atomic_size_t next_job;     /* for engines that are called in turn */
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -91,7 +93,7 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;
     e->batch_tokens = team_workers(e) * JOBS_A_WORKER * JOB_TOKENS_MAX;
     e->items_max = e->batch_tokens; /* a text has at least one token */
-    /* As many as are wanted, and one more for each time that two neighbours have more tokens than a job may. */
+    /* Of two neighbouring jobs one has JOB_TOKENS_MIN tokens, or both together have more than a job may. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
     pthread_mutex_init(&e->lock, NULL);
 
@@ -202,26 +204,26 @@ static size_t take_batch(struct embedder *e, size_t *tokens)
 
 /* ---- the batch; the leader's alone ---- */
 
-/* Cuts items[0..n) into jobs of about equal size, at most job_rows tokens each; for a batch that is not small, as
- * many for one worker as for another. */
+/* Cuts items[0..n) into jobs of at most job_rows tokens each. A job is half of a worker's share of what is left, so
+ * that the last ones are small and the workers end together (guided self-scheduling: C. Polychronopoulos and
+ * D. Kuck, 1987). */
 static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
 {
-    size_t workers = team_workers(e), wanted = tokens / JOB_TOKENS_MIN, jobs = 0, before = 0, last = 0;
-    if (wanted >= workers) {
-        size_t each = tokens / JOB_TOKENS_MAX / workers + 1, most = wanted / workers;
-        wanted = workers * (each > JOBS_FOR_BALANCE ? each : most < JOBS_FOR_BALANCE ? most : JOBS_FOR_BALANCE);
-    }
+    size_t workers = team_workers(e), shares = workers > 1 ? 2 * workers : 1, jobs = 0;
+    size_t held = 0, target = 0, left = tokens;
     for (size_t i = 0; i < n; i++) {
-        size_t count = e->items[i].count, middle = (before + count / 2) * wanted / tokens;
-        struct job *job = &e->jobs[jobs];
-        if (i == 0 || middle != last || job[-1].tokens + count > e->job_rows) {
-            *job = (struct job){.first = i};
-            jobs++;
+        if (i == 0 || held >= target || held + e->items[i].count > e->job_rows) {
+            left -= held;
+            target = (left + shares - 1) / shares;
+            target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
+            target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
+            e->jobs[jobs].first = i;
+            e->jobs[jobs].count = 0;
+            e->jobs[jobs++].error.status = DP_OK;
+            held = 0;
         }
         e->jobs[jobs - 1].count++;
-        e->jobs[jobs - 1].tokens += count;
-        before += count;
-        last = middle;
+        held += e->items[i].count;
     }
     return jobs;
 }
@@ -240,7 +242,7 @@ static size_t job_cost(const struct embedder *e, const struct job *job)
 static size_t plan_jobs(struct embedder *e, size_t jobs)
 {
     size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
-    if (workers == 1 || e->engine->ops->encode_together == NULL)
+    if (e->engine->ops->encode_together == NULL || !team_has_processors(e->team))
         return jobs;
     for (size_t w = 0; w < workers; w++)
         e->loads[w] = 0;
@@ -285,6 +287,26 @@ static void run_job_together(struct embedder *e, struct job *job)
         normalize_job(e, job);
 }
 
+/* Engines with threads of their own: only so many of the team's call them, each for one job after another. */
+static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
+{
+    struct embedder *e = ctx;
+    (void)caller;
+    for (size_t j; (j = atomic_fetch_add(&e->next_job, 1)) < e->job_count;)
+        run_job(e, j, worker);
+}
+
+static void run_jobs(struct embedder *e, size_t jobs)
+{
+    if (e->engine->callers == 0 || e->engine->callers >= team_workers(e)) {
+        team_run(e->team, jobs, run_job, e);
+        return;
+    }
+    e->job_count = jobs;
+    atomic_store(&e->next_job, 0);
+    team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
+}
+
 /* Gives the batch's texts back to their requests and wakes those that are done. The lock is held. */
 static void finish_batch(struct embedder *e, size_t jobs)
 {
@@ -309,7 +331,7 @@ static void lead(struct embedder *e)
     e->leading = true;
     pthread_mutex_unlock(&e->lock);
     size_t jobs = cut_jobs(e, n, tokens), alone = plan_jobs(e, jobs);
-    team_run(e->team, alone, run_job, e);
+    run_jobs(e, alone);
     for (size_t j = alone; j < jobs; j++)
         run_job_together(e, &e->jobs[j]);
     pthread_mutex_lock(&e->lock);

@@ -14,21 +14,22 @@
 
 enum {
     BLOCK_ROWS = 48,     /* a multiple of the kernels' row tiles */
-    CHANNEL_ROWS = 32,   /* up to so many rows, a team shares out output channels */
+    COLUMN_ROWS = 32,    /* up to so many rows, a team shares out columns */
     PATIENCE_NS = 100000 /* how long a longer text waits for workers to wake up */
 };
 
 struct encoder_workspace {
     size_t rows;
-    float *hidden;          /* [rows][stride(hidden)]: the residual stream */
-    float *qkv;             /* [rows][stride(3 hidden)] */
-    float *context;         /* [rows][stride(hidden)]: what attention gathered */
-    float *wide;            /* [BLOCK_ROWS][stride(intermediate)] */
-    float *narrow;          /* [BLOCK_ROWS][stride(hidden)] */
-    float *head;            /* attention's scratch */
-    uint8_t *q;             /* [BLOCK_ROWS][depth of the widest layer] */
-    float *q_scale, *q_low; /* [BLOCK_ROWS] */
-    size_t *first;          /* [rows]: the first row of each text */
+    float *hidden;              /* [rows][stride(hidden)]: the residual stream */
+    float *qkv;                 /* [rows][stride(3 hidden)] */
+    float *context;             /* [rows][stride(hidden)]: what attention gathered */
+    float *wide;                /* [BLOCK_ROWS][stride(intermediate)] */
+    float *narrow;              /* [BLOCK_ROWS][stride(hidden)] */
+    float *head;                /* attention's scratch */
+    uint8_t *q;                 /* [BLOCK_ROWS][depth of the widest layer] */
+    float *q_scale, *q_low;     /* [BLOCK_ROWS] */
+    size_t *first;              /* [rows]: the first row of each text */
+    struct float_range *ranges; /* [BLOCK_ROWS]: of the columns that a thread quantises */
     uint8_t memory[];
 };
 
@@ -55,7 +56,8 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
                       encoder_stride((BLOCK_ROWS * depth + 3) / 4),
                       encoder_stride(BLOCK_ROWS),
                       encoder_stride(BLOCK_ROWS),
-                      encoder_stride(rows * sizeof(size_t) / sizeof(float))};
+                      encoder_stride(rows * sizeof(size_t) / sizeof(float)),
+                      encoder_stride(BLOCK_ROWS * sizeof(struct float_range) / sizeof(float))};
     size_t total = 0, parts = sizeof sizes / sizeof *sizes;
     for (size_t i = 0; i < parts; i++)
         total += sizes[i];
@@ -80,6 +82,7 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
     w->q_scale = at[7];
     w->q_low = at[8];
     w->first = (size_t *)(void *)at[9];
+    w->ranges = (struct float_range *)(void *)at[10];
     return w;
 }
 
@@ -283,52 +286,98 @@ static void layers_by_rows(const struct part *part, size_t begin, size_t end)
     }
 }
 
-/* ---- short texts: shares are output channels ----
+/* ---- short texts: shares are columns ----
  *
- * Then each thread reads its share of the weights, which take longer to arrive than to multiply. Between the
- * products, shares are rows again. */
+ * Each thread reads its share of the weights, which take longer to arrive than to multiply, and keeps to its columns
+ * where it can: heads, output channels, and their quantisation once all have told the range of theirs. So only bytes
+ * pass between the processors, and the rows of floats that a norm sums up. A column here is a panel's width. */
 
-static void multiply_share(const struct part *part, const union dense_layer *layer, struct rows from,
-                           enum encoder_activation act, float *to, size_t to_stride)
+/* Quantises this thread's columns of all rows into w. */
+static void quantize_columns(const struct part *part, struct rows from, struct range columns)
+{
+    const struct run *run = part->run;
+    size_t depth = encoder_depth(from.width), first = columns.begin * ENCODER_BLOCK_N,
+           end = columns.end * ENCODER_BLOCK_N < from.width ? columns.end * ENCODER_BLOCK_N : from.width;
+    if (!run->encoder->int8)
+        return;
+    for (size_t r = 0; r < run->rows; r++)
+        part->own->ranges[r] = run->kernels->range(from.x + r * from.stride + first, end - first);
+    team_meet(part->self);
+    for (size_t r = 0; r < run->rows; r++) {
+        struct float_range range = part->own->ranges[r];
+        for (unsigned i = 0; i < part->self->count; i++) {
+            struct float_range other = ((const struct encoder_workspace *)run->workspaces[i])->ranges[r];
+            range.least = other.least < range.least ? other.least : range.least;
+            range.most = other.most > range.most ? other.most : range.most;
+        }
+        float scale = run->kernels->quantize(from.x + r * from.stride + first, end - first, range,
+                                             run->w->q + r * depth + first);
+        if (part->self->index == 0) {
+            run->w->q_low[r] = range.least;
+            run->w->q_scale[r] = scale;
+        }
+    }
+}
+
+/* This thread's columns of act(from W + b), when all have quantised theirs of `from`. */
+static void multiply_columns(const struct part *part, const union dense_layer *layer, struct rows from,
+                             enum encoder_activation act, float *to, size_t to_stride)
 {
     team_meet(part->self);
     multiply(part->run, part->run->w, layer, from, part->run->rows, share(part, panels_of(part->run, layer)), act,
              to, to_stride);
-    team_meet(part->self);
 }
 
-static void layer_by_channels(const struct part *part, const struct encoder_layer *layer)
+static void layer_by_columns(const struct part *part, const struct encoder_layer *layer)
 {
     const struct run *run = part->run;
     struct encoder_workspace *w = run->w;
-    struct range rows = share(part, run->rows);
+    size_t hidden = run->encoder->config.hidden, panels = hidden / ENCODER_BLOCK_N;
+    struct range rows = share(part, run->rows), columns = share(part, panels);
     struct rows x = hidden_rows(run, w->hidden), context = hidden_rows(run, w->context),
                 wide = {w->wide, run->wide_stride, run->encoder->config.intermediate};
+
     quantize(run, w, x, rows);
-    multiply_share(part, &layer->qkv, x, ENCODER_LINEAR, w->qkv, run->qkv_stride);
-    attend_share(part);
     team_meet(part->self);
-    quantize(run, w, context, rows);
-    multiply_share(part, &layer->attention_out, context, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    for (size_t i = 0; i < 3; i++) /* queries, keys, values of the same heads */
+        multiply(run, w, &layer->qkv, x, run->rows,
+                 (struct range){i * panels + columns.begin, i * panels + columns.end}, ENCODER_LINEAR, w->qkv,
+                 run->qkv_stride);
+    size_t heads = run->encoder->config.heads;
+    for (size_t h = columns.begin * heads / panels; h < columns.end * heads / panels; h++)
+        for (size_t i = 0; i < run->n; i++)
+            attend(part, i, h);
+    quantize_columns(part, context, columns);
+    multiply_columns(part, &layer->attention_out, context, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    team_meet(part->self);
     add_norm(run, w->hidden, w->narrow, rows, &layer->attention_norm);
     quantize(run, w, x, rows);
-    multiply_share(part, &layer->ffn_in, x, ENCODER_GELU, w->wide, run->wide_stride);
-    quantize(run, w, wide, rows);
-    multiply_share(part, &layer->ffn_out, wide, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    multiply_columns(part, &layer->ffn_in, x, ENCODER_GELU, w->wide, run->wide_stride);
+    quantize_columns(part, wide, share(part, panels_of(run, &layer->ffn_in)));
+    multiply_columns(part, &layer->ffn_out, wide, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    team_meet(part->self);
     add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
+}
+
+/* Whether a team should share out columns: for few rows, if heads lie within panels. */
+static bool by_columns(const struct run *run)
+{
+    const struct model_config *c = &run->encoder->config;
+    return run->rows <= COLUMN_ROWS && c->hidden % ENCODER_BLOCK_N == 0 &&
+           ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
 }
 
 /* All layers that are left; one layer, if workers are missing who may come to the next. */
 static void run_layers(void *ctx, const struct team_member *self)
 {
     struct run *run = ctx;
-    const struct part part = {run, self, run->workspaces[self->worker]};
+    const struct part part = {run, self, run->workspaces[self->index]};
     size_t begin = run->layer, end = self->count < team_size(self->team) ? begin + 1 : run->encoder->config.layers;
-    if (self->count == 1 || run->rows > CHANNEL_ROWS)
+    if (self->count == 1 || !by_columns(run))
         layers_by_rows(&part, begin, end);
     else
         for (size_t l = begin; l < end; l++)
-            layer_by_channels(&part, &run->encoder->layers[l]);
+            layer_by_columns(&part, &run->encoder->layers[l]);
     if (self->index == 0)
         run->end = end;
 }
@@ -371,7 +420,7 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
         run.rows += items[i].count;
     }
     while (run.layer < c->layers) {
-        team_gather(team, run.rows > CHANNEL_ROWS ? PATIENCE_NS : 0, run_layers, &run);
+        team_gather(team, run.rows > COLUMN_ROWS ? PATIENCE_NS : 0, run_layers, &run);
         run.layer = run.end;
     }
     for (size_t i = 0; i < n; i++)

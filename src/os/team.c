@@ -154,9 +154,8 @@ static void join_work(struct team *team, unsigned worker, uint32_t *seen_loop)
         work(team, worker);
     } else {
         await_change(team, &team->members, 0, &team->dozers);
-        team->together(team->ctx,
-                       &(struct team_member){team, worker, (gate & GATE_INSIDE) + 1,
-                                             atomic_load_explicit(&team->members, memory_order_relaxed)});
+        struct team_member self = {team, (gate & GATE_INSIDE) + 1, atomic_load(&team->members)};
+        team->together(team->ctx, &self);
     }
     uint32_t before = atomic_fetch_sub(&team->gate, 1);
     if (!(before & GATE_OPEN) && (before & GATE_INSIDE) == 1 && atomic_load(&team->caller_waits))

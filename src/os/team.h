@@ -32,8 +32,7 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
 /* One of the `count` threads in a gathering. */
 struct team_member {
     struct team *team;
-    unsigned worker;       /* in [0, team_size): names its scratch */
-    unsigned index, count; /* its place: 0 is the caller */
+    unsigned index, count; /* index 0 is the caller */
 };
 
 /* Runs fn(ctx, self) once on each member at the same time: on the caller, and on workers that come within

@@ -108,6 +108,11 @@ static void keep_bytes(struct job *job)
 {
     struct http_try *t = &job->t;
     bool resumed = t->at > 0;
+    if (resumed && (!t->decided || t->code / 100 != 2)) { /* this try brought nothing, and spoiled nothing */
+        job->sink = t->sink;
+        t->sink = (struct http_sink){0};
+        return;
+    }
     bool usable = job->req->method == HTTP_GET && t->sink.len > 0 && !t->sink.grows && t->expected_known &&
                   t->body_len < t->expected && http_same_version(buffer_span(&t->head), buffer_span(&t->head));
     http_sink_drop(&job->sink);
@@ -266,6 +271,8 @@ static void judge_answer(struct run *run, struct job *job)
     }
     char why[64];
     snprintf(why, sizeof why, "the server answers %d", code);
+    if (job->t.at && code / 100 != 2)
+        keep_bytes(job);
     try_later(run, job, retry_after_ms(req), why);
 }
 
@@ -368,7 +375,8 @@ static void finish_try(struct run *run, struct job *job)
     struct http_request *req = job->req;
     req->sent += t->sent;
     run->call->cost.requests += t->sent;
-    run->call->cost.bytes += t->body_len;
+    if (t->code / 100 == 2)
+        run->call->cost.bytes += t->body_len;
     if (t->result == CURLE_OK && !t->decided)
         t->result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
     bool whole = is_complete(t);
@@ -424,13 +432,13 @@ static void give_up(struct run *run, enum dp_status status)
     const struct dp_error error = run->call->error;
     for (size_t i = 0; i < run->n; i++) {
         struct job *job = &run->jobs[i];
-        if (job->state == JOB_IN_FLIGHT) {
-            transport_abort(run->transport, &job->t);
-        } else if (job->state != JOB_ENDED) {
+        if (job->state == JOB_READY || job->state == JOB_WAITING) {
             job->req->error = error;
             end_job(run, job, status);
         }
     }
+    if (run->left)
+        transport_abort(run->transport, &run->round);
     while (run->left)
         finish_done(run, INT64_MAX);
 }

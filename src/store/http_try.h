@@ -58,7 +58,6 @@ struct http_try {
 
     /* guarded by the transport's lock */
     enum http_try_state state;
-    bool aborted;
     struct http_try *next, *previous; /* in a host's queue, a list of the loop, or the round's finished ones */
     struct http_host *host;
     struct http_round *round;
@@ -96,6 +95,10 @@ void http_try_deinit(struct http_try *t);
 /* Tells t->easy, which is as curl_easy_init left it, what to do. */
 enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, struct dp_error *error);
 struct span http_try_target(const struct http_try *t);
+/* What libcurl hands over: a header line with its line end (the status line begins an answer, an empty line ends its
+ * head), and a piece of the body. False when the try is to be broken off: `fault` says why. */
+bool http_try_take_head(struct http_try *t, struct span line);
+bool http_try_take_body(struct http_try *t, struct span data);
 void http_sink_drop(struct http_sink *sink);
 /* Whether an answer with this code and head has the identity of `first` (a head too): same ETag, or where it has
  * none, same Last-Modified. False when neither has any. */
@@ -103,9 +106,10 @@ bool http_same_version(struct span first, struct span head);
 
 /* ---- transport.c ------------------------------------------------------------------------------------ */
 
-/* Tries of one transport_run. On its thread's stack; `done` is guarded by the transport's lock. */
+/* Tries of one transport_run. On its thread's stack; guarded by the transport's lock. */
 struct http_round {
     pthread_cond_t wake; /* on CLOCK_MONOTONIC */
+    bool aborted;
     struct http_try *done;
 };
 
@@ -119,8 +123,8 @@ void transport_easy_return(struct transport *transport, CURL *easy); /* NULL is 
 /* Hands an armed try to the loop, or puts it in its host's line. DP_NOMEM: the try stays the caller's. */
 enum dp_status transport_submit(struct transport *transport, struct http_round *round, struct http_try *t,
                                 struct dp_error *error);
-/* Asks the loop to give a submitted try back soon. */
-void transport_abort(struct transport *transport, struct http_try *t);
+/* Asks for all tries of the round back soon; none is sent from now on. */
+void transport_abort(struct transport *transport, struct http_round *round);
 /* Takes the tries of the round that are done; waits for one until `until_ns` (os_now_ns() scale) when there is none. */
 struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns);
 

@@ -47,7 +47,7 @@ struct store_read_req {
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;
     struct store_bytes bytes; /* exactly the range; the caller releases it */
-    uint64_t size;            /* of the whole object */
+    uint64_t size;            /* of the whole object; of an unchanged one only if the store tells */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
 };
@@ -117,12 +117,16 @@ struct store_options {
     int64_t split_at;            /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
 };
 
-/* Opens a root: a path, file:///path, or mem://name. Unknown schemes: DP_UNSUPPORTED naming the ones this build
+/* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build
  * has. */
 enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
                                struct store **out);
 /* The same with nothing but `create`. */
 enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out);
+/* Opens the store that the URL's object lies in, to be read, and says its key there (in the call's arena). An
+ * http(s) URL, presigned ones too, is asked for as it stands. */
+enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
+                                 struct store **out, struct span *key);
 void store_free(struct store *store);
 
 /* Issues all at once and returns when all have ended. The answer is DP_OK when every request is DP_OK, else

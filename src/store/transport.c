@@ -41,7 +41,7 @@ struct transport {
     struct http_host *hosts;
     struct http_try *starting; /* in no order; `next` */
     struct http_try *starting_last;
-    bool aborting; /* some try has `aborted` set */
+    bool aborting; /* some round has `aborted` set */
     bool closing;
     CURL *easy[EASY_KEPT];
     size_t easy_count;
@@ -164,7 +164,6 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
     if (host) {
         t->round = round;
         t->host = host;
-        t->aborted = false;
         if (host->active < transport->options.per_host) {
             push_starting(transport, t);
         } else {
@@ -185,17 +184,20 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
     return DP_OK;
 }
 
-void transport_abort(struct transport *transport, struct http_try *t)
+void transport_abort(struct transport *transport, struct http_round *round)
 {
     pthread_mutex_lock(&transport->lock);
-    if (t->state == TRY_QUEUED) {
-        unlink_waiting(t->host, t);
-        t->result = CURLE_ABORTED_BY_CALLBACK;
-        finish(t);
-    } else if (t->state == TRY_STARTING || t->state == TRY_ACTIVE) {
-        t->aborted = true;
-        transport->aborting = true;
-    }
+    round->aborted = true;
+    transport->aborting = true;
+    for (struct http_host *host = transport->hosts; host; host = host->next)
+        for (struct http_try *t = host->first, *next; t; t = next) {
+            next = t->next;
+            if (t->round != round)
+                continue;
+            unlink_waiting(host, t);
+            t->result = CURLE_ABORTED_BY_CALLBACK;
+            finish(t);
+        }
     pthread_mutex_unlock(&transport->lock);
     curl_multi_wakeup(transport->multi);
 }
@@ -290,7 +292,7 @@ static bool take_orders(struct transport *transport)
     for (struct http_try *t = aborting ? transport->active : NULL, *next; t; t = next) {
         next = t->next;
         pthread_mutex_lock(&transport->lock);
-        bool aborted = t->aborted;
+        bool aborted = t->round->aborted;
         pthread_mutex_unlock(&transport->lock);
         if (aborted)
             end_try(transport, t, CURLE_ABORTED_BY_CALLBACK);

@@ -199,6 +199,14 @@ def test_all_adds_the_compilers_and_the_browser(machine):
     assert core in clang and clang in everything
 
 
+def test_onnxruntime_is_fetched_when_asked_for(machine):
+    for tool in TOOLS:
+        machine.add(tool)
+    machine.debian()
+    assert "fetch-onnxruntime" in machine.setup("--with-onnxruntime", "--dry-run").stdout
+    assert "fetch-onnxruntime" not in machine.setup("--all", "--dry-run").stdout
+
+
 def test_docs_name_every_package(machine, source):
     docs = (source / "docs" / "dependencies.md").read_text(encoding="utf-8")
     for line in machine.setup("--all", "--list").stdout.splitlines():

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 64 << 10, BODY_MAX = 256 << 20, URLS = 16, DRIP_MS = 20 };
+enum { HEAD_MAX = 64 << 10, BODY_MAX = 256 << 20, DRIP_MS = 20 };
 
 struct object {
     struct object *next;
@@ -25,6 +25,11 @@ struct object {
     uint8_t *body;
     size_t len;
     char etag[40];
+};
+
+struct url {
+    struct url *next;
+    char text[600];
 };
 
 struct act {
@@ -61,8 +66,7 @@ struct http_server {
     struct http_seen *seen;
     unsigned count, capacity, accepted;
     unsigned gate, waiting;
-    char urls[URLS][600];
-    unsigned next_url;
+    struct url *urls;
 };
 
 /* A request being answered. */
@@ -345,7 +349,7 @@ static bool serve(struct exchange *e, const struct http_act *act)
     default: break;
     }
     if (strcmp(e->method, "GET") == 0 || head_only)
-        return serve_read(e, act, head_only) && act->kind != HTTP_ACT_LOSE;
+        return act->kind != HTTP_ACT_LOSE && serve_read(e, act, head_only);
     if (strcmp(e->method, "PUT") == 0 || strcmp(e->method, "DELETE") == 0)
         return serve_write(e, act);
     return answer_status(c, 405, "", "no such method here", false);
@@ -571,6 +575,11 @@ void http_server_stop(struct http_server *s)
     http_server_reset(s);
     while (s->objects)
         remove_locked(s, s->objects->path);
+    while (s->urls) {
+        struct url *url = s->urls;
+        s->urls = url->next;
+        free(url);
+    }
     close(s->listener);
     close(s->stop[0]);
     close(s->stop[1]);
@@ -585,11 +594,22 @@ void http_server_stop(struct http_server *s)
 
 const char *http_server_url(struct http_server *s, const char *path)
 {
+    struct url *fresh = calloc(1, sizeof *fresh);
+    assert(fresh);
+    snprintf(fresh->text, sizeof fresh->text, "http%s://127.0.0.1:%u%s", s->options.tls ? "s" : "", s->port, path);
     pthread_mutex_lock(&s->lock);
-    char *url = s->urls[s->next_url++ % URLS];
-    snprintf(url, sizeof s->urls[0], "http%s://127.0.0.1:%u%s", s->options.tls ? "s" : "", s->port, path);
+    struct url *known = s->urls;
+    while (known && strcmp(known->text, fresh->text) != 0)
+        known = known->next;
+    if (known) {
+        free(fresh);
+    } else {
+        known = fresh;
+        known->next = s->urls;
+        s->urls = known;
+    }
     pthread_mutex_unlock(&s->lock);
-    return url;
+    return known->text;
 }
 
 const char *http_server_certificate(struct http_server *s)

@@ -68,7 +68,7 @@ struct http_server_options {
 
 struct http_server *http_server_start(const struct http_server_options *options);
 void http_server_stop(struct http_server *s);
-/* "http://127.0.0.1:PORT" and the path, in a buffer of the server's, good for the next 16 calls. */
+/* "http://127.0.0.1:PORT" and the path, good until the server stops. */
 const char *http_server_url(struct http_server *s, const char *path);
 /* The certificate's file (PEM), for tls. */
 const char *http_server_certificate(struct http_server *s);
