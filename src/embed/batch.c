@@ -242,7 +242,7 @@ static size_t job_cost(const struct embedder *e, const struct job *job)
 static size_t plan_jobs(struct embedder *e, size_t jobs)
 {
     size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
-    if (e->engine->ops->encode_together == NULL || !team_has_processors(e->team))
+    if (e->engine->ops->encode_together == NULL || !team_can_gather(e->team))
         return jobs;
     for (size_t w = 0; w < workers; w++)
         e->loads[w] = 0;

@@ -38,9 +38,11 @@
 #include "os/thread.h"
 
 enum {
-    SPIN_NS = 50000,   /* how long to look before sleeping */
-    SPINS_A_LOOK = 32, /* pauses between two looks at the clock */
-    ENTER_NS = 2000    /* how long a worker that is awake may take to come in */
+    SPIN_NS = 50000,      /* how long to look before sleeping */
+    SPINS_A_LOOK = 32,    /* pauses between two looks at the clock */
+    ENTER_NS = 2000,      /* how long a worker that is awake may take to come in */
+    STALL_NS = 1000000,   /* who is so late to a meeting has lost its processor to another program */
+    CROWDED_NS = 50000000 /* how long the team then keeps from gathering */
 };
 
 static const uint32_t GATE_OPEN = 1u << 31, GATE_LOOP = 1u << 15, GATE_INSIDE = (1u << 15) - 1;
@@ -66,6 +68,7 @@ struct team {
     _Atomic uint32_t dozers;   /* members asleep on one of these words or about to be */
 
     _Alignas(64) pthread_mutex_t turn; /* held by the caller for the whole loop */
+    _Atomic int64_t crowded_until;
     int64_t spin_ns;
     unsigned size;    /* workers in all */
     unsigned started; /* threads */
@@ -111,25 +114,27 @@ static void work(struct team *team, unsigned worker)
     }
 }
 
-/* Waits for *word to differ from `seen`: a while awake, then asleep among `sleepers`. */
-static void await_change(struct team *team, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
+/* Waits for *word to differ from `seen`: a while awake, then asleep among `sleepers`. Answers how long it slept, in
+ * nanoseconds. */
+static int64_t await_change(struct team *team, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
 {
-    int64_t until = 0;
+    int64_t begin = 0, now = 0;
     while (team->spin_ns) {
         for (int i = 0; i < SPINS_A_LOOK; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != seen)
-                return;
+                return 0;
             pause_cpu();
         }
-        int64_t now = os_now_ns();
-        until = until ? until : now + team->spin_ns;
-        if (now >= until)
+        now = os_now_ns();
+        begin = begin ? begin : now;
+        if (now - begin >= team->spin_ns)
             break;
     }
     atomic_fetch_add(sleepers, 1);
     while (atomic_load(word) == seen)
         futex_wait(word, seen);
     atomic_fetch_sub(sleepers, 1);
+    return now ? os_now_ns() - now : 0;
 }
 
 /* Changes *word to `value`, and wakes whoever sleeps on it. */
@@ -286,7 +291,8 @@ void team_meet(const struct team_member *self)
         return;
     uint32_t meeting = atomic_load_explicit(&team->meetings, memory_order_relaxed);
     if (atomic_fetch_add(&team->arrived, 1) + 1 < self->count) {
-        await_change(team, &team->meetings, meeting, &team->dozers);
+        if (await_change(team, &team->meetings, meeting, &team->dozers) >= STALL_NS)
+            atomic_store_explicit(&team->crowded_until, os_now_ns() + CROWDED_NS, memory_order_relaxed);
     } else {
         atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
         change(&team->meetings, meeting + 1, &team->dozers);
@@ -299,9 +305,10 @@ void team_wake(struct team *team)
         ring(team, INT_MAX);
 }
 
-bool team_has_processors(const struct team *team)
+bool team_can_gather(const struct team *team)
 {
-    return team && team->spin_ns > 0;
+    return team && team->started > 0 && team->spin_ns > 0 &&
+           os_now_ns() >= atomic_load_explicit(&team->crowded_until, memory_order_relaxed);
 }
 
 /* Starts the next worker. Its errno, or 0. */

@@ -47,7 +47,8 @@ void team_meet(const struct team_member *self);
 /* Wakes the workers, who will look out for work for a while. */
 void team_wake(struct team *team);
 
-/* Whether each worker has a processor of its own, so that meeting is a matter of nanoseconds. */
-bool team_has_processors(const struct team *team);
+/* Whether workers seem to have a processor each, so that meeting is a matter of nanoseconds: no while there are more
+ * of them than processors, and for 50 ms after one was a millisecond late. */
+bool team_can_gather(const struct team *team);
 
 #endif
