@@ -14,7 +14,7 @@
 
 enum {
     BLOCK_ROWS = 48,     /* a multiple of the kernels' row tiles */
-    COLUMN_ROWS = 32,    /* up to so many rows, a team shares out columns */
+    COLUMN_ROWS = 14,    /* up to so many rows, a team shares out columns */
     PATIENCE_NS = 100000 /* how long a longer text waits for workers to wake up */
 };
 
