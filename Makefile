@@ -25,14 +25,17 @@ TARGET ?=
 GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
+TORCH ?=
+WRITE ?=
+COMMA := ,
 
 options = --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
 ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-arm64 check-build check-asan bench fuzz lint format install clean \
-	distclean help clean-room tools tools-clang tools-arm64 tools-all model hooks
+.PHONY: build run demo check check-all check-arm64 check-build check-asan bench bench-embed fuzz lint format install \
+	clean distclean help clean-room tools tools-clang tools-arm64 tools-all model hooks
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -72,6 +75,14 @@ bench: model ## print the benchmarks
 	@$(MAKE) build
 	@meson test -C $(BUILD) --benchmark --verbose --num-processes 1
 
+bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-transformers too; WRITE=1: into docs/)
+	@$(MAKE) build
+	@scripts/venv --bench$(if $(TORCH),-torch)
+	@[ -f build/onnx/all-MiniLM-L6-v2/onnx/model_int8.onnx ] || build/bench-venv/bin/python bench/export_onnx.py \
+		models/all-MiniLM-L6-v2 build/onnx/all-MiniLM-L6-v2
+	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
+		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
+
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
 	@ninja -C build-fuzz -j $(JOBS) fuzzers
@@ -88,10 +99,10 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@if [ -z "$(DESTDIR)" ] && [ -w /etc/ld.so.cache ]; then /sbin/ldconfig; fi
 
-clean: ## remove what was built (models, demo-bucket, and build/'s venv, peers and arm64-sysroot stay)
+clean: ## remove what was built (models, demo-bucket, and what was fetched into build/ stay)
 	@rm -rf build-*
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name arm64-sysroot \
-		-exec rm -rf {} +; fi
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name onnxruntime \
+		! -name arm64-sysroot -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
 	@rm -rf build build-* models demo-bucket

@@ -31,6 +31,8 @@ import shutil
 import struct
 import tempfile
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is imported: its builds report to their maker otherwise
+
 import numpy as np
 import onnx
 import onnxruntime as ort

@@ -1,10 +1,28 @@
 /* open.c: opens the model, the root and the service as the settings say. */
 #include "cli/open.h"
 
+#include <string.h>
+
 #include "embed/embedded_model.h"
 #include "os/call.h"
 
 enum { OPEN_ARENA_MAX = 1 << 20 };
+
+static enum dp_status open_onnx(const struct config *config, struct model **out, struct dp_error *error)
+{
+    const struct onnx_options options = {.library = config->onnxruntime_library,
+                                         .file = config->onnx_file,
+                                         .threads = config->threads,
+                                         .threads_a_text = config->onnx_threads,
+                                         .batch = config->onnx_batch};
+    *out = NULL;
+    if (!*config->model_path)
+        return dp_fail(
+            error, DP_INVALID,
+            "the model inside the program is for the native engine; name one that has an ONNX file with "
+            "--model DIR");
+    return model_open_onnx(config->model_path, &options, out, error);
+}
 
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
 {
@@ -16,6 +34,8 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
 {
     struct span linked = embedded_model_bytes();
 
+    if (strcmp(config->engine, "onnx") == 0)
+        return open_onnx(config, out, error);
     if (*config->model_path)
         return model_open_dir(config->model_path, precision, out, error);
     if (linked.len > 0 && precision != MODEL_INT8) {

@@ -63,9 +63,11 @@ static bool take_number(struct span *s, uint64_t *out)
         if (++digits > 18) /* no object is that large, and sums of two such numbers do not overflow */
             return false;
     }
+    if (digits == 0)
+        return false;
     *s = span_of(s->data + digits, s->len - digits);
     *out = value;
-    return digits > 0;
+    return true;
 }
 
 static bool take_char(struct span *s, char c)

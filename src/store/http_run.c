@@ -375,7 +375,8 @@ static void finish_try(struct run *run, struct job *job)
     struct http_request *req = job->req;
     req->sent += t->sent;
     run->call->cost.requests += t->sent;
-    run->call->cost.bytes += t->body_len;
+    if (t->code / 100 == 2)
+        run->call->cost.bytes += t->body_len;
     if (t->result == CURLE_OK && !t->decided)
         t->result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
     bool whole = is_complete(t);

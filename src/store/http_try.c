@@ -95,8 +95,15 @@ enum dp_status http_try_url(struct http_try *t, struct span url, struct dp_error
 
 /* ---- callbacks -------------------------------------------------------------------------------------- */
 
-static size_t on_head(char *data, size_t size, size_t n, void *context);
-static size_t on_body(char *data, size_t size, size_t n, void *context);
+static size_t on_head(char *data, size_t size, size_t n, void *context)
+{
+    return http_try_take_head(context, span_of(data, size * n)) ? size * n : 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *context)
+{
+    return http_try_take_body(context, span_of(data, size * n)) ? size * n : 0;
+}
 
 static size_t on_upload(char *to, size_t size, size_t n, void *context)
 {
@@ -395,14 +402,11 @@ static bool decide(struct http_try *t)
     return t->fault == HTTP_FAULT_NONE;
 }
 
-/* One header line, with its line end; the status line begins an answer, an empty line ends its head. */
-static size_t on_head(char *data, size_t size, size_t n, void *context)
+bool http_try_take_head(struct http_try *t, struct span line)
 {
-    struct http_try *t = context;
-    struct span line = span_of(data, size * n);
     t->moved += line.len;
-    if (t->decided)
-        return line.len; /* a trailer */
+    if (t->decided || line.len == 0)
+        return true; /* a trailer */
     if (span_starts_with(line, span_str("HTTP/"))) {
         const uint8_t *blank = memchr(line.data, ' ', line.len);
         buffer_clear(&t->head);
@@ -413,14 +417,12 @@ static size_t on_head(char *data, size_t size, size_t n, void *context)
                 break;
             t->code = t->code * 10 + (line.data[i] - '0');
         }
-        return line.len;
+        return true;
     }
     if (line.data[0] == '\r' || line.data[0] == '\n')
-        return t->code < 200 || decide(t) ? line.len : 0;
+        return t->code < 200 || decide(t);
     buffer_append(&t->head, line);
-    if (t->head.status != DP_OK && !decide(t))
-        return 0;
-    return line.len;
+    return t->head.status == DP_OK || decide(t);
 }
 
 /* Room for `len` bytes more in a sink of unknown length. */
@@ -443,24 +445,21 @@ static enum http_fault grow_sink(struct http_try *t, size_t len)
     return HTTP_FAULT_NONE;
 }
 
-static size_t on_body(char *data, size_t size, size_t n, void *context)
+bool http_try_take_body(struct http_try *t, struct span data)
 {
-    struct http_try *t = context;
-    size_t len = size * n;
+    size_t len = data.len;
     t->moved += len;
     t->body_len += len;
-    if (len == 0)
-        return 0;
     if (!decide(t))
-        return 0;
+        return false;
     if (t->code / 100 != 2) {
         size_t room = HTTP_ERROR_BODY_MAX - t->error_body.len;
-        buffer_append(&t->error_body, span_of(data, len < room ? len : room));
+        buffer_append(&t->error_body, span_of(data.data, len < room ? len : room));
         if (t->error_body.status != DP_OK)
             t->fault = HTTP_FAULT_NOMEM;
         else if (len > room)
             t->fault = HTTP_FAULT_CUT;
-        return t->fault == HTTP_FAULT_NONE ? len : 0;
+        return t->fault == HTTP_FAULT_NONE;
     }
     struct http_sink *sink = &t->sink;
     if (len > sink->room - sink->len) {
@@ -469,9 +468,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *context)
         else
             t->fault = grow_sink(t, len);
         if (t->fault != HTTP_FAULT_NONE)
-            return 0;
+            return false;
     }
-    memcpy(sink->data + sink->len, data, len);
+    if (len)
+        memcpy(sink->data + sink->len, data.data, len);
     sink->len += len;
-    return len;
+    return true;
 }

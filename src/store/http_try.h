@@ -95,6 +95,10 @@ void http_try_deinit(struct http_try *t);
 /* Tells t->easy, which is as curl_easy_init left it, what to do. */
 enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, struct dp_error *error);
 struct span http_try_target(const struct http_try *t);
+/* What libcurl hands over: a header line with its line end (the status line begins an answer, an empty line ends its
+ * head), and a piece of the body. False when the try is to be broken off: `fault` says why. */
+bool http_try_take_head(struct http_try *t, struct span line);
+bool http_try_take_body(struct http_try *t, struct span data);
 void http_sink_drop(struct http_sink *sink);
 /* Whether an answer with this code and head has the identity of `first` (a head too): same ETag, or where it has
  * none, same Last-Modified. False when neither has any. */

@@ -14,9 +14,10 @@ static struct parts split(struct span url)
 {
     struct parts p = {0};
     size_t at = 0;
-    while (at + 3 <= url.len && memcmp(url.data + at, "://", 3) != 0)
+    while (at < url.len && (((url.data[at] | 0x20) >= 'a' && (url.data[at] | 0x20) <= 'z') ||
+                            (url.data[at] >= '0' && url.data[at] <= '9')))
         at++;
-    if (at + 3 > url.len)
+    if (at == 0 || url.len - at < 3 || memcmp(url.data + at, "://", 3) != 0)
         return p;
     p.scheme = span_of(url.data, at);
     size_t start = at + 3, end = start;

@@ -111,7 +111,7 @@ enum dp_status http_try_header(struct http_try *attempt, const char *name, struc
 enum dp_status http_try_url(struct http_try *attempt, struct span url, struct dp_error *error);
 
 /* Runs n requests side by side and returns when all have ended. Counts the requests that were sent and the body bytes
- * that came in call->cost, not the round. Statuses of a request:
+ * of 2xx answers in call->cost, not the round. Statuses of a request:
  *   DP_OK           a complete answer that is not to be retried
  *   DP_STALE        the object does not have the ETag of if_match (also for an answer 412)
  *   DP_UNAVAILABLE  it failed after as many tries as allowed

@@ -213,6 +213,14 @@ def test_libraries_are_what_is_linked(machine):
     assert not {"gcc", "libc6-dev", "python3"} & set(libraries)
 
 
+def test_onnxruntime_is_fetched_when_asked_for(machine):
+    for tool in TOOLS:
+        machine.add(tool)
+    machine.debian()
+    assert "fetch-onnxruntime" in machine.setup("--with-onnxruntime", "--dry-run").stdout
+    assert "fetch-onnxruntime" not in machine.setup("--all", "--dry-run").stdout
+
+
 def test_docs_name_every_package(machine, source):
     docs = (source / "docs" / "dependencies.md").read_text(encoding="utf-8")
     for line in machine.setup("--all", "--list").stdout.splitlines():
