@@ -50,6 +50,10 @@ struct u8_rows {
     float *low;   /* [rows] */
 };
 
+struct float_range {
+    float least, most;
+};
+
 /* One attention head over one sequence. Rows of q, k, v and out are `stride` / `out_stride` floats apart.
  * scratch: attention_scratch(tokens, head_dim) floats, 64-byte aligned. */
 struct attention_head {
@@ -79,8 +83,11 @@ struct encoder_kernels {
     void (*linear_fp32)(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride);
-    /* Quantizes one row of `dim` floats: low = min, scale = (max - min) / 255, q rounded to nearest even. */
-    void (*quantize_row)(const float *x, size_t dim, uint8_t *q, float *scale, float *low);
+    /* The range of `dim` floats, NaN left out, zeros positive. */
+    struct float_range (*range)(const float *x, size_t dim);
+    /* Quantises `dim` floats within a range: low = least, scale = (most - least) / 255, which is the answer; q
+     * rounded to nearest even. A row may be quantised in parts, with the range of the whole. */
+    float (*quantize)(const float *x, size_t dim, struct float_range range, uint8_t *q);
     /* out = layer_norm(x + y) * gamma + beta; out may be x or y. y NULL adds nothing. */
     void (*add_layer_norm)(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
                            size_t dim, float *out);

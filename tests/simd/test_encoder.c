@@ -143,13 +143,12 @@ static void check_rows(const struct encoder_kernels *kernels)
     for (size_t dim = 1; dim <= WIDTH_MAX; dim++) {
         /* Both write exactly `dim` elements: what lies behind stays equal too. */
         uint8_t q[2][WIDTH_MAX] = {{0}};
-        float scale[2], low[2];
         fill(x, WIDTH_MAX * 8);
-        scalar->quantize_row(x, dim, q[0], &scale[0], &low[0]);
-        kernels->quantize_row(x, dim, q[1], &scale[1], &low[1]);
+        struct float_range want = scalar->range(x, dim), range = kernels->range(x, dim);
+        assert_memory_equal(&range, &want, sizeof range);
+        float want_scale = scalar->quantize(x, dim, range, q[0]), scale = kernels->quantize(x, dim, range, q[1]);
         assert_memory_equal(q[0], q[1], sizeof q[0]);
-        assert_memory_equal(&scale[0], &scale[1], sizeof scale[0]);
-        assert_memory_equal(&low[0], &low[1], sizeof low[0]);
+        assert_memory_equal(&scale, &want_scale, sizeof scale);
 
         fill(a, WIDTH_MAX);
         memcpy(b, a, WIDTH_MAX * sizeof *a);
@@ -224,13 +223,12 @@ static void check_special_rows(const struct encoder_kernels *kernels)
     rows[1][19] = -0.0f;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint8_t q[2][20];
-        float scale[2], low[2];
-        scalar->quantize_row(rows[i], 20, q[0], &scale[0], &low[0]);
-        kernels->quantize_row(rows[i], 20, q[1], &scale[1], &low[1]);
+        struct float_range want = scalar->range(rows[i], 20), range = kernels->range(rows[i], 20);
+        assert_memory_equal(&range, &want, sizeof range);
+        float want_scale = scalar->quantize(rows[i], 20, range, q[0]);
+        float scale = kernels->quantize(rows[i], 20, range, q[1]);
         assert_memory_equal(q[0], q[1], sizeof q[0]);
-        /* NaN has no bits to agree on. */
-        assert_true(memcmp(&low[0], &low[1], 4) == 0 || (isnan(low[0]) && isnan(low[1])));
-        assert_true(memcmp(&scale[0], &scale[1], 4) == 0 || (isnan(scale[0]) && isnan(scale[1])));
+        assert_memory_equal(&scale, &want_scale, sizeof scale);
     }
 }
 
@@ -281,13 +279,13 @@ static void test_simd_quantize_is_within_half_a_step(void **state)
     (void)state;
     float x[100];
     uint8_t q[100];
-    float scale, low;
     seed = 7;
     for (int round = 0; round < 100; round++) {
         fill(x, 100);
-        scalar->quantize_row(x, 100, q, &scale, &low);
+        struct float_range range = scalar->range(x, 100);
+        float scale = scalar->quantize(x, 100, range, q);
         for (int i = 0; i < 100; i++)
-            assert_true(fabsf(low + scale * (float)q[i] - x[i]) <= 0.501f * scale);
+            assert_true(fabsf(range.least + scale * (float)q[i] - x[i]) <= 0.501f * scale);
     }
 }
 
