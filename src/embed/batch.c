@@ -199,15 +199,19 @@ static size_t take_batch(struct embedder *e, size_t *tokens)
 
 /* ---- the batch; the leader's alone ---- */
 
-/* Cuts items[0..n) into jobs of about equal cost, at most job_rows tokens each. */
+/* Cuts items[0..n) into jobs of at most job_rows tokens each. A job is half of a worker's share of what is left, so
+ * that the last ones are small and the workers end together (guided self-scheduling: C. Polychronopoulos and
+ * D. Kuck, 1987). */
 static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
 {
-    size_t target = (tokens + team_workers(e) * 2 - 1) / (team_workers(e) * 2), jobs = 0;
-    target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
-    target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
-    size_t held = 0;
+    size_t workers = team_workers(e), shares = workers > 1 ? 2 * workers : 1, jobs = 0;
+    size_t held = 0, target = 0, left = tokens;
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || held >= target || held + e->items[i].count > e->job_rows) {
+            left -= held;
+            target = (left + shares - 1) / shares;
+            target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
+            target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
             e->jobs[jobs].first = i;
             e->jobs[jobs].count = 0;
             e->jobs[jobs++].error.status = DP_OK;
