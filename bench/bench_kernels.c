@@ -126,8 +126,8 @@ static void run_quantize(const struct encoder_kernels *k, size_t tokens)
         for (size_t r = 0; r < tokens; r++) {
             struct u8_rows *x = &data.x[i == 3];
             size_t at = r % BLOCK;
-            k->quantize_row(i == 3 ? data.wide + at * WIDE : data.hidden + at * HIDDEN, layer_k[i],
-                            x->q + at * x->k, &x->scale[at], &x->low[at]);
+            const float *row = i == 3 ? data.wide + at * WIDE : data.hidden + at * HIDDEN;
+            x->scale[at] = k->quantize(row, x->k, k->range(row, x->k), x->q + at * x->k);
         }
 }
 

@@ -309,8 +309,9 @@ static void test_transport_resumes_where_it_broke_off(void **state)
             /* A truncated body came as far as it was sent; what a reset leaves of it is the system's matter. */
             struct http_seen last = http_server_seen(f->server, 4);
             assert_non_null(strcasestr(last.head, "\r\nif-match: \"v"));
-            unsigned from = 0;
-            assert_int_equal(sscanf(strcasestr(last.head, "\r\nrange: ") + 9, "bytes=%u-", &from), 1);
+            const char *range = strcasestr(last.head, "\r\nrange: bytes=");
+            assert_non_null(range);
+            unsigned long from = strtoul(range + strlen("\r\nrange: bytes="), NULL, 10);
             assert_true(from >= req.offset + (kind ? 50000 : 150000));
             http_request_release(&req, 1);
         }
