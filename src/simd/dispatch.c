@@ -11,6 +11,7 @@
 
 #include "simd/distance.h"
 #include "simd/encoder.h"
+#include "simd/scan.h"
 
 #if defined(__x86_64__)
 #define HAVE_X86 1
@@ -20,11 +21,14 @@
 #endif
 
 static const struct simd_ops tables[SIMD_ISA_COUNT] = {
-    [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar},
+    [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar,
+                     &scan_kernels_scalar},
 #if HAVE_X86
-    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2},
-    [SIMD_AVXVNNI] = {SIMD_AVXVNNI, "avxvnni", &encoder_kernels_avxvnni, &distance_kernels_avx2},
-    [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512},
+    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2, &scan_kernels_scalar},
+    [SIMD_AVXVNNI] = {SIMD_AVXVNNI, "avxvnni", &encoder_kernels_avxvnni, &distance_kernels_avx2,
+                      &scan_kernels_scalar},
+    [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512,
+                         &scan_kernels_scalar},
 #endif
 };
 

@@ -29,12 +29,14 @@ enum simd_isa {
 
 struct distance_kernels; /* simd/distance.h */
 struct encoder_kernels;  /* simd/encoder.h */
+struct scan_kernels;     /* simd/scan.h */
 
 struct simd_ops {
     enum simd_isa isa;
     const char *name; /* as DIPPER_SIMD spells it */
     const struct encoder_kernels *encoder;
     const struct distance_kernels *distance;
+    const struct scan_kernels *scan;
 };
 
 /* The table in use. Never NULL. A DIPPER_SIMD that cannot be obeyed is reported by simd_check() and
