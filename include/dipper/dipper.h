@@ -56,7 +56,18 @@ struct dp_model;
 DP_API enum dp_status dp_model_open(struct dp_runtime *runtime, const char *path, struct dp_model **out,
                                     struct dp_error *error);
 
-/* The same for a packed model in memory. The bytes are not copied: they must be 64-byte aligned, stay as
+enum dp_precision { DP_INT8, DP_FP32 };
+
+struct dp_model_options {
+    enum dp_precision precision; /* of the weights; DP_FP32 is slower and the reference. A packed model is int8 */
+};
+
+/* The same with options; NULL for the defaults, which are zeros. */
+DP_API enum dp_status dp_model_open_with(struct dp_runtime *runtime, const char *path,
+                                         const struct dp_model_options *options, struct dp_model **out,
+                                         struct dp_error *error);
+
+/* The same as dp_model_open for a packed model in memory. The bytes are not copied: they must be 64-byte aligned, stay as
  * they are, and outlive the model. */
 DP_API enum dp_status dp_model_open_memory(struct dp_runtime *runtime, const void *bytes, size_t len,
                                            struct dp_model **out, struct dp_error *error);
@@ -76,6 +87,16 @@ DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts
  * Errors: DP_INVALID (count 0), DP_NOMEM. */
 DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize,
                                float *out, struct dp_error *error);
+
+/* Cuts texts into the token ids that dp_embed computes with: at most dp_model_max_tokens each, special ones included.
+ *
+ * texts  const char *texts[count]
+ * ids    int32_t ids[ids_max]: of all texts, end to end; count * dp_model_max_tokens(model) are always enough
+ * ends   size_t ends[count]: where in ids each text's end
+ *
+ * Uses the calling thread alone. Errors: DP_INVALID (count 0), DP_TOO_LARGE (more than ids_max), DP_NOMEM. */
+DP_API enum dp_status dp_tokenize(const struct dp_model *model, const char *const *texts, size_t count,
+                                  int32_t *ids, size_t ids_max, size_t *ends, struct dp_error *error);
 
 /* ---- namespaces --------------------------------------------------------------------------------------- */
 

@@ -89,8 +89,16 @@ static enum dp_status model_wrap(struct dp_runtime *runtime, struct model *opene
 enum dp_status dp_model_open(struct dp_runtime *runtime, const char *path, struct dp_model **out,
                              struct dp_error *error)
 {
+    return dp_model_open_with(runtime, path, NULL, out, error);
+}
+
+enum dp_status dp_model_open_with(struct dp_runtime *runtime, const char *path,
+                                  const struct dp_model_options *options, struct dp_model **out,
+                                  struct dp_error *error)
+{
     struct model *opened = NULL;
-    enum dp_status status = model_open_dir(path, MODEL_INT8, &opened, error);
+    bool fp32 = options && options->precision == DP_FP32;
+    enum dp_status status = model_open_dir(path, fp32 ? MODEL_FP32 : MODEL_INT8, &opened, error);
 
     *out = NULL;
     return status == DP_OK ? model_wrap(runtime, opened, out, error) : status;
@@ -163,6 +171,34 @@ enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t
         status = embed_run(&call, model, texts + done, n, normalize, out + done * dp_model_dim(model));
         if (status != DP_OK && error)
             *error = call.error;
+        arena_reset(&arena);
+    }
+    arena_deinit(&arena);
+    return status;
+}
+
+enum dp_status dp_tokenize(const struct dp_model *model, const char *const *texts, size_t count, int32_t *ids,
+                           size_t ids_max, size_t *ends, struct dp_error *error)
+{
+    struct arena arena;
+    enum dp_status status = DP_OK;
+    size_t used = 0;
+
+    if (count == 0)
+        return dp_fail(error, DP_INVALID, "there is no text to cut into tokens: count is 0");
+    arena_init(&arena, CALL_ARENA_MAX);
+    for (size_t i = 0; i < count && status == DP_OK; i++) {
+        struct tokens tokens;
+        status = tokenizer_encode(model_tokenizer(model->model), span_str(texts[i]), dp_model_max_tokens(model),
+                                  &arena, &tokens, error);
+        if (status == DP_OK && tokens.count > ids_max - used)
+            status = dp_fail(error, DP_TOO_LARGE,
+                             "the tokens of text %zu do not fit: there is room for %zu in all", i, ids_max);
+        if (status == DP_OK) {
+            memcpy(ids + used, tokens.ids, tokens.count * sizeof(*ids));
+            used += tokens.count;
+            ends[i] = used;
+        }
         arena_reset(&arena);
     }
     arena_deinit(&arena);

@@ -103,8 +103,15 @@ void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct span json); /* a value that is already JSON */
 
-/* The shortest digits that round-trip, without a NUL: at most 16 bytes for float, 25 for double. */
-size_t json_format_float(float v, char out[16]);
+enum {
+    JSON_FLOAT_MAX = 16,  /* bytes of the longest float */
+    JSON_FLOAT_ROOM = 19, /* what it takes to write any: zeros that do not count are written too */
+};
+
+/* The shortest digits that round-trip, without a NUL: at most JSON_FLOAT_MAX bytes for float, 25 for double. */
+size_t json_format_float(float v, char out[JSON_FLOAT_ROOM]);
 size_t json_format_double(double v, char out[25]);
+/* Floats one behind the other, each with a comma behind it, into out[count * (JSON_FLOAT_MAX + 1) + 3]. */
+size_t json_format_floats(const float *v, size_t count, char *out);
 
 #endif

@@ -6,6 +6,10 @@
  * multiplication by a rounded power of ten whose result is made odd when it is inexact ("round to odd", which keeps
  * every comparison that follows right), and at most four candidates are compared. All arithmetic is in integers.
  *
+ * Floats from 1e-5 up to 1, which is what embeddings hold, go a shorter way: there the scaled value is exact in 64
+ * bits, so that no rounding is needed, and all sixteen decimal places are written, eight at a time in the bytes of a
+ * word, of which the zeros at the end do not count. No branch depends on the digits: none could be foreseen.
+ *
  * The notation is fixed from 1e-5 up to 1e15 (float) or 1e17 (double), exponential elsewhere; both are JSON. Zero is
  * "0" and "-0.0": a reader that takes "-0" for an integer would lose the sign. NaN and infinities, which JSON cannot
  * say, are null.
@@ -15,11 +19,36 @@
 #include "base/json.h"
 #include "base/json_powers.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first of eight digits is a word's lowest byte");
+
 enum {
     FLOAT_FIXED_MAX = 15, /* digits before the point */
     DOUBLE_FIXED_MAX = 17,
-    FIXED_ZEROS_MAX = 4 /* zeros between the point and the first digit */
+    FIXED_ZEROS_MAX = 4, /* zeros between the point and the first digit */
+    PLACES = 16          /* decimal places of a float from 1e-5 up, of which at most 13 are used */
 };
+
+/* The bits of 1e-5f and 1.0f. */
+static const uint32_t fraction_first = 0x3727c5ac, fraction_end = 0x3f800000;
+
+static const uint64_t powers[] = {1,
+                                  10,
+                                  100,
+                                  1000,
+                                  10000,
+                                  100000,
+                                  1000000,
+                                  10000000,
+                                  100000000,
+                                  1000000000,
+                                  10000000000,
+                                  100000000000,
+                                  1000000000000,
+                                  10000000000000,
+                                  100000000000000,
+                                  1000000000000000,
+                                  10000000000000000,
+                                  100000000000000000};
 
 /* digits * 10^exponent */
 struct decimal {
@@ -37,18 +66,15 @@ static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
  * the value (Giulietti, §9). `k` is the decimal exponent of the scale. */
 static inline struct decimal closest(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
 {
-    uint64_t s = vb / 4;
-    if (s >= 10) {
-        uint64_t tens = s / 10;
-        bool below = lower <= 40 * tens, above = 40 * tens + 40 <= upper;
-        if (below != above)
-            return (struct decimal){tens + above, k + 1};
-    }
-    bool below = lower <= 4 * s, above = 4 * s + 4 <= upper;
-    if (below != above)
-        return (struct decimal){s + above, k};
-    uint64_t middle = 4 * s + 2;
-    return (struct decimal){s + (vb > middle || (vb == middle && (s & 1))), k};
+    /* Arithmetic instead of branches: which candidate it is cannot be foreseen. */
+    uint64_t s = vb / 4, tens = s / 10, middle = 4 * s + 2;
+    uint64_t tens_below = lower <= 40 * tens, tens_above = 40 * tens + 40 <= upper;
+    uint64_t below = lower <= 4 * s, above = 4 * s + 4 <= upper;
+    uint64_t nearer_above = (vb > middle) | ((vb == middle) & s & 1);
+    uint64_t one_fits = below ^ above, ten_fits = (s >= 10) & (tens_below ^ tens_above);
+    uint64_t ones = s + ((one_fits & above) | (~one_fits & nearer_above));
+    tens += tens_above;
+    return (struct decimal){ones ^ ((ones ^ tens) & (0 - ten_fits)), k + (int32_t)ten_fits};
 }
 
 /* floor(log10(2^q)), or of 3/4 * 2^q where the interval below a power of two is half as wide. */
@@ -62,11 +88,11 @@ static inline const struct power_of_ten *power_of_ten(int32_t exponent)
     return &POWERS_OF_TEN[exponent - POWER_OF_TEN_FIRST];
 }
 
-/* floor(g * cp / 2^64), odd when inexact. */
-static inline uint32_t round_to_odd_32(uint64_t g, uint32_t cp)
+/* floor(g * cp / 2^64), odd when inexact; cp comes times 2^32. */
+static inline uint32_t round_to_odd_32(uint64_t g, uint64_t cp)
 {
-    unsigned __int128 product = (unsigned __int128)g * cp;
-    return (uint32_t)(product >> 64) | ((uint32_t)(product >> 32) > 1);
+    uint64_t product = (uint64_t)((unsigned __int128)g * cp >> 64);
+    return (uint32_t)(product >> 32) | ((uint32_t)product > 1);
 }
 
 static inline uint64_t round_to_odd_64(const struct power_of_ten *g, uint64_t cp)
@@ -87,9 +113,10 @@ static inline struct decimal shortest_float(uint32_t bits)
     int32_t h = q + floor_log2_of_power(-k) + 1;
     const struct power_of_ten *power = power_of_ten(-k);
     uint64_t g = power->high + (power->low != 0);
-    uint32_t lower = round_to_odd_32(g, (4 * c - 2 + narrow) << h);
-    uint32_t value = round_to_odd_32(g, (4 * c) << h);
-    uint32_t upper = round_to_odd_32(g, (4 * c + 2) << h);
+    uint64_t unit = UINT64_C(1) << (h + 32);
+    uint32_t lower = round_to_odd_32(g, (4 * c - 2 + narrow) * unit);
+    uint32_t value = round_to_odd_32(g, 4 * c * unit);
+    uint32_t upper = round_to_odd_32(g, (4 * c + 2) * unit);
     uint32_t odd = c & 1; /* the ends themselves round to v only when c is even */
     return closest(lower + odd, value, upper - odd, k);
 }
@@ -114,24 +141,6 @@ static inline struct decimal shortest_double(uint64_t bits)
 /* Decimal digits of v, which is below 10^17 and not 0: log10 from log2, then one comparison. */
 static inline int32_t count_digits(uint64_t v)
 {
-    static const uint64_t powers[] = {1,
-                                      10,
-                                      100,
-                                      1000,
-                                      10000,
-                                      100000,
-                                      1000000,
-                                      10000000,
-                                      100000000,
-                                      1000000000,
-                                      10000000000,
-                                      100000000000,
-                                      1000000000000,
-                                      10000000000000,
-                                      100000000000000,
-                                      1000000000000000,
-                                      10000000000000000,
-                                      100000000000000000};
     int32_t guess = ((64 - __builtin_clzll(v)) * 1233) >> 12;
     return guess + (v >= powers[guess]);
 }
@@ -193,6 +202,55 @@ static inline char *write_decimal(char *out, struct decimal d, int32_t fixed_max
     return out + count + 1;
 }
 
+/* The eight decimal digits of v, which is below 10^8: one a byte, the first in the lowest. */
+static inline uint64_t eight_digits(uint32_t v)
+{
+    uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32;
+    uint64_t hundreds = (fours * 10486 >> 20) & 0x7f0000007f; /* each half / 100 */
+    uint64_t pairs = hundreds | (fours - 100 * hundreds) << 16;
+    uint64_t tens = (pairs * 103 >> 10) & 0xf000f000f000f; /* each quarter / 10 */
+    return tens | (pairs - 10 * tens) << 8;
+}
+
+/* Whether the bits are those of a float from 1e-5 up to 1. Powers of two, whose interval is uneven, do not count. */
+static inline bool is_fraction(uint32_t bits)
+{
+    return bits - fraction_first < fraction_end - fraction_first && bits & 0x7fffff;
+}
+
+/* The shortest decimal of such a float, times 10^PLACES.
+ *
+ * The float is c * 2^q, the interval's ends (c ± 1/2) * 2^q. All are scaled by 10^K, K = -floor(log10(2^q)): then the
+ * interval is at least one unit wide and less than ten. With K ≤ 13, 2c * 5^K is an integer below 2^56, and the
+ * scaled value is that times 2^-shift. Of the multiples of ten at most one is inside; the nearest integer always is. */
+static inline uint64_t shortest_fraction(uint32_t bits)
+{
+    static const uint32_t powers_of_five[] = {
+        [8] = 390625, [9] = 1953125, [10] = 9765625, [11] = 48828125, [12] = 244140625, [13] = 1220703125};
+    uint64_t c = (bits & 0x7fffff) | 0x800000;
+    int32_t q = (int32_t)(bits >> 23) - 150, scale = -floor_log10(q, false), shift = 1 - q - scale;
+    uint64_t half_width = powers_of_five[scale], v = 2 * c * half_width, unit = UINT64_C(1) << shift;
+    uint64_t reach = half_width - (c & 1); /* the ends round to the float only when c is even */
+    uint64_t s = v >> shift, tens = (uint32_t)s / 10, over = v - (tens * 10 << shift);
+    uint64_t below = over <= reach, above = 10 * unit - over <= reach, ten_fits = below | above;
+    uint64_t nearest = (v + unit / 2 - 1 + (s & 1)) >> shift; /* of two the even one */
+    uint64_t ten = 10 * (tens + above);
+    return (nearest ^ ((nearest ^ ten) & (0 - ten_fits))) * powers[PLACES - scale];
+}
+
+/* Writes "0." and the PLACES digits of v less the zeros at the end; answers where they end. */
+static inline char *write_fraction(char *out, uint64_t v)
+{
+    const uint64_t zeros = 0x3030303030303030;
+    uint64_t first = eight_digits((uint32_t)(v / 100000000)), last = eight_digits((uint32_t)(v % 100000000));
+    uint64_t first_text = first | zeros, last_text = last | zeros, has_last = 0 - (uint64_t)(last != 0);
+    memcpy(out, "0.", 2);
+    memcpy(out + 2, &first_text, 8);
+    memcpy(out + 10, &last_text, 8);
+    uint64_t end = first ^ ((first ^ last) & has_last); /* the eight that the last digit is among */
+    return out + 2 + (8 & has_last) + 8 - __builtin_clzll(end) / 8;
+}
+
 /* What is not finite or is zero. */
 static size_t write_special(char *out, bool finite, bool negative)
 {
@@ -202,17 +260,40 @@ static size_t write_special(char *out, bool finite, bool negative)
     return len;
 }
 
-size_t json_format_float(float v, char out[16])
+static __attribute__((noinline)) char *write_any_float(char *out, uint32_t bits)
+{
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude == 0 || magnitude >= 0x7f800000)
+        return out + write_special(out, magnitude == 0, bits != magnitude);
+    *out = '-';
+    out += bits >> 31;
+    return write_decimal(out, shortest_float(magnitude), FLOAT_FIXED_MAX);
+}
+
+static inline char *write_float(char *out, float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    uint32_t magnitude = bits & 0x7fffffff;
-    if (magnitude == 0 || magnitude >= 0x7f800000)
-        return write_special(out, magnitude == 0, bits != magnitude);
+    if (!is_fraction(bits & 0x7fffffff))
+        return write_any_float(out, bits);
+    *out = '-';
+    out += bits >> 31;
+    return write_fraction(out, shortest_fraction(bits & 0x7fffffff));
+}
+
+size_t json_format_float(float v, char out[JSON_FLOAT_ROOM])
+{
+    return (size_t)(write_float(out, v) - out);
+}
+
+size_t json_format_floats(const float *v, size_t count, char *out)
+{
     char *to = out;
-    *to = '-';
-    to += bits >> 31;
-    return (size_t)(write_decimal(to, shortest_float(magnitude), FLOAT_FIXED_MAX) - out);
+    for (size_t i = 0; i < count; i++) {
+        to = write_float(to, v[i]);
+        *to++ = ',';
+    }
+    return (size_t)(to - out);
 }
 
 size_t json_format_double(double v, char out[25])

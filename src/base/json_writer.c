@@ -10,7 +10,7 @@
 
 #include "base/utf8.h"
 
-enum { FLOAT_MAX = 16, DOUBLE_MAX = 25, FLOATS_AT_ONCE = 64 };
+enum { DOUBLE_MAX = 25, FLOATS_AT_ONCE = 64 };
 
 void json_writer_init(struct json_writer *w, struct buffer *out)
 {
@@ -165,7 +165,7 @@ void json_u64(struct json_writer *w, uint64_t v)
 
 static void append_float(struct buffer *out, float v)
 {
-    char text[FLOAT_MAX];
+    char text[JSON_FLOAT_ROOM];
     buffer_append(out, span_of(text, json_format_float(v, text)));
 }
 
@@ -190,24 +190,21 @@ void json_floats(struct json_writer *w, const float *v, size_t count)
     size_t done = 0;
     while (done < count) {
         size_t some = count - done < FLOATS_AT_ONCE ? count - done : FLOATS_AT_ONCE;
-        size_t room = some * (FLOAT_MAX + 1);
+        size_t room = some * (JSON_FLOAT_MAX + 1) + JSON_FLOAT_ROOM - JSON_FLOAT_MAX;
         if (out->status != DP_OK)
             return;
         if (room > out->max - out->len) { /* near the maximum: the longest forms might not fit, these may */
-            if (done)
-                buffer_u8(out, ',');
             append_float(out, v[done++]);
+            if (done < count)
+                buffer_u8(out, ',');
             continue;
         }
-        char *start = (char *)buffer_reserve(out, room), *to = start;
+        char *to = (char *)buffer_reserve(out, room);
         if (!to)
             return;
-        for (size_t i = 0; i < some; i++, done++) {
-            if (done)
-                *to++ = ',';
-            to += json_format_float(v[done], to);
-        }
-        out->len += (size_t)(to - start);
+        out->len += json_format_floats(v + done, some, to);
+        done += some;
+        out->len -= done == count; /* no comma behind the last */
     }
     buffer_u8(out, ']');
 }

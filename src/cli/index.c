@@ -62,8 +62,11 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     struct service *service = NULL;
     struct index_progress progress = {0};
     struct ingest_summary summary;
-    struct ingest_options options = {
-        .namespace = span_str(name), .progress = on_progress, .progress_ctx = &progress};
+    struct ingest_options options = {.namespace = span_str(name),
+                                     .progress = on_progress,
+                                     .progress_ctx = &progress,
+                                     .wake = input_wake,
+                                     .wake_ctx = &in};
     struct line_reader reader;
     struct arena arena;
     struct call call;

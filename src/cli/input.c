@@ -1,10 +1,12 @@
-/* input.c: a stdio stream over a file descriptor, whose reads end when a signal comes. */
+/* input.c: a stdio stream over a file descriptor, whose reads end when a signal comes, or another thread says so. */
 #include "cli/input.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +21,7 @@ static ssize_t input_read(void *cookie, char *to, size_t len)
     if (input->idle && poll(&ready, 1, 0) == 0 && !input->idle(input->ctx))
         return 0;
     do {
-        if (!interrupt_wait_readable(input->fd)) {
+        if (!interrupt_wait_readable(input->fd, input->wake_fd)) {
             errno = ECANCELED;
             return -1;
         }
@@ -28,22 +30,32 @@ static ssize_t input_read(void *cookie, char *to, size_t len)
     return n;
 }
 
+static void close_files(const struct input *input)
+{
+    if (input->fd != STDIN_FILENO)
+        close(input->fd);
+    if (input->wake_fd >= 0)
+        close(input->wake_fd);
+}
+
 enum dp_status input_open(struct input *input, const char *path, struct dp_error *error)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     struct stat st;
 
-    *input = (struct input){.fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    *input = (struct input){.wake_fd = -1};
+    input->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (input->fd < 0)
         return dp_fail_errno(error, errno, "open", path);
     if (fstat(input->fd, &st) == 0 && S_ISDIR(st.st_mode))
         dp_fail(error, DP_INVALID, "cannot read %s: it is a folder", is_stdin ? "standard input" : path);
+    else if ((input->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        dp_fail_errno(error, errno, "make an eventfd to read", path);
     else if (!(input->stream = fopencookie(input, "r", (cookie_io_functions_t){.read = input_read})))
         dp_fail_nomem(error, "the input stream");
     if (input->stream)
         return DP_OK;
-    if (!is_stdin)
-        close(input->fd);
+    close_files(input);
     return error->status;
 }
 
@@ -52,7 +64,14 @@ void input_close(struct input *input)
     if (!input->stream)
         return;
     fclose(input->stream);
-    if (input->fd != STDIN_FILENO)
-        close(input->fd);
+    close_files(input);
     input->stream = NULL;
+}
+
+void input_wake(void *ctx)
+{
+    const struct input *input = ctx;
+    uint64_t one = 1;
+
+    while (write(input->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {}
 }

@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 
-/* One owner thread. */
+/* One owner thread, but for input_wake. */
 struct input {
     FILE *stream;
-    int fd;
+    int fd, wake_fd;
     /* Called before a read that would block; false ends the stream. NULL: nobody is asked. */
     bool (*idle)(void *ctx);
     void *ctx;
@@ -20,5 +20,7 @@ struct input {
  * the stream is read, it fails with ECANCELED. DP_NOT_FOUND, DP_DENIED, DP_IO; DP_INVALID for a folder. */
 enum dp_status input_open(struct input *input, const char *path, struct dp_error *error);
 void input_close(struct input *input);
+/* Ends reading: a read that waits, or the next one, fails with ECANCELED. From any thread; ctx: the struct input. */
+void input_wake(void *ctx);
 
 #endif

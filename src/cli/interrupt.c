@@ -37,9 +37,9 @@ bool interrupt_came(void)
     return atomic_load(&interrupted);
 }
 
-bool interrupt_wait_readable(int fd)
+bool interrupt_wait_readable(int fd, int wake_fd)
 {
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    struct pollfd ready[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
     sigset_t ends, before;
     int found = 0;
 
@@ -47,9 +47,10 @@ bool interrupt_wait_readable(int fd)
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &ends, &before);
-    while (!interrupt_came() && (found = ppoll(&ready, 1, NULL, &before)) < 0 && errno == EINTR) {}
+    while (!interrupt_came() && (found = ppoll(ready, 2, NULL, &before)) < 0 && errno == EINTR) {}
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return found != 0 && !interrupt_came(); /* a failed poll leaves the complaint to the read */
+    /* a failed poll leaves the complaint to the read */
+    return found != 0 && !interrupt_came() && !(found > 0 && ready[1].revents);
 }
 
 void interrupt_end(void)

@@ -11,8 +11,9 @@ const _Atomic bool *interrupt_watch(void);
 /* Whether a signal has come. */
 bool interrupt_came(void);
 
-/* Waits until `fd` can be read without blocking; false when a signal comes first, or has come before. */
-bool interrupt_wait_readable(int fd);
+/* Waits until `fd` can be read without blocking; false when a signal comes first, or has come before, or when
+ * `wake_fd` can be read (-1: none). */
+bool interrupt_wait_readable(int fd, int wake_fd);
 
 /* Ends the program by the signal that has come, if one has: the shell then sees why, and ends its loop too. */
 void interrupt_end(void);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,8 +14,8 @@
 #include "simd/simd.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_index_command, &cli_search_command, &cli_serve_command,
-    &cli_embed_command, &cli_model_command,  &cli_config_command,
+    &cli_index_command, &cli_search_command, &cli_serve_command,  &cli_embed_command,
+    &cli_model_command, &cli_bench_command,  &cli_config_command,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -42,8 +43,9 @@ int main(int argc, char **argv)
     struct dp_error error;
 
     hold_standard_streams();
-    signal(SIGPIPE, SIG_IGN); /* writing answers EPIPE */
-    signal(SIGXFSZ, SIG_IGN); /* and EFBIG, where files may not grow further (ulimit -f) */
+    signal(SIGPIPE, SIG_IGN);                /* writing answers EPIPE */
+    signal(SIGXFSZ, SIG_IGN);                /* and EFBIG, where files may not grow further (ulimit -f) */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* ONNX Runtime, if it comes to be used, reports to nobody */
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("dipper %s\n", dp_version());
         return CLI_OK;

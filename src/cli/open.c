@@ -1,22 +1,59 @@
 /* open.c: opens the model, the root and the service as the settings say. */
 #include "cli/open.h"
 
+#include <string.h>
+
 #include "embed/embedded_model.h"
 #include "os/call.h"
 
 enum { OPEN_ARENA_MAX = 1 << 20 };
 
+static enum dp_status open_onnx(const struct config *config, struct model **out, struct dp_error *error)
+{
+    const struct onnx_options options = {.library = config->onnxruntime_library,
+                                         .file = config->onnx_file,
+                                         .threads = config->threads,
+                                         .threads_a_text = config->onnx_threads,
+                                         .batch = config->onnx_batch};
+    *out = NULL;
+    if (!*config->model_path)
+        return dp_fail(
+            error, DP_INVALID,
+            "the model inside the program is for the native engine; name one that has an ONNX file with "
+            "--model DIR");
+    return model_open_onnx(config->model_path, &options, out, error);
+}
+
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
+{
+    return open_model_as(config, MODEL_INT8, out, error);
+}
+
+enum dp_status open_model_as(const struct config *config, enum model_precision precision, struct model **out,
+                             struct dp_error *error)
 {
     struct span linked = embedded_model_bytes();
 
+    if (strcmp(config->engine, "onnx") == 0)
+        return open_onnx(config, out, error);
     if (*config->model_path)
-        return model_open_dir(config->model_path, MODEL_INT8, out, error);
+        return model_open_dir(config->model_path, precision, out, error);
+    if (linked.len > 0 && precision != MODEL_INT8) {
+        *out = NULL;
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "the model inside the program has int8 weights only: pass its folder, --model DIR");
+    }
     if (linked.len > 0)
         return model_open_memory(linked, out, error);
     *out = NULL;
     return dp_fail(error, DP_NOT_FOUND,
                    "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+}
+
+/* A limit of ranges as a store has it. */
+static int64_t limit_of(uint64_t setting)
+{
+    return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
 
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
@@ -40,7 +77,10 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     if (what & OPEN_MODEL)
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
-        status = *config->root ? store_open(&call, span_str(config->root), what & OPEN_CREATE, &options.store)
+        const struct store_options store = {.create = what & OPEN_CREATE,
+                                            .merge_gap = limit_of(config->merge_gap),
+                                            .split_at = limit_of(config->split_at)};
+        status = *config->root ? store_open_with(&call, span_str(config->root), &store, &options.store)
                                : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR");
         if (status != DP_OK)
             *error = call.error;

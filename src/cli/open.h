@@ -11,6 +11,9 @@ enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4, OPEN_LIMITS = 8 };
 /* The model that the settings name, or else the one linked into this program. DP_NOT_FOUND says which
  * command gets one. */
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error);
+/* The same in a precision: only a folder has the weights for fp32. */
+enum dp_status open_model_as(const struct config *config, enum model_precision precision, struct model **out,
+                             struct dp_error *error);
 
 /* A service over the model (OPEN_MODEL) and the root (OPEN_STORE; made when missing with OPEN_CREATE), held to
  * the limits of clients' requests with OPEN_LIMITS. */

@@ -28,12 +28,18 @@ enum {
 struct config {
     const char *config_file; /* the settings file that was asked for */
     /* model */
-    const char *model_path; /* "": the model linked into the program */
-    const char *model_name; /* one more name that the model answers to */
-    unsigned max_tokens;    /* of one text; 0: the model's own limit */
-    unsigned threads;       /* of the compute team; 0: one a processor */
+    const char *model_path;          /* "": the model linked into the program */
+    const char *model_name;          /* one more name that the model answers to */
+    unsigned max_tokens;             /* of one text; 0: the model's own limit */
+    unsigned threads;                /* of the compute team; 0: one a processor */
+    const char *engine;              /* "native", "onnx" */
+    const char *onnx_file;           /* of the model's directory; "": the usual one */
+    const char *onnxruntime_library; /* "": the usual places */
+    unsigned onnx_batch;             /* texts of one run */
+    unsigned onnx_threads;           /* of one text; 0: half of the team */
     /* store */
     const char *root;
+    uint64_t merge_gap, split_at; /* bytes, of ranges of remote objects; UINT64_MAX: none */
     /* server */
     const char *host;
     uint16_t port;            /* 0: any free one */

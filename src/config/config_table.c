@@ -8,6 +8,7 @@ enum {
     KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000
 };
 
+static const char *const ENGINES[] = {"native", "onnx", NULL};
 static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
 static const char *const LOG_FORMATS[] = {"text", "json", "off", NULL};
 
@@ -31,6 +32,14 @@ const struct setting SETTINGS[] = {
      .section = SECTION_STORE, .type = SETTING_TEXT, .max = PATH_BYTES,
      .initial = "", .initial_help = "none, it must be given",
      .help = "Where the namespaces live: a folder, or a URL (file:///path)."},
+    {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
+     .section = SECTION_STORE, .type = SETTING_BYTES, .min = KIB, .max = GIB, .or_none = true, TO(merge_gap),
+     .initial = "64KiB",
+     .help = "Ranges of one remote object at most this far apart are read with one request; none: each has its own."},
+    {.name = "store.split_at", .flag = "--split-at", .meta = "SIZE", .variables = {"DIPPER_SPLIT_AT"},
+     .section = SECTION_STORE, .type = SETTING_BYTES, .min = 64 * KIB, .max = GIB, .or_none = true, TO(split_at),
+     .initial = "8MiB",
+     .help = "Longer ranges of a remote object are read with several requests at once; none: with one each."},
 
     /* ---- model ---- */
     {.name = "model.path", .flag = "--model", .meta = "DIR", .variables = {"DIPPER_MODEL_PATH", "MODEL_PATH"},
@@ -47,6 +56,29 @@ const struct setting SETTINGS[] = {
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 65536, .initial = "0",
      .initial_help = "0, the model's own limit",
      .help = "Tokens of one text, special ones included: longer ones are cut, or indexed as windows."},
+    {.name = "model.engine", .flag = "--engine", .meta = "NAME", .variables = {"DIPPER_ENGINE"}, TO(engine),
+     .section = SECTION_MODEL, .type = SETTING_CHOICE, .choices = ENGINES, .initial = "native",
+     .help = "What computes the model: native, Dipper's own encoder in int8, or onnx, the directory's ONNX file with "
+             "ONNX Runtime. Their vectors are never mixed in a namespace."},
+    {.name = "model.onnx_file", .flag = "--onnx-file", .meta = "NAME", .variables = {"DIPPER_ONNX_FILE"},
+     .section = SECTION_MODEL, .type = SETTING_TEXT, .max = NAME_BYTES, TO(onnx_file),
+     .initial = "", .initial_help = "model.onnx",
+     .help = "Which ONNX file of the model directory, or of onnx/ in it, the onnx engine runs; int8: the one that is "
+             "quantised for this processor, or else model_int8.onnx, model_quantized.onnx, model_uint8.onnx."},
+    {.name = "model.onnx_batch", .flag = "--onnx-batch", .meta = "N", .variables = {"DIPPER_ONNX_BATCH"},
+     .section = SECTION_MODEL, .type = SETTING_INTEGER, .min = 1, .max = 64, TO(onnx_batch), .initial = "1",
+     .help = "Texts that the onnx engine runs at once, padded to the longest. With more than one, a text's vector may "
+             "depend on its neighbours."},
+    {.name = "model.onnx_threads", .flag = "--onnx-threads", .meta = "N", .variables = {"DIPPER_ONNX_THREADS"},
+     .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 1024, TO(onnx_threads),
+     .initial = "0", .initial_help = "0, half of compute.threads, rounded up",
+     .help = "Threads, of compute.threads, that share one text in the onnx engine: more answer one text sooner, fewer "
+             "embed many texts faster."},
+    {.name = "model.onnxruntime_library", .flag = "--onnxruntime-library", .meta = "FILE",
+     .variables = {"DIPPER_ONNXRUNTIME_LIBRARY"}, TO(onnxruntime_library),
+     .section = SECTION_MODEL, .type = SETTING_TEXT, .max = PATH_BYTES,
+     .initial = "", .initial_help = "beside the program, then the system's",
+     .help = "ONNX Runtime's library (libonnxruntime.so), for the onnx engine."},
     {.name = "compute.threads", .flag = "--threads", .meta = "N", .variables = {"DIPPER_THREADS", "WORKERS"},
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 1024, TO(threads),
      .initial = "0", .initial_help = "0, one for each processor that may be used",

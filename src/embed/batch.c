@@ -8,6 +8,7 @@
 #include "embed/batch.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -60,6 +61,8 @@ struct embedder {
     struct request **owners;    /* [items_max] */
     struct job *jobs;           /* [jobs_max] */
     void **workspaces;          /* [team size] */
+    size_t job_count;           /* in jobs, with */
+    atomic_size_t next_job;     /* for engines that are called in turn */
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -196,15 +199,19 @@ static size_t take_batch(struct embedder *e, size_t *tokens)
 
 /* ---- the batch; the leader's alone ---- */
 
-/* Cuts items[0..n) into jobs of about equal cost, at most job_rows tokens each. */
+/* Cuts items[0..n) into jobs of at most job_rows tokens each. A job is half of a worker's share of what is left, so
+ * that the last ones are small and the workers end together (guided self-scheduling: C. Polychronopoulos and
+ * D. Kuck, 1987). */
 static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
 {
-    size_t target = (tokens + team_workers(e) * 2 - 1) / (team_workers(e) * 2), jobs = 0;
-    target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
-    target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
-    size_t held = 0;
+    size_t workers = team_workers(e), shares = workers > 1 ? 2 * workers : 1, jobs = 0;
+    size_t held = 0, target = 0, left = tokens;
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || held >= target || held + e->items[i].count > e->job_rows) {
+            left -= held;
+            target = (left + shares - 1) / shares;
+            target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
+            target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
             e->jobs[jobs].first = i;
             e->jobs[jobs].count = 0;
             e->jobs[jobs++].error.status = DP_OK;
@@ -226,6 +233,26 @@ static void run_job(void *ctx, size_t index, unsigned worker)
     for (size_t i = 0; i < job->count; i++)
         if (e->owners[job->first + i]->normalize)
             simd_ops()->encoder->normalize(items[i].out, e->engine->dim);
+}
+
+/* Engines with threads of their own: only so many of the team's call them, each for one job after another. */
+static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
+{
+    struct embedder *e = ctx;
+    (void)caller;
+    for (size_t j; (j = atomic_fetch_add(&e->next_job, 1)) < e->job_count;)
+        run_job(e, j, worker);
+}
+
+static void run_jobs(struct embedder *e, size_t jobs)
+{
+    if (e->engine->callers == 0 || e->engine->callers >= team_workers(e)) {
+        team_run(e->team, jobs, run_job, e);
+        return;
+    }
+    e->job_count = jobs;
+    atomic_store(&e->next_job, 0);
+    team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
 }
 
 /* Gives the batch's texts back to their requests and wakes those that are done. The lock is held. */
@@ -252,7 +279,7 @@ static void lead(struct embedder *e)
     e->leading = true;
     pthread_mutex_unlock(&e->lock);
     size_t jobs = cut_jobs(e, n, tokens);
-    team_run(e->team, jobs, run_job, e);
+    run_jobs(e, jobs);
     pthread_mutex_lock(&e->lock);
     finish_batch(e, jobs);
     e->leading = false;

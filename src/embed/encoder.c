@@ -102,7 +102,9 @@ static void dense(const struct run *run, const float *x, size_t x_stride, size_t
     struct u8_rows quantized = {layer->int8.k, w->q, w->q_scale, w->q_low};
     for (size_t r = 0; r < rows; r++) {
         uint8_t *q = w->q + r * quantized.k;
-        run->kernels->quantize_row(x + r * x_stride, width, q, &w->q_scale[r], &w->q_low[r]);
+        struct float_range range = run->kernels->range(x + r * x_stride, width);
+        w->q_low[r] = range.least;
+        w->q_scale[r] = run->kernels->quantize(x + r * x_stride, width, range, q);
         memset(q + width, 0, quantized.k - width);
     }
     run->kernels->linear_int8(&quantized, rows, &layer->int8, 0, layer->int8.n / ENCODER_BLOCK_N, act, out,

@@ -12,7 +12,7 @@
 struct engine;
 
 struct engine_ops {
-    const char *name; /* "native int8", … */
+    const char *name; /* "native int8", "onnx" */
     /* A workspace for runs of at most `rows` tokens in all. */
     enum dp_status (*workspace_new)(const struct engine *engine, size_t rows, void **out, struct dp_error *error);
     void (*workspace_free)(void *workspace);
@@ -29,6 +29,7 @@ struct engine {
     size_t dim;        /* of its vectors */
     size_t max_tokens; /* of a text, special tokens included */
     size_t vocab;      /* ids are below it */
+    size_t callers;    /* threads that may encode at once; 0: any number, as when it has no threads of its own */
 };
 
 /* The native engine over an encoder, which must outlive it. */

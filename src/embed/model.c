@@ -1,28 +1,13 @@
 /* model.c: opens models: packed bytes, packed files, folders. */
-#include "embed/model.h"
+#include "embed/model_impl.h"
 
 #include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
-#include "embed/fp32_model.h"
-#include "embed/packed_model.h"
-#include "os/file.h"
 #include "simd/simd.h"
 
 static const size_t PACKED_MAX = (size_t)4 << 30;
-
-struct model {
-    struct model_info info;
-    struct tokenizer *tokenizer;
-    struct engine *engine;
-    struct packed_model packed; /* int8 */
-    struct fp32_model fp32;     /* fp32 */
-    struct os_map file;         /* of a packed model that was opened by path */
-    void *owned;                /* packed bytes that are ours: of a folder, or copied for alignment */
-    char name[MODEL_NAME_MAX + 1];
-    char fingerprint[65];
-};
 
 void model_free(struct model *model)
 {
@@ -53,33 +38,49 @@ const struct engine *model_engine(const struct model *model)
     return model->engine;
 }
 
-/* The last steps of every way to open one. `model` has its tokenizer and its encoder. */
-static enum dp_status finish(struct model *model, const struct encoder *encoder, const char *name,
-                             const uint8_t fingerprint[32], struct dp_error *error)
+enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const struct model_config *config,
+                                     const char *name, struct dp_error *error)
 {
-    const struct model_config *c = &encoder->config;
-    if (tokenizer_id_limit(model->tokenizer) > c->vocab)
+    if (tokenizer_id_limit(tokenizer) > config->vocab)
         return dp_fail(error, DP_CORRUPT,
                        "the tokenizer of model %s gives ids up to %u, the model has %u embeddings", name,
-                       tokenizer_id_limit(model->tokenizer), c->vocab);
-    if (tokenizer_special_count(model->tokenizer) >= c->max_tokens)
+                       tokenizer_id_limit(tokenizer), config->vocab);
+    if (tokenizer_special_count(tokenizer) >= config->max_tokens)
         return dp_fail(error, DP_UNSUPPORTED, "model %s takes %u tokens, no more than the special ones", name,
-                       c->max_tokens);
-    enum dp_status status = native_engine_new(encoder, &model->engine, error);
-    if (status != DP_OK)
-        return status;
+                       config->max_tokens);
+    return DP_OK;
+}
+
+void model_set_info(struct model *model, const struct model_config *config, const char *name,
+                    const uint8_t fingerprint[32])
+{
     memcpy(model->name, name, strlen(name) + 1);
     hex_encode(span_of(fingerprint, 32), model->fingerprint);
     model->info = (struct model_info){
         .name = model->name,
-        .dim = c->hidden,
-        .max_tokens = c->max_tokens,
+        .dim = model->engine->dim,
+        .max_tokens = model->engine->max_tokens,
         .fingerprint = model->fingerprint,
         .engine = model->engine->ops->name,
-        .precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32,
-        .pooling = c->pooling,
-        .normalized = c->normalize,
+        .pooling = config->pooling,
+        .normalized = config->normalize,
     };
+}
+
+/* The last steps of every way to open a native one. `model` has its tokenizer and its encoder. */
+static enum dp_status finish(struct model *model, const struct encoder *encoder, const char *name,
+                             const uint8_t fingerprint[32], struct dp_error *error)
+{
+    enum dp_status status = model_check_tokenizer(model->tokenizer, &encoder->config, name, error);
+    if (status == DP_OK)
+        status = native_engine_new(encoder, &model->engine, error);
+    if (status != DP_OK)
+        return status;
+    model_set_info(model, &encoder->config, name, fingerprint);
+    const struct model_config *c = &encoder->config;
+    model->info.precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32;
+    model->info.linear_ops = 2.0 * c->layers * c->hidden * (4.0 * c->hidden + 2.0 * c->intermediate);
+    model->info.attention_ops = 4.0 * c->layers * c->hidden;
     return DP_OK;
 }
 
@@ -100,8 +101,7 @@ static enum dp_status open_packed(struct model *model, struct span bytes, struct
     return status;
 }
 
-/* A new model, and the checks that come before any. */
-static enum dp_status begin(struct model **model, struct dp_error *error)
+enum dp_status model_begin(struct model **model, struct dp_error *error)
 {
     enum dp_status status = simd_check(error);
     if (status != DP_OK)
@@ -110,7 +110,7 @@ static enum dp_status begin(struct model **model, struct dp_error *error)
     return *model == NULL ? dp_fail_nomem(error, "a model") : DP_OK;
 }
 
-static enum dp_status end(enum dp_status status, struct model *model, struct model **out)
+enum dp_status model_end(enum dp_status status, struct model *model, struct model **out)
 {
     if (status != DP_OK) {
         model_free(model);
@@ -123,10 +123,10 @@ static enum dp_status end(enum dp_status status, struct model *model, struct mod
 enum dp_status model_open_memory(struct span packed, struct model **out, struct dp_error *error)
 {
     struct model *model = NULL;
-    enum dp_status status = begin(&model, error);
+    enum dp_status status = model_begin(&model, error);
     if (status == DP_OK)
         status = open_packed(model, packed, error);
-    return end(status, model, out);
+    return model_end(status, model, out);
 }
 
 static enum dp_status pack_source(const struct model_source *source, struct buffer *out, struct dp_error *error)
@@ -196,12 +196,12 @@ enum dp_status model_open_dir(const char *path, enum model_precision precision, 
 {
     struct stat info;
     struct model *model = NULL;
-    enum dp_status status = begin(&model, error);
+    enum dp_status status = model_begin(&model, error);
     if (status != DP_OK)
-        return end(status, model, out);
+        return model_end(status, model, out);
     if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
         status = open_source(model, path, precision, error);
-        return end(status, model, out);
+        return model_end(status, model, out);
     }
     if (precision != MODEL_INT8)
         status = dp_fail(error, DP_UNSUPPORTED, "%s is a packed model, which has int8 weights only", path);
@@ -211,5 +211,5 @@ enum dp_status model_open_dir(const char *path, enum model_precision precision, 
         status = open_packed(model, model->file.bytes, error);
     if (status != DP_OK && status != DP_NOMEM)
         dp_error_prefix(error, "%s", path);
-    return end(status, model, out);
+    return model_end(status, model, out);
 }

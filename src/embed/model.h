@@ -20,11 +20,15 @@ struct model_info {
     size_t dim;              /* floats of a vector */
     size_t max_tokens;       /* of a text, special tokens included; longer ones are cut or split by the caller */
     const char *fingerprint; /* 64 hexadecimal digits: weights, tokenizer and what shapes a vector. The same
-                              * for both precisions, whose vectors may be compared; a cache adds the engine. */
-    const char *engine;      /* "native int8" | "native fp32" */
-    enum model_precision precision;
+                              * for both native precisions, whose vectors may be compared; a cache adds the
+                              * engine. An ONNX file has one of its own. */
+    const char *engine;      /* "native int8" | "native fp32" | "onnx/model.onnx by ONNX Runtime 1.31.1" */
+    enum model_precision precision; /* of the native engine; MODEL_FP32 of others */
     enum model_pooling pooling;
     bool normalized; /* whether the model's own last step normalises */
+    /* Arithmetic of one token, a multiply-add counted as two; 0: not known. */
+    double linear_ops;    /* in the linear layers */
+    double attention_ops; /* in attention, for each token of its text */
 };
 
 /* Opens a packed model in place: `packed` must outlive the model (bytes that are not 64-byte aligned are
@@ -35,6 +39,20 @@ enum dp_status model_open_memory(struct span packed, struct model **out, struct 
  * Int8 quantises the weights while opening. A packed model has no fp32 weights: DP_UNSUPPORTED. */
 enum dp_status model_open_dir(const char *path, enum model_precision precision, struct model **out,
                               struct dp_error *error);
+
+/* Opens a model folder, or a model by name in the offline hub cache, with ONNX Runtime. The folder has an ONNX
+ * file (embed/onnx_file.h tells which is taken), tokenizer.json and config.json, of any kind of encoder; what a text's
+ * vector is made of is read as by model_open_dir, but a graph that gives sentence_embedding pools by itself.
+ * Fails as onnx_engine_new does (embed/onnx_engine.h). */
+struct onnx_options {
+    const char *library;     /* libonnxruntime.so; NULL or "": the usual places */
+    const char *file;        /* which ONNX file; NULL or "": the usual one */
+    unsigned threads;        /* of the compute team that will call it; 0: one a processor */
+    unsigned threads_a_text; /* of them, that share a text; 0: half, rounded up */
+    unsigned batch;          /* texts of one run; 0: 1, so that none depends on its neighbours */
+};
+enum dp_status model_open_onnx(const char *path, const struct onnx_options *options, struct model **out,
+                               struct dp_error *error);
 
 void model_free(struct model *model);
 

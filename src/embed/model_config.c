@@ -83,6 +83,53 @@ enum dp_status model_config_parse(struct span json, struct arena *arena, struct 
     return status;
 }
 
+/* Types whose positions begin behind the padding's id: so many are not for tokens. */
+static bool has_offset_positions(struct span type)
+{
+    static const char *const types[] = {"roberta", "xlm-roberta", "camembert", "mpnet"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (span_equal_str(type, types[i]))
+            return true;
+    return false;
+}
+
+enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
+                                          struct dp_error *error)
+{
+    *config = (struct model_config){.vocab = 0};
+    struct json_reader r;
+    struct span key, type = span_of(NULL, 0);
+    uint32_t padding = 1;
+    uint64_t taken = 0;
+    json_reader_init(&r, json);
+    json_enter_object(&r);
+    while (json_next_key(&r, arena, &key)) {
+        if (span_equal_str(key, "model_type"))
+            json_read_string(&r, arena, &type);
+        else if (span_equal_str(key, "vocab_size"))
+            read_u32(&r, &config->vocab);
+        else if (span_equal_str(key, "max_position_embeddings") || span_equal_str(key, "n_positions"))
+            read_u32(&r, &config->positions);
+        else if (span_equal_str(key, "pad_token_id") && json_peek(&r) == JSON_NUMBER)
+            read_u32(&r, &padding);
+        else
+            json_skip(&r);
+    }
+    if (!json_failed(&r))
+        json_end(&r);
+    if (!json_failed(&r) && config->vocab > MODEL_VOCAB_MAX)
+        json_reject(&r, DP_UNSUPPORTED, "vocab_size is %u; up to %d is supported", config->vocab, MODEL_VOCAB_MAX);
+    taken = has_offset_positions(type) ? (uint64_t)padding + 1 : 0;
+    if (!json_failed(&r) && config->positions > 0 && config->positions <= taken)
+        json_reject(&r, DP_INVALID, "max_position_embeddings %u leaves no room behind pad_token_id %u",
+                    config->positions, padding);
+    if (json_failed(&r))
+        return fail_json(&r, "config.json", error);
+    config->positions -= config->positions > 0 ? (uint32_t)taken : 0;
+    config->max_tokens = config->positions;
+    return DP_OK;
+}
+
 /* The part behind the last dot of "sentence_transformers.models.Pooling". */
 static struct span last_word(struct span type)
 {
@@ -177,7 +224,7 @@ enum dp_status model_config_parse_pooling(struct span json, struct arena *arena,
         json_end(&r);
     if (!json_failed(&r) && chosen != 1)
         json_reject(&r, DP_UNSUPPORTED, "%u pooling modes are chosen; exactly one is supported", chosen);
-    if (!json_failed(&r) && width != config->hidden)
+    if (!json_failed(&r) && config->hidden != 0 && width != config->hidden)
         json_reject(&r, DP_INVALID, "word_embedding_dimension %u is not the model's hidden_size %u", width,
                     config->hidden);
     return json_failed(&r) ? fail_json(&r, "pooling config.json", error) : DP_OK;
@@ -203,7 +250,8 @@ enum dp_status model_config_parse_sentence(struct span json, struct arena *arena
         json_reject(&r, DP_INVALID, "max_seq_length %u has no room for a word", most);
     if (json_failed(&r))
         return fail_json(&r, "sentence_bert_config.json", error);
-    config->max_tokens = most < config->positions ? most : config->positions;
+    if (config->max_tokens == 0 || most < config->max_tokens)
+        config->max_tokens = most;
     return DP_OK;
 }
 

@@ -42,13 +42,20 @@ const char *model_pooling_name(enum model_pooling pooling); /* "mean", … */
 enum dp_status model_config_parse(struct span json, struct arena *arena, struct model_config *config,
                                   struct dp_error *error);
 
+/* config.json of an encoder of any type, for an engine that has its own graph: fills vocab, positions and max_tokens,
+ * each 0 where the file does not tell; the others stay 0. Positions that a model of this type (RoBERTa and its kin)
+ * does not use for tokens are not counted. */
+enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
+                                          struct dp_error *error);
+
 /* modules.json: whether the model normalises; the folder of its pooling configuration in the arena, empty
  * when there is no pooling module. DP_UNSUPPORTED names a module that is neither Transformer, Pooling nor
  * Normalize. */
 enum dp_status model_config_parse_modules(struct span json, struct arena *arena, struct model_config *config,
                                           struct span *pooling_folder, struct dp_error *error);
 
-/* 1_Pooling/config.json. Exactly one known mode must be chosen, and its width must be the model's. */
+/* 1_Pooling/config.json. Exactly one known mode must be chosen, and its width must be the model's (where config.hidden
+ * is known). */
 enum dp_status model_config_parse_pooling(struct span json, struct arena *arena, struct model_config *config,
                                           struct dp_error *error);
 

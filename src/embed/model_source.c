@@ -52,21 +52,13 @@ static bool is_plain_name(struct span name)
            memchr(name.data, '\0', name.len) == NULL && name.data[0] != '.';
 }
 
-static enum dp_status read_configs(struct model_source *s, const char *folder, struct dp_error *error)
+/* modules.json and the pooling module's config.json. */
+static enum dp_status read_modules(struct model_source *s, struct dp_error *error)
 {
     struct span json, pooling_folder;
-    enum dp_status status = read_json(s, folder, "config.json", true, &json, error);
-    if (status == DP_OK)
-        status = model_config_parse(json, &s->arena, &s->config, error);
-    if (status == DP_OK)
-        status = read_json(s, folder, "sentence_bert_config.json", false, &json, error);
-    if (status == DP_OK && json.data != NULL)
-        status = model_config_parse_sentence(json, &s->arena, &s->config, error);
-    if (status == DP_OK)
-        status = read_json(s, folder, "modules.json", false, &json, error);
+    enum dp_status status = read_json(s, s->folder, "modules.json", false, &json, error);
     if (status != DP_OK || json.data == NULL)
         return status;
-
     status = model_config_parse_modules(json, &s->arena, &s->config, &pooling_folder, error);
     if (status != DP_OK)
         return status;
@@ -75,10 +67,42 @@ static enum dp_status read_configs(struct model_source *s, const char *folder, s
     const char *file = arena_printf(&s->arena, "%.*s/config.json", SPAN_FMT(pooling_folder));
     if (file == NULL)
         return dp_fail_nomem(error, "a path");
-    status = read_json(s, folder, file, true, &json, error);
+    status = read_json(s, s->folder, file, true, &json, error);
     if (status == DP_OK)
         status = model_config_parse_pooling(json, &s->arena, &s->config, error);
     return status;
+}
+
+static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
+{
+    struct span json;
+    enum dp_status status = read_json(s, s->folder, "config.json", true, &json, error);
+    if (status == DP_OK)
+        status = model_config_parse(json, &s->arena, &s->config, error);
+    if (status == DP_OK)
+        status = read_json(s, s->folder, "sentence_bert_config.json", false, &json, error);
+    if (status == DP_OK && json.data != NULL)
+        status = model_config_parse_sentence(json, &s->arena, &s->config, error);
+    return status == DP_OK ? read_modules(s, error) : status;
+}
+
+/* The same of a model of any type. Modules that are not known need not be, when the graph does their work. */
+static enum dp_status read_outline(struct model_source *s, struct dp_error *error)
+{
+    struct span json;
+    enum dp_status status = read_json(s, s->folder, "config.json", true, &json, error);
+    if (status == DP_OK)
+        status = model_config_parse_outline(json, &s->arena, &s->config, error);
+    if (status == DP_OK)
+        status = read_json(s, s->folder, "sentence_bert_config.json", false, &json, error);
+    if (status == DP_OK && json.data != NULL)
+        status = model_config_parse_sentence(json, &s->arena, &s->config, error);
+    if (status != DP_OK)
+        return status;
+    status = read_modules(s, &s->no_pooling);
+    if (status != DP_OK && status != DP_UNSUPPORTED && error != NULL)
+        *error = s->no_pooling;
+    return status == DP_UNSUPPORTED ? DP_OK : status;
 }
 
 /* SHA-256 over the digests of weights and tokenizer.json and the parameters that shape a vector. */
@@ -113,30 +137,43 @@ static enum dp_status find_prefix(struct model_source *s, struct dp_error *error
                    "model.safetensors has no embeddings.word_embeddings.weight: not a BERT encoder");
 }
 
-enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error)
+/* The folder, its configuration and its tokenizer. */
+static enum dp_status open_folder(const char *path,
+                                  enum dp_status (*read)(struct model_source *, struct dp_error *),
+                                  struct model_source *s, struct dp_error *error)
 {
     memset(s, 0, sizeof *s);
     arena_init(&s->arena, ARENA_MAX);
     buffer_init(&s->weights, WEIGHTS_FILE_MAX);
     buffer_init(&s->tokenizer_json, TOKENIZER_FILE_MAX);
 
-    const char *folder, *name, *file;
-    enum dp_status status = model_dir_find(path, &s->arena, &folder, &name, error);
+    const char *name, *file;
+    enum dp_status status = model_dir_find(path, &s->arena, &s->folder, &name, error);
     if (status != DP_OK)
         return status;
     snprintf(s->name, sizeof s->name, "%s", name);
-    status = read_configs(s, folder, error);
+    status = read(s, error);
     if (status != DP_OK) {
-        dp_error_prefix(error, "model %s", folder);
+        dp_error_prefix(error, "model %s", s->folder);
         return status;
     }
-    file = arena_printf(&s->arena, "%s/tokenizer.json", folder);
+    file = arena_printf(&s->arena, "%s/tokenizer.json", s->folder);
     if (file == NULL)
         return dp_fail_nomem(error, "a path");
-    status = os_read_file(file, &s->tokenizer_json, error);
+    return os_read_file(file, &s->tokenizer_json, error);
+}
+
+enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error)
+{
+    return open_folder(path, read_outline, s, error);
+}
+
+enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error)
+{
+    enum dp_status status = open_folder(path, read_configs, s, error);
     if (status != DP_OK)
         return status;
-    file = arena_printf(&s->arena, "%s/model.safetensors", folder);
+    const char *file = arena_printf(&s->arena, "%s/model.safetensors", s->folder);
     if (file == NULL)
         return dp_fail_nomem(error, "a path");
     status = os_read_file(file, &s->weights, error);

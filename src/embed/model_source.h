@@ -31,13 +31,18 @@ struct model_source {
     struct model_config config;
     char name[MODEL_NAME_MAX + 1];
     uint8_t fingerprint[32];
-    const char *prefix; /* before every tensor's name: "" or "bert." */
+    const char *prefix;         /* before every tensor's name: "" or "bert." */
+    const char *folder;         /* in the arena */
+    struct dp_error no_pooling; /* of an outline: why `pooling` and `normalize` are not known; else DP_OK */
 };
 
 /* Opens a folder, or a model by name ("all-MiniLM-L6-v2", "org/name") in an offline Hugging Face hub cache
  * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). DP_NOT_FOUND names the places that were tried.
  * model_source_close also after a failure. */
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error);
+/* The same without the weights, for an engine that has its own graph: a model of any type; config.hidden, heads and
+ * the like are 0, and there is no fingerprint. */
+enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error);
 void model_source_close(struct model_source *s);
 
 /* Embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden] with token

@@ -53,7 +53,7 @@ enum dp_status native_engine_new(const struct encoder *encoder, struct engine **
     if (e == NULL)
         return dp_fail_nomem(error, "an engine");
     const struct model_config *c = &encoder->config;
-    *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab},
+    *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab, 0},
                                 encoder};
     *out = &e->base;
     return DP_OK;

@@ -27,9 +27,14 @@ struct ingest_progress {
 struct ingest_options {
     struct span namespace;
     enum index_metric metric;
-    /* Called by the loading thread after each batch (a fraction of a second); NULL: nobody listens. */
+    /* Called after each batch (a fraction of a second), by a thread of the load, never by two at once; NULL: nobody
+     * listens. */
     void (*progress)(void *ctx, const struct ingest_progress *progress);
     void *progress_ctx;
+    /* Called by another thread than the caller's, at most once, when the load has failed: ends a read of the stream
+     * that waits for more. NULL: the failure is answered when the read returns. */
+    void (*wake)(void *ctx);
+    void *wake_ctx;
     size_t batch_rows; /* 0: chosen */
 };
 
@@ -43,7 +48,8 @@ struct ingest_summary {
     int64_t total_ns, embed_ns, commit_ns;
 };
 
-/* Reads `in` to its end and commits. DP_INVALID: a line is wrong, "line 7: …"; DP_CANCELLED: the call was; the
+/* Reads `in` to its end, on the calling thread, and commits; two more threads embed and load meanwhile. What is wrong
+ * first in the stream is what is answered. DP_INVALID: a line is wrong, "line 7: …"; DP_CANCELLED: the call was; the
  * namespace is then as it was. An empty stream is DP_INVALID. */
 enum dp_status service_ingest(struct call *call, struct service *service, struct line_reader *in,
                               const struct ingest_options *options, struct ingest_summary *summary);

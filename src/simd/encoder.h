@@ -24,10 +24,11 @@ enum encoder_activation { ENCODER_LINEAR, ENCODER_GELU };
 /* A linear layer in int8: weight[n][k] ≈ scale[n] * q[n][k].
  *
  * q is packed [n/64][k/4][64][4], so that one panel of 64 output channels is read front to back. n is a
- * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. */
+ * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. That q has no -128 and that
+ * `sum` is what it says, some kernels rely on: other values give other numbers there, and no other harm. */
 struct int8_linear {
     size_t n, k;
-    const int8_t *q;
+    const int8_t *q;    /* -127 to 127 */
     const float *scale; /* [n] */
     const float *sum;   /* [n]: the sum of q[n][·], exact in float (below 2^24) */
     const float *bias;  /* [n] */
@@ -47,6 +48,10 @@ struct u8_rows {
     uint8_t *q;   /* [rows][k] */
     float *scale; /* [rows] */
     float *low;   /* [rows] */
+};
+
+struct float_range {
+    float least, most;
 };
 
 /* One attention head over one sequence. Rows of q, k, v and out are `stride` / `out_stride` floats apart.
@@ -78,8 +83,11 @@ struct encoder_kernels {
     void (*linear_fp32)(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride);
-    /* Quantizes one row of `dim` floats: low = min, scale = (max - min) / 255, q rounded to nearest even. */
-    void (*quantize_row)(const float *x, size_t dim, uint8_t *q, float *scale, float *low);
+    /* The range of `dim` floats, NaN left out, zeros positive. */
+    struct float_range (*range)(const float *x, size_t dim);
+    /* Quantises `dim` floats within a range: low = least, scale = (most - least) / 255, which is the answer; q
+     * rounded to nearest even. A row may be quantised in parts, with the range of the whole. */
+    float (*quantize)(const float *x, size_t dim, struct float_range range, uint8_t *q);
     /* out = layer_norm(x + y) * gamma + beta; out may be x or y. y NULL adds nothing. */
     void (*add_layer_norm)(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
                            size_t dim, float *out);
@@ -97,5 +105,8 @@ extern const struct encoder_kernels encoder_kernels_scalar;
 extern const struct encoder_kernels encoder_kernels_avx2;
 extern const struct encoder_kernels encoder_kernels_avxvnni;
 extern const struct encoder_kernels encoder_kernels_avx512vnni;
+extern const struct encoder_kernels encoder_kernels_neon;
+extern const struct encoder_kernels encoder_kernels_dotprod;
+extern const struct encoder_kernels encoder_kernels_i8mm;
 
 #endif

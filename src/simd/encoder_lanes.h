@@ -35,11 +35,10 @@ UNROLLED lanes lanes_exp2(lanes x)
  * one's chain. */
 UNROLLED void gelu_tile(lanes *y, size_t count)
 {
-    lanes u[8], p[8];
+    lanes a[8], p[8];
     UNROLL_LOOP
     for (size_t i = 0; i < count; i++) {
-        lanes a = lanes_min(lanes_abs(y[i]), lanes_set(GELU_SATURATED));
-        u[i] = lanes_fma(a, lanes_set(GELU_TO_UNIT), lanes_set(-1.0f));
+        a[i] = lanes_minus_abs(y[i]);
         p[i] = lanes_set(gelu_poly[0]);
     }
     UNROLL_LOOP
@@ -47,12 +46,13 @@ UNROLLED void gelu_tile(lanes *y, size_t count)
         lanes c = lanes_set(gelu_poly[t]);
         UNROLL_LOOP
         for (size_t i = 0; i < count; i++)
-            p[i] = lanes_fma(p[i], u[i], c);
+            p[i] = lanes_fma(p[i], a[i], c);
     }
     UNROLL_LOOP
     for (size_t i = 0; i < count; i++) {
-        lanes half = lanes_mul(lanes_set(0.5f), y[i]);
-        y[i] = lanes_fma(half, lanes_copysign(p[i], y[i]), half);
+        p[i] = lanes_max(p[i], lanes_set(0.0f));
+        p[i] = lanes_mul(p[i], p[i]);
+        y[i] = lanes_fma(a[i], lanes_mul(p[i], p[i]), lanes_max(y[i], lanes_set(0.0f)));
     }
 }
 
@@ -68,19 +68,11 @@ static inline void gelu_row(float *row, size_t columns)
     }
 }
 
-/* (x - low) * inverse, within [0, 255], rounded into the low byte of each lane. */
-UNROLLED lanes quantize_lanes(lanes x, lanes low, lanes inverse)
+/* Two chains each: the order of comparisons does not show, for -0 is made 0. */
+static struct float_range range(const float *x, size_t dim)
 {
-    lanes v = lanes_max(lanes_mul(lanes_sub(x, low), inverse), lanes_set(0.0f));
-    return lanes_add(lanes_min(v, lanes_set(255.0f)), lanes_set(EXP_ROUND));
-}
-
-static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, float *low)
-{
-    size_t whole = dim / LANES * LANES, part = dim - whole;
-    /* Two chains each: least and most do not depend on the order (a zero's sign is cleared below). */
+    size_t whole = dim / LANES * LANES, part = dim - whole, i = 0;
     lanes least = lanes_set(INFINITY), most = lanes_set(-INFINITY), least2 = least, most2 = most;
-    size_t i = 0;
     for (; i + 2 * LANES <= whole; i += 2 * LANES) {
         lanes v = lanes_load(x + i), v2 = lanes_load(x + i + LANES);
         least = lanes_min(v, least);
@@ -96,19 +88,23 @@ static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, f
         least2 = lanes_min(lanes_load_part(x + whole, part, INFINITY), least2);
         most2 = lanes_max(lanes_load_part(x + whole, part, -INFINITY), most2);
     }
-    least = lanes_min(least2, least);
-    most = lanes_max(most2, most);
-    *low = lanes_min_of(least) + 0.0f;
-    float range = lanes_max_of(most) - *low;
-    *scale = range * QUANTIZE_STEP;
-    lanes inverse = lanes_set(range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f), base = lanes_set(*low);
-    for (i = 0; i < whole; i += LANES)
-        lanes_store_low_bytes(q + i, quantize_lanes(lanes_load(x + i), base, inverse));
+    return (struct float_range){lanes_min_of(lanes_min(least2, least)) + 0.0f,
+                                lanes_max_of(lanes_max(most2, most)) + 0.0f};
+}
+
+static float quantize(const float *x, size_t dim, struct float_range range, uint8_t *q)
+{
+    size_t whole = dim / LANES * LANES, part = dim - whole;
+    float width = range.most - range.least;
+    lanes inverse = lanes_set(width > QUANTIZE_LEAST_RANGE ? 255.0f / width : 0.0f), low = lanes_set(range.least);
+    for (size_t i = 0; i < whole; i += LANES)
+        lanes_store_rounded(q + i, lanes_mul(lanes_sub(lanes_load(x + i), low), inverse));
     if (part > 0) {
         uint8_t bytes[LANES];
-        lanes_store_low_bytes(bytes, quantize_lanes(lanes_load_part(x + i, part, 0.0f), base, inverse));
-        memcpy(q + i, bytes, part);
+        lanes_store_rounded(bytes, lanes_mul(lanes_sub(lanes_load_part(x + whole, part, 0.0f), low), inverse));
+        memcpy(q + whole, bytes, part);
     }
+    return width * QUANTIZE_STEP;
 }
 
 static void add_layer_norm(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
@@ -417,5 +413,10 @@ static void normalize(float *x, size_t dim)
     if (part > 0)
         lanes_store_part(x + whole, part, lanes_div(lanes_load_part(x + whole, part, 0.0f), lanes_set(norm)));
 }
+
+/* All but the int8 product, for a set's table. */
+#define LANES_KERNELS                                                                                   \
+    .linear_fp32 = linear_fp32, .range = range, .quantize = quantize, .add_layer_norm = add_layer_norm, \
+    .add_int8_row = add_int8_row, .attention = attention, .mean_rows = mean_rows, .normalize = normalize
 
 #endif

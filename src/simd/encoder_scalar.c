@@ -22,23 +22,6 @@ static float lanes_sum(float lane[LANES])
     return lane[0];
 }
 
-/* The comparison `a > b ? a : b` is what the x86 instruction computes, also for NaN. */
-static float lanes_max(float lane[LANES])
-{
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++)
-            lane[l] = lane[l] > lane[l + half] ? lane[l] : lane[l + half];
-    return lane[0];
-}
-
-static float lanes_min(float lane[LANES])
-{
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++)
-            lane[l] = lane[l] < lane[l + half] ? lane[l] : lane[l + half];
-    return lane[0];
-}
-
 static uint32_t float_bits(float x)
 {
     uint32_t bits;
@@ -65,17 +48,15 @@ static float exp2_scalar(float x)
     return bits_float(float_bits(p) + (float_bits(t) << 23));
 }
 
-/* x/2 (1 + erf(x / sqrt 2)). */
+/* x/2 (1 + erf(x / sqrt 2)), by the fourth root of its tail (encoder_math.h). */
 static float gelu_scalar(float x)
 {
-    float a = fabsf(x);
-    a = a < GELU_SATURATED ? a : GELU_SATURATED;
-    float u = fmaf(a, GELU_TO_UNIT, -1.0f);
-    float p = gelu_poly[0];
+    float a = -fabsf(x), p = gelu_poly[0];
     for (int i = 1; i < GELU_POLY_TERMS; i++)
-        p = fmaf(p, u, gelu_poly[i]);
-    float half = 0.5f * x;
-    return fmaf(half, copysignf(p, x), half);
+        p = fmaf(p, a, gelu_poly[i]);
+    p = p > 0.0f ? p : 0.0f;
+    p *= p;
+    return fmaf(a, p * p, x > 0.0f ? x : 0.0f);
 }
 
 static float activate(float x, enum encoder_activation act)
@@ -116,28 +97,25 @@ static void linear_fp32(const float *x, size_t x_stride, size_t rows, const stru
         }
 }
 
-static void quantize_row(const float *x, size_t dim, uint8_t *q, float *scale, float *low)
+static struct float_range range(const float *x, size_t dim)
 {
-    float least[LANES], most[LANES];
-    for (int l = 0; l < LANES; l++) {
-        least[l] = INFINITY;
-        most[l] = -INFINITY;
-    }
+    float least = INFINITY, most = -INFINITY;
     for (size_t i = 0; i < dim; i++) {
-        int l = (int)(i % LANES);
-        least[l] = x[i] < least[l] ? x[i] : least[l];
-        most[l] = x[i] > most[l] ? x[i] : most[l];
+        least = x[i] < least ? x[i] : least;
+        most = x[i] > most ? x[i] : most;
     }
-    *low = lanes_min(least) + 0.0f; /* never -0, so that the order of comparisons does not show */
-    float range = lanes_max(most) - *low;
-    *scale = range * QUANTIZE_STEP;
-    float inverse = range > QUANTIZE_LEAST_RANGE ? 255.0f / range : 0.0f;
+    return (struct float_range){least + 0.0f, most + 0.0f}; /* no -0, so that the order does not show */
+}
+
+static float quantize(const float *x, size_t dim, struct float_range range, uint8_t *q)
+{
+    float width = range.most - range.least;
+    float inverse = width > QUANTIZE_LEAST_RANGE ? 255.0f / width : 0.0f;
     for (size_t i = 0; i < dim; i++) {
-        float v = (x[i] - *low) * inverse;
-        v = v > 0.0f ? v : 0.0f;
-        v = v < 255.0f ? v : 255.0f;
-        q[i] = (uint8_t)(float_bits(v + EXP_ROUND) & 0xff); /* to nearest, ties to even */
+        float v = (x[i] - range.least) * inverse;                          /* at most 255.0001 */
+        q[i] = v > 0.0f ? (uint8_t)(float_bits(v + EXP_ROUND) & 0xff) : 0; /* to nearest, ties to even; NaN: 0 */
     }
+    return width * QUANTIZE_STEP;
 }
 
 static void add_layer_norm(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
@@ -217,7 +195,8 @@ static void normalize(float *x, size_t dim)
 const struct encoder_kernels encoder_kernels_scalar = {
     .linear_int8 = linear_int8,
     .linear_fp32 = linear_fp32,
-    .quantize_row = quantize_row,
+    .range = range,
+    .quantize = quantize,
     .add_layer_norm = add_layer_norm,
     .add_int8_row = add_int8_row,
     .attention = attention,

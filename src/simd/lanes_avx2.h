@@ -79,17 +79,10 @@ static inline lanes lanes_min(lanes a, lanes b) /* a < b ? a : b */
 {
     return (lanes){_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
 }
-static inline lanes lanes_abs(lanes a)
+static inline lanes lanes_minus_abs(lanes a) /* -|a| */
 {
     __m256 sign = _mm256_set1_ps(-0.0f);
-    return (lanes){_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
-}
-/* The size of a with the sign of b. */
-static inline lanes lanes_copysign(lanes a, lanes b)
-{
-    __m256 sign = _mm256_set1_ps(-0.0f);
-    return (lanes){_mm256_or_ps(_mm256_andnot_ps(sign, a.low), _mm256_and_ps(sign, b.low)),
-                   _mm256_or_ps(_mm256_andnot_ps(sign, a.high), _mm256_and_ps(sign, b.high))};
+    return (lanes){_mm256_or_ps(a.low, sign), _mm256_or_ps(a.high, sign)};
 }
 static inline __m256 scale_half(__m256 p, __m256 t)
 {
@@ -171,12 +164,10 @@ static inline lanes lanes_from_int8(const int8_t *p)
     return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
 }
-/* The low byte of each lane's bits. */
-static inline void lanes_store_low_bytes(uint8_t *p, lanes a)
+/* Floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. */
+static inline void lanes_store_rounded(uint8_t *p, lanes a)
 {
-    __m256i mask = _mm256_set1_epi32(0xff);
-    __m256i low = _mm256_and_si256(_mm256_castps_si256(a.low), mask);
-    __m256i high = _mm256_and_si256(_mm256_castps_si256(a.high), mask);
+    __m256i low = _mm256_cvtps_epi32(a.low), high = _mm256_cvtps_epi32(a.high);
     __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
     _mm_storeu_si128((__m128i *)p,
                      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));

@@ -69,16 +69,9 @@ static inline lanes lanes_min(lanes a, lanes b) /* a < b ? a : b */
 {
     return _mm512_min_ps(a, b);
 }
-static inline lanes lanes_abs(lanes a)
+static inline lanes lanes_minus_abs(lanes a) /* -|a| */
 {
-    return _mm512_abs_ps(a);
-}
-/* The size of a with the sign of b. */
-static inline lanes lanes_copysign(lanes a, lanes b)
-{
-    __m512i sign = _mm512_set1_epi32(INT32_MIN);
-    return _mm512_castsi512_ps(
-        _mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b), _mm512_castps_si512(a), 0xca));
+    return _mm512_or_ps(a, _mm512_set1_ps(-0.0f));
 }
 /* p * 2^n where n is the low bits of t (see EXP_ROUND). */
 static inline lanes lanes_scale(lanes p, lanes t)
@@ -144,10 +137,10 @@ static inline lanes lanes_from_int8(const int8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
-/* The low byte of each lane's bits. */
-static inline void lanes_store_low_bytes(uint8_t *p, lanes a)
+/* Floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. */
+static inline void lanes_store_rounded(uint8_t *p, lanes a)
 {
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(a)));
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
 }
 
 #endif

@@ -27,6 +27,19 @@ struct store_block *store_block_new(size_t len)
     return block;
 }
 
+struct store_block *store_block_resize(struct store_block *block, size_t len)
+{
+    if (!block)
+        return store_block_new(len);
+    assert(atomic_load_explicit(&block->references, memory_order_relaxed) == 1);
+    if (len > SIZE_MAX - sizeof(struct store_block))
+        return NULL;
+    struct store_block *moved = mem_realloc(block, sizeof *block + len);
+    if (moved)
+        moved->len = len;
+    return moved;
+}
+
 uint8_t *store_block_data(struct store_block *block)
 {
     return block->data;

@@ -89,10 +89,11 @@ bool store_read_settled(struct store_read_req *req, const struct store_version *
 /* ---- dispatch --------------------------------------------------------------------------------------- */
 
 /* Counts one round of `requests` that began at `since`. */
-static void count_round(struct call *call, uint64_t requests, int64_t since)
+static void count_round(struct call *call, const struct store *store, uint64_t requests, int64_t since)
 {
     call->cost.rounds++;
-    call->cost.requests += requests;
+    if (!store->ops->counts_itself)
+        call->cost.requests += requests;
     call->cost.store_ns += (uint64_t)(os_now_ns() - since);
 }
 
@@ -121,9 +122,10 @@ enum dp_status store_read(struct call *call, struct store *store, struct store_r
         return status;
     int64_t since = os_now_ns();
     store->ops->read(call, store, reqs, n);
-    count_round(call, n, since);
+    count_round(call, store, n, since);
     for (size_t i = 0; i < n; i++) {
-        call->cost.bytes += reqs[i].bytes.span.len;
+        if (!store->ops->counts_itself)
+            call->cost.bytes += reqs[i].bytes.span.len;
         if (status == DP_OK && reqs[i].status != DP_OK) {
             status = reqs[i].status;
             call->error = reqs[i].error;
@@ -153,7 +155,7 @@ enum dp_status store_head(struct call *call, struct store *store, struct span ke
         return status;
     int64_t since = os_now_ns();
     status = store->ops->head(call, store, key, out);
-    count_round(call, 1, since);
+    count_round(call, store, 1, since);
     return status;
 }
 
@@ -167,7 +169,7 @@ enum dp_status store_put(struct call *call, struct store *store, struct store_pu
         return status;
     int64_t since = os_now_ns();
     status = store->ops->put(call, store, put);
-    count_round(call, 1, since);
+    count_round(call, store, 1, since);
     if (status == DP_OK)
         call->cost.bytes_written += put->body.len;
     return status;
@@ -182,7 +184,7 @@ enum dp_status store_list(struct call *call, struct store *store, struct span pr
         return status;
     int64_t since = os_now_ns();
     status = store->ops->list(call, store, prefix, after, folders, max, out);
-    count_round(call, 1, since);
+    count_round(call, store, 1, since);
     return status;
 }
 
@@ -193,7 +195,7 @@ enum dp_status store_remove(struct call *call, struct store *store, struct span 
         return status;
     int64_t since = os_now_ns();
     status = store->ops->remove(call, store, key);
-    count_round(call, 1, since);
+    count_round(call, store, 1, since);
     return status;
 }
 
@@ -229,7 +231,7 @@ enum dp_status store_upload_finish(struct call *call, struct store_upload *uploa
     }
     int64_t since = os_now_ns();
     status = store->ops->upload_finish(call, upload, version);
-    count_round(call, 1, since);
+    count_round(call, store, 1, since);
     return status;
 }
 

@@ -47,7 +47,7 @@ struct store_read_req {
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;
     struct store_bytes bytes; /* exactly the range; the caller releases it */
-    uint64_t size;            /* of the whole object */
+    uint64_t size;            /* of the whole object; of an unchanged one only if the store tells */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
 };
@@ -86,6 +86,7 @@ struct store;
 
 struct store_ops {
     const char *scheme;
+    bool counts_itself; /* adds the requests it sends and the bytes it reads to the call's costs */
     void (*read)(struct call *, struct store *, struct store_read_req *, size_t n);
     enum dp_status (*head)(struct call *, struct store *, struct span key, struct store_info *out);
     enum dp_status (*put)(struct call *, struct store *, struct store_put *put);
@@ -104,13 +105,33 @@ struct store {
     const struct store_ops *ops;
 };
 
-/* Opens a root: a path, file:///path, or mem://name. A local folder is made when `create`. Unknown schemes:
- * DP_UNSUPPORTED naming the ones this build has. */
+struct transport; /* store/transport.h */
+
+enum { STORE_NEVER = -1 }; /* for merge_gap and split_at */
+
+struct store_options {
+    bool create;                 /* a local folder is made where there is none */
+    struct transport *transport; /* of remote stores, which keep it too; NULL: each opens its own */
+    int64_t merge_gap;           /* remote: ranges of a batch at most this many bytes apart become one request;
+                                  * 0: 64 KiB, STORE_NEVER: none do */
+    int64_t split_at;            /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
+};
+
+/* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build
+ * has. */
+enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
+                               struct store **out);
+/* The same with nothing but `create`. */
 enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out);
+/* Opens the store that the URL's object lies in, to be read, and says its key there (in the call's arena). An
+ * http(s) URL, presigned ones too, is asked for as it stands. */
+enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
+                                 struct store **out, struct span *key);
 void store_free(struct store *store);
 
 /* Issues all at once and returns when all have ended. The answer is DP_OK when every request is DP_OK, else
- * the first failure's status with its error in the call. Counts one round, n requests and the bytes. */
+ * the first failure's status with its error in the call. Counts one round, the requests (n; of a remote store those that were
+ * sent, after merging, splitting and retries) and the bytes. */
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);

@@ -2,8 +2,9 @@
  * users of stores need store.h alone.
  *
  * An implementation's `read` fills the requests whose status is DP_OK on entry and leaves the others alone:
- * store_read has cleared every output and has refused bad keys already. Costs are counted by store.c, so an
- * implementation that wraps another one calls that one's ops, not store_read.
+ * store_read has cleared every output and has refused bad keys already. Costs are counted by store.c (rounds always; requests
+ * and bytes unless the ops count them themselves), so an implementation that wraps another one calls that one's
+ * ops, not store_read.
  */
 #ifndef STORE_STORE_IMPL_H
 #define STORE_STORE_IMPL_H
@@ -14,6 +15,9 @@
 
 /* A block of `len` bytes with one reference, its bytes not set; NULL when out of memory. */
 struct store_block *store_block_new(size_t len);
+/* The block at another length, its first bytes kept; `block` (NULL: a new one) has one reference, and is gone
+ * unless the answer is NULL (out of memory). */
+struct store_block *store_block_resize(struct store_block *block, size_t len);
 uint8_t *store_block_data(struct store_block *block);
 size_t store_block_len(const struct store_block *block);
 void store_block_release(struct store_block *block); /* NULL is fine */

@@ -1,5 +1,7 @@
-/* store_url.c: which store a root names: a path, file:///path, mem://name. */
+/* store_url.c: which store a root names, and which store and key the URL of one object: a path, file:///path,
+ * mem://name, http(s)://host/path. */
 #include "store/store_impl.h"
+#include "store/store_http.h"
 
 #include <limits.h>
 
@@ -55,6 +57,13 @@ static size_t scheme_len(struct span url)
 
 enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
 {
+    return store_open_with(call, url, &(struct store_options){.create = create}, out);
+}
+
+enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
+                               struct store **out)
+{
+    bool create = options->create;
     *out = NULL;
     enum dp_status status = call_check(call);
     if (status != DP_OK)
@@ -77,6 +86,80 @@ enum dp_status store_open(struct call *call, struct span url, bool create, struc
     }
     if (span_equal_str(scheme, "mem"))
         return store_memory_open(call, out);
-    return call_fail(call, DP_UNSUPPORTED,
-                     "root %.*s: this build reads a folder's path, file:///path and mem://name", SPAN_FMT(url));
+    if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
+        return store_http_open(call, url, span_of(NULL, 0), options, out);
+    return call_fail(
+        call, DP_UNSUPPORTED,
+        "root %.*s://…: this build reads a folder's path, file:///path, http(s)://host/path and mem://name",
+        SPAN_FMT(scheme));
+}
+
+/* ---- one object ------------------------------------------------------------------------------------- */
+
+/* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`; .data is NULL when that is no
+ * key. */
+static struct span last_part(struct call *call, struct span url, bool escaped)
+{
+    size_t start = url.len;
+    while (start && url.data[start - 1] != '/')
+        start--;
+    char *key = arena_alloc(call->arena, url.len - start + 1);
+    size_t len = 0;
+    for (size_t i = start; key && i < url.len; i++) {
+        int high = escaped && url.data[i] == '%' && i + 2 < url.len ? hex_value(url.data[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(url.data[i + 2]) : -1;
+        key[len++] = low >= 0 ? (char)(high << 4 | low) : (char)url.data[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    struct dp_error ignored;
+    if (!key || store_key_check(span_of(key, len), &ignored) != DP_OK || memchr(key, '/', len))
+        return span_of(NULL, 0);
+    return span_of(key, len);
+}
+
+/* An object behind http(s): the URL stays as it is, and a key is only a name for it. */
+static enum dp_status open_http_object(struct call *call, struct span url, const struct store_options *options,
+                                       struct store **out, struct span *key)
+{
+    size_t len = 0;
+    while (len < url.len && url.data[len] != '?' && url.data[len] != '#')
+        len++;
+    *key = last_part(call, span_of(url.data, len), true);
+    if (!key->data)
+        *key = span_str("object");
+    return store_http_open(call, url, *key, options, out);
+}
+
+enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
+                                 struct store **out, struct span *key)
+{
+    const struct store_options none = {0};
+    struct store_options opened = options ? *options : none;
+    opened.create = false;
+    *out = NULL;
+    *key = span_of(NULL, 0);
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    size_t len = scheme_len(url);
+    struct span scheme = span_of(url.data, len);
+    if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
+        return open_http_object(call, url, &opened, out, key);
+    bool local = len == 0 || span_equal_str(scheme, "file");
+    size_t begin = len ? len + 3 : 0, cut = url.len;
+    /* A folder and a name in it; elsewhere the bucket, and all behind it. */
+    if (local) {
+        *key = last_part(call, url, len != 0);
+        while (cut > begin && url.data[cut - 1] != '/')
+            cut--;
+    } else {
+        for (cut = begin; cut < url.len && url.data[cut] != '/'; cut++)
+            ;
+        if (cut < url.len)
+            *key = arena_copy(call->arena, span_of(url.data + cut + 1, url.len - cut - 1));
+    }
+    if (!key->data || store_key_check(*key, &call->error) != DP_OK)
+        return call_fail(call, DP_INVALID, "%.*s does not name an object", SPAN_FMT(url));
+    struct span root = cut ? span_of(url.data, cut) : span_str(".");
+    return store_open_with(call, root, &opened, out);
 }

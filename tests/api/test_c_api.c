@@ -166,6 +166,60 @@ static void test_api_c_opens_models_from_memory(void **state)
     end_world(&w);
 }
 
+static void test_api_c_opens_models_in_fp32(void **state)
+{
+    (void)state;
+    static const struct dp_model_options defaults = {0}, fp32 = {.precision = DP_FP32};
+    static const char *const texts[] = {"how do birds fly?", "the flight of birds", "invoice for printer paper"};
+    static float want[3][DIM], out[3][DIM];
+    struct world w = real_world(1);
+    struct dp_error error;
+    struct dp_model *other;
+    assert_int_equal(dp_embed(w.model, texts, 3, true, want[0], &error), DP_OK);
+    assert_int_equal(dp_model_open_with(w.runtime, w.model_path, &defaults, &other, &error), DP_OK);
+    assert_int_equal(dp_embed(other, texts, 3, true, out[0], &error), DP_OK);
+    assert_memory_equal(out, want, sizeof out);
+    dp_model_close(other);
+    assert_int_equal(dp_model_open_with(w.runtime, w.model_path, &fp32, &other, &error), DP_OK);
+    assert_int_equal(dp_embed(other, texts, 3, true, out[0], &error), DP_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_memory_not_equal(out[i], want[i], sizeof out[i]);
+        assert_true(dot(out[i], want[i], DIM) > 0.99); /* short texts suffer most */
+    }
+    dp_model_close(other);
+    assert_int_equal(dp_model_open_with(w.runtime, "/nowhere", &fp32, &other, &error), DP_NOT_FOUND);
+    assert_null(other);
+    end_world(&w);
+}
+
+static void test_api_c_cuts_texts_into_tokens(void **state)
+{
+    (void)state;
+    enum { WORDS = 2 * TINY_TOKENS };
+    struct world w = tiny_world(1);
+    struct dp_error error;
+    static char words[WORDS * 4 + 1];
+    for (int i = 0; i < WORDS; i++)
+        memcpy(words + (size_t)i * 4, "cat ", 4);
+    const char *texts[] = {"", "cat", words};
+    int32_t ids[3 * TINY_TOKENS];
+    size_t ends[3];
+    assert_int_equal(dp_model_max_tokens(w.model), TINY_TOKENS);
+    assert_int_equal(dp_tokenize(w.model, texts, 3, ids, 3 * TINY_TOKENS, ends, &error), DP_OK);
+    assert_int_equal(ends[0], 2);
+    assert_int_equal(ends[1], 5);
+    assert_int_equal(ends[2], 5 + TINY_TOKENS); /* cut */
+    static const int32_t first[] = {TINY_CLS, TINY_SEP, TINY_CLS, TINY_CAT, TINY_SEP, TINY_CLS, TINY_CAT};
+    assert_memory_equal(ids, first, sizeof first);
+    assert_int_equal(ids[ends[2] - 1], TINY_SEP);
+    assert_int_equal(dp_tokenize(w.model, texts, 2, ids, 5, ends, NULL), DP_OK); /* exactly enough */
+    assert_int_equal(dp_tokenize(w.model, texts, 2, ids, 4, ends, &error), DP_TOO_LARGE);
+    assert_non_null(strstr(error.message, "text 1"));
+    assert_int_equal(dp_tokenize(w.model, texts, 0, ids, 4, ends, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "count"));
+    end_world(&w);
+}
+
 /* ---- indexing and searching -------------------------------------------------------------------------- */
 
 static void index_rows(struct world *w, const char *rows)
@@ -426,9 +480,13 @@ static enum dp_status walk(const char *model_path, const char *root, const char 
     struct dp_error error;
     const char *text = "cat";
     float vector[TINY_DIM];
+    int32_t ids[TINY_TOKENS];
+    size_t end;
     enum dp_status status = dp_runtime_new(&options, &runtime, &error);
     if (status == DP_OK)
         status = dp_model_open(runtime, model_path, &model, &error);
+    if (status == DP_OK)
+        status = dp_tokenize(model, &text, 1, ids, TINY_TOKENS, &end, &error);
     if (status == DP_OK)
         status = dp_embed(model, &text, 1, true, vector, &error);
     if (status == DP_OK)
@@ -475,6 +533,8 @@ int main(void)
         cmocka_unit_test(test_api_c_embeds_by_meaning),
         cmocka_unit_test(test_api_c_embeds_the_same_alone_and_in_company),
         cmocka_unit_test(test_api_c_opens_models_from_memory),
+        cmocka_unit_test(test_api_c_opens_models_in_fp32),
+        cmocka_unit_test(test_api_c_cuts_texts_into_tokens),
         cmocka_unit_test(test_api_c_indexes_and_finds),
         cmocka_unit_test(test_api_c_search_sees_commits_that_came_after_opening),
         cmocka_unit_test(test_api_c_handles_serve_several_threads),

@@ -36,6 +36,70 @@ static void test_base64_follows_the_rfc(void **state)
             fail_msg("%s was decoded", malformed[i]);
 }
 
+static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Bit by bit, as the RFC describes it. */
+static struct span encode_plainly(struct span bytes, uint8_t *out)
+{
+    size_t chars = 0;
+    for (size_t at = 0; at < 8 * bytes.len; at += 6) {
+        unsigned value = 0;
+        for (size_t bit = at; bit < at + 6; bit++)
+            value = value << 1 | (bit < 8 * bytes.len ? bytes.data[bit / 8] >> (7 - bit % 8) & 1U : 0U);
+        out[chars++] = (uint8_t)ALPHABET[value];
+    }
+    while (chars % 4)
+        out[chars++] = '=';
+    return span_of(out, chars);
+}
+
+static void test_base64_agrees_with_the_plain_way_at_every_length(void **state)
+{
+    (void)state;
+    enum { LONGEST = 100 };
+    uint8_t bytes[LONGEST], plain[2 * LONGEST], back[LONGEST + 3];
+    uint64_t random = 1;
+    size_t len;
+    for (size_t n = 0; n <= LONGEST; n++) {
+        struct buffer text;
+        for (size_t i = 0; i < n; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            bytes[i] = (uint8_t)(random >> 56);
+        }
+        buffer_init(&text, 2 * LONGEST);
+        base64_encode(span_of(bytes, n), &text);
+        assert_true(span_equal(buffer_span(&text), encode_plainly(span_of(bytes, n), plain)));
+        assert_true(base64_decode(buffer_span(&text), back, &len));
+        assert_true(span_equal(span_of(back, len), span_of(bytes, n)));
+        buffer_deinit(&text);
+    }
+}
+
+/* Each of the 256 bytes at each place of a text of two, three, four and eight characters. */
+static void test_base64_refuses_every_other_character_anywhere(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {2, 3, 4, 8};
+    uint8_t back[16];
+    size_t len;
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (size_t at = 0; at < lengths[l]; at++)
+            for (unsigned c = 1; c < 256; c++) {
+                uint8_t text[8] = "AAAAAAAA";
+                text[at] = (uint8_t)c;
+                const char *place = strchr(ALPHABET, (int)c);
+                bool good = place != NULL;
+                if (good && at + 1 == lengths[l] && at % 4 != 3) /* bits that no byte takes must be zero */
+                    good = (place - ALPHABET) % (at % 4 == 1 ? 16 : 4) == 0;
+                if (c == '=' && at == 3 && lengths[l] == 4)
+                    good = true;
+                if (c == '=' && at == 7)
+                    good = true;
+                if (base64_decode(span_of(text, lengths[l]), back, &len) != good)
+                    fail_msg("byte %u at place %zu of %zu", c, at, lengths[l]);
+            }
+}
+
 static void test_http_reads_query_parameters(void **state)
 {
     (void)state;
@@ -94,6 +158,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base64_follows_the_rfc),
+        cmocka_unit_test(test_base64_agrees_with_the_plain_way_at_every_length),
+        cmocka_unit_test(test_base64_refuses_every_other_character_anywhere),
         cmocka_unit_test(test_http_reads_query_parameters),
         cmocka_unit_test(test_http_has_a_status_for_every_failure),
         cmocka_unit_test(test_http_never_has_more_headers_than_room),

@@ -219,7 +219,7 @@ static void test_base_json_number_scans_only_the_grammar(void **state)
 
 static void assert_float_text(float v, const char *expected)
 {
-    char text[16];
+    char text[JSON_FLOAT_ROOM];
     size_t len = json_format_float(v, text);
     if (!span_equal_str(span_of(text, len), expected))
         fail_msg("%a printed as %.*s, not %s", (double)v, (int)len, text, expected);
@@ -294,9 +294,9 @@ static int count_significant(const char *text)
 
 static void check_float(float v, bool shortest)
 {
-    char text[17], reference[40];
+    char text[JSON_FLOAT_ROOM + 1], reference[40];
     size_t len = json_format_float(v, text);
-    assert_in_range(len, 1, 16);
+    assert_in_range(len, 1, JSON_FLOAT_MAX);
     text[len] = '\0';
     if (strtof(text, NULL) != v)
         fail_msg("%a printed as %s", (double)v, text);
@@ -363,6 +363,44 @@ static void test_base_json_prints_floats_that_read_back(void **state)
     }
 }
 
+/* From 1e-5 up to 1 floats are printed another way (json_format.c): its ends, and many of its numbers. */
+static void test_base_json_prints_fractions_that_read_back(void **state)
+{
+    (void)state;
+    uint32_t first = 0x3727c5ac, end = 0x3f800000;
+    for (uint32_t i = 0; i < 2000; i++) {
+        check_float(float_of(first - 1000 + i), true);
+        check_float(-float_of(end - 1000 + i), true);
+    }
+    for (int i = 0; i < 400000; i++) {
+        uint32_t bits = first + (uint32_t)((next_random() >> 32) * (uint64_t)(end - first) >> 32);
+        check_float(float_of(bits | (uint32_t)(i & 1) << 31), i % 8 == 0);
+    }
+    for (uint32_t places = 1; places < 100000; places++) /* few digits, many zeros at the end */
+        check_float((float)places / 100000.0f, places % 8 == 0);
+}
+
+static void test_base_json_prints_many_floats_as_one_by_one(void **state)
+{
+    (void)state;
+    enum { MANY = 500 };
+    float v[MANY];
+    char text[MANY * (JSON_FLOAT_MAX + 1) + 3], one[JSON_FLOAT_ROOM];
+    for (int round = 0; round < 100; round++) {
+        for (size_t i = 0; i < MANY; i++)
+            v[i] = round % 2 ? float_of((uint32_t)next_random()) : (float)(int32_t)next_random() * 0x1p-33f;
+        size_t len = json_format_floats(v, MANY, text), at = 0;
+        for (size_t i = 0; i < MANY; i++) {
+            size_t one_len = json_format_float(v[i], one);
+            assert_true(at + one_len < len);
+            assert_memory_equal(text + at, one, one_len);
+            assert_int_equal(text[at + one_len], ',');
+            at += one_len + 1;
+        }
+        assert_int_equal(at, len);
+    }
+}
+
 static void test_base_json_prints_doubles_that_read_back(void **state)
 {
     (void)state;
@@ -411,6 +449,8 @@ int main(void)
         cmocka_unit_test(test_base_json_number_scans_only_the_grammar),
         cmocka_unit_test(test_base_json_prints_chosen_numbers),
         cmocka_unit_test(test_base_json_prints_floats_that_read_back),
+        cmocka_unit_test(test_base_json_prints_fractions_that_read_back),
+        cmocka_unit_test(test_base_json_prints_many_floats_as_one_by_one),
         cmocka_unit_test(test_base_json_prints_doubles_that_read_back),
         cmocka_unit_test(test_base_json_powers_follow_each_other),
     };

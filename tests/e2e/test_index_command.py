@@ -148,6 +148,16 @@ def test_index_interrupted_leaves_the_old_state(run, rows, start, ask, tmp_path,
     assert list((bucket / ".dipper" / "tmp").iterdir()) == []
 
 
+def test_index_ends_when_a_row_is_wrong_though_more_may_come(start, tmp_path):
+    process = start("index", "n", "-", "--root", tmp_path / "bucket", "--threads", "1")
+    for i in range(1000):  # a few batches; the repeated id is noticed behind the reader, which waits for more by then
+        process.stdin.write(json.dumps({"id": 7 if i == 100 else i, "text": f"row {i}"}).encode() + b"\n")
+    process.stdin.flush()
+    assert process.wait(60) == 1  # while its standard input is still open
+    assert b"line 101: id 7 is there twice" in process.stderr.read()
+    assert not (tmp_path / "bucket" / "n").exists()
+
+
 def test_index_with_a_closed_standard_output_writes_no_word_into_the_bucket(run, rows, start, ask, tmp_path):
     process = start("index", "n", rows(*ANIMALS), "--root", tmp_path / "bucket", preexec_fn=lambda: os.close(1))
     process.wait(60)

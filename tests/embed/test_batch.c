@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "test_support.h"
 
@@ -16,8 +17,9 @@ enum { DIM = 4, TOKENS_MAX = 300, VOCAB = 1000, FAILING_ID = 666 };
 
 struct gate_engine {
     struct engine base;
-    _Atomic bool held;  /* encode waits at the gate */
-    sem_t inside, gate; /* posted by a run that has come in; awaited by it */
+    _Atomic bool held;           /* encode waits at the gate */
+    sem_t inside, gate;          /* posted by a run that has come in; awaited by it */
+    _Atomic int runs, most_runs; /* at this time; at any time */
 };
 
 static enum dp_status gate_workspace_new(const struct engine *engine, size_t rows, void **out,
@@ -34,10 +36,13 @@ static enum dp_status gate_encode(const struct engine *engine, void *workspace, 
 {
     (void)workspace;
     struct gate_engine *g = (struct gate_engine *)(uintptr_t)engine;
+    int runs = ++g->runs;
+    for (int most = g->most_runs; runs > most && !atomic_compare_exchange_weak(&g->most_runs, &most, runs);) {}
     if (g->held) {
         sem_post(&g->inside);
         sem_wait(&g->gate);
     }
+    g->runs--;
     for (size_t i = 0; i < n; i++) {
         if (items[i].ids[0] == FAILING_ID)
             return dp_fail(error, DP_CORRUPT, "the failing id");
@@ -58,8 +63,9 @@ static const struct engine_ops gate_ops = {"gate", gate_workspace_new, mem_free,
 
 static void gate_init(struct gate_engine *g, bool held)
 {
-    g->base = (struct engine){&gate_ops, DIM, TOKENS_MAX, VOCAB};
+    g->base = (struct engine){&gate_ops, DIM, TOKENS_MAX, VOCAB, 0};
     g->held = held;
+    g->runs = g->most_runs = 0;
     sem_init(&g->inside, 0, 0);
     sem_init(&g->gate, 0, 0);
 }
@@ -310,6 +316,34 @@ static void test_embed_out_of_memory_is_an_error_without_a_leak(void **state)
     }
 }
 
+/* An engine with threads of its own is called by so many of the team's as it says, which get all jobs done. */
+static void test_batch_engine_is_called_by_as_many_threads_as_it_says(void **state)
+{
+    (void)state;
+    enum { TEXTS = 40, LENGTH = 200, WORKERS = 4 }; /* a job a text */
+    for (size_t callers = 1; callers <= WORKERS; callers++) {
+        struct gate_engine g;
+        struct team *team;
+        gate_init(&g, true);
+        g.base.callers = callers;
+        assert_int_equal(team_new(WORKERS, &team, NULL), DP_OK);
+        struct embedder *e = new_embedder(&g, team, 0);
+        struct asker a = {.deadline_ns = 0};
+        start(&a, e, TEXTS, LENGTH, 100);
+        for (size_t i = 0; i < callers; i++) /* all of them come in, and meet at the gate */
+            sem_wait(&g.inside);
+        g.held = false;
+        for (size_t i = 0; i < callers; i++)
+            sem_post(&g.gate);
+        join(&a);
+        assert_int_equal(a.status, DP_OK);
+        assert_true(a.right);
+        assert_int_equal(g.most_runs, callers);
+        embedder_free(e);
+        team_free(team);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_embed_failed_text_fails_its_request),
         cmocka_unit_test(test_embed_refuses_what_the_model_cannot_take),
         cmocka_unit_test(test_embed_out_of_memory_is_an_error_without_a_leak),
+        cmocka_unit_test(test_batch_engine_is_called_by_as_many_threads_as_it_says),
     };
     return test_run(tests);
 }

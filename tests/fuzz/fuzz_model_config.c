@@ -1,4 +1,4 @@
-/* fuzz_model_config.c: any bytes as one of the four JSON files of a model folder; the first byte says which.
+/* fuzz_model_config.c: any bytes as one of the JSON files of a model folder; the first byte says which and for whom.
  * What is accepted is within the engine's limits.
  */
 #include <assert.h>
@@ -25,13 +25,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     enum dp_status status;
     arena_init(&arena, 1 << 20);
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0: status = model_config_parse(json, &arena, &config, &error); break;
     case 1: status = model_config_parse_modules(json, &arena, &config, &folder, &error); break;
     case 2: status = model_config_parse_pooling(json, &arena, &config, &error); break;
-    default: status = model_config_parse_sentence(json, &arena, &config, &error);
+    case 3: status = model_config_parse_sentence(json, &arena, &config, &error); break;
+    default: status = model_config_parse_outline(json, &arena, &config, &error);
     }
-    if (status == DP_OK)
+    if (status == DP_OK && data[0] % 5 == 4)
+        assert(config.vocab <= MODEL_VOCAB_MAX && config.max_tokens == config.positions);
+    else if (status == DP_OK)
         assert(model_config_check(&config, &error) == DP_OK);
     else
         assert(error.status == status && error.message[0]);

@@ -17,6 +17,17 @@ static void test_os_clock_never_goes_back(void **state)
     }
 }
 
+static void test_os_clock_counts_processor_time(void **state)
+{
+    (void)state;
+    int64_t before = os_cpu_ns(), begin = os_now_ns(), used = 0;
+    assert_true(before > 0);
+    while (used == 0) /* computing uses it up */
+        used = os_cpu_ns() - before;
+    assert_true(used > 0);
+    assert_true(os_now_ns() >= begin);
+}
+
 static void test_os_clock_formats_utc(void **state)
 {
     (void)state;
@@ -76,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_clock_never_goes_back),
+        cmocka_unit_test(test_os_clock_counts_processor_time),
         cmocka_unit_test(test_os_clock_formats_utc),
         cmocka_unit_test(test_os_random_differs),
         cmocka_unit_test(test_os_ulids_are_unique_and_sort_by_time),

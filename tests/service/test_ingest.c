@@ -1,7 +1,10 @@
 /* test_ingest.c: rows of a stream into a namespace: all of them, or none and the line that was wrong. */
 #include "service_fixture.h"
 
+#include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static uint64_t rows_of(struct service *s, const char *namespace)
 {
@@ -166,6 +169,154 @@ static void test_ingest_cancelled_leaves_nothing(void **state)
     service_free(s);
 }
 
+enum { MANY = 200, LINE_BYTES = 128 };
+
+/* Lines of `MANY` rows whose ids are 0, 1, …, of 1 to 40 words; free() them. */
+static char *many_lines(void)
+{
+    static const char *const words[] = {"cat", "dog", "wing", "wind", "sail", "salt", "pepper", "boat", "star"};
+    char *lines = malloc((size_t)MANY * 40 * LINE_BYTES), *to = lines;
+    assert_non_null(lines);
+    for (size_t i = 0; i < MANY; i++) {
+        to += sprintf(to, "{\"id\":%zu,\"text\":\"", i);
+        for (size_t w = 0; w <= i * 7 % 40; w++)
+            to += sprintf(to, "%s ", words[(i + w * w) % 9]);
+        to += sprintf(to, "\"}\n");
+    }
+    return lines;
+}
+
+static enum dp_status ingest_in_batches(struct call *call, struct service *s, const char *namespace, char *lines,
+                                        size_t batch_rows)
+{
+    struct ingest_options options = {.namespace = span_str(namespace), .batch_rows = batch_rows};
+    struct ingest_summary summary;
+    struct line_reader reader;
+    FILE *in = fmemopen(lines, strlen(lines), "r");
+    assert_non_null(in);
+    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    enum dp_status status = service_ingest(call, s, &reader, &options, &summary);
+    line_reader_deinit(&reader);
+    fclose(in);
+    return status;
+}
+
+/* The bytes of the namespace's only .ivf object. */
+static void read_ivf(const char *root, const char *namespace, struct buffer *out)
+{
+    char pattern[600];
+    struct dp_error error;
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/%s/*/seg/*.ivf", root, namespace);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    buffer_init(out, 1 << 24);
+    assert_int_equal(os_read_file(found.gl_pathv[0], out, &error), DP_OK);
+    globfree(&found);
+}
+
+static void test_ingest_writes_the_same_however_it_is_batched(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 7, 64, 0};
+    struct buffer first, other;
+    const char *root = test_tmpdir();
+    char *lines = many_lines(), name[32];
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        fixture_threads = threads;
+        struct service *s = fixture_service(root, true);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct call *call = fixture_call();
+            snprintf(name, sizeof name, "same-%u-%zu", threads, sizes[i]);
+            if (ingest_in_batches(call, s, name, lines, sizes[i]) != DP_OK)
+                fail_msg("%s", call->error.message);
+            read_ivf(root, name, threads == 1 && i == 0 ? &first : &other);
+            if (threads == 1 && i == 0)
+                continue;
+            assert_true(span_equal(buffer_span(&first), buffer_span(&other)));
+            buffer_deinit(&other);
+        }
+        fixture_call_end();
+        service_free(s);
+    }
+    buffer_deinit(&first);
+    free(lines);
+    fixture_threads = 2;
+}
+
+/* Two lines are wrong, one when it is read and one when it is loaded: the earlier is named, whatever stage saw it. */
+static void test_ingest_names_what_is_wrong_first_in_the_stream(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t unreadable, repeated; /* lines, from 1 */
+        const char *says;
+    } cases[] = {{150, 30, "line 30: "}, {30, 150, "line 30: "}, {31, 30, "line 30: "}, {30, 31, "line 30: "},
+                 {0, 200, "line 200: "}, {200, 0, "line 200: "}, {1, 2, "line 1: "}};
+    static const size_t sizes[] = {1, 5, 0};
+    struct service *s = fixture_service(NULL, true);
+    char *lines = many_lines();
+    struct index_names names;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            char *wrong = malloc(strlen(lines) + LINE_BYTES), *to = wrong, *from = lines;
+            for (size_t line = 1; *from; line++) {
+                size_t len = strcspn(from, "\n") + 1;
+                if (line == cases[c].unreadable)
+                    to += sprintf(to, "{oops\n");
+                else if (line == cases[c].repeated)
+                    to += sprintf(to, "{\"id\":0,\"text\":\"cat\"}\n");
+                else
+                    to = (char *)memcpy(to, from, len) + len;
+                from += len;
+            }
+            *to = '\0';
+            struct call *call = fixture_call();
+            assert_int_equal(ingest_in_batches(call, s, "wrong", wrong, sizes[i]), DP_INVALID);
+            if (strncmp(call->error.message, cases[c].says, strlen(cases[c].says)) != 0)
+                fail_msg("%s, not %s", call->error.message, cases[c].says);
+            free(wrong);
+        }
+    struct call *call = fixture_call();
+    assert_int_equal(service_namespaces(call, s, span_str("wrong"), span_str(""), 10, &names), DP_OK);
+    assert_int_equal(names.count, 0);
+    fixture_call_end();
+    service_free(s);
+    free(lines);
+}
+
+static void close_writing_end(void *ctx)
+{
+    int *ends = ctx;
+    assert_int_equal(close(ends[1]), 0);
+    ends[1] = -1;
+}
+
+/* The stream's other end stays open until ingest asks to be woken: without that, the read would wait for ever. */
+static void test_ingest_that_fails_does_not_wait_for_more_input(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"id\":1,\"text\":\"cat\"}\n{\"id\":1,\"text\":\"dog\"}\n";
+    struct service *s = fixture_service(NULL, true);
+    struct ingest_summary summary;
+    struct line_reader reader;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], text, sizeof text - 1), sizeof text - 1);
+    FILE *in = fdopen(ends[0], "r");
+    struct ingest_options options = {
+        .namespace = span_str("woken"), .batch_rows = 2, .wake = close_writing_end, .wake_ctx = ends};
+    struct call *call = fixture_call();
+    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    assert_int_equal(service_ingest(call, s, &reader, &options, &summary), DP_INVALID);
+    assert_true(strncmp(call->error.message, "line 2: ", 8) == 0);
+    assert_int_equal(ends[1], -1);
+    line_reader_deinit(&reader);
+    fclose(in);
+    fixture_call_end();
+    service_free(s);
+}
+
 static void test_ingest_survives_every_failed_allocation(void **state)
 {
     (void)state;
@@ -200,6 +351,9 @@ int main(void)
         cmocka_unit_test(test_ingest_takes_vectors_without_a_model),
         cmocka_unit_test(test_ingest_names_the_line_that_is_wrong),
         cmocka_unit_test(test_ingest_cancelled_leaves_nothing),
+        cmocka_unit_test(test_ingest_writes_the_same_however_it_is_batched),
+        cmocka_unit_test(test_ingest_names_what_is_wrong_first_in_the_stream),
+        cmocka_unit_test(test_ingest_that_fails_does_not_wait_for_more_input),
         cmocka_unit_test(test_ingest_survives_every_failed_allocation),
     };
     return test_run(tests);

@@ -52,6 +52,23 @@ static void with_each_set(void (*check)(const struct encoder_kernels *kernels))
 
 static const struct encoder_kernels *const scalar = &encoder_kernels_scalar;
 
+/* Weights in their layout, and their sums. Channels 0 and 1 of each panel hold the extremes alone. */
+static void fill_weights(size_t n, size_t k, int8_t *q, float *sum)
+{
+    for (size_t c = 0; c < n; c++) {
+        int8_t *panel = q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * k;
+        sum[c] = 0;
+        for (size_t i = 0; i < k; i++) {
+            random_float();
+            int extreme = c % ENCODER_BLOCK_N == 0 ? 127 : -127;
+            int8_t w = (int8_t)(c % ENCODER_BLOCK_N < 2 ? extreme : (int)(seed >> 40 & 0xff) % 255 - 127);
+            panel[(i / ENCODER_BLOCK_K * ENCODER_BLOCK_N + c % ENCODER_BLOCK_N) * ENCODER_BLOCK_K +
+                  i % ENCODER_BLOCK_K] = w;
+            sum[c] += w;
+        }
+    }
+}
+
 static void check_linear_int8(const struct encoder_kernels *kernels)
 {
     static const size_t depths[] = {4, 8, 60, 128, 388}, panels[] = {1, 2, 3};
@@ -62,13 +79,12 @@ static void check_linear_int8(const struct encoder_kernels *kernels)
                 float *arrays = floats(3 * n + 2 * rows), *out = floats(rows * n), *want = floats(rows * n);
                 int8_t *w = mem_aligned_alloc(64, n * k);
                 uint8_t *q = mem_aligned_alloc(64, rows * k);
-                for (size_t i = 0; i < n * k; i++)
-                    w[i] = (int8_t)(random_float() * 127);
+                fill_weights(n, k, w, arrays + n);
                 for (size_t i = 0; i < rows * k; i++)
                     q[i] = (uint8_t)(int)(random_float() * 1e4f);
                 /* The extremes, which 16-bit sums would saturate. */
-                memset(w, 127, n);
                 memset(q, 255, k);
+                memset(q + (rows - 1) * k, rows > 1 ? 0 : 255, k);
                 struct int8_linear layer = {n, k, w, arrays, arrays + n, arrays + 2 * n};
                 struct u8_rows x = {k, q, arrays + 3 * n, arrays + 3 * n + rows};
                 for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
@@ -127,13 +143,12 @@ static void check_rows(const struct encoder_kernels *kernels)
     for (size_t dim = 1; dim <= WIDTH_MAX; dim++) {
         /* Both write exactly `dim` elements: what lies behind stays equal too. */
         uint8_t q[2][WIDTH_MAX] = {{0}};
-        float scale[2], low[2];
         fill(x, WIDTH_MAX * 8);
-        scalar->quantize_row(x, dim, q[0], &scale[0], &low[0]);
-        kernels->quantize_row(x, dim, q[1], &scale[1], &low[1]);
+        struct float_range want = scalar->range(x, dim), range = kernels->range(x, dim);
+        assert_memory_equal(&range, &want, sizeof range);
+        float want_scale = scalar->quantize(x, dim, range, q[0]), scale = kernels->quantize(x, dim, range, q[1]);
         assert_memory_equal(q[0], q[1], sizeof q[0]);
-        assert_memory_equal(&scale[0], &scale[1], sizeof scale[0]);
-        assert_memory_equal(&low[0], &low[1], sizeof low[0]);
+        assert_memory_equal(&scale, &want_scale, sizeof scale);
 
         fill(a, WIDTH_MAX);
         memcpy(b, a, WIDTH_MAX * sizeof *a);
@@ -146,7 +161,7 @@ static void check_rows(const struct encoder_kernels *kernels)
 
         int8_t codes[WIDTH_MAX];
         for (size_t i = 0; i < WIDTH_MAX; i++)
-            codes[i] = (int8_t)(random_float() * 127);
+            codes[i] = (int8_t)(random_float() * 59);
         scalar->add_int8_row(codes, 0.37f, y, dim, a);
         kernels->add_int8_row(codes, 0.37f, y, dim, b);
         assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
@@ -208,13 +223,12 @@ static void check_special_rows(const struct encoder_kernels *kernels)
     rows[1][19] = -0.0f;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint8_t q[2][20];
-        float scale[2], low[2];
-        scalar->quantize_row(rows[i], 20, q[0], &scale[0], &low[0]);
-        kernels->quantize_row(rows[i], 20, q[1], &scale[1], &low[1]);
+        struct float_range want = scalar->range(rows[i], 20), range = kernels->range(rows[i], 20);
+        assert_memory_equal(&range, &want, sizeof range);
+        float want_scale = scalar->quantize(rows[i], 20, range, q[0]);
+        float scale = kernels->quantize(rows[i], 20, range, q[1]);
         assert_memory_equal(q[0], q[1], sizeof q[0]);
-        /* NaN has no bits to agree on. */
-        assert_true(memcmp(&low[0], &low[1], 4) == 0 || (isnan(low[0]) && isnan(low[1])));
-        assert_true(memcmp(&scale[0], &scale[1], 4) == 0 || (isnan(scale[0]) && isnan(scale[1])));
+        assert_memory_equal(&scale, &want_scale, sizeof scale);
     }
 }
 
@@ -265,13 +279,13 @@ static void test_simd_quantize_is_within_half_a_step(void **state)
     (void)state;
     float x[100];
     uint8_t q[100];
-    float scale, low;
     seed = 7;
     for (int round = 0; round < 100; round++) {
         fill(x, 100);
-        scalar->quantize_row(x, 100, q, &scale, &low);
+        struct float_range range = scalar->range(x, 100);
+        float scale = scalar->quantize(x, 100, range, q);
         for (int i = 0; i < 100; i++)
-            assert_true(fabsf(low + scale * (float)q[i] - x[i]) <= 0.501f * scale);
+            assert_true(fabsf(range.least + scale * (float)q[i] - x[i]) <= 0.501f * scale);
     }
 }
 

@@ -12,6 +12,7 @@ struct contract_store {
      * caller frees it. */
     struct store *(*reopen)(struct store *first);
     bool holds_name_and_folder; /* "a" and "a/b" side by side */
+    bool no_size_of_unchanged;  /* a read "if changed" of what has not does not tell the size */
 };
 
 /* Runs every test over the store; the number that failed. */

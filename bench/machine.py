@@ -1,0 +1,66 @@
+"""What a benchmark says of the machine it ran on, and whether it was alone there."""
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import time
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def caches():
+    """"L1d 48 KB, L2 2048 KB, L3 260 MB" of the first processor, where the system tells."""
+    found = []
+    for index in sorted(pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        if kind != "Instruction":
+            found.append(f"L{level}{'d' if kind == 'Data' and level == '1' else ''} {size}B")
+    return ", ".join(found)
+
+
+def system():
+    try:
+        name = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        name = platform.system()
+    return f"{name}, Linux {platform.release().split('-')[0]}"
+
+
+def commit(top):
+    done = subprocess.run(["git", "-C", str(top), "describe", "--always", "--dirty"], capture_output=True, text=True,
+                          check=False)
+    return done.stdout.strip()
+
+
+def peak(build, threads, seconds=3):
+    """What `dipper bench peak` says of the instruction set in use."""
+    done = subprocess.run([str(pathlib.Path(build) / "dipper"), "bench", "peak", "--json", "--seconds", str(seconds),
+                           "--threads", str(threads)], capture_output=True, text=True, check=True)
+    return next(s for s in json.loads(done.stdout)["sets"] if s["used"])
+
+
+class Others:
+    """How much of the machine other programs used since this was made."""
+
+    def __init__(self):
+        self.begin, self.at = self.busy(), time.monotonic()
+
+    @staticmethod
+    def busy():
+        """Seconds that processors were busy, and those of them that were ours."""
+        with open("/proc/stat", encoding="utf-8") as lines:
+            user, nice, kernel, _, _, irq, softirq, steal = map(int, lines.readline().split()[1:9])
+        ours = os.times()
+        ticks = user + nice + kernel + irq + softirq + steal
+        return ticks / os.sysconf("SC_CLK_TCK"), ours.user + ours.system + ours.children_user + ours.children_system
+
+    def share(self):
+        everyone, ours = (now - then for now, then in zip(self.busy(), self.begin))
+        return max(0.0, everyone - ours) / (time.monotonic() - self.at) / os.cpu_count()

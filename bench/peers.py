@@ -1,0 +1,202 @@
+"""The engines that bench/embed_vs.py measures, each called as a user of it would call it from Python.
+
+Every engine answers `embed(texts)` with unit vectors, float32[len(texts)][dim], tokenizing included. What can also
+be timed without its surroundings has `prepare(texts)`, whose answer `run_alone` computes and forgets. An engine's
+package is imported when the first one of its kind is made.
+"""
+import ctypes
+import os
+import pathlib
+import time
+
+import numpy as np
+
+MAX_TOKENS = 256
+
+
+class Error(ctypes.Structure):
+    """struct dp_error"""
+    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
+
+
+class RuntimeOptions(ctypes.Structure):
+    """struct dp_runtime_options"""
+    _fields_ = [("threads", ctypes.c_uint)]
+
+
+class ModelOptions(ctypes.Structure):
+    """struct dp_model_options"""
+    _fields_ = [("precision", ctypes.c_int)]
+
+
+class Library:
+    """libdipper's functions of include/dipper/dipper.h that are needed here."""
+
+    def __init__(self, build):
+        lib = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
+        pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+        texts, error = ctypes.POINTER(text), ctypes.POINTER(Error)
+        lib.dp_version.restype = text
+        lib.dp_runtime_new.argtypes = [ctypes.POINTER(RuntimeOptions), ctypes.POINTER(pointer), error]
+        lib.dp_runtime_free.argtypes = [pointer]
+        lib.dp_model_open_with.argtypes = [pointer, text, ctypes.POINTER(ModelOptions), ctypes.POINTER(pointer), error]
+        lib.dp_model_close.argtypes = [pointer]
+        lib.dp_model_dim.argtypes, lib.dp_model_dim.restype = [pointer], size
+        lib.dp_embed.argtypes = [pointer, texts, size, ctypes.c_bool, pointer, error]
+        lib.dp_tokenize.argtypes = [pointer, texts, size, pointer, size, pointer, error]
+        self.lib = lib
+        self.version = lib.dp_version().decode()
+
+
+class Dipper:
+    """Dipper through its C library: one call embeds all the texts."""
+
+    def __init__(self, library, folder, precision, threads):
+        self.name, self.setting, self.threads = f"Dipper {precision}", threads_words(threads), threads
+        self.lib, self.runtime, self.model, self.error = library.lib, ctypes.c_void_p(), ctypes.c_void_p(), Error()
+        options = RuntimeOptions(threads=threads)
+        self.check(self.lib.dp_runtime_new(options, self.runtime, self.error))
+        model = ModelOptions(precision={"int8": 0, "fp32": 1}[precision])
+        self.check(self.lib.dp_model_open_with(self.runtime, str(folder).encode(), model, self.model, self.error))
+        self.dim = self.lib.dp_model_dim(self.model)
+
+    def check(self, status):
+        if status != 0:
+            raise RuntimeError(f"Dipper: {self.error.message.decode()}")
+
+    def begin(self):
+        pass
+
+    def embed(self, texts):
+        out = np.empty((len(texts), self.dim), np.float32)
+        self.check(self.lib.dp_embed(self.model, strings(texts), len(texts), True, out.ctypes.data, self.error))
+        return out
+
+    def tokenize(self, texts):
+        """The ids of all texts, end to end, and where each text's end."""
+        ids, ends = np.empty(len(texts) * MAX_TOKENS, np.int32), np.empty(len(texts), np.uintp)
+        self.check(self.lib.dp_tokenize(self.model, strings(texts), len(texts), ids.ctypes.data, len(ids),
+                                        ends.ctypes.data, self.error))
+        return ids[:ends[-1]], ends
+
+    def close(self):
+        self.lib.dp_model_close(self.model)
+        self.lib.dp_runtime_free(self.runtime)
+
+
+def strings(texts):
+    return (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
+
+
+def threads_words(threads):
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def load_tokenizer(folder):
+    """The `tokenizers` package's, cutting texts where the model does, without padding."""
+    import tokenizers
+    tokenizer = tokenizers.Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+class OnnxRuntime:
+    """ONNX Runtime: `sessions` of `threads` threads each compute batches side by side.
+
+    Texts are tokenized at once, sorted by length, and padded to the longest of their batch; numpy takes the mean
+    over tokens and divides by its length.
+    """
+
+    def __init__(self, folder, precision, threads, batch=1, sessions=1):
+        import onnxruntime
+        from concurrent.futures import ThreadPoolExecutor
+        self.name = f"ONNX Runtime {precision}"
+        self.setting = (f"{sessions} sessions of " if sessions > 1 else "") + threads_words(threads)
+        self.threads, self.batch, self.sessions = threads, batch, sessions
+        self.tokenizer = load_tokenizer(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        file = pathlib.Path(folder) / "onnx" / ("model.onnx" if precision == "fp32" else "model_int8.onnx")
+        self.all = [onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+                    for _ in range(sessions)]
+        self.pool = ThreadPoolExecutor(sessions) if sessions > 1 else None
+        self.free = list(self.all)  # list.pop and list.append are atomic
+
+    def begin(self):
+        os.environ["TOKENIZERS_PARALLELISM"] = "true" if self.threads * self.sessions > 1 else "false"
+
+    def feed(self, encodings):
+        longest = max(len(e.ids) for e in encodings)
+        ids, mask = np.zeros((2, len(encodings), longest), np.int64)
+        for row, encoding in enumerate(encodings):
+            ids[row, :len(encoding.ids)] = encoding.ids
+            mask[row, :len(encoding.ids)] = 1
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+
+    def run(self, feed):
+        session = self.free.pop()
+        try:
+            return session.run(["last_hidden_state"], feed)[0]
+        finally:
+            self.free.append(session)
+
+    def vectors(self, feed):
+        mask = feed["attention_mask"].astype(np.float32)
+        mean = np.matmul(mask[:, None, :], self.run(feed))[:, 0] / mask.sum(1, keepdims=True)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+    def each(self, work, items):
+        return list(self.pool.map(work, items)) if self.pool else [work(item) for item in items]
+
+    def batches(self, texts):
+        """The texts' order by length, and a feed for each batch in that order."""
+        if len(texts) == 1:
+            return [0], [self.feed([self.tokenizer.encode(texts[0])])]
+        encodings = self.tokenizer.encode_batch_fast(texts)
+        order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids), reverse=True)
+        return order, [self.feed([encodings[i] for i in order[at:at + self.batch]])
+                       for at in range(0, len(order), self.batch)]
+
+    def embed(self, texts):
+        order, feeds = self.batches(texts)
+        out = np.empty((len(texts), 384), np.float32)
+        out[order] = np.concatenate(self.each(self.vectors, feeds))
+        return out
+
+    def prepare(self, texts):
+        return self.batches(texts)[1]
+
+    def run_alone(self, feeds):
+        self.each(self.run, feeds)
+
+    def close(self):
+        self.all, self.free = [], []
+        if self.pool:
+            self.pool.shutdown()
+
+
+class SentenceTransformers:
+    def __init__(self, folder, threads, batch=1):
+        import sentence_transformers
+        import torch
+        self.name, self.setting, self.threads, self.batch = "sentence-transformers", threads_words(threads), threads, batch
+        self.torch = torch
+        self.model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+
+    def begin(self):
+        os.environ["TOKENIZERS_PARALLELISM"] = "true" if self.threads > 1 else "false"
+        self.torch.set_num_threads(self.threads)  # of the whole process
+
+    def embed(self, texts):
+        return self.model.encode(texts, batch_size=self.batch, normalize_embeddings=True, show_progress_bar=False)
+
+    def close(self):
+        pass
+
+
+def settle():
+    """Lets the threads of the engine before go to sleep: some spin for a while after their last work."""
+    time.sleep(0.2)

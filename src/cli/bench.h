@@ -1,0 +1,42 @@
+/* cli/bench.h: what `dipper bench` measures, and what its parts share. */
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+
+#include <stdbool.h>
+
+#include "base/json.h"
+#include "os/call.h"
+#include "os/team.h"
+#include "simd/simd.h"
+
+struct model;
+
+/* One run of the command. One owner thread. */
+struct bench {
+    struct call *call; /* cancelled by Ctrl-C */
+    struct team *team;
+    double seconds;           /* to measure for, about */
+    struct json_writer *json; /* an open object to be filled; NULL: print for people */
+};
+
+/* Operations a second on registers alone, by all threads of a team. */
+struct bench_peak {
+    double int8, fp32;
+};
+
+/* Measures the peak of an instruction set for about `seconds`. */
+enum dp_status bench_peak(struct call *call, struct team *team, const struct simd_ops *set, double seconds,
+                          struct bench_peak *out);
+
+/* `bench peak`: each instruction set of the machine, and reading by the amount that is read. */
+enum dp_status bench_machine(const struct bench *b);
+
+/* `bench embed`. */
+struct bench_embed_options {
+    const char *file;     /* a text a line, instead of made-up texts; NULL */
+    size_t tokens, batch; /* only this length and batch; 0: the usual ones */
+};
+enum dp_status bench_embed(const struct bench *b, const struct model *model,
+                           const struct bench_embed_options *options);
+
+#endif

@@ -1,0 +1,193 @@
+/* bench_peak.c: what the machine can do at most: arithmetic by instruction set, reading by size.
+ *
+ * A measurement repeats a short run (a few milliseconds, every thread of the team one share of it, all at the same
+ * time) and takes the best: nothing makes a processor faster than it is, and much makes it slower.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cli/bench.h"
+#include "os/clock.h"
+#include "simd/peak.h"
+
+static const double RUN_SECONDS = 2e-3;
+/* Caches of one core, an int8 model's weights, and more than most processors' caches hold. */
+static const size_t READ_SIZES[] = {24 << 10, 512 << 10, 10 << 20, 256 << 20};
+enum { READ_COUNT = sizeof READ_SIZES / sizeof *READ_SIZES };
+
+/* A run: each thread of the team does `rounds` of one of the two. */
+struct work {
+    uint64_t (*arithmetic)(uint64_t rounds); /* or NULL: */
+    uint64_t (*read)(const uint8_t *bytes, size_t len);
+    const uint8_t *bytes; /* [threads][len] */
+    size_t len;
+    uint64_t rounds;
+    unsigned threads;
+    _Atomic unsigned arrived; /* threads */
+    _Atomic int64_t began_ns; /* when the last one arrived; before that 0 */
+    _Atomic uint64_t done;    /* operations or bytes */
+    _Atomic uint64_t unused;  /* so that no result goes nowhere */
+};
+
+static void run_share(void *ctx, size_t index, unsigned worker)
+{
+    struct work *w = ctx;
+    (void)worker;
+    if (++w->arrived == w->threads)
+        w->began_ns = os_now_ns();
+    while (w->began_ns == 0) {}
+    if (w->arithmetic != NULL) {
+        w->done += w->arithmetic(w->rounds);
+        return;
+    }
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < w->rounds; i++)
+        sum ^= w->read(w->bytes + index * w->len, w->len);
+    w->unused ^= sum;
+    w->done += w->rounds * w->len;
+}
+
+/* Runs once; answers the rate of all threads together, a second. */
+static double run_once(struct work *w, struct team *team, double *seconds)
+{
+    w->threads = team == NULL ? 1 : team_size(team);
+    w->done = 0;
+    w->arrived = 0;
+    w->began_ns = 0;
+    team_run(team, w->threads, run_share, w);
+    int64_t ns = os_now_ns() - w->began_ns;
+    *seconds = (double)(ns > 0 ? ns : 1) * 1e-9;
+    return (double)w->done / *seconds;
+}
+
+static enum dp_status best_rate(struct call *call, struct team *team, struct work *w, double seconds, double *out)
+{
+    double took = 0, best = 0, least = 0;
+    for (w->rounds = 1; least < RUN_SECONDS; w->rounds *= 2) {
+        least = INFINITY; /* of a few: a run that was interrupted says nothing */
+        for (int i = 0; i < 3; i++) {
+            run_once(w, team, &took);
+            least = took < least ? took : least;
+        }
+    }
+    int64_t end = os_now_ns() + (int64_t)(seconds * 1e9);
+    do {
+        if (call_check(call) != DP_OK)
+            return call->error.status;
+        double rate = run_once(w, team, &took);
+        best = rate > best ? rate : best;
+    } while (os_now_ns() < end);
+    *out = best;
+    return DP_OK;
+}
+
+enum dp_status bench_peak(struct call *call, struct team *team, const struct simd_ops *set, double seconds,
+                          struct bench_peak *out)
+{
+    struct work int8 = {.arithmetic = set->peak->int8}, fp32 = {.arithmetic = set->peak->fp32};
+    enum dp_status status = best_rate(call, team, &int8, seconds / 2, &out->int8);
+    return status == DP_OK ? best_rate(call, team, &fp32, seconds / 2, &out->fp32) : status;
+}
+
+/* ---- the command ---- */
+
+static enum dp_status measure_sets(const struct bench *b, double seconds)
+{
+    if (b->json != NULL) {
+        json_key(b->json, "sets");
+        json_begin_array(b->json);
+    } else {
+        printf("instruction set   int8 GOPS, 1 thread  %2u threads   fp32 GFLOPS, 1 thread  %2u threads\n",
+               team_size(b->team), team_size(b->team));
+    }
+    for (int isa = 0; isa < SIMD_ISA_COUNT; isa++) {
+        const struct simd_ops *set = simd_ops_for((enum simd_isa)isa);
+        struct bench_peak one = {0}, all = {0};
+        if (set == NULL)
+            continue;
+        if (bench_peak(b->call, NULL, set, seconds, &one) != DP_OK ||
+            bench_peak(b->call, b->team, set, seconds, &all) != DP_OK)
+            return b->call->error.status;
+        if (b->json == NULL) {
+            printf("%-16s%c %20.1f %11.1f %23.1f %11.1f\n", set->name, set == simd_ops() ? '*' : ' ',
+                   one.int8 * 1e-9, all.int8 * 1e-9, one.fp32 * 1e-9, all.fp32 * 1e-9);
+            continue;
+        }
+        json_begin_object(b->json);
+        json_key(b->json, "name");
+        json_string_str(b->json, set->name);
+        json_key(b->json, "used");
+        json_bool(b->json, set == simd_ops());
+        json_key(b->json, "int8_gops_1_thread");
+        json_double(b->json, one.int8 * 1e-9);
+        json_key(b->json, "int8_gops");
+        json_double(b->json, all.int8 * 1e-9);
+        json_key(b->json, "fp32_gflops_1_thread");
+        json_double(b->json, one.fp32 * 1e-9);
+        json_key(b->json, "fp32_gflops");
+        json_double(b->json, all.fp32 * 1e-9);
+        json_end_object(b->json);
+    }
+    if (b->json != NULL)
+        json_end_array(b->json);
+    return DP_OK;
+}
+
+static enum dp_status measure_reading(const struct bench *b, const uint8_t *bytes, size_t total, double seconds)
+{
+    const struct simd_ops *set = simd_ops();
+    size_t share_max = total / team_size(b->team) / 512 * 512;
+    if (b->json != NULL) {
+        json_key(b->json, "reading");
+        json_begin_array(b->json);
+    } else {
+        printf("\nreading, KB a thread  GB/s, 1 thread  %2u threads\n", team_size(b->team));
+    }
+    for (size_t i = 0; i < READ_COUNT; i++) {
+        double one = 0, all = 0;
+        size_t len = READ_SIZES[i] < share_max ? READ_SIZES[i] : share_max;
+        struct work w = {.read = set->peak->read, .bytes = bytes, .len = len};
+        if (best_rate(b->call, NULL, &w, seconds, &one) != DP_OK ||
+            best_rate(b->call, b->team, &w, seconds, &all) != DP_OK)
+            return b->call->error.status;
+        if (b->json == NULL) {
+            printf("%20zu %15.1f %11.1f\n", len >> 10, one * 1e-9, all * 1e-9);
+            continue;
+        }
+        json_begin_object(b->json);
+        json_key(b->json, "bytes");
+        json_u64(b->json, len);
+        json_key(b->json, "gb_s_1_thread");
+        json_double(b->json, one * 1e-9);
+        json_key(b->json, "gb_s");
+        json_double(b->json, all * 1e-9);
+        json_end_object(b->json);
+    }
+    if (b->json != NULL)
+        json_end_array(b->json);
+    return DP_OK;
+}
+
+enum dp_status bench_machine(const struct bench *b)
+{
+    size_t sets = 0, total = READ_SIZES[READ_COUNT - 1];
+    for (int isa = 0; isa < SIMD_ISA_COUNT; isa++)
+        sets += simd_ops_for((enum simd_isa)isa) != NULL;
+    /* By one thread and by all: two halves of each set's time, and of each size's. */
+    double share = b->seconds / (double)(sets + READ_COUNT) / 2;
+    if (b->json != NULL) {
+        json_key(b->json, "threads");
+        json_u64(b->json, team_size(b->team));
+    }
+    if (measure_sets(b, share) != DP_OK)
+        return b->call->error.status;
+    uint8_t *bytes = mem_aligned_alloc(64, total);
+    if (bytes == NULL)
+        return call_nomem(b->call, "the bytes to read");
+    memset(bytes, 1, total);
+    enum dp_status status = measure_reading(b, bytes, total, share);
+    mem_free(bytes);
+    return status;
+}

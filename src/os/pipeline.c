@@ -1,0 +1,68 @@
+/* pipeline.c: stages over a ring of slots, behind one mutex and one condition: threads are few, and slots are worth
+ * milliseconds of work. */
+#include "os/pipeline.h"
+
+#include <assert.h>
+
+void pipeline_init(struct pipeline *p, unsigned stages, size_t slots)
+{
+    assert(stages >= 1 && stages <= PIPELINE_STAGES_MAX && slots >= 1);
+    *p = (struct pipeline){.stages = stages, .slots = slots};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+}
+
+void pipeline_deinit(struct pipeline *p)
+{
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+}
+
+/* Whether the stage's next slot waits for it. The lock is held. */
+static bool is_ready(const struct pipeline *p, unsigned stage)
+{
+    if (stage == 0)
+        return p->passed[0] - p->passed[p->stages - 1] < p->slots;
+    return p->passed[stage] < p->passed[stage - 1];
+}
+
+/* Whether no further slot will come to the stage. The lock is held. */
+static bool is_over(const struct pipeline *p, unsigned stage)
+{
+    return p->stopped || (p->ended && p->passed[stage] == p->passed[0]);
+}
+
+bool pipeline_take(struct pipeline *p, unsigned stage, size_t *slot)
+{
+    pthread_mutex_lock(&p->lock);
+    while (!is_over(p, stage) && !is_ready(p, stage))
+        pthread_cond_wait(&p->changed, &p->lock);
+    bool over = is_over(p, stage);
+    *slot = (size_t)(p->passed[stage] % p->slots);
+    pthread_mutex_unlock(&p->lock);
+    return !over;
+}
+
+void pipeline_pass(struct pipeline *p, unsigned stage)
+{
+    pthread_mutex_lock(&p->lock);
+    p->passed[stage]++;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pipeline_end(struct pipeline *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->ended = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pipeline_stop(struct pipeline *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->stopped = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,29 @@
+/* simd/peak.h: the most that a core can do with an instruction set, to compare kernels with (`dipper bench peak`).
+ *
+ * The arithmetic runs on registers alone, in enough independent chains to hide each instruction's latency, with
+ * the instructions that the set's encoder kernels multiply with. Nothing here allocates or fails.
+ */
+#ifndef SIMD_PEAK_H
+#define SIMD_PEAK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct peak_kernels {
+    /* `rounds` rounds of multiply-adds of bytes into 32-bit sums. Answers the operations: two a multiply-add. */
+    uint64_t (*int8)(uint64_t rounds);
+    /* The same in fp32. */
+    uint64_t (*fp32)(uint64_t rounds);
+    /* Reads bytes[0 .. len), 64-byte aligned, len a multiple of 512: the exclusive or of its 64-bit words. */
+    uint64_t (*read)(const uint8_t *bytes, size_t len);
+};
+
+extern const struct peak_kernels peak_kernels_scalar;
+extern const struct peak_kernels peak_kernels_avx2;
+extern const struct peak_kernels peak_kernels_avxvnni;
+extern const struct peak_kernels peak_kernels_avx512vnni;
+extern const struct peak_kernels peak_kernels_neon;
+extern const struct peak_kernels peak_kernels_dotprod;
+extern const struct peak_kernels peak_kernels_i8mm;
+
+#endif

@@ -1,0 +1,18 @@
+/* peak_avxvnni.c: VPDPBUSD on 256 bits, in AVX-VNNI's encoding; fp32 and reading are AVX2's. */
+#include "simd/peak_lanes_avx2.h"
+
+static uint64_t peak_int8(uint64_t rounds)
+{
+    __m256i sum[CHAINS], a = _mm256_set1_epi8(85), b = _mm256_set1_epi8(-3);
+    UNROLL_LOOP
+    for (int i = 0; i < CHAINS; i++)
+        sum[i] = _mm256_setzero_si256();
+    for (uint64_t r = 0; r < rounds; r++) {
+        UNROLL_LOOP
+        for (int i = 0; i < CHAINS; i++)
+            __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum[i]) : "x"(a), "x"(b));
+    }
+    return rounds * CHAINS * 32 * 2;
+}
+
+const struct peak_kernels peak_kernels_avxvnni = {peak_int8, peak_fp32, peak_read};

@@ -1,0 +1,229 @@
+/* http_fetch.c: range fetches as HTTP requests, and what the answers say of objects and their versions. */
+#include "store/http_fetch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+
+/* ---- versions --------------------------------------------------------------------------------------- */
+
+static const char BY_DATE = '~'; /* begins versions that are no ETag; ETags begin with a quote */
+
+bool http_version_of(struct span etag, struct span last_modified, bool size_known, uint64_t size,
+                     struct store_version *out)
+{
+    *out = (struct store_version){0};
+    if (http_etag_is_strong(etag) && etag.len <= STORE_VERSION_MAX) {
+        memcpy(out->token, etag.data, etag.len);
+        out->len = (uint8_t)etag.len;
+        return true;
+    }
+    struct span tag = last_modified.len ? last_modified : etag; /* a weak one is better than none */
+    if (!size_known || tag.len == 0 || tag.len > STORE_VERSION_MAX - 24)
+        return false;
+    int len = snprintf(out->token, sizeof out->token, "%c%.*s;%" PRIu64, BY_DATE, SPAN_FMT(tag), size);
+    out->len = (uint8_t)len;
+    return true;
+}
+
+struct span http_version_etag(const struct store_version *version)
+{
+    return version->len && version->token[0] == '"' ? span_of(version->token, version->len) : span_of(NULL, 0);
+}
+
+/* ---- errors ----------------------------------------------------------------------------------------- */
+
+static const char *code_means(int code, enum dp_status *status)
+{
+    switch (code) {
+    case 400: *status = DP_INVALID; return "the server does not understand the request";
+    case 401: *status = DP_DENIED; return "the server asks for credentials";
+    case 403: *status = DP_DENIED; return "the server refuses access; a presigned URL may have expired";
+    case 404:
+    case 410: *status = DP_NOT_FOUND; return "there is no such object";
+    case 405:
+    case 501: *status = DP_UNSUPPORTED; return "the server does not do this";
+    case 409: *status = DP_CONFLICT; return "another request is changing the object";
+    case 412: *status = DP_CONFLICT; return "the object was changed by another writer";
+    case 413: *status = DP_TOO_LARGE; return "the server takes no object of this size";
+    case 507: *status = DP_FULL; return "the store is full";
+    default: *status = DP_IO; return NULL;
+    }
+}
+
+enum dp_status http_answer_error(const struct http_request *req, struct dp_error *error)
+{
+    char shown[HTTP_URL_SHOWN_MAX];
+    enum dp_status status;
+    http_url_shown(req->url, shown);
+    const char *means = code_means(req->code, &status);
+    if (means)
+        return dp_fail(error, status, "%s: %s (%d)", shown, means, req->code);
+    struct span location = http_head_find(req->head, "location");
+    if (req->code / 100 == 3 && location.len) {
+        char to[HTTP_URL_SHOWN_MAX];
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "%s: the server answers with a redirect (%d) to %s, which is not followed; give that URL",
+                       shown, req->code, http_url_shown(location, to));
+    }
+    return dp_fail(error, status, "%s: the server answers %d, which means nothing here", shown, req->code);
+}
+
+/* ---- requests --------------------------------------------------------------------------------------- */
+
+/* A fetch on its way. */
+struct flight {
+    struct range_fetch *fetch;
+    struct http_header condition; /* If-None-Match */
+    uint8_t byte;                 /* of a look */
+};
+
+/* Asks for what the fetch wants. */
+static enum dp_status depart(struct http_source *source, struct call *call, struct flight *flight,
+                             struct http_request *req)
+{
+    struct range_fetch *f = flight->fetch;
+    struct span etag = f->pinned ? http_version_etag(f->pinned) : span_of(NULL, 0);
+    *req = (struct http_request){.method = HTTP_GET};
+    enum dp_status status = source->aim(source, call, f->key, req);
+    if (status != DP_OK)
+        return status;
+    if (f->len == 0 && source->heads) {
+        req->method = HTTP_HEAD;
+    } else {
+        req->ranged = true;
+        req->offset = f->len ? f->offset : 0;
+        req->len = f->len == STORE_TO_END ? HTTP_LEN_TO_END : f->len ? f->len : 1;
+        req->into = f->len ? f->into : &flight->byte;
+        req->into_len = f->len == STORE_TO_END ? 0 : (size_t)req->len;
+        req->max_body = f->len == STORE_TO_END ? RANGES_TO_END_MAX : 0;
+        if (f->len == STORE_TO_END && f->offset == 0)
+            req->ranged = false; /* the whole: an empty object has no range, and every server gives all of it */
+    }
+    if (!f->if_changed) {
+        req->if_match = etag;
+    } else if (etag.len) {
+        struct http_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
+        if (!headers)
+            return call_nomem(call, "a request's headers");
+        if (req->header_count)
+            memcpy(headers, req->headers, req->header_count * sizeof *headers);
+        headers[req->header_count++] = (struct http_header){span_str("If-None-Match"), etag};
+        req->headers = headers;
+    }
+    return DP_OK;
+}
+
+/* The whole of an object that seems to have no byte, which no range can ask for. */
+static void ask_for_whole(struct http_request *req)
+{
+    req->ranged = false;
+    req->into = NULL;
+    req->into_len = 0;
+    req->max_body = 1;
+}
+
+static void arrive(struct http_source *source, struct call *call, struct range_fetch *f,
+                   const struct http_request *req)
+{
+    char shown[HTTP_URL_SHOWN_MAX];
+    if (req->status != DP_OK) {
+        f->status = req->status;
+        f->error = req->error;
+        return;
+    }
+    f->size = req->size;
+    if (req->code == 304 && f->if_changed) {
+        f->unchanged = true;
+        return;
+    }
+    if (req->code == 416 && req->size_known)
+        return; /* nothing of it lies in the range */
+    if (req->code != 200 && req->code != 206) {
+        f->status =
+            source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
+        return;
+    }
+    f->got = f->len ? req->body_len : 0;
+    if (f->len == STORE_TO_END)
+        f->bytes = store_bytes_retain(req->bytes);
+    if (!req->size_known) { /* a whole object in chunks */
+        f->size = req->body_len;
+        if (req->method == HTTP_HEAD || f->len == 0) {
+            f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
+                                http_url_shown(req->url, shown));
+            return;
+        }
+    }
+    if (!http_version_of(req->etag, req->last_modified, true, f->size, &f->version)) {
+        f->status = dp_fail(&f->error, DP_UNSUPPORTED,
+                            "%s: the server tells neither ETag nor Last-Modified, so nobody could see it change",
+                            http_url_shown(req->url, shown));
+        store_bytes_release(&f->bytes);
+    } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
+        f->unchanged = true; /* a version without an ETag */
+        store_bytes_release(&f->bytes);
+    }
+}
+
+void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n)
+{
+    struct http_source *source = ctx;
+    struct http_request *reqs = mem_calloc(n, sizeof *reqs);
+    struct flight *flights = mem_calloc(n, sizeof *flights);
+    size_t count = 0, again = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct range_fetch *f = &fetches[i];
+        if (!reqs || !flights) {
+            f->status = dp_fail_nomem(&f->error, "requests");
+            continue;
+        }
+        flights[count].fetch = f;
+        f->status = depart(source, call, &flights[count], &reqs[count]);
+        if (f->status == DP_OK)
+            count++;
+        else
+            f->error = call->error;
+    }
+    if (count == 0)
+        goto out;
+    transport_run(call, source->transport, reqs, count);
+    for (size_t i = 0; i < count; i++) {
+        struct range_fetch *f = flights[i].fetch;
+        bool empty = f->len == 0 && reqs[i].status == DP_OK && reqs[i].code == 416 && reqs[i].size == 0;
+        arrive(source, call, f, &reqs[i]);
+        store_bytes_release(&reqs[i].bytes);
+        if (empty) {
+            flights[again].fetch = f;
+            reqs[again] = reqs[i];
+            ask_for_whole(&reqs[again++]);
+        }
+    }
+    if (again) {
+        call->cost.rounds++;
+        transport_run(call, source->transport, reqs, again);
+        for (size_t i = 0; i < again; i++) {
+            arrive(source, call, flights[i].fetch, &reqs[i]);
+            store_bytes_release(&reqs[i].bytes);
+        }
+    }
+out:
+    dp_error_clear(&call->error); /* each fetch has its own */
+    mem_free(reqs);
+    mem_free(flights);
+}
+
+enum dp_status http_fetch_head(struct http_source *source, struct call *call, struct span key,
+                               struct store_info *out)
+{
+    struct range_fetch look = {.key = key};
+    http_fetch(source, call, &look, 1);
+    store_bytes_release(&look.bytes);
+    if (look.status != DP_OK) {
+        call->error = look.error;
+        return look.status;
+    }
+    *out = (struct store_info){.size = look.size, .version = look.version};
+    return DP_OK;
+}

@@ -1,0 +1,383 @@
+/* ranges.c: how a batch of ranges becomes a round of requests, and what came back the batch's answers.
+ *
+ * Each request of the batch is a want. A pass sorts the open wants by key, pin and offset, joins neighbours into
+ * groups, cuts groups into fetches, runs these as one round and settles what it can. Most batches need one pass. A
+ * second one follows where the size had to be looked up first, where a range to the end began just there (the
+ * answer then tells no version), and where the object changed between two parts.
+ */
+#include "store/ranges.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+enum { PASSES_MAX = 5 };
+
+struct want {
+    struct store_read_req *req; /* NULL once settled */
+    bool look;                  /* the next pass asks for version and size alone */
+    bool found;                 /* an earlier look: the bytes must be of that version */
+    struct store_version version;
+};
+
+/* Wants that are neighbours in one object, and the fetches for them. */
+struct group {
+    struct want *wants;
+    size_t want_count;
+    uint64_t offset, len; /* what the block holds; len 0 for a lone look or a fetch to the end */
+    struct store_block *block;
+    struct range_fetch *fetches;
+    size_t fetch_count;
+};
+
+struct plan {
+    struct call *call;
+    const struct range_limits *limits;
+    struct want *wants;
+    size_t want_count;
+    struct group *groups;
+    size_t group_count;
+    struct range_fetch *fetches;
+    size_t fetch_count, fetch_room;
+};
+
+enum dp_status range_limits_of(const struct store_options *options, struct range_limits *out,
+                               struct dp_error *error)
+{
+    const int64_t gap = options ? options->merge_gap : 0, split = options ? options->split_at : 0;
+    if (gap < STORE_NEVER || split < STORE_NEVER)
+        return dp_fail(error, DP_INVALID, "ranges cannot merge at %" PRId64 " and split at %" PRId64 " bytes", gap,
+                       split);
+    out->merge_gap = gap == STORE_NEVER ? UINT64_MAX : gap ? (uint64_t)gap : RANGES_MERGE_GAP;
+    out->split_at = split == STORE_NEVER ? UINT64_MAX : split ? (uint64_t)split : RANGES_SPLIT_AT;
+    return DP_OK;
+}
+
+/* ---- planning --------------------------------------------------------------------------------------- */
+
+static const struct store_version *pin_of(const struct want *w)
+{
+    return w->found ? &w->version : w->req->pinned;
+}
+
+/* Whether the want may share a request with neighbours. */
+static bool is_plain(const struct want *w)
+{
+    return !w->look && w->req->len > 0 && (w->found || !w->req->if_changed);
+}
+
+static int compare_pins(const struct store_version *a, const struct store_version *b)
+{
+    if (!a || !b)
+        return (a != NULL) - (b != NULL);
+    return span_compare(span_of(a->token, a->len), span_of(b->token, b->len));
+}
+
+/* By key, then plain ones first, then pin and offset. */
+static int compare_wants(const void *left, const void *right)
+{
+    const struct want *a = left, *b = right;
+    int order = span_compare(a->req->key, b->req->key);
+    if (order == 0)
+        order = (int)is_plain(b) - (int)is_plain(a);
+    if (order == 0)
+        order = compare_pins(pin_of(a), pin_of(b));
+    if (order == 0)
+        order = (a->req->offset > b->req->offset) - (a->req->offset < b->req->offset);
+    return order;
+}
+
+/* Whether `w` joins a group that ends at `end`, with what is then its length. */
+static bool joins(const struct plan *plan, const struct group *g, const struct want *w)
+{
+    const struct want *first = &g->wants[0];
+    const uint64_t gap = plan->limits->merge_gap, most = plan->limits->split_at, end = g->offset + g->len;
+    if (gap == UINT64_MAX || !is_plain(first) || !is_plain(w) || !span_equal(first->req->key, w->req->key) ||
+        compare_pins(pin_of(first), pin_of(w)) != 0)
+        return false;
+    if (w->req->offset > end && w->req->offset - end > gap)
+        return false;
+    uint64_t w_end = w->req->offset + (uint64_t)w->req->len;
+    uint64_t len = (w_end > end ? w_end : end) - g->offset;
+    /* Something new to read must not make the request longer than one is; what lies inside costs nothing. */
+    return w_end <= end || len <= (most == UINT64_MAX ? RANGES_SPLIT_AT : most);
+}
+
+static void make_groups(struct plan *plan)
+{
+    plan->group_count = 0;
+    for (size_t i = 0; i < plan->want_count; i++) {
+        struct want *w = &plan->wants[i];
+        uint64_t w_end = w->req->offset + (is_plain(w) ? (uint64_t)w->req->len : 0);
+        struct group *g = plan->group_count ? &plan->groups[plan->group_count - 1] : NULL;
+        if (g && joins(plan, g, w)) {
+            g->want_count++;
+            if (w_end > g->offset + g->len)
+                g->len = w_end - g->offset;
+            continue;
+        }
+        plan->groups[plan->group_count++] =
+            (struct group){.wants = w, .want_count = 1, .offset = w->req->offset, .len = w_end - w->req->offset};
+    }
+}
+
+/* How many fetches a group becomes. */
+static size_t parts_of(const struct plan *plan, const struct group *g)
+{
+    return g->len <= plan->limits->split_at ? 1 : (size_t)((g->len - 1) / plan->limits->split_at + 1);
+}
+
+/* Cuts the group into fetches, with a block for their bytes. A range that is read by itself though it is not plain
+ * (one that is read only if it has changed) gets a block too. */
+static enum dp_status make_fetches(struct plan *plan, struct group *g, struct dp_error *error)
+{
+    const struct want *w = &g->wants[0];
+    bool lone = !is_plain(w);
+    int64_t lone_len = w->look ? 0 : w->req->len;
+    g->fetches = plan->fetches + plan->fetch_count;
+    g->fetch_count = lone ? 1 : parts_of(plan, g);
+    uint64_t len = lone ? (lone_len > 0 ? (uint64_t)lone_len : 0) : g->len;
+    if (len) {
+        g->block = len > SIZE_MAX ? NULL : store_block_new((size_t)len);
+        if (!g->block)
+            return dp_fail_nomem(error, "bytes of an object");
+    }
+    for (size_t i = 0; i < g->fetch_count; i++) {
+        uint64_t at = i * plan->limits->split_at, left = len - at;
+        g->fetches[i] = (struct range_fetch){
+            .key = w->req->key,
+            .offset = g->offset + at,
+            .len = lone ? lone_len : (int64_t)(left < plan->limits->split_at ? left : plan->limits->split_at),
+            .pinned = pin_of(w),
+            .if_changed = w->req->if_changed && !w->found,
+            .into = g->block ? store_block_data(g->block) + at : NULL};
+    }
+    plan->fetch_count += g->fetch_count;
+    return DP_OK;
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------- */
+
+static void settle(struct want *w, enum dp_status status, const struct dp_error *error)
+{
+    w->req->status = status;
+    if (error)
+        w->req->error = *error;
+    w->req = NULL;
+}
+
+/* The want's bytes [*first, *last) among the fetches of its group. */
+static void fetches_of(const struct plan *plan, const struct group *g, const struct want *w, size_t *first,
+                       size_t *last)
+{
+    *first = 0;
+    *last = g->fetch_count;
+    if (g->fetch_count < 2)
+        return;
+    *first = (size_t)((w->req->offset - g->offset) / plan->limits->split_at);
+    *last = (size_t)((w->req->offset + (uint64_t)w->req->len - 1 - g->offset) / plan->limits->split_at) + 1;
+}
+
+/* Takes over what a look, or any answer, says of the object; true when that settles the want. */
+static bool settle_by_version(struct want *w, const struct range_fetch *f)
+{
+    struct store_read_req *req = w->req;
+    if (f->unchanged) {
+        req->version = *req->pinned;
+        req->size = f->size;
+        req->unchanged = true;
+        settle(w, DP_OK, NULL);
+        return true;
+    }
+    if (!store_read_settled(req, &f->version, f->size))
+        return false;
+    settle(w, req->status, NULL);
+    return true;
+}
+
+/* After a look: settled when it has no bytes to bring, else to be read in the next pass. */
+static void answer_look(struct want *w, const struct range_fetch *f)
+{
+    struct store_read_req *req = w->req;
+    uint64_t len;
+    if (settle_by_version(w, f))
+        return;
+    req->status = store_range_len(req, f->size, &len, &req->error);
+    if (req->status != DP_OK || len == 0) {
+        settle(w, req->status, NULL);
+        return;
+    }
+    w->look = false;
+    w->found = true;
+    w->version = f->version;
+}
+
+/* Answers one want from the fetches of its group, or leaves it open for the next pass. */
+static void answer(const struct plan *plan, const struct group *g, struct want *w)
+{
+    struct store_read_req *req = w->req;
+    size_t first, last;
+    fetches_of(plan, g, w, &first, &last);
+    const struct range_fetch *one = &g->fetches[first];
+    for (size_t i = first; i < last; i++) {
+        const struct range_fetch *f = &g->fetches[i];
+        if (f->status == DP_STALE && w->found) { /* since the look; the caller pinned nothing, or finds out */
+            w->found = false;
+            w->look = true;
+            return;
+        }
+        if (f->status != DP_OK) {
+            settle(w, f->status, &f->error);
+            return;
+        }
+        if (f->version.len && one->version.len && !store_version_equal(&f->version, &one->version) && !req->pinned)
+            return; /* the object changed between two parts: again */
+    }
+    if (w->look) {
+        answer_look(w, one);
+        return;
+    }
+    uint64_t len;
+    if (!one->unchanged && one->version.len == 0) {
+        /* Nothing of the object lies in the range. That is an error, or the end itself was asked for. */
+        req->status = store_range_len(req, one->size, &len, &req->error);
+        if (req->status != DP_OK)
+            settle(w, req->status, NULL);
+        else
+            w->look = true;
+        return;
+    }
+    for (size_t i = first; i < last; i++)
+        if (req->pinned && !req->if_changed && g->fetches[i].version.len &&
+            !store_version_equal(&g->fetches[i].version, req->pinned))
+            one = &g->fetches[i]; /* which makes it stale */
+    if (settle_by_version(w, one))
+        return;
+    req->status = store_range_len(req, one->size, &len, &req->error);
+    uint64_t skipped = req->offset - g->offset;
+    for (size_t i = first; i < last && req->status == DP_OK && g->block; i++) {
+        const struct range_fetch *f = &g->fetches[i];
+        uint64_t end = skipped + len, at = f->offset - g->offset;
+        uint64_t needed = end < at ? 0 : end - at < (uint64_t)f->len ? end - at : (uint64_t)f->len;
+        if (f->got < needed)
+            req->status = dp_fail(&req->error, DP_IO, "%.*s: %" PRIu64 " bytes came instead of %" PRIu64,
+                                  SPAN_FMT(req->key), f->got, needed);
+    }
+    if (req->status == DP_OK && g->block) {
+        req->bytes = store_block_bytes(g->block, skipped, len);
+    } else if (req->status == DP_OK && one->got != len) {
+        req->status = dp_fail(&req->error, DP_IO, "%.*s: %" PRIu64 " bytes came instead of %" PRIu64,
+                              SPAN_FMT(req->key), one->got, len);
+    } else if (req->status == DP_OK) {
+        req->bytes = store_bytes_retain(one->bytes);
+    }
+    settle(w, req->status, NULL);
+}
+
+/* ---- passes ----------------------------------------------------------------------------------------- */
+
+static void fail_all(struct plan *plan, enum dp_status status, const struct dp_error *error)
+{
+    for (size_t i = 0; i < plan->want_count; i++)
+        if (plan->wants[i].req)
+            settle(&plan->wants[i], status, error);
+}
+
+/* One round for all open wants. */
+static void run_pass(struct plan *plan, range_fetch_fn *fetch, void *ctx)
+{
+    struct dp_error error;
+    qsort(plan->wants, plan->want_count, sizeof *plan->wants, compare_wants);
+    make_groups(plan);
+    size_t needed = 0;
+    for (size_t i = 0; i < plan->group_count; i++)
+        needed += parts_of(plan, &plan->groups[i]);
+    plan->fetches = mem_calloc(needed, sizeof *plan->fetches);
+    if (!plan->fetches) {
+        dp_fail_nomem(&error, "requests");
+        fail_all(plan, DP_NOMEM, &error);
+        return;
+    }
+    plan->fetch_count = 0;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < plan->group_count && status == DP_OK; i++)
+        status = make_fetches(plan, &plan->groups[i], &error);
+    if (status == DP_OK) {
+        fetch(ctx, plan->call, plan->fetches, plan->fetch_count);
+        for (size_t i = 0; i < plan->group_count; i++)
+            for (size_t k = 0; k < plan->groups[i].want_count; k++)
+                answer(plan, &plan->groups[i], &plan->groups[i].wants[k]);
+    } else {
+        fail_all(plan, status, &error);
+    }
+    for (size_t i = 0; i < plan->group_count; i++)
+        store_block_release(plan->groups[i].block);
+    for (size_t i = 0; i < plan->fetch_count; i++)
+        store_bytes_release(&plan->fetches[i].bytes);
+    mem_free(plan->fetches);
+}
+
+/* Takes the requests that can be asked. */
+static void take_wants(struct plan *plan, struct store_read_req *reqs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct store_read_req *req = &reqs[i];
+        if (req->status != DP_OK)
+            continue;
+        if (req->len < STORE_TO_END || req->offset > INT64_MAX ||
+            (req->len > 0 && (uint64_t)req->len > INT64_MAX - req->offset)) {
+            req->status = dp_fail(&req->error, DP_INVALID,
+                                  "%.*s: %" PRId64 " bytes at offset %" PRIu64 " do not lie within any object",
+                                  SPAN_FMT(req->key), req->len, req->offset);
+            continue;
+        }
+        plan->wants[plan->want_count++] =
+            (struct want){.req = req, .look = req->len == 0 || req->len > RANGES_BLIND_MAX};
+    }
+}
+
+void ranges_read(struct call *call, const struct range_limits *limits, struct store_read_req *reqs, size_t n,
+                 range_fetch_fn *fetch, void *ctx)
+{
+    struct plan plan = {.call = call,
+                        .limits = limits,
+                        .wants = mem_calloc(n, sizeof *plan.wants),
+                        .groups = mem_calloc(n, sizeof *plan.groups)};
+    struct dp_error error;
+    if (!plan.wants || !plan.groups) {
+        dp_fail_nomem(&error, "requests");
+        for (size_t i = 0; i < n; i++)
+            if (reqs[i].status == DP_OK) {
+                reqs[i].status = DP_NOMEM;
+                reqs[i].error = error;
+            }
+        goto out;
+    }
+    take_wants(&plan, reqs, n);
+    for (unsigned passes = 0; plan.want_count; passes++) {
+        if (passes == PASSES_MAX) {
+            dp_fail(&error, DP_STALE, "%.*s keeps changing while it is read", SPAN_FMT(plan.wants[0].req->key));
+            fail_all(&plan, DP_STALE, &error);
+            break;
+        }
+        if (passes) {
+            call->cost.rounds++;
+            enum dp_status status = call_check(call);
+            if (status != DP_OK) {
+                fail_all(&plan, status, &call->error);
+                break;
+            }
+        }
+        run_pass(&plan, fetch, ctx);
+        size_t open = 0;
+        for (size_t i = 0; i < plan.want_count; i++)
+            if (plan.wants[i].req)
+                plan.wants[open++] = plan.wants[i];
+        plan.want_count = open;
+    }
+out:
+    mem_free(plan.wants);
+    mem_free(plan.groups);
+}

@@ -1,0 +1,83 @@
+/* fuzz_http_answer.c: any answer to any request, as libcurl hands it over: nothing is written past what was asked for,
+ * and what is accepted as a range is that range. The first bytes say what was asked; then lines up to an empty one,
+ * then the body. */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "store/http_try.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { INTO = 300, FIRST_BYTES = 6 };
+
+static struct span take_line(struct span *rest)
+{
+    const uint8_t *end = memchr(rest->data, '\n', rest->len);
+    size_t len = end ? (size_t)(end - rest->data) + 1 : rest->len;
+    struct span line = span_of(rest->data, len);
+    *rest = span_of(rest->data + len, rest->len - len);
+    return line;
+}
+
+static void check(const struct http_try *t, const uint8_t *guard, bool accepted)
+{
+    const struct http_request *req = t->req;
+    if (t->sink.len > t->sink.room)
+        abort();
+    if (req->into && *guard != 0x5a)
+        abort();
+    if (!req->into && t->sink.room > (req->max_body ? req->max_body : INTO))
+        abort();
+    if (accepted && t->decided && t->code == 206 && req->method == HTTP_GET) {
+        if (!t->size_known || !t->expected_known || t->expected == 0 || t->size <= (req->ranged ? req->offset : 0))
+            abort();
+        if (req->ranged && req->len > 0 && t->expected + t->at > (uint64_t)req->len)
+            abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t into[INTO + 1];
+    if (size < FIRST_BYTES)
+        return 0;
+    struct http_request req = {.method = data[0] % 5, .ranged = data[1] & 1, .offset = data[2]};
+    req.len = data[1] & 2 ? HTTP_LEN_TO_END : 1 + data[3];
+    req.max_body = INTO;
+    if (data[1] & 4)
+        req.if_match = span_str("\"v\"");
+    if (data[1] & 8) {
+        req.into = into;
+        req.into_len = req.len > 0 ? (size_t)req.len : INTO;
+        into[req.into_len] = 0x5a;
+    }
+    struct http_try t;
+    http_try_init(&t, &req);
+    if ((data[1] & 16) && req.method == HTTP_GET && req.len > 1) { /* resumed after the first byte */
+        t.at = 1;
+        t.first_head = span_str("ETag: \"v\"\r\n");
+        t.sink = (struct http_sink){.data = req.into, .room = req.into_len, .len = 1};
+        if (!req.into) {
+            t.sink.block = store_block_new(INTO);
+            if (!t.sink.block)
+                abort();
+            t.sink.data = store_block_data(t.sink.block);
+            t.sink.room = INTO;
+        }
+    }
+    struct span rest = span_of(data + FIRST_BYTES, size - FIRST_BYTES);
+    bool going = http_try_take_head(&t, span_str("HTTP/1.1 "));
+    while (going && rest.len && !(t.decided)) {
+        struct span line = take_line(&rest);
+        going = http_try_take_head(&t, line);
+    }
+    while (going && rest.len) {
+        size_t len = rest.len < 1u + data[4] ? rest.len : 1u + data[4];
+        going = http_try_take_body(&t, span_of(rest.data, len));
+        rest = span_of(rest.data + len, rest.len - len);
+    }
+    check(&t, &into[req.into_len], going);
+    http_sink_drop(&t.sink);
+    http_try_deinit(&t);
+    return 0;
+}

@@ -1,0 +1,151 @@
+/* test_http_head.c: what heads of answers say, and which parts of a URL are shown. */
+#include "test_support.h"
+
+#include "store/transport.h"
+
+static void test_store_head_finds_lines(void **state)
+{
+    (void)state;
+    struct span head =
+        span_str("ETag: \"a\"\r\nX-Empty:\r\ncontent-LENGTH:\t12 \r\nno colon\r\nETag: \"b\"\r\nLast: x");
+    assert_true(span_equal_str(http_head_find(head, "etag"), "\"a\""));
+    assert_true(span_equal_str(http_head_find(head, "Content-Length"), "12"));
+    assert_true(span_equal_str(http_head_find(head, "last"), "x"));
+    assert_non_null(http_head_find(head, "x-empty").data);
+    assert_int_equal(http_head_find(head, "x-empty").len, 0);
+    assert_null(http_head_find(head, "etag2").data);
+    assert_null(http_head_find(head, "no colon").data);
+    assert_null(http_head_find(span_of(NULL, 0), "etag").data);
+}
+
+static void test_store_head_content_range(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool good;
+        struct http_content_range is;
+    } cases[] = {
+        {"bytes 0-99/1000", true, {0, 99, 1000, true, true}},
+        {"Bytes 5-5/6", true, {5, 5, 6, true, true}},
+        {"bytes 5-5/*", true, {5, 5, 0, true, false}},
+        {"bytes */1000", true, {0, 0, 1000, false, true}},
+        {"bytes */0", true, {0, 0, 0, false, true}},
+        {"bytes 0-999999999999999998/999999999999999999",
+         true,
+         {0, 999999999999999998, 999999999999999999, true, true}},
+        {"bytes */*", false, {0}},
+        {"bytes 6-5/10", false, {0}},
+        {"bytes 0-10/10", false, {0}},
+        {"bytes 0-9/1000000000000000000", false, {0}},
+        {"bytes 18446744073709551616-18446744073709551617/9", false, {0}},
+        {"bytes -9/10", false, {0}},
+        {"bytes 0-/10", false, {0}},
+        {"bytes 0-9/", false, {0}},
+        {"bytes 0-9/10 ", true, {0, 9, 10, true, true}},
+        {"bytes 0-9/10x", false, {0}},
+        {"bytes 0-9", false, {0}},
+        {"bytes=0-9/10", false, {0}},
+        {"items 0-9/10", false, {0}},
+        {"bytes 0 - 9/10", false, {0}},
+        {"bytes 0-+9/10", false, {0}},
+        {"", false, {0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http_content_range got;
+        if (http_content_range_parse(span_str(cases[i].text), &got) != cases[i].good)
+            fail_msg("\"%s\"", cases[i].text);
+        assert_int_equal(got.has_range, cases[i].is.has_range);
+        assert_int_equal(got.has_size, cases[i].is.has_size);
+        assert_int_equal(got.first, cases[i].is.first);
+        assert_int_equal(got.last, cases[i].is.last);
+        assert_int_equal(got.size, cases[i].is.size);
+    }
+}
+
+static void test_store_head_retry_after(void **state)
+{
+    (void)state;
+    const int64_t now = 784111777; /* the date of RFC 9110's example */
+    uint64_t seconds;
+    assert_true(http_retry_after_parse(span_str("120"), now, &seconds));
+    assert_int_equal(seconds, 120);
+    assert_true(http_retry_after_parse(span_str(" 0 "), now, &seconds));
+    assert_int_equal(seconds, 0);
+    assert_true(http_retry_after_parse(span_str("Sun, 06 Nov 1994 08:49:37 GMT"), now, &seconds));
+    assert_int_equal(seconds, 0);
+    assert_true(http_retry_after_parse(span_str("Sun, 06 Nov 1994 08:50:07 GMT"), now, &seconds));
+    assert_int_equal(seconds, 30);
+    assert_true(http_retry_after_parse(span_str("Sat, 05 Nov 1994 08:50:07 GMT"), now, &seconds));
+    assert_int_equal(seconds, 0);
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "1.5",
+                                      "soon",
+                                      "9999999999999999999",
+                                      "Sun, 06 Foo 1994 08:49:37 GMT",
+                                      "Sun, 32 Nov 1994 08:49:37 GMT",
+                                      "Sun, 06 Nov 1994 24:49:37 GMT",
+                                      "Sun, 06 Nov 1994 08:49:37 CET",
+                                      "Sunday, 06-Nov-94 08:49:37 GMT"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (http_retry_after_parse(span_str(bad[i]), now, &seconds))
+            fail_msg("\"%s\"", bad[i]);
+}
+
+static void test_store_head_strong_etags(void **state)
+{
+    (void)state;
+    assert_true(http_etag_is_strong(span_str("\"a\"")));
+    assert_true(http_etag_is_strong(span_str("\"\"")));
+    assert_false(http_etag_is_strong(span_str("W/\"a\"")));
+    assert_false(http_etag_is_strong(span_str("a")));
+    assert_false(http_etag_is_strong(span_str("\"")));
+    assert_false(http_etag_is_strong(span_str("\"a\"b\"")));
+    assert_false(http_etag_is_strong(span_str("\"a\rb\"")));
+    assert_false(http_etag_is_strong(span_of(NULL, 0)));
+}
+
+static void test_store_url_authority(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"http://host/x", "host"},
+        {"http://host:80/x", "host"},
+        {"https://host:80/x", "host:80"},
+        {"https://host:443", "host"},
+        {"http://u:p@host:8080?q", "host:8080"},
+        {"http://u@v@host/x@y", "host"},
+        {"http://[::1]:9000/x", "[::1]:9000"},
+        {"http:///x", ""},
+        {"nothing", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (!span_equal_str(http_url_authority(span_str(cases[i][0])), cases[i][1]))
+            fail_msg("%s", cases[i][0]);
+}
+
+static void test_store_url_shows_no_secret(void **state)
+{
+    (void)state;
+    char out[HTTP_URL_SHOWN_MAX];
+    assert_string_equal(http_url_shown(span_str("https://key:secret@host:9/a/b?X-Amz-Signature=s#f"), out),
+                        "https://host:9/a/b");
+    assert_string_equal(http_url_shown(span_str("https://host?token=s"), out), "https://host");
+    assert_string_equal(http_url_shown(span_str("secret"), out), "(no URL)");
+    char longer[400];
+    memset(longer, 'a', sizeof longer);
+    memcpy(longer, "http://h/", 9);
+    longer[sizeof longer - 1] = '\0';
+    assert_int_equal(strlen(http_url_shown(span_str(longer), out)), HTTP_URL_SHOWN_MAX - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_store_head_finds_lines), cmocka_unit_test(test_store_head_content_range),
+        cmocka_unit_test(test_store_head_retry_after), cmocka_unit_test(test_store_head_strong_etags),
+        cmocka_unit_test(test_store_url_authority),    cmocka_unit_test(test_store_url_shows_no_secret),
+    };
+    return test_run(tests);
+}

@@ -1,0 +1,498 @@
+/* test_http_store.c: plain and presigned URLs as a store to read from, on the scripted server. */
+#include "test_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http_server.h"
+#include "store/http_fetch.h"
+
+enum { NEVER_MS = 60000 };
+
+struct fixture {
+    struct arena arena;
+    struct call call;
+    struct http_server *server;
+    struct transport *transport;
+    struct store *store;
+};
+
+static void open_root(struct fixture *f, const char *path, struct store_options options)
+{
+    options.transport = f->transport;
+    store_free(f->store);
+    f->store = NULL;
+    if (store_open_with(&f->call, span_str(http_server_url(f->server, path)), &options, &f->store) != DP_OK)
+        fail_msg("%s", f->call.error.message);
+    f->call.cost = (struct call_cost){0};
+}
+
+/* Starts the server anew, with two objects, and opens its root. */
+static void serve(struct fixture *f, struct http_server_options options)
+{
+    if (f->server)
+        http_server_stop(f->server);
+    f->server = http_server_start(&options);
+    http_server_put(f->server, "/data/a", span_str("0123456789"));
+    http_server_put(f->server, "/data/empty", span_str(""));
+    open_root(f, "/data", (struct store_options){0});
+}
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    const struct transport_options quick = {.retry_base_ms = 1, .retry_cap_ms = 2, .tries = 4};
+    f = (struct fixture){0};
+    arena_init(&f.arena, 16 << 20);
+    call_init(&f.call, &f.arena);
+    call_limit_ms(&f.call, NEVER_MS);
+    assert_int_equal(transport_new(&quick, &f.transport, &f.call.error), DP_OK);
+    serve(&f, (struct http_server_options){0});
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    store_free(f->store);
+    transport_free(f->transport);
+    http_server_stop(f->server);
+    arena_deinit(&f->arena);
+    return 0;
+}
+
+static struct store_read_req range(const char *key, uint64_t offset, int64_t len)
+{
+    return (struct store_read_req){.key = span_str(key), .offset = offset, .len = len};
+}
+
+static enum dp_status read_one(struct fixture *f, struct store_read_req *req)
+{
+    return store_read(&f->call, f->store, req, 1);
+}
+
+static void expect(struct store_read_req *req, const char *text)
+{
+    assert_int_equal(req->status, DP_OK);
+    if (!span_equal_str(req->bytes.span, text))
+        fail_msg("\"%.*s\" instead of \"%s\"", SPAN_FMT(req->bytes.span), text);
+    store_read_release(req, 1);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------- */
+
+static void test_http_store_reads(void **state)
+{
+    struct fixture *f = *state;
+    struct store_read_req reqs[6] = {range("a", 0, 10),
+                                     range("a", 3, 4),
+                                     range("a", 7, STORE_TO_END),
+                                     range("a", 10, 0),
+                                     range("empty", 0, STORE_TO_END),
+                                     range("empty", 0, 0)};
+    assert_int_equal(store_read(&f->call, f->store, reqs, 6), DP_OK);
+    static const char *const texts[] = {"0123456789", "3456", "789", "", "", ""};
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(reqs[i].size, i < 4 ? 10 : 0);
+        assert_int_not_equal(reqs[i].version.len, 0);
+        assert_true(store_version_equal(&reqs[i].version, &reqs[i < 4 ? 0 : 4].version));
+        expect(&reqs[i], texts[i]);
+    }
+}
+
+static void test_http_store_counts_what_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    struct store_read_req reqs[3] = {range("a", 0, 2), range("a", 4, 2), range("a", 8, 2)};
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .text = "slow down"});
+    assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_OK);
+    assert_int_equal(f->call.cost.rounds, 1);
+    assert_int_equal(f->call.cost.requests, 2); /* three ranges in one request, which was sent twice */
+    assert_int_equal(f->call.cost.bytes, 10);   /* with the gaps between them */
+    assert_int_equal(http_server_count(f->server), 2);
+    store_read_release(reqs, 3);
+    http_server_reset(f->server);
+    open_root(f, "/data", (struct store_options){.merge_gap = STORE_NEVER, .split_at = STORE_NEVER});
+    http_server_gate(f->server, 3); /* in parallel */
+    assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_OK);
+    assert_int_equal(f->call.cost.rounds, 1);
+    assert_int_equal(f->call.cost.requests, 3);
+    assert_int_equal(f->call.cost.bytes, 6);
+    store_read_release(reqs, 3);
+    http_server_reset(f->server);
+    open_root(f, "/data", (struct store_options){.split_at = 3});
+    http_server_gate(f->server, 4);
+    struct store_read_req whole = range("a", 0, 10);
+    assert_int_equal(read_one(f, &whole), DP_OK);
+    assert_int_equal(f->call.cost.rounds, 1);
+    assert_int_equal(f->call.cost.requests, 4);
+    expect(&whole, "0123456789");
+}
+
+static void test_http_store_head_is_a_ranged_get(void **state)
+{
+    struct fixture *f = *state;
+    struct store_info info;
+    assert_int_equal(store_head(&f->call, f->store, span_str("a"), &info), DP_OK);
+    assert_int_equal(info.size, 10);
+    assert_string_equal(http_server_seen(f->server, 0).method, "GET");
+    assert_non_null(strcasestr(http_server_seen(f->server, 0).head, "range: bytes=0-0\r\n"));
+    assert_int_equal(http_server_count(f->server), 1);
+    struct store_version version = info.version;
+    assert_int_equal(store_head(&f->call, f->store, span_str("empty"), &info), DP_OK);
+    assert_int_equal(info.size, 0);
+    assert_false(store_version_equal(&version, &info.version));
+    assert_int_equal(store_head(&f->call, f->store, span_str("none"), &info), DP_NOT_FOUND);
+    assert_non_null(strstr(f->call.error.message, "/data/none"));
+}
+
+static void test_http_store_only_reads(void **state)
+{
+    struct fixture *f = *state;
+    struct store_put put = {.key = span_str("b"), .body = span_str("x")};
+    struct store_listing listing;
+    struct store_upload *upload;
+    assert_int_equal(store_put(&f->call, f->store, &put), DP_UNSUPPORTED);
+    assert_non_null(strstr(f->call.error.message, "can only be read"));
+    assert_int_equal(store_list(&f->call, f->store, span_str(""), span_str(""), false, 9, &listing),
+                     DP_UNSUPPORTED);
+    assert_int_equal(store_remove(&f->call, f->store, span_str("a")), DP_UNSUPPORTED);
+    assert_int_equal(store_upload_begin(&f->call, f->store, span_str("b"), &upload), DP_UNSUPPORTED);
+    assert_int_equal(http_server_count(f->server), 0);
+    assert_int_equal(f->call.cost.requests, 0);
+}
+
+/* ---- versions --------------------------------------------------------------------------------------------- */
+
+static const struct http_server_options KINDS[] = {{.tls = false}, {.weak = true}, {.plain = true}};
+
+static void test_http_store_pins(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        serve(f, KINDS[i]);
+        struct store_read_req first = range("a", 0, 5);
+        assert_int_equal(read_one(f, &first), DP_OK);
+        struct store_version version = first.version;
+        expect(&first, "01234");
+        assert_int_equal(version.token[0], i ? '~' : '"');
+        struct store_read_req pinned = range("a", 5, 5);
+        pinned.pinned = &version;
+        assert_int_equal(read_one(f, &pinned), DP_OK);
+        expect(&pinned, "56789");
+        http_server_put(f->server, "/data/a", span_str("CCCCCCCCCC"));
+        assert_int_equal(read_one(f, &pinned), DP_STALE);
+        assert_null(pinned.bytes.block);
+        assert_non_null(strstr(f->call.error.message, "a"));
+        struct store_read_req fresh = range("a", 5, 5);
+        assert_int_equal(read_one(f, &fresh), DP_OK);
+        assert_false(store_version_equal(&fresh.version, &version));
+        expect(&fresh, "CCCCC");
+    }
+}
+
+static void test_http_store_if_changed(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        serve(f, KINDS[i]);
+        struct store_info info;
+        assert_int_equal(store_head(&f->call, f->store, span_str("a"), &info), DP_OK);
+        struct store_read_req req = range("a", 0, STORE_TO_END);
+        req.pinned = &info.version;
+        req.if_changed = true;
+        assert_int_equal(read_one(f, &req), DP_OK);
+        assert_true(req.unchanged);
+        assert_null(req.bytes.block);
+        http_server_put(f->server, "/data/a", span_str("changed"));
+        assert_int_equal(read_one(f, &req), DP_OK);
+        assert_false(req.unchanged);
+        expect(&req, "changed");
+    }
+}
+
+/* An object that changes between the parts of one read, or between two tries of one part. */
+static void test_http_store_never_mixes(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        serve(f, KINDS[i]);
+        open_root(f, "/data", (struct store_options){.split_at = 4});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHANGE, .match = "bytes=8-9"});
+        struct store_read_req req = range("a", 0, 10);
+        assert_int_equal(read_one(f, &req), DP_OK);
+        expect(&req, "CCCCCCCCCC");
+        serve(f, KINDS[i]);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 3});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHANGE});
+        req = range("a", 0, 10);
+        assert_int_equal(read_one(f, &req), DP_OK);
+        expect(&req, "CCCCCCCCCC");
+    }
+}
+
+static void test_http_store_needs_something_that_tells_versions(void **state)
+{
+    struct fixture *f = *state;
+    serve(f, (struct http_server_options){.plain = true, .no_modified = true});
+    struct store_read_req req = range("a", 0, 5);
+    assert_int_equal(read_one(f, &req), DP_UNSUPPORTED);
+    assert_non_null(strstr(req.error.message, "ETag"));
+    req = range("a", 0, STORE_TO_END);
+    assert_int_equal(read_one(f, &req), DP_UNSUPPORTED);
+    assert_null(req.bytes.block);
+}
+
+static void test_http_store_versions(void **state)
+{
+    (void)state;
+    struct store_version v;
+    char etag[140];
+    snprintf(etag, sizeof etag, "\"%0*d\"", STORE_VERSION_MAX - 2, 7);
+    assert_true(http_version_of(span_str(etag), span_of(NULL, 0), true, 5, &v));
+    assert_true(span_equal_str(http_version_etag(&v), etag));
+    snprintf(etag, sizeof etag, "\"%0*d\"", STORE_VERSION_MAX - 1, 7); /* too long for a version */
+    assert_false(http_version_of(span_str(etag), span_of(NULL, 0), true, 5, &v));
+    assert_true(http_version_of(span_str(etag), span_str("Sun, 06 Nov 1994 08:49:37 GMT"), true, 5, &v));
+    assert_true(span_equal_str(span_of(v.token, v.len), "~Sun, 06 Nov 1994 08:49:37 GMT;5"));
+    assert_int_equal(http_version_etag(&v).len, 0);
+    assert_true(http_version_of(span_str("W/\"x\""), span_of(NULL, 0), true, 5, &v));
+    assert_true(span_equal_str(span_of(v.token, v.len), "~W/\"x\";5"));
+    assert_false(http_version_of(span_str("W/\"x\""), span_of(NULL, 0), false, 5, &v));
+    assert_false(http_version_of(span_of(NULL, 0), span_of(NULL, 0), true, 5, &v));
+}
+
+/* ---- servers that misbehave ------------------------------------------------------------------------------- */
+
+static void test_http_store_explains_errors(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        int code;
+        enum dp_status status;
+        const char *says;
+    } cases[] = {
+        {401, DP_DENIED, "credentials"},
+        {403, DP_DENIED, "expired"},
+        {404, DP_NOT_FOUND, "no such object"},
+        {302, DP_UNSUPPORTED, "redirect"},
+        {400, DP_INVALID, "understand"},
+        {503, DP_UNAVAILABLE, "503"},
+        {418, DP_IO, "418"},
+    };
+    open_root(f, "/data?token=secret", (struct store_options){0});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = cases[i].code,
+                                                        .lines = "Location: https://h/elsewhere?token=secret\r\n",
+                                                        .text = "secret",
+                                                        .times = 10});
+        struct store_read_req req = range("a", 0, 5);
+        assert_int_equal(read_one(f, &req), cases[i].status);
+        if (!strstr(req.error.message, cases[i].says) || !strstr(req.error.message, "/data/a"))
+            fail_msg("%s", req.error.message);
+        assert_null(strstr(req.error.message, "secret"));
+        assert_null(req.bytes.block);
+    }
+}
+
+static void test_http_store_servers_without_ranges(void **state)
+{
+    struct fixture *f = *state;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_IGNORE_RANGE, .times = 3});
+    struct store_read_req part = range("a", 0, 5), whole = range("a", 0, 10), longer = range("a", 0, 11);
+    assert_int_equal(read_one(f, &part), DP_UNSUPPORTED);
+    assert_non_null(strstr(part.error.message, "ranges"));
+    assert_int_equal(read_one(f, &whole), DP_OK);
+    expect(&whole, "0123456789");
+    assert_int_equal(read_one(f, &longer), DP_INVALID);
+    assert_int_equal(http_server_count(f->server), 3);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SHIFT, .at = 2});
+    struct store_read_req shifted = range("a", 1, 5);
+    assert_int_equal(read_one(f, &shifted), DP_IO);
+    assert_non_null(strstr(shifted.error.message, "another range"));
+}
+
+static void test_http_store_chunks(void **state)
+{
+    struct fixture *f = *state;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHUNKED, .times = 2});
+    struct store_read_req whole = range("a", 0, STORE_TO_END), part = range("a", 2, 3);
+    assert_int_equal(read_one(f, &whole), DP_OK);
+    assert_int_equal(whole.size, 10);
+    expect(&whole, "0123456789");
+    assert_int_equal(read_one(f, &part), DP_OK);
+    expect(&part, "234");
+}
+
+/* ---- URLs ------------------------------------------------------------------------------------------------- */
+
+static void test_http_store_encodes_keys(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/data/x/%C3%A4%20%25%3F%23+", span_str("found"));
+    http_server_put(f->server, "/data/x/%C3%A4%20%25%3F%23%2B", span_str("encoded"));
+    open_root(f, "/data//?token=a%20b&c", (struct store_options){0});
+    struct store_read_req req = range("x/ä %?#+", 0, STORE_TO_END);
+    assert_int_equal(read_one(f, &req), DP_OK);
+    expect(&req, "encoded");
+    assert_string_equal(http_server_seen(f->server, 0).target, "/data/x/%C3%A4%20%25%3F%23%2B?token=a%20b&c");
+}
+
+/* A presigned URL is asked for as it was given, byte for byte. */
+static void test_http_store_presigned_object(void **state)
+{
+    struct fixture *f = *state;
+    const struct store_options options = {.transport = f->transport};
+    struct span key;
+    http_server_put(f->server, "/b//my%20index+%7e.faiss", span_str("0123456789"));
+    const char *target = "/b//my%20index+%7e.faiss?X-Amz-Signature=se%2Fcret&b=%20";
+    store_free(f->store);
+    assert_int_equal(
+        store_open_object(&f->call, span_str(http_server_url(f->server, target)), &options, &f->store, &key),
+        DP_OK);
+    assert_true(span_equal_str(key, "my index+~.faiss"));
+    struct store_read_req req = {.key = key, .offset = 2, .len = 3};
+    assert_int_equal(read_one(f, &req), DP_OK);
+    expect(&req, "234");
+    assert_string_equal(http_server_seen(f->server, 0).target, target);
+    struct store_read_req other = range("other", 0, 1);
+    assert_int_equal(read_one(f, &other), DP_NOT_FOUND);
+    assert_int_equal(http_server_count(f->server), 1);
+    /* A presigned GET refuses HEAD; nothing here sends one. */
+    struct store_info info;
+    assert_int_equal(store_head(&f->call, f->store, key, &info), DP_OK);
+    assert_string_equal(http_server_seen(f->server, 1).method, "GET");
+    store_free(f->store);
+    assert_int_equal(
+        store_open_object(&f->call, span_str(http_server_url(f->server, "/?id=5")), &options, &f->store, &key),
+        DP_OK);
+    assert_true(span_equal_str(key, "object"));
+}
+
+static void test_http_store_objects_of_other_stores(void **state)
+{
+    struct fixture *f = *state;
+    char url[600];
+    struct span key;
+    const char *folder = test_tmpdir();
+    store_free(f->store);
+    assert_int_equal(store_open(&f->call, span_str(folder), true, &f->store), DP_OK);
+    struct store_put put = {.key = span_str("an index"), .body = span_str("local")};
+    assert_int_equal(store_put(&f->call, f->store, &put), DP_OK);
+    for (int i = 0; i < 2; i++) {
+        store_free(f->store);
+        snprintf(url, sizeof url, i ? "file://%s/an%%20index" : "%s/an index", folder);
+        assert_int_equal(store_open_object(&f->call, span_str(url), NULL, &f->store, &key), DP_OK);
+        struct store_read_req req = {.key = key, .len = STORE_TO_END};
+        assert_int_equal(read_one(f, &req), DP_OK);
+        expect(&req, "local");
+    }
+    struct store *none;
+    snprintf(url, sizeof url, "%s/", folder);
+    assert_int_equal(store_open_object(&f->call, span_str(url), NULL, &none, &key), DP_INVALID);
+    assert_int_equal(store_open_object(&f->call, span_str("mem://name"), NULL, &none, &key), DP_INVALID);
+    assert_int_equal(store_open_object(&f->call, span_str(""), NULL, &none, &key), DP_INVALID);
+}
+
+static void test_http_store_refuses_urls(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const urls[] = {"http://", "https:///path", "http://host/a b", "http://host/\x01",
+                                       "http://?x"};
+    const struct store_options options = {.transport = f->transport};
+    struct store *store;
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
+        if (store_open_with(&f->call, span_str(urls[i]), &options, &store) != DP_INVALID)
+            fail_msg("%s", urls[i]);
+    assert_int_equal(store_open_with(&f->call, span_str("gopher://u:secret@h/"), &options, &store),
+                     DP_UNSUPPORTED);
+    assert_null(strstr(f->call.error.message, "secret"));
+}
+
+static void test_http_store_over_tls(void **state)
+{
+    struct fixture *f = *state;
+    http_server_stop(f->server);
+    f->server = http_server_start(&(struct http_server_options){.tls = true});
+    http_server_put(f->server, "/data/a", span_str("0123456789"));
+    const struct transport_options trusting = {.ca_file = http_server_certificate(f->server)};
+    transport_free(f->transport);
+    assert_int_equal(transport_new(&trusting, &f->transport, &f->call.error), DP_OK);
+    open_root(f, "/data", (struct store_options){0});
+    struct store_read_req req = range("a", 2, 3);
+    assert_int_equal(read_one(f, &req), DP_OK);
+    expect(&req, "234");
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+static enum dp_status walk(struct fixture *f, struct call *call)
+{
+    struct store *store;
+    enum dp_status status = store_open(call, span_str(http_server_url(f->server, "/data?q")), false, &store);
+    if (status != DP_OK)
+        return status;
+    struct store_read_req reqs[4] = {range("a", 0, 10), range("a", 3, STORE_TO_END), range("empty", 0, 0),
+                                     range("a", 10, STORE_TO_END)};
+    struct store_version version = {.len = 3, .token = "\"x\""};
+    reqs[1].pinned = &version;
+    reqs[1].if_changed = true;
+    status = store_read(call, store, reqs, 4);
+    store_read_release(reqs, 4);
+    store_free(store);
+    return status;
+}
+
+static void test_http_store_survives_failed_allocations(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = 1;
+    for (;; n++) {
+        struct arena arena;
+        struct call call;
+        arena_init(&arena, 16 << 20);
+        call_init(&call, &arena);
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = walk(f, &call);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        arena_deinit(&arena);
+        assert_int_equal(test_alloc_live(), before);
+        if (status != (fired ? DP_NOMEM : DP_OK))
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), call.error.message);
+        if (!fired)
+            break;
+    }
+    assert_true(n > 10);
+}
+
+int main(void)
+{
+    setenv("no_proxy", "*", 1);
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(test_http_store_reads),
+        CASE(test_http_store_counts_what_is_sent),
+        CASE(test_http_store_head_is_a_ranged_get),
+        CASE(test_http_store_only_reads),
+        CASE(test_http_store_pins),
+        CASE(test_http_store_if_changed),
+        CASE(test_http_store_never_mixes),
+        CASE(test_http_store_needs_something_that_tells_versions),
+        CASE(test_http_store_versions),
+        CASE(test_http_store_explains_errors),
+        CASE(test_http_store_servers_without_ranges),
+        CASE(test_http_store_chunks),
+        CASE(test_http_store_encodes_keys),
+        CASE(test_http_store_presigned_object),
+        CASE(test_http_store_objects_of_other_stores),
+        CASE(test_http_store_refuses_urls),
+        CASE(test_http_store_over_tls),
+        CASE(test_http_store_survives_failed_allocations),
+    };
+    return test_run(tests);
+}

@@ -1,0 +1,1077 @@
+/* test_transport.c: rounds of HTTP requests against a server that misbehaves on command. */
+#include "test_support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http_server.h"
+#include "store/transport.h"
+
+enum { NEVER_MS = 60000 }; /* a test that runs into this deadline has failed */
+
+struct fixture {
+    struct arena arena;
+    struct call call;
+    struct http_server *server;
+    struct transport *transport;
+};
+
+/* Waits are short; nothing in the tests depends on how long they are. */
+static const struct transport_options QUICK = {
+    .per_host = 8, .retry_base_ms = 1, .retry_cap_ms = 2, .tries = 5, .stall_ms = 60000};
+
+static void open_transport(struct fixture *f, const struct transport_options *options)
+{
+    transport_free(f->transport);
+    if (transport_new(options, &f->transport, &f->call.error) != DP_OK)
+        fail_msg("%s", f->call.error.message);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    f = (struct fixture){0};
+    arena_init(&f.arena, 16 << 20);
+    call_init(&f.call, &f.arena);
+    call_limit_ms(&f.call, NEVER_MS);
+    f.server = http_server_start(NULL);
+    open_transport(&f, &QUICK);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    transport_free(f->transport);
+    http_server_stop(f->server);
+    arena_deinit(&f->arena);
+    return 0;
+}
+
+static struct http_request get(struct fixture *f, const char *path)
+{
+    return (struct http_request){.method = HTTP_GET, .url = span_str(http_server_url(f->server, path))};
+}
+
+static enum dp_status run(struct fixture *f, struct http_request *req)
+{
+    return transport_run(&f->call, f->transport, req, 1);
+}
+
+static void assert_body(const struct http_request *req, const char *text)
+{
+    if (!span_equal_str(req->bytes.span, text))
+        fail_msg("body is \"%.*s\"", SPAN_FMT(req->bytes.span));
+}
+
+static void test_transport_gets_an_object(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("hello"));
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 200);
+    assert_body(&req, "hello");
+    assert_true(span_equal_str(req.etag, http_server_etag(f->server, "/a")));
+    assert_int_equal(req.size, 5);
+    assert_true(req.size_known);
+    assert_int_equal(f->call.cost.requests, 1);
+    assert_int_equal(f->call.cost.bytes, 5);
+    assert_int_equal(f->call.cost.rounds, 0);
+    http_request_release(&req, 1);
+}
+
+static void test_transport_runs_a_round_in_parallel(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request reqs[8];
+    http_server_put(f->server, "/a", span_str("0123456789"));
+    http_server_gate(f->server, 8); /* nothing is answered before all eight are there */
+    for (size_t i = 0; i < 8; i++) {
+        reqs[i] = get(f, "/a");
+        reqs[i].ranged = true;
+        reqs[i].offset = i;
+        reqs[i].len = 2;
+    }
+    assert_int_equal(transport_run(&f->call, f->transport, reqs, 8), DP_OK);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(reqs[i].code, 206);
+        assert_int_equal(reqs[i].size, 10);
+        assert_int_equal(reqs[i].bytes.span.len, 2);
+        assert_int_equal(reqs[i].bytes.span.data[0], '0' + i);
+    }
+    assert_int_equal(f->call.cost.requests, 8);
+    http_request_release(reqs, 8);
+}
+
+static void test_transport_bounds_and_reuses_connections(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 100 };
+    static struct http_request reqs[N];
+    http_server_put(f->server, "/a", span_str("0123456789"));
+    http_server_gate(f->server, 8);
+    for (size_t i = 0; i < N; i++)
+        reqs[i] = get(f, "/a");
+    assert_int_equal(transport_run(&f->call, f->transport, reqs, N), DP_OK);
+    assert_int_equal(http_server_count(f->server), N);
+    assert_int_equal(http_server_connections(f->server), 8);
+    http_request_release(reqs, N);
+}
+
+/* ---- trying again ----------------------------------------------------------------------------------------- */
+
+static void test_transport_retries_what_may_pass(void **state)
+{
+    struct fixture *f = *state;
+    static const int codes[] = {500, 502, 503, 504, 429, 408};
+    http_server_put(f->server, "/a", span_str("hello"));
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = codes[i], .times = 3});
+        f->call.cost = (struct call_cost){0};
+        struct http_request req = get(f, "/a");
+        assert_int_equal(run(f, &req), DP_OK);
+        assert_int_equal(req.code, 200);
+        assert_body(&req, "hello");
+        assert_int_equal(req.sent, 4);
+        assert_int_equal(http_server_count(f->server), 4);
+        assert_int_equal(f->call.cost.requests, 4);
+        assert_int_equal(f->call.cost.bytes, 5);
+        http_request_release(&req, 1);
+    }
+}
+
+static void test_transport_does_not_retry_what_will_not(void **state)
+{
+    struct fixture *f = *state;
+    static const int codes[] = {301, 307, 400, 403, 404, 409, 412, 416, 501, 505};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = codes[i],
+                                                        .lines = "Location: /elsewhere\r\nX-Why: because\r\n",
+                                                        .text = "explanation"});
+        struct http_request req = get(f, "/a");
+        assert_int_equal(run(f, &req), DP_OK);
+        assert_int_equal(req.code, codes[i]);
+        assert_body(&req, "explanation");
+        assert_true(span_equal_str(http_head_find(req.head, "x-why"), "because"));
+        assert_int_equal(http_server_count(f->server), 1);
+        http_request_release(&req, 1);
+    }
+}
+
+static void test_transport_gives_up_after_its_tries(void **state)
+{
+    struct fixture *f = *state;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 100});
+    struct http_request req = get(f, "/a?signature=secret");
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_int_equal(http_server_count(f->server), QUICK.tries);
+    assert_int_equal(req.code, 503);
+    assert_null(req.bytes.block);
+    assert_non_null(strstr(f->call.error.message, "503"));
+    assert_non_null(strstr(f->call.error.message, "/a"));
+    assert_null(strstr(f->call.error.message, "secret"));
+}
+
+static void test_transport_stops_trying_after_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct transport_options options = QUICK;
+    options.tries = 1000000;
+    options.retry_total_ms = 50;
+    open_transport(f, &options);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 500, .times = 1000000});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_true(http_server_count(f->server) > 1);
+}
+
+static void test_transport_honours_retry_after_within_bounds(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_script(f->server,
+                       (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .lines = "Retry-After: 0\r\n"});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    http_request_release(&req, 1);
+    /* Asked to wait longer than it may, it does not wait at all. */
+    struct transport_options options = QUICK;
+    options.retry_total_ms = 900;
+    open_transport(f, &options);
+    http_server_reset(f->server);
+    http_server_script(f->server,
+                       (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .lines = "Retry-After: 1\r\n"});
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_int_equal(http_server_count(f->server), 1);
+    /* Nor when the call's deadline would pass meanwhile; a date counts like a number. */
+    open_transport(f, &QUICK);
+    http_server_reset(f->server);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                    .code = 429,
+                                                    .lines = "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n"});
+    call_limit_ms(&f->call, 20000);
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_int_equal(http_server_count(f->server), 1);
+}
+
+static void test_transport_retries_broken_connections(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("hello"));
+    static const enum http_act_kind kinds[] = {HTTP_ACT_DROP, HTTP_ACT_LOSE, HTTP_ACT_RESET, HTTP_ACT_TRUNCATE};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        http_server_reset(f->server);
+        open_transport(f, &QUICK);
+        http_server_script(f->server, (struct http_act){.kind = kinds[i], .times = 1});
+        struct http_request req = get(f, "/a");
+        assert_int_equal(run(f, &req), DP_OK);
+        assert_body(&req, "hello");
+        assert_int_equal(http_server_count(f->server), 2);
+        http_request_release(&req, 1);
+    }
+}
+
+static void test_transport_no_server(void **state)
+{
+    struct fixture *f = *state;
+    char url[64];
+    snprintf(url, sizeof url, "%s", http_server_url(f->server, "/a"));
+    http_server_stop(f->server);
+    struct http_request req = {.method = HTTP_GET, .url = span_str(url)};
+    struct transport_options options = QUICK;
+    options.connect_tries = 2;
+    open_transport(f, &options);
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_int_equal(req.sent, 0);
+    assert_int_equal(f->call.cost.requests, 0);
+    assert_non_null(strstr(req.error.message, "127.0.0.1"));
+    f->server = http_server_start(NULL);
+}
+
+static void test_transport_refuses_urls(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const urls[] = {"",        "file:///etc/passwd", "ftp://host/a",
+                                       "http://", "http://a b/",        "http://host/\xc3\xa4",
+                                       "HTTP:/x", "http://host:99999/"};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct http_request req = {.method = HTTP_GET, .url = span_str(urls[i])};
+        if (run(f, &req) != DP_INVALID)
+            fail_msg("%s: %s", urls[i], req.error.message);
+    }
+    assert_int_equal(http_server_count(f->server), 0);
+}
+
+/* ---- resuming and pins ------------------------------------------------------------------------------------ */
+
+enum { LARGE = 300000 };
+
+static uint8_t *pattern(size_t len)
+{
+    uint8_t *bytes = malloc(len);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+    return bytes;
+}
+
+static void test_transport_resumes_where_it_broke_off(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *body = pattern(LARGE);
+    http_server_put(f->server, "/a", span_of(body, LARGE));
+    for (int kind = 0; kind < 2; kind++)
+        for (int ranged = 0; ranged < 2; ranged++) {
+            http_server_reset(f->server);
+            http_server_script(f->server,
+                               (struct http_act){.kind = kind ? HTTP_ACT_RESET : HTTP_ACT_TRUNCATE, .at = 100000});
+            http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
+            http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 50000});
+            http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP});
+            struct http_request req = get(f, "/a");
+            req.ranged = ranged;
+            req.offset = ranged ? 7 : 0;
+            req.len = LARGE - 9;
+            assert_int_equal(run(f, &req), DP_OK);
+            assert_int_equal(req.code, ranged ? 206 : 200);
+            size_t len = ranged ? LARGE - 9 : LARGE;
+            assert_int_equal(req.bytes.span.len, len);
+            assert_memory_equal(req.bytes.span.data, body + req.offset, len);
+            assert_int_equal(req.size, LARGE);
+            assert_int_equal(http_server_count(f->server), 5);
+            /* A truncated body came as far as it was sent; what a reset leaves of it is the system's matter. */
+            struct http_seen last = http_server_seen(f->server, 4);
+            assert_non_null(strcasestr(last.head, "\r\nif-match: \"v"));
+            const char *range = strcasestr(last.head, "\r\nrange: bytes=");
+            assert_non_null(range);
+            unsigned long from = strtoul(range + strlen("\r\nrange: bytes="), NULL, 10);
+            assert_true(from >= req.offset + (kind ? 50000 : 150000));
+            http_request_release(&req, 1);
+        }
+    free(body);
+}
+
+static void test_transport_resumes_into_the_callers_memory(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *body = pattern(LARGE), *into = malloc(LARGE);
+    http_server_put(f->server, "/a", span_of(body, LARGE));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 1234});
+    struct http_request req = get(f, "/a");
+    req.ranged = true;
+    req.len = LARGE;
+    req.into = into;
+    req.into_len = LARGE;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.body_len, LARGE);
+    assert_null(req.bytes.block);
+    assert_memory_equal(into, body, LARGE);
+    assert_int_equal(f->call.cost.bytes, LARGE);
+    assert_int_equal(f->call.cost.requests, 2);
+    free(into);
+    free(body);
+}
+
+/* An object that changes between the tries is read from its start, or is stale when it was pinned: never a mix. */
+static void test_transport_never_mixes_versions(void **state)
+{
+    struct fixture *f = *state;
+    static const struct http_server_options kinds[] = {{.tls = false}, {.weak = true}, {.plain = true}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        http_server_stop(f->server);
+        f->server = http_server_start(&kinds[i]);
+        http_server_put(f->server, "/a", span_str("AAAAAAAAAA"));
+        char pin[40];
+        snprintf(pin, sizeof pin, "%s", http_server_etag(f->server, "/a"));
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 4});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHANGE});
+        struct http_request req = get(f, "/a");
+        req.ranged = true;
+        req.len = 10;
+        assert_int_equal(run(f, &req), DP_OK);
+        assert_body(&req, "CCCCCCCCCC");
+        http_request_release(&req, 1);
+        if (i > 0)
+            continue; /* pins are strong ETags */
+        http_server_put(f->server, "/a", span_str("AAAAAAAAAA"));
+        snprintf(pin, sizeof pin, "%s", http_server_etag(f->server, "/a"));
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 4});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHANGE});
+        req.if_match = span_str(pin);
+        assert_int_equal(run(f, &req), DP_STALE);
+        assert_int_equal(http_server_count(f->server), 2);
+        http_request_release(&req, 1);
+    }
+}
+
+static void test_transport_pins_where_the_server_ignores_them(void **state)
+{
+    struct fixture *f = *state;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
+                                                    .text = "HTTP/1.1 200 OK\r\nETag: \"other\"\r\n"
+                                                            "Content-Length: 5\r\n\r\nhello"});
+    struct http_request req = get(f, "/a");
+    req.if_match = span_str("\"mine\"");
+    assert_int_equal(run(f, &req), DP_STALE);
+    assert_int_equal(http_server_count(f->server), 1);
+    assert_non_null(strcasestr(http_server_seen(f->server, 0).head, "if-match: \"mine\"\r\n"));
+}
+
+static void test_transport_starts_again_without_ranges(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("0123456789"));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 4});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_IGNORE_RANGE});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "0123456789");
+    assert_int_equal(req.code, 200);
+    http_request_release(&req, 1);
+}
+
+/* ---- servers that break the rules ------------------------------------------------------------------------- */
+
+static void test_transport_validates_ranges(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("0123456789"));
+    static const struct {
+        struct http_act act;
+        enum dp_status status;
+    } cases[] = {
+        {{.kind = HTTP_ACT_SHIFT, .at = 1}, DP_IO},
+        {{.kind = HTTP_ACT_IGNORE_RANGE}, DP_UNSUPPORTED},
+        {{.kind = HTTP_ACT_RAW, .text = "HTTP/1.1 206 P\r\nContent-Length: 3\r\n\r\n234"}, DP_IO},
+        {{.kind = HTTP_ACT_RAW,
+          .text = "HTTP/1.1 206 P\r\nContent-Length: 3\r\nContent-Range: bytes 2-4/*\r\n\r\n234"},
+         DP_IO},
+        {{.kind = HTTP_ACT_RAW,
+          .text = "HTTP/1.1 206 P\r\nContent-Length: 2\r\nContent-Range: bytes 2-4/10\r\n\r\n23"},
+         DP_IO},
+        {{.kind = HTTP_ACT_RAW,
+          .text = "HTTP/1.1 206 P\r\nContent-Length: 2\r\nContent-Range: bytes 2-3/10\r\n\r\n23"},
+         DP_IO}, /* less than asked for, although there is more */
+        {{.kind = HTTP_ACT_RAW,
+          .text = "HTTP/1.1 206 P\r\nContent-Length: 4\r\nContent-Range: bytes 2-5/10\r\n\r\n2345"},
+         DP_IO},
+        {{.kind = HTTP_ACT_RAW,
+          .text =
+              "HTTP/1.1 206 P\r\nContent-Type: multipart/byteranges; boundary=x\r\nContent-Length: 2\r\n\r\n--"},
+         DP_IO},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, cases[i].act);
+        struct http_request req = get(f, "/a");
+        req.ranged = true;
+        req.offset = 2;
+        req.len = 3;
+        if (run(f, &req) != cases[i].status)
+            fail_msg("case %zu: %d %s", i, req.status, req.error.message);
+        assert_int_equal(http_server_count(f->server), 1);
+        assert_null(req.bytes.block);
+    }
+    /* A part that nobody asked for. */
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
+                                                    .text = "HTTP/1.1 206 P\r\nContent-Length: 3\r\n"
+                                                            "Content-Range: bytes 0-2/10\r\n\r\n012"});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_IO);
+}
+
+static void test_transport_takes_a_whole_object_for_its_range(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("0123456789"));
+    static const enum http_act_kind kinds[] = {HTTP_ACT_IGNORE_RANGE, HTTP_ACT_SERVE};
+    for (size_t i = 0; i < 2; i++)
+        for (int64_t len = 10; len < 12; len++) {
+            http_server_script(f->server, (struct http_act){.kind = kinds[i]});
+            struct http_request req = get(f, "/a");
+            req.ranged = true;
+            req.len = len;
+            assert_int_equal(run(f, &req), DP_OK);
+            assert_body(&req, "0123456789");
+            assert_int_equal(req.size, 10);
+            http_request_release(&req, 1);
+        }
+    /* To the end. */
+    struct http_request req = get(f, "/a");
+    req.ranged = true;
+    req.offset = 6;
+    req.len = HTTP_LEN_TO_END;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "6789");
+    http_request_release(&req, 1);
+    /* Past it. */
+    req.offset = 10;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 416);
+    assert_true(req.size_known);
+    assert_int_equal(req.size, 10);
+    http_request_release(&req, 1);
+}
+
+static void test_transport_ends_endless_answers(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request req = get(f, "/a");
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_ENDLESS});
+    req.max_body = 100000;
+    assert_int_equal(run(f, &req), DP_TOO_LARGE);
+    assert_int_equal(http_server_count(f->server), 1);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_ENDLESS});
+    req.ranged = true;
+    req.len = 50;
+    req.max_body = 0;
+    assert_int_equal(run(f, &req), DP_UNSUPPORTED);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_HUGE_HEAD});
+    assert_int_equal(run(f, &req), DP_TOO_LARGE);
+    /* A length beyond the limit ends it before the first byte. */
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
+                                                    .text = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n"});
+    struct http_request limited = get(f, "/a");
+    limited.max_body = 100;
+    assert_int_equal(run(f, &limited), DP_TOO_LARGE);
+    assert_int_equal(f->call.cost.bytes < 400000, true);
+}
+
+static void test_transport_cuts_long_explanations(void **state)
+{
+    struct fixture *f = *state;
+    static char text[100001];
+    memset(text, 'e', sizeof text - 1);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 404, .text = text});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 404);
+    assert_int_equal(req.bytes.span.len, 64 << 10);
+    http_request_release(&req, 1);
+}
+
+static void test_transport_takes_chunks(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *body = pattern(LARGE);
+    http_server_put(f->server, "/a", span_of(body, LARGE));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHUNKED, .times = 2});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_false(req.size_known);
+    assert_int_equal(req.bytes.span.len, LARGE);
+    assert_memory_equal(req.bytes.span.data, body, LARGE);
+    http_request_release(&req, 1);
+    req.ranged = true;
+    req.offset = 5;
+    req.len = 200000;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_memory_equal(req.bytes.span.data, body + 5, 200000);
+    http_request_release(&req, 1);
+    free(body);
+}
+
+static void test_transport_refuses_what_is_no_http(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const garbage[] = {"SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 abc OK\r\n\r\n",
+                                          "<html>hello</html>", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"};
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW, .text = garbage[i]});
+        struct http_request req = get(f, "/a");
+        if (run(f, &req) != DP_IO)
+            fail_msg("case %zu: %d %s", i, req.status, req.error.message);
+        assert_int_equal(http_server_count(f->server), 1);
+    }
+}
+
+static void test_transport_ends_stalled_answers(void **state)
+{
+    struct fixture *f = *state;
+    struct transport_options options = QUICK;
+    options.stall_ms = 250;
+    options.stall_bytes = 1000;
+    open_transport(f, &options);
+    uint8_t *body = pattern(LARGE);
+    http_server_put(f->server, "/a", span_of(body, LARGE));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DRIP, .at = 100000});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.bytes.span.len, LARGE);
+    assert_memory_equal(req.bytes.span.data, body, LARGE);
+    assert_int_equal(http_server_unused(f->server), 0);
+    assert_non_null(strcasestr(http_server_seen(f->server, 2).head, "range: bytes=1000")); /* resumed */
+    http_request_release(&req, 1);
+    free(body);
+}
+
+/* ---- cancelling ------------------------------------------------------------------------------------------- */
+
+struct canceller {
+    _Atomic bool flag;
+    struct http_server *server;
+    unsigned count;
+};
+
+static void *cancel_when_asked(void *context)
+{
+    struct canceller *c = context;
+    while (http_server_count(c->server) < c->count)
+        sched_yield();
+    atomic_store(&c->flag, true);
+    return NULL;
+}
+
+/* Runs a round that is cancelled when `count` requests have come to the server. */
+static void run_cancelled(struct fixture *f, struct http_request *reqs, size_t n, unsigned count)
+{
+    struct canceller canceller = {.server = f->server, .count = count};
+    pthread_t thread;
+    f->call.cancelled = &canceller.flag;
+    assert_int_equal(pthread_create(&thread, NULL, cancel_when_asked, &canceller), 0);
+    assert_int_not_equal(transport_run(&f->call, f->transport, reqs, n), DP_OK);
+    pthread_join(thread, NULL);
+    f->call.cancelled = NULL;
+}
+
+/* ---- writes ----------------------------------------------------------------------------------------------- */
+
+static struct http_request put(struct fixture *f, const char *path, const char *body)
+{
+    return (struct http_request){
+        .method = HTTP_PUT, .url = span_str(http_server_url(f->server, path)), .body = span_str(body)};
+}
+
+static const struct http_header IF_ABSENT = {.name = {(const uint8_t *)"If-None-Match", 13},
+                                             .value = {(const uint8_t *)"*", 1}};
+
+static void test_transport_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request req = put(f, "/new", "content");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 200);
+    assert_false(req.maybe_landed);
+    assert_true(span_equal_str(req.etag, http_server_etag(f->server, "/new")));
+    struct http_seen seen = http_server_seen(f->server, 0);
+    assert_string_equal(seen.method, "PUT");
+    assert_int_equal(seen.body_len, 7);
+    assert_null(strcasestr(seen.head, "expect:"));
+    req = put(f, "/empty", "");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_non_null(strcasestr(http_server_seen(f->server, 1).head, "content-length: 0"));
+    req = get(f, "/new");
+    req.method = HTTP_HEAD;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.size, 7);
+    req.method = HTTP_DELETE;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 204);
+    assert_false(http_server_has(f->server, "/new"));
+    req = put(f, "/post", "a=b");
+    req.method = HTTP_POST;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 405);
+    assert_int_equal(http_server_seen(f->server, 4).body_len, 3);
+    assert_null(strcasestr(http_server_seen(f->server, 4).head, "content-type"));
+    http_request_release(&req, 1);
+}
+
+static void test_transport_retries_plain_puts(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *body = pattern(LARGE);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 500});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP});
+    struct http_request req = put(f, "/a", "");
+    req.body = span_of(body, LARGE);
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_true(req.maybe_landed);
+    assert_int_equal(http_server_count(f->server), 4);
+    assert_int_equal(http_server_seen(f->server, 3).body_len, LARGE);
+    assert_true(http_server_has(f->server, "/a"));
+    free(body);
+}
+
+/* A conditional put whose answer was lost: its second try meets the first one's object. */
+static void test_transport_tells_that_a_write_may_have_landed(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request req = put(f, "/a", "mine");
+    req.headers = &IF_ABSENT;
+    req.header_count = 1;
+    req.once = true;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE});
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 412);
+    assert_true(req.maybe_landed);
+    http_request_release(&req, 1);
+    /* Without a lost answer, the object is someone else's. */
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 412);
+    assert_false(req.maybe_landed);
+    http_request_release(&req, 1);
+    /* Throttled is not done. */
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 429});
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 412);
+    assert_false(req.maybe_landed);
+    http_request_release(&req, 1);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_true(req.maybe_landed);
+    http_request_release(&req, 1);
+}
+
+/* libcurl repeats a request by itself when the connection it reused was closed; what must not be done twice must
+ * not be repeated unnoticed. */
+static void test_transport_notices_a_put_sent_twice(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/other", span_str("x"));
+    struct http_request warm = get(f, "/other");
+    assert_int_equal(run(f, &warm), DP_OK); /* so that there is a connection to reuse */
+    http_request_release(&warm, 1);
+    struct http_request req = put(f, "/a", "mine");
+    req.headers = &IF_ABSENT;
+    req.header_count = 1;
+    req.once = true;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE});
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 412);
+    assert_true(req.maybe_landed);
+    assert_int_equal(http_server_seen(f->server, 1).connection, 1);
+    assert_int_equal(http_server_count(f->server), 3);
+    assert_int_equal(req.sent, 2);
+    http_request_release(&req, 1);
+}
+
+static void test_transport_unknown_outcomes(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request req = put(f, "/a", "mine");
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP, .times = 100});
+    assert_int_equal(run(f, &req), DP_UNKNOWN);
+    assert_true(req.maybe_landed);
+    assert_int_equal(http_server_count(f->server), QUICK.tries);
+    http_server_reset(f->server);
+    /* Refused each time: it is known that nothing happened. */
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 429, .times = 100});
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    http_server_reset(f->server);
+    /* Cancelled while the answer is awaited. */
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+    run_cancelled(f, &req, 1, 1);
+    assert_int_equal(req.status, DP_UNKNOWN);
+}
+
+/* ---- calls that end -------------------------------------------------------------------------------------- */
+
+static enum http_verdict cancel_call(struct call *call, struct http_request *req)
+{
+    (void)call;
+    atomic_store((_Atomic bool *)req->ctx, true);
+    return HTTP_AS_USUAL;
+}
+
+/* What is there when a round is broken off stays. */
+static void test_transport_keeps_what_it_has(void **state)
+{
+    struct fixture *f = *state;
+    _Atomic bool cancelled = false;
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT, .match = "/silent"});
+    f->call.cancelled = &cancelled;
+    struct http_request reqs[2] = {get(f, "/a"), get(f, "/silent")};
+    reqs[0].inspect = cancel_call;
+    reqs[0].ctx = &cancelled;
+    assert_int_equal(transport_run(&f->call, f->transport, reqs, 2), DP_CANCELLED);
+    assert_int_equal(reqs[0].status, DP_OK);
+    assert_body(&reqs[0], "hello");
+    assert_int_equal(reqs[1].status, DP_CANCELLED);
+    http_request_release(reqs, 2);
+}
+
+static void test_transport_honours_the_deadline(void **state)
+{
+    struct fixture *f = *state;
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+    call_limit_ms(&f->call, 50);
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_DEADLINE);
+    /* And when it is over from the start. */
+    call_init(&f->call, &f->arena);
+    call_limit_ms(&f->call, -1);
+    unsigned count = http_server_count(f->server);
+    assert_int_equal(run(f, &req), DP_DEADLINE);
+    assert_int_equal(http_server_count(f->server), count);
+}
+
+static void test_transport_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 20 }; /* more than go out at once */
+    static struct http_request reqs[N];
+    for (size_t i = 0; i < N; i++)
+        reqs[i] = get(f, "/a");
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT, .times = N});
+    run_cancelled(f, reqs, N, 8);
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(reqs[i].status, DP_CANCELLED);
+    assert_int_equal(http_server_count(f->server), 8);
+    /* The transport goes on. */
+    http_server_reset(f->server);
+    http_server_put(f->server, "/a", span_str("hello"));
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    http_request_release(&req, 1);
+}
+
+/* ---- prepare and inspect ---------------------------------------------------------------------------------- */
+
+struct signer {
+    struct fixture *f;
+    unsigned prepared, inspected;
+    enum http_verdict verdict; /* for answers with "<Error>" in them */
+    enum dp_status fails;
+};
+
+static enum dp_status sign(struct call *call, struct http_request *req, struct http_try *attempt)
+{
+    struct signer *s = req->ctx;
+    char date[32];
+    if (s->fails != DP_OK)
+        return call_fail(call, s->fails, "no credentials");
+    snprintf(date, sizeof date, "date-%u", ++s->prepared);
+    enum dp_status status = http_try_header(attempt, "x-date", span_str(date), &call->error);
+    if (status == DP_OK)
+        status = http_try_header(attempt, "X-Kind", span_str("prepared"), &call->error);
+    if (status == DP_OK && s->prepared == 2)
+        status = http_try_url(attempt, span_str(http_server_url(s->f->server, "/moved")), &call->error);
+    return status;
+}
+
+static enum http_verdict look_inside(struct call *call, struct http_request *req)
+{
+    struct signer *s = req->ctx;
+    (void)call;
+    s->inspected++;
+    return span_starts_with(req->bytes.span, span_str("<Error>")) ? s->verdict : HTTP_AS_USUAL;
+}
+
+static void test_transport_prepares_each_try(void **state)
+{
+    struct fixture *f = *state;
+    struct signer s = {.f = f};
+    const struct http_header headers[] = {{span_str("x-kind"), span_str("plain")},
+                                          {span_str("x-kept"), span_str("yes")},
+                                          {span_str("x-empty"), span_str("")}};
+    http_server_put(f->server, "/moved", span_str("here"));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
+    struct http_request req = get(f, "/a");
+    req.prepare = sign;
+    req.ctx = &s;
+    req.headers = headers;
+    req.header_count = 3;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "here");
+    struct http_seen first = http_server_seen(f->server, 0), second = http_server_seen(f->server, 1);
+    assert_non_null(strstr(first.head, "x-date: date-1\r\n"));
+    assert_non_null(strstr(second.head, "x-date: date-2\r\n"));
+    assert_non_null(strstr(first.head, "X-Kind: prepared\r\n"));
+    assert_null(strstr(first.head, "plain"));
+    assert_non_null(strstr(first.head, "x-kept: yes\r\n"));
+    assert_non_null(strstr(first.head, "x-empty:"));
+    assert_string_equal(second.target, "/moved");
+    http_request_release(&req, 1);
+    s.fails = DP_DENIED;
+    assert_int_equal(run(f, &req), DP_DENIED);
+    assert_string_equal(req.error.message, "no credentials");
+    assert_int_equal(http_server_count(f->server), 2);
+}
+
+static void test_transport_refuses_headers_with_line_ends(void **state)
+{
+    struct fixture *f = *state;
+    const struct http_header header = {span_str("x-a"), span_str("b\r\nx-injected: c")};
+    struct http_request req = get(f, "/a");
+    req.headers = &header;
+    req.header_count = 1;
+    assert_int_equal(run(f, &req), DP_INVALID);
+    assert_int_equal(http_server_count(f->server), 0);
+}
+
+/* An error can hide in a 200. */
+static void test_transport_inspects_answers(void **state)
+{
+    struct fixture *f = *state;
+    struct signer s = {.f = f, .verdict = HTTP_RETRY};
+    const struct http_act error = {.kind = HTTP_ACT_STATUS, .code = 200, .text = "<Error>InternalError</Error>"};
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_script(f->server, error);
+    struct http_request req = get(f, "/a");
+    req.inspect = look_inside;
+    req.ctx = &s;
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "hello");
+    assert_int_equal(s.inspected, 2);
+    http_request_release(&req, 1);
+    /* Once means once. */
+    s.verdict = HTTP_RETRY_ONCE;
+    s.inspected = 0;
+    http_server_script(f->server, error);
+    http_server_script(f->server, error);
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "<Error>InternalError</Error>");
+    assert_int_equal(s.inspected, 2);
+    http_request_release(&req, 1);
+    /* Final, although a 503 is usually tried again. */
+    s.verdict = HTTP_FINAL;
+    struct http_act final = error;
+    final.code = 503;
+    http_server_reset(f->server);
+    http_server_script(f->server, final);
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(req.code, 503);
+    assert_int_equal(http_server_count(f->server), 1);
+    http_request_release(&req, 1);
+    /* A write that answers with an error in a 200 may have been done. */
+    s.verdict = HTTP_RETRY;
+    http_server_reset(f->server);
+    http_server_script(f->server, error);
+    struct http_request write = put(f, "/w", "x");
+    write.inspect = look_inside;
+    write.ctx = &s;
+    assert_int_equal(run(f, &write), DP_OK);
+    assert_true(write.maybe_landed);
+    assert_int_equal(http_server_count(f->server), 2);
+}
+
+/* ---- TLS -------------------------------------------------------------------------------------------------- */
+
+static void test_transport_checks_certificates(void **state)
+{
+    struct fixture *f = *state;
+    http_server_stop(f->server);
+    f->server = http_server_start(&(struct http_server_options){.tls = true});
+    http_server_put(f->server, "/a", span_str("hello"));
+    struct http_request req = get(f, "/a?signature=secret");
+    assert_int_equal(run(f, &req), DP_IO);
+    assert_int_equal(req.sent, 0);
+    assert_non_null(strstr(req.error.message, "certificate"));
+    assert_null(strstr(req.error.message, "secret"));
+    struct transport_options options = QUICK;
+    options.ca_file = http_server_certificate(f->server);
+    open_transport(f, &options);
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "hello");
+    http_request_release(&req, 1);
+    /* The certificate is for 127.0.0.1 and localhost, not for another name of the same host. */
+    char url[64];
+    snprintf(url, sizeof url, "https://127.0.0.2%s", strrchr(http_server_url(f->server, "/a"), ':'));
+    req.url = span_str(url);
+    assert_true(run(f, &req) == DP_IO || req.status == DP_UNAVAILABLE);
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+/* One pass over what the transport does; the first failure, or DP_OK. */
+static enum dp_status walk(struct fixture *f)
+{
+    struct transport *transport;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 16 << 20);
+    call_init(&call, &arena);
+    enum dp_status status = transport_new(&QUICK, &transport, &call.error);
+    if (status == DP_OK) {
+        struct http_request reqs[4] = {get(f, "/a"), get(f, "/a"), put(f, "/b", "x"), get(f, "/none")};
+        reqs[1].ranged = true;
+        reqs[1].len = 50000;
+        status = transport_run(&call, transport, reqs, 4);
+        http_request_release(reqs, 4);
+        transport_free(transport);
+    }
+    arena_deinit(&arena);
+    return status;
+}
+
+static void test_transport_survives_failed_allocations(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *body = pattern(LARGE);
+    http_server_put(f->server, "/a", span_of(body, LARGE));
+    free(body);
+    size_t n = 1;
+    for (;; n++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHUNKED});
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = walk(f);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_int_equal(test_alloc_live(), before);
+        if (status != (fired ? DP_NOMEM : DP_OK))
+            fail_msg("allocation %zu: %s", n, dp_status_name(status));
+        if (!fired)
+            break;
+    }
+    assert_true(n > 10);
+}
+
+/* ---- many rounds at once ---------------------------------------------------------------------------------- */
+
+static void *run_rounds(void *context)
+{
+    struct fixture *f = context;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 16 << 20);
+    for (int i = 0; i < 10; i++) {
+        struct http_request reqs[5];
+        call_init(&call, &arena);
+        for (size_t k = 0; k < 5; k++)
+            reqs[k] = get(f, "/a");
+        assert_int_equal(transport_run(&call, f->transport, reqs, 5), DP_OK);
+        for (size_t k = 0; k < 5; k++)
+            assert_body(&reqs[k], "hello");
+        http_request_release(reqs, 5);
+        arena_reset(&arena);
+    }
+    arena_deinit(&arena);
+    return NULL;
+}
+
+static void test_transport_many_threads(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 8 };
+    pthread_t threads[N];
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 20});
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_rounds, f), 0);
+    for (size_t i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(http_server_count(f->server), N * 50 + 20);
+    assert_true(http_server_connections(f->server) <= 8);
+}
+
+int main(void)
+{
+    /* Servers of this host are reached without a proxy. */
+    setenv("no_proxy", "*", 1);
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(test_transport_gets_an_object),
+        CASE(test_transport_runs_a_round_in_parallel),
+        CASE(test_transport_bounds_and_reuses_connections),
+        CASE(test_transport_retries_what_may_pass),
+        CASE(test_transport_does_not_retry_what_will_not),
+        CASE(test_transport_gives_up_after_its_tries),
+        CASE(test_transport_stops_trying_after_a_time),
+        CASE(test_transport_honours_retry_after_within_bounds),
+        CASE(test_transport_retries_broken_connections),
+        CASE(test_transport_no_server),
+        CASE(test_transport_refuses_urls),
+        CASE(test_transport_resumes_where_it_broke_off),
+        CASE(test_transport_resumes_into_the_callers_memory),
+        CASE(test_transport_never_mixes_versions),
+        CASE(test_transport_pins_where_the_server_ignores_them),
+        CASE(test_transport_starts_again_without_ranges),
+        CASE(test_transport_validates_ranges),
+        CASE(test_transport_takes_a_whole_object_for_its_range),
+        CASE(test_transport_ends_endless_answers),
+        CASE(test_transport_cuts_long_explanations),
+        CASE(test_transport_takes_chunks),
+        CASE(test_transport_refuses_what_is_no_http),
+        CASE(test_transport_ends_stalled_answers),
+        CASE(test_transport_writes),
+        CASE(test_transport_retries_plain_puts),
+        CASE(test_transport_tells_that_a_write_may_have_landed),
+        CASE(test_transport_notices_a_put_sent_twice),
+        CASE(test_transport_unknown_outcomes),
+        CASE(test_transport_keeps_what_it_has),
+        CASE(test_transport_honours_the_deadline),
+        CASE(test_transport_can_be_cancelled),
+        CASE(test_transport_prepares_each_try),
+        CASE(test_transport_refuses_headers_with_line_ends),
+        CASE(test_transport_inspects_answers),
+        CASE(test_transport_checks_certificates),
+        CASE(test_transport_survives_failed_allocations),
+        CASE(test_transport_many_threads),
+    };
+    return test_run(tests);
+}

@@ -1,0 +1,712 @@
+/* http_server.c: the scripted HTTP server. See http_server.h. */
+#include "http_server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { HEAD_MAX = 64 << 10, BODY_MAX = 256 << 20, DRIP_MS = 20 };
+
+struct object {
+    struct object *next;
+    char path[512];
+    uint8_t *body;
+    size_t len;
+    char etag[40];
+};
+
+struct url {
+    struct url *next;
+    char text[600];
+};
+
+struct act {
+    struct act *next;
+    struct http_act what;
+    unsigned left;
+};
+
+struct connection {
+    struct connection *next;
+    struct http_server *server;
+    pthread_t thread;
+    int fd;
+    unsigned number;
+    SSL *ssl;
+};
+
+struct http_server {
+    struct http_server_options options;
+    int listener;
+    uint16_t port;
+    pthread_t thread;
+    int stop[2]; /* a pipe: its read end is readable when the server stops */
+    SSL_CTX *tls;
+    char certificate[64];
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t gate_opens;
+    bool stopping;
+    struct connection *connections;
+    struct object *objects;
+    struct act *acts;
+    unsigned version;
+    struct http_seen *seen;
+    unsigned count, capacity, accepted;
+    unsigned gate, waiting;
+    struct url *urls;
+};
+
+/* A request being answered. */
+struct exchange {
+    struct connection *c;
+    char head[HEAD_MAX + 1];
+    uint8_t *body;
+    size_t body_len;
+    char method[8];
+    char path[512]; /* the target without its query */
+};
+
+/* ---- bytes ------------------------------------------------------------------------------------------ */
+
+static ssize_t receive(struct connection *c, void *to, size_t len)
+{
+    return c->ssl ? SSL_read(c->ssl, to, (int)len) : recv(c->fd, to, len, 0);
+}
+
+/* False when the client has gone. */
+static bool transmit(struct connection *c, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    while (len) {
+        ssize_t n = c->ssl ? SSL_write(c->ssl, at, (int)len) : send(c->fd, at, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static bool transmit_text(struct connection *c, const char *text)
+{
+    return transmit(c, text, strlen(text));
+}
+
+/* Waits until the client closes, the server stops, or `ms` have passed (-1: for ever). True in the last case. */
+static bool wait_ms(struct connection *c, int ms)
+{
+    struct pollfd fds[2] = {{.fd = c->fd, .events = POLLIN | POLLRDHUP},
+                            {.fd = c->server->stop[0], .events = POLLIN}};
+    return poll(fds, 2, ms) == 0;
+}
+
+/* The value of a header of the request, copied; false when there is none. */
+static bool header(const struct exchange *e, const char *name, char *out, size_t room)
+{
+    size_t len = strlen(name);
+    for (const char *line = strstr(e->head, "\r\n"); line; line = strstr(line, "\r\n")) {
+        line += 2;
+        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
+            const char *value = line + len + 1;
+            value += strspn(value, " ");
+            snprintf(out, room, "%.*s", (int)strcspn(value, "\r"), value);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- objects, under the lock ------------------------------------------------------------------------ */
+
+static struct object *find(struct http_server *s, const char *path)
+{
+    for (struct object *o = s->objects; o; o = o->next)
+        if (strcmp(o->path, path) == 0)
+            return o;
+    return NULL;
+}
+
+static void put_locked(struct http_server *s, const char *path, struct span body)
+{
+    struct object *o = find(s, path);
+    if (!o) {
+        o = calloc(1, sizeof *o);
+        assert(o);
+        snprintf(o->path, sizeof o->path, "%s", path);
+        o->next = s->objects;
+        s->objects = o;
+    }
+    uint8_t *copy = malloc(body.len ? body.len : 1);
+    assert(copy);
+    if (body.len)
+        memcpy(copy, body.data, body.len);
+    free(o->body);
+    o->body = copy;
+    o->len = body.len;
+    snprintf(o->etag, sizeof o->etag, "\"v%u\"", ++s->version);
+}
+
+static void remove_locked(struct http_server *s, const char *path)
+{
+    for (struct object **at = &s->objects; *at; at = &(*at)->next)
+        if (strcmp((*at)->path, path) == 0) {
+            struct object *o = *at;
+            *at = o->next;
+            free(o->body);
+            free(o);
+            return;
+        }
+}
+
+/* ---- serving ---------------------------------------------------------------------------------------- */
+
+static bool answer_status(struct connection *c, int code, const char *lines, const char *text, bool bodiless)
+{
+    char head[4096];
+    snprintf(head, sizeof head, "HTTP/1.1 %d Scripted\r\nContent-Length: %zu\r\n%s\r\n", code, strlen(text),
+             lines);
+    return transmit_text(c, head) && (bodiless || transmit_text(c, text));
+}
+
+/* How the body of an answer goes out. True when the connection may be used again. */
+static bool transmit_body(struct connection *c, const struct http_act *act, const uint8_t *body, size_t len)
+{
+    size_t at = act->at < len ? act->at : len;
+    switch (act->kind) {
+    case HTTP_ACT_RESET: {
+        const struct linger now = {.l_onoff = 1, .l_linger = 0};
+        transmit(c, body, at);
+        /* What was sent must arrive before the reset, which overtakes it. */
+        for (int left = 1; left > 0;) {
+            struct tcp_info info;
+            socklen_t size = sizeof info;
+            if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || !wait_ms(c, 1))
+                break;
+            left = (int)info.tcpi_unacked;
+        }
+        wait_ms(c, DRIP_MS); /* and be read by the client */
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        return false;
+    }
+    case HTTP_ACT_TRUNCATE: transmit(c, body, at); return false;
+    case HTTP_ACT_DRIP:
+        transmit(c, body, at);
+        while (at < len && wait_ms(c, DRIP_MS) && transmit(c, body + at, 1))
+            at++;
+        return false;
+    case HTTP_ACT_CHUNKED: {
+        char size[32];
+        for (size_t done = 0, piece; done < len; done += piece) {
+            piece = len - done < 7000 ? len - done : 7000;
+            snprintf(size, sizeof size, "%zx\r\n", piece);
+            if (!transmit_text(c, size) || !transmit(c, body + done, piece) || !transmit_text(c, "\r\n"))
+                return false;
+        }
+        return transmit_text(c, "0\r\n\r\n");
+    }
+    default: return transmit(c, body, len);
+    }
+}
+
+/* The range that is asked for; whole when there is none. False: not satisfiable. */
+static bool find_range(const struct exchange *e, const struct http_act *act, size_t size, size_t *first,
+                       size_t *len, bool *partial)
+{
+    char text[64], *rest = NULL;
+    *first = 0;
+    *len = size;
+    *partial = act->kind != HTTP_ACT_IGNORE_RANGE && header(e, "range", text, sizeof text) &&
+               strncmp(text, "bytes=", 6) == 0;
+    if (!*partial)
+        return true;
+    unsigned long long from = strtoull(text + 6, &rest, 10), to = ~0ull;
+    if (rest[0] == '-' && rest[1])
+        to = strtoull(rest + 1, NULL, 10);
+    if (from >= size)
+        return false;
+    if (to >= size)
+        to = size - 1;
+    *first = (size_t)from;
+    *len = (size_t)(to - from + 1);
+    return true;
+}
+
+static bool serve_read(struct exchange *e, const struct http_act *act, bool head_only)
+{
+    struct http_server *s = e->c->server;
+    char match[128], none_match[128], lines[512], etag[64] = "";
+    pthread_mutex_lock(&s->lock);
+    struct object *o = find(s, e->path);
+    if (o && act->kind == HTTP_ACT_CHANGE) {
+        uint8_t *other = malloc(o->len + 1);
+        assert(other);
+        memset(other, 'C', o->len);
+        put_locked(s, e->path, span_of(other, o->len));
+        free(other);
+    }
+    if (!o) {
+        pthread_mutex_unlock(&s->lock);
+        return answer_status(e->c, 404, "", "not here", head_only);
+    }
+    size_t size = o->len, first, len;
+    bool partial, stale = header(e, "if-match", match, sizeof match) && strcmp(match, o->etag) != 0;
+    bool unchanged = header(e, "if-none-match", none_match, sizeof none_match) && strcmp(none_match, o->etag) == 0;
+    if (!s->options.plain && act->kind != HTTP_ACT_NO_ETAG)
+        snprintf(etag, sizeof etag, "ETag: %s%s\r\n", s->options.weak || act->kind == HTTP_ACT_WEAK ? "W/" : "",
+                 o->etag);
+    unsigned version = (unsigned)strtoul(o->etag + 2, NULL, 10);
+    bool satisfiable = find_range(e, act, size, &first, &len, &partial);
+    uint8_t *body = malloc(len ? len : 1);
+    assert(body);
+    if (satisfiable && len)
+        memcpy(body, o->body + first, len);
+    pthread_mutex_unlock(&s->lock);
+    bool kept;
+    if (stale || unchanged) {
+        kept = answer_status(e->c, stale ? 412 : 304, etag, "", true);
+    } else if (!satisfiable) {
+        snprintf(lines, sizeof lines, "Content-Range: bytes */%zu\r\n", size);
+        kept = answer_status(e->c, 416, lines, "", true);
+    } else {
+        char range[128] = "", length[64], modified[64] = "";
+        size_t shift = act->kind == HTTP_ACT_SHIFT ? act->at : 0;
+        if (partial)
+            snprintf(range, sizeof range, "Content-Range: bytes %zu-%zu/%zu\r\n", first + shift,
+                     first + shift + len - 1, size + shift);
+        if (act->kind == HTTP_ACT_CHUNKED)
+            snprintf(length, sizeof length, "Transfer-Encoding: chunked\r\n");
+        else
+            snprintf(length, sizeof length, "Content-Length: %zu\r\n", len);
+        if (!s->options.no_modified)
+            snprintf(modified, sizeof modified, "Last-Modified: Sun, 06 Nov 1994 08:%02u:%02u GMT\r\n",
+                     version / 60 % 60, version % 60);
+        snprintf(lines, sizeof lines, "HTTP/1.1 %s\r\n%s%s%s%sAccept-Ranges: bytes\r\n\r\n",
+                 partial ? "206 Partial Content" : "200 OK", etag, modified, range, length);
+        kept = transmit_text(e->c, lines) && (head_only || transmit_body(e->c, act, body, len));
+    }
+    free(body);
+    return kept;
+}
+
+static bool serve_write(struct exchange *e, const struct http_act *act)
+{
+    struct http_server *s = e->c->server;
+    char match[128], lines[128] = "";
+    int code = 200;
+    pthread_mutex_lock(&s->lock);
+    const struct object *o = find(s, e->path);
+    if (header(e, "if-none-match", match, sizeof match) && o)
+        code = 412;
+    if (header(e, "if-match", match, sizeof match) && (!o || strcmp(match, o->etag) != 0))
+        code = o ? 412 : 404;
+    if (code == 200 && strcmp(e->method, "PUT") == 0) {
+        put_locked(s, e->path, span_of(e->body, e->body_len));
+        snprintf(lines, sizeof lines, "ETag: %s\r\n", find(s, e->path)->etag);
+    } else if (code == 200) {
+        remove_locked(s, e->path);
+        code = 204;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return act->kind != HTTP_ACT_LOSE && answer_status(e->c, code, lines, "", true);
+}
+
+static bool transmit_for_ever(struct connection *c, const char *head, const char *piece)
+{
+    bool there = transmit_text(c, head);
+    while (there)
+        there = transmit_text(c, piece);
+    return false;
+}
+
+static bool serve(struct exchange *e, const struct http_act *act)
+{
+    struct connection *c = e->c;
+    bool head_only = strcmp(e->method, "HEAD") == 0;
+    switch (act->kind) {
+    case HTTP_ACT_STATUS:
+        return answer_status(c, act->code, act->lines ? act->lines : "", act->text ? act->text : "", head_only);
+    case HTTP_ACT_DROP: return false;
+    case HTTP_ACT_RAW: transmit_text(c, act->text); return false;
+    case HTTP_ACT_SILENT: wait_ms(c, -1); return false;
+    case HTTP_ACT_ENDLESS:
+        return transmit_for_ever(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                 "a\r\n0123456789\r\n");
+    case HTTP_ACT_HUGE_HEAD:
+        return transmit_for_ever(
+            c, "HTTP/1.1 200 OK\r\n",
+            "X-Filler: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n");
+    default: break;
+    }
+    if (strcmp(e->method, "GET") == 0 || head_only)
+        return act->kind != HTTP_ACT_LOSE && serve_read(e, act, head_only);
+    if (strcmp(e->method, "PUT") == 0 || strcmp(e->method, "DELETE") == 0)
+        return serve_write(e, act);
+    return answer_status(c, 405, "", "no such method here", false);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------ */
+
+/* Reads one request. False when the client has gone. */
+static bool read_request(struct exchange *e)
+{
+    size_t len = 0;
+    const char *end = NULL;
+    while (!end) {
+        ssize_t n = len < HEAD_MAX ? receive(e->c, e->head + len, HEAD_MAX - len) : 0;
+        if (n <= 0)
+            return false;
+        len += (size_t)n;
+        e->head[len] = '\0';
+        end = strstr(e->head, "\r\n\r\n");
+    }
+    size_t head_len = (size_t)(end - e->head) + 4, have = len - head_len;
+    char value[32];
+    char extra[HEAD_MAX];
+    memcpy(extra, e->head + head_len, have);
+    e->head[head_len] = '\0';
+    e->body_len = header(e, "content-length", value, sizeof value) ? (size_t)strtoull(value, NULL, 10) : 0;
+    assert(e->body_len <= BODY_MAX && have <= e->body_len);
+    e->body = malloc(e->body_len ? e->body_len : 1);
+    assert(e->body);
+    memcpy(e->body, extra, have);
+    while (have < e->body_len) {
+        ssize_t n = receive(e->c, e->body + have, e->body_len - have);
+        if (n <= 0)
+            return false;
+        have += (size_t)n;
+    }
+    if (sscanf(e->head, "%7s %511[^ ?]", e->method, e->path) != 2)
+        return false;
+    return true;
+}
+
+/* Records the request, takes its act, and waits at the gate. */
+static struct http_act enter(struct exchange *e)
+{
+    struct http_server *s = e->c->server;
+    struct http_act act = {.kind = HTTP_ACT_SERVE};
+    pthread_mutex_lock(&s->lock);
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? 2 * s->capacity : 64;
+        s->seen = realloc(s->seen, s->capacity * sizeof *s->seen);
+        assert(s->seen);
+    }
+    struct http_seen *seen = &s->seen[s->count++];
+    *seen = (struct http_seen){.body_len = e->body_len, .connection = e->c->number};
+    snprintf(seen->method, sizeof seen->method, "%s", e->method);
+    sscanf(e->head, "%*s %511s", seen->target);
+    snprintf(seen->head, sizeof seen->head, "%.*s", (int)sizeof seen->head - 1, e->head);
+    for (struct act **at = &s->acts; *at; at = &(*at)->next) {
+        struct act *a = *at;
+        if (a->what.match && !strstr(e->head, a->what.match))
+            continue;
+        act = a->what;
+        if (--a->left == 0) {
+            *at = a->next;
+            free(a);
+        }
+        break;
+    }
+    if (s->gate) {
+        if (++s->waiting >= s->gate) {
+            s->gate = 0;
+            pthread_cond_broadcast(&s->gate_opens);
+        }
+        while (s->gate && !s->stopping)
+            pthread_cond_wait(&s->gate_opens, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return act;
+}
+
+static void *serve_connection(void *context)
+{
+    struct connection *c = context;
+    struct exchange *e = calloc(1, sizeof *e);
+    assert(e);
+    e->c = c;
+    bool kept = true;
+    if (c->server->tls) {
+        c->ssl = SSL_new(c->server->tls);
+        assert(c->ssl);
+        SSL_set_fd(c->ssl, c->fd);
+        kept = SSL_accept(c->ssl) == 1;
+    }
+    while (kept && read_request(e)) {
+        struct http_act act = enter(e);
+        kept = serve(e, &act);
+        free(e->body);
+        e->body = NULL;
+    }
+    free(e->body);
+    free(e);
+    SSL_free(c->ssl);
+    pthread_mutex_lock(&c->server->lock);
+    close(c->fd);
+    c->fd = -1;
+    pthread_mutex_unlock(&c->server->lock);
+    return NULL;
+}
+
+static void *accept_connections(void *context)
+{
+    struct http_server *s = context;
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = s->listener, .events = POLLIN}, {.fd = s->stop[0], .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return NULL;
+        if (fds[1].revents)
+            return NULL;
+        int fd = fds[0].revents ? accept(s->listener, NULL, NULL) : -1;
+        if (fd < 0)
+            continue;
+        const int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        struct connection *c = calloc(1, sizeof *c);
+        assert(c);
+        c->server = s;
+        c->fd = fd;
+        pthread_mutex_lock(&s->lock);
+        c->number = ++s->accepted;
+        c->next = s->connections;
+        s->connections = c;
+        int failed = pthread_create(&c->thread, NULL, serve_connection, c);
+        assert(!failed);
+        (void)failed;
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+/* ---- TLS -------------------------------------------------------------------------------------------- */
+
+static void open_tls(struct http_server *s)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    assert(key && cert);
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_set_pubkey(cert, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)"localhost",
+                               -1, -1, 0);
+    X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+    X509_EXTENSION *authority = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+    assert(names && authority);
+    X509_add_ext(cert, names, -1);
+    X509_add_ext(cert, authority, -1);
+    X509_EXTENSION_free(names);
+    X509_EXTENSION_free(authority);
+    int signed_len = X509_sign(cert, key, EVP_sha256());
+    assert(signed_len);
+    snprintf(s->certificate, sizeof s->certificate, "/tmp/dipper-cert-XXXXXX");
+    int fd = mkstemp(s->certificate);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    assert(out);
+    PEM_write_X509(out, cert);
+    fclose(out);
+    s->tls = SSL_CTX_new(TLS_server_method());
+    assert(s->tls);
+    int used = SSL_CTX_use_certificate(s->tls, cert) == 1 && SSL_CTX_use_PrivateKey(s->tls, key) == 1;
+    assert(used);
+    (void)signed_len, (void)used;
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+/* ---- the test's side -------------------------------------------------------------------------------- */
+
+struct http_server *http_server_start(const struct http_server_options *options)
+{
+    struct http_server *s = calloc(1, sizeof *s);
+    assert(s);
+    if (options)
+        s->options = *options;
+    if (s->options.tls)
+        open_tls(s);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->gate_opens, NULL);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int failed = s->listener < 0 || bind(s->listener, (struct sockaddr *)&address, size) != 0 ||
+                 listen(s->listener, 512) != 0 ||
+                 getsockname(s->listener, (struct sockaddr *)&address, &size) != 0 || pipe(s->stop) != 0;
+    assert(!failed);
+    s->port = ntohs(address.sin_port);
+    failed = pthread_create(&s->thread, NULL, accept_connections, s);
+    assert(!failed);
+    (void)failed;
+    return s;
+}
+
+void http_server_stop(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_cond_broadcast(&s->gate_opens);
+    pthread_mutex_unlock(&s->lock);
+    ssize_t told = write(s->stop[1], "x", 1);
+    assert(told == 1);
+    (void)told;
+    pthread_join(s->thread, NULL);
+    for (struct connection *c = s->connections, *next; c; c = next) {
+        next = c->next;
+        pthread_mutex_lock(&s->lock);
+        if (c->fd >= 0)
+            shutdown(c->fd, SHUT_RDWR);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(c->thread, NULL);
+        free(c);
+    }
+    http_server_reset(s);
+    while (s->objects)
+        remove_locked(s, s->objects->path);
+    while (s->urls) {
+        struct url *url = s->urls;
+        s->urls = url->next;
+        free(url);
+    }
+    close(s->listener);
+    close(s->stop[0]);
+    close(s->stop[1]);
+    SSL_CTX_free(s->tls);
+    if (s->options.tls)
+        unlink(s->certificate);
+    pthread_cond_destroy(&s->gate_opens);
+    pthread_mutex_destroy(&s->lock);
+    free(s->seen);
+    free(s);
+}
+
+const char *http_server_url(struct http_server *s, const char *path)
+{
+    struct url *fresh = calloc(1, sizeof *fresh);
+    assert(fresh);
+    snprintf(fresh->text, sizeof fresh->text, "http%s://127.0.0.1:%u%s", s->options.tls ? "s" : "", s->port, path);
+    pthread_mutex_lock(&s->lock);
+    struct url *known = s->urls;
+    while (known && strcmp(known->text, fresh->text) != 0)
+        known = known->next;
+    if (known) {
+        free(fresh);
+    } else {
+        known = fresh;
+        known->next = s->urls;
+        s->urls = known;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return known->text;
+}
+
+const char *http_server_certificate(struct http_server *s)
+{
+    return s->certificate;
+}
+
+void http_server_put(struct http_server *s, const char *path, struct span body)
+{
+    pthread_mutex_lock(&s->lock);
+    put_locked(s, path, body);
+    pthread_mutex_unlock(&s->lock);
+}
+
+const char *http_server_etag(struct http_server *s, const char *path)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct object *o = find(s, path);
+    const char *etag = o ? o->etag : "";
+    pthread_mutex_unlock(&s->lock);
+    return etag;
+}
+
+bool http_server_has(struct http_server *s, const char *path)
+{
+    return *http_server_etag(s, path) != '\0';
+}
+
+void http_server_script(struct http_server *s, struct http_act act)
+{
+    struct act *a = calloc(1, sizeof *a);
+    assert(a);
+    a->what = act;
+    a->left = act.times ? act.times : 1;
+    pthread_mutex_lock(&s->lock);
+    struct act **at = &s->acts;
+    while (*at)
+        at = &(*at)->next;
+    *at = a;
+    pthread_mutex_unlock(&s->lock);
+}
+
+size_t http_server_unused(struct http_server *s)
+{
+    size_t unused = 0;
+    pthread_mutex_lock(&s->lock);
+    for (const struct act *a = s->acts; a; a = a->next)
+        unused += a->left;
+    pthread_mutex_unlock(&s->lock);
+    return unused;
+}
+
+void http_server_gate(struct http_server *s, unsigned n)
+{
+    pthread_mutex_lock(&s->lock);
+    s->gate = n;
+    s->waiting = 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static unsigned read_number(struct http_server *s, const unsigned *from)
+{
+    pthread_mutex_lock(&s->lock);
+    unsigned value = *from;
+    pthread_mutex_unlock(&s->lock);
+    return value;
+}
+
+unsigned http_server_count(struct http_server *s)
+{
+    return read_number(s, &s->count);
+}
+
+unsigned http_server_connections(struct http_server *s)
+{
+    return read_number(s, &s->accepted);
+}
+
+struct http_seen http_server_seen(struct http_server *s, unsigned i)
+{
+    pthread_mutex_lock(&s->lock);
+    assert(i < s->count);
+    struct http_seen seen = s->seen[i];
+    pthread_mutex_unlock(&s->lock);
+    return seen;
+}
+
+void http_server_reset(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->count = 0;
+    while (s->acts) {
+        struct act *a = s->acts;
+        s->acts = a->next;
+        free(a);
+    }
+    pthread_mutex_unlock(&s->lock);
+}

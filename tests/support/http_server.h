@@ -1,0 +1,94 @@
+/* http_server.h: an HTTP server inside the test that keeps objects and misbehaves on command.
+ *
+ *     struct http_server *s = http_server_start(NULL);         // 127.0.0.1, a free port
+ *     http_server_put(s, "/a", span_str("body"));              // GET, HEAD, ranges, If-Match, … as a store does
+ *     http_server_script(s, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});   // the next request
+ *     … ask http_server_url(s, "/a") …
+ *     assert_int_equal(http_server_count(s), 2);               // requests since the start or the last reset
+ *     http_server_stop(s);
+ *
+ * Objects answer GET (whole, one range, If-Match, If-None-Match), HEAD, PUT (If-Match, If-None-Match: *) and DELETE;
+ * each put gives a new ETag. Scripted acts are used up in order, each by the first request that it matches. A thread
+ * for each connection; all functions are thread-safe. Memory comes from malloc, so that the server does not disturb a
+ * walk over failing allocations. Nothing sleeps: what waits ends when the client or the server goes.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+enum http_act_kind {
+    HTTP_ACT_SERVE,        /* as without a script: to let a request pass */
+    HTTP_ACT_STATUS,       /* answer `code` with the header lines `lines` and the body `text` */
+    HTTP_ACT_RESET,        /* serve, but reset the connection after `at` bytes of the body */
+    HTTP_ACT_TRUNCATE,     /* the same with an orderly close */
+    HTTP_ACT_LOSE,         /* do what is asked, then close without an answer */
+    HTTP_ACT_DROP,         /* close without doing or answering anything */
+    HTTP_ACT_RAW,          /* answer `text` and close */
+    HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
+    HTTP_ACT_IGNORE_RANGE, /* serve the whole object with 200 */
+    HTTP_ACT_ENDLESS,      /* 200, chunked, until the client goes */
+    HTTP_ACT_HUGE_HEAD,    /* 200 with header lines until the client goes */
+    HTTP_ACT_DRIP,         /* serve the body's first `at` bytes, then a byte now and then */
+    HTTP_ACT_SILENT,       /* read the request and never answer */
+    HTTP_ACT_CHANGE,       /* serve, after the object got a new content of the same length */
+    HTTP_ACT_WEAK,         /* serve with W/ before the ETag */
+    HTTP_ACT_NO_ETAG,      /* serve without the ETag */
+    HTTP_ACT_CHUNKED       /* serve with chunks instead of a length */
+};
+
+struct http_act {
+    enum http_act_kind kind;
+    int code;
+    size_t at;
+    const char *lines; /* each with its \r\n; NULL: none */
+    const char *text;  /* NULL: none */
+    const char *match; /* what must occur in the request's head; NULL: any request */
+    unsigned times;    /* how many requests it is for; 0: one */
+};
+
+/* A request that came. */
+struct http_seen {
+    char method[8];
+    char target[512];
+    char head[4096]; /* request line and header lines, cut when longer */
+    size_t body_len;
+    unsigned connection; /* 1: the first that was accepted */
+};
+
+struct http_server;
+
+struct http_server_options {
+    bool tls;         /* with a certificate for localhost and 127.0.0.1 that it makes and signs itself */
+    bool weak, plain; /* ETags are weak; there are none (Last-Modified stays) */
+    bool no_modified; /* no Last-Modified either */
+};
+
+struct http_server *http_server_start(const struct http_server_options *options);
+void http_server_stop(struct http_server *s);
+/* "http://127.0.0.1:PORT" and the path, good until the server stops. */
+const char *http_server_url(struct http_server *s, const char *path);
+/* The certificate's file (PEM), for tls. */
+const char *http_server_certificate(struct http_server *s);
+
+void http_server_put(struct http_server *s, const char *path, struct span body);
+/* The ETag of an object, quoted; static until the object changes. "" when there is none. */
+const char *http_server_etag(struct http_server *s, const char *path);
+bool http_server_has(struct http_server *s, const char *path);
+void http_server_script(struct http_server *s, struct http_act act);
+/* Scripted acts that no request has used yet. */
+size_t http_server_unused(struct http_server *s);
+/* Requests wait until `n` of them wait together; then all of these go on, and the gate stays open. */
+void http_server_gate(struct http_server *s, unsigned n);
+
+unsigned http_server_count(struct http_server *s);
+unsigned http_server_connections(
+    struct http_server *s); /* that were ever accepted: as many as requests in flight */
+/* The i-th request (0: the first); a test fails when there are fewer. */
+struct http_seen http_server_seen(struct http_server *s, unsigned i);
+/* Forgets counts and requests, and acts that were not used. */
+void http_server_reset(struct http_server *s);
+
+#endif
