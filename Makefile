@@ -34,8 +34,8 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-build check-asan bench bench-embed fuzz lint format install clean distclean help \
-	clean-room tools tools-clang tools-all model hooks
+.PHONY: build run demo check check-all check-arm64 check-build check-asan bench bench-embed fuzz lint format install \
+	clean distclean help clean-room tools tools-clang tools-arm64 tools-all model hooks
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -58,6 +58,14 @@ check-build: model ## the same less the tests of the repository itself, for a se
 
 check-asan: ## the same with the address and undefined-behaviour sanitizers (any other: SANITIZE=…)
 	@$(MAKE) check-build SANITIZE=address,undefined
+
+check-arm64: tools-arm64 model ## build for arm64, test that emulated, and compare it with the native program
+	@scripts/arm64-sysroot
+	@$(MAKE) build BUILD=build CC=gcc SANITIZE=
+	@scripts/configure build-arm64 --cross-file build/arm64-sysroot/cross.ini --cross-file scripts/cross/aarch64.ini \
+		-Dwerror=$(WERROR) $(MESON_OPTIONS)
+	@ninja -C build-arm64 $(if $(V),-v) -j $(JOBS) all
+	@scripts/check-arm64 build-arm64 build
 
 check-all: tools-all model ## check, then the tests with browsers and servers
 	@$(MAKE) build GOAL=all
@@ -91,9 +99,10 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@if [ -z "$(DESTDIR)" ] && [ -w /etc/ld.so.cache ]; then /sbin/ldconfig; fi
 
-clean: ## remove what was built (the model, venv, peers and onnxruntime in build/, and ./demo-bucket stay)
+clean: ## remove what was built (models, demo-bucket, and what was fetched into build/ stay)
 	@rm -rf build-*
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name onnxruntime -exec rm -rf {} +; fi
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name onnxruntime \
+		! -name arm64-sysroot -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
 	@rm -rf build build-* models demo-bucket
@@ -110,6 +119,9 @@ tools:
 tools-clang:
 	@scripts/setup --clang --quiet
 
+tools-arm64:
+	@scripts/setup --arm64 --quiet
+
 tools-all:
 	@scripts/setup --all --quiet
 
@@ -118,7 +130,7 @@ model: tools ## get all-MiniLM-L6-v2 into models/ (every target that needs it do
 
 help:
 	@echo "make                build Dipper with $(CC) into $(BUILD)/"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
 		printf 'make %-14s %s\n' "$$name" "$$what"; done
 	@echo
 	@echo "settings: CC=clang  SANITIZE=address,undefined  WERROR=true  JOBS=N  V=1  MESON_OPTIONS='-D…'"

@@ -53,13 +53,14 @@ static enum dp_status run(struct bench *b, bool json, const char *what, const st
 static int run_bench(int argc, char **argv)
 {
     bool json = false;
-    const char *precision = "int8", *what;
+    const char *precision = NULL, *what;
     struct bench_embed_options embed = {0};
     uint64_t seconds = SECONDS, tokens = 0, batch = 0;
     const struct cli_option options[] = {
         {"seconds", 0, CLI_NUMBER, &seconds, 1, SECONDS_MAX, "N", "how long to measure, about (10)"},
         {"json", 0, CLI_FLAG, &json, 0, 0, NULL, "one JSON object instead of a table"},
-        {"precision", 0, CLI_TEXT, &precision, 0, 0, "int8|fp32", "embed: of the weights; fp32 wants --model DIR"},
+        {"precision", 0, CLI_TEXT, &precision, 0, 0, "int8|fp32",
+         "embed: of the native engine (int8); fp32 wants --model DIR"},
         {"file", 0, CLI_TEXT, &embed.file, 0, 0, "FILE",
          "embed: the texts of a file, one a line (-: standard input)"},
         {"tokens", 0, CLI_NUMBER, &tokens, 1, UINT32_MAX, "N", "embed: only texts of this length"},
@@ -75,7 +76,10 @@ static int run_bench(int argc, char **argv)
     what = args.position_count == 1 ? args.positions[0] : "";
     if (strcmp(what, "embed") != 0 && strcmp(what, "peak") != 0) {
         status = cli_usage(&cli_bench_command, "say what to measure: `bench embed` or `bench peak`");
-    } else if (strcmp(precision, "int8") != 0 && strcmp(precision, "fp32") != 0) {
+    } else if (precision != NULL && strcmp(args.config.engine, "native") != 0) {
+        status =
+            cli_usage(&cli_bench_command, "--precision is the native engine's; --onnx-file chooses of ONNX files");
+    } else if (precision != NULL && strcmp(precision, "int8") != 0 && strcmp(precision, "fp32") != 0) {
         status = cli_usage(&cli_bench_command, "--precision is '%s', but must be int8 or fp32", precision);
     } else {
         struct bench b = {.call = &call, .seconds = (double)seconds};
@@ -84,8 +88,8 @@ static int run_bench(int argc, char **argv)
         arena_init(&arena, ARENA_MAX);
         call_init(&call, &arena);
         call.cancelled = interrupt_watch();
-        if (run(&b, json, what, &args.config, strcmp(precision, "fp32") == 0 ? MODEL_FP32 : MODEL_INT8, &embed) !=
-            DP_OK)
+        bool fp32 = precision != NULL && strcmp(precision, "fp32") == 0;
+        if (run(&b, json, what, &args.config, fp32 ? MODEL_FP32 : MODEL_INT8, &embed) != DP_OK)
             status = cli_fail(&cli_bench_command, &call.error);
         arena_deinit(&arena);
     }
@@ -100,8 +104,7 @@ const struct cli_command cli_bench_command = {
     "`embed` prints latency and throughput by length and batch. \"Of peak\" compares the operations of the "
     "linear\n"
     "layers, over the time of everything, with what the threads can multiply at most; \"of floor\" counts\n"
-    "attention's too. Tokens a second of processor time (CPU s) suffer less from other programs. `peak` prints "
-    "those maxima for each instruction set (* is in use) and how fast bytes are "
-    "read.\n",
+    "attention's too. Tokens a second of processor time (CPU s) suffer less from other programs.\n"
+    "`peak` prints those maxima for each instruction set (* is in use), and how fast bytes are read.\n",
     CONFIG_GROUP_MODEL,
     run_bench};

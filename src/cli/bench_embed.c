@@ -8,6 +8,7 @@
  * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c):
  * the linear layers' at the peak of the model's precision, attention's at that of fp32.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,8 +66,8 @@ static int compare_doubles(const void *a, const void *b)
 /* The p-th of n sorted values, by nearest rank. */
 static double percentile(const double *sorted, size_t n, double p)
 {
-    size_t rank = (size_t)(p * (double)n);
-    return sorted[rank < n ? rank : n - 1];
+    size_t rank = (size_t)ceil(p * (double)n);
+    return sorted[rank > 0 ? rank - 1 : 0];
 }
 
 /* ---- texts ---- */

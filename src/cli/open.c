@@ -50,6 +50,12 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
                    "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
 }
 
+/* A limit of ranges as a store has it. */
+static int64_t limit_of(uint64_t setting)
+{
+    return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
+}
+
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error)
 {
@@ -71,7 +77,10 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     if (what & OPEN_MODEL)
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
-        status = *config->root ? store_open(&call, span_str(config->root), what & OPEN_CREATE, &options.store)
+        const struct store_options store = {.create = what & OPEN_CREATE,
+                                            .merge_gap = limit_of(config->merge_gap),
+                                            .split_at = limit_of(config->split_at)};
+        status = *config->root ? store_open_with(&call, span_str(config->root), &store, &options.store)
                                : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR");
         if (status != DP_OK)
             *error = call.error;

@@ -39,6 +39,7 @@ struct config {
     unsigned onnx_threads;           /* of one text; 0: half of the team */
     /* store */
     const char *root;
+    uint64_t merge_gap, split_at; /* bytes, of ranges of remote objects; UINT64_MAX: none */
     /* server */
     const char *host;
     uint16_t port;            /* 0: any free one */

@@ -32,6 +32,14 @@ const struct setting SETTINGS[] = {
      .section = SECTION_STORE, .type = SETTING_TEXT, .max = PATH_BYTES,
      .initial = "", .initial_help = "none, it must be given",
      .help = "Where the namespaces live: a folder, or a URL (file:///path)."},
+    {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
+     .section = SECTION_STORE, .type = SETTING_BYTES, .min = KIB, .max = GIB, .or_none = true, TO(merge_gap),
+     .initial = "64KiB",
+     .help = "Ranges of one remote object at most this far apart are read with one request; none: each has its own."},
+    {.name = "store.split_at", .flag = "--split-at", .meta = "SIZE", .variables = {"DIPPER_SPLIT_AT"},
+     .section = SECTION_STORE, .type = SETTING_BYTES, .min = 64 * KIB, .max = GIB, .or_none = true, TO(split_at),
+     .initial = "8MiB",
+     .help = "Longer ranges of a remote object are read with several requests at once; none: with one each."},
 
     /* ---- model ---- */
     {.name = "model.path", .flag = "--model", .meta = "DIR", .variables = {"DIPPER_MODEL_PATH", "MODEL_PATH"},

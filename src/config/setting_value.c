@@ -36,6 +36,10 @@ static size_t parse_integer(struct span text, uint64_t *out)
 
 static bool parse_quantity(const struct setting *s, struct span text, uint64_t *out)
 {
+    if (s->or_none && span_equal_str(text, "none")) {
+        *out = SETTING_NONE;
+        return true;
+    }
     size_t len = parse_integer(text, out);
     if (len == 0)
         return false;
@@ -176,6 +180,10 @@ enum dp_status setting_store(const struct setting *s, void *target, struct span 
 static void print_quantity(const struct setting *s, uint64_t value, char *out, size_t size)
 {
     const struct unit *unit = units_of(s);
+    if (s->or_none && value == SETTING_NONE) {
+        snprintf(out, size, "none");
+        return;
+    }
     while (value % unit->factor != 0)
         unit++;
     snprintf(out, size, "%" PRIu64 "%s", value / unit->factor, value ? unit->name : "");
@@ -236,10 +244,10 @@ void setting_allowed(const struct setting *s, char out[SETTING_ALLOWED_MAX])
     case SETTING_DURATION:
         print_quantity(s, s->min, low, sizeof low);
         print_quantity(s, s->max, high, sizeof high);
-        snprintf(out, SETTING_ALLOWED_MAX, "%s from %s to %s",
+        snprintf(out, SETTING_ALLOWED_MAX, "%s from %s to %s%s",
                  s->type == SETTING_BYTES ? "a number of bytes (or with KiB, MiB, GiB)"
                                           : "a number of seconds (or with ms, s, m, h)",
-                 low, high);
+                 low, high, s->or_none ? ", or none" : "");
         return;
     }
 }

@@ -26,6 +26,9 @@ enum setting_section {
     SECTION_COUNT
 };
 
+/* A limit that was switched off. */
+#define SETTING_NONE UINT64_MAX
+
 enum { SETTING_VARIABLES_MAX = 2, SETTING_ALLOWED_MAX = 200 };
 
 struct setting {
@@ -40,6 +43,7 @@ struct setting {
     const char *initial_help;   /* what the default means, where its text does not tell; or NULL */
     const char *meta;           /* what stands for the value in help; NULL for booleans */
     const char *help;
+    bool or_none; /* a quantity of 8 bytes: "none" is a value too, SETTING_NONE */
     bool secret;
     bool not_in_file;    /* the file cannot hold it */
     size_t offset, size; /* in the struct that is filled */

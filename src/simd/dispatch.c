@@ -12,28 +12,45 @@
 #include "simd/distance.h"
 #include "simd/encoder.h"
 #include "simd/peak.h"
+#include "simd/scan.h"
 
 #if defined(__x86_64__)
 #define HAVE_X86 1
+#define HAVE_ARM 0
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#define HAVE_X86 0
+#define HAVE_ARM 1
+#include <sys/auxv.h>
 #else
 #define HAVE_X86 0
+#define HAVE_ARM 0
 #endif
 
 static const struct simd_ops tables[SIMD_ISA_COUNT] = {
     [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar,
-                     &peak_kernels_scalar},
+                     &peak_kernels_scalar, &scan_kernels_scalar},
 #if HAVE_X86
-    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2, &peak_kernels_avx2},
+    [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2, &peak_kernels_avx2,
+                   &scan_kernels_scalar},
     [SIMD_AVXVNNI] = {SIMD_AVXVNNI, "avxvnni", &encoder_kernels_avxvnni, &distance_kernels_avx2,
-                      &peak_kernels_avxvnni},
+                      &peak_kernels_avxvnni, &scan_kernels_scalar},
     [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512,
-                         &peak_kernels_avx512vnni},
+                         &peak_kernels_avx512vnni, &scan_kernels_scalar},
+#elif HAVE_ARM
+    [SIMD_NEON] = {SIMD_NEON, "neon", &encoder_kernels_neon, &distance_kernels_neon, &peak_kernels_neon,
+                   &scan_kernels_scalar},
+    [SIMD_DOTPROD] = {SIMD_DOTPROD, "dotprod", &encoder_kernels_dotprod, &distance_kernels_neon,
+                      &peak_kernels_dotprod, &scan_kernels_scalar},
+    [SIMD_I8MM] = {SIMD_I8MM, "i8mm", &encoder_kernels_i8mm, &distance_kernels_neon, &peak_kernels_i8mm,
+                   &scan_kernels_scalar},
 #endif
 };
 
-static const char *const names[SIMD_ISA_COUNT] = {
-    [SIMD_SCALAR] = "scalar", [SIMD_AVX2] = "avx2", [SIMD_AVXVNNI] = "avxvnni", [SIMD_AVX512VNNI] = "avx512vnni"};
+static const char *const names[SIMD_ISA_COUNT] = {[SIMD_SCALAR] = "scalar",   [SIMD_AVX2] = "avx2",
+                                                  [SIMD_AVXVNNI] = "avxvnni", [SIMD_AVX512VNNI] = "avx512vnni",
+                                                  [SIMD_NEON] = "neon",       [SIMD_DOTPROD] = "dotprod",
+                                                  [SIMD_I8MM] = "i8mm"};
 
 #if HAVE_X86
 /* clang 14's __builtin_cpu_supports does not know AVX-VNNI: leaf 7, subleaf 1, EAX bit 4. Its registers are
@@ -49,6 +66,8 @@ static bool machine_has(enum simd_isa isa)
 {
     if (isa == SIMD_SCALAR)
         return true;
+    if (tables[isa].name == NULL) /* a set of another architecture */
+        return false;
 #if HAVE_X86
     /* __builtin_cpu_supports also asks XGETBV whether the system saves the registers. */
     __builtin_cpu_init();
@@ -61,6 +80,13 @@ static bool machine_has(enum simd_isa isa)
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
+#elif HAVE_ARM
+    /* The kernel names only what it also lets programs use. */
+    if (isa == SIMD_DOTPROD)
+        return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+    if (isa == SIMD_I8MM)
+        return (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+    return true;
 #else
     return false;
 #endif
@@ -104,7 +130,9 @@ enum dp_status simd_check(struct dp_error *error)
         return DP_OK;
     enum simd_isa isa = wanted_isa(wanted);
     if (isa == SIMD_ISA_COUNT)
-        return dp_fail(error, DP_INVALID, "DIPPER_SIMD=%s: expected scalar, avx2, avxvnni or avx512vnni", wanted);
+        return dp_fail(error, DP_INVALID,
+                       "DIPPER_SIMD=%s: expected scalar, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm",
+                       wanted);
     if (!machine_has(isa))
         return dp_fail(error, DP_UNSUPPORTED, "DIPPER_SIMD=%s: this machine does not have that instruction set",
                        wanted);

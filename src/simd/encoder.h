@@ -24,10 +24,11 @@ enum encoder_activation { ENCODER_LINEAR, ENCODER_GELU };
 /* A linear layer in int8: weight[n][k] ≈ scale[n] * q[n][k].
  *
  * q is packed [n/64][k/4][64][4], so that one panel of 64 output channels is read front to back. n is a
- * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. */
+ * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. That q has no -128 and that
+ * `sum` is what it says, some kernels rely on: other values give other numbers there, and no other harm. */
 struct int8_linear {
     size_t n, k;
-    const int8_t *q;
+    const int8_t *q;    /* -127 to 127 */
     const float *scale; /* [n] */
     const float *sum;   /* [n]: the sum of q[n][·], exact in float (below 2^24) */
     const float *bias;  /* [n] */
@@ -104,5 +105,8 @@ extern const struct encoder_kernels encoder_kernels_scalar;
 extern const struct encoder_kernels encoder_kernels_avx2;
 extern const struct encoder_kernels encoder_kernels_avxvnni;
 extern const struct encoder_kernels encoder_kernels_avx512vnni;
+extern const struct encoder_kernels encoder_kernels_neon;
+extern const struct encoder_kernels encoder_kernels_dotprod;
+extern const struct encoder_kernels encoder_kernels_i8mm;
 
 #endif

@@ -6,7 +6,7 @@
  * family is its explanation and the oracle of its tests.
  *
  * The set is chosen once, at the first call: the best that the processor and the system support, or the one
- * that DIPPER_SIMD names (scalar | avx2 | avxvnni | avx512vnni). Thread-safe.
+ * that DIPPER_SIMD names (scalar; avx2, avxvnni, avx512vnni on x86-64; neon, dotprod, i8mm on arm64). Thread-safe.
  *
  * To add a family: its header declares `struct NAME_kernels` and one extern table per set; here comes one
  * more pointer, in dispatch.c one more column.
@@ -18,18 +18,22 @@
 
 #include "base/error.h"
 
-/* In rising order of preference. */
+/* In rising order of preference within an architecture. */
 enum simd_isa {
     SIMD_SCALAR,
     SIMD_AVX2,       /* AVX2, FMA, F16C */
     SIMD_AVXVNNI,    /* AVX2 and AVX-VNNI */
     SIMD_AVX512VNNI, /* AVX-512 F, BW, DQ, VL, VNNI */
+    SIMD_NEON,       /* what every arm64 has */
+    SIMD_DOTPROD,    /* NEON and FEAT_DotProd */
+    SIMD_I8MM,       /* NEON and FEAT_I8MM */
     SIMD_ISA_COUNT
 };
 
 struct distance_kernels; /* simd/distance.h */
 struct encoder_kernels;  /* simd/encoder.h */
 struct peak_kernels;     /* simd/peak.h */
+struct scan_kernels;     /* simd/scan.h */
 
 struct simd_ops {
     enum simd_isa isa;
@@ -37,6 +41,7 @@ struct simd_ops {
     const struct encoder_kernels *encoder;
     const struct distance_kernels *distance;
     const struct peak_kernels *peak;
+    const struct scan_kernels *scan;
 };
 
 /* The table in use. Never NULL. A DIPPER_SIMD that cannot be obeyed is reported by simd_check() and

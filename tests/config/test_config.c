@@ -88,7 +88,7 @@ static const char *good_value(const struct setting *s)
     case SETTING_TEXT: return strcmp(s->name, "config") == 0 ? empty_file() : "some-text";
     case SETTING_INTEGER: snprintf(text, sizeof text, "%llu", (unsigned long long)s->min + 3); return text;
     case SETTING_BOOLEAN: return "true";
-    case SETTING_BYTES: return "64KiB";
+    case SETTING_BYTES: return "96KiB";
     case SETTING_DURATION: return "1500ms";
     case SETTING_CHOICE: return last_of(s->choices);
     case SETTING_LISTEN: return "[fe80::1]:1234";
@@ -232,13 +232,34 @@ static void test_config_table_is_sound(void **state)
         assert_int_equal(s->meta == NULL, s->type == SETTING_BOOLEAN);
         if (s->type == SETTING_INTEGER || s->type == SETTING_BYTES || s->type == SETTING_DURATION) {
             assert_true(s->size == 2 || s->size == 4 || s->size == 8);
-            assert_true(s->size == 8 || s->max < (uint64_t)1 << (8 * s->size));
+            assert_true(s->size == 8 || (s->max < (uint64_t)1 << (8 * s->size) && !s->or_none));
         }
         for (size_t j = i + 1; j < SETTING_COUNT; j++) {
             assert_string_not_equal(s->name, SETTINGS[j].name);
             assert_string_not_equal(s->flag, SETTINGS[j].flag);
         }
     }
+}
+
+/* A limit that may be switched off is switched off by a word, and prints as it. */
+static void test_config_limits_may_be_none(void **state)
+{
+    (void)state;
+    struct config config;
+    struct dp_error error;
+    char *argv[] = {"--merge-gap=none", "--split-at", "16MiB"};
+    struct config_sources sources = {.argv = argv, .argc = 3, .toml_path = empty_file()};
+    assert_int_equal(config_load(&sources, &config, &error), DP_OK);
+    assert_true(config.merge_gap == UINT64_MAX);
+    assert_int_equal(config.split_at, 16 << 20);
+    config_deinit(&config);
+    argv[0] = "--max-body-bytes=none";
+    assert_int_equal(config_load(&sources, &config, &error), DP_INVALID);
+    config_deinit(&config);
+    argv[0] = "--merge-gap=some";
+    assert_int_equal(config_load(&sources, &config, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "or none"));
+    config_deinit(&config);
 }
 
 /* ---- sources ---------------------------------------------------------------------------------------- */
@@ -523,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_config_each_setting_from_each_source),
         cmocka_unit_test(test_config_each_setting_refuses_a_wrong_value),
         cmocka_unit_test(test_config_table_is_sound),
+        cmocka_unit_test(test_config_limits_may_be_none),
         cmocka_unit_test(test_config_flag_over_environment_over_file),
         cmocka_unit_test(test_config_environment_of_other_groups_is_left_alone),
         cmocka_unit_test(test_config_listen_is_host_and_port),

@@ -68,7 +68,7 @@ def test_embed_prints_the_same_bytes_on_any_threads_and_instruction_set(run):
     assert run("embed", "--threads=2", input=text).stdout == wanted
     assert run("embed", input=text, env={"DIPPER_THREADS": 2}).stdout == wanted
     tried = []
-    for isa in ("scalar", "avx2", "avxvnni", "avx512vnni"):
+    for isa in ("scalar", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"):
         done = run("embed", input=text, env={"DIPPER_SIMD": isa}, status=None)
         if done.returncode == 2:
             assert isa != "scalar" and isa in done.stderr, done.stderr  # this machine does not have it

@@ -72,7 +72,7 @@ def test_skips_fail_unless_allowed(check, monkeypatch, tmp_path, capsys):
     skipped.passed = 1
     skipped.skips = ["test_x:case"]
     monkeypatch.setattr(check, "sanitizers", lambda build: None)
-    monkeypatch.setattr(check, "run_unit", lambda build, jobs: skipped)
+    monkeypatch.setattr(check, "run_unit", lambda build, jobs, suites: skipped)
     monkeypatch.setattr(sys, "argv", ["check", "--unit", str(tmp_path)])
     for allowed, status, line in (([], 1, "1 passed, 1 failed"), (["test_x"], 0, "1 passed, 0 failed"),
                                   (["test_x:case"], 0, "1 passed, 0 failed"), (["test_y"], 1, "1 passed, 1 failed")):

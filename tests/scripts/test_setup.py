@@ -199,6 +199,20 @@ def test_all_adds_the_compilers_and_the_browser(machine):
     assert core in clang and clang in everything
 
 
+def test_arm64_adds_the_cross_compiler_and_all_has_it_too(machine):
+    core, arm64, everything = (machine.setup(*more, "--list").stdout for more in ([], ["--arm64"], ["--all"]))
+    assert "qemu-user" in arm64 and "qemu-user" in everything and "qemu-user" not in core
+    assert core in arm64 and "clang-tidy" not in arm64
+    both = machine.setup("--arm64", "--clang", "--list").stdout
+    assert "qemu-user" in both and "clang-tidy" in both
+
+
+def test_libraries_are_what_is_linked(machine):
+    libraries = machine.setup("--list-libraries").stdout.split()
+    assert "libssl-dev" in libraries and "libcmocka-dev" in libraries
+    assert not {"gcc", "libc6-dev", "python3"} & set(libraries)
+
+
 def test_onnxruntime_is_fetched_when_asked_for(machine):
     for tool in TOOLS:
         machine.add(tool)

@@ -52,6 +52,23 @@ static void with_each_set(void (*check)(const struct encoder_kernels *kernels))
 
 static const struct encoder_kernels *const scalar = &encoder_kernels_scalar;
 
+/* Weights in their layout, and their sums. Channels 0 and 1 of each panel hold the extremes alone. */
+static void fill_weights(size_t n, size_t k, int8_t *q, float *sum)
+{
+    for (size_t c = 0; c < n; c++) {
+        int8_t *panel = q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * k;
+        sum[c] = 0;
+        for (size_t i = 0; i < k; i++) {
+            random_float();
+            int extreme = c % ENCODER_BLOCK_N == 0 ? 127 : -127;
+            int8_t w = (int8_t)(c % ENCODER_BLOCK_N < 2 ? extreme : (int)(seed >> 40 & 0xff) % 255 - 127);
+            panel[(i / ENCODER_BLOCK_K * ENCODER_BLOCK_N + c % ENCODER_BLOCK_N) * ENCODER_BLOCK_K +
+                  i % ENCODER_BLOCK_K] = w;
+            sum[c] += w;
+        }
+    }
+}
+
 static void check_linear_int8(const struct encoder_kernels *kernels)
 {
     static const size_t depths[] = {4, 8, 60, 128, 388}, panels[] = {1, 2, 3};
@@ -62,13 +79,12 @@ static void check_linear_int8(const struct encoder_kernels *kernels)
                 float *arrays = floats(3 * n + 2 * rows), *out = floats(rows * n), *want = floats(rows * n);
                 int8_t *w = mem_aligned_alloc(64, n * k);
                 uint8_t *q = mem_aligned_alloc(64, rows * k);
-                for (size_t i = 0; i < n * k; i++)
-                    w[i] = (int8_t)(random_float() * 127);
+                fill_weights(n, k, w, arrays + n);
                 for (size_t i = 0; i < rows * k; i++)
                     q[i] = (uint8_t)(int)(random_float() * 1e4f);
                 /* The extremes, which 16-bit sums would saturate. */
-                memset(w, 127, n);
                 memset(q, 255, k);
+                memset(q + (rows - 1) * k, rows > 1 ? 0 : 255, k);
                 struct int8_linear layer = {n, k, w, arrays, arrays + n, arrays + 2 * n};
                 struct u8_rows x = {k, q, arrays + 3 * n, arrays + 3 * n + rows};
                 for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
@@ -145,7 +161,7 @@ static void check_rows(const struct encoder_kernels *kernels)
 
         int8_t codes[WIDTH_MAX];
         for (size_t i = 0; i < WIDTH_MAX; i++)
-            codes[i] = (int8_t)(random_float() * 127);
+            codes[i] = (int8_t)(random_float() * 59);
         scalar->add_int8_row(codes, 0.37f, y, dim, a);
         kernels->add_int8_row(codes, 0.37f, y, dim, b);
         assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);

@@ -225,14 +225,16 @@ static bool transmit_body(struct connection *c, const struct http_act *act, cons
 static bool find_range(const struct exchange *e, const struct http_act *act, size_t size, size_t *first,
                        size_t *len, bool *partial)
 {
-    char text[64];
-    unsigned long long from, to = ~0ull;
+    char text[64], *rest = NULL;
     *first = 0;
     *len = size;
     *partial = act->kind != HTTP_ACT_IGNORE_RANGE && header(e, "range", text, sizeof text) &&
-               sscanf(text, "bytes=%llu-%llu", &from, &to) >= 1;
+               strncmp(text, "bytes=", 6) == 0;
     if (!*partial)
         return true;
+    unsigned long long from = strtoull(text + 6, &rest, 10), to = ~0ull;
+    if (rest[0] == '-' && rest[1])
+        to = strtoull(rest + 1, NULL, 10);
     if (from >= size)
         return false;
     if (to >= size)

@@ -1,0 +1,101 @@
+/* encoder_neon.c: the encoder with the NEON that every 64-bit ARM has (Cortex-A53 and A72).
+ *
+ * There is no product of four bytes here. SMULL makes eight 16-bit products, SMLAL adds eight more, and SADALP
+ * adds pairs of those sums to 32 bits: three instructions for 16 products, all exact, since activations less 128
+ * and weights of at most 127 multiply to at most 16,256, of which two fit into 16 bits. Eight steps of k of four
+ * channels lie in two registers, four steps in each. A tile is 2 rows by 16 output channels: 16 accumulators in
+ * which lanes 2c and 2c + 1 both belong to channel c, joined at the end.
+ */
+#include "simd/lanes_neon.h"
+
+#include "simd/encoder_lanes.h"
+
+enum { INT8_ROWS = 2, DEPTH = 8 };
+
+#include "simd/int8_neon.h"
+
+/* Four activations, four times over. */
+UNROLLED int8x16_t four_times(const uint8_t *p)
+{
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    return as_signed(vreinterpretq_u8_u32(vdupq_n_u32(four)));
+}
+
+/* Eight steps of k; `low` and `high` are the weights of four channels in the first four and the last four, `near`
+ * and `far` the activations of a row. */
+UNROLLED void int8_step(int32x4_t acc[2], int8x16_t low, int8x16_t high, int8x16_t near, int8x16_t far)
+{
+    int16x8_t first = vmull_s8(vget_low_s8(low), vget_low_s8(near)), second = vmull_high_s8(low, near);
+    first = vmlal_s8(first, vget_low_s8(high), vget_low_s8(far));
+    second = vmlal_high_s8(second, high, far);
+    acc[0] = vpadalq_s16(acc[0], first);
+    acc[1] = vpadalq_s16(acc[1], second);
+}
+
+UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
+                        size_t column, enum encoder_activation act, float *out, size_t out_stride)
+{
+    const uint8_t *a = x->q + first * x->k;
+    const int8_t *w = int8_weights(layer, column);
+    int32x4_t acc[INT8_ROWS][4][2];
+    int8x16_t near[INT8_ROWS], far[INT8_ROWS];
+    struct int8_tile_sums sums;
+    UNROLL_LOOP
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL_LOOP
+        for (size_t c = 0; c < 4; c++)
+            acc[r][c][0] = acc[r][c][1] = vdupq_n_s32(0);
+    }
+    size_t k = 0;
+    for (; k + DEPTH <= layer->k; k += DEPTH) {
+        const int8_t *step = w + k * ENCODER_BLOCK_N;
+        UNROLL_LOOP
+        for (size_t r = 0; r < rows; r++) {
+            near[r] = four_times(a + r * x->k + k);
+            far[r] = four_times(a + r * x->k + k + ENCODER_BLOCK_K);
+        }
+        UNROLL_LOOP
+        for (size_t c = 0; c < 4; c++) {
+            int8x16_t low = vld1q_s8(step + c * 16);
+            int8x16_t high = vld1q_s8(step + ENCODER_BLOCK_N * ENCODER_BLOCK_K + c * 16);
+            UNROLL_LOOP
+            for (size_t r = 0; r < rows; r++)
+                int8_step(acc[r][c], low, high, near[r], far[r]);
+        }
+    }
+    if (k < layer->k) {
+        UNROLL_LOOP
+        for (size_t r = 0; r < rows; r++) {
+            near[r] = four_times(a + r * x->k + k);
+            UNROLL_LOOP
+            for (size_t c = 0; c < 4; c++)
+                int8_step(acc[r][c], vld1q_s8(w + k * ENCODER_BLOCK_N + c * 16), vdupq_n_s8(0), near[r],
+                          vdupq_n_s8(0));
+        }
+    }
+    UNROLL_LOOP
+    for (size_t c = 0; c < 4; c++) {
+        int32x4_t offset = int8_left_out(layer, column + 4 * c);
+        UNROLL_LOOP
+        for (size_t r = 0; r < rows; r++)
+            int8_keep(&sums, r, c, vaddq_s32(vpaddq_s32(acc[r][c][0], acc[r][c][1]), offset));
+    }
+    int8_store(&sums, x, first, rows, layer, column, act, out, out_stride);
+}
+
+static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
+                        size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
+{
+    for (size_t panel = panel_begin; panel < panel_end; panel++)
+        for (size_t r = 0; r < rows; r += INT8_ROWS)
+            for (size_t c = 0; c < ENCODER_BLOCK_N; c += LANES) {
+                size_t column = panel * ENCODER_BLOCK_N + c;
+                if (rows - r >= INT8_ROWS)
+                    int8_tile(x, r, INT8_ROWS, layer, column, act, out, out_stride);
+                else
+                    int8_tile(x, r, 1, layer, column, act, out, out_stride);
+            }
+}
+
+const struct encoder_kernels encoder_kernels_neon = {.linear_int8 = linear_int8, LANES_KERNELS};

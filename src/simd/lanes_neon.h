@@ -1,0 +1,188 @@
+/* simd/lanes_neon.h: sixteen floats as four NEON registers, for encoder_lanes.h and distance_lanes.h. */
+#ifndef SIMD_LANES_NEON_H
+#define SIMD_LANES_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "simd/encoder_math.h"
+
+/* Tiles whose accumulators, four registers for sixteen lanes, stay in the 32 registers. */
+enum {
+    TILE_ROWS = 6, /* rows and 16-column groups of a linear layer */
+    TILE_LANES = 1,
+    SCORE_KEYS = 6, /* keys against sixteen queries; few, where that many do not remain */
+    SCORE_KEYS_FEW = 2,
+    VALUE_ROWS = 4, /* queries and 16-column groups of values */
+    VALUE_ROWS_FEW = 2,
+    VALUE_LANES = 1
+};
+
+/* A value type for sixteen lanes, four to a quarter. Not float32x4x4_t: gcc 12 keeps that one together and copies
+ * it about. */
+typedef struct {
+    float32x4_t a, b, c, d;
+} lanes;
+
+static inline lanes lanes_set(float x)
+{
+    float32x4_t v = vdupq_n_f32(x);
+    return (lanes){v, v, v, v};
+}
+static inline lanes lanes_load(const float *p)
+{
+    return (lanes){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
+static inline void lanes_store(float *p, lanes x)
+{
+    vst1q_f32(p, x.a);
+    vst1q_f32(p + 4, x.b);
+    vst1q_f32(p + 8, x.c);
+    vst1q_f32(p + 12, x.d);
+}
+/* The first n < 16 floats of p, and `fill` in the other lanes. */
+static inline lanes lanes_load_part(const float *p, size_t n, float fill)
+{
+    float part[16];
+    lanes_store(part, lanes_set(fill));
+    memcpy(part, p, n * sizeof *p);
+    return lanes_load(part);
+}
+static inline void lanes_store_part(float *p, size_t n, lanes x)
+{
+    float part[16];
+    lanes_store(part, x);
+    memcpy(p, part, n * sizeof *p);
+}
+static inline lanes lanes_add(lanes x, lanes y)
+{
+    return (lanes){vaddq_f32(x.a, y.a), vaddq_f32(x.b, y.b), vaddq_f32(x.c, y.c), vaddq_f32(x.d, y.d)};
+}
+static inline lanes lanes_sub(lanes x, lanes y)
+{
+    return (lanes){vsubq_f32(x.a, y.a), vsubq_f32(x.b, y.b), vsubq_f32(x.c, y.c), vsubq_f32(x.d, y.d)};
+}
+static inline lanes lanes_mul(lanes x, lanes y)
+{
+    return (lanes){vmulq_f32(x.a, y.a), vmulq_f32(x.b, y.b), vmulq_f32(x.c, y.c), vmulq_f32(x.d, y.d)};
+}
+static inline lanes lanes_div(lanes x, lanes y)
+{
+    return (lanes){vdivq_f32(x.a, y.a), vdivq_f32(x.b, y.b), vdivq_f32(x.c, y.c), vdivq_f32(x.d, y.d)};
+}
+static inline lanes lanes_fma(lanes x, lanes y, lanes z) /* x * y + z */
+{
+    return (lanes){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
+                   vfmaq_f32(z.d, x.d, y.d)};
+}
+/* FMAX would answer NaN where only one of the two is; the definition is the comparison. */
+static inline float32x4_t greater(float32x4_t x, float32x4_t y)
+{
+    return vbslq_f32(vcgtq_f32(x, y), x, y);
+}
+static inline float32x4_t less(float32x4_t x, float32x4_t y)
+{
+    return vbslq_f32(vcltq_f32(x, y), x, y);
+}
+static inline lanes lanes_max(lanes x, lanes y) /* x > y ? x : y */
+{
+    return (lanes){greater(x.a, y.a), greater(x.b, y.b), greater(x.c, y.c), greater(x.d, y.d)};
+}
+static inline lanes lanes_min(lanes x, lanes y) /* x < y ? x : y */
+{
+    return (lanes){less(x.a, y.a), less(x.b, y.b), less(x.c, y.c), less(x.d, y.d)};
+}
+static inline float32x4_t minus_abs(float32x4_t x)
+{
+    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x80000000u)));
+}
+static inline lanes lanes_minus_abs(lanes x) /* -|x| */
+{
+    return (lanes){minus_abs(x.a), minus_abs(x.b), minus_abs(x.c), minus_abs(x.d)};
+}
+static inline float32x4_t scale_quarter(float32x4_t p, float32x4_t t)
+{
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)));
+}
+/* p * 2^n where n is the low bits of t (see EXP_ROUND). */
+static inline lanes lanes_scale(lanes p, lanes t)
+{
+    return (lanes){scale_quarter(p.a, t.a), scale_quarter(p.b, t.b), scale_quarter(p.c, t.c),
+                   scale_quarter(p.d, t.d)};
+}
+/* Upper halves fold onto lower ones, as the scalar tree does. */
+static inline float lanes_sum(lanes x)
+{
+    float32x4_t four = vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d));
+    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+static inline float lanes_max_of(lanes x)
+{
+    float32x4_t four = greater(greater(x.a, x.c), greater(x.b, x.d));
+    four = greater(four, vextq_f32(four, four, 2));
+    return vgetq_lane_f32(greater(four, vextq_f32(four, four, 1)), 0);
+}
+static inline float lanes_min_of(lanes x)
+{
+    float32x4_t four = less(less(x.a, x.c), less(x.b, x.d));
+    four = less(four, vextq_f32(four, four, 2));
+    return vgetq_lane_f32(less(four, vextq_f32(four, four, 1)), 0);
+}
+/* Rows become columns of four by four floats: pairs, then halves change places. */
+static inline void transpose_four(float32x4_t *w, float32x4_t *x, float32x4_t *y, float32x4_t *z)
+{
+    float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(*w, *x)), b = vreinterpretq_f64_f32(vtrn2q_f32(*w, *x));
+    float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(*y, *z)), d = vreinterpretq_f64_f32(vtrn2q_f32(*y, *z));
+    *w = vreinterpretq_f32_f64(vzip1q_f64(a, c));
+    *x = vreinterpretq_f32_f64(vzip1q_f64(b, d));
+    *y = vreinterpretq_f32_f64(vzip2q_f64(a, c));
+    *z = vreinterpretq_f32_f64(vzip2q_f64(b, d));
+}
+static inline void exchange(float32x4_t *x, float32x4_t *y)
+{
+    float32x4_t old = *x;
+    *x = *y;
+    *y = old;
+}
+/* Sixteen by sixteen: each four by four by itself, then those off the diagonal change places. */
+static inline void lanes_transpose(lanes m[16])
+{
+    UNROLL_LOOP
+    for (int i = 0; i < 16; i += 4) {
+        transpose_four(&m[i].a, &m[i + 1].a, &m[i + 2].a, &m[i + 3].a);
+        transpose_four(&m[i].b, &m[i + 1].b, &m[i + 2].b, &m[i + 3].b);
+        transpose_four(&m[i].c, &m[i + 1].c, &m[i + 2].c, &m[i + 3].c);
+        transpose_four(&m[i].d, &m[i + 1].d, &m[i + 2].d, &m[i + 3].d);
+    }
+    UNROLL_LOOP
+    for (int i = 0; i < 4; i++) {
+        exchange(&m[i].b, &m[i + 4].a);
+        exchange(&m[i].c, &m[i + 8].a);
+        exchange(&m[i].d, &m[i + 12].a);
+        exchange(&m[i + 4].c, &m[i + 8].b);
+        exchange(&m[i + 4].d, &m[i + 12].b);
+        exchange(&m[i + 8].d, &m[i + 12].c);
+    }
+}
+/* Sixteen signed bytes as floats. */
+static inline lanes lanes_from_int8(const int8_t *p)
+{
+    int8x16_t bytes = vld1q_s8(p);
+    int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
+    return (lanes){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+                   vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))};
+}
+static inline uint8x16_t rounded(float32x4_t x)
+{
+    return vreinterpretq_u8_u32(vcvtnq_u32_f32(x));
+}
+/* Floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. The even bytes of the even halves hold
+ * them. */
+static inline void lanes_store_rounded(uint8_t *p, lanes x)
+{
+    vst1q_u8(p, vuzp1q_u8(vuzp1q_u8(rounded(x.a), rounded(x.b)), vuzp1q_u8(rounded(x.c), rounded(x.d))));
+}
+
+#endif
