@@ -134,7 +134,9 @@ static void test_os_team_gathering_meets(void **state)
             for (unsigned w = 0; w < 8; w++)
                 assert_int_equal(atomic_load(&g.runs[w]), w < workers);
             assert_int_equal(atomic_load(&g.wrong), 0);
-            team_run(team, 3, add_index, &(_Atomic long){0});
+            _Atomic long sum = 0;
+            team_run(team, 3, add_index, &sum);
+            assert_int_equal(atomic_load(&sum), 3);
         }
         team_free(team);
     }
