@@ -124,13 +124,4 @@ static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_
         }
 }
 
-const struct encoder_kernels encoder_kernels_i8mm = {
-    .linear_int8 = linear_int8,
-    .linear_fp32 = linear_fp32,
-    .quantize_row = quantize_row,
-    .add_layer_norm = add_layer_norm,
-    .add_int8_row = add_int8_row,
-    .attention = attention,
-    .mean_rows = mean_rows,
-    .normalize = normalize,
-};
+const struct encoder_kernels encoder_kernels_i8mm = {.linear_int8 = linear_int8, LANES_KERNELS};
