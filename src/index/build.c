@@ -3,8 +3,8 @@
  * 1. cluster all vectors, windows included (ivf_build_new);
  * 2. number the rows list by list: a row belongs to the list of its first vector, so that each list owns a
  *    contiguous range of rows; its other windows may lie in other lists, under the same row number;
- * 3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part;
- * 4. write the .dpr: vectors and documents in row order, ids in their own.
+ * 3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part, on a thread of its own;
+ * 4. meanwhile write the .dpr: vectors and documents in row order, ids in their own; the hot part comes last.
  *
  * Segments with fewer than LISTS_FROM vectors get one list: they are searched whole. Others get twice the
  * square root of their vectors: measured on embeddings of 63,666 package descriptions, that reads a quarter
@@ -18,9 +18,10 @@
 #include "base/checksum.h"
 #include "faiss/ivf_write.h"
 #include "index/segment_write.h"
+#include "os/thread.h"
 #include "vector/ivf_build.h"
 
-enum { LISTS_FROM = 2000, LISTS_FACTOR = 2, SEED = 1, LIST_BYTES_MAX = INT32_MAX };
+enum { LISTS_FROM = 2000, LISTS_FACTOR = 2, SEED = 1, LIST_BYTES_MAX = INT32_MAX, WRITER_ARENA_MAX = 1 << 28 };
 
 /* What is known of a segment while it is built. Arrays are the allocator's. */
 struct build {
@@ -37,6 +38,14 @@ struct build {
     uint64_t *list_sizes;     /* [nlist] */
     uint64_t *list_checksums; /* [nlist] */
     struct segment_lists lists;
+
+    /* The thread that writes the .ivf fills lists and list_checksums and has loader->scaled for scratch; the rest
+     * stays as it is meanwhile. */
+    struct object_key ivf_key, dpr_key;
+    struct call ivf_call;
+    struct arena ivf_arena;
+    pthread_t ivf_thread;
+    bool ivf_started;
 };
 
 static enum dp_status number_rows(struct call *call, struct build *b)
@@ -120,8 +129,6 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
 
 static enum dp_status write_ivf(struct call *call, struct build *b)
 {
-    struct index_loader *l = b->loader;
-    struct object_key key;
     struct object_writer object;
     struct buffer gathered, codes, ids;
     struct faiss_ivf_writer writer;
@@ -132,12 +139,9 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
     buffer_init(&gathered, LIST_BYTES_MAX);
     buffer_init(&codes, LIST_BYTES_MAX);
     buffer_init(&ids, LIST_BYTES_MAX);
-    key_of_ivf(&key, l->name, &l->incarnation, &b->id);
-    object_writer_init(&object, l->store, &key);
+    object_writer_init(&object, b->loader->store, &b->ivf_key);
     b->lists.ivf_head = faiss_ivf_head_bytes(&spec);
-    enum dp_status status = load_note(call, l, &key);
-    if (status == DP_OK)
-        status = faiss_ivf_write_begin(call, &writer, &spec, (struct faiss_sink){gather, &gathered});
+    enum dp_status status = faiss_ivf_write_begin(call, &writer, &spec, (struct faiss_sink){gather, &gathered});
     if (status == DP_OK)
         status = pass_on(call, &object, &gathered, &b->lists.ivf_head_checksum);
     if (status == DP_OK)
@@ -150,6 +154,32 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
     buffer_deinit(&codes);
     buffer_deinit(&ids);
     return status;
+}
+
+static void *run_write_ivf(void *context)
+{
+    struct build *b = context;
+    write_ivf(&b->ivf_call, b);
+    return NULL;
+}
+
+/* Begins to write the .ivf; where no thread can be had, writes it. */
+static void begin_ivf(struct call *call, struct build *b)
+{
+    arena_init(&b->ivf_arena, WRITER_ARENA_MAX);
+    call_child(call, &b->ivf_call, &b->ivf_arena);
+    b->ivf_started = os_thread_start(&b->ivf_thread, "dipper-ivf", run_write_ivf, b) == 0;
+    if (!b->ivf_started)
+        run_write_ivf(b);
+}
+
+static enum dp_status end_ivf(struct call *call, struct build *b)
+{
+    if (b->ivf_started)
+        pthread_join(b->ivf_thread, NULL);
+    call_merge(call, &b->ivf_call);
+    arena_deinit(&b->ivf_arena);
+    return b->ivf_call.error.status;
 }
 
 /* ---- the .dpr ---------------------------------------------------------------------------------------- */
@@ -177,30 +207,43 @@ static enum dp_status write_ids(struct call *call, struct build *b, struct segme
     return status;
 }
 
-static enum dp_status write_dpr(struct call *call, struct build *b, struct manifest_segment *listed)
+/* All but the hot part, which needs to know the .ivf. */
+static enum dp_status write_rows(struct call *call, struct build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;
-    struct object_key key;
-    struct segment_writer w;
-    key_of_dpr(&key, l->name, &l->incarnation, &b->id);
-    enum dp_status status = segment_write_begin(call, &w, l->store, &key, &b->id, l->dim, l->row_count);
-    if (status == DP_OK)
-        status = load_note(call, l, &key);
+    enum dp_status status = segment_write_begin(call, w, l->store, &b->dpr_key, &b->id, l->dim, l->row_count);
     for (size_t r = 0; r < l->row_count && status == DP_OK; r++) {
         const struct load_row *row = &l->rows[b->order[r]];
-        status = segment_write_vectors(call, &w, b->x + row->vector * l->dim, row->windows);
+        status = segment_write_vectors(call, w, b->x + row->vector * l->dim, row->windows);
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }
     for (size_t r = 0; r < l->row_count && status == DP_OK; r++) {
         const struct load_row *row = &l->rows[b->order[r]];
-        status = segment_write_document(call, &w, b->keys[b->order[r]],
+        status = segment_write_document(call, w, b->keys[b->order[r]],
                                         span_of(b->documents.data + row->document, row->document_len));
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }
+    return status == DP_OK ? write_ids(call, b, w) : status;
+}
+
+static enum dp_status write_objects(struct call *call, struct build *b, struct manifest_segment *listed)
+{
+    struct index_loader *l = b->loader;
+    struct segment_writer w;
+    key_of_ivf(&b->ivf_key, l->name, &l->incarnation, &b->id);
+    key_of_dpr(&b->dpr_key, l->name, &l->incarnation, &b->id);
+    enum dp_status status = load_note(call, l, &b->ivf_key);
     if (status == DP_OK)
-        status = write_ids(call, b, &w);
+        status = load_note(call, l, &b->dpr_key);
+    if (status != DP_OK)
+        return status;
+    begin_ivf(call, b);
+    status = write_rows(call, b, &w);
+    enum dp_status ivf_status = end_ivf(call, b);
+    if (status == DP_OK)
+        status = ivf_status;
     if (status == DP_OK)
         status = segment_write_end(call, &w, &b->lists, listed);
     segment_writer_deinit(&w);
@@ -253,10 +296,8 @@ enum dp_status load_build(struct call *call, struct index_loader *l)
         b.lists.nlist = (uint32_t)b.ivf->nlist;
         b.lists.rows = b.list_rows;
         b.lists.checksums = b.list_checksums;
-        status = write_ivf(call, &b);
+        status = write_objects(call, &b, &listed);
     }
-    if (status == DP_OK)
-        status = write_dpr(call, &b, &listed);
     if (status == DP_OK)
         status = add_segment(call, l, &listed);
     if (status == DP_OK)
