@@ -109,6 +109,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, folder, precision, threads, batch=1, sessions=1):
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is imported: its builds report to their maker otherwise
         import onnxruntime
         from concurrent.futures import ThreadPoolExecutor
         self.name = f"ONNX Runtime {precision}"

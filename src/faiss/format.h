@@ -8,12 +8,37 @@
 #define FAISS_FOURCC(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 enum {
+    /* inverted files */
     FAISS_IVF_FLAT = FAISS_FOURCC('I', 'w', 'F', 'l'),
     FAISS_IVF_SQ = FAISS_FOURCC('I', 'w', 'S', 'q'),
+    FAISS_IVF_SQ_OLD = FAISS_FOURCC('I', 'w', 'S', 'Q'), /* always by residual */
+    FAISS_IVF_PQ = FAISS_FOURCC('I', 'w', 'P', 'Q'),
+    FAISS_IVF_PQ_FAST = FAISS_FOURCC('I', 'w', 'P', 'f'),
+    FAISS_IVF_RABITQ = FAISS_FOURCC('I', 'w', 'r', 'q'),      /* one bit */
+    FAISS_IVF_RABITQ_BITS = FAISS_FOURCC('I', 'w', 'r', 'r'), /* more */
+    FAISS_IVF_RABITQ_FAST = FAISS_FOURCC('I', 'w', 'r', 'n'),
+    /* around them */
+    FAISS_PRE_TRANSFORM = FAISS_FOURCC('I', 'x', 'P', 'T'),
+    FAISS_ID_MAP = FAISS_FOURCC('I', 'x', 'M', 'p'),
+    FAISS_ID_MAP_2 = FAISS_FOURCC('I', 'x', 'M', '2'),
+    /* transforms */
+    FAISS_LINEAR = FAISS_FOURCC('L', 'T', 'r', 'a'), /* OPQ too */
+    FAISS_ROTATION = FAISS_FOURCC('r', 'r', 'o', 't'),
+    FAISS_PCA = FAISS_FOURCC('P', 'c', 'a', 'm'),
+    FAISS_PCA_OLD = FAISS_FOURCC('P', 'c', 'A', 'm'),   /* without epsilon */
+    FAISS_PCA_OLDER = FAISS_FOURCC('P', 'C', 'A', 'm'), /* without balanced_bins either */
+    FAISS_NORMALIZE = FAISS_FOURCC('V', 'N', 'r', 'm'),
+    FAISS_CENTER = FAISS_FOURCC('V', 'C', 'n', 't'),
+    FAISS_REMAP = FAISS_FOURCC('R', 'm', 'D', 'T'),
+    FAISS_HADAMARD = FAISS_FOURCC('H', 'R', 'o', 't'),
+    /* quantizers */
     FAISS_FLAT_L2 = FAISS_FOURCC('I', 'x', 'F', '2'),
     FAISS_FLAT_IP = FAISS_FOURCC('I', 'x', 'F', 'I'),
     FAISS_FLAT_OLD = FAISS_FOURCC('I', 'x', 'F', 'l'), /* either metric */
+    FAISS_HNSW_FLAT = FAISS_FOURCC('I', 'H', 'N', 'f'),
+    /* inverted lists */
     FAISS_LISTS_ARRAY = FAISS_FOURCC('i', 'l', 'a', 'r'),
+    FAISS_LISTS_BLOCK = FAISS_FOURCC('i', 'l', 'b', 'l'),
     FAISS_SIZES_FULL = FAISS_FOURCC('f', 'u', 'l', 'l'),
     FAISS_SIZES_SPARSE = FAISS_FOURCC('s', 'p', 'r', 's')
 };
@@ -22,6 +47,9 @@ enum {
     FAISS_HEADER_BYTES = 37, /* fourcc, i32 d, i64 ntotal, 2 × i64, u8 is_trained, i32 metric */
     FAISS_DUMMY = 1 << 20,   /* what FAISS writes in the two unused fields */
     FAISS_QT_8BIT = 0,
+    FAISS_QT_4BIT = 1,
+    FAISS_QT_FP16 = 4,
+    FAISS_QT_6BIT = 6,
     FAISS_RS_MINMAX = 0
 };
 

@@ -1,39 +1,53 @@
 /* ivf_read.c: an open inverted file: which lists a query probes, where they lie, and scanning them. */
 #include "faiss/ivf_read.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
-#include "faiss/ivf_parse.h"
+#include "faiss/parse.h"
 
 enum { BLOCK_CENTROIDS = 64 };
 
 enum dp_status faiss_ivf_parse_head(struct span head, uint64_t file_size, struct faiss_ivf **out,
                                     struct dp_error *error)
 {
-    uint64_t need;
-    enum dp_status status = faiss_ivf_parse(head, file_size, out, &need, error);
-    if (status == DP_OK && *out == NULL)
-        return dp_fail(error, DP_CORRUPT, "FAISS file: its head of %zu bytes is cut short", head.len);
-    return status;
+    struct faiss_source source = {
+        .name = "FAISS file", .error = error, .size = file_size, .window = {.len = head.len, .bytes = head}};
+    return parse_file(&source, out);
 }
 
 void faiss_ivf_free(struct faiss_ivf *ivf)
 {
     if (ivf == NULL)
         return;
+    for (size_t i = 0; i < ivf->transform_count; i++) {
+        mem_free(ivf->transforms[i].matrix);
+        mem_free(ivf->transforms[i].offset);
+        mem_free(ivf->transforms[i].map);
+    }
+    mem_free(ivf->name);
     mem_free(ivf->centroids);
     mem_free(ivf->trained);
     mem_free(ivf->list_offset);
+    mem_free(ivf->list_size);
+    mem_free(ivf->id_map);
     mem_free(ivf);
 }
 
 struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
 {
     struct faiss_ivf_info info = {.codec = &ivf->codec,
+                                  .dim_in = ivf->dim_in,
+                                  .transforms = ivf->transform_count,
+                                  .id_map = ivf->id_map != NULL,
+                                  .hnsw = ivf->hnsw,
                                   .ntotal = ivf->ntotal,
                                   .nlist = ivf->nlist,
                                   .nprobe = ivf->nprobe,
                                   .head_bytes = ivf->head_bytes,
-                                  .file_bytes = ivf->file_bytes};
+                                  .file_bytes = ivf->file_bytes,
+                                  .open_rounds = ivf->open_rounds,
+                                  .open_bytes = ivf->open_bytes};
     for (size_t i = 0; i < sizeof info.fourcc; i++)
         info.fourcc[i] = ivf->fourcc[i];
     return info;
@@ -42,6 +56,25 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
 const float *faiss_ivf_centroids(const struct faiss_ivf *ivf)
 {
     return ivf->centroids;
+}
+
+/* Two vectors as wide as the widest. */
+size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
+{
+    size_t widest = 0;
+    for (size_t i = 0; i < ivf->transform_count; i++)
+        widest = ivf->transforms[i].dim_out > widest ? ivf->transforms[i].dim_out : widest;
+    return 2 * widest;
+}
+
+const float *faiss_ivf_transform(const struct faiss_ivf *ivf, const float *query, float *room)
+{
+    float *halves[2] = {room, room + faiss_ivf_transform_room(ivf) / 2};
+    for (size_t i = 0; i < ivf->transform_count; i++) {
+        vector_transform_apply(&ivf->transforms[i], query, halves[i % 2]);
+        query = halves[i % 2];
+    }
+    return query;
 }
 
 enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, size_t nprobe, uint32_t *lists,
@@ -69,10 +102,32 @@ enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, 
     return DP_OK;
 }
 
+enum { LENGTH_BYTES = 8 }; /* of the codes, between a block list's ids and codes */
+
 struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list)
 {
-    uint64_t offset = ivf->list_offset[list], len = ivf->list_offset[list + 1] - offset;
-    return (struct faiss_list_range){offset, len, len / (ivf->codec.code_size + 8)};
+    uint64_t offset = ivf->list_offset[list];
+    if (ivf->list_size == NULL) {
+        uint64_t len = ivf->list_offset[list + 1] - offset;
+        return (struct faiss_list_range){offset, len, len / (ivf->codec.code_size + 8)};
+    }
+    uint64_t count = ivf->list_size[list];
+    if (count == 0)
+        return (struct faiss_list_range){offset, 0, 0};
+    return (struct faiss_list_range){offset, 8 * count + LENGTH_BYTES + ivf_codec_list_bytes(&ivf->codec, count),
+                                     count};
+}
+
+enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, const uint32_t *lists,
+                               size_t count, struct ivf_query *out, struct dp_error *error)
+{
+    enum dp_status status = ivf_query_init(out, &ivf->codec, query, error);
+    if (status != DP_OK)
+        return status;
+    ivf_query_probe(out, ivf->centroids, lists, count);
+    if (ivf->id_map != NULL)
+        out->map = (struct id_map){ivf->id_map, ivf->ntotal};
+    return DP_OK;
 }
 
 enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *query, uint32_t list,
@@ -80,10 +135,27 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
                               struct dp_error *error)
 {
     struct faiss_list_range range = faiss_ivf_list_range(ivf, list);
+    size_t ids_len = (size_t)range.count * 8, codes_len = (size_t)range.len - ids_len;
     if (bytes.len != range.len)
-        return dp_fail(error, DP_CORRUPT, "FAISS file: %zu bytes were read of list %u, which has %zu", bytes.len,
-                       list, (size_t)range.len);
-    size_t codes = (size_t)range.count * ivf->codec.code_size;
-    return ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, span_of(bytes.data, codes),
-                         span_of(bytes.data + codes, bytes.len - codes), filter, top, error);
+        return dp_fail(error, DP_CORRUPT, "%s: %zu bytes were read of list %" PRIu32 ", which has %" PRIu64,
+                       ivf->name, bytes.len, list, range.len);
+    if (range.count == 0)
+        return DP_OK;
+    struct span codes = span_of(bytes.data, codes_len), ids = span_of(bytes.data + codes_len, ids_len);
+    if (ivf->list_size != NULL) {
+        struct cursor c = cursor_over(span_of(bytes.data + ids_len, LENGTH_BYTES));
+        uint64_t length = cursor_u64(&c);
+        codes_len -= LENGTH_BYTES;
+        ids = span_of(bytes.data, ids_len);
+        codes = span_of(bytes.data + ids_len + LENGTH_BYTES, codes_len);
+        if (length != codes_len)
+            return dp_fail(error, DP_CORRUPT,
+                           "%s: list %" PRIu32 " of %" PRIu64 " vectors has %" PRIu64 " bytes of codes, not %zu",
+                           ivf->name, list, range.count, length, codes_len);
+    }
+    enum dp_status status =
+        ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, codes, ids, filter, top, error);
+    if (status != DP_OK)
+        dp_error_prefix(error, "%s: list %" PRIu32, ivf->name, list);
+    return status;
 }

@@ -33,6 +33,7 @@ enum simd_isa {
 struct distance_kernels; /* simd/distance.h */
 struct encoder_kernels;  /* simd/encoder.h */
 struct peak_kernels;     /* simd/peak.h */
+struct scan_kernels;     /* simd/scan.h */
 
 struct simd_ops {
     enum simd_isa isa;
@@ -40,6 +41,7 @@ struct simd_ops {
     const struct encoder_kernels *encoder;
     const struct distance_kernels *distance;
     const struct peak_kernels *peak;
+    const struct scan_kernels *scan;
 };
 
 /* The table in use. Never NULL. A DIPPER_SIMD that cannot be obeyed is reported by simd_check() and

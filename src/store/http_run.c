@@ -317,6 +317,10 @@ static void judge_break(struct run *run, struct job *job)
         fail_job(run, job, DP_INVALID, why);
         return;
     }
+    if (t->refused && t->sent == 0) {
+        fail_job(run, job, DP_DENIED, "the host's address is not a public one");
+        return;
+    }
     if (!is_transient(t->result)) {
         fail_job(run, job, DP_IO, why);
         return;

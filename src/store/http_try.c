@@ -6,10 +6,12 @@
  */
 #include "store/http_try.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "os/address.h"
 #include "os/clock.h"
 
 enum { SINK_FIRST = 64 << 10, RECEIVE_BUFFER = 64 << 10 };
@@ -142,6 +144,17 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
     return CURL_PREREQFUNC_OK;
 }
 
+/* Opens a connection's socket, if its address is a public one. */
+static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_try *t = context;
+    (void)purpose;
+    int fd = os_socket_to_public(&address->addr, address->family, address->socktype, address->protocol);
+    if (fd < 0 && errno == EACCES)
+        t->refused = true;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 /* ---- arming ----------------------------------------------------------------------------------------- */
 
 static CURLcode arm_method(struct http_try *t)
@@ -235,6 +248,13 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
         return code == CURLE_OUT_OF_MEMORY
                    ? dp_fail_nomem(error, "a request")
                    : dp_fail(error, DP_INVALID, "libcurl refuses the request: %s", curl_easy_strerror(code));
+    if (options->public_only) {
+        code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
+        if (code != CURLE_OK)
+            return dp_fail_nomem(error, "a request");
+    }
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->curl_error);

@@ -74,6 +74,7 @@ struct http_try {
     /* what came */
     CURLcode result;
     enum http_fault fault;
+    bool refused; /* an address that is not public */
     unsigned sent;
     int code;
     struct buffer head; /* header lines, without the status line */

@@ -31,6 +31,8 @@ struct transport_options {
     unsigned retry_cap_ms;       /* and never longer than: 10,000 (a Retry-After may ask for up to 30,000) */
     unsigned retry_total_ms;     /* no try begins later than this after the first: 60,000 */
     const char *ca_file;         /* certificates to trust, PEM: the system's */
+    bool public_only;            /* connects to public addresses alone, whatever names resolve to, and through no
+                                  * proxy; DP_DENIED otherwise. For URLs that strangers give */
 };
 
 enum dp_status transport_new(const struct transport_options *options, struct transport **out,

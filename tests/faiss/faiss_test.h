@@ -40,7 +40,8 @@ static inline void memory_release(void *ctx, struct faiss_range *ranges, size_t 
 
 static inline struct faiss_reader memory_reader(struct memory_file *file)
 {
-    return (struct faiss_reader){file->bytes.len, memory_read, memory_release, file};
+    return (struct faiss_reader){
+        .size = file->bytes.len, .read = memory_read, .release = memory_release, .ctx = file};
 }
 
 /* A sink: appends to the struct buffer that is its context. */

@@ -3,7 +3,8 @@
  *     ivf_tool build VECTORS.f32 DIM ip|l2 flat|sq8 NLIST OUT.ivf    ids are the vectors' places in the input
  *     ivf_tool search FILE.ivf QUERIES.f32 NPROBE K                  answers on standard output
  *
- * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. */
+ * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. On
+ * standard error: rounds and bytes of the opening, most rounds of a search. */
 #include "faiss_test.h"
 
 #include <stdio.h>
@@ -80,15 +81,20 @@ static enum dp_status search(char **arguments)
     enum dp_status status = faiss_ivf_open(&call, &reader, 0, &ivf);
     if (status == DP_OK)
         status = topk_init(&top, k, vector_larger_is_better(faiss_ivf_info(ivf).codec->metric), &call.error);
-    size_t dim = status == DP_OK ? faiss_ivf_info(ivf).codec->dim : 1;
+    size_t dim = status == DP_OK ? faiss_ivf_info(ivf).dim_in : 1, rounds = file.rounds, bytes = file.read,
+           most = 0;
     const float *query = (const float *)(const void *)queries.data;
     for (size_t left = queries.len / sizeof(float) / dim; status == DP_OK && left > 0; left--, query += dim) {
+        size_t before = file.rounds;
         topk_clear(&top);
         status = faiss_ivf_search(&call, ivf, &reader, query, nprobe, NULL, &top);
+        most = file.rounds - before > most ? file.rounds - before : most;
         topk_sort(&top);
         if (status == DP_OK)
             print_answers(&top);
     }
+    if (status == DP_OK)
+        fprintf(stderr, "%zu %zu %zu\n", rounds, bytes, most);
     topk_deinit(&top);
     faiss_ivf_free(ivf);
     free((void *)queries.data);

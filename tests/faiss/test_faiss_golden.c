@@ -70,9 +70,10 @@ static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, 
         struct topk top;
         memcpy(query, a->vectors + (size_t)q * a->d * sizeof *query, a->d * sizeof *query);
         assert_int_equal(topk_init(&top, a->k, vector_larger_is_better(info.codec->metric), NULL), DP_OK);
-        size_t rounds = file->rounds;
+        size_t rounds = file->rounds, ranges = file->ranges;
         assert_int_equal(faiss_ivf_search(call, ivf, &reader, query, nprobe, NULL, &top), DP_OK);
         assert_true(file->rounds - rounds <= 1);
+        assert_true(file->ranges - ranges <= nprobe);
         assert_int_equal(file->unreleased, 0);
         topk_sort(&top);
         float length = distance_pair(VECTOR_INNER_PRODUCT, query, query, a->d);
@@ -85,7 +86,8 @@ static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, 
     free(query);
 }
 
-static void check_golden(const char *name, bool by_residual)
+/* Opens a golden file and searches it as FAISS did. rounds: to open it, at most. */
+static struct faiss_ivf_info check_kind(const char *name, const char *fourcc, size_t rounds)
 {
     struct arena arena;
     struct call call;
@@ -98,16 +100,31 @@ static void check_golden(const char *name, bool by_residual)
     if (faiss_ivf_open(&call, &reader, 0, &ivf) != DP_OK)
         fail_msg("%s: %s", name, call.error.message);
     struct faiss_ivf_info info = faiss_ivf_info(ivf);
-    assert_int_equal(info.codec->dim, a.d);
-    assert_int_equal(info.codec->by_residual, by_residual);
-    assert_string_equal(info.fourcc, info.codec->kind == IVF_FLAT ? "IwFl" : "IwSq");
-    assert_int_equal(info.head_bytes + info.ntotal * (info.codec->code_size + 8), file.bytes.len);
+    assert_int_equal(info.dim_in, a.d);
+    assert_string_equal(info.fourcc, fourcc);
+    assert_int_equal(info.open_rounds, file.rounds);
+    assert_int_equal(info.open_bytes, file.read);
+    assert_true(file.rounds <= rounds);
     for (uint32_t s = 0; s < a.searches; s++)
         search_as_faiss_did(&call, ivf, &file, &a, cursor_u32(&a.c));
     assert_false(a.c.failed);
     assert_int_equal(a.c.rest.len, 0);
     faiss_ivf_free(ivf);
     arena_deinit(&arena);
+    info.codec = NULL;
+    return info;
+}
+
+static void check_golden(const char *name, bool by_residual)
+{
+    struct span bytes = golden(name, "ivf");
+    struct faiss_ivf *ivf;
+    assert_int_equal(faiss_ivf_parse_head(bytes, bytes.len, &ivf, NULL), DP_OK);
+    struct faiss_ivf_info info = faiss_ivf_info(ivf);
+    assert_int_equal(info.codec->by_residual, by_residual);
+    assert_int_equal(info.head_bytes + info.ntotal * (info.codec->code_size + 8), bytes.len);
+    check_kind(name, info.codec->kind == IVF_FLAT ? "IwFl" : "IwSq", 2);
+    faiss_ivf_free(ivf);
 }
 
 static void test_faiss_flat_agrees(void **state)
@@ -145,6 +162,93 @@ static void test_faiss_direct_map_is_passed_over(void **state)
 {
     (void)state;
     check_golden("flat-l2-direct-map", false);
+}
+
+static void test_faiss_scalar_kinds_agree(void **state)
+{
+    (void)state;
+    check_kind("sq4-l2-d13", "IwSq", 2);
+    check_kind("sq6-ip-d11", "IwSq", 2);
+    check_kind("fp16-l2-d9", "IwSq", 2);
+}
+
+static void test_faiss_product_quantizers_agree(void **state)
+{
+    (void)state;
+    check_kind("pq-l2-d12", "IwPQ", 2);
+    check_kind("pq-ip-x5", "IwPQ", 2);
+    check_kind("pq-l2-x8", "IwPQ", 2);
+}
+
+static void test_faiss_fast_scan_agrees(void **state)
+{
+    (void)state;
+    check_kind("pqfs-l2", "IwPf", 5);
+    check_kind("pqfs-ip-odd", "IwPf", 5);
+    check_kind("pqfsr-l2-64", "IwPf", 5);
+    check_kind("pqfsr-ip", "IwPf", 5);
+}
+
+static void test_faiss_rabitq_agrees(void **state)
+{
+    (void)state;
+    check_kind("rabitq-l2", "Iwrq", 2);
+    check_kind("rabitq-ip", "Iwrq", 2);
+    check_kind("rabitq4-l2", "Iwrr", 2);
+    check_kind("rabitq3-ip", "Iwrr", 2);
+    check_kind("rabitqfs-l2", "Iwrn", 5);
+    check_kind("rabitqfs-ip-64", "Iwrn", 5);
+    check_kind("rabitqfs4-l2", "Iwrn", 5);
+    check_kind("rabitqfs2-ip", "Iwrn", 5);
+    check_kind("rabitqfs-sparse", "Iwrn", 5);
+}
+
+static void test_faiss_wrappers_and_quantizers_agree(void **state)
+{
+    (void)state;
+    assert_true(check_kind("idmap-flat", "IwFl", 3).id_map);
+    assert_true(check_kind("idmap2-sq8-ip", "IwSq", 3).id_map);
+    assert_int_equal(check_kind("pca-flat", "IwFl", 5).transforms, 1);
+    check_kind("pcaw-sq8-ip", "IwSq", 5);
+    check_kind("opq-pq", "IwPQ", 5);
+    check_kind("rr-rabitq", "Iwrq", 5);
+    assert_int_equal(check_kind("norm-remap-flat", "IwFl", 5).transforms, 2);
+    check_kind("hadamard-sq4", "IwSq", 5);
+    assert_true(check_kind("hnsw-flat", "IwFl", 5).hnsw);
+    check_kind("hnsw-ip", "IwSq", 5);
+    check_kind("idmap-pca-hnsw-pq", "IwPQ", 6);
+}
+
+/* From wherever the first read ends: the same file, and rounds that do not pile up. */
+static void test_faiss_opens_from_any_first_read(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sq4-l2-d13",        "pq-ip-x5",        "pqfs-l2",     "rabitq4-l2",
+                                        "rabitqfs2-ip",      "idmap-flat",      "opq-pq",      "hnsw-flat",
+                                        "idmap-pca-hnsw-pq", "norm-remap-flat", "pcaw-sq8-ip", "rr-rabitq",
+                                        "pq-l2-x8"};
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct span bytes = golden(names[i], "ivf");
+        size_t most = 0;
+        for (size_t guess = 1; guess < bytes.len; guess++) {
+            struct memory_file file = {.bytes = bytes};
+            struct faiss_reader reader = memory_reader(&file);
+            struct faiss_ivf *ivf;
+            if (faiss_ivf_open(&call, &reader, guess, &ivf) != DP_OK)
+                fail_msg("%s from %zu: %s", names[i], guess, call.error.message);
+            assert_int_equal(file.unreleased, 0);
+            assert_true(file.read <= bytes.len); /* no byte twice */
+            most = file.rounds > most ? file.rounds : most;
+            faiss_ivf_free(ivf);
+        }
+        print_message("%s: at most %zu rounds\n", names[i], most);
+        assert_true(most <= 12);
+    }
+    arena_deinit(&arena);
 }
 
 static void test_faiss_opens_in_two_rounds(void **state)
@@ -207,8 +311,8 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
     (void)state;
     static const struct {
         const char *name, *says;
-    } refused[] = {{"pq", "'IwPQ'"},   {"sq4", "type 1"}, {"hnsw", "'IHNf'"},
-                   {"flat", "'IxF2'"}, {"pca", "'IxPT'"}, {"idmap", "'IxMp'"}};
+    } refused[] = {{"flat", "'IxF2'"}, {"pqr", "'IwQR'"}, {"direct", "type 5"}, {"refine", "'IxRF'"},
+                   {"nsg", "'INSf'"},  {"itq", "'Viqt'"}, {"hnsw", "'IHNf'"},   {"residual", "'IwRQ'"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct span bytes = golden(refused[i].name, "refused");
         struct dp_error error = {0};
@@ -232,6 +336,12 @@ int main(void)
         cmocka_unit_test(test_faiss_sq8_without_residual_agrees),
         cmocka_unit_test(test_faiss_sparse_and_empty_lists_agree),
         cmocka_unit_test(test_faiss_direct_map_is_passed_over),
+        cmocka_unit_test(test_faiss_scalar_kinds_agree),
+        cmocka_unit_test(test_faiss_product_quantizers_agree),
+        cmocka_unit_test(test_faiss_fast_scan_agrees),
+        cmocka_unit_test(test_faiss_rabitq_agrees),
+        cmocka_unit_test(test_faiss_wrappers_and_quantizers_agree),
+        cmocka_unit_test(test_faiss_opens_from_any_first_read),
         cmocka_unit_test(test_faiss_opens_in_two_rounds),
         cmocka_unit_test(test_faiss_probe_is_exact),
         cmocka_unit_test(test_faiss_other_kinds_are_refused_by_name),

@@ -64,7 +64,7 @@ static void search(struct call *call, const struct faiss_ivf *ivf, const struct 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span file = span_of(data, size);
-    struct faiss_reader reader = {size, read_ranges, release_ranges, &file};
+    struct faiss_reader reader = {.size = size, .read = read_ranges, .release = release_ranges, .ctx = &file};
     struct faiss_ivf *whole, *ivf;
     struct dp_error error;
     struct arena arena;

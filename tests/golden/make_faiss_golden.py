@@ -9,6 +9,7 @@ files are also written there, as seeds of the fuzz target.
 NAME.ivf is the file as faiss.write_index wrote it. NAME.answers, little-endian: "DPFAISS1", u32 queries, u32 d,
 u32 k, u32 searches, f32 largest squared length of a vector, f32 queries[queries][d]; then per search: u32 nprobe,
 i32 ids[queries][k] (-1: none), f32 distances[queries][k].
+An index with an HNSW quantizer is searched exactly over its centroids, through search_preassigned.
 NAME.refused holds a file of a kind that is not read.
 """
 import os
@@ -37,15 +38,35 @@ def make_index(kind, d, nlist, metric, x, train):
     return index
 
 
+def search(index, queries, nprobe):
+    """What a reader that searches all centroids must answer."""
+    ivf = faiss.extract_index_ivf(index)
+    ivf.nprobe = nprobe
+    if not isinstance(faiss.downcast_index(ivf.quantizer), faiss.IndexHNSW):
+        return index.search(queries, K)
+    inner = faiss.downcast_index(index)
+    ids = None
+    if isinstance(inner, faiss.IndexIDMap):
+        ids = faiss.vector_to_array(inner.id_map)
+        inner = faiss.downcast_index(inner.index)
+    if isinstance(inner, faiss.IndexPreTransform):
+        for i in range(inner.chain.size()):
+            queries = inner.chain.at(i).apply(queries)
+    storage = faiss.downcast_index(faiss.downcast_index(ivf.quantizer).storage)
+    near, lists = storage.search(queries, nprobe)
+    distances, found = ivf.search_preassigned(queries, K, lists, near)
+    return distances, found if ids is None else np.where(found >= 0, ids[found], -1)
+
+
 def write_answers(path, index, x, queries):
     with open(path, "wb") as out:
-        nprobes = sorted({1, min(8, index.nlist), index.nlist})
+        nlist = faiss.extract_index_ivf(index).nlist
+        nprobes = sorted({1, min(8, nlist), nlist})
         out.write(struct.pack("<8s4If", b"DPFAISS1", len(queries), index.d, K, len(nprobes),
                               float((x.astype("float64") ** 2).sum(1).max()) if len(x) else 0.0))
         out.write(queries.tobytes())
         for nprobe in nprobes:
-            index.nprobe = nprobe
-            distances, ids = index.search(queries, K)
+            distances, ids = search(index, queries, nprobe)
             out.write(struct.pack("<I", nprobe))
             out.write(ids.astype("<i4").tobytes())
             out.write(distances.astype("<f4").tobytes())
@@ -92,14 +113,74 @@ def main():
     faiss.write_index(index, os.path.join(out_dir, "flat-l2-direct-map.ivf"))
     write_answers(os.path.join(out_dir, "flat-l2-direct-map.answers"), index, x, x[:QUERIES] + np.float32(0.01))
 
-    for name, factory in (("pq", "IVF4,PQ4x4"), ("sq4", "IVF4,SQ4"), ("hnsw", "IVF4_HNSW4,Flat"),
-                          ("flat", "Flat"), ("pca", "PCA4,IVF4,Flat"), ("idmap", "IDMap,IVF4,Flat")):
+    make_kinds(np.random.default_rng(20261), out_dir, seeds_dir)
+    make_refused(np.random.default_rng(20262), out_dir)
+
+
+def make_kinds(rng, out_dir, seeds_dir):
+    """One small file of each further kind."""
+    cases = [
+        # name, factory string, d, metric, vectors
+        ("sq4-l2-d13", "IVF6,SQ4", 13, L2, 150),
+        ("sq6-ip-d11", "IVF6,SQ6", 11, IP, 150),
+        ("fp16-l2-d9", "IVF6,SQfp16", 9, L2, 120),
+        ("pq-l2-d12", "IVF5,PQ3x4", 12, L2, 200),
+        ("pq-ip-x5", "IVF5,PQ3x5", 12, IP, 200),
+        ("pq-l2-x8", "IVF4,PQ2x8", 4, L2, 300),
+        ("pqfs-l2", "IVF5,PQ6x4fs", 12, L2, 200),
+        ("pqfs-ip-odd", "IVF5,PQ5x4fs", 10, IP, 200),
+        ("pqfsr-l2-64", "IVF4,PQ4x4fsr_64", 8, L2, 200),
+        ("pqfsr-ip", "IVF4,PQ4x4fsr", 8, IP, 200),
+        ("rabitq-l2", "IVF5,RaBitQ", 19, L2, 150),
+        ("rabitq-ip", "IVF5,RaBitQ", 24, IP, 150),
+        ("rabitq4-l2", "IVF5,RaBitQ4", 19, L2, 150),
+        ("rabitq3-ip", "IVF5,RaBitQ3", 16, IP, 150),
+        ("rabitqfs-l2", "IVF5,RaBitQfs", 19, L2, 150),
+        ("rabitqfs-ip-64", "IVF5,RaBitQfs_64", 16, IP, 150),
+        ("rabitqfs4-l2", "IVF5,RaBitQfs4", 18, L2, 150),
+        ("rabitqfs2-ip", "IVF5,RaBitQfs2", 16, IP, 150),
+        ("rabitqfs-sparse", "IVF24,RaBitQfs", 8, L2, 20),
+        ("idmap-flat", "IDMap,IVF5,Flat", 6, L2, 100),
+        ("idmap2-sq8-ip", "IDMap2,IVF5,SQ8", 8, IP, 100),
+        ("pca-flat", "PCA5,IVF5,Flat", 12, L2, 150),
+        ("pcaw-sq8-ip", "PCAW5,IVF5,SQ8", 12, IP, 150),
+        ("opq-pq", "OPQ3_6,IVF5,PQ3x4", 12, L2, 200),
+        ("rr-rabitq", "RR16,IVF5,RaBitQ", 16, L2, 150),
+        ("norm-remap-flat", "L2norm,Pad9,IVF5,Flat", 7, L2, 100),
+        ("hadamard-sq4", "HR,IVF5,SQ4", 10, L2, 100),
+        ("hnsw-flat", "IVF12_HNSW4,Flat", 6, L2, 100),
+        ("hnsw-ip", "IVF12_HNSW4,SQ8", 6, IP, 100),
+        ("idmap-pca-hnsw-pq", "IDMap,PCA6,IVF12_HNSW4,PQ3x4", 10, L2, 150),
+    ]
+    for name, factory, d, metric, n in cases:
+        train = clustered(rng, 800, d, 12)
+        x, queries = clustered(rng, n, d, 8), clustered(rng, QUERIES, d, 8)
+        if n >= QUERIES:
+            queries[:5] = x[:5]
+        index = faiss.index_factory(d, factory, metric)
+        faiss.extract_index_ivf(index).cp.min_points_per_centroid = 1
+        index.train(train)
+        if "IDMap" in factory:
+            index.add_with_ids(x, rng.permutation(n) * 3 + 1000)
+        else:
+            index.add(x)
+        path = os.path.join(out_dir, name)
+        faiss.write_index(index, path + ".ivf")
+        write_answers(path + ".answers", index, x, queries)
+        if seeds_dir:
+            index.reset()
+            index.add_with_ids(x[:12], np.arange(12)) if "IDMap" in factory else index.add(x[:12])
+            faiss.write_index(index, os.path.join(seeds_dir, name))
+
+
+def make_refused(rng, out_dir):
+    x = clustered(rng, 400, 8, 4)
+    for name, factory in (("flat", "Flat"), ("pqr", "IVF4,PQ4+2"), ("direct", "IVF4,SQ8_direct"),
+                          ("refine", "IVF4,SQ4,RFlat"), ("nsg", "IVF101_NSG4,Flat"), ("itq", "ITQ8,IVF4,Flat"),
+                          ("hnsw", "HNSW4,Flat"), ("residual", "IVF4,RQ2x4")):
         index = faiss.index_factory(8, factory)
         index.train(x)
-        if name == "idmap":
-            index.add_with_ids(x[:5], np.arange(5))
-        else:
-            index.add(x[:5])
+        index.add(x[:5])
         faiss.write_index(index, os.path.join(out_dir, name + ".refused"))
 
 

@@ -944,6 +944,47 @@ static void test_transport_checks_certificates(void **state)
     assert_true(run(f, &req) == DP_IO || req.status == DP_UNAVAILABLE);
 }
 
+/* ---- where requests go ------------------------------------------------------------------------------------ */
+
+static void test_transport_public_addresses_only(void **state)
+{
+    struct fixture *f = *state;
+    struct transport_options options = QUICK;
+    options.public_only = true;
+    open_transport(f, &options);
+    const char *port = strrchr(http_server_url(f->server, "/a"), ':');
+    static const char *const hosts[] = {"127.0.0.1",          "localhost",  "[::1]",
+                                        "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"};
+    setenv("http_proxy", http_server_url(f->server, ""), 1); /* nor does a proxy lead there */
+    setenv("no_proxy", "", 1);
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        char url[600];
+        snprintf(url, sizeof url, "http://%s%s", hosts[i], port);
+        struct http_request req = {.method = HTTP_GET, .url = span_str(url)};
+        if (run(f, &req) != DP_DENIED)
+            fail_msg("%s: %s", hosts[i], req.error.message);
+        assert_non_null(strstr(req.error.message, "public"));
+    }
+    unsetenv("http_proxy");
+    setenv("no_proxy", "*", 1);
+    assert_int_equal(http_server_connections(f->server), 0);
+}
+
+static void test_transport_goes_through_a_proxy(void **state)
+{
+    struct fixture *f = *state;
+    setenv("http_proxy", http_server_url(f->server, ""), 1);
+    setenv("no_proxy", "", 1);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 200, .text = "proxied"});
+    struct http_request req = {.method = HTTP_GET, .url = span_str("http://bucket.invalid/a?b")};
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "proxied");
+    assert_string_equal(http_server_seen(f->server, 0).target, "http://bucket.invalid/a?b");
+    http_request_release(&req, 1);
+    unsetenv("http_proxy");
+    setenv("no_proxy", "*", 1);
+}
+
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
 /* One pass over what the transport does; the first failure, or DP_OK. */
@@ -1070,6 +1111,8 @@ int main(void)
         CASE(test_transport_refuses_headers_with_line_ends),
         CASE(test_transport_inspects_answers),
         CASE(test_transport_checks_certificates),
+        CASE(test_transport_public_addresses_only),
+        CASE(test_transport_goes_through_a_proxy),
         CASE(test_transport_survives_failed_allocations),
         CASE(test_transport_many_threads),
     };

@@ -2,12 +2,13 @@
  * its archive. Counts are atomics: rooms under test allocate from many threads. */
 #include "test_alloc.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 
-static _Atomic size_t live, made;
+static _Atomic size_t live, made, bytes, peak;
 static _Atomic size_t countdown; /* allocations until the failing one; 0: not armed */
 static _Atomic bool fired;
 
@@ -32,6 +33,21 @@ size_t test_alloc_count(void)
     return atomic_load(&made);
 }
 
+size_t test_alloc_bytes(void)
+{
+    return atomic_load(&bytes);
+}
+
+size_t test_alloc_peak(void)
+{
+    return atomic_load(&peak);
+}
+
+void test_alloc_mark(void)
+{
+    atomic_store(&peak, atomic_load(&bytes));
+}
+
 /* Whether this allocation is the one that must fail. */
 static bool fails_now(void)
 {
@@ -47,11 +63,19 @@ static bool fails_now(void)
     return true;
 }
 
+static void grow(size_t by)
+{
+    size_t now = atomic_fetch_add(&bytes, by) + by, most = atomic_load(&peak);
+    while (now > most && !atomic_compare_exchange_weak(&peak, &most, now)) {}
+}
+
 /* Counts a block that the system gave. */
 static void *counted(void *block)
 {
-    if (block)
+    if (block) {
         atomic_fetch_add(&live, 1);
+        grow(malloc_usable_size(block));
+    }
     return block;
 }
 
@@ -62,18 +86,25 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t count, size_t size)
 {
-    size_t bytes;
-    if (fails_now() || !mem_mul_ok(count, size, &bytes))
+    size_t wanted;
+    if (fails_now() || !mem_mul_ok(count, size, &wanted))
         return NULL;
-    return counted(calloc(bytes ? bytes : 1, 1));
+    return counted(calloc(wanted ? wanted : 1, 1));
 }
 
 void *mem_realloc(void *block, size_t size)
 {
     if (fails_now())
         return NULL;
+    size_t before = block ? malloc_usable_size(block) : 0;
     void *moved = realloc(block, size ? size : 1);
-    return block ? moved : counted(moved);
+    if (!block)
+        return counted(moved);
+    if (moved) {
+        atomic_fetch_sub(&bytes, before);
+        grow(malloc_usable_size(moved));
+    }
+    return moved;
 }
 
 void *mem_aligned_alloc(size_t alignment, size_t size)
@@ -86,7 +117,9 @@ void *mem_aligned_alloc(size_t alignment, size_t size)
 
 void mem_free(void *block)
 {
-    if (block)
+    if (block) {
         atomic_fetch_sub(&live, 1);
+        atomic_fetch_sub(&bytes, malloc_usable_size(block));
+    }
     free(block);
 }

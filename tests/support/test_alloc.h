@@ -22,5 +22,10 @@ void test_alloc_fail_at(size_t n); /* the n-th allocation from now answers NULL,
 bool test_alloc_fired(void);       /* whether the armed failure has happened */
 size_t test_alloc_live(void);      /* blocks allocated and not freed */
 size_t test_alloc_count(void);     /* allocations since the program began */
+/* Bytes allocated and not freed, as the system's allocator rounds them: now, and at most since
+ * test_alloc_mark(). */
+size_t test_alloc_bytes(void);
+size_t test_alloc_peak(void);
+void test_alloc_mark(void);
 
 #endif

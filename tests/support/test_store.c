@@ -10,6 +10,7 @@
 
 struct test_store {
     struct store base;
+    struct store_ops ops; /* TEST_OPS, counting as inner does */
     struct store *inner;
     pthread_mutex_t lock; /* guards what follows */
     struct test_store_counts counts;
@@ -291,7 +292,9 @@ struct store *test_store_wrap(struct store *inner)
 {
     struct test_store *t = calloc(1, sizeof *t);
     assert(t);
-    t->base.ops = &TEST_OPS;
+    t->ops = TEST_OPS;
+    t->ops.counts_itself = inner->ops->counts_itself;
+    t->base.ops = &t->ops;
     t->inner = inner;
     pthread_mutex_init(&t->lock, NULL);
     return &t->base;

@@ -1,0 +1,338 @@
+/* parse_codec.c: what the codes of an inverted file mean.
+ *
+ *   IwFl         nothing: floats
+ *   IwSq, IwSQ   i32 type, i32 how ranges were found, f32 its argument, u64 d, u64 code_size, vec f32 trained,
+ *                u64 code_size, IwSq: u8 by_residual
+ *   IwPQ         u8 by_residual, u64 code_size, pq
+ *   IwPf         u8 by_residual, u64 code_size, i32 block_rows, u64 m2, i32 implementation, u64 batch, pq
+ *   Iwrq, Iwrr   u64 d, u64 code_size, i32 metric, Iwrr: u64 bits; u64 code_size, u8 by_residual, u8 query_bits
+ *   Iwrn         u64 d, u64 code_size, i32 metric, u64 bits, u8 by_residual, u64 code_size, i32 block_rows, u64
+ *   batch,
+ *                u64 m2, i32 implementation, u8 query_bits, u8 centered
+ *   pq           u64 d, u64 m, u64 bits, vec f32 centroids[m][2^bits][d / m]
+ */
+#include <inttypes.h>
+
+#include "faiss/format.h"
+#include "faiss/parse.h"
+
+enum {
+    SQ_BYTES = 36,
+    PQ_BYTES = 32,
+    PQ_INDEX_BYTES = 9,
+    PQ_FAST_BYTES = 33,
+    RABITQ_BYTES = 38,
+    RABITQ_FAST_BYTES = 63,
+    PQ_BITS_MAX = 16,
+    BLOCK_ROWS_MAX = 1 << 16
+};
+
+/* FAISS's limit on its precomputed tables, past which it computes others (IndexIVFPQ.cpp:
+ * precomputed_table_max_bytes). */
+static const uint64_t PRECOMPUTED_BYTES_MAX = (uint64_t)1 << 31;
+
+/* ---- what follows, to be read in the same round --------------------------------------------------------- */
+
+/* Whether codes of this many bytes can be m indexes of `bits` bits, for an m that divides d. */
+static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
+{
+    for (uint64_t m = 8 * (code_size - 1) / bits + 1; m <= 8 * code_size / bits && m <= d; m++)
+        if (d % m == 0)
+            return true;
+    return false;
+}
+
+/* The bytes of a product quantizer's centroids, foretold before its fields are read: what the file's size leaves
+ * once everything else is taken away must be these and ntotal whole codes. 8 bits when that does not tell (list
+ * sizes are sparse, or something else is in the way): then at worst there is one more round. */
+static uint64_t foretell_pq(const struct parser *p)
+{
+    const struct faiss_ivf *ivf = p->ivf;
+    uint64_t d = ivf->codec.dim, best = 0, centroids = 4 * ivf->nlist * d;
+    uint64_t known = p->source.at + (ivf->centroids == NULL ? centroids : 0) + 9 + PQ_INDEX_BYTES + PQ_BYTES +
+                     parse_lists_ahead(p) + p->tail_bytes;
+    for (uint64_t bits = 1; bits <= PQ_BITS_MAX && ivf->ntotal > 0 && known < p->source.size; bits++) {
+        uint64_t table = 4 * d << bits, left = p->source.size - known;
+        if (table >= left || (left - table) % ivf->ntotal != 0 || (left - table) / ivf->ntotal <= 8)
+            continue;
+        if (may_be_pq(d, (left - table) / ivf->ntotal - 8, bits))
+            best = table;
+    }
+    return best > 0 ? best : 4 * d << 8;
+}
+
+uint64_t parse_codec_ahead(const struct parser *p)
+{
+    uint64_t d = p->ivf->codec.dim;
+    switch (p->kind) {
+    case FAISS_IVF_SQ:
+    case FAISS_IVF_SQ_OLD: return SQ_BYTES + 9 + 8 * d;
+    case FAISS_IVF_PQ: return PQ_INDEX_BYTES + PQ_BYTES + foretell_pq(p);
+    case FAISS_IVF_PQ_FAST: return PQ_FAST_BYTES + PQ_BYTES + (4 * d << 4);
+    case FAISS_IVF_RABITQ:
+    case FAISS_IVF_RABITQ_BITS: return RABITQ_BYTES;
+    case FAISS_IVF_RABITQ_FAST: return RABITQ_FAST_BYTES;
+    default: return 0;
+    }
+}
+
+/* ---- scalar quantizers --------------------------------------------------------------------------------- */
+
+static enum dp_status sq_kind(struct parser *p, int32_t type)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    switch (type) {
+    case FAISS_QT_8BIT:
+        codec->kind = IVF_SQ8;
+        codec->code_size = codec->dim;
+        return DP_OK;
+    case FAISS_QT_4BIT:
+        codec->kind = IVF_SQ4;
+        codec->code_size = (codec->dim + 1) / 2;
+        return DP_OK;
+    case FAISS_QT_6BIT:
+        codec->kind = IVF_SQ6;
+        codec->code_size = (6 * codec->dim + 7) / 8;
+        return DP_OK;
+    case FAISS_QT_FP16:
+        codec->kind = IVF_FP16;
+        codec->code_size = 2 * codec->dim;
+        return DP_OK;
+    default:
+        return source_fail(
+            &p->source, DP_UNSUPPORTED,
+            "a scalar quantizer of type %" PRId32 "; supported: 0 (SQ8), 1 (SQ4), 4 (SQfp16), 6 (SQ6)", type);
+    }
+}
+
+static enum dp_status parse_sq(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct ivf_codec *codec = &ivf->codec;
+    uint64_t d = codec->dim, after = 9 + parse_lists_ahead(p);
+    struct cursor c;
+    enum dp_status status = source_fields(&p->source, "the scalar quantizer", SQ_BYTES, 8 * d + after, &c);
+    if (status != DP_OK)
+        return status;
+    int32_t type = cursor_i32(&c);
+    cursor_i32(&c); /* how the ranges were found: no matter now */
+    cursor_f32(&c);
+    uint64_t sq_d = cursor_u64(&c), sq_code_size = cursor_u64(&c), trained = cursor_u64(&c);
+    if ((status = sq_kind(p, type)) != DP_OK)
+        return status;
+    if (sq_d != d || sq_code_size != codec->code_size || trained != (codec->kind == IVF_FP16 ? 0 : 2 * d))
+        return source_fail(&p->source, DP_CORRUPT,
+                           "a scalar quantizer of type %" PRId32 " for %" PRIu64 " dimensions with %" PRIu64
+                           "-byte codes and %" PRIu64 " trained values, in an index of %" PRIu64,
+                           type, sq_d, sq_code_size, trained, d);
+    if (trained > 0 && (status = parse_array(p, "the scalar quantizer's ranges", trained, sizeof(float), after,
+                                             &ivf->trained)) != DP_OK)
+        return status;
+    codec->trained = ivf->trained;
+    bool old = p->kind == FAISS_IVF_SQ_OLD;
+    if ((status = source_fields(&p->source, "the code size", old ? 8 : 9, after, &c)) != DP_OK)
+        return status;
+    uint64_t code_size = cursor_u64(&c);
+    uint8_t by_residual = old ? 1 : cursor_u8(&c);
+    if (code_size != codec->code_size || by_residual > 1)
+        return source_fail(&p->source, DP_CORRUPT, "codes of %" PRIu64 " bytes, not %zu, by_residual %u",
+                           code_size, codec->code_size, by_residual);
+    codec->by_residual = by_residual == 1;
+    return DP_OK;
+}
+
+/* ---- product quantizers -------------------------------------------------------------------------------- */
+
+static enum dp_status parse_pq(struct parser *p, uint64_t bits_max)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct ivf_codec *codec = &ivf->codec;
+    struct cursor c;
+    enum dp_status status =
+        source_fields(&p->source, "the product quantizer", PQ_BYTES, foretell_pq(p) + parse_lists_ahead(p), &c);
+    if (status != DP_OK)
+        return status;
+    uint64_t d = cursor_u64(&c), m = cursor_u64(&c), bits = cursor_u64(&c), floats = cursor_u64(&c);
+    if (d != codec->dim || m < 1 || d % m != 0 || bits < 1)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "a product quantizer of %" PRIu64 " dimensions, %" PRIu64 " parts and %" PRIu64
+                           " bits, in an index of %zu dimensions",
+                           d, m, bits, codec->dim);
+    if (bits > bits_max)
+        return source_fail(&p->source, DP_UNSUPPORTED,
+                           "a product quantizer of %" PRIu64 " bits; supported: up to %" PRIu64, bits, bits_max);
+    if (floats != d << bits)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "a product quantizer's centroids have %" PRIu64 " floats, not %" PRIu64, floats,
+                           d << bits);
+    if ((status = parse_array(p, "the product quantizer's centroids", floats, sizeof(float), parse_lists_ahead(p),
+                              &ivf->trained)) != DP_OK)
+        return status;
+    codec->trained = ivf->trained;
+    codec->m = (size_t)m;
+    codec->bits = (size_t)bits;
+    codec->code_size = (size_t)(m * bits + 7) / 8;
+    return DP_OK;
+}
+
+static enum dp_status check_code(struct parser *p, uint64_t code_size, uint64_t expected, uint8_t by_residual)
+{
+    if (code_size == expected && by_residual <= 1)
+        return DP_OK;
+    return source_fail(&p->source, DP_CORRUPT, "codes of %" PRIu64 " bytes, not %" PRIu64 ", by_residual %u",
+                       code_size, expected, by_residual);
+}
+
+static enum dp_status parse_ivf_pq(struct parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    struct cursor c;
+    enum dp_status status = source_fields(&p->source, "the code size", PQ_INDEX_BYTES,
+                                          PQ_BYTES + foretell_pq(p) + parse_lists_ahead(p), &c);
+    if (status != DP_OK)
+        return status;
+    uint8_t by_residual = cursor_u8(&c);
+    uint64_t code_size = cursor_u64(&c);
+    codec->kind = IVF_PQ;
+    codec->by_residual = by_residual == 1;
+    if ((status = parse_pq(p, PQ_BITS_MAX)) != DP_OK)
+        return status;
+    return check_code(p, code_size, codec->code_size, by_residual);
+}
+
+/* ---- blocks -------------------------------------------------------------------------------------------- */
+
+/* The layout of a block: `parts` four-bit indexes and `beside` bytes for each of its vectors. */
+static enum dp_status set_block(struct parser *p, int32_t rows, uint64_t m2, uint64_t parts, uint64_t beside)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    if (rows < 32 || rows % 32 != 0 || m2 != (parts + 1) / 2 * 2)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "blocks of %" PRId32 " vectors with %" PRIu64 " indexes for %" PRIu64 " parts", rows,
+                           m2, parts);
+    if (rows > BLOCK_ROWS_MAX)
+        return source_fail(&p->source, DP_UNSUPPORTED, "blocks of %" PRId32 " vectors; supported: up to %d", rows,
+                           BLOCK_ROWS_MAX);
+    codec->block_rows = (size_t)rows;
+    codec->pairs = (size_t)(m2 / 2);
+    codec->block_bytes = codec->block_rows * (codec->pairs + (size_t)beside);
+    return DP_OK;
+}
+
+static enum dp_status parse_ivf_pq_fast(struct parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    uint64_t ahead = PQ_BYTES + (4 * (uint64_t)codec->dim << 4) + parse_lists_ahead(p);
+    struct cursor c;
+    enum dp_status status = source_fields(&p->source, "the fast-scan parameters", PQ_FAST_BYTES, ahead, &c);
+    if (status != DP_OK)
+        return status;
+    uint8_t by_residual = cursor_u8(&c);
+    uint64_t code_size = cursor_u64(&c);
+    int32_t rows = cursor_i32(&c);
+    uint64_t m2 = cursor_u64(&c);
+    codec->kind = IVF_PQ_FAST;
+    codec->by_residual = by_residual == 1;
+    if ((status = parse_pq(p, 4)) != DP_OK)
+        return status;
+    if (codec->bits != 4)
+        return source_fail(&p->source, DP_UNSUPPORTED, "fast scan of %zu bits; supported: 4", codec->bits);
+    if ((status = check_code(p, code_size, codec->code_size, by_residual)) != DP_OK)
+        return status;
+    codec->precomputed = codec->by_residual && p->ivf->quantizer_metric == VECTOR_L2 &&
+                         p->ivf->nlist <= PRECOMPUTED_BYTES_MAX / (codec->m * 64);
+    return set_block(p, rows, m2, codec->m, 0);
+}
+
+/* ---- RaBitQ --------------------------------------------------------------------------------------------- */
+
+/* d, code_size, metric, bits: what every kind begins with. */
+static enum dp_status take_rabitq(struct parser *p, struct cursor *c, bool has_bits)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    uint64_t d = cursor_u64(c), code_size = cursor_u64(c);
+    int32_t metric = cursor_i32(c);
+    uint64_t bits = has_bits ? cursor_u64(c) : 1;
+    if (d != codec->dim || metric != (int32_t)codec->metric || bits < 1 || bits > 9)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "RaBitQ of %" PRIu64 " dimensions, metric %" PRId32 " and %" PRIu64
+                           " bits, in an index of %zu dimensions and metric %d",
+                           d, metric, bits, codec->dim, (int)codec->metric);
+    codec->bits = (size_t)bits;
+    codec->by_residual = true; /* its codes always are */
+    codec->code_size = rabitq_sign_bytes(codec->dim) + rabitq_factor_bytes(codec->dim, codec->bits);
+    return check_code(p, code_size, codec->code_size, 0);
+}
+
+static enum dp_status set_query_bits(struct parser *p, uint8_t query_bits, uint8_t least, uint8_t centered)
+{
+    if (query_bits < least || query_bits > 8 || centered > 1)
+        return source_fail(&p->source, DP_CORRUPT, "RaBitQ queries of %u bits, centered %u", query_bits, centered);
+    p->ivf->codec.query_bits = query_bits;
+    p->ivf->codec.centered = centered == 1;
+    return DP_OK;
+}
+
+static enum dp_status parse_rabitq(struct parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    bool has_bits = p->kind == FAISS_IVF_RABITQ_BITS;
+    struct cursor c;
+    enum dp_status status =
+        source_fields(&p->source, "the RaBitQ parameters", has_bits ? 38 : 30, parse_lists_ahead(p), &c);
+    if (status != DP_OK)
+        return status;
+    codec->kind = IVF_RABITQ;
+    if ((status = take_rabitq(p, &c, has_bits)) != DP_OK)
+        return status;
+    uint64_t code_size = cursor_u64(&c);
+    uint8_t by_residual = cursor_u8(&c);
+    if ((status = check_code(p, code_size, codec->code_size, by_residual)) != DP_OK)
+        return status;
+    return set_query_bits(p, cursor_u8(&c), 0, 0);
+}
+
+static enum dp_status parse_rabitq_fast(struct parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    struct cursor c;
+    enum dp_status status =
+        source_fields(&p->source, "the RaBitQ parameters", RABITQ_FAST_BYTES, parse_lists_ahead(p), &c);
+    if (status != DP_OK)
+        return status;
+    codec->kind = IVF_RABITQ_FAST;
+    if ((status = take_rabitq(p, &c, true)) != DP_OK)
+        return status;
+    uint8_t by_residual = cursor_u8(&c);
+    uint64_t code_size = cursor_u64(&c);
+    int32_t rows = cursor_i32(&c);
+    cursor_u64(&c); /* FAISS's batch of queries */
+    uint64_t m2 = cursor_u64(&c);
+    cursor_i32(&c); /* FAISS's implementation */
+    uint8_t query_bits = cursor_u8(&c), centered = cursor_u8(&c);
+    if ((status = check_code(p, code_size, codec->code_size, by_residual)) != DP_OK)
+        return status;
+    if (by_residual != 1)
+        return source_fail(&p->source, DP_CORRUPT, "fast-scan RaBitQ whose codes are not by residual");
+    if ((status = set_query_bits(p, query_bits, 1, centered)) != DP_OK)
+        return status;
+    return set_block(p, rows, m2, (codec->dim + 3) / 4, rabitq_factor_bytes(codec->dim, codec->bits));
+}
+
+enum dp_status parse_codec(struct parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    switch (p->kind) {
+    case FAISS_IVF_SQ:
+    case FAISS_IVF_SQ_OLD: return parse_sq(p);
+    case FAISS_IVF_PQ: return parse_ivf_pq(p);
+    case FAISS_IVF_PQ_FAST: return parse_ivf_pq_fast(p);
+    case FAISS_IVF_RABITQ:
+    case FAISS_IVF_RABITQ_BITS: return parse_rabitq(p);
+    case FAISS_IVF_RABITQ_FAST: return parse_rabitq_fast(p);
+    default:
+        codec->kind = IVF_FLAT;
+        codec->code_size = codec->dim * sizeof(float);
+        return DP_OK;
+    }
+}

@@ -1,0 +1,163 @@
+/* parse_index.c: a file from its first byte: wrappers, the inverted file in them, and what stands behind it.
+ *
+ *   file         = index
+ *   index        = "IxPT" header transforms index
+ *                | ("IxMp" | "IxM2") header index, vec i64 ids
+ *                | an inverted file's fourcc, ivf-header, codec, lists
+ *
+ * No length is trusted: before anything is allocated or passed over, its bytes must lie inside the file. Beside
+ * the window of what was read last, memory taken is one copy of the centroids, the codec's tables and the
+ * transforms' matrices, and 8 bytes for each list (16 in blocks) and for each id of a map.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "faiss/format.h"
+#include "faiss/parse.h"
+
+static const char supported[] = "IwFl, IwSq, IwSQ, IwPQ, IwPf, Iwrq, Iwrr, Iwrn (IVF: Flat, SQ, PQ, fast scan, "
+                                "RaBitQ), alone or in IxPT (transforms), "
+                                "IxMp, IxM2 (id maps)";
+
+static bool is_ivf(uint32_t fourcc)
+{
+    switch (fourcc) {
+    case FAISS_IVF_FLAT:
+    case FAISS_IVF_SQ:
+    case FAISS_IVF_SQ_OLD:
+    case FAISS_IVF_PQ:
+    case FAISS_IVF_PQ_FAST:
+    case FAISS_IVF_RABITQ:
+    case FAISS_IVF_RABITQ_BITS:
+    case FAISS_IVF_RABITQ_FAST: return true;
+    default: return false;
+    }
+}
+
+/* What the wrappers said, to be compared with what is in them. */
+struct wrappers {
+    struct index_header first;
+    unsigned count;
+    bool id_map;
+};
+
+static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wrappers *w)
+{
+    struct index_header h;
+    enum dp_status status = parse_header(p, "a wrapper", 64, &h);
+    if (status != DP_OK)
+        return status;
+    if (w->count++ == PARSE_NESTING_MAX)
+        return source_fail(&p->source, DP_UNSUPPORTED, "indexes nested more than %d deep", PARSE_NESTING_MAX);
+    if (p->ivf->codec.dim == 0)
+        p->ivf->codec.dim = (size_t)h.d;
+    if (w->count == 1)
+        w->first = h;
+    if ((size_t)h.d != p->ivf->codec.dim || h.ntotal != w->first.ntotal || h.metric != w->first.metric)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "a wrapper of %" PRId32 " dimensions, %" PRId64 " vectors and metric %" PRId32
+                           " inside one of %zu, "
+                           "%" PRId64 " and %" PRId32,
+                           h.d, h.ntotal, h.metric, p->ivf->codec.dim, w->first.ntotal, w->first.metric);
+    if (fourcc == FAISS_PRE_TRANSFORM)
+        return parse_transforms(p);
+    if (w->id_map)
+        return source_fail(&p->source, DP_UNSUPPORTED, "an id map inside another; supported: one");
+    w->id_map = true;
+    if (__builtin_mul_overflow((uint64_t)h.ntotal, (uint64_t)8, &p->tail_bytes) ||
+        p->tail_bytes > p->source.size - p->source.at)
+        return source_fail(&p->source, DP_CORRUPT, "an id map of %" PRId64 " ids, in a file of %" PRIu64 " bytes",
+                           h.ntotal, p->source.size);
+    p->tail_bytes += 8;
+    return DP_OK;
+}
+
+/* The fourcc of the inverted file, behind any wrappers. */
+static enum dp_status parse_wrappers(struct parser *p, struct wrappers *w)
+{
+    char text[FOURCC_TEXT_MAX];
+    for (;;) {
+        enum dp_status status = parse_u32(p, "its kind", PARSE_HEADER_BYTES + 16, &p->kind);
+        if (status != DP_OK || is_ivf(p->kind))
+            return status;
+        if (p->kind != FAISS_PRE_TRANSFORM && p->kind != FAISS_ID_MAP && p->kind != FAISS_ID_MAP_2)
+            return source_fail(&p->source, DP_UNSUPPORTED, "it is of kind '%s'; supported: %s",
+                               parse_fourcc_text(p->kind, text), supported);
+        if ((status = parse_wrapper(p, p->kind, w)) != DP_OK)
+            return status;
+    }
+}
+
+static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    char text[FOURCC_TEXT_MAX];
+    size_t dim = ivf->codec.dim;
+    snprintf(ivf->fourcc, sizeof ivf->fourcc, "%s", parse_fourcc_text(p->kind, text));
+    enum dp_status status = parse_ivf_header(p);
+    if (status != DP_OK)
+        return status;
+    if (w->count == 0)
+        ivf->dim_in = ivf->codec.dim;
+    else if (ivf->codec.dim != dim || ivf->ntotal != (uint64_t)w->first.ntotal ||
+             (int32_t)ivf->codec.metric != w->first.metric)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "an inverted file of %zu dimensions, %" PRIu64
+                           " vectors and metric %d inside an index of %zu, %" PRId64 " and %" PRId32,
+                           ivf->codec.dim, ivf->ntotal, (int)ivf->codec.metric, dim, w->first.ntotal,
+                           w->first.metric);
+    if ((status = parse_codec(p)) == DP_OK)
+        status = parse_lists(p);
+    return status;
+}
+
+static enum dp_status parse_id_map(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    uint64_t count;
+    enum dp_status status = parse_count(p, "the id map", 8, 8 * ivf->ntotal, &count);
+    if (status != DP_OK)
+        return status;
+    if (count != ivf->ntotal)
+        return source_fail(&p->source, DP_CORRUPT, "an id map of %" PRIu64 " ids for %" PRIu64 " vectors", count,
+                           ivf->ntotal);
+    return parse_array(p, "the id map", count, 8, 0, &ivf->id_map);
+}
+
+static enum dp_status parse_all(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct wrappers w = {0};
+    size_t name = strlen(p->source.name) + 1;
+    if ((ivf->name = mem_alloc(name)) == NULL)
+        return dp_fail_nomem(p->source.error, "a FAISS file");
+    memcpy(ivf->name, p->source.name, name);
+    enum dp_status status = parse_wrappers(p, &w);
+    if (status != DP_OK)
+        return status;
+    if (w.count > 0)
+        ivf->dim_in = (size_t)w.first.d;
+    if ((status = parse_ivf(p, &w)) == DP_OK && w.id_map)
+        status = parse_id_map(p);
+    return status;
+}
+
+enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out)
+{
+    *out = NULL;
+    struct faiss_ivf *ivf = mem_calloc(1, sizeof *ivf);
+    if (ivf == NULL)
+        return dp_fail_nomem(source->error, "a FAISS file");
+    struct parser p = {.source = *source, .ivf = ivf};
+    ivf->file_bytes = source->size;
+    enum dp_status status = parse_all(&p);
+    ivf->open_rounds = p.source.rounds;
+    ivf->open_bytes = p.source.bytes;
+    source_deinit(&p.source);
+    if (status == DP_OK)
+        *out = ivf;
+    else
+        faiss_ivf_free(ivf);
+    return status;
+}

@@ -1,0 +1,193 @@
+/* parse_lists.c: where the inverted lists lie.
+ *
+ *   arrays   "ilar", u64 nlist, u64 code_size, ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs,
+ *   lists rising);
+ *            then for each list: its codes, its ids as i64
+ *   blocks   "ilbl", u64 nlist, u64 2^64 - 1, u64 rows of a block, u64 bytes of a block;
+ *            then for each list: vec i64 ids, vec u8 codes
+ *
+ * The sizes of arrays stand together. Those of blocks lie between their lists, so they are walked once, window by
+ * window; only sizes are kept of what goes by, and a list longer than the window is jumped.
+ */
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "faiss/format.h"
+#include "faiss/parse.h"
+
+enum { ARRAY_BYTES = 28, BLOCK_BYTES = 32, SPARSE_PAIRS_A_STEP = SOURCE_FIELDS_MAX / 16, WALK_BYTES = 4 << 20 };
+
+uint64_t parse_lists_ahead(const struct parser *p)
+{
+    bool blocks = p->kind == FAISS_IVF_PQ_FAST || p->kind == FAISS_IVF_RABITQ_FAST;
+    return blocks ? 4 + BLOCK_BYTES : 4 + ARRAY_BYTES + 8 * p->ivf->nlist;
+}
+
+static enum dp_status make_offsets(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    if ((ivf->list_offset = mem_calloc((size_t)ivf->nlist + 1, sizeof *ivf->list_offset)) == NULL)
+        return dp_fail_nomem(p->source.error, "the lists of a FAISS file");
+    return DP_OK;
+}
+
+static enum dp_status check_total(struct parser *p, uint64_t total)
+{
+    if (total == p->ivf->ntotal)
+        return DP_OK;
+    return source_fail(&p->source, DP_CORRUPT, "its lists hold %" PRIu64 " vectors, its header says %" PRIu64,
+                       total, p->ivf->ntotal);
+}
+
+/* ---- arrays -------------------------------------------------------------------------------------------- */
+
+/* Puts each pair's size into list_offset[list + 1]. */
+static enum dp_status read_sparse_sizes(struct parser *p, uint64_t pairs)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct cursor c = {0};
+    uint64_t least = 0;
+    for (uint64_t done = 0; done < pairs;) {
+        uint64_t step = pairs - done < SPARSE_PAIRS_A_STEP ? pairs - done : SPARSE_PAIRS_A_STEP;
+        enum dp_status status =
+            source_fields(&p->source, "the list sizes", (size_t)step * 16, (pairs - done - step) * 16, &c);
+        if (status != DP_OK)
+            return status;
+        for (uint64_t i = 0; i < step; i++) {
+            uint64_t list = cursor_u64(&c), size = cursor_u64(&c);
+            if (list < least || list >= ivf->nlist)
+                return source_fail(&p->source, DP_CORRUPT,
+                                   "sparse sizes name list %" PRIu64 " where %" PRIu64 " to %" PRIu64 " may come",
+                                   list, least, ivf->nlist - 1);
+            ivf->list_offset[list + 1] = size;
+            least = list + 1;
+        }
+        done += step;
+    }
+    return DP_OK;
+}
+
+/* Turns sizes into offsets. Every list must lie inside the file. */
+static enum dp_status place_lists(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    uint64_t entry = (uint64_t)ivf->codec.code_size + 8, at = p->source.at, end = p->source.size, total = 0;
+    ivf->head_bytes = at;
+    ivf->list_offset[0] = at;
+    for (uint64_t l = 0; l < ivf->nlist; l++) {
+        uint64_t size = ivf->list_offset[l + 1];
+        if (size > (end - at) / entry)
+            return source_fail(&p->source, DP_CORRUPT,
+                               "list %" PRIu64 " of %" PRIu64 " vectors reaches beyond the file's %" PRIu64
+                               " bytes",
+                               l, size, end);
+        at += size * entry;
+        total += size;
+        ivf->list_offset[l + 1] = at;
+    }
+    p->source.at = at;
+    return check_total(p, total);
+}
+
+static enum dp_status parse_arrays(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    char text[FOURCC_TEXT_MAX];
+    struct cursor c;
+    enum dp_status status = source_fields(&p->source, "the lists", ARRAY_BYTES, 8 * ivf->nlist, &c);
+    if (status != DP_OK)
+        return status;
+    uint64_t nlist = cursor_u64(&c), code_size = cursor_u64(&c);
+    uint32_t kind = cursor_u32(&c);
+    uint64_t count = cursor_u64(&c);
+    bool sparse = kind == FAISS_SIZES_SPARSE;
+    if (kind != FAISS_SIZES_FULL && !sparse)
+        return source_fail(&p->source, DP_UNSUPPORTED, "its list sizes are of kind '%s'; supported: full, sprs",
+                           parse_fourcc_text(kind, text));
+    if (ivf->codec.block_rows > 0)
+        return source_fail(&p->source, DP_CORRUPT, "an index of kind '%s' has array lists, not blocks",
+                           ivf->fourcc);
+    if (nlist != ivf->nlist || code_size != ivf->codec.code_size ||
+        (sparse ? count % 2 != 0 || count / 2 > nlist : count != nlist))
+        return source_fail(&p->source, DP_CORRUPT,
+                           "%" PRIu64 " lists of %" PRIu64 "-byte codes and %" PRIu64
+                           " sizes, in an index of %" PRIu64 " lists of %zu-byte codes",
+                           nlist, code_size, count, ivf->nlist, ivf->codec.code_size);
+    if ((status = source_check(&p->source, "the list sizes", 8 * count)) != DP_OK ||
+        (status = make_offsets(p)) != DP_OK)
+        return status;
+    status = sparse ? read_sparse_sizes(p, count / 2)
+                    : source_copy(&p->source, "the list sizes", ivf->list_offset + 1, 8 * count, 0);
+    return status == DP_OK ? place_lists(p) : status;
+}
+
+/* ---- blocks -------------------------------------------------------------------------------------------- */
+
+static enum dp_status walk_list(struct parser *p, uint64_t list, uint64_t *size)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct cursor c;
+    uint64_t codes;
+    enum dp_status status = source_fields(&p->source, "a list's size", 8, WALK_BYTES, &c);
+    if (status != DP_OK)
+        return status;
+    *size = cursor_u64(&c);
+    ivf->list_offset[list] = p->source.at;
+    if (*size > (p->source.size - p->source.at) / 8 ||
+        (codes = ivf_codec_list_bytes(&ivf->codec, *size)) > p->source.size - p->source.at)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "list %" PRIu64 " of %" PRIu64 " vectors reaches beyond the file's %" PRIu64 " bytes",
+                           list, *size, p->source.size);
+    /* The length of the codes lies between ids and codes: it is checked when the list is read. */
+    return source_skip(&p->source, "a list", *size * 8 + 8 + codes);
+}
+
+static enum dp_status parse_blocks(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct cursor c;
+    uint64_t total = 0;
+    enum dp_status status = source_fields(&p->source, "the lists", BLOCK_BYTES, WALK_BYTES, &c);
+    if (status != DP_OK)
+        return status;
+    uint64_t nlist = cursor_u64(&c);
+    cursor_u64(&c); /* no code size */
+    uint64_t rows = cursor_u64(&c), bytes = cursor_u64(&c);
+    if (ivf->codec.block_rows == 0)
+        return source_fail(&p->source, DP_CORRUPT, "an index of kind '%s' has block lists, not arrays",
+                           ivf->fourcc);
+    if (nlist != ivf->nlist || rows != ivf->codec.block_rows || bytes != ivf->codec.block_bytes)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "%" PRIu64 " lists in blocks of %" PRIu64 " vectors and %" PRIu64
+                           " bytes, in an index of %" PRIu64 " lists, %zu vectors, %zu bytes",
+                           nlist, rows, bytes, ivf->nlist, ivf->codec.block_rows, ivf->codec.block_bytes);
+    ivf->head_bytes = p->source.at;
+    if ((status = source_check(&p->source, "the lists", 16 * nlist)) != DP_OK ||
+        (status = make_offsets(p)) != DP_OK)
+        return status;
+    if ((ivf->list_size = mem_calloc((size_t)nlist, sizeof *ivf->list_size)) == NULL)
+        return dp_fail_nomem(p->source.error, "the lists of a FAISS file");
+    for (uint64_t l = 0; l < nlist; l++) {
+        if ((status = walk_list(p, l, &ivf->list_size[l])) != DP_OK)
+            return status;
+        total += ivf->list_size[l];
+    }
+    ivf->list_offset[nlist] = p->source.at;
+    return check_total(p, total);
+}
+
+enum dp_status parse_lists(struct parser *p)
+{
+    char text[FOURCC_TEXT_MAX];
+    uint32_t fourcc;
+    enum dp_status status = parse_u32(p, "the kind of its lists", parse_lists_ahead(p) - 4, &fourcc);
+    if (status != DP_OK)
+        return status;
+    if (fourcc == FAISS_LISTS_ARRAY)
+        return parse_arrays(p);
+    if (fourcc == FAISS_LISTS_BLOCK)
+        return parse_blocks(p);
+    return source_fail(&p->source, DP_UNSUPPORTED,
+                       "its lists are of kind '%s'; supported: ilar (arrays), ilbl (blocks)",
+                       parse_fourcc_text(fourcc, text));
+}

@@ -1,0 +1,120 @@
+/* source.c: moving a window over a file. */
+#include "faiss/source.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+void source_deinit(struct faiss_source *s)
+{
+    if (s->reader != NULL && s->window.bytes.data != NULL)
+        s->reader->release(s->reader->ctx, &s->window, 1);
+    s->window = (struct faiss_range){0};
+}
+
+enum dp_status source_fail(struct faiss_source *s, enum dp_status status, const char *format, ...)
+{
+    char message[DP_ERROR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return dp_fail(s->error, status, "%s: %s", s->name, message);
+}
+
+enum dp_status source_check(struct faiss_source *s, const char *what, uint64_t len)
+{
+    if (s->at <= s->size && len <= s->size - s->at)
+        return DP_OK;
+    return source_fail(s, DP_CORRUPT,
+                       "it ends within %s: %" PRIu64 " bytes at offset %" PRIu64 ", in a file of %" PRIu64, what,
+                       len, s->at, s->size);
+}
+
+/* The part of the window from s->at on. */
+static struct span rest_of_window(const struct faiss_source *s)
+{
+    uint64_t passed = s->at - s->window.offset; /* nothing is asked for before the window */
+    if (s->at < s->window.offset || passed >= s->window.bytes.len)
+        return span_of(NULL, 0);
+    return span_of(s->window.bytes.data + passed, s->window.bytes.len - (size_t)passed);
+}
+
+/* Puts the window at `offset`; len bytes are needed there, `ahead` more wanted. They lie inside the file, but
+ * for what is ahead. */
+static enum dp_status move_window(struct faiss_source *s, const char *what, uint64_t offset, uint64_t len,
+                                  uint64_t ahead)
+{
+    if (s->reader == NULL)
+        return source_fail(s, DP_CORRUPT, "its head of %zu bytes is cut short, within %s at offset %" PRIu64,
+                           s->window.bytes.len, what, offset);
+    enum dp_status status = call_check(s->call);
+    if (status != DP_OK)
+        return status;
+    uint64_t left = s->size - offset;
+    uint64_t want = left - len < ahead ? left : len + ahead;
+    if (s->rounds == 0 && want < s->first_bytes)
+        want = left < s->first_bytes ? left : s->first_bytes;
+    struct faiss_range range = {.offset = offset, .len = (size_t)want};
+    source_deinit(s);
+    if ((status = s->reader->read(s->call, s->reader->ctx, &range, 1)) != DP_OK)
+        return status;
+    s->rounds++;
+    s->bytes += want;
+    s->window = range;
+    if (range.bytes.len == range.len)
+        return DP_OK;
+    return source_fail(s, DP_IO, "the reader answered %zu bytes for %zu at offset %" PRIu64, range.bytes.len,
+                       range.len, offset);
+}
+
+enum dp_status source_fields(struct faiss_source *s, const char *what, size_t len, uint64_t ahead,
+                             struct cursor *out)
+{
+    struct span rest = rest_of_window(s);
+    enum dp_status status = source_check(s, what, len);
+    if (status != DP_OK)
+        return status;
+    if (rest.len >= len) {
+        *out = cursor_over(span_of(rest.data, len));
+    } else {
+        size_t had = rest.len;
+        if (had > 0)
+            memcpy(s->joint, rest.data, had);
+        if ((status = move_window(s, what, s->at + had, len - had, ahead)) != DP_OK)
+            return status;
+        memcpy(s->joint + had, s->window.bytes.data, len - had);
+        *out = cursor_over(span_of(s->joint, len));
+    }
+    s->at += len;
+    return DP_OK;
+}
+
+enum dp_status source_copy(struct faiss_source *s, const char *what, void *to, uint64_t len, uint64_t ahead)
+{
+    struct span rest = rest_of_window(s);
+    uint8_t *next = to;
+    enum dp_status status = source_check(s, what, len);
+    if (status != DP_OK)
+        return status;
+    uint64_t had = rest.len < len ? rest.len : len;
+    if (had > 0)
+        memcpy(next, rest.data, (size_t)had);
+    if (had < len) {
+        if ((status = move_window(s, what, s->at + had, len - had, ahead)) != DP_OK)
+            return status;
+        memcpy(next + had, s->window.bytes.data, (size_t)(len - had));
+    }
+    s->at += len;
+    return DP_OK;
+}
+
+enum dp_status source_skip(struct faiss_source *s, const char *what, uint64_t len)
+{
+    enum dp_status status = source_check(s, what, len);
+    if (status == DP_OK)
+        s->at += len;
+    return status;
+}

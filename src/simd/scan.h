@@ -1,0 +1,47 @@
+/* simd/scan.h: what scanning an inverted list's codes needs beside distances, by instruction set.
+ *
+ * Codes lie one after another, without alignment, as in a FAISS file. Nothing here allocates or fails; n and
+ * dim may be 0. Integers are exact, so any instruction set gives the same; sums of floats run in rising order.
+ * There are plain C kernels (scan_scalar.c) for every instruction set today.
+ */
+#ifndef SIMD_SCAN_H
+#define SIMD_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SCAN_GROUP = 32 }; /* vectors whose four-bit codes lie interleaved */
+
+struct scan_kernels {
+    /* out[r][i] = component i of row r, for rows of 4 bits a component (ceil(dim / 2) bytes, low half first) and
+     * of 6 bits (ceil(6 dim / 8) bytes, low bits first).   out uint8_t[n][dim] */
+    void (*unpack_u4)(const uint8_t *codes, size_t n, size_t dim, uint8_t *out);
+    void (*unpack_u6)(const uint8_t *codes, size_t n, size_t dim, uint8_t *out);
+    /* out[i] = codes[i], an IEEE half. */
+    void (*halves)(const void *codes, size_t count, float *out);
+    /* out[r] = sum over m of table[m][index m of row r]. Indexes have `bits` (1 … 16) bits, packed low bits first.
+     * table float[m][1 << bits]; rows of code_size ≥ ceil(m bits / 8) bytes */
+    void (*table_sums)(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
+                       float *out);
+    /* out[v] = sum over p of table[2 p][even index] + table[2 p + 1][odd index], modulo 2^16, for SCAN_GROUP
+     * vectors. The indexes of pair p are the 32 bytes at codes + p * stride: the first 16 hold the even one.
+     * Byte 2 v holds vector v (low half) and v + 16 (high half), byte 2 v + 1 vectors v + 8 and v + 24. table
+     * uint8_t[2 pairs][16] */
+    void (*group_sums)(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
+                       uint16_t out[SCAN_GROUP]);
+    /* dots[r] = sum over j of 2^j popcount(planes[j] & row r), ones[r] = popcount(row r).
+     * planes uint8_t[count][bytes]; rows begin `stride` bytes apart */
+    void (*plane_dots)(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
+                       size_t n, uint64_t *dots, uint64_t *ones);
+    /* out[r] = sum of query[i] over the set bits i of row r.   query float[dim]; rows begin `stride` bytes apart
+     * */
+    void (*bit_sums)(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out);
+    /* sum over i of query[i] * (sign_i 2^bits + extra_i + bias).   signs ceil(dim / 8) bytes; extra: numbers of
+     * `bits` (1 … 8) bits, packed low bits first */
+    float (*signed_sum)(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
+                        float bias);
+};
+
+extern const struct scan_kernels scan_kernels_scalar;
+
+#endif

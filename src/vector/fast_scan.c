@@ -1,0 +1,47 @@
+/* fast_scan.c: tables rounded to bytes, and the 16-bit sums that come of them, as FAISS's fast scan has them.
+ *
+ * (André, Kermarrec, Le Scouarnec: Cache locality is not enough. VLDB 2015.) Scores are not those of the codes
+ * but of the rounded tables; so that ours are FAISS's, tables are rounded by the same rule: each part's least
+ * value becomes 0, one scale for all, such that no entry passes 255 and no sum 65535. Sums wrap at 2^16.
+ */
+#include <math.h>
+
+#include "simd/scan.h"
+#include "simd/simd.h"
+#include "vector/ivf_kinds.h"
+
+float fast_table_least(const float *table, size_t m, float least, float *spans, float *widest)
+{
+    for (size_t i = 0; i < m; i++, table += 16) {
+        float low = INFINITY, high = -INFINITY;
+        for (size_t j = 0; j < 16; j++) { /* NaN is passed over */
+            low = table[j] < low ? table[j] : low;
+            high = table[j] > high ? table[j] : high;
+        }
+        *widest = high - low > *widest ? high - low : *widest;
+        *spans += high - low;
+        least += low;
+    }
+    return least;
+}
+
+float fast_scale(struct fast_span span)
+{
+    float by_width = span.widest > 0.0f ? 255.0f / span.widest : INFINITY;
+    float by_length = span.longest > 0.0f ? 65535.0f / span.longest : INFINITY;
+    float scale = by_width < by_length ? by_width : by_length;
+    return isfinite(scale) ? scale : 0.0f;
+}
+
+void fast_sums(const struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, uint16_t *sums)
+{
+    const struct ivf_codec *codec = query->codec;
+    uint16_t group[SCAN_GROUP];
+    for (size_t i = 0; i < n; i += SCAN_GROUP) {
+        size_t row = first + i, in_block = row % codec->block_rows;
+        const uint8_t *block = codes + row / codec->block_rows * codec->block_bytes;
+        simd_ops()->scan->group_sums(query->lut, block + in_block, codec->block_rows, codec->pairs, group);
+        for (size_t v = 0; v < SCAN_GROUP && i + v < n; v++)
+            sums[i + v] = (uint16_t)(group[v] + query->lut_bias);
+    }
+}

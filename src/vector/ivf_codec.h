@@ -1,0 +1,60 @@
+/* vector/ivf_codec.h: what the codes of an inverted file mean, and how a list of them lies in memory. */
+#ifndef VECTOR_IVF_CODEC_H
+#define VECTOR_IVF_CODEC_H
+
+#include "vector/distance.h"
+
+enum ivf_codec_kind {
+    IVF_FLAT,       /* floats */
+    IVF_SQ8,        /* scalars of 8 bits, a range for each dimension (vector/sq8.h) */
+    IVF_SQ4,        /* the same of 4 bits: FAISS's QT_4bit */
+    IVF_SQ6,        /* of 6 bits: QT_6bit */
+    IVF_FP16,       /* IEEE halves: QT_fp16 */
+    IVF_PQ,         /* product quantizer */
+    IVF_PQ_FAST,    /* product quantizer of 4 bits, interleaved blocks */
+    IVF_RABITQ,     /* RaBitQ, 1 … 9 bits a dimension */
+    IVF_RABITQ_FAST /* the same with its first bits in interleaved blocks */
+};
+
+struct ivf_codec {
+    enum ivf_codec_kind kind;
+    enum vector_metric metric;
+    size_t dim;
+    size_t code_size; /* bytes of one vector's code; of its share of a block for the blocked kinds */
+    bool by_residual; /* codes hold x - centroid */
+    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range; PQ: float[m][1 << bits][dim / m] */
+    const float *trained;
+    size_t m;           /* PQ: parts of a vector */
+    size_t bits;        /* PQ: of an index; RaBitQ: of a dimension */
+    size_t query_bits;  /* RaBitQ: what queries are rounded to; 0: they are not (never for IVF_RABITQ_FAST) */
+    bool centered;      /* RaBitQ fast: queries are rounded symmetrically around 0 */
+    bool precomputed;   /* PQ fast, L2, by residual: FAISS works with precomputed tables (see scan_pq_fast.c) */
+    size_t block_rows;  /* blocked kinds: vectors of a block, a multiple of 32; else 0 */
+    size_t block_bytes; /* bytes of a block */
+    size_t pairs;       /* pairs of 4-bit indexes of a vector: a block begins with pairs * block_rows bytes */
+};
+
+/* Bytes of the codes of a list of n vectors. The caller has bounded n. */
+static inline uint64_t ivf_codec_list_bytes(const struct ivf_codec *codec, uint64_t n)
+{
+    if (codec->block_rows == 0)
+        return n * codec->code_size;
+    return (n + codec->block_rows - 1) / codec->block_rows * codec->block_bytes;
+}
+
+/* RaBitQ: bytes of the sign bits of a vector, and of what lies beside them: 2 floats; for more than one bit
+ * 3 floats, the other bits, 2 floats. */
+static inline size_t rabitq_sign_bytes(size_t dim)
+{
+    return (dim + 7) / 8;
+}
+static inline size_t rabitq_extra_bytes(size_t dim, size_t bits)
+{
+    return (dim * (bits - 1) + 7) / 8;
+}
+static inline size_t rabitq_factor_bytes(size_t dim, size_t bits)
+{
+    return bits == 1 ? 8 : 12 + rabitq_extra_bytes(dim, bits) + 8;
+}
+
+#endif

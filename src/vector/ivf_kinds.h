@@ -1,0 +1,81 @@
+/* vector/ivf_kinds.h: one table of functions for each way of coding vectors. Private to this room.
+ *
+ * A query goes through begin once, probe once when the lists are known, enter for each list, and score for each
+ * block of it.
+ */
+#ifndef VECTOR_IVF_KINDS_H
+#define VECTOR_IVF_KINDS_H
+
+#include "vector/ivf_scan.h"
+
+struct ivf_kind {
+    /* Allocates query->memory and computes what depends on the query alone. */
+    enum dp_status (*begin)(struct ivf_query *query, struct dp_error *error);
+    /* Looks at all lists that will come; may be NULL. */
+    void (*probe)(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count);
+    /* Turns the query to the list with this centroid; may be NULL. */
+    void (*enter)(struct ivf_query *query, const float *centroid);
+    /* scores[i] = of vector first + i of a list's codes, for n ≤ query->block_rows; NaN: it is not to be answered.
+     * first is a multiple of block_rows. */
+    void (*score)(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores);
+    /* May be NULL. Otherwise scores are estimates, and this makes one exact; false when, by the bound that comes
+     * with its code, the vector cannot beat `worst`. */
+    bool (*refine)(struct ivf_query *query, const uint8_t *codes, size_t row, float worst, float *score);
+};
+
+extern const struct ivf_kind ivf_kind_flat;        /* scan_scalar.c */
+extern const struct ivf_kind ivf_kind_scalar;      /* scan_scalar.c */
+extern const struct ivf_kind ivf_kind_pq;          /* scan_pq.c */
+extern const struct ivf_kind ivf_kind_pq_fast;     /* scan_pq_fast.c */
+extern const struct ivf_kind ivf_kind_rabitq;      /* scan_rabitq.c */
+extern const struct ivf_kind ivf_kind_rabitq_bits; /* scan_rabitq.c: more than one bit */
+extern const struct ivf_kind ivf_kind_rabitq_fast, ivf_kind_rabitq_fast_bits; /* scan_rabitq_fast.c */
+
+/* One piece of memory for several arrays: sizes are added up, the block is allocated, then they are handed out. */
+struct ivf_memory {
+    size_t size; /* so far; SIZE_MAX: too large */
+    uint8_t *next;
+};
+void ivf_memory_add(struct ivf_memory *memory, size_t count, size_t size);
+enum dp_status ivf_memory_make(struct ivf_memory *memory, struct ivf_query *query, struct dp_error *error);
+void *ivf_memory_take(struct ivf_memory *memory, size_t count, size_t size);
+
+/* ---- RaBitQ: what both layouts share (rabitq.c) --------------------------------------------------------- */
+
+/* The factors that lie beside a vector's sign bits. */
+struct rabitq_factors {
+    float norm;       /* |x - c|², less |x|² for inner products */
+    float multiplier; /* of the inner product with the signs */
+    float error;      /* more bits: the estimate's, in units of |q - c| */
+};
+struct rabitq_factors rabitq_factors_at(const struct ivf_codec *codec, const uint8_t *factors);
+void rabitq_memory(struct ivf_memory *memory, const struct ivf_codec *codec);
+void rabitq_take(struct ivf_memory *memory, struct ivf_query *query);
+/* Turns the query to a list: residual, its norms, and (when queries are rounded) `rounded`. */
+void rabitq_enter(struct ivf_query *query, const float *centroid);
+/* The score from the inner product `dot` of the residual and a vector's signs. */
+float rabitq_score(const struct ivf_query *query, struct rabitq_factors factors, float dot);
+/* Whether an estimate lets a vector beat `worst`. */
+bool rabitq_may_beat(const struct ivf_query *query, struct rabitq_factors factors, float estimate, float worst);
+/* The score by all bits. factors: as rabitq_factors_at */
+float rabitq_full_score(const struct ivf_query *query, const uint8_t *signs, const uint8_t *factors);
+
+/* ---- fast scan: what both kinds share (fast_scan.c) ----------------------------------------------------- */
+
+struct fast_span {
+    float widest;  /* of one part's table */
+    float longest; /* of the sums of a list */
+};
+/* `least` plus the least value of each part of a table float[m][16]. Their spans are added to *spans, and
+ * *widest is the widest so far. */
+float fast_table_least(const float *table, size_t m, float least, float *spans, float *widest);
+/* 255 / widest or 65535 / longest, whichever is less; 0 when neither is finite. */
+float fast_scale(struct fast_span span);
+/* The 16-bit sums of rows [first, first + n) of a list, with the present list's bias. */
+void fast_sums(const struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, uint16_t *sums);
+static inline float fast_value(const struct ivf_query *query, uint16_t sum)
+{
+    return query->scale > 0.0f ? query->least + (float)sum * (1.0f / query->scale) : query->least;
+}
+
+#endif

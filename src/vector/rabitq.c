@@ -1,0 +1,146 @@
+/* rabitq.c: the arithmetic of RaBitQ codes that both layouts share, as FAISS has it.
+ *
+ * (Gao, Long: RaBitQ, SIGMOD 2024, https://arxiv.org/abs/2405.12497; for more bits Gao et al., SIGMOD 2025.) A
+ * code holds the signs of the residual x - c, and beside them factors from which an inner product of the query's
+ * residual with the signs gives the score. The query's residual is rounded to query_bits: between its least and
+ * largest value, or symmetrically around 0 (`centered`). With more bits a second, better estimate follows, which
+ * is asked for only when the first, less its error, could get in.
+ */
+#include <math.h>
+
+#include "simd/scan.h"
+#include "simd/simd.h"
+#include "vector/ivf_kinds.h"
+
+/* Radii of a centered query, in standard deviations, for 1 … 8 bits: what FAISS uses, least L2 error. */
+static const float radii[] = {0.79688f, 1.49375f, 2.05078f, 2.50938f, 2.91250f, 3.26406f, 3.59844f, 3.91016f};
+
+struct rabitq_factors rabitq_factors_at(const struct ivf_codec *codec, const uint8_t *factors)
+{
+    float values[3] = {0};
+    memcpy(values, factors, codec->bits == 1 ? 8 : 12);
+    return (struct rabitq_factors){values[0], values[1], values[2]};
+}
+
+void rabitq_memory(struct ivf_memory *memory, const struct ivf_codec *codec)
+{
+    ivf_memory_add(memory, codec->dim, sizeof(float));
+    ivf_memory_add(memory, codec->dim, 1);
+    ivf_memory_add(memory, rabitq_sign_bytes(codec->dim), codec->query_bits);
+}
+
+void rabitq_take(struct ivf_memory *memory, struct ivf_query *query)
+{
+    const struct ivf_codec *codec = query->codec;
+    query->residual = ivf_memory_take(memory, codec->dim, sizeof(float));
+    query->rounded = ivf_memory_take(memory, codec->dim, 1);
+    query->planes = ivf_memory_take(memory, rabitq_sign_bytes(codec->dim), codec->query_bits);
+}
+
+/* Rounds the residual; answers the sum of the rounded values.
+ *
+ * Where a value lies between two codes, its last bit decides. FAISS's AVX-512 code fuses the step for whole
+ * blocks of 16 and not for the rest (its AVX2 code: of 8; its plain code: never), and so do we. */
+static uint64_t round_residual(struct ivf_query *query, float least, float step)
+{
+    float most = (float)((1u << query->codec->query_bits) - 1), inverse = 1.0f / step, shift = least * inverse;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < query->codec->dim; i++) {
+        float value = i < query->codec->dim / 16 * 16 ? fmaf(query->residual[i], inverse, -shift)
+                                                      : (query->residual[i] - least) * inverse;
+        value = value > 0.0f ? value : 0.0f;
+        value = value < most ? value : most;
+        query->rounded[i] = (uint8_t)(value + 0.5f);
+        sum += query->rounded[i];
+    }
+    return sum;
+}
+
+static void round_query(struct ivf_query *query)
+{
+    const struct ivf_codec *codec = query->codec;
+    size_t dim = codec->dim;
+    float root = 1.0f / sqrtf((float)dim), most_code = (float)((1u << codec->query_bits) - 1), least, most;
+    if (codec->centered) {
+        most = radii[codec->query_bits - 1] * sqrtf(query->to_centroid / (float)dim);
+        least = -most;
+    } else {
+        least = most = query->residual[0];
+        for (size_t i = 1; i < dim; i++) {
+            least = query->residual[i] < least ? query->residual[i] : least;
+            most = query->residual[i] > most ? query->residual[i] : most;
+        }
+    }
+    float step = (most - least) / most_code;
+    uint64_t sum = 0;
+    if (step > 0.0f)
+        sum = round_residual(query, least, step);
+    else
+        memset(query->rounded, 0, dim);
+    query->c1 = 2.0f * step * root;
+    query->c2 = 2.0f * least * root;
+    query->c34 = root * (step * (float)sum + (float)dim * least);
+    query->product_scale = 1.0f;
+    if (codec->centered) {
+        double squares = 0.0; /* exact: integers below 2^53 */
+        for (size_t i = 0; i < dim; i++) {
+            double odd = 2.0 * query->rounded[i] - most_code;
+            squares += odd * odd;
+        }
+        query->product_scale = sqrtf(query->to_centroid / (float)(squares * (double)dim));
+    }
+}
+
+void rabitq_enter(struct ivf_query *query, const float *centroid)
+{
+    const struct ivf_codec *codec = query->codec;
+    size_t dim = codec->dim;
+    float sum = 0.0f, root = 1.0f / sqrtf((float)dim);
+    for (size_t i = 0; i < dim; i++) {
+        query->residual[i] = query->vector[i] - centroid[i];
+        sum += query->residual[i];
+    }
+    query->to_centroid = distance_pair(VECTOR_INNER_PRODUCT, query->residual, query->residual, dim);
+    if (codec->metric == VECTOR_INNER_PRODUCT) {
+        query->norm = distance_pair(VECTOR_INNER_PRODUCT, query->vector, query->vector, dim);
+        query->dot = distance_pair(VECTOR_INNER_PRODUCT, query->vector, centroid, dim);
+    }
+    if (codec->query_bits > 0) {
+        round_query(query);
+        return;
+    }
+    query->c1 = 2.0f * root;
+    query->c2 = 0.0f;
+    query->c34 = sum * root;
+}
+
+float rabitq_score(const struct ivf_query *query, struct rabitq_factors factors, float dot)
+{
+    float distance = factors.norm + query->to_centroid - 2.0f * factors.multiplier * dot;
+    if (query->codec->metric == VECTOR_INNER_PRODUCT)
+        return -0.5f * (distance - query->norm);
+    return distance > 0.0f ? distance : 0.0f;
+}
+
+bool rabitq_may_beat(const struct ivf_query *query, struct rabitq_factors factors, float estimate, float worst)
+{
+    float margin = factors.error * sqrtf(query->to_centroid);
+    if (query->codec->metric == VECTOR_INNER_PRODUCT)
+        return estimate + margin > worst;
+    float least = estimate - margin;
+    return (least > 0.0f ? least : 0.0f) < worst;
+}
+
+float rabitq_full_score(const struct ivf_query *query, const uint8_t *signs, const uint8_t *factors)
+{
+    const struct ivf_codec *codec = query->codec;
+    size_t bits = codec->bits - 1;
+    const uint8_t *extra = factors + 12;
+    float add_and_scale[2];
+    memcpy(add_and_scale, extra + rabitq_extra_bytes(codec->dim, codec->bits), sizeof add_and_scale);
+    float sum = simd_ops()->scan->signed_sum(query->residual, codec->dim, signs, extra, bits,
+                                             -((float)(1u << bits) - 0.5f));
+    bool inner = codec->metric == VECTOR_INNER_PRODUCT;
+    float score = (inner ? query->dot : query->to_centroid) + add_and_scale[0] + add_and_scale[1] * sum;
+    return inner || score > 0.0f ? score : 0.0f;
+}

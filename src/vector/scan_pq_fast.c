@@ -1,0 +1,168 @@
+/* scan_pq_fast.c: a product quantizer of 4 bits with interleaved codes, scored as FAISS's IndexIVFPQFastScan does.
+ *
+ * Its table is rounded to bytes together with the biases of all lists that are probed, so the lists are looked
+ * at before any is scanned:
+ *   not by residual        one table, no biases
+ *   inner product          one table; a list's bias is the query's inner product with its centroid
+ *   L2 by residual         a table for each list, computed again when the list is entered:
+ *     precomputed          |r|² + 2 c·r - 2 q·r, and |q - c|² as the bias
+ *     otherwise            |q - c - r|²; FAISS falls back to this when its tables would take too much memory
+ * where r is a part of the quantizer and c the centroid's.
+ *
+ * FAISS keeps a vector only when its 16-bit sum is better than the worst there is (65535, or 0 for inner
+ * products), even while there is room: so such vectors are never answered.
+ */
+#include <math.h>
+
+#include "simd/scan.h"
+#include "vector/ivf_kinds.h"
+
+enum { ENTRIES = 16 };
+
+/* table[i][j] = score of part i of the vector and entry j of part i of the quantizer */
+static void part_scores(const struct ivf_codec *codec, enum vector_metric metric, const float *vector,
+                        float *table)
+{
+    size_t part = codec->dim / codec->m;
+    for (size_t i = 0; i < codec->m; i++)
+        distance_rows(metric, vector + i * part, codec->trained + i * ENTRIES * part, ENTRIES, part,
+                      table + i * ENTRIES);
+}
+
+static bool table_by_list(const struct ivf_codec *codec)
+{
+    return codec->by_residual && codec->metric == VECTOR_L2;
+}
+
+static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *error)
+{
+    const struct ivf_codec *codec = query->codec;
+    size_t entries = codec->m * ENTRIES, part = codec->dim / codec->m;
+    struct ivf_memory memory = {0};
+    ivf_memory_add(&memory, codec->dim, sizeof(float));
+    for (int i = 0; i < 3; i++)
+        ivf_memory_add(&memory, entries, sizeof(float));
+    ivf_memory_add(&memory, codec->pairs * 2 * ENTRIES, 1);
+    enum dp_status status = ivf_memory_make(&memory, query, error);
+    if (status != DP_OK)
+        return status;
+    query->residual = ivf_memory_take(&memory, codec->dim, sizeof(float));
+    query->table = ivf_memory_take(&memory, entries, sizeof(float));
+    query->norms = ivf_memory_take(&memory, entries, sizeof(float));
+    query->products = ivf_memory_take(&memory, entries, sizeof(float));
+    query->lut = ivf_memory_take(&memory, codec->pairs * 2 * ENTRIES, 1);
+    memset(query->lut, 0, codec->pairs * 2 * ENTRIES);
+    if (!table_by_list(codec)) {
+        part_scores(codec, codec->metric, query->vector, query->table);
+    } else if (codec->precomputed) {
+        part_scores(codec, VECTOR_INNER_PRODUCT, query->vector, query->products);
+        for (size_t i = 0; i < entries; i++) {
+            const float *r = codec->trained + i * part;
+            query->norms[i] = distance_pair(VECTOR_INNER_PRODUCT, r, r, part);
+        }
+    }
+    return DP_OK;
+}
+
+/* Fills the table of a list (unless there is one for all); answers the list's bias. */
+static float list_table(struct ivf_query *query, const float *centroid)
+{
+    const struct ivf_codec *codec = query->codec;
+    if (!codec->by_residual)
+        return 0.0f;
+    if (codec->metric == VECTOR_INNER_PRODUCT)
+        return distance_pair(VECTOR_INNER_PRODUCT, query->vector, centroid, codec->dim);
+    if (!codec->precomputed) {
+        for (size_t i = 0; i < codec->dim; i++)
+            query->residual[i] = query->vector[i] - centroid[i];
+        part_scores(codec, VECTOR_L2, query->residual, query->table);
+        return 0.0f;
+    }
+    part_scores(codec, VECTOR_INNER_PRODUCT, centroid, query->table);
+    for (size_t i = 0; i < codec->m * ENTRIES; i++) /* doubling is exact, so FAISS's fused steps give the same */
+        query->table[i] = query->norms[i] + 2.0f * query->table[i] - 2.0f * query->products[i];
+    return distance_pair(VECTOR_L2, query->vector, centroid, codec->dim);
+}
+
+static float rounded(float value, float least, float scale)
+{
+    return floorf((float)((double)((value - least) * scale) + 0.5));
+}
+
+static void round_table(struct ivf_query *query)
+{
+    for (size_t i = 0; i < query->codec->m; i++) {
+        const float *part = query->table + i * ENTRIES;
+        float low = INFINITY;
+        for (size_t j = 0; j < ENTRIES; j++)
+            low = part[j] < low ? part[j] : low;
+        for (size_t j = 0; j < ENTRIES; j++) {
+            float entry = rounded(part[j], low, query->scale);
+            query->lut[i * ENTRIES + j] = entry > 0.0f ? (uint8_t)(entry < 255.0f ? entry : 255.0f) : 0;
+        }
+    }
+}
+
+/* A bias of 16 bits; what does not fit wraps, as the sums do. */
+static uint16_t round_bias(const struct ivf_query *query, float bias)
+{
+    float value = rounded(bias, query->least_bias, query->scale);
+    return value >= 0.0f && value < 2147483648.0f ? (uint16_t)(int32_t)value : 0;
+}
+
+static void pq_fast_probe(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count)
+{
+    const struct ivf_codec *codec = query->codec;
+    struct fast_span span = {-INFINITY, -INFINITY};
+    float least_bias = INFINITY, most_bias = -INFINITY;
+    bool by_list = table_by_list(codec);
+    for (size_t i = 0; i < count; i++) {
+        const float *centroid = centroids + lists[i] * codec->dim;
+        float bias = !by_list             ? list_table(query, centroid)
+                     : codec->precomputed ? distance_pair(VECTOR_L2, query->vector, centroid, codec->dim)
+                                          : 0.0f;
+        least_bias = bias < least_bias ? bias : least_bias;
+        most_bias = bias > most_bias ? bias : most_bias;
+    }
+    if (count == 0)
+        least_bias = most_bias = 0.0f;
+    if (by_list) {
+        query->least = INFINITY;
+        for (size_t i = 0; i < count; i++) {
+            float bias = list_table(query, centroids + lists[i] * codec->dim), spans = bias - least_bias;
+            float least = fast_table_least(query->table, codec->m, bias, &spans, &span.widest);
+            span.longest = spans > span.longest ? spans : span.longest;
+            query->least = least < query->least ? least : query->least;
+        }
+        query->least_bias = query->least;
+    } else {
+        span.longest = most_bias - least_bias;
+        query->least = fast_table_least(query->table, codec->m, 0.0f, &span.longest, &span.widest) + least_bias;
+        query->least_bias = least_bias;
+    }
+    query->scale = fast_scale(span);
+    if (!by_list)
+        round_table(query);
+}
+
+static void pq_fast_enter(struct ivf_query *query, const float *centroid)
+{
+    float bias = list_table(query, centroid), spans = 0.0f, widest = 0.0f;
+    if (table_by_list(query->codec)) {
+        round_table(query);
+        bias = fast_table_least(query->table, query->codec->m, bias, &spans, &widest);
+    }
+    query->lut_bias = query->codec->by_residual ? round_bias(query, bias) : 0;
+}
+
+static void pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+{
+    uint16_t sums[IVF_SCAN_ROWS];
+    uint16_t never = query->codec->metric == VECTOR_L2 ? UINT16_MAX : 0;
+    fast_sums(query, codes, first, n, sums);
+    for (size_t i = 0; i < n; i++)
+        scores[i] = sums[i] == never ? NAN : fast_value(query, sums[i]);
+}
+
+const struct ivf_kind ivf_kind_pq_fast = {
+    .begin = pq_fast_begin, .probe = pq_fast_probe, .enter = pq_fast_enter, .score = pq_fast_score};

@@ -1,0 +1,71 @@
+/* transform.c: applying one transform to one vector. */
+#include "vector/transform.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "vector/distance.h"
+
+/* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): the signs that
+ * FAISS makes of a seed. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* y becomes H y, unscaled; n is a power of two. */
+static void walsh_hadamard(float *y, size_t n)
+{
+    for (size_t step = 1; step < n; step *= 2)
+        for (size_t i = 0; i < n; i += 2 * step)
+            for (size_t j = i; j < i + step; j++) {
+                float a = y[j], b = y[j + step];
+                y[j] = a + b;
+                y[j + step] = a - b;
+            }
+}
+
+static void hadamard(const struct vector_transform *transform, const float *x, float *y)
+{
+    size_t n = transform->dim_out;
+    uint64_t state = transform->seed;
+    memset(y, 0, n * sizeof *y);
+    memcpy(y, x, transform->dim_in * sizeof *y);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < n; i++)
+            if (next_random(&state) % 2 == 0)
+                y[i] = -y[i];
+        walsh_hadamard(y, n);
+    }
+    float scale = 1.0f / ((float)n * sqrtf((float)n));
+    for (size_t i = 0; i < n; i++)
+        y[i] *= scale;
+}
+
+void vector_transform_apply(const struct vector_transform *transform, const float *x, float *y)
+{
+    size_t in = transform->dim_in, out = transform->dim_out;
+    switch (transform->kind) {
+    case TRANSFORM_LINEAR:
+        distance_rows(VECTOR_INNER_PRODUCT, x, transform->matrix, out, in, y);
+        for (size_t i = 0; transform->offset != NULL && i < out; i++)
+            y[i] += transform->offset[i];
+        break;
+    case TRANSFORM_NORMALIZE:
+        memcpy(y, x, in * sizeof *y);
+        vector_normalize(y, in);
+        break;
+    case TRANSFORM_CENTER:
+        for (size_t i = 0; i < in; i++)
+            y[i] = x[i] - transform->offset[i];
+        break;
+    case TRANSFORM_REMAP:
+        for (size_t i = 0; i < out; i++)
+            y[i] = transform->map[i] < 0 ? 0.0f : x[transform->map[i]];
+        break;
+    case TRANSFORM_HADAMARD: hadamard(transform, x, y); break;
+    }
+}

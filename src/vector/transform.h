@@ -1,0 +1,29 @@
+/* vector/transform.h: what is done to a vector before it is looked for: rotations, projections and the like. */
+#ifndef VECTOR_TRANSFORM_H
+#define VECTOR_TRANSFORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum vector_transform_kind {
+    TRANSFORM_LINEAR,    /* y = matrix x (+ offset) */
+    TRANSFORM_NORMALIZE, /* to length 1; the zero vector stays */
+    TRANSFORM_CENTER,    /* y = x - offset */
+    TRANSFORM_REMAP,     /* y[i] = x[map[i]], or 0 when map[i] < 0 */
+    TRANSFORM_HADAMARD /* three times: signs, then the Walsh-Hadamard matrix, of a power of two */
+};
+
+/* Its arrays belong to whoever made it. Immutable, so any thread may apply it. */
+struct vector_transform {
+    enum vector_transform_kind kind;
+    size_t dim_in, dim_out;
+    float *matrix; /* LINEAR: float[dim_out][dim_in] */
+    float *offset; /* LINEAR: float[dim_out] or NULL; CENTER: float[dim_in] */
+    int32_t *map;  /* REMAP: [dim_out], below dim_in */
+    uint64_t seed; /* HADAMARD: of the signs */
+};
+
+/* x float[dim_in] → y float[dim_out], which do not overlap. */
+void vector_transform_apply(const struct vector_transform *transform, const float *x, float *y);
+
+#endif

@@ -1,0 +1,263 @@
+"""Every kind of FAISS file that we read is searched with FAISS's own answers, where it lies."""
+import subprocess
+
+import faiss
+import numpy as np
+import pytest
+
+from test_faiss_agree import K, METRICS, assert_agree, made_up, tool  # noqa: F401 (tool is a fixture)
+
+QUERIES = 200
+faiss.omp_set_num_threads(1)  # its threads spin where cores are shared
+
+# factory string, dimensions, vectors, lists of blocks or transforms or a graph: up to this many rounds to open
+KINDS = [
+    ("IVF40,Flat", 24, 2000, 2), ("IVF7,Flat", 33, 900, 2), ("IVF300,Flat", 5, 100, 2),
+    ("IVF40,SQ8", 33, 2000, 2), ("IVF40,SQ4", 31, 2000, 2), ("IVF40,SQ6", 33, 2000, 2), ("IVF40,SQfp16", 17, 2000, 2),
+    ("IVF300,SQ6", 9, 100, 2), ("IVF300,SQ4", 8, 100, 2),
+    ("IVF40,PQ8x4", 32, 2000, 2), ("IVF16,PQ3x5", 33, 2000, 2), ("IVF16,PQ4x8", 16, 1500, 2), ("IVF300,PQ2x3", 8, 100, 2),
+    ("IVF16,PQ2x9", 4, 1000, 2),
+    ("IVF40,RaBitQ", 40, 2000, 2), ("IVF16,RaBitQ", 33, 2000, 2), ("IVF300,RaBitQ", 9, 100, 2),
+    ("IVF40,RaBitQ2", 35, 2000, 2), ("IVF40,RaBitQ4", 40, 2000, 2), ("IVF16,RaBitQ9", 17, 2000, 2),
+    ("IVF40,RaBitQfs", 35, 2000, 5), ("IVF40,RaBitQfs_64", 40, 2000, 5), ("IVF300,RaBitQfs", 12, 100, 5),
+    ("IVF40,RaBitQfs2", 35, 2000, 5), ("IVF40,RaBitQfs4", 40, 2000, 5), ("IVF300,RaBitQfs3", 12, 100, 5),
+    ("IDMap,IVF40,Flat", 16, 2000, 3), ("IDMap2,IVF40,SQ8", 16, 2000, 3), ("IDMap,IVF300,RaBitQ", 16, 100, 3),
+    ("PCA16,IVF40,Flat", 32, 2000, 5), ("PCAW8,IVF40,SQ8", 24, 2000, 5), ("PCAR8,IVF16,PQ4x4", 24, 2000, 5),
+    ("OPQ4,IVF16,PQ4x4", 16, 2000, 5), ("OPQ4_8,IVF16,PQ4x4", 24, 2000, 5), ("RR24,IVF40,RaBitQ", 24, 2000, 5),
+    ("RR16,IVF40,SQ6", 24, 2000, 5), ("L2norm,IVF40,Flat", 24, 2000, 5), ("HR,IVF40,Flat", 30, 2000, 5),
+    ("Pad40,IVF40,SQ8", 24, 2000, 5), ("IVF40_HNSW8,Flat", 24, 2000, 5), ("IVF40_HNSW8,SQ8", 24, 2000, 5),
+    ("IVF40_HNSW8,RaBitQ4", 24, 2000, 5), ("IDMap,PCA16,IVF40_HNSW8,PQ8x4", 32, 2000, 6),
+]
+
+
+def the_ivf(index):
+    return faiss.downcast_index(faiss.extract_index_ivf(index))
+
+
+def make(factory, d, n, metric, x=None):
+    x = made_up(n, d, metric) if x is None else x
+    index = faiss.index_factory(d, factory, METRICS[metric])
+    ivf = the_ivf(index)
+    ivf.cp.min_points_per_centroid = 1
+    train = made_up(max(n, 800), d, metric, seed=9)
+    if hasattr(ivf, "pq"):
+        ivf.pq.cp.niter, ivf.pq.cp.min_points_per_centroid = 2, 1
+        if ivf.pq.nbits >= 8:  # quicker than training: parts of vectors
+            parts = train[:1 << ivf.pq.nbits].reshape(-1, ivf.pq.M, ivf.pq.dsub).swapaxes(0, 1)
+            ivf.quantizer.add(train[:ivf.nlist])
+            faiss.copy_array_to_vector(parts.ravel(), ivf.pq.centroids)
+            ivf.is_trained = True
+    if "OPQ" in factory:
+        opq = faiss.downcast_VectorTransform(faiss.downcast_index(index).chain.at(0))
+        opq.niter = opq.niter_pq = opq.niter_pq_0 = 1
+    if not ivf.is_trained:
+        index.train(train)
+    if "IDMap" in factory:
+        index.add_with_ids(x, np.random.default_rng(3).permutation(len(x)) * 7 + 11)
+    else:
+        index.add(x)
+    return index
+
+
+def write(index, path):
+    faiss.write_index(index, str(path))
+    return faiss.read_index(str(path))
+
+
+def our_search(tool, path, queries, nprobe, tmp_path, k=K):
+    """Distances, ids, and (rounds to open, bytes to open, most rounds of a search)."""
+    queries.tofile(tmp_path / "queries.f32")
+    out = subprocess.run([tool, "search", path, tmp_path / "queries.f32", str(nprobe), str(k)], check=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    rows = np.frombuffer(out.stdout, dtype=[("ids", "<i8", k), ("scores", "<f4", k)])
+    assert len(rows) == len(queries)
+    return (rows["scores"], rows["ids"]), tuple(int(n) for n in out.stderr.split())
+
+
+def their_search(index, queries, nprobe, k=K):
+    """FAISS's answers; over an HNSW quantizer those of an exact search of its centroids."""
+    ivf = the_ivf(index)
+    ivf.nprobe = nprobe
+    if not isinstance(faiss.downcast_index(ivf.quantizer), faiss.IndexHNSW):
+        return index.search(queries, k)
+    inner, ids = faiss.downcast_index(index), None
+    if isinstance(inner, faiss.IndexIDMap):
+        ids = faiss.vector_to_array(inner.id_map)
+        inner = faiss.downcast_index(inner.index)
+    if isinstance(inner, faiss.IndexPreTransform):
+        for i in range(inner.chain.size()):
+            queries = inner.chain.at(i).apply(queries)
+    storage = faiss.downcast_index(faiss.downcast_index(ivf.quantizer).storage)
+    near, lists = storage.search(queries, nprobe)
+    distances, found = ivf.search_preassigned(queries, k, lists, near)
+    return distances, found if ids is None else np.where(found >= 0, ids[found], -1)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("factory,d,n,rounds", KINDS)
+def test_kind_agrees(tool, tmp_path, factory, d, n, rounds, metric):
+    x = made_up(n, d, metric)
+    path = tmp_path / "theirs.ivf"
+    index = write(make(factory, d, n, metric, x), path)
+    queries = made_up(QUERIES, d, metric, seed=8)
+    queries[:5] = x[:5]
+    largest = float((x * x).sum(1).max())
+    nlist = the_ivf(index).nlist
+    for nprobe in sorted({min(p, nlist) for p in (1, 8, 64, nlist)}):
+        ours, (opened, _, searched) = our_search(tool, path, queries, nprobe, tmp_path)
+        assert_agree(ours, their_search(index, queries, nprobe), queries, largest)
+        assert opened <= rounds
+        assert searched <= 1
+
+
+def on_a_grid(x):
+    """Sums of products of such numbers are exact in floats, whatever their order; few of them tie."""
+    return (np.round(x * 32) / 32).astype("float32")
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("factory,d", [("IVF20,PQ8x4fs", 32), ("IVF20,PQ5x4fs", 15), ("IVF20,PQ4x4fs_64", 16),
+                                       ("IVF20,PQ8x4fsr", 16), ("IVF20,PQ3x4fsr", 15), ("IVF20,PQ4x4fsr_96", 8),
+                                       ("IVF20_HNSW8,PQ4x4fsr", 16), ("IVF200,PQ2x4fs", 8)])
+def test_fast_scan_is_the_same_to_the_step(tool, tmp_path, factory, d, metric):
+    """Where floats are exact, our tables of bytes are FAISS's, and so is every distance."""
+    n = 100 if "IVF200" in factory else 2000
+    index = make(factory, d, n, "l2" if "fsr" in factory else metric, made_up(4, d, metric))
+    index.reset()
+    index.metric_type = METRICS[metric]
+    ivf = the_ivf(index)
+    quantizer = faiss.downcast_index(ivf.quantizer)
+    storage = faiss.downcast_index(quantizer.storage) if isinstance(quantizer, faiss.IndexHNSW) else quantizer
+    centroids = on_a_grid(storage.reconstruct_n(0, ivf.nlist))
+    new = faiss.IndexFlat(d, METRICS[metric])
+    if storage is not quantizer:
+        new = faiss.IndexHNSWFlat(d, 8, METRICS[metric])
+    new.add(centroids)
+    ivf.quantizer, ivf.own_fields = new, False
+    faiss.copy_array_to_vector(on_a_grid(faiss.vector_to_array(ivf.pq.centroids)), ivf.pq.centroids)
+    index.add(on_a_grid(made_up(n, d, "l2")))
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    queries = on_a_grid(made_up(QUERIES, d, "l2", seed=8))
+    for nprobe in (1, 8, 20):
+        (our_d, our_i), _ = our_search(tool, path, queries, nprobe, tmp_path)
+        near = queries.astype("f8") @ centroids.T  # lists that tie are ours to choose
+        if metric == "l2":
+            near = 2 * near - (queries ** 2).sum(1)[:, None] - (centroids ** 2).sum(1)
+        lists = np.argsort(-near, axis=1, kind="stable")[:, :nprobe]
+        near = np.take_along_axis(near if metric == "ip" else -near, lists, 1).astype("f4")
+        the_ivf(index).nprobe = nprobe
+        their_d, their_i = the_ivf(index).search_preassigned(queries, K, lists, near)
+        assert np.array_equal(our_i >= 0, their_i >= 0)
+        # A step is 1/255 of a part's range; FAISS may fuse its last multiply-add, or not.
+        assert np.allclose(our_d[our_i >= 0], their_d[our_i >= 0], rtol=5e-7, atol=1e-6)
+        assert_agree((our_d, our_i), (their_d, their_i), queries, 0.0)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("factory,d", [("IVF40,PQ16x4fs", 32), ("IVF40,PQ8x4fsr", 32), ("IVF16,PQ5x4fs", 15),
+                                       ("PCA16,IVF40,PQ8x4fs", 32), ("IDMap,IVF40,PQ8x4fsr", 32),
+                                       ("IDMap,RR24,IVF40,RaBitQfs", 24), ("RR32,IVF40,RaBitQfs3", 32)])
+def test_fast_scan_agrees(tool, tmp_path, factory, d, metric):
+    """Elsewhere a last digit may turn one entry of a table by one step, so now and then a distance is a step away."""
+    n = 2000
+    x, queries = made_up(n, d, metric), made_up(QUERIES, d, metric, seed=8)
+    path = tmp_path / "theirs.ivf"
+    index = write(make(factory, d, n, metric, x), path)
+    nlist = the_ivf(index).nlist
+    largest = float((x * x).sum(1).max())
+    for nprobe in (1, 8, nlist):
+        (our_d, our_i), _ = our_search(tool, path, queries, nprobe, tmp_path)
+        their_d, their_i = their_search(index, queries, nprobe)
+        found = (our_i >= 0) & (their_i >= 0)
+        assert np.mean((our_i >= 0) == (their_i >= 0)) > 0.999
+        off = np.abs(our_d - their_d)[found]
+        allowed = (1e-4 * np.abs(their_d) + 1e-5 * ((queries ** 2).sum(1)[:, None] + largest))[found]
+        assert np.mean(off <= allowed) > 0.99
+        assert off.max() <= allowed.max() + 0.02 * np.abs(their_d[found]).max()  # a step
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_rabitq_in_large_blocks_reads_its_own_bits(tool, tmp_path, metric):
+    """Codes of several bits are the same in blocks of 32 and 64, so the answers are. (FAISS 1.15 reads other vectors' sign
+    bits behind the first 32 of a block.)"""
+    x, queries = made_up(2000, 24, metric), made_up(QUERIES, 24, metric, seed=8)
+    answers = []
+    for blocks in ("", "_64"):
+        path = tmp_path / f"theirs{blocks}.ivf"
+        index = write(make(f"IVF16,RaBitQfs4{blocks}", 24, 2000, metric, x), path)
+        answers.append(our_search(tool, path, queries, 16, tmp_path)[0])
+        if not blocks:
+            theirs = their_search(index, queries, 16)
+    largest = float((x * x).sum(1).max())
+    assert_agree(answers[0], theirs, queries, largest)
+    same = np.mean([len(set(a) & set(b)) / K for a, b in zip(answers[0][1], answers[1][1])])
+    assert same > 0.99  # what is looked at closely depends on the order of the lists
+
+
+@pytest.mark.parametrize("bits", [0, 1, 3, 4, 8])
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_rabitq_query_bits_are_the_files(tool, tmp_path, bits, metric):
+    x, queries = made_up(2000, 37, metric), made_up(QUERIES, 37, metric, seed=8)
+    largest = float((x * x).sum(1).max())
+    for factory in ("IVF16,RaBitQ", "IVF16,RaBitQ3", "IVF16,RaBitQfs", "IVF16,RaBitQfs3"):
+        for centered in (False, True):
+            index = make(factory, 37, 2000, metric, x)
+            if "fs" in factory:
+                if bits == 0:
+                    continue
+                index.centered = centered
+            elif centered:
+                continue
+            index.qb = bits
+            path = tmp_path / "theirs.ivf"
+            index = write(index, path)
+            ours, _ = our_search(tool, path, queries, 8, tmp_path)
+            assert_agree(ours, their_search(index, queries, 8), queries, largest)
+
+
+def grown_quantizer(d, nlist, hnsw):
+    rng = np.random.default_rng(5)
+    quantizer = faiss.IndexHNSWFlat(d, 16) if hnsw else faiss.IndexFlatL2(d)
+    if hnsw:
+        quantizer.hnsw.efConstruction = 8
+    quantizer.add(rng.standard_normal((nlist, d)).astype("float32"))
+    return quantizer
+
+
+@pytest.mark.parametrize("hnsw,transform,idmap,rounds", [(False, False, False, 2), (True, False, False, 5),
+                                                         (False, True, False, 5), (True, True, True, 6)])
+def test_large_heads_open_within_their_rounds(tool, tmp_path, hnsw, transform, idmap, rounds):
+    """Heads far longer than the first read; what opening reads is little more than the head."""
+    d, nlist = 64, 20000
+    rng = np.random.default_rng(6)
+    quantizer = grown_quantizer(d, nlist, hnsw)
+    index = ivf = faiss.IndexIVFFlat(quantizer, d, nlist)
+    x = rng.standard_normal((3000, 256 if transform else d)).astype("float32")
+    if transform:
+        pca = faiss.PCAMatrix(256, d)
+        pca.train(x)
+        index = faiss.IndexPreTransform(pca, index)
+    if idmap:
+        index = faiss.IndexIDMap(index)
+        index.add_with_ids(x, np.arange(len(x)) + 5)
+    else:
+        index.add(x)
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    data = ivf.ntotal * (4 * d + 8)
+    ours, (opened, read, searched) = our_search(tool, path, x[:20], 8, tmp_path)
+    assert_agree(ours, their_search(index, x[:20], 8), x[:20], float((x * x).sum(1).max()))
+    assert opened <= rounds and searched == 1
+    assert read <= path.stat().st_size - data + 8 * nlist + (600_000 if transform or idmap else 0)
+
+
+def test_sparse_sizes_and_a_direct_map(tool, tmp_path):
+    x = made_up(60, 12, "l2")
+    index = make("IVF400,PQ3x4", 12, 60, "l2", x)
+    index.make_direct_map()
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    ours, (opened, _, _) = our_search(tool, path, x, 64, tmp_path)
+    assert_agree(ours, their_search(index, x, 64), x, float((x * x).sum(1).max()))
+    assert opened <= 2
