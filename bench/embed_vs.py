@@ -261,11 +261,13 @@ def report(args):
     library, words = Library(args.build), []
     started = time.strftime("%Y-%m-%d", time.gmtime())
     peak = machine.peak(args.build, args.threads)
+    print("trying batch sizes", file=sys.stderr)
     texts, contests = make_contests(args, library, words)
     gc.collect()
     gc.disable()
     others, load = machine.Others(), os.getloadavg()[0]
     for number in range(args.rounds):
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
         for contest in contests:
             contest.round(number)
     share = others.share()

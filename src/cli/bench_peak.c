@@ -4,6 +4,7 @@
  * time) and takes the best: nothing makes a processor faster than it is, and much makes it slower.
  */
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +38,8 @@ static void run_share(void *ctx, size_t index, unsigned worker)
     (void)worker;
     if (++w->arrived == w->threads)
         w->began_ns = os_now_ns();
-    while (w->began_ns == 0) {}
+    while (w->began_ns == 0)
+        sched_yield(); /* there may be more threads than processors */
     if (w->arithmetic != NULL) {
         w->done += w->arithmetic(w->rounds);
         return;
