@@ -202,8 +202,9 @@ def ratio_rows(contests):
 
 
 def spread_out(texts, count):
-    """About `count` of the texts, from all over."""
-    return texts[::max(1, len(texts) // count)]
+    """`count` of the texts, or all, evenly from all over."""
+    count = min(count, len(texts))
+    return [texts[i * len(texts) // count] for i in range(count)]
 
 
 def accuracy_rows(contests, texts, args):
@@ -261,11 +262,13 @@ def report(args):
     library, words = Library(args.build), []
     started = time.strftime("%Y-%m-%d", time.gmtime())
     peak = machine.peak(args.build, args.threads)
+    print("trying batch sizes", file=sys.stderr)
     texts, contests = make_contests(args, library, words)
     gc.collect()
     gc.disable()
     others, load = machine.Others(), os.getloadavg()[0]
     for number in range(args.rounds):
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
         for contest in contests:
             contest.round(number)
     share = others.share()

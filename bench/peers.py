@@ -109,6 +109,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, folder, precision, threads, batch=1, sessions=1):
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is imported: its builds report to their maker otherwise
         import onnxruntime
         from concurrent.futures import ThreadPoolExecutor
         self.name = f"ONNX Runtime {precision}"
@@ -153,9 +154,9 @@ class OnnxRuntime:
 
     def batches(self, texts):
         """The texts' order by length, and a feed for each batch in that order."""
-        if len(texts) == 1:
-            return [0], [self.feed([self.tokenizer.encode(texts[0])])]
         encodings = self.tokenizer.encode_batch_fast(texts)
+        if len(texts) == 1:
+            return [0], [self.feed(encodings)]
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids), reverse=True)
         return order, [self.feed([encodings[i] for i in order[at:at + self.batch]])
                        for at in range(0, len(order), self.batch)]
@@ -182,6 +183,8 @@ class SentenceTransformers:
     def __init__(self, folder, threads, batch=1):
         import sentence_transformers
         import torch
+        import transformers
+        transformers.utils.logging.disable_progress_bar()
         self.name, self.setting, self.threads, self.batch = "sentence-transformers", threads_words(threads), threads, batch
         self.torch = torch
         self.model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")

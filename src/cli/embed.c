@@ -2,9 +2,12 @@
  *
  * Texts are gathered into batches for speed, and a batch is embedded early when the input would otherwise
  * block, so that a program at the other end of a pipe gets the answer to a line before it writes the next.
- * Memory is bounded by one batch, whatever the length of the input.
+ * A second thread prints a batch while the next is gathered and embedded. Memory is bounded by SLOTS batches,
+ * whatever the length of the input.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -15,8 +18,13 @@
 #include "cli/interrupt.h"
 #include "cli/open.h"
 #include "os/file.h"
+#include "os/pipeline.h"
+#include "os/thread.h"
+
+enum { EMBED, PRINT, STAGES };
 
 enum {
+    SLOTS = 2,
     BATCH_TEXTS = 512,
     BATCH_BYTES = 1 << 20,
     LINE_MAX_BYTES = 4 << 20,
@@ -30,16 +38,30 @@ struct embed_line {
     char *problem;      /* in the arena, or NULL */
 };
 
-struct embed_run {
-    struct service *service;
-    struct call call;
+/* Belongs to the stage that has taken it. */
+struct embed_batch {
     struct arena arena;
-    struct buffer texts; /* of the batch, one after another */
+    struct buffer texts; /* one after another */
     struct embed_line lines[BATCH_TEXTS];
     size_t count;
-    struct buffer output;
+    struct embed_response response;
+};
+
+struct embed_run {
+    struct service *service;
+    struct input in;
+    struct pipeline pipeline;
+    struct embed_batch batches[SLOTS];
+
+    /* The calling thread's. */
+    struct call call;
+    struct embed_batch *batch; /* that is being gathered, or NULL */
     bool jsonl, normalize;
-    enum dp_status status; /* first failure of a flush */
+    enum dp_status status; /* first failure */
+
+    /* The printing thread's until it has ended. */
+    struct buffer output;
+    struct dp_error print_error; /* first failure */
     uint64_t unusable;
 };
 
@@ -78,74 +100,112 @@ static enum dp_status write_out(struct embed_run *run)
 {
     struct span left = buffer_span(&run->output);
 
-    if (buffer_check(&run->output, "the output", &run->call.error) != DP_OK)
-        return run->call.error.status;
+    if (buffer_check(&run->output, "the output", &run->print_error) != DP_OK)
+        return run->print_error.status;
     while (left.len > 0) {
         ssize_t n = write(STDOUT_FILENO, left.data, left.len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return dp_fail_errno(&run->call.error, errno, "write", "standard output");
+            return dp_fail_errno(&run->print_error, errno, "write", "standard output");
         left = span_of(left.data + n, left.len - (size_t)n);
     }
     return DP_OK;
 }
 
-/* Embeds what has been gathered and prints it. */
-static enum dp_status flush_batch(struct embed_run *run)
+static enum dp_status print_batch(struct embed_run *run, const struct embed_batch *batch)
 {
-    struct embed_response response = {0};
-    struct embed_request request = {.normalize = run->normalize};
-    struct embed_input *inputs;
     size_t next = 0;
 
-    if (run->count == 0 || run->status != DP_OK)
+    buffer_clear(&run->output);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->lines[i].problem)
+            write_problem(run, batch->lines[i].problem);
+        else
+            write_item(run, &batch->response, next++);
+    }
+    return write_out(run);
+}
+
+/* The printing thread. A failure ends the gathering, too. */
+static void *print_batches(void *context)
+{
+    struct embed_run *run = context;
+    size_t slot;
+
+    while (pipeline_take(&run->pipeline, PRINT, &slot)) {
+        if (print_batch(run, &run->batches[slot]) != DP_OK) {
+            pipeline_stop(&run->pipeline);
+            input_wake(&run->in);
+            break;
+        }
+        pipeline_pass(&run->pipeline, PRINT);
+    }
+    return NULL;
+}
+
+/* Embeds what has been gathered and hands it on to be printed. */
+static enum dp_status flush_batch(struct embed_run *run)
+{
+    struct embed_batch *batch = run->batch;
+    struct embed_request request = {.normalize = run->normalize};
+    struct embed_input *inputs;
+
+    if (!batch || batch->count == 0 || run->status != DP_OK)
         return run->status;
-    inputs = arena_calloc(&run->arena, run->count, sizeof(*inputs));
+    inputs = arena_calloc(&batch->arena, batch->count, sizeof(*inputs));
     if (!inputs)
         return run->status = call_nomem(&run->call, "a batch of texts");
-    for (size_t i = 0; i < run->count; i++)
-        if (!run->lines[i].problem)
-            inputs[request.count++].text = span_of(run->texts.data + run->lines[i].offset, run->lines[i].len);
+    for (size_t i = 0; i < batch->count; i++)
+        if (!batch->lines[i].problem)
+            inputs[request.count++].text =
+                span_of(batch->texts.data + batch->lines[i].offset, batch->lines[i].len);
     request.inputs = inputs;
     if (request.count > 0)
-        run->status = service_embed(&run->call, run->service, &request, &response);
+        run->status = service_embed(&run->call, run->service, &request, &batch->response);
     if (run->status == DP_OK) {
-        for (size_t i = 0; i < run->count; i++) {
-            if (run->lines[i].problem)
-                write_problem(run, run->lines[i].problem);
-            else
-                write_item(run, &response, next++);
-        }
-        run->status = write_out(run);
+        run->batch = NULL;
+        pipeline_pass(&run->pipeline, EMBED);
     }
-    run->count = 0;
-    buffer_clear(&run->texts);
-    buffer_clear(&run->output);
-    arena_reset(&run->arena);
     return run->status;
 }
 
-/* Keeps the text of a line, or why there is none. DP_NOMEM: neither. */
-static enum dp_status take_line(struct embed_run *run, struct span line, const struct dp_error *line_error)
+/* The batch to gather into; NULL when printing has failed. */
+static struct embed_batch *current_batch(struct embed_run *run)
 {
-    struct embed_line *slot = &run->lines[run->count++];
+    size_t slot;
+
+    if (run->batch || !pipeline_take(&run->pipeline, EMBED, &slot))
+        return run->batch;
+    run->batch = &run->batches[slot];
+    run->batch->count = 0;
+    buffer_clear(&run->batch->texts);
+    arena_reset(&run->batch->arena);
+    run->call.arena = &run->batch->arena;
+    return run->batch;
+}
+
+/* Keeps the text of a line, or why there is none. DP_NOMEM: neither. */
+static enum dp_status take_line(struct embed_run *run, struct embed_batch *batch, struct span line,
+                                const struct dp_error *line_error)
+{
+    struct embed_line *slot = &batch->lines[batch->count++];
     struct json_reader r;
     struct span key, text = line;
     struct dp_error error = *line_error;
 
-    *slot = (struct embed_line){.offset = run->texts.len};
+    *slot = (struct embed_line){.offset = batch->texts.len};
     if (error.status == DP_OK && run->jsonl) {
         bool found = false;
         json_reader_init(&r, line);
         json_enter_object(&r);
-        while (json_next_key(&r, &run->arena, &key)) {
+        while (json_next_key(&r, &batch->arena, &key)) {
             if (!span_equal_str(key, "text"))
                 json_skip(&r);
             else if (found)
                 json_reject(&r, DP_INVALID, "\"text\" is given twice");
             else
-                found = json_read_string(&r, &run->arena, &text);
+                found = json_read_string(&r, &batch->arena, &text);
         }
         json_end(&r);
         if (json_failed(&r))
@@ -156,12 +216,12 @@ static enum dp_status take_line(struct embed_run *run, struct span line, const s
     if (error.status == DP_OK && text.len == 0)
         dp_fail(&error, DP_INVALID, "the text is empty");
     if (error.status != DP_OK) {
-        slot->problem = arena_printf(&run->arena, "%s", error.message);
+        slot->problem = arena_printf(&batch->arena, "%s", error.message);
         return slot->problem && error.status != DP_NOMEM ? DP_OK : call_nomem(&run->call, "a batch of texts");
     }
     slot->len = text.len;
-    buffer_append(&run->texts, text);
-    return buffer_check(&run->texts, "a batch of texts", &run->call.error);
+    buffer_append(&batch->texts, text);
+    return buffer_check(&batch->texts, "a batch of texts", &run->call.error);
 }
 
 /* Before the input blocks, what has been gathered is embedded and printed. */
@@ -172,27 +232,24 @@ static bool on_idle(void *ctx)
     return flush_batch(run) == DP_OK;
 }
 
-static enum dp_status embed_stream(struct embed_run *run)
+static enum dp_status read_stream(struct embed_run *run)
 {
-    struct input in;
     struct line_reader reader;
+    struct embed_batch *batch;
     struct dp_error error = {0};
     struct span line;
 
-    if (input_open(&in, "-", &run->call.error) != DP_OK)
-        return run->call.error.status;
-    in.idle = on_idle;
-    in.ctx = run;
-    line_reader_init(&reader, in.stream, LINE_MAX_BYTES);
+    line_reader_init(&reader, run->in.stream, LINE_MAX_BYTES);
     for (;;) {
         bool more = line_reader_next(&reader, &line, &error);
         if (!more && error.status != DP_TOO_LARGE)
             break;
-        if (run->status != DP_OK || (run->status = call_check(&run->call)) != DP_OK)
+        if (run->status != DP_OK || (run->status = call_check(&run->call)) != DP_OK ||
+            !(batch = current_batch(run)))
             break;
-        run->status = take_line(run, line, &error);
+        run->status = take_line(run, batch, line, &error);
         dp_error_clear(&error);
-        if (run->count == BATCH_TEXTS || run->texts.len >= BATCH_BYTES)
+        if (batch->count == BATCH_TEXTS || batch->texts.len >= BATCH_BYTES)
             flush_batch(run);
     }
     if (run->status == DP_OK)
@@ -203,8 +260,59 @@ static enum dp_status embed_stream(struct embed_run *run)
     }
     flush_batch(run);
     line_reader_deinit(&reader);
-    input_close(&in);
     return run->status;
+}
+
+static enum dp_status embed_stream(struct embed_run *run)
+{
+    pthread_t printer;
+
+    if (input_open(&run->in, "-", &run->call.error) != DP_OK)
+        return run->call.error.status;
+    run->in.idle = on_idle;
+    run->in.ctx = run;
+    int failed = os_thread_start(&printer, "dipper-print", print_batches, run);
+    if (failed) {
+        run->status = call_fail(&run->call, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
+    } else {
+        read_stream(run);
+        pipeline_end(&run->pipeline);
+        pthread_join(printer, NULL);
+    }
+    if (run->print_error.status != DP_OK) { /* it came first: reading only ended by it */
+        run->call.error = run->print_error;
+        run->status = run->print_error.status;
+    }
+    input_close(&run->in);
+    return run->status;
+}
+
+static void run_init(struct embed_run *run, bool jsonl, bool normalize)
+{
+    pipeline_init(&run->pipeline, STAGES, SLOTS);
+    for (size_t i = 0; i < SLOTS; i++) {
+        arena_init(&run->batches[i].arena, ARENA_MAX);
+        buffer_init(&run->batches[i].texts, BATCH_BYTES + LINE_MAX_BYTES);
+    }
+    buffer_init(&run->output, OUTPUT_MAX);
+    call_init(&run->call, &run->batches[0].arena);
+    run->call.cancelled = interrupt_watch();
+    run->jsonl = jsonl;
+    run->normalize = normalize;
+}
+
+static void run_free(struct embed_run *run)
+{
+    if (!run)
+        return;
+    service_free(run->service);
+    for (size_t i = 0; i < SLOTS; i++) {
+        buffer_deinit(&run->batches[i].texts);
+        arena_deinit(&run->batches[i].arena);
+    }
+    buffer_deinit(&run->output);
+    pipeline_deinit(&run->pipeline);
+    mem_free(run);
 }
 
 static int run_embed(int argc, char **argv)
@@ -232,13 +340,7 @@ static int run_embed(int argc, char **argv)
         status = cli_fail(&cli_embed_command, &error);
         goto out;
     }
-    arena_init(&run->arena, ARENA_MAX);
-    call_init(&run->call, &run->arena);
-    run->call.cancelled = interrupt_watch();
-    buffer_init(&run->texts, BATCH_BYTES + LINE_MAX_BYTES);
-    buffer_init(&run->output, OUTPUT_MAX);
-    run->jsonl = jsonl;
-    run->normalize = !raw;
+    run_init(run, jsonl, !raw);
     if (open_service(&args.config, OPEN_MODEL, &run->service, &error) != DP_OK)
         status = cli_fail(&cli_embed_command, &error);
     else if (embed_stream(run) != DP_OK)
@@ -247,13 +349,7 @@ static int run_embed(int argc, char **argv)
         fprintf(stderr, "dipper embed: %llu line%s could not be used; each is answered by its error\n",
                 (unsigned long long)run->unusable, run->unusable == 1 ? "" : "s");
 out:
-    if (run) {
-        service_free(run->service);
-        buffer_deinit(&run->texts);
-        buffer_deinit(&run->output);
-        arena_deinit(&run->arena);
-        mem_free(run);
-    }
+    run_free(run);
     cli_args_deinit(&args);
     return status;
 }

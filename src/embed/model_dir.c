@@ -5,6 +5,7 @@
 #include "embed/model_dir.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ static const char *base_name(struct arena *arena, const char *path)
     return arena_printf(arena, "%.*s", (int)(end - begin), path + begin);
 }
 
-static const char *hub_cache(struct arena *arena)
+const char *model_dir_hub(struct arena *arena)
 {
     const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *user = getenv("HOME");
     if (cache != NULL && *cache != '\0')
@@ -93,7 +94,7 @@ enum dp_status model_dir_find(const char *path, struct arena *arena, const char 
     if (!is_model_name(path))
         return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s", path);
 
-    const char *cache = hub_cache(arena);
+    const char *cache = model_dir_hub(arena);
     const char *slash = strchr(path, '/');
     const char *repository =
         slash != NULL ? arena_printf(arena, "%s/models--%.*s--%s", cache, (int)(slash - path), path, slash + 1)
@@ -105,4 +106,69 @@ enum dp_status model_dir_find(const char *path, struct arena *arena, const char 
         return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s, nor %s in the hub cache", path,
                        repository);
     return DP_OK;
+}
+
+/* ---- listing ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* *out: the model's name when the entry of a cache is one that has a snapshot, the path when it is a model's folder;
+ * else NULL. */
+static enum dp_status take_entry(const char *folder, const char *entry, bool is_hub, struct arena *arena,
+                                 const char **out, struct dp_error *error)
+{
+    struct stat info;
+    const char *path = arena_printf(arena, "%s/%s", folder, entry);
+    const char *config = arena_printf(arena, "%s/%s/config.json", folder, entry);
+    const char *name = strncmp(entry, "models--", 8) == 0 ? entry + 8 : "", *split = strstr(name, "--");
+    *out = NULL;
+    if (path == NULL || config == NULL)
+        return dp_fail_nomem(error, "a list of models");
+    if (!is_hub) {
+        *out = entry[0] != '.' && stat(config, &info) == 0 ? path : NULL;
+        return DP_OK;
+    }
+    if (split == NULL || snapshot_of(arena, path) == NULL)
+        return DP_OK;
+    *out = arena_printf(arena, "%.*s/%s", (int)(split - name), name, split + 2);
+    return *out == NULL ? dp_fail_nomem(error, "a list of models") : DP_OK;
+}
+
+static enum dp_status list(const char *folder, bool is_hub, struct arena *arena, const char ***names,
+                           size_t *count, struct dp_error *error)
+{
+    *names = arena_calloc(arena, MODEL_DIR_NAMES_MAX, sizeof(char *));
+    *count = 0;
+    if (*names == NULL)
+        return dp_fail_nomem(error, "a list of models");
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return is_hub && errno == ENOENT ? DP_OK : dp_fail_errno(error, errno, "list", folder);
+    enum dp_status status = DP_OK;
+    for (struct dirent *entry; status == DP_OK && (entry = readdir(dir)) != NULL;) {
+        const char *name;
+        status = take_entry(folder, entry->d_name, is_hub, arena, &name, error);
+        if (status == DP_OK && name != NULL && *count == MODEL_DIR_NAMES_MAX)
+            status = dp_fail(error, DP_TOO_LARGE, "%s has more than %d models", folder, MODEL_DIR_NAMES_MAX);
+        else if (name != NULL)
+            (*names)[(*count)++] = name;
+    }
+    closedir(dir);
+    qsort(*names, *count, sizeof(char *), compare_names);
+    return status;
+}
+
+enum dp_status model_dir_list_hub(struct arena *arena, const char ***names, size_t *count, struct dp_error *error)
+{
+    const char *cache = model_dir_hub(arena);
+    return cache == NULL ? dp_fail_nomem(error, "a path") : list(cache, true, arena, names, count, error);
+}
+
+enum dp_status model_dir_list(const char *folder, struct arena *arena, const char ***paths, size_t *count,
+                              struct dp_error *error)
+{
+    return list(folder, false, arena, paths, count, error);
 }

@@ -11,4 +11,15 @@
 enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
                               struct dp_error *error);
 
+/* Where that cache is, whether or not it is there; in the arena. NULL: no memory. */
+const char *model_dir_hub(struct arena *arena);
+
+/* The models in the cache that have a snapshot, by name ("org/name"), sorted. None where there is no cache. */
+enum { MODEL_DIR_NAMES_MAX = 1000 };
+enum dp_status model_dir_list_hub(struct arena *arena, const char ***names, size_t *count, struct dp_error *error);
+
+/* The folders in `folder` that have a config.json, by path, sorted. */
+enum dp_status model_dir_list(const char *folder, struct arena *arena, const char ***paths, size_t *count,
+                              struct dp_error *error);
+
 #endif

@@ -168,9 +168,14 @@ enum dp_status model_source_open_outline(const char *path, struct model_source *
     return open_folder(path, read_outline, s, error);
 }
 
+enum dp_status model_source_open_settings(const char *path, struct model_source *s, struct dp_error *error)
+{
+    return open_folder(path, read_configs, s, error);
+}
+
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error)
 {
-    enum dp_status status = open_folder(path, read_configs, s, error);
+    enum dp_status status = model_source_open_settings(path, s, error);
     if (status != DP_OK)
         return status;
     const char *file = arena_printf(&s->arena, "%s/model.safetensors", s->folder);

@@ -40,7 +40,9 @@ struct model_source {
  * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). DP_NOT_FOUND names the places that were tried.
  * model_source_close also after a failure. */
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error);
-/* The same without the weights, for an engine that has its own graph: a model of any type; config.hidden, heads and
+/* The same without the weights: whether the native engine has what this model needs. */
+enum dp_status model_source_open_settings(const char *path, struct model_source *s, struct dp_error *error);
+/* The same, for an engine that has its own graph: a model of any type; config.hidden, heads and
  * the like are 0, and there is no fingerprint. */
 enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error);
 void model_source_close(struct model_source *s);

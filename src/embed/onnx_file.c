@@ -62,12 +62,45 @@ enum dp_status onnx_file_find(const char *folder, const char *choice, struct are
                    folder, is_int8 ? "quantised ONNX file" : "ONNX file", is_int8 ? "" : "model.onnx, ", any[1]);
 }
 
-/* ---- the digest ---- */
+/* ---- all files ---- */
 
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
+
+enum dp_status onnx_file_list(const char *folder, struct arena *arena, const char ***names, size_t *count,
+                              struct dp_error *error)
+{
+    *names = arena_calloc(arena, ONNX_FILES_MAX, sizeof(char *));
+    *count = 0;
+    if (*names == NULL)
+        return dp_fail_nomem(error, "a list of files");
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && status == DP_OK; i++) {
+        const char *path = arena_printf(arena, "%s/%s", folder, folders[i]);
+        if (path == NULL)
+            return dp_fail_nomem(error, "a path");
+        DIR *dir = opendir(path);
+        if (dir == NULL)
+            continue; /* not every model has onnx/ */
+        for (struct dirent *entry; status == DP_OK && *count < ONNX_FILES_MAX && (entry = readdir(dir)) != NULL;) {
+            size_t len = strlen(entry->d_name);
+            if (len < 6 || strcmp(entry->d_name + len - 5, ".onnx") != 0)
+                continue;
+            (*names)[*count] = arena_printf(arena, "%s%s", folders[i], entry->d_name);
+            if ((*names)[*count] == NULL)
+                status = dp_fail_nomem(error, "a list of files");
+            else
+                ++*count;
+        }
+        closedir(dir);
+    }
+    qsort(*names, *count, sizeof(char *), compare_names);
+    return status;
+}
+
+/* ---- the digest ---- */
 
 /* The names in `folder` that begin with `base`, in order; `base` itself is among them. */
 static enum dp_status list_parts(const char *folder, const char *base, struct arena *arena, const char ***parts,

@@ -19,6 +19,11 @@
 enum dp_status onnx_file_find(const char *folder, const char *choice, struct arena *arena, const char **path,
                               const char **name, struct dp_error *error);
 
+/* The names ("onnx/model.onnx") of the folder's ONNX files, sorted, in the arena; at most ONNX_FILES_MAX. */
+enum { ONNX_FILES_MAX = 100 };
+enum dp_status onnx_file_list(const char *folder, struct arena *arena, const char ***names, size_t *count,
+                              struct dp_error *error);
+
 /* SHA-256 of the file and of those beside it whose names begin with its name (weights kept outside, as
  * "model.onnx_data"), names and lengths included. DP_NOMEM, or what reading fails with. */
 enum dp_status onnx_file_digest(const char *path, struct arena *arena, uint8_t digest[32], struct dp_error *error);

@@ -13,6 +13,11 @@ enum { INT8_ROWS = 6, STEPS = 4 };
 
 #include "simd/int8_neon.h"
 
+static inline int8x16_t as_signed(uint8x16_t q)
+{
+    return vreinterpretq_s8_u8(veorq_u8(q, vdupq_n_u8(0x80)));
+}
+
 /* Adds weights * activations[step]; `step` is a constant where it is called. */
 UNROLLED int32x4_t dot4(int32x4_t sum, int8x16_t weights, int8x16_t activations, int step)
 {

@@ -14,12 +14,16 @@ enum { INT8_ROWS = 2, DEPTH = 8 };
 
 #include "simd/int8_neon.h"
 
-/* Four activations, four times over. */
-UNROLLED int8x16_t four_times(const uint8_t *p)
+static inline int8x8_t as_signed(uint8x8_t q)
 {
-    uint32_t four;
-    memcpy(&four, p, sizeof four);
-    return as_signed(vreinterpretq_u8_u32(vdupq_n_u32(four)));
+    return vreinterpret_s8_u8(veor_u8(q, vdup_n_u8(0x80)));
+}
+
+/* Four of eight activations, four times over. */
+UNROLLED int8x16_t four_times(int8x8_t eight, int which)
+{
+    int32x2_t fours = vreinterpret_s32_s8(eight);
+    return vreinterpretq_s8_s32(which == 0 ? vdupq_lane_s32(fours, 0) : vdupq_lane_s32(fours, 1));
 }
 
 /* Eight steps of k; `low` and `high` are the weights of four channels in the first four and the last four, `near`
@@ -52,8 +56,9 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
         const int8_t *step = w + k * ENCODER_BLOCK_N;
         UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
-            near[r] = four_times(a + r * x->k + k);
-            far[r] = four_times(a + r * x->k + k + ENCODER_BLOCK_K);
+            int8x8_t eight = as_signed(vld1_u8(a + r * x->k + k));
+            near[r] = four_times(eight, 0);
+            far[r] = four_times(eight, 1);
         }
         UNROLL_LOOP
         for (size_t c = 0; c < 4; c++) {
@@ -67,7 +72,9 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     if (k < layer->k) {
         UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
-            near[r] = four_times(a + r * x->k + k);
+            uint64_t four = 0;
+            memcpy(&four, a + r * x->k + k, ENCODER_BLOCK_K);
+            near[r] = four_times(as_signed(vcreate_u8(four)), 0);
             UNROLL_LOOP
             for (size_t c = 0; c < 4; c++)
                 int8_step(acc[r][c], vld1q_s8(w + k * ENCODER_BLOCK_N + c * 16), vdupq_n_s8(0), near[r],

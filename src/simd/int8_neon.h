@@ -13,11 +13,6 @@ static inline int32x4_t int8_left_out(const struct int8_linear *layer, size_t co
     return vshlq_n_s32(vcvtq_s32_f32(vld1q_f32(layer->sum + column)), 7);
 }
 
-static inline int8x16_t as_signed(uint8x16_t q)
-{
-    return vreinterpretq_s8_u8(veorq_u8(q, vdupq_n_u8(0x80)));
-}
-
 /* The weights of channels from `column` on, at k = 0. */
 static inline const int8_t *int8_weights(const struct int8_linear *layer, size_t column)
 {

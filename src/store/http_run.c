@@ -18,7 +18,9 @@ enum job_state { JOB_READY, JOB_IN_FLIGHT, JOB_WAITING, JOB_ENDED };
 
 struct job {
     struct http_request *req;
-    struct http_try t;
+    struct http_try t, hedge; /* in flight: t, or both, or (after t has failed) the hedge alone */
+    unsigned flying;          /* how many */
+    struct http_try *winner;  /* has a complete answer, while the other is called back */
     enum job_state state;
     int64_t first_ns, due_ns;
     unsigned tries, waits, unconnected;
@@ -82,6 +84,12 @@ static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status 
 static void try_later(struct run *run, struct job *job, uint64_t least_ms, const char *why)
 {
     const struct transport_options *o = run->options;
+    enum dp_status called = call_check(run->call);
+    if (called != DP_OK) {
+        job->req->error = run->call->error;
+        end_job(run, job, called);
+        return;
+    }
     uint64_t most = o->retry_base_ms;
     for (unsigned i = 0; i < job->waits && most < o->retry_cap_ms; i++)
         most *= 2;
@@ -104,17 +112,18 @@ static void try_later(struct run *run, struct job *job, uint64_t least_ms, const
 }
 
 /* What of a broken answer's body may be kept: bytes of a GET whose version and length are known. */
-static void keep_bytes(struct job *job)
+static void keep_bytes(struct job *job, struct http_try *t)
 {
-    struct http_try *t = &job->t;
     bool resumed = t->at > 0;
     if (resumed && (!t->decided || t->code / 100 != 2)) { /* this try brought nothing, and spoiled nothing */
         job->sink = t->sink;
         t->sink = (struct http_sink){0};
         return;
     }
-    bool usable = job->req->method == HTTP_GET && t->sink.len > 0 && !t->sink.grows && t->expected_known &&
-                  t->body_len < t->expected && http_same_version(buffer_span(&t->head), buffer_span(&t->head));
+    bool elsewhere = t->is_hedge && job->req->into;
+    bool usable = job->req->method == HTTP_GET && !elsewhere && t->sink.len > 0 && !t->sink.grows &&
+                  t->expected_known && t->body_len < t->expected &&
+                  http_same_version(buffer_span(&t->head), buffer_span(&t->head));
     http_sink_drop(&job->sink);
     if (!usable) {
         http_sink_drop(&t->sink);
@@ -132,20 +141,11 @@ static void keep_bytes(struct job *job)
     }
 }
 
-static void begin_try(struct run *run, struct job *job)
+/* Prepares, arms and submits a try; the job's error says why not. */
+static enum dp_status send_try(struct run *run, struct job *job, struct http_try *t)
 {
     struct http_request *req = job->req;
-    struct http_try *t = &job->t;
     struct dp_error *error = &req->error;
-    http_try_init(t, req);
-    /* An answer's head without bytes is no beginning. */
-    if (job->sink.len) {
-        t->sink = job->sink;
-        t->at = job->sink.len;
-        t->first_head = buffer_span(&job->first_head);
-        job->sink = (struct http_sink){0};
-    }
-    job->tries++;
     enum dp_status status = DP_OK;
     if (req->prepare) {
         dp_error_clear(&run->call->error);
@@ -162,23 +162,63 @@ static void begin_try(struct run *run, struct job *job)
         status = http_try_arm(t, run->options, error);
     if (status == DP_OK)
         status = transport_submit(run->transport, &run->round, t, error);
+    if (status == DP_OK)
+        job->flying++;
+    return status;
+}
+
+/* Frees what a try that is not in flight holds. */
+static void close_try(struct run *run, struct http_try *t)
+{
+    transport_easy_return(run->transport, t->easy);
+    t->easy = NULL;
+    http_sink_drop(&t->sink);
+    http_try_deinit(t);
+}
+
+static void begin_try(struct run *run, struct job *job)
+{
+    struct http_request *req = job->req;
+    struct http_try *t = &job->t;
+    http_try_init(t, req);
+    t->job = job;
+    if (job->sink.len) {
+        t->sink = job->sink;
+        t->at = job->sink.len;
+        t->first_head = buffer_span(&job->first_head);
+        job->sink = (struct http_sink){0};
+    }
+    t->hedgeable = req->method == HTTP_GET && !req->once && t->at == 0 && !run->options->no_hedges;
+    job->tries++;
+    enum dp_status status = send_try(run, job, t);
     if (status == DP_OK) {
         job->state = JOB_IN_FLIGHT;
         return;
     }
-    transport_easy_return(run->transport, t->easy);
-    http_sink_drop(&t->sink);
-    http_try_deinit(t);
+    close_try(run, t);
     end_job(run, job, status);
+}
+
+/* Sends a slow GET a second time. That it cannot be sent is no failure: the first is still on its way. */
+static void begin_hedge(struct run *run, struct job *job)
+{
+    if (job->state != JOB_IN_FLIGHT || job->flying != 1 || call_check(run->call) != DP_OK)
+        return;
+    http_try_init(&job->hedge, job->req);
+    job->hedge.job = job;
+    job->hedge.is_hedge = true;
+    if (send_try(run, job, &job->hedge) != DP_OK) {
+        close_try(run, &job->hedge);
+        dp_error_clear(&job->req->error);
+    }
 }
 
 /* ---- judging what came ------------------------------------------------------------------------------ */
 
 /* Copies the answer to where the caller and its inspect see it. False when out of memory. */
-static bool take_answer(struct run *run, struct job *job)
+static bool take_answer(struct run *run, struct job *job, struct http_try *t)
 {
     struct http_request *req = job->req;
-    struct http_try *t = &job->t;
     struct span head = arena_copy(run->call->arena, buffer_span(&t->head));
     store_bytes_release(&req->bytes);
     req->code = t->at ? job->first_code : t->code;
@@ -199,7 +239,9 @@ static bool take_answer(struct run *run, struct job *job)
     }
     if (t->code / 100 == 2) {
         req->body_len = t->sink.len;
-        if (t->sink.block)
+        if (t->sink.block && req->into)
+            memcpy(req->into, t->sink.data, t->sink.len); /* a hedge's */
+        else if (t->sink.block)
             req->bytes = store_block_bytes(t->sink.block, 0, t->sink.len);
     } else if (t->error_body.len) {
         struct store_block *block = store_block_new(t->error_body.len);
@@ -228,16 +270,16 @@ static bool retried_as_usual(int code)
     return code == 408 || code == 429 || (code >= 500 && code != 501 && code != 505);
 }
 
-static void judge_answer(struct run *run, struct job *job)
+static void judge_answer(struct run *run, struct job *job, struct http_try *t)
 {
     struct http_request *req = job->req;
-    int code = job->t.code;
-    if (!take_answer(run, job)) {
+    int code = t->code;
+    if (!take_answer(run, job, t)) {
         dp_fail_nomem(&req->error, "an answer");
         end_job(run, job, DP_NOMEM);
         return;
     }
-    if (code == 412 && (req->if_match.len || job->t.at) && (req->method == HTTP_GET || req->method == HTTP_HEAD)) {
+    if (code == 412 && (req->if_match.len || t->at) && (req->method == HTTP_GET || req->method == HTTP_HEAD)) {
         if (req->if_match.len) {
             fail_job(run, job, DP_STALE, "the object has changed since it was opened");
             return;
@@ -246,7 +288,7 @@ static void judge_answer(struct run *run, struct job *job)
         try_later(run, job, 0, "the object keeps changing while it is read");
         return;
     }
-    if (code == 416 && job->t.at) {
+    if (code == 416 && t->at) {
         drop_bytes(job);
         try_later(run, job, 0, "the object keeps changing while it is read");
         return;
@@ -264,15 +306,15 @@ static void judge_answer(struct run *run, struct job *job)
     }
     /* A 4xx was refused; after a 5xx, or an error in a 200, nobody knows. */
     req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
-    if (verdict == HTTP_RETRY_ONCE && job->tries < run->options->tries) {
+    if (verdict == HTTP_RETRY_ONCE && job->tries < run->options->tries && call_check(run->call) == DP_OK) {
         job->due_ns = 0;
         job->state = JOB_WAITING;
         return;
     }
     char why[64];
     snprintf(why, sizeof why, "the server answers %d", code);
-    if (job->t.at && code / 100 != 2)
-        keep_bytes(job);
+    if (t->at && code / 100 != 2)
+        keep_bytes(job, t);
     try_later(run, job, retry_after_ms(req), why);
 }
 
@@ -296,9 +338,8 @@ static bool is_transient(CURLcode result)
 }
 
 /* A transfer without a complete answer. */
-static void judge_break(struct run *run, struct job *job)
+static void judge_break(struct run *run, struct job *job, struct http_try *t)
 {
-    struct http_try *t = &job->t;
     char why[CURL_ERROR_SIZE + 64];
     snprintf(why, sizeof why, "%s", t->curl_error[0] ? t->curl_error : curl_easy_strerror(t->result));
     for (char *c = why; *c; c++)
@@ -326,20 +367,20 @@ static void judge_break(struct run *run, struct job *job)
         return;
     }
     job->unconnected = t->sent ? 0 : job->unconnected + 1;
-    keep_bytes(job);
+    keep_bytes(job, t);
     try_later(run, job, 0, why);
 }
 
 /* A try that we broke off ourselves. */
-static void judge_fault(struct run *run, struct job *job)
+static void judge_fault(struct run *run, struct job *job, struct http_try *t)
 {
     char why[160];
-    switch (job->t.fault) {
+    switch (t->fault) {
     case HTTP_FAULT_HEAD: fail_job(run, job, DP_TOO_LARGE, "the answer's head has more than 64 KiB"); return;
     case HTTP_FAULT_BODY: fail_job(run, job, DP_TOO_LARGE, "the answer is longer than what was asked for"); return;
     case HTTP_FAULT_BAD_RANGE:
         snprintf(why, sizeof why, "the server answers with another range than asked for (Content-Range: %.*s)",
-                 SPAN_FMT(http_head_find(buffer_span(&job->t.head), "content-range")));
+                 SPAN_FMT(http_head_find(buffer_span(&t->head), "content-range")));
         for (char *c = why; *c; c++)
             if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
                 *c = '?';
@@ -373,9 +414,28 @@ static bool is_complete(const struct http_try *t)
     return t->code / 100 != 2 || t->req->method == HTTP_HEAD || !t->expected_known || t->body_len == t->expected;
 }
 
-static void finish_try(struct run *run, struct job *job)
+/* What a try that has ended means for its job. */
+static void judge_try(struct run *run, struct job *job, struct http_try *t)
 {
-    struct http_try *t = &job->t;
+    enum dp_status called = call_check(run->call);
+    bool whole = is_complete(t);
+    if (called != DP_OK && !whole) {
+        job->req->error = run->call->error;
+        end_job(run, job, called);
+    } else if (whole) {
+        judge_answer(run, job, t);
+    } else if (t->fault == HTTP_FAULT_NONE || t->fault == HTTP_FAULT_STALLED || t->fault == HTTP_FAULT_RESENT) {
+        judge_break(run, job, t);
+    } else {
+        judge_fault(run, job, t);
+    }
+}
+
+/* Takes a try back. Of two in flight, the first with an answer that is not to be retried wins, and the other is called
+ * back; a failure of one leaves the other to answer. */
+static void finish_try(struct run *run, struct http_try *t)
+{
+    struct job *job = t->job;
     struct http_request *req = job->req;
     req->sent += t->sent;
     run->call->cost.requests += t->sent;
@@ -388,20 +448,22 @@ static void finish_try(struct run *run, struct job *job)
         t->result = CURLE_PARTIAL_FILE;
     if (!whole && t->sent)
         req->maybe_landed |= is_write(req);
-    enum dp_status called = call_check(run->call);
-    if (called != DP_OK && !whole) {
-        req->error = run->call->error;
-        end_job(run, job, called);
-    } else if (whole) {
-        judge_answer(run, job);
-    } else if (t->fault == HTTP_FAULT_NONE || t->fault == HTTP_FAULT_STALLED || t->fault == HTTP_FAULT_RESENT) {
-        judge_break(run, job);
-    } else {
-        judge_fault(run, job);
+    if (--job->flying) {
+        if (whole && !retried_as_usual(t->code)) {
+            job->winner = t;
+            transport_abort_try(run->transport, t == &job->t ? &job->hedge : &job->t);
+        } else {
+            close_try(run, t);
+        }
+        return;
     }
-    transport_easy_return(run->transport, t->easy);
-    http_sink_drop(&t->sink);
-    http_try_deinit(t);
+    if (job->winner && job->winner != t) {
+        close_try(run, t);
+        t = job->winner;
+    }
+    job->winner = NULL;
+    judge_try(run, job, t);
+    close_try(run, t);
 }
 
 /* ---- rounds ----------------------------------------------------------------------------------------- */
@@ -423,10 +485,14 @@ static int64_t begin_due(struct run *run)
 
 static void finish_done(struct run *run, int64_t until)
 {
-    struct http_try *done = transport_wait(run->transport, &run->round, until);
+    struct http_try *slow, *done = transport_wait(run->transport, &run->round, until, &slow);
+    for (struct http_try *t = slow, *next; t; t = next) {
+        next = t->next_slow;
+        begin_hedge(run, t->job);
+    }
     for (struct http_try *t = done, *next; t; t = next) {
         next = t->next;
-        finish_try(run, (struct job *)((char *)t - offsetof(struct job, t)));
+        finish_try(run, t);
     }
 }
 

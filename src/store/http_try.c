@@ -139,7 +139,7 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
         return CURL_PREREQFUNC_ABORT;
     }
     t->sent++;
-    t->window_ns = os_now_ns();
+    t->window_ns = t->sent_ns = os_now_ns();
     t->window_moved = t->moved;
     return CURL_PREREQFUNC_OK;
 }
@@ -357,7 +357,7 @@ static enum http_fault open_sink(struct http_try *t)
     uint64_t limit = body_limit(t->req);
     if (t->expected_known && (t->expected > limit || sink->len > limit - t->expected))
         return HTTP_FAULT_BODY;
-    if (t->req->into) {
+    if (t->req->into && !t->is_hedge) {
         sink->data = t->req->into;
         sink->room = t->req->into_len;
         return HTTP_FAULT_NONE;
@@ -417,6 +417,7 @@ static bool decide(struct http_try *t)
 {
     if (!t->decided) {
         t->decided = true;
+        t->decided_ns = os_now_ns();
         t->fault = judge(t);
     }
     return t->fault == HTTP_FAULT_NONE;

@@ -48,16 +48,23 @@ enum http_try_state { TRY_IDLE, TRY_QUEUED, TRY_STARTING, TRY_ACTIVE, TRY_DONE }
 
 struct http_round;
 struct http_host;
+struct job;
 
 struct http_try {
     const struct http_request *req;
+    struct job *job; /* in http_run.c */
     CURL *easy;
+    bool is_hedge;  /* goes to a line of its own, and into a block of its own */
+    bool hedgeable; /* the loop may call it slow */
     struct curl_slist *headers;
     struct buffer url; /* what prepare changed it to; empty: req's */
     char curl_error[CURL_ERROR_SIZE];
 
     /* guarded by the transport's lock */
     enum http_try_state state;
+    bool aborted;
+    bool slow; /* in the round's list, by next_slow */
+    struct http_try *next_slow;
     struct http_try *next, *previous; /* in a host's queue, a list of the loop, or the round's finished ones */
     struct http_host *host;
     struct http_round *round;
@@ -70,6 +77,9 @@ struct http_try {
     size_t upload_at;
     uint64_t moved, window_moved; /* bytes in either direction; at the last look for stalls */
     int64_t window_ns;            /* when that was; 0: not sent yet */
+    int64_t sent_ns;              /* 0: not sent yet */
+    int64_t decided_ns;           /* when the head was whole */
+    bool asked_twice;             /* was called slow */
 
     /* what came */
     CURLcode result;
@@ -112,6 +122,7 @@ struct http_round {
     pthread_cond_t wake; /* on CLOCK_MONOTONIC */
     bool aborted;
     struct http_try *done;
+    struct http_try *slow; /* called slow, not looked at yet */
 };
 
 const struct transport_options *transport_options_of(const struct transport *transport);
@@ -126,7 +137,11 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
                                 struct dp_error *error);
 /* Asks for all tries of the round back soon; none is sent from now on. */
 void transport_abort(struct transport *transport, struct http_round *round);
-/* Takes the tries of the round that are done; waits for one until `until_ns` (os_now_ns() scale) when there is none. */
-struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns);
+/* Asks for one try back soon. */
+void transport_abort_try(struct transport *transport, struct http_try *t);
+/* Takes the tries of the round that are done, and those that are slow; waits for one until `until_ns` (os_now_ns()
+ * scale) when there is none. */
+struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns,
+                                struct http_try **slow);
 
 #endif

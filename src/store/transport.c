@@ -11,17 +11,23 @@
 #include "store/http_try.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/thread.h"
 
-enum { NS_PER_MS = 1000000, EASY_KEPT = 256, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
+enum { NS_PER_MS = 1000000, EASY_KEPT = 64, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
+
+/* Answers looked back at for the 95th percentile, how often it is computed anew, how many GETs earn a hedge, and how
+ * many hedges may be saved up. */
+enum { WAITS = 256, WAITS_STEP = 32, GETS_A_HEDGE = 20, HEDGES_SAVED = 10, HEDGE_SHARE = 8 };
 
 /* One scheme://authority with tries in flight. */
 struct http_host {
     struct http_host *next;
+    bool hedges;                   /* a line for hedges, with an eighth of the places */
     unsigned active;               /* started or to be started */
     struct http_try *first, *last; /* its line */
     size_t name_len;
@@ -36,12 +42,18 @@ struct transport {
     pthread_t loop;
     struct http_try *active; /* the loop's */
     int64_t looked_ns;       /* when it last looked for stalls */
+    /* Also the loop's: from sent to a whole head, in the order of GETs (a ring), and what follows from it. */
+    int64_t waits_ns[WAITS];
+    uint64_t wait_count;
+    int64_t slow_ns; /* 0: not known yet */
+    unsigned gets;   /* since the last hedge was earned */
+    unsigned hedges; /* that may be sent */
 
     pthread_mutex_t lock; /* guards what follows, and what http_try.h says */
     struct http_host *hosts;
     struct http_try *starting; /* in no order; `next` */
     struct http_try *starting_last;
-    bool aborting; /* some round has `aborted` set */
+    bool aborting; /* some round or try has `aborted` set */
     bool closing;
     CURL *easy[EASY_KEPT];
     size_t easy_count;
@@ -93,22 +105,29 @@ uint64_t transport_random(struct transport *transport, uint64_t bound)
 /* ---- lines and lists, under the lock ---------------------------------------------------------------- */
 
 /* The host of a URL, made when it is new; NULL when out of memory. */
-static struct http_host *find_host(struct transport *transport, struct span url)
+static struct http_host *find_host(struct transport *transport, struct span url, bool hedges)
 {
     struct span authority = http_url_authority(url);
     if (authority.len == 0)
         authority = span_of(url.data, 0);
     struct span name = span_of(url.data, (size_t)(authority.data - url.data) + authority.len);
     for (struct http_host *h = transport->hosts; h; h = h->next)
-        if (span_equal(span_of(h->name, h->name_len), name))
+        if (h->hedges == hedges && span_equal(span_of(h->name, h->name_len), name))
             return h;
     struct http_host *h = mem_alloc(sizeof *h + name.len);
     if (!h)
         return NULL;
-    *h = (struct http_host){.next = transport->hosts, .name_len = name.len};
+    *h = (struct http_host){.next = transport->hosts, .hedges = hedges, .name_len = name.len};
     memcpy(h->name, name.data, name.len);
     transport->hosts = h;
     return h;
+}
+
+/* How many tries of a line may be in flight. */
+static unsigned places_of(const struct transport *transport, const struct http_host *host)
+{
+    unsigned places = transport->options.per_host;
+    return host->hedges ? (places + HEDGE_SHARE - 1) / HEDGE_SHARE : places;
 }
 
 static void drop_idle_host(struct transport *transport, struct http_host *host)
@@ -160,11 +179,13 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
                                 struct dp_error *error)
 {
     pthread_mutex_lock(&transport->lock);
-    struct http_host *host = find_host(transport, http_try_target(t));
+    struct http_host *host = find_host(transport, http_try_target(t), t->is_hedge);
+    bool wake = false;
     if (host) {
         t->round = round;
         t->host = host;
-        if (host->active < transport->options.per_host) {
+        if (host->active < places_of(transport, host)) {
+            wake = !transport->starting; /* else it was woken already, and takes all at once */
             push_starting(transport, t);
         } else {
             t->state = TRY_QUEUED;
@@ -180,7 +201,8 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
     pthread_mutex_unlock(&transport->lock);
     if (!host)
         return dp_fail_nomem(error, "a request");
-    curl_multi_wakeup(transport->multi);
+    if (wake)
+        curl_multi_wakeup(transport->multi);
     return DP_OK;
 }
 
@@ -202,23 +224,77 @@ void transport_abort(struct transport *transport, struct http_round *round)
     curl_multi_wakeup(transport->multi);
 }
 
-struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns)
+void transport_abort_try(struct transport *transport, struct http_try *t)
+{
+    pthread_mutex_lock(&transport->lock);
+    if (t->state == TRY_QUEUED) {
+        unlink_waiting(t->host, t);
+        t->result = CURLE_ABORTED_BY_CALLBACK;
+        finish(t);
+    } else if (t->state != TRY_DONE) {
+        t->aborted = true;
+        transport->aborting = true;
+    }
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+}
+
+struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns,
+                                struct http_try **slow)
 {
     const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
     pthread_mutex_lock(&transport->lock);
-    while (!round->done) {
+    while (!round->done && !round->slow) {
         if (until_ns == INT64_MAX)
             pthread_cond_wait(&round->wake, &transport->lock);
         else if (pthread_cond_timedwait(&round->wake, &transport->lock, &until) != 0)
             break;
     }
     struct http_try *done = round->done;
-    round->done = NULL;
+    *slow = round->slow;
+    round->done = round->slow = NULL;
+    /* A try that has ended meanwhile is done, and no longer slow. */
+    for (struct http_try **at = slow; *at;) {
+        if ((*at)->state == TRY_DONE)
+            *at = (*at)->next_slow;
+        else
+            at = &(*at)->next_slow;
+    }
     pthread_mutex_unlock(&transport->lock);
     return done;
 }
 
 /* ---- the loop --------------------------------------------------------------------------------------- */
+
+static int compare_waits(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* Remembers how long the answer to a GET took to begin, and now and then what is slow. A GET that nobody would hedge
+ * counts too; one that never began does not. */
+static void count_wait(struct transport *transport, const struct http_try *t)
+{
+    if (t->req->method != HTTP_GET || t->is_hedge || t->sent == 0)
+        return;
+    if (++transport->gets == GETS_A_HEDGE) {
+        transport->gets = 0;
+        transport->hedges += transport->hedges < HEDGES_SAVED;
+    }
+    if (!t->decided)
+        return;
+    transport->waits_ns[transport->wait_count++ % WAITS] = t->decided_ns - t->sent_ns;
+    uint64_t seen = transport->wait_count;
+    if (transport->options.no_hedges || seen < transport->options.hedge_after || seen % WAITS_STEP != 0)
+        return;
+    int64_t sorted[WAITS];
+    size_t n = seen < WAITS ? (size_t)seen : WAITS;
+    memcpy(sorted, transport->waits_ns, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare_waits);
+    int64_t slow = sorted[n * 95 / 100], floor = (int64_t)transport->options.hedge_floor_ms * NS_PER_MS;
+    transport->slow_ns = slow > floor ? slow : floor;
+}
 
 /* Takes a try out of libcurl and gives it to its round; the next of its host's line starts. */
 static void end_try(struct transport *transport, struct http_try *t, CURLcode result)
@@ -231,6 +307,7 @@ static void end_try(struct transport *transport, struct http_try *t, CURLcode re
     if (t->next)
         t->next->previous = t->previous;
     t->result = result;
+    count_wait(transport, t);
     pthread_mutex_lock(&transport->lock);
     struct http_host *host = t->host;
     host->active--;
@@ -274,6 +351,32 @@ static void end_stalled(struct transport *transport, int64_t now)
     }
 }
 
+/* Calls GETs slow whose answers have not begun in time, as far as there are hedges left. Answers when to look again
+ * (os_now_ns() scale). */
+static int64_t call_slow(struct transport *transport, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    if (transport->slow_ns == 0 || transport->hedges == 0)
+        return next;
+    for (struct http_try *t = transport->active; t && transport->hedges; t = t->next) {
+        if (!t->hedgeable || t->asked_twice || t->decided || t->sent_ns == 0)
+            continue;
+        int64_t due = t->sent_ns + transport->slow_ns;
+        if (due > now) {
+            next = due < next ? due : next;
+            continue;
+        }
+        transport->hedges--;
+        t->asked_twice = true;
+        pthread_mutex_lock(&transport->lock);
+        t->next_slow = t->round->slow;
+        t->round->slow = t;
+        pthread_cond_signal(&t->round->wake);
+        pthread_mutex_unlock(&transport->lock);
+    }
+    return next;
+}
+
 /* Takes what came in under the lock. False when the transport closes. */
 static bool take_orders(struct transport *transport)
 {
@@ -292,7 +395,7 @@ static bool take_orders(struct transport *transport)
     for (struct http_try *t = aborting ? transport->active : NULL, *next; t; t = next) {
         next = t->next;
         pthread_mutex_lock(&transport->lock);
-        bool aborted = t->round->aborted;
+        bool aborted = t->aborted || t->round->aborted;
         pthread_mutex_unlock(&transport->lock);
         if (aborted)
             end_try(transport, t, CURLE_ABORTED_BY_CALLBACK);
@@ -324,8 +427,12 @@ static void *run_loop(void *context)
         pthread_mutex_lock(&transport->lock);
         bool more = transport->starting || transport->aborting;
         pthread_mutex_unlock(&transport->lock);
+        int64_t next = call_slow(transport, now);
+        int wait_ms = transport->active ? look_ms : IDLE_POLL_MS;
+        if (next - now < (int64_t)wait_ms * NS_PER_MS)
+            wait_ms = (int)((next - now) / NS_PER_MS) + 1;
         if (!more)
-            curl_multi_poll(transport->multi, NULL, 0, transport->active ? look_ms : IDLE_POLL_MS, NULL);
+            curl_multi_poll(transport->multi, NULL, 0, wait_ms, NULL);
     }
     return NULL;
 }
@@ -372,6 +479,8 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     o->retry_base_ms = or_default(o->retry_base_ms, 100);
     o->retry_cap_ms = or_default(o->retry_cap_ms, 10000);
     o->retry_total_ms = or_default(o->retry_total_ms, 60000);
+    o->hedge_floor_ms = or_default(o->hedge_floor_ms, 50);
+    o->hedge_after = or_default(o->hedge_after, 200);
     uint64_t seed;
     enum dp_status status = os_random(&seed, sizeof seed, error);
     if (status == DP_OK && options && options->ca_file) {

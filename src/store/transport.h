@@ -7,7 +7,8 @@
  *
  * A request is tried again as `struct transport_options` says after 5xx, 429, 408, resets, stalls and truncated
  * bodies. A read resumes where it broke off, pinned to the version that it began with: bytes of two versions
- * never mix. Redirects are answers like any other. Certificates are checked. Secrets in URLs (userinfo, query)
+ * never mix. A GET whose answer has not begun when 95 of 100 recent ones would have is sent a second time, up to one
+ * such "hedge" for 20 GETs, on connections of their own; the first complete answer counts. Redirects are answers like any other. Certificates are checked. Secrets in URLs (userinfo, query)
  * appear in no message.
  *
  * Any number of threads may run rounds over one transport.
@@ -30,6 +31,9 @@ struct transport_options {
     unsigned retry_base_ms;      /* the first wait is random up to this, each later one up to twice as long: 100 */
     unsigned retry_cap_ms;       /* and never longer than: 10,000 (a Retry-After may ask for up to 30,000) */
     unsigned retry_total_ms;     /* no try begins later than this after the first: 60,000 */
+    unsigned hedge_floor_ms;     /* a GET is never thought slow before: 50 */
+    unsigned hedge_after;        /* answers that must have come before any GET is thought slow: 200 */
+    bool no_hedges;              /* see below */
     const char *ca_file;         /* certificates to trust, PEM: the system's */
     bool public_only;            /* connects to public addresses alone, whatever names resolve to, and through no
                                   * proxy; DP_DENIED otherwise. For URLs that strangers give */

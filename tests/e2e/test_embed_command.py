@@ -181,6 +181,15 @@ def test_embed_ends_when_its_reader_has_gone(start):
     assert b"standard output" in process.stderr.read()
 
 
+def test_embed_that_cannot_print_ends_though_more_may_come(start):
+    with open("/dev/full", "wb") as full:
+        process = start("embed", stdout=full)
+    process.stdin.write(b"a line\n")
+    process.stdin.flush()  # and stays open: printing fails while the reader waits
+    assert process.wait(60) == 1
+    assert b"cannot write standard output" in process.stderr.read()
+
+
 def test_embed_with_closed_streams(start):
     """Files that the program opens must not take the places of the streams."""
     def closing(fd):

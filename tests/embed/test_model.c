@@ -12,6 +12,8 @@
 
 #include "base/alloc.h"
 #include "embed/batch.h"
+#include "embed/model_describe.h"
+#include "embed/model_dir.h"
 #include "embed/packed_model.h"
 #include "os/file.h"
 #include "simd/simd.h"
@@ -426,6 +428,43 @@ static void test_model_out_of_memory_is_an_error_without_a_leak(void **state)
     }
 }
 
+static void test_model_description_out_of_memory_is_an_error_without_a_leak(void **state)
+{
+    (void)state;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", test_data_path("onnx/tiny"));
+    setenv("HF_HUB_CACHE", test_data_path("onnx"), 1); /* no cache, but a folder */
+    size_t before = test_alloc_live(), n = 1;
+    for (;; n++) {
+        struct arena arena;
+        struct dp_error error;
+        struct model_description described = {.name = NULL};
+        const char **names;
+        size_t count = 0;
+        arena_init(&arena, 1 << 24);
+        test_alloc_fail_at(n);
+        enum dp_status status = model_describe(folder, &arena, &described, &error);
+        if (status == DP_OK)
+            status = model_dir_list(test_data_path("onnx"), &arena, &names, &count, &error);
+        if (status == DP_OK)
+            status = model_dir_list_hub(&arena, &names, &count, &error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        arena_deinit(&arena);
+        assert_int_equal(test_alloc_live(), before);
+        if (!fired) {
+            assert_int_equal(status, DP_OK);
+            assert_int_equal(described.native.status, DP_OK);
+            assert_int_equal(described.onnx.status, DP_OK);
+            break;
+        }
+        if (status != DP_NOMEM)
+            fail_msg("allocation %zu: %s %s", n, dp_status_name(status), error.message);
+    }
+    assert_true(n > 20);
+    unsetenv("HF_HUB_CACHE");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_model_pools_as_configured),
         cmocka_unit_test(test_model_is_found_by_name_in_the_hub_cache),
         cmocka_unit_test(test_model_out_of_memory_is_an_error_without_a_leak),
+        cmocka_unit_test(test_model_description_out_of_memory_is_an_error_without_a_leak),
     };
     return test_run(tests);
 }

@@ -18,9 +18,9 @@ struct fixture {
     struct transport *transport;
 };
 
-/* Waits are short; nothing in the tests depends on how long they are. */
+/* Waits are short; nothing in the tests depends on how long they are. Without hedges each request is counted. */
 static const struct transport_options QUICK = {
-    .per_host = 8, .retry_base_ms = 1, .retry_cap_ms = 2, .tries = 5, .stall_ms = 60000};
+    .per_host = 8, .retry_base_ms = 1, .retry_cap_ms = 2, .tries = 5, .stall_ms = 60000, .no_hedges = true};
 
 static void open_transport(struct fixture *f, const struct transport_options *options)
 {
@@ -763,6 +763,37 @@ static void test_transport_keeps_what_it_has(void **state)
     http_request_release(reqs, 2);
 }
 
+static enum http_verdict cancel_and_retry(struct call *call, struct http_request *req)
+{
+    cancel_call(call, req);
+    return HTTP_RETRY;
+}
+
+static enum http_verdict cancel_and_retry_once(struct call *call, struct http_request *req)
+{
+    cancel_call(call, req);
+    return HTTP_RETRY_ONCE;
+}
+
+/* A call that ends while an answer is judged does not try again. */
+static void test_transport_ends_between_tries(void **state)
+{
+    struct fixture *f = *state;
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT, .match = "/silent", .times = 2});
+    for (int once = 0; once < 2; once++) {
+        _Atomic bool cancelled = false;
+        f->call.cancelled = &cancelled;
+        struct http_request reqs[2] = {get(f, "/a"), get(f, "/silent")};
+        reqs[0].inspect = once ? cancel_and_retry_once : cancel_and_retry;
+        reqs[0].ctx = &cancelled;
+        assert_int_equal(transport_run(&f->call, f->transport, reqs, 2), DP_CANCELLED);
+        assert_int_equal(reqs[0].status, DP_CANCELLED);
+        assert_int_equal(reqs[1].status, DP_CANCELLED);
+        assert_null(reqs[0].bytes.block);
+    }
+}
+
 static void test_transport_honours_the_deadline(void **state)
 {
     struct fixture *f = *state;
@@ -803,6 +834,7 @@ static void test_transport_can_be_cancelled(void **state)
 struct signer {
     struct fixture *f;
     unsigned prepared, inspected;
+    bool moves;                /* the second try goes to /moved */
     enum http_verdict verdict; /* for answers with "<Error>" in them */
     enum dp_status fails;
 };
@@ -817,7 +849,7 @@ static enum dp_status sign(struct call *call, struct http_request *req, struct h
     enum dp_status status = http_try_header(attempt, "x-date", span_str(date), &call->error);
     if (status == DP_OK)
         status = http_try_header(attempt, "X-Kind", span_str("prepared"), &call->error);
-    if (status == DP_OK && s->prepared == 2)
+    if (status == DP_OK && s->moves && s->prepared == 2)
         status = http_try_url(attempt, span_str(http_server_url(s->f->server, "/moved")), &call->error);
     return status;
 }
@@ -833,7 +865,7 @@ static enum http_verdict look_inside(struct call *call, struct http_request *req
 static void test_transport_prepares_each_try(void **state)
 {
     struct fixture *f = *state;
-    struct signer s = {.f = f};
+    struct signer s = {.f = f, .moves = true};
     const struct http_header headers[] = {{span_str("x-kind"), span_str("plain")},
                                           {span_str("x-kept"), span_str("yes")},
                                           {span_str("x-empty"), span_str("")}};
@@ -916,6 +948,108 @@ static void test_transport_inspects_answers(void **state)
     assert_int_equal(run(f, &write), DP_OK);
     assert_true(write.maybe_landed);
     assert_int_equal(http_server_count(f->server), 2);
+}
+
+/* ---- hedges ----------------------------------------------------------------------------------------------- */
+
+/* Lets the transport see `n` quick answers. */
+static void see_answers(struct fixture *f, size_t n)
+{
+    struct http_request *reqs = calloc(n, sizeof *reqs);
+    assert_non_null(reqs);
+    for (size_t i = 0; i < n; i++)
+        reqs[i] = get(f, "/a");
+    assert_int_equal(transport_run(&f->call, f->transport, reqs, n), DP_OK);
+    http_request_release(reqs, n);
+    free(reqs);
+    http_server_reset(f->server);
+    f->call.cost = (struct call_cost){0};
+}
+
+static const struct transport_options HEDGING = {
+    .per_host = 128, .retry_base_ms = 1, .retry_cap_ms = 2, .hedge_floor_ms = 1, .hedge_after = 64};
+
+static void test_transport_sends_a_slow_get_again(void **state)
+{
+    struct fixture *f = *state;
+    open_transport(f, &HEDGING);
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_put(f->server, "/slow", span_str("0123456789"));
+    see_answers(f, 64);
+    struct signer s = {.f = f};
+    char into[10];
+    for (int own = 0; own < 2; own++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+        struct http_request req = get(f, "/slow");
+        req.ranged = true;
+        req.offset = 2;
+        req.len = 5;
+        req.into = own ? (uint8_t *)into : NULL;
+        req.into_len = own ? sizeof into : 0;
+        req.prepare = own ? NULL : sign; /* each has its own signature */
+        req.ctx = &s;
+        assert_int_equal(run(f, &req), DP_OK); /* or it would have waited for the stall */
+        assert_int_equal(req.sent, 2);
+        assert_int_equal(req.body_len, 5);
+        assert_int_equal(http_server_count(f->server), 2);
+        if (own)
+            assert_memory_equal(into, "23456", 5);
+        else
+            assert_body(&req, "23456");
+        http_request_release(&req, 1);
+    }
+    assert_int_equal(s.prepared, 2);
+    assert_int_equal(f->call.cost.requests, 4);
+    /* What is written is sent once. */
+    http_server_reset(f->server);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+    struct http_request write = put(f, "/w", "x");
+    run_cancelled(f, &write, 1, 1);
+    assert_int_equal(write.sent, 1);
+}
+
+/* The first may still come first, and a hedge that fails leaves it alone. */
+static void test_transport_a_hedge_may_fail(void **state)
+{
+    struct fixture *f = *state;
+    struct transport_options options = HEDGING;
+    options.stall_ms = 300;
+    open_transport(f, &options);
+    http_server_put(f->server, "/a", span_str("hello"));
+    see_answers(f, 64);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_body(&req, "hello");
+    assert_int_equal(http_server_count(f->server), 3); /* silent, its hedge, and the next try */
+    http_request_release(&req, 1);
+}
+
+static void test_transport_hedges_are_few(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 40, SAVED = 10 };
+    static struct http_request reqs[N];
+    struct transport_options options = HEDGING;
+    options.hedge_after = 256; /* none is sent, and so spent, while it learns */
+    open_transport(f, &options);
+    http_server_put(f->server, "/a", span_str("hello"));
+    see_answers(f, 256);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT, .times = 2 * N});
+    for (size_t i = 0; i < N; i++)
+        reqs[i] = get(f, "/a");
+    run_cancelled(f, reqs, N, N + SAVED);
+    assert_int_equal(f->call.cost.requests, N + SAVED);
+    assert_int_equal(http_server_count(f->server), N + SAVED);
+    http_server_reset(f->server);
+    options.no_hedges = true;
+    open_transport(f, &options);
+    see_answers(f, 256);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
+    run_cancelled(f, reqs, 1, 1);
+    assert_int_equal(reqs[0].sent, 1);
 }
 
 /* ---- TLS -------------------------------------------------------------------------------------------------- */
@@ -1070,6 +1204,24 @@ static void test_transport_many_threads(void **state)
     assert_true(http_server_connections(f->server) <= 8);
 }
 
+/* First and second answers that come at the same time. */
+static void test_transport_many_threads_with_hedges(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 8 };
+    pthread_t threads[N];
+    struct transport_options options = HEDGING;
+    options.per_host = 16;
+    options.hedge_after = 32;
+    open_transport(f, &options);
+    http_server_put(f->server, "/a", span_str("hello"));
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_rounds, f), 0);
+    for (size_t i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(http_server_count(f->server) >= N * 50);
+}
+
 int main(void)
 {
     /* Servers of this host are reached without a proxy. */
@@ -1105,16 +1257,21 @@ int main(void)
         CASE(test_transport_notices_a_put_sent_twice),
         CASE(test_transport_unknown_outcomes),
         CASE(test_transport_keeps_what_it_has),
+        CASE(test_transport_ends_between_tries),
         CASE(test_transport_honours_the_deadline),
         CASE(test_transport_can_be_cancelled),
         CASE(test_transport_prepares_each_try),
         CASE(test_transport_refuses_headers_with_line_ends),
         CASE(test_transport_inspects_answers),
+        CASE(test_transport_sends_a_slow_get_again),
+        CASE(test_transport_a_hedge_may_fail),
+        CASE(test_transport_hedges_are_few),
         CASE(test_transport_checks_certificates),
         CASE(test_transport_public_addresses_only),
         CASE(test_transport_goes_through_a_proxy),
         CASE(test_transport_survives_failed_allocations),
         CASE(test_transport_many_threads),
+        CASE(test_transport_many_threads_with_hedges),
     };
     return test_run(tests);
 }

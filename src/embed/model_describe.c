@@ -1,0 +1,70 @@
+/* model_describe.c: reads a model folder's small files and looks for its large ones. */
+#include "embed/model_describe.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "embed/model_dir.h"
+#include "embed/model_source.h"
+#include "embed/onnx_file.h"
+#include "embed/tokenizer.h"
+
+/* That the tokenizer is one of ours. */
+static enum dp_status check_tokenizer(const struct model_source *s, struct dp_error *error)
+{
+    struct tokenizer *tokenizer = NULL;
+    enum dp_status status = tokenizer_open(buffer_span(&s->tokenizer_json), &tokenizer, error);
+    tokenizer_free(tokenizer);
+    return status;
+}
+
+static enum dp_status check_native(const char *folder, struct arena *arena, struct model_description *out)
+{
+    struct model_source source;
+    struct stat info;
+    enum dp_status status = model_source_open_settings(folder, &source, &out->native);
+    if (status == DP_OK) {
+        out->dim = source.config.hidden;
+        out->max_tokens = source.config.max_tokens;
+        status = check_tokenizer(&source, &out->native);
+    }
+    model_source_close(&source);
+    const char *weights = arena_printf(arena, "%s/model.safetensors", folder);
+    if (weights == NULL)
+        return dp_fail_nomem(&out->native, "a path");
+    if (status == DP_OK && (stat(weights, &info) != 0 || !S_ISREG(info.st_mode)))
+        status = dp_fail(&out->native, DP_NOT_FOUND, "there is no %s", weights);
+    return status;
+}
+
+static enum dp_status check_onnx(const char *folder, struct arena *arena, struct model_description *out)
+{
+    struct model_source source;
+    const char **files = NULL, *path, *name;
+    enum dp_status status = onnx_file_list(folder, arena, &files, &out->onnx_file_count, &out->onnx);
+    out->onnx_files = files;
+    if (status == DP_OK && out->onnx_file_count == 0)
+        status = onnx_file_find(folder, "", arena, &path, &name, &out->onnx); /* says where it looked */
+    if (status != DP_OK)
+        return status;
+    status = model_source_open_outline(folder, &source, &out->onnx);
+    if (status == DP_OK) {
+        if (out->max_tokens == 0 && source.config.max_tokens <= MODEL_TOKENS_MAX)
+            out->max_tokens = source.config.max_tokens;
+        status = check_tokenizer(&source, &out->onnx);
+    }
+    model_source_close(&source);
+    return status;
+}
+
+enum dp_status model_describe(const char *path, struct arena *arena, struct model_description *out,
+                              struct dp_error *error)
+{
+    memset(out, 0, sizeof *out);
+    enum dp_status status = model_dir_find(path, arena, &out->folder, &out->name, error);
+    if (status != DP_OK)
+        return status;
+    if (check_native(out->folder, arena, out) == DP_NOMEM || check_onnx(out->folder, arena, out) == DP_NOMEM)
+        return dp_fail_nomem(error, "a model's description");
+    return DP_OK;
+}
