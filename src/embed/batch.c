@@ -20,6 +20,8 @@ enum {
     JOB_TOKENS_MAX = 256, /* tokens of a job, unless one text alone has more */
     JOB_TOKENS_MIN = 64,  /* below it a job does not pay for being handed to another thread */
     JOBS_A_WORKER = 8,    /* jobs of a full batch, for each worker */
+    LINEAR_COST = 500,    /* tokens of a text whose attention costs as much as its linear layers */
+    TOGETHER_TAX = 16,    /* a job done together takes 1/16 more work */
     CANCEL_POLL_MS = 20   /* how often a waiting thread looks at its cancel flag */
 };
 
@@ -39,7 +41,7 @@ struct request {
     pthread_cond_t changed;
 };
 
-/* A run of items for one worker. */
+/* A run of items for one worker, or for all of them together. */
 struct job {
     size_t first, count;
     struct dp_error error; /* status DP_OK until the job fails */
@@ -61,6 +63,7 @@ struct embedder {
     struct request **owners;    /* [items_max] */
     struct job *jobs;           /* [jobs_max] */
     void **workspaces;          /* [team size] */
+    size_t *loads;              /* [team size]: the costs that plan_jobs gives each worker */
     size_t job_count;           /* in jobs, with */
     atomic_size_t next_job;     /* for engines that are called in turn */
 };
@@ -99,7 +102,8 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->owners = mem_calloc(e->items_max, sizeof(struct request *));
     e->jobs = mem_calloc(e->jobs_max, sizeof *e->jobs);
     e->workspaces = mem_calloc(team_workers(e), sizeof(void *));
-    if (e->items == NULL || e->owners == NULL || e->jobs == NULL || e->workspaces == NULL)
+    e->loads = mem_calloc(team_workers(e), sizeof *e->loads);
+    if (e->items == NULL || e->owners == NULL || e->jobs == NULL || e->workspaces == NULL || e->loads == NULL)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
         status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->workspaces[i], error);
@@ -122,6 +126,7 @@ void embedder_free(struct embedder *e)
     mem_free(e->items);
     mem_free(e->owners);
     mem_free(e->jobs);
+    mem_free(e->loads);
     pthread_mutex_destroy(&e->lock);
     mem_free(e);
 }
@@ -223,16 +228,63 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
     return jobs;
 }
 
+/* What a job costs, in tokens of a linear layer times LINEAR_COST: attention grows with the square. */
+static size_t job_cost(const struct embedder *e, const struct job *job)
+{
+    size_t cost = 0;
+    for (size_t i = job->first; i < job->first + job->count; i++)
+        cost += e->items[i].count * (LINEAR_COST + e->items[i].count);
+    return cost;
+}
+
+/* How many of the jobs, from the first on, workers should do one each; the team does the others together, one
+ * after the other. The best of all, if each worker takes the next job when it has done one. */
+static size_t plan_jobs(struct embedder *e, size_t jobs)
+{
+    size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
+    if (e->engine->ops->encode_together == NULL || !team_can_gather(e->team))
+        return jobs;
+    for (size_t w = 0; w < workers; w++)
+        e->loads[w] = 0;
+    for (size_t j = 0; j < jobs; j++)
+        left += job_cost(e, &e->jobs[j]);
+    size_t least = left + left / TOGETHER_TAX;
+    for (size_t j = 0; j < jobs; j++) {
+        size_t idlest = 0, cost = job_cost(e, &e->jobs[j]);
+        for (size_t w = 1; w < workers; w++)
+            idlest = e->loads[w] < e->loads[idlest] ? w : idlest;
+        e->loads[idlest] += cost;
+        longest = e->loads[idlest] > longest ? e->loads[idlest] : longest;
+        left -= cost;
+        if (longest * workers + left + left / TOGETHER_TAX < least) {
+            least = longest * workers + left + left / TOGETHER_TAX;
+            best = j + 1;
+        }
+    }
+    return best;
+}
+
+static void normalize_job(const struct embedder *e, const struct job *job)
+{
+    for (size_t i = job->first; i < job->first + job->count; i++)
+        if (e->owners[i]->normalize)
+            simd_ops()->encoder->normalize(e->items[i].out, e->engine->dim);
+}
+
 static void run_job(void *ctx, size_t index, unsigned worker)
 {
     struct embedder *e = ctx;
     struct job *job = &e->jobs[index];
-    const struct encoder_item *items = e->items + job->first;
-    if (e->engine->ops->encode(e->engine, e->workspaces[worker], items, job->count, &job->error) != DP_OK)
-        return;
-    for (size_t i = 0; i < job->count; i++)
-        if (e->owners[job->first + i]->normalize)
-            simd_ops()->encoder->normalize(items[i].out, e->engine->dim);
+    if (e->engine->ops->encode(e->engine, e->workspaces[worker], e->items + job->first, job->count, &job->error) ==
+        DP_OK)
+        normalize_job(e, job);
+}
+
+static void run_job_together(struct embedder *e, struct job *job)
+{
+    if (e->engine->ops->encode_together(e->engine, e->team, e->workspaces, e->items + job->first, job->count,
+                                        &job->error) == DP_OK)
+        normalize_job(e, job);
 }
 
 /* Engines with threads of their own: only so many of the team's call them, each for one job after another. */
@@ -278,8 +330,10 @@ static void lead(struct embedder *e)
     size_t tokens, n = take_batch(e, &tokens);
     e->leading = true;
     pthread_mutex_unlock(&e->lock);
-    size_t jobs = cut_jobs(e, n, tokens);
-    run_jobs(e, jobs);
+    size_t jobs = cut_jobs(e, n, tokens), alone = plan_jobs(e, jobs);
+    run_jobs(e, alone);
+    for (size_t j = alone; j < jobs; j++)
+        run_job_together(e, &e->jobs[j]);
     pthread_mutex_lock(&e->lock);
     finish_batch(e, jobs);
     e->leading = false;

@@ -2,8 +2,9 @@
  *
  * A thread that wants vectors waits in embedder_embed; while no batch is running, one of the waiting threads
  * leads: it takes texts from the queue, cuts them into jobs of a few hundred tokens, and runs the jobs on the
- * team, itself included. So one request on an idle machine is spread over all cores, and under load the
- * requests that came in during a batch form the next one. No thread of its own, no timer, no waiting for
+ * team, itself included; what would leave workers idle at the end, or a single text, they compute together. So one
+ * request on an idle machine is spread over all cores, and under load the requests that came in during a batch
+ * form the next one. No thread of its own, no timer, no waiting for
  * company. A vector does not depend on what else is in its batch.
  */
 #ifndef EMBED_BATCH_H

@@ -12,18 +12,24 @@
 #include "base/alloc.h"
 #include "simd/simd.h"
 
-enum { BLOCK_ROWS = 48 }; /* a multiple of the kernels' row tiles */
+enum {
+    BLOCK_ROWS = 48,     /* a multiple of the kernels' row tiles */
+    COLUMN_ROWS = 14,    /* up to so many rows, a team shares out columns */
+    PATIENCE_NS = 100000 /* how long a longer text waits for workers to wake up */
+};
 
 struct encoder_workspace {
     size_t rows;
-    float *hidden;          /* [rows][stride(hidden)]: the residual stream */
-    float *qkv;             /* [rows][stride(3 hidden)] */
-    float *context;         /* [rows][stride(hidden)]: what attention gathered */
-    float *wide;            /* [BLOCK_ROWS][stride(intermediate)] */
-    float *narrow;          /* [BLOCK_ROWS][stride(hidden)] */
-    float *head;            /* attention's scratch */
-    uint8_t *q;             /* [BLOCK_ROWS][depth of the widest layer] */
-    float *q_scale, *q_low; /* [BLOCK_ROWS] */
+    float *hidden;              /* [rows][stride(hidden)]: the residual stream */
+    float *qkv;                 /* [rows][stride(3 hidden)] */
+    float *context;             /* [rows][stride(hidden)]: what attention gathered */
+    float *wide;                /* [BLOCK_ROWS][stride(intermediate)] */
+    float *narrow;              /* [BLOCK_ROWS][stride(hidden)] */
+    float *head;                /* attention's scratch */
+    uint8_t *q;                 /* [BLOCK_ROWS][depth of the widest layer] */
+    float *q_scale, *q_low;     /* [BLOCK_ROWS] */
+    size_t *first;              /* [rows]: the first row of each text */
+    struct float_range *ranges; /* [BLOCK_ROWS]: of the columns that a thread quantises */
     uint8_t memory[];
 };
 
@@ -49,7 +55,9 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
                       encoder_stride(head),
                       encoder_stride((BLOCK_ROWS * depth + 3) / 4),
                       encoder_stride(BLOCK_ROWS),
-                      encoder_stride(BLOCK_ROWS)};
+                      encoder_stride(BLOCK_ROWS),
+                      encoder_stride(rows * sizeof(size_t) / sizeof(float)),
+                      encoder_stride(BLOCK_ROWS * sizeof(struct float_range) / sizeof(float))};
     size_t total = 0, parts = sizeof sizes / sizeof *sizes;
     for (size_t i = 0; i < parts; i++)
         total += sizes[i];
@@ -73,6 +81,8 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
     w->q = (uint8_t *)at[6];
     w->q_scale = at[7];
     w->q_low = at[8];
+    w->first = (size_t *)(void *)at[9];
+    w->ranges = (struct float_range *)(void *)at[10];
     return w;
 }
 
@@ -85,39 +95,91 @@ void encoder_workspace_free(struct encoder_workspace *w)
 struct run {
     const struct encoder *encoder;
     const struct encoder_kernels *kernels;
-    struct encoder_workspace *w;
+    void *const *workspaces;     /* of each worker: its scratch */
+    struct encoder_workspace *w; /* the first: it also holds what all share */
+    const struct encoder_item *items;
+    size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
+    size_t layer, end; /* the layers that are done; those that will be when this gathering ends */
 };
 
-/* out = act(x W + b) for a block of at most BLOCK_ROWS rows of `width` floats. */
-static void dense(const struct run *run, const float *x, size_t x_stride, size_t rows, size_t width,
-                  const union dense_layer *layer, enum encoder_activation act, float *out, size_t out_stride)
+/* One thread's view of a run. */
+struct part {
+    const struct run *run;
+    const struct team_member *self;
+    struct encoder_workspace *own;
+};
+
+/* Rows, panels or whatever, [begin, end). */
+struct range {
+    size_t begin, end;
+};
+
+/* What falls to this thread of `count` things. */
+static struct range share(const struct part *part, size_t count)
 {
-    struct encoder_workspace *w = run->w;
-    if (!run->encoder->int8) {
-        run->kernels->linear_fp32(x, x_stride, rows, &layer->fp32, 0, layer->fp32.n / ENCODER_BLOCK_N, act, out,
-                                  out_stride);
-        return;
-    }
-    struct u8_rows quantized = {layer->int8.k, w->q, w->q_scale, w->q_low};
-    for (size_t r = 0; r < rows; r++) {
-        uint8_t *q = w->q + r * quantized.k;
-        struct float_range range = run->kernels->range(x + r * x_stride, width);
-        w->q_low[r] = range.least;
-        w->q_scale[r] = run->kernels->quantize(x + r * x_stride, width, range, q);
-        memset(q + width, 0, quantized.k - width);
-    }
-    run->kernels->linear_int8(&quantized, rows, &layer->int8, 0, layer->int8.n / ENCODER_BLOCK_N, act, out,
-                              out_stride);
+    return (struct range){count * part->self->index / part->self->count,
+                          count * (part->self->index + 1) / part->self->count};
 }
 
-/* x = layer_norm(x + y) for a block of rows of the residual stream. */
-static void add_norm(const struct run *run, float *x, const float *y, size_t rows, const struct norm_weights *norm)
+static struct range all(size_t count)
 {
-    for (size_t r = 0; r < rows; r++)
-        run->kernels->add_layer_norm(x + r * run->hidden_stride, y == NULL ? NULL : y + r * run->hidden_stride,
-                                     norm->gamma, norm->beta, run->encoder->config.epsilon,
-                                     run->encoder->config.hidden, x + r * run->hidden_stride);
+    return (struct range){0, count};
+}
+
+/* ---- what steps are made of ---- */
+
+/* Rows of floats: `x` is the first of all. */
+struct rows {
+    float *x;
+    size_t stride, width;
+};
+
+static struct rows hidden_rows(const struct run *run, float *x)
+{
+    return (struct rows){x, run->hidden_stride, run->encoder->config.hidden};
+}
+
+/* Quantises rows into w, for a layer of `depth` input channels. */
+static void quantize(const struct run *run, struct encoder_workspace *w, struct rows from, struct range rows)
+{
+    size_t depth = encoder_depth(from.width);
+    for (size_t r = rows.begin; run->encoder->int8 && r < rows.end; r++) {
+        uint8_t *q = w->q + r * depth;
+        const float *x = from.x + r * from.stride;
+        struct float_range range = run->kernels->range(x, from.width);
+        w->q_low[r] = range.least;
+        w->q_scale[r] = run->kernels->quantize(x, from.width, range, q);
+        memset(q + from.width, 0, depth - from.width);
+    }
+}
+
+static size_t panels_of(const struct run *run, const union dense_layer *layer)
+{
+    return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
+}
+
+/* to = act(from W + b) for `rows` rows, which quantize() has put into w, and the output channels of some panels. */
+static void multiply(const struct run *run, const struct encoder_workspace *w, const union dense_layer *layer,
+                     struct rows from, size_t rows, struct range panels, enum encoder_activation act, float *to,
+                     size_t to_stride)
+{
+    if (run->encoder->int8)
+        run->kernels->linear_int8(&(struct u8_rows){layer->int8.k, w->q, w->q_scale, w->q_low}, rows, &layer->int8,
+                                  panels.begin, panels.end, act, to, to_stride);
+    else
+        run->kernels->linear_fp32(from.x, from.stride, rows, &layer->fp32, panels.begin, panels.end, act, to,
+                                  to_stride);
+}
+
+/* x = layer_norm(x + y) for rows of the residual stream. */
+static void add_norm(const struct run *run, float *x, const float *y, struct range rows,
+                     const struct norm_weights *norm)
+{
+    size_t stride = run->hidden_stride;
+    for (size_t r = rows.begin; r < rows.end; r++)
+        run->kernels->add_layer_norm(x + r * stride, y == NULL ? NULL : y + r * stride, norm->gamma, norm->beta,
+                                     run->encoder->config.epsilon, run->encoder->config.hidden, x + r * stride);
 }
 
 /* The sum of word, position and type embeddings of each token, normalised. */
@@ -135,55 +197,189 @@ static void embed_tokens(const struct run *run, const struct encoder_item *item,
             for (size_t i = 0; i < hidden; i++)
                 row[i] = e->words_fp32[id * hidden + i] + position[i];
     }
-    add_norm(run, x, NULL, item->count, &e->embedding_norm);
+    add_norm(run, x, NULL, all(item->count), &e->embedding_norm);
 }
 
-static void attend(const struct run *run, const struct encoder_item *items, size_t n)
+static void attend(const struct part *part, size_t item, size_t head)
+{
+    const struct run *run = part->run;
+    const struct model_config *c = &run->encoder->config;
+    size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
+    const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
+    run->kernels->attention(&(struct attention_head){
+        .tokens = run->items[item].count,
+        .head_dim = head_dim,
+        .scale = 1.0f / sqrtf((float)head_dim),
+        .q = q,
+        .k = q + c->hidden,
+        .v = q + (size_t)2 * c->hidden,
+        .stride = run->qkv_stride,
+        .out = run->w->context + first * run->hidden_stride + head * head_dim,
+        .out_stride = run->hidden_stride,
+        .scratch = part->own->head,
+    });
+}
+
+/* This thread's heads of all texts: of each text as many as any other's, for texts differ in length. */
+static void attend_share(const struct part *part)
+{
+    size_t heads = part->run->encoder->config.heads, count = part->self->count;
+    for (size_t h = part->self->index; h < part->run->n * heads; h += count)
+        attend(part, h / heads, h % heads);
+}
+
+/* ---- long texts, or one thread alone: shares are rows ----
+ *
+ * A block of rows passes from what attention gathered to the queries, keys and values of the next layer without a
+ * look at other rows: the threads meet twice a layer. */
+
+static void queries_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
+{
+    const struct run *run = part->run;
+    size_t rows = block.end - block.begin;
+    struct rows x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride);
+    quantize(run, part->own, x, all(rows));
+    multiply(run, part->own, &layer->qkv, x, rows, all(panels_of(run, &layer->qkv)), ENCODER_LINEAR,
+             run->w->qkv + block.begin * run->qkv_stride, run->qkv_stride);
+}
+
+static void rest_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
+{
+    const struct run *run = part->run;
+    struct encoder_workspace *own = part->own;
+    size_t rows = block.end - block.begin;
+    struct rows context = hidden_rows(run, run->w->context + block.begin * run->hidden_stride),
+                x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride),
+                wide = {own->wide, run->wide_stride, run->encoder->config.intermediate};
+    quantize(run, own, context, all(rows));
+    multiply(run, own, &layer->attention_out, context, rows, all(panels_of(run, &layer->attention_out)),
+             ENCODER_LINEAR, own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, all(rows), &layer->attention_norm);
+    quantize(run, own, x, all(rows));
+    multiply(run, own, &layer->ffn_in, x, rows, all(panels_of(run, &layer->ffn_in)), ENCODER_GELU, own->wide,
+             run->wide_stride);
+    quantize(run, own, wide, all(rows));
+    multiply(run, own, &layer->ffn_out, wide, rows, all(panels_of(run, &layer->ffn_out)), ENCODER_LINEAR,
+             own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, all(rows), &layer->ffn_norm);
+}
+
+static void layers_by_rows(const struct part *part, size_t begin, size_t end)
+{
+    const struct encoder_layer *layers = part->run->encoder->layers;
+    struct range mine = share(part, part->run->rows);
+    size_t blocks = (mine.end - mine.begin + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    for (size_t l = begin; l <= end; l++) {
+        for (size_t b = 0; b < blocks; b++) {
+            struct range block = {mine.begin + (mine.end - mine.begin) * b / blocks,
+                                  mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
+            if (l > begin)
+                rest_of_block(part, &layers[l - 1], block);
+            if (l < end)
+                queries_of_block(part, &layers[l], block);
+        }
+        if (l < end) {
+            team_meet(part->self);
+            attend_share(part);
+            team_meet(part->self);
+        }
+    }
+}
+
+/* ---- short texts: shares are columns ----
+ *
+ * Each thread reads its share of the weights, which take longer to arrive than to multiply, and keeps to its columns
+ * where it can: heads, output channels, and their quantisation once all have told the range of theirs. So only bytes
+ * pass between the processors, and the rows of floats that a norm sums up. A column here is a panel's width. */
+
+/* Quantises this thread's columns of all rows into w. */
+static void quantize_columns(const struct part *part, struct rows from, struct range columns)
+{
+    const struct run *run = part->run;
+    size_t depth = encoder_depth(from.width), first = columns.begin * ENCODER_BLOCK_N,
+           end = columns.end * ENCODER_BLOCK_N < from.width ? columns.end * ENCODER_BLOCK_N : from.width;
+    if (!run->encoder->int8)
+        return;
+    for (size_t r = 0; r < run->rows; r++)
+        part->own->ranges[r] = run->kernels->range(from.x + r * from.stride + first, end - first);
+    team_meet(part->self);
+    for (size_t r = 0; r < run->rows; r++) {
+        struct float_range range = part->own->ranges[r];
+        for (unsigned i = 0; i < part->self->count; i++) {
+            struct float_range other = ((const struct encoder_workspace *)run->workspaces[i])->ranges[r];
+            range.least = other.least < range.least ? other.least : range.least;
+            range.most = other.most > range.most ? other.most : range.most;
+        }
+        float scale = run->kernels->quantize(from.x + r * from.stride + first, end - first, range,
+                                             run->w->q + r * depth + first);
+        if (part->self->index == 0) {
+            run->w->q_low[r] = range.least;
+            run->w->q_scale[r] = scale;
+        }
+    }
+}
+
+/* This thread's columns of act(from W + b), when all have quantised theirs of `from`. */
+static void multiply_columns(const struct part *part, const union dense_layer *layer, struct rows from,
+                             enum encoder_activation act, float *to, size_t to_stride)
+{
+    team_meet(part->self);
+    multiply(part->run, part->run->w, layer, from, part->run->rows, share(part, panels_of(part->run, layer)), act,
+             to, to_stride);
+}
+
+static void layer_by_columns(const struct part *part, const struct encoder_layer *layer)
+{
+    const struct run *run = part->run;
+    struct encoder_workspace *w = run->w;
+    size_t hidden = run->encoder->config.hidden, panels = hidden / ENCODER_BLOCK_N;
+    struct range rows = share(part, run->rows), columns = share(part, panels);
+    struct rows x = hidden_rows(run, w->hidden), context = hidden_rows(run, w->context),
+                wide = {w->wide, run->wide_stride, run->encoder->config.intermediate};
+
+    quantize(run, w, x, rows);
+    team_meet(part->self);
+    for (size_t i = 0; i < 3; i++) /* queries, keys, values of the same heads */
+        multiply(run, w, &layer->qkv, x, run->rows,
+                 (struct range){i * panels + columns.begin, i * panels + columns.end}, ENCODER_LINEAR, w->qkv,
+                 run->qkv_stride);
+    size_t heads = run->encoder->config.heads;
+    for (size_t h = columns.begin * heads / panels; h < columns.end * heads / panels; h++)
+        for (size_t i = 0; i < run->n; i++)
+            attend(part, i, h);
+    quantize_columns(part, context, columns);
+    multiply_columns(part, &layer->attention_out, context, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    team_meet(part->self);
+    add_norm(run, w->hidden, w->narrow, rows, &layer->attention_norm);
+    quantize(run, w, x, rows);
+    multiply_columns(part, &layer->ffn_in, x, ENCODER_GELU, w->wide, run->wide_stride);
+    quantize_columns(part, wide, share(part, panels_of(run, &layer->ffn_in)));
+    multiply_columns(part, &layer->ffn_out, wide, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    team_meet(part->self);
+    add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
+}
+
+/* Whether a team should share out columns: for few rows, if heads lie within panels. */
+static bool by_columns(const struct run *run)
 {
     const struct model_config *c = &run->encoder->config;
-    size_t first = 0, head_dim = c->hidden / c->heads;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t h = 0; h < c->heads; h++) {
-            const float *q = run->w->qkv + first * run->qkv_stride + h * head_dim;
-            run->kernels->attention(&(struct attention_head){
-                .tokens = items[i].count,
-                .head_dim = head_dim,
-                .scale = 1.0f / sqrtf((float)head_dim),
-                .q = q,
-                .k = q + c->hidden,
-                .v = q + (size_t)2 * c->hidden,
-                .stride = run->qkv_stride,
-                .out = run->w->context + first * run->hidden_stride + h * head_dim,
-                .out_stride = run->hidden_stride,
-                .scratch = run->w->head,
-            });
-        }
-        first += items[i].count;
-    }
+    return run->rows <= COLUMN_ROWS && c->hidden % ENCODER_BLOCK_N == 0 &&
+           ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
 }
 
-static void run_layer(const struct run *run, const struct encoder_layer *layer, const struct encoder_item *items,
-                      size_t n, size_t rows)
+/* All layers that are left; one layer, if workers are missing who may come to the next. */
+static void run_layers(void *ctx, const struct team_member *self)
 {
-    struct encoder_workspace *w = run->w;
-    size_t hidden = run->encoder->config.hidden, intermediate = run->encoder->config.intermediate;
-    for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
-        size_t block = rows - r < BLOCK_ROWS ? rows - r : BLOCK_ROWS;
-        dense(run, w->hidden + r * run->hidden_stride, run->hidden_stride, block, hidden, &layer->qkv,
-              ENCODER_LINEAR, w->qkv + r * run->qkv_stride, run->qkv_stride);
-    }
-    attend(run, items, n);
-    for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
-        size_t block = rows - r < BLOCK_ROWS ? rows - r : BLOCK_ROWS;
-        float *x = w->hidden + r * run->hidden_stride;
-        dense(run, w->context + r * run->hidden_stride, run->hidden_stride, block, hidden, &layer->attention_out,
-              ENCODER_LINEAR, w->narrow, run->hidden_stride);
-        add_norm(run, x, w->narrow, block, &layer->attention_norm);
-        dense(run, x, run->hidden_stride, block, hidden, &layer->ffn_in, ENCODER_GELU, w->wide, run->wide_stride);
-        dense(run, w->wide, run->wide_stride, block, intermediate, &layer->ffn_out, ENCODER_LINEAR, w->narrow,
-              run->hidden_stride);
-        add_norm(run, x, w->narrow, block, &layer->ffn_norm);
-    }
+    struct run *run = ctx;
+    const struct part part = {run, self, run->workspaces[self->index]};
+    size_t begin = run->layer, end = self->count < team_size(self->team) ? begin + 1 : run->encoder->config.layers;
+    if (self->count == 1 || !by_columns(run))
+        layers_by_rows(&part, begin, end);
+    else
+        for (size_t l = begin; l < end; l++)
+            layer_by_columns(&part, &run->encoder->layers[l]);
+    if (self->index == 0)
+        run->end = end;
 }
 
 static void pool(const struct run *run, const float *x, size_t tokens, float *out)
@@ -203,26 +399,30 @@ static void pool(const struct run *run, const float *x, size_t tokens, float *ou
     }
 }
 
-void encoder_run(const struct encoder *encoder, struct encoder_workspace *w, const struct encoder_item *items,
-                 size_t n)
+void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                 const struct encoder_item *items, size_t n)
 {
     const struct model_config *c = &encoder->config;
-    const struct run run = {encoder,
-                            simd_ops()->encoder,
-                            w,
-                            encoder_stride(c->hidden),
-                            encoder_stride((size_t)3 * c->hidden),
-                            encoder_stride(c->intermediate)};
-    size_t rows = 0;
+    struct encoder_workspace *w = workspaces[0];
+    struct run run = {.encoder = encoder,
+                      .kernels = simd_ops()->encoder,
+                      .workspaces = workspaces,
+                      .w = w,
+                      .items = items,
+                      .n = n,
+                      .hidden_stride = encoder_stride(c->hidden),
+                      .qkv_stride = encoder_stride((size_t)3 * c->hidden),
+                      .wide_stride = encoder_stride(c->intermediate)};
+    team_wake(team);
     for (size_t i = 0; i < n; i++) {
-        embed_tokens(&run, &items[i], w->hidden + rows * run.hidden_stride);
-        rows += items[i].count;
+        w->first[i] = run.rows;
+        embed_tokens(&run, &items[i], w->hidden + run.rows * run.hidden_stride);
+        run.rows += items[i].count;
     }
-    for (size_t l = 0; l < c->layers; l++)
-        run_layer(&run, &encoder->layers[l], items, n, rows);
-    rows = 0;
-    for (size_t i = 0; i < n; i++) {
-        pool(&run, w->hidden + rows * run.hidden_stride, items[i].count, items[i].out);
-        rows += items[i].count;
+    while (run.layer < c->layers) {
+        team_gather(team, run.rows > COLUMN_ROWS ? PATIENCE_NS : 0, run_layers, &run);
+        run.layer = run.end;
     }
+    for (size_t i = 0; i < n; i++)
+        pool(&run, w->hidden + w->first[i] * run.hidden_stride, items[i].count, items[i].out);
 }

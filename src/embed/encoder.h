@@ -7,6 +7,7 @@
 #define EMBED_ENCODER_H
 
 #include "embed/model_config.h"
+#include "os/team.h"
 #include "simd/encoder.h"
 
 /* One of the two, as the encoder's `int8` says. */
@@ -50,9 +51,12 @@ struct encoder_workspace;
 struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, size_t rows); /* NULL: no memory */
 void encoder_workspace_free(struct encoder_workspace *w);
 
-/* Encodes and pools `n` texts, whose counts add up to at most the workspace's rows. Allocates nothing. */
-void encoder_run(const struct encoder *encoder, struct encoder_workspace *w, const struct encoder_item *items,
-                 size_t n);
+/* Encodes and pools `n` texts, whose counts add up to at most a workspace's rows. Allocates nothing.
+ *
+ * `team`, or NULL, works on them together; workspaces[team_size(team)] are struct encoder_workspace. The vectors do
+ * not depend on the team's size. */
+void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                 const struct encoder_item *items, size_t n);
 
 /* Row strides of activations, in floats: widths padded to whole weight panels. */
 static inline size_t encoder_stride(size_t width)

@@ -21,6 +21,10 @@ struct engine_ops {
     enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct encoder_item *items,
                              size_t n, struct dp_error *error);
     void (*free)(struct engine *engine);
+    /* The same vectors by a whole team, workspaces[team_size(team)], for texts too few to give each worker its own.
+     * NULL: this engine computes a text on one thread. */
+    enum dp_status (*encode_together)(const struct engine *engine, struct team *team, void *const *workspaces,
+                                      const struct encoder_item *items, size_t n, struct dp_error *error);
 };
 
 /* The common part; an engine's own struct begins with it. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "os/huge.h"
 
 /* Floats of one dense layer: its panels and its bias. */
 static size_t dense_floats(const struct model_config *c, enum dense_kind kind)
@@ -92,7 +93,7 @@ enum dp_status fp32_model_open(const struct model_source *source, struct fp32_mo
     e->config = *c;
     float *scratch = mem_alloc(largest * sizeof *scratch);
     e->layers = mem_calloc(c->layers, sizeof *e->layers);
-    out->memory = mem_aligned_alloc(64, bytes);
+    out->memory = os_huge_alloc(bytes);
     enum dp_status status = DP_OK;
     if (scratch == NULL || e->layers == NULL || out->memory == NULL) {
         status = dp_fail_nomem(error, "a model");

@@ -26,15 +26,22 @@ static void native_workspace_free(void *workspace)
     encoder_workspace_free(workspace);
 }
 
-static enum dp_status native_encode(const struct engine *engine, void *workspace, const struct encoder_item *items,
-                                    size_t n, struct dp_error *error)
+static enum dp_status native_encode_together(const struct engine *engine, struct team *team,
+                                             void *const *workspaces, const struct encoder_item *items, size_t n,
+                                             struct dp_error *error)
 {
-    encoder_run(encoder_of(engine), workspace, items, n);
+    encoder_run(encoder_of(engine), team, workspaces, items, n);
     for (size_t i = 0; i < n; i++)
         for (size_t d = 0; d < engine->dim; d++)
             if (!isfinite(items[i].out[d]))
                 return dp_fail(error, DP_CORRUPT, "the model's weights give vectors that are not finite");
     return DP_OK;
+}
+
+static enum dp_status native_encode(const struct engine *engine, void *workspace, const struct encoder_item *items,
+                                    size_t n, struct dp_error *error)
+{
+    return native_encode_together(engine, NULL, &workspace, items, n, error);
 }
 
 static void native_free(struct engine *engine)
@@ -43,9 +50,9 @@ static void native_free(struct engine *engine)
 }
 
 static const struct engine_ops int8_ops = {"native int8", native_workspace_new, native_workspace_free,
-                                           native_encode, native_free};
+                                           native_encode, native_free,          native_encode_together};
 static const struct engine_ops fp32_ops = {"native fp32", native_workspace_new, native_workspace_free,
-                                           native_encode, native_free};
+                                           native_encode, native_free,          native_encode_together};
 
 enum dp_status native_engine_new(const struct encoder *encoder, struct engine **out, struct dp_error *error)
 {

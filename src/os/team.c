@@ -1,9 +1,13 @@
 /* team.c: the compute team.
  *
- * A loop is one job: (fn, ctx, count) and a counter from which everyone claims the next index. The caller
+ * Work is a loop or a gathering. A loop is one job: (fn, ctx, count) and a counter from which everyone claims the next index. The caller
  * publishes it by opening the gate, works on it itself, closes the gate when all indices are claimed, and waits
  * for the workers that came in. A worker that wakes too late finds the gate closed and goes back to sleep, so a
  * short loop never waits for a thread that the scheduler has not run yet.
+ *
+ * A gathering goes through the same gate. The caller waits a moment for workers to come in, closes the gate, and
+ * publishes how many members there are, which those inside wait for. A meeting counts arrivals; the last one lets
+ * the others go on.
  *
  * gate: bit 31 open, bits 15..30 the loop's number, bits 0..14 workers inside. A worker enters by adding one to
  * an open gate (acquire: it then sees the job) and leaves by subtracting one (release: the caller then sees
@@ -19,6 +23,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,15 +38,19 @@
 #include "os/thread.h"
 
 enum {
-    SPIN_NS = 50000,  /* how long to look before sleeping */
-    SPINS_A_LOOK = 32 /* pauses between two looks at the clock */
+    SPIN_NS = 50000,      /* how long to look before sleeping */
+    SPINS_A_LOOK = 32,    /* pauses between two looks at the clock */
+    ENTER_NS = 2000,      /* how long a worker that is awake may take to come in */
+    STALL_NS = 1000000,   /* who is so late to a meeting has lost its processor to another program */
+    CROWDED_NS = 50000000 /* how long the team then keeps from gathering */
 };
 
 static const uint32_t GATE_OPEN = 1u << 31, GATE_LOOP = 1u << 15, GATE_INSIDE = (1u << 15) - 1;
 
 struct team {
     /* Written by the caller that holds `turn`, while the gate is closed and nobody is inside. */
-    void (*fn)(void *ctx, size_t index, unsigned worker);
+    void (*fn)(void *ctx, size_t index, unsigned worker);        /* of a loop, or NULL */
+    void (*together)(void *ctx, const struct team_member *self); /* of a gathering */
     void *ctx;
     size_t count;
 
@@ -52,7 +61,14 @@ struct team {
     _Atomic uint32_t sleepers;          /* workers asleep or about to be */
     _Atomic bool closing;
 
+    /* Of a gathering. `members` is 0 until it begins. On one cache line: who arrives last changes all of it. */
+    _Alignas(64) _Atomic uint32_t members;
+    _Atomic uint32_t arrived;  /* at the meeting that has not been held yet */
+    _Atomic uint32_t meetings; /* held, ever */
+    _Atomic uint32_t dozers;   /* members asleep on one of these words or about to be */
+
     _Alignas(64) pthread_mutex_t turn; /* held by the caller for the whole loop */
+    _Atomic int64_t crowded_until;
     int64_t spin_ns;
     unsigned size;    /* workers in all */
     unsigned started; /* threads */
@@ -98,8 +114,39 @@ static void work(struct team *team, unsigned worker)
     }
 }
 
-/* Works on the open loop, if there is one that this worker has not seen the end of. */
-static void join_loop(struct team *team, unsigned worker, uint32_t *seen_loop)
+/* Waits for *word to differ from `seen`: a while awake, then asleep among `sleepers`. Answers how long it slept, in
+ * nanoseconds. */
+static int64_t await_change(struct team *team, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
+{
+    int64_t begin = 0, now = 0;
+    while (team->spin_ns) {
+        for (int i = 0; i < SPINS_A_LOOK; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != seen)
+                return 0;
+            pause_cpu();
+        }
+        now = os_now_ns();
+        begin = begin ? begin : now;
+        if (now - begin >= team->spin_ns)
+            break;
+    }
+    atomic_fetch_add(sleepers, 1);
+    while (atomic_load(word) == seen)
+        futex_wait(word, seen);
+    atomic_fetch_sub(sleepers, 1);
+    return now ? os_now_ns() - now : 0;
+}
+
+/* Changes *word to `value`, and wakes whoever sleeps on it. */
+static void change(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *sleepers)
+{
+    atomic_store(word, value);
+    if (atomic_load(sleepers))
+        futex_wake(word, INT_MAX);
+}
+
+/* Works on the open loop, or belongs to the gathering, if this worker has not seen the end of it. */
+static void join_work(struct team *team, unsigned worker, uint32_t *seen_loop)
 {
     uint32_t gate = atomic_load_explicit(&team->gate, memory_order_acquire);
     do {
@@ -108,29 +155,16 @@ static void join_loop(struct team *team, unsigned worker, uint32_t *seen_loop)
     } while (!atomic_compare_exchange_weak_explicit(&team->gate, &gate, gate + 1, memory_order_acquire,
                                                     memory_order_acquire));
     *seen_loop = gate & ~GATE_INSIDE;
-    work(team, worker);
+    if (team->fn) {
+        work(team, worker);
+    } else {
+        await_change(team, &team->members, 0, &team->dozers);
+        struct team_member self = {team, (gate & GATE_INSIDE) + 1, atomic_load(&team->members)};
+        team->together(team->ctx, &self);
+    }
     uint32_t before = atomic_fetch_sub(&team->gate, 1);
     if (!(before & GATE_OPEN) && (before & GATE_INSIDE) == 1 && atomic_load(&team->caller_waits))
         futex_wake(&team->gate, 1);
-}
-
-/* Waits for the bell to differ from `seen`: a while awake, then asleep. */
-static void await_bell(struct team *team, uint32_t seen)
-{
-    int64_t until = team->spin_ns ? os_now_ns() + team->spin_ns : 0;
-    while (team->spin_ns) {
-        for (int i = 0; i < SPINS_A_LOOK; i++) {
-            if (atomic_load_explicit(&team->bell, memory_order_relaxed) != seen)
-                return;
-            pause_cpu();
-        }
-        if (os_now_ns() >= until)
-            break;
-    }
-    atomic_fetch_add(&team->sleepers, 1);
-    while (atomic_load(&team->bell) == seen)
-        futex_wait(&team->bell, seen);
-    atomic_fetch_sub(&team->sleepers, 1);
 }
 
 static void *serve(void *context)
@@ -141,9 +175,9 @@ static void *serve(void *context)
     uint32_t seen_loop = 0; /* closed: no open loop looks like it */
     while (!atomic_load_explicit(&team->closing, memory_order_acquire)) {
         uint32_t bell = atomic_load(&team->bell);
-        join_loop(team, self.worker, &seen_loop);
+        join_work(team, self.worker, &seen_loop);
         if (!atomic_load_explicit(&team->closing, memory_order_acquire))
-            await_bell(team, bell);
+            await_change(team, &team->bell, bell, &team->sleepers);
     }
     return NULL;
 }
@@ -178,6 +212,13 @@ static void await_leavers(struct team *team)
     atomic_store(&team->caller_waits, 0);
 }
 
+static void open_gate(struct team *team, size_t wanted)
+{
+    uint32_t gate = atomic_load_explicit(&team->gate, memory_order_relaxed);
+    atomic_store(&team->gate, (gate + GATE_LOOP) | GATE_OPEN);
+    ring(team, wanted);
+}
+
 void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx)
 {
     if (!team || team->started == 0 || count <= 1) {
@@ -194,13 +235,80 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
     team->ctx = ctx;
     team->count = count;
     atomic_store_explicit(&team->next, 0, memory_order_relaxed);
-    uint32_t gate = atomic_load_explicit(&team->gate, memory_order_relaxed);
-    atomic_store(&team->gate, (gate + GATE_LOOP) | GATE_OPEN);
-    ring(team, count - 1);
+    open_gate(team, count - 1);
     work(team, 0);
     atomic_fetch_and(&team->gate, ~GATE_OPEN);
     await_leavers(team);
     pthread_mutex_unlock(&team->turn);
+}
+
+/* Waits until all workers are inside the open gate, or those who are awake and the time is up. Where workers share
+ * processors, time says nothing: all of them are waited for. */
+static void await_entrants(struct team *team, int64_t patience_ns)
+{
+    int64_t begin = os_now_ns();
+    while ((atomic_load_explicit(&team->gate, memory_order_relaxed) & GATE_INSIDE) < team->started) {
+        bool all_asleep = atomic_load_explicit(&team->sleepers, memory_order_relaxed) >= team->started;
+        int64_t limit = all_asleep || patience_ns > ENTER_NS ? patience_ns : ENTER_NS;
+        if (!team->spin_ns)
+            sched_yield();
+        else if (os_now_ns() - begin >= limit)
+            return;
+        else
+            pause_cpu();
+    }
+}
+
+void team_gather(struct team *team, int64_t patience_ns, void (*fn)(void *ctx, const struct team_member *self),
+                 void *ctx)
+{
+    if (!team) {
+        fn(ctx, &(struct team_member){.count = 1});
+        return;
+    }
+    pthread_mutex_lock(&team->turn);
+    struct team_member self = {.team = team, .count = 1};
+    if (team->started > 0) {
+        team->fn = NULL;
+        team->together = fn;
+        team->ctx = ctx;
+        atomic_store_explicit(&team->members, 0, memory_order_relaxed);
+        open_gate(team, team->started);
+        await_entrants(team, patience_ns);
+        self.count += atomic_fetch_and(&team->gate, ~GATE_OPEN) & GATE_INSIDE;
+        change(&team->members, self.count, &team->dozers);
+    }
+    fn(ctx, &self);
+    if (team->started > 0)
+        await_leavers(team);
+    pthread_mutex_unlock(&team->turn);
+}
+
+void team_meet(const struct team_member *self)
+{
+    struct team *team = self->team;
+    if (self->count == 1)
+        return;
+    uint32_t meeting = atomic_load_explicit(&team->meetings, memory_order_relaxed);
+    if (atomic_fetch_add(&team->arrived, 1) + 1 < self->count) {
+        if (await_change(team, &team->meetings, meeting, &team->dozers) >= STALL_NS)
+            atomic_store_explicit(&team->crowded_until, os_now_ns() + CROWDED_NS, memory_order_relaxed);
+    } else {
+        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+        change(&team->meetings, meeting + 1, &team->dozers);
+    }
+}
+
+void team_wake(struct team *team)
+{
+    if (team && atomic_load(&team->sleepers))
+        ring(team, INT_MAX);
+}
+
+bool team_can_gather(const struct team *team)
+{
+    return team && team->started > 0 && team->spin_ns > 0 &&
+           os_now_ns() >= atomic_load_explicit(&team->crowded_until, memory_order_relaxed);
 }
 
 /* Starts the next worker. Its errno, or 0. */

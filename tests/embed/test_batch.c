@@ -59,7 +59,7 @@ static void gate_free(struct engine *engine)
     (void)engine;
 }
 
-static const struct engine_ops gate_ops = {"gate", gate_workspace_new, mem_free, gate_encode, gate_free};
+static const struct engine_ops gate_ops = {"gate", gate_workspace_new, mem_free, gate_encode, gate_free, NULL};
 
 static void gate_init(struct gate_engine *g, bool held)
 {

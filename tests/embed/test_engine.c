@@ -161,6 +161,81 @@ static void test_embed_vectors_do_not_depend_on_company_or_threads(void **state)
     model_free(model);
 }
 
+/* Texts of all lengths, each by one, two and three threads together, by int8 and fp32: the same bits. */
+static void check_together(enum model_precision precision, size_t every)
+{
+    struct dp_error error;
+    struct model *model;
+    assert_int_equal(model_open_dir(golden_model(), precision, &model, &error), DP_OK);
+    const struct engine *engine = model_engine(model);
+    float *want = mem_calloc(3 * engine->dim, sizeof *want), *out = mem_calloc(3 * engine->dim, sizeof *out);
+    void *workspaces[3];
+    struct team *teams[3];
+    for (unsigned t = 0; t < 3; t++) {
+        assert_int_equal(engine->ops->workspace_new(engine, 300, &workspaces[t], &error), DP_OK);
+        assert_int_equal(team_new(t + 1, &teams[t], &error), DP_OK);
+    }
+    for (size_t i = 0; i + 3 < golden.count && i < (SANITIZED ? 4 * every : golden.count); i += every) {
+        struct encoder_item items[3];
+        size_t n = 0, tokens = 0; /* one text, or a few if they are short */
+        for (; n < 3 && tokens + golden.texts[i + n].count <= (n == 0 ? 300 : 80); n++) {
+            items[n] =
+                (struct encoder_item){golden.texts[i + n].ids, golden.texts[i + n].count, want + n * engine->dim};
+            tokens += items[n].count;
+        }
+        assert_int_equal(engine->ops->encode(engine, workspaces[0], items, n, &error), DP_OK);
+        for (size_t k = 0; k < n; k++)
+            items[k].out = out + k * engine->dim;
+        for (unsigned t = 0; t < 3; t++) {
+            memset(out, 0, n * engine->dim * sizeof *out);
+            assert_int_equal(engine->ops->encode_together(engine, teams[t], workspaces, items, n, &error), DP_OK);
+            assert_memory_equal(out, want, n * engine->dim * sizeof *out);
+        }
+    }
+    for (unsigned t = 0; t < 3; t++) {
+        engine->ops->workspace_free(workspaces[t]);
+        team_free(teams[t]);
+    }
+    mem_free(want);
+    mem_free(out);
+    model_free(model);
+}
+
+static void test_embed_together_gives_the_same_bits(void **state)
+{
+    (void)state;
+    check_together(MODEL_INT8, 12);
+    check_together(MODEL_FP32, 67);
+}
+
+/* Warm, embedding takes no memory: whatever the number of texts, their lengths, and the way they are computed. */
+static void test_embed_allocates_nothing_when_warm(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    struct model *model;
+    struct team *team;
+    struct embedder *embedder;
+    struct arena arena;
+    struct call call;
+    assert_int_equal(model_open_dir(golden_model(), MODEL_INT8, &model, &error), DP_OK);
+    assert_int_equal(team_new(2, &team, &error), DP_OK);
+    assert_int_equal(embedder_new(model, team, NULL, &embedder, &error), DP_OK);
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    float *out = mem_calloc(60 * golden.dim, sizeof *out);
+    size_t before = test_alloc_count();
+    for (size_t n = 1; n <= 60; n = n * 3 + 1)
+        assert_int_equal(embedder_embed(&call, embedder, golden.texts + (SANITIZED ? 0 : 200), n, true, out),
+                         DP_OK);
+    assert_int_equal(test_alloc_count(), before);
+    mem_free(out);
+    embedder_free(embedder);
+    team_free(team);
+    arena_deinit(&arena);
+    model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +243,8 @@ int main(void)
         cmocka_unit_test(test_embed_int8_is_close_to_sentence_transformers),
         cmocka_unit_test(test_embed_model_describes_itself),
         cmocka_unit_test(test_embed_vectors_do_not_depend_on_company_or_threads),
+        cmocka_unit_test(test_embed_together_gives_the_same_bits),
+        cmocka_unit_test(test_embed_allocates_nothing_when_warm),
     };
     return test_finish(cmocka_run_group_tests_name("engine", tests, load, unload));
 }

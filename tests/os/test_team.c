@@ -100,6 +100,83 @@ static void test_os_team_callers_take_turns(void **state)
     team_free(team);
 }
 
+/* What the members of a gathering write between meetings. */
+struct gathering {
+    unsigned round[8]; /* plain: meeting must order it */
+    _Atomic unsigned wrong, runs[8];
+    unsigned meetings;
+};
+
+static void meet_often(void *ctx, const struct team_member *self)
+{
+    struct gathering *g = ctx;
+    atomic_fetch_add(&g->runs[self->index], 1);
+    for (unsigned round = 1; round <= g->meetings; round++) {
+        g->round[self->index] = round;
+        team_meet(self);
+        for (unsigned i = 0; i < self->count; i++)
+            if (g->round[i] != round)
+                atomic_fetch_add(&g->wrong, 1);
+        team_meet(self);
+    }
+}
+
+static void test_os_team_gathering_meets(void **state)
+{
+    (void)state;
+    for (unsigned workers = 1; workers <= 5; workers++) {
+        struct team *team;
+        assert_int_equal(team_new(workers, &team, NULL), DP_OK);
+        for (unsigned i = 0; i < 100; i++) {
+            struct gathering g = {.meetings = i % 7};
+            team_gather(team, 1000000000, meet_often, &g);
+            /* With this patience, all come: each has one place. */
+            for (unsigned w = 0; w < 8; w++)
+                assert_int_equal(atomic_load(&g.runs[w]), w < workers);
+            assert_int_equal(atomic_load(&g.wrong), 0);
+            _Atomic long sum = 0;
+            team_run(team, 3, add_index, &sum);
+            assert_int_equal(atomic_load(&sum), 3);
+        }
+        team_free(team);
+    }
+    struct gathering alone = {.meetings = 3};
+    team_gather(NULL, 0, meet_often, &alone);
+    assert_int_equal(atomic_load(&alone.runs[0]), 1);
+}
+
+static void test_os_team_gathering_waits_for_nobody_asleep(void **state)
+{
+    (void)state;
+    struct team *team;
+    assert_int_equal(team_new(4, &team, NULL), DP_OK);
+    for (unsigned i = 0; i < 500; i++) {
+        struct gathering g = {.meetings = 2};
+        team_gather(team, 0, meet_often, &g);
+        unsigned members = 0;
+        for (unsigned w = 0; w < 8; w++)
+            members += atomic_load(&g.runs[w]);
+        assert_in_range(members, 1, 4);
+        assert_int_equal(atomic_load(&g.wrong), 0);
+        if (i % 50 == 0)
+            team_wake(team);
+    }
+    team_free(team);
+}
+
+static void test_os_team_gathers_only_on_free_processors(void **state)
+{
+    (void)state;
+    struct team *team;
+    assert_false(team_can_gather(NULL));
+    assert_int_equal(team_new(1, &team, NULL), DP_OK);
+    assert_false(team_can_gather(team));
+    team_free(team);
+    assert_int_equal(team_new(os_cpu_count() + 1, &team, NULL), DP_OK);
+    assert_false(team_can_gather(team));
+    team_free(team);
+}
+
 static void test_os_team_new_survives_failed_allocations(void **state)
 {
     (void)state;
@@ -139,6 +216,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_team_runs_every_index_once),
         cmocka_unit_test(test_os_team_callers_take_turns),
+        cmocka_unit_test(test_os_team_gathering_meets),
+        cmocka_unit_test(test_os_team_gathering_waits_for_nobody_asleep),
+        cmocka_unit_test(test_os_team_gathers_only_on_free_processors),
         cmocka_unit_test(test_os_team_new_survives_failed_allocations),
         cmocka_unit_test(test_os_team_size_follows_the_processors),
     };
