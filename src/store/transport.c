@@ -18,7 +18,7 @@
 #include "os/random.h"
 #include "os/thread.h"
 
-enum { NS_PER_MS = 1000000, EASY_KEPT = 256, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
+enum { NS_PER_MS = 1000000, EASY_KEPT = 64, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
 
 /* Answers looked back at for the 95th percentile, how often it is computed anew, how many GETs earn a hedge, and how
  * many hedges may be saved up. */
@@ -180,10 +180,12 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
 {
     pthread_mutex_lock(&transport->lock);
     struct http_host *host = find_host(transport, http_try_target(t), t->is_hedge);
+    bool wake = false;
     if (host) {
         t->round = round;
         t->host = host;
         if (host->active < places_of(transport, host)) {
+            wake = !transport->starting; /* else it was woken already, and takes all at once */
             push_starting(transport, t);
         } else {
             t->state = TRY_QUEUED;
@@ -199,7 +201,8 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
     pthread_mutex_unlock(&transport->lock);
     if (!host)
         return dp_fail_nomem(error, "a request");
-    curl_multi_wakeup(transport->multi);
+    if (wake)
+        curl_multi_wakeup(transport->multi);
     return DP_OK;
 }
 

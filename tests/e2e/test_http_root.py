@@ -1,0 +1,124 @@
+"""A bucket behind plain http URLs, as a web server or presigned URLs give it: searched in place, never written."""
+import hashlib
+import http.server
+import json
+import re
+import threading
+
+import pytest
+
+NO_PROXY = {"no_proxy": "*"}
+ROWS = [{"id": 1, "text": "a cat sleeps on the sofa"}, {"id": 2, "text": "a dog barks at night"},
+        {"id": 3, "text": "a boat sails with the wind"}]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """GET with one range and If-Match, for those who know the token. HEAD is refused, as presigned URLs do."""
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, code, body=b"", **headers):
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        server = self.server
+        path, _, query = self.path.partition("?")
+        with server.lock:
+            server.seen.append((self.command, self.path))
+            failing = server.failures.pop() if server.failures else None
+        if failing:
+            return self.answer(failing, b"busy")
+        if query != server.query:
+            return self.answer(403, b"no")
+        file = server.root / path.lstrip("/")
+        if not file.is_file():
+            return self.answer(404)
+        data = file.read_bytes()
+        etag = '"' + hashlib.sha256(data).hexdigest()[:32] + '"'
+        if self.headers["If-Match"] not in (None, etag):
+            return self.answer(412)
+        if self.headers["If-None-Match"] == etag:
+            return self.answer(304, ETag=etag)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
+        if not asked:
+            return self.answer(200, data, ETag=etag)
+        first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
+        if first >= len(data):
+            return self.answer(416, Content_Range=f"bytes */{len(data)}")
+        return self.answer(206, data[first:last + 1], ETag=etag, Content_Range=f"bytes {first}-{last}/{len(data)}")
+
+    def do_HEAD(self):
+        self.server.seen.append((self.command, self.path))
+        self.answer(403)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def bucket(run, rows, tmp_path):
+    run("index", "n", rows(*ROWS), "--root", tmp_path / "bucket")
+    return tmp_path / "bucket"
+
+
+@pytest.fixture
+def web(bucket):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.root, server.query, server.seen, server.failures, server.lock = bucket, "", [], [], threading.Lock()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def search(run, root, *more, **kwargs):
+    return run("search", "n", "kitten", "--root", root, "--json", *more, env=NO_PROXY, **kwargs)
+
+
+def test_http_root_answers_as_the_folder_does(run, bucket, web):
+    local, remote = json.loads(search(run, bucket).stdout), json.loads(search(run, web.url).stdout)
+    assert remote["rows"] == local["rows"]
+    assert remote["performance"]["rounds"] == local["performance"]["rounds"]
+    assert remote["performance"]["requests"] == len(web.seen)
+    assert {command for command, _ in web.seen} == {"GET"}
+
+
+def test_http_root_ranges_merge_unless_told_not_to(run, web):
+    cost = {}
+    for gap in ("none", "1MiB"):
+        web.seen.clear()
+        cost[gap] = json.loads(search(run, web.url, "--merge-gap", gap).stdout)["performance"]
+        assert cost[gap]["requests"] == len(web.seen)
+    assert cost["1MiB"]["requests"] < cost["none"]["requests"]
+    assert cost["1MiB"]["bytes"] >= cost["none"]["bytes"]
+    assert cost["1MiB"]["rounds"] == cost["none"]["rounds"]
+
+
+def test_http_root_sends_its_query_and_shows_no_secret(run, web):
+    web.query = "token=sesame&x=%2F"
+    assert len(json.loads(search(run, f"{web.url}/?{web.query}").stdout)["rows"]) == 3
+    assert all(path.endswith("?" + web.query) for _, path in web.seen)
+    done = search(run, f"{web.url}/?token=wrongsecret", status=None)
+    assert done.returncode != 0 and "403" in done.stderr
+    assert "wrongsecret" not in done.stdout + done.stderr
+
+
+def test_http_root_survives_a_busy_server(run, bucket, web):
+    web.failures = [503, 500, 429]
+    assert json.loads(search(run, web.url).stdout)["rows"] == json.loads(search(run, bucket).stdout)["rows"]
+    assert not web.failures
+
+
+def test_http_root_is_not_written(run, rows, web):
+    done = run("index", "other", rows(*ROWS), "--root", web.url, env=NO_PROXY, status=None)
+    assert done.returncode != 0 and "can only be read" in done.stderr
+    done = run("search", "none", "kitten", "--root", web.url, env=NO_PROXY, status=None)
+    assert done.returncode != 0 and "none" in done.stderr
