@@ -100,7 +100,8 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         const struct store_options store = {.create = what & OPEN_CREATE,
                                             .s3 = &s3,
                                             .merge_gap = limit_of(config->merge_gap),
-                                            .split_at = limit_of(config->split_at)};
+                                            .split_at = limit_of(config->split_at),
+                                            .cache_bytes = config->cache_bytes};
         status = *config->root
                      ? store_open_with(&call, span_str(config->root), &store, &options.store)
                      : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
