@@ -202,8 +202,9 @@ def ratio_rows(contests):
 
 
 def spread_out(texts, count):
-    """About `count` of the texts, from all over."""
-    return texts[::max(1, len(texts) // count)]
+    """`count` of the texts, or all, evenly from all over."""
+    count = min(count, len(texts))
+    return [texts[i * len(texts) // count] for i in range(count)]
 
 
 def accuracy_rows(contests, texts, args):

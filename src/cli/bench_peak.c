@@ -1,7 +1,7 @@
 /* bench_peak.c: what the machine can do at most: arithmetic by instruction set, reading by size.
  *
- * A measurement repeats a short run (a few milliseconds, every thread of the team one share of it, all at the same
- * time) and takes the best: nothing makes a processor faster than it is, and much makes it slower.
+ * A measurement repeats a short run, half a millisecond or little more, of every thread of the team at the same time,
+ * and takes the best: nothing makes a processor faster than it is, and much makes it slower.
  */
 #include <math.h>
 #include <sched.h>
@@ -13,10 +13,10 @@
 #include "os/clock.h"
 #include "simd/peak.h"
 
-static const double RUN_SECONDS = 2e-3;
+static const double RUN_SECONDS = 5e-4;
 /* Caches of one core, an int8 model's weights, and more than most processors' caches hold. */
 static const size_t READ_SIZES[] = {24 << 10, 512 << 10, 10 << 20, 256 << 20};
-enum { READ_COUNT = sizeof READ_SIZES / sizeof *READ_SIZES };
+enum { RUNS_MIN = 8, READ_COUNT = sizeof READ_SIZES / sizeof *READ_SIZES };
 
 /* A run: each thread of the team does `rounds` of one of the two. */
 struct work {
@@ -68,19 +68,19 @@ static enum dp_status best_rate(struct call *call, struct team *team, struct wor
 {
     double took = 0, best = 0, least = 0;
     for (w->rounds = 1; least < RUN_SECONDS; w->rounds *= 2) {
-        least = INFINITY; /* of a few: a run that was interrupted says nothing */
-        for (int i = 0; i < 3; i++) {
-            run_once(w, team, &took);
+        least = INFINITY; /* of a few by one thread: a run that was interrupted says nothing */
+        for (int i = 0; i < 5; i++) {
+            run_once(w, NULL, &took);
             least = took < least ? took : least;
         }
     }
     int64_t end = os_now_ns() + (int64_t)(seconds * 1e9);
-    do {
+    for (int i = 0; i < RUNS_MIN || os_now_ns() < end; i++) {
         if (call_check(call) != DP_OK)
             return call->error.status;
         double rate = run_once(w, team, &took);
         best = rate > best ? rate : best;
-    } while (os_now_ns() < end);
+    }
     *out = best;
     return DP_OK;
 }
