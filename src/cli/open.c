@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "api/store_settings.h"
 #include "embed/embedded_model.h"
+#include "embed/model_describe.h"
 #include "os/call.h"
 
 enum { OPEN_ARENA_MAX = 1 << 20 };
@@ -24,6 +26,23 @@ static enum dp_status open_onnx(const struct config *config, struct model **out,
     return model_open_onnx(config->model_path, &options, out, error);
 }
 
+/* A folder for the native engine. Where that does not have it, but there is an ONNX file, who asks is told. */
+static enum dp_status open_native(const char *path, enum model_precision precision, struct model **out,
+                                  struct dp_error *error)
+{
+    enum dp_status status = model_open_dir(path, precision, out, error);
+    struct model_description described;
+    struct arena arena;
+
+    if (status != DP_NOT_FOUND && status != DP_UNSUPPORTED)
+        return status;
+    arena_init(&arena, OPEN_ARENA_MAX);
+    if (model_describe(path, &arena, &described, NULL) == DP_OK && described.onnx_file_count > 0)
+        dp_error_prefix(error, "the native engine does not have this model, try --engine onnx");
+    arena_deinit(&arena);
+    return status;
+}
+
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
 {
     return open_model_as(config, MODEL_INT8, out, error);
@@ -37,7 +56,7 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
     if (strcmp(config->engine, "onnx") == 0)
         return open_onnx(config, out, error);
     if (*config->model_path)
-        return model_open_dir(config->model_path, precision, out, error);
+        return open_native(config->model_path, precision, out, error);
     if (linked.len > 0 && precision != MODEL_INT8) {
         *out = NULL;
         return dp_fail(error, DP_UNSUPPORTED,
@@ -77,11 +96,14 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     if (what & OPEN_MODEL)
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
+        const struct s3_settings s3 = s3_settings_of(config);
         const struct store_options store = {.create = what & OPEN_CREATE,
+                                            .s3 = &s3,
                                             .merge_gap = limit_of(config->merge_gap),
                                             .split_at = limit_of(config->split_at)};
-        status = *config->root ? store_open_with(&call, span_str(config->root), &store, &options.store)
-                               : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR");
+        status = *config->root
+                     ? store_open_with(&call, span_str(config->root), &store, &options.store)
+                     : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
         if (status != DP_OK)
             *error = call.error;
     }

@@ -154,7 +154,7 @@ static void engine_free(struct engine *engine)
     mem_free(e);
 }
 
-static const struct engine_ops ops = {"onnx", workspace_new, workspace_free, encode, engine_free};
+static const struct engine_ops ops = {"onnx", workspace_new, workspace_free, encode, engine_free, NULL};
 
 /* Runs the graph once over two tokens: what it cannot do is found now, and how many dimensions it gives. */
 static enum dp_status probe(struct onnx_engine *e, struct dp_error *error)

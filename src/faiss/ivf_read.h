@@ -75,8 +75,8 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out);
 
-/* The whole search of one query float[dim_in]: transforms, probes, reads the lists in one round, scans. top:
- * made with the metric's direction; unsorted at return. */
+/* The whole search of one query float[dim_in]: transforms, probes, reads the lists in one round (in several when
+ * they are more than 256 MiB), scans. top: made with the metric's direction; unsorted at return. */
 enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
                                 const float *query, size_t nprobe, const struct id_filter *filter,
                                 struct topk *top);

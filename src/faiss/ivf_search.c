@@ -5,6 +5,8 @@
 #include "faiss/parse.h"
 
 enum { FIRST_READ_BYTES = 128 * 1024 };
+/* What one round of a search reads at most; a search that probes more takes several. */
+static const uint64_t ROUND_BYTES_MAX = (uint64_t)256 << 20;
 
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out)
@@ -22,8 +24,18 @@ enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *read
     return parse_file(&source, out);
 }
 
+/* How many of the lists from `begin` on are read in one round: all, unless they are uncommonly much. */
+static size_t round_of(const struct faiss_ivf *ivf, const uint32_t *lists, size_t begin, size_t count)
+{
+    uint64_t bytes = 0;
+    size_t end = begin;
+    while (end < count && (bytes += faiss_ivf_list_range(ivf, lists[end]).len) <= ROUND_BYTES_MAX)
+        end++;
+    return end > begin ? end : begin + 1;
+}
+
 /* Reads the lists that are not empty in one round and scans them. */
-static enum dp_status scan_lists(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
+static enum dp_status scan_round(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
                                  struct ivf_query *query, const uint32_t *lists, size_t count,
                                  struct faiss_range *ranges, const struct id_filter *filter, struct topk *top)
 {
@@ -46,6 +58,18 @@ static enum dp_status scan_lists(struct call *call, const struct faiss_ivf *ivf,
                 status = faiss_ivf_scan(ivf, query, lists[i], ranges[next++].bytes, filter, top, &call->error);
         }
     reader->release(reader->ctx, ranges, n);
+    return status;
+}
+
+static enum dp_status scan_lists(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
+                                 struct ivf_query *query, const uint32_t *lists, size_t count,
+                                 struct faiss_range *ranges, const struct id_filter *filter, struct topk *top)
+{
+    enum dp_status status = DP_OK;
+    for (size_t begin = 0, end; status == DP_OK && begin < count; begin = end) {
+        end = round_of(ivf, lists, begin, count);
+        status = scan_round(call, ivf, reader, query, lists + begin, end - begin, ranges, filter, top);
+    }
     return status;
 }
 

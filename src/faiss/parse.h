@@ -19,7 +19,8 @@
 
 enum {
     PARSE_TRANSFORMS_MAX = 16, /* in all of a file */
-    PARSE_NESTING_MAX = 4      /* wrappers around an inverted file */
+    PARSE_NESTING_MAX = 4,     /* wrappers around an inverted file */
+    PARSE_DIM_MAX = 1 << 20    /* dimensions of a transform: not all of them have so many floats in the file */
 };
 
 struct faiss_ivf {

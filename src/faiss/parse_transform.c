@@ -187,6 +187,10 @@ enum dp_status parse_transforms(struct parser *p)
         *t = (struct vector_transform){.dim_in = ivf->codec.dim, .dim_out = ivf->codec.dim};
         if ((status = parse_one(p, t)) != DP_OK || (status = check_trailer(p, t)) != DP_OK)
             return status;
+        if (t->dim_in > PARSE_DIM_MAX || t->dim_out > PARSE_DIM_MAX)
+            return source_fail(&p->source, DP_UNSUPPORTED,
+                               "a transform from %zu to %zu dimensions; supported: up to %d", t->dim_in,
+                               t->dim_out, PARSE_DIM_MAX);
         ivf->codec.dim = t->dim_out;
     }
     return DP_OK;

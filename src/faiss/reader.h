@@ -19,6 +19,9 @@ struct faiss_reader {
     enum dp_status (*read)(struct call *call, void *ctx, struct faiss_range *ranges, size_t n);
     /* Gives back the bytes of ranges that were read. */
     void (*release)(void *ctx, struct faiss_range *ranges, size_t n);
+    /* Frees ctx once nothing will be read any more; NULL: there is nothing to free. For those that take a reader
+     * over (faiss_index.h). */
+    void (*free)(void *ctx);
     void *ctx;
     const char *name; /* of the file, for errors; NULL: "FAISS file" */
 };

@@ -5,7 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
+
+/* Longer arrays are read in pieces, all in one round: stores would look up an object's size before a longer
+ * range. */
+enum { PIECE_BYTES = 32 << 20 };
 
 void source_deinit(struct faiss_source *s)
 {
@@ -92,6 +97,45 @@ enum dp_status source_fields(struct faiss_source *s, const char *what, size_t le
     return DP_OK;
 }
 
+/* Reads len bytes at `offset`, all but the last piece of them into `to`; that piece, with what is ahead, becomes
+ * the window, and *left says how much of it is still to be copied. One round. */
+static enum dp_status copy_pieces(struct faiss_source *s, uint8_t *to, uint64_t offset, uint64_t len,
+                                  uint64_t ahead, uint64_t *left)
+{
+    size_t count = (size_t)((len - 1) / PIECE_BYTES);
+    uint64_t rest = s->size - offset;
+    struct faiss_range *ranges = mem_calloc(count + 1, sizeof *ranges);
+    if (ranges == NULL)
+        return dp_fail_nomem(s->error, "the ranges of a FAISS file");
+    for (size_t i = 0; i < count; i++)
+        ranges[i] = (struct faiss_range){.offset = offset + i * (uint64_t)PIECE_BYTES, .len = PIECE_BYTES};
+    *left = len - count * (uint64_t)PIECE_BYTES;
+    uint64_t last = rest - len < ahead ? rest - (len - *left) : *left + ahead;
+    ranges[count] = (struct faiss_range){.offset = offset + len - *left, .len = (size_t)last};
+    source_deinit(s);
+    enum dp_status status = call_check(s->call);
+    if (status == DP_OK)
+        status = s->reader->read(s->call, s->reader->ctx, ranges, count + 1);
+    if (status == DP_OK) {
+        s->rounds++;
+        s->window = ranges[count];
+        s->bytes += count * (uint64_t)PIECE_BYTES + last;
+        bool whole = s->window.bytes.len == s->window.len;
+        for (size_t i = 0; i < count; i++) {
+            if (ranges[i].bytes.len == PIECE_BYTES)
+                memcpy(to + i * (size_t)PIECE_BYTES, ranges[i].bytes.data, PIECE_BYTES);
+            whole = whole && ranges[i].bytes.len == PIECE_BYTES;
+        }
+        if (count > 0)
+            s->reader->release(s->reader->ctx, ranges, count);
+        if (!whole)
+            status = source_fail(
+                s, DP_IO, "the reader answered fewer bytes than were asked for, from offset %" PRIu64, offset);
+    }
+    mem_free(ranges);
+    return status;
+}
+
 enum dp_status source_copy(struct faiss_source *s, const char *what, void *to, uint64_t len, uint64_t ahead)
 {
     struct span rest = rest_of_window(s);
@@ -99,14 +143,17 @@ enum dp_status source_copy(struct faiss_source *s, const char *what, void *to, u
     enum dp_status status = source_check(s, what, len);
     if (status != DP_OK)
         return status;
-    uint64_t had = rest.len < len ? rest.len : len;
+    uint64_t had = rest.len < len ? rest.len : len, left = len - had;
     if (had > 0)
         memcpy(next, rest.data, (size_t)had);
-    if (had < len) {
-        if ((status = move_window(s, what, s->at + had, len - had, ahead)) != DP_OK)
-            return status;
-        memcpy(next + had, s->window.bytes.data, (size_t)(len - had));
-    }
+    if (left > PIECE_BYTES && s->reader != NULL)
+        status = copy_pieces(s, next + had, s->at + had, len - had, ahead, &left);
+    else if (left > 0)
+        status = move_window(s, what, s->at + had, left, ahead);
+    if (status != DP_OK)
+        return status;
+    if (left > 0)
+        memcpy(next + (len - left), s->window.bytes.data, (size_t)left);
     s->at += len;
     return DP_OK;
 }

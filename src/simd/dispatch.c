@@ -39,11 +39,11 @@ static const struct simd_ops tables[SIMD_ISA_COUNT] = {
                          &peak_kernels_avx512vnni, &scan_kernels_scalar},
 #elif HAVE_ARM
     [SIMD_NEON] = {SIMD_NEON, "neon", &encoder_kernels_neon, &distance_kernels_neon, &peak_kernels_neon,
-                   &scan_kernels_scalar},
+                   &scan_kernels_neon},
     [SIMD_DOTPROD] = {SIMD_DOTPROD, "dotprod", &encoder_kernels_dotprod, &distance_kernels_neon,
-                      &peak_kernels_dotprod, &scan_kernels_scalar},
+                      &peak_kernels_dotprod, &scan_kernels_neon},
     [SIMD_I8MM] = {SIMD_I8MM, "i8mm", &encoder_kernels_i8mm, &distance_kernels_neon, &peak_kernels_i8mm,
-                   &scan_kernels_scalar},
+                   &scan_kernels_neon},
 #endif
 };
 

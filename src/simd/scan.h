@@ -2,7 +2,7 @@
  *
  * Codes lie one after another, without alignment, as in a FAISS file. Nothing here allocates or fails; n and
  * dim may be 0. Integers are exact, so any instruction set gives the same; sums of floats run in rising order.
- * There are plain C kernels (scan_scalar.c) for every instruction set today.
+ * x86-64 has the plain C kernels (scan_scalar.c) for every instruction set today, arm64 its own.
  */
 #ifndef SIMD_SCAN_H
 #define SIMD_SCAN_H
@@ -43,5 +43,6 @@ struct scan_kernels {
 };
 
 extern const struct scan_kernels scan_kernels_scalar;
+extern const struct scan_kernels scan_kernels_neon;
 
 #endif

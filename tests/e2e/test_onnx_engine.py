@@ -3,16 +3,19 @@
 Needs the library in build/onnxruntime (scripts/setup --with-onnxruntime) and a build with the engine; without either
 these tests are skipped, and what the program says then is tested instead.
 """
+import concurrent.futures
 import json
 import math
 import pathlib
 import random
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
 from program import clean_environment, json_lines
+from serving import serving
 
 QUESTION = "the river flows\n"
 
@@ -103,6 +106,27 @@ def test_onnx_batches_when_told(onnx, tiny):
     assert onnx("embed", "--model", tiny, "--onnx-batch", 65, status=2).stderr.count("65") == 1
 
 
+def test_onnx_reports_to_nobody(onnx, tiny, tmp_path):
+    """Telling its maker, the library would keep what it sends in a database below the home folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "ORT_DISABLE_TELEMETRY": "0"}
+    onnx("embed", "--model", tiny, input=QUESTION, env=env)
+    assert list(home.rglob("*")) == []
+
+
+def test_onnx_is_recommended_where_it_can_help(run, copy):
+    folder = copy("no-weights")
+    (folder / "model.safetensors").unlink()
+    done = run("embed", "--model", folder, input=QUESTION, status=1)
+    assert "--engine onnx" in done.stderr and "model.safetensors" in done.stderr
+    (folder / "config.json").write_text('{"model_type": "new"}', encoding="utf-8")
+    done = run("embed", "--model", folder, input=QUESTION, status=1)
+    assert "--engine onnx" in done.stderr and '"new"' in done.stderr
+    shutil.rmtree(folder / "onnx")
+    assert "--engine onnx" not in run("embed", "--model", folder, input=QUESTION, status=1).stderr
+
+
 def test_onnx_namespaces_are_not_mixed_with_native_ones(onnx, run, tiny, rows, tmp_path):
     file = rows({"id": 1, "text": "cat"}, {"id": 2, "text": "river boat"}, {"id": 3, "text": "salt and pepper"})
     root = tmp_path / "bucket"
@@ -114,6 +138,23 @@ def test_onnx_namespaces_are_not_mixed_with_native_ones(onnx, run, tiny, rows, t
         asked = program("search", "words", "cat", *more, status=1)
         assert "another" in asked.stderr and "fingerprint" in asked.stderr
         assert "cannot be compared" in program("index", "words", file, *more, status=1).stderr
+
+
+def test_onnx_serves_many_clients_the_same_bytes(onnx, dipper, library, tiny, tmp_path):
+    texts = ["cat", "dog sail", "a cat, a dog and a boat on the river", "star of the sea"]
+    wanted = [json.loads(line)["embedding"] for line in
+              onnx("embed", "--model", tiny, "--onnx-file", "int8", input="".join(t + "\n" for t in texts)).stdout.splitlines()]
+
+    def ask(url, i):
+        body = json.dumps({"model": "tiny", "input": texts[i % 4]}).encode()
+        request = urllib.request.Request(url + "/v1/embeddings", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)["data"][0]["embedding"] == wanted[i % 4]
+
+    with serving(dipper, tmp_path / "bucket", "--model", tiny, "--engine", "onnx", "--onnx-file", "int8", "--threads", "3",
+                 "--onnxruntime-library", library) as url:
+        with concurrent.futures.ThreadPoolExecutor(16) as clients:
+            assert all(clients.map(lambda i: ask(url, i), range(200)))
 
 
 def test_onnx_without_the_library_says_how_to_get_it(run, tiny, has_engine, tmp_path):

@@ -1,0 +1,147 @@
+/* faiss_index.c: an open file and its reader in one. */
+#include "faiss/faiss_index.h"
+
+#include <float.h>
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "faiss/store_file.h"
+#include "os/clock.h"
+
+enum { FIRST_READ_BYTES = 128 * 1024 };
+/* A caller's word for where the lists begin is taken for the size of the first read up to here. */
+static const uint64_t FIRST_READ_MAX = (uint64_t)1 << 30;
+
+struct faiss_index {
+    struct faiss_reader reader;
+    struct faiss_ivf *ivf;
+};
+
+static size_t first_read(const struct faiss_index_options *options)
+{
+    if (options == NULL || options->cluster_data_offset == 0 || options->cluster_data_offset > FIRST_READ_MAX)
+        return FIRST_READ_BYTES;
+    return (size_t)options->cluster_data_offset;
+}
+
+static enum dp_status check_options(struct call *call, const struct faiss_ivf *ivf,
+                                    const struct faiss_index_options *options, const char *name)
+{
+    if (options == NULL || options->n_clusters == 0 || options->n_clusters == faiss_ivf_info(ivf).nlist)
+        return DP_OK;
+    return call_fail(call, DP_INVALID, "%s: it has %" PRIu64 " lists, not %" PRIu64, name,
+                     faiss_ivf_info(ivf).nlist, options->n_clusters);
+}
+
+enum dp_status faiss_index_open(struct call *call, const struct faiss_reader *reader,
+                                const struct faiss_index_options *options, struct faiss_index **out)
+{
+    const char *name = reader->name != NULL ? reader->name : "FAISS file";
+    struct faiss_index *index = mem_calloc(1, sizeof *index);
+    *out = NULL;
+    if (index == NULL) {
+        if (reader->free != NULL)
+            reader->free(reader->ctx);
+        return call_nomem(call, "a FAISS file");
+    }
+    index->reader = *reader;
+    enum dp_status status = faiss_ivf_open(call, reader, first_read(options), &index->ivf);
+    if (status == DP_OK)
+        status = check_options(call, index->ivf, options, name);
+    if (status == DP_OK)
+        *out = index;
+    else
+        faiss_index_free(index);
+    return status;
+}
+
+enum dp_status faiss_index_open_url(struct call *call, struct span url, const struct store_options *store,
+                                    const struct faiss_index_options *options, struct faiss_index **out)
+{
+    struct store *opened;
+    struct span key;
+    struct faiss_reader reader;
+    *out = NULL;
+    enum dp_status status = store_open_object(call, url, store, &opened, &key);
+    if (status != DP_OK)
+        return status;
+    status = faiss_store_reader(call, opened, true, key, key, first_read(options), &reader);
+    if (status == DP_OK)
+        status = faiss_index_open(call, &reader, options, out);
+    if (status == DP_OK)
+        faiss_store_reader_opened(&(*out)->reader);
+    return status;
+}
+
+void faiss_index_free(struct faiss_index *index)
+{
+    if (index == NULL)
+        return;
+    faiss_ivf_free(index->ivf);
+    if (index->reader.free != NULL)
+        index->reader.free(index->reader.ctx);
+    mem_free(index);
+}
+
+struct faiss_ivf_info faiss_index_info(const struct faiss_index *index)
+{
+    return faiss_ivf_info(index->ivf);
+}
+
+uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list)
+{
+    return faiss_ivf_list_range(index->ivf, list).count;
+}
+
+/* Puts the hits into the query's row of the answers. */
+static void answer(struct topk *top, size_t k, int64_t *ids, float *distances)
+{
+    topk_sort(top);
+    for (size_t i = 0; i < k; i++) {
+        bool found = i < top->count;
+        ids[i] = found ? top->hits[i].id : -1;
+        distances[i] = found ? top->hits[i].score : top->larger_is_better ? -FLT_MAX : FLT_MAX;
+    }
+}
+
+static void note_cost(const struct call *call, const struct call_cost *before, int64_t begun, uint64_t lists,
+                      struct faiss_search_cost *cost)
+{
+    *cost = (struct faiss_search_cost){.rounds = call->cost.rounds - before->rounds,
+                                       .requests = call->cost.requests - before->requests,
+                                       .bytes = call->cost.bytes - before->bytes,
+                                       .lists = lists,
+                                       .duration_ns = os_now_ns() - begun};
+}
+
+enum dp_status faiss_index_search(struct call *call, const struct faiss_index *index,
+                                  const struct faiss_search *search, int64_t *ids, float *distances,
+                                  struct faiss_search_cost *costs)
+{
+    struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
+    const char *name = index->reader.name != NULL ? index->reader.name : "FAISS file";
+    if (search->dim != info.dim_in)
+        return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search->dim,
+                         info.dim_in);
+    if (search->k < 1)
+        return call_fail(call, DP_INVALID, "%s: a search for 0 neighbours", name);
+    uint64_t nprobe = search->nprobe > 0 ? search->nprobe : info.nprobe > 0 ? info.nprobe : 1;
+    nprobe = nprobe < info.nlist ? nprobe : info.nlist;
+    struct topk top;
+    /* More than there are vectors is never found. */
+    size_t room = search->k < info.ntotal ? search->k : (size_t)info.ntotal;
+    enum dp_status status = topk_init(&top, room, vector_larger_is_better(info.codec->metric), &call->error);
+    for (size_t q = 0; status == DP_OK && q < search->count; q++) {
+        struct call_cost before = call->cost;
+        int64_t begun = os_now_ns();
+        topk_clear(&top);
+        status = faiss_ivf_search(call, index->ivf, &index->reader, search->queries + q * search->dim,
+                                  (size_t)nprobe, search->filter, &top);
+        if (status == DP_OK)
+            answer(&top, search->k, ids + q * search->k, distances + q * search->k);
+        if (status == DP_OK && costs != NULL)
+            note_cost(call, &before, begun, nprobe, &costs[q]);
+    }
+    topk_deinit(&top);
+    return status;
+}

@@ -1,0 +1,124 @@
+/* store_file.c: ranges of one version of an object. */
+#include "faiss/store_file.h"
+
+#include "base/alloc.h"
+
+struct store_file {
+    struct store *store;
+    bool owned;
+    uint8_t *key; /* key.len bytes, then the name and a NUL */
+    size_t key_len;
+    struct store_version version;
+    struct store_bytes first; /* of the object; empty once it is open */
+};
+
+static void free_file(void *ctx)
+{
+    struct store_file *file = ctx;
+    store_bytes_release(&file->first);
+    if (file->owned)
+        store_free(file->store);
+    mem_free(file->key);
+    mem_free(file);
+}
+
+static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
+{
+    (void)ctx;
+    for (size_t i = 0; i < n; i++) {
+        struct store_bytes bytes = {ranges[i].bytes, ranges[i].owner};
+        store_bytes_release(&bytes);
+        ranges[i].bytes = span_of(NULL, 0);
+        ranges[i].owner = NULL;
+    }
+}
+
+/* Whether the first bytes hold the range, which is then answered from them. */
+static bool take_first(struct store_file *file, struct faiss_range *range)
+{
+    struct store_bytes part = file->first;
+    if (!span_sub(file->first.span, range->offset, range->len, &part.span))
+        return false;
+    part = store_bytes_retain(part);
+    range->bytes = part.span;
+    range->owner = part.block;
+    return true;
+}
+
+static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
+{
+    struct store_file *file = ctx;
+    if (n == 1 && take_first(file, ranges))
+        return DP_OK;
+    struct store_read_req *reqs = mem_calloc(n, sizeof *reqs);
+    if (reqs == NULL)
+        return call_nomem(call, "the ranges of a FAISS file");
+    for (size_t i = 0; i < n; i++)
+        reqs[i] = (struct store_read_req){.key = span_of(file->key, file->key_len),
+                                          .offset = ranges[i].offset,
+                                          .len = (int64_t)ranges[i].len,
+                                          .pinned = file->version.len > 0 ? &file->version : NULL};
+    enum dp_status status = store_read(call, file->store, reqs, n);
+    for (size_t i = 0; status == DP_OK && i < n; i++) {
+        ranges[i].bytes = reqs[i].bytes.span;
+        ranges[i].owner = reqs[i].bytes.block;
+    }
+    if (status != DP_OK)
+        store_read_release(reqs, n);
+    mem_free(reqs);
+    return status;
+}
+
+/* Reads the first bytes, all of them when the object has no more. */
+static enum dp_status read_first(struct call *call, struct store_file *file, size_t first_bytes, uint64_t *size)
+{
+    struct store_read_req req = {.key = span_of(file->key, file->key_len), .len = (int64_t)first_bytes};
+    enum dp_status status = store_read(call, file->store, &req, 1);
+    if (status == DP_INVALID && req.size < first_bytes) {
+        dp_error_clear(&call->error);
+        store_read_release(&req, 1);
+        req = (struct store_read_req){.key = req.key, .len = STORE_TO_END};
+        status = store_read(call, file->store, &req, 1);
+    }
+    file->first = req.bytes;
+    file->version = req.version;
+    *size = req.size;
+    return status;
+}
+
+enum dp_status faiss_store_reader(struct call *call, struct store *store, bool owned, struct span key,
+                                  struct span name, size_t first_bytes, struct faiss_reader *out)
+{
+    struct store_file *file = mem_calloc(1, sizeof *file);
+    uint8_t *text = mem_alloc(key.len + name.len + 1);
+    *out = (struct faiss_reader){0};
+    if (file == NULL || text == NULL) {
+        mem_free(file);
+        mem_free(text);
+        if (owned)
+            store_free(store);
+        return call_nomem(call, "a FAISS file");
+    }
+    memcpy(text, key.data, key.len);
+    if (name.len > 0)
+        memcpy(text + key.len, name.data, name.len);
+    text[key.len + name.len] = 0;
+    *file = (struct store_file){.store = store, .owned = owned, .key = text, .key_len = key.len};
+    *out = (struct faiss_reader){.read = read_ranges,
+                                 .release = release_ranges,
+                                 .free = free_file,
+                                 .ctx = file,
+                                 .name = (const char *)(text + key.len)};
+    enum dp_status status = read_first(call, file, first_bytes, &out->size);
+    if (status == DP_OK)
+        return DP_OK;
+    free_file(file);
+    *out = (struct faiss_reader){0};
+    return status;
+}
+
+void faiss_store_reader_opened(struct faiss_reader *reader)
+{
+    struct store_file *file = reader->ctx;
+    store_bytes_release(&file->first);
+}

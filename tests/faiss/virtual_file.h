@@ -1,0 +1,75 @@
+/* virtual_file.h: files far larger than a test should hold: a head that is there, lists that are made as they
+ * are read. */
+#ifndef VIRTUAL_FILE_H
+#define VIRTUAL_FILE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "faiss/reader.h"
+
+/* Bytes of the file from `offset` on. */
+typedef void virtual_fill_fn(const void *ctx, uint64_t offset, uint8_t *to, size_t len);
+
+/* Its blocks come from malloc, so that they are not among what the code under test takes. */
+struct virtual_file {
+    virtual_fill_fn *fill;
+    const void *ctx;
+    size_t rounds, ranges, unreleased, frees, longest;
+    uint64_t read;
+};
+
+static inline enum dp_status virtual_read(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
+{
+    struct virtual_file *file = ctx;
+    file->rounds++;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *bytes = malloc(ranges[i].len + 1);
+        if (bytes == NULL)
+            abort();
+        file->fill(file->ctx, ranges[i].offset, bytes, ranges[i].len);
+        ranges[i].bytes = span_of(bytes, ranges[i].len);
+        file->ranges++;
+        file->unreleased++;
+        file->read += ranges[i].len;
+        file->longest = ranges[i].len > file->longest ? ranges[i].len : file->longest;
+    }
+    call->cost.rounds++;
+    call->cost.requests += n;
+    return DP_OK;
+}
+
+static inline void virtual_release(void *ctx, struct faiss_range *ranges, size_t n)
+{
+    struct virtual_file *file = ctx;
+    for (size_t i = 0; i < n; i++)
+        free((void *)ranges[i].bytes.data);
+    file->unreleased -= n;
+}
+
+static inline void virtual_free(void *ctx)
+{
+    struct virtual_file *file = ctx;
+    file->frees++;
+}
+
+static inline struct faiss_reader virtual_reader(struct virtual_file *file, uint64_t size)
+{
+    return (struct faiss_reader){.size = size,
+                                 .read = virtual_read,
+                                 .release = virtual_release,
+                                 .free = virtual_free,
+                                 .ctx = file,
+                                 .name = "virtual.ivf"};
+}
+
+/* The part of `piece`, which begins at `begin` in the file, that lies in [offset, offset + len), into `to`. */
+static inline void virtual_put(struct span piece, uint64_t begin, uint64_t offset, uint8_t *to, size_t len)
+{
+    uint64_t from = begin > offset ? begin : offset;
+    uint64_t end = begin + piece.len < offset + len ? begin + piece.len : offset + len;
+    if (from < end)
+        memcpy(to + (from - offset), piece.data + (from - begin), (size_t)(end - from));
+}
+
+#endif

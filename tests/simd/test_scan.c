@@ -1,0 +1,210 @@
+/* test_scan.c: every instruction set scans codes as the plain C kernels do, bit for bit, at odd sizes and from any
+ * address, and writes nothing else; and of the plain C kernels, that codes are read as their layout says. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test_support.h"
+
+#include "simd/scan.h"
+#include "simd/simd.h"
+
+enum { ROWS_MAX = 19, DIM_MAX = 150, OUT_MAX = 16384, GUARD = 0x5a };
+
+static uint64_t seed = 99;
+
+static uint64_t chance(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed >> 11;
+}
+
+/* What a kernel is given, one byte off any alignment, and what it answers, in bytes. */
+static uint8_t codes[1 + (size_t)ROWS_MAX * DIM_MAX * 2], table8[DIM_MAX * 16];
+static float query[DIM_MAX], table[16 * 256];
+static _Alignas(64) uint8_t want[OUT_MAX], got[OUT_MAX];
+
+static void fill(void)
+{
+    for (size_t i = 0; i < sizeof codes; i++)
+        codes[i] = (uint8_t)chance();
+    for (size_t i = 0; i < sizeof table8; i++)
+        table8[i] = (uint8_t)chance();
+    for (size_t i = 0; i < sizeof query / sizeof *query; i++)
+        query[i] = (float)(int)(chance() % 2000) / 999.0f - 1.0f;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        table[i] = (float)(int)(chance() % 2000) / 77.0f;
+    memset(want, GUARD, sizeof want);
+    memset(got, GUARD, sizeof got);
+}
+
+/* Calls `check` for every set but the scalar one with new codes, n from 0 to ROWS_MAX, dim from 0 to DIM_MAX. */
+static void with_each_set(void (*check)(const struct scan_kernels *k, size_t n, size_t dim))
+{
+    for (int isa = SIMD_SCALAR + 1; isa < SIMD_ISA_COUNT; isa++) {
+        const struct simd_ops *ops = simd_ops_for((enum simd_isa)isa);
+        if (ops == NULL)
+            continue;
+        for (size_t dim = 0; dim <= DIM_MAX; dim += dim < 70 ? 1 : 13)
+            for (size_t n = 0; n <= ROWS_MAX; n += n < 10 ? 1 : 3) {
+                fill();
+                check(ops->scan, n, dim);
+                assert_memory_equal(want, got, sizeof want);
+            }
+    }
+}
+
+static void check_unpacking(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    scan_kernels_scalar.unpack_u4(codes + 1, n, dim, want);
+    k->unpack_u4(codes + 1, n, dim, got);
+    scan_kernels_scalar.unpack_u6(codes + 1, n, dim, want + OUT_MAX / 2);
+    k->unpack_u6(codes + 1, n, dim, got + OUT_MAX / 2);
+}
+
+static void test_simd_scan_unpacks_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_unpacking);
+}
+
+static void check_halves(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    size_t count = n * dim < OUT_MAX / 4 ? n * dim : OUT_MAX / 4 - 1;
+    scan_kernels_scalar.halves(codes + 1, count, (float *)(void *)want);
+    k->halves(codes + 1, count, (float *)(void *)got);
+    /* NaN has no bits to agree on. */
+    for (size_t i = 0; i < count; i++) {
+        float a, b;
+        memcpy(&a, want + 4 * i, sizeof a);
+        memcpy(&b, got + 4 * i, sizeof b);
+        if (isnan(a) && isnan(b))
+            memcpy(got + 4 * i, &a, sizeof a);
+    }
+}
+
+static void test_simd_scan_widens_halves_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_halves);
+}
+
+static void check_tables(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    static const size_t widths[] = {8, 4, 5};
+    for (size_t w = 0; w < 3; w++) {
+        size_t bits = widths[w], m = dim % 16, size = (m * bits + 7) / 8 + dim % 3;
+        scan_kernels_scalar.table_sums(table, codes + 1, n, m, bits, size, (float *)(void *)want + 100 * w);
+        k->table_sums(table, codes + 1, n, m, bits, size, (float *)(void *)got + 100 * w);
+    }
+}
+
+static void test_simd_scan_sums_tables_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_tables);
+}
+
+static void check_groups(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    size_t pairs = dim / 2, stride = 32 + n % 3;
+    scan_kernels_scalar.group_sums(table8, codes + 1, stride, pairs, (uint16_t *)(void *)want);
+    k->group_sums(table8, codes + 1, stride, pairs, (uint16_t *)(void *)got);
+}
+
+static void test_simd_scan_sums_groups_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_groups);
+}
+
+static void check_planes(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    size_t count = dim % 9, bytes = dim / 2, stride = bytes + dim % 4;
+    uint64_t *a = (uint64_t *)(void *)want, *b = (uint64_t *)(void *)got;
+    scan_kernels_scalar.plane_dots(table8, count, bytes, codes + 1, stride, n, a, a + 100);
+    k->plane_dots(table8, count, bytes, codes + 1, stride, n, b, b + 100);
+}
+
+static void test_simd_scan_counts_bits_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_planes);
+}
+
+static void check_bits(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    size_t stride = (dim + 7) / 8 + dim % 5, bits = 1 + dim % 8;
+    float *a = (float *)(void *)want, *b = (float *)(void *)got;
+    scan_kernels_scalar.bit_sums(query, dim, codes + 1, stride, n, a);
+    k->bit_sums(query, dim, codes + 1, stride, n, b);
+    a[100] = scan_kernels_scalar.signed_sum(query, dim, codes + 1, codes + 40, bits, -3.5f);
+    b[100] = k->signed_sum(query, dim, codes + 1, codes + 40, bits, -3.5f);
+}
+
+static void test_simd_scan_sums_bits_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_bits);
+}
+
+/* A row that is all ones, and more bytes than 16-bit counters of ones could take. */
+static void test_simd_scan_counts_long_rows(void **state)
+{
+    (void)state;
+    enum { BYTES = 16 * 5000 + 7 };
+    uint8_t *row = malloc(BYTES);
+    assert_non_null(row);
+    memset(row, 0xff, BYTES);
+    for (int isa = SIMD_SCALAR; isa < SIMD_ISA_COUNT; isa++) {
+        const struct simd_ops *ops = simd_ops_for((enum simd_isa)isa);
+        uint64_t dot, ones;
+        if (ops == NULL)
+            continue;
+        ops->scan->plane_dots(row, 1, BYTES, row, BYTES, 1, &dot, &ones);
+        assert_int_equal(ones, 8 * BYTES);
+        assert_int_equal(dot, 8 * BYTES);
+    }
+    free(row);
+}
+
+static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
+{
+    (void)state;
+    const struct scan_kernels *k = &scan_kernels_scalar;
+    uint8_t out[8];
+    k->unpack_u4((const uint8_t[]){0x21, 0x43}, 1, 3, out);
+    assert_memory_equal(out, ((uint8_t[]){1, 2, 3}), 3);
+    k->unpack_u6((const uint8_t[]){1 | 2 << 6, 2 >> 2 | 3 << 4, 3 >> 4 | 4 << 2, 5}, 1, 5, out);
+    assert_memory_equal(out, ((uint8_t[]){1, 2, 3, 4, 5}), 5);
+    static const uint16_t numbers[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000, 0x0400};
+    float floats[7];
+    k->halves(numbers, 7, floats);
+    assert_memory_equal(floats, ((float[]){1.0f, -2.0f, 0x1p-24f, 65504.0f, INFINITY, -0.0f, 0x1p-14f}),
+                        sizeof floats);
+    /* Vector 0 picks its first index 1, vector 17 its second index 2; all others pick 0, which is worth nothing. */
+    uint8_t group[32] = {1}, values[32] = {0, 100};
+    uint16_t sums[SCAN_GROUP], expected[SCAN_GROUP] = {100};
+    group[16 + 2] = 2 << 4;
+    values[16 + 2] = 7;
+    expected[17] = 7;
+    k->group_sums(values, group, 32, 1, sums);
+    assert_memory_equal(sums, expected, sizeof sums);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_simd_scan_unpacks_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_widens_halves_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_sums_tables_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_sums_groups_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_counts_bits_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_sums_bits_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_counts_long_rows),
+        cmocka_unit_test(test_simd_scan_reads_codes_as_their_layout_says),
+    };
+    return test_run(tests);
+}
