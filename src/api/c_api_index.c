@@ -45,15 +45,18 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
 {
     const struct faiss_index_options known = options_of(options);
     struct faiss_index *index = NULL;
-    struct config config;
+    struct config config = {0};
     struct arena arena;
     struct call call;
+    enum dp_status status = DP_OK;
+    bool s3_url = span_starts_with(span_str(url), span_str("s3://"));
     *out = NULL;
     arena_init(&arena, CALL_ARENA_MAX);
     call_init(&call, &arena);
-    enum dp_status status = store_settings_load(&config, &call.error);
+    if (s3_url) /* what else the environment says does not matter to others */
+        status = store_settings_load(&config, &call.error);
     if (status == DP_OK) {
-        const struct s3_settings s3 = s3_settings_of(&config);
+        const struct s3_settings s3 = s3_url ? s3_settings_of(&config) : (struct s3_settings){0};
         const struct store_options store = {.s3 = &s3,
                                             .merge_gap = options && options->merge_none ? STORE_NEVER : 0};
         status = faiss_index_open_url(&call, span_str(url), &store, &known, &index);
