@@ -159,9 +159,10 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* One tile of `rows` x TILE_LANES groups of 16 columns, in rising k. */
+/* One tile of `rows` x TILE_LANES groups of 16 columns, in rising k. ahead: weights to be fetched into the L2 cache
+ * meanwhile, `lines` cache lines with each step of k. */
 UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const float *w, size_t k,
-                          const float *bias, float *out, size_t out_stride)
+                          const float *bias, const float *ahead, size_t lines, float *out, size_t out_stride)
 {
     lanes acc[TILE_ROWS][TILE_LANES];
     UNROLL_LOOP
@@ -175,6 +176,8 @@ UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const fl
         UNROLL_LOOP
         for (size_t c = 0; c < TILE_LANES; c++)
             column[c] = lanes_load(w + i * ENCODER_BLOCK_N + c * LANES);
+        for (size_t l = 0; l < lines; l++, ahead += LANES)
+            __builtin_prefetch(ahead, 0, 2);
         UNROLL_LOOP
         for (size_t r = 0; r < rows; r++) {
             lanes a = lanes_set(x[r * x_stride + i]);
@@ -191,32 +194,55 @@ UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const fl
     }
 }
 
+/* One of `tiles` groups of rows over a panel. The first of them fetch the next panel. */
+UNROLLED void linear_panel(const float *x, size_t x_stride, size_t rows, size_t tile, size_t tiles,
+                           const struct fp32_linear *layer, size_t panel, enum encoder_activation act, float *out,
+                           size_t out_stride)
+{
+    enum { GROUPS = ENCODER_BLOCK_N / LANES };
+    const float *w = layer->w + panel * ENCODER_BLOCK_N * layer->k, *bias = layer->bias + panel * ENCODER_BLOCK_N;
+    const float *ahead = w + ENCODER_BLOCK_N * layer->k;
+    size_t calls = tiles * GROUPS / TILE_LANES, call = tile * (GROUPS / TILE_LANES);
+    out += panel * ENCODER_BLOCK_N;
+    for (size_t c = 0; c < GROUPS; c += TILE_LANES, call++) {
+        size_t share = calls < GROUPS ? (GROUPS + calls - 1) / calls : call < GROUPS ? 1 : 0;
+        linear_tile(x, x_stride, rows, w + c * LANES, layer->k, bias + c * LANES,
+                    ahead + call * share * LANES * layer->k, share, out + c * LANES, out_stride);
+    }
+    if (act == ENCODER_GELU)
+        for (size_t r = 0; r < rows; r++)
+            gelu_row(out + r * out_stride, ENCODER_BLOCK_N);
+}
+
+/* Rows are spread over tiles evenly: a tile of few rows waits for its weights. */
 static void linear_fp32(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride)
 {
+    size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    _Static_assert(TILE_ROWS == 5 || TILE_ROWS == 6, "the cases below");
     for (size_t panel = panel_begin; panel < panel_end; panel++)
-        for (size_t r = 0; r < rows;) {
-            size_t first = r;
-            for (size_t c = 0; c < ENCODER_BLOCK_N; c += TILE_LANES * LANES) {
-                const float *w = layer->w + panel * ENCODER_BLOCK_N * layer->k + c;
-                const float *bias = layer->bias + panel * ENCODER_BLOCK_N + c;
-                float *to = out + first * out_stride + panel * ENCODER_BLOCK_N + c;
-                const float *from = x + first * x_stride;
-                if (rows - first >= TILE_ROWS) {
-                    linear_tile(from, x_stride, TILE_ROWS, w, layer->k, bias, to, out_stride);
-                    r = first + TILE_ROWS;
-                } else if (rows - first >= 2) {
-                    linear_tile(from, x_stride, 2, w, layer->k, bias, to, out_stride);
-                    r = first + 2;
-                } else {
-                    linear_tile(from, x_stride, 1, w, layer->k, bias, to, out_stride);
-                    r = first + 1;
-                }
+        for (size_t tile = 0, r = 0; tile < tiles; tile++) {
+            size_t take = (rows - r + tiles - tile - 1) / (tiles - tile);
+            const float *from = x + r * x_stride;
+            float *to = out + r * out_stride;
+            switch (take) {
+            case TILE_ROWS:
+                linear_panel(from, x_stride, TILE_ROWS, tile, tiles, layer, panel, act, to, out_stride);
+                break;
+            case TILE_ROWS - 1:
+                linear_panel(from, x_stride, TILE_ROWS - 1, tile, tiles, layer, panel, act, to, out_stride);
+                break;
+            case TILE_ROWS - 2:
+                linear_panel(from, x_stride, TILE_ROWS - 2, tile, tiles, layer, panel, act, to, out_stride);
+                break;
+            case TILE_ROWS - 3:
+                linear_panel(from, x_stride, TILE_ROWS - 3, tile, tiles, layer, panel, act, to, out_stride);
+                break;
+            case 1: linear_panel(from, x_stride, 1, tile, tiles, layer, panel, act, to, out_stride); break;
+            default: linear_panel(from, x_stride, 2, tile, tiles, layer, panel, act, to, out_stride); break;
             }
-            if (act == ENCODER_GELU)
-                for (; first < r; first++)
-                    gelu_row(out + first * out_stride + panel * ENCODER_BLOCK_N, ENCODER_BLOCK_N);
+            r += take;
         }
 }
 

@@ -71,7 +71,7 @@ static void fill_weights(size_t n, size_t k, int8_t *q, float *sum)
 
 static void check_linear_int8(const struct encoder_kernels *kernels)
 {
-    static const size_t depths[] = {4, 8, 60, 128, 388}, panels[] = {1, 2, 3};
+    static const size_t depths[] = {4, 8, 60, 128, 388, 780}, panels[] = {1, 2, 3};
     for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
         for (size_t p = 0; p < sizeof panels / sizeof *panels; p++)
             for (size_t rows = 1; rows <= ROWS_MAX; rows += rows < 14 ? 1 : 17) {

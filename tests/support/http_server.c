@@ -279,7 +279,7 @@ static bool serve_read(struct exchange *e, const struct http_act *act, bool head
         kept = answer_status(e->c, stale ? 412 : 304, etag, "", true);
     } else if (!satisfiable) {
         snprintf(lines, sizeof lines, "Content-Range: bytes */%zu\r\n", size);
-        kept = answer_status(e->c, 416, lines, "", true);
+        kept = answer_status(e->c, 416, s->options.terse ? "" : lines, "", true);
     } else {
         char range[128] = "", length[64], modified[64] = "";
         size_t shift = act->kind == HTTP_ACT_SHIFT ? act->at : 0;
@@ -408,6 +408,8 @@ static struct http_act enter(struct exchange *e)
     *seen = (struct http_seen){.body_len = e->body_len, .connection = e->c->number};
     snprintf(seen->method, sizeof seen->method, "%s", e->method);
     sscanf(e->head, "%*s %511s", seen->target);
+    size_t shown = e->body_len < sizeof seen->body ? e->body_len : sizeof seen->body - 1;
+    memcpy(seen->body, e->body, shown); /* the rest is zero */
     snprintf(seen->head, sizeof seen->head, "%.*s", (int)sizeof seen->head - 1, e->head);
     for (struct act **at = &s->acts; *at; at = &(*at)->next) {
         struct act *a = *at;

@@ -54,6 +54,7 @@ struct http_seen {
     char method[8];
     char target[512];
     char head[4096]; /* request line and header lines, cut when longer */
+    char body[2048]; /* its beginning, as text */
     size_t body_len;
     unsigned connection; /* 1: the first that was accepted */
 };
@@ -64,6 +65,7 @@ struct http_server_options {
     bool tls;         /* with a certificate for localhost and 127.0.0.1 that it makes and signs itself */
     bool weak, plain; /* ETags are weak; there are none (Last-Modified stays) */
     bool no_modified; /* no Last-Modified either */
+    bool terse;       /* a 416 does not tell the size, as MinIO's */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);
