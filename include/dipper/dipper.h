@@ -1,9 +1,10 @@
 /* dipper.h: semantic search served straight from the bucket, as a C library.
  *
  * Text becomes vectors on the CPU (dp_embed), rows become a namespace in a bucket (dp_index_file), and a
- * namespace answers queries by meaning (dp_search). A "root" is a folder: a path, or file:///path. The
- * library starts threads only in dp_runtime_new, installs no signal handlers, and changes no state of the
- * process.
+ * namespace answers queries by meaning (dp_search). A "root" is a folder (a path, or
+ * file:///path) or s3://bucket/prefix, for which the environment has the settings, as Amazon's own tools take them.
+ * The library starts threads only in dp_runtime_new and where a root is remote, installs no signal handlers, and
+ * changes no state of the process.
  *
  * Every function that can fail returns an `enum dp_status` (0 is success) and fills `error` (may be NULL)
  * with a sentence. Handles are freed in the reverse order of their making; freeing NULL is fine. Unless a

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/store_settings.h"
 #include "base/alloc.h"
 #include "embed/batch.h"
 #include "os/clock.h"
@@ -218,7 +219,7 @@ static enum dp_status ingest(struct call *call, struct dp_model *model, const ch
 
     if (index_check_name(ingest.namespace, &call->error) != DP_OK)
         return call->error.status;
-    status = store_open(call, span_str(root), true, &options.store);
+    status = store_open_by_environment(call, span_str(root), true, &options.store);
     if (status == DP_OK)
         status = service_new(&options, &service, &call->error);
     if (status != DP_OK)
@@ -279,7 +280,7 @@ enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_n
     call_init(&call, &arena);
     status = index_check_name(span_str(name), &call.error);
     if (status == DP_OK)
-        status = store_open(&call, span_str(root), false, &ns->store);
+        status = store_open_by_environment(&call, span_str(root), false, &ns->store);
     if (status == DP_OK)
         status = index_open(&call, ns->store, span_str(name), &ns->reader);
     if (status == DP_OK) {

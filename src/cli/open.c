@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/store_settings.h"
 #include "embed/embedded_model.h"
 #include "embed/model_describe.h"
 #include "os/call.h"
@@ -95,11 +96,14 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     if (what & OPEN_MODEL)
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
+        const struct s3_settings s3 = s3_settings_of(config);
         const struct store_options store = {.create = what & OPEN_CREATE,
+                                            .s3 = &s3,
                                             .merge_gap = limit_of(config->merge_gap),
                                             .split_at = limit_of(config->split_at)};
-        status = *config->root ? store_open_with(&call, span_str(config->root), &store, &options.store)
-                               : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR");
+        status = *config->root
+                     ? store_open_with(&call, span_str(config->root), &store, &options.store)
+                     : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
         if (status != DP_OK)
             *error = call.error;
     }

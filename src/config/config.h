@@ -39,6 +39,17 @@ struct config {
     unsigned onnx_threads;           /* of one text; 0: half of the team */
     /* store */
     const char *root;
+    /* s3; see store/s3_settings.h */
+    const char *s3_endpoint_url, *s3_region, *s3_profile;
+    const char *s3_addressing; /* "auto", "path", "host" */
+    bool s3_unsigned;
+    const char *s3_access_key_id, *s3_secret_access_key, *s3_session_token;
+    const char *s3_credentials_file, *s3_config_file, *s3_home;
+    const char *s3_role_arn, *s3_role_session_name, *s3_web_identity_token_file, *s3_sts_endpoint_url;
+    const char *s3_container_relative_uri, *s3_container_full_uri;
+    const char *s3_container_token, *s3_container_token_file;
+    const char *s3_metadata_endpoint;
+    bool s3_metadata_disabled;
     uint64_t merge_gap, split_at; /* bytes, of ranges of remote objects; UINT64_MAX: none */
     /* server */
     const char *host;

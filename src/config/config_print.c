@@ -39,7 +39,7 @@ void config_print_help(FILE *out, unsigned groups)
         fprintf(out, "\n%s:\n", setting_section_title(g));
         for (size_t i = 0; i < SETTING_COUNT; i++) {
             const struct setting *s = &SETTINGS[i];
-            if (s->section != g)
+            if (s->section != g || !s->flag)
                 continue;
             char text[512];
             const char *initial = initial_of(s);
@@ -48,6 +48,10 @@ void config_print_help(FILE *out, unsigned groups)
             int at = fprintf(out, "  %s%s%s", s->flag, s->meta ? " " : "", s->meta ? s->meta : "");
             print_wrapped(out, at, text);
         }
+        if (g == SECTION_S3)
+            print_wrapped(out, 0,
+                          "Keys come from the environment, as AWS's own tools take them; docs/configuration.md "
+                          "lists every variable.");
     }
 }
 
@@ -87,7 +91,9 @@ void config_print_reference(FILE *out)
                 continue;
             setting_allowed(s, allowed);
             fprintf(out, s->not_in_file ? "| |" : "| `%s` |", s->name);
-            fprintf(out, " `%s%s%s` | `%s`", s->flag, s->meta ? " " : "", s->meta ? s->meta : "", s->variables[0]);
+            if (s->flag)
+                fprintf(out, " `%s%s%s`", s->flag, s->meta ? " " : "", s->meta ? s->meta : "");
+            fprintf(out, " | `%s`", s->variables[0]);
             for (size_t v = 1; v < SETTING_VARIABLES_MAX && s->variables[v]; v++)
                 fprintf(out, ", `%s`", s->variables[v]);
             fputs(" | ", out);

@@ -4,12 +4,13 @@
 /* A table reads better than one line a field. */
 /* clang-format off */
 enum {
-    PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096,
+    PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096, KEY_BYTES = 16384,
     KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000
 };
 
 static const char *const ENGINES[] = {"native", "onnx", NULL};
 static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
+static const char *const S3_ADDRESSINGS[] = {"auto", "path", "host", NULL};
 static const char *const LOG_FORMATS[] = {"text", "json", "off", NULL};
 
 #define TO(field) .offset = offsetof(struct config, field), .size = sizeof(((struct config *)0)->field)
@@ -28,10 +29,10 @@ const struct setting SETTINGS[] = {
      .help = "Write messages and the access log as text, or as json (one object a line); off: no access log."},
 
     /* ---- store ---- */
-    {.name = "root", .flag = "--root", .meta = "DIR", .variables = {"DIPPER_ROOT"}, TO(root),
+    {.name = "root", .flag = "--root", .meta = "ROOT", .variables = {"DIPPER_ROOT"}, TO(root),
      .section = SECTION_STORE, .type = SETTING_TEXT, .max = PATH_BYTES,
      .initial = "", .initial_help = "none, it must be given",
-     .help = "Where the namespaces live: a folder, or a URL (file:///path)."},
+     .help = "Where the namespaces live: a folder, or s3://bucket/prefix, or another URL (file:///path)."},
     {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
      .section = SECTION_STORE, .type = SETTING_BYTES, .min = KIB, .max = GIB, .or_none = true, TO(merge_gap),
      .initial = "64KiB",
@@ -40,6 +41,74 @@ const struct setting SETTINGS[] = {
      .section = SECTION_STORE, .type = SETTING_BYTES, .min = 64 * KIB, .max = GIB, .or_none = true, TO(split_at),
      .initial = "8MiB",
      .help = "Longer ranges of a remote object are read with several requests at once; none: with one each."},
+
+    /* ---- S3: the environment variables are those of AWS's own tools ---- */
+    {.name = "s3.endpoint_url", .flag = "--s3-endpoint-url", .meta = "URL",
+     .variables = {"S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}, TO(s3_endpoint_url),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES,
+     .initial = "", .initial_help = "the profile's, else Amazon's for the region",
+     .help = "Where a store lives that speaks S3 and is not Amazon's: http://host:port or https://host."},
+    {.name = "s3.region", .flag = "--s3-region", .meta = "NAME", .variables = {"AWS_REGION", "AWS_DEFAULT_REGION"},
+     TO(s3_region), .section = SECTION_S3, .type = SETTING_TEXT, .max = NAME_BYTES,
+     .initial = "", .initial_help = "the profile's, else us-east-1", .help = "The region that the bucket is in."},
+    {.name = "s3.profile", .flag = "--s3-profile", .meta = "NAME", .variables = {"AWS_PROFILE"}, TO(s3_profile),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = NAME_BYTES,
+     .initial = "", .initial_help = "default", .help = "The profile of AWS's files to take keys and region from."},
+    {.name = "s3.addressing", .flag = "--s3-addressing", .meta = "HOW", .variables = {"DIPPER_S3_ADDRESSING"},
+     TO(s3_addressing), .section = SECTION_S3, .type = SETTING_CHOICE, .choices = S3_ADDRESSINGS, .initial = "auto",
+     .help = "How requests name the bucket: in the path (http://host/bucket/key), in the host "
+             "(http://bucket.host/key), or auto: in the host at Amazon, in the path elsewhere."},
+    {.name = "s3.unsigned", .flag = "--s3-unsigned", .variables = {"AWS_NO_SIGN_REQUEST"}, TO(s3_unsigned),
+     .section = SECTION_S3, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Send requests without keys: for public buckets."},
+    {.name = "s3.access_key_id", .variables = {"AWS_ACCESS_KEY_ID"}, TO(s3_access_key_id),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = KEY_BYTES, .initial = "",
+     .help = "The id of the key that requests are signed with."},
+    {.name = "s3.secret_access_key", .variables = {"AWS_SECRET_ACCESS_KEY"}, TO(s3_secret_access_key),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = KEY_BYTES, .initial = "", .secret = true,
+     .help = "The key itself. It is never logged nor shown."},
+    {.name = "s3.session_token", .variables = {"AWS_SESSION_TOKEN"}, TO(s3_session_token),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = KEY_BYTES, .initial = "", .secret = true,
+     .help = "What a temporary key comes with. It is never logged nor shown."},
+    {.name = "s3.credentials_file", .variables = {"AWS_SHARED_CREDENTIALS_FILE"}, TO(s3_credentials_file),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
+     .initial_help = "~/.aws/credentials", .help = "The file with the profiles' keys."},
+    {.name = "s3.config_file", .variables = {"AWS_CONFIG_FILE"}, TO(s3_config_file),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
+     .initial_help = "~/.aws/config", .help = "The file with the profiles' other settings."},
+    {.name = "s3.home", .variables = {"HOME"}, TO(s3_home), .not_in_file = true,
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "", .initial_help = "none",
+     .help = "What ~ is in the paths of these two files."},
+    {.name = "s3.role_arn", .variables = {"AWS_ROLE_ARN"}, TO(s3_role_arn),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .help = "The role that a web identity takes on, as in EKS."},
+    {.name = "s3.web_identity_token_file", .variables = {"AWS_WEB_IDENTITY_TOKEN_FILE"},
+     TO(s3_web_identity_token_file), .section = SECTION_S3, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
+     .help = "The file with the web identity's token."},
+    {.name = "s3.role_session_name", .variables = {"AWS_ROLE_SESSION_NAME"}, TO(s3_role_session_name),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "", .initial_help = "dipper",
+     .help = "What the session is called in the account's logs."},
+    {.name = "s3.sts_endpoint_url", .variables = {"AWS_ENDPOINT_URL_STS"}, TO(s3_sts_endpoint_url),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .initial_help = "Amazon's for the region", .help = "Where web identities are exchanged for keys."},
+    {.name = "s3.container_relative_uri", .variables = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"},
+     TO(s3_container_relative_uri), .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .not_in_file = true, .help = "Where a container in ECS gets its keys; set there."},
+    {.name = "s3.container_full_uri", .variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI"},
+     TO(s3_container_full_uri), .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .not_in_file = true, .help = "Where a container in EKS gets its keys; set there."},
+    {.name = "s3.container_token", .variables = {"AWS_CONTAINER_AUTHORIZATION_TOKEN"}, TO(s3_container_token),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = KEY_BYTES, .initial = "", .secret = true,
+     .not_in_file = true, .help = "What a container shows there. It is never logged nor shown."},
+    {.name = "s3.container_token_file", .variables = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"},
+     TO(s3_container_token_file), .section = SECTION_S3, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
+     .not_in_file = true, .help = "The file with that token."},
+    {.name = "s3.metadata_disabled", .variables = {"AWS_EC2_METADATA_DISABLED"}, TO(s3_metadata_disabled),
+     .section = SECTION_S3, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Do not ask the machine's metadata service for keys, where there are no others."},
+    {.name = "s3.metadata_endpoint", .variables = {"AWS_EC2_METADATA_SERVICE_ENDPOINT"}, TO(s3_metadata_endpoint),
+     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .initial_help = "http://169.254.169.254", .help = "Where that service is."},
 
     /* ---- model ---- */
     {.name = "model.path", .flag = "--model", .meta = "DIR", .variables = {"DIPPER_MODEL_PATH", "MODEL_PATH"},
@@ -154,6 +223,7 @@ static const struct {
 } SECTIONS[SECTION_COUNT] = {
     [SECTION_GENERAL] = {"General", CONFIG_GROUP_ALL},
     [SECTION_STORE] = {"Store", CONFIG_GROUP_STORE},
+    [SECTION_S3] = {"S3", CONFIG_GROUP_STORE},
     [SECTION_MODEL] = {"Model", CONFIG_GROUP_MODEL},
     [SECTION_SERVER] = {"Server", CONFIG_GROUP_SERVER},
     [SECTION_LIMITS] = {"Limits of requests", CONFIG_GROUP_SERVER},

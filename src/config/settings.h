@@ -20,6 +20,7 @@ enum setting_type {
 enum setting_section {
     SECTION_GENERAL,
     SECTION_STORE,
+    SECTION_S3,
     SECTION_MODEL,
     SECTION_SERVER,
     SECTION_LIMITS,
@@ -29,11 +30,11 @@ enum setting_section {
 /* A limit that was switched off. */
 #define SETTING_NONE UINT64_MAX
 
-enum { SETTING_VARIABLES_MAX = 2, SETTING_ALLOWED_MAX = 200 };
+enum { SETTING_VARIABLES_MAX = 3, SETTING_ALLOWED_MAX = 200 };
 
 struct setting {
     const char *name;                             /* its key in dipper.toml; messages use it too */
-    const char *flag;                             /* with the dashes */
+    const char *flag;                             /* with the dashes; NULL: environment and file only */
     const char *variables[SETTING_VARIABLES_MAX]; /* the first that is set wins; an empty value is unset */
     enum setting_section section;
     enum setting_type type;

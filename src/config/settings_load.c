@@ -144,6 +144,8 @@ const struct setting *settings_find_flag(const struct settings *s, const char *a
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *setting = &s->table[i];
         bool boolean = setting->type == SETTING_BOOLEAN;
+        if (!setting->flag)
+            continue;
         size_t len = strlen(setting->flag);
         if (boolean && strncmp(argument, "--no-", 5) == 0 && strcmp(argument + 5, setting->flag + 2) == 0) {
             *value = "false";
@@ -181,7 +183,7 @@ static const char *choose_file(const struct settings *s, const struct config_sou
     if (sources->toml_path)
         return sources->toml_path;
     for (size_t i = 0; i < s->count; i++) {
-        if (strcmp(s->table[i].flag, "--config") != 0)
+        if (!s->table[i].flag || strcmp(s->table[i].flag, "--config") != 0)
             continue;
         const char *named = flags[i] ? flags[i] : variable(sources->environ, s->table[i].variables[0]);
         if (named)

@@ -49,6 +49,7 @@ enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct 
     if (!keys)
         return dp_fail_nomem(error, "keys");
     keys->size = 0;
+    keys->serial = 0;
     keys->expires_ms = expires_ms;
     atomic_init(&keys->references, 1);
     keys->access_key_id = append(keys, access_key_id);
@@ -226,6 +227,8 @@ static void read_error(struct xml_reader *r, struct arena *arena, struct aws_err
                                                                : NULL;
         if (to && xml_read_text(r, arena, to))
             *to = shown(*to);
+        else if (!to && span_equal_str(name, "ActualObjectSize"))
+            out->size_known = xml_read_u64(r, arena, &out->size);
         else if (!to)
             xml_skip(r);
     }

@@ -17,6 +17,7 @@ enum { AWS_KEY_MAX_BYTES = 16384 };
 
 struct aws_keys {
     _Atomic size_t references;
+    uint64_t serial;    /* tells fetched keys apart; 0 until somebody numbers them */
     int64_t expires_ms; /* Unix milliseconds; INT64_MAX: never */
     struct span access_key_id, secret_access_key;
     struct span session_token; /* empty: none */
@@ -48,6 +49,8 @@ enum dp_status aws_keys_from_sts(const char *from, struct span body, struct aren
  * empty where the answer says nothing. False when `body` is no such answer. */
 struct aws_error {
     struct span code, message, region, bucket;
+    uint64_t size; /* <ActualObjectSize>, with a range that lies behind it */
+    bool size_known;
 };
 bool aws_error_parse(struct span body, struct arena *arena, struct aws_error *out);
 

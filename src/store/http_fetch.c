@@ -77,6 +77,7 @@ struct flight {
     struct range_fetch *fetch;
     struct http_header condition; /* If-None-Match */
     uint8_t byte;                 /* of a look */
+    bool outside;                 /* nothing lies in the range: only size and version are still to be learnt */
 };
 
 /* Asks for what the fetch wants. */
@@ -115,6 +116,15 @@ static enum dp_status depart(struct http_source *source, struct call *call, stru
     return DP_OK;
 }
 
+/* Some servers refuse a range behind the end without telling the size: a HEAD does. */
+static void ask_for_head(struct http_request *req)
+{
+    req->method = HTTP_HEAD;
+    req->ranged = false;
+    req->into = NULL;
+    req->into_len = 0;
+}
+
 /* The whole of an object that seems to have no byte, which no range can ask for. */
 static void ask_for_whole(struct http_request *req)
 {
@@ -124,10 +134,12 @@ static void ask_for_whole(struct http_request *req)
     req->max_body = 1;
 }
 
-static void arrive(struct http_source *source, struct call *call, struct range_fetch *f,
+static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
                    const struct http_request *req)
 {
     char shown[HTTP_URL_SHOWN_MAX];
+    struct range_fetch *f = flight->fetch;
+    bool look = f->len == 0 || flight->outside;
     if (req->status != DP_OK) {
         f->status = req->status;
         f->error = req->error;
@@ -145,12 +157,12 @@ static void arrive(struct http_source *source, struct call *call, struct range_f
             source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
         return;
     }
-    f->got = f->len ? req->body_len : 0;
-    if (f->len == STORE_TO_END)
+    f->got = look ? 0 : req->body_len;
+    if (f->len == STORE_TO_END && !look)
         f->bytes = store_bytes_retain(req->bytes);
     if (!req->size_known) { /* a whole object in chunks */
         f->size = req->body_len;
-        if (req->method == HTTP_HEAD || f->len == 0) {
+        if (req->method == HTTP_HEAD || look) {
             f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
                                 http_url_shown(req->url, shown));
             return;
@@ -191,20 +203,26 @@ void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_
     transport_run(call, source->transport, reqs, count);
     for (size_t i = 0; i < count; i++) {
         struct range_fetch *f = flights[i].fetch;
-        bool empty = f->len == 0 && reqs[i].status == DP_OK && reqs[i].code == 416 && reqs[i].size == 0;
-        arrive(source, call, f, &reqs[i]);
+        bool outside = reqs[i].status == DP_OK && reqs[i].code == 416;
+        bool empty = outside && f->len == 0 && reqs[i].size == 0;
+        bool unknown = outside && !reqs[i].size_known && source->heads;
+        if (!unknown)
+            arrive(source, call, &flights[i], &reqs[i]);
         store_bytes_release(&reqs[i].bytes);
-        if (empty) {
-            flights[again].fetch = f;
+        if (empty || unknown) {
+            flights[again] = (struct flight){.fetch = f, .outside = unknown};
             reqs[again] = reqs[i];
-            ask_for_whole(&reqs[again++]);
+            if (unknown)
+                ask_for_head(&reqs[again++]);
+            else
+                ask_for_whole(&reqs[again++]);
         }
     }
     if (again) {
         call->cost.rounds++;
         transport_run(call, source->transport, reqs, again);
         for (size_t i = 0; i < again; i++) {
-            arrive(source, call, flights[i].fetch, &reqs[i]);
+            arrive(source, call, &flights[i], &reqs[i]);
             store_bytes_release(&reqs[i].bytes);
         }
     }

@@ -248,12 +248,11 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
         return code == CURLE_OUT_OF_MEMORY
                    ? dp_fail_nomem(error, "a request")
                    : dp_fail(error, DP_INVALID, "libcurl refuses the request: %s", curl_easy_strerror(code));
+    if ((options->public_only || options->direct) && curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK)
+        return dp_fail_nomem(error, "a request");
     if (options->public_only) {
-        code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
-        if (code != CURLE_OK)
-            return dp_fail_nomem(error, "a request");
     }
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);

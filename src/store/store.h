@@ -110,11 +110,12 @@ struct transport; /* store/transport.h */
 enum { STORE_NEVER = -1 }; /* for merge_gap and split_at */
 
 struct store_options {
-    bool create;                 /* a local folder is made where there is none */
-    struct transport *transport; /* of remote stores, which keep it too; NULL: each opens its own */
-    int64_t merge_gap;           /* remote: ranges of a batch at most this many bytes apart become one request;
+    bool create;                  /* a local folder is made where there is none */
+    struct transport *transport;  /* of remote stores, which keep it too; NULL: each opens its own */
+    int64_t merge_gap;            /* remote: ranges of a batch at most this many bytes apart become one request;
                                   * 0: 64 KiB, STORE_NEVER: none do */
-    int64_t split_at;            /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
+    int64_t split_at;             /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
+    const struct s3_settings *s3; /* store/s3_settings.h; NULL: nothing is set */
 };
 
 /* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build

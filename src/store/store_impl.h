@@ -65,5 +65,8 @@ bool store_lister_wants_below(const struct store_lister *l, struct span start);
 enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out);
 /* A store of its own in memory: two opens of one mem://name share nothing. */
 enum dp_status store_memory_open(struct call *call, struct store **out);
+/* A bucket, or what lies below a prefix of its names: `name` is "bucket" or "bucket/prefix". */
+enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
+                             struct store **out);
 
 #endif

@@ -88,10 +88,12 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
         return store_memory_open(call, out);
     if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
         return store_http_open(call, url, span_of(NULL, 0), options, out);
-    return call_fail(
-        call, DP_UNSUPPORTED,
-        "root %.*s://…: this build reads a folder's path, file:///path, http(s)://host/path and mem://name",
-        SPAN_FMT(scheme));
+    if (span_equal_str(scheme, "s3"))
+        return store_s3_open(call, rest, options, out);
+    return call_fail(call, DP_UNSUPPORTED,
+                     "root %.*s://…: this build reads a folder's path, file:///path, s3://bucket/prefix, "
+                     "http(s)://host/path and mem://name",
+                     SPAN_FMT(scheme));
 }
 
 /* ---- one object ------------------------------------------------------------------------------------- */

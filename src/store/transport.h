@@ -35,7 +35,8 @@ struct transport_options {
     unsigned hedge_after;        /* answers that must have come before any GET is thought slow: 200 */
     bool no_hedges;              /* see below */
     const char *ca_file;         /* certificates to trust, PEM: the system's */
-    bool public_only;            /* connects to public addresses alone, whatever names resolve to, and through no
+    bool direct;      /* no proxy, whatever the environment says: for what is on this host or beside it */
+    bool public_only; /* connects to public addresses alone, whatever names resolve to, and through no
                                   * proxy; DP_DENIED otherwise. For URLs that strangers give */
 };
 

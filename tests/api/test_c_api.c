@@ -453,6 +453,25 @@ static void test_api_c_names_what_is_wrong_with_a_search(void **state)
     end_world(&real);
 }
 
+/* Roots in S3 take their settings from the environment. */
+static void test_api_c_reads_the_settings_of_s3_from_the_environment(void **state)
+{
+    (void)state;
+    struct dp_namespace *ns;
+    struct dp_error error;
+    setenv("S3_ENDPOINT_URL", "nonsense", 1);
+    assert_int_equal(dp_namespace_open("s3://bucket/prefix", "n", &ns, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "S3_ENDPOINT_URL: write http://host:port"));
+    assert_null(ns);
+    setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9", 1);
+    setenv("AWS_ACCESS_KEY_ID", "id", 1);
+    unsetenv("AWS_SECRET_ACCESS_KEY");
+    assert_int_equal(dp_namespace_open("s3://bucket/prefix", "n", &ns, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not"));
+    unsetenv("S3_ENDPOINT_URL");
+    unsetenv("AWS_ACCESS_KEY_ID");
+}
+
 static void test_api_c_frees_nothing_gladly(void **state)
 {
     (void)state;
@@ -541,6 +560,7 @@ int main(void)
         cmocka_unit_test(test_api_c_names_what_is_wrong_with_a_model),
         cmocka_unit_test(test_api_c_names_what_is_wrong_with_rows),
         cmocka_unit_test(test_api_c_names_what_is_wrong_with_a_search),
+        cmocka_unit_test(test_api_c_reads_the_settings_of_s3_from_the_environment),
         cmocka_unit_test(test_api_c_frees_nothing_gladly),
         cmocka_unit_test(test_api_c_survives_every_failed_allocation),
     };

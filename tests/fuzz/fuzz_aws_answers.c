@@ -4,6 +4,7 @@
 
 #include "store/aws_keys.h"
 #include "store/aws_profile.h"
+#include "store/s3.h"
 #include "store/xml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span body = span_of(data + 1, size - 1);
     arena_init(&arena, 16 << 20);
-    switch (data[0] % 6) {
+    switch (data[0] % 8) {
     case 0: {
         enum dp_status status = aws_keys_from_json("the peer", body, &arena, &keys, &error);
         check_keys(status, keys, &error);
@@ -73,6 +74,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (xml_failed(&r) && xml_error(&r, &error) == DP_OK)
             abort();
         break;
+    case 6: {
+        struct s3_page page;
+        enum dp_status status = s3_parse_page(body, &arena, &page, &error);
+        for (size_t i = 0; i < page.count && status == DP_OK; i++)
+            if (page.entries[i].key.len > body.len)
+                abort();
+        if (status != DP_OK && error.message[0] == '\0')
+            abort();
+        break;
+    }
+    case 7: {
+        struct span text;
+        if ((s3_parse_upload_id(body, &arena, &text, &error) == DP_OK ||
+             s3_parse_completed(body, &arena, &text, &error) == DP_OK) &&
+            text.len == 0)
+            abort();
+        break;
+    }
     default:
         if (aws_profile_read("file", body, data[0] & 1 ? AWS_CONFIG_FILE : AWS_CREDENTIALS_FILE, span_str("work"),
                              &profile, &error) != DP_OK &&

@@ -212,7 +212,7 @@ static void test_store_batch_over_many_objects(void **state)
         bytes += reqs[i].bytes.span.len;
     }
     assert_int_equal(reqs[OBJECTS].status, DP_NOT_FOUND);
-    assert_int_equal(f->call.cost.bytes, bytes);
+    assert_true(contract_subject->remote ? f->call.cost.bytes >= bytes : f->call.cost.bytes == bytes);
     store_read_release(reqs, OBJECTS + 1);
 }
 
@@ -402,6 +402,9 @@ static void test_store_counts_costs(void **state)
 {
     struct fixture *f = *state;
     struct call_cost *cost = &f->call.cost;
+    const bool remote = contract_subject->remote;
+    contract_must_put(f, "k", "what a store asks before its first write has been asked");
+    *cost = (struct call_cost){0};
     contract_must_put(f, "k", "0123456789");
     assert_int_equal(cost->rounds, 1);
     assert_int_equal(cost->requests, 1);
@@ -412,15 +415,16 @@ static void test_store_counts_costs(void **state)
     assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_INVALID);
     store_read_release(reqs, 3);
     assert_int_equal(cost->rounds, 2);
-    assert_int_equal(cost->requests, 4);
-    assert_int_equal(cost->bytes, 9);
+    const uint64_t requests = cost->requests;
+    assert_true(remote ? requests >= 2 && requests <= 4 : requests == 4);
+    assert_true(remote ? cost->bytes >= 9 : cost->bytes == 9);
     struct store_info info;
     struct store_listing listing;
     assert_int_equal(store_head(&f->call, f->store, span_str("k"), &info), DP_OK);
     assert_int_equal(store_list(&f->call, f->store, span_str(""), span_str(""), false, 5, &listing), DP_OK);
     assert_int_equal(store_remove(&f->call, f->store, span_str("k")), DP_OK);
     assert_int_equal(cost->rounds, 5);
-    assert_int_equal(cost->requests, 7);
+    assert_int_equal(cost->requests, requests + 3);
     struct store_upload *upload;
     struct store_version version;
     assert_int_equal(store_upload_begin(&f->call, f->store, span_str("k"), &upload), DP_OK);
@@ -528,7 +532,8 @@ static void test_store_survives_failed_allocations(void **state)
         store_free(store);
         arena_deinit(&arena);
         assert_int_equal(test_alloc_live(), before);
-        assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
+        if (status != (fired ? DP_NOMEM : DP_OK))
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), call.error.message);
         if (!fired)
             break;
     }

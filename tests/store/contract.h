@@ -12,6 +12,8 @@ struct contract_store {
      * caller frees it. */
     struct store *(*reopen)(struct store *first);
     bool holds_name_and_folder; /* "a" and "a/b" side by side */
+    bool remote;                /* counts the requests that were sent: ranges merge, and errors have bodies */
+    bool not_atomic;            /* loses when many read and write one name at once: such tests are left out */
     bool no_size_of_unchanged;  /* a read "if changed" of what has not does not tell the size */
 };
 

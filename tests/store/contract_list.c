@@ -142,6 +142,8 @@ static void test_store_takes_good_keys(void **state)
                                 "...",
                                 "..a/b..",
                                 "a b",
+                                "a+b",
+                                "a%20b",
                                 "a\\b",
                                 "C:x",
                                 "%2e%2e",

@@ -408,6 +408,8 @@ static struct http_act enter(struct exchange *e)
     *seen = (struct http_seen){.body_len = e->body_len, .connection = e->c->number};
     snprintf(seen->method, sizeof seen->method, "%s", e->method);
     sscanf(e->head, "%*s %511s", seen->target);
+    size_t shown = e->body_len < sizeof seen->body ? e->body_len : sizeof seen->body - 1;
+    memcpy(seen->body, e->body, shown); /* the rest is zero */
     snprintf(seen->head, sizeof seen->head, "%.*s", (int)sizeof seen->head - 1, e->head);
     for (struct act **at = &s->acts; *at; at = &(*at)->next) {
         struct act *a = *at;

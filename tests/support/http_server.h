@@ -54,6 +54,7 @@ struct http_seen {
     char method[8];
     char target[512];
     char head[4096]; /* request line and header lines, cut when longer */
+    char body[2048]; /* its beginning, as text */
     size_t body_len;
     unsigned connection; /* 1: the first that was accepted */
 };

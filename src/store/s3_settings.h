@@ -1,0 +1,37 @@
+/* store/s3_settings.h: what the S3 store must be told, as plain values. The program fills it from the one table of
+ * settings (src/config); the names behind the fields are the environment variables that AWS's own tools take.
+ */
+#ifndef STORE_S3_SETTINGS_H
+#define STORE_S3_SETTINGS_H
+
+#include <stdbool.h>
+
+/* How the bucket is named in a request: http://host/bucket/key, or http://bucket.host/key. */
+enum s3_addressing {
+    S3_ADDRESSING_AUTO, /* by host for Amazon's own endpoints, by path for all others */
+    S3_ADDRESSING_PATH,
+    S3_ADDRESSING_HOST
+};
+
+/* NULL and "" are the same: not set. Texts need to live only while the store is opened. */
+struct s3_settings {
+    const char *region;       /* AWS_REGION; else the profile's, else us-east-1 */
+    const char *endpoint_url; /* S3_ENDPOINT_URL; else the profile's, else Amazon's for the region */
+    enum s3_addressing addressing;
+    bool unsigned_requests; /* for public buckets; no keys are looked for */
+
+    /* Keys, from the first of these sources that is there. */
+    const char *access_key_id, *secret_access_key, *session_token;      /* AWS_ACCESS_KEY_ID, … */
+    const char *role_arn, *web_identity_token_file, *role_session_name; /* AWS_ROLE_ARN, … */
+    const char *profile, *credentials_file, *config_file;               /* AWS_PROFILE, … */
+    const char *container_relative_uri, *container_full_uri;            /* AWS_CONTAINER_CREDENTIALS_… */
+    const char *container_token, *container_token_file;                 /* AWS_CONTAINER_AUTHORIZATION_… */
+    bool metadata_disabled;                                             /* AWS_EC2_METADATA_DISABLED */
+
+    const char *sts_endpoint_url;   /* AWS_ENDPOINT_URL_STS; else Amazon's for the region */
+    const char *metadata_endpoint;  /* AWS_EC2_METADATA_SERVICE_ENDPOINT; else http://169.254.169.254 */
+    const char *container_endpoint; /* what the relative URI is relative to; else http://169.254.170.2 */
+    const char *home;               /* HOME: where .aws/credentials and .aws/config are, unless told */
+};
+
+#endif
