@@ -128,7 +128,7 @@ def test_http_root_is_read_once_while_it_stays_in_memory(run, web, tmp_path):
     queries = tmp_path / "queries"
     queries.write_text("kitten\nkitten\nkitten\n")
     cost = {}
-    for size in ("16MiB", "0"):
+    for size in ("16MiB", "0", "none"):
         done = run("search", "n", "--queries", queries, "--root", web.url, "--json", "--cache-bytes", size, env=NO_PROXY)
         cost[size] = [json.loads(line)["performance"] for line in done.stdout.splitlines()]
     # What is there now is asked each time; what it consists of is not.
@@ -136,3 +136,4 @@ def test_http_root_is_read_once_while_it_stays_in_memory(run, web, tmp_path):
     assert cost["16MiB"][1]["rounds"] < cost["0"][1]["rounds"]
     assert cost["16MiB"][2] | {"ms": 0} == cost["16MiB"][1] | {"ms": 0}
     assert cost["16MiB"][0] | {"ms": 0} == cost["0"][0] | {"ms": 0}
+    assert [line | {"ms": 0} for line in cost["none"]] == [line | {"ms": 0} for line in cost["0"]]
