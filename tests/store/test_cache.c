@@ -813,7 +813,7 @@ static void *churn(void *context)
             uint64_t r = next_random(&c->random);
             unsigned object = (r >> 40) % OBJECTS;
             uint64_t block = (r >> 8) % (r % 2 ? 16 : 256);
-            held[k] = range(CHURN_KEYS[object], block * 1024, (int64_t)(16 << (block % 7)), &version[object]);
+            held[k] = range(CHURN_KEYS[object], block * 1024, (int64_t)16 << (block % 7), &version[object]);
             held_seed[k] = seed[object];
         }
         store_read(&call, c->store, &held[at], 4);
