@@ -164,7 +164,7 @@ def make_contests(args, library, words):
     counter = ours["int8", 1]
     texts = Texts(lambda batch: np.diff(counter.tokenize(batch)[1].astype(np.int64), prepend=0))
     theirs, apart, together = [], [], []
-    few = spread_out(texts.documents, 50)
+    few = spread_out(texts.documents, args.documents // 2)
     if "onnx" in args.peers:
         for p in ("int8", "fp32"):
             theirs += [OnnxRuntime(args.onnx, p, t) for t in counts]
@@ -293,7 +293,7 @@ def report(args):
         yield f"\n### {contest.title}\n\n{count} texts, {tokens / count:.1f} tokens on average.\n"
         yield from contest.table(tokens, peak, contest.entries[0].engine.threads)
     if words:
-        yield "\nTexts a second of every batch size tried, on 50 documents; the best took part:\n"
+        yield f"\nTexts a second of every batch size tried, on {args.documents // 2} documents; the best took part:\n"
         yield from (f"- {line}" for line in words)
     yield "\n### Accuracy\n"
     yield from accuracy_rows(contests, texts, args)

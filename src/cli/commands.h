@@ -8,6 +8,7 @@ extern const struct cli_command cli_embed_command;
 extern const struct cli_command cli_index_command;
 extern const struct cli_command cli_search_command;
 extern const struct cli_command cli_serve_command;
+extern const struct cli_command cli_faiss_command;
 extern const struct cli_command cli_model_command;
 extern const struct cli_command cli_bench_command;
 extern const struct cli_command cli_config_command;

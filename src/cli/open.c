@@ -116,3 +116,12 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     arena_deinit(&arena);
     return status;
 }
+
+enum dp_status open_faiss(struct call *call, const struct config *config, struct span url,
+                          struct faiss_index **out)
+{
+    const struct s3_settings s3 = s3_settings_of(config);
+    const struct store_options store = {
+        .s3 = &s3, .merge_gap = limit_of(config->merge_gap), .split_at = limit_of(config->split_at)};
+    return faiss_index_open_url(call, url, &store, NULL, out);
+}

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "embed/model.h"
+#include "faiss/faiss_index.h"
 #include "service/service.h"
 
 enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4, OPEN_LIMITS = 8 };
@@ -19,5 +20,9 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
  * the limits of clients' requests with OPEN_LIMITS. */
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error);
+
+/* The FAISS file at a URL, with the settings' ways of reading remote objects. */
+enum dp_status open_faiss(struct call *call, const struct config *config, struct span url,
+                          struct faiss_index **out);
 
 #endif

@@ -72,66 +72,83 @@ enum dp_status http_answer_error(const struct http_request *req, struct dp_error
 
 /* ---- requests --------------------------------------------------------------------------------------- */
 
+/* What is asked of an object. Some servers refuse a range behind the end without telling the size: then a look must;
+ * and no range can ask for an object without a byte. */
+enum question {
+    ASK_RANGE,
+    ASK_LOOK,  /* a HEAD, or the first byte */
+    ASK_WHOLE, /* of what seems to have no byte */
+    ASK_NOTHING
+};
+
 /* A fetch on its way. */
 struct flight {
     struct range_fetch *fetch;
-    struct http_header condition; /* If-None-Match */
-    uint8_t byte;                 /* of a look */
-    bool outside;                 /* nothing lies in the range: only size and version are still to be learnt */
+    enum question question;
+    uint8_t byte; /* of a look */
 };
 
-/* Asks for what the fetch wants. */
+/* Asks for the condition "if changed" besides what aim has set. */
+static enum dp_status add_condition(struct call *call, struct http_request *req, struct span etag)
+{
+    struct http_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
+    if (!headers)
+        return call_nomem(call, "a request's headers");
+    if (req->header_count)
+        memcpy(headers, req->headers, req->header_count * sizeof *headers);
+    headers[req->header_count++] = (struct http_header){span_str("If-None-Match"), etag};
+    req->headers = headers;
+    return DP_OK;
+}
+
+/* Puts the flight's question to the object. */
 static enum dp_status depart(struct http_source *source, struct call *call, struct flight *flight,
                              struct http_request *req)
 {
-    struct range_fetch *f = flight->fetch;
+    const struct range_fetch *f = flight->fetch;
     struct span etag = f->pinned ? http_version_etag(f->pinned) : span_of(NULL, 0);
     *req = (struct http_request){.method = HTTP_GET};
     enum dp_status status = source->aim(source, call, f->key, req);
     if (status != DP_OK)
         return status;
-    if (f->len == 0 && source->heads) {
-        req->method = HTTP_HEAD;
-    } else {
-        req->ranged = true;
-        req->offset = f->len ? f->offset : 0;
-        req->len = f->len == STORE_TO_END ? HTTP_LEN_TO_END : f->len ? f->len : 1;
-        req->into = f->len ? f->into : &flight->byte;
-        req->into_len = f->len == STORE_TO_END ? 0 : (size_t)req->len;
+    switch (flight->question) {
+    case ASK_RANGE:
+        /* The whole is asked for without a range: an empty object has none, and every server gives all of it. */
+        req->ranged = f->offset || f->len != STORE_TO_END;
+        req->offset = f->offset;
+        req->len = f->len == STORE_TO_END ? HTTP_LEN_TO_END : f->len;
+        req->into = f->into;
+        req->into_len = f->len == STORE_TO_END ? 0 : (size_t)f->len;
         req->max_body = f->len == STORE_TO_END ? RANGES_TO_END_MAX : 0;
-        if (f->len == STORE_TO_END && f->offset == 0)
-            req->ranged = false; /* the whole: an empty object has no range, and every server gives all of it */
+        break;
+    case ASK_LOOK:
+        if (source->heads) {
+            req->method = HTTP_HEAD;
+            break;
+        }
+        req->ranged = true;
+        req->len = 1;
+        req->into = &flight->byte;
+        req->into_len = 1;
+        break;
+    default: req->max_body = 1; break;
     }
-    if (!f->if_changed) {
+    if (f->if_changed && etag.len)
+        return add_condition(call, req, etag);
+    if (!f->if_changed)
         req->if_match = etag;
-    } else if (etag.len) {
-        struct http_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
-        if (!headers)
-            return call_nomem(call, "a request's headers");
-        if (req->header_count)
-            memcpy(headers, req->headers, req->header_count * sizeof *headers);
-        headers[req->header_count++] = (struct http_header){span_str("If-None-Match"), etag};
-        req->headers = headers;
-    }
     return DP_OK;
 }
 
-/* Some servers refuse a range behind the end without telling the size: a HEAD does. */
-static void ask_for_head(struct http_request *req)
+/* What must be asked after this answer. */
+static enum question next_question(const struct http_source *source, const struct flight *flight,
+                                   const struct http_request *req)
 {
-    req->method = HTTP_HEAD;
-    req->ranged = false;
-    req->into = NULL;
-    req->into_len = 0;
-}
-
-/* The whole of an object that seems to have no byte, which no range can ask for. */
-static void ask_for_whole(struct http_request *req)
-{
-    req->ranged = false;
-    req->into = NULL;
-    req->into_len = 0;
-    req->max_body = 1;
+    if (req->status != DP_OK || req->code != 416)
+        return ASK_NOTHING;
+    if (flight->question == ASK_RANGE)
+        return req->size_known ? ASK_NOTHING : ASK_LOOK;
+    return flight->question == ASK_LOOK && !source->heads && req->size == 0 ? ASK_WHOLE : ASK_NOTHING;
 }
 
 static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
@@ -139,7 +156,6 @@ static void arrive(struct http_source *source, struct call *call, const struct f
 {
     char shown[HTTP_URL_SHOWN_MAX];
     struct range_fetch *f = flight->fetch;
-    bool look = f->len == 0 || flight->outside;
     if (req->status != DP_OK) {
         f->status = req->status;
         f->error = req->error;
@@ -157,16 +173,17 @@ static void arrive(struct http_source *source, struct call *call, const struct f
             source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
         return;
     }
-    f->got = look ? 0 : req->body_len;
-    if (f->len == STORE_TO_END && !look)
-        f->bytes = store_bytes_retain(req->bytes);
-    if (!req->size_known) { /* a whole object in chunks */
-        f->size = req->body_len;
-        if (req->method == HTTP_HEAD || look) {
-            f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
-                                http_url_shown(req->url, shown));
-            return;
-        }
+    if (!req->size_known && flight->question == ASK_LOOK) {
+        f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
+                            http_url_shown(req->url, shown));
+        return;
+    }
+    if (!req->size_known)
+        f->size = req->body_len; /* a whole object in chunks */
+    if (flight->question == ASK_RANGE) {
+        f->got = req->body_len;
+        if (f->len == STORE_TO_END)
+            f->bytes = store_bytes_retain(req->bytes);
     }
     if (!http_version_of(req->etag, req->last_modified, true, f->size, &f->version)) {
         f->status = dp_fail(&f->error, DP_UNSUPPORTED,
@@ -179,54 +196,47 @@ static void arrive(struct http_source *source, struct call *call, const struct f
     }
 }
 
-void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n)
+/* One round for `n` flights; those that must ask on come to the front. Answers how many. */
+static size_t fly(struct http_source *source, struct call *call, struct flight *flights, struct http_request *reqs,
+                  size_t n)
 {
-    struct http_source *source = ctx;
-    struct http_request *reqs = mem_calloc(n, sizeof *reqs);
-    struct flight *flights = mem_calloc(n, sizeof *flights);
     size_t count = 0, again = 0;
     for (size_t i = 0; i < n; i++) {
-        struct range_fetch *f = &fetches[i];
-        if (!reqs || !flights) {
-            f->status = dp_fail_nomem(&f->error, "requests");
-            continue;
-        }
-        flights[count].fetch = f;
+        struct range_fetch *f = flights[i].fetch;
+        flights[count] = flights[i];
         f->status = depart(source, call, &flights[count], &reqs[count]);
         if (f->status == DP_OK)
             count++;
         else
             f->error = call->error;
     }
-    if (count == 0)
-        goto out;
-    transport_run(call, source->transport, reqs, count);
+    if (count)
+        transport_run(call, source->transport, reqs, count);
     for (size_t i = 0; i < count; i++) {
-        struct range_fetch *f = flights[i].fetch;
-        bool outside = reqs[i].status == DP_OK && reqs[i].code == 416;
-        bool empty = outside && f->len == 0 && reqs[i].size == 0;
-        bool unknown = outside && !reqs[i].size_known && source->heads;
-        if (!unknown)
+        enum question next = next_question(source, &flights[i], &reqs[i]);
+        if (next == ASK_NOTHING)
             arrive(source, call, &flights[i], &reqs[i]);
-        store_bytes_release(&reqs[i].bytes);
-        if (empty || unknown) {
-            flights[again] = (struct flight){.fetch = f, .outside = unknown};
-            reqs[again] = reqs[i];
-            if (unknown)
-                ask_for_head(&reqs[again++]);
-            else
-                ask_for_whole(&reqs[again++]);
-        }
+        else
+            flights[again++] = (struct flight){.fetch = flights[i].fetch, .question = next};
     }
-    if (again) {
-        call->cost.rounds++;
-        transport_run(call, source->transport, reqs, again);
-        for (size_t i = 0; i < again; i++) {
-            arrive(source, call, &flights[i], &reqs[i]);
-            store_bytes_release(&reqs[i].bytes);
-        }
+    http_request_release(reqs, count);
+    return again;
+}
+
+void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n)
+{
+    struct http_source *source = ctx;
+    struct http_request *reqs = mem_calloc(n, sizeof *reqs);
+    struct flight *flights = mem_calloc(n, sizeof *flights);
+    for (size_t i = 0; i < n; i++) {
+        if (reqs && flights)
+            flights[i] = (struct flight){.fetch = &fetches[i], .question = fetches[i].len ? ASK_RANGE : ASK_LOOK};
+        else
+            fetches[i].status = dp_fail_nomem(&fetches[i].error, "requests");
     }
-out:
+    if (reqs && flights)
+        for (n = fly(source, call, flights, reqs, n); n; n = fly(source, call, flights, reqs, n))
+            call->cost.rounds++;
     dp_error_clear(&call->error); /* each fetch has its own */
     mem_free(reqs);
     mem_free(flights);

@@ -26,7 +26,8 @@ struct http_source {
                               struct dp_error *error);
 };
 
-/* Runs fetches in one round; ctx: a struct http_source. Looks may need a second one, for objects without a byte. */
+/* Runs fetches in one round; ctx: a struct http_source. What lies at an object's end may need a second, and an object
+ * without a byte a third. */
 void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n);
 
 /* What a store's `head` answers, by a look. */

@@ -1,4 +1,5 @@
 """Every kind of FAISS file that we read is searched with FAISS's own answers, where it lies."""
+import json
 import subprocess
 
 import faiss
@@ -261,3 +262,22 @@ def test_sparse_sizes_and_a_direct_map(tool, tmp_path):
     ours, (opened, _, _) = our_search(tool, path, x, 64, tmp_path)
     assert_agree(ours, their_search(index, x, 64), x, float((x * x).sum(1).max()))
     assert opened <= 2
+
+
+def test_words_are_looked_for_in_a_stock_file(dipper, tmp_path):
+    """Embeddings that `dipper embed` made, in a file that FAISS made, found by `dipper faiss search --text`."""
+    texts = ["a cat sleeps on the sofa", "a dog barks at night", "a boat sails with the wind", "the bread rises"]
+    out = subprocess.run([dipper, "embed"], input="\n".join(texts), check=True, stdout=subprocess.PIPE, text=True).stdout
+    x = np.array([json.loads(line)["embedding"] for line in out.splitlines()], dtype="float32")
+    index = faiss.index_factory(x.shape[1], "IVF2,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(np.repeat(x, 20, axis=0))
+    index.add(x)
+    path = tmp_path / "texts.ivf"
+    faiss.write_index(index, str(path))
+    index.nprobe = 2
+    distances, ids = index.search(x[2:3], 4)
+    out = subprocess.run([dipper, "faiss", "search", path, "--text", texts[2], "-k", "4", "--nprobe", "2", "--json"],
+                         check=True, stdout=subprocess.PIPE, text=True).stdout
+    answer = json.loads(out)
+    assert answer["ids"] == ids[0].tolist() and answer["ids"][0] == 2
+    assert np.allclose(answer["distances"], distances[0], atol=1e-4)

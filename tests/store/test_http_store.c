@@ -315,6 +315,30 @@ static void test_http_store_servers_without_ranges(void **state)
     assert_non_null(strstr(shifted.error.message, "another range"));
 }
 
+/* MinIO's 416 does not tell the size: a look does. */
+static void test_http_store_ends_that_are_not_told(void **state)
+{
+    struct fixture *f = *state;
+    serve(f, (struct http_server_options){.terse = true});
+    struct store_read_req reqs[7] = {range("a", 10, STORE_TO_END),   range("a", 10, 0), range("a", 10, 1),
+                                     range("a", 11, STORE_TO_END),   range("a", 8, 2),  range("empty", 0, 0),
+                                     range("empty", 0, STORE_TO_END)};
+    static const enum dp_status statuses[] = {DP_OK, DP_OK, DP_INVALID, DP_INVALID, DP_OK, DP_OK, DP_OK};
+    assert_int_equal(store_read(&f->call, f->store, reqs, 7), DP_INVALID);
+    for (size_t i = 0; i < 7; i++) {
+        if (reqs[i].status != statuses[i])
+            fail_msg("%zu: %s", i, reqs[i].error.message);
+        if (reqs[i].status == DP_OK)
+            assert_int_equal(reqs[i].size, i < 5 ? 10 : 0);
+        assert_int_equal(reqs[i].bytes.span.len, i == 4 ? 2 : 0);
+    }
+    assert_non_null(strstr(reqs[2].error.message, "10 bytes"));
+    store_read_release(reqs, 7);
+    struct store_info info;
+    assert_int_equal(store_head(&f->call, f->store, span_str("empty"), &info), DP_OK);
+    assert_int_equal(info.size, 0);
+}
+
 static void test_http_store_chunks(void **state)
 {
     struct fixture *f = *state;
@@ -486,6 +510,7 @@ int main(void)
         CASE(test_http_store_versions),
         CASE(test_http_store_explains_errors),
         CASE(test_http_store_servers_without_ranges),
+        CASE(test_http_store_ends_that_are_not_told),
         CASE(test_http_store_chunks),
         CASE(test_http_store_encodes_keys),
         CASE(test_http_store_presigned_object),

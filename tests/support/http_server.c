@@ -279,7 +279,7 @@ static bool serve_read(struct exchange *e, const struct http_act *act, bool head
         kept = answer_status(e->c, stale ? 412 : 304, etag, "", true);
     } else if (!satisfiable) {
         snprintf(lines, sizeof lines, "Content-Range: bytes */%zu\r\n", size);
-        kept = answer_status(e->c, 416, lines, "", true);
+        kept = answer_status(e->c, 416, s->options.terse ? "" : lines, "", true);
     } else {
         char range[128] = "", length[64], modified[64] = "";
         size_t shift = act->kind == HTTP_ACT_SHIFT ? act->at : 0;

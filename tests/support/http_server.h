@@ -65,6 +65,7 @@ struct http_server_options {
     bool tls;         /* with a certificate for localhost and 127.0.0.1 that it makes and signs itself */
     bool weak, plain; /* ETags are weak; there are none (Last-Modified stays) */
     bool no_modified; /* no Last-Modified either */
+    bool terse;       /* a 416 does not tell the size, as MinIO's */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);

@@ -1,0 +1,148 @@
+"""`dipper faiss`: FAISS files told of and searched where they lie."""
+import http.server
+import json
+import re
+import shutil
+import struct
+import threading
+
+import pytest
+
+from program import json_lines
+from test_http_root import NO_PROXY, Handler
+
+FILE = "sq8-ip-d48"
+LISTS = 8
+
+
+def golden(test_data, name):
+    """(queries, {nprobe: (ids, distances)}) of tests/golden/make_faiss_golden.py, as lists."""
+    raw = (test_data / "faiss" / f"{name}.answers").read_bytes()
+    count, d, k, searches, _ = struct.unpack_from("<4If", raw, 8)
+    at = 28
+    queries = [list(row) for row in struct.iter_unpack(f"<{d}f", raw[at:at + 4 * count * d])]
+    at += 4 * count * d
+    answers = {}
+    for _ in range(searches):
+        nprobe, = struct.unpack_from("<I", raw, at)
+        ids = [list(row) for row in struct.iter_unpack(f"<{k}i", raw[at + 4:at + 4 + 4 * count * k])]
+        at += 4 + 4 * count * k
+        answers[nprobe] = ids, [list(row) for row in struct.iter_unpack(f"<{k}f", raw[at:at + 4 * count * k])]
+        at += 4 * count * k
+    return queries, answers
+
+
+def write_fvecs(path, vectors):
+    path.write_bytes(b"".join(struct.pack(f"<i{len(v)}f", len(v), *v) for v in vectors))
+    return path
+
+
+def write_npy(path, vectors):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({len(vectors)}, {len(vectors[0])}), }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() +
+                     b"".join(struct.pack(f"<{len(v)}f", *v) for v in vectors))
+    return path
+
+
+@pytest.fixture
+def file(test_data):
+    return test_data / "faiss" / f"{FILE}.ivf"
+
+
+@pytest.fixture
+def web(test_data):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.root, server.query, server.seen, server.failures = test_data / "faiss", "X-Signature=secret", [], []
+    server.lock = threading.Lock()
+    server.url = f"http://127.0.0.1:{server.server_port}/{FILE}.ivf?{server.query}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_faiss_info(run, file):
+    info = json.loads(run("faiss", "info", file, "--json").stdout)
+    assert info["kind"] == "IwSq" and info["codes"] == "SQ8" and info["d"] == 48
+    assert info["metric"] == "inner_product" and info["nlist"] == LISTS and info["vectors"] == 600
+    assert info["cluster_data_offset"] + info["vectors"] * (48 + 8) == info["file_bytes"] == file.stat().st_size
+    histogram = info["lists"]["histogram"]
+    assert sum(bucket["lists"] for bucket in histogram) == LISTS
+    assert histogram[0]["from"] <= info["lists"]["least"] <= info["lists"]["mean"] <= info["lists"]["largest"]
+    assert info["open"]["rounds"] <= 2
+    shown = run("faiss", "info", file).stdout
+    assert "IwSq: IVF8,SQ8" in shown and "600 of 48 dimensions, inner product" in shown
+
+
+@pytest.mark.parametrize("write", [write_fvecs, write_npy])
+@pytest.mark.parametrize("name", [FILE, "idmap-pca-hnsw-pq", "rabitqfs4-l2"])
+def test_faiss_search_answers_as_faiss_does(run, test_data, tmp_path, name, write):
+    queries, answers = golden(test_data, name)
+    path = write(tmp_path / "queries", queries)
+    for nprobe, (ids, distances) in answers.items():
+        lines = json_lines(run("faiss", "search", test_data / "faiss" / f"{name}.ivf", "--queries", path, "--nprobe", nprobe,
+                               "--json").stdout)
+        assert len(lines) == len(queries)
+        for line, their_ids, their_distances in zip(lines, ids, distances):
+            assert list(line) == ["ids", "distances", "rounds", "requests", "bytes", "ms"]
+            assert [i < 0 for i in line["ids"]] == [i < 0 for i in their_ids]
+            assert line["rounds"] <= 1 and line["requests"] <= nprobe
+            for ours, theirs, i in zip(line["distances"], their_distances, their_ids):
+                assert i < 0 or ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+
+
+def test_faiss_over_http_reads_the_probed_lists_alone(run, file, web, test_data, tmp_path):
+    queries, _ = golden(test_data, FILE)
+    path = write_fvecs(tmp_path / "q.fvecs", queries[:3])
+    local = json_lines(run("faiss", "search", file, "--queries", path, "--nprobe", 3, "--json").stdout)
+    remote = json_lines(run("faiss", "search", web.url, "--queries", path, "--nprobe", 3, "--json", "--merge-gap", "none",
+                            env=NO_PROXY).stdout)
+    assert [line["ids"] for line in remote] == [line["ids"] for line in local]
+    for line in remote:
+        assert line["rounds"] == 1 and line["requests"] == 3
+        assert line["bytes"] % (48 + 8) == 0
+    searches = sum(line["requests"] for line in remote)
+    info = json.loads(run("faiss", "info", web.url, "--json", env=NO_PROXY).stdout)
+    opening = info["open"]["requests"]
+    assert len(web.seen) == opening + searches + opening  # one search and one info
+    merged = json_lines(run("faiss", "search", web.url, "--queries", path, "--nprobe", LISTS, "--json", env=NO_PROXY).stdout)
+    assert all(line["requests"] == 1 and line["rounds"] == 1 for line in merged)
+
+
+def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
+    def complaint(*arguments, status=1):
+        done = run("faiss", *arguments, status=status, env=NO_PROXY)
+        assert done.stdout == "" and "secret" not in done.stderr
+        return done.stderr
+
+    queries = write_fvecs(tmp_path / "q.fvecs", [[1.0, 2.0]])
+    assert "queries have 2 dimensions, its vectors 48" in complaint("search", file, "--queries", queries)
+    assert "'IwQR'; supported: " in complaint("info", test_data / "faiss" / "pqr.refused")
+    (tmp_path / "cut.ivf").write_bytes(file.read_bytes()[:5000])
+    assert re.search(r"cut\.ivf: list \d+ of \d+ vectors reaches beyond the file's 5000 bytes",
+                     complaint("info", tmp_path / "cut.ivf"))
+    assert "neither .npy nor .fvecs" in complaint("search", file, "--queries", test_data / "vectors" / "README.md")
+    complaint("info", web.url.replace(FILE, "none"))
+    assert "say what to do" in complaint("search", file, status=2)
+    assert "say what to do" in complaint("search", file, "--queries", queries, "--text", "x", status=2)
+    assert "say what to do" in complaint("info", status=2)
+
+
+def test_faiss_text_is_embedded(run, file):
+    """The model's 384 dimensions do not fit this file, and that is what it says."""
+    done = run("faiss", "search", file, "--text", "a cat", status=1)
+    assert "queries have 384 dimensions, its vectors 48" in done.stderr
+
+
+def test_readme_commands_run_as_written(run, source, file, test_data, tmp_path):
+    section = (source / "README.md").read_text().split("## Your FAISS files, where they lie")[1].split("\n## ")[0]
+    commands = re.findall(r"^build/dipper (faiss [^#\n]*)", section, re.M)
+    assert len(commands) >= 3
+    shutil.copy(file, tmp_path / "cwd" / "vectors.ivf")
+    write_npy(tmp_path / "cwd" / "queries.npy", golden(test_data, FILE)[0])
+    for command in commands:
+        assert run(*command.split()).stdout
