@@ -37,11 +37,19 @@ static void *allocate(size_t bytes)
     return p;
 }
 
+/* The upper bits of a linear congruential generator (Knuth's MMIX). */
+static uint32_t next_random(void)
+{
+    static uint64_t seed = 1;
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33);
+}
+
 static float *random_floats(size_t n)
 {
     float *x = allocate(n * sizeof *x);
     for (size_t i = 0; i < n; i++)
-        x[i] = (float)(rand() % 2000 - 1000) / 1000.0f;
+        x[i] = (float)((int)(next_random() % 2000) - 1000) / 1000.0f;
     return x;
 }
 
@@ -49,7 +57,7 @@ static void *random_bytes(size_t n)
 {
     uint8_t *x = allocate(n);
     for (size_t i = 0; i < n; i++)
-        x[i] = (uint8_t)rand();
+        x[i] = (uint8_t)next_random();
     return x;
 }
 

@@ -2,9 +2,9 @@
  *
  * Text becomes vectors on the CPU (dp_embed), rows become a namespace in a bucket (dp_index_file), and a
  * namespace answers queries by meaning (dp_search). A "root" is a folder (a path, or
- * file:///path) or s3://bucket/prefix, for which the environment has the settings, as Amazon's own tools take them.
- * The library starts threads only in dp_runtime_new and where a root is remote, installs no signal handlers, and
- * changes no state of the process.
+ * file:///path) or s3://bucket/prefix, for which the environment has the settings, as Amazon's own tools take
+ * them. The library starts threads only in dp_runtime_new and where a root is remote, installs no signal
+ * handlers, and changes no state of the process.
  *
  * Every function that can fail returns an `enum dp_status` (0 is success) and fills `error` (may be NULL)
  * with a sentence. Handles are freed in the reverse order of their making; freeing NULL is fine. Unless a
@@ -68,8 +68,8 @@ DP_API enum dp_status dp_model_open_with(struct dp_runtime *runtime, const char 
                                          const struct dp_model_options *options, struct dp_model **out,
                                          struct dp_error *error);
 
-/* The same as dp_model_open for a packed model in memory. The bytes are not copied: they must be 64-byte aligned, stay as
- * they are, and outlive the model. */
+/* The same as dp_model_open for a packed model in memory. The bytes are not copied: they must be 64-byte
+ * aligned, stay as they are, and outlive the model. */
 DP_API enum dp_status dp_model_open_memory(struct dp_runtime *runtime, const void *bytes, size_t len,
                                            struct dp_model **out, struct dp_error *error);
 DP_API void dp_model_close(struct dp_model *model);
@@ -89,7 +89,8 @@ DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts
 DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize,
                                float *out, struct dp_error *error);
 
-/* Cuts texts into the token ids that dp_embed computes with: at most dp_model_max_tokens each, special ones included.
+/* Cuts texts into the token ids that dp_embed computes with: at most dp_model_max_tokens each, special ones
+ * included.
  *
  * texts  const char *texts[count]
  * ids    int32_t ids[ids_max]: of all texts, end to end; count * dp_model_max_tokens(model) are always enough
@@ -152,6 +153,74 @@ struct dp_cost {
     double ms;         /* wall time */
 };
 DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
+
+/* ---- FAISS files, searched where they lie ---------------------------------------------------------------- */
+
+/* An open FAISS IVF file: its head is in memory, its lists are read as searches probe them. */
+struct dp_index;
+
+/* What the caller knows of the file. Zeros: nothing. */
+struct dp_index_options {
+    uint64_t
+        cluster_data_offset; /* bytes before the list data: array lists then open in one read of that length */
+    uint64_t n_clusters;     /* the number of lists; DP_INVALID when the file has another */
+    bool merge_none;         /* dp_index_open: one request for each probed list, however close they lie */
+};
+
+/* Opens the file at a URL: a path, file:///path, s3://bucket/key, or http(s)://, presigned ones too. options may
+ * be NULL. Errors: DP_NOT_FOUND, DP_DENIED, DP_UNSUPPORTED (a kind that is not read, by its fourcc), DP_CORRUPT,
+ * DP_IO, DP_UNAVAILABLE, DP_NOMEM. */
+DP_API enum dp_status dp_index_open(const char *url, const struct dp_index_options *options, struct dp_index **out,
+                                    struct dp_error *error);
+
+/* One range of a file, and where its bytes go. */
+struct dp_range {
+    uint64_t offset;
+    size_t len;
+    void *into; /* room for len bytes */
+};
+
+/* Fills all ranges, as it likes in parallel, before it returns: one round. On failure it answers a status other
+ * than DP_OK and writes a sentence into message[DP_ERROR_MESSAGE_MAX]. Called by every thread that opens or
+ * searches, perhaps at once. */
+typedef enum dp_status dp_read_ranges(void *ctx, const struct dp_range *ranges, size_t count, char *message);
+
+/* The same over a reader of the caller's.
+ *
+ * size    bytes of the file
+ * ctx     handed to read_ranges and, once, to free_ctx (may be NULL): by dp_index_close, or here when opening
+ * fails */
+DP_API enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_ranges, void *ctx,
+                                              void (*free_ctx)(void *ctx), const struct dp_index_options *options,
+                                              struct dp_index **out, struct dp_error *error);
+DP_API void dp_index_close(struct dp_index *index);
+
+enum dp_metric { DP_INNER_PRODUCT = 0, DP_L2 = 1 };
+
+struct dp_index_info {
+    char kind[5];          /* FAISS's fourcc of the inverted file: "IwFl", … */
+    size_t dim;            /* floats of a query */
+    enum dp_metric metric; /* squared L2 (smaller is nearer) or inner products (larger is nearer) */
+    uint64_t vectors, lists;
+    uint64_t default_nprobe;
+    uint64_t cluster_data_offset, file_bytes;
+    uint64_t open_rounds, open_bytes; /* what opening read */
+};
+DP_API struct dp_index_info dp_index_info(const struct dp_index *index);
+
+/* The k nearest of each query, as FAISS answers them, best first.
+ *
+ * queries    float queries[count][dim]
+ * nprobe     lists to scan for each; 0: the file's default
+ * ids        int64_t ids[count][k]; -1 where fewer were found
+ * distances  float distances[count][k]
+ * costs      struct dp_cost costs[count], or NULL
+ *
+ * A query is one round of reads. Errors: DP_INVALID (dim, k), DP_STALE (the file has changed), DP_CORRUPT, what
+ * the reader answers, DP_NOMEM. */
+DP_API enum dp_status dp_index_search(const struct dp_index *index, const float *queries, size_t count, size_t dim,
+                                      size_t k, size_t nprobe, int64_t *ids, float *distances,
+                                      struct dp_cost *costs, struct dp_error *error);
 
 #ifdef __cplusplus
 }

@@ -33,16 +33,21 @@ struct s3_settings s3_settings_of(const struct config *config)
     };
 }
 
+enum dp_status store_settings_load(struct config *config, struct dp_error *error)
+{
+    /* The program's file of settings is not the library's. */
+    const struct config_sources sources = {
+        .environ = environ, .toml_path = "/dev/null", .groups = CONFIG_GROUP_STORE};
+    return config_load(&sources, config, error);
+}
+
 enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, struct store **out)
 {
     if (!span_starts_with(url, span_str("s3://")))
         return store_open(call, url, create, out);
-    /* The program's file of settings is not the library's. */
-    const struct config_sources sources = {
-        .environ = environ, .toml_path = "/dev/null", .groups = CONFIG_GROUP_STORE};
     struct config config;
     *out = NULL;
-    enum dp_status status = config_load(&sources, &config, &call->error);
+    enum dp_status status = store_settings_load(&config, &call->error);
     if (status == DP_OK) {
         const struct s3_settings s3 = s3_settings_of(&config);
         const struct store_options options = {.create = create, .s3 = &s3};

@@ -12,4 +12,7 @@ struct s3_settings s3_settings_of(const struct config *config);
 /* store_open with the settings that the environment has, for the library. */
 enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, struct store **out);
 
+/* The environment's settings of stores: s3_settings_of(config). To be freed by config_deinit, also after a failure. */
+enum dp_status store_settings_load(struct config *config, struct dp_error *error);
+
 #endif

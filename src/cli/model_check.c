@@ -64,8 +64,11 @@ static enum dp_status open_sides(struct check *c, const struct config *config, c
     enum dp_status status = team_new(config->threads, &c->team, error);
     if (status == DP_OK)
         status = open_model(config, &c->checked.model, error);
-    if (status == DP_OK)
-        status = model_open_dir(folder, MODEL_FP32, &c->reference.model, error);
+    if (status != DP_OK)
+        return status;
+    status = model_open_dir(folder, MODEL_FP32, &c->reference.model, error);
+    if (status != DP_OK && against == NULL && status != DP_NOMEM)
+        dp_error_prefix(error, "no fp32 weights to compare with, name their folder with --against DIR");
     if (status != DP_OK)
         return status;
     size_t dim = model_info(c->checked.model)->dim, other = model_info(c->reference.model)->dim;

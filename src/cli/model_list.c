@@ -9,6 +9,7 @@
 #include "embed/model.h"
 #include "embed/model_describe.h"
 #include "embed/model_dir.h"
+#include "embed/onnx_engine.h"
 
 enum { ARENA_MAX = 64 << 20, OUTPUT_MAX = 16 << 20 };
 
@@ -207,8 +208,13 @@ enum dp_status model_list(const struct config *config, const char *folder, bool 
     enum dp_status status = fill(&l, config, folder, error);
     if (json) {
         json_end_array(&l.json);
+        json_key(&l.json, "onnx_built");
+        json_bool(&l.json, onnx_engine_built());
         json_end_object(&l.json);
         buffer_append_str(&l.out, "\n");
+    } else if (!onnx_engine_built()) {
+        buffer_append_str(
+            &l.out, "\nThis build has no onnx engine: `scripts/setup --with-onnxruntime`, then build again.\n");
     }
     if (status == DP_OK)
         status = buffer_check(&l.out, "the output", error);

@@ -13,9 +13,13 @@
 #include "simd/simd.h"
 
 enum {
-    BLOCK_ROWS = 48,     /* a multiple of the kernels' row tiles */
-    COLUMN_ROWS = 14,    /* up to so many rows, a team shares out columns */
-    PATIENCE_NS = 100000 /* how long a longer text waits for workers to wake up */
+    BLOCK_ROWS = 48, /* a multiple of the kernels' row tiles */
+    /* When a team should help, and how: measured, see docs/internals/native-engine.md. */
+    TOGETHER_WORK = 20000000, /* multiplications of weights that are worth the meetings */
+    COLUMN_ROWS = 14,         /* up to so many rows shares are columns, if the weights */
+    COLUMN_WEIGHTS = 2 << 20, /* do not fit into a cache that is a core's own */
+    PATIENCE_WORK = 1600,     /* waits a nanosecond for a sleeping worker per so many multiplications, */
+    PATIENCE_NS = 100000      /* but no longer than this */
 };
 
 struct encoder_workspace {
@@ -359,12 +363,25 @@ static void layer_by_columns(const struct part *part, const struct encoder_layer
     add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
 }
 
-/* Whether a team should share out columns: for few rows, if heads lie within panels. */
+/* Multiplications of weights for each row. */
+static size_t weights_of(const struct model_config *c)
+{
+    return (size_t)c->layers * c->hidden * ((size_t)4 * c->hidden + (size_t)2 * c->intermediate);
+}
+
+/* Whether a team should share out columns: for few rows and many weights, if heads lie within panels. */
 static bool by_columns(const struct run *run)
 {
     const struct model_config *c = &run->encoder->config;
-    return run->rows <= COLUMN_ROWS && c->hidden % ENCODER_BLOCK_N == 0 &&
+    return run->rows <= COLUMN_ROWS && weights_of(c) > COLUMN_WEIGHTS && c->hidden % ENCODER_BLOCK_N == 0 &&
            ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
+}
+
+/* How long to wait for workers to wake up: a part of what one thread would take alone. */
+static int64_t patience(const struct run *run)
+{
+    size_t wait = run->rows * weights_of(&run->encoder->config) / PATIENCE_WORK;
+    return wait < PATIENCE_NS ? (int64_t)wait : PATIENCE_NS;
 }
 
 /* All layers that are left; one layer, if workers are missing who may come to the next. */
@@ -413,14 +430,17 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
                       .hidden_stride = encoder_stride(c->hidden),
                       .qkv_stride = encoder_stride((size_t)3 * c->hidden),
                       .wide_stride = encoder_stride(c->intermediate)};
-    team_wake(team);
     for (size_t i = 0; i < n; i++) {
         w->first[i] = run.rows;
-        embed_tokens(&run, &items[i], w->hidden + run.rows * run.hidden_stride);
         run.rows += items[i].count;
     }
+    if (run.rows * weights_of(c) < TOGETHER_WORK)
+        team = NULL;
+    team_wake(team);
+    for (size_t i = 0; i < n; i++)
+        embed_tokens(&run, &items[i], w->hidden + w->first[i] * run.hidden_stride);
     while (run.layer < c->layers) {
-        team_gather(team, run.rows > COLUMN_ROWS ? PATIENCE_NS : 0, run_layers, &run);
+        team_gather(team, run.layer == 0 ? patience(&run) : 0, run_layers, &run);
         run.layer = run.end;
     }
     for (size_t i = 0; i < n; i++)

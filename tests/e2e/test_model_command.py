@@ -100,7 +100,9 @@ def test_model_list_finds_the_models_there_are(run, tiny, minilm, tmp_path):
     assert engines(only) == ["onnx"] and "model.safetensors" in only["native_problem"]
     assert engines(neither) == [] and "t5" in neither["native_problem"] and "model.onnx" in neither["onnx_problem"]
 
+    built = answer(run("model", "list", "--json"))["onnx_built"]
     shown = run("model", "list", folder, env={"HF_HUB_CACHE": hub}).stdout
+    assert built is ("This build has no onnx engine" not in shown)
     assert "native, onnx (onnx/bad" in shown and "engines     none" in shown and "t5" in shown
     assert shown.count("max tokens") == 4  # the one that nothing is known of has none
 
@@ -165,6 +167,11 @@ def test_model_check_against_another_folder(run, tiny, minilm, texts, tmp_path):
     done = run("model", "check", texts, "--model", tiny, "--against", minilm, status=1)
     assert "16" in done.stderr and "384" in done.stderr
     assert "--against DIR" in run("model", "check", texts, status=1).stderr
+    packed = tmp_path / "tiny.dipper"
+    run("model", "pack", tiny, packed)
+    done = run("model", "check", texts, "--model", packed, status=1)
+    assert "--against DIR" in done.stderr and "int8 weights only" in done.stderr
+    assert answer(run("model", "check", texts, "--model", packed, "--against", tiny, "--json"))["texts"] == 5
     assert "nowhere" in run("model", "check", texts, "--model", tiny, "--against", tmp_path / "nowhere", status=1).stderr
 
 

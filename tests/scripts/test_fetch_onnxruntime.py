@@ -139,6 +139,24 @@ def test_fetch_onnxruntime_takes_the_installed_header(fetch, mirror, tmp_path):
 
 
 @needs_apt
+def test_fetch_onnxruntime_asks_the_mirrors_of_apt(fetch, mirror, tmp_path):
+    """Those of a stand-in for apt-get: the first does not have the file, that of security updates is not asked."""
+    mirror.files[DEB] = make_deb(tmp_path)
+    make_wheel(tmp_path / "wheels")
+    top = mirror.url.removesuffix("debian")
+    uris = [f"{top}{archive}/dists/stable/{file}" for archive in ("another", "debian-security", "debian") for file in
+            ("InRelease", "main/binary-amd64/Packages.xz", "main/binary-all/Packages.xz")]
+    program = tmp_path / "bin" / "apt-get"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\ncat <<END\n" + "".join(f"'{uri}' file 0\n" for uri in uris) + "END\n", encoding="ascii")
+    program.chmod(0o755)
+    done = fetch(DIPPER_ONNXRUNTIME_MIRRORS="", PATH=f"{program.parent}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    expect_whole(tmp_path / "onnxruntime")
+    assert mirror.asked == [f"/another/{DEB}", DEB]
+
+
+@needs_apt
 def test_fetch_onnxruntime_mends_what_is_damaged(fetch, mirror, tmp_path):
     mirror.files[DEB] = make_deb(tmp_path)
     make_wheel(tmp_path / "wheels")
