@@ -4,8 +4,11 @@ import http.server
 import json
 import re
 import threading
+import urllib.request
 
 import pytest
+
+from serving import serving
 
 NO_PROXY = {"no_proxy": "*"}
 ROWS = [{"id": 1, "text": "a cat sleeps on the sofa"}, {"id": 2, "text": "a dog barks at night"},
@@ -137,3 +140,27 @@ def test_http_root_is_read_once_while_it_stays_in_memory(run, web, tmp_path):
     assert cost["16MiB"][2] | {"ms": 0} == cost["16MiB"][1] | {"ms": 0}
     assert cost["16MiB"][0] | {"ms": 0} == cost["0"][0] | {"ms": 0}
     assert [line | {"ms": 0} for line in cost["none"]] == [line | {"ms": 0} for line in cost["0"]]
+
+
+def test_http_root_served_tells_what_its_memory_did(dipper, web, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+
+    def ask(path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        return urllib.request.urlopen(urllib.request.Request(url + path, data, {"Content-Type": "application/json"}),
+                                      timeout=60).read().decode()
+
+    def metric(name):
+        return int(re.search(rf"^dipper_store_cache_{name} (\d+)$", ask("/metrics"), re.MULTILINE)[1])
+
+    query = {"rank_by": ["vector", "ANN", ["Embed", "kitten"]], "top_k": 3}
+    with serving(dipper, web.url, "--cache-bytes", "16MiB") as url:
+        assert metric("hits_total") == metric("misses_total") == metric("bytes") == 0
+        first, again = (json.loads(ask("/v2/namespaces/n/query", query)) for _ in range(2))
+        assert again["rows"] == first["rows"]
+        assert first["performance"]["cache_hits"] == 0 < again["performance"]["cache_hits"]
+        assert again["performance"]["bytes"] < first["performance"]["bytes"]
+        assert metric("hits_total") == again["performance"]["cache_hits"] <= metric("misses_total")
+        assert metric("bytes") > 0
+    with serving(dipper, web.url, "--cache-bytes", "none") as url:
+        assert "dipper_store_cache" not in ask("/metrics")
