@@ -75,6 +75,12 @@ static int64_t limit_of(uint64_t setting)
     return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
 
+/* The memory cache's budget; 0: none. */
+static uint64_t cache_of(const struct config *config)
+{
+    return config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes;
+}
+
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error)
 {
@@ -100,7 +106,8 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         const struct store_options store = {.create = what & OPEN_CREATE,
                                             .s3 = &s3,
                                             .merge_gap = limit_of(config->merge_gap),
-                                            .split_at = limit_of(config->split_at)};
+                                            .split_at = limit_of(config->split_at),
+                                            .cache_bytes = cache_of(config)};
         status = *config->root
                      ? store_open_with(&call, span_str(config->root), &store, &options.store)
                      : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
@@ -121,7 +128,9 @@ enum dp_status open_faiss(struct call *call, const struct config *config, struct
                           struct faiss_index **out)
 {
     const struct s3_settings s3 = s3_settings_of(config);
-    const struct store_options store = {
-        .s3 = &s3, .merge_gap = limit_of(config->merge_gap), .split_at = limit_of(config->split_at)};
+    const struct store_options store = {.s3 = &s3,
+                                        .merge_gap = limit_of(config->merge_gap),
+                                        .split_at = limit_of(config->split_at),
+                                        .cache_bytes = cache_of(config)};
     return faiss_index_open_url(call, url, &store, NULL, out);
 }

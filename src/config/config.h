@@ -51,6 +51,7 @@ struct config {
     const char *s3_metadata_endpoint;
     bool s3_metadata_disabled;
     uint64_t merge_gap, split_at; /* bytes, of ranges of remote objects; UINT64_MAX: none */
+    uint64_t cache_bytes;         /* of what was read from remote objects; 0 or UINT64_MAX: none */
     /* server */
     const char *host;
     uint16_t port;            /* 0: any free one */

@@ -41,6 +41,11 @@ const struct setting SETTINGS[] = {
      .section = SECTION_STORE, .type = SETTING_BYTES, .min = 64 * KIB, .max = GIB, .or_none = true, TO(split_at),
      .initial = "8MiB",
      .help = "Longer ranges of a remote object are read with several requests at once; none: with one each."},
+    {.name = "store.cache_bytes", .flag = "--cache-bytes", .meta = "SIZE", .variables = {"DIPPER_CACHE_BYTES"},
+     .section = SECTION_STORE, .type = SETTING_BYTES, .max = UINT64_C(1) << 40, .or_none = true,
+     TO(cache_bytes), .initial = "256MiB",
+     .help = "Memory for what was read from remote objects, so that it is not fetched again; 0 or none: each search reads "
+             "afresh. Local files have the system's page cache instead."},
 
     /* ---- S3: the environment variables are those of AWS's own tools ---- */
     {.name = "s3.endpoint_url", .flag = "--s3-endpoint-url", .meta = "URL",

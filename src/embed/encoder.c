@@ -440,7 +440,7 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
     for (size_t i = 0; i < n; i++)
         embed_tokens(&run, &items[i], w->hidden + w->first[i] * run.hidden_stride);
     while (run.layer < c->layers) {
-        team_gather(team, patience(&run), run_layers, &run);
+        team_gather(team, run.layer == 0 ? patience(&run) : 0, run_layers, &run);
         run.layer = run.end;
     }
     for (size_t i = 0; i < n; i++)

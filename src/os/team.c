@@ -41,6 +41,7 @@ enum {
     SPIN_NS = 50000,      /* how long to look before sleeping */
     SPINS_A_LOOK = 32,    /* pauses between two looks at the clock */
     ENTER_NS = 2000,      /* how long a worker that is awake may take to come in */
+    WAKE_NS = 50000,      /* who is waited for so long and does not come has no processor to come with */
     STALL_NS = 1000000,   /* who is so late to a meeting has lost its processor to another program */
     CROWDED_NS = 50000000 /* how long the team then keeps from gathering */
 };
@@ -212,6 +213,12 @@ static void await_leavers(struct team *team)
     atomic_store(&team->caller_waits, 0);
 }
 
+/* Other programs seem to need the processors: for a while, no gatherings. */
+static void note_crowd(struct team *team)
+{
+    atomic_store_explicit(&team->crowded_until, os_now_ns() + CROWDED_NS, memory_order_relaxed);
+}
+
 static void open_gate(struct team *team, size_t wanted)
 {
     uint32_t gate = atomic_load_explicit(&team->gate, memory_order_relaxed);
@@ -276,6 +283,8 @@ void team_gather(struct team *team, int64_t patience_ns, void (*fn)(void *ctx, c
         open_gate(team, team->started);
         await_entrants(team, patience_ns);
         self.count += atomic_fetch_and(&team->gate, ~GATE_OPEN) & GATE_INSIDE;
+        if (self.count <= team->started && patience_ns >= WAKE_NS)
+            note_crowd(team);
         change(&team->members, self.count, &team->dozers);
     }
     fn(ctx, &self);
@@ -292,7 +301,7 @@ void team_meet(const struct team_member *self)
     uint32_t meeting = atomic_load_explicit(&team->meetings, memory_order_relaxed);
     if (atomic_fetch_add(&team->arrived, 1) + 1 < self->count) {
         if (await_change(team, &team->meetings, meeting, &team->dozers) >= STALL_NS)
-            atomic_store_explicit(&team->crowded_until, os_now_ns() + CROWDED_NS, memory_order_relaxed);
+            note_crowd(team);
     } else {
         atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
         change(&team->meetings, meeting + 1, &team->dozers);

@@ -48,7 +48,7 @@ void team_meet(const struct team_member *self);
 void team_wake(struct team *team);
 
 /* Whether workers seem to have a processor each, so that meeting is a matter of nanoseconds: no while there are more
- * of them than processors, and for 50 ms after one was a millisecond late. */
+ * of them than processors, and for 50 ms after one was a millisecond late or could not be woken. */
 bool team_can_gather(const struct team *team);
 
 #endif

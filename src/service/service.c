@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "store/store_cache.h"
 
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
@@ -103,7 +104,9 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
              metric_counter(r, "dipper_store_requests_total", "", "Requests that queries sent to the store.")) &&
         (s->count.bytes =
              metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
-    return added ? DP_OK : dp_fail_nomem(error, "metrics");
+    if (!added)
+        return dp_fail_nomem(error, "metrics");
+    return s->store ? store_cache_add_metrics(s->store, r, error) : DP_OK;
 }
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)

@@ -175,7 +175,7 @@ static enum dp_status fetch(struct call *call, struct credentials *c, struct aws
         return credentials_from_container(call, s, out);
     dp_error_clear(&call->error);
     status = s->metadata_disabled ? DP_UNAVAILABLE : credentials_from_metadata(call, s, out);
-    if (status != DP_UNAVAILABLE)
+    if (status != DP_UNAVAILABLE && status != DP_DENIED)
         return status;
     char why[DP_ERROR_MESSAGE_MAX / 2];
     snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, call->error.message);

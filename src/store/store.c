@@ -97,6 +97,19 @@ static void count_round(struct call *call, const struct store *store, uint64_t r
     call->cost.store_ns += (uint64_t)(os_now_ns() - since);
 }
 
+void store_read_inner(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    store->ops->read(call, store, reqs, n);
+    if (store->ops->counts_reads)
+        return;
+    call->cost.rounds++;
+    if (store->ops->counts_itself)
+        return;
+    call->cost.requests += n;
+    for (size_t i = 0; i < n; i++)
+        call->cost.bytes += reqs[i].bytes.span.len;
+}
+
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
     if (n == 0)
@@ -121,16 +134,13 @@ enum dp_status store_read(struct call *call, struct store *store, struct store_r
     if (status != DP_OK)
         return status;
     int64_t since = os_now_ns();
-    store->ops->read(call, store, reqs, n);
-    count_round(call, store, n, since);
-    for (size_t i = 0; i < n; i++) {
-        if (!store->ops->counts_itself)
-            call->cost.bytes += reqs[i].bytes.span.len;
-        if (status == DP_OK && reqs[i].status != DP_OK) {
+    store_read_inner(call, store, reqs, n);
+    call->cost.store_ns += (uint64_t)(os_now_ns() - since);
+    for (size_t i = 0; i < n && status == DP_OK; i++)
+        if (reqs[i].status != DP_OK) {
             status = reqs[i].status;
             call->error = reqs[i].error;
         }
-    }
     return status;
 }
 

@@ -40,9 +40,11 @@ struct store_read_req {
     /* in */
     struct span key;
     uint64_t offset;
-    int64_t len;                        /* bytes, or STORE_TO_END */
-    const struct store_version *pinned; /* NULL, or the version that must still be there */
-    bool if_changed;                    /* with `pinned`: answer DP_OK and no bytes when unchanged */
+    int64_t len; /* bytes, or STORE_TO_END */
+    const struct store_version
+        *pinned;     /* NULL, or the version that must still be there (or be in a cache: its bytes
+                                         * are right, and newer ones may be there) */
+    bool if_changed; /* with `pinned`: answer DP_OK and no bytes when unchanged */
     /* out */
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;
@@ -87,6 +89,7 @@ struct store;
 struct store_ops {
     const char *scheme;
     bool counts_itself; /* adds the requests it sends and the bytes it reads to the call's costs */
+    bool counts_reads;  /* its reads add their rounds, requests and bytes: a cache's, which may need none */
     void (*read)(struct call *, struct store *, struct store_read_req *, size_t n);
     enum dp_status (*head)(struct call *, struct store *, struct span key, struct store_info *out);
     enum dp_status (*put)(struct call *, struct store *, struct store_put *put);
@@ -116,6 +119,8 @@ struct store_options {
                                   * 0: 64 KiB, STORE_NEVER: none do */
     int64_t split_at;             /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
     const struct s3_settings *s3; /* store/s3_settings.h; NULL: nothing is set */
+    uint64_t
+        cache_bytes; /* remote: keep so many bytes of what was read in memory (store/store_cache.h); 0: none */
 };
 
 /* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build
@@ -132,7 +137,7 @@ void store_free(struct store *store);
 
 /* Issues all at once and returns when all have ended. The answer is DP_OK when every request is DP_OK, else
  * the first failure's status with its error in the call. Counts one round, the requests (n; of a remote store those that were
- * sent, after merging, splitting and retries) and the bytes. */
+ * sent, after merging, splitting and retries) and the bytes; of ranges that a cache had, none of these. */
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);

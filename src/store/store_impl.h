@@ -2,9 +2,9 @@
  * users of stores need store.h alone.
  *
  * An implementation's `read` fills the requests whose status is DP_OK on entry and leaves the others alone:
- * store_read has cleared every output and has refused bad keys already. Costs are counted by store.c (rounds always; requests
- * and bytes unless the ops count them themselves), so an implementation that wraps another one calls that one's
- * ops, not store_read.
+ * store_read has cleared every output and has refused bad keys already. Costs are counted by store.c (rounds, unless the
+ * ops count their reads; requests and bytes unless they count themselves), so an implementation that wraps another one calls
+ * that one's ops, not store_read; or, if it counts its reads, store_read_inner.
  */
 #ifndef STORE_STORE_IMPL_H
 #define STORE_STORE_IMPL_H
@@ -34,6 +34,9 @@ enum dp_status store_range_len(const struct store_read_req *req, uint64_t size, 
 /* Answers what the version alone decides: records `version` and `size`; true when the request is settled
  * (unchanged, or DP_STALE) and no bytes are to be delivered. */
 bool store_read_settled(struct store_read_req *req, const struct store_version *version, uint64_t size);
+
+/* What store_read does but for its checks: reads from a store that lies below another one, and counts that. */
+void store_read_inner(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 
 /* Uploads embed this first. */
 struct store_upload {

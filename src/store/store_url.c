@@ -1,6 +1,7 @@
 /* store_url.c: which store a root names, and which store and key the URL of one object: a path, file:///path,
  * mem://name, http(s)://host/path. */
 #include "store/store_impl.h"
+#include "store/store_cache.h"
 #include "store/store_http.h"
 
 #include <limits.h>
@@ -60,8 +61,19 @@ enum dp_status store_open(struct call *call, struct span url, bool create, struc
     return store_open_with(call, url, &(struct store_options){.create = create}, out);
 }
 
-enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
-                               struct store **out)
+/* Puts the memory cache around a store that was opened, where options ask for it. A folder of this host has the system's page
+ * cache, which is larger and shared by all processes: a second copy here would only take from it. */
+static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
+{
+    if (!options->cache_bytes || !(*store)->ops->counts_itself)
+        return DP_OK;
+    const struct store_cache_options cache = {.bytes = options->cache_bytes};
+    return store_cache_new(*store, &cache, store, &call->error);
+}
+
+/* The store itself. */
+static enum dp_status open_root(struct call *call, struct span url, const struct store_options *options,
+                                struct store **out)
 {
     bool create = options->create;
     *out = NULL;
@@ -94,6 +106,13 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
                      "root %.*s://…: this build reads a folder's path, file:///path, s3://bucket/prefix, "
                      "http(s)://host/path and mem://name",
                      SPAN_FMT(scheme));
+}
+
+enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
+                               struct store **out)
+{
+    enum dp_status status = open_root(call, url, options, out);
+    return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
 /* ---- one object ------------------------------------------------------------------------------------- */
@@ -133,7 +152,8 @@ static enum dp_status open_http_object(struct call *call, struct span url, const
         return DP_NOMEM;
     if (!key->data)
         *key = span_str("object");
-    return store_http_open(call, url, *key, options, out);
+    enum dp_status status = store_http_open(call, url, *key, options, out);
+    return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
 enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,

@@ -10,7 +10,7 @@ enum vector_transform_kind {
     TRANSFORM_NORMALIZE, /* to length 1; the zero vector stays */
     TRANSFORM_CENTER,    /* y = x - offset */
     TRANSFORM_REMAP,     /* y[i] = x[map[i]], or 0 when map[i] < 0 */
-    TRANSFORM_HADAMARD /* three times: signs, then the Walsh-Hadamard matrix, of a power of two */
+    TRANSFORM_HADAMARD   /* three times: signs, then the Walsh-Hadamard matrix, of a power of two */
 };
 
 /* Its arrays belong to whoever made it. Immutable, so any thread may apply it. */

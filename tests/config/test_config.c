@@ -103,7 +103,7 @@ static const char *bad_value(const struct setting *s)
     case SETTING_TEXT: return "bell\a";
     case SETTING_INTEGER: snprintf(text, sizeof text, "%llu", (unsigned long long)s->max + 1); return text;
     case SETTING_BOOLEAN: return "maybe";
-    case SETTING_BYTES: return "1B";
+    case SETTING_BYTES: return "2048GiB";
     case SETTING_DURATION: return "25h";
     case SETTING_CHOICE: return "loud";
     case SETTING_LISTEN: return "8000";
@@ -258,11 +258,12 @@ static void test_config_limits_may_be_none(void **state)
     (void)state;
     struct config config;
     struct dp_error error;
-    char *argv[] = {"--merge-gap=none", "--split-at", "16MiB"};
-    struct config_sources sources = {.argv = argv, .argc = 3, .toml_path = empty_file()};
+    char *argv[] = {"--merge-gap=none", "--split-at", "16MiB", "--cache-bytes=none"};
+    struct config_sources sources = {.argv = argv, .argc = 4, .toml_path = empty_file()};
     assert_int_equal(config_load(&sources, &config, &error), DP_OK);
     assert_true(config.merge_gap == UINT64_MAX);
     assert_int_equal(config.split_at, 16 << 20);
+    assert_true(config.cache_bytes == UINT64_MAX);
     config_deinit(&config);
     argv[0] = "--max-body-bytes=none";
     assert_int_equal(config_load(&sources, &config, &error), DP_INVALID);

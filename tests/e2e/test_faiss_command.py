@@ -100,7 +100,7 @@ def test_faiss_over_http_reads_the_probed_lists_alone(run, file, web, test_data,
     path = write_fvecs(tmp_path / "q.fvecs", queries[:3])
     local = json_lines(run("faiss", "search", file, "--queries", path, "--nprobe", 3, "--json").stdout)
     remote = json_lines(run("faiss", "search", web.url, "--queries", path, "--nprobe", 3, "--json", "--merge-gap", "none",
-                            env=NO_PROXY).stdout)
+                            "--cache-bytes", "none", env=NO_PROXY).stdout)
     assert [line["ids"] for line in remote] == [line["ids"] for line in local]
     for line in remote:
         assert line["rounds"] == 1 and line["requests"] == 3
@@ -109,8 +109,24 @@ def test_faiss_over_http_reads_the_probed_lists_alone(run, file, web, test_data,
     info = json.loads(run("faiss", "info", web.url, "--json", env=NO_PROXY).stdout)
     opening = info["open"]["requests"]
     assert len(web.seen) == opening + searches + opening  # one search and one info
-    merged = json_lines(run("faiss", "search", web.url, "--queries", path, "--nprobe", LISTS, "--json", env=NO_PROXY).stdout)
+    merged = json_lines(run("faiss", "search", web.url, "--queries", path, "--nprobe", LISTS, "--json", "--cache-bytes",
+                            "none", env=NO_PROXY).stdout)
     assert all(line["requests"] == 1 and line["rounds"] == 1 for line in merged)
+
+
+def test_faiss_over_http_reads_each_list_once(run, web, test_data, tmp_path):
+    queries, _ = golden(test_data, FILE)
+    path = write_fvecs(tmp_path / "q.fvecs", [*queries[:3], *queries[:3]])
+    ask = ["faiss", "search", web.url, "--queries", path, "--nprobe", 3, "--json", "--merge-gap", "none"]
+    lines = json_lines(run(*ask, env=NO_PROXY).stdout)
+    for first, again in zip(lines[:3], lines[3:]):
+        assert again["ids"] == first["ids"] and again["distances"] == first["distances"]
+        assert again["rounds"] == again["requests"] == again["bytes"] == 0
+    once = len(web.seen)
+    assert sum(line["requests"] for line in lines) <= LISTS
+    afresh = json_lines(run(*ask, "--cache-bytes", "none", env=NO_PROXY).stdout)
+    assert all(line["requests"] == 3 for line in afresh)
+    assert len(web.seen) - once > once
 
 
 def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):

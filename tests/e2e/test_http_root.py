@@ -122,3 +122,18 @@ def test_http_root_is_not_written(run, rows, web):
     assert done.returncode != 0 and "can only be read" in done.stderr
     done = run("search", "none", "kitten", "--root", web.url, env=NO_PROXY, status=None)
     assert done.returncode != 0 and "none" in done.stderr
+
+
+def test_http_root_is_read_once_while_it_stays_in_memory(run, web, tmp_path):
+    queries = tmp_path / "queries"
+    queries.write_text("kitten\nkitten\nkitten\n")
+    cost = {}
+    for size in ("16MiB", "0", "none"):
+        done = run("search", "n", "--queries", queries, "--root", web.url, "--json", "--cache-bytes", size, env=NO_PROXY)
+        cost[size] = [json.loads(line)["performance"] for line in done.stdout.splitlines()]
+    # What is there now is asked each time; what it consists of is not.
+    assert cost["16MiB"][1]["bytes"] < cost["0"][1]["bytes"]
+    assert cost["16MiB"][1]["rounds"] < cost["0"][1]["rounds"]
+    assert cost["16MiB"][2] | {"ms": 0} == cost["16MiB"][1] | {"ms": 0}
+    assert cost["16MiB"][0] | {"ms": 0} == cost["0"][0] | {"ms": 0}
+    assert [line | {"ms": 0} for line in cost["none"]] == [line | {"ms": 0} for line in cost["0"]]

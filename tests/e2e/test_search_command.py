@@ -170,10 +170,16 @@ def test_search_of_a_root_that_is_missing_does_not_make_it(run, tmp_path):
     assert str(tmp_path / "nowhere") in done.stderr and not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("root, says", [("s3://bucket/x", "s3"), ("nonsense://x", "nonsense"), ("file://host/x", "host")])
+@pytest.mark.parametrize("root, says", [("nonsense://x", "nonsense"), ("file://host/x", "host")])
 def test_roots_of_other_kinds_are_refused_by_name(run, root, says):
     done = run("search", "n", "kitten", "--root", root, status=1)
     assert says in done.stderr, done.stderr
+
+
+def test_search_of_s3_without_keys_says_how_to_give_them(run):
+    env = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}
+    done = run("search", "n", "kitten", "--root", "s3://bucket/x", env=env, status=1)
+    assert "AWS_ACCESS_KEY_ID" in done.stderr, done.stderr
 
 
 def test_search_reads_but_never_writes(run, bucket):

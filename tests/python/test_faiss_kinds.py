@@ -253,6 +253,31 @@ def test_large_heads_open_within_their_rounds(tool, tmp_path, hnsw, transform, i
     assert read <= path.stat().st_size - data + 8 * nlist + (600_000 if transform or idmap else 0)
 
 
+@pytest.mark.parametrize("m,bits", [(16, 4), (8, 6), (16, 8), (8, 10)])
+@pytest.mark.parametrize("idmap", [False, True])
+def test_tables_of_product_quantizers_are_foretold(tool, tmp_path, m, bits, idmap):
+    """Heads longer than the first read come in one more round, however many bits, and no list data with them."""
+    d, nlist, n = 32, 3000, 6000
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((n, d)).astype("float32")
+    quantizer = faiss.IndexFlatL2(d)
+    quantizer.add(x[:nlist])
+    ivf = faiss.IndexIVFPQ(quantizer, d, nlist, m, bits)
+    faiss.copy_array_to_vector(rng.standard_normal(d << bits).astype("float32"), ivf.pq.centroids)
+    ivf.is_trained = True
+    index = faiss.IndexIDMap(ivf) if idmap else ivf
+    if idmap:
+        index.add_with_ids(x, np.arange(n) + 5)
+    else:
+        index.add(x)
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    ours, (opened, read, _) = our_search(tool, path, x[:20], 8, tmp_path)
+    assert_agree(ours, their_search(index, x[:20], 8), x[:20], float((x * x).sum(1).max()))
+    assert opened <= 2 + idmap
+    assert read == path.stat().st_size - n * (ivf.code_size + 8)
+
+
 def test_sparse_sizes_and_a_direct_map(tool, tmp_path):
     x = made_up(60, 12, "l2")
     index = make("IVF400,PQ3x4", 12, 60, "l2", x)

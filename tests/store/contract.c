@@ -367,6 +367,7 @@ static void test_store_uploads_appear_at_finish(void **state)
     check_upload(*state, "u/empty", 0, 1);
     check_upload(*state, "u/small", 1000, 7);
     check_upload(*state, "u/large", (1 << 20) + 1, 300000);
+    check_upload(*state, "u/parts", (20 << 20) + 1, 7 << 20); /* more than a part, where a store has such */
 }
 
 static void test_store_aborted_uploads_leave_nothing(void **state)

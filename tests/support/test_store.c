@@ -294,6 +294,7 @@ struct store *test_store_wrap(struct store *inner)
     assert(t);
     t->ops = TEST_OPS;
     t->ops.counts_itself = inner->ops->counts_itself;
+    t->ops.counts_reads = inner->ops->counts_reads;
     t->base.ops = &t->ops;
     t->inner = inner;
     pthread_mutex_init(&t->lock, NULL);

@@ -1,0 +1,39 @@
+/* store/store_cache.h: a store around another one that keeps ranges in memory.
+ *
+ * It keeps what reads with a pinned version bring: bytes of one version never change. Reads without one, and those
+ * "if changed", ask the store below each time. Ranges are kept as they were asked for; another range of the same bytes is a
+ * range of its own. Concurrent reads of one missing range fetch it once.
+ *
+ * A batch is still at most one round below: what is missing goes out in one read. What other callers are fetching
+ * already is waited for after that; when their fetch fails, or was theirs to cancel, the range is fetched again.
+ *
+ * Costs: a range that was kept, or that another caller fetched, is a cache hit and no request; a batch of such ranges is
+ * no round.
+ *
+ * After a put, an upload or a removal through this store no read answers from what was kept of that object before. Writers
+ * elsewhere are noticed by those who ask for the current version; who has pinned an older one may be served from
+ * memory, with that version's bytes.
+ */
+#ifndef STORE_STORE_CACHE_H
+#define STORE_STORE_CACHE_H
+
+#include "base/metrics.h"
+#include "store/store.h"
+
+struct store_cache_options {
+    uint64_t
+        bytes; /* the budget: of bytes, names and what describes them. A range of more than half a shard's part is
+                      * not kept */
+    unsigned shards; /* a power of two; 0: as many as have 32 MiB each, 64 at most */
+};
+
+/* `inner` becomes the cache's, even on failure. DP_NOMEM, DP_INVALID. */
+enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
+                               struct dp_error *error);
+
+/* Adds dipper_store_cache_* to a registry that lives longer than the store's last read; nothing when the store is
+ * no cache. While the program starts: nobody may be reading yet. */
+enum dp_status store_cache_add_metrics(struct store *store, struct metric_registry *registry,
+                                       struct dp_error *error);
+
+#endif

@@ -1,0 +1,958 @@
+/* test_cache.c: the memory cache of ranges: what it answers, what it costs, what it keeps, and many readers at once. */
+#include "test_support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "contract.h"
+#include "store/store_cache.h"
+#include "store/store_impl.h"
+#include "test_store.h"
+
+enum { KIB = 1 << 10, NEVER_MS = 60000, READERS = 64 };
+
+/* ---- a store below the cache that acts when it is told ------------------------------------------------------------ */
+
+struct gate {
+    struct store base;
+    struct store *inner;
+    /* Runs when a read is there, and again (with its requests) when it was answered; on the reader's thread. */
+    void (*before)(struct gate *g, struct call *call);
+    void (*after)(struct gate *g, struct store_read_req *reqs, size_t n);
+    void *ctx;
+    _Atomic unsigned reads;
+    _Atomic unsigned fail_first; /* so many reads fail with `failure` */
+    enum dp_status failure;
+};
+
+static void gate_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    struct gate *g = (struct gate *)store;
+    unsigned number = atomic_fetch_add(&g->reads, 1);
+    if (g->before)
+        g->before(g, call);
+    if (number < g->fail_first) {
+        for (size_t i = 0; i < n; i++)
+            reqs[i].status = dp_fail(&reqs[i].error, g->failure, "scripted failure (test)");
+        return;
+    }
+    g->inner->ops->read(call, g->inner, reqs, n);
+    if (g->after)
+        g->after(g, reqs, n);
+}
+
+static enum dp_status gate_put(struct call *call, struct store *store, struct store_put *put)
+{
+    struct store *inner = ((struct gate *)store)->inner;
+    return inner->ops->put(call, inner, put);
+}
+
+static void gate_free(struct store *store)
+{
+    store_free(((struct gate *)store)->inner);
+    free(store);
+}
+
+static const struct store_ops GATE_OPS = {.scheme = "gate", .read = gate_read, .put = gate_put, .free = gate_free};
+
+/* ---- the fixture --------------------------------------------------------------------------------------------------- */
+
+struct fixture {
+    struct arena arena;
+    struct call call;
+    struct metric_registry metrics;
+    struct store *recorder; /* below the cache */
+    struct gate *gate;      /* in its place, when a test asks for it */
+    struct store *store;
+    uint64_t budget;
+};
+
+static struct store *open_memory(void)
+{
+    struct arena arena;
+    struct call call;
+    struct store *store;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    assert_int_equal(store_open(&call, span_str("mem://cache"), true, &store), DP_OK);
+    arena_deinit(&arena);
+    return store;
+}
+
+static struct store *cached(struct store *inner, uint64_t bytes, unsigned shards)
+{
+    struct dp_error error;
+    struct store *store;
+    const struct store_cache_options options = {.bytes = bytes, .shards = shards};
+    assert_int_equal(store_cache_new(inner, &options, &store, &error), DP_OK);
+    return store;
+}
+
+/* Opens the fixture's cache anew. */
+static void open_cache(struct fixture *f, uint64_t bytes, unsigned shards, bool gated)
+{
+    store_free(f->store);
+    metric_registry_deinit(&f->metrics);
+    metric_registry_init(&f->metrics);
+    f->recorder = NULL;
+    f->gate = NULL;
+    struct store *inner = open_memory();
+    if (gated) {
+        f->gate = calloc(1, sizeof *f->gate);
+        assert_non_null(f->gate);
+        f->gate->base.ops = &GATE_OPS;
+        f->gate->inner = inner;
+        inner = &f->gate->base;
+    } else {
+        inner = f->recorder = test_store_wrap(inner);
+    }
+    f->budget = bytes;
+    f->store = cached(inner, bytes, shards);
+    assert_int_equal(store_cache_add_metrics(f->store, &f->metrics, &f->call.error), DP_OK);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    f = (struct fixture){0};
+    arena_init(&f.arena, 64 << 20);
+    call_init(&f.call, &f.arena);
+    call_limit_ms(&f.call, NEVER_MS);
+    open_cache(&f, 100 * KIB, 1, false);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    store_free(f->store);
+    metric_registry_deinit(&f->metrics);
+    arena_deinit(&f->arena);
+    return 0;
+}
+
+static int64_t metric(struct fixture *f, const char *name)
+{
+    for (struct metric *m = f->metrics.first; m; m = m->next)
+        if (strcmp(m->name, name) == 0)
+            return atomic_load(&m->value);
+    fail_msg("no metric %s", name);
+    return -1;
+}
+
+#define HITS      "dipper_store_cache_hits_total"
+#define WAITS     "dipper_store_cache_waits_total"
+#define MISSES    "dipper_store_cache_misses_total"
+#define EVICTIONS "dipper_store_cache_evictions_total"
+#define BYTES     "dipper_store_cache_bytes"
+
+/* Objects are rows of 16 bytes: whose they are, and where. */
+struct row {
+    uint64_t seed, offset;
+};
+
+static struct store_version put_rows(struct call *call, struct store *store, const char *key, uint64_t seed,
+                                     size_t len)
+{
+    struct row *rows = malloc(len);
+    assert_non_null(rows);
+    for (size_t i = 0; i < len / sizeof *rows; i++)
+        rows[i] = (struct row){seed, i * sizeof *rows};
+    struct store_put put = {.key = span_str(key), .body = span_of(rows, len)};
+    if (store_put(call, store, &put) != DP_OK)
+        fail_msg("%s", call->error.message);
+    free(rows);
+    return put.version;
+}
+
+/* Whether these are the rows of `seed` from `offset` on. */
+static bool are_rows(struct span bytes, uint64_t seed, uint64_t offset, size_t len)
+{
+    if (bytes.len != len)
+        return false;
+    for (size_t at = 0; at < len; at += sizeof(struct row)) {
+        struct row row;
+        memcpy(&row, bytes.data + at, sizeof row);
+        if (row.seed != seed || row.offset != offset + at)
+            return false;
+    }
+    return true;
+}
+
+static struct store_version fill(struct fixture *f, const char *key, size_t len)
+{
+    struct store_version version = put_rows(&f->call, f->store, key, 7, len);
+    f->call.cost = (struct call_cost){0};
+    if (f->recorder)
+        test_store_reset(f->recorder);
+    return version;
+}
+
+static struct store_read_req range(const char *key, uint64_t offset, int64_t len,
+                                   const struct store_version *version)
+{
+    return (struct store_read_req){.key = span_str(key), .offset = offset, .len = len, .pinned = version};
+}
+
+/* Reads a range of an object that `fill` made; whether it was a hit. */
+static bool reads_from_cache(struct fixture *f, const char *key, const struct store_version *version,
+                             uint64_t offset, size_t len)
+{
+    uint64_t hits = f->call.cost.cache_hits, requests = f->call.cost.requests;
+    struct store_read_req req = range(key, offset, (int64_t)len, version);
+    if (store_read(&f->call, f->store, &req, 1) != DP_OK)
+        fail_msg("%s", f->call.error.message);
+    assert_true(are_rows(req.bytes.span, 7, offset, len));
+    assert_true(store_version_equal(&req.version, version));
+    store_read_release(&req, 1);
+    hits = f->call.cost.cache_hits - hits;
+    requests = f->call.cost.requests - requests;
+    assert_int_equal(hits + requests, 1);
+    assert_true((uint64_t)metric(f, BYTES) <= f->budget);
+    return hits == 1;
+}
+
+/* ---- answers and costs ---------------------------------------------------------------------------------------------- */
+
+static void test_cache_hit_costs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a", 64 * KIB);
+    assert_false(reads_from_cache(f, "a", &v, 16, 1024));
+    assert_int_equal(f->call.cost.rounds, 1);
+    assert_int_equal(f->call.cost.bytes, 1024);
+    assert_true(reads_from_cache(f, "a", &v, 16, 1024));
+    assert_int_equal(f->call.cost.rounds, 1);
+    assert_int_equal(f->call.cost.requests, 1);
+    assert_int_equal(f->call.cost.bytes, 1024);
+    assert_int_equal(f->call.cost.cache_hits, 1);
+    assert_int_equal(test_store_counts(f->recorder).reads, 1);
+    assert_int_equal(metric(f, HITS), 1);
+    assert_int_equal(metric(f, MISSES), 1);
+    assert_true(metric(f, BYTES) > 1024);
+    struct store_read_req req = range("a", 60 * KIB, STORE_TO_END, &v);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
+        assert_true(are_rows(req.bytes.span, 7, 60 * KIB, 4 * KIB));
+        assert_int_equal(req.size, 64 * KIB);
+        store_read_release(&req, 1);
+    }
+    assert_int_equal(f->call.cost.rounds, 2);
+    assert_int_equal(f->call.cost.cache_hits, 2);
+}
+
+static void test_cache_batch_is_one_read_of_what_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a", 64 * KIB);
+    reads_from_cache(f, "a", &v, 0, 1024);
+    reads_from_cache(f, "a", &v, 4096, 1024);
+    f->call.cost = (struct call_cost){0};
+    test_store_reset(f->recorder);
+    struct store_read_req reqs[7] = {
+        range("a", 8192, 512, &v),  range("a", 0, 1024, &v),   range("a", 16384, 512, &v),
+        range("a", 4096, 1024, &v), range("a", 8192, 512, &v), /* twice in one batch */
+        range("a", 32, 16, NULL),   range("", 0, 1, NULL),
+    };
+    assert_int_equal(store_read(&f->call, f->store, reqs, 7), DP_INVALID);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(are_rows(reqs[i].bytes.span, 7, reqs[i].offset, (size_t)reqs[i].len));
+    assert_int_equal(reqs[6].status, DP_INVALID);
+    store_read_release(reqs, 7);
+    size_t count;
+    const struct test_store_op *log = test_store_log(f->recorder, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(log[0].requests, 3);
+    assert_int_equal(f->call.cost.rounds, 1);
+    assert_int_equal(f->call.cost.requests, 3);
+    assert_int_equal(f->call.cost.bytes, 512 + 512 + 16);
+    assert_int_equal(f->call.cost.cache_hits, 3);
+}
+
+static void test_cache_only_keeps_pinned_ranges(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a", 1024), other = {.len = 1, .token = "x"};
+    const struct {
+        struct store_read_req req;
+        enum dp_status status;
+    } cases[] = {
+        {range("a", 0, 16, NULL), DP_OK},
+        {{.key = span_str("a"), .len = 16, .pinned = &v, .if_changed = true}, DP_OK},
+        {range("a", 16, 0, &v), DP_OK},
+        {range("a", 1024, STORE_TO_END, &v), DP_OK},
+        {range("a", 0, 16, &other), DP_STALE},
+        {range("a", 1020, 16, &v), DP_INVALID},
+        {range("none", 0, 16, &v), DP_NOT_FOUND},
+    };
+    const size_t n = sizeof cases / sizeof *cases;
+    for (size_t i = 0; i < 2 * n; i++) {
+        struct store_read_req req = cases[i / 2].req;
+        assert_int_equal(store_read(&f->call, f->store, &req, 1), cases[i / 2].status);
+        assert_int_equal(test_store_counts(f->recorder).reads, i + 1);
+        store_read_release(&req, 1);
+    }
+    assert_int_equal(metric(f, BYTES), 0);
+    assert_int_equal(f->call.cost.cache_hits, 0);
+}
+
+static void test_cache_passes_the_rest_on(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a/b", 32);
+    struct store_info info;
+    struct store_listing listing;
+    assert_int_equal(store_head(&f->call, f->store, span_str("a/b"), &info), DP_OK);
+    assert_int_equal(info.size, 32);
+    assert_true(store_version_equal(&info.version, &v));
+    assert_int_equal(store_list(&f->call, f->store, span_str("a/"), span_str(""), false, 9, &listing), DP_OK);
+    assert_int_equal(listing.count, 1);
+    assert_int_equal(store_remove(&f->call, f->store, span_str("a/b")), DP_OK);
+    assert_int_equal(f->call.cost.rounds, 3);
+    assert_int_equal(f->call.cost.requests, 3);
+}
+
+static enum dp_status read_status(struct fixture *f, const char *key, const struct store_version *version)
+{
+    struct store_read_req req = range(key, 0, 512, version);
+    enum dp_status status = store_read(&f->call, f->store, &req, 1);
+    store_read_release(&req, 1);
+    return status;
+}
+
+static void test_cache_forgets_what_is_written(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "a", 1024), b = fill(f, "b", 1024);
+    assert_false(reads_from_cache(f, "a", &v, 0, 512));
+    assert_false(reads_from_cache(f, "b", &b, 0, 512));
+    struct store_version next = put_rows(&f->call, f->store, "a", 8, 1024);
+    assert_int_equal(read_status(f, "a", &v), DP_STALE);
+    assert_int_equal(read_status(f, "a", &next), DP_OK);
+    struct store_upload *upload;
+    struct store_version last;
+    assert_int_equal(store_upload_begin(&f->call, f->store, span_str("a"), &upload), DP_OK);
+    assert_int_equal(store_upload_write(&f->call, upload, span_str("new")), DP_OK);
+    assert_int_equal(read_status(f, "a", &next), DP_OK);
+    assert_int_equal(store_upload_finish(&f->call, upload, &last), DP_OK);
+    assert_int_equal(read_status(f, "a", &next), DP_STALE);
+    assert_true(reads_from_cache(f, "b", &b, 0, 512)); /* as it was */
+    assert_int_equal(store_remove(&f->call, f->store, span_str("b")), DP_OK);
+    assert_int_equal(read_status(f, "b", &b), DP_NOT_FOUND);
+    assert_int_equal(store_upload_begin(&f->call, f->store, span_str("c"), &upload), DP_OK);
+    store_upload_abort(upload);
+}
+
+static void replace(struct gate *g, struct store_read_req *reqs, size_t n)
+{
+    struct fixture *f = g->ctx;
+    (void)reqs, (void)n;
+    g->after = NULL;
+    put_rows(&f->call, f->store, "a", 8, 1024);
+}
+
+/* The answer that was on its way when the object was written is its reader's alone. */
+static void test_cache_does_not_keep_what_was_written_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 100 * KIB, 1, true);
+    struct store_version v = fill(f, "a", 1024);
+    f->gate->ctx = f;
+    f->gate->after = replace;
+    assert_int_equal(read_status(f, "a", &v), DP_OK);
+    assert_int_equal(read_status(f, "a", &v), DP_STALE);
+    assert_int_equal(metric(f, BYTES), 0);
+}
+
+/* ---- what is kept: S3-FIFO ------------------------------------------------------------------------------------------ */
+
+/* Beside ranges of this size, names are small. */
+enum { UNIT = 4 * KIB };
+
+static void read_all(struct fixture *f, const struct store_version *v, uint64_t from, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        reads_from_cache(f, "a", v, from + i * UNIT, UNIT);
+}
+
+static size_t hits_of(struct fixture *f, const struct store_version *v, uint64_t from, size_t count)
+{
+    size_t hits = 0;
+    for (size_t i = 0; i < count; i++)
+        hits += reads_from_cache(f, "a", v, from + i * UNIT, UNIT);
+    return hits;
+}
+
+enum { HOT = 40, SCAN_FROM = 100 * UNIT };
+
+static void test_cache_scan_leaves_the_hot_ranges(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 100 * UNIT, 1, false);
+    struct store_version v = fill(f, "a", 2048 * UNIT);
+    for (int i = 0; i < 3; i++)
+        read_all(f, &v, 0, HOT);
+    read_all(f, &v, SCAN_FROM, 1000); /* ten times the budget */
+    assert_int_equal(hits_of(f, &v, 0, HOT), HOT);
+    assert_true(metric(f, EVICTIONS) > 800);
+}
+
+/* A range that was asked for once goes; asked for while its name is known, it stays. */
+static void test_cache_ghosts_come_back_to_stay(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 100 * UNIT, 1, false);
+    struct store_version v = fill(f, "a", 2048 * UNIT);
+    read_all(f, &v, 0, 8);
+    read_all(f, &v, SCAN_FROM, 100);
+    assert_int_equal(hits_of(f, &v, 0, 8), 0); /* which brings them back, to the main queue */
+    read_all(f, &v, SCAN_FROM + 200 * UNIT, 100);
+    assert_int_equal(hits_of(f, &v, 0, 8), 8);
+    /* Names are forgotten too: after a long scan, it begins anew. */
+    read_all(f, &v, 50 * UNIT, 8);
+    read_all(f, &v, SCAN_FROM + 400 * UNIT, 1000);
+    assert_int_equal(hits_of(f, &v, 50 * UNIT, 8), 0);
+    read_all(f, &v, SCAN_FROM + 400 * UNIT, 100);
+    assert_int_equal(hits_of(f, &v, 50 * UNIT, 8), 0);
+}
+
+/* The main queue lets go of what nobody asks for any more. */
+static void test_cache_follows_a_new_hot_set(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 100 * UNIT, 1, false);
+    struct store_version v = fill(f, "a", 2048 * UNIT);
+    for (int i = 0; i < 6; i++)
+        read_all(f, &v, 0, 80);
+    for (int i = 0; i < 12; i++)
+        read_all(f, &v, SCAN_FROM, 80);
+    assert_int_equal(hits_of(f, &v, SCAN_FROM, 80), 80);
+    assert_true(hits_of(f, &v, 0, 80) < 40);
+}
+
+static void test_cache_large_ranges_must_be_wanted(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 100 * UNIT, 1, false);
+    struct store_version v = fill(f, "a", 2048 * UNIT);
+    /* More than half of the budget: never. */
+    for (int i = 0; i < 3; i++)
+        assert_false(reads_from_cache(f, "a", &v, 0, 51 * UNIT));
+    assert_int_equal(metric(f, BYTES), 0);
+    /* With room, at once. */
+    assert_false(reads_from_cache(f, "a", &v, 0, 40 * UNIT));
+    assert_true(reads_from_cache(f, "a", &v, 0, 40 * UNIT));
+    assert_true(reads_from_cache(f, "a", &v, 0, 40 * UNIT));
+    for (int i = 0; i < 3; i++)
+        read_all(f, &v, SCAN_FROM, HOT);
+    /* A scan of large ranges does not flush what is hot. */
+    for (uint64_t i = 0; i < 20; i++)
+        reads_from_cache(f, "a", &v, 200 * UNIT + i * 48 * UNIT, 48 * UNIT);
+    assert_int_equal(hits_of(f, &v, SCAN_FROM, HOT), HOT);
+    /* Without room, when it is asked for again. */
+    assert_false(reads_from_cache(f, "a", &v, 1300 * UNIT, 30 * UNIT));
+    assert_false(reads_from_cache(f, "a", &v, 1300 * UNIT, 30 * UNIT));
+    assert_true(reads_from_cache(f, "a", &v, 1300 * UNIT, 30 * UNIT));
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void test_cache_stays_within_its_budget(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned shards = 1; shards <= 4; shards *= 4) {
+        open_cache(f, 200 * KIB, shards, false);
+        struct store_version v = fill(f, "a", 2048 * KIB);
+        size_t before = test_alloc_bytes();
+        uint64_t random = 88172645463325252u;
+        for (int i = 0; i < 20000; i++) {
+            uint64_t r = next_random(&random);
+            /* A few ranges often, many rarely; most are small, some larger than what is kept. */
+            uint64_t which = (r >> 8) % (r % 4 == 0 ? 100000 : 300), mixed = which * 2654435761u >> 7;
+            size_t len = 16 * (1 + mixed % (which % 64 == 0 ? 8 * KIB : 64));
+            uint64_t offset = which * 16 % (1900 * KIB);
+            reads_from_cache(f, "a", &v, offset, len);
+            arena_reset(&f->arena);
+            /* What the gauge says is what the system gave, but for the buckets. */
+            if (test_alloc_bytes() > before + 200 * KIB + 64 * KIB)
+                fail_msg("%zu bytes after %d reads", test_alloc_bytes() - before, i);
+        }
+        assert_true(metric(f, EVICTIONS) > 1000 && metric(f, HITS) > 1000);
+        assert_true(metric(f, BYTES) > 100 * KIB);
+    }
+}
+
+static void test_cache_too_small_for_anything_still_reads(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t bytes = 0; bytes <= 1024; bytes += 64) {
+        open_cache(f, bytes, 0, false);
+        struct store_version v = fill(f, "a", 4096);
+        for (int i = 0; i < 20; i++)
+            reads_from_cache(f, "a", &v, (uint64_t)(i % 10) * 16, 16);
+    }
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+
+static void test_cache_frees_nothing_in_use(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 100 * UNIT, 1, false);
+    struct store_version v = fill(f, "a", 2048 * UNIT);
+    struct store_read_req held[8];
+    for (size_t i = 0; i < 8; i++) {
+        reads_from_cache(f, "a", &v, i * UNIT, UNIT);
+        held[i] = range("a", i * UNIT, UNIT, &v);
+        assert_int_equal(store_read(&f->call, f->store, &held[i], 1), DP_OK);
+    }
+    read_all(f, &v, SCAN_FROM, 1000);
+    assert_int_equal(hits_of(f, &v, 0, 8), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_true(are_rows(held[i].bytes.span, 7, i * UNIT, UNIT));
+    store_read_release(held, 8);
+}
+
+/* The stores below answer parts of larger blocks: these must not live as long as the parts are kept. */
+static void test_cache_keeps_no_more_than_the_range(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version v = fill(f, "large", 4096 * KIB);
+    size_t before = test_alloc_bytes();
+    assert_false(reads_from_cache(f, "large", &v, 0, KIB));
+    assert_int_equal(store_remove(&f->call, test_store_inner(f->recorder), span_str("large")), DP_OK);
+    assert_true(test_alloc_bytes() + 4000 * KIB < before);
+    assert_true(reads_from_cache(f, "large", &v, 0, KIB)); /* the version's bytes are still right */
+}
+
+/* `inner` becomes the cache's. */
+static enum dp_status walk(struct fixture *f, struct call *call, struct store *inner, struct store **store,
+                           bool *served)
+{
+    enum dp_status status =
+        store_cache_new(inner, &(struct store_cache_options){.bytes = 20 * KIB}, store, &call->error);
+    if (status != DP_OK)
+        return status;
+    struct store_put put = {.key = span_str("a"), .body = span_str("0123456789abcdef0123456789abcdef")};
+    struct store_upload *upload;
+    struct store_version version;
+    if ((status = store_cache_add_metrics(*store, &f->metrics, &call->error)) != DP_OK ||
+        (status = store_put(call, *store, &put)) != DP_OK ||
+        (status = store_upload_begin(call, *store, span_str("b"), &upload)) != DP_OK ||
+        (status = store_upload_finish(call, upload, &version)) != DP_OK)
+        return status;
+    struct store_read_req reqs[3] = {range("a", 1, 2, &put.version), range("a", 0, STORE_TO_END, &put.version),
+                                     range("a", 4, 4, NULL)};
+    for (int i = 0; i < 2 && status == DP_OK; i++) {
+        status = store_read(call, *store, reqs, 3);
+        *served = status == DP_OK && span_equal_str(reqs[0].bytes.span, "12") && reqs[1].bytes.span.len == 32 &&
+                  span_equal_str(reqs[2].bytes.span, "4567");
+        store_read_release(reqs, 3);
+    }
+    return status;
+}
+
+/* What is needed for an answer fails it with DP_NOMEM; a range that cannot be kept is answered all the same. */
+static void test_cache_survives_failed_allocations(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = 1, refused = 0;
+    for (;; n++) {
+        struct arena arena;
+        struct call call;
+        struct store *store = NULL;
+        bool served = false;
+        arena_init(&arena, 1 << 20);
+        call_init(&call, &arena);
+        metric_registry_deinit(&f->metrics);
+        metric_registry_init(&f->metrics);
+        size_t before = test_alloc_live();
+        struct store *inner = open_memory();
+        test_alloc_fail_at(n);
+        enum dp_status status = walk(f, &call, inner, &store, &served);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        store_free(store);
+        metric_registry_deinit(&f->metrics);
+        metric_registry_init(&f->metrics);
+        arena_deinit(&arena);
+        assert_int_equal(test_alloc_live(), before);
+        if (status != DP_OK && (status != DP_NOMEM || !fired))
+            fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), call.error.message);
+        if (status == DP_OK)
+            assert_true(served);
+        refused += status == DP_NOMEM;
+        if (!fired)
+            break;
+    }
+    assert_true(refused > 8);
+    open_cache(f, 100 * KIB, 1, false);
+}
+
+/* ---- many readers ---------------------------------------------------------------------------------------------------- */
+
+struct reader {
+    pthread_t thread;
+    struct fixture *f;
+    const struct store_version *version;
+    _Atomic bool cancelled;
+    int deadline_ms;
+    enum dp_status status;
+    bool right;
+    struct call_cost cost;
+};
+
+static void *read_one_range(void *context)
+{
+    struct reader *r = context;
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    call_limit_ms(&call, r->deadline_ms ? r->deadline_ms : NEVER_MS);
+    call.cancelled = &r->cancelled;
+    struct store_read_req req = range("a", 1024, 4096, r->version);
+    r->status = store_read(&call, r->f->store, &req, 1);
+    r->right = are_rows(req.bytes.span, 7, 1024, 4096);
+    store_read_release(&req, 1);
+    r->cost = call.cost;
+    arena_deinit(&arena);
+    return NULL;
+}
+
+static void start(struct reader *readers, size_t n, struct fixture *f, const struct store_version *version)
+{
+    for (size_t i = 0; i < n; i++) {
+        readers[i].f = f;
+        readers[i].version = version;
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_one_range, &readers[i]), 0);
+    }
+}
+
+/* The number of readers that got the range. */
+static size_t join(struct reader *readers, size_t n)
+{
+    size_t right = 0;
+    for (size_t i = 0; i < n; i++) {
+        pthread_join(readers[i].thread, NULL);
+        if (readers[i].status == DP_OK)
+            assert_true(readers[i].right);
+        right += readers[i].status == DP_OK;
+    }
+    return right;
+}
+
+/* Holds the first read until all others wait for it. */
+static void hold_for_all(struct gate *g, struct call *call)
+{
+    struct fixture *f = g->ctx;
+    (void)call;
+    if (atomic_load(&g->reads) == 1)
+        while (metric(f, WAITS) < READERS - 1)
+            sched_yield();
+}
+
+static struct store_version open_gated(struct fixture *f, uint64_t budget)
+{
+    open_cache(f, budget, 1, true);
+    f->gate->ctx = f;
+    f->gate->before = hold_for_all;
+    return fill(f, "a", 64 * KIB);
+}
+
+static void test_cache_fetches_once_for_many(void **state)
+{
+    struct fixture *f = *state;
+    /* Kept; too large to be kept, which must not matter to those who wait. */
+    for (uint64_t budget = 100 * KIB; budget; budget = budget > 4 * KIB ? 4 * KIB : 0) {
+        struct reader readers[READERS] = {0};
+        struct store_version v = open_gated(f, budget);
+        start(readers, READERS, f, &v);
+        assert_int_equal(join(readers, READERS), READERS);
+        assert_int_equal(f->gate->reads, 1);
+        struct call_cost sum = {0};
+        for (size_t i = 0; i < READERS; i++) {
+            sum.rounds += readers[i].cost.rounds;
+            sum.requests += readers[i].cost.requests;
+            sum.bytes += readers[i].cost.bytes;
+            sum.cache_hits += readers[i].cost.cache_hits;
+        }
+        assert_int_equal(sum.rounds, 1);
+        assert_int_equal(sum.requests, 1);
+        assert_int_equal(sum.bytes, 4096);
+        assert_int_equal(sum.cache_hits, READERS - 1);
+        assert_int_equal(metric(f, MISSES), 1);
+    }
+}
+
+static void test_cache_failed_leader_fails_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    static const enum dp_status failures[] = {DP_UNAVAILABLE, DP_CANCELLED, DP_DEADLINE, DP_NOMEM};
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct reader readers[READERS] = {0};
+        struct store_version v = open_gated(f, 100 * KIB);
+        f->gate->fail_first = 1;
+        f->gate->failure = failures[i];
+        start(readers, READERS, f, &v);
+        assert_int_equal(join(readers, READERS), READERS - 1);
+        for (size_t k = 0; k < READERS; k++)
+            assert_true(readers[k].status == DP_OK || readers[k].status == failures[i]);
+        assert_int_equal(f->gate->reads, 2); /* one of the others led them all */
+    }
+}
+
+/* A store that is down is asked by each reader at most three times: leading, or waiting twice and then alone. */
+static void test_cache_persistent_failure_reaches_all(void **state)
+{
+    struct fixture *f = *state;
+    struct reader readers[READERS] = {0};
+    struct store_version v = open_gated(f, 100 * KIB);
+    f->gate->fail_first = UINT32_MAX;
+    f->gate->failure = DP_UNAVAILABLE;
+    start(readers, READERS, f, &v);
+    assert_int_equal(join(readers, READERS), 0);
+    for (size_t i = 0; i < READERS; i++)
+        assert_int_equal(readers[i].status, DP_UNAVAILABLE);
+    assert_true(f->gate->reads >= 2 && f->gate->reads <= READERS);
+    assert_int_equal(metric(f, BYTES), 0);
+    f->gate->fail_first = 0;
+    assert_false(reads_from_cache(f, "a", &v, 1024, 4096));
+}
+
+static void hold_until_told(struct gate *g, struct call *call)
+{
+    (void)call;
+    while (!atomic_load((_Atomic bool *)g->ctx))
+        sched_yield();
+}
+
+static void test_cache_who_waits_may_leave(void **state)
+{
+    struct fixture *f = *state;
+    struct reader leader = {0}, impatient = {.deadline_ms = 20}, cancelled = {0};
+    struct store_version v = open_gated(f, 100 * KIB);
+    _Atomic bool go_on = false;
+    f->gate->ctx = (void *)&go_on;
+    f->gate->before = hold_until_told;
+    start(&leader, 1, f, &v);
+    while (metric(f, MISSES) < 1)
+        sched_yield();
+    start(&impatient, 1, f, &v);
+    start(&cancelled, 1, f, &v);
+    while (metric(f, WAITS) < 2)
+        sched_yield();
+    atomic_store(&cancelled.cancelled, true);
+    assert_int_equal(join(&cancelled, 1), 0);
+    assert_int_equal(cancelled.status, DP_CANCELLED);
+    assert_int_equal(join(&impatient, 1), 0);
+    assert_int_equal(impatient.status, DP_DEADLINE);
+    atomic_store(&go_on, true);
+    assert_int_equal(join(&leader, 1), 1);
+    assert_int_equal(f->gate->reads, 1);
+    f->gate->before = NULL;
+    assert_true(reads_from_cache(f, "a", &v, 1024, 4096));
+}
+
+/* ---- churn ------------------------------------------------------------------------------------------------------------ */
+
+enum { CHURNERS = 8, HELD = 16, CHURN = 4000, OBJECTS = 4 };
+
+struct churner {
+    pthread_t thread;
+    struct store *store;
+    uint64_t random;
+    unsigned wrong, read, stale;
+};
+
+static const char *const CHURN_KEYS[OBJECTS] = {"churn/0", "churn/1", "churn/2", "churn/3"};
+
+/* Learns which version of an object is there, and whose rows it has. */
+static enum dp_status learn(struct call *call, struct store *store, const char *key, struct store_version *version,
+                            uint64_t *seed)
+{
+    struct store_read_req req = range(key, 0, 16, NULL);
+    enum dp_status status = store_read(call, store, &req, 1);
+    if (status == DP_OK) {
+        memcpy(seed, req.bytes.span.data, sizeof *seed);
+        *version = req.version;
+    }
+    store_read_release(&req, 1);
+    return status;
+}
+
+/* Reads batches of ranges, holds the last ones for a while, and looks at them when it lets go. */
+static void *churn(void *context)
+{
+    struct churner *c = context;
+    struct arena arena;
+    struct call call;
+    struct store_read_req held[HELD] = {0};
+    uint64_t held_seed[HELD] = {0}, seed[OBJECTS];
+    struct store_version version[OBJECTS];
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    for (unsigned k = 0; k < OBJECTS; k++)
+        c->wrong += learn(&call, c->store, CHURN_KEYS[k], &version[k], &seed[k]) != DP_OK;
+    for (unsigned i = 0; i < CHURN && !c->wrong; i += 4) {
+        unsigned at = i % HELD;
+        arena_reset(&arena);
+        for (unsigned k = at; k < at + 4; k++) {
+            if (held[k].bytes.block &&
+                !are_rows(held[k].bytes.span, held_seed[k], held[k].offset, (size_t)held[k].len))
+                c->wrong++;
+            store_read_release(&held[k], 1);
+            uint64_t r = next_random(&c->random);
+            unsigned object = (r >> 40) % OBJECTS;
+            uint64_t block = (r >> 8) % (r % 2 ? 16 : 256);
+            held[k] = range(CHURN_KEYS[object], block * 1024, (int64_t)16 << (block % 7), &version[object]);
+            held_seed[k] = seed[object];
+        }
+        store_read(&call, c->store, &held[at], 4);
+        for (unsigned k = at; k < at + 4; k++) {
+            unsigned object = (unsigned)(held[k].key.data[6] - '0');
+            c->read += held[k].status == DP_OK;
+            c->wrong += held[k].status != DP_OK && held[k].status != DP_STALE;
+            held[k].pinned = NULL;
+            if (held[k].status == DP_STALE) {
+                c->stale++;
+                c->wrong += learn(&call, c->store, CHURN_KEYS[object], &version[object], &seed[object]) != DP_OK;
+            }
+        }
+        if (next_random(&c->random) % 64 == 0)
+            put_rows(&call, c->store, CHURN_KEYS[c->random % OBJECTS], c->random, 300 * KIB);
+    }
+    for (unsigned k = 0; k < HELD; k++)
+        if (held[k].bytes.block &&
+            !are_rows(held[k].bytes.span, held_seed[k], held[k].offset, (size_t)held[k].len))
+            c->wrong++;
+    store_read_release(held, HELD);
+    arena_deinit(&arena);
+    return NULL;
+}
+
+static void test_cache_many_readers_and_writers(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned shards = 1; shards <= 4; shards *= 4) {
+        struct churner churners[CHURNERS] = {0};
+        open_cache(f, 64 * KIB, shards, false);
+        for (unsigned k = 0; k < OBJECTS; k++)
+            fill(f, CHURN_KEYS[k], 300 * KIB);
+        for (unsigned i = 0; i < CHURNERS; i++) {
+            churners[i] = (struct churner){.store = f->store, .random = 88172645463325252u + 977 * i};
+            assert_int_equal(pthread_create(&churners[i].thread, NULL, churn, &churners[i]), 0);
+        }
+        unsigned read = 0, stale = 0;
+        for (unsigned i = 0; i < CHURNERS; i++) {
+            pthread_join(churners[i].thread, NULL);
+            assert_int_equal(churners[i].wrong, 0);
+            read += churners[i].read;
+            stale += churners[i].stale;
+        }
+        assert_true(read > 1000 && stale > 0);
+        assert_true(metric(f, EVICTIONS) > 1000 && metric(f, HITS) > 100);
+        assert_true((uint64_t)metric(f, BYTES) <= f->budget);
+    }
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------------- */
+
+static void test_cache_is_for_remote_roots(void **state)
+{
+    struct fixture *f = *state;
+    const struct store_options options = {.create = true, .cache_bytes = 1 << 20};
+    const struct {
+        const char *root, *scheme;
+    } roots[] = {{test_tmpdir(), "file"}, {"mem://x", "mem"}, {"http://127.0.0.1:9/x", "cache"}};
+    for (size_t i = 0; i < 3; i++) {
+        struct store *store;
+        assert_int_equal(store_open_with(&f->call, span_str(roots[i].root), &options, &store), DP_OK);
+        assert_string_equal(store->ops->scheme, roots[i].scheme);
+        assert_int_equal(store_cache_add_metrics(store, &f->metrics, &f->call.error), DP_OK);
+        store_free(store);
+    }
+    struct store *store;
+    const struct store_cache_options odd = {.bytes = 1 << 20, .shards = 3};
+    assert_int_equal(store_cache_new(open_memory(), &odd, &store, &f->call.error), DP_INVALID);
+    assert_null(store);
+}
+
+/* ---- the contract -------------------------------------------------------------------------------------------------------- */
+
+static char *last_root;
+
+static struct store *open_local(const char *root)
+{
+    struct arena arena;
+    struct call call;
+    struct store *store;
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena);
+    assert_int_equal(store_open(&call, span_str(root), true, &store), DP_OK);
+    arena_deinit(&arena);
+    return store;
+}
+
+static struct store *open_cached_memory(void)
+{
+    return cached(open_memory(), 1 << 20, 0);
+}
+
+static struct store *open_cached_local(void)
+{
+    last_root = (char *)(uintptr_t)test_tmpdir();
+    return cached(open_local(last_root), 64 << 20, 0);
+}
+
+/* Small enough that it always evicts. */
+static struct store *open_tight(void)
+{
+    return cached(open_memory(), 2000, 2);
+}
+
+int main(void)
+{
+    const struct contract_store stores[] = {
+        {.name = "cache over memory", .open = open_cached_memory, .holds_name_and_folder = true},
+        {.name = "cache over a local folder", .open = open_cached_local},
+        {.name = "tight cache over memory", .open = open_tight, .holds_name_and_folder = true},
+    };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
+        failed += contract_run(&stores[i]);
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(test_cache_hit_costs_nothing),
+        CASE(test_cache_batch_is_one_read_of_what_is_missing),
+        CASE(test_cache_only_keeps_pinned_ranges),
+        CASE(test_cache_passes_the_rest_on),
+        CASE(test_cache_forgets_what_is_written),
+        CASE(test_cache_does_not_keep_what_was_written_meanwhile),
+        CASE(test_cache_scan_leaves_the_hot_ranges),
+        CASE(test_cache_ghosts_come_back_to_stay),
+        CASE(test_cache_follows_a_new_hot_set),
+        CASE(test_cache_large_ranges_must_be_wanted),
+        CASE(test_cache_stays_within_its_budget),
+        CASE(test_cache_too_small_for_anything_still_reads),
+        CASE(test_cache_frees_nothing_in_use),
+        CASE(test_cache_keeps_no_more_than_the_range),
+        CASE(test_cache_survives_failed_allocations),
+        CASE(test_cache_fetches_once_for_many),
+        CASE(test_cache_failed_leader_fails_nobody_else),
+        CASE(test_cache_persistent_failure_reaches_all),
+        CASE(test_cache_who_waits_may_leave),
+        CASE(test_cache_many_readers_and_writers),
+        CASE(test_cache_is_for_remote_roots),
+    };
+    failed += cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);
+    return test_finish(failed);
+}
