@@ -342,6 +342,26 @@ static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
     http_server_stop(server);
 }
 
+static void test_api_index_without_merging_opens_a_long_head_in_one_read(void **state)
+{
+    (void)state;
+    enum { LONG_HEAD = 9 << 20 }; /* beyond what is split otherwise; bytes behind the lists are not looked at */
+    struct span bytes = golden("flat-l2-d16", "ivf");
+    struct http_server *server = http_server_start(NULL);
+    struct dp_index_options known = {.cluster_data_offset = LONG_HEAD, .n_clusters = 8, .merge_none = true};
+    uint8_t *padded = calloc(1, LONG_HEAD + bytes.len);
+    assert_non_null(padded);
+    memcpy(padded, bytes.data, bytes.len);
+    http_server_put(server, "/a.ivf", span_of(padded, LONG_HEAD + bytes.len));
+    free(padded);
+    dp_index_close(open_url(http_server_url(server, "/a.ivf"), &known));
+    assert_int_equal(http_server_count(server), 1);
+    known.merge_none = false;
+    dp_index_close(open_url(http_server_url(server, "/a.ivf"), &known));
+    assert_true(http_server_count(server) > 2);
+    http_server_stop(server);
+}
+
 static void test_api_index_without_merging_gets_each_list_once(void **state)
 {
     (void)state;
@@ -583,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_api_index_without_vectors_finds_none),
         cmocka_unit_test(test_api_index_search_over_callbacks_is_one_read),
         cmocka_unit_test(test_api_index_with_a_known_offset_opens_in_one_read),
+        cmocka_unit_test(test_api_index_without_merging_opens_a_long_head_in_one_read),
         cmocka_unit_test(test_api_index_without_merging_gets_each_list_once),
         cmocka_unit_test(test_api_index_says_how_a_reader_failed),
         cmocka_unit_test(test_api_index_fails_when_a_reader_is_slow),
