@@ -156,43 +156,60 @@ DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
 
 /* ---- FAISS files, searched where they lie ---------------------------------------------------------------- */
 
-/* An open FAISS IVF file: its head is in memory, its lists are read as searches probe them. */
+/* An open FAISS IVF file: its head is in memory, its lists are read as searches probe them, afresh each time.
+ * Computes on the calling thread, and so needs no runtime. Immutable: any number of threads may search one at once.
+ * All of this section is since 0.1. */
 struct dp_index;
 
-/* What the caller knows of the file. Zeros: nothing. */
+/* What the caller knows of the file, and wants. Zeros: nothing. */
 struct dp_index_options {
-    uint64_t
-        cluster_data_offset; /* bytes before the list data: array lists then open in one read of that length */
-    uint64_t n_clusters;     /* the number of lists; DP_INVALID when the file has another */
-    bool merge_none;         /* dp_index_open: one request for each probed list, however close they lie */
+    /* Bytes before the list data, as dp_index_info told: opening is then one read of that length, one GET of a URL.
+     * Not so for files with an id map, with lists in blocks (fast scan) or with a large direct map; and beyond 8 MiB
+     * at a URL only with merge_none. */
+    uint64_t cluster_data_offset;
+    uint64_t n_clusters; /* the number of lists; DP_INVALID when the file has another */
+    bool merge_none; /* dp_index_open: one request for each probed list, however close they lie or long they are */
+    uint64_t timeout_ms; /* of opening, and of each call that searches; 0: no limit */
+    const char *name;    /* dp_index_open_callbacks: of the file, for errors; copied. NULL: "FAISS file" */
 };
 
 /* Opens the file at a URL: a path, file:///path, s3://bucket/key, or http(s)://, presigned ones too. options may
  * be NULL. Errors: DP_NOT_FOUND, DP_DENIED, DP_UNSUPPORTED (a kind that is not read, by its fourcc), DP_CORRUPT,
- * DP_IO, DP_UNAVAILABLE, DP_NOMEM. */
+ * DP_INVALID (n_clusters, a URL without an object), DP_DEADLINE, DP_IO, DP_UNAVAILABLE, DP_NOMEM. Thread-safe. */
 DP_API enum dp_status dp_index_open(const char *url, const struct dp_index_options *options, struct dp_index **out,
                                     struct dp_error *error);
 
 /* One range of a file, and where its bytes go. */
 struct dp_range {
-    uint64_t offset;
-    size_t len;
-    void *into; /* room for len bytes */
+    uint64_t offset; /* bytes from the file's beginning */
+    size_t len;      /* at least 1; offset + len <= the file's size */
+    void *into;      /* room for len bytes */
+    size_t got;      /* out: bytes that were put there; 0 before. Fewer than len make the call fail with DP_IO */
 };
 
-/* Fills all ranges, as it likes in parallel, before it returns: one round. On failure it answers a status other
- * than DP_OK and writes a sentence into message[DP_ERROR_MESSAGE_MAX]. Called by every thread that opens or
- * searches, perhaps at once. */
-typedef enum dp_status dp_read_ranges(void *ctx, const struct dp_range *ranges, size_t count, char *message);
+/* Fills count >= 1 ranges, as it likes in parallel, before it returns: one round.
+ *
+ * timeout_ms  milliseconds that are left of the call's time; -1: no limit. A reader that takes longer makes the call
+ *             fail with DP_DEADLINE once it returns; it is not interrupted
+ * message     char message[DP_ERROR_MESSAGE_MAX]: on failure, room for a sentence, which becomes part of the call's
+ *
+ * Answers DP_OK, or what the call is to fail with (what is no status becomes DP_IO). Runs on the thread that opens
+ * or searches: on several at once when several do. */
+typedef enum dp_status dp_read_ranges(void *ctx, struct dp_range *ranges, size_t count, int64_t timeout_ms,
+                                      char *message);
 
 /* The same over a reader of the caller's.
  *
- * size    bytes of the file
- * ctx     handed to read_ranges and, once, to free_ctx (may be NULL): by dp_index_close, or here when opening
- * fails */
+ * size      bytes of the file
+ * ctx       handed to read_ranges and to free_ctx
+ * free_ctx  called exactly once: by dp_index_close, or here when opening fails. May be NULL
+ *
+ * A search is one call of read_ranges for each query, with a range for each probed list that is not empty. Errors
+ * beside the above: what the reader answers; DP_INVALID when read_ranges is NULL. */
 DP_API enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_ranges, void *ctx,
                                               void (*free_ctx)(void *ctx), const struct dp_index_options *options,
                                               struct dp_index **out, struct dp_error *error);
+/* No thread may be searching it any more. */
 DP_API void dp_index_close(struct dp_index *index);
 
 enum dp_metric { DP_INNER_PRODUCT = 0, DP_L2 = 1 };
@@ -206,18 +223,21 @@ struct dp_index_info {
     uint64_t cluster_data_offset, file_bytes;
     uint64_t open_rounds, open_bytes; /* what opening read */
 };
+/* Reads nothing. Thread-safe. */
 DP_API struct dp_index_info dp_index_info(const struct dp_index *index);
 
 /* The k nearest of each query, as FAISS answers them, best first.
  *
  * queries    float queries[count][dim]
- * nprobe     lists to scan for each; 0: the file's default
+ * nprobe     lists to scan for each; 0: the file's default; more than there are: all
  * ids        int64_t ids[count][k]; -1 where fewer were found
- * distances  float distances[count][k]
+ * distances  float distances[count][k]: squared L2, or inner products; where fewer were found the largest float, for
+ *            inner products the least
  * costs      struct dp_cost costs[count], or NULL
  *
- * A query is one round of reads. Errors: DP_INVALID (dim, k), DP_STALE (the file has changed), DP_CORRUPT, what
- * the reader answers, DP_NOMEM. */
+ * A query is one round of reads, in several when its lists exceed 256 MiB. What ids and distances hold after a
+ * failure is undefined. Errors: DP_INVALID (dim, k), DP_STALE (the file has changed), DP_CORRUPT, DP_DEADLINE, what
+ * the store or the reader answers, DP_NOMEM. Thread-safe. */
 DP_API enum dp_status dp_index_search(const struct dp_index *index, const float *queries, size_t count, size_t dim,
                                       size_t k, size_t nprobe, int64_t *ids, float *distances,
                                       struct dp_cost *costs, struct dp_error *error);

@@ -118,7 +118,7 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
 /* ---- one object ------------------------------------------------------------------------------------- */
 
 /* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`; .data is NULL when that is no
- * key. */
+ * key, or there is no memory for it: the call's error says so then. */
 static struct span last_part(struct call *call, struct span url, bool escaped)
 {
     size_t start = url.len;
@@ -126,6 +126,8 @@ static struct span last_part(struct call *call, struct span url, bool escaped)
         start--;
     char *key = arena_alloc(call->arena, url.len - start + 1);
     size_t len = 0;
+    if (!key)
+        call_nomem(call, "the name of an object");
     for (size_t i = start; key && i < url.len; i++) {
         int high = escaped && url.data[i] == '%' && i + 2 < url.len ? hex_value(url.data[i + 1]) : -1;
         int low = high >= 0 ? hex_value(url.data[i + 2]) : -1;
@@ -146,6 +148,8 @@ static enum dp_status open_http_object(struct call *call, struct span url, const
     while (len < url.len && url.data[len] != '?' && url.data[len] != '#')
         len++;
     *key = last_part(call, span_of(url.data, len), true);
+    if (call->error.status == DP_NOMEM)
+        return DP_NOMEM;
     if (!key->data)
         *key = span_str("object");
     enum dp_status status = store_http_open(call, url, *key, options, out);
@@ -179,7 +183,11 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
             ;
         if (cut < url.len)
             *key = arena_copy(call->arena, span_of(url.data + cut + 1, url.len - cut - 1));
+        if (cut < url.len && !key->data)
+            call_nomem(call, "the name of an object");
     }
+    if (call->error.status == DP_NOMEM)
+        return DP_NOMEM;
     if (!key->data || store_key_check(*key, &call->error) != DP_OK)
         return call_fail(call, DP_INVALID, "%.*s does not name an object", SPAN_FMT(url));
     struct span root = cut ? span_of(url.data, cut) : span_str(".");

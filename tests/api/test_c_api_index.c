@@ -18,9 +18,10 @@ struct own {
     atomic_bool fail;
 };
 
-static enum dp_status own_read(void *ctx, const struct dp_range *ranges, size_t count, char *message)
+static enum dp_status own_read(void *ctx, struct dp_range *ranges, size_t count, int64_t timeout_ms, char *message)
 {
     struct own *own = ctx;
+    assert_int_equal(timeout_ms, -1);
     own->rounds++;
     if (own->fail) {
         snprintf(message, DP_ERROR_MESSAGE_MAX, "the disk is on fire");
@@ -30,6 +31,7 @@ static enum dp_status own_read(void *ctx, const struct dp_range *ranges, size_t 
         if (ranges[i].offset > own->size || ranges[i].len > own->size - ranges[i].offset)
             return 42; /* no status */
         memcpy(ranges[i].into, own->bytes + ranges[i].offset, ranges[i].len);
+        ranges[i].got = ranges[i].len;
         own->ranges++;
     }
     return DP_OK;

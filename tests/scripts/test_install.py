@@ -1,6 +1,7 @@
 """make install: what is put where, and that the README's example builds and runs against it."""
 import os
 import re
+import struct
 import subprocess
 
 import pytest
@@ -94,6 +95,32 @@ def test_the_readme_example_runs_with_the_static_library(installed, flags, examp
     run("gcc", example / "example.c", "-o", program, *flags("--cflags"), *libraries)
     assert "libdipper" not in run("ldd", program)
     ask_example(program, source, example, tmp_path / "bucket")
+
+
+def test_the_readme_example_of_faiss_files_finds_what_faiss_finds(installed, flags, source, tmp_path):
+    """The answers file has FAISS's own: tests/golden/make_faiss_golden.py."""
+    code, program = tmp_path / "faiss.c", tmp_path / "faiss"
+    code.write_text(readme_block(source, "c", "## Your FAISS files"), encoding="utf-8")
+    run("gcc", "-Wall", "-Wextra", "-Werror", code, "-o", program, *flags("--cflags", "--libs"))
+    env = dict(os.environ, LD_LIBRARY_PATH=str(library(installed, "libdipper.so").parent))
+
+    data = source / "tests" / "data" / "faiss"
+    answers = (data / "flat-l2-d16.answers").read_bytes()
+    count, dim, k, searches = struct.unpack_from("<4I", answers, 8)
+    at, query = 28 + 4 * count * dim, struct.unpack_from(f"<{dim}f", answers, 28)
+    expected = {}
+    for _ in range(searches):
+        (nprobe,) = struct.unpack_from("<I", answers, at)
+        expected[nprobe] = struct.unpack_from("<3i", answers, at + 4)
+        at += 4 + 8 * count * k
+    assert k >= 3
+
+    lines = run(program, data / "flat-l2-d16.ivf", *map(repr, query), env=env).splitlines()
+    assert tuple(int(line.split()[0]) for line in lines[:3]) == expected[8]
+    assert " bytes in 7 ranges, " in lines[3], lines  # of the 8 lists one is empty
+    refused = subprocess.run([program, data / "flat-l2-d16.ivf", "1"], env=env, capture_output=True, text=True,
+                             check=False, timeout=60)
+    assert refused.returncode == 1 and "1 dimensions" in refused.stderr
 
 
 def test_the_shared_library_exports_its_own_names_only(installed):
