@@ -391,8 +391,9 @@ static void put_blocks_head(struct buffer *b)
     buffer_u64(b, 1);
     put_header(b, FAISS_FLAT_L2, NLIST);
     buffer_u64(b, NLIST * 16);
-    for (size_t i = 0; i < NLIST * 16; i++)
-        buffer_f32(b, (float)(i / 16));
+    for (size_t list = 0; list < NLIST; list++)
+        for (size_t d = 0; d < 16; d++)
+            buffer_f32(b, (float)list);
     buffer_u8(b, 0); /* no direct map */
     buffer_u64(b, 0);
     buffer_u8(b, 0);  /* not by residual */
