@@ -64,9 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int32_t ids[3] = {0, (int32_t)(c->vocab - 1), 0};
     size_t count = c->max_tokens < 3 ? c->max_tokens : 3;
     float *out = calloc(c->hidden, sizeof *out);
-    struct encoder_workspace *w = encoder_workspace_new(&model.encoder, count);
+    void *w = encoder_workspace_new(&model.encoder, count);
     assert(out != NULL && w != NULL);
-    encoder_run(&model.encoder, w, &(struct encoder_item){ids, count, out}, 1);
+    encoder_run(&model.encoder, NULL, &w, &(struct encoder_item){ids, count, out}, 1);
     encoder_workspace_free(w);
     free(out);
     packed_model_close(&model);
