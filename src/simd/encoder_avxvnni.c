@@ -60,34 +60,17 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     }
 }
 
-/* The tiles of one group of rows over a panel. */
+/* The tiles of one group of rows over a panel. The first ones fetch the next panel: see encoder_avx512vnni.c. */
 UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
-                         size_t panel, size_t lines, enum encoder_activation act, float *out, size_t out_stride)
+                         size_t panel, enum encoder_activation act, float *out, size_t out_stride)
 {
+    size_t lines = first == 0 ? 1 : 0;
     const int8_t *ahead = layer->q + (panel + 1) * ENCODER_BLOCK_N * layer->k;
     size_t column = panel * ENCODER_BLOCK_N;
     for (size_t c = 0; c < ENCODER_BLOCK_N; c += LANES)
         int8_tile(x, first, rows, layer, column + c, ahead + c * layer->k, lines, act, out, out_stride);
 }
 
-/* Rows are spread over tiles evenly. The first tiles of a panel fetch the next one: see encoder_avx512vnni.c. */
-static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
-                        size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
-{
-    size_t tiles = (rows + INT8_ROWS - 1) / INT8_ROWS;
-    for (size_t panel = panel_begin; panel < panel_end; panel++)
-        for (size_t left = tiles, r = 0; left > 0; left--) {
-            size_t take = (rows - r + left - 1) / left, lines = r == 0 ? 1 : 0;
-            switch (take) {
-            case 6: int8_panel(x, r, 6, layer, panel, lines, act, out, out_stride); break;
-            case 5: int8_panel(x, r, 5, layer, panel, lines, act, out, out_stride); break;
-            case 4: int8_panel(x, r, 4, layer, panel, lines, act, out, out_stride); break;
-            case 3: int8_panel(x, r, 3, layer, panel, lines, act, out, out_stride); break;
-            case 2: int8_panel(x, r, 2, layer, panel, lines, act, out, out_stride); break;
-            default: int8_panel(x, r, 1, layer, panel, lines, act, out, out_stride); break;
-            }
-            r += take;
-        }
-}
+#include "simd/int8_rows.h"
 
 const struct encoder_kernels encoder_kernels_avxvnni = {.linear_int8 = linear_int8, LANES_KERNELS};

@@ -90,24 +90,6 @@ UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, con
         int8_tile(x, first, rows, layer, panel * ENCODER_BLOCK_N + c, act, out, out_stride);
 }
 
-/* Rows are spread over tiles evenly. */
-static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
-                        size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
-{
-    size_t tiles = (rows + INT8_ROWS - 1) / INT8_ROWS;
-    for (size_t panel = panel_begin; panel < panel_end; panel++)
-        for (size_t left = tiles, r = 0; left > 0; left--) {
-            size_t take = (rows - r + left - 1) / left;
-            switch (take) {
-            case 6: int8_panel(x, r, 6, layer, panel, act, out, out_stride); break;
-            case 5: int8_panel(x, r, 5, layer, panel, act, out, out_stride); break;
-            case 4: int8_panel(x, r, 4, layer, panel, act, out, out_stride); break;
-            case 3: int8_panel(x, r, 3, layer, panel, act, out, out_stride); break;
-            case 2: int8_panel(x, r, 2, layer, panel, act, out, out_stride); break;
-            default: int8_panel(x, r, 1, layer, panel, act, out, out_stride); break;
-            }
-            r += take;
-        }
-}
+#include "simd/int8_rows.h"
 
 const struct encoder_kernels encoder_kernels_dotprod = {.linear_int8 = linear_int8, LANES_KERNELS};

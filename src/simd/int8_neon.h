@@ -1,8 +1,8 @@
 /* simd/int8_neon.h: what the int8 products of the arm64 sets have in common.
  *
- * Included after lanes_neon.h, encoder_lanes.h and INT8_ROWS, the most rows of a tile. Activations are unsigned and weights signed; instructions that
- * multiply only signed bytes take q - 128 (its bits are q ^ 0x80) instead of q, and 128 times the sum of the
- * channel's weights brings back what that left out, exactly:
+ * Included after lanes_neon.h, encoder_lanes.h and INT8_ROWS, the most rows of a tile. Activations are unsigned and
+ * weights signed; instructions that multiply only signed bytes take q - 128 (its bits are q ^ 0x80) instead of q, and
+ * 128 times the sum of the channel's weights brings back what that left out, exactly:
  *     sum_k q w = sum_k (q - 128) w + 128 sum_k w. */
 #ifndef SIMD_INT8_NEON_H
 #define SIMD_INT8_NEON_H
