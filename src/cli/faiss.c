@@ -45,8 +45,7 @@ const struct cli_command cli_faiss_command = {
     "info | search URL [OPTIONS]",
     "tell of a FAISS IVF file, or search it, where it lies",
     "URL is a path, or an object of a store: file://, s3://, http(s)://. Only the file's head and the probed "
-    "lists are "
-    "read;\n"
+    "lists are read;\n"
     "with --merge-gap none each list is one request. `search --json` prints for each query {\"ids\": […], "
     "\"distances\": […],\n"
     "\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}; where fewer are found, the last ids are -1.\n",

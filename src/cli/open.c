@@ -75,10 +75,13 @@ static int64_t limit_of(uint64_t setting)
     return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
 
-/* The memory cache's budget; 0: none. */
-static uint64_t cache_of(const struct config *config)
+/* What the settings say of stores; `s3` is s3_settings_of(config). */
+static struct store_options store_options_of(const struct config *config, const struct s3_settings *s3)
 {
-    return config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes;
+    return (struct store_options){.s3 = s3,
+                                  .merge_gap = limit_of(config->merge_gap),
+                                  .split_at = limit_of(config->split_at),
+                                  .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
 }
 
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
@@ -103,11 +106,8 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
         const struct s3_settings s3 = s3_settings_of(config);
-        const struct store_options store = {.create = what & OPEN_CREATE,
-                                            .s3 = &s3,
-                                            .merge_gap = limit_of(config->merge_gap),
-                                            .split_at = limit_of(config->split_at),
-                                            .cache_bytes = cache_of(config)};
+        struct store_options store = store_options_of(config, &s3);
+        store.create = what & OPEN_CREATE;
         status = *config->root
                      ? store_open_with(&call, span_str(config->root), &store, &options.store)
                      : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
@@ -128,9 +128,6 @@ enum dp_status open_faiss(struct call *call, const struct config *config, struct
                           struct faiss_index **out)
 {
     const struct s3_settings s3 = s3_settings_of(config);
-    const struct store_options store = {.s3 = &s3,
-                                        .merge_gap = limit_of(config->merge_gap),
-                                        .split_at = limit_of(config->split_at),
-                                        .cache_bytes = cache_of(config)};
+    const struct store_options store = store_options_of(config, &s3);
     return faiss_index_open_url(call, url, &store, NULL, out);
 }
