@@ -73,30 +73,33 @@ static enum dp_status read_modules(struct model_source *s, struct dp_error *erro
     return status;
 }
 
-static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
+/* config.json, which `parse` understands, and sentence_bert_config.json. */
+static enum dp_status read_sizes(struct model_source *s,
+                                 enum dp_status (*parse)(struct span, struct arena *, struct model_config *,
+                                                         struct dp_error *),
+                                 struct dp_error *error)
 {
     struct span json;
     enum dp_status status = read_json(s, s->folder, "config.json", true, &json, error);
     if (status == DP_OK)
-        status = model_config_parse(json, &s->arena, &s->config, error);
+        status = parse(json, &s->arena, &s->config, error);
     if (status == DP_OK)
         status = read_json(s, s->folder, "sentence_bert_config.json", false, &json, error);
     if (status == DP_OK && json.data != NULL)
         status = model_config_parse_sentence(json, &s->arena, &s->config, error);
+    return status;
+}
+
+static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
+{
+    enum dp_status status = read_sizes(s, model_config_parse, error);
     return status == DP_OK ? read_modules(s, error) : status;
 }
 
 /* The same of a model of any type. Modules that are not known need not be, when the graph does their work. */
 static enum dp_status read_outline(struct model_source *s, struct dp_error *error)
 {
-    struct span json;
-    enum dp_status status = read_json(s, s->folder, "config.json", true, &json, error);
-    if (status == DP_OK)
-        status = model_config_parse_outline(json, &s->arena, &s->config, error);
-    if (status == DP_OK)
-        status = read_json(s, s->folder, "sentence_bert_config.json", false, &json, error);
-    if (status == DP_OK && json.data != NULL)
-        status = model_config_parse_sentence(json, &s->arena, &s->config, error);
+    enum dp_status status = read_sizes(s, model_config_parse_outline, error);
     if (status != DP_OK)
         return status;
     status = read_modules(s, &s->no_pooling);
