@@ -1,7 +1,6 @@
 /* embedding_golden.c: reads the golden embeddings. */
 #include "embedding_golden.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,15 +53,4 @@ const char *golden_model(void)
     if (access(path, R_OK) != 0)
         fail_msg("%s is missing: run scripts/fetch-model", path);
     return path;
-}
-
-double golden_cosine(const float *a, const float *b, size_t dim)
-{
-    double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < dim; i++) {
-        dot += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return dot / sqrt(aa * bb);
 }

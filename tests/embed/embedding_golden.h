@@ -18,6 +18,4 @@ void golden_free(struct golden *g);
  * scripts/fetch-model, when it is not there. */
 const char *golden_model(void);
 
-double golden_cosine(const float *a, const float *b, size_t dim);
-
 #endif

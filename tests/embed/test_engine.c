@@ -8,6 +8,7 @@
 #include "test_support.h"
 
 #include "base/alloc.h"
+#include "cosine.h"
 #include "embed/batch.h"
 #include "embedding_golden.h"
 #include "simd/encoder.h"
@@ -75,8 +76,7 @@ static double least_cosine(const float *vectors, size_t n, double *mean)
     double least = 1;
     *mean = 0;
     for (size_t i = 0; i < n; i++) {
-        double cosine =
-            golden_cosine(vectors + i * golden.dim, golden.vectors + i * step * golden.dim, golden.dim);
+        double cosine = cosine_of(vectors + i * golden.dim, golden.vectors + i * step * golden.dim, golden.dim);
         least = cosine < least ? cosine : least;
         *mean += cosine / (double)n;
     }

@@ -11,6 +11,7 @@
 #include "test_support.h"
 
 #include "base/alloc.h"
+#include "cosine.h"
 #include "embed/batch.h"
 #include "embed/model_describe.h"
 #include "embed/model_dir.h"
@@ -49,17 +50,6 @@ static void embed_texts(const struct model *model, bool normalize, float *out)
     assert_int_equal(embedder_embed(&call, embedder, tokens, TEXTS, normalize, out), DP_OK);
     embedder_free(embedder);
     arena_deinit(&arena);
-}
-
-static double cosine(const float *a, const float *b)
-{
-    double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < TINY_HIDDEN; i++) {
-        dot += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return dot / sqrt(aa * bb);
 }
 
 /* The packed tiny model, in aligned memory that the caller frees. */
@@ -127,8 +117,8 @@ static void test_model_int8_is_near_fp32(void **state)
     embed_texts(fp32, true, a);
     embed_texts(int8, true, b);
     for (size_t i = 0; i < TEXTS; i++) {
-        assert_true(cosine(a + i * TINY_HIDDEN, b + i * TINY_HIDDEN) > 0.999);
-        assert_true(fabs(cosine(a + i * TINY_HIDDEN, a + i * TINY_HIDDEN) - 1) < 1e-6);
+        assert_true(cosine_of(a + i * TINY_HIDDEN, b + i * TINY_HIDDEN, TINY_HIDDEN) > 0.999);
+        assert_true(fabs(cosine_of(a + i * TINY_HIDDEN, a + i * TINY_HIDDEN, TINY_HIDDEN) - 1) < 1e-6);
     }
     assert_string_equal(model_info(fp32)->fingerprint, model_info(int8)->fingerprint);
     assert_string_equal(model_info(fp32)->engine, "native fp32");
@@ -340,7 +330,8 @@ static void test_model_reads_half_precision_and_prefixed_names(void **state)
         model = open_model(tiny_model_write("half", &same[i]), MODEL_FP32);
         embed_texts(model, true, got);
         for (size_t t = 0; t < TEXTS; t++)
-            assert_true(cosine(want + t * TINY_HIDDEN, got + t * TINY_HIDDEN) > (i == 0 ? 0.99999 : 0.999));
+            assert_true(cosine_of(want + t * TINY_HIDDEN, got + t * TINY_HIDDEN, TINY_HIDDEN) >
+                        (i == 0 ? 0.99999 : 0.999));
         model_free(model);
     }
 }

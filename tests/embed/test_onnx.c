@@ -3,7 +3,6 @@
  *
  * Where ONNX Runtime's library is not there (DIPPER_ONNXRUNTIME_LIBRARY names it), what needs it is skipped.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "cosine.h"
 #include "embed/batch.h"
 #include "embed/model_config.h"
 #include "embed/onnx_engine.h"
@@ -140,17 +140,6 @@ static void embed_all(const struct engine *engine, unsigned workers, float out[T
     arena_deinit(&arena);
 }
 
-static double cosine(const float *a, const float *b)
-{
-    double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < DIM; i++) {
-        dot += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return dot / sqrt(aa * bb);
-}
-
 static void expect_vectors(const struct onnx_engine_options *options, enum model_pooling pooling, double least)
 {
     float out[TEXTS_MAX][DIM];
@@ -158,7 +147,7 @@ static void expect_vectors(const struct onnx_engine_options *options, enum model
     assert_int_equal(engine->dim, DIM);
     embed_all(engine, 1, out);
     for (size_t i = 0; i < expected.count; i++) {
-        double c = cosine(out[i], expected.vectors[i][pooling]);
+        double c = cosine_of(out[i], expected.vectors[i][pooling], DIM);
         if (!(c >= least))
             fail_msg("%s, text %zu, %s: cosine %.8f", options->file, i, model_pooling_name(pooling), c);
     }

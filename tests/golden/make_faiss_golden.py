@@ -38,12 +38,12 @@ def make_index(kind, d, nlist, metric, x, train):
     return index
 
 
-def search(index, queries, nprobe):
-    """What a reader that searches all centroids must answer."""
+def search(index, queries, nprobe, k=K):
+    """FAISS's answers; over an HNSW quantizer those of an exact search of its centroids."""
     ivf = faiss.extract_index_ivf(index)
     ivf.nprobe = nprobe
     if not isinstance(faiss.downcast_index(ivf.quantizer), faiss.IndexHNSW):
-        return index.search(queries, K)
+        return index.search(queries, k)
     inner = faiss.downcast_index(index)
     ids = None
     if isinstance(inner, faiss.IndexIDMap):
@@ -54,7 +54,7 @@ def search(index, queries, nprobe):
             queries = inner.chain.at(i).apply(queries)
     storage = faiss.downcast_index(faiss.downcast_index(ivf.quantizer).storage)
     near, lists = storage.search(queries, nprobe)
-    distances, found = ivf.search_preassigned(queries, K, lists, near)
+    distances, found = ivf.search_preassigned(queries, k, lists, near)
     return distances, found if ids is None else np.where(found >= 0, ids[found], -1)
 
 

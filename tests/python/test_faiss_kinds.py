@@ -1,11 +1,15 @@
 """Every kind of FAISS file that we read is searched with FAISS's own answers, where it lies."""
 import json
 import subprocess
+import sys
+from pathlib import Path
 
 import faiss
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "golden"))
+from make_faiss_golden import search as their_search  # noqa: E402
 from test_faiss_agree import K, METRICS, assert_agree, made_up, tool  # noqa: F401 (tool is a fixture)
 
 QUERIES = 200
@@ -73,25 +77,6 @@ def our_search(tool, path, queries, nprobe, tmp_path, k=K):
     rows = np.frombuffer(out.stdout, dtype=[("ids", "<i8", k), ("scores", "<f4", k)])
     assert len(rows) == len(queries)
     return (rows["scores"], rows["ids"]), tuple(int(n) for n in out.stderr.split())
-
-
-def their_search(index, queries, nprobe, k=K):
-    """FAISS's answers; over an HNSW quantizer those of an exact search of its centroids."""
-    ivf = the_ivf(index)
-    ivf.nprobe = nprobe
-    if not isinstance(faiss.downcast_index(ivf.quantizer), faiss.IndexHNSW):
-        return index.search(queries, k)
-    inner, ids = faiss.downcast_index(index), None
-    if isinstance(inner, faiss.IndexIDMap):
-        ids = faiss.vector_to_array(inner.id_map)
-        inner = faiss.downcast_index(inner.index)
-    if isinstance(inner, faiss.IndexPreTransform):
-        for i in range(inner.chain.size()):
-            queries = inner.chain.at(i).apply(queries)
-    storage = faiss.downcast_index(faiss.downcast_index(ivf.quantizer).storage)
-    near, lists = storage.search(queries, nprobe)
-    distances, found = ivf.search_preassigned(queries, k, lists, near)
-    return distances, found if ids is None else np.where(found >= 0, ids[found], -1)
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
