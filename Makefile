@@ -34,8 +34,8 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-arm64 check-build check-asan bench bench-embed fuzz lint format install \
-	clean distclean help clean-room tools tools-clang tools-arm64 tools-all model hooks
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan bench bench-embed fuzz lint format install \
+	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-all model hooks
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -58,6 +58,10 @@ check-build: model ## the same less the tests of the repository itself, for a se
 
 check-asan: ## the same with the address and undefined-behaviour sanitizers (any other: SANITIZE=…)
 	@$(MAKE) check-build SANITIZE=address,undefined
+
+check-daemons: tools-daemons model ## the tests that start Debian's own Redis and PostgreSQL
+	@$(MAKE) build GOAL=all
+	@scripts/check --daemons $(BUILD)
 
 check-arm64: tools-arm64 model ## build for arm64, test that emulated, and compare it with the native program
 	@scripts/arm64-sysroot
@@ -121,6 +125,9 @@ tools-clang:
 
 tools-arm64:
 	@scripts/setup --arm64 --quiet
+
+tools-daemons:
+	@scripts/setup --daemons --quiet
 
 tools-all:
 	@scripts/setup --all --quiet
