@@ -13,6 +13,7 @@
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
 
+#include "faiss/head_memory.h"
 #include "faiss/ivf_read.h"
 #include "faiss/source.h"
 #include "vector/transform.h"
@@ -38,7 +39,9 @@ struct faiss_ivf {
     size_t dim_in;         /* of queries, before the transforms */
     struct vector_transform transforms[PARSE_TRANSFORMS_MAX];
     size_t transform_count;
-    uint8_t *id_map; /* int64[ntotal], or NULL */
+    uint8_t *id_map;                  /* int64[ntotal], or NULL */
+    struct faiss_head_memory *memory; /* that bounds it; NULL: none does */
+    uint64_t memory_bytes;            /* of the arrays above */
     uint64_t open_rounds, open_bytes;
 };
 
@@ -56,6 +59,8 @@ const char *parse_fourcc_text(uint32_t fourcc, char text[FOURCC_TEXT_MAX]);
 enum dp_status parse_u32(struct parser *p, const char *what, uint64_t ahead, uint32_t *out);
 /* A count of elements of `size` bytes that lie in the file. */
 enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, uint64_t ahead, uint64_t *count);
+/* Allocates count elements of `size` bytes, zeroed; DP_NOMEM also beyond the memory that heads may take. */
+enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out);
 /* Allocates and copies count elements of `size` bytes, which lie in the file. */
 enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out);
@@ -78,7 +83,7 @@ enum dp_status parse_lists(struct parser *p);
 uint64_t parse_codec_ahead(const struct parser *p);
 uint64_t parse_lists_ahead(const struct parser *p);
 
-/* Parses a file. On success *out is owned by the caller. */
-enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out);
+/* Parses a file. memory: bounds what it takes, or NULL. On success *out is owned by the caller. */
+enum dp_status parse_file(struct faiss_source *source, struct faiss_head_memory *memory, struct faiss_ivf **out);
 
 #endif

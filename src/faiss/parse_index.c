@@ -143,7 +143,7 @@ static enum dp_status parse_all(struct parser *p)
     return status;
 }
 
-enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out)
+enum dp_status parse_file(struct faiss_source *source, struct faiss_head_memory *memory, struct faiss_ivf **out)
 {
     *out = NULL;
     struct faiss_ivf *ivf = mem_calloc(1, sizeof *ivf);
@@ -151,6 +151,7 @@ enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out)
         return dp_fail_nomem(source->error, "a FAISS file");
     struct parser p = {.source = *source, .ivf = ivf};
     ivf->file_bytes = source->size;
+    ivf->memory = memory;
     enum dp_status status = parse_all(&p);
     ivf->open_rounds = p.source.rounds;
     ivf->open_bytes = p.source.bytes;

@@ -19,6 +19,11 @@ const struct route ROUTES[] = {
     {"GET", "/v2/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, true},
     {"GET", "/v1/namespaces/{ns}/hint_cache_warm", &api_turbopuffer, turbopuffer_warm, true},
     {"POST", "/v2/namespaces/{ns}", &api_turbopuffer, turbopuffer_write, false},
+    {"POST", "/v1/indexes", &api_faiss, faiss_open, true},
+    {"GET", "/v1/indexes", &api_faiss, faiss_list, true},
+    {"GET", "/v1/indexes/{name}", &api_faiss, faiss_describe, true},
+    {"DELETE", "/v1/indexes/{name}", &api_faiss, faiss_close, true},
+    {"POST", "/v1/indexes/{name}/search", &api_faiss, faiss_search_index, true},
     {"GET", "/health", &api_fastembed, handle_health, false},
     {"GET", "/metrics", &api_fastembed, handle_metrics, false},
     {"GET", "/", &api_fastembed, handle_page, false},
@@ -66,6 +71,8 @@ static const struct api_dialect *dialect_of(struct span path)
 {
     if (span_starts_with(path, span_str("/v1/namespaces")) || span_starts_with(path, span_str("/v2/")))
         return &api_turbopuffer;
+    if (span_starts_with(path, span_str("/v1/indexes")))
+        return &api_faiss;
     if (span_starts_with(path, span_str("/v1/embeddings")) || span_starts_with(path, span_str("/v1/models")))
         return &api_openai;
     return &api_fastembed;
@@ -75,6 +82,19 @@ static bool method_fits(const struct route *route, const char *method)
 {
     return strcmp(route->method, method) == 0 ||
            (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* The methods that a path answers, as an Allow header says them; NULL when out of memory. */
+static const char *methods_of(struct span path, struct arena *arena)
+{
+    struct span raw[HTTP_ARGS_MAX];
+    size_t count;
+    const char *allow = "";
+    for (size_t i = 0; allow && i < ROUTE_COUNT; i++)
+        if (fits(ROUTES[i].pattern, path, raw, &count))
+            allow = arena_printf(arena, "%s%s, ", allow,
+                                 strcmp(ROUTES[i].method, "GET") == 0 ? "GET, HEAD" : ROUTES[i].method);
+    return allow ? arena_printf(arena, "%sOPTIONS", allow) : NULL;
 }
 
 enum route_found route_find(const char *method, struct span path, struct arena *arena, struct route_match *out)
@@ -101,8 +121,7 @@ enum route_found route_find(const char *method, struct span path, struct arena *
     }
     if (!path_fits)
         return ROUTE_NO_PATH;
-    bool get = strcmp(path_fits->method, "GET") == 0;
     out->dialect = path_fits->dialect;
-    out->allow = arena_printf(arena, "%s, OPTIONS", get ? "GET, HEAD" : path_fits->method);
+    out->allow = methods_of(path, arena);
     return out->allow ? ROUTE_NO_METHOD : ROUTE_NOMEM;
 }

@@ -103,7 +103,13 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
         (s->count.requests =
              metric_counter(r, "dipper_store_requests_total", "", "Requests that queries sent to the store.")) &&
         (s->count.bytes =
-             metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
+             metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store.")) &&
+        (s->count.searches =
+             metric_counter(r, "dipper_index_searches_total", "status=\"ok\"", "Searches of FAISS files.")) &&
+        (s->count.search_errors =
+             metric_counter(r, "dipper_index_searches_total", "status=\"error\"", "Searches of FAISS files.")) &&
+        (s->count.search_seconds = metric_histogram(r, "dipper_index_search_seconds", "",
+                                                    "Time to answer a search of a FAISS file.", bounds, n));
     if (!added)
         return dp_fail_nomem(error, "metrics");
     return s->store ? store_cache_add_metrics(s->store, r, error) : DP_OK;
@@ -132,6 +138,10 @@ enum dp_status service_new(const struct service_options *options, struct service
         status = team_new(options->threads, &s->team, error);
     if (status == DP_OK)
         status = add_metrics(s, error);
+    if (status == DP_OK && options->indexes && options->indexes->store.cache)
+        status = store_cache_metrics(options->indexes->store.cache, &s->metrics, error);
+    if (status == DP_OK)
+        status = indexes_init(&s->indexes, options->indexes, error);
     if (status == DP_OK && s->model)
         status = open_model(s, options, error);
     if (status != DP_OK) {
@@ -147,6 +157,7 @@ void service_free(struct service *s)
     if (!s)
         return;
     readers_deinit(&s->readers);
+    indexes_deinit(&s->indexes);
     embedder_free(s->embedder);
     if (!s->model_is_borrowed)
         model_free(s->model);

@@ -5,12 +5,13 @@
 #include "embed/batch.h"
 #include "embed/model.h"
 #include "embed/tokenizer.h"
+#include "service/indexes.h"
 #include "service/readers.h"
 #include "service/service.h"
 
 enum { SERVICE_SPECIAL_MAX = 8 };
 
-/* Nothing changes after service_new but the readers (their own lock) and the metrics (atomics). */
+/* Nothing changes after service_new but the readers and the indexes (locks of their own) and the metrics (atomics). */
 struct service {
     struct model *model;
     bool model_is_borrowed, team_is_borrowed;
@@ -26,10 +27,12 @@ struct service {
     struct team *team;
     struct store *store;
     struct readers readers;
+    struct indexes indexes;
     struct metric_registry metrics;
     struct {
         struct metric *texts, *tokens, *truncated, *embed_seconds;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
+        struct metric *searches, *search_errors, *search_seconds;
     } count;
 };
 

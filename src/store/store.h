@@ -122,6 +122,8 @@ struct store_options {
     const struct s3_settings *s3; /* store/s3_settings.h; NULL: nothing is set */
     uint64_t
         cache_bytes; /* remote: keep so many bytes of what was read in memory (store/store_cache.h); 0: none */
+    struct store_cache
+        *cache; /* remote, in place of cache_bytes: a cache that stores share, which they keep too */
 };
 
 /* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build
