@@ -12,8 +12,13 @@ enum { DEFAULT_K = 10, DIM_MAX = 1 << 16 };
 
 static void read_u64(struct json_reader *r, const char *name, uint64_t *out)
 {
-    if (fields_expect(r, JSON_NUMBER, name) && !json_read_u64(r, out))
-        json_reject(r, DP_INVALID, "%s must be a whole number", name);
+    if (!fields_expect(r, JSON_NUMBER, name))
+        return;
+    struct json_reader before = *r;
+    if (json_read_u64(r, out))
+        return;
+    *r = before;
+    json_reject(r, DP_INVALID, "%s must be a whole number that is not negative", name);
 }
 
 enum dp_status faiss_parse_open(struct call *call, struct span body, struct index_source *out)

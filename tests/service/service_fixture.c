@@ -13,6 +13,7 @@ const char FIXTURE_ROWS[] =
     "{\"id\":3,\"text\":\"salt pepper\",\"kind\":\"spice\",\"tags\":[\"white\",\"black\"]}\n";
 
 unsigned fixture_threads = 2;
+const struct indexes_options *fixture_indexes;
 
 static struct arena arena;
 static struct call the_call;
@@ -47,7 +48,7 @@ void fixture_call_end(void)
 
 struct service *fixture_service(const char *root, bool model)
 {
-    struct service_options options = {.threads = fixture_threads};
+    struct service_options options = {.threads = fixture_threads, .indexes = fixture_indexes};
     struct service *service = NULL;
     struct call *call = fixture_call();
     if (store_open(call, span_str(root ? root : test_tmpdir()), true, &options.store) != DP_OK)
