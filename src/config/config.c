@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "config/settings.h"
 
-enum { ARENA_MAX_BYTES = 16 << 20, ORIGINS_MAX = 64, LINE_MAX_BYTES = 16384 };
+enum { ARENA_MAX_BYTES = 16 << 20, ORIGINS_MAX = 256, LINE_MAX_BYTES = 16384 };
 
 /* What config.h hides: the memory of texts, and where each value came from. */
 struct config_state {
