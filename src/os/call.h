@@ -20,7 +20,7 @@ struct call_cost {
     uint64_t bytes_written;
     uint64_t cache_hits; /* ranges answered by a cache */
     uint64_t tokens;     /* tokens embedded */
-    uint64_t store_ns, tokenize_ns, embed_ns, scan_ns;
+    uint64_t store_ns, tokenize_ns, cache_ns, embed_ns, scan_ns;
 };
 
 struct call {

@@ -344,6 +344,7 @@ static void add_timing(struct exchange *ex)
     if (!text)
         return;
     add_stage(text, SIZE, &len, "tokenize", cost->tokenize_ns);
+    add_stage(text, SIZE, &len, "cache", cost->cache_ns);
     add_stage(text, SIZE, &len, "embed", cost->embed_ns);
     add_stage(text, SIZE, &len, "store", cost->store_ns);
     add_stage(text, SIZE, &len, "scan", cost->scan_ns);
