@@ -44,7 +44,7 @@ static void openai_error(struct http_response *response, unsigned status, const 
     print_error(response, status, NULL, code, message);
 }
 
-const struct api_dialect api_openai = {"openai", openai_error};
+const struct api_dialect api_openai = {"openai", openai_error, NULL};
 
 static void answer_unknown_model(struct call *call, struct span name, struct http_response *response)
 {
@@ -250,6 +250,8 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         fail(call, "dimensions", response);
         return;
     }
+    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
+        return;
     if (service_embed(call, api->service, &request.embed, &answer) != DP_OK) {
         fail(call, "input", response);
         return;

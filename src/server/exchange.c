@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "server/access_log.h"
+#include "server/auth.h"
 #include "server/inflate.h"
 #include "server/route_metrics.h"
 
@@ -48,6 +49,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
 
 void exchange_deinit(struct exchange *ex)
 {
+    auth_end(ex);
     arena_deinit(&ex->arena);
     buffer_deinit(&ex->line);
     buffer_deinit(&ex->body);
@@ -132,7 +134,7 @@ static void answer_options(struct exchange *ex, bool any)
     if (ex->context->cors_origin) {
         http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
         http_add_header(&ex->response, "Access-Control-Allow-Headers",
-                        "Content-Type, Authorization, X-Request-Id");
+                        "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
     }
     ex->refused = true; /* the answer is ready */
@@ -217,6 +219,8 @@ void exchange_begin(struct exchange *ex)
         find_route(ex);
         if (!ex->refused)
             check_limits(ex);
+        if (!ex->refused)
+            auth_begin(ex);
     }
     /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
     if (ex->refused && ex->head.expects_continue)
@@ -276,7 +280,7 @@ bool exchange_body(struct exchange *ex, struct span bytes)
 
 bool exchange_blocks(const struct exchange *ex)
 {
-    return !ex->refused && ex->match.route && ex->match.route->blocking;
+    return !ex->refused && ex->match.route && (ex->match.route->blocking || ex->auth_waits);
 }
 
 static void run_handler(struct exchange *ex, struct span body)
@@ -361,6 +365,9 @@ void exchange_run(struct exchange *ex)
 {
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        auth_wait(ex);
+    }
+    if (!ex->refused) {
         if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
             api_fail(&ex->call, ex->match.dialect, &ex->response);
         else if (is_gzip(ex) && ex->body.len > 0)
@@ -370,9 +377,11 @@ void exchange_run(struct exchange *ex)
         hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
+        auth_after(ex);
     }
     forget_body(ex);
     add_timing(ex);
+    auth_headers(ex);
     http_add_header(&ex->response, "X-Request-Id", ex->id);
     http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
     if (ex->context->cors_origin)
@@ -396,6 +405,7 @@ void exchange_end(struct exchange *ex, bool sent)
         metric_add(c->in_flight_gauge, -1);
         atomic_fetch_sub(&c->in_flight, 1);
     }
+    auth_end(ex);
     forget_body(ex);
     atomic_fetch_sub(&c->answers, ex->answer_held);
     ex->answer_held = 0;

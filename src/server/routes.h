@@ -4,12 +4,23 @@
 
 #include "api/api.h"
 
+/* Who may ask, where the server has accounts. */
+enum route_access {
+    ROUTE_OPEN,  /* anybody */
+    ROUTE_WATCH, /* anybody, unless the settings want a key here too */
+    ROUTE_KEY,   /* whoever has a key */
+    ROUTE_EMBED, /* a key with this right, and so on */
+    ROUTE_READ,
+    ROUTE_WRITE
+};
+
 struct route {
     const char *method;  /* GET also answers HEAD */
     const char *pattern; /* "/v2/namespaces/{ns}/query": a {…} stands for one part of a path */
     const struct api_dialect *dialect;
     api_handler handler;
     bool blocking; /* runs on a request thread */
+    enum route_access access;
 };
 
 extern const struct route ROUTES[];
