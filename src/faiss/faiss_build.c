@@ -171,7 +171,7 @@ static enum dp_status sample_size(struct call *call, const struct build *b, size
 
 static enum dp_status train(struct call *call, struct build *b)
 {
-    size_t wanted, floats;
+    size_t wanted = 0, floats;
     enum dp_status status = sample_size(call, b, &wanted);
     if (status != DP_OK)
         return status;
