@@ -58,6 +58,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .send_timeout_ms = (int)config->send_timeout_ms,
         .drain_timeout_ms = (int)config->drain_timeout_ms,
         .cors_origin = *config->cors_origin ? config->cors_origin : NULL,
+        .needs_model = true,
         .log = log_of(config),
     };
     struct service *service = NULL;

@@ -4,12 +4,17 @@
 
 #include "api/api.h"
 
+enum {
+    ROUTE_BLOCKS = 1, /* runs on a request thread */
+    ROUTE_EMBEDS = 2, /* texts become vectors: counted as dipper_embed_requests_total too */
+};
+
 struct route {
     const char *method;  /* GET also answers HEAD */
     const char *pattern; /* "/v2/namespaces/{ns}/query": a {…} stands for one part of a path */
     const struct api_dialect *dialect;
     api_handler handler;
-    bool blocking; /* runs on a request thread */
+    unsigned flags;
 };
 
 extern const struct route ROUTES[];

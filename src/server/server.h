@@ -31,6 +31,7 @@ struct server_options {
     int send_timeout_ms;      /* 60,000: for sending the answer */
     int idle_timeout_ms;      /* 75,000: between requests of a connection */
     int drain_timeout_ms;     /* 30,000: server_stop waits as long for requests in progress */
+    bool needs_model;         /* /health/ready answers 503 while the service has no model */
     enum server_log log;
     const char *cors_origin; /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
 };

@@ -88,6 +88,24 @@ static void shorten(float *vectors, size_t count, uint32_t dim, uint32_t keep, b
     }
 }
 
+void service_count_texts(struct call *call, struct service *s, const struct embed_item *items, size_t count)
+{
+    uint64_t tokens = 0, truncated = 0, cached = 0;
+    for (size_t i = 0; i < count; i++) {
+        tokens += items[i].tokens;
+        truncated += items[i].truncated;
+        cached += items[i].cached;
+        metric_observe(s->count.text_tokens, items[i].tokens);
+    }
+    metric_add(s->count.texts, (int64_t)count);
+    metric_add(s->count.tokens, (int64_t)tokens);
+    if (truncated)
+        metric_add(s->count.truncated, (int64_t)truncated);
+    call->cost.texts += count;
+    call->cost.cached_texts += cached;
+    call->cost.text_tokens += tokens;
+}
+
 enum dp_status service_embed(struct call *call, struct service *s, const struct embed_request *request,
                              struct embed_response *response)
 {
@@ -127,9 +145,7 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
         response->dim = request->dimensions;
         shorten(vectors, count, dim, request->dimensions, request->normalize);
     }
-    metric_add(s->count.texts, (int64_t)count);
-    metric_add(s->count.tokens, (int64_t)response->tokens);
-    metric_add(s->count.truncated, (int64_t)response->truncated);
+    service_count_texts(call, s, items, count);
     metric_observe(s->count.embed_seconds, (double)(ended - began) * 1e-9);
     return DP_OK;
 }

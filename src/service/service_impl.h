@@ -28,12 +28,15 @@ struct service {
     struct readers readers;
     struct metric_registry metrics;
     struct {
-        struct metric *texts, *tokens, *truncated, *embed_seconds;
+        struct metric *texts, *tokens, *truncated, *text_tokens, *embed_seconds;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
     } count;
 };
 
 enum dp_status service_need_model(struct call *call, const struct service *service);
 enum dp_status service_need_store(struct call *call, const struct service *service);
+
+/* Counts texts that were answered, embedded or from a cache, in the call's costs and in the metrics. Wait-free. */
+void service_count_texts(struct call *call, struct service *service, const struct embed_item *items, size_t count);
 
 #endif
