@@ -125,6 +125,10 @@ const struct setting SETTINGS[] = {
      .variables = {"DIPPER_MODEL_NAME", "MODEL_NAME"}, TO(model_name),
      .section = SECTION_MODEL, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "",
      .help = "One more name that the model answers to in requests."},
+    {.name = "model.aliases", .flag = "--model-alias", .meta = "NAMES", .variables = {"DIPPER_MODEL_ALIASES"},
+     TO(model_aliases), .section = SECTION_MODEL, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .help = "More names that the model answers to in requests, with commas between: those that clients already use, "
+             "like text-embedding-3-small."},
     {.name = "model.max_tokens", .flag = "--max-tokens", .meta = "N",
      .variables = {"DIPPER_MAX_TOKENS", "MAX_TOKENS"}, TO(max_tokens),
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 65536, .initial = "0",
@@ -157,6 +161,16 @@ const struct setting SETTINGS[] = {
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 1024, TO(threads),
      .initial = "0", .initial_help = "0, one for each processor that may be used",
      .help = "Threads that compute."},
+
+    /* ---- embedding cache ---- */
+    {.name = "embed_cache.vectors", .flag = "--l1-cache-size", .meta = "N",
+     .variables = {"DIPPER_L1_CACHE_SIZE", "L1_CACHE_SIZE"}, TO(l1_cache_size),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_INTEGER, .max = 100000000, .initial = "10000",
+     .help = "Vectors kept in memory, so that a text that comes again is not embedded again; 0: none."},
+    {.name = "embed_cache.bytes", .flag = "--l1-cache-bytes", .meta = "SIZE",
+     .variables = {"DIPPER_L1_CACHE_BYTES"}, TO(l1_cache_bytes),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_BYTES, .max = UINT64_C(1) << 40, .initial = "128MiB",
+     .help = "Memory that these may take, with the JSON or base 64 of those that are asked for again."},
 
     /* ---- server; `listen` comes first, so that host and port of the same source win over it ---- */
     {.name = "server.listen", .flag = "--listen", .meta = "ADDRESS:PORT", .variables = {"DIPPER_LISTEN"}, TO(host),
@@ -230,6 +244,7 @@ static const struct {
     [SECTION_STORE] = {"Store", CONFIG_GROUP_STORE},
     [SECTION_S3] = {"S3", CONFIG_GROUP_STORE},
     [SECTION_MODEL] = {"Model", CONFIG_GROUP_MODEL},
+    [SECTION_EMBED_CACHE] = {"Embedding cache", CONFIG_GROUP_SERVER},
     [SECTION_SERVER] = {"Server", CONFIG_GROUP_SERVER},
     [SECTION_LIMITS] = {"Limits of requests", CONFIG_GROUP_SERVER},
 };

@@ -1,6 +1,7 @@
 /* process_metrics.c: what /proc tells of this process: proc(5). */
 #include "server/process_metrics.h"
 
+#include <dipper/dipper.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 
 #include "base/json.h"
 #include "base/metrics.h"
-#include "dipper/dipper.h"
 #include "simd/simd.h"
 
 static void print(struct buffer *out, const char *name, const char *kind, const char *help, double value)

@@ -15,6 +15,7 @@ struct route {
     const struct api_dialect *dialect;
     api_handler handler;
     unsigned flags;
+    api_attempt attempt; /* of one that blocks, on the I/O thread before; NULL: there is none */
 };
 
 extern const struct route ROUTES[];

@@ -23,20 +23,20 @@ struct service {
     int32_t special[SERVICE_SPECIAL_MAX];
     size_t special_before, special_count;
     size_t batch_max;
+    struct vector_cache *cache;     /* NULL: none */
+    struct sha256_state model_keys; /* what its keys begin with */
     struct team *team;
     struct store *store;
     struct readers readers;
     struct metric_registry metrics;
     struct {
         struct metric *texts, *tokens, *truncated, *text_tokens, *embed_seconds;
+        struct metric *l1_hits, *l2_hits, *misses, *waits;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
     } count;
 };
 
 enum dp_status service_need_model(struct call *call, const struct service *service);
 enum dp_status service_need_store(struct call *call, const struct service *service);
-
-/* Counts texts that were answered, embedded or from a cache, in the call's costs and in the metrics. Wait-free. */
-void service_count_texts(struct call *call, struct service *service, const struct embed_item *items, size_t count);
 
 #endif
