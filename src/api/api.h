@@ -10,6 +10,7 @@
 struct api_context {
     struct service *service;
     const _Atomic bool *draining; /* true: the process is about to end; NULL: never */
+    bool needs_model;             /* not ready to be asked without a model */
 };
 
 /* Answers the request whatever happens: errors become answers too. */

@@ -47,6 +47,7 @@ static void answer_text_too_long(const struct call *call, const struct api_conte
     response->status = 400;
     response->content_type = "application/json";
     response->outcome = DP_TOO_LARGE;
+    response->error_code = "text_too_long";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
     json_key(&w, "error");

@@ -48,6 +48,7 @@ struct http_response {
     struct buffer body;
     struct span static_body; /* instead of `body`, when its data is not NULL: bytes that outlive the response */
     enum dp_status outcome;  /* for the log: why an error was answered */
+    const char *error_code;  /* for metrics: the code in an error's body, a constant; NULL: its status's */
 };
 
 void http_response_init(struct http_response *response);

@@ -52,6 +52,7 @@ static void answer_unknown_model(struct call *call, struct span name, struct htt
                                        name.len < 200 ? (int)name.len : 200, (const char *)name.data);
     print_error(response, 404, "model", "model_not_found", message ? message : "No such model.");
     response->outcome = DP_NOT_FOUND;
+    response->error_code = "model_not_found";
 }
 
 struct request {

@@ -60,6 +60,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .drain_timeout_ms = (int)config->drain_timeout_ms,
         .cors_origin = *config->cors_origin ? config->cors_origin : NULL,
         .watch_needs_key = config->protect_metrics,
+        .needs_model = true,
         .log = log_of(config),
     };
     struct service *service = NULL;

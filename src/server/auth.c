@@ -86,7 +86,7 @@ static bool namespace_of(struct exchange *ex, struct span *out)
     const struct route *route = ex->match.route;
     struct dp_error error;
     *out = span_of(NULL, 0);
-    if (route->access != ROUTE_READ && route->access != ROUTE_WRITE)
+    if (route->access != ACCESS_READ && route->access != ACCESS_WRITE)
         return true;
     if (strstr(route->pattern, "{ns}")) {
         *out = ex->http.args[0];
@@ -102,12 +102,12 @@ static bool namespace_of(struct exchange *ex, struct span *out)
 static unsigned right_of(const struct route *route)
 {
     switch (route->access) {
-    case ROUTE_EMBED: return RIGHT_EMBED;
-    case ROUTE_READ: return RIGHT_READ;
-    case ROUTE_WRITE: return RIGHT_WRITE;
-    case ROUTE_OPEN:
-    case ROUTE_WATCH:
-    case ROUTE_KEY: return 0;
+    case ACCESS_EMBED: return RIGHT_EMBED;
+    case ACCESS_READ: return RIGHT_READ;
+    case ACCESS_WRITE: return RIGHT_WRITE;
+    case ACCESS_OPEN:
+    case ACCESS_WATCH:
+    case ACCESS_KEY: return 0;
     }
     return 0;
 }
@@ -138,8 +138,8 @@ static void judge(struct exchange *ex, enum account_verdict verdict)
 void auth_begin(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
-    if (!c->accounts || ex->match.route->access == ROUTE_OPEN ||
-        (ex->match.route->access == ROUTE_WATCH && !c->watch_needs_key))
+    if (!c->accounts || ex->match.route->access == ACCESS_OPEN ||
+        (ex->match.route->access == ACCESS_WATCH && !c->watch_needs_key))
         return;
     enum account_verdict verdict = accounts_try(c->accounts, auth_key_of(&ex->head), &ex->pass);
     if (verdict == ACCOUNT_WAIT)

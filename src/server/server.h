@@ -32,6 +32,7 @@ struct server_options {
     int send_timeout_ms;      /* 60,000: for sending the answer */
     int idle_timeout_ms;      /* 75,000: between requests of a connection */
     int drain_timeout_ms;     /* 30,000: server_stop waits as long for requests in progress */
+    bool needs_model;         /* /health/ready answers 503 while the service has no model */
     enum server_log log;
     struct accounts *accounts; /* who may ask; outlives the server. NULL: anybody */
     bool watch_needs_key;      /* /health and /metrics too */
