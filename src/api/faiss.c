@@ -23,7 +23,7 @@ static void faiss_error(struct http_response *response, unsigned status, const c
     json_end_object(&w);
 }
 
-const struct api_dialect api_faiss = {"faiss", faiss_error};
+const struct api_dialect api_faiss = {.name = "faiss", .error = faiss_error};
 
 static void finish(struct call *call, struct http_response *response)
 {
@@ -99,9 +99,10 @@ void faiss_list(struct call *call, const struct api_context *api, const struct h
 {
     struct index_description *indexes;
     struct json_writer w;
+    struct span prefix;
     size_t count;
-    (void)http;
-    if (service_index_list(call, api->service, &indexes, &count) != DP_OK) {
+    if (http_query_arg(http, call->arena, "prefix", &prefix, &call->error) != DP_OK ||
+        service_index_list(call, api->service, &indexes, &count) != DP_OK) {
         api_fail(call, &api_faiss, response);
         return;
     }
@@ -110,7 +111,8 @@ void faiss_list(struct call *call, const struct api_context *api, const struct h
     json_key(&w, "indexes");
     json_begin_array(&w);
     for (size_t i = 0; i < count; i++)
-        print_index(&w, &indexes[i]);
+        if (span_starts_with(indexes[i].name, prefix))
+            print_index(&w, &indexes[i]);
     json_end_array(&w);
     json_end_object(&w);
     finish(call, response);
@@ -174,9 +176,14 @@ void faiss_search_index(struct call *call, const struct api_context *api, const 
     struct index_search search;
     struct index_hits hits;
     struct json_writer w;
-    enum dp_status status = faiss_parse_search(call, http->body, &search);
+    if (faiss_parse_search(call, http->body, &search) != DP_OK) {
+        api_fail(call, &api_faiss, response);
+        return;
+    }
+    if (search.texts && http_spend(http, call, search.count) != HTTP_GRANTED) /* they are embedded */
+        return;
     search.name = http->args[0];
-    if (status != DP_OK || service_index_search(call, api->service, &search, &hits) != DP_OK) {
+    if (service_index_search(call, api->service, &search, &hits) != DP_OK) {
         api_fail(call, &api_faiss, response);
         return;
     }

@@ -5,8 +5,8 @@
  */
 #include "api/faiss_request.h"
 
-#include "api/base64.h"
 #include "api/fields.h"
+#include "base/base64.h"
 
 enum { DEFAULT_K = 10, DIM_MAX = 1 << 16 };
 
