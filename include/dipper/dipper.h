@@ -299,6 +299,7 @@ struct dp_search_options {
     size_t keep_count;
     const int64_t *skip; /* int64_t skip[skip_count]: not these; NULL: none of them */
     size_t skip_count;
+    const struct dp_limits *limits; /* of the call, beside the index's own timeout; NULL: none */
 };
 
 /* The same as dp_index_search with options, which may be NULL. Vectors that may not be answered take no neighbour's

@@ -157,11 +157,13 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
 {
     const struct dp_search_options none = {0};
     struct id_filter filter;
+    struct limits limits;
     struct arena arena;
     struct call call;
     options = options ? options : &none;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, index->timeout_ms);
+    limits_set(&limits, options->limits, &call);
     enum dp_status status = filter_of(options, &filter, &call.error);
     for (size_t q = 0; status == DP_OK && q < count; q++) {
         struct faiss_search_cost cost;
