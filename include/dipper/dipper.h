@@ -310,6 +310,58 @@ DP_API enum dp_status dp_index_search_with(const struct dp_index *index, const f
                                            int64_t *ids, float *distances, struct dp_cost *costs,
                                            struct dp_error *error);
 
+/* ---- building FAISS files -------------------------------------------------------------------------------- */
+
+enum dp_ivf_kind {
+    DP_IVF_FLAT = 0, /* the floats themselves: IVFn,Flat */
+    DP_IVF_SQ8 = 1   /* eight bits a dimension: IVFn,SQ8, a quarter of the size */
+};
+
+/* How vectors are compared. Numbered for zeros to be FAISS's default, unlike enum dp_metric, which says what a file
+ * has. */
+enum dp_ivf_metric {
+    DP_IVF_L2 = 0,
+    DP_IVF_INNER_PRODUCT = 1,
+    DP_IVF_COSINE = 2 /* vectors are scaled to length 1; queries should be, and are compared by inner product */
+};
+
+/* Zeros: the defaults. */
+struct dp_ivf_options {
+    enum dp_ivf_kind kind;
+    enum dp_ivf_metric metric;
+    size_t nlist;        /* clusters; 0: about twice the square root of the number of vectors */
+    uint64_t seed;       /* of the clustering */
+    size_t memory_bytes; /* for a sample of the vectors, and for lists that are being written; 0: 1 GiB. Beside it:
+                           * 4 bytes a vector, 8 more with ids_path, the centroids */
+    const char *ids_path; /* dp_ivf_build_file: a .npy of int64[count]; NULL: 0, 1, … */
+    /* Told now and then, on the calling thread, what is being done ("reading", "clustering", "assigning", "writing")
+     * and which part of that is done, 0 to 1. false cancels: DP_CANCELLED. NULL: nobody is told. */
+    bool (*progress)(void *ctx, const char *stage, double done);
+    void *progress_ctx;
+};
+
+/* Builds an IVF file of vectors, which stock FAISS opens, and dp_index_open. The same bytes come of the same
+ * vectors, options and seed, on any machine with any number of threads. The file appears whole or not at all, in
+ * place of one that was there.
+ *
+ * runtime  NULL: computes on the calling thread alone
+ * vectors  float vectors[count][dim], finite
+ * ids      int64_t ids[count], 0 or more each; NULL: 0, 1, …
+ * path     where the file goes: a path, file:///path, or s3://bucket/key
+ *
+ * Errors: DP_INVALID (no vectors, more lists than vectors, a value that is not finite, with its vector's number; a
+ * negative id), DP_TOO_LARGE (memory_bytes is too little for so many lists), DP_CANCELLED, DP_NOT_FOUND (the folder),
+ * DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_NOMEM. Thread-safe; calls with one runtime take turns. */
+DP_API enum dp_status dp_ivf_build(struct dp_runtime *runtime, const float *vectors, size_t count, size_t dim,
+                                   const int64_t *ids, const char *path, const struct dp_ivf_options *options,
+                                   struct dp_error *error);
+
+/* The same for the vectors of a file, which may be larger than memory: .npy (float32 or float64, two dimensions, C
+ * order) or .fvecs. It is read front to back, once for each part of the lists that fits in memory_bytes and twice
+ * before. Further errors: DP_INVALID (another kind of file), DP_STALE (it became shorter). */
+DP_API enum dp_status dp_ivf_build_file(struct dp_runtime *runtime, const char *vectors_path, const char *path,
+                                        const struct dp_ivf_options *options, struct dp_error *error);
+
 #ifdef __cplusplus
 }
 #endif

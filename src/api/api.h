@@ -16,6 +16,10 @@ struct api_context {
 typedef void (*api_handler)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
+/* Answers when that needs no waiting, or does nothing and answers false; then the handler is to be run. */
+typedef bool (*api_attempt)(struct call *call, const struct api_context *api, const struct http_request *request,
+                            struct http_response *response);
+
 /* A dialect's shape of errors. Replaces what the response held. `code` is a short name ("not_found"). */
 struct api_dialect {
     const char *name; /* of metrics and logs */
@@ -35,8 +39,13 @@ const char *api_error_code(unsigned status);
 void fastembed_embed(struct call *, const struct api_context *, const struct http_request *,
                      struct http_response *);
 
+bool fastembed_embed_cached(struct call *, const struct api_context *, const struct http_request *,
+                            struct http_response *);
+
 void openai_embeddings(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);
+bool openai_embeddings_cached(struct call *, const struct api_context *, const struct http_request *,
+                              struct http_response *);
 void openai_models(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 void openai_model(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 

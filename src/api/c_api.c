@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/c_api.h"
 #include "api/limits.h"
 #include "api/store_settings.h"
 #include "base/alloc.h"
@@ -27,10 +28,6 @@ const char *dp_version(void)
 }
 
 /* ---- runtime ---------------------------------------------------------------------------------------- */
-
-struct dp_runtime {
-    struct team *team;
-};
 
 enum dp_status dp_runtime_new(const struct dp_runtime_options *options, struct dp_runtime **out,
                               struct dp_error *error)

@@ -98,7 +98,7 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     struct json_reader reader, *r = &reader;
     uint64_t seen = 0;
     bool truncate = true;
-    *out = (struct request){.single = false};
+    *out = (struct request){.embed.form = VECTOR_JSON};
     json_reader_init(r, body);
     fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
@@ -134,7 +134,10 @@ static void print(const struct api_context *api, const struct request *request,
     if (!request->single)
         json_begin_array(&w);
     for (size_t i = 0; i < count; i++) {
-        json_floats(&w, answer->vectors + i * answer->dim, answer->dim);
+        if (answer->texts && answer->texts[i].data)
+            json_raw(&w, answer->texts[i]);
+        else
+            json_floats(&w, answer->vectors + i * answer->dim, answer->dim);
         cached = cached && answer->items[i].cached;
     }
     if (!request->single)
@@ -162,6 +165,16 @@ static void print(const struct api_context *api, const struct request *request,
     response->content_type = "application/json";
 }
 
+static void answer_vectors(struct call *call, const struct api_context *api, const struct request *request,
+                           const struct embed_response *answer, int64_t began, struct http_response *response)
+{
+    /* Microseconds are the finest that means anything. */
+    int64_t us = (os_now_ns() - began) / 1000;
+    print(api, request, answer, (double)us / 1000, response);
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_fastembed, response);
+}
+
 void fastembed_embed(struct call *call, const struct api_context *api, const struct http_request *http,
                      struct http_response *response)
 {
@@ -181,9 +194,18 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
         api_fail(call, &api_fastembed, response);
         return;
     }
-    /* Microseconds are the finest that means anything. */
-    int64_t us = (os_now_ns() - began) / 1000;
-    print(api, &request, &answer, (double)us / 1000, response);
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_fastembed, response);
+    answer_vectors(call, api, &request, &answer, began, response);
+}
+
+bool fastembed_embed_cached(struct call *call, const struct api_context *api, const struct http_request *http,
+                            struct http_response *response)
+{
+    int64_t began = os_now_ns();
+    struct request request;
+    struct embed_response answer;
+    if (parse(call, http->body, &request) != DP_OK ||
+        !service_embed_cached(call, api->service, &request.embed, &answer))
+        return false;
+    answer_vectors(call, api, &request, &answer, began, response);
+    return true;
 }

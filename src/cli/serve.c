@@ -70,7 +70,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     allow_many_files();
     /* Perhaps it is to be filled later, perhaps its name was mistyped: whoever started us should know. */
     const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
-    if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_LIMITS, &service, error) != DP_OK)
+    if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_SERVER, &service, error) != DP_OK)
         return error->status;
     if (server_start(&options, service, &server, error) == DP_OK) {
         if (is_new)

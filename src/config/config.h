@@ -37,6 +37,10 @@ struct config {
     const char *onnxruntime_library; /* "": the usual places */
     unsigned onnx_batch;             /* texts of one run */
     unsigned onnx_threads;           /* of one text; 0: half of the team */
+    const char *model_aliases;       /* still more names, with commas between */
+    /* embedding cache */
+    unsigned l1_cache_size;  /* vectors in memory; 0: none */
+    uint64_t l1_cache_bytes; /* bytes that they may take */
     /* store */
     const char *root;
     /* s3; see store/s3_settings.h */

@@ -30,7 +30,7 @@ const struct setting SETTINGS[] = {
 
     /* ---- store ---- */
     {.name = "root", .flag = "--root", .meta = "ROOT", .variables = {"DIPPER_ROOT"}, TO(root),
-     .section = SECTION_STORE, .type = SETTING_TEXT, .max = PATH_BYTES,
+     .section = SECTION_STORE, .type = SETTING_TEXT, .secret_in_url = true, .max = PATH_BYTES,
      .initial = "", .initial_help = "none, it must be given",
      .help = "Where the namespaces live: a folder, or s3://bucket/prefix, or another URL (file:///path)."},
     {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
@@ -50,7 +50,7 @@ const struct setting SETTINGS[] = {
     /* ---- S3: the environment variables are those of AWS's own tools ---- */
     {.name = "s3.endpoint_url", .flag = "--s3-endpoint-url", .meta = "URL",
      .variables = {"S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}, TO(s3_endpoint_url),
-     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES,
+     .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES,
      .initial = "", .initial_help = "the profile's, else Amazon's for the region",
      .help = "Where a store lives that speaks S3 and is not Amazon's: http://host:port or https://host."},
     {.name = "s3.region", .flag = "--s3-region", .meta = "NAME", .variables = {"AWS_REGION", "AWS_DEFAULT_REGION"},
@@ -94,13 +94,13 @@ const struct setting SETTINGS[] = {
      .section = SECTION_S3, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "", .initial_help = "dipper",
      .help = "What the session is called in the account's logs."},
     {.name = "s3.sts_endpoint_url", .variables = {"AWS_ENDPOINT_URL_STS"}, TO(s3_sts_endpoint_url),
-     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .initial_help = "Amazon's for the region", .help = "Where web identities are exchanged for keys."},
     {.name = "s3.container_relative_uri", .variables = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"},
      TO(s3_container_relative_uri), .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
      .not_in_file = true, .help = "Where a container in ECS gets its keys; set there."},
     {.name = "s3.container_full_uri", .variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI"},
-     TO(s3_container_full_uri), .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     TO(s3_container_full_uri), .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .not_in_file = true, .help = "Where a container in EKS gets its keys; set there."},
     {.name = "s3.container_token", .variables = {"AWS_CONTAINER_AUTHORIZATION_TOKEN"}, TO(s3_container_token),
      .section = SECTION_S3, .type = SETTING_TEXT, .max = KEY_BYTES, .initial = "", .secret = true,
@@ -112,7 +112,7 @@ const struct setting SETTINGS[] = {
      .section = SECTION_S3, .type = SETTING_BOOLEAN, .initial = "false",
      .help = "Do not ask the machine's metadata service for keys, where there are no others."},
     {.name = "s3.metadata_endpoint", .variables = {"AWS_EC2_METADATA_SERVICE_ENDPOINT"}, TO(s3_metadata_endpoint),
-     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .initial_help = "http://169.254.169.254", .help = "Where that service is."},
 
     /* ---- model ---- */
@@ -125,6 +125,10 @@ const struct setting SETTINGS[] = {
      .variables = {"DIPPER_MODEL_NAME", "MODEL_NAME"}, TO(model_name),
      .section = SECTION_MODEL, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "",
      .help = "One more name that the model answers to in requests."},
+    {.name = "model.aliases", .flag = "--model-alias", .meta = "NAMES", .variables = {"DIPPER_MODEL_ALIASES"},
+     TO(model_aliases), .section = SECTION_MODEL, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .help = "More names that the model answers to in requests, with commas between: those that clients already use, "
+             "like text-embedding-3-small."},
     {.name = "model.max_tokens", .flag = "--max-tokens", .meta = "N",
      .variables = {"DIPPER_MAX_TOKENS", "MAX_TOKENS"}, TO(max_tokens),
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 65536, .initial = "0",
@@ -157,6 +161,16 @@ const struct setting SETTINGS[] = {
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 1024, TO(threads),
      .initial = "0", .initial_help = "0, one for each processor that may be used",
      .help = "Threads that compute."},
+
+    /* ---- embedding cache ---- */
+    {.name = "embed_cache.vectors", .flag = "--l1-cache-size", .meta = "N",
+     .variables = {"DIPPER_L1_CACHE_SIZE", "L1_CACHE_SIZE"}, TO(l1_cache_size),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_INTEGER, .max = 100000000, .initial = "10000",
+     .help = "Vectors kept in memory, so that a text that comes again is not embedded again; 0: none."},
+    {.name = "embed_cache.bytes", .flag = "--l1-cache-bytes", .meta = "SIZE",
+     .variables = {"DIPPER_L1_CACHE_BYTES"}, TO(l1_cache_bytes),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_BYTES, .max = UINT64_C(1) << 40, .initial = "128MiB",
+     .help = "Memory that these may take, with the JSON or base 64 of those that are asked for again."},
 
     /* ---- server; `listen` comes first, so that host and port of the same source win over it ---- */
     {.name = "server.listen", .flag = "--listen", .meta = "ADDRESS:PORT", .variables = {"DIPPER_LISTEN"}, TO(host),
@@ -230,6 +244,7 @@ static const struct {
     [SECTION_STORE] = {"Store", CONFIG_GROUP_STORE},
     [SECTION_S3] = {"S3", CONFIG_GROUP_STORE},
     [SECTION_MODEL] = {"Model", CONFIG_GROUP_MODEL},
+    [SECTION_EMBED_CACHE] = {"Embedding cache", CONFIG_GROUP_SERVER},
     [SECTION_SERVER] = {"Server", CONFIG_GROUP_SERVER},
     [SECTION_LIMITS] = {"Limits of requests", CONFIG_GROUP_SERVER},
 };

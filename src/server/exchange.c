@@ -274,11 +274,6 @@ bool exchange_body(struct exchange *ex, struct span bytes)
     return true;
 }
 
-bool exchange_blocks(const struct exchange *ex)
-{
-    return !ex->refused && ex->match.route && ex->match.route->blocking;
-}
-
 static void run_handler(struct exchange *ex, struct span body)
 {
     ex->http.body = body;
@@ -357,6 +352,41 @@ static void add_timing(struct exchange *ex)
         http_add_header(&ex->response, "Server-Timing", text);
 }
 
+/* What every answer has. */
+static void finish_answer(struct exchange *ex)
+{
+    forget_body(ex);
+    add_timing(ex);
+    http_add_header(&ex->response, "X-Request-Id", ex->id);
+    http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
+    if (ex->context->cors_origin)
+        http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->cors_origin);
+}
+
+/* Large bodies are left to the request threads: reading one holds up the other connections. */
+static bool attempt(struct exchange *ex)
+{
+    const struct route *route = ex->match.route;
+    if (!route->attempt || ex->body.len > EXCHANGE_ATTEMPT_MAX || is_gzip(ex))
+        return false;
+    ex->http.body = buffer_span(&ex->body);
+    bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
+    ex->http.body = span_of(NULL, 0);
+    if (answered)
+        finish_answer(ex);
+    else
+        dp_error_clear(&ex->call.error);
+    return answered;
+}
+
+bool exchange_try(struct exchange *ex)
+{
+    if (!ex->refused && ex->match.route && ex->match.route->blocking)
+        return attempt(ex);
+    exchange_run(ex);
+    return true;
+}
+
 void exchange_run(struct exchange *ex)
 {
     if (!ex->refused) {
@@ -371,12 +401,7 @@ void exchange_run(struct exchange *ex)
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
     }
-    forget_body(ex);
-    add_timing(ex);
-    http_add_header(&ex->response, "X-Request-Id", ex->id);
-    http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
-    if (ex->context->cors_origin)
-        http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->cors_origin);
+    finish_answer(ex);
 }
 
 struct span exchange_answer(const struct exchange *ex)

@@ -17,7 +17,8 @@ enum {
     EXCHANGE_ID_MAX = 64,
     EXCHANGE_PEER_MAX = 64,
     EXCHANGE_ARENA_MAX = 1 << 30,
-    EXCHANGE_KEPT_MAX = 64 << 10, /* bytes that stay allocated between requests */
+    EXCHANGE_KEPT_MAX = 64 << 10,    /* bytes that stay allocated between requests */
+    EXCHANGE_ATTEMPT_MAX = 16 << 10, /* bytes of a body that is looked at on an I/O thread */
 };
 
 /* What all exchanges of a server share. Only the atomics change after the start. */
@@ -73,8 +74,9 @@ bool exchange_line(struct exchange *ex, struct span target);
 void exchange_begin(struct exchange *ex);
 /* A piece of the body. False when the connection must be cut: there is no sense in reading on. */
 bool exchange_body(struct exchange *ex, struct span bytes);
-/* Whether exchange_run may block. */
-bool exchange_blocks(const struct exchange *ex);
+/* The body is whole. Makes the answer if that takes no waiting; false: exchange_run is to be called, on a thread that
+ * may block. */
+bool exchange_try(struct exchange *ex);
 /* Makes the answer; does nothing when the request was refused. */
 void exchange_run(struct exchange *ex);
 /* Replaces whatever answer there is. */

@@ -230,9 +230,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         return go_on ? MHD_YES : MHD_NO;
     }
     if (c->phase == PHASE_READING) {
-        if (exchange_blocks(&c->exchange))
+        if (!exchange_try(&c->exchange))
             return suspend(c);
-        exchange_run(&c->exchange);
         c->phase = PHASE_READY;
     }
     return c->phase == PHASE_READY ? queue_answer(c) : MHD_YES;

@@ -9,7 +9,8 @@ struct route {
     const char *pattern; /* "/v2/namespaces/{ns}/query": a {…} stands for one part of a path */
     const struct api_dialect *dialect;
     api_handler handler;
-    bool blocking; /* runs on a request thread */
+    bool blocking;       /* runs on a request thread */
+    api_attempt attempt; /* of a blocking one, on the I/O thread before; NULL: there is none */
 };
 
 extern const struct route ROUTES[];

@@ -5,6 +5,7 @@
 #include "os/clock.h"
 #include "store/store_cache.h"
 
+static const char HITS_HELP[] = "Texts whose vector was cached.";
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
 /* Keeps copies of the aliases, and the name under which the hub knows a sentence-transformers model. */
@@ -77,6 +78,10 @@ static enum dp_status open_model(struct service *s, const struct service_options
         status = keep_aliases(s, options, error);
     if (status == DP_OK)
         status = embedder_new(s->model, s->team, NULL, &s->embedder, error);
+    if (status == DP_OK && options->cache) {
+        cache_keys_begin(&s->model_keys, info, s->facts.max_tokens);
+        status = vector_cache_new(options->cache_vectors, options->cache_bytes, &s->cache, error);
+    }
     return status;
 }
 
@@ -86,12 +91,20 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
     const double *bounds = METRIC_LATENCY_BOUNDS;
     size_t n = METRIC_LATENCY_BOUND_COUNT;
     bool added =
-        (s->count.texts = metric_counter(r, "dipper_embedded_texts_total", "", "Texts embedded.")) &&
-        (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens embedded.")) &&
+        (s->count.texts = metric_counter(r, "dipper_embedded_texts_total", "",
+                                         "Texts that requests had embedded, cached ones too.")) &&
+        (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens of those texts.")) &&
         (s->count.truncated =
              metric_counter(r, "dipper_truncated_texts_total", "", "Texts that were cut to the model's limit.")) &&
         (s->count.embed_seconds = metric_histogram(
-             r, "dipper_embed_seconds", "", "Time to tokenize and embed the texts of one request.", bounds, n)) &&
+             r, "dipper_embed_seconds", "",
+             "Time to tokenize and embed the texts of one request that were not cached.", bounds, n)) &&
+        (s->count.l1_hits = metric_counter(r, "dipper_embed_cache_hits_total", "cache_level=\"l1\"", HITS_HELP)) &&
+        (s->count.l2_hits = metric_counter(r, "dipper_embed_cache_hits_total", "cache_level=\"l2\"", HITS_HELP)) &&
+        (s->count.misses = metric_counter(r, "dipper_embed_cache_misses_total", "",
+                                          "Texts whose vector was in no tier of the cache.")) &&
+        (s->count.waits = metric_counter(r, "dipper_embed_cache_waits_total", "",
+                                         "Texts whose vector another request was just computing.")) &&
         (s->count.queries =
              metric_counter(r, "dipper_queries_total", "status=\"ok\"", "Queries of namespaces.")) &&
         (s->count.query_errors =
@@ -106,7 +119,8 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
              metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
     if (!added)
         return dp_fail_nomem(error, "metrics");
-    return s->store ? store_cache_add_metrics(s->store, r, error) : DP_OK;
+    enum dp_status status = s->cache ? vector_cache_add_metrics(s->cache, r, error) : DP_OK;
+    return status == DP_OK && s->store ? store_cache_add_metrics(s->store, r, error) : status;
 }
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)
@@ -130,10 +144,10 @@ enum dp_status service_new(const struct service_options *options, struct service
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
     if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
-    if (status == DP_OK)
-        status = add_metrics(s, error);
     if (status == DP_OK && s->model)
         status = open_model(s, options, error);
+    if (status == DP_OK)
+        status = add_metrics(s, error);
     if (status != DP_OK) {
         service_free(s);
         return status;
@@ -148,6 +162,7 @@ void service_free(struct service *s)
         return;
     readers_deinit(&s->readers);
     embedder_free(s->embedder);
+    vector_cache_free(s->cache);
     if (!s->model_is_borrowed)
         model_free(s->model);
     store_free(s->store);

@@ -23,12 +23,15 @@ struct service {
     int32_t special[SERVICE_SPECIAL_MAX];
     size_t special_before, special_count;
     size_t batch_max;
+    struct vector_cache *cache;     /* NULL: none */
+    struct sha256_state model_keys; /* what its keys begin with */
     struct team *team;
     struct store *store;
     struct readers readers;
     struct metric_registry metrics;
     struct {
         struct metric *texts, *tokens, *truncated, *embed_seconds;
+        struct metric *l1_hits, *l2_hits, *misses, *waits;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
     } count;
 };

@@ -155,21 +155,71 @@ static void test_exchange_runs_handlers(void **state)
 {
     (void)state;
     begin("POST", "/v1/embed", "");
-    assert_true(exchange_blocks(&exchange));
     /* The body comes in pieces. */
     assert_true(exchange_body(&exchange, span_str("{\"text\":")));
     assert_true(exchange_body(&exchange, span_str("\"cat\"}")));
     assert_int_equal(atomic_load(&context.bodies), 14);
     assert_int_equal(atomic_load(&context.in_flight), 1);
+    assert_false(exchange_try(&exchange)); /* it would block */
     exchange_run(&exchange);
     assert_non_null(strstr(header("Server-Timing"), "embed;dur="));
     assert_answer(200, "\"tokens\":3");
     begin("GET", "/health", "");
-    assert_false(exchange_blocks(&exchange));
-    exchange_run(&exchange);
+    assert_true(exchange_try(&exchange));
     assert_answer(200, "ok");
     request("POST", "/v1/embed", "", span_str("{\"text\":7}"));
     assert_answer(400, "invalid_request");
+}
+
+/* A text whose vector is in memory is answered where the request came in, by the same bytes, and out of memory that
+ * the exchange has already. */
+static void test_exchange_answers_cached_texts_at_once(void **state)
+{
+    (void)state;
+    static const char *const asked[][2] = {
+        {"/v1/embed", "{\"text\":\"cat dog\"}"},
+        {"/v1/embed/batch", "{\"texts\":[\"cat\",\"dog\"],\"normalize\":true}"},
+        {"/v1/embeddings", "{\"model\":\"tiny\",\"input\":\"cat wing\",\"encoding_format\":\"base64\"}"},
+        {"/v1/embeddings", "{\"model\":\"tiny\",\"input\":[\"cat wing\",\"sail\"]}"},
+    };
+    struct service *cached = fixture_cached_service(100), *without = context.api.service;
+    context.api.service = cached;
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        bool fastembed = i < 2;
+        char first[2000];
+        size_t allocations = 0, vectors = 0;
+        for (int turn = 0; turn < 8; turn++) {
+            if (turn == 6)
+                allocations = test_alloc_count();
+            begin("POST", asked[i][0], "");
+            exchange_body(&exchange, span_str(asked[i][1]));
+            assert_int_equal(exchange_try(&exchange), turn > 0);
+            if (turn == 0)
+                exchange_run(&exchange);
+            struct span body = exchange_answer(&exchange);
+            if (turn == 0) {
+                const uint8_t *end = memmem(body.data, body.len, fastembed ? "\"model\"" : "\"usage\"", 7);
+                assert_non_null(end);
+                vectors = (size_t)(end - body.data);
+                assert_true(vectors < sizeof first);
+                memcpy(first, body.data, vectors);
+            }
+            assert_true(body.len > vectors && memcmp(first, body.data, vectors) == 0);
+            assert_answer(200, !fastembed ? "" : turn ? "\"cached\":true" : "\"cached\":false");
+        }
+        assert_int_equal(test_alloc_count(), allocations);
+    }
+    /* Nothing else is answered there: what is to be refused, compressed, long or not cached. */
+    static const char *const others[] = {"{\"text\":\"sail sail\"}", "{\"text\":\"\"}", "{\"text\":7}", "{"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        begin("POST", "/v1/embed", "");
+        exchange_body(&exchange, span_str(others[i]));
+        assert_false(exchange_try(&exchange));
+        exchange_run(&exchange);
+        assert_answer(i ? 400 : 200, "");
+    }
+    context.api.service = without;
+    service_free(cached);
 }
 
 static void test_exchange_keeps_harmless_ids(void **state)
@@ -199,7 +249,7 @@ static void test_exchange_bounds_bodies(void **state)
     (void)state;
     static const char piece[600] = "";
     begin("POST", "/v1/embed", "Content-Length:1001\n");
-    assert_false(exchange_blocks(&exchange));
+    assert_true(exchange.refused);
     assert_false(exchange.must_close); /* small enough to be read and thrown away */
     assert_true(exchange_body(&exchange, span_of(piece, sizeof piece)));
     exchange_run(&exchange);
@@ -511,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_exchange_routes_requests),
         cmocka_unit_test(test_exchange_answers_options),
         cmocka_unit_test(test_exchange_runs_handlers),
+        cmocka_unit_test(test_exchange_answers_cached_texts_at_once),
         cmocka_unit_test(test_exchange_keeps_harmless_ids),
         cmocka_unit_test(test_exchange_bounds_bodies),
         cmocka_unit_test(test_exchange_unpacks_gzip),
