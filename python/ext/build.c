@@ -66,8 +66,7 @@ PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
         !size_argument(args[5], "nlist", &options.nlist) || !size_argument(args[8], "seed", &seed) ||
         !(path = PyUnicode_AsUTF8AndSize(args[4], NULL)) || !(kind = PyUnicode_AsUTF8AndSize(args[6], NULL)) ||
         !(metric = PyUnicode_AsUTF8AndSize(args[7], NULL)) || !kind_of(kind, &options.kind) ||
-        !metric_of(metric, &options.metric) ||
-        !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
+        !metric_of(metric, &options.metric) || !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
         return NULL;
     options.seed = seed;
     options.progress_ctx = &listener;

@@ -7,8 +7,7 @@
 
 /* The interpreter's lock guards all but `index`, which never changes. */
 struct index_object {
-    PyObject_HEAD
-    struct dp_index *index;
+    PyObject_HEAD struct dp_index *index;
     struct handle handle;
     size_t dim;
     PyObject *reader;    /* the caller's function, or NULL */
@@ -59,8 +58,7 @@ static PyObject *ranges_tuple(const struct dp_range *ranges, size_t count)
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
 
     for (size_t i = 0; tuple && i < count; i++) {
-        PyObject *pair =
-            Py_BuildValue("(Kn)", (unsigned long long)ranges[i].offset, (Py_ssize_t)ranges[i].len);
+        PyObject *pair = Py_BuildValue("(Kn)", (unsigned long long)ranges[i].offset, (Py_ssize_t)ranges[i].len);
         if (!pair || PyTuple_SetItem(tuple, (Py_ssize_t)i, pair) != 0)
             Py_CLEAR(tuple);
     }
@@ -329,17 +327,14 @@ bool index_add_type(PyObject *module)
         {"search", (PyCFunction)(void (*)(void))index_search, METH_FASTCALL, "Fills D and I."},
         {NULL, NULL, 0, NULL}};
     static PyMemberDef members[] = {
-        {"dim", T_PYSSIZET, offsetof(struct index_object, dim), READONLY, "floats of a query"}, {NULL, 0, 0, 0, NULL}};
+        {"dim", T_PYSSIZET, offsetof(struct index_object, dim), READONLY, "floats of a query"},
+        {NULL, 0, 0, 0, NULL}};
     static PyGetSetDef getters[] = {{"last_cost", index_cost, NULL, "what the last search cost", NULL},
                                     {NULL, NULL, NULL, NULL, NULL}};
-    static PyType_Slot slots[] = {{Py_tp_new, index_new},
-                                  {Py_tp_dealloc, index_dealloc},
-                                  {Py_tp_traverse, index_traverse},
-                                  {Py_tp_clear, index_clear},
-                                  {Py_tp_methods, methods},
-                                  {Py_tp_members, members},
-                                  {Py_tp_getset, getters},
-                                  {0, NULL}};
+    static PyType_Slot slots[] = {{Py_tp_new, index_new},           {Py_tp_dealloc, index_dealloc},
+                                  {Py_tp_traverse, index_traverse}, {Py_tp_clear, index_clear},
+                                  {Py_tp_methods, methods},         {Py_tp_members, members},
+                                  {Py_tp_getset, getters},          {0, NULL}};
     static PyType_Spec spec = {"dipper._dipper.Index", sizeof(struct index_object), 0,
                                Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

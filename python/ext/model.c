@@ -4,14 +4,12 @@
 #include <structmember.h>
 
 struct runtime_object {
-    PyObject_HEAD
-    struct dp_runtime *runtime;
+    PyObject_HEAD struct dp_runtime *runtime;
     struct handle handle;
 };
 
 struct model_object {
-    PyObject_HEAD
-    struct dp_model *model;
+    PyObject_HEAD struct dp_model *model;
     struct handle handle;
     PyObject *runtime;
     size_t dim, max_tokens;
@@ -104,10 +102,9 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     handle_init(&self->handle);
     self->runtime = Py_NewRef(runtime);
     struct dp_runtime *threads = runtime_of(runtime);
-    Py_BEGIN_ALLOW_THREADS
-        status = dp_model_open_with(threads, path, &options, &self->model, &error);
-    Py_END_ALLOW_THREADS
-    if (status != DP_OK) {
+    Py_BEGIN_ALLOW_THREADS status = dp_model_open_with(threads, path, &options, &self->model, &error);
+    Py_END_ALLOW_THREADS if (status != DP_OK)
+    {
         raise_status(status, error.message);
         Py_DECREF((PyObject *)self);
         return NULL;
@@ -211,7 +208,8 @@ bool model_add_types(PyObject *module)
         {NULL, NULL, 0, NULL}};
     static PyMemberDef members[] = {
         {"dim", T_PYSSIZET, offsetof(struct model_object, dim), READONLY, "floats of an embedding"},
-        {"max_tokens", T_PYSSIZET, offsetof(struct model_object, max_tokens), READONLY, "longer texts are cut there"},
+        {"max_tokens", T_PYSSIZET, offsetof(struct model_object, max_tokens), READONLY,
+         "longer texts are cut there"},
         {NULL, 0, 0, 0, NULL}};
     static PyType_Slot model_slots[] = {{Py_tp_new, model_new},
                                         {Py_tp_dealloc, model_dealloc},

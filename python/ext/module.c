@@ -19,11 +19,9 @@ PyMODINIT_FUNC PyInit__dipper(void)
         {"index_file", (PyCFunction)(void (*)(void))index_file, METH_FASTCALL, "JSON lines into a namespace."},
         {NULL, NULL, 0, NULL}};
     static PyModuleDef_Slot slots[] = {{Py_mod_exec, module_fill}, {0, NULL}};
-    static PyModuleDef module = {PyModuleDef_HEAD_INIT,
-                                 .m_name = "dipper._dipper",
+    static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "dipper._dipper",
                                  .m_doc = "The public C API of Dipper as Python objects; use dipper instead.",
-                                 .m_methods = functions,
-                                 .m_slots = slots};
+                                 .m_methods = functions, .m_slots = slots};
 
     return PyModuleDef_Init(&module);
 }

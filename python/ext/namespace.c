@@ -2,8 +2,7 @@
 #include "ext.h"
 
 struct namespace_object {
-    PyObject_HEAD
-    struct dp_namespace *ns;
+    PyObject_HEAD struct dp_namespace *ns;
     struct handle handle;
 };
 
@@ -176,7 +175,8 @@ PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
 bool namespace_add_type(PyObject *module)
 {
     static PyMethodDef methods[] = {
-        {"close", namespace_close, METH_NOARGS, "Closes the namespace, at the latest when no thread asks it any more."},
+        {"close", namespace_close, METH_NOARGS,
+         "Closes the namespace, at the latest when no thread asks it any more."},
         {"query", (PyCFunction)(void (*)(void))namespace_query, METH_FASTCALL, "The nearest rows, and the cost."},
         {NULL, NULL, 0, NULL}};
     static PyType_Slot slots[] = {

@@ -148,8 +148,8 @@ static enum dp_status embed_run(struct call *call, struct dp_model *model, const
         return call_nomem(call, "the texts' tokens");
     for (size_t i = 0; i < count; i++) {
         struct span text = lengths ? span_of(texts[i], lengths[i]) : span_str(texts[i]);
-        enum dp_status status = tokenizer_encode(model_tokenizer(model->model), text, info->max_tokens, call->arena,
-                                                 &seqs[i], &call->error);
+        enum dp_status status = tokenizer_encode(model_tokenizer(model->model), text, info->max_tokens,
+                                                 call->arena, &seqs[i], &call->error);
         if (status != DP_OK)
             return status;
     }

@@ -148,6 +148,46 @@ def test_open_takes_what_is_known(dipper, path):
         dipper.open_index(path, n_clusters=9)
 
 
+# ---- building files ------------------------------------------------------------------------------------------
+
+
+def test_build_ivf_makes_what_faiss_opens(dipper, tmp_path):
+    x = np.random.default_rng(3).standard_normal((3000, 24)).astype("f4")
+    ids, told = np.arange(3000) * 3 + 1, []
+    for kind, fourcc in (("flat", "IwFl"), ("sq8", "IwSq")):
+        for metric in ("l2", "inner_product", "cosine"):
+            path = tmp_path / f"{kind}-{metric}.ivf"
+            dipper.build_ivf(x, path, 20, kind=kind, metric=metric, ids=ids, progress=lambda *now: told.append(now))
+            stock = faiss.read_index(str(path))
+            stock.nprobe = 5
+            assert (stock.nlist, stock.ntotal, stock.d) == (20, 3000, 24)
+            assert stock.metric_type == (faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT)
+            with dipper.open_index(path) as ours:
+                assert ours.info.kind == fourcc and ours.metric == ("l2" if metric == "l2" else "inner_product")
+                D, I = ours.search(x[:20], 4, 5)
+                assert np.array_equal(I, stock.search(x[:20], 4)[1])
+            if metric == "l2":
+                assert (I[:, 0] == ids[:20]).all()
+    assert {stage for stage, _ in told} >= {"clustering", "writing"} and all(0 <= done <= 1 for _, done in told)
+
+
+def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
+    x = np.zeros((10, 4), "f4")
+    for arguments in ({"kind": "pq"}, {"metric": "hamming"}, {"nlist": 11}, {"ids": range(9)}, {"x": x[:0]},
+                      {"x": np.full((3, 4), np.nan)}, {"nlist": -1}):
+        with pytest.raises(ValueError):
+            dipper.build_ivf(**{"x": x, "path": tmp_path / "x.ivf", **arguments})
+    with pytest.raises(FileNotFoundError):
+        dipper.build_ivf(x, tmp_path / "none" / "x.ivf", 1)
+
+    def stop(_stage, _done):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        dipper.build_ivf(x, tmp_path / "x.ivf", 1, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
 # ---- a reader of the caller's --------------------------------------------------------------------------------
 
 
@@ -498,6 +538,20 @@ def test_the_package_is_typed_and_of_one_version(dipper, source):
     version = re.search(r"version: '([^']+)'", (source / "meson.build").read_text()).group(1)
     assert dipper.__version__ == version
     assert f'version = "{version}"' in (source / "pyproject.toml").read_text()
+
+
+def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, capsys):
+    import re
+    monkeypatch.chdir(tmp_path)
+    page = (source / "docs" / "python.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
+    exec(compile(example, "docs/python.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert said.startswith("What to eat for lunch Cost(rounds=1,")
+    readme = (source / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"## From Python\n.*?```python\n(.*?)```", readme, re.S)
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("Bread needs flour")
 
 
 def test_every_library_comes_with_the_package_or_with_libc(dipper):
