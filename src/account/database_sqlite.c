@@ -215,4 +215,5 @@ const struct db_driver db_sqlite = {.name = "sqlite",
                                     .disconnect = sqlite_disconnect,
                                     .alive = sqlite_alive,
                                     .run = sqlite_run,
-                                    .begin = "BEGIN IMMEDIATE"};
+                                    .begin_write = "BEGIN IMMEDIATE", /* or else two that read first would deadlock */
+                                    .begin_read = "BEGIN"};
