@@ -41,11 +41,13 @@ static enum dp_status read_wish(struct work *w, struct key_wish *out)
             return call_fail(&w->call, DP_INVALID, "--tier is '%s', but must be free, pro or scale", wish->tier);
     }
     if (*wish->rights && !rights_parse(span_str(wish->rights), &out->rights))
-        return call_fail(&w->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write", wish->rights);
+        return call_fail(&w->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write",
+                         wish->rights);
     if (*wish->expires && !date_parse(span_str(wish->expires), &out->expires_ms))
-        return call_fail(&w->call, DP_INVALID,
-                         "--expires is '%s', but must be a day (2027-01-31) or a moment (2027-01-31T12:00:00Z), UTC",
-                         wish->expires);
+        return call_fail(
+            &w->call, DP_INVALID,
+            "--expires is '%s', but must be a day (2027-01-31) or a moment (2027-01-31T12:00:00Z), UTC",
+            wish->expires);
     if (out->expires_ms && out->expires_ms <= os_wall_ms())
         return call_fail(&w->call, DP_INVALID, "--expires is '%s', which is past", wish->expires);
     return DP_OK;
@@ -142,8 +144,8 @@ static void print_key(struct work *w, const struct key_record *key)
 {
     char shown[SHOWN_MAX];
     show(w, key, shown);
-    buffer_printf(&w->out, "%.*s  %s  %-7s  %-5s  %.*s", SPAN_FMT(key->id), shown, state_of(key), tier_name(key->tier),
-                  SPAN_FMT(key->email));
+    buffer_printf(&w->out, "%.*s  %s  %-7s  %-5s  %.*s", SPAN_FMT(key->id), shown, state_of(key),
+                  tier_name(key->tier), SPAN_FMT(key->email));
     if (key->name.len)
         buffer_printf(&w->out, "  \"%.*s\"", SPAN_FMT(key->name));
     if (key->rights != RIGHT_ALL)
@@ -200,8 +202,8 @@ static enum dp_status revoke(struct work *w, const char *which)
 
 /* ---- the command ------------------------------------------------------------------------------------ */
 
-static enum dp_status work(const struct config *config, const struct wish *wish, const char *verb, const char *which,
-                           struct dp_error *error)
+static enum dp_status work(const struct config *config, const struct wish *wish, const char *verb,
+                           const char *which, struct dp_error *error)
 {
     struct arena arena;
     struct work w = {.config = config, .wish = wish};
@@ -210,7 +212,9 @@ static enum dp_status work(const struct config *config, const struct wish *wish,
     buffer_init(&w.out, OUTPUT_MAX);
     enum dp_status status = open_accounts_database(&w.call, config, &w.db);
     if (status == DP_OK)
-        status = strcmp(verb, "create") == 0 ? create(&w) : strcmp(verb, "list") == 0 ? list(&w) : revoke(&w, which);
+        status = strcmp(verb, "create") == 0 ? create(&w)
+                 : strcmp(verb, "list") == 0 ? list(&w)
+                                             : revoke(&w, which);
     if (status == DP_OK)
         status = buffer_check(&w.out, "the output", &w.call.error);
     if (status == DP_OK)
@@ -262,8 +266,10 @@ const struct cli_command cli_key_command = {
     "key",
     "create --email ADDRESS [OPTIONS] | list | revoke ID|PREFIX",
     "make, list and revoke the API keys of a server",
-    "`create` makes a key and shows it, once: what is kept is its hash. The user of that address is made when there is\n"
-    "none, of the tier free unless --tier says otherwise. `list` shows how keys begin, never a whole one. `revoke` ends a\n"
+    "`create` makes a key and shows it, once: what is kept is its hash. The user of that address is made when "
+    "there is\n"
+    "none, of the tier free unless --tier says otherwise. `list` shows how keys begin, never a whole one. "
+    "`revoke` ends a\n"
     "key; servers that have just seen it go on taking it for at most a minute.\n",
     CONFIG_GROUP_ACCOUNTS,
     run_key};

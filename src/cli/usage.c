@@ -17,7 +17,9 @@ struct wish {
 
 static int64_t limit_of(const struct config *config, enum account_tier tier)
 {
-    uint64_t limit = tier == TIER_FREE ? config->free_limit : tier == TIER_PRO ? config->pro_limit : config->scale_limit;
+    uint64_t limit = tier == TIER_FREE  ? config->free_limit
+                     : tier == TIER_PRO ? config->pro_limit
+                                        : config->scale_limit;
     return (int64_t)limit;
 }
 
@@ -135,10 +137,9 @@ static int run_usage(int argc, char **argv)
     return status;
 }
 
-const struct cli_command cli_usage_command = {
-    "usage",
-    "[--email ADDRESS] [--key ID] [--by-key] [--month MONTH] [--json]",
-    "print how many embeddings users and keys have had in a month",
-    "Servers write what was used at least once a second.\n",
-    CONFIG_GROUP_ACCOUNTS,
-    run_usage};
+const struct cli_command cli_usage_command = {"usage",
+                                              "[--email ADDRESS] [--key ID] [--by-key] [--month MONTH] [--json]",
+                                              "print how many embeddings users and keys have had in a month",
+                                              "Servers write what was used at least once a second.\n",
+                                              CONFIG_GROUP_ACCOUNTS,
+                                              run_usage};

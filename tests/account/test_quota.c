@@ -255,10 +255,11 @@ static void test_quota_of_a_node_that_died(void **state)
     /* Another node's lease, as it stays behind: 10 used and written, 30 held. */
     fixture_sql(a, "UPDATE usage SET used = used + 10, reserved = reserved + 30");
     char sql[300];
-    snprintf(sql, sizeof sql,
-             "INSERT INTO leases (user_id, month, node, spent, held, expires_at) SELECT id, 24322, 'dead', 10, 30, "
-             "%lld FROM users",
-             (long long)atomic_load(&fixture_wall_ms) + 1000);
+    snprintf(
+        sql, sizeof sql,
+        "INSERT INTO leases (user_id, month, node, spent, held, expires_at) SELECT id, 24322, 'dead', 10, 30, "
+        "%lld FROM users",
+        (long long)atomic_load(&fixture_wall_ms) + 1000);
     fixture_sql(a, sql);
     assert_int_equal(use_up(a, key), LIMIT - 20 - 10 - 30);
     fixture_pass_seconds(2); /* now it counts as dead */

@@ -144,8 +144,8 @@ static void test_auth_takes_a_key_in_the_ways_that_clients_have(void **state)
 {
     (void)state;
     const char *key = fixture_key(accounts, "a@b", TIER_PRO)->text;
-    static const char *const ways[] = {"Authorization: Bearer ", "authorization: bearer   ", "X-API-Key: ",
-                                       "api-key: "};
+    static const char *const ways[] = {"Authorization: Bearer ", "authorization: bearer   ",
+                                       "X-API-Key: ", "api-key: "};
     char headers[200];
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         snprintf(headers, sizeof headers, "%s%s\n", ways[i], key);
@@ -246,10 +246,12 @@ static void test_auth_minute_over(void **state)
 static void test_auth_rights(void **state)
 {
     (void)state;
-    const char *embed = fixture_key_with(accounts, (struct key_wish){.email = span_str("a@b"), .rights = RIGHT_EMBED})->text;
+    const char *embed =
+        fixture_key_with(accounts, (struct key_wish){.email = span_str("a@b"), .rights = RIGHT_EMBED})->text;
     const char *team = fixture_key_with(accounts, (struct key_wish){.email = span_str("c@d"),
                                                                     .rights = RIGHT_READ,
-                                                                    .namespaces = span_str("th")})->text;
+                                                                    .namespaces = span_str("th")})
+                           ->text;
     ask_with(embed, "POST", "/v1/embed", EMBED);
     assert_answer(200, "");
     ask_with(embed, "GET", "/v1/namespaces", "");
