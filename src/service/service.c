@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
-#include "store/store_cache.h"
+#include "store/store_metrics.h"
 
 static const char HITS_HELP[] = "Texts whose vector was cached.";
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
@@ -145,7 +145,7 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
         return dp_fail_nomem(error, "metrics");
     metric_set(threads, team_size(s->team));
     enum dp_status status = s->cache ? vector_cache_add_metrics(s->cache, r, error) : DP_OK;
-    return status == DP_OK && s->store ? store_cache_add_metrics(s->store, r, error) : status;
+    return status == DP_OK && s->store ? store_add_metrics(s->store, r, error) : status;
 }
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)
