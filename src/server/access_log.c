@@ -57,6 +57,12 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
     json_u64(&w, ex->body_received);
     json_key(&w, "bytes_out");
     json_u64(&w, exchange_answer(ex).len);
+    if (ex->pass.key) {
+        json_key(&w, "key");
+        json_string_str(&w, account_key_id(&ex->pass));
+        json_key(&w, "tier");
+        json_string_str(&w, account_tier_name(&ex->pass));
+    }
     if (cost->texts) {
         json_key(&w, "texts");
         json_u64(&w, cost->texts);
@@ -107,6 +113,8 @@ static void print_text(const struct exchange *ex, double seconds, bool sent, str
     print_escaped(out, shown_path(ex));
     buffer_printf(out, " %u %.1f ms %llu→%zu B", ex->response.status, seconds * 1e3,
                   (unsigned long long)ex->body_received, exchange_answer(ex).len);
+    if (ex->pass.key)
+        buffer_printf(out, " key %s (%s)", account_key_id(&ex->pass), account_tier_name(&ex->pass));
     if (cost->texts)
         buffer_printf(out, " %llu texts (%llu cached) %llu tokens", (unsigned long long)cost->texts,
                       (unsigned long long)cost->cached_texts, (unsigned long long)cost->text_tokens);

@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "server/access_log.h"
+#include "server/auth.h"
 #include "server/inflate.h"
 #include "server/route_metrics.h"
 
@@ -50,6 +51,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
 
 void exchange_deinit(struct exchange *ex)
 {
+    auth_end(ex);
     arena_deinit(&ex->arena);
     buffer_deinit(&ex->line);
     buffer_deinit(&ex->body);
@@ -181,7 +183,7 @@ static void answer_options(struct exchange *ex, bool any)
     if (ex->context->cors_origin) {
         http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
         http_add_header(&ex->response, "Access-Control-Allow-Headers",
-                        "Content-Type, Authorization, X-Request-Id");
+                        "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
     }
     ex->refused = true; /* the answer is ready */
@@ -266,6 +268,8 @@ void exchange_begin(struct exchange *ex)
         find_route(ex);
         if (!ex->refused)
             check_limits(ex);
+        if (!ex->refused)
+            auth_begin(ex);
     }
     /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
     if (ex->refused && ex->head.expects_continue)
@@ -410,6 +414,7 @@ static void add_timing(struct exchange *ex, int64_t started_ns)
     if (ex->handed_ns)
         add_stage(text, &len, "queue", (uint64_t)(started_ns - ex->handed_ns));
     add_stage(text, &len, "tokenize", cost->tokenize_ns);
+    add_stage(text, &len, "cache", cost->cache_ns);
     add_stage(text, &len, "embed", cost->embed_ns);
     add_stage(text, &len, "store", cost->store_ns);
     add_stage(text, &len, "scan", cost->scan_ns);
@@ -422,6 +427,7 @@ static void finish_answer(struct exchange *ex, int64_t started_ns)
 {
     forget_body(ex);
     add_timing(ex, started_ns);
+    auth_headers(ex);
     http_add_header(&ex->response, "X-Request-Id", ex->id);
     http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
     if (ex->context->cors_origin)
@@ -437,15 +443,19 @@ static bool attempt(struct exchange *ex)
     ex->http.body = buffer_span(&ex->body);
     bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
-    if (answered)
+    if (answered) {
+        auth_after(ex);
         finish_answer(ex, 0);
-    else
+    } else {
         dp_error_clear(&ex->call.error);
+    }
     return answered;
 }
 
 bool exchange_try(struct exchange *ex)
 {
+    if (!ex->refused && ex->auth_waits)
+        return false;
     if (!ex->refused && ex->match.route && (ex->match.route->flags & ROUTE_BLOCKS))
         return attempt(ex);
     exchange_run(ex);
@@ -457,6 +467,9 @@ void exchange_run(struct exchange *ex)
     int64_t started_ns = ex->handed_ns ? os_now_ns() : 0;
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        auth_wait(ex);
+    }
+    if (!ex->refused) {
         if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
             api_fail(&ex->call, ex->match.dialect, &ex->response);
         else if (is_gzip(ex) && ex->body.len > 0)
@@ -466,6 +479,7 @@ void exchange_run(struct exchange *ex)
         hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
+        auth_after(ex);
     }
     finish_answer(ex, started_ns);
 }
@@ -489,6 +503,7 @@ void exchange_end(struct exchange *ex, bool sent)
         metric_add(c->in_flight_gauge, -1);
         atomic_fetch_sub(&c->in_flight, 1);
     }
+    auth_end(ex);
     forget_body(ex);
     atomic_fetch_sub(&c->answers, ex->answer_held);
     ex->answer_held = 0;

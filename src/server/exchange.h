@@ -9,6 +9,7 @@
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
+#include "account/accounts.h"
 #include "server/embed_metrics.h"
 #include "server/head.h"
 #include "server/routes.h"
@@ -30,6 +31,8 @@ struct exchange_context {
     int request_timeout_ms;
     enum server_log log;
     const char *cors_origin;
+    struct accounts *accounts; /* NULL: nobody needs a key */
+    bool watch_needs_key;      /* /health and /metrics too */
     _Atomic size_t bodies;     /* bytes of bodies in memory, as received and decompressed */
     _Atomic size_t answers;    /* bytes of large answers that are being sent, and what they were made from */
     _Atomic int64_t in_flight; /* requests between begin and end */
@@ -59,6 +62,8 @@ struct exchange {
     struct buffer body;
     size_t answer_held; /* bytes that this answer counts in the context's `answers` */
     struct route_match match;
+    struct account_pass pass; /* of whoever asks */
+    bool auth_waits;          /* the key must be looked at by a thread that may block */
     char method[16];
     char id[EXCHANGE_ID_MAX + 1];
     char trace[TRACE_ID_LEN + 1]; /* of the client's traceparent, in hexadecimal; empty: it sent none */

@@ -94,7 +94,7 @@ static enum dp_status start(struct server *s, const struct server_options *o, st
         s->has_connections = status == DP_OK;
     }
     if (status == DP_OK)
-        status = listen_open(o->listen, !o->insecure, &s->listener, error);
+        status = listen_open(o->listen, !o->insecure && !o->accounts, &s->listener, error);
     if (status != DP_OK)
         return status;
     status = http_start(s->listener.fd, &http, &s->context, s->pool, &s->connections, &s->http, error);
@@ -117,6 +117,8 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->context.request_timeout_ms = or_default(o->request_timeout_ms, REQUEST_TIMEOUT_MS);
     s->context.log = o->log;
     s->context.cors_origin = o->cors_origin;
+    s->context.accounts = o->accounts;
+    s->context.watch_needs_key = o->watch_needs_key;
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
     enum dp_status status = start(s, o, error);
     if (status != DP_OK)
