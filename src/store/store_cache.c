@@ -302,6 +302,15 @@ static void cache_free(struct store *store)
     mem_free(c);
 }
 
+static enum dp_status cache_add_metrics(struct store *store, struct metric_registry *registry,
+                                        struct dp_error *error)
+{
+    struct cache_store *c = cache_of(store);
+    enum dp_status status = store_cache_metrics(c->cache, registry, error);
+    return status == DP_OK && c->inner->ops->add_metrics ? c->inner->ops->add_metrics(c->inner, registry, error)
+                                                         : status;
+}
+
 static const struct store_ops CACHE_OPS = {
     .scheme = "cache",
     .counts_reads = true,
@@ -315,6 +324,7 @@ static const struct store_ops CACHE_OPS = {
     .upload_finish = cache_upload_finish,
     .upload_abort = cache_upload_abort,
     .free = cache_free,
+    .add_metrics = cache_add_metrics,
 };
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
@@ -396,12 +406,6 @@ enum dp_status store_cache_new(struct store *inner, const struct store_cache_opt
     status = store_cache_over(cache, inner, out, error);
     store_cache_release(cache);
     return status;
-}
-
-enum dp_status store_cache_add_metrics(struct store *store, struct metric_registry *registry,
-                                       struct dp_error *error)
-{
-    return store->ops->read == cache_read ? store_cache_metrics(cache_of(store)->cache, registry, error) : DP_OK;
 }
 
 enum dp_status store_cache_metrics(struct store_cache *c, struct metric_registry *registry, struct dp_error *error)

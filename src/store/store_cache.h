@@ -45,11 +45,9 @@ enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, 
 enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
                                struct dp_error *error);
 
-/* Adds dipper_store_cache_* to a registry that lives longer than the last read, once; nothing when the store is
- * no cache. While the program starts: nobody may be reading yet. */
+/* Adds dipper_store_cache_* to a registry that lives longer than the last read, once, whether here or through
+ * store_add_metrics of a store over it. While the program starts: nobody may be reading yet. */
 enum dp_status store_cache_metrics(struct store_cache *cache, struct metric_registry *registry,
                                    struct dp_error *error);
-enum dp_status store_cache_add_metrics(struct store *store, struct metric_registry *registry,
-                                       struct dp_error *error);
 
 #endif
