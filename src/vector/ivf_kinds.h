@@ -15,8 +15,8 @@ struct ivf_kind {
     void (*probe)(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count);
     /* Turns the query to the list with this centroid; may be NULL. */
     void (*enter)(struct ivf_query *query, const float *centroid);
-    /* scores[i] = of vector first + i of a list's codes, for n ≤ query->block_rows; NaN: it is not to be answered.
-     * first is a multiple of block_rows. */
+    /* scores[i] = of vector first + i of a list's codes, for n ≤ IVF_SCAN_ROWS; NaN: it is not to be answered.
+     * first is a multiple of IVF_SCAN_ROWS. */
     void (*score)(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores);
     /* May be NULL. Otherwise scores are estimates, and this makes one exact; false when, by the bound that comes
      * with its code, the vector cannot beat `worst`. */

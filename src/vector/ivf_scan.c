@@ -3,9 +3,12 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "simd/scan.h"
+#include "simd/simd.h"
 #include "vector/ivf_kinds.h"
 #include "vector/sq8.h"
 
@@ -40,6 +43,8 @@ void ivf_encode(const struct ivf_codec *codec, const float *x, const float *cent
     sq8_encode(codec->trained, codec->dim, x, code);
 }
 
+_Static_assert((int)IVF_SCAN_ROWS == (int)SCAN_SCORES_MAX, "a block's scores are looked through at once");
+
 enum { MEMORY_ALIGNMENT = 64 };
 
 void ivf_memory_add(struct ivf_memory *memory, size_t count, size_t size)
@@ -69,7 +74,7 @@ void *ivf_memory_take(struct ivf_memory *memory, size_t count, size_t size)
 enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *codec, const float *vector,
                               struct dp_error *error)
 {
-    *query = (struct ivf_query){.codec = codec, .vector = vector, .block_rows = IVF_SCAN_ROWS};
+    *query = (struct ivf_query){.codec = codec, .vector = vector};
     return kind_of(codec)->begin(query, error);
 }
 
@@ -93,28 +98,33 @@ static int64_t load_id(const uint8_t *ids, uint64_t index)
     return id;
 }
 
-/* The ids of a block into id[n]. */
-static enum dp_status take_ids(const struct ivf_query *query, const uint8_t *ids, size_t n, int64_t *id,
-                               struct dp_error *error)
+/* The id of vector `index` of a list. */
+static enum dp_status take_id(const struct ivf_query *query, const uint8_t *ids, size_t index, int64_t *id,
+                              struct dp_error *error)
 {
-    for (size_t i = 0; i < n; i++) {
-        id[i] = load_id(ids, i);
-        if (query->map.ids == NULL)
-            continue;
-        if (id[i] < 0 || (uint64_t)id[i] >= query->map.count)
-            return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, id[i],
-                           query->map.count);
-        id[i] = load_id(query->map.ids, (uint64_t)id[i]);
-    }
+    *id = load_id(ids, index);
+    if (query->map.ids == NULL)
+        return DP_OK;
+    if (*id < 0 || (uint64_t)*id >= query->map.count)
+        return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, *id,
+                       query->map.count);
+    *id = load_id(query->map.ids, (uint64_t)*id);
     return DP_OK;
 }
 
-static bool block_has_allowed(const struct id_filter *filter, const int64_t *id, size_t n)
+/* Which of n vectors from `first` on the filter allows, as bits. */
+static enum dp_status allowed_of(const struct ivf_query *query, const struct id_filter *filter, const uint8_t *ids,
+                                 size_t first, size_t n, uint64_t *allowed, struct dp_error *error)
 {
-    for (size_t i = 0; i < n; i++)
-        if (id_filter_allows(filter, id[i]))
-            return true;
-    return false;
+    *allowed = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t id;
+        enum dp_status status = take_id(query, ids, first + i, &id, error);
+        if (status != DP_OK)
+            return status;
+        *allowed |= (uint64_t)id_filter_allows(filter, id) << i;
+    }
+    return DP_OK;
 }
 
 static enum dp_status check_list(const struct ivf_codec *codec, struct span codes, struct span ids,
@@ -130,12 +140,59 @@ static enum dp_status check_list(const struct ivf_codec *codec, struct span code
     return DP_OK;
 }
 
-/* The score that a vector must beat to get in. */
-static float worst_score(const struct topk *top)
+/* The worst score that gets in; while there is room, any. */
+static float worst_score(const struct topk *top, float any)
 {
     if (top->count == top->k && top->k > 0)
         return top->hits[0].score;
-    return top->larger_is_better ? -FLT_MAX : FLT_MAX;
+    return top->larger_is_better ? -any : any;
+}
+
+/* A block of a list: vectors [first, first + n), of which `wanted` (as bits) may be answered. */
+struct block {
+    const uint8_t *codes, *ids; /* of the list */
+    size_t first, n;
+    uint64_t wanted;
+};
+
+/* Offers those that could get in. A block in which none could costs a comparison of all scores at once. */
+static enum dp_status offer(const struct ivf_query *query, const struct block *block, const float *scores,
+                            struct topk *top, struct dp_error *error)
+{
+    uint64_t left = simd_ops()->scan->reaching(scores, block->n, worst_score(top, INFINITY), top->larger_is_better);
+    for (left &= block->wanted; left != 0; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctzll(left);
+        int64_t id;
+        if (!topk_admits(top, scores[i]))
+            continue;
+        enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
+        if (status != DP_OK)
+            return status;
+        topk_push(top, scores[i], id);
+    }
+    return DP_OK;
+}
+
+/* The same for scores that are estimates. */
+static enum dp_status offer_refined(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                                    float *scores, struct topk *top, struct dp_error *error)
+{
+    for (uint64_t left = block->wanted; left != 0; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctzll(left);
+        int64_t id;
+        if (!kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &scores[i]))
+            continue;
+        enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
+        if (status != DP_OK)
+            return status;
+        topk_push(top, scores[i], id);
+    }
+    return DP_OK;
+}
+
+static uint64_t first_bits(size_t n)
+{
+    return n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
 }
 
 enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, struct span codes, struct span ids,
@@ -147,24 +204,18 @@ enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, str
     if (status != DP_OK || n == 0)
         return status;
     float scores[IVF_SCAN_ROWS];
-    int64_t id[IVF_SCAN_ROWS];
     if (kind->enter != NULL)
         kind->enter(query, centroid);
-    for (size_t begin = 0; begin < n; begin += query->block_rows) {
-        size_t rows = n - begin < query->block_rows ? n - begin : query->block_rows;
-        status = take_ids(query, ids.data + begin * sizeof *id, rows, id, error);
-        if (status != DP_OK)
-            return status;
-        if (filter != NULL && !block_has_allowed(filter, id, rows))
+    for (size_t first = 0; status == DP_OK && first < n; first += IVF_SCAN_ROWS) {
+        struct block block = {codes.data, ids.data, first, n - first < IVF_SCAN_ROWS ? n - first : IVF_SCAN_ROWS, 0};
+        block.wanted = first_bits(block.n);
+        if (filter != NULL)
+            status = allowed_of(query, filter, ids.data, first, block.n, &block.wanted, error);
+        if (status != DP_OK || block.wanted == 0)
             continue;
-        kind->score(query, codes.data, begin, rows, scores);
-        for (size_t i = 0; i < rows; i++) {
-            if ((kind->refine == NULL && !topk_admits(top, scores[i])) ||
-                (filter != NULL && !id_filter_allows(filter, id[i])))
-                continue;
-            if (kind->refine == NULL || kind->refine(query, codes.data, begin + i, worst_score(top), &scores[i]))
-                topk_push(top, scores[i], id[i]);
-        }
+        kind->score(query, codes.data, first, block.n, scores);
+        status = kind->refine != NULL ? offer_refined(query, kind, &block, scores, top, error)
+                                      : offer(query, &block, scores, top, error);
     }
-    return DP_OK;
+    return status;
 }
