@@ -242,6 +242,26 @@ DP_API enum dp_status dp_index_search(const struct dp_index *index, const float 
                                       size_t k, size_t nprobe, int64_t *ids, float *distances,
                                       struct dp_cost *costs, struct dp_error *error);
 
+/* How to search, and which vectors may be answered. Zeros: the file's own nprobe, all vectors. */
+struct dp_search_options {
+    size_t nprobe; /* lists to scan for each query; 0: the file's default; more than there are: all */
+    double recall; /* must be 0 */
+    /* Ids as the file answers them, in any order; read during the call alone. Memory for them follows their number. */
+    const int64_t
+        *keep; /* int64_t keep[keep_count]: no other ids; none at all when keep_count is 0. NULL: all ids */
+    size_t keep_count;
+    const int64_t *skip; /* int64_t skip[skip_count]: not these; NULL: none of them */
+    size_t skip_count;
+};
+
+/* The same as dp_index_search with options, which may be NULL. Vectors that may not be answered take no neighbour's
+ * place; the lists that are scanned, and what is read, stay the same. Errors, beside those: DP_UNSUPPORTED (recall),
+ * DP_INVALID (a count of ids without them). Thread-safe. */
+DP_API enum dp_status dp_index_search_with(const struct dp_index *index, const float *queries, size_t count,
+                                           size_t dim, size_t k, const struct dp_search_options *options,
+                                           int64_t *ids, float *distances, struct dp_cost *costs,
+                                           struct dp_error *error);
+
 #ifdef __cplusplus
 }
 #endif

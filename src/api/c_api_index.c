@@ -129,21 +129,50 @@ enum dp_status dp_index_search(const struct dp_index *index, const float *querie
                                size_t k, size_t nprobe, int64_t *ids, float *distances, struct dp_cost *costs,
                                struct dp_error *error)
 {
+    const struct dp_search_options options = {.nprobe = nprobe};
+    return dp_index_search_with(index, queries, count, dim, k, &options, ids, distances, costs, error);
+}
+
+static enum dp_status filter_of(const struct dp_search_options *options, struct id_filter *filter,
+                                struct dp_error *error)
+{
+    *filter = (struct id_filter){0};
+    if (options->recall != 0)
+        return dp_fail(error, DP_UNSUPPORTED, "a search by recall (%g): give nprobe", options->recall);
+    if ((!options->keep && options->keep_count > 0) || (!options->skip && options->skip_count > 0))
+        return dp_fail(error, DP_INVALID,
+                       "a search with %zu ids to keep and %zu to skip, but where they are is NULL",
+                       options->keep_count, options->skip_count);
+    return id_filter_init(filter, options->keep, options->keep_count, options->skip, options->skip_count, error);
+}
+
+enum dp_status dp_index_search_with(const struct dp_index *index, const float *queries, size_t count, size_t dim,
+                                    size_t k, const struct dp_search_options *options, int64_t *ids,
+                                    float *distances, struct dp_cost *costs, struct dp_error *error)
+{
+    const struct dp_search_options none = {0};
+    struct id_filter filter;
     struct arena arena;
     struct call call;
-    enum dp_status status = DP_OK;
+    options = options ? options : &none;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, index->timeout_ms);
+    enum dp_status status = filter_of(options, &filter, &call.error);
     for (size_t q = 0; status == DP_OK && q < count; q++) {
         struct faiss_search_cost cost;
-        const struct faiss_search search = {
-            .queries = queries + q * dim, .count = 1, .dim = dim, .k = k, .nprobe = nprobe};
+        const struct faiss_search search = {.queries = queries + q * dim,
+                                            .count = 1,
+                                            .dim = dim,
+                                            .k = k,
+                                            .nprobe = options->nprobe,
+                                            .filter = filter.keeps || options->skip_count > 0 ? &filter : NULL};
         status = faiss_index_search(&call, index->index, &search, ids + q * k, distances + q * k, &cost);
         if (status == DP_OK && costs)
             costs[q] = (struct dp_cost){cost.rounds, cost.requests, cost.bytes, (double)cost.duration_ns * 1e-6};
     }
     if (status != DP_OK && error)
         *error = call.error;
+    id_filter_deinit(&filter);
     arena_deinit(&arena);
     return status;
 }

@@ -152,7 +152,7 @@ static enum dp_status score_segment(struct query_run *run, size_t i, const struc
     struct id_filter filter = {0};
     uint64_t entries = 0;
     if (s->deleted)
-        filter.skip = span_of(s->deleted->set.bits, (size_t)((s->deleted->set.rows + 7) / 8));
+        filter.skip = id_set_of_bits(span_of(s->deleted->set.bits, (size_t)((s->deleted->set.rows + 7) / 8)));
     for (size_t p = 0; p < probe->count; p++)
         entries += faiss_ivf_list_range(segment->ivf, probe->lists[p]).count;
     bool larger = run->snapshot->manifest.metric == INDEX_COSINE;

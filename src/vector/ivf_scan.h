@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "vector/id_filter.h"
 #include "vector/ivf_codec.h"
 #include "vector/topk.h"
 
@@ -15,24 +16,6 @@
  * residual: float[dim] of scratch (may be NULL when codes are not by residual). */
 void ivf_encode(const struct ivf_codec *codec, const float *x, const float *centroid, float *residual,
                 uint8_t *code);
-
-/* Which ids may be answered. Bit i is bit i % 8 of byte i / 8. */
-struct id_filter {
-    struct span keep; /* data not NULL: only ids whose bit is set; ids past its end are left out */
-    struct span skip; /* ids whose bit is set are left out; ids past its end are not */
-};
-
-static inline bool id_filter_bit(struct span bits, int64_t id)
-{
-    return id >= 0 && (uint64_t)id / 8 < bits.len && (bits.data[id / 8] >> (id % 8) & 1) != 0;
-}
-
-static inline bool id_filter_allows(const struct id_filter *filter, int64_t id)
-{
-    if (filter->keep.data != NULL && !id_filter_bit(filter->keep, id))
-        return false;
-    return !id_filter_bit(filter->skip, id);
-}
 
 /* What the numbers that lists hold stand for: number i for the little-endian int64 at ids + 8 i. */
 struct id_map {

@@ -274,6 +274,107 @@ static void test_api_index_without_vectors_finds_none(void **state)
     dp_index_close(index);
 }
 
+/* ---- options of searches ----------------------------------------------------------------------------- */
+
+/* The answers of a filtered search over all lists are the unfiltered ones without what the filter leaves out. */
+static void check_filter(const struct dp_index *index, const struct answers *a, struct dp_search_options options)
+{
+    enum { ALL = 2000, K = 10 };
+    static int64_t all[ALL];
+    static float all_distances[ALL];
+    int64_t ids[K];
+    float distances[K];
+    struct dp_cost plain, filtered;
+    assert_true(dp_index_info(index).vectors <= ALL);
+    options.nprobe = SIZE_MAX;
+    assert_int_equal(dp_index_search(index, a->queries, 1, a->d, ALL, SIZE_MAX, all, all_distances, &plain, NULL),
+                     DP_OK);
+    assert_int_equal(
+        dp_index_search_with(index, a->queries, 1, a->d, K, &options, ids, distances, &filtered, NULL), DP_OK);
+    assert_int_equal(filtered.requests, plain.requests);
+    assert_int_equal(filtered.bytes, plain.bytes);
+    size_t found = 0;
+    for (size_t i = 0; i < ALL && all[i] != -1 && found < K; i++) {
+        bool kept = options.keep == NULL, skipped = false;
+        for (size_t j = 0; j < options.keep_count; j++)
+            kept = kept || options.keep[j] == all[i];
+        for (size_t j = 0; j < options.skip_count; j++)
+            skipped = skipped || options.skip[j] == all[i];
+        if (!kept || skipped)
+            continue;
+        assert_int_equal(ids[found], all[i]);
+        assert_true(distances[found] == all_distances[i]);
+        found++;
+    }
+    for (; found < K; found++)
+        assert_int_equal(ids[found], -1);
+}
+
+static void test_api_index_search_keeps_and_skips_ids(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"flat-l2-d16", "sq8-ip-d48", "idmap2-sq8-ip", "pq-l2-d12", "rabitq-l2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct caller caller = {.bytes = golden(names[i], "ivf")};
+        struct dp_index *index = open_caller(&caller, NULL);
+        struct answers a = answers_of(names[i]);
+        int64_t ids[40], far[42] = {INT64_MIN, INT64_MAX};
+        float distances[40];
+        assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 40, SIZE_MAX, ids, distances, NULL, NULL),
+                         DP_OK);
+        memcpy(far + 2, ids, sizeof ids);
+        check_filter(index, &a, (struct dp_search_options){.keep = ids + 5, .keep_count = 3});
+        check_filter(index, &a, (struct dp_search_options){.keep = ids + 5, .keep_count = 0});
+        check_filter(index, &a, (struct dp_search_options){.keep = far, .keep_count = 42});
+        check_filter(index, &a, (struct dp_search_options){.skip = ids, .skip_count = 20});
+        check_filter(index, &a, (struct dp_search_options){.skip = far, .skip_count = 7});
+        check_filter(index, &a,
+                     (struct dp_search_options){.keep = ids, .keep_count = 20, .skip = far, .skip_count = 7});
+        free(a.queries);
+        dp_index_close(index);
+    }
+}
+
+static void test_api_index_search_without_options_is_the_plain_one(void **state)
+{
+    (void)state;
+    struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
+    struct dp_index *index = open_caller(&caller, NULL);
+    struct answers a = answers_of("flat-l2-d16");
+    int64_t ids[2][3];
+    float distances[2][3];
+    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 3, 0, ids[0], distances[0], NULL, NULL), DP_OK);
+    assert_int_equal(dp_index_search_with(index, a.queries, 1, a.d, 3, NULL, ids[1], distances[1], NULL, NULL),
+                     DP_OK);
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+    free(a.queries);
+    dp_index_close(index);
+}
+
+static void test_api_index_search_refuses_options_it_cannot_follow(void **state)
+{
+    (void)state;
+    struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
+    struct dp_index *index = open_caller(&caller, NULL);
+    struct answers a = answers_of("flat-l2-d16");
+    struct dp_search_options options = {.recall = 0.9};
+    struct dp_error error;
+    int64_t id;
+    float distance;
+    size_t calls = caller.calls;
+    assert_int_equal(dp_index_search_with(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
+                     DP_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "recall"));
+    options = (struct dp_search_options){.skip_count = 2};
+    assert_int_equal(dp_index_search_with(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
+                     DP_INVALID);
+    assert_non_null(strstr(error.message, "2 to skip"));
+    assert_int_equal(caller.calls, calls);
+    free(a.queries);
+    dp_index_close(index);
+}
+
 /* ---- costs ------------------------------------------------------------------------------------------ */
 
 static void test_api_index_search_over_callbacks_is_one_read(void **state)
@@ -557,8 +658,13 @@ static enum dp_status walk(const char *path, struct caller *caller, const struct
     struct dp_error error;
     enum dp_status status =
         path ? dp_index_open(path, &options, &index, &error) : try_caller(caller, &options, &index, &error);
+    const int64_t keep[] = {1, INT64_MAX}, skip[] = {2};
+    const struct dp_search_options filtered = {
+        .nprobe = 2, .keep = keep, .keep_count = 2, .skip = skip, .skip_count = 1};
     if (status == DP_OK)
         status = search(index, a, 2, ids, distances, &error);
+    if (status == DP_OK)
+        status = dp_index_search_with(index, a->queries, 1, a->d, a->k, &filtered, ids, distances, NULL, &error);
     dp_index_close(index);
     return status;
 }
@@ -601,6 +707,9 @@ int main(void)
         cmocka_unit_test(test_api_index_at_a_path_answers_as_faiss),
         cmocka_unit_test(test_api_index_tells_what_the_file_is),
         cmocka_unit_test(test_api_index_without_vectors_finds_none),
+        cmocka_unit_test(test_api_index_search_keeps_and_skips_ids),
+        cmocka_unit_test(test_api_index_search_without_options_is_the_plain_one),
+        cmocka_unit_test(test_api_index_search_refuses_options_it_cannot_follow),
         cmocka_unit_test(test_api_index_search_over_callbacks_is_one_read),
         cmocka_unit_test(test_api_index_with_a_known_offset_opens_in_one_read),
         cmocka_unit_test(test_api_index_without_merging_opens_a_long_head_in_one_read),

@@ -108,7 +108,7 @@ static void test_faiss_index_fills_up_as_faiss_does(void **state)
     assert_int_equal(faiss_index_search(&call, index, &wrong, &ids[0][0], &distances[0][0], NULL), DP_INVALID);
     /* Only what the filter lets through. */
     uint8_t keep[2] = {0x90, 0x01};
-    struct id_filter filter = {.keep = span_of(keep, sizeof keep)};
+    struct id_filter filter = {.keeps = true, .keep = id_set_of_bits(span_of(keep, sizeof keep))};
     search.filter = &filter;
     search.k = 5;
     assert_int_equal(faiss_index_search(&call, index, &search, &ids[0][0], &distances[0][0], NULL), DP_OK);

@@ -179,14 +179,17 @@ static void test_faiss_filter_keeps_and_skips(void **state)
     struct topk top;
     struct faiss_ivf *ivf;
     uint8_t keep[40] = {0}, skip[40] = {0};
-    struct span kept = span_of(keep, 30), skipped = span_of(skip, 38); /* ids 0 to 239; to 303 */
+    struct id_set kept = id_set_of_bits(span_of(keep, 30));    /* ids 0 to 239 */
+    struct id_set skipped = id_set_of_bits(span_of(skip, 38)); /* to 303 */
     ivf_build_free(small_build(f, x, IVF_SQ8, 300, 16));
     for (size_t id = 0; id < 240; id += 3)
         keep[id / 8] |= (uint8_t)(1u << id % 8);
     for (size_t id = 0; id < 300; id += 2)
         skip[id / 8] |= (uint8_t)(1u << id % 8);
-    struct id_filter filters[] = {
-        {.keep = kept}, {.skip = skipped}, {.keep = kept, .skip = skipped}, {.keep = {keep, 0}}};
+    struct id_filter filters[] = {{.keeps = true, .keep = kept},
+                                  {.skip = skipped},
+                                  {.keeps = true, .keep = kept, .skip = skipped},
+                                  {.keeps = true}};
     static const size_t expected[] = {80, 150, 40, 0};
     struct memory_file file = {.bytes = buffer_span(&f->file)};
     struct faiss_reader reader = memory_reader(&file);
@@ -196,8 +199,8 @@ static void test_faiss_filter_keeps_and_skips(void **state)
         assert_int_equal(faiss_ivf_search(&f->call, ivf, &reader, x, 5, &filters[i], &top), DP_OK);
         assert_int_equal(top.count, expected[i]);
         for (size_t h = 0; h < top.count; h++) {
-            assert_true(filters[i].keep.data == NULL || (top.hits[h].id % 3 == 0 && top.hits[h].id < 240));
-            assert_true(filters[i].skip.data == NULL || top.hits[h].id % 2 == 1);
+            assert_true(!filters[i].keeps || (top.hits[h].id % 3 == 0 && top.hits[h].id < 240));
+            assert_true(filters[i].skip.bits.len == 0 || top.hits[h].id % 2 == 1);
         }
         topk_deinit(&top);
     }

@@ -50,7 +50,7 @@ static void search(struct call *call, const struct faiss_ivf *ivf, const struct 
     query[0] = 1.0f;
     if (topk_init(&top, 5, vector_larger_is_better(info.codec->metric), NULL) == DP_OK) {
         uint8_t bits[4] = {0xa5, 0x0f, 0xff, 0x3c};
-        struct id_filter filter = {.keep = span_of(bits, sizeof bits)};
+        struct id_filter filter = {.keeps = true, .keep = id_set_of_bits(span_of(bits, sizeof bits))};
         enum dp_status status = faiss_ivf_search(call, ivf, reader, query, (size_t)info.nlist, NULL, &top);
         assert(status == DP_OK || status == DP_CORRUPT); /* numbers that an id map lacks, lengths of blocks */
         topk_sort(&top);

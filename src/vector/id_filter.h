@@ -1,0 +1,74 @@
+/* vector/id_filter.h: which ids a search may answer: sets of them, asked once for every vector of the lists that
+ * are scanned.
+ *
+ * Ids that lie close together are a bitmap; others are a hash table, so that memory follows the number of ids
+ * and not their size: at most 32 bytes for each. Immutable once made, so any number of threads may ask.
+ */
+#ifndef VECTOR_ID_FILTER_H
+#define VECTOR_ID_FILTER_H
+
+#include "base/error.h"
+#include "base/span.h"
+
+/* Zeros: the empty set. */
+struct id_set {
+    struct span bits; /* id first + i is in the set when bit i % 8 of byte i / 8 is set */
+    int64_t first;    /* of `bits` */
+    int64_t *slots;   /* int64[mask + 1]: a hash table with linear probing, 0: empty. NULL: the bitmap is meant */
+    size_t mask;      /* a power of two less 1 */
+    bool has_zero;    /* the id that slots cannot hold */
+    void *memory;     /* that it owns */
+};
+
+/* The set of ids[count], in any order and with any repetition; they are copied. DP_NOMEM. */
+enum dp_status id_set_init(struct id_set *set, const int64_t *ids, size_t count, struct dp_error *error);
+void id_set_deinit(struct id_set *set);
+
+/* The set that a bitmap of ids from 0 on stands for. Owns nothing: the bits are the caller's. */
+static inline struct id_set id_set_of_bits(struct span bits)
+{
+    return (struct id_set){.bits = bits};
+}
+
+/* Where the search for an id begins: the finalizer of SplitMix64 (Steele, Lea, Flood 2014). The table's address is
+ * added first, so that ids chosen from outside cannot be made to collide ahead of time. */
+static inline size_t id_set_slot(const struct id_set *set, int64_t id)
+{
+    uint64_t x = (uint64_t)id + (uint64_t)(uintptr_t)set->slots;
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (size_t)(x ^ x >> 31) & set->mask;
+}
+
+static inline bool id_set_has(const struct id_set *set, int64_t id)
+{
+    if (set->slots == NULL) {
+        uint64_t at = (uint64_t)id - (uint64_t)set->first;
+        return at / 8 < set->bits.len && (set->bits.data[at / 8] >> (at % 8) & 1) != 0;
+    }
+    if (id == 0)
+        return set->has_zero;
+    size_t at = id_set_slot(set, id);
+    while (set->slots[at] != 0 && set->slots[at] != id)
+        at = (at + 1) & set->mask;
+    return set->slots[at] == id;
+}
+
+struct id_filter {
+    bool keeps; /* only ids of `keep` */
+    struct id_set keep;
+    struct id_set skip; /* none of these */
+};
+
+/* keep: NULL keeps all ids, otherwise those of keep[keep_count] alone. On failure (DP_NOMEM) there is nothing to
+ * free. */
+enum dp_status id_filter_init(struct id_filter *filter, const int64_t *keep, size_t keep_count,
+                              const int64_t *skip, size_t skip_count, struct dp_error *error);
+void id_filter_deinit(struct id_filter *filter);
+
+static inline bool id_filter_allows(const struct id_filter *filter, int64_t id)
+{
+    return (!filter->keeps || id_set_has(&filter->keep, id)) && !id_set_has(&filter->skip, id);
+}
+
+#endif
