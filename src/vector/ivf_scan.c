@@ -112,21 +112,6 @@ static enum dp_status take_id(const struct ivf_query *query, const uint8_t *ids,
     return DP_OK;
 }
 
-/* Which of n vectors from `first` on the filter allows, as bits. */
-static enum dp_status allowed_of(const struct ivf_query *query, const struct id_filter *filter, const uint8_t *ids,
-                                 size_t first, size_t n, uint64_t *allowed, struct dp_error *error)
-{
-    *allowed = 0;
-    for (size_t i = 0; i < n; i++) {
-        int64_t id;
-        enum dp_status status = take_id(query, ids, first + i, &id, error);
-        if (status != DP_OK)
-            return status;
-        *allowed |= (uint64_t)id_filter_allows(filter, id) << i;
-    }
-    return DP_OK;
-}
-
 static enum dp_status check_list(const struct ivf_codec *codec, struct span codes, struct span ids,
                                  struct dp_error *error)
 {
@@ -148,51 +133,56 @@ static float worst_score(const struct topk *top, float any)
     return top->larger_is_better ? -any : any;
 }
 
-/* A block of a list: vectors [first, first + n), of which `wanted` (as bits) may be answered. */
+/* A block of a list: vectors [first, first + n). */
 struct block {
     const uint8_t *codes, *ids; /* of the list */
+    const struct id_filter *filter;
     size_t first, n;
-    uint64_t wanted;
 };
 
-/* Offers those that could get in. A block in which none could costs a comparison of all scores at once. */
-static enum dp_status offer(const struct ivf_query *query, const struct block *block, const float *scores,
-                            struct topk *top, struct dp_error *error)
+/* Whether the filter lets any of them be answered. */
+static enum dp_status has_allowed(const struct ivf_query *query, const struct block *block, bool *some,
+                                  struct dp_error *error)
 {
-    uint64_t left = simd_ops()->scan->reaching(scores, block->n, worst_score(top, INFINITY), top->larger_is_better);
-    for (left &= block->wanted; left != 0; left &= left - 1) {
-        size_t i = (size_t)__builtin_ctzll(left);
+    enum dp_status status = DP_OK;
+    *some = block->filter == NULL;
+    for (size_t i = 0; status == DP_OK && !*some && i < block->n; i++) {
         int64_t id;
-        if (!topk_admits(top, scores[i]))
-            continue;
-        enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
-        if (status != DP_OK)
-            return status;
-        topk_push(top, scores[i], id);
+        status = take_id(query, block->ids, block->first + i, &id, error);
+        *some = status == DP_OK && id_filter_allows(block->filter, id);
     }
+    return status;
+}
+
+/* Offers one vector, whose score could get in unless it is an estimate. */
+static enum dp_status offer_one(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                                size_t i, float score, struct topk *top, struct dp_error *error)
+{
+    int64_t id;
+    enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
+    if (status != DP_OK || (block->filter != NULL && !id_filter_allows(block->filter, id)))
+        return status;
+    if (kind->refine == NULL ||
+        kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &score))
+        topk_push(top, score, id);
     return DP_OK;
 }
 
-/* The same for scores that are estimates. */
-static enum dp_status offer_refined(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
-                                    float *scores, struct topk *top, struct dp_error *error)
+/* Offers a block. One in which no score could get in costs a comparison of all scores at once; estimates are all
+ * looked at. */
+static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                            const float *scores, struct topk *top, struct dp_error *error)
 {
-    for (uint64_t left = block->wanted; left != 0; left &= left - 1) {
+    enum dp_status status = DP_OK;
+    uint64_t left = block->n < 64 ? ((uint64_t)1 << block->n) - 1 : UINT64_MAX;
+    if (kind->refine == NULL)
+        left = simd_ops()->scan->reaching(scores, block->n, worst_score(top, INFINITY), top->larger_is_better);
+    for (; status == DP_OK && left != 0; left &= left - 1) {
         size_t i = (size_t)__builtin_ctzll(left);
-        int64_t id;
-        if (!kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &scores[i]))
-            continue;
-        enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
-        if (status != DP_OK)
-            return status;
-        topk_push(top, scores[i], id);
+        if (kind->refine != NULL || topk_admits(top, scores[i]))
+            status = offer_one(query, kind, block, i, scores[i], top, error);
     }
-    return DP_OK;
-}
-
-static uint64_t first_bits(size_t n)
-{
-    return n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+    return status;
 }
 
 enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, struct span codes, struct span ids,
@@ -207,15 +197,14 @@ enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, str
     if (kind->enter != NULL)
         kind->enter(query, centroid);
     for (size_t first = 0; status == DP_OK && first < n; first += IVF_SCAN_ROWS) {
-        struct block block = {codes.data, ids.data, first, n - first < IVF_SCAN_ROWS ? n - first : IVF_SCAN_ROWS, 0};
-        block.wanted = first_bits(block.n);
-        if (filter != NULL)
-            status = allowed_of(query, filter, ids.data, first, block.n, &block.wanted, error);
-        if (status != DP_OK || block.wanted == 0)
-            continue;
-        kind->score(query, codes.data, first, block.n, scores);
-        status = kind->refine != NULL ? offer_refined(query, kind, &block, scores, top, error)
-                                      : offer(query, &block, scores, top, error);
+        size_t rows = n - first < IVF_SCAN_ROWS ? n - first : IVF_SCAN_ROWS;
+        struct block block = {codes.data, ids.data, filter, first, rows};
+        bool some;
+        status = has_allowed(query, &block, &some, error);
+        if (status == DP_OK && some) {
+            kind->score(query, codes.data, first, rows, scores);
+            status = offer(query, kind, &block, scores, top, error);
+        }
     }
     return status;
 }
