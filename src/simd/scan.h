@@ -27,6 +27,11 @@ struct scan_kernels {
                           float *out);
     void (*inner_product_f16)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
     void (*squared_l2_f16)(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out);
+    /* Scores of a vector against the entries of a table that lies across them, fused and in rising order:
+     * out[j] = sum over d of vector[d] * across[d][j], and of (vector[d] - across[d][j])².
+     * vector float[dims]; across float[dims][entries] */
+    void (*entry_products)(const float *vector, const float *across, size_t dims, size_t entries, float *out);
+    void (*entry_distances)(const float *vector, const float *across, size_t dims, size_t entries, float *out);
     /* out[r] = sum over m of table[m][index m of row r]. Indexes have `bits` (1 … 16) bits, packed low bits first.
      * table float[m][1 << bits]; rows of code_size ≥ ceil(m bits / 8) bytes */
     void (*table_sums)(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,

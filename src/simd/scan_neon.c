@@ -54,6 +54,7 @@ static inline lanes lanes_negated_fma(lanes x, lanes y, lanes z)
 }
 
 #include "simd/code_lanes.h"
+#include "simd/entry_lanes.h"
 
 /* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
  * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
@@ -183,6 +184,8 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 }
 
 const struct scan_kernels scan_kernels_neon = {
-    inner_product_u4, squared_l2_u4, inner_product_u6, squared_l2_u6, inner_product_f16, squared_l2_f16,
-    table_sums,       group_sums,    plane_dots,       bit_sums,      signed_sum,        reaching,
+    inner_product_u4,  squared_l2_u4,  inner_product_u6, squared_l2_u6,
+    inner_product_f16, squared_l2_f16, entry_products,   entry_distances,
+    table_sums,        group_sums,     plane_dots,       bit_sums,
+    signed_sum,        reaching,
 };

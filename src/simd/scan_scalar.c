@@ -128,6 +128,24 @@ static void squared_l2_f16(const float *offset, const uint8_t *codes, size_t n, 
 
 /* ---- the others ------------------------------------------------------------------------------------------ */
 
+static void entry_products(const float *vector, const float *across, size_t dims, size_t entries, float *out)
+{
+    memset(out, 0, entries * sizeof *out);
+    for (size_t d = 0; d < dims; d++, across += entries)
+        for (size_t j = 0; j < entries; j++)
+            out[j] = fmaf(vector[d], across[j], out[j]);
+}
+
+static void entry_distances(const float *vector, const float *across, size_t dims, size_t entries, float *out)
+{
+    memset(out, 0, entries * sizeof *out);
+    for (size_t d = 0; d < dims; d++, across += entries)
+        for (size_t j = 0; j < entries; j++) {
+            float away = vector[d] - across[j];
+            out[j] = fmaf(away, away, out[j]);
+        }
+}
+
 static void table_sums(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
                        float *out)
 {
@@ -198,6 +216,8 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 }
 
 const struct scan_kernels scan_kernels_scalar = {
-    inner_product_u4, squared_l2_u4, inner_product_u6, squared_l2_u6, inner_product_f16, squared_l2_f16,
-    table_sums,       group_sums,    plane_dots,       bit_sums,      signed_sum,        reaching,
+    inner_product_u4,  squared_l2_u4,  inner_product_u6, squared_l2_u6,
+    inner_product_f16, squared_l2_f16, entry_products,   entry_distances,
+    table_sums,        group_sums,     plane_dots,       bit_sums,
+    signed_sum,        reaching,
 };

@@ -185,8 +185,8 @@ static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind
     return status;
 }
 
-enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, struct span codes, struct span ids,
-                             const struct id_filter *filter, struct topk *top, struct dp_error *error)
+enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top, struct dp_error *error)
 {
     const struct ivf_kind *kind = kind_of(query->codec);
     size_t n = ids.len / sizeof(int64_t);
@@ -194,6 +194,7 @@ enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, str
     if (status != DP_OK || n == 0)
         return status;
     float scores[IVF_SCAN_ROWS];
+    query->constants = constants;
     if (kind->enter != NULL)
         kind->enter(query, centroid);
     for (size_t first = 0; status == DP_OK && first < n; first += IVF_SCAN_ROWS) {

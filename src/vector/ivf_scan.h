@@ -36,8 +36,9 @@ struct ivf_query {
     float query_bias; /* inner product of query and base */
     float bias;       /* what is added to every score of the present list */
     /* product quantizer and fast scan */
-    float *residual; /* float[dim]: of the query and the present list */
-    float *table;    /* float[m][1 << bits] */
+    float *residual;        /* float[dim]: of the query and the present list */
+    float *table;           /* float[m][1 << bits] */
+    const float *constants; /* of the present list's vectors, or NULL */
     float *norms;    /* fast: |r|² of each part of the quantizer */
     float *products; /* fast: the query's inner products with them */
     uint8_t *lut;    /* fast: the rounded table, uint8_t[2 pairs][16] */
@@ -71,12 +72,13 @@ void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint
 /* Scans one list into `top`, keeping the best top->k.
  *
  * centroid  float[dim] of the list; used, and needed, only when codes are by residual
+ * constants float[n], where the codec has them (pq_has_constants); else NULL
  * codes     ivf_codec_list_bytes(n) bytes;  ids  n little-endian int64
  * filter    ids to keep, or NULL
  *
  * Fails with DP_CORRUPT when the spans are not whole numbers of codes and ids, do not match, or the number of a vector
  * that could get in is not in the query's map. */
-enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, struct span codes, struct span ids,
-                             const struct id_filter *filter, struct topk *top, struct dp_error *error);
+enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top, struct dp_error *error);
 
 #endif

@@ -110,6 +110,22 @@ static void test_simd_scan_finds_those_that_reach_a_bound_alike_on_every_set(voi
     with_each_set(check_reaching);
 }
 
+/* Tables of n dimensions and dim entries. */
+static void check_entries(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    float *a = (float *)(void *)want, *b = (float *)(void *)got;
+    scan_kernels_scalar.entry_products(query, table + 1, n, dim, a);
+    k->entry_products(query, table + 1, n, dim, b);
+    scan_kernels_scalar.entry_distances(query, table + 1, n, dim, a + DIM_MAX + 1);
+    k->entry_distances(query, table + 1, n, dim, b + DIM_MAX + 1);
+}
+
+static void test_simd_scan_scores_entries_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_entries);
+}
+
 static void check_tables(const struct scan_kernels *k, size_t n, size_t dim)
 {
     static const size_t widths[] = {8, 4, 5};
@@ -213,6 +229,11 @@ static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
         k->squared_l2_f16(none, (const uint8_t *)(numbers + i), 1, 1, &score);
         assert_true(score == values[i] * values[i]);
     }
+    float both[2]; /* the entries (1, 3) and (2, 5) against (10, 100) */
+    k->entry_products((const float[]){10.0f, 100.0f}, (const float[]){1.0f, 2.0f, 3.0f, 5.0f}, 2, 2, both);
+    assert_true(both[0] == 310.0f && both[1] == 520.0f);
+    k->entry_distances((const float[]){10.0f, 100.0f}, (const float[]){1.0f, 2.0f, 3.0f, 5.0f}, 2, 2, both);
+    assert_true(both[0] == 81.0f + 9409.0f && both[1] == 64.0f + 9025.0f);
     const float scores[] = {1.0f, NAN, 2.0f, 3.0f};
     assert_int_equal(k->reaching(scores, 4, 2.0f, true), 0xc);
     assert_int_equal(k->reaching(scores, 4, 2.0f, false), 0x5);
@@ -231,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simd_scan_scores_scalar_codes_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_finds_those_that_reach_a_bound_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_scores_entries_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_tables_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_groups_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_counts_bits_alike_on_every_set),
