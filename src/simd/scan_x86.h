@@ -86,24 +86,42 @@ static inline uint64_t ones_of(uint64_t x)
     return (uint64_t)__builtin_popcountll(x);
 }
 
+/* One row. count and bytes are constants where that pays, so that the loops are straight code. */
+static inline __attribute__((always_inline)) uint64_t plane_dot(const uint8_t *planes, size_t count, size_t bytes,
+                                                                const uint8_t *code, uint64_t *ones)
+{
+    size_t whole = bytes / 8 * 8, part = bytes - whole;
+    uint64_t dot = 0, sum = 0;
+    for (size_t b = 0; b < whole; b += 8) {
+        uint64_t bits = eight_bytes(code + b);
+        sum += ones_of(bits);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < count; j++)
+            dot += ones_of(bits & eight_bytes(planes + j * bytes + b)) << j;
+    }
+    if (part > 0) {
+        uint64_t bits = last_bytes(code + whole, part);
+        sum += ones_of(bits);
+        for (size_t j = 0; j < count; j++)
+            dot += ones_of(bits & last_bytes(planes + j * bytes + whole, part)) << j;
+    }
+    *ones = sum;
+    return dot;
+}
+
+/* Eight and four planes are what queries are commonly rounded to. */
 static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
                        size_t n, uint64_t *dots, uint64_t *ones)
 {
-    size_t whole = bytes / 8 * 8, part = bytes - whole;
-    for (size_t r = 0; r < n; r++, codes += stride) {
-        uint64_t sum = 0, dot = 0, last = part > 0 ? last_bytes(codes + whole, part) : 0;
-        for (size_t b = 0; b < whole; b += 8)
-            sum += ones_of(eight_bytes(codes + b));
-        ones[r] = sum + ones_of(last);
-        for (size_t j = 0; j < count; j++) {
-            const uint8_t *plane = planes + j * bytes;
-            sum = part > 0 ? ones_of(last & last_bytes(plane + whole, part)) : 0;
-            for (size_t b = 0; b < whole; b += 8)
-                sum += ones_of(eight_bytes(codes + b) & eight_bytes(plane + b));
-            dot += sum << j;
-        }
-        dots[r] = dot;
-    }
+    if (count == 8)
+        for (size_t r = 0; r < n; r++, codes += stride)
+            dots[r] = plane_dot(planes, 8, bytes, codes, &ones[r]);
+    else if (count == 4)
+        for (size_t r = 0; r < n; r++, codes += stride)
+            dots[r] = plane_dot(planes, 4, bytes, codes, &ones[r]);
+    else
+        for (size_t r = 0; r < n; r++, codes += stride)
+            dots[r] = plane_dot(planes, count, bytes, codes, &ones[r]);
 }
 
 /* A byte of eight rows, each in its lane. */

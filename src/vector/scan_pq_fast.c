@@ -146,11 +146,11 @@ static void pq_fast_enter(struct ivf_query *query, const float *centroid)
 
 static void pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
 {
-    uint16_t sums[IVF_SCAN_ROWS];
-    uint16_t never = query->codec->metric == VECTOR_L2 ? UINT16_MAX : 0;
+    uint16_t sums[IVF_SCAN_ROWS], never = query->codec->metric == VECTOR_L2 ? UINT16_MAX : 0;
+    float least = query->least, step = fast_step(query);
     fast_sums(query, codes, first, n, sums);
     for (size_t i = 0; i < n; i++)
-        scores[i] = sums[i] == never ? NAN : fast_value(query, sums[i]);
+        scores[i] = sums[i] == never ? NAN : least + (float)sums[i] * step;
 }
 
 const struct ivf_kind ivf_kind_pq_fast = {
