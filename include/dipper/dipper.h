@@ -170,7 +170,7 @@ struct dp_index_options {
     uint64_t n_clusters; /* the number of lists; DP_INVALID when the file has another */
     bool merge_none; /* dp_index_open: one request for each probed list, however close they lie or long they are */
     uint64_t timeout_ms; /* of opening, and of each call that searches; 0: no limit */
-    const char *name;    /* dp_index_open_callbacks, _memory: of the file, for errors; copied. NULL: "FAISS file" */
+    const char *name; /* dp_index_open_callbacks, _memory: of the file, for errors; copied. NULL: "FAISS file" */
 };
 
 /* Opens the file at a URL: a path, file:///path, s3://bucket/key, or http(s)://, presigned ones too. options may

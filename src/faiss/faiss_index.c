@@ -147,9 +147,8 @@ static enum dp_status search_together(struct call *call, const struct faiss_inde
     int64_t begun = os_now_ns();
     for (size_t q = 0; q < search->count; q++)
         topk_clear(&tops[q]);
-    enum dp_status status =
-        faiss_ivf_search_batch(call, index->ivf, &index->reader, search->queries, search->count, search->nprobe,
-                               search->filter, tops);
+    enum dp_status status = faiss_ivf_search_batch(call, index->ivf, &index->reader, search->queries,
+                                                   search->count, search->nprobe, search->filter, tops);
     for (size_t q = 0; status == DP_OK && q < search->count; q++)
         answer(&tops[q], search->k, ids + q * search->k, distances + q * search->k);
     for (size_t q = 0; status == DP_OK && costs != NULL && q < search->count; q++) {

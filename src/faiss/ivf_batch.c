@@ -17,10 +17,10 @@ struct visit {
 
 struct batch {
     const struct faiss_ivf *ivf;
-    size_t count;      /* queries */
-    size_t most;       /* lists a query */
-    float *rooms;      /* [count][transform room] */
-    uint32_t *lists;   /* [most] */
+    size_t count;    /* queries */
+    size_t most;     /* lists a query */
+    float *rooms;    /* [count][transform room] */
+    uint32_t *lists; /* [most] */
     struct visit *visits;
     size_t visit_count;
     struct ivf_query ready[FAISS_BATCH_MAX];
@@ -91,8 +91,7 @@ enum dp_status faiss_ivf_search_batch(struct call *call, const struct faiss_ivf 
                                       const struct faiss_reader *reader, const float *queries, size_t count,
                                       size_t nprobe, const struct id_filter *filter, struct topk *tops)
 {
-    struct batch batch = {
-        .ivf = ivf, .count = count, .most = nprobe < ivf->nlist ? nprobe : (size_t)ivf->nlist};
+    struct batch batch = {.ivf = ivf, .count = count, .most = nprobe < ivf->nlist ? nprobe : (size_t)ivf->nlist};
     enum dp_status status = DP_OK;
     size_t room = faiss_ivf_transform_room(ivf);
     batch.rooms = mem_calloc(count * room, sizeof *batch.rooms);

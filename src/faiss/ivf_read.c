@@ -139,13 +139,14 @@ static enum dp_status constants_of(const struct faiss_ivf *ivf, uint32_t list, s
                                    const float **out, struct dp_error *error)
 {
     *out = NULL;
-    if (ivf->constants == NULL || (*out = atomic_load_explicit(&ivf->constants[list], memory_order_acquire)) != NULL)
+    if (ivf->constants == NULL ||
+        (*out = atomic_load_explicit(&ivf->constants[list], memory_order_acquire)) != NULL)
         return DP_OK;
     float *made = mem_calloc(n, sizeof *made), *others = NULL;
     if (made == NULL)
         return dp_fail_nomem(error, "a list's constants");
-    enum dp_status status = pq_constants(&ivf->codec, ivf->centroids + (size_t)list * ivf->codec.dim, codes.data, n,
-                                         made, error);
+    enum dp_status status =
+        pq_constants(&ivf->codec, ivf->centroids + (size_t)list * ivf->codec.dim, codes.data, n, made, error);
     *out = made;
     if (status == DP_OK && atomic_compare_exchange_strong_explicit(&ivf->constants[list], &others, made,
                                                                    memory_order_acq_rel, memory_order_acquire))
@@ -181,8 +182,8 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
     const float *constants;
     enum dp_status status = constants_of(ivf, list, codes, (size_t)range.count, &constants, error);
     if (status == DP_OK)
-        status = ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, constants, codes, ids, filter,
-                               top, error);
+        status = ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, constants, codes, ids,
+                               filter, top, error);
     if (status != DP_OK)
         dp_error_prefix(error, "%s: list %" PRIu32, ivf->name, list);
     return status;

@@ -30,7 +30,8 @@ static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
         ranges[i].bytes = span_of(NULL, 0);
 }
 
-enum dp_status faiss_memory_reader(struct call *call, struct span bytes, const char *name, struct faiss_reader *out)
+enum dp_status faiss_memory_reader(struct call *call, struct span bytes, const char *name,
+                                   struct faiss_reader *out)
 {
     const struct span text = span_str(name != NULL ? name : "FAISS file");
     struct memory_file *file = mem_calloc(1, sizeof *file + text.len + 1);

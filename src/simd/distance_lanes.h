@@ -47,7 +47,8 @@ INLINED lanes some_bytes(const uint8_t *p, size_t n)
 /* Each *_tile scores `rows` ≤ DISTANCE_ROWS rows; rows is a constant where it is called, so that the sums
  * stay in registers. */
 
-INLINED void inner_product_tile(const float *query, const char *row, size_t rows, size_t dim, size_t ahead, float *out)
+INLINED void inner_product_tile(const float *query, const char *row, size_t rows, size_t dim, size_t ahead,
+                                float *out)
 {
     lanes sum[DISTANCE_ROWS];
     size_t whole = dim / 16 * 16, part = dim - whole;
@@ -75,7 +76,8 @@ INLINED void inner_product_tile(const float *query, const char *row, size_t rows
         out[r] = lanes_sum(sum[r]);
 }
 
-INLINED void squared_l2_tile(const float *query, const char *row, size_t rows, size_t dim, size_t ahead, float *out)
+INLINED void squared_l2_tile(const float *query, const char *row, size_t rows, size_t dim, size_t ahead,
+                             float *out)
 {
     lanes sum[DISTANCE_ROWS];
     size_t whole = dim / 16 * 16, part = dim - whole;

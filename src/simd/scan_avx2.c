@@ -22,10 +22,10 @@ static inline __m256 eight_of_u6(__m256i bytes, __m256i which)
 }
 static inline lanes lanes_from_u6(const uint8_t *p)
 {
-    const __m256i first = _mm256_setr_epi8(0, -1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1, 3,
-                                           4, -1, -1, 4, 5, -1, -1, 5, -1, -1, -1);
-    const __m256i second = _mm256_setr_epi8(6, -1, -1, -1, 6, 7, -1, -1, 7, 8, -1, -1, 8, -1, -1, -1, 9, -1, -1, -1,
-                                            9, 10, -1, -1, 10, 11, -1, -1, 11, -1, -1, -1);
+    const __m256i first = _mm256_setr_epi8(0, -1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1,
+                                           3, 4, -1, -1, 4, 5, -1, -1, 5, -1, -1, -1);
+    const __m256i second = _mm256_setr_epi8(6, -1, -1, -1, 6, 7, -1, -1, 7, 8, -1, -1, 8, -1, -1, -1, 9, -1, -1,
+                                            -1, 9, 10, -1, -1, 10, 11, -1, -1, 11, -1, -1, -1);
     __m256i bytes = _mm256_broadcastsi128_si256(twelve_bytes(p));
     return (lanes){eight_of_u6(bytes, first), eight_of_u6(bytes, second)};
 }
@@ -46,8 +46,7 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 #include "simd/entry_lanes.h"
 
 const struct scan_kernels scan_kernels_avx2 = {
-    inner_product_u4,  squared_l2_u4,  inner_product_u6, squared_l2_u6,
-    inner_product_f16, squared_l2_f16, entry_products,   entry_distances,
-    table_sums,        group_sums,     plane_dots,       bit_sums,
-    signed_sum,        reaching,
+    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
+    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
+    plane_dots,       bit_sums,       signed_sum,       reaching,
 };

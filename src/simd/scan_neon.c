@@ -27,8 +27,8 @@ static inline lanes lanes_from_u4(const uint8_t *p)
 static inline lanes lanes_from_u6(const uint8_t *p)
 {
     static const uint8_t threes[16] = {0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255};
-    uint8x16_t bytes = vreinterpretq_u8_u32(
-        vld1q_lane_u32((const uint32_t *)(const void *)(p + 8), vdupq_n_u32(0), 2));
+    uint8x16_t bytes =
+        vreinterpretq_u8_u32(vld1q_lane_u32((const uint32_t *)(const void *)(p + 8), vdupq_n_u32(0), 2));
     bytes = vreinterpretq_u8_u64(
         vsetq_lane_u64(vget_lane_u64(vreinterpret_u64_u8(vld1_u8(p)), 0), vreinterpretq_u64_u8(bytes), 0));
     uint32x4_t x = vreinterpretq_u32_u8(vqtbl1q_u8(bytes, vld1q_u8(threes)));
@@ -184,8 +184,7 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 }
 
 const struct scan_kernels scan_kernels_neon = {
-    inner_product_u4,  squared_l2_u4,  inner_product_u6, squared_l2_u6,
-    inner_product_f16, squared_l2_f16, entry_products,   entry_distances,
-    table_sums,        group_sums,     plane_dots,       bit_sums,
-    signed_sum,        reaching,
+    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
+    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
+    plane_dots,       bit_sums,       signed_sum,       reaching,
 };

@@ -59,8 +59,8 @@ static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride
         __m256i entries = _mm256_loadu_si256((const __m256i *)table);
         __m256i indexes = _mm256_loadu_si256((const __m256i *)codes);
         low = group_add(low, _mm256_shuffle_epi8(entries, _mm256_and_si256(indexes, mask)));
-        high = group_add(high,
-                         _mm256_shuffle_epi8(entries, _mm256_and_si256(_mm256_srli_epi16(indexes, 4), mask)));
+        high =
+            group_add(high, _mm256_shuffle_epi8(entries, _mm256_and_si256(_mm256_srli_epi16(indexes, 4), mask)));
     }
     group_store(low, out);
     group_store(high, out + 16);

@@ -17,7 +17,7 @@ enum {
 };
 
 struct store_block_pool {
-    pthread_mutex_t lock; /* guards everything below; a leaf */
+    pthread_mutex_t lock;                  /* guards everything below; a leaf */
     struct store_block *kept[POOL_BLOCKS]; /* the first `count`, given back longest ago first */
     size_t count, bytes;
     size_t users; /* blocks in use, and the owner */

@@ -186,7 +186,8 @@ static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind
 }
 
 enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
-                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top, struct dp_error *error)
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
+                             struct dp_error *error)
 {
     const struct ivf_kind *kind = kind_of(query->codec);
     size_t n = ids.len / sizeof(int64_t);

@@ -39,11 +39,11 @@ struct ivf_query {
     float *residual;        /* float[dim]: of the query and the present list */
     float *table;           /* float[m][1 << bits] */
     const float *constants; /* of the present list's vectors, or NULL */
-    float *norms;    /* fast: |r|² of each part of the quantizer */
-    float *products; /* fast: the query's inner products with them */
-    uint8_t *lut;    /* fast: the rounded table, uint8_t[2 pairs][16] */
-    float scale;     /* fast: what table and biases were multiplied by */
-    float least;     /* fast: what a score of 0 stands for */
+    float *norms;           /* fast: |r|² of each part of the quantizer */
+    float *products;        /* fast: the query's inner products with them */
+    uint8_t *lut;           /* fast: the rounded table, uint8_t[2 pairs][16] */
+    float scale;            /* fast: what table and biases were multiplied by */
+    float least;            /* fast: what a score of 0 stands for */
     float least_bias;
     uint16_t lut_bias; /* fast: of the present list */
     /* RaBitQ */
@@ -79,6 +79,7 @@ void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint
  * Fails with DP_CORRUPT when the spans are not whole numbers of codes and ids, do not match, or the number of a vector
  * that could get in is not in the query's map. */
 enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
-                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top, struct dp_error *error);
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
+                             struct dp_error *error);
 
 #endif

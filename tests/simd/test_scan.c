@@ -210,7 +210,8 @@ static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
     (void)state;
     const struct scan_kernels *k = &scan_kernels_scalar;
     /* Each component meets a weight of its own, so that the sum tells where it came from. */
-    static const float weight[] = {1.0f, 64.0f, 4096.0f, 262144.0f, 0x1p-6f}, none[5] = {0}, one[5] = {1, 1, 1, 1, 1};
+    static const float weight[] = {1.0f, 64.0f, 4096.0f, 262144.0f, 0x1p-6f}, none[5] = {0},
+                       one[5] = {1, 1, 1, 1, 1};
     float score;
     k->inner_product_u4(weight, (const uint8_t[]){0x21, 0xf3}, 1, 3, &score);
     assert_true(score == 1.0f + 2.0f * 64.0f + 3.0f * 4096.0f);
