@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "api/base64.h"
+#include "base/base64.h"
 #include "base/json.h"
 
 enum { DIM = 384, VECTORS = 2048, ROUNDS = 15 };

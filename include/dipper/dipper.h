@@ -35,6 +35,17 @@ extern "C" {
 /* "0.1.0". Never NULL. */
 DP_API const char *dp_version(void);
 
+/* ---- limits of a call -------------------------------------------------------------------------------- */
+
+/* How long a call may take, and who may end it before. Zeros: as long as it needs. */
+struct dp_limits {
+    uint64_t timeout_ms; /* then it fails with DP_DEADLINE; 0: no limit */
+    /* Asked on the calling thread, first after 20 ms and then about as often, at the latest when a step of computing
+     * ends; true: the call fails with DP_CANCELLED as soon as it can. NULL: nobody is asked. */
+    bool (*cancelled)(void *ctx);
+    void *ctx;
+};
+
 /* ---- the runtime: compute threads ------------------------------------------------------------------- */
 
 struct dp_runtime;
@@ -89,6 +100,16 @@ DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts
 DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize,
                                float *out, struct dp_error *error);
 
+/* The same for texts that are not NUL-terminated, within limits.
+ *
+ * lengths  size_t lengths[count]: bytes of each text, which may hold any; NULL: they are NUL-terminated
+ * limits   may be NULL
+ *
+ * Errors, beside those: DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts, const size_t *lengths,
+                                      size_t count, bool normalize, const struct dp_limits *limits, float *out,
+                                      struct dp_error *error);
+
 /* Cuts texts into the token ids that dp_embed computes with: at most dp_model_max_tokens each, special ones
  * included.
  *
@@ -119,11 +140,19 @@ DP_API enum dp_status dp_index_file(struct dp_model *model, const char *root, co
                                     const char *jsonl_path, struct dp_index_summary *summary,
                                     struct dp_error *error);
 
+/* The same within limits, which may be NULL: DP_DEADLINE and DP_CANCELLED leave the namespace as it was. */
+DP_API enum dp_status dp_index_file_within(struct dp_model *model, const char *root, const char *name,
+                                           const char *jsonl_path, const struct dp_limits *limits,
+                                           struct dp_index_summary *summary, struct dp_error *error);
+
 struct dp_namespace;
 
 /* Opens a namespace for searching. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_IO. */
 DP_API enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_namespace **out,
                                         struct dp_error *error);
+/* The same within limits, which may be NULL. */
+DP_API enum dp_status dp_namespace_open_within(const char *root, const char *name, const struct dp_limits *limits,
+                                               struct dp_namespace **out, struct dp_error *error);
 DP_API void dp_namespace_close(struct dp_namespace *ns);
 
 /* The answer to one search. One owner thread; lives on after its namespace is closed. */
@@ -137,11 +166,28 @@ DP_API enum dp_status dp_search(struct dp_namespace *ns, struct dp_model *model,
 /* The same for a vector: float vector[dim]. */
 DP_API enum dp_status dp_search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
                                        struct dp_results **out, struct dp_error *error);
+
+/* What is asked of a namespace: the rows nearest to a text, or to a vector. */
+struct dp_query {
+    struct dp_model *model; /* of the text */
+    const char *text;       /* NULL: vector */
+    size_t text_len;        /* bytes of it; 0: it is NUL-terminated */
+    const float *vector;    /* float vector[dim] */
+    size_t dim;
+    size_t k;
+};
+
+/* Both within limits, which may be NULL. Errors, beside those: DP_INVALID (neither text nor vector, or no model for
+ * the text), DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *query,
+                                       const struct dp_limits *limits, struct dp_results **out,
+                                       struct dp_error *error);
 DP_API void dp_results_free(struct dp_results *results);
 
 /* Rows, best first; `row` < dp_results_count. The strings live as long as the results. */
 DP_API size_t dp_results_count(const struct dp_results *results);
-DP_API const char *dp_results_id(const struct dp_results *results, size_t row);         /* numbers in decimal */
+DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* numbers in decimal */
+DP_API bool dp_results_id_is_number(const struct dp_results *results, size_t row);
 DP_API float dp_results_dist(const struct dp_results *results, size_t row);             /* cosine: 1 - cos */
 DP_API const char *dp_results_attributes(const struct dp_results *results, size_t row); /* a JSON object */
 
@@ -171,6 +217,7 @@ struct dp_index_options {
     bool merge_none; /* dp_index_open: one request for each probed list, however close they lie or long they are */
     uint64_t timeout_ms; /* of opening, and of each call that searches; 0: no limit */
     const char *name; /* dp_index_open_callbacks, _memory: of the file, for errors; copied. NULL: "FAISS file" */
+    const struct dp_limits *limits; /* of opening alone; NULL: none */
 };
 
 /* Opens the file at a URL: a path, file:///path, s3://bucket/key, or http(s)://, presigned ones too. options may
@@ -257,6 +304,7 @@ struct dp_search_options {
     size_t keep_count;
     const int64_t *skip; /* int64_t skip[skip_count]: not these; NULL: none of them */
     size_t skip_count;
+    const struct dp_limits *limits; /* of the call, beside the index's own timeout; NULL: none */
 };
 
 /* The same as dp_index_search with options, which may be NULL. Vectors that may not be answered take no neighbour's
@@ -266,6 +314,58 @@ DP_API enum dp_status dp_index_search_with(const struct dp_index *index, const f
                                            size_t dim, size_t k, const struct dp_search_options *options,
                                            int64_t *ids, float *distances, struct dp_cost *costs,
                                            struct dp_error *error);
+
+/* ---- building FAISS files -------------------------------------------------------------------------------- */
+
+enum dp_ivf_kind {
+    DP_IVF_FLAT = 0, /* the floats themselves: IVFn,Flat */
+    DP_IVF_SQ8 = 1   /* eight bits a dimension: IVFn,SQ8, a quarter of the size */
+};
+
+/* How vectors are compared. Numbered for zeros to be FAISS's default, unlike enum dp_metric, which says what a file
+ * has. */
+enum dp_ivf_metric {
+    DP_IVF_L2 = 0,
+    DP_IVF_INNER_PRODUCT = 1,
+    DP_IVF_COSINE = 2 /* vectors are scaled to length 1; queries should be, and are compared by inner product */
+};
+
+/* Zeros: the defaults. */
+struct dp_ivf_options {
+    enum dp_ivf_kind kind;
+    enum dp_ivf_metric metric;
+    size_t nlist;        /* clusters; 0: about twice the square root of the number of vectors */
+    uint64_t seed;       /* of the clustering */
+    size_t memory_bytes; /* for a sample of the vectors, and for lists that are being written; 0: 1 GiB. Beside it:
+                           * 4 bytes a vector, 8 more with ids_path, the centroids */
+    const char *ids_path; /* dp_ivf_build_file: a .npy of int64[count]; NULL: 0, 1, … */
+    /* Told now and then, on the calling thread, what is being done ("reading", "clustering", "assigning", "writing")
+     * and which part of that is done, 0 to 1. false cancels: DP_CANCELLED. NULL: nobody is told. */
+    bool (*progress)(void *ctx, const char *stage, double done);
+    void *progress_ctx;
+};
+
+/* Builds an IVF file of vectors, which stock FAISS opens, and dp_index_open. The same bytes come of the same
+ * vectors, options and seed, on any machine with any number of threads. The file appears whole or not at all, in
+ * place of one that was there.
+ *
+ * runtime  NULL: computes on the calling thread alone
+ * vectors  float vectors[count][dim], finite
+ * ids      int64_t ids[count], 0 or more each; NULL: 0, 1, …
+ * path     where the file goes: a path, file:///path, or s3://bucket/key
+ *
+ * Errors: DP_INVALID (no vectors, more lists than vectors, a value that is not finite, with its vector's number; a
+ * negative id), DP_TOO_LARGE (memory_bytes is too little for so many lists), DP_CANCELLED, DP_NOT_FOUND (the folder),
+ * DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_NOMEM. Thread-safe; calls with one runtime take turns. */
+DP_API enum dp_status dp_ivf_build(struct dp_runtime *runtime, const float *vectors, size_t count, size_t dim,
+                                   const int64_t *ids, const char *path, const struct dp_ivf_options *options,
+                                   struct dp_error *error);
+
+/* The same for the vectors of a file, which may be larger than memory: .npy (float32 or float64, two dimensions, C
+ * order) or .fvecs. It is read front to back, once for each part of the lists that fits in memory_bytes and twice
+ * before. Further errors: DP_INVALID (another kind of file), DP_STALE (it became shorter). */
+DP_API enum dp_status dp_ivf_build_file(struct dp_runtime *runtime, const char *vectors_path, const char *path,
+                                        const struct dp_ivf_options *options, struct dp_error *error);
 
 #ifdef __cplusplus
 }

@@ -10,16 +10,24 @@
 struct api_context {
     struct service *service;
     const _Atomic bool *draining; /* true: the process is about to end; NULL: never */
+    bool needs_model;             /* not ready to be asked without a model */
 };
 
 /* Answers the request whatever happens: errors become answers too. */
 typedef void (*api_handler)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
+/* Answers when that needs no waiting, or does nothing and answers false; then the handler is to be run. */
+typedef bool (*api_attempt)(struct call *call, const struct api_context *api, const struct http_request *request,
+                            struct http_response *response);
+
 /* A dialect's shape of errors. Replaces what the response held. `code` is a short name ("not_found"). */
 struct api_dialect {
     const char *name; /* of metrics and logs */
     void (*error)(struct http_response *response, unsigned status, const char *code, const char *message);
+    /* The same of a limit that was reached, and when it is lifted ("2026-12-01T00:00:00Z"); NULL: no shape of its own. */
+    void (*limited)(struct http_response *response, unsigned status, const char *code, const char *message,
+                    const char *reset_at);
 };
 
 extern const struct api_dialect api_fastembed; /* also what is no client's own: health, unknown paths */
@@ -35,8 +43,13 @@ const char *api_error_code(unsigned status);
 void fastembed_embed(struct call *, const struct api_context *, const struct http_request *,
                      struct http_response *);
 
+bool fastembed_embed_cached(struct call *, const struct api_context *, const struct http_request *,
+                            struct http_response *);
+
 void openai_embeddings(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);
+bool openai_embeddings_cached(struct call *, const struct api_context *, const struct http_request *,
+                              struct http_response *);
 void openai_models(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 void openai_model(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 

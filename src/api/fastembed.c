@@ -3,14 +3,15 @@
  * A request is {"text": "…"} or {"texts": ["…", …]}, with "normalize" (false: the pooled vector as it is),
  * "truncate" (false: a text over the model's limit is an error) and "dimensions". One text is answered with
  * {"embedding", "model", "tokens", "cached", "latency_ms"}, several with "embeddings"; "truncated" is added when
- * a text was cut. Errors are {"error": code, "message": sentence}.
+ * a text was cut. Errors are {"error": code, "message": sentence}, with "reset_at" when a limit was reached.
  */
 #include "api/api.h"
 
 #include "api/fields.h"
 #include "os/clock.h"
 
-static void fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
+static void fastembed_limited(struct http_response *response, unsigned status, const char *code,
+                              const char *message, const char *reset_at)
 {
     struct json_writer w;
     http_response_clear(response);
@@ -22,10 +23,19 @@ static void fastembed_error(struct http_response *response, unsigned status, con
     json_string_str(&w, code);
     json_key(&w, "message");
     json_string_str(&w, message);
+    if (reset_at) {
+        json_key(&w, "reset_at");
+        json_string_str(&w, reset_at);
+    }
     json_end_object(&w);
 }
 
-const struct api_dialect api_fastembed = {"fastembed", fastembed_error};
+static void fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
+{
+    fastembed_limited(response, status, code, message, NULL);
+}
+
+const struct api_dialect api_fastembed = {"fastembed", fastembed_error, fastembed_limited};
 
 /* A text over the model's limit has an error of its own, which tells the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
@@ -37,6 +47,7 @@ static void answer_text_too_long(const struct call *call, const struct api_conte
     response->status = 400;
     response->content_type = "application/json";
     response->outcome = DP_TOO_LARGE;
+    response->error_code = "text_too_long";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
     json_key(&w, "error");
@@ -98,7 +109,7 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     struct json_reader reader, *r = &reader;
     uint64_t seen = 0;
     bool truncate = true;
-    *out = (struct request){.single = false};
+    *out = (struct request){.embed.form = VECTOR_JSON};
     json_reader_init(r, body);
     fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
@@ -134,7 +145,10 @@ static void print(const struct api_context *api, const struct request *request,
     if (!request->single)
         json_begin_array(&w);
     for (size_t i = 0; i < count; i++) {
-        json_floats(&w, answer->vectors + i * answer->dim, answer->dim);
+        if (answer->texts && answer->texts[i].data)
+            json_raw(&w, answer->texts[i]);
+        else
+            json_floats(&w, answer->vectors + i * answer->dim, answer->dim);
         cached = cached && answer->items[i].cached;
     }
     if (!request->single)
@@ -162,6 +176,16 @@ static void print(const struct api_context *api, const struct request *request,
     response->content_type = "application/json";
 }
 
+static void answer_vectors(struct call *call, const struct api_context *api, const struct request *request,
+                           const struct embed_response *answer, int64_t began, struct http_response *response)
+{
+    /* Microseconds are the finest that means anything. */
+    int64_t us = (os_now_ns() - began) / 1000;
+    print(api, request, answer, (double)us / 1000, response);
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_fastembed, response);
+}
+
 void fastembed_embed(struct call *call, const struct api_context *api, const struct http_request *http,
                      struct http_response *response)
 {
@@ -172,6 +196,8 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
         api_fail(call, &api_fastembed, response);
         return;
     }
+    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
+        return;
     enum dp_status status = service_embed(call, api->service, &request.embed, &answer);
     if (status == DP_TOO_LARGE) {
         answer_text_too_long(call, api, response);
@@ -181,9 +207,20 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
         api_fail(call, &api_fastembed, response);
         return;
     }
-    /* Microseconds are the finest that means anything. */
-    int64_t us = (os_now_ns() - began) / 1000;
-    print(api, &request, &answer, (double)us / 1000, response);
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_fastembed, response);
+    answer_vectors(call, api, &request, &answer, began, response);
+}
+
+bool fastembed_embed_cached(struct call *call, const struct api_context *api, const struct http_request *http,
+                            struct http_response *response)
+{
+    int64_t began = os_now_ns();
+    struct request request;
+    struct embed_response answer;
+    if (parse(call, http->body, &request) != DP_OK ||
+        !service_embed_cached(call, api->service, &request.embed, &answer))
+        return false;
+    enum http_quota quota = http_spend(http, NULL, request.embed.count);
+    if (quota == HTTP_GRANTED)
+        answer_vectors(call, api, &request, &answer, began, response);
+    return quota != HTTP_WAIT;
 }

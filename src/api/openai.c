@@ -6,7 +6,7 @@
  */
 #include "api/api.h"
 
-#include "api/base64.h"
+#include "base/base64.h"
 #include "api/fields.h"
 
 /* The answer of an error; param and code may be NULL. */
@@ -44,7 +44,7 @@ static void openai_error(struct http_response *response, unsigned status, const 
     print_error(response, status, NULL, code, message);
 }
 
-const struct api_dialect api_openai = {"openai", openai_error};
+const struct api_dialect api_openai = {"openai", openai_error, NULL};
 
 static void answer_unknown_model(struct call *call, struct span name, struct http_response *response)
 {
@@ -52,6 +52,7 @@ static void answer_unknown_model(struct call *call, struct span name, struct htt
                                        name.len < 200 ? (int)name.len : 200, (const char *)name.data);
     print_error(response, 404, "model", "model_not_found", message ? message : "No such model.");
     response->outcome = DP_NOT_FOUND;
+    response->error_code = "model_not_found";
 }
 
 struct request {
@@ -136,7 +137,7 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     struct json_reader reader, *r = &reader;
     struct span text;
     uint64_t seen = 0;
-    *out = (struct request){.embed.normalize = true};
+    *out = (struct request){.embed = {.normalize = true, .form = VECTOR_JSON}};
     json_reader_init(r, body);
     fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
@@ -146,6 +147,7 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
         case ENCODING_FORMAT:
             if (fields_string(r, call->arena, "'encoding_format'", &text)) {
                 out->base64 = span_equal_str(text, "base64");
+                out->embed.form = out->base64 ? VECTOR_BASE64 : VECTOR_JSON;
                 if (!out->base64 && !span_equal_str(text, "float"))
                     json_reject(r, DP_INVALID, "'encoding_format' must be \"float\" or \"base64\"");
             }
@@ -200,7 +202,10 @@ static void print(struct call *call, const struct service_model *model, const st
         json_key(&w, "index");
         json_u64(&w, i);
         json_key(&w, "embedding");
-        print_vector(&w, answer->vectors + i * answer->dim, answer->dim, request->base64);
+        if (answer->texts && answer->texts[i].data)
+            json_raw(&w, answer->texts[i]);
+        else
+            print_vector(&w, answer->vectors + i * answer->dim, answer->dim, request->base64);
         json_end_object(&w);
     }
     json_end_array(&w);
@@ -230,6 +235,14 @@ static void fail(const struct call *call, const char *param, struct http_respons
     response->outcome = call->error.status;
 }
 
+static void answer_vectors(struct call *call, const struct service_model *model, const struct request *request,
+                           const struct embed_response *answer, struct http_response *response)
+{
+    print(call, model, request, answer, response);
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_openai, response);
+}
+
 void openai_embeddings(struct call *call, const struct api_context *api, const struct http_request *http,
                        struct http_response *response)
 {
@@ -250,13 +263,29 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         fail(call, "dimensions", response);
         return;
     }
+    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
+        return;
     if (service_embed(call, api->service, &request.embed, &answer) != DP_OK) {
         fail(call, "input", response);
         return;
     }
-    print(call, &model, &request, &answer, response);
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_openai, response);
+    answer_vectors(call, &model, &request, &answer, response);
+}
+
+bool openai_embeddings_cached(struct call *call, const struct api_context *api, const struct http_request *http,
+                              struct http_response *response)
+{
+    struct request request;
+    struct embed_response answer;
+    struct service_model model;
+    if (parse(call, http->body, &request) != DP_OK || !service_model(api->service, &model) ||
+        !service_model_is(api->service, request.model) ||
+        !service_embed_cached(call, api->service, &request.embed, &answer))
+        return false;
+    enum http_quota quota = http_spend(http, NULL, request.embed.count);
+    if (quota == HTTP_GRANTED)
+        answer_vectors(call, &model, &request, &answer, response);
+    return quota != HTTP_WAIT;
 }
 
 static void print_model(struct json_writer *w, const struct service_model *model, struct span name)

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "api/base64.h"
+#include "base/base64.h"
 #include "api/fields.h"
 
 enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024 };

@@ -1,16 +1,20 @@
-/* checksum.c: XXH3-64 from the xxHash header, SHA-256 from OpenSSL's EVP interface. */
+/* checksum.c: XXH3-64 from the xxHash header, SHA-256 from OpenSSL.
+ *
+ * SHA-256 goes by OpenSSL's oldest interface, which it calls deprecated: the EVP one allocates, looks its method up
+ * and takes longer over that than over a short text, and keys of the embedding cache are digests of short texts. */
 #include "base/checksum.h"
 
-#include <assert.h>
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "base/alloc.h"
+_Static_assert(sizeof(struct sha256_state) == sizeof(SHA256_CTX), "a state is OpenSSL's own");
 
-struct sha256_state {
-    EVP_MD_CTX *context;
-};
+static SHA256_CTX *context_of(struct sha256_state *s)
+{
+    return (SHA256_CTX *)(void *)s;
+}
 
 uint64_t checksum64(struct span bytes)
 {
@@ -19,46 +23,26 @@ uint64_t checksum64(struct span bytes)
 
 void sha256(struct span bytes, uint8_t digest[32])
 {
-    int done =
-        EVP_Digest(bytes.len ? bytes.data : (const uint8_t *)"", bytes.len, digest, NULL, EVP_sha256(), NULL);
-    assert(done == 1);
-    (void)done;
+    struct sha256_state s;
+    sha256_begin(&s);
+    sha256_update(&s, bytes);
+    sha256_end(&s, digest);
 }
 
-struct sha256_state *sha256_new(void)
+void sha256_begin(struct sha256_state *s)
 {
-    struct sha256_state *s = mem_alloc(sizeof *s);
-    if (!s)
-        return NULL;
-    s->context = EVP_MD_CTX_new();
-    if (!s->context || EVP_DigestInit_ex(s->context, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(s->context);
-        mem_free(s);
-        return NULL;
-    }
-    return s;
+    SHA256_Init(context_of(s));
 }
 
 void sha256_update(struct sha256_state *s, struct span bytes)
 {
-    if (bytes.len == 0)
-        return;
-    int done = EVP_DigestUpdate(s->context, bytes.data, bytes.len);
-    assert(done == 1);
-    (void)done;
+    if (bytes.len)
+        SHA256_Update(context_of(s), bytes.data, bytes.len);
 }
 
-void sha256_final_free(struct sha256_state *s, uint8_t digest[32])
+void sha256_end(struct sha256_state *s, uint8_t digest[32])
 {
-    if (!s)
-        return;
-    if (digest) {
-        int done = EVP_DigestFinal_ex(s->context, digest, NULL);
-        assert(done == 1);
-        (void)done;
-    }
-    EVP_MD_CTX_free(s->context);
-    mem_free(s);
+    SHA256_Final(digest, context_of(s));
 }
 
 void hex_encode(struct span bytes, char *out)

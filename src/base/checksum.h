@@ -10,10 +10,14 @@ uint64_t checksum64(struct span bytes);
 /* SHA-256 (OpenSSL). */
 void sha256(struct span bytes, uint8_t digest[32]);
 
-struct sha256_state;
-struct sha256_state *sha256_new(void); /* NULL when out of memory */
+/* The same in pieces. A state is plain bytes: a copy of one goes on from there, so that what many digests begin with
+ * is hashed once. */
+struct sha256_state {
+    uint64_t words[14];
+};
+void sha256_begin(struct sha256_state *s);
 void sha256_update(struct sha256_state *s, struct span bytes);
-void sha256_final_free(struct sha256_state *s, uint8_t digest[32]); /* digest may be NULL */
+void sha256_end(struct sha256_state *s, uint8_t digest[32]);
 
 /* Lower-case hexadecimal and a NUL: 2 * len + 1 characters. */
 void hex_encode(struct span bytes, char *out);

@@ -212,7 +212,7 @@ enum dp_status model_list(const struct config *config, const char *folder, bool 
         json_bool(&l.json, onnx_engine_built());
         json_end_object(&l.json);
         buffer_append_str(&l.out, "\n");
-    } else if (!onnx_engine_built()) {
+    } else if (l.count > 0 && !onnx_engine_built()) {
         buffer_append_str(
             &l.out, "\nThis build has no onnx engine: `scripts/setup --with-onnxruntime`, then build again.\n");
     }

@@ -8,7 +8,7 @@
 #include "embed/model_describe.h"
 #include "os/call.h"
 
-enum { OPEN_ARENA_MAX = 1 << 20 };
+enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64 };
 
 static enum dp_status open_onnx(const struct config *config, struct model **out, struct dp_error *error)
 {
@@ -84,25 +84,54 @@ static struct store_options store_options_of(const struct config *config, const 
                                   .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
 }
 
+/* The names in `list`, with commas between and perhaps blanks around, behind those there are. */
+static enum dp_status split_aliases(const char *list, struct span names[ALIASES_MAX], size_t *count,
+                                    struct dp_error *error)
+{
+    while (*list) {
+        size_t len = strcspn(list, ",");
+        struct span name = span_of(list, len);
+        list += len + (list[len] == ',');
+        while (name.len > 0 && name.data[0] == ' ')
+            name = span_of(name.data + 1, name.len - 1);
+        while (name.len > 0 && name.data[name.len - 1] == ' ')
+            name.len--;
+        if (name.len == 0)
+            continue;
+        if (*count == ALIASES_MAX)
+            return dp_fail(error, DP_INVALID, "setting model.aliases: at most %d names are allowed", ALIASES_MAX);
+        names[(*count)++] = name;
+    }
+    return DP_OK;
+}
+
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error)
 {
     struct service_options options = {.threads = config->threads, .max_tokens = config->max_tokens};
-    const struct span alias = span_str(config->model_name);
+    struct span aliases[ALIASES_MAX];
     struct arena arena;
     struct call call;
     enum dp_status status = DP_OK;
 
     arena_init(&arena, OPEN_ARENA_MAX);
     call_init(&call, &arena);
-    if (alias.len > 0) {
-        options.model_aliases = &alias;
-        options.model_alias_count = 1;
-    }
-    if (what & OPEN_LIMITS)
+    options.model_aliases = aliases;
+    if (*config->model_name)
+        aliases[options.model_alias_count++] = span_str(config->model_name);
+    if (what & OPEN_SERVER) {
         options.batch_max = config->max_batch_size;
+        options.cache = true;
+        options.cache_vectors = config->l1_cache_size;
+        options.cache_bytes = config->l1_cache_bytes;
+        options.redis_urls = span_str(config->redis_url);
+        options.redis_ttl_s = (uint32_t)(config->l2_cache_ttl_ms / 1000);
+        options.redis_connect_ms = (int)config->redis_connect_timeout_ms;
+        options.redis_command_ms = (int)config->redis_timeout_ms;
+    }
     *out = NULL;
-    if (what & OPEN_MODEL)
+    status = split_aliases(config->model_aliases, aliases, &options.model_alias_count, error);
+    if (status == DP_OK && (what & OPEN_MODEL))
         status = open_model(config, &options.model, error);
     if (status == DP_OK && (what & OPEN_STORE)) {
         const struct s3_settings s3 = s3_settings_of(config);

@@ -7,7 +7,7 @@
 #include "faiss/faiss_index.h"
 #include "service/service.h"
 
-enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4, OPEN_LIMITS = 8 };
+enum { OPEN_MODEL = 1, OPEN_STORE = 2, OPEN_CREATE = 4, OPEN_SERVER = 8 };
 
 /* The model that the settings name, or else the one linked into this program. DP_NOT_FOUND says which
  * command gets one. */
@@ -17,7 +17,7 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
                              struct dp_error *error);
 
 /* A service over the model (OPEN_MODEL) and the root (OPEN_STORE; made when missing with OPEN_CREATE), held to
- * the limits of clients' requests with OPEN_LIMITS. */
+ * the limits of clients' requests and with the embedding cache with OPEN_SERVER. */
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error);
 

@@ -2,12 +2,12 @@
 #include "base/alloc.h"
 #include "config/settings.h"
 
-enum { ARENA_MAX_BYTES = 16 << 20, ORIGINS_MAX = 64, LINE_MAX_BYTES = 16384 };
+enum { ARENA_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 16384 };
 
 /* What config.h hides: the memory of texts, and where each value came from. */
 struct config_state {
     struct arena arena;
-    struct setting_origin origins[ORIGINS_MAX];
+    struct setting_origin origins[]; /* one a setting */
 };
 
 static struct settings settings_of(struct config *config)
@@ -20,9 +20,7 @@ static struct settings settings_of(struct config *config)
 enum dp_status config_load(const struct config_sources *sources, struct config *out, struct dp_error *error)
 {
     *out = (struct config){0};
-    if (SETTING_COUNT > ORIGINS_MAX)
-        return dp_fail(error, DP_TOO_LARGE, "there are more than %d settings", ORIGINS_MAX);
-    out->state = mem_calloc(1, sizeof *out->state);
+    out->state = mem_calloc(1, sizeof *out->state + SETTING_COUNT * sizeof *out->state->origins);
     if (!out->state)
         return dp_fail_nomem(error, "settings");
     arena_init(&out->state->arena, ARENA_MAX_BYTES);

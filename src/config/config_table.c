@@ -5,8 +5,9 @@
 /* clang-format off */
 enum {
     PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096, KEY_BYTES = 16384,
-    KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000
+    KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000, KEY_PREFIX_BYTES = 8
 };
+#define MONTH_MAX UINT64_C(1000000000000000)
 
 static const char *const ENGINES[] = {"native", "onnx", NULL};
 static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
@@ -30,7 +31,7 @@ const struct setting SETTINGS[] = {
 
     /* ---- store ---- */
     {.name = "root", .flag = "--root", .meta = "ROOT", .variables = {"DIPPER_ROOT"}, TO(root),
-     .section = SECTION_STORE, .type = SETTING_TEXT, .max = PATH_BYTES,
+     .section = SECTION_STORE, .type = SETTING_TEXT, .secret_in_url = true, .max = PATH_BYTES,
      .initial = "", .initial_help = "none, it must be given",
      .help = "Where the namespaces live: a folder, or s3://bucket/prefix, or another URL (file:///path)."},
     {.name = "store.merge_gap", .flag = "--merge-gap", .meta = "SIZE", .variables = {"DIPPER_MERGE_GAP"},
@@ -50,7 +51,7 @@ const struct setting SETTINGS[] = {
     /* ---- S3: the environment variables are those of AWS's own tools ---- */
     {.name = "s3.endpoint_url", .flag = "--s3-endpoint-url", .meta = "URL",
      .variables = {"S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}, TO(s3_endpoint_url),
-     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES,
+     .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES,
      .initial = "", .initial_help = "the profile's, else Amazon's for the region",
      .help = "Where a store lives that speaks S3 and is not Amazon's: http://host:port or https://host."},
     {.name = "s3.region", .flag = "--s3-region", .meta = "NAME", .variables = {"AWS_REGION", "AWS_DEFAULT_REGION"},
@@ -94,13 +95,13 @@ const struct setting SETTINGS[] = {
      .section = SECTION_S3, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "", .initial_help = "dipper",
      .help = "What the session is called in the account's logs."},
     {.name = "s3.sts_endpoint_url", .variables = {"AWS_ENDPOINT_URL_STS"}, TO(s3_sts_endpoint_url),
-     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .initial_help = "Amazon's for the region", .help = "Where web identities are exchanged for keys."},
     {.name = "s3.container_relative_uri", .variables = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"},
      TO(s3_container_relative_uri), .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
      .not_in_file = true, .help = "Where a container in ECS gets its keys; set there."},
     {.name = "s3.container_full_uri", .variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI"},
-     TO(s3_container_full_uri), .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     TO(s3_container_full_uri), .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .not_in_file = true, .help = "Where a container in EKS gets its keys; set there."},
     {.name = "s3.container_token", .variables = {"AWS_CONTAINER_AUTHORIZATION_TOKEN"}, TO(s3_container_token),
      .section = SECTION_S3, .type = SETTING_TEXT, .max = KEY_BYTES, .initial = "", .secret = true,
@@ -112,7 +113,7 @@ const struct setting SETTINGS[] = {
      .section = SECTION_S3, .type = SETTING_BOOLEAN, .initial = "false",
      .help = "Do not ask the machine's metadata service for keys, where there are no others."},
     {.name = "s3.metadata_endpoint", .variables = {"AWS_EC2_METADATA_SERVICE_ENDPOINT"}, TO(s3_metadata_endpoint),
-     .section = SECTION_S3, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .section = SECTION_S3, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .initial_help = "http://169.254.169.254", .help = "Where that service is."},
 
     /* ---- model ---- */
@@ -125,6 +126,10 @@ const struct setting SETTINGS[] = {
      .variables = {"DIPPER_MODEL_NAME", "MODEL_NAME"}, TO(model_name),
      .section = SECTION_MODEL, .type = SETTING_TEXT, .max = NAME_BYTES, .initial = "",
      .help = "One more name that the model answers to in requests."},
+    {.name = "model.aliases", .flag = "--model-alias", .meta = "NAMES", .variables = {"DIPPER_MODEL_ALIASES"},
+     TO(model_aliases), .section = SECTION_MODEL, .type = SETTING_TEXT, .max = TEXT_BYTES, .initial = "",
+     .help = "More names that the model answers to in requests, with commas between: those that clients already use, "
+             "like text-embedding-3-small."},
     {.name = "model.max_tokens", .flag = "--max-tokens", .meta = "N",
      .variables = {"DIPPER_MAX_TOKENS", "MAX_TOKENS"}, TO(max_tokens),
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 65536, .initial = "0",
@@ -157,6 +162,34 @@ const struct setting SETTINGS[] = {
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 1024, TO(threads),
      .initial = "0", .initial_help = "0, one for each processor that may be used",
      .help = "Threads that compute."},
+
+    /* ---- embedding cache ---- */
+    {.name = "embed_cache.vectors", .flag = "--l1-cache-size", .meta = "N",
+     .variables = {"DIPPER_L1_CACHE_SIZE", "L1_CACHE_SIZE"}, TO(l1_cache_size),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_INTEGER, .max = 100000000, .initial = "10000",
+     .help = "Vectors kept in memory, so that a text that comes again is not embedded again; 0: none."},
+    {.name = "embed_cache.bytes", .flag = "--l1-cache-bytes", .meta = "SIZE",
+     .variables = {"DIPPER_L1_CACHE_BYTES"}, TO(l1_cache_bytes),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_BYTES, .max = UINT64_C(1) << 40, .initial = "128MiB",
+     .help = "Memory that these may take, with the JSON or base 64 of those that are asked for again."},
+    {.name = "embed_cache.redis_url", .flag = "--redis-url", .meta = "URLS",
+     .variables = {"DIPPER_REDIS_URL", "REDIS_URL"}, TO(redis_url),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_TEXT, .secret_in_url = true, .max = KEY_BYTES, .initial = "",
+     .initial_help = "none, vectors are cached in memory only",
+     .help = "Redis servers that keep vectors for all nodes and over restarts: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], "
+             "several with commas between."},
+    {.name = "embed_cache.ttl", .flag = "--l2-cache-ttl", .meta = "TIME",
+     .variables = {"DIPPER_L2_CACHE_TTL", "L2_CACHE_TTL"}, TO(l2_cache_ttl_ms),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_DURATION, .min = SECOND, .max = UINT64_C(366) * 24 * HOUR,
+     .initial = "24h", .help = "How long a vector lives in Redis."},
+    {.name = "embed_cache.redis_connect_timeout", .flag = "--redis-connect-timeout", .meta = "TIME",
+     .variables = {"DIPPER_REDIS_CONNECT_TIMEOUT"}, TO(redis_connect_timeout_ms),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_DURATION, .min = 1, .max = 10 * SECOND, .initial = "200ms",
+     .help = "Wait this long for a connection to Redis, then go on without it for a while."},
+    {.name = "embed_cache.redis_timeout", .flag = "--redis-timeout", .meta = "TIME",
+     .variables = {"DIPPER_REDIS_TIMEOUT"}, TO(redis_timeout_ms),
+     .section = SECTION_EMBED_CACHE, .type = SETTING_DURATION, .min = 1, .max = 10 * SECOND, .initial = "100ms",
+     .help = "Wait this long for an answer of Redis, likewise."},
 
     /* ---- server; `listen` comes first, so that host and port of the same source win over it ---- */
     {.name = "server.listen", .flag = "--listen", .meta = "ADDRESS:PORT", .variables = {"DIPPER_LISTEN"}, TO(host),
@@ -218,6 +251,69 @@ const struct setting SETTINGS[] = {
     {.name = "limits.idle_timeout", .flag = "--idle-timeout", .meta = "TIME", .variables = {"DIPPER_IDLE_TIMEOUT"},
      .section = SECTION_LIMITS, .type = SETTING_DURATION, .min = SECOND, .max = HOUR, .initial = "75s",
      TO(idle_timeout_ms), .help = "Close a connection that has had no request for this time."},
+    /* ---- accounts ---- */
+    {.name = "accounts.auth", .flag = "--auth", .variables = {"DIPPER_AUTH"}, TO(auth),
+     .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Ask everyone for an API key, as `dipper key create` makes them, and count what they use."},
+    {.name = "accounts.protect_metrics", .flag = "--protect-metrics", .variables = {"DIPPER_PROTECT_METRICS"},
+     TO(protect_metrics), .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Ask for a key at /health and /metrics too."},
+    {.name = "accounts.database_url", .variables = {"DIPPER_DATABASE_URL", "DATABASE_URL"}, TO(database_url),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
+     .initial_help = "accounts.db in the state folder",
+     .help = "Where users, keys and usage are kept: sqlite:///absolute/path, or postgresql://user:password@host/name for "
+             "several servers. No flag takes it, as its password could be read by others."},
+    {.name = "accounts.state_home", .flag = "--state-home", .meta = "DIR",
+     .variables = {"DIPPER_STATE_HOME", "XDG_STATE_HOME"}, TO(state_home),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .max = PATH_BYTES,
+     .initial = "", .initial_help = "~/.local/state", .help = "The state folder is dipper in this one."},
+    {.name = "accounts.key_prefix", .flag = "--key-prefix", .meta = "TEXT",
+     .variables = {"DIPPER_API_KEY_PREFIX", "API_KEY_PREFIX"}, TO(key_prefix),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .min = 1, .max = KEY_PREFIX_BYTES, .initial = "fe_",
+     .help = "What keys begin with: A-Z a-z 0-9 _ -. Keys made under another are refused."},
+    {.name = "accounts.free_limit", .flag = "--free-limit", .meta = "N",
+     .variables = {"DIPPER_FREE_TIER_LIMIT", "FREE_TIER_LIMIT"}, TO(free_limit),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = MONTH_MAX, .initial = "20000",
+     .help = "Embeddings that a user of the tier FREE may ask for in a calendar month (UTC)."},
+    {.name = "accounts.free_requests", .flag = "--free-requests", .meta = "N",
+     .variables = {"DIPPER_FREE_TIER_REQUESTS", "FREE_TIER_REQUESTS"}, TO(free_requests),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = 1000000000, .initial = "100",
+     .help = "Requests that such a user may make in a minute at each server; 0: any number."},
+    {.name = "accounts.pro_limit", .flag = "--pro-limit", .meta = "N",
+     .variables = {"DIPPER_PRO_TIER_LIMIT", "PRO_TIER_LIMIT"}, TO(pro_limit),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = MONTH_MAX, .initial = "100000",
+     .help = "Embeddings that a user of the tier PRO may ask for in a calendar month (UTC)."},
+    {.name = "accounts.pro_requests", .flag = "--pro-requests", .meta = "N",
+     .variables = {"DIPPER_PRO_TIER_REQUESTS", "PRO_TIER_REQUESTS"}, TO(pro_requests),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = 1000000000, .initial = "1000",
+     .help = "Requests that such a user may make in a minute at each server; 0: any number."},
+    {.name = "accounts.scale_limit", .flag = "--scale-limit", .meta = "N",
+     .variables = {"DIPPER_SCALE_TIER_LIMIT", "SCALE_TIER_LIMIT"}, TO(scale_limit),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = MONTH_MAX, .initial = "2000000",
+     .help = "Embeddings that a user of the tier SCALE may ask for in a calendar month (UTC)."},
+    {.name = "accounts.scale_requests", .flag = "--scale-requests", .meta = "N",
+     .variables = {"DIPPER_SCALE_TIER_REQUESTS", "SCALE_TIER_REQUESTS"}, TO(scale_requests),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = 1000000000, .initial = "10000",
+     .help = "Requests that such a user may make in a minute at each server; 0: any number."},
+    {.name = "accounts.quota_batch", .flag = "--quota-batch", .meta = "N", .variables = {"DIPPER_QUOTA_BATCH"},
+     TO(quota_batch), .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000000, .initial = "256",
+     .help = "Embeddings of a user that a server reserves in the database at once, and then hands out by itself."},
+    {.name = "accounts.fail_open", .flag = "--accounts-fail-open", .variables = {"DIPPER_ACCOUNTS_FAIL_OPEN"},
+     TO(accounts_fail_open), .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "While the database is away, keys that this server knows go on working, and their use is written later; "
+             "otherwise they are refused with 503 once their minute and what was reserved are over."},
+    {.name = "accounts.pool_min", .flag = "--database-pool-min", .meta = "N",
+     .variables = {"DIPPER_DATABASE_POOL_MIN"}, TO(database_pool_min),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000, .initial = "1",
+     .help = "Connections to the database that are kept open."},
+    {.name = "accounts.pool_max", .flag = "--database-pool-max", .meta = "N",
+     .variables = {"DIPPER_DATABASE_POOL_MAX"}, TO(database_pool_max),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000, .initial = "8",
+     .help = "Connections to the database that may be open; who finds none free waits."},
+    {.name = "accounts.database_timeout", .flag = "--database-timeout", .meta = "TIME",
+     .variables = {"DIPPER_DATABASE_TIMEOUT"}, TO(database_timeout_ms),
+     .section = SECTION_ACCOUNTS, .type = SETTING_DURATION, .min = 10, .max = HOUR, .initial = "2s",
+     .help = "Give up a statement, a connection to be opened, or the wait for one, after this time."},
 };
 const size_t SETTING_COUNT = sizeof SETTINGS / sizeof *SETTINGS;
 /* clang-format on */
@@ -230,8 +326,10 @@ static const struct {
     [SECTION_STORE] = {"Store", CONFIG_GROUP_STORE},
     [SECTION_S3] = {"S3", CONFIG_GROUP_STORE},
     [SECTION_MODEL] = {"Model", CONFIG_GROUP_MODEL},
+    [SECTION_EMBED_CACHE] = {"Embedding cache", CONFIG_GROUP_SERVER},
     [SECTION_SERVER] = {"Server", CONFIG_GROUP_SERVER},
     [SECTION_LIMITS] = {"Limits of requests", CONFIG_GROUP_SERVER},
+    [SECTION_ACCOUNTS] = {"Accounts", CONFIG_GROUP_ACCOUNTS},
 };
 
 unsigned setting_groups(enum setting_section section)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/masked_url.h"
 #include "base/utf8.h"
 
 struct unit {
@@ -189,6 +190,16 @@ static void print_quantity(const struct setting *s, uint64_t value, char *out, s
     snprintf(out, size, "%" PRIu64 "%s", value / unit->factor, value ? unit->name : "");
 }
 
+void setting_mask(const struct setting *s, struct span text, struct buffer *out)
+{
+    if (s->secret)
+        buffer_append_str(out, text.len ? "(hidden)" : "");
+    else if (s->secret_in_url)
+        masked_url_append(out, text);
+    else
+        buffer_append(out, text);
+}
+
 void setting_print(const struct setting *s, const void *target, struct buffer *out)
 {
     const char *place = (const char *)target + s->offset;
@@ -197,10 +208,7 @@ void setting_print(const struct setting *s, const void *target, struct buffer *o
     const char *text;
     switch (s->type) {
     case SETTING_TEXT:
-    case SETTING_CHOICE:
-        text = load_text(target, s->offset);
-        buffer_append_str(out, s->secret && *text ? "(hidden)" : text);
-        return;
+    case SETTING_CHOICE: setting_mask(s, span_str(load_text(target, s->offset)), out); return;
     case SETTING_BOOLEAN:
         memcpy(&flag, place, sizeof flag);
         buffer_append_str(out, flag ? "true" : "false");

@@ -22,8 +22,10 @@ enum setting_section {
     SECTION_STORE,
     SECTION_S3,
     SECTION_MODEL,
+    SECTION_EMBED_CACHE,
     SECTION_SERVER,
     SECTION_LIMITS,
+    SECTION_ACCOUNTS,
     SECTION_COUNT
 };
 
@@ -44,8 +46,9 @@ struct setting {
     const char *initial_help;   /* what the default means, where its text does not tell; or NULL */
     const char *meta;           /* what stands for the value in help; NULL for booleans */
     const char *help;
-    bool or_none; /* a quantity of 8 bytes: "none" is a value too, SETTING_NONE */
-    bool secret;
+    bool or_none;        /* a quantity of 8 bytes: "none" is a value too, SETTING_NONE */
+    bool secret;         /* shown as "(hidden)"; no flag, which any user of the machine could read */
+    bool secret_in_url;  /* a URL, or a list of them, shown without its password (base/masked_url.h) */
     bool not_in_file;    /* the file cannot hold it */
     size_t offset, size; /* in the struct that is filled */
     size_t port_offset;
@@ -55,8 +58,10 @@ struct setting {
 
 /* Parses `text` and stores it in `target`; texts are copied into `arena`. DP_INVALID, DP_NOMEM. */
 enum dp_status setting_store(const struct setting *s, void *target, struct span text, struct arena *arena);
-/* Appends the stored value as it could be given; a secret that is set comes as "(hidden)". */
+/* Appends the stored value as it could be given, with "(hidden)" for what is secret in it. */
 void setting_print(const struct setting *s, const void *target, struct buffer *out);
+/* Appends a value given for the setting, right or wrong, as it may be shown. */
+void setting_mask(const struct setting *s, struct span text, struct buffer *out);
 /* What the setting takes: "a whole number from 0 to 65535". */
 void setting_allowed(const struct setting *s, char out[SETTING_ALLOWED_MAX]);
 

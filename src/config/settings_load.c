@@ -9,7 +9,7 @@
 #include "config/toml.h"
 #include "os/file.h"
 
-enum { FILE_MAX_BYTES = 1 << 20 };
+enum { FILE_MAX_BYTES = 1 << 20, SHOWN_MAX_BYTES = 1 << 20 };
 
 static const char DEFAULT_FILE[] = "dipper.toml";
 
@@ -41,8 +41,14 @@ static enum dp_status fail_value(const struct setting *setting, struct span text
         snprintf(from, sizeof from, "%s, line %u", origin.name, origin.line);
     else
         snprintf(from, sizeof from, "%s%s", origin.source == FROM_ENVIRONMENT ? "environment " : "", origin.name);
-    return dp_fail(error, DP_INVALID, "setting %s: \"%.*s\" (%s) is not allowed: it takes %s", setting->name,
-                   SPAN_FMT(setting->secret ? span_str("(hidden)") : text), from, allowed);
+    struct buffer shown;
+    buffer_init(&shown, SHOWN_MAX_BYTES);
+    setting_mask(setting, text, &shown);
+    dp_fail(error, DP_INVALID, "setting %s: \"%.*s\" (%s) is not allowed: it takes %s", setting->name,
+            SPAN_FMT(buffer_span(&shown)), from, allowed);
+    enum dp_status status = shown.status == DP_NOMEM ? dp_fail_nomem(error, "settings") : DP_INVALID;
+    buffer_deinit(&shown);
+    return status;
 }
 
 static enum dp_status apply(const struct settings *s, const struct setting *setting, struct span text,

@@ -141,21 +141,20 @@ enum dp_status onnx_file_digest(const char *path, struct arena *arena, uint8_t d
     enum dp_status status = list_parts(*folder == '\0' ? "/" : folder, base, arena, &parts, &count, error);
     if (status != DP_OK)
         return status;
-    struct sha256_state *state = sha256_new();
-    if (state == NULL)
-        return dp_fail_nomem(error, "a digest");
+    struct sha256_state state;
+    sha256_begin(&state);
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         struct os_map map = {{NULL, 0}};
         const char *part = arena_printf(arena, "%s/%s", folder, parts[i]);
         status = part == NULL ? dp_fail_nomem(error, "a path") : os_map_file(part, &map, error);
         if (status == DP_OK) {
             uint64_t len = map.bytes.len;
-            sha256_update(state, span_of(parts[i], strlen(parts[i]) + 1));
-            sha256_update(state, span_of(&len, sizeof len));
-            sha256_update(state, map.bytes);
+            sha256_update(&state, span_of(parts[i], strlen(parts[i]) + 1));
+            sha256_update(&state, span_of(&len, sizeof len));
+            sha256_update(&state, map.bytes);
         }
         os_unmap(&map);
     }
-    sha256_final_free(state, digest);
+    sha256_end(&state, digest);
     return status;
 }

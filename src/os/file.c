@@ -99,31 +99,80 @@ static int sync_folder(const char *path)
     return failed;
 }
 
-enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error)
+struct os_new_file {
+    int fd;
+    char *temporary; /* behind path, in the same block */
+    char path[];
+};
+
+enum dp_status os_new_file_begin(const char *path, struct os_new_file **out, struct dp_error *error)
 {
-    char unique[ULID_LEN + 1], temporary[PATH_MAX];
+    char unique[ULID_LEN + 1];
+    size_t len = strlen(path), room = len + sizeof unique + sizeof "..tmp";
+    *out = NULL;
     enum dp_status status = os_ulid(unique, error);
     if (status != DP_OK)
         return status;
-    int len = snprintf(temporary, sizeof temporary, "%s.%s.tmp", path, unique);
-    if (len < 0 || (size_t)len >= sizeof temporary)
-        return dp_fail_errno(error, ENAMETOOLONG, "write", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return dp_fail_errno(error, errno, "create", temporary);
-    int failed = os_write_all(fd, bytes);
-    if (!failed && fsync(fd) != 0)
-        failed = errno;
-    if (close(fd) != 0 && !failed)
-        failed = errno;
-    if (!failed && rename(temporary, path) != 0)
-        failed = errno;
-    if (failed) {
-        unlink(temporary);
-        return dp_fail_errno(error, failed, "write", path);
+    struct os_new_file *file = mem_alloc(sizeof *file + len + 1 + room);
+    if (!file)
+        return dp_fail_nomem(error, path);
+    memcpy(file->path, path, len + 1);
+    file->temporary = file->path + len + 1;
+    snprintf(file->temporary, room, "%s.%s.tmp", path, unique);
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->fd < 0) {
+        status = dp_fail_errno(error, errno, "create", file->temporary);
+        mem_free(file);
+        return status;
     }
-    failed = sync_folder(path);
-    return failed ? dp_fail_errno(error, failed, "make durable", path) : DP_OK;
+    *out = file;
+    return DP_OK;
+}
+
+enum dp_status os_new_file_write(struct os_new_file *file, struct span bytes, struct dp_error *error)
+{
+    int failed = os_write_all(file->fd, bytes);
+    return failed ? dp_fail_errno(error, failed, "write", file->path) : DP_OK;
+}
+
+enum dp_status os_new_file_finish(struct os_new_file *file, struct dp_error *error)
+{
+    int failed = fsync(file->fd) == 0 ? 0 : errno;
+    if (close(file->fd) != 0 && !failed)
+        failed = errno;
+    if (!failed && rename(file->temporary, file->path) != 0)
+        failed = errno;
+    enum dp_status status = DP_OK;
+    if (failed) {
+        unlink(file->temporary);
+        status = dp_fail_errno(error, failed, "write", file->path);
+    } else if ((failed = sync_folder(file->path)) != 0) {
+        status = dp_fail_errno(error, failed, "make durable", file->path);
+    }
+    mem_free(file);
+    return status;
+}
+
+void os_new_file_abort(struct os_new_file *file)
+{
+    if (!file)
+        return;
+    close(file->fd);
+    unlink(file->temporary);
+    mem_free(file);
+}
+
+enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error)
+{
+    struct os_new_file *file;
+    enum dp_status status = os_new_file_begin(path, &file, error);
+    if (status != DP_OK)
+        return status;
+    status = os_new_file_write(file, bytes, error);
+    if (status == DP_OK)
+        return os_new_file_finish(file, error);
+    os_new_file_abort(file);
+    return status;
 }
 
 /* One mkdir, durable; a folder that is there already is fine. */
@@ -158,6 +207,47 @@ enum dp_status os_make_dirs(const char *path, struct dp_error *error)
         partial[i] = kept;
     }
     return DP_OK;
+}
+
+enum dp_status os_input_open(const char *path, struct os_input *out, struct dp_error *error)
+{
+    struct stat info;
+    *out = (struct os_input){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (out->fd < 0)
+        return dp_fail_errno(error, errno, "open", path);
+    enum dp_status status = DP_OK;
+    if (fstat(out->fd, &info) != 0)
+        status = dp_fail_errno(error, errno, "open", path);
+    else if (!S_ISREG(info.st_mode))
+        status = dp_fail(error, DP_INVALID, "%s is no regular file", path);
+    else
+        out->size = (uint64_t)info.st_size;
+    if (status != DP_OK)
+        os_input_close(out);
+    return status;
+}
+
+enum dp_status os_input_read(const struct os_input *input, const char *path, uint64_t offset, void *into,
+                             size_t len, struct dp_error *error)
+{
+    for (size_t have = 0; have < len;) {
+        ssize_t got = pread(input->fd, (uint8_t *)into + have, len - have, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return dp_fail_errno(error, errno, "read", path);
+        if (got == 0)
+            return dp_fail(error, DP_STALE, "%s became shorter while it was read", path);
+        have += (size_t)got;
+    }
+    return DP_OK;
+}
+
+void os_input_close(struct os_input *input)
+{
+    if (input->fd >= 0)
+        close(input->fd);
+    input->fd = -1;
 }
 
 enum dp_status os_map_file(const char *path, struct os_map *out, struct dp_error *error)

@@ -11,6 +11,13 @@
 enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_error *error);
 /* Writes a file whole or not at all: temporary name beside it, fsync, rename, fsync of the folder. */
 enum dp_status os_write_file(const char *path, struct span bytes, struct dp_error *error);
+/* The same in pieces. One owner thread; begin, write …, then finish or abort, which frees. */
+struct os_new_file;
+enum dp_status os_new_file_begin(const char *path, struct os_new_file **out, struct dp_error *error);
+enum dp_status os_new_file_write(struct os_new_file *file, struct span bytes, struct dp_error *error);
+/* The file appears under its name; or it does not, and what was written is gone. */
+enum dp_status os_new_file_finish(struct os_new_file *file, struct dp_error *error);
+void os_new_file_abort(struct os_new_file *file); /* NULL is fine */
 /* Writes all of `bytes` to a file that is open; the errno of the failure, or 0. */
 int os_write_all(int fd, struct span bytes);
 /* mkdir -p with mode 0777 & ~umask. What was made is durable. */
@@ -22,6 +29,18 @@ struct os_map {
 };
 enum dp_status os_map_file(const char *path, struct os_map *out, struct dp_error *error);
 void os_unmap(struct os_map *map); /* an empty map is fine */
+
+/* A file that is read in parts, however large it is: never more of it in memory than is asked for. */
+struct os_input {
+    int fd;
+    uint64_t size; /* when it was opened */
+};
+/* A regular file. DP_INVALID for others. */
+enum dp_status os_input_open(const char *path, struct os_input *out, struct dp_error *error);
+/* Exactly len bytes from `offset` on. DP_STALE when the file has become shorter. Thread-safe. */
+enum dp_status os_input_read(const struct os_input *input, const char *path, uint64_t offset, void *into,
+                             size_t len, struct dp_error *error);
+void os_input_close(struct os_input *input); /* fd -1 is fine */
 
 /* Reads lines of any stream, one at a time, each at most `max` bytes. */
 struct line_reader {

@@ -1,10 +1,13 @@
 /* service.c: beginning and end of a service, and what it knows of its model. */
 #include "service/service_impl.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "store/store_cache.h"
 
+static const char HITS_HELP[] = "Texts whose vector was cached.";
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
 /* Keeps copies of the aliases, and the name under which the hub knows a sentence-transformers model. */
@@ -55,6 +58,19 @@ static enum dp_status learn_special_tokens(struct service *s, struct dp_error *e
     return status;
 }
 
+/* Which model serves, as a metric that is always 1. */
+static enum dp_status describe_model(struct service *s, struct dp_error *error)
+{
+    char labels[METRIC_LABELS_MAX] = "", dim[12];
+    snprintf(dim, sizeof dim, "%u", (unsigned)s->facts.dim);
+    metric_add_label(labels, "model", s->facts.name);
+    metric_add_label(labels, "dim", span_str(dim));
+    metric_add_label(labels, "fingerprint", s->facts.fingerprint);
+    struct metric *info = metric_gauge(&s->metrics, "dipper_model_info", labels, "The model that is loaded.");
+    metric_set(info, 1);
+    return info ? DP_OK : dp_fail_nomem(error, "metrics");
+}
+
 static enum dp_status open_model(struct service *s, const struct service_options *options, struct dp_error *error)
 {
     const struct model_info *info = model_info(s->model);
@@ -77,21 +93,40 @@ static enum dp_status open_model(struct service *s, const struct service_options
         status = keep_aliases(s, options, error);
     if (status == DP_OK)
         status = embedder_new(s->model, s->team, NULL, &s->embedder, error);
+    if (status == DP_OK)
+        status = embedder_add_metrics(s->embedder, &s->metrics, error);
+    if (status == DP_OK)
+        status = describe_model(s, error);
+    if (status == DP_OK && options->cache) {
+        cache_keys_begin(&s->model_keys, info, s->facts.max_tokens);
+        status = vector_cache_new(options->cache_vectors, options->cache_bytes, &s->cache, error);
+    }
     return status;
 }
 
-static enum dp_status add_metrics(struct service *s, struct dp_error *error)
+/* Registers metrics, and opens what registers its own. */
+static enum dp_status add_metrics(struct service *s, const struct service_options *options, struct dp_error *error)
 {
     struct metric_registry *r = &s->metrics;
     const double *bounds = METRIC_LATENCY_BOUNDS;
     size_t n = METRIC_LATENCY_BOUND_COUNT;
     bool added =
-        (s->count.texts = metric_counter(r, "dipper_embedded_texts_total", "", "Texts embedded.")) &&
-        (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens embedded.")) &&
+        (s->count.texts = metric_counter(r, "dipper_embedded_texts_total", "",
+                                         "Texts that requests had embedded, cached ones too.")) &&
+        (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens of those texts.")) &&
         (s->count.truncated =
              metric_counter(r, "dipper_truncated_texts_total", "", "Texts that were cut to the model's limit.")) &&
+        (s->count.text_tokens = metric_histogram(r, "dipper_text_tokens", "", "Tokens of a text.",
+                                                 METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT)) &&
         (s->count.embed_seconds = metric_histogram(
-             r, "dipper_embed_seconds", "", "Time to tokenize and embed the texts of one request.", bounds, n)) &&
+             r, "dipper_embed_seconds", "",
+             "Time to tokenize and embed the texts of one request that were not cached.", bounds, n)) &&
+        (s->count.l1_hits = metric_counter(r, "dipper_embed_cache_hits_total", "cache_level=\"l1\"", HITS_HELP)) &&
+        (s->count.l2_hits = metric_counter(r, "dipper_embed_cache_hits_total", "cache_level=\"l2\"", HITS_HELP)) &&
+        (s->count.misses = metric_counter(r, "dipper_embed_cache_misses_total", "",
+                                          "Texts whose vector was in no tier of the cache.")) &&
+        (s->count.waits = metric_counter(r, "dipper_embed_cache_waits_total", "",
+                                         "Texts whose vector another request was just computing.")) &&
         (s->count.queries =
              metric_counter(r, "dipper_queries_total", "status=\"ok\"", "Queries of namespaces.")) &&
         (s->count.query_errors =
@@ -106,7 +141,20 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
              metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
     if (!added)
         return dp_fail_nomem(error, "metrics");
-    return s->store ? store_cache_add_metrics(s->store, r, error) : DP_OK;
+    struct metric *threads = metric_gauge(r, "dipper_compute_threads", "", "Threads of the compute team.");
+    if (!threads)
+        return dp_fail_nomem(error, "metrics");
+    metric_set(threads, team_size(s->team));
+    enum dp_status status = s->cache ? vector_cache_add_metrics(s->cache, r, error) : DP_OK;
+    if (status == DP_OK && s->cache && options->redis_urls.len) {
+        const struct redis_cache_options redis = {
+            .urls = options->redis_urls,
+            .ttl_s = options->redis_ttl_s,
+            .timeouts = {options->redis_connect_ms, options->redis_command_ms},
+        };
+        status = redis_cache_new(&redis, r, &s->redis, error);
+    }
+    return status == DP_OK && s->store ? store_cache_add_metrics(s->store, r, error) : status;
 }
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)
@@ -130,10 +178,10 @@ enum dp_status service_new(const struct service_options *options, struct service
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
     if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
-    if (status == DP_OK)
-        status = add_metrics(s, error);
     if (status == DP_OK && s->model)
         status = open_model(s, options, error);
+    if (status == DP_OK)
+        status = add_metrics(s, options, error);
     if (status != DP_OK) {
         service_free(s);
         return status;
@@ -148,6 +196,8 @@ void service_free(struct service *s)
         return;
     readers_deinit(&s->readers);
     embedder_free(s->embedder);
+    redis_cache_free(s->redis);
+    vector_cache_free(s->cache);
     if (!s->model_is_borrowed)
         model_free(s->model);
     store_free(s->store);

@@ -8,6 +8,7 @@
 #define SERVICE_SERVICE_H
 
 #include "base/metrics.h"
+#include "embed/vector_cache.h"
 #include "index/index.h"
 #include "os/call.h"
 #include "os/team.h"
@@ -34,6 +35,12 @@ struct service_options {
     uint32_t max_tokens;              /* of one text; 0, or more than the model takes: the model's own limit */
     const struct span *model_aliases; /* more names the model answers to; copied */
     size_t model_alias_count;
+    bool cache;             /* of vectors; without it nothing is remembered, nor shared by who ask at once */
+    size_t cache_vectors;   /* that the memory tier holds at most */
+    struct span redis_urls; /* of its second tier: redis://…, with commas between; empty: none */
+    uint32_t redis_ttl_s;   /* how long a vector lives there */
+    int redis_connect_ms, redis_command_ms; /* time-outs */
+    uint64_t cache_bytes;                   /* likewise */
 };
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error);
@@ -70,6 +77,8 @@ struct embed_request {
     bool normalize;      /* to unit length; false: the pooled vector as it is */
     bool refuse_long;    /* a text over the model's limit fails with DP_TOO_LARGE instead of being cut */
     uint32_t dimensions; /* the first so many of each vector; 0: all */
+    /* How the caller will print the vectors: the cache keeps those that are asked for again in this form too. */
+    enum vector_form form;
 };
 
 struct embed_item {
@@ -80,7 +89,9 @@ struct embed_item {
 };
 
 struct embed_response {
-    const float *vectors; /* float[count][dim] */
+    const float *vectors; /* float[count][dim], but for those with a text */
+    const struct span
+        *texts; /* of the form that was asked for; [i].data NULL: print vector i. NULL: none has one */
     const struct embed_item *items;
     uint32_t dim;
     uint64_t tokens;
@@ -91,6 +102,11 @@ struct embed_response {
  * DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded. */
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);
+
+/* The same when every vector is in the memory tier of the cache; false, and no error, when it is not, or when there
+ * is anything to refuse. Never waits: for the threads of the server's I/O. */
+bool service_embed_cached(struct call *call, struct service *service, const struct embed_request *request,
+                          struct embed_response *response);
 
 /* ---- searching -------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 
 #include "embed/batch.h"
 #include "embed/model.h"
+#include "embed/redis_cache.h"
 #include "embed/tokenizer.h"
 #include "service/readers.h"
 #include "service/service.h"
@@ -23,12 +24,16 @@ struct service {
     int32_t special[SERVICE_SPECIAL_MAX];
     size_t special_before, special_count;
     size_t batch_max;
+    struct vector_cache *cache;     /* NULL: none */
+    struct redis_cache *redis;      /* its second tier; NULL: none */
+    struct sha256_state model_keys; /* what its keys begin with */
     struct team *team;
     struct store *store;
     struct readers readers;
     struct metric_registry metrics;
     struct {
-        struct metric *texts, *tokens, *truncated, *embed_seconds;
+        struct metric *texts, *tokens, *truncated, *text_tokens, *embed_seconds;
+        struct metric *l1_hits, *l2_hits, *misses, *waits;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
     } count;
 };

@@ -134,6 +134,9 @@ enum dp_status store_open(struct call *call, struct span url, bool create, struc
 enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
                                  struct store **out, struct span *key);
 void store_free(struct store *store);
+/* Where the object of a URL lies on this host, in the call's arena: for a path and file:///path. *path is NULL for
+ * the URLs of other stores. */
+enum dp_status store_url_path(struct call *call, struct span url, const char **path);
 
 /* Issues all at once and returns when all have ended. The answer is DP_OK when every request is DP_OK, else
  * the first failure's status with its error in the call. Counts one round, the requests (n; of a remote store those that were

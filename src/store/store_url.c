@@ -115,6 +115,24 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
     return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
+enum dp_status store_url_path(struct call *call, struct span url, const char **path)
+{
+    char copy[PATH_MAX];
+    size_t len = scheme_len(url);
+    bool is_file = len > 0 && span_equal_str(span_of(url.data, len), "file");
+    *path = NULL;
+    if (len > 0 && !is_file)
+        return DP_OK;
+    struct span rest = is_file ? span_of(url.data + len + 3, url.len - len - 3) : url;
+    if (rest.len == 0 || rest.data[rest.len - 1] == '/' || (is_file && rest.data[0] != '/'))
+        return call_fail(call, DP_INVALID, "%.*s does not name an object", SPAN_FMT(url));
+    enum dp_status status = copy_path(call, rest, is_file, copy);
+    if (status != DP_OK)
+        return status;
+    *path = (const char *)arena_copy(call->arena, span_of(copy, strlen(copy) + 1)).data;
+    return *path ? DP_OK : call_nomem(call, "a path");
+}
+
 /* ---- one object ------------------------------------------------------------------------------------- */
 
 /* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`; .data is NULL when that is no

@@ -20,8 +20,10 @@
 enum {
     BLOCK_ROWS = 96, /* vectors that one worker multiplies with all centroids before it takes the next */
     PANEL = ENCODER_BLOCK_N,
+    SLICE_BLOCKS = 64,
     SPLIT_TRIES = 64 /* draws for a centroid with two members or more */
 };
+static const size_t SLICE_PRODUCTS = (size_t)1 << 32;
 static const float SPLIT_STEP = 1.0f / 1024.0f;
 
 /* ---- chance ------------------------------------------------------------------------------------------ */
@@ -35,12 +37,23 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* Picks `wanted` of the numbers [0, n), in rising order: Knuth's selection sampling (TAOCP 3.4.2, S). */
+/* Knuth's selection sampling (TAOCP 3.4.2, S). */
+bool kmeans_choose(struct kmeans_choice *choice)
+{
+    bool chosen = choice->wanted > 0 && next_random(&choice->random) % choice->n < choice->wanted;
+    choice->n--;
+    choice->wanted -= chosen;
+    return chosen;
+}
+
+/* Picks `wanted` of the numbers [0, n), in rising order. */
 static void pick(uint64_t *random, size_t n, size_t wanted, uint32_t *picked)
 {
+    struct kmeans_choice choice = {*random, n, wanted};
     for (size_t i = 0, have = 0; have < wanted; i++)
-        if (next_random(random) % (n - i) < wanted - have)
+        if (kmeans_choose(&choice))
             picked[have++] = (uint32_t)i;
+    *random = choice.random;
 }
 
 /* ---- assignment -------------------------------------------------------------------------------------- */
@@ -59,6 +72,9 @@ struct assigner {
     size_t scratch_len;
     uint32_t *list; /* out */
     float *score;   /* out, or NULL */
+    size_t begin;   /* of the slice that is being assigned */
+    const struct kmeans_watch *watch;
+    double done, share; /* of the whole: before this assignment, and its own */
     atomic_bool stop;
 };
 
@@ -133,7 +149,8 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
     struct assigner *a = ctx;
     if (should_stop(a))
         return;
-    size_t begin = block * BLOCK_ROWS, rows = a->count - begin < BLOCK_ROWS ? a->count - begin : BLOCK_ROWS;
+    size_t begin = a->begin + block * BLOCK_ROWS,
+           rows = a->count - begin < BLOCK_ROWS ? a->count - begin : BLOCK_ROWS;
     float *vectors = a->scratch + worker * a->scratch_len, *scores = vectors + BLOCK_ROWS * a->stride;
     float best[BLOCK_ROWS];
     uint32_t *list = a->list + begin;
@@ -159,14 +176,35 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
                 distance_pair(a->metric, vectors + r * a->stride, a->centroids + list[r] * a->dim, a->dim);
 }
 
+/* Vectors between two looks at the watch: some tenths of a second's work. */
+static size_t slice_rows(const struct assigner *a)
+{
+    size_t rows = SLICE_PRODUCTS / (a->k * a->dim + 1);
+    return rows / BLOCK_ROWS > SLICE_BLOCKS ? rows / BLOCK_ROWS * BLOCK_ROWS : SLICE_BLOCKS * BLOCK_ROWS;
+}
+
+static enum dp_status tell(struct call *call, const struct assigner *a, double part)
+{
+    if (a->watch == NULL || a->watch->tell(a->watch->ctx, a->done + part * a->share))
+        return DP_OK;
+    return call_fail(call, DP_CANCELLED, "clustering was cancelled");
+}
+
 static enum dp_status assign_all(struct call *call, struct team *team, struct assigner *a)
 {
+    enum dp_status status = DP_OK;
+    size_t slice = slice_rows(a);
     team_run(team, a->panels, pack_panel, a);
-    team_run(team, (a->count + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block, a);
-    enum dp_status status = call_check(call);
-    if (status == DP_OK && atomic_load(&a->stop))
-        status = call_fail(call, DP_CANCELLED, "clustering was cancelled");
-    return status;
+    for (a->begin = 0; status == DP_OK && a->begin < a->count; a->begin += slice) {
+        size_t rows = a->count - a->begin < slice ? a->count - a->begin : slice;
+        team_run(team, (rows + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block, a);
+        status = call_check(call);
+        if (status == DP_OK && atomic_load(&a->stop))
+            status = call_fail(call, DP_CANCELLED, "clustering was cancelled");
+        if (status == DP_OK)
+            status = tell(call, a, (double)(a->begin + rows) / (double)a->count);
+    }
+    return status == DP_OK ? call_check(call) : status;
 }
 
 /* ---- training ---------------------------------------------------------------------------------------- */
@@ -289,6 +327,8 @@ static enum dp_status train(struct call *call, struct team *team, struct trainer
     make_spherical(t);
     for (int iteration = 0; status == DP_OK && iteration < KMEANS_ITERATIONS; iteration++) {
         a->list = t->list;
+        a->share = 1.0 / KMEANS_ITERATIONS;
+        a->done = iteration * a->share;
         status = assign_all(call, team, a);
         if (status != DP_OK || (iteration > 0 && memcmp(t->list, t->before, a->count * sizeof *t->list) == 0))
             break;
@@ -306,10 +346,18 @@ static enum dp_status train(struct call *call, struct team *team, struct trainer
 enum dp_status kmeans_train(struct call *call, struct team *team, const float *x, size_t n, size_t dim, size_t k,
                             enum vector_metric metric, uint64_t seed, float *centroids)
 {
+    return kmeans_train_watched(call, team, x, n, dim, k, metric, seed, NULL, centroids);
+}
+
+enum dp_status kmeans_train_watched(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
+                                    size_t k, enum vector_metric metric, uint64_t seed,
+                                    const struct kmeans_watch *watch, float *centroids)
+{
     if (k < 1 || k > n || dim < 1 || n > UINT32_MAX)
         return call_fail(call, DP_INVALID, "cannot make %zu clusters of %zu vectors of %zu dimensions", k, n, dim);
-    struct trainer t = {
-        .assigner = {.x = x, .dim = dim, .k = k, .metric = metric}, .centroids = centroids, .random = seed};
+    struct trainer t = {.assigner = {.x = x, .dim = dim, .k = k, .metric = metric, .watch = watch},
+                        .centroids = centroids,
+                        .random = seed};
     enum dp_status status = train(call, team, &t, n);
     trainer_deinit(&t);
     return status;

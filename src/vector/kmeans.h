@@ -26,6 +26,25 @@ enum {
 enum dp_status kmeans_train(struct call *call, struct team *team, const float *x, size_t n, size_t dim, size_t k,
                             enum vector_metric metric, uint64_t seed, float *centroids);
 
+/* Told now and then, on the caller's thread, which part of the work is done (0 to 1); false cancels it. */
+struct kmeans_watch {
+    bool (*tell)(void *ctx, double done);
+    void *ctx;
+};
+
+/* The same, watched. watch: may be NULL. */
+enum dp_status kmeans_train_watched(struct call *call, struct team *team, const float *x, size_t n, size_t dim,
+                                    size_t k, enum vector_metric metric, uint64_t seed,
+                                    const struct kmeans_watch *watch, float *centroids);
+
+/* A seeded choice of `wanted` of n things that come by one after another; each set of them is equally likely. */
+struct kmeans_choice {
+    uint64_t random; /* the seed */
+    uint64_t n, wanted;
+};
+/* Whether the next thing is chosen. At most n times. */
+bool kmeans_choose(struct kmeans_choice *choice);
+
 /* Finds the nearest centroid of each vector: list[i] in [0, k), the smaller when two are equally near.
  *
  * score  out: the exact score of x[i] and its centroid; NULL when it is not wanted

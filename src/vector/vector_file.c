@@ -10,6 +10,8 @@
 
 #include "base/alloc.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as they lie in the file");
+
 enum { MAGIC_BYTES = 8, DIGITS_MAX = 18 };
 
 static const char magic[] = "\x93NUMPY";
@@ -58,18 +60,15 @@ static bool parse_shape(struct span text, uint64_t *count, uint64_t *dim)
     return take_number(&text, dim) && text.len > 0 && *text.data == ')';
 }
 
-static enum dp_status make_room(struct vector_file *out, uint64_t count, uint64_t dim, struct dp_error *error)
-{
-    out->count = (size_t)count;
-    out->dim = (size_t)dim;
-    out->values = mem_alloc((size_t)count * (size_t)dim * sizeof(float));
-    return out->values != NULL ? DP_OK : dp_fail_nomem(error, "vectors");
-}
-
-static enum dp_status parse_npy(struct span bytes, const char *name, struct vector_file *out,
+static enum dp_status parse_npy(struct span head, uint64_t file_bytes, const char *name, struct vector_layout *out,
                                 struct dp_error *error)
 {
-    struct cursor c = cursor_over(bytes);
+    static const struct {
+        const char *descr;
+        enum vector_type type;
+        size_t size;
+    } types[] = {{"'<f4'", VECTOR_F32, 4}, {"'<f8'", VECTOR_F64, 8}, {"'<i8'", VECTOR_I64, 8}};
+    struct cursor c = cursor_over(head);
     uint64_t count = 0, dim = 0, numbers;
     cursor_bytes(&c, 6);
     uint8_t major = cursor_u8(&c);
@@ -80,8 +79,10 @@ static enum dp_status parse_npy(struct span bytes, const char *name, struct vect
         return dp_fail(error, DP_INVALID, "%s: its .npy header is cut short or of a version that is not known",
                        name);
     struct span type = value_of(header, "descr");
-    bool doubles = span_starts_with(type, span_str("'<f8'"));
-    if (!doubles && !span_starts_with(type, span_str("'<f4'")))
+    size_t t = 0;
+    while (t < 3 && !span_starts_with(type, span_str(types[t].descr)))
+        t++;
+    if (t == 3)
         return dp_fail(error, DP_INVALID,
                        "%s: its numbers are %.*s; make them float32: numpy.save(…, x.astype('<f4'))", name,
                        type.len > 8 ? 8 : SPAN_FMT(type));
@@ -89,53 +90,115 @@ static enum dp_status parse_npy(struct span bytes, const char *name, struct vect
         return dp_fail(error, DP_INVALID, "%s: its order is not C's; save numpy.ascontiguousarray(…)", name);
     if (!parse_shape(value_of(header, "shape"), &count, &dim) || dim < 1)
         return dp_fail(error, DP_INVALID, "%s: its shape must be (vectors, dimensions) or (dimensions,)", name);
-    size_t size = doubles ? sizeof(double) : sizeof(float);
-    if (__builtin_mul_overflow(count, dim, &numbers) || numbers > c.rest.len / size ||
-        numbers * size != c.rest.len)
+    uint64_t size = types[t].size, rest = file_bytes - c.offset;
+    if (dim > INT32_MAX || __builtin_mul_overflow(count, dim, &numbers) || numbers > rest / size ||
+        numbers * size != rest)
         return dp_fail(error, DP_INVALID,
-                       "%s: %" PRIu64 " vectors of %" PRIu64
-                       " dimensions do not take the %zu bytes behind its header",
-                       name, count, dim, c.rest.len);
-    enum dp_status status = make_room(out, count, dim, error);
-    if (status == DP_OK && !doubles && numbers > 0)
-        memcpy(out->values, c.rest.data, c.rest.len);
-    for (size_t i = 0; status == DP_OK && doubles && i < numbers; i++)
-        out->values[i] = (float)cursor_f64(&c);
-    return status;
+                       "%s: %" PRIu64 " vectors of %" PRIu64 " dimensions do not take the %" PRIu64
+                       " bytes behind its header",
+                       name, count, dim, rest);
+    *out = (struct vector_layout){.type = types[t].type,
+                                  .count = count,
+                                  .dim = (size_t)dim,
+                                  .begin = c.offset,
+                                  .row_bytes = (size_t)(dim * size)};
+    return DP_OK;
 }
 
-static enum dp_status parse_fvecs(struct span bytes, const char *name, struct vector_file *out,
-                                  struct dp_error *error)
+static enum dp_status parse_fvecs(struct span head, uint64_t file_bytes, const char *name,
+                                  struct vector_layout *out, struct dp_error *error)
 {
-    struct cursor c = cursor_over(bytes);
+    struct cursor c = cursor_over(head);
     int32_t dim = cursor_i32(&c);
     uint64_t row = 4 + 4 * (uint64_t)(dim > 0 ? dim : 0);
-    if (c.failed || dim < 1 || bytes.len % row != 0)
+    if (c.failed || dim < 1 || file_bytes % row != 0)
         return dp_fail(error, DP_INVALID,
-                       "%s: it is neither .npy nor .fvecs: %zu bytes are not whole vectors of %" PRId32
+                       "%s: it is neither .npy nor .fvecs: %" PRIu64 " bytes are not whole vectors of %" PRId32
                        " dimensions",
-                       name, bytes.len, dim);
-    enum dp_status status = make_room(out, bytes.len / row, (uint64_t)dim, error);
-    for (size_t i = 0; status == DP_OK && i < out->count; i++) {
-        struct cursor vector = cursor_over(span_of(bytes.data + i * row, (size_t)row));
-        int32_t d = cursor_i32(&vector);
-        if (d != dim)
-            return dp_fail(error, DP_INVALID, "%s: vector %zu has %" PRId32 " dimensions, the first %" PRId32,
-                           name, i, d, dim);
-        memcpy(out->values + i * (size_t)dim, vector.rest.data, vector.rest.len);
+                       name, file_bytes, dim);
+    *out = (struct vector_layout){
+        .type = VECTOR_FVECS, .count = file_bytes / row, .dim = (size_t)dim, .row_bytes = (size_t)row};
+    return DP_OK;
+}
+
+enum dp_status vector_layout_parse(struct span head, uint64_t file_bytes, const char *name,
+                                   struct vector_layout *out, struct dp_error *error)
+{
+    *out = (struct vector_layout){0};
+    bool npy = head.len >= MAGIC_BYTES && memcmp(head.data, magic, sizeof magic - 1) == 0;
+    return npy ? parse_npy(head, file_bytes, name, out, error) : parse_fvecs(head, file_bytes, name, out, error);
+}
+
+enum dp_status vector_layout_take(const struct vector_layout *layout, struct span bytes, uint64_t first,
+                                  const char *name, float *out, struct dp_error *error)
+{
+    size_t dim = layout->dim, count = bytes.len / layout->row_bytes;
+    for (size_t r = 0; r < count; r++, out += dim) {
+        struct cursor row = cursor_over(span_of(bytes.data + r * layout->row_bytes, layout->row_bytes));
+        int32_t d = layout->type == VECTOR_FVECS ? cursor_i32(&row) : 0;
+        if (layout->type == VECTOR_FVECS && d != (int32_t)dim)
+            return dp_fail(error, DP_INVALID, "%s: vector %" PRIu64 " has %" PRId32 " dimensions, the first %zu",
+                           name, first + r, d, dim);
+        if (layout->type == VECTOR_F64)
+            for (size_t i = 0; i < dim; i++)
+                out[i] = (float)cursor_f64(&row);
+        else
+            memcpy(out, row.rest.data, dim * sizeof *out);
     }
-    return status;
+    return DP_OK;
+}
+
+enum dp_status vector_layout_want_floats(const struct vector_layout *layout, const char *name,
+                                         struct dp_error *error)
+{
+    if (layout->type != VECTOR_I64)
+        return DP_OK;
+    return dp_fail(error, DP_INVALID,
+                   "%s: its numbers are '<i8'; make them float32: numpy.save(…, x.astype('<f4'))", name);
 }
 
 enum dp_status vector_file_parse(struct span bytes, const char *name, struct vector_file *out,
                                  struct dp_error *error)
 {
+    struct vector_layout layout;
+    struct span head = span_of(bytes.data, bytes.len < VECTOR_HEAD_MAX ? bytes.len : VECTOR_HEAD_MAX);
     *out = (struct vector_file){0};
-    bool npy = bytes.len >= MAGIC_BYTES && memcmp(bytes.data, magic, sizeof magic - 1) == 0;
-    enum dp_status status = npy ? parse_npy(bytes, name, out, error) : parse_fvecs(bytes, name, out, error);
+    enum dp_status status = vector_layout_parse(head, bytes.len, name, &layout, error);
+    if (status == DP_OK)
+        status = vector_layout_want_floats(&layout, name, error);
+    if (status != DP_OK)
+        return status;
+    out->count = (size_t)layout.count;
+    out->dim = layout.dim;
+    out->values = mem_alloc(out->count * out->dim * sizeof(float));
+    struct span rows = span_of(bytes.data + layout.begin, bytes.len - (size_t)layout.begin);
+    status = out->values != NULL ? vector_layout_take(&layout, rows, 0, name, out->values, error)
+                                 : dp_fail_nomem(error, "vectors");
     if (status != DP_OK)
         vector_file_deinit(out);
     return status;
+}
+
+enum dp_status vector_ids_parse(struct span bytes, const char *name, int64_t **out, size_t *count,
+                                struct dp_error *error)
+{
+    struct vector_layout layout;
+    struct span head = span_of(bytes.data, bytes.len < VECTOR_HEAD_MAX ? bytes.len : VECTOR_HEAD_MAX);
+    *out = NULL;
+    *count = 0;
+    enum dp_status status = vector_layout_parse(head, bytes.len, name, &layout, error);
+    if (status != DP_OK)
+        return status;
+    if (layout.type != VECTOR_I64 || (layout.count != 1 && layout.dim != 1))
+        return dp_fail(error, DP_INVALID, "%s: ids are int64[n]: numpy.save(…, ids.astype('<i8'))", name);
+    size_t n = (size_t)layout.count * layout.dim;
+    *out = mem_alloc(n * sizeof **out);
+    if (*out == NULL)
+        return dp_fail_nomem(error, "ids");
+    *count = n;
+    if (n > 0)
+        memcpy(*out, bytes.data + layout.begin, n * sizeof **out);
+    return DP_OK;
 }
 
 void vector_file_deinit(struct vector_file *file)

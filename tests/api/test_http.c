@@ -2,7 +2,7 @@
 #include "test_support.h"
 
 #include "api/api.h"
-#include "api/base64.h"
+#include "base/base64.h"
 
 /* RFC 4648 §10, and what is malformed. */
 static void test_base64_follows_the_rfc(void **state)

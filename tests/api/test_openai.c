@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "api/base64.h"
+#include "base/base64.h"
 
 static struct service *service;
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "api/base64.h"
+#include "base/base64.h"
 
 #define EMBED(text) "\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"" text "\"]]"
 

@@ -85,7 +85,9 @@ static const char *good_value(const struct setting *s)
 {
     static char text[64];
     switch (s->type) {
-    case SETTING_TEXT: return strcmp(s->name, "config") == 0 ? empty_file() : "some-text";
+    case SETTING_TEXT:
+        snprintf(text, sizeof text, "%.*s", s->max < 9 ? (int)s->max : 9, "some-text");
+        return strcmp(s->name, "config") == 0 ? empty_file() : text;
     case SETTING_INTEGER: snprintf(text, sizeof text, "%llu", (unsigned long long)s->min + 3); return text;
     case SETTING_BOOLEAN: return "true";
     case SETTING_BYTES: return "96KiB";
@@ -504,6 +506,56 @@ static void test_config_hides_secrets(void **state)
     arena_deinit(&arena);
 }
 
+/* In a table as elsewhere: what is shown of a URL, and quoted in a refusal, comes without its password. */
+static void test_config_hides_secrets_in_urls(void **state)
+{
+    (void)state;
+    struct {
+        const char *url;
+    } target = {NULL};
+    const struct setting table[] = {{.name = "cache.redis_url",
+                                     .flag = "--redis-url",
+                                     .variables = {"REDIS_URL"},
+                                     .type = SETTING_TEXT,
+                                     .max = 32,
+                                     .initial = "",
+                                     .meta = "URL",
+                                     .help = "",
+                                     .secret_in_url = true}};
+    struct arena arena;
+    struct setting_origin origins[1];
+    struct buffer line;
+    struct dp_error error;
+    arena_init(&arena, 1 << 20);
+    buffer_init(&line, 1024);
+    const struct settings settings = {table, 1, &target, origins, &arena};
+    char *variables[] = {"REDIS_URL=redis://u:hunter2@h/1", NULL};
+    const struct config_sources sources = {.environ = variables, .toml_path = empty_file()};
+    assert_int_equal(settings_load(&settings, &sources, &error), DP_OK);
+    assert_string_equal(target.url, "redis://u:hunter2@h/1");
+    settings_describe(&settings, 0, &line);
+    assert_true(
+        span_equal_str(buffer_span(&line), "cache.redis_url = redis://u:(hidden)@h/1 (environment REDIS_URL)"));
+    variables[0] = "REDIS_URL=redis://u:hunter2@a-host-that-is-too-long";
+    assert_int_equal(settings_load(&settings, &sources, &error), DP_INVALID);
+    assert_null(strstr(error.message, "hunter2"));
+    assert_non_null(strstr(error.message, "redis://u:(hidden)@a-host-that-is-too-long"));
+    buffer_deinit(&line);
+    arena_deinit(&arena);
+}
+
+/* The program's own: a store's endpoint may carry a user's name and password. */
+static void test_config_hides_the_password_of_an_endpoint(void **state)
+{
+    (void)state;
+    struct config config;
+    struct dp_error error;
+    assert_int_equal(load("--s3-endpoint-url=http://u:hunter2@h:1", NULL, NULL, &config, &error), DP_OK);
+    assert_string_equal(config.s3_endpoint_url, "http://u:hunter2@h:1");
+    expect(&config, "s3.endpoint_url", "http://u:(hidden)@h:1", "--s3-endpoint-url");
+    config_deinit(&config);
+}
+
 static void test_config_help_names_every_setting(void **state)
 {
     (void)state;
@@ -527,6 +579,28 @@ static void test_config_help_names_every_setting(void **state)
     assert_non_null(strstr(text, "--config"));
     assert_null(strstr(text, "--port"));
     free(text);
+}
+
+/* A refusal that quotes the value has memory of its own. */
+static void test_config_refusal_survives_failed_allocations(void **state)
+{
+    (void)state;
+    char *argv[] = {"--port", "http"};
+    const struct config_sources sources = {.argv = argv, .argc = 2, .toml_path = empty_file()};
+    for (size_t n = 1;; n++) {
+        struct config config;
+        struct dp_error error = {0};
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = config_load(&sources, &config, &error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        config_deinit(&config);
+        assert_int_equal(test_alloc_live(), before);
+        assert_int_equal(status, fired ? DP_NOMEM : DP_INVALID);
+        if (!fired)
+            break;
+    }
 }
 
 static void test_config_survives_failed_allocations(void **state)
@@ -567,8 +641,11 @@ int main(void)
         cmocka_unit_test(test_config_file_of_the_working_folder),
         cmocka_unit_test(test_config_units),
         cmocka_unit_test(test_config_hides_secrets),
+        cmocka_unit_test(test_config_hides_secrets_in_urls),
+        cmocka_unit_test(test_config_hides_the_password_of_an_endpoint),
         cmocka_unit_test(test_config_help_names_every_setting),
         cmocka_unit_test(test_config_survives_failed_allocations),
+        cmocka_unit_test(test_config_refusal_survives_failed_allocations),
     };
     return test_run(tests);
 }

@@ -1,5 +1,6 @@
 /* fuzz_toml.c: any bytes as a settings file: an error or values, never a crash. Values are texts without a NUL, and
- * each is accepted or refused by every setting. */
+ * each is accepted or refused by every setting, and shown with
+ * its secrets masked. */
 #include "config/settings.h"
 #include "config/toml.h"
 
@@ -17,6 +18,10 @@ static enum dp_status take(void *ctx, struct span key, const struct toml_value *
         enum dp_status status = setting_store(&SETTINGS[i], &config, value->text, ctx);
         if (status != DP_OK && status != DP_INVALID && status != DP_NOMEM)
             abort();
+        struct buffer shown;
+        buffer_init(&shown, 1 << 20);
+        setting_mask(&SETTINGS[i], value->text, &shown);
+        buffer_deinit(&shown);
     }
     return DP_OK;
 }

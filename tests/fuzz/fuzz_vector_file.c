@@ -1,23 +1,49 @@
 /* fuzz_vector_file.c: any bytes as .npy or .fvecs. Checked beyond memory safety: a file that is read has as many
- * numbers as it has room for, and a copy with one byte less is refused. */
+ * numbers as it has room for, the same ones when it is read row by row; and a copy with one byte less is refused. */
 #include <assert.h>
+#include <string.h>
 
+#include "base/alloc.h"
 #include "vector/vector_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* As a file is read that does not fit in memory: its head, then its rows. */
+static void read_by_rows(struct span bytes, const struct vector_file *file)
+{
+    struct vector_layout layout;
+    struct span head = span_of(bytes.data, bytes.len < VECTOR_HEAD_MAX ? bytes.len : VECTOR_HEAD_MAX);
+    assert(vector_layout_parse(head, bytes.len, "fuzz", &layout, NULL) == DP_OK);
+    assert(layout.count == file->count && layout.dim == file->dim);
+    float *row = mem_alloc(layout.dim * sizeof *row);
+    for (size_t r = 0; row != NULL && r < file->count; r++) {
+        struct span one;
+        assert(span_sub(bytes, layout.begin + r * layout.row_bytes, layout.row_bytes, &one));
+        assert(vector_layout_take(&layout, one, r, "fuzz", row, NULL) == DP_OK);
+        assert(memcmp(row, file->values + r * file->dim, file->dim * sizeof *row) == 0);
+    }
+    mem_free(row);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vector_file file;
     struct dp_error error = {0};
+    struct vector_layout layout;
+    int64_t *ids;
+    size_t count;
+    /* A head of a file that is said to be longer than it is. */
+    if (vector_layout_parse(span_of(data, size), (uint64_t)size * 1000003, "fuzz", &layout, NULL) == DP_OK)
+        assert(layout.begin + layout.count * layout.row_bytes == (uint64_t)size * 1000003);
+    if (vector_ids_parse(span_of(data, size), "fuzz", &ids, &count, NULL) == DP_OK)
+        assert(count <= size / sizeof *ids);
+    mem_free(ids);
     enum dp_status status = vector_file_parse(span_of(data, size), "fuzz", &file, &error);
     assert(status == error.status);
     assert((status == DP_OK) == (file.values != NULL));
     if (status == DP_OK) {
         assert(file.dim > 0 && file.count * file.dim <= size / sizeof(float));
-        volatile float sum = 0.0f;
-        for (size_t i = 0; i < file.count * file.dim; i++)
-            sum = sum + file.values[i];
+        read_by_rows(span_of(data, size), &file);
         if (file.count > 0) {
             struct vector_file shorter;
             assert(vector_file_parse(span_of(data, size - 1), "fuzz", &shorter, NULL) == DP_INVALID);

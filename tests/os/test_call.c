@@ -57,6 +57,39 @@ static void test_os_call_is_cancelled(void **state)
     assert_int_equal(call.error.status, DP_CANCELLED);
 }
 
+struct asked {
+    unsigned times;
+    _Atomic bool flag;
+};
+
+static void want_the_end(void *ctx)
+{
+    struct asked *asked = ctx;
+    asked->times++;
+    atomic_store(&asked->flag, true);
+}
+
+static void test_os_call_asks_whether_it_is_to_end(void **state)
+{
+    (void)state;
+    struct asked asked = {0};
+    struct arena arena;
+    struct call call, child;
+    arena_init(&arena, 1000);
+    call_init(&call, &arena);
+    call_poll(&call, want_the_end, &asked, &asked.flag);
+    assert_int_equal(call_check(&call), DP_OK); /* it has only begun */
+    assert_int_equal(asked.times, 0);
+    call_child(&call, &child, &arena);
+    child.poll_ns = call.poll_ns = os_now_ns() - 1;
+    assert_int_equal(call_check(&child), DP_OK); /* another thread's: it only sees the flag */
+    assert_int_equal(asked.times, 0);
+    assert_int_equal(call_check(&call), DP_CANCELLED);
+    assert_int_equal(call_check(&call), DP_CANCELLED);
+    assert_int_equal(asked.times, 1); /* not again at once */
+    assert_int_equal(call_check(&child), DP_CANCELLED);
+}
+
 static void test_os_call_children_add_up(void **state)
 {
     (void)state;
@@ -77,8 +110,8 @@ static void test_os_call_children_add_up(void **state)
     assert_int_equal(a.trace_id[1], 9);
     assert_ptr_equal(a.arena, &other);
     assert_int_equal(a.cost.requests, 0);
-    a.cost = (struct call_cost){1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-    b.cost = (struct call_cost){3, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    a.cost = (struct call_cost){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+    b.cost = (struct call_cost){3, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
     call_fail(&a, DP_IO, "first %d", 1);
     call_nomem(&b, "x");
     call_merge(&parent, &a);
@@ -89,10 +122,13 @@ static void test_os_call_children_add_up(void **state)
     assert_int_equal(parent.cost.bytes_written, 8);
     assert_int_equal(parent.cost.cache_hits, 10);
     assert_int_equal(parent.cost.tokens, 12);
-    assert_int_equal(parent.cost.store_ns, 14);
-    assert_int_equal(parent.cost.tokenize_ns, 16);
-    assert_int_equal(parent.cost.embed_ns, 18);
-    assert_int_equal(parent.cost.scan_ns, 20);
+    assert_int_equal(parent.cost.texts, 14);
+    assert_int_equal(parent.cost.cached_texts, 16);
+    assert_int_equal(parent.cost.text_tokens, 18);
+    assert_int_equal(parent.cost.store_ns, 20);
+    assert_int_equal(parent.cost.tokenize_ns, 22);
+    assert_int_equal(parent.cost.embed_ns, 24);
+    assert_int_equal(parent.cost.scan_ns, 26);
     assert_int_equal(parent.error.status, DP_IO);
     assert_string_equal(parent.error.message, "first 1");
 }
@@ -103,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_os_call_without_limits_goes_on),
         cmocka_unit_test(test_os_call_deadline_passes),
         cmocka_unit_test(test_os_call_is_cancelled),
+        cmocka_unit_test(test_os_call_asks_whether_it_is_to_end),
         cmocka_unit_test(test_os_call_children_add_up),
     };
     return test_run(tests);

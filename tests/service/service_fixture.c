@@ -45,9 +45,23 @@ void fixture_call_end(void)
     has_arena = false;
 }
 
+static struct service *open_service(const char *root, bool model, struct service_options options);
+
 struct service *fixture_service(const char *root, bool model)
 {
-    struct service_options options = {.threads = fixture_threads};
+    return open_service(root, model, (struct service_options){.threads = fixture_threads});
+}
+
+struct service *fixture_cached_service(size_t vectors)
+{
+    return open_service(
+        NULL, true,
+        (struct service_options){
+            .threads = fixture_threads, .cache = true, .cache_vectors = vectors, .cache_bytes = 1 << 24});
+}
+
+static struct service *open_service(const char *root, bool model, struct service_options options)
+{
     struct service *service = NULL;
     struct call *call = fixture_call();
     if (store_open(call, span_str(root ? root : test_tmpdir()), true, &options.store) != DP_OK)

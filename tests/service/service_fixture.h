@@ -12,6 +12,8 @@ const char *fixture_model(void);
 
 /* Opens a service over `root` (NULL: a fresh folder) with or without the model. Fails the test when it can't. */
 struct service *fixture_service(const char *root, bool model);
+/* One with the model and a cache of so many vectors. */
+struct service *fixture_cached_service(size_t vectors);
 
 /* Of services opened from now on; 2 at first. Tests that count blocks set 1: a starting thread frees one. */
 extern unsigned fixture_threads;

@@ -389,6 +389,133 @@ static void test_service_survives_every_failed_allocation(void **state)
     service_free(s);
 }
 
+static int64_t counted(struct service *s, const char *name, const char *labels)
+{
+    for (const struct metric *m = service_metrics(s)->first; m; m = m->next)
+        if (strcmp(m->name, name) == 0 && strcmp(m->labels, labels) == 0)
+            return atomic_load(&m->value);
+    fail_msg("there is no metric %s{%s}", name, labels);
+    return 0;
+}
+
+static void test_service_answers_from_its_cache_bit_by_bit(void **state)
+{
+    (void)state;
+    struct service *s = fixture_cached_service(100), *plain = fixture_service(NULL, true);
+    struct arena kept;
+    struct call call;
+    arena_init(&kept, 1 << 24);
+    call_init(&call, &kept);
+    char text[400] = "";
+    for (int i = 0; i < 60; i++)
+        strcat(text, "cat ");
+    struct embed_input inputs[] = {
+        {.text = span_str("cat dog")}, {.text = span_str(text)}, {.text = span_str("dog")}};
+    static const struct embed_request ways[] = {
+        {.normalize = false}, {.normalize = true}, {.dimensions = 4}, {.dimensions = 4, .normalize = true}};
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        struct embed_response expected = embed(&call, plain, inputs, 3, ways[way]);
+        for (int again = 0; again < 3; again++) {
+            struct embed_response got = embed(&call, s, inputs, 3, ways[way]);
+            assert_int_equal(got.dim, expected.dim);
+            assert_memory_equal(got.vectors, expected.vectors, 3 * got.dim * sizeof(float));
+            assert_int_equal(got.tokens, expected.tokens);
+            assert_int_equal(got.truncated, 1);
+            for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(got.items[i].total, expected.items[i].total);
+                assert_int_equal(got.items[i].cached, again > 0);
+            }
+        }
+    }
+    assert_int_equal(counted(s, "dipper_embed_cache_misses_total", ""), 12);
+    assert_int_equal(counted(s, "dipper_embed_cache_hits_total", "cache_level=\"l1\""), 24);
+    assert_int_equal(counted(s, "dipper_embed_cache_entries", ""), 12);
+    /* A cached text that was cut is refused like a fresh one. */
+    struct embed_request strict = {.inputs = &inputs[1], .count = 1, .refuse_long = true};
+    struct embed_response none;
+    assert_int_equal(service_embed(&call, s, &strict, &none), DP_TOO_LARGE);
+    assert_non_null(strstr(call.error.message, "62 tokens"));
+    assert_false(service_embed_cached(&call, s, &strict, &none));
+    arena_deinit(&kept);
+    service_free(plain);
+    service_free(s);
+}
+
+static void test_service_computes_what_a_batch_repeats_once(void **state)
+{
+    (void)state;
+    struct service *s = fixture_cached_service(0); /* nothing kept: this is within the request */
+    struct call *call = fixture_call();
+    static const int32_t ids[] = {TINY_CAT};
+    struct embed_input inputs[] = {{.text = span_str("cat")},
+                                   {.text = span_str("dog")},
+                                   {.text = span_str("cat")},
+                                   {.ids = ids, .id_count = 1},
+                                   {.text = span_str("cat")}};
+    struct embed_response a = embed(call, s, inputs, 5, (struct embed_request){.normalize = true});
+    assert_memory_equal(a.vectors, a.vectors + 2 * TINY_DIM, TINY_DIM * sizeof(float));
+    assert_memory_equal(a.vectors, a.vectors + 4 * TINY_DIM, TINY_DIM * sizeof(float));
+    assert_int_equal(a.tokens, 15);
+    assert_int_equal(counted(s, "dipper_embed_cache_misses_total", ""), 3); /* "cat", "dog", the token */
+    assert_int_equal(counted(s, "dipper_embed_cache_waits_total", ""), 2);
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_answers_at_once_only_what_is_in_memory(void **state)
+{
+    (void)state;
+    struct service *s = fixture_cached_service(100);
+    struct call *call = fixture_call();
+    struct embed_input inputs[] = {{.text = span_str("cat")}, {.text = span_str("dog")}, {.text = span_str("")}};
+    struct embed_request one = {.inputs = inputs, .count = 1}, two = {.inputs = inputs, .count = 2},
+                         empty = {.inputs = &inputs[2], .count = 1};
+    struct embed_response a;
+    assert_false(service_embed_cached(call, s, &one, &a));
+    embed_text(call, s, "cat", (struct embed_request){.normalize = false});
+    assert_true(service_embed_cached(call, s, &one, &a));
+    assert_true(a.items[0].cached);
+    assert_false(service_embed_cached(call, s, &two, &a));
+    assert_false(service_embed_cached(call, s, &empty, &a));
+    one.normalize = true;
+    assert_false(service_embed_cached(call, s, &one, &a));
+    /* In print: the form of the second reader is kept for the third. */
+    one.normalize = false;
+    one.form = VECTOR_JSON;
+    for (int i = 0; i < 3; i++) {
+        assert_true(service_embed_cached(call, s, &one, &a));
+        assert_int_equal(a.texts[0].data[0], '[');
+        assert_int_equal(a.texts[0].data[a.texts[0].len - 1], ']');
+    }
+    fixture_call_end();
+    service_free(s);
+}
+
+static void test_service_with_a_cache_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    struct embed_input inputs[] = {
+        {.text = span_str("cat")}, {.text = span_str("dog")}, {.text = span_str("cat")}};
+    struct service *s = fixture_cached_service(100);
+    for (int warm = 0; warm < 2; warm++)
+        for (size_t n = 1;; n++) {
+            struct embed_response answer;
+            struct embed_request request = {.inputs = inputs, .count = 3, .form = VECTOR_BASE64};
+            struct call *call = fixture_call();
+            test_alloc_fail_at(n);
+            enum dp_status status = service_embed(call, s, &request, &answer);
+            bool fired = test_alloc_fired();
+            test_alloc_fail_at(0);
+            fixture_call_end();
+            assert_true(status == DP_OK || status == DP_NOMEM);
+            if (!fired) {
+                assert_int_equal(status, DP_OK);
+                break;
+            }
+        }
+    service_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +532,10 @@ int main(void)
         cmocka_unit_test(test_service_keeps_few_namespaces_open),
         cmocka_unit_test(test_service_hits_are_flat_objects_or_errors),
         cmocka_unit_test(test_service_survives_every_failed_allocation),
+        cmocka_unit_test(test_service_answers_from_its_cache_bit_by_bit),
+        cmocka_unit_test(test_service_computes_what_a_batch_repeats_once),
+        cmocka_unit_test(test_service_answers_at_once_only_what_is_in_memory),
+        cmocka_unit_test(test_service_with_a_cache_survives_every_failed_allocation),
     };
     return test_run(tests);
 }

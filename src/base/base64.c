@@ -1,18 +1,10 @@
 /* base64.c: base 64. */
-#include "api/base64.h"
+#include "base/base64.h"
 
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void base64_encode(struct span bytes, struct buffer *out)
+void base64_write(struct span bytes, uint8_t *to)
 {
-    size_t groups = bytes.len / 3 + (bytes.len % 3 != 0);
-    if (groups > SIZE_MAX / 4) {
-        out->status = DP_TOO_LARGE;
-        return;
-    }
-    uint8_t *to = buffer_reserve(out, groups * 4);
-    if (!to)
-        return;
     const uint8_t *from = bytes.data;
     size_t left = bytes.len;
     for (; left >= 3; left -= 3, from += 3, to += 4) {
@@ -29,7 +21,20 @@ void base64_encode(struct span bytes, struct buffer *out)
         to[2] = left == 2 ? (uint8_t)ALPHABET[v >> 6 & 63] : '=';
         to[3] = '=';
     }
-    out->len += groups * 4;
+}
+
+void base64_encode(struct span bytes, struct buffer *out)
+{
+    if (bytes.len / 3 >= SIZE_MAX / 4) {
+        out->status = DP_TOO_LARGE;
+        return;
+    }
+    size_t chars = base64_length(bytes.len);
+    uint8_t *to = buffer_reserve(out, chars);
+    if (!to)
+        return;
+    base64_write(bytes, to);
+    out->len += chars;
 }
 
 /* The value of a character, or more than 63. */

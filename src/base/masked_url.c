@@ -1,0 +1,120 @@
+/* masked_url.c: hides what is secret in URLs. The texts are settings, right or wrong, so nothing is taken for
+ * granted about their form: a part is one "scheme://…" up to the next, whatever stands between. */
+#include "base/masked_url.h"
+
+static const char HIDDEN[] = "(hidden)", SEPARATORS[] = ",; \t";
+
+static struct span from(struct span text, size_t at)
+{
+    return span_of(text.data + at, text.len - at);
+}
+
+/* Where the first of `characters` is; text.len where none is. */
+static size_t find(struct span text, const char *characters)
+{
+    size_t at = 0;
+    while (at < text.len && (!text.data[at] || !strchr(characters, text.data[at])))
+        at++;
+    return at;
+}
+
+/* Where "://" begins, at `at` or later; text.len when nowhere. */
+static size_t find_scheme_end(struct span text, size_t at)
+{
+    for (; at + 3 <= text.len; at++)
+        if (memcmp(text.data + at, "://", 3) == 0)
+            return at;
+    return text.len;
+}
+
+static bool is_scheme_character(uint8_t c)
+{
+    uint8_t lower = c | 0x20;
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
+
+/* Where the next URL of a list begins, behind the "://" at `at`; text.len when there is none. */
+static size_t next_url(struct span text, size_t at)
+{
+    for (size_t end = find_scheme_end(text, at + 3); end < text.len; end = find_scheme_end(text, end + 3)) {
+        size_t begin = end;
+        while (begin > at + 3 && is_scheme_character(text.data[begin - 1]))
+            begin--;
+        if (begin < end && strchr(SEPARATORS, text.data[begin - 1]))
+            return begin;
+    }
+    return text.len;
+}
+
+static bool speaks_of_secrets(struct span name)
+{
+    static const char *const words[] = {"pass", "pwd", "secret", "token", "key", "sig", "credential", "auth"};
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+        size_t len = strlen(words[w]), same = 0;
+        for (size_t i = 0; i + len <= name.len && same < len; i++)
+            for (same = 0; same < len && (name.data[i + same] | 0x20) == words[w][same];)
+                same++;
+        if (same == len)
+            return true;
+    }
+    return false;
+}
+
+/* Appends text whose parameters, "name=value" at its beginning and behind '?', '&' and blanks, may be secret. */
+static void append_parameters(struct buffer *out, struct span text)
+{
+    size_t shown = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        struct span name = from(text, i);
+        name.len = find(name, "=?& ");
+        size_t value = i + name.len + 1;
+        bool begins = i == 0 || strchr("?& ", text.data[i - 1]) != NULL;
+        if (!begins || value > text.len || text.data[value - 1] != '=' || !speaks_of_secrets(name))
+            continue;
+        buffer_append(out, span_of(text.data + shown, value - shown));
+        buffer_append_str(out, HIDDEN);
+        shown = value + find(from(text, value), "&");
+        i = shown - 1;
+    }
+    buffer_append(out, from(text, shown));
+}
+
+/* Appends one URL, whose user's name begins at `user`; a text that has no scheme hides all up to its '@'. */
+static void append_url(struct buffer *out, struct span url, size_t user)
+{
+    size_t at = url.len; /* of the last '@' */
+    while (at > user && url.data[at - 1] != '@')
+        at--;
+    if (at == user) {
+        append_parameters(out, url);
+        return;
+    }
+    at--;
+    struct span userinfo = span_of(url.data + user, at - user);
+    size_t name = user ? find(userinfo, ":") : 0;
+    if (user && name == userinfo.len) {
+        append_parameters(out, url); /* nobody's password; or the '@' is in a parameter */
+        return;
+    }
+    buffer_append(out, span_of(url.data, user + name));
+    buffer_append_str(out, user ? ":" : "");
+    buffer_append_str(out, HIDDEN);
+    /* The '?' may be in the password, or the '@' in a parameter behind it: who can tell? */
+    if (find(userinfo, "?") == userinfo.len)
+        append_parameters(out, from(url, at));
+}
+
+void masked_url_append(struct buffer *out, struct span text)
+{
+    size_t scheme = find_scheme_end(text, 0);
+    if (scheme == text.len) {
+        append_url(out, text, 0);
+        return;
+    }
+    while (scheme < text.len) {
+        size_t next = next_url(text, scheme);
+        append_url(out, span_of(text.data, next), scheme + 3);
+        text = from(text, next);
+        scheme = find_scheme_end(text, 0);
+    }
+}

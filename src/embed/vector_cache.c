@@ -1,0 +1,402 @@
+/* vector_cache.c: shards of a table, a queue through each, and the flights of what is being computed. */
+#include "embed/vector_cache.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+
+enum {
+    SHARDS_MAX = 16,
+    SHARD_VECTORS_MIN = 256,   /* fewer shards rather than fewer vectors in one */
+    SHARD_BYTES_MIN = 1 << 20, /* likewise */
+    BUCKETS_MIN = 64,
+    BLOCK_OVERHEAD = 32, /* of an entry: its place in the buckets, its head in the allocator */
+    TEXT_PART = 8,       /* the most that one printed form may take of a shard */
+    LOOK_MS = 20,        /* who waits looks this often whether it was cancelled */
+};
+
+struct vector_entry {
+    struct vector_entry *next_in_bucket, *newer, *older;
+    struct cache_key key;
+    struct vector_facts facts;
+    unsigned users; /* the leader and who waits; 0 when nobody has a pointer to it */
+    bool in_table, kept, marked, landed, ok;
+    uint32_t dim;
+    uint32_t text_len[VECTOR_FORMS];
+    uint8_t *text[VECTOR_FORMS]; /* NULL: not printed yet */
+    float vector[];
+};
+
+/* All of it under `lock`. */
+struct shard {
+    pthread_mutex_t lock;
+    pthread_cond_t landed;
+    struct vector_entry **buckets;
+    size_t bucket_count, entry_count;
+    struct vector_entry *newest, *oldest, *hand; /* kept entries */
+    size_t kept, kept_max;
+    uint64_t bytes, bytes_max;
+};
+
+struct vector_cache {
+    struct metric *evictions, *entries, *bytes;
+    size_t shard_count;
+    struct shard shards[];
+};
+
+/* ---- beginning and end ---- */
+
+static bool shard_init(struct shard *s, size_t vectors, uint64_t bytes)
+{
+    pthread_condattr_t clock;
+    *s = (struct shard){.kept_max = vectors, .bytes_max = bytes, .bucket_count = BUCKETS_MIN};
+    s->buckets = mem_calloc(BUCKETS_MIN, sizeof(struct vector_entry *));
+    if (s->buckets == NULL)
+        return false;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->landed, &clock);
+    pthread_condattr_destroy(&clock);
+    return true;
+}
+
+static void entry_free(struct vector_entry *e)
+{
+    for (size_t form = 0; form < VECTOR_FORMS; form++)
+        mem_free(e->text[form]);
+    mem_free(e);
+}
+
+static void shard_deinit(struct shard *s)
+{
+    if (s->buckets == NULL)
+        return;
+    for (size_t i = 0; i < s->bucket_count; i++)
+        for (struct vector_entry *e = s->buckets[i], *next; e != NULL; e = next) {
+            assert(e->users == 0);
+            next = e->next_in_bucket;
+            entry_free(e);
+        }
+    mem_free(s->buckets);
+    pthread_cond_destroy(&s->landed);
+    pthread_mutex_destroy(&s->lock);
+}
+
+enum dp_status vector_cache_new(size_t vectors, uint64_t bytes, struct vector_cache **out, struct dp_error *error)
+{
+    size_t shards = SHARDS_MAX;
+    while (shards > 1 && (vectors / shards < SHARD_VECTORS_MIN || bytes / shards < SHARD_BYTES_MIN))
+        shards /= 2;
+    struct vector_cache *cache = mem_calloc(1, sizeof *cache + shards * sizeof cache->shards[0]);
+    *out = NULL;
+    if (cache == NULL)
+        return dp_fail_nomem(error, "the embedding cache");
+    cache->shard_count = shards;
+    for (size_t i = 0; i < shards; i++)
+        if (!shard_init(&cache->shards[i], vectors / shards, bytes / shards)) {
+            vector_cache_free(cache);
+            return dp_fail_nomem(error, "the embedding cache");
+        }
+    *out = cache;
+    return DP_OK;
+}
+
+void vector_cache_free(struct vector_cache *cache)
+{
+    for (size_t i = 0; cache != NULL && i < cache->shard_count; i++)
+        shard_deinit(&cache->shards[i]);
+    mem_free(cache);
+}
+
+enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metric_registry *r,
+                                        struct dp_error *error)
+{
+    bool added =
+        (cache->evictions = metric_counter(r, "dipper_embed_cache_evictions_total", "",
+                                           "Vectors that left the memory tier for others.")) &&
+        (cache->entries = metric_gauge(r, "dipper_embed_cache_entries", "", "Vectors in the memory tier.")) &&
+        (cache->bytes = metric_gauge(r, "dipper_embed_cache_bytes", "",
+                                     "Bytes of the memory tier: vectors, printed forms, what describes them."));
+    return added ? DP_OK : dp_fail_nomem(error, "metrics");
+}
+
+/* ---- the table; the shard's lock is held in all that follows, unless it is said ---- */
+
+static struct shard *shard_of(struct vector_cache *cache, const struct cache_key *key)
+{
+    return &cache->shards[key->bytes[0] & (cache->shard_count - 1)];
+}
+
+static struct vector_entry **bucket_of(const struct shard *s, const struct cache_key *key)
+{
+    uint64_t hash; /* a key is a digest: any of its bytes will do */
+    memcpy(&hash, key->bytes + 8, sizeof hash);
+    return &s->buckets[hash & (s->bucket_count - 1)];
+}
+
+static struct vector_entry *find(const struct shard *s, const struct cache_key *key)
+{
+    struct vector_entry *e = *bucket_of(s, key);
+    while (e != NULL && memcmp(&e->key, key, sizeof *key) != 0)
+        e = e->next_in_bucket;
+    return e;
+}
+
+static void into_table(struct shard *s, struct vector_entry *e)
+{
+    struct vector_entry **to = bucket_of(s, &e->key);
+    e->next_in_bucket = *to;
+    *to = e;
+    e->in_table = true;
+}
+
+static void out_of_table(struct shard *s, struct vector_entry *e)
+{
+    struct vector_entry **at = bucket_of(s, &e->key);
+    while (*at != e)
+        at = &(*at)->next_in_bucket;
+    *at = e->next_in_bucket;
+    e->in_table = false;
+    s->entry_count--;
+}
+
+/* Doubles the buckets when there are more entries than those. Out of memory, the chains just grow. */
+static void make_buckets(struct shard *s)
+{
+    if (s->entry_count < s->bucket_count)
+        return;
+    struct vector_entry **old = s->buckets, **buckets;
+    size_t old_count = s->bucket_count;
+    buckets = mem_calloc(2 * old_count, sizeof(struct vector_entry *));
+    if (buckets == NULL)
+        return;
+    s->buckets = buckets;
+    s->bucket_count *= 2;
+    for (size_t i = 0; i < old_count; i++)
+        for (struct vector_entry *e = old[i], *next; e != NULL; e = next) {
+            next = e->next_in_bucket;
+            into_table(s, e);
+        }
+    mem_free(old);
+}
+
+/* ---- the queue ---- */
+
+static uint64_t weight_of(const struct vector_entry *e)
+{
+    uint64_t weight = sizeof *e + e->dim * sizeof(float) + BLOCK_OVERHEAD;
+    for (size_t form = 0; form < VECTOR_FORMS; form++)
+        weight += e->text[form] != NULL ? e->text_len[form] + BLOCK_OVERHEAD : 0;
+    return weight;
+}
+
+static void count_bytes(struct vector_cache *cache, struct shard *s, uint64_t plus, uint64_t minus)
+{
+    s->bytes = s->bytes + plus - minus;
+    metric_add(cache->bytes, (int64_t)(plus - minus));
+}
+
+static void evict(struct vector_cache *cache, struct shard *s, struct vector_entry *e)
+{
+    *(e->newer != NULL ? &e->newer->older : &s->newest) = e->older;
+    *(e->older != NULL ? &e->older->newer : &s->oldest) = e->newer;
+    e->kept = false;
+    s->kept--;
+    count_bytes(cache, s, 0, weight_of(e));
+    metric_add(cache->entries, -1);
+    metric_add(cache->evictions, 1);
+    out_of_table(s, e);
+    if (e->users == 0)
+        entry_free(e);
+}
+
+/* Makes room for `bytes` more, and for `vectors` more, at most what the shard may hold. */
+static void make_room(struct vector_cache *cache, struct shard *s, size_t vectors, uint64_t bytes,
+                      const struct vector_entry *but)
+{
+    while (s->kept + vectors > s->kept_max || s->bytes + bytes > s->bytes_max) {
+        struct vector_entry *e = s->hand != NULL ? s->hand : s->oldest;
+        s->hand = e->newer;
+        if (e->marked || e == but)
+            e->marked = false;
+        else
+            evict(cache, s, e);
+    }
+}
+
+static void keep(struct vector_cache *cache, struct shard *s, struct vector_entry *e)
+{
+    uint64_t weight = weight_of(e);
+    make_room(cache, s, 1, weight, NULL);
+    e->kept = true;
+    e->older = s->newest;
+    e->newer = NULL;
+    *(s->newest != NULL ? &s->newest->newer : &s->oldest) = e;
+    s->newest = e;
+    s->kept++;
+    count_bytes(cache, s, weight, 0);
+    metric_add(cache->entries, 1);
+}
+
+/* ---- asking: the lock is taken here ---- */
+
+static void deliver(const struct vector_entry *e, struct arena *arena, struct vector_read *read)
+{
+    const uint8_t *text = arena != NULL ? e->text[read->form] : NULL;
+    uint8_t *copy = text != NULL ? arena_alloc(arena, e->text_len[read->form]) : NULL;
+    assert(e->dim == read->dim);
+    read->facts = e->facts;
+    read->text = span_of(copy, copy != NULL ? e->text_len[read->form] : 0);
+    if (copy != NULL)
+        memcpy(copy, text, e->text_len[read->form]);
+    else
+        memcpy(read->vector, e->vector, e->dim * sizeof(float));
+}
+
+bool vector_cache_read(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
+                       struct vector_read *read)
+{
+    struct shard *s = shard_of(cache, key);
+    pthread_mutex_lock(&s->lock);
+    struct vector_entry *e = find(s, key);
+    bool hit = e != NULL && e->kept;
+    if (hit) {
+        e->marked = true;
+        deliver(e, arena, read);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return hit;
+}
+
+static struct vector_entry *take_off(struct shard *s, const struct cache_key *key, uint32_t dim)
+{
+    struct vector_entry *e = mem_calloc(1, sizeof *e + dim * sizeof(float));
+    if (e == NULL)
+        return NULL;
+    e->key = *key;
+    e->dim = dim;
+    e->users = 1;
+    make_buckets(s);
+    into_table(s, e);
+    s->entry_count++;
+    return e;
+}
+
+enum vector_answer vector_cache_ask(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
+                                    struct vector_read *read, struct vector_entry **entry)
+{
+    struct shard *s = shard_of(cache, key);
+    enum vector_answer answer;
+    pthread_mutex_lock(&s->lock);
+    struct vector_entry *e = find(s, key);
+    if (e == NULL) {
+        e = take_off(s, key, read->dim);
+        answer = e != NULL ? VECTOR_LEAD : VECTOR_NOMEM;
+    } else if (e->kept) {
+        e->marked = true;
+        deliver(e, arena, read);
+        answer = VECTOR_HIT;
+    } else {
+        e->marked = true; /* wanted more than once already */
+        e->users++;
+        answer = VECTOR_WAIT;
+    }
+    *entry = e;
+    pthread_mutex_unlock(&s->lock);
+    return answer;
+}
+
+/* Who is last takes an entry along that the table does not have. */
+static void leave(struct vector_entry *e)
+{
+    if (--e->users == 0 && !e->in_table)
+        entry_free(e);
+}
+
+void vector_cache_land(struct vector_cache *cache, struct vector_entry *e, const float *vector,
+                       const struct vector_facts *facts)
+{
+    struct shard *s = shard_of(cache, &e->key);
+    pthread_mutex_lock(&s->lock);
+    e->landed = true;
+    e->ok = vector != NULL;
+    if (vector != NULL) {
+        memcpy(e->vector, vector, e->dim * sizeof(float));
+        e->facts = *facts;
+    }
+    if (vector != NULL && s->kept_max > 0 && weight_of(e) <= s->bytes_max)
+        keep(cache, s, e);
+    else
+        out_of_table(s, e);
+    if (e->users > 1)
+        pthread_cond_broadcast(&s->landed);
+    leave(e);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The lock is held. */
+static void sleep_a_little(const struct call *call, struct shard *s)
+{
+    int64_t until_ns = call->deadline_ns, look_ns = os_now_ns() + (int64_t)LOOK_MS * 1000000;
+    if (call->cancelled != NULL && look_ns < until_ns)
+        until_ns = look_ns;
+    const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+    if (until_ns == INT64_MAX)
+        pthread_cond_wait(&s->landed, &s->lock);
+    else
+        pthread_cond_timedwait(&s->landed, &s->lock, &until);
+}
+
+enum vector_landing vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *e,
+                                      struct vector_read *read)
+{
+    struct shard *s = shard_of(cache, &e->key);
+    enum vector_landing result = VECTOR_LEFT;
+    pthread_mutex_lock(&s->lock);
+    while (!e->landed && call_check(call) == DP_OK)
+        sleep_a_little(call, s);
+    if (e->landed) {
+        result = e->ok ? VECTOR_LANDED : VECTOR_FAILED;
+        if (e->ok)
+            deliver(e, NULL, read);
+    }
+    leave(e);
+    pthread_mutex_unlock(&s->lock);
+    return result;
+}
+
+void vector_cache_leave(struct vector_cache *cache, struct vector_entry *e)
+{
+    struct shard *s = shard_of(cache, &e->key);
+    pthread_mutex_lock(&s->lock);
+    leave(e);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void vector_cache_attach(struct vector_cache *cache, const struct cache_key *key, enum vector_form form,
+                         struct span text)
+{
+    struct shard *s = shard_of(cache, key);
+    uint64_t weight = text.len + BLOCK_OVERHEAD;
+    if (weight > s->bytes_max / TEXT_PART)
+        return;
+    uint8_t *copy = mem_alloc(text.len);
+    if (copy == NULL)
+        return;
+    memcpy(copy, text.data, text.len);
+    pthread_mutex_lock(&s->lock);
+    struct vector_entry *e = find(s, key);
+    if (e != NULL && e->kept && e->text[form] == NULL && weight_of(e) + weight <= s->bytes_max) {
+        make_room(cache, s, 0, weight, e);
+        e->text[form] = copy;
+        e->text_len[form] = (uint32_t)text.len;
+        count_bytes(cache, s, weight, 0);
+        copy = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    mem_free(copy);
+}

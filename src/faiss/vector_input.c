@@ -1,0 +1,70 @@
+/* vector_input.c: blocks of a file of vectors. */
+#include "faiss/vector_input.h"
+
+#include "base/alloc.h"
+
+enum { PIECE_BYTES = 1 << 20 }; /* read at once where rows must be converted; at least one row */
+
+enum dp_status vector_input_open(struct call *call, const char *path, struct vector_input *out)
+{
+    uint8_t *head = mem_alloc(VECTOR_HEAD_MAX);
+    *out = (struct vector_input){.file.fd = -1, .path = path};
+    if (head == NULL)
+        return call_nomem(call, "a file of vectors");
+    enum dp_status status = os_input_open(path, &out->file, &call->error);
+    size_t len = out->file.size < VECTOR_HEAD_MAX ? (size_t)out->file.size : VECTOR_HEAD_MAX;
+    if (status == DP_OK)
+        status = os_input_read(&out->file, path, 0, head, len, &call->error);
+    if (status == DP_OK)
+        status = vector_layout_parse(span_of(head, len), out->file.size, path, &out->layout, &call->error);
+    if (status == DP_OK)
+        status = vector_layout_want_floats(&out->layout, path, &call->error);
+    if (status == DP_OK && out->layout.type != VECTOR_F32) {
+        size_t row = out->layout.row_bytes;
+        out->bytes = mem_alloc(row > PIECE_BYTES ? row : PIECE_BYTES);
+        if (out->bytes == NULL)
+            status = call_nomem(call, "a file of vectors");
+    }
+    mem_free(head);
+    if (status != DP_OK)
+        vector_input_close(out);
+    return status;
+}
+
+void vector_input_close(struct vector_input *input)
+{
+    os_input_close(&input->file);
+    mem_free(input->bytes);
+    input->bytes = NULL;
+}
+
+static enum dp_status read_rows(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
+                                const float **out)
+{
+    struct vector_input *input = ctx;
+    const struct vector_layout *layout = &input->layout;
+    uint64_t begin = layout->begin + first * layout->row_bytes;
+    *out = room;
+    if (layout->type == VECTOR_F32)
+        return os_input_read(&input->file, input->path, begin, room, n * layout->row_bytes, &call->error);
+    size_t rows = layout->row_bytes < PIECE_BYTES ? PIECE_BYTES / layout->row_bytes : 1;
+    enum dp_status status = DP_OK;
+    for (size_t done = 0; status == DP_OK && done < n; done += rows) {
+        size_t piece = n - done < rows ? n - done : rows, len = piece * layout->row_bytes;
+        status = os_input_read(&input->file, input->path, begin + (uint64_t)done * layout->row_bytes, input->bytes,
+                               len, &call->error);
+        if (status == DP_OK)
+            status = vector_layout_take(layout, span_of(input->bytes, len), first + done, input->path,
+                                        room + done * layout->dim, &call->error);
+    }
+    return status;
+}
+
+struct vector_source vector_input_source(struct vector_input *input)
+{
+    return (struct vector_source){.count = input->layout.count,
+                                  .dim = input->layout.dim,
+                                  .read = read_rows,
+                                  .ctx = input,
+                                  .name = input->path};
+}

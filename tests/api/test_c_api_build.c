@@ -1,0 +1,321 @@
+/* test_c_api_build.c: FAISS files built through the public header: from memory and from files, the same bytes. */
+#include <dipper/dipper.h>
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/file.h"
+#include "test_support.h"
+
+enum { N = 5000, DIM = 128 };
+
+static float *sift; /* float[N][DIM] */
+static char folder[256];
+static struct dp_error error;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct span bytes = test_data("vectors/sift-5k.u8");
+    snprintf(folder, sizeof folder, "%s", test_tmpdir());
+    sift = malloc(bytes.len * sizeof *sift);
+    if (!sift || bytes.len != N * DIM)
+        return -1;
+    for (size_t i = 0; i < bytes.len; i++)
+        sift[i] = bytes.data[i];
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(sift);
+    return 0;
+}
+
+static const char *path_of(const char *name)
+{
+    static char paths[8][512]; /* of the last eight calls */
+    static unsigned turn;
+    char *path = paths[turn++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void expect(enum dp_status status, enum dp_status wanted)
+{
+    if (status != wanted)
+        fail_msg("%d instead of %d: %s", status, wanted, error.message);
+}
+
+static void assert_same_file(const char *a, const char *b)
+{
+    struct os_map left, right;
+    assert_int_equal(os_map_file(a, &left, NULL), DP_OK);
+    assert_int_equal(os_map_file(b, &right, NULL), DP_OK);
+    assert_true(span_equal(left.bytes, right.bytes));
+    os_unmap(&left);
+    os_unmap(&right);
+}
+
+static size_t files_in_folder(void)
+{
+    size_t count = 0;
+    DIR *entries = opendir(folder);
+    assert_non_null(entries);
+    while (readdir(entries))
+        count++;
+    closedir(entries);
+    return count - 2;
+}
+
+static const char *npy_of(const char *name, const char *descr, const void *numbers, size_t size, size_t rows,
+                          size_t columns)
+{
+    struct buffer b;
+    char header[128];
+    const char *path = path_of(name);
+    int len = columns > 0 ? snprintf(header, sizeof header,
+                                     "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }\n", descr,
+                                     rows, columns)
+                          : snprintf(header, sizeof header,
+                                     "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }\n", descr, rows);
+    buffer_init(&b, 64 << 20);
+    buffer_append(&b, span_of("\x93NUMPY\x01\x00", 8));
+    buffer_u16(&b, (uint16_t)len);
+    buffer_append_str(&b, header);
+    buffer_append(&b, span_of(numbers, size));
+    assert_int_equal(os_write_file(path, buffer_span(&b), NULL), DP_OK);
+    buffer_deinit(&b);
+    return path;
+}
+
+/* The part of `queries` vectors that are their own nearest in the file. */
+static double found(const char *path, size_t queries, int64_t step)
+{
+    struct dp_index *index;
+    size_t hits = 0;
+    expect(dp_index_open(path, NULL, &index, &error), DP_OK);
+    for (size_t q = 0; q < queries; q++) {
+        int64_t id;
+        float distance;
+        expect(dp_index_search(index, sift + q * DIM, 1, DIM, 1, 0, &id, &distance, NULL, &error), DP_OK);
+        hits += id == (int64_t)q * step;
+    }
+    dp_index_close(index);
+    return (double)hits / (double)queries;
+}
+
+static void test_c_api_build_from_memory(void **state)
+{
+    (void)state;
+    struct dp_index *index;
+    const char *path = path_of("flat.ivf");
+    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, path, NULL, &error), DP_OK);
+    expect(dp_index_open(path, NULL, &index, &error), DP_OK);
+    struct dp_index_info info = dp_index_info(index);
+    assert_string_equal(info.kind, "IwFl");
+    assert_int_equal(info.vectors, N);
+    assert_int_equal(info.dim, DIM);
+    assert_int_equal(info.metric, DP_L2);
+    assert_int_equal(info.lists, N / 39); /* fewer than 2 sqrt(N) */
+    dp_index_close(index);
+    assert_true(found(path, 200, 1) == 1.0);
+
+    int64_t *ids = malloc(N * sizeof *ids);
+    assert_non_null(ids);
+    for (int64_t i = 0; i < N; i++)
+        ids[i] = i * 3;
+    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .metric = DP_IVF_COSINE, .nlist = 32};
+    expect(dp_ivf_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_OK); /* in place of the other */
+    expect(dp_index_open(path, NULL, &index, &error), DP_OK);
+    info = dp_index_info(index);
+    assert_string_equal(info.kind, "IwSq");
+    assert_int_equal(info.metric, DP_INNER_PRODUCT);
+    assert_int_equal(info.lists, 32);
+    dp_index_close(index);
+    assert_true(found(path, 200, 3) >= 0.97);
+    ids[4321] = -7;
+    expect(dp_ivf_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "vector 4321 has the id -7"));
+    free(ids);
+}
+
+static void test_c_api_build_from_files_in_little_memory(void **state)
+{
+    (void)state;
+    struct dp_runtime *runtime;
+    char reference[512];
+    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .nlist = 20, .seed = 3};
+    double *doubles = malloc(N * DIM * sizeof *doubles);
+    struct buffer fvecs;
+    assert_non_null(doubles);
+    snprintf(reference, sizeof reference, "%s", path_of("reference.ivf"));
+    buffer_init(&fvecs, 16 << 20);
+    for (size_t r = 0; r < N; r++) {
+        buffer_u32(&fvecs, DIM);
+        buffer_append(&fvecs, span_of(sift + r * DIM, DIM * sizeof *sift));
+        for (size_t i = 0; i < DIM; i++)
+            doubles[r * DIM + i] = (double)sift[r * DIM + i];
+    }
+    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
+    assert_int_equal(os_write_file(path_of("v.fvecs"), buffer_span(&fvecs), NULL), DP_OK);
+    buffer_deinit(&fvecs);
+    npy_of("v4.npy", "<f4", sift, N * DIM * sizeof *sift, N, DIM);
+    npy_of("v8.npy", "<f8", doubles, N * DIM * sizeof *doubles, N, DIM);
+    free(doubles);
+    static const char *const files[] = {"v4.npy", "v8.npy", "v.fvecs"};
+    for (unsigned i = 0; i < 3; i++) {
+        const struct dp_runtime_options threads = {.threads = i + 1};
+        expect(dp_runtime_new(&threads, &runtime, &error), DP_OK);
+        options.memory_bytes = 0;
+        expect(dp_ivf_build_file(runtime, path_of(files[i]), path_of("other.ivf"), &options, &error), DP_OK);
+        assert_same_file(reference, path_of("other.ivf"));
+        dp_runtime_free(runtime);
+    }
+    /* As much as the sample takes; the lists are written in several walks then. */
+    options.memory_bytes = N * DIM * sizeof(float) / 4;
+    options.nlist = 4;
+    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
+    options.memory_bytes += 1;
+    expect(dp_ivf_build_file(NULL, path_of("v.fvecs"), path_of("other.ivf"), &options, &error), DP_OK);
+    assert_same_file(reference, path_of("other.ivf"));
+    options.memory_bytes = 1 << 10;
+    expect(dp_ivf_build_file(NULL, path_of("v.fvecs"), path_of("other.ivf"), &options, &error), DP_TOO_LARGE);
+    assert_non_null(strstr(error.message, "allow more, or make fewer lists"));
+}
+
+static void test_c_api_build_takes_ids_from_a_file(void **state)
+{
+    (void)state;
+    static int64_t ids[N];
+    for (int64_t i = 0; i < N; i++)
+        ids[i] = i * 5;
+    npy_of("ids.npy", "<i8", ids, sizeof ids, N, 0);
+    npy_of("few.npy", "<i8", ids, sizeof ids - 8, N - 1, 0);
+    npy_of("v.npy", "<f4", sift, N * DIM * sizeof *sift, N, DIM);
+    struct dp_ivf_options options = {.nlist = 10, .ids_path = path_of("ids.npy")};
+    expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_OK);
+    assert_true(found(path_of("x.ivf"), 50, 5) == 1.0);
+    options.ids_path = path_of("few.npy");
+    expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "4999 ids for 5000 vectors"));
+    options.ids_path = path_of("v.npy");
+    expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "ids are int64[n]"));
+    options.ids_path = NULL;
+    expect(dp_ivf_build_file(NULL, path_of("ids.npy"), path_of("x.ivf"), &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "make them float32"));
+}
+
+static void test_c_api_build_refuses(void **state)
+{
+    (void)state;
+    float x[4][2] = {{0, 1}, {2, 3}, {4, NAN}, {6, 7}};
+    struct dp_ivf_options options = {.nlist = 2};
+    const char *path = path_of("refused.ivf");
+    size_t files = files_in_folder();
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "vector 2 is not a number in dimension 1"));
+    x[2][1] = 5;
+    x[3][0] = -INFINITY;
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "vector 3 is infinite in dimension 0"));
+    x[3][0] = 6;
+    options.nlist = 5;
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "5 lists cannot be made of 4 vectors"));
+    expect(dp_ivf_build(NULL, x[0], 0, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_ivf_build(NULL, x[0], 4, 0, NULL, path, &options, &error), DP_INVALID);
+    options = (struct dp_ivf_options){.kind = (enum dp_ivf_kind)7};
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    options = (struct dp_ivf_options){.metric = (enum dp_ivf_metric)7};
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, "/nowhere/at/all.ivf", NULL, &error), DP_NOT_FOUND);
+    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, "https://example.com/x.ivf", NULL, &error), DP_UNSUPPORTED);
+    expect(dp_ivf_build_file(NULL, "/nowhere/at/all.npy", path, NULL, &error), DP_NOT_FOUND);
+    expect(dp_ivf_build_file(NULL, folder, path, NULL, &error), DP_INVALID);
+    assert_int_equal(files_in_folder(), files);
+    /* The smallest there is. */
+    expect(dp_ivf_build(NULL, x[0], 1, 1, NULL, path, NULL, &error), DP_OK);
+    assert_int_equal(files_in_folder(), files + 1);
+}
+
+struct told {
+    char stages[256];
+    size_t calls, cancel_at;
+    double last;
+};
+
+static bool tell(void *ctx, const char *stage, double done)
+{
+    struct told *told = ctx;
+    const char *end = strrchr(told->stages, ' ');
+    if (strcmp(end ? end + 1 : "", stage) != 0) {
+        strcat(told->stages, " ");
+        strcat(told->stages, stage);
+        told->last = 0;
+    }
+    assert_true(done >= told->last && done <= 1.0 + 1e-9);
+    told->last = done;
+    return ++told->calls != told->cancel_at;
+}
+
+static void test_c_api_build_tells_and_is_cancelled(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    const char *path = path_of("told.ivf");
+    struct dp_ivf_options options = {.nlist = 4, .progress = tell, .progress_ctx = &told};
+    size_t files = files_in_folder(), calls;
+    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, path, &options, &error), DP_OK);
+    assert_string_equal(told.stages, " reading clustering assigning writing");
+    assert_true(told.last == 1.0);
+    calls = told.calls;
+    remove(path);
+    for (size_t at = 1; at <= calls; at++) {
+        told = (struct told){.cancel_at = at};
+        expect(dp_ivf_build(NULL, sift, N, DIM, NULL, path, &options, &error), DP_CANCELLED);
+        assert_int_equal(told.calls, at);
+        assert_int_equal(files_in_folder(), files);
+    }
+}
+
+static void test_c_api_build_survives_failed_allocations(void **state)
+{
+    (void)state;
+    const char *path = path_of("allocations.ivf");
+    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .metric = DP_IVF_COSINE, .nlist = 3};
+    npy_of("small.npy", "<f4", sift, 40 * DIM * sizeof *sift, 40, DIM);
+    size_t files = files_in_folder();
+    for (size_t n = 1;; n++) {
+        size_t before = test_alloc_live();
+        test_alloc_fail_at(n);
+        enum dp_status status = dp_ivf_build_file(NULL, path_of("small.npy"), path, &options, &error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        assert_int_equal(test_alloc_live(), before);
+        if (!fired) {
+            expect(status, DP_OK);
+            break;
+        }
+        expect(status, DP_NOMEM);
+        assert_int_equal(files_in_folder(), files);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_c_api_build_from_memory),
+        cmocka_unit_test(test_c_api_build_from_files_in_little_memory),
+        cmocka_unit_test(test_c_api_build_takes_ids_from_a_file),
+        cmocka_unit_test(test_c_api_build_refuses),
+        cmocka_unit_test(test_c_api_build_tells_and_is_cancelled),
+        cmocka_unit_test(test_c_api_build_survives_failed_allocations),
+    };
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+}

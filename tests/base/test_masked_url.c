@@ -1,0 +1,80 @@
+/* test_masked_url.c: URLs are shown without what is secret in them, however they are written. */
+#include "test_support.h"
+
+#include "base/masked_url.h"
+
+static void expect(const char *text, const char *shown)
+{
+    struct buffer out;
+    buffer_init(&out, 4096);
+    masked_url_append(&out, span_str(text));
+    if (!span_equal_str(buffer_span(&out), shown))
+        fail_msg("\"%s\" is shown as \"%.*s\", not as \"%s\"", text, SPAN_FMT(buffer_span(&out)), shown);
+    buffer_deinit(&out);
+}
+
+static void test_base_masked_url_hides_the_password(void **state)
+{
+    (void)state;
+    expect("redis://:hunter2@cache:6379/1", "redis://:(hidden)@cache:6379/1");
+    expect("postgresql://ada:hunter2@db/dipper?sslmode=require",
+           "postgresql://ada:(hidden)@db/dipper?sslmode=require");
+    expect("postgresql://ada:hun%40ter2@[::1]:5432/dipper", "postgresql://ada:(hidden)@[::1]:5432/dipper");
+    expect("redis://:a@one:6379, redis://:b@two:6379,redis://three",
+           "redis://:(hidden)@one:6379, redis://:(hidden)@two:6379,redis://three");
+    expect("redis://:@cache", "redis://:(hidden)@cache");
+}
+
+static void test_base_masked_url_leaves_what_is_no_secret(void **state)
+{
+    (void)state;
+    static const char *const plain[] = {"",
+                                        "redis://cache:6379/0",
+                                        "postgresql://ada@db/dipper",
+                                        "postgresql:///dipper?host=/run/postgresql",
+                                        "sqlite:////var/lib/dipper/accounts.db",
+                                        "redis://[::1]:6379,redis://keys.example:1?db=1",
+                                        "/srv/dipper",
+                                        "://",
+                                        "a://",
+                                        "some-text",
+                                        "mem://"};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        expect(plain[i], plain[i]);
+}
+
+static void test_base_masked_url_hides_parameters(void **state)
+{
+    (void)state;
+    expect("postgresql://db/dipper?user=ada&password=hunter2&sslmode=require",
+           "postgresql://db/dipper?user=ada&password=(hidden)&sslmode=require");
+    expect("https://h/k?X-Amz-Date=1&X-Amz-Signature=abc", "https://h/k?X-Amz-Date=1&X-Amz-Signature=(hidden)");
+    expect("https://h/k?SIG=abc&sv=2", "https://h/k?SIG=(hidden)&sv=2");
+    expect("host=db password=hunter2 dbname=x", "host=db password=(hidden)");
+    expect("password=", "password=(hidden)");
+}
+
+/* Wrong values are quoted in messages, so what is not a proper URL must not tell its password either. */
+static void test_base_masked_url_hides_in_doubt(void **state)
+{
+    (void)state;
+    expect("redis://:p@ss/wo?rd#1@cache", "redis://:(hidden)");
+    expect("redis://:p@ss/word#1@cache", "redis://:(hidden)@cache");
+    expect("redis://:p://w@cache", "redis://:(hidden)@cache");
+    expect("redis:/:hunter2@cache", "(hidden)@cache");
+    expect("hunter2@cache", "(hidden)@cache");
+    expect("@", "(hidden)@");
+    expect("postgresql://db:5432/dipper?password=hunter@2", "postgresql://db:(hidden)");
+    expect("postgresql://db/dipper?password=hunter@2", "postgresql://db/dipper?password=(hidden)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base_masked_url_hides_the_password),
+        cmocka_unit_test(test_base_masked_url_leaves_what_is_no_secret),
+        cmocka_unit_test(test_base_masked_url_hides_parameters),
+        cmocka_unit_test(test_base_masked_url_hides_in_doubt),
+    };
+    return test_run(tests);
+}
