@@ -206,7 +206,7 @@ enum dp_status store_local_open(struct call *call, const char *path, bool create
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/')
         len--;
-    struct local_store *local = mem_alloc(sizeof *local + len + 1);
+    struct local_store *local = mem_calloc(1, sizeof *local + len + 1);
     struct store_block_pool *blocks = local ? store_block_pool_new() : NULL;
     if (!blocks) {
         mem_free(local);
