@@ -13,6 +13,8 @@
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
 
+#include <stdatomic.h>
+
 #include "faiss/head_memory.h"
 #include "faiss/ivf_read.h"
 #include "faiss/source.h"
@@ -42,6 +44,9 @@ struct faiss_ivf {
     uint8_t *id_map;                  /* int64[ntotal], or NULL */
     struct faiss_head_memory *memory; /* that bounds it; NULL: none does */
     uint64_t memory_bytes;            /* of the arrays above */
+    /* [nlist], or NULL when the codec has none: each list's constants (vector/pq.h), made when it is first scanned. The
+     * one part that changes, once for each list, by whichever thread is first. */
+    _Atomic(float *) *constants;
     uint64_t open_rounds, open_bytes;
 };
 
@@ -59,7 +64,10 @@ const char *parse_fourcc_text(uint32_t fourcc, char text[FOURCC_TEXT_MAX]);
 enum dp_status parse_u32(struct parser *p, const char *what, uint64_t ahead, uint32_t *out);
 /* A count of elements of `size` bytes that lie in the file. */
 enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, uint64_t ahead, uint64_t *count);
-/* Allocates count elements of `size` bytes, zeroed; DP_NOMEM also beyond the memory that heads may take. */
+/* Takes the memory of count elements of `size` bytes out of what heads may have, to be given back with the file:
+ * DP_TOO_LARGE when that is not left. */
+enum dp_status parse_reserve(struct parser *p, const char *what, uint64_t count, size_t size);
+/* The same, and allocates them, zeroed; DP_NOMEM. */
 enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out);
 /* Allocates and copies count elements of `size` bytes, which lie in the file. */
 enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,

@@ -57,10 +57,9 @@ enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, ui
     return source_check(&p->source, what, bytes);
 }
 
-enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out)
+enum dp_status parse_reserve(struct parser *p, const char *what, uint64_t count, size_t size)
 {
     struct faiss_ivf *ivf = p->ivf;
-    void **array = out;
     uint64_t bytes;
     if (__builtin_mul_overflow(count, (uint64_t)size, &bytes))
         return dp_fail_nomem(p->source.error, what);
@@ -70,6 +69,15 @@ enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, s
                            " bytes of memory that are set aside for open files",
                            what, bytes, ivf->memory->max);
     ivf->memory_bytes += bytes;
+    return DP_OK;
+}
+
+enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out)
+{
+    void **array = out;
+    enum dp_status status = parse_reserve(p, what, count, size);
+    if (status != DP_OK)
+        return status;
     *array = mem_calloc((size_t)count, size);
     return *array != NULL ? DP_OK : dp_fail_nomem(p->source.error, what);
 }
