@@ -1,4 +1,4 @@
-/* cli/faiss.h: the two verbs of `dipper faiss`, a file each. */
+/* cli/faiss.h: the verbs of `dipper faiss`, a file each. */
 #ifndef CLI_FAISS_H
 #define CLI_FAISS_H
 
@@ -19,5 +19,21 @@ struct faiss_search_options {
 /* Prints the nearest of each query, as it comes. */
 enum dp_status faiss_search(const struct config *config, const struct faiss_search_options *options,
                             struct dp_error *error);
+
+struct faiss_make_options {
+    const char *url;
+    const char *vectors; /* a file of vectors */
+    const char *ids;     /* a .npy, or NULL: 0, 1, … */
+    const char *nlist;   /* "auto", a number, or NULL: auto */
+    const char *kind;    /* "flat", "sq8", or NULL: sq8 */
+    const char *metric;  /* "l2", "ip", "cosine", or NULL: l2 */
+    uint64_t seed, memory_mb;
+    bool json;
+};
+
+/* Builds a file of vectors at the URL, and tells how far it is on standard error. DP_INVALID for what options do not
+ * say. */
+enum dp_status faiss_make(const struct config *config, const struct faiss_make_options *options,
+                          struct dp_error *error);
 
 #endif
