@@ -5,6 +5,7 @@ const char *api_error_code(unsigned status)
 {
     switch (status) {
     case 400: return "invalid_request";
+    case 401: return "invalid_api_key";
     case 403: return "permission_denied";
     case 404: return "not_found";
     case 405: return "method_not_allowed";

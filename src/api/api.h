@@ -10,6 +10,7 @@
 struct api_context {
     struct service *service;
     const _Atomic bool *draining; /* true: the process is about to end; NULL: never */
+    bool needs_model;             /* not ready to be asked without a model */
 };
 
 /* Answers the request whatever happens: errors become answers too. */
@@ -24,6 +25,9 @@ typedef bool (*api_attempt)(struct call *call, const struct api_context *api, co
 struct api_dialect {
     const char *name; /* of metrics and logs */
     void (*error)(struct http_response *response, unsigned status, const char *code, const char *message);
+    /* The same of a limit that was reached, and when it is lifted ("2026-12-01T00:00:00Z"); NULL: no shape of its own. */
+    void (*limited)(struct http_response *response, unsigned status, const char *code, const char *message,
+                    const char *reset_at);
 };
 
 extern const struct api_dialect api_fastembed; /* also what is no client's own: health, unknown paths */

@@ -3,14 +3,15 @@
  * A request is {"text": "…"} or {"texts": ["…", …]}, with "normalize" (false: the pooled vector as it is),
  * "truncate" (false: a text over the model's limit is an error) and "dimensions". One text is answered with
  * {"embedding", "model", "tokens", "cached", "latency_ms"}, several with "embeddings"; "truncated" is added when
- * a text was cut. Errors are {"error": code, "message": sentence}.
+ * a text was cut. Errors are {"error": code, "message": sentence}, with "reset_at" when a limit was reached.
  */
 #include "api/api.h"
 
 #include "api/fields.h"
 #include "os/clock.h"
 
-static void fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
+static void fastembed_limited(struct http_response *response, unsigned status, const char *code, const char *message,
+                              const char *reset_at)
 {
     struct json_writer w;
     http_response_clear(response);
@@ -22,10 +23,19 @@ static void fastembed_error(struct http_response *response, unsigned status, con
     json_string_str(&w, code);
     json_key(&w, "message");
     json_string_str(&w, message);
+    if (reset_at) {
+        json_key(&w, "reset_at");
+        json_string_str(&w, reset_at);
+    }
     json_end_object(&w);
 }
 
-const struct api_dialect api_fastembed = {"fastembed", fastembed_error};
+static void fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
+{
+    fastembed_limited(response, status, code, message, NULL);
+}
+
+const struct api_dialect api_fastembed = {"fastembed", fastembed_error, fastembed_limited};
 
 /* A text over the model's limit has an error of its own, which tells the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
@@ -37,6 +47,7 @@ static void answer_text_too_long(const struct call *call, const struct api_conte
     response->status = 400;
     response->content_type = "application/json";
     response->outcome = DP_TOO_LARGE;
+    response->error_code = "text_too_long";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
     json_key(&w, "error");
@@ -185,6 +196,8 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
         api_fail(call, &api_fastembed, response);
         return;
     }
+    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
+        return;
     enum dp_status status = service_embed(call, api->service, &request.embed, &answer);
     if (status == DP_TOO_LARGE) {
         answer_text_too_long(call, api, response);
@@ -206,6 +219,8 @@ bool fastembed_embed_cached(struct call *call, const struct api_context *api, co
     if (parse(call, http->body, &request) != DP_OK ||
         !service_embed_cached(call, api->service, &request.embed, &answer))
         return false;
-    answer_vectors(call, api, &request, &answer, began, response);
-    return true;
+    enum http_quota quota = http_spend(http, NULL, request.embed.count);
+    if (quota == HTTP_GRANTED)
+        answer_vectors(call, api, &request, &answer, began, response);
+    return quota != HTTP_WAIT;
 }

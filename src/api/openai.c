@@ -44,7 +44,7 @@ static void openai_error(struct http_response *response, unsigned status, const 
     print_error(response, status, NULL, code, message);
 }
 
-const struct api_dialect api_openai = {"openai", openai_error};
+const struct api_dialect api_openai = {"openai", openai_error, NULL};
 
 static void answer_unknown_model(struct call *call, struct span name, struct http_response *response)
 {
@@ -52,6 +52,7 @@ static void answer_unknown_model(struct call *call, struct span name, struct htt
                                        name.len < 200 ? (int)name.len : 200, (const char *)name.data);
     print_error(response, 404, "model", "model_not_found", message ? message : "No such model.");
     response->outcome = DP_NOT_FOUND;
+    response->error_code = "model_not_found";
 }
 
 struct request {
@@ -262,6 +263,8 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         fail(call, "dimensions", response);
         return;
     }
+    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
+        return;
     if (service_embed(call, api->service, &request.embed, &answer) != DP_OK) {
         fail(call, "input", response);
         return;
@@ -279,8 +282,10 @@ bool openai_embeddings_cached(struct call *call, const struct api_context *api, 
         !service_model_is(api->service, request.model) ||
         !service_embed_cached(call, api->service, &request.embed, &answer))
         return false;
-    answer_vectors(call, &model, &request, &answer, response);
-    return true;
+    enum http_quota quota = http_spend(http, NULL, request.embed.count);
+    if (quota == HTTP_GRANTED)
+        answer_vectors(call, &model, &request, &answer, response);
+    return quota != HTTP_WAIT;
 }
 
 static void print_model(struct json_writer *w, const struct service_model *model, struct span name)

@@ -29,7 +29,7 @@ static void turbopuffer_error(struct http_response *response, unsigned status, c
     json_end_object(&w);
 }
 
-const struct api_dialect api_turbopuffer = {"turbopuffer", turbopuffer_error};
+const struct api_dialect api_turbopuffer = {"turbopuffer", turbopuffer_error, NULL};
 
 static void finish(struct call *call, struct http_response *response)
 {
@@ -107,6 +107,8 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
         api_fail(call, &api_turbopuffer, response);
         return;
     }
+    if (!query.query.vector && http_spend(http, call, 1) != HTTP_GRANTED) /* the words are embedded */
+        return;
     query.query.namespace = http->args[0];
     if (service_query(call, api->service, &query.query, &answer) != DP_OK) {
         api_fail(call, &api_turbopuffer, response);

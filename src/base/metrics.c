@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 
-const double METRIC_LATENCY_BOUNDS[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                        0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+const double METRIC_LATENCY_BOUNDS[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                        0.05,    0.1,    0.25,    0.5,    1,     2.5,    5,     10};
 const size_t METRIC_LATENCY_BOUND_COUNT = sizeof METRIC_LATENCY_BOUNDS / sizeof *METRIC_LATENCY_BOUNDS;
+const double METRIC_SIZE_BOUNDS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192};
+const size_t METRIC_SIZE_BOUND_COUNT = sizeof METRIC_SIZE_BOUNDS / sizeof *METRIC_SIZE_BOUNDS;
 
 void metric_registry_init(struct metric_registry *r)
 {
@@ -64,6 +67,54 @@ struct metric *metric_histogram(struct metric_registry *r, const char *name, con
     m->bounds = bounds;
     m->bound_count = bound_count;
     return m;
+}
+
+struct metric *metric_seconds(struct metric_registry *r, const char *name, const char *labels, const char *help)
+{
+    struct metric *m = add(r, METRIC_COUNTER, name, labels, help);
+    if (m)
+        m->nano = true;
+    return m;
+}
+
+struct metric *metric_of(struct metric_registry *r, enum metric_kind kind, const char *name, const char *labels,
+                         const char *help, const _Atomic int64_t *source)
+{
+    assert(kind != METRIC_HISTOGRAM);
+    struct metric *m = add(r, kind, name, labels, help);
+    if (m)
+        m->source = source;
+    return m;
+}
+
+void metric_add_label(char labels[METRIC_LABELS_MAX], const char *name, struct span value)
+{
+    enum { LONGEST = 4, END = 2 }; /* of one character; `"` and the NUL */
+    const uint8_t *at = value.data, *end = value.data + value.len;
+    size_t len = strlen(labels), name_len = strlen(name);
+    assert(len + name_len + 3 + END < METRIC_LABELS_MAX);
+    if (len)
+        labels[len++] = ',';
+    memcpy(labels + len, name, name_len);
+    len += name_len;
+    labels[len++] = '=';
+    labels[len++] = '"';
+    while (at < end && len + LONGEST + END <= METRIC_LABELS_MAX) {
+        size_t character = utf8_length(at, end);
+        if (character == 1 && (*at == '\\' || *at == '"' || *at == '\n')) {
+            labels[len++] = '\\';
+            labels[len++] = *at == '\n' ? 'n' : (char)*at;
+        } else if (character) {
+            memcpy(labels + len, at, character);
+            len += character;
+        } else {
+            labels[len++] = '?';
+            character = utf8_bad_length(at, end);
+        }
+        at += character;
+    }
+    labels[len++] = '"';
+    labels[len] = '\0';
 }
 
 void metric_observe(struct metric *m, double value)

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cli/accounts.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/open.h"
@@ -44,7 +45,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
 {
     char listen[LISTEN_MAX];
     const bool is_ipv6 = strchr(config->host, ':') != NULL && config->host[0] != '[';
-    const struct server_options options = {
+    struct server_options options = {
         .listen = listen,
         .insecure = config->insecure,
         .request_threads = config->request_threads,
@@ -58,6 +59,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .send_timeout_ms = (int)config->send_timeout_ms,
         .drain_timeout_ms = (int)config->drain_timeout_ms,
         .cors_origin = *config->cors_origin ? config->cors_origin : NULL,
+        .watch_needs_key = config->protect_metrics,
+        .needs_model = true,
         .log = log_of(config),
     };
     struct service *service = NULL;
@@ -72,7 +75,9 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
     if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_SERVER, &service, error) != DP_OK)
         return error->status;
-    if (server_start(&options, service, &server, error) == DP_OK) {
+    enum dp_status status =
+        config->auth ? open_accounts(config, service_metrics(service), &options.accounts, error) : DP_OK;
+    if (status == DP_OK && server_start(&options, service, &server, error) == DP_OK) {
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; it was made and is empty", config->root);
         log_write(LOG_INFO, "serving %s on %s", config->root, server_url(server));
@@ -84,6 +89,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         server_stop(server);
         log_write(LOG_INFO, "ended");
     }
+    accounts_close(options.accounts);
     service_free(service);
     return error->status;
 }

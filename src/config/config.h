@@ -21,7 +21,8 @@ enum {
     CONFIG_GROUP_STORE = 2,
     CONFIG_GROUP_SERVER = 4,
     CONFIG_GROUP_LOG = 8,
-    CONFIG_GROUP_ALL = 15
+    CONFIG_GROUP_ACCOUNTS = 16,
+    CONFIG_GROUP_ALL = 31
 };
 
 /* Texts are never NULL; "" where nothing is set. */
@@ -68,6 +69,18 @@ struct config {
     uint64_t head_timeout_ms, body_timeout_ms, request_timeout_ms, send_timeout_ms, idle_timeout_ms;
     uint64_t drain_timeout_ms;
     const char *cors_origin;
+    /* accounts */
+    bool auth; /* whoever asks needs a key */
+    bool protect_metrics;
+    const char *database_url; /* "": a file in the state folder */
+    const char *state_home;   /* "": ~/.local/state */
+    const char *key_prefix;
+    uint64_t free_limit, pro_limit, scale_limit;         /* embeddings a month */
+    uint32_t free_requests, pro_requests, scale_requests; /* a minute; 0: any number */
+    unsigned quota_batch;
+    bool accounts_fail_open;
+    unsigned database_pool_min, database_pool_max;
+    uint64_t database_timeout_ms;
     /* log */
     const char *log_level;      /* "debug", "info", "warn", "error" */
     const char *log_format;     /* "text", "json", "off" */

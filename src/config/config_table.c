@@ -5,8 +5,9 @@
 /* clang-format off */
 enum {
     PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096, KEY_BYTES = 16384,
-    KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000
+    KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000, KEY_PREFIX_BYTES = 8
 };
+#define MONTH_MAX UINT64_C(1000000000000000)
 
 static const char *const ENGINES[] = {"native", "onnx", NULL};
 static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
@@ -232,6 +233,69 @@ const struct setting SETTINGS[] = {
     {.name = "limits.idle_timeout", .flag = "--idle-timeout", .meta = "TIME", .variables = {"DIPPER_IDLE_TIMEOUT"},
      .section = SECTION_LIMITS, .type = SETTING_DURATION, .min = SECOND, .max = HOUR, .initial = "75s",
      TO(idle_timeout_ms), .help = "Close a connection that has had no request for this time."},
+    /* ---- accounts ---- */
+    {.name = "accounts.auth", .flag = "--auth", .variables = {"DIPPER_AUTH"}, TO(auth),
+     .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Ask everyone for an API key, as `dipper key create` makes them, and count what they use."},
+    {.name = "accounts.protect_metrics", .flag = "--protect-metrics", .variables = {"DIPPER_PROTECT_METRICS"},
+     TO(protect_metrics), .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Ask for a key at /health and /metrics too."},
+    {.name = "accounts.database_url", .variables = {"DIPPER_DATABASE_URL", "DATABASE_URL"}, TO(database_url),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
+     .initial_help = "accounts.db in the state folder",
+     .help = "Where users, keys and usage are kept: sqlite:///absolute/path, or postgresql://user:password@host/name for "
+             "several servers. No flag takes it, as its password could be read by others."},
+    {.name = "accounts.state_home", .flag = "--state-home", .meta = "DIR",
+     .variables = {"DIPPER_STATE_HOME", "XDG_STATE_HOME"}, TO(state_home),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .max = PATH_BYTES,
+     .initial = "", .initial_help = "~/.local/state", .help = "The state folder is dipper in this one."},
+    {.name = "accounts.key_prefix", .flag = "--key-prefix", .meta = "TEXT",
+     .variables = {"DIPPER_API_KEY_PREFIX", "API_KEY_PREFIX"}, TO(key_prefix),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .min = 1, .max = KEY_PREFIX_BYTES, .initial = "fe_",
+     .help = "What keys begin with: A-Z a-z 0-9 _ -. Keys made under another are refused."},
+    {.name = "accounts.free_limit", .flag = "--free-limit", .meta = "N",
+     .variables = {"DIPPER_FREE_TIER_LIMIT", "FREE_TIER_LIMIT"}, TO(free_limit),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = MONTH_MAX, .initial = "20000",
+     .help = "Embeddings that a user of the tier FREE may ask for in a calendar month (UTC)."},
+    {.name = "accounts.free_requests", .flag = "--free-requests", .meta = "N",
+     .variables = {"DIPPER_FREE_TIER_REQUESTS", "FREE_TIER_REQUESTS"}, TO(free_requests),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = 1000000000, .initial = "100",
+     .help = "Requests that such a user may make in a minute at each server; 0: any number."},
+    {.name = "accounts.pro_limit", .flag = "--pro-limit", .meta = "N",
+     .variables = {"DIPPER_PRO_TIER_LIMIT", "PRO_TIER_LIMIT"}, TO(pro_limit),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = MONTH_MAX, .initial = "100000",
+     .help = "Embeddings that a user of the tier PRO may ask for in a calendar month (UTC)."},
+    {.name = "accounts.pro_requests", .flag = "--pro-requests", .meta = "N",
+     .variables = {"DIPPER_PRO_TIER_REQUESTS", "PRO_TIER_REQUESTS"}, TO(pro_requests),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = 1000000000, .initial = "1000",
+     .help = "Requests that such a user may make in a minute at each server; 0: any number."},
+    {.name = "accounts.scale_limit", .flag = "--scale-limit", .meta = "N",
+     .variables = {"DIPPER_SCALE_TIER_LIMIT", "SCALE_TIER_LIMIT"}, TO(scale_limit),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = MONTH_MAX, .initial = "2000000",
+     .help = "Embeddings that a user of the tier SCALE may ask for in a calendar month (UTC)."},
+    {.name = "accounts.scale_requests", .flag = "--scale-requests", .meta = "N",
+     .variables = {"DIPPER_SCALE_TIER_REQUESTS", "SCALE_TIER_REQUESTS"}, TO(scale_requests),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .max = 1000000000, .initial = "10000",
+     .help = "Requests that such a user may make in a minute at each server; 0: any number."},
+    {.name = "accounts.quota_batch", .flag = "--quota-batch", .meta = "N", .variables = {"DIPPER_QUOTA_BATCH"},
+     TO(quota_batch), .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000000, .initial = "256",
+     .help = "Embeddings of a user that a server reserves in the database at once, and then hands out by itself."},
+    {.name = "accounts.fail_open", .flag = "--accounts-fail-open", .variables = {"DIPPER_ACCOUNTS_FAIL_OPEN"},
+     TO(accounts_fail_open), .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "While the database is away, keys that this server knows go on working, and their use is written later; "
+             "otherwise they are refused with 503 once their minute and what was reserved are over."},
+    {.name = "accounts.pool_min", .flag = "--database-pool-min", .meta = "N",
+     .variables = {"DIPPER_DATABASE_POOL_MIN"}, TO(database_pool_min),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000, .initial = "1",
+     .help = "Connections to the database that are kept open."},
+    {.name = "accounts.pool_max", .flag = "--database-pool-max", .meta = "N",
+     .variables = {"DIPPER_DATABASE_POOL_MAX"}, TO(database_pool_max),
+     .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000, .initial = "8",
+     .help = "Connections to the database that may be open; who finds none free waits."},
+    {.name = "accounts.database_timeout", .flag = "--database-timeout", .meta = "TIME",
+     .variables = {"DIPPER_DATABASE_TIMEOUT"}, TO(database_timeout_ms),
+     .section = SECTION_ACCOUNTS, .type = SETTING_DURATION, .min = 10, .max = HOUR, .initial = "2s",
+     .help = "Give up a statement, a connection to be opened, or the wait for one, after this time."},
 };
 const size_t SETTING_COUNT = sizeof SETTINGS / sizeof *SETTINGS;
 /* clang-format on */
@@ -247,6 +311,7 @@ static const struct {
     [SECTION_EMBED_CACHE] = {"Embedding cache", CONFIG_GROUP_SERVER},
     [SECTION_SERVER] = {"Server", CONFIG_GROUP_SERVER},
     [SECTION_LIMITS] = {"Limits of requests", CONFIG_GROUP_SERVER},
+    [SECTION_ACCOUNTS] = {"Accounts", CONFIG_GROUP_ACCOUNTS},
 };
 
 unsigned setting_groups(enum setting_section section)

@@ -25,6 +25,7 @@ enum setting_section {
     SECTION_EMBED_CACHE,
     SECTION_SERVER,
     SECTION_LIMITS,
+    SECTION_ACCOUNTS,
     SECTION_COUNT
 };
 

@@ -32,6 +32,7 @@ struct request {
     size_t n;                  /* constant */
     bool normalize;            /* constant */
     float *out;                /* constant; written by the jobs of a batch */
+    int64_t asked_ns;          /* constant */
     size_t next;               /* texts already taken into a batch */
     size_t running;            /* texts in the running batch */
     size_t tokens_left;        /* of texts not yet taken */
@@ -57,6 +58,9 @@ struct embedder {
     size_t waiting_tokens;
     bool leading;
     struct embedder_counts counts;
+    struct {
+        struct metric *seconds, *texts, *tokens, *alone, *together, *waiting, *wait_seconds, *refused;
+    } metrics; /* NULLs, or set before the first request */
 
     /* The leader's. */
     struct encoder_item *items; /* [items_max] */
@@ -131,6 +135,34 @@ void embedder_free(struct embedder *e)
     mem_free(e);
 }
 
+enum dp_status embedder_add_metrics(struct embedder *e, struct metric_registry *r, struct dp_error *error)
+{
+    static const char jobs[] = "dipper_batch_jobs_total",
+                      jobs_help[] =
+                          "Parts of batches, by who computed one: a thread of the compute team alone, or "
+                          "all of them together.";
+    bool good =
+        (e->metrics.seconds =
+             metric_histogram(r, "dipper_inference_seconds", "", "Time that the model took for a batch.",
+                              METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT)) &&
+        (e->metrics.texts = metric_histogram(r, "dipper_batch_texts", "", "Texts that were computed as one batch.",
+                                             METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT)) &&
+        (e->metrics.tokens =
+             metric_histogram(r, "dipper_batch_tokens", "", "Tokens that were computed as one batch.",
+                              METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT)) &&
+        (e->metrics.alone = metric_counter(r, jobs, "by=\"thread\"", jobs_help)) &&
+        (e->metrics.together = metric_counter(r, jobs, "by=\"team\"", jobs_help)) &&
+        (e->metrics.waiting = metric_gauge(r, "dipper_embedder_waiting_tokens", "",
+                                           "Tokens that wait for a batch, as of the last change.")) &&
+        (e->metrics.wait_seconds =
+             metric_histogram(r, "dipper_embedder_wait_seconds", "",
+                              "Time from asking for vectors until the last text was taken into a batch.",
+                              METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT)) &&
+        (e->metrics.refused = metric_counter(r, "dipper_embedder_refused_total", "",
+                                             "Requests for vectors that found too many tokens waiting."));
+    return good ? DP_OK : dp_fail_nomem(error, "metrics");
+}
+
 void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)
 {
     struct embedder *e = (struct embedder *)(uintptr_t)embedder; /* only its lock changes */
@@ -167,13 +199,19 @@ static void dequeue(struct embedder *e, struct request *r)
     r->queued = false;
 }
 
+static void set_waiting(struct embedder *e, size_t tokens)
+{
+    e->waiting_tokens = tokens;
+    metric_set(e->metrics.waiting, (int64_t)tokens);
+}
+
 static bool is_done(const struct request *r)
 {
     return !r->queued && r->running == 0;
 }
 
 /* Takes texts from the front of the queue until the batch is full; answers how many, and their tokens. */
-static size_t take_batch(struct embedder *e, size_t *tokens)
+static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
     size_t n = 0, held = 0;
     while (e->first != NULL) {
@@ -193,8 +231,9 @@ static size_t take_batch(struct embedder *e, size_t *tokens)
             enqueue(e, r); /* the rest waits its turn again */
             break;
         }
+        metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
     }
-    e->waiting_tokens -= held;
+    set_waiting(e, e->waiting_tokens - held);
     e->counts.texts += n;
     e->counts.tokens += held;
     e->counts.batches += n > 0;
@@ -324,16 +363,27 @@ static void finish_batch(struct embedder *e, size_t jobs)
     }
 }
 
+static void count_batch(struct embedder *e, size_t texts, size_t tokens, size_t alone, size_t together, int64_t ns)
+{
+    metric_observe(e->metrics.seconds, (double)ns * 1e-9);
+    metric_observe(e->metrics.texts, (double)texts);
+    metric_observe(e->metrics.tokens, (double)tokens);
+    metric_add(e->metrics.alone, (int64_t)alone);
+    metric_add(e->metrics.together, (int64_t)together);
+}
+
 /* Runs one batch. The lock is held on entry and on return. */
 static void lead(struct embedder *e)
 {
-    size_t tokens, n = take_batch(e, &tokens);
+    int64_t began = os_now_ns();
+    size_t tokens, n = take_batch(e, began, &tokens);
     e->leading = true;
     pthread_mutex_unlock(&e->lock);
     size_t jobs = cut_jobs(e, n, tokens), alone = plan_jobs(e, jobs);
     run_jobs(e, alone);
     for (size_t j = alone; j < jobs; j++)
         run_job_together(e, &e->jobs[j]);
+    count_batch(e, n, tokens, alone, jobs - alone, os_now_ns() - began);
     pthread_mutex_lock(&e->lock);
     finish_batch(e, jobs);
     e->leading = false;
@@ -383,7 +433,7 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
             status = DP_CORRUPT;
         if (status != DP_OK && r->queued) {
             dequeue(e, r);
-            e->waiting_tokens -= r->tokens_left;
+            set_waiting(e, e->waiting_tokens - r->tokens_left);
         } else if (!e->leading && r->queued) {
             lead(e);
         } else if (status != DP_OK) {
@@ -409,15 +459,17 @@ enum dp_status embedder_embed(struct call *call, struct embedder *e, const struc
     if (status != DP_OK || n == 0)
         return status;
 
-    struct request r = {.seqs = seqs, .n = n, .normalize = normalize, .out = out, .tokens_left = tokens};
+    struct request r = {
+        .seqs = seqs, .n = n, .normalize = normalize, .out = out, .asked_ns = begin, .tokens_left = tokens};
     pthread_cond_init(&r.changed, NULL);
     pthread_mutex_lock(&e->lock);
     if (e->waiting_tokens > e->queue_max) {
         e->counts.refused++;
+        metric_add(e->metrics.refused, 1);
         status = call_fail(call, DP_OVERLOADED, "%zu tokens are waiting to be embedded already; try again later",
                            e->waiting_tokens);
     } else {
-        e->waiting_tokens += tokens;
+        set_waiting(e, e->waiting_tokens + tokens);
         enqueue(e, &r);
         status = wait_until_done(call, e, &r);
     }

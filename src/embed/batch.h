@@ -10,6 +10,7 @@
 #ifndef EMBED_BATCH_H
 #define EMBED_BATCH_H
 
+#include "base/metrics.h"
 #include "embed/model.h"
 #include "os/call.h"
 #include "os/team.h"
@@ -38,7 +39,11 @@ void embedder_free(struct embedder *embedder); /* nobody may be inside */
 enum dp_status embedder_embed(struct call *call, struct embedder *embedder, const struct tokens *seqs, size_t n,
                               bool normalize, float *out);
 
-/* For metrics. */
+/* Adds dipper_inference_seconds, dipper_batch_* and dipper_embedder_* to a registry that lives longer than the last
+ * call of embedder_embed. While the program starts: nobody may be embedding yet. */
+enum dp_status embedder_add_metrics(struct embedder *embedder, struct metric_registry *registry,
+                                    struct dp_error *error);
+
 struct embedder_counts {
     uint64_t texts, tokens, batches, refused;
     uint64_t waiting_tokens;

@@ -80,6 +80,9 @@ void call_merge(struct call *parent, const struct call *child)
     to->bytes_written += from->bytes_written;
     to->cache_hits += from->cache_hits;
     to->tokens += from->tokens;
+    to->texts += from->texts;
+    to->cached_texts += from->cached_texts;
+    to->text_tokens += from->text_tokens;
     to->store_ns += from->store_ns;
     to->tokenize_ns += from->tokenize_ns;
     to->embed_ns += from->embed_ns;

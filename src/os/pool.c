@@ -15,11 +15,13 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "os/clock.h"
 #include "os/thread.h"
 
 struct job {
     void (*fn)(void *ctx);
     void *ctx;
+    int64_t came_ns;
 };
 
 struct pool {
@@ -31,6 +33,9 @@ struct pool {
     unsigned queue_max, threads_max;
     unsigned started, idle;
     bool closing;
+    struct {
+        struct metric *started, *busy, *waiting, *jobs, *refused, *wait_seconds;
+    } metrics; /* NULLs, or set before the first job */
     pthread_t threads[];
 };
 
@@ -49,8 +54,12 @@ static void *serve(void *context)
         struct job job = pool->ring[pool->first];
         pool->first = (pool->first + 1) % pool->ring_size;
         pool->waiting--;
+        metric_set(pool->metrics.waiting, pool->waiting);
         pthread_mutex_unlock(&pool->lock);
+        metric_observe(pool->metrics.wait_seconds, (double)(os_now_ns() - job.came_ns) * 1e-9);
+        metric_add(pool->metrics.busy, 1);
         job.fn(job.ctx);
+        metric_add(pool->metrics.busy, -1);
         pthread_mutex_lock(&pool->lock);
     }
     pthread_mutex_unlock(&pool->lock);
@@ -86,6 +95,7 @@ static int start_thread(struct pool *pool)
     int failed = os_thread_start(&pool->threads[pool->started], "dipper-request", serve, pool);
     if (!failed)
         pool->started++;
+    metric_set(pool->metrics.started, pool->started);
     return failed;
 }
 
@@ -105,14 +115,43 @@ enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, 
     }
     if (!taken && waiting - pool->idle >= pool->queue_max) {
         status = dp_fail(error, DP_OVERLOADED, "%u requests are waiting already", waiting);
+        metric_add(pool->metrics.refused, 1);
         goto out;
     }
-    pool->ring[(pool->first + waiting) % pool->ring_size] = (struct job){fn, ctx};
+    pool->ring[(pool->first + waiting) % pool->ring_size] = (struct job){fn, ctx, os_now_ns()};
     pool->waiting = waiting + 1;
+    metric_set(pool->metrics.waiting, pool->waiting);
+    metric_add(pool->metrics.jobs, 1);
     pthread_cond_signal(&pool->work);
 out:
     pthread_mutex_unlock(&pool->lock);
     return status;
+}
+
+enum dp_status pool_add_metrics(struct pool *pool, struct metric_registry *r, struct dp_error *error)
+{
+    struct metric *max = metric_gauge(r, "dipper_request_threads_max", "", "Request threads that there may be."),
+                  *room = metric_gauge(r, "dipper_request_queue_max", "",
+                                       "Requests that may wait for a request thread.");
+    pool->metrics.started =
+        metric_gauge(r, "dipper_request_threads", "", "Request threads; one is started when none is idle.");
+    pool->metrics.busy =
+        metric_gauge(r, "dipper_request_threads_busy", "", "Request threads that work on a request.");
+    pool->metrics.waiting =
+        metric_gauge(r, "dipper_request_queue", "", "Requests that wait for a request thread.");
+    pool->metrics.jobs =
+        metric_counter(r, "dipper_request_queued_total", "", "Requests that were given to the request threads.");
+    pool->metrics.refused = metric_counter(r, "dipper_request_queue_refused_total", "",
+                                           "Requests that were refused because too many waited.");
+    pool->metrics.wait_seconds =
+        metric_histogram(r, "dipper_request_queue_seconds", "", "Time that a request waited for a request thread.",
+                         METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+    if (!max || !room || !pool->metrics.started || !pool->metrics.busy || !pool->metrics.waiting ||
+        !pool->metrics.jobs || !pool->metrics.refused || !pool->metrics.wait_seconds)
+        return dp_fail_nomem(error, "metrics");
+    metric_set(max, pool->threads_max);
+    metric_set(room, pool->queue_max);
+    return DP_OK;
 }
 
 unsigned pool_waiting(const struct pool *pool)

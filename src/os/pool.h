@@ -3,6 +3,7 @@
 #define OS_POOL_H
 
 #include "base/error.h"
+#include "base/metrics.h"
 
 struct pool;
 
@@ -10,6 +11,9 @@ struct pool;
 enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out, struct dp_error *error);
 /* Runs fn(ctx) on a thread of the pool. DP_OVERLOADED at once when the queue is full. Thread-safe. */
 enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, struct dp_error *error);
+/* Adds dipper_request_threads* and dipper_request_queue* to a registry that lives longer than the pool. Before the
+ * first job. */
+enum dp_status pool_add_metrics(struct pool *pool, struct metric_registry *registry, struct dp_error *error);
 unsigned pool_waiting(const struct pool *pool);
 /* Waits for every submitted job to end, then ends the threads. */
 void pool_free(struct pool *pool);

@@ -35,12 +35,20 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
     json_string_str(&w, "request");
     json_key(&w, "id");
     json_string_str(&w, ex->id);
+    if (ex->trace[0]) {
+        json_key(&w, "trace_id");
+        json_string_str(&w, ex->trace);
+    }
     json_key(&w, "peer");
     json_string_str(&w, ex->peer);
     json_key(&w, "method");
     json_string_str(&w, ex->method);
     json_key(&w, "path");
     json_string(&w, shown_path(ex));
+    if (ex->match.route) {
+        json_key(&w, "route");
+        json_string_str(&w, ex->match.route->pattern);
+    }
     json_key(&w, "status");
     json_u64(&w, ex->response.status);
     json_key(&w, "ms");
@@ -49,9 +57,19 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
     json_u64(&w, ex->body_received);
     json_key(&w, "bytes_out");
     json_u64(&w, exchange_answer(ex).len);
-    if (cost->tokens) {
+    if (ex->pass.key) {
+        json_key(&w, "key");
+        json_string_str(&w, account_key_id(&ex->pass));
+        json_key(&w, "tier");
+        json_string_str(&w, account_tier_name(&ex->pass));
+    }
+    if (cost->texts) {
+        json_key(&w, "texts");
+        json_u64(&w, cost->texts);
+        json_key(&w, "cached");
+        json_u64(&w, cost->cached_texts);
         json_key(&w, "tokens");
-        json_u64(&w, cost->tokens);
+        json_u64(&w, cost->text_tokens);
     }
     if (cost->rounds) {
         json_key(&w, "store_rounds");
@@ -95,13 +113,18 @@ static void print_text(const struct exchange *ex, double seconds, bool sent, str
     print_escaped(out, shown_path(ex));
     buffer_printf(out, " %u %.1f ms %llu→%zu B", ex->response.status, seconds * 1e3,
                   (unsigned long long)ex->body_received, exchange_answer(ex).len);
-    if (cost->tokens)
-        buffer_printf(out, " %llu tokens", (unsigned long long)cost->tokens);
+    if (ex->pass.key)
+        buffer_printf(out, " key %s (%s)", account_key_id(&ex->pass), account_tier_name(&ex->pass));
+    if (cost->texts)
+        buffer_printf(out, " %llu texts (%llu cached) %llu tokens", (unsigned long long)cost->texts,
+                      (unsigned long long)cost->cached_texts, (unsigned long long)cost->text_tokens);
     if (cost->rounds)
         buffer_printf(out, " %llu rounds %llu requests %llu B read", (unsigned long long)cost->rounds,
                       (unsigned long long)cost->requests, (unsigned long long)cost->bytes);
     if (ex->response.outcome != DP_OK)
         buffer_printf(out, " %s", dp_status_name(ex->response.outcome));
+    if (ex->trace[0])
+        buffer_printf(out, " trace %s", ex->trace);
     buffer_printf(out, " %s%s", ex->id, sent ? "" : " (not sent)");
 }
 

@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "server/access_log.h"
+#include "server/auth.h"
 #include "server/inflate.h"
 #include "server/route_metrics.h"
 
@@ -26,9 +27,11 @@ enum dp_status exchange_context_init(struct exchange_context *c, struct metric_r
                                       "Requests between their head and the end of their answer.");
     c->request_bytes = metric_counter(registry, "dipper_http_request_bytes_total", "", "Bytes of request bodies.");
     c->response_bytes = metric_counter(registry, "dipper_http_response_bytes_total", "", "Bytes of answers.");
-    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes)
+    c->connections = metric_gauge(registry, "dipper_http_connections", "", "Open connections.");
+    if (!c->in_flight_gauge || !c->request_bytes || !c->response_bytes || !c->connections)
         return dp_fail_nomem(error, "metrics");
-    return route_metrics_new(registry, &c->metrics, error);
+    status = embed_metrics_add(&c->embed_metrics, registry, error);
+    return status == DP_OK ? route_metrics_new(registry, &c->metrics, error) : status;
 }
 
 void exchange_context_deinit(struct exchange_context *c)
@@ -48,6 +51,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
 
 void exchange_deinit(struct exchange *ex)
 {
+    auth_end(ex);
     arena_deinit(&ex->arena);
     buffer_deinit(&ex->line);
     buffer_deinit(&ex->body);
@@ -80,6 +84,52 @@ static struct span get_header(const void *context, const char *name)
     return head_value(context, name);
 }
 
+static bool is_hex(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!(text.data[i] >= '0' && text.data[i] <= '9') && !(text.data[i] >= 'a' && text.data[i] <= 'f'))
+            return false;
+    return true;
+}
+
+static bool is_zeros(struct span text)
+{
+    size_t i = 0;
+    while (i < text.len && text.data[i] == '0')
+        i++;
+    return i == text.len;
+}
+
+static uint64_t hex_value(const uint8_t digits[16])
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < 16; i++)
+        value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
+    return value;
+}
+
+/* A client's trace goes on here: "00-" trace id "-" its parent "-" flags, of 32, 16 and 2 hexadecimal digits; later
+ * versions may say more behind it (W3C Trace Context, level 1, §3.2). What is malformed counts as absent. */
+static void take_trace(struct exchange *ex)
+{
+    enum { TRACE_AT = 3, PARENT_AT = TRACE_AT + TRACE_ID_LEN + 1, FLAGS_AT = PARENT_AT + 17, LEN = FLAGS_AT + 2 };
+    struct span given = head_value(&ex->head, "traceparent");
+    const uint8_t *at = given.data;
+    ex->trace[0] = '\0';
+    if (given.len < LEN || (given.len > LEN && (at[LEN] != '-' || memcmp(at, "00", 2) == 0)))
+        return;
+    struct span version = span_of(at, 2), trace = span_of(at + TRACE_AT, TRACE_ID_LEN),
+                parent = span_of(at + PARENT_AT, 16), flags = span_of(at + FLAGS_AT, 2);
+    if (at[TRACE_AT - 1] != '-' || at[PARENT_AT - 1] != '-' || at[FLAGS_AT - 1] != '-' || !is_hex(version) ||
+        span_equal_str(version, "ff") || !is_hex(trace) || is_zeros(trace) || !is_hex(parent) ||
+        is_zeros(parent) || !is_hex(flags))
+        return;
+    memcpy(ex->trace, trace.data, TRACE_ID_LEN);
+    ex->trace[TRACE_ID_LEN] = '\0';
+    ex->call.trace_id[0] = hex_value(trace.data);
+    ex->call.trace_id[1] = hex_value(trace.data + 16);
+}
+
 /* A client's own id is kept when it is short and harmless; otherwise the request gets one. */
 static void choose_id(struct exchange *ex)
 {
@@ -94,6 +144,7 @@ static void choose_id(struct exchange *ex)
     uint64_t number = atomic_fetch_add(&c->next_id, 1);
     ex->call.trace_id[0] = c->id_seed;
     ex->call.trace_id[1] = number;
+    take_trace(ex);
     if (good) {
         memcpy(ex->id, given.data, given.len);
         ex->id[given.len] = '\0';
@@ -132,7 +183,7 @@ static void answer_options(struct exchange *ex, bool any)
     if (ex->context->cors_origin) {
         http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
         http_add_header(&ex->response, "Access-Control-Allow-Headers",
-                        "Content-Type, Authorization, X-Request-Id");
+                        "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
     }
     ex->refused = true; /* the answer is ready */
@@ -217,6 +268,8 @@ void exchange_begin(struct exchange *ex)
         find_route(ex);
         if (!ex->refused)
             check_limits(ex);
+        if (!ex->refused)
+            auth_begin(ex);
     }
     /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
     if (ex->refused && ex->head.expects_continue)
@@ -326,37 +379,54 @@ static void hold_answer(struct exchange *ex)
                     "for them");
 }
 
-static void add_stage(char *text, size_t size, size_t *len, const char *name, uint64_t ns)
+enum { TIMING_MAX = 256 };
+
+/* Appends "name;dur=1.234" (milliseconds) where there is room; without printf, as every request comes by. */
+static void add_stage(char *text, size_t *len, const char *name, uint64_t ns)
 {
-    if (ns == 0 || *len >= size)
+    enum { NUMBER_MAX = 20 + 4 };
+    char number[NUMBER_MAX];
+    size_t name_len = strlen(name), at = NUMBER_MAX, digits = 0;
+    if (ns == 0 || *len + sizeof ", ;dur=" + name_len + NUMBER_MAX > TIMING_MAX)
         return;
-    int n = snprintf(text + *len, size - *len, "%s%s;dur=%.3f", *len ? ", " : "", name, (double)ns * 1e-6);
-    *len += n > 0 ? (size_t)n : 0;
+    for (uint64_t us = ns / 1000; us || digits < 4; us /= 10, digits++) {
+        if (digits == 3)
+            number[--at] = '.';
+        number[--at] = (char)('0' + us % 10);
+    }
+    const struct span parts[] = {span_str(*len ? ", " : ""), span_of(name, name_len), span_str(";dur="),
+                                 span_of(number + at, NUMBER_MAX - at)};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        memcpy(text + *len, parts[i].data, parts[i].len);
+        *len += parts[i].len;
+    }
+    text[*len] = '\0';
 }
 
 /* Where the time went: https://www.w3.org/TR/server-timing/ */
-static void add_timing(struct exchange *ex)
+static void add_timing(struct exchange *ex, int64_t started_ns)
 {
     const struct call_cost *cost = &ex->call.cost;
-    enum { SIZE = 256 };
-    char *text = arena_alloc(&ex->arena, SIZE);
+    char *text = arena_alloc(&ex->arena, TIMING_MAX);
     size_t len = 0;
     if (!text)
         return;
-    add_stage(text, SIZE, &len, "tokenize", cost->tokenize_ns);
-    add_stage(text, SIZE, &len, "embed", cost->embed_ns);
-    add_stage(text, SIZE, &len, "store", cost->store_ns);
-    add_stage(text, SIZE, &len, "scan", cost->scan_ns);
-    add_stage(text, SIZE, &len, "total", (uint64_t)(os_now_ns() - ex->began_ns));
-    if (len < SIZE)
-        http_add_header(&ex->response, "Server-Timing", text);
+    if (ex->handed_ns)
+        add_stage(text, &len, "queue", (uint64_t)(started_ns - ex->handed_ns));
+    add_stage(text, &len, "tokenize", cost->tokenize_ns);
+    add_stage(text, &len, "embed", cost->embed_ns);
+    add_stage(text, &len, "store", cost->store_ns);
+    add_stage(text, &len, "scan", cost->scan_ns);
+    add_stage(text, &len, "total", (uint64_t)(os_now_ns() - ex->began_ns));
+    http_add_header(&ex->response, "Server-Timing", text);
 }
 
 /* What every answer has. */
-static void finish_answer(struct exchange *ex)
+static void finish_answer(struct exchange *ex, int64_t started_ns)
 {
     forget_body(ex);
-    add_timing(ex);
+    add_timing(ex, started_ns);
+    auth_headers(ex);
     http_add_header(&ex->response, "X-Request-Id", ex->id);
     http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
     if (ex->context->cors_origin)
@@ -372,16 +442,20 @@ static bool attempt(struct exchange *ex)
     ex->http.body = buffer_span(&ex->body);
     bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
-    if (answered)
-        finish_answer(ex);
-    else
+    if (answered) {
+        auth_after(ex);
+        finish_answer(ex, 0);
+    } else {
         dp_error_clear(&ex->call.error);
+    }
     return answered;
 }
 
 bool exchange_try(struct exchange *ex)
 {
-    if (!ex->refused && ex->match.route && ex->match.route->blocking)
+    if (!ex->refused && ex->auth_waits)
+        return false;
+    if (!ex->refused && ex->match.route && (ex->match.route->flags & ROUTE_BLOCKS))
         return attempt(ex);
     exchange_run(ex);
     return true;
@@ -389,8 +463,12 @@ bool exchange_try(struct exchange *ex)
 
 void exchange_run(struct exchange *ex)
 {
+    int64_t started_ns = ex->handed_ns ? os_now_ns() : 0;
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        auth_wait(ex);
+    }
+    if (!ex->refused) {
         if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
             api_fail(&ex->call, ex->match.dialect, &ex->response);
         else if (is_gzip(ex) && ex->body.len > 0)
@@ -400,8 +478,9 @@ void exchange_run(struct exchange *ex)
         hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
+        auth_after(ex);
     }
-    finish_answer(ex);
+    finish_answer(ex, started_ns);
 }
 
 struct span exchange_answer(const struct exchange *ex)
@@ -415,17 +494,21 @@ void exchange_end(struct exchange *ex, bool sent)
     if (ex->active) {
         double seconds = (double)(os_now_ns() - ex->began_ns) * 1e-9;
         route_metrics_count(c->metrics, ex->match.route, ex->response.status, seconds);
+        if (ex->match.route && (ex->match.route->flags & ROUTE_EMBEDS))
+            embed_metrics_count(&c->embed_metrics, &ex->response, &ex->call.cost, seconds);
         metric_add(c->request_bytes, (int64_t)ex->body_received);
         metric_add(c->response_bytes, (int64_t)exchange_answer(ex).len);
         access_log(ex, seconds, sent);
         metric_add(c->in_flight_gauge, -1);
         atomic_fetch_sub(&c->in_flight, 1);
     }
+    auth_end(ex);
     forget_body(ex);
     atomic_fetch_sub(&c->answers, ex->answer_held);
     ex->answer_held = 0;
     ex->active = ex->refused = ex->must_close = false;
     ex->body_received = 0;
+    ex->handed_ns = 0;
     atomic_store(&ex->cancelled, false);
     ex->match = (struct route_match){.route = NULL};
     ex->target = span_of(NULL, 0);

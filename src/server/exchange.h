@@ -9,6 +9,8 @@
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
+#include "account/accounts.h"
+#include "server/embed_metrics.h"
 #include "server/head.h"
 #include "server/routes.h"
 #include "server/server.h"
@@ -16,6 +18,7 @@
 enum {
     EXCHANGE_ID_MAX = 64,
     EXCHANGE_PEER_MAX = 64,
+    TRACE_ID_LEN = 32,
     EXCHANGE_ARENA_MAX = 1 << 30,
     EXCHANGE_KEPT_MAX = 64 << 10,    /* bytes that stay allocated between requests */
     EXCHANGE_ATTEMPT_MAX = 16 << 10, /* bytes of a body that is looked at on an I/O thread */
@@ -28,13 +31,17 @@ struct exchange_context {
     int request_timeout_ms;
     enum server_log log;
     const char *cors_origin;
+    struct accounts *accounts; /* NULL: nobody needs a key */
+    bool watch_needs_key;      /* /health and /metrics too */
     _Atomic size_t bodies;     /* bytes of bodies in memory, as received and decompressed */
     _Atomic size_t answers;    /* bytes of large answers that are being sent, and what they were made from */
     _Atomic int64_t in_flight; /* requests between begin and end */
     _Atomic uint64_t next_id;
     uint64_t id_seed;
     struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last is "no route" */
+    struct embed_metrics embed_metrics;
     struct metric *in_flight_gauge, *request_bytes, *response_bytes;
+    struct metric *connections; /* that are open: the transport's to count */
 };
 
 /* The metrics of each route; `metrics` is freed by exchange_context_deinit. */
@@ -55,10 +62,14 @@ struct exchange {
     struct buffer body;
     size_t answer_held; /* bytes that this answer counts in the context's `answers` */
     struct route_match match;
+    struct account_pass pass; /* of whoever asks */
+    bool auth_waits;          /* the key must be looked at by a thread that may block */
     char method[16];
     char id[EXCHANGE_ID_MAX + 1];
+    char trace[TRACE_ID_LEN + 1]; /* of the client's traceparent, in hexadecimal; empty: it sent none */
     char peer[EXCHANGE_PEER_MAX];
     int64_t began_ns;
+    int64_t handed_ns;      /* when the transport gave it to another thread to be run; 0: it did not */
     uint64_t body_received; /* bytes, also of a body that is thrown away */
     bool active;            /* between begin and end */
     bool refused;           /* the response is ready; the body, if any, is thrown away */

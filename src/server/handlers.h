@@ -4,7 +4,12 @@
 
 #include "api/api.h"
 
-/* GET /health: 200 {"status":"ok",…}, or 503 {"status":"draining",…} when the process is about to end. */
+/* GET /health/live: 200 {"status":"ok"} as long as the process answers. */
+void handle_live(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+/* GET /health/ready: 200 {"status":"ok"}, or 503 when no more requests should be sent here: {"status":"draining"}
+ * when the process is about to end, {"status":"no_model"} when it has none and should. */
+void handle_ready(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+/* GET /health: the same, and what is served. */
 void handle_health(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 /* GET /metrics: the registry as Prometheus text (version 0.0.4). */
 void handle_metrics(struct call *, const struct api_context *, const struct http_request *,

@@ -1,21 +1,69 @@
-/* health.c: GET /health, for load balancers and people. */
+/* health.c: GET /health, /health/live and /health/ready, for load balancers, supervisors and people.
+ *
+ * Live: the process answers, so it is no use to kill it; also while it drains. Ready: requests should be sent here,
+ * which ends when the process begins to drain, and does not begin while it lacks the model that it is to serve. Nothing
+ * is asked of the store or of anyone else: a probe each second must cost nothing, and a bucket that is away for a moment
+ * is away for every node.
+ */
 #include "base/json.h"
 #include "server/handlers.h"
+
+/* Why no request should be sent here, or "ok". */
+static const char *readiness(const struct api_context *api)
+{
+    struct service_model model;
+    if (api->draining && atomic_load(api->draining))
+        return "draining";
+    return api->needs_model && !service_model(api->service, &model) ? "no_model" : "ok";
+}
+
+static void begin(struct json_writer *w, const char *status, struct http_response *response)
+{
+    response->content_type = "application/json";
+    http_add_header(response, "Cache-Control", "no-store");
+    json_writer_init(w, &response->body);
+    json_begin_object(w);
+    json_key(w, "status");
+    json_string_str(w, status);
+}
+
+static void end(struct call *call, struct json_writer *w, struct http_response *response)
+{
+    json_end_object(w);
+    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
+        api_fail(call, &api_fastembed, response);
+}
+
+void handle_live(struct call *call, const struct api_context *api, const struct http_request *http,
+                 struct http_response *response)
+{
+    struct json_writer w;
+    (void)api;
+    (void)http;
+    begin(&w, "ok", response);
+    end(call, &w, response);
+}
+
+void handle_ready(struct call *call, const struct api_context *api, const struct http_request *http,
+                  struct http_response *response)
+{
+    struct json_writer w;
+    const char *status = readiness(api);
+    (void)http;
+    response->status = strcmp(status, "ok") == 0 ? 200 : 503;
+    begin(&w, status, response);
+    end(call, &w, response);
+}
 
 void handle_health(struct call *call, const struct api_context *api, const struct http_request *http,
                    struct http_response *response)
 {
     struct service_model model;
     struct json_writer w;
-    bool draining = api->draining && atomic_load(api->draining);
+    const char *status = readiness(api);
     (void)http;
-    response->status = draining ? 503 : 200;
-    response->content_type = "application/json";
-    http_add_header(response, "Cache-Control", "no-store");
-    json_writer_init(&w, &response->body);
-    json_begin_object(&w);
-    json_key(&w, "status");
-    json_string_str(&w, draining ? "draining" : "ok");
+    response->status = strcmp(status, "ok") == 0 ? 200 : 503;
+    begin(&w, status, response);
     json_key(&w, "model");
     if (service_model(api->service, &model))
         json_string(&w, model.name);
@@ -23,7 +71,5 @@ void handle_health(struct call *call, const struct api_context *api, const struc
         json_null(&w);
     json_key(&w, "namespaces");
     json_bool(&w, service_store(api->service) != NULL);
-    json_end_object(&w);
-    if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
-        api_fail(call, &api_fastembed, response);
+    end(call, &w, response);
 }

@@ -82,6 +82,7 @@ static void connection_open(struct http *http, struct MHD_Connection *mhd, void 
     c->http = http;
     c->mhd = mhd;
     exchange_init(&c->exchange, http->context);
+    metric_add(http->context->connections, 1);
     listen_print_peer(peer ? peer->client_addr : NULL, c->exchange.peer, sizeof c->exchange.peer);
     connections_add(http->connections, &c->link, fd->connect_fd, from_now(http->options.head_timeout_ms));
 }
@@ -91,6 +92,7 @@ static void connection_close(struct http *http, struct connection *c)
     if (!c)
         return;
     connections_remove(http->connections, &c->link);
+    metric_add(http->context->connections, -1);
     exchange_deinit(&c->exchange);
     mem_free(c);
 }
@@ -200,6 +202,7 @@ static enum MHD_Result suspend(struct connection *c)
     atomic_store_explicit(&c->link.deadline_ns, INT64_MAX, memory_order_relaxed);
     atomic_store(&c->link.listening, false);
     c->phase = PHASE_RUNNING;
+    c->exchange.handed_ns = os_now_ns();
     MHD_suspend_connection(c->mhd);
     connections_watch(http->connections, &c->link, &c->exchange.cancelled);
     pthread_mutex_lock(&http->lock);

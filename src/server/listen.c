@@ -126,7 +126,7 @@ enum dp_status listen_open(const char *address, bool loopback_only, struct liste
     if (loopback_only && !out->loopback)
         status = dp_fail(error, DP_DENIED,
                          "%s can be reached from other machines, and this server asks nobody for a key; give "
-                         "--insecure if that is meant, or listen on 127.0.0.1",
+                         "--auth to ask for keys, --insecure if that is meant, or listen on 127.0.0.1",
                          address);
     else
         status = open_socket(found, address, out, error);

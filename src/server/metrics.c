@@ -1,14 +1,12 @@
 /* metrics.c: a registry as Prometheus text, version 0.0.4.
- * https://prometheus.io/docs/instrumenting/exposition_formats/ */
-#include <dirent.h>
+ * https://prometheus.io/docs/instrumenting/exposition_formats/
+ *
+ * Some families are printed under a second name too, from the same atomics. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/json.h"
-#include "os/clock.h"
 #include "server/handlers.h"
+#include "server/process_metrics.h"
 
 static void print_double(struct buffer *out, double v)
 {
@@ -17,15 +15,16 @@ static void print_double(struct buffer *out, double v)
 }
 
 /* name{labels} or name{labels,more}; either part may be empty. */
-static void print_name(struct buffer *out, const struct metric *m, const char *suffix, const char *more)
+static void print_name(struct buffer *out, const char *name, const char *suffix, const char *labels,
+                       const char *more)
 {
-    buffer_printf(out, "%s%s", m->name, suffix);
-    if (m->labels[0] || more[0])
-        buffer_printf(out, "{%s%s%s}", m->labels, m->labels[0] && more[0] ? "," : "", more);
+    buffer_printf(out, "%s%s", name, suffix);
+    if (labels[0] || more[0])
+        buffer_printf(out, "{%s%s%s}", labels, labels[0] && more[0] ? "," : "", more);
     buffer_u8(out, ' ');
 }
 
-static void print_histogram(struct buffer *out, const struct metric *m)
+static void print_histogram(struct buffer *out, const struct metric *m, const char *name)
 {
     uint64_t count = 0;
     for (size_t i = 0; i <= m->bound_count; i++) {
@@ -33,84 +32,74 @@ static void print_histogram(struct buffer *out, const struct metric *m)
         count += atomic_load_explicit(&m->buckets[i], memory_order_relaxed);
         if (i < m->bound_count)
             snprintf(more, sizeof more, "le=\"%.*s\"", (int)json_format_double(m->bounds[i], bound), bound);
-        print_name(out, m, "_bucket", i < m->bound_count ? more : "le=\"+Inf\"");
+        print_name(out, name, "_bucket", m->labels, i < m->bound_count ? more : "le=\"+Inf\"");
         buffer_printf(out, "%llu\n", (unsigned long long)count);
     }
-    print_name(out, m, "_sum", "");
+    print_name(out, name, "_sum", m->labels, "");
     print_double(out, (double)atomic_load_explicit(&m->sum_nano, memory_order_relaxed) * 1e-9);
     buffer_u8(out, '\n');
-    print_name(out, m, "_count", "");
+    print_name(out, name, "_count", m->labels, "");
     buffer_printf(out, "%llu\n", (unsigned long long)count);
 }
 
-static void print_registry(const struct metric_registry *registry, struct buffer *out)
+static void print_value(struct buffer *out, const struct metric *m)
 {
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
-    const char *family = "";
-    for (const struct metric *m = registry->first; m; m = m->next) {
-        if (strcmp(family, m->name) != 0)
-            buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kinds[m->kind]);
-        family = m->name;
-        if (m->kind == METRIC_HISTOGRAM) {
-            print_histogram(out, m);
-            continue;
-        }
-        print_name(out, m, "", "");
-        buffer_printf(out, "%lld\n", (long long)atomic_load_explicit(&m->value, memory_order_relaxed));
-    }
-}
-
-static void print_one(struct buffer *out, const char *name, const char *kind, const char *help, double value)
-{
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s ", name, help, name, kind, name);
-    print_double(out, value);
+    int64_t value = metric_value(m);
+    if (m->nano)
+        print_double(out, (double)value * 1e-9);
+    else
+        buffer_printf(out, "%lld", (long long)value);
     buffer_u8(out, '\n');
 }
 
-/* The second number of /proc/self/statm; 0 where that cannot be read. */
-static long resident_pages(void)
+/* The metrics from `m` on that have its name, as one family under `name`. Answers the first of the next. */
+static const struct metric *print_family(struct buffer *out, const struct metric *m, const char *name)
 {
-    char line[128], *second;
-    FILE *in = fopen("/proc/self/statm", "re");
-    if (!in)
-        return 0;
-    bool got = fgets(line, sizeof line, in) != NULL;
-    fclose(in);
-    if (!got)
-        return 0;
-    strtol(line, &second, 10);
-    return strtol(second, NULL, 10);
+    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    const char *family = m->name;
+    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, m->help, name, kinds[m->kind]);
+    for (; m && strcmp(family, m->name) == 0; m = m->next) {
+        if (m->kind == METRIC_HISTOGRAM) {
+            print_histogram(out, m, name);
+            continue;
+        }
+        print_name(out, name, "", m->labels, "");
+        print_value(out, m);
+    }
+    return m;
 }
 
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return 0;
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
-}
+/* The names under which dashboards made for FastEmbed ask for the same figures. */
+static const struct {
+    const char *name, *alias;
+} ALIASES[] = {
+    {"dipper_embed_requests_total", "fastembed_requests_total"},
+    {"dipper_embed_request_seconds", "fastembed_request_latency_seconds"},
+    {"dipper_inference_seconds", "fastembed_inference_latency_seconds"},
+    {"dipper_embed_cache_hits_total", "fastembed_cache_hits_total"},
+    {"dipper_embed_cache_misses_total", "fastembed_cache_misses_total"},
+    {"dipper_text_tokens", "fastembed_token_count"},
+    {"dipper_embed_errors_total", "fastembed_errors_total"},
+    {"dipper_rate_limit_exceeded_total", "fastembed_rate_limit_exceeded_total"},
+};
 
-/* The names that Prometheus's own client libraries use. */
-static void print_process(struct buffer *out)
+static const char *alias_of(const char *name)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
-    print_one(out, "process_cpu_seconds_total", "counter", "Processor time of the process.", cpu);
-    print_one(out, "process_resident_memory_bytes", "gauge", "Memory of the process in RAM.",
-              (double)resident_pages() * (double)sysconf(_SC_PAGESIZE));
-    print_one(out, "process_open_fds", "gauge", "Open file descriptors of the process.", open_files());
+    for (size_t i = 0; i < sizeof ALIASES / sizeof *ALIASES; i++)
+        if (strcmp(ALIASES[i].name, name) == 0)
+            return ALIASES[i].alias;
+    return NULL;
 }
 
 void metrics_print(const struct metric_registry *registry, struct buffer *out)
 {
-    print_registry(registry, out);
-    print_process(out);
+    for (const struct metric *m = registry->first; m;) {
+        const char *alias = alias_of(m->name);
+        if (alias)
+            print_family(out, m, alias);
+        m = print_family(out, m, m->name);
+    }
+    process_metrics_print(out);
 }
 
 void handle_metrics(struct call *call, const struct api_context *api, const struct http_request *http,

@@ -4,13 +4,29 @@
 
 #include "api/api.h"
 
+enum {
+    ROUTE_BLOCKS = 1, /* runs on a request thread */
+    ROUTE_EMBEDS = 2, /* texts become vectors: counted as dipper_embed_requests_total too */
+};
+
+/* Who may ask, where the server has accounts. */
+enum route_access {
+    ACCESS_OPEN,  /* anybody */
+    ACCESS_WATCH, /* anybody, unless the settings want a key here too */
+    ACCESS_KEY,   /* whoever has a key */
+    ACCESS_EMBED, /* a key with this right, and so on */
+    ACCESS_READ,
+    ACCESS_WRITE
+};
+
 struct route {
     const char *method;  /* GET also answers HEAD */
     const char *pattern; /* "/v2/namespaces/{ns}/query": a {…} stands for one part of a path */
     const struct api_dialect *dialect;
     api_handler handler;
-    bool blocking;       /* runs on a request thread */
-    api_attempt attempt; /* of a blocking one, on the I/O thread before; NULL: there is none */
+    unsigned flags;
+    api_attempt attempt; /* of one that blocks, on the I/O thread before; NULL: there is none */
+    enum route_access access;
 };
 
 extern const struct route ROUTES[];

@@ -87,12 +87,14 @@ static enum dp_status start(struct server *s, const struct server_options *o, st
     s->has_context = status == DP_OK;
     if (status == DP_OK)
         status = pool_new(request_threads, o->queue_max ? o->queue_max : QUEUE_MAX, &s->pool, error);
+    if (status == DP_OK)
+        status = pool_add_metrics(s->pool, service_metrics(s->context.api.service), error);
     if (status == DP_OK) {
         status = connections_start(&s->connections, error);
         s->has_connections = status == DP_OK;
     }
     if (status == DP_OK)
-        status = listen_open(o->listen, !o->insecure, &s->listener, error);
+        status = listen_open(o->listen, !o->insecure && !o->accounts, &s->listener, error);
     if (status != DP_OK)
         return status;
     status = http_start(s->listener.fd, &http, &s->context, s->pool, &s->connections, &s->http, error);
@@ -108,12 +110,15 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     struct server *s = mem_calloc(1, sizeof *s);
     if (!s)
         return dp_fail_nomem(error, "the server");
-    s->context.api = (struct api_context){.service = service, .draining = &s->draining};
+    s->context.api =
+        (struct api_context){.service = service, .draining = &s->draining, .needs_model = o->needs_model};
     s->context.body_max = o->body_max ? o->body_max : BODY_MAX;
     s->context.bodies_max = o->bodies_max ? o->bodies_max : BODIES_MAX;
     s->context.request_timeout_ms = or_default(o->request_timeout_ms, REQUEST_TIMEOUT_MS);
     s->context.log = o->log;
     s->context.cors_origin = o->cors_origin;
+    s->context.accounts = o->accounts;
+    s->context.watch_needs_key = o->watch_needs_key;
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
     enum dp_status status = start(s, o, error);
     if (status != DP_OK)

@@ -11,6 +11,7 @@
 
 #include "service/service.h"
 
+struct accounts;
 struct server;
 
 enum server_log { SERVER_LOG_OFF, SERVER_LOG_TEXT, SERVER_LOG_JSON };
@@ -18,7 +19,7 @@ enum server_log { SERVER_LOG_OFF, SERVER_LOG_TEXT, SERVER_LOG_JSON };
 /* Zeros mean the defaults that are named. */
 struct server_options {
     const char *listen;       /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
-    bool insecure;            /* listen beyond the loopback interface although there are no keys */
+    bool insecure;            /* listen beyond the loopback interface although there are no accounts */
     unsigned io_threads;      /* 0: one, two on machines of eight processors or more */
     unsigned request_threads; /* 64 */
     unsigned queue_max;       /* 256 requests that may wait for a thread */
@@ -31,12 +32,15 @@ struct server_options {
     int send_timeout_ms;      /* 60,000: for sending the answer */
     int idle_timeout_ms;      /* 75,000: between requests of a connection */
     int drain_timeout_ms;     /* 30,000: server_stop waits as long for requests in progress */
+    bool needs_model;         /* /health/ready answers 503 while the service has no model */
     enum server_log log;
+    struct accounts *accounts; /* who may ask; outlives the server. NULL: anybody */
+    bool watch_needs_key;      /* /health and /metrics too */
     const char *cors_origin; /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
 };
 
 /* Starts listening. `service` must outlive the server. DP_INVALID names what is wrong with the address, DP_IO why
- * it cannot be listened on; DP_DENIED when it is not a loopback address and `insecure` is not set. */
+ * it cannot be listened on; DP_DENIED when it is not a loopback address, and there are neither accounts nor `insecure`. */
 enum dp_status server_start(const struct server_options *options, struct service *service, struct server **out,
                             struct dp_error *error);
 /* "http://127.0.0.1:8000", with the port that was chosen. Lives as long as the server. */

@@ -337,14 +337,19 @@ static bool begin(struct call *call, const struct service *s, const struct embed
     return w->items && w->vectors;
 }
 
-static void finish(struct service *s, const struct work *w, struct embed_response *response)
+/* Fills the response, and counts its texts in the call's costs and in the metrics. */
+static void finish(struct call *call, struct service *s, const struct work *w, struct embed_response *response)
 {
     *response =
         (struct embed_response){.vectors = w->vectors, .texts = w->texts, .items = w->items, .dim = w->dim};
     for (size_t i = 0; i < w->request->count; i++) {
         response->tokens += w->items[i].tokens;
         response->truncated += w->items[i].truncated;
+        call->cost.cached_texts += w->items[i].cached;
+        metric_observe(s->count.text_tokens, w->items[i].tokens);
     }
+    call->cost.texts += w->request->count;
+    call->cost.text_tokens += response->tokens;
     metric_add(s->count.texts, (int64_t)w->request->count);
     metric_add(s->count.tokens, (int64_t)response->tokens);
     metric_add(s->count.truncated, (int64_t)response->truncated);
@@ -371,7 +376,7 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
     if (status != DP_OK)
         return status;
     attach_texts(call, s, &w, passages);
-    finish(s, &w, response);
+    finish(call, s, &w, response);
     return DP_OK;
 }
 
@@ -394,6 +399,6 @@ bool service_embed_cached(struct call *call, struct service *s, const struct emb
     }
     metric_add(s->count.l1_hits, (int64_t)request->count);
     attach_texts(call, s, &w, passages);
-    finish(s, &w, response);
+    finish(call, s, &w, response);
     return true;
 }

@@ -1,6 +1,8 @@
 /* service.c: beginning and end of a service, and what it knows of its model. */
 #include "service/service_impl.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "store/store_cache.h"
@@ -56,6 +58,19 @@ static enum dp_status learn_special_tokens(struct service *s, struct dp_error *e
     return status;
 }
 
+/* Which model serves, as a metric that is always 1. */
+static enum dp_status describe_model(struct service *s, struct dp_error *error)
+{
+    char labels[METRIC_LABELS_MAX] = "", dim[12];
+    snprintf(dim, sizeof dim, "%u", (unsigned)s->facts.dim);
+    metric_add_label(labels, "model", s->facts.name);
+    metric_add_label(labels, "dim", span_str(dim));
+    metric_add_label(labels, "fingerprint", s->facts.fingerprint);
+    struct metric *info = metric_gauge(&s->metrics, "dipper_model_info", labels, "The model that is loaded.");
+    metric_set(info, 1);
+    return info ? DP_OK : dp_fail_nomem(error, "metrics");
+}
+
 static enum dp_status open_model(struct service *s, const struct service_options *options, struct dp_error *error)
 {
     const struct model_info *info = model_info(s->model);
@@ -78,6 +93,10 @@ static enum dp_status open_model(struct service *s, const struct service_options
         status = keep_aliases(s, options, error);
     if (status == DP_OK)
         status = embedder_new(s->model, s->team, NULL, &s->embedder, error);
+    if (status == DP_OK)
+        status = embedder_add_metrics(s->embedder, &s->metrics, error);
+    if (status == DP_OK)
+        status = describe_model(s, error);
     if (status == DP_OK && options->cache) {
         cache_keys_begin(&s->model_keys, info, s->facts.max_tokens);
         status = vector_cache_new(options->cache_vectors, options->cache_bytes, &s->cache, error);
@@ -96,6 +115,8 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
         (s->count.tokens = metric_counter(r, "dipper_embedded_tokens_total", "", "Tokens of those texts.")) &&
         (s->count.truncated =
              metric_counter(r, "dipper_truncated_texts_total", "", "Texts that were cut to the model's limit.")) &&
+        (s->count.text_tokens = metric_histogram(r, "dipper_text_tokens", "", "Tokens of a text.",
+                                                 METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT)) &&
         (s->count.embed_seconds = metric_histogram(
              r, "dipper_embed_seconds", "",
              "Time to tokenize and embed the texts of one request that were not cached.", bounds, n)) &&
@@ -119,6 +140,10 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
              metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
     if (!added)
         return dp_fail_nomem(error, "metrics");
+    struct metric *threads = metric_gauge(r, "dipper_compute_threads", "", "Threads of the compute team.");
+    if (!threads)
+        return dp_fail_nomem(error, "metrics");
+    metric_set(threads, team_size(s->team));
     enum dp_status status = s->cache ? vector_cache_add_metrics(s->cache, r, error) : DP_OK;
     return status == DP_OK && s->store ? store_cache_add_metrics(s->store, r, error) : status;
 }

@@ -30,7 +30,7 @@ struct service {
     struct readers readers;
     struct metric_registry metrics;
     struct {
-        struct metric *texts, *tokens, *truncated, *embed_seconds;
+        struct metric *texts, *tokens, *truncated, *text_tokens, *embed_seconds;
         struct metric *l1_hits, *l2_hits, *misses, *waits;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
     } count;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/metrics.h"
+#include "base/utf8.h"
 
 static void test_base_metrics_are_listed_in_order(void **state)
 {
@@ -52,12 +53,66 @@ static void test_base_metrics_observe_fills_buckets(void **state)
     metric_registry_deinit(&r);
 }
 
-static void test_base_metrics_latency_bounds_ascend(void **state)
+static void test_base_metrics_bounds_ascend(void **state)
 {
     (void)state;
     assert_in_range(METRIC_LATENCY_BOUND_COUNT, 2, METRIC_BUCKETS_MAX);
+    assert_in_range(METRIC_SIZE_BOUND_COUNT, 2, METRIC_BUCKETS_MAX);
     for (size_t i = 1; i < METRIC_LATENCY_BOUND_COUNT; i++)
         assert_true(METRIC_LATENCY_BOUNDS[i - 1] < METRIC_LATENCY_BOUNDS[i]);
+    for (size_t i = 1; i < METRIC_SIZE_BOUND_COUNT; i++)
+        assert_true(METRIC_SIZE_BOUNDS[i - 1] < METRIC_SIZE_BOUNDS[i]);
+}
+
+static void test_base_metrics_may_be_counted_elsewhere(void **state)
+{
+    (void)state;
+    static _Atomic int64_t counted;
+    struct metric_registry r;
+    metric_registry_init(&r);
+    struct metric *own = metric_seconds(&r, "own_seconds_total", "", "");
+    struct metric *other = metric_of(&r, METRIC_GAUGE, "other", "", "", &counted);
+    metric_add(own, 5);
+    counted = 7;
+    assert_true(own->nano);
+    assert_int_equal(metric_value(own), 5);
+    assert_int_equal(metric_value(other), 7);
+    metric_registry_deinit(&r);
+}
+
+static void test_base_metrics_escape_labels(void **state)
+{
+    (void)state;
+    char labels[METRIC_LABELS_MAX] = "";
+    metric_add_label(labels, "a", span_str("plain \xc3\xa9"));
+    assert_string_equal(labels, "a=\"plain \xc3\xa9\"");
+    metric_add_label(labels, "b", span_str("\"\\\n\xff\xc3"));
+    assert_string_equal(labels, "a=\"plain \xc3\xa9\",b=\"\\\"\\\\\\n??\"");
+    metric_add_label(labels, "c", span_of(NULL, 0));
+    assert_string_equal(labels + strlen(labels) - 5, ",c=\"\"");
+}
+
+/* Whatever the length, a value ends at a whole character and within its quotes. */
+static void test_base_metrics_cut_long_labels(void **state)
+{
+    (void)state;
+    static const char *const characters[] = {"x", "\"", "\xc3\xa9", "\xe4\xb8\xad", "\xf0\x9f\x8e\x89", "\xff"};
+    char value[2 * METRIC_LABELS_MAX];
+    for (size_t c = 0; c < sizeof characters / sizeof *characters; c++) {
+        size_t len = strlen(characters[c]);
+        for (size_t lead = 0; lead < 5; lead++) {
+            char labels[METRIC_LABELS_MAX] = "";
+            size_t at = lead;
+            memset(value, 'y', lead);
+            for (; at + len <= sizeof value; at += len)
+                memcpy(value + at, characters[c], len);
+            metric_add_label(labels, "n", span_of(value, at));
+            size_t used = strlen(labels);
+            assert_in_range(used, METRIC_LABELS_MAX - 6, METRIC_LABELS_MAX - 1);
+            assert_true(utf8_valid(span_str(labels)));
+            assert_true(labels[used - 1] == '"' && (labels[used - 2] != '\\' || labels[used - 3] == '\\'));
+        }
+    }
 }
 
 enum { THREADS = 4, UPDATES = 20000 };
@@ -114,7 +169,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base_metrics_are_listed_in_order),
         cmocka_unit_test(test_base_metrics_observe_fills_buckets),
-        cmocka_unit_test(test_base_metrics_latency_bounds_ascend),
+        cmocka_unit_test(test_base_metrics_bounds_ascend),
+        cmocka_unit_test(test_base_metrics_may_be_counted_elsewhere),
+        cmocka_unit_test(test_base_metrics_escape_labels),
+        cmocka_unit_test(test_base_metrics_cut_long_labels),
         cmocka_unit_test(test_base_metrics_lose_nothing_under_threads),
         cmocka_unit_test(test_base_metrics_survive_a_failed_allocation),
     };

@@ -85,7 +85,9 @@ static const char *good_value(const struct setting *s)
 {
     static char text[64];
     switch (s->type) {
-    case SETTING_TEXT: return strcmp(s->name, "config") == 0 ? empty_file() : "some-text";
+    case SETTING_TEXT:
+        snprintf(text, sizeof text, "%.*s", s->max < 9 ? (int)s->max : 9, "some-text");
+        return strcmp(s->name, "config") == 0 ? empty_file() : text;
     case SETTING_INTEGER: snprintf(text, sizeof text, "%llu", (unsigned long long)s->min + 3); return text;
     case SETTING_BOOLEAN: return "true";
     case SETTING_BYTES: return "96KiB";

@@ -194,6 +194,58 @@ static void test_embed_requests_that_wait_form_one_batch(void **state)
     embedder_free(e);
 }
 
+static const struct metric *metric_named(const struct metric_registry *r, const char *name)
+{
+    const struct metric *m = r->first;
+    while (m && strcmp(m->name, name) != 0)
+        m = m->next;
+    assert_non_null(m);
+    return m;
+}
+
+static size_t observed(const struct metric *m)
+{
+    size_t count = 0;
+    for (size_t i = 0; i <= m->bound_count; i++)
+        count += m->buckets[i];
+    return count;
+}
+
+/* What is counted of batches: each one's texts, tokens and time, who waited for how long, who waits, who was refused. */
+static void test_embed_metrics_tell_of_batches(void **state)
+{
+    (void)state;
+    struct gate_engine g;
+    struct metric_registry r;
+    struct dp_error error;
+    gate_init(&g, true);
+    metric_registry_init(&r);
+    struct embedder *e = new_embedder(&g, NULL, 40);
+    assert_int_equal(embedder_add_metrics(e, &r, &error), DP_OK);
+    struct asker first = {0}, second = {0}, third = {0};
+    start(&first, e, 1, 10, 1);
+    sem_wait(&g.inside);
+    start(&second, e, 3, 20, 2);
+    await_waiting(e, 60);
+    assert_int_equal(metric_value(metric_named(&r, "dipper_embedder_waiting_tokens")), 60);
+    start(&third, e, 1, 1, 3);
+    join(&third);
+    assert_int_equal(metric_value(metric_named(&r, "dipper_embedder_refused_total")), 1);
+    g.held = false;
+    sem_post(&g.gate);
+    join(&first);
+    join(&second);
+    assert_int_equal(metric_value(metric_named(&r, "dipper_embedder_waiting_tokens")), 0);
+    assert_int_equal(observed(metric_named(&r, "dipper_inference_seconds")), 2);
+    assert_int_equal(observed(metric_named(&r, "dipper_batch_texts")), 2);
+    assert_int_equal(metric_named(&r, "dipper_batch_texts")->sum_nano, 4000000000);
+    assert_int_equal(metric_named(&r, "dipper_batch_tokens")->sum_nano, 70000000000);
+    assert_int_equal(observed(metric_named(&r, "dipper_embedder_wait_seconds")), 2);
+    assert_int_equal(metric_value(metric_named(&r, "dipper_batch_jobs_total")), 2);
+    embedder_free(e);
+    metric_registry_deinit(&r);
+}
+
 static void test_embed_full_queue_refuses_at_once(void **state)
 {
     (void)state;
@@ -349,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed_every_text_gets_its_vector),
         cmocka_unit_test(test_embed_requests_that_wait_form_one_batch),
+        cmocka_unit_test(test_embed_metrics_tell_of_batches),
         cmocka_unit_test(test_embed_full_queue_refuses_at_once),
         cmocka_unit_test(test_embed_waiting_request_can_be_cancelled),
         cmocka_unit_test(test_embed_failed_text_fails_its_request),

@@ -81,6 +81,69 @@ static void test_os_pool_refuses_when_its_queue_is_full(void **state)
     assert_int_equal(g.done, 6);
 }
 
+/* The value of a metric by its name. */
+static int64_t value_of(const struct metric_registry *r, const char *name)
+{
+    const struct metric *m = r->first;
+    while (m && strcmp(m->name, name) != 0)
+        m = m->next;
+    assert_non_null(m);
+    return metric_value(m);
+}
+
+static void test_os_pool_counts_its_jobs(void **state)
+{
+    (void)state;
+    struct metric_registry r;
+    struct pool *pool;
+    struct gate g;
+    struct dp_error error;
+    metric_registry_init(&r);
+    gate_init(&g);
+    assert_int_equal(pool_new(2, 1, &pool, &error), DP_OK);
+    assert_int_equal(pool_add_metrics(pool, &r, &error), DP_OK);
+    assert_int_equal(value_of(&r, "dipper_request_threads_max"), 2);
+    assert_int_equal(value_of(&r, "dipper_request_queue_max"), 1);
+    assert_int_equal(value_of(&r, "dipper_request_threads"), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    await_inside(&g, 2);
+    assert_int_equal(value_of(&r, "dipper_request_threads"), 2);
+    assert_int_equal(value_of(&r, "dipper_request_threads_busy"), 2);
+    assert_int_equal(value_of(&r, "dipper_request_queue"), 0);
+    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
+    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OVERLOADED);
+    assert_int_equal(value_of(&r, "dipper_request_queue"), 1);
+    assert_int_equal(value_of(&r, "dipper_request_queued_total"), 3);
+    assert_int_equal(value_of(&r, "dipper_request_queue_refused_total"), 1);
+    open_gate(&g);
+    pool_free(pool); /* when all have ended */
+    assert_int_equal(value_of(&r, "dipper_request_threads_busy"), 0);
+    assert_int_equal(value_of(&r, "dipper_request_queue"), 0);
+    metric_registry_deinit(&r);
+}
+
+static void test_os_pool_metrics_survive_failed_allocations(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    assert_int_equal(pool_new(1, 1, &pool, NULL), DP_OK);
+    for (size_t n = 1;; n++) {
+        struct metric_registry r;
+        struct dp_error error;
+        metric_registry_init(&r);
+        test_alloc_fail_at(n);
+        enum dp_status status = pool_add_metrics(pool, &r, &error);
+        bool fired = test_alloc_fired();
+        test_alloc_fail_at(0);
+        metric_registry_deinit(&r);
+        assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
+        if (!fired)
+            break;
+    }
+    pool_free(pool);
+}
+
 /* Without a queue, as many jobs as threads are taken at once, whether or not those have woken. */
 static void test_os_pool_without_a_queue_still_fills_its_threads(void **state)
 {
@@ -200,6 +263,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_os_pool_refuses_when_its_queue_is_full),
+        cmocka_unit_test(test_os_pool_counts_its_jobs),
+        cmocka_unit_test(test_os_pool_metrics_survive_failed_allocations),
         cmocka_unit_test(test_os_pool_without_a_queue_still_fills_its_threads),
         cmocka_unit_test(test_os_pool_keeps_its_bound_when_no_thread_can_be_started),
         cmocka_unit_test(test_os_pool_free_ends_waiting_jobs_first),

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -244,6 +245,175 @@ static void test_exchange_keeps_harmless_ids(void **state)
     }
 }
 
+/* W3C Trace Context: what is well formed is taken over, all else counts as absent. */
+static void test_exchange_takes_over_traces(void **state)
+{
+    (void)state;
+#define TRACE  "0af7651916cd43dd8448eb211c80319c"
+#define PARENT "b7ad6b7169203331"
+    static const struct {
+        const char *header;
+        bool good;
+    } cases[] = {
+        {"00-" TRACE "-" PARENT "-01", true},
+        {"00-" TRACE "-" PARENT "-00", true},
+        {"cc-" TRACE "-" PARENT "-01", true},
+        {"cc-" TRACE "-" PARENT "-01-what comes later", true},
+        {"cc-" TRACE "-" PARENT "-01.what", false},
+        {"00-" TRACE "-" PARENT "-01-what", false},
+        {"ff-" TRACE "-" PARENT "-01", false},
+        {"00-00000000000000000000000000000000-" PARENT "-01", false},
+        {"00-" TRACE "-0000000000000000-01", false},
+        {"00-0AF7651916CD43DD8448EB211C80319C-" PARENT "-01", false},
+        {"00-" TRACE "-" PARENT "-0g", false},
+        {"00-" TRACE "-" PARENT "-1", false},
+        {"00_" TRACE "-" PARENT "-01", false},
+        {"00-" TRACE "_" PARENT "-01", false},
+        {"0x-" TRACE "-" PARENT "-01", false},
+        {"00-" TRACE "-" PARENT, false},
+        {"00", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[160];
+        snprintf(line, sizeof line, "traceparent: %s\n", cases[i].header);
+        request("GET", "/health", line, span_str(""));
+        assert_string_equal(exchange.trace, cases[i].good ? TRACE : "");
+        assert_int_equal(exchange.call.trace_id[0] == 0x0af7651916cd43dd &&
+                             exchange.call.trace_id[1] == 0x8448eb211c80319c,
+                         cases[i].good);
+        assert_answer(200, "");
+    }
+}
+
+static double metric_named(const char *name)
+{
+    char line[256];
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    metrics_print(service_metrics(service), &text);
+    buffer_u8(&text, 0);
+    int len = snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr((const char *)text.data, line);
+    if (!at)
+        fail_msg("there is no metric %s", name);
+    double value = strtod(at + len, NULL);
+    buffer_deinit(&text);
+    return value;
+}
+
+/* One set of counts under two names, for whichever dialect was spoken. */
+static void test_exchange_counts_requests_for_embeddings(void **state)
+{
+    (void)state;
+#define EIGHT "cat cat cat cat cat cat cat cat "
+    static const struct {
+        const char *target, *body, *counted, *error_type;
+        unsigned status;
+    } cases[] = {
+        {"/v1/embed", "{\"text\":\"cat\"}", "requests_total{status=\"200\",cached=\"false\"}", NULL, 200},
+        {"/v1/embed/batch", "{\"texts\":[\"cat\",\"dog\"]}", "requests_total{status=\"200\",cached=\"false\"}",
+         NULL, 200},
+        {"/v1/embeddings", "{\"model\":\"tiny\",\"input\":\"cat\"}",
+         "requests_total{status=\"200\",cached=\"false\"}", NULL, 200},
+        {"/v1/embed", "{", "requests_total{status=\"400\",cached=\"false\"}", "invalid_request", 400},
+        {"/v1/embeddings", "{\"model\":\"huge\",\"input\":\"cat\"}",
+         "requests_total{status=\"404\",cached=\"false\"}", "model_not_found", 404},
+        {"/v1/embed", "{\"truncate\":false,\"text\":\"" EIGHT EIGHT EIGHT EIGHT EIGHT "\"}",
+         "requests_total{status=\"400\",cached=\"false\"}", "text_too_long", 400},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char names[4][160];
+        double before[4];
+        const char *const prefixes[] = {"dipper_embed", "fastembed"};
+        for (size_t p = 0; p < 2; p++) {
+            snprintf(names[2 * p], sizeof names[0], "%s_%s", prefixes[p], cases[i].counted);
+            snprintf(names[2 * p + 1], sizeof names[0], "%s_errors_total{error_type=\"%s\"}", prefixes[p],
+                     cases[i].error_type ? cases[i].error_type : "other");
+        }
+        for (size_t n = 0; n < 4; n++)
+            before[n] = metric_named(names[n]);
+        double timed = metric_named("fastembed_request_latency_seconds_count");
+        request("POST", cases[i].target, "", span_str(cases[i].body));
+        assert_answer(cases[i].status, "");
+        for (size_t n = 0; n < 4; n++)
+            assert_int_equal((int)(metric_named(names[n]) - before[n]), n % 2 == 0 || cases[i].error_type != NULL);
+        assert_int_equal((int)(metric_named("fastembed_request_latency_seconds_count") - timed), 1);
+    }
+}
+
+/* Requests that were answered from a cache alone count as cached; the costs of the call tell. */
+static void test_exchange_counts_cached_answers(void **state)
+{
+    (void)state;
+    static const struct call_cost whole = {.texts = 2, .cached_texts = 2}, half = {.texts = 2, .cached_texts = 1};
+    static const char cached[] = "fastembed_requests_total{status=\"200\",cached=\"true\"}",
+                      fresh[] = "fastembed_requests_total{status=\"200\",cached=\"false\"}";
+    struct http_response response = {.status = 200};
+    double before[] = {metric_named(cached), metric_named(fresh)};
+    embed_metrics_count(&context.embed_metrics, &response, &whole, 0.001);
+    assert_int_equal((int)(metric_named(cached) - before[0]), 1);
+    assert_int_equal((int)(metric_named(fresh) - before[1]), 0);
+    embed_metrics_count(&context.embed_metrics, &response, &half, 0.001);
+    assert_int_equal((int)(metric_named(cached) - before[0]), 1);
+    assert_int_equal((int)(metric_named(fresh) - before[1]), 1);
+}
+
+/* Live as long as it answers; ready until it drains, and not before it has the model that it should have. */
+static void test_exchange_health_is_live_and_ready(void **state)
+{
+    (void)state;
+    struct service *whole = service, *bare = fixture_service(NULL, false);
+    request("GET", "/health/live", "", span_str(""));
+    assert_answer(200, "{\"status\":\"ok\"}");
+    request("GET", "/health/ready", "", span_str(""));
+    assert_answer(200, "{\"status\":\"ok\"}");
+    atomic_store(&draining, true);
+    request("GET", "/health/live", "", span_str(""));
+    assert_answer(200, "{\"status\":\"ok\"}");
+    request("GET", "/health/ready", "", span_str(""));
+    assert_string_equal(header("Cache-Control"), "no-store");
+    assert_answer(503, "{\"status\":\"draining\"}");
+    atomic_store(&draining, false);
+    context.api.service = bare;
+    request("GET", "/health", "", span_str(""));
+    assert_answer(200, "{\"status\":\"ok\",\"model\":null,");
+    context.api.needs_model = true;
+    request("GET", "/health", "", span_str(""));
+    assert_answer(503, "{\"status\":\"no_model\",\"model\":null,");
+    request("GET", "/health/ready", "", span_str(""));
+    assert_answer(503, "{\"status\":\"no_model\"}");
+    request("GET", "/health/live", "", span_str(""));
+    assert_answer(200, "{\"status\":\"ok\"}");
+    context.api.service = whole;
+    request("GET", "/health/ready", "", span_str(""));
+    assert_answer(200, "{\"status\":\"ok\"}");
+    context.api.needs_model = false;
+    service_free(bare);
+}
+
+static void test_exchange_tells_where_the_time_went(void **state)
+{
+    (void)state;
+    request("POST", "/v1/embed", "", span_str("{\"text\":\"cat\"}"));
+    const char *timing = header("Server-Timing");
+    assert_non_null(strstr(timing, "tokenize;dur="));
+    assert_non_null(strstr(timing, ", embed;dur="));
+    assert_non_null(strstr(timing, ", total;dur="));
+    assert_null(strstr(timing, "queue"));
+    double embed = strtod(strstr(timing, "embed;dur=") + 10, NULL);
+    double total = strtod(strstr(timing, "total;dur=") + 10, NULL);
+    assert_true(embed <= total && total < 60000);
+    assert_int_equal((int64_t)(embed * 1000 + 0.5), exchange.call.cost.embed_ns / 1000);
+    assert_answer(200, "");
+    begin("POST", "/v1/embed", "");
+    exchange_body(&exchange, span_str("{\"text\":\"cat\"}"));
+    exchange.handed_ns = exchange.began_ns; /* as a transport says that hands it to another thread */
+    exchange_run(&exchange);
+    assert_int_equal(strncmp(header("Server-Timing"), "queue;dur=", 10), 0);
+    assert_answer(200, "");
+}
+
 static void test_exchange_bounds_bodies(void **state)
 {
     (void)state;
@@ -410,6 +580,13 @@ static void test_exchange_counts_requests(void **state)
         "\ndipper_http_requests_in_flight 1\n",
         "\nprocess_resident_memory_bytes ",
         "\nprocess_open_fds ",
+        "\nprocess_max_fds ",
+        "\nprocess_cpu_seconds_total ",
+        "\nprocess_virtual_memory_bytes ",
+        "\nprocess_start_time_seconds ",
+        "\nprocess_threads ",
+        "\ndipper_build_info{version=\"",
+        "\ndipper_model_info{model=\"tiny\",dim=\"",
         "\n# TYPE dipper_embed_seconds histogram\n",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
@@ -563,6 +740,11 @@ int main(void)
         cmocka_unit_test(test_exchange_runs_handlers),
         cmocka_unit_test(test_exchange_answers_cached_texts_at_once),
         cmocka_unit_test(test_exchange_keeps_harmless_ids),
+        cmocka_unit_test(test_exchange_takes_over_traces),
+        cmocka_unit_test(test_exchange_counts_requests_for_embeddings),
+        cmocka_unit_test(test_exchange_counts_cached_answers),
+        cmocka_unit_test(test_exchange_health_is_live_and_ready),
+        cmocka_unit_test(test_exchange_tells_where_the_time_went),
         cmocka_unit_test(test_exchange_bounds_bodies),
         cmocka_unit_test(test_exchange_unpacks_gzip),
         cmocka_unit_test(test_exchange_sets_memory_aside_before_it_unpacks),

@@ -1,0 +1,378 @@
+/* database.c: the pool of connections, and transactions on them.
+ *
+ * `lock` guards the lists and counts; no lock is held while a connection is opened, used or closed. The pool grows when
+ * every connection is in use, up to its maximum; then callers wait, each until its deadline. When a connection cannot be
+ * opened, nobody tries again for a moment (RETRY_NS): callers are told at once, so that a database that is away does not
+ * hold their threads. */
+#include "account/database.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "account/database_driver.h"
+#include "base/alloc.h"
+#include "os/clock.h"
+
+static const int64_t RETRY_NS = 500 * 1000000LL;
+static const int64_t IDLE_NS = 60 * 1000000000LL;
+
+struct pooled {
+    struct db_connection *connection;
+    int64_t idle_since_ns;
+    struct pooled *next;
+};
+
+struct database {
+    const struct db_driver *driver;
+    char *target; /* what the driver connects to */
+    unsigned min, max;
+    int timeout_ms;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    struct pooled *idle; /* the last used first, so that the others may be closed */
+    unsigned open, busy, waiting;
+    int64_t retry_at_ns; /* no connecting before that, */
+    struct dp_error why; /* because of this */
+    struct metric *open_gauge, *busy_gauge, *waiting_gauge, *failures;
+};
+
+struct db_transaction {
+    struct database *db;
+    struct pooled *pooled;
+    bool broken;
+};
+
+int db_step_ms(const struct call *call, int timeout_ms)
+{
+    int left = call_left_ms(call);
+    int ms = left < 0 || left > timeout_ms ? timeout_ms : left;
+    return ms > 0 ? ms : 1;
+}
+
+/* Under the lock. */
+static void show(struct database *db)
+{
+    metric_set(db->open_gauge, db->open);
+    metric_set(db->busy_gauge, db->busy);
+    metric_set(db->waiting_gauge, db->waiting);
+}
+
+static void discard(struct database *db, struct pooled *p)
+{
+    db->driver->disconnect(p->connection);
+    mem_free(p);
+}
+
+/* ---- the pool --------------------------------------------------------------------------------------- */
+
+/* Opens a connection that is counted already. */
+static enum dp_status connect(struct call *call, struct database *db, struct pooled **out)
+{
+    struct pooled *p = mem_calloc(1, sizeof *p);
+    enum dp_status status = p ? db->driver->connect(call, db->target, db->timeout_ms, &p->connection)
+                              : call_nomem(call, "a connection to the database");
+    if (status == DP_OK) {
+        *out = p;
+        return DP_OK;
+    }
+    mem_free(p);
+    metric_add(db->failures, 1);
+    pthread_mutex_lock(&db->lock);
+    db->open--;
+    db->busy--;
+    db->retry_at_ns = os_now_ns() + RETRY_NS;
+    db->why = call->error;
+    show(db);
+    pthread_cond_broadcast(&db->freed);
+    pthread_mutex_unlock(&db->lock);
+    return status;
+}
+
+/* Waits for `freed`, under the lock. False when the time is up. */
+static bool wait_freed(struct database *db, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
+    db->waiting++;
+    show(db);
+    int failed = pthread_cond_timedwait(&db->freed, &db->lock, &until);
+    db->waiting--;
+    show(db);
+    return failed != ETIMEDOUT;
+}
+
+/* Takes an idle connection that is still there, or the right to open one (*out NULL). `fresh`: only the latter. */
+static enum dp_status take(struct call *call, struct database *db, bool fresh, struct pooled **out)
+{
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, db->timeout_ms) * 1000000LL;
+    enum dp_status status = DP_OK;
+    *out = NULL;
+    pthread_mutex_lock(&db->lock);
+    for (;;) {
+        struct pooled *p = db->idle;
+        if (p) {
+            db->idle = p->next;
+            db->busy++;
+            if (!fresh && db->driver->alive(p->connection)) {
+                *out = p;
+                break;
+            }
+            db->open--;
+            db->busy--;
+            pthread_mutex_unlock(&db->lock);
+            discard(db, p);
+            pthread_mutex_lock(&db->lock);
+        } else if (db->open < db->max) {
+            if (os_now_ns() < db->retry_at_ns) {
+                status = call_fail(call, db->why.status, "%s", db->why.message);
+                break;
+            }
+            db->open++;
+            db->busy++;
+            break;
+        } else if (!wait_freed(db, until_ns)) {
+            status = call_fail(call, DP_UNAVAILABLE, "all %u connections to the database are in use", db->max);
+            break;
+        }
+    }
+    show(db);
+    pthread_mutex_unlock(&db->lock);
+    return status;
+}
+
+static enum dp_status acquire(struct call *call, struct database *db, bool fresh, struct pooled **out)
+{
+    enum dp_status status = call_check(call);
+    if (status == DP_OK)
+        status = take(call, db, fresh, out);
+    if (status == DP_OK && !*out)
+        status = connect(call, db, out);
+    return status;
+}
+
+static void release(struct database *db, struct pooled *p, bool broken)
+{
+    if (broken)
+        discard(db, p);
+    pthread_mutex_lock(&db->lock);
+    db->busy--;
+    if (broken) {
+        db->open--;
+    } else {
+        p->idle_since_ns = os_now_ns();
+        p->next = db->idle;
+        db->idle = p;
+        db->retry_at_ns = 0;
+    }
+    show(db);
+    pthread_cond_signal(&db->freed);
+    pthread_mutex_unlock(&db->lock);
+}
+
+void database_tidy(struct database *db)
+{
+    struct pooled *old = NULL;
+    pthread_mutex_lock(&db->lock);
+    struct pooled **at = &db->idle;
+    while (*at) {
+        struct pooled *p = *at;
+        if (db->open > db->min && os_now_ns() - p->idle_since_ns > IDLE_NS) {
+            *at = p->next;
+            p->next = old;
+            old = p;
+            db->open--;
+        } else {
+            at = &p->next;
+        }
+    }
+    show(db);
+    pthread_mutex_unlock(&db->lock);
+    while (old) {
+        struct pooled *p = old;
+        old = p->next;
+        discard(db, p);
+    }
+}
+
+void database_count(struct database *db, unsigned *open, unsigned *busy)
+{
+    pthread_mutex_lock(&db->lock);
+    *open = db->open;
+    *busy = db->busy;
+    pthread_mutex_unlock(&db->lock);
+}
+
+/* ---- transactions ----------------------------------------------------------------------------------- */
+
+enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql, const struct db_value *parameters,
+                      size_t count, struct db_rows *out)
+{
+    struct db_rows unwanted;
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    return t->db->driver->run(call, t->pooled->connection, sql, parameters, count, out ? out : &unwanted,
+                              &t->broken);
+}
+
+bool db_is_postgres(const struct db_transaction *t)
+{
+    return database_is_postgres(t->db);
+}
+
+/* Undoes what was done, whatever the call's deadline says; its error stays. */
+static void undo(struct call *call, struct db_transaction *t)
+{
+    struct call after;
+    if (t->broken)
+        return;
+    call_init(&after, call->arena);
+    if (db_run(&after, t, "ROLLBACK", NULL, 0, NULL) != DP_OK)
+        t->broken = true;
+}
+
+/* One try. *again: it may be tried once more on another connection. */
+static enum dp_status try_transaction(struct call *call, struct database *db, bool fresh,
+                                      enum dp_status (*work)(struct call *, struct db_transaction *, void *),
+                                      void *context, bool *again)
+{
+    struct db_transaction t = {.db = db};
+    *again = false;
+    enum dp_status status = acquire(call, db, fresh, &t.pooled);
+    if (status != DP_OK)
+        return status;
+    status = db_run(call, &t, db->driver->begin, NULL, 0, NULL);
+    if (status == DP_OK) {
+        status = work(call, &t, context);
+        *again = status != DP_OK && t.broken;
+        if (status == DP_OK)
+            status = db_run(call, &t, "COMMIT", NULL, 0, NULL);
+        if (status != DP_OK)
+            undo(call, &t);
+    } else {
+        *again = t.broken;
+    }
+    release(db, t.pooled, t.broken);
+    return status;
+}
+
+enum dp_status database_transact(struct call *call, struct database *db,
+                                 enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                                 void *context)
+{
+    bool again;
+    enum dp_status status = try_transaction(call, db, false, work, context, &again);
+    if (!again)
+        return status;
+    dp_error_clear(&call->error);
+    return try_transaction(call, db, true, work, context, &again);
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------- */
+
+static enum dp_status choose_driver(struct call *call, struct database *db, const char *url)
+{
+    static const char sqlite[] = "sqlite://";
+    const char *target = url;
+    if (strncmp(url, "postgresql://", 13) == 0 || strncmp(url, "postgres://", 11) == 0) {
+        db->driver = &db_postgres;
+    } else {
+        db->driver = &db_sqlite;
+        if (strncmp(url, sqlite, sizeof sqlite - 1) == 0)
+            target = url + sizeof sqlite - 1;
+        if (*target != '/' || target[1] == '\0')
+            return call_fail(call, DP_INVALID,
+                             "DATABASE_URL must be sqlite:///absolute/path or postgresql://user:password@host/name");
+    }
+    size_t size = strlen(target) + 1;
+    db->target = mem_alloc(size);
+    if (!db->target)
+        return call_nomem(call, "the database");
+    memcpy(db->target, target, size);
+    return DP_OK;
+}
+
+static enum dp_status add_metrics(struct call *call, struct database *db, struct metric_registry *r)
+{
+    if (!r)
+        return DP_OK;
+    db->open_gauge = metric_gauge(r, "dipper_database_connections", "state=\"open\"",
+                                  "Connections to the accounts' database: open, and of them in use.");
+    db->busy_gauge = metric_gauge(r, "dipper_database_connections", "state=\"busy\"",
+                                  "Connections to the accounts' database: open, and of them in use.");
+    db->waiting_gauge = metric_gauge(r, "dipper_database_waiting", "",
+                                     "Threads that wait for a connection to the accounts' database.");
+    db->failures = metric_counter(r, "dipper_database_connect_failures_total", "",
+                                  "Connections to the accounts' database that could not be opened.");
+    if (!db->open_gauge || !db->busy_gauge || !db->waiting_gauge || !db->failures)
+        return call_nomem(call, "metrics");
+    return DP_OK;
+}
+
+/* Opens the least number of connections. */
+static enum dp_status fill(struct call *call, struct database *db)
+{
+    struct pooled *opened = NULL;
+    enum dp_status status = DP_OK;
+    for (unsigned i = 0; i < db->min && status == DP_OK; i++) {
+        struct pooled *p = NULL;
+        status = acquire(call, db, false, &p);
+        if (status == DP_OK) {
+            p->next = opened;
+            opened = p;
+        }
+    }
+    while (opened) {
+        struct pooled *p = opened;
+        opened = p->next;
+        release(db, p, false);
+    }
+    return status;
+}
+
+enum dp_status database_open(struct call *call, const struct database_options *options, struct database **out)
+{
+    *out = NULL;
+    struct database *db = mem_calloc(1, sizeof *db);
+    if (!db)
+        return call_nomem(call, "the database");
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&db->lock, NULL);
+    pthread_cond_init(&db->freed, &clock);
+    pthread_condattr_destroy(&clock);
+    db->max = options->pool_max ? options->pool_max : 1;
+    db->min = options->pool_min && options->pool_min < db->max ? options->pool_min : options->pool_min ? db->max : 1;
+    db->timeout_ms = options->timeout_ms;
+    enum dp_status status = choose_driver(call, db, options->url);
+    if (status == DP_OK)
+        status = add_metrics(call, db, options->registry);
+    if (status == DP_OK)
+        status = fill(call, db);
+    if (status == DP_OK)
+        *out = db;
+    else
+        database_close(db);
+    return status;
+}
+
+void database_close(struct database *db)
+{
+    if (!db)
+        return;
+    while (db->idle) {
+        struct pooled *p = db->idle;
+        db->idle = p->next;
+        discard(db, p);
+    }
+    pthread_cond_destroy(&db->freed);
+    pthread_mutex_destroy(&db->lock);
+    mem_free(db->target);
+    mem_free(db);
+}
+
+bool database_is_postgres(const struct database *db)
+{
+    return db->driver == &db_postgres;
+}

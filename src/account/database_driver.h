@@ -1,0 +1,28 @@
+/* account/database_driver.h: what a kind of database gives to the pool; private to database*.c. */
+#ifndef ACCOUNT_DATABASE_DRIVER_H
+#define ACCOUNT_DATABASE_DRIVER_H
+
+#include "account/database.h"
+
+struct db_connection; /* the driver's own */
+
+struct db_driver {
+    const char *name;
+    /* Opens a connection within `timeout_ms`, which is also that of its statements. */
+    enum dp_status (*connect)(struct call *call, const char *target, int timeout_ms, struct db_connection **out);
+    void (*disconnect)(struct db_connection *c);
+    /* Whether a connection that lay idle is still there; cheap, without a round trip. */
+    bool (*alive)(struct db_connection *c);
+    /* One statement. Sets *broken when the connection cannot be used any more. */
+    enum dp_status (*run)(struct call *call, struct db_connection *c, const char *sql,
+                          const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken);
+    const char *begin; /* a transaction that will write */
+};
+
+extern const struct db_driver db_sqlite;
+extern const struct db_driver db_postgres;
+
+/* The milliseconds that a step may take: the lesser of the call's deadline and `timeout_ms`; at least 1. */
+int db_step_ms(const struct call *call, int timeout_ms);
+
+#endif

@@ -1,0 +1,249 @@
+/* database_postgres.c: PostgreSQL, through libpq's calls that do not block: every wait is a poll() of ours, which ends
+ * when the step's time is up. A connection whose statement was not answered in time is closed, and the server ends the
+ * statement by itself (statement_timeout). Values travel beside the statement, as text, never in it. */
+#include <libpq-fe.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "account/database_driver.h"
+#include "base/alloc.h"
+#include "os/clock.h"
+
+enum { NUMBER_MAX = 24, MESSAGE_MAX = 200, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, SLICE_MS = 100 };
+
+struct db_connection {
+    PGconn *pg;
+    int timeout_ms;
+};
+
+/* The first line of what libpq says, which names host and user but never a password. */
+static enum dp_status fail(struct call *call, enum dp_status status, const char *doing, const char *why)
+{
+    size_t len = strcspn(why, "\n");
+    return call_fail(call, status, "cannot %s the accounts' database: %.*s", doing,
+                     len < MESSAGE_MAX ? (int)len : MESSAGE_MAX, why);
+}
+
+/* Waits until the connection's socket is ready. DP_UNAVAILABLE when the time is up. */
+static enum dp_status await(struct call *call, PGconn *pg, short events, int64_t until_ns)
+{
+    struct pollfd fd = {.fd = PQsocket(pg), .events = events};
+    for (;;) {
+        int64_t left_ms = (until_ns - os_now_ns()) / 1000000;
+        if (left_ms <= 0)
+            return call_fail(call, DP_UNAVAILABLE, "the accounts' database does not answer in time");
+        enum dp_status status = call_check(call);
+        if (status != DP_OK)
+            return status;
+        int ready = poll(&fd, 1, left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
+        if (ready > 0)
+            return DP_OK;
+        if (ready < 0 && errno != EINTR)
+            return call_fail(call, DP_IO, "cannot wait for the accounts' database: errno %d", errno);
+    }
+}
+
+/* ---- one statement ---------------------------------------------------------------------------------- */
+
+/* What another statement, or the same one later, may well do: 08 connection, 40 rolled back (deadlock), 53 resources,
+ * 55 lock not available, 57 operator intervention (shutdown, time-outs). */
+static enum dp_status status_of(const char *state)
+{
+    static const char *const later[] = {"08", "40", "53", "55", "57"};
+    if (strcmp(state, "23505") == 0)
+        return DP_EXISTS;
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (strncmp(state, later[i], 2) == 0)
+            return DP_UNAVAILABLE;
+    return strcmp(state, "42501") == 0 ? DP_DENIED : DP_IO;
+}
+
+static enum dp_status fail_result(struct call *call, const struct db_connection *c, const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *why = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    return fail(call, state ? status_of(state) : DP_UNAVAILABLE, "ask", why ? why : PQerrorMessage(c->pg));
+}
+
+static bool is_number(Oid type)
+{
+    return type == OID_INT8 || type == OID_INT4 || type == OID_INT2;
+}
+
+static enum dp_status read_rows(struct call *call, const PGresult *result, struct db_rows *out)
+{
+    size_t count = (size_t)PQntuples(result), columns = (size_t)PQnfields(result);
+    if (count > DB_ROWS_MAX)
+        return call_fail(call, DP_TOO_LARGE, "the accounts' database answers more than %d rows", DB_ROWS_MAX);
+    struct db_value *cells = arena_calloc(call->arena, count * columns + 1, sizeof *cells);
+    if (!cells)
+        return call_nomem(call, "rows of the accounts' database");
+    *out = (struct db_rows){.count = count, .columns = columns, .cells = cells};
+    for (size_t i = 0; i < count * columns; i++) {
+        int row = (int)(i / columns), column = (int)(i % columns);
+        if (PQgetisnull(result, row, column))
+            continue;
+        const char *text = PQgetvalue(result, row, column);
+        if (is_number(PQftype(result, column))) {
+            cells[i] = db_number(strtoll(text, NULL, 10));
+            continue;
+        }
+        struct span copy = arena_copy(call->arena, span_of(text, (size_t)PQgetlength(result, row, column)));
+        if (!copy.data)
+            return call_nomem(call, "rows of the accounts' database");
+        cells[i] = db_text(copy);
+    }
+    return DP_OK;
+}
+
+/* The parameters as libpq takes them: NUL-terminated texts. */
+static enum dp_status parameters_of(struct call *call, const struct db_value *parameters, size_t count,
+                                    const char *texts[DB_PARAMETERS_MAX])
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct db_value *v = &parameters[i];
+        texts[i] = NULL;
+        if (v->type == DB_NULL)
+            continue;
+        if (v->type == DB_TEXT && v->text.len && memchr(v->text.data, 0, v->text.len))
+            return call_fail(call, DP_INVALID, "a value for the accounts' database holds a NUL");
+        texts[i] = v->type == DB_NUMBER ? arena_printf(call->arena, "%lld", (long long)v->number)
+                                        : (const char *)arena_copy(call->arena, v->text).data;
+        if (!texts[i])
+            return call_nomem(call, "a statement's values");
+    }
+    return DP_OK;
+}
+
+/* Sends what is waiting and takes in the answer, up to where it is whole. */
+static enum dp_status exchange(struct call *call, struct db_connection *c, int64_t until_ns)
+{
+    int unsent;
+    while ((unsent = PQflush(c->pg)) > 0) {
+        enum dp_status status = await(call, c->pg, POLLIN | POLLOUT, until_ns);
+        if (status != DP_OK)
+            return status;
+        if (!PQconsumeInput(c->pg))
+            return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    }
+    if (unsent < 0)
+        return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    while (PQisBusy(c->pg)) {
+        enum dp_status status = await(call, c->pg, POLLIN, until_ns);
+        if (status != DP_OK)
+            return status;
+        if (!PQconsumeInput(c->pg))
+            return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    }
+    return DP_OK;
+}
+
+static enum dp_status pg_run(struct call *call, struct db_connection *c, const char *sql,
+                             const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken)
+{
+    const char *texts[DB_PARAMETERS_MAX];
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->timeout_ms) * 1000000LL;
+    *out = (struct db_rows){.count = 0};
+    enum dp_status status = parameters_of(call, parameters, count, texts);
+    if (status != DP_OK)
+        return status;
+    *broken = true; /* until the whole answer is here */
+    if (!PQsendQueryParams(c->pg, sql, (int)count, NULL, texts, NULL, NULL, 0))
+        return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    bool first = true;
+    for (;;) {
+        enum dp_status now = exchange(call, c, until_ns);
+        if (now != DP_OK)
+            return now;
+        PGresult *result = PQgetResult(c->pg);
+        if (!result)
+            break;
+        ExecStatusType kind = PQresultStatus(result);
+        if (first && (kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK))
+            status = read_rows(call, result, out);
+        else if (first)
+            status = fail_result(call, c, result);
+        first = false;
+        PQclear(result);
+    }
+    *broken = PQstatus(c->pg) != CONNECTION_OK;
+    return status;
+}
+
+/* ---- connections ------------------------------------------------------------------------------------ */
+
+static void pg_disconnect(struct db_connection *c)
+{
+    PQfinish(c->pg);
+    mem_free(c);
+}
+
+/* libpq would print what the server remarks ("relation exists, skipping") to stderr. */
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
+/* Starts at the first of what the URL says; host names are looked up by libpq, which alone cannot be timed. */
+static enum dp_status handshake(struct call *call, struct db_connection *c, const char *url)
+{
+    static const char *const names[] = {"dbname", "application_name", "client_encoding", NULL};
+    const char *const values[] = {url, "dipper", "UTF8", NULL};
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->timeout_ms) * 1000000LL;
+    c->pg = PQconnectStartParams(names, values, 1);
+    if (!c->pg)
+        return call_nomem(call, "a connection to the database");
+    PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+    while (PQstatus(c->pg) != CONNECTION_BAD && next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
+        enum dp_status status = await(call, c->pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns);
+        if (status != DP_OK)
+            return status;
+        next = PQconnectPoll(c->pg);
+    }
+    if (PQstatus(c->pg) != CONNECTION_OK)
+        return fail(call, DP_UNAVAILABLE, "connect to", PQerrorMessage(c->pg));
+    return PQsetnonblocking(c->pg, 1) == 0 ? DP_OK : fail(call, DP_IO, "connect to", PQerrorMessage(c->pg));
+}
+
+static enum dp_status pg_connect(struct call *call, const char *url, int timeout_ms, struct db_connection **out)
+{
+    struct db_connection *c = mem_calloc(1, sizeof *c);
+    if (!c)
+        return call_nomem(call, "a connection to the database");
+    c->timeout_ms = timeout_ms;
+    bool broken = false;
+    struct db_rows rows;
+    enum dp_status status = handshake(call, c, url);
+    struct db_value ms = db_text_str(arena_printf(call->arena, "%d", timeout_ms));
+    static const char *const settings[] = {
+        "SELECT set_config('statement_timeout', $1, false)", "SELECT set_config('lock_timeout', $1, false)",
+        "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && status == DP_OK; i++)
+        status = pg_run(call, c, settings[i], &ms, 1, &rows, &broken);
+    if (status == DP_OK)
+        *out = c;
+    else
+        pg_disconnect(c);
+    return status;
+}
+
+/* An idle connection says nothing unless the server closes it: what can be read is that. */
+static bool pg_alive(struct db_connection *c)
+{
+    struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
+    if (PQstatus(c->pg) != CONNECTION_OK)
+        return false;
+    return poll(&fd, 1, 0) <= 0 || (PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK);
+}
+
+const struct db_driver db_postgres = {.name = "postgresql",
+                                      .connect = pg_connect,
+                                      .disconnect = pg_disconnect,
+                                      .alive = pg_alive,
+                                      .run = pg_run,
+                                      .begin = "BEGIN"};

@@ -1,0 +1,218 @@
+/* database_sqlite.c: SQLite, for one host: a file in write-ahead mode, so that readers and the one writer do not wait
+ * for one another. Several processes may share it.
+ *
+ * A statement that waits for another writer does so at most until its time is up (the busy time-out); one that runs too
+ * long is interrupted (the progress handler). A commit is on the disk when it has answered (synchronous = FULL). */
+#include <sqlite3.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "account/database_driver.h"
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "os/file.h"
+
+enum { PROGRESS_STEPS = 10000, MESSAGE_MAX = 200 };
+
+struct db_connection {
+    sqlite3 *handle;
+    int timeout_ms;
+    int64_t until_ns; /* of the statement that runs */
+    const _Atomic bool *cancelled;
+};
+
+static enum dp_status fail(struct call *call, struct db_connection *c, int code, const char *doing, bool *broken)
+{
+    const char *why = c->handle ? sqlite3_errmsg(c->handle) : sqlite3_errstr(code);
+    switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return call_fail(call, DP_UNAVAILABLE, "the accounts' database is locked by another for too long");
+    case SQLITE_INTERRUPT:
+        return call_fail(call, DP_UNAVAILABLE, "the accounts' database took too long to %s", doing);
+    case SQLITE_NOMEM: return call_nomem(call, "the accounts' database");
+    case SQLITE_CONSTRAINT: return call_fail(call, DP_EXISTS, "that is in the accounts' database already");
+    case SQLITE_FULL: *broken = true; return call_fail(call, DP_FULL, "no space left for the accounts' database");
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+        *broken = true;
+        return call_fail(call, DP_DENIED, "the accounts' database may not be written: %.*s", MESSAGE_MAX, why);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        *broken = true;
+        return call_fail(call, DP_CORRUPT, "the accounts' database is damaged: %.*s", MESSAGE_MAX, why);
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+        *broken = true;
+        return call_fail(call, DP_UNAVAILABLE, "cannot %s the accounts' database: %.*s", doing, MESSAGE_MAX, why);
+    default: return call_fail(call, DP_IO, "cannot %s the accounts' database: %.*s", doing, MESSAGE_MAX, why);
+    }
+}
+
+/* Whether the statement that runs is to end. */
+static int too_late(void *context)
+{
+    const struct db_connection *c = context;
+    return os_now_ns() > c->until_ns || (c->cancelled && atomic_load_explicit(c->cancelled, memory_order_relaxed));
+}
+
+static enum dp_status bind(struct call *call, struct db_connection *c, sqlite3_stmt *statement,
+                           const struct db_value *parameters, size_t count, bool *broken)
+{
+    static const char *const names[DB_PARAMETERS_MAX] = {"$1", "$2",  "$3",  "$4",  "$5",  "$6",  "$7",  "$8",
+                                                         "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16"};
+    for (size_t i = 0; i < count; i++) {
+        const struct db_value *v = &parameters[i];
+        int at = sqlite3_bind_parameter_index(statement, names[i]);
+        int code = SQLITE_OK;
+        if (v->type == DB_NUMBER)
+            code = sqlite3_bind_int64(statement, at, v->number);
+        else if (v->type == DB_TEXT)
+            code = sqlite3_bind_text64(statement, at, v->text.data ? (const char *)v->text.data : "", v->text.len,
+                                       SQLITE_STATIC, SQLITE_UTF8);
+        if (code != SQLITE_OK)
+            return fail(call, c, code, "ask", broken);
+    }
+    return DP_OK;
+}
+
+/* The cells of the row that the statement stands at. */
+static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struct db_value *cells, size_t columns)
+{
+    for (size_t i = 0; i < columns; i++) {
+        int column = (int)i;
+        cells[i] = (struct db_value){.type = DB_NULL};
+        if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+            continue;
+        if (sqlite3_column_type(statement, column) == SQLITE_INTEGER) {
+            cells[i] = db_number(sqlite3_column_int64(statement, column));
+            continue;
+        }
+        const unsigned char *text = sqlite3_column_text(statement, column);
+        struct span copy =
+            text ? arena_copy(call->arena, span_of(text, (size_t)sqlite3_column_bytes(statement, column)))
+                 : span_of(NULL, 0);
+        if (!copy.data)
+            return call_nomem(call, "rows of the accounts' database");
+        cells[i] = db_text(copy);
+    }
+    return DP_OK;
+}
+
+/* Runs the statement to its end; the rows grow by doubling in the arena. */
+static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_stmt *statement, struct db_rows *out,
+                           bool *broken)
+{
+    size_t columns = (size_t)sqlite3_column_count(statement), room = 0;
+    struct db_value *cells = NULL;
+    *out = (struct db_rows){.columns = columns};
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (out->count == DB_ROWS_MAX)
+            return call_fail(call, DP_TOO_LARGE, "the accounts' database answers more than %d rows", DB_ROWS_MAX);
+        if (out->count == room) {
+            size_t more = room ? room * 2 : 1;
+            struct db_value *grown = arena_array(call->arena, more * columns, sizeof *grown);
+            if (!grown)
+                return call_nomem(call, "rows of the accounts' database");
+            if (room)
+                memcpy(grown, cells, room * columns * sizeof *grown);
+            cells = grown;
+            room = more;
+        }
+        enum dp_status status = read_row(call, statement, cells + out->count * columns, columns);
+        if (status != DP_OK)
+            return status;
+        out->count++;
+        out->cells = cells;
+    }
+    return code == SQLITE_DONE ? DP_OK : fail(call, c, code, "ask", broken);
+}
+
+static enum dp_status sqlite_run(struct call *call, struct db_connection *c, const char *sql,
+                                 const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken)
+{
+    sqlite3_stmt *statement = NULL;
+    int ms = db_step_ms(call, c->timeout_ms);
+    c->until_ns = os_now_ns() + ms * 1000000LL;
+    c->cancelled = call->cancelled;
+    sqlite3_busy_timeout(c->handle, ms);
+    int code = sqlite3_prepare_v2(c->handle, sql, -1, &statement, NULL);
+    if (code != SQLITE_OK)
+        return fail(call, c, code, "ask", broken);
+    enum dp_status status = bind(call, c, statement, parameters, count, broken);
+    if (status == DP_OK)
+        status = step(call, c, statement, out, broken);
+    sqlite3_finalize(statement);
+    c->cancelled = NULL;
+    return status;
+}
+
+/* Makes the file, and its folder, for their owner alone: it holds hashes of keys and addresses of people. */
+static enum dp_status make_file(struct call *call, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash > path && access(path, F_OK) != 0) {
+        char *folder = arena_printf(call->arena, "%.*s", (int)(slash - path), path);
+        mode_t before = umask(077);
+        enum dp_status status =
+            folder ? os_make_dirs(folder, &call->error) : call_nomem(call, "the name of a folder");
+        umask(before);
+        if (status != DP_OK)
+            return status;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return dp_fail_errno(&call->error, errno, "open the accounts' database", path);
+    close(fd);
+    return DP_OK;
+}
+
+static void sqlite_disconnect(struct db_connection *c)
+{
+    sqlite3_close_v2(c->handle);
+    mem_free(c);
+}
+
+static enum dp_status sqlite_connect(struct call *call, const char *path, int timeout_ms, struct db_connection **out)
+{
+    static const char *const settings[] = {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+                                           "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF"};
+    enum dp_status status = make_file(call, path);
+    if (status != DP_OK)
+        return status;
+    struct db_connection *c = mem_calloc(1, sizeof *c);
+    if (!c)
+        return call_nomem(call, "a connection to the database");
+    c->timeout_ms = timeout_ms;
+    bool broken = false;
+    struct db_rows rows;
+    int code = sqlite3_open_v2(path, &c->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK)
+        status = fail(call, c, code, "open", &broken);
+    else
+        sqlite3_progress_handler(c->handle, PROGRESS_STEPS, too_late, c);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && status == DP_OK; i++)
+        status = sqlite_run(call, c, settings[i], NULL, 0, &rows, &broken);
+    if (status == DP_OK)
+        *out = c;
+    else
+        sqlite_disconnect(c);
+    return status;
+}
+
+static bool sqlite_alive(struct db_connection *c)
+{
+    (void)c;
+    return true;
+}
+
+const struct db_driver db_sqlite = {.name = "sqlite",
+                                    .connect = sqlite_connect,
+                                    .disconnect = sqlite_disconnect,
+                                    .alive = sqlite_alive,
+                                    .run = sqlite_run,
+                                    .begin = "BEGIN IMMEDIATE"};

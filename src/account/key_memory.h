@@ -1,0 +1,47 @@
+/* account/key_memory.h: what is remembered of keys for a while, so that a request on a warm key costs a hash and a look.
+ *
+ * Keys are found by a keyed hash; their text is not kept. The table has a fixed size: what was checked longest ago makes
+ * room. Thread-safe; one short lock for each of its parts. */
+#ifndef ACCOUNT_KEY_MEMORY_H
+#define ACCOUNT_KEY_MEMORY_H
+
+#include "account/quota.h"
+#include "account/records.h"
+#include "account/siphash.h"
+
+/* A key that was found right. Freed when nobody holds it any more. */
+struct account_key {
+    _Atomic unsigned refs;
+    struct quotas *quotas;
+    struct quota_user *user;
+    struct key_count *count;
+    char id[ULID_LEN + 1];
+    unsigned rights;
+    int64_t expires_ms; /* 0: never */
+    _Atomic int64_t checked_ns;
+    _Atomic bool checking; /* somebody asks the database whether it is still good */
+    struct span namespaces;
+    uint8_t bytes[]; /* of `namespaces` */
+};
+
+/* NULL: out of memory. One reference is the caller's. */
+struct account_key *account_key_new(struct quotas *quotas, const struct key_record *record, int64_t checked_ns);
+struct account_key *account_key_hold(struct account_key *key);
+void account_key_release(struct account_key *key); /* NULL is fine */
+
+struct key_memory;
+
+/* Room for about `keys`. */
+enum dp_status key_memory_new(size_t keys, struct key_memory **out, struct dp_error *error);
+void key_memory_free(struct key_memory *m); /* NULL is fine */
+
+/* Whether the digest is remembered, and since when; *out gets a reference to its key, or NULL where it stands for a
+ * wrong one. `out` may be NULL. */
+bool key_memory_find(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key **out,
+                     int64_t *since_ns);
+/* `key` NULL: a wrong one. Takes a reference of its own. */
+void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key *key,
+                    int64_t now_ns);
+void key_memory_forget(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES]);
+
+#endif

@@ -1,0 +1,458 @@
+/* quota.c: a node's shares of its users' months, in memory.
+ *
+ * What a user may still have from this node is one atomic number, `left`, that spending takes from. What was used is
+ * never counted apart: it is `granted` − `left`, so it cannot be lost between two counters. Settling with the database
+ * is for one thread at a time for each user (`settling`); it changes `left` by adding only, as others go on spending
+ * meanwhile.
+ *
+ * `lock` guards the list of users and `settling`; it is not held while the database works. */
+#include "account/quota.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "account/lease.h"
+#include "base/alloc.h"
+#include "os/clock.h"
+
+enum {
+    SETTLED_AT_ONCE = 32, /* users of one transaction */
+    WAIT_MS = 5000,       /* for another thread that settles the same user */
+};
+static const int64_t LEASE_MS = 30000; /* a node that is silent as long is taken for dead */
+static const int64_t IDLE_NS = 5 * 1000000000LL;
+static const int64_t REFUSED_NS = 1 * 1000000000LL; /* a refusal holds as long without asking again */
+
+struct quotas {
+    struct quota_options options;
+    char node[ULID_LEN + 1];
+    pthread_mutex_t lock;
+    pthread_cond_t settled;
+    struct quota_user *users;
+    uint64_t round; /* of settling */
+};
+
+static int64_t now_ms(const struct quotas *q)
+{
+    return q->options.clock.wall_ms(q->options.clock.context);
+}
+
+static int64_t now_ns(const struct quotas *q)
+{
+    return q->options.clock.steady_ns(q->options.clock.context);
+}
+
+static const struct tier_limits *limits_of(const struct quotas *q, const struct quota_user *user)
+{
+    return &q->options.tiers[atomic_load_explicit(&user->tier, memory_order_relaxed)];
+}
+
+/* ---- users ------------------------------------------------------------------------------------------ */
+
+enum dp_status quotas_new(const struct quota_options *options, struct quotas **out, struct dp_error *error)
+{
+    *out = NULL;
+    struct quotas *q = mem_calloc(1, sizeof *q);
+    if (!q)
+        return dp_fail_nomem(error, "quotas");
+    q->options = *options;
+    enum dp_status status = os_ulid(q->node, error);
+    if (status != DP_OK) {
+        mem_free(q);
+        return status;
+    }
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_cond_init(&q->settled, &clock);
+    pthread_condattr_destroy(&clock);
+    *out = q;
+    return DP_OK;
+}
+
+static void free_user(struct quota_user *user)
+{
+    struct key_count *count = atomic_load(&user->counts);
+    while (count) {
+        struct key_count *next = count->next;
+        mem_free(count);
+        count = next;
+    }
+    mem_free(user);
+}
+
+void quotas_free(struct quotas *q)
+{
+    if (!q)
+        return;
+    while (q->users) {
+        struct quota_user *user = q->users;
+        q->users = user->next;
+        free_user(user);
+    }
+    pthread_cond_destroy(&q->settled);
+    pthread_mutex_destroy(&q->lock);
+    mem_free(q);
+}
+
+struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account_tier tier)
+{
+    if (id.len > ULID_LEN)
+        return NULL;
+    pthread_mutex_lock(&q->lock);
+    struct quota_user *user = q->users;
+    while (user && !span_equal_str(id, user->id))
+        user = user->next;
+    if (!user && (user = mem_calloc(1, sizeof *user)) != NULL) {
+        memcpy(user->id, id.data, id.len);
+        atomic_store(&user->month, month_of(now_ms(q)));
+        user->next = q->users;
+        q->users = user;
+    }
+    if (user) {
+        atomic_store(&user->tier, (int)tier);
+        atomic_fetch_add(&user->refs, 1);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return user;
+}
+
+void quota_user_release(struct quotas *q, struct quota_user *user)
+{
+    (void)q; /* quotas_settle forgets it when nothing is left to write */
+    atomic_fetch_sub(&user->refs, 1);
+}
+
+struct key_count *quota_key_count(struct quotas *q, struct quota_user *user, struct span key_id)
+{
+    if (key_id.len > ULID_LEN)
+        return NULL;
+    pthread_mutex_lock(&q->lock);
+    struct key_count *count = atomic_load(&user->counts);
+    while (count && !span_equal_str(key_id, count->key_id))
+        count = count->next;
+    if (!count && (count = mem_calloc(1, sizeof *count)) != NULL) {
+        memcpy(count->key_id, key_id.data, key_id.len);
+        count->next = atomic_load(&user->counts);
+        atomic_store(&user->counts, count);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return count;
+}
+
+/* ---- spending --------------------------------------------------------------------------------------- */
+
+enum quota_verdict quota_take_request(struct quotas *q, struct quota_user *user)
+{
+    const uint64_t limit = limits_of(q, user)->requests_a_minute;
+    const uint64_t minute = (uint64_t)(now_ms(q) / 60000) << 32;
+    uint64_t seen = atomic_load_explicit(&user->minute, memory_order_relaxed);
+    for (;;) {
+        uint64_t next = (seen & ~(uint64_t)UINT32_MAX) == minute ? seen + 1 : minute + 1;
+        if (limit && (uint32_t)next > limit)
+            return QUOTA_REFUSED;
+        if (atomic_compare_exchange_weak(&user->minute, &seen, next))
+            return QUOTA_GRANTED;
+    }
+}
+
+enum quota_verdict quota_try_spend(struct quotas *q, struct quota_user *user, int64_t count)
+{
+    if (atomic_load(&user->month) != month_of(now_ms(q)))
+        return QUOTA_WAIT;
+    const int64_t now = now_ns(q);
+    int64_t left = atomic_load_explicit(&user->left, memory_order_relaxed);
+    while (left >= count)
+        if (atomic_compare_exchange_weak(&user->left, &left, left - count)) {
+            atomic_store_explicit(&user->spent_at_ns, now, memory_order_relaxed);
+            return QUOTA_GRANTED;
+        }
+    if (now < atomic_load(&user->refused_until_ns) && count > left + atomic_load(&user->beyond))
+        return QUOTA_REFUSED;
+    return QUOTA_WAIT;
+}
+
+void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, int64_t month)
+{
+    (void)q;
+    if (atomic_load(&user->month) == month)
+        atomic_fetch_add(&user->left, count);
+}
+
+/* Becomes the one who settles the user. False: another did meanwhile, and things may have changed. */
+static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
+{
+    int64_t until_ns = os_now_ns() + ms * 1000000LL;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
+    pthread_mutex_lock(&q->lock);
+    bool mine = !user->settling;
+    if (mine)
+        user->settling = true;
+    else
+        pthread_cond_timedwait(&q->settled, &q->lock, &until);
+    pthread_mutex_unlock(&q->lock);
+    return mine;
+}
+
+static void end_settling(struct quotas *q, struct quota_user *user)
+{
+    pthread_mutex_lock(&q->lock);
+    user->settling = false;
+    pthread_cond_broadcast(&q->settled);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- settling --------------------------------------------------------------------------------------- */
+
+enum { COUNTS_MAX = 64 };
+
+/* One user's part of a transaction. */
+struct settling {
+    struct quota_user *user;
+    struct lease_settlement lease;
+    int64_t taken; /* of `left`, to be given back to the database */
+    struct {
+        struct key_count *count;
+        int64_t embeddings, requests;
+    } keys[COUNTS_MAX];
+    size_t key_count;
+};
+
+struct batch {
+    struct settling *items;
+    size_t count;
+};
+
+static enum dp_status settle(struct call *call, struct db_transaction *t, void *context)
+{
+    struct batch *batch = context;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < batch->count && status == DP_OK; i++) {
+        struct settling *s = &batch->items[i];
+        status = lease_settle(call, t, &s->lease);
+        for (size_t k = 0; k < s->key_count && status == DP_OK; k++)
+            status = lease_count_key(call, t, span_str(s->keys[k].count->key_id), s->lease.month,
+                                     s->keys[k].embeddings, s->keys[k].requests);
+    }
+    return status;
+}
+
+/* What is to be written of a user, who is being settled. `release`: and nothing is to be held any more. */
+static void prepare(struct quotas *q, struct quota_user *user, bool release, struct settling *out)
+{
+    int64_t month = atomic_load(&user->month);
+    int64_t left = release ? atomic_exchange(&user->left, 0) : atomic_load(&user->left);
+    out->user = user;
+    out->taken = release ? left : 0;
+    out->key_count = 0;
+    out->lease = (struct lease_settlement){.user_id = span_str(user->id),
+                                           .node = span_str(q->node),
+                                           .month = month,
+                                           .limit = limits_of(q, user)->embeddings_a_month,
+                                           .spent = user->granted - left,
+                                           .written = user->written,
+                                           .in_hand = release || left < 0 ? 0 : left,
+                                           .release = release,
+                                           .now_ms = now_ms(q),
+                                           .expires_ms = now_ms(q) + LEASE_MS};
+    for (struct key_count *c = atomic_load(&user->counts); c; c = c->next) {
+        int64_t embeddings = atomic_load(&c->embeddings), requests = atomic_load(&c->requests);
+        if (!embeddings && !requests)
+            continue;
+        if (out->key_count == COUNTS_MAX)
+            break; /* the others come next time */
+        out->keys[out->key_count].count = c;
+        out->keys[out->key_count].embeddings = embeddings;
+        out->keys[out->key_count++].requests = requests;
+    }
+}
+
+/* What the database has answered becomes what is in hand. */
+static void take_over(struct settling *s)
+{
+    struct quota_user *user = s->user;
+    int64_t granted = s->lease.spent + s->lease.held;
+    user->written = s->lease.spent;
+    atomic_fetch_add(&user->left, granted - (user->granted - s->taken));
+    user->granted = granted;
+    atomic_store(&user->beyond, s->lease.beyond);
+    for (size_t i = 0; i < s->key_count; i++) {
+        atomic_fetch_sub(&s->keys[i].count->embeddings, s->keys[i].embeddings);
+        atomic_fetch_sub(&s->keys[i].count->requests, s->keys[i].requests);
+    }
+}
+
+static void put_back(struct settling *s)
+{
+    atomic_fetch_add(&s->user->left, s->taken);
+}
+
+static enum dp_status settle_batch(struct call *call, struct quotas *q, struct batch *batch)
+{
+    enum dp_status status = database_transact(call, q->options.db, settle, batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (status == DP_OK)
+            take_over(&batch->items[i]);
+        else
+            put_back(&batch->items[i]);
+    }
+    return status;
+}
+
+/* A month has passed: the old one is closed, and nothing is in hand of the new one. */
+static enum dp_status turn_month(struct call *call, struct quotas *q, struct quota_user *user, int64_t month)
+{
+    int64_t before = atomic_load(&user->month);
+    enum dp_status status = DP_OK;
+    if (before == month)
+        return DP_OK;
+    struct settling *s = arena_calloc(call->arena, 1, sizeof *s);
+    if (!s)
+        return call_nomem(call, "quotas");
+    prepare(q, user, true, s);
+    status = settle_batch(call, q, &(struct batch){s, 1});
+    if (status != DP_OK && !q->options.open)
+        return status;
+    if (status != DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
+        dp_error_clear(&call->error);
+    atomic_store(&user->left, 0);
+    atomic_store(&user->beyond, 0);
+    atomic_store(&user->refused_until_ns, 0);
+    user->granted = user->written = 0;
+    atomic_store(&user->month, month);
+    return DP_OK;
+}
+
+/* Asks the database for what is wanted of it. The user is being settled. */
+static enum dp_status ask(struct call *call, struct quotas *q, struct quota_user *user)
+{
+    enum dp_status status = turn_month(call, q, user, month_of(now_ms(q)));
+    struct settling *s = status == DP_OK ? arena_calloc(call->arena, 1, sizeof *s) : NULL;
+    if (status != DP_OK)
+        return status;
+    if (!s)
+        return call_nomem(call, "quotas");
+    prepare(q, user, false, s);
+    s->lease.need = atomic_load(&user->wanted);
+    s->lease.batch = q->options.batch;
+    status = settle_batch(call, q, &(struct batch){s, 1});
+    if (status == DP_OK && s->lease.held < s->lease.need)
+        atomic_store(&user->refused_until_ns, now_ns(q) + REFUSED_NS);
+    return status;
+}
+
+enum dp_status quota_spend(struct call *call, struct quotas *q, struct quota_user *user, int64_t count,
+                           enum quota_verdict *verdict)
+{
+    enum dp_status status = DP_OK;
+    atomic_fetch_add(&user->wanted, count);
+    while ((*verdict = quota_try_spend(q, user, count)) == QUOTA_WAIT && status == DP_OK) {
+        status = call_check(call);
+        int left_ms = call_left_ms(call);
+        if (status == DP_OK && begin_settling(q, user, left_ms < 0 || left_ms > WAIT_MS ? WAIT_MS : left_ms)) {
+            if (atomic_load(&user->month) != month_of(now_ms(q)) || atomic_load(&user->left) < count)
+                status = ask(call, q, user);
+            end_settling(q, user);
+        }
+    }
+    atomic_fetch_sub(&user->wanted, count);
+    if (status == DP_OK || !q->options.open || (status != DP_UNAVAILABLE && status != DP_IO))
+        return status;
+    dp_error_clear(&call->error);
+    atomic_fetch_sub(&user->left, count);
+    *verdict = QUOTA_GRANTED;
+    return DP_OK;
+}
+
+/* ---- views ------------------------------------------------------------------------------------------ */
+
+struct quota_view quota_view_month(const struct quotas *q, const struct quota_user *user)
+{
+    int64_t month = month_of(now_ms(q)), limit = limits_of(q, user)->embeddings_a_month;
+    int64_t remaining = limit;
+    if (atomic_load(&user->month) == month) {
+        int64_t left = atomic_load(&user->left);
+        remaining = (left > 0 ? left : 0) + atomic_load(&user->beyond);
+    }
+    return (struct quota_view){limit, remaining, month_begins_ms(month + 1)};
+}
+
+struct quota_view quota_view_minute(const struct quotas *q, const struct quota_user *user)
+{
+    int64_t limit = limits_of(q, user)->requests_a_minute, minute = now_ms(q) / 60000;
+    uint64_t seen = atomic_load(&user->minute);
+    int64_t used = (int64_t)(seen >> 32) == minute ? (int64_t)(seen & UINT32_MAX) : 0;
+    return (struct quota_view){limit, limit > used ? limit - used : 0, (minute + 1) * 60000};
+}
+
+/* ---- once a second ---------------------------------------------------------------------------------- */
+
+static bool has_counts(const struct quota_user *user)
+{
+    for (struct key_count *c = atomic_load(&user->counts); c; c = c->next)
+        if (atomic_load(&c->embeddings) || atomic_load(&c->requests))
+            return true;
+    return false;
+}
+
+/* Whether a user whom nobody settles has something to be written or given back. */
+static bool wants_settling(const struct quotas *q, const struct quota_user *user, bool all, bool *release)
+{
+    int64_t left = atomic_load(&user->left), spent = user->granted - left;
+    bool idle = now_ns(q) - atomic_load(&user->spent_at_ns) > IDLE_NS;
+    *release = all || idle || atomic_load(&user->month) != month_of(now_ms(q));
+    return spent != user->written || has_counts(user) || (*release && user->granted != user->written);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct settling *x = a, *y = b;
+    return strcmp(x->user->id, y->user->id);
+}
+
+/* Takes hold of some users that want settling, and forgets those that nobody needs. */
+static void collect(struct quotas *q, bool all, struct batch *batch)
+{
+    batch->count = 0;
+    pthread_mutex_lock(&q->lock);
+    struct quota_user **at = &q->users;
+    while (*at && batch->count < SETTLED_AT_ONCE) {
+        struct quota_user *user = *at;
+        bool release;
+        bool has_had_its_turn = user->round == q->round && !all;
+        if (!user->settling && !has_had_its_turn && wants_settling(q, user, all, &release)) {
+            user->settling = true;
+            user->round = q->round;
+            prepare(q, user, release, &batch->items[batch->count]);
+            batch->items[batch->count++].lease.forget = all;
+        } else if (!user->settling && atomic_load(&user->refs) == 0 && user->granted == user->written) {
+            *at = user->next;
+            free_user(user);
+            continue;
+        }
+        at = &user->next;
+    }
+    pthread_mutex_unlock(&q->lock);
+    /* All nodes lock users in one order. */
+    qsort(batch->items, batch->count, sizeof *batch->items, by_id);
+}
+
+enum dp_status quotas_settle(struct call *call, struct quotas *q, bool all)
+{
+    struct batch batch;
+    enum dp_status status = DP_OK;
+    batch.items = arena_calloc(call->arena, SETTLED_AT_ONCE, sizeof *batch.items);
+    if (!batch.items)
+        return call_nomem(call, "quotas");
+    q->round++;
+    do {
+        collect(q, all, &batch);
+        if (batch.count)
+            status = settle_batch(call, q, &batch);
+        for (size_t i = 0; i < batch.count; i++)
+            end_settling(q, batch.items[i].user);
+    } while (status == DP_OK && batch.count);
+    return status;
+}

@@ -1,0 +1,82 @@
+/* schema.c: the migrations, each a list of statements that both databases take. What is here is never changed, only
+ * added to: a database remembers how far it has come.
+ *
+ * users       one a person or company, with a tier
+ * api_keys    hashes of keys; several may share a prefix
+ * usage       embeddings of a user in a month (year * 12 + month - 1, UTC): used, and reserved by nodes
+ * leases      which node holds how much of what is reserved, and how much it has used so far
+ * key_usage   the same month by key, for reports
+ * Times are Unix milliseconds, ids are ULIDs. */
+#include "account/schema.h"
+
+#include "os/clock.h"
+
+enum { STATEMENTS_MAX = 10 };
+
+/* Of pg_advisory_xact_lock: any number that others do not use. */
+static const int64_t LOCK = 0x6469707065723031;
+
+static const char *const MIGRATIONS[][STATEMENTS_MAX] = {
+    {"CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, tier TEXT NOT NULL, "
+     "created_at BIGINT NOT NULL)",
+     "CREATE TABLE api_keys (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users (id), prefix TEXT NOT NULL, "
+     "hash TEXT NOT NULL, name TEXT NOT NULL, rights BIGINT NOT NULL, namespaces TEXT NOT NULL, "
+     "created_at BIGINT NOT NULL, expires_at BIGINT, revoked_at BIGINT)",
+     "CREATE INDEX api_keys_prefix ON api_keys (prefix)", "CREATE INDEX api_keys_user ON api_keys (user_id)",
+     "CREATE TABLE usage (user_id TEXT NOT NULL REFERENCES users (id), month BIGINT NOT NULL, "
+     "used BIGINT NOT NULL, reserved BIGINT NOT NULL, PRIMARY KEY (user_id, month))",
+     "CREATE TABLE leases (user_id TEXT NOT NULL REFERENCES users (id), month BIGINT NOT NULL, node TEXT NOT NULL, "
+     "spent BIGINT NOT NULL, held BIGINT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (user_id, month, node))",
+     "CREATE INDEX leases_expiry ON leases (expires_at)",
+     "CREATE TABLE key_usage (key_id TEXT NOT NULL REFERENCES api_keys (id), month BIGINT NOT NULL, "
+     "embeddings BIGINT NOT NULL, requests BIGINT NOT NULL, PRIMARY KEY (key_id, month))"},
+};
+enum { MIGRATION_COUNT = sizeof MIGRATIONS / sizeof *MIGRATIONS };
+
+const int64_t SCHEMA_VERSION = MIGRATION_COUNT;
+
+static enum dp_status apply(struct call *call, struct db_transaction *t, int64_t version)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < STATEMENTS_MAX && MIGRATIONS[version - 1][i] && status == DP_OK; i++)
+        status = db_run(call, t, MIGRATIONS[version - 1][i], NULL, 0, NULL);
+    struct db_value row[] = {db_number(version), db_number(os_wall_ms())};
+    if (status == DP_OK)
+        status = db_run(call, t, "INSERT INTO dipper_schema (version, applied_at) VALUES ($1, $2)", row, 2, NULL);
+    if (status != DP_OK)
+        dp_error_prefix(&call->error, "cannot bring the accounts' database to version %lld", (long long)version);
+    return status;
+}
+
+static enum dp_status migrate(struct call *call, struct db_transaction *t, void *context)
+{
+    (void)context;
+    struct db_value lock = db_number(LOCK);
+    struct db_rows rows;
+    enum dp_status status = DP_OK;
+    if (db_is_postgres(t)) /* SQLite has one writer at a time anyway */
+        status = db_run(call, t, "SELECT pg_advisory_xact_lock($1)", &lock, 1, NULL);
+    if (status == DP_OK)
+        status = db_run(call, t,
+                        "CREATE TABLE IF NOT EXISTS dipper_schema (version BIGINT PRIMARY KEY, "
+                        "applied_at BIGINT NOT NULL)",
+                        NULL, 0, NULL);
+    if (status == DP_OK)
+        status = db_run(call, t, "SELECT COALESCE(MAX(version), 0) FROM dipper_schema", NULL, 0, &rows);
+    if (status != DP_OK)
+        return status;
+    int64_t version = rows.count ? db_row(&rows, 0)->number : 0;
+    if (version > SCHEMA_VERSION)
+        return call_fail(call, DP_UNSUPPORTED,
+                         "the accounts' database is of version %lld, and this program knows versions up to %lld: "
+                         "use the newer dipper that brought it there",
+                         (long long)version, (long long)SCHEMA_VERSION);
+    while (status == DP_OK && version < SCHEMA_VERSION)
+        status = apply(call, t, ++version);
+    return status;
+}
+
+enum dp_status schema_migrate(struct call *call, struct database *db)
+{
+    return database_transact(call, db, migrate, NULL);
+}

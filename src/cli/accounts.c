@@ -1,0 +1,72 @@
+/* accounts.c: opens the accounts, or their database alone, as the settings say. */
+#include "cli/accounts.h"
+
+#include <stdlib.h>
+
+#include "account/schema.h"
+
+enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
+
+/* The database that the settings name, or else a file in the user's state folder. NULL: there is neither. */
+static const char *database_url_of(struct call *call, const struct config *config)
+{
+    const char *home = getenv("HOME");
+    if (*config->database_url)
+        return config->database_url;
+    if (*config->state_home == '/')
+        return arena_printf(call->arena, "sqlite://%s/dipper/accounts.db", config->state_home);
+    if (home && *home == '/')
+        return arena_printf(call->arena, "sqlite://%s/.local/state/dipper/accounts.db", home);
+    call_fail(call, DP_INVALID,
+              "say where accounts are kept: set DATABASE_URL to sqlite:///absolute/path or postgresql://…");
+    return NULL;
+}
+
+static enum dp_status open_with(struct call *call, const struct config *config, struct metric_registry *registry,
+                                struct accounts **out)
+{
+    const unsigned waiting = config->request_threads / WAITING_SHARE;
+    struct account_options options = {
+        .pool_min = config->database_pool_min,
+        .pool_max = config->database_pool_max,
+        .database_timeout_ms = (int)config->database_timeout_ms,
+        .key_scheme = config->key_prefix,
+        .tiers = {[TIER_FREE] = {(int64_t)config->free_limit, config->free_requests},
+                  [TIER_PRO] = {(int64_t)config->pro_limit, config->pro_requests},
+                  [TIER_SCALE] = {(int64_t)config->scale_limit, config->scale_requests}},
+        .batch = config->quota_batch,
+        .open = config->accounts_fail_open,
+        .waiting_max = waiting ? waiting : 1,
+        .registry = registry,
+    };
+    options.database_url = database_url_of(call, config);
+    return options.database_url ? accounts_open(call, &options, out) : call->error.status;
+}
+
+enum dp_status open_accounts(const struct config *config, struct metric_registry *registry, struct accounts **out,
+                             struct dp_error *error)
+{
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    enum dp_status status = open_with(&call, config, registry, out);
+    *error = call.error;
+    arena_deinit(&arena);
+    return status;
+}
+
+enum dp_status open_accounts_database(struct call *call, const struct config *config, struct database **out)
+{
+    const struct database_options options = {
+        .url = database_url_of(call, config), .pool_min = 1, .pool_max = 1, .timeout_ms = (int)config->database_timeout_ms};
+    *out = NULL;
+    enum dp_status status = options.url ? database_open(call, &options, out) : call->error.status;
+    if (status == DP_OK)
+        status = schema_migrate(call, *out);
+    if (status != DP_OK) {
+        database_close(*out);
+        *out = NULL;
+    }
+    return status;
+}

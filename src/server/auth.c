@@ -1,0 +1,184 @@
+/* auth.c: the keys of requests, in front of the handlers. A key's text goes to src/account and nowhere else: no message,
+ * log or metric has it. */
+#include "server/auth.h"
+
+#include <strings.h>
+
+#include "os/clock.h"
+
+/* "Bearer KEY", as RFC 6750 says; the scheme's letters may be of either case. */
+static struct span bearer_of(struct span value)
+{
+    static const char scheme[] = "Bearer ";
+    const size_t len = sizeof scheme - 1;
+    if (value.len <= len || strncasecmp((const char *)value.data, scheme, len) != 0)
+        return span_of(NULL, 0);
+    struct span key = span_of(value.data + len, value.len - len);
+    while (key.len && key.data[0] == ' ')
+        key = span_of(key.data + 1, key.len - 1);
+    return key;
+}
+
+struct span auth_key_of(const struct head *head)
+{
+    struct span key = bearer_of(head_value(head, "authorization"));
+    if (!key.data)
+        key = head_value(head, "x-api-key");
+    if (!key.data)
+        key = head_value(head, "api-key");
+    return key;
+}
+
+/* ---- refusals --------------------------------------------------------------------------------------- */
+
+static const struct {
+    unsigned status;
+    enum dp_status outcome;
+    const char *message;
+} REFUSALS[ACCOUNT_REASONS] = {
+    [ACCOUNT_NO_KEY] = {401, DP_DENIED, "this server asks for an API key: send \"Authorization: Bearer YOUR_KEY\""},
+    [ACCOUNT_WRONG_KEY] = {401, DP_DENIED, "the API key is not valid: it is unknown, revoked or expired"},
+    [ACCOUNT_NO_RIGHT] = {403, DP_DENIED, "the API key may not do that: it lacks the right"},
+    [ACCOUNT_NO_NAMESPACE] = {403, DP_DENIED, "the API key may not touch that namespace, only those whose names begin as "
+                                              "it allows (a list of namespaces needs such a \"prefix\")"},
+    [ACCOUNT_MINUTE_OVER] = {429, DP_OVERLOADED, "too many requests in this minute for the tier of the API key"},
+    [ACCOUNT_MONTH_OVER] = {429, DP_OVERLOADED, "the embeddings of this month are used up for the tier of the API key"},
+    [ACCOUNT_BUSY] = {503, DP_OVERLOADED, "too many API keys are being looked at for the first time; try again"},
+    [ACCOUNT_AWAY] = {503, DP_UNAVAILABLE, "the accounts' database does not answer; try again"},
+};
+
+/* When a limit is lifted, for clients: the header's seconds, and the moment itself. */
+static void refuse_limit(struct exchange *ex, const char *message)
+{
+    const struct api_dialect *dialect = ex->match.dialect;
+    const int64_t reset_ms = ex->pass.view.reset_ms, now_ms = os_wall_ms();
+    char moment[25];
+    os_format_utc(reset_ms, moment);
+    const char *reset_at = arena_printf(&ex->arena, "%.19sZ", moment);
+    int64_t seconds = reset_ms > now_ms ? (reset_ms - now_ms + 999) / 1000 : 1;
+    if (dialect->limited && reset_at)
+        dialect->limited(&ex->response, 429, api_error_code(429), message, reset_at);
+    else
+        dialect->error(&ex->response, 429, api_error_code(429), message);
+    http_add_header(&ex->response, "Retry-After", arena_printf(&ex->arena, "%lld", (long long)seconds));
+    ex->refused = true;
+}
+
+static void refuse(struct exchange *ex)
+{
+    const enum account_reason reason = ex->pass.reason;
+    const unsigned status = REFUSALS[reason].status;
+    if (status == 429)
+        refuse_limit(ex, REFUSALS[reason].message);
+    else
+        exchange_refuse(ex, status, REFUSALS[reason].outcome, REFUSALS[reason].message);
+    if (status == 401)
+        http_add_header(&ex->response, "WWW-Authenticate", "Bearer");
+    ex->response.outcome = REFUSALS[reason].outcome;
+}
+
+/* ---- the chain -------------------------------------------------------------------------------------- */
+
+/* The namespace that a route touches, or the beginning of the names that it lists; data NULL: none. False when the
+ * query is malformed: the handler will say so. */
+static bool namespace_of(struct exchange *ex, struct span *out)
+{
+    const struct route *route = ex->match.route;
+    struct dp_error error;
+    *out = span_of(NULL, 0);
+    if (route->access != ACCESS_READ && route->access != ACCESS_WRITE)
+        return true;
+    if (strstr(route->pattern, "{ns}")) {
+        *out = ex->http.args[0];
+        return true;
+    }
+    if (http_query_arg(&ex->http, &ex->arena, "prefix", out, &error) != DP_OK)
+        return false;
+    if (!out->data)
+        *out = span_str("");
+    return true;
+}
+
+static unsigned right_of(const struct route *route)
+{
+    switch (route->access) {
+    case ACCESS_EMBED: return RIGHT_EMBED;
+    case ACCESS_READ: return RIGHT_READ;
+    case ACCESS_WRITE: return RIGHT_WRITE;
+    case ACCESS_OPEN:
+    case ACCESS_WATCH:
+    case ACCESS_KEY: return 0;
+    }
+    return 0;
+}
+
+static enum http_quota spend(void *context, struct call *call, size_t texts)
+{
+    struct exchange *ex = context;
+    enum account_verdict verdict = call ? account_spend(call, &ex->pass, (int64_t)texts)
+                                        : account_try_spend(&ex->pass, (int64_t)texts);
+    return verdict == ACCOUNT_GRANTED ? HTTP_GRANTED : verdict == ACCOUNT_REFUSED ? HTTP_REFUSED : HTTP_WAIT;
+}
+
+/* What follows from a key's verdict. */
+static void judge(struct exchange *ex, enum account_verdict verdict)
+{
+    struct span namespace;
+    if (verdict == ACCOUNT_GRANTED)
+        verdict = account_may(&ex->pass, right_of(ex->match.route),
+                              namespace_of(ex, &namespace) ? namespace : span_str(""));
+    if (verdict == ACCOUNT_REFUSED) {
+        refuse(ex);
+        return;
+    }
+    ex->http.spend = spend;
+    ex->http.spend_ctx = ex;
+}
+
+void auth_begin(struct exchange *ex)
+{
+    struct exchange_context *c = ex->context;
+    if (!c->accounts || ex->match.route->access == ACCESS_OPEN ||
+        (ex->match.route->access == ACCESS_WATCH && !c->watch_needs_key))
+        return;
+    enum account_verdict verdict = accounts_try(c->accounts, auth_key_of(&ex->head), &ex->pass);
+    if (verdict == ACCOUNT_WAIT)
+        ex->auth_waits = true;
+    else
+        judge(ex, verdict);
+}
+
+void auth_wait(struct exchange *ex)
+{
+    if (!ex->auth_waits)
+        return;
+    ex->auth_waits = false;
+    judge(ex, accounts_admit(&ex->call, ex->context->accounts, auth_key_of(&ex->head), &ex->pass));
+}
+
+void auth_after(struct exchange *ex)
+{
+    if (ex->pass.reason != ACCOUNT_FINE && !ex->refused)
+        refuse(ex);
+    if (ex->response.status >= 400)
+        account_give_back(&ex->pass);
+}
+
+void auth_headers(struct exchange *ex)
+{
+    account_look(&ex->pass);
+    if (!ex->pass.has_view)
+        return;
+    const struct quota_view *view = &ex->pass.view;
+    struct arena *arena = &ex->arena;
+    http_add_header(&ex->response, "X-RateLimit-Limit", arena_printf(arena, "%lld", (long long)view->limit));
+    http_add_header(&ex->response, "X-RateLimit-Remaining", arena_printf(arena, "%lld", (long long)view->remaining));
+    http_add_header(&ex->response, "X-RateLimit-Reset",
+                    arena_printf(arena, "%lld", (long long)(view->reset_ms / 1000)));
+}
+
+void auth_end(struct exchange *ex)
+{
+    account_leave(&ex->pass);
+    ex->auth_waits = false;
+}

@@ -1,0 +1,115 @@
+/* process_metrics.c: what /proc tells of this process: proc(5). */
+#include "server/process_metrics.h"
+
+#include <dipper/dipper.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/metrics.h"
+#include "simd/simd.h"
+
+static void print(struct buffer *out, const char *name, const char *kind, const char *help, double value)
+{
+    char text[25];
+    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.*s\n", name, help, name, kind, name,
+                  (int)json_format_double(value, text), text);
+}
+
+/* One line of a file, or of the first that begins with `prefix`; false when there is none. */
+static bool read_line(const char *path, const char *prefix, char *line, int size)
+{
+    FILE *in = fopen(path, "re");
+    bool found = false;
+    while (in && !found && fgets(line, size, in))
+        found = strncmp(line, prefix, strlen(prefix)) == 0;
+    if (in)
+        fclose(in);
+    return found;
+}
+
+static bool count_open_files(unsigned *count)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return false;
+    *count = 0;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        *count += entry->d_name[0] != '.';
+    closedir(dir);
+    *count -= *count > 0; /* the folder itself */
+    return true;
+}
+
+/* Seconds since 1970 when the process began: of /proc/self/stat field 22, in clock ticks since the machine's start. */
+static bool start_time(double *seconds)
+{
+    enum { FIELD = 22, AFTER_NAME = 2 };
+    char line[1024], boot[64];
+    if (!read_line("/proc/self/stat", "", line, sizeof line) ||
+        !read_line("/proc/stat", "btime ", boot, sizeof boot))
+        return false;
+    char *at = strrchr(line, ')'); /* the program's name may hold anything */
+    for (int field = AFTER_NAME; at && field < FIELD; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return false;
+    *seconds =
+        (double)strtoull(boot + 6, NULL, 10) + (double)strtoull(at, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
+    return true;
+}
+
+static void print_memory(struct buffer *out)
+{
+    char line[128], *rest;
+    if (!read_line("/proc/self/statm", "", line, sizeof line))
+        return;
+    double page = (double)sysconf(_SC_PAGESIZE);
+    double virtual_bytes = (double)strtoull(line, &rest, 10) * page;
+    print(out, "process_virtual_memory_bytes", "gauge", "Address space of the process.", virtual_bytes);
+    print(out, "process_resident_memory_bytes", "gauge", "Memory of the process in RAM.",
+          (double)strtoull(rest, NULL, 10) * page);
+}
+
+static void print_files(struct buffer *out)
+{
+    unsigned open;
+    struct rlimit files;
+    if (count_open_files(&open))
+        print(out, "process_open_fds", "gauge", "Open file descriptors of the process.", open);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
+        print(out, "process_max_fds", "gauge", "File descriptors that the process may have open.",
+              (double)files.rlim_cur);
+}
+
+static void print_build(struct buffer *out)
+{
+    char labels[METRIC_LABELS_MAX] = "";
+    metric_add_label(labels, "version", span_str(dp_version()));
+    metric_add_label(labels, "simd", span_str(simd_ops()->name));
+    buffer_printf(out,
+                  "# HELP dipper_build_info Which Dipper this is, and the instruction set that it computes with.\n"
+                  "# TYPE dipper_build_info gauge\ndipper_build_info{%s} 1\n",
+                  labels);
+}
+
+void process_metrics_print(struct buffer *out)
+{
+    struct rusage usage;
+    char line[64];
+    double began;
+    print_build(out);
+    getrusage(RUSAGE_SELF, &usage);
+    print(out, "process_cpu_seconds_total", "counter", "Processor time of the process.",
+          (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+              (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
+    print_memory(out);
+    print_files(out);
+    if (start_time(&began))
+        print(out, "process_start_time_seconds", "gauge", "When the process began, in seconds since 1970.", began);
+    if (read_line("/proc/self/status", "Threads:", line, sizeof line))
+        print(out, "process_threads", "gauge", "Threads of the process.", (double)strtoull(line + 8, NULL, 10));
+}
