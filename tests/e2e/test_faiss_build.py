@@ -13,6 +13,7 @@ import pytest
 from program import json_lines
 
 K, NLIST = 10, 64
+faiss.omp_set_num_threads(1)  # its threads spin while they wait
 
 
 @pytest.fixture(scope="module")
