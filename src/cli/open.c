@@ -124,6 +124,10 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         options.cache = true;
         options.cache_vectors = config->l1_cache_size;
         options.cache_bytes = config->l1_cache_bytes;
+        options.redis_urls = span_str(config->redis_url);
+        options.redis_ttl_s = (uint32_t)(config->l2_cache_ttl_ms / 1000);
+        options.redis_connect_ms = (int)config->redis_connect_timeout_ms;
+        options.redis_command_ms = (int)config->redis_timeout_ms;
     }
     *out = NULL;
     status = split_aliases(config->model_aliases, aliases, &options.model_alias_count, error);

@@ -40,7 +40,9 @@ struct config {
     unsigned onnx_threads;           /* of one text; 0: half of the team */
     const char *model_aliases;       /* still more names, with commas between */
     /* embedding cache */
-    unsigned l1_cache_size;  /* vectors in memory; 0: none */
+    unsigned l1_cache_size; /* vectors in memory; 0: none */
+    const char *redis_url;  /* redis://…, with commas between; "": no second tier */
+    uint64_t l2_cache_ttl_ms, redis_connect_timeout_ms, redis_timeout_ms;
     uint64_t l1_cache_bytes; /* bytes that they may take */
     /* store */
     const char *root;

@@ -85,6 +85,7 @@ void call_merge(struct call *parent, const struct call *child)
     to->text_tokens += from->text_tokens;
     to->store_ns += from->store_ns;
     to->tokenize_ns += from->tokenize_ns;
+    to->cache_ns += from->cache_ns;
     to->embed_ns += from->embed_ns;
     to->scan_ns += from->scan_ns;
     if (parent->error.status == DP_OK && child->error.status != DP_OK)

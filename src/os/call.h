@@ -22,7 +22,7 @@ struct call_cost {
     uint64_t tokens;     /* tokens embedded */
     /* Of texts that the call got vectors for: all, those whose vectors a cache had, and the tokens of all. */
     uint64_t texts, cached_texts, text_tokens;
-    uint64_t store_ns, tokenize_ns, embed_ns, scan_ns;
+    uint64_t store_ns, tokenize_ns, cache_ns, embed_ns, scan_ns;
 };
 
 struct call {

@@ -414,6 +414,7 @@ static void add_timing(struct exchange *ex, int64_t started_ns)
     if (ex->handed_ns)
         add_stage(text, &len, "queue", (uint64_t)(started_ns - ex->handed_ns));
     add_stage(text, &len, "tokenize", cost->tokenize_ns);
+    add_stage(text, &len, "cache", cost->cache_ns);
     add_stage(text, &len, "embed", cost->embed_ns);
     add_stage(text, &len, "store", cost->store_ns);
     add_stage(text, &len, "scan", cost->scan_ns);

@@ -121,22 +121,27 @@ static void shorten(const float *vector, uint32_t keep, bool normalize, float *t
         to[d] *= scale;
 }
 
-/* Tokenizes and embeds the inputs at places[count]. */
-static enum dp_status compute(struct call *call, struct service *s, const struct work *w, const size_t *places,
-                              size_t count)
+static enum dp_status tokenize_all(struct call *call, const struct service *s, const struct work *w,
+                                   const size_t *places, size_t count, struct tokens *tokens)
 {
     int64_t began = os_now_ns();
-    uint32_t dim = s->facts.dim;
     enum dp_status status = DP_OK;
-    struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
-    float *whole = arena_array(call->arena, count * dim, sizeof *whole);
-    if (!tokens || !whole)
-        return call_nomem(call, "vectors");
     for (size_t n = 0; n < count && status == DP_OK; n++)
         status = tokenize(call, s, w, places[n], &tokens[n]);
     call->cost.tokenize_ns += (uint64_t)(os_now_ns() - began);
-    if (status == DP_OK)
-        status = embedder_embed(call, s->embedder, tokens, count, w->request->normalize, whole);
+    return status;
+}
+
+/* Embeds the inputs at places[count], which have these tokens. */
+static enum dp_status compute(struct call *call, struct service *s, const struct work *w, const size_t *places,
+                              const struct tokens *tokens, size_t count)
+{
+    int64_t began = os_now_ns();
+    uint32_t dim = s->facts.dim;
+    float *whole = arena_array(call->arena, count * dim, sizeof *whole);
+    if (!whole)
+        return call_nomem(call, "vectors");
+    enum dp_status status = embedder_embed(call, s->embedder, tokens, count, w->request->normalize, whole);
     if (status != DP_OK)
         return status;
     for (size_t n = 0; n < count; n++) {
@@ -148,6 +153,19 @@ static enum dp_status compute(struct call *call, struct service *s, const struct
     }
     metric_observe(s->count.embed_seconds, (double)(os_now_ns() - began) * 1e-9);
     return DP_OK;
+}
+
+/* Without a cache. */
+static enum dp_status compute_all(struct call *call, struct service *s, const struct work *w, size_t *places)
+{
+    size_t count = w->request->count;
+    struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
+    if (!tokens)
+        return call_nomem(call, "tokens");
+    for (size_t i = 0; i < count; i++)
+        places[i] = i;
+    enum dp_status status = tokenize_all(call, s, w, places, count, tokens);
+    return status == DP_OK ? compute(call, s, w, places, tokens, count) : status;
 }
 
 /* ---- through the cache ------------------------------------------------------------------------------ */
@@ -217,14 +235,58 @@ static size_t ask_all(struct call *call, struct service *s, const struct work *w
     return leads;
 }
 
-/* Gets what this request leads, and lets those who wait for it have it. */
-static enum dp_status lead(struct call *call, struct service *s, const struct work *w, struct passage *passages,
-                           const size_t *places, size_t count)
+/* Takes what Redis has; answers how many are left, and moves their places and tokens to the front. A value there is a
+ * vector and nothing else: what it is to be told of its text is known from the tokens. */
+static size_t read_redis(struct call *call, struct service *s, const struct work *w,
+                         const struct passage *passages, size_t *places, struct tokens *tokens, size_t count)
 {
-    metric_add(s->count.misses, (int64_t)count);
-    enum dp_status status = compute(call, s, w, places, count);
+    size_t left = 0;
+    struct redis_read *reads = s->redis ? arena_array(call->arena, count, sizeof *reads) : NULL;
+    if (!reads)
+        return count;
+    for (size_t n = 0; n < count; n++)
+        reads[n] = (struct redis_read){.key = &passages[places[n]].key, .vector = w->vectors + places[n] * w->dim};
+    redis_cache_read(call, s->redis, reads, count, w->dim);
     for (size_t n = 0; n < count; n++) {
         size_t i = places[n];
+        w->items[i].cached = reads[n].found;
+        if (reads[n].found)
+            continue;
+        tokens[left] = tokens[n];
+        places[left++] = i;
+    }
+    metric_add(s->count.l2_hits, (int64_t)(count - left));
+    return left;
+}
+
+/* From Redis, or computed and then given to it. */
+static enum dp_status find_or_compute(struct call *call, struct service *s, const struct work *w,
+                                      const struct passage *passages, size_t *places, size_t count)
+{
+    struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
+    if (!tokens)
+        return call_nomem(call, "tokens");
+    enum dp_status status = tokenize_all(call, s, w, places, count, tokens);
+    if (status != DP_OK)
+        return status;
+    size_t left = read_redis(call, s, w, passages, places, tokens, count);
+    metric_add(s->count.misses, (int64_t)left);
+    if (left == 0)
+        return DP_OK;
+    status = compute(call, s, w, places, tokens, left);
+    for (size_t n = 0; n < left && status == DP_OK && s->redis; n++)
+        redis_cache_write(s->redis, &passages[places[n]].key, w->vectors + places[n] * w->dim, w->dim);
+    return status;
+}
+
+/* Gets what this request leads, and lets those who wait for it have it. */
+static enum dp_status lead(struct call *call, struct service *s, const struct work *w, struct passage *passages,
+                           size_t *places, size_t count)
+{
+    enum dp_status status = find_or_compute(call, s, w, passages, places, count);
+    for (size_t i = 0; i < w->request->count; i++) {
+        if (passages[i].state != LEADS)
+            continue;
         const struct embed_item *item = &w->items[i];
         const struct vector_facts facts = {item->tokens, item->total, item->truncated};
         passages[i].state = DONE;
@@ -369,9 +431,7 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
     if (s->cache) {
         status = embed_through_cache(call, s, &w, passages, places);
     } else {
-        for (size_t i = 0; i < request->count; i++)
-            places[i] = i;
-        status = compute(call, s, &w, places, request->count);
+        status = compute_all(call, s, &w, places);
     }
     if (status != DP_OK)
         return status;

@@ -104,7 +104,8 @@ static enum dp_status open_model(struct service *s, const struct service_options
     return status;
 }
 
-static enum dp_status add_metrics(struct service *s, struct dp_error *error)
+/* Registers metrics, and opens what registers its own. */
+static enum dp_status add_metrics(struct service *s, const struct service_options *options, struct dp_error *error)
 {
     struct metric_registry *r = &s->metrics;
     const double *bounds = METRIC_LATENCY_BOUNDS;
@@ -145,6 +146,14 @@ static enum dp_status add_metrics(struct service *s, struct dp_error *error)
         return dp_fail_nomem(error, "metrics");
     metric_set(threads, team_size(s->team));
     enum dp_status status = s->cache ? vector_cache_add_metrics(s->cache, r, error) : DP_OK;
+    if (status == DP_OK && s->cache && options->redis_urls.len) {
+        const struct redis_cache_options redis = {
+            .urls = options->redis_urls,
+            .ttl_s = options->redis_ttl_s,
+            .timeouts = {options->redis_connect_ms, options->redis_command_ms},
+        };
+        status = redis_cache_new(&redis, r, &s->redis, error);
+    }
     return status == DP_OK && s->store ? store_cache_add_metrics(s->store, r, error) : status;
 }
 
@@ -172,7 +181,7 @@ enum dp_status service_new(const struct service_options *options, struct service
     if (status == DP_OK && s->model)
         status = open_model(s, options, error);
     if (status == DP_OK)
-        status = add_metrics(s, error);
+        status = add_metrics(s, options, error);
     if (status != DP_OK) {
         service_free(s);
         return status;
@@ -187,6 +196,7 @@ void service_free(struct service *s)
         return;
     readers_deinit(&s->readers);
     embedder_free(s->embedder);
+    redis_cache_free(s->redis);
     vector_cache_free(s->cache);
     if (!s->model_is_borrowed)
         model_free(s->model);

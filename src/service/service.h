@@ -35,9 +35,12 @@ struct service_options {
     uint32_t max_tokens;              /* of one text; 0, or more than the model takes: the model's own limit */
     const struct span *model_aliases; /* more names the model answers to; copied */
     size_t model_alias_count;
-    bool cache;           /* of vectors; without it nothing is remembered, nor shared by who ask at once */
-    size_t cache_vectors; /* that the memory tier holds at most */
-    uint64_t cache_bytes; /* likewise */
+    bool cache;             /* of vectors; without it nothing is remembered, nor shared by who ask at once */
+    size_t cache_vectors;   /* that the memory tier holds at most */
+    struct span redis_urls; /* of its second tier: redis://…, with commas between; empty: none */
+    uint32_t redis_ttl_s;   /* how long a vector lives there */
+    int redis_connect_ms, redis_command_ms; /* time-outs */
+    uint64_t cache_bytes;                   /* likewise */
 };
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error);

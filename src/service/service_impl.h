@@ -4,6 +4,7 @@
 
 #include "embed/batch.h"
 #include "embed/model.h"
+#include "embed/redis_cache.h"
 #include "embed/tokenizer.h"
 #include "service/readers.h"
 #include "service/service.h"
@@ -24,6 +25,7 @@ struct service {
     size_t special_before, special_count;
     size_t batch_max;
     struct vector_cache *cache;     /* NULL: none */
+    struct redis_cache *redis;      /* its second tier; NULL: none */
     struct sha256_state model_keys; /* what its keys begin with */
     struct team *team;
     struct store *store;
