@@ -204,8 +204,8 @@ void database_count(struct database *db, unsigned *open, unsigned *busy)
 
 /* ---- transactions ----------------------------------------------------------------------------------- */
 
-enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql, const struct db_value *parameters,
-                      size_t count, struct db_rows *out)
+enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql,
+                      const struct db_value *parameters, size_t count, struct db_rows *out)
 {
     struct db_rows unwanted;
     enum dp_status status = call_check(call);
@@ -257,7 +257,8 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
 }
 
 enum dp_status database_transact(struct call *call, struct database *db,
-                                 enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                                 enum dp_status (*work)(struct call *call, struct db_transaction *t,
+                                                        void *context),
                                  void *context)
 {
     bool again;
@@ -281,8 +282,9 @@ static enum dp_status choose_driver(struct call *call, struct database *db, cons
         if (strncmp(url, sqlite, sizeof sqlite - 1) == 0)
             target = url + sizeof sqlite - 1;
         if (*target != '/' || target[1] == '\0')
-            return call_fail(call, DP_INVALID,
-                             "DATABASE_URL must be sqlite:///absolute/path or postgresql://user:password@host/name");
+            return call_fail(
+                call, DP_INVALID,
+                "DATABASE_URL must be sqlite:///absolute/path or postgresql://user:password@host/name");
     }
     size_t size = strlen(target) + 1;
     db->target = mem_alloc(size);
@@ -343,7 +345,9 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     pthread_cond_init(&db->freed, &clock);
     pthread_condattr_destroy(&clock);
     db->max = options->pool_max ? options->pool_max : 1;
-    db->min = options->pool_min && options->pool_min < db->max ? options->pool_min : options->pool_min ? db->max : 1;
+    db->min = options->pool_min && options->pool_min < db->max ? options->pool_min
+              : options->pool_min                              ? db->max
+                                                               : 1;
     db->timeout_ms = options->timeout_ms;
     enum dp_status status = choose_driver(call, db, options->url);
     if (status == DP_OK)

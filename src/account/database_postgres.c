@@ -220,9 +220,9 @@ static enum dp_status pg_connect(struct call *call, const char *url, int timeout
     struct db_rows rows;
     enum dp_status status = handshake(call, c, url);
     struct db_value ms = db_text_str(arena_printf(call->arena, "%d", timeout_ms));
-    static const char *const settings[] = {
-        "SELECT set_config('statement_timeout', $1, false)", "SELECT set_config('lock_timeout', $1, false)",
-        "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"};
+    static const char *const settings[] = {"SELECT set_config('statement_timeout', $1, false)",
+                                           "SELECT set_config('lock_timeout', $1, false)",
+                                           "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"};
     for (size_t i = 0; i < sizeof settings / sizeof *settings && status == DP_OK; i++)
         status = pg_run(call, c, settings[i], &ms, 1, &rows, &broken);
     if (status == DP_OK)

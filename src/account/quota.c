@@ -315,7 +315,8 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     status = settle_batch(call, q, &(struct batch){s, 1});
     if (status != DP_OK && !q->options.open)
         return status;
-    if (status != DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
+    if (status !=
+        DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
         dp_error_clear(&call->error);
     atomic_store(&user->left, 0);
     atomic_store(&user->beyond, 0);

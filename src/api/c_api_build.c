@@ -25,6 +25,7 @@ static enum dp_status build_options(const struct dp_ivf_options *from, struct fa
                                        .nlist = from->nlist,
                                        .seed = from->seed,
                                        .memory_bytes = from->memory_bytes,
+                                       .no_recall = from->no_recall,
                                        .progress = from->progress,
                                        .progress_ctx = from->progress_ctx};
     return DP_OK;

@@ -27,13 +27,13 @@ static bool is(const char *given, const char *name)
 static enum dp_status take_options(const struct faiss_make_options *from, struct faiss_build_options *to,
                                    struct dp_error *error)
 {
-    *to = (struct faiss_build_options){.kind = is(from->kind, "flat") ? IVF_FLAT : IVF_SQ8,
-                                       .metric = is(from->metric, "ip") || is(from->metric, "cosine")
-                                                     ? VECTOR_INNER_PRODUCT
-                                                     : VECTOR_L2,
-                                       .normalize = is(from->metric, "cosine"),
-                                       .seed = from->seed,
-                                       .memory_bytes = (size_t)from->memory_mb << MB_SHIFT};
+    *to = (struct faiss_build_options){
+        .kind = is(from->kind, "flat") ? IVF_FLAT : IVF_SQ8,
+        .metric = is(from->metric, "ip") || is(from->metric, "cosine") ? VECTOR_INNER_PRODUCT : VECTOR_L2,
+        .normalize = is(from->metric, "cosine"),
+        .seed = from->seed,
+        .memory_bytes = (size_t)from->memory_mb << MB_SHIFT,
+        .no_recall = from->no_recall};
     if (from->kind && !is(from->kind, "flat") && !is(from->kind, "sq8"))
         return dp_fail(error, DP_INVALID, "--kind is '%s', but must be flat or sq8", from->kind);
     if (from->metric && !is(from->metric, "l2") && to->metric == VECTOR_L2)
@@ -65,7 +65,8 @@ static bool on_progress(void *ctx, const char *stage, double done)
     } names[] = {{"reading", "vectors read"},
                  {"clustering", "vectors clustered"},
                  {"assigning", "vectors assigned to lists"},
-                 {"writing", "vectors written"}};
+                 {"writing", "vectors written"},
+                 {"measuring", "vectors, measuring recall"}};
     struct build_progress *progress = ctx;
     if (progress->stage != stage) {
         const char *what = stage;
@@ -76,7 +77,8 @@ static bool on_progress(void *ctx, const char *stage, double done)
         progress_begin(&progress->line, what);
         progress->stage = stage;
     }
-    progress_update(&progress->line, (uint64_t)((double)progress->vectors * done), (uint64_t)(done * 1e6), 1000000);
+    progress_update(&progress->line, (uint64_t)((double)progress->vectors * done), (uint64_t)(done * 1e6),
+                    1000000);
     return true; /* Ctrl-C is the call's */
 }
 
@@ -102,10 +104,29 @@ static void write_json(struct buffer *out, const char *url, const struct faiss_b
     json_string_str(&w, how->metric == VECTOR_L2 ? "l2" : how->normalize ? "cosine" : "ip");
     json_key(&w, "bytes");
     json_u64(&w, built->bytes);
+    if (built->recall.count > 0) {
+        json_key(&w, "nprobe_for_recall_0.95");
+        size_t nprobe = 0;
+        if (recall_nprobe(&built->recall, 0.95, &nprobe, NULL) == DP_OK)
+            json_u64(&w, nprobe);
+        else
+            json_null(&w);
+    }
     json_key(&w, "seconds");
     json_double(&w, seconds);
     json_end_object(&w);
     buffer_append_str(out, "\n");
+}
+
+/* How many lists some recalls take. */
+static void write_recall(struct buffer *out, const struct recall_table *table)
+{
+    static const double wanted[] = {0.8, 0.9, 0.95, 0.99};
+    for (size_t i = 0; table->count > 0 && i < sizeof wanted / sizeof *wanted; i++) {
+        size_t nprobe;
+        if (recall_nprobe(table, wanted[i], &nprobe, NULL) == DP_OK)
+            buffer_printf(out, "recall@%" PRIu64 " of %.2f with nprobe %zu\n", table->k, wanted[i], nprobe);
+    }
 }
 
 static enum dp_status print_answer(const char *url, const struct faiss_build_options *how,
@@ -120,6 +141,8 @@ static enum dp_status print_answer(const char *url, const struct faiss_build_opt
     else
         buffer_printf(&out, "%s: %" PRIu64 " vectors of %zu dimensions in %zu lists, %.1f MB, in %.1f s\n", url,
                       built->vectors, built->dim, built->nlist, (double)built->bytes * 1e-6, seconds);
+    if (!json)
+        write_recall(&out, &built->recall);
     enum dp_status status = buffer_check(&out, "the answer", error);
     if (status == DP_OK && (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
         status = dp_fail_errno(error, errno, "write", "standard output");
@@ -164,7 +187,7 @@ enum dp_status faiss_make(const struct config *config, const struct faiss_make_o
                           struct dp_error *error)
 {
     struct faiss_build_options how;
-    struct faiss_built built;
+    struct faiss_built built = {0};
     struct arena arena;
     struct call call;
     int64_t begun = os_now_ns();
@@ -178,7 +201,8 @@ enum dp_status faiss_make(const struct config *config, const struct faiss_make_o
     *error = call.error;
     arena_deinit(&arena);
     if (status == DP_CANCELLED)
-        dp_fail(error, status, "no file was written");
+        dp_fail(error, status,
+                built.bytes > 0 ? "the file is there, without a table of its recall" : "no file was written");
     if (status == DP_OK)
         status = print_answer(options->url, &how, &built, os_now_ns() - begun, options->json, error);
     return status;

@@ -34,6 +34,9 @@ struct faiss_ivf_info faiss_index_info(const struct faiss_index *index);
 /* Vectors in list l < nlist. */
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list);
 
+/* What tells the file from others of its size: a checksum of centroids and list sizes. */
+uint64_t faiss_index_fingerprint(const struct faiss_index *index);
+
 struct faiss_search {
     const float *queries; /* float[count][dim] */
     size_t count;

@@ -120,8 +120,9 @@ enum dp_status recall_parse(struct span json, struct recall_table *out, struct d
     }
     json_end(&r);
     if (json_failed(&r)) {
-        json_error(&r, error);
-        return dp_fail(error, DP_CORRUPT, "%s", error != NULL ? error->message : "no table of recall");
+        struct dp_error why;
+        json_error(&r, &why);
+        return dp_fail(error, DP_CORRUPT, "%s", why.message);
     }
     if (!span_equal_str(format, FORMAT))
         return dp_fail(error, DP_CORRUPT, "\"format\" is not \"%s\"", FORMAT);
@@ -138,9 +139,10 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
 {
     bool http = span_starts_with(url, span_str("http://")) || span_starts_with(url, span_str("https://"));
     if (http && (memchr(url.data, '?', url.len) != NULL || memchr(url.data, '#', url.len) != NULL))
-        return call_fail(call, DP_INVALID,
-                         "recall is looked up in an object beside the file, and a URL with a query gives access to the "
-                         "file alone: give the URL of its recall table too, or nprobe");
+        return call_fail(
+            call, DP_INVALID,
+            "recall is looked up in an object beside the file, and a URL with a query gives access to the "
+            "file alone: give the URL of its recall table too, or nprobe");
     size_t len = sizeof SUFFIX - 1;
     uint8_t *text = arena_alloc(call->arena, url.len + len);
     if (text == NULL)
@@ -151,8 +153,8 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
     return DP_OK;
 }
 
-static enum dp_status parse_for(struct call *call, struct span json, struct span url, const struct faiss_index *index,
-                                struct recall_table *out)
+static enum dp_status parse_for(struct call *call, struct span json, struct span url,
+                                const struct faiss_index *index, struct recall_table *out)
 {
     struct faiss_ivf_info info = faiss_index_info(index);
     enum dp_status status = recall_parse(json, out, &call->error);
@@ -187,10 +189,11 @@ enum dp_status recall_load(struct call *call, struct span url, const struct stor
         status = call_fail(call, DP_CORRUPT, "%.*s is larger than any table of recall", SPAN_FMT(url));
     }
     if (status == DP_NOT_FOUND)
-        status = call_fail(call, DP_NOT_FOUND,
-                           "there is no recall table %.*s: build the file with `dipper faiss build`, measure it with "
-                           "`dipper faiss calibrate`, or give nprobe",
-                           SPAN_FMT(url));
+        status =
+            call_fail(call, DP_NOT_FOUND,
+                      "there is no recall table %.*s: build the file with `dipper faiss build`, measure it with "
+                      "`dipper faiss calibrate`, or give nprobe",
+                      SPAN_FMT(url));
     if (status == DP_OK)
         status = parse_for(call, req.bytes.span, url, index, out);
     store_read_release(&req, 1);

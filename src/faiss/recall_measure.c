@@ -26,13 +26,13 @@ static const double ENOUGH = 0.9995; /* no more is searched for */
 struct measure {
     const struct faiss_index *index;
     enum vector_metric metric;
-    size_t dim, count, k;   /* k: neighbours there are to be found, at most RECALL_K */
-    float *queries;         /* float[count][dim] */
-    uint64_t *rows;         /* [count]: which vector a query is */
-    int64_t *self;          /* [count]: its id; -1: it is none */
-    int64_t *truth;         /* [count][RECALL_K]: ids */
-    struct topk *tops;      /* [count] */
-    const float *block;     /* of the source */
+    size_t dim, count, k; /* k: neighbours there are to be found, at most RECALL_K */
+    float *queries;       /* float[count][dim] */
+    uint64_t *rows;       /* [count]: which vector a query is */
+    int64_t *self;        /* [count]: its id; -1: it is none */
+    int64_t *truth;       /* [count][RECALL_K]: ids */
+    struct topk *tops;    /* [count] */
+    const float *block;   /* of the source */
     uint64_t block_begin;
     size_t block_count;
     const struct recall_watch *watch;
@@ -97,7 +97,8 @@ static void compare(void *ctx, size_t task, unsigned worker)
 {
     struct measure *m = ctx;
     float scores[ROWS_A_TURN];
-    size_t begin = task * QUERIES_A_TASK, end = begin + QUERIES_A_TASK < m->count ? begin + QUERIES_A_TASK : m->count;
+    size_t begin = task * QUERIES_A_TASK,
+           end = begin + QUERIES_A_TASK < m->count ? begin + QUERIES_A_TASK : m->count;
     (void)worker;
     for (size_t r = 0; r < m->block_count; r += ROWS_A_TURN) {
         size_t rows = m->block_count - r < ROWS_A_TURN ? m->block_count - r : ROWS_A_TURN;
@@ -217,7 +218,9 @@ enum dp_status recall_measure(struct call *call, struct team *team, const struct
                         .metric = faiss_index_info(index).codec->metric,
                         .dim = source->dim,
                         .count = how_many(source),
-                        .k = source->count > RECALL_K ? RECALL_K : source->count > 0 ? (size_t)source->count - 1 : 0,
+                        .k = source->count > RECALL_K ? RECALL_K
+                             : source->count > 0      ? (size_t)source->count - 1
+                                                      : 0,
                         .watch = watch};
     size_t row = m.dim * sizeof(float), rows = row < BLOCK_BYTES ? BLOCK_BYTES / row : 1;
     *table = (struct recall_table){0};
@@ -256,11 +259,8 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
     for (size_t q = 0; status == DP_OK && q < count; q++) {
         memcpy(m.queries + q * m.dim, queries + q * m.dim, m.dim * sizeof *queries);
         m.self[q] = -1;
-        const struct faiss_search all = {.queries = queries + q * m.dim,
-                                         .count = 1,
-                                         .dim = m.dim,
-                                         .k = m.k,
-                                         .nprobe = (size_t)info.nlist};
+        const struct faiss_search all = {
+            .queries = queries + q * m.dim, .count = 1, .dim = m.dim, .k = m.k, .nprobe = (size_t)info.nlist};
         status = faiss_index_search(call, index, &all, m.truth + q * RECALL_K, distances, NULL);
         if (status == DP_OK)
             status = tell(call, &m, 0.5 * (double)(q + 1) / (double)count);

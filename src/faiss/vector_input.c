@@ -82,7 +82,6 @@ enum dp_status vector_input_ids(struct call *call, const char *path, uint64_t co
     status = vector_ids_parse(map.bytes, path, out, &found, &call->error);
     os_unmap(&map);
     if (status == DP_OK && found != count)
-        status =
-            call_fail(call, DP_INVALID, "%s: there are %zu ids for %" PRIu64 " vectors", path, found, count);
+        status = call_fail(call, DP_INVALID, "%s: there are %zu ids for %" PRIu64 " vectors", path, found, count);
     return status;
 }

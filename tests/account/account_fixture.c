@@ -139,9 +139,9 @@ int64_t fixture_used(struct accounts *a, const char *email)
 {
     struct usage_rows rows;
     int64_t month = month_of(atomic_load(&fixture_wall_ms));
-    assert_int_equal(records_usage(fixture_call(), accounts_database(a), month, span_str(email), span_str(""), false,
-                                   &rows),
-                     DP_OK);
+    assert_int_equal(
+        records_usage(fixture_call(), accounts_database(a), month, span_str(email), span_str(""), false, &rows),
+        DP_OK);
     assert_int_equal(rows.count, 1);
     int64_t used = rows.rows[0].embeddings;
     fixture_call_end();

@@ -81,8 +81,8 @@ static void test_accounts_several_keys_may_share_a_prefix(void **state)
     assert_string_equal(account_key_id(&pass), one->id);
     account_leave(&pass);
     struct key_record record;
-    assert_int_equal(records_revoke(fixture_call(), accounts_database(a), span_of(one->text + 3, 8), span_str("fe_"),
-                                    FIXTURE_NOW_MS, &record),
+    assert_int_equal(records_revoke(fixture_call(), accounts_database(a), span_of(one->text + 3, 8),
+                                    span_str("fe_"), FIXTURE_NOW_MS, &record),
                      DP_CONFLICT);
     fixture_call_end();
     accounts_close(a);
@@ -116,9 +116,9 @@ static void test_accounts_a_revoked_key_dies_within_the_minute(void **state)
     revoke(a, unseen->id);
     assert_int_equal(fixture_use(a, unseen->text, 1), ACCOUNT_WRONG_KEY);
     struct key_record record;
-    assert_int_equal(records_revoke(fixture_call(), accounts_database(a), span_str("nothing"), span_str("fe_"), 1,
-                                    &record),
-                     DP_NOT_FOUND);
+    assert_int_equal(
+        records_revoke(fixture_call(), accounts_database(a), span_str("nothing"), span_str("fe_"), 1, &record),
+        DP_NOT_FOUND);
     fixture_call_end();
     accounts_close(a);
 }
@@ -234,8 +234,16 @@ static void test_accounts_values_never_become_statements(void **state)
     (void)state;
     struct account_options options = fixture_options(fixture_database());
     struct accounts *a = fixture_open(&options);
-    static const char *const evil[] = {"';DROP/**/TABLE/**/users;--@x", "\"@'", "$1@$2", "a'||(SELECT(hash)FROM(api_keys))@b",
-                                       "\\'@;", "%@_", "a@b');DELETE/**/FROM/**/users;--", "?1@:a", "a@b\xe2\x80\xa8" "c"};
+    static const char *const evil[] = {"';DROP/**/TABLE/**/users;--@x",
+                                       "\"@'",
+                                       "$1@$2",
+                                       "a'||(SELECT(hash)FROM(api_keys))@b",
+                                       "\\'@;",
+                                       "%@_",
+                                       "a@b');DELETE/**/FROM/**/users;--",
+                                       "?1@:a",
+                                       "a@b\xe2\x80\xa8"
+                                       "c"};
     struct database *db = accounts_database(a);
     const size_t count = sizeof evil / sizeof *evil;
     struct key_records keys;
@@ -243,14 +251,17 @@ static void test_accounts_values_never_become_statements(void **state)
     struct usage_rows usage;
     for (size_t i = 0; i < count; i++) {
         const struct new_key *key = fixture_key_with(
-            a, (struct key_wish){.email = span_str(evil[i]), .name = span_str(evil[i]), .namespaces = span_str("n")});
+            a,
+            (struct key_wish){.email = span_str(evil[i]), .name = span_str(evil[i]), .namespaces = span_str("n")});
         assert_int_equal(records_list(fixture_call(), db, span_str(evil[i]), &keys), DP_OK);
         assert_int_equal(keys.count, 1);
         assert_true(span_equal_str(keys.keys[0].id, key->id));
         assert_true(span_equal_str(keys.keys[0].name, evil[i]));
-        assert_int_equal(records_usage(fixture_call(), db, 24322, span_str(evil[i]), span_str(""), false, &usage), DP_OK);
+        assert_int_equal(records_usage(fixture_call(), db, 24322, span_str(evil[i]), span_str(""), false, &usage),
+                         DP_OK);
         assert_int_equal(usage.count, 1);
-        assert_int_equal(records_usage(fixture_call(), db, 24322, span_str(""), span_str(evil[i]), true, &usage), DP_OK);
+        assert_int_equal(records_usage(fixture_call(), db, 24322, span_str(""), span_str(evil[i]), true, &usage),
+                         DP_OK);
         assert_int_equal(usage.count, 0);
         assert_int_equal(records_get(fixture_call(), db, span_str(evil[i]), &keys), DP_OK);
         assert_int_equal(keys.count, 0);
@@ -284,7 +295,8 @@ static void test_accounts_refuse_a_newer_schema(void **state)
 static void test_accounts_refuse_urls_that_are_none(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "sqlite://", "sqlite:///", "relative/path", "mysql://h/d", "sqlite://relative"};
+    static const char *const bad[] = {
+        "", "sqlite://", "sqlite:///", "relative/path", "mysql://h/d", "sqlite://relative"};
     struct account_options options = fixture_options(NULL);
     struct accounts *a;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -51,7 +51,7 @@ def test_recall_is_that_of_faiss_training(run, tmp_path, sift, kind, metric):
     nprobes, ours, theirs = (8, 16), [], []
     for seed in range(20):
         done = json.loads(run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy", "--nlist", NLIST,
-                              "--kind", kind, "--metric", metric, "--seed", seed, "--json").stdout)
+                              "--kind", kind, "--metric", metric, "--seed", seed, "--no-recall", "--json").stdout)
         assert done["vectors"] == 4800 and done["nlist"] == NLIST and done["kind"] == kind
         assert done["bytes"] == (tmp_path / "x.ivf").stat().st_size
         index = faiss.read_index(str(tmp_path / "x.ivf"))
@@ -114,6 +114,52 @@ def test_bad_input_leaves_nothing(run, tmp_path, sift):
     assert "--metric is 'L1'" in refused(*ok, "--metric", "L1")
     assert "faiss build URL --vectors FILE" in refused(status=2)
     run("faiss", "build", tmp_path / "no" / "x.ivf", *ok, status=1)
+
+
+def test_search_by_recall(run, tmp_path, sift):
+    """The recall that is asked for is reached by queries that were held out, with the lists that it takes."""
+    exact = faiss.IndexFlatL2(128)
+    exact.add(sift[0])
+    truth = exact.search(sift[1], K)[1]
+    np.save(tmp_path / "v.npy", sift[0])
+    np.save(tmp_path / "q.npy", sift[1])
+    shown = run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy", "--nlist", NLIST).stdout
+    assert "recall@10 of 0.95 with nprobe" in shown
+    table = json.loads((tmp_path / "x.ivf.recall.json").read_text())
+    assert table["k"] == K and table["queries"] == 400 and table["points"][0]["nprobe"] == 1
+
+    def search(*how, status=0, url=tmp_path / "x.ivf"):
+        return run("faiss", "search", url, "--queries", tmp_path / "q.npy", "--json", *how, status=status)
+
+    asked = {}
+    for recall in (0.7, 0.9, 0.95):
+        asked[recall] = json_lines(search("--recall", recall).stdout)
+        found = np.mean([len(np.intersect1d(a["ids"], t)) / K for a, t in zip(asked[recall], truth)])
+        nprobe = min(p["nprobe"] for p in table["points"] if p["recall"] >= recall)
+        print(f"recall {recall} asked, {found:.4f} found with nprobe {nprobe}")
+        assert found >= recall - 0.02
+        assert [a["ids"] for a in json_lines(search("--nprobe", nprobe).stdout)] == [a["ids"] for a in asked[recall]]
+    assert [a["ids"] for a in json_lines(search("--nprobe", "auto").stdout)] == [a["ids"] for a in asked[0.95]]
+    assert "the most that was measured is" in search("--recall", 1, status=1).stderr
+    assert "must be a number above 0" in search("--recall", "most", status=2).stderr
+    assert "--nprobe is 'few'" in search("--nprobe", "few", status=2).stderr
+    assert "give one of them" in search("--nprobe", 3, "--recall", 0.9, status=2).stderr
+    # A file of another's making is measured with queries of one's own, against a search of all its lists.
+    stock = faiss.index_factory(128, "IVF50,PQ16x4fs")
+    stock.train(sift[0])
+    stock.add(sift[0])
+    faiss.write_index(stock, str(tmp_path / "x.ivf"))
+    assert "was measured of another file" in search("--nprobe", "auto", status=1).stderr
+    (tmp_path / "x.ivf.recall.json").unlink()
+    assert "dipper faiss calibrate" in search("--nprobe", "auto", status=1).stderr
+    shown = run("faiss", "calibrate", tmp_path / "x.ivf", "--queries", tmp_path / "q.npy").stdout
+    assert "recall@10 of 200 queries" in shown
+    truth = [a["ids"] for a in json_lines(search("--nprobe", 50).stdout)]
+    answers = [a["ids"] for a in json_lines(search("--recall", 0.9).stdout)]
+    assert np.mean([len(np.intersect1d(a, t)) / K for a, t in zip(answers, truth)]) >= 0.9
+    # A presigned URL opens one object; the table's own is given beside it.
+    (tmp_path / "x.ivf.recall.json").rename(tmp_path / "table.json")
+    assert search("--recall", 0.9, "--recall-table", tmp_path / "table.json").stdout
 
 
 def test_progress_and_interrupt(dipper, tmp_path):
