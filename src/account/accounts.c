@@ -263,7 +263,7 @@ void account_look(struct account_pass *pass)
     if (!pass->key || pass->has_view)
         return;
     pass->view = quota_view_month(pass->accounts->quotas, pass->key->user);
-    pass->has_view = true;
+    pass->has_view = pass->view.remaining >= 0;
 }
 
 /* ---- writing usage ---------------------------------------------------------------------------------- */

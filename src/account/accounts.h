@@ -88,7 +88,7 @@ void account_leave(struct account_pass *pass);
 /* Of a pass that was granted once; NULL: nobody's. Live as long as the pass. */
 const char *account_key_id(const struct account_pass *pass);
 const char *account_tier_name(const struct account_pass *pass);
-/* Fills pass->view with what is left of the month. */
+/* Fills pass->view with what is left of the month, where that is known: this node has asked for some of it. */
 void account_look(struct account_pass *pass);
 
 /* Writes usage now. For tests, and for the end. */

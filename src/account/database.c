@@ -232,7 +232,7 @@ static void undo(struct call *call, struct db_transaction *t)
 }
 
 /* One try. *again: it may be tried once more on another connection. */
-static enum dp_status try_transaction(struct call *call, struct database *db, bool fresh,
+static enum dp_status try_transaction(struct call *call, struct database *db, const char *begin, bool fresh,
                                       enum dp_status (*work)(struct call *, struct db_transaction *, void *),
                                       void *context, bool *again)
 {
@@ -241,7 +241,7 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
     enum dp_status status = acquire(call, db, fresh, &t.pooled);
     if (status != DP_OK)
         return status;
-    status = db_run(call, &t, db->driver->begin, NULL, 0, NULL);
+    status = db_run(call, &t, begin, NULL, 0, NULL);
     if (status == DP_OK) {
         status = work(call, &t, context);
         *again = status != DP_OK && t.broken;
@@ -256,17 +256,31 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
     return status;
 }
 
+static enum dp_status run_transaction(struct call *call, struct database *db, const char *begin,
+                                      enum dp_status (*work)(struct call *, struct db_transaction *, void *),
+                                      void *context)
+{
+    bool again;
+    enum dp_status status = try_transaction(call, db, begin, false, work, context, &again);
+    if (!again)
+        return status;
+    dp_error_clear(&call->error);
+    return try_transaction(call, db, begin, true, work, context, &again);
+}
+
 enum dp_status database_transact(struct call *call, struct database *db,
                                  enum dp_status (*work)(struct call *call, struct db_transaction *t,
                                                         void *context),
                                  void *context)
 {
-    bool again;
-    enum dp_status status = try_transaction(call, db, false, work, context, &again);
-    if (!again)
-        return status;
-    dp_error_clear(&call->error);
-    return try_transaction(call, db, true, work, context, &again);
+    return run_transaction(call, db, db->driver->begin_write, work, context);
+}
+
+enum dp_status database_read(struct call *call, struct database *db,
+                             enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                             void *context)
+{
+    return run_transaction(call, db, db->driver->begin_read, work, context);
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------- */

@@ -69,6 +69,10 @@ enum dp_status database_transact(struct call *call, struct database *db,
                                  enum dp_status (*work)(struct call *call, struct db_transaction *t,
                                                         void *context),
                                  void *context);
+/* The same for work that only reads: it waits for no writer. */
+enum dp_status database_read(struct call *call, struct database *db,
+                             enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                             void *context);
 /* Runs one statement; `out` may be NULL. DP_EXISTS: a value that must be unique is there already. */
 enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql,
                       const struct db_value *parameters, size_t count, struct db_rows *out);

@@ -217,4 +217,6 @@ const struct db_driver db_sqlite = {.name = "sqlite",
                                     .disconnect = sqlite_disconnect,
                                     .alive = sqlite_alive,
                                     .run = sqlite_run,
-                                    .begin = "BEGIN IMMEDIATE"};
+                                    .begin_write =
+                                        "BEGIN IMMEDIATE", /* or else two that read first would deadlock */
+                                    .begin_read = "BEGIN"};

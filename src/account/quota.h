@@ -35,7 +35,8 @@ struct quota_user {
     _Atomic uint64_t minute; /* its number << 32 | requests in it */
     _Atomic int64_t month;   /* that the following speak of */
     _Atomic int64_t left;    /* reserved and not used yet; below zero when counting went on without the database */
-    _Atomic int64_t beyond;  /* what the database had left beside, when it was last asked */
+    _Atomic int64_t
+        beyond; /* what the database had left beside, when it was last asked; -1: it was not asked yet */
     _Atomic int64_t refused_until_ns; /* until then `left` and `beyond` are all there is */
     _Atomic int64_t spent_at_ns;
     _Atomic int64_t wanted;             /* by those who wait for the database */
@@ -78,8 +79,8 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
 
 /* What clients are told. */
 struct quota_view {
-    int64_t limit, remaining;
-    int64_t reset_ms; /* Unix time */
+    int64_t limit, remaining; /* remaining -1: not known yet */
+    int64_t reset_ms;         /* Unix time */
 };
 struct quota_view quota_view_month(const struct quotas *q, const struct quota_user *user);
 struct quota_view quota_view_minute(const struct quotas *q, const struct quota_user *user);

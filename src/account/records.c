@@ -134,7 +134,7 @@ static enum dp_status find_keys(struct call *call, struct database *db, const ch
 {
     struct key_query query = {sql, parameters, count, out};
     *out = (struct key_records){NULL, 0};
-    return database_transact(call, db, run_key_query, &query);
+    return database_read(call, db, run_key_query, &query);
 }
 
 enum dp_status records_find(struct call *call, struct database *db, struct span prefix, int64_t now_ms,
@@ -366,5 +366,5 @@ enum dp_status records_usage(struct call *call, struct database *db, int64_t mon
               "FROM key_usage c JOIN api_keys k ON k.id = c.key_id WHERE k.user_id = u.id AND c.month = $1), 0) "
               "AS BIGINT) FROM users u LEFT JOIN usage s ON s.user_id = u.id AND s.month = $1 "
               "WHERE ($2 = '' OR u.email = $2) AND ($3 = '' OR u.id = $3) ORDER BY u.email";
-    return database_transact(call, db, run_usage_query, &q);
+    return database_read(call, db, run_usage_query, &q);
 }

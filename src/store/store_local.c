@@ -205,7 +205,7 @@ enum dp_status store_local_open(struct call *call, const char *path, bool create
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/')
         len--;
-    struct local_store *local = mem_alloc(sizeof *local + len + 1);
+    struct local_store *local = mem_calloc(1, sizeof *local + len + 1);
     if (!local) {
         close(root);
         return call_nomem(call, "a store");
