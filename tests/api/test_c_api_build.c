@@ -130,7 +130,7 @@ static void test_c_api_build_from_memory(void **state)
     assert_non_null(ids);
     for (int64_t i = 0; i < N; i++)
         ids[i] = i * 3;
-    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .metric = DP_IVF_COSINE, .nlist = 32};
+    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .metric = DP_IVF_COSINE, .nlist = 32, .no_recall = true};
     expect(dp_ivf_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_OK); /* in place of the other */
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
     info = dp_index_info(index);
@@ -150,7 +150,7 @@ static void test_c_api_build_from_files_in_little_memory(void **state)
     (void)state;
     struct dp_runtime *runtime;
     char reference[512];
-    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .nlist = 20, .seed = 3};
+    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .nlist = 20, .seed = 3, .no_recall = true};
     double *doubles = malloc(N * DIM * sizeof *doubles);
     struct buffer fvecs;
     assert_non_null(doubles);
@@ -198,7 +198,7 @@ static void test_c_api_build_takes_ids_from_a_file(void **state)
     npy_of("ids.npy", "<i8", ids, sizeof ids, N, 0);
     npy_of("few.npy", "<i8", ids, sizeof ids - 8, N - 1, 0);
     npy_of("v.npy", "<f4", sift, N * DIM * sizeof *sift, N, DIM);
-    struct dp_ivf_options options = {.nlist = 10, .ids_path = path_of("ids.npy")};
+    struct dp_ivf_options options = {.nlist = 10, .ids_path = path_of("ids.npy"), .no_recall = true};
     expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_OK);
     assert_true(found(path_of("x.ivf"), 50, 5) == 1.0);
     options.ids_path = path_of("few.npy");
@@ -268,12 +268,13 @@ static bool tell(void *ctx, const char *stage, double done)
 static void test_c_api_build_tells_and_is_cancelled(void **state)
 {
     (void)state;
+    enum { FEW = 300 };
     struct told told = {0};
     char path[512];
     struct dp_ivf_options options = {.nlist = 4, .progress = tell, .progress_ctx = &told};
     size_t files = files_in_folder(), calls;
     snprintf(path, sizeof path, "%s", path_of("told.ivf"));
-    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, path, &options, &error), DP_OK);
+    expect(dp_ivf_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_OK);
     assert_string_equal(told.stages, " reading clustering assigning writing measuring");
     assert_true(told.last == 1.0);
     assert_int_equal(files_in_folder(), files + 2);
@@ -282,7 +283,7 @@ static void test_c_api_build_tells_and_is_cancelled(void **state)
         remove(path);
         remove(path_of("told.ivf.recall.json"));
         told = (struct told){.cancel_at = at};
-        expect(dp_ivf_build(NULL, sift, N, DIM, NULL, path, &options, &error), DP_CANCELLED);
+        expect(dp_ivf_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_CANCELLED);
         assert_int_equal(told.calls, at);
         /* Once it is written, it is measured where it lies. */
         assert_int_equal(files_in_folder(), files + (strstr(told.stages, "measuring") != NULL));
