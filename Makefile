@@ -34,7 +34,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-kmeans bench-python wheel fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-kmeans bench-scan bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-all model hooks
 
 build: tools
@@ -103,6 +103,12 @@ bench-kmeans: model ## compare clustering with faiss-cpu (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="dipper bench/bench_kmeans"
 	@scripts/venv
 	@build/venv/bin/python bench/kmeans_vs.py --build $(BUILD) $(if $(WRITE),--write)
+
+bench-scan: ## compare scanning FAISS files with faiss-cpu (WRITE=1: into docs/; ARGS="--cases flat,sq8")
+	@$(MAKE) build
+	@scripts/venv
+	@build/venv/bin/python bench/scan_vs.py --build $(BUILD) $(if $(filter command%,$(origin ARGS)),$(ARGS)) \
+		$(if $(WRITE),--write)
 
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)

@@ -11,6 +11,13 @@
 #include "os/file.h"
 #include "test_support.h"
 
+/* In place of the C library's: nothing here must outlive the machine, and a busy disk takes long. */
+int fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
 enum { N = 5000, DIM = 128 };
 
 static float *sift; /* float[N][DIM] */
