@@ -132,7 +132,7 @@ enum dp_status dp_index_open_memory(const void *bytes, size_t len, const struct 
         faiss_memory_reader(&call, span_of(bytes, len), options ? options->name : NULL, &reader);
     if (status == DP_OK)
         status = faiss_index_open(&call, &reader, &known, &index);
-    status = hand_out(status, &call, options, index, out, error);
+    status = hand_out(status, &call, NULL, options, index, out, error);
     arena_deinit(&arena);
     return status;
 }
