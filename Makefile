@@ -34,8 +34,8 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan bench bench-embed fuzz lint format install \
-	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-all model hooks
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan bench bench-embed bench-cache fuzz lint format install \
+	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-bench tools-all model hooks
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -87,6 +87,10 @@ bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-tra
 	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
 		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
 
+bench-cache: tools-bench model ## what cached embeddings cost, by wrk and Redis (WRITE=1: into docs/)
+	@$(MAKE) build
+	@python3 bench/cache_bench.py --build $(BUILD) $(if $(WRITE),--write)
+
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
 	@ninja -C build-fuzz -j $(JOBS) fuzzers
@@ -128,6 +132,9 @@ tools-arm64:
 
 tools-daemons:
 	@scripts/setup --daemons --quiet
+
+tools-bench:
+	@scripts/setup --bench --quiet
 
 tools-all:
 	@scripts/setup --all --quiet
