@@ -34,7 +34,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan bench bench-embed bench-cache fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-cache bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-bench tools-all model hooks
 
 build: tools
@@ -63,6 +63,10 @@ check-daemons: tools-daemons model ## the tests that start Debian's own Redis an
 	@$(MAKE) build GOAL=all
 	@scripts/check --daemons $(BUILD)
 
+check-python: model ## build the Python package's wheel and test that, in a venv of its own
+	@$(MAKE) build
+	@wheel=$$(scripts/build-wheel build/dist) && scripts/check --wheel "$$wheel" $(BUILD)
+
 check-arm64: tools-arm64 model ## build for arm64, test that emulated, and compare it with the native program
 	@scripts/arm64-sysroot
 	@$(MAKE) build BUILD=build CC=gcc SANITIZE=
@@ -78,6 +82,14 @@ check-all: tools-all model ## check, then the tests with browsers and servers
 bench: model ## print the benchmarks
 	@$(MAKE) build
 	@meson test -C $(BUILD) --benchmark --verbose --num-processes 1
+
+wheel: model ## make the Python package's wheel, dist/dipper_search-….whl
+	@scripts/build-wheel
+
+bench-python: model ## measure what calling from Python costs (WRITE=1: into docs/)
+	@$(MAKE) build GOAL="product python-package bench/bench_calls.so"
+	@scripts/venv
+	@build/venv/bin/python bench/python_overhead.py --build $(BUILD) $(if $(WRITE),--write)
 
 bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-transformers too; WRITE=1: into docs/)
 	@$(MAKE) build
@@ -109,11 +121,11 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 
 clean: ## remove what was built (models, demo-bucket, and what was fetched into build/ stay)
 	@rm -rf build-*
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name peers ! -name onnxruntime \
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name wheel-venv ! -name peers ! -name onnxruntime \
 		! -name arm64-sysroot -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
-	@rm -rf build build-* models demo-bucket
+	@rm -rf build build-* models demo-bucket dist
 
 clean-room: tools-all ## prove make check and make demo in a fresh Debian 12 (root, debootstrap)
 	@scripts/clean-machine-test

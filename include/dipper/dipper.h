@@ -35,6 +35,17 @@ extern "C" {
 /* "0.1.0". Never NULL. */
 DP_API const char *dp_version(void);
 
+/* ---- limits of a call -------------------------------------------------------------------------------- */
+
+/* How long a call may take, and who may end it before. Zeros: as long as it needs. */
+struct dp_limits {
+    uint64_t timeout_ms; /* then it fails with DP_DEADLINE; 0: no limit */
+    /* Asked on the calling thread, first after 20 ms and then about as often, at the latest when a step of computing
+     * ends; true: the call fails with DP_CANCELLED as soon as it can. NULL: nobody is asked. */
+    bool (*cancelled)(void *ctx);
+    void *ctx;
+};
+
 /* ---- the runtime: compute threads ------------------------------------------------------------------- */
 
 struct dp_runtime;
@@ -89,6 +100,16 @@ DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts
 DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize,
                                float *out, struct dp_error *error);
 
+/* The same for texts that are not NUL-terminated, within limits.
+ *
+ * lengths  size_t lengths[count]: bytes of each text, which may hold any; NULL: they are NUL-terminated
+ * limits   may be NULL
+ *
+ * Errors, beside those: DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts, const size_t *lengths,
+                                      size_t count, bool normalize, const struct dp_limits *limits, float *out,
+                                      struct dp_error *error);
+
 /* Cuts texts into the token ids that dp_embed computes with: at most dp_model_max_tokens each, special ones
  * included.
  *
@@ -119,11 +140,19 @@ DP_API enum dp_status dp_index_file(struct dp_model *model, const char *root, co
                                     const char *jsonl_path, struct dp_index_summary *summary,
                                     struct dp_error *error);
 
+/* The same within limits, which may be NULL: DP_DEADLINE and DP_CANCELLED leave the namespace as it was. */
+DP_API enum dp_status dp_index_file_within(struct dp_model *model, const char *root, const char *name,
+                                           const char *jsonl_path, const struct dp_limits *limits,
+                                           struct dp_index_summary *summary, struct dp_error *error);
+
 struct dp_namespace;
 
 /* Opens a namespace for searching. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_IO. */
 DP_API enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_namespace **out,
                                         struct dp_error *error);
+/* The same within limits, which may be NULL. */
+DP_API enum dp_status dp_namespace_open_within(const char *root, const char *name, const struct dp_limits *limits,
+                                               struct dp_namespace **out, struct dp_error *error);
 DP_API void dp_namespace_close(struct dp_namespace *ns);
 
 /* The answer to one search. One owner thread; lives on after its namespace is closed. */
@@ -137,11 +166,28 @@ DP_API enum dp_status dp_search(struct dp_namespace *ns, struct dp_model *model,
 /* The same for a vector: float vector[dim]. */
 DP_API enum dp_status dp_search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
                                        struct dp_results **out, struct dp_error *error);
+
+/* What is asked of a namespace: the rows nearest to a text, or to a vector. */
+struct dp_query {
+    struct dp_model *model; /* of the text */
+    const char *text;       /* NULL: vector */
+    size_t text_len;        /* bytes of it; 0: it is NUL-terminated */
+    const float *vector;    /* float vector[dim] */
+    size_t dim;
+    size_t k;
+};
+
+/* Both within limits, which may be NULL. Errors, beside those: DP_INVALID (neither text nor vector, or no model for
+ * the text), DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *query,
+                                       const struct dp_limits *limits, struct dp_results **out,
+                                       struct dp_error *error);
 DP_API void dp_results_free(struct dp_results *results);
 
 /* Rows, best first; `row` < dp_results_count. The strings live as long as the results. */
 DP_API size_t dp_results_count(const struct dp_results *results);
-DP_API const char *dp_results_id(const struct dp_results *results, size_t row);         /* numbers in decimal */
+DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* numbers in decimal */
+DP_API bool dp_results_id_is_number(const struct dp_results *results, size_t row);
 DP_API float dp_results_dist(const struct dp_results *results, size_t row);             /* cosine: 1 - cos */
 DP_API const char *dp_results_attributes(const struct dp_results *results, size_t row); /* a JSON object */
 
@@ -171,6 +217,7 @@ struct dp_index_options {
     bool merge_none; /* dp_index_open: one request for each probed list, however close they lie or long they are */
     uint64_t timeout_ms; /* of opening, and of each call that searches; 0: no limit */
     const char *name;    /* dp_index_open_callbacks: of the file, for errors; copied. NULL: "FAISS file" */
+    const struct dp_limits *limits; /* of opening alone; NULL: none */
 };
 
 /* Opens the file at a URL: a path, file:///path, s3://bucket/key, or http(s)://, presigned ones too. options may
@@ -252,6 +299,7 @@ struct dp_search_options {
     size_t keep_count;
     const int64_t *skip; /* int64_t skip[skip_count]: not these; NULL: none of them */
     size_t skip_count;
+    const struct dp_limits *limits; /* of the call, beside the index's own timeout; NULL: none */
 };
 
 /* The same as dp_index_search with options, which may be NULL. Vectors that may not be answered take no neighbour's

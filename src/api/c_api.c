@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/c_api.h"
+#include "api/limits.h"
 #include "api/store_settings.h"
 #include "base/alloc.h"
 #include "embed/batch.h"
@@ -136,8 +137,9 @@ size_t dp_model_max_tokens(const struct dp_model *model)
     return model_info(model->model)->max_tokens;
 }
 
-static enum dp_status embed_run(struct call *call, struct dp_model *model, const char *const *texts, size_t count,
-                                bool normalize, float *out)
+/* lengths: NULL where texts are NUL-terminated. */
+static enum dp_status embed_run(struct call *call, struct dp_model *model, const char *const *texts,
+                                const size_t *lengths, size_t count, bool normalize, float *out)
 {
     const struct model_info *info = model_info(model->model);
     struct tokens *seqs = arena_calloc(call->arena, count, sizeof(*seqs));
@@ -145,8 +147,9 @@ static enum dp_status embed_run(struct call *call, struct dp_model *model, const
     if (!seqs)
         return call_nomem(call, "the texts' tokens");
     for (size_t i = 0; i < count; i++) {
-        enum dp_status status = tokenizer_encode(model_tokenizer(model->model), span_str(texts[i]),
-                                                 info->max_tokens, call->arena, &seqs[i], &call->error);
+        struct span text = lengths ? span_of(texts[i], lengths[i]) : span_str(texts[i]);
+        enum dp_status status = tokenizer_encode(model_tokenizer(model->model), text, info->max_tokens,
+                                                 call->arena, &seqs[i], &call->error);
         if (status != DP_OK)
             return status;
     }
@@ -156,6 +159,14 @@ static enum dp_status embed_run(struct call *call, struct dp_model *model, const
 enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count, bool normalize, float *out,
                         struct dp_error *error)
 {
+    return dp_embed_within(model, texts, NULL, count, normalize, NULL, out, error);
+}
+
+enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts, const size_t *lengths,
+                               size_t count, bool normalize, const struct dp_limits *asked, float *out,
+                               struct dp_error *error)
+{
+    struct limits limits;
     struct arena arena;
     struct call call;
     enum dp_status status = DP_OK;
@@ -163,14 +174,16 @@ enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t
     if (count == 0)
         return dp_fail(error, DP_INVALID, "there is no text to embed: count is 0");
     arena_init(&arena, CALL_ARENA_MAX);
+    call_init(&call, &arena);
+    limits_set(&limits, asked, &call);
     for (size_t done = 0; done < count && status == DP_OK; done += TEXTS_A_RUN) {
         size_t n = count - done < TEXTS_A_RUN ? count - done : TEXTS_A_RUN;
-        call_init(&call, &arena);
-        status = embed_run(&call, model, texts + done, n, normalize, out + done * dp_model_dim(model));
-        if (status != DP_OK && error)
-            *error = call.error;
+        status = embed_run(&call, model, texts + done, lengths ? lengths + done : NULL, n, normalize,
+                           out + done * dp_model_dim(model));
         arena_reset(&arena);
     }
+    if (status != DP_OK && error)
+        *error = call.error;
     arena_deinit(&arena);
     return status;
 }
@@ -231,7 +244,15 @@ static enum dp_status ingest(struct call *call, struct dp_model *model, const ch
 enum dp_status dp_index_file(struct dp_model *model, const char *root, const char *name, const char *jsonl_path,
                              struct dp_index_summary *summary, struct dp_error *error)
 {
+    return dp_index_file_within(model, root, name, jsonl_path, NULL, summary, error);
+}
+
+enum dp_status dp_index_file_within(struct dp_model *model, const char *root, const char *name,
+                                    const char *jsonl_path, const struct dp_limits *asked,
+                                    struct dp_index_summary *summary, struct dp_error *error)
+{
     struct ingest_summary done = {0};
+    struct limits limits;
     struct arena arena;
     struct call call;
     enum dp_status status;
@@ -241,6 +262,7 @@ enum dp_status dp_index_file(struct dp_model *model, const char *root, const cha
         return dp_fail_errno(error, errno, "open", jsonl_path);
     arena_init(&arena, CALL_ARENA_MAX);
     call_init(&call, &arena);
+    limits_set(&limits, asked, &call);
     status = ingest(&call, model, root, name, in, &done);
     if (status == DP_OK && summary)
         *summary = (struct dp_index_summary){.rows = done.rows,
@@ -265,7 +287,14 @@ struct dp_namespace {
 enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_namespace **out,
                                  struct dp_error *error)
 {
+    return dp_namespace_open_within(root, name, NULL, out, error);
+}
+
+enum dp_status dp_namespace_open_within(const char *root, const char *name, const struct dp_limits *asked,
+                                        struct dp_namespace **out, struct dp_error *error)
+{
     struct dp_namespace *ns = mem_calloc(1, sizeof(*ns));
+    struct limits limits;
     struct arena arena;
     struct call call;
     enum dp_status status;
@@ -275,6 +304,7 @@ enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_n
         return dp_fail_nomem(error, "the namespace");
     arena_init(&arena, CALL_ARENA_MAX);
     call_init(&call, &arena);
+    limits_set(&limits, asked, &call);
     status = index_check_name(span_str(name), &call.error);
     if (status == DP_OK)
         status = store_open_by_environment(&call, span_str(root), false, &ns->store);
@@ -330,12 +360,34 @@ static enum dp_status name_rows(struct dp_results *results)
     return DP_OK;
 }
 
-/* Asks with `query`, whose vector is `model`'s for `text` where there is a model. */
-static enum dp_status search(struct dp_namespace *ns, struct dp_model *model, const char *text,
-                             struct index_query query, struct dp_results **out, struct dp_error *error)
+/* The vector of the query's text, by its model. */
+static enum dp_status embed_query(struct call *call, const struct dp_query *asked, struct index_query *query)
 {
+    struct dp_model *model = asked->model;
+    float *vector;
+
+    if (!model)
+        return call_fail(call, DP_INVALID, "a query by text needs a model to embed it");
+    vector = arena_array(call->arena, dp_model_dim(model), sizeof(*vector));
+    if (!vector)
+        return call_nomem(call, "the query's vector");
+    query->vector = vector;
+    query->dim = (uint32_t)dp_model_dim(model);
+    query->fingerprint = span_str(model_info(model->model)->fingerprint);
+    return embed_run(call, model, &asked->text, asked->text_len ? &asked->text_len : NULL, 1, true, vector);
+}
+
+enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *asked,
+                                const struct dp_limits *asked_limits, struct dp_results **out,
+                                struct dp_error *error)
+{
+    struct index_query query = {.vector = asked->vector,
+                                .dim = asked->dim > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->dim,
+                                .top_k = asked->k > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->k,
+                                .all_attributes = true};
     struct dp_results *results = mem_calloc(1, sizeof(*results));
     int64_t began_ns = os_now_ns();
+    struct limits limits;
     enum dp_status status = DP_OK;
 
     *out = NULL;
@@ -343,15 +395,11 @@ static enum dp_status search(struct dp_namespace *ns, struct dp_model *model, co
         return dp_fail_nomem(error, "the results");
     arena_init(&results->arena, CALL_ARENA_MAX);
     call_init(&results->call, &results->arena);
-    if (model) {
-        float *vector = arena_array(&results->arena, dp_model_dim(model), sizeof(*vector));
-        status = vector ? embed_run(&results->call, model, &text, 1, true, vector)
-                        : call_nomem(&results->call, "the query's vector");
-        query.vector = vector;
-        query.dim = (uint32_t)dp_model_dim(model);
-        query.fingerprint = span_str(model_info(model->model)->fingerprint);
-    }
-    query.all_attributes = true;
+    limits_set(&limits, asked_limits, &results->call);
+    if (asked->text)
+        status = embed_query(&results->call, asked, &query);
+    else if (!asked->vector)
+        status = call_fail(&results->call, DP_INVALID, "there is nothing to search for: neither text nor vector");
     if (status == DP_OK)
         status = index_query(&results->call, ns->reader, &query, &results->answer);
     if (status == DP_OK)
@@ -370,19 +418,13 @@ static enum dp_status search(struct dp_namespace *ns, struct dp_model *model, co
 enum dp_status dp_search(struct dp_namespace *ns, struct dp_model *model, const char *text, size_t k,
                          struct dp_results **out, struct dp_error *error)
 {
-    struct index_query query = {.top_k = k > UINT32_MAX ? UINT32_MAX : (uint32_t)k};
-
-    return search(ns, model, text, query, out, error);
+    return dp_search_within(ns, &(struct dp_query){.model = model, .text = text, .k = k}, NULL, out, error);
 }
 
 enum dp_status dp_search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
                                 struct dp_results **out, struct dp_error *error)
 {
-    struct index_query query = {.vector = vector,
-                                .dim = dim > UINT32_MAX ? UINT32_MAX : (uint32_t)dim,
-                                .top_k = k > UINT32_MAX ? UINT32_MAX : (uint32_t)k};
-
-    return search(ns, NULL, NULL, query, out, error);
+    return dp_search_within(ns, &(struct dp_query){.vector = vector, .dim = dim, .k = k}, NULL, out, error);
 }
 
 void dp_results_free(struct dp_results *results)
@@ -401,6 +443,11 @@ size_t dp_results_count(const struct dp_results *results)
 const char *dp_results_id(const struct dp_results *results, size_t row)
 {
     return results->ids[row];
+}
+
+bool dp_results_id_is_number(const struct dp_results *results, size_t row)
+{
+    return !results->answer.hits[row].id.is_string;
 }
 
 float dp_results_dist(const struct dp_results *results, size_t row)

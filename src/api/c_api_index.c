@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/caller_reader.h"
+#include "api/limits.h"
 #include "api/store_settings.h"
 #include "base/alloc.h"
 #include "faiss/faiss_index.h"
@@ -59,6 +60,7 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
     const struct faiss_index_options known = options_of(options);
     struct faiss_index *index = NULL;
     struct config config = {0};
+    struct limits limits;
     struct arena arena;
     struct call call;
     enum dp_status status = DP_OK;
@@ -66,6 +68,7 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
     *out = NULL;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, timeout_of(options));
+    limits_set(&limits, options ? options->limits : NULL, &call);
     if (s3_url) /* what else the environment says does not matter to others */
         status = store_settings_load(&config, &call.error);
     if (status == DP_OK) {
@@ -88,11 +91,13 @@ enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_range
     const struct caller_reader own = {size, read_ranges, ctx, free_ctx, options ? options->name : NULL};
     struct faiss_index *index = NULL;
     struct faiss_reader reader;
+    struct limits limits;
     struct arena arena;
     struct call call;
     *out = NULL;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, timeout_of(options));
+    limits_set(&limits, options ? options->limits : NULL, &call);
     enum dp_status status = caller_reader_open(&call, &own, &reader);
     if (status == DP_OK)
         status = faiss_index_open(&call, &reader, &known, &index);
@@ -152,11 +157,13 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
 {
     const struct dp_search_options none = {0};
     struct id_filter filter;
+    struct limits limits;
     struct arena arena;
     struct call call;
     options = options ? options : &none;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, index->timeout_ms);
+    limits_set(&limits, options->limits, &call);
     enum dp_status status = filter_of(options, &filter, &call.error);
     for (size_t q = 0; status == DP_OK && q < count; q++) {
         struct faiss_search_cost cost;

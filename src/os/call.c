@@ -7,7 +7,7 @@
 
 #include "os/clock.h"
 
-enum { NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000, POLL_NS = 20 * NS_PER_MS };
 
 void call_init(struct call *call, struct arena *arena)
 {
@@ -23,8 +23,27 @@ void call_limit_ms(struct call *call, int64_t ms)
         call->deadline_ns = deadline;
 }
 
+void call_poll(struct call *call, void (*poll)(void *ctx), void *ctx, const _Atomic bool *flag)
+{
+    call->cancelled = flag;
+    call->poll = poll;
+    call->poll_ctx = ctx;
+    call->poll_ns = os_now_ns() + POLL_NS;
+}
+
+static void ask_poll(struct call *call)
+{
+    int64_t now = os_now_ns();
+    if (now < call->poll_ns)
+        return;
+    call->poll(call->poll_ctx);
+    call->poll_ns = os_now_ns() + POLL_NS;
+}
+
 enum dp_status call_check(struct call *call)
 {
+    if (call->poll)
+        ask_poll(call);
     if (call->cancelled && atomic_load_explicit(call->cancelled, memory_order_relaxed))
         return dp_fail(&call->error, DP_CANCELLED, "the call was cancelled");
     if (call->deadline_ns != INT64_MAX && os_now_ns() >= call->deadline_ns)

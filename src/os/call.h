@@ -28,6 +28,11 @@ struct call_cost {
 struct call {
     int64_t deadline_ns;           /* os_now_ns() scale; INT64_MAX: none */
     const _Atomic bool *cancelled; /* set by anyone; NULL: cannot be cancelled */
+    /* Asked by call_check, so on the owner's thread, from poll_ns on and every 20 ms: it may set the flag. For those
+     * who can only look whether somebody wants the end. NULL: nobody; a child has none. */
+    void (*poll)(void *ctx);
+    void *poll_ctx;
+    int64_t poll_ns;
     struct call_cost cost;
     uint64_t trace_id[2];
     struct arena *arena; /* the request's; never NULL */
@@ -38,6 +43,8 @@ struct call {
 void call_init(struct call *call, struct arena *arena);
 /* The deadline becomes the earlier of its own and now + `ms` milliseconds. */
 void call_limit_ms(struct call *call, int64_t ms);
+/* `poll` is asked from now on; `flag` is what it may set. A call that ends within 20 ms never asks. */
+void call_poll(struct call *call, void (*poll)(void *ctx), void *ctx, const _Atomic bool *flag);
 
 /* DP_OK, or DP_CANCELLED / DP_DEADLINE with the error filled. Cheap: to be asked before each step. */
 enum dp_status call_check(struct call *call);

@@ -13,6 +13,8 @@
  */
 #include "service/ingest.h"
 
+#include <time.h>
+
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/pipeline.h"
@@ -25,6 +27,8 @@ enum {
     SLOTS = 8,           /* two seconds of work: as long as writing a large segment takes */
     ROWS_A_WORKER = 256, /* of a batch */
     STAGE_ARENA_MAX = 1 << 20,
+    LOOK_NS = 20000000,
+    NS_PER_S = 1000000000,
 };
 
 /* A stage with a thread of its own. */
@@ -145,9 +149,19 @@ static enum dp_status start_stage(struct call *call, struct ingest *in, struct s
     return DP_OK;
 }
 
+/* Waits for the stage; meanwhile whoever may want the end of the call is asked (call_poll). */
 static void join_stage(struct call *call, struct stage *stage)
 {
-    if (stage->started)
+    bool joined = !stage->started;
+    while (!joined && call->poll && call_check(call) == DP_OK) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOOK_NS;
+        until.tv_sec += until.tv_nsec / NS_PER_S;
+        until.tv_nsec %= NS_PER_S;
+        joined = pthread_clockjoin_np(stage->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+    }
+    if (!joined)
         pthread_join(stage->thread, NULL);
     call_merge(call, &stage->call);
     arena_deinit(&stage->arena);

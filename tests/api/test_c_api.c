@@ -220,6 +220,60 @@ static void test_api_c_cuts_texts_into_tokens(void **state)
     end_world(&w);
 }
 
+/* How often a caller was asked whether it wants the end. */
+struct wish {
+    unsigned asked;
+    bool end;
+};
+
+static bool ask(void *ctx)
+{
+    struct wish *wish = ctx;
+    wish->asked++;
+    return wish->end;
+}
+
+static void test_api_c_embedding_keeps_to_its_limits(void **state)
+{
+    (void)state;
+    enum { MANY = 32768 };
+    struct world w = tiny_world(2);
+    struct dp_error error;
+    struct wish wish = {.end = false};
+    struct dp_limits limits = {.cancelled = ask, .ctx = &wish};
+    const char **texts = malloc(MANY * sizeof *texts);
+    float *out = malloc(MANY * TINY_DIM * sizeof *out), *want = malloc(MANY * TINY_DIM * sizeof *want);
+    for (int i = 0; i < MANY; i++)
+        texts[i] = i % 2 ? "cat and boat in the wind" : "salt";
+    assert_int_equal(dp_embed(w.model, texts, MANY, true, want, &error), DP_OK);
+    assert_int_equal(dp_embed_within(w.model, texts, NULL, MANY, true, &limits, out, &error), DP_OK);
+    assert_memory_equal(out, want, MANY * TINY_DIM * sizeof *out);
+    assert_true(wish.asked > 0); /* it takes more than 20 ms */
+    wish = (struct wish){.end = true};
+    assert_int_equal(dp_embed_within(w.model, texts, NULL, MANY, true, &limits, out, &error), DP_CANCELLED);
+    assert_int_equal(wish.asked, 1);
+    limits = (struct dp_limits){.timeout_ms = 1};
+    assert_int_equal(dp_embed_within(w.model, texts, NULL, MANY, true, &limits, out, &error), DP_DEADLINE);
+    free(texts);
+    free(out);
+    free(want);
+    end_world(&w);
+}
+
+static void test_api_c_embeds_texts_by_length(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"cat and boat", "ca\0t"}, *const same[] = {"cat", "cat"};
+    static const size_t lengths[] = {3, 4};
+    float out[2][TINY_DIM], want[2][TINY_DIM];
+    struct world w = tiny_world(1);
+    struct dp_error error;
+    assert_int_equal(dp_embed_within(w.model, texts, lengths, 2, true, NULL, out[0], &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, same, 2, true, want[0], &error), DP_OK);
+    assert_memory_equal(out, want, sizeof out);
+    end_world(&w);
+}
+
 /* ---- indexing and searching -------------------------------------------------------------------------- */
 
 static void index_rows(struct world *w, const char *rows)
@@ -246,6 +300,7 @@ static void test_api_c_indexes_and_finds(void **state)
     assert_int_equal(dp_search(ns, w.model, "kitten", 2, &found, &error), DP_OK);
     assert_int_equal(dp_results_count(found), 2);
     assert_string_equal(dp_results_id(found, 0), "7");
+    assert_true(dp_results_id_is_number(found, 0));
     assert_string_equal(dp_results_attributes(found, 0),
                         "{\"text\":\"the cat sat on the mat\",\"colour\":\"black\"}");
     assert_true(dp_results_dist(found, 0) > 0 && dp_results_dist(found, 0) < dp_results_dist(found, 1));
@@ -289,6 +344,41 @@ static void test_api_c_search_sees_commits_that_came_after_opening(void **state)
     assert_string_equal(dp_results_id(found, 0), "10");
     assert_true(dp_results_dist(found, 0) < 1e-5f);
     dp_results_free(found);
+    dp_namespace_close(ns);
+    end_world(&w);
+}
+
+static void test_api_c_indexing_and_searching_keep_to_their_limits(void **state)
+{
+    (void)state;
+    enum { ROWS_MANY = 20000 };
+    struct world w = tiny_world(2);
+    struct dp_error error;
+    struct wish wish = {.end = true};
+    const struct dp_limits limits = {.cancelled = ask, .ctx = &wish};
+    struct dp_namespace *ns;
+    struct dp_results *found;
+    char *many = malloc(ROWS_MANY * 64), *end = many;
+    for (int i = 0; i < ROWS_MANY; i++)
+        end += sprintf(end, "{\"id\": %d, \"text\": \"cat and boat\"}\n", i);
+    assert_int_equal(dp_index_file_within(w.model, w.root, "many", rows_file(many), &limits, NULL, &error),
+                     DP_CANCELLED);
+    assert_int_equal(dp_namespace_open(w.root, "many", &ns, &error), DP_NOT_FOUND);
+    assert_int_equal(wish.asked, 1);
+    free(many);
+    index_rows(&w, ROWS);
+    assert_int_equal(dp_namespace_open_within(w.root, "notes", &limits, &ns, &error), DP_OK);
+    const struct dp_query query = {.model = w.model, .text = "boat and", .text_len = 4, .k = 1};
+    assert_int_equal(dp_search_within(ns, &query, NULL, &found, &error), DP_OK);
+    assert_string_equal(dp_results_id(found, 0), "boat");
+    assert_false(dp_results_id_is_number(found, 0));
+    dp_results_free(found);
+    static const struct dp_query nothing = {.k = 1}, no_model = {.text = "boat", .k = 1};
+    assert_int_equal(dp_search_within(ns, &nothing, NULL, &found, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "neither text nor vector"));
+    assert_int_equal(dp_search_within(ns, &no_model, NULL, &found, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "needs a model"));
+    assert_null(found);
     dp_namespace_close(ns);
     end_world(&w);
 }
@@ -554,6 +644,9 @@ int main(void)
         cmocka_unit_test(test_api_c_opens_models_from_memory),
         cmocka_unit_test(test_api_c_opens_models_in_fp32),
         cmocka_unit_test(test_api_c_cuts_texts_into_tokens),
+        cmocka_unit_test(test_api_c_embedding_keeps_to_its_limits),
+        cmocka_unit_test(test_api_c_embeds_texts_by_length),
+        cmocka_unit_test(test_api_c_indexing_and_searching_keep_to_their_limits),
         cmocka_unit_test(test_api_c_indexes_and_finds),
         cmocka_unit_test(test_api_c_search_sees_commits_that_came_after_opening),
         cmocka_unit_test(test_api_c_handles_serve_several_threads),

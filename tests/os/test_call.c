@@ -57,6 +57,39 @@ static void test_os_call_is_cancelled(void **state)
     assert_int_equal(call.error.status, DP_CANCELLED);
 }
 
+struct asked {
+    unsigned times;
+    _Atomic bool flag;
+};
+
+static void want_the_end(void *ctx)
+{
+    struct asked *asked = ctx;
+    asked->times++;
+    atomic_store(&asked->flag, true);
+}
+
+static void test_os_call_asks_whether_it_is_to_end(void **state)
+{
+    (void)state;
+    struct asked asked = {0};
+    struct arena arena;
+    struct call call, child;
+    arena_init(&arena, 1000);
+    call_init(&call, &arena);
+    call_poll(&call, want_the_end, &asked, &asked.flag);
+    assert_int_equal(call_check(&call), DP_OK); /* it has only begun */
+    assert_int_equal(asked.times, 0);
+    call_child(&call, &child, &arena);
+    child.poll_ns = call.poll_ns = os_now_ns() - 1;
+    assert_int_equal(call_check(&child), DP_OK); /* another thread's: it only sees the flag */
+    assert_int_equal(asked.times, 0);
+    assert_int_equal(call_check(&call), DP_CANCELLED);
+    assert_int_equal(call_check(&call), DP_CANCELLED);
+    assert_int_equal(asked.times, 1); /* not again at once */
+    assert_int_equal(call_check(&child), DP_CANCELLED);
+}
+
 static void test_os_call_children_add_up(void **state)
 {
     (void)state;
@@ -106,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_os_call_without_limits_goes_on),
         cmocka_unit_test(test_os_call_deadline_passes),
         cmocka_unit_test(test_os_call_is_cancelled),
+        cmocka_unit_test(test_os_call_asks_whether_it_is_to_end),
         cmocka_unit_test(test_os_call_children_add_up),
     };
     return test_run(tests);

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""What calling Dipper from Python costs beside calling it from C, and what importing it does.
+
+    bench/python_overhead.py [--build BUILD] [--rounds N] [--write]
+
+One query is searched in one small file, many times, from C (bench_calls.c, in the same process) and from Python, in
+turns; the median of the rounds' differences is the overhead. Imports are timed in fresh processes, after numpy's. --write puts the tables into
+docs/benchmarks/python.md.
+"""
+import argparse
+import ctypes
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import machine
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+FILE = TOP / "tests" / "data" / "faiss" / "flat-l2-d16.ivf"
+PAGE = TOP / "docs" / "benchmarks" / "python.md"
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+CASES = [(1, 1), (1, 10), (8, 10)]  # nprobe, k
+CALLS = 20000
+
+IMPORT = """
+import time
+import numpy
+began = time.perf_counter()
+import dipper
+print(time.perf_counter() - began)
+"""
+
+
+def from_c(build, query, nprobe, k):
+    """Microseconds of a call."""
+    library = ctypes.CDLL(build / "bench" / "bench_calls.so")
+    library.bench_calls.restype = ctypes.c_double
+    us = library.bench_calls(os.fsencode(FILE), ctypes.c_void_p(query.ctypes.data), ctypes.c_size_t(nprobe),
+                             ctypes.c_size_t(k), ctypes.c_long(CALLS))
+    assert us > 0
+    return us
+
+
+def from_python(call):
+    """Microseconds of a call."""
+    for _ in range(CALLS // 10):
+        call()
+    began = time.perf_counter()
+    for _ in range(CALLS):
+        call()
+    return (time.perf_counter() - began) / CALLS * 1e6
+
+
+def searches(dipper, build, rounds):
+    import numpy as np
+    index = dipper.open_index(FILE)
+    query = np.random.default_rng(1).random((1, index.d), dtype=np.float32)
+    for nprobe, k in CASES:
+        c, python = [], []
+        for _ in range(rounds):
+            c.append(from_c(build, query, nprobe, k))
+            python.append(from_python(lambda: index.search(query, k, nprobe)))  # pylint: disable=cell-var-from-loop
+        overhead = [b - a for a, b in zip(c, python)]
+        yield (f"| one query, nprobe {nprobe}, k {k} | {statistics.median(c):.2f} | {statistics.median(python):.2f} | "
+               f"{statistics.median(overhead):.2f} ({min(overhead):.2f} to {max(overhead):.2f}) |")
+
+
+def imports(build, rounds):
+    """Milliseconds of `import dipper` after numpy's."""
+    return [float(subprocess.run([sys.executable, "-c", IMPORT], env={"PYTHONPATH": str(build / "python")},
+                                 stdout=subprocess.PIPE, check=True).stdout) * 1e3 for _ in range(rounds)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=pathlib.Path, default=TOP / "build")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    build = arguments.build.resolve()
+    sys.path.insert(0, str(build / "python"))
+    import dipper
+    import numpy
+
+    others = machine.Others()
+    lines = [f"{machine.processor()}, {machine.system()}, Python {sys.version.split()[0]}, numpy {numpy.__version__}, "
+             f"Dipper {machine.commit(TOP)}.", "",
+             "| what | C, µs | Python, µs | overhead, µs (least to most) |", "|---|---:|---:|---:|",
+             *searches(dipper, build, arguments.rounds), ""]
+    imports(build, 2)  # into the page cache
+    times = imports(build, 21)
+    lines += ["| what | median, ms | least | most |", "|---|---:|---:|---:|",
+              f"| `import dipper`, after numpy | {statistics.median(times):.1f} | {min(times):.1f} | {max(times):.1f} |", "",
+              f"Other programs used {others.share():.0%} of the machine meanwhile."]
+    print("\n".join(lines))
+    if arguments.write:
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

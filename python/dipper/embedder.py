@@ -1,0 +1,140 @@
+"""Texts become vectors, on the processors of this machine."""
+
+import os
+import pathlib
+import sys
+import threading
+import time
+from typing import Callable, Iterable, Optional, Union
+
+import numpy as np
+
+from . import _dipper
+from ._forms import Path
+from .errors import NotFoundError
+
+OWN_MODEL = pathlib.Path(__file__).parent / "model.dipper"
+
+_lock = threading.Lock()
+_shared = None  # the computing threads of all who want no other number; made when first wanted
+
+
+def _forget_shared():
+    global _shared, _lock
+    _shared, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_shared)
+
+
+def runtime(threads=0):
+    """Computing threads: as many as there are processors, unless told otherwise."""
+    global _shared
+    if threads:
+        return _dipper.Runtime(threads)
+    with _lock:
+        if _shared is None:
+            _shared = _dipper.Runtime(0)
+        return _shared
+
+
+def _own_model():
+    if not OWN_MODEL.exists():
+        raise NotFoundError("this build of dipper carries no model: give model= a folder in the sentence-transformers "
+                            "layout, or build it again after scripts/fetch-model")
+    return OWN_MODEL
+
+
+class _Line:
+    """How far it is, on one line of the terminal."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def __call__(self, done, total):
+        seconds = time.monotonic() - self.began
+        end = "\n" if done == total else ""
+        sys.stderr.write(f"\r{done:,} of {total:,} texts, {done / max(seconds, 1e-9):,.0f} a second{end}")
+        sys.stderr.flush()
+
+
+class Embedder:
+    """A model that embeds texts. Any number of threads may use it at once.
+
+    model      a folder in the Hugging Face / sentence-transformers layout, a model's name in the offline hub cache, or
+               a packed model's file; None: the one that this package carries, all-MiniLM-L6-v2 in int8
+    precision  "int8", or "fp32": slower, and the reference
+    threads    computing threads; 0: as many as there are processors, shared with other embedders
+    """
+
+    def __init__(self, model: Optional[Path] = None, *, precision: str = "int8", threads: int = 0):
+        if precision not in ("int8", "fp32"):
+            raise ValueError(f'precision is {precision!r}: it must be "int8" or "fp32"')
+        path = os.fspath(_own_model() if model is None else model)
+        self._handle = _dipper.Model(runtime(threads), path, precision == "fp32")
+
+    @property
+    def name(self) -> str:
+        return self._handle.name()
+
+    @property
+    def dim(self) -> int:
+        """Floats of an embedding."""
+        return self._handle.dim
+
+    @property
+    def max_tokens(self) -> int:
+        """Longer texts are cut there."""
+        return self._handle.max_tokens
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """The same as dim, by sentence-transformers' name."""
+        return self._handle.dim
+
+    def encode(
+        self,
+        texts: Union[str, Iterable[str]],
+        normalize: bool = True,
+        *,
+        show_progress: Union[bool, Callable[[int, int], object], None] = None,
+        batch_size: int = 1024,
+        timeout: Optional[float] = None,
+    ) -> np.ndarray:
+        """Embeds texts: float32[n, dim]; a single str gives float32[dim].
+
+        normalize      unit vectors; False: as the model makes them
+        show_progress  True: a line on the terminal; a function is called with (done, total)
+        batch_size     texts between two reports; it changes no vector
+        timeout        seconds, of all of it
+
+        A text's vector does not depend on its companions, on threads or on the machine.
+        """
+        if isinstance(texts, str):
+            out = np.empty(self._handle.dim, np.float32)
+            self._handle.encode((texts,), normalize, timeout, out)
+            return out
+        texts = tuple(texts)
+        out = np.empty((len(texts), self._handle.dim), np.float32)
+        if not texts:
+            return out
+        if not show_progress:
+            self._handle.encode(texts, normalize, timeout, out)
+            return out
+        tell = show_progress if callable(show_progress) else _Line()
+        until = None if timeout is None else time.monotonic() + timeout
+        for begin in range(0, len(texts), batch_size):
+            left = None if until is None else max(until - time.monotonic(), 1e-3)
+            part = slice(begin, begin + batch_size)
+            self._handle.encode(texts[part], normalize, left, out[part])
+            tell(min(begin + batch_size, len(texts)), len(texts))
+        return out
+
+    def close(self) -> None:
+        """Frees the model, at the latest when no thread uses it any more. Twice is fine."""
+        self._handle.close()
+
+    def __enter__(self) -> "Embedder":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()

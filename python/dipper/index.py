@@ -1,0 +1,151 @@
+"""FAISS files, searched where they lie."""
+
+import os
+from typing import Callable, Iterable, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from . import _dipper
+from ._forms import Cost, Path, ids, vectors
+
+AUTO_RECALL = 0.95
+
+# One search of a small file takes a few microseconds: names and types are looked up once.
+_empty, _ndarray, _FLOAT, _INT = np.empty, np.ndarray, np.dtype(np.float32), np.dtype(np.int64)
+
+Reader = Callable[[Sequence[Tuple[int, int]]], Sequence[bytes]]
+
+
+class Info(NamedTuple):
+    """What a FAISS file is."""
+
+    kind: str  # FAISS's fourcc of the inverted file: "IwFl", …
+    dim: int
+    metric: str  # "l2" (squared, smaller is nearer) or "inner_product" (larger is nearer)
+    vectors: int
+    lists: int
+    default_nprobe: int
+    cluster_data_offset: int  # bytes before the lists' data
+    file_bytes: int
+    open_rounds: int  # what opening read
+    open_bytes: int
+
+
+class Index:
+    """An open FAISS IVF file. Any number of threads may search it at once. Made by open_index."""
+
+    def __init__(self, handle):
+        self._handle = handle
+        self._search = handle.search
+        self.info: Info = Info(*handle.info())
+        self.d: int = self.info.dim
+
+    @property
+    def ntotal(self) -> int:
+        return self.info.vectors
+
+    @property
+    def nlist(self) -> int:
+        return self.info.lists
+
+    @property
+    def metric(self) -> str:
+        return self.info.metric
+
+    @property
+    def last_cost(self) -> Cost:
+        """What the search that ended last cost, whichever thread's it was."""
+        return Cost(*self._handle.last_cost)
+
+    def search(
+        self,
+        x,
+        k: int,
+        nprobe: Union[int, str, None] = None,
+        *,
+        recall: Optional[float] = None,
+        filter: Optional[Iterable[int]] = None,
+        skip: Optional[Iterable[int]] = None,
+        timeout: Optional[float] = None,
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """The k nearest vectors of each query, best first, as FAISS's search gives them.
+
+        x        float32[n, d], or one vector (n is 1 then); what is not float32 is converted
+        nprobe   lists to scan for each query; None: what the file says; "auto": recall=0.95
+        recall   in place of nprobe: the least nprobe that was measured to reach it when the file was built
+        filter   ids to keep: no other vectors are answered
+        skip     ids not to answer
+        timeout  seconds
+
+        Returns (D, I): distances float32[n, k] and ids int64[n, k]; where fewer were found the id is -1.
+        """
+        if type(x) is not _ndarray or x.ndim != 2:
+            x = vectors(x, self.d)
+        if nprobe is None:
+            nprobe = 0
+        elif nprobe == "auto":
+            nprobe, recall = 0, recall or AUTO_RECALL
+        elif nprobe < 1:
+            raise ValueError(f"nprobe is {nprobe}: it must be at least 1")
+        if filter is not None:
+            filter = ids(filter, "filter")
+        if skip is not None:
+            skip = ids(skip, "skip")
+        if k < 1:
+            raise ValueError(f"k is {k}: it must be at least 1")
+        shape = (len(x), k)
+        distances, found = _empty(shape, _FLOAT), _empty(shape, _INT)
+        if not self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found):
+            x = vectors(x, self.d)
+            self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found)
+        return distances, found
+
+    def close(self) -> None:
+        """Closes the file, at the latest when no thread searches it any more. Twice is fine."""
+        self._handle.close()
+
+    def __enter__(self) -> "Index":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.info.vectors
+
+    def __repr__(self) -> str:
+        i = self.info
+        return f"<dipper.Index {i.kind} of {i.vectors} vectors × {i.dim}, {i.metric}, {i.lists} lists>"
+
+
+def open_index(
+    url: Optional[Path] = None,
+    *,
+    reader: Optional[Reader] = None,
+    size: Optional[int] = None,
+    name: Optional[str] = None,
+    cluster_data_offset: int = 0,
+    n_clusters: int = 0,
+    merge: bool = True,
+    timeout: Optional[float] = None,
+) -> Index:
+    """Opens a FAISS IVF file where it lies: only its head is read.
+
+    url                  a path, file:///path, s3://bucket/key, or http(s)://…, presigned ones too
+    reader, size         in place of a url: a function that reads ranges of a file of `size` bytes. It is given
+                         ((offset, length), …), all of them at once, and answers a sequence of bytes, one each.
+                         What it raises is what the call raises
+    name                 of the reader's file, for errors
+    cluster_data_offset  where the lists begin, as info tells: opening is one read then
+    n_clusters           the number of lists that the file must have
+    merge                False: one request for each probed list, however close they lie
+    timeout              seconds, of the opening
+    """
+    if (url is None) == (reader is None):
+        raise TypeError("open_index takes either a url or a reader")
+    if reader is not None and (size is None or not callable(reader)):
+        raise TypeError("a reader is a function, and comes with the size of its file")
+    if reader is None and size is not None:
+        raise TypeError("size comes with a reader")
+    place = None if url is None else os.fspath(url)
+    return Index(_dipper.Index(place, reader, size or 0, name, cluster_data_offset, n_clusters, merge, timeout))

@@ -1,0 +1,120 @@
+"""Namespaces: rows of text in a folder or a bucket, found by meaning."""
+
+import json
+import os
+import tempfile
+import threading
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
+
+import numpy as np
+
+from . import _dipper
+from ._forms import Cost, Path
+from .embedder import Embedder
+
+
+class Row(NamedTuple):
+    """A row that was found."""
+
+    id: Union[int, str]
+    dist: float  # 1 - cosine
+    attributes: Dict[str, Any]
+
+
+class Rows(List[Row]):
+    """Rows, best first, and what finding them cost."""
+
+    cost: Cost
+
+
+class Indexed(NamedTuple):
+    """What indexing did."""
+
+    rows: int
+    replaced: int  # of them, rows that took the place of one with the same id
+    long_texts: int  # texts over the model's limit, indexed as overlapping windows
+    total_rows: int  # of the namespace now
+    bytes: int  # written
+
+
+def _plain(value):
+    """For json: numpy's arrays and numbers."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no value of an attribute")
+
+
+class Namespace:
+    """A namespace under a root. Any number of threads may use it at once.
+
+    root      a folder, or s3://bucket/prefix
+    name      letters, digits, '.', '_' and '-'
+    embedder  what embeds texts; None: Embedder(), made when first needed
+    """
+
+    def __init__(self, root: Path, name: str, *, embedder: Optional[Embedder] = None):
+        self.root = os.fspath(root)
+        self.name = name
+        self._embedder = embedder
+        self._handle = None
+        self._lock = threading.Lock()
+
+    @property
+    def embedder(self) -> Embedder:
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = Embedder()
+            return self._embedder
+
+    def index(self, rows: Iterable[Dict[str, Any]], *, timeout: Optional[float] = None) -> Indexed:
+        """Adds rows: {"id": 7 or "seven", "text": …, …attributes}, or "vector" in place of "text".
+
+        All of them are committed, or none. A row whose id is there already takes its place. Rows pass through a
+        temporary file, so that they may be more than fit in memory.
+        """
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as file:
+            for row in rows:
+                json.dump(row, file, ensure_ascii=False, allow_nan=False, default=_plain)
+                file.write("\n")
+            file.flush()
+            return self.index_file(file.name, timeout=timeout)
+
+    def index_file(self, path: Path, *, timeout: Optional[float] = None) -> Indexed:
+        """The same for the rows of a JSON-lines file."""
+        return Indexed(*_dipper.index_file(self.embedder._handle, self.root, self.name, os.fspath(path), timeout))
+
+    def query(self, what, k: int = 10, *, timeout: Optional[float] = None) -> Rows:
+        """The k rows nearest to a text, or to a vector float32[d]. Sees every commit that ended before."""
+        model = None
+        if isinstance(what, str):
+            model = self.embedder._handle
+        else:
+            what = np.ascontiguousarray(what, dtype=np.float32).ravel()
+        found, cost = self._open(timeout).query(model, what, k, timeout)
+        rows = Rows(Row(id, dist, json.loads(attributes)) for id, dist, attributes in found)
+        rows.cost = Cost(*cost)
+        return rows
+
+    def _open(self, timeout):
+        handle = self._handle
+        if handle is None:
+            handle = _dipper.Namespace(self.root, self.name, timeout)
+            with self._lock:
+                if self._handle is None:
+                    self._handle = handle
+        return handle
+
+    def close(self) -> None:
+        """Closes the namespace. The embedder stays open; a query opens the namespace anew."""
+        with self._lock:
+            handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
+
+    def __enter__(self) -> "Namespace":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()

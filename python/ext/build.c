@@ -1,0 +1,89 @@
+/* build.c: build_ivf, vectors into a FAISS file. */
+#include "ext.h"
+
+#include <string.h>
+
+/* Who is told how far a build is. */
+struct listener {
+    struct blocking blocking;
+    PyObject *function; /* NULL: nobody */
+};
+
+/* On the building thread. What a signal's handler or the listener raises ends the build. */
+static bool on_progress(void *ctx, const char *stage, double done)
+{
+    struct listener *l = ctx;
+    bool goes_on;
+
+    PyEval_RestoreThread(l->blocking.thread);
+    goes_on = !PyErr_Occurred() && PyErr_CheckSignals() == 0;
+    if (goes_on && l->function) {
+        PyObject *answer = PyObject_CallFunction(l->function, "sd", stage, done);
+        goes_on = answer != NULL;
+        Py_XDECREF(answer);
+    }
+    l->blocking.thread = PyEval_SaveThread();
+    return goes_on;
+}
+
+static bool kind_of(const char *name, enum dp_ivf_kind *out)
+{
+    *out = strcmp(name, "sq8") == 0 ? DP_IVF_SQ8 : DP_IVF_FLAT;
+    if (*out == DP_IVF_FLAT && strcmp(name, "flat") != 0) {
+        PyErr_Format(PyExc_ValueError, "kind is \"%s\": it must be \"flat\" or \"sq8\"", name);
+        return false;
+    }
+    return true;
+}
+
+static bool metric_of(const char *name, enum dp_ivf_metric *out)
+{
+    static const char *const names[] = {
+        [DP_IVF_L2] = "l2", [DP_IVF_INNER_PRODUCT] = "inner_product", [DP_IVF_COSINE] = "cosine"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = (enum dp_ivf_metric)i;
+            return true;
+        }
+    PyErr_Format(PyExc_ValueError, "metric is \"%s\": it must be \"l2\", \"inner_product\" or \"cosine\"", name);
+    return false;
+}
+
+/* build_ivf(runtime, x, dim, ids | None, path, nlist, kind, metric, seed, progress | None): x is float32[n][dim]. */
+PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
+{
+    struct dp_ivf_options options = {.progress = on_progress};
+    struct listener listener = {.function = NULL};
+    struct array vectors, ids = {.held = false};
+    const char *path, *kind, *metric;
+    struct dp_error error;
+    bool good = false;
+    size_t dim, seed;
+
+    (void)module;
+    if (!has_arguments(given, 10, "build_ivf") || !size_argument(args[2], "dim", &dim) ||
+        !size_argument(args[5], "nlist", &options.nlist) || !size_argument(args[8], "seed", &seed) ||
+        !(path = PyUnicode_AsUTF8AndSize(args[4], NULL)) || !(kind = PyUnicode_AsUTF8AndSize(args[6], NULL)) ||
+        !(metric = PyUnicode_AsUTF8AndSize(args[7], NULL)) || !kind_of(kind, &options.kind) ||
+        !metric_of(metric, &options.metric) || !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
+        return NULL;
+    options.seed = seed;
+    options.progress_ctx = &listener;
+    listener.function = args[9] == Py_None ? NULL : args[9];
+    if (!array_borrow(&ids, args[3], sizeof(int64_t), false, true, "ids"))
+        goto out;
+    if (dim == 0 || vectors.count % dim != 0 || (ids.held && ids.count != vectors.count / dim)) {
+        PyErr_SetString(PyExc_ValueError, "x must have the shape (n, dim), and there must be an id for each");
+    } else if (blocking_begin(&listener.blocking, Py_None)) {
+        enum dp_status status = dp_ivf_build(runtime_of(args[0]), vectors.data, vectors.count / dim, dim, ids.data,
+                                             path, &options, &error);
+        good = blocking_end(&listener.blocking, status, &error);
+    }
+out:
+    array_return(&vectors);
+    array_return(&ids);
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,191 @@
+/* namespace.c: the type Namespace, open for searching, and index_file, which adds rows to one. */
+#include "ext.h"
+
+struct namespace_object {
+    PyObject_HEAD struct dp_namespace *ns;
+    struct handle handle;
+};
+
+static void namespace_free(struct namespace_object *self)
+{
+    dp_namespace_close(self->ns);
+    self->ns = NULL;
+}
+
+static void namespace_dealloc(PyObject *object)
+{
+    struct namespace_object *self = (struct namespace_object *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    if (handle_close(&self->handle))
+        namespace_free(self);
+    release(object);
+    Py_DECREF((PyObject *)type);
+}
+
+/* Namespace(root, name, timeout) */
+static PyObject *namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    struct namespace_object *self;
+    struct blocking blocking;
+    struct dp_error error;
+    const char *root, *name;
+    PyObject *timeout;
+    bool good = false;
+
+    (void)kwargs;
+    if (!PyArg_ParseTuple(args, "ssO", &root, &name, &timeout))
+        return NULL;
+    self = (struct namespace_object *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    handle_init(&self->handle);
+    if (blocking_begin(&blocking, timeout)) {
+        enum dp_status status = dp_namespace_open_within(root, name, &blocking.limits, &self->ns, &error);
+        good = blocking_end(&blocking, status, &error);
+    }
+    if (!good) {
+        Py_DECREF((PyObject *)self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *namespace_close(PyObject *object, PyObject *none)
+{
+    struct namespace_object *self = (struct namespace_object *)object;
+
+    (void)none;
+    if (handle_close(&self->handle))
+        namespace_free(self);
+    Py_RETURN_NONE;
+}
+
+/* [(id, dist, attributes as JSON), …] */
+static PyObject *rows_list(const struct dp_results *results)
+{
+    size_t count = dp_results_count(results);
+    PyObject *rows = PyList_New((Py_ssize_t)count);
+
+    for (size_t i = 0; rows && i < count; i++) {
+        const char *name = dp_results_id(results, i);
+        PyObject *id =
+            dp_results_id_is_number(results, i) ? PyLong_FromString(name, NULL, 10) : PyUnicode_FromString(name);
+        PyObject *row =
+            id ? Py_BuildValue("(Nds)", id, (double)dp_results_dist(results, i), dp_results_attributes(results, i))
+               : NULL;
+        if (!row || PyList_SetItem(rows, (Py_ssize_t)i, row) != 0)
+            Py_CLEAR(rows);
+    }
+    return rows;
+}
+
+/* The query's answer as (rows, cost). */
+static PyObject *ask(struct namespace_object *self, const struct dp_query *query, PyObject *timeout)
+{
+    struct dp_results *results = NULL;
+    struct blocking blocking;
+    struct dp_error error;
+    PyObject *answer = NULL;
+
+    if (!blocking_begin(&blocking, timeout))
+        return NULL;
+    enum dp_status status = dp_search_within(self->ns, query, &blocking.limits, &results, &error);
+    if (blocking_end(&blocking, status, &error)) {
+        struct dp_cost cost = dp_results_cost(results);
+        PyObject *rows = rows_list(results), *costs = rows ? cost_tuple(&cost) : NULL;
+        answer = costs ? Py_BuildValue("(OO)", rows, costs) : NULL;
+        Py_XDECREF(rows);
+        Py_XDECREF(costs);
+    }
+    dp_results_free(results);
+    return answer;
+}
+
+/* query(model | None, str | float32[dim], k, timeout) */
+static PyObject *namespace_query(PyObject *object, PyObject *const *args, Py_ssize_t given)
+{
+    struct namespace_object *self = (struct namespace_object *)object;
+    struct dp_query query = {.model = NULL};
+    struct array vector = {.held = false};
+    PyObject *answer = NULL;
+    Py_ssize_t length;
+
+    if (!has_arguments(given, 4, "query") || !size_argument(args[2], "k", &query.k))
+        return NULL;
+    if (PyUnicode_Check(args[1])) {
+        query.text = PyUnicode_AsUTF8AndSize(args[1], &length);
+        query.text_len = (size_t)length;
+        if (!query.text)
+            return NULL;
+    } else {
+        if (!array_borrow(&vector, args[1], sizeof(float), false, false, "the vector"))
+            return NULL;
+        query.vector = vector.data;
+        query.dim = vector.count;
+    }
+    if (handle_enter(&self->handle, "this namespace")) {
+        bool needs_model = args[0] != Py_None;
+        if (needs_model)
+            query.model = model_enter(args[0]);
+        if (!needs_model || query.model)
+            answer = ask(self, &query, args[3]);
+        if (query.model)
+            model_leave(args[0]);
+        if (handle_leave(&self->handle))
+            namespace_free(self);
+    }
+    array_return(&vector);
+    return answer;
+}
+
+/* index_file(model, root, name, path of JSON lines, timeout) → (rows, replaced, long_texts, total_rows, bytes) */
+PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
+{
+    struct dp_index_summary summary;
+    struct blocking blocking;
+    struct dp_error error;
+    const char *words[3];
+    bool good = false;
+
+    (void)module;
+    if (!has_arguments(given, 5, "index_file"))
+        return NULL;
+    for (int i = 0; i < 3; i++)
+        if (!(words[i] = PyUnicode_AsUTF8AndSize(args[1 + i], NULL)))
+            return NULL;
+    struct dp_model *model = model_enter(args[0]);
+    if (!model)
+        return NULL;
+    if (blocking_begin(&blocking, args[4])) {
+        enum dp_status status =
+            dp_index_file_within(model, words[0], words[1], words[2], &blocking.limits, &summary, &error);
+        good = blocking_end(&blocking, status, &error);
+    }
+    model_leave(args[0]);
+    if (!good)
+        return NULL;
+    return Py_BuildValue("(KKKKK)", (unsigned long long)summary.rows, (unsigned long long)summary.replaced,
+                         (unsigned long long)summary.long_texts, (unsigned long long)summary.total_rows,
+                         (unsigned long long)summary.bytes);
+}
+
+bool namespace_add_type(PyObject *module)
+{
+    static PyMethodDef methods[] = {
+        {"close", namespace_close, METH_NOARGS,
+         "Closes the namespace, at the latest when no thread asks it any more."},
+        {"query", (PyCFunction)(void (*)(void))namespace_query, METH_FASTCALL, "The nearest rows, and the cost."},
+        {NULL, NULL, 0, NULL}};
+    static PyType_Slot slots[] = {
+        {Py_tp_new, namespace_new}, {Py_tp_dealloc, namespace_dealloc}, {Py_tp_methods, methods}, {0, NULL}};
+    static PyType_Spec spec = {"dipper._dipper.Namespace", sizeof(struct namespace_object), 0, Py_TPFLAGS_DEFAULT,
+                               slots};
+    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
+    bool good = type && PyModule_AddObjectRef(module, "Namespace", type) == 0;
+
+    Py_XDECREF(type);
+    return good;
+}

@@ -1,0 +1,565 @@
+"""The Python package, dipper, as a user has it: arrays in and out, errors, threads, signals, forks.
+
+Run against the build folder by make check, and by make check-python against the wheel in a venv where nothing else is
+(DIPPER_PYTHON says so).
+"""
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import faiss
+import numpy as np
+import pytest
+
+# What the tests need runs in Python's own process, which a sanitizer's build cannot be loaded into.
+pytestmark = pytest.mark.tree
+
+ROWS = [{"id": 1, "text": "The ferry to the island leaves at nine", "kind": "travel"},
+        {"id": "two", "text": "Bread needs flour, water, salt and patience", "kind": "food"},
+        {"id": 3, "text": "The train was late again this morning", "kind": "travel"}]
+
+
+@pytest.fixture(scope="module")
+def dipper(build):
+    """The package: the installed one where there is one, otherwise the build folder's."""
+    if os.environ.get("DIPPER_PYTHON") != "installed":
+        subprocess.run(["ninja", "-C", str(build), "python-package"], check=True, stdout=subprocess.DEVNULL)
+        sys.path.insert(0, str(build / "python"))
+    import dipper
+    return dipper
+
+
+@pytest.fixture(scope="module")
+def embedder(dipper):
+    return dipper.Embedder()
+
+
+@pytest.fixture
+def path(test_data):
+    return test_data / "faiss" / "flat-l2-d16.ivf"
+
+
+@pytest.fixture
+def index(dipper, path):
+    with dipper.open_index(path) as index:
+        yield index
+
+
+@pytest.fixture
+def queries():
+    return np.random.default_rng(1).random((5, 16), dtype=np.float32)
+
+
+# ---- FAISS files --------------------------------------------------------------------------------------------
+
+
+def test_search_answers_as_faiss_does(index, path, queries):
+    stock = faiss.read_index(str(path))
+    assert (index.d, index.ntotal, index.nlist, len(index)) == (stock.d, stock.ntotal, stock.nlist, stock.ntotal)
+    for nprobe in (1, 3, stock.nlist):
+        stock.nprobe = nprobe
+        D, I = stock.search(queries, 4)
+        ours = index.search(queries, 4, nprobe=nprobe)
+        assert ours[0].dtype == np.float32 and ours[1].dtype == np.int64
+        assert np.array_equal(ours[1], I)
+        assert np.allclose(ours[0], D, rtol=1e-4)
+
+
+def test_search_takes_what_numpy_can_convert(index, queries):
+    D, I = index.search(queries, 2, 8)
+    for same in (queries.astype("f8"), np.asfortranarray(queries), queries.tolist(), np.repeat(queries, 2, 0)[::2]):
+        assert np.array_equal(index.search(same, 2, 8)[1], I)
+    one = index.search(queries[0], 2, 8)
+    assert one[0].shape == one[1].shape == (1, 2) and np.array_equal(one[1][0], I[0])
+    none = index.search(queries[:0], 2)
+    assert none[0].shape == none[1].shape == (0, 2)
+
+
+def test_search_keeps_and_skips_ids(index, queries):
+    everything = index.search(queries, index.ntotal, nprobe=index.nlist)[1]
+    best = everything[0, 0]
+    kept = index.search(queries[:1], 3, nprobe=index.nlist, filter=[int(best), int(everything[0, 5])])[1]
+    assert kept.tolist() == [[best, everything[0, 5], -1]]
+    assert (index.search(queries, 2, filter=[])[1] == -1).all()
+    assert (index.search(queries, 2, filter=np.array([], dtype="i4"))[1] == -1).all()
+    skipped = index.search(queries[:1], 3, nprobe=index.nlist, skip={int(best)})[1]
+    assert skipped[0].tolist() == everything[0, 1:4].tolist()
+    with pytest.raises(TypeError, match="whole numbers"):
+        index.search(queries, 2, filter=[0.5])
+
+
+def test_search_tells_what_it_cost(index, queries):
+    index.search(queries, 1, nprobe=2)
+    cost = index.last_cost
+    assert cost.rounds == len(queries) and 0 < cost.requests <= 2 * len(queries) and cost.bytes > 0 and cost.ms > 0
+    index.search(queries[:1], 1, nprobe=1)
+    assert index.last_cost.rounds <= 1
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ({"x": np.zeros((2, 15), "f4")}, r"shape \(2, 15\)"),
+    ({"x": np.zeros((1, 1, 16), "f4")}, "shape"),
+    ({"k": 0}, "k"),
+    ({"k": -1}, "."),
+    ({"nprobe": 0}, "nprobe is 0"),
+    ({"nprobe": -3}, "nprobe is -3"),
+    ({"timeout": 0}, "timeout"),
+], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
+def test_search_refuses_what_makes_no_sense(index, arguments, says):
+    good = {"x": np.zeros((1, 16), "f4"), "k": 1}
+    with pytest.raises(ValueError, match=says):
+        index.search(**{**good, **arguments})
+
+
+def test_a_file_that_is_not_there(dipper, tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        dipper.open_index(tmp_path / "none.ivf")
+    assert isinstance(caught.value, dipper.errors.NotFoundError) and isinstance(caught.value, dipper.Error)
+    assert caught.value.status == "not_found" and "none.ivf" in str(caught.value)
+
+
+def test_a_file_that_is_none(dipper, tmp_path):
+    (tmp_path / "text").write_text("this is no index at all, but a text that is long enough to be read")
+    with pytest.raises(dipper.Error) as caught:
+        dipper.open_index(tmp_path / "text")
+    assert caught.value.status in ("corrupt", "unsupported")
+
+
+def test_a_closed_index_says_so(dipper, path, queries):
+    index = dipper.open_index(str(path))
+    index.close()
+    index.close()
+    with pytest.raises(ValueError, match="closed"):
+        index.search(queries, 1)
+    assert index.ntotal == 400  # what is known stays known
+
+
+def test_open_takes_what_is_known(dipper, path):
+    with dipper.open_index(path) as index:
+        offset = index.info.cluster_data_offset
+    with dipper.open_index(path, cluster_data_offset=offset, n_clusters=8) as index:
+        assert index.info.open_rounds == 1 and index.info.open_bytes == offset
+    with pytest.raises(ValueError, match="8 lists|n_clusters|9"):
+        dipper.open_index(path, n_clusters=9)
+
+
+# ---- building files ------------------------------------------------------------------------------------------
+
+
+def test_build_ivf_makes_what_faiss_opens(dipper, tmp_path):
+    x = np.random.default_rng(3).standard_normal((3000, 24)).astype("f4")
+    ids, told = np.arange(3000) * 3 + 1, []
+    for kind, fourcc in (("flat", "IwFl"), ("sq8", "IwSq")):
+        for metric in ("l2", "inner_product", "cosine"):
+            path = tmp_path / f"{kind}-{metric}.ivf"
+            dipper.build_ivf(x, path, 20, kind=kind, metric=metric, ids=ids, progress=lambda *now: told.append(now))
+            stock = faiss.read_index(str(path))
+            stock.nprobe = 5
+            assert (stock.nlist, stock.ntotal, stock.d) == (20, 3000, 24)
+            assert stock.metric_type == (faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT)
+            with dipper.open_index(path) as ours:
+                assert ours.info.kind == fourcc and ours.metric == ("l2" if metric == "l2" else "inner_product")
+                D, I = ours.search(x[:20], 4, 5)
+                assert np.array_equal(I, stock.search(x[:20], 4)[1])
+            if metric == "l2":
+                assert (I[:, 0] == ids[:20]).all()
+    assert {stage for stage, _ in told} >= {"clustering", "writing"} and all(0 <= done <= 1 for _, done in told)
+
+
+def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
+    x = np.zeros((10, 4), "f4")
+    for arguments in ({"kind": "pq"}, {"metric": "hamming"}, {"nlist": 11}, {"ids": range(9)}, {"x": x[:0]},
+                      {"x": np.full((3, 4), np.nan)}, {"nlist": -1}):
+        with pytest.raises(ValueError):
+            dipper.build_ivf(**{"x": x, "path": tmp_path / "x.ivf", **arguments})
+    with pytest.raises(FileNotFoundError):
+        dipper.build_ivf(x, tmp_path / "none" / "x.ivf", 1)
+
+    def stop(_stage, _done):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        dipper.build_ivf(x, tmp_path / "x.ivf", 1, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+# ---- a reader of the caller's --------------------------------------------------------------------------------
+
+
+def test_a_reader_is_asked_for_all_ranges_at_once(dipper, path, queries):
+    data, asked = path.read_bytes(), []
+
+    def reader(ranges):
+        asked.append(ranges)
+        return [memoryview(data)[offset:offset + length] for offset, length in ranges]
+
+    with dipper.open_index(reader=reader, size=len(data)) as ours, dipper.open_index(path) as other:
+        opening = len(asked)
+        D, I = ours.search(queries[:1], 3, nprobe=8)
+        assert len(asked) == opening + 1 and len(asked[-1]) == ours.last_cost.requests == 7  # one list is empty
+        assert np.array_equal(I, other.search(queries[:1], 3, nprobe=8)[1])
+
+
+def test_a_readers_exception_is_the_calls(dipper, path):
+    data = path.read_bytes()
+
+    class Mine(Exception):
+        pass
+
+    def reader(ranges):
+        if broken:
+            raise Mine("no bytes today")
+        return [data[offset:offset + length] for offset, length in ranges]
+
+    broken = True
+    with pytest.raises(Mine, match="no bytes today"):
+        dipper.open_index(reader=reader, size=len(data))
+    broken = False
+    with dipper.open_index(reader=reader, size=len(data)) as index:
+        broken = True
+        with pytest.raises(Mine):
+            index.search(np.zeros((1, 16), "f4"), 1)
+        broken = False
+        index.search(np.zeros((1, 16), "f4"), 1)
+
+
+@pytest.mark.parametrize("answer, kind, says", [
+    (lambda ranges: [b"short"] * len(ranges), OSError, "answered 5 bytes"),
+    (lambda ranges: [b"x" * (length + 1) for _, length in ranges], OSError, "answered"),
+    (lambda ranges: [], ValueError, "answered 0 ranges"),
+    (lambda ranges: None, TypeError, "."),
+    (lambda ranges: ["text"] * len(ranges), TypeError, "."),
+], ids=["short", "long", "none", "None", "str"])
+def test_a_reader_that_answers_wrongly(dipper, answer, kind, says):
+    with pytest.raises(kind, match=says):
+        dipper.open_index(reader=answer, size=1000)
+
+
+def test_open_wants_either(dipper, path):
+    for arguments in ({}, {"url": path, "reader": len, "size": 1}, {"reader": len}, {"reader": 3, "size": 1},
+                      {"url": path, "size": 1}):
+        with pytest.raises(TypeError):
+            dipper.open_index(**arguments)
+
+
+def test_a_reader_goes_with_its_index(dipper, path):
+    data = path.read_bytes()
+
+    class Reader:
+        def __call__(self, ranges):
+            return [data[offset:offset + length] for offset, length in ranges]
+
+    import weakref
+    reader = Reader()
+    reader.index = dipper.open_index(reader=reader, size=len(data))  # a cycle
+    gone = weakref.ref(reader)
+    del reader
+    gc.collect()
+    assert gone() is None
+
+
+# ---- embeddings ------------------------------------------------------------------------------------------------
+
+
+def test_encode_has_sentence_transformers_shapes(embedder):
+    both = embedder.encode(["How to find a job", "getting employed"])
+    assert both.shape == (2, embedder.dim) == (2, 384) and both.dtype == np.float32
+    one = embedder.encode("How to find a job")
+    assert one.shape == (384,) and np.array_equal(one, both[0])
+    assert np.allclose(np.linalg.norm(both, axis=1), 1, atol=1e-5)
+    raw = embedder.encode("How to find a job", normalize=False)
+    assert np.allclose(raw / np.linalg.norm(raw), one, atol=1e-5)
+    assert embedder.encode([]).shape == (0, 384)
+    assert embedder.encode(iter(["a"])).shape == (1, 384)
+    assert embedder.name == "all-MiniLM-L6-v2" and embedder.max_tokens == 256
+
+
+def test_encode_answers_what_the_program_does(dipper, embedder, build):
+    text = "naïve café, 日本 \u00e9"
+    done = subprocess.run([build / "dipper", "embed"], input=text + "\n", capture_output=True, encoding="utf-8",
+                          check=True)
+    import json
+    line = json.loads(done.stdout)
+    vector = line["embedding"] if isinstance(line, dict) else line
+    assert np.array_equal(np.array(vector, dtype="f4"), embedder.encode(text))
+
+
+def test_encode_takes_any_str(embedder):
+    """A text may hold NUL characters, which the tokenizer drops."""
+    assert np.array_equal(embedder.encode("a\0b cat"), embedder.encode("ab cat"))
+    assert embedder.encode("").shape == (384,)
+    with pytest.raises(TypeError, match=r"texts\[1\]"):
+        embedder.encode(["a", 3])
+    with pytest.raises(UnicodeEncodeError):
+        embedder.encode("\ud800")
+
+
+def test_encode_reports(embedder, capsys):
+    texts, told = ["cat %d" % i for i in range(25)], []
+    same = embedder.encode(texts, show_progress=lambda done, total: told.append((done, total)), batch_size=10)
+    assert told == [(10, 25), (20, 25), (25, 25)]
+    assert np.array_equal(same, embedder.encode(texts))
+    embedder.encode(texts, show_progress=True)
+    assert "25 of 25 texts" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there(dipper, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        dipper.Embedder(tmp_path / "no-model")
+    with pytest.raises(ValueError, match="precision"):
+        dipper.Embedder(precision="fp16")
+
+
+# ---- namespaces ----------------------------------------------------------------------------------------------
+
+
+def test_a_namespace_indexes_and_finds(dipper, embedder, tmp_path):
+    with dipper.Namespace(tmp_path / "bucket", "notes", embedder=embedder) as notes:
+        done = notes.index({**row, "n": np.int64(4)} for row in ROWS)
+        assert (done.rows, done.total_rows, done.replaced) == (3, 3, 0) and done.bytes > 0
+        found = notes.query("how do I bake a loaf", 2)
+        assert [type(row.id) for row in found][0] is str and found[0].id == "two"
+        assert found[0].attributes == {"text": ROWS[1]["text"], "kind": "food", "n": 4}
+        assert 0 < found[0].dist < found[1].dist and found.cost.rounds >= 1 and found.cost.bytes > 0
+        again = notes.query(embedder.encode("how do I bake a loaf"), 2)
+        assert [row.id for row in again] == [row.id for row in found]
+        assert notes.index([{"id": 3, "text": "A loaf of bread"}]).replaced == 1
+        assert notes.query("bread", 1)[0].attributes.keys() == {"text"}
+    assert notes.query("bread", 1)[0].id in (3, "two")  # opened anew
+
+
+def test_a_namespace_takes_vectors(dipper, embedder, tmp_path):
+    notes = dipper.Namespace(tmp_path, "v", embedder=embedder)
+    x = np.eye(8, dtype="f4")
+    notes.index({"id": i, "vector": x[i]} for i in range(8))
+    assert notes.query(x[5], 1)[0].id == 5
+
+
+def test_a_namespace_says_what_is_wrong(dipper, embedder, tmp_path):
+    notes = dipper.Namespace(tmp_path, "notes", embedder=embedder)
+    with pytest.raises(FileNotFoundError):
+        notes.query("bread")
+    with pytest.raises(dipper.errors.InvalidError, match="line 2"):
+        notes.index([ROWS[0], {"id": 4}])
+    with pytest.raises(ValueError):
+        notes.index([{"id": 1, "text": "a", "n": float("nan")}])
+    with pytest.raises(FileNotFoundError):
+        notes.query("bread")  # nothing was committed
+    with pytest.raises(ValueError):
+        dipper.Namespace(tmp_path, "../up", embedder=embedder).index(ROWS)
+
+
+# ---- threads, signals, forks ---------------------------------------------------------------------------------
+
+
+def test_threads_share_an_index(dipper, index, queries):
+    want = index.search(queries, 3, 8)[1]
+    failures = []
+
+    def search():
+        for _ in range(200):
+            if not np.array_equal(index.search(queries, 3, 8)[1], want):
+                failures.append("another answer")
+
+    threads = [threading.Thread(target=search) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_closing_waits_for_searches(dipper, path):
+    """The last to search frees the file."""
+    data = path.read_bytes()
+    reading, go_on = threading.Event(), threading.Event()
+
+    def reader(ranges):
+        if reading_lists:
+            reading.set()
+            assert go_on.wait(60)
+        return [data[offset:offset + length] for offset, length in ranges]
+
+    reading_lists = False
+    index = dipper.open_index(reader=reader, size=len(data))
+    reading_lists, found = True, []
+    thread = threading.Thread(target=lambda: found.append(index.search(np.zeros((1, 16), "f4"), 1)))
+    thread.start()
+    assert reading.wait(60)
+    index.close()
+    with pytest.raises(ValueError, match="closed"):
+        index.search(np.zeros((1, 16), "f4"), 1)
+    go_on.set()
+    thread.join()
+    assert found[0][1].shape == (1, 1)
+
+
+def test_other_threads_run_while_the_library_computes(embedder):
+    """With the interpreter's lock held, the counter would stand still until the end."""
+    counted = []
+
+    def count():
+        for _ in range(50):
+            counted.append(time.monotonic())
+            time.sleep(0)
+        counting.set()
+
+    counting = threading.Event()
+    thread = threading.Thread(target=count)
+    texts, ended = ["how do birds fly over the sea in winter"] * 300, 0
+    thread.start()
+    while not counting.is_set():
+        embedder.encode(texts)
+        ended += 1
+    thread.join()
+    assert ended <= 2
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import numpy as np
+import dipper
+
+def interrupt_when(ready):
+    def wait():
+        ready.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=wait, daemon=True).start()
+
+ready = threading.Event()
+{code}
+"""
+
+
+def interrupted(dipper, code):
+    """Runs code that ends by KeyboardInterrupt and prints what it wants."""
+    folder = os.path.dirname(os.path.dirname(dipper.__file__))
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED.format(code=textwrap.dedent(code))], timeout=120,
+                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folder}, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
+
+
+def test_ctrl_c_ends_embedding(dipper):
+    assert interrupted(dipper, """
+        e = dipper.Embedder()
+        texts = ["a text of some length, to be embedded again and again"] * 400000
+        interrupt_when(ready)
+        try:
+            ready.set()
+            e.encode(texts)
+        except KeyboardInterrupt:
+            print("interrupted", e.encode("still").shape[0])
+        """) == ["interrupted", "384"]
+
+
+def test_ctrl_c_ends_waiting_for_a_server(dipper):
+    """The server takes the connection and never answers."""
+    assert interrupted(dipper, """
+        import socket
+        server = socket.create_server(("127.0.0.1", 0))
+        def accept():
+            server.accept()[0].recv(100)
+            ready.set()
+            threading.Event().wait()
+        threading.Thread(target=accept, daemon=True).start()
+        interrupt_when(ready)
+        try:
+            dipper.open_index("http://127.0.0.1:%d/x.ivf" % server.getsockname()[1])
+        except KeyboardInterrupt:
+            print("interrupted")
+        """) == ["interrupted"]
+
+
+def test_a_signals_handler_runs_meanwhile(dipper):
+    """What does not raise does not end the call."""
+    assert interrupted(dipper, """
+        signal.signal(signal.SIGALRM, lambda *_: print("alarm", flush=True))
+        e = dipper.Embedder()
+        texts = ["a text of some length, to be embedded again and again"] * 600
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        print(len(e.encode(texts)))
+        """) == ["alarm", "600"]
+
+
+def test_a_timeout_is_a_TimeoutError(dipper, embedder):
+    with pytest.raises(TimeoutError) as caught:
+        embedder.encode(["a text of some length, to be embedded again and again"] * 5000, timeout=0.02)
+    assert caught.value.status == "deadline"
+    import socket
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with pytest.raises(TimeoutError):
+            dipper.open_index(f"http://127.0.0.1:{server.getsockname()[1]}/x.ivf", timeout=0.1)
+
+
+def test_a_child_process_is_told_to_open_its_own(dipper, embedder, index, queries):
+    """The parent's threads are not there; new handles work."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            for use in (lambda: embedder.encode("a"), lambda: index.search(queries, 1)):
+                try:
+                    use()
+                except RuntimeError as error:
+                    assert "fork" in str(error)
+                else:
+                    raise AssertionError("no error")
+            assert dipper.Embedder().encode("a").shape == (384,)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+# ---- the package ---------------------------------------------------------------------------------------------
+
+
+def test_every_status_has_an_exception(dipper, source):
+    header = (source / "include" / "dipper" / "status.h").read_text(encoding="utf-8")
+    import re
+    named = dict(re.findall(r"case DP_(\w+): return \"(\w+)\"", (source / "src" / "base" / "error.c").read_text()))
+    for name in re.findall(r"^    DP_(\w+) = -", header, re.M):
+        kind = dipper.errors.of_status(named[name])
+        assert issubclass(kind, dipper.Error), name
+        assert kind is not dipper.Error or name == "EXISTS", name
+        assert str(kind("a sentence")) == "a sentence"
+
+
+def test_the_package_is_typed_and_of_one_version(dipper, source):
+    import re
+    folder = os.path.dirname(dipper.__file__)
+    assert os.path.exists(os.path.join(folder, "py.typed"))
+    version = re.search(r"version: '([^']+)'", (source / "meson.build").read_text()).group(1)
+    assert dipper.__version__ == version
+    assert f'version = "{version}"' in (source / "pyproject.toml").read_text()
+
+
+def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, capsys):
+    import re
+    monkeypatch.chdir(tmp_path)
+    page = (source / "docs" / "python.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
+    exec(compile(example, "docs/python.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert said.startswith("What to eat for lunch Cost(rounds=1,")
+    readme = (source / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"## From Python\n.*?```python\n(.*?)```", readme, re.S)
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("Bread needs flour")
+
+
+def test_every_library_comes_with_the_package_or_with_libc(dipper):
+    """Of the wheel alone: the build folder's extension links the system's."""
+    if os.environ.get("DIPPER_PYTHON") != "installed":
+        return
+    extension = os.path.join(os.path.dirname(dipper.__file__), "_dipper.abi3.so")
+    lines = subprocess.run(["ldd", extension], capture_output=True, text=True, check=True).stdout.splitlines()
+    outside = [line.split()[0] for line in lines if "=>" in line and "dipper_search.libs" not in line]
+    assert outside and all(name.split(".")[0] in {"libc", "libm", "libpthread", "libdl", "librt", "libresolv"}
+                           or name.startswith("ld-linux") for name in outside), outside
