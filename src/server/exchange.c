@@ -450,6 +450,7 @@ static bool attempt(struct exchange *ex)
     bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
     if (answered) {
+        hold_answer(ex);
         auth_after(ex);
         finish_answer(ex, 0);
     } else {
