@@ -22,7 +22,7 @@ enum {
     WRONG_KEYS_MAX = 16384,
     WAITING_MAX = 16,
     SETTLE_MS = 500,
-    TIDY_ROUNDS = 60,   /* of settling between looks at the pool */
+    TIDY_ROUNDS = 60,    /* of settling between looks at the pool */
     SWEEP_ROUNDS = 7200, /* between sweeps of old leases */
     ARENA_MAX = 16 << 20,
     CLOSE_MS = 5000,
@@ -180,7 +180,8 @@ static enum account_verdict refresh(struct call *call, struct account_pass *pass
     return grant(pass, fresh);
 }
 
-enum account_verdict accounts_admit(struct call *call, struct accounts *a, struct span text, struct account_pass *pass)
+enum account_verdict accounts_admit(struct call *call, struct accounts *a, struct span text,
+                                    struct account_pass *pass)
 {
     uint8_t digest[SIPHASH_BYTES];
     struct account_key *key;
@@ -262,7 +263,7 @@ void account_look(struct account_pass *pass)
     if (!pass->key || pass->has_view)
         return;
     pass->view = quota_view_month(pass->accounts->quotas, pass->key->user);
-    pass->has_view = true;
+    pass->has_view = pass->view.remaining >= 0;
 }
 
 /* ---- writing usage ---------------------------------------------------------------------------------- */
@@ -352,10 +353,14 @@ static int64_t system_steady_ns(void *context)
 
 /* Labels of dipper_auth_total. */
 static const char *const RESULTS[ACCOUNT_REASONS] = {
-    [ACCOUNT_NO_KEY] = "result=\"missing\"",          [ACCOUNT_WRONG_KEY] = "result=\"invalid\"",
-    [ACCOUNT_NO_RIGHT] = "result=\"forbidden\"",      [ACCOUNT_NO_NAMESPACE] = "result=\"wrong_namespace\"",
-    [ACCOUNT_MINUTE_OVER] = "result=\"minute_over\"", [ACCOUNT_MONTH_OVER] = "result=\"month_over\"",
-    [ACCOUNT_BUSY] = "result=\"busy\"",               [ACCOUNT_AWAY] = "result=\"unavailable\"",
+    [ACCOUNT_NO_KEY] = "result=\"missing\"",
+    [ACCOUNT_WRONG_KEY] = "result=\"invalid\"",
+    [ACCOUNT_NO_RIGHT] = "result=\"forbidden\"",
+    [ACCOUNT_NO_NAMESPACE] = "result=\"wrong_namespace\"",
+    [ACCOUNT_MINUTE_OVER] = "result=\"minute_over\"",
+    [ACCOUNT_MONTH_OVER] = "result=\"month_over\"",
+    [ACCOUNT_BUSY] = "result=\"busy\"",
+    [ACCOUNT_AWAY] = "result=\"unavailable\"",
 };
 
 static enum dp_status add_metrics(struct call *call, struct accounts *a)
@@ -369,10 +374,12 @@ static enum dp_status add_metrics(struct call *call, struct accounts *a)
     for (int i = ACCOUNT_NO_KEY; good && i < ACCOUNT_REASONS; i++)
         good = (a->refused[i] = metric_counter(r, "dipper_auth_total", RESULTS[i], help)) != NULL;
     for (int i = 0; good && i < TIER_COUNT; i++)
-        good = (a->over[i] = metric_counter(r, "dipper_rate_limit_exceeded_total", tiers[i],
-                                            "Requests refused because a limit of their tier was reached.")) != NULL;
-    good = good && (a->failures = metric_counter(r, "dipper_usage_write_failures_total", "",
-                                                 "Times that usage could not be written to the database.")) != NULL;
+        good =
+            (a->over[i] = metric_counter(r, "dipper_rate_limit_exceeded_total", tiers[i],
+                                         "Requests refused because a limit of their tier was reached.")) != NULL;
+    good =
+        good && (a->failures = metric_counter(r, "dipper_usage_write_failures_total", "",
+                                              "Times that usage could not be written to the database.")) != NULL;
     return good ? DP_OK : call_nomem(call, "metrics");
 }
 

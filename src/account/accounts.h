@@ -55,10 +55,10 @@ struct account_options {
     int database_timeout_ms;
     const char *key_scheme; /* what keys begin with: "fe_" */
     struct tier_limits tiers[TIER_COUNT];
-    int64_t batch;      /* embeddings that this node reserves at once; 0: 256 */
-    bool open;          /* while the database is away, known keys go on working and counting */
-    size_t keys_max;    /* remembered; 0: 16,384 */
-    unsigned waiting_max; /* threads that may wait for new keys at once; 0: 16 */
+    int64_t batch;                    /* embeddings that this node reserves at once; 0: 256 */
+    bool open;                        /* while the database is away, known keys go on working and counting */
+    size_t keys_max;                  /* remembered; 0: 16,384 */
+    unsigned waiting_max;             /* threads that may wait for new keys at once; 0: 16 */
     struct metric_registry *registry; /* NULL: no metrics */
     struct account_clock clock;       /* zeroed: the system's */
     int settle_ms;                    /* how often usage is written; 0: 500; below 0: only by accounts_settle */
@@ -76,7 +76,8 @@ void accounts_close(struct accounts *a);
 
 enum account_verdict accounts_try(struct accounts *a, struct span key, struct account_pass *pass);
 /* May block. ACCOUNT_GRANTED or ACCOUNT_REFUSED. */
-enum account_verdict accounts_admit(struct call *call, struct accounts *a, struct span key, struct account_pass *pass);
+enum account_verdict accounts_admit(struct call *call, struct accounts *a, struct span key,
+                                    struct account_pass *pass);
 /* Whether the pass allows one of RIGHT_*, or any (0), on a namespace (data NULL: none is touched). */
 enum account_verdict account_may(struct account_pass *pass, unsigned right, struct span namespace);
 enum account_verdict account_try_spend(struct account_pass *pass, int64_t embeddings);
@@ -87,7 +88,7 @@ void account_leave(struct account_pass *pass);
 /* Of a pass that was granted once; NULL: nobody's. Live as long as the pass. */
 const char *account_key_id(const struct account_pass *pass);
 const char *account_tier_name(const struct account_pass *pass);
-/* Fills pass->view with what is left of the month. */
+/* Fills pass->view with what is left of the month, where that is known: this node has asked for some of it. */
 void account_look(struct account_pass *pass);
 
 /* Writes usage now. For tests, and for the end. */

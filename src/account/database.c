@@ -204,8 +204,8 @@ void database_count(struct database *db, unsigned *open, unsigned *busy)
 
 /* ---- transactions ----------------------------------------------------------------------------------- */
 
-enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql, const struct db_value *parameters,
-                      size_t count, struct db_rows *out)
+enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql,
+                      const struct db_value *parameters, size_t count, struct db_rows *out)
 {
     struct db_rows unwanted;
     enum dp_status status = call_check(call);
@@ -232,7 +232,7 @@ static void undo(struct call *call, struct db_transaction *t)
 }
 
 /* One try. *again: it may be tried once more on another connection. */
-static enum dp_status try_transaction(struct call *call, struct database *db, bool fresh,
+static enum dp_status try_transaction(struct call *call, struct database *db, const char *begin, bool fresh,
                                       enum dp_status (*work)(struct call *, struct db_transaction *, void *),
                                       void *context, bool *again)
 {
@@ -241,7 +241,7 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
     enum dp_status status = acquire(call, db, fresh, &t.pooled);
     if (status != DP_OK)
         return status;
-    status = db_run(call, &t, db->driver->begin, NULL, 0, NULL);
+    status = db_run(call, &t, begin, NULL, 0, NULL);
     if (status == DP_OK) {
         status = work(call, &t, context);
         *again = status != DP_OK && t.broken;
@@ -256,16 +256,31 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
     return status;
 }
 
-enum dp_status database_transact(struct call *call, struct database *db,
-                                 enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
-                                 void *context)
+static enum dp_status run_transaction(struct call *call, struct database *db, const char *begin,
+                                      enum dp_status (*work)(struct call *, struct db_transaction *, void *),
+                                      void *context)
 {
     bool again;
-    enum dp_status status = try_transaction(call, db, false, work, context, &again);
+    enum dp_status status = try_transaction(call, db, begin, false, work, context, &again);
     if (!again)
         return status;
     dp_error_clear(&call->error);
-    return try_transaction(call, db, true, work, context, &again);
+    return try_transaction(call, db, begin, true, work, context, &again);
+}
+
+enum dp_status database_transact(struct call *call, struct database *db,
+                                 enum dp_status (*work)(struct call *call, struct db_transaction *t,
+                                                        void *context),
+                                 void *context)
+{
+    return run_transaction(call, db, db->driver->begin_write, work, context);
+}
+
+enum dp_status database_read(struct call *call, struct database *db,
+                             enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                             void *context)
+{
+    return run_transaction(call, db, db->driver->begin_read, work, context);
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
@@ -281,8 +296,9 @@ static enum dp_status choose_driver(struct call *call, struct database *db, cons
         if (strncmp(url, sqlite, sizeof sqlite - 1) == 0)
             target = url + sizeof sqlite - 1;
         if (*target != '/' || target[1] == '\0')
-            return call_fail(call, DP_INVALID,
-                             "DATABASE_URL must be sqlite:///absolute/path or postgresql://user:password@host/name");
+            return call_fail(
+                call, DP_INVALID,
+                "DATABASE_URL must be sqlite:///absolute/path or postgresql://user:password@host/name");
     }
     size_t size = strlen(target) + 1;
     db->target = mem_alloc(size);
@@ -343,7 +359,9 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     pthread_cond_init(&db->freed, &clock);
     pthread_condattr_destroy(&clock);
     db->max = options->pool_max ? options->pool_max : 1;
-    db->min = options->pool_min && options->pool_min < db->max ? options->pool_min : options->pool_min ? db->max : 1;
+    db->min = options->pool_min && options->pool_min < db->max ? options->pool_min
+              : options->pool_min                              ? db->max
+                                                               : 1;
     db->timeout_ms = options->timeout_ms;
     enum dp_status status = choose_driver(call, db, options->url);
     if (status == DP_OK)

@@ -66,11 +66,16 @@ bool database_is_postgres(const struct database *db);
 /* Runs `work` in a transaction of its own. When the connection turns out to be broken before the commit was sent, it
  * is run once more on a fresh one. DP_UNAVAILABLE: the database does not answer, or another holds it too long. */
 enum dp_status database_transact(struct call *call, struct database *db,
-                                 enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                                 enum dp_status (*work)(struct call *call, struct db_transaction *t,
+                                                        void *context),
                                  void *context);
+/* The same for work that only reads: it waits for no writer. */
+enum dp_status database_read(struct call *call, struct database *db,
+                             enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
+                             void *context);
 /* Runs one statement; `out` may be NULL. DP_EXISTS: a value that must be unique is there already. */
-enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql, const struct db_value *parameters,
-                      size_t count, struct db_rows *out);
+enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql,
+                      const struct db_value *parameters, size_t count, struct db_rows *out);
 bool db_is_postgres(const struct db_transaction *t);
 
 /* Closes connections beyond the least number that nobody has used for a while. */

@@ -16,7 +16,7 @@ struct db_driver {
     /* One statement. Sets *broken when the connection cannot be used any more. */
     enum dp_status (*run)(struct call *call, struct db_connection *c, const char *sql,
                           const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken);
-    const char *begin; /* a transaction that will write */
+    const char *begin_write, *begin_read; /* transactions */
 };
 
 extern const struct db_driver db_sqlite;

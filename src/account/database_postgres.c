@@ -219,10 +219,12 @@ static enum dp_status pg_connect(struct call *call, const char *url, int timeout
     bool broken = false;
     struct db_rows rows;
     enum dp_status status = handshake(call, c, url);
-    struct db_value ms = db_text_str(arena_printf(call->arena, "%d", timeout_ms));
-    static const char *const settings[] = {
-        "SELECT set_config('statement_timeout', $1, false)", "SELECT set_config('lock_timeout', $1, false)",
-        "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"};
+    char text[NUMBER_MAX];
+    snprintf(text, sizeof text, "%d", timeout_ms);
+    const struct db_value ms = db_text_str(text);
+    static const char *const settings[] = {"SELECT set_config('statement_timeout', $1, false)",
+                                           "SELECT set_config('lock_timeout', $1, false)",
+                                           "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"};
     for (size_t i = 0; i < sizeof settings / sizeof *settings && status == DP_OK; i++)
         status = pg_run(call, c, settings[i], &ms, 1, &rows, &broken);
     if (status == DP_OK)
@@ -246,4 +248,5 @@ const struct db_driver db_postgres = {.name = "postgresql",
                                       .disconnect = pg_disconnect,
                                       .alive = pg_alive,
                                       .run = pg_run,
-                                      .begin = "BEGIN"};
+                                      .begin_write = "BEGIN",
+                                      .begin_read = "BEGIN READ ONLY"};

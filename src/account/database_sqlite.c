@@ -103,8 +103,8 @@ static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struc
 }
 
 /* Runs the statement to its end; the rows grow by doubling in the arena. */
-static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_stmt *statement, struct db_rows *out,
-                           bool *broken)
+static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_stmt *statement,
+                           struct db_rows *out, bool *broken)
 {
     size_t columns = (size_t)sqlite3_column_count(statement), room = 0;
     struct db_value *cells = NULL;
@@ -133,7 +133,8 @@ static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_s
 }
 
 static enum dp_status sqlite_run(struct call *call, struct db_connection *c, const char *sql,
-                                 const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken)
+                                 const struct db_value *parameters, size_t count, struct db_rows *out,
+                                 bool *broken)
 {
     sqlite3_stmt *statement = NULL;
     int ms = db_step_ms(call, c->timeout_ms);
@@ -177,7 +178,8 @@ static void sqlite_disconnect(struct db_connection *c)
     mem_free(c);
 }
 
-static enum dp_status sqlite_connect(struct call *call, const char *path, int timeout_ms, struct db_connection **out)
+static enum dp_status sqlite_connect(struct call *call, const char *path, int timeout_ms,
+                                     struct db_connection **out)
 {
     static const char *const settings[] = {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
                                            "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF"};
@@ -215,4 +217,6 @@ const struct db_driver db_sqlite = {.name = "sqlite",
                                     .disconnect = sqlite_disconnect,
                                     .alive = sqlite_alive,
                                     .run = sqlite_run,
-                                    .begin = "BEGIN IMMEDIATE"};
+                                    .begin_write =
+                                        "BEGIN IMMEDIATE", /* or else two that read first would deadlock */
+                                    .begin_read = "BEGIN"};

@@ -22,7 +22,8 @@ enum dp_status key_check_scheme(struct span scheme, struct dp_error *error)
         good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
     }
     if (!good)
-        return dp_fail(error, DP_INVALID, "what keys begin with is \"%.*s\", but must be 1 to %d of A-Z a-z 0-9 _ -",
+        return dp_fail(error, DP_INVALID,
+                       "what keys begin with is \"%.*s\", but must be 1 to %d of A-Z a-z 0-9 _ -",
                        SPAN_FMT(scheme), KEY_SCHEME_MAX);
     return DP_OK;
 }
@@ -95,7 +96,8 @@ enum dp_status key_hash(struct span text, unsigned cost, char out[KEY_HASH_MAX +
 static bool is_bearable(struct span hash)
 {
     const uint8_t *h = hash.data;
-    if (hash.len != KEY_HASH_MAX || h[0] != '$' || h[1] != '2' || !memchr("aby", h[2], 3) || h[3] != '$' || h[6] != '$')
+    if (hash.len != KEY_HASH_MAX || h[0] != '$' || h[1] != '2' || !memchr("aby", h[2], 3) || h[3] != '$' ||
+        h[6] != '$')
         return false;
     int cost = (h[4] - '0') * 10 + (h[5] - '0');
     return cost >= KEY_COST_TESTS && cost <= KEY_COST_MAX && memchr(h, 0, hash.len) == NULL;

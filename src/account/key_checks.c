@@ -186,7 +186,8 @@ static enum dp_status await(struct call *call, struct key_checks *c, struct chec
     c->waiting++;
     while (!check->done && (status = call_check(call)) == DP_OK) {
         int64_t until_ns = os_now_ns() + SLICE_MS * 1000000LL;
-        struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
+        struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+                                 .tv_nsec = (long)(until_ns % 1000000000)};
         pthread_cond_timedwait(&c->done, &c->lock, &until);
     }
     c->waiting--;

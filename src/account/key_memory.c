@@ -139,7 +139,8 @@ bool key_memory_find(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], 
     return place != NULL;
 }
 
-void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key *key, int64_t now_ns)
+void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key *key,
+                    int64_t now_ns)
 {
     struct part *part;
     struct place *set = set_of(m, digest, &part);

@@ -36,8 +36,9 @@ static enum dp_status read_lease(struct call *call, struct db_transaction *t, co
 {
     const struct db_value which[] = {db_text(s->user_id), db_number(s->month), db_text(s->node)};
     struct db_rows rows;
-    enum dp_status status = db_run(
-        call, t, "SELECT spent, held FROM leases WHERE user_id = $1 AND month = $2 AND node = $3", which, 3, &rows);
+    enum dp_status status =
+        db_run(call, t, "SELECT spent, held FROM leases WHERE user_id = $1 AND month = $2 AND node = $3", which, 3,
+               &rows);
     if (status != DP_OK)
         return status;
     /* No row: none yet, or it was swept away; then what was written is what this node remembers. */
@@ -50,7 +51,8 @@ static enum dp_status read_lease(struct call *call, struct db_transaction *t, co
 static enum dp_status take_back(struct call *call, struct db_transaction *t, const struct lease_settlement *s,
                                 int64_t *reserved)
 {
-    const struct db_value which[] = {db_text(s->user_id), db_number(s->month), db_text(s->node), db_number(s->now_ms)};
+    const struct db_value which[] = {db_text(s->user_id), db_number(s->month), db_text(s->node),
+                                     db_number(s->now_ms)};
     struct db_rows rows;
     enum dp_status status =
         db_run(call, t,
@@ -60,9 +62,9 @@ static enum dp_status take_back(struct call *call, struct db_transaction *t, con
     if (status != DP_OK || rows.count == 0 || db_row(&rows, 0)->number == 0)
         return status;
     *reserved -= db_row(&rows, 0)->number;
-    return db_run(call, t,
-                  "UPDATE leases SET held = 0 WHERE user_id = $1 AND month = $2 AND node <> $3 AND expires_at < $4",
-                  which, 4, NULL);
+    return db_run(
+        call, t, "UPDATE leases SET held = 0 WHERE user_id = $1 AND month = $2 AND node <> $3 AND expires_at < $4",
+        which, 4, NULL);
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -91,11 +93,12 @@ static enum dp_status write_lease(struct call *call, struct db_transaction *t, c
                                    db_number(s->spent), db_number(s->held),  db_number(s->expires_ms)};
     if (s->forget)
         return db_run(call, t, "DELETE FROM leases WHERE user_id = $1 AND month = $2 AND node = $3", row, 3, NULL);
-    return db_run(call, t,
-                  "INSERT INTO leases (user_id, month, node, spent, held, expires_at) VALUES ($1, $2, $3, $4, $5, $6) "
-                  "ON CONFLICT (user_id, month, node) DO UPDATE SET spent = excluded.spent, held = excluded.held, "
-                  "expires_at = excluded.expires_at",
-                  row, 6, NULL);
+    return db_run(
+        call, t,
+        "INSERT INTO leases (user_id, month, node, spent, held, expires_at) VALUES ($1, $2, $3, $4, $5, $6) "
+        "ON CONFLICT (user_id, month, node) DO UPDATE SET spent = excluded.spent, held = excluded.held, "
+        "expires_at = excluded.expires_at",
+        row, 6, NULL);
 }
 
 enum dp_status lease_settle(struct call *call, struct db_transaction *t, struct lease_settlement *s)
@@ -117,8 +120,8 @@ enum dp_status lease_settle(struct call *call, struct db_transaction *t, struct 
     const struct db_value row[] = {db_text(s->user_id), db_number(s->month), db_number(used),
                                    db_number(others + s->held)};
     if (status == DP_OK)
-        status =
-            db_run(call, t, "UPDATE usage SET used = $3, reserved = $4 WHERE user_id = $1 AND month = $2", row, 4, NULL);
+        status = db_run(call, t, "UPDATE usage SET used = $3, reserved = $4 WHERE user_id = $1 AND month = $2",
+                        row, 4, NULL);
     return status == DP_OK ? write_lease(call, t, s) : status;
 }
 
@@ -126,11 +129,12 @@ enum dp_status lease_count_key(struct call *call, struct db_transaction *t, stru
                                int64_t embeddings, int64_t requests)
 {
     const struct db_value row[] = {db_text(key_id), db_number(month), db_number(embeddings), db_number(requests)};
-    return db_run(call, t,
-                  "INSERT INTO key_usage (key_id, month, embeddings, requests) VALUES ($1, $2, $3, $4) "
-                  "ON CONFLICT (key_id, month) DO UPDATE SET embeddings = key_usage.embeddings + excluded.embeddings, "
-                  "requests = key_usage.requests + excluded.requests",
-                  row, 4, NULL);
+    return db_run(
+        call, t,
+        "INSERT INTO key_usage (key_id, month, embeddings, requests) VALUES ($1, $2, $3, $4) "
+        "ON CONFLICT (key_id, month) DO UPDATE SET embeddings = key_usage.embeddings + excluded.embeddings, "
+        "requests = key_usage.requests + excluded.requests",
+        row, 4, NULL);
 }
 
 static enum dp_status sweep(struct call *call, struct db_transaction *t, void *context)

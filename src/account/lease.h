@@ -7,13 +7,13 @@
 struct lease_settlement {
     struct span user_id, node;
     int64_t month, limit;
-    int64_t spent;    /* of the month, by this node, in all */
-    int64_t written;  /* of it, as far as this node knows, in the database already */
-    int64_t in_hand;  /* to go on holding, which is reserved already */
-    int64_t need;     /* that somebody waits for, at least */
-    int64_t batch;    /* to hold if there is plenty; 0: no more than in_hand or need */
-    bool release;     /* hold nothing */
-    bool forget;      /* and drop the lease: this node ends */
+    int64_t spent;   /* of the month, by this node, in all */
+    int64_t written; /* of it, as far as this node knows, in the database already */
+    int64_t in_hand; /* to go on holding, which is reserved already */
+    int64_t need;    /* that somebody waits for, at least */
+    int64_t batch;   /* to hold if there is plenty; 0: no more than in_hand or need */
+    bool release;    /* hold nothing */
+    bool forget;     /* and drop the lease: this node ends */
     int64_t now_ms, expires_ms;
     /* answers */
     int64_t held;   /* reserved for this node from now on */

@@ -108,6 +108,7 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
     if (!user && (user = mem_calloc(1, sizeof *user)) != NULL) {
         memcpy(user->id, id.data, id.len);
         atomic_store(&user->month, month_of(now_ms(q)));
+        atomic_store(&user->beyond, -1);
         user->next = q->users;
         q->users = user;
     }
@@ -315,10 +316,11 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     status = settle_batch(call, q, &(struct batch){s, 1});
     if (status != DP_OK && !q->options.open)
         return status;
-    if (status != DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
+    if (status !=
+        DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
         dp_error_clear(&call->error);
     atomic_store(&user->left, 0);
-    atomic_store(&user->beyond, 0);
+    atomic_store(&user->beyond, -1);
     atomic_store(&user->refused_until_ns, 0);
     user->granted = user->written = 0;
     atomic_store(&user->month, month);
@@ -371,11 +373,9 @@ enum dp_status quota_spend(struct call *call, struct quotas *q, struct quota_use
 struct quota_view quota_view_month(const struct quotas *q, const struct quota_user *user)
 {
     int64_t month = month_of(now_ms(q)), limit = limits_of(q, user)->embeddings_a_month;
-    int64_t remaining = limit;
-    if (atomic_load(&user->month) == month) {
-        int64_t left = atomic_load(&user->left);
-        remaining = (left > 0 ? left : 0) + atomic_load(&user->beyond);
-    }
+    int64_t left = atomic_load(&user->left), beyond = atomic_load(&user->beyond), remaining = -1;
+    if (atomic_load(&user->month) == month && beyond >= 0)
+        remaining = (left > 0 ? left : 0) + beyond;
     return (struct quota_view){limit, remaining, month_begins_ms(month + 1)};
 }
 

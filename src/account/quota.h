@@ -35,14 +35,15 @@ struct quota_user {
     _Atomic uint64_t minute; /* its number << 32 | requests in it */
     _Atomic int64_t month;   /* that the following speak of */
     _Atomic int64_t left;    /* reserved and not used yet; below zero when counting went on without the database */
-    _Atomic int64_t beyond;  /* what the database had left beside, when it was last asked */
+    _Atomic int64_t
+        beyond; /* what the database had left beside, when it was last asked; -1: it was not asked yet */
     _Atomic int64_t refused_until_ns; /* until then `left` and `beyond` are all there is */
     _Atomic int64_t spent_at_ns;
-    _Atomic int64_t wanted;            /* by those who wait for the database */
+    _Atomic int64_t wanted;             /* by those who wait for the database */
     _Atomic(struct key_count *) counts; /* grows in front */
-    bool settling;                     /* one thread talks to the database about this user; the quotas' lock guards it */
-    uint64_t round;                    /* of settling that it was last part of; guarded likewise */
-    int64_t granted, written;          /* of the month: reserved in all, and used as the database knows; the settler's */
+    bool settling;            /* one thread talks to the database about this user; the quotas' lock guards it */
+    uint64_t round;           /* of settling that it was last part of; guarded likewise */
+    int64_t granted, written; /* of the month: reserved in all, and used as the database knows; the settler's */
 };
 
 struct quota_options {
@@ -54,7 +55,8 @@ struct quota_options {
 };
 
 enum dp_status quotas_new(const struct quota_options *options, struct quotas **out, struct dp_error *error);
-void quotas_free(struct quotas *q); /* NULL is fine; every user must have been released. Writes nothing: see below */
+void quotas_free(
+    struct quotas *q); /* NULL is fine; every user must have been released. Writes nothing: see below */
 
 /* The user's share, made when there is none; to be released. NULL: out of memory. */
 struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account_tier tier);
@@ -77,8 +79,8 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
 
 /* What clients are told. */
 struct quota_view {
-    int64_t limit, remaining;
-    int64_t reset_ms; /* Unix time */
+    int64_t limit, remaining; /* remaining -1: not known yet */
+    int64_t reset_ms;         /* Unix time */
 };
 struct quota_view quota_view_month(const struct quotas *q, const struct quota_user *user);
 struct quota_view quota_view_minute(const struct quotas *q, const struct quota_user *user);

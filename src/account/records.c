@@ -42,8 +42,8 @@ bool rights_parse(struct span text, unsigned *out)
 
 const char *rights_print(unsigned rights)
 {
-    static const char *const texts[RIGHT_ALL + 1] = {
-        "none", "embed", "read", "embed,read", "write", "embed,write", "read,write", "embed,read,write"};
+    static const char *const texts[RIGHT_ALL + 1] = {"none",  "embed",       "read",       "embed,read",
+                                                     "write", "embed,write", "read,write", "embed,read,write"};
     return texts[rights & RIGHT_ALL];
 }
 
@@ -60,10 +60,11 @@ enum dp_status namespaces_check(struct span prefixes, struct dp_error *error)
         }
     }
     if (!good)
-        return dp_fail(error, DP_INVALID,
-                       "the prefixes of namespaces are \"%.*s\", but must be beginnings of their names, with commas "
-                       "between them, of at most %d bytes",
-                       prefixes.len > 100 ? 100 : (int)prefixes.len, (const char *)prefixes.data, NAMESPACES_MAX);
+        return dp_fail(
+            error, DP_INVALID,
+            "the prefixes of namespaces are \"%.*s\", but must be beginnings of their names, with commas "
+            "between them, of at most %d bytes",
+            prefixes.len > 100 ? 100 : (int)prefixes.len, (const char *)prefixes.data, NAMESPACES_MAX);
     return DP_OK;
 }
 
@@ -80,8 +81,8 @@ bool namespaces_allow(struct span prefixes, struct span namespace)
 
 /* ---- keys ------------------------------------------------------------------------------------------- */
 
-#define KEY_COLUMNS                                                                                                \
-    "k.id, k.user_id, u.email, u.tier, k.prefix, k.hash, k.name, k.rights, k.namespaces, k.created_at, "            \
+#define KEY_COLUMNS                                                                                      \
+    "k.id, k.user_id, u.email, u.tier, k.prefix, k.hash, k.name, k.rights, k.namespaces, k.created_at, " \
     "k.expires_at, k.revoked_at"
 #define FROM_KEYS " FROM api_keys k JOIN users u ON u.id = k.user_id "
 
@@ -133,7 +134,7 @@ static enum dp_status find_keys(struct call *call, struct database *db, const ch
 {
     struct key_query query = {sql, parameters, count, out};
     *out = (struct key_records){NULL, 0};
-    return database_transact(call, db, run_key_query, &query);
+    return database_read(call, db, run_key_query, &query);
 }
 
 enum dp_status records_find(struct call *call, struct database *db, struct span prefix, int64_t now_ms,
@@ -186,7 +187,8 @@ static enum dp_status check_wish(struct call *call, const struct key_wish *w)
 {
     const uint8_t *at = w->email.len ? memchr(w->email.data, '@', w->email.len) : NULL;
     bool is_address = at && at > w->email.data && at < w->email.data + w->email.len - 1 &&
-                      w->email.len <= EMAIL_MAX && is_printable(w->email) && !memchr(w->email.data, ' ', w->email.len);
+                      w->email.len <= EMAIL_MAX && is_printable(w->email) &&
+                      !memchr(w->email.data, ' ', w->email.len);
     if (!is_address)
         return call_fail(call, DP_INVALID, "\"%.*s\" is no e-mail address",
                          w->email.len > EMAIL_MAX ? EMAIL_MAX : (int)w->email.len, (const char *)w->email.data);
@@ -208,16 +210,16 @@ struct creation {
 /* The user's row, made or found; a tier that was asked for is set. */
 static enum dp_status have_user(struct call *call, struct db_transaction *t, struct creation *c, struct span *id)
 {
-    const struct db_value user[] = {db_text_str(c->user_id), db_text(c->email), db_text_str(tier_name(c->wish->tier)),
-                                    db_number(c->now_ms)};
+    const struct db_value user[] = {db_text_str(c->user_id), db_text(c->email),
+                                    db_text_str(tier_name(c->wish->tier)), db_number(c->now_ms)};
     struct db_rows rows;
-    enum dp_status status = db_run(call, t,
-                                   c->wish->has_tier
-                                       ? "INSERT INTO users (id, email, tier, created_at) VALUES ($1, $2, $3, $4) "
-                                         "ON CONFLICT (email) DO UPDATE SET tier = excluded.tier RETURNING id, tier"
-                                       : "INSERT INTO users (id, email, tier, created_at) VALUES ($1, $2, $3, $4) "
-                                         "ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id, tier",
-                                   user, 4, &rows);
+    enum dp_status status =
+        db_run(call, t,
+               c->wish->has_tier ? "INSERT INTO users (id, email, tier, created_at) VALUES ($1, $2, $3, $4) "
+                                   "ON CONFLICT (email) DO UPDATE SET tier = excluded.tier RETURNING id, tier"
+                                 : "INSERT INTO users (id, email, tier, created_at) VALUES ($1, $2, $3, $4) "
+                                   "ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id, tier",
+               user, 4, &rows);
     if (status != DP_OK)
         return status;
     if (rows.count != 1 || !tier_parse(db_row(&rows, 0)[1].text, &c->out->tier))
@@ -235,19 +237,15 @@ static enum dp_status create(struct call *call, struct db_transaction *t, void *
     if (status != DP_OK)
         return status;
     struct db_value never = {.type = DB_NULL};
-    const struct db_value key[] = {db_text_str(c->out->id),
-                                   db_text(user_id),
-                                   db_text(key_prefix(w->scheme, span_str(c->out->text))),
-                                   db_text_str(c->hash),
-                                   db_text(w->name),
-                                   db_number(w->rights),
-                                   db_text(w->namespaces),
-                                   db_number(c->now_ms),
-                                   w->expires_ms ? db_number(w->expires_ms) : never};
-    return db_run(call, t,
-                  "INSERT INTO api_keys (id, user_id, prefix, hash, name, rights, namespaces, created_at, expires_at) "
-                  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                  key, 9, NULL);
+    const struct db_value key[] = {
+        db_text_str(c->out->id), db_text(user_id),     db_text(key_prefix(w->scheme, span_str(c->out->text))),
+        db_text_str(c->hash),    db_text(w->name),     db_number(w->rights),
+        db_text(w->namespaces),  db_number(c->now_ms), w->expires_ms ? db_number(w->expires_ms) : never};
+    return db_run(
+        call, t,
+        "INSERT INTO api_keys (id, user_id, prefix, hash, name, rights, namespaces, created_at, expires_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        key, 9, NULL);
 }
 
 enum dp_status records_create(struct call *call, struct database *db, const struct key_wish *wish, int64_t now_ms,
@@ -284,7 +282,8 @@ static enum dp_status revoke(struct call *call, struct db_transaction *t, void *
     struct revocation *r = context;
     const struct db_value which[] = {db_text(r->id), db_text(r->prefix)};
     struct key_records found;
-    struct key_query query = {"SELECT " KEY_COLUMNS FROM_KEYS "WHERE k.id = $1 OR k.prefix = $2", which, 2, &found};
+    struct key_query query = {"SELECT " KEY_COLUMNS FROM_KEYS "WHERE k.id = $1 OR k.prefix = $2", which, 2,
+                              &found};
     enum dp_status status = run_key_query(call, t, &query);
     if (status != DP_OK)
         return status;
@@ -299,7 +298,8 @@ static enum dp_status revoke(struct call *call, struct db_transaction *t, void *
     if (r->out->revoked_ms)
         return DP_OK;
     r->out->revoked_ms = r->now_ms;
-    return db_run(call, t, "UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL", now, 2, NULL);
+    return db_run(call, t, "UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL", now, 2,
+                  NULL);
 }
 
 enum dp_status records_revoke(struct call *call, struct database *db, struct span which, struct span scheme,
@@ -357,13 +357,14 @@ enum dp_status records_usage(struct call *call, struct database *db, int64_t mon
     q.parameters[0] = db_number(month);
     q.parameters[1] = db_text(address);
     q.parameters[2] = db_text(key_id);
-    q.sql = by_key
-                ? "SELECT u.email, u.tier, k.id, c.embeddings, c.requests FROM key_usage c "
-                  "JOIN api_keys k ON k.id = c.key_id JOIN users u ON u.id = k.user_id "
-                  "WHERE c.month = $1 AND ($2 = '' OR u.email = $2) AND ($3 = '' OR k.id = $3) ORDER BY u.email, k.id"
-                : "SELECT u.email, u.tier, '', COALESCE(s.used, 0), CAST(COALESCE((SELECT SUM(c.requests) "
-                  "FROM key_usage c JOIN api_keys k ON k.id = c.key_id WHERE k.user_id = u.id AND c.month = $1), 0) "
-                  "AS BIGINT) FROM users u LEFT JOIN usage s ON s.user_id = u.id AND s.month = $1 "
-                  "WHERE ($2 = '' OR u.email = $2) AND ($3 = '' OR u.id = $3) ORDER BY u.email";
-    return database_transact(call, db, run_usage_query, &q);
+    q.sql =
+        by_key
+            ? "SELECT u.email, u.tier, k.id, c.embeddings, c.requests FROM key_usage c "
+              "JOIN api_keys k ON k.id = c.key_id JOIN users u ON u.id = k.user_id "
+              "WHERE c.month = $1 AND ($2 = '' OR u.email = $2) AND ($3 = '' OR k.id = $3) ORDER BY u.email, k.id"
+            : "SELECT u.email, u.tier, '', COALESCE(s.used, 0), CAST(COALESCE((SELECT SUM(c.requests) "
+              "FROM key_usage c JOIN api_keys k ON k.id = c.key_id WHERE k.user_id = u.id AND c.month = $1), 0) "
+              "AS BIGINT) FROM users u LEFT JOIN usage s ON s.user_id = u.id AND s.month = $1 "
+              "WHERE ($2 = '' OR u.email = $2) AND ($3 = '' OR u.id = $3) ORDER BY u.email";
+    return database_read(call, db, run_usage_query, &q);
 }

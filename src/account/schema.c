@@ -19,14 +19,17 @@ static const int64_t LOCK = 0x6469707065723031;
 static const char *const MIGRATIONS[][STATEMENTS_MAX] = {
     {"CREATE TABLE users (id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, tier TEXT NOT NULL, "
      "created_at BIGINT NOT NULL)",
-     "CREATE TABLE api_keys (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users (id), prefix TEXT NOT NULL, "
+     "CREATE TABLE api_keys (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users (id), prefix TEXT NOT "
+     "NULL, "
      "hash TEXT NOT NULL, name TEXT NOT NULL, rights BIGINT NOT NULL, namespaces TEXT NOT NULL, "
      "created_at BIGINT NOT NULL, expires_at BIGINT, revoked_at BIGINT)",
      "CREATE INDEX api_keys_prefix ON api_keys (prefix)", "CREATE INDEX api_keys_user ON api_keys (user_id)",
      "CREATE TABLE usage (user_id TEXT NOT NULL REFERENCES users (id), month BIGINT NOT NULL, "
      "used BIGINT NOT NULL, reserved BIGINT NOT NULL, PRIMARY KEY (user_id, month))",
-     "CREATE TABLE leases (user_id TEXT NOT NULL REFERENCES users (id), month BIGINT NOT NULL, node TEXT NOT NULL, "
-     "spent BIGINT NOT NULL, held BIGINT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (user_id, month, node))",
+     "CREATE TABLE leases (user_id TEXT NOT NULL REFERENCES users (id), month BIGINT NOT NULL, node TEXT NOT "
+     "NULL, "
+     "spent BIGINT NOT NULL, held BIGINT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (user_id, month, "
+     "node))",
      "CREATE INDEX leases_expiry ON leases (expires_at)",
      "CREATE TABLE key_usage (key_id TEXT NOT NULL REFERENCES api_keys (id), month BIGINT NOT NULL, "
      "embeddings BIGINT NOT NULL, requests BIGINT NOT NULL, PRIMARY KEY (key_id, month))"},

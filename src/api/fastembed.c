@@ -10,8 +10,8 @@
 #include "api/fields.h"
 #include "os/clock.h"
 
-static void fastembed_limited(struct http_response *response, unsigned status, const char *code, const char *message,
-                              const char *reset_at)
+static void fastembed_limited(struct http_response *response, unsigned status, const char *code,
+                              const char *message, const char *reset_at)
 {
     struct json_writer w;
     http_response_clear(response);

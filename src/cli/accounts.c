@@ -58,8 +58,10 @@ enum dp_status open_accounts(const struct config *config, struct metric_registry
 
 enum dp_status open_accounts_database(struct call *call, const struct config *config, struct database **out)
 {
-    const struct database_options options = {
-        .url = database_url_of(call, config), .pool_min = 1, .pool_max = 1, .timeout_ms = (int)config->database_timeout_ms};
+    const struct database_options options = {.url = database_url_of(call, config),
+                                             .pool_min = 1,
+                                             .pool_max = 1,
+                                             .timeout_ms = (int)config->database_timeout_ms};
     *out = NULL;
     enum dp_status status = options.url ? database_open(call, &options, out) : call->error.status;
     if (status == DP_OK)

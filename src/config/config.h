@@ -77,7 +77,7 @@ struct config {
     const char *database_url; /* "": a file in the state folder */
     const char *state_home;   /* "": ~/.local/state */
     const char *key_prefix;
-    uint64_t free_limit, pro_limit, scale_limit;         /* embeddings a month */
+    uint64_t free_limit, pro_limit, scale_limit;          /* embeddings a month */
     uint32_t free_requests, pro_requests, scale_requests; /* a minute; 0: any number */
     unsigned quota_batch;
     bool accounts_fail_open;

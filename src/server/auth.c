@@ -36,13 +36,16 @@ static const struct {
     enum dp_status outcome;
     const char *message;
 } REFUSALS[ACCOUNT_REASONS] = {
-    [ACCOUNT_NO_KEY] = {401, DP_DENIED, "this server asks for an API key: send \"Authorization: Bearer YOUR_KEY\""},
+    [ACCOUNT_NO_KEY] = {401, DP_DENIED,
+                        "this server asks for an API key: send \"Authorization: Bearer YOUR_KEY\""},
     [ACCOUNT_WRONG_KEY] = {401, DP_DENIED, "the API key is not valid: it is unknown, revoked or expired"},
     [ACCOUNT_NO_RIGHT] = {403, DP_DENIED, "the API key may not do that: it lacks the right"},
-    [ACCOUNT_NO_NAMESPACE] = {403, DP_DENIED, "the API key may not touch that namespace, only those whose names begin as "
-                                              "it allows (a list of namespaces needs such a \"prefix\")"},
+    [ACCOUNT_NO_NAMESPACE] = {403, DP_DENIED,
+                              "the API key may not touch that namespace, only those whose names begin as "
+                              "it allows (a list of namespaces needs such a \"prefix\")"},
     [ACCOUNT_MINUTE_OVER] = {429, DP_OVERLOADED, "too many requests in this minute for the tier of the API key"},
-    [ACCOUNT_MONTH_OVER] = {429, DP_OVERLOADED, "the embeddings of this month are used up for the tier of the API key"},
+    [ACCOUNT_MONTH_OVER] = {429, DP_OVERLOADED,
+                            "the embeddings of this month are used up for the tier of the API key"},
     [ACCOUNT_BUSY] = {503, DP_OVERLOADED, "too many API keys are being looked at for the first time; try again"},
     [ACCOUNT_AWAY] = {503, DP_UNAVAILABLE, "the accounts' database does not answer; try again"},
 };
@@ -115,8 +118,8 @@ static unsigned right_of(const struct route *route)
 static enum http_quota spend(void *context, struct call *call, size_t texts)
 {
     struct exchange *ex = context;
-    enum account_verdict verdict = call ? account_spend(call, &ex->pass, (int64_t)texts)
-                                        : account_try_spend(&ex->pass, (int64_t)texts);
+    enum account_verdict verdict =
+        call ? account_spend(call, &ex->pass, (int64_t)texts) : account_try_spend(&ex->pass, (int64_t)texts);
     return verdict == ACCOUNT_GRANTED ? HTTP_GRANTED : verdict == ACCOUNT_REFUSED ? HTTP_REFUSED : HTTP_WAIT;
 }
 
@@ -172,7 +175,8 @@ void auth_headers(struct exchange *ex)
     const struct quota_view *view = &ex->pass.view;
     struct arena *arena = &ex->arena;
     http_add_header(&ex->response, "X-RateLimit-Limit", arena_printf(arena, "%lld", (long long)view->limit));
-    http_add_header(&ex->response, "X-RateLimit-Remaining", arena_printf(arena, "%lld", (long long)view->remaining));
+    http_add_header(&ex->response, "X-RateLimit-Remaining",
+                    arena_printf(arena, "%lld", (long long)view->remaining));
     http_add_header(&ex->response, "X-RateLimit-Reset",
                     arena_printf(arena, "%lld", (long long)(view->reset_ms / 1000)));
 }

@@ -6,7 +6,8 @@
 #include "server/handlers.h"
 
 const struct route ROUTES[] = {
-    {"POST", "/v1/embed", &api_fastembed, fastembed_embed, ROUTE_BLOCKS | ROUTE_EMBEDS, fastembed_embed_cached, ACCESS_EMBED},
+    {"POST", "/v1/embed", &api_fastembed, fastembed_embed, ROUTE_BLOCKS | ROUTE_EMBEDS, fastembed_embed_cached,
+     ACCESS_EMBED},
     {"POST", "/v1/embed/batch", &api_fastembed, fastembed_embed, ROUTE_BLOCKS | ROUTE_EMBEDS,
      fastembed_embed_cached, ACCESS_EMBED},
     {"POST", "/v1/embeddings", &api_openai, openai_embeddings, ROUTE_BLOCKS | ROUTE_EMBEDS,
@@ -15,11 +16,14 @@ const struct route ROUTES[] = {
     {"GET", "/v1/models/{model}", &api_openai, openai_model, 0, NULL, ACCESS_KEY},
     {"POST", "/v2/namespaces/{ns}/query", &api_turbopuffer, turbopuffer_query, ROUTE_BLOCKS, NULL, ACCESS_READ},
     {"GET", "/v1/namespaces", &api_turbopuffer, turbopuffer_namespaces, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v1/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v2/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, ROUTE_BLOCKS, NULL, ACCESS_READ},
+    {"GET", "/v1/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, ROUTE_BLOCKS, NULL,
+     ACCESS_READ},
+    {"GET", "/v2/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, ROUTE_BLOCKS, NULL,
+     ACCESS_READ},
     {"GET", "/v1/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, ROUTE_BLOCKS, NULL, ACCESS_READ},
     {"GET", "/v2/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v1/namespaces/{ns}/hint_cache_warm", &api_turbopuffer, turbopuffer_warm, ROUTE_BLOCKS, NULL, ACCESS_READ},
+    {"GET", "/v1/namespaces/{ns}/hint_cache_warm", &api_turbopuffer, turbopuffer_warm, ROUTE_BLOCKS, NULL,
+     ACCESS_READ},
     {"POST", "/v2/namespaces/{ns}", &api_turbopuffer, turbopuffer_write, 0, NULL, ACCESS_WRITE},
     {"GET", "/health", &api_fastembed, handle_health, 0, NULL, ACCESS_WATCH},
     {"GET", "/health/live", &api_fastembed, handle_live, 0, NULL, ACCESS_WATCH},

@@ -36,7 +36,7 @@ struct server_options {
     enum server_log log;
     struct accounts *accounts; /* who may ask; outlives the server. NULL: anybody */
     bool watch_needs_key;      /* /health and /metrics too */
-    const char *cors_origin; /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
+    const char *cors_origin;   /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */
 };
 
 /* Starts listening. `service` must outlive the server. DP_INVALID names what is wrong with the address, DP_IO why

@@ -29,16 +29,16 @@ static struct arena arena;
 static struct call call;
 static bool has_call;
 
-struct call *fixture_call(void)
+struct call *account_call(void)
 {
-    fixture_call_end();
+    account_call_end();
     arena_init(&arena, 64 << 20);
     call_init(&call, &arena);
     has_call = true;
     return &call;
 }
 
-void fixture_call_end(void)
+void account_call_end(void)
 {
     if (has_call)
         arena_deinit(&arena);
@@ -64,10 +64,10 @@ const char *fixture_database(void)
     }
     struct database *db = NULL;
     const struct database_options options = {.url = given, .pool_min = 1, .pool_max = 1, .timeout_ms = 20000};
-    assert_int_equal(database_open(fixture_call(), &options, &db), DP_OK);
+    assert_int_equal(database_open(account_call(), &options, &db), DP_OK);
     assert_int_equal(database_transact(&call, db, empty, NULL), DP_OK);
     database_close(db);
-    fixture_call_end();
+    account_call_end();
     snprintf(url, sizeof url, "%s", given);
     return url;
 }
@@ -88,9 +88,9 @@ struct account_options fixture_options(const char *url)
 struct accounts *fixture_open(const struct account_options *options)
 {
     struct accounts *a = NULL;
-    if (accounts_open(fixture_call(), options, &a) != DP_OK)
+    if (accounts_open(account_call(), options, &a) != DP_OK)
         fail_msg("%s", call.error.message);
-    fixture_call_end();
+    account_call_end();
     return a;
 }
 
@@ -104,9 +104,9 @@ const struct new_key *fixture_key_with(struct accounts *a, struct key_wish wish)
         wish.scheme = span_str("fe_");
     if (!wish.rights)
         wish.rights = RIGHT_ALL;
-    if (records_create(fixture_call(), accounts_database(a), &wish, atomic_load(&fixture_wall_ms), key) != DP_OK)
+    if (records_create(account_call(), accounts_database(a), &wish, atomic_load(&fixture_wall_ms), key) != DP_OK)
         fail_msg("%s", call.error.message);
-    fixture_call_end();
+    account_call_end();
     return key;
 }
 
@@ -119,8 +119,8 @@ enum account_verdict fixture_show(struct accounts *a, const char *key, struct ac
 {
     enum account_verdict verdict = accounts_try(a, span_str(key), pass);
     if (verdict == ACCOUNT_WAIT)
-        verdict = accounts_admit(fixture_call(), a, span_str(key), pass);
-    fixture_call_end();
+        verdict = accounts_admit(account_call(), a, span_str(key), pass);
+    account_call_end();
     return verdict;
 }
 
@@ -128,8 +128,8 @@ enum account_reason fixture_use(struct accounts *a, const char *key, int64_t emb
 {
     struct account_pass pass;
     if (fixture_show(a, key, &pass) == ACCOUNT_GRANTED && account_try_spend(&pass, embeddings) == ACCOUNT_WAIT)
-        account_spend(fixture_call(), &pass, embeddings);
-    fixture_call_end();
+        account_spend(account_call(), &pass, embeddings);
+    account_call_end();
     enum account_reason reason = pass.reason;
     account_leave(&pass);
     return reason;
@@ -139,12 +139,12 @@ int64_t fixture_used(struct accounts *a, const char *email)
 {
     struct usage_rows rows;
     int64_t month = month_of(atomic_load(&fixture_wall_ms));
-    assert_int_equal(records_usage(fixture_call(), accounts_database(a), month, span_str(email), span_str(""), false,
-                                   &rows),
-                     DP_OK);
+    assert_int_equal(
+        records_usage(account_call(), accounts_database(a), month, span_str(email), span_str(""), false, &rows),
+        DP_OK);
     assert_int_equal(rows.count, 1);
     int64_t used = rows.rows[0].embeddings;
-    fixture_call_end();
+    account_call_end();
     return used;
 }
 
@@ -166,8 +166,8 @@ static enum dp_status run_sql(struct call *c, struct db_transaction *t, void *co
 int64_t fixture_sql(struct accounts *a, const char *text)
 {
     struct sql sql = {text, -1};
-    if (database_transact(fixture_call(), accounts_database(a), run_sql, &sql) != DP_OK)
+    if (database_transact(account_call(), accounts_database(a), run_sql, &sql) != DP_OK)
         fail_msg("%s: %s", text, call.error.message);
-    fixture_call_end();
+    account_call_end();
     return sql.number;
 }

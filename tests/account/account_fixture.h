@@ -16,9 +16,9 @@ extern const int64_t FIXTURE_NOW_MS;
 extern _Atomic int64_t fixture_wall_ms, fixture_steady_ns;
 void fixture_pass_seconds(int64_t seconds); /* moves both */
 
-/* A call whose results live until the next; fixture_call_end frees the last. */
-struct call *fixture_call(void);
-void fixture_call_end(void);
+/* A call whose results live until the next; account_call_end frees the last. */
+struct call *account_call(void);
+void account_call_end(void);
 
 /* The URL of a fresh, empty database. */
 const char *fixture_database(void);

@@ -81,21 +81,21 @@ static void test_accounts_several_keys_may_share_a_prefix(void **state)
     assert_string_equal(account_key_id(&pass), one->id);
     account_leave(&pass);
     struct key_record record;
-    assert_int_equal(records_revoke(fixture_call(), accounts_database(a), span_of(one->text + 3, 8), span_str("fe_"),
-                                    FIXTURE_NOW_MS, &record),
+    assert_int_equal(records_revoke(account_call(), accounts_database(a), span_of(one->text + 3, 8),
+                                    span_str("fe_"), FIXTURE_NOW_MS, &record),
                      DP_CONFLICT);
-    fixture_call_end();
+    account_call_end();
     accounts_close(a);
 }
 
 static void revoke(struct accounts *a, const char *which)
 {
     struct key_record record;
-    assert_int_equal(records_revoke(fixture_call(), accounts_database(a), span_str(which), span_str("fe_"),
+    assert_int_equal(records_revoke(account_call(), accounts_database(a), span_str(which), span_str("fe_"),
                                     atomic_load(&fixture_wall_ms), &record),
                      DP_OK);
     assert_true(record.revoked_ms > 0);
-    fixture_call_end();
+    account_call_end();
 }
 
 static void test_accounts_a_revoked_key_dies_within_the_minute(void **state)
@@ -116,10 +116,10 @@ static void test_accounts_a_revoked_key_dies_within_the_minute(void **state)
     revoke(a, unseen->id);
     assert_int_equal(fixture_use(a, unseen->text, 1), ACCOUNT_WRONG_KEY);
     struct key_record record;
-    assert_int_equal(records_revoke(fixture_call(), accounts_database(a), span_str("nothing"), span_str("fe_"), 1,
-                                    &record),
-                     DP_NOT_FOUND);
-    fixture_call_end();
+    assert_int_equal(
+        records_revoke(account_call(), accounts_database(a), span_str("nothing"), span_str("fe_"), 1, &record),
+        DP_NOT_FOUND);
+    account_call_end();
     accounts_close(a);
 }
 
@@ -212,19 +212,19 @@ static void test_accounts_wishes_are_checked(void **state)
     struct key_wish wish = {.scheme = span_str("fe_"), .cost = KEY_COST_TESTS, .rights = RIGHT_ALL};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         wish.email = span_str(bad[i]);
-        assert_int_equal(records_create(fixture_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
+        assert_int_equal(records_create(account_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
     }
     wish.email = span_str("a@b");
     wish.name = span_str(long_name);
-    assert_int_equal(records_create(fixture_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
+    assert_int_equal(records_create(account_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
     wish.name = span_str("");
     wish.namespaces = span_str("a/b");
-    assert_int_equal(records_create(fixture_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
+    assert_int_equal(records_create(account_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
     wish.namespaces = span_str("");
     wish.scheme = span_str("too-long-");
-    assert_int_equal(records_create(fixture_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
+    assert_int_equal(records_create(account_call(), accounts_database(a), &wish, 1, &key), DP_INVALID);
     assert_int_equal(fixture_sql(a, "SELECT COUNT(*) FROM users"), 0);
-    fixture_call_end();
+    account_call_end();
     accounts_close(a);
 }
 
@@ -234,8 +234,16 @@ static void test_accounts_values_never_become_statements(void **state)
     (void)state;
     struct account_options options = fixture_options(fixture_database());
     struct accounts *a = fixture_open(&options);
-    static const char *const evil[] = {"';DROP/**/TABLE/**/users;--@x", "\"@'", "$1@$2", "a'||(SELECT(hash)FROM(api_keys))@b",
-                                       "\\'@;", "%@_", "a@b');DELETE/**/FROM/**/users;--", "?1@:a", "a@b\xe2\x80\xa8" "c"};
+    static const char *const evil[] = {"';DROP/**/TABLE/**/users;--@x",
+                                       "\"@'",
+                                       "$1@$2",
+                                       "a'||(SELECT(hash)FROM(api_keys))@b",
+                                       "\\'@;",
+                                       "%@_",
+                                       "a@b');DELETE/**/FROM/**/users;--",
+                                       "?1@:a",
+                                       "a@b\xe2\x80\xa8"
+                                       "c"};
     struct database *db = accounts_database(a);
     const size_t count = sizeof evil / sizeof *evil;
     struct key_records keys;
@@ -243,26 +251,29 @@ static void test_accounts_values_never_become_statements(void **state)
     struct usage_rows usage;
     for (size_t i = 0; i < count; i++) {
         const struct new_key *key = fixture_key_with(
-            a, (struct key_wish){.email = span_str(evil[i]), .name = span_str(evil[i]), .namespaces = span_str("n")});
-        assert_int_equal(records_list(fixture_call(), db, span_str(evil[i]), &keys), DP_OK);
+            a,
+            (struct key_wish){.email = span_str(evil[i]), .name = span_str(evil[i]), .namespaces = span_str("n")});
+        assert_int_equal(records_list(account_call(), db, span_str(evil[i]), &keys), DP_OK);
         assert_int_equal(keys.count, 1);
         assert_true(span_equal_str(keys.keys[0].id, key->id));
         assert_true(span_equal_str(keys.keys[0].name, evil[i]));
-        assert_int_equal(records_usage(fixture_call(), db, 24322, span_str(evil[i]), span_str(""), false, &usage), DP_OK);
+        assert_int_equal(records_usage(account_call(), db, 24322, span_str(evil[i]), span_str(""), false, &usage),
+                         DP_OK);
         assert_int_equal(usage.count, 1);
-        assert_int_equal(records_usage(fixture_call(), db, 24322, span_str(""), span_str(evil[i]), true, &usage), DP_OK);
+        assert_int_equal(records_usage(account_call(), db, 24322, span_str(""), span_str(evil[i]), true, &usage),
+                         DP_OK);
         assert_int_equal(usage.count, 0);
-        assert_int_equal(records_get(fixture_call(), db, span_str(evil[i]), &keys), DP_OK);
+        assert_int_equal(records_get(account_call(), db, span_str(evil[i]), &keys), DP_OK);
         assert_int_equal(keys.count, 0);
-        assert_int_equal(records_find(fixture_call(), db, span_str(evil[i]), 0, &keys), DP_OK);
+        assert_int_equal(records_find(account_call(), db, span_str(evil[i]), 0, &keys), DP_OK);
         assert_int_equal(keys.count, 0);
-        assert_int_equal(records_revoke(fixture_call(), db, span_str(evil[i]), span_str("fe_"), 1, &record),
+        assert_int_equal(records_revoke(account_call(), db, span_str(evil[i]), span_str("fe_"), 1, &record),
                          DP_NOT_FOUND);
         assert_int_equal(fixture_use(a, evil[i], 1), ACCOUNT_WRONG_KEY);
     }
-    assert_int_equal(records_list(fixture_call(), db, span_str(""), &keys), DP_OK);
+    assert_int_equal(records_list(account_call(), db, span_str(""), &keys), DP_OK);
     assert_int_equal(keys.count, count);
-    fixture_call_end();
+    account_call_end();
     accounts_close(a);
 }
 
@@ -275,30 +286,31 @@ static void test_accounts_refuse_a_newer_schema(void **state)
     struct accounts *a = fixture_open(&options);
     fixture_sql(a, "INSERT INTO dipper_schema (version, applied_at) VALUES (1000, 0)");
     accounts_close(a);
-    struct call *call = fixture_call();
+    struct call *call = account_call();
     assert_int_equal(accounts_open(call, &options, &a), DP_UNSUPPORTED);
     assert_non_null(strstr(call->error.message, "version 1000"));
-    fixture_call_end();
+    account_call_end();
 }
 
 static void test_accounts_refuse_urls_that_are_none(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "sqlite://", "sqlite:///", "relative/path", "mysql://h/d", "sqlite://relative"};
+    static const char *const bad[] = {
+        "", "sqlite://", "sqlite:///", "relative/path", "mysql://h/d", "sqlite://relative"};
     struct account_options options = fixture_options(NULL);
     struct accounts *a;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         options.database_url = bad[i];
-        assert_int_equal(accounts_open(fixture_call(), &options, &a), DP_INVALID);
+        assert_int_equal(accounts_open(account_call(), &options, &a), DP_INVALID);
         assert_null(a);
     }
     options.database_url = "postgresql://u:hunter2@127.0.0.1:1/d";
-    struct call *call = fixture_call();
+    struct call *call = account_call();
     assert_int_equal(accounts_open(call, &options, &a), DP_UNAVAILABLE);
     assert_null(strstr(call->error.message, "hunter2"));
     options.database_url = "sqlite:///proc/nothing/here.db";
-    assert_true(accounts_open(fixture_call(), &options, &a) != DP_OK);
-    fixture_call_end();
+    assert_true(accounts_open(account_call(), &options, &a) != DP_OK);
+    account_call_end();
 }
 
 static void test_accounts_sqlite_files_are_their_owners(void **state)
@@ -330,8 +342,8 @@ static void test_accounts_a_damaged_file_is_refused(void **state)
     fclose(out);
     struct account_options options = fixture_options(url);
     struct accounts *a;
-    assert_int_equal(accounts_open(fixture_call(), &options, &a), DP_CORRUPT);
-    fixture_call_end();
+    assert_int_equal(accounts_open(account_call(), &options, &a), DP_CORRUPT);
+    account_call_end();
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------- */

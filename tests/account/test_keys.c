@@ -15,12 +15,9 @@ static void test_keys_siphash_gives_the_reference_vectors(void **state)
     static const struct {
         size_t len;
         const char *digest;
-    } vectors[] = {{0, "a3817f04ba25a8e66df67214c7550293"},
-                   {1, "da87c1d86b99af44347659119b22fc45"},
-                   {7, "a1f1ebbed8dbc153c0b84aa61ff08239"},
-                   {8, "3b62a9ba6258f5610f83e264f31497b4"},
-                   {15, "5493e99933b0a8117e08ec0f97cfc3d9"},
-                   {63, "5150d1772f50834a503e069a973fbd7c"}};
+    } vectors[] = {{0, "a3817f04ba25a8e66df67214c7550293"},  {1, "da87c1d86b99af44347659119b22fc45"},
+                   {7, "a1f1ebbed8dbc153c0b84aa61ff08239"},  {8, "3b62a9ba6258f5610f83e264f31497b4"},
+                   {15, "5493e99933b0a8117e08ec0f97cfc3d9"}, {63, "5150d1772f50834a503e069a973fbd7c"}};
     uint8_t key[SIPHASH_BYTES], bytes[64], digest[SIPHASH_BYTES];
     char hex[2 * SIPHASH_BYTES + 1];
     for (uint8_t i = 0; i < 64; i++)
@@ -153,7 +150,8 @@ static void test_keys_months_are_those_of_the_calendar(void **state)
         assert_int_equal(month, month_of(cases[i].ms));
         assert_true(month_begins_ms(month) <= cases[i].ms && cases[i].ms < month_begins_ms(month + 1));
     }
-    static const char *const bad[] = {"", "2026", "2026-13", "2026-00", "2026-1", "2026-011", "20260-1", "1969-12"};
+    static const char *const bad[] = {"",       "2026",     "2026-13", "2026-00",
+                                      "2026-1", "2026-011", "20260-1", "1969-12"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(month_parse(span_str(bad[i]), &month));
     int64_t ms;
@@ -161,8 +159,14 @@ static void test_keys_months_are_those_of_the_calendar(void **state)
     assert_int_equal(ms, 1767225600000);
     assert_true(date_parse(span_str("2028-02-29T23:59:59Z"), &ms));
     assert_int_equal(ms, month_begins_ms(2028 * 12 + 2) - 1000);
-    static const char *const bad_dates[] = {"", "2026-02-29", "2026-02-00", "2026-04-31", "2026-01-01T24:00:00Z",
-                                            "2026-01-01T00:00:00", "2026-01-01 ", "tomorrow"};
+    static const char *const bad_dates[] = {"",
+                                            "2026-02-29",
+                                            "2026-02-00",
+                                            "2026-04-31",
+                                            "2026-01-01T24:00:00Z",
+                                            "2026-01-01T00:00:00",
+                                            "2026-01-01 ",
+                                            "tomorrow"};
     for (size_t i = 0; i < sizeof bad_dates / sizeof *bad_dates; i++)
         assert_false(date_parse(span_str(bad_dates[i]), &ms));
 }

@@ -7,7 +7,8 @@ import shutil
 
 def clean_environment(**more):
     """This process's environment less what would set Dipper's settings, plus `more`."""
-    names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE"}
+    names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE", "DATABASE_URL", "XDG_STATE_HOME",
+             "API_KEY_PREFIX"}
     env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith(("DIPPER_", "AWS_", "S3_"))}
     env.update({k: str(v) for k, v in more.items()})
     return env

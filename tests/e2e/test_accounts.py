@@ -1,0 +1,255 @@
+"""Accounts through the program: keys and their life, refusals in each dialect's shape, limits, several servers on one
+database, floods of wrong keys, and crashes. The same with PostgreSQL: test_postgres.py."""
+import json
+import pathlib
+import re
+import stat
+import threading
+
+import bcrypt
+import openai
+import pytest
+import turbopuffer
+from accounts import Accounts, post, wait_for
+from serving import make_root
+
+WRONG = "fe_" + "0" * 64
+
+
+@pytest.fixture
+def accounts(dipper, tmp_path):
+    return Accounts(dipper, f"sqlite://{tmp_path}/accounts.db")
+
+
+def test_a_key_from_its_making_to_its_end(accounts, tmp_path):
+    made = accounts.key("Ada@Example.org", "--tier", "pro", "--name", "ada's laptop")
+    assert sorted(made) == ["id", "key", "tier"] and made["tier"] == "pro"
+    assert re.fullmatch("fe_[0-9a-f]{64}", made["key"])
+    listed = accounts.run("key", "list", "--json").stdout
+    assert made["key"] not in listed and made["key"] not in accounts.run("key", "list").stdout
+    (shown,) = json.loads(listed)["keys"]
+    assert shown["id"] == made["id"] and shown["prefix"] == made["key"][:11] and shown["email"] == "ada@example.org"
+    assert shown["name"] == "ada's laptop" and shown["state"] == "good"
+    with accounts.serve(tmp_path) as node:
+        status, headers, body = node.embed(made["key"])
+        assert status == 200 and len(body["embedding"]) == 384
+        assert headers["X-RateLimit-Limit"] == "100000" and headers["X-RateLimit-Remaining"] == "99999"
+        assert node.embed(made["key"])[2]["cached"] is True  # which counts all the same
+        wait_for(lambda: accounts.used() == 2, "the usage")
+        (by_key,) = accounts.usage("--key", made["id"])
+        assert by_key["embeddings"] == 2 and by_key["requests"] == 2 and by_key["limit"] == 100000
+        assert accounts.usage("--month", "2020-01", "--email", "ada@example.org")[0]["embeddings"] == 0
+        revoked = json.loads(accounts.run("key", "revoke", made["key"][:11], "--json").stdout)
+        assert revoked["id"] == made["id"] and revoked["state"] == "revoked"
+    with accounts.serve(tmp_path) as node:  # one that has never seen it
+        assert node.embed(made["key"])[0] == 401
+    # Neither the logs nor the database have the key.
+    for path in pathlib.Path(tmp_path).glob("*.*"):
+        assert made["key"][11:].encode() not in path.read_bytes(), path
+    assert stat.S_IMODE((tmp_path / "accounts.db").stat().st_mode) == 0o600
+
+
+def test_commands_say_what_is_wrong(accounts):
+    for arguments, says in ((["key", "create", "--email", "nobody"], "no e-mail address"),
+                            (["key", "create", "--email", "a@b", "--tier", "gold"], "free, pro or scale"),
+                            (["key", "create", "--email", "a@b", "--rights", "all"], "embed,read,write"),
+                            (["key", "create", "--email", "a@b", "--expires", "soon"], "2027-01-31"),
+                            (["key", "create", "--email", "a@b", "--expires", "2020-01-01"], "past"),
+                            (["key", "create", "--email", "a@b", "--namespaces", "a/b"], "prefixes of namespaces"),
+                            (["key", "create", "--email", "a@b", "--key-prefix", "a b"], "must be 1 to 8"),
+                            (["key", "revoke", "'; DROP TABLE users; --"], "no key"),
+                            (["usage", "--month", "November"], "2026-11")):
+        assert says in accounts.run(*arguments, status=1).stderr
+    for arguments in (["key"], ["key", "create"], ["key", "revoke"], ["key", "list", "x"], ["usage", "x"],
+                      ["key", "list", "--key-prefix", "123456789"]):
+        accounts.run(*arguments, status=2)
+    assert json.loads(accounts.run("key", "list", "--json").stdout) == {"keys": []}
+
+
+def test_the_database_is_in_the_state_folder_unless_told_otherwise(dipper, tmp_path):
+    for env, path in (({"HOME": tmp_path / "home"}, "home/.local/state/dipper/accounts.db"),
+                      ({"HOME": "/nowhere", "XDG_STATE_HOME": tmp_path / "xdg"}, "xdg/dipper/accounts.db")):
+        home = Accounts(dipper, "", **env)
+        home.key()
+        assert (tmp_path / path).is_file()
+    config = Accounts(dipper, "postgresql://me:hunter2@db.example/x").run("config").stdout
+    assert "hunter2" not in config and "db.example" in config
+
+
+def test_hashes_are_those_of_other_programs(accounts, tmp_path):
+    """What Python's bcrypt makes is a key here, and what is made here is one there."""
+    import sqlite3
+
+    made = accounts.key()
+    other = "fe_" + "0123456789abcdef" * 4
+    with sqlite3.connect(tmp_path / "accounts.db") as db:
+        (digest, user) = db.execute("SELECT hash, user_id FROM api_keys").fetchone()
+        assert digest.startswith("$2b$12$")
+        assert bcrypt.checkpw(made["key"].encode(), digest.encode())
+        assert not bcrypt.checkpw(other.encode(), digest.encode())
+        db.execute("INSERT INTO api_keys (id, user_id, prefix, hash, name, rights, namespaces, created_at) "
+                   "VALUES ('theirs', ?, '01234567', ?, '', 7, '', 0)",
+                   (user, bcrypt.hashpw(other.encode(), bcrypt.gensalt(12)).decode()))
+    db.close()
+    with accounts.serve(tmp_path) as node:
+        assert node.embed(other)[0] == 200
+        assert node.embed(other[:-1] + "0")[0] == 401
+
+
+def test_refusals_have_the_shape_of_each_dialect(accounts, tmp_path, dipper):
+    make_root(dipper, tmp_path)
+    reader = accounts.key("reader@example.org", "--rights", "read", "--namespaces", "orchestra")["key"]
+    free = accounts.key("free@example.org", "--tier", "free")["key"]
+    with accounts.serve(tmp_path, "--free-limit", 3, "--free-requests", 8) as node:
+        status, headers, body = node.embed(WRONG)
+        assert status == 401 and sorted(body) == ["error", "message"] and body["error"] == "invalid_api_key"
+        assert headers["WWW-Authenticate"] == "Bearer"
+        assert node.embed(None)[0] == 401
+        status, _, body = post(node.url, "/v2/namespaces/packages/query", {}, WRONG)
+        assert status == 401 and body["status"] == "error"
+        assert node.embed(reader)[2]["error"] == "permission_denied"
+        status, _, body = post(node.url, "/v1/namespaces/packages/metadata", None, reader)
+        assert status == 403 and "namespace" in body["error"]
+        assert post(node.url, "/v1/namespaces/orchestra/metadata", None, reader)[0] == 200
+
+        def client(key):
+            return openai.OpenAI(base_url=node.url + "/v1", api_key=key, max_retries=0)
+
+        with pytest.raises(openai.AuthenticationError) as refused:
+            client(WRONG).embeddings.create(model="all-MiniLM-L6-v2", input="x")
+        assert refused.value.status_code == 401 and refused.value.code == "invalid_api_key"
+        assert refused.value.type == "invalid_request_error"
+        with pytest.raises(openai.PermissionDeniedError):
+            client(reader).embeddings.create(model="all-MiniLM-L6-v2", input="x")
+        client(free).embeddings.create(model="all-MiniLM-L6-v2", input=["one", "two"])
+        with pytest.raises(openai.RateLimitError) as refused:
+            client(free).embeddings.create(model="all-MiniLM-L6-v2", input=["three", "four"])
+        assert refused.value.code == "rate_limit_exceeded"
+        assert refused.value.response.headers["X-RateLimit-Remaining"] == "1"
+        assert int(refused.value.response.headers["Retry-After"]) > 0
+        assert node.embed(free)[0] == 200
+        status, headers, body = node.embed(free)
+        assert status == 429 and body["error"] == "rate_limit_exceeded"
+        assert re.fullmatch(r"\d{4}-\d\d-01T00:00:00Z", body["reset_at"])
+        assert headers["X-RateLimit-Limit"] == "3" and headers["X-RateLimit-Remaining"] == "0"
+        with pytest.raises(turbopuffer.AuthenticationError):
+            turbopuffer.Turbopuffer(base_url=node.url, api_key=WRONG).namespace("packages").metadata()
+        puffer = turbopuffer.Turbopuffer(base_url=node.url, api_key=free, max_retries=0)
+        assert puffer.namespace("packages").metadata().approx_row_count == 7
+        for _ in range(8):  # the minute may turn once meanwhile
+            last = post(node.url, "/v1/models", None, free)
+        if last[0] != 429:
+            for _ in range(9):
+                last = post(node.url, "/v1/models", None, free)
+        assert last[0] == 429 and last[1]["X-RateLimit-Limit"] == "8" and last[2]["error"]["code"] == "rate_limit_exceeded"
+        assert node.metric('dipper_rate_limit_exceeded_total{tier="free"}') >= 3
+        assert node.metric('dipper_auth_total{result="invalid"}') >= 3
+    for key in (reader, free):
+        assert key[11:] not in node.log()
+
+
+def test_who_asked_is_in_the_access_log(accounts, tmp_path):
+    made = accounts.key("ada@example.org", "--tier", "scale")
+    with accounts.serve(tmp_path, "--log-format", "json") as node:
+        node.embed(made["key"])
+        wait_for(lambda: '"/v1/embed"' in node.log(), "the access log")
+    lines = [json.loads(line) for line in node.log().splitlines()]
+    (line,) = [line for line in lines if line.get("path") == "/v1/embed"]
+    assert line["key"] == made["id"] and line["tier"] == "scale"
+
+
+def test_health_and_metrics_need_a_key_only_when_told_to(accounts, tmp_path):
+    key = accounts.key()["key"]
+    with accounts.serve(tmp_path, "--protect-metrics") as node:
+        assert post(node.url, "/health", None)[0] == 401
+        assert post(node.url, "/health", None, key)[0] == 200
+
+
+def test_beyond_loopback_a_server_asks_for_keys(dipper, run, tmp_path):
+    done = run("serve", "--root", tmp_path / "r", "--listen", "0.0.0.0:0", status=1)
+    assert "--auth" in done.stderr and "--insecure" in done.stderr
+
+
+def clients_at_the_edge(nodes, key, count):
+    """How many embeddings so many clients got until each was refused for the month."""
+    got = []
+
+    def client(node):
+        mine = 0
+        while True:
+            status, _, body = node.embed(key, "at the edge")
+            if status == 200:
+                mine += 1
+            elif status == 429:
+                break
+            else:
+                assert status == 503, body  # the key is being looked at for the first time
+        got.append(mine)
+
+    threads = [threading.Thread(target=client, args=(nodes[i % len(nodes)],)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == count
+    return sum(got)
+
+
+def test_clients_at_the_edge_of_two_servers_never_overrun(accounts, tmp_path):
+    limit, batch = 600, 16
+    key = accounts.key("ada@example.org", "--tier", "pro")["key"]
+    arguments = ["--pro-limit", limit, "--pro-requests", 0, "--quota-batch", batch, "--log-format", "off"]
+    with accounts.serve(tmp_path, *arguments) as one, accounts.serve(tmp_path, *arguments) as two:
+        used = clients_at_the_edge([one, two], key, 64)
+        assert limit - 2 * batch - 64 <= used <= limit
+    assert accounts.used() == used
+
+
+def test_a_crash_loses_at_most_the_last_second(accounts, tmp_path):
+    """What had been used a second before the end is there; what the dead server held is given back when its lease ends."""
+    key = accounts.key("ada@example.org", "--tier", "pro")["key"]
+    with accounts.serve(tmp_path) as node:
+        for _ in range(10):
+            assert node.embed(key)[0] == 200
+        wait_for(lambda: accounts.used() == 10, "the usage")
+        node.kill()
+    assert accounts.used() == 10
+    with accounts.serve(tmp_path) as node:  # and the next one goes on from there
+        assert node.embed(key)[1]["X-RateLimit-Remaining"]
+    assert accounts.used() == 11
+
+
+def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path):
+    """Wrong keys that share the prefix of a good one cost bcrypt: a few wait, the rest is refused at once, and the good key,
+    which is remembered, never gets in line."""
+    good = accounts.key("ada@example.org", "--tier", "scale")["key"]
+    stop = threading.Event()
+    answers = []
+
+    def flood(number):
+        for i in range(1000000):
+            if stop.is_set():
+                return
+            wrong = good[:11] + f"{number:02x}{i:06x}" + "0" * 48
+            answers.append(post(node.url, "/v1/models", None, wrong)[0])
+
+    with accounts.serve(tmp_path, "--log-format", "off", "--scale-requests", 0) as node:
+        assert node.embed(good)[0] == 200
+        before = node.metric("dipper_bcrypt_total")
+        threads = [threading.Thread(target=flood, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: 503 in answers and 401 in answers, "a full line")
+        for _ in range(50):
+            assert node.embed(good)[0] == 200
+            assert node.metric("dipper_bcrypt_queue") <= 4  # of one prefix
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert set(answers) == {401, 503}
+        assert node.metric("dipper_bcrypt_total") - before == answers.count(401)  # bcrypt ran for those alone
+        # Keys of no form, and of prefixes that do not exist, cost no bcrypt at all.
+        before = node.metric("dipper_bcrypt_total")
+        for wrong in ("x", "fe_", WRONG, "fe_" + "f" * 64, "fe_' OR '1'='1"):
+            assert node.embed(wrong)[0] == 401
+        assert node.metric("dipper_bcrypt_total") == before

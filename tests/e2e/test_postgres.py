@@ -1,0 +1,185 @@
+"""Accounts in PostgreSQL: Debian's own, started in a folder of the test's, stopped and started again mid-load."""
+import json
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+from accounts import Accounts, Postgres, wait_for
+from test_accounts import clients_at_the_edge
+
+pytestmark = pytest.mark.daemon
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("postgres")
+    folder.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    server = Postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres, request):
+    """The URL of a fresh database."""
+    name = f"d{abs(hash(request.node.name))}"
+    if not postgres.process:
+        postgres.start()
+    postgres.sql(f"CREATE DATABASE {name}")
+    return postgres.url(name)
+
+
+@pytest.fixture
+def accounts(dipper, database):
+    return Accounts(dipper, database)
+
+
+@pytest.mark.parametrize("program", ["test_accounts", "test_quota"])
+def test_the_unit_tests_pass_on_postgres(build, database, program, source):
+    if not (build / "tests" / program).exists():
+        subprocess.run(["ninja", "-C", build, f"tests/{program}"], check=True, capture_output=True)
+    done = subprocess.run([build / "tests" / program], capture_output=True, text=True, timeout=280, check=False,
+                          env={**os.environ, "DIPPER_TEST_DATABASE_URL": database,
+                               "DIPPER_TEST_DATA": str(source / "tests" / "data")})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_key_and_its_usage(accounts, tmp_path):
+    made = accounts.key("ada@example.org", "--tier", "scale")
+    with accounts.serve(tmp_path) as node:
+        assert node.embed(made["key"])[0] == 200
+        assert node.embed(made["key"][:-1] + ("0" if made["key"][-1] != "0" else "1"))[0] == 401
+        wait_for(lambda: accounts.used() == 1, "the usage")
+        accounts.run("key", "revoke", made["id"])
+    with accounts.serve(tmp_path) as node:
+        assert node.embed(made["key"])[0] == 401
+
+
+def test_many_bring_a_database_up_to_date_at_once(accounts):
+    with_commands = [subprocess.Popen([accounts.dipper, "usage", "--json"], env=accounts.env, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True) for _ in range(12)]
+    for process in with_commands:
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert json.loads(out)["usage"] == []
+
+
+def test_a_newer_database_is_refused(accounts, postgres):
+    accounts.key()
+    postgres.sql("INSERT INTO dipper_schema (version, applied_at) VALUES (77, 0)", accounts.url.rsplit("/", 1)[1])
+    assert "version 77" in accounts.run("key", "list", status=1).stderr
+
+
+def test_clients_at_the_edge_of_two_servers_never_overrun(accounts, tmp_path):
+    limit, batch = 600, 16
+    key = accounts.key("ada@example.org", "--tier", "pro")["key"]
+    arguments = ["--pro-limit", limit, "--pro-requests", 0, "--quota-batch", batch, "--log-format", "off"]
+    with accounts.serve(tmp_path, *arguments) as one, accounts.serve(tmp_path, *arguments) as two:
+        used = clients_at_the_edge([one, two], key, 64)
+        assert limit - 2 * batch - 64 <= used <= limit
+    assert accounts.used() == used
+
+
+def test_the_pool_grows_under_load_and_no_further(accounts, postgres, tmp_path):
+    """Every key is a new one, so that each request has to ask the database."""
+    name = accounts.url.rsplit("/", 1)[1]
+    accounts.key()
+    with accounts.serve(tmp_path, "--database-pool-min", 2, "--database-pool-max", 3, "--log-format", "off") as node:
+        open_now = 'dipper_database_connections{state="open"}'
+        wait_for(lambda: node.metric(open_now) == 2, "the least number of connections")
+        seen, stop = [], threading.Event()
+
+        def ask(number):
+            for i in range(100000):
+                if stop.is_set():
+                    return
+                assert node.embed(f"fe_{number:02x}{i:06x}" + "0" * 56)[0] in (401, 503)
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
+        for thread in threads:
+            thread.start()
+
+        def grown():
+            seen.append(int(postgres.sql(f"SELECT COUNT(*) FROM pg_stat_activity WHERE datname = '{name}' AND "
+                                         "application_name = 'dipper'")))
+            return node.metric(open_now) == 3
+
+        wait_for(grown, "the greatest number of connections")
+        for _ in range(10):
+            grown()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert max(seen) <= 3
+
+
+class Load:
+    """Threads that go on embedding with a key; their answers' statuses, with the last embedding's time each."""
+
+    def __init__(self, node, key, threads=4):
+        self.node, self.key, self.answers, self.stop = node, key, [], threading.Event()
+        self.threads = [threading.Thread(target=self.go) for _ in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def go(self):
+        while not self.stop.is_set():
+            began = time.monotonic()
+            status, _, body = self.node.embed(self.key)
+            self.answers.append((status, body.get("message", ""), time.monotonic() - began))
+
+    def wait(self, count, *statuses):
+        """For so many more answers, each of which has one of these statuses."""
+        at = len(self.answers)
+        wait_for(lambda: len(self.answers) >= at + count, "answers")
+        assert {answer[0] for answer in self.answers[at:]} <= set(statuses), self.answers[at:][-5:]
+
+    def wait_for_status(self, status):
+        at = len(self.answers)
+        wait_for(lambda: any(answer[0] == status for answer in self.answers[at:]), f"an answer {status}")
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        return [answer[0] for answer in self.answers].count(200)
+
+
+ARGUMENTS = ["--scale-requests", 0, "--quota-batch", 20, "--log-format", "off", "--database-timeout", "1s"]
+
+
+@pytest.mark.parametrize("immediately", [False, True], ids=["stopped", "crashed"])
+def test_without_its_database_a_server_fails_closed(accounts, postgres, tmp_path, immediately):
+    key = accounts.key("ada@example.org", "--tier", "scale")["key"]
+    with accounts.serve(tmp_path, *ARGUMENTS) as node:
+        load = Load(node, key)
+        load.wait(50, 200)
+        postgres.stop(immediately)
+        load.wait_for_status(503)  # when what was in hand is used up
+        load.wait(50, 503)
+        assert all("database" in answer[1] for answer in load.answers if answer[0] == 503)
+        postgres.start()
+        load.wait_for_status(200)
+        load.wait(50, 200)
+        good = load.end()
+        wait_for(lambda: accounts.used() == good, "the usage")  # nothing was lost, nothing was counted twice
+
+
+def test_a_server_that_may_goes_on_without_its_database(accounts, postgres, tmp_path):
+    key = accounts.key("ada@example.org", "--tier", "scale")["key"]
+    stranger = accounts.key("bob@example.org", "--tier", "scale")["key"]
+    with accounts.serve(tmp_path, "--accounts-fail-open", *ARGUMENTS) as node:
+        load = Load(node, key)
+        load.wait(50, 200)
+        postgres.stop()
+        load.wait(300, 200)  # many times what was in hand
+        assert node.embed(stranger)[0] == 503  # a key that is not known here cannot be checked
+        assert node.embed("fe_" + "0" * 64)[0] in (401, 503)
+        postgres.start()
+        good = load.end()
+        wait_for(lambda: accounts.used() == good, "the usage")
+        wait_for(lambda: node.embed(stranger)[0] == 200, "the other key")
