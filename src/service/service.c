@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
-#include "store/store_cache.h"
+#include "store/store_metrics.h"
 
 static const char HITS_HELP[] = "Texts whose vector was cached.";
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
@@ -154,7 +154,7 @@ static enum dp_status add_metrics(struct service *s, const struct service_option
         };
         status = redis_cache_new(&redis, r, &s->redis, error);
     }
-    return status == DP_OK && s->store ? store_cache_add_metrics(s->store, r, error) : status;
+    return status == DP_OK && s->store ? store_add_metrics(s->store, r, error) : status;
 }
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error)

@@ -85,6 +85,7 @@ struct store_listing {
 struct store_upload;
 
 struct store;
+struct metric_registry;
 
 struct store_ops {
     const char *scheme;
@@ -101,11 +102,14 @@ struct store_ops {
     enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
     void (*upload_abort)(struct store_upload *); /* frees it; the object does not appear */
     void (*free)(struct store *);
+    /* Adds what it knows of itself, besides what is counted of every store; NULL: nothing. */
+    enum dp_status (*add_metrics)(struct store *, struct metric_registry *, struct dp_error *);
 };
 
-/* Implementations embed this first. */
+/* Implementations embed this first, zeroed but for `ops`. */
 struct store {
     const struct store_ops *ops;
+    struct store_metrics *metrics; /* store/store_metrics.h; owned; NULL: nobody asked */
 };
 
 struct transport; /* store/transport.h */

@@ -295,6 +295,29 @@ static void cache_free(struct store *store)
     mem_free(c);
 }
 
+static enum dp_status cache_add_metrics(struct store *store, struct metric_registry *registry,
+                                        struct dp_error *error)
+{
+    struct cache_store *c = cache_of(store);
+    const struct cache_metrics m = {
+        .hits =
+            metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),
+        .waits = metric_counter(registry, "dipper_store_cache_waits_total", "",
+                                "Ranges that another request was fetching already."),
+        .misses = metric_counter(registry, "dipper_store_cache_misses_total", "",
+                                 "Ranges that were not in the memory cache and were fetched for it."),
+        .evictions = metric_counter(registry, "dipper_store_cache_evictions_total", "",
+                                    "Ranges that left the memory cache."),
+        .bytes = metric_gauge(registry, "dipper_store_cache_bytes", "", "Memory that the cache holds."),
+    };
+    if (!m.hits || !m.waits || !m.misses || !m.evictions || !m.bytes)
+        return dp_fail_nomem(error, "metrics");
+    for (unsigned i = 0; i < c->shard_count; i++)
+        metric_add(m.bytes, (int64_t)c->shards[i].used);
+    c->metrics = m;
+    return c->inner->ops->add_metrics ? c->inner->ops->add_metrics(c->inner, registry, error) : DP_OK;
+}
+
 static const struct store_ops CACHE_OPS = {
     .scheme = "cache",
     .counts_reads = true,
@@ -308,6 +331,7 @@ static const struct store_ops CACHE_OPS = {
     .upload_finish = cache_upload_finish,
     .upload_abort = cache_upload_abort,
     .free = cache_free,
+    .add_metrics = cache_add_metrics,
 };
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
@@ -345,30 +369,5 @@ enum dp_status store_cache_new(struct store *inner, const struct store_cache_opt
             return dp_fail_nomem(error, "a cache");
         }
     *out = &c->base;
-    return DP_OK;
-}
-
-enum dp_status store_cache_add_metrics(struct store *store, struct metric_registry *registry,
-                                       struct dp_error *error)
-{
-    if (store->ops->read != cache_read)
-        return DP_OK;
-    struct cache_store *c = cache_of(store);
-    const struct cache_metrics m = {
-        .hits =
-            metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),
-        .waits = metric_counter(registry, "dipper_store_cache_waits_total", "",
-                                "Ranges that another request was fetching already."),
-        .misses = metric_counter(registry, "dipper_store_cache_misses_total", "",
-                                 "Ranges that were not in the memory cache and were fetched for it."),
-        .evictions = metric_counter(registry, "dipper_store_cache_evictions_total", "",
-                                    "Ranges that left the memory cache."),
-        .bytes = metric_gauge(registry, "dipper_store_cache_bytes", "", "Memory that the cache holds."),
-    };
-    if (!m.hits || !m.waits || !m.misses || !m.evictions || !m.bytes)
-        return dp_fail_nomem(error, "metrics");
-    for (unsigned i = 0; i < c->shard_count; i++)
-        metric_add(m.bytes, (int64_t)c->shards[i].used);
-    c->metrics = m;
     return DP_OK;
 }

@@ -17,7 +17,6 @@
 #ifndef STORE_STORE_CACHE_H
 #define STORE_STORE_CACHE_H
 
-#include "base/metrics.h"
 #include "store/store.h"
 
 struct store_cache_options {
@@ -30,10 +29,5 @@ struct store_cache_options {
 /* `inner` becomes the cache's, even on failure. DP_NOMEM, DP_INVALID. */
 enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
                                struct dp_error *error);
-
-/* Adds dipper_store_cache_* to a registry that lives longer than the store's last read; nothing when the store is
- * no cache. While the program starts: nobody may be reading yet. */
-enum dp_status store_cache_add_metrics(struct store *store, struct metric_registry *registry,
-                                       struct dp_error *error);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "contract.h"
 #include "store/store_cache.h"
+#include "store/store_metrics.h"
 #include "store/store_impl.h"
 #include "test_store.h"
 
@@ -109,7 +110,7 @@ static void open_cache(struct fixture *f, uint64_t bytes, unsigned shards, bool 
     }
     f->budget = bytes;
     f->store = cached(inner, bytes, shards);
-    assert_int_equal(store_cache_add_metrics(f->store, &f->metrics, &f->call.error), DP_OK);
+    assert_int_equal(store_add_metrics(f->store, &f->metrics, &f->call.error), DP_OK);
 }
 
 static int set_up(void **state)
@@ -544,7 +545,7 @@ static enum dp_status walk(struct fixture *f, struct call *call, struct store *i
     struct store_put put = {.key = span_str("a"), .body = span_str("0123456789abcdef0123456789abcdef")};
     struct store_upload *upload;
     struct store_version version;
-    if ((status = store_cache_add_metrics(*store, &f->metrics, &call->error)) != DP_OK ||
+    if ((status = store_add_metrics(*store, &f->metrics, &call->error)) != DP_OK ||
         (status = store_put(call, *store, &put)) != DP_OK ||
         (status = store_upload_begin(call, *store, span_str("b"), &upload)) != DP_OK ||
         (status = store_upload_finish(call, upload, &version)) != DP_OK)
@@ -878,7 +879,7 @@ static void test_cache_is_for_remote_roots(void **state)
         struct store *store;
         assert_int_equal(store_open_with(&f->call, span_str(roots[i].root), &options, &store), DP_OK);
         assert_string_equal(store->ops->scheme, roots[i].scheme);
-        assert_int_equal(store_cache_add_metrics(store, &f->metrics, &f->call.error), DP_OK);
+        assert_int_equal(store_add_metrics(store, &f->metrics, &f->call.error), DP_OK);
         store_free(store);
     }
     struct store *store;
