@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/checksum.h"
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -149,8 +150,13 @@ static void choose_id(struct exchange *ex)
         memcpy(ex->id, given.data, given.len);
         ex->id[given.len] = '\0';
     } else {
-        snprintf(ex->id, sizeof ex->id, "%016llx%08llx", (unsigned long long)c->id_seed,
-                 (unsigned long long)number);
+        const uint64_t high = c->id_seed + (number >> 32);
+        uint8_t bytes[12];
+        for (unsigned i = 0; i < 8; i++)
+            bytes[i] = (uint8_t)(high >> (56 - 8 * i));
+        for (unsigned i = 0; i < 4; i++)
+            bytes[8 + i] = (uint8_t)(number >> (24 - 8 * i));
+        hex_encode(span_of(bytes, sizeof bytes), ex->id);
     }
 }
 
@@ -179,9 +185,9 @@ static void answer_options(struct exchange *ex, bool any)
 {
     http_response_clear(&ex->response);
     ex->response.status = 204;
-    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, OPTIONS" : ex->match.allow);
+    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, DELETE, OPTIONS" : ex->match.allow);
     if (ex->context->cors_origin) {
-        http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+        http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS");
         http_add_header(&ex->response, "Access-Control-Allow-Headers",
                         "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
@@ -444,6 +450,7 @@ static bool attempt(struct exchange *ex)
     bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
     if (answered) {
+        hold_answer(ex);
         auth_after(ex);
         finish_answer(ex, 0);
     } else {

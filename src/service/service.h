@@ -16,24 +16,27 @@
 
 struct model;
 struct service;
+struct indexes_options; /* service/indexes.h */
 
 enum {
     SERVICE_BATCH_MAX = 2048,     /* inputs of one embedding request */
+    SERVICE_AT_ONCE_MAX = 16,     /* inputs that service_embed_cached takes: printing many takes its time */
     SERVICE_READERS_MAX = 64,     /* open namespaces, unless set */
     SERVICE_NAMES_MAX = 1000,     /* namespaces of one page */
     SERVICE_STALENESS_MAX_S = 60, /* of an eventual query that names no limit of its own */
 };
 
 struct service_options {
-    struct model *model;              /* becomes the service's, even on failure; NULL: nothing can be embedded */
-    struct store *store;              /* becomes the service's, even on failure; NULL: no namespaces */
-    struct model *borrowed_model;     /* instead of `model`: stays the caller's and outlives the service */
-    unsigned threads;                 /* of the compute team; 0: one a processor */
-    struct team *borrowed_team;       /* instead of `threads`: the caller's, and outlives the service */
-    size_t readers_max;               /* 0: SERVICE_READERS_MAX */
-    size_t batch_max;                 /* inputs of one embedding request; 0: SERVICE_BATCH_MAX */
-    uint32_t max_tokens;              /* of one text; 0, or more than the model takes: the model's own limit */
-    const struct span *model_aliases; /* more names the model answers to; copied */
+    struct model *model;          /* becomes the service's, even on failure; NULL: nothing can be embedded */
+    struct store *store;          /* becomes the service's, even on failure; NULL: no namespaces */
+    struct model *borrowed_model; /* instead of `model`: stays the caller's and outlives the service */
+    unsigned threads;             /* of the compute team; 0: one a processor */
+    struct team *borrowed_team;   /* instead of `threads`: the caller's, and outlives the service */
+    size_t readers_max;           /* 0: SERVICE_READERS_MAX */
+    size_t batch_max;             /* inputs of one embedding request; 0: SERVICE_BATCH_MAX */
+    uint32_t max_tokens;          /* of one text; 0, or more than the model takes: the model's own limit */
+    const struct indexes_options *indexes; /* of FAISS files that clients may open; NULL: none */
+    const struct span *model_aliases;      /* more names the model answers to; copied */
     size_t model_alias_count;
     bool cache;             /* of vectors; without it nothing is remembered, nor shared by who ask at once */
     size_t cache_vectors;   /* that the memory tier holds at most */
@@ -103,8 +106,8 @@ struct embed_response {
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);
 
-/* The same when every vector is in the memory tier of the cache; false, and no error, when it is not, or when there
- * is anything to refuse. Never waits: for the threads of the server's I/O. */
+/* The same when every vector is in the memory tier of the cache; false, and nothing to be told of, when it is not, when
+ * there is anything to refuse, or more than a few inputs. Never waits: for the threads of the server's I/O. */
 bool service_embed_cached(struct call *call, struct service *service, const struct embed_request *request,
                           struct embed_response *response);
 
