@@ -238,6 +238,7 @@ class Lance:
     """LanceDB over the same store. Each `open` is a connection of its own, so nothing is cached from the one before."""
 
     def __init__(self, store):
+        os.environ.setdefault("LANCE_LOG", "error")
         import lancedb
         self.lancedb = lancedb
         self.options = {"endpoint": store.endpoint, "aws_access_key_id": store.minio["access_key_id"],
