@@ -139,8 +139,8 @@ class Store:
         subprocess.run(["curl", "-sSf", "--noproxy", "*", "--aws-sigv4", "aws:amz:us-east-1:s3", "-u", keys, *arguments],
                        check=True, stdout=subprocess.DEVNULL)
 
-    def put(self, path):
-        self.curl("-T", str(path), f"{self.direct}/{BUCKET}/{path.name}")
+    def put(self, path, key=None):
+        self.curl("-T", str(path), f"{self.direct}/{BUCKET}/{key or path.name}")
 
     def environment(self):
         return dict(os.environ, S3_ENDPOINT_URL=self.endpoint, AWS_ACCESS_KEY_ID=self.minio["access_key_id"],
@@ -244,19 +244,25 @@ class Lance:
         self.options = {"endpoint": store.endpoint, "aws_access_key_id": store.minio["access_key_id"],
                         "aws_secret_access_key": store.minio["secret_access_key"], "region": "us-east-1",
                         "allow_http": "true"}
-        self.direct = dict(self.options, endpoint=store.direct)
-        self.uri = f"s3://{BUCKET}/lance"
+        self.store, self.folder, self.uri = store, DATA / "lance", f"s3://{BUCKET}/lance"
 
     def make(self, name, vectors, **index):
+        """In a folder of this machine, once."""
+        if (self.folder / f"{name}.lance" / "_indices").exists():
+            return
         import pyarrow
         table = pyarrow.table({"id": pyarrow.array(range(len(vectors))), "vector": pyarrow.FixedSizeListArray.from_arrays(
             pyarrow.array(vectors.ravel()), vectors.shape[1])})
-        made = self.lancedb.connect(self.uri, storage_options=self.direct).create_table(name, table)
+        made = self.lancedb.connect(self.folder).create_table(name, table, mode="overwrite")
         made.create_index(metric="dot", vector_column_name="vector", **index)
 
-    def open(self, name, direct=False):
-        options = self.direct if direct else self.options
-        return self.lancedb.connect(self.uri, storage_options=options).open_table(name)
+    def open(self, name):
+        return self.lancedb.connect(self.uri, storage_options=self.options).open_table(name)
+
+    def upload(self):
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                self.store.put(path, f"lance/{path.relative_to(self.folder)}")
 
     @staticmethod
     def search(table, query, nprobe, refine):
@@ -279,7 +285,7 @@ def lance_settings(lance, vectors, questions, truth):
         except Exception as failure:  # a kind that this version does not have
             print(f"LanceDB: {kind}: {failure}", file=sys.stderr)
             continue
-        table = lance.open(name, direct=True)
+        table = lance.lancedb.connect(lance.folder).open_table(name)
         for refine in refines:
             for nprobe in (4, 8, 12, 16, 24, 32, 40, 48, 64, 96):
                 if nprobe > partitions:
@@ -374,6 +380,7 @@ def against_curl(store, args, path, queries, nprobe):
 def against_lance(store, args, path, vectors, questions, truth, nprobe, reached):
     lance, library = Lance(store), Library(args.build)
     settings = lance_settings(lance, vectors, questions, truth)
+    lance.upload()
     os.environ.update(store.environment())
     url = f"s3://{BUCKET}/{path.name}"
     costs, next_search, entries = [], {}, {}
