@@ -11,6 +11,8 @@
 #include "os/call.h"
 #include "vector/ivf_scan.h"
 
+struct faiss_head_memory;
+
 /* An open file: the head, parsed. Immutable, so any number of threads may use it. */
 struct faiss_ivf;
 
@@ -26,6 +28,7 @@ struct faiss_ivf_info {
     uint64_t nprobe;     /* the file's default */
     uint64_t head_bytes; /* bytes before the list data (cluster_data_offset) */
     uint64_t file_bytes;
+    uint64_t memory_bytes;            /* of the head, as long as it is open */
     uint64_t open_rounds, open_bytes; /* what opening read */
 };
 
@@ -74,11 +77,24 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
  * table of docs/internals/faiss.md has the others. */
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out);
+/* The same within a bound on memory (faiss/head_memory.h; NULL: none), which outlives the file: DP_TOO_LARGE. */
+enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reader *reader, size_t guess,
+                                     struct faiss_head_memory *memory, struct faiss_ivf **out);
 
 /* The whole search of one query float[dim_in]: transforms, probes, reads the lists in one round (in several when
  * they are more than 256 MiB), scans. top: made with the metric's direction; unsorted at return. */
 enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
                                 const float *query, size_t nprobe, const struct id_filter *filter,
                                 struct topk *top);
+
+/* The same for several queries float[count][dim_in], count ≤ FAISS_BATCH_MAX, over a reader whose bytes are in memory:
+ * list by list, so that a list which several probe is in the processor's cache for all but the first. What comes is
+ * the same. tops: [count] */
+enum { FAISS_BATCH_MAX = 64 };
+enum dp_status faiss_ivf_search_batch(struct call *call, const struct faiss_ivf *ivf,
+                                      const struct faiss_reader *reader, const float *queries, size_t count,
+                                      size_t nprobe, const struct id_filter *filter, struct topk *tops);
+/* Whether answers stay the same when lists are scanned in any order, as a batch does. */
+bool faiss_ivf_any_order(const struct faiss_ivf *ivf);
 
 #endif

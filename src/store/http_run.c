@@ -34,10 +34,16 @@ struct run {
     struct call *call;
     struct transport *transport;
     const struct transport_options *options;
+    struct transport_counts *counts;
     struct http_round round;
     struct job *jobs;
     size_t n, left; /* jobs that have not ended */
 };
+
+static void count(_Atomic int64_t *counter, int64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
 
 /* ---- ends ------------------------------------------------------------------------------------------- */
 
@@ -61,8 +67,10 @@ static void end_job(struct run *run, struct job *job, enum dp_status status)
         dp_error_prefix(&req->error, "it cannot be told whether the write was carried out");
         status = req->error.status = DP_UNKNOWN;
     }
-    if (status != DP_OK)
+    if (status != DP_OK) {
         store_bytes_release(&req->bytes);
+        count(&run->counts->failures, 1);
+    }
     req->status = status;
     drop_bytes(job);
     job->state = JOB_ENDED;
@@ -162,8 +170,10 @@ static enum dp_status send_try(struct run *run, struct job *job, struct http_try
         status = http_try_arm(t, run->options, error);
     if (status == DP_OK)
         status = transport_submit(run->transport, &run->round, t, error);
-    if (status == DP_OK)
+    if (status == DP_OK) {
         job->flying++;
+        count(&run->counts->in_flight, 1);
+    }
     return status;
 }
 
@@ -189,7 +199,7 @@ static void begin_try(struct run *run, struct job *job)
         job->sink = (struct http_sink){0};
     }
     t->hedgeable = req->method == HTTP_GET && !req->once && t->at == 0 && !run->options->no_hedges;
-    job->tries++;
+    count(&run->counts->retries, job->tries++ > 0);
     enum dp_status status = send_try(run, job, t);
     if (status == DP_OK) {
         job->state = JOB_IN_FLIGHT;
@@ -210,7 +220,9 @@ static void begin_hedge(struct run *run, struct job *job)
     if (send_try(run, job, &job->hedge) != DP_OK) {
         close_try(run, &job->hedge);
         dp_error_clear(&job->req->error);
+        return;
     }
+    count(&run->counts->hedges, 1);
 }
 
 /* ---- judging what came ------------------------------------------------------------------------------ */
@@ -431,6 +443,18 @@ static void judge_try(struct run *run, struct job *job, struct http_try *t)
     }
 }
 
+static void count_try(struct transport_counts *counts, const struct http_try *t, bool whole)
+{
+    int class = t->code / 100 - 2;
+    count(&counts->in_flight, -1);
+    count(&counts->tries, t->sent);
+    count(&counts->received_bytes, (int64_t)t->body_len);
+    if (whole && class >= 0 && class < HTTP_CLASSES)
+        count(&counts->answers[class], 1);
+    else
+        count(&counts->broken, 1);
+}
+
 /* Takes a try back. Of two in flight, the first with an answer that is not to be retried wins, and the other is called
  * back; a failure of one leaves the other to answer. */
 static void finish_try(struct run *run, struct http_try *t)
@@ -444,6 +468,7 @@ static void finish_try(struct run *run, struct http_try *t)
     if (t->result == CURLE_OK && !t->decided)
         t->result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
     bool whole = is_complete(t);
+    count_try(run->counts, t, whole);
     if (!whole && t->result == CURLE_OK && t->fault == HTTP_FAULT_NONE)
         t->result = CURLE_PARTIAL_FILE;
     if (!whole && t->sent)
@@ -561,6 +586,7 @@ enum dp_status transport_run(struct call *call, struct transport *transport, str
     struct run run = {.call = call,
                       .transport = transport,
                       .options = transport_options_of(transport),
+                      .counts = transport_counts_of(transport),
                       .jobs = mem_calloc(n ? n : 1, sizeof *run.jobs),
                       .n = n,
                       .left = n};

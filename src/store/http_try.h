@@ -18,7 +18,8 @@
 enum {
     HTTP_HEAD_MAX = 64 << 10,       /* bytes of an answer's header lines */
     HTTP_ERROR_BODY_MAX = 64 << 10, /* of an answer that is no 2xx */
-    HTTP_BODY_DEFAULT_MAX = 16 << 20
+    HTTP_BODY_DEFAULT_MAX = 16 << 20,
+    HTTP_CLASSES = 4
 };
 
 /* Why we broke a try off ourselves. */
@@ -124,6 +125,14 @@ struct http_round {
     struct http_try *done;
     struct http_try *slow; /* called slow, not looked at yet */
 };
+
+/* What a transport has done so far. */
+struct transport_counts {
+    _Atomic int64_t in_flight, tries, retries, hedges, failures, received_bytes;
+    _Atomic int64_t answers[HTTP_CLASSES]; /* 2xx, 3xx, 4xx, 5xx: of tries, as they came */
+    _Atomic int64_t broken;                /* tries without a whole answer */
+};
+struct transport_counts *transport_counts_of(struct transport *transport);
 
 const struct transport_options *transport_options_of(const struct transport *transport);
 /* A number without pattern below `bound` (0: 0). */

@@ -5,8 +5,10 @@
  */
 #include "store/store_impl.h"
 
+#include "base/alloc.h"
 #include "base/utf8.h"
 #include "os/clock.h"
+#include "store/store_metrics.h"
 
 /* The local folder keeps its lock and its unfinished files under this name; no store has such keys. */
 static const char RESERVED_PART[] = ".dipper";
@@ -18,8 +20,11 @@ bool store_version_equal(const struct store_version *a, const struct store_versi
 
 void store_free(struct store *store)
 {
-    if (store)
-        store->ops->free(store);
+    if (!store)
+        return;
+    struct store_metrics *metrics = store->metrics;
+    store->ops->free(store);
+    mem_free(metrics);
 }
 
 /* ---- requests --------------------------------------------------------------------------------------- */
@@ -58,11 +63,12 @@ enum dp_status store_range_len(const struct store_read_req *req, uint64_t size, 
     if (req->offset > size)
         return dp_fail(error, DP_INVALID, "%.*s: offset %llu lies past the end of %llu bytes", SPAN_FMT(req->key),
                        (unsigned long long)req->offset, (unsigned long long)size);
-    if (req->len == STORE_TO_END) {
-        *len = size - req->offset;
+    const uint64_t left = size - req->offset;
+    if (req->len == STORE_TO_END || (req->clip && req->len >= 0 && (uint64_t)req->len > left)) {
+        *len = left;
         return DP_OK;
     }
-    if (req->len < 0 || (uint64_t)req->len > size - req->offset)
+    if (req->len < 0 || (uint64_t)req->len > left)
         return dp_fail(error, DP_INVALID, "%.*s: %lld bytes at offset %llu do not lie within its %llu bytes",
                        SPAN_FMT(req->key), (long long)req->len, (unsigned long long)req->offset,
                        (unsigned long long)size);
@@ -88,13 +94,16 @@ bool store_read_settled(struct store_read_req *req, const struct store_version *
 
 /* ---- dispatch --------------------------------------------------------------------------------------- */
 
-/* Counts one round of `requests` that began at `since`. */
-static void count_round(struct call *call, const struct store *store, uint64_t requests, int64_t since)
+/* Counts an operation of one round and one request that began at `since` and ended so. */
+static void count_round(struct call *call, const struct store *store, enum store_operation operation,
+                        enum dp_status status, int64_t since, uint64_t bytes)
 {
+    int64_t ns = os_now_ns() - since;
     call->cost.rounds++;
     if (!store->ops->counts_itself)
-        call->cost.requests += requests;
-    call->cost.store_ns += (uint64_t)(os_now_ns() - since);
+        call->cost.requests++;
+    call->cost.store_ns += (uint64_t)ns;
+    store_metrics_count(store->metrics, operation, status, ns, bytes);
 }
 
 void store_read_inner(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
@@ -135,12 +144,17 @@ enum dp_status store_read(struct call *call, struct store *store, struct store_r
         return status;
     int64_t since = os_now_ns();
     store_read_inner(call, store, reqs, n);
-    call->cost.store_ns += (uint64_t)(os_now_ns() - since);
-    for (size_t i = 0; i < n && status == DP_OK; i++)
-        if (reqs[i].status != DP_OK) {
+    int64_t ns = os_now_ns() - since;
+    uint64_t bytes = 0;
+    call->cost.store_ns += (uint64_t)ns;
+    for (size_t i = 0; i < n; i++) {
+        bytes += reqs[i].bytes.span.len;
+        if (reqs[i].status != DP_OK && status == DP_OK) {
             status = reqs[i].status;
             call->error = reqs[i].error;
         }
+    }
+    store_metrics_count(store->metrics, STORE_OP_READ, status, ns, bytes);
     return status;
 }
 
@@ -165,7 +179,7 @@ enum dp_status store_head(struct call *call, struct store *store, struct span ke
         return status;
     int64_t since = os_now_ns();
     status = store->ops->head(call, store, key, out);
-    count_round(call, store, 1, since);
+    count_round(call, store, STORE_OP_HEAD, status, since, 0);
     return status;
 }
 
@@ -179,7 +193,7 @@ enum dp_status store_put(struct call *call, struct store *store, struct store_pu
         return status;
     int64_t since = os_now_ns();
     status = store->ops->put(call, store, put);
-    count_round(call, store, 1, since);
+    count_round(call, store, STORE_OP_PUT, status, since, status == DP_OK ? put->body.len : 0);
     if (status == DP_OK)
         call->cost.bytes_written += put->body.len;
     return status;
@@ -194,7 +208,7 @@ enum dp_status store_list(struct call *call, struct store *store, struct span pr
         return status;
     int64_t since = os_now_ns();
     status = store->ops->list(call, store, prefix, after, folders, max, out);
-    count_round(call, store, 1, since);
+    count_round(call, store, STORE_OP_LIST, status, since, 0);
     return status;
 }
 
@@ -205,7 +219,7 @@ enum dp_status store_remove(struct call *call, struct store *store, struct span 
         return status;
     int64_t since = os_now_ns();
     status = store->ops->remove(call, store, key);
-    count_round(call, store, 1, since);
+    count_round(call, store, STORE_OP_REMOVE, status, since, 0);
     return status;
 }
 
@@ -225,8 +239,10 @@ enum dp_status store_upload_write(struct call *call, struct store_upload *upload
     int64_t since = os_now_ns();
     status = upload->store->ops->upload_write(call, upload, bytes);
     call->cost.store_ns += (uint64_t)(os_now_ns() - since);
-    if (status == DP_OK)
+    if (status == DP_OK) {
         call->cost.bytes_written += bytes.len;
+        store_metrics_bytes(upload->store->metrics, STORE_OP_UPLOAD, bytes.len);
+    }
     return status;
 }
 
@@ -241,7 +257,7 @@ enum dp_status store_upload_finish(struct call *call, struct store_upload *uploa
     }
     int64_t since = os_now_ns();
     status = store->ops->upload_finish(call, upload, version);
-    count_round(call, store, 1, since);
+    count_round(call, store, STORE_OP_UPLOAD, status, since, 0);
     return status;
 }
 

@@ -146,6 +146,12 @@ static void http_free(struct store *store)
     mem_free(h);
 }
 
+static enum dp_status http_add_metrics(struct store *store, struct metric_registry *registry,
+                                       struct dp_error *error)
+{
+    return transport_add_metrics(http_store_of(store)->source.transport, registry, error);
+}
+
 static const struct store_ops HTTP_OPS = {
     .scheme = "http",
     .counts_itself = true,
@@ -159,6 +165,7 @@ static const struct store_ops HTTP_OPS = {
     .upload_finish = http_upload_finish,
     .upload_abort = http_upload_abort,
     .free = http_free,
+    .add_metrics = http_add_metrics,
 };
 
 /* ---- opening ---------------------------------------------------------------------------------------- */

@@ -39,6 +39,11 @@ static void s3_free(struct store *store)
     mem_free(s3);
 }
 
+static enum dp_status s3_add_metrics(struct store *store, struct metric_registry *registry, struct dp_error *error)
+{
+    return transport_add_metrics(s3_of(store)->source.transport, registry, error);
+}
+
 static const struct store_ops S3_OPS = {
     .scheme = "s3",
     .counts_itself = true,
@@ -52,6 +57,7 @@ static const struct store_ops S3_OPS = {
     .upload_finish = s3_upload_finish,
     .upload_abort = s3_upload_abort,
     .free = s3_free,
+    .add_metrics = s3_add_metrics,
 };
 
 /* ---- names ------------------------------------------------------------------------------------------ */

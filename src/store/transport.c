@@ -36,6 +36,7 @@ struct http_host {
 
 struct transport {
     struct transport_options options;
+    struct transport_counts counts;
     _Atomic size_t owners;
     _Atomic uint64_t random;
     CURLM *multi;
@@ -89,6 +90,11 @@ void transport_easy_return(struct transport *transport, CURL *easy)
 const struct transport_options *transport_options_of(const struct transport *transport)
 {
     return &transport->options;
+}
+
+struct transport_counts *transport_counts_of(struct transport *transport)
+{
+    return &transport->counts;
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014): each caller takes a step of one sequence. */

@@ -47,6 +47,10 @@ struct transport *transport_retain(struct transport *transport);
 /* The last owner ends it; no round may be running. NULL is fine. */
 void transport_free(struct transport *transport);
 
+/* Adds dipper_store_http_* to a registry whose last printing comes before the transport's end. */
+enum dp_status transport_add_metrics(const struct transport *transport, struct metric_registry *registry,
+                                     struct dp_error *error);
+
 /* ---- requests --------------------------------------------------------------------------------------- */
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };

@@ -105,8 +105,8 @@ static const char *bad_value(const struct setting *s)
     case SETTING_TEXT: return "bell\a";
     case SETTING_INTEGER: snprintf(text, sizeof text, "%llu", (unsigned long long)s->max + 1); return text;
     case SETTING_BOOLEAN: return "maybe";
-    case SETTING_BYTES: return "2048GiB";
-    case SETTING_DURATION: return "25h";
+    case SETTING_BYTES: snprintf(text, sizeof text, "%lluB", (unsigned long long)s->max + 1); return text;
+    case SETTING_DURATION: snprintf(text, sizeof text, "%llums", (unsigned long long)s->max + 1); return text;
     case SETTING_CHOICE: return "loud";
     case SETTING_LISTEN: return "8000";
     }

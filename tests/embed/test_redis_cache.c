@@ -117,7 +117,7 @@ static void test_embed_redis_values_are_finite_and_of_the_right_length(void **st
     }
 }
 
-static const struct metric *metric_of(const struct metric_registry *r, const char *name)
+static const struct metric *metric_named(const struct metric_registry *r, const char *name)
 {
     const struct metric *m = r->first;
     while (m && strcmp(m->name, name) != 0)
@@ -156,10 +156,10 @@ static void test_embed_redis_that_is_away_is_a_miss(void **state)
     }
     redis_cache_free(cache);
     assert_true(call.cost.cache_ns > 0);
-    assert_int_equal(atomic_load(&metric_of(&metrics, "dipper_embed_cache_l2_dropped_total")->value), 50);
-    assert_int_equal(atomic_load(&metric_of(&metrics, "dipper_embed_cache_l2_written_total")->value), 0);
-    assert_int_equal(atomic_load(&metric_of(&metrics, "dipper_embed_cache_l2_waiting")->value), 0);
-    assert_true(atomic_load(&metric_of(&metrics, "dipper_embed_cache_l2_errors_total")->value) >= 2);
+    assert_int_equal(atomic_load(&metric_named(&metrics, "dipper_embed_cache_l2_dropped_total")->value), 50);
+    assert_int_equal(atomic_load(&metric_named(&metrics, "dipper_embed_cache_l2_written_total")->value), 0);
+    assert_int_equal(atomic_load(&metric_named(&metrics, "dipper_embed_cache_l2_waiting")->value), 0);
+    assert_true(atomic_load(&metric_named(&metrics, "dipper_embed_cache_l2_errors_total")->value) >= 2);
     arena_deinit(&arena);
     metric_registry_deinit(&metrics);
 }

@@ -110,8 +110,8 @@ static void test_os_call_children_add_up(void **state)
     assert_int_equal(a.trace_id[1], 9);
     assert_ptr_equal(a.arena, &other);
     assert_int_equal(a.cost.requests, 0);
-    a.cost = (struct call_cost){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
-    b.cost = (struct call_cost){3, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+    a.cost = (struct call_cost){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+    b.cost = (struct call_cost){3, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
     call_fail(&a, DP_IO, "first %d", 1);
     call_nomem(&b, "x");
     call_merge(&parent, &a);
@@ -127,8 +127,9 @@ static void test_os_call_children_add_up(void **state)
     assert_int_equal(parent.cost.text_tokens, 18);
     assert_int_equal(parent.cost.store_ns, 20);
     assert_int_equal(parent.cost.tokenize_ns, 22);
-    assert_int_equal(parent.cost.embed_ns, 24);
-    assert_int_equal(parent.cost.scan_ns, 26);
+    assert_int_equal(parent.cost.cache_ns, 24);
+    assert_int_equal(parent.cost.embed_ns, 26);
+    assert_int_equal(parent.cost.scan_ns, 28);
     assert_int_equal(parent.error.status, DP_IO);
     assert_string_equal(parent.error.message, "first 1");
 }

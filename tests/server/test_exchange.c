@@ -24,7 +24,7 @@ static int set_up(void **state)
     fixture_index(service, "things", FIXTURE_ROWS);
     context = (struct exchange_context){.api = {.service = service, .draining = &draining},
                                         .body_max = 1000,
-                                        .bodies_max = 5000,
+                                        .bodies_max = 1 << 20,
                                         .request_timeout_ms = 60000};
     assert_int_equal(exchange_context_init(&context, service_metrics(service), &error), DP_OK);
     exchange_init(&exchange, &context);
@@ -147,7 +147,7 @@ static void test_exchange_answers_options(void **state)
     context.cors_origin = "https://example.org";
     request("OPTIONS", "/v1/embed", "", span_str(""));
     assert_string_equal(header("Access-Control-Allow-Origin"), "https://example.org");
-    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, OPTIONS");
+    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, DELETE, OPTIONS");
     assert_answer(204, "");
     context.cors_origin = NULL;
 }

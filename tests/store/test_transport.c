@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/metrics.h"
 #include "http_server.h"
 #include "store/transport.h"
 
@@ -143,6 +144,47 @@ static void test_transport_retries_what_may_pass(void **state)
         assert_int_equal(f->call.cost.bytes, 5);
         http_request_release(&req, 1);
     }
+}
+
+static int64_t metric(const struct metric_registry *r, const char *name, const char *labels)
+{
+    const struct metric *m = r->first;
+    while (m && (strcmp(m->name, name) != 0 || strcmp(m->labels, labels) != 0))
+        m = m->next;
+    assert_non_null(m);
+    return metric_value(m);
+}
+
+/* Its metrics tell what was sent and what came back, tries that broke off and requests that failed too. */
+static void test_transport_counts_what_it_does(void **state)
+{
+    struct fixture *f = *state;
+    static const char answers[] = "dipper_store_http_answers_total";
+    struct metric_registry r;
+    metric_registry_init(&r);
+    assert_int_equal(transport_add_metrics(f->transport, &r, &f->call.error), DP_OK);
+    http_server_put(f->server, "/a", span_str("hello"));
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 2});
+    struct http_request req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_OK);
+    http_request_release(&req, 1);
+    assert_int_equal(metric(&r, "dipper_store_http_requests_total", ""), 3);
+    assert_int_equal(metric(&r, "dipper_store_http_retries_total", ""), 2);
+    assert_int_equal(metric(&r, answers, "class=\"5xx\""), 2);
+    assert_int_equal(metric(&r, answers, "class=\"2xx\""), 1);
+    assert_int_equal(metric(&r, answers, "class=\"none\""), 0);
+    assert_in_range(metric(&r, "dipper_store_http_received_bytes_total", ""), 5, 5000);
+    assert_int_equal(metric(&r, "dipper_store_http_failures_total", ""), 0);
+    http_server_reset(f->server);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP, .times = 9});
+    req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_int_equal(metric(&r, "dipper_store_http_failures_total", ""), 1);
+    assert_int_equal(metric(&r, answers, "class=\"none\""), 5);
+    assert_int_equal(metric(&r, "dipper_store_http_retries_total", ""), 6);
+    assert_int_equal(metric(&r, "dipper_store_http_hedges_total", ""), 0);
+    assert_int_equal(metric(&r, "dipper_store_http_in_flight", ""), 0);
+    metric_registry_deinit(&r);
 }
 
 static void test_transport_does_not_retry_what_will_not(void **state)
@@ -977,7 +1019,10 @@ static void test_transport_sends_a_slow_get_again(void **state)
     http_server_put(f->server, "/slow", span_str("0123456789"));
     see_answers(f, 64);
     struct signer s = {.f = f};
+    struct metric_registry r;
     char into[10];
+    metric_registry_init(&r);
+    assert_int_equal(transport_add_metrics(f->transport, &r, &f->call.error), DP_OK);
     for (int own = 0; own < 2; own++) {
         http_server_reset(f->server);
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
@@ -1001,6 +1046,9 @@ static void test_transport_sends_a_slow_get_again(void **state)
     }
     assert_int_equal(s.prepared, 2);
     assert_int_equal(f->call.cost.requests, 4);
+    assert_int_equal(metric(&r, "dipper_store_http_hedges_total", ""), 2);
+    assert_int_equal(metric(&r, "dipper_store_http_retries_total", ""), 0);
+    metric_registry_deinit(&r);
     /* What is written is sent once. */
     http_server_reset(f->server);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
@@ -1232,6 +1280,7 @@ int main(void)
         CASE(test_transport_runs_a_round_in_parallel),
         CASE(test_transport_bounds_and_reuses_connections),
         CASE(test_transport_retries_what_may_pass),
+        CASE(test_transport_counts_what_it_does),
         CASE(test_transport_does_not_retry_what_will_not),
         CASE(test_transport_gives_up_after_its_tries),
         CASE(test_transport_stops_trying_after_a_time),
