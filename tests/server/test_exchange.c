@@ -11,8 +11,7 @@
 #include "server/handlers.h"
 #include "server/inflate.h"
 
-/* Of all requests together; room for the metrics of all routes. */
-enum { BODIES_MAX = 1 << 20 };
+enum { BODIES_MAX = 1 << 20 }; /* the metrics are a large answer */
 
 static struct service *service;
 static struct exchange_context context;
