@@ -10,7 +10,7 @@ from .embedder import runtime
 
 
 def _line(stage, done):
-    sys.stderr.write(f"\r{stage} {done:4.0%}   " + ("\n" if stage == "writing" and done >= 1 else ""))
+    sys.stderr.write(f"\r{stage} {done:4.0%}   ")
     sys.stderr.flush()
 
 
@@ -41,4 +41,8 @@ def build_ivf(
     x = vectors(x)
     numbers = None if ids is None else ids_of(ids, "ids")
     tell = _line if progress is True else (progress or None)
-    _dipper.build_ivf(runtime(threads), x, x.shape[1], numbers, os.fspath(path), nlist or 0, kind, metric, seed, tell)
+    try:
+        _dipper.build_ivf(runtime(threads), x, x.shape[1], numbers, os.fspath(path), nlist or 0, kind, metric, seed, tell)
+    finally:
+        if tell is _line:
+            sys.stderr.write("\n")

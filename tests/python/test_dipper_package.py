@@ -4,13 +4,16 @@ Run against the build folder by make check, and by make check-python against the
 (DIPPER_PYTHON says so).
 """
 import gc
+import json
 import os
-import signal
+import re
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import weakref
 
 import faiss
 import numpy as np
@@ -188,6 +191,11 @@ def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_build_ivf_shows_how_far_it_is(dipper, tmp_path, capsys):
+    dipper.build_ivf(np.eye(8), tmp_path / "x.ivf", 2, progress=True)
+    assert re.search(r"writing 100%.*\n$", capsys.readouterr().err)
+
+
 # ---- a reader of the caller's --------------------------------------------------------------------------------
 
 
@@ -254,7 +262,6 @@ def test_a_reader_goes_with_its_index(dipper, path):
         def __call__(self, ranges):
             return [data[offset:offset + length] for offset, length in ranges]
 
-    import weakref
     reader = Reader()
     reader.index = dipper.open_index(reader=reader, size=len(data))  # a cycle
     gone = weakref.ref(reader)
@@ -283,7 +290,6 @@ def test_encode_answers_what_the_program_does(dipper, embedder, build):
     text = "naïve café, 日本 \u00e9"
     done = subprocess.run([build / "dipper", "embed"], input=text + "\n", capture_output=True, encoding="utf-8",
                           check=True)
-    import json
     line = json.loads(done.stdout)
     vector = line["embedding"] if isinstance(line, dict) else line
     assert np.array_equal(np.array(vector, dtype="f4"), embedder.encode(text))
@@ -491,7 +497,6 @@ def test_a_timeout_is_a_TimeoutError(dipper, embedder):
     with pytest.raises(TimeoutError) as caught:
         embedder.encode(["a text of some length, to be embedded again and again"] * 5000, timeout=0.02)
     assert caught.value.status == "deadline"
-    import socket
     with socket.create_server(("127.0.0.1", 0)) as server:
         with pytest.raises(TimeoutError):
             dipper.open_index(f"http://127.0.0.1:{server.getsockname()[1]}/x.ivf", timeout=0.1)
@@ -522,7 +527,6 @@ def test_a_child_process_is_told_to_open_its_own(dipper, embedder, index, querie
 
 def test_every_status_has_an_exception(dipper, source):
     header = (source / "include" / "dipper" / "status.h").read_text(encoding="utf-8")
-    import re
     named = dict(re.findall(r"case DP_(\w+): return \"(\w+)\"", (source / "src" / "base" / "error.c").read_text()))
     for name in re.findall(r"^    DP_(\w+) = -", header, re.M):
         kind = dipper.errors.of_status(named[name])
@@ -532,7 +536,6 @@ def test_every_status_has_an_exception(dipper, source):
 
 
 def test_the_package_is_typed_and_of_one_version(dipper, source):
-    import re
     folder = os.path.dirname(dipper.__file__)
     assert os.path.exists(os.path.join(folder, "py.typed"))
     version = re.search(r"version: '([^']+)'", (source / "meson.build").read_text()).group(1)
@@ -541,7 +544,6 @@ def test_the_package_is_typed_and_of_one_version(dipper, source):
 
 
 def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, capsys):
-    import re
     monkeypatch.chdir(tmp_path)
     page = (source / "docs" / "python.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
