@@ -174,6 +174,37 @@ def test_build_ivf_makes_what_faiss_opens(dipper, tmp_path):
     assert {stage for stage, _ in told} >= {"clustering", "writing"} and all(0 <= done <= 1 for _, done in told)
 
 
+def test_a_search_may_ask_for_a_recall(dipper, tmp_path):
+    rng = np.random.default_rng(3)
+    x = (rng.standard_normal((40, 16))[rng.integers(0, 40, 5000)] + rng.standard_normal((5000, 16)) / 2).astype("f4")
+    queries = (x[:200] + rng.standard_normal((200, 16)) / 8).astype("f4")
+    dipper.build_ivf(x, tmp_path / "x.ivf", 50)
+    exact = faiss.IndexFlatL2(16)
+    exact.add(x)
+    truth = exact.search(queries, 10)[1]
+
+    def recall(found):
+        return np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)])
+
+    with dipper.open_index(tmp_path / "x.ivf") as index:
+        auto = index.search(queries, 10, nprobe="auto")[1]
+        scanned = index.last_cost.requests
+        assert recall(auto) > 0.92 and scanned < 25 * len(queries)
+        assert np.array_equal(index.search(queries, 10, recall=0.95)[1], auto)
+        assert recall(index.search(queries, 10, recall=0.5)[1]) > 0.45 and index.last_cost.requests < scanned
+        with pytest.raises(ValueError):
+            index.search(queries, 10, recall=1.5)
+        with pytest.raises(ValueError):
+            index.search(queries, 10, 4, recall=0.9)
+    data = (tmp_path / "x.ivf").read_bytes()
+    with dipper.open_index(reader=lambda ranges: [data[at:at + n] for at, n in ranges], size=len(data),
+                           recall_table=tmp_path / "x.ivf.recall.json") as index:
+        assert np.array_equal(index.search(queries, 10, "auto")[1], auto)
+    dipper.build_ivf(x, tmp_path / "y.ivf", 50, recall=False)
+    with dipper.open_index(tmp_path / "y.ivf") as index, pytest.raises(FileNotFoundError):
+        index.search(queries, 10, "auto")
+
+
 def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
     x = np.zeros((10, 4), "f4")
     for arguments in ({"kind": "pq"}, {"metric": "hamming"}, {"nlist": 11}, {"ids": range(9)}, {"x": x[:0]},
