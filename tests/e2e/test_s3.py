@@ -1,4 +1,5 @@
 """S3 stores of others' make: the contract of stores holds on them, and the commands work there as in a folder."""
+import hashlib
 import json
 import os
 import re
@@ -179,7 +180,7 @@ def test_s3_searches_faiss_files_where_they_lie(run, tool, bucket, peer, s3, tes
     local = test_data / "faiss" / f"{FILE}.ivf"
     keys = f"{peer['access_key_id']}:{peer['secret_access_key']}"
     subprocess.run(["curl", "-sSf", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{peer['region']}:s3", "-u", keys, "-T", local,
-                    f"{peer['endpoint']}/{bucket}/{FILE}.ivf"], check=True, stdout=subprocess.DEVNULL, timeout=60)
+                    "-H", f"x-amz-content-sha256: {hashlib.sha256(local.read_bytes()).hexdigest()}", f"{peer['endpoint']}/{bucket}/{FILE}.ivf"], check=True, stdout=subprocess.DEVNULL, timeout=60)
     presigned = subprocess.run([tool, "presign", bucket, f"{FILE}.ivf", "60"], env=clean_environment(**s3),
                                capture_output=True, text=True, check=True).stdout.strip()
     ask = ["--queries", path, "--nprobe", "3", "--json", "--merge-gap", "none", "--cache-bytes", "none"]
