@@ -34,7 +34,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-python wheel fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-scan bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-all model hooks
 
 build: tools
@@ -98,6 +98,12 @@ bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-tra
 		models/all-MiniLM-L6-v2 build/onnx/all-MiniLM-L6-v2
 	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
 		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
+
+bench-scan: ## compare scanning FAISS files with faiss-cpu (WRITE=1: into docs/; ARGS="--cases flat,sq8")
+	@$(MAKE) build
+	@scripts/venv
+	@build/venv/bin/python bench/scan_vs.py --build $(BUILD) $(if $(filter command%,$(origin ARGS)),$(ARGS)) \
+		$(if $(WRITE),--write)
 
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)

@@ -216,7 +216,7 @@ struct dp_index_options {
     uint64_t n_clusters; /* the number of lists; DP_INVALID when the file has another */
     bool merge_none; /* dp_index_open: one request for each probed list, however close they lie or long they are */
     uint64_t timeout_ms; /* of opening, and of each call that searches; 0: no limit */
-    const char *name;    /* dp_index_open_callbacks: of the file, for errors; copied. NULL: "FAISS file" */
+    const char *name; /* dp_index_open_callbacks, _memory: of the file, for errors; copied. NULL: "FAISS file" */
     const struct dp_limits *limits; /* of opening alone; NULL: none */
 };
 
@@ -256,6 +256,11 @@ typedef enum dp_status dp_read_ranges(void *ctx, struct dp_range *ranges, size_t
 DP_API enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_ranges, void *ctx,
                                               void (*free_ctx)(void *ctx), const struct dp_index_options *options,
                                               struct dp_index **out, struct dp_error *error);
+/* The same over the bytes of a file in memory, its own or a mapped file's, which are not copied and must stay as they
+ * are until dp_index_close. Searches read nothing (their costs are 0 rounds, requests and bytes), and the queries of
+ * one call share the lists that they probe: each is said to have taken its share of the time. */
+DP_API enum dp_status dp_index_open_memory(const void *bytes, size_t len, const struct dp_index_options *options,
+                                           struct dp_index **out, struct dp_error *error);
 /* No thread may be searching it any more. */
 DP_API void dp_index_close(struct dp_index *index);
 

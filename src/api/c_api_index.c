@@ -9,6 +9,7 @@
 #include "api/store_settings.h"
 #include "base/alloc.h"
 #include "faiss/faiss_index.h"
+#include "faiss/memory_file.h"
 
 enum { CALL_ARENA_MAX = 64 << 20 };
 
@@ -106,6 +107,28 @@ enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_range
     return status;
 }
 
+enum dp_status dp_index_open_memory(const void *bytes, size_t len, const struct dp_index_options *options,
+                                    struct dp_index **out, struct dp_error *error)
+{
+    const struct faiss_index_options known = options_of(options);
+    struct faiss_index *index = NULL;
+    struct faiss_reader reader;
+    struct limits limits;
+    struct arena arena;
+    struct call call;
+    *out = NULL;
+    arena_init(&arena, CALL_ARENA_MAX);
+    call_begin(&call, &arena, timeout_of(options));
+    limits_set(&limits, options ? options->limits : NULL, &call);
+    enum dp_status status =
+        faiss_memory_reader(&call, span_of(bytes, len), options ? options->name : NULL, &reader);
+    if (status == DP_OK)
+        status = faiss_index_open(&call, &reader, &known, &index);
+    status = hand_out(status, &call, options, index, out, error);
+    arena_deinit(&arena);
+    return status;
+}
+
 void dp_index_close(struct dp_index *index)
 {
     if (!index)
@@ -165,18 +188,21 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
     call_begin(&call, &arena, index->timeout_ms);
     limits_set(&limits, options->limits, &call);
     enum dp_status status = filter_of(options, &filter, &call.error);
-    for (size_t q = 0; status == DP_OK && q < count; q++) {
-        struct faiss_search_cost cost;
-        const struct faiss_search search = {.queries = queries + q * dim,
-                                            .count = 1,
-                                            .dim = dim,
-                                            .k = k,
-                                            .nprobe = options->nprobe,
-                                            .filter = filter.keeps || options->skip_count > 0 ? &filter : NULL};
-        status = faiss_index_search(&call, index->index, &search, ids + q * k, distances + q * k, &cost);
-        if (status == DP_OK && costs)
-            costs[q] = (struct dp_cost){cost.rounds, cost.requests, cost.bytes, (double)cost.duration_ns * 1e-6};
-    }
+    const struct faiss_search search = {.queries = queries,
+                                        .count = count,
+                                        .dim = dim,
+                                        .k = k,
+                                        .nprobe = options->nprobe,
+                                        .filter = filter.keeps || options->skip_count > 0 ? &filter : NULL};
+    struct faiss_search_cost *spent = costs ? mem_calloc(count, sizeof *spent) : NULL;
+    if (status == DP_OK && costs && count && !spent)
+        status = call_nomem(&call, "the costs of a search");
+    if (status == DP_OK && count)
+        status = faiss_index_search(&call, index->index, &search, ids, distances, spent);
+    for (size_t q = 0; status == DP_OK && costs && q < count; q++)
+        costs[q] = (struct dp_cost){spent[q].rounds, spent[q].requests, spent[q].bytes,
+                                    (double)spent[q].duration_ns * 1e-6};
+    mem_free(spent);
     if (status != DP_OK && error)
         *error = call.error;
     id_filter_deinit(&filter);

@@ -8,7 +8,10 @@
 #include "faiss/store_file.h"
 #include "os/clock.h"
 
-enum { FIRST_READ_BYTES = 128 * 1024 };
+enum {
+    FIRST_READ_BYTES = 128 * 1024,
+    BATCH_HITS_MAX = 4096 /* of each query that is searched together with others */
+};
 /* A caller's word for where the lists begin is taken for the size of the first read up to here. */
 static const uint64_t FIRST_READ_MAX = (uint64_t)1 << 30;
 
@@ -104,44 +107,106 @@ static void answer(struct topk *top, size_t k, int64_t *ids, float *distances)
     }
 }
 
-static void note_cost(const struct call *call, const struct call_cost *before, int64_t begun, uint64_t lists,
-                      struct faiss_search_cost *cost)
+/* What one query cost, which began with the costs `before` at `begun`. */
+static struct faiss_search_cost cost_since(const struct call *call, const struct call_cost *before, int64_t begun,
+                                           uint64_t lists)
 {
-    *cost = (struct faiss_search_cost){.rounds = call->cost.rounds - before->rounds,
-                                       .requests = call->cost.requests - before->requests,
-                                       .bytes = call->cost.bytes - before->bytes,
-                                       .lists = lists,
-                                       .duration_ns = os_now_ns() - begun};
+    return (struct faiss_search_cost){.rounds = call->cost.rounds - before->rounds,
+                                      .requests = call->cost.requests - before->requests,
+                                      .bytes = call->cost.bytes - before->bytes,
+                                      .lists = lists,
+                                      .duration_ns = os_now_ns() - begun};
+}
+
+/* One query after the other. */
+static enum dp_status search_each(struct call *call, const struct faiss_index *index,
+                                  const struct faiss_search *search, struct topk *top, int64_t *ids,
+                                  float *distances, struct faiss_search_cost *costs)
+{
+    enum dp_status status = DP_OK;
+    for (size_t q = 0; status == DP_OK && q < search->count; q++) {
+        struct call_cost before = call->cost;
+        int64_t begun = os_now_ns();
+        topk_clear(top);
+        status = faiss_ivf_search(call, index->ivf, &index->reader, search->queries + q * search->dim,
+                                  search->nprobe, search->filter, top);
+        if (status == DP_OK)
+            answer(top, search->k, ids + q * search->k, distances + q * search->k);
+        if (status == DP_OK && costs != NULL)
+            costs[q] = cost_since(call, &before, begun, search->nprobe);
+    }
+    return status;
+}
+
+/* Queries that are searched together. Each cost its share of the time, and nothing was read. */
+static enum dp_status search_together(struct call *call, const struct faiss_index *index,
+                                      const struct faiss_search *search, struct topk *tops, int64_t *ids,
+                                      float *distances, struct faiss_search_cost *costs)
+{
+    struct call_cost before = call->cost;
+    int64_t begun = os_now_ns();
+    for (size_t q = 0; q < search->count; q++)
+        topk_clear(&tops[q]);
+    enum dp_status status = faiss_ivf_search_batch(call, index->ivf, &index->reader, search->queries,
+                                                   search->count, search->nprobe, search->filter, tops);
+    for (size_t q = 0; status == DP_OK && q < search->count; q++)
+        answer(&tops[q], search->k, ids + q * search->k, distances + q * search->k);
+    for (size_t q = 0; status == DP_OK && costs != NULL && q < search->count; q++) {
+        costs[q] = cost_since(call, &before, begun, search->nprobe);
+        costs[q].duration_ns /= (int64_t)search->count;
+    }
+    return status;
+}
+
+static enum dp_status search_batches(struct call *call, const struct faiss_index *index,
+                                     const struct faiss_search *search, struct topk *tops, size_t together,
+                                     int64_t *ids, float *distances, struct faiss_search_cost *costs)
+{
+    enum dp_status status = DP_OK;
+    for (size_t q = 0; status == DP_OK && q < search->count; q += together) {
+        struct faiss_search part = *search;
+        part.queries += q * search->dim;
+        part.count = search->count - q < together ? search->count - q : together;
+        status = search_together(call, index, &part, tops, ids + q * search->k, distances + q * search->k,
+                                 costs != NULL ? costs + q : NULL);
+    }
+    return status;
+}
+
+/* How many queries are searched at once: several where that costs no reads and no answer, nor much memory. */
+static size_t queries_together(const struct faiss_index *index, const struct faiss_search *search, size_t room)
+{
+    if (!index->reader.in_memory || !faiss_ivf_any_order(index->ivf) || room > BATCH_HITS_MAX)
+        return 1;
+    return search->count < FAISS_BATCH_MAX ? search->count : FAISS_BATCH_MAX;
 }
 
 enum dp_status faiss_index_search(struct call *call, const struct faiss_index *index,
-                                  const struct faiss_search *search, int64_t *ids, float *distances,
+                                  const struct faiss_search *asked, int64_t *ids, float *distances,
                                   struct faiss_search_cost *costs)
 {
     struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
     const char *name = index->reader.name != NULL ? index->reader.name : "FAISS file";
-    if (search->dim != info.dim_in)
-        return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search->dim,
+    struct faiss_search search = *asked;
+    if (search.dim != info.dim_in)
+        return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search.dim,
                          info.dim_in);
-    if (search->k < 1)
+    if (search.k < 1)
         return call_fail(call, DP_INVALID, "%s: a search for 0 neighbours", name);
-    uint64_t nprobe = search->nprobe > 0 ? search->nprobe : info.nprobe > 0 ? info.nprobe : 1;
-    nprobe = nprobe < info.nlist ? nprobe : info.nlist;
-    struct topk top;
+    search.nprobe = search.nprobe > 0 ? search.nprobe : info.nprobe > 0 ? (size_t)info.nprobe : 1;
+    search.nprobe = search.nprobe < info.nlist ? search.nprobe : (size_t)info.nlist;
     /* More than there are vectors is never found. */
-    size_t room = search->k < info.ntotal ? search->k : (size_t)info.ntotal;
-    enum dp_status status = topk_init(&top, room, vector_larger_is_better(info.codec->metric), &call->error);
-    for (size_t q = 0; status == DP_OK && q < search->count; q++) {
-        struct call_cost before = call->cost;
-        int64_t begun = os_now_ns();
-        topk_clear(&top);
-        status = faiss_ivf_search(call, index->ivf, &index->reader, search->queries + q * search->dim,
-                                  (size_t)nprobe, search->filter, &top);
-        if (status == DP_OK)
-            answer(&top, search->k, ids + q * search->k, distances + q * search->k);
-        if (status == DP_OK && costs != NULL)
-            note_cost(call, &before, begun, nprobe, &costs[q]);
-    }
-    topk_deinit(&top);
+    size_t room = search.k < info.ntotal ? search.k : (size_t)info.ntotal, made = 0;
+    size_t together = queries_together(index, &search, room);
+    struct topk tops[FAISS_BATCH_MAX];
+    enum dp_status status = DP_OK;
+    for (; status == DP_OK && made < together; made++)
+        status = topk_init(&tops[made], room, vector_larger_is_better(info.codec->metric), &call->error);
+    if (status == DP_OK && together > 1)
+        status = search_batches(call, index, &search, tops, together, ids, distances, costs);
+    else if (status == DP_OK)
+        status = search_each(call, index, &search, tops, ids, distances, costs);
+    for (size_t i = 0; i < made; i++)
+        topk_deinit(&tops[i]);
     return status;
 }

@@ -50,7 +50,8 @@ struct faiss_search_cost {
     int64_t duration_ns; /* of all of it */
 };
 
-/* Searches one query after the other, each in one round of reads.
+/* Searches one query after the other, each in one round of reads; over a reader in memory, many together, of whose
+ * time each is said to have cost its share.
  *
  * ids        out, int64[count][k], best first; -1 where fewer were found, as in FAISS
  * distances  out, float[count][k]: squared L2 or inner products; where fewer were found the largest float, for

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "faiss/parse.h"
+#include "vector/pq.h"
 
 enum { BLOCK_CENTROIDS = 64 };
 
@@ -25,6 +26,9 @@ void faiss_ivf_free(struct faiss_ivf *ivf)
         mem_free(ivf->transforms[i].offset);
         mem_free(ivf->transforms[i].map);
     }
+    for (size_t i = 0; ivf->constants != NULL && i < ivf->nlist; i++)
+        mem_free(atomic_load_explicit(&ivf->constants[i], memory_order_relaxed));
+    mem_free(ivf->constants);
     mem_free(ivf->name);
     mem_free(ivf->centroids);
     mem_free(ivf->trained);
@@ -130,6 +134,28 @@ enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, 
     return DP_OK;
 }
 
+/* The constants of a list of n vectors, made if they are not there; NULL where the codec has none. */
+static enum dp_status constants_of(const struct faiss_ivf *ivf, uint32_t list, struct span codes, size_t n,
+                                   const float **out, struct dp_error *error)
+{
+    *out = NULL;
+    if (ivf->constants == NULL ||
+        (*out = atomic_load_explicit(&ivf->constants[list], memory_order_acquire)) != NULL)
+        return DP_OK;
+    float *made = mem_calloc(n, sizeof *made), *others = NULL;
+    if (made == NULL)
+        return dp_fail_nomem(error, "a list's constants");
+    enum dp_status status =
+        pq_constants(&ivf->codec, ivf->centroids + (size_t)list * ivf->codec.dim, codes.data, n, made, error);
+    *out = made;
+    if (status == DP_OK && atomic_compare_exchange_strong_explicit(&ivf->constants[list], &others, made,
+                                                                   memory_order_acq_rel, memory_order_acquire))
+        return DP_OK;
+    mem_free(made);
+    *out = others;
+    return status;
+}
+
 enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *query, uint32_t list,
                               struct span bytes, const struct id_filter *filter, struct topk *top,
                               struct dp_error *error)
@@ -153,8 +179,11 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
                            "%s: list %" PRIu32 " of %" PRIu64 " vectors has %" PRIu64 " bytes of codes, not %zu",
                            ivf->name, list, range.count, length, codes_len);
     }
-    enum dp_status status =
-        ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, codes, ids, filter, top, error);
+    const float *constants;
+    enum dp_status status = constants_of(ivf, list, codes, (size_t)range.count, &constants, error);
+    if (status == DP_OK)
+        status = ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, constants, codes, ids,
+                               filter, top, error);
     if (status != DP_OK)
         dp_error_prefix(error, "%s: list %" PRIu32, ivf->name, list);
     return status;

@@ -81,4 +81,14 @@ enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, 
                                 const float *query, size_t nprobe, const struct id_filter *filter,
                                 struct topk *top);
 
+/* The same for several queries float[count][dim_in], count ≤ FAISS_BATCH_MAX, over a reader whose bytes are in memory:
+ * list by list, so that a list which several probe is in the processor's cache for all but the first. What comes is
+ * the same. tops: [count] */
+enum { FAISS_BATCH_MAX = 64 };
+enum dp_status faiss_ivf_search_batch(struct call *call, const struct faiss_ivf *ivf,
+                                      const struct faiss_reader *reader, const float *queries, size_t count,
+                                      size_t nprobe, const struct id_filter *filter, struct topk *tops);
+/* Whether answers stay the same when lists are scanned in any order, as a batch does. */
+bool faiss_ivf_any_order(const struct faiss_ivf *ivf);
+
 #endif

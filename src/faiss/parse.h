@@ -13,6 +13,8 @@
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
 
+#include <stdatomic.h>
+
 #include "faiss/ivf_read.h"
 #include "faiss/source.h"
 #include "vector/transform.h"
@@ -39,6 +41,9 @@ struct faiss_ivf {
     struct vector_transform transforms[PARSE_TRANSFORMS_MAX];
     size_t transform_count;
     uint8_t *id_map; /* int64[ntotal], or NULL */
+    /* [nlist], or NULL when the codec has none: each list's constants (vector/pq.h), made when it is first scanned. The
+     * one part that changes, once for each list, by whichever thread is first. */
+    _Atomic(float *) *constants;
     uint64_t open_rounds, open_bytes;
 };
 

@@ -15,6 +15,7 @@
 
 #include "faiss/format.h"
 #include "faiss/parse.h"
+#include "vector/pq.h"
 
 enum {
     SQ_BYTES = 36,
@@ -172,7 +173,7 @@ static enum dp_status parse_pq(struct parser *p, uint64_t bits_max)
     codec->m = (size_t)m;
     codec->bits = (size_t)bits;
     codec->code_size = (size_t)(m * bits + 7) / 8;
-    return DP_OK;
+    return pq_turn(ivf->trained, codec->m, (size_t)1 << bits, codec->dim / codec->m, p->source.error);
 }
 
 static enum dp_status check_code(struct parser *p, uint64_t code_size, uint64_t expected, uint8_t by_residual)

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "faiss/format.h"
 #include "faiss/parse.h"
+#include "vector/pq.h"
 
 static const char supported[] = "IwFl, IwSq, IwSQ, IwPQ, IwPf, Iwrq, Iwrr, Iwrn (IVF: Flat, SQ, PQ, fast scan, "
                                 "RaBitQ), alone or in IxPT (transforms), "
@@ -109,6 +110,9 @@ static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
                            w->first.metric);
     if ((status = parse_codec(p)) == DP_OK)
         status = parse_lists(p);
+    if (status == DP_OK && pq_has_constants(&ivf->codec) &&
+        (ivf->constants = mem_calloc((size_t)ivf->nlist, sizeof *ivf->constants)) == NULL)
+        status = dp_fail_nomem(p->source.error, "a FAISS file");
     return status;
 }
 

@@ -24,6 +24,7 @@ struct faiss_reader {
     void (*free)(void *ctx);
     void *ctx;
     const char *name; /* of the file, for errors; NULL: "FAISS file" */
+    bool in_memory;   /* reading costs nothing, so that many searches may share what each asks for */
 };
 
 #endif

@@ -32,11 +32,11 @@ static const struct simd_ops tables[SIMD_ISA_COUNT] = {
                      &peak_kernels_scalar, &scan_kernels_scalar},
 #if HAVE_X86
     [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2, &peak_kernels_avx2,
-                   &scan_kernels_scalar},
+                   &scan_kernels_avx2},
     [SIMD_AVXVNNI] = {SIMD_AVXVNNI, "avxvnni", &encoder_kernels_avxvnni, &distance_kernels_avx2,
-                      &peak_kernels_avxvnni, &scan_kernels_scalar},
+                      &peak_kernels_avxvnni, &scan_kernels_avx2},
     [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512,
-                         &peak_kernels_avx512vnni, &scan_kernels_scalar},
+                         &peak_kernels_avx512vnni, &scan_kernels_avx512},
 #elif HAVE_ARM
     [SIMD_NEON] = {SIMD_NEON, "neon", &encoder_kernels_neon, &distance_kernels_neon, &peak_kernels_neon,
                    &scan_kernels_neon},

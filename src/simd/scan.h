@@ -1,24 +1,37 @@
 /* simd/scan.h: what scanning an inverted list's codes needs beside distances, by instruction set.
  *
- * Codes lie one after another, without alignment, as in a FAISS file. Nothing here allocates or fails; n and
- * dim may be 0. Integers are exact, so any instruction set gives the same; sums of floats run in rising order.
- * x86-64 has the plain C kernels (scan_scalar.c) for every instruction set today, arm64 its own.
+ * Codes lie one after another, without alignment, as in a FAISS file, and are decoded in registers. Nothing here
+ * allocates or fails; n and dim may be 0. Every set gives the same bits as scan_scalar.c: integers are exact, the
+ * scores of scalar codes are summed as in distance.h, and other sums of floats run in rising order.
  */
 #ifndef SIMD_SCAN_H
 #define SIMD_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SCAN_GROUP = 32 }; /* vectors whose four-bit codes lie interleaved */
+/* Vectors whose four-bit codes lie interleaved; scores that are looked through at once. */
+enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64 };
 
 struct scan_kernels {
-    /* out[r][i] = component i of row r, for rows of 4 bits a component (ceil(dim / 2) bytes, low half first) and
-     * of 6 bits (ceil(6 dim / 8) bytes, low bits first).   out uint8_t[n][dim] */
-    void (*unpack_u4)(const uint8_t *codes, size_t n, size_t dim, uint8_t *out);
-    void (*unpack_u6)(const uint8_t *codes, size_t n, size_t dim, uint8_t *out);
-    /* out[i] = codes[i], an IEEE half. */
-    void (*halves)(const void *codes, size_t count, float *out);
+    /* Scores of rows of 4 bits a component (ceil(dim / 2) bytes, low half first), of 6 bits (ceil(6 dim / 8) bytes,
+     * low bits first), and of IEEE halves:
+     * inner: out[r] = sum over i of weight[i] * c[r][i]
+     * l2:    out[r] = sum over i of (offset[i] - step[i] * c[r][i])², of halves (offset[i] - c[r][i])² */
+    void (*inner_product_u4)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
+    void (*squared_l2_u4)(const float *offset, const float *step, const uint8_t *codes, size_t n, size_t dim,
+                          float *out);
+    void (*inner_product_u6)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
+    void (*squared_l2_u6)(const float *offset, const float *step, const uint8_t *codes, size_t n, size_t dim,
+                          float *out);
+    void (*inner_product_f16)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
+    void (*squared_l2_f16)(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out);
+    /* Scores of a vector against the entries of a table that lies across them, fused and in rising order:
+     * out[j] = sum over d of vector[d] * across[d][j], and of (vector[d] - across[d][j])².
+     * vector float[dims]; across float[dims][entries] */
+    void (*entry_products)(const float *vector, const float *across, size_t dims, size_t entries, float *out);
+    void (*entry_distances)(const float *vector, const float *across, size_t dims, size_t entries, float *out);
     /* out[r] = sum over m of table[m][index m of row r]. Indexes have `bits` (1 … 16) bits, packed low bits first.
      * table float[m][1 << bits]; rows of code_size ≥ ceil(m bits / 8) bytes */
     void (*table_sums)(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
@@ -40,9 +53,13 @@ struct scan_kernels {
      * `bits` (1 … 8) bits, packed low bits first */
     float (*signed_sum)(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias);
+    /* Bit i of the answer: scores[i] is at least (larger) or at most `worst`; NaN never is. n ≤ SCAN_SCORES_MAX */
+    uint64_t (*reaching)(const float *scores, size_t n, float worst, bool larger);
 };
 
 extern const struct scan_kernels scan_kernels_scalar;
+extern const struct scan_kernels scan_kernels_avx2;
+extern const struct scan_kernels scan_kernels_avx512;
 extern const struct scan_kernels scan_kernels_neon;
 
 #endif

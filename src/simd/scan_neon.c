@@ -1,80 +1,60 @@
 /* scan_neon.c: the scan kernels with the NEON of every arm64.
  *
- * Sums of floats run in rising order, as scan_scalar.c defines them, so a lane is a row. What has no lanes to
+ * Where sums of floats run in rising order, as scan_scalar.c defines them, a lane is a row. What has no lanes to
  * gain, or is rare, is the plain C of scan_scalar.c.
  */
-#include <arm_neon.h>
+#include "simd/lanes_neon.h"
+#include "simd/scan_rows.h"
 
-#include "simd/scan.h"
+/* Four registers of sums a row: sixteen of thirty-two. */
+enum { CODE_ROWS = 4 };
 
-/* Rows that end on a byte follow one another without a gap, and count as one long row. */
-static void unpack_u4(const uint8_t *codes, size_t n, size_t dim, uint8_t *out)
+static inline lanes lanes_of_bytes(uint8x16_t bytes)
 {
-    size_t rows = dim % 2 == 0 ? 1 : n, width = dim % 2 == 0 ? n * dim : dim;
-    for (size_t r = 0; r < rows; r++, codes += (width + 1) / 2, out += width) {
-        size_t i = 0;
-        for (; i + 32 <= width; i += 32) {
-            uint8x16_t pairs = vld1q_u8(codes + i / 2);
-            uint8x16_t even = vandq_u8(pairs, vdupq_n_u8(15)), odd = vshrq_n_u8(pairs, 4);
-            vst1q_u8(out + i, vzip1q_u8(even, odd));
-            vst1q_u8(out + i + 16, vzip2q_u8(even, odd));
-        }
-        for (; i < width; i++)
-            out[i] = codes[i / 2] >> (4 * (i % 2)) & 15;
-    }
+    uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_high_u8(bytes);
+    return (lanes){vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
+                   vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))};
+}
+
+static inline lanes lanes_from_u4(const uint8_t *p)
+{
+    uint8x8_t pairs = vld1_u8(p);
+    uint8x8x2_t halves = vzip_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8(pairs, 4));
+    return lanes_of_bytes(vcombine_u8(halves.val[0], halves.val[1]));
 }
 
 /* Three bytes hold four components: each three into a lane of their own, then six bits to each of its bytes. */
-static void unpack_u6(const uint8_t *codes, size_t n, size_t dim, uint8_t *out)
+static inline lanes lanes_from_u6(const uint8_t *p)
 {
     static const uint8_t threes[16] = {0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255};
-    const uint8x16_t spread = vld1q_u8(threes);
-    size_t rows = dim % 4 == 0 ? 1 : n, width = dim % 4 == 0 ? n * dim : dim, size = (6 * width + 7) / 8;
-    for (size_t r = 0; r < rows; r++, codes += size, out += width) {
-        size_t i = 0;
-        for (; i / 4 * 3 + 16 <= size && i + 16 <= width; i += 16) {
-            uint32x4_t x = vreinterpretq_u32_u8(vqtbl1q_u8(vld1q_u8(codes + i / 4 * 3), spread));
-            uint32x4_t y = vandq_u32(x, vdupq_n_u32(0x3f));
-            y = vorrq_u32(y, vandq_u32(vshlq_n_u32(x, 2), vdupq_n_u32(0x3f00)));
-            y = vorrq_u32(y, vandq_u32(vshlq_n_u32(x, 4), vdupq_n_u32(0x3f0000)));
-            y = vorrq_u32(y, vandq_u32(vshlq_n_u32(x, 6), vdupq_n_u32(0x3f000000)));
-            vst1q_u8(out + i, vreinterpretq_u8_u32(y));
-        }
-        scan_kernels_scalar.unpack_u6(codes + i / 4 * 3, 1, width - i, out + i);
-    }
+    uint8x16_t bytes =
+        vreinterpretq_u8_u32(vld1q_lane_u32((const uint32_t *)(const void *)(p + 8), vdupq_n_u32(0), 2));
+    bytes = vreinterpretq_u8_u64(
+        vsetq_lane_u64(vget_lane_u64(vreinterpret_u64_u8(vld1_u8(p)), 0), vreinterpretq_u64_u8(bytes), 0));
+    uint32x4_t x = vreinterpretq_u32_u8(vqtbl1q_u8(bytes, vld1q_u8(threes)));
+    uint32x4_t y = vandq_u32(x, vdupq_n_u32(0x3f));
+    y = vorrq_u32(y, vandq_u32(vshlq_n_u32(x, 2), vdupq_n_u32(0x3f00)));
+    y = vorrq_u32(y, vandq_u32(vshlq_n_u32(x, 4), vdupq_n_u32(0x3f0000)));
+    y = vorrq_u32(y, vandq_u32(vshlq_n_u32(x, 6), vdupq_n_u32(0x3f000000)));
+    return lanes_of_bytes(vreinterpretq_u8_u32(y));
 }
 
-static void halves(const void *codes, size_t count, float *out)
+static inline lanes lanes_from_half(const uint8_t *p)
 {
-    const uint8_t *bytes = codes;
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        float16x8_t x = vreinterpretq_f16_u8(vld1q_u8(bytes + 2 * i));
-        vst1q_f32(out + i, vcvt_f32_f16(vget_low_f16(x)));
-        vst1q_f32(out + i + 4, vcvt_high_f32_f16(x));
-    }
-    scan_kernels_scalar.halves(bytes + 2 * i, count - i, out + i);
+    float16x8_t low = vreinterpretq_f16_u8(vld1q_u8(p)), high = vreinterpretq_f16_u8(vld1q_u8(p + 16));
+    return (lanes){vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)),
+                   vcvt_high_f32_f16(high)};
 }
 
-/* Four rows at once, each in its lane. */
-static void table_sums(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
-                       float *out)
+/* z - x * y, rounded once. */
+static inline lanes lanes_negated_fma(lanes x, lanes y, lanes z)
 {
-    size_t r = 0;
-    if (bits == 8)
-        for (; r + 4 <= n; r += 4, codes += 4 * code_size) {
-            const float *row = table;
-            float32x4_t sum = vdupq_n_f32(0.0f);
-            for (size_t i = 0; i < m; i++, row += 256) {
-                float32x4_t terms = vld1q_dup_f32(row + codes[i]);
-                terms = vld1q_lane_f32(row + codes[code_size + i], terms, 1);
-                terms = vld1q_lane_f32(row + codes[2 * code_size + i], terms, 2);
-                sum = vaddq_f32(sum, vld1q_lane_f32(row + codes[3 * code_size + i], terms, 3));
-            }
-            vst1q_f32(out + r, sum);
-        }
-    scan_kernels_scalar.table_sums(table, codes, n - r, m, bits, code_size, out + r);
+    return (lanes){vfmsq_f32(z.a, x.a, y.a), vfmsq_f32(z.b, x.b, y.b), vfmsq_f32(z.c, x.c, y.c),
+                   vfmsq_f32(z.d, x.d, y.d)};
 }
+
+#include "simd/code_lanes.h"
+#include "simd/entry_lanes.h"
 
 /* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
  * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
@@ -184,6 +164,27 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
     return scan_kernels_scalar.signed_sum(query, dim, signs, extra, bits, bias);
 }
 
+/* Which of four scores reach the bound, as four bits. */
+static inline uint64_t four_bits(uint32x4_t reached)
+{
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(reached, vld1q_u32(bit)));
+}
+
+static uint64_t reaching(const float *scores, size_t n, float worst, bool larger)
+{
+    const float32x4_t bound = vdupq_n_f32(worst);
+    uint64_t reached = 0;
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t x = vld1q_f32(scores + i);
+        reached |= four_bits(larger ? vcgeq_f32(x, bound) : vcleq_f32(x, bound)) << i;
+    }
+    return i < n ? reached | scan_kernels_scalar.reaching(scores + i, n - i, worst, larger) << i : reached;
+}
+
 const struct scan_kernels scan_kernels_neon = {
-    unpack_u4, unpack_u6, halves, table_sums, group_sums, plane_dots, bit_sums, signed_sum,
+    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
+    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
+    plane_dots,       bit_sums,       signed_sum,       reaching,
 };

@@ -4,13 +4,6 @@
 
 #include "simd/scan.h"
 
-static void unpack_u4(const uint8_t *codes, size_t n, size_t dim, uint8_t *out)
-{
-    for (size_t r = 0; r < n; r++, codes += (dim + 1) / 2)
-        for (size_t i = 0; i < dim; i++)
-            *out++ = codes[i / 2] >> (4 * (i % 2)) & 15;
-}
-
 /* The number of `bits` (at most 16) bits that begins at bit `at` of bytes[len]. */
 static unsigned bits_at(const uint8_t *bytes, size_t len, size_t at, size_t bits)
 {
@@ -18,14 +11,6 @@ static unsigned bits_at(const uint8_t *bytes, size_t len, size_t at, size_t bits
     for (size_t b = 0; b < 3 && at / 8 + b < len; b++)
         window |= (uint32_t)bytes[at / 8 + b] << (8 * b);
     return window >> (at % 8) & ((1u << bits) - 1);
-}
-
-static void unpack_u6(const uint8_t *codes, size_t n, size_t dim, uint8_t *out)
-{
-    size_t size = (6 * dim + 7) / 8;
-    for (size_t r = 0; r < n; r++, codes += size)
-        for (size_t i = 0; i < dim; i++)
-            *out++ = (uint8_t)bits_at(codes, size, 6 * i, 6);
 }
 
 static float half_to_float(uint16_t half)
@@ -41,11 +26,124 @@ static float half_to_float(uint16_t half)
     return half >> 15 != 0 ? -size : size;
 }
 
-static void halves(const void *codes, size_t count, float *out)
+/* ---- scalar codes: decoded into lanes, and summed as distance_scalar.c does ------------------------------- */
+
+enum { LANES = 16 };
+
+/* Components i … i + 15 of a row of `dim`, zeros where there are no more. */
+typedef void decoder(float to[LANES], const uint8_t *row, size_t i, size_t dim);
+
+static void take_u4(float to[LANES], const uint8_t *row, size_t i, size_t dim)
 {
-    const uint8_t *bytes = codes;
-    for (size_t i = 0; i < count; i++)
-        out[i] = half_to_float((uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8));
+    for (size_t l = 0; l < LANES; l++, i++)
+        to[l] = i < dim ? (float)(row[i / 2] >> (4 * (i % 2)) & 15) : 0.0f;
+}
+
+static void take_u6(float to[LANES], const uint8_t *row, size_t i, size_t dim)
+{
+    for (size_t l = 0; l < LANES; l++, i++)
+        to[l] = i < dim ? (float)bits_at(row, (6 * dim + 7) / 8, 6 * i, 6) : 0.0f;
+}
+
+static void take_half(float to[LANES], const uint8_t *row, size_t i, size_t dim)
+{
+    for (size_t l = 0; l < LANES; l++, i++)
+        to[l] = i < dim ? half_to_float((uint16_t)(row[2 * i] | row[2 * i + 1] << 8)) : 0.0f;
+}
+
+static void take_floats(float to[LANES], const float *from, size_t i, size_t dim)
+{
+    for (size_t l = 0; l < LANES; l++, i++)
+        to[l] = i < dim ? from[i] : 0.0f;
+}
+
+static float lanes_sum(float lane[LANES])
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+static void inner_product(decoder *take, const float *weight, const uint8_t *codes, size_t size, size_t n,
+                          size_t dim, float *out)
+{
+    for (size_t r = 0; r < n; r++, codes += size) {
+        float sum[LANES] = {0}, w[LANES], x[LANES];
+        for (size_t i = 0; i < dim; i += LANES) {
+            take_floats(w, weight, i, dim);
+            take(x, codes, i, dim);
+            for (int l = 0; l < LANES; l++)
+                sum[l] = fmaf(w[l], x[l], sum[l]);
+        }
+        out[r] = lanes_sum(sum);
+    }
+}
+
+static void squared_l2(decoder *take, const float *offset, const float *step, const uint8_t *codes, size_t size,
+                       size_t n, size_t dim, float *out)
+{
+    for (size_t r = 0; r < n; r++, codes += size) {
+        float sum[LANES] = {0}, o[LANES], s[LANES], x[LANES];
+        for (size_t i = 0; i < dim; i += LANES) {
+            take_floats(o, offset, i, dim);
+            take(x, codes, i, dim);
+            if (step != NULL)
+                take_floats(s, step, i, dim);
+            for (int l = 0; l < LANES; l++) {
+                float away = step != NULL ? fmaf(-s[l], x[l], o[l]) : o[l] - x[l];
+                sum[l] = fmaf(away, away, sum[l]);
+            }
+        }
+        out[r] = lanes_sum(sum);
+    }
+}
+
+static void inner_product_u4(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    inner_product(take_u4, weight, codes, (dim + 1) / 2, n, dim, out);
+}
+static void squared_l2_u4(const float *offset, const float *step, const uint8_t *codes, size_t n, size_t dim,
+                          float *out)
+{
+    squared_l2(take_u4, offset, step, codes, (dim + 1) / 2, n, dim, out);
+}
+static void inner_product_u6(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    inner_product(take_u6, weight, codes, (6 * dim + 7) / 8, n, dim, out);
+}
+static void squared_l2_u6(const float *offset, const float *step, const uint8_t *codes, size_t n, size_t dim,
+                          float *out)
+{
+    squared_l2(take_u6, offset, step, codes, (6 * dim + 7) / 8, n, dim, out);
+}
+static void inner_product_f16(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    inner_product(take_half, weight, codes, 2 * dim, n, dim, out);
+}
+static void squared_l2_f16(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    squared_l2(take_half, offset, NULL, codes, 2 * dim, n, dim, out);
+}
+
+/* ---- the others ------------------------------------------------------------------------------------------ */
+
+static void entry_products(const float *vector, const float *across, size_t dims, size_t entries, float *out)
+{
+    memset(out, 0, entries * sizeof *out);
+    for (size_t d = 0; d < dims; d++, across += entries)
+        for (size_t j = 0; j < entries; j++)
+            out[j] = fmaf(vector[d], across[j], out[j]);
+}
+
+static void entry_distances(const float *vector, const float *across, size_t dims, size_t entries, float *out)
+{
+    memset(out, 0, entries * sizeof *out);
+    for (size_t d = 0; d < dims; d++, across += entries)
+        for (size_t j = 0; j < entries; j++) {
+            float away = vector[d] - across[j];
+            out[j] = fmaf(away, away, out[j]);
+        }
 }
 
 static void table_sums(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
@@ -108,6 +206,17 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
     return sum;
 }
 
+static uint64_t reaching(const float *scores, size_t n, float worst, bool larger)
+{
+    uint64_t reached = 0;
+    for (size_t i = 0; i < n; i++)
+        if (larger ? scores[i] >= worst : scores[i] <= worst)
+            reached |= (uint64_t)1 << i;
+    return reached;
+}
+
 const struct scan_kernels scan_kernels_scalar = {
-    unpack_u4, unpack_u6, halves, table_sums, group_sums, plane_dots, bit_sums, signed_sum,
+    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
+    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
+    plane_dots,       bit_sums,       signed_sum,       reaching,
 };

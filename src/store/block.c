@@ -1,19 +1,13 @@
 /* block.c: bytes that were read, shared by reference counting.
  *
  * A block is one allocation: the count, the length, then the bytes (16-byte aligned). Any thread may retain
- * or release; the last release frees.
+ * or release; the last release frees, or gives the memory back to the pool that it came from (block_pool.c).
  */
-#include "store/store_impl.h"
+#include "store/block.h"
 
 #include <assert.h>
 
 #include "base/alloc.h"
-
-struct store_block {
-    _Atomic size_t references;
-    size_t len;
-    _Alignas(16) uint8_t data[];
-};
 
 struct store_block *store_block_new(size_t len)
 {
@@ -22,21 +16,28 @@ struct store_block *store_block_new(size_t len)
     struct store_block *block = mem_alloc(sizeof *block + len);
     if (!block)
         return NULL;
+    store_block_init(block, len, NULL, len);
+    return block;
+}
+
+void store_block_init(struct store_block *block, size_t len, struct store_block_pool *pool, size_t capacity)
+{
     atomic_init(&block->references, 1);
     block->len = len;
-    return block;
+    block->pool = pool;
+    block->capacity = capacity;
 }
 
 struct store_block *store_block_resize(struct store_block *block, size_t len)
 {
     if (!block)
         return store_block_new(len);
-    assert(atomic_load_explicit(&block->references, memory_order_relaxed) == 1);
+    assert(atomic_load_explicit(&block->references, memory_order_relaxed) == 1 && block->pool == NULL);
     if (len > SIZE_MAX - sizeof(struct store_block))
         return NULL;
     struct store_block *moved = mem_realloc(block, sizeof *block + len);
     if (moved)
-        moved->len = len;
+        moved->len = moved->capacity = len;
     return moved;
 }
 
@@ -52,7 +53,11 @@ size_t store_block_len(const struct store_block *block)
 
 void store_block_release(struct store_block *block)
 {
-    if (block && atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) == 1)
+    if (!block || atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (block->pool)
+        store_block_pool_give(block->pool, block);
+    else
         mem_free(block);
 }
 

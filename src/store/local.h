@@ -25,8 +25,9 @@ enum { LOCAL_HASHED_MAX = 256 * 1024 };
 
 struct local_store {
     struct store base;
-    int root;    /* the folder */
-    char path[]; /* its name, for messages */
+    struct store_block_pool *blocks; /* of what is read */
+    int root;                        /* the folder */
+    char path[];                     /* its name, for messages */
 };
 
 static inline struct local_store *local_of(struct store *store)

@@ -118,12 +118,13 @@ static struct object *find_object(struct slice *s, struct store_read_req *req)
     return o;
 }
 
-static enum dp_status fetch_begin(struct fetch *f, int fd, uint64_t offset, uint64_t len, struct dp_error *error)
+static enum dp_status fetch_begin(const struct slice *s, struct fetch *f, int fd, uint64_t offset, uint64_t len,
+                                  struct dp_error *error)
 {
     *f = (struct fetch){.fd = fd, .offset = offset};
     if (len == 0)
         return DP_OK;
-    f->block = len > SIZE_MAX ? NULL : store_block_new((size_t)len);
+    f->block = len > SIZE_MAX ? NULL : store_block_pool_take(s->local->blocks, (size_t)len);
     return f->block ? DP_OK : dp_fail_nomem(error, "bytes of an object");
 }
 
@@ -138,13 +139,13 @@ static void begin_request(struct slice *s, size_t i)
     uint64_t size = (uint64_t)o->before.st_size, len;
     if (o->hashed) {
         if (!o->whole.block)
-            req->status = fetch_begin(&o->whole, o->fd, 0, size, &req->error);
+            req->status = fetch_begin(s, &o->whole, o->fd, 0, size, &req->error);
     } else {
         if (store_read_settled(req, &o->version, size))
             return;
         req->status = store_range_len(req, size, &len, &req->error);
         if (req->status == DP_OK)
-            req->status = fetch_begin(&s->fetches[i], o->fd, req->offset, len, &req->error);
+            req->status = fetch_begin(s, &s->fetches[i], o->fd, req->offset, len, &req->error);
     }
     if (req->status == DP_OK)
         s->object_of[i] = (int)(o - s->objects);

@@ -24,6 +24,15 @@ void store_block_release(struct store_block *block); /* NULL is fine */
 /* A part of the block as bytes with a reference of their own. The part must lie inside. */
 struct store_bytes store_block_bytes(struct store_block *block, uint64_t offset, uint64_t len);
 
+/* Memory of blocks that were released, kept for the next ones: what a large block costs most is the system's clearing
+ * of its pages. Any thread may use it. Only blocks of 64 KiB to 4 MiB are kept, 16 MiB in all. */
+struct store_block_pool;
+struct store_block_pool *store_block_pool_new(void); /* NULL when out of memory */
+/* Lets go of it; blocks that are still in use keep it until the last of them is released. NULL is fine. */
+void store_block_pool_free(struct store_block_pool *pool);
+/* As store_block_new, from the pool. Such a block is never resized. */
+struct store_block *store_block_pool_take(struct store_block_pool *pool, size_t len);
+
 /* ---- requests (store.c) ----------------------------------------------------------------------------- */
 
 /* Fails with DP_INVALID unless `key` is a key (store.h). */

@@ -172,6 +172,7 @@ out:
 static void local_free(struct store *store)
 {
     close(local_of(store)->root);
+    store_block_pool_free(local_of(store)->blocks);
     mem_free(store);
 }
 
@@ -206,11 +207,14 @@ enum dp_status store_local_open(struct call *call, const char *path, bool create
     while (len > 1 && path[len - 1] == '/')
         len--;
     struct local_store *local = mem_calloc(1, sizeof *local + len + 1);
-    if (!local) {
+    struct store_block_pool *blocks = local ? store_block_pool_new() : NULL;
+    if (!blocks) {
+        mem_free(local);
         close(root);
         return call_nomem(call, "a store");
     }
     local->base.ops = &LOCAL_OPS;
+    local->blocks = blocks;
     local->root = root;
     memcpy(local->path, path, len);
     local->path[len] = '\0';

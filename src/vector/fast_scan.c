@@ -33,15 +33,16 @@ float fast_scale(struct fast_span span)
     return isfinite(scale) ? scale : 0.0f;
 }
 
-void fast_sums(const struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, uint16_t *sums)
+void fast_sums(const struct ivf_query *query, const uint8_t *codes, size_t first, size_t n,
+               uint16_t sums[IVF_SCAN_ROWS])
 {
     const struct ivf_codec *codec = query->codec;
-    uint16_t group[SCAN_GROUP];
+    const struct scan_kernels *scan = simd_ops()->scan;
     for (size_t i = 0; i < n; i += SCAN_GROUP) {
         size_t row = first + i, in_block = row % codec->block_rows;
         const uint8_t *block = codes + row / codec->block_rows * codec->block_bytes;
-        simd_ops()->scan->group_sums(query->lut, block + in_block, codec->block_rows, codec->pairs, group);
-        for (size_t v = 0; v < SCAN_GROUP && i + v < n; v++)
-            sums[i + v] = (uint16_t)(group[v] + query->lut_bias);
+        scan->group_sums(query->lut, block + in_block, codec->block_rows, codec->pairs, sums + i);
     }
+    for (size_t i = 0; i < n; i++)
+        sums[i] = (uint16_t)(sums[i] + query->lut_bias);
 }

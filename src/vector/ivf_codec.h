@@ -22,7 +22,8 @@ struct ivf_codec {
     size_t dim;
     size_t code_size; /* bytes of one vector's code; of its share of a block for the blocked kinds */
     bool by_residual; /* codes hold x - centroid */
-    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range; PQ: float[m][1 << bits][dim / m] */
+    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range; PQ: float[m][dim / m][1 << bits], which is across
+     * the entries (vector/pq.h) */
     const float *trained;
     size_t m;           /* PQ: parts of a vector */
     size_t bits;        /* PQ: of an index; RaBitQ: of a dimension */

@@ -6,6 +6,8 @@
 #ifndef VECTOR_IVF_KINDS_H
 #define VECTOR_IVF_KINDS_H
 
+#include <string.h>
+
 #include "vector/ivf_scan.h"
 
 struct ivf_kind {
@@ -15,8 +17,8 @@ struct ivf_kind {
     void (*probe)(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count);
     /* Turns the query to the list with this centroid; may be NULL. */
     void (*enter)(struct ivf_query *query, const float *centroid);
-    /* scores[i] = of vector first + i of a list's codes, for n ≤ query->block_rows; NaN: it is not to be answered.
-     * first is a multiple of block_rows. */
+    /* scores[i] = of vector first + i of a list's codes, for n ≤ IVF_SCAN_ROWS; NaN: it is not to be answered.
+     * first is a multiple of IVF_SCAN_ROWS. */
     void (*score)(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores);
     /* May be NULL. Otherwise scores are estimates, and this makes one exact; false when, by the bound that comes
      * with its code, the vector cannot beat `worst`. */
@@ -48,13 +50,24 @@ struct rabitq_factors {
     float multiplier; /* of the inner product with the signs */
     float error;      /* more bits: the estimate's, in units of |q - c| */
 };
-struct rabitq_factors rabitq_factors_at(const struct ivf_codec *codec, const uint8_t *factors);
+static inline struct rabitq_factors rabitq_factors_at(const struct ivf_codec *codec, const uint8_t *factors)
+{
+    float values[3] = {0};
+    memcpy(values, factors, codec->bits == 1 ? 8 : 12);
+    return (struct rabitq_factors){values[0], values[1], values[2]};
+}
 void rabitq_memory(struct ivf_memory *memory, const struct ivf_codec *codec);
 void rabitq_take(struct ivf_memory *memory, struct ivf_query *query);
 /* Turns the query to a list: residual, its norms, and (when queries are rounded) `rounded`. */
 void rabitq_enter(struct ivf_query *query, const float *centroid);
 /* The score from the inner product `dot` of the residual and a vector's signs. */
-float rabitq_score(const struct ivf_query *query, struct rabitq_factors factors, float dot);
+static inline float rabitq_score(const struct ivf_query *query, struct rabitq_factors factors, float dot)
+{
+    float distance = factors.norm + query->to_centroid - 2.0f * factors.multiplier * dot;
+    if (query->codec->metric == VECTOR_INNER_PRODUCT)
+        return -0.5f * (distance - query->norm);
+    return distance > 0.0f ? distance : 0.0f;
+}
 /* Whether an estimate lets a vector beat `worst`. */
 bool rabitq_may_beat(const struct ivf_query *query, struct rabitq_factors factors, float estimate, float worst);
 /* The score by all bits. factors: as rabitq_factors_at */
@@ -71,11 +84,13 @@ struct fast_span {
 float fast_table_least(const float *table, size_t m, float least, float *spans, float *widest);
 /* 255 / widest or 65535 / longest, whichever is less; 0 when neither is finite. */
 float fast_scale(struct fast_span span);
-/* The 16-bit sums of rows [first, first + n) of a list, with the present list's bias. */
-void fast_sums(const struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, uint16_t *sums);
-static inline float fast_value(const struct ivf_query *query, uint16_t sum)
+/* The 16-bit sums of rows [first, first + n) of a list, with the present list's bias; first is a multiple of 32. */
+void fast_sums(const struct ivf_query *query, const uint8_t *codes, size_t first, size_t n,
+               uint16_t sums[IVF_SCAN_ROWS]);
+/* What sums stand for: least + sum * step. */
+static inline float fast_step(const struct ivf_query *query)
 {
-    return query->scale > 0.0f ? query->least + (float)sum * (1.0f / query->scale) : query->least;
+    return query->scale > 0.0f ? 1.0f / query->scale : 0.0f;
 }
 
 #endif

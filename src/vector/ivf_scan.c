@@ -3,9 +3,12 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "simd/scan.h"
+#include "simd/simd.h"
 #include "vector/ivf_kinds.h"
 #include "vector/sq8.h"
 
@@ -40,6 +43,8 @@ void ivf_encode(const struct ivf_codec *codec, const float *x, const float *cent
     sq8_encode(codec->trained, codec->dim, x, code);
 }
 
+_Static_assert((int)IVF_SCAN_ROWS == (int)SCAN_SCORES_MAX, "a block's scores are looked through at once");
+
 enum { MEMORY_ALIGNMENT = 64 };
 
 void ivf_memory_add(struct ivf_memory *memory, size_t count, size_t size)
@@ -69,7 +74,7 @@ void *ivf_memory_take(struct ivf_memory *memory, size_t count, size_t size)
 enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *codec, const float *vector,
                               struct dp_error *error)
 {
-    *query = (struct ivf_query){.codec = codec, .vector = vector, .block_rows = IVF_SCAN_ROWS};
+    *query = (struct ivf_query){.codec = codec, .vector = vector};
     return kind_of(codec)->begin(query, error);
 }
 
@@ -93,28 +98,18 @@ static int64_t load_id(const uint8_t *ids, uint64_t index)
     return id;
 }
 
-/* The ids of a block into id[n]. */
-static enum dp_status take_ids(const struct ivf_query *query, const uint8_t *ids, size_t n, int64_t *id,
-                               struct dp_error *error)
+/* The id of vector `index` of a list. */
+static enum dp_status take_id(const struct ivf_query *query, const uint8_t *ids, size_t index, int64_t *id,
+                              struct dp_error *error)
 {
-    for (size_t i = 0; i < n; i++) {
-        id[i] = load_id(ids, i);
-        if (query->map.ids == NULL)
-            continue;
-        if (id[i] < 0 || (uint64_t)id[i] >= query->map.count)
-            return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, id[i],
-                           query->map.count);
-        id[i] = load_id(query->map.ids, (uint64_t)id[i]);
-    }
+    *id = load_id(ids, index);
+    if (query->map.ids == NULL)
+        return DP_OK;
+    if (*id < 0 || (uint64_t)*id >= query->map.count)
+        return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, *id,
+                       query->map.count);
+    *id = load_id(query->map.ids, (uint64_t)*id);
     return DP_OK;
-}
-
-static bool block_has_allowed(const struct id_filter *filter, const int64_t *id, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (id_filter_allows(filter, id[i]))
-            return true;
-    return false;
 }
 
 static enum dp_status check_list(const struct ivf_codec *codec, struct span codes, struct span ids,
@@ -130,16 +125,69 @@ static enum dp_status check_list(const struct ivf_codec *codec, struct span code
     return DP_OK;
 }
 
-/* The score that a vector must beat to get in. */
-static float worst_score(const struct topk *top)
+/* The worst score that gets in; while there is room, any. */
+static float worst_score(const struct topk *top, float any)
 {
     if (top->count == top->k && top->k > 0)
         return top->hits[0].score;
-    return top->larger_is_better ? -FLT_MAX : FLT_MAX;
+    return top->larger_is_better ? -any : any;
 }
 
-enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, struct span codes, struct span ids,
-                             const struct id_filter *filter, struct topk *top, struct dp_error *error)
+/* A block of a list: vectors [first, first + n). */
+struct block {
+    const uint8_t *codes, *ids; /* of the list */
+    const struct id_filter *filter;
+    size_t first, n;
+};
+
+/* Whether the filter lets any of them be answered. */
+static enum dp_status has_allowed(const struct ivf_query *query, const struct block *block, bool *some,
+                                  struct dp_error *error)
+{
+    enum dp_status status = DP_OK;
+    *some = block->filter == NULL;
+    for (size_t i = 0; status == DP_OK && !*some && i < block->n; i++) {
+        int64_t id;
+        status = take_id(query, block->ids, block->first + i, &id, error);
+        *some = status == DP_OK && id_filter_allows(block->filter, id);
+    }
+    return status;
+}
+
+/* Offers one vector, whose score could get in unless it is an estimate. */
+static enum dp_status offer_one(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                                size_t i, float score, struct topk *top, struct dp_error *error)
+{
+    int64_t id;
+    enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
+    if (status != DP_OK || (block->filter != NULL && !id_filter_allows(block->filter, id)))
+        return status;
+    if (kind->refine == NULL ||
+        kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &score))
+        topk_push(top, score, id);
+    return DP_OK;
+}
+
+/* Offers a block. One in which no score could get in costs a comparison of all scores at once; estimates are all
+ * looked at. */
+static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                            const float *scores, struct topk *top, struct dp_error *error)
+{
+    enum dp_status status = DP_OK;
+    uint64_t left = block->n < 64 ? ((uint64_t)1 << block->n) - 1 : UINT64_MAX;
+    if (kind->refine == NULL)
+        left = simd_ops()->scan->reaching(scores, block->n, worst_score(top, INFINITY), top->larger_is_better);
+    for (; status == DP_OK && left != 0; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctzll(left);
+        if (kind->refine != NULL || topk_admits(top, scores[i]))
+            status = offer_one(query, kind, block, i, scores[i], top, error);
+    }
+    return status;
+}
+
+enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
+                             struct dp_error *error)
 {
     const struct ivf_kind *kind = kind_of(query->codec);
     size_t n = ids.len / sizeof(int64_t);
@@ -147,24 +195,18 @@ enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, str
     if (status != DP_OK || n == 0)
         return status;
     float scores[IVF_SCAN_ROWS];
-    int64_t id[IVF_SCAN_ROWS];
+    query->constants = constants;
     if (kind->enter != NULL)
         kind->enter(query, centroid);
-    for (size_t begin = 0; begin < n; begin += query->block_rows) {
-        size_t rows = n - begin < query->block_rows ? n - begin : query->block_rows;
-        status = take_ids(query, ids.data + begin * sizeof *id, rows, id, error);
-        if (status != DP_OK)
-            return status;
-        if (filter != NULL && !block_has_allowed(filter, id, rows))
-            continue;
-        kind->score(query, codes.data, begin, rows, scores);
-        for (size_t i = 0; i < rows; i++) {
-            if ((kind->refine == NULL && !topk_admits(top, scores[i])) ||
-                (filter != NULL && !id_filter_allows(filter, id[i])))
-                continue;
-            if (kind->refine == NULL || kind->refine(query, codes.data, begin + i, worst_score(top), &scores[i]))
-                topk_push(top, scores[i], id[i]);
+    for (size_t first = 0; status == DP_OK && first < n; first += IVF_SCAN_ROWS) {
+        size_t rows = n - first < IVF_SCAN_ROWS ? n - first : IVF_SCAN_ROWS;
+        struct block block = {codes.data, ids.data, filter, first, rows};
+        bool some;
+        status = has_allowed(query, &block, &some, error);
+        if (status == DP_OK && some) {
+            kind->score(query, codes.data, first, rows, scores);
+            status = offer(query, kind, &block, scores, top, error);
         }
     }
-    return DP_OK;
+    return status;
 }

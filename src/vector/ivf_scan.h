@@ -1,7 +1,7 @@
 /* vector/ivf_scan.h: scoring an inverted list against a query.
  *
  * Reads list bytes that the store has already fetched; does no I/O and takes no lock. Codes are decoded in
- * registers or block by block, never a list at a time.
+ * registers; scores come a block of vectors at a time, and only those that could get in are looked at one by one.
  */
 #ifndef VECTOR_IVF_SCAN_H
 #define VECTOR_IVF_SCAN_H
@@ -28,23 +28,22 @@ struct ivf_query {
     const struct ivf_codec *codec;
     const float *vector; /* float[dim], the caller's */
     struct id_map map;
-    size_t block_rows; /* scored at once: at most IVF_SCAN_ROWS */
-    void *memory;      /* of all below */
+    void *memory; /* of all below */
     /* flat and scalar codes */
-    float *weight;     /* weights (inner product) or steps (L2) of the codes */
-    float *base;       /* the vector that code 0 stands for */
-    float *offset;     /* what codes are subtracted from (L2), for the present list */
-    uint8_t *unpacked; /* [block_rows][dim] bytes or floats */
-    float query_bias;  /* inner product of query and base */
-    float bias;        /* what is added to every score of the present list */
+    float *weight;    /* weights (inner product) or steps (L2) of the codes */
+    float *base;      /* the vector that code 0 stands for */
+    float *offset;    /* what codes are subtracted from (L2), for the present list */
+    float query_bias; /* inner product of query and base */
+    float bias;       /* what is added to every score of the present list */
     /* product quantizer and fast scan */
-    float *residual; /* float[dim]: of the query and the present list */
-    float *table;    /* float[m][1 << bits] */
-    float *norms;    /* fast: |r|² of each part of the quantizer */
-    float *products; /* fast: the query's inner products with them */
-    uint8_t *lut;    /* fast: the rounded table, uint8_t[2 pairs][16] */
-    float scale;     /* fast: what table and biases were multiplied by */
-    float least;     /* fast: what a score of 0 stands for */
+    float *residual;        /* float[dim]: of the query and the present list */
+    float *table;           /* float[m][1 << bits] */
+    const float *constants; /* of the present list's vectors, or NULL */
+    float *norms;           /* fast: |r|² of each part of the quantizer */
+    float *products;        /* fast: the query's inner products with them */
+    uint8_t *lut;           /* fast: the rounded table, uint8_t[2 pairs][16] */
+    float scale;            /* fast: what table and biases were multiplied by */
+    float least;            /* fast: what a score of 0 stands for */
     float least_bias;
     uint16_t lut_bias; /* fast: of the present list */
     /* RaBitQ */
@@ -57,7 +56,7 @@ struct ivf_query {
     float dot;         /* query · centroid, for inner products */
 };
 
-enum { IVF_SCAN_ROWS = 64 };
+enum { IVF_SCAN_ROWS = 64 }; /* vectors that are scored at once */
 
 /* codec and vector must outlive the query. DP_NOMEM. */
 enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *codec, const float *vector,
@@ -73,12 +72,14 @@ void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint
 /* Scans one list into `top`, keeping the best top->k.
  *
  * centroid  float[dim] of the list; used, and needed, only when codes are by residual
+ * constants float[n], where the codec has them (pq_has_constants); else NULL
  * codes     ivf_codec_list_bytes(n) bytes;  ids  n little-endian int64
  * filter    ids to keep, or NULL
  *
- * Fails with DP_CORRUPT when the spans are not whole numbers of codes and ids, do not match, or an id is not in
- * the query's map. */
-enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, struct span codes, struct span ids,
-                             const struct id_filter *filter, struct topk *top, struct dp_error *error);
+ * Fails with DP_CORRUPT when the spans are not whole numbers of codes and ids, do not match, or the number of a vector
+ * that could get in is not in the query's map. */
+enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
+                             struct dp_error *error);
 
 #endif

@@ -15,13 +15,6 @@
 /* Radii of a centered query, in standard deviations, for 1 … 8 bits: what FAISS uses, least L2 error. */
 static const float radii[] = {0.79688f, 1.49375f, 2.05078f, 2.50938f, 2.91250f, 3.26406f, 3.59844f, 3.91016f};
 
-struct rabitq_factors rabitq_factors_at(const struct ivf_codec *codec, const uint8_t *factors)
-{
-    float values[3] = {0};
-    memcpy(values, factors, codec->bits == 1 ? 8 : 12);
-    return (struct rabitq_factors){values[0], values[1], values[2]};
-}
-
 void rabitq_memory(struct ivf_memory *memory, const struct ivf_codec *codec)
 {
     ivf_memory_add(memory, codec->dim, sizeof(float));
@@ -112,14 +105,6 @@ void rabitq_enter(struct ivf_query *query, const float *centroid)
     query->c1 = 2.0f * root;
     query->c2 = 0.0f;
     query->c34 = sum * root;
-}
-
-float rabitq_score(const struct ivf_query *query, struct rabitq_factors factors, float dot)
-{
-    float distance = factors.norm + query->to_centroid - 2.0f * factors.multiplier * dot;
-    if (query->codec->metric == VECTOR_INNER_PRODUCT)
-        return -0.5f * (distance - query->norm);
-    return distance > 0.0f ? distance : 0.0f;
 }
 
 bool rabitq_may_beat(const struct ivf_query *query, struct rabitq_factors factors, float estimate, float worst)

@@ -16,18 +16,9 @@
 
 #include "simd/scan.h"
 #include "vector/ivf_kinds.h"
+#include "vector/pq.h"
 
 enum { ENTRIES = 16 };
-
-/* table[i][j] = score of part i of the vector and entry j of part i of the quantizer */
-static void part_scores(const struct ivf_codec *codec, enum vector_metric metric, const float *vector,
-                        float *table)
-{
-    size_t part = codec->dim / codec->m;
-    for (size_t i = 0; i < codec->m; i++)
-        distance_rows(metric, vector + i * part, codec->trained + i * ENTRIES * part, ENTRIES, part,
-                      table + i * ENTRIES);
-}
 
 static bool table_by_list(const struct ivf_codec *codec)
 {
@@ -37,7 +28,7 @@ static bool table_by_list(const struct ivf_codec *codec)
 static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *error)
 {
     const struct ivf_codec *codec = query->codec;
-    size_t entries = codec->m * ENTRIES, part = codec->dim / codec->m;
+    size_t entries = codec->m * ENTRIES;
     struct ivf_memory memory = {0};
     ivf_memory_add(&memory, codec->dim, sizeof(float));
     for (int i = 0; i < 3; i++)
@@ -53,13 +44,11 @@ static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *er
     query->lut = ivf_memory_take(&memory, codec->pairs * 2 * ENTRIES, 1);
     memset(query->lut, 0, codec->pairs * 2 * ENTRIES);
     if (!table_by_list(codec)) {
-        part_scores(codec, codec->metric, query->vector, query->table);
+        pq_table(codec, codec->metric, query->vector, query->table);
     } else if (codec->precomputed) {
-        part_scores(codec, VECTOR_INNER_PRODUCT, query->vector, query->products);
-        for (size_t i = 0; i < entries; i++) {
-            const float *r = codec->trained + i * part;
-            query->norms[i] = distance_pair(VECTOR_INNER_PRODUCT, r, r, part);
-        }
+        pq_table(codec, VECTOR_INNER_PRODUCT, query->vector, query->products);
+        memset(query->residual, 0, codec->dim * sizeof *query->residual);
+        pq_table(codec, VECTOR_L2, query->residual, query->norms);
     }
     return DP_OK;
 }
@@ -75,10 +64,10 @@ static float list_table(struct ivf_query *query, const float *centroid)
     if (!codec->precomputed) {
         for (size_t i = 0; i < codec->dim; i++)
             query->residual[i] = query->vector[i] - centroid[i];
-        part_scores(codec, VECTOR_L2, query->residual, query->table);
+        pq_table(codec, VECTOR_L2, query->residual, query->table);
         return 0.0f;
     }
-    part_scores(codec, VECTOR_INNER_PRODUCT, centroid, query->table);
+    pq_table(codec, VECTOR_INNER_PRODUCT, centroid, query->table);
     for (size_t i = 0; i < codec->m * ENTRIES; i++) /* doubling is exact, so FAISS's fused steps give the same */
         query->table[i] = query->norms[i] + 2.0f * query->table[i] - 2.0f * query->products[i];
     return distance_pair(VECTOR_L2, query->vector, centroid, codec->dim);
@@ -157,11 +146,11 @@ static void pq_fast_enter(struct ivf_query *query, const float *centroid)
 
 static void pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
 {
-    uint16_t sums[IVF_SCAN_ROWS];
-    uint16_t never = query->codec->metric == VECTOR_L2 ? UINT16_MAX : 0;
+    uint16_t sums[IVF_SCAN_ROWS], never = query->codec->metric == VECTOR_L2 ? UINT16_MAX : 0;
+    float least = query->least, step = fast_step(query);
     fast_sums(query, codes, first, n, sums);
     for (size_t i = 0; i < n; i++)
-        scores[i] = sums[i] == never ? NAN : fast_value(query, sums[i]);
+        scores[i] = sums[i] == never ? NAN : least + (float)sums[i] * step;
 }
 
 const struct ivf_kind ivf_kind_pq_fast = {

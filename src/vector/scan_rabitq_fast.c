@@ -99,9 +99,10 @@ static void score(struct ivf_query *query, const uint8_t *codes, size_t first, s
     const struct ivf_codec *codec = query->codec;
     uint16_t sums[IVF_SCAN_ROWS];
     float whole = (float)((1u << codec->query_bits) - 1) * (float)codec->dim;
+    float least = query->least, step = fast_step(query);
     fast_sums(query, codes, first, n, sums);
     for (size_t i = 0; i < n; i++) {
-        float value = fast_value(query, sums[i]);
+        float value = least + (float)sums[i] * step;
         float dot = codec->centered ? (whole - 2.0f * truncf(value)) * query->product_scale : value - query->c34;
         scores[i] = rabitq_score(query, rabitq_factors_at(codec, factors_of(codec, codes, first + i)), dot);
     }

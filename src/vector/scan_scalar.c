@@ -1,18 +1,15 @@
 /* scan_scalar.c: flat vectors and scalar codes, 8, 6 or 4 bits or a half for each dimension.
  *
- * Eight-bit codes are never decoded. With x[i] = base[i] + step[i] * code[i]
+ * Codes are decoded in registers. With x[i] = base[i] + step[i] * code[i]
  *     step = range / (2^bits - 1),   base = least + step / 2   (+ the list's centroid, for codes by residual)
  * the inner product is  q·base + sum (q step)[i] code[i],  and the distance  sum ((q - base)[i] - step[i]
  * code[i])², so that all that depends on the query is computed once for a query or a list, and a code costs one
- * conversion and one or two multiply-adds a dimension. Six and four bits are first unpacked to bytes, a block of
- * vectors at a time; halves to floats.
+ * conversion and one or two multiply-adds a dimension.
  */
 #include "simd/distance.h"
 #include "simd/scan.h"
 #include "simd/simd.h"
 #include "vector/ivf_kinds.h"
-
-enum { UNPACKED_MAX = 256 * 1024 }; /* bytes unpacked at once, unless one vector has more */
 
 static enum dp_status flat_begin(struct ivf_query *query, struct dp_error *error)
 {
@@ -27,17 +24,6 @@ static void flat_score(struct ivf_query *query, const uint8_t *codes, size_t fir
     distance_rows(codec->metric, query->vector, codes + first * codec->code_size, n, codec->dim, scores);
 }
 
-/* Bytes of a dimension once unpacked; 0: codes are read as they lie. */
-static size_t unpacked_size(enum ivf_codec_kind kind)
-{
-    switch (kind) {
-    case IVF_SQ4:
-    case IVF_SQ6: return 1;
-    case IVF_FP16: return sizeof(float);
-    default: return 0;
-    }
-}
-
 static float levels(enum ivf_codec_kind kind)
 {
     return kind == IVF_SQ4 ? 15.0f : kind == IVF_SQ6 ? 63.0f : 255.0f;
@@ -46,20 +32,16 @@ static float levels(enum ivf_codec_kind kind)
 static enum dp_status scalar_begin(struct ivf_query *query, struct dp_error *error)
 {
     const struct ivf_codec *codec = query->codec;
-    size_t dim = codec->dim, unpacked = unpacked_size(codec->kind);
-    if (unpacked > 0 && dim > UNPACKED_MAX / unpacked / IVF_SCAN_ROWS)
-        query->block_rows = dim < UNPACKED_MAX / unpacked ? UNPACKED_MAX / unpacked / dim : 1;
+    size_t dim = codec->dim;
     struct ivf_memory memory = {0};
     for (int i = 0; i < 3; i++)
         ivf_memory_add(&memory, dim, sizeof(float));
-    ivf_memory_add(&memory, query->block_rows * dim, unpacked);
     enum dp_status status = ivf_memory_make(&memory, query, error);
     if (status != DP_OK)
         return status;
     query->weight = ivf_memory_take(&memory, dim, sizeof(float));
     query->base = ivf_memory_take(&memory, dim, sizeof(float));
     query->offset = ivf_memory_take(&memory, dim, sizeof(float));
-    query->unpacked = ivf_memory_take(&memory, query->block_rows * dim, unpacked);
     if (codec->kind == IVF_FP16)
         return DP_OK;
     for (size_t i = 0; i < dim; i++) {
@@ -91,30 +73,43 @@ static void scalar_enter(struct ivf_query *query, const float *centroid)
     }
 }
 
-static void scalar_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static void inner_products(const struct ivf_query *query, const uint8_t *codes, size_t n, float *scores)
 {
     const struct ivf_codec *codec = query->codec;
-    const struct distance_kernels *distance = simd_ops()->distance;
     const struct scan_kernels *scan = simd_ops()->scan;
-    size_t dim = codec->dim;
-    bool inner = codec->metric == VECTOR_INNER_PRODUCT;
-    codes += first * codec->code_size;
-    if (codec->kind == IVF_FP16) {
-        scan->halves(codes, n * dim, (float *)(void *)query->unpacked);
-        distance_rows(codec->metric, inner ? query->vector : query->offset, query->unpacked, n, dim, scores);
-    } else {
-        if (codec->kind == IVF_SQ4)
-            scan->unpack_u4(codes, n, dim, query->unpacked);
-        else if (codec->kind == IVF_SQ6)
-            scan->unpack_u6(codes, n, dim, query->unpacked);
-        const uint8_t *bytes = codec->kind == IVF_SQ8 ? codes : query->unpacked;
-        if (inner)
-            distance->inner_product_u8(query->weight, bytes, n, dim, scores);
-        else
-            distance->squared_l2_u8(query->offset, query->weight, bytes, n, dim, scores);
-    }
-    for (size_t i = 0; inner && i < n; i++)
+    if (codec->kind == IVF_FP16)
+        scan->inner_product_f16(query->vector, codes, n, codec->dim, scores);
+    else if (codec->kind == IVF_SQ4)
+        scan->inner_product_u4(query->weight, codes, n, codec->dim, scores);
+    else if (codec->kind == IVF_SQ6)
+        scan->inner_product_u6(query->weight, codes, n, codec->dim, scores);
+    else
+        simd_ops()->distance->inner_product_u8(query->weight, codes, n, codec->dim, scores);
+    for (size_t i = 0; i < n; i++)
         scores[i] += query->bias;
+}
+
+static void squared_distances(const struct ivf_query *query, const uint8_t *codes, size_t n, float *scores)
+{
+    const struct ivf_codec *codec = query->codec;
+    const struct scan_kernels *scan = simd_ops()->scan;
+    if (codec->kind == IVF_FP16)
+        scan->squared_l2_f16(query->offset, codes, n, codec->dim, scores);
+    else if (codec->kind == IVF_SQ4)
+        scan->squared_l2_u4(query->offset, query->weight, codes, n, codec->dim, scores);
+    else if (codec->kind == IVF_SQ6)
+        scan->squared_l2_u6(query->offset, query->weight, codes, n, codec->dim, scores);
+    else
+        simd_ops()->distance->squared_l2_u8(query->offset, query->weight, codes, n, codec->dim, scores);
+}
+
+static void scalar_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+{
+    codes += first * query->codec->code_size;
+    if (query->codec->metric == VECTOR_INNER_PRODUCT)
+        inner_products(query, codes, n, scores);
+    else
+        squared_distances(query, codes, n, scores);
 }
 
 const struct ivf_kind ivf_kind_flat = {.begin = flat_begin, .score = flat_score};

@@ -237,6 +237,76 @@ static void test_api_index_at_a_path_answers_as_faiss(void **state)
     }
 }
 
+static struct dp_index *open_memory(struct span bytes)
+{
+    struct dp_index *index;
+    struct dp_error error;
+    if (dp_index_open_memory(bytes.data, bytes.len, NULL, &index, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    return index;
+}
+
+static void test_api_index_in_memory_answers_as_faiss(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        struct dp_index *index = open_memory(golden(KINDS[i], "ivf"));
+        assert_true(agree(index, KINDS[i]) > 0);
+        dp_index_close(index);
+    }
+}
+
+/* Many queries in one call share lists in memory; each gets the bits that it gets by itself, and reads nothing. */
+static void test_api_index_in_memory_answers_many_as_one_by_one(void **state)
+{
+    enum { COUNT = 150, K = 7 }; /* more than are searched together */
+    static float queries[COUNT * DIM_MAX], each[COUNT * K], together[COUNT * K];
+    static int64_t each_ids[COUNT * K], together_ids[COUNT * K];
+    (void)state;
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        struct dp_index *index = open_memory(golden(KINDS[i], "ivf"));
+        struct answers a = answers_of(KINDS[i]);
+        struct dp_cost costs[COUNT];
+        for (size_t q = 0; q < COUNT; q++)
+            for (size_t d = 0; d < a.d; d++) /* between two of the queries */
+                queries[q * a.d + d] =
+                    0.5f * (a.queries[q % a.count * a.d + d] + a.queries[(q / a.count + q) % a.count * a.d + d]);
+        const struct dp_search_options options = {
+            .nprobe = 3, .skip = (const int64_t[]){1, 2, 3}, .skip_count = 3};
+        for (size_t q = 0; q < COUNT; q++)
+            assert_int_equal(dp_index_search_with(index, queries + q * a.d, 1, a.d, K, &options, each_ids + q * K,
+                                                  each + q * K, NULL, NULL),
+                             DP_OK);
+        assert_int_equal(
+            dp_index_search_with(index, queries, COUNT, a.d, K, &options, together_ids, together, costs, NULL),
+            DP_OK);
+        assert_memory_equal(each_ids, together_ids, sizeof each_ids);
+        assert_memory_equal(each, together, sizeof each);
+        for (size_t q = 0; q < COUNT; q++)
+            assert_true(costs[q].rounds == 0 && costs[q].requests == 0 && costs[q].bytes == 0);
+        free(a.queries);
+        dp_index_close(index);
+    }
+}
+
+static void test_api_index_in_memory_says_what_is_wrong(void **state)
+{
+    (void)state;
+    struct span bytes = golden("pq-l2-d12", "ivf");
+    const struct dp_index_options named = {.name = "mine"};
+    struct dp_index *index = NULL;
+    struct dp_error error;
+    assert_int_equal(dp_index_open_memory(bytes.data, bytes.len / 2, &named, &index, &error), DP_CORRUPT);
+    assert_null(index);
+    assert_non_null(strstr(error.message, "mine"));
+    assert_int_equal(dp_index_open_memory(NULL, 0, NULL, &index, &error), DP_CORRUPT);
+    index = open_memory(bytes);
+    float query[DIM_MAX] = {0}, distances[2];
+    int64_t ids[2];
+    assert_int_equal(dp_index_search(index, query, 2, 1, 1, 1, ids, distances, NULL, &error), DP_INVALID);
+    dp_index_close(index);
+}
+
 static void test_api_index_tells_what_the_file_is(void **state)
 {
     (void)state;
@@ -649,22 +719,35 @@ static void test_api_index_reads_the_settings_of_s3_from_the_environment(void **
 
 /* ---- failed allocations ----------------------------------------------------------------------------- */
 
-static enum dp_status walk(const char *path, struct caller *caller, const struct answers *a)
+enum way { BY_CALLBACKS, AT_A_PATH, IN_MEMORY, WAYS };
+
+static enum dp_status open_by(enum way way, const char *path, struct caller *caller, struct dp_index **index,
+                              struct dp_error *error)
+{
+    const struct dp_index_options options = {.name = "mine"};
+    if (way == AT_A_PATH)
+        return dp_index_open(path, &options, index, error);
+    if (way == IN_MEMORY)
+        return dp_index_open_memory(caller->bytes.data, caller->bytes.len, &options, index, error);
+    return try_caller(caller, &options, index, error);
+}
+
+static enum dp_status walk(enum way way, const char *path, struct caller *caller, const struct answers *a)
 {
     static int64_t ids[ANSWERS_MAX];
     static float distances[ANSWERS_MAX];
-    const struct dp_index_options options = {.name = "mine"};
     struct dp_index *index = NULL;
+    struct dp_cost costs[ANSWERS_MAX];
     struct dp_error error;
-    enum dp_status status =
-        path ? dp_index_open(path, &options, &index, &error) : try_caller(caller, &options, &index, &error);
+    enum dp_status status = open_by(way, path, caller, &index, &error);
     const int64_t keep[] = {1, INT64_MAX}, skip[] = {2};
     const struct dp_search_options filtered = {
         .nprobe = 2, .keep = keep, .keep_count = 2, .skip = skip, .skip_count = 1};
     if (status == DP_OK)
         status = search(index, a, 2, ids, distances, &error);
     if (status == DP_OK)
-        status = dp_index_search_with(index, a->queries, 1, a->d, a->k, &filtered, ids, distances, NULL, &error);
+        status = dp_index_search_with(index, a->queries, a->count, a->d, a->k, &filtered, ids, distances, costs,
+                                      &error);
     dp_index_close(index);
     return status;
 }
@@ -672,12 +755,12 @@ static enum dp_status walk(const char *path, struct caller *caller, const struct
 static void test_api_index_survives_every_failed_allocation(void **state)
 {
     (void)state;
-    static const char *const names[] = {"flat-l2-d16", "idmap-pca-hnsw-pq"};
+    static const char *const names[] = {"flat-l2-d16", "idmap-pca-hnsw-pq", "pq-l2-d12"};
     size_t failed = 0;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < WAYS * sizeof names / sizeof *names; i++) {
         char path[NAME_BYTES];
-        const char *name = names[i / 2];
-        bool url = i % 2;
+        const char *name = names[i / WAYS];
+        enum way way = (enum way)(i % WAYS);
         struct answers a = answers_of(name);
         struct span bytes = golden(name, "ivf");
         snprintf(path, sizeof path, "faiss/%s.ivf", name);
@@ -686,10 +769,10 @@ static void test_api_index_survives_every_failed_allocation(void **state)
         for (size_t n = 1; fired; n++) {
             struct caller caller = {.bytes = bytes};
             test_alloc_fail_at(n);
-            enum dp_status status = walk(url ? test_data_path(path) : NULL, &caller, &a);
+            enum dp_status status = walk(way, test_data_path(path), &caller, &a);
             fired = test_alloc_fired();
             test_alloc_fail_at(0);
-            assert_int_equal(caller.frees, url ? 0 : 1);
+            assert_int_equal(caller.frees, way == BY_CALLBACKS);
             assert_int_equal(test_alloc_live(), live);
             assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
             failed += fired;
@@ -705,6 +788,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_api_index_over_a_callers_reader_answers_as_faiss),
         cmocka_unit_test(test_api_index_at_a_path_answers_as_faiss),
+        cmocka_unit_test(test_api_index_in_memory_answers_as_faiss),
+        cmocka_unit_test(test_api_index_in_memory_answers_many_as_one_by_one),
+        cmocka_unit_test(test_api_index_in_memory_says_what_is_wrong),
         cmocka_unit_test(test_api_index_tells_what_the_file_is),
         cmocka_unit_test(test_api_index_without_vectors_finds_none),
         cmocka_unit_test(test_api_index_search_keeps_and_skips_ids),

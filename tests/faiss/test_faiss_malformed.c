@@ -278,11 +278,11 @@ static void test_faiss_failing_reader_is_reported(void **state)
     const float *centroid = faiss_ivf_centroids(ivf);
     struct span five = span_of(file.bytes.data, 5), four = span_of(file.bytes.data, 4);
     struct span eight = span_of(file.bytes.data, 8), none = span_of(NULL, 0);
-    assert_int_equal(ivf_scan_list(&ready, centroid, four, eight, NULL, &top, NULL), DP_CORRUPT);
-    assert_int_equal(ivf_scan_list(&ready, centroid, five, none, NULL, &top, NULL), DP_CORRUPT);
-    assert_int_equal(ivf_scan_list(&ready, centroid, five, four, NULL, &top, NULL), DP_CORRUPT);
-    assert_int_equal(ivf_scan_list(&ready, centroid, five, eight, NULL, &top, NULL), DP_OK);
-    assert_int_equal(ivf_scan_list(&ready, centroid, none, none, NULL, &top, NULL), DP_OK);
+    assert_int_equal(ivf_scan_list(&ready, centroid, NULL, four, eight, NULL, &top, NULL), DP_CORRUPT);
+    assert_int_equal(ivf_scan_list(&ready, centroid, NULL, five, none, NULL, &top, NULL), DP_CORRUPT);
+    assert_int_equal(ivf_scan_list(&ready, centroid, NULL, five, four, NULL, &top, NULL), DP_CORRUPT);
+    assert_int_equal(ivf_scan_list(&ready, centroid, NULL, five, eight, NULL, &top, NULL), DP_OK);
+    assert_int_equal(ivf_scan_list(&ready, centroid, NULL, none, none, NULL, &top, NULL), DP_OK);
     ivf_query_deinit(&ready);
     topk_deinit(&top);
     faiss_ivf_free(ivf);

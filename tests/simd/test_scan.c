@@ -56,39 +56,74 @@ static void with_each_set(void (*check)(const struct scan_kernels *k, size_t n, 
     }
 }
 
-static void check_unpacking(const struct scan_kernels *k, size_t n, size_t dim)
+/* NaN has no bits to agree on: one for all. */
+static void same_nan(float *x, size_t n)
 {
-    scan_kernels_scalar.unpack_u4(codes + 1, n, dim, want);
-    k->unpack_u4(codes + 1, n, dim, got);
-    scan_kernels_scalar.unpack_u6(codes + 1, n, dim, want + OUT_MAX / 2);
-    k->unpack_u6(codes + 1, n, dim, got + OUT_MAX / 2);
+    for (size_t i = 0; i < n; i++)
+        x[i] = isnan(x[i]) ? NAN : x[i];
 }
 
-static void test_simd_scan_unpacks_alike_on_every_set(void **state)
+/* All six ways of scoring scalar codes into out float[6][ROWS_MAX + 1]. */
+static void score_codes(const struct scan_kernels *k, size_t n, size_t dim, void *out)
+{
+    float *scores = out;
+    const size_t room = ROWS_MAX + 1;
+    k->inner_product_u4(query, codes + 1, n, dim, scores);
+    k->squared_l2_u4(query, table, codes + 1, n, dim, scores + room);
+    k->inner_product_u6(query, codes + 1, n, dim, scores + 2 * room);
+    k->squared_l2_u6(query, table, codes + 1, n, dim, scores + 3 * room);
+    k->inner_product_f16(query, codes + 1, n, dim, scores + 4 * room);
+    k->squared_l2_f16(query, codes + 1, n, dim, scores + 5 * room);
+    same_nan(scores + 4 * room, n);
+    same_nan(scores + 5 * room, n);
+}
+
+static void check_codes(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    score_codes(&scan_kernels_scalar, n, dim, want);
+    score_codes(k, n, dim, got);
+}
+
+static void test_simd_scan_scores_scalar_codes_alike_on_every_set(void **state)
 {
     (void)state;
-    with_each_set(check_unpacking);
+    with_each_set(check_codes);
 }
 
-static void check_halves(const struct scan_kernels *k, size_t n, size_t dim)
+static void check_reaching(const struct scan_kernels *k, size_t n, size_t dim)
 {
-    size_t count = n * dim < OUT_MAX / 4 ? n * dim : OUT_MAX / 4 - 1;
-    scan_kernels_scalar.halves(codes + 1, count, (float *)(void *)want);
-    k->halves(codes + 1, count, (float *)(void *)got);
-    /* NaN has no bits to agree on. */
-    for (size_t i = 0; i < count; i++) {
-        float a, b;
-        memcpy(&a, want + 4 * i, sizeof a);
-        memcpy(&b, got + 4 * i, sizeof b);
-        if (isnan(a) && isnan(b))
-            memcpy(got + 4 * i, &a, sizeof a);
-    }
+    float scores[SCAN_SCORES_MAX];
+    size_t count = (n * 7 + dim) % (SCAN_SCORES_MAX + 1);
+    for (size_t i = 0; i < SCAN_SCORES_MAX; i++)
+        scores[i] = i % 11 == 3 ? NAN : i % 13 == 5 ? INFINITY : (float)(int)(chance() % 8);
+    static const float bounds[] = {3.0f, 0.0f, INFINITY, -INFINITY, NAN};
+    for (size_t b = 0; b < sizeof bounds / sizeof *bounds; b++)
+        for (int larger = 0; larger < 2; larger++) {
+            uint64_t a = scan_kernels_scalar.reaching(scores, count, bounds[b], larger);
+            assert_int_equal(a, k->reaching(scores, count, bounds[b], larger));
+        }
 }
 
-static void test_simd_scan_widens_halves_alike_on_every_set(void **state)
+static void test_simd_scan_finds_those_that_reach_a_bound_alike_on_every_set(void **state)
 {
     (void)state;
-    with_each_set(check_halves);
+    with_each_set(check_reaching);
+}
+
+/* Tables of n dimensions and dim entries. */
+static void check_entries(const struct scan_kernels *k, size_t n, size_t dim)
+{
+    float *a = (float *)(void *)want, *b = (float *)(void *)got;
+    scan_kernels_scalar.entry_products(query, table + 1, n, dim, a);
+    k->entry_products(query, table + 1, n, dim, b);
+    scan_kernels_scalar.entry_distances(query, table + 1, n, dim, a + DIM_MAX + 1);
+    k->entry_distances(query, table + 1, n, dim, b + DIM_MAX + 1);
+}
+
+static void test_simd_scan_scores_entries_alike_on_every_set(void **state)
+{
+    (void)state;
+    with_each_set(check_entries);
 }
 
 static void check_tables(const struct scan_kernels *k, size_t n, size_t dim)
@@ -174,31 +209,51 @@ static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
 {
     (void)state;
     const struct scan_kernels *k = &scan_kernels_scalar;
-    uint8_t out[8];
-    k->unpack_u4((const uint8_t[]){0x21, 0x43}, 1, 3, out);
-    assert_memory_equal(out, ((uint8_t[]){1, 2, 3}), 3);
-    k->unpack_u6((const uint8_t[]){1 | 2 << 6, 2 >> 2 | 3 << 4, 3 >> 4 | 4 << 2, 5}, 1, 5, out);
-    assert_memory_equal(out, ((uint8_t[]){1, 2, 3, 4, 5}), 5);
+    /* Each component meets a weight of its own, so that the sum tells where it came from. */
+    static const float weight[] = {1.0f, 64.0f, 4096.0f, 262144.0f, 0x1p-6f}, none[5] = {0},
+                       one[5] = {1, 1, 1, 1, 1};
+    float score;
+    k->inner_product_u4(weight, (const uint8_t[]){0x21, 0xf3}, 1, 3, &score);
+    assert_true(score == 1.0f + 2.0f * 64.0f + 3.0f * 4096.0f);
+    k->squared_l2_u4(none, one, (const uint8_t[]){0x21, 0xf3}, 1, 3, &score);
+    assert_true(score == 1.0f + 4.0f + 9.0f);
+    static const uint8_t sixes[] = {1 | 2 << 6, 2 >> 2 | 3 << 4, 3 >> 4 | 4 << 2, 5 | 3 << 6};
+    k->inner_product_u6(weight, sixes, 1, 5, &score);
+    assert_true(score == 1.0f + 2.0f * 64.0f + 3.0f * 4096.0f + 4.0f * 262144.0f + 5.0f * 0x1p-6f);
+    k->squared_l2_u6(none, one, sixes, 1, 5, &score);
+    assert_true(score == 1.0f + 4.0f + 9.0f + 16.0f + 25.0f);
     static const uint16_t numbers[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000, 0x0400};
-    float floats[7];
-    k->halves(numbers, 7, floats);
-    assert_memory_equal(floats, ((float[]){1.0f, -2.0f, 0x1p-24f, 65504.0f, INFINITY, -0.0f, 0x1p-14f}),
-                        sizeof floats);
+    static const float values[] = {1.0f, -2.0f, 0x1p-24f, 65504.0f, INFINITY, -0.0f, 0x1p-14f};
+    for (size_t i = 0; i < 7; i++) {
+        k->inner_product_f16(one, (const uint8_t *)(numbers + i), 1, 1, &score);
+        assert_true(score == values[i]);
+        k->squared_l2_f16(none, (const uint8_t *)(numbers + i), 1, 1, &score);
+        assert_true(score == values[i] * values[i]);
+    }
+    float both[2]; /* the entries (1, 3) and (2, 5) against (10, 100) */
+    k->entry_products((const float[]){10.0f, 100.0f}, (const float[]){1.0f, 2.0f, 3.0f, 5.0f}, 2, 2, both);
+    assert_true(both[0] == 310.0f && both[1] == 520.0f);
+    k->entry_distances((const float[]){10.0f, 100.0f}, (const float[]){1.0f, 2.0f, 3.0f, 5.0f}, 2, 2, both);
+    assert_true(both[0] == 81.0f + 9409.0f && both[1] == 64.0f + 9025.0f);
+    const float scores[] = {1.0f, NAN, 2.0f, 3.0f};
+    assert_int_equal(k->reaching(scores, 4, 2.0f, true), 0xc);
+    assert_int_equal(k->reaching(scores, 4, 2.0f, false), 0x5);
     /* Vector 0 picks its first index 1, vector 17 its second index 2; all others pick 0, which is worth nothing. */
-    uint8_t group[32] = {1}, values[32] = {0, 100};
+    uint8_t group[32] = {1}, entries[32] = {0, 100};
     uint16_t sums[SCAN_GROUP], expected[SCAN_GROUP] = {100};
     group[16 + 2] = 2 << 4;
-    values[16 + 2] = 7;
+    entries[16 + 2] = 7;
     expected[17] = 7;
-    k->group_sums(values, group, 32, 1, sums);
+    k->group_sums(entries, group, 32, 1, sums);
     assert_memory_equal(sums, expected, sizeof sums);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simd_scan_unpacks_alike_on_every_set),
-        cmocka_unit_test(test_simd_scan_widens_halves_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_scores_scalar_codes_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_finds_those_that_reach_a_bound_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_scores_entries_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_tables_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_groups_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_counts_bits_alike_on_every_set),

@@ -1,0 +1,52 @@
+/* scan_avx2.c: the scan kernels with AVX2, FMA and F16C. */
+#include "simd/lanes_avx2.h"
+#include "simd/scan_rows.h"
+#include "simd/scan_x86.h"
+
+/* Two registers of sums a row: eight of sixteen. */
+enum { CODE_ROWS = 4 };
+
+static inline lanes lanes_from_u4(const uint8_t *p)
+{
+    __m128i bytes = bytes_of_u4(p);
+    return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+                   _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+
+/* Three bytes hold four components: each gets the two bytes that it lies in, then its bits are moved down. */
+static inline __m256 eight_of_u6(__m256i bytes, __m256i which)
+{
+    const __m256i shift = _mm256_setr_epi32(0, 6, 4, 2, 0, 6, 4, 2);
+    __m256i x = _mm256_srlv_epi32(_mm256_shuffle_epi8(bytes, which), shift);
+    return _mm256_cvtepi32_ps(_mm256_and_si256(x, _mm256_set1_epi32(63)));
+}
+static inline lanes lanes_from_u6(const uint8_t *p)
+{
+    const __m256i first = _mm256_setr_epi8(0, -1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1,
+                                           3, 4, -1, -1, 4, 5, -1, -1, 5, -1, -1, -1);
+    const __m256i second = _mm256_setr_epi8(6, -1, -1, -1, 6, 7, -1, -1, 7, 8, -1, -1, 8, -1, -1, -1, 9, -1, -1,
+                                            -1, 9, 10, -1, -1, 10, 11, -1, -1, 11, -1, -1, -1);
+    __m256i bytes = _mm256_broadcastsi128_si256(twelve_bytes(p));
+    return (lanes){eight_of_u6(bytes, first), eight_of_u6(bytes, second)};
+}
+
+static inline lanes lanes_from_half(const uint8_t *p)
+{
+    return (lanes){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
+                   _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 16)))};
+}
+
+/* c - a * b, rounded once. */
+static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
+{
+    return (lanes){_mm256_fnmadd_ps(a.low, b.low, c.low), _mm256_fnmadd_ps(a.high, b.high, c.high)};
+}
+
+#include "simd/code_lanes.h"
+#include "simd/entry_lanes.h"
+
+const struct scan_kernels scan_kernels_avx2 = {
+    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
+    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
+    plane_dots,       bit_sums,       signed_sum,       reaching,
+};

@@ -1,0 +1,176 @@
+/* simd/scan_x86.h: the scan kernels of integers and bits with 256-bit registers, which AVX-512 machines have too.
+ *
+ * Included by scan_avx2.c and scan_avx512.c. Both sets have POPCNT, which is older than AVX.
+ */
+#ifndef SIMD_SCAN_X86_H
+#define SIMD_SCAN_X86_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "simd/scan.h"
+
+/* Sixteen components of 4 bits, eight bytes, as sixteen bytes. */
+static inline __m128i bytes_of_u4(const uint8_t *p)
+{
+    __m128i pairs = _mm_loadl_epi64((const __m128i *)p), low = _mm_set1_epi8(15);
+    return _mm_unpacklo_epi8(_mm_and_si128(pairs, low), _mm_and_si128(_mm_srli_epi16(pairs, 4), low));
+}
+
+/* Twelve bytes; what lies behind them is not read. */
+static inline __m128i twelve_bytes(const uint8_t *p)
+{
+    int last;
+    memcpy(&last, p + 8, sizeof last);
+    return _mm_insert_epi32(_mm_loadl_epi64((const __m128i *)p), last, 2);
+}
+
+/* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
+ * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
+struct group_half {
+    __m256i all, odd;
+};
+
+static inline struct group_half group_add(struct group_half sum, __m256i terms)
+{
+    return (struct group_half){_mm256_add_epi16(sum.all, terms),
+                               _mm256_add_epi16(sum.odd, _mm256_srli_epi16(terms, 8))};
+}
+
+/* The lower 128 bits hold the terms of even indexes, the upper ones those of odd indexes. */
+static inline __m128i group_join(__m256i sums)
+{
+    return _mm_add_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+}
+
+static inline void group_store(struct group_half sum, uint16_t *out)
+{
+    __m128i odd = group_join(sum.odd), even = _mm_sub_epi16(group_join(sum.all), _mm_slli_epi16(odd, 8));
+    _mm_storeu_si128((__m128i *)out, even);
+    _mm_storeu_si128((__m128i *)(out + 8), odd);
+}
+
+static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
+                       uint16_t out[SCAN_GROUP])
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    struct group_half low = {_mm256_setzero_si256(), _mm256_setzero_si256()}, high = low;
+    for (size_t p = 0; p < pairs; p++, table += 32, codes += stride) {
+        __m256i entries = _mm256_loadu_si256((const __m256i *)table);
+        __m256i indexes = _mm256_loadu_si256((const __m256i *)codes);
+        low = group_add(low, _mm256_shuffle_epi8(entries, _mm256_and_si256(indexes, mask)));
+        high =
+            group_add(high, _mm256_shuffle_epi8(entries, _mm256_and_si256(_mm256_srli_epi16(indexes, 4), mask)));
+    }
+    group_store(low, out);
+    group_store(high, out + 16);
+}
+
+static inline uint64_t eight_bytes(const uint8_t *p)
+{
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return bytes;
+}
+
+/* The last, fewer than eight bytes of a row. */
+static inline uint64_t last_bytes(const uint8_t *p, size_t n)
+{
+    uint64_t bytes = 0;
+    memcpy(&bytes, p, n);
+    return bytes;
+}
+
+static inline uint64_t ones_of(uint64_t x)
+{
+    return (uint64_t)__builtin_popcountll(x);
+}
+
+/* One row. count and bytes are constants where that pays, so that the loops are straight code. */
+static inline __attribute__((always_inline)) uint64_t plane_dot(const uint8_t *planes, size_t count, size_t bytes,
+                                                                const uint8_t *code, uint64_t *ones)
+{
+    size_t whole = bytes / 8 * 8, part = bytes - whole;
+    uint64_t dot = 0, sum = 0;
+    for (size_t b = 0; b < whole; b += 8) {
+        uint64_t bits = eight_bytes(code + b);
+        sum += ones_of(bits);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < count; j++)
+            dot += ones_of(bits & eight_bytes(planes + j * bytes + b)) << j;
+    }
+    if (part > 0) {
+        uint64_t bits = last_bytes(code + whole, part);
+        sum += ones_of(bits);
+        for (size_t j = 0; j < count; j++)
+            dot += ones_of(bits & last_bytes(planes + j * bytes + whole, part)) << j;
+    }
+    *ones = sum;
+    return dot;
+}
+
+/* Eight and four planes are what queries are commonly rounded to. */
+static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
+                       size_t n, uint64_t *dots, uint64_t *ones)
+{
+    if (count == 8)
+        for (size_t r = 0; r < n; r++, codes += stride)
+            dots[r] = plane_dot(planes, 8, bytes, codes, &ones[r]);
+    else if (count == 4)
+        for (size_t r = 0; r < n; r++, codes += stride)
+            dots[r] = plane_dot(planes, 4, bytes, codes, &ones[r]);
+    else
+        for (size_t r = 0; r < n; r++, codes += stride)
+            dots[r] = plane_dot(planes, count, bytes, codes, &ones[r]);
+}
+
+/* A byte of eight rows, each in its lane. */
+static inline __m256i byte_of_rows(const uint8_t *codes, size_t stride)
+{
+    return _mm256_setr_epi32(codes[0], codes[stride], codes[2 * stride], codes[3 * stride], codes[4 * stride],
+                             codes[5 * stride], codes[6 * stride], codes[7 * stride]);
+}
+
+/* Eight rows at once. */
+static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out)
+{
+    size_t r = 0;
+    for (; r + 8 <= n; r += 8, codes += 8 * stride) {
+        __m256 sum = _mm256_setzero_ps();
+        for (size_t i = 0; i < dim;) {
+            /* Each turn's bit is moved into the sign, which picks the query's component or 0. */
+            __m256i bits = _mm256_slli_epi32(byte_of_rows(codes + i / 8, stride), 24);
+            size_t end = dim - i < 8 ? dim : i + 8;
+            for (size_t bit = 0; i < end; i++, bit++) {
+                __m256i sign = _mm256_sllv_epi32(bits, _mm256_set1_epi32((int)(7 - bit)));
+                __m256i chosen = _mm256_srai_epi32(sign, 31);
+                sum = _mm256_add_ps(sum, _mm256_and_ps(_mm256_castsi256_ps(chosen), _mm256_set1_ps(query[i])));
+            }
+        }
+        _mm256_storeu_ps(out + r, sum);
+    }
+    scan_kernels_scalar.bit_sums(query, dim, codes, stride, n - r, out + r);
+}
+
+/* One chain of additions: nothing to do side by side. */
+static float signed_sum(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
+                        float bias)
+{
+    return scan_kernels_scalar.signed_sum(query, dim, signs, extra, bits, bias);
+}
+
+/* Larger is better when the sign is not flipped: x ≥ worst is -x ≤ -worst. */
+static uint64_t reaching(const float *scores, size_t n, float worst, bool larger)
+{
+    const __m256 flip = _mm256_set1_ps(larger ? -0.0f : 0.0f);
+    const __m256 bound = _mm256_xor_ps(_mm256_set1_ps(worst), flip);
+    uint64_t reached = 0;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 x = _mm256_xor_ps(_mm256_loadu_ps(scores + i), flip);
+        reached |= (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_cmp_ps(x, bound, _CMP_LE_OQ)) << i;
+    }
+    return i < n ? reached | scan_kernels_scalar.reaching(scores + i, n - i, worst, larger) << i : reached;
+}
+
+#endif
