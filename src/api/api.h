@@ -33,6 +33,7 @@ struct api_dialect {
 extern const struct api_dialect api_fastembed; /* also what is no client's own: health, unknown paths */
 extern const struct api_dialect api_openai;
 extern const struct api_dialect api_turbopuffer;
+extern const struct api_dialect api_faiss;
 
 /* Answers with the call's error in the dialect's shape. */
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response);
@@ -52,6 +53,15 @@ bool openai_embeddings_cached(struct call *, const struct api_context *, const s
                               struct http_response *);
 void openai_models(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 void openai_model(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+
+/* /v1/indexes: open one, tell of all, of one, close, search */
+void faiss_open(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+void faiss_list(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+void faiss_describe(struct call *, const struct api_context *, const struct http_request *,
+                    struct http_response *);
+void faiss_close(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
+void faiss_search_index(struct call *, const struct api_context *, const struct http_request *,
+                        struct http_response *);
 
 void turbopuffer_query(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);

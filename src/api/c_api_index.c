@@ -34,7 +34,8 @@ static struct faiss_index_options options_of(const struct dp_index_options *opti
 {
     if (!options)
         return (struct faiss_index_options){0};
-    return (struct faiss_index_options){options->cluster_data_offset, options->n_clusters};
+    return (struct faiss_index_options){.cluster_data_offset = options->cluster_data_offset,
+                                        .n_clusters = options->n_clusters};
 }
 
 /* Hands the opened index to the caller; frees it when there is no memory for the handle. */

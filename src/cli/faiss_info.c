@@ -40,27 +40,6 @@ static uint64_t bucket_to(unsigned bucket)
     return bucket == 0 ? 0 : bucket_from(bucket) * 2 - 1;
 }
 
-static const char *codes_name(const struct ivf_codec *codec, char text[48])
-{
-    const char *fast = codec->block_rows > 0 ? "fs" : "";
-    switch (codec->kind) {
-    case IVF_FLAT: return "Flat";
-    case IVF_SQ8: return "SQ8";
-    case IVF_SQ6: return "SQ6";
-    case IVF_SQ4: return "SQ4";
-    case IVF_FP16: return "SQfp16";
-    case IVF_PQ:
-    case IVF_PQ_FAST:
-        snprintf(text, 48, "PQ%zux%zu%s%s", codec->m, codec->bits, fast, *fast && codec->by_residual ? "r" : "");
-        return text;
-    case IVF_RABITQ:
-    case IVF_RABITQ_FAST:
-        snprintf(text, 48, codec->bits > 1 ? "RaBitQ%s%zu" : "RaBitQ%s", fast, codec->bits);
-        return text;
-    }
-    return "?";
-}
-
 static const char *metric_name(enum vector_metric metric)
 {
     return metric == VECTOR_L2 ? "l2" : "inner_product";
@@ -76,13 +55,13 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
                        const struct call_cost *cost, double ms)
 {
     struct json_writer w;
-    char codes[48];
+    char codes[FAISS_CODES_NAME_MAX];
     json_writer_init(&w, out);
     json_begin_object(&w);
     json_key(&w, "kind");
     json_string_str(&w, info->fourcc);
     json_key(&w, "codes");
-    json_string_str(&w, codes_name(info->codec, codes));
+    json_string_str(&w, faiss_codes_name(info->codec, codes));
     key_u64(&w, "d", info->dim_in);
     json_key(&w, "metric");
     json_string_str(&w, metric_name(info->codec->metric));
@@ -131,9 +110,9 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
 static void write_human(struct buffer *out, const struct faiss_ivf_info *info, const struct sizes *sizes,
                         const struct call_cost *cost, double ms)
 {
-    char codes[48];
+    char codes[FAISS_CODES_NAME_MAX];
     buffer_printf(out, "kind        %s: IVF%" PRIu64 "%s,%s%s%s\n", info->fourcc, info->nlist,
-                  info->hnsw ? "_HNSW" : "", codes_name(info->codec, codes),
+                  info->hnsw ? "_HNSW" : "", faiss_codes_name(info->codec, codes),
                   info->transforms > 0 ? ", behind transforms" : "", info->id_map ? ", with an id map" : "");
     buffer_printf(out, "vectors     %" PRIu64 " of %zu dimensions, %s\n", info->ntotal, info->dim_in,
                   info->codec->metric == VECTOR_L2 ? "squared L2" : "inner product");

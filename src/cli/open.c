@@ -7,6 +7,9 @@
 #include "embed/embedded_model.h"
 #include "embed/model_describe.h"
 #include "os/call.h"
+#include "service/indexes.h"
+#include "store/store_cache.h"
+#include "store/transport.h"
 
 enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64 };
 
@@ -84,6 +87,19 @@ static struct store_options store_options_of(const struct config *config, const 
                                   .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
 }
 
+/* What root and indexes share, when there are to be indexes: one cache and one transport, in `store`. */
+static enum dp_status share_stores(const struct config *config, struct store_options *store,
+                                   struct dp_error *error)
+{
+    const struct store_cache_options cache = {.bytes = store->cache_bytes};
+    enum dp_status status = DP_OK;
+    if (!*config->allow_index_url)
+        return DP_OK;
+    if (store->cache_bytes)
+        status = store_cache_make(&cache, &store->cache, error);
+    return status == DP_OK ? transport_new(NULL, &store->transport, error) : status;
+}
+
 /* The names in `list`, with commas between and perhaps blanks around, behind those there are. */
 static enum dp_status split_aliases(const char *list, struct span names[ALIASES_MAX], size_t *count,
                                     struct dp_error *error)
@@ -110,6 +126,11 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
 {
     struct service_options options = {.threads = config->threads, .max_tokens = config->max_tokens};
     struct span aliases[ALIASES_MAX];
+    const struct s3_settings s3 = s3_settings_of(config);
+    struct store_options store = store_options_of(config, &s3);
+    struct indexes_options indexes = {.allow_urls = span_str(config->allow_index_url),
+                                      .max = config->max_indexes,
+                                      .memory_max = config->index_memory};
     struct arena arena;
     struct call call;
     enum dp_status status = DP_OK;
@@ -133,9 +154,12 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     status = split_aliases(config->model_aliases, aliases, &options.model_alias_count, error);
     if (status == DP_OK && (what & OPEN_MODEL))
         status = open_model(config, &options.model, error);
+    if (status == DP_OK && (what & OPEN_SERVER)) {
+        status = share_stores(config, &store, error);
+        indexes.store = store;
+        options.indexes = &indexes;
+    }
     if (status == DP_OK && (what & OPEN_STORE)) {
-        const struct s3_settings s3 = s3_settings_of(config);
-        struct store_options store = store_options_of(config, &s3);
         store.create = what & OPEN_CREATE;
         status = *config->root
                      ? store_open_with(&call, span_str(config->root), &store, &options.store)
@@ -149,6 +173,8 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         model_free(options.model);
         store_free(options.store);
     }
+    store_cache_release(store.cache);
+    transport_free(store.transport);
     arena_deinit(&arena);
     return status;
 }

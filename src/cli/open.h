@@ -17,7 +17,8 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
                              struct dp_error *error);
 
 /* A service over the model (OPEN_MODEL) and the root (OPEN_STORE; made when missing with OPEN_CREATE), held to
- * the limits of clients' requests and with the embedding cache with OPEN_SERVER. */
+ * the limits of clients' requests, with the embedding cache and with what clients may have opened with OPEN_SERVER. The
+ * settings must outlive it. */
 enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
                             struct dp_error *error);
 

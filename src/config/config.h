@@ -59,6 +59,10 @@ struct config {
     bool s3_metadata_disabled;
     uint64_t merge_gap, split_at; /* bytes, of ranges of remote objects; UINT64_MAX: none */
     uint64_t cache_bytes;         /* of what was read from remote objects; 0 or UINT64_MAX: none */
+    /* FAISS files that clients have opened */
+    const char *allow_index_url; /* rules (service/url_rules.h); "": none */
+    unsigned max_indexes;        /* open at a time */
+    uint64_t index_memory;       /* bytes of their heads together */
     /* server */
     const char *host;
     uint16_t port;            /* 0: any free one */

@@ -4,7 +4,7 @@
 /* A table reads better than one line a field. */
 /* clang-format off */
 enum {
-    PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096, KEY_BYTES = 16384,
+    PATH_BYTES = 4095, NAME_BYTES = 255, TEXT_BYTES = 4096, KEY_BYTES = 16384, RULES_BYTES = 65536,
     KIB = 1 << 10, GIB = 1 << 30, SECOND = 1000, HOUR = 3600000, KEY_PREFIX_BYTES = 8
 };
 #define MONTH_MAX UINT64_C(1000000000000000)
@@ -225,6 +225,21 @@ const struct setting SETTINGS[] = {
      .section = SECTION_SERVER, .type = SETTING_TEXT, .max = TEXT_BYTES, TO(cors_origin),
      .initial = "", .initial_help = "none, pages of other sites may not ask",
      .help = "Pages of this origin (or of all, with *) may ask from browsers."},
+
+    {.name = "server.allow_index_url", .flag = "--allow-index-url", .meta = "URLS",
+     .variables = {"DIPPER_ALLOW_INDEX_URL"}, TO(allow_index_url),
+     .section = SECTION_SERVER, .type = SETTING_TEXT, .max = RULES_BYTES,
+     .initial = "", .initial_help = "none, no client may name a URL",
+     .help = "FAISS files that clients may have opened by POST /v1/indexes: URLs, separated by blanks, with all that "
+             "lies below them (https://host/path, s3://bucket/prefix, file:///folder; a * may begin a host or end a "
+             "path). A host's name must stand for a public address, unless private+ stands before its URL."},
+    {.name = "server.max_indexes", .flag = "--max-indexes", .meta = "N", .variables = {"DIPPER_MAX_INDEXES"},
+     TO(max_indexes), .section = SECTION_SERVER, .type = SETTING_INTEGER, .min = 1, .max = 65536, .initial = "64",
+     .help = "FAISS files that may be open at the same time."},
+    {.name = "server.index_memory", .flag = "--index-memory", .meta = "SIZE", .variables = {"DIPPER_INDEX_MEMORY"},
+     TO(index_memory), .section = SECTION_SERVER, .type = SETTING_BYTES, .min = KIB, .max = UINT64_C(1) << 40,
+     .initial = "1GiB",
+     .help = "Memory for what stays of open FAISS files: centroids, list sizes, id maps."},
 
     /* ---- limits of requests ---- */
     {.name = "limits.max_batch_size", .flag = "--max-batch-size", .meta = "N",

@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "faiss/store_file.h"
@@ -48,7 +49,8 @@ enum dp_status faiss_index_open(struct call *call, const struct faiss_reader *re
         return call_nomem(call, "a FAISS file");
     }
     index->reader = *reader;
-    enum dp_status status = faiss_ivf_open(call, reader, first_read(options), &index->ivf);
+    enum dp_status status = faiss_ivf_open_within(call, reader, first_read(options),
+                                                  options != NULL ? options->memory : NULL, &index->ivf);
     if (status == DP_OK)
         status = check_options(call, index->ivf, options, name);
     if (status == DP_OK)
@@ -94,6 +96,28 @@ struct faiss_ivf_info faiss_index_info(const struct faiss_index *index)
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list)
 {
     return faiss_ivf_list_range(index->ivf, list).count;
+}
+
+const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX])
+{
+    const char *fast = codec->block_rows > 0 ? "fs" : "";
+    switch (codec->kind) {
+    case IVF_FLAT: return "Flat";
+    case IVF_SQ8: return "SQ8";
+    case IVF_SQ6: return "SQ6";
+    case IVF_SQ4: return "SQ4";
+    case IVF_FP16: return "SQfp16";
+    case IVF_PQ:
+    case IVF_PQ_FAST:
+        snprintf(text, FAISS_CODES_NAME_MAX, "PQ%zux%zu%s%s", codec->m, codec->bits, fast,
+                 *fast && codec->by_residual ? "r" : "");
+        return text;
+    case IVF_RABITQ:
+    case IVF_RABITQ_FAST:
+        snprintf(text, FAISS_CODES_NAME_MAX, codec->bits > 1 ? "RaBitQ%s%zu" : "RaBitQ%s", fast, codec->bits);
+        return text;
+    }
+    return "?";
 }
 
 /* Puts the hits into the query's row of the answers. */

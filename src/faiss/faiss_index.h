@@ -18,6 +18,8 @@ struct faiss_index_options {
     uint64_t
         cluster_data_offset; /* bytes before the list data: array lists without an id map open in one read then */
     uint64_t n_clusters;     /* the number of lists; DP_INVALID when the file has another */
+    struct faiss_head_memory
+        *memory; /* bounds what heads take (faiss/head_memory.h), outlives the index; NULL: no bound */
 };
 
 /* Opens the file behind `reader`, which becomes the index's: its `free` is called by faiss_index_free, or here
@@ -33,6 +35,10 @@ void faiss_index_free(struct faiss_index *index); /* NULL is fine */
 struct faiss_ivf_info faiss_index_info(const struct faiss_index *index);
 /* Vectors in list l < nlist. */
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list);
+
+enum { FAISS_CODES_NAME_MAX = 48 };
+/* The codec in FAISS's factory strings' words: "SQ8", "PQ16x4fs". Answers `text`, or a constant. */
+const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX]);
 
 struct faiss_search {
     const float *queries; /* float[count][dim] */

@@ -14,7 +14,7 @@ enum dp_status faiss_ivf_parse_head(struct span head, uint64_t file_size, struct
 {
     struct faiss_source source = {
         .name = "FAISS file", .error = error, .size = file_size, .window = {.len = head.len, .bytes = head}};
-    return parse_file(&source, out);
+    return parse_file(&source, NULL, out);
 }
 
 void faiss_ivf_free(struct faiss_ivf *ivf)
@@ -35,6 +35,8 @@ void faiss_ivf_free(struct faiss_ivf *ivf)
     mem_free(ivf->list_offset);
     mem_free(ivf->list_size);
     mem_free(ivf->id_map);
+    if (ivf->memory != NULL)
+        faiss_head_memory_give(ivf->memory, ivf->memory_bytes);
     mem_free(ivf);
 }
 
@@ -50,6 +52,7 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
                                   .nprobe = ivf->nprobe,
                                   .head_bytes = ivf->head_bytes,
                                   .file_bytes = ivf->file_bytes,
+                                  .memory_bytes = ivf->memory_bytes,
                                   .open_rounds = ivf->open_rounds,
                                   .open_bytes = ivf->open_bytes};
     for (size_t i = 0; i < sizeof info.fourcc; i++)

@@ -11,6 +11,8 @@
 #include "os/call.h"
 #include "vector/ivf_scan.h"
 
+struct faiss_head_memory;
+
 /* An open file: the head, parsed. Immutable, so any number of threads may use it. */
 struct faiss_ivf;
 
@@ -26,6 +28,7 @@ struct faiss_ivf_info {
     uint64_t nprobe;     /* the file's default */
     uint64_t head_bytes; /* bytes before the list data (cluster_data_offset) */
     uint64_t file_bytes;
+    uint64_t memory_bytes;            /* of the head, as long as it is open */
     uint64_t open_rounds, open_bytes; /* what opening read */
 };
 
@@ -74,6 +77,9 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
  * table of docs/internals/faiss.md has the others. */
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out);
+/* The same within a bound on memory (faiss/head_memory.h; NULL: none), which outlives the file: DP_TOO_LARGE. */
+enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reader *reader, size_t guess,
+                                     struct faiss_head_memory *memory, struct faiss_ivf **out);
 
 /* The whole search of one query float[dim_in]: transforms, probes, reads the lists in one round (in several when
  * they are more than 256 MiB), scans. top: made with the metric's direction; unsorted at return. */

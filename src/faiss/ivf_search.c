@@ -11,6 +11,12 @@ static const uint64_t ROUND_BYTES_MAX = (uint64_t)256 << 20;
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out)
 {
+    return faiss_ivf_open_within(call, reader, guess, NULL, out);
+}
+
+enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reader *reader, size_t guess,
+                                     struct faiss_head_memory *memory, struct faiss_ivf **out)
+{
     const char *name = reader->name != NULL ? reader->name : "FAISS file";
     *out = NULL;
     if (reader->size == 0)
@@ -21,7 +27,7 @@ enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *read
                                   .error = &call->error,
                                   .size = reader->size,
                                   .first_bytes = guess > 0 ? guess : FIRST_READ_BYTES};
-    return parse_file(&source, out);
+    return parse_file(&source, memory, out);
 }
 
 /* How many of the lists from `begin` on are read in one round: all, unless they are uncommonly much. */

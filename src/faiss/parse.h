@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+#include "faiss/head_memory.h"
 #include "faiss/ivf_read.h"
 #include "faiss/source.h"
 #include "vector/transform.h"
@@ -40,7 +41,9 @@ struct faiss_ivf {
     size_t dim_in;         /* of queries, before the transforms */
     struct vector_transform transforms[PARSE_TRANSFORMS_MAX];
     size_t transform_count;
-    uint8_t *id_map; /* int64[ntotal], or NULL */
+    uint8_t *id_map;                  /* int64[ntotal], or NULL */
+    struct faiss_head_memory *memory; /* that bounds it; NULL: none does */
+    uint64_t memory_bytes;            /* of the arrays above */
     /* [nlist], or NULL when the codec has none: each list's constants (vector/pq.h), made when it is first scanned. The
      * one part that changes, once for each list, by whichever thread is first. */
     _Atomic(float *) *constants;
@@ -61,6 +64,11 @@ const char *parse_fourcc_text(uint32_t fourcc, char text[FOURCC_TEXT_MAX]);
 enum dp_status parse_u32(struct parser *p, const char *what, uint64_t ahead, uint32_t *out);
 /* A count of elements of `size` bytes that lie in the file. */
 enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, uint64_t ahead, uint64_t *count);
+/* Takes the memory of count elements of `size` bytes out of what heads may have, to be given back with the file:
+ * DP_TOO_LARGE when that is not left. */
+enum dp_status parse_reserve(struct parser *p, const char *what, uint64_t count, size_t size);
+/* The same, and allocates them, zeroed; DP_NOMEM. */
+enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out);
 /* Allocates and copies count elements of `size` bytes, which lie in the file. */
 enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out);
@@ -83,7 +91,7 @@ enum dp_status parse_lists(struct parser *p);
 uint64_t parse_codec_ahead(const struct parser *p);
 uint64_t parse_lists_ahead(const struct parser *p);
 
-/* Parses a file. On success *out is owned by the caller. */
-enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out);
+/* Parses a file. memory: bounds what it takes, or NULL. On success *out is owned by the caller. */
+enum dp_status parse_file(struct faiss_source *source, struct faiss_head_memory *memory, struct faiss_ivf **out);
 
 #endif

@@ -57,6 +57,31 @@ enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, ui
     return source_check(&p->source, what, bytes);
 }
 
+enum dp_status parse_reserve(struct parser *p, const char *what, uint64_t count, size_t size)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    uint64_t bytes;
+    if (__builtin_mul_overflow(count, (uint64_t)size, &bytes))
+        return dp_fail_nomem(p->source.error, what);
+    if (ivf->memory != NULL && !faiss_head_memory_take(ivf->memory, bytes))
+        return source_fail(&p->source, DP_TOO_LARGE,
+                           "%s of %" PRIu64 " bytes and what is open already exceed the %" PRIu64
+                           " bytes of memory that are set aside for open files",
+                           what, bytes, ivf->memory->max);
+    ivf->memory_bytes += bytes;
+    return DP_OK;
+}
+
+enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out)
+{
+    void **array = out;
+    enum dp_status status = parse_reserve(p, what, count, size);
+    if (status != DP_OK)
+        return status;
+    *array = mem_calloc((size_t)count, size);
+    return *array != NULL ? DP_OK : dp_fail_nomem(p->source.error, what);
+}
+
 enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out)
 {
@@ -67,8 +92,8 @@ enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, s
     enum dp_status status = source_check(&p->source, what, bytes);
     if (status != DP_OK)
         return status;
-    if ((*array = mem_alloc((size_t)bytes)) == NULL)
-        return dp_fail_nomem(p->source.error, what);
+    if ((status = parse_alloc(p, what, count, size, array)) != DP_OK)
+        return status;
     return source_copy(&p->source, what, *array, bytes, ahead);
 }
 

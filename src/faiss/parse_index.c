@@ -110,9 +110,12 @@ static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
                            w->first.metric);
     if ((status = parse_codec(p)) == DP_OK)
         status = parse_lists(p);
-    if (status == DP_OK && pq_has_constants(&ivf->codec) &&
-        (ivf->constants = mem_calloc((size_t)ivf->nlist, sizeof *ivf->constants)) == NULL)
-        status = dp_fail_nomem(p->source.error, "a FAISS file");
+    if (status == DP_OK && pq_has_constants(&ivf->codec)) {
+        /* One for each vector, once all lists have been scanned. */
+        status = parse_reserve(p, "its lists' constants", ivf->ntotal, sizeof(float));
+        if (status == DP_OK)
+            status = parse_alloc(p, "its lists' constants", ivf->nlist, sizeof *ivf->constants, &ivf->constants);
+    }
     return status;
 }
 
@@ -147,7 +150,7 @@ static enum dp_status parse_all(struct parser *p)
     return status;
 }
 
-enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out)
+enum dp_status parse_file(struct faiss_source *source, struct faiss_head_memory *memory, struct faiss_ivf **out)
 {
     *out = NULL;
     struct faiss_ivf *ivf = mem_calloc(1, sizeof *ivf);
@@ -155,6 +158,7 @@ enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf **out)
         return dp_fail_nomem(source->error, "a FAISS file");
     struct parser p = {.source = *source, .ivf = ivf};
     ivf->file_bytes = source->size;
+    ivf->memory = memory;
     enum dp_status status = parse_all(&p);
     ivf->open_rounds = p.source.rounds;
     ivf->open_bytes = p.source.bytes;

@@ -11,7 +11,6 @@
  */
 #include <inttypes.h>
 
-#include "base/alloc.h"
 #include "faiss/format.h"
 #include "faiss/parse.h"
 
@@ -26,9 +25,7 @@ uint64_t parse_lists_ahead(const struct parser *p)
 static enum dp_status make_offsets(struct parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
-    if ((ivf->list_offset = mem_calloc((size_t)ivf->nlist + 1, sizeof *ivf->list_offset)) == NULL)
-        return dp_fail_nomem(p->source.error, "the lists of a FAISS file");
-    return DP_OK;
+    return parse_alloc(p, "the places of its lists", ivf->nlist + 1, sizeof *ivf->list_offset, &ivf->list_offset);
 }
 
 static enum dp_status check_total(struct parser *p, uint64_t total)
@@ -165,8 +162,9 @@ static enum dp_status parse_blocks(struct parser *p)
     if ((status = source_check(&p->source, "the lists", 16 * nlist)) != DP_OK ||
         (status = make_offsets(p)) != DP_OK)
         return status;
-    if ((ivf->list_size = mem_calloc((size_t)nlist, sizeof *ivf->list_size)) == NULL)
-        return dp_fail_nomem(p->source.error, "the lists of a FAISS file");
+    if ((status = parse_alloc(p, "the sizes of its lists", nlist, sizeof *ivf->list_size, &ivf->list_size)) !=
+        DP_OK)
+        return status;
     for (uint64_t l = 0; l < nlist; l++) {
         if ((status = walk_list(p, l, &ivf->list_size[l])) != DP_OK)
             return status;

@@ -72,14 +72,9 @@ static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_ran
 /* Reads the first bytes, all of them when the object has no more. */
 static enum dp_status read_first(struct call *call, struct store_file *file, size_t first_bytes, uint64_t *size)
 {
-    struct store_read_req req = {.key = span_of(file->key, file->key_len), .len = (int64_t)first_bytes};
+    struct store_read_req req = {
+        .key = span_of(file->key, file->key_len), .len = (int64_t)first_bytes, .clip = true};
     enum dp_status status = store_read(call, file->store, &req, 1);
-    if (status == DP_INVALID && req.size < first_bytes) {
-        dp_error_clear(&call->error);
-        store_read_release(&req, 1);
-        req = (struct store_read_req){.key = req.key, .len = STORE_TO_END};
-        status = store_read(call, file->store, &req, 1);
-    }
     file->first = req.bytes;
     file->version = req.version;
     *size = req.size;

@@ -95,7 +95,8 @@ static bool namespace_of(struct exchange *ex, struct span *out)
         *out = ex->http.args[0];
         return true;
     }
-    if (http_query_arg(&ex->http, &ex->arena, "prefix", out, &error) != DP_OK)
+    /* What makes a name that only its body tells is for keys of all names. */
+    if (route->access == ACCESS_READ && http_query_arg(&ex->http, &ex->arena, "prefix", out, &error) != DP_OK)
         return false;
     if (!out->data)
         *out = span_str("");

@@ -179,9 +179,9 @@ static void answer_options(struct exchange *ex, bool any)
 {
     http_response_clear(&ex->response);
     ex->response.status = 204;
-    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, OPTIONS" : ex->match.allow);
+    http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, DELETE, OPTIONS" : ex->match.allow);
     if (ex->context->cors_origin) {
-        http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+        http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS");
         http_add_header(&ex->response, "Access-Control-Allow-Headers",
                         "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");

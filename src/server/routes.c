@@ -25,6 +25,11 @@ const struct route ROUTES[] = {
     {"GET", "/v1/namespaces/{ns}/hint_cache_warm", &api_turbopuffer, turbopuffer_warm, ROUTE_BLOCKS, NULL,
      ACCESS_READ},
     {"POST", "/v2/namespaces/{ns}", &api_turbopuffer, turbopuffer_write, 0, NULL, ACCESS_WRITE},
+    {"POST", "/v1/indexes", &api_faiss, faiss_open, ROUTE_BLOCKS, NULL, ACCESS_WRITE},
+    {"GET", "/v1/indexes", &api_faiss, faiss_list, ROUTE_BLOCKS, NULL, ACCESS_READ},
+    {"GET", "/v1/indexes/{ns}", &api_faiss, faiss_describe, ROUTE_BLOCKS, NULL, ACCESS_READ},
+    {"DELETE", "/v1/indexes/{ns}", &api_faiss, faiss_close, ROUTE_BLOCKS, NULL, ACCESS_WRITE},
+    {"POST", "/v1/indexes/{ns}/search", &api_faiss, faiss_search_index, ROUTE_BLOCKS, NULL, ACCESS_READ},
     {"GET", "/health", &api_fastembed, handle_health, 0, NULL, ACCESS_WATCH},
     {"GET", "/health/live", &api_fastembed, handle_live, 0, NULL, ACCESS_WATCH},
     {"GET", "/health/ready", &api_fastembed, handle_ready, 0, NULL, ACCESS_WATCH},
@@ -74,6 +79,8 @@ static const struct api_dialect *dialect_of(struct span path)
 {
     if (span_starts_with(path, span_str("/v1/namespaces")) || span_starts_with(path, span_str("/v2/")))
         return &api_turbopuffer;
+    if (span_starts_with(path, span_str("/v1/indexes")))
+        return &api_faiss;
     if (span_starts_with(path, span_str("/v1/embeddings")) || span_starts_with(path, span_str("/v1/models")))
         return &api_openai;
     return &api_fastembed;
@@ -83,6 +90,19 @@ static bool method_fits(const struct route *route, const char *method)
 {
     return strcmp(route->method, method) == 0 ||
            (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* The methods that a path answers, as an Allow header says them; NULL when out of memory. */
+static const char *methods_of(struct span path, struct arena *arena)
+{
+    struct span raw[HTTP_ARGS_MAX];
+    size_t count;
+    const char *allow = "";
+    for (size_t i = 0; allow && i < ROUTE_COUNT; i++)
+        if (fits(ROUTES[i].pattern, path, raw, &count))
+            allow = arena_printf(arena, "%s%s, ", allow,
+                                 strcmp(ROUTES[i].method, "GET") == 0 ? "GET, HEAD" : ROUTES[i].method);
+    return allow ? arena_printf(arena, "%sOPTIONS", allow) : NULL;
 }
 
 enum route_found route_find(const char *method, struct span path, struct arena *arena, struct route_match *out)
@@ -109,8 +129,7 @@ enum route_found route_find(const char *method, struct span path, struct arena *
     }
     if (!path_fits)
         return ROUTE_NO_PATH;
-    bool get = strcmp(path_fits->method, "GET") == 0;
     out->dialect = path_fits->dialect;
-    out->allow = arena_printf(arena, "%s, OPTIONS", get ? "GET, HEAD" : path_fits->method);
+    out->allow = methods_of(path, arena);
     return out->allow ? ROUTE_NO_METHOD : ROUTE_NOMEM;
 }

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "store/store_cache.h"
 #include "store/store_metrics.h"
 
 static const char HITS_HELP[] = "Texts whose vector was cached.";
@@ -138,7 +139,13 @@ static enum dp_status add_metrics(struct service *s, const struct service_option
         (s->count.requests =
              metric_counter(r, "dipper_store_requests_total", "", "Requests that queries sent to the store.")) &&
         (s->count.bytes =
-             metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store."));
+             metric_counter(r, "dipper_store_read_bytes_total", "", "Bytes that queries read from the store.")) &&
+        (s->count.searches =
+             metric_counter(r, "dipper_index_searches_total", "status=\"ok\"", "Searches of FAISS files.")) &&
+        (s->count.search_errors =
+             metric_counter(r, "dipper_index_searches_total", "status=\"error\"", "Searches of FAISS files.")) &&
+        (s->count.search_seconds = metric_histogram(r, "dipper_index_search_seconds", "",
+                                                    "Time to answer a search of a FAISS file.", bounds, n));
     if (!added)
         return dp_fail_nomem(error, "metrics");
     struct metric *threads = metric_gauge(r, "dipper_compute_threads", "", "Threads of the compute team.");
@@ -182,6 +189,10 @@ enum dp_status service_new(const struct service_options *options, struct service
         status = open_model(s, options, error);
     if (status == DP_OK)
         status = add_metrics(s, options, error);
+    if (status == DP_OK && options->indexes && options->indexes->store.cache)
+        status = store_cache_metrics(options->indexes->store.cache, &s->metrics, error);
+    if (status == DP_OK)
+        status = indexes_init(&s->indexes, options->indexes, error);
     if (status != DP_OK) {
         service_free(s);
         return status;
@@ -195,6 +206,7 @@ void service_free(struct service *s)
     if (!s)
         return;
     readers_deinit(&s->readers);
+    indexes_deinit(&s->indexes);
     embedder_free(s->embedder);
     redis_cache_free(s->redis);
     vector_cache_free(s->cache);

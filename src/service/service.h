@@ -16,6 +16,7 @@
 
 struct model;
 struct service;
+struct indexes_options; /* service/indexes.h */
 
 enum {
     SERVICE_BATCH_MAX = 2048,     /* inputs of one embedding request */
@@ -25,15 +26,16 @@ enum {
 };
 
 struct service_options {
-    struct model *model;              /* becomes the service's, even on failure; NULL: nothing can be embedded */
-    struct store *store;              /* becomes the service's, even on failure; NULL: no namespaces */
-    struct model *borrowed_model;     /* instead of `model`: stays the caller's and outlives the service */
-    unsigned threads;                 /* of the compute team; 0: one a processor */
-    struct team *borrowed_team;       /* instead of `threads`: the caller's, and outlives the service */
-    size_t readers_max;               /* 0: SERVICE_READERS_MAX */
-    size_t batch_max;                 /* inputs of one embedding request; 0: SERVICE_BATCH_MAX */
-    uint32_t max_tokens;              /* of one text; 0, or more than the model takes: the model's own limit */
-    const struct span *model_aliases; /* more names the model answers to; copied */
+    struct model *model;          /* becomes the service's, even on failure; NULL: nothing can be embedded */
+    struct store *store;          /* becomes the service's, even on failure; NULL: no namespaces */
+    struct model *borrowed_model; /* instead of `model`: stays the caller's and outlives the service */
+    unsigned threads;             /* of the compute team; 0: one a processor */
+    struct team *borrowed_team;   /* instead of `threads`: the caller's, and outlives the service */
+    size_t readers_max;           /* 0: SERVICE_READERS_MAX */
+    size_t batch_max;             /* inputs of one embedding request; 0: SERVICE_BATCH_MAX */
+    uint32_t max_tokens;          /* of one text; 0, or more than the model takes: the model's own limit */
+    const struct indexes_options *indexes; /* of FAISS files that clients may open; NULL: none */
+    const struct span *model_aliases;      /* more names the model answers to; copied */
     size_t model_alias_count;
     bool cache;             /* of vectors; without it nothing is remembered, nor shared by who ask at once */
     size_t cache_vectors;   /* that the memory tier holds at most */

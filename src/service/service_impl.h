@@ -6,12 +6,13 @@
 #include "embed/model.h"
 #include "embed/redis_cache.h"
 #include "embed/tokenizer.h"
+#include "service/indexes.h"
 #include "service/readers.h"
 #include "service/service.h"
 
 enum { SERVICE_SPECIAL_MAX = 8 };
 
-/* Nothing changes after service_new but the readers (their own lock) and the metrics (atomics). */
+/* Nothing changes after service_new but the readers and the indexes (locks of their own) and the metrics (atomics). */
 struct service {
     struct model *model;
     bool model_is_borrowed, team_is_borrowed;
@@ -30,11 +31,13 @@ struct service {
     struct team *team;
     struct store *store;
     struct readers readers;
+    struct indexes indexes;
     struct metric_registry metrics;
     struct {
         struct metric *texts, *tokens, *truncated, *text_tokens, *embed_seconds;
         struct metric *l1_hits, *l2_hits, *misses, *waits;
         struct metric *queries, *query_errors, *query_seconds, *rounds, *requests, *bytes;
+        struct metric *searches, *search_errors, *search_seconds;
     } count;
 };
 

@@ -27,7 +27,7 @@ struct cache_entry {
     struct cache_entry *next_in_bucket, *newer, *older;
     struct store_bytes bytes; /* KEPT and GONE */
     uint64_t size;            /* of the object */
-    uint64_t offset;
+    uint64_t store, offset;
     int64_t len;
     uint64_t hash;
     uint64_t weight; /* in the queue's sum: what it takes, or took before it was a ghost */
@@ -105,7 +105,7 @@ static void grow(struct cache_shard *s)
 
 static bool is_range(const struct cache_entry *e, const struct cache_range *r)
 {
-    return e->hash == r->hash && e->offset == r->offset && e->len == r->len &&
+    return e->hash == r->hash && e->store == r->store && e->offset == r->offset && e->len == r->len &&
            store_version_equal(&e->version, r->version) && span_equal(span_of(e->key, e->key_len), r->key);
 }
 
@@ -130,7 +130,8 @@ static struct cache_entry *entry_new(struct cache_shard *s, const struct cache_r
     struct cache_entry *e = mem_alloc(sizeof *e + r->key.len);
     if (!e)
         return NULL;
-    *e = (struct cache_entry){.offset = r->offset,
+    *e = (struct cache_entry){.store = r->store,
+                              .offset = r->offset,
                               .len = r->len,
                               .hash = r->hash,
                               .generation_now = r->generation,

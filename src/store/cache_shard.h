@@ -27,6 +27,7 @@ enum { CACHE_FREQUENCY_MAX = 3 };
 
 /* One range of one version. */
 struct cache_range {
+    uint64_t store; /* the number of the store that it is in */
     struct span key;
     const struct store_version *version;
     uint64_t offset;

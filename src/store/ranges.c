@@ -209,6 +209,8 @@ static void answer_look(struct want *w, const struct range_fetch *f)
         settle(w, req->status, NULL);
         return;
     }
+    if (req->len != STORE_TO_END)
+        req->len = (int64_t)len; /* clipped: the object's size is known now */
     w->look = false;
     w->found = true;
     w->version = f->version;

@@ -63,11 +63,12 @@ enum dp_status store_range_len(const struct store_read_req *req, uint64_t size, 
     if (req->offset > size)
         return dp_fail(error, DP_INVALID, "%.*s: offset %llu lies past the end of %llu bytes", SPAN_FMT(req->key),
                        (unsigned long long)req->offset, (unsigned long long)size);
-    if (req->len == STORE_TO_END) {
-        *len = size - req->offset;
+    const uint64_t left = size - req->offset;
+    if (req->len == STORE_TO_END || (req->clip && req->len >= 0 && (uint64_t)req->len > left)) {
+        *len = left;
         return DP_OK;
     }
-    if (req->len < 0 || (uint64_t)req->len > size - req->offset)
+    if (req->len < 0 || (uint64_t)req->len > left)
         return dp_fail(error, DP_INVALID, "%.*s: %lld bytes at offset %llu do not lie within its %llu bytes",
                        SPAN_FMT(req->key), (long long)req->len, (unsigned long long)req->offset,
                        (unsigned long long)size);

@@ -45,10 +45,11 @@ struct store_read_req {
         *pinned;     /* NULL, or the version that must still be there (or be in a cache: its bytes
                                          * are right, and newer ones may be there) */
     bool if_changed; /* with `pinned`: answer DP_OK and no bytes when unchanged */
+    bool clip;       /* a range that runs past the object's end ends there; otherwise that is DP_INVALID */
     /* out */
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;
-    struct store_bytes bytes; /* exactly the range; the caller releases it */
+    struct store_bytes bytes; /* exactly the range, less what is clipped; the caller releases it */
     uint64_t size;            /* of the whole object; of an unchanged one only if the store tells */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
@@ -125,6 +126,8 @@ struct store_options {
     const struct s3_settings *s3; /* store/s3_settings.h; NULL: nothing is set */
     uint64_t
         cache_bytes; /* remote: keep so many bytes of what was read in memory (store/store_cache.h); 0: none */
+    struct store_cache
+        *cache; /* remote, in place of cache_bytes: a cache that stores share, which they keep too */
 };
 
 /* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build

@@ -1,7 +1,7 @@
-/* store_cache.c: a store that keeps ranges of another one in memory: batches, costs, and what a write makes stale.
+/* store_cache.c: stores that keep ranges of other ones in memory: batches, costs, and what a write makes stale.
  *
- * The ranges lie in shards (cache_shard.h), by a hash of key, version and range, so that one large object spreads over
- * all of them. A write must reach all ranges of an object, wherever they lie: each key has a generation, which it
+ * The ranges lie in shards (cache_shard.h), by a hash of store, key, version and range, so that one large object spreads
+ * over all of them. A write must reach all ranges of an object, wherever they lie: each key has a generation, which it
  * shares with others of the same hash, and a write moves it on; what was asked for before is dead then and is never
  * delivered again. A fetch that was under way meanwhile is delivered to those who waited for it, and not kept.
  */
@@ -19,14 +19,21 @@ enum {
     SHARED_TRIES = 2
 };
 
-struct cache_store {
-    struct store base;
-    struct store_ops ops; /* as the inner store counts */
-    struct store *inner;
+struct store_cache {
+    _Atomic size_t owners;
+    _Atomic uint64_t stores;      /* that were ever put over it: each has a number of its own */
     struct cache_metrics metrics; /* set before the first read */
     unsigned shard_count;
     _Atomic uint32_t generations[GENERATIONS];
     struct cache_shard shards[];
+};
+
+struct cache_store {
+    struct store base;
+    struct store_ops ops; /* as the inner store counts */
+    struct store *inner;
+    struct store_cache *cache;
+    uint64_t number;
 };
 
 struct cache_upload {
@@ -42,7 +49,7 @@ static struct cache_store *cache_of(struct store *store)
 
 static _Atomic uint32_t *generation_of(struct cache_store *c, uint64_t key_hash)
 {
-    return &c->generations[key_hash & (GENERATIONS - 1)];
+    return &c->cache->generations[(key_hash + c->number) & (GENERATIONS - 1)];
 }
 
 /* After whatever may have changed the object, done or not. */
@@ -69,18 +76,19 @@ static bool is_kept_kind(const struct store_read_req *req)
 static void name_range(struct cache_store *c, const struct store_read_req *req, struct plan *plan)
 {
     const struct {
-        uint64_t key, version, offset;
+        uint64_t store, key, version, offset;
         int64_t len;
-    } parts = {checksum64(req->key), checksum64(span_of(req->pinned->token, req->pinned->len)), req->offset,
-               req->len};
+    } parts = {c->number, checksum64(req->key), checksum64(span_of(req->pinned->token, req->pinned->len)),
+               req->offset, req->len};
     uint64_t hash = checksum64(span_of(&parts, sizeof parts));
-    plan->range = (struct cache_range){.key = req->key,
+    plan->range = (struct cache_range){.store = c->number,
+                                       .key = req->key,
                                        .version = req->pinned,
                                        .offset = req->offset,
                                        .len = req->len,
                                        .hash = hash,
                                        .generation = generation_of(c, parts.key)};
-    plan->shard = &c->shards[(hash >> 32) & (c->shard_count - 1)];
+    plan->shard = &c->cache->shards[(hash >> 32) & (c->cache->shard_count - 1)];
 }
 
 static void fail_nomem(struct store_read_req *req, struct plan *plan)
@@ -289,8 +297,7 @@ static void cache_upload_abort(struct store_upload *upload)
 static void cache_free(struct store *store)
 {
     struct cache_store *c = cache_of(store);
-    for (unsigned i = 0; i < c->shard_count; i++)
-        cache_shard_deinit(&c->shards[i]);
+    store_cache_release(c->cache);
     store_free(c->inner);
     mem_free(c);
 }
@@ -299,23 +306,9 @@ static enum dp_status cache_add_metrics(struct store *store, struct metric_regis
                                         struct dp_error *error)
 {
     struct cache_store *c = cache_of(store);
-    const struct cache_metrics m = {
-        .hits =
-            metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),
-        .waits = metric_counter(registry, "dipper_store_cache_waits_total", "",
-                                "Ranges that another request was fetching already."),
-        .misses = metric_counter(registry, "dipper_store_cache_misses_total", "",
-                                 "Ranges that were not in the memory cache and were fetched for it."),
-        .evictions = metric_counter(registry, "dipper_store_cache_evictions_total", "",
-                                    "Ranges that left the memory cache."),
-        .bytes = metric_gauge(registry, "dipper_store_cache_bytes", "", "Memory that the cache holds."),
-    };
-    if (!m.hits || !m.waits || !m.misses || !m.evictions || !m.bytes)
-        return dp_fail_nomem(error, "metrics");
-    for (unsigned i = 0; i < c->shard_count; i++)
-        metric_add(m.bytes, (int64_t)c->shards[i].used);
-    c->metrics = m;
-    return c->inner->ops->add_metrics ? c->inner->ops->add_metrics(c->inner, registry, error) : DP_OK;
+    enum dp_status status = store_cache_metrics(c->cache, registry, error);
+    return status == DP_OK && c->inner->ops->add_metrics ? c->inner->ops->add_metrics(c->inner, registry, error)
+                                                         : status;
 }
 
 static const struct store_ops CACHE_OPS = {
@@ -344,16 +337,48 @@ static unsigned shards_for(uint64_t bytes)
     return shards;
 }
 
-enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
-                               struct dp_error *error)
+enum dp_status store_cache_make(const struct store_cache_options *options, struct store_cache **out,
+                                struct dp_error *error)
 {
     unsigned shards = options->shards ? options->shards : shards_for(options->bytes);
     *out = NULL;
-    if (shards > SHARDS_MAX || (shards & (shards - 1)) != 0) {
-        store_free(inner);
+    if (shards > SHARDS_MAX || (shards & (shards - 1)) != 0)
         return dp_fail(error, DP_INVALID, "a cache has 1, 2, 4, … %d shards, not %u", SHARDS_MAX, shards);
-    }
-    struct cache_store *c = mem_calloc(1, sizeof *c + shards * sizeof *c->shards);
+    struct store_cache *c = mem_calloc(1, sizeof *c + shards * sizeof *c->shards);
+    if (!c)
+        return dp_fail_nomem(error, "a cache");
+    atomic_init(&c->owners, 1);
+    c->shard_count = shards;
+    for (unsigned i = 0; i < shards; i++)
+        if (!cache_shard_init(&c->shards[i], options->bytes / shards, &c->metrics)) {
+            store_cache_release(c);
+            return dp_fail_nomem(error, "a cache");
+        }
+    *out = c;
+    return DP_OK;
+}
+
+struct store_cache *store_cache_retain(struct store_cache *c)
+{
+    if (c)
+        atomic_fetch_add(&c->owners, 1);
+    return c;
+}
+
+void store_cache_release(struct store_cache *c)
+{
+    if (!c || atomic_fetch_sub(&c->owners, 1) > 1)
+        return;
+    for (unsigned i = 0; i < c->shard_count; i++)
+        cache_shard_deinit(&c->shards[i]);
+    mem_free(c);
+}
+
+enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, struct store **out,
+                                struct dp_error *error)
+{
+    struct cache_store *c = mem_calloc(1, sizeof *c);
+    *out = NULL;
     if (!c) {
         store_free(inner);
         return dp_fail_nomem(error, "a cache");
@@ -362,12 +387,46 @@ enum dp_status store_cache_new(struct store *inner, const struct store_cache_opt
     c->ops.counts_itself = inner->ops->counts_itself;
     c->base.ops = &c->ops;
     c->inner = inner;
-    c->shard_count = shards;
-    for (unsigned i = 0; i < shards; i++)
-        if (!cache_shard_init(&c->shards[i], options->bytes / shards, &c->metrics)) {
-            cache_free(&c->base);
-            return dp_fail_nomem(error, "a cache");
-        }
+    c->cache = store_cache_retain(cache);
+    c->number = atomic_fetch_add(&cache->stores, 1);
     *out = &c->base;
+    return DP_OK;
+}
+
+enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
+                               struct dp_error *error)
+{
+    struct store_cache *cache;
+    enum dp_status status = store_cache_make(options, &cache, error);
+    *out = NULL;
+    if (status != DP_OK) {
+        store_free(inner);
+        return status;
+    }
+    status = store_cache_over(cache, inner, out, error);
+    store_cache_release(cache);
+    return status;
+}
+
+enum dp_status store_cache_metrics(struct store_cache *c, struct metric_registry *registry, struct dp_error *error)
+{
+    if (c->metrics.hits)
+        return DP_OK; /* they are there */
+    const struct cache_metrics m = {
+        .hits =
+            metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),
+        .waits = metric_counter(registry, "dipper_store_cache_waits_total", "",
+                                "Ranges that another request was fetching already."),
+        .misses = metric_counter(registry, "dipper_store_cache_misses_total", "",
+                                 "Ranges that were not in the memory cache and were fetched for it."),
+        .evictions = metric_counter(registry, "dipper_store_cache_evictions_total", "",
+                                    "Ranges that left the memory cache."),
+        .bytes = metric_gauge(registry, "dipper_store_cache_bytes", "", "Memory that the cache holds."),
+    };
+    if (!m.hits || !m.waits || !m.misses || !m.evictions || !m.bytes)
+        return dp_fail_nomem(error, "metrics");
+    for (unsigned i = 0; i < c->shard_count; i++)
+        metric_add(m.bytes, (int64_t)c->shards[i].used);
+    c->metrics = m;
     return DP_OK;
 }

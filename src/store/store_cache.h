@@ -1,4 +1,5 @@
-/* store/store_cache.h: a store around another one that keeps ranges in memory.
+/* store/store_cache.h: a store around another one that keeps ranges in memory. Several can share one cache, and so
+ * one budget; what is the same key in two of them are two objects.
  *
  * It keeps what reads with a pinned version bring: bytes of one version never change. Reads without one, and those
  * "if changed", ask the store below each time. Ranges are kept as they were asked for; another range of the same bytes is a
@@ -17,6 +18,7 @@
 #ifndef STORE_STORE_CACHE_H
 #define STORE_STORE_CACHE_H
 
+#include "base/metrics.h"
 #include "store/store.h"
 
 struct store_cache_options {
@@ -26,8 +28,26 @@ struct store_cache_options {
     unsigned shards; /* a power of two; 0: as many as have 32 MiB each, 64 at most */
 };
 
-/* `inner` becomes the cache's, even on failure. DP_NOMEM, DP_INVALID. */
+struct store_cache;
+
+/* A cache for any number of stores. DP_NOMEM, DP_INVALID. */
+enum dp_status store_cache_make(const struct store_cache_options *options, struct store_cache **out,
+                                struct dp_error *error);
+/* Another owner of the same cache; NULL stays NULL. */
+struct store_cache *store_cache_retain(struct store_cache *cache);
+/* One owner less: who made it is one, and so is each store over it. NULL is fine. */
+void store_cache_release(struct store_cache *cache);
+/* A store that keeps what it reads of `inner`, which becomes its own, even on failure. DP_NOMEM. */
+enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, struct store **out,
+                                struct dp_error *error);
+
+/* The same over a cache of its own. DP_NOMEM, DP_INVALID. */
 enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
                                struct dp_error *error);
+
+/* Adds dipper_store_cache_* to a registry that lives longer than the last read, once, whether here or through
+ * store_add_metrics of a store over it. While the program starts: nobody may be reading yet. */
+enum dp_status store_cache_metrics(struct store_cache *cache, struct metric_registry *registry,
+                                   struct dp_error *error);
 
 #endif

@@ -65,8 +65,10 @@ enum dp_status store_open(struct call *call, struct span url, bool create, struc
  * cache, which is larger and shared by all processes: a second copy here would only take from it. */
 static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
 {
-    if (!options->cache_bytes || !(*store)->ops->counts_itself)
+    if (!(*store)->ops->counts_itself || (!options->cache && !options->cache_bytes))
         return DP_OK;
+    if (options->cache)
+        return store_cache_over(options->cache, *store, store, &call->error);
     const struct store_cache_options cache = {.bytes = options->cache_bytes};
     return store_cache_new(*store, &cache, store, &call->error);
 }

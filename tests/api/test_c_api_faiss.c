@@ -513,6 +513,22 @@ static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
     http_server_stop(server);
 }
 
+static void test_api_index_shorter_than_the_first_read_opens_in_one(void **state)
+{
+    (void)state;
+    struct http_server *server = http_server_start(NULL);
+    struct span bytes = golden("flat-l2-d16", "ivf");
+    assert_true(bytes.len < 128 << 10);
+    http_server_put(server, "/a.ivf", bytes);
+    struct dp_index *index = open_url(http_server_url(server, "/a.ivf"), NULL);
+    assert_int_equal(http_server_count(server), 1);
+    assert_int_equal(dp_index_info(index).open_rounds, 1);
+    assert_int_equal(dp_index_info(index).open_bytes, bytes.len);
+    agree(index, "flat-l2-d16");
+    dp_index_close(index);
+    http_server_stop(server);
+}
+
 static void test_api_index_without_merging_opens_a_long_head_in_one_read(void **state)
 {
     (void)state;
@@ -798,6 +814,7 @@ int main(void)
         cmocka_unit_test(test_api_index_search_refuses_options_it_cannot_follow),
         cmocka_unit_test(test_api_index_search_over_callbacks_is_one_read),
         cmocka_unit_test(test_api_index_with_a_known_offset_opens_in_one_read),
+        cmocka_unit_test(test_api_index_shorter_than_the_first_read_opens_in_one),
         cmocka_unit_test(test_api_index_without_merging_opens_a_long_head_in_one_read),
         cmocka_unit_test(test_api_index_without_merging_gets_each_list_once),
         cmocka_unit_test(test_api_index_says_how_a_reader_failed),

@@ -35,10 +35,10 @@ def start(dipper, tmp_path):
     """start("embed", …): the program as a Popen with pipes of bytes; killed at the end of the test."""
     begun = []
 
-    def go(*arguments, env=None, **kwargs):
+    def go(*arguments, env=None, program=dipper, **kwargs):
         for stream in ("stdin", "stdout", "stderr"):
             kwargs.setdefault(stream, subprocess.PIPE)
-        process = subprocess.Popen([str(dipper), *map(str, arguments)], cwd=tmp_path,
+        process = subprocess.Popen([str(program), *map(str, arguments)], cwd=tmp_path,
                                    env=clean_environment(**(env or {})), **kwargs)
         begun.append(process)
         return process

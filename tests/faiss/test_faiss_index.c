@@ -191,7 +191,7 @@ static void test_faiss_index_in_a_store_costs_what_it_says(void **state)
     faiss_ivf_free(ivf);
 
     /* With known offset and number of lists: one request of exactly the head. */
-    struct faiss_index_options known = {head, 8};
+    struct faiss_index_options known = {.cluster_data_offset = head, .n_clusters = 8};
     test_store_reset(store);
     struct faiss_index *index = open_in(store, key, &known, (size_t)head);
     assert_int_equal(test_store_counts(store).rounds, 1);

@@ -147,7 +147,7 @@ static void test_exchange_answers_options(void **state)
     context.cors_origin = "https://example.org";
     request("OPTIONS", "/v1/embed", "", span_str(""));
     assert_string_equal(header("Access-Control-Allow-Origin"), "https://example.org");
-    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, OPTIONS");
+    assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, DELETE, OPTIONS");
     assert_answer(204, "");
     context.cors_origin = NULL;
 }

@@ -13,6 +13,7 @@ const char FIXTURE_ROWS[] =
     "{\"id\":3,\"text\":\"salt pepper\",\"kind\":\"spice\",\"tags\":[\"white\",\"black\"]}\n";
 
 unsigned fixture_threads = 2;
+const struct indexes_options *fixture_indexes;
 
 static struct arena arena;
 static struct call the_call;
@@ -49,7 +50,7 @@ static struct service *open_service(const char *root, bool model, struct service
 
 struct service *fixture_service(const char *root, bool model)
 {
-    return open_service(root, model, (struct service_options){.threads = fixture_threads});
+    return open_service(root, model, (struct service_options){.threads = fixture_threads, .indexes = fixture_indexes});
 }
 
 struct service *fixture_cached_service(size_t vectors)

@@ -4,6 +4,7 @@
 
 #include "test_support.h"
 
+#include "service/indexes.h"
 #include "service/ingest.h"
 #include "tiny_model.h"
 
@@ -17,6 +18,9 @@ struct service *fixture_cached_service(size_t vectors);
 
 /* Of services opened from now on; 2 at first. Tests that count blocks set 1: a starting thread frees one. */
 extern unsigned fixture_threads;
+
+/* FAISS files that clients of services opened from now on may open; NULL at first. */
+extern const struct indexes_options *fixture_indexes;
 
 /* A call whose results live until the next fixture_call(). */
 struct call *fixture_call(void);

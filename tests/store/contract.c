@@ -158,6 +158,39 @@ static void test_store_ranges(void **state)
     store_read_release(reqs, COUNT);
 }
 
+static void test_store_clipped_ranges_end_with_the_object(void **state)
+{
+    struct fixture *f = *state;
+    struct store_version version = contract_must_put(f, "k", "0123456789");
+    contract_must_put(f, "empty", "");
+    struct {
+        const char *key;
+        uint64_t offset;
+        int64_t len;
+        const char *bytes; /* NULL: DP_INVALID */
+    } const cases[] = {{"k", 0, 11, "0123456789"},   {"k", 0, 10, "0123456789"}, {"k", 3, 4, "3456"},
+                       {"k", 7, 128 << 10, "789"},   {"k", 10, 1, ""},           {"k", 11, 1, NULL},
+                       {"k", 4, 1 << 30, "456789"},  {"k", 0, -2, NULL},         {"empty", 0, 128 << 10, ""},
+                       {"empty", 1, 128 << 10, NULL}};
+    enum { COUNT = sizeof cases / sizeof *cases };
+    for (size_t i = 0; i < COUNT; i++) {
+        struct store_read_req req = {.key = span_str(cases[i].key),
+                                     .offset = cases[i].offset,
+                                     .len = cases[i].len,
+                                     .pinned = i % 2 && *cases[i].key == 'k' ? &version : NULL,
+                                     .clip = true};
+        enum dp_status status = store_read(&f->call, f->store, &req, 1);
+        assert_int_equal(status, cases[i].bytes ? DP_OK : DP_INVALID);
+        if (cases[i].bytes) {
+            assert_true(span_equal_str(req.bytes.span, cases[i].bytes));
+            assert_int_equal(req.size, *cases[i].key == 'k' ? 10 : 0);
+            assert_true(req.version.len > 0);
+        }
+        store_read_release(&req, 1);
+        dp_error_clear(&f->call.error);
+    }
+}
+
 static void test_store_large_object_ranges(void **state)
 {
     struct fixture *f = *state;
@@ -553,6 +586,7 @@ int contract_run_objects(void)
         CONTRACT_CASE(test_store_remove),
         CONTRACT_CASE(test_store_name_and_folder),
         CONTRACT_CASE(test_store_ranges),
+        CONTRACT_CASE(test_store_clipped_ranges_end_with_the_object),
         CONTRACT_CASE(test_store_large_object_ranges),
         CONTRACT_CASE(test_store_batch_over_many_objects),
         CONTRACT_CASE(test_store_empty_batch_costs_nothing),

@@ -888,6 +888,45 @@ static void test_cache_is_for_remote_roots(void **state)
     assert_null(store);
 }
 
+static void test_cache_is_shared_by_several_stores(void **state)
+{
+    struct fixture *f = *state;
+    const struct store_cache_options options = {.bytes = f->budget, .shards = 1};
+    struct store_cache *cache;
+    struct store *stores[2];
+    struct store_version versions[2];
+    struct dp_error error;
+    metric_registry_deinit(&f->metrics);
+    metric_registry_init(&f->metrics);
+    assert_int_equal(store_cache_make(&options, &cache, &error), DP_OK);
+    assert_int_equal(store_cache_metrics(cache, &f->metrics, &error), DP_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(store_cache_over(cache, open_memory(), &stores[i], &error), DP_OK);
+        versions[i] = put_rows(&f->call, stores[i], "a", 7 + i, 64 * KIB);
+    }
+    store_cache_release(cache);
+    assert_true(store_version_equal(&versions[0], &versions[1])); /* only the stores tell the objects apart */
+    for (unsigned n = 0; n < 200; n++)
+        for (size_t i = 0; i < 2; i++) {
+            uint64_t offset = (n % 20) * (uint64_t)KIB;
+            struct store_read_req req = range("a", offset, KIB, &versions[i]);
+            assert_int_equal(store_read(&f->call, stores[i], &req, 1), DP_OK);
+            assert_true(are_rows(req.bytes.span, 7 + i, offset, KIB));
+            store_read_release(&req, 1);
+            assert_true((uint64_t)metric(f, BYTES) <= f->budget); /* of both */
+        }
+    assert_true(metric(f, HITS) > 300);
+    /* What one leaves behind does not disturb the other. */
+    store_free(stores[0]);
+    int64_t hits = metric(f, HITS);
+    struct store_read_req req = range("a", 0, KIB, &versions[1]);
+    assert_int_equal(store_read(&f->call, stores[1], &req, 1), DP_OK);
+    assert_true(are_rows(req.bytes.span, 8, 0, KIB));
+    assert_int_equal(metric(f, HITS), hits + 1);
+    store_read_release(&req, 1);
+    store_free(stores[1]);
+}
+
 /* ---- the contract -------------------------------------------------------------------------------------------------------- */
 
 static char *last_root;
@@ -954,6 +993,7 @@ int main(void)
         CASE(test_cache_who_waits_may_leave),
         CASE(test_cache_many_readers_and_writers),
         CASE(test_cache_is_for_remote_roots),
+        CASE(test_cache_is_shared_by_several_stores),
     };
     failed += cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);
     return test_finish(failed);

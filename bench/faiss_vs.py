@@ -1,0 +1,499 @@
+#!/usr/bin/env python3
+"""Compares searching FAISS files in place with curl fetching the same ranges, and with LanceDB, all in one run.
+
+    make bench-faiss [WRITE=1]
+
+or, with what that prepares (docs/benchmarks/faiss-in-place.md):
+
+    build/bench-venv/bin/python bench/faiss_vs.py [--rounds 9] [--delay 30] [--write]
+
+The files lie in MinIO, behind toxiproxy, which keeps every answer back for `delay` milliseconds (scripts/peers builds and
+starts both). Those who are compared take turns, each round every one once, in an order that moves on by one; a figure is
+the median over the rounds, with the least and the most beside it, and a ratio is taken round by round, then its median.
+Prints Markdown; --write also puts it into docs/benchmarks/faiss-in-place.md. The data are made once, into
+build/bench/faiss/: embedding the packages takes minutes, the rest a minute, the rounds two.
+"""
+import argparse
+import ctypes
+import importlib.machinery
+import importlib.util
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import faiss
+import numpy as np
+
+import machine
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+PAGE = TOP / "docs" / "benchmarks" / "faiss-in-place.md"
+BEGIN, END = "<!-- what bench/faiss_vs.py printed begins -->\n", "<!-- what bench/faiss_vs.py printed ends -->\n"
+DATA = TOP / "build" / "bench" / "faiss"
+BUCKET = "bench"
+K = 10
+LARGE = {"rows": 100_000, "dim": 768, "nlist": 1024, "nprobe": 16}
+
+
+def load_script(path):
+    """A script of scripts/, which has no .py, as a module."""
+    loader = importlib.machinery.SourceFileLoader(pathlib.Path(path).name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+# ---- the data, made once ----
+
+def make_large(path):
+    """Vectors around 1,024 centroids; the times do not depend on what they are."""
+    if path.exists():
+        return
+    rng = np.random.default_rng(1)
+    quantizer = faiss.IndexFlatL2(LARGE["dim"])
+    centroids = rng.standard_normal((LARGE["nlist"], LARGE["dim"]), np.float32)
+    quantizer.add(centroids)
+    index = faiss.IndexIVFFlat(quantizer, LARGE["dim"], LARGE["nlist"])
+    index.is_trained = True
+    for begin in range(0, LARGE["rows"], 10_000):
+        of = rng.integers(0, LARGE["nlist"], 10_000)
+        index.add(centroids[of] + 0.5 * rng.standard_normal((10_000, LARGE["dim"]), np.float32))
+    faiss.write_index(index, str(path))
+
+
+def embed(build, texts):
+    done = subprocess.run([str(pathlib.Path(build) / "dipper"), "embed"], input="\n".join(texts), capture_output=True,
+                          text=True, check=True)
+    return np.array([json.loads(line)["embedding"] for line in done.stdout.splitlines()], np.float32)
+
+
+def packages(build):
+    """(vectors of the demo's rows, vectors of 200 questions: summaries, without names and tags)."""
+    vectors, questions = DATA / "packages.npy", DATA / "questions.npy"
+    if not vectors.exists() or not questions.exists():
+        rows = list(load_script(TOP / "scripts" / "demo").packages())
+        summaries = [row["summary"] for row in rows if len(row["summary"].split()) > 4]
+        np.save(questions, embed(build, summaries[::len(summaries) // 200][:200]))
+        parts = []
+        for begin in range(0, len(rows), 4000):
+            parts.append(embed(build, [row["text"].replace("\n", " ") for row in rows[begin:begin + 4000]]))
+            print(f"embedded {begin + len(parts[-1])} of {len(rows)} packages", file=sys.stderr)
+        np.save(vectors, np.concatenate(parts))
+    return np.load(vectors), np.load(questions)
+
+
+def make_packages(path, vectors):
+    if not path.exists():
+        index = faiss.index_factory(vectors.shape[1], "IVF256,SQ8", faiss.METRIC_INNER_PRODUCT)
+        index.train(vectors)
+        index.add(vectors)
+        faiss.write_index(index, str(path))
+
+
+def recall(found, truth):
+    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, truth)]))
+
+
+def least_nprobe(path, questions, truth):
+    """The smallest nprobe with recall@10 of 0.95, as FAISS itself answers."""
+    index = faiss.read_index(str(path))
+    for nprobe in range(1, index.nlist + 1):
+        index.nprobe = nprobe
+        reached = recall(index.search(questions, K)[1], truth)
+        if reached >= 0.95:
+            return nprobe, reached
+    raise RuntimeError("no nprobe reaches recall@10 of 0.95")
+
+
+# ---- the store ----
+
+class Store:
+    """MinIO behind toxiproxy; objects go in by curl, which signs simple requests."""
+
+    def __init__(self, build, delay):
+        self.script, self.folder = load_script(TOP / "scripts" / "peers"), tempfile.mkdtemp(prefix="dipper-bench-")
+        peers = self.script.start(self.folder, ["minio", "toxiproxy"])
+        self.minio, self.build, self.delay = peers["minio"], build, delay
+        port = self.script.free_port()
+        self.direct, self.endpoint = self.minio["endpoint"], f"http://127.0.0.1:{port}"
+        api = peers["toxiproxy"]["endpoint"]
+        self.post(f"{api}/proxies", {"name": "s3", "listen": f"127.0.0.1:{port}",
+                                     "upstream": self.direct.removeprefix("http://")})
+        self.post(f"{api}/proxies/s3/toxics", {"type": "latency", "attributes": {"latency": delay}})
+        self.curl("-X", "PUT", f"{self.direct}/{BUCKET}")
+
+    @staticmethod
+    def post(url, body):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(urllib.request.Request(url, json.dumps(body).encode(), {"User-Agent": "bench"})):
+            pass
+
+    def curl(self, *arguments):
+        keys = f"{self.minio['access_key_id']}:{self.minio['secret_access_key']}"
+        subprocess.run(["curl", "-sSf", "--noproxy", "*", "--aws-sigv4", "aws:amz:us-east-1:s3", "-u", keys, *arguments],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def put(self, path):
+        self.curl("-T", str(path), f"{self.direct}/{BUCKET}/{path.name}")
+
+    def environment(self):
+        return dict(os.environ, S3_ENDPOINT_URL=self.endpoint, AWS_ACCESS_KEY_ID=self.minio["access_key_id"],
+                    AWS_SECRET_ACCESS_KEY=self.minio["secret_access_key"], AWS_REGION="us-east-1", no_proxy="*")
+
+    def presigned(self, name):
+        tool = pathlib.Path(self.build) / "tests" / "s3_tool"
+        return subprocess.run([str(tool), "presign", BUCKET, name, "3600"], env=self.environment(), capture_output=True,
+                              text=True, check=True).stdout.strip()
+
+    def stop(self):
+        self.script.stop(self.folder)
+
+
+# ---- who is compared ----
+
+class Error(ctypes.Structure):
+    """struct dp_error"""
+    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
+
+
+class Cost(ctypes.Structure):
+    """struct dp_cost"""
+    _fields_ = [("rounds", ctypes.c_uint64), ("requests", ctypes.c_uint64), ("bytes", ctypes.c_uint64),
+                ("ms", ctypes.c_double)]
+
+
+class Library:
+    """libdipper's functions for FAISS files."""
+
+    def __init__(self, build):
+        self.lib = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        self.lib.dp_version.restype = ctypes.c_char_p
+        self.lib.dp_index_open.argtypes = [ctypes.c_char_p, pointer, ctypes.POINTER(pointer), ctypes.POINTER(Error)]
+        self.lib.dp_index_close.argtypes = [pointer]
+        self.lib.dp_index_search.argtypes = [pointer, pointer, size, size, size, size, pointer, pointer, pointer,
+                                             ctypes.POINTER(Error)]
+
+    def check(self, status, error):
+        if status != 0:
+            raise RuntimeError(f"Dipper: {error.message.decode()}")
+
+    def open(self, url):
+        index, error = ctypes.c_void_p(), Error()
+        self.check(self.lib.dp_index_open(url.encode(), None, index, error), error)
+        return index
+
+    def search(self, index, query, nprobe):
+        """(ids, cost)"""
+        ids, distances, cost, error = np.empty(K, np.int64), np.empty(K, np.float32), Cost(), Error()
+        self.check(self.lib.dp_index_search(index, query.ctypes.data, 1, len(query), K, nprobe, ids.ctypes.data,
+                                            distances.ctypes.data, ctypes.byref(cost), error), error)
+        return ids, cost
+
+
+def faiss_command(store, what, url, *arguments):
+    done = subprocess.run([str(pathlib.Path(store.build) / "dipper"), "faiss", what, url, "--json", *map(str, arguments)],
+                          env=store.environment(), capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def probed_ranges(path, query, nprobe):
+    """The ranges that a search of the file reads: those of the lists nearest to the query."""
+    index = faiss.read_index(str(path))
+    lists = index.invlists
+    sizes = np.array([lists.list_size(i) for i in range(index.nlist)], np.int64) * (lists.code_size + 8)
+    begin = path.stat().st_size - sizes.sum() + np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    probed = index.quantizer.search(query[None], nprobe)[1][0]
+    return [(int(begin[i]), int(begin[i] + sizes[i] - 1)) for i in probed if sizes[i]]
+
+
+class Curl:
+    """`curl --parallel` over ranges of a presigned URL, all at once, each on a connection of its own."""
+
+    def __init__(self, url, ranges):
+        self.config = tempfile.NamedTemporaryFile("w", suffix=".curl")
+        for first, last in ranges:
+            self.config.write(f'next\nurl = "{url}"\nrange = "{first}-{last}"\noutput = "/dev/null"\nfail\nsilent\n'
+                              "http1.1\nnoproxy = \"*\"\n")
+        self.config.flush()
+        self.command = ["curl", "--parallel", "--parallel-immediate", "--parallel-max", str(len(ranges)), "-K",
+                        self.config.name]
+
+    def run(self):
+        return timed(lambda: subprocess.run(self.command, check=True))
+
+    @staticmethod
+    def nothing():
+        """What starting curl takes: the same program, told to read an empty file."""
+        return timed(lambda: subprocess.run(["curl", "--parallel", "-s", "file:///dev/null"], check=True))
+
+
+class Lance:
+    """LanceDB over the same store. Each `open` is a connection of its own, so nothing is cached from the one before."""
+
+    def __init__(self, store):
+        import lancedb
+        self.lancedb = lancedb
+        self.options = {"endpoint": store.endpoint, "aws_access_key_id": store.minio["access_key_id"],
+                        "aws_secret_access_key": store.minio["secret_access_key"], "region": "us-east-1",
+                        "allow_http": "true"}
+        self.direct = dict(self.options, endpoint=store.direct)
+        self.uri = f"s3://{BUCKET}/lance"
+
+    def make(self, name, vectors, **index):
+        import pyarrow
+        table = pyarrow.table({"id": pyarrow.array(range(len(vectors))), "vector": pyarrow.FixedSizeListArray.from_arrays(
+            pyarrow.array(vectors.ravel()), vectors.shape[1])})
+        made = self.lancedb.connect(self.uri, storage_options=self.direct).create_table(name, table)
+        made.create_index(metric="dot", vector_column_name="vector", **index)
+
+    def open(self, name, direct=False):
+        options = self.direct if direct else self.options
+        return self.lancedb.connect(self.uri, storage_options=options).open_table(name)
+
+    @staticmethod
+    def search(table, query, nprobe, refine):
+        asked = table.search(query, vector_column_name="vector").metric("dot").nprobes(nprobe).limit(K).select(["id"])
+        if refine:
+            asked = asked.refine_factor(refine)
+        return asked.to_arrow()["id"].to_numpy()
+
+
+def lance_settings(lance, vectors, questions, truth):
+    """Every kind of index, with the fewest probes that reach recall@10 of 0.95: [(name, words, nprobe, refine, recall)]"""
+    kinds = [("flat", "IVF_FLAT", {}, [0]), ("sq", "IVF_SQ", {}, [0, 2]),
+             ("pq", "IVF_PQ", {"num_sub_vectors": 48}, [5, 10]), ("pq96", "IVF_PQ", {"num_sub_vectors": 96}, [0, 2, 5]),
+             ("hnsw", "IVF_HNSW_SQ", {}, [0, 2])]
+    found = []
+    for name, kind, more, refines in kinds:
+        partitions = 16 if name == "hnsw" else 256
+        try:
+            lance.make(name, vectors, index_type=kind, num_partitions=partitions, **more)
+        except Exception as failure:  # a kind that this version does not have
+            print(f"LanceDB: {kind}: {failure}", file=sys.stderr)
+            continue
+        table = lance.open(name, direct=True)
+        for refine in refines:
+            for nprobe in (1, 2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64):
+                if nprobe > partitions:
+                    break
+                reached = recall([lance.search(table, q, nprobe, refine) for q in questions], truth)
+                if reached >= 0.95:
+                    words = f"{kind}, {partitions} partitions" + "".join(f", {k} {v}" for k, v in more.items())
+                    found.append((name, f"{words}, nprobes {nprobe}" + (f", refine {refine}" if refine else ""), nprobe,
+                                  refine, reached))
+                    break
+    return found
+
+
+# ---- turns ----
+
+def timed(work):
+    """Milliseconds."""
+    begin = time.perf_counter()
+    work()
+    return (time.perf_counter() - begin) * 1e3
+
+
+def take_turns(entries, rounds):
+    """{name: [figure of each round]}; entries: {name: work(round) -> milliseconds}"""
+    names, figures = list(entries), {name: [] for name in entries}
+    for number in range(-1, rounds):
+        for i in range(len(names)):
+            name = names[(i + number) % len(names)]
+            took = entries[name](max(number, 0))
+            if number >= 0:  # the first is for everybody's caches of code and connections of the store
+                figures[name].append(took)
+    return figures
+
+
+def row(name, figures):
+    return f"| {name} | {statistics.median(figures):.1f} | {min(figures):.1f}–{max(figures):.1f} |"
+
+
+def ratio(theirs, ours, digits=2):
+    rounds = [a / b for a, b in zip(theirs, ours)]
+    return f"**{statistics.median(rounds):.{digits}f}×** ({min(rounds):.{digits}f}–{max(rounds):.{digits}f})"
+
+
+def against_curl(store, args, path, queries, nprobe):
+    """A cold search of an index that has been opened, against curl fetching the ranges of its lists."""
+    url, presigned = f"s3://{BUCKET}/{path.name}", store.presigned(path.name)
+    files, curls, costs = [], [], []
+    for number in range(args.rounds):
+        query = queries[number % len(queries)]
+        files.append(DATA / f"query-{number}.npy")
+        np.save(files[-1], np.stack([query, query]))
+        curls.append(Curl(presigned, probed_ranges(path, query, nprobe)))
+
+    def ours(cache, which):
+        def work(number):
+            lines = faiss_command(store, "search", url, "--queries", files[number], "-k", K, "--nprobe", nprobe,
+                                  "--merge-gap", "none", "--cache-bytes", cache)
+            costs.append(lines[0])
+            return lines[which]["ms"]
+        return work
+
+    warm, pairs = [], []
+
+    def cold_and_warm(number):
+        lines = faiss_command(store, "search", url, "--queries", files[number], "-k", K, "--nprobe", nprobe)
+        warm.append(lines[1]["ms"])
+        pairs.append(lines[1]["ms"] / lines[0]["ms"])
+        assert lines[1]["requests"] == 0
+        return lines[0]["ms"]
+
+    figures = take_turns({"Dipper, cold search": ours("none", 0),
+                          "Dipper, cold search, as it comes (ranges merge, cache on)": cold_and_warm,
+                          "curl --parallel, the whole command": lambda n: curls[n].run(),
+                          "curl started for nothing": lambda n: Curl.nothing()}, args.rounds)
+    whole, start = figures["curl --parallel, the whole command"], figures["curl started for nothing"]
+    cold = figures["Dipper, cold search"]
+    net = [a - b for a, b in zip(whole, start)]
+    sizes = [cost["bytes"] for cost in costs]
+    yield (f"nprobe {nprobe}: {costs[0]['requests']} requests of {statistics.median(sizes) / costs[0]['requests'] / 1e3:.0f} KB,"
+           f" {statistics.median(sizes) / 1e6:.2f} MB in all, one round.\n")
+    yield "| | ms | rounds |"
+    yield "|---|---:|---:|"
+    for name, took in figures.items():
+        yield row(name, took)
+    yield row("curl less its start", net)
+    yield row("Dipper, the same search again (warm)", warm[1:])
+    yield f"\nDipper's cold search takes {ratio(cold, whole)} of curl's whole command, {ratio(cold, net)} of curl less its start."
+    yield (f"A warm search takes **{statistics.median(pairs[1:]):.3f}×** ({min(pairs[1:]):.3f}–{max(pairs[1:]):.3f}) of the"
+           " cold one.")
+
+
+def against_lance(store, args, path, vectors, questions, truth, nprobe, reached):
+    lance, library = Lance(store), Library(args.build)
+    settings = lance_settings(lance, vectors, questions, truth)
+    os.environ.update(store.environment())
+    url = f"s3://{BUCKET}/{path.name}"
+    costs, next_search, entries = [], {}, {}
+
+    def ours(number):
+        query = np.ascontiguousarray(questions[number * 7 % len(questions)])
+        index = []
+
+        def first():
+            index.append(library.open(url))
+            costs.append(library.search(index[0], query, nprobe)[1])
+        took = timed(first)
+        next_search.setdefault("Dipper", []).append(timed(lambda: library.search(index[0], query[::-1].copy(), nprobe)))
+        library.lib.dp_index_close(index[0])
+        return took
+
+    def theirs(name, words, probes, refine):
+        def work(number):
+            query, table = questions[number * 7 % len(questions)], []
+
+            def first():
+                table.append(lance.open(name))
+                lance.search(table[0], query, probes, refine)
+            took = timed(first)
+            next_search.setdefault(words, []).append(
+                timed(lambda: lance.search(table[0], query[::-1].copy(), probes, refine)))
+            return took
+        return work
+
+    entries["Dipper"] = ours
+    for name, words, probes, refine, _ in settings:
+        entries[words] = theirs(name, words, probes, refine)
+    figures = take_turns(entries, args.rounds)
+    recalls = {words: r for _, words, _, _, r in settings}
+    recalls["Dipper"] = reached
+    yield f"Dipper reads {costs[-1].requests} ranges, {costs[-1].bytes / 1e6:.2f} MB, for a search (IVF256,SQ8, nprobe {nprobe}).\n"
+    yield "| | recall@10 | open + first search, ms | rounds | the next search, ms |"
+    yield "|---|---:|---:|---:|---:|"
+    for name, took in figures.items():
+        yield (f"| {name if name == 'Dipper' else 'LanceDB ' + name} | {recalls[name]:.3f} | {statistics.median(took):.1f} |"
+               f" {min(took):.1f}–{max(took):.1f} | {statistics.median(next_search[name][1:]):.1f} |")
+    best = min((name for name in figures if name != "Dipper"), key=lambda name: statistics.median(figures[name]))
+    yield f"\nAgainst LanceDB's best ({best}) Dipper is {ratio(figures[best], figures['Dipper'], 1)} as fast, open and first search."
+    yield f"The next search: {ratio(next_search[best][1:], next_search['Dipper'][1:], 1)}."
+
+
+def bytes_read(store, path, queries):
+    url, query = f"s3://{BUCKET}/{path.name}", DATA / "one.npy"
+    np.save(query, queries[:1])
+    info = faiss_command(store, "info", url)[0]
+    search = faiss_command(store, "search", url, "--queries", query, "-k", K, "--nprobe", 3)[0]
+    yield (f"A file of {info['file_bytes'] / 1e6:.0f} MB ({LARGE['rows']:,} × {LARGE['dim']}, nlist {LARGE['nlist']}): opening reads"
+           f" {info['open']['bytes'] / 1e6:.2f} MB in {info['open']['rounds']} rounds ({info['open']['ms']:.0f} ms), a search with"
+           f" nprobe 3 {search['bytes'] / 1e6:.2f} MB in {search['rounds']}.")
+
+
+def report(args):
+    DATA.mkdir(parents=True, exist_ok=True)
+    large, small = DATA / "large.ivf", DATA / "packages.ivf"
+    make_large(large)
+    vectors, questions = packages(args.build)
+    make_packages(small, vectors)
+    truth = np.argsort(-(questions @ vectors.T), axis=1)[:, :K]
+    nprobe, reached = least_nprobe(small, questions, truth)
+    rng = np.random.default_rng(2)
+    queries = rng.standard_normal((args.rounds, LARGE["dim"]), np.float32)
+    store = Store(args.build, args.delay)
+    try:
+        store.put(large)
+        store.put(small)
+        others, load = machine.Others(), os.getloadavg()[0]
+        library = Library(args.build)
+        from importlib.metadata import version
+        yield (f"{time.strftime('%Y-%m-%d', time.gmtime())}: {machine.processor()}, {os.cpu_count()} processors"
+               f" ({machine.caches()}), {machine.system()}. Dipper {library.lib.dp_version().decode()}"
+               f" ({machine.commit(TOP)}), MinIO {store.minio['version']}, "
+               f"{subprocess.run(['curl', '-V'], capture_output=True, text=True, check=True).stdout.split(' (')[0]}, LanceDB"
+               f" {version('lancedb')}, faiss-cpu {version('faiss-cpu')}; all on one machine, each answer kept back for"
+               f" {args.delay} ms; {args.rounds} rounds.")
+        yield f"\n### A cold search against curl: {LARGE['rows']:,} × {LARGE['dim']} floats in {LARGE['nlist']} lists\n"
+        yield from against_curl(store, args, large, queries, LARGE["nprobe"])
+        yield f"\n### The same: {len(vectors):,} packages × {vectors.shape[1]}, IVF256,SQ8\n"
+        yield from against_curl(store, args, small, questions, nprobe)
+        if "lancedb" in args.peers:
+            yield f"\n### Open and first search against LanceDB: {len(vectors):,} packages × {vectors.shape[1]}\n"
+            yield from against_lance(store, args, small, vectors, questions, truth, nprobe, reached)
+        yield "\n### Bytes\n"
+        yield from bytes_read(store, large, queries)
+        yield f"\nLoad average at the beginning {load:.2f}; others, the store among them, used {others.share():.0%} of the processors."
+    finally:
+        store.stop()
+
+
+def write(page, text):
+    """Replaces what stands between the two marks of a page."""
+    head, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(head + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=TOP / "build", help="the build folder with libdipper.so, dipper and tests/s3_tool")
+    parser.add_argument("--peers", default="lancedb", type=lambda t: [p for p in t.split(",") if p])
+    parser.add_argument("--rounds", default=9, type=int)
+    parser.add_argument("--delay", default=30, type=int, help="milliseconds that each answer is kept back")
+    parser.add_argument("--prepare", action="store_true", help="only make the data")
+    parser.add_argument("--write", nargs="?", const=PAGE, type=pathlib.Path, metavar="PAGE",
+                        help=f"put it into a page too ({PAGE.relative_to(TOP)})")
+    args = parser.parse_args()
+    if args.prepare:
+        DATA.mkdir(parents=True, exist_ok=True)
+        make_large(DATA / "large.ivf")
+        make_packages(DATA / "packages.ivf", packages(args.build)[0])
+        return
+    lines = []
+    for line in report(args):
+        print(line, flush=True)
+        lines.append(line)
+    if args.write:
+        write(args.write, "\n" + "\n".join(lines) + "\n\n")
+
+
+if __name__ == "__main__":
+    main()

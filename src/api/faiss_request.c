@@ -1,0 +1,213 @@
+/* faiss_request.c: reads the bodies of requests to indexes.
+ *
+ * Vectors are an array of arrays of numbers, or one such array for one query; each may be base 64 of little-endian
+ * float32 instead.
+ */
+#include "api/faiss_request.h"
+
+#include "api/fields.h"
+#include "base/base64.h"
+
+enum { DEFAULT_K = 10, DIM_MAX = 1 << 16 };
+
+static void read_u64(struct json_reader *r, const char *name, uint64_t *out)
+{
+    if (!fields_expect(r, JSON_NUMBER, name))
+        return;
+    struct json_reader before = *r;
+    if (json_read_u64(r, out))
+        return;
+    *r = before;
+    json_reject(r, DP_INVALID, "%s must be a whole number that is not negative", name);
+}
+
+enum dp_status faiss_parse_open(struct call *call, struct span body, struct index_source *out)
+{
+    enum { NAME, URL, OFFSET, CLUSTERS, FIELDS };
+    static const char *const names[FIELDS] = {"name", "url", "cluster_data_offset", "n_clusters"};
+    struct json_reader reader, *r = &reader;
+    uint64_t seen = 0;
+    *out = (struct index_source){.cluster_data_offset = 0};
+    json_reader_init(r, body);
+    fields_enter_request(r);
+    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+        switch (field) {
+        case NAME: fields_string(r, call->arena, "name", &out->name); break;
+        case URL: fields_string(r, call->arena, "url", &out->url); break;
+        case OFFSET: read_u64(r, "cluster_data_offset", &out->cluster_data_offset); break;
+        default: read_u64(r, "n_clusters", &out->n_clusters); break;
+        }
+    }
+    json_end(r);
+    if (json_failed(r))
+        return json_error(r, &call->error);
+    if (!(seen & 1U << NAME) || !(seen & 1U << URL))
+        return call_fail(call, DP_INVALID, "%s is missing", seen & 1U << NAME ? "url" : "name");
+    return DP_OK;
+}
+
+/* ---- searches -------------------------------------------------------------------------------------------- */
+
+/* One vector: numbers, or base 64 of them. */
+static bool read_vector(struct json_reader *r, struct call *call, const float **out, size_t *dim)
+{
+    struct span text;
+    size_t len = 0;
+    if (json_peek(r) != JSON_STRING) {
+        if (!fields_floats(r, call->arena, "a vector of vectors", DIM_MAX, out, dim))
+            return false;
+    } else {
+        if (!json_read_string(r, call->arena, &text))
+            return false;
+        uint8_t *bytes = arena_alloc(call->arena, text.len / 4 * 3 + 3);
+        if (!bytes) {
+            json_reject(r, DP_NOMEM, "a vector");
+            return false;
+        }
+        if (!base64_decode(text, bytes, &len) || len % 4 != 0 || len / 4 > DIM_MAX) {
+            json_reject(r, DP_INVALID, "vectors: the string is no base 64 of at most %d float32 numbers", DIM_MAX);
+            return false;
+        }
+        *out = (const float *)bytes; /* arenas align to 16 bytes */
+        *dim = len / 4;
+    }
+    if (*dim == 0)
+        json_reject(r, DP_INVALID, "vectors: a vector is empty");
+    return *dim > 0;
+}
+
+/* Puts vector `i` into its row of out->vectors, which the first one makes. */
+static bool take_row(struct json_reader *r, struct call *call, size_t i, const float *vector, size_t dim,
+                     struct index_search *out)
+{
+    if (i == 0) {
+        out->dim = dim;
+        float *rows = arena_array(call->arena, out->count * dim, sizeof *rows);
+        if (!rows) {
+            json_reject(r, DP_NOMEM, "vectors");
+            return false;
+        }
+        out->vectors = rows;
+    }
+    if (dim != out->dim) {
+        json_reject(r, DP_INVALID, "vectors: one has %zu numbers, the first %zu", dim, out->dim);
+        return false;
+    }
+    memcpy((float *)(uintptr_t)out->vectors + i * dim, vector, dim * sizeof *vector);
+    return true;
+}
+
+/* How many elements the array has that begins here, if that many may come; 0 and a failed reader otherwise. */
+static size_t count_queries(struct json_reader *r, const char *name)
+{
+    size_t count = fields_count_items(r);
+    if (count >= 1 && count <= INDEX_SEARCH_QUERIES_MAX)
+        return count;
+    json_reject(r, DP_INVALID, "%s must be 1 to %d, not %zu", name, INDEX_SEARCH_QUERIES_MAX, count);
+    return 0;
+}
+
+static void read_vectors(struct json_reader *r, struct call *call, struct index_search *out)
+{
+    const float *vector;
+    size_t dim;
+    struct json_reader ahead = *r;
+    bool one = json_peek(r) == JSON_STRING;
+    if (!one && !fields_expect(r, JSON_ARRAY, "vectors"))
+        return;
+    if (!one && json_enter_array(&ahead) && json_next_item(&ahead))
+        one = json_peek(&ahead) == JSON_NUMBER;
+    if (one) {
+        if (read_vector(r, call, &out->vectors, &out->dim))
+            out->count = 1;
+        return;
+    }
+    if ((out->count = count_queries(r, "vectors")) == 0)
+        return;
+    json_enter_array(r);
+    for (size_t i = 0; json_next_item(r); i++)
+        if (!read_vector(r, call, &vector, &dim) || !take_row(r, call, i, vector, dim, out))
+            return;
+}
+
+static void read_texts(struct json_reader *r, struct call *call, struct index_search *out)
+{
+    const bool one = json_peek(r) == JSON_STRING;
+    if (!one && !fields_expect(r, JSON_ARRAY, "texts"))
+        return;
+    if ((out->count = one ? 1 : count_queries(r, "texts")) == 0)
+        return;
+    struct embed_input *texts = arena_array(call->arena, out->count, sizeof *texts);
+    if (!texts) {
+        json_reject(r, DP_NOMEM, "texts");
+        return;
+    }
+    out->texts = texts;
+    texts[0] = (struct embed_input){.ids = NULL};
+    if (one) {
+        fields_string(r, call->arena, "texts", &texts[0].text);
+        return;
+    }
+    json_enter_array(r);
+    for (size_t i = 0; json_next_item(r); i++) {
+        texts[i] = (struct embed_input){.ids = NULL};
+        if (!fields_string(r, call->arena, "a text of texts", &texts[i].text))
+            return;
+    }
+}
+
+static void read_ids(struct json_reader *r, struct call *call, const char *name, const int64_t **out,
+                     size_t *count)
+{
+    if (!fields_expect(r, JSON_ARRAY, name))
+        return;
+    size_t n = fields_count_items(r);
+    if (n > INDEX_SEARCH_IDS_MAX) {
+        json_reject(r, DP_INVALID, "%s has %zu ids, more than %d", name, n, INDEX_SEARCH_IDS_MAX);
+        return;
+    }
+    int64_t *ids = arena_array(call->arena, n ? n : 1, sizeof *ids);
+    if (!ids) {
+        json_reject(r, DP_NOMEM, "ids");
+        return;
+    }
+    json_enter_array(r);
+    for (size_t i = 0; json_next_item(r); i++)
+        if (!fields_expect(r, JSON_NUMBER, "an id") || !json_read_i64(r, &ids[i]))
+            return;
+    *out = ids;
+    *count = n;
+}
+
+enum dp_status faiss_parse_search(struct call *call, struct span body, struct index_search *out)
+{
+    enum { VECTORS, TEXTS, K, NPROBE, KEEP, SKIP, FIELDS };
+    static const char *const names[FIELDS] = {"vectors", "texts", "k", "nprobe", "keep", "skip"};
+    struct json_reader reader, *r = &reader;
+    uint32_t k = DEFAULT_K, nprobe = 0;
+    uint64_t seen = 0, given = 0; /* `given` leaves out nulls, which mean "not given" */
+    *out = (struct index_search){.count = 0};
+    json_reader_init(r, body);
+    fields_enter_request(r);
+    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+        if (fields_null(r))
+            continue;
+        given |= UINT64_C(1) << field;
+        switch (field) {
+        case VECTORS: read_vectors(r, call, out); break;
+        case TEXTS: read_texts(r, call, out); break;
+        case K: fields_u32(r, "k", 1, INDEX_SEARCH_HITS_MAX, &k); break;
+        case NPROBE: fields_u32(r, "nprobe", 0, UINT32_MAX, &nprobe); break;
+        case KEEP: read_ids(r, call, "keep", &out->keep, &out->keep_count); break;
+        default: read_ids(r, call, "skip", &out->skip, &out->skip_count); break;
+        }
+    }
+    json_end(r);
+    if (json_failed(r))
+        return json_error(r, &call->error);
+    if (((given >> VECTORS) & 1) == ((given >> TEXTS) & 1))
+        return call_fail(call, DP_INVALID, "give either vectors or texts");
+    out->k = k;
+    out->nprobe = nprobe;
+    return DP_OK;
+}

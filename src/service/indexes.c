@@ -1,0 +1,392 @@
+/* indexes.c: FAISS files by name: opening, telling, searching, closing. */
+#include "service/indexes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "service/service_impl.h"
+#include "store/store_cache.h"
+#include "store/transport.h"
+
+enum { SHOWN_MAX = HTTP_URL_SHOWN_MAX + 8 };
+
+/* One name. While its file is being opened it only keeps the name from others. */
+struct open_index {
+    struct faiss_index *index; /* NULL: not open yet */
+    struct call_cost cost;     /* of opening */
+    int64_t open_ns;
+    unsigned borrowed; /* under the lock, as is the next */
+    bool listed;       /* false: closed when given back */
+    size_t name_len;
+    uint8_t name[INDEX_NAME_MAX];
+    char url[SHOWN_MAX];
+};
+
+/* ---- beginning and end ----------------------------------------------------------------------------------- */
+
+enum dp_status indexes_init(struct indexes *x, const struct indexes_options *options, struct dp_error *error)
+{
+    const struct indexes_options none = {0};
+    options = options ? options : &none;
+    *x = (struct indexes){.max = options->max ? options->max : INDEXES_MAX,
+                          .memory.max = options->memory_max ? options->memory_max : UINT64_MAX,
+                          .store = options->store};
+    pthread_mutex_init(&x->lock, NULL);
+    x->has_lock = true;
+    if (options->store.s3) {
+        x->s3 = *options->store.s3;
+        x->store.s3 = &x->s3;
+    }
+    x->store.cache = store_cache_retain(options->store.cache);
+    enum dp_status status = url_rules_new(options->allow_urls, &x->rules, error);
+    if (status != DP_OK || url_rules_count(x->rules) == 0)
+        return status;
+    if ((x->slots = mem_calloc(x->max, sizeof(struct open_index *))) == NULL)
+        return dp_fail_nomem(error, "the table of open indexes");
+    const struct transport_options public_only = {.public_only = true};
+    status = transport_new(&public_only, &x->public_only, error);
+    if (status == DP_OK && x->store.transport)
+        x->any = transport_retain(x->store.transport);
+    else if (status == DP_OK)
+        status = transport_new(NULL, &x->any, error);
+    return status;
+}
+
+static void close_index(struct open_index *slot)
+{
+    if (!slot)
+        return;
+    faiss_index_free(slot->index);
+    mem_free(slot);
+}
+
+void indexes_deinit(struct indexes *x)
+{
+    for (size_t i = 0; i < x->count; i++)
+        close_index(x->slots[i]);
+    mem_free(x->slots);
+    transport_free(x->any);
+    transport_free(x->public_only);
+    store_cache_release(x->store.cache);
+    url_rules_free(x->rules);
+    if (x->has_lock)
+        pthread_mutex_destroy(&x->lock);
+    *x = (struct indexes){0};
+}
+
+/* ---- the table: the lock is held ------------------------------------------------------------------------- */
+
+/* The place of a name, or `count`. */
+static size_t find(const struct indexes *x, struct span name)
+{
+    size_t i = 0;
+    while (i < x->count && !span_equal(span_of(x->slots[i]->name, x->slots[i]->name_len), name))
+        i++;
+    return i;
+}
+
+static void unlist(struct indexes *x, size_t at)
+{
+    x->slots[at]->listed = false;
+    x->slots[at] = x->slots[--x->count];
+}
+
+/* ---- borrowing ------------------------------------------------------------------------------------------- */
+
+static enum dp_status borrow(struct call *call, struct indexes *x, struct span name, struct open_index **out)
+{
+    *out = NULL;
+    pthread_mutex_lock(&x->lock);
+    size_t at = find(x, name);
+    if (at < x->count && x->slots[at]->index) {
+        *out = x->slots[at];
+        (*out)->borrowed++;
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (*out)
+        return DP_OK;
+    return call_fail(call, DP_NOT_FOUND, "there is no index \"%.*s\"; POST /v1/indexes opens one",
+                     name.len <= INDEX_NAME_MAX ? (int)name.len : INDEX_NAME_MAX, (const char *)name.data);
+}
+
+static void give_back(struct indexes *x, struct open_index *slot)
+{
+    pthread_mutex_lock(&x->lock);
+    bool close = --slot->borrowed == 0 && !slot->listed;
+    pthread_mutex_unlock(&x->lock);
+    if (close)
+        close_index(slot);
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+/* Takes the name, borrowed by the caller, so that nobody else opens anything under it meanwhile. */
+static enum dp_status reserve(struct call *call, struct indexes *x, const struct index_source *source,
+                              struct open_index **out)
+{
+    char shown[HTTP_URL_SHOWN_MAX];
+    struct open_index *slot = mem_calloc(1, sizeof *slot);
+    *out = NULL;
+    if (!slot)
+        return call_nomem(call, "an open index");
+    slot->borrowed = 1;
+    slot->listed = true;
+    slot->name_len = source->name.len;
+    memcpy(slot->name, source->name.data, source->name.len);
+    snprintf(slot->url, sizeof slot->url, "%s%s", http_url_shown(source->url, shown),
+             memchr(source->url.data, '?', source->url.len) ? "?…" : "");
+    enum dp_status status = DP_OK;
+    pthread_mutex_lock(&x->lock);
+    if (find(x, source->name) < x->count)
+        status = call_fail(call, DP_EXISTS,
+                           "there is an index \"%.*s\" already; DELETE it first, or choose another "
+                           "name",
+                           SPAN_FMT(source->name));
+    else if (x->count == x->max)
+        status = call_fail(call, DP_CONFLICT, "%zu indexes are open, as many as may be: DELETE one first", x->max);
+    else
+        x->slots[x->count++] = slot;
+    pthread_mutex_unlock(&x->lock);
+    if (status != DP_OK) {
+        mem_free(slot);
+        return status;
+    }
+    *out = slot;
+    return DP_OK;
+}
+
+static enum dp_status open_file(struct call *call, struct indexes *x, const struct index_source *source,
+                                enum url_reach reach, struct faiss_index **out)
+{
+    const struct faiss_index_options known = {.cluster_data_offset = source->cluster_data_offset,
+                                              .n_clusters = source->n_clusters,
+                                              .memory = &x->memory};
+    struct store_options store = x->store;
+    store.create = false;
+    store.transport = reach == URL_PUBLIC ? x->public_only : x->any;
+    enum dp_status status = faiss_index_open_url(call, source->url, &store, &known, out);
+    if (status == DP_CORRUPT) /* the client named a file that is none: its mistake, not ours */
+        status = call->error.status = DP_INVALID;
+    return status;
+}
+
+static enum dp_status check_name(struct call *call, struct span name)
+{
+    if (index_check_name(name, NULL) == DP_OK)
+        return DP_OK;
+    return call_fail(call, DP_INVALID,
+                     "an index's name has 1 to %d characters A-Z, a-z, 0-9, '.', '-' and '_', and "
+                     "begins with neither '.' nor '_'",
+                     INDEX_NAME_MAX);
+}
+
+static enum dp_status describe(struct call *call, const struct open_index *slot, struct index_description *out);
+
+enum dp_status service_index_open(struct call *call, struct service *s, const struct index_source *source,
+                                  struct index_description *out)
+{
+    struct indexes *x = &s->indexes;
+    struct open_index *slot;
+    enum url_reach reach;
+    enum dp_status status = check_name(call, source->name);
+    if (status == DP_OK && url_rules_count(x->rules) == 0)
+        status = call_fail(call, DP_DENIED,
+                           "this server opens no URLs; its operator permits some with "
+                           "--allow-index-url");
+    if (status == DP_OK)
+        status = url_rules_check(x->rules, source->url, call->arena, &reach, &call->error);
+    if (status == DP_OK)
+        status = reserve(call, x, source, &slot);
+    if (status != DP_OK)
+        return status;
+    const struct call_cost before = call->cost;
+    const int64_t began = os_now_ns();
+    struct faiss_index *index = NULL;
+    status = open_file(call, x, source, reach, &index);
+    slot->open_ns = os_now_ns() - began;
+    slot->cost = (struct call_cost){.rounds = call->cost.rounds - before.rounds,
+                                    .requests = call->cost.requests - before.requests,
+                                    .bytes = call->cost.bytes - before.bytes};
+    pthread_mutex_lock(&x->lock);
+    slot->index = index;
+    if (status != DP_OK)
+        unlist(x, find(x, source->name));
+    pthread_mutex_unlock(&x->lock);
+    if (status == DP_OK)
+        status = describe(call, slot, out);
+    give_back(x, slot);
+    return status;
+}
+
+/* ---- telling --------------------------------------------------------------------------------------------- */
+
+static enum dp_status describe(struct call *call, const struct open_index *slot, struct index_description *out)
+{
+    const struct faiss_ivf_info info = faiss_index_info(slot->index);
+    char codes[FAISS_CODES_NAME_MAX];
+    *out = (struct index_description){
+        .name = arena_copy(call->arena, span_of(slot->name, slot->name_len)),
+        .url = arena_printf(call->arena, "%s", slot->url),
+        .codes = arena_printf(call->arena, "%s", faiss_codes_name(info.codec, codes)),
+        .dim = info.dim_in,
+        .metric = info.codec->metric,
+        .vectors = info.ntotal,
+        .nlist = info.nlist,
+        .nprobe = info.nprobe,
+        .id_map = info.id_map,
+        .transforms = info.transforms,
+        .file_bytes = info.file_bytes,
+        .cluster_data_offset = info.head_bytes,
+        .memory_bytes = info.memory_bytes,
+        .open_rounds = slot->cost.rounds,
+        .open_requests = slot->cost.requests,
+        .open_bytes = slot->cost.bytes,
+        .open_ms = (double)(slot->open_ns / 1000) / 1000,
+    };
+    memcpy(out->kind, info.fourcc, sizeof out->kind);
+    return out->name.data && out->url && out->codes ? DP_OK : call_nomem(call, "what is told of an index");
+}
+
+enum dp_status service_index_describe(struct call *call, struct service *s, struct span name,
+                                      struct index_description *out)
+{
+    struct open_index *slot;
+    enum dp_status status = borrow(call, &s->indexes, name, &slot);
+    if (status != DP_OK)
+        return status;
+    status = describe(call, slot, out);
+    give_back(&s->indexes, slot);
+    return status;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return span_compare(((const struct index_description *)a)->name, ((const struct index_description *)b)->name);
+}
+
+enum dp_status service_index_list(struct call *call, struct service *s, struct index_description **out,
+                                  size_t *count)
+{
+    struct indexes *x = &s->indexes;
+    enum dp_status status = DP_OK;
+    *count = 0;
+    *out = arena_array(call->arena, x->max, sizeof **out);
+    if (!*out)
+        return call_nomem(call, "the list of indexes");
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < x->count && status == DP_OK; i++)
+        if (x->slots[i]->index)
+            status = describe(call, x->slots[i], &(*out)[(*count)++]);
+    pthread_mutex_unlock(&x->lock);
+    if (status == DP_OK)
+        qsort(*out, *count, sizeof **out, by_name);
+    return status;
+}
+
+enum dp_status service_index_close(struct call *call, struct service *s, struct span name)
+{
+    struct indexes *x = &s->indexes;
+    struct open_index *slot;
+    enum dp_status status = borrow(call, x, name, &slot);
+    if (status != DP_OK)
+        return status;
+    pthread_mutex_lock(&x->lock);
+    if (slot->listed) /* else another request removed it a moment ago */
+        unlist(x, find(x, name));
+    pthread_mutex_unlock(&x->lock);
+    give_back(x, slot);
+    return DP_OK;
+}
+
+/* ---- searching ------------------------------------------------------------------------------------------- */
+
+static enum dp_status check_search(struct call *call, const struct index_search *search)
+{
+    if (search->count < 1 || search->count > INDEX_SEARCH_QUERIES_MAX)
+        return call_fail(call, DP_INVALID, "a search has 1 to %d queries, not %zu", INDEX_SEARCH_QUERIES_MAX,
+                         search->count);
+    if (search->k < 1 || search->k > INDEX_SEARCH_HITS_MAX / search->count)
+        return call_fail(call, DP_INVALID, "a search of %zu queries finds 1 to %zu neighbours of each, not %zu",
+                         search->count, INDEX_SEARCH_HITS_MAX / search->count, search->k);
+    if (search->keep_count > INDEX_SEARCH_IDS_MAX || search->skip_count > INDEX_SEARCH_IDS_MAX)
+        return call_fail(call, DP_INVALID, "a search keeps or skips at most %d ids", INDEX_SEARCH_IDS_MAX);
+    return DP_OK;
+}
+
+static enum dp_status embed_texts(struct call *call, struct service *s, const struct open_index *slot,
+                                  const struct index_search *search, struct faiss_search *out)
+{
+    struct service_model model;
+    const struct embed_request request = {.inputs = search->texts, .count = search->count, .normalize = true};
+    struct embed_response response;
+    enum dp_status status = service_need_model(call, s);
+    if (status != DP_OK)
+        return status;
+    service_model(s, &model);
+    if (model.dim != faiss_index_info(slot->index).dim_in)
+        return call_fail(
+            call, DP_INVALID,
+            "the model %.*s makes vectors of %u dimensions, those of the index have %zu: give vectors",
+            SPAN_FMT(model.name), model.dim, faiss_index_info(slot->index).dim_in);
+    if ((status = service_embed(call, s, &request, &response)) != DP_OK)
+        return status;
+    out->queries = response.vectors;
+    out->dim = response.dim;
+    return DP_OK;
+}
+
+static enum dp_status run(struct call *call, struct service *s, const struct open_index *slot,
+                          const struct index_search *search, struct index_hits *out)
+{
+    struct id_filter filter;
+    size_t hits = search->count * search->k;
+    struct faiss_search faiss = {.queries = search->vectors,
+                                 .count = search->count,
+                                 .dim = search->dim,
+                                 .k = search->k,
+                                 .nprobe = search->nprobe};
+    int64_t *ids = arena_array(call->arena, hits, sizeof *ids);
+    float *distances = arena_array(call->arena, hits, sizeof *distances);
+    struct faiss_search_cost *costs = arena_array(call->arena, search->count, sizeof *costs);
+    if (!ids || !distances || !costs)
+        return call_nomem(call, "the answers");
+    *out = (struct index_hits){ids, distances, costs};
+    enum dp_status status = search->vectors ? DP_OK : embed_texts(call, s, slot, search, &faiss);
+    if (status != DP_OK)
+        return status;
+    status =
+        id_filter_init(&filter, search->keep, search->keep_count, search->skip, search->skip_count, &call->error);
+    if (status != DP_OK)
+        return status;
+    faiss.filter = search->keep || search->skip_count > 0 ? &filter : NULL;
+    status = faiss_index_search(call, slot->index, &faiss, ids, distances, costs);
+    id_filter_deinit(&filter);
+    if (status == DP_STALE) {
+        dp_error_prefix(&call->error, "DELETE the index and open it anew");
+        status = call->error.status = DP_CONFLICT;
+    }
+    return status;
+}
+
+enum dp_status service_index_search(struct call *call, struct service *s, const struct index_search *search,
+                                    struct index_hits *out)
+{
+    const int64_t began = os_now_ns();
+    const struct call_cost before = call->cost;
+    struct open_index *slot;
+    enum dp_status status = check_search(call, search);
+    if (status == DP_OK)
+        status = borrow(call, &s->indexes, search->name, &slot);
+    if (status != DP_OK)
+        return status;
+    status = run(call, s, slot, search, out);
+    give_back(&s->indexes, slot);
+    metric_add(status == DP_OK ? s->count.searches : s->count.search_errors, 1);
+    metric_observe(s->count.search_seconds, (double)(os_now_ns() - began) * 1e-9);
+    metric_add(s->count.rounds, (int64_t)(call->cost.rounds - before.rounds));
+    metric_add(s->count.requests, (int64_t)(call->cost.requests - before.requests));
+    metric_add(s->count.bytes, (int64_t)(call->cost.bytes - before.bytes));
+    return status;
+}

@@ -1,0 +1,376 @@
+/* url_rules.c: the strict parser of URLs, and rules against them. */
+#include "service/url_rules.h"
+
+#include "base/alloc.h"
+#include "store/transport.h"
+
+enum { DECODE_ROUNDS_MAX = 4, RULES_MAX = 256, RULES_BYTES_MAX = 64 << 10 };
+
+enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_FILE, SCHEMES };
+static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "file"};
+static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0};
+
+/* A URL in its parts. */
+struct parts {
+    enum scheme scheme;
+    struct span host; /* or the bucket; as it was written */
+    unsigned port;
+    struct span path; /* from its '/' on, percent-decoded where the scheme has that; in the arena */
+};
+
+struct rule {
+    struct parts parts;
+    bool any_host, below_host; /* "*", "*.host": parts.host is what stands behind the '*' */
+    bool is_start;             /* the path ended in '*' */
+    bool vouched;              /* its host may have any address */
+};
+
+struct url_rules {
+    struct arena arena;
+    size_t count;
+    struct rule rules[RULES_MAX];
+};
+
+/* ---- the parser ------------------------------------------------------------------------------------------ */
+
+static bool is_http(enum scheme scheme)
+{
+    return scheme == SCHEME_HTTP || scheme == SCHEME_HTTPS;
+}
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+static bool is_alphanumeric(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
+}
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+}
+
+/* Decodes %XX in place; what is none stays. Whether there was any. */
+static bool decode_once(uint8_t *bytes, size_t *len)
+{
+    size_t to = 0;
+    bool found = false;
+    for (size_t i = 0; i < *len; i++) {
+        bool escape =
+            bytes[i] == '%' && *len - i > 2 && hex_value(bytes[i + 1]) >= 0 && hex_value(bytes[i + 2]) >= 0;
+        if (escape) {
+            bytes[to++] = (uint8_t)(hex_value(bytes[i + 1]) << 4 | hex_value(bytes[i + 2]));
+            i += 2;
+            found = true;
+        } else {
+            bytes[to++] = bytes[i];
+        }
+    }
+    *len = to;
+    return found;
+}
+
+/* Whether a part of a path, decoded by whoever passes it on, stays a plain name: no separator, no "." or "..", also
+ * not before a ';', where some servers cut. `scratch` has room for it. */
+static bool is_plain_part(struct span part, bool encoded, uint8_t *scratch)
+{
+    size_t len = part.len;
+    if (len > 0)
+        memcpy(scratch, part.data, len);
+    unsigned rounds = 0;
+    while (encoded && decode_once(scratch, &len))
+        if (++rounds == DECODE_ROUNDS_MAX)
+            return false;
+    for (size_t i = 0; i < len; i++)
+        if (scratch[i] < 0x20 || scratch[i] == 0x7f || scratch[i] == '\\' || scratch[i] == '/')
+            return false;
+    const uint8_t *cut = len > 0 ? memchr(scratch, ';', len) : NULL;
+    struct span name = span_of(scratch, cut ? (size_t)(cut - scratch) : len);
+    return !span_equal_str(name, ".") && !span_equal_str(name, "..");
+}
+
+/* A path, checked and decoded once. */
+static enum dp_status take_path(struct span raw, bool encoded, struct arena *arena, struct span *out,
+                                struct dp_error *error)
+{
+    uint8_t *scratch = arena_alloc(arena, raw.len + 1), *path = arena_alloc(arena, raw.len + 1);
+    if (!scratch || !path)
+        return dp_fail_nomem(error, "a URL");
+    for (size_t i = 0; encoded && i < raw.len; i++)
+        if (raw.data[i] == '%' &&
+            (raw.len - i < 3 || hex_value(raw.data[i + 1]) < 0 || hex_value(raw.data[i + 2]) < 0))
+            return dp_fail(error, DP_INVALID, "a '%%' in its path is followed by no two hexadecimal digits");
+    for (size_t begin = 1, end; begin <= raw.len; begin = end + 1) {
+        for (end = begin; end < raw.len && raw.data[end] != '/'; end++)
+            ;
+        if (!is_plain_part(span_of(raw.data + begin, end - begin), encoded, scratch))
+            return dp_fail(
+                error, DP_INVALID,
+                "its path has a part that can be read as '.', '..', or as holding a '/', '\\' or control "
+                "character");
+    }
+    path[0] = '/';
+    size_t len = raw.len > 0 ? raw.len : 1;
+    if (raw.len > 0)
+        memcpy(path, raw.data, raw.len);
+    if (encoded)
+        decode_once(path, &len);
+    *out = span_of(path, len);
+    return DP_OK;
+}
+
+static bool take_port(struct span digits, unsigned *out)
+{
+    unsigned port = 0;
+    if (digits.len == 0 || digits.len > 5)
+        return false;
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '9')
+            return false;
+        port = port * 10 + (digits.data[i] - '0');
+    }
+    *out = port;
+    return port > 0 && port <= 65535;
+}
+
+static bool is_host(struct span host, bool wildcards)
+{
+    if (host.len == 0 || host.len > 255)
+        return false;
+    bool address = host.data[0] == '[';
+    for (size_t i = 0; i < host.len; i++) {
+        uint8_t c = host.data[i];
+        bool inside = address && i > 0 && i + 1 < host.len && (hex_value(c) >= 0 || c == ':' || c == '.');
+        bool bracket = address && (i == 0 || (i + 1 == host.len && c == ']'));
+        bool name = !address && (is_alphanumeric(c) || c == '-' || c == '_' || (wildcards && c == '*' && i == 0) ||
+                                 (c == '.' && i > 0 && i + 1 < host.len && host.data[i - 1] != '.'));
+        if (!inside && !bracket && !name)
+            return false;
+    }
+    return !address || host.len > 3;
+}
+
+/* host[:port] */
+static enum dp_status take_authority(struct span authority, bool wildcards, struct parts *out,
+                                     struct dp_error *error)
+{
+    size_t end = authority.len;
+    while (end > 0 && authority.data[end - 1] != ':' && authority.data[end - 1] != ']')
+        end--;
+    bool has_port = end > 0 && authority.data[end - 1] == ':';
+    out->host = span_of(authority.data, has_port ? end - 1 : authority.len);
+    out->port = SCHEME_PORTS[out->scheme];
+    if (memchr(authority.data, '@', authority.len))
+        return dp_fail(error, DP_INVALID, "a user or password before its host is not allowed");
+    if (has_port && !take_port(span_of(authority.data + end, authority.len - end), &out->port))
+        return dp_fail(error, DP_INVALID, "its port is no number from 1 to 65535");
+    if (!is_host(out->host, wildcards))
+        return dp_fail(error, DP_INVALID, "its host is no name and no address");
+    return DP_OK;
+}
+
+static enum dp_status take_apart(struct span url, bool wildcards, struct arena *arena, struct parts *out,
+                                 struct dp_error *error)
+{
+    *out = (struct parts){.scheme = SCHEMES};
+    struct span rest = {0};
+    if (url.len > URL_RULES_URL_MAX)
+        return dp_fail(error, DP_INVALID, "it has %zu bytes, more than %d", url.len, URL_RULES_URL_MAX);
+    for (unsigned s = 0; s < SCHEMES; s++) {
+        size_t len = strlen(SCHEME_NAMES[s]);
+        if (url.len >= len + 3 && memcmp(url.data, SCHEME_NAMES[s], len) == 0 &&
+            memcmp(url.data + len, "://", 3) == 0) {
+            out->scheme = (enum scheme)s;
+            rest = span_of(url.data + len + 3, url.len - len - 3);
+        }
+    }
+    if (out->scheme == SCHEMES)
+        return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3:// or file:///");
+    const bool http = is_http(out->scheme);
+    for (size_t i = 0; i < rest.len; i++) {
+        uint8_t c = rest.data[i];
+        if (c < 0x20 || c == 0x7f || c == '\\' || c == '#' || (http && (c == ' ' || c >= 0x80)) ||
+            (!http && c == '?'))
+            return dp_fail(error, DP_INVALID, "byte 0x%02x has no place in it%s", c,
+                           http ? "; it must be percent-encoded" : "");
+    }
+    size_t host = 0, end;
+    while (host < rest.len && rest.data[host] != '/' && rest.data[host] != '?')
+        host++;
+    for (end = host; end < rest.len && rest.data[end] != '?'; end++)
+        ;
+    enum dp_status status = DP_OK;
+    if (http)
+        status = take_authority(span_of(rest.data, host), wildcards, out, error);
+    else if (out->scheme == SCHEME_FILE && host > 0)
+        status = dp_fail(error, DP_INVALID, "write file:///path, with three slashes");
+    else if (out->scheme == SCHEME_S3 && (out->host = span_of(rest.data, host), !is_host(out->host, false)))
+        status = dp_fail(error, DP_INVALID, "it names no bucket");
+    if (status != DP_OK)
+        return status;
+    return take_path(span_of(rest.data + host, end - host), out->scheme != SCHEME_S3, arena, &out->path, error);
+}
+
+/* ---- rules ----------------------------------------------------------------------------------------------- */
+
+/* An address, or the name of this host. */
+static bool is_address(struct span host)
+{
+    bool digits = true;
+    for (size_t i = 0; i < host.len; i++)
+        digits = digits && ((host.data[i] >= '0' && host.data[i] <= '9') || host.data[i] == '.');
+    return digits || host.data[0] == '[' || span_equal_str(host, "localhost");
+}
+
+static enum dp_status take_rule(struct span text, struct arena *arena, struct rule *out, struct dp_error *error)
+{
+    const struct span marker = span_str("private+");
+    struct span url = text;
+    *out = (struct rule){0};
+    if (span_starts_with(url, marker)) {
+        out->vouched = true;
+        url = span_of(url.data + marker.len, url.len - marker.len);
+    }
+    if (memchr(url.data, '?', url.len))
+        return dp_fail(error, DP_INVALID, "a rule has no query");
+    enum dp_status status = take_apart(url, true, arena, &out->parts, error);
+    if (status != DP_OK)
+        return status;
+    struct span *host = &out->parts.host, *path = &out->parts.path;
+    if (out->vouched && !is_http(out->parts.scheme))
+        return dp_fail(error, DP_INVALID, "private+ is for http:// and https://");
+    if (host->len > 0 && host->data[0] == '*') {
+        out->any_host = host->len == 1;
+        out->below_host = !out->any_host;
+        *host = span_of(host->data + 1, host->len - 1);
+        if (out->below_host && (host->data[0] != '.' || host->len < 2))
+            return dp_fail(error, DP_INVALID, "a '*' in a host stands before a '.' or alone");
+    } else if (is_http(out->parts.scheme) && is_address(*host)) {
+        out->vouched = true;
+    }
+    out->is_start = path->data[path->len - 1] == '*';
+    path->len -= out->is_start;
+    return DP_OK;
+}
+
+static bool is_separator(uint8_t c)
+{
+    return c == ' ' || c == ',' || c == '\t' || c == '\n' || c == '\r';
+}
+
+enum dp_status url_rules_new(struct span text, struct url_rules **out, struct dp_error *error)
+{
+    *out = NULL;
+    if (text.len > RULES_BYTES_MAX)
+        return dp_fail(error, DP_INVALID, "the rules for URLs have %zu bytes, more than %d", text.len,
+                       RULES_BYTES_MAX);
+    struct url_rules *rules = mem_calloc(1, sizeof *rules);
+    if (!rules)
+        return dp_fail_nomem(error, "the rules for URLs");
+    arena_init(&rules->arena, 1 << 20);
+    enum dp_status status = DP_OK;
+    struct span copy = arena_copy(&rules->arena, text);
+    if (text.len > 0 && !copy.data)
+        status = dp_fail_nomem(error, "the rules for URLs");
+    for (size_t begin = 0, end; status == DP_OK && begin < text.len; begin = end + 1) {
+        for (end = begin; end < text.len && !is_separator(copy.data[end]); end++)
+            ;
+        struct span rule = span_of(copy.data + begin, end - begin);
+        if (rule.len == 0)
+            continue;
+        if (rules->count == RULES_MAX)
+            status = dp_fail(error, DP_INVALID, "there are more than %d rules for URLs", RULES_MAX);
+        else if ((status = take_rule(rule, &rules->arena, &rules->rules[rules->count++], error)) == DP_INVALID)
+            dp_error_prefix(error, "rule \"%.*s\"", rule.len < 200 ? (int)rule.len : 200, (const char *)rule.data);
+    }
+    if (status == DP_OK)
+        *out = rules;
+    else
+        url_rules_free(rules);
+    return status;
+}
+
+void url_rules_free(struct url_rules *rules)
+{
+    if (!rules)
+        return;
+    arena_deinit(&rules->arena);
+    mem_free(rules);
+}
+
+size_t url_rules_count(const struct url_rules *rules)
+{
+    return rules->count;
+}
+
+/* ---- matching -------------------------------------------------------------------------------------------- */
+
+static bool equal_in_any_case(struct span a, struct span b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.data[i]) != lower(b.data[i]))
+            return false;
+    return true;
+}
+
+static bool host_fits(const struct rule *rule, const struct parts *url)
+{
+    struct span host = rule->parts.host;
+    if (rule->any_host)
+        return true;
+    if (!rule->below_host)
+        return rule->parts.scheme == SCHEME_S3 ? span_equal(host, url->host) : equal_in_any_case(host, url->host);
+    return url->host.len > host.len && url->host.data[0] != '[' &&
+           equal_in_any_case(host, span_of(url->host.data + (url->host.len - host.len), host.len));
+}
+
+static bool path_fits(const struct rule *rule, const struct parts *url)
+{
+    struct span path = rule->parts.path;
+    if (!span_starts_with(url->path, path))
+        return false;
+    return rule->is_start || path.data[path.len - 1] == '/' || url->path.len == path.len ||
+           url->path.data[path.len] == '/';
+}
+
+static bool permits(const struct rule *rule, const struct parts *url)
+{
+    return rule->parts.scheme == url->scheme && rule->parts.port == url->port && host_fits(rule, url) &&
+           path_fits(rule, url);
+}
+
+enum dp_status url_rules_check(const struct url_rules *rules, struct span url, struct arena *arena,
+                               enum url_reach *reach, struct dp_error *error)
+{
+    struct parts parts;
+    bool found = false;
+    *reach = URL_PUBLIC;
+    enum dp_status status = take_apart(url, false, arena, &parts, error);
+    if (status == DP_INVALID)
+        dp_error_prefix(error, "url");
+    if (status != DP_OK)
+        return status;
+    for (size_t i = 0; i < rules->count; i++)
+        if (permits(&rules->rules[i], &parts)) {
+            found = true;
+            if (rules->rules[i].vouched)
+                *reach = URL_ANY;
+        }
+    if (parts.scheme == SCHEME_FILE)
+        *reach = URL_LOCAL;
+    else if (parts.scheme == SCHEME_S3)
+        *reach = URL_BUCKET;
+    char shown[HTTP_URL_SHOWN_MAX];
+    if (!found)
+        return dp_fail(error, DP_DENIED,
+                       "%s: this server may not open that URL; its operator permits URLs with %s",
+                       http_url_shown(url, shown), "--allow-index-url");
+    return DP_OK;
+}

@@ -1,0 +1,225 @@
+/* test_indexes_api.c: /v1/indexes: shapes of requests, answers and errors. What is behind them: tests/service. */
+#include "api_fixture.h"
+
+#include <stdio.h>
+
+#include "http_server.h"
+
+static struct http_server *server;
+static struct service *service;
+
+static int set_up(void **state)
+{
+    static char rules[256];
+    (void)state;
+    server = http_server_start(NULL);
+    http_server_put(server, "/a.ivf", test_data("faiss/flat-l2-d16.ivf"));
+    http_server_put(server, "/tiny.ivf", test_data("faiss/flat-l2-d1.ivf"));
+    snprintf(rules, sizeof rules, "%s", http_server_url(server, "/"));
+    const struct indexes_options options = {.allow_urls = span_str(rules)};
+    fixture_threads = 1;
+    fixture_indexes = &options;
+    service = fixture_service(NULL, true);
+    fixture_indexes = NULL;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    ask_end();
+    service_free(service);
+    http_server_stop(server);
+    return 0;
+}
+
+/* POST /v1/indexes of a path of the server. */
+static const struct answer *open_index(const char *name, const char *path)
+{
+    char body[512];
+    snprintf(body, sizeof body, "{\"name\":\"%s\",\"url\":\"%s\"}", name, http_server_url(server, path));
+    return ask(service, faiss_open, NULL, body);
+}
+
+static void test_faiss_open_tells_what_was_opened(void **state)
+{
+    (void)state;
+    const struct answer *a = open_index("a", "/a.ivf?X-Amz-Signature=secret");
+    assert_answer(a, 201, "{\"name\":\"a\",\"url\":\"http://127.0.0.1:");
+    assert_answer(a, 201,
+                  "/a.ivf?…\",\"kind\":\"IwFl\",\"codes\":\"Flat\",\"d\":16,\"metric\":\"l2\",\"vectors\":");
+    assert_answer(a, 201, "\"nlist\":8,\"nprobe\":");
+    assert_answer(a, 201, "\"open\":{\"rounds\":1,\"requests\":1,\"bytes\":");
+    assert_null(strstr(a->body, "secret"));
+    a = ask(service, faiss_describe, "a", "");
+    assert_answer(a, 200, "{\"name\":\"a\",");
+    assert_null(strstr(a->body, "secret"));
+    a = ask(service, faiss_list, NULL, "");
+    assert_answer(a, 200, "{\"indexes\":[{\"name\":\"a\",");
+    assert_null(strstr(a->body, "secret"));
+    assert_answer(open_index("a", "/a.ivf"), 409,
+                  "{\"error\":\"conflict\",\"message\":\"there is an index \\\"a\\\" already");
+    assert_answer(ask(service, faiss_close, "a", ""), 200, "{\"name\":\"a\",\"status\":\"closed\"}");
+    assert_answer(ask(service, faiss_close, "a", ""), 404,
+                  "{\"error\":\"not_found\",\"message\":\"there is no index");
+    assert_answer(ask(service, faiss_describe, "a", ""), 404, "not_found");
+    assert_answer(ask(service, faiss_list, NULL, ""), 200, "{\"indexes\":[]}");
+}
+
+static void test_faiss_open_refuses(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"", 400, "invalid_request"},
+        {"[]", 400, "must be an object"},
+        {"{}", 400, "name is missing"},
+        {"{\"name\":\"a\"}", 400, "url is missing"},
+        {"{\"url\":\"https://x/\"}", 400, "name is missing"},
+        {"{\"name\":1,\"url\":\"https://x/\"}", 400, "name must be a string"},
+        {"{\"name\":\"a\",\"url\":[]}", 400, "url must be a string"},
+        {"{\"name\":\"_a\",\"url\":\"https://x/\"}", 400, "an index's name"},
+        {"{\"name\":\"a\",\"url\":\"https://x/\"}", 403, "permission_denied"},
+        {"{\"name\":\"a\",\"url\":\"file:///etc/passwd\"}", 403, "--allow-index-url"},
+        {"{\"name\":\"a\",\"url\":\"x\"}", 400, "url: it must begin with"},
+        {"{\"name\":\"a\",\"url\":\"https://x/\\u0000\"}", 400, "0x00"},
+        {"{\"name\":\"a\",\"url\":\"https://x/\",\"n_clusters\":-1}", 400, "n_clusters"},
+        {"{\"name\":\"a\",\"url\":\"https://x/\",\"cluster_data_offset\":\"9\"}", 400, "cluster_data_offset"},
+        {"{\"name\":\"a\",\"url\":\"https://x/\",\"headers\":{}}", 400, "unknown field"},
+        {"{\"name\":\"a\",\"name\":\"b\",\"url\":\"https://x/\"}", 400, "given twice"},
+    };
+    assert_refusals(service, faiss_open, NULL, refusals, sizeof refusals / sizeof *refusals);
+    assert_answer(open_index("a", "/none.ivf"), 404, "not_found");
+}
+
+static void test_faiss_open_takes_what_is_known(void **state)
+{
+    (void)state;
+    char body[512];
+    const char *url = http_server_url(server, "/a.ivf");
+    snprintf(body, sizeof body, "{\"name\":\"a\",\"url\":\"%s\",\"n_clusters\":9}", url);
+    assert_answer(ask(service, faiss_open, NULL, body), 400, "8 lists, not 9");
+    snprintf(body, sizeof body, "{\"name\":\"a\",\"url\":\"%s\",\"n_clusters\":8,\"cluster_data_offset\":715}",
+             url);
+    assert_answer(ask(service, faiss_open, NULL, body), 201, "\"requests\":1,");
+    ask(service, faiss_close, "a", "");
+}
+
+/* Every way to say the same two vectors. */
+static void test_faiss_search_takes_vectors_and_texts(void **state)
+{
+    (void)state;
+    assert_answer(open_index("t", "/tiny.ivf"), 201, "\"d\":1,");
+    static const struct {
+        const char *body;
+        size_t queries;
+    } bodies[] = {
+        {"{\"vectors\":[[0.5],[2]],\"k\":2,\"nprobe\":99}", 2},
+        {"{\"vectors\":[\"AAAAPw==\",\"AAAAQA==\"],\"k\":2,\"nprobe\":99}", 2},
+        {"{\"vectors\":[\"AAAAPw\",[2.0]],\"k\":2,\"nprobe\":99,\"skip\":null,\"keep\":null,\"texts\":null}", 2},
+        {"{\"vectors\":[0.5],\"k\":2,\"nprobe\":99}", 1},
+        {"{\"vectors\":\"AAAAPw==\",\"k\":2,\"nprobe\":99,\"skip\":[]}", 1},
+    };
+    float first[2], second[2];
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        const struct answer *a = ask(service, faiss_search_index, "t", bodies[i].body);
+        float now[2];
+        size_t results = 0;
+        assert_answer(a, 200, "{\"results\":[{\"ids\":[");
+        assert_answer(a, 200, "\"rounds\":1,\"requests\":1,\"bytes\":");
+        for (const char *at = a->body; (at = strstr(at, "\"distances\":[")) != NULL; at++)
+            results++;
+        assert_int_equal(results, bodies[i].queries);
+        assert_int_equal(answer_floats(a, "distances", i == 0 ? first : now, 2), 2);
+        assert_int_equal(answer_floats(a, "ids", i == 0 ? second : now, 2), 2);
+        if (i > 0)
+            assert_memory_equal(now, second, sizeof now);
+    }
+    assert_answer(open_index("a", "/a.ivf"), 201, "\"d\":16,");
+    const struct answer *a = ask(service, faiss_search_index, "a", "{\"texts\":[\"cat\",\"dog\"]}");
+    assert_answer(a, 200, "}],\"embedding_ms\":");
+    assert_answer(ask(service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1}"), 200, "\"ids\":[");
+    float id;
+    char body[128];
+    answer_floats(ask(service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1}"), "ids", &id, 1);
+    snprintf(body, sizeof body, "{\"texts\":\"cat\",\"k\":2,\"keep\":[9000000000000000000,%d]}", (int)id);
+    a = ask(service, faiss_search_index, "a", body);
+    snprintf(body, sizeof body, "\"ids\":[%d,-1],", (int)id);
+    assert_answer(a, 200, body);
+    assert_answer(ask(service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1,\"keep\":[]}"), 200,
+                  "\"ids\":[-1],");
+    ask(service, faiss_close, "a", "");
+    ask(service, faiss_close, "t", "");
+}
+
+static void test_faiss_search_refuses(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"", 400, "invalid_request"},
+        {"{}", 400, "give either vectors or texts"},
+        {"{\"vectors\":[1],\"texts\":\"x\"}", 400, "give either vectors or texts"},
+        {"{\"vectors\":[]}", 400, "vectors must be 1 to 1024, not 0"},
+        {"{\"vectors\":[[]]}", 400, "a vector is empty"},
+        {"{\"vectors\":\"\"}", 400, "a vector is empty"},
+        {"{\"vectors\":[[1],[1,2]]}", 400, "one has 2 numbers, the first 1"},
+        {"{\"vectors\":[[1],\"AAA\"]}", 400, "no base 64"},
+        {"{\"vectors\":[[1],{}]}", 400, "must be an array"},
+        {"{\"vectors\":7}", 400, "vectors must be an array"},
+        {"{\"vectors\":[1,\"x\"]}", 400, "must be a number"},
+        {"{\"vectors\":[1e39]}", 400, "invalid_request"},
+        {"{\"vectors\":[1,2]}", 400, "queries have 2 dimensions, its vectors 16"},
+        {"{\"texts\":[]}", 400, "texts must be 1 to 1024, not 0"},
+        {"{\"texts\":[\"a\",1]}", 400, "must be a string"},
+        {"{\"texts\":[\"\"]}", 400, "invalid_request"},
+        {"{\"texts\":\"a\",\"k\":0}", 400, "k must be an integer from 1"},
+        {"{\"texts\":\"a\",\"k\":1048577}", 400, "k must be an integer from 1"},
+        {"{\"texts\":[\"a\",\"b\"],\"k\":1048576}", 400, "1 to 524288 neighbours"},
+        {"{\"texts\":\"a\",\"nprobe\":-1}", 400, "nprobe must be an integer"},
+        {"{\"texts\":\"a\",\"keep\":7}", 400, "keep must be an array"},
+        {"{\"texts\":\"a\",\"keep\":[\"7\"]}", 400, "an id must be a number"},
+        {"{\"texts\":\"a\",\"skip\":[0.5]}", 400, "invalid_request"},
+        {"{\"texts\":\"a\",\"skip\":[9223372036854775808]}", 400, "invalid_request"},
+        {"{\"texts\":\"a\",\"filter\":[]}", 400, "unknown field"},
+    };
+    assert_answer(open_index("a", "/a.ivf"), 201, "\"d\":16,");
+    assert_refusals(service, faiss_search_index, "a", refusals, sizeof refusals / sizeof *refusals);
+    assert_answer(ask(service, faiss_search_index, "b", "{\"texts\":\"a\"}"), 404, "there is no index \\\"b\\\"");
+    ask(service, faiss_close, "a", "");
+}
+
+static void test_faiss_without_rules_opens_nothing(void **state)
+{
+    (void)state;
+    struct service *plain = fixture_service(NULL, false);
+    assert_answer(ask(plain, faiss_open, NULL, "{\"name\":\"a\",\"url\":\"https://x/\"}"), 403, "opens no URLs");
+    assert_answer(ask(plain, faiss_list, NULL, ""), 200, "{\"indexes\":[]}");
+    assert_answer(ask(plain, faiss_search_index, "a", "{\"texts\":\"a\"}"), 404, "there is no index");
+    ask_end();
+    service_free(plain);
+}
+
+static void test_faiss_survives_failed_allocations(void **state)
+{
+    (void)state;
+    assert_answer(open_index("a", "/a.ivf"), 201, "\"d\":16,");
+    assert_survives_failed_allocations(service, faiss_search_index, "a",
+                                       "{\"texts\":[\"cat\",\"dog\"],\"k\":3,\"keep\":[1,2,3],\"skip\":[4]}");
+    assert_survives_failed_allocations(service, faiss_list, NULL, "");
+    assert_survives_failed_allocations(service, faiss_describe, "a", "");
+    assert_survives_failed_allocations(service, faiss_open, NULL, "{\"name\":\"b\",\"url\":\"https://x/\"}");
+    ask(service, faiss_close, "a", "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_faiss_open_tells_what_was_opened),
+        cmocka_unit_test(test_faiss_open_refuses),
+        cmocka_unit_test(test_faiss_open_takes_what_is_known),
+        cmocka_unit_test(test_faiss_search_takes_vectors_and_texts),
+        cmocka_unit_test(test_faiss_search_refuses),
+        cmocka_unit_test(test_faiss_without_rules_opens_nothing),
+        cmocka_unit_test(test_faiss_survives_failed_allocations),
+    };
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+}
