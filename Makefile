@@ -34,8 +34,8 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-scan bench-python wheel fuzz lint format install \
-	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-all model hooks
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
+	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-bench tools-all model hooks
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -99,6 +99,15 @@ bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-tra
 	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
 		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
 
+bench-kmeans: model ## compare clustering with faiss-cpu (WRITE=1: into docs/)
+	@$(MAKE) build GOAL="dipper bench/bench_kmeans"
+	@scripts/venv
+	@build/venv/bin/python bench/kmeans_vs.py --build $(BUILD) $(if $(WRITE),--write)
+
+bench-cache: tools-bench model ## what cached embeddings cost, by wrk and Redis (WRITE=1: into docs/)
+	@$(MAKE) build
+	@python3 bench/cache_bench.py --build $(BUILD) $(if $(WRITE),--write)
+
 bench-scan: ## compare scanning FAISS files with faiss-cpu (WRITE=1: into docs/; ARGS="--cases flat,sq8")
 	@$(MAKE) build
 	@scripts/venv
@@ -146,6 +155,9 @@ tools-arm64:
 
 tools-daemons:
 	@scripts/setup --daemons --quiet
+
+tools-bench:
+	@scripts/setup --bench --quiet
 
 tools-all:
 	@scripts/setup --all --quiet

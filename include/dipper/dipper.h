@@ -218,6 +218,9 @@ struct dp_index_options {
     uint64_t timeout_ms; /* of opening, and of each call that searches; 0: no limit */
     const char *name; /* dp_index_open_callbacks, _memory: of the file, for errors; copied. NULL: "FAISS file" */
     const struct dp_limits *limits; /* of opening alone; NULL: none */
+    const char
+        *recall_table; /* the URL of the file's recall table, for searches by recall: copied. NULL: beside the
+                               * file; presigned URLs and callbacks need it */
 };
 
 /* Opens the file at a URL: a path, file:///path, s3://bucket/key, or http(s)://, presigned ones too. options may
@@ -297,7 +300,10 @@ DP_API enum dp_status dp_index_search(const struct dp_index *index, const float 
 /* How to search, and which vectors may be answered. Zeros: the file's own nprobe, all vectors. */
 struct dp_search_options {
     size_t nprobe; /* lists to scan for each query; 0: the file's default; more than there are: all */
-    double recall; /* must be 0 */
+    /* In place of nprobe: the part of the true 10 nearest that is to be found on average, above 0 to 1, such as 0.95.
+     * The fewest lists that reached it when the file was measured are scanned (docs/internals/faiss.md#recall). The
+     * first search that asks reads the table once; its costs do not count that. 0: nprobe decides. */
+    double recall;
     /* Ids as the file answers them, in any order; read during the call alone. Memory for them follows their number. */
     const int64_t
         *keep; /* int64_t keep[keep_count]: no other ids; none at all when keep_count is 0. NULL: all ids */
@@ -308,8 +314,9 @@ struct dp_search_options {
 };
 
 /* The same as dp_index_search with options, which may be NULL. Vectors that may not be answered take no neighbour's
- * place; the lists that are scanned, and what is read, stay the same. Errors, beside those: DP_UNSUPPORTED (recall),
- * DP_INVALID (a count of ids without them). Thread-safe. */
+ * place; the lists that are scanned, and what is read, stay the same. Errors, beside those: DP_INVALID (a count of ids
+ * without them; recall beside nprobe, or one that was not reached, or without a place to look it up), DP_NOT_FOUND,
+ * DP_STALE or DP_CORRUPT (no recall table of this file). Thread-safe. */
 DP_API enum dp_status dp_index_search_with(const struct dp_index *index, const float *queries, size_t count,
                                            size_t dim, size_t k, const struct dp_search_options *options,
                                            int64_t *ids, float *distances, struct dp_cost *costs,
@@ -339,15 +346,18 @@ struct dp_ivf_options {
     size_t memory_bytes; /* for a sample of the vectors, and for lists that are being written; 0: 1 GiB. Beside it:
                            * 4 bytes a vector, 8 more with ids_path, the centroids */
     const char *ids_path; /* dp_ivf_build_file: a .npy of int64[count]; NULL: 0, 1, … */
-    /* Told now and then, on the calling thread, what is being done ("reading", "clustering", "assigning", "writing")
-     * and which part of that is done, 0 to 1. false cancels: DP_CANCELLED. NULL: nobody is told. */
+    /* Told now and then, on the calling thread, what is being done ("reading", "clustering", "assigning", "writing",
+     * "measuring") and which part of that is done, 0 to 1. false cancels: DP_CANCELLED. NULL: nobody is told. */
     bool (*progress)(void *ctx, const char *stage, double done);
     void *progress_ctx;
+    bool
+        no_recall; /* do not measure recall by nprobe. It is written beside the file, to PATH.recall.json, for searches
+                     * that ask for a recall */
 };
 
 /* Builds an IVF file of vectors, which stock FAISS opens, and dp_index_open. The same bytes come of the same
  * vectors, options and seed, on any machine with any number of threads. The file appears whole or not at all, in
- * place of one that was there.
+ * place of one that was there; cancelled while it is measured, it is there, without its recall table.
  *
  * runtime  NULL: computes on the calling thread alone
  * vectors  float vectors[count][dim], finite

@@ -405,6 +405,8 @@ enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *
     if (status == DP_OK)
         status = name_rows(results);
     results->ms = (double)(os_now_ns() - began_ns) * 1e-6;
+    results->call.poll = NULL; /* the limits end here, the results live on */
+    results->call.cancelled = NULL;
     if (status == DP_OK) {
         *out = results;
     } else {

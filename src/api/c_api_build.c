@@ -1,9 +1,6 @@
 /* c_api_build.c: the public C API of building FAISS files (dp_ivf_…): over faiss/faiss_build.h. */
 #include <dipper/dipper.h>
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "api/c_api.h"
 #include "api/store_settings.h"
 #include "base/alloc.h"
@@ -28,6 +25,7 @@ static enum dp_status build_options(const struct dp_ivf_options *from, struct fa
                                        .nlist = from->nlist,
                                        .seed = from->seed,
                                        .memory_bytes = from->memory_bytes,
+                                       .no_recall = from->no_recall,
                                        .progress = from->progress,
                                        .progress_ctx = from->progress_ctx};
     return DP_OK;
@@ -81,21 +79,6 @@ enum dp_status dp_ivf_build(struct dp_runtime *runtime, const float *vectors, si
     return status;
 }
 
-/* The ids of a file, as many as there are vectors. */
-static enum dp_status read_ids(const char *path, uint64_t count, int64_t **out, struct dp_error *error)
-{
-    struct os_map map;
-    size_t found = 0;
-    enum dp_status status = os_map_file(path, &map, error);
-    if (status != DP_OK)
-        return status;
-    status = vector_ids_parse(map.bytes, path, out, &found, error);
-    os_unmap(&map);
-    if (status == DP_OK && found != count)
-        status = dp_fail(error, DP_INVALID, "%s: there are %zu ids for %" PRIu64 " vectors", path, found, count);
-    return status;
-}
-
 enum dp_status dp_ivf_build_file(struct dp_runtime *runtime, const char *vectors_path, const char *path,
                                  const struct dp_ivf_options *options, struct dp_error *error)
 {
@@ -111,7 +94,7 @@ enum dp_status dp_ivf_build_file(struct dp_runtime *runtime, const char *vectors
     call_init(&call, &arena);
     status = vector_input_open(&call, vectors_path, &input);
     if (status == DP_OK && options && options->ids_path)
-        status = read_ids(options->ids_path, input.layout.count, &ids, &call.error);
+        status = vector_input_ids(&call, options->ids_path, input.layout.count, &ids);
     if (status == DP_OK) {
         const struct vector_source source = vector_input_source(&input);
         how.ids = ids;

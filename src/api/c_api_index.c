@@ -6,6 +6,7 @@
 
 #include "api/caller_reader.h"
 #include "api/limits.h"
+#include "api/recall_lookup.h"
 #include "api/store_settings.h"
 #include "base/alloc.h"
 #include "faiss/faiss_index.h"
@@ -15,6 +16,7 @@ enum { CALL_ARENA_MAX = 64 << 20 };
 
 struct dp_index {
     struct faiss_index *index;
+    struct recall_lookup *recall;
     uint64_t timeout_ms; /* of each search; 0: no limit */
 };
 
@@ -38,17 +40,23 @@ static struct faiss_index_options options_of(const struct dp_index_options *opti
                                         .n_clusters = options->n_clusters};
 }
 
-/* Hands the opened index to the caller; frees it when there is no memory for the handle. */
-static enum dp_status hand_out(enum dp_status status, struct call *call, const struct dp_index_options *options,
-                               struct faiss_index *index, struct dp_index **out, struct dp_error *error)
+/* Hands the opened index to the caller; frees it when there is no memory for the handle. url: NULL when there is
+ * none. */
+static enum dp_status hand_out(enum dp_status status, struct call *call, const char *url,
+                               const struct dp_index_options *options, struct faiss_index *index,
+                               struct dp_index **out, struct dp_error *error)
 {
     struct dp_index *handle = status == DP_OK ? mem_calloc(1, sizeof *handle) : NULL;
+    struct recall_lookup *recall = NULL;
     if (status == DP_OK && !handle)
         status = call_nomem(call, "the index");
+    if (status == DP_OK)
+        status = recall_lookup_new(url, options ? options->recall_table : NULL, &recall, &call->error);
     if (status == DP_OK) {
-        *handle = (struct dp_index){index, timeout_of(options)};
+        *handle = (struct dp_index){index, recall, timeout_of(options)};
         *out = handle;
     } else {
+        mem_free(handle);
         faiss_index_free(index);
         if (error)
             *error = call->error;
@@ -80,7 +88,7 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
         status = faiss_index_open_url(&call, span_str(url), &store, &known, &index);
     }
     config_deinit(&config);
-    status = hand_out(status, &call, options, index, out, error);
+    status = hand_out(status, &call, url, options, index, out, error);
     arena_deinit(&arena);
     return status;
 }
@@ -103,7 +111,7 @@ enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_range
     enum dp_status status = caller_reader_open(&call, &own, &reader);
     if (status == DP_OK)
         status = faiss_index_open(&call, &reader, &known, &index);
-    status = hand_out(status, &call, options, index, out, error);
+    status = hand_out(status, &call, NULL, options, index, out, error);
     arena_deinit(&arena);
     return status;
 }
@@ -125,7 +133,7 @@ enum dp_status dp_index_open_memory(const void *bytes, size_t len, const struct 
         faiss_memory_reader(&call, span_of(bytes, len), options ? options->name : NULL, &reader);
     if (status == DP_OK)
         status = faiss_index_open(&call, &reader, &known, &index);
-    status = hand_out(status, &call, options, index, out, error);
+    status = hand_out(status, &call, NULL, options, index, out, error);
     arena_deinit(&arena);
     return status;
 }
@@ -135,6 +143,7 @@ void dp_index_close(struct dp_index *index)
     if (!index)
         return;
     faiss_index_free(index->index);
+    recall_lookup_free(index->recall);
     mem_free(index);
 }
 
@@ -166,13 +175,24 @@ static enum dp_status filter_of(const struct dp_search_options *options, struct 
                                 struct dp_error *error)
 {
     *filter = (struct id_filter){0};
-    if (options->recall != 0)
-        return dp_fail(error, DP_UNSUPPORTED, "a search by recall (%g): give nprobe", options->recall);
     if ((!options->keep && options->keep_count > 0) || (!options->skip && options->skip_count > 0))
         return dp_fail(error, DP_INVALID,
                        "a search with %zu ids to keep and %zu to skip, but where they are is NULL",
                        options->keep_count, options->skip_count);
     return id_filter_init(filter, options->keep, options->keep_count, options->skip, options->skip_count, error);
+}
+
+/* The lists to probe: as many as the caller says, or as the wanted recall takes. */
+static enum dp_status nprobe_of(struct call *call, const struct dp_index *index,
+                                const struct dp_search_options *options, size_t *nprobe)
+{
+    *nprobe = options->nprobe;
+    if (options->recall == 0)
+        return DP_OK;
+    if (options->nprobe > 0)
+        return call_fail(call, DP_INVALID, "a search with a recall of %g and an nprobe of %zu: give one of them",
+                         options->recall, options->nprobe);
+    return recall_lookup_nprobe(call, index->recall, index->index, options->recall, nprobe);
 }
 
 enum dp_status dp_index_search_with(const struct dp_index *index, const float *queries, size_t count, size_t dim,
@@ -181,6 +201,7 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
 {
     const struct dp_search_options none = {0};
     struct id_filter filter;
+    size_t nprobe = 0;
     struct limits limits;
     struct arena arena;
     struct call call;
@@ -189,11 +210,13 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
     call_begin(&call, &arena, index->timeout_ms);
     limits_set(&limits, options->limits, &call);
     enum dp_status status = filter_of(options, &filter, &call.error);
+    if (status == DP_OK)
+        status = nprobe_of(&call, index, options, &nprobe);
     const struct faiss_search search = {.queries = queries,
                                         .count = count,
                                         .dim = dim,
                                         .k = k,
-                                        .nprobe = options->nprobe,
+                                        .nprobe = nprobe,
                                         .filter = filter.keeps || options->skip_count > 0 ? &filter : NULL};
     struct faiss_search_cost *spent = costs ? mem_calloc(count, sizeof *spent) : NULL;
     if (status == DP_OK && costs && count && !spent)

@@ -141,6 +141,8 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     json_reader_init(r, body);
     fields_enter_request(r);
     for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+        if (field != INPUT && field != MODEL && fields_null(r))
+            continue; /* as if it were not given */
         switch (field) {
         case INPUT: read_input(r, call, &out->embed); break;
         case MODEL: fields_string(r, call->arena, "'model'", &out->model); break;

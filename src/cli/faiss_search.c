@@ -13,19 +13,23 @@
 
 enum { ARENA_MAX = 256 << 20, OUTPUT_MAX = 64 << 20 };
 
+enum dp_status faiss_read_vectors(const char *path, struct vector_file *out, struct dp_error *error)
+{
+    struct os_map map;
+    enum dp_status status = os_map_file(path, &map, error);
+    if (status != DP_OK)
+        return status;
+    status = vector_file_parse(map.bytes, path, out, error);
+    os_unmap(&map);
+    return status;
+}
+
 /* The vectors to look for: a file's, or one that the model makes. */
 static enum dp_status take_queries(struct call *call, const struct config *config,
                                    const struct faiss_search_options *options, struct vector_file *out)
 {
-    if (options->queries) {
-        struct os_map map;
-        enum dp_status status = os_map_file(options->queries, &map, &call->error);
-        if (status != DP_OK)
-            return status;
-        status = vector_file_parse(map.bytes, options->queries, out, &call->error);
-        os_unmap(&map);
-        return status;
-    }
+    if (options->queries)
+        return faiss_read_vectors(options->queries, out, &call->error);
     struct service *service;
     const struct embed_input input = {.text = span_str(options->text)};
     const struct embed_request request = {.inputs = &input, .count = 1, .normalize = true};
@@ -91,8 +95,8 @@ static void write_human(struct buffer *out, size_t query, const struct answer *a
 }
 
 static enum dp_status search_all(struct call *call, const struct faiss_index *index,
-                                 const struct vector_file *queries, const struct faiss_search_options *options,
-                                 struct answer *a, struct buffer *out)
+                                 const struct vector_file *queries, size_t nprobe, bool json, struct answer *a,
+                                 struct buffer *out)
 {
     enum dp_status status = DP_OK;
     for (size_t q = 0; status == DP_OK && q < queries->count; q++) {
@@ -100,11 +104,11 @@ static enum dp_status search_all(struct call *call, const struct faiss_index *in
                                             .count = 1,
                                             .dim = queries->dim,
                                             .k = a->k,
-                                            .nprobe = (size_t)options->nprobe};
+                                            .nprobe = nprobe};
         status = faiss_index_search(call, index, &search, a->ids, a->distances, &a->cost);
         if (status != DP_OK)
             break;
-        if (options->json)
+        if (json)
             write_json(out, a);
         else
             write_human(out, q, a);
@@ -134,11 +138,15 @@ enum dp_status faiss_search(const struct config *config, const struct faiss_sear
     enum dp_status status = take_queries(&call, config, options, &queries);
     if (status == DP_OK)
         status = open_faiss(&call, config, span_str(options->url), &index);
+    size_t nprobe = (size_t)options->nprobe;
+    if (status == DP_OK && options->recall > 0)
+        status = open_nprobe(&call, config, options->url, options->recall_table, index, options->recall, &nprobe);
     if (status == DP_OK) {
         answer.ids = mem_calloc(answer.k, sizeof *answer.ids);
         answer.distances = mem_calloc(answer.k, sizeof *answer.distances);
-        status = answer.ids && answer.distances ? search_all(&call, index, &queries, options, &answer, &out)
-                                                : call_nomem(&call, "the answers");
+        status = answer.ids && answer.distances
+                     ? search_all(&call, index, &queries, nprobe, options->json, &answer, &out)
+                     : call_nomem(&call, "the answers");
     }
     *error = call.error;
     mem_free(answer.ids);

@@ -6,6 +6,7 @@
 #include "api/store_settings.h"
 #include "embed/embedded_model.h"
 #include "embed/model_describe.h"
+#include "faiss/recall.h"
 #include "os/call.h"
 #include "service/indexes.h"
 #include "store/store_cache.h"
@@ -185,4 +186,17 @@ enum dp_status open_faiss(struct call *call, const struct config *config, struct
     const struct s3_settings s3 = s3_settings_of(config);
     const struct store_options store = store_options_of(config, &s3);
     return faiss_index_open_url(call, url, &store, NULL, out);
+}
+
+enum dp_status open_nprobe(struct call *call, const struct config *config, const char *url, const char *table_url,
+                           const struct faiss_index *index, double recall, size_t *nprobe)
+{
+    const struct s3_settings s3 = s3_settings_of(config);
+    const struct store_options store = store_options_of(config, &s3);
+    struct recall_table table;
+    struct span where = span_str(table_url ? table_url : url);
+    enum dp_status status = table_url ? DP_OK : recall_url(call, where, &where);
+    if (status == DP_OK)
+        status = recall_load(call, where, &store, index, &table);
+    return status == DP_OK ? recall_nprobe(&table, recall, nprobe, &call->error) : status;
 }

@@ -1,4 +1,4 @@
-/* faiss_build.c: reads, samples, clusters, assigns, encodes and writes, in that order.
+/* faiss_build.c: reads, samples, clusters, assigns, encodes, writes and measures, in that order.
  *
  * A list's vectors lie all over the source, but its codes must lie together. So lists are written in groups whose
  * codes fit in memory, and each group costs one walk over the source: a file is read front to back, never at random.
@@ -340,6 +340,58 @@ static enum dp_status write_file(struct call *call, struct build *b, struct new_
     return status;
 }
 
+/* ---- measuring ---------------------------------------------------------------------------------------- */
+
+/* The source's vectors as they are in the file. */
+static enum dp_status read_normal(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
+                                  const float **out)
+{
+    const struct build *b = ctx;
+    enum dp_status status = b->source->read(call, b->source->ctx, first, n, room, out);
+    if (status != DP_OK || !b->options->normalize)
+        return status;
+    if (*out != room)
+        memcpy(room, *out, n * b->dim * sizeof *room);
+    normalize_rows(b, room, n);
+    *out = room;
+    return DP_OK;
+}
+
+static enum dp_status put_recall(struct call *call, struct span url, const struct store_options *store,
+                                 const struct recall_table *table)
+{
+    struct buffer json;
+    struct span beside;
+    enum dp_status status = recall_url(call, url, &beside);
+    buffer_init(&json, RECALL_BYTES_MAX);
+    recall_write(table, &json);
+    if (status == DP_OK)
+        status = buffer_check(&json, "a table of recall", &call->error);
+    if (status == DP_OK)
+        status = new_file_put(call, beside, store, buffer_span(&json));
+    buffer_deinit(&json);
+    return status;
+}
+
+/* Searches the file that was written, and writes down beside it what that found. */
+static enum dp_status measure(struct call *call, struct build *b, struct span url,
+                              const struct store_options *store, struct recall_table *table)
+{
+    const struct vector_source source = {
+        .count = b->count, .dim = b->dim, .read = read_normal, .ctx = b, .name = b->source->name};
+    const struct recall_watch watch = {told, b};
+    struct store_options cached = store != NULL ? *store : (struct store_options){0};
+    struct faiss_index *index;
+    cached.cache_bytes = memory_of(b) / 4;
+    b->stage = "measuring";
+    enum dp_status status = faiss_index_open_url(call, url, &cached, NULL, &index);
+    if (status != DP_OK)
+        return status;
+    status = recall_measure(call, b->team, &source, b->options->ids, index, b->options->seed + 1, &watch, table);
+    faiss_index_free(index);
+    return status == DP_OK && table->count > 0 ? put_recall(call, url, store, table) : status;
+}
+
 /* ---- the whole ---------------------------------------------------------------------------------------- */
 
 static enum dp_status check(struct call *call, const struct build *b)
@@ -400,6 +452,7 @@ enum dp_status faiss_build(struct call *call, struct team *team, const struct ve
                       .count = source->count,
                       .nlist = options->nlist > 0 ? options->nlist : faiss_build_auto_nlist(source->count)};
     struct new_file file = {0};
+    struct recall_table recall = {0};
     uint64_t bytes = 0;
     b.codec = (struct ivf_codec){.kind = options->kind,
                                  .metric = options->metric,
@@ -418,8 +471,12 @@ enum dp_status faiss_build(struct call *call, struct team *team, const struct ve
     if (status == DP_OK)
         status = write_file(call, &b, &file, &bytes);
     new_file_abort(&file);
+    if (status == DP_OK && out != NULL)
+        *out = (struct faiss_built){.vectors = b.count, .bytes = bytes, .dim = b.dim, .nlist = b.nlist};
+    if (status == DP_OK && !options->no_recall)
+        status = measure(call, &b, url, store, &recall);
     free_room(&b);
     if (status == DP_OK && out != NULL)
-        *out = (struct faiss_built){b.count, bytes, b.dim, b.nlist};
+        out->recall = recall;
     return status;
 }

@@ -7,8 +7,7 @@
 #ifndef FAISS_FAISS_BUILD_H
 #define FAISS_FAISS_BUILD_H
 
-#include "os/team.h"
-#include "store/store.h"
+#include "faiss/recall.h"
 #include "vector/ivf_codec.h"
 #include "vector/vector_source.h"
 
@@ -20,8 +19,9 @@ struct faiss_build_options {
     uint64_t seed;       /* of the sample and the first centroids */
     size_t memory_bytes; /* for the sample, and for the lists while they are written; 0: 1 GiB */
     const int64_t *ids;  /* int64_t[count], 0 or more each; NULL: 0, 1, … */
+    bool no_recall;      /* do not measure recall by nprobe (faiss/recall.h) into an object beside the file */
     /* Told now and then, on the caller's thread, which part of a stage is done, 0 to 1; false cancels. NULL: nobody
-     * is told. Stages, in order: "reading", "clustering", "assigning", "writing". */
+     * is told. Stages, in order: "reading", "clustering", "assigning", "writing", "measuring". */
     bool (*progress)(void *ctx, const char *stage, double done);
     void *progress_ctx;
 };
@@ -29,6 +29,7 @@ struct faiss_build_options {
 struct faiss_built {
     uint64_t vectors, bytes;
     size_t dim, nlist;
+    struct recall_table recall; /* count 0 when it was not measured */
 };
 
 /* Lists that suit a file of n vectors: twice the square root, as for a namespace's segments, but with 39 vectors a
@@ -36,11 +37,11 @@ struct faiss_built {
 size_t faiss_build_auto_nlist(uint64_t n);
 
 /* Builds the file at `url`: a path, file:///path, or an object of a store that can be written. It appears whole or
- * not at all, in place of one that was there.
+ * not at all, in place of one that was there; cancelled while it measures, it is there without its table.
  *
  * team   may be NULL: the caller's thread alone
  * store  of other URLs than paths; may be NULL
- * out    may be NULL
+ * out    may be NULL; filled but for the recall when only measuring failed
  *
  * DP_INVALID for no vectors, more lists than vectors, a NaN or an infinite value (with the row's number), a negative id;
  * DP_TOO_LARGE when the sample does not fit in memory_bytes; what the source and the store answer; DP_CANCELLED,

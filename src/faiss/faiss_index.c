@@ -6,11 +6,13 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/checksum.h"
 #include "faiss/store_file.h"
 #include "os/clock.h"
 
 enum {
     FIRST_READ_BYTES = 128 * 1024,
+    SIZES_A_LINK = 256, /* of a fingerprint */
     BATCH_HITS_MAX = 4096 /* of each query that is searched together with others */
 };
 /* A caller's word for where the lists begin is taken for the size of the first read up to here. */
@@ -96,6 +98,23 @@ struct faiss_ivf_info faiss_index_info(const struct faiss_index *index)
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list)
 {
     return faiss_ivf_list_range(index->ivf, list).count;
+}
+
+uint64_t faiss_index_fingerprint(const struct faiss_index *index)
+{
+    struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
+    size_t floats = (size_t)info.nlist * info.codec->dim;
+    /* Of all before, of some sizes, and so on. */
+    uint64_t link[2] = {checksum64(span_of(faiss_ivf_centroids(index->ivf), floats * sizeof(float)))};
+    uint64_t sizes[SIZES_A_LINK];
+    for (uint64_t begin = 0; begin < info.nlist; begin += SIZES_A_LINK) {
+        size_t n = info.nlist - begin < SIZES_A_LINK ? (size_t)(info.nlist - begin) : SIZES_A_LINK;
+        for (size_t i = 0; i < n; i++)
+            sizes[i] = faiss_index_list_size(index, (uint32_t)(begin + i));
+        link[1] = checksum64(span_of(sizes, n * sizeof *sizes));
+        link[0] = checksum64(span_of(link, sizeof link));
+    }
+    return link[0];
 }
 
 const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX])

@@ -36,6 +36,9 @@ struct faiss_ivf_info faiss_index_info(const struct faiss_index *index);
 /* Vectors in list l < nlist. */
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list);
 
+/* What tells the file from others of its size: a checksum of centroids and list sizes. */
+uint64_t faiss_index_fingerprint(const struct faiss_index *index);
+
 enum { FAISS_CODES_NAME_MAX = 48 };
 /* The codec in FAISS's factory strings' words: "SQ8", "PQ16x4fs". Answers `text`, or a constant. */
 const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX]);

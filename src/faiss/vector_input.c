@@ -1,6 +1,8 @@
 /* vector_input.c: blocks of a file of vectors. */
 #include "faiss/vector_input.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
 
 enum { PIECE_BYTES = 1 << 20 }; /* read at once where rows must be converted; at least one row */
@@ -67,4 +69,19 @@ struct vector_source vector_input_source(struct vector_input *input)
                                   .read = read_rows,
                                   .ctx = input,
                                   .name = input->path};
+}
+
+enum dp_status vector_input_ids(struct call *call, const char *path, uint64_t count, int64_t **out)
+{
+    struct os_map map;
+    size_t found = 0;
+    *out = NULL;
+    enum dp_status status = os_map_file(path, &map, &call->error);
+    if (status != DP_OK)
+        return status;
+    status = vector_ids_parse(map.bytes, path, out, &found, &call->error);
+    os_unmap(&map);
+    if (status == DP_OK && found != count)
+        status = call_fail(call, DP_INVALID, "%s: there are %zu ids for %" PRIu64 " vectors", path, found, count);
+    return status;
 }

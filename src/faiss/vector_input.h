@@ -21,4 +21,7 @@ void vector_input_close(struct vector_input *input);
 /* Valid as long as the input. Its reads fail with DP_STALE once the file has become shorter. */
 struct vector_source vector_input_source(struct vector_input *input);
 
+/* The ids of a .npy at `path`, which must be `count`. *out: int64_t[count], to be freed by mem_free. */
+enum dp_status vector_input_ids(struct call *call, const char *path, uint64_t count, int64_t **out);
+
 #endif

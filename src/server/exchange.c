@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/checksum.h"
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -149,8 +150,13 @@ static void choose_id(struct exchange *ex)
         memcpy(ex->id, given.data, given.len);
         ex->id[given.len] = '\0';
     } else {
-        snprintf(ex->id, sizeof ex->id, "%016llx%08llx", (unsigned long long)c->id_seed,
-                 (unsigned long long)number);
+        const uint64_t high = c->id_seed + (number >> 32);
+        uint8_t bytes[12];
+        for (unsigned i = 0; i < 8; i++)
+            bytes[i] = (uint8_t)(high >> (56 - 8 * i));
+        for (unsigned i = 0; i < 4; i++)
+            bytes[8 + i] = (uint8_t)(number >> (24 - 8 * i));
+        hex_encode(span_of(bytes, sizeof bytes), ex->id);
     }
 }
 
@@ -444,6 +450,7 @@ static bool attempt(struct exchange *ex)
     bool answered = route->attempt(&ex->call, &ex->context->api, &ex->http, &ex->response);
     ex->http.body = span_of(NULL, 0);
     if (answered) {
+        hold_answer(ex);
         auth_after(ex);
         finish_answer(ex, 0);
     } else {

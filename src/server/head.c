@@ -74,6 +74,11 @@ static unsigned refuse(struct dp_error *error, unsigned status, const char *why)
     return status;
 }
 
+void head_clear(struct head *head)
+{
+    memset(head, 0, offsetof(struct head, fields));
+}
+
 unsigned head_check(struct head *head, struct dp_error *error)
 {
     size_t lengths = 0, encodings = 0, hosts = 0;

@@ -18,14 +18,18 @@ struct head_field {
 struct head {
     /* in */
     struct span method, version;
-    struct head_field fields[HEAD_FIELDS_MAX];
     size_t count;
     bool too_many;  /* there were more than fit */
     bool ambiguous; /* the transport's parser may have read something else than was sent */
     /* out */
     uint64_t content_length;
     bool has_length, chunked, expects_continue;
+    /* in: fields[count]; the last, as they need no clearing */
+    struct head_field fields[HEAD_FIELDS_MAX];
 };
+
+/* An empty head, for another request. */
+void head_clear(struct head *head);
 
 /* 0 when the head is sound (and fills what is `out`), or the HTTP status that it is refused with. */
 unsigned head_check(struct head *head, struct dp_error *error);

@@ -172,7 +172,9 @@ static bool is_understood(struct connection *c, const struct head *head, const c
 static enum MHD_Result begin(struct connection *c, const char *method, const char *version)
 {
     struct exchange *ex = &c->exchange;
-    ex->head = (struct head){.method = span_str(method), .version = span_str(version)};
+    head_clear(&ex->head);
+    ex->head.method = span_str(method);
+    ex->head.version = span_str(version);
     MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &ex->head);
     ex->head.ambiguous = !is_understood(c, &ex->head, method);
     c->phase = PHASE_READING;

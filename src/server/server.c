@@ -71,7 +71,7 @@ static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
 
 static enum dp_status start(struct server *s, const struct server_options *o, struct dp_error *error)
 {
-    unsigned io_threads = o->io_threads ? o->io_threads : os_cpu_count() >= 8 ? 2 : 1;
+    unsigned io_threads = o->io_threads ? o->io_threads : os_cpu_count() >= 2 ? 2 : 1;
     unsigned request_threads = o->request_threads ? o->request_threads : REQUEST_THREADS;
     unsigned connections =
         connections_that_fit(o->connections_max ? o->connections_max : CONNECTIONS_MAX, request_threads);

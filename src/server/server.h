@@ -20,7 +20,7 @@ enum server_log { SERVER_LOG_OFF, SERVER_LOG_TEXT, SERVER_LOG_JSON };
 struct server_options {
     const char *listen;       /* "127.0.0.1:8000", "[::1]:8000", "localhost:0" (0: any free port) */
     bool insecure;            /* listen beyond the loopback interface although there are no accounts */
-    unsigned io_threads;      /* 0: one, two on machines of eight processors or more */
+    unsigned io_threads;      /* 0: two, one where there is but one processor */
     unsigned request_threads; /* 64 */
     unsigned queue_max;       /* 256 requests that may wait for a thread */
     unsigned connections_max; /* 1024; fewer where the process may not open so many files */

@@ -428,11 +428,7 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
     struct passage *passages = arena_array(call->arena, request->count, sizeof *passages);
     if (!places || !passages || !begin(call, s, request, &w))
         return call_nomem(call, "vectors");
-    if (s->cache) {
-        status = embed_through_cache(call, s, &w, passages, places);
-    } else {
-        status = compute_all(call, s, &w, places);
-    }
+    status = s->cache ? embed_through_cache(call, s, &w, passages, places) : compute_all(call, s, &w, places);
     if (status != DP_OK)
         return status;
     attach_texts(call, s, &w, passages);
@@ -444,7 +440,7 @@ bool service_embed_cached(struct call *call, struct service *s, const struct emb
                           struct embed_response *response)
 {
     struct work w;
-    if (!s->cache || check(call, s, request) != DP_OK)
+    if (!s->cache || request->count > SERVICE_AT_ONCE_MAX || check(call, s, request) != DP_OK)
         return false;
     struct passage *passages = arena_array(call->arena, request->count, sizeof *passages);
     if (!passages || !begin(call, s, request, &w))

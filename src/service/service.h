@@ -20,6 +20,7 @@ struct indexes_options; /* service/indexes.h */
 
 enum {
     SERVICE_BATCH_MAX = 2048,     /* inputs of one embedding request */
+    SERVICE_AT_ONCE_MAX = 16,     /* inputs that service_embed_cached takes: printing many takes its time */
     SERVICE_READERS_MAX = 64,     /* open namespaces, unless set */
     SERVICE_NAMES_MAX = 1000,     /* namespaces of one page */
     SERVICE_STALENESS_MAX_S = 60, /* of an eventual query that names no limit of its own */
@@ -105,8 +106,8 @@ struct embed_response {
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);
 
-/* The same when every vector is in the memory tier of the cache; false, and no error, when it is not, or when there
- * is anything to refuse. Never waits: for the threads of the server's I/O. */
+/* The same when every vector is in the memory tier of the cache; false, and nothing to be told of, when it is not, when
+ * there is anything to refuse, or more than a few inputs. Never waits: for the threads of the server's I/O. */
 bool service_embed_cached(struct call *call, struct service *service, const struct embed_request *request,
                           struct embed_response *response);
 

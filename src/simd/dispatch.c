@@ -11,6 +11,7 @@
 
 #include "simd/distance.h"
 #include "simd/encoder.h"
+#include "simd/nearest.h"
 #include "simd/peak.h"
 #include "simd/scan.h"
 
@@ -29,21 +30,21 @@
 
 static const struct simd_ops tables[SIMD_ISA_COUNT] = {
     [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar,
-                     &peak_kernels_scalar, &scan_kernels_scalar},
+                     &peak_kernels_scalar, &scan_kernels_scalar, &nearest_kernels_scalar},
 #if HAVE_X86
     [SIMD_AVX2] = {SIMD_AVX2, "avx2", &encoder_kernels_avx2, &distance_kernels_avx2, &peak_kernels_avx2,
-                   &scan_kernels_avx2},
+                   &scan_kernels_avx2, &nearest_kernels_avx2},
     [SIMD_AVXVNNI] = {SIMD_AVXVNNI, "avxvnni", &encoder_kernels_avxvnni, &distance_kernels_avx2,
-                      &peak_kernels_avxvnni, &scan_kernels_avx2},
+                      &peak_kernels_avxvnni, &scan_kernels_avx2, &nearest_kernels_avx2},
     [SIMD_AVX512VNNI] = {SIMD_AVX512VNNI, "avx512vnni", &encoder_kernels_avx512vnni, &distance_kernels_avx512,
-                         &peak_kernels_avx512vnni, &scan_kernels_avx512},
+                         &peak_kernels_avx512vnni, &scan_kernels_avx512, &nearest_kernels_avx512},
 #elif HAVE_ARM
     [SIMD_NEON] = {SIMD_NEON, "neon", &encoder_kernels_neon, &distance_kernels_neon, &peak_kernels_neon,
-                   &scan_kernels_neon},
+                   &scan_kernels_neon, &nearest_kernels_neon},
     [SIMD_DOTPROD] = {SIMD_DOTPROD, "dotprod", &encoder_kernels_dotprod, &distance_kernels_neon,
-                      &peak_kernels_dotprod, &scan_kernels_neon},
+                      &peak_kernels_dotprod, &scan_kernels_neon, &nearest_kernels_neon},
     [SIMD_I8MM] = {SIMD_I8MM, "i8mm", &encoder_kernels_i8mm, &distance_kernels_neon, &peak_kernels_i8mm,
-                   &scan_kernels_neon},
+                   &scan_kernels_neon, &nearest_kernels_neon},
 #endif
 };
 

@@ -32,6 +32,7 @@ enum simd_isa {
 
 struct distance_kernels; /* simd/distance.h */
 struct encoder_kernels;  /* simd/encoder.h */
+struct nearest_kernels;  /* simd/nearest.h */
 struct peak_kernels;     /* simd/peak.h */
 struct scan_kernels;     /* simd/scan.h */
 
@@ -42,6 +43,7 @@ struct simd_ops {
     const struct distance_kernels *distance;
     const struct peak_kernels *peak;
     const struct scan_kernels *scan;
+    const struct nearest_kernels *nearest;
 };
 
 /* The table in use. Never NULL. A DIPPER_SIMD that cannot be obeyed is reported by simd_check() and

@@ -14,12 +14,13 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
-#include "simd/encoder.h"
+#include "simd/nearest.h"
 #include "simd/simd.h"
 
 enum {
-    BLOCK_ROWS = 96, /* vectors that one worker multiplies with all centroids before it takes the next */
-    PANEL = ENCODER_BLOCK_N,
+    BLOCK_ROWS = 168, /* vectors that one worker compares with all centroids before it takes the next: whole tiles
+                       * of 6 and 14 rows */
+    PANEL = NEAREST_COLUMNS,
     SLICE_BLOCKS = 64,
     SPLIT_TRIES = 64 /* draws for a centroid with two members or more */
 };
@@ -63,13 +64,12 @@ struct assigner {
     const struct call *call;
     const float *x;       /* float[..][dim] */
     const uint32_t *rows; /* which of x, or NULL: all in order */
-    size_t count, dim, stride, k, panels;
+    size_t count, dim, k, panels;
     enum vector_metric metric;
     const float *centroids;
     float *packed;  /* [panels][dim][PANEL] */
     float *bias;    /* [panels * PANEL] */
-    float *scratch; /* per worker: BLOCK_ROWS * stride vectors, then BLOCK_ROWS * PANEL scores */
-    size_t scratch_len;
+    float *scratch; /* per worker: float[BLOCK_ROWS][dim] */
     uint32_t *list; /* out */
     float *score;   /* out, or NULL */
     size_t begin;   /* of the slice that is being assigned */
@@ -102,16 +102,12 @@ static void assigner_deinit(struct assigner *a)
 static enum dp_status assigner_init(struct call *call, struct assigner *a, const struct team *team)
 {
     a->call = call;
-    a->stride = (a->dim + PANEL - 1) / PANEL * PANEL;
     a->panels = (a->k + PANEL - 1) / PANEL;
-    a->scratch_len = BLOCK_ROWS * (a->stride + PANEL);
     a->packed = alloc_floats(a->panels * PANEL, a->dim);
     a->bias = alloc_floats(a->panels, PANEL);
-    a->scratch = alloc_floats(team_size(team), a->scratch_len);
+    a->scratch = alloc_floats(team_size(team) * BLOCK_ROWS, a->dim);
     if (a->packed == NULL || a->bias == NULL || a->scratch == NULL)
         return call_nomem(call, "k-means");
-    /* The kernel wants zeros in what pads a row. */
-    memset(a->scratch, 0, team_size(team) * a->scratch_len * sizeof(float));
     return DP_OK;
 }
 
@@ -124,7 +120,7 @@ static void pack_panel(void *ctx, size_t panel, unsigned worker)
         size_t centroid = panel * PANEL + c;
         const float *from = a->centroids + centroid * a->dim;
         float *bias = &a->bias[centroid];
-        *bias = 0.0f;
+        *bias = centroid < a->k ? 0.0f : -INFINITY;
         for (size_t i = 0; i < a->dim; i++)
             to[i * PANEL + c] = centroid < a->k ? from[i] : 0.0f;
         if (centroid < a->k && a->metric == VECTOR_L2)
@@ -151,29 +147,24 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
         return;
     size_t begin = a->begin + block * BLOCK_ROWS,
            rows = a->count - begin < BLOCK_ROWS ? a->count - begin : BLOCK_ROWS;
-    float *vectors = a->scratch + worker * a->scratch_len, *scores = vectors + BLOCK_ROWS * a->stride;
+    const float *vectors = a->x + begin * a->dim;
     float best[BLOCK_ROWS];
     uint32_t *list = a->list + begin;
     for (size_t r = 0; r < rows; r++) {
-        memcpy(vectors + r * a->stride, vector_at(a, begin + r), a->dim * sizeof(float));
         best[r] = -INFINITY;
         list[r] = 0;
     }
-    for (size_t panel = 0; panel < a->panels; panel++) {
-        struct fp32_linear columns = {PANEL, a->dim, a->packed + panel * PANEL * a->dim, a->bias + panel * PANEL};
-        simd_ops()->encoder->linear_fp32(vectors, a->stride, rows, &columns, 0, 1, ENCODER_LINEAR, scores, PANEL);
-        size_t width = a->k - panel * PANEL < PANEL ? a->k - panel * PANEL : PANEL;
+    if (a->rows != NULL) {
+        float *gathered = a->scratch + worker * BLOCK_ROWS * a->dim;
         for (size_t r = 0; r < rows; r++)
-            for (size_t c = 0; c < width; c++)
-                if (scores[r * PANEL + c] > best[r]) {
-                    best[r] = scores[r * PANEL + c];
-                    list[r] = (uint32_t)(panel * PANEL + c);
-                }
+            memcpy(gathered + r * a->dim, vector_at(a, begin + r), a->dim * sizeof *gathered);
+        vectors = gathered;
     }
+    simd_ops()->nearest->largest(vectors, a->dim, rows, a->dim, a->packed, a->bias, a->panels, best, list);
     if (a->score != NULL)
         for (size_t r = 0; r < rows; r++)
             a->score[begin + r] =
-                distance_pair(a->metric, vectors + r * a->stride, a->centroids + list[r] * a->dim, a->dim);
+                distance_pair(a->metric, vectors + r * a->dim, a->centroids + list[r] * a->dim, a->dim);
 }
 
 /* Vectors between two looks at the watch: some tenths of a second's work. */

@@ -37,6 +37,17 @@ static void test_openai_answers_a_string(void **state)
     assert_true(fabs(sum - 1) < 1e-5);
 }
 
+static void test_openai_takes_null_for_what_is_not_given(void **state)
+{
+    (void)state;
+    const struct answer *a = ask(service, openai_embeddings, NULL,
+                                 "{\"model\":\"tiny\",\"input\":\"cat dog\",\"dimensions\":null,\"user\":null,"
+                                 "\"encoding_format\":null}");
+    assert_answer(a, 200, "\"embedding\":[");
+    a = ask(service, openai_embeddings, NULL, "{\"model\":null,\"input\":\"cat\"}");
+    assert_answer(a, 400, "\"param\":\"model\"");
+}
+
 /* Every form of input that means "cat" has the same vector, bit by bit in either encoding. */
 static void test_openai_takes_every_form_of_input(void **state)
 {
@@ -153,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_openai_answers_a_string),
+        cmocka_unit_test(test_openai_takes_null_for_what_is_not_given),
         cmocka_unit_test(test_openai_takes_every_form_of_input),
         cmocka_unit_test(test_openai_counts_what_it_cut),
         cmocka_unit_test(test_openai_refuses_bad_requests),

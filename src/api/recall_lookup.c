@@ -1,0 +1,90 @@
+/* recall_lookup.c: keeps a table once it was read. */
+#include "api/recall_lookup.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "api/store_settings.h"
+#include "base/alloc.h"
+
+struct recall_lookup {
+    _Atomic(struct recall_table *) table; /* NULL until it was read */
+    bool beside;                          /* url is the file's, not the table's */
+    bool known;                           /* there is a url */
+    char url[];
+};
+
+enum dp_status recall_lookup_new(const char *url, const char *table_url, struct recall_lookup **out,
+                                 struct dp_error *error)
+{
+    const char *text = table_url ? table_url : url ? url : "";
+    size_t len = strlen(text);
+    struct recall_lookup *lookup = mem_calloc(1, sizeof *lookup + len + 1);
+    *out = lookup;
+    if (!lookup)
+        return dp_fail_nomem(error, "the index");
+    lookup->beside = !table_url;
+    lookup->known = table_url || url;
+    memcpy(lookup->url, text, len + 1);
+    return DP_OK;
+}
+
+void recall_lookup_free(struct recall_lookup *lookup)
+{
+    if (!lookup)
+        return;
+    mem_free(atomic_load(&lookup->table));
+    mem_free(lookup);
+}
+
+/* Reads the table, with the environment's settings of stores. */
+static enum dp_status load(struct call *call, const struct recall_lookup *lookup, const struct faiss_index *index,
+                           struct recall_table *out)
+{
+    struct span url = span_str(lookup->url);
+    struct config config = {0};
+    enum dp_status status = lookup->beside ? recall_url(call, url, &url) : DP_OK;
+    bool s3_url = span_starts_with(url, span_str("s3://"));
+    if (status == DP_OK && s3_url)
+        status = store_settings_load(&config, &call->error);
+    if (status == DP_OK) {
+        const struct s3_settings s3 = s3_url ? s3_settings_of(&config) : (struct s3_settings){0};
+        const struct store_options store = {.s3 = &s3};
+        status = recall_load(call, url, &store, index, out);
+    }
+    config_deinit(&config);
+    return status;
+}
+
+static enum dp_status table_of(struct call *call, struct recall_lookup *lookup, const struct faiss_index *index,
+                               const struct recall_table **out)
+{
+    struct recall_table *kept = atomic_load(&lookup->table);
+    *out = kept;
+    if (kept)
+        return DP_OK;
+    struct recall_table *read = mem_calloc(1, sizeof *read);
+    if (!read)
+        return call_nomem(call, "a table of recall");
+    enum dp_status status = load(call, lookup, index, read);
+    if (status == DP_OK && atomic_compare_exchange_strong(&lookup->table, &kept, read)) {
+        *out = read;
+        return DP_OK;
+    }
+    mem_free(read);
+    *out = kept; /* another thread's, when the exchange failed */
+    return status;
+}
+
+enum dp_status recall_lookup_nprobe(struct call *call, struct recall_lookup *lookup,
+                                    const struct faiss_index *index, double recall, size_t *nprobe)
+{
+    const struct recall_table *table;
+    if (!(recall > 0 && recall <= 1))
+        return call_fail(call, DP_INVALID, "a recall of %g: it must lie above 0, and be at most 1", recall);
+    if (!lookup->known)
+        return call_fail(call, DP_INVALID,
+                         "a search by recall over a reader of the caller's needs recall_table when it is opened");
+    enum dp_status status = table_of(call, lookup, index, &table);
+    return status == DP_OK ? recall_nprobe(table, recall, nprobe, &call->error) : status;
+}

@@ -1,0 +1,209 @@
+/* faiss_make.c: `dipper faiss build`: an IVF file of the vectors of another. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/store_settings.h"
+#include "base/alloc.h"
+#include "base/json.h"
+#include "cli/faiss.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "faiss/faiss_build.h"
+#include "faiss/vector_input.h"
+#include "os/clock.h"
+
+enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 16, MB_SHIFT = 20 };
+
+/* ---- what the options say ----------------------------------------------------------------------------- */
+
+static bool is(const char *given, const char *name)
+{
+    return given && strcmp(given, name) == 0;
+}
+
+static enum dp_status take_options(const struct faiss_make_options *from, struct faiss_build_options *to,
+                                   struct dp_error *error)
+{
+    *to = (struct faiss_build_options){
+        .kind = is(from->kind, "flat") ? IVF_FLAT : IVF_SQ8,
+        .metric = is(from->metric, "ip") || is(from->metric, "cosine") ? VECTOR_INNER_PRODUCT : VECTOR_L2,
+        .normalize = is(from->metric, "cosine"),
+        .seed = from->seed,
+        .memory_bytes = (size_t)from->memory_mb << MB_SHIFT,
+        .no_recall = from->no_recall};
+    if (from->kind && !is(from->kind, "flat") && !is(from->kind, "sq8"))
+        return dp_fail(error, DP_INVALID, "--kind is '%s', but must be flat or sq8", from->kind);
+    if (from->metric && !is(from->metric, "l2") && to->metric == VECTOR_L2)
+        return dp_fail(error, DP_INVALID, "--metric is '%s', but must be l2, ip or cosine", from->metric);
+    if (!from->nlist || is(from->nlist, "auto"))
+        return DP_OK;
+    char *end;
+    errno = 0;
+    unsigned long long nlist = strtoull(from->nlist, &end, 10);
+    if (*from->nlist < '0' || *from->nlist > '9' || *end || errno || nlist < 1 || nlist > UINT32_MAX)
+        return dp_fail(error, DP_INVALID, "--nlist is '%s', but must be auto or a whole number from 1 to %" PRIu32,
+                       from->nlist, UINT32_MAX);
+    to->nlist = (size_t)nlist;
+    return DP_OK;
+}
+
+/* ---- how far it is ------------------------------------------------------------------------------------ */
+
+struct build_progress {
+    struct progress line;
+    const char *stage; /* NULL before the first */
+    uint64_t vectors;
+};
+
+static bool on_progress(void *ctx, const char *stage, double done)
+{
+    static const struct {
+        const char *stage, *what;
+    } names[] = {{"reading", "vectors read"},
+                 {"clustering", "vectors clustered"},
+                 {"assigning", "vectors assigned to lists"},
+                 {"writing", "vectors written"},
+                 {"measuring", "vectors, measuring recall"}};
+    struct build_progress *progress = ctx;
+    if (progress->stage != stage) {
+        const char *what = stage;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            what = strcmp(stage, names[i].stage) == 0 ? names[i].what : what;
+        if (progress->stage)
+            progress_end(&progress->line);
+        progress_begin(&progress->line, what);
+        progress->stage = stage;
+    }
+    progress_update(&progress->line, (uint64_t)((double)progress->vectors * done), (uint64_t)(done * 1e6),
+                    1000000);
+    return true; /* Ctrl-C is the call's */
+}
+
+/* ---- the answer --------------------------------------------------------------------------------------- */
+
+static void write_json(struct buffer *out, const char *url, const struct faiss_build_options *how,
+                       const struct faiss_built *built, double seconds)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_begin_object(&w);
+    json_key(&w, "url");
+    json_string_str(&w, url);
+    json_key(&w, "vectors");
+    json_u64(&w, built->vectors);
+    json_key(&w, "d");
+    json_u64(&w, built->dim);
+    json_key(&w, "nlist");
+    json_u64(&w, built->nlist);
+    json_key(&w, "kind");
+    json_string_str(&w, how->kind == IVF_FLAT ? "flat" : "sq8");
+    json_key(&w, "metric");
+    json_string_str(&w, how->metric == VECTOR_L2 ? "l2" : how->normalize ? "cosine" : "ip");
+    json_key(&w, "bytes");
+    json_u64(&w, built->bytes);
+    if (built->recall.count > 0) {
+        json_key(&w, "nprobe_for_recall_0.95");
+        size_t nprobe = 0;
+        if (recall_nprobe(&built->recall, 0.95, &nprobe, NULL) == DP_OK)
+            json_u64(&w, nprobe);
+        else
+            json_null(&w);
+    }
+    json_key(&w, "seconds");
+    json_double(&w, seconds);
+    json_end_object(&w);
+    buffer_append_str(out, "\n");
+}
+
+/* How many lists some recalls take. */
+static void write_recall(struct buffer *out, const struct recall_table *table)
+{
+    static const double wanted[] = {0.8, 0.9, 0.95, 0.99};
+    for (size_t i = 0; table->count > 0 && i < sizeof wanted / sizeof *wanted; i++) {
+        size_t nprobe;
+        if (recall_nprobe(table, wanted[i], &nprobe, NULL) == DP_OK)
+            buffer_printf(out, "recall@%" PRIu64 " of %.2f with nprobe %zu\n", table->k, wanted[i], nprobe);
+    }
+}
+
+static enum dp_status print_answer(const char *url, const struct faiss_build_options *how,
+                                   const struct faiss_built *built, int64_t ns, bool json, struct dp_error *error)
+{
+    struct buffer out;
+    int64_t ms = ns / 1000000;
+    double seconds = (double)ms / 1000;
+    buffer_init(&out, OUTPUT_MAX);
+    if (json)
+        write_json(&out, url, how, built, seconds);
+    else
+        buffer_printf(&out, "%s: %" PRIu64 " vectors of %zu dimensions in %zu lists, %.1f MB, in %.1f s\n", url,
+                      built->vectors, built->dim, built->nlist, (double)built->bytes * 1e-6, seconds);
+    if (!json)
+        write_recall(&out, &built->recall);
+    enum dp_status status = buffer_check(&out, "the answer", error);
+    if (status == DP_OK && (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
+        status = dp_fail_errno(error, errno, "write", "standard output");
+    buffer_deinit(&out);
+    return status;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------- */
+
+static enum dp_status build(struct call *call, const struct config *config,
+                            const struct faiss_make_options *options, struct faiss_build_options *how,
+                            struct faiss_built *built)
+{
+    struct build_progress progress = {0};
+    struct vector_input input;
+    struct team *team = NULL;
+    int64_t *ids = NULL;
+    enum dp_status status = vector_input_open(call, options->vectors, &input);
+    if (status == DP_OK && options->ids)
+        status = vector_input_ids(call, options->ids, input.layout.count, &ids);
+    if (status == DP_OK)
+        status = team_new(config->threads, &team, &call->error);
+    if (status == DP_OK) {
+        const struct s3_settings s3 = s3_settings_of(config);
+        const struct store_options store = {.s3 = &s3};
+        const struct vector_source source = vector_input_source(&input);
+        progress.vectors = source.count;
+        how->ids = ids;
+        how->progress = on_progress;
+        how->progress_ctx = &progress;
+        status = faiss_build(call, team, &source, how, span_str(options->url), &store, built);
+        if (progress.stage)
+            progress_end(&progress.line);
+    }
+    team_free(team);
+    mem_free(ids);
+    vector_input_close(&input);
+    return status;
+}
+
+enum dp_status faiss_make(const struct config *config, const struct faiss_make_options *options,
+                          struct dp_error *error)
+{
+    struct faiss_build_options how;
+    struct faiss_built built = {0};
+    struct arena arena;
+    struct call call;
+    int64_t begun = os_now_ns();
+    enum dp_status status = take_options(options, &how, error);
+    if (status != DP_OK)
+        return status;
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    call.cancelled = interrupt_watch();
+    status = build(&call, config, options, &how, &built);
+    *error = call.error;
+    arena_deinit(&arena);
+    if (status == DP_CANCELLED)
+        dp_fail(error, status,
+                built.bytes > 0 ? "the file is there, without a table of its recall" : "no file was written");
+    if (status == DP_OK)
+        status = print_answer(options->url, &how, &built, os_now_ns() - begun, options->json, error);
+    return status;
+}

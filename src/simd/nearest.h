@@ -1,0 +1,33 @@
+/* simd/nearest.h: for many vectors the nearest of many others, by instruction set: what k-means spends its time on.
+ *
+ * A matrix product whose numbers are not kept: of each row only the largest is. Every set gives the same bits as
+ * nearest_scalar.c: a score begins with its column's bias and adds products in rising dimension by fused
+ * multiply-adds, and of equal scores the first column's wins. So who is nearest does not depend on the machine, nor
+ * on what else is in the call. Nothing here allocates or fails.
+ */
+#ifndef SIMD_NEAREST_H
+#define SIMD_NEAREST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NEAREST_COLUMNS = 16 }; /* of a panel */
+
+struct nearest_kernels {
+    /* Finds for each row r the column with the largest score bias[c] + sum over i of x[r][i] * w[c][i].
+     *
+     * x       float[rows][stride], the first dim of each used; finite
+     * w       the columns, packed [panels][dim][NEAREST_COLUMNS], 64-byte aligned
+     * bias    float[panels * NEAREST_COLUMNS]; -INFINITY for a column that is none
+     * best    in and out, float[rows]: the largest score so far; a greater one replaces it
+     * column  in and out, uint32_t[rows]: whose it is */
+    void (*largest)(const float *x, size_t stride, size_t rows, size_t dim, const float *w, const float *bias,
+                    size_t panels, float *best, uint32_t *column);
+};
+
+extern const struct nearest_kernels nearest_kernels_scalar;
+extern const struct nearest_kernels nearest_kernels_avx2;
+extern const struct nearest_kernels nearest_kernels_avx512;
+extern const struct nearest_kernels nearest_kernels_neon;
+
+#endif

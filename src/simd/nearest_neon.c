@@ -1,0 +1,9 @@
+/* nearest_neon.c: the nearest of many columns with NEON. */
+#include "simd/lanes_neon.h"
+
+/* Twenty-four of thirty-two registers are sums. */
+enum { NEAREST_ROWS = 6 };
+
+#include "simd/nearest_lanes.h"
+
+const struct nearest_kernels nearest_kernels_neon = {largest};

@@ -1,0 +1,187 @@
+"""`dipper faiss build`: files that stock FAISS opens, and that find what FAISS's own training finds."""
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+
+import faiss
+import numpy as np
+import pytest
+
+from program import json_lines
+
+K, NLIST = 10, 64
+faiss.omp_set_num_threads(1)  # its threads spin while they wait
+
+
+@pytest.fixture(scope="module")
+def sift(test_data):
+    x = np.fromfile(test_data / "vectors" / "sift-5k.u8", dtype="u1").reshape(-1, 128).astype("float32")
+    return x[:-200], x[-200:]
+
+
+def write_fvecs(path, x):
+    rows = np.empty((len(x), x.shape[1] + 1), dtype="<f4")
+    rows[:, 0] = np.frombuffer(np.int32(x.shape[1]).tobytes(), dtype="<f4")
+    rows[:, 1:] = x
+    rows.tofile(path)
+    return path
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def recall(index, queries, truth, nprobe):
+    index.nprobe = nprobe
+    _, found = index.search(queries, K)
+    return np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(found, truth)])
+
+
+@pytest.mark.parametrize("kind,metric", [("flat", "l2"), ("sq8", "cosine")])
+def test_recall_is_that_of_faiss_training(run, tmp_path, sift, kind, metric):
+    """Within 0.5 points over twenty seeds: one clustering is luckier than another, by about as much (of either)."""
+    base, queries = (unit(x).astype("float32") for x in sift) if metric == "cosine" else sift
+    exact = faiss.IndexFlatL2(128) if metric == "l2" else faiss.IndexFlatIP(128)
+    exact.add(base)
+    truth = exact.search(queries, K)[1]
+    np.save(tmp_path / "v.npy", sift[0])
+    nprobes, ours, theirs = (8, 16), [], []
+    for seed in range(20):
+        done = json.loads(run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy", "--nlist", NLIST,
+                              "--kind", kind, "--metric", metric, "--seed", seed, "--no-recall", "--json").stdout)
+        assert done["vectors"] == 4800 and done["nlist"] == NLIST and done["kind"] == kind
+        assert done["bytes"] == (tmp_path / "x.ivf").stat().st_size
+        index = faiss.read_index(str(tmp_path / "x.ivf"))
+        assert (index.ntotal, index.d, index.nlist) == (4800, 128, NLIST)
+        ours += [recall(index, queries, truth, nprobe) for nprobe in nprobes]
+        measure = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+        stock = faiss.index_factory(128, f"IVF{NLIST},{'Flat' if kind == 'flat' else 'SQ8'}", measure)
+        stock.cp.seed = 1234 + seed
+        stock.train(base)
+        stock.add(base)
+        theirs += [recall(stock, queries, truth, nprobe) for nprobe in nprobes]
+    print(f"{kind} {metric}: ours {np.mean(ours):.4f}, FAISS {np.mean(theirs):.4f}")
+    assert np.mean(ours) >= np.mean(theirs) - 0.005
+
+
+def test_build_and_search_agree_with_faiss(run, tmp_path, sift):
+    """From .npy and .fvecs, with ids of the caller's, in little memory: one file, the answers of stock FAISS."""
+    ids = np.arange(4800, dtype="i8") * 7 + 10**12
+    np.save(tmp_path / "v.npy", sift[0].astype("f8"))
+    np.save(tmp_path / "ids.npy", ids)
+    write_fvecs(tmp_path / "v.fvecs", sift[0])
+    np.save(tmp_path / "q.npy", sift[1][:20])
+    run("faiss", "build", tmp_path / "a.ivf", "--vectors", tmp_path / "v.npy", "--ids", tmp_path / "ids.npy")
+    shown = run("faiss", "build", tmp_path / "b.ivf", "--vectors", tmp_path / "v.fvecs", "--ids", tmp_path / "ids.npy",
+                "--memory", 3).stdout
+    assert "4800 vectors of 128 dimensions in 123 lists" in shown
+    assert (tmp_path / "a.ivf").read_bytes() == (tmp_path / "b.ivf").read_bytes()
+    index = faiss.read_index(str(tmp_path / "a.ivf"))
+    index.nprobe = 5
+    distances, found = index.search(sift[1][:20], K)
+    answers = json_lines(run("faiss", "search", tmp_path / "a.ivf", "--queries", tmp_path / "q.npy", "--nprobe", 5,
+                             "--json").stdout)
+    assert [a["ids"] for a in answers] == found.tolist()
+    assert np.allclose([a["distances"] for a in answers], distances, rtol=1e-4)
+    assert found.min() >= 10**12
+
+
+def test_bad_input_leaves_nothing(run, tmp_path, sift):
+    x = sift[0][:100].copy()
+    x[42, 3] = np.nan
+    np.save(tmp_path / "nan.npy", x)
+    np.save(tmp_path / "ints.npy", np.zeros((3, 4), dtype="<i4"))
+    np.save(tmp_path / "ok.npy", sift[0][:100])
+    (tmp_path / "junk.npy").write_bytes(b"\x93NUMPY\x01\x00\xff\xff junk")
+    before = sorted(os.listdir(tmp_path))
+
+    def refused(*arguments, status=1):
+        done = run("faiss", "build", tmp_path / "x.ivf", *arguments, status=status)
+        assert sorted(os.listdir(tmp_path)) == before
+        return done.stderr
+
+    assert "vector 42 is not a number in dimension 3" in refused("--vectors", tmp_path / "nan.npy")
+    assert "float32" in refused("--vectors", tmp_path / "ints.npy")
+    assert "cut short" in refused("--vectors", tmp_path / "junk.npy")
+    assert "No such file" in refused("--vectors", tmp_path / "none.npy")
+    ok = ("--vectors", tmp_path / "ok.npy")
+    assert "101 lists cannot be made of 100 vectors" in refused(*ok, "--nlist", 101)
+    assert "--nlist is 'many'" in refused(*ok, "--nlist", "many")
+    assert "--kind is 'pq'" in refused(*ok, "--kind", "pq")
+    assert "--metric is 'L1'" in refused(*ok, "--metric", "L1")
+    assert "faiss build URL --vectors FILE" in refused(status=2)
+    run("faiss", "build", tmp_path / "no" / "x.ivf", *ok, status=1)
+
+
+def test_search_by_recall(run, tmp_path, sift):
+    """The recall that is asked for is reached by queries that were held out, with the lists that it takes."""
+    exact = faiss.IndexFlatL2(128)
+    exact.add(sift[0])
+    truth = exact.search(sift[1], K)[1]
+    np.save(tmp_path / "v.npy", sift[0])
+    np.save(tmp_path / "q.npy", sift[1])
+    shown = run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy", "--nlist", NLIST).stdout
+    assert "recall@10 of 0.95 with nprobe" in shown
+    table = json.loads((tmp_path / "x.ivf.recall.json").read_text())
+    assert table["k"] == K and table["queries"] == 400 and table["points"][0]["nprobe"] == 1
+
+    def search(*how, status=0, url=tmp_path / "x.ivf"):
+        return run("faiss", "search", url, "--queries", tmp_path / "q.npy", "--json", *how, status=status)
+
+    asked = {}
+    for recall in (0.7, 0.9, 0.95):
+        asked[recall] = json_lines(search("--recall", recall).stdout)
+        found = np.mean([len(np.intersect1d(a["ids"], t)) / K for a, t in zip(asked[recall], truth)])
+        nprobe = min(p["nprobe"] for p in table["points"] if p["recall"] >= recall)
+        print(f"recall {recall} asked, {found:.4f} found with nprobe {nprobe}")
+        assert found >= recall - 0.02
+        assert [a["ids"] for a in json_lines(search("--nprobe", nprobe).stdout)] == [a["ids"] for a in asked[recall]]
+    assert [a["ids"] for a in json_lines(search("--nprobe", "auto").stdout)] == [a["ids"] for a in asked[0.95]]
+    assert "the most that was measured is" in search("--recall", 1, status=1).stderr
+    assert "must be a number above 0" in search("--recall", "most", status=2).stderr
+    assert "--nprobe is 'few'" in search("--nprobe", "few", status=2).stderr
+    assert "give one of them" in search("--nprobe", 3, "--recall", 0.9, status=2).stderr
+    # A file of another's making is measured with queries of one's own, against a search of all its lists.
+    stock = faiss.index_factory(128, "IVF50,PQ16x4fs")
+    stock.train(sift[0])
+    stock.add(sift[0])
+    faiss.write_index(stock, str(tmp_path / "x.ivf"))
+    assert "was measured of another file" in search("--nprobe", "auto", status=1).stderr
+    (tmp_path / "x.ivf.recall.json").unlink()
+    assert "dipper faiss calibrate" in search("--nprobe", "auto", status=1).stderr
+    shown = run("faiss", "calibrate", tmp_path / "x.ivf", "--queries", tmp_path / "q.npy").stdout
+    assert "recall@10 of 200 queries" in shown
+    truth = [a["ids"] for a in json_lines(search("--nprobe", 50).stdout)]
+    answers = [a["ids"] for a in json_lines(search("--recall", 0.9).stdout)]
+    assert np.mean([len(np.intersect1d(a, t)) / K for a, t in zip(answers, truth)]) >= 0.9
+    # A presigned URL opens one object; the table's own is given beside it.
+    (tmp_path / "x.ivf.recall.json").rename(tmp_path / "table.json")
+    assert search("--recall", 0.9, "--recall-table", tmp_path / "table.json").stdout
+
+
+def test_progress_and_interrupt(dipper, tmp_path):
+    """A bar on a terminal; Ctrl-C ends the build, and no file is left."""
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((60000, 64)).astype("f4"))
+    terminal, other = pty.openpty()
+    build = subprocess.Popen([dipper, "faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy",
+                              "--nlist", "4000"], stderr=other, stdout=subprocess.PIPE)
+    os.close(other)
+    seen, deadline = b"", time.monotonic() + 60
+    while b"vectors clustered" not in seen:
+        assert time.monotonic() < deadline
+        seen += os.read(terminal, 4096)
+    assert b"[" in seen and b"%" in seen
+    build.send_signal(signal.SIGINT)
+    try:
+        while True:
+            seen += os.read(terminal, 4096)
+    except OSError:  # the terminal's other end is closed
+        pass
+    os.close(terminal)
+    assert build.wait(60) == -signal.SIGINT
+    build.stdout.close()
+    assert b"no file was written" in seen
+    assert os.listdir(tmp_path) == ["v.npy"]
