@@ -2,10 +2,10 @@
 """Compares scanning inverted lists with faiss-cpu, on one thread: the same files, queries and nprobe.
 
     make bench-scan                                  # prints; WRITE=1: into docs/benchmarks/scans.md
-    build/venv/bin/python bench/scan_vs.py [--build build] [--seconds 1.5] [--cases flat,sq8] [--write]
+    build/venv/bin/python bench/scan_vs.py [--build build] [--seconds 1.5] [--cases flat,sq8] [--write] [--make]
 
-faiss-cpu makes each file from made-up vectors in clusters (or from SIFT-5k, spread to 100,000), and holds it in
-memory. Ours is asked through the C API in three ways: over the file's bytes in memory (dp_index_open_memory), and at
+faiss-cpu makes each file from made-up vectors in clusters (or from SIFT-5k, spread to 100,000); they stay in --files
+for the next run. It holds its index in memory. Ours is asked through the C API in three ways: over the file's bytes in memory (dp_index_open_memory), and at
 a path (dp_index_open), which reads the probed lists from the page cache for every query. Both are asked query by
 query, and many queries in one call. Calls go through ctypes and through faiss's own C entry, so that neither pays
 for a wrapper in Python. Rounds of all are interleaved; figures are medians of queries a second. Answers are compared
@@ -17,7 +17,6 @@ import os
 import pathlib
 import statistics
 import sys
-import tempfile
 import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -37,12 +36,9 @@ CASES = [
     ("sq8", "IVF316,SQ8", 128, 100_000, 16, "l2"), ("sq8", "IVF316,SQ8", 384, 100_000, 16, "l2"),
     ("sq8", "IVF252,SQ8", 384, 63_666, 32, "ip"),
     ("pq16", "IVF316,PQ16", 128, 100_000, 16, "l2"), ("pq16", "IVF316,PQ16", 384, 100_000, 16, "l2"),
-    ("pq16", "IVF316,PQ16", 384, 100_000, 16, "ip"),
-    ("fp16", "IVF316,SQfp16", 128, 100_000, 16, "l2"), ("fp16", "IVF316,SQfp16", 384, 100_000, 16, "l2"),
-    ("sq6", "IVF316,SQ6", 128, 100_000, 16, "l2"), ("sq4", "IVF316,SQ4", 128, 100_000, 16, "l2"),
-    ("sq4", "IVF316,SQ4", 384, 100_000, 16, "l2"),
-    ("pq4fs", "IVF316,PQ32x4fs", 128, 100_000, 16, "l2"), ("pq4fs", "IVF316,PQ96x4fsr", 384, 100_000, 16, "l2"),
-    ("rabitq", "IVF316,RaBitQ", 128, 100_000, 16, "l2"), ("rabitq", "IVF316,RaBitQ", 384, 100_000, 16, "l2"),
+    ("fp16", "IVF316,SQfp16", 128, 100_000, 16, "l2"), ("sq6", "IVF316,SQ6", 128, 100_000, 16, "l2"),
+    ("sq4", "IVF316,SQ4", 128, 100_000, 16, "l2"), ("pq4fs", "IVF316,PQ32x4fs", 128, 100_000, 16, "l2"),
+    ("rabitq", "IVF316,RaBitQ", 128, 100_000, 16, "l2"),
     ("sift", "IVF316,Flat", 128, 100_000, 16, "l2"), ("sift", "IVF316,SQ8", 128, 100_000, 16, "l2"),
 ]
 
@@ -133,35 +129,51 @@ def rate(search, each, seconds):
     return done / (time.perf_counter() - begun)
 
 
-def compare(library, name, factory, d, n, nprobe, metric, seconds, rounds):
-    x, queries = (spread_sift if name == "sift" else clustered)(n, d, 11)
-    index = make(factory, x, metric)
-    del x
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "lists.ivf"
-        faiss.write_index(index, str(path))
-        data = np.fromfile(path, dtype="u1")
-        handles = [ctypes.c_void_p(), ctypes.c_void_p()]
-        failed = library.dp_index_open_memory(data.ctypes.data, len(data), None, ctypes.byref(handles[0]), None)
-        if failed or library.dp_index_open(str(path).encode(), None, ctypes.byref(handles[1]), None):
-            sys.exit(f"{factory}: our opening failed")
-        theirs = Theirs(index, queries, nprobe)
-        sides = {"faiss": theirs, "memory": Ours(library, handles[0], queries, nprobe),
-                 "path": Ours(library, handles[1], queries, nprobe)}
-        for side in sides.values():
-            side.search(0, QUERIES)
-        agree(sides["memory"], theirs)
-        agree(sides["path"], theirs)
-        figures = {}
-        for each in (1, BATCH):
-            runs = {side: [] for side in sides}
-            for _ in range(rounds):
-                for side, it in sides.items():
-                    runs[side].append(rate(it.search, each, seconds / rounds))
-            for side, values in runs.items():
-                figures[side, each] = statistics.median(values)
-        for handle in handles:
-            library.dp_index_close(handle)
+def file_of(folder, name, factory, d, n, _, metric):
+    """Where a case's file and queries lie; made when they are not there."""
+    kind = "sift" if name == "sift" else "made"
+    path = folder / f"{kind}-{factory.replace(',', '-')}-{d}-{n}-{metric}.ivf"
+    asked = folder / f"{kind}-{d}-{n}.npy"
+    if not path.exists() or not asked.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        x, queries = (spread_sift if name == "sift" else clustered)(n, d, 11)
+        np.save(asked, queries)
+        faiss.write_index(make(factory, x, metric), str(path) + ".part")
+        os.rename(str(path) + ".part", path)
+    return path, np.load(asked)
+
+
+def measure(sides, seconds, rounds):
+    """Queries a second by side and by how many there are in a call."""
+    figures = {}
+    for each in (1, BATCH):
+        runs = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side, it in sides.items():
+                runs[side].append(rate(it.search, each, seconds / rounds))
+        for side, values in runs.items():
+            figures[side, each] = statistics.median(values)
+    return figures
+
+
+def compare(library, folder, case, seconds, rounds):
+    nprobe = case[4]
+    path, queries = file_of(folder, *case)
+    data = np.fromfile(path, dtype="u1")
+    handles = [ctypes.c_void_p(), ctypes.c_void_p()]
+    failed = library.dp_index_open_memory(data.ctypes.data, len(data), None, ctypes.byref(handles[0]), None)
+    if failed or library.dp_index_open(str(path).encode(), None, ctypes.byref(handles[1]), None):
+        sys.exit(f"{path}: our opening failed")
+    theirs = Theirs(faiss.read_index(str(path)), queries, nprobe)
+    sides = {"faiss": theirs, "memory": Ours(library, handles[0], queries, nprobe),
+             "path": Ours(library, handles[1], queries, nprobe)}
+    for side in sides.values():
+        side.search(0, QUERIES)
+    agree(sides["memory"], theirs)
+    agree(sides["path"], theirs)
+    figures = measure(sides, seconds, rounds)
+    for handle in handles:
+        library.dp_index_close(handle)
     return figures
 
 
@@ -202,17 +214,22 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.5, help="for each figure")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", default="", help="names, with commas; none: all")
-    parser.add_argument("--dims", type=int, default=0)
+    parser.add_argument("--files", type=pathlib.Path, default=SOURCE / "build/bench-scan", help="where files stay")
+    parser.add_argument("--make", action="store_true", help="make the files that are missing, and measure nothing")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(SOURCE)}")
     args = parser.parse_args()
     faiss.omp_set_num_threads(1)
+    cases = [case for case in CASES if not args.cases or case[0] in args.cases.split(",")]
+    for case in cases:
+        file_of(args.files, *case)
+    if args.make:
+        return
     library, others = load(args.build), machine.Others()
     lines = [HEAD]
     print(HEAD)
-    for case in CASES:
-        if (not args.cases or case[0] in args.cases.split(",")) and args.dims in (0, case[2]):
-            lines.append(row(case, compare(library, *case, args.seconds, args.rounds)))
-            print(lines[-1], flush=True)
+    for case in cases:
+        lines.append(row(case, compare(library, args.files, case, args.seconds, args.rounds)))
+        print(lines[-1], flush=True)
     if args.write:
         PAGE.write_text(page("\n".join(lines), others.share()), encoding="utf-8")
 

@@ -13,6 +13,8 @@ const byId = (id) => document.getElementById(id);
 const form = byId("search"), words = byId("words"), picker = byId("namespace"), message = byId("message");
 const results = byId("results"), cost = byId("cost"), figures = byId("figures"), stages = byId("stages"), more = byId("more");
 const about = byId("about");
+const keyform = byId("keyform"), key = byId("key");
+const KEY = "dipper-key"; // of this tab's sessionStorage: gone when the tab is
 
 let inFlight = null; // AbortController of the request in progress
 let timer = 0;
@@ -30,16 +32,22 @@ function say(text, bad = false) {
   message.classList.toggle("bad", bad);
 }
 
-/* The body of an answer; a failed one becomes an Error with the server's own sentence. */
-async function ask(path, options) {
-  const answer = await fetch(path, options);
+/* The body of an answer; a failed one becomes an Error with the server's own sentence. A server that asks for keys is shown
+ * the tab's; where that is missing or not taken, the page asks for one. */
+async function ask(path, options = {}) {
+  const shown = sessionStorage.getItem(KEY);
+  const headers = { ...options.headers, ...(shown ? { Authorization: `Bearer ${shown}` } : {}) };
+  const answer = await fetch(path, { ...options, headers });
+  keyform.hidden = answer.status !== 401;
   let body = null;
   try {
     body = await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
   }
-  if (!answer.ok || body === null) throw new Error(body?.error ?? `The server answered ${answer.status}.`);
+  if (!answer.ok || body === null) {
+    throw Object.assign(new Error(body?.error ?? `The server answered ${answer.status}.`), { status: answer.status });
+  }
   return body;
 }
 
@@ -186,12 +194,23 @@ async function describe() {
   }
 }
 
+/* A key for some namespaces may not list them all; the one that the address names is tried all the same. */
+async function namesOrNamed(named) {
+  try {
+    return await allNamespaces();
+  } catch (error) {
+    if (error.status === 403 && named) return [named];
+    throw error;
+  }
+}
+
 async function start() {
   const wanted = new URLSearchParams(location.search);
   words.value = wanted.get("q") ?? "";
+  say("");
   try {
-    const names = await allNamespaces();
     const named = wanted.get("ns");
+    const names = await namesOrNamed(named);
     if (named && names.length && !names.includes(named)) names.push(named); // asked, the server says that there is none
     picker.replaceChildren(...names.map((name) => {
       const option = element("option", name);
@@ -253,6 +272,12 @@ picker.addEventListener("change", () => {
 more.addEventListener("click", () => {
   step = Math.min(step + 1, STEPS.length - 1);
   search();
+});
+keyform.addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, key.value.trim());
+  key.value = "";
+  start();
 });
 document.addEventListener("keydown", onKey);
 start();

@@ -55,7 +55,7 @@ struct account_options {
     int database_timeout_ms;
     const char *key_scheme; /* what keys begin with: "fe_" */
     struct tier_limits tiers[TIER_COUNT];
-    int64_t batch;                    /* embeddings that this node reserves at once; 0: 256 */
+    int64_t batch;                    /* embeddings that this node reserves at once, at least; 0: 256 */
     bool open;                        /* while the database is away, known keys go on working and counting */
     size_t keys_max;                  /* remembered; 0: 16,384 */
     unsigned waiting_max;             /* threads that may wait for new keys at once; 0: 16 */

@@ -44,12 +44,13 @@ struct quota_user {
     bool settling;            /* one thread talks to the database about this user; the quotas' lock guards it */
     uint64_t round;           /* of settling that it was last part of; guarded likewise */
     int64_t granted, written; /* of the month: reserved in all, and used as the database knows; the settler's */
+    int64_t batch, asked_ns;  /* what was reserved at once the last time, and when; the settler's */
 };
 
 struct quota_options {
     struct database *db;
     struct tier_limits tiers[TIER_COUNT];
-    int64_t batch; /* embeddings that a node reserves at once */
+    int64_t batch; /* embeddings that a node reserves at once, at least; more for who uses them up in a moment */
     bool open;     /* while the database is away, go on counting here */
     struct account_clock clock;
 };

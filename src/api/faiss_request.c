@@ -23,8 +23,8 @@ static void read_u64(struct json_reader *r, const char *name, uint64_t *out)
 
 enum dp_status faiss_parse_open(struct call *call, struct span body, struct index_source *out)
 {
-    enum { NAME, URL, OFFSET, CLUSTERS, FIELDS };
-    static const char *const names[FIELDS] = {"name", "url", "cluster_data_offset", "n_clusters"};
+    enum { NAME, URL, OFFSET, CLUSTERS, TABLE, FIELDS };
+    static const char *const names[FIELDS] = {"name", "url", "cluster_data_offset", "n_clusters", "recall_table"};
     struct json_reader reader, *r = &reader;
     uint64_t seen = 0;
     *out = (struct index_source){.cluster_data_offset = 0};
@@ -35,7 +35,8 @@ enum dp_status faiss_parse_open(struct call *call, struct span body, struct inde
         case NAME: fields_string(r, call->arena, "name", &out->name); break;
         case URL: fields_string(r, call->arena, "url", &out->url); break;
         case OFFSET: read_u64(r, "cluster_data_offset", &out->cluster_data_offset); break;
-        default: read_u64(r, "n_clusters", &out->n_clusters); break;
+        case CLUSTERS: read_u64(r, "n_clusters", &out->n_clusters); break;
+        default: fields_string(r, call->arena, "recall_table", &out->recall_table); break;
         }
     }
     json_end(r);
@@ -181,8 +182,8 @@ static void read_ids(struct json_reader *r, struct call *call, const char *name,
 
 enum dp_status faiss_parse_search(struct call *call, struct span body, struct index_search *out)
 {
-    enum { VECTORS, TEXTS, K, NPROBE, KEEP, SKIP, FIELDS };
-    static const char *const names[FIELDS] = {"vectors", "texts", "k", "nprobe", "keep", "skip"};
+    enum { VECTORS, TEXTS, K, NPROBE, RECALL, KEEP, SKIP, FIELDS };
+    static const char *const names[FIELDS] = {"vectors", "texts", "k", "nprobe", "recall", "keep", "skip"};
     struct json_reader reader, *r = &reader;
     uint32_t k = DEFAULT_K, nprobe = 0;
     uint64_t seen = 0, given = 0; /* `given` leaves out nulls, which mean "not given" */
@@ -198,6 +199,11 @@ enum dp_status faiss_parse_search(struct call *call, struct span body, struct in
         case TEXTS: read_texts(r, call, out); break;
         case K: fields_u32(r, "k", 1, INDEX_SEARCH_HITS_MAX, &k); break;
         case NPROBE: fields_u32(r, "nprobe", 0, UINT32_MAX, &nprobe); break;
+        case RECALL:
+            if (fields_expect(r, JSON_NUMBER, "recall") && json_read_double(r, &out->recall) &&
+                !(out->recall > 0 && out->recall <= 1))
+                json_reject(r, DP_INVALID, "recall is %g, but must lie above 0, and be at most 1", out->recall);
+            break;
         case KEEP: read_ids(r, call, "keep", &out->keep, &out->keep_count); break;
         default: read_ids(r, call, "skip", &out->skip, &out->skip_count); break;
         }
@@ -207,6 +213,8 @@ enum dp_status faiss_parse_search(struct call *call, struct span body, struct in
         return json_error(r, &call->error);
     if (((given >> VECTORS) & 1) == ((given >> TEXTS) & 1))
         return call_fail(call, DP_INVALID, "give either vectors or texts");
+    if (((given >> NPROBE) & 1) && ((given >> RECALL) & 1))
+        return call_fail(call, DP_INVALID, "give either nprobe or recall");
     out->k = k;
     out->nprobe = nprobe;
     return DP_OK;

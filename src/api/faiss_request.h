@@ -4,9 +4,9 @@
 
 #include "service/indexes.h"
 
-/* {"name", "url", "cluster_data_offset"?, "n_clusters"?} */
+/* {"name", "url", "cluster_data_offset"?, "n_clusters"?, "recall_table"?} */
 enum dp_status faiss_parse_open(struct call *call, struct span body, struct index_source *out);
-/* {"vectors" or "texts", "k"?, "nprobe"?, "keep"?, "skip"?}; the name is left to the caller. Both read spans and arrays
+/* {"vectors" or "texts", "k"?, "nprobe" or "recall"?, "keep"?, "skip"?}; the name is left to the caller. Both read spans and arrays
  * into the call's arena. DP_INVALID, with the field and the reason. */
 enum dp_status faiss_parse_search(struct call *call, struct span body, struct index_search *out);
 

@@ -312,7 +312,8 @@ const struct setting SETTINGS[] = {
      .help = "Requests that such a user may make in a minute at each server; 0: any number."},
     {.name = "accounts.quota_batch", .flag = "--quota-batch", .meta = "N", .variables = {"DIPPER_QUOTA_BATCH"},
      TO(quota_batch), .section = SECTION_ACCOUNTS, .type = SETTING_INTEGER, .min = 1, .max = 1000000, .initial = "256",
-     .help = "Embeddings of a user that a server reserves in the database at once, and then hands out by itself."},
+     .help = "Embeddings of a user that a server reserves in the database at once, and then hands out by itself; more for "
+             "a user who needs more in a second, up to a sixteenth of what is left of the month."},
     {.name = "accounts.fail_open", .flag = "--accounts-fail-open", .variables = {"DIPPER_ACCOUNTS_FAIL_OPEN"},
      TO(accounts_fail_open), .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
      .help = "While the database is away, keys that this server knows go on working, and their use is written later; "

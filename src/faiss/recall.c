@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "store/transport.h"
 
 enum { VERSION = 1, FINGERPRINT_DIGITS = 16 };
 static const char FORMAT[] = "dipper-recall", SUFFIX[] = ".recall.json";
@@ -135,10 +136,14 @@ enum dp_status recall_parse(struct span json, struct recall_table *out, struct d
 
 /* ---- where it lies -------------------------------------------------------------------------------------- */
 
+static bool is_http(struct span url)
+{
+    return span_starts_with(url, span_str("http://")) || span_starts_with(url, span_str("https://"));
+}
+
 enum dp_status recall_url(struct call *call, struct span url, struct span *out)
 {
-    bool http = span_starts_with(url, span_str("http://")) || span_starts_with(url, span_str("https://"));
-    if (http && (memchr(url.data, '?', url.len) != NULL || memchr(url.data, '#', url.len) != NULL))
+    if (is_http(url) && (memchr(url.data, '?', url.len) != NULL || memchr(url.data, '#', url.len) != NULL))
         return call_fail(
             call, DP_INVALID,
             "recall is looked up in an object beside the file, and a URL with a query gives access to the "
@@ -153,26 +158,37 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
     return DP_OK;
 }
 
+/* The URL for messages: what follows a '?' may be a secret. */
+static const char *shown(struct span url, char out[HTTP_URL_SHOWN_MAX])
+{
+    if (is_http(url))
+        return http_url_shown(url, out);
+    snprintf(out, HTTP_URL_SHOWN_MAX, "%.*s", SPAN_FMT(url));
+    return out;
+}
+
 static enum dp_status parse_for(struct call *call, struct span json, struct span url,
                                 const struct faiss_index *index, struct recall_table *out)
 {
     struct faiss_ivf_info info = faiss_index_info(index);
+    char name[HTTP_URL_SHOWN_MAX];
     enum dp_status status = recall_parse(json, out, &call->error);
     if (status != DP_OK) {
-        dp_error_prefix(&call->error, "%.*s", SPAN_FMT(url));
+        dp_error_prefix(&call->error, "%s", shown(url, name));
         return status;
     }
     if (out->file_bytes != info.file_bytes || out->fingerprint != faiss_index_fingerprint(index))
         return call_fail(call, DP_STALE,
-                         "%.*s was measured of another file than this one (of %" PRIu64
+                         "%s was measured of another file than this one (of %" PRIu64
                          " bytes): build it again, or `dipper faiss calibrate`",
-                         SPAN_FMT(url), info.file_bytes);
+                         shown(url, name), info.file_bytes);
     return DP_OK;
 }
 
 enum dp_status recall_load(struct call *call, struct span url, const struct store_options *store,
                            const struct faiss_index *index, struct recall_table *out)
 {
+    char name[HTTP_URL_SHOWN_MAX];
     struct store *opened;
     struct span key;
     enum dp_status status = store_open_object(call, url, store, &opened, &key);
@@ -186,14 +202,14 @@ enum dp_status recall_load(struct call *call, struct span url, const struct stor
         req = (struct store_read_req){.key = key, .len = STORE_TO_END};
         status = store_read(call, opened, &req, 1);
     } else if (status == DP_OK && req.size > RECALL_BYTES_MAX) {
-        status = call_fail(call, DP_CORRUPT, "%.*s is larger than any table of recall", SPAN_FMT(url));
+        status = call_fail(call, DP_CORRUPT, "%s is larger than any table of recall", shown(url, name));
     }
     if (status == DP_NOT_FOUND)
         status =
             call_fail(call, DP_NOT_FOUND,
-                      "there is no recall table %.*s: build the file with `dipper faiss build`, measure it with "
+                      "there is no recall table %s: build the file with `dipper faiss build`, measure it with "
                       "`dipper faiss calibrate`, or give nprobe",
-                      SPAN_FMT(url));
+                      shown(url, name));
     if (status == DP_OK)
         status = parse_for(call, req.bytes.span, url, index, out);
     store_read_release(&req, 1);

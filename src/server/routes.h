@@ -11,9 +11,9 @@ enum {
 
 /* Who may ask, where the server has accounts. */
 enum route_access {
+    ACCESS_KEY,   /* whoever has a key; also of a route that does not say */
     ACCESS_OPEN,  /* anybody */
     ACCESS_WATCH, /* anybody, unless the settings want a key here too */
-    ACCESS_KEY,   /* whoever has a key */
     ACCESS_EMBED, /* a key with this right, and so on */
     ACCESS_READ,
     ACCESS_WRITE

@@ -22,6 +22,8 @@ struct open_index {
     size_t name_len;
     uint8_t name[INDEX_NAME_MAX];
     char url[SHOWN_MAX];
+    char *recall_url; /* of its table of recall; NULL: it was opened by a URL that gives access to it alone */
+    struct recall_table *recall; /* under the lock: set once, by the first search that asks */
 };
 
 /* ---- beginning and end ----------------------------------------------------------------------------------- */
@@ -59,6 +61,8 @@ static void close_index(struct open_index *slot)
     if (!slot)
         return;
     faiss_index_free(slot->index);
+    mem_free(slot->recall_url);
+    mem_free(slot->recall);
     mem_free(slot);
 }
 
@@ -122,6 +126,25 @@ static void give_back(struct indexes *x, struct open_index *slot)
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
+/* Where the table of recall lies. */
+static enum dp_status keep_recall_url(struct call *call, const struct index_source *source,
+                                      struct open_index *slot)
+{
+    struct span url = source->recall_table;
+    if (url.len == 0 && recall_url(call, source->url, &url) != DP_OK) {
+        if (call->error.status == DP_NOMEM)
+            return DP_NOMEM;
+        dp_error_clear(&call->error);
+        return DP_OK;
+    }
+    slot->recall_url = mem_alloc(url.len + 1);
+    if (!slot->recall_url)
+        return call_nomem(call, "an open index");
+    memcpy(slot->recall_url, url.data, url.len);
+    slot->recall_url[url.len] = '\0';
+    return DP_OK;
+}
+
 /* Takes the name, borrowed by the caller, so that nobody else opens anything under it meanwhile. */
 static enum dp_status reserve(struct call *call, struct indexes *x, const struct index_source *source,
                               struct open_index **out)
@@ -137,7 +160,11 @@ static enum dp_status reserve(struct call *call, struct indexes *x, const struct
     memcpy(slot->name, source->name.data, source->name.len);
     snprintf(slot->url, sizeof slot->url, "%s%s", http_url_shown(source->url, shown),
              memchr(source->url.data, '?', source->url.len) ? "?…" : "");
-    enum dp_status status = DP_OK;
+    enum dp_status status = keep_recall_url(call, source, slot);
+    if (status != DP_OK) {
+        close_index(slot);
+        return status;
+    }
     pthread_mutex_lock(&x->lock);
     if (find(x, source->name) < x->count)
         status = call_fail(call, DP_EXISTS,
@@ -150,7 +177,7 @@ static enum dp_status reserve(struct call *call, struct indexes *x, const struct
         x->slots[x->count++] = slot;
     pthread_mutex_unlock(&x->lock);
     if (status != DP_OK) {
-        mem_free(slot);
+        close_index(slot);
         return status;
     }
     *out = slot;
@@ -337,7 +364,56 @@ static enum dp_status embed_texts(struct call *call, struct service *s, const st
     return DP_OK;
 }
 
-static enum dp_status run(struct call *call, struct service *s, const struct open_index *slot,
+/* Reads the table of recall, as the rules for URLs allow. */
+static enum dp_status load_recall(struct call *call, struct indexes *x, const struct open_index *slot,
+                                  struct recall_table *out)
+{
+    enum url_reach reach;
+    struct store_options store = x->store;
+    struct span url = span_str(slot->recall_url ? slot->recall_url : "");
+    if (url.len == 0)
+        return call_fail(
+            call, DP_INVALID,
+            "a URL with a query opens the file alone: give recall_table too when the index is opened, or "
+            "search with nprobe");
+    enum dp_status status = url_rules_check(x->rules, url, call->arena, &reach, &call->error);
+    if (status != DP_OK)
+        return status;
+    store.create = false;
+    store.transport = reach == URL_PUBLIC ? x->public_only : x->any;
+    status = recall_load(call, url, &store, slot->index, out);
+    if (status == DP_NOT_FOUND || status == DP_STALE || status == DP_CORRUPT) /* not of the index itself */
+        status = call->error.status = DP_INVALID;
+    return status;
+}
+
+/* How many lists a wanted recall takes. */
+static enum dp_status nprobe_for(struct call *call, struct indexes *x, struct open_index *slot, double recall,
+                                 size_t *nprobe)
+{
+    pthread_mutex_lock(&x->lock);
+    struct recall_table *table = slot->recall;
+    pthread_mutex_unlock(&x->lock);
+    if (!table) {
+        struct recall_table *read = mem_calloc(1, sizeof *read);
+        enum dp_status status = read ? load_recall(call, x, slot, read) : call_nomem(call, "a table of recall");
+        if (status != DP_OK) {
+            mem_free(read);
+            return status;
+        }
+        pthread_mutex_lock(&x->lock);
+        if (!slot->recall) {
+            slot->recall = read;
+            read = NULL;
+        }
+        table = slot->recall;
+        pthread_mutex_unlock(&x->lock);
+        mem_free(read); /* another search was first */
+    }
+    return recall_nprobe(table, recall, nprobe, &call->error);
+}
+
+static enum dp_status run(struct call *call, struct service *s, struct open_index *slot,
                           const struct index_search *search, struct index_hits *out)
 {
     struct id_filter filter;
@@ -354,6 +430,8 @@ static enum dp_status run(struct call *call, struct service *s, const struct ope
         return call_nomem(call, "the answers");
     *out = (struct index_hits){ids, distances, costs};
     enum dp_status status = search->vectors ? DP_OK : embed_texts(call, s, slot, search, &faiss);
+    if (status == DP_OK && search->recall > 0)
+        status = nprobe_for(call, &s->indexes, slot, search->recall, &faiss.nprobe);
     if (status != DP_OK)
         return status;
     status =

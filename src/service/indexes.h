@@ -13,6 +13,7 @@
 
 #include "faiss/faiss_index.h"
 #include "faiss/head_memory.h"
+#include "faiss/recall.h"
 #include "service/service.h"
 #include "service/url_rules.h"
 #include "store/s3_settings.h"
@@ -58,6 +59,7 @@ struct index_source {
     struct span name; /* [A-Za-z0-9._-]{1,128}, not beginning with '.' or '_' */
     struct span url;
     uint64_t cluster_data_offset, n_clusters; /* when known; 0: not */
+    struct span recall_table;                 /* URL of its table of recall; len 0: beside it */
 };
 
 /* What is told of an open index. Spans and texts live in the call's arena. */
@@ -96,7 +98,8 @@ struct index_search {
     size_t count; /* 1..INDEX_SEARCH_QUERIES_MAX */
     size_t dim;
     size_t k;            /* count * k: at most INDEX_SEARCH_HITS_MAX */
-    size_t nprobe;       /* 0: the file's default */
+    size_t nprobe;       /* 0: the file's default, or what the recall takes */
+    double recall;       /* above 0 to 1: as few lists as reached it when they were measured; 0: not asked */
     const int64_t *keep; /* these ids alone; NULL: all */
     size_t keep_count;
     const int64_t *skip; /* none of these */

@@ -150,7 +150,9 @@ static void pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t 
     float least = query->least, step = fast_step(query);
     fast_sums(query, codes, first, n, sums);
     for (size_t i = 0; i < n; i++)
-        scores[i] = sums[i] == never ? NAN : least + (float)sums[i] * step;
+        scores[i] = least + (float)sums[i] * step;
+    for (size_t i = 0; i < n; i++)
+        scores[i] = sums[i] == never ? NAN : scores[i];
 }
 
 const struct ivf_kind ivf_kind_pq_fast = {

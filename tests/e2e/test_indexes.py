@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from serving import get, make_root, serving
-from test_faiss_command import FILE, LISTS, golden, web  # web is a fixture
+from test_faiss_command import FILE, LISTS, golden, web, write_npy  # web is a fixture
 
 SECRET = "X-Signature=secret"  # what the server of test_faiss_command.py asks for
 
@@ -70,6 +70,38 @@ def test_index_is_searched_where_it_lies(dipper, root, web, test_data):
         assert ask(url, "/v1/indexes/mine", method="DELETE") == (200, {"name": "mine", "status": "closed"})
         assert ask(url, "/v1/indexes/mine", method="DELETE")[0] == 404
         assert ask(url, "/v1/indexes/mine/search", {"vectors": raw})[0] == 404
+
+
+def test_index_is_searched_by_recall(dipper, root, web, test_data, tmp_path):
+    queries, _ = golden(test_data, FILE)
+    shutil.copy(test_data / "faiss" / f"{FILE}.ivf", tmp_path)
+    write_npy(tmp_path / "q.npy", queries)
+    subprocess.run([dipper, "faiss", "calibrate", tmp_path / f"{FILE}.ivf", "--queries", tmp_path / "q.npy"], check=True,
+                   stdout=subprocess.DEVNULL)
+    points = json.loads((tmp_path / f"{FILE}.ivf.recall.json").read_text())["points"]
+    nprobe = min(p["nprobe"] for p in points if p["recall"] >= 0.9)
+    web.root = tmp_path
+    place = web.url.split("?")[0]
+    table = f"{place}.recall.json?{SECRET}"
+    with serving(dipper, root, "--allow-index-url", place.rsplit("/", 1)[0]) as url:
+        assert ask(url, "/v1/indexes", {"name": "mine", "url": web.url, "recall_table": table})[0] == 201
+        opening = len(web.seen)
+        by = [ask(url, "/v1/indexes/mine/search", {"vectors": queries[0], "k": 5, **how})
+              for how in ({"recall": 0.9}, {"recall": 0.9}, {"nprobe": nprobe})]
+        assert [status for status, _ in by] == [200, 200, 200]
+        assert len({tuple(found["results"][0]["ids"]) for _, found in by}) == 1
+        assert by[0][1]["results"][0]["lists"] == nprobe
+        assert sum("recall.json" in str(seen) for seen in web.seen[opening:]) <= 2  # its first bytes, then all: once
+        for wrong in ({"recall": 0}, {"recall": 1.5}, {"recall": "much"}, {"recall": 0.9, "nprobe": 3}):
+            assert ask(url, "/v1/indexes/mine/search", {"vectors": queries[0], **wrong})[0] == 400
+        # Without its URL, with one that is not permitted, and with one that is none.
+        assert ask(url, "/v1/indexes", {"name": "bare", "url": web.url})[0] == 201
+        status, answer = ask(url, "/v1/indexes/bare/search", {"vectors": queries[0], "recall": 0.9})
+        assert status == 400 and "recall_table" in json.dumps(answer)
+        for name, other in (("far", "http://127.0.0.1:1/table.json"), ("none", f"{place}?{SECRET}")):
+            assert ask(url, "/v1/indexes", {"name": name, "url": web.url, "recall_table": other})[0] == 201
+            status, answer = ask(url, f"/v1/indexes/{name}/search", {"vectors": queries[0], "recall": 0.9})
+            assert 400 <= status < 500 and "secret" not in json.dumps(answer)
 
 
 def test_index_lists_are_read_once_by_many(dipper, root, web, test_data):

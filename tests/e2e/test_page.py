@@ -1,4 +1,6 @@
 """The search page, looked at by Chromium. Needs the browser, so it belongs to `make check-all`."""
+import json
+import os
 import re
 import shutil
 import struct
@@ -7,6 +9,7 @@ import urllib.parse
 
 import pytest
 
+from accounts import Accounts, wait_for
 from serving import get, make_root, serving
 
 pytestmark = pytest.mark.peer
@@ -67,6 +70,77 @@ def test_page_never_takes_data_for_markup(url):
 def test_page_says_when_there_is_nothing(dipper, tmp_path):
     with serving(dipper, tmp_path / "empty") as address:
         assert "dipper index NAMESPACE FILE.jsonl" in chromium("--dump-dom", address)
+
+
+class Browser:
+    """A Chromium that is spoken to through a pipe (its remote debugging protocol)."""
+
+    def __init__(self, folder):
+        ours_in, theirs_out = os.pipe()
+        theirs_in, ours_out = os.pipe()
+        os.set_inheritable(theirs_in, True)
+        os.set_inheritable(theirs_out, True)
+        # The protocol's file descriptors are 3 and 4.
+        command = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
+        self.process = subprocess.Popen(
+            ["bash", "-c", command, "browser", shutil.which("chromium"), "--headless", "--no-sandbox", "--disable-gpu",
+             f"--user-data-dir={folder}", "--remote-debugging-pipe"], pass_fds=(theirs_in, theirs_out),
+            stderr=subprocess.DEVNULL)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self.input, self.output = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
+        self.count, self.session = 0, None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def call(self, method, **parameters):
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        self.output.write(json.dumps(message).encode() + b"\0")
+        self.output.flush()
+        while True:
+            text = b""
+            while not text.endswith(b"\0"):
+                more = self.input.read(1)
+                assert more, "the browser ended"
+                text += more
+            answer = json.loads(text[:-1])
+            if answer.get("id") == self.count:
+                return answer["result"]
+
+    def value(self, expression):
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def wait(self, expression):
+        return wait_for(lambda: self.value(expression), expression)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.input.close()
+        self.output.close()
+
+
+def test_page_asks_for_a_key_where_the_server_does(dipper, tmp_path):
+    make_root(dipper, tmp_path)
+    accounts = Accounts(dipper, f"sqlite://{tmp_path}/accounts.db")
+    key = accounts.key()["key"]
+    with accounts.serve(tmp_path) as node:
+        browser = Browser(tmp_path / "browser")
+        try:
+            browser.call("Page.navigate", url=f"{node.url}/?ns=packages&q=what+fills+my+disk")
+            assert "asks for an API key" in browser.wait("!keyform.hidden && message.textContent")
+            browser.value("document.getElementById('key').value = 'fe_wrong'; keyform.requestSubmit()")
+            assert "not valid" in browser.wait("!keyform.hidden && /valid/.test(message.textContent) && message.textContent")
+            browser.value(f"document.getElementById('key').value = '{key}'; keyform.requestSubmit()")
+            assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
+            assert browser.value("keyform.hidden") is True
+            browser.call("Page.reload")
+            assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
+        finally:
+            browser.close()
 
 
 def test_page_needs_no_other_site(url):

@@ -25,7 +25,7 @@ static int set_up(void **state)
     accounts = fixture_open(&options);
     context = (struct exchange_context){.api = {.service = service, .draining = &draining},
                                         .body_max = 10000,
-                                        .bodies_max = 50000,
+                                        .bodies_max = 1 << 20,
                                         .request_timeout_ms = 60000,
                                         .accounts = accounts};
     assert_int_equal(exchange_context_init(&context, service_metrics(service), &error), DP_OK);

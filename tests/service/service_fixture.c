@@ -50,7 +50,8 @@ static struct service *open_service(const char *root, bool model, struct service
 
 struct service *fixture_service(const char *root, bool model)
 {
-    return open_service(root, model, (struct service_options){.threads = fixture_threads, .indexes = fixture_indexes});
+    return open_service(root, model,
+                        (struct service_options){.threads = fixture_threads, .indexes = fixture_indexes});
 }
 
 struct service *fixture_cached_service(size_t vectors)
