@@ -34,7 +34,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-bench tools-all model hooks
 
 build: tools
@@ -113,6 +113,12 @@ bench-scan: ## compare scanning FAISS files with faiss-cpu (WRITE=1: into docs/;
 	@scripts/venv
 	@build/venv/bin/python bench/scan_vs.py --build $(BUILD) $(if $(filter command%,$(origin ARGS)),$(ARGS)) \
 		$(if $(WRITE),--write)
+
+bench-faiss: model ## compare FAISS files in place with curl and LanceDB, on MinIO (needs Go; WRITE=1: into docs/)
+	@$(MAKE) build GOAL="product tests/s3_tool"
+	@scripts/peers build minio toxiproxy
+	@scripts/venv --bench-faiss
+	@build/bench-venv/bin/python bench/faiss_vs.py --build $(BUILD) $(if $(WRITE),--write)
 
 fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
 	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)

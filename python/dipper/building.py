@@ -10,7 +10,7 @@ from .embedder import runtime
 
 
 def _line(stage, done):
-    sys.stderr.write(f"\r{stage} {done:4.0%}   " + ("\n" if stage == "writing" and done >= 1 else ""))
+    sys.stderr.write(f"\r{stage} {done:4.0%}   ")
     sys.stderr.flush()
 
 
@@ -23,6 +23,7 @@ def build_ivf(
     metric: str = "l2",
     ids: Optional[Iterable[int]] = None,
     seed: int = 0,
+    recall: bool = True,
     threads: int = 0,
     progress: Union[bool, Callable[[str, float], object], None] = None,
 ) -> None:
@@ -34,6 +35,7 @@ def build_ivf(
     kind      "flat", or "sq8": a quarter of the size
     metric    "l2", "inner_product", or "cosine": vectors are scaled to length 1 and compared by inner product
     ids       int64[n]; None: 0, 1, …
+    recall    measure which nprobe reaches which recall, for searches that ask for one; written to path + ".recall.json"
     progress  True: a line on the terminal; a function is called with (stage, part of it that is done)
 
     The same bytes come of the same arguments, on any machine.
@@ -41,4 +43,9 @@ def build_ivf(
     x = vectors(x)
     numbers = None if ids is None else ids_of(ids, "ids")
     tell = _line if progress is True else (progress or None)
-    _dipper.build_ivf(runtime(threads), x, x.shape[1], numbers, os.fspath(path), nlist or 0, kind, metric, seed, tell)
+    try:
+        _dipper.build_ivf(runtime(threads), x, x.shape[1], numbers, os.fspath(path), nlist or 0, kind, metric, seed, recall,
+                          tell)
+    finally:
+        if tell is _line:
+            sys.stderr.write("\n")

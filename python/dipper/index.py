@@ -72,7 +72,8 @@ class Index:
 
         x        float32[n, d], or one vector (n is 1 then); what is not float32 is converted
         nprobe   lists to scan for each query; None: what the file says; "auto": recall=0.95
-        recall   in place of nprobe: the least nprobe that was measured to reach it when the file was built
+        recall   in place of nprobe: the part of the true 10 nearest that is to be found on average; the least nprobe
+                 that was measured to reach it when the file was built is used
         filter   ids to keep: no other vectors are answered
         skip     ids not to answer
         timeout  seconds
@@ -127,6 +128,7 @@ def open_index(
     cluster_data_offset: int = 0,
     n_clusters: int = 0,
     merge: bool = True,
+    recall_table: Optional[Path] = None,
     timeout: Optional[float] = None,
 ) -> Index:
     """Opens a FAISS IVF file where it lies: only its head is read.
@@ -139,6 +141,8 @@ def open_index(
     cluster_data_offset  where the lists begin, as info tells: opening is one read then
     n_clusters           the number of lists that the file must have
     merge                False: one request for each probed list, however close they lie
+    recall_table         the URL of what build_ivf measured, for searches by recall; None: url + ".recall.json". A presigned
+                         URL and a reader need it
     timeout              seconds, of the opening
     """
     if (url is None) == (reader is None):
@@ -148,4 +152,5 @@ def open_index(
     if reader is None and size is not None:
         raise TypeError("size comes with a reader")
     place = None if url is None else os.fspath(url)
-    return Index(_dipper.Index(place, reader, size or 0, name, cluster_data_offset, n_clusters, merge, timeout))
+    table = None if recall_table is None else os.fspath(recall_table)
+    return Index(_dipper.Index(place, reader, size or 0, name, cluster_data_offset, n_clusters, merge, table, timeout))

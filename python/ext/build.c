@@ -50,7 +50,8 @@ static bool metric_of(const char *name, enum dp_ivf_metric *out)
     return false;
 }
 
-/* build_ivf(runtime, x, dim, ids | None, path, nlist, kind, metric, seed, progress | None): x is float32[n][dim]. */
+/* build_ivf(runtime, x, dim, ids | None, path, nlist, kind, metric, seed, recall, progress | None): x is
+ * float32[n][dim]. */
 PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
 {
     struct dp_ivf_options options = {.progress = on_progress};
@@ -60,17 +61,20 @@ PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
     struct dp_error error;
     bool good = false;
     size_t dim, seed;
+    int recall;
 
     (void)module;
-    if (!has_arguments(given, 10, "build_ivf") || !size_argument(args[2], "dim", &dim) ||
+    if (!has_arguments(given, 11, "build_ivf") || !size_argument(args[2], "dim", &dim) ||
         !size_argument(args[5], "nlist", &options.nlist) || !size_argument(args[8], "seed", &seed) ||
         !(path = PyUnicode_AsUTF8AndSize(args[4], NULL)) || !(kind = PyUnicode_AsUTF8AndSize(args[6], NULL)) ||
         !(metric = PyUnicode_AsUTF8AndSize(args[7], NULL)) || !kind_of(kind, &options.kind) ||
-        !metric_of(metric, &options.metric) || !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
+        !metric_of(metric, &options.metric) || (recall = PyObject_IsTrue(args[9])) < 0 ||
+        !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
         return NULL;
     options.seed = seed;
+    options.no_recall = !recall;
     options.progress_ctx = &listener;
-    listener.function = args[9] == Py_None ? NULL : args[9];
+    listener.function = args[10] == Py_None ? NULL : args[10];
     if (!array_borrow(&ids, args[3], sizeof(int64_t), false, true, "ids"))
         goto out;
     if (dim == 0 || vectors.count % dim != 0 || (ids.held && ids.count != vectors.count / dim)) {

@@ -131,24 +131,26 @@ static bool index_open(struct index_object *self, const char *url, PyObject *rea
     return true;
 }
 
-/* Index(url | None, reader | None, size, name, cluster_data_offset, n_clusters, merge, timeout) */
+/* Index(url | None, reader | None, size, name, cluster_data_offset, n_clusters, merge, recall_table | None, timeout) */
 static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct dp_index_options options = {0};
     unsigned long long size, offset, lists;
-    const char *url, *name;
+    const char *url, *name, *recall_table;
     PyObject *reader, *timeout;
     struct index_object *self;
     int merge;
 
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "zOKzKKpO", &url, &reader, &size, &name, &offset, &lists, &merge, &timeout))
+    if (!PyArg_ParseTuple(args, "zOKzKKpzO", &url, &reader, &size, &name, &offset, &lists, &merge, &recall_table,
+                          &timeout))
         return NULL;
     options.name = name;
     options.cluster_data_offset = offset;
     options.n_clusters = lists;
     options.merge_none = !merge;
+    options.recall_table = recall_table;
     self = (struct index_object *)allocate(type, 0);
     if (!self)
         return NULL;

@@ -12,7 +12,7 @@
 
 enum {
     FIRST_READ_BYTES = 128 * 1024,
-    SIZES_A_LINK = 256, /* of a fingerprint */
+    SIZES_A_LINK = 256,   /* of a fingerprint */
     BATCH_HITS_MAX = 4096 /* of each query that is searched together with others */
 };
 /* A caller's word for where the lists begin is taken for the size of the first read up to here. */

@@ -40,11 +40,16 @@ static void ask_poll(struct call *call)
     call->poll_ns = os_now_ns() + POLL_NS;
 }
 
+static bool is_cancelled(const struct call *call)
+{
+    return call->cancelled && atomic_load_explicit(call->cancelled, memory_order_relaxed);
+}
+
 enum dp_status call_check(struct call *call)
 {
-    if (call->poll)
+    if (call->poll && !is_cancelled(call))
         ask_poll(call);
-    if (call->cancelled && atomic_load_explicit(call->cancelled, memory_order_relaxed))
+    if (is_cancelled(call))
         return dp_fail(&call->error, DP_CANCELLED, "the call was cancelled");
     if (call->deadline_ns != INT64_MAX && os_now_ns() >= call->deadline_ns)
         return dp_fail(&call->error, DP_DEADLINE, "the call's deadline has passed");

@@ -275,7 +275,7 @@ enum dp_status url_rules_new(struct span text, struct url_rules **out, struct dp
     arena_init(&rules->arena, 1 << 20);
     enum dp_status status = DP_OK;
     struct span copy = arena_copy(&rules->arena, text);
-    if (text.len > 0 && !copy.data)
+    if (!copy.data)
         status = dp_fail_nomem(error, "the rules for URLs");
     for (size_t begin = 0, end; status == DP_OK && begin < text.len; begin = end + 1) {
         for (end = begin; end < text.len && !is_separator(copy.data[end]); end++)

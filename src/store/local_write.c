@@ -155,7 +155,8 @@ static enum dp_status check_version(struct call *call, const struct local_store 
     return status;
 }
 
-/* Gives the file its name, if the put's condition holds. *renamed: the temporary name is gone. */
+/* Gives the file its name, if the put's condition holds. The lock is held but for STORE_IF_ABSENT. *renamed: the
+ * temporary name is gone. */
 static enum dp_status take_name(struct call *call, const struct local_store *local, const struct store_put *put,
                                 const struct temporary *t, int folder, const char *name, int *failed,
                                 bool *renamed)
@@ -164,17 +165,11 @@ static enum dp_status take_name(struct call *call, const struct local_store *loc
         *failed = link_new(t, folder, name);
         return DP_OK;
     }
-    int lock;
-    enum dp_status status = take_lock(call, local, &lock);
-    if (status != DP_OK)
-        return status;
-    if (put->condition == STORE_IF_VERSION)
-        status = check_version(call, local, put);
+    enum dp_status status = put->condition == STORE_IF_VERSION ? check_version(call, local, put) : DP_OK;
     if (status == DP_OK) {
         *failed = renameat(t->folder, t->name, folder, name) == 0 ? 0 : errno;
         *renamed = *failed == 0;
     }
-    close(lock);
     return status;
 }
 
@@ -202,11 +197,12 @@ static enum dp_status publish(struct call *call, const struct local_store *local
                               struct temporary *t, uint64_t size, const struct store_version *hash)
 {
     char name[STORE_PART_MAX + 1] = "";
-    int folder = -1, failed = 0;
+    int folder = -1, failed = 0, lock = -1;
     bool renamed = false;
-    enum dp_status status = DP_OK;
-    /* ENOENT: a remover has taken the empty folder away between our opening and naming; make it again. */
-    for (int tries = 0; tries < FOLDER_TRIES; tries++) {
+    enum dp_status status = put->condition == STORE_IF_ABSENT ? DP_OK : take_lock(call, local, &lock);
+    /* ENOENT: a remover has taken the empty folder away between our opening and naming; make it again. The lock comes
+     * first: while one waits for it, folders come and go so often that no number of tries would do. */
+    for (int tries = 0; status == DP_OK && tries < FOLDER_TRIES; tries++) {
         if (folder >= 0)
             close(folder);
         folder = -1;
@@ -218,6 +214,8 @@ static enum dp_status publish(struct call *call, const struct local_store *local
         if (status != DP_OK || failed != ENOENT)
             break;
     }
+    if (lock >= 0)
+        close(lock);
     if (status == DP_OK && failed)
         status = fail_put(call, local, put, folder, name, failed);
     bool linked = status == DP_OK && !renamed;

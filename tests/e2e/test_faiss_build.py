@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 
 import faiss
@@ -160,6 +161,38 @@ def test_search_by_recall(run, tmp_path, sift):
     # A presigned URL opens one object; the table's own is given beside it.
     (tmp_path / "x.ivf.recall.json").rename(tmp_path / "table.json")
     assert search("--recall", 0.9, "--recall-table", tmp_path / "table.json").stdout
+
+
+@pytest.mark.tree  # every build gives the same vectors, and a sanitizer makes this long
+def test_recall_of_embeddings(run, tmp_path, source):
+    """The first twelve words of Cranfield's documents: a recall is reached by documents that were held out, and by
+    the collection's questions, which are other texts, once it was measured with half of them."""
+    example = [sys.executable, source / "examples" / "cranfield" / "jsonl"]
+    lines = subprocess.run([*example, "rows"], check=True, capture_output=True, text=True).stdout.splitlines()
+    texts = [" ".join(json.loads(line)["text"].split()[:12]) or "-" for line in lines]
+    texts += subprocess.run([*example, "queries"], check=True, capture_output=True, text=True).stdout.splitlines()
+    x = np.array([a["embedding"] for a in json_lines(run("embed", input="\n".join(texts) + "\n").stdout)], dtype="f4")
+    base, held_out, questions = np.split(x, [len(lines) - 200, len(lines)])
+    exact = faiss.IndexFlatIP(384)
+    exact.add(base)
+    for name, vectors in (("v", base), ("docs", held_out), ("ask", questions[1::2]), ("measure", questions[::2])):
+        np.save(tmp_path / f"{name}.npy", vectors)
+
+    def reached(name, vectors, recall):
+        answers = json_lines(run("faiss", "search", tmp_path / "x.ivf", "--queries", tmp_path / f"{name}.npy", "--recall",
+                                 recall, "--json").stdout)
+        truth = exact.search(vectors, K)[1]
+        found = np.mean([len(np.intersect1d(a["ids"], t)) / K for a, t in zip(answers, truth)])
+        print(f"{name}: recall {recall} asked, {found:.4f} found, {answers[0]['bytes'] / 1024:.0f} KB")
+        return found
+
+    run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy", "--metric", "cosine", "--kind", "flat",
+        "--nlist", 40)
+    for recall in (0.8, 0.9, 0.95):
+        assert reached("docs", held_out, recall) >= recall - 0.03  # of 200 queries: two standard errors
+    run("faiss", "calibrate", tmp_path / "x.ivf", "--queries", tmp_path / "measure.npy")
+    for recall in (0.8, 0.9, 0.95):
+        assert reached("ask", questions[1::2], recall) >= recall - 0.03
 
 
 def test_progress_and_interrupt(dipper, tmp_path):

@@ -1,4 +1,5 @@
 """S3 stores of others' make: the contract of stores holds on them, and the commands work there as in a folder."""
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import urllib.request
 import pytest
 
 from program import clean_environment, json_lines
+from test_faiss_command import FILE, golden, write_fvecs
 
 pytestmark = pytest.mark.peer
 
@@ -169,3 +171,23 @@ def test_s3_as_the_readme_says(source, dipper, tool, peer, s3, tmp_path):
                           text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bread is baked in an oven" in done.stdout.splitlines()[-len(ROWS) - 1]
+
+
+def test_s3_searches_faiss_files_where_they_lie(run, tool, bucket, peer, s3, test_data, tmp_path):
+    """The commands on s3:// and on a presigned URL answer as on the file itself, and read the probed lists alone."""
+    queries, _ = golden(test_data, FILE)
+    path = write_fvecs(tmp_path / "queries.fvecs", queries[:5])
+    local = test_data / "faiss" / f"{FILE}.ivf"
+    keys = f"{peer['access_key_id']}:{peer['secret_access_key']}"
+    subprocess.run(["curl", "-sSf", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{peer['region']}:s3", "-u", keys, "-T", local,
+                    "-H", f"x-amz-content-sha256: {hashlib.sha256(local.read_bytes()).hexdigest()}", f"{peer['endpoint']}/{bucket}/{FILE}.ivf"], check=True, stdout=subprocess.DEVNULL, timeout=60)
+    presigned = subprocess.run([tool, "presign", bucket, f"{FILE}.ivf", "60"], env=clean_environment(**s3),
+                               capture_output=True, text=True, check=True).stdout.strip()
+    ask = ["--queries", path, "--nprobe", "3", "--json", "--merge-gap", "none", "--cache-bytes", "none"]
+    expected = json_lines(run("faiss", "search", local, *ask).stdout)
+    for url in (f"s3://{bucket}/{FILE}.ivf", presigned):
+        info = json.loads(run("faiss", "info", url, "--json", env={**s3, "no_proxy": "*"}).stdout)
+        assert info["kind"] == "IwSq" and info["d"] == 48 and info["open"]["requests"] == 1
+        found = json_lines(run("faiss", "search", url, *ask, env={**s3, "no_proxy": "*"}).stdout)
+        assert [line["ids"] for line in found] == [line["ids"] for line in expected]
+        assert all(line["requests"] == 3 and line["rounds"] == 1 for line in found)

@@ -4,13 +4,16 @@ Run against the build folder by make check, and by make check-python against the
 (DIPPER_PYTHON says so).
 """
 import gc
+import json
 import os
-import signal
+import re
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import weakref
 
 import faiss
 import numpy as np
@@ -171,6 +174,37 @@ def test_build_ivf_makes_what_faiss_opens(dipper, tmp_path):
     assert {stage for stage, _ in told} >= {"clustering", "writing"} and all(0 <= done <= 1 for _, done in told)
 
 
+def test_a_search_may_ask_for_a_recall(dipper, tmp_path):
+    rng = np.random.default_rng(3)
+    x = (rng.standard_normal((40, 16))[rng.integers(0, 40, 5000)] + rng.standard_normal((5000, 16)) / 2).astype("f4")
+    queries = (x[:200] + rng.standard_normal((200, 16)) / 8).astype("f4")
+    dipper.build_ivf(x, tmp_path / "x.ivf", 50)
+    exact = faiss.IndexFlatL2(16)
+    exact.add(x)
+    truth = exact.search(queries, 10)[1]
+
+    def recall(found):
+        return np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, truth)])
+
+    with dipper.open_index(tmp_path / "x.ivf") as index:
+        auto = index.search(queries, 10, nprobe="auto")[1]
+        scanned = index.last_cost.requests
+        assert recall(auto) > 0.92 and scanned < 25 * len(queries)
+        assert np.array_equal(index.search(queries, 10, recall=0.95)[1], auto)
+        assert recall(index.search(queries, 10, recall=0.5)[1]) > 0.45 and index.last_cost.requests < scanned
+        with pytest.raises(ValueError):
+            index.search(queries, 10, recall=1.5)
+        with pytest.raises(ValueError):
+            index.search(queries, 10, 4, recall=0.9)
+    data = (tmp_path / "x.ivf").read_bytes()
+    with dipper.open_index(reader=lambda ranges: [data[at:at + n] for at, n in ranges], size=len(data),
+                           recall_table=tmp_path / "x.ivf.recall.json") as index:
+        assert np.array_equal(index.search(queries, 10, "auto")[1], auto)
+    dipper.build_ivf(x, tmp_path / "y.ivf", 50, recall=False)
+    with dipper.open_index(tmp_path / "y.ivf") as index, pytest.raises(FileNotFoundError):
+        index.search(queries, 10, "auto")
+
+
 def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
     x = np.zeros((10, 4), "f4")
     for arguments in ({"kind": "pq"}, {"metric": "hamming"}, {"nlist": 11}, {"ids": range(9)}, {"x": x[:0]},
@@ -186,6 +220,11 @@ def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
     with pytest.raises(KeyError, match="enough"):
         dipper.build_ivf(x, tmp_path / "x.ivf", 1, progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_build_ivf_shows_how_far_it_is(dipper, tmp_path, capsys):
+    dipper.build_ivf(np.eye(8), tmp_path / "x.ivf", 2, progress=True)
+    assert re.search(r"writing 100%.*\n$", capsys.readouterr().err)
 
 
 # ---- a reader of the caller's --------------------------------------------------------------------------------
@@ -254,7 +293,6 @@ def test_a_reader_goes_with_its_index(dipper, path):
         def __call__(self, ranges):
             return [data[offset:offset + length] for offset, length in ranges]
 
-    import weakref
     reader = Reader()
     reader.index = dipper.open_index(reader=reader, size=len(data))  # a cycle
     gone = weakref.ref(reader)
@@ -283,7 +321,6 @@ def test_encode_answers_what_the_program_does(dipper, embedder, build):
     text = "naïve café, 日本 \u00e9"
     done = subprocess.run([build / "dipper", "embed"], input=text + "\n", capture_output=True, encoding="utf-8",
                           check=True)
-    import json
     line = json.loads(done.stdout)
     vector = line["embedding"] if isinstance(line, dict) else line
     assert np.array_equal(np.array(vector, dtype="f4"), embedder.encode(text))
@@ -491,7 +528,6 @@ def test_a_timeout_is_a_TimeoutError(dipper, embedder):
     with pytest.raises(TimeoutError) as caught:
         embedder.encode(["a text of some length, to be embedded again and again"] * 5000, timeout=0.02)
     assert caught.value.status == "deadline"
-    import socket
     with socket.create_server(("127.0.0.1", 0)) as server:
         with pytest.raises(TimeoutError):
             dipper.open_index(f"http://127.0.0.1:{server.getsockname()[1]}/x.ivf", timeout=0.1)
@@ -522,7 +558,6 @@ def test_a_child_process_is_told_to_open_its_own(dipper, embedder, index, querie
 
 def test_every_status_has_an_exception(dipper, source):
     header = (source / "include" / "dipper" / "status.h").read_text(encoding="utf-8")
-    import re
     named = dict(re.findall(r"case DP_(\w+): return \"(\w+)\"", (source / "src" / "base" / "error.c").read_text()))
     for name in re.findall(r"^    DP_(\w+) = -", header, re.M):
         kind = dipper.errors.of_status(named[name])
@@ -532,7 +567,6 @@ def test_every_status_has_an_exception(dipper, source):
 
 
 def test_the_package_is_typed_and_of_one_version(dipper, source):
-    import re
     folder = os.path.dirname(dipper.__file__)
     assert os.path.exists(os.path.join(folder, "py.typed"))
     version = re.search(r"version: '([^']+)'", (source / "meson.build").read_text()).group(1)
@@ -541,7 +575,6 @@ def test_the_package_is_typed_and_of_one_version(dipper, source):
 
 
 def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, capsys):
-    import re
     monkeypatch.chdir(tmp_path)
     page = (source / "docs" / "python.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
