@@ -1,8 +1,9 @@
 /* config.c: the program's settings as one plain struct. */
 #include "base/alloc.h"
+#include "base/json.h"
 #include "config/settings.h"
 
-enum { ARENA_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 16384 };
+enum { ARENA_MAX_BYTES = 16 << 20, JSON_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 16384 };
 
 /* What config.h hides: the memory of texts, and where each value came from. */
 struct config_state {
@@ -55,4 +56,81 @@ void config_print_effective(FILE *out, const struct config *config)
         fprintf(out, "%.*s\n", SPAN_FMT(buffer_span(&line)));
         buffer_deinit(&line);
     }
+}
+
+static void write_text(struct json_writer *w, const char *key, const char *text)
+{
+    json_key(w, key);
+    if (text)
+        json_string_str(w, text);
+    else
+        json_null(w);
+}
+
+static void write_list(struct json_writer *w, const char *key, const char *const *list, size_t max)
+{
+    json_key(w, key);
+    json_begin_array(w);
+    for (size_t i = 0; i < max && list && list[i]; i++)
+        json_string_str(w, list[i]);
+    json_end_array(w);
+}
+
+/* What the table says of a setting. */
+static void write_setting(struct json_writer *w, const struct setting *s)
+{
+    static const char *const types[] = {"text", "integer", "boolean", "bytes", "duration", "choice", "listen"};
+    char allowed[SETTING_ALLOWED_MAX];
+    setting_allowed(s, allowed);
+    write_text(w, "name", s->name);
+    write_text(w, "flag", s->flag);
+    write_list(w, "variables", s->variables, SETTING_VARIABLES_MAX);
+    json_key(w, "in_file");
+    json_bool(w, !s->not_in_file);
+    write_text(w, "type", types[s->type]);
+    json_key(w, "min");
+    json_u64(w, s->min);
+    json_key(w, "max");
+    json_u64(w, s->max);
+    write_list(w, "choices", s->choices, SIZE_MAX);
+    write_text(w, "default", s->initial ? s->initial : s->initial_help);
+    write_text(w, "allowed", allowed);
+    json_key(w, "secret");
+    json_bool(w, s->secret);
+    json_key(w, "secret_in_url");
+    json_bool(w, s->secret_in_url);
+}
+
+enum dp_status config_print_json(FILE *out, const struct config *config, struct dp_error *error)
+{
+    struct config shown = *config;
+    const struct settings settings = settings_of(&shown);
+    struct buffer all, text;
+    struct json_writer w;
+    buffer_init(&all, JSON_MAX_BYTES);
+    buffer_init(&text, LINE_MAX_BYTES);
+    json_writer_init(&w, &all);
+    json_begin_array(&w);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        json_begin_object(&w);
+        write_setting(&w, &SETTINGS[i]);
+        buffer_clear(&text);
+        setting_print(&SETTINGS[i], &shown, &text);
+        json_key(&w, "value");
+        json_string(&w, buffer_span(&text));
+        buffer_clear(&text);
+        settings_print_origin(&settings, i, &text);
+        json_key(&w, "origin");
+        json_string(&w, buffer_span(&text));
+        json_end_object(&w);
+    }
+    json_end_array(&w);
+    enum dp_status status = buffer_check(&all, "the settings", error);
+    if (status == DP_OK)
+        status = buffer_check(&text, "the settings", error);
+    if (status == DP_OK)
+        fprintf(out, "%.*s\n", SPAN_FMT(buffer_span(&all)));
+    buffer_deinit(&text);
+    buffer_deinit(&all);
+    return status;
 }

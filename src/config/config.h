@@ -114,6 +114,9 @@ bool config_flag_takes_value(const char *flag);
 void config_print_help(FILE *out, unsigned groups);
 /* Every setting with its value and origin: "server.port = 8000 (environment PORT)". Secrets are masked. */
 void config_print_effective(FILE *out, const struct config *config);
+/* The same as one JSON array, with all that the table says of each: its flag, environment variables, type, range, choices
+ * and default. DP_NOMEM. */
+enum dp_status config_print_json(FILE *out, const struct config *config, struct dp_error *error);
 /* docs/configuration.md and .env.example, as made from the table. */
 void config_print_reference(FILE *out);
 void config_print_env_example(FILE *out);

@@ -87,6 +87,8 @@ struct settings {
 /* As config_load. */
 enum dp_status settings_load(const struct settings *s, const struct config_sources *sources,
                              struct dp_error *error);
+/* "environment PORT", "--port", "dipper.toml, line 3", "default". */
+void settings_print_origin(const struct settings *s, size_t i, struct buffer *out);
 /* "server.port = 8000 (environment PORT)", without a newline. */
 void settings_describe(const struct settings *s, size_t i, struct buffer *out);
 /* The setting of a flag with or without "=value"; NULL when there is none. *value: what stands behind '=',

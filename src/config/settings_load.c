@@ -9,7 +9,7 @@
 #include "config/toml.h"
 #include "os/file.h"
 
-enum { FILE_MAX_BYTES = 1 << 20, SHOWN_MAX_BYTES = 1 << 20 };
+enum { FILE_MAX_BYTES = 1 << 20, SHOWN_MAX_BYTES = 1 << 20, QUOTED_MAX_BYTES = 100 };
 
 static const char DEFAULT_FILE[] = "dipper.toml";
 
@@ -44,8 +44,13 @@ static enum dp_status fail_value(const struct setting *setting, struct span text
     struct buffer shown;
     buffer_init(&shown, SHOWN_MAX_BYTES);
     setting_mask(setting, text, &shown);
-    dp_fail(error, DP_INVALID, "setting %s: \"%.*s\" (%s) is not allowed: it takes %s", setting->name,
-            SPAN_FMT(buffer_span(&shown)), from, allowed);
+    /* What is allowed must fit into the message too. */
+    size_t len = shown.len;
+    if (len > QUOTED_MAX_BYTES)
+        for (len = QUOTED_MAX_BYTES; len > 0 && (shown.data[len] & 0xc0) == 0x80;)
+            len--;
+    dp_fail(error, DP_INVALID, "setting %s: \"%.*s%s\" (%s) is not allowed: it takes %s", setting->name,
+            SPAN_FMT(span_of(shown.data, len)), len < shown.len ? "…" : "", from, allowed);
     enum dp_status status = shown.status == DP_NOMEM ? dp_fail_nomem(error, "settings") : DP_INVALID;
     buffer_deinit(&shown);
     return status;
@@ -242,15 +247,22 @@ enum dp_status settings_load(const struct settings *s, const struct config_sourc
     return status;
 }
 
-void settings_describe(const struct settings *s, size_t i, struct buffer *out)
+void settings_print_origin(const struct settings *s, size_t i, struct buffer *out)
 {
     const struct setting_origin *origin = &s->origins[i];
+    switch (origin->source) {
+    case FROM_DEFAULT: buffer_append_str(out, "default"); break;
+    case FROM_FILE: buffer_printf(out, "%s, line %u", origin->name, origin->line); break;
+    case FROM_ENVIRONMENT: buffer_printf(out, "environment %s", origin->name); break;
+    case FROM_FLAG: buffer_append_str(out, origin->name); break;
+    }
+}
+
+void settings_describe(const struct settings *s, size_t i, struct buffer *out)
+{
     buffer_printf(out, "%s = ", s->table[i].name);
     setting_print(&s->table[i], s->target, out);
-    switch (origin->source) {
-    case FROM_DEFAULT: buffer_append_str(out, " (default)"); break;
-    case FROM_FILE: buffer_printf(out, " (%s, line %u)", origin->name, origin->line); break;
-    case FROM_ENVIRONMENT: buffer_printf(out, " (environment %s)", origin->name); break;
-    case FROM_FLAG: buffer_printf(out, " (%s)", origin->name); break;
-    }
+    buffer_append_str(out, " (");
+    settings_print_origin(s, i, out);
+    buffer_u8(out, ')');
 }

@@ -8,6 +8,8 @@
 #include "server/handlers.h"
 #include "server/process_metrics.h"
 
+enum { TEXT_USUAL_BYTES = 100 << 10 };
+
 static void print_double(struct buffer *out, double v)
 {
     char text[25];
@@ -106,6 +108,7 @@ void handle_metrics(struct call *call, const struct api_context *api, const stru
                     struct http_response *response)
 {
     (void)http;
+    buffer_reserve(&response->body, TEXT_USUAL_BYTES); /* at once: doubling would take more than it needs */
     metrics_print(service_metrics(api->service), &response->body);
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     if (buffer_check(&response->body, "the metrics", &call->error) != DP_OK)

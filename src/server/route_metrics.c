@@ -2,6 +2,7 @@
 #include "server/route_metrics.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -12,6 +13,15 @@ static const char *pattern_of(size_t i)
     return i < ROUTE_COUNT ? ROUTES[i].pattern : "none";
 }
 
+/* The methods of one path are counted together: the first route with the pattern of route i. */
+static size_t first_of(size_t i)
+{
+    size_t first = 0;
+    while (strcmp(pattern_of(first), pattern_of(i)) != 0)
+        first++;
+    return first;
+}
+
 enum dp_status route_metrics_new(struct metric_registry *registry, struct route_metrics **out,
                                  struct dp_error *error)
 {
@@ -20,12 +30,16 @@ enum dp_status route_metrics_new(struct metric_registry *registry, struct route_
     bool good = all != NULL;
     /* One family after the other, as they are printed. */
     for (size_t i = 0; good && i <= ROUTE_COUNT; i++)
-        for (size_t c = 0; good && c < STATUS_CLASSES; c++) {
+        for (size_t c = 0; good && first_of(i) == i && c < STATUS_CLASSES; c++) {
             snprintf(labels, sizeof labels, "route=\"%s\",status=\"%s\"", pattern_of(i), CLASSES[c]);
             all[i].requests[c] = metric_counter(registry, "dipper_http_requests_total", labels, "HTTP requests.");
             good = all[i].requests[c] != NULL;
         }
     for (size_t i = 0; good && i <= ROUTE_COUNT; i++) {
+        if (first_of(i) != i) {
+            all[i] = all[first_of(i)];
+            continue;
+        }
         snprintf(labels, sizeof labels, "route=\"%s\"", pattern_of(i));
         all[i].seconds = metric_histogram(registry, "dipper_http_request_seconds", labels,
                                           "Time from a request's line to the end of its answer.",

@@ -43,12 +43,12 @@ def make_root(dipper, folder):
 
 
 @contextlib.contextmanager
-def serving(dipper, root, *arguments, files=None):
+def serving(dipper, root, *arguments, files=None, env=None):
     """The address of a server over `root`, which may open so many files; it must end cleanly when it is told to."""
     limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
     process = subprocess.Popen([dipper, "serve", "--root", root, "--listen", "127.0.0.1:0", *arguments],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
-                               preexec_fn=limit)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
+                               env=clean_environment(**(env or {})))
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), process.stderr.read()
