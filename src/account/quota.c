@@ -439,7 +439,8 @@ static void collect(struct quotas *q, bool all, struct batch *batch)
             user->round = q->round;
             prepare(q, user, release, &batch->items[batch->count]);
             batch->items[batch->count++].lease.forget = all;
-        } else if (!user->settling && atomic_load(&user->refs) == 0 && user->granted == user->written) {
+        } else if (!user->settling && atomic_load(&user->refs) == 0 && user->granted == user->written &&
+                   !has_counts(user)) {
             *at = user->next;
             free_user(user);
             continue;
