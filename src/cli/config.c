@@ -26,5 +26,5 @@ static int run_config(int argc, char **argv)
 }
 
 const struct cli_command cli_config_command = {
-    "config", "[--json] [SETTINGS]",     "print the settings in effect and where each came from",
-    NULL,     CONFIG_GROUP_ALL, run_config};
+    "config", "[--json] [SETTINGS]", "print the settings in effect and where each came from",
+    NULL,     CONFIG_GROUP_ALL,      run_config};

@@ -252,6 +252,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
 static enum dp_status describe(struct call *call, const struct open_index *slot, struct index_description *out)
 {
     const struct faiss_ivf_info info = faiss_index_info(slot->index);
+    const int64_t open_us = slot->open_ns / 1000;
     char codes[FAISS_CODES_NAME_MAX];
     *out = (struct index_description){
         .name = arena_copy(call->arena, span_of(slot->name, slot->name_len)),
@@ -270,7 +271,7 @@ static enum dp_status describe(struct call *call, const struct open_index *slot,
         .open_rounds = slot->cost.rounds,
         .open_requests = slot->cost.requests,
         .open_bytes = slot->cost.bytes,
-        .open_ms = (double)(slot->open_ns / 1000) / 1000,
+        .open_ms = (double)open_us / 1000,
     };
     memcpy(out->kind, info.fourcc, sizeof out->kind);
     return out->name.data && out->url && out->codes ? DP_OK : call_nomem(call, "what is told of an index");

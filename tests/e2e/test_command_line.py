@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-COMMANDS = ["index", "search", "serve", "embed", "faiss", "model", "bench", "config"]
+COMMANDS = ["index", "search", "serve", "embed", "faiss", "model", "key", "usage", "bench", "config"]
 
 
 def test_help_names_every_command(run):

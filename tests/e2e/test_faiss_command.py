@@ -159,6 +159,8 @@ def test_readme_commands_run_as_written(run, source, file, test_data, tmp_path):
     commands = re.findall(r"^build/dipper (faiss [^#\n]*)", section, re.M)
     assert len(commands) >= 3
     shutil.copy(file, tmp_path / "cwd" / "vectors.ivf")
-    write_npy(tmp_path / "cwd" / "queries.npy", golden(test_data, FILE)[0])
+    queries = golden(test_data, FILE)[0]
+    write_npy(tmp_path / "cwd" / "queries.npy", queries)
+    write_npy(tmp_path / "cwd" / "vectors.npy", [[x + i % 7 for x in queries[i % len(queries)]] for i in range(300)])
     for command in commands:
         assert run(*command.split()).stdout

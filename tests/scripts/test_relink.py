@@ -19,7 +19,7 @@ def tree(tmp_path_factory):
     """A copy of the tree that builds, without a model."""
     source = pathlib.Path(__file__).resolve().parents[2]
     copy = tmp_path_factory.mktemp("tree")
-    for name in ["meson.build", "meson_options.txt", "include", "src", "web", "scripts", "bench", "tests"]:
+    for name in ["meson.build", "meson_options.txt", "include", "src", "web", "scripts", "bench", "tests", "python"]:
         if (source / name).is_dir():
             shutil.copytree(source / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         elif (source / name).exists():
