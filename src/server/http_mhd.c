@@ -22,6 +22,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 #include "os/thread.h"
+#include "server/acceptor.h"
 #include "server/listen.h"
 
 enum {
@@ -50,7 +51,7 @@ struct http {
     pthread_cond_t idle;
     bool closed; /* nothing goes to the pool any more */
     _Atomic bool quiesced;
-    int quiet_fd; /* the listening socket since then; -1: none */
+    struct acceptor acceptor;
 };
 
 static int64_t from_now(int64_t ms)
@@ -100,10 +101,20 @@ static void connection_close(struct http *http, struct connection *c)
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        connection_open(cls, mhd, context);
-    else
-        connection_close(cls, *context);
+    struct http *http = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection_open(http, mhd, context);
+        return;
+    }
+    connection_close(http, *context);
+    acceptor_closed(&http->acceptor);
+}
+
+/* The library spreads connections over its threads, and closes those that it cannot take. */
+static bool take_connection(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len)
+{
+    struct http *http = context;
+    return MHD_add_connection(http->daemon, fd, peer, peer_len) == MHD_YES;
 }
 
 /* ---- the life of a request -------------------------------------------------------------------------- */
@@ -281,21 +292,24 @@ static size_t leave_encoded(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd)
+static struct MHD_Daemon *start_daemon(struct http *http)
 {
     const struct http_options *o = &http->options;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+                     MHD_USE_NO_LISTEN_SOCKET;
     struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)o->io_threads, NULL},
                                     {MHD_OPTION_END, 0, NULL}};
+    /* The acceptor keeps the limit. The library counts a connection for a moment after it has told that it is closed, and
+     * each thread on its own, so it has room for more. */
+    unsigned most = 2 * (o->connections_max + o->io_threads);
     if (o->io_threads < 2) /* a pool of one is none */
         pool[0].option = MHD_OPTION_END;
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        listen_fd, MHD_OPTION_CONNECTION_LIMIT, o->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(o->idle_timeout_ms + 999) / 1000,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-        MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        most, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(o->idle_timeout_ms + 999) / 1000, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,
@@ -306,7 +320,6 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     if (!http)
         return dp_fail_nomem(error, "the HTTP server");
     http->options = *options;
-    http->quiet_fd = -1;
     http->context = context;
     http->pool = pool;
     http->connections = connections;
@@ -319,25 +332,30 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     /* The library's threads leave signals to the program's own. */
     struct os_signals kept;
     os_signals_block(&kept);
-    http->daemon = start_daemon(http, listen_fd);
+    http->daemon = start_daemon(http);
     os_signals_restore(&kept);
-    if (!http->daemon) {
-        pthread_cond_destroy(&http->idle);
-        pthread_mutex_destroy(&http->lock);
-        mem_free(http);
-        return dp_fail(error, DP_UNAVAILABLE, "libmicrohttpd cannot start: no threads, files or memory left");
+    enum dp_status status = DP_OK;
+    if (!http->daemon)
+        status = dp_fail(error, DP_UNAVAILABLE, "libmicrohttpd cannot start: no threads, files or memory left");
+    else
+        status =
+            acceptor_start(&http->acceptor, listen_fd, options->connections_max, take_connection, http, error);
+    if (status == DP_OK) {
+        *out = http;
+        return DP_OK;
     }
-    *out = http;
-    return DP_OK;
+    if (http->daemon)
+        MHD_stop_daemon(http->daemon);
+    pthread_cond_destroy(&http->idle);
+    pthread_mutex_destroy(&http->lock);
+    mem_free(http);
+    return status;
 }
 
 void http_quiesce(struct http *http)
 {
     atomic_store(&http->quiesced, true);
-    /* The library's thread may be looking at the socket just now: it is closed when that thread has ended. */
-    http->quiet_fd = MHD_quiesce_daemon(http->daemon);
-    if (http->quiet_fd >= 0)
-        shutdown(http->quiet_fd, SHUT_RDWR);
+    acceptor_stop(&http->acceptor);
 }
 
 bool http_wait_idle(struct http *http, int ms)
@@ -366,9 +384,9 @@ void http_stop(struct http *http)
 {
     if (!http)
         return;
+    acceptor_stop(&http->acceptor);
     MHD_stop_daemon(http->daemon);
-    if (http->quiet_fd >= 0)
-        close(http->quiet_fd);
+    acceptor_deinit(&http->acceptor);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
     mem_free(http);

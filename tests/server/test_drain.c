@@ -196,6 +196,51 @@ static void test_server_drains_before_it_ends(void **state)
     service_free(service);
 }
 
+/* Servers that end just as clients come: each I/O thread is busy with new connections while listening stops. */
+static void test_server_ends_while_clients_come(void **state)
+{
+    enum { SERVERS = 30, CLIENTS = 6 };
+    (void)state;
+    struct service *service = slow_service();
+    for (int i = 0; i < SERVERS; i++) {
+        struct server *server = start_server(service, (struct server_options){.io_threads = 2});
+        int fds[CLIENTS];
+        for (int c = 0; c < CLIENTS; c++) {
+            fds[c] = dial(server);
+            send_text(fds[c], "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        server_stop(server);
+        for (int c = 0; c < CLIENTS; c++)
+            close(fds[c]);
+    }
+    service_free(service);
+}
+
+/* Beyond the limit of connections a client waits until another leaves. */
+static void test_server_lets_clients_wait_when_there_are_too_many(void **state)
+{
+    (void)state;
+    struct service *service = slow_service();
+    struct server *server = start_server(service, (struct server_options){.io_threads = 2, .connections_max = 2});
+    static const char ask[] = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+    int first = dial(server), second = dial(server);
+    send_text(first, ask);
+    assert_non_null(strstr(hear_answer(first), "200 OK"));
+    send_text(second, ask);
+    assert_non_null(strstr(hear_answer(second), "200 OK"));
+    int third = dial(server);
+    enum heard end;
+    send_text(third, ask);
+    assert_string_equal(hear(third, 100, &end), "");
+    assert_int_equal(end, HEARD_NOTHING);
+    close(first);
+    assert_non_null(strstr(hear_answer(third), "200 OK"));
+    close(second);
+    close(third);
+    server_stop(server);
+    service_free(service);
+}
+
 /* One that takes longer than the server will wait is told why it gets no answer. */
 static void test_server_cancels_what_outlasts_the_drain(void **state)
 {
@@ -227,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_server_notices_clients_that_leave_amid_a_body),
         cmocka_unit_test(test_server_limits_the_time_of_requests),
         cmocka_unit_test(test_server_drains_before_it_ends),
+        cmocka_unit_test(test_server_ends_while_clients_come),
+        cmocka_unit_test(test_server_lets_clients_wait_when_there_are_too_many),
         cmocka_unit_test(test_server_cancels_what_outlasts_the_drain),
     };
     return test_run(tests);

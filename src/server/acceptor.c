@@ -1,0 +1,94 @@
+/* acceptor.c: waits for connections, and while there are too many, or no files left, for one to close. */
+#include "server/acceptor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "os/thread.h"
+
+enum { NO_FILES_MS = 100 }; /* others may close files that we do not know of */
+
+static void wake(const struct acceptor *a)
+{
+    const uint64_t one = 1;
+    ssize_t written = write(a->wake_fd, &one, sizeof one);
+    (void)written; /* EAGAIN: it is awake */
+}
+
+/* Hands on what waits. False when there are no files left for more. */
+static bool take_all(struct acceptor *a)
+{
+    while (!atomic_load(&a->closing) && atomic_load(&a->open) < a->open_max) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof peer;
+        int fd = accept4(a->listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            return false;
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return true;
+        if (fd < 0)
+            continue; /* that connection has failed already (accept(2)) */
+        atomic_fetch_add(&a->open, 1);
+        if (!a->take(a->context, fd, (const struct sockaddr *)&peer, len))
+            atomic_fetch_sub(&a->open, 1);
+    }
+    return true;
+}
+
+static void *serve(void *context)
+{
+    struct acceptor *a = context;
+    bool has_files = true;
+    while (!atomic_load(&a->closing)) {
+        bool wants = has_files && atomic_load(&a->open) < a->open_max;
+        struct pollfd fds[2] = {{.fd = a->wake_fd, .events = POLLIN},
+                                {.fd = wants ? a->listen_fd : -1, .events = POLLIN}};
+        poll(fds, 2, has_files ? -1 : NO_FILES_MS);
+        uint64_t times;
+        ssize_t got = fds[0].revents ? read(a->wake_fd, &times, sizeof times) : 0;
+        (void)got; /* all that matters is looked at anew */
+        has_files = take_all(a);
+    }
+    return NULL;
+}
+
+enum dp_status acceptor_start(struct acceptor *a, int listen_fd, unsigned open_max, acceptor_take *take,
+                              void *context, struct dp_error *error)
+{
+    *a = (struct acceptor){.listen_fd = listen_fd, .open_max = open_max, .take = take, .context = context};
+    a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (a->wake_fd < 0)
+        return dp_fail(error, DP_IO, "cannot make an eventfd: %s", strerror(errno));
+    int failed = os_thread_start(&a->thread, "dipper-accept", serve, a);
+    if (failed) {
+        close(a->wake_fd);
+        return dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
+    }
+    a->started = true;
+    return DP_OK;
+}
+
+void acceptor_closed(struct acceptor *a)
+{
+    if (atomic_fetch_sub(&a->open, 1) == a->open_max)
+        wake(a);
+}
+
+void acceptor_stop(struct acceptor *a)
+{
+    if (!a->started)
+        return;
+    atomic_store(&a->closing, true);
+    wake(a);
+    pthread_join(a->thread, NULL);
+    close(a->listen_fd);
+    a->started = false;
+}
+
+void acceptor_deinit(struct acceptor *a)
+{
+    close(a->wake_fd);
+}
