@@ -34,7 +34,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-asan check-python bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-unit check-asan check-python bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-bench tools-all model hooks
 
 build: tools
@@ -55,6 +55,10 @@ check: model ## build and pass the tests that need no server (under 10 minutes o
 check-build: model ## the same less the tests of the repository itself, for a second compiler
 	@$(MAKE) build GOAL=all
 	@scripts/check --no-tree $(BUILD)
+
+check-unit: model ## the C tests alone
+	@$(MAKE) build GOAL=all
+	@scripts/check --unit $(BUILD)
 
 check-asan: ## the same with the address and undefined-behaviour sanitizers (any other: SANITIZE=…)
 	@$(MAKE) check-build SANITIZE=address,undefined
