@@ -32,6 +32,8 @@ struct api_dialect {
 
 extern const struct api_dialect api_fastembed; /* also what is no client's own: health, unknown paths */
 extern const struct api_dialect api_openai;
+/* FastEmbed's shape of errors, for dialects that are no client's own: {"error": code, "message": sentence}. */
+void api_fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message);
 extern const struct api_dialect api_turbopuffer;
 extern const struct api_dialect api_faiss;
 

@@ -8,22 +8,7 @@
 #include "api/faiss_request.h"
 #include "base/json.h"
 
-static void faiss_error(struct http_response *response, unsigned status, const char *code, const char *message)
-{
-    struct json_writer w;
-    http_response_clear(response);
-    response->status = status;
-    response->content_type = "application/json";
-    json_writer_init(&w, &response->body);
-    json_begin_object(&w);
-    json_key(&w, "error");
-    json_string_str(&w, code);
-    json_key(&w, "message");
-    json_string_str(&w, message);
-    json_end_object(&w);
-}
-
-const struct api_dialect api_faiss = {.name = "faiss", .error = faiss_error};
+const struct api_dialect api_faiss = {.name = "faiss", .error = api_fastembed_error};
 
 static void finish(struct call *call, struct http_response *response)
 {

@@ -30,12 +30,12 @@ static void fastembed_limited(struct http_response *response, unsigned status, c
     json_end_object(&w);
 }
 
-static void fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
+void api_fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message)
 {
     fastembed_limited(response, status, code, message, NULL);
 }
 
-const struct api_dialect api_fastembed = {"fastembed", fastembed_error, fastembed_limited};
+const struct api_dialect api_fastembed = {"fastembed", api_fastembed_error, fastembed_limited};
 
 /* A text over the model's limit has an error of its own, which tells the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
