@@ -22,6 +22,7 @@ endif
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
 TARGET ?=
+TESTS ?=
 GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
@@ -34,8 +35,8 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-build check-unit check-asan check-python bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
-	clean distclean help clean-room tools tools-clang tools-arm64 tools-daemons tools-bench tools-all model hooks
+.PHONY: build run demo check check-all check-daemons check-arm64 check-avx512 check-build check-unit check-asan check-python bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
+	clean distclean help clean-room tools tools-clang tools-arm64 tools-avx512 tools-daemons tools-bench tools-all model hooks
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -78,6 +79,10 @@ check-arm64: tools-arm64 model ## build for arm64, test that emulated, and compa
 		-Dwerror=$(WERROR) $(MESON_OPTIONS)
 	@ninja -C build-arm64 $(if $(V),-v) -j $(JOBS) all
 	@scripts/check-arm64 build-arm64 build
+
+check-avx512: tools-avx512 model ## test the kernels on an emulated processor with AVX-512 (TESTS="test_scan": only these)
+	@$(MAKE) build
+	@scripts/check-avx512 --build $(BUILD) $(TESTS)
 
 check-all: tools-all model ## check, then the tests with browsers and servers
 	@$(MAKE) build GOAL=all
@@ -143,7 +148,7 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 clean: ## remove what was built (models, demo-bucket, and what was fetched into build/ stay)
 	@rm -rf build-*
 	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name wheel-venv ! -name peers ! -name onnxruntime \
-		! -name arm64-sysroot -exec rm -rf {} +; fi
+		! -name arm64-sysroot ! -name avx512-machine -exec rm -rf {} +; fi
 
 distclean: ## remove everything that is not in git: builds, models, venv, demo
 	@rm -rf build build-* models demo-bucket dist
@@ -162,6 +167,9 @@ tools-clang:
 
 tools-arm64:
 	@scripts/setup --arm64 --quiet
+
+tools-avx512:
+	@scripts/setup --avx512 --quiet
 
 tools-daemons:
 	@scripts/setup --daemons --quiet

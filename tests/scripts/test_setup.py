@@ -207,6 +207,12 @@ def test_arm64_adds_the_cross_compiler_and_all_has_it_too(machine):
     assert "qemu-user" in both and "clang-tidy" in both
 
 
+def test_avx512_adds_its_emulator_which_all_leaves_out(machine):
+    core, avx512, everything = (machine.setup(*more, "--list").stdout for more in ([], ["--avx512"], ["--all"]))
+    assert "bochs" in avx512 and "bochs" not in everything
+    assert core in avx512 and "qemu-user" not in avx512
+
+
 def test_libraries_are_what_is_linked(machine):
     libraries = machine.setup("--list-libraries").stdout.split()
     assert "libssl-dev" in libraries and "libcmocka-dev" in libraries
