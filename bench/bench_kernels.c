@@ -120,12 +120,34 @@ static void run_ffn_gelu(const struct encoder_kernels *k, size_t tokens)
     run_ffn_in(k, tokens, ENCODER_GELU);
 }
 
+static struct attention_head head_of(size_t h, size_t tokens)
+{
+    return (struct attention_head){tokens,
+                                   HIDDEN / HEADS,
+                                   0.1767767f,
+                                   data.qkv + h * 32,
+                                   data.qkv + HIDDEN + h * 32,
+                                   data.qkv + 2 * HIDDEN + h * 32,
+                                   3 * HIDDEN,
+                                   data.hidden + h * 32,
+                                   HIDDEN,
+                                   data.scratch};
+}
+
 static void run_attention(const struct encoder_kernels *k, size_t tokens)
 {
-    for (size_t h = 0; h < HEADS; h++)
-        k->attention(&(struct attention_head){tokens, HIDDEN / HEADS, 0.1767767f, data.qkv + h * 32,
-                                              data.qkv + HIDDEN + h * 32, data.qkv + 2 * HIDDEN + h * 32,
-                                              3 * HIDDEN, data.hidden + h * 32, HIDDEN, data.scratch});
+    for (size_t h = 0; h < HEADS; h++) {
+        struct attention_head head = head_of(h, tokens);
+        k->attention(&head);
+    }
+}
+
+static void run_attention_int16(const struct encoder_kernels *k, size_t tokens)
+{
+    for (size_t h = 0; h < HEADS; h++) {
+        struct attention_head head = head_of(h, tokens);
+        k->attention_int16(&head);
+    }
 }
 
 static void run_quantize(const struct encoder_kernels *k, size_t tokens)
@@ -169,16 +191,17 @@ static void bench_set(const struct simd_ops *ops)
     double operations = 0;
     for (size_t i = 0; i < 4; i++)
         operations += 2.0 * LAYERS * (double)(layer_n[i] * layer_k[i]);
-    printf("%s: microseconds a token\n%7s %8s %6s %8s %6s %6s %10s %6s %8s %6s\n", ops->name, "tokens", "int8",
-           "GOPS", "fp32", "GFLOPS", "GELU", "attention", "GFLOPS", "quantise", "norm");
+    printf("%s: microseconds a token\n%7s %8s %6s %8s %6s %6s %10s %6s %8s %8s %6s\n", ops->name, "tokens", "int8",
+           "GOPS", "fp32", "GFLOPS", "GELU", "attention", "GFLOPS", "integers", "quantise", "norm");
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         size_t tokens = counts[i];
         double int8 = least_time(k, tokens, run_int8), fp32 = least_time(k, tokens, run_fp32);
         double gelu = least_time(k, tokens, run_ffn_gelu) - least_time(k, tokens, run_ffn_linear);
         double attention = least_time(k, tokens, run_attention);
-        printf("%7zu %8.2f %6.0f %8.2f %6.0f %6.2f %10.2f %6.0f %8.2f %6.2f\n", tokens, int8,
+        printf("%7zu %8.2f %6.0f %8.2f %6.0f %6.2f %10.2f %6.0f %8.2f %8.2f %6.2f\n", tokens, int8,
                operations / int8 * 1e-3, fp32, operations / fp32 * 1e-3, gelu, attention,
-               4.0 * LAYERS * HIDDEN * (double)tokens / attention * 1e-3, least_time(k, tokens, run_quantize),
+               4.0 * LAYERS * HIDDEN * (double)tokens / attention * 1e-3,
+               least_time(k, tokens, run_attention_int16), least_time(k, tokens, run_quantize),
                least_time(k, tokens, run_norm));
     }
 }

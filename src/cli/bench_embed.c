@@ -6,7 +6,8 @@
  * weights out of the caches.
  *
  * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c):
- * the linear layers' at the peak of the model's precision, attention's at that of fp32.
+ * the linear layers' at the peak of the model's precision, attention's at that of fp32, or of 16-bit integers, which is
+ * half of int8's, if that is more and the model int8.
  */
 #include <math.h>
 #include <stdio.h>
@@ -287,7 +288,8 @@ static void print_case(const struct embed_bench *e, struct bench_case *c)
     struct json_writer *w = e->b->json;
     double peak = info->precision == MODEL_INT8 ? e->peak.int8 : e->peak.fp32;
     double linear = (double)c->tokens_done * info->linear_ops / peak;
-    double floor = linear + c->attention_done * info->attention_ops / e->peak.fp32;
+    double words = info->precision == MODEL_INT8 ? fmax(e->peak.int8 / 2, e->peak.fp32) : e->peak.fp32;
+    double floor = linear + c->attention_done * info->attention_ops / words;
     double length = (double)c->tokens_done / (double)c->texts_done;
     qsort(c->seconds, c->samples, sizeof *c->seconds, compare_doubles);
     double least = c->seconds[0] * 1e3, p50 = percentile(c->seconds, c->samples, 0.5) * 1e3,

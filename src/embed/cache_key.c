@@ -4,7 +4,7 @@
 #include "simd/simd.h"
 
 /* A change of what these bytes mean, or of how the native engine computes, gets another number. */
-static const char FORMAT[] = "dipper vector 1";
+static const char FORMAT[] = "dipper vector 2";
 
 enum { KIND_TEXT = 1, KIND_TOKENS = 2 };
 

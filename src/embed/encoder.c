@@ -3,7 +3,7 @@
  * All texts of a run lie end to end in one matrix of rows, without padding. Linear layers and norms work on
  * blocks of rows, small enough that a block's feed-forward activations stay in the L2 cache while the weights
  * stream by; attention works per text and head. In int8 each row is quantised right before the layer that
- * multiplies it, so only the products are int8: sums, norms, attention and pooling are fp32.
+ * multiplies it, so only the products are int8, and those of attention 16-bit integers; the rest is fp32.
  */
 #include "embed/encoder.h"
 
@@ -210,7 +210,7 @@ static void attend(const struct part *part, size_t item, size_t head)
     const struct model_config *c = &run->encoder->config;
     size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
     const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
-    run->kernels->attention(&(struct attention_head){
+    const struct attention_head part_of_text = {
         .tokens = run->items[item].count,
         .head_dim = head_dim,
         .scale = 1.0f / sqrtf((float)head_dim),
@@ -221,7 +221,11 @@ static void attend(const struct part *part, size_t item, size_t head)
         .out = run->w->context + first * run->hidden_stride + head * head_dim,
         .out_stride = run->hidden_stride,
         .scratch = part->own->head,
-    });
+    };
+    if (run->encoder->int8)
+        run->kernels->attention_int16(&part_of_text);
+    else
+        run->kernels->attention(&part_of_text);
 }
 
 /* This thread's heads of all texts: of each text as many as any other's, for texts differ in length. */

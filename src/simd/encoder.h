@@ -54,7 +54,8 @@ struct float_range {
     float least, most;
 };
 
-/* One attention head over one sequence. Rows of q, k, v and out are `stride` / `out_stride` floats apart.
+/* One attention head over one sequence of at most 8,192 tokens. Rows of q, k, v and out are `stride` / `out_stride`
+ * floats apart.
  * scratch: attention_scratch(tokens, head_dim) floats, 64-byte aligned. */
 struct attention_head {
     size_t tokens, head_dim;
@@ -66,12 +67,12 @@ struct attention_head {
     float *scratch;
 };
 
-/* Floats of scratch of one head: keys transposed, values gathered, sixteen queries transposed, and their
- * weights. */
+/* Floats of scratch of one head: keys and values gathered, sixteen queries transposed, sixteen rows of integers,
+ * and the weights of sixteen queries. */
 static inline size_t attention_scratch(size_t tokens, size_t head_dim)
 {
     size_t columns = (tokens + 15) / 16 * 16, dim = (head_dim + 15) / 16 * 16;
-    return dim * columns + tokens * dim + 16 * dim + 16 * columns;
+    return dim * columns + tokens * dim + 2 * 16 * dim + 16 * columns;
 }
 
 struct encoder_kernels {
@@ -95,6 +96,8 @@ struct encoder_kernels {
     void (*add_int8_row)(const int8_t *q, float scale, const float *base, size_t dim, float *out);
     /* softmax(q k^T * scale) v. */
     void (*attention)(const struct attention_head *head);
+    /* The same with queries, keys, values and weights as integers of 16 bits, the sums of whose products are exact. */
+    void (*attention_int16)(const struct attention_head *head);
     /* out[i] = (x[0][i] + … + x[rows - 1][i]) / rows, in row order. */
     void (*mean_rows)(const float *x, size_t stride, size_t rows, size_t dim, float *out);
     /* x /= max(|x|, 1e-12). */

@@ -1,4 +1,4 @@
-/* simd/encoder_lanes.h: the encoder's fp32 kernels over sixteen lanes.
+/* simd/encoder_lanes.h: the encoder's kernels over sixteen lanes, but for the int8 product.
  *
  * Included by one file per instruction set, after the header that defines `lanes`, its operations, and the
  * register tiles. The arithmetic and its order are those of encoder_scalar.c; what is
@@ -19,15 +19,15 @@
 
 enum { LANES = 16 };
 
-UNROLLED lanes lanes_exp2(lanes x)
+UNROLLED lanes lanes_exp2(lanes x, const float *poly, int terms)
 {
     x = lanes_max(x, lanes_set(EXP_LEAST));
     lanes t = lanes_add(x, lanes_set(EXP_ROUND));
     lanes f = lanes_sub(x, lanes_sub(t, lanes_set(EXP_ROUND)));
-    lanes p = lanes_set(exp_poly[0]);
+    lanes p = lanes_set(poly[0]);
     UNROLL_LOOP
-    for (int i = 1; i < EXP_POLY_TERMS; i++)
-        p = lanes_fma(p, f, lanes_set(exp_poly[i]));
+    for (int i = 1; i < terms; i++)
+        p = lanes_fma(p, f, lanes_set(poly[i]));
     return lanes_scale(p, t);
 }
 
@@ -246,166 +246,6 @@ static void linear_fp32(const float *x, size_t x_stride, size_t rows, const stru
         }
 }
 
-/* ---- attention: a lane is a query ----
- *
- * Sixteen queries at a time: their scores lie as weights[key][query], so that the greatest score, exp and the
- * sum over keys are vertical, without a step across lanes; and the block (64 bytes a key) stays in the L1
- * cache. Then the sums over values turn the layout round: a lane is a dimension of the head. */
-
-/* out[d * out_stride + i] = from[i * stride + d] for 16 rows i, of which those from `held` on count as zeros. */
-static void transpose_rows(const float *from, size_t stride, size_t held, size_t dims, float *out,
-                           size_t out_stride)
-{
-    size_t d = 0;
-    for (; d + LANES <= dims; d += LANES) {
-        lanes block[LANES];
-        UNROLL_LOOP
-        for (size_t i = 0; i < LANES; i++)
-            block[i] = i < held ? lanes_load(from + i * stride + d) : lanes_set(0.0f);
-        lanes_transpose(block);
-        UNROLL_LOOP
-        for (size_t i = 0; i < LANES; i++)
-            lanes_store(out + (d + i) * out_stride, block[i]);
-    }
-    for (; d < dims; d++)
-        for (size_t i = 0; i < LANES; i++)
-            out[d * out_stride + i] = i < held ? from[i * stride + d] : 0.0f;
-}
-
-/* weights[j][i] = k[j] . q[i] for `count` keys from `keys` on, of which `held` exist, and 16 queries; keeps the
- * greatest scores of the keys that exist in `most`, four chains of them. */
-UNROLLED void score_tile(const float *queries, const float *keys, size_t columns, size_t depth, size_t count,
-                         size_t held, lanes most[4], float *weights)
-{
-    lanes acc[SCORE_KEYS];
-    UNROLL_LOOP
-    for (size_t j = 0; j < count; j++)
-        acc[j] = lanes_set(0.0f);
-    for (size_t d = 0; d < depth; d++) {
-        lanes q = lanes_load(queries + d * LANES);
-        UNROLL_LOOP
-        for (size_t j = 0; j < count; j++)
-            acc[j] = lanes_fma(lanes_set(keys[d * columns + j]), q, acc[j]);
-    }
-    UNROLL_LOOP
-    for (size_t j = 0; j < count; j++) {
-        lanes_store(weights + j * LANES, acc[j]);
-        if (j < held)
-            most[j % 4] = lanes_max(acc[j], most[j % 4]);
-    }
-}
-
-/* The scores of 16 queries against all keys, and the weights that softmax makes of them; answers 1 / sum. */
-static inline lanes softmax_weights(const float *queries, const float *keys, size_t tokens, size_t columns,
-                                    size_t depth, float scale, float *weights)
-{
-    lanes least = lanes_set(-INFINITY), most[4] = {least, least, least, least};
-    lanes sum = lanes_set(0.0f), factor = lanes_set(scale * EXP_LOG2E);
-    size_t j = 0;
-    for (; j + SCORE_KEYS <= tokens; j += SCORE_KEYS)
-        score_tile(queries, keys + j, columns, depth, SCORE_KEYS, SCORE_KEYS, most, weights + j * LANES);
-    for (; j < tokens; j += SCORE_KEYS_FEW)
-        score_tile(queries, keys + j, columns, depth, SCORE_KEYS_FEW, tokens - j, most, weights + j * LANES);
-    lanes max = lanes_max(lanes_max(most[0], most[1]), lanes_max(most[2], most[3]));
-    lanes base = lanes_sub(lanes_set(-0.0f), lanes_mul(max, factor));
-    for (j = 0; j < tokens; j++) {
-        lanes weight = lanes_exp2(lanes_fma(lanes_load(weights + j * LANES), factor, base));
-        lanes_store(weights + j * LANES, weight);
-        sum = lanes_add(sum, weight);
-    }
-    return lanes_div(lanes_set(1.0f), sum);
-}
-
-/* out[i][0 .. width) = inverse[i] * sum over j of weights[j][i] * values[j][0 .. width) for `rows` queries, of
- * which `held` exist, and `groups` times 16 columns, the last of them perhaps not whole. */
-UNROLLED void value_tile(size_t rows, size_t held, size_t groups, size_t width, const float *weights,
-                         const float *values, size_t dim, size_t tokens, const float *inverse, float *out,
-                         size_t out_stride)
-{
-    lanes acc[VALUE_ROWS][VALUE_LANES];
-    UNROLL_LOOP
-    for (size_t r = 0; r < rows; r++) {
-        UNROLL_LOOP
-        for (size_t c = 0; c < groups; c++)
-            acc[r][c] = lanes_set(0.0f);
-    }
-    for (size_t j = 0; j < tokens; j++) {
-        lanes v[VALUE_LANES];
-        UNROLL_LOOP
-        for (size_t c = 0; c < groups; c++)
-            v[c] = lanes_load(values + j * dim + c * LANES);
-        UNROLL_LOOP
-        for (size_t r = 0; r < rows; r++) {
-            lanes weight = lanes_set(weights[j * LANES + r]);
-            UNROLL_LOOP
-            for (size_t c = 0; c < groups; c++)
-                acc[r][c] = lanes_fma(weight, v[c], acc[r][c]);
-        }
-    }
-    UNROLL_LOOP
-    for (size_t r = 0; r < rows; r++) {
-        UNROLL_LOOP
-        for (size_t c = 0; c < groups; c++) {
-            lanes y = lanes_mul(acc[r][c], lanes_set(inverse[r]));
-            if (r < held && width >= (c + 1) * LANES)
-                lanes_store(out + r * out_stride + c * LANES, y);
-            else if (r < held)
-                lanes_store_part(out + r * out_stride + c * LANES, width - c * LANES, y);
-        }
-    }
-}
-
-/* The outputs of `held` <= 16 queries. */
-static inline void gather_values(const struct attention_head *head, size_t held, const float *weights,
-                                 const float *values, size_t dim, const float *inverse, float *out)
-{
-    for (size_t d = 0; d < dim;) {
-        size_t width = head->head_dim - d, groups = dim - d >= VALUE_LANES * LANES ? VALUE_LANES : 1;
-        for (size_t r = 0; r < held;) {
-            bool many = held - r > VALUE_ROWS_FEW;
-            const float *w = weights + r, *v = values + d, *in = inverse + r;
-            float *to = out + r * head->out_stride + d;
-            if (many && groups == VALUE_LANES)
-                value_tile(VALUE_ROWS, held - r, VALUE_LANES, width, w, v, dim, head->tokens, in, to,
-                           head->out_stride);
-            else if (many)
-                value_tile(VALUE_ROWS, held - r, 1, width, w, v, dim, head->tokens, in, to, head->out_stride);
-            else if (groups == VALUE_LANES)
-                value_tile(VALUE_ROWS_FEW, held - r, VALUE_LANES, width, w, v, dim, head->tokens, in, to,
-                           head->out_stride);
-            else
-                value_tile(VALUE_ROWS_FEW, held - r, 1, width, w, v, dim, head->tokens, in, to, head->out_stride);
-            r += many ? VALUE_ROWS : VALUE_ROWS_FEW;
-        }
-        d += groups * LANES;
-    }
-}
-
-static void attention(const struct attention_head *head)
-{
-    size_t tokens = head->tokens, depth = head->head_dim;
-    size_t columns = (tokens + LANES - 1) / LANES * LANES, dim = (depth + LANES - 1) / LANES * LANES;
-    float *keys = head->scratch;            /* [depth][columns] */
-    float *values = keys + dim * columns;   /* [tokens][dim], zeros past the head's width */
-    float *queries = values + tokens * dim; /* [depth][16] */
-    float *weights = queries + LANES * dim; /* [columns][16] */
-    for (size_t j = 0; j < tokens; j += LANES)
-        transpose_rows(head->k + j * head->stride, head->stride, tokens - j, depth, keys + j, columns);
-    for (size_t j = 0; j < tokens; j++)
-        for (size_t d = 0; d < dim; d += LANES) {
-            const float *v = head->v + j * head->stride + d;
-            lanes_store(values + j * dim + d,
-                        d + LANES <= depth ? lanes_load(v) : lanes_load_part(v, depth - d, 0.0f));
-        }
-    for (size_t i = 0; i < tokens; i += LANES) {
-        float inverse[LANES];
-        size_t held = tokens - i < LANES ? tokens - i : LANES;
-        transpose_rows(head->q + i * head->stride, head->stride, held, depth, queries, LANES);
-        lanes_store(inverse, softmax_weights(queries, keys, tokens, columns, depth, head->scale, weights));
-        gather_values(head, held, weights, values, dim, inverse, head->out + i * head->out_stride);
-    }
-}
-
 static void mean_rows(const float *x, size_t stride, size_t rows, size_t dim, float *out)
 {
     for (size_t i = 0; i < dim; i += LANES) {
@@ -440,9 +280,12 @@ static void normalize(float *x, size_t dim)
         lanes_store_part(x + whole, part, lanes_div(lanes_load_part(x + whole, part, 0.0f), lanes_set(norm)));
 }
 
+#include "simd/attention_lanes.h"
+
 /* All but the int8 product, for a set's table. */
 #define LANES_KERNELS                                                                                   \
     .linear_fp32 = linear_fp32, .range = range, .quantize = quantize, .add_layer_norm = add_layer_norm, \
-    .add_int8_row = add_int8_row, .attention = attention, .mean_rows = mean_rows, .normalize = normalize
+    .add_int8_row = add_int8_row, .attention = attention, .attention_int16 = attention_int16,           \
+    .mean_rows = mean_rows, .normalize = normalize
 
 #endif

@@ -2,7 +2,7 @@
  *
  * 2^x: x = n + f with |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (Remez; 7.5e-8 relative before
  * rounding, 2.1e-7 after), 2^n by adding n to the exponent's bits. Softmax folds its scale and log2 e into one
- * factor, so e^x costs no more.
+ * factor, so e^x costs no more. For weights of 15 bits degree 3 will do (7.5e-5 relative).
  * GELU: x/2 (1 + erf(x / sqrt 2)) = max(x, 0) - |x| t with t = erfc(|x| / sqrt 2) / 2. The fourth root of t is so
  * straight a curve that a polynomial of degree 8 in -|x| follows it (a linear program that weighs errors as they
  * show in GELU and in erf); from 5.63 on it is below 0, which counts as 0. Squaring it twice gives erf within
@@ -11,16 +11,21 @@
 #ifndef SIMD_ENCODER_MATH_H
 #define SIMD_ENCODER_MATH_H
 
+#include <math.h>
+#include <stddef.h>
+
 /* 1.5 * 2^23: adding it rounds a small float to an integer, ties to even, which is then in the low bits. */
 #define EXP_ROUND 12582912.0f
 #define EXP_LEAST (-125.0f) /* 2^-125 is still a normal float */
 #define EXP_LOG2E 1.44269504f
 
-enum { EXP_POLY_TERMS = 6, GELU_POLY_TERMS = 9 };
+enum { EXP_POLY_TERMS = 6, EXP_SHORT_TERMS = 4, GELU_POLY_TERMS = 9 };
 
 /* Highest power first. */
 static const float exp_poly[EXP_POLY_TERMS] = {0.00132764725f, 0.00967554096f, 0.0555071309f,
                                                0.240221202f,   0.693146944f,   1.00000012f};
+
+static const float exp_short[EXP_SHORT_TERMS] = {0.0551716691f, 0.242611122f, 0.693260985f, 0.999928074f};
 
 static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-05f, -0.000307979819f,
                                                  3.39326652e-05f,  0.00379413273f,   -0.00465057697f,
@@ -37,5 +42,32 @@ static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-
 #define QUANTIZE_STEP        (1.0f / 255.0f)
 #define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (255 / range would overflow) */
 #define NORM_LEAST           1e-12f
+
+/* Attention in integers of 16 bits, whose sums stay below 2^31. Queries and keys of a head of dim channels reach the
+ * greatest B with dim * B * B < 2^31 (8191 for 32 channels), values 32767; a query's weights sum up to 32,000, and to
+ * half a unit a key more once each is rounded: (32000 + 8192 / 2) * 32767 < 2^31. */
+#define ATTENTION_MOST    2147483647.0
+#define ATTENTION_INT16   32767.0f
+#define ATTENTION_WEIGHTS 32000.0f
+#define ATTENTION_STEEP   0x1p-13f /* so that 2^31 times it, rounded, is not off by more than 2^-7 */
+
+static inline float attention_bound(size_t head_dim)
+{
+    float bound = (float)(int)sqrt(ATTENTION_MOST / (double)head_dim);
+    return bound < ATTENTION_INT16 ? bound : ATTENTION_INT16;
+}
+
+/* What one stands for, if `bound` is to stand for `most`; 0, and all counts as 0, if that is too small or infinite. */
+static inline float attention_step(float most, float bound)
+{
+    return most > QUANTIZE_LEAST_RANGE && most < INFINITY ? most / bound : 0.0f;
+}
+
+/* From a product of integers to the exponent of 2. */
+static inline float attention_factor(float scale, float q_step, float k_step)
+{
+    float factor = scale * EXP_LOG2E * (q_step * k_step);
+    return factor < ATTENTION_STEEP ? factor : ATTENTION_STEEP;
+}
 
 #endif

@@ -1,10 +1,10 @@
 /* encoder_scalar.c: the encoder's kernels in plain C: their explanation, and the oracle of their tests.
  *
  * Every other instruction set must reproduce these bits. Therefore the order of each sum is part of the
- * definition. A sum over k (matrix products, attention) is one chain of fused multiply-adds in rising k; a
- * sum over keys (softmax) is one chain too. A sum over a row (layer norm, the L2 norm) runs in 16 lanes,
- * element i into lane i mod 16, and the lanes are joined by lanes_sum()'s fixed tree. exp and erf are the
- * polynomials below.
+ * definition. A sum of integers is exact. A sum of floats over k (matrix products, attention) is one chain of
+ * fused multiply-adds in rising k; a sum over keys (softmax) is one chain too. A sum over a row (layer norm, the
+ * L2 norm) runs in 16 lanes, element i into lane i mod 16, and the lanes are joined by lanes_sum()'s fixed tree.
+ * exp and erf are the polynomials below.
  */
 #include <math.h>
 #include <string.h>
@@ -37,14 +37,14 @@ static float bits_float(uint32_t bits)
 }
 
 /* 2^x for x <= 0 or hardly above: x = n + f, 2^f by polynomial, 2^n by the exponent's bits (encoder_math.h). */
-static float exp2_scalar(float x)
+static float exp2_scalar(float x, const float *poly, int terms)
 {
     x = x > EXP_LEAST ? x : EXP_LEAST;
     float t = x + EXP_ROUND; /* its low bits are n */
     float f = x - (t - EXP_ROUND);
-    float p = exp_poly[0];
-    for (int i = 1; i < EXP_POLY_TERMS; i++)
-        p = fmaf(p, f, exp_poly[i]);
+    float p = poly[0];
+    for (int i = 1; i < terms; i++)
+        p = fmaf(p, f, poly[i]);
     return bits_float(float_bits(p) + (float_bits(t) << 23));
 }
 
@@ -143,30 +143,85 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* weight[j] = e^(scale * (score[j] - max)) = 2^(score[j] * factor - max * factor). */
+/* weight[j] = e^(scale * (score[j] - max)) = 2^(score[j] * factor - max * factor), in place; answers their sum. */
+static float softmax(float *weight, size_t tokens, float factor, const float *poly, int terms)
+{
+    float max = -INFINITY, sum = 0.0f;
+    for (size_t j = 0; j < tokens; j++)
+        max = weight[j] > max ? weight[j] : max;
+    for (size_t j = 0; j < tokens; j++) {
+        weight[j] = exp2_scalar(fmaf(weight[j], factor, -(max * factor)), poly, terms);
+        sum += weight[j];
+    }
+    return sum;
+}
+
 static void attention(const struct attention_head *head)
 {
-    float *weight = head->scratch, factor = head->scale * EXP_LOG2E;
+    float *weight = head->scratch;
     for (size_t i = 0; i < head->tokens; i++) {
         const float *q = head->q + i * head->stride;
-        float max = -INFINITY, sum = 0.0f;
         for (size_t j = 0; j < head->tokens; j++) {
             const float *k = head->k + j * head->stride;
             weight[j] = 0.0f;
             for (size_t d = 0; d < head->head_dim; d++)
                 weight[j] = fmaf(k[d], q[d], weight[j]);
-            max = weight[j] > max ? weight[j] : max;
         }
-        for (size_t j = 0; j < head->tokens; j++) {
-            weight[j] = exp2_scalar(fmaf(weight[j], factor, -(max * factor)));
-            sum += weight[j];
-        }
-        float inverse = 1.0f / sum;
+        float inverse = 1.0f / softmax(weight, head->tokens, head->scale * EXP_LOG2E, exp_poly, EXP_POLY_TERMS);
         for (size_t d = 0; d < head->head_dim; d++) {
             float y = 0.0f;
             for (size_t j = 0; j < head->tokens; j++)
                 y = fmaf(weight[j], head->v[j * head->stride + d], y);
             head->out[i * head->out_stride + d] = y * inverse;
+        }
+    }
+}
+
+/* x ≈ step * out: a head's queries, keys or values, [tokens][head_dim], as integers of at most `bound`, to nearest,
+ * ties to even; NaN as the least. One step for all, which is the answer. */
+static float to_integers(const struct attention_head *head, const float *x, float bound, int16_t *out)
+{
+    float most = 0.0f;
+    for (size_t j = 0; j < head->tokens; j++)
+        for (size_t d = 0; d < head->head_dim; d++) {
+            float size = fabsf(x[j * head->stride + d]);
+            most = size > most ? size : most;
+        }
+    float step = attention_step(most, bound), inverse = step > 0.0f ? 1.0f / step : 0.0f;
+    for (size_t j = 0; j < head->tokens; j++)
+        for (size_t d = 0; d < head->head_dim; d++) {
+            float t = fmaf(x[j * head->stride + d], inverse, EXP_ROUND);
+            t = t > EXP_ROUND - bound ? t : EXP_ROUND - bound;
+            out[j * head->head_dim + d] = (int16_t)(t - EXP_ROUND);
+        }
+    return step;
+}
+
+/* The same in integers, exp and its sum excepted: scores and values are exact sums, and weights are rounded to parts
+ * of ATTENTION_WEIGHTS. */
+static void attention_int16(const struct attention_head *head)
+{
+    size_t tokens = head->tokens, dim = head->head_dim;
+    float *weight = head->scratch, bound = attention_bound(dim);
+    int16_t *q = (int16_t *)(void *)(weight + tokens), *k = q + tokens * dim, *v = k + tokens * dim;
+    float q_step = to_integers(head, head->q, bound, q), k_step = to_integers(head, head->k, bound, k);
+    float factor = attention_factor(head->scale, q_step, k_step);
+    float unit = to_integers(head, head->v, ATTENTION_INT16, v) / ATTENTION_WEIGHTS;
+    for (size_t i = 0; i < tokens; i++) {
+        for (size_t j = 0; j < tokens; j++) {
+            int32_t score = 0;
+            for (size_t d = 0; d < dim; d++)
+                score += q[i * dim + d] * k[j * dim + d];
+            weight[j] = (float)score;
+        }
+        float scale = ATTENTION_WEIGHTS / softmax(weight, tokens, factor, exp_short, EXP_SHORT_TERMS);
+        for (size_t j = 0; j < tokens; j++)
+            weight[j] = fmaf(weight[j], scale, EXP_ROUND) - EXP_ROUND;
+        for (size_t d = 0; d < dim; d++) {
+            int32_t y = 0;
+            for (size_t j = 0; j < tokens; j++)
+                y += (int32_t)weight[j] * v[j * dim + d];
+            head->out[i * head->out_stride + d] = (float)y * unit;
         }
     }
 }
@@ -200,6 +255,7 @@ const struct encoder_kernels encoder_kernels_scalar = {
     .add_layer_norm = add_layer_norm,
     .add_int8_row = add_int8_row,
     .attention = attention,
+    .attention_int16 = attention_int16,
     .mean_rows = mean_rows,
     .normalize = normalize,
 };

@@ -157,6 +157,45 @@ static inline void lanes_transpose(lanes m[16])
         m[i + 8] = (lanes){quarter[2][i], quarter[3][i]};
     }
 }
+/* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
+
+static inline __m256 integers_half(__m256 a, __m256 b)
+{
+    __m256i high = _mm256_slli_epi32(_mm256_castps_si256(b), 16);
+    return _mm256_castsi256_ps(_mm256_blend_epi16(_mm256_castps_si256(a), high, 0xaa));
+}
+/* The low halves of a and b. */
+static inline lanes lanes_integers(lanes a, lanes b)
+{
+    return (lanes){integers_half(a.low, b.low), integers_half(a.high, b.high)};
+}
+/* As assembly because gcc 12 copies the sums of the intrinsics; {vex} because the assembler would rather take AVX-512's
+ * encoding. */
+static inline __m256 products_half(__m256 a, __m256 b, __m256 sum)
+{
+#ifdef __AVXVNNI__
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+#else
+    __m256 product;
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(a), "x"(b));
+#endif
+    return sum;
+}
+/* sum + the two products of each lane, in 32 bits; a is the same in all lanes. */
+static inline lanes lanes_add_products(lanes a, lanes b, lanes sum)
+{
+    return (lanes){products_half(a.low, b.low, sum.low), products_half(a.high, b.high, sum.high)};
+}
+/* The same with the integers at a for all lanes. */
+static inline lanes lanes_add_products_of(const float *a, lanes b, lanes sum)
+{
+    return lanes_add_products(lanes_set(*a), b, sum);
+}
+static inline lanes lanes_from_products(lanes sum)
+{
+    return (lanes){_mm256_cvtepi32_ps(_mm256_castps_si256(sum.low)),
+                   _mm256_cvtepi32_ps(_mm256_castps_si256(sum.high))};
+}
 /* Sixteen signed bytes as floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {

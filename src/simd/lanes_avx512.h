@@ -132,6 +132,30 @@ static inline void lanes_transpose(lanes m[16])
         m[i + 12] = _mm512_shuffle_f32x4(high, high2, 0xdd);
     }
 }
+/* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
+
+/* The low halves of a and b. */
+static inline lanes lanes_integers(lanes a, lanes b)
+{
+    __m512i high = _mm512_slli_epi32(_mm512_castps_si512(b), 16);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_castps_si512(a), high));
+}
+/* sum + the two products of each lane, in 32 bits; a is the same in all lanes. As assembly because gcc 12 copies the sums of the intrinsic. */
+static inline lanes lanes_add_products(lanes a, lanes b, lanes sum)
+{
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+/* The same with the integers at a for all lanes. */
+static inline lanes lanes_add_products_of(const float *a, lanes b, lanes sum)
+{
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
+    return sum;
+}
+static inline lanes lanes_from_products(lanes sum)
+{
+    return _mm512_cvtepi32_ps(_mm512_castps_si512(sum));
+}
 /* Sixteen signed bytes as floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {

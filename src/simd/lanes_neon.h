@@ -166,6 +166,60 @@ static inline void lanes_transpose(lanes m[16])
         exchange(&m[i + 8].d, &m[i + 12].c);
     }
 }
+/* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
+
+static inline float32x4_t integers_quarter(float32x4_t a, float32x4_t b)
+{
+    return vreinterpretq_f32_u32(vsliq_n_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b), 16));
+}
+/* The low halves of a and b. */
+static inline lanes lanes_integers(lanes x, lanes y)
+{
+    return (lanes){integers_quarter(x.a, y.a), integers_quarter(x.b, y.b), integers_quarter(x.c, y.c),
+                   integers_quarter(x.d, y.d)};
+}
+/* Of eight lanes, whose first and second integers lie apart, the products of four with those of `pair`. */
+static inline float32x4_t products_low(float32x4_t sum, int16x4_t pair, int16x8_t first, int16x8_t second)
+{
+    int32x4_t once = vmlal_lane_s16(vreinterpretq_s32_f32(sum), vget_low_s16(first), pair, 0);
+    return vreinterpretq_f32_s32(vmlal_lane_s16(once, vget_low_s16(second), pair, 1));
+}
+static inline float32x4_t products_high(float32x4_t sum, int16x4_t pair, int16x8_t first, int16x8_t second)
+{
+    int32x4_t once = vmlal_high_lane_s16(vreinterpretq_s32_f32(sum), first, pair, 0);
+    return vreinterpretq_f32_s32(vmlal_high_lane_s16(once, second, pair, 1));
+}
+static inline int16x8_t first_integers(float32x4_t x, float32x4_t y)
+{
+    return vuzp1q_s16(vreinterpretq_s16_f32(x), vreinterpretq_s16_f32(y));
+}
+static inline int16x8_t second_integers(float32x4_t x, float32x4_t y)
+{
+    return vuzp2q_s16(vreinterpretq_s16_f32(x), vreinterpretq_s16_f32(y));
+}
+/* sum + the two products of each lane, in 32 bits; x is the same in all lanes. */
+static inline lanes lanes_add_products(lanes x, lanes y, lanes sum)
+{
+    int16x4_t pair = vreinterpret_s16_f32(vget_low_f32(x.a));
+    int16x8_t first = first_integers(y.a, y.b), second = second_integers(y.a, y.b);
+    int16x8_t first2 = first_integers(y.c, y.d), second2 = second_integers(y.c, y.d);
+    return (lanes){products_low(sum.a, pair, first, second), products_high(sum.b, pair, first, second),
+                   products_low(sum.c, pair, first2, second2), products_high(sum.d, pair, first2, second2)};
+}
+/* The same with the integers at x for all lanes. */
+static inline lanes lanes_add_products_of(const float *x, lanes y, lanes sum)
+{
+    return lanes_add_products(lanes_set(*x), y, sum);
+}
+static inline float32x4_t quarter_from_products(float32x4_t sum)
+{
+    return vcvtq_f32_s32(vreinterpretq_s32_f32(sum));
+}
+static inline lanes lanes_from_products(lanes sum)
+{
+    return (lanes){quarter_from_products(sum.a), quarter_from_products(sum.b), quarter_from_products(sum.c),
+                   quarter_from_products(sum.d)};
+}
 /* Sixteen signed bytes as floats. */
 static inline lanes lanes_from_int8(const int8_t *p)
 {

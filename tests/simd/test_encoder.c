@@ -187,26 +187,34 @@ static void test_simd_row_kernels_equal_scalar(void **state)
     with_each_set(check_rows);
 }
 
+/* One head by two kernels: `dim` channels, rows of other things between. What lies behind a row of output stays. */
+static void check_head(void (*right)(const struct attention_head *), void (*kernel)(const struct attention_head *),
+                       const float *qkv, size_t tokens, size_t dim)
+{
+    size_t stride = 3 * dim + 7, size = tokens * (dim + 3) * sizeof(float);
+    float *scratch = floats(attention_scratch(tokens, dim));
+    float *want = floats(tokens * (dim + 3)), *out = floats(tokens * (dim + 3));
+    struct attention_head head = {
+        tokens, dim, 1.0f / sqrtf((float)dim), qkv, qkv + dim, qkv + 2 * dim, stride, want, dim + 3, scratch};
+    memcpy(out, want, size);
+    right(&head);
+    head.out = out;
+    kernel(&head);
+    assert_memory_equal(out, want, size);
+    mem_free(scratch);
+    mem_free(want);
+    mem_free(out);
+}
+
 static void check_attention(const struct encoder_kernels *kernels)
 {
-    static const size_t dims[] = {1, 8, 16, 20, 32, 64};
+    static const size_t dims[] = {1, 8, 16, 20, 32, 33, 52, 64};
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
         for (size_t tokens = 1; tokens <= 140; tokens += tokens < 36 ? 1 : 29) {
-            size_t dim = dims[d], stride = 3 * dim + 7;
-            float *qkv = floats(tokens * stride), *scratch = floats(attention_scratch(tokens, dim));
-            float *want = floats(tokens * (dim + 3)), *out = floats(tokens * (dim + 3));
-            memcpy(out, want, tokens * (dim + 3) * sizeof *out);
-            struct attention_head head = {
-                tokens,  dim,    1.0f / sqrtf((float)dim), qkv, qkv + dim, qkv + 2 * dim, stride, want,
-                dim + 3, scratch};
-            scalar->attention(&head);
-            head.out = out;
-            kernels->attention(&head);
-            assert_memory_equal(out, want, tokens * (dim + 3) * sizeof *out);
+            float *qkv = floats(tokens * (3 * dims[d] + 7));
+            check_head(scalar->attention, kernels->attention, qkv, tokens, dims[d]);
+            check_head(scalar->attention_int16, kernels->attention_int16, qkv, tokens, dims[d]);
             mem_free(qkv);
-            mem_free(scratch);
-            mem_free(want);
-            mem_free(out);
         }
 }
 
@@ -214,6 +222,59 @@ static void test_simd_attention_equals_scalar(void **state)
 {
     (void)state;
     with_each_set(check_attention);
+}
+
+/* Floats that no integer stands for, among others and everywhere: the same bits, whatever they are. */
+static void check_special_heads(const struct encoder_kernels *kernels)
+{
+    enum { TOKENS = 21, DIM = 20, STRIDE = 3 * DIM + 7 };
+    static const float specials[] = {NAN, INFINITY, -INFINITY, 3e38f, -1e-39f, 0.0f, -0.0f, 1e30f};
+    for (size_t s = 0; s < sizeof specials / sizeof *specials; s++)
+        for (size_t part = 0; part < 4; part++) {
+            float *qkv = floats((size_t)TOKENS * STRIDE);
+            for (size_t i = part; i < (size_t)TOKENS * STRIDE; i++)
+                if (part == 3 || (i % STRIDE / DIM == part && i % 5 == 0))
+                    qkv[i] = specials[s];
+            check_head(scalar->attention_int16, kernels->attention_int16, qkv, TOKENS, DIM);
+            mem_free(qkv);
+        }
+}
+
+static void test_simd_attention_takes_any_float(void **state)
+{
+    (void)state;
+    with_each_set(check_special_heads);
+}
+
+/* Attention in integers is near attention in fp32: within a thousandth of the greatest value. */
+static void test_simd_integer_attention_is_near_fp32(void **state)
+{
+    (void)state;
+    static const size_t dims[] = {8, 32, 64, 128}, lengths[] = {1, 7, 64, 300};
+    double worst = 0;
+    seed = 3;
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+        for (size_t t = 0; t < sizeof lengths / sizeof *lengths; t++) {
+            size_t dim = dims[d], tokens = lengths[t], n = tokens * dim;
+            float *qkv = floats(3 * n), *scratch = floats(attention_scratch(tokens, dim)), *want = floats(n),
+                  *out = floats(n);
+            struct attention_head head = {
+                tokens, dim, 1.0f / sqrtf((float)dim), qkv, qkv + n, qkv + 2 * n, dim, want, dim, scratch};
+            scalar->attention(&head);
+            head.out = out;
+            scalar->attention_int16(&head);
+            for (size_t i = 0; i < n; i++) {
+                double error = fabs((double)out[i] - (double)want[i]) / 2.147;
+                if (error > worst)
+                    worst = error;
+            }
+            mem_free(qkv);
+            mem_free(scratch);
+            mem_free(want);
+            mem_free(out);
+        }
+    print_message("attention in integers: worst error %.2g of the greatest value\n", worst);
+    assert_true(worst <= 1e-3);
 }
 
 static void check_special_rows(const struct encoder_kernels *kernels)
@@ -310,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_simd_linear_fp32_equals_scalar),
         cmocka_unit_test(test_simd_row_kernels_equal_scalar),
         cmocka_unit_test(test_simd_attention_equals_scalar),
+        cmocka_unit_test(test_simd_attention_takes_any_float),
+        cmocka_unit_test(test_simd_integer_attention_is_near_fp32),
         cmocka_unit_test(test_simd_quantize_takes_any_float),
         cmocka_unit_test(test_simd_gelu_is_within_1e_6),
         cmocka_unit_test(test_simd_softmax_is_within_1e_6),
