@@ -165,8 +165,8 @@ static void run_norm(const struct encoder_kernels *k, size_t tokens)
 {
     for (size_t i = 0; i < 2; i++)
         for (size_t r = 0; r < tokens; r++)
-            k->add_layer_norm(data.hidden + r * HIDDEN, data.qkv + r % BLOCK * HIDDEN, data.ones, data.ones,
-                              1e-12f, HIDDEN, data.hidden + r * HIDDEN);
+            k->add_layer_norm(data.hidden + r * HIDDEN, data.ones, data.qkv + r % BLOCK * HIDDEN, data.ones,
+                              data.ones, 1e-12f, HIDDEN, data.hidden + r * HIDDEN);
 }
 
 /* Microseconds a token in all layers: the least of ROUNDS. */

@@ -105,6 +105,7 @@ struct run {
     size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
     size_t layer, end; /* the layers that are done; those that will be when this gathering ends */
+    float *greatest;   /* what encoder_observe() raises, or NULL */
 };
 
 /* One thread's view of a run. */
@@ -182,8 +183,9 @@ static void add_norm(const struct run *run, float *x, const float *y, struct ran
 {
     size_t stride = run->hidden_stride;
     for (size_t r = rows.begin; r < rows.end; r++)
-        run->kernels->add_layer_norm(x + r * stride, y == NULL ? NULL : y + r * stride, norm->gamma, norm->beta,
-                                     run->encoder->config.epsilon, run->encoder->config.hidden, x + r * stride);
+        run->kernels->add_layer_norm(x + r * stride, norm->unscale, y == NULL ? NULL : y + r * stride, norm->gamma,
+                                     norm->beta, run->encoder->config.epsilon, run->encoder->config.hidden,
+                                     x + r * stride);
 }
 
 /* The sum of word, position and type embeddings of each token, normalised. */
@@ -241,11 +243,25 @@ static void attend_share(const struct part *part)
  * A block of rows passes from what attention gathered to the queries, keys and values of the next layer without a
  * look at other rows: the threads meet twice a layer. */
 
+/* Raises the greatest sizes of the residual stream's channels, if that is what this run is for. */
+static void observe(const struct run *run, const struct encoder_layer *layer, enum stream_kind kind, struct rows x,
+                    size_t rows)
+{
+    if (run->greatest == NULL)
+        return;
+    size_t index = (size_t)(layer - run->encoder->layers) * STREAM_KINDS + kind;
+    float *greatest = run->greatest + index * x.width;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < x.width; i++)
+            greatest[i] = fmaxf(greatest[i], fabsf(x.x[r * x.stride + i]));
+}
+
 static void queries_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
 {
     const struct run *run = part->run;
     size_t rows = block.end - block.begin;
     struct rows x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride);
+    observe(run, layer, STREAM_QKV, x, rows);
     quantize(run, part->own, x, all(rows));
     multiply(run, part->own, &layer->qkv, x, rows, all(panels_of(run, &layer->qkv)), ENCODER_LINEAR,
              run->w->qkv + block.begin * run->qkv_stride, run->qkv_stride);
@@ -263,6 +279,7 @@ static void rest_of_block(const struct part *part, const struct encoder_layer *l
     multiply(run, own, &layer->attention_out, context, rows, all(panels_of(run, &layer->attention_out)),
              ENCODER_LINEAR, own->narrow, run->hidden_stride);
     add_norm(run, x.x, own->narrow, all(rows), &layer->attention_norm);
+    observe(run, layer, STREAM_FFN_IN, x, rows);
     quantize(run, own, x, all(rows));
     multiply(run, own, &layer->ffn_in, x, rows, all(panels_of(run, &layer->ffn_in)), ENCODER_GELU, own->wide,
              run->wide_stride);
@@ -420,8 +437,8 @@ static void pool(const struct run *run, const float *x, size_t tokens, float *ou
     }
 }
 
-void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
-                 const struct encoder_item *items, size_t n)
+static void run_items(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                      const struct encoder_item *items, size_t n, float *greatest)
 {
     const struct model_config *c = &encoder->config;
     struct encoder_workspace *w = workspaces[0];
@@ -431,6 +448,7 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
                       .w = w,
                       .items = items,
                       .n = n,
+                      .greatest = greatest,
                       .hidden_stride = encoder_stride(c->hidden),
                       .qkv_stride = encoder_stride((size_t)3 * c->hidden),
                       .wide_stride = encoder_stride(c->intermediate)};
@@ -449,4 +467,17 @@ void encoder_run(const struct encoder *encoder, struct team *team, void *const *
     }
     for (size_t i = 0; i < n; i++)
         pool(&run, w->hidden + w->first[i] * run.hidden_stride, items[i].count, items[i].out);
+}
+
+void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                 const struct encoder_item *items, size_t n)
+{
+    run_items(encoder, team, workspaces, items, n, NULL);
+}
+
+void encoder_observe(const struct encoder *encoder, struct encoder_workspace *workspace,
+                     const struct encoder_item *item, float *greatest)
+{
+    void *const workspaces[] = {workspace};
+    run_items(encoder, NULL, workspaces, item, 1, greatest);
 }

@@ -18,7 +18,11 @@ union dense_layer {
 
 struct norm_weights {
     const float *gamma, *beta; /* [hidden] */
+    const float *unscale; /* [hidden]: the residual stream is multiplied by it as it is added; NULL: as it is */
 };
+
+/* Matrices that multiply the residual stream. */
+enum stream_kind { STREAM_QKV, STREAM_FFN_IN, STREAM_KINDS };
 
 struct encoder_layer {
     union dense_layer qkv; /* hidden → query, key, value, one behind the other */
@@ -57,6 +61,11 @@ void encoder_workspace_free(struct encoder_workspace *w);
  * not depend on the team's size. */
 void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
                  const struct encoder_item *items, size_t n);
+
+/* Encodes one text on the calling thread, and raises greatest[layers][STREAM_KINDS][hidden] to the sizes that the
+ * channels of the residual stream have before a matrix multiplies them. */
+void encoder_observe(const struct encoder *encoder, struct encoder_workspace *workspace,
+                     const struct encoder_item *item, float *greatest);
 
 /* Row strides of activations, in floats: widths padded to whole weight panels. */
 static inline size_t encoder_stride(size_t width)

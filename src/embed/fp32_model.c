@@ -72,7 +72,7 @@ static enum dp_status read_layer(const struct model_source *s, unsigned index, f
     }
     for (int kind = 0; kind < NORM_KINDS; kind++) {
         float *gamma = take(next, s->config.hidden), *beta = take(next, s->config.hidden);
-        *norms[kind] = (struct norm_weights){gamma, beta};
+        *norms[kind] = (struct norm_weights){gamma, beta, NULL};
         enum dp_status status = model_source_norm(s, index, (enum norm_kind)kind, gamma, beta, error);
         if (status != DP_OK)
             return status;
@@ -107,7 +107,7 @@ enum dp_status fp32_model_open(const struct model_source *source, struct fp32_mo
     float *gamma = take(&next, c->hidden), *beta = take(&next, c->hidden);
     e->words_fp32 = words;
     e->positions = positions;
-    e->embedding_norm = (struct norm_weights){gamma, beta};
+    e->embedding_norm = (struct norm_weights){gamma, beta, NULL};
     status = model_source_words(source, 0, c->vocab, words, error);
     if (status == DP_OK)
         status = model_source_positions(source, positions, error);

@@ -18,9 +18,9 @@ struct packed_section packed_section(const struct model_config *c, size_t index)
     case 1: return (struct packed_section){PACKED_WORD_CODES, 0, 0, (uint64_t)c->vocab * c->hidden};
     case 2: return (struct packed_section){PACKED_WORD_SCALES, 0, 0, (uint64_t)c->vocab * 4};
     case 3: return (struct packed_section){PACKED_POSITIONS, 0, 0, (uint64_t)c->max_tokens * c->hidden * 4};
-    case 4:
+    case 4: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 8};
     case 7:
-    case 10: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 8};
+    case 10: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 12};
     case 5: kind = DENSE_QKV; break;
     case 6: kind = DENSE_ATTENTION_OUT; break;
     case 8: kind = DENSE_FFN_IN; break;
@@ -119,7 +119,10 @@ static void place_dense(union dense_layer *layer, const struct packed_section *w
 static void place(struct packed_model *m, size_t index, const struct packed_section *what, struct span section)
 {
     struct encoder *e = &m->encoder;
-    struct norm_weights norm = {as_floats(section, 0), as_floats(section, (uint64_t)e->config.hidden * 4)};
+    uint64_t row = (uint64_t)e->config.hidden * 4;
+    struct norm_weights norm = {as_floats(section, 0), as_floats(section, row), NULL};
+    if (section.len > 2 * row)
+        norm.unscale = as_floats(section, 2 * row);
     switch (index) {
     case 0: m->tokenizer = section; return;
     case 1: e->words_int8 = (const int8_t *)section.data; return;

@@ -14,7 +14,7 @@
 #include "embed/model_source.h"
 
 enum {
-    PACKED_VERSION = 1,
+    PACKED_VERSION = 2,
     PACKED_ALIGN = 64,
     PACKED_FIXED_BYTES = 232,  /* of the header, before the section table */
     PACKED_ENTRY_BYTES = 24,   /* of the table: offset, bytes, checksum */
@@ -30,7 +30,7 @@ enum packed_kind {
     PACKED_WORD_CODES,  /* s8[vocab][hidden] */
     PACKED_WORD_SCALES, /* f32[vocab] */
     PACKED_POSITIONS,   /* f32[max_tokens][hidden] */
-    PACKED_NORM,        /* f32 gamma[hidden], beta[hidden] */
+    PACKED_NORM,        /* f32 gamma[hidden], beta[hidden], and unscale[hidden] where a residual stream is added */
     PACKED_DENSE        /* s8[n/64][k/4][64][4], f32 scale[n], sum[n], bias[n] */
 };
 

@@ -16,7 +16,14 @@
 
 enum {
     ENCODER_BLOCK_N = 64, /* output channels of a weight panel */
-    ENCODER_BLOCK_K = 4   /* input channels that int8 kernels multiply at once */
+    ENCODER_BLOCK_K = 4,  /* input channels that int8 kernels multiply at once */
+    /* What lets AVX2 add products in 16 bits, exactly (encoder_avx2.c): activations have fewer levels than a byte, and
+     * the packer keeps the weights that meet in one lane small enough. */
+    INT8_LEVELS = 151, /* activations are 0 to this, */
+    INT8_MIDDLE = 76,  /* at most so far from this */
+    INT8_CHUNK = 12,   /* input channels that meet: those of a chunk with i / 2 even, and those with i / 2 odd */
+    INT8_LANE_MOST = 32767 / INT8_MIDDLE, /* the sum of the sizes of six such weights, and */
+    INT8_PAIR_MOST = 32767 / INT8_LEVELS  /* of two neighbours' of the same sign */
 };
 
 enum encoder_activation { ENCODER_LINEAR, ENCODER_GELU };
@@ -24,8 +31,9 @@ enum encoder_activation { ENCODER_LINEAR, ENCODER_GELU };
 /* A linear layer in int8: weight[n][k] ≈ scale[n] * q[n][k].
  *
  * q is packed [n/64][k/4][64][4], so that one panel of 64 output channels is read front to back. n is a
- * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. That q has no -128 and that
- * `sum` is what it says, some kernels rely on: other values give other numbers there, and no other harm. */
+ * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. That q has no -128 and keeps to
+ * INT8_LANE_MOST and INT8_PAIR_MOST, and that `sum` is what it says, some kernels rely on: other values give other
+ * numbers there, and no other harm. */
 struct int8_linear {
     size_t n, k;
     const int8_t *q;    /* -127 to 127 */
@@ -41,7 +49,7 @@ struct fp32_linear {
     const float *bias; /* [n] */
 };
 
-/* Activations as u8, one scale and one least value a row: x[r][i] ≈ low[r] + scale[r] * q[r * k + i].
+/* Activations as u8 up to INT8_LEVELS, one scale and one least value a row: x[r][i] ≈ low[r] + scale[r] * q[r * k + i].
  * k is a multiple of 4; columns past the real width hold 0 where the weights do. */
 struct u8_rows {
     size_t k;
@@ -86,12 +94,13 @@ struct encoder_kernels {
                         size_t out_stride);
     /* The range of `dim` floats, NaN left out, zeros positive. */
     struct float_range (*range)(const float *x, size_t dim);
-    /* Quantises `dim` floats within a range: low = least, scale = (most - least) / 255, which is the answer; q
-     * rounded to nearest even. A row may be quantised in parts, with the range of the whole. */
+    /* Quantises `dim` floats within a range: low = least, scale = (most - least) / INT8_LEVELS, which is the answer;
+     * q rounded to nearest even. A row may be quantised in parts, with the range of the whole. */
     float (*quantize)(const float *x, size_t dim, struct float_range range, uint8_t *q);
-    /* out = layer_norm(x + y) * gamma + beta; out may be x or y. y NULL adds nothing. */
-    void (*add_layer_norm)(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
-                           size_t dim, float *out);
+    /* out = layer_norm(x * unscale + y) * gamma + beta; out may be x or y. unscale NULL multiplies by nothing, y NULL
+     * (and unscale with it) adds nothing. */
+    void (*add_layer_norm)(const float *x, const float *unscale, const float *y, const float *gamma,
+                           const float *beta, float epsilon, size_t dim, float *out);
     /* out[i] = base[i] + scale * q[i]: one row of an int8 embedding table added to a row of positions. */
     void (*add_int8_row)(const int8_t *q, float scale, const float *base, size_t dim, float *out);
     /* softmax(q k^T * scale) v. */

@@ -1,82 +1,94 @@
 /* encoder_avx2.c: the encoder with AVX2 and FMA.
  *
- * VPMADDUBSW would add two u8 * s8 products into 16 saturating bits, which is wrong (2 * 255 * 127 does not
- * fit). So bytes are widened to 16 bits and VPMADDWD adds pairs of products into 32 bits, exactly. Multiplying,
- * adding and widening share three ports, so what counts is to widen seldom: activations once for all channels of
- * a panel, weights once for six rows. A tile is 6 rows by 8 output channels: 12 accumulators, in which lanes 2c
- * and 2c + 1 both belong to channel c.
+ * VPMADDUBSW adds two u8 * s8 products into 16 bits, twice as many products as VPMADDWD makes of widened bytes; but it
+ * saturates, and its sums soon leave 16 bits. Here they do neither. Activations have INT8_LEVELS and the packer keeps
+ * neighbouring weights small enough for one instruction. The sums of the three that a chunk takes may wrap around,
+ * modulo 2^16; less INT8_MIDDLE times their weights, which is what they would be if activations were counted from
+ * INT8_MIDDLE on, they are small again and so exact. VPMADDWD with ones then joins a channel's two lanes in 32 bits. What
+ * was taken off altogether, INT8_MIDDLE times the channel's sum of weights, each sum begins with. (Khudia et al. 2021,
+ * FBGEMM, add in 16 bits too, and keep weights that are too large in a list of their own.)
  */
 #include "simd/lanes_avx2.h"
 
 #include "simd/encoder_lanes.h"
 
 enum {
-    INT8_ROWS = 6,
-    INT8_COLUMNS = 8,
-    INT8_DEPTH = 384 /* input channels at a time: those weights of a panel stay in the L1 cache */
+    STEPS = INT8_CHUNK / ENCODER_BLOCK_K,
+    VECTORS = 8, /* of eight output channels: a panel */
+    CHUNKS = 16, /* at a time: those weights of a panel stay in the L1 cache */
+    DEPTH = CHUNKS * INT8_CHUNK,
+    STEP = ENCODER_BLOCK_K * ENCODER_BLOCK_N /* bytes of weights */
 };
 
-/* What a group of rows needs over one panel. */
-struct int8_group {
-    uint16_t x[INT8_ROWS][INT8_DEPTH]; /* activations, widened */
-    int32_t sums[INT8_ROWS][ENCODER_BLOCK_N];
+/* INT8_MIDDLE times the weights that meet in each lane. */
+struct centres {
+    __m256i of[CHUNKS][VECTORS];
 };
 
-static void widen(const uint8_t *q, size_t count, uint16_t *x)
+UNROLLED __m256i load_weights(const int8_t *w)
 {
-    size_t k = 0;
-    for (; k + 16 <= count; k += 16)
-        _mm256_storeu_si256((__m256i *)(void *)(x + k),
-                            _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(q + k))));
-    for (; k < count; k++)
-        x[k] = q[k];
+    return _mm256_load_si256((const __m256i *)(const void *)w);
 }
 
-/* Four activations, four times over. */
-UNROLLED __m256i repeat_four(const uint16_t *p)
+/* Four activations, eight times over. */
+UNROLLED __m256i repeat_four(const uint8_t *p)
 {
-    int64_t four;
+    int32_t four;
     memcpy(&four, p, sizeof four);
-    return _mm256_set1_epi64x(four);
+    return _mm256_set1_epi32(four);
 }
 
-UNROLLED __m256i widen_weights(const int8_t *w)
+static void find_centres(const int8_t *w, size_t depth, struct centres *centres)
 {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)w));
-}
-
-/* sum + x * weights, pairs of 16 bits added up. As assembly because gcc 12 keeps the accumulators of the intrinsics in
- * memory; 12 of them, two weights, x and the product are all 16 registers. */
-UNROLLED __m256i add_products(__m256i sum, __m256i x, __m256i weights)
-{
-    __m256i product;
-    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(x), "x"(weights));
-    return sum;
-}
-
-/* Adds the products of `depth` input channels to the sums of 8 output channels from `column` of the panel on. */
-UNROLLED void int8_tile(struct int8_group *g, size_t rows, size_t depth, const int8_t *w, size_t column)
-{
-    __m256i acc[INT8_ROWS][2];
-    UNROLL_LOOP
-    for (size_t r = 0; r < rows; r++)
-        acc[r][0] = acc[r][1] = _mm256_setzero_si256();
-    for (size_t k = 0; k < depth; k += ENCODER_BLOCK_K) {
-        const int8_t *step = w + k * ENCODER_BLOCK_N + column * ENCODER_BLOCK_K;
-        __m256i low = widen_weights(step), high = widen_weights(step + 16);
-        UNROLL_LOOP
-        for (size_t r = 0; r < rows; r++) {
-            __m256i x = repeat_four(&g->x[r][k]);
-            acc[r][0] = add_products(acc[r][0], x, low);
-            acc[r][1] = add_products(acc[r][1], x, high);
+    __m256i middle = _mm256_set1_epi8(INT8_MIDDLE);
+    for (size_t chunk = 0, steps = depth / ENCODER_BLOCK_K; steps > 0; chunk++) {
+        size_t take = steps < STEPS ? steps : STEPS;
+        for (size_t c = 0; c < VECTORS; c++) {
+            __m256i sum = _mm256_setzero_si256();
+            for (size_t s = 0; s < take; s++)
+                sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(middle, load_weights(w + s * STEP + c * 32)));
+            centres->of[chunk][c] = sum;
         }
+        w += take * STEP;
+        steps -= take;
     }
+}
+
+/* Adds the products of one row's activations of a chunk, or of its first `steps` times four. */
+UNROLLED void add_chunk(__m256i acc[VECTORS], const uint8_t *q, const int8_t *w, size_t steps,
+                        const __m256i centres[VECTORS])
+{
+    __m256i x[STEPS], ones = _mm256_set1_epi16(1);
     UNROLL_LOOP
-    for (size_t r = 0; r < rows; r++) {
-        __m256i *sums = (__m256i *)(void *)&g->sums[r][column];
-        __m256i joined = _mm256_permute4x64_epi64(_mm256_hadd_epi32(acc[r][0], acc[r][1]), 0xd8);
-        _mm256_storeu_si256(sums, _mm256_add_epi32(_mm256_loadu_si256(sums), joined));
+    for (size_t s = 0; s < steps; s++)
+        x[s] = repeat_four(q + s * ENCODER_BLOCK_K);
+    UNROLL_LOOP
+    for (size_t c = 0; c < VECTORS; c++) {
+        __m256i sum = _mm256_maddubs_epi16(x[0], load_weights(w + c * 32));
+        UNROLL_LOOP
+        for (size_t s = 1; s < steps; s++)
+            sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(x[s], load_weights(w + s * STEP + c * 32)));
+        acc[c] = _mm256_add_epi32(acc[c], _mm256_madd_epi16(_mm256_sub_epi16(sum, centres[c]), ones));
     }
+}
+
+/* Adds the products of `depth` activations of one row to its sums over a panel. */
+static void add_row(const uint8_t *q, const int8_t *w, size_t depth, const struct centres *centres, int32_t *sums)
+{
+    __m256i acc[VECTORS], *at = (__m256i *)(void *)sums;
+    UNROLL_LOOP
+    for (size_t c = 0; c < VECTORS; c++)
+        acc[c] = _mm256_load_si256(at + c);
+    const __m256i *centre = centres->of[0];
+    for (; depth >= INT8_CHUNK; depth -= INT8_CHUNK, q += INT8_CHUNK, w += STEPS * STEP, centre += VECTORS)
+        add_chunk(acc, q, w, STEPS, centre);
+    if (depth == 2 * ENCODER_BLOCK_K)
+        add_chunk(acc, q, w, 2, centre);
+    else if (depth == ENCODER_BLOCK_K)
+        add_chunk(acc, q, w, 1, centre);
+    UNROLL_LOOP
+    for (size_t c = 0; c < VECTORS; c++)
+        _mm256_store_si256(at + c, acc[c]);
 }
 
 /* Scale, bias and GELU for one row of a panel. */
@@ -94,24 +106,40 @@ static void finish_row(const int32_t *sums, float scale, float low, const struct
     }
 }
 
-UNROLLED void int8_panel(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
-                         size_t panel, enum encoder_activation act, float *out, size_t out_stride)
+/* The sums of a panel: what each begins with. */
+static void begin_sums(const struct int8_linear *layer, size_t column, size_t rows,
+                       int32_t sums[][ENCODER_BLOCK_N])
 {
-    struct int8_group g;
-    memset(g.sums, 0, sizeof g.sums);
-    for (size_t k = 0; k < layer->k; k += INT8_DEPTH) {
-        size_t depth = layer->k - k < INT8_DEPTH ? layer->k - k : INT8_DEPTH;
-        for (size_t r = 0; r < rows; r++)
-            widen(x->q + (first + r) * x->k + k, depth, g.x[r]);
-        const int8_t *w = layer->q + (panel * layer->k + k) * ENCODER_BLOCK_N;
-        for (size_t c = 0; c < ENCODER_BLOCK_N; c += INT8_COLUMNS)
-            int8_tile(&g, rows, depth, w, c);
+    for (size_t c = 0; c < ENCODER_BLOCK_N; c += 8) {
+        __m256i sum = _mm256_cvtps_epi32(_mm256_loadu_ps(layer->sum + column + c));
+        _mm256_store_si256((__m256i *)(void *)&sums[0][c],
+                           _mm256_mullo_epi32(sum, _mm256_set1_epi32(INT8_MIDDLE)));
     }
-    for (size_t r = first; r < first + rows; r++)
-        finish_row(g.sums[r - first], x->scale[r], x->low[r], layer, panel * ENCODER_BLOCK_N, act,
-                   out + r * out_stride + panel * ENCODER_BLOCK_N);
+    for (size_t r = 1; r < rows; r++)
+        memcpy(sums[r], sums[0], sizeof sums[0]);
 }
 
-#include "simd/int8_rows.h"
+static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
+                        size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
+{
+    enum { ROWS = 48 };
+    int32_t sums[ROWS][ENCODER_BLOCK_N] __attribute__((aligned(32)));
+    struct centres centres;
+    for (size_t first = 0; first < rows; first += ROWS)
+        for (size_t panel = panel_begin; panel < panel_end; panel++) {
+            size_t column = panel * ENCODER_BLOCK_N, end = rows - first < ROWS ? rows : first + ROWS;
+            begin_sums(layer, column, end - first, sums);
+            for (size_t k = 0; k < layer->k; k += DEPTH) {
+                size_t depth = layer->k - k < DEPTH ? layer->k - k : DEPTH;
+                const int8_t *w = layer->q + column * layer->k + k * ENCODER_BLOCK_N;
+                find_centres(w, depth, &centres);
+                for (size_t r = first; r < end; r++)
+                    add_row(x->q + r * x->k + k, w, depth, &centres, sums[r - first]);
+            }
+            for (size_t r = first; r < end; r++)
+                finish_row(sums[r - first], x->scale[r], x->low[r], layer, column, act,
+                           out + r * out_stride + column);
+        }
+}
 
 const struct encoder_kernels encoder_kernels_avx2 = {.linear_int8 = linear_int8, LANES_KERNELS};

@@ -96,7 +96,8 @@ static float quantize(const float *x, size_t dim, struct float_range range, uint
 {
     size_t whole = dim / LANES * LANES, part = dim - whole;
     float width = range.most - range.least;
-    lanes inverse = lanes_set(width > QUANTIZE_LEAST_RANGE ? 255.0f / width : 0.0f), low = lanes_set(range.least);
+    lanes inverse = lanes_set(width > QUANTIZE_LEAST_RANGE ? QUANTIZE_LEVELS / width : 0.0f),
+          low = lanes_set(range.least);
     for (size_t i = 0; i < whole; i += LANES)
         lanes_store_rounded(q + i, lanes_mul(lanes_sub(lanes_load(x + i), low), inverse));
     if (part > 0) {
@@ -107,22 +108,26 @@ static float quantize(const float *x, size_t dim, struct float_range range, uint
     return width * QUANTIZE_STEP;
 }
 
-static void add_layer_norm(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
-                           size_t dim, float *out)
+static void add_layer_norm(const float *x, const float *unscale, const float *y, const float *gamma,
+                           const float *beta, float epsilon, size_t dim, float *out)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole;
     lanes sum = lanes_set(0.0f);
     for (size_t i = 0; i < whole; i += LANES) {
         lanes v = lanes_load(x + i);
         if (y != NULL)
-            v = lanes_add(v, lanes_load(y + i));
+            v = unscale == NULL ? lanes_add(v, lanes_load(y + i))
+                                : lanes_fma(v, lanes_load(unscale + i), lanes_load(y + i));
         sum = lanes_add(sum, v);
         lanes_store(out + i, v);
     }
     if (part > 0) {
         lanes v = lanes_load_part(x + whole, part, 0.0f);
-        if (y != NULL)
-            v = lanes_add(v, lanes_load_part(y + whole, part, 0.0f));
+        if (y != NULL) {
+            lanes other = lanes_load_part(y + whole, part, 0.0f);
+            v = unscale == NULL ? lanes_add(v, other)
+                                : lanes_fma(v, lanes_load_part(unscale + whole, part, 0.0f), other);
+        }
         sum = lanes_add(sum, v);
         lanes_store_part(out + whole, part, v);
     }

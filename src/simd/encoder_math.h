@@ -39,7 +39,8 @@ static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-
 #define UNROLL_LOOP _Pragma("GCC unroll 16")
 #endif
 
-#define QUANTIZE_STEP        (1.0f / 255.0f)
+#define QUANTIZE_LEVELS      151.0f /* INT8_LEVELS */
+#define QUANTIZE_STEP        (1.0f / QUANTIZE_LEVELS)
 #define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (255 / range would overflow) */
 #define NORM_LEAST           1e-12f
 

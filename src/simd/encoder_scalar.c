@@ -110,20 +110,20 @@ static struct float_range range(const float *x, size_t dim)
 static float quantize(const float *x, size_t dim, struct float_range range, uint8_t *q)
 {
     float width = range.most - range.least;
-    float inverse = width > QUANTIZE_LEAST_RANGE ? 255.0f / width : 0.0f;
+    float inverse = width > QUANTIZE_LEAST_RANGE ? QUANTIZE_LEVELS / width : 0.0f;
     for (size_t i = 0; i < dim; i++) {
-        float v = (x[i] - range.least) * inverse;                          /* at most 255.0001 */
+        float v = (x[i] - range.least) * inverse;                          /* at most 151.0001 */
         q[i] = v > 0.0f ? (uint8_t)(float_bits(v + EXP_ROUND) & 0xff) : 0; /* to nearest, ties to even; NaN: 0 */
     }
     return width * QUANTIZE_STEP;
 }
 
-static void add_layer_norm(const float *x, const float *y, const float *gamma, const float *beta, float epsilon,
-                           size_t dim, float *out)
+static void add_layer_norm(const float *x, const float *unscale, const float *y, const float *gamma,
+                           const float *beta, float epsilon, size_t dim, float *out)
 {
     float sum[LANES] = {0}, squares[LANES] = {0};
     for (size_t i = 0; i < dim; i++) {
-        float v = y != NULL ? x[i] + y[i] : x[i];
+        float v = y == NULL ? x[i] : unscale == NULL ? x[i] + y[i] : fmaf(x[i], unscale[i], y[i]);
         sum[i % LANES] += v;
         out[i] = v;
     }

@@ -108,6 +108,22 @@ static void test_model_vectors_do_not_depend_on_the_instruction_set(void **state
     print_message("%u instruction sets compared\n", compared);
 }
 
+static void check_near(const char *name, const struct tiny_options *options)
+{
+    const char *folder = tiny_model_write(name, options);
+    struct model *fp32 = open_model(folder, MODEL_FP32), *int8 = open_model(folder, MODEL_INT8);
+    float a[TEXTS * TINY_HIDDEN], b[TEXTS * TINY_HIDDEN];
+    embed_texts(fp32, true, a);
+    embed_texts(int8, true, b);
+    for (size_t i = 0; i < TEXTS; i++) {
+        double cosine = cosine_of(a + i * TINY_HIDDEN, b + i * TINY_HIDDEN, TINY_HIDDEN);
+        if (cosine <= 0.999)
+            fail_msg("%s: text %zu: cosine %.6f", name, i, cosine);
+    }
+    model_free(fp32);
+    model_free(int8);
+}
+
 static void test_model_int8_is_near_fp32(void **state)
 {
     (void)state;
@@ -127,6 +143,79 @@ static void test_model_int8_is_near_fp32(void **state)
     assert_int_equal(model_info(int8)->max_tokens, TINY_TOKENS);
     model_free(fp32);
     model_free(int8);
+}
+
+static int size_of(int8_t w)
+{
+    return w < 0 ? -w : w;
+}
+
+/* Whether a matrix's weights keep to what kernels rely on (simd/encoder.h). */
+static void check_bounds(const struct int8_linear *layer)
+{
+    for (size_t c = 0; c < layer->n; c++) {
+        const int8_t *panel = layer->q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * layer->k;
+        int lane[2] = {0, 0}, sum = 0;
+        int8_t before = 0;
+        for (size_t i = 0; i < layer->k; i++) {
+            int8_t w = panel[(i / ENCODER_BLOCK_K * ENCODER_BLOCK_N + c % ENCODER_BLOCK_N) * ENCODER_BLOCK_K +
+                             i % ENCODER_BLOCK_K];
+            if (i % INT8_CHUNK == 0)
+                lane[0] = lane[1] = 0;
+            lane[i / 2 % 2] += size_of(w);
+            assert_true(lane[i / 2 % 2] <= INT8_LANE_MOST);
+            if (i % 2 == 1 && (w < 0) == (before < 0))
+                assert_true(size_of(w) + size_of(before) <= INT8_PAIR_MOST);
+            before = w;
+            sum += w;
+        }
+        assert_true((float)sum == layer->sum[c]);
+    }
+}
+
+/* Weights of one size would all be 127, and break every bound. */
+static void test_model_packed_weights_keep_their_bounds(void **state)
+{
+    (void)state;
+    for (int flat = 0; flat < 2; flat++) {
+        const char *folder =
+            tiny_model_write("bounds", &(struct tiny_options){.seed = 8, .layers = 2, .flat = flat == 1});
+        struct span packed = pack_tiny(folder);
+        struct packed_model opened;
+        struct dp_error error;
+        assert_int_equal(packed_model_open(packed, &opened, &error), DP_OK);
+        for (size_t l = 0; l < 2; l++) {
+            check_bounds(&opened.encoder.layers[l].qkv.int8);
+            check_bounds(&opened.encoder.layers[l].attention_out.int8);
+            check_bounds(&opened.encoder.layers[l].ffn_in.int8);
+            check_bounds(&opened.encoder.layers[l].ffn_out.int8);
+        }
+        packed_model_close(&opened);
+        mem_free((void *)(uintptr_t)packed.data);
+    }
+    check_near("bounds", &(struct tiny_options){.seed = 9, .layers = 2, .flat = true});
+}
+
+/* A channel that is forty times as loud as the others is divided before the matrix that would quantise it. */
+static void test_model_loud_channel_is_divided(void **state)
+{
+    (void)state;
+    const char *folder = tiny_model_write("loud", &(struct tiny_options){.seed = 10, .loud = 40.0f});
+    struct span packed = pack_tiny(folder);
+    struct packed_model opened;
+    struct dp_error error;
+    assert_int_equal(packed_model_open(packed, &opened, &error), DP_OK);
+    const struct encoder_layer *layer = &opened.encoder.layers[0];
+    for (size_t i = 0; i < TINY_HIDDEN; i++)
+        if (i != 5) {
+            assert_true(layer->ffn_norm.unscale[5] > 4.0f * layer->ffn_norm.unscale[i]);
+            assert_true(layer->attention_norm.unscale[5] < 4.0f * layer->attention_norm.unscale[i]);
+        }
+    packed_model_close(&opened);
+    mem_free((void *)(uintptr_t)packed.data);
+
+    /* So is the stream, and multiplied again: vectors stay what they are. */
+    check_near("loud", &(struct tiny_options){.seed = 10, .loud = 40.0f});
 }
 
 static void test_model_packed_form_gives_the_folders_vectors(void **state)
@@ -461,6 +550,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model_vectors_do_not_depend_on_the_instruction_set),
         cmocka_unit_test(test_model_int8_is_near_fp32),
+        cmocka_unit_test(test_model_packed_weights_keep_their_bounds),
+        cmocka_unit_test(test_model_loud_channel_is_divided),
         cmocka_unit_test(test_model_packed_form_gives_the_folders_vectors),
         cmocka_unit_test(test_model_packing_is_reproducible),
         cmocka_unit_test(test_model_damaged_packed_byte_is_found),

@@ -77,7 +77,11 @@ static void put_tensor(struct writer *w, const char *name, unsigned rows, unsign
     size_t begin = w->data.len, count = (size_t)rows * (columns > 0 ? columns : 1);
     float width = columns > 0 ? 1.0f / sqrtf((float)columns) : 0.1f;
     for (size_t i = 0; i < count; i++) {
-        float x = around + width * next_random(w);
+        float random = next_random(w), x = around + width * random;
+        if (o->flat && columns > 0)
+            x = random < 0.0f ? -width : width;
+        if (o->loud > 0.0f && i == 5 && strstr(name, "attention.output.LayerNorm.weight") != NULL)
+            x *= o->loud;
         put_value(w, i == 0 && o->not_finite != NULL && strcmp(o->not_finite, name) == 0 ? NAN : x);
     }
     if (o->without != NULL && strcmp(o->without, name) == 0)

@@ -2,6 +2,7 @@
 #ifndef TINY_MODEL_H
 #define TINY_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Widths that are no multiple of any register or panel. */
@@ -26,6 +27,8 @@ struct tiny_options {
     const char *without;    /* a tensor to leave out */
     const char *not_finite; /* a tensor whose first value is NaN */
     const char *prefix;     /* before every tensor's name */
+    bool flat;              /* the weights of matrices have all one size */
+    float loud;             /* times channel 5 of gamma behind attention, unless it is 0 */
 };
 
 /* Writes the folder `name` in the test's scratch folder and answers its path (in a static buffer). */

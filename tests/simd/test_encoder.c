@@ -52,26 +52,49 @@ static void with_each_set(void (*check)(const struct encoder_kernels *kernels))
 
 static const struct encoder_kernels *const scalar = &encoder_kernels_scalar;
 
-/* Weights in their layout, and their sums. Channels 0 and 1 of each panel hold the extremes alone. */
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* A weight of random size, or as large as the packer allows; `lane` and `pair` are what it has left to allow. */
+static int next_weight(bool large, int *lane, int *pair)
+{
+    random_float();
+    int most = smaller(127, smaller(*lane, *pair)), size = (int)(seed >> 40 & 0x7f);
+    size = large ? most : smaller(size, most);
+    *lane -= size;
+    *pair -= size;
+    return size;
+}
+
+/* Weights in their layout, and their sums. Channels 0 and 1 of each panel hold the largest of one sign, channel 2 those
+ * of changing sign. */
 static void fill_weights(size_t n, size_t k, int8_t *q, float *sum)
 {
     for (size_t c = 0; c < n; c++) {
         int8_t *panel = q + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * k;
+        size_t channel = c % ENCODER_BLOCK_N;
+        int lane[2] = {0, 0}, pair = 0;
         sum[c] = 0;
         for (size_t i = 0; i < k; i++) {
-            random_float();
-            int extreme = c % ENCODER_BLOCK_N == 0 ? 127 : -127;
-            int8_t w = (int8_t)(c % ENCODER_BLOCK_N < 2 ? extreme : (int)(seed >> 40 & 0xff) % 255 - 127);
-            panel[(i / ENCODER_BLOCK_K * ENCODER_BLOCK_N + c % ENCODER_BLOCK_N) * ENCODER_BLOCK_K +
-                  i % ENCODER_BLOCK_K] = w;
-            sum[c] += w;
+            if (i % INT8_CHUNK == 0)
+                lane[0] = lane[1] = INT8_LANE_MOST;
+            if (i % 2 == 0)
+                pair = INT8_PAIR_MOST;
+            int w = next_weight(channel < 3, &lane[i / 2 % 2], &pair);
+            if (channel == 1 || (channel == 2 && i % 3 != 0) || (channel > 2 && (seed & 1 << 20) != 0))
+                w = -w;
+            panel[(i / ENCODER_BLOCK_K * ENCODER_BLOCK_N + channel) * ENCODER_BLOCK_K + i % ENCODER_BLOCK_K] =
+                (int8_t)w;
+            sum[c] += (float)w;
         }
     }
 }
 
 static void check_linear_int8(const struct encoder_kernels *kernels)
 {
-    static const size_t depths[] = {4, 8, 60, 128, 388, 780}, panels[] = {1, 2, 3};
+    static const size_t depths[] = {4, 8, 12, 60, 128, 388, 780}, panels[] = {1, 2, 3};
     for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
         for (size_t p = 0; p < sizeof panels / sizeof *panels; p++)
             for (size_t rows = 1; rows <= ROWS_MAX; rows += rows < 14 ? 1 : 17) {
@@ -81,10 +104,10 @@ static void check_linear_int8(const struct encoder_kernels *kernels)
                 uint8_t *q = mem_aligned_alloc(64, rows * k);
                 fill_weights(n, k, w, arrays + n);
                 for (size_t i = 0; i < rows * k; i++)
-                    q[i] = (uint8_t)(int)(random_float() * 1e4f);
-                /* The extremes, which 16-bit sums would saturate. */
-                memset(q, 255, k);
-                memset(q + (rows - 1) * k, rows > 1 ? 0 : 255, k);
+                    q[i] = (uint8_t)((uint8_t)(int)(random_float() * 1e4f) % (INT8_LEVELS + 1));
+                /* The extremes, which come closest to what 16 bits hold. */
+                memset(q, INT8_LEVELS, k);
+                memset(q + (rows - 1) * k, rows > 1 ? 0 : INT8_LEVELS, k);
                 struct int8_linear layer = {n, k, w, arrays, arrays + n, arrays + 2 * n};
                 struct u8_rows x = {k, q, arrays + 3 * n, arrays + 3 * n + rows};
                 for (int act = ENCODER_LINEAR; act <= ENCODER_GELU; act++) {
@@ -152,12 +175,12 @@ static void check_rows(const struct encoder_kernels *kernels)
 
         fill(a, WIDTH_MAX);
         memcpy(b, a, WIDTH_MAX * sizeof *a);
-        scalar->add_layer_norm(x, y, gamma, beta, 1e-12f, dim, a);
-        kernels->add_layer_norm(x, y, gamma, beta, 1e-12f, dim, b);
-        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
-        scalar->add_layer_norm(x, NULL, gamma, beta, 1e-5f, dim, a);
-        kernels->add_layer_norm(x, NULL, gamma, beta, 1e-5f, dim, b);
-        assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+        const float *unscale[] = {NULL, x + WIDTH_MAX, NULL}, *added[] = {y, y, NULL};
+        for (int i = 0; i < 3; i++) {
+            scalar->add_layer_norm(x, unscale[i], added[i], gamma, beta, 1e-5f, dim, a);
+            kernels->add_layer_norm(x, unscale[i], added[i], gamma, beta, 1e-5f, dim, b);
+            assert_memory_equal(a, b, WIDTH_MAX * sizeof *a);
+        }
 
         int8_t codes[WIDTH_MAX];
         for (size_t i = 0; i < WIDTH_MAX; i++)
