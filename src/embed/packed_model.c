@@ -55,7 +55,9 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     if (c->failed || !span_equal_str(magic, PACKED_MAGIC))
         return dp_fail(error, DP_CORRUPT, "not a packed model: it does not begin with " PACKED_MAGIC);
     if (version != PACKED_VERSION)
-        return dp_fail(error, DP_UNSUPPORTED, "a packed model of version %u; this program reads version %d",
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "a packed model of version %u; this program reads version %d: pack its folder again "
+                       "(dipper model pack)",
                        version, PACKED_VERSION);
     if (file_bytes != bytes.len)
         return dp_fail(error, DP_CORRUPT, "the packed model should have %llu bytes, it has %zu",
