@@ -306,7 +306,7 @@ static void rest(struct accounts *a, int ms)
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
     while (!a->closing && os_now_ns() < until_ns)
-        pthread_cond_timedwait(&a->wake, &a->lock, &until);
+        pthread_cond_clockwait(&a->wake, &a->lock, CLOCK_MONOTONIC, &until);
 }
 
 static void *keep_writing(void *context)
@@ -441,13 +441,9 @@ enum dp_status accounts_open(struct call *call, const struct account_options *op
     memcpy(a->scheme_text, options->key_scheme, strlen(options->key_scheme));
     a->scheme = span_str(a->scheme_text);
     fill_defaults(a);
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&a->lock, NULL);
     pthread_mutex_init(&a->settle_lock, NULL);
-    pthread_cond_init(&a->wake, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&a->wake, NULL);
     enum dp_status status = open_parts(call, a);
     if (status == DP_OK && a->options.settle_ms > 0) {
         int failed = os_thread_start(&a->thread, "dipper-usage", keep_writing, a);

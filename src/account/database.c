@@ -95,7 +95,7 @@ static bool wait_freed(struct database *db, int64_t until_ns)
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
     db->waiting++;
     show(db);
-    int failed = pthread_cond_timedwait(&db->freed, &db->lock, &until);
+    int failed = pthread_cond_clockwait(&db->freed, &db->lock, CLOCK_MONOTONIC, &until);
     db->waiting--;
     show(db);
     return failed != ETIMEDOUT;
@@ -352,12 +352,8 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     struct database *db = mem_calloc(1, sizeof *db);
     if (!db)
         return call_nomem(call, "the database");
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&db->lock, NULL);
-    pthread_cond_init(&db->freed, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&db->freed, NULL);
     db->max = options->pool_max ? options->pool_max : 1;
     db->min = options->pool_min && options->pool_min < db->max ? options->pool_min
               : options->pool_min                              ? db->max

@@ -188,7 +188,7 @@ static enum dp_status await(struct call *call, struct key_checks *c, struct chec
         int64_t until_ns = os_now_ns() + SLICE_MS * 1000000LL;
         struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
                                  .tv_nsec = (long)(until_ns % 1000000000)};
-        pthread_cond_timedwait(&c->done, &c->lock, &until);
+        pthread_cond_clockwait(&c->done, &c->lock, CLOCK_MONOTONIC, &until);
     }
     c->waiting--;
     return status;
@@ -243,13 +243,9 @@ enum dp_status key_checks_new(const struct key_checks_options *options, struct k
         return dp_fail_nomem(error, "checks of keys");
     c->options = *options;
     c->last = &c->first;
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->work, NULL);
-    pthread_cond_init(&c->done, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&c->done, NULL);
     if (options->registry) {
         c->runs = metric_counter(options->registry, "dipper_bcrypt_total", "", "Runs of bcrypt to check keys.");
         c->depth = metric_gauge(options->registry, "dipper_bcrypt_queue", "",

@@ -64,12 +64,8 @@ enum dp_status quotas_new(const struct quota_options *options, struct quotas **o
         mem_free(q);
         return status;
     }
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->settled, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&q->settled, NULL);
     *out = q;
     return DP_OK;
 }
@@ -194,7 +190,7 @@ static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
     if (mine)
         user->settling = true;
     else
-        pthread_cond_timedwait(&q->settled, &q->lock, &until);
+        pthread_cond_clockwait(&q->settled, &q->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&q->lock);
     return mine;
 }

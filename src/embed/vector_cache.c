@@ -51,16 +51,12 @@ struct vector_cache {
 
 static bool shard_init(struct shard *s, size_t vectors, uint64_t bytes)
 {
-    pthread_condattr_t clock;
     *s = (struct shard){.kept_max = vectors, .bytes_max = bytes, .bucket_count = BUCKETS_MIN};
     s->buckets = mem_calloc(BUCKETS_MIN, sizeof(struct vector_entry *));
     if (s->buckets == NULL)
         return false;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->landed, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&s->landed, NULL);
     return true;
 }
 
@@ -348,7 +344,7 @@ static void sleep_a_little(const struct call *call, struct shard *s)
     if (until_ns == INT64_MAX)
         pthread_cond_wait(&s->landed, &s->lock);
     else
-        pthread_cond_timedwait(&s->landed, &s->lock, &until);
+        pthread_cond_clockwait(&s->landed, &s->lock, CLOCK_MONOTONIC, &until);
 }
 
 enum vector_landing vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *e,

@@ -323,12 +323,8 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     http->context = context;
     http->pool = pool;
     http->connections = connections;
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&http->lock, NULL);
-    pthread_cond_init(&http->idle, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&http->idle, NULL);
     /* The library's threads leave signals to the program's own. */
     struct os_signals kept;
     os_signals_block(&kept);
@@ -367,7 +363,7 @@ bool http_wait_idle(struct http *http, int ms)
     int timed_out = 0;
     pthread_mutex_lock(&http->lock);
     while (atomic_load(&http->context->in_flight) > 0 && !timed_out)
-        timed_out = pthread_cond_timedwait(&http->idle, &http->lock, &until);
+        timed_out = pthread_cond_clockwait(&http->idle, &http->lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&http->lock);
     return atomic_load(&http->context->in_flight) == 0;
 }

@@ -49,12 +49,8 @@ bool cache_shard_init(struct cache_shard *s, uint64_t budget, const struct cache
     if (!s->buckets)
         return false;
     s->bucket_count = BUCKETS_MIN;
-    pthread_condattr_t clock;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->landed, &clock);
-    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&s->landed, NULL);
     return true;
 }
 
@@ -409,7 +405,7 @@ enum cache_wait cache_shard_wait(struct call *call, struct cache_shard *s, struc
         if (until_ns == INT64_MAX)
             pthread_cond_wait(&s->landed, &s->lock);
         else
-            pthread_cond_timedwait(&s->landed, &s->lock, &until);
+            pthread_cond_clockwait(&s->landed, &s->lock, CLOCK_MONOTONIC, &until);
     }
     if (e->landed) {
         result = e->ok ? CACHE_LANDED : CACHE_FAILED;

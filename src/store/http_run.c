@@ -605,11 +605,7 @@ enum dp_status transport_run(struct call *call, struct transport *transport, str
             end_job(&run, job, req->status);
     }
     if (run.jobs) {
-        pthread_condattr_t clock;
-        pthread_condattr_init(&clock);
-        pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-        pthread_cond_init(&run.round.wake, &clock);
-        pthread_condattr_destroy(&clock);
+        pthread_cond_init(&run.round.wake, NULL);
         run_jobs(&run);
         pthread_cond_destroy(&run.round.wake);
         for (size_t i = 0; i < n; i++)

@@ -120,7 +120,7 @@ bool http_same_version(struct span first, struct span head);
 
 /* Tries of one transport_run. On its thread's stack; guarded by the transport's lock. */
 struct http_round {
-    pthread_cond_t wake; /* on CLOCK_MONOTONIC */
+    pthread_cond_t wake;
     bool aborted;
     struct http_try *done;
     struct http_try *slow; /* called slow, not looked at yet */

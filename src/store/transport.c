@@ -253,7 +253,7 @@ struct http_try *transport_wait(struct transport *transport, struct http_round *
     while (!round->done && !round->slow) {
         if (until_ns == INT64_MAX)
             pthread_cond_wait(&round->wake, &transport->lock);
-        else if (pthread_cond_timedwait(&round->wake, &transport->lock, &until) != 0)
+        else if (pthread_cond_clockwait(&round->wake, &transport->lock, CLOCK_MONOTONIC, &until) != 0)
             break;
     }
     struct http_try *done = round->done;
