@@ -13,6 +13,9 @@
 #include "embed/packed_model.h"
 #include "embed/smoothing.h"
 
+/* Of the greatest size of a row or a channel. */
+enum { STEPS_MOST = 127, STEPS_LEAST = 63 };
+
 static float greatest_size(const float *x, size_t count)
 {
     float most = 0.0f;
@@ -22,12 +25,12 @@ static float greatest_size(const float *x, size_t count)
 }
 
 /* q[i] = x[i] / scale, where the greatest size becomes `steps`; answers the scale. */
-static float quantize_symmetric(const float *x, size_t count, float most, float steps, int8_t *q)
+static float quantize_symmetric(const float *x, size_t count, float most, int steps, int8_t *q)
 {
-    float inverse = most > 1e-30f ? steps / most : 0.0f;
+    float inverse = most > 1e-30f ? (float)steps / most : 0.0f;
     for (size_t i = 0; i < count; i++)
         q[i] = (int8_t)lrintf(x[i] * inverse);
-    return most / steps;
+    return most / (float)steps;
 }
 
 /* Takes from the largest of `count` sizes until they add up to at most `most`. Whether they did not. */
@@ -70,9 +73,10 @@ static bool keep_small(int8_t *w, size_t k)
  * answers the scale. */
 static float quantize_channel(const float *x, size_t count, size_t k, int8_t *codes)
 {
-    float most = greatest_size(x, count), nearest = 127.0f;
+    float most = greatest_size(x, count);
+    int nearest = STEPS_MOST;
     double least = INFINITY;
-    for (float steps = 127.0f; steps > 60.0f; steps -= 8.0f) {
+    for (int steps = STEPS_MOST; steps >= STEPS_LEAST; steps -= 8) {
         float scale = quantize_symmetric(x, count, most, steps, codes);
         bool lowered = keep_small(codes, k);
         double error = 0.0;
@@ -107,7 +111,8 @@ static enum dp_status write_words(const struct model_source *s, struct buffer *o
         status = model_source_words(s, i, 1, row, error);
         if (status != DP_OK)
             break;
-        buffer_f32(scales, quantize_symmetric(row, hidden, greatest_size(row, hidden), 127.0f, (int8_t *)codes));
+        buffer_f32(scales,
+                   quantize_symmetric(row, hidden, greatest_size(row, hidden), STEPS_MOST, (int8_t *)codes));
         out->len += hidden;
     }
     mem_free(row);
