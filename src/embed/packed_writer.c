@@ -74,10 +74,11 @@ static bool keep_small(int8_t *w, size_t k)
 static float quantize_channel(const float *x, size_t count, size_t k, int8_t *codes)
 {
     float most = greatest_size(x, count);
-    int nearest = STEPS_MOST;
+    float scale = 0.0f;
+    int nearest = STEPS_MOST, steps = STEPS_MOST;
     double least = INFINITY;
-    for (int steps = STEPS_MOST; steps >= STEPS_LEAST; steps -= 8) {
-        float scale = quantize_symmetric(x, count, most, steps, codes);
+    for (;; steps -= 8) {
+        scale = quantize_symmetric(x, count, most, steps, codes);
         bool lowered = keep_small(codes, k);
         double error = 0.0;
         for (size_t i = 0; i < count; i++) {
@@ -88,11 +89,13 @@ static float quantize_channel(const float *x, size_t count, size_t k, int8_t *co
             least = error;
             nearest = steps;
         }
-        if (!lowered)
+        if (!lowered || steps == STEPS_LEAST)
             break;
     }
-    float scale = quantize_symmetric(x, count, most, nearest, codes);
-    keep_small(codes, k);
+    if (nearest != steps) {
+        scale = quantize_symmetric(x, count, most, nearest, codes);
+        keep_small(codes, k);
+    }
     return scale;
 }
 

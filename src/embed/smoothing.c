@@ -16,7 +16,7 @@ enum {
     TEXTS = 8,   /* random texts, */
     TOKENS = 64, /* and their tokens where the model takes so many */
     STEPS_OCTAVE = 4,
-    STEPS_MOST = 10 * STEPS_OCTAVE /* of a divisor, up or down */
+    OCTAVES_MOST = 10 /* of a divisor, up or down */
 };
 
 static enum dp_status greatest_of(const struct model_source *source, float *greatest, struct dp_error *error)
@@ -53,9 +53,9 @@ static float divisor(double m, double w)
     double wanted = m * m / w;
     if (!(wanted > 0.0) || isinf(wanted))
         return 1.0f;
-    for (int step = -STEPS_MOST;; step++) {
-        double s = ldexp(quarter[(step + STEPS_MOST) % STEPS_OCTAVE], (step + STEPS_MOST) / STEPS_OCTAVE - 10);
-        if (step == STEPS_MOST || wanted < s * s * s * half_step_cubed)
+    for (int step = 0;; step++) {
+        double s = ldexp(quarter[step % STEPS_OCTAVE], step / STEPS_OCTAVE - OCTAVES_MOST);
+        if (step == 2 * OCTAVES_MOST * STEPS_OCTAVE || wanted < s * s * s * half_step_cubed)
             return (float)s;
     }
 }

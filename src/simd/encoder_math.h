@@ -14,6 +14,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "simd/encoder.h"
+
 /* 1.5 * 2^23: adding it rounds a small float to an integer, ties to even, which is then in the low bits. */
 #define EXP_ROUND 12582912.0f
 #define EXP_LEAST (-125.0f) /* 2^-125 is still a normal float */
@@ -39,9 +41,9 @@ static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-
 #define UNROLL_LOOP _Pragma("GCC unroll 16")
 #endif
 
-#define QUANTIZE_LEVELS      151.0f /* INT8_LEVELS */
+#define QUANTIZE_LEVELS      ((float)INT8_LEVELS)
 #define QUANTIZE_STEP        (1.0f / QUANTIZE_LEVELS)
-#define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (255 / range would overflow) */
+#define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (levels / range would overflow) */
 #define NORM_LEAST           1e-12f
 
 /* Attention in integers of 16 bits, whose sums stay below 2^31. Queries and keys of a head of dim channels reach the
