@@ -1,7 +1,10 @@
 """What the Python tests share: where the build is, the program in it, and folders to work in."""
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import signal
+import sys
 
 import pytest
 
@@ -12,6 +15,20 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent
 def source():
     """The top of the repository."""
     return SOURCE
+
+
+@pytest.fixture
+def load_script(source):
+    """Makes a module of a script of scripts/, which has no .py."""
+
+    def load(name):
+        sys.dont_write_bytecode = True
+        loader = importlib.machinery.SourceFileLoader(f"dipper_{name}", str(source / "scripts" / name))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,4 @@
 """scripts/check: how test cases are counted, and scripts/fuzz and scripts/configure: when they act."""
-import importlib.machinery
-import importlib.util
 import json
 import os
 import shutil
@@ -13,12 +11,8 @@ pytestmark = pytest.mark.tree
 
 
 @pytest.fixture
-def check(source):
-    sys.dont_write_bytecode = True
-    loader = importlib.machinery.SourceFileLoader("dipper_check", str(source / "scripts" / "check"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
+def check(load_script):
+    return load_script("check")
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
 """scripts/check-avx512: what it makes of the emulated computer's words, with a stand-in for Bochs."""
-import importlib.machinery
-import importlib.util
-import sys
 import time
 
 import pytest
@@ -14,12 +11,8 @@ SAID = ["check-avx512: test_a", "[  PASSED  ] 2 test(s).", "check-avx512: test_a
 
 
 @pytest.fixture
-def script(source):
-    sys.dont_write_bytecode = True
-    loader = importlib.machinery.SourceFileLoader("dipper_check_avx512", str(source / "scripts" / "check-avx512"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
+def script(load_script):
+    return load_script("check-avx512")
 
 
 @pytest.fixture
