@@ -135,7 +135,8 @@ struct dp_index_summary {
  * `name` under `root`, which is made when missing: all of them, or none when it fails.
  *
  * summary may be NULL. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number), DP_CONFLICT
- * (another writer kept winning; try again), DP_DENIED, DP_FULL, DP_IO. */
+ * (another writer kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_NOT_DURABLE (the rows are visible, but a
+ * crash of the host may undo that: load again on a sound disk). */
 DP_API enum dp_status dp_index_file(struct dp_model *model, const char *root, const char *name,
                                     const char *jsonl_path, struct dp_index_summary *summary,
                                     struct dp_error *error);

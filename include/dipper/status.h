@@ -28,7 +28,11 @@ enum dp_status {
     DP_UNKNOWN = -14,     /* a write whose outcome cannot be told */
     DP_TOO_LARGE = -15,   /* a limit was exceeded; the message names it */
     DP_NOMEM = -16,       /* an allocation failed */
-    DP_FULL = -17         /* no space left where data must be written */
+    DP_FULL = -17,        /* no space left where data must be written */
+
+    /* A write is visible, but the store could not make it durable: a crash of the host may undo it. Reading it back
+     * proves nothing, for the bytes may come from memory alone. */
+    DP_NOT_DURABLE = -18
 };
 
 /* Room for a sentence with an object's name and the offending value in it. */

@@ -106,6 +106,12 @@ class FullError(Error, OSError):
     status = "full"
 
 
+class NotDurableError(Error, OSError):
+    """What was written is visible, but a crash of the host may undo it."""
+
+    status = "not_durable"
+
+
 _BY_STATUS = {kind.status: kind for kind in Error.__subclasses__()}
 
 

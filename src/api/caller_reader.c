@@ -52,7 +52,7 @@ static enum dp_status make_room(struct call *call, struct faiss_range *ranges, s
 static enum dp_status reader_failed(struct call *call, const struct caller_file *file, enum dp_status status,
                                     char *told)
 {
-    if (status > DP_OK || status < DP_FULL)
+    if (status > DP_OK || status < DP_NOT_DURABLE)
         status = DP_IO;
     told[DP_ERROR_MESSAGE_MAX - 1] = 0;
     return call_fail(call, status, "%s: the caller's reader failed: %s", name_of(file),

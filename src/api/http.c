@@ -109,7 +109,8 @@ unsigned http_status_of(enum dp_status status)
     case DP_CORRUPT:
     case DP_IO:
     case DP_UNKNOWN:
-    case DP_FULL: return 500;
+    case DP_FULL:
+    case DP_NOT_DURABLE: return 500;
     }
     return 500;
 }

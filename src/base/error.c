@@ -116,6 +116,7 @@ __attribute__((visibility("default"))) const char *dp_status_name(enum dp_status
     case DP_TOO_LARGE: return "too_large";
     case DP_NOMEM: return "nomem";
     case DP_FULL: return "full";
+    case DP_NOT_DURABLE: return "not_durable";
     }
     return "unknown_status";
 }

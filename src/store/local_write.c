@@ -155,6 +155,15 @@ static enum dp_status check_version(struct call *call, const struct local_store 
     return status;
 }
 
+/* A folder could not be synced for errno `failed` after a name in it changed hands. */
+static enum dp_status fail_sync(struct call *call, const struct local_store *local, struct span key,
+                                const char *outcome, int failed)
+{
+    char reason[128];
+    return call_fail(call, DP_NOT_DURABLE, "%s/%.*s %s: its folder cannot be synced: %s", local->path,
+                     SPAN_FMT(key), outcome, strerror_r(failed, reason, sizeof reason));
+}
+
 /* Gives the file its name, if the put's condition holds. The lock is held but for STORE_IF_ABSENT. *renamed: the
  * temporary name is gone. */
 static enum dp_status take_name(struct call *call, const struct local_store *local, const struct store_put *put,
@@ -228,9 +237,7 @@ static enum dp_status publish(struct call *call, const struct local_store *local
         else if (fstat(t->fd, &info) == 0)
             local_version_of_file(&info, &put->version);
         if (fsync(folder) != 0)
-            status =
-                call_fail(call, DP_UNKNOWN, "%s/%.*s was written, but its folder cannot be made durable: errno %d",
-                          local->path, SPAN_FMT(put->key), errno);
+            status = fail_sync(call, local, put->key, "is visible, but a crash of the host may undo that", errno);
     }
     temporary_end(t, renamed);
     if (folder >= 0)
@@ -299,10 +306,10 @@ enum dp_status local_remove(struct call *call, struct store *store, struct span 
         goto out;
     failed = unlinkat(folder, name, 0) == 0 || errno == ENOENT ? 0 : errno;
     close(lock);
-    if (!failed && fsync(folder) != 0)
-        failed = errno;
     if (failed)
         status = local_fail(local, failed, "remove", key, &call->error);
+    else if (fsync(folder) != 0)
+        status = fail_sync(call, local, key, "is removed, but a crash of the host may bring it back", errno);
 out:
     close(folder);
     if (status == DP_OK)

@@ -152,13 +152,14 @@ enum dp_status store_read(struct call *call, struct store *store, struct store_r
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);
 enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out);
-/* DP_EXISTS / DP_CONFLICT when the condition does not hold; DP_UNKNOWN when an earlier try may have landed. */
+/* DP_EXISTS / DP_CONFLICT when the condition does not hold; DP_UNKNOWN when an earlier try may have landed;
+ * DP_NOT_DURABLE when the object is visible but may not survive a crash of the host, which no read can tell. */
 enum dp_status store_put(struct call *call, struct store *store, struct store_put *put);
 /* Keys that begin with `prefix` and sort after `after`. With `folders`, what lies below the next '/' folds
  * into one entry. */
 enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
-/* Removing what is not there is DP_OK. */
+/* Removing what is not there is DP_OK. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);

@@ -128,7 +128,7 @@ static void test_http_has_a_status_for_every_failure(void **state)
 {
     (void)state;
     assert_int_equal(http_status_of(DP_OK), 200);
-    for (int status = DP_INVALID; status >= DP_FULL; status--) {
+    for (int status = DP_INVALID; status >= DP_NOT_DURABLE; status--) {
         unsigned http = http_status_of((enum dp_status)status);
         assert_true(http >= 400 && http < 600);
         assert_true(strlen(api_error_code(http)) > 0);

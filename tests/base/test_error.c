@@ -88,8 +88,8 @@ static void test_base_error_every_status_has_its_own_name(void **state)
     (void)state;
     assert_string_equal(dp_status_name(DP_OK), "ok");
     assert_string_equal(dp_status_name(DP_NOT_FOUND), "not_found");
-    for (int a = DP_FULL; a <= DP_OK; a++)
-        for (int b = DP_FULL; b < a; b++)
+    for (int a = DP_NOT_DURABLE; a <= DP_OK; a++)
+        for (int b = DP_NOT_DURABLE; b < a; b++)
             assert_string_not_equal(dp_status_name((enum dp_status)a), dp_status_name((enum dp_status)b));
     assert_string_equal(dp_status_name((enum dp_status)99), "unknown_status");
 }

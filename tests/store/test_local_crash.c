@@ -1,5 +1,5 @@
 /* test_local_crash.c: the local folder when its writer is killed at every write, when the disk fills up at every
- * write, and when several processes write at once.
+ * write, when each fsync fails, and when several processes write at once.
  *
  * The program runs itself again as the writer, under support/kill_at_write.c.
  */
@@ -195,8 +195,8 @@ static bool holds(struct view *v, const char *key, struct span content)
     return same;
 }
 
-/* The state must be the one after `acknowledged` steps, or after one more: the step that was cut short. */
-static void check_state(const char *root, int acknowledged)
+/* After how many steps the folder is as it is. */
+static int state_of(const char *root)
 {
     struct view v;
     view_open(&v, root);
@@ -212,9 +212,16 @@ static void check_state(const char *root, int acknowledged)
         assert_true(once || state == 0);
     if (second)
         assert_true(segment);
+    view_close(&v);
+    return state;
+}
+
+/* The state must be the one after `acknowledged` steps, or after one more: the step that was cut short. */
+static void check_state(const char *root, int acknowledged)
+{
+    int state = state_of(root);
     if (state != acknowledged && state != acknowledged + 1)
         fail_msg("%d steps were acknowledged, but the folder is as after %d", acknowledged, state);
-    view_close(&v);
 }
 
 static int count_lines(const char *text)
@@ -290,6 +297,33 @@ static void test_store_local_full_at_every_write(void **state)
     }
 }
 
+/* A step whose sync failed is told as failed where it is not to be seen, and as not durable where it is. */
+static void test_store_local_unsynced_at_every_write(void **state)
+{
+    (void)state;
+    long calls = count_calls(), not_durable = 0;
+    char output[4096];
+    snprintf(output, sizeof output, "%s/output", test_tmpdir());
+    const char *base = test_tmpdir();
+    for (long n = 1; n <= calls; n++) {
+        char root[4096];
+        snprintf(root, sizeof root, "%s/%ld", base, n);
+        int status = wait_for(start("write", root, output, "DIPPER_UNSYNCED_AT", n));
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 0)
+            continue; /* it was no sync */
+        const char *text = read_text(output);
+        bool visible = strstr(text, "not_durable: ") != NULL;
+        if (!visible && !strstr(text, "io: "))
+            fail_msg("a failed sync at write %ld is told as \"%s\"", n, text);
+        int acknowledged = count_lines(text) - 1;
+        if (access(root, F_OK) == 0)
+            assert_int_equal(state_of(root), acknowledged + visible);
+        not_durable += visible;
+    }
+    assert_int_equal(not_durable, STEP_COUNT); /* each step ends with the sync of its folder */
+}
+
 static void test_store_local_swaps_of_many_processes_lose_no_count(void **state)
 {
     (void)state;
@@ -314,6 +348,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_local_killed_at_every_write),
         cmocka_unit_test(test_store_local_full_at_every_write),
+        cmocka_unit_test(test_store_local_unsynced_at_every_write),
         cmocka_unit_test(test_store_local_swaps_of_many_processes_lose_no_count),
     };
     for (size_t i = 0; i < sizeof large; i++)

@@ -3,6 +3,7 @@
  *     DIPPER_KILL_ROOT   the folder (an absolute path); calls that touch nothing below it pass uncounted
  *     DIPPER_KILL_AT     n ≥ 1: SIGKILL instead of the n-th call; of a write, half of its bytes are written first
  *     DIPPER_FULL_AT     n ≥ 1: from the n-th call on, calls that need room fail with ENOSPC
+ *     DIPPER_UNSYNCED_AT n ≥ 1: the n-th call fails with EIO, if it is an fsync or fdatasync
  *     DIPPER_KILL_COUNT  a file that receives "COUNT\n" at the end of the process (not when it was killed)
  *
  * Counted: write, pwrite, writev, pwritev, fsync, fdatasync, ftruncate, futimens, rename*, link*, unlink*, mkdir*,
@@ -29,17 +30,17 @@
 
 #define OUR __attribute__((visibility("default")))
 
-enum { TAKES_ROOM = 1, IS_WRITE = 2 };
+enum { TAKES_ROOM = 1, IS_WRITE = 2, IS_SYNC = 4 };
 
 static _Atomic long count;
 static char root[PATH_MAX];
 static size_t root_len;
-static long kill_at, full_at;
+static long kill_at, full_at, unsynced_at;
 
 __attribute__((constructor)) static void start(void)
 {
     const char *folder = getenv("DIPPER_KILL_ROOT"), *kill_text = getenv("DIPPER_KILL_AT");
-    const char *full_text = getenv("DIPPER_FULL_AT");
+    const char *full_text = getenv("DIPPER_FULL_AT"), *unsynced_text = getenv("DIPPER_UNSYNCED_AT");
     if (folder && strlen(folder) < sizeof root) {
         if (!realpath(folder, root))
             memcpy(root, folder, strlen(folder) + 1);
@@ -47,6 +48,7 @@ __attribute__((constructor)) static void start(void)
     }
     kill_at = kill_text ? strtol(kill_text, NULL, 10) : 0;
     full_at = full_text ? strtol(full_text, NULL, 10) : 0;
+    unsynced_at = unsynced_text ? strtol(unsynced_text, NULL, 10) : 0;
 }
 
 __attribute__((destructor)) static void finish(void)
@@ -97,7 +99,7 @@ static int room_for(int folder, const char *name)
     return syscall(SYS_faccessat, folder, name, F_OK) == 0 ? 0 : TAKES_ROOM;
 }
 
-/* Counts a call. Answers 0 when it may go on, IS_WRITE when it must write half and die, or -1 with ENOSPC. */
+/* Counts a call. Answers 0 when it may go on, IS_WRITE when it must write half and die, or -1 with errno set. */
 static int pass(bool below, int kind)
 {
     if (!below)
@@ -110,6 +112,10 @@ static int pass(bool below, int kind)
     }
     if (full_at && n >= full_at && (kind & TAKES_ROOM)) {
         errno = ENOSPC;
+        return -1;
+    }
+    if (n == unsynced_at && (kind & IS_SYNC)) {
+        errno = EIO;
         return -1;
     }
     return 0;
@@ -156,12 +162,12 @@ OUR ssize_t pwritev(int fd, const struct iovec *parts, int part_count, off_t off
 
 OUR int fsync(int fd)
 {
-    return pass(fd_below(fd), 0) < 0 ? -1 : (int)syscall(SYS_fsync, fd);
+    return pass(fd_below(fd), IS_SYNC) < 0 ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
 OUR int fdatasync(int fd)
 {
-    return pass(fd_below(fd), 0) < 0 ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return pass(fd_below(fd), IS_SYNC) < 0 ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
 OUR int ftruncate(int fd, off_t len)
