@@ -1,7 +1,7 @@
 /* openai.c: POST /v1/embeddings, GET /v1/models and /v1/models/{id}.
  *
- * "input" is a string, an array of strings, an array of tokens or an array of arrays of tokens. Vectors have unit
- * length, as OpenAI's have. A text over the model's limit is cut; the header X-Dipper-Truncated counts such
+ * "input" is a string, an array of strings, or, where the server is told that its clients know the model's own
+ * tokenizer, an array of tokens or an array of arrays of tokens. Vectors have unit length, as OpenAI's have. A text over the model's limit is cut; the header X-Dipper-Truncated counts such
  * inputs. Errors are {"error": {"message", "type", "param", "code"}}.
  */
 #include "api/api.h"
@@ -174,6 +174,19 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     return DP_OK;
 }
 
+/* Ids mean something to one tokenizer alone, and clients send those of another's: LangChain sends tiktoken's by default. */
+static enum dp_status check_tokens(struct call *call, const struct service *service, const struct request *request)
+{
+    for (size_t i = 0; i < request->embed.count && !service_takes_tokens(service); i++)
+        if (request->embed.inputs[i].ids)
+            return call_fail(
+                call, DP_INVALID,
+                "'input' holds token ids, and another model's ids would give wrong vectors: send text "
+                "(LangChain: check_embedding_ctx_length=False); or, if the ids are this model's own, "
+                "start the server with --allow-token-input");
+    return DP_OK;
+}
+
 static void print_vector(struct json_writer *w, const float *vector, uint32_t dim, bool base64)
 {
     if (!base64) {
@@ -263,6 +276,10 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         call_fail(call, DP_INVALID, "'dimensions' is %u, the model has only %u", request.embed.dimensions,
                   model.dim);
         fail(call, "dimensions", response);
+        return;
+    }
+    if (check_tokens(call, api->service, &request) != DP_OK) {
+        fail(call, "input", response);
         return;
     }
     if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)

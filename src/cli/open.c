@@ -143,6 +143,7 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         aliases[options.model_alias_count++] = span_str(config->model_name);
     if (what & OPEN_SERVER) {
         options.batch_max = config->max_batch_size;
+        options.token_input = config->allow_token_input;
         options.cache = true;
         options.cache_vectors = config->l1_cache_size;
         options.cache_bytes = config->l1_cache_bytes;

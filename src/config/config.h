@@ -39,6 +39,7 @@ struct config {
     unsigned onnx_batch;             /* texts of one run */
     unsigned onnx_threads;           /* of one text; 0: half of the team */
     const char *model_aliases;       /* still more names, with commas between */
+    bool allow_token_input;          /* clients may send token ids in place of texts */
     /* embedding cache */
     unsigned l1_cache_size; /* vectors in memory; 0: none */
     const char *redis_url;  /* redis://…, with commas between; "": no second tier */

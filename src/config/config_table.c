@@ -135,6 +135,10 @@ const struct setting SETTINGS[] = {
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 65536, .initial = "0",
      .initial_help = "0, the model's own limit",
      .help = "Tokens of one text, special ones included: longer ones are cut, or indexed as windows."},
+    {.name = "model.allow_token_input", .flag = "--allow-token-input", .variables = {"DIPPER_ALLOW_TOKEN_INPUT"},
+     TO(allow_token_input), .section = SECTION_MODEL, .type = SETTING_BOOLEAN, .initial = "false",
+     .help = "Take token ids in place of texts, of clients that have the model's own tokenizer. Ids of another tokenizer, "
+             "such as LangChain sends by default, give wrong vectors without an error."},
     {.name = "model.engine", .flag = "--engine", .meta = "NAME", .variables = {"DIPPER_ENGINE"}, TO(engine),
      .section = SECTION_MODEL, .type = SETTING_CHOICE, .choices = ENGINES, .initial = "native",
      .help = "What computes the model: native, Dipper's own encoder in int8, or onnx, the directory's ONNX file with "

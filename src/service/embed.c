@@ -378,6 +378,8 @@ static enum dp_status check(struct call *call, const struct service *s, const st
                          s->facts.dim);
     for (size_t i = 0; i < count; i++) {
         const struct embed_input *input = &request->inputs[i];
+        if (input->ids && !s->token_input)
+            return call_fail(call, DP_INVALID, "input %zu holds token ids, which this server does not take", i);
         if (input->ids ? input->id_count == 0 : input->text.len == 0)
             return call_fail(call, DP_INVALID, count == 1 ? "the text is empty" : "the text at place %zu is empty",
                              i);

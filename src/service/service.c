@@ -181,6 +181,7 @@ enum dp_status service_new(const struct service_options *options, struct service
     s->store = options->store;
     s->batch_max =
         options->batch_max && options->batch_max < SERVICE_BATCH_MAX ? options->batch_max : SERVICE_BATCH_MAX;
+    s->token_input = options->token_input;
     metric_registry_init(&s->metrics);
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
     if (status == DP_OK && !s->team_is_borrowed)
@@ -240,6 +241,11 @@ bool service_model(const struct service *s, struct service_model *out)
     if (s->model)
         *out = s->facts;
     return s->model != NULL;
+}
+
+bool service_takes_tokens(const struct service *s)
+{
+    return s->token_input;
 }
 
 bool service_model_is(const struct service *s, struct span name)

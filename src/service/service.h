@@ -43,7 +43,8 @@ struct service_options {
     struct span redis_urls; /* of its second tier: redis://…, with commas between; empty: none */
     uint32_t redis_ttl_s;   /* how long a vector lives there */
     int redis_connect_ms, redis_command_ms; /* time-outs */
-    uint64_t cache_bytes;                   /* likewise */
+    uint64_t cache_bytes;                   /* of the memory tier, at most */
+    bool token_input;                       /* whether clients may send token ids of the model in place of texts */
 };
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error);
@@ -66,6 +67,9 @@ struct service_model {
 bool service_model(const struct service *service, struct service_model *out); /* false: none is loaded */
 /* Whether the loaded model answers to this name. */
 bool service_model_is(const struct service *service, struct span name);
+
+/* Whether clients may send token ids in place of texts. */
+bool service_takes_tokens(const struct service *service);
 
 /* One thing to embed: a text, or tokens that the client made. */
 struct embed_input {
@@ -101,7 +105,8 @@ struct embed_response {
     size_t truncated; /* how many items are */
 };
 
-/* DP_INVALID: no input, too many, an empty text, a token the model does not know, dimensions out of range;
+/* DP_INVALID: no input, too many, an empty text, token ids where they are not taken, a token the model does not know,
+ * dimensions out of range;
  * DP_TOO_LARGE: see refuse_long; DP_UNSUPPORTED: no model is loaded. */
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);

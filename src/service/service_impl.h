@@ -25,6 +25,7 @@ struct service {
     int32_t special[SERVICE_SPECIAL_MAX];
     size_t special_before, special_count;
     size_t batch_max;
+    bool token_input;               /* clients may send token ids */
     struct vector_cache *cache;     /* NULL: none */
     struct redis_cache *redis;      /* its second tier; NULL: none */
     struct sha256_state model_keys; /* what its keys begin with */

@@ -11,6 +11,7 @@ static struct service *service;
 static int set_up(void **state)
 {
     (void)state;
+    fixture_token_input = true;
     service = fixture_service(NULL, true);
     return 0;
 }
@@ -80,6 +81,28 @@ static void test_openai_takes_every_form_of_input(void **state)
         ask(service, openai_embeddings, NULL, "{\"input\":[\"cat\",[57,58]],\"model\":\"tiny\",\"dimensions\":2}");
     assert_answer(a, 200, "\"index\":1");
     assert_int_equal(answer_floats(a, "embedding", v, TINY_DIM), 2);
+}
+
+/* Another model's ids would be embedded as if they were ours, so they are refused unless the server was told otherwise. */
+static void test_openai_refuses_token_ids_unless_told(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"{\"input\":[57],\"model\":\"tiny\"}", 400, "check_embedding_ctx_length=False"},
+        {"{\"input\":[[57,58]],\"model\":\"tiny\"}", 400, "--allow-token-input"},
+        {"{\"input\":[\"cat\",[57]],\"model\":\"tiny\"}", 400, "\"param\":\"input\""},
+        {"{\"input\":[[99999]],\"model\":\"tiny\",\"dimensions\":2}", 400, "holds token ids"},
+    };
+    fixture_token_input = false;
+    struct service *plain = fixture_service(NULL, true), *cached = fixture_cached_service(10);
+    fixture_token_input = true;
+    assert_refusals(plain, openai_embeddings, NULL, refusals, sizeof refusals / sizeof refusals[0]);
+    assert_refusals(cached, openai_embeddings, NULL, refusals, sizeof refusals / sizeof refusals[0]);
+    assert_answer(ask(plain, openai_embeddings, NULL, "{\"input\":[\"cat\"],\"model\":\"tiny\"}"), 200,
+                  "\"embedding\"");
+    ask_end();
+    service_free(plain);
+    service_free(cached);
 }
 
 static void test_openai_counts_what_it_cut(void **state)
@@ -166,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_openai_answers_a_string),
         cmocka_unit_test(test_openai_takes_null_for_what_is_not_given),
         cmocka_unit_test(test_openai_takes_every_form_of_input),
+        cmocka_unit_test(test_openai_refuses_token_ids_unless_told),
         cmocka_unit_test(test_openai_counts_what_it_cut),
         cmocka_unit_test(test_openai_refuses_bad_requests),
         cmocka_unit_test(test_openai_lists_its_models),

@@ -70,11 +70,18 @@ def test_openai_embeddings(openai_client):
     assert len(short.data[0].embedding) == 64
 
 
-def test_openai_token_arrays(openai_client):
+def test_openai_token_arrays(dipper, root, openai_client):
+    forms = ([7592, 2088], [[7592, 2088]], [101, 7592, 2088, 102])
+    for tokens in forms:
+        with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False") as error:
+            openai_client.embeddings.create(model="all-MiniLM-L6-v2", input=tokens)
+        assert error.value.param == "input"
     text = openai_client.embeddings.create(model="all-MiniLM-L6-v2", input="hello world")
-    for tokens in ([7592, 2088], [[7592, 2088]], [101, 7592, 2088, 102]):
-        answer = openai_client.embeddings.create(model="all-MiniLM-L6-v2", input=tokens)
-        assert answer.data[0].embedding == text.data[0].embedding
+    with serving(dipper, root, "--allow-token-input") as url:
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        for tokens in forms:
+            answer = client.embeddings.create(model="all-MiniLM-L6-v2", input=tokens)
+            assert answer.data[0].embedding == text.data[0].embedding
 
 
 def test_openai_many_inputs(openai_client):

@@ -71,7 +71,7 @@ def test_openai_inputs_without_a_cache_and_with_one(dipper, root):
     """The same numbers, whatever the cache did."""
     seen = []
     for size in ("0", "100"):
-        with serving(dipper, root, "--l1-cache-size", size) as url:
+        with serving(dipper, root, "--l1-cache-size", size, "--allow-token-input") as url:
             client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
             for _ in range(3):
                 answer = client.embeddings.create(model="all-MiniLM-L6-v2", input=[[7592, 2088], [7592]], dimensions=64)

@@ -28,7 +28,8 @@ struct service *fuzz_service(void)
         return service;
     char folder[] = "/tmp/dipper-fuzz-XXXXXX", command[64];
     static const struct span name = {(const uint8_t *)"tiny", 4}; /* the folder has a random one */
-    struct service_options options = {.threads = 1, .model_aliases = &name, .model_alias_count = 1};
+    struct service_options options = {
+        .threads = 1, .model_aliases = &name, .model_alias_count = 1, .token_input = true};
     struct ingest_options ingest = {.namespace = span_str("things")};
     struct ingest_summary summary;
     struct line_reader reader;

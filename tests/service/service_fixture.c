@@ -13,6 +13,7 @@ const char FIXTURE_ROWS[] =
     "{\"id\":3,\"text\":\"salt pepper\",\"kind\":\"spice\",\"tags\":[\"white\",\"black\"]}\n";
 
 unsigned fixture_threads = 2;
+bool fixture_token_input;
 const struct indexes_options *fixture_indexes;
 
 static struct arena arena;
@@ -66,6 +67,7 @@ static struct service *open_service(const char *root, bool model, struct service
 {
     struct service *service = NULL;
     struct call *call = fixture_call();
+    options.token_input = fixture_token_input;
     if (store_open(call, span_str(root ? root : test_tmpdir()), true, &options.store) != DP_OK)
         fail_msg("%s", call->error.message);
     if (model && model_open_dir(fixture_model(), MODEL_INT8, &options.model, &call->error) != DP_OK)

@@ -19,6 +19,9 @@ struct service *fixture_cached_service(size_t vectors);
 /* Of services opened from now on; 2 at first. Tests that count blocks set 1: a starting thread frees one. */
 extern unsigned fixture_threads;
 
+/* Whether services opened from now on take token ids; false at first. */
+extern bool fixture_token_input;
+
 /* FAISS files that clients of services opened from now on may open; NULL at first. */
 extern const struct indexes_options *fixture_indexes;
 

@@ -537,5 +537,6 @@ int main(void)
         cmocka_unit_test(test_service_answers_at_once_only_what_is_in_memory),
         cmocka_unit_test(test_service_with_a_cache_survives_every_failed_allocation),
     };
+    fixture_token_input = true;
     return test_run(tests);
 }
