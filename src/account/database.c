@@ -285,17 +285,22 @@ enum dp_status database_read(struct call *call, struct database *db,
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
 
-static enum dp_status choose_driver(struct call *call, struct database *db, const char *url)
+const char *database_sqlite_path(const char *url)
 {
     static const char sqlite[] = "sqlite://";
+    const char *path = strncmp(url, sqlite, sizeof sqlite - 1) == 0 ? url + sizeof sqlite - 1 : url;
+    return *path == '/' && path[1] ? path : NULL;
+}
+
+static enum dp_status choose_driver(struct call *call, struct database *db, const char *url)
+{
     const char *target = url;
     if (strncmp(url, "postgresql://", 13) == 0 || strncmp(url, "postgres://", 11) == 0) {
         db->driver = &db_postgres;
     } else {
         db->driver = &db_sqlite;
-        if (strncmp(url, sqlite, sizeof sqlite - 1) == 0)
-            target = url + sizeof sqlite - 1;
-        if (*target != '/' || target[1] == '\0')
+        target = database_sqlite_path(url);
+        if (!target)
             return call_fail(
                 call, DP_INVALID,
                 "DATABASE_URL must be sqlite:///absolute/path or postgresql://user:password@host/name");
@@ -362,6 +367,8 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     enum dp_status status = choose_driver(call, db, options->url);
     if (status == DP_OK)
         status = add_metrics(call, db, options->registry);
+    if (status == DP_OK && db->driver->prepare)
+        status = db->driver->prepare(call, db->target);
     if (status == DP_OK)
         status = fill(call, db);
     if (status == DP_OK)

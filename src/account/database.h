@@ -57,11 +57,13 @@ struct database_options {
     struct metric_registry *registry; /* for the pool's gauges; NULL: none */
 };
 
-/* Opens the least number of connections, and the database's file and its folder where they are not there (for their
- * owner alone). DP_INVALID: no such kind of URL. No message holds the URL's password. */
+/* Opens the least number of connections, and makes SQLite's file and its folder where they are not there (for their
+ * owner alone). Nothing else in the process may open that file: closing it would take SQLite's locks away. DP_INVALID: no such kind of URL. No message holds the URL's password. */
 enum dp_status database_open(struct call *call, const struct database_options *options, struct database **out);
 void database_close(struct database *db); /* NULL is fine; nothing may be in progress */
 bool database_is_postgres(const struct database *db);
+/* The file that a URL of SQLite names; NULL when the URL is of another kind. */
+const char *database_sqlite_path(const char *url);
 
 /* Runs `work` in a transaction of its own. When the connection turns out to be broken before the commit was sent, it
  * is run once more on a fresh one. DP_UNAVAILABLE: the database does not answer, or another holds it too long. */

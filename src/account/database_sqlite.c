@@ -6,7 +6,6 @@
 #include <sqlite3.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,23 +151,34 @@ static enum dp_status sqlite_run(struct call *call, struct db_connection *c, con
     return status;
 }
 
-/* Makes the file, and its folder, for their owner alone: it holds hashes of keys and addresses of people. */
-static enum dp_status make_file(struct call *call, const char *path)
+/* Makes the folder for its owner alone: the file in it holds hashes of keys and addresses of people. */
+static enum dp_status make_folder(struct call *call, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    if (slash > path && access(path, F_OK) != 0) {
-        char *folder = arena_printf(call->arena, "%.*s", (int)(slash - path), path);
-        mode_t before = umask(077);
-        enum dp_status status =
-            folder ? os_make_dirs(folder, &call->error) : call_nomem(call, "the name of a folder");
-        umask(before);
-        if (status != DP_OK)
-            return status;
-    }
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return dp_fail_errno(&call->error, errno, "open the accounts' database", path);
-    close(fd);
+    if (slash == path || access(path, F_OK) == 0)
+        return DP_OK;
+    char *folder = arena_printf(call->arena, "%.*s", (int)(slash - path), path);
+    if (!folder)
+        return call_nomem(call, "the name of a folder");
+    mode_t before = umask(077);
+    enum dp_status status = os_make_dirs(folder, &call->error);
+    umask(before);
+    return status;
+}
+
+/* Makes the file for its owner alone, once, before this database's first connection.
+ *
+ * SQLite guards the file with POSIX locks. A process loses *all* of those when it closes *any* descriptor of the file
+ * (sqlite.org/howtocorrupt.html, 2.2), and then another process takes itself for the only one and deletes the
+ * write-ahead log under this one. So nothing but SQLite may open the file, in this process, and mknod() makes it
+ * without a descriptor. Where it is there already, made perhaps by another process at this moment, nothing happens. */
+static enum dp_status sqlite_prepare(struct call *call, const char *path)
+{
+    enum dp_status status = make_folder(call, path);
+    if (status != DP_OK)
+        return status;
+    if (mknod(path, S_IFREG | S_IRUSR | S_IWUSR, 0) != 0 && errno != EEXIST)
+        return dp_fail_errno(&call->error, errno, "create the accounts' database", path);
     return DP_OK;
 }
 
@@ -183,9 +193,7 @@ static enum dp_status sqlite_connect(struct call *call, const char *path, int ti
 {
     static const char *const settings[] = {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
                                            "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF"};
-    enum dp_status status = make_file(call, path);
-    if (status != DP_OK)
-        return status;
+    enum dp_status status = DP_OK;
     struct db_connection *c = mem_calloc(1, sizeof *c);
     if (!c)
         return call_nomem(call, "a connection to the database");
@@ -213,6 +221,7 @@ static bool sqlite_alive(struct db_connection *c)
 }
 
 const struct db_driver db_sqlite = {.name = "sqlite",
+                                    .prepare = sqlite_prepare,
                                     .connect = sqlite_connect,
                                     .disconnect = sqlite_disconnect,
                                     .alive = sqlite_alive,

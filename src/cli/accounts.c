@@ -1,9 +1,13 @@
 /* accounts.c: opens the accounts, or their database alone, as the settings say. */
 #include "cli/accounts.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "account/schema.h"
+#include "base/buffer.h"
+#include "service/url_rules.h"
 
 enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
 
@@ -20,6 +24,47 @@ static const char *database_url_of(struct call *call, const struct config *confi
     call_fail(call, DP_INVALID,
               "say where accounts are kept: set DATABASE_URL to sqlite:///absolute/path or postgresql://…");
     return NULL;
+}
+
+/* Appends the path as a URL has it. */
+static void append_file_url(struct buffer *out, const char *path)
+{
+    buffer_append_str(out, "file://");
+    for (; *path; path++) {
+        bool plain = strchr("/-._~", *path) || isalnum((unsigned char)*path);
+        buffer_printf(out, plain ? "%c" : "%%%02X", (unsigned char)*path);
+    }
+}
+
+/* Clients must not have the accounts' file opened, as a FAISS file that it is not: its end would take SQLite's locks away
+ * from this process (account/database_sqlite.c). */
+static enum dp_status check_index_rules(struct call *call, const struct config *config, const char *database_url)
+{
+    struct url_rules *rules = NULL;
+    struct buffer url;
+    struct dp_error denied = {0};
+    enum url_reach reach;
+    const char *path = database_sqlite_path(database_url);
+    char *resolved = path ? realpath(path, NULL) : NULL;
+    if (!resolved || !*config->allow_index_url) {
+        free(resolved);
+        return DP_OK;
+    }
+    buffer_init(&url, URL_RULES_URL_MAX);
+    append_file_url(&url, resolved);
+    enum dp_status status = url_rules_new(span_str(config->allow_index_url), &rules, &call->error);
+    if (status == DP_OK)
+        status = buffer_check(&url, "a URL", &call->error);
+    if (status == DP_OK && url_rules_check(rules, buffer_span(&url), call->arena, &reach, &denied) == DP_OK)
+        status =
+            call_fail(call, DP_INVALID,
+                      "setting server.allow_index_url permits %s, the accounts' database: permit another folder, "
+                      "or keep the accounts elsewhere (DATABASE_URL)",
+                      resolved);
+    url_rules_free(rules);
+    buffer_deinit(&url);
+    free(resolved);
+    return status;
 }
 
 static enum dp_status open_with(struct call *call, const struct config *config, struct metric_registry *registry,
@@ -40,7 +85,14 @@ static enum dp_status open_with(struct call *call, const struct config *config, 
         .registry = registry,
     };
     options.database_url = database_url_of(call, config);
-    return options.database_url ? accounts_open(call, &options, out) : call->error.status;
+    enum dp_status status = options.database_url ? accounts_open(call, &options, out) : call->error.status;
+    if (status == DP_OK)
+        status = check_index_rules(call, config, options.database_url);
+    if (status != DP_OK) {
+        accounts_close(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 enum dp_status open_accounts(const struct config *config, struct metric_registry *registry, struct accounts **out,

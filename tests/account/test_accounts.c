@@ -1,9 +1,12 @@
 /* test_accounts.c: keys from their making to their end, what they may do, and what is remembered of them. */
 #include "account_fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "account/key_checks.h"
 
@@ -88,7 +91,7 @@ static void test_accounts_several_keys_may_share_a_prefix(void **state)
     accounts_close(a);
 }
 
-static void revoke(struct accounts *a, const char *which)
+static void revoke_key(struct accounts *a, const char *which)
 {
     struct key_record record;
     assert_int_equal(records_revoke(account_call(), accounts_database(a), span_str(which), span_str("fe_"),
@@ -107,13 +110,13 @@ static void test_accounts_a_revoked_key_dies_within_the_minute(void **state)
     char shown[16];
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
     snprintf(shown, sizeof shown, "%.11s", key->text); /* as `dipper key list` shows it */
-    revoke(a, shown);
-    revoke(a, key->id); /* again: nothing changes */
+    revoke_key(a, shown);
+    revoke_key(a, key->id); /* again: nothing changes */
     fixture_pass_seconds(ACCOUNT_KEY_SECONDS);
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
     /* One that was never seen here is refused at once. */
     const struct new_key *unseen = fixture_key(a, "a@b", TIER_PRO);
-    revoke(a, unseen->id);
+    revoke_key(a, unseen->id);
     assert_int_equal(fixture_use(a, unseen->text, 1), ACCOUNT_WRONG_KEY);
     struct key_record record;
     assert_int_equal(
@@ -322,6 +325,53 @@ static void test_accounts_sqlite_files_are_their_owners(void **state)
     assert_int_equal(info.st_mode & 0777, 0700);
 }
 
+/* Whether another process could take a lock on the whole file: nobody holds one. */
+static bool others_may_lock(const char *path)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(path, O_RDWR | O_CLOEXEC); /* closing it takes no lock of the parent's away */
+        _exit(fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 ? 2 : lock.l_type == F_UNLCK);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+    return WEXITSTATUS(status) == 1;
+}
+
+static enum dp_status count_users(struct call *call, struct db_transaction *t, void *context)
+{
+    (void)context;
+    return db_run(call, t, "SELECT COUNT(*) FROM users", NULL, 0, NULL);
+}
+
+/* A process that opens and closes the file by hand loses its locks, and the next process deletes the write-ahead log. */
+static void test_accounts_sqlite_keeps_its_locks_while_others_connect(void **state)
+{
+    (void)state;
+    char url[600], path[580], log[600];
+    snprintf(path, sizeof path, "%s/locks/a.db", test_tmpdir());
+    snprintf(url, sizeof url, "sqlite://%s", path);
+    snprintf(log, sizeof log, "%s-shm", path);
+    struct account_options options = fixture_options(url);
+    struct accounts *a = fixture_open(&options);
+    fixture_key(a, "a@b", TIER_FREE);
+    assert_false(others_may_lock(path));
+    assert_false(others_may_lock(log));
+    /* More connections of the pool, a second pool of the same process, and its end. */
+    options.pool_min = 3;
+    struct accounts *b = fixture_open(&options);
+    assert_int_equal(database_read(account_call(), accounts_database(b), count_users, NULL), DP_OK);
+    account_call_end();
+    assert_false(others_may_lock(path));
+    accounts_close(b);
+    assert_false(others_may_lock(path));
+    assert_false(others_may_lock(log));
+    accounts_close(a);
+    assert_true(others_may_lock(path));
+}
+
 static void test_accounts_a_damaged_file_is_refused(void **state)
 {
     (void)state;
@@ -411,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_accounts_refuse_a_newer_schema),
         cmocka_unit_test(test_accounts_refuse_urls_that_are_none),
         cmocka_unit_test(test_accounts_sqlite_files_are_their_owners),
+        cmocka_unit_test(test_accounts_sqlite_keeps_its_locks_while_others_connect),
         cmocka_unit_test(test_accounts_a_damaged_file_is_refused),
         cmocka_unit_test(test_accounts_a_warm_key_allocates_nothing),
         cmocka_unit_test(test_accounts_survive_failed_allocations),

@@ -1,6 +1,7 @@
 """Accounts through the program: keys and their life, refusals in each dialect's shape, limits, several servers on one
 database, floods of wrong keys, and crashes. The same with PostgreSQL: test_postgres.py."""
 import json
+import os
 import pathlib
 import re
 import stat
@@ -74,6 +75,38 @@ def test_the_database_is_in_the_state_folder_unless_told_otherwise(dipper, tmp_p
         assert (tmp_path / path).is_file()
     config = Accounts(dipper, "postgresql://me:hunter2@db.example/x").run("config").stdout
     assert "hunter2" not in config and "db.example" in config
+
+
+def test_commands_leave_a_servers_database_alone(accounts, tmp_path):
+    """`dipper key` and `dipper usage` beside a server with several connections: the last to close deletes the write-ahead
+    log, and that must be the server."""
+    early = accounts.key()
+    with accounts.serve(tmp_path, "--database-pool-min", 3, "--log-format", "off") as node:
+        assert node.embed(early["key"])[0] == 200
+        for command in (["usage"], ["key", "list"], ["key", "revoke", early["id"]]):
+            accounts.run(*command)
+            held = [os.readlink(link) for link in pathlib.Path(f"/proc/{node.process.pid}/fd").iterdir()]
+            assert sum("accounts.db-wal" in name for name in held) == 3
+            assert not [name for name in held if "(deleted)" in name and "accounts.db" in name], command
+            assert (tmp_path / "accounts.db-wal").exists()
+        late = accounts.key("bob@example.org")
+        assert node.embed(late["key"])[0] == 200  # the server sees what others write
+        wait_for(lambda: accounts.used("bob@example.org") == 1, "the usage")  # and they see what it writes
+    with accounts.serve(tmp_path) as node:
+        assert node.embed(early["key"])[0] == 401 and node.embed(late["key"])[0] == 200
+
+
+def test_clients_may_not_have_the_database_opened(accounts, run, tmp_path):
+    """A file of accounts that a client has opened as a FAISS file would be closed again, and SQLite's locks with it."""
+    folder = tmp_path / "100% mine"
+    folder.mkdir()
+    for url in (f"sqlite://{folder}/accounts.db", f"{folder}/accounts.db"):
+        done = run("serve", "--root", tmp_path / "r", "--listen", "127.0.0.1:0", "--auth", "--allow-index-url",
+                   f"https://x.example file://{tmp_path}", env={"DATABASE_URL": url}, status=1)
+        assert "server.allow_index_url permits" in done.stderr and "accounts.db" in done.stderr
+    (tmp_path / "indexes").mkdir()
+    with accounts.serve(tmp_path, "--allow-index-url", f"file://{tmp_path}/indexes"):
+        pass
 
 
 def test_hashes_are_those_of_other_programs(accounts, tmp_path):
