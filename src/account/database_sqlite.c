@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/log.h"
 
 enum { PROGRESS_STEPS = 10000, MESSAGE_MAX = 200 };
 
@@ -166,6 +167,20 @@ static enum dp_status make_folder(struct call *call, const char *path)
     return status;
 }
 
+/* Warns of what lets other users of the host change the accounts. */
+static void warn_of_modes(struct call *call, const char *path)
+{
+    struct stat file, folder;
+    const char *slash = strrchr(path, '/');
+    const char *above = arena_printf(call->arena, "%.*s", slash > path ? (int)(slash - path) : 1, path);
+    if (stat(path, &file) == 0 && (file.st_mode & (S_IWGRP | S_IWOTH)))
+        log_write(LOG_WARN, "other users may write the accounts' database %s (mode %03o): chmod 600 it", path,
+                  (unsigned)(file.st_mode & 0777));
+    if (above && stat(above, &folder) == 0 && (folder.st_mode & S_IWOTH) && !(folder.st_mode & S_ISVTX))
+        log_write(LOG_WARN, "anyone may replace the accounts' database in the folder %s (mode %03o): chmod 700 it",
+                  above, (unsigned)(folder.st_mode & 0777));
+}
+
 /* Makes the file for its owner alone, once, before this database's first connection.
  *
  * SQLite guards the file with POSIX locks. A process loses *all* of those when it closes *any* descriptor of the file
@@ -179,6 +194,7 @@ static enum dp_status sqlite_prepare(struct call *call, const char *path)
         return status;
     if (mknod(path, S_IFREG | S_IRUSR | S_IWUSR, 0) != 0 && errno != EEXIST)
         return dp_fail_errno(&call->error, errno, "create the accounts' database", path);
+    warn_of_modes(call, path);
     return DP_OK;
 }
 

@@ -96,6 +96,17 @@ def test_commands_leave_a_servers_database_alone(accounts, tmp_path):
         assert node.embed(early["key"])[0] == 401 and node.embed(late["key"])[0] == 200
 
 
+def test_a_database_that_others_may_change_is_warned_of(accounts, tmp_path):
+    assert accounts.run("key", "list").stderr == ""
+    (tmp_path / "accounts.db").chmod(0o666)
+    tmp_path.chmod(0o777)
+    warned = accounts.run("key", "list").stderr
+    assert "other users may write the accounts' database" in warned and "mode 666" in warned
+    assert "anyone may replace" in warned and "mode 777" in warned
+    tmp_path.chmod(0o1777)  # as /tmp: others may not replace it
+    assert "anyone may replace" not in accounts.run("key", "list").stderr
+
+
 def test_clients_may_not_have_the_database_opened(accounts, run, tmp_path):
     """A file of accounts that a client has opened as a FAISS file would be closed again, and SQLite's locks with it."""
     folder = tmp_path / "100% mine"
