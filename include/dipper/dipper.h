@@ -275,6 +275,7 @@ struct dp_index_info {
     size_t dim;            /* floats of a query */
     enum dp_metric metric; /* squared L2 (smaller is nearer) or inner products (larger is nearer) */
     uint64_t vectors, lists;
+    uint64_t in_no_list; /* of the vectors: FAISS counts what holds a NaN, but no search finds it */
     uint64_t default_nprobe;
     uint64_t cluster_data_offset, file_bytes;
     uint64_t open_rounds, open_bytes; /* what opening read */

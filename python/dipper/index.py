@@ -29,6 +29,7 @@ class Info(NamedTuple):
     file_bytes: int
     open_rounds: int  # what opening read
     open_bytes: int
+    in_no_list: int  # of the vectors: FAISS counts what holds a NaN, but no search finds it
 
 
 class Index:

@@ -192,11 +192,12 @@ static PyObject *index_info(PyObject *object, PyObject *none)
         return NULL;
     info = dp_index_info(self->index);
     leave(self);
-    return Py_BuildValue("(snsKKKKKKK)", info.kind, (Py_ssize_t)info.dim,
+    return Py_BuildValue("(snsKKKKKKKK)", info.kind, (Py_ssize_t)info.dim,
                          info.metric == DP_L2 ? "l2" : "inner_product", (unsigned long long)info.vectors,
                          (unsigned long long)info.lists, (unsigned long long)info.default_nprobe,
                          (unsigned long long)info.cluster_data_offset, (unsigned long long)info.file_bytes,
-                         (unsigned long long)info.open_rounds, (unsigned long long)info.open_bytes);
+                         (unsigned long long)info.open_rounds, (unsigned long long)info.open_bytes,
+                         (unsigned long long)info.in_no_list);
 }
 
 /* ---- searching -------------------------------------------------------------------------------------------- */

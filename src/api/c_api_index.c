@@ -153,6 +153,7 @@ struct dp_index_info dp_index_info(const struct dp_index *index)
     struct dp_index_info info = {.dim = from.dim_in,
                                  .metric = from.codec->metric == VECTOR_L2 ? DP_L2 : DP_INNER_PRODUCT,
                                  .vectors = from.ntotal,
+                                 .in_no_list = from.ntotal - from.listed,
                                  .lists = from.nlist,
                                  .default_nprobe = from.nprobe,
                                  .cluster_data_offset = from.head_bytes,

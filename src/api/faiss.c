@@ -47,6 +47,7 @@ static void print_index(struct json_writer *w, const struct index_description *d
     json_key(w, "metric");
     json_string_str(w, d->metric == VECTOR_L2 ? "l2" : "inner_product");
     print_u64(w, "vectors", d->vectors);
+    print_u64(w, "in_no_list", d->in_no_list);
     print_u64(w, "nlist", d->nlist);
     print_u64(w, "nprobe", d->nprobe);
     print_u64(w, "transforms", d->transforms);

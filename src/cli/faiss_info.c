@@ -66,6 +66,7 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
     json_key(&w, "metric");
     json_string_str(&w, metric_name(info->codec->metric));
     key_u64(&w, "vectors", info->ntotal);
+    key_u64(&w, "in_no_list", info->ntotal - info->listed);
     key_u64(&w, "nlist", info->nlist);
     key_u64(&w, "nprobe", info->nprobe);
     key_u64(&w, "code_size", info->codec->code_size);
@@ -80,7 +81,7 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
     json_begin_object(&w);
     key_u64(&w, "least", sizes->least);
     json_key(&w, "mean");
-    json_double(&w, (double)info->ntotal / (double)info->nlist);
+    json_double(&w, (double)info->listed / (double)info->nlist);
     key_u64(&w, "largest", sizes->largest);
     json_key(&w, "histogram");
     json_begin_array(&w);
@@ -116,13 +117,18 @@ static void write_human(struct buffer *out, const struct faiss_ivf_info *info, c
                   info->transforms > 0 ? ", behind transforms" : "", info->id_map ? ", with an id map" : "");
     buffer_printf(out, "vectors     %" PRIu64 " of %zu dimensions, %s\n", info->ntotal, info->dim_in,
                   info->codec->metric == VECTOR_L2 ? "squared L2" : "inner product");
+    if (info->listed < info->ntotal)
+        buffer_printf(out,
+                      "            %" PRIu64 " of them in no list: FAISS never finds them (a NaN in them, such as "
+                      "a zero vector divided by its length)\n",
+                      info->ntotal - info->listed);
     buffer_printf(out,
                   "file        %" PRIu64 " bytes, list data from %" PRIu64 " on; default nprobe %" PRIu64 "\n",
                   info->file_bytes, info->head_bytes, info->nprobe);
     buffer_printf(out, "opening     %" PRIu64 " rounds, %" PRIu64 " bytes, %.1f ms\n", cost->rounds, cost->bytes,
                   ms);
     buffer_printf(out, "lists       %" PRIu64 " to %" PRIu64 " vectors, %.1f on average\n", sizes->least,
-                  sizes->largest, (double)info->ntotal / (double)info->nlist);
+                  sizes->largest, (double)info->listed / (double)info->nlist);
     for (unsigned b = 0; b <= sizes->last; b++)
         if (sizes->lists[b] > 0)
             buffer_printf(out, "  %10" PRIu64 " … %-10" PRIu64 " %" PRIu64 " lists\n", bucket_from(b),

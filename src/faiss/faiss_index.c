@@ -238,8 +238,8 @@ enum dp_status faiss_index_search(struct call *call, const struct faiss_index *i
         return call_fail(call, DP_INVALID, "%s: a search for 0 neighbours", name);
     search.nprobe = search.nprobe > 0 ? search.nprobe : info.nprobe > 0 ? (size_t)info.nprobe : 1;
     search.nprobe = search.nprobe < info.nlist ? search.nprobe : (size_t)info.nlist;
-    /* More than there are vectors is never found. */
-    size_t room = search.k < info.ntotal ? search.k : (size_t)info.ntotal, made = 0;
+    /* More than the lists hold is never found. */
+    size_t room = search.k < info.listed ? search.k : (size_t)info.listed, made = 0;
     size_t together = queries_together(index, &search, room);
     struct topk tops[FAISS_BATCH_MAX];
     enum dp_status status = DP_OK;

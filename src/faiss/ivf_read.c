@@ -48,6 +48,7 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
                                   .id_map = ivf->id_map != NULL,
                                   .hnsw = ivf->hnsw,
                                   .ntotal = ivf->ntotal,
+                                  .listed = ivf->listed,
                                   .nlist = ivf->nlist,
                                   .nprobe = ivf->nprobe,
                                   .head_bytes = ivf->head_bytes,

@@ -22,8 +22,9 @@ struct faiss_ivf_info {
     size_t dim_in; /* of queries; codec->dim is what is left of it after the transforms */
     size_t transforms;
     bool id_map;
-    bool hnsw; /* the quantizer is an HNSW graph, which we do not use */
-    uint64_t ntotal;
+    bool hnsw;       /* the quantizer is an HNSW graph, which we do not use */
+    uint64_t ntotal; /* by the header: FAISS counts there what it puts in no list, such as a vector with a NaN */
+    uint64_t listed; /* in lists: what a search can find */
     uint64_t nlist;
     uint64_t nprobe;     /* the file's default */
     uint64_t head_bytes; /* bytes before the list data (cluster_data_offset) */

@@ -28,9 +28,11 @@ enum {
 
 struct faiss_ivf {
     struct ivf_codec codec;
-    char fourcc[5]; /* of the inverted file */
-    char *name;     /* of the file, for errors */
-    uint64_t ntotal, nlist, nprobe;
+    char fourcc[5];  /* of the inverted file */
+    char *name;      /* of the file, for errors */
+    uint64_t ntotal; /* by the header */
+    uint64_t listed; /* vectors in lists, at most ntotal */
+    uint64_t nlist, nprobe;
     uint64_t head_bytes, file_bytes;
     bool hnsw;
     enum vector_metric quantizer_metric;

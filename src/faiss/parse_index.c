@@ -112,7 +112,7 @@ static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
         status = parse_lists(p);
     if (status == DP_OK && pq_has_constants(&ivf->codec)) {
         /* One for each vector, once all lists have been scanned. */
-        status = parse_reserve(p, "its lists' constants", ivf->ntotal, sizeof(float));
+        status = parse_reserve(p, "its lists' constants", ivf->listed, sizeof(float));
         if (status == DP_OK)
             status = parse_alloc(p, "its lists' constants", ivf->nlist, sizeof *ivf->constants, &ivf->constants);
     }

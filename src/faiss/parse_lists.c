@@ -6,6 +6,9 @@
  *   blocks   "ilbl", u64 nlist, u64 2^64 - 1, u64 rows of a block, u64 bytes of a block;
  *            then for each list: vec i64 ids, vec u8 codes
  *
+ * Lists may hold fewer vectors than the header counts: FAISS counts a vector with a NaN, or with L2 an infinity, but
+ * puts it in no list. More are an error.
+ *
  * The sizes of arrays stand together. Those of blocks lie between their lists, so they are walked once, window by
  * window; only sizes are kept of what goes by, and a list longer than the window is jumped.
  */
@@ -28,11 +31,12 @@ static enum dp_status make_offsets(struct parser *p)
     return parse_alloc(p, "the places of its lists", ivf->nlist + 1, sizeof *ivf->list_offset, &ivf->list_offset);
 }
 
-static enum dp_status check_total(struct parser *p, uint64_t total)
+static enum dp_status take_total(struct parser *p, uint64_t total)
 {
-    if (total == p->ivf->ntotal)
+    p->ivf->listed = total;
+    if (total <= p->ivf->ntotal)
         return DP_OK;
-    return source_fail(&p->source, DP_CORRUPT, "its lists hold %" PRIu64 " vectors, its header says %" PRIu64,
+    return source_fail(&p->source, DP_CORRUPT, "its lists hold %" PRIu64 " vectors, its header counts %" PRIu64,
                        total, p->ivf->ntotal);
 }
 
@@ -83,7 +87,7 @@ static enum dp_status place_lists(struct parser *p)
         ivf->list_offset[l + 1] = at;
     }
     p->source.at = at;
-    return check_total(p, total);
+    return take_total(p, total);
 }
 
 static enum dp_status parse_arrays(struct parser *p)
@@ -171,7 +175,7 @@ static enum dp_status parse_blocks(struct parser *p)
         total += ivf->list_size[l];
     }
     ivf->list_offset[nlist] = p->source.at;
-    return check_total(p, total);
+    return take_total(p, total);
 }
 
 enum dp_status parse_lists(struct parser *p)

@@ -249,7 +249,7 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
                         .metric = info.codec->metric,
                         .dim = info.dim_in,
                         .count = count,
-                        .k = info.ntotal < RECALL_K ? (size_t)info.ntotal : RECALL_K,
+                        .k = info.listed < RECALL_K ? (size_t)info.listed : RECALL_K,
                         .watch = watch};
     *table = (struct recall_table){0};
     if (count < 1 || m.k == 0)

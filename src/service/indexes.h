@@ -70,7 +70,8 @@ struct index_description {
     const char *codes;
     size_t dim;
     enum vector_metric metric;
-    uint64_t vectors, nlist, nprobe; /* nprobe: the file's default */
+    uint64_t vectors, in_no_list; /* in_no_list: of the vectors, those that no search finds */
+    uint64_t nlist, nprobe;       /* nprobe: the file's default */
     bool id_map;
     size_t transforms;
     uint64_t file_bytes, cluster_data_offset, memory_bytes;

@@ -78,6 +78,19 @@ def test_faiss_info(run, file):
     assert "IwSq: IVF8,SQ8" in shown and "600 of 48 dimensions, inner product" in shown
 
 
+def test_faiss_info_tells_of_vectors_in_no_list(run, test_data, tmp_path):
+    """FAISS counts a vector with a NaN and never finds it."""
+    path = test_data / "faiss" / "nan-flat.ivf"
+    info = json.loads(run("faiss", "info", path, "--json").stdout)
+    assert info["vectors"] == 60 and info["in_no_list"] == 3 and info["lists"]["mean"] == 57 / 5
+    assert "60 of 6 dimensions" in run("faiss", "info", path).stdout
+    assert "3 of them in no list" in run("faiss", "info", path).stdout
+    queries, _ = golden(test_data, "nan-flat")
+    shutil.copy(path, tmp_path / "nan.ivf")
+    run("faiss", "calibrate", tmp_path / "nan.ivf", "--queries", write_fvecs(tmp_path / "q.fvecs", queries))
+    run("faiss", "search", tmp_path / "nan.ivf", "--queries", tmp_path / "q.fvecs", "--recall", 0.9)
+
+
 @pytest.mark.parametrize("write", [write_fvecs, write_npy])
 @pytest.mark.parametrize("name", [FILE, "idmap-pca-hnsw-pq", "rabitqfs4-l2"])
 def test_faiss_search_answers_as_faiss_does(run, test_data, tmp_path, name, write):

@@ -158,6 +158,39 @@ static void test_faiss_sparse_and_empty_lists_agree(void **state)
     check_golden("flat-l2-empty", false);
 }
 
+/* FAISS counts a vector with a NaN, or with L2 an infinity, and puts it in no list. */
+static void test_faiss_vectors_in_no_list_are_normal(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *fourcc;
+    } files[] = {{"nan-flat", "IwFl"}, {"nan-idmap-pq-ip", "IwPQ"}, {"nan-pqfs", "IwPf"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct faiss_ivf_info info = check_kind(files[i].name, files[i].fourcc, 5);
+        assert_int_equal(info.ntotal, 60);
+        assert_int_equal(info.listed, 57);
+    }
+}
+
+/* A header that counts fewer than the lists hold is damaged. */
+static void test_faiss_lists_of_more_than_the_header_counts_are_refused(void **state)
+{
+    (void)state;
+    struct span bytes = golden("nan-flat", "ivf");
+    uint8_t *copy = malloc(bytes.len);
+    struct faiss_ivf *ivf;
+    struct dp_error error;
+    assert_non_null(copy);
+    memcpy(copy, bytes.data, bytes.len);
+    copy[8] = 57; /* ntotal */
+    assert_int_equal(faiss_ivf_parse_head(span_of(copy, bytes.len), bytes.len, &ivf, &error), DP_OK);
+    faiss_ivf_free(ivf);
+    copy[8] = 56;
+    assert_int_equal(faiss_ivf_parse_head(span_of(copy, bytes.len), bytes.len, &ivf, &error), DP_CORRUPT);
+    assert_non_null(strstr(error.message, "its lists hold 57 vectors, its header counts 56"));
+    free(copy);
+}
+
 static void test_faiss_direct_map_is_passed_over(void **state)
 {
     (void)state;
@@ -335,6 +368,8 @@ int main(void)
         cmocka_unit_test(test_faiss_sq8_by_residual_agrees),
         cmocka_unit_test(test_faiss_sq8_without_residual_agrees),
         cmocka_unit_test(test_faiss_sparse_and_empty_lists_agree),
+        cmocka_unit_test(test_faiss_vectors_in_no_list_are_normal),
+        cmocka_unit_test(test_faiss_lists_of_more_than_the_header_counts_are_refused),
         cmocka_unit_test(test_faiss_direct_map_is_passed_over),
         cmocka_unit_test(test_faiss_scalar_kinds_agree),
         cmocka_unit_test(test_faiss_product_quantizers_agree),

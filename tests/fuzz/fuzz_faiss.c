@@ -46,7 +46,7 @@ static void search(struct call *call, const struct faiss_ivf *ivf, const struct 
         assert(range.offset >= info.head_bytes && range.len <= info.file_bytes - range.offset);
         total += range.count;
     }
-    assert(total == info.ntotal);
+    assert(total == info.listed && total <= info.ntotal);
     query[0] = 1.0f;
     if (topk_init(&top, 5, vector_larger_is_better(info.codec->metric), NULL) == DP_OK) {
         uint8_t bits[4] = {0xa5, 0x0f, 0xff, 0x3c};

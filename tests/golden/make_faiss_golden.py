@@ -115,6 +115,7 @@ def main():
 
     make_kinds(np.random.default_rng(20261), out_dir, seeds_dir)
     make_refused(np.random.default_rng(20262), out_dir)
+    make_no_list(np.random.default_rng(20263), out_dir, seeds_dir)
 
 
 def make_kinds(rng, out_dir, seeds_dir):
@@ -170,6 +171,26 @@ def make_kinds(rng, out_dir, seeds_dir):
         if seeds_dir:
             index.reset()
             index.add_with_ids(x[:12], np.arange(12)) if "IDMap" in factory else index.add(x[:12])
+            faiss.write_index(index, os.path.join(seeds_dir, name))
+
+
+def make_no_list(rng, out_dir, seeds_dir):
+    """Files whose headers count vectors that are in no list: what holds a NaN, or with L2 an infinity, is added but not kept."""
+    for name, factory, metric in (("nan-flat", "IVF5,Flat", L2), ("nan-idmap-pq-ip", "IDMap,IVF5,PQ3x4", IP),
+                                  ("nan-pqfs", "IVF5,PQ3x4fs", L2)):
+        train = clustered(rng, 400, 6, 8)
+        x, queries = clustered(rng, 60, 6, 8), clustered(rng, QUERIES, 6, 8)
+        x[7], x[20, 3], x[59, 0] = np.nan, np.nan if metric == IP else np.inf, np.nan  # inner products keep infinities
+        index = faiss.index_factory(6, factory, metric)
+        index.train(train)
+        if "IDMap" in factory:
+            index.add_with_ids(x, np.arange(60) * 5 + 9)
+        else:
+            index.add(x)
+        path = os.path.join(out_dir, name)
+        faiss.write_index(index, path + ".ivf")
+        write_answers(path + ".answers", index, x[np.isfinite(x).all(1)], queries)
+        if seeds_dir:
             faiss.write_index(index, os.path.join(seeds_dir, name))
 
 

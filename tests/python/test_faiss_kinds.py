@@ -102,6 +102,69 @@ def test_kind_agrees(tool, tmp_path, factory, d, n, rounds, metric):
         assert searched <= 1
 
 
+def with_bad_rows(x, metric):
+    x = x.copy()
+    x[7], x[100, 1], x[-1, 0] = np.nan, np.nan if metric == "ip" else np.inf, np.nan  # inner products keep infinities
+    return x
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("factory,d", [("IVF20,Flat", 16), ("IVF20,SQ8", 16), ("IVF20,PQ4x4", 16), ("IDMap,IVF20,SQfp16", 16),
+                                       ("PCA8,IVF20,Flat", 16), ("IVF20,RaBitQ", 16), ("IVF20_HNSW8,Flat", 16)])
+def test_rows_in_no_list_are_passed_over(tool, tmp_path, factory, d, metric):
+    """FAISS counts rows with a NaN, or with L2 an infinity, but puts them in no list."""
+    x, queries = made_up(1000, d, metric), made_up(50, d, metric, seed=8)
+    path = tmp_path / "theirs.ivf"
+    index = write(make(factory, d, 1000, metric, with_bad_rows(x, metric)), path)
+    assert index.ntotal == 1000 and the_ivf(index).invlists.compute_ntotal() == 997
+    for nprobe in (1, 20):
+        ours, _ = our_search(tool, path, queries, nprobe, tmp_path)
+        assert_agree(ours, their_search(index, queries, nprobe), queries, float((x * x).sum(1).max()),
+                     ROUNDED_OTHERWISE if "RaBitQ" in factory else 0)
+    # More neighbours than there are rows to find.
+    (_, found), _ = our_search(tool, path, queries[:2], 20, tmp_path, k=1000)
+    assert ((found >= 0).sum(1) == 997).all()
+
+
+def removed(index):
+    index.remove_ids(np.arange(100, 300))
+
+
+def all_removed(index):
+    index.remove_ids(np.arange(1000))
+
+
+def merged(index):
+    other = faiss.clone_index(index)
+    other.reset()
+    other.add(made_up(100, 16, "l2", seed=5))
+    index.merge_from(other, 5000)
+
+
+def direct_map(index):
+    index.make_direct_map()
+
+
+def hash_map(index):
+    the_ivf(index).set_direct_map_type(faiss.DirectMap.Hashtable)
+
+
+def far_ids(index):
+    index.add_with_ids(made_up(100, 16, "l2", seed=5), np.arange(100) * 10**15 + 10**6)
+
+
+@pytest.mark.parametrize("change", [removed, all_removed, merged, direct_map, hash_map, far_ids])
+def test_files_that_have_been_worked_on_agree(tool, tmp_path, change):
+    index = make("IVF20,Flat", 16, 1000, "l2", with_bad_rows(made_up(1000, 16, "l2"), "l2") if change is not hash_map else None)
+    change(index)
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    queries = made_up(50, 16, "l2", seed=8)
+    for nprobe in (1, 20):
+        ours, _ = our_search(tool, path, queries, nprobe, tmp_path)
+        assert_agree(ours, their_search(index, queries, nprobe), queries, 1e3)
+
+
 def on_a_grid(x):
     """Sums of products of such numbers are exact in floats, whatever their order; few of them tie."""
     return (np.round(x * 32) / 32).astype("float32")
