@@ -205,6 +205,11 @@ enum account_verdict account_may(struct account_pass *pass, unsigned right, stru
     return ACCOUNT_GRANTED;
 }
 
+bool account_sees(const struct account_pass *pass, struct span namespace)
+{
+    return namespaces_allow(pass->key->namespaces, namespace);
+}
+
 /* ---- spending --------------------------------------------------------------------------------------- */
 
 static enum account_verdict spent(struct account_pass *pass, int64_t embeddings)

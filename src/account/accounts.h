@@ -80,6 +80,8 @@ enum account_verdict accounts_admit(struct call *call, struct accounts *a, struc
                                     struct account_pass *pass);
 /* Whether the pass allows one of RIGHT_*, or any (0), on a namespace (data NULL: none is touched). */
 enum account_verdict account_may(struct account_pass *pass, unsigned right, struct span namespace);
+/* The same of a name, for sentences: no refusal follows from it. */
+bool account_sees(const struct account_pass *pass, struct span namespace);
 enum account_verdict account_try_spend(struct account_pass *pass, int64_t embeddings);
 enum account_verdict account_spend(struct call *call, struct account_pass *pass, int64_t embeddings);
 void account_give_back(struct account_pass *pass);

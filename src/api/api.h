@@ -17,7 +17,8 @@ struct api_context {
 typedef void (*api_handler)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
-/* Answers when that needs no waiting, or does nothing and answers false; then the handler is to be run. */
+/* Answers when that needs no waiting, or does nothing and answers false; then the handler is to be run. What the call's
+ * gate refuses (os/gate.h) needs no answer of the handler's: the server makes it, in the dialect's shape. */
 typedef bool (*api_attempt)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 

@@ -88,7 +88,7 @@ void faiss_list(struct call *call, const struct api_context *api, const struct h
     struct span prefix;
     size_t count;
     if (http_query_arg(http, call->arena, "prefix", &prefix, &call->error) != DP_OK ||
-        service_index_list(call, api->service, &indexes, &count) != DP_OK) {
+        service_index_list(call, api->service, prefix, &indexes, &count) != DP_OK) {
         api_fail(call, &api_faiss, response);
         return;
     }
@@ -97,8 +97,7 @@ void faiss_list(struct call *call, const struct api_context *api, const struct h
     json_key(&w, "indexes");
     json_begin_array(&w);
     for (size_t i = 0; i < count; i++)
-        if (span_starts_with(indexes[i].name, prefix))
-            print_index(&w, &indexes[i]);
+        print_index(&w, &indexes[i]);
     json_end_array(&w);
     json_end_object(&w);
     finish(call, response);
@@ -166,8 +165,6 @@ void faiss_search_index(struct call *call, const struct api_context *api, const 
         api_fail(call, &api_faiss, response);
         return;
     }
-    if (search.texts && http_spend(http, call, search.count) != HTTP_GRANTED) /* they are embedded */
-        return;
     search.name = http->args[0];
     if (service_index_search(call, api->service, &search, &hits) != DP_OK) {
         api_fail(call, &api_faiss, response);

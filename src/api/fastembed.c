@@ -196,8 +196,6 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
         api_fail(call, &api_fastembed, response);
         return;
     }
-    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
-        return;
     enum dp_status status = service_embed(call, api->service, &request.embed, &answer);
     if (status == DP_TOO_LARGE) {
         answer_text_too_long(call, api, response);
@@ -216,11 +214,10 @@ bool fastembed_embed_cached(struct call *call, const struct api_context *api, co
     int64_t began = os_now_ns();
     struct request request;
     struct embed_response answer;
-    if (parse(call, http->body, &request) != DP_OK ||
-        !service_embed_cached(call, api->service, &request.embed, &answer))
+    if (parse(call, http->body, &request) != DP_OK)
         return false;
-    enum http_quota quota = http_spend(http, NULL, request.embed.count);
-    if (quota == HTTP_GRANTED)
+    const enum embed_cached found = service_embed_cached(call, api->service, &request.embed, &answer);
+    if (found == EMBED_CACHED)
         answer_vectors(call, api, &request, &answer, began, response);
-    return quota != HTTP_WAIT;
+    return found != EMBED_NOT_CACHED;
 }

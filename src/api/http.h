@@ -11,9 +11,6 @@
 
 enum { HTTP_ARGS_MAX = 2, HTTP_HEADERS_MAX = 16, HTTP_RESPONSE_MAX = 256 << 20 };
 
-/* What is said of embeddings that are to be counted. */
-enum http_quota { HTTP_GRANTED, HTTP_REFUSED, HTTP_WAIT };
-
 struct http_request {
     const char *method;              /* "GET" */
     struct span path;                /* as it was sent, without the query */
@@ -23,18 +20,7 @@ struct http_request {
     /* A header by its lower-case name; data NULL: absent. */
     struct span (*header)(const void *ctx, const char *name);
     const void *header_ctx;
-    /* See http_spend; NULL: nobody is counted. */
-    enum http_quota (*spend)(void *ctx, struct call *call, size_t texts);
-    void *spend_ctx;
 };
-
-/* Counts texts that are about to be embedded against the quota of whoever asks. With `call` NULL it does not block, and
- * HTTP_WAIT means that it would. After HTTP_REFUSED the handler returns: the server answers, in the dialect's shape. What
- * an answer of status 400 or above was counted for is given back by the server. */
-static inline enum http_quota http_spend(const struct http_request *request, struct call *call, size_t texts)
-{
-    return request->spend ? request->spend(request->spend_ctx, call, texts) : HTTP_GRANTED;
-}
 
 struct http_header {
     const char *name, *value; /* in the call's arena, or constants */

@@ -282,8 +282,6 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
         fail(call, "input", response);
         return;
     }
-    if (http_spend(http, call, request.embed.count) != HTTP_GRANTED)
-        return;
     if (service_embed(call, api->service, &request.embed, &answer) != DP_OK) {
         fail(call, "input", response);
         return;
@@ -298,13 +296,12 @@ bool openai_embeddings_cached(struct call *call, const struct api_context *api, 
     struct embed_response answer;
     struct service_model model;
     if (parse(call, http->body, &request) != DP_OK || !service_model(api->service, &model) ||
-        !service_model_is(api->service, request.model) ||
-        !service_embed_cached(call, api->service, &request.embed, &answer))
+        !service_model_is(api->service, request.model))
         return false;
-    enum http_quota quota = http_spend(http, NULL, request.embed.count);
-    if (quota == HTTP_GRANTED)
+    const enum embed_cached found = service_embed_cached(call, api->service, &request.embed, &answer);
+    if (found == EMBED_CACHED)
         answer_vectors(call, &model, &request, &answer, response);
-    return quota != HTTP_WAIT;
+    return found != EMBED_NOT_CACHED;
 }
 
 static void print_model(struct json_writer *w, const struct service_model *model, struct span name)

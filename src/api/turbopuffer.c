@@ -107,8 +107,6 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
         api_fail(call, &api_turbopuffer, response);
         return;
     }
-    if (!query.query.vector && http_spend(http, call, 1) != HTTP_GRANTED) /* the words are embedded */
-        return;
     query.query.namespace = http->args[0];
     if (service_query(call, api->service, &query.query, &answer) != DP_OK) {
         api_fail(call, &api_turbopuffer, response);

@@ -25,6 +25,8 @@ struct call_cost {
     uint64_t store_ns, tokenize_ns, cache_ns, embed_ns, scan_ns;
 };
 
+struct gate; /* os/gate.h */
+
 struct call {
     int64_t deadline_ns;           /* os_now_ns() scale; INT64_MAX: none */
     const _Atomic bool *cancelled; /* set by anyone; NULL: cannot be cancelled */
@@ -35,7 +37,8 @@ struct call {
     int64_t poll_ns;
     struct call_cost cost;
     uint64_t trace_id[2];
-    struct arena *arena; /* the request's; never NULL */
+    const struct gate *gate; /* what the caller may touch, and pays; NULL: the operator, who may do everything */
+    struct arena *arena;     /* the request's; never NULL */
     struct dp_error error;
 };
 
@@ -55,7 +58,7 @@ enum dp_status call_fail(struct call *call, enum dp_status status, const char *f
     __attribute__((format(printf, 3, 4)));
 enum dp_status call_nomem(struct call *call, const char *what);
 
-/* A child with the parent's deadline, flag and trace id, its own zero costs, and `arena` (its thread's). */
+/* A child with the parent's deadline, flag, trace id and gate, its own zero costs, and `arena` (its thread's). */
 void call_child(const struct call *parent, struct call *child, struct arena *arena);
 /* Adds the child's costs to the parent's (rounds: the larger, as children run side by side); copies its
  * error when the parent has none. */

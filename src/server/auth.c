@@ -1,5 +1,6 @@
-/* auth.c: the keys of requests, in front of the handlers. A key's text goes to src/account and nowhere else: no message,
- * log or metric has it. */
+/* auth.c: the keys of requests, in front of the handlers, and the gate of each call behind them (os/gate.h). Both ask the
+ * route's fields alone, never its pattern. A key's text goes to src/account and nowhere else: no message, log or metric
+ * has it. */
 #include "server/auth.h"
 
 #include <strings.h>
@@ -82,68 +83,98 @@ static void refuse(struct exchange *ex)
 
 /* ---- the chain -------------------------------------------------------------------------------------- */
 
-/* The namespace that a route touches, or the beginning of the names that it lists; data NULL: none. False when the
- * query is malformed: the handler will say so. */
-static bool namespace_of(struct exchange *ex, struct span *out)
-{
-    const struct route *route = ex->match.route;
-    struct dp_error error;
-    *out = span_of(NULL, 0);
-    if (route->access != ACCESS_READ && route->access != ACCESS_WRITE)
-        return true;
-    if (strstr(route->pattern, "{ns}")) {
-        *out = ex->http.args[0];
-        return true;
-    }
-    /* What makes a name that only its body tells is for keys of all names. */
-    if (route->access == ACCESS_READ && http_query_arg(&ex->http, &ex->arena, "prefix", out, &error) != DP_OK)
-        return false;
-    if (!out->data)
-        *out = span_str("");
-    return true;
-}
-
+/* Which right of a key a route wants; 0: any key will do. */
 static unsigned right_of(const struct route *route)
 {
-    switch (route->access) {
-    case ACCESS_EMBED: return RIGHT_EMBED;
-    case ACCESS_READ: return RIGHT_READ;
-    case ACCESS_WRITE: return RIGHT_WRITE;
-    case ACCESS_OPEN:
-    case ACCESS_WATCH:
-    case ACCESS_KEY: return 0;
+    switch (route->right) {
+    case RIGHT_TO_EMBED: return RIGHT_EMBED;
+    case RIGHT_TO_READ: return RIGHT_READ;
+    case RIGHT_TO_WRITE: return RIGHT_WRITE;
+    case RIGHT_OF_ANYONE:
+    case RIGHT_OF_WATCHER:
+    case RIGHT_OF_KEY: return 0;
+    case RIGHT_FORGOTTEN: break;
     }
-    return 0;
+    return ~0U; /* the server does not start with such a route */
 }
 
-static enum http_quota spend(void *context, struct call *call, size_t texts)
+/* The name, or the beginning of names, that a route's scope begins with; data NULL: it touches none. */
+static struct span scope_of(struct exchange *ex)
+{
+    struct dp_error error;
+    struct span prefix;
+    switch (ex->match.route->scope) {
+    case SCOPE_NOTHING: return span_of(NULL, 0);
+    case SCOPE_PATH:
+    case SCOPE_PATH_AND_BODY: return ex->http.args[0];
+    case SCOPE_LIST: /* the handler answers a malformed query; here it counts as asking for all */
+        if (http_query_arg(&ex->http, &ex->arena, "prefix", &prefix, &error) == DP_OK && prefix.data)
+            return prefix;
+        break;
+    case SCOPE_EVERYTHING:
+    case SCOPE_FORGOTTEN: break;
+    }
+    return span_str("");
+}
+
+/* ---- the gate of the call: what the handler comes to ------------------------------------------------- */
+
+static enum gate_answer gate_answer_of(enum account_verdict verdict)
+{
+    return verdict == ACCOUNT_GRANTED ? GATE_GRANTED : verdict == ACCOUNT_REFUSED ? GATE_REFUSED : GATE_WAIT;
+}
+
+static enum gate_answer enter(void *context, enum gate_use use, struct span name)
 {
     struct exchange *ex = context;
-    enum account_verdict verdict =
-        call ? account_spend(call, &ex->pass, (int64_t)texts) : account_try_spend(&ex->pass, (int64_t)texts);
-    return verdict == ACCOUNT_GRANTED ? HTTP_GRANTED : verdict == ACCOUNT_REFUSED ? HTTP_REFUSED : HTTP_WAIT;
+    const enum route_scope scope = ex->match.route->scope;
+    const bool by_path = scope == SCOPE_PATH && span_equal(name, ex->http.args[0]);
+    if (!ex->pass.key || (!by_path && scope != SCOPE_PATH_AND_BODY && scope != SCOPE_EVERYTHING))
+        return GATE_REFUSED;
+    return gate_answer_of(account_may(&ex->pass, use == GATE_READ ? RIGHT_READ : RIGHT_WRITE, name));
+}
+
+static enum gate_answer list(void *context, struct span prefix)
+{
+    struct exchange *ex = context;
+    if (!ex->pass.key || ex->match.route->scope != SCOPE_LIST)
+        return GATE_REFUSED;
+    return gate_answer_of(account_may(&ex->pass, RIGHT_READ, prefix.data ? prefix : span_str("")));
+}
+
+static bool sees(void *context, struct span name)
+{
+    const struct exchange *ex = context;
+    return ex->pass.key && account_sees(&ex->pass, name);
+}
+
+static enum gate_answer spend(void *context, struct call *call, size_t texts)
+{
+    struct exchange *ex = context;
+    if (!ex->pass.key || ex->match.route->price != PRICE_TEXTS)
+        return GATE_REFUSED;
+    return gate_answer_of(call ? account_spend(call, &ex->pass, (int64_t)texts)
+                               : account_try_spend(&ex->pass, (int64_t)texts));
 }
 
 /* What follows from a key's verdict. */
 static void judge(struct exchange *ex, enum account_verdict verdict)
 {
-    struct span namespace;
     if (verdict == ACCOUNT_GRANTED)
-        verdict = account_may(&ex->pass, right_of(ex->match.route),
-                              namespace_of(ex, &namespace) ? namespace : span_str(""));
-    if (verdict == ACCOUNT_REFUSED) {
+        verdict = account_may(&ex->pass, right_of(ex->match.route), scope_of(ex));
+    if (verdict == ACCOUNT_REFUSED)
         refuse(ex);
-        return;
-    }
-    ex->http.spend = spend;
-    ex->http.spend_ctx = ex;
 }
 
 void auth_begin(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
-    if (!c->accounts || ex->match.route->access == ACCESS_OPEN ||
-        (ex->match.route->access == ACCESS_WATCH && !c->watch_needs_key))
+    const enum route_right right = ex->match.route->right;
+    if (!c->accounts)
+        return;
+    ex->gate = (struct gate){.enter = enter, .list = list, .sees = sees, .spend = spend, .ctx = ex};
+    ex->call.gate = &ex->gate; /* also where nobody is asked for a key: such a handler comes to nothing */
+    if (right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !c->watch_needs_key))
         return;
     enum account_verdict verdict = accounts_try(c->accounts, auth_key_of(&ex->head), &ex->pass);
     if (verdict == ACCOUNT_WAIT)

@@ -21,7 +21,9 @@ enum { SWALLOW_FACTOR = 4 };
 enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
                                      struct dp_error *error)
 {
-    enum dp_status status = os_random(&c->id_seed, sizeof c->id_seed, error);
+    enum dp_status status = routes_check(error);
+    if (status == DP_OK)
+        status = os_random(&c->id_seed, sizeof c->id_seed, error);
     if (status != DP_OK)
         return status;
     c->in_flight_gauge = metric_gauge(registry, "dipper_http_requests_in_flight", "",

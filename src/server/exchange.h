@@ -10,6 +10,7 @@
 #define SERVER_EXCHANGE_H
 
 #include "account/accounts.h"
+#include "os/gate.h"
 #include "server/embed_metrics.h"
 #include "server/head.h"
 #include "server/routes.h"
@@ -63,6 +64,7 @@ struct exchange {
     size_t answer_held; /* bytes that this answer counts in the context's `answers` */
     struct route_match match;
     struct account_pass pass; /* of whoever asks */
+    struct gate gate;         /* the call's, where the server has accounts */
     bool auth_waits;          /* the key must be looked at by a thread that may block */
     char method[16];
     char id[EXCHANGE_ID_MAX + 1];

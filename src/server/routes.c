@@ -6,38 +6,267 @@
 #include "server/handlers.h"
 
 const struct route ROUTES[] = {
-    {"POST", "/v1/embed", &api_fastembed, fastembed_embed, ROUTE_BLOCKS | ROUTE_EMBEDS, fastembed_embed_cached,
-     ACCESS_EMBED},
-    {"POST", "/v1/embed/batch", &api_fastembed, fastembed_embed, ROUTE_BLOCKS | ROUTE_EMBEDS,
-     fastembed_embed_cached, ACCESS_EMBED},
-    {"POST", "/v1/embeddings", &api_openai, openai_embeddings, ROUTE_BLOCKS | ROUTE_EMBEDS,
-     openai_embeddings_cached, ACCESS_EMBED},
-    {"GET", "/v1/models", &api_openai, openai_models, 0, NULL, ACCESS_KEY},
-    {"GET", "/v1/models/{model}", &api_openai, openai_model, 0, NULL, ACCESS_KEY},
-    {"POST", "/v2/namespaces/{ns}/query", &api_turbopuffer, turbopuffer_query, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v1/namespaces", &api_turbopuffer, turbopuffer_namespaces, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v1/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, ROUTE_BLOCKS, NULL,
-     ACCESS_READ},
-    {"GET", "/v2/namespaces/{ns}/metadata", &api_turbopuffer, turbopuffer_metadata, ROUTE_BLOCKS, NULL,
-     ACCESS_READ},
-    {"GET", "/v1/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v2/namespaces/{ns}/schema", &api_turbopuffer, turbopuffer_schema, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v1/namespaces/{ns}/hint_cache_warm", &api_turbopuffer, turbopuffer_warm, ROUTE_BLOCKS, NULL,
-     ACCESS_READ},
-    {"POST", "/v2/namespaces/{ns}", &api_turbopuffer, turbopuffer_write, 0, NULL, ACCESS_WRITE},
-    {"POST", "/v1/indexes", &api_faiss, faiss_open, ROUTE_BLOCKS, NULL, ACCESS_WRITE},
-    {"GET", "/v1/indexes", &api_faiss, faiss_list, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/v1/indexes/{ns}", &api_faiss, faiss_describe, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"DELETE", "/v1/indexes/{ns}", &api_faiss, faiss_close, ROUTE_BLOCKS, NULL, ACCESS_WRITE},
-    {"POST", "/v1/indexes/{ns}/search", &api_faiss, faiss_search_index, ROUTE_BLOCKS, NULL, ACCESS_READ},
-    {"GET", "/health", &api_fastembed, handle_health, 0, NULL, ACCESS_WATCH},
-    {"GET", "/health/live", &api_fastembed, handle_live, 0, NULL, ACCESS_WATCH},
-    {"GET", "/health/ready", &api_fastembed, handle_ready, 0, NULL, ACCESS_WATCH},
-    {"GET", "/metrics", &api_fastembed, handle_metrics, 0, NULL, ACCESS_WATCH},
-    {"GET", "/", &api_fastembed, handle_page, 0, NULL, ACCESS_OPEN},
-    {"GET", "/assets/{file}", &api_fastembed, handle_page, 0, NULL, ACCESS_OPEN},
+    {.method = "POST",
+     .pattern = "/v1/embed",
+     .dialect = &api_fastembed,
+     .handler = fastembed_embed,
+     .attempt = fastembed_embed_cached,
+     .flags = ROUTE_BLOCKS | ROUTE_EMBEDS,
+     .right = RIGHT_TO_EMBED,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_TEXTS,
+     .body = BODY_KEPT},
+    {.method = "POST",
+     .pattern = "/v1/embed/batch",
+     .dialect = &api_fastembed,
+     .handler = fastembed_embed,
+     .attempt = fastembed_embed_cached,
+     .flags = ROUTE_BLOCKS | ROUTE_EMBEDS,
+     .right = RIGHT_TO_EMBED,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_TEXTS,
+     .body = BODY_KEPT},
+    {.method = "POST",
+     .pattern = "/v1/embeddings",
+     .dialect = &api_openai,
+     .handler = openai_embeddings,
+     .attempt = openai_embeddings_cached,
+     .flags = ROUTE_BLOCKS | ROUTE_EMBEDS,
+     .right = RIGHT_TO_EMBED,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_TEXTS,
+     .body = BODY_KEPT},
+    {.method = "GET",
+     .pattern = "/v1/models",
+     .dialect = &api_openai,
+     .handler = openai_models,
+     .right = RIGHT_OF_KEY,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v1/models/{model}",
+     .dialect = &api_openai,
+     .handler = openai_model,
+     .right = RIGHT_OF_KEY,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "POST",
+     .pattern = "/v2/namespaces/{ns}/query",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_query,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_TEXTS,
+     .body = BODY_KEPT},
+    {.method = "GET",
+     .pattern = "/v1/namespaces",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_namespaces,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_LIST,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v1/namespaces/{ns}/metadata",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_metadata,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v2/namespaces/{ns}/metadata",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_metadata,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v1/namespaces/{ns}/schema",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_schema,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v2/namespaces/{ns}/schema",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_schema,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v1/namespaces/{ns}/hint_cache_warm",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_warm,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "POST",
+     .pattern = "/v2/namespaces/{ns}",
+     .dialect = &api_turbopuffer,
+     .handler = turbopuffer_write,
+     .right = RIGHT_TO_WRITE,
+     .scope = SCOPE_PATH_AND_BODY,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "POST",
+     .pattern = "/v1/indexes",
+     .dialect = &api_faiss,
+     .handler = faiss_open,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_WRITE,
+     .scope = SCOPE_EVERYTHING,
+     .price = PRICE_FREE,
+     .body = BODY_KEPT},
+    {.method = "GET",
+     .pattern = "/v1/indexes",
+     .dialect = &api_faiss,
+     .handler = faiss_list,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_LIST,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/v1/indexes/{name}",
+     .dialect = &api_faiss,
+     .handler = faiss_describe,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "DELETE",
+     .pattern = "/v1/indexes/{name}",
+     .dialect = &api_faiss,
+     .handler = faiss_close,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_WRITE,
+     .scope = SCOPE_PATH,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "POST",
+     .pattern = "/v1/indexes/{name}/search",
+     .dialect = &api_faiss,
+     .handler = faiss_search_index,
+     .flags = ROUTE_BLOCKS,
+     .right = RIGHT_TO_READ,
+     .scope = SCOPE_PATH,
+     .price = PRICE_TEXTS,
+     .body = BODY_KEPT},
+    {.method = "GET",
+     .pattern = "/health",
+     .dialect = &api_fastembed,
+     .handler = handle_health,
+     .right = RIGHT_OF_WATCHER,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/health/live",
+     .dialect = &api_fastembed,
+     .handler = handle_live,
+     .right = RIGHT_OF_WATCHER,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/health/ready",
+     .dialect = &api_fastembed,
+     .handler = handle_ready,
+     .right = RIGHT_OF_WATCHER,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/metrics",
+     .dialect = &api_fastembed,
+     .handler = handle_metrics,
+     .right = RIGHT_OF_WATCHER,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/",
+     .dialect = &api_fastembed,
+     .handler = handle_page,
+     .right = RIGHT_OF_ANYONE,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
+    {.method = "GET",
+     .pattern = "/assets/{file}",
+     .dialect = &api_fastembed,
+     .handler = handle_page,
+     .right = RIGHT_OF_ANYONE,
+     .scope = SCOPE_NOTHING,
+     .price = PRICE_FREE,
+     .body = BODY_DROPPED},
 };
 const size_t ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0];
+
+/* ---- whether the table is whole ---------------------------------------------------------------------- */
+
+/* What is missing of a route, or does not fit; NULL: nothing. */
+static const char *fault_of(const struct route *r)
+{
+    const bool names = r->right == RIGHT_TO_READ || r->right == RIGHT_TO_WRITE;
+    const bool by_path = r->scope == SCOPE_PATH || r->scope == SCOPE_PATH_AND_BODY;
+    if (!r->method || !r->pattern || !r->handler)
+        return "no method, pattern or handler";
+    if (!r->dialect)
+        return "no dialect";
+    if (r->right == RIGHT_FORGOTTEN)
+        return "no right";
+    if (r->scope == SCOPE_FORGOTTEN)
+        return "no scope";
+    if (r->price == PRICE_FORGOTTEN)
+        return "no price";
+    if (r->body == BODY_FORGOTTEN)
+        return "nothing said of its body";
+    if (names == (r->scope == SCOPE_NOTHING))
+        return names ? "a right over names, but no scope" : "a scope, but no right over names";
+    if (by_path && !strchr(r->pattern, '{'))
+        return "a scope that its path does not name";
+    if (r->price == PRICE_TEXTS && r->right < RIGHT_TO_EMBED)
+        return "a price, but needs no right";
+    if (r->body == BODY_KEPT && r->right < RIGHT_OF_KEY)
+        return "a body that is kept for anyone";
+    return NULL;
+}
+
+enum dp_status route_check(const struct route *route, struct dp_error *error)
+{
+    const char *fault = fault_of(route);
+    if (!fault)
+        return DP_OK;
+    return dp_fail(error, DP_INVALID, "the route %s %s has %s", route->method ? route->method : "?",
+                   route->pattern ? route->pattern : "?", fault);
+}
+
+enum dp_status routes_check(struct dp_error *error)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < ROUTE_COUNT && status == DP_OK; i++)
+        status = route_check(&ROUTES[i], error);
+    return status;
+}
+
+/* ---- finding ----------------------------------------------------------------------------------------- */
 
 /* Takes the part of `rest` up to the next '/', which is dropped. */
 static struct span next_part(struct span *rest)
@@ -74,16 +303,35 @@ static bool fits(const char *pattern, struct span path, struct span raw[HTTP_ARG
     return true;
 }
 
-/* Whose clients use paths of this kind. */
+/* How many parts of the path are those of the pattern, from the first on. */
+static size_t common_parts(const char *pattern, struct span path)
+{
+    struct span wanted = span_str(pattern);
+    size_t count = 0;
+    next_part(&wanted), next_part(&path); /* what is before the first slash */
+    while (wanted.len && path.len) {
+        struct span form = next_part(&wanted), part = next_part(&path);
+        if (form.data[0] != '{' && !span_equal(form, part))
+            break;
+        count++;
+    }
+    return count;
+}
+
+/* Whose clients use paths of this kind: the dialect of the routes that have most in common with it, where these agree. */
 static const struct api_dialect *dialect_of(struct span path)
 {
-    if (span_starts_with(path, span_str("/v1/namespaces")) || span_starts_with(path, span_str("/v2/")))
-        return &api_turbopuffer;
-    if (span_starts_with(path, span_str("/v1/indexes")))
-        return &api_faiss;
-    if (span_starts_with(path, span_str("/v1/embeddings")) || span_starts_with(path, span_str("/v1/models")))
-        return &api_openai;
-    return &api_fastembed;
+    const struct api_dialect *found = &api_fastembed;
+    size_t most = 0;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        size_t common = common_parts(ROUTES[i].pattern, path);
+        if (common > most)
+            found = ROUTES[i].dialect;
+        else if (common == most && found != ROUTES[i].dialect)
+            found = &api_fastembed;
+        most = common > most ? common : most;
+    }
+    return found;
 }
 
 static bool method_fits(const struct route *route, const char *method)

@@ -1,4 +1,7 @@
-/* server/routes.h: which handler answers which path. */
+/* server/routes.h: which handler answers which path, who may ask it, what it touches and what it costs.
+ *
+ * The fields of a route that decide about rights have no default: their zero means that somebody forgot them, and the
+ * server does not start. docs/http-api.md has the table that scripts/gen-route-docs makes of them. */
 #ifndef SERVER_ROUTES_H
 #define SERVER_ROUTES_H
 
@@ -10,13 +13,39 @@ enum {
 };
 
 /* Who may ask, where the server has accounts. */
-enum route_access {
-    ACCESS_KEY,   /* whoever has a key; also of a route that does not say */
-    ACCESS_OPEN,  /* anybody */
-    ACCESS_WATCH, /* anybody, unless the settings want a key here too */
-    ACCESS_EMBED, /* a key with this right, and so on */
-    ACCESS_READ,
-    ACCESS_WRITE
+enum route_right {
+    RIGHT_FORGOTTEN,
+    RIGHT_OF_ANYONE,  /* without a key */
+    RIGHT_OF_WATCHER, /* without a key, unless the settings want one here too */
+    RIGHT_OF_KEY,     /* with any key */
+    RIGHT_TO_EMBED,   /* with a key that may embed, and so on */
+    RIGHT_TO_READ,
+    RIGHT_TO_WRITE,
+};
+
+/* Which namespaces and indexes the handler may come to. A key's prefixes are held against these names before the body
+ * is read, and against each name that the handler then comes to (os/gate.h). */
+enum route_scope {
+    SCOPE_FORGOTTEN,
+    SCOPE_NOTHING,       /* none at all */
+    SCOPE_PATH,          /* the one that the path names: its first {…} */
+    SCOPE_PATH_AND_BODY, /* that one, and those that the body names */
+    SCOPE_LIST,          /* the names that begin with the query's "prefix" */
+    SCOPE_EVERYTHING,    /* also what has no such name: for keys without prefixes alone */
+};
+
+/* What an answer is counted as against the month's embeddings. */
+enum route_price {
+    PRICE_FORGOTTEN,
+    PRICE_FREE,  /* nothing: the handler cannot embed */
+    PRICE_TEXTS, /* one for each text that is embedded */
+};
+
+/* What becomes of a request's body. */
+enum route_body {
+    BODY_FORGOTTEN,
+    BODY_DROPPED, /* read and thrown away: nobody asks for it */
+    BODY_KEPT,
 };
 
 struct route {
@@ -24,13 +53,21 @@ struct route {
     const char *pattern; /* "/v2/namespaces/{ns}/query": a {…} stands for one part of a path */
     const struct api_dialect *dialect;
     api_handler handler;
-    unsigned flags;
     api_attempt attempt; /* of one that blocks, on the I/O thread before; NULL: there is none */
-    enum route_access access;
+    unsigned flags;
+    enum route_right right;
+    enum route_scope scope;
+    enum route_price price;
+    enum route_body body;
 };
 
 extern const struct route ROUTES[];
 extern const size_t ROUTE_COUNT;
+
+/* Whether every field that decides about rights is there, and fits the others. DP_INVALID names the route and the
+ * field. */
+enum dp_status route_check(const struct route *route, struct dp_error *error);
+enum dp_status routes_check(struct dp_error *error); /* of all ROUTES */
 
 enum route_found { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD, ROUTE_BAD_PATH, ROUTE_NOMEM };
 

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "os/clock.h"
+#include "os/gate.h"
 #include "service/service_impl.h"
 
 /* One request. Arrays have one element an input, and live in the call's arena. */
@@ -424,6 +425,8 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
 {
     struct work w;
     enum dp_status status = check(call, s, request);
+    if (status == DP_OK)
+        status = gate_spend(call, request->count);
     if (status != DP_OK)
         return status;
     size_t *places = arena_array(call->arena, request->count, sizeof *places);
@@ -438,25 +441,37 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
     return DP_OK;
 }
 
-bool service_embed_cached(struct call *call, struct service *s, const struct embed_request *request,
-                          struct embed_response *response)
+/* Reads every vector from the memory tier; false when one is missing. */
+static bool read_cached(struct call *call, struct service *s, const struct work *w, struct passage *passages)
+{
+    make_keys(s, w, passages);
+    for (size_t i = 0; i < w->request->count; i++) {
+        struct vector_read read = read_of(w, i);
+        if (!vector_cache_read(s->cache, &passages[i].key, call->arena, &read) ||
+            (read.facts.truncated && w->request->refuse_long))
+            return false;
+        take(w, i, &read, true);
+    }
+    return true;
+}
+
+enum embed_cached service_embed_cached(struct call *call, struct service *s, const struct embed_request *request,
+                                       struct embed_response *response)
 {
     struct work w;
-    if (!s->cache || request->count > SERVICE_AT_ONCE_MAX || check(call, s, request) != DP_OK)
-        return false;
+    if (!s->cache || request->count > SERVICE_AT_ONCE_MAX)
+        return EMBED_NOT_CACHED;
     struct passage *passages = arena_array(call->arena, request->count, sizeof *passages);
-    if (!passages || !begin(call, s, request, &w))
-        return false;
-    make_keys(s, &w, passages);
-    for (size_t i = 0; i < request->count; i++) {
-        struct vector_read read = read_of(&w, i);
-        if (!vector_cache_read(s->cache, &passages[i].key, call->arena, &read) ||
-            (read.facts.truncated && request->refuse_long))
-            return false;
-        take(&w, i, &read, true);
+    if (check(call, s, request) != DP_OK || !passages || !begin(call, s, request, &w) ||
+        !read_cached(call, s, &w, passages)) {
+        dp_error_clear(&call->error);
+        return EMBED_NOT_CACHED;
     }
+    const enum gate_answer paid = gate_try_spend(call, request->count);
+    if (paid != GATE_GRANTED)
+        return paid == GATE_REFUSED ? EMBED_REFUSED : EMBED_NOT_CACHED;
     metric_add(s->count.l1_hits, (int64_t)request->count);
     attach_texts(call, s, &w, passages);
     finish(call, s, &w, response);
-    return true;
+    return EMBED_CACHED;
 }

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/gate.h"
 #include "service/service_impl.h"
 #include "store/store_cache.h"
 #include "store/transport.h"
@@ -82,11 +83,16 @@ void indexes_deinit(struct indexes *x)
 
 /* ---- the table: the lock is held ------------------------------------------------------------------------- */
 
+static struct span name_of(const struct open_index *slot)
+{
+    return span_of(slot->name, slot->name_len);
+}
+
 /* The place of a name, or `count`. */
 static size_t find(const struct indexes *x, struct span name)
 {
     size_t i = 0;
-    while (i < x->count && !span_equal(span_of(x->slots[i]->name, x->slots[i]->name_len), name))
+    while (i < x->count && !span_equal(name_of(x->slots[i]), name))
         i++;
     return i;
 }
@@ -99,9 +105,12 @@ static void unlist(struct indexes *x, size_t at)
 
 /* ---- borrowing ------------------------------------------------------------------------------------------- */
 
-static enum dp_status borrow(struct call *call, struct indexes *x, struct span name, struct open_index **out)
+static enum dp_status borrow(struct call *call, struct indexes *x, enum gate_use use, struct span name,
+                             struct open_index **out)
 {
     *out = NULL;
+    if (gate_enter(call, use, name) != DP_OK)
+        return call->error.status;
     pthread_mutex_lock(&x->lock);
     size_t at = find(x, name);
     if (at < x->count && x->slots[at]->index) {
@@ -218,6 +227,8 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
     struct open_index *slot;
     enum url_reach reach;
     enum dp_status status = check_name(call, source->name);
+    if (status == DP_OK)
+        status = gate_enter(call, GATE_WRITE, source->name);
     if (status == DP_OK && url_rules_count(x->rules) == 0)
         status = call_fail(call, DP_DENIED,
                            "this server opens no URLs; its operator permits some with "
@@ -255,7 +266,7 @@ static enum dp_status describe(struct call *call, const struct open_index *slot,
     const int64_t open_us = slot->open_ns / 1000;
     char codes[FAISS_CODES_NAME_MAX];
     *out = (struct index_description){
-        .name = arena_copy(call->arena, span_of(slot->name, slot->name_len)),
+        .name = arena_copy(call->arena, name_of(slot)),
         .url = arena_printf(call->arena, "%s", slot->url),
         .codes = arena_printf(call->arena, "%s", faiss_codes_name(info.codec, codes)),
         .dim = info.dim_in,
@@ -282,7 +293,7 @@ enum dp_status service_index_describe(struct call *call, struct service *s, stru
                                       struct index_description *out)
 {
     struct open_index *slot;
-    enum dp_status status = borrow(call, &s->indexes, name, &slot);
+    enum dp_status status = borrow(call, &s->indexes, GATE_READ, name, &slot);
     if (status != DP_OK)
         return status;
     status = describe(call, slot, out);
@@ -295,18 +306,20 @@ static int by_name(const void *a, const void *b)
     return span_compare(((const struct index_description *)a)->name, ((const struct index_description *)b)->name);
 }
 
-enum dp_status service_index_list(struct call *call, struct service *s, struct index_description **out,
-                                  size_t *count)
+enum dp_status service_index_list(struct call *call, struct service *s, struct span prefix,
+                                  struct index_description **out, size_t *count)
 {
     struct indexes *x = &s->indexes;
-    enum dp_status status = DP_OK;
+    enum dp_status status = gate_list(call, prefix);
     *count = 0;
+    if (status != DP_OK)
+        return status;
     *out = arena_array(call->arena, x->max, sizeof **out);
     if (!*out)
         return call_nomem(call, "the list of indexes");
     pthread_mutex_lock(&x->lock);
     for (size_t i = 0; i < x->count && status == DP_OK; i++)
-        if (x->slots[i]->index)
+        if (x->slots[i]->index && span_starts_with(name_of(x->slots[i]), prefix))
             status = describe(call, x->slots[i], &(*out)[(*count)++]);
     pthread_mutex_unlock(&x->lock);
     if (status == DP_OK)
@@ -318,7 +331,7 @@ enum dp_status service_index_close(struct call *call, struct service *s, struct 
 {
     struct indexes *x = &s->indexes;
     struct open_index *slot;
-    enum dp_status status = borrow(call, x, name, &slot);
+    enum dp_status status = borrow(call, x, GATE_WRITE, name, &slot);
     if (status != DP_OK)
         return status;
     pthread_mutex_lock(&x->lock);
@@ -458,7 +471,7 @@ enum dp_status service_index_search(struct call *call, struct service *s, const 
     struct open_index *slot;
     enum dp_status status = check_search(call, search);
     if (status == DP_OK)
-        status = borrow(call, &s->indexes, search->name, &slot);
+        status = borrow(call, &s->indexes, GATE_READ, search->name, &slot);
     if (status != DP_OK)
         return status;
     status = run(call, s, slot, search, out);

@@ -86,9 +86,9 @@ enum dp_status service_index_open(struct call *call, struct service *service, co
 /* DP_NOT_FOUND. */
 enum dp_status service_index_describe(struct call *call, struct service *service, struct span name,
                                       struct index_description *out);
-/* All that are open, by name. */
-enum dp_status service_index_list(struct call *call, struct service *service, struct index_description **out,
-                                  size_t *count);
+/* Those that are open and whose names begin with `prefix`, by name. */
+enum dp_status service_index_list(struct call *call, struct service *service, struct span prefix,
+                                  struct index_description **out, size_t *count);
 /* Searches in progress end as if it were there. DP_NOT_FOUND. */
 enum dp_status service_index_close(struct call *call, struct service *service, struct span name);
 

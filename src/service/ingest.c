@@ -17,6 +17,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/gate.h"
 #include "os/pipeline.h"
 #include "os/thread.h"
 #include "service/ingest_batch.h"
@@ -212,6 +213,8 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
         status = index_check_name(options->namespace, &call->error);
+    if (status == DP_OK)
+        status = gate_enter(call, GATE_WRITE, options->namespace);
     if (status != DP_OK)
         return status;
     in.began_ns = os_now_ns();

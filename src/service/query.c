@@ -1,5 +1,6 @@
 /* query.c: questions to namespaces: nearest rows, names, metadata. */
 #include "os/clock.h"
+#include "os/gate.h"
 #include "service/service_impl.h"
 
 /* Fails when the namespace measures otherwise than the client believes. */
@@ -98,6 +99,8 @@ enum dp_status service_namespaces(struct call *call, struct service *s, struct s
                                   size_t max, struct index_names *out)
 {
     enum dp_status status = service_need_store(call, s);
+    if (status == DP_OK)
+        status = gate_list(call, prefix);
     return status == DP_OK ? index_list(call, s->store, prefix, after, max, out) : status;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/gate.h"
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
 {
@@ -74,7 +75,7 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
                               struct reader_slot **out)
 {
     *out = NULL;
-    if (index_check_name(name, &call->error) != DP_OK)
+    if (index_check_name(name, &call->error) != DP_OK || gate_enter(call, GATE_READ, name) != DP_OK)
         return call->error.status;
     pthread_mutex_lock(&r->lock);
     *out = borrow_listed(r, name);

@@ -31,7 +31,7 @@ struct readers {
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);
 void readers_deinit(struct readers *r); /* nothing may be borrowed */
 
-/* DP_INVALID for a bad name, DP_NOT_FOUND, and what opening fails with. */
+/* DP_INVALID for a bad name, DP_DENIED by the call's gate, DP_NOT_FOUND, and what opening fails with. */
 enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, struct span name,
                               struct reader_slot **out);
 /* `forget`: the namespace is gone, or what is cached of it is wrong; the next call opens it anew. */

@@ -3,6 +3,10 @@
  * A service owns the model, the store and the compute team of a process, the open namespaces (a bounded cache)
  * and the registry of metrics. Results live in the call's arena; costs are in the call. All functions but
  * service_new and service_free are thread-safe; they may block, so only request threads call them.
+ *
+ * Names and texts are a client's as far as the call's gate says (os/gate.h): whatever touches a namespace or an open
+ * index fails with DP_DENIED where the gate refuses it, and whatever embeds fails with DP_OVERLOADED where it may not
+ * be paid.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
@@ -111,10 +115,17 @@ struct embed_response {
 enum dp_status service_embed(struct call *call, struct service *service, const struct embed_request *request,
                              struct embed_response *response);
 
-/* The same when every vector is in the memory tier of the cache; false, and nothing to be told of, when it is not, when
- * there is anything to refuse, or more than a few inputs. Never waits: for the threads of the server's I/O. */
-bool service_embed_cached(struct call *call, struct service *service, const struct embed_request *request,
-                          struct embed_response *response);
+/* What the cache's memory alone can answer. */
+enum embed_cached {
+    EMBED_NOT_CACHED, /* a vector is missing, the request has a fault or many inputs, or to know takes waiting */
+    EMBED_CACHED,     /* answered */
+    EMBED_REFUSED,    /* every vector is there, but the call's gate refuses to count them */
+};
+
+/* Answers a request of at most SERVICE_AT_ONCE_MAX inputs whose vectors all lie in the memory tier of the cache. Never
+ * waits, and fills no error: for the threads of the server's I/O. */
+enum embed_cached service_embed_cached(struct call *call, struct service *service,
+                                       const struct embed_request *request, struct embed_response *response);
 
 /* ---- searching -------------------------------------------------------------------------------------- */
 

@@ -97,7 +97,7 @@ static void test_service_index_is_opened_told_of_searched_and_closed(void **stat
     assert_int_equal(d.memory_bytes, 4 * DIM * LISTS + 8 * (LISTS + 1));
     must_open(f, "another", "/open/b.ivf");
     call = fixture_call();
-    assert_int_equal(service_index_list(call, f->service, &all, &count), DP_OK);
+    assert_int_equal(service_index_list(call, f->service, span_str(""), &all, &count), DP_OK);
     assert_int_equal(count, 2);
     assert_true(span_equal_str(all[0].name, "another") && span_equal_str(all[1].name, "my-index_1.x"));
     call = fixture_call();
@@ -374,7 +374,7 @@ static void test_service_index_survives_failed_allocations(void **state)
         test_alloc_fail_at(n);
         enum dp_status status = service_index_open(call, f->service, &source, &d);
         if (status == DP_OK)
-            status = service_index_list(call, f->service, &all, &count);
+            status = service_index_list(call, f->service, span_str(""), &all, &count);
         if (status == DP_OK)
             status = service_index_search(call, f->service, &s, &hits);
         fired = test_alloc_fired();

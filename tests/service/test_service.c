@@ -435,7 +435,7 @@ static void test_service_answers_from_its_cache_bit_by_bit(void **state)
     struct embed_response none;
     assert_int_equal(service_embed(&call, s, &strict, &none), DP_TOO_LARGE);
     assert_non_null(strstr(call.error.message, "62 tokens"));
-    assert_false(service_embed_cached(&call, s, &strict, &none));
+    assert_int_equal(service_embed_cached(&call, s, &strict, &none), EMBED_NOT_CACHED);
     arena_deinit(&kept);
     service_free(plain);
     service_free(s);
@@ -471,19 +471,19 @@ static void test_service_answers_at_once_only_what_is_in_memory(void **state)
     struct embed_request one = {.inputs = inputs, .count = 1}, two = {.inputs = inputs, .count = 2},
                          empty = {.inputs = &inputs[2], .count = 1};
     struct embed_response a;
-    assert_false(service_embed_cached(call, s, &one, &a));
+    assert_int_equal(service_embed_cached(call, s, &one, &a), EMBED_NOT_CACHED);
     embed_text(call, s, "cat", (struct embed_request){.normalize = false});
-    assert_true(service_embed_cached(call, s, &one, &a));
+    assert_int_equal(service_embed_cached(call, s, &one, &a), EMBED_CACHED);
     assert_true(a.items[0].cached);
-    assert_false(service_embed_cached(call, s, &two, &a));
-    assert_false(service_embed_cached(call, s, &empty, &a));
+    assert_int_equal(service_embed_cached(call, s, &two, &a), EMBED_NOT_CACHED);
+    assert_int_equal(service_embed_cached(call, s, &empty, &a), EMBED_NOT_CACHED);
     one.normalize = true;
-    assert_false(service_embed_cached(call, s, &one, &a));
+    assert_int_equal(service_embed_cached(call, s, &one, &a), EMBED_NOT_CACHED);
     /* In print: the form of the second reader is kept for the third. */
     one.normalize = false;
     one.form = VECTOR_JSON;
     for (int i = 0; i < 3; i++) {
-        assert_true(service_embed_cached(call, s, &one, &a));
+        assert_int_equal(service_embed_cached(call, s, &one, &a), EMBED_CACHED);
         assert_int_equal(a.texts[0].data[0], '[');
         assert_int_equal(a.texts[0].data[a.texts[0].len - 1], ']');
     }

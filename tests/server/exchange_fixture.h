@@ -1,0 +1,30 @@
+/* exchange_fixture.h: requests with keys through the whole chain, without sockets. */
+#ifndef EXCHANGE_FIXTURE_H
+#define EXCHANGE_FIXTURE_H
+
+#include "service_fixture.h"
+
+#include "account_fixture.h"
+#include "server/exchange.h"
+
+/* A server with accounts over a service with the namespace "things"; made anew for each test. */
+extern struct service *chain_service;
+extern struct exchange_context chain_context;
+extern struct exchange chain_exchange;
+extern struct accounts *chain_accounts;
+
+int chain_set_up(void **state);
+int chain_tear_down(void **state);
+
+/* The head alone; `headers` are "name: value\n" lines beside Host. */
+void chain_begin(const char *method, const char *target, const char *headers);
+/* Asks as a client would. True when an I/O thread could answer. */
+bool chain_ask(const char *method, const char *target, const char *headers, const char *body);
+/* With a key, or NULL for none. */
+bool chain_ask_with(const char *key, const char *method, const char *target, const char *body);
+/* A header of the answer, or NULL. */
+const char *chain_header(const char *name);
+/* Fails the test unless the answer has that status and holds the text; ends the exchange. */
+void chain_assert_answer(unsigned status, const char *holds);
+
+#endif
