@@ -144,9 +144,19 @@ static enum account_verdict refuse_failure(struct account_pass *pass, struct cal
     return refuse(pass, call->error.status == DP_OVERLOADED ? ACCOUNT_BUSY : ACCOUNT_AWAY);
 }
 
+/* Finds out about a key of which nothing is remembered. */
+static enum account_verdict check(struct call *call, struct account_pass *pass, struct span text,
+                                  const uint8_t digest[SIPHASH_BYTES])
+{
+    struct account_key *key;
+    if (key_checks_run(call, pass->accounts->checks, text, digest, &key) != DP_OK)
+        return refuse_failure(pass, call);
+    return key ? grant(pass, key) : refuse(pass, ACCOUNT_WRONG_KEY);
+}
+
 /* Asks the database about a remembered key whose minute is (nearly) over. */
 static enum account_verdict refresh(struct call *call, struct account_pass *pass, struct account_key *key,
-                                    const uint8_t digest[SIPHASH_BYTES])
+                                    struct span text, const uint8_t digest[SIPHASH_BYTES])
 {
     struct accounts *a = pass->accounts;
     struct key_records found;
@@ -169,6 +179,11 @@ static enum account_verdict refresh(struct call *call, struct account_pass *pass
         account_key_release(key);
         return refuse(pass, ACCOUNT_WRONG_KEY);
     }
+    if (!span_equal_str(record->hash, key->hash)) { /* another program gave its owner another key */
+        key_memory_forget(a->right, digest);
+        account_key_release(key);
+        return check(call, pass, text, digest);
+    }
     /* What it may do may have changed; those who hold it meanwhile go on with what was. */
     struct account_key *fresh = account_key_new(a->quotas, record, steady_ns(a));
     account_key_release(key);
@@ -190,10 +205,8 @@ enum account_verdict accounts_admit(struct call *call, struct accounts *a, struc
     if (verdict != ACCOUNT_WAIT)
         return verdict;
     if (key)
-        return refresh(call, pass, key, digest);
-    if (key_checks_run(call, a->checks, text, digest, &key) != DP_OK)
-        return refuse_failure(pass, call);
-    return key ? grant(pass, key) : refuse(pass, ACCOUNT_WRONG_KEY);
+        return refresh(call, pass, key, text, digest);
+    return check(call, pass, text, digest);
 }
 
 enum account_verdict account_may(struct account_pass *pass, unsigned right, struct span namespace)

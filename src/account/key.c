@@ -4,6 +4,7 @@
 #include <crypt.h>
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
@@ -118,4 +119,19 @@ enum dp_status key_verify(struct span text, struct span hash, bool *matches, str
     *matches = made && strlen(made) == KEY_HASH_MAX && CRYPTO_memcmp(made, setting, KEY_HASH_MAX) == 0;
     wipe(data);
     return DP_OK;
+}
+
+void key_digest(struct span text, char out[KEY_DIGEST_LEN + 1])
+{
+    uint8_t digest[KEY_DIGEST_LEN / 2];
+    sha256(text, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+bool key_digest_matches(struct span text, struct span digest)
+{
+    char own[KEY_DIGEST_LEN + 1];
+    key_digest(text, own);
+    return digest.len == KEY_DIGEST_LEN && CRYPTO_memcmp(own, digest.data, KEY_DIGEST_LEN) == 0;
 }

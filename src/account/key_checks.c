@@ -1,7 +1,7 @@
 /* key_checks.c: checks of keys, shared by all who ask for the same, and the one thread that runs bcrypt.
  *
- * A check is made by the first who asks; that thread looks into the database and, when there are candidates, puts the
- * check into the queue. `lock` guards the list, the queue and each check's state. A check is freed by the last who holds
+ * A check is made by the first who asks; that thread looks into the database, compares digests and, when candidates are
+ * left that have none, puts the check into the queue. `lock` guards the list, the queue and each check's state. A check is freed by the last who holds
  * it: its askers, and the list until it is done. The thread runs at a lower priority than those that answer requests. */
 #include "account/key_checks.h"
 
@@ -16,32 +16,48 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-enum { CHECK_ARENA_MAX = 64 << 10, NICENESS = 10, SLICE_MS = 200 };
+enum {
+    CHECK_ARENA_MAX = 64 << 10,
+    NICENESS = 10,
+    SLICE_MS = 200,
+    PLACE_MS = 100, /* an asker waits so long for a place: looks take a millisecond */
+    LEARN_ARENA_MAX = 64 << 10
+};
 
 struct check {
     struct check *next;   /* of all checks that are not done */
     struct check *queued; /* next of the queue */
     unsigned refs;
-    bool done;
+    bool done, in_queue; /* in_queue: bcrypt is run for it, or will be */
     uint8_t digest[SIPHASH_BYTES];
     char text[KEY_TEXT_MAX]; /* wiped when done */
     size_t text_len;
-    struct arena arena; /* of the candidates */
-    struct key_records candidates;
-    struct dp_error error; /* of the result */
+    struct arena arena;               /* of the candidates */
+    struct key_records candidates;    /* whose digests are not known */
+    const struct key_record *learned; /* of them the right one, found by bcrypt */
+    struct dp_error error;            /* of the result */
     struct account_key *key;
 };
 
 struct key_checks {
     struct key_checks_options options;
     pthread_mutex_t lock;
-    pthread_cond_t work, done;
+    pthread_cond_t work, done, left;
     struct check *checks, *first, **last;
-    unsigned count, waiting;
+    unsigned queued;          /* checks in the queue, and the one that bcrypt is run for */
+    unsigned inside, hopeful; /* askers that have a place, and that wait for one */
     bool closing, started;
     pthread_t thread;
     struct metric *runs, *depth;
 };
+
+static const char NO_PLACE[] = "too many keys are being looked at for the first time; try again";
+
+static void wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
+    pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until);
+}
 
 static int64_t steady_ns(const struct key_checks *c)
 {
@@ -66,31 +82,25 @@ static void finish(struct key_checks *c, struct check *check)
     while (*at != check)
         at = &(*at)->next;
     *at = check->next;
-    c->count--;
-    metric_set(c->depth, c->count);
+    c->queued -= check->in_queue;
+    metric_set(c->depth, c->queued);
     check->done = true;
     OPENSSL_cleanse(check->text, sizeof check->text);
     pthread_cond_broadcast(&c->done);
     release(check);
 }
 
-/* The check of this digest, one reference the caller's; a new one when there is none (*mine). NULL: no place. */
+/* The check of this digest, one reference the caller's; a new one when there is none (*mine). NULL: out of memory. */
 static struct check *join(struct key_checks *c, struct span text, const uint8_t digest[SIPHASH_BYTES], bool *mine)
 {
-    unsigned same_prefix = 0;
-    size_t shown = c->options.scheme.len + KEY_PREFIX_LEN;
     *mine = false;
-    if (c->waiting >= c->options.waiting_max)
-        return NULL;
     for (struct check *check = c->checks; check; check = check->next) {
         if (CRYPTO_memcmp(check->digest, digest, SIPHASH_BYTES) == 0) {
             check->refs++;
             return check;
         }
-        same_prefix += memcmp(check->text, text.data, shown) == 0;
     }
-    struct check *check =
-        c->count < CHECKS_MAX && same_prefix < CHECKS_A_PREFIX_MAX ? mem_calloc(1, sizeof *check) : NULL;
+    struct check *check = mem_calloc(1, sizeof *check);
     if (!check)
         return NULL;
     memcpy(check->digest, digest, SIPHASH_BYTES);
@@ -100,14 +110,29 @@ static struct check *join(struct key_checks *c, struct span text, const uint8_t 
     check->refs = 2;
     check->next = c->checks;
     c->checks = check;
-    c->count++;
-    metric_set(c->depth, c->count);
     *mine = true;
     return check;
 }
 
+static bool has_place_in_queue(const struct key_checks *c, const struct check *wanted)
+{
+    const size_t shown = c->options.scheme.len + KEY_PREFIX_LEN;
+    unsigned same_prefix = 0;
+    for (const struct check *check = c->checks; check; check = check->next)
+        same_prefix += check->in_queue && memcmp(check->text, wanted->text, shown) == 0;
+    return c->queued < CHECKS_MAX && same_prefix < CHECKS_A_PREFIX_MAX;
+}
+
+/* Hands the check to the thread, or ends it when there is no place in the queue. */
 static void enqueue(struct key_checks *c, struct check *check)
 {
+    if (!has_place_in_queue(c, check)) {
+        dp_fail(&check->error, DP_OVERLOADED, "%s", NO_PLACE);
+        finish(c, check);
+        return;
+    }
+    check->in_queue = true;
+    metric_set(c->depth, ++c->queued);
     *c->last = check;
     c->last = &check->queued;
     pthread_cond_signal(&c->work);
@@ -115,19 +140,9 @@ static void enqueue(struct key_checks *c, struct check *check)
 
 /* ---- the thread ------------------------------------------------------------------------------------- */
 
-/* bcrypt on each candidate, without the lock. */
-static void verify(struct key_checks *c, struct check *check)
+/* The result: the key of this record, or a wrong one (NULL). Without the lock. */
+static void conclude(struct key_checks *c, struct check *check, const struct key_record *good)
 {
-    const struct key_record *good = NULL;
-    struct span text = span_of(check->text, check->text_len);
-    for (size_t i = 0; i < check->candidates.count && !good && check->error.status == DP_OK; i++) {
-        bool matches;
-        metric_add(c->runs, 1);
-        if (key_verify(text, check->candidates.keys[i].hash, &matches, &check->error) == DP_OK && matches)
-            good = &check->candidates.keys[i];
-    }
-    if (check->error.status != DP_OK)
-        return;
     if (!good) {
         key_memory_put(c->options.wrong, check->digest, NULL, steady_ns(c));
         return;
@@ -139,9 +154,35 @@ static void verify(struct key_checks *c, struct check *check)
         dp_fail_nomem(&check->error, "an account");
 }
 
+/* bcrypt on each candidate, without the lock. */
+static void verify(struct key_checks *c, struct check *check)
+{
+    struct span text = span_of(check->text, check->text_len);
+    for (size_t i = 0; i < check->candidates.count && !check->learned && check->error.status == DP_OK; i++) {
+        bool matches;
+        metric_add(c->runs, 1);
+        if (key_verify(text, check->candidates.keys[i].hash, &matches, &check->error) == DP_OK && matches)
+            check->learned = &check->candidates.keys[i];
+    }
+    if (check->error.status == DP_OK)
+        conclude(c, check, check->learned);
+}
+
+/* Stores the digest of a key that bcrypt found right. When that fails, bcrypt finds it right another time. */
+static void learn(struct key_checks *c, const struct key_record *record, const char *digest)
+{
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, LEARN_ARENA_MAX);
+    call_init(&call, &arena);
+    records_learn_digest(&call, c->options.db, record->id, record->hash, span_str(digest));
+    arena_deinit(&arena);
+}
+
 static void *serve(void *context)
 {
     struct key_checks *c = context;
+    char digest[KEY_DIGEST_LEN + 1];
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     pthread_mutex_lock(&c->lock);
     while (!c->closing) {
@@ -155,8 +196,16 @@ static void *serve(void *context)
             c->last = &c->first;
         pthread_mutex_unlock(&c->lock);
         verify(c, check);
+        if (check->learned)
+            key_digest(span_of(check->text, check->text_len), digest);
         pthread_mutex_lock(&c->lock);
-        finish(c, check);
+        check->refs++;
+        finish(c, check); /* nobody waits for what follows */
+        pthread_mutex_unlock(&c->lock);
+        if (check->learned)
+            learn(c, check->learned, digest);
+        pthread_mutex_lock(&c->lock);
+        release(check);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -164,7 +213,28 @@ static void *serve(void *context)
 
 /* ---- asking ----------------------------------------------------------------------------------------- */
 
-/* Looks for candidates in the database, without the lock. True when bcrypt is to be run on them. */
+/* Compares the key with the digests that are known, and keeps the candidates that have none. */
+static const struct key_record *compare_digests(struct check *check)
+{
+    struct key_record *others = arena_calloc(&check->arena, check->candidates.count + 1, sizeof *others);
+    struct span text = span_of(check->text, check->text_len);
+    size_t count = 0;
+    if (!others) {
+        dp_fail_nomem(&check->error, "keys");
+        return NULL;
+    }
+    for (size_t i = 0; i < check->candidates.count; i++) {
+        const struct key_record *record = &check->candidates.keys[i];
+        if (record->digest.len == 0)
+            others[count++] = *record;
+        else if (key_digest_matches(text, record->digest))
+            return record;
+    }
+    check->candidates = (struct key_records){others, count};
+    return NULL;
+}
+
+/* Looks into the database, without the lock. True when bcrypt is to be run on what was found. */
 static bool look_up(struct key_checks *c, struct check *check)
 {
     struct call own; /* others may wait for the result too, so it does not end with the first asker's call */
@@ -172,39 +242,56 @@ static bool look_up(struct key_checks *c, struct check *check)
     call_init(&own, &check->arena);
     enum dp_status status = records_find(&own, c->options.db, prefix,
                                          c->options.clock.wall_ms(c->options.clock.context), &check->candidates);
-    if (status != DP_OK)
+    if (status != DP_OK) {
         check->error = own.error;
-    else if (check->candidates.count == 0)
-        key_memory_put(c->options.wrong, check->digest, NULL, steady_ns(c));
-    return status == DP_OK && check->candidates.count > 0;
+        return false;
+    }
+    const struct key_record *good = compare_digests(check);
+    if (check->error.status != DP_OK)
+        return false;
+    if (good || check->candidates.count == 0) {
+        conclude(c, check, good);
+        return false;
+    }
+    return true;
 }
 
 /* Waits for the check's end, under the lock. */
 static enum dp_status await(struct call *call, struct key_checks *c, struct check *check)
 {
     enum dp_status status = DP_OK;
-    c->waiting++;
-    while (!check->done && (status = call_check(call)) == DP_OK) {
-        int64_t until_ns = os_now_ns() + SLICE_MS * 1000000LL;
-        struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
-                                 .tv_nsec = (long)(until_ns % 1000000000)};
-        pthread_cond_clockwait(&c->done, &c->lock, CLOCK_MONOTONIC, &until);
-    }
-    c->waiting--;
+    while (!check->done && (status = call_check(call)) == DP_OK)
+        wait_until(&c->done, &c->lock, os_now_ns() + SLICE_MS * 1000000LL);
     return status;
 }
 
-enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct span text,
-                              const uint8_t digest[SIPHASH_BYTES], struct account_key **out)
+/* Takes a place among those who look or wait, under the lock. DP_OVERLOADED: none was left within PLACE_MS. */
+static enum dp_status take_place(struct call *call, struct key_checks *c)
 {
-    bool mine;
-    *out = NULL;
-    pthread_mutex_lock(&c->lock);
-    struct check *check = join(c, text, digest, &mine);
-    if (!check) {
-        pthread_mutex_unlock(&c->lock);
-        return call_fail(call, DP_OVERLOADED, "too many keys are being looked at for the first time; try again");
-    }
+    const int64_t until_ns = os_now_ns() + PLACE_MS * 1000000LL;
+    const unsigned max = c->options.waiting_max;
+    enum dp_status status = DP_OK;
+    c->hopeful++;
+    while (c->inside >= max && os_now_ns() < until_ns && (status = call_check(call)) == DP_OK)
+        wait_until(&c->left, &c->lock, until_ns);
+    c->hopeful--;
+    if (status == DP_OK && c->inside >= max)
+        status = call_fail(call, DP_OVERLOADED, "%s", NO_PLACE);
+    if (status == DP_OK)
+        c->inside++;
+    return status;
+}
+
+static void leave_place(struct key_checks *c)
+{
+    c->inside--;
+    pthread_cond_signal(&c->left);
+}
+
+/* The result of a check, whoever made it; one reference to it is ours. Under the lock. */
+static enum dp_status result_of(struct call *call, struct key_checks *c, struct check *check, bool mine,
+                                struct account_key **out)
+{
     if (mine) {
         pthread_mutex_unlock(&c->lock);
         bool run = look_up(c, check);
@@ -219,7 +306,23 @@ enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct sp
         status = call_fail(call, check->error.status, "%s", check->error.message);
     if (status == DP_OK && check->key)
         *out = account_key_hold(check->key);
-    release(check);
+    return status;
+}
+
+enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct span text,
+                              const uint8_t digest[SIPHASH_BYTES], struct account_key **out)
+{
+    bool mine;
+    *out = NULL;
+    pthread_mutex_lock(&c->lock);
+    enum dp_status status = take_place(call, c);
+    if (status == DP_OK) {
+        struct check *check = join(c, text, digest, &mine);
+        status = check ? result_of(call, c, check, mine, out) : call_nomem(call, "a check of a key");
+        if (check)
+            release(check);
+        leave_place(c);
+    }
     pthread_mutex_unlock(&c->lock);
     return status;
 }
@@ -227,7 +330,7 @@ enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct sp
 bool key_checks_full(struct key_checks *c)
 {
     pthread_mutex_lock(&c->lock);
-    bool full = c->count >= CHECKS_MAX || c->waiting >= c->options.waiting_max;
+    bool full = c->inside >= c->options.waiting_max && c->hopeful > 0;
     pthread_mutex_unlock(&c->lock);
     return full;
 }
@@ -246,6 +349,7 @@ enum dp_status key_checks_new(const struct key_checks_options *options, struct k
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->done, NULL);
+    pthread_cond_init(&c->left, NULL);
     if (options->registry) {
         c->runs = metric_counter(options->registry, "dipper_bcrypt_total", "", "Runs of bcrypt to check keys.");
         c->depth = metric_gauge(options->registry, "dipper_bcrypt_queue", "",
@@ -279,6 +383,7 @@ void key_checks_free(struct key_checks *c)
         c->checks = check->next;
         release(check);
     }
+    pthread_cond_destroy(&c->left);
     pthread_cond_destroy(&c->done);
     pthread_cond_destroy(&c->work);
     pthread_mutex_destroy(&c->lock);

@@ -29,8 +29,9 @@ struct key_memory {
 
 struct account_key *account_key_new(struct quotas *quotas, const struct key_record *record, int64_t checked_ns)
 {
-    struct account_key *key =
-        record->id.len <= ULID_LEN ? mem_calloc(1, sizeof *key + record->namespaces.len) : NULL;
+    struct account_key *key = record->id.len <= ULID_LEN && record->hash.len <= KEY_HASH_MAX
+                                  ? mem_calloc(1, sizeof *key + record->namespaces.len)
+                                  : NULL;
     if (!key)
         return NULL;
     key->quotas = quotas;
@@ -43,6 +44,7 @@ struct account_key *account_key_new(struct quotas *quotas, const struct key_reco
         return NULL;
     }
     memcpy(key->id, record->id.data, record->id.len);
+    memcpy(key->hash, record->hash.data, record->hash.len);
     if (record->namespaces.len)
         memcpy(key->bytes, record->namespaces.data, record->namespaces.len);
     key->namespaces = span_of(key->bytes, record->namespaces.len);

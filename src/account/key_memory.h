@@ -16,6 +16,7 @@ struct account_key {
     struct quota_user *user;
     struct key_count *count;
     char id[ULID_LEN + 1];
+    char hash[KEY_HASH_MAX + 1]; /* as it was when the key was found right */
     unsigned rights;
     int64_t expires_ms; /* 0: never */
     _Atomic int64_t checked_ns;

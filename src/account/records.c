@@ -83,7 +83,7 @@ bool namespaces_allow(struct span prefixes, struct span namespace)
 
 #define KEY_COLUMNS                                                                                      \
     "k.id, k.user_id, u.email, u.tier, k.prefix, k.hash, k.name, k.rights, k.namespaces, k.created_at, " \
-    "k.expires_at, k.revoked_at"
+    "k.expires_at, k.revoked_at, CASE WHEN k.digest_hash = k.hash THEN k.digest END"
 #define FROM_KEYS " FROM api_keys k JOIN users u ON u.id = k.user_id "
 
 static enum dp_status read_key(struct call *call, const struct db_value *row, struct key_record *out)
@@ -98,7 +98,8 @@ static enum dp_status read_key(struct call *call, const struct db_value *row, st
                                .namespaces = row[8].text,
                                .created_ms = row[9].number,
                                .expires_ms = row[10].number,
-                               .revoked_ms = row[11].number};
+                               .revoked_ms = row[11].number,
+                               .digest = row[12].text};
     if (!tier_parse(row[3].text, &out->tier))
         return call_fail(call, DP_CORRUPT, "the accounts' database has a user of the tier \"%.*s\", which is none",
                          SPAN_FMT(row[3].text));
@@ -153,6 +154,19 @@ enum dp_status records_get(struct call *call, struct database *db, struct span i
     return find_keys(call, db, "SELECT " KEY_COLUMNS FROM_KEYS "WHERE k.id = $1", &parameter, 1, out);
 }
 
+static enum dp_status learn_digest(struct call *call, struct db_transaction *t, void *context)
+{
+    return db_run(call, t, "UPDATE api_keys SET digest = $3, digest_hash = $2 WHERE id = $1 AND hash = $2",
+                  context, 3, NULL);
+}
+
+enum dp_status records_learn_digest(struct call *call, struct database *db, struct span id, struct span hash,
+                                    struct span digest)
+{
+    struct db_value row[] = {db_text(id), db_text(hash), db_text(digest)};
+    return database_transact(call, db, learn_digest, row);
+}
+
 /* Addresses are compared as they are stored: in small letters (ASCII's; others stay as they are). */
 static struct span lower(struct call *call, struct span text)
 {
@@ -204,6 +218,7 @@ struct creation {
     int64_t now_ms;
     char user_id[ULID_LEN + 1];
     char hash[KEY_HASH_MAX + 1];
+    char digest[KEY_DIGEST_LEN + 1];
     struct new_key *out;
 };
 
@@ -240,12 +255,13 @@ static enum dp_status create(struct call *call, struct db_transaction *t, void *
     const struct db_value key[] = {
         db_text_str(c->out->id), db_text(user_id),     db_text(key_prefix(w->scheme, span_str(c->out->text))),
         db_text_str(c->hash),    db_text(w->name),     db_number(w->rights),
-        db_text(w->namespaces),  db_number(c->now_ms), w->expires_ms ? db_number(w->expires_ms) : never};
-    return db_run(
-        call, t,
-        "INSERT INTO api_keys (id, user_id, prefix, hash, name, rights, namespaces, created_at, expires_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        key, 9, NULL);
+        db_text(w->namespaces),  db_number(c->now_ms), w->expires_ms ? db_number(w->expires_ms) : never,
+        db_text_str(c->digest)};
+    return db_run(call, t,
+                  "INSERT INTO api_keys (id, user_id, prefix, hash, name, rights, namespaces, created_at, "
+                  "expires_at, digest, "
+                  "digest_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4)",
+                  key, 10, NULL);
 }
 
 enum dp_status records_create(struct call *call, struct database *db, const struct key_wish *wish, int64_t now_ms,
@@ -264,6 +280,7 @@ enum dp_status records_create(struct call *call, struct database *db, const stru
         status = key_hash(span_str(out->text), wish->cost ? wish->cost : KEY_COST, c.hash, &call->error);
     if (status == DP_OK)
         status = os_ulid(out->id, &call->error);
+    key_digest(span_str(out->text), c.digest);
     if (status == DP_OK)
         status = os_ulid(c.user_id, &call->error);
     return status == DP_OK ? database_transact(call, db, create, &c) : status;

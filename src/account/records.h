@@ -28,6 +28,7 @@ bool namespaces_allow(struct span prefixes, struct span namespace);
 
 struct key_record {
     struct span id, user_id, email, prefix, hash, name, namespaces;
+    struct span digest; /* of the key that the hash is of (key.h); empty: not known */
     enum account_tier tier;
     unsigned rights;
     int64_t created_ms, expires_ms, revoked_ms; /* 0: never */
@@ -43,6 +44,9 @@ enum dp_status records_find(struct call *call, struct database *db, struct span 
                             struct key_records *out);
 /* One key by its id, revoked or not; count 0: there is none. */
 enum dp_status records_get(struct call *call, struct database *db, struct span id, struct key_records *out);
+/* Notes the digest of a key whose text was found to be the hash's; nothing happens when the hash has changed since. */
+enum dp_status records_learn_digest(struct call *call, struct database *db, struct span id, struct span hash,
+                                    struct span digest);
 /* All keys, or those of one user. */
 enum dp_status records_list(struct call *call, struct database *db, struct span email, struct key_records *out);
 

@@ -2,7 +2,8 @@
  * added to: a database remembers how far it has come.
  *
  * users       one a person or company, with a tier
- * api_keys    hashes of keys; several may share a prefix
+ * api_keys    hashes of keys; several may share a prefix. digest: SHA-256 of the key's text, as good as it is while
+ *             digest_hash is still the hash
  * usage       embeddings of a user in a month (year * 12 + month - 1, UTC): used, and reserved by nodes
  * leases      which node holds how much of what is reserved, and how much it has used so far
  * key_usage   the same month by key, for reports
@@ -33,6 +34,7 @@ static const char *const MIGRATIONS[][STATEMENTS_MAX] = {
      "CREATE INDEX leases_expiry ON leases (expires_at)",
      "CREATE TABLE key_usage (key_id TEXT NOT NULL REFERENCES api_keys (id), month BIGINT NOT NULL, "
      "embeddings BIGINT NOT NULL, requests BIGINT NOT NULL, PRIMARY KEY (key_id, month))"},
+    {"ALTER TABLE api_keys ADD COLUMN digest TEXT", "ALTER TABLE api_keys ADD COLUMN digest_hash TEXT"},
 };
 enum { MIGRATION_COUNT = sizeof MIGRATIONS / sizeof *MIGRATIONS };
 

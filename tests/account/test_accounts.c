@@ -2,6 +2,7 @@
 #include "account_fixture.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "account/key_checks.h"
+#include "account/schema.h"
 
 /* ---- keys ------------------------------------------------------------------------------------------- */
 
@@ -142,6 +144,134 @@ static void test_accounts_look_at_a_key_again_before_its_minute_is_over(void **s
     fixture_pass_seconds(40); /* 90 s after the first look, 40 after the second */
     assert_int_equal(accounts_try(a, span_str(key->text), &pass), ACCOUNT_GRANTED);
     account_leave(&pass);
+    accounts_close(a);
+}
+
+/* bcrypt has nothing to say where a digest is known: here the hash is none. */
+static void test_accounts_a_known_digest_decides_without_bcrypt(void **state)
+{
+    (void)state;
+    struct account_options options = fixture_options(fixture_database());
+    struct accounts *a = fixture_open(&options);
+    const struct new_key *key = fixture_key(a, "a@b", TIER_PRO);
+    char wrong[KEY_TEXT_MAX + 1];
+    memcpy(wrong, key->text, sizeof wrong);
+    wrong[40] = wrong[40] == 'a' ? 'b' : 'a';
+    fixture_sql(a, "UPDATE api_keys SET hash = 'none', digest_hash = 'none'");
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+    assert_int_equal(fixture_use(a, wrong, 1), ACCOUNT_WRONG_KEY);
+    revoke_key(a, key->id);
+    fixture_pass_seconds(ACCOUNT_KEY_SECONDS);
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
+    accounts_close(a);
+}
+
+static void test_accounts_learn_the_digest_of_a_key_that_bcrypt_finds_right(void **state)
+{
+    (void)state;
+    static const char count[] = "SELECT COUNT(*) FROM api_keys WHERE digest_hash = hash AND digest IS NOT NULL";
+    struct account_options options = fixture_options(fixture_database());
+    struct accounts *a = fixture_open(&options);
+    const struct new_key *key = fixture_key(a, "a@b", TIER_PRO);
+    assert_int_equal(fixture_sql(a, count), 1);
+    fixture_sql(a, "UPDATE api_keys SET digest = NULL, digest_hash = NULL"); /* as other programs make keys */
+    char wrong[KEY_TEXT_MAX + 1];
+    memcpy(wrong, key->text, sizeof wrong);
+    wrong[40] = wrong[40] == 'a' ? 'b' : 'a';
+    assert_int_equal(fixture_use(a, wrong, 1), ACCOUNT_WRONG_KEY);
+    assert_int_equal(fixture_sql(a, count), 0);
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+    accounts_close(a); /* waits for what the thread that runs bcrypt writes */
+    a = fixture_open(&options);
+    assert_int_equal(fixture_sql(a, count), 1);
+    fixture_sql(a, "UPDATE api_keys SET hash = 'none', digest_hash = 'none'");
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+    accounts_close(a);
+}
+
+/* Another program gives the key's row the hash of another key: the digest of the first one is worth nothing any more. */
+static void test_accounts_a_digest_ends_with_its_hash(void **state)
+{
+    (void)state;
+    struct account_options options = fixture_options(fixture_database());
+    struct accounts *a = fixture_open(&options);
+    const struct new_key *key = fixture_key(a, "a@b", TIER_PRO), *unseen = fixture_key(a, "b@b", TIER_PRO);
+    char other[] = "fe_0000000011111111222222223333333344444444555555556666666677777777";
+    char hash[KEY_HASH_MAX + 1], sql[300];
+    struct dp_error error;
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+    assert_int_equal(key_hash(span_str(other), KEY_COST_TESTS, hash, &error), DP_OK);
+    snprintf(sql, sizeof sql, "UPDATE api_keys SET prefix = '00000000', hash = '%s' WHERE id = '%s'", hash,
+             key->id);
+    fixture_sql(a, sql);
+    snprintf(sql, sizeof sql, "UPDATE api_keys SET hash = '%s' WHERE id = '%s'", hash, unseen->id);
+    fixture_sql(a, sql);
+    assert_int_equal(fixture_use(a, other, 1), ACCOUNT_FINE);
+    assert_int_equal(fixture_use(a, unseen->text, 1), ACCOUNT_WRONG_KEY);
+    fixture_pass_seconds(ACCOUNT_KEY_SECONDS); /* it was remembered for a minute */
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
+    assert_int_equal(fixture_use(a, other, 1), ACCOUNT_FINE);
+    accounts_close(a);
+}
+
+static void test_accounts_databases_of_the_first_version_are_brought_up(void **state)
+{
+    (void)state;
+    struct account_options options = fixture_options(fixture_database());
+    struct accounts *a = fixture_open(&options);
+    const struct new_key *key = fixture_key(a, "a@b", TIER_PRO);
+    fixture_sql(a, "ALTER TABLE api_keys DROP COLUMN digest");
+    fixture_sql(a, "ALTER TABLE api_keys DROP COLUMN digest_hash");
+    fixture_sql(a, "DELETE FROM dipper_schema WHERE version > 1");
+    accounts_close(a);
+    a = fixture_open(&options);
+    assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+    assert_int_equal(fixture_sql(a, "SELECT MAX(version) FROM dipper_schema"), SCHEMA_VERSION);
+    accounts_close(a);
+}
+
+struct crowd {
+    struct accounts *accounts;
+    const char *key;
+    enum account_reason reason;
+};
+
+static void *join_crowd(void *context)
+{
+    struct crowd *c = context;
+    struct arena arena;
+    struct call call;
+    struct account_pass pass;
+    arena_init(&arena, 1 << 20);
+    call_init(&call, &arena);
+    accounts_admit(&call, c->accounts, span_str(c->key), &pass);
+    c->reason = pass.reason;
+    account_leave(&pass);
+    arena_deinit(&arena);
+    return NULL;
+}
+
+/* After a restart everybody is a stranger. */
+static void test_accounts_many_strangers_at_once_are_all_let_in(void **state)
+{
+    (void)state;
+    enum { STRANGERS = 40 };
+    static char texts[STRANGERS][KEY_TEXT_MAX + 1];
+    static struct crowd crowd[STRANGERS];
+    pthread_t threads[STRANGERS];
+    struct account_options options = fixture_options(fixture_database());
+    options.waiting_max = STRANGERS;
+    struct accounts *a = fixture_open(&options);
+    for (size_t i = 0; i < STRANGERS; i++) {
+        memcpy(texts[i], fixture_key(a, "a@b", TIER_SCALE)->text, sizeof texts[i]);
+        crowd[i] = (struct crowd){a, texts[i], ACCOUNT_REASONS};
+    }
+    for (size_t i = 0; i < STRANGERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, join_crowd, &crowd[i]), 0);
+    for (size_t i = 0; i < STRANGERS; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < STRANGERS; i++)
+        assert_int_equal(crowd[i].reason, ACCOUNT_FINE);
     accounts_close(a);
 }
 
@@ -453,6 +583,11 @@ int main(void)
         cmocka_unit_test(test_accounts_several_keys_may_share_a_prefix),
         cmocka_unit_test(test_accounts_a_revoked_key_dies_within_the_minute),
         cmocka_unit_test(test_accounts_look_at_a_key_again_before_its_minute_is_over),
+        cmocka_unit_test(test_accounts_a_known_digest_decides_without_bcrypt),
+        cmocka_unit_test(test_accounts_learn_the_digest_of_a_key_that_bcrypt_finds_right),
+        cmocka_unit_test(test_accounts_a_digest_ends_with_its_hash),
+        cmocka_unit_test(test_accounts_databases_of_the_first_version_are_brought_up),
+        cmocka_unit_test(test_accounts_many_strangers_at_once_are_all_let_in),
         cmocka_unit_test(test_accounts_keys_expire),
         cmocka_unit_test(test_accounts_keys_may_do_what_they_were_made_for),
         cmocka_unit_test(test_accounts_tiers_are_the_users),

@@ -95,6 +95,18 @@ static void test_keys_are_hashed_by_bcrypt(void **state)
     assert_false(verifies(other, "$2a$04$kqaUymAdYW5FuCLs6m5pZeP.1U8p.utn.Isp5MmhRxNA3hSZ5uLMi"));
 }
 
+static void test_keys_have_digests(void **state)
+{
+    (void)state;
+    char digest[KEY_DIGEST_LEN + 1];
+    key_digest(span_str("abc"), digest); /* FIPS 180-2, appendix B.1 */
+    assert_string_equal(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_true(key_digest_matches(span_str("abc"), span_str(digest)));
+    assert_false(key_digest_matches(span_str("abd"), span_str(digest)));
+    assert_false(key_digest_matches(span_str("abc"), span_of(digest, KEY_DIGEST_LEN - 1)));
+    assert_false(key_digest_matches(span_str("abc"), span_of(NULL, 0)));
+}
+
 static void test_keys_refuse_hashes_that_are_none_or_cost_too_much(void **state)
 {
     (void)state;
@@ -199,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_keys_siphash_gives_the_reference_vectors),
         cmocka_unit_test(test_keys_have_a_form),
         cmocka_unit_test(test_keys_are_hashed_by_bcrypt),
+        cmocka_unit_test(test_keys_have_digests),
         cmocka_unit_test(test_keys_refuse_hashes_that_are_none_or_cost_too_much),
         cmocka_unit_test(test_keys_hashing_survives_failed_allocations),
         cmocka_unit_test(test_keys_months_are_those_of_the_calendar),

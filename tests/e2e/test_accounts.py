@@ -263,10 +263,25 @@ def test_a_crash_loses_at_most_the_last_second(accounts, tmp_path):
     assert accounts.used() == 11
 
 
-def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path):
-    """Wrong keys that share the prefix of a good one cost bcrypt: a few wait, the rest is refused at once, and the good key,
-    which is remembered, never gets in line."""
+def insert_key(folder, text):
+    """A key as another program makes it, with bcrypt's hash alone, for the user there is."""
+    import sqlite3
+
+    with sqlite3.connect(folder / "accounts.db") as db:
+        (user,) = db.execute("SELECT id FROM users").fetchone()
+        db.execute("INSERT INTO api_keys (id, user_id, prefix, hash, name, rights, namespaces, created_at) "
+                   "VALUES (?, ?, ?, ?, '', 7, '', 0)",
+                   (text[3:11], user, text[3:11], bcrypt.hashpw(text.encode(), bcrypt.gensalt(12)).decode()))
+    db.close()
+
+
+@pytest.mark.parametrize("digest", [True, False], ids=["with a digest", "with a hash alone"])
+def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path, digest):
+    """Wrong keys that share the prefix of a good one cost bcrypt where nothing but its hash is known: a few wait, the rest
+    is refused, and the good key, which is remembered, never gets in line."""
     good = accounts.key("ada@example.org", "--tier", "scale")["key"]
+    known = good[:11] if digest else "fe_01234567"
+    insert_key(tmp_path, "fe_01234567" + "a" * 56)
     stop = threading.Event()
     answers = []
 
@@ -274,7 +289,7 @@ def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path):
         for i in range(1000000):
             if stop.is_set():
                 return
-            wrong = good[:11] + f"{number:02x}{i:06x}" + "0" * 48
+            wrong = known + f"{number:02x}{i:06x}" + "0" * 48
             answers.append(post(node.url, "/v1/models", None, wrong)[0])
 
     with accounts.serve(tmp_path, "--log-format", "off", "--scale-requests", 0) as node:
@@ -283,17 +298,30 @@ def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path):
         threads = [threading.Thread(target=flood, args=(i,)) for i in range(8)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: 503 in answers and 401 in answers, "a full line")
+        wait_for(lambda: 401 in answers and (digest or 503 in answers), "refusals")
         for _ in range(50):
             assert node.embed(good)[0] == 200
-            assert node.metric("dipper_bcrypt_queue") <= 4  # of one prefix
+            assert node.metric("dipper_bcrypt_queue") <= (0 if digest else 4)  # of one prefix
         stop.set()
         for thread in threads:
             thread.join()
-        assert set(answers) == {401, 503}
-        assert node.metric("dipper_bcrypt_total") - before == answers.count(401)  # bcrypt ran for those alone
+        ran = node.metric("dipper_bcrypt_total") - before
+        if digest:
+            assert set(answers) == {401} and ran == 0
+        else:
+            assert set(answers) == {401, 503} and ran == answers.count(401)  # bcrypt ran for those alone
         # Keys of no form, and of prefixes that do not exist, cost no bcrypt at all.
         before = node.metric("dipper_bcrypt_total")
         for wrong in ("x", "fe_", WRONG, "fe_" + "f" * 64, "fe_' OR '1'='1"):
             assert node.embed(wrong)[0] == 401
         assert node.metric("dipper_bcrypt_total") == before
+
+
+def test_keys_of_other_programs_need_bcrypt_once(accounts, tmp_path):
+    accounts.key()
+    theirs = "fe_" + "0123456789abcdef" * 4
+    insert_key(tmp_path, theirs)
+    for runs in (1, 0):
+        with accounts.serve(tmp_path) as node:
+            assert node.embed(theirs)[0] == 200
+            assert node.metric("dipper_bcrypt_total") == runs
