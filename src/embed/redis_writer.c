@@ -62,47 +62,55 @@ static bool append(const struct redis_writer *w, redisContext *c, const struct i
     return redisAppendCommandArgv(c, 5, argv, lengths) == REDIS_OK;
 }
 
-/* Sends all of them and reads the answers; how many were written. `why` is filled when it is not all. */
-static size_t exchange(const struct redis_writer *w, redisContext *c, struct item *const *turn, size_t count,
-                       char *why, size_t why_max)
+/* What came of a turn's writes. */
+struct outcome {
+    size_t written;
+    bool failed;   /* the server, or the connection to it */
+    bool refused;  /* the server answered, and did not take all */
+    char why[160]; /* of the first that was not written */
+};
+
+/* Sends all of them and reads all answers. */
+static struct outcome exchange(const struct redis_writer *w, redisContext *c, struct item *const *turn,
+                               size_t count)
 {
-    size_t written = 0;
-    bool ok = true;
-    for (size_t i = 0; i < count && ok; i++)
-        ok = append(w, c, turn[i]);
-    for (; written < count && ok; written += ok) {
+    struct outcome o = {.written = 0};
+    for (size_t i = 0; i < count && !o.failed; i++)
+        o.failed = !append(w, c, turn[i]);
+    for (size_t i = 0; i < count && !o.failed; i++) {
         void *got = NULL;
-        ok = redisGetReply(c, &got) == REDIS_OK;
+        o.failed = redisGetReply(c, &got) != REDIS_OK;
         const redisReply *reply = got;
-        if (ok && reply->type == REDIS_REPLY_ERROR) { /* out of memory, read only, loading */
-            snprintf(why, why_max, "%s", reply->str);
-            ok = false;
-        }
+        bool is_error = !o.failed && reply->type == REDIS_REPLY_ERROR;
+        if (is_error && o.why[0] == '\0')
+            snprintf(o.why, sizeof o.why, "%s", reply->str);
+        o.refused = o.refused || (is_error && redis_reply_refuses_writes(reply->str));
+        o.failed = o.failed || (is_error && !redis_reply_refuses_writes(reply->str));
+        o.written += !o.failed && !is_error;
         freeReplyObject(got);
     }
-    if (!ok && why[0] == '\0')
-        snprintf(why, why_max, "%s", c->errstr);
-    return written;
+    if (o.failed && o.why[0] == '\0')
+        snprintf(o.why, sizeof o.why, "%s", c->errstr);
+    return o;
 }
 
 static void write_turn(const struct redis_writer *w, struct item *const *items, size_t count)
 {
     struct redis_turn turn;
-    char why[160] = "";
-    size_t written = 0;
-    if (redis_turn_begin(items[0]->server, &turn)) {
-        written = exchange(w, turn.context, items, count, why, sizeof why);
-        if (written == 0 && turn.reused && redis_turn_renew(&turn)) {
-            why[0] = '\0';
-            written = exchange(w, turn.context, items, count, why, sizeof why);
-        }
-        if (written == count)
-            redis_turn_end(&turn);
+    struct outcome o = {.written = 0};
+    if (redis_server_takes_writes(items[0]->server) && redis_turn_begin(items[0]->server, &turn)) {
+        o = exchange(w, turn.context, items, count);
+        if (o.failed && o.written == 0 && turn.reused && redis_turn_renew(&turn))
+            o = exchange(w, turn.context, items, count);
+        if (turn.context != NULL && o.failed)
+            redis_turn_fail(&turn, o.why);
+        else if (turn.context != NULL && o.refused)
+            redis_turn_end_refused(&turn, o.why);
         else if (turn.context != NULL)
-            redis_turn_fail(&turn, why);
+            redis_turn_end_written(&turn);
     }
-    metric_add(w->written, (int64_t)written);
-    metric_add(w->dropped, (int64_t)(count - written));
+    metric_add(w->written, (int64_t)o.written);
+    metric_add(w->dropped, (int64_t)(count - o.written));
 }
 
 static void *serve(void *context)
@@ -152,8 +160,9 @@ enum dp_status redis_writer_new(uint32_t ttl_s, struct metric_registry *r, struc
     w->last = &w->first;
     w->ends_ns = INT64_MAX;
     w->written = metric_counter(r, "dipper_embed_cache_l2_written_total", "", "Vectors written to Redis.");
-    w->dropped = metric_counter(r, "dipper_embed_cache_l2_dropped_total", "",
-                                "Vectors not written to Redis: the queue was full, or the server was away.");
+    w->dropped = metric_counter(
+        r, "dipper_embed_cache_l2_dropped_total", "",
+        "Vectors not written to Redis: the queue was full, or the server was away or refused them.");
     w->waiting = metric_gauge(r, "dipper_embed_cache_l2_waiting", "", "Vectors that wait to be written to Redis.");
     if (w->written == NULL || w->dropped == NULL || w->waiting == NULL) {
         mem_free(w);

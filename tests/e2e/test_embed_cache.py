@@ -199,3 +199,21 @@ def test_redis_with_password_and_database(dipper, root, tmp_path, run):
             assert metric(url, "dipper_embed_cache_l2_errors_total") >= 1
         with serving(dipper, root, "--redis-url", f"redis://default:pass%2Fword@127.0.0.1:{redis.port}/3") as url:
             assert embed(url, TEXTS[0])["cached"]
+
+
+@pytest.mark.daemon
+def test_redis_that_is_full_is_still_read(dipper, root, tmp_path):
+    """It answers writes with OOM: these are dropped; nothing it has is given up, and it is not called away."""
+    with redis_servers(1, tmp_path, "--maxmemory-policy", "noeviction") as (redis,):
+        with serving(dipper, root, "--redis-url", redis.url, "--l1-cache-size", "0") as url:
+            embed(url, TEXTS[0])
+            until(lambda: len(redis.keys()) == 1)
+            redis.cli("CONFIG", "SET", "maxmemory", "1")
+            for text in TEXTS[1:7]:
+                dropped = metric(url, "dipper_embed_cache_l2_dropped_total")
+                assert not embed(url, text)["cached"]
+                until(lambda: metric(url, "dipper_embed_cache_l2_dropped_total") > dropped)
+                assert embed(url, TEXTS[0])["cached"]
+            assert metric(url, "dipper_embed_cache_l2_errors_total") == 0
+            redis.cli("CONFIG", "SET", "maxmemory", "0")
+            until(lambda: embed(url, TEXTS[7])["cached"])

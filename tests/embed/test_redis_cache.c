@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "embed/redis_cache.h"
+#include "embed/redis_server.h"
 
 static void test_embed_redis_urls_that_are_understood(void **state)
 {
@@ -117,6 +118,47 @@ static void test_embed_redis_values_are_finite_and_of_the_right_length(void **st
     }
 }
 
+/* A line of a few bytes may announce two thousand million elements; what it does not announce is read as ever. */
+static void test_embed_redis_replies_are_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reply;
+        bool good;
+    } cases[] = {
+        {"*2\r\n$1\r\na\r\n$-1\r\n", true}, {"*0\r\n", true},        {"*-1\r\n", true},
+        {"-OOM no room\r\n", true},         {"*65536\r\n", true},    {"*65537\r\n", false},
+        {"*2147483647\r\n", false},         {"*1\r\n*1\r\n", false}, {"*4294967296\r\n", false},
+    };
+    struct redis_objects objects;
+    assert_true(redis_objects_init(&objects));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        redisReader *reader = redisReaderCreate();
+        void *reply = NULL;
+        assert_non_null(reader);
+        redis_bound_reader(reader, &objects);
+        assert_int_equal(redisReaderFeed(reader, cases[i].reply, strlen(cases[i].reply)), REDIS_OK);
+        if ((redisReaderGetReply(reader, &reply) == REDIS_OK) != cases[i].good)
+            fail_msg("%s: %s", cases[i].reply, cases[i].good ? "refused" : "taken");
+        if (reply != NULL)
+            freeReplyObject(reply);
+        redisReaderFree(reader);
+    }
+}
+
+static void test_embed_redis_refusals_of_writes_are_no_failures(void **state)
+{
+    (void)state;
+    assert_true(redis_reply_refuses_writes("OOM command not allowed when used memory > 'maxmemory'."));
+    assert_true(redis_reply_refuses_writes("READONLY You can't write against a read only replica."));
+    assert_true(redis_reply_refuses_writes("MISCONF Redis is configured to save RDB snapshots"));
+    assert_true(redis_reply_refuses_writes("NOPERM this user has no permissions"));
+    assert_false(redis_reply_refuses_writes("LOADING Redis is loading the dataset in memory"));
+    assert_false(redis_reply_refuses_writes("NOAUTH Authentication required."));
+    assert_false(redis_reply_refuses_writes("OOMPH"));
+    assert_false(redis_reply_refuses_writes(""));
+}
+
 static const struct metric *metric_named(const struct metric_registry *r, const char *name)
 {
     const struct metric *m = r->first;
@@ -194,6 +236,8 @@ int main(void)
         cmocka_unit_test(test_embed_redis_urls_that_are_refused),
         cmocka_unit_test(test_embed_redis_url_lists),
         cmocka_unit_test(test_embed_redis_values_are_finite_and_of_the_right_length),
+        cmocka_unit_test(test_embed_redis_replies_are_bounded),
+        cmocka_unit_test(test_embed_redis_refusals_of_writes_are_no_failures),
         cmocka_unit_test(test_embed_redis_that_is_away_is_a_miss),
         cmocka_unit_test(test_embed_redis_survives_every_failed_allocation),
     };
