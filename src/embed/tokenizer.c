@@ -24,6 +24,13 @@ enum {
 
 enum dp_status tokenizer_open(struct span json, struct tokenizer **out, struct dp_error *error)
 {
+    static const struct tokenizer_changes none;
+    return tokenizer_open_changed(json, &none, out, error);
+}
+
+enum dp_status tokenizer_open_changed(struct span json, const struct tokenizer_changes *changes,
+                                      struct tokenizer **out, struct dp_error *error)
+{
     struct arena arena;
     struct buffer packed;
     struct tokenizer_spec spec;
@@ -33,7 +40,7 @@ enum dp_status tokenizer_open(struct span json, struct tokenizer **out, struct d
         return dp_fail(error, DP_TOO_LARGE, "tokenizer.json: %zu bytes are too many", json.len);
     arena_init(&arena, most + PARSE_MEMORY_LEAST);
     buffer_init(&packed, most + PARSE_MEMORY_LEAST);
-    enum dp_status status = tokenizer_parse(json, &arena, &spec, error);
+    enum dp_status status = tokenizer_parse(json, changes, &arena, &spec, error);
     if (!status)
         status = tokenizer_pack(&spec, &arena, &packed, error);
     if (!status)

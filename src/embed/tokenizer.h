@@ -1,7 +1,7 @@
 /* embed/tokenizer.h: text in, token ids out, exactly as the `tokenizers` package gives them.
  *
- * Reads the BERT family of tokenizer.json (BertNormalizer, BertPreTokenizer, WordPiece, TemplateProcessing or
- * BertProcessing, added tokens); refuses any other component by name. The `truncation` and `padding` sections
+ * Reads the BERT family of tokenizer.json (BertNormalizer, BertPreTokenizer, WordPiece, TemplateProcessing,
+ * BertProcessing or RobertaProcessing, added tokens); refuses any other component by name. The `truncation` and `padding` sections
  * are ignored: the caller decides how long a text may be. docs/internals/tokenizer.md describes the behaviour
  * and the packed form.
  *
@@ -30,6 +30,17 @@ struct tokens {
 /* Opens the text of a tokenizer.json, which may be freed afterwards. DP_INVALID: not a well-formed one;
  * DP_UNSUPPORTED: a component that this tokenizer does not have, named in the message; DP_NOMEM. */
 enum dp_status tokenizer_open(struct span json, struct tokenizer **out, struct dp_error *error);
+
+/* What a model's folder changes in its tokenizer.json. Zeros: nothing. */
+struct tokenizer_changes {
+    bool replace_normalizer; /* by a BertNormalizer that cleans text and has the three fields that follow */
+    bool chinese_chars, lowercase, strip_accents;
+    bool lowercase_first; /* whatever the normalizer is, and without stripping accents on that account */
+};
+
+/* The same with changes. */
+enum dp_status tokenizer_open_changed(struct span json, const struct tokenizer_changes *changes,
+                                      struct tokenizer **out, struct dp_error *error);
 
 /* Opens what tokenizer_serialize wrote, in place: `packed` must stay readable until tokenizer_free. Any
  * alignment. DP_CORRUPT when a checksum or a bound fails. */

@@ -15,6 +15,8 @@ struct parser {
     struct arena *arena;
     struct tokenizer_spec *spec;
     struct dp_error *error;
+    bool has_normalizer; /* a BertNormalizer was read */
+    bool is_framed;      /* a post-processor that puts special tokens around a text was read */
 };
 
 /* An object's field: its name and, once found, its raw value. */
@@ -124,34 +126,69 @@ static enum dp_status read_version(struct parser *p, struct span value)
     return status;
 }
 
-static enum dp_status read_normalizer(struct parser *p, struct span value)
+static enum dp_status read_bert_normalizer(struct parser *p, const struct field *fields)
 {
-    struct field fields[] = {{.name = "type"},
-                             {.name = "clean_text"},
-                             {.name = "handle_chinese_chars"},
-                             {.name = "lowercase"},
-                             {.name = "strip_accents"}};
     static const uint32_t flags[] = {0, NORMALIZER_CLEAN_TEXT, NORMALIZER_CHINESE_CHARS, NORMALIZER_LOWERCASE,
                                      NORMALIZER_STRIP_ACCENTS};
-    struct span type;
-    if (is_absent(value))
-        return DP_OK;
-    enum dp_status status = open_component(p, value, fields, 5, &type);
-    if (status)
-        return status;
-    if (!span_equal_str(type, "BertNormalizer"))
-        return unsupported(p, "normalizer", type, "BertNormalizer");
+    uint32_t made = 0;
     for (size_t i = 1; i < 5; i++) {
         bool on = false;
+        enum dp_status status = DP_OK;
         if (i == 4 && is_absent(fields[i].value))
-            on = p->spec->normalizer & NORMALIZER_LOWERCASE; /* accents follow the case */
+            on = made & NORMALIZER_LOWERCASE; /* accents follow the case */
         else if (!fields[i].value.data)
             return missing(p, "the normalizer", fields[i].name);
-        else if ((status = read_bool(p, fields[i].value, &on)))
+        else
+            status = read_bool(p, fields[i].value, &on);
+        if (status)
             return status;
-        p->spec->normalizer |= on ? flags[i] : 0;
+        made |= on ? flags[i] : 0;
     }
+    p->spec->normalizer |= made;
     return DP_OK;
+}
+
+/* One normalizer, or a Sequence's member (depth 1): BertNormalizer, once, and Lowercase, whose place does not matter: it
+ * works character by character, and so do BertNormalizer's steps on what it leaves. */
+static enum dp_status read_normalizer(struct parser *p, struct span value, unsigned depth)
+{
+    static const char supported[] = "BertNormalizer, Lowercase, a Sequence of them";
+    struct field fields[] = {{.name = "type"},      {.name = "clean_text"},    {.name = "handle_chinese_chars"},
+                             {.name = "lowercase"}, {.name = "strip_accents"}, {.name = "normalizers"}};
+    struct span type, item;
+    if (is_absent(value))
+        return DP_OK;
+    enum dp_status status = open_component(p, value, fields, 6, &type);
+    if (status)
+        return status;
+    if (span_equal_str(type, "BertNormalizer") && !p->has_normalizer) {
+        p->has_normalizer = true;
+        return read_bert_normalizer(p, fields);
+    }
+    if (span_equal_str(type, "Lowercase")) {
+        p->spec->normalizer |= NORMALIZER_LOWERCASE;
+        return DP_OK;
+    }
+    if (!span_equal_str(type, "Sequence") || depth > 0)
+        return unsupported(p, p->has_normalizer ? "a second normalizer" : "normalizer", type, supported);
+    if (!fields[5].value.data)
+        return missing(p, "the normalizer", "normalizers");
+    struct json_reader r = reader_at(p, fields[5].value);
+    json_enter_array(&r);
+    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
+        status = read_normalizer(p, item, 1);
+    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+}
+
+/* What the model's folder says beside the file. */
+static void change_normalizer(struct tokenizer_spec *spec, const struct tokenizer_changes *changes)
+{
+    if (changes->replace_normalizer)
+        spec->normalizer = NORMALIZER_CLEAN_TEXT | (changes->chinese_chars ? NORMALIZER_CHINESE_CHARS : 0u) |
+                           (changes->lowercase ? NORMALIZER_LOWERCASE : 0u) |
+                           (changes->strip_accents ? NORMALIZER_STRIP_ACCENTS : 0u);
+    if (changes->lowercase_first)
+        spec->normalizer |= NORMALIZER_LOWERCASE;
 }
 
 static enum dp_status read_pre_tokenizer(struct parser *p, struct span value)
@@ -465,26 +502,51 @@ static enum dp_status read_bert_special(struct parser *p, struct field field, ui
     return json_failed(&r) ? fail_json(p, &r) : DP_OK;
 }
 
-static enum dp_status read_post_processor(struct parser *p, struct span value)
+/* BertProcessing and RobertaProcessing do the same to one text; the latter's other fields move offsets, not tokens. */
+static enum dp_status read_frame(struct parser *p, const struct field *fields, bool is_template)
 {
-    struct field fields[] = {
-        {.name = "type"}, {.name = "single"}, {.name = "special_tokens"}, {.name = "cls"}, {.name = "sep"}};
-    struct span type;
-    if (is_absent(value))
-        return DP_OK;
-    enum dp_status status = open_component(p, value, fields, 5, &type);
-    if (status)
-        return status;
-    if (span_equal_str(type, "TemplateProcessing"))
+    if (is_template)
         return read_template(p, fields[1].value, fields[2].value);
-    if (!span_equal_str(type, "BertProcessing"))
-        return unsupported(p, "post_processor", type, "TemplateProcessing, BertProcessing");
-    status = read_bert_special(p, fields[3], &p->spec->before, &p->spec->before_count);
+    enum dp_status status = read_bert_special(p, fields[3], &p->spec->before, &p->spec->before_count);
     return status ? status : read_bert_special(p, fields[4], &p->spec->after, &p->spec->after_count);
 }
 
-enum dp_status tokenizer_parse(struct span json, struct arena *arena, struct tokenizer_spec *spec,
-                               struct dp_error *error)
+/* One post-processor, or a Sequence's member (depth 1), of which one at most adds tokens. */
+static enum dp_status read_post_processor(struct parser *p, struct span value, unsigned depth)
+{
+    static const char supported[] =
+        "TemplateProcessing, BertProcessing, RobertaProcessing, a Sequence of one of them "
+        "and ByteLevel";
+    struct field fields[] = {{.name = "type"}, {.name = "single"}, {.name = "special_tokens"},
+                             {.name = "cls"},  {.name = "sep"},    {.name = "processors"}};
+    struct span type, item;
+    if (is_absent(value))
+        return DP_OK;
+    enum dp_status status = open_component(p, value, fields, 6, &type);
+    if (status)
+        return status;
+    bool is_template = span_equal_str(type, "TemplateProcessing");
+    bool frames =
+        is_template || span_equal_str(type, "BertProcessing") || span_equal_str(type, "RobertaProcessing");
+    if (frames && !p->is_framed) {
+        p->is_framed = true;
+        return read_frame(p, fields, is_template);
+    }
+    if (depth == 1 && span_equal_str(type, "ByteLevel")) /* moves offsets alone */
+        return DP_OK;
+    if (!span_equal_str(type, "Sequence") || depth > 0)
+        return unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);
+    if (!fields[5].value.data)
+        return missing(p, "the post_processor", "processors");
+    struct json_reader r = reader_at(p, fields[5].value);
+    json_enter_array(&r);
+    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
+        status = read_post_processor(p, item, 1);
+    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+}
+
+enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
+                               struct tokenizer_spec *spec, struct dp_error *error)
 {
     struct parser p = {.json = json, .arena = arena, .spec = spec, .error = error};
     struct field fields[] = {{.name = "version"},       {.name = "model"},        {.name = "normalizer"},
@@ -499,11 +561,12 @@ enum dp_status tokenizer_parse(struct span json, struct arena *arena, struct tok
     if (!status && !json_end(&r))
         status = fail_json(&p, &r);
     if (status || (status = read_version(&p, fields[0].value)) ||
-        (status = read_normalizer(&p, fields[2].value)) || (status = read_pre_tokenizer(&p, fields[3].value)) ||
+        (status = read_normalizer(&p, fields[2].value, 0)) || (status = read_pre_tokenizer(&p, fields[3].value)) ||
         (status = read_model(&p, fields[1].value, &seen)) ||
         (status = read_added_tokens(&p, fields[4].value, &seen)))
         goto out;
-    status = read_post_processor(&p, fields[5].value);
+    change_normalizer(spec, changes);
+    status = read_post_processor(&p, fields[5].value, 0);
 out:
     map_deinit(&seen);
     return status;

@@ -109,8 +109,8 @@ static inline void sink_put(struct id_sink *sink, uint32_t id)
         sink->ids[sink->kept++] = (int32_t)id;
 }
 
-enum dp_status tokenizer_parse(struct span json, struct arena *arena, struct tokenizer_spec *spec,
-                               struct dp_error *error);
+enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
+                               struct tokenizer_spec *spec, struct dp_error *error);
 enum dp_status tokenizer_pack(const struct tokenizer_spec *spec, struct arena *arena, struct buffer *out,
                               struct dp_error *error);
 

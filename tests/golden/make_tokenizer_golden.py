@@ -326,6 +326,17 @@ def custom_tokenizers():
     yield small(letters_vocab(), (), bert(), {"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]}), texts
     yield small(letters_vocab(), (), bert(), template([], [], {})), texts
     yield small(letters_vocab(), (), bert(), template(["x", "x"], ["y"], {"x": [5, 6, 7], "y": [8], "z": [9]})), texts
+    roberta = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 1], "trim_offsets": True, "add_prefix_space": False}
+    yield small(letters_vocab(), [token("[MASK]", "ls", 3)], bert(), roberta), texts
+    yield small(letters_vocab(), (), bert(), {"type": "Sequence", "processors": [{**roberta, "add_prefix_space": True}]}), texts
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+    yield small(letters_vocab(), (), bert(), {"type": "Sequence", "processors": [byte_level, cls_sep]}), texts
+    lower = {"type": "Lowercase"}
+    for strip in (None, False, True):
+        cased = bert(strip=strip, lower=False)
+        yield small(letters_vocab(), [token("CAFÉ", "n")], {"type": "Sequence", "normalizers": [lower, cased]}), ADDED_TEXTS
+    yield small(letters_vocab(), [token("CAFÉ", "n")], {"type": "Sequence", "normalizers": [bert(lower=False), lower]}), ADDED_TEXTS
+    yield small(letters_vocab(), (), lower), ADDED_TEXTS
     few = {p: i for i, p in enumerate(p for p in letters_vocab() if p not in "xyz")}
     yield small(few, [token("xx", ident=7), token("yy")], bert()), ["xx a yy x"]
     yield small({**few, "zz": 500}, [token("xx"), token("zz"), token("yy")], bert()), ["xx a zz yy x"]
