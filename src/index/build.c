@@ -176,7 +176,7 @@ static void begin_ivf(struct call *call, struct build *b)
 static enum dp_status end_ivf(struct call *call, struct build *b)
 {
     if (b->ivf_started)
-        pthread_join(b->ivf_thread, NULL);
+        call_join(call, b->ivf_thread);
     call_merge(call, &b->ivf_call);
     arena_deinit(&b->ivf_arena);
     return b->ivf_call.error.status;

@@ -4,10 +4,11 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "os/clock.h"
 
-enum { NS_PER_MS = 1000000, POLL_NS = 20 * NS_PER_MS };
+enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000, POLL_NS = 20 * NS_PER_MS };
 
 void call_init(struct call *call, struct arena *arena)
 {
@@ -66,6 +67,18 @@ int call_left_ms(const struct call *call)
     /* Rounded up: who sleeps this long wakes when the deadline has passed, not just before. */
     int64_t ms = (call->deadline_ns - now - 1) / NS_PER_MS + 1;
     return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+void call_join(struct call *call, pthread_t thread)
+{
+    bool joined = false;
+    while (!joined && call->poll && call_check(call) == DP_OK) {
+        int64_t look_ns = os_now_ns() + POLL_NS;
+        const struct timespec until = {.tv_sec = look_ns / NS_PER_S, .tv_nsec = look_ns % NS_PER_S};
+        joined = pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+    }
+    if (!joined)
+        pthread_join(thread, NULL);
 }
 
 enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)

@@ -7,6 +7,7 @@
 #ifndef OS_CALL_H
 #define OS_CALL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/arena.h"
@@ -53,6 +54,9 @@ void call_poll(struct call *call, void (*poll)(void *ctx), void *ctx, const _Ato
 enum dp_status call_check(struct call *call);
 /* Milliseconds until the deadline, 0 when it passed, -1 when there is none. */
 int call_left_ms(const struct call *call);
+/* Waits until a thread that works for the call has ended, however the call fares; meanwhile call_poll's function is
+ * asked, so that whoever wants the end of the call can say so to the thread too. */
+void call_join(struct call *call, pthread_t thread);
 
 enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

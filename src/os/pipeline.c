@@ -3,6 +3,11 @@
 #include "os/pipeline.h"
 
 #include <assert.h>
+#include <time.h>
+
+#include "os/clock.h"
+
+enum { NS_PER_S = 1000000000, NS_PER_MS = 1000000 };
 
 void pipeline_init(struct pipeline *p, unsigned stages, size_t slots)
 {
@@ -32,15 +37,32 @@ static bool is_over(const struct pipeline *p, unsigned stage)
     return p->stopped || (p->ended && p->passed[stage] == p->passed[0]);
 }
 
-bool pipeline_take(struct pipeline *p, unsigned stage, size_t *slot)
+/* Waits until `until_ns` at most, on the scale of os_now_ns(). */
+static enum pipeline_taken take_until(struct pipeline *p, unsigned stage, int64_t until_ns, size_t *slot)
 {
+    const struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    enum pipeline_taken taken = PIPELINE_NOT_YET;
+    bool waited = false;
     pthread_mutex_lock(&p->lock);
-    while (!is_over(p, stage) && !is_ready(p, stage))
-        pthread_cond_wait(&p->changed, &p->lock);
-    bool over = is_over(p, stage);
+    while (!is_over(p, stage) && !is_ready(p, stage) && !waited)
+        waited = pthread_cond_clockwait(&p->changed, &p->lock, CLOCK_MONOTONIC, &until) != 0;
+    if (is_over(p, stage))
+        taken = PIPELINE_OVER;
+    else if (is_ready(p, stage))
+        taken = PIPELINE_TAKEN;
     *slot = (size_t)(p->passed[stage] % p->slots);
     pthread_mutex_unlock(&p->lock);
-    return !over;
+    return taken;
+}
+
+bool pipeline_take(struct pipeline *p, unsigned stage, size_t *slot)
+{
+    return take_until(p, stage, INT64_MAX, slot) == PIPELINE_TAKEN;
+}
+
+enum pipeline_taken pipeline_take_soon(struct pipeline *p, unsigned stage, size_t *slot)
+{
+    return take_until(p, stage, os_now_ns() + (int64_t)PIPELINE_LOOK_MS * NS_PER_MS, slot);
 }
 
 void pipeline_pass(struct pipeline *p, unsigned stage)

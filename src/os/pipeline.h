@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PIPELINE_STAGES_MAX = 8 };
+enum { PIPELINE_STAGES_MAX = 8, PIPELINE_LOOK_MS = 20 };
 
 /* `lock` guards the rest. */
 struct pipeline {
@@ -36,6 +36,11 @@ void pipeline_deinit(struct pipeline *p); /* nobody may be inside */
 /* Waits for the stage's next slot, and answers its place in [0, slots). False when none will come: the pipeline has
  * ended and this stage has passed what there was, or it was stopped. */
 bool pipeline_take(struct pipeline *p, unsigned stage, size_t *slot);
+
+enum pipeline_taken { PIPELINE_TAKEN, PIPELINE_OVER, PIPELINE_NOT_YET };
+
+/* The same for a thread that has to look elsewhere meanwhile: waits for PIPELINE_LOOK_MS at most. */
+enum pipeline_taken pipeline_take_soon(struct pipeline *p, unsigned stage, size_t *slot);
 /* Hands the slot that was taken last on. */
 void pipeline_pass(struct pipeline *p, unsigned stage);
 /* Stage 0 will pass no more; what is on its way goes through. */

@@ -13,8 +13,6 @@
  */
 #include "service/ingest.h"
 
-#include <time.h>
-
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/gate.h"
@@ -28,8 +26,6 @@ enum {
     SLOTS = 8,           /* two seconds of work: as long as writing a large segment takes */
     ROWS_A_WORKER = 256, /* of a batch */
     STAGE_ARENA_MAX = 1 << 20,
-    LOOK_NS = 20000000,
-    NS_PER_S = 1000000000,
 };
 
 /* A stage with a thread of its own. */
@@ -71,13 +67,19 @@ static void report(const struct ingest *in, bool committing)
 
 /* ---- the stages --------------------------------------------------------------------------------------- */
 
-/* On the calling thread. */
+/* On the calling thread. While the ring is full, it looks whether anyone wants the end of the call. */
 static void read_batches(struct ingest *in, struct ingest_reader *reader)
 {
+    enum pipeline_taken taken = PIPELINE_NOT_YET;
     size_t slot;
-    while (!reader->ended && pipeline_take(&in->pipeline, READ, &slot)) {
-        ingest_batch_read(reader, &in->batches[slot]);
-        pipeline_pass(&in->pipeline, READ);
+    while (!reader->ended && taken != PIPELINE_OVER) {
+        taken = pipeline_take_soon(&in->pipeline, READ, &slot);
+        if (taken == PIPELINE_TAKEN) {
+            ingest_batch_read(reader, &in->batches[slot]);
+            pipeline_pass(&in->pipeline, READ);
+        } else if (taken == PIPELINE_NOT_YET && call_check(reader->call) != DP_OK) {
+            pipeline_stop(&in->pipeline);
+        }
     }
     pipeline_end(&in->pipeline);
 }
@@ -150,20 +152,10 @@ static enum dp_status start_stage(struct call *call, struct ingest *in, struct s
     return DP_OK;
 }
 
-/* Waits for the stage; meanwhile whoever may want the end of the call is asked (call_poll). */
 static void join_stage(struct call *call, struct stage *stage)
 {
-    bool joined = !stage->started;
-    while (!joined && call->poll && call_check(call) == DP_OK) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += LOOK_NS;
-        until.tv_sec += until.tv_nsec / NS_PER_S;
-        until.tv_nsec %= NS_PER_S;
-        joined = pthread_clockjoin_np(stage->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
-    }
-    if (!joined)
-        pthread_join(stage->thread, NULL);
+    if (stage->started)
+        call_join(call, stage->thread);
     call_merge(call, &stage->call);
     arena_deinit(&stage->arena);
 }

@@ -91,6 +91,35 @@ static void test_os_call_asks_whether_it_is_to_end(void **state)
     assert_int_equal(call_check(&child), DP_CANCELLED);
 }
 
+/* A thread that works until the call's flag is set. */
+static void *work_until_told(void *ctx)
+{
+    while (!atomic_load((_Atomic bool *)ctx))
+        sched_yield();
+    return NULL;
+}
+
+static void set_flag(void *ctx)
+{
+    atomic_store((_Atomic bool *)ctx, true);
+}
+
+static void test_os_call_join_asks_who_may_want_the_end(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct call call;
+    _Atomic bool flag = false;
+    pthread_t thread;
+    arena_init(&arena, 1000);
+    call_init(&call, &arena);
+    call_poll(&call, set_flag, (void *)&flag, &flag);
+    assert_int_equal(pthread_create(&thread, NULL, work_until_told, (void *)&flag), 0);
+    call_join(&call, thread); /* for ever, if nobody were asked */
+    assert_int_equal(call.error.status, DP_CANCELLED);
+    arena_deinit(&arena);
+}
+
 static void test_os_call_children_add_up(void **state)
 {
     (void)state;
@@ -142,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_os_call_deadline_passes),
         cmocka_unit_test(test_os_call_is_cancelled),
         cmocka_unit_test(test_os_call_asks_whether_it_is_to_end),
+        cmocka_unit_test(test_os_call_join_asks_who_may_want_the_end),
         cmocka_unit_test(test_os_call_children_add_up),
     };
     return test_run(tests);

@@ -115,6 +115,25 @@ static void test_os_pipeline_of_one_stage(void **state)
     pipeline_deinit(&p);
 }
 
+/* A thread that looks elsewhere meanwhile is told each time that nothing has come yet. */
+static void test_os_pipeline_does_not_keep_who_looks_elsewhere(void **state)
+{
+    (void)state;
+    struct pipeline p;
+    size_t slot;
+    pipeline_init(&p, 2, 1);
+    assert_int_equal(pipeline_take_soon(&p, 0, &slot), PIPELINE_TAKEN);
+    pipeline_pass(&p, 0);
+    assert_int_equal(pipeline_take_soon(&p, 0, &slot), PIPELINE_NOT_YET);
+    assert_int_equal(pipeline_take_soon(&p, 0, &slot), PIPELINE_NOT_YET);
+    assert_int_equal(pipeline_take_soon(&p, 1, &slot), PIPELINE_TAKEN);
+    pipeline_pass(&p, 1);
+    assert_int_equal(pipeline_take_soon(&p, 0, &slot), PIPELINE_TAKEN);
+    pipeline_stop(&p);
+    assert_int_equal(pipeline_take_soon(&p, 0, &slot), PIPELINE_OVER);
+    pipeline_deinit(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_os_pipeline_without_slots_ends),
         cmocka_unit_test(test_os_pipeline_stops_all_stages),
         cmocka_unit_test(test_os_pipeline_of_one_stage),
+        cmocka_unit_test(test_os_pipeline_does_not_keep_who_looks_elsewhere),
     };
     return test_run(tests);
 }

@@ -317,6 +317,74 @@ static void test_ingest_that_fails_does_not_wait_for_more_input(void **state)
     service_free(s);
 }
 
+/* A load that stands still, and its caller, who wants the end when he has been asked a few times meanwhile. */
+struct standstill {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stands, let_go, gave_up;
+    unsigned asked;
+    _Atomic bool cancelled;
+};
+
+/* On the loading thread: stands until the caller lets it go. */
+static void stand_still(void *ctx, const struct ingest_progress *progress)
+{
+    struct standstill *s = ctx;
+    struct timespec until;
+    (void)progress;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 20;
+    pthread_mutex_lock(&s->lock);
+    s->stands = true;
+    while (!s->let_go && !s->gave_up)
+        s->gave_up = pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, &until) != 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* On the calling thread. After the third question the ring has long been full. */
+static void want_the_end(void *ctx)
+{
+    struct standstill *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    s->asked += s->stands;
+    s->let_go = s->asked == 3;
+    if (s->let_go)
+        atomic_store(&s->cancelled, true);
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Python's Ctrl-C: the caller can only look for it, and must do so while all batches are under way too. */
+static void test_ingest_asks_its_caller_while_the_ring_is_full(void **state)
+{
+    (void)state;
+    struct standstill standstill = {.stands = false};
+    struct service *s = fixture_service(NULL, true);
+    struct ingest_options options = {.namespace = span_str("full"),
+                                     .batch_rows = 2, /* so that MANY rows are far more than a ring of batches */
+                                     .progress = stand_still,
+                                     .progress_ctx = &standstill};
+    struct ingest_summary summary;
+    struct line_reader reader;
+    char *lines = many_lines();
+    FILE *in = fmemopen(lines, strlen(lines), "r");
+    struct call *call = fixture_call();
+    pthread_mutex_init(&standstill.lock, NULL);
+    pthread_cond_init(&standstill.changed, NULL);
+    call_poll(call, want_the_end, &standstill, &standstill.cancelled);
+    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    assert_int_equal(service_ingest(call, s, &reader, &options, &summary), DP_CANCELLED);
+    assert_false(standstill.gave_up);
+    assert_int_equal(standstill.asked, 3);
+    pthread_cond_destroy(&standstill.changed);
+    pthread_mutex_destroy(&standstill.lock);
+    line_reader_deinit(&reader);
+    fclose(in);
+    free(lines);
+    fixture_call_end();
+    service_free(s);
+}
+
 static void test_ingest_survives_every_failed_allocation(void **state)
 {
     (void)state;
@@ -354,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_ingest_writes_the_same_however_it_is_batched),
         cmocka_unit_test(test_ingest_names_what_is_wrong_first_in_the_stream),
         cmocka_unit_test(test_ingest_that_fails_does_not_wait_for_more_input),
+        cmocka_unit_test(test_ingest_asks_its_caller_while_the_ring_is_full),
         cmocka_unit_test(test_ingest_survives_every_failed_allocation),
     };
     return test_run(tests);
