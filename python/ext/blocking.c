@@ -42,6 +42,8 @@ bool blocking_end(struct blocking *b, enum dp_status status, const struct dp_err
         return false;
     if (status == DP_OK)
         return true;
+    if (PyErr_CheckSignals() != 0) /* a signal ended a system call before anyone was asked */
+        return false;
     raise_status(status, error->message);
     return false;
 }

@@ -10,6 +10,7 @@
 
 #include "api/c_api.h"
 #include "api/limits.h"
+#include "api/rows_file.h"
 #include "api/store_settings.h"
 #include "base/alloc.h"
 #include "embed/batch.h"
@@ -219,10 +220,10 @@ enum dp_status dp_tokenize(const struct dp_model *model, const char *const *text
 /* ---- indexing --------------------------------------------------------------------------------------- */
 
 static enum dp_status ingest(struct call *call, struct dp_model *model, const char *root, const char *name,
-                             FILE *in, struct ingest_summary *summary)
+                             struct rows_file *in, struct ingest_summary *summary)
 {
     struct service_options options = {.borrowed_model = model->model, .borrowed_team = model->runtime->team};
-    struct ingest_options ingest = {.namespace = span_str(name)};
+    struct ingest_options ingest = {.namespace = span_str(name), .wake = rows_file_wake, .wake_ctx = in};
     struct service *service = NULL;
     struct line_reader reader;
     enum dp_status status;
@@ -234,7 +235,7 @@ static enum dp_status ingest(struct call *call, struct dp_model *model, const ch
         status = service_new(&options, &service, &call->error);
     if (status != DP_OK)
         return status;
-    line_reader_init(&reader, in, INGEST_LINE_MAX);
+    line_reader_init(&reader, in->stream, INGEST_LINE_MAX);
     status = service_ingest(call, service, &reader, &ingest, summary);
     line_reader_deinit(&reader);
     service_free(service);
@@ -256,14 +257,15 @@ enum dp_status dp_index_file_within(struct dp_model *model, const char *root, co
     struct arena arena;
     struct call call;
     enum dp_status status;
-    FILE *in = fopen(jsonl_path, "re");
+    struct rows_file in;
 
-    if (!in)
-        return dp_fail_errno(error, errno, "open", jsonl_path);
     arena_init(&arena, CALL_ARENA_MAX);
     call_init(&call, &arena);
     limits_set(&limits, asked, &call);
-    status = ingest(&call, model, root, name, in, &done);
+    status = rows_file_open(&in, &call, jsonl_path);
+    if (status == DP_OK)
+        status = ingest(&call, model, root, name, &in, &done);
+    rows_file_close(&in);
     if (status == DP_OK && summary)
         *summary = (struct dp_index_summary){.rows = done.rows,
                                              .replaced = done.load.replaced,
@@ -273,7 +275,6 @@ enum dp_status dp_index_file_within(struct dp_model *model, const char *root, co
     if (status != DP_OK && error)
         *error = call.error;
     arena_deinit(&arena);
-    fclose(in);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "test_support.h"
 
 #include <dipper/dipper.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -348,6 +349,30 @@ static void test_api_c_search_sees_commits_that_came_after_opening(void **state)
     end_world(&w);
 }
 
+/* A pipe that stays open and says no more: nobody writes at all, then after a row. */
+static void test_api_c_indexing_a_silent_pipe_ends_with_the_call(void **state)
+{
+    (void)state;
+    struct world w = tiny_world(1);
+    struct dp_error error;
+    struct dp_limits limits = {.timeout_ms = 50};
+    const char *path = below(test_tmpdir(), "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(dp_index_file_within(w.model, w.root, "n", path, &limits, NULL, &error), DP_DEADLINE);
+    int pipe = open(path, O_RDWR);
+    assert_true(pipe >= 0);
+    static const char row[] = "{\"id\": 1, \"text\": \"cat\"}\n";
+    assert_int_equal(write(pipe, row, sizeof row - 1), sizeof row - 1);
+    assert_int_equal(dp_index_file_within(w.model, w.root, "n", path, &limits, NULL, &error), DP_DEADLINE);
+    struct wish wish = {.end = true};
+    limits = (struct dp_limits){.cancelled = ask, .ctx = &wish};
+    assert_int_equal(dp_index_file_within(w.model, w.root, "n", path, &limits, NULL, &error), DP_CANCELLED);
+    assert_int_equal(wish.asked, 1);
+    close(pipe);
+    unlink(path);
+    end_world(&w);
+}
+
 static void test_api_c_indexing_and_searching_keep_to_their_limits(void **state)
 {
     (void)state;
@@ -646,6 +671,7 @@ int main(void)
         cmocka_unit_test(test_api_c_cuts_texts_into_tokens),
         cmocka_unit_test(test_api_c_embedding_keeps_to_its_limits),
         cmocka_unit_test(test_api_c_embeds_texts_by_length),
+        cmocka_unit_test(test_api_c_indexing_a_silent_pipe_ends_with_the_call),
         cmocka_unit_test(test_api_c_indexing_and_searching_keep_to_their_limits),
         cmocka_unit_test(test_api_c_indexes_and_finds),
         cmocka_unit_test(test_api_c_search_sees_commits_that_came_after_opening),
