@@ -1,11 +1,18 @@
 """The forms that arguments and answers have."""
 
+import functools
+import operator
 import os
-from typing import NamedTuple, Union
+from typing import Callable, NamedTuple, TypeVar, Union
 
 import numpy as np
 
 Path = Union[str, "os.PathLike[str]"]
+
+_NUMBERS = "fiub"  # numpy's kinds: floats, whole numbers with and without a sign, booleans
+_INT64_MAX = 2**63 - 1
+
+Function = TypeVar("Function", bound=Callable)
 
 
 class Cost(NamedTuple):
@@ -17,8 +24,40 @@ class Cost(NamedTuple):
     ms: float  # wall time
 
 
+def whole(value, name, least=0, most=_INT64_MAX):
+    """value as an int: Python's own or numpy's, but no bool and no float."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is {value!r}: it must be a whole number")
+    number = operator.index(value)
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {number}: it must be " + (f"at least {least}" if number < least else f"at most {most}"))
+    return number
+
+
+def part(value, name):
+    """value as a float above 0 and up to 1."""
+    if isinstance(value, (bool, str)) or not 0 < (number := float(value)) <= 1:
+        raise ValueError(f"{name} is {value!r}: it must be a number above 0 and up to 1")
+    return number
+
+
+def yes_or_no(value, name):
+    """value as a bool: nothing else, so that an argument that slipped into another's place is seen."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}: it must be True or False")
+    return bool(value)
+
+
+def place(value):
+    """A path or URL as str."""
+    return os.fsdecode(os.fspath(value))
+
+
 def vectors(x, dim=None, name="x"):
     """x as float32[n, dim], C order; a single vector becomes a row. No copy where it is that already."""
+    x = np.asarray(x)
+    if x.dtype.kind not in _NUMBERS:
+        raise TypeError(f"{name} holds {x.dtype}, not numbers")
     x = np.ascontiguousarray(x, dtype=np.float32)
     if x.ndim == 1:
         x = x.reshape(1, -1)
@@ -35,4 +74,32 @@ def ids(values, name):
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be a flat array of whole numbers")
+    if array.dtype.kind == "u" and array.size and array.max() > _INT64_MAX:
+        raise ValueError(f"{name} holds {array.max()}: ids are at most {_INT64_MAX}")
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def knows(**others: str) -> Callable[[Function], Function]:
+    """Makes a method's TypeError helpful: `others` are the parameters of libraries that people come from, and what to
+    write here. Only the first argument may be given by its place; what follows it elsewhere means something else."""
+
+    def wrap(method: Function) -> Function:
+        @functools.wraps(method)
+        def checked(self, *args, **named):
+            if len(args) > 1:
+                raise TypeError(f"{method.__name__}() takes one argument by its place, and {args[1]!r:.60} is a second: name it, "
+                                f"{', '.join(f'{name}=' for name in method.__kwdefaults__)}")
+            for name in named:
+                if name in others:
+                    raise TypeError(f"{method.__name__}() has no {name}: {others[name]}")
+            return method(self, *args, **named)
+
+        return checked  # type: ignore[return-value]
+
+    return wrap
+
+
+def missing(kind, name, others):
+    """The AttributeError for an attribute that `kind` has not; `others`: {name: what to use here}."""
+    hint = f": {others[name]}" if name in others else ""
+    return AttributeError(f"{kind.__name__!r} object has no attribute {name!r}{hint}", name=name)

@@ -1,17 +1,26 @@
 """Vectors into FAISS files."""
 
-import os
 import sys
 from typing import Callable, Iterable, Optional, Union
 
 from . import _dipper
-from ._forms import Path, ids as ids_of, vectors
+from ._forms import Path, ids as ids_of, place, vectors, whole, yes_or_no
 from .embedder import runtime
+from .index import METRICS
 
 
 def _line(stage, done):
     sys.stderr.write(f"\r{stage} {done:4.0%}   ")
     sys.stderr.flush()
+
+
+def _metric(metric):
+    """The metric's name: FAISS's numbers and the short name of inner products are taken too."""
+    if isinstance(metric, str):
+        return "inner_product" if metric == "ip" else metric
+    if hasattr(metric, "__index__") and not isinstance(metric, bool) and metric in (0, 1):
+        return METRICS[metric]
+    raise TypeError(f"metric is {metric!r}: it must be one of {', '.join(METRICS)} and cosine")
 
 
 def build_ivf(
@@ -20,7 +29,7 @@ def build_ivf(
     nlist: Optional[int] = None,
     *,
     kind: str = "flat",
-    metric: str = "l2",
+    metric: Union[str, int] = "l2",
     ids: Optional[Iterable[int]] = None,
     seed: int = 0,
     recall: bool = True,
@@ -33,7 +42,8 @@ def build_ivf(
     path      where the file goes: a path, or s3://bucket/key
     nlist     clusters; None: about twice the square root of n
     kind      "flat", or "sq8": a quarter of the size
-    metric    "l2", "inner_product", or "cosine": vectors are scaled to length 1 and compared by inner product
+    metric    "l2", "inner_product" (or "ip", or FAISS's numbers for the two), or "cosine": vectors are scaled to length
+              1 and compared by inner product
     ids       int64[n]; None: 0, 1, …
     recall    measure which nprobe reaches which recall, for searches that ask for one; written to path + ".recall.json"
     progress  True: a line on the terminal; a function is called with (stage, part of it that is done)
@@ -43,9 +53,10 @@ def build_ivf(
     x = vectors(x)
     numbers = None if ids is None else ids_of(ids, "ids")
     tell = _line if progress is True else (progress or None)
+    lists = 0 if nlist is None else whole(nlist, "nlist")
     try:
-        _dipper.build_ivf(runtime(threads), x, x.shape[1], numbers, os.fspath(path), nlist or 0, kind, metric, seed, recall,
-                          tell)
+        _dipper.build_ivf(runtime(threads), x, x.shape[1], numbers, place(path), lists, kind, _metric(metric),
+                          whole(seed, "seed", most=2**64 - 1), yes_or_no(recall, "recall"), tell)
     finally:
         if tell is _line:
             sys.stderr.write("\n")

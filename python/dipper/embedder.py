@@ -10,10 +10,18 @@ from typing import Callable, Iterable, Optional, Union
 import numpy as np
 
 from . import _dipper
-from ._forms import Path
+from ._forms import Path, knows, missing, place, whole, yes_or_no
 from .errors import NotFoundError
 
 OWN_MODEL = pathlib.Path(__file__).parent / "model.dipper"
+OWN_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+
+# What a SentenceTransformer has besides, and what to use here.
+_OTHERS_HAVE = {
+    **dict.fromkeys(("encode_query", "encode_document"), "use encode, which embeds both alike"),
+    **dict.fromkeys(("similarity", "similarity_pairwise"), "embeddings are unit vectors: multiply them, x @ y.T"),
+    **dict.fromkeys(("start_multi_process_pool", "encode_multi_process"), "encode uses all processors"),
+}
 
 _lock = threading.Lock()
 _shared = None  # the computing threads of all who want no other number; made when first wanted
@@ -30,12 +38,19 @@ os.register_at_fork(after_in_child=_forget_shared)
 def runtime(threads=0):
     """Computing threads: as many as there are processors, unless told otherwise."""
     global _shared
+    threads = whole(threads, "threads", most=2**31 - 1)
     if threads:
         return _dipper.Runtime(threads)
     with _lock:
         if _shared is None:
             _shared = _dipper.Runtime(0)
         return _shared
+
+
+def _is_own(model, precision):
+    """Whether the package's model is meant: no other is named, or it is by its name; a folder of that name comes first, and
+    in fp32 the hub's cache is where it is."""
+    return model is None or (model in OWN_NAMES and precision == "int8" and OWN_MODEL.exists() and not os.path.exists(model))
 
 
 def _own_model():
@@ -62,20 +77,26 @@ class Embedder:
     """A model that embeds texts. Any number of threads may use it at once.
 
     model      a folder in the Hugging Face / sentence-transformers layout, a model's name in the offline hub cache, or
-               a packed model's file; None: the one that this package carries, all-MiniLM-L6-v2 in int8
+               a packed model's file; None, or "all-MiniLM-L6-v2": the one that this package carries, in int8
     precision  "int8", or "fp32": slower, and the reference
     threads    computing threads; 0: as many as there are processors, shared with other embedders
     """
 
+    __slots__ = ("_handle", "_name", "_precision", "__weakref__")
+
     def __init__(self, model: Optional[Path] = None, *, precision: str = "int8", threads: int = 0):
         if precision not in ("int8", "fp32"):
             raise ValueError(f'precision is {precision!r}: it must be "int8" or "fp32"')
-        path = os.fspath(_own_model() if model is None else model)
+        path = place(_own_model() if _is_own(model, precision) else model)
         self._handle = _dipper.Model(runtime(threads), path, precision == "fp32")
+        self._name, self._precision = self._handle.name(), precision
+
+    def __getattr__(self, name):
+        raise missing(Embedder, name, _OTHERS_HAVE)
 
     @property
     def name(self) -> str:
-        return self._handle.name()
+        return self._name
 
     @property
     def dim(self) -> int:
@@ -87,15 +108,33 @@ class Embedder:
         """Longer texts are cut there."""
         return self._handle.max_tokens
 
+    @property
+    def max_seq_length(self) -> int:
+        """The same as max_tokens, by sentence-transformers' name."""
+        return self._handle.max_tokens
+
     def get_sentence_embedding_dimension(self) -> int:
         """The same as dim, by sentence-transformers' name."""
         return self._handle.dim
 
+    @knows(
+        normalize_embeddings="it is normalize= here, and True unless told otherwise",
+        show_progress_bar="it is show_progress= here",
+        sentences="give the texts as the first argument",
+        prompt="put it before each text yourself; the model of this package wants none",
+        prompt_name="put the prompt before each text yourself; the model of this package wants none",
+        convert_to_numpy="the answer is a numpy array always",
+        convert_to_tensor="the answer is a numpy array always: torch.from_numpy(…) takes it",
+        device="processors compute, as many as Embedder(threads=…) says",
+        precision="it is told to Embedder(precision=…)",
+        truncate_dim="cut the answer, x[:, :n], and scale it to length 1 again",
+        output_value="sentences are embedded, not tokens",
+    )
     def encode(
         self,
         texts: Union[str, Iterable[str]],
-        normalize: bool = True,
         *,
+        normalize: bool = True,
         show_progress: Union[bool, Callable[[int, int], object], None] = None,
         batch_size: int = 1024,
         timeout: Optional[float] = None,
@@ -109,6 +148,7 @@ class Embedder:
 
         A text's vector does not depend on its companions, on threads or on the machine.
         """
+        normalize, batch_size = yes_or_no(normalize, "normalize"), whole(batch_size, "batch_size", 1)
         if isinstance(texts, str):
             out = np.empty(self._handle.dim, np.float32)
             self._handle.encode((texts,), normalize, timeout, out)
@@ -132,6 +172,9 @@ class Embedder:
     def close(self) -> None:
         """Frees the model, at the latest when no thread uses it any more. Twice is fine."""
         self._handle.close()
+
+    def __repr__(self) -> str:
+        return f"<dipper.Embedder {self._name}, {self._handle.dim} dimensions, {self._precision}>"
 
     def __enter__(self) -> "Embedder":
         return self

@@ -1,19 +1,24 @@
 """FAISS files, searched where they lie."""
 
-import os
 from typing import Callable, Iterable, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from . import _dipper
-from ._forms import Cost, Path, ids, vectors
+from ._forms import Cost, Path, ids, missing, part, place, vectors, whole
 
 AUTO_RECALL = 0.95
+METRICS = ("inner_product", "l2")  # FAISS's METRIC_INNER_PRODUCT and METRIC_L2 are 0 and 1
 
 # One search of a small file takes a few microseconds: names and types are looked up once.
 _empty, _ndarray, _FLOAT, _INT = np.empty, np.ndarray, np.dtype(np.float32), np.dtype(np.int64)
 
 Reader = Callable[[Sequence[Tuple[int, int]]], Sequence[bytes]]
+
+
+def _lists(nprobe):
+    """nprobe as search takes it: a whole number, or "auto"."""
+    return nprobe if isinstance(nprobe, str) and nprobe == "auto" else whole(nprobe, "nprobe", 1)
 
 
 class Info(NamedTuple):
@@ -32,26 +37,69 @@ class Info(NamedTuple):
     in_no_list: int  # of the vectors: FAISS counts what holds a NaN, but no search finds it
 
 
+# What indexes of FAISS have besides, and what to use here.
+_FAISS_HAS = {
+    **dict.fromkeys(("add", "add_with_ids", "train", "remove_ids", "reset", "merge_from"),
+                    "the file is only read; dipper.build_ivf makes another"),
+    **dict.fromkeys(("reconstruct", "reconstruct_n", "search_and_reconstruct", "range_search", "assign"),
+                    "dipper.Index has search alone"),
+    "k_factor": "no file that is read here refines its answers",
+}
+
+
 class Index:
     """An open FAISS IVF file. Any number of threads may search it at once. Made by open_index."""
+
+    __slots__ = ("_handle", "_search", "_info", "_nprobe", "__weakref__")
 
     def __init__(self, handle):
         self._handle = handle
         self._search = handle.search
-        self.info: Info = Info(*handle.info())
-        self.d: int = self.info.dim
+        self._info = Info(*handle.info())
+        self._nprobe = 0  # 0: what the file says
+
+    def __getattr__(self, name):
+        raise missing(Index, name, _FAISS_HAS)
+
+    @property
+    def info(self) -> Info:
+        return self._info
+
+    @property
+    def d(self) -> int:
+        return self._info.dim
 
     @property
     def ntotal(self) -> int:
-        return self.info.vectors
+        return self._info.vectors
 
     @property
     def nlist(self) -> int:
-        return self.info.lists
+        return self._info.lists
 
     @property
     def metric(self) -> str:
-        return self.info.metric
+        return self._info.metric
+
+    @property
+    def metric_type(self) -> int:
+        """The metric by FAISS's number: faiss.METRIC_INNER_PRODUCT or faiss.METRIC_L2."""
+        return METRICS.index(self._info.metric)
+
+    @property
+    def is_trained(self) -> bool:
+        """True: what cannot be searched cannot be opened."""
+        return True
+
+    @property
+    def nprobe(self) -> Union[int, str]:
+        """Lists that a search scans for each query when it is not told another number, or "auto". At first what the
+        file says; of all threads, and of this object, not of the file."""
+        return self._nprobe or max(self._info.default_nprobe, 1)
+
+    @nprobe.setter
+    def nprobe(self, value: Union[int, str]) -> None:
+        self._nprobe = _lists(value)
 
     @property
     def last_cost(self) -> Cost:
@@ -72,7 +120,7 @@ class Index:
         """The k nearest vectors of each query, best first, as FAISS's search gives them.
 
         x        float32[n, d], or one vector (n is 1 then); what is not float32 is converted
-        nprobe   lists to scan for each query; None: what the file says; "auto": recall=0.95
+        nprobe   lists to scan for each query; None: what the attribute nprobe says; "auto": recall=0.95
         recall   in place of nprobe: the part of the true 10 nearest that is to be found on average; the least nprobe
                  that was measured to reach it when the file was built is used
         filter   ids to keep: no other vectors are answered
@@ -83,18 +131,20 @@ class Index:
         """
         if type(x) is not _ndarray or x.ndim != 2:
             x = vectors(x, self.d)
+        if recall is not None:
+            recall = part(recall, "recall")
         if nprobe is None:
-            nprobe = 0
-        elif nprobe == "auto":
+            nprobe = self._nprobe if recall is None else 0
+        elif type(nprobe) is not int or nprobe < 1:
+            nprobe = _lists(nprobe)
+        if nprobe == "auto":
             nprobe, recall = 0, recall or AUTO_RECALL
-        elif nprobe < 1:
-            raise ValueError(f"nprobe is {nprobe}: it must be at least 1")
         if filter is not None:
             filter = ids(filter, "filter")
         if skip is not None:
             skip = ids(skip, "skip")
-        if k < 1:
-            raise ValueError(f"k is {k}: it must be at least 1")
+        if type(k) is not int or k < 1:
+            k = whole(k, "k", 1)
         shape = (len(x), k)
         distances, found = _empty(shape, _FLOAT), _empty(shape, _INT)
         if not self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found):
@@ -113,10 +163,10 @@ class Index:
         self.close()
 
     def __len__(self) -> int:
-        return self.info.vectors
+        return self._info.vectors
 
     def __repr__(self) -> str:
-        i = self.info
+        i = self._info
         return f"<dipper.Index {i.kind} of {i.vectors} vectors × {i.dim}, {i.metric}, {i.lists} lists>"
 
 
@@ -152,6 +202,9 @@ def open_index(
         raise TypeError("a reader is a function, and comes with the size of its file")
     if reader is None and size is not None:
         raise TypeError("size comes with a reader")
-    place = None if url is None else os.fspath(url)
-    table = None if recall_table is None else os.fspath(recall_table)
-    return Index(_dipper.Index(place, reader, size or 0, name, cluster_data_offset, n_clusters, merge, table, timeout))
+    if reader is not None:
+        size = whole(size, "size")
+    offset, lists = whole(cluster_data_offset, "cluster_data_offset"), whole(n_clusters, "n_clusters")
+    url = None if url is None else place(url)
+    table = None if recall_table is None else place(recall_table)
+    return Index(_dipper.Index(url, reader, size or 0, name, offset, lists, merge, table, timeout))

@@ -1,15 +1,14 @@
 """Namespaces: rows of text in a folder or a bucket, found by meaning."""
 
 import json
-import os
 import tempfile
 import threading
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Union
 
 import numpy as np
 
 from . import _dipper
-from ._forms import Cost, Path
+from ._forms import Cost, Path, place, vectors, whole
 from .embedder import Embedder
 
 
@@ -24,6 +23,7 @@ class Row(NamedTuple):
 class Rows(List[Row]):
     """Rows, best first, and what finding them cost."""
 
+    __slots__ = ("cost",)
     cost: Cost
 
 
@@ -46,6 +46,12 @@ def _plain(value):
     raise TypeError(f"{type(value).__name__} is no value of an attribute")
 
 
+def _checked(number, row):
+    if isinstance(row, Mapping):
+        return row
+    raise TypeError(f"row {number} is {row!r:.60}: a row is a dict. Give a list of them; of a DataFrame, df.to_dict('records')")
+
+
 class Namespace:
     """A namespace under a root. Any number of threads may use it at once.
 
@@ -54,12 +60,24 @@ class Namespace:
     embedder  what embeds texts; None: Embedder(), made when first needed
     """
 
+    __slots__ = ("_root", "_name", "_embedder", "_handle", "_lock", "__weakref__")
+
     def __init__(self, root: Path, name: str, *, embedder: Optional[Embedder] = None):
-        self.root = os.fspath(root)
-        self.name = name
+        if not isinstance(name, str):
+            raise TypeError(f"name is {name!r}: a namespace's name is a str")
+        self._root = place(root)
+        self._name = name
         self._embedder = embedder
         self._handle = None
         self._lock = threading.Lock()
+
+    @property
+    def root(self) -> str:
+        return self._root
+
+    @property
+    def name(self) -> str:
+        return self._name
 
     @property
     def embedder(self) -> Embedder:
@@ -75,15 +93,15 @@ class Namespace:
         temporary file, so that they may be more than fit in memory.
         """
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as file:
-            for row in rows:
-                json.dump(row, file, ensure_ascii=False, allow_nan=False, default=_plain)
+            for number, row in enumerate(rows):
+                json.dump(_checked(number, row), file, ensure_ascii=False, allow_nan=False, default=_plain)
                 file.write("\n")
             file.flush()
             return self.index_file(file.name, timeout=timeout)
 
     def index_file(self, path: Path, *, timeout: Optional[float] = None) -> Indexed:
         """The same for the rows of a JSON-lines file."""
-        return Indexed(*_dipper.index_file(self.embedder._handle, self.root, self.name, os.fspath(path), timeout))
+        return Indexed(*_dipper.index_file(self.embedder._handle, self._root, self._name, place(path), timeout))
 
     def query(self, what, k: int = 10, *, timeout: Optional[float] = None) -> Rows:
         """The k rows nearest to a text, or to a vector float32[d]. Sees every commit that ended before."""
@@ -91,8 +109,12 @@ class Namespace:
         if isinstance(what, str):
             model = self.embedder._handle
         else:
-            what = np.ascontiguousarray(what, dtype=np.float32).ravel()
-        found, cost = self._open(timeout).query(model, what, k, timeout)
+            if isinstance(what, (list, tuple)) and what and isinstance(what[0], str):
+                raise TypeError(f"what is a {type(what).__name__} of texts: a query is one text or one vector")
+            what = vectors(what, name="what")
+            if len(what) != 1:
+                raise ValueError(f"what has the shape {what.shape}: a query is one text or one vector")
+        found, cost = self._open(timeout).query(model, what, whole(k, "k", 1), timeout)
         rows = Rows(Row(id, dist, json.loads(attributes)) for id, dist, attributes in found)
         rows.cost = Cost(*cost)
         return rows
@@ -100,7 +122,7 @@ class Namespace:
     def _open(self, timeout):
         handle = self._handle
         if handle is None:
-            handle = _dipper.Namespace(self.root, self.name, timeout)
+            handle = _dipper.Namespace(self._root, self._name, timeout)
             with self._lock:
                 if self._handle is None:
                     self._handle = handle
@@ -112,6 +134,9 @@ class Namespace:
             handle, self._handle = self._handle, None
         if handle is not None:
             handle.close()
+
+    def __repr__(self) -> str:
+        return f"<dipper.Namespace {self._name} in {self._root}>"
 
     def __enter__(self) -> "Namespace":
         return self

@@ -1,6 +1,8 @@
 /* arguments.c: what Python gives, as the C API takes it. */
 #include "ext.h"
 
+#include <string.h>
+
 bool array_borrow(struct array *a, PyObject *object, size_t item, bool writable, bool optional, const char *name)
 {
     *a = (struct array){.data = NULL};
@@ -75,6 +77,22 @@ bool size_argument(PyObject *object, const char *name, size_t *out)
         PyErr_Format(PyExc_ValueError, "%s is %S: it must not be negative, nor beyond 64 bits", name, object);
     }
     return false;
+}
+
+bool text_argument(PyObject *object, const char *name, const char **out)
+{
+    Py_ssize_t length = 0;
+
+    if (!PyUnicode_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s is %R: it must be a str", name, object);
+        return false;
+    }
+    *out = PyUnicode_AsUTF8AndSize(object, &length);
+    if (*out && strlen(*out) != (size_t)length) {
+        PyErr_Format(PyExc_ValueError, "%s is %R: it must not hold a NUL character", name, object);
+        return false;
+    }
+    return *out != NULL;
 }
 
 PyObject *cost_tuple(const struct dp_cost *cost)

@@ -21,7 +21,7 @@ bool blocking_begin(struct blocking *b, PyObject *timeout)
     uint64_t timeout_ms = 0;
 
     if (timeout != Py_None) {
-        double seconds = PyFloat_AsDouble(timeout);
+        double seconds = PyBool_Check(timeout) ? 0 : PyFloat_AsDouble(timeout);
         if (PyErr_Occurred())
             return false;
         if (!(seconds > 0) || seconds > 1e9) {

@@ -66,8 +66,8 @@ PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
     (void)module;
     if (!has_arguments(given, 11, "build_ivf") || !size_argument(args[2], "dim", &dim) ||
         !size_argument(args[5], "nlist", &options.nlist) || !size_argument(args[8], "seed", &seed) ||
-        !(path = PyUnicode_AsUTF8AndSize(args[4], NULL)) || !(kind = PyUnicode_AsUTF8AndSize(args[6], NULL)) ||
-        !(metric = PyUnicode_AsUTF8AndSize(args[7], NULL)) || !kind_of(kind, &options.kind) ||
+        !text_argument(args[4], "path", &path) || !text_argument(args[6], "kind", &kind) ||
+        !text_argument(args[7], "metric", &metric) || !kind_of(kind, &options.kind) ||
         !metric_of(metric, &options.metric) || (recall = PyObject_IsTrue(args[9])) < 0 ||
         !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
         return NULL;

@@ -72,8 +72,9 @@ struct texts {
 bool texts_borrow(struct texts *texts, PyObject *tuple);
 
 bool has_arguments(Py_ssize_t given, Py_ssize_t wanted, const char *function);
-/* -1 with an exception set on failure; names the parameter. */
+/* Both name the parameter in the exception that they set where they answer false. */
 bool size_argument(PyObject *object, const char *name, size_t *out);
+bool text_argument(PyObject *object, const char *name, const char **out); /* borrowed from the object */
 
 /* ---- types, added to the module ---- */
 

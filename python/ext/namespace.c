@@ -147,6 +147,7 @@ PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
     struct dp_index_summary summary;
     struct blocking blocking;
     struct dp_error error;
+    static const char *const names[] = {"root", "name", "path"};
     const char *words[3];
     bool good = false;
 
@@ -154,7 +155,7 @@ PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
     if (!has_arguments(given, 5, "index_file"))
         return NULL;
     for (int i = 0; i < 3; i++)
-        if (!(words[i] = PyUnicode_AsUTF8AndSize(args[1 + i], NULL)))
+        if (!text_argument(args[1 + i], names[i], &words[i]))
             return NULL;
     struct dp_model *model = model_enter(args[0]);
     if (!model)

@@ -59,7 +59,7 @@ static int run_faiss(int argc, char **argv)
          "build: how many lists (default: auto, about twice the square root of the vectors)"},
         {"kind", 0, CLI_TEXT, &make.kind, 0, 0, "KIND", "build: flat or sq8, 8 bits a dimension (default: sq8)"},
         {"metric", 0, CLI_TEXT, &make.metric, 0, 0, "METRIC",
-         "build: l2, ip or cosine, for which vectors are scaled to length 1 (default: l2)"},
+         "build: l2, inner_product (or ip) or cosine, for which vectors are scaled to length 1 (default: l2)"},
         {"seed", 0, CLI_NUMBER, &make.seed, 0, UINT64_MAX, "N", "build: another clustering (default: 0)"},
         {"memory", 0, CLI_NUMBER, &make.memory_mb, 1, UINT32_MAX, "MB",
          "build: memory for a sample, and for lists being written (default: 1024)"},

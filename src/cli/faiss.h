@@ -32,7 +32,7 @@ struct faiss_make_options {
     const char *ids;     /* a .npy, or NULL: 0, 1, … */
     const char *nlist;   /* "auto", a number, or NULL: auto */
     const char *kind;    /* "flat", "sq8", or NULL: sq8 */
-    const char *metric;  /* "l2", "ip", "cosine", or NULL: l2 */
+    const char *metric;  /* "l2", "inner_product" or "ip", "cosine"; NULL: l2 */
     uint64_t seed, memory_mb;
     bool no_recall, json;
 };

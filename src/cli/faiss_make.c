@@ -27,17 +27,19 @@ static bool is(const char *given, const char *name)
 static enum dp_status take_options(const struct faiss_make_options *from, struct faiss_build_options *to,
                                    struct dp_error *error)
 {
-    *to = (struct faiss_build_options){
-        .kind = is(from->kind, "flat") ? IVF_FLAT : IVF_SQ8,
-        .metric = is(from->metric, "ip") || is(from->metric, "cosine") ? VECTOR_INNER_PRODUCT : VECTOR_L2,
-        .normalize = is(from->metric, "cosine"),
-        .seed = from->seed,
-        .memory_bytes = (size_t)from->memory_mb << MB_SHIFT,
-        .no_recall = from->no_recall};
+    const bool by_product =
+        is(from->metric, "inner_product") || is(from->metric, "ip") || is(from->metric, "cosine");
+    *to = (struct faiss_build_options){.kind = is(from->kind, "flat") ? IVF_FLAT : IVF_SQ8,
+                                       .metric = by_product ? VECTOR_INNER_PRODUCT : VECTOR_L2,
+                                       .normalize = is(from->metric, "cosine"),
+                                       .seed = from->seed,
+                                       .memory_bytes = (size_t)from->memory_mb << MB_SHIFT,
+                                       .no_recall = from->no_recall};
     if (from->kind && !is(from->kind, "flat") && !is(from->kind, "sq8"))
         return dp_fail(error, DP_INVALID, "--kind is '%s', but must be flat or sq8", from->kind);
     if (from->metric && !is(from->metric, "l2") && to->metric == VECTOR_L2)
-        return dp_fail(error, DP_INVALID, "--metric is '%s', but must be l2, ip or cosine", from->metric);
+        return dp_fail(error, DP_INVALID, "--metric is '%s', but must be l2, inner_product (or ip) or cosine",
+                       from->metric);
     if (!from->nlist || is(from->nlist, "auto"))
         return DP_OK;
     char *end;
@@ -101,7 +103,7 @@ static void write_json(struct buffer *out, const char *url, const struct faiss_b
     json_key(&w, "kind");
     json_string_str(&w, how->kind == IVF_FLAT ? "flat" : "sq8");
     json_key(&w, "metric");
-    json_string_str(&w, how->metric == VECTOR_L2 ? "l2" : how->normalize ? "cosine" : "ip");
+    json_string_str(&w, how->metric == VECTOR_L2 ? "l2" : how->normalize ? "cosine" : "inner_product");
     json_key(&w, "bytes");
     json_u64(&w, built->bytes);
     if (built->recall.count > 0) {

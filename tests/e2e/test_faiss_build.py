@@ -90,6 +90,15 @@ def test_build_and_search_agree_with_faiss(run, tmp_path, sift):
     assert found.min() >= 10**12
 
 
+def test_a_metric_has_one_name_in_answers(run, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(4, dtype="f4"))
+    for given, told in (("inner_product", "inner_product"), ("ip", "inner_product"), ("l2", "l2")):
+        (built,) = json_lines(run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "x.npy", "--nlist", 1,
+                                  "--metric", given, "--json").stdout)
+        (info,) = json_lines(run("faiss", "info", tmp_path / "x.ivf", "--json").stdout)
+        assert built["metric"] == info["metric"] == told
+
+
 def test_bad_input_leaves_nothing(run, tmp_path, sift):
     x = sift[0][:100].copy()
     x[42, 3] = np.nan

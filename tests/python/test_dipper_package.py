@@ -111,12 +111,78 @@ def test_search_tells_what_it_cost(index, queries):
     ({"k": -1}, "."),
     ({"nprobe": 0}, "nprobe is 0"),
     ({"nprobe": -3}, "nprobe is -3"),
+    ({"recall": 0}, "recall is 0"),
     ({"timeout": 0}, "timeout"),
+    ({"timeout": True}, "timeout"),
+    ({"filter": np.array([2**63], "u8")}, "ids are at most"),
 ], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
 def test_search_refuses_what_makes_no_sense(index, arguments, says):
     good = {"x": np.zeros((1, 16), "f4"), "k": 1}
     with pytest.raises(ValueError, match=says):
         index.search(**{**good, **arguments})
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ({"k": 2.0}, "k is 2.0: it must be a whole number"),
+    ({"k": True}, "k is True"),
+    ({"k": "2"}, "k is '2'"),
+    ({"k": np.float64(2)}, "k is "),
+    ({"k": None}, "k is None"),
+    ({"nprobe": 4.0}, "nprobe is 4.0"),
+    ({"nprobe": "4"}, "nprobe is '4'"),
+    ({"nprobe": False}, "nprobe is False"),
+    ({"x": [["a"] * 16]}, "not numbers"),
+    ({"x": [[None] * 16]}, "not numbers"),
+    ({"x": np.zeros((1, 16), "c8")}, "not numbers"),
+    ({"nprob": 3}, "nprob"),
+    ({"filter": np.array([True])}, "whole numbers"),
+], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
+def test_search_refuses_what_is_of_no_fitting_kind(index, arguments, says):
+    with pytest.raises(TypeError, match=re.escape(says)):
+        index.search(**{"x": np.zeros((1, 16), "f4"), "k": 1, **arguments})
+
+
+def test_whole_numbers_may_be_numpys(dipper, index, queries, tmp_path):
+    want = index.search(queries, 3, 4)[1]
+    for kind in (np.int64, np.int32, np.uint8, np.array):
+        assert np.array_equal(index.search(queries, kind(3), kind(4))[1], want)
+    dipper.build_ivf(np.eye(8), tmp_path / "x.ivf", np.int64(2), seed=np.uint64(2**63), threads=np.int32(1))
+    with dipper.open_index(tmp_path / "x.ivf", n_clusters=np.int64(2), cluster_data_offset=np.uint64(0)) as built:
+        assert built.nlist == 2
+    assert dipper.Embedder(threads=np.int64(1)).encode(["a"], batch_size=np.int16(1)).shape == (1, 384)
+
+
+def test_nprobe_is_an_attribute_as_in_faiss(index, path, queries):
+    stock = faiss.read_index(str(path))
+    assert index.nprobe == stock.nprobe == 1 and (index.metric_type, index.is_trained) == (stock.metric_type, True)
+    for nprobe in (3, np.int64(stock.nlist)):
+        index.nprobe = stock.nprobe = int(nprobe)
+        assert index.nprobe == nprobe
+        assert np.array_equal(index.search(queries, 4)[1], stock.search(queries, 4)[1])
+    everything = index.last_cost.bytes
+    index.search(queries, 4, 1)  # what a search is told comes first
+    assert index.last_cost.bytes < everything and index.nprobe == stock.nlist
+    for wrong in (0, -1, 2.0, True, "16", None):
+        with pytest.raises((TypeError, ValueError), match="nprobe is"):
+            index.nprobe = wrong
+    assert index.nprobe == stock.nlist
+
+
+def test_an_attribute_that_is_not_there_cannot_be_set(dipper, embedder, index, tmp_path):
+    rows = dipper.Rows()
+    for thing in (index, embedder, dipper.Namespace(tmp_path, "n"), rows, index.info, index.last_cost):
+        with pytest.raises(AttributeError):
+            thing.nprob = 3
+        with pytest.raises(AttributeError, match="nprob"):
+            _ = thing.nprob
+    for thing, name in ((index, "d"), (index, "info"), (embedder, "max_seq_length"), (dipper.Namespace(tmp_path, "n"), "root")):
+        with pytest.raises(AttributeError):
+            setattr(thing, name, 3)
+    with pytest.raises(AttributeError, match="build_ivf"):
+        index.add(np.zeros((1, 16)))
+    with pytest.raises(AttributeError, match="encode"):
+        embedder.encode_query("a")
+    assert not hasattr(index, "k_factor") and not hasattr(embedder, "similarity")
 
 
 def test_a_file_that_is_not_there(dipper, tmp_path):
@@ -207,6 +273,15 @@ def test_a_search_may_ask_for_a_recall(dipper, tmp_path):
 
 def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
     x = np.zeros((10, 4), "f4")
+    for metric, fourcc in (("ip", "inner_product"), (0, "inner_product"), (1, "l2"), (np.int64(1), "l2")):
+        dipper.build_ivf(np.eye(4), tmp_path / "x.ivf", 1, metric=metric, recall=False)
+        with dipper.open_index(tmp_path / "x.ivf") as built:
+            assert built.metric == fourcc
+    (tmp_path / "x.ivf").unlink()
+    for arguments in ({"metric": 2}, {"metric": None}, {"metric": True}, {"kind": 1}, {"nlist": 1.0}, {"nlist": True}, {"recall": 0.9},
+                      {"seed": 1.0}, {"threads": 0.5}, {"path": 3}):
+        with pytest.raises(TypeError):
+            dipper.build_ivf(**{"x": x, "path": tmp_path / "x.ivf", **arguments})
     for arguments in ({"kind": "pq"}, {"metric": "hamming"}, {"nlist": 11}, {"ids": range(9)}, {"x": x[:0]},
                       {"x": np.full((3, 4), np.nan)}, {"nlist": -1}):
         with pytest.raises(ValueError):
@@ -281,8 +356,15 @@ def test_a_reader_that_answers_wrongly(dipper, answer, kind, says):
 
 def test_open_wants_either(dipper, path):
     for arguments in ({}, {"url": path, "reader": len, "size": 1}, {"reader": len}, {"reader": 3, "size": 1},
-                      {"url": path, "size": 1}):
+                      {"url": path, "size": 1}, {"reader": len, "size": 1.5}, {"url": path, "n_clusters": 8.0},
+                      {"url": path, "cluster_data_offset": True}, {"url": 3}):
         with pytest.raises(TypeError):
+            dipper.open_index(**arguments)
+
+
+def test_no_size_is_negative(dipper, path):
+    for arguments in ({"reader": len, "size": -1}, {"url": path, "n_clusters": -1}, {"url": path, "cluster_data_offset": -1}):
+        with pytest.raises(ValueError, match="must be at least 0"):
             dipper.open_index(**arguments)
 
 
@@ -334,6 +416,44 @@ def test_encode_takes_any_str(embedder):
         embedder.encode(["a", 3])
     with pytest.raises(UnicodeEncodeError):
         embedder.encode("\ud800")
+
+
+@pytest.mark.parametrize("arguments, named, says", [
+    (("query",), {}, "'query' is a second: name it, normalize=, show_progress=, batch_size=, timeout="),
+    ((32,), {}, "32 is a second"),
+    ((False,), {}, "False is a second"),
+    ((), {"normalize": "query"}, "normalize is 'query'"),
+    ((), {"normalize_embeddings": True}, "normalize="),
+    ((), {"prompt_name": "query"}, "before each text"),
+    ((), {"show_progress_bar": False}, "show_progress="),
+    ((), {"convert_to_tensor": True}, "numpy"),
+    ((), {"batch_size": 32.0}, "batch_size is 32.0"),
+    ((), {"other": 1}, "other"),
+], ids=str)
+def test_encode_names_what_sentence_transformers_calls_otherwise(embedder, arguments, named, says):
+    with pytest.raises(TypeError, match=re.escape(says)):
+        embedder.encode(["a"], *arguments, **named)
+
+
+def test_the_packages_model_has_a_name(dipper, embedder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"):
+        with dipper.Embedder(name) as same:
+            assert same.name == embedder.name and np.array_equal(same.encode("a"), embedder.encode("a"))
+    (tmp_path / "all-MiniLM-L6-v2").mkdir()  # a folder of that name comes first
+    with pytest.raises(dipper.Error):
+        dipper.Embedder("all-MiniLM-L6-v2")
+    with pytest.raises(FileNotFoundError):
+        dipper.Embedder("all-MiniLM-L12-v2")
+
+
+def test_objects_say_what_they_are(dipper, embedder, index, tmp_path):
+    assert repr(embedder) == "<dipper.Embedder all-MiniLM-L6-v2, 384 dimensions, int8>"
+    assert repr(index) == "<dipper.Index IwFl of 400 vectors × 16, l2, 8 lists>"
+    assert repr(dipper.Namespace(tmp_path, "notes")) == f"<dipper.Namespace notes in {tmp_path}>"
+    closed = dipper.Embedder()
+    closed.close()
+    assert "all-MiniLM-L6-v2" in repr(closed)
 
 
 def test_encode_reports(embedder, capsys):
@@ -389,6 +509,26 @@ def test_a_namespace_says_what_is_wrong(dipper, embedder, tmp_path):
         notes.query("bread")  # nothing was committed
     with pytest.raises(ValueError):
         dipper.Namespace(tmp_path, "../up", embedder=embedder).index(ROWS)
+
+
+def test_a_namespace_takes_rows_and_one_question(dipper, embedder, tmp_path):
+    notes = dipper.Namespace(tmp_path, "notes", embedder=embedder)
+    for rows in ("text", {"id": 1, "text": "a"}, [ROWS[0], "text"], [["id", 1]]):
+        with pytest.raises(TypeError, match="a row is a dict"):
+            notes.index(rows)
+    notes.index([{"id": np.int64(1), "text": "a"}])
+    assert [row.id for row in notes.query("a", np.int32(1))] == [1]
+    for what in (["a"], np.zeros((2, 384)), ["a", "b"]):
+        with pytest.raises((TypeError, ValueError), match="one text or one vector"):
+            notes.query(what)
+    for k in (0, -1, 1.0, True):
+        with pytest.raises((TypeError, ValueError), match="k is"):
+            notes.query("a", k)
+    with pytest.raises(TypeError, match="name is 5"):
+        dipper.Namespace(tmp_path, 5)
+    with pytest.raises(ValueError, match="NUL"):
+        dipper.Namespace(tmp_path, "notes\0more", embedder=embedder).index(ROWS)
+    assert not [path for path in tmp_path.iterdir() if path.name not in ("notes", ".dipper")]
 
 
 # ---- threads, signals, forks ---------------------------------------------------------------------------------
