@@ -233,7 +233,8 @@ static bool take_answer(struct run *run, struct job *job, struct http_try *t)
     struct http_request *req = job->req;
     struct span head = arena_copy(run->call->arena, buffer_span(&t->head));
     store_bytes_release(&req->bytes);
-    req->code = t->at ? job->first_code : t->code;
+    bool resumed = t->at > 0 && t->code == 206; /* the answer is the one that the first bytes came with */
+    req->code = resumed ? job->first_code : t->code;
     req->body_len = 0;
     if (!head.data)
         return false;
@@ -318,6 +319,8 @@ static void judge_answer(struct run *run, struct job *job, struct http_try *t)
     }
     /* A 4xx was refused; after a 5xx, or an error in a 200, nobody knows. */
     req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
+    if (t->at && code / 100 != 2)
+        keep_bytes(job, t);
     if (verdict == HTTP_RETRY_ONCE && job->tries < run->options->tries && call_check(run->call) == DP_OK) {
         job->due_ns = 0;
         job->state = JOB_WAITING;
@@ -325,8 +328,6 @@ static void judge_answer(struct run *run, struct job *job, struct http_try *t)
     }
     char why[64];
     snprintf(why, sizeof why, "the server answers %d", code);
-    if (t->at && code / 100 != 2)
-        keep_bytes(job, t);
     try_later(run, job, retry_after_ms(req), why);
 }
 

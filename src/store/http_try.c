@@ -401,11 +401,14 @@ static enum http_fault judge(struct http_try *t)
         if (t->at && !http_same_version(t->first_head, head))
             return HTTP_FAULT_CHANGED;
         fault = judge_partial(t, head);
-    } else if (req->method == HTTP_GET && t->code == 200) {
-        /* The server takes no ranges after all, or the object is another one now: from its start again. */
+    } else if (req->method == HTTP_GET) {
+        /* No part of what was resumed (the server takes no ranges after all, say): from its start again. */
         http_sink_drop(&t->sink);
         t->at = 0;
-        fault = judge_whole(t, head);
+        if (t->code == 200)
+            fault = judge_whole(t, head);
+        else
+            t->expected_known = content_length(head, &t->expected);
     } else {
         t->expected_known = content_length(head, &t->expected);
     }

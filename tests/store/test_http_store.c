@@ -298,6 +298,49 @@ static void test_http_store_explains_errors(void **state)
     }
 }
 
+/* The error that a broken read resumes into is told as itself, whatever version its page claims. */
+static void test_http_store_resumes_into_errors(void **state)
+{
+    struct fixture *f = *state;
+    enum { LEN = 1000 };
+    static char page[3 * LEN];
+    memset(page, 'X', sizeof page - 1);
+    static const struct {
+        int code;
+        const char *lines;
+        enum dp_status status;
+    } cases[] = {
+        {503, "ETag: \"maintenance\"\r\n", DP_OK},
+        {502, "", DP_OK},
+        {403, "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n", DP_DENIED},
+        {403, "", DP_DENIED},
+        {404, "ETag: \"page\"\r\n", DP_NOT_FOUND},
+        {410, "", DP_NOT_FOUND},
+        {203, "ETag: \"proxy\"\r\n", DP_TOO_LARGE}, /* its page is */
+        {302, "ETag: \"login\"\r\nLocation: /login\r\n", DP_UNSUPPORTED},
+    };
+    uint8_t body[LEN];
+    for (size_t i = 0; i < LEN; i++)
+        body[i] = (uint8_t)('a' + i % 26);
+    http_server_put(f->server, "/data/long", span_of(body, LEN));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 300});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = cases[i].code,
+                                                        .lines = cases[i].lines,
+                                                        .text = page,
+                                                        .match = "Range: bytes=300-"});
+        struct store_read_req req = range("long", 0, LEN);
+        if (read_one(f, &req) != cases[i].status)
+            fail_msg("%d: %s: %s", cases[i].code, dp_status_name(req.status), req.error.message);
+        if (req.status == DP_OK && !span_equal(req.bytes.span, span_of(body, LEN)))
+            fail_msg("%d: other bytes than the object's", cases[i].code);
+        assert_int_equal(http_server_unused(f->server), 0);
+        store_read_release(&req, 1);
+    }
+}
+
 static void test_http_store_servers_without_ranges(void **state)
 {
     struct fixture *f = *state;
@@ -509,6 +552,7 @@ int main(void)
         CASE(test_http_store_needs_something_that_tells_versions),
         CASE(test_http_store_versions),
         CASE(test_http_store_explains_errors),
+        CASE(test_http_store_resumes_into_errors),
         CASE(test_http_store_servers_without_ranges),
         CASE(test_http_store_ends_that_are_not_told),
         CASE(test_http_store_chunks),

@@ -378,6 +378,59 @@ static void test_store_s3_tries_again_what_may_pass(void **state)
     assert_int_equal(read_all(f, "k", "found"), DP_UNAVAILABLE);
 }
 
+/* A read that broke off and resumes into an error ends as that error does anywhere else: the page's bytes are never the
+ * object's, and what may pass is tried again. */
+static void test_store_s3_resumes_into_errors(void **state)
+{
+    struct fixture *f = *state;
+    enum { LEN = 1000 };
+    static char page[3 * LEN];
+    memset(page, 'X', sizeof page - 1);
+    static const struct {
+        int code;
+        const char *lines, *text;
+        enum dp_status status;
+    } cases[] = {
+        {503, "", "<Error><Code>SlowDown</Code></Error>", DP_OK},
+        {500, "", "<Error><Code>InternalError</Code></Error>", DP_OK},
+        {400, "", "<Error><Code>RequestTimeout</Code></Error>", DP_OK},
+        {400, "", "<Error><Code>ExpiredToken</Code></Error>", DP_OK},
+        {503, "ETag: \"maintenance\"\r\n", page, DP_OK},
+        {404, "", "<Error><Code>NoSuchKey</Code></Error>", DP_NOT_FOUND},
+        {404, "ETag: \"page\"\r\n", page, DP_NOT_FOUND},
+        {403, "", "<Error><Code>AccessDenied</Code></Error>", DP_DENIED},
+        {403, "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n", page, DP_DENIED},
+        {301, "", "<Error><Code>PermanentRedirect</Code></Error>", DP_INVALID},
+        {501, "ETag: \"page\"\r\n", page, DP_UNSUPPORTED},
+    };
+    uint8_t body[LEN];
+    for (size_t i = 0; i < LEN; i++)
+        body[i] = (uint8_t)('a' + i % 26);
+    must_open(f, "s3://bkt");
+    http_server_put(f->server, "/bkt/k", span_of(body, LEN));
+    const char *etag = http_server_etag(f->server, "/bkt/k");
+    struct store_version version = {.len = (uint8_t)strlen(etag)};
+    memcpy(version.token, etag, version.len);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        http_server_reset(f->server);
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 300, .match = "GET "});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = cases[i / 2].code,
+                                                        .lines = cases[i / 2].lines,
+                                                        .text = cases[i / 2].text,
+                                                        .match = "Range: bytes=300-"});
+        struct store_read_req req = {.key = span_str("k"), .len = LEN, .pinned = i % 2 ? &version : NULL};
+        dp_error_clear(&f->call.error);
+        enum dp_status status = store_read(&f->call, f->store, &req, 1);
+        if (status != cases[i / 2].status)
+            fail_msg("%d: %s: %s", cases[i / 2].code, dp_status_name(status), f->call.error.message);
+        if (status == DP_OK && !span_equal(req.bytes.span, span_of(body, LEN)))
+            fail_msg("%d: other bytes than the object's", cases[i / 2].code);
+        assert_int_equal(http_server_unused(f->server), 0);
+        store_read_release(&req, 1);
+    }
+}
+
 /* A range behind the end, from a server that tells the size in its error alone, and from one that tells none. */
 static void test_store_s3_ranges_behind_the_end(void **state)
 {
@@ -810,6 +863,7 @@ int main(void)
         CASE(test_store_s3_tells_what_to_do),
         CASE(test_store_s3_head),
         CASE(test_store_s3_tries_again_what_may_pass),
+        CASE(test_store_s3_resumes_into_errors),
         CASE(test_store_s3_ranges_behind_the_end),
         CASE(test_store_s3_asks_once_whether_conditions_hold),
         CASE(test_store_s3_never_writes_where_conditions_are_ignored),

@@ -427,6 +427,60 @@ static void test_transport_pins_where_the_server_ignores_them(void **state)
     assert_non_null(strcasestr(http_server_seen(f->server, 0).head, "if-match: \"mine\"\r\n"));
 }
 
+static enum http_verdict as_usual(struct call *call, struct http_request *req)
+{
+    (void)call, (void)req;
+    return HTTP_AS_USUAL;
+}
+
+/* What a resumed read is answered with an error is that error, never a part of the object: whatever versions the error
+ * page claims, and however long it is. */
+static void test_transport_never_takes_an_error_for_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    enum { LEN = 1000, BROKEN_AT = 300 };
+    static const int codes[] = {203, 204, 301, 304, 307, 400, 401, 403, 404, 405, 408,
+                                409, 410, 429, 500, 501, 502, 503, 504, 505, 507, 511};
+    static char page[LEN + 1];
+    uint8_t *body = pattern(LEN), into[LEN];
+    memset(page, 'X', LEN);
+    for (size_t i = 0; i < 4 * 4 * sizeof codes / sizeof *codes; i++) {
+        int code = codes[i / 16];
+        char claims[128];
+        http_server_reset(f->server);
+        http_server_put(f->server, "/a", span_of(body, LEN));
+        snprintf(claims, sizeof claims,
+                 i / 4 % 4 == 0   ? ""
+                 : i / 4 % 4 == 1 ? "ETag: %s\r\n"
+                 : i / 4 % 4 == 2 ? "ETag: \"page\"\r\n"
+                                  : "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                 http_server_etag(f->server, "/a"));
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = BROKEN_AT});
+        http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
+                                                        .code = code,
+                                                        .lines = claims,
+                                                        .text = code == 204 || code == 304 ? "" : page,
+                                                        .match = "Range: bytes=300-"});
+        struct http_request req = get(f, "/a");
+        req.ranged = true;
+        req.len = LEN;
+        req.inspect = i % 2 ? as_usual : NULL;
+        req.into = i / 2 % 2 ? into : NULL;
+        req.into_len = req.into ? LEN : 0;
+        enum dp_status status = run(f, &req);
+        const uint8_t *bytes = req.into ? into : req.bytes.span.data;
+        bool retried = code == 408 || code == 429 || (code >= 500 && code != 501 && code != 505);
+        bool whole = req.code == 206 && req.body_len == LEN && memcmp(bytes, body, LEN) == 0;
+        if (status != DP_OK || (retried ? !whole : req.code != code))
+            fail_msg("%d with \"%s\": status %s, code %d, %zu bytes", code, claims, dp_status_name(status),
+                     req.code, (size_t)req.body_len);
+        if (http_server_unused(f->server))
+            fail_msg("%d: the read was not resumed", code);
+        http_request_release(&req, 1);
+    }
+    free(body);
+}
+
 static void test_transport_starts_again_without_ranges(void **state)
 {
     struct fixture *f = *state;
@@ -1292,6 +1346,7 @@ int main(void)
         CASE(test_transport_resumes_into_the_callers_memory),
         CASE(test_transport_never_mixes_versions),
         CASE(test_transport_pins_where_the_server_ignores_them),
+        CASE(test_transport_never_takes_an_error_for_the_rest),
         CASE(test_transport_starts_again_without_ranges),
         CASE(test_transport_validates_ranges),
         CASE(test_transport_takes_a_whole_object_for_its_range),
