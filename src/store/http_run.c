@@ -58,12 +58,11 @@ static void drop_bytes(struct job *job)
     buffer_clear(&job->first_head);
 }
 
-/* Ends a job. A write that may have been carried out is never said to have failed. */
+/* Ends a job. A write that may have been carried out is never said to have failed, whatever ends it. */
 static void end_job(struct run *run, struct job *job, enum dp_status status)
 {
     struct http_request *req = job->req;
-    bool unclear = status == DP_UNAVAILABLE || status == DP_DEADLINE || status == DP_CANCELLED || status == DP_IO;
-    if (unclear && is_write(req) && req->maybe_landed) {
+    if (status != DP_OK && is_write(req) && req->maybe_landed) {
         dp_error_prefix(&req->error, "it cannot be told whether the write was carried out");
         status = req->error.status = DP_UNKNOWN;
     }
@@ -288,6 +287,7 @@ static void judge_answer(struct run *run, struct job *job, struct http_try *t)
     struct http_request *req = job->req;
     int code = t->code;
     if (!take_answer(run, job, t)) {
+        req->maybe_landed |= is_write(req) && code / 100 != 4;
         dp_fail_nomem(&req->error, "an answer");
         end_job(run, job, DP_NOMEM);
         return;
@@ -472,7 +472,7 @@ static void finish_try(struct run *run, struct http_try *t)
     count_try(run->counts, t, whole);
     if (!whole && t->result == CURLE_OK && t->fault == HTTP_FAULT_NONE)
         t->result = CURLE_PARTIAL_FILE;
-    if (!whole && t->sent)
+    if (t->sent > (whole ? 1u : 0u)) /* libcurl sends again by itself when a connection turns out to be dead */
         req->maybe_landed |= is_write(req);
     if (--job->flying) {
         if (whole && !retried_as_usual(t->code)) {

@@ -183,16 +183,18 @@ static enum dp_status judge_completion(struct call *call, struct s3_upload *u, c
     struct aws_error e;
     struct span etag;
     if (aws_error_parse(req->bytes.span, call->arena, &e) || req->code != 200) {
-        if (req->maybe_landed)
-            return call_fail(call, DP_UNKNOWN,
-                             "%s/%.*s: an answer was lost, so it cannot be told whether the upload is complete",
-                             s3->root, SPAN_FMT(key_of(u)));
-        return s3_explain(&s3->source, call, req, &call->error);
+        enum dp_status refused = s3_explain(&s3->source, call, req, &call->error);
+        return !req->maybe_landed
+                   ? refused
+                   : call_fail(call, DP_UNKNOWN,
+                               "%s/%.*s: an answer was lost, so it cannot be told whether the upload "
+                               "is complete (the last try: %s)",
+                               s3->root, SPAN_FMT(key_of(u)), call->error.message);
     }
     enum dp_status status = s3_parse_completed(req->bytes.span, call->arena, &etag, &call->error);
     if (status == DP_OK && !http_version_of(etag, (struct span){0}, false, 0, version))
         status = call_fail(call, DP_IO, "it tells no ETag");
-    if (status != DP_OK && status != DP_NOMEM) {
+    if (status != DP_OK) {
         dp_error_prefix(&call->error, "%s/%.*s: the upload was sent, but", s3->root, SPAN_FMT(key_of(u)));
         call->error.status = status = DP_UNKNOWN;
     }

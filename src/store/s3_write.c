@@ -103,7 +103,9 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
         bool may_be_there = status == DP_OK || status == DP_UNKNOWN;
         if (may_be_there && s3_remove(call, &s3->base, span_str(key)) == DP_NOMEM)
             return DP_NOMEM;
-        call->error = error; /* if the removal failed otherwise, a small object stays */
+        call->error = error;      /* if the removal failed otherwise, a small object stays */
+        if (status == DP_UNKNOWN) /* of the probe's object: the caller's has not been sent */
+            call->error.status = status = DP_UNAVAILABLE;
         if (status != DP_OK)
             return status;
         known = ignores ? S3_PROBE_IGNORES : S3_PROBE_KEEPS;
@@ -131,13 +133,16 @@ static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct s
         return call_fail(call, DP_UNKNOWN, "%s/%.*s: the store took the object, but tells no ETag of it", s3->root,
                          SPAN_FMT(put->key));
     }
+    /* Whatever the last try was answered: an earlier one may have landed, or may land yet. */
+    if (req->maybe_landed) {
+        s3_explain(&s3->source, call, req, &call->error);
+        return call_fail(call, DP_UNKNOWN,
+                         "%s/%.*s: an answer was lost, so it cannot be told whether this put, another writer's or "
+                         "none is there (the last try: %s)",
+                         s3->root, SPAN_FMT(put->key), call->error.message);
+    }
     if (put->condition == STORE_ANY || !is_unmet(call, req, put->condition))
         return s3_explain(&s3->source, call, req, &call->error);
-    if (req->maybe_landed)
-        return call_fail(call, DP_UNKNOWN,
-                         "%s/%.*s: an answer was lost, so it cannot be told whether this put or another writer's "
-                         "is there",
-                         s3->root, SPAN_FMT(put->key));
     if (put->condition == STORE_IF_ABSENT)
         return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
     return call_fail(call, DP_CONFLICT, "%.*s %s", SPAN_FMT(put->key),
@@ -178,6 +183,11 @@ enum dp_status s3_remove(struct call *call, struct store *store, struct span key
         status = s3_explain(&s3->source, call, &req, &call->error);
         if (status == DP_NOT_FOUND) /* it is not there, as it should be */
             status = DP_OK;
+        else if (req.maybe_landed) {
+            dp_error_prefix(&call->error,
+                            "an answer was lost, so it cannot be told whether the object is removed");
+            call->error.status = status = DP_UNKNOWN;
+        }
     }
     store_bytes_release(&req.bytes);
     return status;

@@ -126,8 +126,8 @@ enum dp_status http_try_url(struct http_try *attempt, struct span url, struct dp
  *   DP_OK           a complete answer that is not to be retried
  *   DP_STALE        the object does not have the ETag of if_match (also for an answer 412)
  *   DP_UNAVAILABLE  it failed after as many tries as allowed
- *   DP_UNKNOWN      the same for a PUT, POST or DELETE that was sent and may have been carried out; also in place of
- *                   DP_DEADLINE and DP_CANCELLED
+ *   DP_UNKNOWN      in place of each other failure, for a PUT, DELETE or `once` request with a try that may have been
+ *                   carried out
  *   DP_IO           the peer breaks the rules: no HTTP, a wrong Content-Range, an untrusted certificate
  *   DP_UNSUPPORTED  the server answers a range with the whole of a larger object
  *   DP_TOO_LARGE    the answer exceeds a limit

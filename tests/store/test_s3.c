@@ -839,7 +839,9 @@ static void test_store_s3_failed_allocations(void **state)
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         arena_deinit(&arena);
-        if (status != (fired ? DP_NOMEM : DP_OK))
+        /* A write that was sent has an unknown outcome. The probe's removal may fail: its object stays. */
+        bool told = fired && strstr(call.error.message, "out of memory");
+        if (status != DP_OK && !told)
             fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), call.error.message);
         if (test_alloc_live() > before + 64) /* the transport may keep a handle more */
             fail_msg("allocation %zu leaks", n);

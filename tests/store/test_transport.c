@@ -1260,7 +1260,8 @@ static void test_transport_survives_failed_allocations(void **state)
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         assert_int_equal(test_alloc_live(), before);
-        if (status != (fired ? DP_NOMEM : DP_OK))
+        /* The put's may come after it was sent. */
+        if (fired ? status != DP_NOMEM && status != DP_UNKNOWN : status != DP_OK)
             fail_msg("allocation %zu: %s", n, dp_status_name(status));
         if (!fired)
             break;

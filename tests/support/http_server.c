@@ -62,6 +62,7 @@ struct http_server {
     struct connection *connections;
     struct object *objects;
     struct act *acts;
+    struct late *late;
     unsigned version;
     struct http_seen *seen;
     unsigned count, capacity, accepted;
@@ -77,6 +78,12 @@ struct exchange {
     size_t body_len;
     char method[8];
     char path[512]; /* the target without its query */
+};
+
+/* A write that is carried out after a later one. */
+struct late {
+    struct late *next;
+    struct exchange what;
 };
 
 /* ---- bytes ------------------------------------------------------------------------------------------ */
@@ -181,13 +188,19 @@ static bool answer_status(struct connection *c, int code, const char *lines, con
     return transmit_text(c, head) && (bodiless || transmit_text(c, text));
 }
 
+/* Has the connection end with a reset. */
+static void reset(struct connection *c)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 /* How the body of an answer goes out. True when the connection may be used again. */
 static bool transmit_body(struct connection *c, const struct http_act *act, const uint8_t *body, size_t len)
 {
     size_t at = act->at < len ? act->at : len;
     switch (act->kind) {
     case HTTP_ACT_RESET: {
-        const struct linger now = {.l_onoff = 1, .l_linger = 0};
         transmit(c, body, at);
         /* What was sent must arrive before the reset, which overtakes it. */
         for (int left = 1; left > 0;) {
@@ -198,7 +211,7 @@ static bool transmit_body(struct connection *c, const struct http_act *act, cons
             left = (int)info.tcpi_unacked;
         }
         wait_ms(c, DRIP_MS); /* and be read by the client */
-        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        reset(c);
         return false;
     }
     case HTTP_ACT_TRUNCATE: transmit(c, body, at); return false;
@@ -301,12 +314,12 @@ static bool serve_read(struct exchange *e, const struct http_act *act, bool head
     return kept;
 }
 
-static bool serve_write(struct exchange *e, const struct http_act *act)
+/* Does what a PUT or DELETE asks, under the lock. Answers the code; `lines` has room for 128 bytes. */
+static int carry_out(const struct exchange *e, char *lines)
 {
     struct http_server *s = e->c->server;
-    char match[128], lines[128] = "";
+    char match[128];
     int code = 200;
-    pthread_mutex_lock(&s->lock);
     const struct object *o = find(s, e->path);
     if (header(e, "if-none-match", match, sizeof match) && o)
         code = 412;
@@ -314,13 +327,63 @@ static bool serve_write(struct exchange *e, const struct http_act *act)
         code = o ? 412 : 404;
     if (code == 200 && strcmp(e->method, "PUT") == 0) {
         put_locked(s, e->path, span_of(e->body, e->body_len));
-        snprintf(lines, sizeof lines, "ETag: %s\r\n", find(s, e->path)->etag);
+        snprintf(lines, 128, "ETag: %s\r\n", find(s, e->path)->etag);
     } else if (code == 200) {
         remove_locked(s, e->path);
         code = 204;
     }
+    return code;
+}
+
+/* Keeps a write for later. */
+static void put_off(const struct exchange *e)
+{
+    struct late *l = calloc(1, sizeof *l);
+    assert(l);
+    l->what = *e;
+    l->what.body = malloc(e->body_len ? e->body_len : 1);
+    assert(l->what.body);
+    memcpy(l->what.body, e->body, e->body_len);
+    l->next = e->c->server->late;
+    e->c->server->late = l;
+}
+
+/* Carries out what was put off for this path. */
+static void catch_up(struct http_server *s, const char *path)
+{
+    for (struct late **at = &s->late; *at;) {
+        struct late *l = *at;
+        char lines[128];
+        if (path && strcmp(l->what.path, path) != 0) {
+            at = &l->next;
+            continue;
+        }
+        if (path)
+            carry_out(&l->what, lines);
+        *at = l->next;
+        free(l->what.body);
+        free(l);
+    }
+}
+
+static bool serve_write(struct exchange *e, const struct http_act *act)
+{
+    struct http_server *s = e->c->server;
+    char lines[128] = "";
+    int code = 0;
+    pthread_mutex_lock(&s->lock);
+    if (act->kind != HTTP_ACT_LATE)
+        code = carry_out(e, lines);
+    if (act->kind == HTTP_ACT_LATE || act->kind == HTTP_ACT_TWICE)
+        put_off(e);
+    else
+        catch_up(s, e->path);
     pthread_mutex_unlock(&s->lock);
-    return act->kind != HTTP_ACT_LOSE && answer_status(e->c, code, lines, "", true);
+    if (act->kind == HTTP_ACT_RESET)
+        reset(e->c);
+    bool silent = act->kind == HTTP_ACT_LOSE || act->kind == HTTP_ACT_RESET || act->kind == HTTP_ACT_LATE ||
+                  act->kind == HTTP_ACT_TWICE;
+    return !silent && answer_status(e->c, code, lines, "", true);
 }
 
 static bool transmit_for_ever(struct connection *c, const char *head, const char *piece)
@@ -337,6 +400,9 @@ static bool serve(struct exchange *e, const struct http_act *act)
     bool head_only = strcmp(e->method, "HEAD") == 0;
     switch (act->kind) {
     case HTTP_ACT_STATUS:
+        pthread_mutex_lock(&c->server->lock);
+        catch_up(c->server, e->path);
+        pthread_mutex_unlock(&c->server->lock);
         return answer_status(c, act->code, act->lines ? act->lines : "", act->text ? act->text : "", head_only);
     case HTTP_ACT_DROP: return false;
     case HTTP_ACT_RAW: transmit_text(c, act->text); return false;
@@ -705,6 +771,7 @@ void http_server_reset(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);
     s->count = 0;
+    catch_up(s, NULL);
     while (s->acts) {
         struct act *a = s->acts;
         s->acts = a->next;

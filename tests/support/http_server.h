@@ -24,8 +24,10 @@ enum http_act_kind {
     HTTP_ACT_STATUS,       /* answer `code` with the header lines `lines` and the body `text` */
     HTTP_ACT_RESET,        /* serve, but reset the connection after `at` bytes of the body */
     HTTP_ACT_TRUNCATE,     /* the same with an orderly close */
-    HTTP_ACT_LOSE,         /* do what is asked, then close without an answer */
+    HTTP_ACT_LOSE,         /* do what is asked, then close without an answer; a write is reset by HTTP_ACT_RESET */
     HTTP_ACT_DROP,         /* close without doing or answering anything */
+    HTTP_ACT_LATE,         /* the same, but do it right after the next request for that path was judged */
+    HTTP_ACT_TWICE,        /* both LOSE and LATE: do it now, answer nothing, and do it again later */
     HTTP_ACT_RAW,          /* answer `text` and close */
     HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
     HTTP_ACT_IGNORE_RANGE, /* serve the whole object with 200 */
