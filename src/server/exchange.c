@@ -300,7 +300,8 @@ static void refuse_bodies(struct exchange *ex)
 
 static void forget_body(struct exchange *ex)
 {
-    atomic_fetch_sub(&ex->context->bodies, ex->body.len);
+    atomic_fetch_sub(&ex->context->bodies, ex->body_held);
+    ex->body_held = 0;
     if (ex->body.cap > EXCHANGE_KEPT_MAX) {
         buffer_deinit(&ex->body);
         buffer_init(&ex->body, ex->context->body_max);
@@ -308,31 +309,59 @@ static void forget_body(struct exchange *ex)
     buffer_clear(&ex->body);
 }
 
-bool exchange_body(struct exchange *ex, struct span bytes)
+/* Counts `bytes` of the body that are kept in what all bodies may take. */
+static bool hold_body(struct exchange *ex, size_t bytes)
+{
+    if (!hold(&ex->context->bodies, bytes, ex->context->bodies_max))
+        return false;
+    ex->body_held += bytes;
+    return true;
+}
+
+/* Keeps a piece of the body, or refuses the request. What comes before the key has been looked at is little and has no
+ * part in what all bodies may take: whoever has no key cannot use up what key holders need. */
+static void keep_body(struct exchange *ex, struct span bytes)
+{
+    if (!ex->auth_waits && !hold_body(ex, bytes.len)) {
+        refuse_bodies(ex);
+        return;
+    }
+    buffer_append(&ex->body, bytes);
+    if (ex->body.status != DP_OK)
+        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
+}
+
+enum exchange_next exchange_body(struct exchange *ex, struct span bytes)
 {
     struct exchange_context *c = ex->context;
+    const uint64_t before = ex->body_received;
     ex->body_received += bytes.len;
     if (ex->refused)
-        return ex->body_received / SWALLOW_FACTOR <= c->body_max;
-    if (bytes.len > c->body_max - ex->body.len) {
+        return ex->body_received / SWALLOW_FACTOR <= c->body_max ? EXCHANGE_MORE : EXCHANGE_CUT;
+    if (bytes.len > c->body_max - before) {
         char message[96];
         snprintf(message, sizeof message, "the body has more than %zu bytes", c->body_max);
         exchange_refuse(ex, 413, DP_TOO_LARGE, message);
-        forget_body(ex);
-        return true;
+    } else if (ex->match.route && ex->match.route->body == BODY_KEPT) {
+        keep_body(ex, bytes);
     }
-    if (!hold(&c->bodies, bytes.len, c->bodies_max)) {
+    if (ex->refused)
+        forget_body(ex);
+    return !ex->refused && ex->auth_waits && ex->body.len > EXCHANGE_UNJUDGED_MAX ? EXCHANGE_JUDGE : EXCHANGE_MORE;
+}
+
+void exchange_judge(struct exchange *ex)
+{
+    const int64_t deadline_ns = ex->call.deadline_ns;
+    if (!ex->refused) {
+        call_limit_ms(&ex->call, ex->context->request_timeout_ms);
+        auth_wait(ex);
+        ex->call.deadline_ns = deadline_ns; /* the handler's time has not begun */
+    }
+    if (!ex->refused && !hold_body(ex, ex->body.len))
         refuse_bodies(ex);
+    if (ex->refused)
         forget_body(ex);
-        return true;
-    }
-    buffer_append(&ex->body, bytes);
-    if (ex->body.status != DP_OK) {
-        atomic_fetch_sub(&c->bodies, bytes.len);
-        exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
-        forget_body(ex);
-    }
-    return true;
 }
 
 static void run_handler(struct exchange *ex, struct span body)

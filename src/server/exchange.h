@@ -23,6 +23,8 @@ enum {
     EXCHANGE_ARENA_MAX = 1 << 30,
     EXCHANGE_KEPT_MAX = 64 << 10,    /* bytes that stay allocated between requests */
     EXCHANGE_ATTEMPT_MAX = 16 << 10, /* bytes of a body that is looked at on an I/O thread */
+    /* Bytes of a body that are kept before its key has been looked at; at most one piece of the transport's more. */
+    EXCHANGE_UNJUDGED_MAX = 16 << 10,
 };
 
 /* What all exchanges of a server share. Only the atomics change after the start. */
@@ -34,7 +36,7 @@ struct exchange_context {
     const char *cors_origin;
     struct accounts *accounts; /* NULL: nobody needs a key */
     bool watch_needs_key;      /* /health and /metrics too */
-    _Atomic size_t bodies;     /* bytes of bodies in memory, as received and decompressed */
+    _Atomic size_t bodies; /* bytes of bodies in memory, as received and decompressed, of who may have them kept */
     _Atomic size_t answers;    /* bytes of large answers that are being sent, and what they were made from */
     _Atomic int64_t in_flight; /* requests between begin and end */
     _Atomic uint64_t next_id;
@@ -61,6 +63,7 @@ struct exchange {
     struct buffer line; /* its memory is not the arena's, which may be given up before the end */
     struct span target; /* the request line's, in `line` */
     struct buffer body;
+    size_t body_held;   /* bytes of it that count in the context's `bodies` */
     size_t answer_held; /* bytes that this answer counts in the context's `answers` */
     struct route_match match;
     struct account_pass pass; /* of whoever asks */
@@ -85,8 +88,16 @@ void exchange_deinit(struct exchange *ex);
 bool exchange_line(struct exchange *ex, struct span target);
 /* ex->head is filled. */
 void exchange_begin(struct exchange *ex);
-/* A piece of the body. False when the connection must be cut: there is no sense in reading on. */
-bool exchange_body(struct exchange *ex, struct span bytes);
+enum exchange_next {
+    EXCHANGE_CUT,   /* there is no sense in reading on: the connection must be cut */
+    EXCHANGE_MORE,  /* the next piece may come */
+    EXCHANGE_JUDGE, /* but first exchange_judge is to be called, on a thread that may block */
+};
+
+/* A piece of the body. */
+enum exchange_next exchange_body(struct exchange *ex, struct span bytes);
+/* Amid a body: looks at the key, so that nobody without a good one has a large body kept. */
+void exchange_judge(struct exchange *ex);
 /* The body is whole. Makes the answer if that takes no waiting; false: exchange_run is to be called, on a thread that
  * may block. */
 bool exchange_try(struct exchange *ex);

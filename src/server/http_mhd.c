@@ -36,7 +36,8 @@ struct connection {
     struct connection_link link;
     struct http *http;
     struct MHD_Connection *mhd;
-    enum phase phase; /* of the I/O thread, but while RUNNING of the pool's */
+    enum phase phase;         /* of the I/O thread, but while RUNNING of the pool's */
+    int64_t body_deadline_ns; /* until when the body may come */
     struct exchange exchange;
 };
 
@@ -190,6 +191,7 @@ static enum MHD_Result begin(struct connection *c, const char *method, const cha
     ex->head.ambiguous = !is_understood(c, &ex->head, method);
     c->phase = PHASE_READING;
     set_deadline(c, c->http->options.body_timeout_ms);
+    c->body_deadline_ns = atomic_load_explicit(&c->link.deadline_ns, memory_order_relaxed);
     exchange_begin(ex);
     if (!ex->must_close)
         return MHD_YES;
@@ -207,8 +209,21 @@ static void run_suspended(void *context)
     MHD_resume_connection(c->mhd);
 }
 
+/* On a thread of the pool, amid a body. */
+static void judge_suspended(void *context)
+{
+    struct connection *c = context;
+    exchange_judge(&c->exchange);
+    connections_unwatch(c->http->connections, &c->link);
+    c->exchange.handed_ns = 0;
+    c->phase = PHASE_READING;
+    atomic_store(&c->link.listening, true);
+    atomic_store_explicit(&c->link.deadline_ns, c->body_deadline_ns, memory_order_relaxed);
+    MHD_resume_connection(c->mhd);
+}
+
 /* Hands the exchange to the pool, or makes its answer at once when it cannot. */
-static enum MHD_Result suspend(struct connection *c)
+static enum MHD_Result suspend(struct connection *c, void (*run)(void *connection))
 {
     struct http *http = c->http;
     struct dp_error error = {.status = DP_UNAVAILABLE, .message = "the server is ending"};
@@ -219,11 +234,11 @@ static enum MHD_Result suspend(struct connection *c)
     MHD_suspend_connection(c->mhd);
     connections_watch(http->connections, &c->link, &c->exchange.cancelled);
     pthread_mutex_lock(&http->lock);
-    enum dp_status status = http->closed ? error.status : pool_submit(http->pool, run_suspended, c, &error);
+    enum dp_status status = http->closed ? error.status : pool_submit(http->pool, run, c, &error);
     pthread_mutex_unlock(&http->lock);
     if (status != DP_OK) {
         exchange_refuse(&c->exchange, 503, status, error.message);
-        run_suspended(c);
+        run(c);
     }
     return MHD_YES;
 }
@@ -241,13 +256,15 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         return begin(c, method, version);
     }
     if (*piece_len) {
-        bool go_on = exchange_body(&c->exchange, span_of(piece, *piece_len));
+        const enum exchange_next next = exchange_body(&c->exchange, span_of(piece, *piece_len));
         *piece_len = 0;
-        return go_on ? MHD_YES : MHD_NO;
+        if (next == EXCHANGE_JUDGE)
+            return suspend(c, judge_suspended);
+        return next == EXCHANGE_MORE ? MHD_YES : MHD_NO;
     }
     if (c->phase == PHASE_READING) {
         if (!exchange_try(&c->exchange))
-            return suspend(c);
+            return suspend(c, run_suspended);
         c->phase = PHASE_READY;
     }
     return c->phase == PHASE_READY ? queue_answer(c) : MHD_YES;

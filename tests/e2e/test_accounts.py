@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import stat
 import threading
 
@@ -11,7 +12,7 @@ import bcrypt
 import openai
 import pytest
 import turbopuffer
-from accounts import Accounts, post, wait_for
+from accounts import DEADLINE, Accounts, post, wait_for
 from serving import make_root
 
 WRONG = "fe_" + "0" * 64
@@ -48,6 +49,32 @@ def test_a_key_from_its_making_to_its_end(accounts, tmp_path):
     for path in pathlib.Path(tmp_path).glob("*.*"):
         assert made["key"][11:].encode() not in path.read_bytes(), path
     assert stat.S_IMODE((tmp_path / "accounts.db").stat().st_mode) == 0o600
+
+
+def raw_post(node, key, body, chunked):
+    """The status of a POST of `body` to /v1/embed; sent whole before the answer is read."""
+    with socket.create_connection(("127.0.0.1", int(node.url.rsplit(":", 1)[1])), timeout=DEADLINE) as s:
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+        s.sendall(b"POST /v1/embed HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer "
+                  + key.encode() + b"\r\n" + framing + b"\r\n\r\n")
+        for at in range(0, len(body), 100000):
+            piece = body[at:at + 100000]
+            s.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            s.sendall(b"0\r\n\r\n")
+        return int(s.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_large_body_waits_for_the_verdict_on_its_key(accounts, tmp_path, chunked):
+    """The connection pauses amid the body while the key is looked at for the first time, and goes on."""
+    body = json.dumps({"text": "hello" + " " * 3000000}).encode()
+    good = accounts.key()["key"]
+    with accounts.serve(tmp_path) as node:
+        assert raw_post(node, WRONG, body, chunked) == 401
+        assert raw_post(node, good, body, chunked) == 200  # not remembered yet
+        assert raw_post(node, good, body, chunked) == 200
+        assert raw_post(node, "none", body, chunked) == 401
 
 
 def test_commands_say_what_is_wrong(accounts):

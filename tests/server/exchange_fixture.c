@@ -57,8 +57,12 @@ void chain_begin(const char *method, const char *target, const char *headers)
 bool chain_ask(const char *method, const char *target, const char *headers, const char *body)
 {
     chain_begin(method, target, headers);
-    if (*body && !chain_exchange.must_close)
-        assert_true(exchange_body(&chain_exchange, span_str(body)));
+    if (*body && !chain_exchange.must_close) {
+        const enum exchange_next next = exchange_body(&chain_exchange, span_str(body));
+        assert_int_not_equal(next, EXCHANGE_CUT);
+        if (next == EXCHANGE_JUDGE)
+            exchange_judge(&chain_exchange);
+    }
     if (exchange_try(&chain_exchange))
         return true;
     exchange_run(&chain_exchange);

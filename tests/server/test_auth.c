@@ -194,6 +194,60 @@ static void test_auth_rights(void **state)
     chain_assert_answer(403, "");
 }
 
+/* A body of 40,000 bytes, in pieces, for a key that nobody remembers. The answer to the piece after which the key is to be
+ * looked at; the rest follows once it was. */
+static void send_large(const char *key, unsigned status)
+{
+    static char piece[10000];
+    char headers[200];
+    memset(piece, ' ', sizeof piece);
+    snprintf(headers, sizeof headers, "Authorization: Bearer %s\n", key);
+    chain_begin("POST", "/v1/embed", headers);
+    assert_int_equal(exchange_body(&chain_exchange, span_of(piece, sizeof piece)), EXCHANGE_MORE);
+    assert_int_equal(exchange_body(&chain_exchange, span_of(piece, sizeof piece)), EXCHANGE_JUDGE);
+    assert_int_equal(atomic_load(&chain_context.bodies), 0); /* what is unjudged takes nothing from others */
+    exchange_judge(&chain_exchange);
+    assert_int_equal(chain_exchange.refused, status != 200);
+    assert_int_equal(atomic_load(&chain_context.bodies), status == 200 ? 2 * sizeof piece : 0);
+    assert_int_equal(exchange_body(&chain_exchange, span_of(piece, sizeof piece)), EXCHANGE_MORE);
+    assert_int_equal(exchange_body(&chain_exchange, span_str(EMBED)), EXCHANGE_MORE);
+    assert_int_equal(chain_exchange.body.len, status == 200 ? 3 * sizeof piece + strlen(EMBED) : 0);
+    if (!exchange_try(&chain_exchange))
+        exchange_run(&chain_exchange);
+    chain_assert_answer(status, "");
+}
+
+static void test_auth_keeps_no_large_body_before_the_key_is_known(void **state)
+{
+    (void)state;
+    char unknown[KEY_TEXT_MAX + 1];
+    snprintf(unknown, sizeof unknown, "fe_%064x", 7);
+    send_large(unknown, 401);
+    send_large(fixture_key(chain_accounts, "a@b", TIER_PRO)->text, 200);
+    const struct key_wish reader = {.email = span_str("c@d"), .rights = RIGHT_READ};
+    send_large(fixture_key_with(chain_accounts, reader)->text, 403);
+}
+
+/* Where no key is asked for, or none is shown, no body is kept at all. */
+static void test_auth_keeps_no_body_of_who_has_no_key(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target;
+        unsigned status;
+    } cases[] = {{"GET", "/", 200},        {"GET", "/health", 200},   {"GET", "/metrics", 200},
+                 {"POST", "/health", 405}, {"GET", "/nowhere", 404},  {"OPTIONS", "/v1/embed", 204},
+                 {"HEAD", "/", 200},       {"POST", "/v1/embed", 401}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        chain_begin(cases[i].method, cases[i].target, "");
+        assert_int_equal(exchange_body(&chain_exchange, span_str(EMBED)), EXCHANGE_MORE);
+        assert_int_equal(chain_exchange.body.len, 0);
+        assert_int_equal(atomic_load(&chain_context.bodies), 0);
+        assert_true(exchange_try(&chain_exchange));
+        chain_assert_answer(cases[i].status, "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +261,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_auth_month_over, chain_set_up, chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_minute_over, chain_set_up, chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_rights, chain_set_up, chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_keeps_no_large_body_before_the_key_is_known, chain_set_up,
+                                        chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_keeps_no_body_of_who_has_no_key, chain_set_up, chain_tear_down),
     };
     return test_run(tests);
 }
