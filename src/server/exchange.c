@@ -272,6 +272,7 @@ void exchange_begin(struct exchange *ex)
         exchange_refuse(ex, 503, DP_NOMEM, "out of memory");
     } else if (!split_target(ex)) {
         exchange_refuse(ex, 400, DP_INVALID, "the request's target is malformed");
+        ex->must_close = true;
     } else {
         find_route(ex);
         if (!ex->refused)

@@ -88,7 +88,7 @@ unsigned head_check(struct head *head, struct dp_error *error)
     if (head->too_many)
         return refuse(error, 431, "the request has too many headers");
     if (head->ambiguous)
-        return refuse(error, 400, "the request's headers are malformed");
+        return refuse(error, 400, "the request's line or headers are malformed");
     if (!is_token(head->method))
         return refuse(error, 400, "the request's method is malformed");
     for (size_t i = 0; i < head->count; i++) {
@@ -137,11 +137,22 @@ static bool step_line_end(const uint8_t **at, const uint8_t *end)
     return true;
 }
 
+/* Whether method, target and version fill the request line but for one blank between each. A NUL among them ends what
+ * the parser told of one, and more blanks than one are told of none: both leave bytes that nobody looked at. */
+static bool line_is_whole(const struct head *head, struct span raw)
+{
+    if (head->method.data != raw.data || head->version.data < raw.data ||
+        head->version.data > raw.data + raw.len ||
+        head->version.len > (size_t)(raw.data + raw.len - head->version.data))
+        return false;
+    const size_t before = (size_t)(head->version.data - raw.data);
+    return before >= head->method.len + 2 && before - head->method.len - 2 == head->target_len;
+}
+
 bool head_is_whole(const struct head *head, struct span raw)
 {
     const uint8_t *end = raw.data + raw.len;
-    if (head->version.data < raw.data || head->version.data > end ||
-        head->version.len > (size_t)(end - head->version.data))
+    if (!line_is_whole(head, raw))
         return false;
     const uint8_t *at = head->version.data + head->version.len;
     if (!step_line_end(&at, end))

@@ -18,6 +18,7 @@ struct head_field {
 struct head {
     /* in */
     struct span method, version;
+    size_t target_len; /* bytes of the request line's target, as the transport's parser told it */
     size_t count;
     bool too_many;  /* there were more than fit */
     bool ambiguous; /* the transport's parser may have read something else than was sent */
@@ -36,7 +37,7 @@ unsigned head_check(struct head *head, struct dp_error *error);
 
 /* Whether the head is, byte for byte, the request line and the fields that the transport's parser made of it:
  * nothing skipped, joined or ended early. `raw` is the head as libmicrohttpd leaves it, parsed in place: NULs for
- * the line ends and for each field's colon; the spans of `head` must point into it. */
+ * the line ends, for the blanks of the request line and for each field's colon; the spans of `head` must point into it. */
 bool head_is_whole(const struct head *head, struct span raw);
 
 /* The value of a header by its lower-case name, without blanks around it; data NULL: absent. */

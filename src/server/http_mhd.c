@@ -38,6 +38,7 @@ struct connection {
     struct MHD_Connection *mhd;
     enum phase phase;         /* of the I/O thread, but while RUNNING of the pool's */
     int64_t body_deadline_ns; /* until when the body may come */
+    size_t target_len;
     struct exchange exchange;
 };
 
@@ -126,7 +127,8 @@ static void *on_request_line(void *cls, const char *target, struct MHD_Connectio
     struct http *http = cls;
     struct connection *c = connection_of(mhd);
     if (c) {
-        exchange_line(&c->exchange, span_str(target));
+        c->target_len = strlen(target);
+        exchange_line(&c->exchange, span_of(target, c->target_len));
         set_deadline(c, http->options.head_timeout_ms);
     }
     return NULL;
@@ -170,8 +172,8 @@ static enum MHD_Result queue_answer(struct connection *c)
 }
 
 /* Whether the library understood the head as it was sent. It joins folded lines, drops what is behind a NUL in a
- * value, takes a line that begins with a colon for the end of the head, and bare LFs for line ends. It parses in
- * place and tells where the head lies, so all that shows. Version 1.0 is strict itself. */
+ * value, takes a line that begins with a colon for the end of the head, and bare LFs for line ends; it ends method and
+ * target at a NUL, and skips blanks between them. It parses in place and tells where the head lies, so all that shows. Version 1.0 is strict itself. */
 static bool is_understood(struct connection *c, const struct head *head, const char *method)
 {
     const union MHD_ConnectionInfo *size =
@@ -187,6 +189,7 @@ static enum MHD_Result begin(struct connection *c, const char *method, const cha
     head_clear(&ex->head);
     ex->head.method = span_str(method);
     ex->head.version = span_str(version);
+    ex->head.target_len = c->target_len;
     MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &ex->head);
     ex->head.ambiguous = !is_understood(c, &ex->head, method);
     c->phase = PHASE_READING;

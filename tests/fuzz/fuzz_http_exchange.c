@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct span name = take(&field, ':');
         exchange.head.fields[exchange.head.count++] = (struct head_field){name, field};
     }
+    exchange.head.target_len = target.len;
+    head_is_whole(&exchange.head, span_of(data, size));
     exchange_begin(&exchange);
     for (size_t i = 0; rest.len; i++) {
         size_t piece = rest.len < 7 ? rest.len : 7;

@@ -124,7 +124,7 @@ static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
         for (size_t j = 0; j < len; j++)
             if (raw[j] == '|')
                 raw[j] = '\0';
-        struct head head = {.version = span_of(raw + 7, 8)};
+        struct head head = {.method = span_of(raw, 4), .target_len = 1, .version = span_of(raw + 7, 8)};
         size_t at = 15;
         for (size_t j = 0; j < 4 && cases[i].fields[j]; j += 2) {
             const char *name = cases[i].fields[j], *value = cases[i].fields[j + 1];
@@ -144,6 +144,39 @@ static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
     }
 }
 
+/* What the parser tells of a request line, of which a NUL or a second blank hides some. '|' stands for a NUL here. */
+static void test_head_is_whole_only_when_its_line_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *raw;
+        size_t method_len, target_len, version_at;
+        bool whole;
+    } cases[] = {
+        {"GET|/health|HTTP/1.1||||", 3, 7, 12, true},
+        {"GET|/a b|HTTP/1.1||||", 3, 4, 9, true},          /* head_check's and the target's own concern */
+        {"GET|/health|foo|HTTP/1.1||||", 3, 7, 16, false}, /* a NUL in the target */
+        {"GET||/health|HTTP/1.1||||", 3, 7, 13, false},    /* behind the method, or a second blank */
+        {"GET|/health||HTTP/1.1||||", 3, 7, 13, false},    /* behind the target, or a second blank */
+        {"G|T|/health|HTTP/1.1||||", 1, 7, 12, false},     /* in the method */
+        {"|ET|/health|HTTP/1.1||||", 0, 7, 12, false},
+        {"GET|/health|HTTP/1.1||||", 3, 6, 12, false},
+        {"GET|/health|HTTP/1.1||||", 3, 8, 12, false},
+        {"GET||HTTP/1.1||||", 3, 0, 5, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char raw[100];
+        size_t len = strlen(cases[i].raw);
+        for (size_t j = 0; j < len; j++)
+            raw[j] = (char)(cases[i].raw[j] == '|' ? '\0' : cases[i].raw[j]);
+        struct head head = {.method = span_of(raw, cases[i].method_len),
+                            .target_len = cases[i].target_len,
+                            .version = span_of(raw + cases[i].version_at, 8)};
+        if (head_is_whole(&head, span_of(raw, len)) != cases[i].whole)
+            fail_msg("case %zu: %s", i, cases[i].raw);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_head_refuses_too_much_and_what_was_misread),
         cmocka_unit_test(test_head_finds_values_whatever_the_case),
         cmocka_unit_test(test_head_is_whole_only_when_nothing_was_skipped),
+        cmocka_unit_test(test_head_is_whole_only_when_its_line_is),
     };
     return test_run(tests);
 }

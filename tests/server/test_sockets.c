@@ -32,6 +32,42 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Bytes of the request line that the library would not tell of. '|' stands for a NUL. */
+static void test_server_refuses_what_its_request_line_hides(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "GET /health|foo HTTP/1.1",
+        "GET /v1/namespaces|?prefix=a HTTP/1.1",
+        "GET /v1/namespaces?prefix=a|b HTTP/1.1",
+        "GET| /health HTTP/1.1",
+        "G|ET /health HTTP/1.1",
+        "GET /health| HTTP/1.1",
+        "GET /health HTTP/1.1|",
+        "GET |/health HTTP/1.1",
+        "GET /health HTTP|/1.1",
+        "GET  /health HTTP/1.1",
+        "GET /health  HTTP/1.1",
+        "GET\t/health HTTP/1.1",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char request[300];
+        enum heard end;
+        snprintf(request, sizeof request, "%s\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: smuggled\r\n\r\n",
+                 lines[i]);
+        const size_t len = strlen(request);
+        for (size_t j = 0; j < len; j++)
+            if (request[j] == '|')
+                request[j] = '\0';
+        int fd = dial(server);
+        send_bytes(fd, request, len);
+        const char *answer = hear(fd, 2000, &end);
+        close(fd);
+        if (end == HEARD_NOTHING || strstr(answer, "200 OK"))
+            fail_msg("%s is answered with %s", lines[i], answer);
+    }
+}
+
 /* Refused, and the connection is closed: nothing behind it is taken for a request. */
 static void test_server_refuses_ambiguous_requests(void **state)
 {
@@ -256,6 +292,7 @@ static void test_server_listens_only_where_it_may(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_server_refuses_what_its_request_line_hides),
         cmocka_unit_test(test_server_refuses_ambiguous_requests),
         cmocka_unit_test(test_server_bounds_heads),
         cmocka_unit_test(test_server_bounds_bodies),
