@@ -125,6 +125,29 @@ static void test_store_recording_fails_on_command(void **state)
     store_read_release(&req, 1);
 }
 
+static void test_store_recording_loses_delays_and_repeats_puts(void **state)
+{
+    struct fixture *f = *state;
+    test_store_fate_at(f->store, "b", 1, TEST_STORE_SWALLOWED, DP_UNKNOWN);
+    assert_int_equal(put(f, "a"), DP_OK);
+    assert_int_equal(put(f, "b"), DP_UNKNOWN);
+    assert_int_equal(head(f, "b"), DP_NOT_FOUND);
+    assert_int_equal(test_store_deliver(f->store, &f->call), DP_NOT_FOUND);
+    for (int first = 0; first < 2; first++) { /* late: under its condition */
+        const char *key = first ? "c" : "d";
+        test_store_fate_at(f->store, key, 1, TEST_STORE_LATE, DP_DENIED);
+        assert_int_equal(put(f, key), DP_DENIED);
+        assert_int_equal(head(f, key), DP_NOT_FOUND);
+        if (first)
+            assert_int_equal(put(f, key), DP_OK);
+        assert_int_equal(test_store_deliver(f->store, &f->call), first ? DP_EXISTS : DP_OK);
+        assert_int_equal(head(f, key), DP_OK);
+    }
+    test_store_fate_at(f->store, "e", 1, TEST_STORE_TWICE, DP_OK);
+    assert_int_equal(put(f, "e"), DP_EXISTS);
+    assert_int_equal(head(f, "e"), DP_OK);
+}
+
 /* Another writer that takes the name just before the put. */
 static void put_first(void *ctx, const struct test_store_op *op)
 {
@@ -148,9 +171,12 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(test_store_recording_counts_and_logs),        CASE(test_store_recording_dies),
-        CASE(test_store_recording_dies_within_an_upload),  CASE(test_store_recording_fails_on_command),
+        CASE(test_store_recording_counts_and_logs),
+        CASE(test_store_recording_dies),
+        CASE(test_store_recording_dies_within_an_upload),
+        CASE(test_store_recording_fails_on_command),
         CASE(test_store_recording_lets_another_act_first),
+        CASE(test_store_recording_loses_delays_and_repeats_puts),
     };
     return test_run(tests);
 }

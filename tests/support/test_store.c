@@ -22,6 +22,18 @@ struct test_store {
     size_t fail_in; /* 0: not armed */
     enum dp_status fail_status;
     bool fail_landed;
+    char fate_suffix[64];
+    size_t fate_in; /* 0: not armed */
+    enum test_store_fate fate;
+    enum dp_status fate_status;
+    struct late_put {
+        bool is;
+        char key[STORE_KEY_MAX + 1];
+        uint8_t *body;
+        size_t len;
+        enum store_condition condition;
+        struct store_version expected;
+    } late;
     void (*hook)(void *ctx, const struct test_store_op *op);
     void *hook_ctx;
 };
@@ -149,6 +161,56 @@ static enum dp_status test_head(struct call *call, struct store *store, struct s
     return status;
 }
 
+/* Whether this put meets the scripted fate. */
+static bool is_fated(struct test_store *t, struct span key)
+{
+    size_t len = strlen(t->fate_suffix);
+    bool suits = key.len >= len && memcmp(key.data + key.len - len, t->fate_suffix, len) == 0;
+    pthread_mutex_lock(&t->lock);
+    bool fated = t->fate_in && suits && --t->fate_in == 0;
+    pthread_mutex_unlock(&t->lock);
+    return fated;
+}
+
+static void keep_late(struct test_store *t, const struct store_put *put)
+{
+    struct late_put *late = &t->late;
+    free(late->body);
+    *late = (struct late_put){.is = true, .len = put->body.len, .condition = put->condition};
+    if (put->expected)
+        late->expected = *put->expected;
+    snprintf(late->key, sizeof late->key, "%.*s", SPAN_FMT(put->key));
+    late->body = malloc(put->body.len + 1);
+    assert(late->body);
+    memcpy(late->body, put->body.data, put->body.len);
+}
+
+static enum dp_status meet_fate(struct call *call, struct test_store *t, struct store_put *put)
+{
+    if (t->fate == TEST_STORE_TWICE) {
+        t->inner->ops->put(call, t->inner, put);
+        dp_error_clear(&call->error);
+        return t->inner->ops->put(call, t->inner, put);
+    }
+    if (t->fate == TEST_STORE_LATE)
+        keep_late(t, put);
+    return dp_fail(&call->error, t->fate_status, "scripted fate (test)");
+}
+
+enum dp_status test_store_deliver(struct store *s, struct call *call)
+{
+    struct test_store *t = of(s);
+    struct late_put *late = &t->late;
+    if (!late->is)
+        return DP_NOT_FOUND;
+    struct store_put put = {.key = span_str(late->key),
+                            .body = span_of(late->body, late->len),
+                            .condition = late->condition,
+                            .expected = &late->expected};
+    late->is = false;
+    return t->inner->ops->put(call, t->inner, &put);
+}
+
 static enum dp_status test_put(struct call *call, struct store *store, struct store_put *put)
 {
     struct test_store *t = of(store);
@@ -157,7 +219,9 @@ static enum dp_status test_put(struct call *call, struct store *store, struct st
     op.bytes = put->body.len;
     enum verdict verdict = begin(t, &op, &op.status);
     enum dp_status status = op.status;
-    if (reaches(call, verdict, &status))
+    if (verdict == GO && is_fated(t, put->key))
+        status = meet_fate(call, t, put);
+    else if (reaches(call, verdict, &status))
         status = answer(call, verdict, op.status, t->inner->ops->put(call, t->inner, put));
     op.status = status;
     end(t, &op);
@@ -264,6 +328,7 @@ struct store *test_store_unwrap(struct store *s)
     struct test_store *t = of(s);
     struct store *inner = t->inner;
     pthread_mutex_destroy(&t->lock);
+    free(t->late.body);
     free(t->log);
     free(t);
     return inner;
@@ -353,6 +418,18 @@ void test_store_fail_at(struct store *s, enum test_store_op_kind kind, size_t n,
     t->fail_in = n;
     t->fail_status = status;
     t->fail_landed = landed;
+    pthread_mutex_unlock(&t->lock);
+}
+
+void test_store_fate_at(struct store *s, const char *suffix, size_t n, enum test_store_fate fate,
+                        enum dp_status status)
+{
+    struct test_store *t = of(s);
+    pthread_mutex_lock(&t->lock);
+    snprintf(t->fate_suffix, sizeof t->fate_suffix, "%s", suffix);
+    t->fate_in = n;
+    t->fate = fate;
+    t->fate_status = status;
     pthread_mutex_unlock(&t->lock);
 }
 

@@ -71,6 +71,19 @@ bool test_store_killed(struct store *s);
 void test_store_fail_at(struct store *s, enum test_store_op_kind kind, size_t n, enum dp_status status,
                         bool landed);
 
+/* What can become of a put between its sender and the store. */
+enum test_store_fate {
+    TEST_STORE_SWALLOWED, /* it is never carried out */
+    TEST_STORE_LATE,      /* it is carried out, under its condition, when test_store_deliver is called */
+    TEST_STORE_TWICE      /* it is carried out and then once more: the answer is that of the second time */
+};
+/* The n-th put from now of a key that ends in `suffix` meets this fate. `status` is answered, but to TEST_STORE_TWICE. One
+ * such script at a time; at most one put is late at a time. */
+void test_store_fate_at(struct store *s, const char *suffix, size_t n, enum test_store_fate fate,
+                        enum dp_status status);
+/* Carries out the late put. Its status there, which nobody else learns; DP_NOT_FOUND when none is late. */
+enum dp_status test_store_deliver(struct store *s, struct call *call);
+
 /* `hook` (NULL: none) runs before each operation, outside of any lock: another writer may act in it. */
 void test_store_hook(struct store *s, void (*hook)(void *ctx, const struct test_store_op *op), void *ctx);
 
