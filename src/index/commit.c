@@ -286,10 +286,10 @@ static enum dp_status attach(struct call *call, struct commit *c)
     if (status)
         return status;
     m->sequence++;
-    manifest_add_writer(m, &l->writer);
     int64_t now = os_wall_ms();
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
-    return manifest_check(m, &call->error);
+    status = manifest_add_writer(m, &l->writer, &call->error);
+    return status == DP_OK ? manifest_check(m, &call->error) : status;
 }
 
 /* One try. DP_CONFLICT, DP_EXISTS or DP_UNKNOWN of the swap itself set *again. */

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 bool ulid_parse(struct span text, struct ulid *out)
 {
@@ -18,6 +19,25 @@ bool ulid_parse(struct span text, struct ulid *out)
     memcpy(out->text, text.data, ULID_LEN);
     out->text[ULID_LEN] = 0;
     return true;
+}
+
+enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error)
+{
+    enum { TIME_LEN = 10 };
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    enum dp_status status = os_ulid(out->text, error);
+    if (status || memcmp(out->text, after->text, ULID_LEN) > 0)
+        return status;
+    /* The millisecond after that of `after`, with the random bits that were drawn. */
+    memcpy(out->text, after->text, TIME_LEN);
+    for (int i = TIME_LEN - 1; i >= 0; i--) {
+        const char *digit = strchr(digits, out->text[i]);
+        bool last = i == 0 ? *digit >= '7' : digit[1] == 0;
+        out->text[i] = last ? '0' : digit[1];
+        if (!last)
+            return DP_OK;
+    }
+    return dp_fail(error, DP_CONFLICT, "no ULID comes after %s", after->text);
 }
 
 /* The buffer fits every name by construction. */

@@ -32,6 +32,9 @@ static inline bool ulid_equal(const struct ulid *a, const struct ulid *b)
 /* False unless `text` is 26 characters of Crockford base 32, upper case. */
 bool ulid_parse(struct span text, struct ulid *out);
 
+/* A fresh ULID that comes after `after`, even where the clock is behind that. */
+enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error);
+
 struct object_key {
     size_t len;
     char text[INDEX_NAME_MAX + 4 * ULID_LEN + 32];

@@ -13,7 +13,9 @@
 
 enum {
     MANIFEST_BYTES_MAX = 256 * 1024,
-    MANIFEST_WRITERS_MAX = 32,
+    MANIFEST_WRITERS_MIN = 32,            /* the latest swaps whose writers are kept whatever their age */
+    MANIFEST_WRITERS_MAX = 640,           /* and at most; more than one swap a second fills them */
+    MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* how long a writer is kept */
     MANIFEST_SEGMENTS_MAX = 4096,
     SEGMENT_ROWS_MAX = 4 * 1000 * 1000,
     SEGMENT_HOT_MAX = 4 * 1024 * 1024,
@@ -32,11 +34,17 @@ struct manifest_segment {
     uint64_t deleted_rows, deleted_size;
 };
 
+/* Who made a swap, and when. */
+struct manifest_writer {
+    struct ulid id;
+    int64_t at_ms; /* updated_ms of the manifest that the swap put */
+};
+
 struct manifest {
-    struct arena arena; /* holds the spans below and the segments */
+    struct arena arena; /* holds the spans below, the writers and the segments */
     uint64_t sequence;  /* swaps so far, from 1 */
     struct ulid incarnation;
-    struct ulid writers[MANIFEST_WRITERS_MAX]; /* of the latest swaps, newest last */
+    struct manifest_writer *writers; /* of the latest swaps, one each, newest last */
     size_t writer_count;
     int64_t created_ms, updated_ms; /* Unix time */
     uint64_t wal_floor;             /* log entries up to this number are folded into segments */
@@ -76,8 +84,32 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
 enum dp_status manifest_check(const struct manifest *m, struct dp_error *error);
 
 bool manifest_has_writer(const struct manifest *m, const struct ulid *writer);
-/* Adds the newest writer, forgetting the oldest beyond MANIFEST_WRITERS_MAX. */
-void manifest_add_writer(struct manifest *m, const struct ulid *writer);
+/* Adds the writer of the swap that makes `m`, stamped with updated_ms. Forgets the oldest: those that are neither among
+ * the latest MANIFEST_WRITERS_MIN nor younger than MANIFEST_WRITERS_MS, and those beyond MANIFEST_WRITERS_MAX.
+ * DP_NOMEM. */
+enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer, struct dp_error *error);
+/* Whether the writers of all swaps after the one that made `sequence` are still there: who is not among them made none
+ * of these swaps. */
+bool manifest_covers(const struct manifest *m, uint64_t sequence);
+
+/* ---- objects (manifest_objects.c) ---------------------------------------------------------------------- */
+
+/* An object that a manifest lists. */
+struct manifest_object {
+    enum manifest_object_kind { MANIFEST_IVF, MANIFEST_DPR, MANIFEST_DEL } kind;
+    const struct manifest_segment *segment;
+    const struct ulid *born; /* the ULID that says when the object was made */
+    uint64_t size;
+};
+
+typedef enum dp_status manifest_object_fn(void *context, const struct manifest_object *object);
+
+/* Calls fn for each object of a segment, or of all segments, until it answers something else than DP_OK, and answers
+ * that. This is the only place that knows which objects there are: a new kind is added here. */
+enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context);
+enum dp_status manifest_for_each_object(const struct manifest *m, manifest_object_fn *fn, void *context);
+void key_of_object(struct object_key *out, struct span name, const struct ulid *incarnation,
+                   const struct manifest_object *object);
 
 /* Reads and parses the manifest of `name`; one round. DP_NOT_FOUND when there is none. The caller deinits
  * *out on DP_OK. */

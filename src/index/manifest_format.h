@@ -9,7 +9,8 @@
 #define MANIFEST_TAIL_AFTER  "\"\n}\n"
 
 enum {
-    MANIFEST_VERSION = 1,
+    MANIFEST_VERSION = 2,        /* written */
+    MANIFEST_VERSION_OLDEST = 1, /* read; its writers have no time */
     MANIFEST_TAIL_LEN = sizeof MANIFEST_TAIL_BEFORE - 1 + 16 + sizeof MANIFEST_TAIL_AFTER - 1
 };
 

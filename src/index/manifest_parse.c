@@ -47,32 +47,37 @@ uint64_t manifest_rows(const struct manifest *m)
     return rows;
 }
 
-uint64_t manifest_bytes(const struct manifest *m)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < m->segment_count; i++) {
-        const struct manifest_segment *s = &m->segments[i];
-        bytes += s->ivf_size + s->dpr_size + s->deleted_size;
-    }
-    return bytes;
-}
-
 bool manifest_has_writer(const struct manifest *m, const struct ulid *writer)
 {
     for (size_t i = 0; i < m->writer_count; i++) {
-        if (ulid_equal(&m->writers[i], writer))
+        if (ulid_equal(&m->writers[i].id, writer))
             return true;
     }
     return false;
 }
 
-void manifest_add_writer(struct manifest *m, const struct ulid *writer)
+enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer, struct dp_error *error)
 {
-    if (m->writer_count == MANIFEST_WRITERS_MAX) {
-        memmove(m->writers, m->writers + 1, (MANIFEST_WRITERS_MAX - 1) * sizeof *m->writers);
-        m->writer_count--;
+    size_t first = 0, kept = m->writer_count;
+    while (kept >= MANIFEST_WRITERS_MIN &&
+           (kept >= MANIFEST_WRITERS_MAX || m->updated_ms - m->writers[first].at_ms >= MANIFEST_WRITERS_MS)) {
+        first++;
+        kept--;
     }
-    m->writers[m->writer_count++] = *writer;
+    struct manifest_writer *writers = arena_array(&m->arena, kept + 1, sizeof *writers);
+    if (!writers)
+        return dp_fail_nomem(error, "a manifest's writers");
+    if (kept)
+        memcpy(writers, m->writers + first, kept * sizeof *writers);
+    writers[kept] = (struct manifest_writer){*writer, m->updated_ms};
+    m->writers = writers;
+    m->writer_count = kept + 1;
+    return DP_OK;
+}
+
+bool manifest_covers(const struct manifest *m, uint64_t sequence)
+{
+    return m->sequence <= sequence || m->sequence - sequence <= m->writer_count;
 }
 
 /* ---- fields ------------------------------------------------------------------------------------------ */
@@ -156,15 +161,77 @@ static void read_features(struct parser *p)
     }
 }
 
+enum { NO_TIME = -1 };
+
+/* An object, or (version 1) a ULID alone. */
+static void read_writer(struct parser *p, struct manifest_writer *w)
+{
+    static const char *const fields[] = {"id", "at_ms"};
+    struct span key;
+    unsigned seen = 0;
+    uint64_t at = 0;
+    w->at_ms = NO_TIME;
+    if (json_peek(&p->r) == JSON_STRING) {
+        read_ulid(p, &w->id);
+        return;
+    }
+    json_enter_object(&p->r);
+    while (json_next_key(&p->r, p->arena, &key)) {
+        switch (field_of(p, key, fields, 2, &seen)) {
+        case 0: read_ulid(p, &w->id); break;
+        case 1: at = read_u64(p); break;
+        default: return;
+        }
+    }
+    all_seen(p, fields, 2, seen, 0);
+    if (at > INT64_MAX)
+        json_reject(&p->r, DP_CORRUPT, "a writer's time is out of range");
+    else
+        w->at_ms = (int64_t)at;
+}
+
 static void read_writers(struct parser *p)
 {
+    size_t room = 0;
     json_enter_array(&p->r);
     while (json_next_item(&p->r)) {
-        if (p->m->writer_count == MANIFEST_WRITERS_MAX) {
+        struct manifest *m = p->m;
+        if (m->writer_count == MANIFEST_WRITERS_MAX) {
             json_reject(&p->r, DP_CORRUPT, "more than %d writers", MANIFEST_WRITERS_MAX);
             return;
         }
-        read_ulid(p, &p->m->writers[p->m->writer_count++]);
+        if (m->writer_count == room) {
+            size_t more = room ? room * 2 : MANIFEST_WRITERS_MIN;
+            struct manifest_writer *grown = arena_array(p->arena, more, sizeof *grown);
+            if (!grown) {
+                p->nomem = true;
+                return;
+            }
+            if (room)
+                memcpy(grown, m->writers, room * sizeof *grown);
+            m->writers = grown;
+            room = more;
+        }
+        read_writer(p, &m->writers[m->writer_count]);
+        if (json_failed(&p->r))
+            return;
+        m->writer_count++;
+    }
+}
+
+/* Writers without a time are taken for as young as can be. */
+static void check_writers(struct parser *p)
+{
+    struct manifest *m = p->m;
+    int64_t before = 0;
+    for (size_t i = 0; i < m->writer_count; i++) {
+        if (m->writers[i].at_ms == NO_TIME)
+            m->writers[i].at_ms = m->updated_ms;
+        if (m->writers[i].at_ms < before || m->writers[i].at_ms > m->updated_ms) {
+            json_reject(&p->r, DP_CORRUPT, "its writers' times are not in order");
+            return;
+        }
+        before = m->writers[i].at_ms;
     }
 }
 
@@ -353,9 +420,9 @@ static void read_top(struct parser *p)
         case 0: format = read_text(p, 64); break;
         case 1:
             version = read_u64(p);
-            if (!json_failed(&p->r) && version != MANIFEST_VERSION)
-                json_reject(&p->r, DP_UNSUPPORTED, "has format version %" PRIu64 "; this build reads version %d",
-                            version, MANIFEST_VERSION);
+            if (!json_failed(&p->r) && (version < MANIFEST_VERSION_OLDEST || version > MANIFEST_VERSION))
+                json_reject(&p->r, DP_UNSUPPORTED, "has format version %" PRIu64 "; this build reads %d to %d",
+                            version, MANIFEST_VERSION_OLDEST, MANIFEST_VERSION);
             break;
         case 2: read_features(p); break;
         case 3: m->sequence = read_u64(p); break;
@@ -388,6 +455,8 @@ static void read_top(struct parser *p)
         json_reject(&p->r, DP_CORRUPT, "its times are not in order");
     m->created_ms = (int64_t)created;
     m->updated_ms = (int64_t)updated;
+    if (!json_failed(&p->r))
+        check_writers(p);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------- */

@@ -2,11 +2,13 @@
  *
  * {
  *   "format": "dipper-namespace",
- *   "version": 1,
+ *   "version": 2,
  *   "features": [],                      names of what a reader must know; an unknown one is refused
  *   "sequence": 3,                       swaps so far
  *   "incarnation": ULID,                 the folder of this life of the name
- *   "writers": [ULID, …],                of the latest swaps, newest last, at most 32
+ *   "writers": [                         of the latest swaps, newest last, at most 640
+ *     {"id": ULID, "at_ms": 1700000000000}, …
+ *   ],
  *   "created_ms": 1700000000000,         Unix time
  *   "updated_ms": 1700000000000,
  *   "wal_floor": 0,
@@ -45,8 +47,9 @@ static void put_writers(struct buffer *out, const struct manifest *m)
 {
     buffer_append_str(out, "  \"writers\": [");
     for (size_t i = 0; i < m->writer_count; i++)
-        buffer_printf(out, "%s\"%s\"", i ? ", " : "", m->writers[i].text);
-    buffer_append_str(out, "],\n");
+        buffer_printf(out, "%s\n    {\"id\": \"%s\", \"at_ms\": %" PRId64 "}", i ? "," : "", m->writers[i].id.text,
+                      m->writers[i].at_ms);
+    buffer_append_str(out, m->writer_count ? "\n  ],\n" : "],\n");
 }
 
 static void put_vector(struct buffer *out, const struct manifest *m)

@@ -14,11 +14,15 @@ static void put_ulid(struct ulid *out, const char *text)
 static void fill(struct manifest *m)
 {
     static struct manifest_segment segments[2];
+    static struct manifest_writer writers[2];
     manifest_init(m);
+    m->writers = writers;
     m->sequence = 7;
     put_ulid(&m->incarnation, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
-    put_ulid(&m->writers[0], "01BX5ZZKBKACTAV9WEVGEMMVRZ");
-    put_ulid(&m->writers[1], "01BX5ZZKBKACTAV9WEVGEMMVS0");
+    put_ulid(&writers[0].id, "01BX5ZZKBKACTAV9WEVGEMMVRZ");
+    put_ulid(&writers[1].id, "01BX5ZZKBKACTAV9WEVGEMMVS0");
+    writers[0].at_ms = 1699999999000;
+    writers[1].at_ms = 1700000000001;
     m->writer_count = 2;
     m->created_ms = 1700000000000;
     m->updated_ms = 1700000000001;
@@ -70,7 +74,8 @@ static void test_index_manifest_comes_back(void **state)
     assert_int_equal(back.segments[1].deleted_rows, 2);
     assert_int_equal(manifest_rows(&back), 4);
     assert_int_equal(manifest_bytes(&back), 572 * 2 + 1000 * 2 + 66);
-    assert_true(manifest_has_writer(&back, &m.writers[0]));
+    assert_int_equal(back.writers[0].at_ms, 1699999999000);
+    assert_true(manifest_has_writer(&back, &m.writers[0].id));
     assert_false(manifest_has_writer(&back, &m.incarnation));
     assert_int_equal(manifest_write(&back, &second, &error), DP_OK);
     assert_true(span_equal(buffer_span(&first), buffer_span(&second)));
@@ -109,7 +114,8 @@ static void expect_refusal(const char *from, const char *to, enum dp_status want
 static void test_index_manifest_of_newer_versions_is_refused(void **state)
 {
     (void)state;
-    expect_refusal("\"version\": 1", "\"version\": 2", DP_UNSUPPORTED, "version 2");
+    expect_refusal("\"version\": 2", "\"version\": 3", DP_UNSUPPORTED, "version 3; this build reads 1 to 2");
+    expect_refusal("\"version\": 2", "\"version\": 0", DP_UNSUPPORTED, "version 0");
     expect_refusal("\"features\": []", "\"features\": [\"wal\"]", DP_UNSUPPORTED, "\"wal\"");
     expect_refusal("\"num_shards\": 1", "\"num_shards\": 2", DP_UNSUPPORTED, "2 shards");
     expect_refusal("\"wal_floor\": 0", "\"wal_floor\": 0, \"shiny\": 1", DP_UNSUPPORTED, "\"shiny\"");
@@ -142,6 +148,12 @@ static void test_index_manifest_whose_numbers_do_not_fit_is_refused(void **state
     expect_refusal("\"number\": 5", "\"number\": 2", DP_CORRUPT, "number 2");
     expect_refusal("\"name\": \"title\"", "\"name\": \"id\"", DP_CORRUPT, "name");
     expect_refusal("\"updated_ms\": 1700000000001", "\"updated_ms\": 1", DP_CORRUPT, "times");
+    expect_refusal("\"at_ms\": 1699999999000", "\"at_ms\": 1700000000002", DP_CORRUPT, "writers' times");
+    expect_refusal("\"at_ms\": 1700000000001", "\"at_ms\": 1699999998999", DP_CORRUPT, "writers' times");
+    expect_refusal("\"at_ms\": 1700000000001", "\"at_ms\": -1", DP_CORRUPT, "byte");
+    expect_refusal(", \"at_ms\": 1700000000001", "", DP_CORRUPT, "\"at_ms\" is missing");
+    expect_refusal("\"at_ms\": 1700000000001", "\"at_ms\": 1, \"at_ms\": 1", DP_CORRUPT, "twice");
+    expect_refusal("\"at_ms\": 1700000000001", "\"at_ms\": 18446744073709551615", DP_CORRUPT, "out of range");
     expect_refusal("\"sequence\": 7", "\"sequence\": 0", DP_CORRUPT, "sequence");
     expect_refusal("\"sequence\": 7,", "", DP_CORRUPT, "\"sequence\" is missing");
     expect_refusal("\"sequence\": 7,", "\"sequence\": 7, \"sequence\": 7,", DP_CORRUPT, "twice");
@@ -175,26 +187,130 @@ static void test_index_manifest_too_large_is_refused(void **state)
     buffer_deinit(&out);
 }
 
-static void test_index_manifest_remembers_its_latest_writers(void **state)
+/* Version 1 named its writers without their times: they count as made by the latest swap. */
+static void test_index_manifest_of_version_1_opens(void **state)
 {
     (void)state;
     struct manifest m;
-    struct ulid u = {{0}};
-    manifest_init(&m);
-    put_ulid(&u, "01ARZ3NDEKTSV4RRFFQ69G5F00");
-    for (int i = 0; i < MANIFEST_WRITERS_MAX + 3; i++) {
-        u.text[24] = (char)('0' + i / 10);
-        u.text[25] = (char)('0' + i % 10);
-        manifest_add_writer(&m, &u);
-    }
-    assert_int_equal(m.writer_count, MANIFEST_WRITERS_MAX);
-    assert_true(manifest_has_writer(&m, &u));
-    u.text[24] = '0';
-    u.text[25] = '2';
-    assert_false(manifest_has_writer(&m, &u));
-    u.text[25] = '3';
-    assert_true(manifest_has_writer(&m, &u));
+    struct buffer text;
+    struct dp_error error = {0};
+    static const char old[] =
+        "{\n  \"format\": \"dipper-namespace\",\n  \"version\": 1,\n  \"features\": [],\n  \"sequence\": 2,\n"
+        "  \"incarnation\": \"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\n"
+        "  \"writers\": [\"01BX5ZZKBKACTAV9WEVGEMMVRZ\", \"01BX5ZZKBKACTAV9WEVGEMMVS0\"],\n"
+        "  \"created_ms\": 5,\n  \"updated_ms\": 7,\n  \"wal_floor\": 0,\n"
+        "  \"horizon\": \"00000000000000000000000000\",\n  \"num_shards\": 1,\n"
+        "  \"vector\": {\"attribute\": 1, \"dim\": 4, \"metric\": \"cosine_distance\", \"model\": \"\", "
+        "\"fingerprint\": \"\"},\n  \"schema\": [],\n  \"segments\": []";
+    buffer_init(&text, MANIFEST_BYTES_MAX);
+    buffer_append_str(&text, old);
+    manifest_put_checksum(&text, 0);
+    if (manifest_parse(buffer_span(&text), &m, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(m.writer_count, 2);
+    assert_int_equal(m.writers[0].at_ms, 7);
+    buffer_clear(&text);
+    assert_int_equal(manifest_write(&m, &text, &error), DP_OK); /* and is written as the present version */
     manifest_deinit(&m);
+    assert_int_equal(manifest_parse(buffer_span(&text), &m, &error), DP_OK);
+    manifest_deinit(&m);
+    buffer_deinit(&text);
+}
+
+/* The n-th of many ULIDs. */
+static struct ulid numbered(unsigned n)
+{
+    struct ulid u;
+    char text[ULID_LEN + 1];
+    snprintf(text, sizeof text, "01ARZ3NDEKTSV4RRFFQ69%05u", n % 100000);
+    put_ulid(&u, text);
+    return u;
+}
+
+/* Adds writers [from, to), step_ms apart. */
+static void add_writers(struct manifest *m, unsigned from, unsigned to, int64_t step_ms)
+{
+    static struct manifest_writer kept[MANIFEST_WRITERS_MAX];
+    for (unsigned n = from; n < to; n++) {
+        struct ulid u = numbered(n);
+        struct dp_error error;
+        m->sequence++;
+        m->updated_ms += step_ms;
+        assert_int_equal(manifest_add_writer(m, &u, &error), DP_OK);
+        memcpy(kept, m->writers, m->writer_count * sizeof *kept); /* so that the arena's maximum does not matter */
+        m->writers = kept;
+        arena_reset(&m->arena);
+    }
+}
+
+static bool remembers(const struct manifest *m, unsigned n)
+{
+    struct ulid u = numbered(n);
+    return manifest_has_writer(m, &u);
+}
+
+static void test_index_manifest_remembers_its_writers_for_ten_minutes(void **state)
+{
+    (void)state;
+    struct manifest m;
+    manifest_init(&m);
+    add_writers(&m, 0, 500, 1000); /* one swap a second: all of them are younger */
+    assert_int_equal(m.writer_count, 500);
+    assert_true(manifest_covers(&m, 0));
+    add_writers(&m, 500, 800, 1000);
+    assert_int_equal(m.writer_count, 600);
+    assert_true(remembers(&m, 200));
+    assert_false(remembers(&m, 199));
+    assert_true(manifest_covers(&m, 200)); /* swaps 201 to 800 */
+    assert_false(manifest_covers(&m, 199));
+    add_writers(&m, 800, 2000, 0); /* more than there is room for */
+    assert_int_equal(m.writer_count, MANIFEST_WRITERS_MAX);
+    assert_true(remembers(&m, 2000 - MANIFEST_WRITERS_MAX));
+    add_writers(&m, 2000, 2040, INT64_C(86400000)); /* one a day: the latest few stay */
+    assert_int_equal(m.writer_count, MANIFEST_WRITERS_MIN);
+    assert_true(remembers(&m, 2040 - MANIFEST_WRITERS_MIN));
+    manifest_deinit(&m);
+}
+
+/* With all writers there can be, there is still room for several hundred segments. */
+static void test_index_manifest_has_room_beside_its_writers(void **state)
+{
+    (void)state;
+    struct manifest m;
+    struct buffer text;
+    struct dp_error error;
+    fill(&m);
+    m.writer_count = 0;
+    add_writers(&m, 0, 2 * MANIFEST_WRITERS_MAX, 0);
+    buffer_init(&text, MANIFEST_BYTES_MAX);
+    assert_int_equal(manifest_write(&m, &text, &error), DP_OK);
+    printf("%zu bytes with %d writers\n", text.len, MANIFEST_WRITERS_MAX);
+    assert_true(text.len < MANIFEST_BYTES_MAX / 5);
+    manifest_deinit(&m);
+    buffer_deinit(&text);
+}
+
+static void test_index_ulids_come_after_what_they_must(void **state)
+{
+    (void)state;
+    struct ulid after, made;
+    struct dp_error error;
+    static const char *const far[][2] = {
+        {"7ZZZZZZZZ0ZZZZZZZZZZZZZZZZ", "7ZZZZZZZZ1"},
+        {"70000000ZZ0000000000000000", "7000000100"},
+        {"6ZZZZZZZZZ0000000000000000", "7000000000"},
+    };
+    for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
+        put_ulid(&after, far[i][0]);
+        assert_int_equal(ulid_new(&after, &made, &error), DP_OK);
+        assert_memory_equal(made.text, far[i][1], 10);
+        put_ulid(&after, made.text); /* it is a ULID */
+    }
+    put_ulid(&after, "7ZZZZZZZZZ0000000000000000");
+    assert_int_equal(ulid_new(&after, &made, &error), DP_CONFLICT);
+    put_ulid(&after, "00000000000000000000000000");
+    assert_int_equal(ulid_new(&after, &made, &error), DP_OK);
+    assert_true(memcmp(made.text, "01", 2) >= 0); /* now */
 }
 
 int main(void)
@@ -204,7 +320,10 @@ int main(void)
         cmocka_unit_test(test_index_manifest_of_newer_versions_is_refused),
         cmocka_unit_test(test_index_manifest_whose_numbers_do_not_fit_is_refused),
         cmocka_unit_test(test_index_manifest_too_large_is_refused),
-        cmocka_unit_test(test_index_manifest_remembers_its_latest_writers),
+        cmocka_unit_test(test_index_manifest_of_version_1_opens),
+        cmocka_unit_test(test_index_manifest_remembers_its_writers_for_ten_minutes),
+        cmocka_unit_test(test_index_manifest_has_room_beside_its_writers),
+        cmocka_unit_test(test_index_ulids_come_after_what_they_must),
     };
     return test_run(tests);
 }
