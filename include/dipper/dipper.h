@@ -136,7 +136,9 @@ struct dp_index_summary {
  *
  * summary may be NULL. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number), DP_CONFLICT
  * (another writer kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_NOT_DURABLE (the rows are visible, but a
- * crash of the host may undo that: load again on a sound disk). */
+ * crash of the host may undo that: load again on a sound disk), DP_UNKNOWN (the last step was sent, and whether the rows
+ * are or will be there cannot be told: load them again, which is safe), DP_TOO_LARGE (the namespace has no room for
+ * another segment), DP_UNSUPPORTED (it has a log, which a newer version writes). */
 DP_API enum dp_status dp_index_file(struct dp_model *model, const char *root, const char *name,
                                     const char *jsonl_path, struct dp_index_summary *summary,
                                     struct dp_error *error);

@@ -284,8 +284,9 @@ enum dp_status load_build(struct call *call, struct index_loader *l)
     struct span vectors;
     enum vector_metric metric = l->metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
     size_t nlist = l->vector_count < LISTS_FROM ? 1 : LISTS_FACTOR * ivf_auto_nlist(l->vector_count);
-    enum dp_status status = os_ulid(b.id.text, &call->error);
-    if (status || (status = spill_view(&l->vectors, &vectors, &call->error)) != DP_OK ||
+    enum dp_status status = load_check_room(l, &call->error);
+    if (status || (status = ulid_new(&l->horizon, &b.id, &call->error)) != DP_OK ||
+        (status = spill_view(&l->vectors, &vectors, &call->error)) != DP_OK ||
         (status = spill_view(&l->documents, &b.documents, &call->error)) != DP_OK)
         return status;
     b.x = (const float *)(const void *)vectors.data;
@@ -309,5 +310,5 @@ enum dp_status load_build(struct call *call, struct index_loader *l)
     mem_free(b.list_rows);
     mem_free(b.list_sizes);
     mem_free(b.list_checksums);
-    return status;
+    return load_unlisted(call, status);
 }

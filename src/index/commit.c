@@ -1,14 +1,11 @@
-/* commit.c: makes a load visible by one swap of the manifest.
+/* commit.c: makes a load visible by one swap of the manifest (swap.h).
  *
- * Each try reads the manifest anew, joins the schema, finds the rows of older segments that the load replaces,
- * writes their .del objects, and puts the manifest under the condition that it is still the one it read. When
- * another writer was first, all this is done again over what that writer left; what was looked up in segments
- * that are still listed is kept.
+ * Each try of the swap joins the schema, finds the rows of older segments that the load replaces, writes their .del
+ * objects and adds the load's segments. When another writer was first, all this is done again over what that writer
+ * left; what was looked up in segments that are still listed is kept.
  *
- * A put whose answer was lost is resolved by the writer's ULID: the manifest remembers its latest writers, so
- * that reading it tells whether the swap happened. That it did not happen is certain only when the manifest has
- * another version than the put expected: until then the put may still be on its way. While it cannot be told,
- * nothing that the manifest might list is removed, and the answer is DP_UNKNOWN.
+ * A load belongs to the life of the namespace that it began on: where that has ended, nothing is committed. Once a
+ * manifest was sent, nothing that the load wrote is removed, whatever the store answered.
  */
 #include "index/load.h"
 
@@ -17,9 +14,8 @@
 
 #include "base/alloc.h"
 #include "index/supersede.h"
-#include "os/clock.h"
 
-enum { TRIES = 32, COPY_LEN = 8 * 1024 * 1024 };
+enum { COPY_LEN = 8 * 1024 * 1024 };
 
 /* What a load does to one older segment. */
 struct superseded {
@@ -37,15 +33,7 @@ struct commit {
     struct index_loader *loader;
     struct span *keys; /* [loader->key_count], sorted */
     struct superseded *superseded;
-    struct manifest manifest; /* as read, then as to be written */
-    bool exists;
-    struct store_version version;
     uint64_t replaced;
-    bool done;   /* an earlier try of ours has landed */
-    bool unsure; /* one may have */
-    bool lost;   /* its answer was lost: it may land while what it expected is there */
-    bool expects;
-    struct store_version expected; /* expects: the manifest that the lost put replaces; else there was none */
 };
 
 static int compare_keys(const void *a, const void *b)
@@ -66,43 +54,43 @@ static enum dp_status sort_keys(struct call *call, struct commit *c)
     return DP_OK;
 }
 
-/* Whether a put whose answer was lost can still land: what it expected is still there. */
-static bool may_land(const struct commit *c, bool exists, const struct store_version *version)
+/* ---- the load's own objects ------------------------------------------------------------------------------ */
+
+/* A walk over the objects of the load's segments. */
+struct own_objects {
+    struct call *call;
+    struct index_loader *loader;
+    const struct ulid *to; /* the incarnation that they are copied to */
+};
+
+static enum dp_status for_each_own(struct own_objects *own, manifest_object_fn *fn)
 {
-    return c->lost && c->expects == exists && (!exists || store_version_equal(&c->expected, version));
+    const struct index_loader *l = own->loader;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < l->segment_count && status == DP_OK; i++)
+        status = segment_for_each_object(&l->segments[i], fn, own);
+    return status;
 }
 
-/* ---- reading what is there ----------------------------------------------------------------------------- */
-
-static enum dp_status read_manifest(struct call *call, struct commit *c)
+static enum dp_status fail_ended(struct call *call, const struct index_loader *l)
 {
-    struct index_loader *l = c->loader;
-    struct manifest *m = &c->manifest;
-    manifest_deinit(m);
-    enum dp_status status = manifest_load(call, l->store, l->name, m, &c->version);
-    c->exists = status == DP_OK;
-    if (status == DP_OK || status == DP_NOT_FOUND) {
-        c->done = c->exists && manifest_has_writer(m, &l->writer);
-        c->lost = may_land(c, c->exists, &c->version);
-        c->unsure = c->lost;
-    }
-    if (status == DP_NOT_FOUND) {
-        dp_error_clear(&call->error);
-        manifest_init(m);
-        m->incarnation = l->incarnation;
-        m->dim = l->dim;
-        m->metric = l->metric;
-        m->model = l->model;
-        m->fingerprint = l->fingerprint;
-        m->created_ms = m->updated_ms = os_wall_ms();
-        return DP_OK;
-    }
-    if (status)
-        return status;
-    return c->done ? DP_OK : load_check_vectors(l, m, &call->error);
+    return call_fail(
+        call, DP_CONFLICT,
+        "namespace \"%.*s\" was removed while rows were loaded into it; none of them was kept: load again",
+        SPAN_FMT(l->name));
 }
 
-/* ---- objects that were written for another incarnation --------------------------------------------------- */
+static enum dp_status check_own(void *context, const struct manifest_object *object)
+{
+    const struct own_objects *own = context;
+    struct object_key key;
+    struct store_info info;
+    key_of_object(&key, own->loader->name, &own->loader->incarnation, object);
+    enum dp_status status = store_head(own->call, own->loader->store, object_key_span(&key), &info);
+    if (status == DP_NOT_FOUND || (status == DP_OK && info.size != object->size))
+        return fail_ended(own->call, own->loader);
+    return status;
+}
 
 static enum dp_status copy_object(struct call *call, struct index_loader *l, const struct object_key *from,
                                   const struct object_key *to, uint64_t size)
@@ -128,28 +116,55 @@ static enum dp_status copy_object(struct call *call, struct index_loader *l, con
     return store_upload_finish(call, upload, &version);
 }
 
-/* Two loads may have begun a new namespace at once. The one that came second writes into the incarnation of
- * the first. */
-static enum dp_status move_segments(struct call *call, struct commit *c)
+static enum dp_status copy_own(void *context, const struct manifest_object *object)
 {
-    struct index_loader *l = c->loader;
+    const struct own_objects *own = context;
     struct object_key from, to;
-    if (ulid_equal(&l->incarnation, &c->manifest.incarnation))
-        return DP_OK;
-    for (size_t i = 0; i < l->segment_count; i++) {
-        const struct manifest_segment *s = &l->segments[i];
-        key_of_ivf(&from, l->name, &l->incarnation, &s->id);
-        key_of_ivf(&to, l->name, &c->manifest.incarnation, &s->id);
-        enum dp_status status = copy_object(call, l, &from, &to, s->ivf_size);
-        if (status)
-            return status;
-        key_of_dpr(&from, l->name, &l->incarnation, &s->id);
-        key_of_dpr(&to, l->name, &c->manifest.incarnation, &s->id);
-        if ((status = copy_object(call, l, &from, &to, s->dpr_size)) != DP_OK)
-            return status;
-    }
-    l->incarnation = c->manifest.incarnation;
+    key_of_object(&from, own->loader->name, &own->loader->incarnation, object);
+    key_of_object(&to, own->loader->name, own->to, object);
+    enum dp_status status = copy_object(own->call, own->loader, &from, &to, object->size);
+    return status == DP_NOT_FOUND ? fail_ended(own->call, own->loader) : status;
+}
+
+static enum dp_status remove_own(void *context, const struct manifest_object *object)
+{
+    const struct own_objects *own = context;
+    struct object_key key;
+    key_of_object(&key, own->loader->name, &own->loader->incarnation, object);
+    store_remove(own->call, own->loader->store, object_key_span(&key)); /* what stays is garbage */
     return DP_OK;
+}
+
+/* Two loads may have begun a new namespace at once. The one that came second writes into the incarnation of the first. */
+static enum dp_status move_segments(struct call *call, struct index_loader *l, const struct manifest *m)
+{
+    struct own_objects own = {call, l, &m->incarnation};
+    enum dp_status status = for_each_own(&own, copy_own);
+    if (status)
+        return status;
+    if (!l->sent)
+        for_each_own(&own, remove_own);
+    dp_error_clear(&call->error);
+    l->incarnation = m->incarnation;
+    l->joins = true;
+    return DP_OK;
+}
+
+/* The load's place in the namespace as it is now: the life that it began on, or the first one. */
+static enum dp_status join_life(struct call *call, struct index_loader *l, struct manifest *m, bool exists)
+{
+    struct own_objects own = {call, l, NULL};
+    bool same = exists && ulid_equal(&l->incarnation, &m->incarnation);
+    if (l->joins)
+        return same ? DP_OK : fail_ended(call, l);
+    if (exists)
+        return same ? DP_OK : move_segments(call, l, m);
+    m->incarnation = l->incarnation;
+    m->dim = l->dim;
+    m->metric = l->metric;
+    m->model = l->model;
+    m->fingerprint = l->fingerprint;
+    return for_each_own(&own, check_own); /* who removes a name may have removed them */
 }
 
 /* ---- rows that the load replaces ------------------------------------------------------------------------- */
@@ -176,9 +191,10 @@ static enum dp_status lookup(struct call *call, struct commit *c, const struct s
     return DP_OK;
 }
 
-/* Writes the .del object of a segment: what was deleted before and what the load replaces. */
+/* Writes the .del object of a segment: what was deleted before and what the load replaces. Its ULID comes after the
+ * horizon, which the swap's condition keeps in place. */
 static enum dp_status write_deleted(struct call *call, struct commit *c, const struct segment_place *place,
-                                    struct superseded *s)
+                                    const struct ulid *horizon, struct superseded *s)
 {
     struct index_loader *l = c->loader;
     struct object_key key;
@@ -202,7 +218,7 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
         goto out; /* nothing new; or nothing left, and the segment is no longer listed */
     deleted_write(&all, &s->segment, &bytes);
     if ((status = buffer_check(&bytes, "deleted rows", &call->error)) != DP_OK ||
-        (status = os_ulid(s->after.deletion.text, &call->error)) != DP_OK)
+        (status = ulid_new(horizon, &s->after.deletion, &call->error)) != DP_OK)
         goto out;
     key_of_del(&key, l->name, &place->incarnation, &s->segment, &s->after.deletion);
     struct store_put put = {
@@ -219,17 +235,19 @@ out:
     return status;
 }
 
-static bool same_base(const struct superseded *s, const struct manifest_segment *listed)
+/* Whether what an earlier try wrote still holds. */
+static bool still_holds(const struct superseded *s, const struct manifest_segment *listed,
+                        const struct ulid *horizon)
 {
     return s->written && s->had_base == listed->has_deleted &&
-           (!s->had_base || ulid_equal(&s->base, &listed->deletion));
+           (!s->had_base || ulid_equal(&s->base, &listed->deletion)) &&
+           (s->fresh == 0 || memcmp(s->after.deletion.text, horizon->text, ULID_LEN) > 0);
 }
 
 /* Replaces the older segments' entries; those without a row left are dropped. */
-static enum dp_status supersede(struct call *call, struct commit *c)
+static enum dp_status supersede(struct call *call, struct commit *c, struct manifest *m)
 {
     struct index_loader *l = c->loader;
-    struct manifest *m = &c->manifest;
     size_t kept = 0;
     c->replaced = 0;
     for (size_t i = 0; i < m->segment_count; i++) {
@@ -242,7 +260,8 @@ static enum dp_status supersede(struct call *call, struct commit *c)
             m->segments[kept++] = m->segments[i];
             continue;
         }
-        if (!same_base(s, &m->segments[i]) && (status = write_deleted(call, c, &place, s)) != DP_OK)
+        if (!still_holds(s, &m->segments[i], &m->horizon) &&
+            (status = write_deleted(call, c, &place, &m->horizon, s)) != DP_OK)
             return status;
         c->replaced += s->fresh;
         if (s->after.deleted_rows < s->after.rows)
@@ -260,10 +279,9 @@ static int compare_segments(const void *a, const void *b)
     return memcmp(left->id.text, right->id.text, ULID_LEN);
 }
 
-static enum dp_status attach(struct call *call, struct commit *c)
+/* Adds the load's segments and its schema. */
+static enum dp_status attach(struct call *call, struct index_loader *l, struct manifest *m)
 {
-    struct index_loader *l = c->loader;
-    struct manifest *m = &c->manifest;
     struct manifest_segment *all = arena_array(&m->arena, m->segment_count + l->segment_count + 1, sizeof *all);
     if (!all)
         return call_nomem(call, "a manifest");
@@ -278,118 +296,62 @@ static enum dp_status attach(struct call *call, struct commit *c)
     m->segments = all;
     m->segment_count += l->segment_count;
     qsort(all, m->segment_count, sizeof *all, compare_segments);
-    uint64_t rows = manifest_rows(m);
+    uint64_t rows = 0;
+    for (size_t i = 0; i < m->segment_count; i++)
+        rows += all[i].rows;
     if (rows > NAMESPACE_ROWS_MAX)
-        return call_fail(call, DP_TOO_LARGE, "the namespace would have %" PRIu64 " rows, more than %d", rows,
-                         NAMESPACE_ROWS_MAX);
-    enum dp_status status = schema_join(&m->schema, &m->arena, &l->schema, &call->error);
-    if (status)
-        return status;
-    m->sequence++;
-    int64_t now = os_wall_ms();
-    m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
-    status = manifest_add_writer(m, &l->writer, &call->error);
-    return status == DP_OK ? manifest_check(m, &call->error) : status;
+        return call_fail(call, DP_TOO_LARGE,
+                         "namespace \"%.*s\" would hold %" PRIu64
+                         " rows with those that were replaced, more than %d: "
+                         "load into another namespace",
+                         SPAN_FMT(l->name), rows, NAMESPACE_ROWS_MAX);
+    if (m->segment_count > MANIFEST_SEGMENTS_MAX)
+        return call_fail(call, DP_TOO_LARGE,
+                         "namespace \"%.*s\" would have %zu segments, more than %d: load into another namespace",
+                         SPAN_FMT(l->name), m->segment_count, MANIFEST_SEGMENTS_MAX);
+    return schema_join(&m->schema, &m->arena, &l->schema, &call->error);
 }
 
-/* One try. DP_CONFLICT, DP_EXISTS or DP_UNKNOWN of the swap itself set *again. */
-static enum dp_status try_commit(struct call *call, struct commit *c, bool *again)
+static enum dp_status apply(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
 {
+    struct commit *c = context;
     struct index_loader *l = c->loader;
-    struct object_key key;
-    struct buffer bytes;
-    *again = false;
-    enum dp_status status = read_manifest(call, c);
-    if (status || c->done || (c->exists && l->segment_count == 0))
-        return status;
-    if ((status = move_segments(call, c)) != DP_OK || (status = supersede(call, c)) != DP_OK ||
-        (status = attach(call, c)) != DP_OK)
-        return status;
-    buffer_init(&bytes, MANIFEST_BYTES_MAX * 2);
-    key_of_manifest(&key, l->name);
-    status = manifest_write(&c->manifest, &bytes, &call->error);
-    if (status == DP_OK) {
-        struct store_put put = {.key = object_key_span(&key),
-                                .body = buffer_span(&bytes),
-                                .condition = c->exists ? STORE_IF_VERSION : STORE_IF_ABSENT,
-                                .expected = &c->version};
-        status = store_put(call, l->store, &put);
-        *again = status == DP_CONFLICT || status == DP_EXISTS || status == DP_UNKNOWN;
-        if (status != DP_OK && status != DP_CONFLICT && status != DP_EXISTS)
-            c->unsure = true;
-        if (status == DP_UNKNOWN) {
-            c->lost = true;
-            c->expects = c->exists;
-            c->expected = c->version;
+    enum dp_status status = exists ? load_check_vectors(l, m, &call->error) : DP_OK;
+    *needed = !exists || l->segment_count > 0;
+    if (status == DP_OK)
+        status = join_life(call, l, m, exists);
+    if (status == DP_OK && exists)
+        status = load_check_log(call, l, m);
+    if (status == DP_OK && *needed)
+        status = supersede(call, c, m);
+    if (status == DP_OK && *needed)
+        status = attach(call, l, m);
+    return load_unlisted(call, status);
+}
+
+static void sending(void *context)
+{
+    struct commit *c = context;
+    c->loader->sent = true;
+}
+
+/* ULIDs of segments are not used twice, so that one of ours is there by our swap alone. */
+static bool shows(const void *context, const struct manifest *m)
+{
+    const struct commit *c = context;
+    const struct index_loader *l = c->loader;
+    for (size_t i = 0; i < l->segment_count; i++) {
+        for (size_t k = 0; k < m->segment_count; k++) {
+            if (ulid_equal(&l->segments[i].id, &m->segments[k].id))
+                return true;
         }
-        l->bytes_written += bytes.len;
-    }
-    buffer_deinit(&bytes);
-    return status;
-}
-
-/* After a failure: what became of the swap. DP_OK: it has happened, and c->manifest is what is there now;
- * DP_UNKNOWN: that cannot be told; `status`: it certainly has not, nor will. */
-static enum dp_status resolve(struct commit *c, enum dp_status status)
-{
-    struct index_loader *l = c->loader;
-    struct arena arena;
-    struct call call; /* of its own: the caller's may have ended */
-    struct manifest m;
-    struct store_version version = {0};
-    if (!c->unsure)
-        return status;
-    arena_init(&arena, 64 * 1024 * 1024);
-    call_init(&call, &arena);
-    enum dp_status read = manifest_load(&call, l->store, l->name, &m, &version), answer = DP_UNKNOWN;
-    if (read == DP_OK && manifest_has_writer(&m, &l->writer)) {
-        manifest_deinit(&c->manifest);
-        c->manifest = m;
-        answer = DP_OK;
-    } else {
-        if ((read == DP_OK || read == DP_NOT_FOUND) && !may_land(c, read == DP_OK, &version))
-            answer = status;
-        if (read == DP_OK)
-            manifest_deinit(&m);
-    }
-    arena_deinit(&arena);
-    return answer;
-}
-
-static bool is_listed(const struct commit *c, const struct object_key *key)
-{
-    const struct manifest *m = &c->manifest;
-    struct object_key listed;
-    for (size_t i = 0; i < m->segment_count; i++) {
-        const struct manifest_segment *s = &m->segments[i];
-        key_of_ivf(&listed, c->loader->name, &m->incarnation, &s->id);
-        if (span_equal(object_key_span(&listed), object_key_span(key)))
-            return true;
-        key_of_dpr(&listed, c->loader->name, &m->incarnation, &s->id);
-        if (span_equal(object_key_span(&listed), object_key_span(key)))
-            return true;
-        if (!s->has_deleted)
-            continue;
-        key_of_del(&listed, c->loader->name, &m->incarnation, &s->id, &s->deletion);
-        if (span_equal(object_key_span(&listed), object_key_span(key)))
-            return true;
     }
     return false;
 }
 
-/* Forgets the objects that must stay, so that freeing the loader removes the others only. */
-static void keep_listed(struct commit *c)
-{
-    struct load_object **at = &c->loader->written;
-    while (*at) {
-        if (is_listed(c, &(*at)->key))
-            *at = (*at)->next;
-        else
-            at = &(*at)->next;
-    }
-}
+static const struct manifest_edit load_edit = {apply, sending, shows};
 
-static void summarise(const struct commit *c, struct index_load_summary *out)
+static void summarise(const struct commit *c, const struct manifest *m, struct index_load_summary *out)
 {
     const struct index_loader *l = c->loader;
     *out = (struct index_load_summary){.rows = l->key_count,
@@ -397,44 +359,42 @@ static void summarise(const struct commit *c, struct index_load_summary *out)
                                        .windows = l->windows,
                                        .segments = l->segment_count,
                                        .bytes = l->bytes_written,
-                                       .total_rows = manifest_rows(&c->manifest)};
+                                       .total_rows = manifest_rows(m)};
+}
+
+/* Says what to do where the rows may be there all the same. */
+static void advise(enum dp_status status, struct dp_error *error)
+{
+    if (status == DP_UNKNOWN)
+        dp_error_prefix(error,
+                        "whether the rows were committed is not known; load the same rows again, which is safe");
+    if (status == DP_NOT_DURABLE)
+        dp_error_prefix(error,
+                        "the rows can be read, but a crash of the host may take them away; see to the disk and "
+                        "load the same rows again");
 }
 
 enum dp_status index_load_commit(struct call *call, struct index_loader *l, struct index_load_summary *summary)
 {
     struct commit c = {.loader = l};
-    bool again = true;
-    manifest_init(&c.manifest);
+    struct manifest m;
     enum dp_status status = l->broken ? call_fail(call, DP_INVALID, "this load has failed: begin another") : DP_OK;
     if (status == DP_OK && l->row_count)
         status = load_build(call, l);
     if (status == DP_OK)
         status = sort_keys(call, &c);
-    for (int i = 0; i < TRIES && status == DP_OK && again; i++) {
-        dp_error_clear(&call->error);
-        status = try_commit(call, &c, &again);
-        if (again && i + 1 < TRIES)
-            status = call_check(call);
-    }
-    if (status != DP_OK) {
-        enum dp_status resolved = resolve(&c, status);
-        if (resolved == DP_UNKNOWN) {
-            l->written = NULL; /* the manifest may list them */
-            if (status != DP_UNKNOWN)
-                dp_error_prefix(&call->error, "whether the load was committed is not known: load again");
-            call->error.status = DP_UNKNOWN;
-        }
-        status = resolved;
+    if (status == DP_OK) {
+        status = manifest_swap(call, l->store, l->name, &l->writer, &load_edit, &c, l->clock, &m);
+        advise(status, &call->error);
     }
     if (status == DP_OK) {
-        dp_error_clear(&call->error);
-        summarise(&c, summary);
-        keep_listed(&c);
-    }
+        summarise(&c, &m, summary);
+        manifest_deinit(&m);
+    } else
+        loader_remove_uncommitted(l);
     for (struct superseded *s = c.superseded; s; s = s->next)
         row_set_deinit(&s->rows);
     mem_free(c.keys);
-    manifest_deinit(&c.manifest);
-    index_load_abort(l);
+    loader_free(l);
     return status;
 }

@@ -57,7 +57,8 @@ struct index_load_summary {
 };
 
 /* Begins a load. Nothing is visible, and on abort nothing stays, until index_load_commit. Rows wait in
- * memory or in a temporary file until a segment is full. `team` may be NULL. */
+ * memory or in a temporary file until a segment is full. `team` may be NULL. DP_TOO_LARGE: the namespace has no room for
+ * another segment; DP_UNSUPPORTED: it has a write-ahead log. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
 /* Adds a row.
@@ -71,8 +72,10 @@ enum dp_status index_load_begin(struct call *call, struct store *store, struct s
  * aborted. */
 enum dp_status index_load_row(struct call *call, struct index_loader *loader, struct index_id id,
                               const float *vectors, size_t windows, struct span attributes);
-/* Commits and frees the loader. On failure the namespace is as it was; DP_UNKNOWN means that the store's answer
- * to the last step was lost, and that a repeat of the load is safe. */
+/* Commits and frees the loader. On failure the namespace is as it was, but for two: DP_UNKNOWN, the last step was sent and
+ * whether it was or will be carried out cannot be told; DP_NOT_DURABLE, the rows can be read but a crash of the host may
+ * take them away. After both the same load is to be made again, which is safe. DP_CONFLICT: other writers were first each
+ * time, or the namespace was removed under the load. */
 enum dp_status index_load_commit(struct call *call, struct index_loader *loader,
                                  struct index_load_summary *summary);
 void index_load_abort(struct index_loader *loader); /* NULL is fine */

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "index/id.h"
+#include "index/snapshot.h"
 #include "vector/distance.h"
 
 enum {
@@ -19,7 +20,11 @@ enum {
     HOT_BYTES = 3 * 1024 * 1024, /* of the estimate below */
     VECTORS_MEMORY = 384 * 1024 * 1024,
     DOCUMENTS_MEMORY = 128 * 1024 * 1024,
-    SCRATCH_MAX = 64 * 1024 * 1024
+    SCRATCH_MAX = 64 * 1024 * 1024,
+    /* Bytes of a manifest: of a new one with its schema, and at most of a segment's line and a writer's. */
+    MANIFEST_START_LEN = 2048,
+    MANIFEST_SEGMENT_LEN = 256,
+    MANIFEST_WRITER_LEN = 64
 };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30,
                       ids_memory_max = UINT64_C(16) << 30;
@@ -44,19 +49,74 @@ enum dp_status load_check_vectors(const struct index_loader *l, const struct man
     return DP_OK;
 }
 
-/* The incarnation to write into, and an early refusal. */
+enum dp_status load_check_room(const struct index_loader *l, struct dp_error *error)
+{
+    if (l->segment_count < l->segments_max)
+        return DP_OK;
+    return dp_fail(
+        error, DP_TOO_LARGE,
+        "namespace \"%.*s\" lists %zu segments and this load has written %zu: its manifest, of at most %d KiB, "
+        "has no room for another one; load into another namespace, with fewer and larger loads",
+        SPAN_FMT(l->name), l->segments_listed, l->segment_count, MANIFEST_BYTES_MAX / 1024);
+}
+
+/* Counts the segments that fit beside `used` bytes of manifest. */
+static void count_room(struct index_loader *l, size_t used)
+{
+    size_t left = MANIFEST_BYTES_MAX - MANIFEST_WRITER_LEN;
+    l->segments_max = used < left ? (left - used) / MANIFEST_SEGMENT_LEN : 0;
+    if (l->segments_max > MANIFEST_SEGMENTS_MAX - l->segments_listed)
+        l->segments_max = MANIFEST_SEGMENTS_MAX - l->segments_listed;
+}
+
+static enum dp_status check_room_beside(const struct manifest *m, struct index_loader *l, struct dp_error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, MANIFEST_BYTES_MAX * 2);
+    enum dp_status status = manifest_write(m, &bytes, error);
+    if (status == DP_NOMEM || bytes.status == DP_NOMEM) {
+        buffer_deinit(&bytes);
+        return status;
+    }
+    l->segments_listed = m->segment_count < MANIFEST_SEGMENTS_MAX ? m->segment_count : MANIFEST_SEGMENTS_MAX;
+    count_room(l, status == DP_OK ? bytes.len : MANIFEST_BYTES_MAX);
+    buffer_deinit(&bytes);
+    return load_check_room(l, error);
+}
+
+enum dp_status load_check_log(struct call *call, const struct index_loader *l, const struct manifest *m)
+{
+    struct object_key key;
+    key_of_wal(&key, l->name, &m->incarnation, m->wal_floor + 1);
+    struct store_read_req probe = {.key = object_key_span(&key), .len = 1};
+    store_read(call, l->store, &probe, 1); /* judged by its own status */
+    dp_error_clear(&call->error);
+    enum dp_status status = snapshot_check_wal(&probe, &call->error);
+    store_read_release(&probe, 1);
+    return status;
+}
+
+/* The incarnation to write into, and early refusals. */
 static enum dp_status look_at_namespace(struct call *call, struct index_loader *l)
 {
     struct manifest m;
     enum dp_status status = manifest_load(call, l->store, l->name, &m, NULL);
     if (status == DP_NOT_FOUND) {
         dp_error_clear(&call->error);
+        memset(l->horizon.text, '0', ULID_LEN);
+        count_room(l, MANIFEST_START_LEN);
         return os_ulid(l->incarnation.text, &call->error);
     }
     if (status)
         return status;
+    l->joins = true;
     l->incarnation = m.incarnation;
+    l->horizon = m.horizon;
     status = load_check_vectors(l, &m, &call->error);
+    if (status == DP_OK)
+        status = check_room_beside(&m, l, &call->error);
+    if (status == DP_OK)
+        status = load_check_log(call, l, &m);
     if (status == DP_OK) /* so that a row that contradicts what is there is found when it comes */
         status = schema_join(&l->schema, &l->arena, &m.schema, &call->error);
     manifest_deinit(&m);
@@ -245,18 +305,35 @@ enum dp_status load_note(struct call *call, struct index_loader *l, const struct
     return DP_OK;
 }
 
+enum dp_status load_unlisted(struct call *call, enum dp_status status)
+{
+    return status == DP_NOT_DURABLE ? (call->error.status = DP_IO) : status;
+}
+
+void loader_remove_uncommitted(struct index_loader *l)
+{
+    struct arena arena;
+    struct call call; /* of its own: the caller's may have ended */
+    if (l->sent)
+        return;
+    arena_init(&arena, SCRATCH_MAX);
+    call_init(&call, &arena);
+    call_limit_ms(&call, LOAD_CLEANUP_MS);
+    for (const struct load_object *o = l->written; o && call_check(&call) == DP_OK; o = o->next)
+        store_remove(&call, l->store, object_key_span(&o->key));
+    arena_deinit(&arena);
+}
+
 void index_load_abort(struct index_loader *l)
 {
     if (!l)
         return;
-    /* Nobody lists these objects, so that removing them cannot hurt; when it fails they are garbage. */
-    struct arena arena;
-    struct call call;
-    arena_init(&arena, SCRATCH_MAX);
-    call_init(&call, &arena);
-    for (const struct load_object *o = l->written; o; o = o->next)
-        store_remove(&call, l->store, object_key_span(&o->key));
-    arena_deinit(&arena);
+    loader_remove_uncommitted(l);
+    loader_free(l);
+}
+
+void loader_free(struct index_loader *l)
+{
     spill_deinit(&l->vectors);
     spill_deinit(&l->documents);
     map_deinit(&l->seen);

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "index/manifest.h"
 #include "index/spill.h"
+#include "index/swap.h"
 
 /* A row that waits for its segment. */
 struct load_row {
@@ -14,7 +15,7 @@ struct load_row {
     uint32_t document_len;
 };
 
-/* An object that was written and is not listed yet. */
+/* An object that was written. */
 struct load_object {
     struct object_key key;
     struct load_object *next;
@@ -32,6 +33,10 @@ struct index_loader {
     struct span model, fingerprint;
     struct ulid writer;      /* of the swap that commits */
     struct ulid incarnation; /* where objects are written */
+    bool joins;              /* that is the incarnation of a namespace that is there */
+    struct ulid horizon;     /* of that namespace: objects are made after it */
+    size_t segments_listed;  /* that it had when the load began */
+    size_t segments_max;     /* how many more its manifest has room for */
     struct schema schema;    /* of this load's rows */
 
     struct map seen;   /* keys of all rows */
@@ -50,15 +55,32 @@ struct index_loader {
     struct manifest_segment *segments; /* built, not committed */
     size_t segment_count, segment_room;
     struct load_object *written;
+    bool sent; /* a manifest that lists some of `written` was put, whatever became of it: none may be removed */
     uint64_t bytes_written;
     uint64_t windows; /* vectors beyond one a row, of the whole load */
     bool broken;      /* a row came in by half: nothing may be committed */
+
+    const struct swap_clock *clock; /* NULL: the system's */
 };
 
 /* Builds one segment from the waiting rows, adds it to loader->segments and forgets the rows. */
 enum dp_status load_build(struct call *call, struct index_loader *loader);
 /* Notes an object before it is written, so that an abort removes it. DP_NOMEM. */
 enum dp_status load_note(struct call *call, struct index_loader *loader, const struct object_key *key);
+/* What a failure to write an object means while no manifest lists it: one that is not durable is merely not written, so
+ * DP_NOT_DURABLE becomes DP_IO. */
+enum dp_status load_unlisted(struct call *call, enum dp_status status);
+/* Removes what was written, unless a manifest that lists it may have been sent. Takes LOAD_CLEANUP_MS at most; what is
+ * left then is garbage that nobody lists. */
+enum { LOAD_CLEANUP_MS = 5000 };
+void loader_remove_uncommitted(struct index_loader *loader);
+/* Frees the loader alone; what it wrote stays. */
+void loader_free(struct index_loader *loader);
+
+/* Fails with DP_TOO_LARGE when the manifest has no room for another segment. */
+enum dp_status load_check_room(const struct index_loader *loader, struct dp_error *error);
+/* Fails with DP_UNSUPPORTED when the namespace has a log: rows that are loaded beside it have no place in its order. */
+enum dp_status load_check_log(struct call *call, const struct index_loader *loader, const struct manifest *m);
 
 /* Fails with DP_INVALID unless the load's vectors are of the kind that the namespace has. */
 enum dp_status load_check_vectors(const struct index_loader *loader, const struct manifest *m,

@@ -89,6 +89,14 @@ static enum dp_status search(struct call *call, const struct segment_place *plac
     return count ? search_batch(call, place, key, hot, wanted, count, keys, rows) : DP_OK;
 }
 
+/* What a missing or replaced object means: the manifest that lists it is old. */
+static enum dp_status judge_read(struct call *call, const struct object_key *key, enum dp_status status)
+{
+    if (status != DP_NOT_FOUND && status != DP_STALE)
+        return status;
+    return call_fail(call, DP_STALE, "%s: the manifest lists it, but it is missing", key->text);
+}
+
 enum dp_status supersede_find(struct call *call, const struct segment_place *place, const struct span *keys,
                               size_t n, struct row_set *rows)
 {
@@ -98,7 +106,7 @@ enum dp_status supersede_find(struct call *call, const struct segment_place *pla
     key_of_dpr(&key, place->name, &place->incarnation, &place->listed->id);
     struct store_read_req req = {
         .key = object_key_span(&key), .offset = place->listed->hot_offset, .len = (int64_t)place->listed->hot_len};
-    enum dp_status status = store_read(call, place->store, &req, 1);
+    enum dp_status status = judge_read(call, &key, store_read(call, place->store, &req, 1));
     if (status)
         return status;
     status = segment_parse_hot(req.bytes.span, place->listed, place->dim, &hot, &call->error);
@@ -109,7 +117,7 @@ enum dp_status supersede_find(struct call *call, const struct segment_place *pla
     }
     status = row_set_init(rows, hot.rows, &call->error);
     if (status == DP_OK)
-        status = search(call, place, &key, &hot, keys, n, rows);
+        status = judge_read(call, &key, search(call, place, &key, &hot, keys, n, rows));
     if (status) {
         row_set_deinit(rows);
         if (status == DP_CORRUPT)
@@ -127,7 +135,7 @@ enum dp_status supersede_read_deleted(struct call *call, const struct segment_pl
     struct object_key key;
     key_of_del(&key, place->name, &place->incarnation, &s->id, &s->deletion);
     struct store_read_req req = {.key = object_key_span(&key), .len = (int64_t)s->deleted_size};
-    enum dp_status status = store_read(call, place->store, &req, 1);
+    enum dp_status status = judge_read(call, &key, store_read(call, place->store, &req, 1));
     if (status)
         return status;
     status = deleted_parse(req.bytes.span, &s->id, s->rows, s->deleted_rows, rows, &call->error);

@@ -141,14 +141,40 @@ struct index_vectors fixture_vectors(const struct world *w)
                                   .fingerprint = span_str("0123456789abcdef0123456789abcdef")};
 }
 
-enum dp_status fixture_load(struct world *w, const char *name, uint64_t from, uint64_t to, unsigned edition,
-                            struct index_load_summary *summary)
+static int64_t no_time(void *ctx)
 {
+    (void)ctx;
+    return 0;
+}
+
+static enum dp_status no_wait(void *ctx, struct call *call, int64_t ms)
+{
+    (void)ctx, (void)ms;
+    return call_check(call);
+}
+
+static enum dp_status begin(struct world *w, const char *name, struct index_loader **loader)
+{
+    static const struct swap_clock timeless = {no_time, no_wait, NULL};
     struct index_vectors vectors = fixture_vectors(w);
+    enum dp_status status = index_load_begin(&w->call, w->store, span_str(name), &vectors, NULL, loader);
+    if (status == DP_OK)
+        (*loader)->clock = w->clock ? w->clock : &timeless;
+    return status;
+}
+
+struct index_loader *fixture_begin(struct world *w, const char *name)
+{
     struct index_loader *loader;
-    enum dp_status status = index_load_begin(&w->call, w->store, span_str(name), &vectors, NULL, &loader);
-    if (status)
-        return status;
+    if (begin(w, name, &loader) != DP_OK)
+        fail_msg("beginning to load %s: %s", name, w->call.error.message);
+    return loader;
+}
+
+enum dp_status fixture_add(struct world *w, struct index_loader *loader, uint64_t from, uint64_t to,
+                           unsigned edition)
+{
+    enum dp_status status = DP_OK;
     float *x = malloc(FIXTURE_WINDOWS_MAX * w->dim * sizeof *x);
     assert_non_null(x);
     for (uint64_t row = from; row < to && status == DP_OK; row++) {
@@ -160,6 +186,17 @@ enum dp_status fixture_load(struct world *w, const char *name, uint64_t from, ui
                                 span_str(fixture_attributes(row, edition, attributes)));
     }
     free(x);
+    return status;
+}
+
+enum dp_status fixture_load(struct world *w, const char *name, uint64_t from, uint64_t to, unsigned edition,
+                            struct index_load_summary *summary)
+{
+    struct index_loader *loader;
+    enum dp_status status = begin(w, name, &loader);
+    if (status)
+        return status;
+    status = fixture_add(w, loader, from, to, edition);
     if (status) {
         index_load_abort(loader);
         return status;

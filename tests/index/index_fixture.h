@@ -11,6 +11,7 @@
 #include "test_support.h"
 
 #include "index/index.h"
+#include "index/load.h"
 
 enum { FIXTURE_DIM = 24, FIXTURE_WINDOWS_MAX = 5, FIXTURE_CENTRES = 40 };
 
@@ -21,7 +22,8 @@ struct world {
     struct store *store;
     enum index_metric metric;
     uint32_t dim;
-    bool windows; /* some rows have several vectors */
+    bool windows;                   /* some rows have several vectors */
+    const struct swap_clock *clock; /* of loads; NULL: one by which waits take no time */
 };
 
 int world_in_memory(void **state); /* cmocka set-up: a fresh mem:// store */
@@ -38,6 +40,11 @@ const char *fixture_attributes(uint64_t row, unsigned edition, char text[256]);
 void fixture_query(const struct world *w, uint64_t number, float *out);
 
 struct index_vectors fixture_vectors(const struct world *w);
+/* Begins a load; its waits take no time. Fails the test when it cannot. */
+struct index_loader *fixture_begin(struct world *w, const char *name);
+/* Adds rows [from, to) to a load. */
+enum dp_status fixture_add(struct world *w, struct index_loader *loader, uint64_t from, uint64_t to,
+                           unsigned edition);
 /* Begins a load, adds rows [from, to) and commits. */
 enum dp_status fixture_load(struct world *w, const char *name, uint64_t from, uint64_t to, unsigned edition,
                             struct index_load_summary *summary);

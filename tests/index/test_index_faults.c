@@ -136,12 +136,25 @@ static void test_index_an_aborted_load_leaves_no_object(void **state)
     struct world *w = *state;
     load_old(w);
     size_t objects = objects_in(w);
-    /* The last put, the manifest's, fails for good. */
+    /* The last put before the manifest's fails for good. */
     struct index_load_summary summary;
-    test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_DENIED, false);
+    test_store_fail_at(w->store, TEST_STORE_PUT, 3, DP_DENIED, false);
     enum dp_status status = fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary);
     assert_int_equal(status, DP_DENIED);
     assert_int_equal(objects_in(w), objects);
+    assert_true(namespace_is(w, &before, OLD_ROWS));
+}
+
+/* A manifest that was sent may list them, whatever the store answers: only a collector may remove them then. */
+static void test_index_a_refused_manifest_leaves_the_objects(void **state)
+{
+    struct world *w = *state;
+    load_old(w);
+    size_t objects = objects_in(w);
+    struct index_load_summary summary;
+    test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_DENIED, false);
+    assert_int_equal(fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary), DP_DENIED);
+    assert_int_equal(objects_in(w), objects + 3); /* .ivf, .dpr, .del */
     assert_true(namespace_is(w, &before, OLD_ROWS));
 }
 
@@ -235,13 +248,14 @@ struct rival {
     bool busy;
     uint64_t next_row;
     const char *name;
+    const char *before; /* what the put's key holds */
 };
 
 /* Before the first writer's swap, a second one loads into the same namespace. */
 static void rival_acts(void *ctx, const struct test_store_op *op)
 {
     struct rival *r = ctx;
-    if (r->busy || r->loads == 0 || op->kind != TEST_STORE_PUT || !strstr(op->key, "manifest.json"))
+    if (r->busy || r->loads == 0 || op->kind != TEST_STORE_PUT || !strstr(op->key, r->before))
         return;
     r->busy = true;
     r->loads--;
@@ -252,7 +266,8 @@ static void rival_acts(void *ctx, const struct test_store_op *op)
 
 static void rival_begin(struct rival *r, struct world *w, size_t loads)
 {
-    *r = (struct rival){.w = w, .own = *w, .loads = loads, .next_row = 390, .name = "rows"};
+    *r = (struct rival){
+        .w = w, .own = *w, .loads = loads, .next_row = 390, .name = "rows", .before = "manifest.json"};
     arena_init(&r->own.arena, 512 << 20);
     call_init(&r->own.call, &r->own.arena);
     test_store_hook(w->store, rival_acts, r);
@@ -311,7 +326,23 @@ static void test_index_two_first_loads_make_one_namespace(void **state)
     struct expected e = {.rows = 100, .edition = 2, .newer_from = 390, .newer_to = 410, .newer_edition = 2};
     assert_true(fixture_check_answers(w, reader, &e, 10, 120, ALL_LISTS) == 1.0);
     index_close(reader);
-    assert_int_equal(objects_in(w), 1 + 2 * 2); /* what was moved is gone from its old place */
+    assert_int_equal(objects_in(w), 1 + 2 * 2 + 2); /* a manifest that was sent lists what was moved: it stays */
+}
+
+/* The other load was there before this one sent a manifest. */
+static void test_index_what_was_moved_before_a_swap_is_removed(void **state)
+{
+    struct world *w = *state;
+    struct rival rival;
+    rival_begin(&rival, w, 1);
+    rival.before = ".dpr";
+    fixture_must_load(w, "rows", 0, 100, 2);
+    rival_end(&rival);
+    struct index_reader *reader = fixture_open(w, "rows");
+    struct expected e = {.rows = 100, .edition = 2, .newer_from = 390, .newer_to = 410, .newer_edition = 2};
+    assert_true(fixture_check_answers(w, reader, &e, 10, 120, ALL_LISTS) == 1.0);
+    index_close(reader);
+    assert_int_equal(objects_in(w), 1 + 2 * 2);
 }
 
 static void test_index_a_missing_object_is_looked_for_once_more(void **state)
@@ -384,12 +415,14 @@ int main(void)
         IN_MEMORY(test_index_a_first_load_killed_at_any_write_leaves_nothing),
         IN_MEMORY(test_index_a_load_killed_between_parts_leaves_nothing),
         IN_MEMORY(test_index_an_aborted_load_leaves_no_object),
+        IN_MEMORY(test_index_a_refused_manifest_leaves_the_objects),
         IN_MEMORY(test_index_a_lost_answer_that_landed_is_found_out),
         IN_MEMORY(test_index_a_lost_answer_that_did_not_land_is_tried_again),
         IN_MEMORY(test_index_a_failure_that_landed_is_found_out),
         IN_MEMORY(test_index_a_put_that_may_land_later_keeps_the_objects),
         IN_MEMORY(test_index_the_loser_of_a_race_tries_again_over_the_winner),
         IN_MEMORY(test_index_two_first_loads_make_one_namespace),
+        IN_MEMORY(test_index_what_was_moved_before_a_swap_is_removed),
         IN_MEMORY(test_index_a_missing_object_is_looked_for_once_more),
         IN_MEMORY(test_index_objects_with_new_versions_are_opened_once),
     };
