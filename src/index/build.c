@@ -44,6 +44,7 @@ struct build {
     struct object_key ivf_key, dpr_key;
     struct call ivf_call;
     struct arena ivf_arena;
+    enum dp_status ivf_status; /* what the thread ended with */
     pthread_t ivf_thread;
     bool ivf_started;
 };
@@ -159,7 +160,7 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
 static void *run_write_ivf(void *context)
 {
     struct build *b = context;
-    write_ivf(&b->ivf_call, b);
+    b->ivf_status = write_ivf(&b->ivf_call, b);
     return NULL;
 }
 
@@ -179,7 +180,7 @@ static enum dp_status end_ivf(struct call *call, struct build *b)
         call_join(call, b->ivf_thread);
     call_merge(call, &b->ivf_call);
     arena_deinit(&b->ivf_arena);
-    return b->ivf_call.error.status;
+    return b->ivf_status;
 }
 
 /* ---- the .dpr ---------------------------------------------------------------------------------------- */

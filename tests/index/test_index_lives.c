@@ -349,6 +349,24 @@ static enum dp_status lose_manifest(struct call *call, struct store *store, stru
     return call_fail(call, DP_UNKNOWN, "no answer (test)");
 }
 
+static enum dp_status fail_in_silence(struct call *call, struct store *store, struct store_put *put)
+{
+    bool ivf = memmem(put->key.data, put->key.len, ".ivf", 4) != NULL;
+    return ivf ? DP_IO : spy.plain->put(call, store, put);
+}
+
+/* The thread that writes the .ivf answers a status; what is in the error beside it does not count. */
+static void test_index_a_segment_without_its_lists_is_never_committed(void **state)
+{
+    struct world *w = *state;
+    struct index_load_summary summary;
+    replace_ops(w);
+    spy.ops.put = fail_in_silence;
+    assert_int_equal(fixture_load(w, "rows", 0, OLD_ROWS, 0, &summary), DP_IO);
+    restore_ops(w);
+    assert_int_equal(list_all(w).count, 0);
+}
+
 /* ---- limits ------------------------------------------------------------------------------------------------------------- */
 
 /* A manifest with as many segments as fit is refused when a load looks, not when all work is done. */
@@ -442,6 +460,7 @@ int main(void)
         IN_MEMORY(test_index_an_object_that_stays_missing_is_named),
         IN_MEMORY(test_index_a_load_beside_a_log_is_refused),
         IN_MEMORY(test_index_cleaning_up_takes_seconds_at_most),
+        IN_MEMORY(test_index_a_segment_without_its_lists_is_never_committed),
         IN_MEMORY(test_index_a_full_manifest_is_refused_at_once),
         IN_MEMORY(test_index_objects_are_made_after_the_horizon),
         IN_MEMORY(test_index_a_load_that_the_horizon_passes_is_refused),
