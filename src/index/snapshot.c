@@ -46,7 +46,9 @@ void snapshot_release(struct snapshot *s)
 
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error)
 {
-    if (probe->status == DP_NOT_FOUND)
+    /* Without the right to list, S3 answers 403 for what is not there. A writer of logs asks for a feature in the
+     * manifest before its first entry, and a manifest with one was refused. So there is no log. */
+    if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
         return DP_OK;
     if (probe->status == DP_OK || probe->status == DP_INVALID)
         return dp_fail(

@@ -295,6 +295,33 @@ static void restore_ops(struct world *w)
     test_store_inner(w->store)->ops = spy.plain;
 }
 
+static void deny_absent_logs(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    spy.plain->read(call, store, reqs, n);
+    for (size_t i = 0; i < n; i++) {
+        if (memmem(reqs[i].key.data, reqs[i].key.len, "/wal/", 5) && reqs[i].status == DP_NOT_FOUND)
+            reqs[i].status = dp_fail(&reqs[i].error, DP_DENIED, "403 Access Denied (test)");
+    }
+}
+
+/* S3 answers 403 for a missing object to those who may not list. */
+static void test_index_without_the_right_to_list_there_is_no_log(void **state)
+{
+    struct world *w = *state;
+    struct index_load_summary summary;
+    fixture_must_load(w, "rows", 0, OLD_ROWS, 0);
+    replace_ops(w);
+    spy.ops.read = deny_absent_logs;
+    struct index_reader *reader = fixture_open(w, "rows");
+    struct expected e = {.rows = OLD_ROWS};
+    assert_true(fixture_check_answers(w, reader, &e, 2, 10, ALL_LISTS) == 1.0);
+    assert_int_equal(fixture_load(w, "rows", 0, 10, 0, &summary), DP_OK);
+    put_log_entry(w); /* one that is there is found */
+    expect(w, fixture_load(w, "rows", 0, 10, 0, &summary), DP_UNSUPPORTED, "write-ahead log");
+    restore_ops(w);
+    index_close(reader);
+}
+
 static enum dp_status spy_remove(struct call *call, struct store *store, struct span key)
 {
     (void)store, (void)key;
@@ -459,6 +486,7 @@ int main(void)
         IN_MEMORY(test_index_an_object_that_is_collected_meanwhile_means_again),
         IN_MEMORY(test_index_an_object_that_stays_missing_is_named),
         IN_MEMORY(test_index_a_load_beside_a_log_is_refused),
+        IN_MEMORY(test_index_without_the_right_to_list_there_is_no_log),
         IN_MEMORY(test_index_cleaning_up_takes_seconds_at_most),
         IN_MEMORY(test_index_a_segment_without_its_lists_is_never_committed),
         IN_MEMORY(test_index_a_full_manifest_is_refused_at_once),
