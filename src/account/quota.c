@@ -8,7 +8,9 @@
  * `lock` guards the list of users and `settling`; it is not held while the database works. */
 #include "account/quota.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -32,7 +34,8 @@ struct quotas {
     pthread_mutex_t lock;
     pthread_cond_t settled;
     struct quota_user *users;
-    uint64_t round; /* of settling */
+    uint64_t round;          /* of settling */
+    _Atomic uint64_t shares; /* that were begun */
 };
 
 static int64_t now_ms(const struct quotas *q)
@@ -70,6 +73,19 @@ enum dp_status quotas_new(const struct quota_options *options, struct quotas **o
     return DP_OK;
 }
 
+/* Begins a share of a month, of which nothing is granted. Each has a name of its own in the database: what a lease says
+ * it has spent replaces what it said before, so a share must never go by the name of an earlier one, as of a user who
+ * was forgotten and comes back, or of a month to which the clock returns. */
+static void begin_share(struct quotas *q, struct quota_user *user, int64_t month)
+{
+    snprintf(user->lease, sizeof user->lease, "%s.%" PRIu64, q->node, atomic_fetch_add(&q->shares, 1));
+    atomic_store(&user->left, 0);
+    atomic_store(&user->beyond, -1);
+    atomic_store(&user->refused_until_ns, 0);
+    user->granted = user->written = 0;
+    atomic_store(&user->month, month);
+}
+
 static void free_user(struct quota_user *user)
 {
     struct key_count *count = atomic_load(&user->counts);
@@ -105,8 +121,7 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
         user = user->next;
     if (!user && (user = mem_calloc(1, sizeof *user)) != NULL) {
         memcpy(user->id, id.data, id.len);
-        atomic_store(&user->month, month_of(now_ms(q)));
-        atomic_store(&user->beyond, -1);
+        begin_share(q, user, month_of(now_ms(q)));
         user->next = q->users;
         q->users = user;
     }
@@ -247,7 +262,7 @@ static void prepare(struct quotas *q, struct quota_user *user, bool release, str
     out->taken = release ? left : 0;
     out->key_count = 0;
     out->lease = (struct lease_settlement){.user_id = span_str(user->id),
-                                           .node = span_str(q->node),
+                                           .node = span_str(user->lease),
                                            .month = month,
                                            .limit = limits_of(q, user)->embeddings_a_month,
                                            .spent = user->granted - left,
@@ -317,11 +332,7 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     if (status !=
         DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
         dp_error_clear(&call->error);
-    atomic_store(&user->left, 0);
-    atomic_store(&user->beyond, -1);
-    atomic_store(&user->refused_until_ns, 0);
-    user->granted = user->written = 0;
-    atomic_store(&user->month, month);
+    begin_share(q, user, month);
     return DP_OK;
 }
 

@@ -31,6 +31,8 @@ struct quota_user {
     struct quota_user *next; /* of the quotas' list; their lock guards it */
     _Atomic unsigned refs;
     char id[ULID_LEN + 1];
+    char lease[ULID_LEN +
+               24]; /* the name of its share in the database; the settler's, as it begins with the month */
     _Atomic int tier;
     _Atomic uint64_t minute; /* its number << 32 | requests in it */
     _Atomic int64_t month;   /* that the following speak of */

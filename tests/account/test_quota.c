@@ -161,6 +161,49 @@ static void test_quota_begins_anew_each_month(void **state)
     atomic_store(&fixture_wall_ms, FIXTURE_NOW_MS);
 }
 
+/* A clock that is set wrong for a while: what was used in each month stays counted. */
+static void test_quota_months_that_come_again_go_on_counting(void **state)
+{
+    (void)state;
+    struct accounts *a = open_node(fixture_database());
+    const struct new_key *key = fixture_key(a, "a@b", TIER_FREE);
+    static const int64_t months[] = {10, 11, 10, 22, 10, 11};
+    for (size_t i = 0; i < sizeof months / sizeof *months; i++) {
+        atomic_store(&fixture_wall_ms, month_begins_ms(2026 * 12 + months[i]) + 3600000);
+        for (int n = 0; n < 3; n++)
+            assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+        assert_int_equal(accounts_settle(a), DP_OK);
+    }
+    assert_int_equal(fixture_sql(a, "SELECT used FROM usage WHERE month = 24322"), 9);
+    assert_int_equal(fixture_sql(a, "SELECT used FROM usage WHERE month = 24323"), 6);
+    assert_int_equal(fixture_sql(a, "SELECT used FROM usage WHERE month = 24334"), 3);
+    assert_int_equal(use_up(a, key->text), LIMIT - 6); /* December's */
+    accounts_close(a);
+    atomic_store(&fixture_wall_ms, FIXTURE_NOW_MS);
+}
+
+/* A node forgets a user of whom it remembers no key. */
+static void test_quota_users_who_come_again_go_on_counting(void **state)
+{
+    (void)state;
+    struct accounts *a = open_node(fixture_database());
+    for (int i = 1; i <= 3; i++) {
+        const struct new_key *key = fixture_key(a, "a@b", TIER_FREE);
+        struct key_record record;
+        for (int n = 0; n < 5; n++)
+            assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
+        assert_int_equal(records_revoke(account_call(), accounts_database(a), span_str(key->id), span_str("fe_"),
+                                        FIXTURE_NOW_MS, &record),
+                         DP_OK);
+        fixture_pass_seconds(61);
+        assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
+        assert_int_equal(accounts_settle(a), DP_OK); /* gives back what is held, */
+        assert_int_equal(accounts_settle(a), DP_OK); /* and forgets */
+        assert_int_equal(fixture_used(a, "a@b"), 5 * i);
+    }
+    accounts_close(a);
+}
+
 /* What is in hand of a month that has passed goes back to it. */
 static void test_quota_idle_shares_go_back(void **state)
 {
@@ -402,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_quota_is_the_users),
         cmocka_unit_test(test_quota_of_a_minute),
         cmocka_unit_test(test_quota_begins_anew_each_month),
+        cmocka_unit_test(test_quota_months_that_come_again_go_on_counting),
+        cmocka_unit_test(test_quota_users_who_come_again_go_on_counting),
         cmocka_unit_test(test_quota_idle_shares_go_back),
         cmocka_unit_test(test_quota_many_clients_of_two_nodes_never_overrun),
         cmocka_unit_test(test_quota_of_a_node_that_died),
