@@ -367,7 +367,7 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     enum dp_status status = choose_driver(call, db, options->url);
     if (status == DP_OK)
         status = add_metrics(call, db, options->registry);
-    if (status == DP_OK && db->driver->prepare)
+    if (status == DP_OK)
         status = db->driver->prepare(call, db->target);
     if (status == DP_OK)
         status = fill(call, db);

@@ -8,7 +8,7 @@ struct db_connection; /* the driver's own */
 
 struct db_driver {
     const char *name;
-    /* Makes the database where it is not there, before any connection to it; NULL: nothing is to be made. */
+    /* Checks what the URL names, and makes it where it is not there, once, before any connection. */
     enum dp_status (*prepare)(struct call *call, const char *target);
     /* Opens a connection within `timeout_ms`, which is also that of its statements. */
     enum dp_status (*connect)(struct call *call, const char *target, int timeout_ms, struct db_connection **out);

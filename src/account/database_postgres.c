@@ -19,7 +19,8 @@ struct db_connection {
     int timeout_ms;
 };
 
-/* The first line of what libpq says, which names host and user but never a password. */
+/* The first line of what libpq says. It names host, port, user and database; pg_prepare sees to it that none of these is
+ * part of a password. */
 static enum dp_status fail(struct call *call, enum dp_status status, const char *doing, const char *why)
 {
     size_t len = strcspn(why, "\n");
@@ -173,6 +174,40 @@ static enum dp_status pg_run(struct call *call, struct db_connection *c, const c
     return status;
 }
 
+/* ---- URLs ------------------------------------------------------------------------------------------- */
+
+static const char REMEDY[] =
+    "DATABASE_URL is postgresql://user:password@host:port/name, where '%', '/', '@', ':', '?' and "
+    "'#' in user, password and name are written %25, %2F, %40, %3A, %3F and %23";
+
+/* Whether every '@' of the URL ends the user and password, as libpq sees it. A password with an '@' or '/' of its own is
+ * taken apart elsewhere, and its rest for a host, a port or a name, which messages show. */
+static bool has_clear_user(const char *url)
+{
+    const char *begin = strstr(url, "://") + 3, *at = strchr(begin, '@');
+    return !at || (at == strrchr(begin, '@') && strcspn(begin, "/") > (size_t)(at - begin));
+}
+
+static bool is_port_list(const char *text)
+{
+    return strspn(text, "0123456789,") == strlen(text);
+}
+
+/* libpq's own messages about malformed URLs quote the part that it stumbled over: the password, as a rule. */
+static enum dp_status pg_prepare(struct call *call, const char *url)
+{
+    char *why = NULL;
+    if (!has_clear_user(url))
+        return call_fail(call, DP_INVALID, "an '@' is out of place: %s", REMEDY);
+    PQconninfoOption *options = PQconninfoParse(url, &why);
+    PQfreemem(why);
+    bool good = options != NULL;
+    for (const PQconninfoOption *o = options; good && o->keyword; o++)
+        good = strcmp(o->keyword, "port") != 0 || !o->val || is_port_list(o->val);
+    PQconninfoFree(options);
+    return good ? DP_OK : call_fail(call, DP_INVALID, "this is no URL of a database: %s", REMEDY);
+}
+
 /* ---- connections ------------------------------------------------------------------------------------ */
 
 static void pg_disconnect(struct db_connection *c)
@@ -244,6 +279,7 @@ static bool pg_alive(struct db_connection *c)
 }
 
 const struct db_driver db_postgres = {.name = "postgresql",
+                                      .prepare = pg_prepare,
                                       .connect = pg_connect,
                                       .disconnect = pg_disconnect,
                                       .alive = pg_alive,

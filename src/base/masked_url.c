@@ -60,6 +60,17 @@ static bool speaks_of_secrets(struct span name)
     return false;
 }
 
+/* Where the value at `at` ends: before an '&' that another "name=" follows, as others may be part of the secret. */
+static size_t end_of_value(struct span text, size_t at)
+{
+    for (at += find(from(text, at), "&"); at < text.len; at += 1 + find(from(text, at + 1), "&")) {
+        size_t next = at + 1 + find(from(text, at + 1), "=&");
+        if (next < text.len && text.data[next] == '=')
+            return at;
+    }
+    return text.len;
+}
+
 /* Appends text whose parameters, "name=value" at its beginning and behind '?', '&' and blanks, may be secret. */
 static void append_parameters(struct buffer *out, struct span text)
 {
@@ -73,7 +84,7 @@ static void append_parameters(struct buffer *out, struct span text)
             continue;
         buffer_append(out, span_of(text.data + shown, value - shown));
         buffer_append_str(out, HIDDEN);
-        shown = value + find(from(text, value), "&");
+        shown = end_of_value(text, value);
         i = shown - 1;
     }
     buffer_append(out, from(text, shown));
@@ -117,4 +128,22 @@ void masked_url_append(struct buffer *out, struct span text)
         text = from(text, next);
         scheme = find_scheme_end(text, 0);
     }
+}
+
+const char *masked_url(struct span text, char out[MASKED_URL_MAX])
+{
+    struct buffer all;
+    buffer_init(&all, SIZE_MAX / 2);
+    masked_url_append(&all, text);
+    size_t len = all.len;
+    if (len >= MASKED_URL_MAX)
+        for (len = MASKED_URL_MAX - 1; len > 0 && (all.data[len] & 0xc0) == 0x80;)
+            len--;
+    if (all.status != DP_OK) /* a part may end within a secret */
+        len = 0;
+    for (size_t i = 0; i < len; i++)
+        out[i] = all.data[i] < ' ' || all.data[i] == 0x7f ? '?' : (char)all.data[i];
+    out[len] = '\0';
+    buffer_deinit(&all);
+    return out;
 }

@@ -11,4 +11,8 @@
  * everything before the '@' of a text that is no URL. */
 void masked_url_append(struct buffer *out, struct span text);
 
+enum { MASKED_URL_MAX = 200 };
+/* The same for messages: cut to fit between characters, control characters as '?'. Answers `out`. */
+const char *masked_url(struct span text, char out[MASKED_URL_MAX]);
+
 #endif

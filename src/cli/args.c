@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/masked_url.h"
 #include "cli/interrupt.h"
 #include "os/log.h"
 
@@ -32,6 +33,12 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
     fprintf(stderr, "\nusage: dipper %s %s\n`dipper %s --help` tells more.\n", command->name, command->usage,
             command->name);
     return CLI_USAGE;
+}
+
+int cli_unexpected(const struct cli_command *command, const char *argument)
+{
+    char shown[MASKED_URL_MAX];
+    return cli_usage(command, "'%s' was not expected", masked_url(span_str(argument), shown));
 }
 
 static void print_help(const struct cli_command *command, const struct cli_option *options, size_t count)
@@ -163,7 +170,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, const st
             only_positions = true;
         } else if (only_positions || arg[0] != '-' || arg[1] == '\0') {
             if (args->position_count == CLI_POSITIONS_MAX)
-                status = cli_usage(command, "'%s' is one argument too many", arg);
+                status = cli_unexpected(command, arg);
             else
                 args->positions[args->position_count++] = arg;
         } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {

@@ -46,6 +46,8 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, const st
               size_t option_count, struct cli_args *args);
 void cli_args_deinit(struct cli_args *args);
 
+/* cli_usage for an argument that has no place; secrets in it are not shown. */
+int cli_unexpected(const struct cli_command *command, const char *argument);
 /* Prints "dipper NAME: message" to stderr and answers CLI_FAILED. */
 int cli_fail(const struct cli_command *command, const struct dp_error *error);
 /* Prints the complaint, the usage and where more is told, and answers CLI_USAGE. */

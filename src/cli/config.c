@@ -16,7 +16,7 @@ static int run_config(int argc, char **argv)
     if (status != CLI_OK)
         return status == CLI_HELPED ? CLI_OK : status;
     if (args.position_count > 0)
-        status = cli_usage(&cli_config_command, "'%s' was not expected", args.positions[0]);
+        status = cli_unexpected(&cli_config_command, args.positions[0]);
     else if (json && config_print_json(stdout, &args.config, &error) != DP_OK)
         status = cli_fail(&cli_config_command, &error);
     else if (!json)

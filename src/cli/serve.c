@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/masked_url.h"
 #include "cli/accounts.h"
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -43,7 +44,7 @@ static enum server_log log_of(const struct config *config)
 
 static enum dp_status serve(const struct config *config, struct dp_error *error)
 {
-    char listen[LISTEN_MAX];
+    char listen[LISTEN_MAX], root[MASKED_URL_MAX];
     const bool is_ipv6 = strchr(config->host, ':') != NULL && config->host[0] != '[';
     struct server_options options = {
         .listen = listen,
@@ -80,7 +81,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     if (status == DP_OK && server_start(&options, service, &server, error) == DP_OK) {
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; it was made and is empty", config->root);
-        log_write(LOG_INFO, "serving %s on %s", config->root, server_url(server));
+        log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));
         printf("%s\n", server_url(server));
         fflush(stdout);
         sigwait(&ends, &which);
@@ -103,7 +104,7 @@ static int run_serve(int argc, char **argv)
     if (status != CLI_OK)
         return status == CLI_HELPED ? CLI_OK : status;
     if (args.position_count > 0)
-        status = cli_usage(&cli_serve_command, "'%s' was not expected", args.positions[0]);
+        status = cli_unexpected(&cli_serve_command, args.positions[0]);
     else if (serve(&args.config, &error) != DP_OK)
         status = cli_fail(&cli_serve_command, &error);
     cli_args_deinit(&args);

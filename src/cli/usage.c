@@ -130,7 +130,7 @@ static int run_usage(int argc, char **argv)
     if (status != CLI_OK)
         return status == CLI_HELPED ? CLI_OK : status;
     if (args.position_count > 0)
-        status = cli_usage(&cli_usage_command, "'%s' was not expected", args.positions[0]);
+        status = cli_unexpected(&cli_usage_command, args.positions[0]);
     else if (usage(&args.config, &wish, &error) != DP_OK)
         status = cli_fail(&cli_usage_command, &error);
     cli_args_deinit(&args);

@@ -226,13 +226,13 @@ const struct setting SETTINGS[] = {
      .section = SECTION_SERVER, .type = SETTING_DURATION, .min = 1, .max = HOUR, .initial = "30s",
      TO(drain_timeout_ms), .help = "When told to stop, wait this long for open requests to end."},
     {.name = "server.cors_origin", .flag = "--cors-origin", .meta = "ORIGIN", .variables = {"DIPPER_CORS_ORIGIN"},
-     .section = SECTION_SERVER, .type = SETTING_TEXT, .max = TEXT_BYTES, TO(cors_origin),
+     .section = SECTION_SERVER, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, TO(cors_origin),
      .initial = "", .initial_help = "none, pages of other sites may not ask",
      .help = "Pages of this origin (or of all, with *) may ask from browsers."},
 
     {.name = "server.allow_index_url", .flag = "--allow-index-url", .meta = "URLS",
      .variables = {"DIPPER_ALLOW_INDEX_URL"}, TO(allow_index_url),
-     .section = SECTION_SERVER, .type = SETTING_TEXT, .max = RULES_BYTES,
+     .section = SECTION_SERVER, .type = SETTING_TEXT, .secret_in_url = true, .max = RULES_BYTES,
      .initial = "", .initial_help = "none, no client may name a URL",
      .help = "FAISS files that clients may have opened by POST /v1/indexes: URLs, separated by blanks, with all that "
              "lies below them (https://host/path, s3://bucket/prefix, file:///folder; a * may begin a host or end a "

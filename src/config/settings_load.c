@@ -178,7 +178,7 @@ static enum dp_status scan_flags(const struct settings *s, const struct config_s
         const char *argument = sources->argv[i], *value = NULL;
         const struct setting *setting = settings_find_flag(s, argument, &value);
         if (!setting)
-            return dp_fail(error, DP_INVALID, "there is no option %s", argument);
+            return dp_fail(error, DP_INVALID, "there is no option %.*s", (int)strcspn(argument, "="), argument);
         if (!value && ++i == sources->argc)
             return dp_fail(error, DP_INVALID, "%s needs a value: %s", argument, setting->meta);
         values[setting - s->table] = value ? value : sources->argv[i];

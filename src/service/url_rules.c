@@ -2,6 +2,7 @@
 #include "service/url_rules.h"
 
 #include "base/alloc.h"
+#include "base/masked_url.h"
 #include "store/transport.h"
 
 enum { DECODE_ROUNDS_MAX = 4, RULES_MAX = 256, RULES_BYTES_MAX = 64 << 10 };
@@ -263,6 +264,18 @@ static bool is_separator(uint8_t c)
     return c == ' ' || c == ',' || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* Says which rule is wrong, without what may be a password or a presigned query in it. */
+static void name_rule(struct dp_error *error, struct span rule)
+{
+    const struct span marker = span_str("private+");
+    const bool vouched = span_starts_with(rule, marker);
+    const struct span url = vouched ? span_of(rule.data + marker.len, rule.len - marker.len) : rule;
+    char shown[HTTP_URL_SHOWN_MAX], masked[MASKED_URL_MAX];
+    http_url_shown(url, shown);
+    const bool is_url = strcmp(shown, "(no URL)") != 0;
+    dp_error_prefix(error, "rule \"%s%s\"", vouched ? "private+" : "", is_url ? shown : masked_url(url, masked));
+}
+
 enum dp_status url_rules_new(struct span text, struct url_rules **out, struct dp_error *error)
 {
     *out = NULL;
@@ -286,7 +299,7 @@ enum dp_status url_rules_new(struct span text, struct url_rules **out, struct dp
         if (rules->count == RULES_MAX)
             status = dp_fail(error, DP_INVALID, "there are more than %d rules for URLs", RULES_MAX);
         else if ((status = take_rule(rule, &rules->arena, &rules->rules[rules->count++], error)) == DP_INVALID)
-            dp_error_prefix(error, "rule \"%.*s\"", rule.len < 200 ? (int)rule.len : 200, (const char *)rule.data);
+            name_rule(error, rule);
     }
     if (status == DP_OK)
         *out = rules;

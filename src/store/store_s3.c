@@ -79,6 +79,11 @@ static enum dp_status check_bucket(struct call *call, struct span bucket)
     }
     if (good)
         return DP_OK;
+    for (size_t i = 0; i < bucket.len; i++)
+        if (bucket.data[i] == ':' || bucket.data[i] == '@') /* somebody's password, perhaps */
+            return call_fail(call, DP_INVALID,
+                             "root s3://…: no user nor password stands before the name of a bucket: write "
+                             "s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
     return call_fail(call, DP_INVALID, "root s3://%.*s: \"%.*s\" is no name of a bucket: write s3://bucket/prefix",
                      SPAN_FMT(bucket), SPAN_FMT(bucket));
 }

@@ -1,6 +1,7 @@
 /* store_url.c: which store a root names, and which store and key the URL of one object: a path, file:///path,
  * mem://name, http(s)://host/path. */
 #include "store/store_impl.h"
+#include "base/masked_url.h"
 #include "store/store_cache.h"
 #include "store/store_http.h"
 
@@ -94,7 +95,7 @@ static enum dp_status open_root(struct call *call, struct span url, const struct
     struct span rest = span_of(url.data + len + 3, url.len - len - 3);
     if (span_equal_str(scheme, "file")) {
         if (!span_starts_with(rest, span_str("/")))
-            return call_fail(call, DP_INVALID, "root %.*s: write file:///path, with three slashes", SPAN_FMT(url));
+            return call_fail(call, DP_INVALID, "root file://…: write file:///path, with three slashes");
         status = copy_path(call, rest, true, path);
         return status == DP_OK ? store_local_open(call, path, create, out) : status;
     }
@@ -119,7 +120,7 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
 
 enum dp_status store_url_path(struct call *call, struct span url, const char **path)
 {
-    char copy[PATH_MAX];
+    char copy[PATH_MAX], shown[MASKED_URL_MAX];
     size_t len = scheme_len(url);
     bool is_file = len > 0 && span_equal_str(span_of(url.data, len), "file");
     *path = NULL;
@@ -127,7 +128,7 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
         return DP_OK;
     struct span rest = is_file ? span_of(url.data + len + 3, url.len - len - 3) : url;
     if (rest.len == 0 || rest.data[rest.len - 1] == '/' || (is_file && rest.data[0] != '/'))
-        return call_fail(call, DP_INVALID, "%.*s does not name an object", SPAN_FMT(url));
+        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
     enum dp_status status = copy_path(call, rest, is_file, copy);
     if (status != DP_OK)
         return status;
@@ -191,6 +192,7 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
     struct span scheme = span_of(url.data, len);
     if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
         return open_http_object(call, url, &opened, out, key);
+    char shown[MASKED_URL_MAX];
     bool local = len == 0 || span_equal_str(scheme, "file");
     size_t begin = len ? len + 3 : 0, cut = url.len;
     /* A folder and a name in it; elsewhere the bucket, and all behind it. */
@@ -209,7 +211,7 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
     if (call->error.status == DP_NOMEM)
         return DP_NOMEM;
     if (!key->data || store_key_check(*key, &call->error) != DP_OK)
-        return call_fail(call, DP_INVALID, "%.*s does not name an object", SPAN_FMT(url));
+        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
     struct span root = cut ? span_of(url.data, cut) : span_str(".");
     return store_open_with(call, root, &opened, out);
 }

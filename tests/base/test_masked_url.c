@@ -52,6 +52,9 @@ static void test_base_masked_url_hides_parameters(void **state)
     expect("https://h/k?SIG=abc&sv=2", "https://h/k?SIG=(hidden)&sv=2");
     expect("host=db password=hunter2 dbname=x", "host=db password=(hidden)");
     expect("password=", "password=(hidden)");
+    expect("https://h/k?token=a&b&c=1", "https://h/k?token=(hidden)&c=1");
+    expect("https://h/k?token=a&&b", "https://h/k?token=(hidden)");
+    expect("https://h/k?token=a&", "https://h/k?token=(hidden)");
 }
 
 /* Wrong values are quoted in messages, so what is not a proper URL must not tell its password either. */
@@ -68,6 +71,21 @@ static void test_base_masked_url_hides_in_doubt(void **state)
     expect("postgresql://db/dipper?password=hunter@2", "postgresql://db/dipper?password=(hidden)");
 }
 
+static void test_base_masked_url_fits_into_messages(void **state)
+{
+    (void)state;
+    char out[MASKED_URL_MAX], url[1000] = "http://h/";
+    assert_string_equal(masked_url(span_str("s3://u:hunter2@b/x\n"), out), "s3://u:(hidden)@b/x?");
+    assert_string_equal(masked_url(span_str(""), out), "");
+    while (strlen(url) + 3 < sizeof url)
+        strcat(url, "\xc3\xa9");
+    assert_int_equal(strlen(masked_url(span_str(url), out)), MASKED_URL_MAX - 1);
+    strcpy(url, "http://h");
+    while (strlen(url) + 3 < sizeof url)
+        strcat(url, "\xc3\xa9");
+    assert_int_equal(strlen(masked_url(span_str(url), out)), MASKED_URL_MAX - 2); /* no half characters */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -75,6 +93,7 @@ int main(void)
         cmocka_unit_test(test_base_masked_url_leaves_what_is_no_secret),
         cmocka_unit_test(test_base_masked_url_hides_parameters),
         cmocka_unit_test(test_base_masked_url_hides_in_doubt),
+        cmocka_unit_test(test_base_masked_url_fits_into_messages),
     };
     return test_run(tests);
 }

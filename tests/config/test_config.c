@@ -358,7 +358,7 @@ static void test_config_flags(void **state)
     assert_string_equal(config.root, "");
     config_deinit(&config);
     assert_int_equal(load("--ports=1", NULL, NULL, &config, &error), DP_INVALID);
-    assert_string_equal(error.message, "there is no option --ports=1");
+    assert_string_equal(error.message, "there is no option --ports");
     config_deinit(&config);
     assert_int_equal(load("stray", NULL, NULL, &config, &error), DP_INVALID);
     config_deinit(&config);

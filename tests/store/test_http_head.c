@@ -133,6 +133,13 @@ static void test_store_url_shows_no_secret(void **state)
                         "https://host:9/a/b");
     assert_string_equal(http_url_shown(span_str("https://host?token=s"), out), "https://host");
     assert_string_equal(http_url_shown(span_str("secret"), out), "(no URL)");
+    assert_string_equal(http_url_shown(span_str("http://[::1]:9/a@b"), out), "http://[::1]:(hidden)");
+    assert_string_equal(http_url_shown(span_str("http://[::1]/a@b"), out), "http://[::1]/a@b");
+    /* Passwords that are not percent-encoded: to the first '/', '?' or '#' they look like ports. */
+    static const char *const bare[] = {"http://u:sec/ret@h/x", "http://u:sec?ret@h/x", "http://u:1/ret@h/x",
+                                       "http://u:1?ret@h/x",   "http://u:s#ret@h/x",   "http://u:sec"};
+    for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
+        assert_string_equal(http_url_shown(span_str(bare[i]), out), "http://u:(hidden)");
     char longer[400];
     memset(longer, 'a', sizeof longer);
     memcpy(longer, "http://h/", 9);
