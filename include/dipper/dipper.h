@@ -7,9 +7,10 @@
  * handlers, and changes no state of the process.
  *
  * Every function that can fail returns an `enum dp_status` (0 is success) and fills `error` (may be NULL)
- * with a sentence. Handles are freed in the reverse order of their making; freeing NULL is fine. Unless a
- * comment says otherwise a handle may be used from several threads at once. Strings are UTF-8 and
- * NUL-terminated.
+ * with a sentence. A pointer that is NULL where no comment allows it is DP_INVALID; functions that cannot fail
+ * answer 0, NULL or an empty string for it. Handles are freed in the reverse order of their making; freeing
+ * NULL is fine. Unless a comment says otherwise a handle may be used from several threads at once. Strings are
+ * UTF-8 and NUL-terminated.
  *
  * Everything here is since 0.1. Until 1.0 a minor release may change it, and CHANGELOG.md says how.
  */
@@ -187,7 +188,7 @@ DP_API enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_
                                        struct dp_error *error);
 DP_API void dp_results_free(struct dp_results *results);
 
-/* Rows, best first; `row` < dp_results_count. The strings live as long as the results. */
+/* Rows, best first; `row` < dp_results_count, else NULL, false and NaN. The strings live as long as the results. */
 DP_API size_t dp_results_count(const struct dp_results *results);
 DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* numbers in decimal */
 DP_API bool dp_results_id_is_number(const struct dp_results *results, size_t row);

@@ -5,6 +5,7 @@
 #include <dipper/dipper.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,10 +34,13 @@ const char *dp_version(void)
 enum dp_status dp_runtime_new(const struct dp_runtime_options *options, struct dp_runtime **out,
                               struct dp_error *error)
 {
-    struct dp_runtime *runtime = mem_calloc(1, sizeof(*runtime));
-    enum dp_status status;
+    enum dp_status status = capi_need(error, "dp_runtime_new", "out", out, NULL);
+    struct dp_runtime *runtime;
 
+    if (status != DP_OK)
+        return status;
     *out = NULL;
+    runtime = mem_calloc(1, sizeof(*runtime));
     if (!runtime)
         return dp_fail_nomem(error, "the runtime");
     status = team_new(options ? options->threads : 0, &runtime->team, error);
@@ -98,9 +102,17 @@ enum dp_status dp_model_open_with(struct dp_runtime *runtime, const char *path,
 {
     struct model *opened = NULL;
     bool fp32 = options && options->precision == DP_FP32;
-    enum dp_status status = model_open_dir(path, fp32 ? MODEL_FP32 : MODEL_INT8, &opened, error);
+    enum dp_status status = capi_need(error, "dp_model_open", "runtime", runtime, "out", out, NULL);
 
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (status != DP_OK)
+        return status;
+    if (!path)
+        return dp_fail(error, DP_INVALID,
+                       "dp_model_open: path is NULL; the library carries no model: name a model's folder or a "
+                       "packed model, or give its bytes to dp_model_open_memory");
+    status = model_open_dir(path, fp32 ? MODEL_FP32 : MODEL_INT8, &opened, error);
     return status == DP_OK ? model_wrap(runtime, opened, out, error) : status;
 }
 
@@ -108,9 +120,13 @@ enum dp_status dp_model_open_memory(struct dp_runtime *runtime, const void *byte
                                     struct dp_model **out, struct dp_error *error)
 {
     struct model *opened = NULL;
-    enum dp_status status = model_open_memory(span_of(bytes, len), &opened, error);
+    enum dp_status status =
+        capi_need(error, "dp_model_open_memory", "runtime", runtime, "bytes", bytes, "out", out, NULL);
 
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (status == DP_OK)
+        status = model_open_memory(span_of(bytes, len), &opened, error);
     return status == DP_OK ? model_wrap(runtime, opened, out, error) : status;
 }
 
@@ -125,17 +141,17 @@ void dp_model_close(struct dp_model *model)
 
 const char *dp_model_name(const struct dp_model *model)
 {
-    return model_info(model->model)->name;
+    return model ? model_info(model->model)->name : "";
 }
 
 size_t dp_model_dim(const struct dp_model *model)
 {
-    return model_info(model->model)->dim;
+    return model ? model_info(model->model)->dim : 0;
 }
 
 size_t dp_model_max_tokens(const struct dp_model *model)
 {
-    return model_info(model->model)->max_tokens;
+    return model ? model_info(model->model)->max_tokens : 0;
 }
 
 /* lengths: NULL where texts are NUL-terminated. */
@@ -148,6 +164,8 @@ static enum dp_status embed_run(struct call *call, struct dp_model *model, const
     if (!seqs)
         return call_nomem(call, "the texts' tokens");
     for (size_t i = 0; i < count; i++) {
+        if (!texts[i] && (!lengths || lengths[i] > 0))
+            return call_fail(call, DP_INVALID, "the text at place %zu is NULL", i);
         struct span text = lengths ? span_of(texts[i], lengths[i]) : span_str(texts[i]);
         enum dp_status status = tokenizer_encode(model_tokenizer(model->model), text, info->max_tokens,
                                                  call->arena, &seqs[i], &call->error);
@@ -170,8 +188,10 @@ enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts,
     struct limits limits;
     struct arena arena;
     struct call call;
-    enum dp_status status = DP_OK;
+    enum dp_status status = capi_need(error, "dp_embed", "model", model, "texts", texts, "out", out, NULL);
 
+    if (status != DP_OK)
+        return status;
     if (count == 0)
         return dp_fail(error, DP_INVALID, "there is no text to embed: count is 0");
     arena_init(&arena, CALL_ARENA_MAX);
@@ -193,14 +213,21 @@ enum dp_status dp_tokenize(const struct dp_model *model, const char *const *text
                            size_t ids_max, size_t *ends, struct dp_error *error)
 {
     struct arena arena;
-    enum dp_status status = DP_OK;
+    enum dp_status status =
+        capi_need(error, "dp_tokenize", "model", model, "texts", texts, "ids", ids, "ends", ends, NULL);
     size_t used = 0;
 
+    if (status != DP_OK)
+        return status;
     if (count == 0)
         return dp_fail(error, DP_INVALID, "there is no text to cut into tokens: count is 0");
     arena_init(&arena, CALL_ARENA_MAX);
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         struct tokens tokens;
+        if (!texts[i]) {
+            status = dp_fail(error, DP_INVALID, "the text at place %zu is NULL", i);
+            break;
+        }
         status = tokenizer_encode(model_tokenizer(model->model), span_str(texts[i]), dp_model_max_tokens(model),
                                   &arena, &tokens, error);
         if (status == DP_OK && tokens.count > ids_max - used)
@@ -256,9 +283,12 @@ enum dp_status dp_index_file_within(struct dp_model *model, const char *root, co
     struct limits limits;
     struct arena arena;
     struct call call;
-    enum dp_status status;
+    enum dp_status status = capi_need(error, "dp_index_file", "model", model, "root", root, "name", name,
+                                      "jsonl_path", jsonl_path, NULL);
     struct rows_file in;
 
+    if (status != DP_OK)
+        return status;
     arena_init(&arena, CALL_ARENA_MAX);
     call_init(&call, &arena);
     limits_set(&limits, asked, &call);
@@ -294,13 +324,17 @@ enum dp_status dp_namespace_open(const char *root, const char *name, struct dp_n
 enum dp_status dp_namespace_open_within(const char *root, const char *name, const struct dp_limits *asked,
                                         struct dp_namespace **out, struct dp_error *error)
 {
-    struct dp_namespace *ns = mem_calloc(1, sizeof(*ns));
+    enum dp_status status = capi_need(error, "dp_namespace_open", "root", root, "name", name, "out", out, NULL);
+    struct dp_namespace *ns;
     struct limits limits;
     struct arena arena;
     struct call call;
-    enum dp_status status;
 
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (status != DP_OK)
+        return status;
+    ns = mem_calloc(1, sizeof(*ns));
     if (!ns)
         return dp_fail_nomem(error, "the namespace");
     arena_init(&arena, CALL_ARENA_MAX);
@@ -378,9 +412,10 @@ static enum dp_status embed_query(struct call *call, const struct dp_query *aske
     return embed_run(call, model, &asked->text, asked->text_len ? &asked->text_len : NULL, 1, true, vector);
 }
 
-enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *asked,
-                                const struct dp_limits *asked_limits, struct dp_results **out,
-                                struct dp_error *error)
+/* Its pointers are there. */
+static enum dp_status search_namespace(struct dp_namespace *ns, const struct dp_query *asked,
+                                       const struct dp_limits *asked_limits, struct dp_results **out,
+                                       struct dp_error *error)
 {
     struct index_query query = {.vector = asked->vector,
                                 .dim = asked->dim > UINT32_MAX ? UINT32_MAX : (uint32_t)asked->dim,
@@ -391,7 +426,6 @@ enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *
     struct limits limits;
     enum dp_status status = DP_OK;
 
-    *out = NULL;
     if (!results)
         return dp_fail_nomem(error, "the results");
     arena_init(&results->arena, CALL_ARENA_MAX);
@@ -418,16 +452,39 @@ enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *
     return status;
 }
 
+enum dp_status dp_search_within(struct dp_namespace *ns, const struct dp_query *query,
+                                const struct dp_limits *limits, struct dp_results **out, struct dp_error *error)
+{
+    enum dp_status status = capi_need(error, "dp_search_within", "ns", ns, "query", query, "out", out, NULL);
+
+    if (out)
+        *out = NULL;
+    return status == DP_OK ? search_namespace(ns, query, limits, out, error) : status;
+}
+
 enum dp_status dp_search(struct dp_namespace *ns, struct dp_model *model, const char *text, size_t k,
                          struct dp_results **out, struct dp_error *error)
 {
-    return dp_search_within(ns, &(struct dp_query){.model = model, .text = text, .k = k}, NULL, out, error);
+    enum dp_status status =
+        capi_need(error, "dp_search", "ns", ns, "model", model, "text", text, "out", out, NULL);
+
+    if (out)
+        *out = NULL;
+    return status == DP_OK
+               ? search_namespace(ns, &(struct dp_query){.model = model, .text = text, .k = k}, NULL, out, error)
+               : status;
 }
 
 enum dp_status dp_search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
                                 struct dp_results **out, struct dp_error *error)
 {
-    return dp_search_within(ns, &(struct dp_query){.vector = vector, .dim = dim, .k = k}, NULL, out, error);
+    enum dp_status status = capi_need(error, "dp_search_vector", "ns", ns, "vector", vector, "out", out, NULL);
+
+    if (out)
+        *out = NULL;
+    return status == DP_OK
+               ? search_namespace(ns, &(struct dp_query){.vector = vector, .dim = dim, .k = k}, NULL, out, error)
+               : status;
 }
 
 void dp_results_free(struct dp_results *results)
@@ -440,31 +497,33 @@ void dp_results_free(struct dp_results *results)
 
 size_t dp_results_count(const struct dp_results *results)
 {
-    return results->answer.count;
+    return results ? results->answer.count : 0;
 }
 
 const char *dp_results_id(const struct dp_results *results, size_t row)
 {
-    return results->ids[row];
+    return row < dp_results_count(results) ? results->ids[row] : NULL;
 }
 
 bool dp_results_id_is_number(const struct dp_results *results, size_t row)
 {
-    return !results->answer.hits[row].id.is_string;
+    return row < dp_results_count(results) && !results->answer.hits[row].id.is_string;
 }
 
 float dp_results_dist(const struct dp_results *results, size_t row)
 {
-    return results->answer.hits[row].dist;
+    return row < dp_results_count(results) ? results->answer.hits[row].dist : NAN;
 }
 
 const char *dp_results_attributes(const struct dp_results *results, size_t row)
 {
-    return results->attributes[row];
+    return row < dp_results_count(results) ? results->attributes[row] : NULL;
 }
 
 struct dp_cost dp_results_cost(const struct dp_results *results)
 {
+    if (!results)
+        return (struct dp_cost){.rounds = 0};
     return (struct dp_cost){.rounds = results->call.cost.rounds,
                             .requests = results->call.cost.requests,
                             .bytes = results->call.cost.bytes,

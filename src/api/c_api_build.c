@@ -63,7 +63,11 @@ enum dp_status dp_ivf_build(struct dp_runtime *runtime, const float *vectors, si
     struct faiss_build_options how;
     struct arena arena;
     struct call call;
-    enum dp_status status = build_options(options, &how, error);
+    enum dp_status status = capi_need(error, "dp_ivf_build", "path", path, NULL);
+    if (status == DP_OK && count > 0)
+        status = capi_need(error, "dp_ivf_build", "vectors", vectors, NULL);
+    if (status == DP_OK)
+        status = build_options(options, &how, error);
     if (status != DP_OK)
         return status;
     struct vector_source where = {.dim = dim, .ctx = (void *)(uintptr_t)vectors};
@@ -87,7 +91,10 @@ enum dp_status dp_ivf_build_file(struct dp_runtime *runtime, const char *vectors
     struct arena arena;
     struct call call;
     int64_t *ids = NULL;
-    enum dp_status status = build_options(options, &how, error);
+    enum dp_status status =
+        capi_need(error, "dp_ivf_build_file", "vectors_path", vectors_path, "path", path, NULL);
+    if (status == DP_OK)
+        status = build_options(options, &how, error);
     if (status != DP_OK)
         return status;
     arena_init(&arena, CALL_ARENA_MAX);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/c_api.h"
 #include "api/caller_reader.h"
 #include "api/limits.h"
 #include "api/recall_lookup.h"
@@ -73,9 +74,12 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
     struct limits limits;
     struct arena arena;
     struct call call;
-    enum dp_status status = DP_OK;
+    enum dp_status status = capi_need(error, "dp_index_open", "url", url, "out", out, NULL);
+    if (out)
+        *out = NULL;
+    if (status != DP_OK)
+        return status;
     bool s3_url = span_starts_with(span_str(url), span_str("s3://"));
-    *out = NULL;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, timeout_of(options));
     limits_set(&limits, options ? options->limits : NULL, &call);
@@ -104,11 +108,17 @@ enum dp_status dp_index_open_callbacks(uint64_t size, dp_read_ranges *read_range
     struct limits limits;
     struct arena arena;
     struct call call;
+    enum dp_status status = capi_need(error, "dp_index_open_callbacks", "out", out, NULL);
+    if (status != DP_OK) {
+        if (free_ctx)
+            free_ctx(ctx);
+        return status;
+    }
     *out = NULL;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, timeout_of(options));
     limits_set(&limits, options ? options->limits : NULL, &call);
-    enum dp_status status = caller_reader_open(&call, &own, &reader);
+    status = caller_reader_open(&call, &own, &reader);
     if (status == DP_OK)
         status = faiss_index_open(&call, &reader, &known, &index);
     status = hand_out(status, &call, NULL, options, index, out, error);
@@ -125,12 +135,17 @@ enum dp_status dp_index_open_memory(const void *bytes, size_t len, const struct 
     struct limits limits;
     struct arena arena;
     struct call call;
-    *out = NULL;
+    enum dp_status status = capi_need(error, "dp_index_open_memory", "out", out, NULL);
+    if (status == DP_OK && len > 0)
+        status = capi_need(error, "dp_index_open_memory", "bytes", bytes, NULL);
+    if (out)
+        *out = NULL;
+    if (status != DP_OK)
+        return status;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, timeout_of(options));
     limits_set(&limits, options ? options->limits : NULL, &call);
-    enum dp_status status =
-        faiss_memory_reader(&call, span_of(bytes, len), options ? options->name : NULL, &reader);
+    status = faiss_memory_reader(&call, span_of(bytes, len), options ? options->name : NULL, &reader);
     if (status == DP_OK)
         status = faiss_index_open(&call, &reader, &known, &index);
     status = hand_out(status, &call, NULL, options, index, out, error);
@@ -149,6 +164,8 @@ void dp_index_close(struct dp_index *index)
 
 struct dp_index_info dp_index_info(const struct dp_index *index)
 {
+    if (!index)
+        return (struct dp_index_info){.dim = 0};
     const struct faiss_ivf_info from = faiss_index_info(index->index);
     struct dp_index_info info = {.dim = from.dim_in,
                                  .metric = from.codec->metric == VECTOR_L2 ? DP_L2 : DP_INNER_PRODUCT,
@@ -206,11 +223,16 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
     struct limits limits;
     struct arena arena;
     struct call call;
+    enum dp_status status = capi_need(error, "dp_index_search", "index", index, NULL);
+    if (status == DP_OK && count > 0)
+        status = capi_need(error, "dp_index_search", "queries", queries, "ids", ids, "distances", distances, NULL);
+    if (status != DP_OK)
+        return status;
     options = options ? options : &none;
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, index->timeout_ms);
     limits_set(&limits, options->limits, &call);
-    enum dp_status status = filter_of(options, &filter, &call.error);
+    status = filter_of(options, &filter, &call.error);
     if (status == DP_OK)
         status = nprobe_of(&call, index, options, &nprobe);
     const struct faiss_search search = {.queries = queries,
