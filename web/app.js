@@ -1,11 +1,12 @@
-/* The search page: asks the server's own API as one types, and shows rows and what they cost.
+/* The search page: asks the server's own API when one stops typing, and shows rows and what they cost.
  *
  * Everything from the server becomes text (textContent), never markup. One request is in flight at most: a newer
- * one aborts the older.
+ * one aborts the older. Where keys are asked for, queries are counted: there only Enter asks.
  */
 "use strict";
 
-const WAIT_MS = 120; // after the last key, before asking
+const WAIT_MS = 300; // after the last key, before asking
+const ANSWERS = 30, ANSWER_MS = 60000; // answers kept, and for how long
 const STEPS = [10, 25, 50, 100]; // results shown, and after each press of "More results"
 const HEADINGS = ["title", "name", "package"]; // the first of these attributes that a row has is its heading
 
@@ -15,6 +16,9 @@ const results = byId("results"), cost = byId("cost"), figures = byId("figures"),
 const about = byId("about");
 const keyform = byId("keyform"), key = byId("key");
 const KEY = "dipper-key"; // of this tab's sessionStorage: gone when the tab is
+
+const answers = new Answers(ANSWERS, ANSWER_MS);
+let facts = null; // promise of what the server says of the namespace, or of null
 
 let inFlight = null; // AbortController of the request in progress
 let timer = 0;
@@ -41,7 +45,7 @@ async function ask(path, options = {}) {
   keyform.hidden = answer.status !== 401;
   let body = null;
   try {
-    body = await answer.json();
+    body = parseExactly(await answer.text());
   } catch (error) {
     if (error.name === "AbortError") throw error;
   }
@@ -50,20 +54,6 @@ async function ask(path, options = {}) {
   }
   return body;
 }
-
-const plural = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
-
-function bytes(count) {
-  const units = ["B", "KB", "MB", "GB"];
-  let unit = 0;
-  while (count >= 1000 && unit < units.length - 1) {
-    count /= 1000;
-    unit++;
-  }
-  return `${count < 10 && unit ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
-}
-
-const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 /* A web address of http or https as a link; everything else as text. */
 function valueOf(value) {
@@ -77,22 +67,29 @@ function valueOf(value) {
   return document.createTextNode(text);
 }
 
-function showRow(row) {
+function showScore(dist, metric) {
+  const { label, value, text } = scoreOf(dist, metric);
+  const score = element("span", undefined, "score");
+  if (label === "similarity") {
+    const meter = element("meter");
+    meter.max = 1;
+    meter.value = Math.max(0, value);
+    meter.setAttribute("aria-hidden", "true");
+    score.append(meter);
+  }
+  score.append(element("small", label), " ", text);
+  return score;
+}
+
+function showRow(row, metric) {
   const item = element("li");
   const heading = HEADINGS.find((name) => typeof row[name] === "string") ?? null;
   const top = element("div", undefined, "top");
   top.append(element("h2", heading ? row[heading] : String(row.id)));
-  const similarity = 1 - row.$dist;
-  const score = element("span", undefined, "score");
-  const meter = element("meter");
-  meter.max = 1;
-  meter.value = Math.max(0, similarity);
-  score.title = `distance ${row.$dist}`;
-  score.append(meter, similarity.toFixed(3));
-  top.append(score);
+  top.append(showScore(row.$dist, metric));
   item.append(top);
   if (typeof row.text === "string") item.append(element("p", row.text));
-  const facts = element("dl");
+  const attributes = element("dl");
   for (const [name, value] of Object.entries(row)) {
     if (name === "$dist" || name === "text" || name === heading || value === null || value === "") continue;
     if (name === "id" && !heading) continue;
@@ -100,9 +97,9 @@ function showRow(row) {
     shown.append(valueOf(value));
     shown.title = shown.textContent;
     pair.append(element("dt", name), shown);
-    facts.append(pair);
+    attributes.append(pair);
   }
-  if (facts.childElementCount) item.append(facts);
+  if (attributes.childElementCount) item.append(attributes);
   item.tabIndex = -1;
   return item;
 }
@@ -113,15 +110,14 @@ function showCost(performance) {
   figures.replaceChildren();
   figures.append(element("b", milliseconds(performance.ms)));
   for (const part of parts) figures.append(" · ", part);
-  const times = ["tokenize", "embed", "store", "scan"].map((name) => [name, performance.stages_ms[name]]);
-  times.push(["other", Math.max(0, performance.ms - times.reduce((sum, [, ms]) => sum + ms, 0))]);
-  stages.replaceChildren(...times.map(([name, ms]) => {
-    const part = element("i");
-    part.style.flexGrow = ms;
+  const times = timeShares(performance);
+  stages.replaceChildren(...times.map(({ name, ms, share }) => {
+    const part = element("i", undefined, name);
+    part.style.flexGrow = share;
     part.title = `${name} ${milliseconds(ms)}`;
     return part;
   }));
-  cost.title = times.map(([name, ms]) => `${name} ${milliseconds(ms)}`).join(", ");
+  cost.title = times.map(({ name, ms }) => `${name} ${milliseconds(ms)}`).join(", ");
   cost.hidden = false;
 }
 
@@ -132,29 +128,37 @@ function clear() {
   more.hidden = true;
 }
 
+/* Whether queries are counted against someone's month. */
+const isCounted = () => sessionStorage.getItem(KEY) !== null || !keyform.hidden;
+
 async function search() {
   clearTimeout(timer);
   inFlight?.abort();
-  const text = words.value.trim();
+  const namespace = picker.value, text = words.value.trim(), limit = STEPS[step];
   remember(text);
-  if (!text || !picker.value) {
+  if (!text || !namespace) {
     clear();
-    if (picker.value) say("Results come as you type.");
+    if (namespace) say(isCounted() ? "Enter asks." : "Results come as you type.");
     return;
   }
   const mine = (inFlight = new AbortController());
+  const question = JSON.stringify([namespace, text, limit]);
   results.classList.add("stale");
   try {
-    const answer = await ask(`/v2/namespaces/${encodeURIComponent(picker.value)}/query`, {
+    const known = facts;
+    let answer = answers.get(question, Date.now());
+    answer ??= answers.put(question, await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/query`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ rank_by: ["vector", "ANN", ["Embed", text]], limit: STEPS[step], include_attributes: true }),
+      body: JSON.stringify({ rank_by: ["vector", "ANN", ["Embed", text]], limit, include_attributes: true }),
       signal: mine.signal,
-    });
+    }), Date.now());
+    const metric = (await known)?.distance_metric;
+    if (mine.signal.aborted) return;
     say(answer.rows.length ? "" : "Nothing was found.");
-    results.replaceChildren(...answer.rows.map(showRow));
+    results.replaceChildren(...answer.rows.map((row) => showRow(row, metric)));
     results.classList.remove("stale");
-    more.hidden = answer.rows.length < STEPS[step] || step === STEPS.length - 1;
+    more.hidden = answer.rows.length < limit || step === STEPS.length - 1;
     showCost(answer.performance);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -183,14 +187,18 @@ async function allNamespaces() {
   return names;
 }
 
+/* What the server says of the namespace, shown below; null where it says nothing: the search will say what is wrong. */
 async function describe() {
+  const namespace = picker.value;
   about.textContent = "";
-  if (!picker.value) return;
+  if (!namespace) return null;
   try {
-    const facts = await ask(`/v2/namespaces/${encodeURIComponent(picker.value)}/metadata`);
-    about.textContent = `${plural(facts.approx_row_count, "row")}, ${facts.dimensions} dimensions${facts.model ? `, ${facts.model}` : ""}`;
+    const said = await ask(`/v2/namespaces/${encodeURIComponent(namespace)}/metadata`);
+    if (picker.value === namespace)
+      about.textContent = `${plural(said.approx_row_count, "row")}, ${said.dimensions} dimensions${said.model ? `, ${said.model}` : ""}`;
+    return said;
   } catch {
-    // The search itself will say what is wrong.
+    return null;
   }
 }
 
@@ -228,14 +236,17 @@ async function start() {
     say(error.message, true);
     return;
   }
-  describe();
+  facts = describe();
   search();
 }
 
+/* Where queries are counted, words that are still being typed are no question. */
 function later() {
   clearTimeout(timer);
+  inFlight?.abort();
   step = 0;
-  timer = setTimeout(search, WAIT_MS);
+  results.classList.add("stale");
+  if (!isCounted() || !words.value.trim()) timer = setTimeout(search, WAIT_MS);
 }
 
 /* Up and down walk through the results; "/" comes back to the words, Escape empties them. */
@@ -266,7 +277,7 @@ form.addEventListener("submit", (event) => {
 words.addEventListener("input", later);
 picker.addEventListener("change", () => {
   step = 0;
-  describe();
+  facts = describe();
   search();
 });
 more.addEventListener("click", () => {
@@ -276,6 +287,7 @@ more.addEventListener("click", () => {
 keyform.addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem(KEY, key.value.trim());
+  answers.clear();
   key.value = "";
   start();
 });

@@ -77,11 +77,12 @@ static void append_shown(struct buffer *out, struct span text)
 static void write_human(struct search_run *run, struct call *call, struct span words,
                         const struct query_response *response)
 {
+    const bool cosine = response->answer.metric == INDEX_COSINE;
     struct buffer *out = &run->output;
 
     buffer_append_str(out, "\"");
     append_shown(out, words);
-    buffer_append_str(out, "\"\n");
+    buffer_append_str(out, cosine ? "\" (similarity, id, text)\n" : "\" (distance, id, text)\n");
     for (size_t i = 0; i < response->answer.count; i++) {
         const struct index_hit *hit = &response->answer.hits[i];
         struct json_reader r;
@@ -95,7 +96,7 @@ static void write_human(struct search_run *run, struct call *call, struct span w
             else
                 json_skip(&r);
         }
-        buffer_printf(out, "%3zu. %.3f  ", i + 1, (double)hit->dist);
+        buffer_printf(out, "%3zu. %.3f  ", i + 1, cosine ? 1 - (double)hit->dist : (double)hit->dist);
         if (hit->id.is_string)
             append_shown(out, hit->id.text);
         else
@@ -221,11 +222,15 @@ out:
     return status;
 }
 
-const struct cli_command cli_search_command = {"search",
-                                               "NAMESPACE \"words\" [OPTIONS]",
-                                               "the rows of a namespace nearest in meaning to some words",
-                                               "With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": "
-                                               "…, …attributes}], \"performance\": {\"rounds\": …,\n"
-                                               "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line.\n",
-                                               CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
-                                               run_search};
+const struct cli_command cli_search_command = {
+    "search",
+    "NAMESPACE \"words\" [OPTIONS]",
+    "the rows of a namespace nearest in meaning to some words",
+    "People are shown the similarity (cosine, 1 is the same), the id and the "
+    "text; where the namespace's metric is another, the\n"
+    "distance. With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": "
+    "…, …attributes}], \"performance\": {\"rounds\": …,\n"
+    "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line; $dist is the distance, "
+    "1 - similarity.\n",
+    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
+    run_search};

@@ -122,8 +122,9 @@ struct index_hit {
 struct index_answer {
     struct index_hit *hits; /* in the call's arena; ascending by dist, ties by id */
     size_t count;
-    uint64_t approx_rows; /* rows of the namespace */
-    bool from_cache;      /* hot parts were in memory */
+    enum index_metric metric; /* of the namespace */
+    uint64_t approx_rows;     /* rows of the namespace */
+    bool from_cache;          /* hot parts were in memory */
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);

@@ -119,6 +119,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         status = call->error.status = DP_CORRUPT;
     if (status == DP_OK) {
         dp_error_clear(&call->error);
+        out->metric = s->manifest.metric;
         out->approx_rows = manifest_rows(&s->manifest);
         out->from_cache = cached;
     }

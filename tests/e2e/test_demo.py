@@ -71,7 +71,7 @@ def test_the_demo_of_packages_answers_judged_questions_beside_apt_cache(demo, tm
     table = re.findall(r"^  (\S.*?) +(hit|-) +(hit|-) +(\d+) +(\d+) +(\d+) +(\d+\.\d)$", done.stdout, re.M)
     assert len(table) == 20 and sum(row[1] == "hit" for row in table) == ours and sum(row[2] == "hit" for row in table) == theirs
     assert all(1 <= int(row[3]) <= 4 for row in table)
-    assert re.search(r"“find out what fills the disk”\n +✓ 0\.\d{3}  ncdu +ncurses disk usage viewer", done.stdout), done.stdout
+    assert re.search(r"“find out what fills the disk” \(similarity\)\n +✓ 0\.\d{3}  ncdu +ncurses disk usage viewer", done.stdout), done.stdout
     again = demo("--once", "--limit", "2")  # anew, not in addition
     assert "the namespace now has 2 rows" in again.stdout
 

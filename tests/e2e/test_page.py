@@ -10,7 +10,8 @@ import urllib.parse
 import pytest
 
 from accounts import Accounts, wait_for
-from serving import get, make_root, serving
+from program import clean_environment
+from serving import get, make_root, serving, write_rows
 
 pytestmark = pytest.mark.peer
 
@@ -141,6 +142,73 @@ def test_page_asks_for_a_key_where_the_server_does(dipper, tmp_path):
             assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
         finally:
             browser.close()
+
+
+ASKED = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/query')).length"
+TYPE = """for (const letter of %s) {
+    words.value += letter;
+    words.dispatchEvent(new Event("input"));
+}"""
+
+
+@pytest.fixture
+def browser(tmp_path):
+    shown = Browser(tmp_path / "browser")
+    yield shown
+    shown.close()
+
+
+def test_page_asks_once_when_one_stops_typing(url, browser):
+    browser.call("Page.navigate", url=f"{url}/?ns=packages")
+    browser.wait("/type/.test(message.textContent)")
+    browser.value(TYPE % "'what fills my disk'")
+    assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
+    assert browser.value(ASKED) == 1
+    browser.value("words.value = 'drums'; form.requestSubmit()")
+    browser.wait(f"{ASKED} === 2 && !results.classList.contains('stale')")
+    browser.value("words.value = 'what fills my disk'; form.requestSubmit()")
+    assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
+    assert browser.value(ASKED) == 2  # the answer was still there
+
+
+def test_page_asks_on_enter_alone_where_queries_are_counted(dipper, tmp_path, browser):
+    make_root(dipper, tmp_path)
+    accounts = Accounts(dipper, f"sqlite://{tmp_path}/accounts.db")
+    key = accounts.key()["key"]
+    with accounts.serve(tmp_path) as node:
+        browser.call("Page.navigate", url=f"{node.url}/?ns=packages")
+        browser.wait("!keyform.hidden")
+        browser.value(f"document.getElementById('key').value = '{key}'; keyform.requestSubmit()")
+        browser.wait("message.textContent === 'Enter asks.'")
+        browser.value("window.waiting = 0; window.setTimeout = () => ++window.waiting;" + TYPE % "'what fills my disk'")
+        assert browser.value("window.waiting") == 0 and browser.value(ASKED) == 0
+        browser.value("form.requestSubmit()")
+        assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
+        assert browser.value(ASKED) == 1
+
+
+def test_page_hides_what_the_last_query_cost(url, browser):
+    browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk")
+    browser.wait("document.querySelector('#results h2')?.textContent")
+    shown = "document.getElementById('cost').getBoundingClientRect().height"
+    assert browser.value(shown) > 0
+    widths = "[...stages.children].reduce((sum, part) => sum + part.getBoundingClientRect().width + 2, -2)"
+    assert abs(browser.value(f"{widths} - stages.getBoundingClientRect().width")) < 2
+    browser.value("words.value = ''; form.requestSubmit()")
+    browser.wait("message.textContent")
+    assert browser.value(shown) == 0
+
+
+def test_page_shows_ids_beyond_what_a_number_holds(dipper, tmp_path, browser):
+    root = tmp_path / "root"
+    write_rows(tmp_path / "rows.jsonl", [{"id": 9007199254740993, "text": "a large number"}])
+    subprocess.run([dipper, "index", "large", tmp_path / "rows.jsonl", "--root", root], check=True, capture_output=True,
+                   env=clean_environment())
+    with serving(dipper, root) as address:
+        browser.call("Page.navigate", url=f"{address}/?ns=large&q=number")
+        assert browser.wait("document.querySelector('#results h2')?.textContent") == "9007199254740993"
+        score = browser.value("document.querySelector('#results .score').textContent")
+        assert re.fullmatch(r"similarity 0\.\d{3}", score)
 
 
 def test_page_needs_no_other_site(url):

@@ -47,8 +47,10 @@ def test_search_distance_is_one_minus_the_cosine(run, bucket):
 
 def test_search_for_people(run, bucket):
     lines = run("search", "n", "kitten", "--root", bucket).stdout.splitlines()
-    assert lines[0] == '"kitten"'
-    assert re.fullmatch(r"  1\. 0\.\d{3}  1  a cat sleeps on the sofa", lines[1])
+    assert lines[0] == '"kitten" (similarity, id, text)'
+    (shown,) = re.fullmatch(r"  1\. (0\.\d{3})  1  a cat sleeps on the sofa", lines[1]).groups()
+    (row, *_) = json.loads(run("search", "n", "kitten", "--root", bucket, "--json").stdout)["rows"]
+    assert abs(1 - row["$dist"] - float(shown)) < 0.0006
     assert re.fullmatch(r" +\d rounds, \d+ requests, \d+\.\d KB, \d+\.\d\d ms", lines[-1])
     assert len(lines) == 5
 
@@ -85,7 +87,7 @@ def test_search_queries_of_a_file_are_answered_in_order(run, bucket, tmp_path):
     piped = run("search", "n", "--queries", "-", "--root", bucket, "--json", input="\n".join(QUESTIONS) + "\n")
     assert [a["rows"] for a in json_lines(piped.stdout)] == [a["rows"] for a in answers]
     people = run("search", "n", "--queries", "-", "--root", bucket, input="\n".join(QUESTIONS) + "\n").stdout
-    assert [line for line in people.splitlines() if line.startswith('"')] == [f'"{q}"' for q in QUESTIONS]
+    assert [line for line in people.splitlines() if line.startswith('"')] == [f'"{q}" (similarity, id, text)' for q in QUESTIONS]
 
 
 def test_search_answers_each_query_of_a_pipe_at_once(start, bucket):

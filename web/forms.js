@@ -1,0 +1,72 @@
+/* What the search page makes of answers before it shows them. Functions of their arguments alone, which tests call without
+ * a page (tests/e2e/test_page_forms.py).
+ */
+"use strict";
+
+/* JSON with whole numbers beyond 2^53, which ids may be, as their digits: a number of JavaScript would be another one. */
+function parseExactly(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  const exact = (token) => (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${token}"` : token);
+  return JSON.parse(text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, (token) => (token[0] === '"' ? token : exact(token))));
+}
+
+/* 3, "round" → "3 rounds" */
+function plural(count, noun) {
+  return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/* 145000 → "145 KB" */
+function bytes(count) {
+  const units = ["B", "KB", "MB", "GB"];
+  let unit = 0;
+  while (count >= 1000 && unit < units.length - 1) {
+    count /= 1000;
+    unit++;
+  }
+  return `${count < 10 && unit ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
+}
+
+function milliseconds(ms) {
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+/* Where a query's time went: [{name, ms, share}, …], the stages that took any; the shares' sum is 1. */
+function timeShares(performance) {
+  const times = ["tokenize", "embed", "store", "scan"].map((name) => ({ name, ms: performance.stages_ms[name] }));
+  const known = times.reduce((sum, { ms }) => sum + ms, 0);
+  times.push({ name: "other", ms: Math.max(0, performance.ms - known) });
+  const sum = Math.max(known, performance.ms);
+  return times.filter(({ ms }) => ms > 0).map(({ name, ms }) => ({ name, ms, share: ms / sum }));
+}
+
+/* A row's score as the command line shows it too: the similarity where the metric is cosine, or else the distance. */
+function scoreOf(dist, metric) {
+  const similar = metric === "cosine_distance";
+  const value = similar ? 1 - dist : dist;
+  return { label: similar ? "similarity" : "distance", value, text: value.toFixed(3) };
+}
+
+/* The last `size` answers, each for `ms` milliseconds: who deletes a word again, or comes back, asks nobody. */
+class Answers {
+  constructor(size, ms) {
+    this.size = size;
+    this.ms = ms;
+    this.kept = new Map();
+  }
+
+  get(key, now) {
+    const found = this.kept.get(key);
+    return found && now - found.at < this.ms ? found.answer : null;
+  }
+
+  put(key, answer, now) {
+    this.kept.delete(key);
+    this.kept.set(key, { answer, at: now });
+    if (this.kept.size > this.size) this.kept.delete(this.kept.keys().next().value);
+    return answer;
+  }
+
+  clear() {
+    this.kept.clear();
+  }
+}
