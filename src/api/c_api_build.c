@@ -35,15 +35,12 @@ static enum dp_status build_options(const struct dp_ivf_options *from, struct fa
 static enum dp_status build(struct call *call, struct dp_runtime *runtime, const struct vector_source *source,
                             const struct faiss_build_options *options, const char *path)
 {
-    struct config config = {0};
-    bool s3_url = span_starts_with(span_str(path), span_str("s3://"));
-    enum dp_status status = s3_url ? store_settings_load(&config, &call->error) : DP_OK;
-    if (status == DP_OK) {
-        const struct s3_settings s3 = s3_url ? s3_settings_of(&config) : (struct s3_settings){0};
-        const struct store_options store = {.s3 = &s3};
-        status = faiss_build(call, runtime ? runtime->team : NULL, source, options, span_str(path), &store, NULL);
-    }
-    config_deinit(&config);
+    struct environment_settings e;
+    enum dp_status status = environment_settings_load(&e, span_str(path), &call->error);
+    if (status == DP_OK)
+        status =
+            faiss_build(call, runtime ? runtime->team : NULL, source, options, span_str(path), &e.store, NULL);
+    environment_settings_deinit(&e);
     return status;
 }
 

@@ -70,7 +70,7 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
 {
     const struct faiss_index_options known = options_of(options);
     struct faiss_index *index = NULL;
-    struct config config = {0};
+    struct environment_settings e;
     struct limits limits;
     struct arena arena;
     struct call call;
@@ -79,19 +79,15 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
         *out = NULL;
     if (status != DP_OK)
         return status;
-    bool s3_url = span_starts_with(span_str(url), span_str("s3://"));
     arena_init(&arena, CALL_ARENA_MAX);
     call_begin(&call, &arena, timeout_of(options));
     limits_set(&limits, options ? options->limits : NULL, &call);
-    if (s3_url) /* what else the environment says does not matter to others */
-        status = store_settings_load(&config, &call.error);
+    status = environment_settings_load(&e, span_str(url), &call.error);
     if (status == DP_OK) {
-        const struct s3_settings s3 = s3_url ? s3_settings_of(&config) : (struct s3_settings){0};
-        const int64_t never = options && options->merge_none ? STORE_NEVER : 0;
-        const struct store_options store = {.s3 = &s3, .merge_gap = never, .split_at = never};
-        status = faiss_index_open_url(&call, span_str(url), &store, &known, &index);
+        e.store.merge_gap = e.store.split_at = options && options->merge_none ? STORE_NEVER : 0;
+        status = faiss_index_open_url(&call, span_str(url), &e.store, &known, &index);
     }
-    config_deinit(&config);
+    environment_settings_deinit(&e);
     status = hand_out(status, &call, url, options, index, out, error);
     arena_deinit(&arena);
     return status;

@@ -42,17 +42,14 @@ static enum dp_status load(struct call *call, const struct recall_lookup *lookup
                            struct recall_table *out)
 {
     struct span url = span_str(lookup->url);
-    struct config config = {0};
+    struct environment_settings e;
     enum dp_status status = lookup->beside ? recall_url(call, url, &url) : DP_OK;
-    bool s3_url = span_starts_with(url, span_str("s3://"));
-    if (status == DP_OK && s3_url)
-        status = store_settings_load(&config, &call->error);
-    if (status == DP_OK) {
-        const struct s3_settings s3 = s3_url ? s3_settings_of(&config) : (struct s3_settings){0};
-        const struct store_options store = {.s3 = &s3};
-        status = recall_load(call, url, &store, index, out);
-    }
-    config_deinit(&config);
+    if (status != DP_OK)
+        return status;
+    status = environment_settings_load(&e, url, &call->error);
+    if (status == DP_OK)
+        status = recall_load(call, url, &e.store, index, out);
+    environment_settings_deinit(&e);
     return status;
 }
 

@@ -33,26 +33,49 @@ struct s3_settings s3_settings_of(const struct config *config)
     };
 }
 
-enum dp_status store_settings_load(struct config *config, struct dp_error *error)
+struct trust_settings trust_settings_of(const struct config *config)
 {
+    return (struct trust_settings){
+        .file = config->http_ca_file,
+        .file_from = config_origin(config, "http.ca_file"),
+        .other_file = config->http_ssl_cert_file,
+        .other_from = config_origin(config, "http.ssl_cert_file"),
+        .folders = config->http_ssl_cert_dir,
+        .folders_from = config_origin(config, "http.ssl_cert_dir"),
+    };
+}
+
+enum dp_status environment_settings_load(struct environment_settings *e, struct span url, struct dp_error *error)
+{
+    bool s3 = span_starts_with(url, span_str("s3://"));
+    *e = (struct environment_settings){0};
+    if (!s3 && !span_starts_with(url, span_str("https://")))
+        return DP_OK;
     /* The program's file of settings is not the library's. */
     const struct config_sources sources = {
-        .environ = environ, .toml_path = "/dev/null", .groups = CONFIG_GROUP_STORE};
-    return config_load(&sources, config, error);
+        .environ = environ, .toml_path = "/dev/null", .groups = s3 ? CONFIG_GROUP_STORE : CONFIG_GROUP_HTTP};
+    enum dp_status status = config_load(&sources, &e->config, error);
+    if (status == DP_OK) {
+        e->s3 = s3_settings_of(&e->config);
+        e->store = (struct store_options){.s3 = &e->s3, .trust = trust_settings_of(&e->config)};
+    }
+    return status;
+}
+
+void environment_settings_deinit(struct environment_settings *e)
+{
+    config_deinit(&e->config);
 }
 
 enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, struct store **out)
 {
-    if (!span_starts_with(url, span_str("s3://")))
-        return store_open(call, url, create, out);
-    struct config config;
+    struct environment_settings e;
     *out = NULL;
-    enum dp_status status = store_settings_load(&config, &call->error);
+    enum dp_status status = environment_settings_load(&e, url, &call->error);
     if (status == DP_OK) {
-        const struct s3_settings s3 = s3_settings_of(&config);
-        const struct store_options options = {.create = create, .s3 = &s3};
-        status = store_open_with(call, url, &options, out);
+        e.store.create = create;
+        status = store_open_with(call, url, &e.store, out);
     }
-    config_deinit(&config);
+    environment_settings_deinit(&e);
     return status;
 }

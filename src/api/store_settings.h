@@ -8,11 +8,21 @@
 
 /* The texts stay the config's. */
 struct s3_settings s3_settings_of(const struct config *config);
+struct trust_settings trust_settings_of(const struct config *config);
 
-/* store_open with the settings that the environment has, for the library. */
+/* The environment's settings of stores, for the library. Of them, what matters to the URL: all to s3://, which
+ * certificates to trust to https://, nothing to others. */
+struct environment_settings {
+    struct config config;
+    struct s3_settings s3;
+    struct store_options store; /* with s3 and trust */
+};
+/* To be freed by environment_settings_deinit, also after a failure. The struct must not move. */
+enum dp_status environment_settings_load(struct environment_settings *out, struct span url,
+                                         struct dp_error *error);
+void environment_settings_deinit(struct environment_settings *e);
+
+/* store_open with these settings. */
 enum dp_status store_open_by_environment(struct call *call, struct span url, bool create, struct store **out);
-
-/* The environment's settings of stores: s3_settings_of(config). To be freed by config_deinit, also after a failure. */
-enum dp_status store_settings_load(struct config *config, struct dp_error *error);
 
 #endif

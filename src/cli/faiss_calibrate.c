@@ -31,7 +31,7 @@ static enum dp_status put(struct call *call, const struct config *config,
                           const struct faiss_calibrate_options *options, const struct recall_table *table)
 {
     const struct s3_settings s3 = s3_settings_of(config);
-    const struct store_options store = {.s3 = &s3};
+    const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(config)};
     struct buffer out;
     struct span where = span_str(options->table ? options->table : options->url);
     enum dp_status status = options->table ? DP_OK : recall_url(call, where, &where);

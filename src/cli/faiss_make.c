@@ -169,7 +169,7 @@ static enum dp_status build(struct call *call, const struct config *config,
         status = team_new(config->threads, &team, &call->error);
     if (status == DP_OK) {
         const struct s3_settings s3 = s3_settings_of(config);
-        const struct store_options store = {.s3 = &s3};
+        const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(config)};
         const struct vector_source source = vector_input_source(&input);
         progress.vectors = source.count;
         how->ids = ids;

@@ -83,6 +83,7 @@ static int64_t limit_of(uint64_t setting)
 static struct store_options store_options_of(const struct config *config, const struct s3_settings *s3)
 {
     return (struct store_options){.s3 = s3,
+                                  .trust = trust_settings_of(config),
                                   .merge_gap = limit_of(config->merge_gap),
                                   .split_at = limit_of(config->split_at),
                                   .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
@@ -98,7 +99,8 @@ static enum dp_status share_stores(const struct config *config, struct store_opt
         return DP_OK;
     if (store->cache_bytes)
         status = store_cache_make(&cache, &store->cache, error);
-    return status == DP_OK ? transport_new(NULL, &store->transport, error) : status;
+    const struct transport_options transport = {.trust = store->trust};
+    return status == DP_OK ? transport_new(&transport, &store->transport, error) : status;
 }
 
 /* The names in `list`, with commas between and perhaps blanks around, behind those there are. */

@@ -37,6 +37,14 @@ void config_deinit(struct config *config)
     *config = (struct config){0};
 }
 
+const char *config_origin(const struct config *config, const char *setting)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (config->state && strcmp(SETTINGS[i].name, setting) == 0)
+            return config->state->origins[i].name;
+    return "";
+}
+
 bool config_flag_takes_value(const char *flag)
 {
     struct config none = {0};

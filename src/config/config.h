@@ -22,7 +22,8 @@ enum {
     CONFIG_GROUP_SERVER = 4,
     CONFIG_GROUP_LOG = 8,
     CONFIG_GROUP_ACCOUNTS = 16,
-    CONFIG_GROUP_ALL = 31
+    CONFIG_GROUP_HTTP = 32, /* of the store's: what matters to any https URL */
+    CONFIG_GROUP_ALL = 63
 };
 
 /* Texts are never NULL; "" where nothing is set. */
@@ -58,6 +59,8 @@ struct config {
     const char *s3_container_token, *s3_container_token_file;
     const char *s3_metadata_endpoint;
     bool s3_metadata_disabled;
+    /* http; see store/trust.h */
+    const char *http_ca_file, *http_ssl_cert_file, *http_ssl_cert_dir;
     uint64_t merge_gap, split_at; /* bytes, of ranges of remote objects; UINT64_MAX: none */
     uint64_t cache_bytes;         /* of what was read from remote objects; 0 or UINT64_MAX: none */
     /* FAISS files that clients have opened */
@@ -107,6 +110,10 @@ struct config_sources {
  * `out` may be freed after a failure too. */
 enum dp_status config_load(const struct config_sources *sources, struct config *out, struct dp_error *error);
 void config_deinit(struct config *config); /* a zeroed config is fine */
+
+/* What named the value of a setting: an environment variable, a flag, a file; "" for a default. Lives as long as the
+ * config. */
+const char *config_origin(const struct config *config, const char *setting);
 
 /* Whether `flag` ("--root", "--root=x", or no setting at all) is a setting that needs a value behind it. */
 bool config_flag_takes_value(const char *flag);

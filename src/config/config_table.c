@@ -48,6 +48,19 @@ const struct setting SETTINGS[] = {
      .help = "Memory for what was read from remote objects, so that it is not fetched again; 0 or none: each search reads "
              "afresh. Local files have the system's page cache instead."},
 
+    /* ---- HTTPS: certificates to trust; the order is that of store/trust.h ---- */
+    {.name = "http.ca_file", .flag = "--ca-file", .meta = "FILE", .variables = {"DIPPER_CA_FILE", "AWS_CA_BUNDLE"},
+     TO(http_ca_file), .section = SECTION_HTTP, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
+     .initial_help = "ca_bundle of the AWS profile, else http.ssl_cert_file, else the system's",
+     .help = "Trust the certificates in this file (PEM), or folder (by hash), instead of the system's: for a store with "
+             "an authority of its own."},
+    {.name = "http.ssl_cert_file", .variables = {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"},
+     TO(http_ssl_cert_file), .section = SECTION_HTTP, .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "",
+     .initial_help = "the system's", .help = "The same, as other programs are told, where nothing more particular is set."},
+    {.name = "http.ssl_cert_dir", .variables = {"SSL_CERT_DIR"}, TO(http_ssl_cert_dir), .section = SECTION_HTTP,
+     .type = SETTING_TEXT, .max = PATH_BYTES, .initial = "", .initial_help = "none",
+     .help = "Trust the certificates in these folders too (by hash, as `openssl rehash` names them; colons between)."},
+
     /* ---- S3: the environment variables are those of AWS's own tools ---- */
     {.name = "s3.endpoint_url", .flag = "--s3-endpoint-url", .meta = "URL",
      .variables = {"S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}, TO(s3_endpoint_url),
@@ -344,6 +357,7 @@ static const struct {
 } SECTIONS[SECTION_COUNT] = {
     [SECTION_GENERAL] = {"General", CONFIG_GROUP_ALL},
     [SECTION_STORE] = {"Store", CONFIG_GROUP_STORE},
+    [SECTION_HTTP] = {"HTTPS", CONFIG_GROUP_STORE | CONFIG_GROUP_HTTP},
     [SECTION_S3] = {"S3", CONFIG_GROUP_STORE},
     [SECTION_MODEL] = {"Model", CONFIG_GROUP_MODEL},
     [SECTION_EMBED_CACHE] = {"Embedding cache", CONFIG_GROUP_SERVER},

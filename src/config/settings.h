@@ -20,6 +20,7 @@ enum setting_type {
 enum setting_section {
     SECTION_GENERAL,
     SECTION_STORE,
+    SECTION_HTTP,
     SECTION_S3,
     SECTION_MODEL,
     SECTION_EMBED_CACHE,

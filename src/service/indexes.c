@@ -48,12 +48,13 @@ enum dp_status indexes_init(struct indexes *x, const struct indexes_options *opt
         return status;
     if ((x->slots = mem_calloc(x->max, sizeof(struct open_index *))) == NULL)
         return dp_fail_nomem(error, "the table of open indexes");
-    const struct transport_options public_only = {.public_only = true};
+    const struct transport_options public_only = {.public_only = true, .trust = x->store.trust};
+    const struct transport_options any = {.trust = x->store.trust};
     status = transport_new(&public_only, &x->public_only, error);
     if (status == DP_OK && x->store.transport)
         x->any = transport_retain(x->store.transport);
     else if (status == DP_OK)
-        status = transport_new(NULL, &x->any, error);
+        status = transport_new(&any, &x->any, error);
     return status;
 }
 

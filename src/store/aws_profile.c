@@ -12,6 +12,7 @@ static const struct {
     {"aws_session_token", offsetof(struct aws_profile, session_token)},
     {"region", offsetof(struct aws_profile, region)},
     {"endpoint_url", offsetof(struct aws_profile, endpoint_url)},
+    {"ca_bundle", offsetof(struct aws_profile, ca_bundle)},
     {"role_arn", offsetof(struct aws_profile, role_arn)},
     {"role_session_name", offsetof(struct aws_profile, role_session_name)},
     {"web_identity_token_file", offsetof(struct aws_profile, web_identity_token_file)},

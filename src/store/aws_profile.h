@@ -17,7 +17,7 @@
 struct aws_profile {
     bool found;
     struct span access_key_id, secret_access_key, session_token;
-    struct span region, endpoint_url;
+    struct span region, endpoint_url, ca_bundle;
     struct span role_arn, role_session_name, web_identity_token_file;
     /* Ways to get keys that are not taken, to be named when there is no other. */
     struct span source_profile, credential_source, credential_process, sso_start_url, sso_session;

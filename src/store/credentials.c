@@ -82,6 +82,14 @@ enum dp_status credentials_new(const struct s3_settings *settings, const char *r
         &s->metadata_endpoint,
         &s->container_endpoint,
         &s->home,
+        &s->trust.file,
+        &s->trust.file_from,
+        &s->trust.profile_file,
+        &s->trust.profile_from,
+        &s->trust.other_file,
+        &s->trust.other_from,
+        &s->trust.folders,
+        &s->trust.folders_from,
         &c->region,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -38,12 +38,14 @@ static bool is_set(const char *text)
 }
 
 /* Sends one request and answers with its body in the call's arena. `from` is for messages. */
-static enum dp_status ask(struct call *call, const struct transport_options *patience, const char *from,
-                          struct http_request *req, struct span *body)
+static enum dp_status ask(struct call *call, const struct s3_settings *s, const struct transport_options *patience,
+                          const char *from, struct http_request *req, struct span *body)
 {
     struct transport *transport;
+    struct transport_options options = *patience;
     *body = (struct span){0};
-    enum dp_status status = transport_new(patience, &transport, &call->error);
+    options.trust = s->trust;
+    enum dp_status status = transport_new(&options, &transport, &call->error);
     if (status != DP_OK)
         return status;
     req->max_body = ANSWER_MAX_BYTES;
@@ -132,7 +134,7 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
                                    .headers = headers,
                                    .header_count = 1,
                                    .body = buffer_span(&form)};
-        status = ask(call, &PATIENCE_STS, FROM, &req, &body);
+        status = ask(call, s, &PATIENCE_STS, FROM, &req, &body);
         if (status == DP_OK)
             status = req.code == 200 ? aws_keys_from_sts(FROM, body, call->arena, out, &call->error)
                                      : refused(call, FROM, &req, body);
@@ -191,7 +193,7 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
                                           {span_str("Authorization"), token}};
     struct http_request req = {
         .method = HTTP_GET, .url = span_str(url), .headers = headers, .header_count = token.len ? 2 : 1};
-    status = ask(call, &PATIENCE, FROM, &req, &body);
+    status = ask(call, s, &PATIENCE, FROM, &req, &body);
     if (status != DP_OK)
         return status;
     return req.code == 200 ? aws_keys_from_json(FROM, body, call->arena, out, &call->error)
@@ -223,7 +225,7 @@ static enum dp_status metadata_token(struct call *call, const struct s3_settings
                                .url = span_str(metadata_url(s, "/latest/api/token", span_str(""), url)),
                                .headers = headers,
                                .header_count = 1};
-    enum dp_status status = ask(call, &PATIENCE, METADATA, &req, token);
+    enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, token);
     if (status == DP_UNKNOWN) /* there is nothing that a token could do twice */
         call->error.status = status = DP_UNAVAILABLE;
     if (status == DP_OK && (req.code != 200 || token->len == 0))
@@ -240,7 +242,7 @@ static enum dp_status metadata_get(struct call *call, const struct s3_settings *
                                .url = span_str(metadata_url(s, ROLES, role, url)),
                                .headers = headers,
                                .header_count = 1};
-    enum dp_status status = ask(call, &PATIENCE, METADATA, &req, body);
+    enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, body);
     if (status == DP_OK && req.code == 404)
         return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
     if (status == DP_OK && req.code != 200)

@@ -166,7 +166,7 @@ static enum dp_status send_try(struct run *run, struct job *job, struct http_try
     if (status == DP_OK && !t->easy)
         status = dp_fail_nomem(error, "a request");
     if (status == DP_OK)
-        status = http_try_arm(t, run->options, error);
+        status = http_try_arm(t, run->options, transport_trust_of(run->transport), error);
     if (status == DP_OK)
         status = transport_submit(run->transport, &run->round, t, error);
     if (status == DP_OK) {
@@ -350,6 +350,18 @@ static bool is_transient(CURLcode result)
     }
 }
 
+/* The peer's certificate is not one of those whom we trust, or theirs cannot be read. */
+static void fail_untrusted(struct run *run, struct job *job, const char *why)
+{
+    const struct trust *trust = job->req->trust ? job->req->trust : transport_trust_of(run->transport);
+    char text[DP_ERROR_MESSAGE_MAX];
+    snprintf(text, sizeof text,
+             "%.200s (trusted: %.180s; name the file of another authority with --ca-file, AWS_CA_BUNDLE or "
+             "SSL_CERT_FILE)",
+             why, *trust->file ? trust->file : trust->folders);
+    fail_job(run, job, DP_IO, text);
+}
+
 /* A transfer without a complete answer. */
 static void judge_break(struct run *run, struct job *job, struct http_try *t)
 {
@@ -369,6 +381,10 @@ static void judge_break(struct run *run, struct job *job, struct http_try *t)
     }
     if (t->result == CURLE_URL_MALFORMAT || (t->result == CURLE_UNSUPPORTED_PROTOCOL && t->sent == 0)) {
         fail_job(run, job, DP_INVALID, why);
+        return;
+    }
+    if (t->result == CURLE_PEER_FAILED_VERIFICATION || t->result == CURLE_SSL_CACERT_BADFILE) {
+        fail_untrusted(run, job, why);
         return;
     }
     if (t->refused && t->sent == 0) {

@@ -218,8 +218,30 @@ static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
     return status;
 }
 
-enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, struct dp_error *error)
+/* Tells libcurl whom to trust; that of libcurl itself stays unless something is named. */
+static CURLcode arm_trust(CURL *easy, const struct trust *trust)
 {
+    const char *file = *trust->file ? trust->file : NULL, *folders = *trust->folders ? trust->folders : NULL;
+    if (!trust->named)
+        return CURLE_OK;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_CAPATH, folders);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, file);
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, folders) : code;
+}
+
+enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
+                            struct dp_error *error)
+{
+    bool secure = span_starts_with(http_try_target(t), span_str("https:"));
+    trust = t->req->trust ? t->req->trust : trust;
+    if (secure && trust->status != DP_OK) {
+        if (error)
+            *error = trust->error;
+        return trust->status;
+    }
     enum dp_status status = arm_headers(t, error);
     if (status != DP_OK)
         return status;
@@ -240,8 +262,8 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
         code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "dipper");
-    if (code == CURLE_OK && options->ca_file)
-        code = curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
+    if (code == CURLE_OK)
+        code = arm_trust(easy, trust);
     if (code == CURLE_OK)
         code = arm_method(t);
     if (code != CURLE_OK)

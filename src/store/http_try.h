@@ -104,8 +104,9 @@ struct http_try {
 void http_try_init(struct http_try *t, const struct http_request *req);
 /* Frees all but the easy handle and the sink. */
 void http_try_deinit(struct http_try *t);
-/* Tells t->easy, which is as curl_easy_init left it, what to do. */
-enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, struct dp_error *error);
+/* Tells t->easy, which is as curl_easy_init left it, what to do. `trust` is for requests without their own. */
+enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
+                            struct dp_error *error);
 struct span http_try_target(const struct http_try *t);
 /* What libcurl hands over: a header line with its line end (the status line begins an answer, an empty line ends its
  * head), and a piece of the body. False when the try is to be broken off: `fault` says why. */
@@ -135,6 +136,7 @@ struct transport_counts {
 struct transport_counts *transport_counts_of(struct transport *transport);
 
 const struct transport_options *transport_options_of(const struct transport *transport);
+const struct trust *transport_trust_of(const struct transport *transport);
 /* A number without pattern below `bound` (0: 0). */
 uint64_t transport_random(struct transport *transport, uint64_t bound);
 /* An easy handle, reset; NULL when out of memory. */

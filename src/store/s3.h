@@ -27,6 +27,7 @@ struct s3_store {
     struct http_source source; /* of reads */
     struct range_limits limits;
     struct credentials *credentials;
+    struct trust *trust;      /* NULL: the transport's */
     _Atomic int probe;        /* enum s3_probe */
     _Atomic bool has_bucket;  /* an answer showed that the bucket is there */
     _Atomic bool loses_names; /* listings that start behind a name are not to be trusted: see s3_list.c */

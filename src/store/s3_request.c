@@ -103,6 +103,7 @@ enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span ke
     buffer_deinit(&b);
     if (!ok)
         return call_nomem(call, "a request");
+    req->trust = s3->trust;
     req->prepare = sign;
     req->inspect = s3_inspect;
     req->ctx = r;

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include "store/trust.h"
+
 /* How the bucket is named in a request: http://host/bucket/key, or http://bucket.host/key. */
 enum s3_addressing {
     S3_ADDRESSING_AUTO, /* by host for Amazon's own endpoints, by path for all others */
@@ -32,6 +34,8 @@ struct s3_settings {
     const char *metadata_endpoint;  /* AWS_EC2_METADATA_SERVICE_ENDPOINT; else http://169.254.169.254 */
     const char *container_endpoint; /* what the relative URI is relative to; else http://169.254.170.2 */
     const char *home;               /* HOME: where .aws/credentials and .aws/config are, unless told */
+
+    struct trust_settings trust; /* set by the store, from its options and the profile's ca_bundle */
 };
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/span.h"
 #include "os/call.h"
+#include "store/trust.h"
 
 enum { STORE_KEY_MAX = 1024, STORE_PART_MAX = 255, STORE_VERSION_MAX = 95 };
 
@@ -119,6 +120,7 @@ enum { STORE_NEVER = -1 }; /* for merge_gap and split_at */
 
 struct store_options {
     bool create;                  /* a local folder is made where there is none */
+    struct trust_settings trust;  /* of remote stores over https; those of `transport` where that is given */
     struct transport *transport;  /* of remote stores, which keep it too; NULL: each opens its own */
     int64_t merge_gap;            /* remote: ranges of a batch at most this many bytes apart become one request;
                                   * 0: 64 KiB, STORE_NEVER: none do */

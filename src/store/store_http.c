@@ -207,9 +207,15 @@ enum dp_status store_http_open(struct call *call, struct span url, struct span o
         return call_nomem(call, "a store");
     if (options && options->transport) {
         h->source.transport = transport_retain(options->transport);
-    } else if ((status = transport_new(NULL, &h->source.transport, &call->error)) != DP_OK) {
-        mem_free(h);
-        return status;
+    } else {
+        struct transport_options own = {0};
+        if (options)
+            own.trust = options->trust;
+        status = transport_new(&own, &h->source.transport, &call->error);
+        if (status != DP_OK) {
+            mem_free(h);
+            return status;
+        }
     }
     h->base.ops = &HTTP_OPS;
     h->source.aim = aim;

@@ -35,6 +35,7 @@ static void s3_free(struct store *store)
     struct s3_store *s3 = s3_of(store);
     transport_free(s3->source.transport);
     credentials_free(s3->credentials);
+    mem_free(s3->trust);
     arena_deinit(&s3->arena);
     mem_free(s3);
 }
@@ -197,16 +198,31 @@ static enum dp_status take_endpoint(struct call *call, struct s3_store *s3, cons
     return DP_OK;
 }
 
-/* Region and endpoint: from the settings, the profile, or Amazon's. */
-static enum dp_status take_place(struct call *call, struct s3_store *s3, const struct s3_settings *s)
+/* Whom to trust: where the profile has a say, the transport, which others may share, does not know. */
+static enum dp_status take_trust(struct call *call, struct s3_store *s3, struct s3_settings *s,
+                                 struct span ca_bundle)
+{
+    if (!ca_bundle.len)
+        return DP_OK;
+    struct span copy = arena_copy(&s3->arena, ca_bundle);
+    s3->trust = mem_alloc(sizeof *s3->trust);
+    if (!copy.data || !s3->trust)
+        return call_nomem(call, "a store");
+    s->trust.profile_file = (const char *)copy.data;
+    s->trust.profile_from = "ca_bundle of the AWS profile";
+    trust_find(&s->trust, s3->trust);
+    return DP_OK;
+}
+
+/* Region, endpoint and trust: from the settings, the profile, or Amazon's. */
+static enum dp_status take_place(struct call *call, struct s3_store *s3, struct s3_settings *s)
 {
     struct aws_profile profile = {0};
     struct arena arena;
     struct dp_error error;
     arena_init(&arena, PROFILE_ARENA_BYTES);
     /* A profile that cannot be read is told where keys are needed. */
-    if ((!is_set(s->region) || !is_set(s->endpoint_url)) &&
-        credentials_profile(s, &arena, &profile, &error) != DP_OK)
+    if (credentials_profile(s, &arena, &profile, &error) != DP_OK)
         profile = (struct aws_profile){0};
     struct span region = is_set(s->region)    ? span_str(s->region)
                          : profile.region.len ? profile.region
@@ -223,6 +239,8 @@ static enum dp_status take_place(struct call *call, struct s3_store *s3, const s
         status = call_nomem(call, "a store");
     if (status == DP_OK)
         status = take_endpoint(call, s3, s, url);
+    if (status == DP_OK)
+        status = take_trust(call, s3, s, profile.ca_bundle);
     arena_deinit(&arena);
     return status;
 }
@@ -230,8 +248,8 @@ static enum dp_status take_place(struct call *call, struct s3_store *s3, const s
 enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
                              struct store **out)
 {
-    static const struct s3_settings NONE = {0};
-    const struct s3_settings *settings = options->s3 ? options->s3 : &NONE;
+    struct s3_settings settings = options->s3 ? *options->s3 : (struct s3_settings){0};
+    settings.trust = options->trust;
     *out = NULL;
     struct s3_store *s3 = mem_calloc(1, sizeof *s3);
     if (!s3)
@@ -245,13 +263,14 @@ enum dp_status store_s3_open(struct call *call, struct span name, const struct s
     if (status == DP_OK)
         status = take_name(call, s3, name);
     if (status == DP_OK)
-        status = take_place(call, s3, settings);
+        status = take_place(call, s3, &settings);
     if (status == DP_OK)
-        status = credentials_new(settings, (const char *)s3->region.data, NULL, &s3->credentials, &call->error);
+        status = credentials_new(&settings, (const char *)s3->region.data, NULL, &s3->credentials, &call->error);
     if (status == DP_OK && options->transport)
         s3->source.transport = transport_retain(options->transport);
     else if (status == DP_OK)
-        status = transport_new(NULL, &s3->source.transport, &call->error);
+        status = transport_new(&(struct transport_options){.trust = options->trust}, &s3->source.transport,
+                               &call->error);
     if (status == DP_OK)
         *out = &s3->base;
     else

@@ -36,6 +36,7 @@ struct http_host {
 
 struct transport {
     struct transport_options options;
+    struct trust trust;
     struct transport_counts counts;
     _Atomic size_t owners;
     _Atomic uint64_t random;
@@ -90,6 +91,11 @@ void transport_easy_return(struct transport *transport, CURL *easy)
 const struct transport_options *transport_options_of(const struct transport *transport)
 {
     return &transport->options;
+}
+
+const struct trust *transport_trust_of(const struct transport *transport)
+{
+    return &transport->trust;
 }
 
 struct transport_counts *transport_counts_of(struct transport *transport)
@@ -489,21 +495,11 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     o->hedge_after = or_default(o->hedge_after, 200);
     uint64_t seed;
     enum dp_status status = os_random(&seed, sizeof seed, error);
-    if (status == DP_OK && options && options->ca_file) {
-        struct span name = span_of(options->ca_file, strlen(options->ca_file) + 1);
-        char *copy = mem_alloc(name.len);
-        if (copy)
-            memcpy(copy, name.data, name.len);
-        else
-            status = dp_fail_nomem(error, "the transport");
-        o->ca_file = copy;
-    } else {
-        o->ca_file = NULL;
-    }
+    trust_find(&o->trust, &transport->trust);
+    o->trust = (struct trust_settings){0}; /* its texts are the caller's */
     if (status == DP_OK)
         status = open_multi(transport, error);
     if (status != DP_OK) {
-        mem_free((void *)(uintptr_t)o->ca_file);
         mem_free(transport);
         return status;
     }
@@ -515,7 +511,6 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
         curl_multi_cleanup(transport->multi);
         curl_global_cleanup();
         pthread_mutex_destroy(&transport->lock);
-        mem_free((void *)(uintptr_t)o->ca_file);
         mem_free(transport);
         return dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
     }
@@ -544,6 +539,5 @@ void transport_free(struct transport *transport)
     curl_multi_cleanup(transport->multi);
     curl_global_cleanup();
     pthread_mutex_destroy(&transport->lock);
-    mem_free((void *)(uintptr_t)transport->options.ca_file);
     mem_free(transport);
 }

@@ -17,6 +17,7 @@
 #define STORE_TRANSPORT_H
 
 #include "store/store.h"
+#include "store/trust.h"
 
 struct transport;
 
@@ -34,7 +35,7 @@ struct transport_options {
     unsigned hedge_floor_ms;     /* a GET is never thought slow before: 50 */
     unsigned hedge_after;        /* answers that must have come before any GET is thought slow: 200 */
     bool no_hedges;              /* see below */
-    const char *ca_file;         /* certificates to trust, PEM: the system's */
+    struct trust_settings trust; /* whose certificates: the system's */
     bool direct;      /* no proxy, whatever the environment says: for what is on this host or beside it */
     bool public_only; /* connects to public addresses alone, whatever names resolve to, and through no
                                   * proxy; DP_DENIED otherwise. For URLs that strangers give */
@@ -96,7 +97,9 @@ struct http_request {
     enum dp_status (*prepare)(struct call *call, struct http_request *req, struct http_try *attempt);
     /* Called for each complete answer: `code`, `bytes`, `head` and what was parsed from it are set. NULL: as usual. */
     enum http_verdict (*inspect)(struct call *call, struct http_request *req);
-    void *ctx; /* for the two above */
+    void *ctx; /* for prepare and inspect */
+
+    const struct trust *trust; /* for https, in place of the transport's; NULL: that */
 
     /* ---- out ---- */
     enum dp_status status; /* DP_OK: a complete answer came, whatever its code. See transport_run. */

@@ -239,7 +239,8 @@ static void test_config_table_is_sound(void **state)
         const struct setting *s = &SETTINGS[i];
         assert_true((!s->flag || strncmp(s->flag, "--", 2) == 0) && s->variables[0] && s->help);
         /* S3 has the names that AWS's tools know; a secret is no flag, which any user of the machine could read. */
-        assert_true(strncmp(s->variables[0], "DIPPER_", 7) == 0 || s->section == SECTION_S3);
+        assert_true(strncmp(s->variables[0], "DIPPER_", 7) == 0 || s->section == SECTION_S3 ||
+                    s->section == SECTION_HTTP);
         assert_true(!s->secret || !s->flag);
         assert_true(s->initial || s->initial_help);
         assert_int_equal(s->meta == NULL, s->type == SETTING_BOOLEAN || !s->flag);

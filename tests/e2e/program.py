@@ -8,7 +8,7 @@ import shutil
 def clean_environment(**more):
     """This process's environment less what would set Dipper's settings, plus `more`."""
     names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE", "DATABASE_URL", "XDG_STATE_HOME",
-             "API_KEY_PREFIX"}
+             "API_KEY_PREFIX", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
     env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith(("DIPPER_", "AWS_", "S3_"))}
     env.update({k: str(v) for k, v in more.items()})
     return env

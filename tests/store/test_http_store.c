@@ -485,7 +485,7 @@ static void test_http_store_over_tls(void **state)
     http_server_stop(f->server);
     f->server = http_server_start(&(struct http_server_options){.tls = true});
     http_server_put(f->server, "/data/a", span_str("0123456789"));
-    const struct transport_options trusting = {.ca_file = http_server_certificate(f->server)};
+    const struct transport_options trusting = {.trust.file = http_server_certificate(f->server)};
     transport_free(f->transport);
     assert_int_equal(transport_new(&trusting, &f->transport, &f->call.error), DP_OK);
     open_root(f, "/data", (struct store_options){0});

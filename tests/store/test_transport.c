@@ -1168,7 +1168,7 @@ static void test_transport_checks_certificates(void **state)
     assert_non_null(strstr(req.error.message, "certificate"));
     assert_null(strstr(req.error.message, "secret"));
     struct transport_options options = QUICK;
-    options.ca_file = http_server_certificate(f->server);
+    options.trust.file = http_server_certificate(f->server);
     open_transport(f, &options);
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "hello");
