@@ -48,8 +48,13 @@ enum {
     FAISS_DUMMY = 1 << 20,   /* what FAISS writes in the two unused fields */
     FAISS_QT_8BIT = 0,
     FAISS_QT_4BIT = 1,
+    FAISS_QT_8BIT_UNIFORM = 2,
+    FAISS_QT_4BIT_UNIFORM = 3,
     FAISS_QT_FP16 = 4,
+    FAISS_QT_8BIT_DIRECT = 5,
     FAISS_QT_6BIT = 6,
+    FAISS_QT_BF16 = 7,
+    FAISS_QT_8BIT_DIRECT_SIGNED = 8,
     FAISS_RS_MINMAX = 0
 };
 

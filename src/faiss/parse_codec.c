@@ -79,59 +79,99 @@ uint64_t parse_codec_ahead(const struct parser *p)
 
 /* ---- scalar quantizers --------------------------------------------------------------------------------- */
 
-static enum dp_status sq_kind(struct parser *p, int32_t type)
+static const struct sq_type {
+    int32_t type;
+    enum ivf_codec_kind kind;
+    enum ivf_scalar_form form;
+    uint8_t bits;
+    uint8_t floats; /* trained: 2 for each dimension, 1 for two in all, 0 for none */
+} sq_types[] = {{FAISS_QT_8BIT, IVF_SQ8, IVF_SCALAR_RANGES, 8, 2},
+                {FAISS_QT_4BIT, IVF_SQ4, IVF_SCALAR_RANGES, 4, 2},
+                {FAISS_QT_6BIT, IVF_SQ6, IVF_SCALAR_RANGES, 6, 2},
+                {FAISS_QT_8BIT_UNIFORM, IVF_SQ8, IVF_SCALAR_UNIFORM, 8, 1},
+                {FAISS_QT_4BIT_UNIFORM, IVF_SQ4, IVF_SCALAR_UNIFORM, 4, 1},
+                {FAISS_QT_FP16, IVF_FP16, IVF_SCALAR_RANGES, 16, 0},
+                {FAISS_QT_BF16, IVF_BF16, IVF_SCALAR_RANGES, 16, 0},
+                {FAISS_QT_8BIT_DIRECT, IVF_SQ8, IVF_SCALAR_DIRECT, 8, 0},
+                {FAISS_QT_8BIT_DIRECT_SIGNED, IVF_SQ8, IVF_SCALAR_SIGNED, 8, 0}};
+
+static const struct sq_type *find_sq_type(int32_t type)
 {
-    struct ivf_codec *codec = &p->ivf->codec;
-    switch (type) {
-    case FAISS_QT_8BIT:
-        codec->kind = IVF_SQ8;
-        codec->code_size = codec->dim;
-        return DP_OK;
-    case FAISS_QT_4BIT:
-        codec->kind = IVF_SQ4;
-        codec->code_size = (codec->dim + 1) / 2;
-        return DP_OK;
-    case FAISS_QT_6BIT:
-        codec->kind = IVF_SQ6;
-        codec->code_size = (6 * codec->dim + 7) / 8;
-        return DP_OK;
-    case FAISS_QT_FP16:
-        codec->kind = IVF_FP16;
-        codec->code_size = 2 * codec->dim;
-        return DP_OK;
-    default:
-        return source_fail(
-            &p->source, DP_UNSUPPORTED,
-            "a scalar quantizer of type %" PRId32 "; supported: 0 (SQ8), 1 (SQ4), 4 (SQfp16), 6 (SQ6)", type);
-    }
+    for (size_t i = 0; i < sizeof sq_types / sizeof *sq_types; i++)
+        if (sq_types[i].type == type)
+            return &sq_types[i];
+    return NULL;
 }
 
-static enum dp_status parse_sq(struct parser *p)
+/* The ranges of codes that have no trained range for each dimension, spread over all: whatever the form, code c stands
+ * for least + range (c + 1/2) / levels, so values themselves are a range of 255 from -1/2 or -128.5 on. */
+static enum dp_status spread_ranges(struct parser *p, const struct sq_type *type, const float uniform[2])
+{
+    struct faiss_ivf *ivf = p->ivf;
+    size_t dim = ivf->codec.dim;
+    float least = type->form == IVF_SCALAR_UNIFORM  ? uniform[0]
+                  : type->form == IVF_SCALAR_SIGNED ? -128.5f
+                                                    : -0.5f;
+    float range = type->form == IVF_SCALAR_UNIFORM ? uniform[1] : 255.0f;
+    enum dp_status status =
+        parse_alloc(p, "the scalar quantizer's ranges", 2 * (uint64_t)dim, sizeof(float), &ivf->trained);
+    for (size_t i = 0; status == DP_OK && i < dim; i++) {
+        ivf->trained[i] = least;
+        ivf->trained[dim + i] = range;
+    }
+    return status;
+}
+
+/* The quantizer's fields and what was trained, which both kinds of file that hold one have. */
+static enum dp_status parse_scalar_quantizer(struct parser *p, uint64_t after)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct ivf_codec *codec = &ivf->codec;
-    uint64_t d = codec->dim, after = 9 + parse_lists_ahead(p);
+    uint64_t d = codec->dim;
+    float uniform[2] = {0};
     struct cursor c;
     enum dp_status status = source_fields(&p->source, "the scalar quantizer", SQ_BYTES, 8 * d + after, &c);
     if (status != DP_OK)
         return status;
-    int32_t type = cursor_i32(&c);
+    int32_t number = cursor_i32(&c);
     cursor_i32(&c); /* how the ranges were found: no matter now */
     cursor_f32(&c);
     uint64_t sq_d = cursor_u64(&c), sq_code_size = cursor_u64(&c), trained = cursor_u64(&c);
-    if ((status = sq_kind(p, type)) != DP_OK)
-        return status;
-    if (sq_d != d || sq_code_size != codec->code_size || trained != (codec->kind == IVF_FP16 ? 0 : 2 * d))
+    const struct sq_type *type = find_sq_type(number);
+    if (type == NULL)
+        return source_fail(&p->source, DP_UNSUPPORTED,
+                           "a scalar quantizer of type %" PRId32
+                           "; supported: 0 to 8 (SQ8, SQ6, SQ4, SQfp16, SQbf16, "
+                           "8- and 4-bit uniform, SQ8_direct, SQ8_direct_signed)",
+                           number);
+    codec->kind = type->kind;
+    codec->form = type->form;
+    codec->code_size = (size_t)((d * type->bits + 7) / 8);
+    if (sq_d != d || sq_code_size != codec->code_size || trained != (type->floats == 2 ? 2 * d : 2 * type->floats))
         return source_fail(&p->source, DP_CORRUPT,
                            "a scalar quantizer of type %" PRId32 " for %" PRIu64 " dimensions with %" PRIu64
                            "-byte codes and %" PRIu64 " trained values, in an index of %" PRIu64,
-                           type, sq_d, sq_code_size, trained, d);
-    if (trained > 0 && (status = parse_array(p, "the scalar quantizer's ranges", trained, sizeof(float), after,
-                                             &ivf->trained)) != DP_OK)
-        return status;
+                           number, sq_d, sq_code_size, trained, d);
+    if (type->floats == 2)
+        status = parse_array(p, "the scalar quantizer's ranges", trained, sizeof(float), after, &ivf->trained);
+    else if (type->floats == 1)
+        status = source_copy(&p->source, "the scalar quantizer's range", uniform, sizeof uniform, after);
+    if (status == DP_OK && type->kind != IVF_FP16 && type->kind != IVF_BF16 && type->floats < 2)
+        status = spread_ranges(p, type, uniform);
     codec->trained = ivf->trained;
+    return status;
+}
+
+static enum dp_status parse_sq(struct parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    uint64_t after = 9 + parse_lists_ahead(p);
+    struct cursor c;
     bool old = p->kind == FAISS_IVF_SQ_OLD;
-    if ((status = source_fields(&p->source, "the code size", old ? 8 : 9, after, &c)) != DP_OK)
+    enum dp_status status = parse_scalar_quantizer(p, after);
+    if (status == DP_OK)
+        status = source_fields(&p->source, "the code size", old ? 8 : 9, after, &c);
+    if (status != DP_OK)
         return status;
     uint64_t code_size = cursor_u64(&c);
     uint8_t by_residual = old ? 1 : cursor_u8(&c);

@@ -1,8 +1,8 @@
-/* simd/code_lanes.h: scores of scalar codes of 4 and 6 bits and of halves, over sixteen lanes.
+/* simd/code_lanes.h: scores of scalar codes of 4 and 6 bits and of 16-bit floats, over sixteen lanes.
  *
  * Included by one file per instruction set, after the header that defines `lanes` and its operations, and after
- * lanes_negated_fma(), CODE_ROWS and the decoders lanes_from_u4, lanes_from_u6 and lanes_from_half: sixteen
- * components in exactly 8, 12 and 32 bytes. The arithmetic and its order are those of scan_scalar.c. CODE_ROWS rows
+ * lanes_negated_fma(), CODE_ROWS and the decoders lanes_from_u4, lanes_from_u6, lanes_from_half and
+ * lanes_from_brain (bfloat16): sixteen components in exactly 8, 12, 32 and 32 bytes. The arithmetic and its order are those of scan_scalar.c. CODE_ROWS rows
  * are scored side by side, as in distance_lanes.h.
  */
 #ifndef SIMD_CODE_LANES_H
@@ -19,7 +19,7 @@ struct code_rows {
     size_t size;  /* of a row */
 };
 
-/* Asks for a row to come, so that memory gives it in time; as in distance_lanes.h. Halves alone are read so fast. */
+/* Asks for a row to come, so that memory gives it in time; as in distance_lanes.h. 16-bit floats alone are read so fast. */
 INLINED void ask_ahead(struct code_rows rows, const uint8_t *p, size_t at)
 {
     if (rows.block == 32 && at % 64 == 0)
@@ -134,6 +134,11 @@ INLINED struct code_rows rows_of_half(size_t dim)
     return (struct code_rows){lanes_from_half, 32, 2 * dim};
 }
 
+INLINED struct code_rows rows_of_brain(size_t dim)
+{
+    return (struct code_rows){lanes_from_brain, 32, 2 * dim};
+}
+
 static void inner_product_u4(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
 {
     inner_product_all(rows_of_u4(dim), weight, codes, n, dim, out);
@@ -159,6 +164,15 @@ static void inner_product_f16(const float *weight, const uint8_t *codes, size_t 
 static void squared_l2_f16(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out)
 {
     squared_l2_all(rows_of_half(dim), offset, NULL, codes, n, dim, out);
+}
+
+static void inner_product_bf16(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    inner_product_all(rows_of_brain(dim), weight, codes, n, dim, out);
+}
+static void squared_l2_bf16(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    squared_l2_all(rows_of_brain(dim), offset, NULL, codes, n, dim, out);
 }
 
 #endif

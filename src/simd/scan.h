@@ -16,9 +16,9 @@ enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64 };
 
 struct scan_kernels {
     /* Scores of rows of 4 bits a component (ceil(dim / 2) bytes, low half first), of 6 bits (ceil(6 dim / 8) bytes,
-     * low bits first), and of IEEE halves:
+     * low bits first), of IEEE halves, and of bfloat16, the upper halves of floats:
      * inner: out[r] = sum over i of weight[i] * c[r][i]
-     * l2:    out[r] = sum over i of (offset[i] - step[i] * c[r][i])², of halves (offset[i] - c[r][i])² */
+     * l2:    out[r] = sum over i of (offset[i] - step[i] * c[r][i])²; of f16 and bf16 (offset[i] - c[r][i])² */
     void (*inner_product_u4)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
     void (*squared_l2_u4)(const float *offset, const float *step, const uint8_t *codes, size_t n, size_t dim,
                           float *out);
@@ -27,6 +27,8 @@ struct scan_kernels {
                           float *out);
     void (*inner_product_f16)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
     void (*squared_l2_f16)(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out);
+    void (*inner_product_bf16)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
+    void (*squared_l2_bf16)(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out);
     /* Scores of a vector against the entries of a table that lies across them, fused and in rising order:
      * out[j] = sum over d of vector[d] * across[d][j], and of (vector[d] - across[d][j])².
      * vector float[dims]; across float[dims][entries] */

@@ -36,6 +36,16 @@ static inline lanes lanes_from_half(const uint8_t *p)
                    _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 16)))};
 }
 
+static inline __m256 eight_of_brain(__m128i bits)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+static inline lanes lanes_from_brain(const uint8_t *p)
+{
+    return (lanes){eight_of_brain(_mm_loadu_si128((const __m128i *)p)),
+                   eight_of_brain(_mm_loadu_si128((const __m128i *)(p + 16)))};
+}
+
 /* c - a * b, rounded once. */
 static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 {
@@ -46,7 +56,7 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 #include "simd/entry_lanes.h"
 
 const struct scan_kernels scan_kernels_avx2 = {
-    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
-    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
-    plane_dots,       bit_sums,       signed_sum,       reaching,
+    inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
+    inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
+    plane_dots,         bit_sums,        signed_sum,       reaching,
 };

@@ -33,6 +33,12 @@ static inline lanes lanes_from_half(const uint8_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
+static inline lanes lanes_from_brain(const uint8_t *p)
+{
+    __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+
 /* c - a * b, rounded once. */
 static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 {
@@ -43,7 +49,7 @@ static inline lanes lanes_negated_fma(lanes a, lanes b, lanes c)
 #include "simd/entry_lanes.h"
 
 const struct scan_kernels scan_kernels_avx512 = {
-    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
-    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
-    plane_dots,       bit_sums,       signed_sum,       reaching,
+    inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
+    inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
+    plane_dots,         bit_sums,        signed_sum,       reaching,
 };

@@ -46,6 +46,15 @@ static inline lanes lanes_from_half(const uint8_t *p)
                    vcvt_high_f32_f16(high)};
 }
 
+static inline lanes lanes_from_brain(const uint8_t *p)
+{
+    uint16x8_t low = vreinterpretq_u16_u8(vld1q_u8(p)), high = vreinterpretq_u16_u8(vld1q_u8(p + 16));
+    return (lanes){vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(low), 16)),
+                   vreinterpretq_f32_u32(vshll_high_n_u16(low, 16)),
+                   vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(high), 16)),
+                   vreinterpretq_f32_u32(vshll_high_n_u16(high, 16))};
+}
+
 /* z - x * y, rounded once. */
 static inline lanes lanes_negated_fma(lanes x, lanes y, lanes z)
 {
@@ -184,7 +193,7 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 }
 
 const struct scan_kernels scan_kernels_neon = {
-    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
-    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
-    plane_dots,       bit_sums,       signed_sum,       reaching,
+    inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
+    inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
+    plane_dots,         bit_sums,        signed_sum,       reaching,
 };

@@ -51,6 +51,14 @@ static void take_half(float to[LANES], const uint8_t *row, size_t i, size_t dim)
         to[l] = i < dim ? half_to_float((uint16_t)(row[2 * i] | row[2 * i + 1] << 8)) : 0.0f;
 }
 
+static void take_brain(float to[LANES], const uint8_t *row, size_t i, size_t dim)
+{
+    for (size_t l = 0; l < LANES; l++, i++) {
+        uint32_t bits = i < dim ? (uint32_t)row[2 * i] << 16 | (uint32_t)row[2 * i + 1] << 24 : 0;
+        memcpy(&to[l], &bits, sizeof bits);
+    }
+}
+
 static void take_floats(float to[LANES], const float *from, size_t i, size_t dim)
 {
     for (size_t l = 0; l < LANES; l++, i++)
@@ -124,6 +132,15 @@ static void inner_product_f16(const float *weight, const uint8_t *codes, size_t 
 static void squared_l2_f16(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out)
 {
     squared_l2(take_half, offset, NULL, codes, 2 * dim, n, dim, out);
+}
+
+static void inner_product_bf16(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    inner_product(take_brain, weight, codes, 2 * dim, n, dim, out);
+}
+static void squared_l2_bf16(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out)
+{
+    squared_l2(take_brain, offset, NULL, codes, 2 * dim, n, dim, out);
 }
 
 /* ---- the others ------------------------------------------------------------------------------------------ */
@@ -216,7 +233,7 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 }
 
 const struct scan_kernels scan_kernels_scalar = {
-    inner_product_u4, squared_l2_u4,  inner_product_u6, squared_l2_u6, inner_product_f16,
-    squared_l2_f16,   entry_products, entry_distances,  table_sums,    group_sums,
-    plane_dots,       bit_sums,       signed_sum,       reaching,
+    inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
+    inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
+    plane_dots,         bit_sums,        signed_sum,       reaching,
 };

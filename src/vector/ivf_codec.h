@@ -10,19 +10,29 @@ enum ivf_codec_kind {
     IVF_SQ4,        /* the same of 4 bits: FAISS's QT_4bit */
     IVF_SQ6,        /* of 6 bits: QT_6bit */
     IVF_FP16,       /* IEEE halves: QT_fp16 */
+    IVF_BF16,       /* the upper halves of floats: QT_bf16 */
     IVF_PQ,         /* product quantizer */
     IVF_PQ_FAST,    /* product quantizer of 4 bits, interleaved blocks */
     IVF_RABITQ,     /* RaBitQ, 1 … 9 bits a dimension */
     IVF_RABITQ_FAST /* the same with its first bits in interleaved blocks */
 };
 
+/* How scalar codes came about, where their kind alone does not say: all of a kind are scored alike. */
+enum ivf_scalar_form {
+    IVF_SCALAR_RANGES,  /* a range for each dimension */
+    IVF_SCALAR_UNIFORM, /* one range for all: QT_8bit_uniform, QT_4bit_uniform */
+    IVF_SCALAR_DIRECT,  /* the code is the value, 0 to 255: QT_8bit_direct */
+    IVF_SCALAR_SIGNED   /* the code is the value plus 128: QT_8bit_direct_signed */
+};
+
 struct ivf_codec {
     enum ivf_codec_kind kind;
     enum vector_metric metric;
     size_t dim;
-    size_t code_size; /* bytes of one vector's code; of its share of a block for the blocked kinds */
-    bool by_residual; /* codes hold x - centroid */
-    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range; PQ: float[m][dim / m][1 << bits], which is across
+    size_t code_size;          /* bytes of one vector's code; of its share of a block for the blocked kinds */
+    bool by_residual;          /* codes hold x - centroid */
+    enum ivf_scalar_form form; /* of scalar codes */
+    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range, whatever the form; PQ: float[m][dim / m][1 << bits], which is across
      * the entries (vector/pq.h) */
     const float *trained;
     size_t m;           /* PQ: parts of a vector */

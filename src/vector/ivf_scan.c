@@ -19,7 +19,8 @@ static const struct ivf_kind *kind_of(const struct ivf_codec *codec)
     case IVF_SQ8:
     case IVF_SQ4:
     case IVF_SQ6:
-    case IVF_FP16: return &ivf_kind_scalar;
+    case IVF_FP16:
+    case IVF_BF16: return &ivf_kind_scalar;
     case IVF_PQ: return &ivf_kind_pq;
     case IVF_PQ_FAST: return &ivf_kind_pq_fast;
     case IVF_RABITQ: return codec->bits == 1 ? &ivf_kind_rabitq : &ivf_kind_rabitq_bits;

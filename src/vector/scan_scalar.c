@@ -5,6 +5,10 @@
  * the inner product is  q·base + sum (q step)[i] code[i],  and the distance  sum ((q - base)[i] - step[i]
  * code[i])², so that all that depends on the query is computed once for a query or a list, and a code costs one
  * conversion and one or two multiply-adds a dimension.
+ *
+ * Codes that are the values themselves (IVF_SCALAR_DIRECT, IVF_SCALAR_SIGNED) are meant for whole numbers. Where
+ * sixteen divides the dimension, FAISS compares them with a query whose components it has cut to such bytes, modulo
+ * 256; so do we. Elsewhere FAISS compares with the query as it is.
  */
 #include "simd/distance.h"
 #include "simd/scan.h"
@@ -29,6 +33,20 @@ static float levels(enum ivf_codec_kind kind)
     return kind == IVF_SQ4 ? 15.0f : kind == IVF_SQ6 ? 63.0f : 255.0f;
 }
 
+static bool is_half(const struct ivf_codec *codec)
+{
+    return codec->kind == IVF_FP16 || codec->kind == IVF_BF16;
+}
+
+/* A component of a query as FAISS takes it for codes of this form. */
+static float component(const struct ivf_codec *codec, float x)
+{
+    if (codec->dim % 16 != 0 || (codec->form != IVF_SCALAR_DIRECT && codec->form != IVF_SCALAR_SIGNED))
+        return x;
+    int32_t whole = x >= -0x1p31f && x < 0x1p31f ? (int32_t)x : 0;
+    return codec->form == IVF_SCALAR_DIRECT ? (float)(uint8_t)whole : (float)(int8_t)(uint8_t)whole;
+}
+
 static enum dp_status scalar_begin(struct ivf_query *query, struct dp_error *error)
 {
     const struct ivf_codec *codec = query->codec;
@@ -42,16 +60,18 @@ static enum dp_status scalar_begin(struct ivf_query *query, struct dp_error *err
     query->weight = ivf_memory_take(&memory, dim, sizeof(float));
     query->base = ivf_memory_take(&memory, dim, sizeof(float));
     query->offset = ivf_memory_take(&memory, dim, sizeof(float));
-    if (codec->kind == IVF_FP16)
+    if (is_half(codec))
         return DP_OK;
     for (size_t i = 0; i < dim; i++) {
         query->weight[i] = codec->trained[dim + i] / levels(codec->kind);
         query->base[i] = codec->trained[i] + 0.5f * query->weight[i];
     }
     if (codec->metric == VECTOR_INNER_PRODUCT) {
-        query->query_bias = distance_pair(VECTOR_INNER_PRODUCT, query->vector, query->base, dim);
         for (size_t i = 0; i < dim; i++)
-            query->weight[i] *= query->vector[i];
+            query->offset[i] = component(codec, query->vector[i]);
+        query->query_bias = distance_pair(VECTOR_INNER_PRODUCT, query->offset, query->base, dim);
+        for (size_t i = 0; i < dim; i++)
+            query->weight[i] *= query->offset[i];
     }
     return DP_OK;
 }
@@ -68,8 +88,8 @@ static void scalar_enter(struct ivf_query *query, const float *centroid)
     query->bias = 0.0f;
     for (size_t i = 0; i < codec->dim; i++) {
         query->offset[i] = codec->by_residual ? query->vector[i] - centroid[i] : query->vector[i];
-        if (codec->kind != IVF_FP16)
-            query->offset[i] -= query->base[i];
+        if (!is_half(codec))
+            query->offset[i] = component(codec, query->offset[i]) - query->base[i];
     }
 }
 
@@ -79,6 +99,8 @@ static void inner_products(const struct ivf_query *query, const uint8_t *codes, 
     const struct scan_kernels *scan = simd_ops()->scan;
     if (codec->kind == IVF_FP16)
         scan->inner_product_f16(query->vector, codes, n, codec->dim, scores);
+    else if (codec->kind == IVF_BF16)
+        scan->inner_product_bf16(query->vector, codes, n, codec->dim, scores);
     else if (codec->kind == IVF_SQ4)
         scan->inner_product_u4(query->weight, codes, n, codec->dim, scores);
     else if (codec->kind == IVF_SQ6)
@@ -95,6 +117,8 @@ static void squared_distances(const struct ivf_query *query, const uint8_t *code
     const struct scan_kernels *scan = simd_ops()->scan;
     if (codec->kind == IVF_FP16)
         scan->squared_l2_f16(query->offset, codes, n, codec->dim, scores);
+    else if (codec->kind == IVF_BF16)
+        scan->squared_l2_bf16(query->offset, codes, n, codec->dim, scores);
     else if (codec->kind == IVF_SQ4)
         scan->squared_l2_u4(query->offset, query->weight, codes, n, codec->dim, scores);
     else if (codec->kind == IVF_SQ6)

@@ -203,6 +203,12 @@ static void test_faiss_scalar_kinds_agree(void **state)
     check_kind("sq4-l2-d13", "IwSq", 2);
     check_kind("sq6-ip-d11", "IwSq", 2);
     check_kind("fp16-l2-d9", "IwSq", 2);
+    check_kind("bf16-ip-d9", "IwSq", 2);
+    check_kind("sq8-uniform-l2", "IwSq", 2);
+    check_kind("sq4-uniform-ip", "IwSq", 2);
+    check_kind("sq8-bytes-l2-d16", "IwSq", 2);
+    check_kind("sq8-signed-ip-d16", "IwSq", 2);
+    check_kind("sq8-signed-l2-d5", "IwSq", 2);
 }
 
 static void test_faiss_product_quantizers_agree(void **state)
@@ -344,7 +350,7 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
     (void)state;
     static const struct {
         const char *name, *says;
-    } refused[] = {{"flat", "'IxF2'"}, {"pqr", "'IwQR'"}, {"direct", "type 5"}, {"refine", "'IxRF'"},
+    } refused[] = {{"flat", "'IxF2'"}, {"pqr", "'IwQR'"}, {"tqmse", "type 13"}, {"refine", "'IxRF'"},
                    {"nsg", "'INSf'"},  {"itq", "'Viqt'"}, {"hnsw", "'IHNf'"},   {"residual", "'IwRQ'"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct span bytes = golden(refused[i].name, "refused");

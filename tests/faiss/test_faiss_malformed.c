@@ -65,11 +65,13 @@ static enum dp_status open_and_search(struct span bytes, size_t guess)
 }
 
 static const char *const files[] = {
-    "faiss/sq8-ip-sparse.ivf",     "faiss/flat-l2-sparse.ivf",  "faiss/flat-l2-d1.ivf", "faiss/flat-l2-empty.ivf",
-    "faiss/fp16-l2-d9.ivf",        "faiss/hadamard-sq4.ivf",    "faiss/hnsw-ip.ivf",    "faiss/idmap2-sq8-ip.ivf",
-    "faiss/idmap-pca-hnsw-pq.ivf", "faiss/norm-remap-flat.ivf", "faiss/opq-pq.ivf",     "faiss/pcaw-sq8-ip.ivf",
-    "faiss/pq-ip-x5.ivf",          "faiss/pqfsr-l2-64.ivf",     "faiss/rabitq-l2.ivf",  "faiss/rabitq3-ip.ivf",
-    "faiss/rabitqfs2-ip.ivf",      "faiss/rabitqfs-sparse.ivf", "faiss/sq6-ip-d11.ivf"};
+    "faiss/sq8-ip-sparse.ivf",   "faiss/flat-l2-sparse.ivf", "faiss/flat-l2-d1.ivf",
+    "faiss/flat-l2-empty.ivf",   "faiss/fp16-l2-d9.ivf",     "faiss/hadamard-sq4.ivf",
+    "faiss/hnsw-ip.ivf",         "faiss/idmap2-sq8-ip.ivf",  "faiss/idmap-pca-hnsw-pq.ivf",
+    "faiss/norm-remap-flat.ivf", "faiss/opq-pq.ivf",         "faiss/pcaw-sq8-ip.ivf",
+    "faiss/pq-ip-x5.ivf",        "faiss/pqfsr-l2-64.ivf",    "faiss/rabitq-l2.ivf",
+    "faiss/rabitq3-ip.ivf",      "faiss/rabitqfs2-ip.ivf",   "faiss/rabitqfs-sparse.ivf",
+    "faiss/sq6-ip-d11.ivf",      "faiss/sq8-uniform-l2.ivf"};
 enum { FILES = sizeof files / sizeof *files };
 
 static void test_faiss_every_truncation_is_corrupt(void **state)

@@ -116,6 +116,7 @@ def main():
     make_kinds(np.random.default_rng(20261), out_dir, seeds_dir)
     make_refused(np.random.default_rng(20262), out_dir)
     make_no_list(np.random.default_rng(20263), out_dir, seeds_dir)
+    make_scalars(np.random.default_rng(20264), out_dir, seeds_dir)
 
 
 def make_kinds(rng, out_dir, seeds_dir):
@@ -194,9 +195,36 @@ def make_no_list(rng, out_dir, seeds_dir):
             faiss.write_index(index, os.path.join(seeds_dir, name))
 
 
+def make_scalars(rng, out_dir, seeds_dir):
+    """Scalar codes without a range for each dimension."""
+    for name, kind, d, metric, by_residual in (("bf16-ip-d9", "QT_bf16", 9, IP, True),
+                                               ("sq8-uniform-l2", "QT_8bit_uniform", 7, L2, True),
+                                               ("sq4-uniform-ip", "QT_4bit_uniform", 7, IP, True),
+                                               ("sq8-bytes-l2-d16", "QT_8bit_direct", 16, L2, False),
+                                               ("sq8-signed-ip-d16", "QT_8bit_direct_signed", 16, IP, False),
+                                               ("sq8-signed-l2-d5", "QT_8bit_direct_signed", 5, L2, False)):
+        x, queries = clustered(rng, 120, d, 8), clustered(rng, QUERIES, d, 8)
+        if "direct" in kind:
+            x, queries = np.abs(np.round(x * 12)), queries * 12
+        if "signed" in kind:
+            x *= np.where(rng.integers(0, 2, d), -1, 1).astype("float32")
+        index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlat(d, metric), d, 4, getattr(faiss.ScalarQuantizer, kind),
+                                              metric, by_residual)
+        index.cp.min_points_per_centroid = 1
+        index.train(x)
+        index.add(x)
+        path = os.path.join(out_dir, name)
+        faiss.write_index(index, path + ".ivf")
+        write_answers(path + ".answers", index, x, queries)
+        if seeds_dir:
+            index.reset()
+            index.add(x[:12])
+            faiss.write_index(index, os.path.join(seeds_dir, name))
+
+
 def make_refused(rng, out_dir):
     x = clustered(rng, 400, 8, 4)
-    for name, factory in (("flat", "Flat"), ("pqr", "IVF4,PQ4+2"), ("direct", "IVF4,SQ8_direct"),
+    for name, factory in (("flat", "Flat"), ("pqr", "IVF4,PQ4+2"), ("tqmse", "IVF4,SQtqmse4"),
                           ("refine", "IVF4,SQ4,RFlat"), ("nsg", "IVF101_NSG4,Flat"), ("itq", "ITQ8,IVF4,Flat"),
                           ("hnsw", "HNSW4,Flat"), ("residual", "IVF4,RQ2x4")):
         index = faiss.index_factory(8, factory)

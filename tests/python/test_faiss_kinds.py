@@ -360,3 +360,37 @@ def test_words_are_looked_for_in_a_stock_file(dipper, tmp_path):
     answer = json.loads(out)
     assert answer["ids"] == ids[0].tolist() and answer["ids"][0] == 2
     assert np.allclose(answer["distances"], distances[0], atol=1e-4)
+
+
+SCALARS = ["QT_bf16", "QT_8bit_uniform", "QT_4bit_uniform", "QT_8bit_direct", "QT_8bit_direct_signed"]
+
+
+def make_scalar(kind, d, metric, by_residual, n=1000, nlist=8):
+    """Vectors within what the codes can say, and queries of them and of others."""
+    rng = np.random.default_rng(d)
+    x, queries = made_up(n, d, metric), made_up(50, d, metric, seed=8)
+    if "direct" in kind:  # whole numbers; an IVF of them is made without residuals, or codes wrap
+        least = 0 if kind == "QT_8bit_direct" else -128
+        x = rng.integers(least, least + 256, (n, d)).astype("f4")
+        queries = np.vstack([x[:25], rng.integers(least, least + 256, (25, d)).astype("f4") + np.float32(0.4)])
+    quantizer = faiss.IndexFlat(d, METRICS[metric])  # the index keeps it
+    index = faiss.IndexIVFScalarQuantizer(quantizer, d, nlist, getattr(faiss.ScalarQuantizer, kind), METRICS[metric],
+                                          by_residual)
+    index.cp.min_points_per_centroid = 1
+    index.train(x)
+    index.add(x)
+    return index, x, queries
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("by_residual", [False, True])
+@pytest.mark.parametrize("d", [7, 16, 24, 33, 48])
+@pytest.mark.parametrize("kind", SCALARS)
+def test_scalar_kinds_agree(tool, tmp_path, kind, d, by_residual, metric):
+    index, x, queries = make_scalar(kind, d, metric, by_residual)
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    for nprobe in (1, 8):
+        ours, (opened, _, searched) = our_search(tool, path, queries, nprobe, tmp_path)
+        assert_agree(ours, their_search(index, queries, nprobe), queries, float((x * x).sum(1).max()))
+        assert opened <= 2 and searched <= 1

@@ -63,7 +63,7 @@ static void same_nan(float *x, size_t n)
         x[i] = isnan(x[i]) ? NAN : x[i];
 }
 
-/* All six ways of scoring scalar codes into out float[6][ROWS_MAX + 1]. */
+/* All eight ways of scoring scalar codes into out float[8][ROWS_MAX + 1]. */
 static void score_codes(const struct scan_kernels *k, size_t n, size_t dim, void *out)
 {
     float *scores = out;
@@ -74,8 +74,10 @@ static void score_codes(const struct scan_kernels *k, size_t n, size_t dim, void
     k->squared_l2_u6(query, table, codes + 1, n, dim, scores + 3 * room);
     k->inner_product_f16(query, codes + 1, n, dim, scores + 4 * room);
     k->squared_l2_f16(query, codes + 1, n, dim, scores + 5 * room);
-    same_nan(scores + 4 * room, n);
-    same_nan(scores + 5 * room, n);
+    k->inner_product_bf16(query, codes + 1, n, dim, scores + 6 * room);
+    k->squared_l2_bf16(query, codes + 1, n, dim, scores + 7 * room);
+    for (size_t way = 4; way < 8; way++)
+        same_nan(scores + way * room, n);
 }
 
 static void check_codes(const struct scan_kernels *k, size_t n, size_t dim)
@@ -229,6 +231,14 @@ static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
         assert_true(score == values[i]);
         k->squared_l2_f16(none, (const uint8_t *)(numbers + i), 1, 1, &score);
         assert_true(score == values[i] * values[i]);
+    }
+    static const uint16_t brains[] = {0x3f80, 0xc000, 0x0001, 0x7f7f, 0x7f80, 0x8000, 0x4049};
+    static const float brain_values[] = {1.0f, -2.0f, 0x1p-133f, 0x1.fep127f, INFINITY, -0.0f, 3.140625f};
+    for (size_t i = 0; i < 7; i++) {
+        k->inner_product_bf16(one, (const uint8_t *)(brains + i), 1, 1, &score);
+        assert_true(score == brain_values[i]);
+        k->squared_l2_bf16(none, (const uint8_t *)(brains + i), 1, 1, &score);
+        assert_true(score == brain_values[i] * brain_values[i]);
     }
     float both[2]; /* the entries (1, 3) and (2, 5) against (10, 100) */
     k->entry_products((const float[]){10.0f, 100.0f}, (const float[]){1.0f, 2.0f, 3.0f, 5.0f}, 2, 2, both);
