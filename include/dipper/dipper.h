@@ -206,7 +206,8 @@ DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
 
 /* ---- FAISS files, searched where they lie ---------------------------------------------------------------- */
 
-/* An open FAISS IVF file: its head is in memory, its lists are read as searches probe them, afresh each time.
+/* An open FAISS file: its head is in memory, its lists are read as searches probe them, afresh each time. Kinds:
+ * IVF files, those with a flat part, and flat files (docs/internals/faiss.md).
  * Computes on the calling thread, and so needs no runtime. Immutable: any number of threads may search one at once.
  * All of this section is since 0.1. */
 struct dp_index;
@@ -274,7 +275,7 @@ DP_API void dp_index_close(struct dp_index *index);
 enum dp_metric { DP_INNER_PRODUCT = 0, DP_L2 = 1 };
 
 struct dp_index_info {
-    char kind[5];          /* FAISS's fourcc of the inverted file: "IwFl", … */
+    char kind[5];          /* FAISS's fourcc of the inverted file: "IwFl", …; of a flat file: "IxF2", … */
     size_t dim;            /* floats of a query */
     enum dp_metric metric; /* squared L2 (smaller is nearer) or inner products (larger is nearer) */
     uint64_t vectors, lists;
@@ -282,6 +283,8 @@ struct dp_index_info {
     uint64_t default_nprobe;
     uint64_t cluster_data_offset, file_bytes;
     uint64_t open_rounds, open_bytes; /* what opening read */
+    bool flat;      /* no lists: each search reads all vectors, for up to 64 queries at once. `lists` is 1 */
+    float k_factor; /* of a file with a flat part (",RFlat"): struct dp_search_options; 0: it has none */
 };
 /* Reads nothing. Thread-safe. */
 DP_API struct dp_index_info dp_index_info(const struct dp_index *index);
@@ -295,7 +298,9 @@ DP_API struct dp_index_info dp_index_info(const struct dp_index *index);
  *            inner products the least
  * costs      struct dp_cost costs[count], or NULL
  *
- * A query is one round of reads, in several when its lists exceed 256 MiB. What ids and distances hold after a
+ * A query is one round of reads, in several when its lists exceed 256 MiB; a file with a flat part takes one more. The
+ * queries of one call share what a flat file reads: the first one's cost tells of it. A flat file of more than 1 GiB is
+ * DP_TOO_LARGE here, see dp_index_search_with. What ids and distances hold after a
  * failure is undefined. Errors: DP_INVALID (dim, k), DP_STALE (the file has changed), DP_CORRUPT, DP_DEADLINE, what
  * the store or the reader answers, DP_NOMEM. Thread-safe. */
 DP_API enum dp_status dp_index_search(const struct dp_index *index, const float *queries, size_t count, size_t dim,
@@ -316,6 +321,11 @@ struct dp_search_options {
     const int64_t *skip; /* int64_t skip[skip_count]: not these; NULL: none of them */
     size_t skip_count;
     const struct dp_limits *limits; /* of the call, beside the index's own timeout; NULL: none */
+    /* A file with a flat part (",RFlat"): k * k_factor candidates are looked at again in one more round, at least 1. 0:
+     * as the file says, in FAISS 1. DP_INVALID for other files. */
+    float k_factor;
+    /* A flat file (no lists) is read whole by each search. More than 1 GiB of vectors must be allowed here. */
+    bool scan_all;
 };
 
 /* The same as dp_index_search with options, which may be NULL. Vectors that may not be answered take no neighbour's

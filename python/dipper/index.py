@@ -35,6 +35,8 @@ class Info(NamedTuple):
     open_rounds: int  # what opening read
     open_bytes: int
     in_no_list: int  # of the vectors: FAISS counts what holds a NaN, but no search finds it
+    flat: bool  # no lists: each search reads all vectors
+    k_factor: float  # of a file with a flat part (",RFlat"): candidates for each neighbour; 0: it has none
 
 
 # What indexes of FAISS have besides, and what to use here.
@@ -43,20 +45,21 @@ _FAISS_HAS = {
                     "the file is only read; dipper.build_ivf makes another"),
     **dict.fromkeys(("reconstruct", "reconstruct_n", "search_and_reconstruct", "range_search", "assign"),
                     "dipper.Index has search alone"),
-    "k_factor": "no file that is read here refines its answers",
+    "k_factor": "this file has no flat part (RFlat) to look again in",
 }
 
 
 class Index:
-    """An open FAISS IVF file. Any number of threads may search it at once. Made by open_index."""
+    """An open FAISS file. Any number of threads may search it at once. Made by open_index."""
 
-    __slots__ = ("_handle", "_search", "_info", "_nprobe", "__weakref__")
+    __slots__ = ("_handle", "_search", "_info", "_nprobe", "_k_factor", "__weakref__")
 
     def __init__(self, handle):
         self._handle = handle
         self._search = handle.search
         self._info = Info(*handle.info())
         self._nprobe = 0  # 0: what the file says
+        self._k_factor = 0.0  # 0: what the file says
 
     def __getattr__(self, name):
         raise missing(Index, name, _FAISS_HAS)
@@ -102,6 +105,22 @@ class Index:
         self._nprobe = _lists(value)
 
     @property
+    def k_factor(self) -> float:
+        """Candidates for each neighbour that a search looks at again when it is not told another number: of a file with
+        a flat part (",RFlat"), others have no such attribute. At first what the file says."""
+        if not self._info.k_factor:
+            raise missing(Index, "k_factor", _FAISS_HAS)
+        return self._k_factor or self._info.k_factor
+
+    @k_factor.setter
+    def k_factor(self, value: float) -> None:
+        if not self._info.k_factor:
+            raise missing(Index, "k_factor", _FAISS_HAS)
+        if not value >= 1:
+            raise ValueError(f"k_factor is {value}: it must be at least 1")
+        self._k_factor = float(value)
+
+    @property
     def last_cost(self) -> Cost:
         """What the search that ended last cost, whichever thread's it was."""
         return Cost(*self._handle.last_cost)
@@ -115,6 +134,8 @@ class Index:
         recall: Optional[float] = None,
         filter: Optional[Iterable[int]] = None,
         skip: Optional[Iterable[int]] = None,
+        k_factor: Optional[float] = None,
+        scan_all: bool = False,
         timeout: Optional[float] = None,
     ) -> Tuple[np.ndarray, np.ndarray]:
         """The k nearest vectors of each query, best first, as FAISS's search gives them.
@@ -125,6 +146,9 @@ class Index:
                  that was measured to reach it when the file was built is used
         filter   ids to keep: no other vectors are answered
         skip     ids not to answer
+        k_factor of a file with a flat part (",RFlat"): k * k_factor candidates are looked at again, in one more round;
+                 None: what the attribute k_factor says
+        scan_all a flat file of more than 1 GiB may be searched, all of which each search reads
         timeout  seconds
 
         Returns (D, I): distances float32[n, k] and ids int64[n, k]; where fewer were found the id is -1.
@@ -145,11 +169,15 @@ class Index:
             skip = ids(skip, "skip")
         if type(k) is not int or k < 1:
             k = whole(k, "k", 1)
+        if k_factor is None:
+            k_factor = self._k_factor
+        elif not k_factor >= 1:
+            raise ValueError(f"k_factor is {k_factor}: it must be at least 1")
         shape = (len(x), k)
         distances, found = _empty(shape, _FLOAT), _empty(shape, _INT)
-        if not self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found):
+        if not self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found, k_factor, scan_all):
             x = vectors(x, self.d)
-            self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found)
+            self._search(x, k, nprobe, recall or 0.0, filter, skip, timeout, distances, found, k_factor, scan_all)
         return distances, found
 
     def close(self) -> None:
@@ -182,7 +210,7 @@ def open_index(
     recall_table: Optional[Path] = None,
     timeout: Optional[float] = None,
 ) -> Index:
-    """Opens a FAISS IVF file where it lies: only its head is read.
+    """Opens a FAISS file (IVF, or flat) where it lies: only its head is read.
 
     url                  a path, file:///path, s3://bucket/key, or http(s)://…, presigned ones too
     reader, size         in place of a url: a function that reads ranges of a file of `size` bytes. It is given

@@ -192,12 +192,12 @@ static PyObject *index_info(PyObject *object, PyObject *none)
         return NULL;
     info = dp_index_info(self->index);
     leave(self);
-    return Py_BuildValue("(snsKKKKKKKK)", info.kind, (Py_ssize_t)info.dim,
+    return Py_BuildValue("(snsKKKKKKKKNf)", info.kind, (Py_ssize_t)info.dim,
                          info.metric == DP_L2 ? "l2" : "inner_product", (unsigned long long)info.vectors,
                          (unsigned long long)info.lists, (unsigned long long)info.default_nprobe,
                          (unsigned long long)info.cluster_data_offset, (unsigned long long)info.file_bytes,
                          (unsigned long long)info.open_rounds, (unsigned long long)info.open_bytes,
-                         (unsigned long long)info.in_no_list);
+                         (unsigned long long)info.in_no_list, PyBool_FromLong(info.flat), (double)info.k_factor);
 }
 
 /* ---- searching -------------------------------------------------------------------------------------------- */
@@ -278,7 +278,7 @@ static bool run_search(struct index_object *self, const struct arrays *a, size_t
     return good;
 }
 
-/* search(x, k, nprobe, recall, keep | None, skip | None, timeout, D, I): x is float32[n][dim], D and I n × k. False,
+/* search(x, k, nprobe, recall, keep | None, skip | None, timeout, D, I, k_factor, scan_all): x is float32[n][dim], D and I n × k. False,
  * and nothing done, when x is not of that form: the caller converts it, which is the rare case. */
 static PyObject *index_search(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
@@ -288,10 +288,12 @@ static PyObject *index_search(PyObject *object, PyObject *const *args, Py_ssize_
     bool good = false;
     size_t k;
 
-    if (!has_arguments(given, 9, "search") || !size_argument(args[1], "k", &k) ||
+    if (!has_arguments(given, 11, "search") || !size_argument(args[1], "k", &k) ||
         !size_argument(args[2], "nprobe", &options.nprobe))
         return NULL;
     options.recall = PyFloat_AsDouble(args[3]);
+    options.k_factor = (float)PyFloat_AsDouble(args[9]);
+    options.scan_all = PyObject_IsTrue(args[10]) == 1;
     if (PyErr_Occurred())
         return NULL;
     if (!queries_borrow(&arrays.queries, args[0], self->dim)) {

@@ -172,7 +172,9 @@ struct dp_index_info dp_index_info(const struct dp_index *index)
                                  .cluster_data_offset = from.head_bytes,
                                  .file_bytes = from.file_bytes,
                                  .open_rounds = from.open_rounds,
-                                 .open_bytes = from.open_bytes};
+                                 .open_bytes = from.open_bytes,
+                                 .flat = from.flat,
+                                 .k_factor = from.k_factor};
     snprintf(info.kind, sizeof info.kind, "%s", from.fourcc);
     return info;
 }
@@ -236,6 +238,8 @@ enum dp_status dp_index_search_with(const struct dp_index *index, const float *q
                                         .dim = dim,
                                         .k = k,
                                         .nprobe = nprobe,
+                                        .k_factor = options->k_factor,
+                                        .scan_all = options->scan_all,
                                         .filter = filter.keeps || options->skip_count > 0 ? &filter : NULL};
     struct faiss_search_cost *spent = costs ? mem_calloc(count, sizeof *spent) : NULL;
     if (status == DP_OK && costs && count && !spent)

@@ -53,6 +53,10 @@ static void print_index(struct json_writer *w, const struct index_description *d
     print_u64(w, "transforms", d->transforms);
     json_key(w, "id_map");
     json_bool(w, d->id_map);
+    json_key(w, "refined");
+    json_bool(w, d->refined);
+    json_key(w, "k_factor");
+    json_float(w, d->k_factor);
     print_u64(w, "file_bytes", d->file_bytes);
     print_u64(w, "cluster_data_offset", d->cluster_data_offset);
     print_u64(w, "memory_bytes", d->memory_bytes);

@@ -180,10 +180,29 @@ static void read_ids(struct json_reader *r, struct call *call, const char *name,
     *count = n;
 }
 
+static void read_recall(struct json_reader *r, struct index_search *out)
+{
+    if (fields_expect(r, JSON_NUMBER, "recall") && json_read_double(r, &out->recall) &&
+        !(out->recall > 0 && out->recall <= 1))
+        json_reject(r, DP_INVALID, "recall is %g, but must lie above 0, and be at most 1", out->recall);
+}
+
+static void read_factor(struct json_reader *r, struct index_search *out)
+{
+    double factor;
+    if (!fields_expect(r, JSON_NUMBER, "k_factor") || !json_read_double(r, &factor))
+        return;
+    if (factor >= 1 && factor <= INDEX_SEARCH_HITS_MAX)
+        out->k_factor = (float)factor;
+    else
+        json_reject(r, DP_INVALID, "k_factor is %g, but must be 1 to %d", factor, INDEX_SEARCH_HITS_MAX);
+}
+
 enum dp_status faiss_parse_search(struct call *call, struct span body, struct index_search *out)
 {
-    enum { VECTORS, TEXTS, K, NPROBE, RECALL, KEEP, SKIP, FIELDS };
-    static const char *const names[FIELDS] = {"vectors", "texts", "k", "nprobe", "recall", "keep", "skip"};
+    enum { VECTORS, TEXTS, K, NPROBE, RECALL, FACTOR, KEEP, SKIP, FIELDS };
+    static const char *const names[FIELDS] = {"vectors", "texts",    "k",    "nprobe",
+                                              "recall",  "k_factor", "keep", "skip"};
     struct json_reader reader, *r = &reader;
     uint32_t k = DEFAULT_K, nprobe = 0;
     uint64_t seen = 0, given = 0; /* `given` leaves out nulls, which mean "not given" */
@@ -199,11 +218,8 @@ enum dp_status faiss_parse_search(struct call *call, struct span body, struct in
         case TEXTS: read_texts(r, call, out); break;
         case K: fields_u32(r, "k", 1, INDEX_SEARCH_HITS_MAX, &k); break;
         case NPROBE: fields_u32(r, "nprobe", 0, UINT32_MAX, &nprobe); break;
-        case RECALL:
-            if (fields_expect(r, JSON_NUMBER, "recall") && json_read_double(r, &out->recall) &&
-                !(out->recall > 0 && out->recall <= 1))
-                json_reject(r, DP_INVALID, "recall is %g, but must lie above 0, and be at most 1", out->recall);
-            break;
+        case RECALL: read_recall(r, out); break;
+        case FACTOR: read_factor(r, out); break;
         case KEEP: read_ids(r, call, "keep", &out->keep, &out->keep_count); break;
         default: read_ids(r, call, "skip", &out->skip, &out->skip_count); break;
         }

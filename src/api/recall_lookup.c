@@ -79,6 +79,10 @@ enum dp_status recall_lookup_nprobe(struct call *call, struct recall_lookup *loo
     const struct recall_table *table;
     if (!(recall > 0 && recall <= 1))
         return call_fail(call, DP_INVALID, "a recall of %g: it must lie above 0, and be at most 1", recall);
+    if (recall_is_whole(index)) {
+        *nprobe = 1;
+        return DP_OK;
+    }
     if (!lookup->known)
         return call_fail(call, DP_INVALID,
                          "a search by recall over a reader of the caller's needs recall_table when it is opened");

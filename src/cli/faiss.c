@@ -12,6 +12,18 @@
 
 static const double AUTO_RECALL = 0.95;
 
+/* CLI_OK, or CLI_USAGE. */
+static int take_k_factor(const char *text, float *out)
+{
+    char *end = NULL;
+    if (!text)
+        return CLI_OK;
+    *out = strtof(text, &end);
+    if (end == text || *end || !(*out >= 1))
+        return cli_usage(&cli_faiss_command, "--k-factor is '%s', but must be a number from 1 on", text);
+    return CLI_OK;
+}
+
 /* How many lists to search: --nprobe, --recall, or neither. CLI_OK, or CLI_USAGE. */
 static int take_nprobe(const char *nprobe, const char *recall, struct faiss_search_options *out)
 {
@@ -40,7 +52,7 @@ static int run_faiss(int argc, char **argv)
 {
     struct faiss_search_options search = {.k = 10};
     struct faiss_make_options make = {0};
-    const char *nprobe = NULL, *recall = NULL;
+    const char *nprobe = NULL, *recall = NULL, *k_factor = NULL;
     bool json = false;
     const struct cli_option own[] = {
         {"queries", 0, CLI_TEXT, &search.queries, 0, 0, "FILE",
@@ -53,6 +65,11 @@ static int run_faiss(int argc, char **argv)
          "search: scan as few lists as find this part of the nearest, as it was measured: 0.9"},
         {"recall-table", 0, CLI_TEXT, &search.recall_table, 0, 0, "URL",
          "search, calibrate: where that is written (default: URL.recall.json)"},
+        {"k-factor", 0, CLI_TEXT, &k_factor, 0, 0, "X",
+         "search: of a file with a flat part (RFlat): look again at X candidates for each neighbour (default: the "
+         "file's)"},
+        {"scan-all", 0, CLI_FLAG, &search.scan_all, 0, 0, NULL,
+         "search: read all of a flat file, even if it is larger than 1 GiB"},
         {"vectors", 0, CLI_TEXT, &make.vectors, 0, 0, "FILE", "build: the vectors, .npy or .fvecs"},
         {"ids", 0, CLI_TEXT, &make.ids, 0, 0, "FILE", "build: their ids, a .npy of int64 (default: 0, 1, …)"},
         {"nlist", 0, CLI_TEXT, &make.nlist, 0, 0, "N",
@@ -76,7 +93,7 @@ static int run_faiss(int argc, char **argv)
     const char *verb = args.position_count == 2 ? args.positions[0] : "";
     search.url = make.url = args.positions[1];
     search.json = make.json = json;
-    if (take_nprobe(nprobe, recall, &search) != CLI_OK) {
+    if (take_nprobe(nprobe, recall, &search) != CLI_OK || take_k_factor(k_factor, &search.k_factor) != CLI_OK) {
         cli_args_deinit(&args);
         return CLI_USAGE;
     }
@@ -103,9 +120,10 @@ static int run_faiss(int argc, char **argv)
 const struct cli_command cli_faiss_command = {
     "faiss",
     "info | search | build | calibrate URL [OPTIONS]",
-    "tell of a FAISS IVF file or search it where it lies, or build one",
+    "tell of a FAISS file or search it where it lies, or build one",
     "URL is a path, or an object of a store: file://, s3://, http(s)://. Only the file's head and the probed "
-    "lists are read;\n"
+    "lists are read\n"
+    "(of a flat file, which has no lists, all of it);\n"
     "with --merge-gap none each list is one request. `search --json` prints for each query {\"ids\": […], "
     "\"distances\": […],\n"
     "\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}; where fewer are found, the last ids are -1.\n"

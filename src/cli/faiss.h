@@ -16,6 +16,8 @@ struct faiss_search_options {
     uint64_t k, nprobe;       /* nprobe 0: the file's default, or what the recall takes */
     double recall;            /* that is to be reached, or 0 */
     const char *recall_table; /* where recall is looked up, or NULL: beside the file */
+    float k_factor;           /* of a file with a flat part; 0: as the file says */
+    bool scan_all;            /* a flat file of any size */
     bool json;
 };
 

@@ -71,10 +71,14 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
     key_u64(&w, "nprobe", info->nprobe);
     key_u64(&w, "code_size", info->codec->code_size);
     json_key(&w, "quantizer");
-    json_string_str(&w, info->hnsw ? "hnsw" : "flat");
+    json_string_str(&w, info->flat ? "none" : info->hnsw ? "hnsw" : "flat");
     key_u64(&w, "transforms", info->transforms);
     json_key(&w, "id_map");
     json_bool(&w, info->id_map);
+    json_key(&w, "refined");
+    json_bool(&w, info->refined);
+    json_key(&w, "k_factor");
+    json_float(&w, info->k_factor);
     key_u64(&w, "file_bytes", info->file_bytes);
     key_u64(&w, "cluster_data_offset", info->head_bytes);
     json_key(&w, "lists");
@@ -108,12 +112,30 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
     buffer_append_str(out, "\n");
 }
 
+/* A flat file has no lists to tell of. */
+static void write_lists(struct buffer *out, const struct faiss_ivf_info *info, const struct sizes *sizes)
+{
+    if (info->flat) {
+        buffer_printf(out, "lists       none: each search reads all %" PRIu64 " bytes of vectors%s\n",
+                      info->data_bytes, info->data_bytes > FLAT_BYTES_MAX ? ", which takes --scan-all" : "");
+        return;
+    }
+    buffer_printf(out, "lists       %" PRIu64 " to %" PRIu64 " vectors, %.1f on average\n", sizes->least,
+                  sizes->largest, (double)info->listed / (double)info->nlist);
+    for (unsigned b = 0; b <= sizes->last; b++)
+        if (sizes->lists[b] > 0)
+            buffer_printf(out, "  %10" PRIu64 " … %-10" PRIu64 " %" PRIu64 " lists\n", bucket_from(b),
+                          bucket_to(b), sizes->lists[b]);
+}
+
 static void write_human(struct buffer *out, const struct faiss_ivf_info *info, const struct sizes *sizes,
                         const struct call_cost *cost, double ms)
 {
     char codes[FAISS_CODES_NAME_MAX];
-    buffer_printf(out, "kind        %s: IVF%" PRIu64 "%s,%s%s%s\n", info->fourcc, info->nlist,
-                  info->hnsw ? "_HNSW" : "", faiss_codes_name(info->codec, codes),
+    buffer_printf(out, "kind        %s: ", info->fourcc);
+    if (!info->flat)
+        buffer_printf(out, "IVF%" PRIu64 "%s,", info->nlist, info->hnsw ? "_HNSW" : "");
+    buffer_printf(out, "%s%s%s%s\n", faiss_codes_name(info->codec, codes), info->refined ? ",RFlat" : "",
                   info->transforms > 0 ? ", behind transforms" : "", info->id_map ? ", with an id map" : "");
     buffer_printf(out, "vectors     %" PRIu64 " of %zu dimensions, %s\n", info->ntotal, info->dim_in,
                   info->codec->metric == VECTOR_L2 ? "squared L2" : "inner product");
@@ -122,17 +144,15 @@ static void write_human(struct buffer *out, const struct faiss_ivf_info *info, c
                       "            %" PRIu64 " of them in no list: FAISS never finds them (a NaN in them, such as "
                       "a zero vector divided by its length)\n",
                       info->ntotal - info->listed);
-    buffer_printf(out,
-                  "file        %" PRIu64 " bytes, list data from %" PRIu64 " on; default nprobe %" PRIu64 "\n",
-                  info->file_bytes, info->head_bytes, info->nprobe);
-    buffer_printf(out, "opening     %" PRIu64 " rounds, %" PRIu64 " bytes, %.1f ms\n", cost->rounds, cost->bytes,
+    buffer_printf(out, "file        %" PRIu64 " bytes, %s data from %" PRIu64 " on", info->file_bytes,
+                  info->flat ? "vector" : "list", info->head_bytes);
+    if (!info->flat)
+        buffer_printf(out, "; default nprobe %" PRIu64, info->nprobe);
+    if (info->refined)
+        buffer_printf(out, "; default k_factor %g", (double)info->k_factor);
+    buffer_printf(out, "\nopening     %" PRIu64 " rounds, %" PRIu64 " bytes, %.1f ms\n", cost->rounds, cost->bytes,
                   ms);
-    buffer_printf(out, "lists       %" PRIu64 " to %" PRIu64 " vectors, %.1f on average\n", sizes->least,
-                  sizes->largest, (double)info->listed / (double)info->nlist);
-    for (unsigned b = 0; b <= sizes->last; b++)
-        if (sizes->lists[b] > 0)
-            buffer_printf(out, "  %10" PRIu64 " … %-10" PRIu64 " %" PRIu64 " lists\n", bucket_from(b),
-                          bucket_to(b), sizes->lists[b]);
+    write_lists(out, info, sizes);
 }
 
 enum dp_status faiss_info(const struct config *config, const char *url, bool json, struct dp_error *error)

@@ -51,8 +51,8 @@ static enum dp_status take_queries(struct call *call, const struct config *confi
 
 /* One query's answers. */
 struct answer {
-    int64_t *ids;     /* [k] */
-    float *distances; /* [k] */
+    const int64_t *ids;     /* [k] */
+    const float *distances; /* [k] */
     size_t k;
     struct faiss_search_cost cost;
 };
@@ -94,28 +94,42 @@ static void write_human(struct buffer *out, size_t query, const struct answer *a
                   a->cost.requests, (double)a->cost.bytes / 1024, (double)a->cost.duration_ns * 1e-6);
 }
 
+static enum dp_status print(struct call *call, size_t query, const struct answer *a, bool json, struct buffer *out)
+{
+    if (json)
+        write_json(out, a);
+    else
+        write_human(out, query, a);
+    enum dp_status status = buffer_check(out, "the answer", &call->error);
+    if (status == DP_OK && fwrite(out->data, 1, out->len, stdout) != out->len)
+        status = dp_fail_errno(&call->error, errno, "write", "standard output");
+    buffer_clear(out);
+    return status;
+}
+
+/* Room for the answers of the queries that are searched at once. */
+struct answers {
+    int64_t *ids;     /* [together][k] */
+    float *distances; /* [together][k] */
+    struct faiss_search_cost *costs;
+    size_t together;
+};
+
 static enum dp_status search_all(struct call *call, const struct faiss_index *index,
-                                 const struct vector_file *queries, size_t nprobe, bool json, struct answer *a,
-                                 struct buffer *out)
+                                 const struct vector_file *queries, const struct faiss_search *how, bool json,
+                                 const struct answers *room, struct buffer *out)
 {
     enum dp_status status = DP_OK;
-    for (size_t q = 0; status == DP_OK && q < queries->count; q++) {
-        const struct faiss_search search = {.queries = queries->values + q * queries->dim,
-                                            .count = 1,
-                                            .dim = queries->dim,
-                                            .k = a->k,
-                                            .nprobe = nprobe};
-        status = faiss_index_search(call, index, &search, a->ids, a->distances, &a->cost);
-        if (status != DP_OK)
-            break;
-        if (json)
-            write_json(out, a);
-        else
-            write_human(out, q, a);
-        status = buffer_check(out, "the answer", &call->error);
-        if (status == DP_OK && fwrite(out->data, 1, out->len, stdout) != out->len)
-            status = dp_fail_errno(&call->error, errno, "write", "standard output");
-        buffer_clear(out);
+    struct faiss_search search = *how;
+    for (size_t begin = 0; status == DP_OK && begin < queries->count; begin += search.count) {
+        search.queries = queries->values + begin * queries->dim;
+        search.count = queries->count - begin < room->together ? queries->count - begin : room->together;
+        status = faiss_index_search(call, index, &search, room->ids, room->distances, room->costs);
+        for (size_t q = 0; status == DP_OK && q < search.count; q++) {
+            const struct answer one = {room->ids + q * search.k, room->distances + q * search.k, search.k,
+                                       room->costs[q]};
+            status = print(call, begin + q, &one, json, out);
+        }
     }
     if (status == DP_OK && fflush(stdout) != 0)
         status = dp_fail_errno(&call->error, errno, "write", "standard output");
@@ -130,7 +144,11 @@ enum dp_status faiss_search(const struct config *config, const struct faiss_sear
     struct buffer out;
     struct faiss_index *index = NULL;
     struct vector_file queries = {0};
-    struct answer answer = {.k = (size_t)options->k};
+    struct answers room = {0};
+    struct faiss_search how = {.k = (size_t)options->k,
+                               .nprobe = (size_t)options->nprobe,
+                               .k_factor = options->k_factor,
+                               .scan_all = options->scan_all};
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
@@ -138,19 +156,23 @@ enum dp_status faiss_search(const struct config *config, const struct faiss_sear
     enum dp_status status = take_queries(&call, config, options, &queries);
     if (status == DP_OK)
         status = open_faiss(&call, config, span_str(options->url), &index);
-    size_t nprobe = (size_t)options->nprobe;
     if (status == DP_OK && options->recall > 0)
-        status = open_nprobe(&call, config, options->url, options->recall_table, index, options->recall, &nprobe);
+        status =
+            open_nprobe(&call, config, options->url, options->recall_table, index, options->recall, &how.nprobe);
     if (status == DP_OK) {
-        answer.ids = mem_calloc(answer.k, sizeof *answer.ids);
-        answer.distances = mem_calloc(answer.k, sizeof *answer.distances);
-        status = answer.ids && answer.distances
-                     ? search_all(&call, index, &queries, nprobe, options->json, &answer, &out)
+        how.dim = queries.dim;
+        room.together = faiss_index_together(index, how.k);
+        room.ids = mem_calloc(room.together * how.k, sizeof *room.ids);
+        room.distances = mem_calloc(room.together * how.k, sizeof *room.distances);
+        room.costs = mem_calloc(room.together, sizeof *room.costs);
+        status = room.ids && room.distances && room.costs
+                     ? search_all(&call, index, &queries, &how, options->json, &room, &out)
                      : call_nomem(&call, "the answers");
     }
     *error = call.error;
-    mem_free(answer.ids);
-    mem_free(answer.distances);
+    mem_free(room.ids);
+    mem_free(room.distances);
+    mem_free(room.costs);
     vector_file_deinit(&queries);
     faiss_index_free(index);
     buffer_deinit(&out);

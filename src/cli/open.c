@@ -198,6 +198,8 @@ enum dp_status open_nprobe(struct call *call, const struct config *config, const
     const struct store_options store = store_options_of(config, &s3);
     struct recall_table table;
     struct span where = span_str(table_url ? table_url : url);
+    if (recall_is_whole(index))
+        return DP_OK;
     enum dp_status status = table_url ? DP_OK : recall_url(call, where, &where);
     if (status == DP_OK)
         status = recall_load(call, where, &store, index, &table);

@@ -26,7 +26,8 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
 enum dp_status open_faiss(struct call *call, const struct config *config, struct span url,
                           struct faiss_index **out);
 
-/* The nprobe with which the FAISS file at `url` reached a recall, by the table at table_url (NULL: beside it). */
+/* The nprobe with which the FAISS file at `url` reached a recall, by the table at table_url (NULL: beside it). Left as it is
+ * for a flat index, whose recall is 1. */
 enum dp_status open_nprobe(struct call *call, const struct config *config, const char *url, const char *table_url,
                            const struct faiss_index *index, double recall, size_t *nprobe);
 

@@ -97,13 +97,14 @@ struct faiss_ivf_info faiss_index_info(const struct faiss_index *index)
 
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list)
 {
-    return faiss_ivf_list_range(index->ivf, list).count;
+    return faiss_ivf_info(index->ivf).flat ? faiss_ivf_info(index->ivf).ntotal
+                                           : faiss_ivf_list_range(index->ivf, list).count;
 }
 
 uint64_t faiss_index_fingerprint(const struct faiss_index *index)
 {
     struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
-    size_t floats = (size_t)info.nlist * info.codec->dim;
+    size_t floats = info.flat ? 0 : (size_t)info.nlist * info.codec->dim;
     /* Of all before, of some sizes, and so on. */
     uint64_t link[2] = {checksum64(span_of(faiss_ivf_centroids(index->ivf), floats * sizeof(float)))};
     uint64_t sizes[SIZES_A_LINK];
@@ -173,67 +174,135 @@ static struct faiss_search_cost cost_since(const struct call *call, const struct
                                       .duration_ns = os_now_ns() - begun};
 }
 
-/* One query after the other. */
-static enum dp_status search_each(struct call *call, const struct faiss_index *index,
-                                  const struct faiss_search *search, struct topk *top, int64_t *ids,
-                                  float *distances, struct faiss_search_cost *costs)
+/* What a search works with: the heaps of its queries, and of a file with a flat part the candidates of one. */
+struct heaps {
+    struct topk found[FAISS_BATCH_MAX]; /* by lists: hits, or candidates */
+    struct topk refined;
+    size_t count; /* of found: queries that are searched together */
+    bool refines;
+};
+
+/* Answers a query from what the lists gave. */
+static enum dp_status finish(struct call *call, const struct faiss_index *index, const struct faiss_search *search,
+                             const float *query, struct heaps *heaps, struct topk *found, int64_t *ids,
+                             float *distances)
 {
     enum dp_status status = DP_OK;
-    for (size_t q = 0; status == DP_OK && q < search->count; q++) {
-        struct call_cost before = call->cost;
-        int64_t begun = os_now_ns();
-        topk_clear(top);
-        status = faiss_ivf_search(call, index->ivf, &index->reader, search->queries + q * search->dim,
-                                  search->nprobe, search->filter, top);
-        if (status == DP_OK)
-            answer(top, search->k, ids + q * search->k, distances + q * search->k);
-        if (status == DP_OK && costs != NULL)
-            costs[q] = cost_since(call, &before, begun, search->nprobe);
+    if (heaps->refines) {
+        topk_clear(&heaps->refined);
+        status = faiss_ivf_refine(call, index->ivf, &index->reader, query, found, &heaps->refined);
+        found = &heaps->refined;
     }
+    if (status == DP_OK)
+        answer(found, search->k, ids, distances);
     return status;
 }
 
-/* Queries that are searched together. Each cost its share of the time, and nothing was read. */
+/* One query. */
+static enum dp_status search_one(struct call *call, const struct faiss_index *index,
+                                 const struct faiss_search *search, struct heaps *heaps, int64_t *ids,
+                                 float *distances, struct faiss_search_cost *cost)
+{
+    struct call_cost before = call->cost;
+    int64_t begun = os_now_ns();
+    topk_clear(heaps->found);
+    enum dp_status status = faiss_ivf_search(call, index->ivf, &index->reader, search->queries, search->nprobe,
+                                             search->filter, heaps->found);
+    if (status == DP_OK)
+        status = finish(call, index, search, search->queries, heaps, heaps->found, ids, distances);
+    if (status == DP_OK && cost != NULL)
+        *cost = cost_since(call, &before, begun, search->nprobe);
+    return status;
+}
+
+/* Queries that are searched together. Each cost its share of the time; the first has what was read. */
 static enum dp_status search_together(struct call *call, const struct faiss_index *index,
-                                      const struct faiss_search *search, struct topk *tops, int64_t *ids,
+                                      const struct faiss_search *search, struct heaps *heaps, int64_t *ids,
                                       float *distances, struct faiss_search_cost *costs)
 {
     struct call_cost before = call->cost;
     int64_t begun = os_now_ns();
     for (size_t q = 0; q < search->count; q++)
-        topk_clear(&tops[q]);
+        topk_clear(&heaps->found[q]);
     enum dp_status status = faiss_ivf_search_batch(call, index->ivf, &index->reader, search->queries,
-                                                   search->count, search->nprobe, search->filter, tops);
+                                                   search->count, search->nprobe, search->filter, heaps->found);
     for (size_t q = 0; status == DP_OK && q < search->count; q++)
-        answer(&tops[q], search->k, ids + q * search->k, distances + q * search->k);
-    for (size_t q = 0; status == DP_OK && costs != NULL && q < search->count; q++) {
-        costs[q] = cost_since(call, &before, begun, search->nprobe);
-        costs[q].duration_ns /= (int64_t)search->count;
+        status = finish(call, index, search, search->queries + q * search->dim, heaps, &heaps->found[q],
+                        ids + q * search->k, distances + q * search->k);
+    if (status != DP_OK || costs == NULL)
+        return status;
+    struct faiss_search_cost all = cost_since(call, &before, begun, search->nprobe);
+    all.duration_ns /= (int64_t)search->count;
+    for (size_t q = 0; q < search->count; q++) {
+        costs[q] = all;
+        if (q > 0)
+            costs[q].rounds = costs[q].requests = costs[q].bytes = 0;
     }
-    return status;
+    return DP_OK;
 }
 
-static enum dp_status search_batches(struct call *call, const struct faiss_index *index,
-                                     const struct faiss_search *search, struct topk *tops, size_t together,
-                                     int64_t *ids, float *distances, struct faiss_search_cost *costs)
+static enum dp_status search_all(struct call *call, const struct faiss_index *index,
+                                 const struct faiss_search *search, struct heaps *heaps, int64_t *ids,
+                                 float *distances, struct faiss_search_cost *costs)
 {
     enum dp_status status = DP_OK;
-    for (size_t q = 0; status == DP_OK && q < search->count; q += together) {
+    for (size_t q = 0; status == DP_OK && q < search->count; q += heaps->count) {
         struct faiss_search part = *search;
+        struct faiss_search_cost *cost = costs != NULL ? costs + q : NULL;
         part.queries += q * search->dim;
-        part.count = search->count - q < together ? search->count - q : together;
-        status = search_together(call, index, &part, tops, ids + q * search->k, distances + q * search->k,
-                                 costs != NULL ? costs + q : NULL);
+        part.count = search->count - q < heaps->count ? search->count - q : heaps->count;
+        int64_t *found = ids + q * search->k;
+        float *scores = distances + q * search->k;
+        status = heaps->count > 1 ? search_together(call, index, &part, heaps, found, scores, cost)
+                                  : search_one(call, index, &part, heaps, found, scores, cost);
     }
     return status;
 }
 
-/* How many queries are searched at once: several where that costs no reads and no answer, nor much memory. */
-static size_t queries_together(const struct faiss_index *index, const struct faiss_search *search, size_t room)
+size_t faiss_index_together(const struct faiss_index *index, size_t k)
 {
-    if (!index->reader.in_memory || !faiss_ivf_any_order(index->ivf) || room > BATCH_HITS_MAX)
-        return 1;
-    return search->count < FAISS_BATCH_MAX ? search->count : FAISS_BATCH_MAX;
+    struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
+    bool shares = index->reader.in_memory || info.flat;
+    return shares && faiss_ivf_any_order(index->ivf) && k <= BATCH_HITS_MAX ? FAISS_BATCH_MAX : 1;
+}
+
+/* How many candidates the lists give for k neighbours: FAISS's product, in floats. More than there are is never found. */
+static enum dp_status candidates_of(struct call *call, const struct faiss_ivf_info *info,
+                                    const struct faiss_search *search, const char *name, size_t *room)
+{
+    float factor = search->k_factor != 0.0f ? search->k_factor : info->k_factor;
+    *room = search->k < info->listed ? search->k : (size_t)info->listed;
+    if (!info->refined && search->k_factor == 0.0f)
+        return DP_OK;
+    if (!info->refined)
+        return call_fail(
+            call, DP_INVALID,
+            "%s: a k_factor of %g is asked for, but the file has no flat part (RFlat) to look again in", name,
+            (double)search->k_factor);
+    if (!(factor >= 1.0f))
+        return call_fail(call, DP_INVALID, "%s: k_factor is %g, but must be at least 1", name, (double)factor);
+    float wanted = (float)search->k * factor;
+    *room = wanted < (float)info->listed ? (size_t)wanted : (size_t)info->listed;
+    return DP_OK;
+}
+
+static enum dp_status check_search(struct call *call, const struct faiss_index *index,
+                                   const struct faiss_ivf_info *info, const struct faiss_search *search,
+                                   const char *name)
+{
+    if (search->dim != info->dim_in)
+        return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search->dim,
+                         info->dim_in);
+    if (search->k < 1)
+        return call_fail(call, DP_INVALID, "%s: a search for 0 neighbours", name);
+    if (info->flat && !index->reader.in_memory && !search->scan_all && info->data_bytes > FLAT_BYTES_MAX)
+        return call_fail(
+            call, DP_TOO_LARGE,
+            "%s: it is a flat index, so each search reads all of its %" PRIu64
+            " bytes of vectors; above %d that must be allowed (--scan-all, scan_all). Of an IVF file a "
+            "search reads a small part: make one with `dipper faiss build`",
+            name, info->data_bytes, FLAT_BYTES_MAX);
+    return DP_OK;
 }
 
 enum dp_status faiss_index_search(struct call *call, const struct faiss_index *index,
@@ -242,26 +311,28 @@ enum dp_status faiss_index_search(struct call *call, const struct faiss_index *i
 {
     struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
     const char *name = index->reader.name != NULL ? index->reader.name : "FAISS file";
+    const bool larger = vector_larger_is_better(info.codec->metric);
     struct faiss_search search = *asked;
-    if (search.dim != info.dim_in)
-        return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search.dim,
-                         info.dim_in);
-    if (search.k < 1)
-        return call_fail(call, DP_INVALID, "%s: a search for 0 neighbours", name);
+    struct heaps heaps = {.refines = info.refined};
+    size_t room = 0, made = 0;
+    enum dp_status status = check_search(call, index, &info, &search, name);
+    if (status == DP_OK)
+        status = candidates_of(call, &info, &search, name, &room);
+    if (status != DP_OK)
+        return status;
     search.nprobe = search.nprobe > 0 ? search.nprobe : info.nprobe > 0 ? (size_t)info.nprobe : 1;
     search.nprobe = search.nprobe < info.nlist ? search.nprobe : (size_t)info.nlist;
-    /* More than the lists hold is never found. */
-    size_t room = search.k < info.listed ? search.k : (size_t)info.listed, made = 0;
-    size_t together = queries_together(index, &search, room);
-    struct topk tops[FAISS_BATCH_MAX];
-    enum dp_status status = DP_OK;
-    for (; status == DP_OK && made < together; made++)
-        status = topk_init(&tops[made], room, vector_larger_is_better(info.codec->metric), &call->error);
-    if (status == DP_OK && together > 1)
-        status = search_batches(call, index, &search, tops, together, ids, distances, costs);
-    else if (status == DP_OK)
-        status = search_each(call, index, &search, tops, ids, distances, costs);
+    heaps.count = faiss_index_together(index, room);
+    heaps.count = search.count < heaps.count ? search.count : heaps.count;
+    heaps.count = heaps.count > 0 ? heaps.count : 1;
+    for (; status == DP_OK && made < heaps.count; made++)
+        status = topk_init(&heaps.found[made], room, larger, &call->error);
+    if (status == DP_OK && heaps.refines)
+        status = topk_init(&heaps.refined, search.k < room ? search.k : room, larger, &call->error);
+    if (status == DP_OK)
+        status = search_all(call, index, &search, &heaps, ids, distances, costs);
     for (size_t i = 0; i < made; i++)
-        topk_deinit(&tops[i]);
+        topk_deinit(&heaps.found[i]);
+    topk_deinit(&heaps.refined);
     return status;
 }

@@ -36,6 +36,9 @@ struct faiss_ivf_info faiss_index_info(const struct faiss_index *index);
 /* Vectors in list l < nlist. */
 uint64_t faiss_index_list_size(const struct faiss_index *index, uint32_t list);
 
+/* How many queries faiss_index_search takes at once when it finds k neighbours of each: more are read for once. */
+size_t faiss_index_together(const struct faiss_index *index, size_t k);
+
 /* What tells the file from others of its size: a checksum of centroids and list sizes. */
 uint64_t faiss_index_fingerprint(const struct faiss_index *index);
 
@@ -50,7 +53,13 @@ struct faiss_search {
     size_t k;
     size_t nprobe;                  /* 0: the file's default; more than there are lists: all */
     const struct id_filter *filter; /* NULL: all ids */
+    float
+        k_factor;  /* of a file with a flat part: candidates for each neighbour, at least 1; 0: as the file says */
+    bool scan_all; /* a flat file may be read whole, however large: FLAT_BYTES_MAX does not bound it */
 };
+
+/* What a search of a flat file reads at most, unless it may scan all. */
+enum { FLAT_BYTES_MAX = 1 << 30 };
 
 /* What one query cost. */
 struct faiss_search_cost {
@@ -59,8 +68,9 @@ struct faiss_search_cost {
     int64_t duration_ns; /* of all of it */
 };
 
-/* Searches one query after the other, each in one round of reads; over a reader in memory, many together, of whose
- * time each is said to have cost its share.
+/* Searches one query after the other, each in one round of reads, and one more where candidates are looked at again.
+ * Over a reader in memory, and in a flat file, many are searched together: each is said to have cost its share of the
+ * time, and the first of them what was read for all.
  *
  * ids        out, int64[count][k], best first; -1 where fewer were found, as in FAISS
  * distances  out, float[count][k]: squared L2 or inner products; where fewer were found the largest float, for
@@ -68,7 +78,8 @@ struct faiss_search_cost {
  *            products the least
  * costs      out, [count], or NULL
  *
- * DP_INVALID for another dimension or k of 0; what the reader answers; DP_CORRUPT for lists that contradict the
+ * DP_INVALID for another dimension, k of 0 or a k_factor that cannot be; DP_TOO_LARGE for a flat file that must be allowed to
+ * be read; what the reader answers; DP_CORRUPT for lists that contradict the
  * head. */
 enum dp_status faiss_index_search(struct call *call, const struct faiss_index *index,
                                   const struct faiss_search *search, int64_t *ids, float *distances,

@@ -21,6 +21,7 @@ enum {
     FAISS_PRE_TRANSFORM = FAISS_FOURCC('I', 'x', 'P', 'T'),
     FAISS_ID_MAP = FAISS_FOURCC('I', 'x', 'M', 'p'),
     FAISS_ID_MAP_2 = FAISS_FOURCC('I', 'x', 'M', '2'),
+    FAISS_REFINE = FAISS_FOURCC('I', 'x', 'R', 'F'),
     /* transforms */
     FAISS_LINEAR = FAISS_FOURCC('L', 'T', 'r', 'a'), /* OPQ too */
     FAISS_ROTATION = FAISS_FOURCC('r', 'r', 'o', 't'),
@@ -31,10 +32,11 @@ enum {
     FAISS_CENTER = FAISS_FOURCC('V', 'C', 'n', 't'),
     FAISS_REMAP = FAISS_FOURCC('R', 'm', 'D', 'T'),
     FAISS_HADAMARD = FAISS_FOURCC('H', 'R', 'o', 't'),
-    /* quantizers */
+    /* quantizers, and indexes without lists */
     FAISS_FLAT_L2 = FAISS_FOURCC('I', 'x', 'F', '2'),
     FAISS_FLAT_IP = FAISS_FOURCC('I', 'x', 'F', 'I'),
     FAISS_FLAT_OLD = FAISS_FOURCC('I', 'x', 'F', 'l'), /* either metric */
+    FAISS_SQ = FAISS_FOURCC('I', 'x', 'S', 'Q'),
     FAISS_HNSW_FLAT = FAISS_FOURCC('I', 'H', 'N', 'f'),
     /* inverted lists */
     FAISS_LISTS_ARRAY = FAISS_FOURCC('i', 'l', 'a', 'r'),

@@ -1,7 +1,7 @@
-/* ivf_batch.c: several queries over a file in memory, list by list.
+/* ivf_batch.c: several queries over one file, list by list: one in memory, or a flat one, all of which each query scans.
  *
- * First every query is made ready and says which lists it probes; then each list is scanned for all of its queries,
- * one after another, while its codes are in the processor's cache. The best k do not depend on the order in which
+ * First every query is made ready and says which lists it probes; then lists are read round by round, and each is
+ * scanned for all of its queries, one after another, while its codes are in the processor's cache. The best k do not depend on the order in which
  * lists come, but for RaBitQ codes of several bits, whose closer look depends on what has been found so far: those
  * are searched query by query.
  */
@@ -54,36 +54,60 @@ static enum dp_status plan(struct batch *batch, size_t q, const float *query, st
     return status;
 }
 
-/* Scans a list for the queries of visits[0, count). */
-static enum dp_status scan_for(struct call *call, struct batch *batch, const struct faiss_reader *reader,
+/* Scans a list, whose bytes have been read, for the queries of visits[0, count). */
+static enum dp_status scan_for(struct call *call, struct batch *batch, struct span bytes,
                                const struct visit *visits, size_t count, const struct id_filter *filter,
                                struct topk *tops)
 {
-    struct faiss_list_range at = faiss_ivf_list_range(batch->ivf, visits->list);
-    struct faiss_range range = {.offset = at.offset, .len = (size_t)at.len};
     enum dp_status status = call_check(call);
-    if (status == DP_OK)
-        status = reader->read(call, reader->ctx, &range, 1);
+    for (size_t i = 0; status == DP_OK && i < count; i++)
+        status = faiss_ivf_scan(batch->ivf, &batch->ready[visits[i].query], visits->list, bytes, filter,
+                                &tops[visits[i].query], &call->error);
+    return status;
+}
+
+/* Reads lists[0, count) in one round and scans them for the visits that begin at *next, which moves on. */
+static enum dp_status scan_round(struct call *call, struct batch *batch, const struct faiss_reader *reader,
+                                 const uint32_t *lists, size_t count, struct faiss_range *ranges, size_t *next,
+                                 const struct id_filter *filter, struct topk *tops)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct faiss_list_range at = faiss_ivf_list_range(batch->ivf, lists[i]);
+        ranges[i] = (struct faiss_range){.offset = at.offset, .len = (size_t)at.len};
+    }
+    enum dp_status status = reader->read(call, reader->ctx, ranges, count);
     if (status != DP_OK)
         return status;
-    for (size_t i = 0; status == DP_OK && i < count; i++)
-        status = faiss_ivf_scan(batch->ivf, &batch->ready[visits[i].query], visits->list, range.bytes, filter,
-                                &tops[visits[i].query], &call->error);
-    reader->release(reader->ctx, &range, 1);
+    for (size_t i = 0; status == DP_OK && i < count; i++) {
+        size_t end = *next;
+        while (end < batch->visit_count && batch->visits[end].list == lists[i])
+            end++;
+        status = scan_for(call, batch, ranges[i].bytes, batch->visits + *next, end - *next, filter, tops);
+        *next = end;
+    }
+    reader->release(reader->ctx, ranges, count);
     return status;
 }
 
 static enum dp_status scan_all(struct call *call, struct batch *batch, const struct faiss_reader *reader,
                                const struct id_filter *filter, struct topk *tops)
 {
-    enum dp_status status = DP_OK;
-    if (batch->visit_count > 0)
-        qsort(batch->visits, batch->visit_count, sizeof *batch->visits, by_list);
-    for (size_t begin = 0, end; status == DP_OK && begin < batch->visit_count; begin = end) {
-        for (end = begin + 1; end < batch->visit_count && batch->visits[end].list == batch->visits[begin].list;)
-            end++;
-        status = scan_for(call, batch, reader, batch->visits + begin, end - begin, filter, tops);
+    size_t count = 0, next = 0;
+    if (batch->visit_count == 0)
+        return DP_OK;
+    qsort(batch->visits, batch->visit_count, sizeof *batch->visits, by_list);
+    uint32_t *lists = mem_calloc(batch->visit_count, sizeof *lists);
+    struct faiss_range *ranges = mem_calloc(batch->visit_count, sizeof *ranges);
+    enum dp_status status = lists && ranges ? DP_OK : call_nomem(call, "the lists of a search");
+    for (size_t i = 0; status == DP_OK && i < batch->visit_count; i++)
+        if (count == 0 || lists[count - 1] != batch->visits[i].list)
+            lists[count++] = batch->visits[i].list;
+    for (size_t begin = 0, end; status == DP_OK && begin < count; begin = end) {
+        end = faiss_ivf_round(batch->ivf, lists, begin, count);
+        status = scan_round(call, batch, reader, lists + begin, end - begin, ranges, &next, filter, tops);
     }
+    mem_free(ranges);
+    mem_free(lists);
     return status;
 }
 
@@ -91,7 +115,7 @@ enum dp_status faiss_ivf_search_batch(struct call *call, const struct faiss_ivf 
                                       const struct faiss_reader *reader, const float *queries, size_t count,
                                       size_t nprobe, const struct id_filter *filter, struct topk *tops)
 {
-    struct batch batch = {.ivf = ivf, .count = count, .most = nprobe < ivf->nlist ? nprobe : (size_t)ivf->nlist};
+    struct batch batch = {.ivf = ivf, .count = count, .most = faiss_ivf_scanned(ivf, nprobe)};
     enum dp_status status = DP_OK;
     size_t room = faiss_ivf_transform_room(ivf);
     batch.rooms = mem_calloc(count * room, sizeof *batch.rooms);

@@ -40,6 +40,11 @@ void faiss_ivf_free(struct faiss_ivf *ivf)
     mem_free(ivf);
 }
 
+static uint64_t data_bytes(const struct faiss_ivf *ivf)
+{
+    return ivf->flat ? ivf->ntotal * ivf->codec.code_size : ivf->list_offset[ivf->nlist] - ivf->head_bytes;
+}
+
 struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
 {
     struct faiss_ivf_info info = {.codec = &ivf->codec,
@@ -47,9 +52,13 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
                                   .transforms = ivf->transform_count,
                                   .id_map = ivf->id_map != NULL,
                                   .hnsw = ivf->hnsw,
+                                  .flat = ivf->flat,
+                                  .data_bytes = data_bytes(ivf),
+                                  .refined = ivf->refine.present,
+                                  .k_factor = ivf->refine.k_factor,
                                   .ntotal = ivf->ntotal,
                                   .listed = ivf->listed,
-                                  .nlist = ivf->nlist,
+                                  .nlist = ivf->flat ? 1 : ivf->nlist,
                                   .nprobe = ivf->nprobe,
                                   .head_bytes = ivf->head_bytes,
                                   .file_bytes = ivf->file_bytes,
@@ -77,12 +86,22 @@ size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
 
 const float *faiss_ivf_transform(const struct faiss_ivf *ivf, const float *query, float *room)
 {
+    return parse_transform_query(ivf, query, ivf->transform_count, room);
+}
+
+const float *parse_transform_query(const struct faiss_ivf *ivf, const float *query, size_t count, float *room)
+{
     float *halves[2] = {room, room + faiss_ivf_transform_room(ivf) / 2};
-    for (size_t i = 0; i < ivf->transform_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         vector_transform_apply(&ivf->transforms[i], query, halves[i % 2]);
         query = halves[i % 2];
     }
     return query;
+}
+
+size_t faiss_ivf_scanned(const struct faiss_ivf *ivf, size_t nprobe)
+{
+    return !ivf->flat && nprobe < ivf->nlist ? nprobe : (size_t)ivf->nlist;
 }
 
 enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, size_t nprobe, uint32_t *lists,
@@ -92,6 +111,10 @@ enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, 
     float scores[BLOCK_CENTROIDS];
     size_t dim = ivf->codec.dim, nlist = (size_t)ivf->nlist;
     *count = 0;
+    for (; ivf->flat && *count < nprobe && *count < nlist; ++*count)
+        lists[*count] = (uint32_t)*count;
+    if (ivf->flat)
+        return DP_OK;
     enum dp_status status = topk_init(&nearest, nprobe < nlist ? nprobe : nlist,
                                       vector_larger_is_better(ivf->quantizer_metric), error);
     if (status != DP_OK)
@@ -114,6 +137,12 @@ enum { LENGTH_BYTES = 8 }; /* of the codes, between a block list's ids and codes
 
 struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list)
 {
+    if (ivf->flat) {
+        uint64_t first = list * ivf->piece_rows, left = ivf->ntotal - first;
+        uint64_t rows = left < ivf->piece_rows ? left : ivf->piece_rows;
+        return (struct faiss_list_range){ivf->head_bytes + first * ivf->codec.code_size,
+                                         rows * ivf->codec.code_size, rows};
+    }
     uint64_t offset = ivf->list_offset[list];
     if (ivf->list_size == NULL) {
         uint64_t len = ivf->list_offset[list + 1] - offset;
@@ -134,7 +163,7 @@ enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, 
         return status;
     ivf_query_probe(out, ivf->centroids, lists, count);
     if (ivf->id_map != NULL)
-        out->map = (struct id_map){ivf->id_map, ivf->ntotal};
+        out->map = (struct id_map){ivf->id_map, ivf->ntotal, ivf->refine.present};
     return DP_OK;
 }
 
@@ -165,7 +194,7 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
                               struct dp_error *error)
 {
     struct faiss_list_range range = faiss_ivf_list_range(ivf, list);
-    size_t ids_len = (size_t)range.count * 8, codes_len = (size_t)range.len - ids_len;
+    size_t ids_len = ivf->flat ? 0 : (size_t)range.count * 8, codes_len = (size_t)range.len - ids_len;
     if (bytes.len != range.len)
         return dp_fail(error, DP_CORRUPT, "%s: %zu bytes were read of list %" PRIu32 ", which has %" PRIu64,
                        ivf->name, bytes.len, list, range.len);
@@ -182,6 +211,12 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
             return dp_fail(error, DP_CORRUPT,
                            "%s: list %" PRIu32 " of %" PRIu64 " vectors has %" PRIu64 " bytes of codes, not %zu",
                            ivf->name, list, range.count, length, codes_len);
+    }
+    if (ivf->flat) {
+        enum dp_status scanned = ivf_scan_rows(query, bytes, list * ivf->piece_rows, filter, top, error);
+        if (scanned != DP_OK)
+            dp_error_prefix(error, "%s", ivf->name);
+        return scanned;
     }
     const float *constants;
     enum dp_status status = constants_of(ivf, list, codes, (size_t)range.count, &constants, error);

@@ -22,7 +22,12 @@ struct faiss_ivf_info {
     size_t dim_in; /* of queries; codec->dim is what is left of it after the transforms */
     size_t transforms;
     bool id_map;
-    bool hnsw;       /* the quantizer is an HNSW graph, which we do not use */
+    bool hnsw; /* the quantizer is an HNSW graph, which we do not use */
+    /* There are no lists: all vectors lie one after another, and every search reads data_bytes of them. nlist is 1. */
+    bool flat;
+    uint64_t data_bytes; /* of all lists, or of all vectors */
+    bool refined;        /* it has a flat part (",RFlat"), which faiss_ivf_refine looks in */
+    float k_factor;      /* refined: candidates for each neighbour, by the file; else 0 */
     uint64_t ntotal; /* by the header: FAISS counts there what it puts in no list, such as a vector with a NaN */
     uint64_t listed; /* in lists: what a search can find */
     uint64_t nlist;
@@ -48,14 +53,18 @@ const float *faiss_ivf_centroids(const struct faiss_ivf *ivf);
 size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf);
 const float *faiss_ivf_transform(const struct faiss_ivf *ivf, const float *query, float *room);
 
+/* How many lists a search with nprobe scans: at most all; of a flat file all its pieces, which stand for lists below. */
+size_t faiss_ivf_scanned(const struct faiss_ivf *ivf, size_t nprobe);
+
 /* The nprobe lists nearest to query float[codec->dim], nearest first, by the quantizer's metric; ties: the smaller
- * list first. lists: out, room for nprobe; *count ≤ nprobe. DP_NOMEM. */
+ * list first. Of a flat file the first nprobe pieces. lists: out, room for nprobe; *count ≤ nprobe. DP_NOMEM. */
 enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, size_t nprobe, uint32_t *lists,
                                size_t *count, struct dp_error *error);
 
 /* Where a list lies. An empty list has len 0. */
 struct faiss_list_range {
-    uint64_t offset, len; /* bytes of the file: arrays: codes, ids; blocks: ids, length of the codes, codes */
+    /* bytes of the file: arrays: codes, ids; blocks: ids, length of the codes, codes; flat: codes */
+    uint64_t offset, len;
     uint64_t count;
 };
 struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list);
@@ -83,18 +92,27 @@ enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reade
                                      struct faiss_head_memory *memory, struct faiss_ivf **out);
 
 /* The whole search of one query float[dim_in]: transforms, probes, reads the lists in one round (in several when
- * they are more than 256 MiB), scans. top: made with the metric's direction; unsorted at return. */
+ * they are more than 256 MiB), scans. top: made with the metric's direction; unsorted at return. Of a file with a flat
+ * part it holds numbers for faiss_ivf_refine, of any other ids. */
 enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
                                 const float *query, size_t nprobe, const struct id_filter *filter,
                                 struct topk *top);
 
-/* The same for several queries float[count][dim_in], count ≤ FAISS_BATCH_MAX, over a reader whose bytes are in memory:
- * list by list, so that a list which several probe is in the processor's cache for all but the first. What comes is
- * the same. tops: [count] */
+/* The same for several queries float[count][dim_in], count ≤ FAISS_BATCH_MAX, list by list, so that a list which several
+ * probe is read once, and is in the processor's cache for all but the first. What comes is the same. tops: [count] */
 enum { FAISS_BATCH_MAX = 64 };
 enum dp_status faiss_ivf_search_batch(struct call *call, const struct faiss_ivf *ivf,
                                       const struct faiss_reader *reader, const float *queries, size_t count,
                                       size_t nprobe, const struct id_filter *filter, struct topk *tops);
+/* Looks at candidates more closely, by the flat part of a file that has one (info.refined): reads their floats
+ * in one round (in several when they are more than 256 MiB).
+ *
+ * query       float[dim_in]
+ * candidates  what faiss_ivf_search found: vectors' numbers. Their order is changed
+ * top         out: their true scores, with their ids */
+enum dp_status faiss_ivf_refine(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
+                                const float *query, struct topk *candidates, struct topk *top);
+
 /* Whether answers stay the same when lists are scanned in any order, as a batch does. */
 bool faiss_ivf_any_order(const struct faiss_ivf *ivf);
 

@@ -5,8 +5,6 @@
 #include "faiss/parse.h"
 
 enum { FIRST_READ_BYTES = 128 * 1024 };
-/* What one round of a search reads at most; a search that probes more takes several. */
-static const uint64_t ROUND_BYTES_MAX = (uint64_t)256 << 20;
 
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out)
@@ -30,12 +28,11 @@ enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reade
     return parse_file(&source, memory, out);
 }
 
-/* How many of the lists from `begin` on are read in one round: all, unless they are uncommonly much. */
-static size_t round_of(const struct faiss_ivf *ivf, const uint32_t *lists, size_t begin, size_t count)
+size_t faiss_ivf_round(const struct faiss_ivf *ivf, const uint32_t *lists, size_t begin, size_t count)
 {
     uint64_t bytes = 0;
     size_t end = begin;
-    while (end < count && (bytes += faiss_ivf_list_range(ivf, lists[end]).len) <= ROUND_BYTES_MAX)
+    while (end < count && (bytes += faiss_ivf_list_range(ivf, lists[end]).len) <= SEARCH_ROUND_BYTES_MAX)
         end++;
     return end > begin ? end : begin + 1;
 }
@@ -73,7 +70,7 @@ static enum dp_status scan_lists(struct call *call, const struct faiss_ivf *ivf,
 {
     enum dp_status status = DP_OK;
     for (size_t begin = 0, end; status == DP_OK && begin < count; begin = end) {
-        end = round_of(ivf, lists, begin, count);
+        end = faiss_ivf_round(ivf, lists, begin, count);
         status = scan_round(call, ivf, reader, query, lists + begin, end - begin, ranges, filter, top);
     }
     return status;
@@ -89,7 +86,7 @@ enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, 
                                 const float *query, size_t nprobe, const struct id_filter *filter,
                                 struct topk *top)
 {
-    size_t most = nprobe < ivf->nlist ? nprobe : (size_t)ivf->nlist, count = 0;
+    size_t most = faiss_ivf_scanned(ivf, nprobe), count = 0;
     struct ivf_query ready = {0};
     uint32_t *lists = mem_calloc(most, sizeof *lists);
     struct faiss_range *ranges = mem_calloc(most, sizeof *ranges);

@@ -4,11 +4,12 @@
  * A file is read in order, part by part; each part takes its fields from the source and is done. The order, and
  * the file that has the part:
  *
- *   parse_index.c      wrappers (IxPT, IxMp) until an inverted file; after it, the id map
+ *   parse_index.c      wrappers (IxPT, IxMp, IxRF) until an inverted file or a flat index; after it, the id map
  *   parse_transform.c  the transforms of an IxPT
  *   parse_header.c     the IVF header: the quantizer with its centroids, the direct map
  *   parse_codec.c      what the codes mean
  *   parse_lists.c      where the lists lie
+ *   parse_flat.c       in place of the three before: indexes without lists; and what refines an index
  */
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
@@ -26,6 +27,15 @@ enum {
     PARSE_DIM_MAX = 1 << 20    /* dimensions of a transform: not all of them have so many floats in the file */
 };
 
+/* The flat part of a refined index (",RFlat"): all vectors as floats, by their numbers. */
+struct faiss_refinement {
+    bool present;
+    uint64_t offset; /* in the file: f32[ntotal][dim] */
+    size_t dim;
+    size_t transforms; /* the first so many are done to a query before it is compared with these */
+    float k_factor;    /* for k neighbours k * k_factor candidates are looked at, unless a search says otherwise */
+};
+
 struct faiss_ivf {
     struct ivf_codec codec;
     char fourcc[5];  /* of the inverted file */
@@ -35,12 +45,18 @@ struct faiss_ivf {
     uint64_t nlist, nprobe;
     uint64_t head_bytes, file_bytes;
     bool hnsw;
+    /* There are no lists, but all vectors one after another from head_bytes on. Pieces of them, of piece_rows vectors,
+     * stand for lists, and every search scans all: nlist counts them. No centroids then. */
+    bool flat;
+    uint64_t piece_rows;
+    struct faiss_refinement refine;
     enum vector_metric quantizer_metric;
-    float *centroids;      /* float[nlist][dim] */
-    float *trained;        /* codec.trained */
-    uint64_t *list_offset; /* [nlist + 1]: where each list's bytes begin in the file; arrays: and end */
-    uint64_t *list_size;   /* blocks: [nlist], vectors of each list; arrays: NULL */
-    size_t dim_in;         /* of queries, before the transforms */
+    float *centroids; /* float[nlist][dim]; flat: NULL */
+    float *trained;   /* codec.trained */
+    uint64_t
+        *list_offset;    /* [nlist + 1]: where each list's bytes begin in the file; arrays: and end. flat: NULL */
+    uint64_t *list_size; /* blocks: [nlist], vectors of each list; arrays: NULL */
+    size_t dim_in;       /* of queries, before the transforms */
     struct vector_transform transforms[PARSE_TRANSFORMS_MAX];
     size_t transform_count;
     uint8_t *id_map;                  /* int64[ntotal], or NULL */
@@ -88,10 +104,27 @@ enum dp_status parse_transforms(struct parser *p);
 enum dp_status parse_ivf_header(struct parser *p);
 enum dp_status parse_codec(struct parser *p);
 enum dp_status parse_lists(struct parser *p);
+/* A scalar quantizer's fields and ranges; `after` more bytes follow. */
+enum dp_status parse_scalar_quantizer(struct parser *p, uint64_t after);
+/* An index without lists, of kind p->kind, behind its fourcc. */
+enum dp_status parse_flat(struct parser *p);
+/* What refines the index before it. ivf->refine.dim and .transforms are known. */
+enum dp_status parse_refinement(struct parser *p);
+/* The bytes of a refinement; false: too many for a number. */
+bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes);
 
 /* What is likely to follow a part, so that one round takes it all. nlist and dim are known and checked. */
 uint64_t parse_codec_ahead(const struct parser *p);
 uint64_t parse_lists_ahead(const struct parser *p);
+
+/* Takes a query float[dim_in] through the first `count` transforms. Answers the query itself for none, else where in
+ * `room` float[faiss_ivf_transform_room()] the result is. */
+const float *parse_transform_query(const struct faiss_ivf *ivf, const float *query, size_t count, float *room);
+
+/* What one round of a search reads at most; a search that needs more takes several. */
+enum { SEARCH_ROUND_BYTES_MAX = 256 << 20 };
+/* How many of the lists [begin, count) are read in one round: all, unless they are uncommonly much. Answers the end. */
+size_t faiss_ivf_round(const struct faiss_ivf *ivf, const uint32_t *lists, size_t begin, size_t count);
 
 /* Parses a file. memory: bounds what it takes, or NULL. On success *out is owned by the caller. */
 enum dp_status parse_file(struct faiss_source *source, struct faiss_head_memory *memory, struct faiss_ivf **out);

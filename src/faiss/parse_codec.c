@@ -123,7 +123,7 @@ static enum dp_status spread_ranges(struct parser *p, const struct sq_type *type
 }
 
 /* The quantizer's fields and what was trained, which both kinds of file that hold one have. */
-static enum dp_status parse_scalar_quantizer(struct parser *p, uint64_t after)
+enum dp_status parse_scalar_quantizer(struct parser *p, uint64_t after)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct ivf_codec *codec = &ivf->codec;

@@ -3,7 +3,9 @@
  *   file         = index
  *   index        = "IxPT" header transforms index
  *                | ("IxMp" | "IxM2") header index, vec i64 ids
+ *                | "IxRF" header index, refinement
  *                | an inverted file's fourcc, ivf-header, codec, lists
+ *                | ("IxF2" | "IxFI" | "IxFl" | "IxSQ"), flat
  *
  * No length is trusted: before anything is allocated or passed over, its bytes must lie inside the file. Beside
  * the window of what was read last, memory taken is one copy of the centroids, the codec's tables and the
@@ -17,9 +19,10 @@
 #include "faiss/parse.h"
 #include "vector/pq.h"
 
-static const char supported[] = "IwFl, IwSq, IwSQ, IwPQ, IwPf, Iwrq, Iwrr, Iwrn (IVF: Flat, SQ, PQ, fast scan, "
-                                "RaBitQ), alone or in IxPT (transforms), "
-                                "IxMp, IxM2 (id maps)";
+static const char supported[] =
+    "IwFl, IwSq, IwSQ, IwPQ, IwPf, Iwrq, Iwrr, Iwrn (IVF: Flat, SQ, PQ, fast scan, "
+    "RaBitQ) and IxF2, IxFI, IxFl, IxSQ (without lists), alone or in IxPT (transforms), "
+    "IxMp, IxM2 (id maps), IxRF (RFlat)";
 
 static bool is_ivf(uint32_t fourcc)
 {
@@ -36,12 +39,61 @@ static bool is_ivf(uint32_t fourcc)
     }
 }
 
+static bool is_flat(uint32_t fourcc)
+{
+    return fourcc == FAISS_FLAT_L2 || fourcc == FAISS_FLAT_IP || fourcc == FAISS_FLAT_OLD || fourcc == FAISS_SQ;
+}
+
+static bool is_id_map(uint32_t fourcc)
+{
+    return fourcc == FAISS_ID_MAP || fourcc == FAISS_ID_MAP_2;
+}
+
 /* What the wrappers said, to be compared with what is in them. */
 struct wrappers {
     struct index_header first;
+    uint32_t kinds[PARSE_NESTING_MAX]; /* from the outside in */
     unsigned count;
     bool id_map;
 };
+
+/* Bytes that will follow the index in the wrapper. */
+static enum dp_status expect_tail(struct parser *p, const char *what, bool fits, uint64_t bytes, int64_t ntotal)
+{
+    if (!fits || __builtin_add_overflow(p->tail_bytes, bytes, &p->tail_bytes) ||
+        p->tail_bytes > p->source.size - p->source.at)
+        return source_fail(&p->source, DP_CORRUPT, "%s of %" PRId64 " vectors, in a file of %" PRIu64 " bytes",
+                           what, ntotal, p->source.size);
+    return DP_OK;
+}
+
+static enum dp_status begin_id_map(struct parser *p, const struct index_header *h, struct wrappers *w)
+{
+    uint64_t bytes;
+    if (w->id_map)
+        return source_fail(&p->source, DP_UNSUPPORTED, "an id map inside another; supported: one");
+    if (p->ivf->refine.present)
+        return source_fail(
+            &p->source, DP_UNSUPPORTED,
+            "an id map inside a refined index, where FAISS takes ids for numbers; supported: around it "
+            "(IDMap,IVF…,RFlat)");
+    w->id_map = true;
+    bool fits = !__builtin_mul_overflow((uint64_t)h->ntotal, (uint64_t)8, &bytes) &&
+                !__builtin_add_overflow(bytes, (uint64_t)8, &bytes);
+    return expect_tail(p, "an id map", fits, bytes, h->ntotal);
+}
+
+static enum dp_status begin_refinement(struct parser *p, const struct index_header *h)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    uint64_t bytes;
+    if (ivf->refine.present)
+        return source_fail(&p->source, DP_UNSUPPORTED, "a refined index inside another; supported: one");
+    ivf->refine =
+        (struct faiss_refinement){.present = true, .dim = ivf->codec.dim, .transforms = ivf->transform_count};
+    bool fits = parse_refinement_bytes((uint64_t)h->ntotal, ivf->codec.dim, &bytes);
+    return expect_tail(p, "a refinement", fits, bytes, h->ntotal);
+}
 
 static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wrappers *w)
 {
@@ -49,8 +101,9 @@ static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wr
     enum dp_status status = parse_header(p, "a wrapper", 64, &h);
     if (status != DP_OK)
         return status;
-    if (w->count++ == PARSE_NESTING_MAX)
+    if (w->count == PARSE_NESTING_MAX)
         return source_fail(&p->source, DP_UNSUPPORTED, "indexes nested more than %d deep", PARSE_NESTING_MAX);
+    w->kinds[w->count++] = fourcc;
     if (p->ivf->codec.dim == 0)
         p->ivf->codec.dim = (size_t)h.d;
     if (w->count == 1)
@@ -63,26 +116,18 @@ static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wr
                            h.d, h.ntotal, h.metric, p->ivf->codec.dim, w->first.ntotal, w->first.metric);
     if (fourcc == FAISS_PRE_TRANSFORM)
         return parse_transforms(p);
-    if (w->id_map)
-        return source_fail(&p->source, DP_UNSUPPORTED, "an id map inside another; supported: one");
-    w->id_map = true;
-    if (__builtin_mul_overflow((uint64_t)h.ntotal, (uint64_t)8, &p->tail_bytes) ||
-        p->tail_bytes > p->source.size - p->source.at)
-        return source_fail(&p->source, DP_CORRUPT, "an id map of %" PRId64 " ids, in a file of %" PRIu64 " bytes",
-                           h.ntotal, p->source.size);
-    p->tail_bytes += 8;
-    return DP_OK;
+    return fourcc == FAISS_REFINE ? begin_refinement(p, &h) : begin_id_map(p, &h, w);
 }
 
-/* The fourcc of the inverted file, behind any wrappers. */
+/* The fourcc of the inverted file or the flat index, behind any wrappers. */
 static enum dp_status parse_wrappers(struct parser *p, struct wrappers *w)
 {
     char text[FOURCC_TEXT_MAX];
     for (;;) {
         enum dp_status status = parse_u32(p, "its kind", PARSE_HEADER_BYTES + 16, &p->kind);
-        if (status != DP_OK || is_ivf(p->kind))
+        if (status != DP_OK || is_ivf(p->kind) || is_flat(p->kind))
             return status;
-        if (p->kind != FAISS_PRE_TRANSFORM && p->kind != FAISS_ID_MAP && p->kind != FAISS_ID_MAP_2)
+        if (p->kind != FAISS_PRE_TRANSFORM && p->kind != FAISS_REFINE && !is_id_map(p->kind))
             return source_fail(&p->source, DP_UNSUPPORTED, "it is of kind '%s'; supported: %s",
                                parse_fourcc_text(p->kind, text), supported);
         if ((status = parse_wrapper(p, p->kind, w)) != DP_OK)
@@ -90,25 +135,32 @@ static enum dp_status parse_wrappers(struct parser *p, struct wrappers *w)
     }
 }
 
-static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
+/* Whether the index in the wrappers is as they say. */
+static enum dp_status check_wrapped(struct parser *p, const struct wrappers *w, size_t dim)
 {
     struct faiss_ivf *ivf = p->ivf;
-    char text[FOURCC_TEXT_MAX];
-    size_t dim = ivf->codec.dim;
-    snprintf(ivf->fourcc, sizeof ivf->fourcc, "%s", parse_fourcc_text(p->kind, text));
-    enum dp_status status = parse_ivf_header(p);
-    if (status != DP_OK)
-        return status;
     if (w->count == 0)
         ivf->dim_in = ivf->codec.dim;
     else if (ivf->codec.dim != dim || ivf->ntotal != (uint64_t)w->first.ntotal ||
              (int32_t)ivf->codec.metric != w->first.metric)
         return source_fail(&p->source, DP_CORRUPT,
-                           "an inverted file of %zu dimensions, %" PRIu64
+                           "an index of %zu dimensions, %" PRIu64
                            " vectors and metric %d inside an index of %zu, %" PRId64 " and %" PRId32,
                            ivf->codec.dim, ivf->ntotal, (int)ivf->codec.metric, dim, w->first.ntotal,
                            w->first.metric);
-    if ((status = parse_codec(p)) == DP_OK)
+    return DP_OK;
+}
+
+static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    size_t dim = ivf->codec.dim;
+    enum dp_status status = parse_ivf_header(p);
+    if (status == DP_OK)
+        status = check_wrapped(p, w, dim);
+    if (status == DP_OK)
+        status = parse_codec(p);
+    if (status == DP_OK)
         status = parse_lists(p);
     if (status == DP_OK && pq_has_constants(&ivf->codec)) {
         /* One for each vector, once all lists have been scanned. */
@@ -117,6 +169,18 @@ static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
             status = parse_alloc(p, "its lists' constants", ivf->nlist, sizeof *ivf->constants, &ivf->constants);
     }
     return status;
+}
+
+static enum dp_status parse_core(struct parser *p, const struct wrappers *w)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    char text[FOURCC_TEXT_MAX];
+    size_t dim = ivf->codec.dim;
+    snprintf(ivf->fourcc, sizeof ivf->fourcc, "%s", parse_fourcc_text(p->kind, text));
+    if (is_ivf(p->kind))
+        return parse_ivf(p, w);
+    enum dp_status status = parse_flat(p);
+    return status == DP_OK ? check_wrapped(p, w, dim) : status;
 }
 
 static enum dp_status parse_id_map(struct parser *p)
@@ -145,8 +209,13 @@ static enum dp_status parse_all(struct parser *p)
         return status;
     if (w.count > 0)
         ivf->dim_in = (size_t)w.first.d;
-    if ((status = parse_ivf(p, &w)) == DP_OK && w.id_map)
-        status = parse_id_map(p);
+    status = parse_core(p, &w);
+    /* What wrappers put behind the index, from the inside out. */
+    for (unsigned i = w.count; status == DP_OK && i-- > 0;)
+        if (is_id_map(w.kinds[i]))
+            status = parse_id_map(p);
+        else if (w.kinds[i] == FAISS_REFINE)
+            status = parse_refinement(p);
     return status;
 }
 

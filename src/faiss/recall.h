@@ -47,6 +47,12 @@ void recall_write(const struct recall_table *table, struct buffer *out);
  * query, such as a presigned one: what it gives access to is one object. */
 enum dp_status recall_url(struct call *call, struct span url, struct span *out);
 
+/* Whether every search finds all that there is to find, so that no table is needed: a flat index has no lists. */
+static inline bool recall_is_whole(const struct faiss_index *index)
+{
+    return faiss_index_info(index).flat;
+}
+
 /* Reads the table at `url` and checks that it is this index's. One more read. DP_NOT_FOUND, with how to make one;
  * DP_STALE for another file's; as recall_parse; what the store answers. */
 enum dp_status recall_load(struct call *call, struct span url, const struct store_options *store,

@@ -252,6 +252,11 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
                         .k = info.listed < RECALL_K ? (size_t)info.listed : RECALL_K,
                         .watch = watch};
     *table = (struct recall_table){0};
+    if (info.flat)
+        return call_fail(
+            call, DP_INVALID,
+            "it is a flat index, all of which each search scans: its recall is 1, there is nothing to "
+            "measure");
     if (count < 1 || m.k == 0)
         return call_fail(call, DP_INVALID, "there is nothing to measure: %zu queries, %zu neighbours", count, m.k);
     enum dp_status status = make_room(call, &m);

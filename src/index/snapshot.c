@@ -154,8 +154,8 @@ static enum dp_status check_ivf(const struct snapshot *s, const struct segment *
     const struct segment_hot *hot = &segment->hot;
     enum vector_metric metric = s->manifest.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
     if (info.codec->dim != s->manifest.dim || info.codec->metric != metric || info.codec->kind != IVF_SQ8 ||
-        info.codec->code_size != s->manifest.dim || info.listed != hot->vectors || info.nlist != hot->nlist ||
-        info.head_bytes != hot->ivf_head || info.file_bytes != hot->ivf_size)
+        info.codec->code_size != s->manifest.dim || info.listed != hot->vectors || info.flat ||
+        info.nlist != hot->nlist || info.head_bytes != hot->ivf_head || info.file_bytes != hot->ivf_size)
         return dp_fail(error, DP_CORRUPT, "it is not the file that the segment describes");
     return DP_OK;
 }

@@ -204,6 +204,15 @@ static enum dp_status open_file(struct call *call, struct indexes *x, const stru
     store.create = false;
     store.transport = reach == URL_PUBLIC ? x->public_only : x->any;
     enum dp_status status = faiss_index_open_url(call, source->url, &store, &known, out);
+    if (status == DP_OK && faiss_index_info(*out).flat && faiss_index_info(*out).data_bytes > FLAT_BYTES_MAX) {
+        status =
+            call_fail(call, DP_TOO_LARGE,
+                      "the file is a flat index, so each search would read all of its %llu bytes of vectors, more "
+                      "than the %d that a server reads for one: make an IVF file of it with `dipper faiss build`",
+                      (unsigned long long)faiss_index_info(*out).data_bytes, FLAT_BYTES_MAX);
+        faiss_index_free(*out);
+        *out = NULL;
+    }
     if (status == DP_CORRUPT) /* the client named a file that is none: its mistake, not ours */
         status = call->error.status = DP_INVALID;
     return status;
@@ -278,6 +287,8 @@ static enum dp_status describe(struct call *call, const struct open_index *slot,
         .nprobe = info.nprobe,
         .id_map = info.id_map,
         .transforms = info.transforms,
+        .refined = info.refined,
+        .k_factor = info.k_factor,
         .file_bytes = info.file_bytes,
         .cluster_data_offset = info.head_bytes,
         .memory_bytes = info.memory_bytes,
@@ -353,6 +364,9 @@ static enum dp_status check_search(struct call *call, const struct index_search 
     if (search->k < 1 || search->k > INDEX_SEARCH_HITS_MAX / search->count)
         return call_fail(call, DP_INVALID, "a search of %zu queries finds 1 to %zu neighbours of each, not %zu",
                          search->count, INDEX_SEARCH_HITS_MAX / search->count, search->k);
+    if (search->k_factor * (float)(search->k * search->count) > (float)INDEX_SEARCH_HITS_MAX)
+        return call_fail(call, DP_INVALID, "a search looks at %d candidates at most, not %zu times k_factor",
+                         INDEX_SEARCH_HITS_MAX, search->k * search->count);
     if (search->keep_count > INDEX_SEARCH_IDS_MAX || search->skip_count > INDEX_SEARCH_IDS_MAX)
         return call_fail(call, DP_INVALID, "a search keeps or skips at most %d ids", INDEX_SEARCH_IDS_MAX);
     return DP_OK;
@@ -407,6 +421,8 @@ static enum dp_status load_recall(struct call *call, struct indexes *x, const st
 static enum dp_status nprobe_for(struct call *call, struct indexes *x, struct open_index *slot, double recall,
                                  size_t *nprobe)
 {
+    if (recall_is_whole(slot->index))
+        return DP_OK;
     pthread_mutex_lock(&x->lock);
     struct recall_table *table = slot->recall;
     pthread_mutex_unlock(&x->lock);
@@ -438,7 +454,8 @@ static enum dp_status run(struct call *call, struct service *s, struct open_inde
                                  .count = search->count,
                                  .dim = search->dim,
                                  .k = search->k,
-                                 .nprobe = search->nprobe};
+                                 .nprobe = search->nprobe,
+                                 .k_factor = search->k_factor};
     int64_t *ids = arena_array(call->arena, hits, sizeof *ids);
     float *distances = arena_array(call->arena, hits, sizeof *distances);
     struct faiss_search_cost *costs = arena_array(call->arena, search->count, sizeof *costs);

@@ -74,12 +74,15 @@ struct index_description {
     uint64_t nlist, nprobe;       /* nprobe: the file's default */
     bool id_map;
     size_t transforms;
+    bool refined;   /* it has a flat part */
+    float k_factor; /* refined: the file's */
     uint64_t file_bytes, cluster_data_offset, memory_bytes;
     uint64_t open_rounds, open_requests, open_bytes;
     double open_ms;
 };
 
-/* Opens a file under a name. DP_DENIED: the URL is not permitted; DP_EXISTS: the name is taken; DP_CONFLICT: as many
+/* Opens a file under a name. DP_TOO_LARGE: a flat file of more than FLAT_BYTES_MAX, all of which each search would read;
+ * DP_DENIED: the URL is not permitted; DP_EXISTS: the name is taken; DP_CONFLICT: as many
  * are open as may be; DP_TOO_LARGE: beyond the memory for heads; DP_INVALID; and what opening fails with. */
 enum dp_status service_index_open(struct call *call, struct service *service, const struct index_source *source,
                                   struct index_description *out);
@@ -100,6 +103,7 @@ struct index_search {
     size_t dim;
     size_t k;            /* count * k: at most INDEX_SEARCH_HITS_MAX */
     size_t nprobe;       /* 0: the file's default, or what the recall takes */
+    float k_factor;      /* of a file with a flat part: candidates for each neighbour, at least 1; 0: the file's */
     double recall;       /* above 0 to 1: as few lists as reached it when they were measured; 0: not asked */
     const int64_t *keep; /* these ids alone; NULL: all */
     size_t keep_count;

@@ -99,20 +99,6 @@ static int64_t load_id(const uint8_t *ids, uint64_t index)
     return id;
 }
 
-/* The id of vector `index` of a list. */
-static enum dp_status take_id(const struct ivf_query *query, const uint8_t *ids, size_t index, int64_t *id,
-                              struct dp_error *error)
-{
-    *id = load_id(ids, index);
-    if (query->map.ids == NULL)
-        return DP_OK;
-    if (*id < 0 || (uint64_t)*id >= query->map.count)
-        return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, *id,
-                       query->map.count);
-    *id = load_id(query->map.ids, (uint64_t)*id);
-    return DP_OK;
-}
-
 static enum dp_status check_list(const struct ivf_codec *codec, struct span codes, struct span ids,
                                  struct dp_error *error)
 {
@@ -136,10 +122,33 @@ static float worst_score(const struct topk *top, float any)
 
 /* A block of a list: vectors [first, first + n). */
 struct block {
-    const uint8_t *codes, *ids; /* of the list */
+    const uint8_t *codes; /* of the list */
+    const uint8_t *ids;   /* of the list; NULL: its vectors are numbered */
+    uint64_t number;      /* of its first vector */
     const struct id_filter *filter;
     size_t first, n;
 };
+
+/* What a hit on vector i of the block is answered as, and the id that filters see. */
+struct named {
+    int64_t answer, id;
+};
+
+static enum dp_status name_vector(const struct ivf_query *query, const struct block *block, size_t i,
+                                  struct named *out, struct dp_error *error)
+{
+    size_t index = block->first + i;
+    int64_t number = block->ids != NULL ? load_id(block->ids, index) : (int64_t)(block->number + index);
+    *out = (struct named){number, number};
+    if (query->map.ids == NULL)
+        return DP_OK;
+    if (number < 0 || (uint64_t)number >= query->map.count)
+        return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, number,
+                       query->map.count);
+    out->id = load_id(query->map.ids, (uint64_t)number);
+    out->answer = query->map.only_filters ? number : out->id;
+    return DP_OK;
+}
 
 /* Whether the filter lets any of them be answered. */
 static enum dp_status has_allowed(const struct ivf_query *query, const struct block *block, bool *some,
@@ -148,9 +157,9 @@ static enum dp_status has_allowed(const struct ivf_query *query, const struct bl
     enum dp_status status = DP_OK;
     *some = block->filter == NULL;
     for (size_t i = 0; status == DP_OK && !*some && i < block->n; i++) {
-        int64_t id;
-        status = take_id(query, block->ids, block->first + i, &id, error);
-        *some = status == DP_OK && id_filter_allows(block->filter, id);
+        struct named named;
+        status = name_vector(query, block, i, &named, error);
+        *some = status == DP_OK && id_filter_allows(block->filter, named.id);
     }
     return status;
 }
@@ -159,13 +168,13 @@ static enum dp_status has_allowed(const struct ivf_query *query, const struct bl
 static enum dp_status offer_one(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
                                 size_t i, float score, struct topk *top, struct dp_error *error)
 {
-    int64_t id;
-    enum dp_status status = take_id(query, block->ids, block->first + i, &id, error);
-    if (status != DP_OK || (block->filter != NULL && !id_filter_allows(block->filter, id)))
+    struct named named;
+    enum dp_status status = name_vector(query, block, i, &named, error);
+    if (status != DP_OK || (block->filter != NULL && !id_filter_allows(block->filter, named.id)))
         return status;
     if (kind->refine == NULL ||
         kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &score))
-        topk_push(top, score, id);
+        topk_push(top, score, named.answer);
     return DP_OK;
 }
 
@@ -186,28 +195,52 @@ static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind
     return status;
 }
 
-enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
-                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
-                             struct dp_error *error)
+/* Scans a list of n vectors. list: its codes, its ids and the filter; the rest is set here. */
+static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid, struct block list, size_t n,
+                                  struct topk *top, struct dp_error *error)
 {
     const struct ivf_kind *kind = kind_of(query->codec);
-    size_t n = ids.len / sizeof(int64_t);
-    enum dp_status status = check_list(query->codec, codes, ids, error);
-    if (status != DP_OK || n == 0)
-        return status;
+    enum dp_status status = DP_OK;
     float scores[IVF_SCAN_ROWS];
-    query->constants = constants;
+    if (n == 0)
+        return DP_OK;
     if (kind->enter != NULL)
         kind->enter(query, centroid);
     for (size_t first = 0; status == DP_OK && first < n; first += IVF_SCAN_ROWS) {
         size_t rows = n - first < IVF_SCAN_ROWS ? n - first : IVF_SCAN_ROWS;
-        struct block block = {codes.data, ids.data, filter, first, rows};
+        struct block block = list;
         bool some;
+        block.first = first;
+        block.n = rows;
         status = has_allowed(query, &block, &some, error);
         if (status == DP_OK && some) {
-            kind->score(query, codes.data, first, rows, scores);
+            kind->score(query, block.codes, first, rows, scores);
             status = offer(query, kind, &block, scores, top, error);
         }
     }
     return status;
+}
+
+enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
+                             struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
+                             struct dp_error *error)
+{
+    enum dp_status status = check_list(query->codec, codes, ids, error);
+    if (status != DP_OK)
+        return status;
+    query->constants = constants;
+    return scan_blocks(query, centroid, (struct block){.codes = codes.data, .ids = ids.data, .filter = filter},
+                       ids.len / sizeof(int64_t), top, error);
+}
+
+enum dp_status ivf_scan_rows(struct ivf_query *query, struct span codes, uint64_t first,
+                             const struct id_filter *filter, struct topk *top, struct dp_error *error)
+{
+    size_t size = query->codec->code_size;
+    if (codes.len % size != 0)
+        return dp_fail(error, DP_CORRUPT, "%zu bytes of vectors are not a whole number of %zu-byte codes",
+                       codes.len, size);
+    query->constants = NULL;
+    return scan_blocks(query, NULL, (struct block){.codes = codes.data, .number = first, .filter = filter},
+                       codes.len / size, top, error);
 }

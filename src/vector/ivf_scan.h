@@ -21,6 +21,7 @@ void ivf_encode(const struct ivf_codec *codec, const float *x, const float *cent
 struct id_map {
     const uint8_t *ids; /* NULL: the numbers are the ids */
     uint64_t count;
+    bool only_filters; /* hits keep their numbers; filters see ids all the same */
 };
 
 /* A query made ready for a codec: what depends on both is computed once. Used by one thread at a time. */
@@ -81,5 +82,11 @@ void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint
 enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, const float *constants,
                              struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
                              struct dp_error *error);
+
+/* The same for vectors that lie in no list and have no ids: they are numbered from `first` on.
+ *
+ * codes  n * codec->code_size bytes, neither in blocks nor by residual */
+enum dp_status ivf_scan_rows(struct ivf_query *query, struct span codes, uint64_t first,
+                             const struct id_filter *filter, struct topk *top, struct dp_error *error);
 
 #endif

@@ -93,9 +93,9 @@ static void test_c_api_index_at_a_path(void **state)
                      DP_INVALID);
     dp_index_close(index);
     dp_index_close(NULL);
-    assert_int_equal(dp_index_open(test_data_path("faiss/flat.refused"), NULL, &index, &error), DP_UNSUPPORTED);
+    assert_int_equal(dp_index_open(test_data_path("faiss/hnsw.refused"), NULL, &index, &error), DP_UNSUPPORTED);
     assert_null(index);
-    assert_non_null(strstr(error.message, "'IxF2'"));
+    assert_non_null(strstr(error.message, "'IHNf'"));
     assert_int_equal(dp_index_open("/nowhere/at/all.ivf", NULL, &index, NULL), DP_NOT_FOUND);
 }
 

@@ -108,6 +108,45 @@ def test_faiss_search_answers_as_faiss_does(run, test_data, tmp_path, name, writ
                 assert i < 0 or ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
 
 
+def check_answers(lines, ids, distances):
+    assert len(lines) == len(ids)
+    for line, their_ids, their_distances in zip(lines, ids, distances):
+        assert [i < 0 for i in line["ids"]] == [i < 0 for i in their_ids]
+        for ours, theirs, i in zip(line["distances"], their_distances, their_ids):
+            assert i < 0 or ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+
+
+def test_faiss_searches_a_flat_file(run, test_data, tmp_path):
+    path = test_data / "faiss" / "only-idmap-flat-ip.ivf"
+    queries, answers = golden(test_data, "only-idmap-flat-ip")
+    write_npy(tmp_path / "q.npy", queries)
+    info = json.loads(run("faiss", "info", path, "--json").stdout)
+    assert info["kind"] == "IxFI" and info["quantizer"] == "none" and info["id_map"] and info["nlist"] == 1
+    assert "none: each search reads all 2400 bytes of vectors" in run("faiss", "info", path).stdout
+    for more in ([], ["--scan-all"], ["--recall", "0.99"], ["--nprobe", "auto"]):  # its recall is 1
+        lines = json_lines(run("faiss", "search", path, "--queries", tmp_path / "q.npy", "--json", *more).stdout)
+        check_answers(lines, *answers[1])
+    assert "its recall is 1" in run("faiss", "calibrate", path, "--queries", tmp_path / "q.npy", status=1).stderr
+
+
+def test_faiss_searches_a_file_with_a_flat_part(run, test_data, tmp_path):
+    path = test_data / "faiss" / "rflat-idmap-pca-sq8-ip.ivf"
+    queries, answers = golden(test_data, "rflat-idmap-pca-sq8-ip")
+    write_npy(tmp_path / "q.npy", queries)
+    search = ["faiss", "search", path, "--queries", tmp_path / "q.npy", "--json", "--nprobe", 5]
+    shown = run("faiss", "info", path).stdout
+    assert "IVF5,SQ8,RFlat, behind transforms, with an id map" in shown and "default k_factor 2.5" in shown
+    lines = json_lines(run(*search).stdout)
+    check_answers(lines, *answers[5])
+    assert all(line["rounds"] <= 2 for line in lines)
+    few = json_lines(run(*search, "--k-factor", 1).stdout)
+    assert [line["ids"] for line in few] != [line["ids"] for line in lines]
+    check_answers(json_lines(run(*search, "--k-factor", 2.5).stdout), *answers[5])
+    assert "--k-factor is '0.5'" in run(*search, "--k-factor", "0.5", status=2).stderr
+    assert "no flat part" in run("faiss", "search", test_data / "faiss" / "flat-l2-d1.ivf", "--queries", write_fvecs(
+        tmp_path / "one.fvecs", [[1.0]]), "--k-factor", 2, status=1).stderr
+
+
 def test_faiss_over_http_reads_the_probed_lists_alone(run, file, web, test_data, tmp_path):
     queries, _ = golden(test_data, FILE)
     path = write_fvecs(tmp_path / "q.fvecs", queries[:3])

@@ -72,6 +72,29 @@ def test_index_is_searched_where_it_lies(dipper, root, web, test_data):
         assert ask(url, "/v1/indexes/mine/search", {"vectors": raw})[0] == 404
 
 
+def test_flat_and_refined_files_are_searched(dipper, root, test_data, tmp_path):
+    with serving(dipper, root, "--allow-index-url", f"file://{test_data} file://{tmp_path}") as url:
+        for name, extra in (("only-flat-l2", {"recall": 0.9}), ("rflat-idmap-pca-sq8-ip", {"nprobe": 5, "k_factor": 2.5})):
+            queries, answers = golden(test_data, name)
+            status, opened = ask(url, "/v1/indexes", {"name": name, "url": f"file://{test_data}/faiss/{name}.ivf"})
+            assert status == 201 and opened["refined"] == name.startswith("rflat")
+            status, found = ask(url, f"/v1/indexes/{name}/search", {"vectors": queries, "k": 10, **extra})
+            assert status == 200
+            for result, ids, distances in zip(found["results"], *answers[max(answers)]):
+                for ours, theirs, i in zip(result["distances"], distances, ids):
+                    assert i < 0 or ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+        search = "/v1/indexes/rflat-idmap-pca-sq8-ip/search"
+        assert ask(url, search, {"vectors": queries[0], "k_factor": 0.5})[0] == 400
+        assert "candidates" in ask(url, search, {"vectors": queries[0], "k": 1000, "k_factor": 10000})[1]["message"]
+        # A flat file that each search would read 2 GiB of is not opened for clients. (A hole costs no disk.)
+        with open(tmp_path / "large.index", "wb") as out:
+            out.write(b"IxF2" + struct.pack("<iqqqBiQ", 16, 1 << 25, 1 << 20, 1 << 20, 1, 1, 1 << 29))
+            out.truncate(45 + (1 << 31))
+        status, refused = ask(url, "/v1/indexes", {"name": "large", "url": f"file://{tmp_path}/large.index"})
+        assert status in (400, 413) and "dipper faiss build" in refused["message"]
+        assert ask(url, "/v1/indexes/large")[0] == 404
+
+
 def test_index_is_searched_by_recall(dipper, root, web, test_data, tmp_path):
     queries, _ = golden(test_data, FILE)
     shutil.copy(test_data / "faiss" / f"{FILE}.ivf", tmp_path)

@@ -1,10 +1,11 @@
 /* ivf_tool.c: builds and searches inverted files for tests/python/test_faiss_agree.py.
  *
  *     ivf_tool build VECTORS.f32 DIM ip|l2 flat|sq8 NLIST OUT.ivf    ids are the vectors' places in the input
- *     ivf_tool search FILE.ivf QUERIES.f32 NPROBE K                  answers on standard output
+ *     ivf_tool search FILE.ivf QUERIES.f32 NPROBE K [K_FACTOR]       answers on standard output
  *
  * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. On
  * standard error: rounds and bytes of the opening, most rounds of a search. */
+#include "faiss/faiss_index.h"
 #include "faiss_test.h"
 
 #include <stdio.h>
@@ -60,43 +61,39 @@ static enum dp_status build(char **arguments)
     return status;
 }
 
-static void print_answers(const struct topk *top)
-{
-    int64_t none = -1;
-    float nothing = 0.0f;
-    for (size_t i = 0; i < top->k; i++)
-        fwrite(i < top->count ? &top->hits[i].id : &none, sizeof none, 1, stdout);
-    for (size_t i = 0; i < top->k; i++)
-        fwrite(i < top->count ? &top->hits[i].score : &nothing, sizeof nothing, 1, stdout);
-}
-
-static enum dp_status search(char **arguments)
+static enum dp_status search(char **arguments, float k_factor)
 {
     struct memory_file file = {.bytes = read_whole(arguments[0])};
     struct span queries = read_whole(arguments[1]);
     struct faiss_reader reader = memory_reader(&file);
-    size_t nprobe = strtoul(arguments[2], NULL, 10), k = strtoul(arguments[3], NULL, 10);
-    struct faiss_ivf *ivf = NULL;
-    struct topk top = {0};
-    enum dp_status status = faiss_ivf_open(&call, &reader, 0, &ivf);
-    if (status == DP_OK)
-        status = topk_init(&top, k, vector_larger_is_better(faiss_ivf_info(ivf).codec->metric), &call.error);
-    size_t dim = status == DP_OK ? faiss_ivf_info(ivf).dim_in : 1, rounds = file.rounds, bytes = file.read,
-           most = 0;
-    const float *query = (const float *)(const void *)queries.data;
-    for (size_t left = queries.len / sizeof(float) / dim; status == DP_OK && left > 0; left--, query += dim) {
+    struct faiss_search search = {.count = 1,
+                                  .nprobe = strtoul(arguments[2], NULL, 10),
+                                  .k = strtoul(arguments[3], NULL, 10),
+                                  .k_factor = k_factor};
+    struct faiss_index *index = NULL;
+    int64_t *ids = calloc(search.k, sizeof *ids);
+    float *distances = calloc(search.k, sizeof *distances);
+    if (ids == NULL || distances == NULL)
+        exit(2);
+    enum dp_status status = faiss_index_open(&call, &reader, NULL, &index);
+    size_t rounds = file.rounds, bytes = file.read, most = 0;
+    search.dim = status == DP_OK ? faiss_index_info(index).dim_in : 1;
+    search.queries = (const float *)(const void *)queries.data;
+    for (size_t left = queries.len / sizeof(float) / search.dim; status == DP_OK && left > 0; left--) {
         size_t before = file.rounds;
-        topk_clear(&top);
-        status = faiss_ivf_search(&call, ivf, &reader, query, nprobe, NULL, &top);
+        status = faiss_index_search(&call, index, &search, ids, distances, NULL);
         most = file.rounds - before > most ? file.rounds - before : most;
-        topk_sort(&top);
-        if (status == DP_OK)
-            print_answers(&top);
+        if (status == DP_OK) {
+            fwrite(ids, sizeof *ids, search.k, stdout);
+            fwrite(distances, sizeof *distances, search.k, stdout);
+        }
+        search.queries += search.dim;
     }
     if (status == DP_OK)
         fprintf(stderr, "%zu %zu %zu\n", rounds, bytes, most);
-    topk_deinit(&top);
-    faiss_ivf_free(ivf);
+    faiss_index_free(index);
+    free(distances);
+    free(ids);
     free((void *)queries.data);
     free((void *)file.bytes.data);
     return status;
@@ -110,8 +107,8 @@ int main(int argc, char **argv)
     call_init(&call, &arena);
     if (argc == 8 && strcmp(argv[1], "build") == 0)
         status = build(argv + 2);
-    else if (argc == 6 && strcmp(argv[1], "search") == 0)
-        status = search(argv + 2);
+    else if ((argc == 6 || argc == 7) && strcmp(argv[1], "search") == 0)
+        status = search(argv + 2, argc == 7 ? strtof(argv[6], NULL) : 0.0f);
     if (status != DP_OK)
         fprintf(stderr, "ivf_tool: %s: %s\n", dp_status_name(status), call.error.message);
     arena_deinit(&arena);

@@ -55,6 +55,24 @@ static void compare_hits(const struct topk *top, uint32_t k, const int32_t *ids,
     }
 }
 
+/* A whole search: of a file with a flat part its candidates are looked at again, in one more round. */
+static enum dp_status search_whole(struct call *call, const struct faiss_ivf *ivf,
+                                   const struct faiss_reader *reader, const float *query, uint32_t nprobe,
+                                   struct topk *top)
+{
+    struct faiss_ivf_info info = faiss_ivf_info(ivf);
+    struct topk candidates;
+    if (!info.refined)
+        return faiss_ivf_search(call, ivf, reader, query, nprobe, NULL, top);
+    size_t room = (size_t)((double)top->k * (double)info.k_factor);
+    assert_int_equal(topk_init(&candidates, room, top->larger_is_better, NULL), DP_OK);
+    enum dp_status status = faiss_ivf_search(call, ivf, reader, query, nprobe, NULL, &candidates);
+    if (status == DP_OK)
+        status = faiss_ivf_refine(call, ivf, reader, query, &candidates, top);
+    topk_deinit(&candidates);
+    return status;
+}
+
 static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, struct memory_file *file,
                                 struct answers *a, uint32_t nprobe)
 {
@@ -71,9 +89,9 @@ static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, 
         memcpy(query, a->vectors + (size_t)q * a->d * sizeof *query, a->d * sizeof *query);
         assert_int_equal(topk_init(&top, a->k, vector_larger_is_better(info.codec->metric), NULL), DP_OK);
         size_t rounds = file->rounds, ranges = file->ranges;
-        assert_int_equal(faiss_ivf_search(call, ivf, &reader, query, nprobe, NULL, &top), DP_OK);
-        assert_true(file->rounds - rounds <= 1);
-        assert_true(file->ranges - ranges <= nprobe);
+        assert_int_equal(search_whole(call, ivf, &reader, query, nprobe, &top), DP_OK);
+        assert_true(file->rounds - rounds <= (info.refined ? 2 : 1));
+        assert_true(file->ranges - ranges <= nprobe + (info.refined ? (size_t)(a->k * (double)info.k_factor) : 0));
         assert_int_equal(file->unreleased, 0);
         topk_sort(&top);
         float length = distance_pair(VECTOR_INNER_PRODUCT, query, query, a->d);
@@ -258,14 +276,36 @@ static void test_faiss_wrappers_and_quantizers_agree(void **state)
     check_kind("idmap-pca-hnsw-pq", "IwPQ", 6);
 }
 
+static void test_faiss_indexes_without_lists_agree(void **state)
+{
+    (void)state;
+    struct faiss_ivf_info info = check_kind("only-flat-l2", "IxF2", 1);
+    assert_true(info.flat && info.nlist == 1 && info.ntotal == 100 && info.data_bytes == 100 * 6 * 4);
+    assert_true(check_kind("only-idmap-flat-ip", "IxFI", 2).id_map);
+    assert_int_equal(check_kind("only-pca-flat", "IxF2", 5).transforms, 1);
+    assert_int_equal(check_kind("only-sq8-ip", "IxSQ", 1).data_bytes, 100 * 6);
+}
+
+static void test_faiss_flat_parts_refine_as_faiss_does(void **state)
+{
+    (void)state;
+    struct faiss_ivf_info info = check_kind("rflat-sq4-l2", "IwSq", 4);
+    assert_true(info.refined && info.k_factor == 2.5f && info.listed == 99);
+    info = check_kind("rflat-idmap-pca-sq8-ip", "IwSq", 7);
+    assert_true(info.refined && info.id_map && info.transforms == 1);
+    info = check_kind("only-sq8-rflat", "IxSQ", 3);
+    assert_true(info.refined && info.flat);
+}
+
 /* From wherever the first read ends: the same file, and rounds that do not pile up. */
 static void test_faiss_opens_from_any_first_read(void **state)
 {
     (void)state;
-    static const char *const names[] = {"sq4-l2-d13",        "pq-ip-x5",        "pqfs-l2",     "rabitq4-l2",
-                                        "rabitqfs2-ip",      "idmap-flat",      "opq-pq",      "hnsw-flat",
-                                        "idmap-pca-hnsw-pq", "norm-remap-flat", "pcaw-sq8-ip", "rr-rabitq",
-                                        "pq-l2-x8"};
+    static const char *const names[] = {
+        "sq4-l2-d13",        "pq-ip-x5",        "pqfs-l2",        "rabitq4-l2",
+        "rabitqfs2-ip",      "idmap-flat",      "opq-pq",         "hnsw-flat",
+        "idmap-pca-hnsw-pq", "norm-remap-flat", "pcaw-sq8-ip",    "rr-rabitq",
+        "pq-l2-x8",          "only-pca-flat",   "only-sq8-rflat", "rflat-idmap-pca-sq8-ip"};
     struct arena arena;
     struct call call;
     arena_init(&arena, 1 << 20);
@@ -350,8 +390,8 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
     (void)state;
     static const struct {
         const char *name, *says;
-    } refused[] = {{"flat", "'IxF2'"}, {"pqr", "'IwQR'"}, {"tqmse", "type 13"}, {"refine", "'IxRF'"},
-                   {"nsg", "'INSf'"},  {"itq", "'Viqt'"}, {"hnsw", "'IHNf'"},   {"residual", "'IwRQ'"}};
+    } refused[] = {{"pqr", "'IwQR'"}, {"tqmse", "type 13"}, {"refine", "'IxSQ'"},  {"nsg", "'INSf'"},
+                   {"itq", "'Viqt'"}, {"hnsw", "'IHNf'"},   {"residual", "'IwRQ'"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct span bytes = golden(refused[i].name, "refused");
         struct dp_error error = {0};
@@ -382,6 +422,8 @@ int main(void)
         cmocka_unit_test(test_faiss_fast_scan_agrees),
         cmocka_unit_test(test_faiss_rabitq_agrees),
         cmocka_unit_test(test_faiss_wrappers_and_quantizers_agree),
+        cmocka_unit_test(test_faiss_indexes_without_lists_agree),
+        cmocka_unit_test(test_faiss_flat_parts_refine_as_faiss_does),
         cmocka_unit_test(test_faiss_opens_from_any_first_read),
         cmocka_unit_test(test_faiss_opens_in_two_rounds),
         cmocka_unit_test(test_faiss_probe_is_exact),

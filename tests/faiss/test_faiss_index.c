@@ -123,7 +123,8 @@ static void test_faiss_index_survives_any_failed_allocation(void **state)
     (void)state;
     static const char *const names[] = {"faiss/idmap-pca-hnsw-pq.ivf", "faiss/rabitqfs4-l2.ivf",
                                         "faiss/sq6-ip-d11.ivf",        "faiss/pqfsr-l2-64.ivf",
-                                        "faiss/rabitq4-l2.ivf",        "faiss/norm-remap-flat.ivf"};
+                                        "faiss/rabitq4-l2.ivf",        "faiss/norm-remap-flat.ivf",
+                                        "faiss/only-flat-l2.ivf",      "faiss/rflat-idmap-pca-sq8-ip.ivf"};
     size_t fired = 0;
     for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
         struct span bytes = test_data(names[f]);
@@ -137,7 +138,8 @@ static void test_faiss_index_survives_any_failed_allocation(void **state)
             test_alloc_fail_at(n);
             enum dp_status status = faiss_index_open(&call, &reader, NULL, &index);
             if (status == DP_OK) {
-                struct faiss_search search = {query, 1, faiss_index_info(index).dim_in, 3, 4, NULL};
+                const struct faiss_search search = {
+                    .queries = query, .count = 1, .dim = faiss_index_info(index).dim_in, .k = 3, .nprobe = 4};
                 status = faiss_index_search(&call, index, &search, ids, distances, NULL);
             }
             bool happened = test_alloc_fired();
@@ -447,6 +449,101 @@ static void test_faiss_index_walks_blocks_in_little_memory(void **state)
     buffer_deinit(&blocks.head);
 }
 
+/* ---- a flat file: rows of zeros, but for one of ones ------------------------------------------------------- */
+
+enum { FLAT_DIM = 16, ONES = 4000000 };
+
+struct flat {
+    struct buffer head;
+    uint64_t rows;
+};
+
+static void flat_fill(const void *ctx, uint64_t offset, uint8_t *to, size_t len)
+{
+    const struct flat *flat = ctx;
+    float ones[FLAT_DIM];
+    for (size_t i = 0; i < FLAT_DIM; i++)
+        ones[i] = 1.0f;
+    memset(to, 0, len);
+    virtual_put(buffer_span(&flat->head), 0, offset, to, len);
+    virtual_put(span_of(ones, sizeof ones), flat->head.len + (uint64_t)ONES * sizeof ones, offset, to, len);
+}
+
+static struct faiss_reader flat_reader(struct flat *flat, struct virtual_file *file, uint64_t rows)
+{
+    *flat = (struct flat){.rows = rows};
+    buffer_init(&flat->head, MIB);
+    put_header(&flat->head, FAISS_FLAT_L2, rows);
+    buffer_u64(&flat->head, rows * FLAT_DIM);
+    *file = (struct virtual_file){.fill = flat_fill, .ctx = flat};
+    return virtual_reader(file, flat->head.len + rows * FLAT_DIM * sizeof(float));
+}
+
+/* All of it is read once for several queries, in rounds of at most 256 MiB, which the first one's cost tells of. */
+static void test_faiss_index_reads_a_flat_file_in_rounds(void **state)
+{
+    (void)state;
+    enum { VECTORS = 264 * (1 << 20) / (FLAT_DIM * 4) };
+    struct flat flat;
+    struct virtual_file file;
+    struct faiss_reader reader = flat_reader(&flat, &file, VECTORS);
+    struct faiss_index *index;
+    struct faiss_search_cost costs[3];
+    float queries[3][FLAT_DIM] = {{0}}, distances[3][2];
+    int64_t ids[3][2];
+    assert_int_equal(faiss_index_open(&call, &reader, NULL, &index), DP_OK);
+    assert_true(file.rounds == 1 && file.read <= 128 * 1024);
+    for (size_t i = 0; i < FLAT_DIM; i++)
+        queries[1][i] = 1.0f;
+    struct faiss_search search = {.queries = queries[0], .count = 3, .dim = FLAT_DIM, .k = 2, .nprobe = 1};
+    file.rounds = file.ranges = 0;
+    file.read = 0;
+    if (faiss_index_search(&call, index, &search, ids[0], distances[0], costs) != DP_OK)
+        fail_msg("%s", call.error.message);
+    assert_int_equal(file.rounds, 2);
+    assert_int_equal(file.ranges, 33);
+    assert_int_equal(file.read, (uint64_t)VECTORS * FLAT_DIM * 4);
+    assert_true(file.longest <= 8 * MIB && file.unreleased == 0);
+    assert_true(costs[0].rounds == 2 && costs[1].rounds == 0 && costs[2].rounds == 0 && costs[2].lists == 1);
+    assert_true(ids[0][0] == 0 && ids[0][1] == 1 && ids[2][1] == 1 && distances[0][0] == 0.0f);
+    assert_true(ids[1][0] == ONES && distances[1][0] == 0.0f && ids[1][1] == 0 && distances[1][1] == 16.0f);
+    faiss_index_free(index);
+    buffer_deinit(&flat.head);
+}
+
+/* Gives the first bytes, and fails beyond them. */
+static enum dp_status read_the_head(struct call *reading, void *ctx, struct faiss_range *ranges, size_t n)
+{
+    if (ranges->offset == 0 && ranges->len <= 128 * 1024)
+        return virtual_read(reading, ctx, ranges, n);
+    return call_fail(reading, DP_IO, "this reader has a head alone");
+}
+
+static void test_faiss_index_reads_a_large_flat_file_only_when_told(void **state)
+{
+    (void)state;
+    enum { GIB_ROWS = (1 << 30) / (FLAT_DIM * 4) };
+    for (uint64_t more = 0; more < 2; more++) {
+        struct flat flat;
+        struct virtual_file file;
+        struct faiss_reader reader = flat_reader(&flat, &file, GIB_ROWS + more);
+        struct faiss_index *index;
+        float query[FLAT_DIM] = {0}, distance;
+        int64_t id;
+        struct faiss_search search = {.queries = query, .count = 1, .dim = FLAT_DIM, .k = 1};
+        reader.read = read_the_head;
+        assert_int_equal(faiss_index_open(&call, &reader, NULL, &index), DP_OK);
+        enum dp_status status = faiss_index_search(&call, index, &search, &id, &distance, NULL);
+        assert_int_equal(status, more ? DP_TOO_LARGE : DP_IO);
+        if (more)
+            assert_non_null(strstr(call.error.message, "dipper faiss build"));
+        search.scan_all = true;
+        assert_int_equal(faiss_index_search(&call, index, &search, &id, &distance, NULL), DP_IO);
+        faiss_index_free(index);
+        buffer_deinit(&flat.head);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +555,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_faiss_index_large_file_within_its_budget, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faiss_index_large_centroids_come_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faiss_index_walks_blocks_in_little_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_faiss_index_reads_a_flat_file_in_rounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_faiss_index_reads_a_large_flat_file_only_when_told, set_up,
+                                        tear_down),
     };
     return test_run(tests);
 }

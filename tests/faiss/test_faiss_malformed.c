@@ -55,6 +55,13 @@ static enum dp_status open_and_search(struct span bytes, size_t guess)
     assert_int_equal(topk_init(&top, 5, vector_larger_is_better(info.codec->metric), NULL), DP_OK);
     enum dp_status searched = faiss_ivf_search(&call, ivf, &reader, query, (size_t)info.nlist, NULL, &top);
     assert_true(searched == DP_OK || searched == DP_CORRUPT);
+    if (searched == DP_OK && info.refined) {
+        struct topk refined;
+        assert_int_equal(topk_init(&refined, 3, top.larger_is_better, NULL), DP_OK);
+        searched = faiss_ivf_refine(&call, ivf, &reader, query, &top, &refined);
+        assert_true(searched == DP_OK || searched == DP_CORRUPT);
+        topk_deinit(&refined);
+    }
     if (searched != DP_OK)
         assert_non_null(strstr(call.error.message, "broken.ivf: "));
     assert_int_equal(file.unreleased, 0);
@@ -64,14 +71,29 @@ static enum dp_status open_and_search(struct span bytes, size_t guess)
     return status;
 }
 
-static const char *const files[] = {
-    "faiss/sq8-ip-sparse.ivf",   "faiss/flat-l2-sparse.ivf", "faiss/flat-l2-d1.ivf",
-    "faiss/flat-l2-empty.ivf",   "faiss/fp16-l2-d9.ivf",     "faiss/hadamard-sq4.ivf",
-    "faiss/hnsw-ip.ivf",         "faiss/idmap2-sq8-ip.ivf",  "faiss/idmap-pca-hnsw-pq.ivf",
-    "faiss/norm-remap-flat.ivf", "faiss/opq-pq.ivf",         "faiss/pcaw-sq8-ip.ivf",
-    "faiss/pq-ip-x5.ivf",        "faiss/pqfsr-l2-64.ivf",    "faiss/rabitq-l2.ivf",
-    "faiss/rabitq3-ip.ivf",      "faiss/rabitqfs2-ip.ivf",   "faiss/rabitqfs-sparse.ivf",
-    "faiss/sq6-ip-d11.ivf",      "faiss/sq8-uniform-l2.ivf"};
+static const char *const files[] = {"faiss/sq8-ip-sparse.ivf",
+                                    "faiss/flat-l2-sparse.ivf",
+                                    "faiss/flat-l2-d1.ivf",
+                                    "faiss/flat-l2-empty.ivf",
+                                    "faiss/fp16-l2-d9.ivf",
+                                    "faiss/hadamard-sq4.ivf",
+                                    "faiss/hnsw-ip.ivf",
+                                    "faiss/idmap2-sq8-ip.ivf",
+                                    "faiss/idmap-pca-hnsw-pq.ivf",
+                                    "faiss/norm-remap-flat.ivf",
+                                    "faiss/opq-pq.ivf",
+                                    "faiss/pcaw-sq8-ip.ivf",
+                                    "faiss/pq-ip-x5.ivf",
+                                    "faiss/pqfsr-l2-64.ivf",
+                                    "faiss/rabitq-l2.ivf",
+                                    "faiss/rabitq3-ip.ivf",
+                                    "faiss/rabitqfs2-ip.ivf",
+                                    "faiss/rabitqfs-sparse.ivf",
+                                    "faiss/sq6-ip-d11.ivf",
+                                    "faiss/sq8-uniform-l2.ivf",
+                                    "faiss/only-idmap-flat-ip.ivf",
+                                    "faiss/only-sq8-rflat.ivf",
+                                    "faiss/rflat-idmap-pca-sq8-ip.ivf"};
 enum { FILES = sizeof files / sizeof *files };
 
 static void test_faiss_every_truncation_is_corrupt(void **state)

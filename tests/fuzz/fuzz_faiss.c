@@ -53,11 +53,17 @@ static void search(struct call *call, const struct faiss_ivf *ivf, const struct 
         struct id_filter filter = {.keeps = true, .keep = id_set_of_bits(span_of(bits, sizeof bits))};
         enum dp_status status = faiss_ivf_search(call, ivf, reader, query, (size_t)info.nlist, NULL, &top);
         assert(status == DP_OK || status == DP_CORRUPT); /* numbers that an id map lacks, lengths of blocks */
+        struct topk refined;
+        if (status == DP_OK && info.refined && topk_init(&refined, 3, top.larger_is_better, NULL) == DP_OK) {
+            status = faiss_ivf_refine(call, ivf, reader, query, &top, &refined);
+            assert(status == DP_OK || status == DP_CORRUPT);
+            topk_deinit(&refined);
+        }
         topk_sort(&top);
         topk_clear(&top);
         status = faiss_ivf_search(call, ivf, reader, query, 3, &filter, &top);
         assert(status == DP_OK || status == DP_CORRUPT);
-        for (size_t i = 0; i < top.count; i++)
+        for (size_t i = 0; !info.refined && i < top.count; i++)
             assert(id_filter_allows(&filter, top.hits[i].id));
         topk_deinit(&top);
     }

@@ -40,7 +40,9 @@ def make_index(kind, d, nlist, metric, x, train):
 
 def search(index, queries, nprobe, k=K):
     """FAISS's answers; over an HNSW quantizer those of an exact search of its centroids."""
-    ivf = faiss.extract_index_ivf(index)
+    ivf = faiss.try_extract_index_ivf(index)
+    if ivf is None:
+        return index.search(queries, k)
     ivf.nprobe = nprobe
     if not isinstance(faiss.downcast_index(ivf.quantizer), faiss.IndexHNSW):
         return index.search(queries, k)
@@ -60,7 +62,8 @@ def search(index, queries, nprobe, k=K):
 
 def write_answers(path, index, x, queries):
     with open(path, "wb") as out:
-        nlist = faiss.extract_index_ivf(index).nlist
+        ivf = faiss.try_extract_index_ivf(index)
+        nlist = ivf.nlist if ivf else 1
         nprobes = sorted({1, min(8, nlist), nlist})
         out.write(struct.pack("<8s4If", b"DPFAISS1", len(queries), index.d, K, len(nprobes),
                               float((x.astype("float64") ** 2).sum(1).max()) if len(x) else 0.0))
@@ -117,6 +120,7 @@ def main():
     make_refused(np.random.default_rng(20262), out_dir)
     make_no_list(np.random.default_rng(20263), out_dir, seeds_dir)
     make_scalars(np.random.default_rng(20264), out_dir, seeds_dir)
+    make_flat(np.random.default_rng(20265), out_dir, seeds_dir)
 
 
 def make_kinds(rng, out_dir, seeds_dir):
@@ -222,10 +226,38 @@ def make_scalars(rng, out_dir, seeds_dir):
             faiss.write_index(index, os.path.join(seeds_dir, name))
 
 
+def make_flat(rng, out_dir, seeds_dir):
+    """Indexes without lists, and IVF files whose candidates are looked at again in a flat part."""
+    for name, factory, metric in (("only-flat-l2", "Flat", L2), ("only-idmap-flat-ip", "IDMap,Flat", IP),
+                                  ("only-pca-flat", "PCA4,Flat", L2), ("only-sq8-ip", "SQ8", IP),
+                                  ("only-sq8-rflat", "SQ8,RFlat", L2), ("rflat-sq4-l2", "IVF5,SQ4,RFlat", L2),
+                                  ("rflat-idmap-pca-sq8-ip", "IDMap,PCA4,IVF5,SQ8,RFlat", IP)):
+        x, queries = clustered(rng, 100, 6, 8), clustered(rng, QUERIES, 6, 8)
+        index = faiss.index_factory(6, factory, metric)
+        index.train(clustered(rng, 400, 6, 8))
+        if "RFlat" in factory:
+            x[9] = np.nan  # in no list, but in the flat part
+            inner = faiss.downcast_index(index)
+            if isinstance(inner, faiss.IndexIDMap):
+                inner = faiss.downcast_index(inner.index)
+            inner.k_factor = 2.5
+        if "IDMap" in factory:
+            index.add_with_ids(x, rng.permutation(100) * 3 + 1000)
+        else:
+            index.add(x)
+        path = os.path.join(out_dir, name)
+        faiss.write_index(index, path + ".ivf")
+        write_answers(path + ".answers", index, x[np.isfinite(x).all(1)], queries)
+        if seeds_dir:
+            index.reset()
+            index.add_with_ids(x[:12], np.arange(12)) if "IDMap" in factory else index.add(x[:12])
+            faiss.write_index(index, os.path.join(seeds_dir, name))
+
+
 def make_refused(rng, out_dir):
     x = clustered(rng, 400, 8, 4)
-    for name, factory in (("flat", "Flat"), ("pqr", "IVF4,PQ4+2"), ("tqmse", "IVF4,SQtqmse4"),
-                          ("refine", "IVF4,SQ4,RFlat"), ("nsg", "IVF101_NSG4,Flat"), ("itq", "ITQ8,IVF4,Flat"),
+    for name, factory in (("pqr", "IVF4,PQ4+2"), ("tqmse", "IVF4,SQtqmse4"),
+                          ("refine", "IVF4,SQ4,Refine(SQ8)"), ("nsg", "IVF101_NSG4,Flat"), ("itq", "ITQ8,IVF4,Flat"),
                           ("hnsw", "HNSW4,Flat"), ("residual", "IVF4,RQ2x4")):
         index = faiss.index_factory(8, factory)
         index.train(x)

@@ -217,6 +217,31 @@ def test_open_takes_what_is_known(dipper, path):
         dipper.open_index(path, n_clusters=9)
 
 
+def test_a_flat_file_and_one_with_a_flat_part(dipper, tmp_path):
+    x = np.random.default_rng(2).standard_normal((2000, 16)).astype("f4")
+    for factory in ("Flat", "IVF10,SQ4,RFlat"):
+        stock = faiss.index_factory(16, factory)
+        stock.train(x)
+        stock.add(x)
+        faiss.write_index(stock, str(tmp_path / "theirs.index"))
+        with dipper.open_index(tmp_path / "theirs.index") as ours:
+            assert ours.info.flat == (factory == "Flat") and ours.info.k_factor == (factory != "Flat")
+            assert ours.ntotal == 2000
+            if factory == "Flat":
+                assert np.array_equal(ours.search(x[:70], 5, scan_all=True)[1], stock.search(x[:70], 5)[1])
+                assert ours.last_cost.bytes == 2 * 2000 * 64  # read for 64 queries, and for 6
+                with pytest.raises(ValueError, match="no flat part"):
+                    ours.search(x[:1], 5, k_factor=2)
+            else:
+                stock.k_factor, faiss.extract_index_ivf(stock.base_index).nprobe = 4, 3
+                assert np.array_equal(ours.search(x[:20] + 0.1, 5, 3, k_factor=4)[1], stock.search(x[:20] + 0.1, 5)[1])
+                with pytest.raises(ValueError, match="k_factor"):
+                    ours.search(x[:1], 5, k_factor=0.5)
+                assert ours.k_factor == 1
+                ours.k_factor = 4
+                assert np.array_equal(ours.search(x[:20] + 0.1, 5, 3)[1], stock.search(x[:20] + 0.1, 5)[1])
+
+
 # ---- building files ------------------------------------------------------------------------------------------
 
 

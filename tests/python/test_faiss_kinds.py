@@ -74,11 +74,11 @@ def write(index, path):
     return faiss.read_index(str(path))
 
 
-def our_search(tool, path, queries, nprobe, tmp_path, k=K):
+def our_search(tool, path, queries, nprobe, tmp_path, k=K, k_factor=None):
     """Distances, ids, and (rounds to open, bytes to open, most rounds of a search)."""
     queries.tofile(tmp_path / "queries.f32")
-    out = subprocess.run([tool, "search", path, tmp_path / "queries.f32", str(nprobe), str(k)], check=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out = subprocess.run([tool, "search", path, tmp_path / "queries.f32", str(nprobe), str(k),
+                          *([str(k_factor)] if k_factor else [])], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     rows = np.frombuffer(out.stdout, dtype=[("ids", "<i8", k), ("scores", "<f4", k)])
     assert len(rows) == len(queries)
     return (rows["scores"], rows["ids"]), tuple(int(n) for n in out.stderr.split())
@@ -394,3 +394,73 @@ def test_scalar_kinds_agree(tool, tmp_path, kind, d, by_residual, metric):
         ours, (opened, _, searched) = our_search(tool, path, queries, nprobe, tmp_path)
         assert_agree(ours, their_search(index, queries, nprobe), queries, float((x * x).sum(1).max()))
         assert opened <= 2 and searched <= 1
+
+
+FLAT = [("Flat", 16, 1), ("Flat", 33, 1), ("SQ8", 16, 1), ("SQ4", 13, 1), ("SQbf16", 9, 1), ("SQ8_direct", 16, 1),
+        ("IDMap,Flat", 16, 2), ("IDMap2,Flat", 16, 2), ("PCA8,Flat", 16, 4), ("OPQ4_8,SQ8", 16, 4), ("L2norm,Flat", 16, 4),
+        ("PCA8,IDMap,Flat", 16, 5)]
+
+
+def make_flat(factory, d, n, metric):
+    x, queries = made_up(n, d, metric), made_up(60, d, metric, seed=8)
+    if "direct" in factory:
+        x, queries = np.abs(np.round(x * 20)), np.round(np.abs(queries) * 20)
+    index = faiss.index_factory(d, factory, METRICS[metric])
+    index.train(x)
+    if "IDMap" in factory:
+        index.add_with_ids(x, np.random.default_rng(3).permutation(n) * 7 + 11)
+    else:
+        index.add(x)
+    return index, x, queries
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("factory,d,rounds", FLAT)
+def test_indexes_without_lists_agree(tool, tmp_path, factory, d, rounds, metric):
+    index, x, queries = make_flat(factory, d, 3000, metric)
+    index = write(index, tmp_path / "theirs.index")
+    ours, (opened, _, searched) = our_search(tool, tmp_path / "theirs.index", queries, 1, tmp_path)
+    assert_agree(ours, index.search(queries, K), queries, float((x * x).sum(1).max()))
+    assert opened <= rounds and searched <= 1
+
+
+def test_a_flat_index_of_nothing_finds_nothing(tool, tmp_path):
+    faiss.write_index(faiss.IndexFlatL2(8), str(tmp_path / "none.index"))
+    (_, found), _ = our_search(tool, tmp_path / "none.index", made_up(3, 8, "l2"), 1, tmp_path)
+    assert (found == -1).all()
+
+
+def refined_index(index):
+    inner = faiss.downcast_index(index)
+    return faiss.downcast_index(inner.index) if isinstance(inner, faiss.IndexIDMap) else inner
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("factory", ["IVF20,SQ8,RFlat", "IVF20,SQ4,RFlat", "IVF20,SQfp16,RFlat", "PCA8,IVF20,SQ8,RFlat",
+                                     "IDMap,IVF20,SQ6,RFlat", "IDMap,OPQ4_8,IVF20,SQ8,RFlat", "SQ4,RFlat",
+                                     "IVF20_HNSW8,SQ4,RFlat"])
+def test_flat_parts_refine_as_faiss_does(tool, tmp_path, factory, metric):
+    """Candidates are FAISS's, and so are their second scores; in one more round."""
+    x, queries = made_up(2000, 16, metric), made_up(60, 16, metric, seed=8)
+    x[17] = np.nan if "IVF" in factory else 0  # in no list, but in the flat part
+    index = faiss.index_factory(16, factory, METRICS[metric])
+    index.train(made_up(2000, 16, metric, seed=9))
+    if "IDMap" in factory:
+        index.add_with_ids(x, np.random.default_rng(3).permutation(len(x)) * 7 + 11)
+    else:
+        index.add(x)
+    refined_index(index).k_factor = 3
+    path = tmp_path / "theirs.ivf"
+    index = write(index, path)
+    ivf = faiss.try_extract_index_ivf(faiss.downcast_index(refined_index(index).base_index))
+    largest = float(np.nansum(x * x, axis=1).max())
+    for nprobe in (1, 8, 20) if ivf else (1,):
+        for k_factor in (None, 1, 1.25, 10):
+            refined_index(index).k_factor = k_factor or 3
+            if ivf:
+                ivf.nprobe = nprobe
+            if ivf and "HNSW" in factory:  # its centroids are searched exactly here
+                faiss.downcast_index(ivf.quantizer).hnsw.efSearch = 1000
+            ours, (opened, _, searched) = our_search(tool, path, queries, nprobe, tmp_path, k_factor=k_factor)
+            assert_agree(ours, index.search(queries, K), queries, largest)
+            assert opened <= 7 and searched <= 2

@@ -1,0 +1,114 @@
+/* parse_flat.c: indexes without lists, and the flat part of a refined index.
+ *
+ *   IxF2, IxFI, IxFl   header, vec f32 vectors[ntotal][d]
+ *   IxSQ               header, scalar quantizer (parse_codec.c), vec u8 codes[ntotal][code_size]
+ *   refinement         one of the first three, f32 k_factor       behind the index that is refined
+ *
+ * Vectors stay in the file. They are numbered from 0 on, and a search reads all of them in pieces, each of which
+ * stands for a list.
+ */
+#include <inttypes.h>
+#include <math.h>
+
+#include "faiss/format.h"
+#include "faiss/parse.h"
+
+enum { PIECE_BYTES = 8 << 20 };
+
+/* Leaves the codes where they are: elements of `size` bytes, in all ntotal codes. */
+static enum dp_status pass_codes(struct parser *p, uint64_t size)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    uint64_t count, code_size = ivf->codec.code_size, expected;
+    enum dp_status status = parse_count(p, "its vectors", size, 0, &count);
+    if (status != DP_OK)
+        return status;
+    if (__builtin_mul_overflow(ivf->ntotal, code_size, &expected) || count * size != expected)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "%" PRIu64 " vectors of %" PRIu64 " bytes lie in %" PRIu64 " bytes", ivf->ntotal,
+                           code_size, count * size);
+    ivf->flat = true;
+    ivf->listed = ivf->ntotal;
+    ivf->nprobe = 1;
+    ivf->head_bytes = p->source.at;
+    ivf->piece_rows = code_size < PIECE_BYTES ? PIECE_BYTES / code_size : 1;
+    ivf->nlist = ivf->ntotal > 0 ? (ivf->ntotal - 1) / ivf->piece_rows + 1 : 1;
+    if (ivf->nlist > UINT32_MAX)
+        return source_fail(&p->source, DP_UNSUPPORTED, "%" PRIu64 " vectors of %" PRIu64 " bytes are too many",
+                           ivf->ntotal, code_size);
+    return source_skip(&p->source, "its vectors", expected);
+}
+
+enum dp_status parse_flat(struct parser *p)
+{
+    struct faiss_ivf *ivf = p->ivf;
+    struct index_header h;
+    enum dp_status status = parse_header(p, "the index", 8, &h);
+    if (status != DP_OK)
+        return status;
+    ivf->ntotal = (uint64_t)h.ntotal;
+    ivf->codec.dim = (size_t)h.d;
+    ivf->codec.metric = (enum vector_metric)h.metric;
+    /* Where there are vectors they prove the dimension; memory for queries depends on it. */
+    if (ivf->ntotal == 0 && ivf->codec.dim > p->source.size)
+        return source_fail(&p->source, DP_UNSUPPORTED, "it holds no vectors, of %" PRId32 " dimensions", h.d);
+    if (p->kind == FAISS_SQ) {
+        status = parse_scalar_quantizer(p, 8);
+        return status == DP_OK ? pass_codes(p, 1) : status;
+    }
+    ivf->codec.kind = IVF_FLAT;
+    ivf->codec.code_size = ivf->codec.dim * sizeof(float);
+    return pass_codes(p, sizeof(float));
+}
+
+/* ---- refinement ------------------------------------------------------------------------------------------ */
+
+enum { REFINE_HEAD_BYTES = 4 + PARSE_HEADER_BYTES + 8, FACTOR_BYTES = 4 };
+
+bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes)
+{
+    return !__builtin_mul_overflow(ntotal, 4 * d, bytes) &&
+           !__builtin_add_overflow(*bytes, (uint64_t)(REFINE_HEAD_BYTES + FACTOR_BYTES), bytes);
+}
+
+enum dp_status parse_refinement(struct parser *p)
+{
+    struct faiss_refinement *refine = &p->ivf->refine;
+    char text[FOURCC_TEXT_MAX];
+    struct index_header h;
+    struct cursor c;
+    uint64_t floats, expected;
+    uint32_t fourcc;
+    enum dp_status status = parse_u32(p, "the kind of its refinement", REFINE_HEAD_BYTES - 4, &fourcc);
+    if (status != DP_OK)
+        return status;
+    if (fourcc != FAISS_FLAT_L2 && fourcc != FAISS_FLAT_IP && fourcc != FAISS_FLAT_OLD)
+        return source_fail(
+            &p->source, DP_UNSUPPORTED,
+            "it is refined by an index of kind '%s'; supported: flat ones (IxF2, IxFI, IxFl), which "
+            "',RFlat' makes",
+            parse_fourcc_text(fourcc, text));
+    status = parse_header(p, "the refinement", 8, &h);
+    if (status == DP_OK)
+        status = parse_count(p, "the refinement's vectors", sizeof(float), 0, &floats);
+    if (status != DP_OK)
+        return status;
+    if ((size_t)h.d != refine->dim || (uint64_t)h.ntotal != p->ivf->ntotal ||
+        h.metric != (int32_t)p->ivf->codec.metric ||
+        __builtin_mul_overflow(p->ivf->ntotal, (uint64_t)refine->dim, &expected) || floats != expected)
+        return source_fail(&p->source, DP_CORRUPT,
+                           "a refinement of %" PRId64 " vectors, %" PRId32 " dimensions, metric %" PRId32
+                           " and %" PRIu64 " floats, for %" PRIu64 ", %zu and %d",
+                           h.ntotal, h.d, h.metric, floats, p->ivf->ntotal, refine->dim,
+                           (int)p->ivf->codec.metric);
+    refine->offset = p->source.at;
+    status = source_skip(&p->source, "the refinement's vectors", 4 * floats);
+    if (status == DP_OK)
+        status = source_fields(&p->source, "the refinement's k_factor", FACTOR_BYTES, 0, &c);
+    if (status != DP_OK)
+        return status;
+    refine->k_factor = cursor_f32(&c);
+    if (isfinite(refine->k_factor) && refine->k_factor >= 0.0f)
+        return DP_OK;
+    return source_fail(&p->source, DP_CORRUPT, "the refinement has a k_factor of %g", (double)refine->k_factor);
+}
