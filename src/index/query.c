@@ -66,8 +66,8 @@ static enum dp_status adopt_newer(struct query_run *run, struct index_reader *re
     if (status)
         dp_error_prefix(&run->call->error, "%s", run->snapshot->manifest_key.text);
     else
-        status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->snapshot, out,
-                               gone);
+        status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->seen,
+                               run->snapshot, out, gone);
     store_read_release(&run->newer, 1);
     return status;
 }
@@ -98,6 +98,8 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
             .call = call, .store = reader->store, .query = query, .snapshot = s, .check_current = !fresh};
         bool gone = false;
         status = run_over(&run, out);
+        if (run.confirmed)
+            reader_confirm(reader, s, run.seen);
         if (!run.changed && !run.gone)
             break;
         if (reloads == RELOADS || (run.gone && reloads > 1))

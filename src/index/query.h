@@ -25,6 +25,8 @@ struct query_run {
 
     /* Out, when check_current found another manifest: its bytes and version, to be released. */
     struct store_read_req newer;
+    struct manifest_read seen; /* of check_current */
+    bool confirmed;            /* check_current found the snapshot's manifest */
     bool changed;
     bool gone; /* an object that the manifest lists is missing */
 };

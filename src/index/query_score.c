@@ -219,6 +219,7 @@ static enum dp_status check_current(struct query_run *run, struct store_read_req
         run->changed = true;
         return DP_OK;
     }
+    run->confirmed = true;
     return snapshot_check_wal(wal, &run->call->error);
 }
 
@@ -276,8 +277,10 @@ enum dp_status query_score(struct query_run *run)
                                                 .if_changed = true};
         reqs[count++] = (struct store_read_req){.key = object_key_span(&s->wal_key), .len = 1};
     }
+    run->seen.sent_ns = os_now_ns();
     if (count)
         store_read(call, run->store, reqs, count); /* each request is judged by itself */
+    run->seen.answered_ns = os_now_ns();
     dp_error_clear(&call->error);
     if ((status = call_check(call)) == DP_OK && run->check_current)
         status = check_current(run, &reqs[total], &reqs[total + 1]);

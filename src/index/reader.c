@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "os/clock.h"
 
 enum { RELOADS = 3, SCHEMA_JSON_MAX = 1024 * 1024 };
 
@@ -14,16 +15,31 @@ struct snapshot *reader_snapshot(struct index_reader *reader)
     return s;
 }
 
+static bool is_newer(const struct snapshot *s, const struct snapshot *than)
+{
+    if (s->seen.sent_ns >= than->seen.answered_ns)
+        return true;
+    if (than->seen.sent_ns >= s->seen.answered_ns)
+        return false;
+    if (ulid_equal(&s->manifest.incarnation, &than->manifest.incarnation))
+        return s->manifest.sequence >= than->manifest.sequence;
+    return s->seen.sent_ns >= than->seen.sent_ns;
+}
+
+void reader_confirm(struct index_reader *reader, struct snapshot *s, struct manifest_read seen)
+{
+    pthread_mutex_lock(&reader->lock);
+    if (seen.sent_ns > s->seen.sent_ns)
+        s->seen = seen;
+    pthread_mutex_unlock(&reader->lock);
+}
+
 void reader_install(struct index_reader *reader, struct snapshot *s)
 {
     struct snapshot *loser = s;
     pthread_mutex_lock(&reader->lock);
     struct snapshot *now = reader->current;
-    /* Of one manifest, the snapshot that was opened last: it knows the present versions of the objects, which
-     * change without a commit when a folder is copied by hard links, or restored. */
-    bool newer = !now || !ulid_equal(&now->manifest.incarnation, &s->manifest.incarnation) ||
-                 now->manifest.sequence <= s->manifest.sequence;
-    if (newer) {
+    if (!now || is_newer(s, now)) {
         loser = now;
         reader->current = s;
     }
@@ -39,11 +55,13 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
     for (int i = 0; i < RELOADS && gone; i++) {
         struct manifest m;
         struct store_version version;
+        struct manifest_read seen = {.sent_ns = os_now_ns()};
         gone = false;
         dp_error_clear(&call->error);
         status = manifest_load(call, reader->store, reader->name, &m, &version);
+        seen.answered_ns = os_now_ns();
         if (status == DP_OK)
-            status = snapshot_open(call, reader->store, reader->name, &m, &version, NULL, out, &gone);
+            status = snapshot_open(call, reader->store, reader->name, &m, &version, seen, NULL, out, &gone);
     }
     if (gone && status == DP_STALE)
         status = call->error.status = DP_CORRUPT;

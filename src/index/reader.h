@@ -15,8 +15,12 @@ struct index_reader {
 
 /* The current snapshot; the caller releases it. */
 struct snapshot *reader_snapshot(struct index_reader *reader);
-/* Makes `s` the current one unless that is newer; takes over one reference. */
+/* Makes `s` the current one unless that one is newer; takes over one reference. The manifest whose read was sent after the
+ * other's was answered is the newer one, whatever they say: a bucket that was restored goes back, and a removed life may be
+ * opened late. Of reads that overlapped, sequences tell within one life, and else which was sent last. */
 void reader_install(struct index_reader *reader, struct snapshot *s);
+/* Another read has found the manifest of `s`. */
+void reader_confirm(struct index_reader *reader, struct snapshot *s, struct manifest_read seen);
 /* Reads the manifest anew and opens what it lists: two rounds. The caller releases *out. */
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct snapshot **out);
 

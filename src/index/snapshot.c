@@ -216,8 +216,8 @@ static enum dp_status take_all(struct opening *o)
 }
 
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
-                             const struct store_version *version, const struct snapshot *before,
-                             struct snapshot **out, bool *gone)
+                             const struct store_version *version, struct manifest_read seen,
+                             const struct snapshot *before, struct snapshot **out, bool *gone)
 {
     struct opening o = {.call = call, .snapshot = mem_calloc(1, sizeof *o.snapshot)};
     enum dp_status status = DP_OK;
@@ -228,6 +228,7 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
     }
     struct snapshot *s = o.snapshot;
     atomic_init(&s->references, 1);
+    s->seen = seen;
     s->manifest = *m;
     *m = (struct manifest){0};
     s->version = *version;

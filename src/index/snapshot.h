@@ -31,10 +31,16 @@ struct snapshot_segment {
     struct deleted_rows *deleted; /* NULL: none */
 };
 
+/* When a read of the manifest was sent and when it was answered, by os_now_ns(). */
+struct manifest_read {
+    int64_t sent_ns, answered_ns;
+};
+
 struct snapshot {
     _Atomic unsigned references;
     struct manifest manifest;
-    struct store_version version;            /* of the manifest */
+    struct store_version version; /* of the manifest */
+    struct manifest_read seen;    /* the latest read that found this manifest; guarded by the reader's lock */
     struct object_key manifest_key, wal_key; /* wal_key: the first log entry that is not folded */
     struct snapshot_segment *segments;       /* [manifest.segment_count], in the manifest's order */
 };
@@ -42,12 +48,12 @@ struct snapshot {
 struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is fine */
 
-/* Opens the segments that `m` lists, in one round; takes what is unchanged from `before` (or NULL). *m is
- * taken over, whatever is answered. DP_STALE with *gone when a listed object is missing: the manifest may
+/* Opens the segments that `m`, found by the read `seen`, lists, in one round; takes what is unchanged from `before` (or
+ * NULL). *m is taken over, whatever is answered. DP_STALE with *gone when a listed object is missing: the manifest may
  * have changed since. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
-                             const struct store_version *version, const struct snapshot *before,
-                             struct snapshot **out, bool *gone);
+                             const struct store_version *version, struct manifest_read seen,
+                             const struct snapshot *before, struct snapshot **out, bool *gone);
 
 /* What a probe for the log entry after wal_floor means: DP_OK when there is none. */
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error);
