@@ -67,7 +67,7 @@ static enum dp_status adopt_newer(struct query_run *run, struct index_reader *re
         dp_error_prefix(&run->call->error, "%s", run->snapshot->manifest_key.text);
     else
         status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->seen,
-                               run->snapshot, out, gone);
+                               run->snapshot, run->round_bytes, out, gone);
     store_read_release(&run->newer, 1);
     return status;
 }
@@ -94,8 +94,12 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
     enum dp_status status = DP_OK;
     *out = (struct index_answer){0};
     for (int reloads = 0;; reloads++) {
-        struct query_run run = {
-            .call = call, .store = reader->store, .query = query, .snapshot = s, .check_current = !fresh};
+        struct query_run run = {.call = call,
+                                .store = reader->store,
+                                .query = query,
+                                .snapshot = s,
+                                .round_bytes = reader->round_bytes,
+                                .check_current = !fresh};
         bool gone = false;
         status = run_over(&run, out);
         if (run.confirmed)

@@ -1,8 +1,9 @@
-/* index/query.h: the two halves of a query over one snapshot, each one round. */
+/* index/query.h: the two halves of a query over one snapshot, each one round unless that would be too large. */
 #ifndef INDEX_QUERY_H
 #define INDEX_QUERY_H
 
 #include "index/reader.h"
+#include "index/round.h"
 
 /* A row that may be an answer. */
 struct candidate {
@@ -17,8 +18,9 @@ struct query_run {
     struct store *store;
     const struct index_query *query;
     const struct snapshot *snapshot;
-    const float *vector; /* float[dim]; for cosine of length 1 */
-    bool check_current;  /* ask, beside the lists, whether the snapshot is still the namespace */
+    const float *vector;  /* float[dim]; for cosine of length 1 */
+    uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
+    bool check_current;   /* ask, beside the lists, whether the snapshot is still the namespace */
 
     struct candidate *candidates; /* out of query_score: best first */
     size_t candidate_count;
@@ -35,9 +37,11 @@ struct query_run {
  * (docs/internals/segment.md has the figures). */
 uint32_t query_default_nprobe(uint32_t nlist);
 
-/* Probed lists of all segments in one batch, with the check for currency; scores them. */
+/* Probed lists of all segments in one round, or as many as their bytes need; the check for currency is in the first. Scores
+ * them. */
 enum dp_status query_score(struct query_run *run);
-/* Full-precision vectors and documents of all candidates in one batch; the exact answer. */
+/* Full-precision vectors and documents of all candidates in one round; where that is too much, vectors first and then the
+ * documents of rows that are answered, in as many rounds as they need. The exact answer. */
 enum dp_status query_finish(struct query_run *run, struct index_answer *out);
 
 #endif

@@ -1,9 +1,12 @@
-/* query_score.c: the first round of a query: which rows may be the answer.
+/* query_score.c: the first half of a query: which rows may be the answer.
  *
  * In each segment the nprobe lists nearest to the query are read, verified and scanned; deleted rows are
  * masked before they can take a place. A row with several windows may be found several times: its best window
  * counts, and where duplicates have pushed out other rows, the lists (which are in memory) are scanned again
  * with more room.
+ *
+ * All lists are one round (index/round.h) unless they are more than a round's bytes. The best rows of each round and
+ * segment are kept, so that the answer does not depend on where rounds end.
  */
 #include "index/query.h"
 
@@ -16,8 +19,9 @@
 #include "os/clock.h"
 
 enum {
-    OVERSAMPLE = 2,      /* candidates for each answer … */
-    OVERSAMPLE_MORE = 10 /* … and some more */
+    OVERSAMPLE = 2,       /* candidates for each answer … */
+    OVERSAMPLE_MORE = 10, /* … and some more */
+    ROOM_FACTOR = 4       /* candidates at a time, for each that counts in the end */
 };
 static const double NPROBE_ROOTS = 4.5;
 
@@ -28,54 +32,81 @@ uint32_t query_default_nprobe(uint32_t nlist)
     return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
 }
 
-/* The probed lists of one segment, and their requests. */
+/* Probed lists of one segment: all of them, or those of one round. */
 struct probe {
     uint32_t *lists;
     size_t count;
-    struct store_read_req *reqs; /* [count]; an empty list has no key */
+    const struct store_read_req *reqs; /* [count]; of those of a round */
 };
 
-static enum dp_status plan(struct query_run *run, struct probe *probes, size_t *total)
+/* A list to be probed: number `list` of a segment's. */
+struct probe_place {
+    size_t segment, list;
+};
+
+/* The first half of a query at work. */
+struct scoring {
+    struct query_run *run;
+    struct probe *probes; /* [segment_count]: not empty lists */
+    uint64_t entries;     /* of all of them */
+    struct round round;
+    size_t want, room; /* candidates in the end, and at most meanwhile */
+    bool split;        /* a segment's lists came in several rounds: a row may be among the candidates twice */
+};
+
+static enum dp_status plan(struct scoring *sc)
 {
+    struct query_run *run = sc->run;
     const struct snapshot *s = run->snapshot;
-    *total = 0;
+    sc->probes = arena_calloc(run->call->arena, s->manifest.segment_count + 1, sizeof *sc->probes);
+    if (!sc->probes)
+        return call_nomem(run->call, "a query");
     for (size_t i = 0; i < s->manifest.segment_count; i++) {
         const struct segment *segment = s->segments[i].segment;
+        struct probe *probe = &sc->probes[i];
         uint32_t nlist = segment->hot.nlist;
         uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
         nprobe = nprobe < nlist ? nprobe : nlist;
-        probes[i].lists = arena_array(run->call->arena, nprobe, sizeof *probes[i].lists);
-        if (!probes[i].lists)
+        probe->lists = arena_array(run->call->arena, nprobe, sizeof *probe->lists);
+        if (!probe->lists)
             return call_nomem(run->call, "a query");
-        enum dp_status status = faiss_ivf_probe(segment->ivf, run->vector, nprobe, probes[i].lists,
-                                                &probes[i].count, &run->call->error);
+        enum dp_status status =
+            faiss_ivf_probe(segment->ivf, run->vector, nprobe, probe->lists, &probe->count, &run->call->error);
         if (status)
             return status;
         size_t kept = 0;
-        for (size_t p = 0; p < probes[i].count; p++) {
-            if (faiss_ivf_list_range(segment->ivf, probes[i].lists[p]).len)
-                probes[i].lists[kept++] = probes[i].lists[p];
+        for (size_t p = 0; p < probe->count; p++) {
+            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[p]);
+            sc->entries += range.count;
+            if (range.len)
+                probe->lists[kept++] = probe->lists[p];
         }
-        probes[i].count = kept;
-        *total += kept;
+        probe->count = kept;
     }
     return DP_OK;
 }
 
-static void ask(const struct query_run *run, struct probe *probes, struct store_read_req *reqs)
+/* Asks for lists from *at on while the round takes them, and moves *at behind them. */
+static enum dp_status ask_lists(struct scoring *sc, struct probe_place *at)
 {
-    const struct snapshot *s = run->snapshot;
-    for (size_t i = 0; i < s->manifest.segment_count; i++) {
-        const struct segment *segment = s->segments[i].segment;
-        probes[i].reqs = reqs;
-        for (size_t p = 0; p < probes[i].count; p++) {
-            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probes[i].lists[p]);
-            *reqs++ = (struct store_read_req){.key = object_key_span(&segment->ivf_key),
-                                              .offset = range.offset,
-                                              .len = (int64_t)range.len,
-                                              .pinned = &segment->ivf_version};
+    const struct snapshot *s = sc->run->snapshot;
+    for (; at->segment < s->manifest.segment_count; *at = (struct probe_place){at->segment + 1, 0}) {
+        const struct segment *segment = s->segments[at->segment].segment;
+        const struct probe *probe = &sc->probes[at->segment];
+        for (; at->list < probe->count; at->list++) {
+            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[at->list]);
+            if (!round_takes(&sc->round, range.len, 1))
+                return DP_OK;
+            struct store_read_req req = {.key = object_key_span(&segment->ivf_key),
+                                         .offset = range.offset,
+                                         .len = (int64_t)range.len,
+                                         .pinned = &segment->ivf_version};
+            enum dp_status status = round_ask(&sc->round, &req);
+            if (status)
+                return status;
         }
     }
+    return DP_OK;
 }
 
 /* Verifies the lists of a segment. */
@@ -203,6 +234,47 @@ static int descending(const void *a, const void *b)
     return left->score != right->score ? (left->score > right->score ? -1 : 1) : ascending(a, b);
 }
 
+/* By row, and the best score first. */
+static int by_place(const struct candidate *left, const struct candidate *right)
+{
+    if (left->segment != right->segment)
+        return left->segment < right->segment ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static int place_then_larger(const void *a, const void *b)
+{
+    int order = by_place(a, b);
+    return order ? order : descending(a, b);
+}
+
+static int place_then_smaller(const void *a, const void *b)
+{
+    int order = by_place(a, b);
+    return order ? order : ascending(a, b);
+}
+
+/* Puts the best candidates first, and forgets those that cannot count. Of each round the best `want` rows of a segment
+ * come in, so the best of all are among them, each with its best score. */
+static void choose_candidates(struct scoring *sc)
+{
+    struct query_run *run = sc->run;
+    struct candidate *c = run->candidates;
+    bool larger = run->snapshot->manifest.metric == INDEX_COSINE;
+    if (sc->split) {
+        size_t kept = 0;
+        qsort(c, run->candidate_count, sizeof *c, larger ? place_then_larger : place_then_smaller);
+        for (size_t i = 0; i < run->candidate_count; i++) {
+            if (kept == 0 || by_place(&c[kept - 1], &c[i]) != 0)
+                c[kept++] = c[i];
+        }
+        run->candidate_count = kept;
+    }
+    qsort(c, run->candidate_count, sizeof *c, larger ? descending : ascending);
+    if (run->candidate_count > sc->want)
+        run->candidate_count = sc->want;
+}
+
 /* Judges the two requests that tell whether the snapshot is current. */
 static enum dp_status check_current(struct query_run *run, struct store_read_req *manifest,
                                     const struct store_read_req *wal)
@@ -223,71 +295,97 @@ static enum dp_status check_current(struct query_run *run, struct store_read_req
     return snapshot_check_wal(wal, &run->call->error);
 }
 
-static enum dp_status score_all(struct query_run *run, const struct probe *probes)
+/* Room for candidates of all lists, or for several times as many as count in the end. */
+static enum dp_status make_room(struct scoring *sc)
 {
-    size_t segments = run->snapshot->manifest.segment_count;
-    size_t want = (size_t)run->query->top_k * OVERSAMPLE + OVERSAMPLE_MORE, room;
-    if (!mem_mul_ok(want, segments + 1, &room))
-        return call_nomem(run->call, "a query");
-    /* No segment gives more rows than were read of it. */
-    uint64_t entries = 1;
-    for (size_t i = 0; i < segments; i++) {
-        for (size_t p = 0; p < probes[i].count; p++)
-            entries += faiss_ivf_list_range(run->snapshot->segments[i].segment->ivf, probes[i].lists[p]).count;
-    }
-    room = room < entries ? room : (size_t)entries;
-    run->candidates = arena_array(run->call->arena, room, sizeof *run->candidates);
+    struct query_run *run = sc->run;
+    sc->want = (size_t)run->query->top_k * OVERSAMPLE + OVERSAMPLE_MORE;
+    sc->room = sc->want * ROOM_FACTOR;
+    if (sc->room > sc->entries)
+        sc->room = (size_t)sc->entries + 1;
+    run->candidates = arena_array(run->call->arena, sc->room, sizeof *run->candidates);
     run->candidate_count = 0;
-    if (!run->candidates)
-        return call_nomem(run->call, "a query");
-    for (size_t i = 0; i < segments; i++) {
-        enum dp_status status = check_lists(run, i, &probes[i]);
-        if (status == DP_OK && probes[i].count)
-            status = score_segment(run, i, &probes[i], want);
+    return run->candidates ? DP_OK : call_nomem(run->call, "a query");
+}
+
+/* Scores the lists of a round: those from `begin` to `end`. */
+static enum dp_status score_round(struct scoring *sc, struct probe_place begin, struct probe_place end)
+{
+    struct query_run *run = sc->run;
+    const struct store_read_req *reqs = sc->round.reqs;
+    for (size_t i = begin.segment; i < run->snapshot->manifest.segment_count && i <= end.segment; i++) {
+        const struct probe *whole = &sc->probes[i];
+        size_t from = i == begin.segment ? begin.list : 0, to = i == end.segment ? end.list : whole->count;
+        struct probe part = {whole->lists + from, to - from, reqs};
+        if (part.count == 0)
+            continue;
+        sc->split = sc->split || part.count < whole->count;
+        reqs += part.count;
+        if (sc->room <= sc->entries && sc->room - run->candidate_count < sc->want)
+            choose_candidates(sc);
+        enum dp_status status = check_lists(run, i, &part);
+        if (status == DP_OK)
+            status = score_segment(run, i, &part, sc->want);
         if (status)
             return status;
     }
-    bool larger = run->snapshot->manifest.metric == INDEX_COSINE;
-    qsort(run->candidates, run->candidate_count, sizeof *run->candidates, larger ? descending : ascending);
-    if (run->candidate_count > want)
-        run->candidate_count = want;
     return DP_OK;
+}
+
+/* Asks, beside the lists of the first round, whether the snapshot is still the namespace. */
+static enum dp_status ask_current(struct scoring *sc)
+{
+    const struct snapshot *s = sc->run->snapshot;
+    struct store_read_req manifest = {
+        .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
+    struct store_read_req wal = {.key = object_key_span(&s->wal_key), .len = 1};
+    enum dp_status status = round_ask(&sc->round, &manifest);
+    return status == DP_OK ? round_ask(&sc->round, &wal) : status;
+}
+
+/* One round: lists from *at on. */
+static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool check)
+{
+    struct query_run *run = sc->run;
+    struct call *call = run->call;
+    struct probe_place begin = *at;
+    enum dp_status status = ask_lists(sc, at);
+    if (status == DP_OK && check)
+        status = ask_current(sc);
+    if (status)
+        return status;
+    run->seen.sent_ns = check ? os_now_ns() : run->seen.sent_ns;
+    round_read(&sc->round);
+    run->seen.answered_ns = check ? os_now_ns() : run->seen.answered_ns;
+    status = call_check(call);
+    struct store_read_req *last = sc->round.reqs + sc->round.count;
+    if (status == DP_OK && check)
+        status = check_current(run, last - 2, last - 1);
+    int64_t begun = os_now_ns();
+    if (status == DP_OK && !run->changed)
+        status = score_round(sc, begin, *at);
+    call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
+    round_release(&sc->round);
+    return status;
 }
 
 enum dp_status query_score(struct query_run *run)
 {
-    struct call *call = run->call;
-    const struct snapshot *s = run->snapshot;
-    struct probe *probes = arena_calloc(call->arena, s->manifest.segment_count + 1, sizeof *probes);
-    size_t total;
-    if (!probes)
-        return call_nomem(call, "a query");
-    enum dp_status status = plan(run, probes, &total);
+    struct scoring sc = {.run = run};
+    struct probe_place at = {0, 0};
+    bool check = run->check_current;
+    enum dp_status status = plan(&sc);
+    if (status == DP_OK)
+        status = make_room(&sc);
     if (status)
         return status;
-    size_t count = total;
-    struct store_read_req *reqs = arena_calloc(call->arena, total + 2, sizeof *reqs);
-    if (!reqs)
-        return call_nomem(call, "a query");
-    ask(run, probes, reqs);
-    if (run->check_current) {
-        reqs[count++] = (struct store_read_req){.key = object_key_span(&s->manifest_key),
-                                                .len = STORE_TO_END,
-                                                .pinned = &s->version,
-                                                .if_changed = true};
-        reqs[count++] = (struct store_read_req){.key = object_key_span(&s->wal_key), .len = 1};
-    }
-    run->seen.sent_ns = os_now_ns();
-    if (count)
-        store_read(call, run->store, reqs, count); /* each request is judged by itself */
-    run->seen.answered_ns = os_now_ns();
-    dp_error_clear(&call->error);
-    if ((status = call_check(call)) == DP_OK && run->check_current)
-        status = check_current(run, &reqs[total], &reqs[total + 1]);
-    int64_t begun = os_now_ns();
+    round_init(&sc.round, run->call, run->store, run->round_bytes);
+    do {
+        status = run_round(&sc, &at, check);
+        check = false;
+    } while (status == DP_OK && !run->changed && at.segment < run->snapshot->manifest.segment_count);
+    round_deinit(&sc.round);
     if (status == DP_OK && !run->changed)
-        status = score_all(run, probes);
-    call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
-    store_read_release(reqs, count);
+        choose_candidates(&sc);
     return status;
 }

@@ -61,7 +61,8 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
         status = manifest_load(call, reader->store, reader->name, &m, &version);
         seen.answered_ns = os_now_ns();
         if (status == DP_OK)
-            status = snapshot_open(call, reader->store, reader->name, &m, &version, seen, NULL, out, &gone);
+            status = snapshot_open(call, reader->store, reader->name, &m, &version, seen, NULL,
+                                   reader->round_bytes, out, &gone);
     }
     if (gone && status == DP_STALE)
         status = call->error.status = DP_CORRUPT;
@@ -69,6 +70,12 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
 }
 
 enum dp_status index_open(struct call *call, struct store *store, struct span name, struct index_reader **out)
+{
+    return reader_open(call, store, name, 0, out);
+}
+
+enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
+                           struct index_reader **out)
 {
     *out = NULL;
     enum dp_status status = index_check_name(name, &call->error);
@@ -84,6 +91,7 @@ enum dp_status index_open(struct call *call, struct store *store, struct span na
     memcpy(copy, name.data, name.len);
     reader->store = store;
     reader->name = span_of(copy, name.len);
+    reader->round_bytes = round_bytes;
     pthread_mutex_init(&reader->lock, NULL);
     status = reader_reload(call, reader, &reader->current);
     if (status) {

@@ -9,10 +9,14 @@
 struct index_reader {
     struct store *store;
     struct span name;     /* owned */
+    uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX (index/round.h) */
     pthread_mutex_t lock; /* guards `current` */
     struct snapshot *current;
 };
 
+/* index_open with a maximum of bytes of a round. */
+enum dp_status reader_open(struct call *call, struct store *store, struct span name, uint64_t round_bytes,
+                           struct index_reader **out);
 /* The current snapshot; the caller releases it. */
 struct snapshot *reader_snapshot(struct index_reader *reader);
 /* Makes `s` the current one unless that one is newer; takes over one reference. The manifest whose read was sent after the

@@ -1,5 +1,6 @@
-/* snapshot.c: opens a namespace: one batch with the hot part, the .ivf head and the deleted rows of each
- * segment that is not open yet, and a look for log entries that this build could not read.
+/* snapshot.c: opens a namespace: one round with the hot part, the .ivf head and the deleted rows of each segment that is
+ * not open yet, and a look for log entries that this build could not read. Segments that are too many for the bytes of a
+ * round are opened in several.
  */
 #include "index/snapshot.h"
 
@@ -7,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "index/round.h"
 
 static void segment_release(struct segment *s)
 {
@@ -85,8 +87,9 @@ enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t si
 struct opening {
     struct call *call;
     struct snapshot *snapshot;
-    struct store_read_req *reqs; /* [3 * segments + 1] */
-    size_t count;
+    struct span name;
+    const struct snapshot *before;
+    struct round round;
     bool gone;
 };
 
@@ -108,43 +111,58 @@ static void share(struct snapshot_segment *to, const struct manifest_segment *li
     }
 }
 
-static struct store_read_req *ask(struct opening *o, struct span key, uint64_t offset, uint64_t len)
+static enum dp_status ask_range(struct opening *o, struct span key, uint64_t offset, uint64_t len)
 {
-    struct store_read_req *req = &o->reqs[o->count++];
-    *req = (struct store_read_req){.key = key, .offset = offset, .len = (int64_t)len};
-    return req;
+    const struct store_read_req req = {.key = key, .offset = offset, .len = (int64_t)len};
+    return round_ask(&o->round, &req);
 }
 
-static enum dp_status ask_segment(struct opening *o, struct span name, size_t i, const struct snapshot *before)
+/* An empty segment, and its hot part and .ivf head. */
+static enum dp_status ask_new_segment(struct opening *o, const struct manifest_segment *listed,
+                                      struct snapshot_segment *to)
+{
+    const struct ulid *incarnation = &o->snapshot->manifest.incarnation;
+    struct segment *segment = mem_calloc(1, sizeof *segment);
+    if (!segment)
+        return call_nomem(o->call, "a segment");
+    atomic_init(&segment->references, 1);
+    key_of_ivf(&segment->ivf_key, o->name, incarnation, &listed->id);
+    key_of_dpr(&segment->dpr_key, o->name, incarnation, &listed->id);
+    to->segment = segment;
+    enum dp_status status = ask_range(o, object_key_span(&segment->dpr_key), listed->hot_offset, listed->hot_len);
+    if (status == DP_OK)
+        status = ask_range(o, object_key_span(&segment->ivf_key), 0, listed->ivf_head);
+    return status;
+}
+
+static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_segment *listed,
+                                      struct snapshot_segment *to)
+{
+    struct object_key *key = arena_alloc(o->call->arena, sizeof *key);
+    if (key)
+        to->deleted = mem_calloc(1, sizeof *to->deleted);
+    if (!to->deleted)
+        return call_nomem(o->call, "deleted rows");
+    atomic_init(&to->deleted->references, 1);
+    key_of_del(key, o->name, &o->snapshot->manifest.incarnation, &listed->id, &listed->deletion);
+    return ask_range(o, object_key_span(key), 0, listed->deleted_size);
+}
+
+/* Asks for what is not open of a segment; *full, and nothing, when the round does not take it. */
+static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
 {
     struct snapshot *s = o->snapshot;
     const struct manifest_segment *listed = &s->manifest.segments[i];
     struct snapshot_segment *to = &s->segments[i];
-    const struct ulid *incarnation = &s->manifest.incarnation;
-    if (before && ulid_equal(&before->manifest.incarnation, incarnation))
-        share(to, listed, before);
-    if (!to->segment) {
-        struct segment *segment = mem_calloc(1, sizeof *segment);
-        if (!segment)
-            return call_nomem(o->call, "a segment");
-        atomic_init(&segment->references, 1);
-        key_of_ivf(&segment->ivf_key, name, incarnation, &listed->id);
-        key_of_dpr(&segment->dpr_key, name, incarnation, &listed->id);
-        to->segment = segment;
-        ask(o, object_key_span(&segment->dpr_key), listed->hot_offset, listed->hot_len);
-        ask(o, object_key_span(&segment->ivf_key), 0, listed->ivf_head);
-    }
-    if (listed->has_deleted && !to->deleted) {
-        struct object_key *key = arena_alloc(o->call->arena, sizeof *key);
-        if (key)
-            to->deleted = mem_calloc(1, sizeof *to->deleted);
-        if (!to->deleted)
-            return call_nomem(o->call, "deleted rows");
-        atomic_init(&to->deleted->references, 1);
-        key_of_del(key, name, incarnation, &listed->id, &listed->deletion);
-        ask(o, object_key_span(key), 0, listed->deleted_size);
-    }
-    return DP_OK;
+    if (!to->segment && o->before && ulid_equal(&o->before->manifest.incarnation, &s->manifest.incarnation))
+        share(to, listed, o->before);
+    bool segment = !to->segment, deleted = listed->has_deleted && !to->deleted;
+    uint64_t bytes = (segment ? listed->hot_len + listed->ivf_head : 0) + (deleted ? listed->deleted_size : 0);
+    *full = (segment || deleted) && !round_takes(&o->round, bytes, (segment ? 2 : 0) + (deleted ? 1 : 0));
+    if (*full)
+        return DP_OK;
+    enum dp_status status = segment ? ask_new_segment(o, listed, to) : DP_OK;
+    return status == DP_OK && deleted ? ask_new_deleted(o, listed, to) : status;
 }
 
 /* The .ivf must be what this namespace's writer makes and the .dpr describes. */
@@ -185,23 +203,24 @@ static enum dp_status take_segment(struct opening *o, const struct manifest_segm
     return status;
 }
 
-static enum dp_status take_all(struct opening *o)
+/* Parses what was read of the segments [begin, end); *next goes behind their requests. */
+static enum dp_status take_segments(struct opening *o, size_t begin, size_t end, size_t *next)
 {
     struct snapshot *s = o->snapshot;
-    size_t next = 0;
-    for (size_t i = 0; i < s->manifest.segment_count; i++) {
+    const struct store_read_req *reqs = o->round.reqs;
+    for (size_t i = begin; i < end; i++) {
         const struct manifest_segment *listed = &s->manifest.segments[i];
         struct snapshot_segment *to = &s->segments[i];
         enum dp_status status = DP_OK;
         if (!to->segment->ivf) {
-            status = take_segment(o, listed, to->segment, &o->reqs[next], &o->reqs[next + 1]);
-            next += 2;
+            status = take_segment(o, listed, to->segment, &reqs[*next], &reqs[*next + 1]);
+            *next += 2;
         }
         if (status)
             return status;
         if (!to->deleted || to->deleted->set.bits)
             continue;
-        const struct store_read_req *req = &o->reqs[next++];
+        const struct store_read_req *req = &reqs[(*next)++];
         status = snapshot_check_read(req, listed->deleted_size, &o->gone, &o->call->error);
         if (status)
             return status;
@@ -212,21 +231,45 @@ static enum dp_status take_all(struct opening *o)
             return status;
         }
     }
-    return snapshot_check_wal(&o->reqs[next], &o->call->error);
+    return DP_OK;
+}
+
+/* One round: segments from *at on; the first one looks for a log, too. */
+static enum dp_status open_round(struct opening *o, size_t *at)
+{
+    struct snapshot *s = o->snapshot;
+    size_t begin = *at, next = 0;
+    bool full = false, first = begin == 0;
+    enum dp_status status = DP_OK;
+    while (*at < s->manifest.segment_count && !full && status == DP_OK) {
+        status = ask_segment(o, *at, &full);
+        *at += !full;
+    }
+    if (status == DP_OK && first)
+        status = ask_range(o, object_key_span(&s->wal_key), 0, 1);
+    if (status)
+        return status;
+    round_read(&o->round);
+    status = call_check(o->call);
+    if (status == DP_OK)
+        status = take_segments(o, begin, *at, &next);
+    if (status == DP_OK && first)
+        status = snapshot_check_wal(&o->round.reqs[next], &o->call->error);
+    round_release(&o->round);
+    return status;
 }
 
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
-                             const struct snapshot *before, struct snapshot **out, bool *gone)
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out,
+                             bool *gone)
 {
-    struct opening o = {.call = call, .snapshot = mem_calloc(1, sizeof *o.snapshot)};
-    enum dp_status status = DP_OK;
+    struct snapshot *s = mem_calloc(1, sizeof *s);
     *gone = false;
-    if (!o.snapshot) {
+    if (!s) {
         manifest_deinit(m);
         return call_nomem(call, "a namespace");
     }
-    struct snapshot *s = o.snapshot;
     atomic_init(&s->references, 1);
     s->seen = seen;
     s->manifest = *m;
@@ -235,26 +278,20 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
     key_of_manifest(&s->manifest_key, name);
     key_of_wal(&s->wal_key, name, &s->manifest.incarnation, s->manifest.wal_floor + 1);
     s->segments = mem_calloc(s->manifest.segment_count + 1, sizeof *s->segments);
-    o.reqs = arena_calloc(call->arena, 3 * s->manifest.segment_count + 1, sizeof *o.reqs);
-    if (!s->segments || !o.reqs) {
-        status = call_nomem(call, "a namespace");
-        goto out;
+    struct opening o = {.call = call, .snapshot = s, .name = name, .before = before};
+    round_init(&o.round, call, store, round_bytes);
+    enum dp_status status = s->segments ? DP_OK : call_nomem(call, "a namespace");
+    size_t at = 0;
+    if (status == DP_OK) {
+        do
+            status = open_round(&o, &at);
+        while (status == DP_OK && at < s->manifest.segment_count);
     }
-    for (size_t i = 0; i < s->manifest.segment_count && status == DP_OK; i++)
-        status = ask_segment(&o, name, i, before);
-    if (status)
-        goto out;
-    ask(&o, object_key_span(&s->wal_key), 0, 1);
-    store_read(call, store, o.reqs, o.count); /* each request is judged by itself */
-    dp_error_clear(&call->error);
-    status = take_all(&o);
-    store_read_release(o.reqs, o.count);
+    round_deinit(&o.round);
     *gone = o.gone;
-out:
-    if (status) {
+    if (status)
         snapshot_release(s);
-        return status;
-    }
-    *out = s;
-    return DP_OK;
+    else
+        *out = s;
+    return status;
 }

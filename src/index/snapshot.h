@@ -48,12 +48,13 @@ struct snapshot {
 struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is fine */
 
-/* Opens the segments that `m`, found by the read `seen`, lists, in one round; takes what is unchanged from `before` (or
- * NULL). *m is taken over, whatever is answered. DP_STALE with *gone when a listed object is missing: the manifest may
+/* Opens the segments that `m`, found by the read `seen`, lists, in one round, or more where these would have more than
+ * round_bytes (0: ROUND_BYTES_MAX); takes what is unchanged from `before` (or NULL). *m is taken over, whatever is answered. DP_STALE with *gone when a listed object is missing: the manifest may
  * have changed since. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
-                             const struct snapshot *before, struct snapshot **out, bool *gone);
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out,
+                             bool *gone);
 
 /* What a probe for the log entry after wal_floor means: DP_OK when there is none. */
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "index/reader.h"
+#include "index/round.h"
 
 /* ---- which snapshot is newer ------------------------------------------------------------------------------- */
 
@@ -72,7 +73,8 @@ static struct snapshot *open_at(struct world *w, struct index_reader *reader, st
     bool gone;
     assert_int_equal(manifest_parse(bytes, &m, &w->call.error), DP_OK);
     struct manifest_read seen = {sent, answered};
-    assert_int_equal(snapshot_open(&w->call, w->store, reader->name, &m, &version, seen, NULL, &s, &gone), DP_OK);
+    assert_int_equal(snapshot_open(&w->call, w->store, reader->name, &m, &version, seen, NULL, 0, &s, &gone),
+                     DP_OK);
     return s;
 }
 
@@ -124,6 +126,177 @@ static void test_index_a_slow_thread_puts_nothing_old_back(void **state)
     store_bytes_release(&other);
 }
 
+/* ---- bytes of a round ---------------------------------------------------------------------------------------- */
+
+/* Segments with many lists and with one, deleted rows, rows with several vectors. */
+static void load_some(struct world *w)
+{
+    w->windows = true;
+    fixture_must_load(w, "rows", 0, 2500, 0);
+    fixture_must_load(w, "rows", 2000, 2600, 1);
+    fixture_must_load(w, "rows", 2500, 2900, 2);
+    fixture_must_load(w, "rows", 2890, 2950, 3);
+}
+
+/* Many rows at each distance: three vectors are all there are. */
+static void load_ties(struct world *w)
+{
+    w->windows = false;
+    for (uint64_t from = 0; from < 90; from += 30) {
+        struct index_loader *loader = fixture_begin(w, "rows");
+        struct index_load_summary summary;
+        for (uint64_t row = from; row < from + 30; row++) {
+            float x[FIXTURE_DIM];
+            char id[32], attributes[256];
+            fixture_vector(w, row % 3, 0, 0, x);
+            assert_int_equal(index_load_row(&w->call, loader, fixture_id(row, id), x, 1,
+                                            span_str(fixture_attributes(row, 0, attributes))),
+                             DP_OK);
+        }
+        assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
+    }
+}
+
+static struct index_reader *open_within(struct world *w, uint64_t bytes)
+{
+    struct index_reader *reader;
+    if (reader_open(&w->call, w->store, span_str("rows"), bytes, &reader) != DP_OK)
+        fail_msg("%s", w->call.error.message);
+    return reader;
+}
+
+/* Each round keeps to the bytes, unless it is of one thing: one range, one segment's three. */
+static size_t check_rounds(struct world *w, uint64_t bytes, size_t least)
+{
+    size_t count, rounds = 0;
+    const struct test_store_op *log = test_store_log(w->store, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (log[i].kind != TEST_STORE_READ)
+            continue;
+        rounds++;
+        /* The look at the manifest and the log is beside the first round. */
+        size_t ranges = log[i].requests > 2 ? log[i].requests - 2 : 0;
+        assert_true(log[i].requests <= 5 || ranges * ROUND_GAP <= bytes);
+        assert_true(log[i].requests <= 5 || log[i].bytes <= bytes + MANIFEST_BYTES_MAX);
+    }
+    if (rounds < least)
+        fail_msg("%zu rounds of %llu bytes, not %zu", rounds, (unsigned long long)bytes, least);
+    return rounds;
+}
+
+static void assert_same_answer(const struct index_answer *a, const struct index_answer *b)
+{
+    assert_int_equal(a->count, b->count);
+    for (size_t i = 0; i < a->count; i++) {
+        assert_int_equal(fixture_row_of(a->hits[i].id), fixture_row_of(b->hits[i].id));
+        assert_memory_equal(&a->hits[i].dist, &b->hits[i].dist, sizeof(float));
+        assert_true(span_equal(a->hits[i].attributes, b->hits[i].attributes));
+    }
+}
+
+static void compare_answers(struct world *w, struct index_reader *whole, struct index_reader *small,
+                            uint64_t bytes, uint32_t top_k, uint32_t nprobe)
+{
+    const struct span names[] = {span_str("title"), span_str("tags")};
+    float query[FIXTURE_DIM];
+    for (uint64_t number = 0; number < 4; number++) {
+        struct index_answer expected, answer;
+        fixture_query(w, number, query);
+        struct index_query q = {.vector = query,
+                                .dim = FIXTURE_DIM,
+                                .top_k = top_k,
+                                .nprobe = nprobe,
+                                .eventual = number == 3,
+                                .all_attributes = number == 0,
+                                .attributes = names,
+                                .attribute_count = number == 1 ? 2 : 0};
+        world_reset(w);
+        assert_int_equal(index_query(&w->call, whole, &q, &expected), DP_OK);
+        assert_int_equal(test_store_counts(w->store).rounds, 2);
+        test_store_reset(w->store);
+        if (index_query(&w->call, small, &q, &answer) != DP_OK)
+            fail_msg("%s", w->call.error.message);
+        assert_same_answer(&expected, &answer);
+        check_rounds(w, bytes, bytes < 10 * ROUND_GAP ? 4 : 2);
+    }
+}
+
+static void compare_budgets(struct world *w)
+{
+    static const uint64_t budgets[] = {1, 3 * ROUND_GAP, 60 * ROUND_GAP, ROUND_BYTES_MAX};
+    static const uint32_t top_k[] = {1, 30, 2000};
+    struct index_reader *whole = open_within(w, 0);
+    for (size_t b = 0; b < sizeof budgets / sizeof *budgets; b++) {
+        struct index_reader *small = open_within(w, budgets[b]);
+        for (size_t k = 0; k < sizeof top_k / sizeof *top_k; k++) {
+            compare_answers(w, whole, small, budgets[b], top_k[k], 0);
+            compare_answers(w, whole, small, budgets[b], top_k[k], 100000);
+        }
+        index_close(small);
+    }
+    index_close(whole);
+}
+
+static void test_index_answers_do_not_depend_on_the_bytes_of_a_round(void **state)
+{
+    struct world *w = *state;
+    for (int metric = 0; metric < 2; metric++) {
+        store_free(w->store);
+        w->store = test_store_wrap(fixture_memory(w));
+        world_reset(w);
+        w->metric = metric ? INDEX_EUCLIDEAN_SQUARED : INDEX_COSINE;
+        load_some(w);
+        compare_budgets(w);
+    }
+}
+
+static void test_index_ties_do_not_depend_on_the_bytes_of_a_round(void **state)
+{
+    struct world *w = *state;
+    load_ties(w);
+    compare_budgets(w);
+}
+
+/* Hot parts of many segments are opened a few at a time. */
+static void test_index_opening_keeps_to_the_bytes_of_a_round(void **state)
+{
+    struct world *w = *state;
+    for (uint64_t i = 0; i < 20; i++)
+        fixture_must_load(w, "rows", i * 10, i * 10 + 12, 0);
+    static const struct {
+        uint64_t bytes;
+        size_t rounds;
+    } cases[] = {{0, 2}, {1, 21}, {7 * ROUND_GAP, 11}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        world_reset(w);
+        struct index_reader *reader = open_within(w, cases[i].bytes);
+        assert_int_equal(check_rounds(w, cases[i].bytes ? cases[i].bytes : ROUND_BYTES_MAX, 2), cases[i].rounds);
+        struct expected e = {.rows = 202};
+        assert_true(fixture_check_answers(w, reader, &e, 2, 10, 100000) == 1.0);
+        index_close(reader);
+    }
+}
+
+static void test_index_a_round_takes_what_fits(void **state)
+{
+    struct world *w = *state;
+    struct round r;
+    round_init(&r, &w->call, w->store, 3 * ROUND_GAP);
+    const struct store_read_req req = {.key = span_str("a"), .len = 100};
+    assert_true(round_takes(&r, UINT64_MAX, SIZE_MAX)); /* one thing is always taken */
+    assert_int_equal(round_ask(&r, &req), DP_OK);
+    assert_true(round_takes(&r, ROUND_GAP - 100, 1));
+    assert_false(round_takes(&r, ROUND_GAP - 99, 1));
+    assert_false(round_takes(&r, UINT64_MAX, 1));
+    assert_false(round_takes(&r, 0, SIZE_MAX));
+    assert_int_equal(round_ask(&r, &req), DP_OK);
+    assert_int_equal(round_ask(&r, &req), DP_OK); /* more than there is room for is the asker's affair */
+    assert_false(round_takes(&r, 0, 1));
+    round_release(&r);
+    assert_true(round_takes(&r, UINT64_MAX, 1));
+    round_deinit(&r);
+}
+
 #define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, world_in_memory, world_close)
 
 int main(void)
@@ -131,6 +304,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_MEMORY(test_index_a_reader_follows_a_manifest_that_goes_back),
         IN_MEMORY(test_index_a_slow_thread_puts_nothing_old_back),
+        IN_MEMORY(test_index_answers_do_not_depend_on_the_bytes_of_a_round),
+        IN_MEMORY(test_index_ties_do_not_depend_on_the_bytes_of_a_round),
+        IN_MEMORY(test_index_opening_keeps_to_the_bytes_of_a_round),
+        IN_MEMORY(test_index_a_round_takes_what_fits),
     };
     return test_run(tests);
 }

@@ -1,0 +1,53 @@
+/* round.c: counts the bytes of a round, and reads it. */
+#include "index/round.h"
+
+#include "base/alloc.h"
+
+void round_init(struct round *r, struct call *call, struct store *store, uint64_t bytes_max)
+{
+    *r = (struct round){.call = call, .store = store, .bytes_max = bytes_max ? bytes_max : ROUND_BYTES_MAX};
+}
+
+void round_deinit(struct round *r)
+{
+    round_release(r);
+    mem_free(r->reqs);
+    *r = (struct round){0};
+}
+
+bool round_takes(const struct round *r, uint64_t bytes, size_t ranges)
+{
+    uint64_t left = r->bytes < r->bytes_max ? r->bytes_max - r->bytes : 0;
+    return r->bytes == 0 || (bytes <= left && ranges <= (left - bytes) / ROUND_GAP);
+}
+
+enum dp_status round_ask(struct round *r, const struct store_read_req *req)
+{
+    if (r->count == r->room) {
+        size_t more = r->room ? r->room * 2 : 16, size;
+        struct store_read_req *grown = NULL;
+        if (mem_mul_ok(more, sizeof *grown, &size))
+            grown = mem_realloc(r->reqs, size);
+        if (!grown)
+            return call_nomem(r->call, "a round of reads");
+        r->reqs = grown;
+        r->room = more;
+    }
+    r->reqs[r->count++] = *req;
+    r->bytes += (req->len > 0 ? (uint64_t)req->len : 0) + ROUND_GAP;
+    return DP_OK;
+}
+
+void round_read(struct round *r)
+{
+    if (r->count)
+        store_read(r->call, r->store, r->reqs, r->count);
+    dp_error_clear(&r->call->error);
+}
+
+void round_release(struct round *r)
+{
+    store_read_release(r->reqs, r->count);
+    r->count = 0;
+    r->bytes = 0;
+}
