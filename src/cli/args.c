@@ -139,6 +139,11 @@ static void take_setting(struct walk *walk)
         walk->settings[walk->setting_count++] = walk->argv[++walk->at];
 }
 
+static void warn(const char *text)
+{
+    log_write(LOG_WARN, "%s", text);
+}
+
 static void set_up_log(const struct config *config)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -148,6 +153,12 @@ static void set_up_log(const struct config *config)
         if (strcmp(config->log_level, names[i]) == 0)
             level = (enum log_level)i;
     log_setup(level, strcmp(config->log_format, "json") == 0);
+}
+
+static void begin_log(const struct config *config)
+{
+    set_up_log(config);
+    config_each_warning(config, warn);
 }
 
 int cli_parse(const struct cli_command *command, int argc, char **argv, const struct cli_option *options,
@@ -190,7 +201,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, const st
         if (config_load(&sources, &args->config, &error) != DP_OK)
             status = cli_usage(command, "%s", error.message);
         else
-            set_up_log(&args->config);
+            begin_log(&args->config);
     }
     if (status != CLI_OK)
         cli_args_deinit(args);

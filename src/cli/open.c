@@ -47,6 +47,14 @@ static enum dp_status open_native(const char *path, enum model_precision precisi
     return status;
 }
 
+/* Says which variable named a model that cannot be opened: another program's, perhaps. */
+static void name_model_variable(const struct config *config, struct dp_error *error)
+{
+    const char *origin = config_origin(config, "model.path");
+    if (*origin && *origin != '-')
+        dp_error_prefix(error, "model of %s", origin);
+}
+
 enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
 {
     return open_model_as(config, MODEL_INT8, out, error);
@@ -57,10 +65,14 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
 {
     struct span linked = embedded_model_bytes();
 
-    if (strcmp(config->engine, "onnx") == 0)
-        return open_onnx(config, out, error);
-    if (*config->model_path)
-        return open_native(config->model_path, precision, out, error);
+    const bool is_onnx = strcmp(config->engine, "onnx") == 0;
+    if (is_onnx || *config->model_path) {
+        enum dp_status status =
+            is_onnx ? open_onnx(config, out, error) : open_native(config->model_path, precision, out, error);
+        if (status != DP_OK && *config->model_path)
+            name_model_variable(config, error);
+        return status;
+    }
     if (linked.len > 0 && precision != MODEL_INT8) {
         *out = NULL;
         return dp_fail(error, DP_UNSUPPORTED,

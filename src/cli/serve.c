@@ -42,6 +42,15 @@ static enum server_log log_of(const struct config *config)
     return strcmp(config->log_format, "off") == 0 ? SERVER_LOG_OFF : SERVER_LOG_TEXT;
 }
 
+/* Says who named the address that cannot be had, where that was no flag: a shell may have set HOST. */
+static void name_origin(const struct config *config, struct dp_error *error)
+{
+    const char *host = config_origin(config, "server.host"), *port = config_origin(config, "server.port");
+    if (strncmp(host, "--", 2) != 0 || strncmp(port, "--", 2) != 0)
+        dp_error_prefix(error, "host %s (%s), port %u (%s)", config->host, *host ? host : "default",
+                        (unsigned)config->port, *port ? port : "default");
+}
+
 static enum dp_status serve(const struct config *config, struct dp_error *error)
 {
     char listen[LISTEN_MAX], root[MASKED_URL_MAX];
@@ -78,7 +87,12 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         return error->status;
     enum dp_status status =
         config->auth ? open_accounts(config, service_metrics(service), &options.accounts, error) : DP_OK;
-    if (status == DP_OK && server_start(&options, service, &server, error) == DP_OK) {
+    if (status == DP_OK) {
+        status = server_start(&options, service, &server, error);
+        if (status != DP_OK)
+            name_origin(config, error);
+    }
+    if (status == DP_OK) {
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; it was made and is empty", config->root);
         log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));

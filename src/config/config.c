@@ -8,14 +8,19 @@ enum { ARENA_MAX_BYTES = 16 << 20, JSON_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 1
 /* What config.h hides: the memory of texts, and where each value came from. */
 struct config_state {
     struct arena arena;
+    struct setting_warning *warnings;
     struct setting_origin origins[]; /* one a setting */
 };
 
 static struct settings settings_of(struct config *config)
 {
     struct config_state *state = config->state;
-    return (struct settings){SETTINGS, SETTING_COUNT, config, state ? state->origins : NULL,
-                             state ? &state->arena : NULL};
+    return (struct settings){SETTINGS,
+                             SETTING_COUNT,
+                             config,
+                             state ? state->origins : NULL,
+                             state ? &state->arena : NULL,
+                             state ? &state->warnings : NULL};
 }
 
 enum dp_status config_load(const struct config_sources *sources, struct config *out, struct dp_error *error)
@@ -27,6 +32,12 @@ enum dp_status config_load(const struct config_sources *sources, struct config *
     arena_init(&out->state->arena, ARENA_MAX_BYTES);
     const struct settings settings = settings_of(out);
     return settings_load(&settings, sources, error);
+}
+
+void config_each_warning(const struct config *config, void (*tell)(const char *text))
+{
+    for (const struct setting_warning *w = config->state ? config->state->warnings : NULL; w; w = w->next)
+        tell(w->text);
 }
 
 void config_deinit(struct config *config)

@@ -3,8 +3,9 @@
  * Each setting is defined once, in the table of config_table.c: its name, type, range, default, flag,
  * environment variables, place in dipper.toml and help. From it come the parser, `--help`, the reference page
  * docs/configuration.md and .env.example. A flag wins over the environment, that over dipper.toml, that over
- * the default. A value that is not allowed stops the start, with its name and what is allowed. Other rooms
- * receive the plain values.
+ * the default. A value that is not allowed, and that no other takes the place of, stops the start, with its name and what
+ * is allowed; in a variable that other programs use too (PORT, DATABASE_URL) it is passed over, with a warning. Other
+ * rooms receive the plain values.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -114,6 +115,8 @@ void config_deinit(struct config *config); /* a zeroed config is fine */
 /* What named the value of a setting: an environment variable, a flag, a file; "" for a default. Lives as long as the
  * config. */
 const char *config_origin(const struct config *config, const char *setting);
+/* Calls `tell` for each value that was passed over: variables that other programs have set. */
+void config_each_warning(const struct config *config, void (*tell)(const char *text));
 
 /* Whether `flag` ("--root", "--root=x", or no setting at all) is a setting that needs a value behind it. */
 bool config_flag_takes_value(const char *flag);

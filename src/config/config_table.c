@@ -190,7 +190,7 @@ const struct setting SETTINGS[] = {
      .section = SECTION_EMBED_CACHE, .type = SETTING_BYTES, .max = UINT64_C(1) << 40, .initial = "128MiB",
      .help = "Memory that these may take, with the JSON or base 64 of those that are asked for again."},
     {.name = "embed_cache.redis_url", .flag = "--redis-url", .meta = "URLS",
-     .variables = {"DIPPER_REDIS_URL", "REDIS_URL"}, TO(redis_url),
+     .variables = {"DIPPER_REDIS_URL", "REDIS_URL"}, TO(redis_url), .is_for_us = setting_is_redis,
      .section = SECTION_EMBED_CACHE, .type = SETTING_TEXT, .secret_in_url = true, .max = KEY_BYTES, .initial = "",
      .initial_help = "none, vectors are cached in memory only",
      .help = "Redis servers that keep vectors for all nodes and over restarts: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], "
@@ -215,6 +215,7 @@ const struct setting SETTINGS[] = {
      .help = "Where to listen: server.host and server.port in one. Where one of these is given in the same place "
              "(flags, environment, file), it wins."},
     {.name = "server.host", .flag = "--host", .meta = "ADDRESS", .variables = {"DIPPER_HOST", "HOST"}, TO(host),
+     .is_for_us = setting_is_address,
      .section = SECTION_SERVER, .type = SETTING_TEXT, .min = 1, .max = NAME_BYTES, .initial = "127.0.0.1",
      .help = "The address to listen on."},
     {.name = "server.port", .flag = "--port", .meta = "N", .variables = {"DIPPER_PORT", "PORT"}, TO(port),
@@ -291,6 +292,7 @@ const struct setting SETTINGS[] = {
      TO(protect_metrics), .section = SECTION_ACCOUNTS, .type = SETTING_BOOLEAN, .initial = "false",
      .help = "Ask for a key at /health and /metrics too."},
     {.name = "accounts.database_url", .variables = {"DIPPER_DATABASE_URL", "DATABASE_URL"}, TO(database_url),
+     .is_for_us = setting_is_database,
      .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .secret_in_url = true, .max = TEXT_BYTES, .initial = "",
      .initial_help = "accounts.db in the state folder",
      .help = "Where users, keys and usage are kept: sqlite:///absolute/path, or postgresql://user:password@host/name for "

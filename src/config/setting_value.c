@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/masked_url.h"
 #include "base/utf8.h"
@@ -57,7 +59,7 @@ static bool parse_boolean(struct span text, bool *out)
 {
     static const char *const words[] = {"true", "1", "yes", "on", "false", "0", "no", "off"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (span_equal_str(text, words[i])) {
+        if (text.len == strlen(words[i]) && strncasecmp((const char *)text.data, words[i], text.len) == 0) {
             *out = i < 4;
             return true;
         }
@@ -239,7 +241,7 @@ void setting_allowed(const struct setting *s, char out[SETTING_ALLOWED_MAX])
     case SETTING_INTEGER:
         snprintf(out, SETTING_ALLOWED_MAX, "a whole number from %" PRIu64 " to %" PRIu64, s->min, s->max);
         return;
-    case SETTING_BOOLEAN: snprintf(out, SETTING_ALLOWED_MAX, "true or false"); return;
+    case SETTING_BOOLEAN: snprintf(out, SETTING_ALLOWED_MAX, "true, yes, on or 1; or false, no, off or 0"); return;
     case SETTING_LISTEN:
         snprintf(out, SETTING_ALLOWED_MAX, "ADDRESS:PORT, as 127.0.0.1:8000 or [::1]:8000");
         return;

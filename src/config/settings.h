@@ -53,6 +53,7 @@ struct setting {
     bool not_in_file;    /* the file cannot hold it */
     size_t offset, size; /* in the struct that is filled */
     size_t port_offset;
+    bool (*is_for_us)(struct span text); /* of a variable that other programs use too; NULL: any text is */
 };
 
 /* ---- values (setting_value.c) ----------------------------------------------------------------------- */
@@ -75,14 +76,22 @@ struct setting_origin {
     enum setting_source source;
     const char *name; /* "--port", "PORT", the file's path; "" for a default */
     unsigned line;    /* in the file; else 0 */
+    unsigned order;   /* of the values that were stored in one load: the later wins */
+};
+
+/* Something that a load passed over. */
+struct setting_warning {
+    struct setting_warning *next;
+    const char *text;
 };
 
 struct settings {
     const struct setting *table;
     size_t count;
-    void *target;                   /* the struct that is filled */
-    struct setting_origin *origins; /* one a setting */
-    struct arena *arena;            /* of values and names */
+    void *target;                      /* the struct that is filled */
+    struct setting_origin *origins;    /* one a setting */
+    struct arena *arena;               /* of values, names and warnings */
+    struct setting_warning **warnings; /* where a load puts the list; NULL: nobody wants it */
 };
 
 /* As config_load. */
@@ -95,6 +104,18 @@ void settings_describe(const struct settings *s, size_t i, struct buffer *out);
 /* The setting of a flag with or without "=value"; NULL when there is none. *value: what stands behind '=',
  * "true" or "false" for a bare boolean, or NULL when the next argument is the value. */
 const struct setting *settings_find_flag(const struct settings *s, const char *argument, const char **value);
+
+/* ---- variables that other programs use too (setting_shared.c) ----------------------------------------- */
+
+/* Whether a variable's name is one that others use for things of their own: PORT, DATABASE_URL. Its value is passed over
+ * when it does not fit, with a warning. Names with DIPPER_ are ours, those with AWS_ and S3_ mean the same everywhere. */
+bool setting_variable_is_shared(const char *name);
+/* Whether Kubernetes has made the variable for a Service that is called like this program: DIPPER_PORT=tcp://10.0.0.1:8000. */
+bool setting_variable_is_of_kubernetes(const char *name, struct span value);
+/* The is_for_us of HOST (an address, or localhost), REDIS_URL and DATABASE_URL. */
+bool setting_is_address(struct span text);
+bool setting_is_redis(struct span text);
+bool setting_is_database(struct span text);
 
 /* The program's table (config_table.c), and which groups of commands use a section. */
 extern const struct setting SETTINGS[];

@@ -13,57 +13,152 @@ enum { FILE_MAX_BYTES = 1 << 20, SHOWN_MAX_BYTES = 1 << 20, QUOTED_MAX_BYTES = 1
 
 static const char DEFAULT_FILE[] = "dipper.toml";
 
+/* A value that was not taken: an error, or a warning, unless another value takes its place. */
+struct refusal {
+    struct refusal *next;
+    const struct setting *setting;
+    unsigned order; /* of the values stored before */
+    bool is_warning;
+    const char *text;
+};
+
 /* One load. */
 struct load {
     const struct settings *settings;
     const char *file;
+    unsigned order; /* of values stored */
+    struct refusal *first, **last;
 };
 
+/* Whether `other` fills a place that `setting` fills too. */
+static bool shares_place(const struct setting *setting, const struct setting *other)
+{
+    return other->offset == setting->offset ||
+           (setting->type == SETTING_LISTEN && other->offset == setting->port_offset) ||
+           (other->type == SETTING_LISTEN && other->port_offset == setting->offset);
+}
+
 /* Records where the values at the setting's place came from; more than one setting may share a place. */
-static void set_origin(const struct settings *s, const struct setting *setting, struct setting_origin origin)
+static void set_origin(struct load *load, const struct setting *setting, struct setting_origin origin)
+{
+    const struct settings *s = load->settings;
+    origin.order = ++load->order;
+    for (size_t i = 0; i < s->count; i++)
+        if (shares_place(setting, &s->table[i]))
+            s->origins[i] = origin;
+}
+
+/* Whether the places that the refused value would have filled have all been filled since. */
+static bool is_overridden(const struct settings *s, const struct refusal *r)
 {
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *other = &s->table[i];
-        bool shares = other->offset == setting->offset ||
-                      (setting->type == SETTING_LISTEN && other->offset == setting->port_offset) ||
-                      (other->type == SETTING_LISTEN && other->port_offset == setting->offset);
-        if (other == setting || shares)
-            s->origins[i] = origin;
+        bool is_its_place = r->setting->type == SETTING_LISTEN
+                                ? other != r->setting && shares_place(r->setting, other)
+                                : other == r->setting;
+        if (is_its_place && s->origins[i].order <= r->order)
+            return false;
+    }
+    return true;
+}
+
+static void print_origin(const struct setting_origin *origin, struct buffer *out)
+{
+    switch (origin->source) {
+    case FROM_DEFAULT: buffer_append_str(out, "default"); break;
+    case FROM_FILE: buffer_printf(out, "%s, line %u", origin->name, origin->line); break;
+    case FROM_ENVIRONMENT: buffer_printf(out, "environment %s", origin->name); break;
+    case FROM_FLAG: buffer_append_str(out, origin->name); break;
     }
 }
 
-static enum dp_status fail_value(const struct setting *setting, struct span text, struct setting_origin origin,
-                                 struct dp_error *error)
+/* Appends a value as it may be shown, cut so that the rest of the sentence fits into a message too. */
+static void quote(const struct setting *setting, struct span text, struct buffer *out)
 {
-    char allowed[SETTING_ALLOWED_MAX], from[SETTING_ALLOWED_MAX];
-    setting_allowed(setting, allowed);
-    if (origin.source == FROM_FILE)
-        snprintf(from, sizeof from, "%s, line %u", origin.name, origin.line);
-    else
-        snprintf(from, sizeof from, "%s%s", origin.source == FROM_ENVIRONMENT ? "environment " : "", origin.name);
     struct buffer shown;
     buffer_init(&shown, SHOWN_MAX_BYTES);
     setting_mask(setting, text, &shown);
-    /* What is allowed must fit into the message too. */
     size_t len = shown.len;
     if (len > QUOTED_MAX_BYTES)
         for (len = QUOTED_MAX_BYTES; len > 0 && (shown.data[len] & 0xc0) == 0x80;)
             len--;
-    dp_fail(error, DP_INVALID, "setting %s: \"%.*s%s\" (%s) is not allowed: it takes %s", setting->name,
-            SPAN_FMT(span_of(shown.data, len)), len < shown.len ? "…" : "", from, allowed);
-    enum dp_status status = shown.status == DP_NOMEM ? dp_fail_nomem(error, "settings") : DP_INVALID;
+    buffer_printf(out, "\"%.*s%s\"", SPAN_FMT(span_of(shown.data, len)), len < shown.len ? "…" : "");
+    if (shown.status != DP_OK)
+        out->status = shown.status;
     buffer_deinit(&shown);
-    return status;
 }
 
-static enum dp_status apply(const struct settings *s, const struct setting *setting, struct span text,
+/* The sentence on a value that is not taken. */
+static void describe_refusal(const struct setting *setting, struct span text, const struct setting_origin *origin,
+                             bool is_warning, struct buffer *out)
+{
+    char allowed[SETTING_ALLOWED_MAX];
+    setting_allowed(setting, allowed);
+    buffer_printf(out, is_warning ? "passed over for setting %s: " : "setting %s: ", setting->name);
+    quote(setting, text, out);
+    buffer_append_str(out, " (");
+    print_origin(origin, out);
+    if (!is_warning)
+        buffer_printf(out, ") is not allowed: it takes %s", allowed);
+    else if (setting_variable_is_of_kubernetes(origin->name, text))
+        buffer_append_str(out,
+                          "), which Kubernetes sets for a Service of this name; enableServiceLinks: false in the "
+                          "pod's spec avoids it");
+    else
+        buffer_printf(out, ") seems to be another program's; Dipper's own variable is %s", setting->variables[0]);
+}
+
+/* Notes a value that is not taken. DP_NOMEM. */
+static enum dp_status refuse(struct load *load, const struct setting *setting, struct span text,
+                             struct setting_origin origin, bool is_warning, struct dp_error *error)
+{
+    struct arena *arena = load->settings->arena;
+    struct refusal *r = arena_calloc(arena, 1, sizeof *r);
+    struct buffer sentence;
+    buffer_init(&sentence, SHOWN_MAX_BYTES);
+    describe_refusal(setting, text, &origin, is_warning, &sentence);
+    struct span kept = arena_copy(arena, buffer_span(&sentence));
+    enum dp_status status = r && kept.data && sentence.status == DP_OK ? DP_OK : dp_fail_nomem(error, "settings");
+    buffer_deinit(&sentence);
+    if (status != DP_OK)
+        return status;
+    *r = (struct refusal){NULL, setting, load->order, is_warning, (const char *)kept.data};
+    *load->last = r;
+    load->last = &r->next;
+    return DP_OK;
+}
+
+static enum dp_status apply(struct load *load, const struct setting *setting, struct span text,
                             struct setting_origin origin, struct dp_error *error)
 {
+    const struct settings *s = load->settings;
     switch (setting_store(setting, s->target, text, s->arena)) {
-    case DP_OK: set_origin(s, setting, origin); return DP_OK;
+    case DP_OK: set_origin(load, setting, origin); return DP_OK;
     case DP_NOMEM: return dp_fail_nomem(error, "settings");
-    default: return fail_value(setting, text, origin, error);
+    default: return refuse(load, setting, text, origin, false, error);
     }
+}
+
+/* What was refused and not overridden: the first error, and all warnings. */
+static enum dp_status judge(const struct load *load, struct dp_error *error)
+{
+    const struct settings *s = load->settings;
+    struct setting_warning **last = s->warnings;
+    for (const struct refusal *r = load->first; r; r = r->next) {
+        if (is_overridden(s, r))
+            continue;
+        if (!r->is_warning)
+            return dp_fail(error, DP_INVALID, "%s", r->text);
+        struct setting_warning *w = last ? arena_calloc(s->arena, 1, sizeof *w) : NULL;
+        if (last && !w)
+            return dp_fail_nomem(error, "settings");
+        if (w) {
+            w->text = r->text;
+            *last = w;
+            last = &w->next;
+        }
+    }
+    return DP_OK;
 }
 
 /* ---- dipper.toml ------------------------------------------------------------------------------------ */
@@ -86,30 +181,30 @@ static bool type_fits(enum setting_type setting, enum toml_type value)
 static enum dp_status take_value(void *ctx, struct span key, const struct toml_value *value,
                                  struct dp_error *error)
 {
-    const struct load *load = ctx;
+    struct load *load = ctx;
     const struct settings *s = load->settings;
-    const struct setting_origin origin = {FROM_FILE, load->file, value->line};
+    const struct setting_origin origin = {FROM_FILE, load->file, value->line, 0};
     for (size_t i = 0; i < s->count; i++) {
         const struct setting *setting = &s->table[i];
         if (setting->not_in_file || !span_equal_str(key, setting->name))
             continue;
         if (!type_fits(setting->type, value->type))
-            return fail_value(setting, value->text, origin, error);
-        return apply(s, setting, value->text, origin, error);
+            return refuse(load, setting, value->text, origin, false, error);
+        return apply(load, setting, value->text, origin, error);
     }
     return dp_fail(error, DP_INVALID, "%s, line %u: there is no setting %.*s", load->file, value->line,
                    SPAN_FMT(key));
 }
 
-static enum dp_status load_file(const struct settings *s, const char *path, struct dp_error *error)
+static enum dp_status load_file(struct load *load, const char *path, struct dp_error *error)
 {
-    struct load load = {s, path};
     struct buffer text;
+    load->file = path;
     buffer_init(&text, FILE_MAX_BYTES);
     enum dp_status status = os_read_file(path, &text, error);
     if (status == DP_OK) {
-        const struct toml_sink sink = {take_value, &load};
-        status = toml_read(path, buffer_span(&text), s->arena, &sink, error);
+        const struct toml_sink sink = {take_value, load};
+        status = toml_read(path, buffer_span(&text), load->settings->arena, &sink, error);
     }
     buffer_deinit(&text);
     return status;
@@ -127,25 +222,43 @@ static const char *variable(char *const *variables, const char *name)
     return NULL;
 }
 
-static enum dp_status load_environment(const struct settings *s, const struct config_sources *sources,
-                                       struct dp_error *error)
+/* Takes the first of the setting's variables that is set and meant for it. */
+static enum dp_status load_variables(struct load *load, const struct setting *setting, char *const *variables,
+                                     struct dp_error *error)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        const struct setting *setting = &s->table[i];
-        if (sources->groups && !(setting_groups(setting->section) & sources->groups))
+    const struct settings *s = load->settings;
+    for (size_t v = 0; v < SETTING_VARIABLES_MAX && setting->variables[v]; v++) {
+        const char *name = setting->variables[v], *value = variable(variables, name);
+        if (!value)
             continue;
-        for (size_t v = 0; v < SETTING_VARIABLES_MAX && setting->variables[v]; v++) {
-            const char *value = variable(sources->environ, setting->variables[v]);
-            if (!value)
-                continue;
-            const struct setting_origin origin = {FROM_ENVIRONMENT, setting->variables[v], 0};
-            enum dp_status status = apply(s, setting, span_str(value), origin, error);
-            if (status != DP_OK)
-                return status;
-            break;
+        const struct setting_origin origin = {FROM_ENVIRONMENT, name, 0, 0};
+        const struct span text = span_str(value);
+        const bool shared = setting_variable_is_shared(name);
+        bool pass_over = setting_variable_is_of_kubernetes(name, text) ||
+                         (shared && setting->is_for_us && !setting->is_for_us(text));
+        if (!pass_over) {
+            switch (setting_store(setting, s->target, text, s->arena)) {
+            case DP_OK: set_origin(load, setting, origin); return DP_OK;
+            case DP_NOMEM: return dp_fail_nomem(error, "settings");
+            default: pass_over = shared;
+            }
         }
+        enum dp_status status = refuse(load, setting, text, origin, pass_over, error);
+        if (!pass_over || status != DP_OK)
+            return status;
     }
     return DP_OK;
+}
+
+static enum dp_status load_environment(struct load *load, const struct config_sources *sources,
+                                       struct dp_error *error)
+{
+    const struct settings *s = load->settings;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < s->count && status == DP_OK; i++)
+        if (!sources->groups || (setting_groups(s->table[i].section) & sources->groups))
+            status = load_variables(load, &s->table[i], sources->environ, error);
+    return status;
 }
 
 /* ---- flags ------------------------------------------------------------------------------------------ */
@@ -203,24 +316,26 @@ static const char *choose_file(const struct settings *s, const struct config_sou
     return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
 }
 
-static enum dp_status load_defaults(const struct settings *s, struct dp_error *error)
+static enum dp_status load_defaults(struct load *load, struct dp_error *error)
 {
+    const struct settings *s = load->settings;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < s->count && status == DP_OK; i++) {
-        s->origins[i] = (struct setting_origin){FROM_DEFAULT, "", 0};
+        s->origins[i] = (struct setting_origin){FROM_DEFAULT, "", 0, 0};
         if (s->table[i].initial)
-            status = apply(s, &s->table[i], span_str(s->table[i].initial), s->origins[i], error);
+            status = apply(load, &s->table[i], span_str(s->table[i].initial), s->origins[i], error);
     }
     return status;
 }
 
-static enum dp_status load_flags(const struct settings *s, const char **values, struct dp_error *error)
+static enum dp_status load_flags(struct load *load, const char **values, struct dp_error *error)
 {
+    const struct settings *s = load->settings;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < s->count && status == DP_OK; i++) {
-        const struct setting_origin origin = {FROM_FLAG, s->table[i].flag, 0};
+        const struct setting_origin origin = {FROM_FLAG, s->table[i].flag, 0, 0};
         if (values[i])
-            status = apply(s, &s->table[i], span_str(values[i]), origin, error);
+            status = apply(load, &s->table[i], span_str(values[i]), origin, error);
     }
     return status;
 }
@@ -231,31 +346,29 @@ enum dp_status settings_load(const struct settings *s, const struct config_sourc
     const char **flags = mem_calloc(s->count, sizeof *flags);
     if (!flags)
         return dp_fail_nomem(error, "settings");
-    enum dp_status status = load_defaults(s, error);
+    struct load load = {.settings = s};
+    load.last = &load.first;
+    enum dp_status status = load_defaults(&load, error);
     if (status == DP_OK)
         status = scan_flags(s, sources, flags, error);
     const char *path = status == DP_OK ? choose_file(s, sources, flags) : NULL;
     if (path) {
         struct span kept = arena_copy(s->arena, span_str(path));
-        status = kept.data ? load_file(s, (const char *)kept.data, error) : dp_fail_nomem(error, "settings");
+        status = kept.data ? load_file(&load, (const char *)kept.data, error) : dp_fail_nomem(error, "settings");
     }
     if (status == DP_OK)
-        status = load_environment(s, sources, error);
+        status = load_environment(&load, sources, error);
     if (status == DP_OK)
-        status = load_flags(s, flags, error);
+        status = load_flags(&load, flags, error);
+    if (status == DP_OK)
+        status = judge(&load, error);
     mem_free(flags);
     return status;
 }
 
 void settings_print_origin(const struct settings *s, size_t i, struct buffer *out)
 {
-    const struct setting_origin *origin = &s->origins[i];
-    switch (origin->source) {
-    case FROM_DEFAULT: buffer_append_str(out, "default"); break;
-    case FROM_FILE: buffer_printf(out, "%s, line %u", origin->name, origin->line); break;
-    case FROM_ENVIRONMENT: buffer_printf(out, "environment %s", origin->name); break;
-    case FROM_FLAG: buffer_append_str(out, origin->name); break;
-    }
+    print_origin(&s->origins[i], out);
 }
 
 void settings_describe(const struct settings *s, size_t i, struct buffer *out)

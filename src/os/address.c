@@ -1,6 +1,7 @@
 /* address.c: public addresses and others. */
 #include "os/address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -82,4 +83,10 @@ int os_socket_to_public(const struct sockaddr *address, int family, int type, in
         return -1;
     }
     return socket(family, type | SOCK_CLOEXEC, protocol);
+}
+
+bool os_is_address(const char *text)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
 }

@@ -67,7 +67,7 @@ static const char *effective(const struct config *config, const char *name)
 
 static void expect(const struct config *config, const char *name, const char *value, const char *origin)
 {
-    char line[1024];
+    char line[2048];
     snprintf(line, sizeof line, "%s = %s (%s)", name, value, origin);
     assert_string_equal(effective(config, name), line);
 }
@@ -84,6 +84,10 @@ static const char *last_of(const char *const *list)
 static const char *good_value(const struct setting *s)
 {
     static char text[64];
+    if (s->is_for_us)
+        return s->is_for_us == setting_is_address ? "::1"
+               : s->is_for_us == setting_is_redis ? "redis://h"
+                                                  : "sqlite:///a.db";
     switch (s->type) {
     case SETTING_TEXT:
         snprintf(text, sizeof text, "%.*s", s->max < 9 ? (int)s->max : 9, "some-text");
@@ -180,6 +184,26 @@ static void test_config_each_setting_from_each_source(void **state)
     }
 }
 
+static unsigned warned;
+static char last_warning[1024];
+
+static void count_warning(const char *text)
+{
+    warned++;
+    snprintf(last_warning, sizeof last_warning, "%s", text);
+}
+
+/* So many values were passed over, the last of them with these words. */
+static void expect_warnings(const struct config *config, unsigned count, const char *says)
+{
+    warned = 0;
+    last_warning[0] = '\0';
+    config_each_warning(config, count_warning);
+    assert_int_equal(warned, count);
+    if (!strstr(last_warning, says))
+        fail_msg("\"%s\" does not tell %s", last_warning, says);
+}
+
 static void expect_refusal(const struct setting *s, const struct dp_error *error, const char *value,
                            const char *from)
 {
@@ -211,9 +235,13 @@ static void test_config_each_setting_refuses_a_wrong_value(void **state)
         }
         for (size_t v = 0; v < SETTING_VARIABLES_MAX && s->variables[v]; v++) {
             snprintf(text, sizeof text, "%s=%s", s->variables[v], value);
+            const bool shared = setting_variable_is_shared(s->variables[v]);
             enum dp_status status = load(NULL, text, NULL, &config, &error);
-            assert_int_equal(status, DP_INVALID);
-            expect_refusal(s, &error, value, s->variables[v]);
+            assert_int_equal(status, shared ? DP_OK : DP_INVALID);
+            if (shared)
+                expect_warnings(&config, 1, s->variables[v]);
+            else
+                expect_refusal(s, &error, value, s->variables[v]);
             config_deinit(&config);
         }
         if (s->not_in_file)
@@ -229,6 +257,104 @@ static void test_config_each_setting_refuses_a_wrong_value(void **state)
         expect_refusal(s, &error, wants_text ? "7" : "1x", ".toml, line 1");
         config_deinit(&config);
     }
+}
+
+/* Kubernetes, conda, tcsh and other programs set variables whose names Dipper reads too. */
+static void test_config_variables_of_others_are_passed_over(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *says;
+    } cases[] = {
+        {"DIPPER_PORT=tcp://10.96.0.12:8000", "Kubernetes"},
+        {"DIPPER_PORT=udp://10.96.0.12:53", "enableServiceLinks"},
+        {"HOST=x86_64-conda-linux-gnu", "environment HOST"},
+        {"HOST=mylaptop.local", "DIPPER_HOST"},
+        {"WORKERS=auto", "DIPPER_THREADS"},
+        {"PORT=unix:/run/app.sock", "DIPPER_PORT"},
+        {"MAX_TOKENS=4k", "model.max_tokens"},
+        {"REDIS_URL=rediss://:hunter2@cache:6380", "rediss://:(hidden)@cache:6380"},
+        {"DATABASE_URL=mysql://u:hunter2@db/app", "mysql://u:(hidden)@db/app"},
+        {"API_KEY_PREFIX=much-too-long", "DIPPER_API_KEY_PREFIX"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config config;
+        struct dp_error error;
+        assert_int_equal(load(NULL, cases[i].variable, NULL, &config, &error), DP_OK);
+        expect_warnings(&config, 1, cases[i].says);
+        assert_null(strstr(last_warning, "hunter2"));
+        expect(&config, "server.host", "127.0.0.1", "default");
+        expect(&config, "server.port", "8000", "default");
+        assert_string_equal(config.redis_url, "");
+        assert_string_equal(config.database_url, "");
+        config_deinit(&config);
+    }
+    /* The next name of the setting has its turn then. */
+    char *variables[] = {"DIPPER_PORT=tcp://10.96.0.12:8000",
+                         "DIPPER_SERVICE_HOST=10.96.0.12",
+                         "DIPPER_PORT_8000_TCP=tcp://10.96.0.12:8000",
+                         "PORT=81",
+                         "HOST=0.0.0.0",
+                         NULL};
+    const struct config_sources sources = {.environ = variables, .toml_path = empty_file()};
+    struct config config;
+    struct dp_error error;
+    assert_int_equal(config_load(&sources, &config, &error), DP_OK);
+    expect(&config, "server.port", "81", "environment PORT");
+    expect(&config, "server.host", "0.0.0.0", "environment HOST");
+    expect_warnings(&config, 0, "");
+    config_deinit(&config);
+}
+
+/* Neither refused nor warned of: a value that another one has taken the place of. */
+static void test_config_what_is_overridden_is_not_looked_at(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag, *variable, *toml;
+        enum dp_status status;
+    } cases[] = {
+        {"--port=1", "DIPPER_PORT=x", NULL, DP_OK},
+        {"--listen=h:1", "DIPPER_PORT=x", NULL, DP_OK},
+        {"--listen=h:1", "DIPPER_PORT=tcp://10.96.0.12:8000", NULL, DP_OK},
+        {"--listen=h:1", "HOST=conda", "[server]\nport = 65536\nhost = \"\"\n", DP_OK},
+        {NULL, "DIPPER_LISTEN=h:1", "server.listen = \"x\"\n", DP_OK},
+        {"--port=1", NULL, "server.listen = \"x\"\n", DP_INVALID}, /* the host is missing */
+        {"--host=h", "DIPPER_LISTEN=x", NULL, DP_INVALID},
+        {"--port=1", "DIPPER_HOST=\a", NULL, DP_INVALID},
+        {"--threads=1", "DIPPER_THREADS=x", "compute.threads = \"x\"\n", DP_OK},
+        {"--threads=x", "DIPPER_THREADS=1", NULL, DP_INVALID},
+        {"--threads=1", NULL, "compute.thread = 1\n", DP_INVALID}, /* there is no such setting */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config config;
+        struct dp_error error;
+        if (load(cases[i].flag, cases[i].variable, cases[i].toml, &config, &error) != cases[i].status)
+            fail_msg("case %zu: %s", i, error.message);
+        if (cases[i].status == DP_OK)
+            expect_warnings(&config, 0, "");
+        config_deinit(&config);
+    }
+}
+
+static void test_config_booleans_in_any_case(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"TRUE", "True", "YES", "On", "1", "FALSE", "no", "OFF", "0"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct config config;
+        struct dp_error error;
+        char variable[64];
+        snprintf(variable, sizeof variable, "AWS_NO_SIGN_REQUEST=%s", words[i]);
+        assert_int_equal(load(NULL, variable, NULL, &config, &error), DP_OK);
+        assert_int_equal(config.s3_unsigned, i < 5);
+        config_deinit(&config);
+    }
+    struct config config;
+    struct dp_error error;
+    assert_int_equal(load("--auth=yesno", NULL, NULL, &config, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "true, yes, on or 1; or false, no, off or 0"));
+    config_deinit(&config);
 }
 
 /* Two settings must not answer to one name, and a range must fit the field. */
@@ -487,7 +613,7 @@ static void test_config_hides_secrets(void **state)
     struct dp_error error;
     arena_init(&arena, 1 << 20);
     buffer_init(&line, 1024);
-    const struct settings settings = {table, 1, &target, origins, &arena};
+    const struct settings settings = {table, 1, &target, origins, &arena, NULL};
     char *argv[] = {"--database-url", "pg://u:hunter2@h/db"};
     struct config_sources sources = {.argv = argv, .argc = 0, .toml_path = empty_file()};
     assert_int_equal(settings_load(&settings, &sources, &error), DP_OK);
@@ -516,7 +642,7 @@ static void test_config_hides_secrets_in_urls(void **state)
     } target = {NULL};
     const struct setting table[] = {{.name = "cache.redis_url",
                                      .flag = "--redis-url",
-                                     .variables = {"REDIS_URL"},
+                                     .variables = {"DIPPER_REDIS_URL"},
                                      .type = SETTING_TEXT,
                                      .max = 32,
                                      .initial = "",
@@ -529,15 +655,15 @@ static void test_config_hides_secrets_in_urls(void **state)
     struct dp_error error;
     arena_init(&arena, 1 << 20);
     buffer_init(&line, 1024);
-    const struct settings settings = {table, 1, &target, origins, &arena};
-    char *variables[] = {"REDIS_URL=redis://u:hunter2@h/1", NULL};
+    const struct settings settings = {table, 1, &target, origins, &arena, NULL};
+    char *variables[] = {"DIPPER_REDIS_URL=redis://u:hunter2@h/1", NULL};
     const struct config_sources sources = {.environ = variables, .toml_path = empty_file()};
     assert_int_equal(settings_load(&settings, &sources, &error), DP_OK);
     assert_string_equal(target.url, "redis://u:hunter2@h/1");
     settings_describe(&settings, 0, &line);
-    assert_true(
-        span_equal_str(buffer_span(&line), "cache.redis_url = redis://u:(hidden)@h/1 (environment REDIS_URL)"));
-    variables[0] = "REDIS_URL=redis://u:hunter2@a-host-that-is-too-long";
+    assert_true(span_equal_str(buffer_span(&line),
+                               "cache.redis_url = redis://u:(hidden)@h/1 (environment DIPPER_REDIS_URL)"));
+    variables[0] = "DIPPER_REDIS_URL=redis://u:hunter2@a-host-that-is-too-long";
     assert_int_equal(settings_load(&settings, &sources, &error), DP_INVALID);
     assert_null(strstr(error.message, "hunter2"));
     assert_non_null(strstr(error.message, "redis://u:(hidden)@a-host-that-is-too-long"));
@@ -632,6 +758,9 @@ int main(void)
         cmocka_unit_test(test_config_defaults),
         cmocka_unit_test(test_config_each_setting_from_each_source),
         cmocka_unit_test(test_config_each_setting_refuses_a_wrong_value),
+        cmocka_unit_test(test_config_variables_of_others_are_passed_over),
+        cmocka_unit_test(test_config_what_is_overridden_is_not_looked_at),
+        cmocka_unit_test(test_config_booleans_in_any_case),
         cmocka_unit_test(test_config_table_is_sound),
         cmocka_unit_test(test_config_limits_may_be_none),
         cmocka_unit_test(test_config_flag_over_environment_over_file),

@@ -7,9 +7,8 @@ COMMANDS = {"index": ["n", "-"], "search": ["n", "words"], "serve": [], "embed":
 # flag, environment, dipper.toml, a value that is not allowed, what is
 WRONG = [
     ("--threads", "DIPPER_THREADS", ("compute", "threads"), "1025", "compute.threads", "0 to 1024"),
-    ("--threads", "WORKERS", ("compute", "threads"), "two", "compute.threads", "0 to 1024"),
     ("--log-level", "DIPPER_LOG_LEVEL", ("log", "level"), "loud", "log.level", "debug, info, warn, error"),
-    ("--port", "PORT", ("server", "port"), "65536", "server.port", "0 to 65535"),
+    ("--port", "DIPPER_PORT", ("server", "port"), "65536", "server.port", "0 to 65535"),
     ("--drain-timeout", "DIPPER_DRAIN_TIMEOUT", ("server", "drain_timeout"), "2 days", "server.drain_timeout", "1ms to 1h"),
     ("--max-body-bytes", "DIPPER_MAX_BODY_BYTES", ("limits", "max_body_bytes"), "1B", "limits.max_body_bytes", "1KiB to 1GiB"),
     ("--listen", "DIPPER_LISTEN", ("server", "listen"), "nowhere", "server.listen", "ADDRESS:PORT"),
@@ -28,6 +27,27 @@ def test_a_wrong_setting_is_refused_with_its_name_place_and_range(run, tmp_path,
     check(run("config", env={variable: value}, status=2), variable)
     (tmp_path / "cwd" / "dipper.toml").write_text(f'[{place[0]}]\n{place[1]} = "{value}"\n')
     check(run("config", status=2), "dipper.toml")
+
+
+def test_variables_of_other_programs_are_passed_over_with_a_warning(run, tmp_path):
+    for variable, value in (("WORKERS", "auto"), ("HOST", "x86_64-conda-linux-gnu"), ("DIPPER_PORT", "tcp://10.96.0.12:8000")):
+        done = run("config", env={variable: value})
+        assert f"environment {variable}" in done.stderr and value in done.stderr and f"{variable})" not in done.stdout
+        assert run("config", "--threads", 1, "--listen", "h:1", env={variable: value}).stderr == ""
+    # Commands that have no use for a variable do not speak of it.
+    assert run("key", "list", "--state-home", tmp_path, env={"WORKERS": "auto", "HOST": "conda", "PORT": "x"}).stderr == ""
+    assert run("search", "n", "x", "--root", "mem://x", env={"HOST": "conda", "DATABASE_URL": "mysql://x"},
+               status=1).stderr.count("\n") == 1
+
+
+def test_a_server_that_cannot_listen_says_who_named_the_host(run, tmp_path):
+    for env, says in (({"HOST": "192.0.2.1", "PORT": "0"}, "(HOST)"), ({"DIPPER_LISTEN": "192.0.2.1:0"}, "DIPPER_LISTEN"),
+                      ({"HOST": "0.0.0.0", "PORT": "0"}, "(HOST)")):
+        assert says in run("serve", "--root", tmp_path / "r", env=env, status=1).stderr
+
+
+def test_a_model_that_cannot_be_opened_names_its_variable(run):
+    assert "environment MODEL_PATH" in run("embed", input="x\n", env={"MODEL_PATH": "/models/llama.gguf"}, status=1).stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

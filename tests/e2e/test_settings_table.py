@@ -6,6 +6,8 @@ import pytest
 
 # A value of another kind than the setting's default, given as it is shown.
 OTHER = {"text": "other", "listen": "[fe80::1]:1234", "boolean": "true"}
+# What a variable that other programs use too must look like to be taken.
+SHARED = {"server.host": "::1", "embed_cache.redis_url": "redis://h", "accounts.database_url": "sqlite:///a.db"}
 UNIT = {"bytes": "B", "duration": "ms"}
 FASTEMBED = {"HOST": "server.host", "PORT": "server.port", "WORKERS": "compute.threads", "MODEL_NAME": "model.name",
              "MODEL_PATH": "model.path", "MAX_TOKENS": "model.max_tokens", "L1_CACHE_SIZE": "embed_cache.vectors",
@@ -25,6 +27,8 @@ def shown(run):
 
 
 def good(setting):
+    if setting["name"] in SHARED:
+        return SHARED[setting["name"]]
     if setting["type"] == "choice":
         return next(c for c in setting["choices"] if c != setting["default"])
     if setting["type"] == "integer":
