@@ -73,9 +73,17 @@ void config_print_reference(FILE *out)
         "A flag wins over the environment, the environment over the settings file, the file over the default.\n"
         "The file is `dipper.toml` in the working folder, or the one that `--config` or `DIPPER_CONFIG` names.\n"
         "A variable that is empty counts as unset. A value that is not allowed stops the program, which then\n"
-        "names the setting, where the value came from and what is allowed. Every subcommand takes every flag; "
-        "its\n"
-        "`--help` lists those that matter to it.\n\n"
+        "names the setting, where the value came from and what is allowed; a value that another one wins over is\n"
+        "not looked at. Every subcommand takes every flag; its `--help` lists those that matter to it, and these\n"
+        "are those whose variables it reads.\n\n"
+        "Variables without `DIPPER_` (`HOST`, `PORT`, `WORKERS`, `DATABASE_URL` and others) are FastEmbed's "
+        "names, "
+        "and\n"
+        "other programs' too: one that does not fit its setting is passed over, with a warning that names it.\n"
+        "`HOST` must be an address or `localhost`, as conda and tcsh put names of machines there. What\n"
+        "Kubernetes sets for a Service called `dipper` (`DIPPER_PORT=tcp://…`) is passed over too. The variables "
+        "of\n"
+        "AWS's tools (`AWS_…`) mean the same here as there.\n\n"
         "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
         "`m` or `h`. In the file these two are strings when they have a unit: `max_body_bytes = \"16MiB\"`.\n",
         out);
@@ -112,9 +120,12 @@ void config_print_reference(FILE *out)
 
 void config_print_env_example(FILE *out)
 {
-    fputs("# The environment variables that Dipper reads, at their defaults: copy this file to .env and change "
-          "what\n"
-          "# you need. Made by scripts/gen-config-docs; docs/configuration.md tells more.\n",
+    fputs("# The environment variables that Dipper reads, at their defaults. Copy this file to .env, change what\n"
+          "# you need, and have them set before Dipper starts, as it reads no .env by itself:\n"
+          "#     set -a; . ./.env; set +a; dipper serve     in a shell\n"
+          "#     EnvironmentFile=/etc/dipper.env            in a unit of systemd\n"
+          "#     --env-file .env                            for docker run\n"
+          "# Made by scripts/gen-config-docs; docs/configuration.md tells more.\n",
           out);
     for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
         fprintf(out, "\n# ---- %s\n", setting_section_title(g));

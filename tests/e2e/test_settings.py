@@ -46,8 +46,18 @@ def test_a_server_that_cannot_listen_says_who_named_the_host(run, tmp_path):
         assert says in run("serve", "--root", tmp_path / "r", env=env, status=1).stderr
 
 
+def test_the_example_of_variables_works_as_it_says(run, dipper, source, tmp_path):
+    lines = (source / ".env.example").read_text(encoding="utf-8").splitlines()
+    (how,) = [line for line in lines if "dipper serve" in line]
+    text = "\n".join(line[1:] if re.match("#[A-Z0-9_]+=.", line) else line for line in lines)
+    (tmp_path / "cwd" / ".env").write_text(text, encoding="utf-8")
+    command = how.split("#")[1].split("  in a shell")[0].replace("dipper serve", f"'{dipper}' config").strip()
+    told = run("-c", command, program="/bin/sh")
+    assert told.stderr == "" and "server.port = 8000 (environment DIPPER_PORT)" in told.stdout
+
+
 def test_a_model_that_cannot_be_opened_names_its_variable(run):
-    assert "environment MODEL_PATH" in run("embed", input="x\n", env={"MODEL_PATH": "/models/llama.gguf"}, status=1).stderr
+    assert "MODEL_PATH" in run("embed", input="x\n", env={"MODEL_PATH": "/models/llama.gguf"}, status=1).stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
