@@ -143,6 +143,7 @@ static enum dp_status settle(struct call *call, struct swap *s, enum dp_status s
     arena_init(&arena, SETTLE_ARENA_MAX);
     call_init(&own, &arena);
     call_limit_ms(&own, SWAP_SETTLE_MS);
+    own.patient = true;
     int64_t begun = s->clock->now_ns(s->clock->ctx);
     if (read_manifest(&own, s, &m, &exists, &version) == DP_OK) {
         look = judge_look(s, &m, exists, &version, begun);

@@ -101,6 +101,7 @@ void call_child(const struct call *parent, struct call *child, struct arena *are
     *child = (struct call){
         .deadline_ns = parent->deadline_ns,
         .cancelled = parent->cancelled,
+        .patient = parent->patient,
         .trace_id = {parent->trace_id[0], parent->trace_id[1]},
         .gate = parent->gate,
         .arena = arena,

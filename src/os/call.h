@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -36,6 +37,9 @@ struct call {
     void (*poll)(void *ctx);
     void *poll_ctx;
     int64_t poll_ns;
+    /* The caller has put much into this, and waits a minute out in which the store is away, say; reads of others fail
+     * soon when no connection can be made. */
+    bool patient;
     struct call_cost cost;
     uint64_t trace_id[2];
     const struct gate *gate; /* what the caller may touch, and pays; NULL: the operator, who may do everything */
@@ -62,7 +66,7 @@ enum dp_status call_fail(struct call *call, enum dp_status status, const char *f
     __attribute__((format(printf, 3, 4)));
 enum dp_status call_nomem(struct call *call, const char *what);
 
-/* A child with the parent's deadline, flag, trace id and gate, its own zero costs, and `arena` (its thread's). */
+/* A child with the parent's deadline, flag, patience, trace id and gate, its own zero costs, and `arena` (its thread's). */
 void call_child(const struct call *parent, struct call *child, struct arena *arena);
 /* Adds the child's costs to the parent's (rounds: the larger, as children run side by side); copies its
  * error when the parent has none. */

@@ -105,6 +105,8 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     }
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
+    in->load.call.patient =
+        status == DP_OK; /* the root is right, and what is embedded from now on is worth waiting */
     if (status == DP_OK || status == DP_NOMEM)
         return status;
     return ingest_at_line(&in->load.call, b->rows[0].line);
@@ -215,6 +217,7 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
         int64_t began = os_now_ns();
         report(&in, true);
         struct index_loader *loader = in.loader;
+        call->patient = true;
         in.loader = NULL; /* the commit frees it, whatever it answers */
         status = index_load_commit(call, loader, &summary->load);
         summary->commit_ns = os_now_ns() - began;

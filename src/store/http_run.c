@@ -87,6 +87,13 @@ static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status 
 
 /* ---- trying again ----------------------------------------------------------------------------------- */
 
+/* Whether the number of its tries allows the job another one. */
+static bool may_try(const struct run *run, const struct job *job)
+{
+    bool reads = job->req->method == HTTP_GET || job->req->method == HTTP_HEAD;
+    return transport_allows(run->transport, !reads || run->call->patient, job->tries, job->unconnected);
+}
+
 /* Has the job wait for its next try, at least `least_ms`; ends it when no more may be made. */
 static void try_later(struct run *run, struct job *job, uint64_t least_ms, const char *why)
 {
@@ -108,8 +115,8 @@ static void try_later(struct run *run, struct job *job, uint64_t least_ms, const
     if (wait_ns < (int64_t)least_ms * NS_PER_MS)
         wait_ns = (int64_t)least_ms * NS_PER_MS;
     int64_t due = os_now_ns() + wait_ns;
-    if (job->tries >= o->tries || job->unconnected >= o->connect_tries ||
-        due - job->first_ns > (int64_t)o->retry_total_ms * NS_PER_MS || due >= run->call->deadline_ns) {
+    if (!may_try(run, job) || due - job->first_ns > (int64_t)o->retry_total_ms * NS_PER_MS ||
+        due >= run->call->deadline_ns) {
         fail_job(run, job, DP_UNAVAILABLE, why);
         return;
     }
@@ -321,7 +328,7 @@ static void judge_answer(struct run *run, struct job *job, struct http_try *t)
     req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
     if (t->at && code / 100 != 2)
         keep_bytes(job, t);
-    if (verdict == HTTP_RETRY_ONCE && job->tries < run->options->tries && call_check(run->call) == DP_OK) {
+    if (verdict == HTTP_RETRY_ONCE && may_try(run, job) && call_check(run->call) == DP_OK) {
         job->due_ns = 0;
         job->state = JOB_WAITING;
         return;

@@ -136,6 +136,8 @@ struct transport_counts {
 struct transport_counts *transport_counts_of(struct transport *transport);
 
 const struct transport_options *transport_options_of(const struct transport *transport);
+/* Whether a request may be tried again after so many tries, the last `unconnected` of which made no connection. */
+bool transport_allows(const struct transport *transport, bool patient, unsigned tries, unsigned unconnected);
 const struct trust *transport_trust_of(const struct transport *transport);
 /* A number without pattern below `bound` (0: 0). */
 uint64_t transport_random(struct transport *transport, uint64_t bound);

@@ -37,6 +37,7 @@ struct http_host {
 struct transport {
     struct transport_options options;
     struct trust trust;
+    bool tries_set, connect_tries_set; /* the options say how many: for patient requests too */
     struct transport_counts counts;
     _Atomic size_t owners;
     _Atomic uint64_t random;
@@ -91,6 +92,13 @@ void transport_easy_return(struct transport *transport, CURL *easy)
 const struct transport_options *transport_options_of(const struct transport *transport)
 {
     return &transport->options;
+}
+
+bool transport_allows(const struct transport *transport, bool patient, unsigned tries, unsigned unconnected)
+{
+    const struct transport_options *o = &transport->options;
+    return (tries < o->tries || (patient && !transport->tries_set)) &&
+           (unconnected < o->connect_tries || (patient && !transport->connect_tries_set));
 }
 
 const struct trust *transport_trust_of(const struct transport *transport)
@@ -486,6 +494,8 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
     o->stall_ms = or_default(o->stall_ms, 20000);
     o->stall_bytes = or_default(o->stall_bytes, 1024);
+    transport->tries_set = o->tries;
+    transport->connect_tries_set = o->connect_tries;
     o->tries = or_default(o->tries, 10);
     o->connect_tries = or_default(o->connect_tries, 4);
     o->retry_base_ms = or_default(o->retry_base_ms, 100);

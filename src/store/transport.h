@@ -5,6 +5,9 @@
  * (signing, judging an answer, backing off) runs on the thread that called transport_run, which blocks there until every
  * request of its round has ended, its deadline has passed or it was cancelled.
  *
+ * Patient are PUT, POST and DELETE, and the requests of patient calls: a load of hours outlasts a store that restarts,
+ * while whoever asks for something at a wrong address is told at once.
+ *
  * A request is tried again as `struct transport_options` says after 5xx, 429, 408, resets, stalls and truncated
  * bodies. A read resumes where it broke off, pinned to the version that it began with: bytes of two versions
  * never mix. A GET whose answer has not begun when 95 of 100 recent ones would have is sent a second time, up to one
@@ -27,8 +30,8 @@ struct transport_options {
     unsigned connect_timeout_ms; /* resolving, TCP and TLS together: 10,000 */
     unsigned stall_ms;           /* a try must move stall_bytes in each window of this length: 20,000 */
     unsigned stall_bytes;        /* 1,024 */
-    unsigned tries;              /* of one request: 10 */
-    unsigned connect_tries;      /* of these, while no connection could be made at all: 4 */
+    unsigned tries;              /* of one request: 10; of a patient one: what retry_total_ms allows */
+    unsigned connect_tries;      /* of these, while no connection could be made at all: 4; as well */
     unsigned retry_base_ms;      /* the first wait is random up to this, each later one up to twice as long: 100 */
     unsigned retry_cap_ms;       /* and never longer than: 10,000 (a Retry-After may ask for up to 30,000) */
     unsigned retry_total_ms;     /* no try begins later than this after the first: 60,000 */

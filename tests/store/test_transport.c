@@ -57,6 +57,12 @@ static struct http_request get(struct fixture *f, const char *path)
     return (struct http_request){.method = HTTP_GET, .url = span_str(http_server_url(f->server, path))};
 }
 
+static struct http_request put(struct fixture *f, const char *path, const char *body)
+{
+    return (struct http_request){
+        .method = HTTP_PUT, .url = span_str(http_server_url(f->server, path)), .body = span_str(body)};
+}
+
 static enum dp_status run(struct fixture *f, struct http_request *req)
 {
     return transport_run(&f->call, f->transport, req, 1);
@@ -295,6 +301,56 @@ static void test_transport_no_server(void **state)
     assert_int_equal(f->call.cost.requests, 0);
     assert_non_null(strstr(req.error.message, "127.0.0.1"));
     f->server = http_server_start(NULL);
+}
+
+/* A store that comes back at its twentieth try. */
+struct outage {
+    struct fixture *f;
+    uint16_t port;
+    unsigned tries;
+};
+
+static enum dp_status count_tries(struct call *call, struct http_request *req, struct http_try *attempt)
+{
+    (void)call, (void)attempt;
+    struct outage *o = req->ctx;
+    if (++o->tries == 20)
+        o->f->server = http_server_start(&(struct http_server_options){.port = o->port});
+    return DP_OK;
+}
+
+/* Writes, and whatever a patient call does, wait for a store that is away; other reads are told soon. */
+static void test_transport_patience(void **state)
+{
+    struct fixture *f = *state;
+    static const struct transport_options usual = {.retry_base_ms = 1, .retry_cap_ms = 1, .no_hedges = true};
+    static const enum http_method methods[] = {HTTP_PUT, HTTP_DELETE, HTTP_POST, HTTP_GET, HTTP_HEAD, HTTP_GET};
+    open_transport(f, &usual);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        char url[64];
+        snprintf(url, sizeof url, "%s", http_server_url(f->server, "/a"));
+        struct outage o = {.f = f, .port = (uint16_t)strtoul(strrchr(url, ':') + 1, NULL, 10)};
+        struct http_request req = {
+            .method = methods[i], .url = span_str(url), .prepare = count_tries, .ctx = &o, .body = span_str("")};
+        http_server_stop(f->server);
+        f->server = NULL;
+        f->call.patient = methods[i] == HTTP_GET || methods[i] == HTTP_HEAD ? i != 5 : false;
+        enum dp_status status = run(f, &req);
+        assert_int_equal(status, i == 5 ? DP_UNAVAILABLE : DP_OK);
+        assert_int_equal(o.tries, i == 5 ? 4 : 20);
+        http_request_release(&req, 1);
+        if (!f->server)
+            f->server = http_server_start(NULL);
+    }
+    /* The same when a proxy before the store answers in its place. */
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 15});
+    struct http_request req = put(f, "/a", "mine");
+    assert_int_equal(run(f, &req), DP_OK);
+    assert_int_equal(http_server_count(f->server), 16);
+    http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 15});
+    req = get(f, "/a");
+    assert_int_equal(run(f, &req), DP_UNAVAILABLE);
+    assert_int_equal(req.sent, 10);
 }
 
 static void test_transport_refuses_urls(void **state)
@@ -701,12 +757,6 @@ static void run_cancelled(struct fixture *f, struct http_request *reqs, size_t n
 }
 
 /* ---- writes ----------------------------------------------------------------------------------------------- */
-
-static struct http_request put(struct fixture *f, const char *path, const char *body)
-{
-    return (struct http_request){
-        .method = HTTP_PUT, .url = span_str(http_server_url(f->server, path)), .body = span_str(body)};
-}
 
 static const struct http_header IF_ABSENT = {.name = {(const uint8_t *)"If-None-Match", 13},
                                              .value = {(const uint8_t *)"*", 1}};
@@ -1342,6 +1392,7 @@ int main(void)
         CASE(test_transport_honours_retry_after_within_bounds),
         CASE(test_transport_retries_broken_connections),
         CASE(test_transport_no_server),
+        CASE(test_transport_patience),
         CASE(test_transport_refuses_urls),
         CASE(test_transport_resumes_where_it_broke_off),
         CASE(test_transport_resumes_into_the_callers_memory),

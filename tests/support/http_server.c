@@ -611,9 +611,11 @@ struct http_server *http_server_start(const struct http_server_options *options)
     pthread_cond_init(&s->gate_opens, NULL);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
+    const int on = 1;
+    address.sin_port = htons(s->options.port);
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int failed = s->listener < 0 || bind(s->listener, (struct sockaddr *)&address, size) != 0 ||
-                 listen(s->listener, 512) != 0 ||
+    int failed = s->listener < 0 || setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+                 bind(s->listener, (struct sockaddr *)&address, size) != 0 || listen(s->listener, 512) != 0 ||
                  getsockname(s->listener, (struct sockaddr *)&address, &size) != 0 || pipe(s->stop) != 0;
     assert(!failed);
     s->port = ntohs(address.sin_port);

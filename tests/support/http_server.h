@@ -16,6 +16,7 @@
 #define HTTP_SERVER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/span.h"
 
@@ -67,6 +68,7 @@ struct http_server_options {
     bool tls;         /* with a certificate for localhost and 127.0.0.1 that it makes and signs itself */
     bool weak, plain; /* ETags are weak; there are none (Last-Modified stays) */
     bool no_modified; /* no Last-Modified either */
+    uint16_t port;    /* 0: any that is free */
     bool terse;       /* a 416 does not tell the size, as MinIO's */
 };
 
