@@ -25,6 +25,7 @@ struct credentials {
     pthread_cond_t changed;
     struct aws_keys *keys; /* NULL: none yet */
     int64_t renew_ms;      /* when to fetch the next */
+    int64_t fetched_ms;    /* when the last fetch ended */
     bool fetching;
     uint64_t fetches;        /* that have ended */
     struct dp_error failure; /* of the last, if it failed */
@@ -242,6 +243,7 @@ static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
     int64_t now = c->wall_ms();
     c->fetching = false;
     c->fetches++;
+    c->fetched_ms = now;
     c->failure = child.error;
     c->failure.status = status;
     if (status == DP_OK && fresh->expires_ms <= now) {
@@ -302,4 +304,17 @@ void credentials_refused(struct credentials *c, uint64_t serial)
     }
     pthread_mutex_unlock(&c->lock);
     aws_keys_release(old);
+}
+
+bool credentials_doubted(struct credentials *c, uint64_t serial)
+{
+    pthread_mutex_lock(&c->lock);
+    bool others = c->keys && c->keys->serial != serial;
+    int64_t now = c->wall_ms();
+    if (!others && c->keys && !c->fetching && now - c->fetched_ms >= AGAIN_MS) {
+        c->renew_ms = now;
+        others = true;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return others;
 }

@@ -28,6 +28,10 @@ enum dp_status credentials_get(struct call *call, struct credentials *c, struct 
 /* The store refused the keys of this serial as expired: the next get fetches others, unless it has others already. */
 void credentials_refused(struct credentials *c, uint64_t serial);
 
+/* The store refused them without saying why, as the answer to a HEAD cannot. They stay in use; others are fetched beside
+ * them, unless the last fetch was less than ten seconds ago. Whether there may be others now. */
+bool credentials_doubted(struct credentials *c, uint64_t serial);
+
 /* ---- the profile files (credentials_profile.c) ------------------------------------------------------- */
 
 /* What the files say of the profile that the settings name, or of "default"; `profile->found` false when they say

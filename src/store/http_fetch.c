@@ -73,10 +73,12 @@ enum dp_status http_answer_error(const struct http_request *req, struct dp_error
 /* ---- requests --------------------------------------------------------------------------------------- */
 
 /* What is asked of an object. Some servers refuse a range behind the end without telling the size: then a look must;
- * and no range can ask for an object without a byte. */
+ * and no range can ask for an object without a byte. A look is a HEAD where the store takes them. The refusal of one does
+ * not say why, and may be of HEADs alone: the first byte tells. */
 enum question {
     ASK_RANGE,
-    ASK_LOOK,  /* a HEAD, or the first byte */
+    ASK_HEAD,
+    ASK_FIRST, /* byte */
     ASK_WHOLE, /* of what seems to have no byte */
     ASK_NOTHING
 };
@@ -121,11 +123,8 @@ static enum dp_status depart(struct http_source *source, struct call *call, stru
         req->into_len = f->len == STORE_TO_END ? 0 : (size_t)f->len;
         req->max_body = f->len == STORE_TO_END ? RANGES_TO_END_MAX : 0;
         break;
-    case ASK_LOOK:
-        if (source->heads) {
-            req->method = HTTP_HEAD;
-            break;
-        }
+    case ASK_HEAD: req->method = HTTP_HEAD; break;
+    case ASK_FIRST:
         req->ranged = true;
         req->len = 1;
         req->into = &flight->byte;
@@ -140,15 +139,23 @@ static enum dp_status depart(struct http_source *source, struct call *call, stru
     return DP_OK;
 }
 
+static enum question look_at(const struct http_source *source)
+{
+    return source->heads ? ASK_HEAD : ASK_FIRST;
+}
+
 /* What must be asked after this answer. */
 static enum question next_question(const struct http_source *source, const struct flight *flight,
                                    const struct http_request *req)
 {
-    if (req->status != DP_OK || req->code != 416)
+    int code = req->status == DP_OK ? req->code : 0;
+    if (flight->question == ASK_HEAD && (code == 400 || code == 401 || code == 403 || code == 405 || code == 501))
+        return ASK_FIRST;
+    if (code != 416)
         return ASK_NOTHING;
     if (flight->question == ASK_RANGE)
-        return req->size_known ? ASK_NOTHING : ASK_LOOK;
-    return flight->question == ASK_LOOK && !source->heads && req->size == 0 ? ASK_WHOLE : ASK_NOTHING;
+        return req->size_known ? ASK_NOTHING : look_at(source);
+    return flight->question == ASK_FIRST && req->size == 0 ? ASK_WHOLE : ASK_NOTHING;
 }
 
 static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
@@ -173,7 +180,7 @@ static void arrive(struct http_source *source, struct call *call, const struct f
             source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
         return;
     }
-    if (!req->size_known && flight->question == ASK_LOOK) {
+    if (!req->size_known && (flight->question == ASK_HEAD || flight->question == ASK_FIRST)) {
         f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
                             http_url_shown(req->url, shown));
         return;
@@ -230,7 +237,8 @@ void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_
     struct flight *flights = mem_calloc(n, sizeof *flights);
     for (size_t i = 0; i < n; i++) {
         if (reqs && flights)
-            flights[i] = (struct flight){.fetch = &fetches[i], .question = fetches[i].len ? ASK_RANGE : ASK_LOOK};
+            flights[i] =
+                (struct flight){.fetch = &fetches[i], .question = fetches[i].len ? ASK_RANGE : look_at(source)};
         else
             fetches[i].status = dp_fail_nomem(&fetches[i].error, "requests");
     }

@@ -42,9 +42,11 @@ enum http_verdict s3_inspect(struct call *call, struct http_request *req)
         req->size = e.size;
         req->size_known = true;
     }
-    /* The answer to a HEAD cannot say that keys have expired. */
+    /* The answer to a HEAD cannot say that keys have expired; most often it means something else. */
     bool maybe_expired = req->method == HTTP_HEAD && r->keys_expire && (req->code == 400 || req->code == 403);
-    if (maybe_expired || is_one_of(e.code, EXPIRED, sizeof EXPIRED / sizeof *EXPIRED)) {
+    if (maybe_expired && credentials_doubted(r->s3->credentials, r->keys))
+        return HTTP_RETRY_ONCE;
+    if (is_one_of(e.code, EXPIRED, sizeof EXPIRED / sizeof *EXPIRED)) {
         credentials_refused(r->s3->credentials, r->keys);
         return HTTP_RETRY_ONCE;
     }
@@ -120,7 +122,7 @@ static enum dp_status wrong_region(const struct s3_store *s3, struct span region
                    SPAN_FMT(s3->bucket), SPAN_FMT(s3->region));
 }
 
-/* Asks with GET what a HEAD was refused for, whose answer has no body to tell. */
+/* Asks with GET why a HEAD found nothing, whose answer has no body to tell. */
 static enum dp_status explain_head(struct call *call, const struct http_request *head, struct dp_error *error)
 {
     const struct s3_request *r = head->ctx;
@@ -129,8 +131,12 @@ static enum dp_status explain_head(struct call *call, const struct http_request 
     enum dp_status status = s3_request(call, s3, r->key, NULL, 0, &get);
     if (status == DP_OK)
         status = s3_send(call, s3, &get);
-    if (status == DP_OK && get.code / 100 == 2) /* it is there by now */
+    if (status == DP_OK && get.code / 100 == 2 && head->code == 404) /* it is there by now */
         status = dp_fail(error, DP_NOT_FOUND, "%s/%.*s: there is no such object", s3->root, SPAN_FMT(r->key));
+    else if (status == DP_OK && get.code / 100 == 2)
+        status = dp_fail(error, DP_UNAVAILABLE,
+                         "%s/%.*s: the store answers %d to a HEAD, but gives the object: try again", s3->root,
+                         SPAN_FMT(r->key), head->code);
     else if (status == DP_OK)
         status = s3_explain(&s3->source, call, &get, error);
     else

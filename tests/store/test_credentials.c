@@ -527,6 +527,36 @@ static void test_store_credentials_refused_by_the_store(void **state)
     aws_keys_release(two);
 }
 
+/* Keys that are only doubted stay in use while others are fetched, at most once in ten seconds, and afterwards too when
+ * there are none. */
+static void test_store_credentials_doubted(void **state)
+{
+    struct fixture *f = *state;
+    struct aws_keys *one;
+    use_container(f);
+    answer(f, NULL, 200, keys_json(f, "one", 60));
+    assert_int_equal(get(f, &one), DP_OK);
+    assert_false(credentials_doubted(f->credentials, one->serial)); /* they have just come */
+    clock_ms += 10 * 1000;
+    assert_true(credentials_doubted(f->credentials, one->serial));
+    answer(f, NULL, 500, "");
+    answer(f, NULL, 500, "");
+    answer(f, NULL, 500, "");
+    answer(f, NULL, 500, "");
+    expect_keys(f, "one", "s", "t"); /* the source is down: the old ones are still good */
+    for (int i = 0; i < 5; i++)
+        assert_false(credentials_doubted(f->credentials, one->serial));
+    http_server_reset(f->server);
+    clock_ms += 10 * 1000;
+    assert_true(credentials_doubted(f->credentials, one->serial));
+    answer(f, NULL, 200, keys_json(f, "two", 60));
+    expect_keys(f, "two", "s", "t");
+    assert_true(credentials_doubted(f->credentials, one->serial)); /* there are others already */
+    expect_keys(f, "two", "s", "t");
+    assert_int_equal(http_server_count(f->server), 1);
+    aws_keys_release(one);
+}
+
 struct getter {
     pthread_t thread;
     struct credentials *credentials;
@@ -663,6 +693,7 @@ int main(void)
         CASE(test_store_credentials_fetched_expired),
         CASE(test_store_credentials_outlive_a_failed_renewal),
         CASE(test_store_credentials_refused_by_the_store),
+        CASE(test_store_credentials_doubted),
         CASE(test_store_credentials_fetched_once_for_many),
         CASE(test_store_credentials_waiting_ends_with_the_call),
         CASE(test_store_credentials_failed_allocations),

@@ -364,6 +364,37 @@ static void test_store_s3_head(void **state)
     assert_int_equal(http_server_count(f->server), 1);
 }
 
+/* Refused HEADs say nothing of the keys, and may be of HEADs alone. */
+static void test_store_s3_heads_that_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const int codes[] = {400, 401, 403, 405, 501};
+    struct store_info info;
+    http_server_put(f->server, "/keys",
+                    span_str("{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t\","
+                             "\"Expiration\":\"2999-01-01T00:00:00Z\"}"));
+    f->settings.access_key_id = f->settings.secret_access_key = NULL;
+    f->settings.container_full_uri =
+        (const char *)arena_copy(&f->arena, span_str(http_server_url(f->server, "/keys"))).data;
+    f->settings.home = "/nonexistent";
+    must_open(f, "s3://bkt");
+    http_server_put(f->server, "/bkt/k", span_str("1234"));
+    for (size_t i = 0; i < 2 * sizeof codes / sizeof *codes; i++) {
+        const char *key = i % 2 ? "k" : "none";
+        answer(f, "HEAD ", codes[i / 2], "");
+        if (i % 2 == 0)
+            answer(f, "GET /bkt/none", 403, "<Error><Code>AccessDenied</Code></Error>");
+        dp_error_clear(&f->call.error);
+        assert_int_equal(store_head(&f->call, f->store, span_str(key), &info), i % 2 ? DP_OK : DP_DENIED);
+        if (i % 2 == 1)
+            assert_int_equal(info.size, 4);
+    }
+    unsigned fetches = 0;
+    for (unsigned i = 0; i < http_server_count(f->server); i++)
+        fetches += strcmp(http_server_seen(f->server, i).target, "/keys") == 0;
+    assert_int_equal(fetches, 1);
+}
+
 static void test_store_s3_tries_again_what_may_pass(void **state)
 {
     struct fixture *f = *state;
@@ -864,6 +895,7 @@ int main(void)
         CASE(test_store_s3_fetches_new_keys_when_they_expired),
         CASE(test_store_s3_tells_what_to_do),
         CASE(test_store_s3_head),
+        CASE(test_store_s3_heads_that_are_refused),
         CASE(test_store_s3_tries_again_what_may_pass),
         CASE(test_store_s3_resumes_into_errors),
         CASE(test_store_s3_ranges_behind_the_end),
