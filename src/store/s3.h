@@ -96,7 +96,7 @@ void s3_upload_abort(struct store_upload *upload);
 
 /* A page of ListObjectsV2. */
 struct s3_page {
-    struct store_entry *entries; /* as they come: objects, then folders; names in the bucket, unescaped */
+    struct store_entry *entries; /* objects and folders, ascending; names in the bucket, unescaped */
     size_t count;
     bool truncated;
     struct span next; /* the token of the next page */

@@ -1,4 +1,6 @@
 /* s3_answers.c: the answers of S3 in XML: pages of a listing, uploads begun and completed. */
+#include <stdlib.h>
+
 #include "store/s3.h"
 #include "store/xml.h"
 
@@ -67,6 +69,21 @@ static enum dp_status append_entry(struct arena *arena, struct s3_page *page, si
     return DP_OK;
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+    return span_compare(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
+}
+
+/* Stores bring objects before folders, after them or between, each kind in ascending order or not. */
+static void sort_entries(struct s3_page *page)
+{
+    for (size_t i = 1; i < page->count; i++)
+        if (compare_entries(&page->entries[i - 1], &page->entries[i]) > 0) {
+            qsort(page->entries, page->count, sizeof *page->entries, compare_entries);
+            return;
+        }
+}
+
 enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_page *out, struct dp_error *error)
 {
     struct xml_reader r;
@@ -99,6 +116,8 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
         status = xml_error(&r, error);
     for (size_t i = 0; i < out->count && status == DP_OK && escaped; i++)
         status = unescape(arena, &out->entries[i].key, error);
+    if (status == DP_OK)
+        sort_entries(out);
     if (status == DP_OK && out->truncated && out->next.len == 0)
         status = dp_fail(error, DP_IO, "the store's listing goes on, but it does not tell where");
     return status;

@@ -4,9 +4,9 @@
  * for "a/", against the page though they lie before the start. Its pages from the first on, by token, are whole. So a
  * listing from MinIO that is to start behind a name is read from the beginning, and what comes before is passed over.
  *
- * A page brings objects and folders, each kind in ascending order: they are merged, and what is not ours is left out: names that
- * are no keys ("a//b", markers "a/") and what lies below ".dipper". The names are asked for percent-encoded, as XML
- * cannot hold all of them.
+ * What is not ours is left out: names that are no keys ("a//b", markers "a/") and what lies below ".dipper". The names
+ * are asked for percent-encoded, as XML cannot hold all of them. A listing that makes no progress ends with an error: a
+ * page that is to follow itself, or one that begins before the end of the page before it.
  */
 #include "base/utf8.h"
 #include "store/s3.h"
@@ -65,20 +65,13 @@ static enum dp_status fetch_page(struct call *call, struct s3_store *s3, struct 
     return status;
 }
 
-/* Offers a page's entries in ascending order. */
+/* Offers a page's entries. */
 static enum dp_status offer(struct store_lister *lister, const struct s3_store *s3, const struct s3_page *page,
                             bool *full)
 {
-    size_t objects = 0;
-    while (objects < page->count && !page->entries[objects].is_prefix)
-        objects++;
-    size_t object = 0, folder = objects;
     *full = false;
-    while (!*full && (object < objects || folder < page->count)) {
-        bool take_folder =
-            object == objects ||
-            (folder < page->count && span_compare(page->entries[folder].key, page->entries[object].key) < 0);
-        const struct store_entry *e = &page->entries[take_folder ? folder++ : object++];
+    for (size_t i = 0; i < page->count && !*full; i++) {
+        const struct store_entry *e = &page->entries[i];
         struct dp_error ignored;
         if (!span_starts_with(e->key, s3->prefix))
             continue;
@@ -92,6 +85,19 @@ static enum dp_status offer(struct store_lister *lister, const struct s3_store *
         if (status != DP_OK)
             return status;
     }
+    return DP_OK;
+}
+
+/* Whether a page goes on where the one before it, with that token and last name, has ended. */
+static enum dp_status check_progress(struct call *call, const struct s3_store *s3, const struct s3_page *page,
+                                     struct span token, struct span last)
+{
+    if (page->count && span_compare(page->entries[0].key, last) < 0)
+        return call_fail(call, DP_IO, "%s: the store lists \"%.*s\" behind \"%.*s\": its listings have no order",
+                         s3->root, SPAN_FMT(page->entries[0].key), SPAN_FMT(last));
+    if (page->truncated && span_equal(page->next, token))
+        return call_fail(call, DP_IO,
+                         "%s: the store's listing does not go on: a page names itself as the next one", s3->root);
     return DP_OK;
 }
 
@@ -114,7 +120,7 @@ enum dp_status s3_list(struct call *call, struct store *store, struct span prefi
 {
     struct s3_store *s3 = s3_of(store);
     struct store_lister lister;
-    struct span start = {0}, behind = {0}, token = {0};
+    struct span start = {0}, behind = {0}, token = {0}, last = {0};
     bool full = false, more = true;
     store_lister_init(&lister, call, prefix, after, folders, max, out);
     if (!can_begin_a_key(prefix) || prefix.len > STORE_KEY_MAX)
@@ -141,11 +147,15 @@ enum dp_status s3_list(struct call *call, struct store *store, struct span prefi
                             &page);
         bool again = !mistrusted && behind.len && atomic_load_explicit(&s3->loses_names, memory_order_relaxed);
         if (status == DP_OK && !again)
+            status = check_progress(call, s3, &page, token, last);
+        if (status == DP_OK && !again)
             status = offer(&lister, s3, &page, &full);
         if (status == DP_OK && !again) {
             more = page.truncated;
+            if (page.count)
+                last = arena_copy(call->arena, page.entries[page.count - 1].key);
             token = arena_copy(call->arena, page.next);
-            if (more && !token.data)
+            if (more && (!token.data || (page.count && !last.data)))
                 status = call_nomem(call, "a listing");
         }
         store_bytes_release(&req.bytes);

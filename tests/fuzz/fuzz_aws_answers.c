@@ -78,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct s3_page page;
         enum dp_status status = s3_parse_page(body, &arena, &page, &error);
         for (size_t i = 0; i < page.count && status == DP_OK; i++)
-            if (page.entries[i].key.len > body.len)
+            if (page.entries[i].key.len > body.len ||
+                (i && span_compare(page.entries[i - 1].key, page.entries[i].key) > 0))
                 abort();
         if (status != DP_OK && error.message[0] == '\0')
             abort();

@@ -635,6 +635,41 @@ static void test_store_s3_lists_pages(void **state)
     assert_int_equal(f->call.cost.rounds, 2);
 }
 
+/* Stores that bring folders first, between objects, or nothing in order: a page is sorted. */
+static void test_store_s3_lists_in_order(void **state)
+{
+    struct fixture *f = *state;
+    must_open(f, "s3://bkt");
+    answer(f, "GET ", 200,
+           "<ListBucketResult><CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>"
+           "<Contents><Key>c</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
+           "<Contents><Key>a-b</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>"
+           "</ListBucketResult>");
+    assert_string_equal(list(f, "", "", true, 10), "a-b a/ b/ c d/");
+}
+
+/* A listing that would go on for ever, or backwards, ends with an error. */
+static void test_store_s3_lists_that_make_no_progress(void **state)
+{
+    struct fixture *f = *state;
+    static const char again[] =
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
+        "</NextContinuationToken><Contents><Key>k</Key><Size>1</Size></Contents></ListBucketResult>";
+    static const char back[] =
+        "<ListBucketResult><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
+    struct store_listing listing;
+    must_open(f, "s3://bkt");
+    for (int i = 0; i < 2; i++) {
+        http_server_reset(f->server);
+        answer(f, "GET ", 200, again);
+        answer(f, "continuation-token=t", 200, i ? back : again);
+        dp_error_clear(&f->call.error);
+        assert_int_equal(store_list(&f->call, f->store, span_str(""), span_str(""), false, 5, &listing), DP_IO);
+        expect_says(f, i ? "\"a\" behind \"k\"" : "names itself");
+        assert_int_equal(http_server_count(f->server), 2);
+    }
+}
+
 static void test_store_s3_lists_keys_alone(void **state)
 {
     struct fixture *f = *state;
@@ -906,6 +941,8 @@ int main(void)
         CASE(test_store_s3_puts_whose_answer_is_lost),
         CASE(test_store_s3_removals),
         CASE(test_store_s3_lists_pages),
+        CASE(test_store_s3_lists_in_order),
+        CASE(test_store_s3_lists_that_make_no_progress),
         CASE(test_store_s3_lists_keys_alone),
         CASE(test_store_s3_lists_behind_a_name),
         CASE(test_store_s3_refuses_bad_listings),
