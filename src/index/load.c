@@ -307,7 +307,11 @@ enum dp_status load_note(struct call *call, struct index_loader *l, const struct
 
 enum dp_status load_unlisted(struct call *call, enum dp_status status)
 {
-    return status == DP_NOT_DURABLE ? (call->error.status = DP_IO) : status;
+    switch (status) {
+    case DP_NOT_DURABLE: return call->error.status = DP_IO;
+    case DP_UNKNOWN: return call->error.status = DP_UNAVAILABLE;
+    default: return status;
+    }
 }
 
 void loader_remove_uncommitted(struct index_loader *l)

@@ -67,8 +67,8 @@ struct index_loader {
 enum dp_status load_build(struct call *call, struct index_loader *loader);
 /* Notes an object before it is written, so that an abort removes it. DP_NOMEM. */
 enum dp_status load_note(struct call *call, struct index_loader *loader, const struct object_key *key);
-/* What a failure to write an object means while no manifest lists it: one that is not durable is merely not written, so
- * DP_NOT_DURABLE becomes DP_IO. */
+/* What a failure to write an object means while no manifest lists it: whether it is there, and whether it stays, changes
+ * nothing for anybody, so DP_NOT_DURABLE becomes DP_IO, and DP_UNKNOWN becomes DP_UNAVAILABLE. */
 enum dp_status load_unlisted(struct call *call, enum dp_status status);
 /* Removes what was written, unless a manifest that lists it may have been sent. Takes LOAD_CLEANUP_MS at most; what is
  * left then is garbage that nobody lists. */
