@@ -41,6 +41,8 @@ struct swap {
     bool exists;
     struct store_version version;
     struct lost_put lost;
+    bool
+        beaten; /* the last put was refused because another had come first: perhaps this one, sent twice on its way */
     bool stale; /* the manifest of version stale_version lists an object that is gone */
     struct store_version stale_version;
 };
@@ -89,8 +91,8 @@ static enum dp_status wait_before_try(struct call *call, const struct swap *s, i
 
 enum look { LOOK_MADE, LOOK_NOT_MADE, LOOK_OPEN, LOOK_UNDECIDED };
 
-/* What a manifest that was read from begun_ns on says of the puts before. Even a refused one may have been made: something
- * between may have sent it twice. */
+/* What a manifest that was read from begun_ns on says of the puts before. Even one that came second may have been made:
+ * something between may have sent it twice. */
 static enum look judge_look(const struct swap *s, const struct manifest *m, bool exists,
                             const struct store_version *version, int64_t begun_ns)
 {
@@ -131,7 +133,7 @@ static enum dp_status fail_unknown(struct call *call, const struct swap *s)
                      SPAN_FMT(s->name), why);
 }
 
-/* After a failure with a lost put: one more look, whatever has become of the caller's call. */
+/* After a failure behind a put that no look has judged: one more look, whatever has become of the caller's call. */
 static enum dp_status settle(struct call *call, struct swap *s, enum dp_status status)
 {
     struct arena arena;
@@ -194,7 +196,8 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     s->edit->sending(s->context);
     int64_t sent = s->clock->now_ns(s->clock->ctx);
     status = store_put(call, s->store, &put);
-    *again = status == DP_CONFLICT || status == DP_EXISTS || status == DP_UNKNOWN;
+    s->beaten = status == DP_CONFLICT || status == DP_EXISTS;
+    *again = s->beaten || status == DP_UNKNOWN;
     if (status != DP_OK && !is_refusal(status))
         s->lost = (struct lost_put){.is = true,
                                     .expects = s->exists,
@@ -246,6 +249,7 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
     enum dp_status status = read_manifest(call, s, &s->manifest, &s->exists, &s->version);
     if (status)
         return status;
+    s->beaten = false;
     switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
     case LOOK_MADE: return DP_OK;
     case LOOK_UNDECIDED: return DP_UNKNOWN; /* settle says so */
@@ -289,7 +293,7 @@ enum dp_status manifest_swap(struct call *call, struct store *store, struct span
             break;
         }
     }
-    if (status != DP_OK && status != DP_NOT_DURABLE && s.lost.is)
+    if (status != DP_OK && status != DP_NOT_DURABLE && (s.lost.is || s.beaten))
         status = settle(call, &s, status);
     if (status == DP_OK)
         *out = s.manifest;

@@ -184,6 +184,45 @@ static void test_index_a_manifest_that_is_sent_twice_is_one_change(void **state)
     }
 }
 
+/* What ends the swap between the refusal of the second time and the look at what the first has done. */
+enum interruption { LOOK_FAILS, LOOKS_FAIL, CALL_ENDS, INTERRUPTIONS };
+
+struct interrupter {
+    struct world *w;
+    enum interruption kind;
+    _Atomic bool cancelled;
+};
+
+static void interrupt(void *ctx, const struct test_store_op *op)
+{
+    struct interrupter *r = ctx;
+    bool manifest = strstr(op->key, "manifest.json") != NULL;
+    if (!manifest || (op->kind != TEST_STORE_PUT && !(r->kind == LOOKS_FAIL && r->cancelled)))
+        return;
+    if (r->kind != CALL_ENDS)
+        test_store_fail_at(r->w->store, TEST_STORE_READ, 1, DP_UNAVAILABLE, false);
+    r->cancelled = true;
+}
+
+static void test_index_a_change_that_was_made_is_never_told_as_refused(void **state)
+{
+    struct world *w = *state;
+    for (enum interruption kind = 0; kind < INTERRUPTIONS; kind++) {
+        struct index_load_summary summary;
+        struct interrupter interrupter = {.w = w, .kind = kind};
+        fresh_store(w);
+        if (kind == CALL_ENDS)
+            w->call.cancelled = &interrupter.cancelled;
+        test_store_hook(w->store, interrupt, &interrupter);
+        test_store_fate_at(w->store, "manifest.json", 1, TEST_STORE_TWICE, DP_OK);
+        enum dp_status status = fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary);
+        assert_int_equal(status, kind == LOOKS_FAIL ? DP_UNKNOWN : DP_OK);
+        test_store_hook(w->store, NULL, NULL);
+        test_store_fail_at(w->store, TEST_STORE_READ, 0, DP_OK, false);
+        check_rows(w, &after, NEW_TO);
+    }
+}
+
 /* The manifest is there, but the store cannot promise that it stays. No look can mend that. */
 static void test_index_a_manifest_that_is_not_durable_is_no_success(void **state)
 {
@@ -462,6 +501,7 @@ int main(void)
         IN_MEMORY(test_index_a_swallowed_manifest_is_sent_again),
         IN_MEMORY(test_index_a_late_manifest_and_its_repeat_make_one_change),
         IN_MEMORY(test_index_a_manifest_that_is_sent_twice_is_one_change),
+        IN_MEMORY(test_index_a_change_that_was_made_is_never_told_as_refused),
         IN_MEMORY(test_index_a_manifest_that_is_not_durable_is_no_success),
         IN_MEMORY(test_index_a_landed_swap_is_found_behind_many_others),
         IN_MEMORY(test_index_a_forgotten_swap_is_unknown),
