@@ -16,13 +16,31 @@
 
 enum { LISTEN_MAX = 300 };
 
-/* Blocks the signals that end the server, in this thread and those it starts: serve() waits for them. */
-static void hold_signals(sigset_t *ends)
+/* Blocks the signals that serve() waits for, in this thread and those it starts. SIGHUP is one of them, and stays
+ * blocked: whoever closes the server's terminal, rotates its log or asks it to reload does not mean to kill it. */
+static void hold_signals(sigset_t *ends, sigset_t *hangup)
 {
     sigemptyset(ends);
     sigaddset(ends, SIGINT);
     sigaddset(ends, SIGTERM);
+    sigemptyset(hangup);
+    sigaddset(hangup, SIGHUP);
     pthread_sigmask(SIG_BLOCK, ends, NULL);
+    pthread_sigmask(SIG_BLOCK, hangup, NULL);
+}
+
+/* Until a signal that ends the server has come. */
+static void wait_for_the_end(const sigset_t *ends, const sigset_t *hangup)
+{
+    sigset_t all;
+    int which = 0;
+    sigorset(&all, ends, hangup);
+    do {
+        sigwait(&all, &which);
+        if (which == SIGHUP)
+            log_write(LOG_INFO, "SIGHUP came, and changes nothing: settings and models are read at the start");
+    } while (which == SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, ends, NULL); /* a second one ends the process at once */
 }
 
 /* As many files as the system lets us: each connection is one, and 1024 is a common limit that may be raised. */
@@ -75,11 +93,10 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     };
     struct service *service = NULL;
     struct server *server = NULL;
-    sigset_t ends;
-    int which = 0;
+    sigset_t ends, hangup;
 
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
-    hold_signals(&ends);
+    hold_signals(&ends, &hangup);
     allow_many_files();
     /* Perhaps it is to be filled later, perhaps its name was mistyped: whoever started us should know. */
     const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
@@ -96,10 +113,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         if (is_new)
             log_write(LOG_WARN, "the folder %s was not there; it was made and is empty", config->root);
         log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));
-        printf("%s\n", server_url(server));
-        fflush(stdout);
-        sigwait(&ends, &which);
-        pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+        dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* where nobody reads that, the log has it */
+        wait_for_the_end(&ends, &hangup);
         log_write(LOG_INFO, "draining: requests in progress may end");
         server_stop(server);
         log_write(LOG_INFO, "ended");
@@ -130,6 +145,6 @@ const struct cli_command cli_serve_command = {
     "[OPTIONS]",
     "serve the namespaces of a root, and embeddings, over HTTP",
     "Prints its address on standard output once it accepts connections. Ctrl-C ends it when the requests in\n"
-    "progress have; a second Ctrl-C at once.\n",
+    "progress have; a second Ctrl-C at once. SIGHUP changes nothing.\n",
     CONFIG_GROUP_ALL,
     run_serve};

@@ -1,4 +1,5 @@
 """What the program says to someone who does not know it yet, or has made a slip."""
+import json
 import re
 import signal
 import socket
@@ -56,3 +57,28 @@ def test_serve_on_a_port_in_use_says_so(run, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--root", tmp_path, "--port", taken.getsockname()[1], status=1)
     assert "choose another port" in done.stderr
+
+
+# ---- SIGHUP -------------------------------------------------------------------------------------------------
+
+def test_serve_lives_on_after_sighup(start, tmp_path):
+    process = start("serve", "--root", tmp_path, "--port", "0", "--log-format", "json")
+    process.stdout.readline()
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        while "SIGHUP" not in json.loads(process.stderr.readline())["message"]:
+            pass
+    process.send_signal(signal.SIGTERM)
+    while "draining" not in json.loads(process.stderr.readline())["message"]:
+        pass
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
+
+
+def test_other_commands_end_by_sighup(start):
+    process = start("embed")
+    process.stdin.write(b"hello\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == -signal.SIGHUP
