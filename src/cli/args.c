@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/masked_url.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "os/log.h"
 
 extern char **environ;
@@ -18,6 +19,8 @@ int cli_fail(const struct cli_command *command, const struct dp_error *error)
 {
     bool is_signal = error->status == DP_CANCELLED && interrupt_came();
 
+    if (output_reader_left())
+        return CLI_FAILED;
     fprintf(stderr, "dipper %s: %s%s\n", command->name, is_signal ? "interrupted: " : "", error->message);
     return CLI_FAILED;
 }

@@ -5,10 +5,8 @@
  * A second thread prints a batch while the next is gathered and embedded. Memory is bounded by SLOTS batches,
  * whatever the length of the input.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
@@ -17,6 +15,7 @@
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
+#include "cli/output.h"
 #include "os/file.h"
 #include "os/pipeline.h"
 #include "os/thread.h"
@@ -98,19 +97,9 @@ static void write_problem(struct embed_run *run, const char *problem)
 
 static enum dp_status write_out(struct embed_run *run)
 {
-    struct span left = buffer_span(&run->output);
-
     if (buffer_check(&run->output, "the output", &run->print_error) != DP_OK)
         return run->print_error.status;
-    while (left.len > 0) {
-        ssize_t n = write(STDOUT_FILENO, left.data, left.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return dp_fail_errno(&run->print_error, errno, "write", "standard output");
-        left = span_of(left.data + n, left.len - (size_t)n);
-    }
-    return DP_OK;
+    return output_write(buffer_span(&run->output), &run->print_error);
 }
 
 static enum dp_status print_batch(struct embed_run *run, const struct embed_batch *batch)

@@ -1,5 +1,4 @@
 /* faiss_calibrate.c: `dipper faiss calibrate`: recall by nprobe of a file that is there. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -7,6 +6,7 @@
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "faiss/new_file.h"
 #include "faiss/recall.h"
@@ -45,8 +45,8 @@ static enum dp_status put(struct call *call, const struct config *config,
         buffer_clear(&out);
         write_human(&out, table);
     }
-    if (status == DP_OK && (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
-        status = dp_fail_errno(&call->error, errno, "write", "standard output");
+    if (status == DP_OK)
+        status = output_write(buffer_span(&out), &call->error);
     buffer_deinit(&out);
     return status;
 }

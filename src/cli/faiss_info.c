@@ -1,5 +1,4 @@
 /* faiss_info.c: `dipper faiss info`: what a FAISS file is, for people and as JSON. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -7,6 +6,7 @@
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
+#include "cli/output.h"
 #include "os/clock.h"
 
 enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 20, BUCKETS = 65 };
@@ -178,8 +178,8 @@ enum dp_status faiss_info(const struct config *config, const char *url, bool jso
             write_human(&out, &info, &sizes, &call.cost, ms);
         status = buffer_check(&out, "the answer", &call.error);
     }
-    if (status == DP_OK && (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
-        status = dp_fail_errno(&call.error, errno, "write", "standard output");
+    if (status == DP_OK)
+        status = output_write(buffer_span(&out), &call.error);
     *error = call.error;
     faiss_index_free(index);
     buffer_deinit(&out);

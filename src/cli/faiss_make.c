@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "faiss/faiss_build.h"
 #include "faiss/vector_input.h"
@@ -146,8 +147,8 @@ static enum dp_status print_answer(const char *url, const struct faiss_build_opt
     if (!json)
         write_recall(&out, &built->recall);
     enum dp_status status = buffer_check(&out, "the answer", error);
-    if (status == DP_OK && (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
-        status = dp_fail_errno(error, errno, "write", "standard output");
+    if (status == DP_OK)
+        status = output_write(buffer_span(&out), error);
     buffer_deinit(&out);
     return status;
 }

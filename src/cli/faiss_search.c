@@ -1,5 +1,4 @@
 /* faiss_search.c: `dipper faiss search`: the neighbours of vectors, or of some words, in a FAISS file. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,6 +7,7 @@
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
+#include "cli/output.h"
 #include "os/file.h"
 #include "vector/vector_file.h"
 
@@ -101,8 +101,8 @@ static enum dp_status print(struct call *call, size_t query, const struct answer
     else
         write_human(out, query, a);
     enum dp_status status = buffer_check(out, "the answer", &call->error);
-    if (status == DP_OK && fwrite(out->data, 1, out->len, stdout) != out->len)
-        status = dp_fail_errno(&call->error, errno, "write", "standard output");
+    if (status == DP_OK)
+        status = output_write(buffer_span(out), &call->error);
     buffer_clear(out);
     return status;
 }
@@ -131,8 +131,6 @@ static enum dp_status search_all(struct call *call, const struct faiss_index *in
             status = print(call, begin + q, &one, json, out);
         }
     }
-    if (status == DP_OK && fflush(stdout) != 0)
-        status = dp_fail_errno(&call->error, errno, "write", "standard output");
     return status;
 }
 

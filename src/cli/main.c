@@ -11,6 +11,7 @@
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "simd/simd.h"
 
 static const struct cli_command *const commands[] = {
@@ -24,7 +25,11 @@ static void print_help(FILE *out)
     fputs("Dipper: semantic search served straight from the bucket.\n\nusage: dipper COMMAND …\n\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n`dipper COMMAND --help` tells a command's options. `dipper --version` prints the version.\n", out);
+    fputs(
+        "\n`dipper COMMAND --help` tells a command's options. `dipper --version` prints the version.\n"
+        "Exit status: 0 when all went well, 1 when something failed, 2 for a wrong command line; a command whose\n"
+        "output nobody reads any more (`dipper … | head`) ends by SIGPIPE, which shells call 141.\n",
+        out);
 }
 
 /* A standard stream that whoever started us has closed is held by a file that can be neither read nor written:
@@ -36,16 +41,13 @@ static void hold_standard_streams(void)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-int main(int argc, char **argv)
+/* Answers the exit status. */
+static int run(int argc, char **argv)
 {
     static char help_flag[] = "--help";
     const char *name = argc > 1 ? argv[1] : "";
     struct dp_error error;
 
-    hold_standard_streams();
-    signal(SIGPIPE, SIG_IGN);                /* writing answers EPIPE */
-    signal(SIGXFSZ, SIG_IGN);                /* and EFBIG, where files may not grow further (ulimit -f) */
-    setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* ONNX Runtime, if it comes to be used, reports to nobody */
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("dipper %s\n", dp_version());
         return CLI_OK;
@@ -75,4 +77,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "dipper: there is no command '%s'\n\n", name);
     print_help(stderr);
     return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_streams();
+    signal(SIGPIPE, SIG_IGN);                /* writing answers EPIPE */
+    signal(SIGXFSZ, SIG_IGN);                /* and EFBIG, where files may not grow further (ulimit -f) */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* ONNX Runtime, if it comes to be used, reports to nobody */
+    return output_end(run(argc, argv));
 }

@@ -1,5 +1,4 @@
 /* search.c: `dipper search`: ranked rows for one query, or for each line of a file. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"
+#include "cli/output.h"
 #include "os/file.h"
 #include "service/hit_json.h"
 
@@ -131,19 +131,12 @@ static enum dp_status search_one(struct search_run *run, struct span words, stru
         if (status == DP_OK)
             status = buffer_check(&run->output, "the answer", &call.error);
     }
-    if (status == DP_OK && fwrite(run->output.data, 1, run->output.len, stdout) != run->output.len)
-        status = dp_fail_errno(&call.error, errno, "write", "standard output");
+    if (status == DP_OK)
+        status = output_write(buffer_span(&run->output), &call.error);
     buffer_clear(&run->output);
     *error = call.error;
     arena_deinit(&arena);
     return status;
-}
-
-/* Before the queries' source is waited for, the answers so far are handed on. */
-static bool on_idle(void *ctx)
-{
-    (void)ctx;
-    return fflush(stdout) == 0;
 }
 
 /* Each line of the file is a query; the answers come in the same order. */
@@ -156,7 +149,6 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
 
     if (input_open(&in, path, error) != DP_OK)
         return error->status;
-    in.idle = on_idle;
     line_reader_init(&reader, in.stream, QUERY_MAX);
     while (status == DP_OK && line_reader_next(&reader, &line, error)) {
         status = search_one(run, line, error);
@@ -211,8 +203,6 @@ static int run_search(int argc, char **argv)
     if (result == DP_OK)
         result =
             queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);
-    if (result == DP_OK && fflush(stdout) != 0)
-        result = dp_fail_errno(&error, errno, "write", "standard output");
     if (result != DP_OK)
         status = cli_fail(&cli_search_command, &error);
     service_free(run.service);

@@ -1,5 +1,6 @@
 """What the program says to someone who does not know it yet, or has made a slip."""
 import json
+import os
 import re
 import signal
 import socket
@@ -57,6 +58,87 @@ def test_serve_on_a_port_in_use_says_so(run, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--root", tmp_path, "--port", taken.getsockname()[1], status=1)
     assert "choose another port" in done.stderr
+
+
+# ---- standard streams ---------------------------------------------------------------------------------------
+
+PRINTING = [["--version"], ["--help"], ["config"], ["config", "--json"], ["model", "info"], ["model", "list", "."],
+            ["search", "--help"], ["search", "n", "cat", "--root", "bucket"], ["embed"],
+            ["index", "n", "rows.jsonl", "--root", "bucket"], ["faiss", "info", "vectors.ivf"],
+            ["faiss", "search", "vectors.ivf", "--queries", "vectors.fvecs"], ["faiss", "calibrate", "vectors.ivf", "--queries", "vectors.fvecs"],
+            ["faiss", "build", "new.ivf", "--vectors", "vectors.fvecs"],
+            ["key", "create", "--email", "a@b"], ["key", "list"], ["usage"]]
+
+
+@pytest.fixture
+def somewhere(run, tmp_path):
+    """A folder with a namespace, a FAISS file and accounts; the arguments of `start` to be there."""
+    folder = tmp_path / "cwd"
+    (folder / "rows.jsonl").write_text('{"id": 1, "text": "cat"}\n', encoding="utf-8")
+    vector = (4).to_bytes(4, "little") + bytes(16)
+    (folder / "vectors.fvecs").write_bytes(vector * 20)
+    env = {"DATABASE_URL": f"sqlite://{tmp_path}/accounts.db"}
+    run("index", "n", "rows.jsonl", "--root", "bucket")
+    run("faiss", "build", "vectors.ivf", "--vectors", "vectors.fvecs")
+    run("key", "create", "--email", "x@y", env=env)
+    return folder, env
+
+
+def outcome(process):
+    """The exit status, and what was said, of a program that gets one text to read."""
+    _, said = process.communicate(b"hello\n", 120)
+    return process.returncode, said.decode()
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_output_that_is_lost_is_told(start, somewhere, arguments):
+    folder, env = somewhere
+
+    def there():
+        os.chdir(folder)
+
+    def closed():
+        os.chdir(folder)
+        os.close(1)
+
+    def mute():
+        os.chdir(folder)
+        os.close(2)
+
+    # Nobody reads: quietly, by the signal.
+    read, write = os.pipe()
+    os.close(read)
+    process = start(*arguments, stdout=write, env=env, preexec_fn=there)
+    os.close(write)
+    status, said = outcome(process)
+    assert status == -signal.SIGPIPE and "standard output" not in said and "pipe" not in said.lower(), (status, said)
+    # No room, and no output at all: an error that says so.
+    with open("/dev/full", "wb") as full:
+        status, said = outcome(start(*arguments, stdout=full, env=env, preexec_fn=there))
+    assert status == 1 and "cannot write standard output" in said, (status, said)
+    status, said = outcome(start(*arguments, env=env, preexec_fn=closed))
+    assert status == 1 and "cannot write standard output" in said, (status, said)
+    # Without standard error the rest is as ever.
+    process = start(*arguments, env=env, preexec_fn=mute)
+    assert process.communicate(b"hello\n", 120)[0] and process.returncode == 0
+
+
+def test_errors_without_standard_error_have_their_status(start):
+    for arguments, status in ((["nope"], 2), (["search", "n", "q", "--root", "nowhere"], 1)):
+        assert outcome(start(*arguments, preexec_fn=lambda: os.close(2)))[0] == status
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["a pipe nobody reads", "closed"])
+def test_serve_goes_on_when_nobody_reads_its_address(start, tmp_path, closed):
+    read, write = os.pipe()
+    os.close(read)
+    process = start("serve", "--root", tmp_path, "--port", "0", stdout=write,
+                    preexec_fn=(lambda: os.close(1)) if closed else None)
+    os.close(write)
+    while b"serving" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
 
 
 # ---- SIGHUP -------------------------------------------------------------------------------------------------
