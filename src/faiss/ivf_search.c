@@ -18,7 +18,7 @@ enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reade
     const char *name = reader->name != NULL ? reader->name : "FAISS file";
     *out = NULL;
     if (reader->size == 0)
-        return call_fail(call, DP_CORRUPT, "%s: it is empty", name);
+        return call_fail(call, DP_CORRUPT, "%s: it is empty; write or upload it again", name);
     struct faiss_source source = {.call = call,
                                   .reader = reader,
                                   .name = name,

@@ -9,6 +9,7 @@
  *   parse_header.c     the IVF header: the quantizer with its centroids, the direct map
  *   parse_codec.c      what the codes mean
  *   parse_lists.c      where the lists lie
+ *   parse_kinds.c      refuses all others
  *   parse_flat.c       in place of the three before: indexes without lists; and what refines an index
  */
 #ifndef FAISS_PARSE_H
@@ -90,6 +91,13 @@ enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, s
 /* Allocates and copies count elements of `size` bytes, which lie in the file. */
 enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out);
+
+/* DP_UNSUPPORTED for a file that begins with this fourcc: what it is, and what to do. */
+enum dp_status parse_refuse_file(struct parser *p, uint32_t fourcc);
+/* The same for a part of one: "its quantizer is" an inverted multi-index. others: what is supported there. */
+enum dp_status parse_refuse_part(struct parser *p, const char *what, uint32_t fourcc, const char *others);
+/* "L1", … */
+const char *parse_metric_name(int32_t metric);
 
 struct index_header {
     int32_t d;

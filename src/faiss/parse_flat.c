@@ -74,7 +74,6 @@ bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes)
 enum dp_status parse_refinement(struct parser *p)
 {
     struct faiss_refinement *refine = &p->ivf->refine;
-    char text[FOURCC_TEXT_MAX];
     struct index_header h;
     struct cursor c;
     uint64_t floats, expected;
@@ -83,11 +82,7 @@ enum dp_status parse_refinement(struct parser *p)
     if (status != DP_OK)
         return status;
     if (fourcc != FAISS_FLAT_L2 && fourcc != FAISS_FLAT_IP && fourcc != FAISS_FLAT_OLD)
-        return source_fail(
-            &p->source, DP_UNSUPPORTED,
-            "it is refined by an index of kind '%s'; supported: flat ones (IxF2, IxFI, IxFl), which "
-            "',RFlat' makes",
-            parse_fourcc_text(fourcc, text));
+        return parse_refuse_part(p, "what refines it is", fourcc, "flat (IxF2, IxFI, IxFl), which ',RFlat' makes");
     status = parse_header(p, "the refinement", 8, &h);
     if (status == DP_OK)
         status = parse_count(p, "the refinement's vectors", sizeof(float), 0, &floats);

@@ -113,10 +113,14 @@ enum dp_status parse_header(struct parser *p, const char *what, uint64_t ahead, 
         return source_fail(&p->source, DP_CORRUPT, "%s has d %" PRId32 ", ntotal %" PRId64 ", is_trained %u", what,
                            out->d, out->ntotal, is_trained);
     if (!is_trained)
-        return source_fail(&p->source, DP_UNSUPPORTED, "%s is not trained", what);
+        return source_fail(&p->source, DP_UNSUPPORTED,
+                           "%s is not trained: train it and add vectors in FAISS first", what);
     if (out->metric != VECTOR_INNER_PRODUCT && out->metric != VECTOR_L2)
         return source_fail(&p->source, DP_UNSUPPORTED,
-                           "%s has metric %" PRId32 "; supported: 0 (inner product), 1 (L2)", what, out->metric);
+                           "%s has metric %" PRId32
+                           " (%s); supported: 1 (L2), 0 (inner product; of vectors of length 1 "
+                           "that is cosine)",
+                           what, out->metric, parse_metric_name(out->metric));
     return DP_OK;
 }
 
@@ -205,7 +209,6 @@ static enum dp_status parse_hnsw_graph(struct parser *p)
 
 static enum dp_status parse_quantizer(struct parser *p)
 {
-    char text[FOURCC_TEXT_MAX];
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "the quantizer's kind", PARSE_HEADER_BYTES + 8, &fourcc);
     if (status == DP_OK && fourcc == FAISS_HNSW_FLAT) {
@@ -217,10 +220,7 @@ static enum dp_status parse_quantizer(struct parser *p)
     if (status != DP_OK)
         return status;
     if (fourcc != FAISS_FLAT_L2 && fourcc != FAISS_FLAT_IP && fourcc != FAISS_FLAT_OLD)
-        return source_fail(
-            &p->source, DP_UNSUPPORTED,
-            "its quantizer is of kind '%s'; supported: IxF2, IxFI, IxFl (flat), IHNf (HNSW over flat)",
-            parse_fourcc_text(fourcc, text));
+        return parse_refuse_part(p, "its quantizer is", fourcc, "flat (IxF2, IxFI, IxFl), HNSW over flat (IHNf)");
     return parse_flat_quantizer(p);
 }
 

@@ -19,11 +19,6 @@
 #include "faiss/parse.h"
 #include "vector/pq.h"
 
-static const char supported[] =
-    "IwFl, IwSq, IwSQ, IwPQ, IwPf, Iwrq, Iwrr, Iwrn (IVF: Flat, SQ, PQ, fast scan, "
-    "RaBitQ) and IxF2, IxFI, IxFl, IxSQ (without lists), alone or in IxPT (transforms), "
-    "IxMp, IxM2 (id maps), IxRF (RFlat)";
-
 static bool is_ivf(uint32_t fourcc)
 {
     switch (fourcc) {
@@ -122,14 +117,12 @@ static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wr
 /* The fourcc of the inverted file or the flat index, behind any wrappers. */
 static enum dp_status parse_wrappers(struct parser *p, struct wrappers *w)
 {
-    char text[FOURCC_TEXT_MAX];
     for (;;) {
         enum dp_status status = parse_u32(p, "its kind", PARSE_HEADER_BYTES + 16, &p->kind);
         if (status != DP_OK || is_ivf(p->kind) || is_flat(p->kind))
             return status;
         if (p->kind != FAISS_PRE_TRANSFORM && p->kind != FAISS_REFINE && !is_id_map(p->kind))
-            return source_fail(&p->source, DP_UNSUPPORTED, "it is of kind '%s'; supported: %s",
-                               parse_fourcc_text(p->kind, text), supported);
+            return parse_refuse_file(p, p->kind);
         if ((status = parse_wrapper(p, p->kind, w)) != DP_OK)
             return status;
     }

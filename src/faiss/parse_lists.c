@@ -180,7 +180,6 @@ static enum dp_status parse_blocks(struct parser *p)
 
 enum dp_status parse_lists(struct parser *p)
 {
-    char text[FOURCC_TEXT_MAX];
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "the kind of its lists", parse_lists_ahead(p) - 4, &fourcc);
     if (status != DP_OK)
@@ -189,7 +188,5 @@ enum dp_status parse_lists(struct parser *p)
         return parse_arrays(p);
     if (fourcc == FAISS_LISTS_BLOCK)
         return parse_blocks(p);
-    return source_fail(&p->source, DP_UNSUPPORTED,
-                       "its lists are of kind '%s'; supported: ilar (arrays), ilbl (blocks)",
-                       parse_fourcc_text(fourcc, text));
+    return parse_refuse_part(p, "its lists are", fourcc, "arrays (ilar), blocks (ilbl)");
 }

@@ -131,7 +131,6 @@ static enum dp_status parse_normalize(struct parser *p, struct vector_transform 
 
 static enum dp_status parse_one(struct parser *p, struct vector_transform *t)
 {
-    char text[FOURCC_TEXT_MAX];
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "a transform's kind", 64, &fourcc);
     if (status != DP_OK)
@@ -147,11 +146,10 @@ static enum dp_status parse_one(struct parser *p, struct vector_transform *t)
     case FAISS_REMAP: return parse_remap(p, t);
     case FAISS_HADAMARD: return parse_hadamard(p, t);
     default:
-        return source_fail(
-            &p->source, DP_UNSUPPORTED,
-            "a transform of kind '%s'; supported: LTra (OPQ and other matrices), rrot, Pcam, PcAm, PCAm, VNrm, "
-            "VCnt, RmDT, HRot",
-            parse_fourcc_text(fourcc, text));
+        return parse_refuse_part(
+            p, "a transform is", fourcc,
+            "OPQ, RR, PCA, L2norm, Pad, HR, centering (LTra, rrot, Pcam, PcAm, PCAm, VNrm, RmDT, HRot, "
+            "VCnt)");
     }
 }
 

@@ -165,3 +165,8 @@ enum dp_status source_skip(struct faiss_source *s, const char *what, uint64_t le
         s->at += len;
     return status;
 }
+
+struct span source_head(const struct faiss_source *s)
+{
+    return s->window.offset == 0 ? s->window.bytes : span_of(NULL, 0);
+}

@@ -40,6 +40,8 @@ enum dp_status source_fields(struct faiss_source *s, const char *what, size_t le
                              struct cursor *out);
 /* Copies the next len bytes. */
 enum dp_status source_copy(struct faiss_source *s, const char *what, void *to, uint64_t len, uint64_t ahead);
+/* The file's first bytes, as many as the window holds; empty once it has moved on. */
+struct span source_head(const struct faiss_source *s);
 enum dp_status source_skip(struct faiss_source *s, const char *what, uint64_t len);
 
 #endif

@@ -669,7 +669,7 @@ static void test_api_index_says_what_is_wrong_with_a_file(void **state)
     struct caller graph = {.bytes = golden("hnsw", "refused")};
     error = failure(&graph, none);
     assert_int_equal(error.status, DP_UNSUPPORTED);
-    assert_non_null(strstr(error.message, "mine: it is of kind '"));
+    assert_non_null(strstr(error.message, "mine: it is an HNSW graph"));
 
     struct caller unread = {.bytes = bytes};
     struct dp_index *index;

@@ -189,7 +189,9 @@ def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
 
     queries = write_fvecs(tmp_path / "q.fvecs", [[1.0, 2.0]])
     assert "queries have 2 dimensions, its vectors 48" in complaint("search", file, "--queries", queries)
-    assert "'IwQR'; supported: " in complaint("info", test_data / "faiss" / "pqr.refused")
+    assert "refined by others (IVFPQR) ('IwQR'); supported: " in complaint("info", test_data / "faiss" / "pqr.refused")
+    write_npy(tmp_path / "x.npy", [[1.0, 2.0]])
+    assert "a NumPy array (.npy); vectors are no index yet: `dipper faiss build" in complaint("info", tmp_path / "x.npy")
     (tmp_path / "cut.ivf").write_bytes(file.read_bytes()[:5000])
     assert re.search(r"cut\.ivf: list \d+ of \d+ vectors reaches beyond the file's 5000 bytes",
                      complaint("info", tmp_path / "cut.ivf"))

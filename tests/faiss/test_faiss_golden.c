@@ -400,11 +400,72 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
         assert_null(ivf);
         assert_non_null(strstr(error.message, refused[i].says));
         assert_non_null(strstr(error.message, "supported: "));
+        assert_true(strlen(error.message) < DP_ERROR_MESSAGE_MAX - 1); /* nothing is cut off */
     }
     struct dp_error error = {0};
     struct faiss_ivf *ivf;
     assert_int_equal(faiss_ivf_parse_head(span_str("\x89PNG and so on"), 14, &ivf, &error), DP_UNSUPPORTED);
     assert_non_null(strstr(error.message, "'\\x89PNG'"));
+}
+
+/* What people open in place of an index, and what they are told. */
+static void test_faiss_other_files_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *is, *remedy;
+    } files[] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n", "git-lfs", "git lfs pull"},
+        {"\n <!DOCTYPE HTML><html><head>", "HTML page", "login"},
+        {"\xef\xbb\xbf<html lang=en>", "HTML page", "login"},
+        {"<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code></Error>", "object store", "download it again"},
+        {"<Error><Code>AccessDenied</Code></Error>", "object store", "download it again"},
+        {"<?xml version=\"1.0\"?><svg/>", "XML", "the file that was meant"},
+        {"\x1f\x8b\x08\x08....", "gzip", "gunzip"},
+        {"\x28\xb5\x2f\xfd....", "zstd", "zstd -d"},
+        {"\xfd\x37zXZ.", "xz", "xz -d"},
+        {"PK\x03\x04......", ".npz", "unzip"},
+        {"\x93NUMPY\x01...", ".npy", "dipper faiss build"},
+        {"PAR1\x15\x04", "Parquet", "numpy.save"},
+        {" [{\"id\": 1}]", "JSON", "numpy.save"},
+        {"\x80\x04\x95\x01", "pickle", "index.faiss"},
+        {"SQLite format 3.", "SQLite", "numpy.save"},
+        {"0.1,0.2,0.3\n0.4,0.5,0.6\n", "text", "numpy.save"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct dp_error error = {0};
+        struct faiss_ivf *ivf;
+        struct span bytes = span_str(files[i].bytes);
+        assert_int_equal(faiss_ivf_parse_head(bytes, bytes.len, &ivf, &error), DP_UNSUPPORTED);
+        if (strstr(error.message, files[i].is) == NULL || strstr(error.message, files[i].remedy) == NULL)
+            fail_msg("%s", error.message);
+    }
+}
+
+/* The way out of a kind that is not read is in its refusal. */
+static void test_faiss_refusals_say_what_to_do(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *says;
+    } refused[] = {{"hnsw", "it is an HNSW graph"},
+                   {"hnsw", "reconstruct_n()), then `dipper faiss build"},
+                   {"pqr", "IVFPQR"},
+                   {"nsg", "its quantizer is an NSG graph"},
+                   {"itq", "a transform is an ITQ transform"},
+                   {"residual", "residual quantizer codes"},
+                   {"refine", "which ',RFlat' makes"},
+                   {"metric", "metric 2 (L1)"},
+                   {"ondisk", "OnDiskInvertedLists"},
+                   {"binary", "binary index"}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct span bytes = golden(refused[i].name, "refused");
+        struct dp_error error = {0};
+        struct faiss_ivf *ivf;
+        assert_int_equal(faiss_ivf_parse_head(bytes, bytes.len, &ivf, &error), DP_UNSUPPORTED);
+        if (strstr(error.message, refused[i].says) == NULL)
+            fail_msg("%s: %s", refused[i].name, error.message);
+    }
 }
 
 int main(void)
@@ -428,6 +489,8 @@ int main(void)
         cmocka_unit_test(test_faiss_opens_in_two_rounds),
         cmocka_unit_test(test_faiss_probe_is_exact),
         cmocka_unit_test(test_faiss_other_kinds_are_refused_by_name),
+        cmocka_unit_test(test_faiss_other_files_are_named),
+        cmocka_unit_test(test_faiss_refusals_say_what_to_do),
     };
     return test_run(tests);
 }

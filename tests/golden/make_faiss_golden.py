@@ -263,6 +263,15 @@ def make_refused(rng, out_dir):
         index.train(x)
         index.add(x[:5])
         faiss.write_index(index, os.path.join(out_dir, name + ".refused"))
+    faiss.write_index(faiss.IndexFlat(8, faiss.METRIC_L1), os.path.join(out_dir, "metric.refused"))
+    faiss.write_index_binary(faiss.IndexBinaryFlat(16), os.path.join(out_dir, "binary.refused"))
+    index = faiss.index_factory(8, "IVF4,Flat")
+    index.train(x)
+    lists = faiss.OnDiskInvertedLists(4, index.code_size, "lists.ondisk")
+    index.replace_invlists(lists)
+    index.add(x[:5])
+    faiss.write_index(index, os.path.join(out_dir, "ondisk.refused"))  # it names the file of lists, which nobody reads
+    os.remove("lists.ondisk")
 
 
 if __name__ == "__main__":
