@@ -12,6 +12,10 @@ size_t utf8_bad_length(const uint8_t *at, const uint8_t *end);
 bool utf8_valid(struct span text);
 /* Bytes of at[0, end) before the first that is no printable ASCII, `"` or `\`: what JSON copies as it is. */
 size_t utf8_plain_length(const uint8_t *at, const uint8_t *end);
+/* The scalar value of the well-formed character of `len` bytes at `at` when a terminal or an editor acts on it instead of
+ * showing it: C1 controls, marks of direction, zero-width characters, separators of lines and paragraphs. Otherwise 0. All
+ * of them are below U+10000. */
+uint32_t utf8_hidden(const uint8_t *at, size_t len);
 /* Writes a scalar value (no surrogate, ≤ U+10FFFF) and answers its length. */
 size_t utf8_encode(uint32_t scalar, uint8_t out[4]);
 

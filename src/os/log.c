@@ -54,7 +54,7 @@ static bool put_str(struct line *line, const char *text)
     return put(line, text, strlen(text));
 }
 
-/* The message without control characters and with valid UTF-8 only, leaving `tail` bytes of the line free.
+/* The message without control and hidden characters and with valid UTF-8 only, leaving `tail` bytes of the line free.
  * In JSON also quotes and backslashes are escaped; in text they stand as they are. */
 static void put_message(struct line *line, const char *message, size_t tail, bool json)
 {
@@ -69,6 +69,8 @@ static void put_message(struct line *line, const char *message, size_t tail, boo
             len = 3;
         } else if (*at < 0x20 || *at == 0x7f) {
             len = (size_t)snprintf(escape, sizeof escape, json ? "\\u%04x" : "\\x%02x", *at);
+        } else if (utf8_hidden(at, used)) {
+            len = (size_t)snprintf(escape, sizeof escape, "\\u%04x", utf8_hidden(at, used));
         } else if (json && (*at == '"' || *at == '\\')) {
             escape[0] = '\\';
             escape[1] = (char)*at;

@@ -6,17 +6,64 @@
 #include "server/access_log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "os/clock.h"
 #include "os/log.h"
 
 enum { LINE_MAX_BYTES = 4096, PATH_MAX_BYTES = 512 };
 
+/* The target of a request that was refused before its path was taken out of it, without its query, and without the
+ * authority, which may hold a password. */
+static struct span path_of_target(struct span target)
+{
+    size_t len = 0;
+    while (len < target.len && target.data[len] != '?' && target.data[len] != '#')
+        len++;
+    const uint8_t *at = target.data, *end = at + len;
+    if (len == 0 || at[0] == '/')
+        return span_of(at, len);
+    const uint8_t *scheme = memmem(at, len, "://", 3);
+    const uint8_t *begin = scheme ? memchr(scheme + 3, '/', (size_t)(end - scheme) - 3) : memrchr(at, '@', len);
+    if (!begin)
+        begin = scheme ? end : at;
+    return span_of(begin, (size_t)(end - begin));
+}
+
 static struct span shown_path(const struct exchange *ex)
 {
-    struct span path = ex->http.path;
+    struct span path = ex->http.path.len ? ex->http.path : path_of_target(ex->target);
     return path.len > PATH_MAX_BYTES ? span_of(path.data, PATH_MAX_BYTES) : path;
+}
+
+/* What a client says, as a JSON string without characters that steer who shows it. */
+static void json_said(struct json_writer *w, struct span text)
+{
+    struct json_writer plain;
+    struct buffer quoted, safe;
+    if (utf8_plain_length(text.data, text.data + text.len) == text.len) {
+        json_string(w, text);
+        return;
+    }
+    buffer_init(&quoted, LINE_MAX_BYTES);
+    buffer_init(&safe, LINE_MAX_BYTES);
+    json_writer_init(&plain, &quoted);
+    json_string(&plain, text);
+    for (size_t i = 0; i < quoted.len;) {
+        const uint8_t *at = quoted.data + i;
+        const size_t len = utf8_length(at, quoted.data + quoted.len);
+        const uint32_t hidden = utf8_hidden(at, len);
+        if (hidden || *at == 0x7f)
+            buffer_printf(&safe, "\\u%04x", hidden ? hidden : 0x7f);
+        else
+            buffer_append(&safe, span_of(at, len));
+        i += len ? len : 1; /* never 0: what the writer writes is UTF-8 */
+    }
+    json_raw(w, safe.status == DP_OK && quoted.status == DP_OK ? buffer_span(&safe) : span_str("null"));
+    buffer_deinit(&quoted);
+    buffer_deinit(&safe);
 }
 
 static void print_json(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
@@ -42,9 +89,9 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
     json_key(&w, "peer");
     json_string_str(&w, ex->peer);
     json_key(&w, "method");
-    json_string_str(&w, ex->method);
+    json_said(&w, span_str(ex->method));
     json_key(&w, "path");
-    json_string(&w, shown_path(ex));
+    json_said(&w, shown_path(ex));
     if (ex->match.route) {
         json_key(&w, "route");
         json_string_str(&w, ex->match.route->pattern);

@@ -162,23 +162,31 @@ static void choose_id(struct exchange *ex)
     }
 }
 
+/* What follows "http://host" in a target as it is said to proxies; other targets stay as they are. */
+static struct span without_authority(struct span target)
+{
+    const struct span scheme = span_str("http://");
+    size_t at = scheme.len;
+    if (!span_starts_with(target, scheme))
+        return target;
+    while (at < target.len && target.data[at] != '/' && target.data[at] != '?')
+        at++;
+    return span_of(target.data + at, target.len - at);
+}
+
 /* The path and query of the request line's target. False when it is none of ours. */
 static bool split_target(struct exchange *ex)
 {
-    struct span target = ex->target;
-    struct span scheme = span_str("http://");
-    if (span_starts_with(target, scheme)) { /* what is said to proxies */
-        const uint8_t *slash = memchr(target.data + scheme.len, '/', target.len - scheme.len);
-        target = slash ? span_of(slash, target.len - (size_t)(slash - target.data)) : span_str("/");
-    }
-    if (target.len == 0 || (target.data[0] != '/' && !span_equal_str(target, "*")))
+    struct span target = without_authority(ex->target);
+    const bool bare = target.data != ex->target.data && (target.len == 0 || target.data[0] == '?');
+    if (!bare && (target.len == 0 || (target.data[0] != '/' && !span_equal_str(target, "*"))))
         return false;
     for (size_t i = 0; i < target.len; i++)
         if (target.data[i] <= ' ' || target.data[i] == 0x7f)
             return false;
-    const uint8_t *mark = memchr(target.data, '?', target.len);
+    const uint8_t *mark = target.len ? memchr(target.data, '?', target.len) : NULL;
     size_t len = mark ? (size_t)(mark - target.data) : target.len;
-    ex->http.path = span_of(target.data, len);
+    ex->http.path = bare ? span_str("/") : span_of(target.data, len);
     ex->http.query = mark ? span_of(mark + 1, target.len - len - 1) : span_of(NULL, 0);
     return true;
 }

@@ -245,9 +245,6 @@ def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows,
             continue
         refused += 1
         assert done.returncode == 1 and "space" in done.stderr, done.stderr
-        if "standard output" in done.stderr:  # the last write, which tells that the rows are there
-            assert answers(run, bucket) != old
-            break
         assert objects(bucket) == objects(old_bucket), f"full at write {n}"
         assert list((bucket / ".dipper" / "tmp").iterdir()) == []
         assert answers(run, bucket) == old

@@ -95,6 +95,19 @@ static void test_os_log_escapes_what_is_not_text(void **state)
         "Z\",\"level\":\"info\",\"message\":\"a\\u000ab\\u001b[31m\\u007f\xef\xbf\xbd \\\"\\\\ \xe2\x82\xac\"}\n");
 }
 
+/* C1 controls and marks of direction steer terminals and editors as much as C0 does. */
+static void test_os_log_escapes_what_is_hidden(void **state)
+{
+    (void)state;
+    for (int json = 0; json < 2; json++) {
+        log_setup(LOG_INFO, json);
+        log_write(LOG_INFO, "a\xc2\x9b"
+                            "31m \xe2\x80\xae\xe2\x80\xa8\xef\xbb\xbf \xc3\xa9");
+        assert_tail(json ? "\"message\":\"a\\u009b31m \\u202e\\u2028\\ufeff \xc3\xa9\"}\n"
+                         : " info a\\u009b31m \\u202e\\u2028\\ufeff \xc3\xa9\n");
+    }
+}
+
 static void test_os_log_lines_stay_whole_when_cut(void **state)
 {
     (void)state;
@@ -176,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_os_log_text_line, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_escapes_what_is_not_text, catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(test_os_log_escapes_what_is_hidden, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_lines_stay_whole_when_cut, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_line_adds_only_a_newline, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_lines_of_threads_never_mix, catch_stderr, release_stderr),

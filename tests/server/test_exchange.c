@@ -101,6 +101,11 @@ static void test_exchange_routes_requests(void **state)
         {"GET", "/health?x=1", 200, "ok"},
         {"GET", "http://example.org/health", 200, "ok"},
         {"GET", "http://example.org", 200, "<!doctype html>"},
+        {"GET", "http://example.org?x=/health", 200, "<!doctype html>"},
+        {"GET", "http://example.org?", 200, "<!doctype html>"},
+        {"GET", "http://", 200, "<!doctype html>"},
+        {"GET", "http:/health", 400, "malformed"},
+        {"GET", "?x", 400, "malformed"},
         {"GET", "/", 200, "<!doctype html>"},
         {"GET", "/assets/app.js", 200, "use strict"},
         {"GET", "/assets/nothing.js", 404, "not_found"},
@@ -685,6 +690,8 @@ static void test_access_log_shows_no_control_characters(void **state)
         exchange_end(&exchange, true);
         request("GET", "/\xc2\x9b\xff", "", span_str(""));
         exchange_end(&exchange, true);
+        request("GET", "/a\xe2\x80\xae\xc3\xa9\x7f\"", "", span_str(""));
+        exchange_end(&exchange, true);
     }
     dup2(kept, STDERR_FILENO);
     close(kept);
@@ -693,15 +700,60 @@ static void test_access_log_shows_no_control_characters(void **state)
     assert_true(len > 0);
     text[len] = '\0';
     context.log = SERVER_LOG_OFF;
-    assert_non_null(strstr(text, " \\x1b[31mX\\xff  400 "));
+    assert_non_null(strstr(text, " \\x1b[31mX\\xff / 400 "));
     assert_non_null(strstr(text, " GET /\\xc2\\x9b\\xff 404 "));
     assert_non_null(strstr(text, "\"method\":\"\\u001b[31mX\xef\xbf\xbd\""));
+    assert_non_null(strstr(text, "\"path\":\"/\\u009b\xef\xbf\xbd\""));
+    assert_non_null(strstr(text, "\"path\":\"/a\\u202e\xc3\xa9\\u007f\\\"\""));
     size_t lines = 0;
     for (ssize_t i = 0; i < len; i++) {
         lines += text[i] == '\n';
         assert_true(text[i] == '\n' || (uint8_t)text[i] >= ' ');
     }
-    assert_int_equal(lines, 4);
+    assert_int_equal(lines, 6);
+}
+
+/* Whoever reads the log sees what was refused, but no query and no password. */
+static void test_access_log_tells_of_refused_targets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *path;
+    } cases[] = {
+        {"/a b?secret", "\"/a b\""},
+        {"health?secret", "\"health\""},
+        {"", "\"\""},
+        {"ftp://me:secret@host/file?secret", "\"/file\""},
+        {"ftp://me:secret@host", "\"\""},
+        {"http://me:secret@host?secret/x", "\"/\""}, /* understood, as / */
+        {"me:secret@host:443", "\"@host:443\""},
+        {"/\x01#secret", "\"/\\u0001\""},
+    };
+    char path[4096], text[8192];
+    snprintf(path, sizeof path, "%s/refused", test_tmpdir());
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), kept = dup(STDERR_FILENO);
+    assert_true(file >= 0 && kept >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    context.log = SERVER_LOG_JSON;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        request("GET", cases[i].target, "", span_str(""));
+        exchange_end(&exchange, true);
+    }
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    context.log = SERVER_LOG_OFF;
+    ssize_t len = pread(file, text, sizeof text - 1, 0);
+    close(file);
+    assert_true(len > 0);
+    text[len] = '\0';
+    assert_null(strstr(text, "secret"));
+    const char *at = text;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        at = strstr(at, "\"path\":");
+        assert_non_null(at);
+        at += strlen("\"path\":");
+        if (strncmp(at, cases[i].path, strlen(cases[i].path)) != 0)
+            fail_msg("%s is logged as %.40s", cases[i].target, at);
+    }
 }
 
 /* Whichever allocation fails, there is an answer, and nothing stays. */
@@ -757,6 +809,7 @@ int main(void)
         cmocka_unit_test(test_exchange_forgets_large_memory),
         cmocka_unit_test(test_exchange_bounds_answers_that_wait),
         cmocka_unit_test(test_access_log_shows_no_control_characters),
+        cmocka_unit_test(test_access_log_tells_of_refused_targets),
         cmocka_unit_test(test_exchange_survives_every_failed_allocation),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
