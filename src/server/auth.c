@@ -3,6 +3,7 @@
  * has it. */
 #include "server/auth.h"
 
+#include <string.h>
 #include <strings.h>
 
 #include "os/clock.h"
@@ -166,12 +167,32 @@ static void judge(struct exchange *ex, enum account_verdict verdict)
         refuse(ex);
 }
 
+/* Whether a web page of another site asks, which browsers say (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/).
+ * Links to the page are followed from anywhere. */
+static bool is_foreign_page(const struct exchange *ex)
+{
+    const struct span site = head_value(&ex->head, "sec-fetch-site");
+    const struct span origin = head_value(&ex->head, "origin");
+    const char *allowed = ex->context->cors_origin;
+    if (!site.data || span_equal_str(site, "same-origin") || span_equal_str(site, "none"))
+        return false;
+    if (allowed && (strcmp(allowed, "*") == 0 || span_equal_str(origin, allowed)))
+        return false;
+    return strcmp(ex->match.route->method, "GET") != 0 ||
+           !span_equal_str(head_value(&ex->head, "sec-fetch-mode"), "navigate");
+}
+
 void auth_begin(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
     const enum route_right right = ex->match.route->right;
-    if (!c->accounts)
+    if (!c->accounts) {
+        if (right > RIGHT_OF_WATCHER && is_foreign_page(ex))
+            exchange_refuse(ex, 403, DP_DENIED,
+                            "a web page of another site may not ask this server, which asks nobody for a key: its "
+                            "operator permits the site with --cors-origin, or asks for keys with --auth");
         return;
+    }
     ex->gate = (struct gate){.enter = enter, .list = list, .sees = sees, .spend = spend, .ctx = ex};
     ex->call.gate = &ex->gate; /* also where nobody is asked for a key: such a handler comes to nothing */
     if (right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !c->watch_needs_key))

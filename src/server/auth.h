@@ -1,11 +1,11 @@
-/* server/auth.h: who asks, and what they may do: the part of the chain between the limits of a request and its handler.
- * Does nothing where the server has no accounts. */
+/* server/auth.h: who asks, and what they may do: the part of the chain between the limits of a request and its handler. */
 #ifndef SERVER_AUTH_H
 #define SERVER_AUTH_H
 
 #include "server/exchange.h"
 
-/* The route is found and the head is sound: grants or refuses what can be judged at once; else ex->auth_waits is set. */
+/* The route is found and the head is sound: grants or refuses what can be judged at once; else ex->auth_waits is set. A
+ * server without accounts refuses what web pages of other sites ask. */
 void auth_begin(struct exchange *ex);
 /* On a thread that may block: judges what had to wait. */
 void auth_wait(struct exchange *ex);

@@ -159,6 +159,48 @@ static void test_exchange_answers_options(void **state)
     context.cors_origin = NULL;
 }
 
+/* Browsers say where a request comes from; a server that asks nobody for a key hears nothing from other sites' pages. */
+static void test_exchange_refuses_pages_of_other_sites(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target, *headers;
+        unsigned status;
+    } cases[] = {
+        {"POST", "/v1/embed", "", 200}, /* no browser */
+        {"POST", "/v1/embed", "Origin: http://evil.example\nContent-Type: text/plain\n", 200},
+        {"POST", "/v1/embed", "Sec-Fetch-Site: same-origin\nOrigin: http://127.0.0.1:8000\n", 200},
+        {"POST", "/v1/embed", "Sec-Fetch-Site: none\n", 200}, /* typed by the user */
+        {"POST", "/v1/embed", "Sec-Fetch-Site: cross-site\nContent-Type: text/plain\n", 403},
+        {"POST", "/v1/embed", "Sec-Fetch-Site: same-site\n", 403}, /* another port of this host */
+        {"POST", "/v1/embed", "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: navigate\n", 403}, /* a form */
+        {"POST", "/v1/embeddings", "Sec-Fetch-Site: cross-site\n", 403},
+        {"POST", "/v1/indexes", "Sec-Fetch-Site: cross-site\n", 403},
+        {"POST", "/v2/namespaces/things/query", "Sec-Fetch-Site: cross-site\n", 403},
+        {"GET", "/v1/namespaces/things/hint_cache_warm", "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: no-cors\n",
+         403},
+        {"GET", "/v1/namespaces", "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: cors\n", 403},
+        {"GET", "/v1/namespaces", "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: navigate\n", 200},
+        {"GET", "/", "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: navigate\n", 200},
+        {"GET", "/health", "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: no-cors\n", 200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        request(cases[i].method, cases[i].target, cases[i].headers, span_str("{\"text\":\"cat\"}"));
+        assert_answer(cases[i].status, "");
+    }
+    static const char headers[] = "Sec-Fetch-Site: cross-site\nOrigin: https://good.example\n";
+    static const struct {
+        const char *origin;
+        unsigned status;
+    } permitted[] = {{"https://good.example", 200}, {"*", 200}, {"https://other.example", 403}};
+    for (size_t i = 0; i < sizeof permitted / sizeof *permitted; i++) {
+        context.cors_origin = permitted[i].origin;
+        request("POST", "/v1/embed", headers, span_str("{\"text\":\"cat\"}"));
+        assert_answer(permitted[i].status, "");
+    }
+    context.cors_origin = NULL;
+}
+
 static void test_exchange_runs_handlers(void **state)
 {
     (void)state;
@@ -791,6 +833,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange_routes_requests),
         cmocka_unit_test(test_exchange_answers_options),
+        cmocka_unit_test(test_exchange_refuses_pages_of_other_sites),
         cmocka_unit_test(test_exchange_runs_handlers),
         cmocka_unit_test(test_exchange_answers_cached_texts_at_once),
         cmocka_unit_test(test_exchange_keeps_harmless_ids),
