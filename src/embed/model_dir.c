@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,41 @@ static const char *base_name(struct arena *arena, const char *path)
     while (begin > 0 && path[begin - 1] != '/')
         begin--;
     return arena_printf(arena, "%.*s", (int)(end - begin), path + begin);
+}
+
+/* The name of the hub-cache folder "models--ORG--NAME": "ORG/NAME", without the organisation whose models Dipper knows by
+ * their short names; NULL when it is none. */
+static const char *hub_name(struct arena *arena, const char *folder)
+{
+    const char *name = strncmp(folder, "models--", 8) == 0 ? folder + 8 : "", *split = strstr(name, "--");
+    if (split == NULL || split == name || split[2] == '\0')
+        return NULL;
+    if (strncmp(name, "sentence-transformers--", 23) == 0)
+        return arena_printf(arena, "%s", split + 2);
+    return arena_printf(arena, "%.*s/%s", (int)(split - name), name, split + 2);
+}
+
+/* What a model's folder is called: the last part of its path; where that says nothing ("." and ".."), of its real path; and
+ * of a snapshot in a hub cache, whose folder is named for a revision, what the hub calls it. NULL: no memory. */
+static const char *folder_name(struct arena *arena, const char *path)
+{
+    char real[PATH_MAX];
+    const char *name = base_name(arena, path);
+    if (name == NULL || realpath(path, real) == NULL)
+        return name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        name = base_name(arena, real);
+    char *revision = strrchr(real, '/');
+    if (name == NULL || revision == NULL || strcmp(revision + 1, name) != 0)
+        return name;
+    *revision = '\0';
+    char *snapshots = strrchr(real, '/');
+    if (snapshots == NULL || strcmp(snapshots, "/snapshots") != 0)
+        return name;
+    *snapshots = '\0';
+    const char *repository = strrchr(real, '/'),
+               *known = repository == NULL ? NULL : hub_name(arena, repository + 1);
+    return known != NULL ? known : name;
 }
 
 const char *model_dir_hub(struct arena *arena)
@@ -85,11 +121,12 @@ static const char *snapshot_of(struct arena *arena, const char *repository)
 enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
                               struct dp_error *error)
 {
+    bool is_path = is_folder(path);
     *folder = arena_printf(arena, "%s", path);
-    *name = base_name(arena, path);
+    *name = is_path ? folder_name(arena, path) : base_name(arena, path);
     if (*folder == NULL || *name == NULL)
         return dp_fail_nomem(error, "a path");
-    if (is_folder(path))
+    if (is_path)
         return DP_OK;
     if (!is_model_name(path))
         return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s", path);
@@ -102,6 +139,10 @@ enum dp_status model_dir_find(const char *path, struct arena *arena, const char 
     if (cache == NULL || repository == NULL)
         return dp_fail_nomem(error, "a path");
     *folder = snapshot_of(arena, repository);
+    if (strncmp(path, "sentence-transformers/", 22) != 0)
+        *name = arena_printf(arena, "%s", path);
+    if (*name == NULL)
+        return dp_fail_nomem(error, "a path");
     if (*folder == NULL)
         return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s, nor %s in the hub cache", path,
                        repository);

@@ -7,7 +7,8 @@
 
 /* `path` itself when it is a folder; otherwise the snapshot of the model named `path` in the offline hub
  * cache: $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub. A name without an organisation is
- * looked up as sentence-transformers/NAME. The answer and the model's short name live in the arena. */
+ * looked up as sentence-transformers/NAME. The answer and the model's name live in the arena: the last part of the path;
+ * of a model of the hub, also by the path of its snapshot, "org/name", or "name" of sentence-transformers' own. */
 enum dp_status model_dir_find(const char *path, struct arena *arena, const char **folder, const char **name,
                               struct dp_error *error);
 

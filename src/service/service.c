@@ -11,7 +11,22 @@
 static const char HITS_HELP[] = "Texts whose vector was cached.";
 static const char DEFAULT_PREFIX[] = "sentence-transformers/";
 
-/* Keeps copies of the aliases, and the name under which the hub knows a sentence-transformers model. */
+/* The name under which clients may know the model besides its own: the short one of "org/name", or that with which the
+ * hub has a sentence-transformers model. Appended to `to`; answers how many bytes. */
+static size_t other_name(struct span name, uint8_t *to)
+{
+    const uint8_t *slash = name.len > 0 ? memchr(name.data, '/', name.len) : NULL;
+    size_t prefix = sizeof DEFAULT_PREFIX - 1, behind = slash ? (size_t)(slash + 1 - name.data) : 0;
+    if (slash) {
+        memcpy(to, name.data + behind, name.len - behind);
+        return name.len - behind;
+    }
+    memcpy(to, DEFAULT_PREFIX, prefix);
+    memcpy(to + prefix, name.data, name.len);
+    return prefix + name.len;
+}
+
+/* Keeps copies of the aliases, and the model's other name. */
 static enum dp_status keep_aliases(struct service *s, const struct service_options *options,
                                    struct dp_error *error)
 {
@@ -30,10 +45,7 @@ static enum dp_status keep_aliases(struct service *s, const struct service_optio
         s->aliases[s->alias_count++] = span_of(to, alias.len);
         to += alias.len;
     }
-    size_t prefix = sizeof DEFAULT_PREFIX - 1;
-    memcpy(to, DEFAULT_PREFIX, prefix);
-    memcpy(to + prefix, s->facts.name.data, s->facts.name.len);
-    s->aliases[s->alias_count++] = span_of(to, prefix + s->facts.name.len);
+    s->aliases[s->alias_count++] = span_of(to, other_name(s->facts.name, to));
     return DP_OK;
 }
 
