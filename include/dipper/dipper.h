@@ -73,6 +73,8 @@ enum dp_precision { DP_INT8, DP_FP32 };
 
 struct dp_model_options {
     enum dp_precision precision; /* of the weights; DP_FP32 is slower and the reference. A packed model is int8 */
+    /* Written before a text, a query, a document (docs/models.md); NULL: as the model's directory says; "": nothing. */
+    const char *default_prompt, *query_prompt, *document_prompt;
 };
 
 /* The same with options; NULL for the defaults, which are zeros. */
@@ -110,6 +112,18 @@ DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts,
 DP_API enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts, const size_t *lengths,
                                       size_t count, bool normalize, const struct dp_limits *limits, float *out,
                                       struct dp_error *error);
+
+/* What texts are for: which of the model's prompts is written before each. */
+enum dp_input {
+    DP_TEXT,    /* their own sake, as dp_embed takes them: the default prompt, which most models do not have */
+    DP_QUERY,   /* questions, as dp_search takes them */
+    DP_DOCUMENT /* what is searched, as dp_index_file takes it */
+};
+
+/* The same as dp_embed_within for texts of that kind. Errors: beside those, DP_INVALID for another value of `input`. */
+DP_API enum dp_status dp_embed_as(struct dp_model *model, enum dp_input input, const char *const *texts,
+                                  const size_t *lengths, size_t count, bool normalize,
+                                  const struct dp_limits *limits, float *out, struct dp_error *error);
 
 /* Cuts texts into the token ids that dp_embed computes with: at most dp_model_max_tokens each, special ones
  * included.

@@ -18,10 +18,26 @@ OWN_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 
 # What a SentenceTransformer has besides, and what to use here.
 _OTHERS_HAVE = {
-    **dict.fromkeys(("encode_query", "encode_document"), "use encode, which embeds both alike"),
     **dict.fromkeys(("similarity", "similarity_pairwise"), "embeddings are unit vectors: multiply them, x @ y.T"),
     **dict.fromkeys(("start_multi_process_pool", "encode_multi_process"), "encode uses all processors"),
 }
+
+# What SentenceTransformer.encode has besides, and what to write here.
+_ENCODE_KNOWS = dict(
+    normalize_embeddings="it is normalize= here, and True unless told otherwise",
+    show_progress_bar="it is show_progress= here",
+    sentences="give the texts as the first argument",
+    prompt="put it before each text yourself",
+    prompt_name="encode_query and encode_document use the model's prompts; put another before each text yourself",
+    convert_to_numpy="the answer is a numpy array always",
+    convert_to_tensor="the answer is a numpy array always: torch.from_numpy(…) takes it",
+    device="processors compute, as many as Embedder(threads=…) says",
+    precision="it is told to Embedder(precision=…)",
+    truncate_dim="cut the answer, x[:, :n], and scale it to length 1 again",
+    output_value="sentences are embedded, not tokens",
+)
+
+_TEXT, _QUERY, _DOCUMENT = range(3)  # enum dp_input
 
 _lock = threading.Lock()
 _shared = None  # the computing threads of all who want no other number; made when first wanted
@@ -117,19 +133,7 @@ class Embedder:
         """The same as dim, by sentence-transformers' name."""
         return self._handle.dim
 
-    @knows(
-        normalize_embeddings="it is normalize= here, and True unless told otherwise",
-        show_progress_bar="it is show_progress= here",
-        sentences="give the texts as the first argument",
-        prompt="put it before each text yourself; the model of this package wants none",
-        prompt_name="put the prompt before each text yourself; the model of this package wants none",
-        convert_to_numpy="the answer is a numpy array always",
-        convert_to_tensor="the answer is a numpy array always: torch.from_numpy(…) takes it",
-        device="processors compute, as many as Embedder(threads=…) says",
-        precision="it is told to Embedder(precision=…)",
-        truncate_dim="cut the answer, x[:, :n], and scale it to length 1 again",
-        output_value="sentences are embedded, not tokens",
-    )
+    @knows(**_ENCODE_KNOWS)
     def encode(
         self,
         texts: Union[str, Iterable[str]],
@@ -148,24 +152,53 @@ class Embedder:
 
         A text's vector does not depend on its companions, on threads or on the machine.
         """
+        return self._embed(_TEXT, texts, normalize, show_progress, batch_size, timeout)
+
+    @knows(**_ENCODE_KNOWS)
+    def encode_query(
+        self,
+        texts: Union[str, Iterable[str]],
+        *,
+        normalize: bool = True,
+        show_progress: Union[bool, Callable[[int, int], object], None] = None,
+        batch_size: int = 1024,
+        timeout: Optional[float] = None,
+    ) -> np.ndarray:
+        """The same of questions: with the model's query prompt before each, as namespaces are searched."""
+        return self._embed(_QUERY, texts, normalize, show_progress, batch_size, timeout)
+
+    @knows(**_ENCODE_KNOWS)
+    def encode_document(
+        self,
+        texts: Union[str, Iterable[str]],
+        *,
+        normalize: bool = True,
+        show_progress: Union[bool, Callable[[int, int], object], None] = None,
+        batch_size: int = 1024,
+        timeout: Optional[float] = None,
+    ) -> np.ndarray:
+        """The same of what is searched: with the model's document prompt before each, as namespaces are indexed."""
+        return self._embed(_DOCUMENT, texts, normalize, show_progress, batch_size, timeout)
+
+    def _embed(self, kind, texts, normalize, show_progress, batch_size, timeout):
         normalize, batch_size = yes_or_no(normalize, "normalize"), whole(batch_size, "batch_size", 1)
         if isinstance(texts, str):
             out = np.empty(self._handle.dim, np.float32)
-            self._handle.encode((texts,), normalize, timeout, out)
+            self._handle.encode((texts,), normalize, timeout, out, kind)
             return out
         texts = tuple(texts)
         out = np.empty((len(texts), self._handle.dim), np.float32)
         if not texts:
             return out
         if not show_progress:
-            self._handle.encode(texts, normalize, timeout, out)
+            self._handle.encode(texts, normalize, timeout, out, kind)
             return out
         tell = show_progress if callable(show_progress) else _Line()
         until = None if timeout is None else time.monotonic() + timeout
         for begin in range(0, len(texts), batch_size):
             left = None if until is None else max(until - time.monotonic(), 1e-3)
             part = slice(begin, begin + batch_size)
-            self._handle.encode(texts[part], normalize, left, out[part])
+            self._handle.encode(texts[part], normalize, left, out[part], kind)
             tell(min(begin + batch_size, len(texts)), len(texts))
         return out
 

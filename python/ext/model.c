@@ -150,7 +150,7 @@ static PyObject *model_name(PyObject *object, PyObject *none)
     return name;
 }
 
-/* encode(tuple of str, normalize, timeout, out): out is float32[texts][dim]. */
+/* encode(tuple of str, normalize, timeout, out, input): out is float32[texts][dim]; input is an enum dp_input. */
 static PyObject *model_encode(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct model_object *self = (struct model_object *)object;
@@ -161,8 +161,10 @@ static PyObject *model_encode(PyObject *object, PyObject *const *args, Py_ssize_
     struct array out;
     bool good = false;
     int normalize;
+    long input;
 
-    if (!has_arguments(given, 4, "encode") || (normalize = PyObject_IsTrue(args[1])) < 0 ||
+    if (!has_arguments(given, 5, "encode") || ((input = PyLong_AsLong(args[4])) == -1 && PyErr_Occurred()) ||
+        (normalize = PyObject_IsTrue(args[1])) < 0 ||
         !array_borrow(&out, args[3], sizeof(float), true, false, "out"))
         return NULL;
     if (!texts_borrow(&texts, args[0]))
@@ -171,8 +173,8 @@ static PyObject *model_encode(PyObject *object, PyObject *const *args, Py_ssize_
         PyErr_SetString(PyExc_ValueError, "out must have the shape (texts, dim)");
     } else if ((model = model_enter(object)) != NULL) {
         if (blocking_begin(&blocking, args[2])) {
-            enum dp_status status = dp_embed_within(model, texts.strings, texts.lengths, texts.count, normalize,
-                                                    &blocking.limits, out.data, &error);
+            enum dp_status status = dp_embed_as(model, (enum dp_input)input, texts.strings, texts.lengths,
+                                                texts.count, normalize, &blocking.limits, out.data, &error);
             good = blocking_end(&blocking, status, &error);
         }
         model_leave(object);

@@ -96,6 +96,19 @@ enum dp_status dp_model_open(struct dp_runtime *runtime, const char *path, struc
     return dp_model_open_with(runtime, path, NULL, out, error);
 }
 
+static enum dp_status set_prompts(struct model *model, const struct dp_model_options *options,
+                                  struct dp_error *error)
+{
+    const char *const given[TEXT_KINDS] = {[TEXT_PLAIN] = options->default_prompt,
+                                           [TEXT_QUERY] = options->query_prompt,
+                                           [TEXT_DOCUMENT] = options->document_prompt};
+    struct span of[TEXT_KINDS];
+
+    for (size_t i = 0; i < TEXT_KINDS; i++)
+        of[i] = given[i] ? span_str(given[i]) : span_of(NULL, 0);
+    return model_set_prompts(model, of, error);
+}
+
 enum dp_status dp_model_open_with(struct dp_runtime *runtime, const char *path,
                                   const struct dp_model_options *options, struct dp_model **out,
                                   struct dp_error *error)
@@ -113,6 +126,10 @@ enum dp_status dp_model_open_with(struct dp_runtime *runtime, const char *path,
                        "dp_model_open: path is NULL; the library carries no model: name a model's folder or a "
                        "packed model, or give its bytes to dp_model_open_memory");
     status = model_open_dir(path, fp32 ? MODEL_FP32 : MODEL_INT8, &opened, error);
+    if (status == DP_OK && options)
+        status = set_prompts(opened, options, error);
+    if (status != DP_OK)
+        model_free(opened);
     return status == DP_OK ? model_wrap(runtime, opened, out, error) : status;
 }
 
@@ -155,8 +172,9 @@ size_t dp_model_max_tokens(const struct dp_model *model)
 }
 
 /* lengths: NULL where texts are NUL-terminated. */
-static enum dp_status embed_run(struct call *call, struct dp_model *model, const char *const *texts,
-                                const size_t *lengths, size_t count, bool normalize, float *out)
+static enum dp_status embed_run(struct call *call, struct dp_model *model, enum text_kind kind,
+                                const char *const *texts, const size_t *lengths, size_t count, bool normalize,
+                                float *out)
 {
     const struct model_info *info = model_info(model->model);
     struct tokens *seqs = arena_calloc(call->arena, count, sizeof(*seqs));
@@ -167,8 +185,8 @@ static enum dp_status embed_run(struct call *call, struct dp_model *model, const
         if (!texts[i] && (!lengths || lengths[i] > 0))
             return call_fail(call, DP_INVALID, "the text at place %zu is NULL", i);
         struct span text = lengths ? span_of(texts[i], lengths[i]) : span_str(texts[i]);
-        enum dp_status status = tokenizer_encode(model_tokenizer(model->model), text, info->max_tokens,
-                                                 call->arena, &seqs[i], &call->error);
+        enum dp_status status =
+            model_encode(model->model, kind, text, info->max_tokens, call->arena, &seqs[i], &call->error);
         if (status != DP_OK)
             return status;
     }
@@ -182,9 +200,18 @@ enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t
 }
 
 enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts, const size_t *lengths,
-                               size_t count, bool normalize, const struct dp_limits *asked, float *out,
+                               size_t count, bool normalize, const struct dp_limits *limits, float *out,
                                struct dp_error *error)
 {
+    return dp_embed_as(model, DP_TEXT, texts, lengths, count, normalize, limits, out, error);
+}
+
+enum dp_status dp_embed_as(struct dp_model *model, enum dp_input input, const char *const *texts,
+                           const size_t *lengths, size_t count, bool normalize, const struct dp_limits *asked,
+                           float *out, struct dp_error *error)
+{
+    static const enum text_kind kinds[] = {
+        [DP_TEXT] = TEXT_PLAIN, [DP_QUERY] = TEXT_QUERY, [DP_DOCUMENT] = TEXT_DOCUMENT};
     struct limits limits;
     struct arena arena;
     struct call call;
@@ -194,12 +221,15 @@ enum dp_status dp_embed_within(struct dp_model *model, const char *const *texts,
         return status;
     if (count == 0)
         return dp_fail(error, DP_INVALID, "there is no text to embed: count is 0");
+    if ((unsigned)input > DP_DOCUMENT)
+        return dp_fail(error, DP_INVALID, "%d is no kind of text: it must be DP_TEXT, DP_QUERY or DP_DOCUMENT",
+                       (int)input);
     arena_init(&arena, CALL_ARENA_MAX);
     call_init(&call, &arena);
     limits_set(&limits, asked, &call);
     for (size_t done = 0; done < count && status == DP_OK; done += TEXTS_A_RUN) {
         size_t n = count - done < TEXTS_A_RUN ? count - done : TEXTS_A_RUN;
-        status = embed_run(&call, model, texts + done, lengths ? lengths + done : NULL, n, normalize,
+        status = embed_run(&call, model, kinds[input], texts + done, lengths ? lengths + done : NULL, n, normalize,
                            out + done * dp_model_dim(model));
         arena_reset(&arena);
     }
@@ -228,8 +258,8 @@ enum dp_status dp_tokenize(const struct dp_model *model, const char *const *text
             status = dp_fail(error, DP_INVALID, "the text at place %zu is NULL", i);
             break;
         }
-        status = tokenizer_encode(model_tokenizer(model->model), span_str(texts[i]), dp_model_max_tokens(model),
-                                  &arena, &tokens, error);
+        status = model_encode(model->model, TEXT_PLAIN, span_str(texts[i]), dp_model_max_tokens(model), &arena,
+                              &tokens, error);
         if (status == DP_OK && tokens.count > ids_max - used)
             status = dp_fail(error, DP_TOO_LARGE,
                              "the tokens of text %zu do not fit: there is room for %zu in all", i, ids_max);
@@ -409,7 +439,8 @@ static enum dp_status embed_query(struct call *call, const struct dp_query *aske
     query->vector = vector;
     query->dim = (uint32_t)dp_model_dim(model);
     query->fingerprint = span_str(model_info(model->model)->fingerprint);
-    return embed_run(call, model, &asked->text, asked->text_len ? &asked->text_len : NULL, 1, true, vector);
+    return embed_run(call, model, TEXT_QUERY, &asked->text, asked->text_len ? &asked->text_len : NULL, 1, true,
+                     vector);
 }
 
 /* Its pointers are there. */

@@ -32,7 +32,7 @@ static enum dp_status take_queries(struct call *call, const struct config *confi
         return faiss_read_vectors(options->queries, out, &call->error);
     struct service *service;
     const struct embed_input input = {.text = span_str(options->text)};
-    const struct embed_request request = {.inputs = &input, .count = 1, .normalize = true};
+    const struct embed_request request = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response response;
     enum dp_status status = open_service(config, OPEN_MODEL, &service, &call->error);
     if (status != DP_OK)

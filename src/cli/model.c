@@ -28,7 +28,11 @@ static enum dp_status pack(const char *from, const char *to, struct dp_error *er
     return status;
 }
 
-static enum dp_status print_info_json(const struct model_info *info, struct dp_error *error)
+static const char *const PROMPT_NAMES[TEXT_KINDS] = {
+    [TEXT_PLAIN] = "default", [TEXT_QUERY] = "query", [TEXT_DOCUMENT] = "document"};
+
+static enum dp_status print_info_json(const struct model_info *info, const struct prompts *prompts,
+                                      struct dp_error *error)
 {
     struct buffer out;
     struct json_writer w;
@@ -52,11 +56,26 @@ static enum dp_status print_info_json(const struct model_info *info, struct dp_e
     json_u64(&w, info->dim);
     json_key(&w, "max_tokens");
     json_u64(&w, info->max_tokens);
+    json_key(&w, "prompts");
+    json_begin_object(&w);
+    for (size_t i = 0; i < TEXT_KINDS; i++) {
+        json_key(&w, PROMPT_NAMES[i]);
+        json_string(&w, prompts->of[i]);
+    }
+    json_end_object(&w);
     json_end_object(&w);
     if (buffer_check(&out, "the output", error) == DP_OK)
         printf("%.*s\n", (int)out.len, (const char *)out.data);
     buffer_deinit(&out);
     return error->status;
+}
+
+/* Those that there are, as they are: a blank at the end counts, hence the quotes. */
+static void print_prompts(const struct prompts *prompts)
+{
+    for (size_t i = 0; i < TEXT_KINDS; i++)
+        if (prompts->of[i].len > 0)
+            printf("prompt       \"%.*s\" (%s)\n", SPAN_FMT(prompts->of[i]), PROMPT_NAMES[i]);
 }
 
 static enum dp_status print_info(const struct config *config, bool json, struct dp_error *error)
@@ -69,12 +88,14 @@ static enum dp_status print_info(const struct config *config, bool json, struct 
         return error->status;
     info = model_info(model);
     if (json)
-        status = print_info_json(info, error);
+        status = print_info_json(info, model_prompts(model), error);
     else
         printf("name         %s\ndimensions   %zu\nmax tokens   %zu\nengine       %s\npooling      %s%s\n"
                "fingerprint  %s\n",
                info->name, info->dim, info->max_tokens, info->engine, model_pooling_name(info->pooling),
                info->normalized ? ", normalised" : "", info->fingerprint);
+    if (!json)
+        print_prompts(model_prompts(model));
     model_free(model);
     return status;
 }

@@ -55,13 +55,28 @@ static void name_model_variable(const struct config *config, struct dp_error *er
         dp_error_prefix(error, "model of %s", origin);
 }
 
-enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
+/* A prompt as the settings say: "" keeps the model's own, "none" is an empty one. */
+static struct span prompt_of(const char *setting)
 {
-    return open_model_as(config, MODEL_INT8, out, error);
+    return *setting == '\0' ? span_of(NULL, 0) : span_str(strcmp(setting, "none") == 0 ? "" : setting);
 }
 
-enum dp_status open_model_as(const struct config *config, enum model_precision precision, struct model **out,
-                             struct dp_error *error)
+/* Lets the settings change the model's prompts; a model that does not take them is freed. */
+static enum dp_status set_prompts(const struct config *config, struct model **model, struct dp_error *error)
+{
+    const struct span of[TEXT_KINDS] = {[TEXT_PLAIN] = prompt_of(config->default_prompt),
+                                        [TEXT_QUERY] = prompt_of(config->query_prompt),
+                                        [TEXT_DOCUMENT] = prompt_of(config->document_prompt)};
+    enum dp_status status = model_set_prompts(*model, of, error);
+    if (status != DP_OK) {
+        model_free(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
+static enum dp_status open_bare_model(const struct config *config, enum model_precision precision,
+                                      struct model **out, struct dp_error *error)
 {
     struct span linked = embedded_model_bytes();
 
@@ -83,6 +98,18 @@ enum dp_status open_model_as(const struct config *config, enum model_precision p
     *out = NULL;
     return dp_fail(error, DP_NOT_FOUND,
                    "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+}
+
+enum dp_status open_model_as(const struct config *config, enum model_precision precision, struct model **out,
+                             struct dp_error *error)
+{
+    enum dp_status status = open_bare_model(config, precision, out, error);
+    return status == DP_OK ? set_prompts(config, out, error) : status;
+}
+
+enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
+{
+    return open_model_as(config, MODEL_INT8, out, error);
 }
 
 /* A limit of ranges as a store has it. */

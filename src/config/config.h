@@ -31,17 +31,18 @@ enum {
 struct config {
     const char *config_file; /* the settings file that was asked for */
     /* model */
-    const char *model_path;          /* "": the model linked into the program */
-    const char *model_name;          /* one more name that the model answers to */
-    unsigned max_tokens;             /* of one text; 0: the model's own limit */
-    unsigned threads;                /* of the compute team; 0: one a processor */
-    const char *engine;              /* "native", "onnx" */
-    const char *onnx_file;           /* of the model's directory; "": the usual one */
-    const char *onnxruntime_library; /* "": the usual places */
-    unsigned onnx_batch;             /* texts of one run */
-    unsigned onnx_threads;           /* of one text; 0: half of the team */
-    const char *model_aliases;       /* still more names, with commas between */
-    bool allow_token_input;          /* clients may send token ids in place of texts */
+    const char *model_path;                                      /* "": the model linked into the program */
+    const char *model_name;                                      /* one more name that the model answers to */
+    unsigned max_tokens;                                         /* of one text; 0: the model's own limit */
+    unsigned threads;                                            /* of the compute team; 0: one a processor */
+    const char *engine;                                          /* "native", "onnx" */
+    const char *onnx_file;                                       /* of the model's directory; "": the usual one */
+    const char *onnxruntime_library;                             /* "": the usual places */
+    unsigned onnx_batch;                                         /* texts of one run */
+    unsigned onnx_threads;                                       /* of one text; 0: half of the team */
+    const char *model_aliases;                                   /* still more names, with commas between */
+    const char *default_prompt, *query_prompt, *document_prompt; /* "": the model's own; "none": none */
+    bool allow_token_input;                                      /* clients may send token ids in place of texts */
     /* embedding cache */
     unsigned l1_cache_size; /* vectors in memory; 0: none */
     const char *redis_url;  /* redis://…, with commas between; "": no second tier */

@@ -148,6 +148,22 @@ const struct setting SETTINGS[] = {
      .section = SECTION_MODEL, .type = SETTING_INTEGER, .max = 65536, .initial = "0",
      .initial_help = "0, the model's own limit",
      .help = "Tokens of one text, special ones included: longer ones are cut, or indexed as windows."},
+    {.name = "model.query_prompt", .flag = "--query-prompt", .meta = "TEXT", .variables = {"DIPPER_QUERY_PROMPT"},
+     TO(query_prompt), .section = SECTION_MODEL, .type = SETTING_TEXT, .max = TEXT_BYTES,
+     .initial = "", .initial_help = "the prompt \"query\" of the model's directory",
+     .help = "Written before the text of a question to a namespace or an index, as the model's makers say, blank behind it "
+             "included; none: nothing."},
+    {.name = "model.document_prompt", .flag = "--document-prompt", .meta = "TEXT",
+     .variables = {"DIPPER_DOCUMENT_PROMPT"}, TO(document_prompt), .section = SECTION_MODEL, .type = SETTING_TEXT,
+     .max = TEXT_BYTES, .initial = "",
+     .initial_help = "the prompt \"document\", \"passage\" or \"corpus\" of the model's directory",
+     .help = "Written before the text of each row that is indexed; none: nothing. Another one makes another model of it: "
+             "namespaces must be indexed again."},
+    {.name = "model.default_prompt", .flag = "--default-prompt", .meta = "TEXT",
+     .variables = {"DIPPER_DEFAULT_PROMPT"}, TO(default_prompt), .section = SECTION_MODEL, .type = SETTING_TEXT,
+     .max = TEXT_BYTES, .initial = "", .initial_help = "the one that the model's directory names as default",
+     .help = "Written before texts that are embedded for their own sake, by dipper embed and POST /v1/embeddings; none: "
+             "nothing."},
     {.name = "model.allow_token_input", .flag = "--allow-token-input", .variables = {"DIPPER_ALLOW_TOKEN_INPUT"},
      TO(allow_token_input), .section = SECTION_MODEL, .type = SETTING_BOOLEAN, .initial = "false",
      .help = "Take token ids in place of texts, of clients that have the model's own tokenizer. Ids of another tokenizer, "

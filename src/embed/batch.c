@@ -220,7 +220,8 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
             const struct tokens *seq = &r->seqs[r->next];
             if (n > 0 && held + seq->count > e->batch_tokens)
                 break;
-            e->items[n] = (struct encoder_item){seq->ids, seq->count, r->out + r->next * e->engine->dim};
+            e->items[n] =
+                (struct encoder_item){seq->ids, seq->count, r->out + r->next * e->engine->dim, seq->skip};
             e->owners[n++] = r;
             held += seq->count;
             r->running++;
@@ -399,6 +400,8 @@ static enum dp_status check_sequences(struct call *call, const struct embedder *
         if (seqs[i].count == 0 || seqs[i].count > e->engine->max_tokens)
             return call_fail(call, DP_INVALID, "text %zu has %zu tokens; this model takes 1 to %zu", i,
                              seqs[i].count, e->engine->max_tokens);
+        if (seqs[i].skip >= seqs[i].count)
+            return call_fail(call, DP_INVALID, "text %zu has no token behind its prompt", i);
         for (size_t t = 0; t < seqs[i].count; t++)
             if (seqs[i].ids[t] < 0 || (size_t)seqs[i].ids[t] >= e->engine->vocab)
                 return call_fail(call, DP_INVALID, "text %zu has the token id %d; this model has ids 0 to %zu", i,

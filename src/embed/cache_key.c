@@ -6,7 +6,7 @@
 /* A change of what these bytes mean, or of how the native engine computes, gets another number. */
 static const char FORMAT[] = "dipper vector 2";
 
-enum { KIND_TEXT = 1, KIND_TOKENS = 2 };
+enum { KIND_TEXT = 1, KIND_TOKENS = 2, KIND_PROMPTED = 3, KIND_PROMPT_SKIPPED = 4 };
 
 static void add_u32(struct sha256_state *s, uint32_t v)
 {
@@ -46,10 +46,15 @@ void cache_keys_of_output(const struct sha256_state *model_keys, bool normalize,
     add_u32(keys, dimensions);
 }
 
-void cache_key_of_text(const struct sha256_state *keys, struct span text, struct cache_key *out)
+void cache_key_of_text(const struct sha256_state *keys, struct span prompt, bool skips_prompt, struct span text,
+                       struct cache_key *out)
 {
     struct sha256_state s = *keys;
-    add_u8(&s, KIND_TEXT);
+    add_u8(&s, prompt.len == 0 ? KIND_TEXT : skips_prompt ? KIND_PROMPT_SKIPPED : KIND_PROMPTED);
+    if (prompt.len > 0) {
+        add_u32(&s, (uint32_t)prompt.len);
+        sha256_update(&s, prompt);
+    }
     sha256_update(&s, text);
     sha256_end(&s, out->bytes);
 }

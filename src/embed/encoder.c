@@ -466,7 +466,8 @@ static void run_items(const struct encoder *encoder, struct team *team, void *co
         run.layer = run.end;
     }
     for (size_t i = 0; i < n; i++)
-        pool(&run, w->hidden + w->first[i] * run.hidden_stride, items[i].count, items[i].out);
+        pool(&run, w->hidden + (w->first[i] + items[i].skip) * run.hidden_stride, items[i].count - items[i].skip,
+             items[i].out);
 }
 
 void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,

@@ -48,6 +48,7 @@ struct encoder_item {
     const int32_t *ids; /* each in [0, vocab) */
     size_t count;       /* in [1, max_tokens] */
     float *out;         /* [hidden], pooled, not normalised */
+    size_t skip;        /* of the first tokens, that the pool leaves out; below count */
 };
 
 /* Scratch for runs of at most `rows` tokens in all. One thread at a time. */

@@ -16,6 +16,7 @@ void model_free(struct model *model)
     if (model->engine != NULL)
         model->engine->ops->free(model->engine);
     tokenizer_free(model->tokenizer);
+    prompts_free(&model->prompts);
     packed_model_close(&model->packed);
     fp32_model_close(&model->fp32);
     os_unmap(&model->file);
@@ -51,11 +52,11 @@ enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const st
     return DP_OK;
 }
 
-void model_set_info(struct model *model, const struct model_config *config, const char *name,
-                    const uint8_t fingerprint[32])
+enum dp_status model_set_info(struct model *model, const struct model_config *config, const char *name,
+                              const uint8_t fingerprint[32], const struct prompts *prompts, struct dp_error *error)
 {
     memcpy(model->name, name, strlen(name) + 1);
-    hex_encode(span_of(fingerprint, 32), model->fingerprint);
+    memcpy(model->own_fingerprint, fingerprint, 32);
     model->info = (struct model_info){
         .name = model->name,
         .dim = model->engine->dim,
@@ -65,18 +66,20 @@ void model_set_info(struct model *model, const struct model_config *config, cons
         .pooling = config->pooling,
         .normalized = config->normalize,
     };
+    return model_take_prompts(model, prompts, error);
 }
 
 /* The last steps of every way to open a native one. `model` has its tokenizer and its encoder. */
 static enum dp_status finish(struct model *model, const struct encoder *encoder, const char *name,
-                             const uint8_t fingerprint[32], struct dp_error *error)
+                             const uint8_t fingerprint[32], const struct prompts *prompts, struct dp_error *error)
 {
     enum dp_status status = model_check_tokenizer(model->tokenizer, &encoder->config, name, error);
     if (status == DP_OK)
         status = native_engine_new(encoder, &model->engine, error);
+    if (status == DP_OK)
+        status = model_set_info(model, &encoder->config, name, fingerprint, prompts, error);
     if (status != DP_OK)
         return status;
-    model_set_info(model, &encoder->config, name, fingerprint);
     const struct model_config *c = &encoder->config;
     model->info.precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32;
     model->info.linear_ops = 2.0 * c->layers * c->hidden * (4.0 * c->hidden + 2.0 * c->intermediate);
@@ -97,7 +100,8 @@ static enum dp_status open_packed(struct model *model, struct span bytes, struct
     if (status == DP_OK)
         status = tokenizer_open_packed(model->packed.tokenizer, &model->tokenizer, error);
     if (status == DP_OK)
-        status = finish(model, &model->packed.encoder, model->packed.name, model->packed.fingerprint, error);
+        status = finish(model, &model->packed.encoder, model->packed.name, model->packed.fingerprint,
+                        &model->packed.prompts, error);
     return status;
 }
 
@@ -134,7 +138,7 @@ static enum dp_status pack_source(const struct model_source *source, struct buff
     struct tokenizer *tokenizer = NULL;
     struct buffer packed_tokenizer;
     buffer_init(&packed_tokenizer, PACKED_MAX);
-    enum dp_status status = tokenizer_open(buffer_span(&source->tokenizer_json), &tokenizer, error);
+    enum dp_status status = model_source_tokenizer(source, &tokenizer, error);
     if (status == DP_OK)
         status = tokenizer_serialize(tokenizer, &packed_tokenizer, error);
     if (status == DP_OK)
@@ -156,11 +160,11 @@ enum dp_status model_pack(const char *path, struct buffer *out, struct dp_error 
 
 static enum dp_status open_fp32(struct model *model, const struct model_source *source, struct dp_error *error)
 {
-    enum dp_status status = tokenizer_open(buffer_span(&source->tokenizer_json), &model->tokenizer, error);
+    enum dp_status status = model_source_tokenizer(source, &model->tokenizer, error);
     if (status == DP_OK)
         status = fp32_model_open(source, &model->fp32, error);
     if (status == DP_OK)
-        status = finish(model, &model->fp32.encoder, source->name, source->fingerprint, error);
+        status = finish(model, &model->fp32.encoder, source->name, source->fingerprint, &source->prompts, error);
     return status;
 }
 

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "embed/engine.h"
+#include "embed/prompts.h"
 #include "embed/tokenizer.h"
 
 enum model_precision { MODEL_INT8, MODEL_FP32 };
@@ -16,13 +17,14 @@ enum model_precision { MODEL_INT8, MODEL_FP32 };
 struct model;
 
 struct model_info {
-    const char *name;        /* "all-MiniLM-L6-v2" */
-    size_t dim;              /* floats of a vector */
-    size_t max_tokens;       /* of a text, special tokens included; longer ones are cut or split by the caller */
-    const char *fingerprint; /* 64 hexadecimal digits: weights, tokenizer and what shapes a vector. The same
-                              * for both native precisions, whose vectors may be compared; a cache adds the
-                              * engine. An ONNX file has one of its own. */
-    const char *engine;      /* "native int8" | "native fp32" | "onnx/model.onnx by ONNX Runtime 1.31.1" */
+    const char *name;  /* "all-MiniLM-L6-v2" */
+    size_t dim;        /* floats of a vector */
+    size_t max_tokens; /* of a text, special tokens included; longer ones are cut or split by the caller */
+    const char
+        *fingerprint;   /* 64 hexadecimal digits: weights, tokenizer and what shapes a vector, prompts of plain
+                              * texts and documents too. The same for both native precisions, whose vectors may be
+                              * compared; a cache adds the engine. An ONNX file has one of its own. */
+    const char *engine; /* "native int8" | "native fp32" | "onnx/model.onnx by ONNX Runtime 1.31.1" */
     enum model_precision precision; /* of the native engine; MODEL_FP32 of others */
     enum model_pooling pooling;
     bool normalized; /* whether the model's own last step normalises */
@@ -58,6 +60,21 @@ void model_free(struct model *model);
 
 /* Packs a model folder; appends to `out`, whose length must be a multiple of 64. */
 enum dp_status model_pack(const char *path, struct buffer *out, struct dp_error *error);
+
+/* Replaces prompts: of[kind].data NULL keeps the model's own, an empty one means none. Before anybody uses the model;
+ * its fingerprint changes. DP_INVALID: a prompt leaves no room for a text. */
+enum dp_status model_set_prompts(struct model *model, const struct span of[TEXT_KINDS], struct dp_error *error);
+const struct prompts *model_prompts(const struct model *model);
+
+/* The tokens of a text of that kind with its prompt before it; as tokenizer_encode and tokenizer_windows otherwise. Each
+ * window begins with the prompt. */
+enum dp_status model_encode(const struct model *model, enum text_kind kind, struct span text, size_t max_tokens,
+                            struct arena *arena, struct tokens *out, struct dp_error *error);
+enum dp_status model_windows(const struct model *model, enum text_kind kind, struct span text, size_t max_tokens,
+                             size_t overlap, struct arena *arena, struct tokens **windows, size_t *count,
+                             struct dp_error *error);
+/* The most tokens that a prompt takes of a text's, special ones included. */
+size_t model_prompt_tokens_max(const struct model *model);
 
 /* These live as long as the model. */
 const struct model_info *model_info(const struct model *model);

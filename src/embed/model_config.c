@@ -1,7 +1,7 @@
 /* model_config.c: parses the small JSON files of a model folder. */
 #include "embed/model_config.h"
 
-#include "base/json.h"
+#include "embed/settings_json.h"
 
 const char *model_pooling_name(enum model_pooling pooling)
 {
@@ -9,62 +9,87 @@ const char *model_pooling_name(enum model_pooling pooling)
     return names[pooling];
 }
 
-static enum dp_status fail_json(const struct json_reader *r, const char *file, struct dp_error *error)
+/* A switch that must be off. */
+static void expect_off(struct json_reader *r, struct span key, const char *why)
 {
-    enum dp_status status = json_error(r, error);
-    dp_error_prefix(error, "%s", file);
-    return status;
+    bool on = false;
+    if (json_peek(r) != JSON_BOOL)
+        json_skip(r);
+    else if (json_read_bool(r, &on) && on)
+        json_reject(r, DP_UNSUPPORTED, "%.*s is true: %s", SPAN_FMT(key), why);
 }
 
-static bool read_u32(struct json_reader *r, uint32_t *out)
-{
-    uint64_t value;
-    if (!json_read_u64(r, &value))
-        return false;
-    *out = value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-    return true;
-}
-
-/* Reads a string that must be `only`; anything else is refused by name. */
-static bool expect_string(struct json_reader *r, struct arena *arena, const char *key, const char *only)
+/* The activation between a layer's two feed-forward matrices: the exact GELU, by either name. */
+static void read_activation(struct json_reader *r, struct arena *arena, struct span key)
 {
     struct span value;
-    if (!json_read_string(r, arena, &value))
+    if (json_read_string(r, arena, &value) && !span_equal_str(value, "gelu") &&
+        !span_equal_str(value, "gelu_python"))
+        json_reject(r, DP_UNSUPPORTED, "%.*s \"%.*s\": the native engine has only \"gelu\"", SPAN_FMT(key),
+                    SPAN_FMT(value));
+}
+
+/* Code that comes with the model computes something else than what its type says. */
+static void refuse_own_code(struct json_reader *r, struct arena *arena)
+{
+    struct span key;
+    json_enter_object(r);
+    while (json_next_key(r, arena, &key)) {
+        if (span_equal_str(key, "AutoModel"))
+            json_reject(r, DP_UNSUPPORTED, "auto_map: the model is computed by code of its own (AutoModel)");
+        else
+            json_skip(r);
+    }
+}
+
+/* Fields that say what is computed. Whether `key` is one. */
+static bool read_kind(struct json_reader *r, struct arena *arena, struct span key)
+{
+    if (span_equal_str(key, "hidden_act"))
+        read_activation(r, arena, key);
+    else if (span_equal_str(key, "position_embedding_type") && json_peek(r) == JSON_STRING)
+        settings_expect(r, arena, key, "absolute");
+    else if (span_equal_str(key, "is_decoder"))
+        expect_off(r, key, "the native engine has encoders, in which each token sees all others");
+    else if (span_equal_str(key, "add_cross_attention"))
+        expect_off(r, key, "the native engine has no cross-attention");
+    else if (span_equal_str(key, "auto_map") && json_peek(r) == JSON_OBJECT)
+        refuse_own_code(r, arena);
+    else if (span_equal_str(key, "quantization_config") && json_peek(r) != JSON_NULL)
+        json_reject(r, DP_UNSUPPORTED, "quantization_config: the weights are quantised already");
+    else
         return false;
-    if (!span_equal_str(value, only))
-        json_reject(r, DP_UNSUPPORTED, "%s \"%.*s\": the native engine has only \"%s\"", key, SPAN_FMT(value),
-                    only);
-    return !json_failed(r);
+    return true;
 }
 
 enum dp_status model_config_parse(struct span json, struct arena *arena, struct model_config *config,
                                   struct dp_error *error)
 {
-    *config = (struct model_config){.epsilon = 1e-12f};
+    *config = (struct model_config){.epsilon = 1e-12f, .types = 2}; /* the usual of transformers */
     struct json_reader r;
     struct span key;
     bool has_type = false;
     json_reader_init(&r, json);
     json_enter_object(&r);
     while (json_next_key(&r, arena, &key)) {
+        if (read_kind(&r, arena, key))
+            continue;
         if (span_equal_str(key, "model_type"))
-            has_type = expect_string(&r, arena, "model_type", "bert");
-        else if (span_equal_str(key, "hidden_act"))
-            expect_string(&r, arena, "hidden_act", "gelu");
-        else if (span_equal_str(key, "position_embedding_type") && json_peek(&r) == JSON_STRING)
-            expect_string(&r, arena, "position_embedding_type", "absolute");
+            has_type = settings_expect(&r, arena, key, "bert");
+        else if (span_equal_str(key, "type_vocab_size"))
+            settings_u32(&r, &config->types);
         else if (span_equal_str(key, "hidden_size"))
-            read_u32(&r, &config->hidden);
+            settings_u32(&r, &config->hidden);
         else if (span_equal_str(key, "num_hidden_layers"))
-            read_u32(&r, &config->layers);
+            settings_u32(&r, &config->layers);
         else if (span_equal_str(key, "num_attention_heads"))
-            read_u32(&r, &config->heads);
+            settings_u32(&r, &config->heads);
         else if (span_equal_str(key, "intermediate_size"))
-            read_u32(&r, &config->intermediate);
+            settings_u32(&r, &config->intermediate);
         else if (span_equal_str(key, "vocab_size"))
-            read_u32(&r, &config->vocab);
+            settings_u32(&r, &config->vocab);
         else if (span_equal_str(key, "max_position_embeddings"))
-            read_u32(&r, &config->positions);
+            settings_u32(&r, &config->positions);
         else if (span_equal_str(key, "layer_norm_eps"))
             json_read_float(&r, &config->epsilon);
         else
@@ -75,7 +100,7 @@ enum dp_status model_config_parse(struct span json, struct arena *arena, struct 
     if (!json_failed(&r) && !has_type)
         json_reject(&r, DP_UNSUPPORTED, "no model_type: the native engine reads \"bert\"");
     if (json_failed(&r))
-        return fail_json(&r, "config.json", error);
+        return settings_fail(&r, "config.json", error);
     config->max_tokens = config->positions;
     enum dp_status status = model_config_check(config, error);
     if (status != DP_OK)
@@ -93,6 +118,24 @@ static bool has_offset_positions(struct span type)
     return false;
 }
 
+enum dp_status model_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
+                                          struct span *tokenizer_class, struct dp_error *error)
+{
+    struct json_reader r;
+    struct span key;
+    *model_type = *tokenizer_class = span_of(NULL, 0);
+    json_reader_init(&r, json);
+    json_enter_object(&r);
+    while (json_next_key(&r, arena, &key)) {
+        bool is_type = span_equal_str(key, "model_type");
+        if ((is_type || span_equal_str(key, "tokenizer_class")) && json_peek(&r) == JSON_STRING)
+            json_read_string(&r, arena, is_type ? model_type : tokenizer_class);
+        else
+            json_skip(&r);
+    }
+    return json_failed(&r) ? settings_fail(&r, "config.json", error) : DP_OK;
+}
+
 enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
                                           struct dp_error *error)
 {
@@ -107,11 +150,11 @@ enum dp_status model_config_parse_outline(struct span json, struct arena *arena,
         if (span_equal_str(key, "model_type"))
             json_read_string(&r, arena, &type);
         else if (span_equal_str(key, "vocab_size"))
-            read_u32(&r, &config->vocab);
+            settings_u32(&r, &config->vocab);
         else if (span_equal_str(key, "max_position_embeddings") || span_equal_str(key, "n_positions"))
-            read_u32(&r, &config->positions);
+            settings_u32(&r, &config->positions);
         else if (span_equal_str(key, "pad_token_id") && json_peek(&r) == JSON_NUMBER)
-            read_u32(&r, &padding);
+            settings_u32(&r, &padding);
         else
             json_skip(&r);
     }
@@ -124,134 +167,9 @@ enum dp_status model_config_parse_outline(struct span json, struct arena *arena,
         json_reject(&r, DP_INVALID, "max_position_embeddings %u leaves no room behind pad_token_id %u",
                     config->positions, padding);
     if (json_failed(&r))
-        return fail_json(&r, "config.json", error);
+        return settings_fail(&r, "config.json", error);
     config->positions -= config->positions > 0 ? (uint32_t)taken : 0;
     config->max_tokens = config->positions;
-    return DP_OK;
-}
-
-/* The part behind the last dot of "sentence_transformers.models.Pooling". */
-static struct span last_word(struct span type)
-{
-    for (size_t i = type.len; i > 0; i--)
-        if (type.data[i - 1] == '.')
-            return span_of(type.data + i, type.len - i);
-    return type;
-}
-
-enum dp_status model_config_parse_modules(struct span json, struct arena *arena, struct model_config *config,
-                                          struct span *pooling_folder, struct dp_error *error)
-{
-    struct json_reader r;
-    bool has_pooling = false;
-    *pooling_folder = span_of(NULL, 0);
-    config->normalize = false;
-    json_reader_init(&r, json);
-    json_enter_array(&r);
-    for (unsigned i = 0; json_next_item(&r); i++) {
-        struct span key, type = span_of(NULL, 0), path = span_of(NULL, 0);
-        json_enter_object(&r);
-        while (json_next_key(&r, arena, &key)) {
-            if (span_equal_str(key, "type"))
-                json_read_string(&r, arena, &type);
-            else if (span_equal_str(key, "path"))
-                json_read_string(&r, arena, &path);
-            else
-                json_skip(&r);
-        }
-        if (json_failed(&r))
-            break;
-        struct span module = last_word(type);
-        if (i == 0 && span_equal_str(module, "Transformer") && path.len == 0)
-            continue;
-        if (i == 1 && span_equal_str(module, "Pooling")) {
-            has_pooling = true;
-            *pooling_folder = path;
-        } else if (i > 1 && span_equal_str(module, "Normalize")) {
-            config->normalize = true;
-        } else {
-            json_reject(&r, DP_UNSUPPORTED,
-                        "module %u is %.*s: the native engine has Transformer, Pooling, then Normalize", i,
-                        SPAN_FMT(type));
-        }
-    }
-    if (!json_failed(&r))
-        json_end(&r);
-    if (!json_failed(&r) && !has_pooling)
-        json_reject(&r, DP_UNSUPPORTED, "no Pooling module");
-    return json_failed(&r) ? fail_json(&r, "modules.json", error) : DP_OK;
-}
-
-enum dp_status model_config_parse_pooling(struct span json, struct arena *arena, struct model_config *config,
-                                          struct dp_error *error)
-{
-    static const struct {
-        const char *key;
-        enum model_pooling pooling;
-    } modes[] = {{"pooling_mode_mean_tokens", POOLING_MEAN},
-                 {"pooling_mode_cls_token", POOLING_CLS},
-                 {"pooling_mode_max_tokens", POOLING_MAX},
-                 {"pooling_mode_lasttoken", POOLING_LAST}};
-    struct json_reader r;
-    struct span key;
-    unsigned chosen = 0;
-    uint32_t width = config->hidden;
-    json_reader_init(&r, json);
-    json_enter_object(&r);
-    while (json_next_key(&r, arena, &key)) {
-        if (span_equal_str(key, "word_embedding_dimension")) {
-            read_u32(&r, &width);
-            continue;
-        }
-        bool on = false;
-        if (!span_starts_with(key, span_str("pooling_mode_"))) {
-            json_skip(&r);
-            continue;
-        }
-        if (!json_read_bool(&r, &on) || !on)
-            continue;
-        size_t i = 0, n = sizeof modes / sizeof *modes;
-        while (i < n && !span_equal_str(key, modes[i].key))
-            i++;
-        if (i == n) {
-            json_reject(&r, DP_UNSUPPORTED, "%.*s: mean, cls, max and last token are supported", SPAN_FMT(key));
-            break;
-        }
-        config->pooling = modes[i].pooling;
-        chosen++;
-    }
-    if (!json_failed(&r))
-        json_end(&r);
-    if (!json_failed(&r) && chosen != 1)
-        json_reject(&r, DP_UNSUPPORTED, "%u pooling modes are chosen; exactly one is supported", chosen);
-    if (!json_failed(&r) && config->hidden != 0 && width != config->hidden)
-        json_reject(&r, DP_INVALID, "word_embedding_dimension %u is not the model's hidden_size %u", width,
-                    config->hidden);
-    return json_failed(&r) ? fail_json(&r, "pooling config.json", error) : DP_OK;
-}
-
-enum dp_status model_config_parse_sentence(struct span json, struct arena *arena, struct model_config *config,
-                                           struct dp_error *error)
-{
-    struct json_reader r;
-    struct span key;
-    uint32_t most = UINT32_MAX;
-    json_reader_init(&r, json);
-    json_enter_object(&r);
-    while (json_next_key(&r, arena, &key)) {
-        if (span_equal_str(key, "max_seq_length") && json_peek(&r) != JSON_NULL)
-            read_u32(&r, &most);
-        else
-            json_skip(&r);
-    }
-    if (!json_failed(&r))
-        json_end(&r);
-    if (!json_failed(&r) && most < 3)
-        json_reject(&r, DP_INVALID, "max_seq_length %u has no room for a word", most);
-    if (json_failed(&r))
-        return fail_json(&r, "sentence_bert_config.json", error);
-    if (config->max_tokens == 0 || most < config->max_tokens)
-        config->max_tokens = most;
     return DP_OK;
 }
 
@@ -272,6 +190,7 @@ enum dp_status model_config_check(const struct model_config *config, struct dp_e
                   {"num_attention_heads", config->heads, config->hidden},
                   {"intermediate_size", config->intermediate, MODEL_INTERMEDIATE_MAX},
                   {"vocab_size", config->vocab, MODEL_VOCAB_MAX},
+                  {"type_vocab_size", config->types, MODEL_TYPES_MAX},
                   {"max_position_embeddings", config->positions, MODEL_TOKENS_MAX},
                   {"the number of tokens", config->max_tokens, config->positions}};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {

@@ -1,7 +1,6 @@
-/* embed/model_config.h: what config.json and its neighbours say about an encoder.
+/* embed/model_config.h: what config.json says about an encoder; what this engine cannot compute is refused by name.
  *
- * Four small JSON files of a Hugging Face / sentence-transformers folder, each parsed on its own; what this
- * engine cannot compute is refused here, by name.
+ * Its neighbours in the folder: sentence_config.h, tokenizer_config.h, prompts.h.
  */
 #ifndef EMBED_MODEL_CONFIG_H
 #define EMBED_MODEL_CONFIG_H
@@ -15,6 +14,7 @@ enum {
     MODEL_INTERMEDIATE_MAX = 16384,
     MODEL_LAYERS_MAX = 128,
     MODEL_TOKENS_MAX = 8192,
+    MODEL_TYPES_MAX = 1024,
     MODEL_VOCAB_MAX = 1 << 20,
     MODEL_NAME_MAX = 128
 };
@@ -28,6 +28,7 @@ struct model_config {
     uint32_t heads;        /* divides hidden */
     uint32_t intermediate; /* width of the feed-forward layer */
     uint32_t vocab;
+    uint32_t types;      /* rows of the token type table, of which a text has row 0 */
     uint32_t positions;  /* rows of the position table */
     uint32_t max_tokens; /* of a text, special tokens included; at most `positions` */
     float epsilon;       /* of layer norm */
@@ -37,8 +38,8 @@ struct model_config {
 
 const char *model_pooling_name(enum model_pooling pooling); /* "mean", … */
 
-/* config.json: fills everything up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names a model
- * type, activation or position embedding that the native engine does not have. */
+/* config.json: fills everything up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names what
+ * the native engine does not have: another type, activation or kind of position, a decoder, code of the model's own. */
 enum dp_status model_config_parse(struct span json, struct arena *arena, struct model_config *config,
                                   struct dp_error *error);
 
@@ -48,20 +49,9 @@ enum dp_status model_config_parse(struct span json, struct arena *arena, struct 
 enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
                                           struct dp_error *error);
 
-/* modules.json: whether the model normalises; the folder of its pooling configuration in the arena, empty
- * when there is no pooling module. DP_UNSUPPORTED names a module that is neither Transformer, Pooling nor
- * Normalize. */
-enum dp_status model_config_parse_modules(struct span json, struct arena *arena, struct model_config *config,
-                                          struct span *pooling_folder, struct dp_error *error);
-
-/* 1_Pooling/config.json. Exactly one known mode must be chosen, and its width must be the model's (where config.hidden
- * is known). */
-enum dp_status model_config_parse_pooling(struct span json, struct arena *arena, struct model_config *config,
-                                          struct dp_error *error);
-
-/* sentence_bert_config.json: max_seq_length, when it gives one, lowers max_tokens. */
-enum dp_status model_config_parse_sentence(struct span json, struct arena *arena, struct model_config *config,
-                                           struct dp_error *error);
+/* config.json: what decides which class of tokenizer transformers makes; empty where it does not tell. */
+enum dp_status model_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
+                                          struct span *tokenizer_class, struct dp_error *error);
 
 /* The bounds above, and that heads divide hidden. What a packed model says is checked by the same. */
 enum dp_status model_config_check(const struct model_config *config, struct dp_error *error);

@@ -2,7 +2,6 @@
 #include "embed/model_describe.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "embed/model_dir.h"
 #include "embed/model_source.h"
@@ -13,27 +12,23 @@
 static enum dp_status check_tokenizer(const struct model_source *s, struct dp_error *error)
 {
     struct tokenizer *tokenizer = NULL;
-    enum dp_status status = tokenizer_open(buffer_span(&s->tokenizer_json), &tokenizer, error);
+    enum dp_status status = model_source_tokenizer(s, &tokenizer, error);
     tokenizer_free(tokenizer);
     return status;
 }
 
-static enum dp_status check_native(const char *folder, struct arena *arena, struct model_description *out)
+static enum dp_status check_native(const char *folder, struct model_description *out)
 {
     struct model_source source;
-    struct stat info;
     enum dp_status status = model_source_open_settings(folder, &source, &out->native);
     if (status == DP_OK) {
         out->dim = source.config.hidden;
         out->max_tokens = source.config.max_tokens;
         status = check_tokenizer(&source, &out->native);
     }
+    if (status == DP_OK)
+        status = model_source_check_weights(&source, &out->native);
     model_source_close(&source);
-    const char *weights = arena_printf(arena, "%s/model.safetensors", folder);
-    if (weights == NULL)
-        return dp_fail_nomem(&out->native, "a path");
-    if (status == DP_OK && (stat(weights, &info) != 0 || !S_ISREG(info.st_mode)))
-        status = dp_fail(&out->native, DP_NOT_FOUND, "there is no %s", weights);
     return status;
 }
 
@@ -64,7 +59,7 @@ enum dp_status model_describe(const char *path, struct arena *arena, struct mode
     enum dp_status status = model_dir_find(path, arena, &out->folder, &out->name, error);
     if (status != DP_OK)
         return status;
-    if (check_native(out->folder, arena, out) == DP_NOMEM || check_onnx(out->folder, arena, out) == DP_NOMEM)
+    if (check_native(out->folder, out) == DP_NOMEM || check_onnx(out->folder, arena, out) == DP_NOMEM)
         return dp_fail_nomem(error, "a model's description");
     return DP_OK;
 }

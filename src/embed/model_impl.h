@@ -15,8 +15,11 @@ struct model {
     struct engine *engine;
     struct packed_model packed; /* native int8 */
     struct fp32_model fp32;     /* native fp32 */
-    struct os_map file;         /* of a packed model that was opened by path */
-    void *owned;                /* packed bytes that are ours: of a folder, or copied for alignment */
+    struct prompts prompts;
+    size_t prompt_tokens[TEXT_KINDS]; /* of each, with the special tokens before a text: left out of the pool */
+    uint8_t own_fingerprint[32];      /* without prompts */
+    struct os_map file;               /* of a packed model that was opened by path */
+    void *owned;                      /* packed bytes that are ours: of a folder, or copied for alignment */
     char name[MODEL_NAME_MAX + 1];
     char fingerprint[65];
     char engine_name[MODEL_ENGINE_MAX]; /* where the engine has more to say than its own name */
@@ -30,8 +33,14 @@ enum dp_status model_end(enum dp_status status, struct model *model, struct mode
 /* That the tokenizer's ids, and a text with its special tokens, fit the model. */
 enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const struct model_config *config,
                                      const char *name, struct dp_error *error);
-/* Fills info, but for engine and precision, from what the engine and the folder say. The engine is there. */
-void model_set_info(struct model *model, const struct model_config *config, const char *name,
-                    const uint8_t fingerprint[32]);
+/* Takes a copy of the prompts, learns how many tokens they have, and makes the fingerprint. DP_INVALID: one leaves no room
+ * for a text. */
+enum dp_status model_take_prompts(struct model *model, const struct prompts *prompts, struct dp_error *error);
+
+/* Fills info, but for engine and precision, from what the engine and the folder say, and takes a copy of the prompts. The
+ * engine and the tokenizer are there; `fingerprint` is without prompts. */
+enum dp_status model_set_info(struct model *model, const struct model_config *config, const char *name,
+                              const uint8_t fingerprint[32], const struct prompts *prompts,
+                              struct dp_error *error);
 
 #endif

@@ -38,11 +38,24 @@ static enum dp_status make_fingerprint(const struct model_source *s, const char 
         return status;
     sha256(buffer_span(&s->tokenizer_json), parts.tokenizer);
     const struct model_config *c = &s->config;
-    snprintf(parts.parameters, sizeof parts.parameters, "onnx max_tokens=%u pooling=%s normalize=%d batch=%u",
+    char mark[64];
+    snprintf(parts.parameters, sizeof parts.parameters, "onnx max_tokens=%u pooling=%s normalize=%d batch=%u%s",
              c->max_tokens, s->no_pooling.status == DP_OK ? model_pooling_name(c->pooling) : "graph", c->normalize,
-             batch);
+             batch, model_source_tokenizer_mark(s, mark));
     sha256(span_of(&parts, sizeof parts), fingerprint);
     return DP_OK;
+}
+
+/* A graph that pools by itself cannot leave the prompt's tokens out. */
+static enum dp_status check_prompts(const struct model_source *s, const struct engine *engine,
+                                    struct dp_error *error)
+{
+    if (!s->prompts.are_skipped || onnx_engine_pools(engine))
+        return DP_OK;
+    return dp_fail(
+        error, DP_UNSUPPORTED,
+        "model %s: include_prompt is false, but the graph pools by itself: export it with last_hidden_state",
+        s->folder);
 }
 
 static enum dp_status open_onnx(struct model *model, struct model_source *s, const struct onnx_options *options,
@@ -51,13 +64,13 @@ static enum dp_status open_onnx(struct model *model, struct model_source *s, con
     const char *path = NULL, *name = NULL;
     uint8_t fingerprint[32];
     unsigned batch = options->batch > 0 ? options->batch : 1;
-    enum dp_status status = tokenizer_open(buffer_span(&s->tokenizer_json), &model->tokenizer, error);
+    enum dp_status status = model_source_tokenizer(s, &model->tokenizer, error);
     if (status != DP_OK)
         return status;
     complete_config(&s->config, model->tokenizer);
     status = model_check_tokenizer(model->tokenizer, &s->config, s->name, error);
     if (status == DP_OK)
-        status = onnx_file_find(s->folder, options->file, &s->arena, &path, &name, error);
+        status = onnx_file_find(s->transformer, options->file, &s->arena, &path, &name, error);
     if (status != DP_OK)
         return status;
     const struct onnx_engine_options engine = {
@@ -75,10 +88,13 @@ static enum dp_status open_onnx(struct model *model, struct model_source *s, con
     if (status == DP_UNSUPPORTED && !engine.pools && s->no_pooling.message[0] != '\0')
         dp_error_prefix(error, "%s", s->no_pooling.message);
     if (status == DP_OK)
+        status = check_prompts(s, model->engine, error);
+    if (status == DP_OK)
         status = make_fingerprint(s, path, &s->arena, batch, fingerprint, error);
+    if (status == DP_OK)
+        status = model_set_info(model, &s->config, s->name, fingerprint, &s->prompts, error);
     if (status != DP_OK)
         return status;
-    model_set_info(model, &s->config, s->name, fingerprint);
     snprintf(model->engine_name, sizeof model->engine_name, "%.60s by %s", name,
              onnx_engine_library(model->engine));
     model->info.engine = model->engine_name;

@@ -10,6 +10,8 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "embed/model_dir.h"
+#include "embed/sentence_config.h"
+#include "embed/tokenizer_config.h"
 #include "os/file.h"
 
 static const size_t SMALL_FILE_MAX = (size_t)4 << 20, TOKENIZER_FILE_MAX = (size_t)128 << 20,
@@ -45,67 +47,145 @@ out:
     return status;
 }
 
-/* "1_Pooling", of modules.json, becomes part of a path: one plain folder name. */
-static bool is_plain_name(struct span name)
+/* The text of a file in a module's folder, "" for the model's own. */
+static enum dp_status read_module_json(struct model_source *s, struct span module, const char *file, bool needed,
+                                       struct span *json, struct dp_error *error)
 {
-    return name.len > 0 && name.len < 100 && memchr(name.data, '/', name.len) == NULL &&
-           memchr(name.data, '\0', name.len) == NULL && name.data[0] != '.';
+    const char *path = module.len > 0 ? arena_printf(&s->arena, "%.*s/%s", SPAN_FMT(module), file) : file;
+    return path == NULL ? dp_fail_nomem(error, "a path") : read_json(s, s->folder, path, needed, json, error);
 }
 
-/* modules.json and the pooling module's config.json. */
-static enum dp_status read_modules(struct model_source *s, struct dp_error *error)
-{
-    struct span json, pooling_folder;
-    enum dp_status status = read_json(s, s->folder, "modules.json", false, &json, error);
-    if (status != DP_OK || json.data == NULL)
-        return status;
-    status = model_config_parse_modules(json, &s->arena, &s->config, &pooling_folder, error);
-    if (status != DP_OK)
-        return status;
-    if (!is_plain_name(pooling_folder))
-        return dp_fail(error, DP_INVALID, "modules.json: the pooling module's path is not a folder's name");
-    const char *file = arena_printf(&s->arena, "%.*s/config.json", SPAN_FMT(pooling_folder));
-    if (file == NULL)
-        return dp_fail_nomem(error, "a path");
-    status = read_json(s, s->folder, file, true, &json, error);
-    if (status == DP_OK)
-        status = model_config_parse_pooling(json, &s->arena, &s->config, error);
-    return status;
-}
-
-/* config.json, which `parse` understands, and sentence_bert_config.json. */
-static enum dp_status read_sizes(struct model_source *s,
-                                 enum dp_status (*parse)(struct span, struct arena *, struct model_config *,
-                                                         struct dp_error *),
-                                 struct dp_error *error)
+/* How token vectors become one: the files of the modules behind the transformer. */
+static enum dp_status read_pooling(struct model_source *s, const struct sentence_modules *modules,
+                                   struct dp_error *error)
 {
     struct span json;
-    enum dp_status status = read_json(s, s->folder, "config.json", true, &json, error);
+    enum dp_status status = read_module_json(s, modules->pooling, "config.json", true, &json, error);
+    if (status == DP_OK)
+        status = sentence_pooling_parse(json, &s->arena, &s->config, &s->prompts.are_skipped, error);
+    if (status != DP_OK || !modules->normalizes)
+        return status;
+    s->config.normalize = true;
+    status = read_module_json(s, modules->normalize, "config.json", false, &json, error);
+    return status == DP_OK && json.data != NULL ? sentence_normalize_parse(json, &s->arena, error) : status;
+}
+
+/* The transformer module's settings, under the name that its type once had. */
+static enum dp_status read_sentence_settings(struct model_source *s, struct sentence_settings *out,
+                                             struct dp_error *error)
+{
+    static const char *const files[] = {"sentence_bert_config.json",       "sentence_roberta_config.json",
+                                        "sentence_distilbert_config.json", "sentence_camembert_config.json",
+                                        "sentence_albert_config.json",     "sentence_xlm-roberta_config.json",
+                                        "sentence_xlnet_config.json"};
+    struct span json = span_of(NULL, 0);
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < sizeof files / sizeof *files && status == DP_OK && json.data == NULL; i++)
+        status = read_json(s, s->transformer, files[i], false, &json, error);
+    return status == DP_OK && json.data != NULL ? sentence_settings_parse(json, &s->arena, out, error) : status;
+}
+
+/* As sentence-transformers: its own limit counts alone; without one the tokenizer's does. Never more than there are
+ * positions, of which the library does not think. */
+static void set_max_tokens(struct model_config *config, uint32_t sentence, uint32_t tokenizer)
+{
+    uint32_t most = sentence > 0 ? sentence : tokenizer;
+    if (config->positions == 0 || most < config->positions)
+        config->max_tokens = most;
+}
+
+/* config.json, which `parse` understands, and what the folder says of its tokenizer. */
+static enum dp_status read_transformer(struct model_source *s,
+                                       enum dp_status (*parse)(struct span, struct arena *, struct model_config *,
+                                                               struct dp_error *),
+                                       const struct sentence_settings *sentence, struct dp_error *error)
+{
+    struct tokenizer_config tokenizer = tokenizer_config_usual();
+    struct span json, type, class;
+    enum dp_status status = read_json(s, s->transformer, "config.json", true, &json, error);
     if (status == DP_OK)
         status = parse(json, &s->arena, &s->config, error);
     if (status == DP_OK)
-        status = read_json(s, s->folder, "sentence_bert_config.json", false, &json, error);
+        status = model_config_parse_classes(json, &s->arena, &type, &class, error);
+    if (status == DP_OK)
+        status = read_json(s, s->transformer, "tokenizer_config.json", false, &json, error);
     if (status == DP_OK && json.data != NULL)
-        status = model_config_parse_sentence(json, &s->arena, &s->config, error);
-    return status;
-}
-
-static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
-{
-    enum dp_status status = read_sizes(s, model_config_parse, error);
-    return status == DP_OK ? read_modules(s, error) : status;
-}
-
-/* The same of a model of any type. Modules that are not known need not be, when the graph does their work. */
-static enum dp_status read_outline(struct model_source *s, struct dp_error *error)
-{
-    enum dp_status status = read_sizes(s, model_config_parse_outline, error);
+        status = tokenizer_config_parse(json, &s->arena, &tokenizer, error);
     if (status != DP_OK)
         return status;
-    status = read_modules(s, &s->no_pooling);
-    if (status != DP_OK && status != DP_UNSUPPORTED && error != NULL)
+    set_max_tokens(&s->config, sentence->max_tokens, tokenizer.max_tokens);
+    s->changes = tokenizer_config_changes(&tokenizer, type, class);
+    s->changes.lowercase_first = sentence->lowercases;
+    return DP_OK;
+}
+
+/* An adapter beside the weights is a part of the model that nothing else tells of. */
+static enum dp_status refuse_adapter(const struct model_source *s, struct dp_error *error)
+{
+    char path[4200];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/adapter_config.json", s->transformer);
+    if (stat(path, &info) != 0)
+        return DP_OK;
+    return dp_fail(
+        error, DP_UNSUPPORTED,
+        "it has adapter_config.json: adapters are not supported. Merge it into the model with Python's peft "
+        "(merge_and_unload) and save that");
+}
+
+/* modules.json; without it, *given is false. The transformer's folder is known even when a module behind it is not. */
+static enum dp_status read_modules(struct model_source *s, struct sentence_modules *modules, bool *given,
+                                   struct dp_error *error)
+{
+    struct span json;
+    *modules = (struct sentence_modules){.normalizes = false};
+    s->transformer = s->folder;
+    enum dp_status status = read_json(s, s->folder, "modules.json", false, &json, error);
+    *given = status == DP_OK && json.data != NULL;
+    if (*given)
+        status = sentence_modules_parse(json, &s->arena, modules, error);
+    if ((status == DP_OK || status == DP_UNSUPPORTED) && modules->transformer.len > 0)
+        s->transformer = arena_printf(&s->arena, "%s/%.*s", s->folder, SPAN_FMT(modules->transformer));
+    return s->transformer == NULL ? dp_fail_nomem(error, "a path") : status;
+}
+
+static enum dp_status read_prompts(struct model_source *s, struct dp_error *error)
+{
+    struct span json;
+    enum dp_status status = read_json(s, s->folder, "config_sentence_transformers.json", false, &json, error);
+    return status == DP_OK && json.data != NULL ? prompts_parse(json, &s->arena, &s->prompts, error) : status;
+}
+
+static enum dp_status fail_pooling(const struct model_source *s, struct dp_error *error)
+{
+    if (error != NULL)
         *error = s->no_pooling;
-    return status == DP_UNSUPPORTED ? DP_OK : status;
+    return s->no_pooling.status;
+}
+
+/* All of the folder's small files. Of an outline, for an engine that has its own graph, modules that are not known need
+ * not be, when the graph does their work. */
+static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
+{
+    struct sentence_modules modules;
+    struct sentence_settings sentence = {.max_tokens = 0};
+    bool given = false;
+    enum dp_status status = read_modules(s, &modules, &given, &s->no_pooling);
+    bool are_known = status == DP_OK;
+    if (!are_known && !(s->is_outline && status == DP_UNSUPPORTED))
+        return fail_pooling(s, error);
+    status = refuse_adapter(s, error);
+    if (status == DP_OK && given)
+        status = read_sentence_settings(s, &sentence, error);
+    if (status == DP_OK)
+        status =
+            read_transformer(s, s->is_outline ? model_config_parse_outline : model_config_parse, &sentence, error);
+    if (status == DP_OK && given)
+        status = read_prompts(s, error);
+    if (status != DP_OK || !given || !are_known)
+        return status;
+    status = read_pooling(s, &modules, &s->no_pooling);
+    return status == DP_OK || (s->is_outline && status == DP_UNSUPPORTED) ? DP_OK : fail_pooling(s, error);
 }
 
 /* SHA-256 over the digests of weights and tokenizer.json and the parameters that shape a vector. */
@@ -119,10 +199,30 @@ static void make_fingerprint(struct model_source *s)
     sha256(buffer_span(&s->weights), parts.weights);
     sha256(buffer_span(&s->tokenizer_json), parts.tokenizer);
     const struct model_config *c = &s->config;
+    char mark[64];
     snprintf(parts.parameters, sizeof parts.parameters,
-             "bert layers=%u heads=%u epsilon=%.9g max_tokens=%u pooling=%s normalize=%d", c->layers, c->heads,
-             (double)c->epsilon, c->max_tokens, model_pooling_name(c->pooling), c->normalize);
+             "bert layers=%u heads=%u epsilon=%.9g max_tokens=%u pooling=%s normalize=%d%s", c->layers, c->heads,
+             (double)c->epsilon, c->max_tokens, model_pooling_name(c->pooling), c->normalize,
+             model_source_tokenizer_mark(s, mark));
     sha256(span_of(&parts, sizeof parts), s->fingerprint);
+}
+
+enum dp_status model_source_tokenizer(const struct model_source *s, struct tokenizer **out, struct dp_error *error)
+{
+    return tokenizer_open_changed(buffer_span(&s->tokenizer_json), &s->changes, out, error);
+}
+
+/* Nothing for what most models have: the normalizer of bert-base-uncased. */
+const char *model_source_tokenizer_mark(const struct model_source *s, char out[64])
+{
+    const struct tokenizer_changes *c = &s->changes;
+    out[0] = '\0';
+    if (!c->replace_normalizer)
+        snprintf(out, 64, " normalizer=file%s", c->lowercase_first ? " lowercase_first" : "");
+    else if (!c->chinese_chars || !c->lowercase || !c->strip_accents)
+        snprintf(out, 64, " normalizer=%d%d%d%s", c->chinese_chars, c->lowercase, c->strip_accents,
+                 c->lowercase_first ? " lowercase_first" : "");
+    return out;
 }
 
 /* Base models name tensors "embeddings.…", models with a head "bert.embeddings.…". */
@@ -140,58 +240,119 @@ static enum dp_status find_prefix(struct model_source *s, struct dp_error *error
                    "model.safetensors has no embeddings.word_embeddings.weight: not a BERT encoder");
 }
 
+static bool has_file(const char *folder, const char *file)
+{
+    char path[4200];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    return stat(path, &info) == 0;
+}
+
+/* What a folder has in place of a file that is needed, and what to do. */
+struct substitute {
+    const char *file, *remedy;
+};
+
+#define SAVE_AGAIN "write it with Python's transformers: "
+
+static const struct substitute NO_WEIGHTS[] = {
+    {"model.safetensors.index.json",
+     "it has weights in several files: " SAVE_AGAIN
+     "AutoModel.from_pretrained(DIR).save_pretrained(DIR, max_shard_size=\"1TB\")"},
+    {"pytorch_model.bin",
+     "it has pytorch_model.bin: " SAVE_AGAIN "AutoModel.from_pretrained(DIR).save_pretrained(DIR)"},
+    {"pytorch_model.bin.index.json",
+     "it has weights in several pytorch_model-….bin: " SAVE_AGAIN
+     "AutoModel.from_pretrained(DIR).save_pretrained(DIR, max_shard_size=\"1TB\")"},
+    {"tf_model.h5", "it has weights for TensorFlow (tf_model.h5): get those for PyTorch"},
+    {"flax_model.msgpack", "it has weights for Flax (flax_model.msgpack): get those for PyTorch"},
+};
+
+static const struct substitute NO_TOKENIZER[] = {
+    {"vocab.txt", "it has vocab.txt alone: " SAVE_AGAIN "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"},
+    {"sentencepiece.bpe.model",
+     "its tokenizer is SentencePiece's (sentencepiece.bpe.model), which is not supported"},
+    {"spiece.model", "its tokenizer is SentencePiece's (spiece.model), which is not supported"},
+    {"tokenizer.model", "its tokenizer is SentencePiece's (tokenizer.model), which is not supported"},
+    {"merges.txt", "its tokenizer is a byte-pair encoding (merges.txt), which is not supported"},
+};
+
+/* Why a file that is needed is not there, in an error that says so and no more. */
+static enum dp_status explain_missing(const char *folder, const char *file, const struct substitute *known,
+                                      size_t count, struct dp_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (has_file(folder, known[i].file))
+            return dp_fail(error, DP_NOT_FOUND, "model %s has no %s; %s", folder, file, known[i].remedy);
+    return dp_fail(error, DP_NOT_FOUND, "there is no %s/%s", folder, file);
+}
+
+/* Reads a file of the transformer's folder that is needed. */
+static enum dp_status read_needed(const struct model_source *s, const char *file, const struct substitute *known,
+                                  size_t count, struct buffer *out, struct dp_error *error)
+{
+    char path[4200];
+    if (!has_file(s->transformer, file))
+        return explain_missing(s->transformer, file, known, count, error);
+    snprintf(path, sizeof path, "%s/%s", s->transformer, file);
+    return os_read_file(path, out, error);
+}
+
 /* The folder, its configuration and its tokenizer. */
-static enum dp_status open_folder(const char *path,
-                                  enum dp_status (*read)(struct model_source *, struct dp_error *),
-                                  struct model_source *s, struct dp_error *error)
+static enum dp_status open_folder(const char *path, bool is_outline, struct model_source *s,
+                                  struct dp_error *error)
 {
     memset(s, 0, sizeof *s);
+    s->is_outline = is_outline;
     arena_init(&s->arena, ARENA_MAX);
     buffer_init(&s->weights, WEIGHTS_FILE_MAX);
     buffer_init(&s->tokenizer_json, TOKENIZER_FILE_MAX);
 
-    const char *name, *file;
+    const char *name;
     enum dp_status status = model_dir_find(path, &s->arena, &s->folder, &name, error);
     if (status != DP_OK)
         return status;
     snprintf(s->name, sizeof s->name, "%s", name);
-    status = read(s, error);
+    status = read_configs(s, error);
     if (status != DP_OK) {
         dp_error_prefix(error, "model %s", s->folder);
         return status;
     }
-    file = arena_printf(&s->arena, "%s/tokenizer.json", s->folder);
-    if (file == NULL)
-        return dp_fail_nomem(error, "a path");
-    return os_read_file(file, &s->tokenizer_json, error);
+    return read_needed(s, "tokenizer.json", NO_TOKENIZER, sizeof NO_TOKENIZER / sizeof *NO_TOKENIZER,
+                       &s->tokenizer_json, error);
 }
 
 enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error)
 {
-    return open_folder(path, read_outline, s, error);
+    return open_folder(path, true, s, error);
 }
 
 enum dp_status model_source_open_settings(const char *path, struct model_source *s, struct dp_error *error)
 {
-    return open_folder(path, read_configs, s, error);
+    return open_folder(path, false, s, error);
+}
+
+enum dp_status model_source_check_weights(const struct model_source *s, struct dp_error *error)
+{
+    if (has_file(s->transformer, "model.safetensors"))
+        return DP_OK;
+    return explain_missing(s->transformer, "model.safetensors", NO_WEIGHTS, sizeof NO_WEIGHTS / sizeof *NO_WEIGHTS,
+                           error);
 }
 
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error)
 {
     enum dp_status status = model_source_open_settings(path, s, error);
-    if (status != DP_OK)
-        return status;
-    const char *file = arena_printf(&s->arena, "%s/model.safetensors", s->folder);
-    if (file == NULL)
-        return dp_fail_nomem(error, "a path");
-    status = os_read_file(file, &s->weights, error);
+    if (status == DP_OK)
+        status = read_needed(s, "model.safetensors", NO_WEIGHTS, sizeof NO_WEIGHTS / sizeof *NO_WEIGHTS,
+                             &s->weights, error);
     if (status != DP_OK)
         return status;
     status = safetensors_parse(buffer_span(&s->weights), &s->arena, &s->tensors, error);
     if (status == DP_OK)
         status = find_prefix(s, error);
     if (status != DP_OK) {
-        dp_error_prefix(error, "%s", file);
+        dp_error_prefix(error, "%s/model.safetensors", s->transformer);
         return status;
     }
     make_fingerprint(s);
@@ -259,11 +420,9 @@ enum dp_status model_source_positions(const struct model_source *s, float *posit
         find_tensor(s, "embeddings.position_embeddings.weight", c->positions, c->hidden, &t, error);
     if (status == DP_OK)
         status = tensor_read(t, 0, (uint64_t)c->max_tokens * c->hidden, positions, error);
-    /* BERT has two token types, others one; a text has type 0 throughout. */
+    /* A text has type 0 throughout. */
     if (status == DP_OK)
-        status = find_tensor(s, "embeddings.token_type_embeddings.weight", 2, c->hidden, &types, NULL) == DP_OK
-                     ? DP_OK
-                     : find_tensor(s, "embeddings.token_type_embeddings.weight", 1, c->hidden, &types, error);
+        status = find_tensor(s, "embeddings.token_type_embeddings.weight", c->types, c->hidden, &types, error);
     if (status == DP_OK)
         status = tensor_read(types, 0, c->hidden, type, error);
     for (size_t i = 0; status == DP_OK && i < (size_t)c->max_tokens * c->hidden; i++)

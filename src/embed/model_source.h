@@ -1,8 +1,10 @@
 /* embed/model_source.h: an open model folder: its configuration, its weights as floats, its tokenizer.json.
  *
  * The folder has the Hugging Face / sentence-transformers layout: config.json, model.safetensors and
- * tokenizer.json are needed; modules.json, the pooling module's config.json and sentence_bert_config.json are
- * read when they are there (without them: mean pooling, not normalised, as sentence-transformers does).
+ * tokenizer.json are needed; tokenizer_config.json, modules.json and the files of its modules, and
+ * config_sentence_transformers.json are read when they are there (without modules.json: mean pooling, not normalised,
+ * as sentence-transformers does). docs/models.md lists their fields. Before version 2 of sentence-transformers, what
+ * belongs to the transformer lay in a folder of its own, 0_Transformer.
  * Opening reads the weights into memory once; the packers below then ask for one layer after another.
  */
 #ifndef EMBED_MODEL_SOURCE_H
@@ -10,7 +12,9 @@
 
 #include "base/buffer.h"
 #include "embed/model_config.h"
+#include "embed/prompts.h"
 #include "embed/safetensors.h"
+#include "embed/tokenizer.h"
 
 /* The four matrices of a layer. */
 enum dense_kind { DENSE_QKV, DENSE_ATTENTION_OUT, DENSE_FFN_IN, DENSE_FFN_OUT, DENSE_KINDS };
@@ -30,9 +34,13 @@ struct model_source {
     struct safetensors tensors;
     struct model_config config;
     char name[MODEL_NAME_MAX + 1];
-    uint8_t fingerprint[32];
-    const char *prefix;         /* before every tensor's name: "" or "bert." */
-    const char *folder;         /* in the arena */
+    uint8_t fingerprint[32]; /* without prompts */
+    const char *prefix;      /* before every tensor's name: "" or "bert." */
+    const char *folder;      /* in the arena */
+    const char *transformer; /* the folder with config.json, tokenizer.json and weights; mostly the same */
+    struct tokenizer_changes changes; /* of tokenizer.json */
+    struct prompts prompts;           /* in the arena */
+    bool is_outline;
     struct dp_error no_pooling; /* of an outline: why `pooling` and `normalize` are not known; else DP_OK */
 };
 
@@ -46,6 +54,15 @@ enum dp_status model_source_open_settings(const char *path, struct model_source 
  * the like are 0, and there is no fingerprint. */
 enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error);
 void model_source_close(struct model_source *s);
+
+/* That the folder of open settings has weights: DP_NOT_FOUND says what it has instead, and what to do. */
+enum dp_status model_source_check_weights(const struct model_source *s, struct dp_error *error);
+
+/* The folder's tokenizer, as its other files change it. */
+enum dp_status model_source_tokenizer(const struct model_source *s, struct tokenizer **out,
+                                      struct dp_error *error);
+/* "" or what says how the folder's other files change tokenizer.json, for a fingerprint. */
+const char *model_source_tokenizer_mark(const struct model_source *s, char out[64]);
 
 /* Embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden] with token
  * type 0 added. */

@@ -45,6 +45,11 @@ const char *onnx_engine_library(const struct engine *engine)
     return engine_of(engine)->library;
 }
 
+bool onnx_engine_pools(const struct engine *engine)
+{
+    return engine_of(engine)->is_pooled_here;
+}
+
 static void workspace_free(void *workspace)
 {
     struct onnx_workspace *w = workspace;
@@ -124,7 +129,8 @@ static enum dp_status run(const struct onnx_engine *e, struct onnx_workspace *w,
         status = dp_fail(error, DP_CORRUPT, "the graph gave %zu dimensions, and %zu before", result.dim, dim);
     for (size_t i = 0; i < n && status == DP_OK; i++) {
         if (e->is_pooled_here)
-            pool(e->pooling, result.vectors + i * tokens * dim, items[i].count, dim, items[i].out);
+            pool(e->pooling, result.vectors + (i * tokens + items[i].skip) * dim, items[i].count - items[i].skip,
+                 dim, items[i].out);
         else
             memcpy(items[i].out, result.vectors + i * dim, dim * sizeof(float));
         for (size_t d = 0; d < dim && status == DP_OK; d++)
@@ -160,7 +166,7 @@ static const struct engine_ops ops = {"onnx", workspace_new, workspace_free, enc
 static enum dp_status probe(struct onnx_engine *e, struct dp_error *error)
 {
     static const int32_t ids[2] = {0, 0};
-    const struct encoder_item item = {ids, e->base.max_tokens < 2 ? 1 : 2, NULL};
+    const struct encoder_item item = {ids, e->base.max_tokens < 2 ? 1 : 2, NULL, 0};
     struct onnx_result result;
     void *w = NULL;
     enum dp_status status = workspace_new(&e->base, 0, &w, error);

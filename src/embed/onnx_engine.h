@@ -39,5 +39,7 @@ enum dp_status onnx_engine_new(const struct onnx_engine_options *options, struct
 
 /* "ONNX Runtime 1.31.1"; lives as long as the engine. */
 const char *onnx_engine_library(const struct engine *engine);
+/* Whether it pools what the graph says of tokens; false: the graph pools by itself. */
+bool onnx_engine_pools(const struct engine *engine);
 
 #endif

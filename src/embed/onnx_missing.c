@@ -21,3 +21,9 @@ const char *onnx_engine_library(const struct engine *engine)
     (void)engine;
     return "";
 }
+
+bool onnx_engine_pools(const struct engine *engine)
+{
+    (void)engine;
+    return false;
+}

@@ -19,11 +19,12 @@ struct packed_section packed_section(const struct model_config *c, size_t index)
     case 2: return (struct packed_section){PACKED_WORD_SCALES, 0, 0, (uint64_t)c->vocab * 4};
     case 3: return (struct packed_section){PACKED_POSITIONS, 0, 0, (uint64_t)c->max_tokens * c->hidden * 4};
     case 4: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 8};
-    case 7:
-    case 10: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 12};
-    case 5: kind = DENSE_QKV; break;
-    case 6: kind = DENSE_ATTENTION_OUT; break;
-    case 8: kind = DENSE_FFN_IN; break;
+    case 5: return (struct packed_section){PACKED_PROMPTS, 0, 0, 0};
+    case 8:
+    case 11: return (struct packed_section){PACKED_NORM, 0, 0, (uint64_t)c->hidden * 12};
+    case 6: kind = DENSE_QKV; break;
+    case 7: kind = DENSE_ATTENTION_OUT; break;
+    case 9: kind = DENSE_FFN_IN; break;
     default: kind = DENSE_FFN_OUT;
     }
     dense_shape(c, kind, &n, &k);
@@ -49,6 +50,7 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     config->intermediate = cursor_u32(c);
     config->vocab = cursor_u32(c);
     config->max_tokens = config->positions = cursor_u32(c);
+    config->types = 1; /* it is in the positions */
     config->epsilon = cursor_f32(c);
     uint32_t pooling = cursor_u32(c), normalize = cursor_u32(c), name_len = cursor_u32(c);
     struct span name = cursor_bytes(c, MODEL_NAME_MAX);
@@ -164,7 +166,12 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
         status = read_section(bytes, &table, i, what.bytes, &at, &section, error);
         if (status != DP_OK)
             goto out;
-        place(out, i, &what, section);
+        if (what.kind == PACKED_PROMPTS)
+            status = prompts_read(section, &out->prompts, error);
+        else
+            place(out, i, &what, section);
+        if (status != DP_OK)
+            goto out;
     }
     /* The last section ends at a multiple of 64 or in zeros up to one, and there the file ends. */
     for (; at < bytes.len; at++)

@@ -3,7 +3,7 @@
  * Layout, little-endian (docs/internals/packed-model.md has it byte by byte):
  *     header    magic, version, sizes, the model's parameters, a table of sections, XXH3-64 of all that
  *     sections  in the one order that packed_section_size() walks, each at a multiple of 64, XXH3-64 each
- * Everything but the tokenizer's length follows from the parameters, so a reader checks the table rather than
+ * Everything but the lengths of tokenizer and prompts follows from the parameters, so a reader checks the table rather than
  * trusting it.
  */
 #ifndef EMBED_PACKED_MODEL_H
@@ -14,11 +14,11 @@
 #include "embed/model_source.h"
 
 enum {
-    PACKED_VERSION = 2,
+    PACKED_VERSION = 3,
     PACKED_ALIGN = 64,
     PACKED_FIXED_BYTES = 232,  /* of the header, before the section table */
     PACKED_ENTRY_BYTES = 24,   /* of the table: offset, bytes, checksum */
-    PACKED_SECTIONS_FIRST = 5, /* tokenizer, word codes, word scales, positions, embedding norm */
+    PACKED_SECTIONS_FIRST = 6, /* tokenizer, word codes, word scales, positions, embedding norm, prompts */
     PACKED_SECTIONS_LAYER = 6  /* qkv, attention out, attention norm, ffn in, ffn out, ffn norm */
 };
 
@@ -27,6 +27,7 @@ enum {
 /* What is in a section. */
 enum packed_kind {
     PACKED_TOKENIZER,
+    PACKED_PROMPTS,     /* embed/prompts.h */
     PACKED_WORD_CODES,  /* s8[vocab][hidden] */
     PACKED_WORD_SCALES, /* f32[vocab] */
     PACKED_POSITIONS,   /* f32[max_tokens][hidden] */
@@ -37,7 +38,7 @@ enum packed_kind {
 struct packed_section {
     enum packed_kind kind;
     size_t n, k;    /* of a dense section, padded */
-    uint64_t bytes; /* 0 for the tokenizer: whatever the table says */
+    uint64_t bytes; /* 0 for tokenizer and prompts: whatever the table says */
 };
 
 static inline size_t packed_section_count(const struct model_config *c)
@@ -61,6 +62,7 @@ struct packed_model {
     char name[MODEL_NAME_MAX + 1];
     uint8_t fingerprint[32];
     struct span tokenizer;
+    struct prompts prompts; /* in place */
 };
 
 /* Opens `bytes`, which must be 64-byte aligned and outlive the model. Verifies every checksum.

@@ -210,6 +210,17 @@ out:
     return status;
 }
 
+static enum dp_status write_prompts(const struct model_source *s, struct buffer *out, struct dp_error *error)
+{
+    struct prompts bounded; /* a reader holds them to the same length */
+    enum dp_status status = prompts_copy(&s->prompts, &bounded, error);
+    if (status != DP_OK)
+        return status;
+    prompts_write(&bounded, out);
+    prompts_free(&bounded);
+    return DP_OK;
+}
+
 static enum dp_status write_section(const struct model_source *s, const struct smoothing *smoothing, size_t index,
                                     const struct packed_section *what, struct span tokenizer,
                                     struct buffer *scales, struct buffer *out, struct dp_error *error)
@@ -221,6 +232,7 @@ static enum dp_status write_section(const struct model_source *s, const struct s
     case 2: buffer_append(out, buffer_span(scales)); return DP_OK;
     case 3: return write_positions(s, out, error);
     case 4: return write_norm(s, -1, NORM_ATTENTION, (struct around_norm){NULL, first}, out, error);
+    case 5: return write_prompts(s, out, error);
     default: break;
     }
     unsigned layer = (unsigned)((index - PACKED_SECTIONS_FIRST) / PACKED_SECTIONS_LAYER);

@@ -69,6 +69,11 @@ size_t tokenizer_special_count(const struct tokenizer *t)
     return t->before_count + t->after_count;
 }
 
+size_t tokenizer_special_after(const struct tokenizer *t)
+{
+    return t->after_count;
+}
+
 bool tokenizer_token(const struct tokenizer *t, int32_t id, struct span *text)
 {
     size_t low = 0, high = t->token_count;

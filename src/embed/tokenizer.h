@@ -25,6 +25,7 @@ struct tokens {
     size_t count;
     size_t total; /* tokens before truncation, special ones included */
     bool truncated;
+    size_t skip; /* of the first tokens, which are a prompt's: the pool leaves them out */
 };
 
 /* Opens the text of a tokenizer.json, which may be freed afterwards. DP_INVALID: not a well-formed one;
@@ -68,8 +69,9 @@ enum dp_status tokenizer_windows(const struct tokenizer *t, struct span text, si
 /* Every id is below this: a model must have at least as many token embeddings. */
 uint32_t tokenizer_id_limit(const struct tokenizer *t);
 
-/* How many special tokens frame a text. */
+/* How many special tokens frame a text, and how many of them stand behind it. */
 size_t tokenizer_special_count(const struct tokenizer *t);
+size_t tokenizer_special_after(const struct tokenizer *t);
 
 /* The text of a token ("##ing"); false when there is none. Lives as long as the tokenizer. */
 bool tokenizer_token(const struct tokenizer *t, int32_t id, struct span *text);

@@ -71,7 +71,7 @@ static enum dp_status frame_tokens(struct call *call, const struct service *s, c
         framed = input->ids[input->id_count - behind + i] == s->special[s->special_before + i];
     const int32_t *ids = input->ids + (framed ? s->special_before : 0);
     size_t count = input->id_count - (framed ? s->special_count : 0);
-    out->total = count + s->special_count;
+    *out = (struct tokens){.total = count + s->special_count};
     out->truncated = out->total > limit;
     if (out->truncated)
         count = limit - s->special_count;
@@ -94,8 +94,8 @@ static enum dp_status tokenize(struct call *call, const struct service *s, const
     if (input->ids)
         status = frame_tokens(call, s, input, i, tokens);
     else
-        status =
-            tokenizer_encode(s->tokenizer, input->text, s->facts.max_tokens, call->arena, tokens, &call->error);
+        status = model_encode(s->model, w->request->kind, input->text, s->facts.max_tokens, call->arena, tokens,
+                              &call->error);
     if (status == DP_OK)
         status = call_check(call);
     if (status != DP_OK)
@@ -181,6 +181,7 @@ struct passage {
 static void make_keys(const struct service *s, const struct work *w, struct passage *passages)
 {
     struct sha256_state keys;
+    const struct prompts *prompts = model_prompts(s->model);
     cache_keys_of_output(&s->model_keys, w->request->normalize, w->dim, &keys);
     for (size_t i = 0; i < w->request->count; i++) {
         const struct embed_input *input = &w->request->inputs[i];
@@ -188,7 +189,8 @@ static void make_keys(const struct service *s, const struct work *w, struct pass
         if (input->ids)
             cache_key_of_tokens(&keys, input->ids, input->id_count, &passages[i].key);
         else
-            cache_key_of_text(&keys, input->text, &passages[i].key);
+            cache_key_of_text(&keys, prompts->of[w->request->kind], prompts->are_skipped, input->text,
+                              &passages[i].key);
     }
 }
 

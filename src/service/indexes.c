@@ -376,7 +376,8 @@ static enum dp_status embed_texts(struct call *call, struct service *s, const st
                                   const struct index_search *search, struct faiss_search *out)
 {
     struct service_model model;
-    const struct embed_request request = {.inputs = search->texts, .count = search->count, .normalize = true};
+    const struct embed_request request = {
+        .inputs = search->texts, .count = search->count, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response response;
     enum dp_status status = service_need_model(call, s);
     if (status != DP_OK)

@@ -77,11 +77,11 @@ static enum dp_status cut_row(struct ingest_reader *r, struct ingest_batch *b, c
 {
     const struct service *s = r->service;
     size_t limit = s->facts.max_tokens, overlap = INGEST_WINDOW_OVERLAP;
-    if (overlap + s->special_count >= limit / 2)
-        overlap = 0; /* a model of very short texts */
+    if (overlap + s->special_count + model_prompt_tokens_max(s->model) >= limit / 2)
+        overlap = 0; /* a model of very short texts, or a long prompt */
     int64_t began = os_now_ns();
-    enum dp_status status = tokenizer_windows(s->tokenizer, row->text, limit, overlap, &b->arena, &w->windows,
-                                              &w->count, &r->call->error);
+    enum dp_status status = model_windows(s->model, TEXT_DOCUMENT, row->text, limit, overlap, &b->arena,
+                                          &w->windows, &w->count, &r->call->error);
     r->call->cost.tokenize_ns += (uint64_t)(os_now_ns() - began);
     return status;
 }

@@ -21,7 +21,7 @@ static enum dp_status embed_text(struct call *call, struct service *s, const str
                                  struct index_query *query)
 {
     struct embed_input input = {.text = request->text};
-    struct embed_request embed = {.inputs = &input, .count = 1, .normalize = true};
+    struct embed_request embed = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response answer;
     enum dp_status status = service_embed(call, s, &embed, &answer);
     if (status != DP_OK)

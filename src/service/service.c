@@ -98,6 +98,9 @@ static enum dp_status open_model(struct service *s, const struct service_options
     if (options->max_tokens && options->max_tokens < s->facts.max_tokens)
         s->facts.max_tokens = options->max_tokens;
     enum dp_status status = learn_special_tokens(s, error);
+    if (status == DP_OK && s->facts.max_tokens <= model_prompt_tokens_max(s->model))
+        status = dp_fail(error, DP_INVALID, "texts of at most %u tokens have no room behind a prompt of %zu",
+                         s->facts.max_tokens, model_prompt_tokens_max(s->model));
     if (status == DP_OK && s->facts.max_tokens <= s->special_count)
         status = dp_fail(error, DP_INVALID,
                          "texts of at most %u tokens have no room beside the model's %zu special tokens",

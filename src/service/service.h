@@ -12,6 +12,7 @@
 #define SERVICE_SERVICE_H
 
 #include "base/metrics.h"
+#include "embed/prompts.h"
 #include "embed/vector_cache.h"
 #include "index/index.h"
 #include "os/call.h"
@@ -85,6 +86,7 @@ struct embed_input {
 struct embed_request {
     const struct embed_input *inputs;
     size_t count;        /* 1..batch_max */
+    enum text_kind kind; /* what the texts are for: which of the model's prompts is written before each */
     bool normalize;      /* to unit length; false: the pooled vector as it is */
     bool refuse_long;    /* a text over the model's limit fails with DP_TOO_LARGE instead of being cut */
     uint32_t dimensions; /* the first so many of each vector; 0: all */

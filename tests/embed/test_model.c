@@ -344,16 +344,36 @@ static void test_model_unsupported_is_refused_by_name(void **state)
     refuse(
         &(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":true}"},
         DP_UNSUPPORTED, "2 pooling modes");
-    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode_cls_token\":false}"}, DP_UNSUPPORTED,
-           "0 pooling modes");
-    refuse(&(struct tiny_options){.modules =
-                                      "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"p\",\"type\":"
-                                      "\"a.Dense\"}]"},
-           DP_UNSUPPORTED, "a.Dense");
-    refuse(&(struct tiny_options){.modules =
-                                      "[{\"path\":\"\",\"type\":\"a.Transformer\"},{\"path\":\"..\",\"type\":"
-                                      "\"a.Pooling\"}]"},
-           DP_INVALID, "path");
+    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode\":[\"cls\",\"mean\"]}"}, DP_UNSUPPORTED,
+           "2 pooling modes");
+    refuse(&(struct tiny_options){.pooling = "{\"pooling_mode\":\"weightedmean\"}"}, DP_UNSUPPORTED,
+           "weightedmean");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"is_decoder\":true")}, DP_UNSUPPORTED, "is_decoder");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"add_cross_attention\":true")}, DP_UNSUPPORTED,
+           "add_cross_attention");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"auto_map\":{\"AutoModel\":\"x.Y\"}")}, DP_UNSUPPORTED,
+           "auto_map");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"quantization_config\":{}")}, DP_UNSUPPORTED,
+           "quantization_config");
+    refuse(&(struct tiny_options){.config = CONFIG(",\"hidden_act\":\"gelu_new\"")}, DP_UNSUPPORTED, "gelu_new");
+    refuse(&(struct tiny_options){.sentence = "{\"query_length\":8}"}, DP_UNSUPPORTED, "query_length");
+    refuse(&(struct tiny_options){.sentence = "{\"model_args\":{\"x\":1}}"}, DP_UNSUPPORTED, "model_args");
+    refuse(&(struct tiny_options){.sentence = "{\"transformer_task\":\"fill-mask\"}"}, DP_UNSUPPORTED,
+           "fill-mask");
+    refuse(
+        &(struct tiny_options){
+            .modules =
+                "[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"},{\"path\":\"p\",\"type\":"
+                "\"sentence_transformers.models.Dense\"}]"},
+        DP_UNSUPPORTED, "models.Dense");
+    refuse(&(struct tiny_options){.modules = "[{\"path\":\"\",\"type\":\"custom_st.Transformer\"}]"},
+           DP_UNSUPPORTED, "custom_st.Transformer");
+    refuse(
+        &(struct tiny_options){
+            .modules =
+                "[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"},{\"path\":\"..\",\"type\":"
+                "\"sentence_transformers.models.Pooling\"}]"},
+        DP_INVALID, "path");
 }
 
 static void test_model_contradictions_are_refused(void **state)
@@ -364,11 +384,12 @@ static void test_model_contradictions_are_refused(void **state)
            "intermediate.dense.weight");
     refuse(&(struct tiny_options){.config = CONFIG(",\"vocab_size\":12")}, DP_CORRUPT, "word_embeddings");
     refuse(&(struct tiny_options){.config = CONFIG(",\"num_hidden_layers\":2")}, DP_CORRUPT, "encoder.layer.1");
-    refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":2}"}, DP_INVALID, "max_seq_length");
+    refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":2}"}, DP_INVALID,
+           "a limit of 2 tokens has no room");
     refuse(&(struct tiny_options){.sentence = "{\"max_seq_length\":\"many\"}"}, DP_INVALID,
            "sentence_bert_config.json");
     refuse(&(struct tiny_options){.pooling = "{\"word_embedding_dimension\":8,\"pooling_mode_mean_tokens\":true}"},
-           DP_INVALID, "word_embedding_dimension 8");
+           DP_INVALID, "embedding_dimension 8");
     refuse(&(struct tiny_options){.without = "encoder.layer.0.output.dense.bias"}, DP_CORRUPT,
            "encoder.layer.0.output.dense.bias");
     refuse(&(struct tiny_options){.without = "embeddings.word_embeddings.weight"}, DP_UNSUPPORTED,

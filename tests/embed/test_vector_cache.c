@@ -33,7 +33,7 @@ static struct cache_key key_of(unsigned n)
     struct sha256_state keys;
     struct cache_key key;
     sha256_begin(&keys);
-    cache_key_of_text(&keys, span_of(&n, sizeof n), &key);
+    cache_key_of_text(&keys, span_str(""), false, span_of(&n, sizeof n), &key);
     return key;
 }
 
@@ -96,8 +96,9 @@ static void test_embed_cache_keys_differ_whenever_anything_does(void **state)
     static const uint32_t limits[] = {0, 1, 256, 65536}, dims[] = {1, 4, 256, 384};
     static const char *const texts[] = {"",         "a",  "a ", " a",       "A",        "\1",
                                         "\0\0\0\0", "ab", "b",  "\xc3\xa9", "e\xcc\x81"};
+    static const char *const prompts[] = {"", "a", "ab"};
     static const int32_t ids[] = {97, 0, 98, 24929};
-    struct made *made = calloc(1 << 14, sizeof *made);
+    struct made *made = calloc(1 << 15, sizeof *made);
     size_t count = 0;
     assert_non_null(made);
     for (size_t i = 0; i < 4 * 4 * 4 * 4 * 2; i++) {
@@ -106,8 +107,12 @@ static void test_embed_cache_keys_differ_whenever_anything_does(void **state)
         cache_keys_begin(&model, &info, limits[i / 16 % 4]);
         cache_keys_of_output(&model, i / 256, dims[i / 64 % 4], &keys);
         for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
-            snprintf(made[count].what, sizeof made[count].what, "%zu, text %zu", i, t);
-            cache_key_of_text(&keys, span_of(texts[t], t == 6 ? 4 : strlen(texts[t])), &made[count++].key);
+            struct span text = span_of(texts[t], t == 6 ? 4 : strlen(texts[t]));
+            for (size_t prompt = 0; prompt < 5; prompt++) {
+                snprintf(made[count].what, sizeof made[count].what, "%zu, text %zu, prompt %zu", i, t, prompt);
+                cache_key_of_text(&keys, span_str(prompts[prompt / 2]), prompt % 2, text, &made[count++].key);
+                prompt += prompt == 0; /* one that is empty is not skipped */
+            }
         }
         for (size_t n = 1; n <= 4; n++) {
             snprintf(made[count].what, sizeof made[count].what, "%zu, %zu tokens", i, n);
@@ -129,8 +134,8 @@ static void test_embed_cache_keys_do_not_change(void **state)
     struct cache_key a, b;
     cache_keys_begin(&model, &info, 256);
     cache_keys_of_output(&model, true, 384, &keys);
-    cache_key_of_text(&keys, span_str("hello"), &a);
-    cache_key_of_text(&keys, span_str("hello"), &b);
+    cache_key_of_text(&keys, span_str(""), false, span_str("hello"), &a);
+    cache_key_of_text(&keys, span_str(""), true, span_str("hello"), &b);
     assert_memory_equal(&a, &b, sizeof a);
 }
 

@@ -181,7 +181,7 @@ def test_an_attribute_that_is_not_there_cannot_be_set(dipper, embedder, index, t
     with pytest.raises(AttributeError, match="build_ivf"):
         index.add(np.zeros((1, 16)))
     with pytest.raises(AttributeError, match="encode"):
-        embedder.encode_query("a")
+        embedder.start_multi_process_pool()
     assert not hasattr(index, "k_factor") and not hasattr(embedder, "similarity")
 
 
