@@ -38,11 +38,26 @@ enum dp_status object_write(struct call *call, struct object_writer *w, struct s
     return DP_OK;
 }
 
+/* Nobody else writes an object of this name: one of our size is ours, and whole, whatever became of the answer. Without
+ * it the writer fails, but no outcome of the caller's is unknown: nothing lists the object yet. */
+static enum dp_status resolve(struct call *call, struct object_writer *w)
+{
+    const struct dp_error unknown = call->error;
+    struct store_info info;
+    dp_error_clear(&call->error);
+    enum dp_status status = store_head(call, w->store, object_key_span(&w->key), &info);
+    if (status == DP_OK && info.size == w->size)
+        return DP_OK;
+    call->error = unknown;
+    return call->error.status = DP_UNAVAILABLE;
+}
+
 enum dp_status object_writer_finish(struct call *call, struct object_writer *w)
 {
     if (!w->upload) {
         struct store_put put = {.key = object_key_span(&w->key), .body = buffer_span(&w->waiting)};
-        return store_put(call, w->store, &put);
+        enum dp_status put_status = store_put(call, w->store, &put);
+        return put_status == DP_UNKNOWN ? resolve(call, w) : put_status;
     }
     enum dp_status status = w->waiting.len ? flush(call, w) : DP_OK;
     if (status)
@@ -50,7 +65,8 @@ enum dp_status object_writer_finish(struct call *call, struct object_writer *w)
     struct store_version version;
     struct store_upload *upload = w->upload;
     w->upload = NULL;
-    return store_upload_finish(call, upload, &version);
+    status = store_upload_finish(call, upload, &version);
+    return status == DP_UNKNOWN ? resolve(call, w) : status;
 }
 
 void object_writer_deinit(struct object_writer *w)

@@ -10,7 +10,8 @@
 #include "base/alloc.h"
 #include "store/s3.h"
 
-enum { ABORT_MS = 10000, ETAG_MAX = 128, ABORT_ARENA_BYTES = 1 << 20 };
+/* Amazon completes an upload within minutes, and sends a blank now and then meanwhile. */
+enum { ABORT_MS = 10000, COMPLETION_MS = 5 * 60 * 1000, ETAG_MAX = 128, ABORT_ARENA_BYTES = 1 << 20 };
 
 struct part {
     uint8_t len;
@@ -208,7 +209,8 @@ static enum dp_status complete(struct call *call, struct s3_upload *u, struct st
     struct buffer body;
     buffer_init(&body, S3_ANSWER_MAX);
     append_parts(u, &body);
-    struct http_request req = {.method = HTTP_POST, .body = buffer_span(&body), .once = true};
+    struct http_request req = {
+        .method = HTTP_POST, .body = buffer_span(&body), .once = true, .slow_ms = COMPLETION_MS};
     enum dp_status status = buffer_check(&body, "an upload's parts", &call->error);
     if (status == DP_OK)
         status = s3_request(call, s3, key_of(u), query, 1, &req);

@@ -161,7 +161,9 @@ enum dp_status store_put(struct call *call, struct store *store, struct store_pu
  * into one entry. */
 enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
-/* Removing what is not there is DP_OK. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it back. */
+/* Removing what is not there is DP_OK. A removal whose answer was lost is sent again, and the first one may be carried out
+ * late: only names that are never used again may be removed (so never manifest.json). DP_UNKNOWN: it may be removed, now
+ * or later. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);

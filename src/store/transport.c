@@ -356,12 +356,13 @@ static void start_try(struct transport *transport, struct http_try *t)
 /* Ends tries that have moved too little since the last look. */
 static void end_stalled(struct transport *transport, int64_t now)
 {
-    const int64_t window = (int64_t)transport->options.stall_ms * NS_PER_MS;
     for (struct http_try *t = transport->active, *next; t; t = next) {
         next = t->next;
+        unsigned slow_ms = t->req->slow_ms, least = slow_ms ? 1 : transport->options.stall_bytes;
+        const int64_t window = (int64_t)(slow_ms ? slow_ms : transport->options.stall_ms) * NS_PER_MS;
         if (t->window_ns == 0 || now - t->window_ns < window)
             continue;
-        if (t->moved - t->window_moved < transport->options.stall_bytes) {
+        if (t->moved - t->window_moved < least) {
             t->fault = HTTP_FAULT_STALLED;
             end_try(transport, t, CURLE_OPERATION_TIMEDOUT);
             continue;

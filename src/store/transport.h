@@ -102,6 +102,10 @@ struct http_request {
     enum http_verdict (*inspect)(struct call *call, struct http_request *req);
     void *ctx; /* for prepare and inspect */
 
+    /* For an answer that takes the store long to work out: a byte in each window of this length is enough, in place of the
+     * options' stall_ms and stall_bytes. 0: these. */
+    unsigned slow_ms;
+
     const struct trust *trust; /* for https, in place of the transport's; NULL: that */
 
     /* ---- out ---- */

@@ -212,6 +212,26 @@ static void test_index_a_failure_that_landed_is_found_out(void **state)
     assert_true(namespace_is(w, &after, NEW_TO));
 }
 
+/* The answer to one of the segment's own objects is lost. It is there: the load goes on; or it is not: the load fails, and
+ * has certainly not been committed. */
+static void test_index_a_segment_whose_answer_is_lost(void **state)
+{
+    struct world *w = *state;
+    struct index_load_summary summary;
+    load_old(w);
+    for (size_t n = 1; n <= 2; n++) { /* .ivf and .dpr, in either order */
+        test_store_fail_at(w->store, TEST_STORE_PUT, n, DP_UNKNOWN, false);
+        assert_int_equal(fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary), DP_UNAVAILABLE);
+        test_store_fail_at(w->store, TEST_STORE_PUT, 0, DP_OK, false);
+        assert_true(namespace_is(w, &before, OLD_ROWS));
+    }
+    for (size_t n = 1; n <= 2; n++) {
+        test_store_fail_at(w->store, TEST_STORE_PUT, n, DP_UNKNOWN, true);
+        assert_int_equal(fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary), DP_OK);
+        assert_true(namespace_is(w, &after, NEW_TO));
+    }
+}
+
 static void cancel_at_manifest(void *ctx, const struct test_store_op *op)
 {
     if (op->kind == TEST_STORE_PUT && strstr(op->key, "manifest.json"))
@@ -420,6 +440,7 @@ int main(void)
         IN_MEMORY(test_index_a_lost_answer_that_did_not_land_is_tried_again),
         IN_MEMORY(test_index_a_failure_that_landed_is_found_out),
         IN_MEMORY(test_index_a_put_that_may_land_later_keeps_the_objects),
+        IN_MEMORY(test_index_a_segment_whose_answer_is_lost),
         IN_MEMORY(test_index_the_loser_of_a_race_tries_again_over_the_winner),
         IN_MEMORY(test_index_two_first_loads_make_one_namespace),
         IN_MEMORY(test_index_what_was_moved_before_a_swap_is_removed),

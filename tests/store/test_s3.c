@@ -791,6 +791,26 @@ static void test_store_s3_uploads_in_parts(void **state)
     assert_non_null(strstr(last.body, "<Part><PartNumber>2</PartNumber><ETag>&quot;"));
 }
 
+/* A completion may take minutes, with no more than blanks to show for it. */
+static void test_store_s3_completions_take_their_time(void **state)
+{
+    struct fixture *f = *state;
+    struct transport_options hasty = QUICK;
+    struct store_version version;
+    hasty.stall_ms = 50;
+    hasty.tries = 1;
+    transport_free(f->transport);
+    assert_int_equal(transport_new(&hasty, &f->transport, &f->call.error), DP_OK);
+    open_for_uploads(f);
+    http_server_script(
+        f->server,
+        (struct http_act){
+            .kind = HTTP_ACT_SLOW, .code = 200, .at = 10, .text = COMPLETED, .match = "POST /bkt/k?uploadId="});
+    if (upload(f, &version) != DP_OK)
+        fail_msg("%s", f->call.error.message);
+    assert_true(span_equal_str(span_of(version.token, version.len), "\"whole-2\""));
+}
+
 static void test_store_s3_small_uploads_are_puts(void **state)
 {
     struct fixture *f = *state;
@@ -947,6 +967,7 @@ int main(void)
         CASE(test_store_s3_lists_behind_a_name),
         CASE(test_store_s3_refuses_bad_listings),
         CASE(test_store_s3_uploads_in_parts),
+        CASE(test_store_s3_completions_take_their_time),
         CASE(test_store_s3_small_uploads_are_puts),
         CASE(test_store_s3_errors_inside_200),
         CASE(test_store_s3_uploads_that_fail_are_taken_back),

@@ -386,6 +386,18 @@ static bool serve_write(struct exchange *e, const struct http_act *act)
     return !silent && answer_status(e->c, code, lines, "", true);
 }
 
+/* As Amazon answers what takes long. */
+static bool answer_slowly(struct connection *c, const struct http_act *act)
+{
+    char head[256];
+    snprintf(head, sizeof head, "HTTP/1.1 %d Scripted\r\nContent-Length: %zu\r\n\r\n", act->code,
+             act->at + strlen(act->text));
+    bool there = transmit_text(c, head);
+    for (size_t i = 0; i < act->at && there; i++)
+        there = wait_ms(c, DRIP_MS) && transmit_text(c, " ");
+    return there && transmit_text(c, act->text);
+}
+
 static bool transmit_for_ever(struct connection *c, const char *head, const char *piece)
 {
     bool there = transmit_text(c, head);
@@ -404,6 +416,7 @@ static bool serve(struct exchange *e, const struct http_act *act)
         catch_up(c->server, e->path);
         pthread_mutex_unlock(&c->server->lock);
         return answer_status(c, act->code, act->lines ? act->lines : "", act->text ? act->text : "", head_only);
+    case HTTP_ACT_SLOW: return answer_slowly(c, act);
     case HTTP_ACT_DROP: return false;
     case HTTP_ACT_RAW: transmit_text(c, act->text); return false;
     case HTTP_ACT_SILENT: wait_ms(c, -1); return false;
