@@ -43,7 +43,7 @@ static enum dp_status check_index_rules(struct call *call, const struct config *
     struct url_rules *rules = NULL;
     struct buffer url;
     struct dp_error denied = {0};
-    enum url_reach reach;
+    struct url_permit permit;
     const char *path = database_sqlite_path(database_url);
     char *resolved = path ? realpath(path, NULL) : NULL;
     if (!resolved || !*config->allow_index_url) {
@@ -55,7 +55,7 @@ static enum dp_status check_index_rules(struct call *call, const struct config *
     enum dp_status status = url_rules_new(span_str(config->allow_index_url), &rules, &call->error);
     if (status == DP_OK)
         status = buffer_check(&url, "a URL", &call->error);
-    if (status == DP_OK && url_rules_check(rules, buffer_span(&url), call->arena, &reach, &denied) == DP_OK)
+    if (status == DP_OK && url_rules_check(rules, buffer_span(&url), call->arena, &permit, &denied) == DP_OK)
         status =
             call_fail(call, DP_INVALID,
                       "setting server.allow_index_url permits %s, the accounts' database: permit another folder, "

@@ -194,15 +194,23 @@ static enum dp_status reserve(struct call *call, struct indexes *x, const struct
     return DP_OK;
 }
 
+/* How the stores of permitted URLs are opened. */
+static struct store_options store_of(const struct indexes *x, const struct url_permit *permit)
+{
+    struct store_options store = x->store;
+    store.create = false;
+    store.transport = permit->reach == URL_PUBLIC ? x->public_only : x->any;
+    store.below = permit->below;
+    return store;
+}
+
 static enum dp_status open_file(struct call *call, struct indexes *x, const struct index_source *source,
-                                enum url_reach reach, struct faiss_index **out)
+                                const struct url_permit *permit, struct faiss_index **out)
 {
     const struct faiss_index_options known = {.cluster_data_offset = source->cluster_data_offset,
                                               .n_clusters = source->n_clusters,
                                               .memory = &x->memory};
-    struct store_options store = x->store;
-    store.create = false;
-    store.transport = reach == URL_PUBLIC ? x->public_only : x->any;
+    struct store_options store = store_of(x, permit);
     enum dp_status status = faiss_index_open_url(call, source->url, &store, &known, out);
     if (status == DP_OK && faiss_index_info(*out).flat && faiss_index_info(*out).data_bytes > FLAT_BYTES_MAX) {
         status =
@@ -235,7 +243,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
 {
     struct indexes *x = &s->indexes;
     struct open_index *slot;
-    enum url_reach reach;
+    struct url_permit permit;
     enum dp_status status = check_name(call, source->name);
     if (status == DP_OK)
         status = gate_enter(call, GATE_WRITE, source->name);
@@ -244,7 +252,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
                            "this server opens no URLs; its operator permits some with "
                            "--allow-index-url");
     if (status == DP_OK)
-        status = url_rules_check(x->rules, source->url, call->arena, &reach, &call->error);
+        status = url_rules_check(x->rules, source->url, call->arena, &permit, &call->error);
     if (status == DP_OK)
         status = reserve(call, x, source, &slot);
     if (status != DP_OK)
@@ -252,7 +260,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
     const struct call_cost before = call->cost;
     const int64_t began = os_now_ns();
     struct faiss_index *index = NULL;
-    status = open_file(call, x, source, reach, &index);
+    status = open_file(call, x, source, &permit, &index);
     slot->open_ns = os_now_ns() - began;
     slot->cost = (struct call_cost){.rounds = call->cost.rounds - before.rounds,
                                     .requests = call->cost.requests - before.requests,
@@ -399,19 +407,17 @@ static enum dp_status embed_texts(struct call *call, struct service *s, const st
 static enum dp_status load_recall(struct call *call, struct indexes *x, const struct open_index *slot,
                                   struct recall_table *out)
 {
-    enum url_reach reach;
-    struct store_options store = x->store;
+    struct url_permit permit;
     struct span url = span_str(slot->recall_url ? slot->recall_url : "");
     if (url.len == 0)
         return call_fail(
             call, DP_INVALID,
             "a URL with a query opens the file alone: give recall_table too when the index is opened, or "
             "search with nprobe");
-    enum dp_status status = url_rules_check(x->rules, url, call->arena, &reach, &call->error);
+    enum dp_status status = url_rules_check(x->rules, url, call->arena, &permit, &call->error);
     if (status != DP_OK)
         return status;
-    store.create = false;
-    store.transport = reach == URL_PUBLIC ? x->public_only : x->any;
+    const struct store_options store = store_of(x, &permit);
     status = recall_load(call, url, &store, slot->index, out);
     if (status == DP_NOT_FOUND || status == DP_STALE || status == DP_CORRUPT) /* not of the index itself */
         status = call->error.status = DP_INVALID;

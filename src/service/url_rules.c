@@ -359,12 +359,25 @@ static bool permits(const struct rule *rule, const struct parts *url)
            path_fits(rule, url);
 }
 
+/* The folder that a rule for files names: its path, or, of a file's or a beginning, what stands before the last '/'. */
+static struct span folder_of(const struct rule *rule, const struct parts *url)
+{
+    struct span path = rule->parts.path;
+    bool whole = !rule->is_start && url->path.len > path.len; /* it lies below */
+    while (!whole && path.data[path.len - 1] != '/')
+        path.len--;
+    while (path.len > 1 && path.data[path.len - 1] == '/')
+        path.len--;
+    return path;
+}
+
 enum dp_status url_rules_check(const struct url_rules *rules, struct span url, struct arena *arena,
-                               enum url_reach *reach, struct dp_error *error)
+                               struct url_permit *out, struct dp_error *error)
 {
     struct parts parts;
+    struct span below = {0};
     bool found = false;
-    *reach = URL_PUBLIC;
+    *out = (struct url_permit){.reach = URL_PUBLIC};
     enum dp_status status = take_apart(url, false, arena, &parts, error);
     if (status == DP_INVALID)
         dp_error_prefix(error, "url");
@@ -374,12 +387,18 @@ enum dp_status url_rules_check(const struct url_rules *rules, struct span url, s
         if (permits(&rules->rules[i], &parts)) {
             found = true;
             if (rules->rules[i].vouched)
-                *reach = URL_ANY;
+                out->reach = URL_ANY;
+            struct span folder = parts.scheme == SCHEME_FILE ? folder_of(&rules->rules[i], &parts) : below;
+            if (folder.len > below.len) /* the rule that says most: a link that it names is the operator's word */
+                below = folder;
         }
     if (parts.scheme == SCHEME_FILE)
-        *reach = URL_LOCAL;
+        out->reach = URL_LOCAL;
     else if (parts.scheme == SCHEME_S3)
-        *reach = URL_BUCKET;
+        out->reach = URL_BUCKET;
+    out->below = found && parts.scheme == SCHEME_FILE ? arena_printf(arena, "%.*s", SPAN_FMT(below)) : NULL;
+    if (found && parts.scheme == SCHEME_FILE && !out->below)
+        return dp_fail_nomem(error, "a URL");
     char shown[HTTP_URL_SHOWN_MAX];
     if (!found)
         return dp_fail(error, DP_DENIED,

@@ -41,9 +41,16 @@ enum dp_status url_rules_new(struct span text, struct url_rules **out, struct dp
 void url_rules_free(struct url_rules *rules); /* NULL is fine */
 size_t url_rules_count(const struct url_rules *rules);
 
+struct url_permit {
+    enum url_reach reach;
+    /* URL_LOCAL: the folder that the rule names, an absolute path: the way from there to the file must be without
+     * symbolic links, which may lead out of it. In the arena. */
+    const char *below;
+};
+
 /* DP_DENIED when no rule permits the URL, DP_INVALID when it is malformed. Messages show neither query nor userinfo.
  * arena: for scratch. Thread-safe. */
 enum dp_status url_rules_check(const struct url_rules *rules, struct span url, struct arena *arena,
-                               enum url_reach *reach, struct dp_error *error);
+                               struct url_permit *out, struct dp_error *error);
 
 #endif

@@ -119,6 +119,9 @@ struct transport; /* store/transport.h */
 enum { STORE_NEVER = -1 }; /* for merge_gap and split_at */
 
 struct store_options {
+    /* Of store_open_object: the local folder (an absolute path) that the object must lie below, with no symbolic link on
+     * the way from there; DP_DENIED otherwise. NULL: anywhere. */
+    const char *below;
     bool create;                  /* a local folder is made where there is none */
     struct trust_settings trust;  /* of remote stores over https; those of `transport` where that is given */
     struct transport *transport;  /* of remote stores, which keep it too; NULL: each opens its own */

@@ -177,6 +177,26 @@ static enum dp_status open_http_object(struct call *call, struct span url, const
     return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
+/* Opens the folder that the object must lie below: a store follows no link beneath its root. */
+static enum dp_status open_below(struct call *call, struct span url, const char *below, struct store **out,
+                                 struct span *key)
+{
+    const char *path;
+    char shown[MASKED_URL_MAX];
+    enum dp_status status = store_url_path(call, url, &path);
+    if (status != DP_OK)
+        return status;
+    size_t len = strlen(below);
+    while (len && below[len - 1] == '/')
+        len--;
+    if (!path || strncmp(path, below, len) != 0 || path[len] != '/')
+        return call_fail(call, DP_DENIED, "%s does not lie below %s", masked_url(url, shown), below);
+    *key = span_str(path + len + 1);
+    if (store_key_check(*key, &call->error) != DP_OK)
+        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
+    return store_local_open(call, len ? below : "/", false, out);
+}
+
 enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
                                  struct store **out, struct span *key)
 {
@@ -194,6 +214,8 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
         return open_http_object(call, url, &opened, out, key);
     char shown[MASKED_URL_MAX];
     bool local = len == 0 || span_equal_str(scheme, "file");
+    if (local && opened.below)
+        return open_below(call, url, opened.below, out, key);
     size_t begin = len ? len + 3 : 0, cut = url.len;
     /* A folder and a name in it; elsewhere the bucket, and all behind it. */
     if (local) {

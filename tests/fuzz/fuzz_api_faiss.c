@@ -16,11 +16,11 @@ static void match(struct span text)
     struct url_rules *made;
     struct dp_error error;
     struct arena arena;
-    enum url_reach reach;
+    struct url_permit permit;
     if (url_rules_new(rules, &made, &error) != DP_OK)
         return;
     arena_init(&arena, 1 << 20);
-    enum dp_status status = url_rules_check(made, url, &arena, &reach, &error);
+    enum dp_status status = url_rules_check(made, url, &arena, &permit, &error);
     assert(status != DP_OK || url_rules_count(made) > 0);
     /* What is let through climbs nowhere, however it is spelled. */
     for (size_t i = 0; status == DP_OK && i + 3 < url.len && url.data[i] != '?'; i++)

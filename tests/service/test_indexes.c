@@ -278,7 +278,7 @@ static void test_service_index_may_be_a_local_file(void **state)
     assert_int_equal(search(fixture_call(), f, "a", 2, &hits), DP_OK);
     snprintf(url, sizeof url, "file://%s/README.md", folder);
     assert_int_equal(try_open(f, &call, "x", url, &d), DP_NOT_FOUND);
-    snprintf(url, sizeof url, "file://%s/flat.refused", folder);
+    snprintf(url, sizeof url, "file://%s/hnsw.refused", folder);
     assert_int_equal(try_open(f, &call, "x", url, &d), DP_UNSUPPORTED);
     snprintf(url, sizeof url, "%s/flat-l2-d16.ivf", folder); /* a path is no URL */
     const struct index_source source = {.name = span_str("x"), .url = span_str(url)};

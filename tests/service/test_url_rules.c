@@ -2,18 +2,26 @@
 #include "test_support.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "service/url_rules.h"
 
-static enum dp_status check(const char *rules, const char *url, enum url_reach *reach, struct dp_error *error)
+/* *below, in a static buffer: "" when there is none. */
+static enum dp_status check(const char *rules, const char *url, enum url_reach *reach, const char **below,
+                            struct dp_error *error)
 {
+    static char kept[256];
+    struct url_permit permit;
     struct url_rules *made;
     struct arena arena;
     if (url_rules_new(span_str(rules), &made, error) != DP_OK)
         fail_msg("%s: %s", rules, error->message);
     arena_init(&arena, 1 << 20);
-    enum dp_status status = url_rules_check(made, span_str(url), &arena, reach, error);
+    enum dp_status status = url_rules_check(made, span_str(url), &arena, &permit, error);
+    snprintf(kept, sizeof kept, "%s", permit.below ? permit.below : "");
+    *reach = permit.reach;
+    *below = kept;
     arena_deinit(&arena);
     url_rules_free(made);
     return status;
@@ -23,7 +31,8 @@ static void allows(const char *rules, const char *url, enum url_reach expected)
 {
     enum url_reach reach;
     struct dp_error error;
-    if (check(rules, url, &reach, &error) != DP_OK)
+    const char *below;
+    if (check(rules, url, &reach, &below, &error) != DP_OK)
         fail_msg("%s is to allow %s, but: %s", rules, url, error.message);
     assert_int_equal(reach, expected);
 }
@@ -32,7 +41,8 @@ static void refuses(const char *rules, const char *url)
 {
     enum url_reach reach;
     struct dp_error error;
-    enum dp_status status = check(rules, url, &reach, &error);
+    const char *below;
+    enum dp_status status = check(rules, url, &reach, &below, &error);
     if (status != DP_DENIED && status != DP_INVALID)
         fail_msg("%s is to refuse %s, but answers %d", rules, url, (int)status);
     assert_null(strstr(error.message, "secret"));
@@ -217,18 +227,42 @@ static void test_service_url_rules_survive_failed_allocations(void **state)
     for (size_t n = 1; fired; n++) {
         struct url_rules *rules;
         struct arena arena;
-        enum url_reach reach;
+        struct url_permit permit;
         struct dp_error error;
         arena_init(&arena, 1 << 20);
         test_alloc_fail_at(n);
         enum dp_status status = url_rules_new(span_str("https://a.example/b s3://c"), &rules, &error);
         if (status == DP_OK)
-            status = url_rules_check(rules, span_str("https://a.example/b/c"), &arena, &reach, &error);
+            status = url_rules_check(rules, span_str("https://a.example/b/c"), &arena, &permit, &error);
         fired = test_alloc_fired();
         test_alloc_fail_at(0);
         assert_int_equal(status, fired ? DP_NOMEM : DP_OK);
         url_rules_free(rules);
         arena_deinit(&arena);
+    }
+}
+
+/* The folder that a rule for files names, from which the way to the file must be without links. */
+static void test_service_url_rules_name_a_folder(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"file:///srv/faiss", "file:///srv/faiss/a/b.ivf", "/srv/faiss"},
+        {"file:///srv/faiss/", "file:///srv/faiss/a.ivf", "/srv/faiss"},
+        {"file:///srv/a.ivf", "file:///srv/a.ivf", "/srv"},
+        {"file:///srv/v-*", "file:///srv/v-1/a.ivf", "/srv"},
+        {"file:///", "file:///srv/a.ivf", "/"},
+        {"file:///a%20b", "file:///a%20b/c.ivf", "/a b"},
+        {"file:///srv file:///srv/link file:///s*", "file:///srv/link/a.ivf", "/srv/link"},
+        {"https://h.example/a", "https://h.example/a/b", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum url_reach reach;
+        const char *below;
+        struct dp_error error;
+        if (check(cases[i][0], cases[i][1], &reach, &below, &error) != DP_OK)
+            fail_msg("%s: %s", cases[i][1], error.message);
+        assert_string_equal(below, cases[i][2]);
     }
 }
 
@@ -240,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_service_url_rules_refuse_what_reads_two_ways),
         cmocka_unit_test(test_service_url_rules_know_who_vouches),
         cmocka_unit_test(test_service_url_rules_that_are_wrong_stop_the_start),
+        cmocka_unit_test(test_service_url_rules_name_a_folder),
         cmocka_unit_test(test_service_url_rules_survive_failed_allocations),
     };
     return test_run(tests);

@@ -375,6 +375,63 @@ static void test_store_local_names_what_is_denied(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* An object that must lie below a folder: the way there follows no link, the folder itself may be one. */
+static void test_store_local_objects_below_a_folder(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *below, *path;
+        enum dp_status status;
+    } cases[] = {
+        {"ok", "ok/a", DP_OK},
+        {"ok/", "ok/sub/a", DP_OK},
+        {"link", "link/a", DP_OK}, /* the caller's word */
+        {"ok", "ok/up/secret", DP_NOT_FOUND},
+        {"ok", "ok/up/ok/a", DP_NOT_FOUND},
+        {"ok", "ok/file", DP_DENIED},
+        {"ok", "okay/a", DP_DENIED},
+        {"ok", "secret", DP_DENIED},
+        {"ok", "ok/../secret", DP_INVALID},
+        {"ok", "ok", DP_DENIED},
+    };
+    char top[2048], below[4096], url[4096];
+    snprintf(top, sizeof top, "%s/top", test_tmpdir());
+    static const char *const folders[] = {"ok/sub", "okay"}, *const files[] = {"ok/a", "ok/sub/a", "okay/a",
+                                                                               "secret"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(url, sizeof url, "%s/%s", top, folders[i]);
+        assert_int_equal(os_make_dirs(url, &f->call.error), DP_OK);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(url, sizeof url, "%s/%s", top, files[i]);
+        write_file(url, span_str("x"));
+    }
+    snprintf(url, sizeof url, "%s/ok/up", top);
+    assert_int_equal(symlink("..", url), 0);
+    snprintf(url, sizeof url, "%s/ok/file", top);
+    assert_int_equal(symlink("../secret", url), 0);
+    snprintf(url, sizeof url, "%s/link", top);
+    assert_int_equal(symlink("ok", url), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store *store;
+        struct span key;
+        snprintf(below, sizeof below, "%s/%s", top, cases[i].below);
+        snprintf(url, sizeof url, "file://%s/%s", top, cases[i].path);
+        const struct store_options options = {.below = below};
+        dp_error_clear(&f->call.error);
+        enum dp_status status = store_open_object(&f->call, span_str(url), &options, &store, &key);
+        if (status == DP_OK) {
+            struct store_read_req req = {.key = key, .len = STORE_TO_END};
+            status = store_read(&f->call, store, &req, 1);
+            store_read_release(&req, 1);
+            store_free(store);
+        }
+        if (status != cases[i].status)
+            fail_msg("%s below %s: %s: %s", cases[i].path, cases[i].below, dp_status_name(status),
+                     f->call.error.message);
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -391,6 +448,7 @@ int main(void)
         CASE(test_store_local_leftovers),
         CASE(test_store_local_failed_puts_leave_nothing),
         CASE(test_store_local_names_what_is_denied),
+        CASE(test_store_local_objects_below_a_folder),
     };
     return test_run(tests);
 }
