@@ -5,6 +5,9 @@
  *     .dipper/lock     flock(2)ed while a condition is checked and a name changes hands
  *     .dipper/tmp/…    files being written; one that a killed process left is removed a day later
  *
+ * The root is opened by its path for each operation, so one that was replaced (restored, mounted anew, renamed) is seen
+ * again, and one that is away is told as such (ESTALE here, DP_UNAVAILABLE outside), not as empty.
+ *
  * No path is ever resolved through a symbolic link below the root, nor through "..": every part of a key is
  * opened by itself, relative to its folder, with O_NOFOLLOW. Functions answer an errno (0: fine) where the
  * caller decides what it means.
@@ -26,8 +29,8 @@ enum { LOCAL_HASHED_MAX = 256 * 1024 };
 struct local_store {
     struct store base;
     struct store_block_pool *blocks; /* of what is read */
-    int root;                        /* the folder */
-    char path[];                     /* its name, for messages */
+    const char *root; /* its path, absolute; behind `path` */
+    char path[];      /* its name, for messages */
 };
 
 static inline struct local_store *local_of(struct store *store)

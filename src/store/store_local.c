@@ -21,6 +21,9 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
     int len = snprintf(path, sizeof path, "%s/%.*s", local->path, SPAN_FMT(key));
     if (len < 0 || (size_t)len >= sizeof path)
         snprintf(path, sizeof path, "%.*s", SPAN_FMT(key));
+    if (failed == ESTALE)
+        return dp_fail(error, DP_UNAVAILABLE, "cannot %s %s: the root %s is not there any more", doing, path,
+                       local->path);
     if (failed == ELOOP)
         return dp_fail(error, DP_DENIED, "cannot %s %s: symbolic links are not followed", doing, path);
     return dp_fail_errno(error, failed, doing, path);
@@ -49,10 +52,9 @@ static int open_part(int parent, const char *name, bool create, int *out)
 /* Opens the folder at `path`, part by part. */
 static int open_path(const struct local_store *local, struct span path, bool create, int *out)
 {
-    /* Not dup(2), which would share the place that a listing has come to. */
-    int folder = openat(local->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = open(local->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
-        return errno;
+        return errno == ENOENT || errno == ENOTDIR ? ESTALE : errno;
     for (size_t start = 0; start < path.len;) {
         const uint8_t *slash = memchr(path.data + start, '/', path.len - start);
         size_t end = slash ? (size_t)(slash - path.data) : path.len;
@@ -171,7 +173,6 @@ out:
 
 static void local_free(struct store *store)
 {
-    close(local_of(store)->root);
     store_block_pool_free(local_of(store)->blocks);
     mem_free(store);
 }
@@ -203,21 +204,29 @@ enum dp_status store_local_open(struct call *call, const char *path, bool create
         return call_fail(call, DP_INVALID, "the root %s is not a folder", path);
     if (root < 0)
         return dp_fail_errno(&call->error, errno, "open the root", path);
-    size_t len = strlen(path);
+    close(root);
+    char here[PATH_MAX] = "";
+    if (path[0] != '/' && !getcwd(here, sizeof here))
+        return dp_fail_errno(&call->error, errno, "find the current folder for", path);
+    size_t len = strlen(path), here_len = strlen(here);
     while (len > 1 && path[len - 1] == '/')
         len--;
-    struct local_store *local = mem_calloc(1, sizeof *local + len + 1);
+    size_t names = len + 1 + here_len + 1 + len + 1;
+    struct local_store *local = mem_calloc(1, sizeof *local + names);
     struct store_block_pool *blocks = local ? store_block_pool_new() : NULL;
     if (!blocks) {
         mem_free(local);
-        close(root);
         return call_nomem(call, "a store");
     }
     local->base.ops = &LOCAL_OPS;
     local->blocks = blocks;
-    local->root = root;
     memcpy(local->path, path, len);
-    local->path[len] = '\0';
+    char *absolute = local->path + len + 1; /* all zero */
+    memcpy(absolute, here, here_len);
+    if (here_len)
+        absolute[here_len++] = '/';
+    memcpy(absolute + here_len, path, len);
+    local->root = absolute;
     if (create)
         local_sweep(local);
     *out = &local->base;

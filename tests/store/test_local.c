@@ -432,6 +432,64 @@ static void test_store_local_objects_below_a_folder(void **state)
     }
 }
 
+/* A root that is away is told so by every operation, not as empty, and one that is put in its place is seen. */
+static void test_store_local_root_that_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    char away[4200];
+    struct store_listing listing;
+    struct store_info info;
+    struct store_upload *upload;
+    snprintf(away, sizeof away, "%s.away", f->root);
+    assert_int_equal(put_key(f, "a/b", "one"), DP_OK);
+    for (int turn = 0; turn < 2; turn++) { /* renamed; then a file in its place */
+        if (turn == 0)
+            assert_int_equal(rename(f->root, away), 0);
+        else
+            write_file(f->root, span_str("no folder"));
+        assert_int_equal(read_key(f, "a/b"), DP_UNAVAILABLE);
+        assert_non_null(strstr(f->call.error.message, f->root));
+        assert_non_null(strstr(f->call.error.message, "not there any more"));
+        assert_int_equal(store_head(&f->call, f->store, span_str("a/b"), &info), DP_UNAVAILABLE);
+        assert_int_equal(store_list(&f->call, f->store, span_str(""), span_str(""), true, 10, &listing),
+                         DP_UNAVAILABLE);
+        assert_int_equal(store_list(&f->call, f->store, span_str("a/"), span_str(""), false, 10, &listing),
+                         DP_UNAVAILABLE);
+        assert_int_equal(put_key(f, "a/b", "two"), DP_UNAVAILABLE);
+        assert_int_equal(store_remove(&f->call, f->store, span_str("a/b")), DP_UNAVAILABLE);
+        assert_int_equal(store_upload_begin(&f->call, f->store, span_str("u"), &upload), DP_UNAVAILABLE);
+    }
+    assert_int_equal(unlink(f->root), 0);
+    /* A copy, as a restore makes it: other folders of the same name. */
+    assert_int_equal(mkdir(f->root, 0755), 0);
+    assert_int_equal(read_key(f, "a/b"), DP_NOT_FOUND);
+    assert_int_equal(put_key(f, "a/b", "three"), DP_OK);
+    assert_int_equal(count_listed(f), 1);
+    /* And the old one again. */
+    char copy[4200];
+    snprintf(copy, sizeof copy, "%s.copy", f->root);
+    assert_int_equal(rename(f->root, copy), 0);
+    assert_int_equal(rename(away, f->root), 0);
+    assert_int_equal(read_key(f, "a/b"), DP_OK);
+    assert_int_equal(rename(copy, at(f, "copy")), 0); /* to be removed with the rest */
+}
+
+/* A root that was named from the current folder stays there when that changes. */
+static void test_store_local_root_by_a_relative_path(void **state)
+{
+    struct fixture *f = *state;
+    char before[4096];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(f->root), 0);
+    struct store *store;
+    assert_int_equal(store_open(&f->call, span_str("below"), true, &store), DP_OK);
+    assert_int_equal(chdir(before), 0);
+    struct store_put put = {.key = span_str("k"), .body = span_str("x")};
+    assert_int_equal(store_put(&f->call, store, &put), DP_OK);
+    assert_int_equal(access(at(f, "below/k"), F_OK), 0);
+    store_free(store);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -449,6 +507,8 @@ int main(void)
         CASE(test_store_local_failed_puts_leave_nothing),
         CASE(test_store_local_names_what_is_denied),
         CASE(test_store_local_objects_below_a_folder),
+        CASE(test_store_local_root_that_is_replaced),
+        CASE(test_store_local_root_by_a_relative_path),
     };
     return test_run(tests);
 }
