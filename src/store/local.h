@@ -22,13 +22,15 @@
 #include "store/store_impl.h"
 
 /* Objects up to this size have a hash of their content as version, larger ones inode, times and size. */
-enum { LOCAL_HASHED_MAX = 256 * 1024 };
+enum { LOCAL_HASHED_MAX = 256 * 1024, LOCAL_DURABLE_PLACES = 256 };
 
 #define LOCAL_OWN_FOLDER ".dipper"
 
 struct local_store {
     struct store base;
     struct store_block_pool *blocks; /* of what is read */
+    /* Folders whose entry in their parent is durable: hashes of their identity, each in the place it has. 0: none. */
+    _Atomic uint64_t durable[LOCAL_DURABLE_PLACES];
     const char *root; /* its path, absolute; behind `path` */
     char path[];      /* its name, for messages */
 };

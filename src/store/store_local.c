@@ -31,22 +31,44 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
 
 /* ---- paths ------------------------------------------------------------------------------------------ */
 
-/* Opens the folder `name` in `parent`, making it when `create`. A folder that was made is durable. */
-static int open_part(int parent, const char *name, bool create, int *out)
+/* Syncs the parent of an open folder, unless that was done before: whoever made it may not have come to its fsync. */
+static int make_durable(const struct local_store *local, int parent, int folder)
+{
+    struct stat info;
+    if (fstat(folder, &info) != 0)
+        return errno;
+    const uint64_t identity[2] = {info.st_dev, info.st_ino};
+    uint64_t hash = checksum64(span_of((const uint8_t *)identity, sizeof identity)) | 1;
+    _Atomic uint64_t *place = (_Atomic uint64_t *)&local->durable[hash / 2 % LOCAL_DURABLE_PLACES];
+    if (atomic_load_explicit(place, memory_order_acquire) == hash)
+        return 0;
+    if (fsync(parent) != 0)
+        return errno;
+    atomic_store_explicit(place, hash, memory_order_release);
+    return 0;
+}
+
+/* Opens the folder `name` in `parent`, making it when `create`; then it is durable, whoever made it. */
+static int open_part(const struct local_store *local, int parent, const char *name, bool create, int *out)
 {
     enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
     *out = openat(parent, name, FLAGS);
-    if (*out >= 0)
-        return 0;
-    if (errno != ENOENT || !create)
+    if (!create)
+        return *out < 0 ? errno : 0;
+    bool made = *out < 0 && errno == ENOENT;
+    if (*out < 0 && !made)
         return errno;
-    /* EEXIST: another writer made it this moment, and may not have come to its fsync. */
-    if (mkdirat(parent, name, 0777) != 0 && errno != EEXIST)
-        return errno;
-    if (fsync(parent) != 0)
-        return errno;
-    *out = openat(parent, name, FLAGS);
-    return *out < 0 ? errno : 0;
+    if (made) {
+        /* EEXIST: another writer made it this moment. */
+        if ((mkdirat(parent, name, 0777) != 0 && errno != EEXIST) || fsync(parent) != 0)
+            return errno;
+        *out = openat(parent, name, FLAGS);
+        return *out < 0 ? errno : 0;
+    }
+    int failed = make_durable(local, parent, *out);
+    if (failed)
+        close(*out);
+    return failed;
 }
 
 /* Opens the folder at `path`, part by part. */
@@ -63,7 +85,7 @@ static int open_path(const struct local_store *local, struct span path, bool cre
         if (end - start <= STORE_PART_MAX) {
             memcpy(name, path.data + start, end - start);
             name[end - start] = '\0';
-            failed = open_part(folder, name, create, &next);
+            failed = open_part(local, folder, name, create, &next);
         }
         close(folder);
         if (failed)

@@ -324,6 +324,37 @@ static void test_store_local_unsynced_at_every_write(void **state)
     assert_int_equal(not_durable, STEP_COUNT); /* each step ends with the sync of its folder */
 }
 
+/* How many syncs fail the first step before its object is visible, when each fails in turn. */
+static int syncs_of_first_step(const char *base, const char *folder)
+{
+    char output[4096];
+    int failed = 0;
+    snprintf(output, sizeof output, "%s/output", base);
+    for (long n = 1;; n++) {
+        char root[4096], path[4200];
+        struct dp_error error;
+        snprintf(root, sizeof root, "%s/root%ld", base, n);
+        snprintf(path, sizeof path, "%s/%s", root, folder);
+        if (os_make_dirs(path, &error) != DP_OK)
+            fail_msg("%s", error.message);
+        wait_for(start("write", root, output, "DIPPER_UNSYNCED_AT", n));
+        const char *text = read_text(output);
+        if (strncmp(text, "io: ", 4) == 0)
+            failed++;
+        else if (strncmp(text, "not_durable: ", 13) == 0)
+            return failed; /* the step's last sync */
+    }
+}
+
+/* Folders that another writer made a moment ago may not be synced yet: they are, like one's own. */
+static void test_store_local_folders_of_others_are_durable(void **state)
+{
+    (void)state;
+    int own = syncs_of_first_step(test_tmpdir(), "");
+    assert_true(own > 2);
+    assert_int_equal(syncs_of_first_step(test_tmpdir(), "ns/1"), own);
+}
+
 static void test_store_local_swaps_of_many_processes_lose_no_count(void **state)
 {
     (void)state;
@@ -349,6 +380,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_store_local_killed_at_every_write),
         cmocka_unit_test(test_store_local_full_at_every_write),
         cmocka_unit_test(test_store_local_unsynced_at_every_write),
+        cmocka_unit_test(test_store_local_folders_of_others_are_durable),
         cmocka_unit_test(test_store_local_swaps_of_many_processes_lose_no_count),
     };
     for (size_t i = 0; i < sizeof large; i++)
