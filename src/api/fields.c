@@ -1,6 +1,8 @@
 /* fields.c: strict walking of JSON objects. */
 #include "api/fields.h"
 
+#include <assert.h>
+
 enum { NAME_SHOWN_MAX = 60, FLOATS_FIRST = 1024 };
 
 int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count, uint64_t *seen)
@@ -9,6 +11,7 @@ int fields_next(struct json_reader *r, struct arena *arena, const char *const *n
     if (!json_next_key(r, arena, &key))
         return -1;
     for (size_t i = 0; i < count; i++) {
+        assert(names[i]); /* a list that was made longer without the name */
         if (!span_equal_str(key, names[i]))
             continue;
         uint64_t bit = UINT64_C(1) << i;

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 
-/* Reads the next key of the open object and answers its place in `names` (at most 64). -1 at the object's end and
+/* Reads the next key of the open object and answers its place in `names` (at most 64, all of them there). -1 at the object's end and
  * on failure: an unknown field, or one that is given twice (`seen` keeps count, 0 at first). */
 int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
                 uint64_t *seen);

@@ -13,10 +13,16 @@
 
 enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024 };
 
-/* Fails with a sentence about what turbopuffer has and we don't. */
-static void not_yet(struct json_reader *r, const char *what)
+static const char RANK_BY_VECTOR[] =
+    "rank_by is [\"vector\", \"ANN\", X], X being a vector or [\"Embed\", \"text\"]";
+
+/* Fails with a sentence about what turbopuffer has and we don't, and what to do meanwhile. */
+static enum dp_status not_yet(struct json_reader *r, struct call *call, const char *what, const char *instead)
 {
-    json_reject(r, DP_UNSUPPORTED, "%s is not supported yet by this server", what);
+    if (json_failed(r)) /* which says more */
+        return DP_INVALID;
+    json_reject(r, DP_UNSUPPORTED, "%s", what);
+    return call_fail(call, DP_UNSUPPORTED, "%s is not supported yet by this server: %s", what, instead);
 }
 
 /* The rest of ["Embed", "text"], whose name has been read, with its closing bracket. */
@@ -29,7 +35,7 @@ static void read_embed(struct json_reader *r, struct call *call, struct query_re
     if (!fields_string(r, call->arena, "the text of \"Embed\"", &out->text))
         return;
     if (json_next_item(r))
-        not_yet(r, "a third element of \"Embed\"");
+        not_yet(r, call, "a third element of \"Embed\"", "leave it out");
 }
 
 static void read_base64_vector(struct json_reader *r, struct call *call, struct query_request *out)
@@ -76,7 +82,7 @@ static void read_target(struct json_reader *r, struct call *call, struct query_r
             return;
         }
         if (first == JSON_ARRAY) {
-            not_yet(r, "a query of several vectors");
+            not_yet(r, call, "a query of several vectors", "send one request for each");
             return;
         }
     }
@@ -99,14 +105,14 @@ static void read_rank_by(struct json_reader *r, struct call *call, struct query_
         return;
     if (!json_next_item(r) || json_peek(r) != JSON_STRING) {
         if (json_peek(r) == JSON_ARRAY)
-            not_yet(r, "ordering by several attributes");
+            not_yet(r, call, "ordering by several attributes", RANK_BY_VECTOR);
         json_reject(r, DP_INVALID, "%s", usage);
         return;
     }
     if (!json_read_string(r, call->arena, &attribute))
         return;
     if (!json_next_item(r) || json_peek(r) != JSON_STRING) {
-        not_yet(r, "this rank_by");
+        not_yet(r, call, "this rank_by", RANK_BY_VECTOR);
         return;
     }
     if (!json_read_string(r, call->arena, &operator))
@@ -115,7 +121,7 @@ static void read_rank_by(struct json_reader *r, struct call *call, struct query_
         char what[60];
         snprintf(what, sizeof what, "rank_by \"%.*s\"", operator.len < 32 ? (int)operator.len : 0,
                  (const char *)operator.data);
-        not_yet(r, what);
+        not_yet(r, call, what, RANK_BY_VECTOR);
         return;
     }
     if (!span_equal_str(attribute, "vector")) {
@@ -146,7 +152,7 @@ static void read_limit(struct json_reader *r, struct call *call, uint32_t *out)
         if (field == TOTAL)
             fields_u32(r, "limit.total", 1, INDEX_TOP_K_MAX, out);
         else
-            not_yet(r, "limit.per");
+            not_yet(r, call, "limit.per", "leave it out");
     }
     if (!(seen & 1U << TOTAL))
         json_reject(r, DP_INVALID, "limit.total is missing");
@@ -169,7 +175,7 @@ static void read_names(struct json_reader *r, struct call *call, const char *fie
         if (!fields_string(r, call->arena, "a name of an attribute", &names[i]))
             return;
         if (span_equal_str(names[i], "vector"))
-            not_yet(r, "returning vectors");
+            not_yet(r, call, "returning vectors", "leave \"vector\" out of the attributes");
     }
     *out = names;
     *count = n;
@@ -225,83 +231,127 @@ static void read_encoding(struct json_reader *r, struct call *call)
         json_reject(r, DP_INVALID, "vector_encoding must be \"float\" or \"base64\"");
 }
 
-enum field {
-    RANK_BY,
-    TOP_K,
-    LIMIT,
-    OFFSET,
-    INCLUDE,
-    EXCLUDE,
-    CONSISTENCY,
-    METRIC,
-    ENCODING,
-    FIRST_NOT_YET, /* the rest is turbopuffer's and comes later */
-    FIELDS = FIRST_NOT_YET + 7,
-};
+/* ---- the fields ------------------------------------------------------------------------------------- */
 
-static const char *const field_names[FIELDS] = {"rank_by",
-                                                "top_k",
-                                                "limit",
-                                                "offset",
-                                                "include_attributes",
-                                                "exclude_attributes",
-                                                "consistency",
-                                                "distance_metric",
-                                                "vector_encoding",
-                                                "filters",
-                                                "aggregate_by",
-                                                "group_by",
-                                                "compute_attributes",
-                                                "rerank_by",
-                                                "queries",
-                                                "vector"};
-
-static void read_field(struct json_reader *r, struct call *call, int field, struct turbopuffer_query *out)
+static void take_rank_by(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
 {
-    struct query_request *query = &out->query;
-    if (field >= FIRST_NOT_YET) {
-        not_yet(r, field_names[field]);
-        return;
+    read_rank_by(r, call, &out->query);
+}
+
+static void take_top_k(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    (void)call;
+    fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &out->query.top_k);
+}
+
+static void take_limit(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    read_limit(r, call, &out->query.top_k);
+}
+
+static void take_offset(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    (void)call;
+    fields_u32(r, "offset", 0, INDEX_TOP_K_MAX - 1, &out->offset);
+}
+
+static void take_include(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    read_include(r, call, &out->query);
+}
+
+static void take_exclude(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    read_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
+    out->query.all_attributes = true;
+}
+
+static void take_consistency(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    read_consistency(r, call, &out->query);
+}
+
+static void take_metric(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    read_metric(r, call, &out->query);
+}
+
+static void take_encoding(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
+{
+    (void)out;
+    read_encoding(r, call);
+}
+
+static const struct {
+    const char *name;
+    void (*take)(struct json_reader *r, struct call *call, struct turbopuffer_query *out); /* NULL: comes later */
+    const char *instead; /* of one that comes later: what to do until then */
+} FIELDS[] = {
+    {"rank_by", take_rank_by, NULL},
+    {"top_k", take_top_k, NULL},
+    {"limit", take_limit, NULL},
+    {"offset", take_offset, NULL},
+    {"include_attributes", take_include, NULL},
+    {"exclude_attributes", take_exclude, NULL},
+    {"consistency", take_consistency, NULL},
+    {"distance_metric", take_metric, NULL},
+    {"vector_encoding", take_encoding, NULL},
+    {"filters", NULL, "leave it out, ask for more rows and choose among them"},
+    {"aggregate_by", NULL, "leave it out"},
+    {"group_by", NULL, "leave it out"},
+    {"compute_attributes", NULL, "leave it out"},
+    {"rerank_by", NULL, "leave it out; rows come by rank_by alone"},
+    {"queries", NULL, "send one request for each"},
+    {"vector", NULL, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
+};
+enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS };
+
+/* Whether a field was given, by its name. */
+static bool is_given(uint64_t given, const char *name)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        if (strcmp(FIELDS[i].name, name) == 0)
+            return given >> i & 1;
+    return false;
+}
+
+/* Reads every field; `given` leaves out nulls, which mean "not given". */
+static enum dp_status read_fields(struct call *call, struct span body, struct turbopuffer_query *out,
+                                  uint64_t *given)
+{
+    struct json_reader reader, *r = &reader;
+    const char *names[FIELD_COUNT];
+    uint64_t seen = 0;
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        names[i] = FIELDS[i].name;
+    json_reader_init(r, body);
+    fields_enter_request(r);
+    for (int field; (field = fields_next(r, call->arena, names, FIELD_COUNT, &seen)) >= 0;) {
+        if (fields_null(r))
+            continue;
+        *given |= UINT64_C(1) << field;
+        if (!FIELDS[field].take)
+            return not_yet(r, call, FIELDS[field].name, FIELDS[field].instead);
+        FIELDS[field].take(r, call, out);
     }
-    switch ((enum field)field) {
-    case RANK_BY: read_rank_by(r, call, query); break;
-    case TOP_K: fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &query->top_k); break;
-    case LIMIT: read_limit(r, call, &query->top_k); break;
-    case OFFSET: fields_u32(r, "offset", 0, INDEX_TOP_K_MAX - 1, &out->offset); break;
-    case INCLUDE: read_include(r, call, query); break;
-    case EXCLUDE:
-        read_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
-        query->all_attributes = true;
-        break;
-    case CONSISTENCY: read_consistency(r, call, query); break;
-    case METRIC: read_metric(r, call, query); break;
-    case ENCODING: read_encoding(r, call); break;
-    case FIRST_NOT_YET:
-    case FIELDS: break;
-    }
+    json_end(r);
+    if (json_failed(r) && call->error.status == DP_UNSUPPORTED) /* not_yet has told why */
+        return call->error.status;
+    return json_error(r, &call->error);
 }
 
 enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_query *out)
 {
-    struct json_reader reader, *r = &reader;
-    uint64_t seen = 0, given = 0; /* `given` leaves out nulls, which mean "not given" */
+    uint64_t given = 0;
     *out = (struct turbopuffer_query){.query.top_k = DEFAULT_LIMIT};
-    json_reader_init(r, body);
-    fields_enter_request(r);
-    for (int field; (field = fields_next(r, call->arena, field_names, FIELDS, &seen)) >= 0;) {
-        if (fields_null(r))
-            continue;
-        given |= UINT64_C(1) << field;
-        read_field(r, call, field, out);
-    }
-    json_end(r);
-    if (json_failed(r))
-        return json_error(r, &call->error);
-    if (!(given & 1U << RANK_BY))
+    enum dp_status status = read_fields(call, body, out, &given);
+    if (status != DP_OK)
+        return status;
+    if (!is_given(given, "rank_by"))
         return call_fail(call, DP_INVALID, "rank_by is missing");
-    if ((given & 1U << TOP_K) && (given & 1U << LIMIT))
+    if (is_given(given, "top_k") && is_given(given, "limit"))
         return call_fail(call, DP_INVALID, "top_k and limit exclude each other");
-    if ((given & 1U << INCLUDE) && (given & 1U << EXCLUDE))
+    if (is_given(given, "include_attributes") && is_given(given, "exclude_attributes"))
         return call_fail(call, DP_INVALID, "include_attributes and exclude_attributes exclude each other");
     if (out->query.top_k > INDEX_TOP_K_MAX - out->offset)
         return call_fail(call, DP_INVALID, "offset and limit together exceed %d", INDEX_TOP_K_MAX);
