@@ -12,6 +12,7 @@
 #include "server/access_log.h"
 #include "server/auth.h"
 #include "server/inflate.h"
+#include "server/route_hint.h"
 #include "server/route_metrics.h"
 
 /* Bodies of refused requests are read and thrown away up to so many times the limit, so that clients get to read
@@ -212,6 +213,33 @@ static void refuse_method(struct exchange *ex)
     exchange_refuse(ex, 405, DP_INVALID, message);
 }
 
+/* The Host header, where it can be shown: a name or an address, perhaps with a port. */
+static struct span shown_host(const struct exchange *ex)
+{
+    struct span host = head_value(&ex->head, "host");
+    bool good = host.len > 0 && host.len < 100;
+    for (size_t i = 0; good && i < host.len; i++)
+        good = host.data[i] < 0x80 && host.data[i] > ' ' && !strchr("\"\\<>&'`", host.data[i]);
+    return good ? host : span_str("HOST:PORT");
+}
+
+/* There is no such path; but perhaps it is one of ours, misspelt, or asked by a client whose base URL lacks "/v1". The
+ * answer has the shape of that path's clients. */
+static void refuse_path(struct exchange *ex)
+{
+    struct route_hint hint;
+    const char *message = NULL;
+    if (route_hint(ex->method, ex->http.path, &ex->arena, &hint)) {
+        const bool wants_base = hint.route->dialect == &api_openai;
+        ex->match.dialect = hint.route->dialect;
+        message = arena_printf(
+            &ex->arena, "there is nothing at this path; did you mean %s %s?%s%.*s%s", hint.route->method,
+            hint.path, wants_base ? " Set the client's base URL to http://" : "",
+            wants_base ? (int)shown_host(ex).len : 0, (const char *)shown_host(ex).data, wants_base ? "/v1" : "");
+    }
+    exchange_refuse(ex, 404, DP_NOT_FOUND, message ? message : "there is nothing at this path");
+}
+
 /* Finds the route, or the answer when there is none. */
 static void find_route(struct exchange *ex)
 {
@@ -233,7 +261,7 @@ static void find_route(struct exchange *ex)
         else
             refuse_method(ex);
         break;
-    case ROUTE_NO_PATH: exchange_refuse(ex, 404, DP_NOT_FOUND, "there is nothing at this path"); break;
+    case ROUTE_NO_PATH: refuse_path(ex); break;
     case ROUTE_BAD_PATH: exchange_refuse(ex, 400, DP_INVALID, "the path is badly encoded"); break;
     case ROUTE_NOMEM: exchange_refuse(ex, 503, DP_NOMEM, "out of memory"); break;
     }

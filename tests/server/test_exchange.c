@@ -140,6 +140,55 @@ static void test_exchange_routes_requests(void **state)
     assert_answer(405, "");
 }
 
+/* A client whose base URL lacks "/v1", or has it twice, and people who misspell a path are told what they meant, in the
+ * shape that the client understands. */
+static void test_exchange_hints_at_the_path_that_was_meant(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target, *holds;
+    } cases[] = {
+        {"POST", "/embeddings",
+         "{\"error\":{\"message\":\"there is nothing at this path; did you mean POST /v1/embeddings? Set the "
+         "client's base URL to "
+         "http://a/v1\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"not_found\"}}"},
+        {"GET", "/models", "did you mean GET /v1/models? Set"},
+        {"GET", "/models/tiny", "did you mean GET /v1/models/tiny? Set"},
+        {"POST", "/v1//embeddings",
+         "{\"error\":{\"message\":\"there is nothing at this path; did you mean POST /v1/embeddings?"},
+        {"POST", "//v1/embeddings", "did you mean POST /v1/embeddings?"},
+        {"POST", "/v1/embeddings/", "did you mean POST /v1/embeddings?"},
+        {"POST", "/v1/v1/embeddings", "did you mean POST /v1/embeddings?"},
+        {"POST", "/api/v1/embeddings", "did you mean POST /v1/embeddings?"},
+        {"POST", "/V1/Embeddings", "did you mean POST /v1/embeddings?"},
+        {"GET", "/embeddings", "did you mean POST /v1/embeddings?"},
+        {"POST", "/embed",
+         "{\"error\":\"not_found\",\"message\":\"there is nothing at this path; did you mean POST /v1/embed?\"}"},
+        {"GET", "/namespaces",
+         "{\"status\":\"error\",\"error\":\"there is nothing at this path; did you mean GET /v1/namespaces?\"}"},
+        {"POST", "/namespaces/things/query", "did you mean POST /v2/namespaces/things/query?"},
+        {"GET", "/v2/namespaces/th%69ngs/metadata/", "did you mean GET /v2/namespaces/th%69ngs/metadata?"},
+        {"GET", "/search/health", "did you mean GET /health?"},
+        {"GET", "/nowhere", "\"there is nothing at this path\""},
+        {"GET", "/a/b/c/d/e/f/g/h/i/j", "\"there is nothing at this path\""},
+        {"GET", "//", "\"there is nothing at this path\""},
+        {"GET", "/favicon.ico", "\"there is nothing at this path\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        request(cases[i].method, cases[i].target, "", span_str(""));
+        assert_answer(404, cases[i].holds);
+    }
+    begin("POST", "/embeddings", "");
+    exchange_end(&exchange, true);
+    struct head *head = &exchange.head;
+    assert_true(exchange_line(&exchange, span_str("/embeddings")));
+    *head = (struct head){.method = span_str("POST"), .version = span_str("HTTP/1.1"), .count = 1};
+    head->fields[0] = (struct head_field){span_str("Host"), span_str("<b>\"x")};
+    exchange_begin(&exchange);
+    exchange_run(&exchange);
+    assert_answer(404, "http://HOST:PORT/v1");
+}
+
 static void test_exchange_answers_options(void **state)
 {
     (void)state;
@@ -832,6 +881,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange_routes_requests),
+        cmocka_unit_test(test_exchange_hints_at_the_path_that_was_meant),
         cmocka_unit_test(test_exchange_answers_options),
         cmocka_unit_test(test_exchange_refuses_pages_of_other_sites),
         cmocka_unit_test(test_exchange_runs_handlers),

@@ -1,0 +1,91 @@
+/* route_hint.c: compares the parts of a path with those of all patterns. */
+#include "server/route_hint.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { PARTS_MAX = 8, PATH_MAX_BYTES = 200 };
+
+struct parts {
+    struct span part[PARTS_MAX];
+    size_t count;
+};
+
+/* The parts of a path that are not empty; false when they are too many. */
+static bool split(struct span path, struct parts *out)
+{
+    out->count = 0;
+    for (size_t at = 0; at < path.len;) {
+        size_t end = at;
+        while (end < path.len && path.data[end] != '/')
+            end++;
+        if (end > at && out->count == PARTS_MAX)
+            return false;
+        if (end > at)
+            out->part[out->count++] = span_of(path.data + at, end - at);
+        at = end + 1;
+    }
+    return true;
+}
+
+/* Whether the parts fit the pattern's from `skipped` on, some of them as it has them and not only as {…}. */
+static bool fits(const struct parts *pattern, size_t skipped, const struct parts *path, size_t path_skipped)
+{
+    bool alike = false;
+    if (pattern->count <= skipped || pattern->count - skipped != path->count - path_skipped)
+        return false;
+    for (size_t i = 0; i < path->count - path_skipped; i++) {
+        const struct span form = pattern->part[skipped + i], part = path->part[path_skipped + i];
+        if (form.data[0] == '{')
+            continue;
+        if (form.len != part.len || strncasecmp((const char *)form.data, (const char *)part.data, form.len) != 0)
+            return false;
+        alike = true;
+    }
+    return alike;
+}
+
+static const char *path_of(const struct parts *pattern, const struct parts *path, struct arena *arena)
+{
+    const char *text = "";
+    for (size_t i = 0; text && i < pattern->count; i++) {
+        const bool named = pattern->part[i].data[0] == '{';
+        const struct span part = named ? path->part[path->count + i - pattern->count] : pattern->part[i];
+        text = arena_printf(arena, "%s/%.*s", text, SPAN_FMT(part));
+    }
+    return text;
+}
+
+/* How the path differs from the pattern: worse ways have higher numbers. */
+enum way { WAY_SPELLING, WAY_LACKS_FIRST, WAY_HAS_ONE_MORE, WAYS };
+
+static bool differs_so(enum way way, const struct parts *pattern, const struct parts *path)
+{
+    switch (way) {
+    case WAY_SPELLING: return fits(pattern, 0, path, 0);
+    case WAY_LACKS_FIRST: return fits(pattern, 1, path, 0);
+    case WAY_HAS_ONE_MORE: return path->count > 0 && fits(pattern, 0, path, 1);
+    case WAYS: break;
+    }
+    return false;
+}
+
+bool route_hint(const char *method, struct span path, struct arena *arena, struct route_hint *out)
+{
+    struct parts parts, pattern, found = {.count = 0};
+    *out = (struct route_hint){.route = NULL};
+    if (path.len > PATH_MAX_BYTES || !split(path, &parts) || parts.count == 0)
+        return false;
+    for (int any_method = 0; any_method < 2 && !out->route; any_method++)
+        for (enum way way = WAY_SPELLING; way < WAYS && !out->route; way++)
+            for (size_t i = 0; i < ROUTE_COUNT && !out->route; i++) {
+                if ((!any_method && strcmp(ROUTES[i].method, method) != 0) ||
+                    !split(span_str(ROUTES[i].pattern), &pattern) || !differs_so(way, &pattern, &parts))
+                    continue;
+                found = pattern;
+                out->route = &ROUTES[i];
+            }
+    if (out->route)
+        out->path = path_of(&found, &parts, arena);
+    return out->path != NULL;
+}
