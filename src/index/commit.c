@@ -329,7 +329,7 @@ static enum dp_status apply(struct call *call, void *context, struct manifest *m
     return load_unlisted(call, status);
 }
 
-static void sending(void *context)
+static void note_sent(void *context)
 {
     struct commit *c = context;
     c->loader->sent = true;
@@ -349,7 +349,7 @@ static bool shows(const void *context, const struct manifest *m)
     return false;
 }
 
-static const struct manifest_edit load_edit = {apply, sending, shows};
+static const struct manifest_edit load_edit = {apply, note_sent, shows};
 
 static void summarise(const struct commit *c, const struct manifest *m, struct index_load_summary *out)
 {

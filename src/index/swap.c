@@ -193,9 +193,10 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     enum dp_status status = call_check(call);
     if (status)
         return status; /* nothing is sent */
-    s->edit->sending(s->context);
     int64_t sent = s->clock->now_ns(s->clock->ctx);
     status = store_put(call, s->store, &put);
+    if (status != DP_FULL)
+        s->edit->sent(s->context);
     s->beaten = status == DP_CONFLICT || status == DP_EXISTS;
     *again = s->beaten || status == DP_UNKNOWN;
     if (status != DP_OK && !is_refusal(status))

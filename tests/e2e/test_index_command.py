@@ -250,3 +250,34 @@ def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows,
         assert answers(run, bucket) == old
     print(f"the disk was full at {refused} of {n - 1} writes")
     assert refused > 5
+
+
+def test_index_that_is_not_durable_fails_and_says_what_to_do(run, rows, load_under_shim, tmp_path):
+    """The last sync is that of the manifest's folder: the rows are visible, and that is no success."""
+    bucket = tmp_path / "bucket"
+    run("index", "n", rows(*ANIMALS), "--root", bucket)
+    copy_bucket(bucket, tmp_path / "trial")
+    _, calls = load_under_shim(tmp_path / "trial")
+    for number in range(calls, 0, -1):
+        copy_bucket(bucket, tmp_path / str(number))
+        done, _ = load_under_shim(tmp_path / str(number), status=None, UNSYNCED_AT=number)
+        if done.returncode:
+            break
+    assert done.returncode == 1 and "the namespace now has" not in done.stdout
+    assert "a crash of the host may take them away; see to the disk and load the same rows again" in done.stderr
+    assert shown(answers(run, tmp_path / str(number))) == shown(answers(run, tmp_path / "trial"))
+    done, _ = load_under_shim(tmp_path / str(number))
+    assert "the namespace now has 4 rows" in done.stdout
+
+
+def test_index_beside_a_log_is_refused(run, rows, tmp_path):
+    bucket = tmp_path / "bucket"
+    run("index", "n", rows(*ANIMALS), "--root", bucket)
+    incarnation = json.loads((bucket / "n" / "manifest.json").read_text())["incarnation"]
+    log = bucket / "n" / incarnation / "wal"
+    log.mkdir()
+    (log / f"{1:020}").write_bytes(b"an entry")
+    before = files_below(bucket)
+    done = run("index", "n", rows(*MORE), "--root", bucket, status=1)
+    assert "write-ahead log, which this version cannot read" in done.stderr
+    assert files_below(bucket) == before

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/reader.h"
+
 static enum dp_status load_three_rows(struct world *w)
 {
     struct index_load_summary summary;
@@ -55,7 +57,7 @@ static void test_index_a_load_survives_failed_allocations(void **state)
     assert_true(unknown <= 4);
 }
 
-static enum dp_status open_and_ask(struct world *w, size_t *count)
+static enum dp_status open_and_ask(struct world *w, uint64_t round_bytes, size_t *count)
 {
     struct index_reader *reader;
     struct index_answer answer = {0};
@@ -67,7 +69,7 @@ static enum dp_status open_and_ask(struct world *w, size_t *count)
     struct span schema;
     struct index_stats stats;
     struct index_names list;
-    enum dp_status status = index_open(&w->call, w->store, span_str("rows"), &reader);
+    enum dp_status status = reader_open(&w->call, w->store, span_str("rows"), round_bytes, &reader);
     if (status)
         return status;
     status = index_query(&w->call, reader, &q, &answer);
@@ -82,19 +84,15 @@ static enum dp_status open_and_ask(struct world *w, size_t *count)
     return status;
 }
 
-static void test_index_a_query_survives_failed_allocations(void **state)
+static void ask_with_failed_allocations(struct world *w, uint64_t round_bytes)
 {
-    struct world *w = *state;
     size_t n = 1, count;
-    w->windows = true;
-    fixture_must_load(w, "rows", 0, 100, 0);
-    fixture_must_load(w, "rows", 90, 110, 1);
     for (;; n++) {
         world_reset(w);
         arena_deinit(&w->arena);
         size_t before = test_alloc_live();
         test_alloc_fail_at(n);
-        enum dp_status status = open_and_ask(w, &count);
+        enum dp_status status = open_and_ask(w, round_bytes, &count);
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         arena_deinit(&w->arena);
@@ -111,6 +109,16 @@ static void test_index_a_query_survives_failed_allocations(void **state)
     }
     printf("%zu allocations of opening and asking\n", n - 1);
     assert_true(n > 30);
+}
+
+static void test_index_a_query_survives_failed_allocations(void **state)
+{
+    struct world *w = *state;
+    w->windows = true;
+    fixture_must_load(w, "rows", 0, 100, 0);
+    fixture_must_load(w, "rows", 90, 110, 1);
+    ask_with_failed_allocations(w, 0);
+    ask_with_failed_allocations(w, 1); /* a round for each range */
 }
 
 /* ---- readers beside a writer ----------------------------------------------------------------------------- */

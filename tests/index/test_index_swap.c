@@ -325,7 +325,7 @@ static enum dp_status count_apply(struct call *call, void *context, struct manif
     return DP_OK;
 }
 
-static void count_sending(void *context)
+static void count_sent(void *context)
 {
     ((struct counted *)context)->sent++;
 }
@@ -336,7 +336,7 @@ static bool shows_nothing(const void *context, const struct manifest *m)
     return false;
 }
 
-static const struct manifest_edit nothing = {count_apply, count_sending, shows_nothing};
+static const struct manifest_edit nothing = {count_apply, count_sent, shows_nothing};
 
 static enum dp_status swap_nothing(struct call *call, struct store *store, const struct swap_clock *clock,
                                    struct counted *c)
@@ -436,7 +436,7 @@ static void test_index_a_change_beyond_a_limit_is_too_large(void **state)
     struct manifest m;
     struct ulid writer;
     struct counted ours = {0};
-    const struct manifest_edit too_much = {overfill, count_sending, shows_nothing};
+    const struct manifest_edit too_much = {overfill, count_sent, shows_nothing};
     fresh_store(w);
     assert_int_equal(os_ulid(writer.text, NULL), DP_OK);
     assert_int_equal(manifest_swap(&w->call, w->store, span_str("rows"), &writer, &too_much, &ours, NULL, &m),
