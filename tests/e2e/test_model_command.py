@@ -48,7 +48,7 @@ def test_model_info_tells_what_is_in_use(run, tiny):
     fingerprint = told.pop("fingerprint")
     assert len(fingerprint) == 64
     assert told == {"name": "all-MiniLM-L6-v2", "engine": "native int8", "pooling": "mean", "normalized": True,
-                    "dimensions": 384, "max_tokens": 256}
+                    "dimensions": 384, "max_tokens": 256, "prompts": {"default": "", "query": "", "document": ""}}
     shown = run("model", "info").stdout
     assert fingerprint in shown and "mean, normalised" in shown
     other = answer(run("model", "info", "--model", tiny, "--json"))
