@@ -15,6 +15,7 @@ const char *api_error_code(unsigned status)
     case 415: return "unsupported_media_type";
     case 429: return "rate_limit_exceeded";
     case 499: return "client_closed_request";
+    case 502: return "bad_gateway";
     case 503: return "overloaded";
     case 504: return "timeout";
     default: return status < 500 ? "invalid_request" : "internal_error";

@@ -67,15 +67,28 @@ static void print_index(struct json_writer *w, const struct index_description *d
     json_end_object(w);
 }
 
+/* Another server's failure is neither ours nor a sign of load. */
+static void fail_open(const struct call *call, const struct index_source *source, struct http_response *response)
+{
+    enum dp_status status = call->error.status;
+    bool elsewhere = source->url.len && !span_starts_with(source->url, span_str("file:"));
+    if (!elsewhere || (status != DP_IO && status != DP_UNAVAILABLE)) {
+        api_fail(call, &api_faiss, response);
+        return;
+    }
+    api_faiss.error(response, 502, api_error_code(502), call->error.message);
+    response->outcome = status;
+}
+
 void faiss_open(struct call *call, const struct api_context *api, const struct http_request *http,
                 struct http_response *response)
 {
-    struct index_source source;
+    struct index_source source = {.url = span_of(NULL, 0)};
     struct index_description opened;
     struct json_writer w;
     if (faiss_parse_open(call, http->body, &source) != DP_OK ||
         service_index_open(call, api->service, &source, &opened) != DP_OK) {
-        api_fail(call, &api_faiss, response);
+        fail_open(call, &source, response);
         return;
     }
     response->status = 201;

@@ -91,6 +91,36 @@ static void test_faiss_open_refuses(void **state)
     assert_answer(open_index("a", "/none.ivf"), 404, "not_found");
 }
 
+/* The failures of another server are told as that: not as an error of ours, nor as too much to do. */
+static void test_faiss_open_at_a_server_that_fails(void **state)
+{
+    (void)state;
+    static const struct http_act acts[] = {
+        {.kind = HTTP_ACT_SHIFT, .at = 3},
+        {.kind = HTTP_ACT_RAW, .text = "no HTTP\r\n\r\n"},
+        {.kind = HTTP_ACT_STATUS, .code = 418},
+    };
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        http_server_script(server, acts[i]);
+        assert_answer(open_index("a", "/a.ivf"), 502,
+                      "{\"error\":\"bad_gateway\",\"message\":\"http://127.0.0.1:");
+    }
+    /* Nobody listens there any more. */
+    char rules[256], body[512];
+    struct http_server *gone = http_server_start(NULL);
+    snprintf(rules, sizeof rules, "%s private+http://nowhere.invalid/", http_server_url(gone, "/"));
+    snprintf(body, sizeof body, "{\"name\":\"a\",\"url\":\"%s\"}", http_server_url(gone, "/a.ivf"));
+    http_server_stop(gone);
+    const struct indexes_options options = {.allow_urls = span_str(rules)};
+    fixture_indexes = &options;
+    struct service *other = fixture_service(NULL, true);
+    fixture_indexes = NULL;
+    assert_answer(ask(other, faiss_open, NULL, body), 502, "bad_gateway");
+    assert_answer(ask(other, faiss_open, NULL, "{\"name\":\"a\",\"url\":\"http://nowhere.invalid/a.ivf\"}"), 502,
+                  "nowhere.invalid");
+    service_free(other);
+}
+
 static void test_faiss_open_takes_what_is_known(void **state)
 {
     (void)state;
@@ -215,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faiss_open_tells_what_was_opened),
         cmocka_unit_test(test_faiss_open_refuses),
+        cmocka_unit_test(test_faiss_open_at_a_server_that_fails),
         cmocka_unit_test(test_faiss_open_takes_what_is_known),
         cmocka_unit_test(test_faiss_search_takes_vectors_and_texts),
         cmocka_unit_test(test_faiss_search_refuses),
