@@ -416,6 +416,7 @@ static enum dp_status open_parts(struct call *call, struct accounts *a)
 {
     const struct account_options *o = &a->options;
     const struct database_options database = {.url = o->database_url,
+                                              .schema = o->database_schema,
                                               .pool_min = o->pool_min,
                                               .pool_max = o->pool_max,
                                               .timeout_ms = o->database_timeout_ms,

@@ -51,6 +51,7 @@ struct account_pass {
 
 struct account_options {
     const char *database_url;
+    const char *database_schema; /* of PostgreSQL; NULL: DATABASE_SCHEMA */
     unsigned pool_min, pool_max;
     int database_timeout_ms;
     const char *key_scheme; /* what keys begin with: "fe_" */

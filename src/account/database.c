@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "account/database_driver.h"
 #include "base/alloc.h"
 #include "os/clock.h"
 
+enum { SCHEMA_NAME_MAX = 63, PLACE_MAX = 400 };
 static const int64_t RETRY_NS = 500 * 1000000LL;
 static const int64_t IDLE_NS = 60 * 1000000000LL;
 
@@ -26,6 +28,8 @@ struct pooled {
 struct database {
     const struct db_driver *driver;
     char *target; /* what the driver connects to */
+    char schema[SCHEMA_NAME_MAX + 1];
+    char place[PLACE_MAX]; /* where that is, for people */
     unsigned min, max;
     int timeout_ms;
     pthread_mutex_t lock;
@@ -70,7 +74,7 @@ static void discard(struct database *db, struct pooled *p)
 static enum dp_status connect(struct call *call, struct database *db, struct pooled **out)
 {
     struct pooled *p = mem_calloc(1, sizeof *p);
-    enum dp_status status = p ? db->driver->connect(call, db->target, db->timeout_ms, &p->connection)
+    enum dp_status status = p ? db->driver->connect(call, db->target, db->schema, db->timeout_ms, &p->connection)
                               : call_nomem(call, "a connection to the database");
     if (status == DP_OK) {
         *out = p;
@@ -232,7 +236,7 @@ static void undo(struct call *call, struct db_transaction *t)
 }
 
 /* One try. *again: it may be tried once more on another connection. */
-static enum dp_status try_transaction(struct call *call, struct database *db, const char *begin, bool fresh,
+static enum dp_status try_transaction(struct call *call, struct database *db, bool writes, bool fresh,
                                       enum dp_status (*work)(struct call *, struct db_transaction *, void *),
                                       void *context, bool *again)
 {
@@ -241,7 +245,9 @@ static enum dp_status try_transaction(struct call *call, struct database *db, co
     enum dp_status status = acquire(call, db, fresh, &t.pooled);
     if (status != DP_OK)
         return status;
-    status = db_run(call, &t, begin, NULL, 0, NULL);
+    status = call_check(call);
+    if (status == DP_OK)
+        status = db->driver->begin(call, t.pooled->connection, writes, &t.broken);
     if (status == DP_OK) {
         status = work(call, &t, context);
         *again = status != DP_OK && t.broken;
@@ -256,16 +262,16 @@ static enum dp_status try_transaction(struct call *call, struct database *db, co
     return status;
 }
 
-static enum dp_status run_transaction(struct call *call, struct database *db, const char *begin,
+static enum dp_status run_transaction(struct call *call, struct database *db, bool writes,
                                       enum dp_status (*work)(struct call *, struct db_transaction *, void *),
                                       void *context)
 {
     bool again;
-    enum dp_status status = try_transaction(call, db, begin, false, work, context, &again);
+    enum dp_status status = try_transaction(call, db, writes, false, work, context, &again);
     if (!again)
         return status;
     dp_error_clear(&call->error);
-    return try_transaction(call, db, begin, true, work, context, &again);
+    return try_transaction(call, db, writes, true, work, context, &again);
 }
 
 enum dp_status database_transact(struct call *call, struct database *db,
@@ -273,14 +279,14 @@ enum dp_status database_transact(struct call *call, struct database *db,
                                                         void *context),
                                  void *context)
 {
-    return run_transaction(call, db, db->driver->begin_write, work, context);
+    return run_transaction(call, db, true, work, context);
 }
 
 enum dp_status database_read(struct call *call, struct database *db,
                              enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
                              void *context)
 {
-    return run_transaction(call, db, db->driver->begin_read, work, context);
+    return run_transaction(call, db, false, work, context);
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
@@ -330,6 +336,36 @@ static enum dp_status add_metrics(struct call *call, struct database *db, struct
     return DP_OK;
 }
 
+static enum dp_status describe_place(struct call *call, struct database *db, const struct db_connection *c)
+{
+    struct buffer text;
+    buffer_init(&text, PLACE_MAX - 1);
+    db->driver->describe(c, db->target, &text);
+    snprintf(db->place, sizeof db->place, "%.*s", SPAN_FMT(buffer_span(&text)));
+    enum dp_status status =
+        text.status == DP_NOMEM ? call_nomem(call, "the name of the accounts' database") : DP_OK;
+    buffer_deinit(&text);
+    return status;
+}
+
+/* A name that needs no quotes in a statement, so that it can be part of one. */
+static enum dp_status take_schema(struct call *call, struct database *db, const char *name)
+{
+    if (!name || !*name)
+        name = DATABASE_SCHEMA;
+    size_t len = strlen(name);
+    bool good = len <= SCHEMA_NAME_MAX && (name[0] < '0' || name[0] > '9') && strncmp(name, "pg_", 3) != 0 &&
+                strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+    if (!good)
+        return call_fail(
+            call, DP_INVALID,
+            "the schema of the accounts is \"%.63s\", but must be 1 to 63 of a-z, 0-9 and _, begin with "
+            "no digit, and not with pg_",
+            name);
+    memcpy(db->schema, name, len + 1);
+    return DP_OK;
+}
+
 /* Opens the least number of connections. */
 static enum dp_status fill(struct call *call, struct database *db)
 {
@@ -343,6 +379,8 @@ static enum dp_status fill(struct call *call, struct database *db)
             opened = p;
         }
     }
+    if (status == DP_OK)
+        status = describe_place(call, db, opened->connection);
     while (opened) {
         struct pooled *p = opened;
         opened = p->next;
@@ -365,6 +403,8 @@ enum dp_status database_open(struct call *call, const struct database_options *o
                                                                : 1;
     db->timeout_ms = options->timeout_ms;
     enum dp_status status = choose_driver(call, db, options->url);
+    if (status == DP_OK)
+        status = take_schema(call, db, options->schema);
     if (status == DP_OK)
         status = add_metrics(call, db, options->registry);
     if (status == DP_OK)
@@ -391,6 +431,16 @@ void database_close(struct database *db)
     pthread_mutex_destroy(&db->lock);
     mem_free(db->target);
     mem_free(db);
+}
+
+const char *database_place(const struct database *db)
+{
+    return db->place;
+}
+
+const char *db_schema(const struct db_transaction *t)
+{
+    return t->db->schema;
 }
 
 bool database_is_postgres(const struct database *db)

@@ -50,7 +50,11 @@ static inline const struct db_value *db_row(const struct db_rows *rows, size_t r
 
 enum { DB_PARAMETERS_MAX = 16, DB_ROWS_MAX = 1 << 20 };
 
+/* What the schema of the tables is called unless told otherwise. */
+#define DATABASE_SCHEMA "dipper"
+
 struct database_options {
+    const char *schema; /* of PostgreSQL, for the tables; NULL or "": DATABASE_SCHEMA */
     const char *url; /* sqlite:///absolute/path (a bare absolute path too), postgresql://… or postgres://… */
     unsigned pool_min, pool_max;
     int timeout_ms;                   /* of one statement, of connecting, and of waiting for a connection */
@@ -62,6 +66,9 @@ struct database_options {
 enum dp_status database_open(struct call *call, const struct database_options *options, struct database **out);
 void database_close(struct database *db); /* NULL is fine; nothing may be in progress */
 bool database_is_postgres(const struct database *db);
+/* Where the tables are, for people: "the file /home/ada/…", "the schema dipper of the database app at db.example:5432".
+ * Lives as long as the database. */
+const char *database_place(const struct database *db);
 /* The file that a URL of SQLite names; NULL when the URL is of another kind. */
 const char *database_sqlite_path(const char *url);
 
@@ -79,6 +86,7 @@ enum dp_status database_read(struct call *call, struct database *db,
 enum dp_status db_run(struct call *call, struct db_transaction *t, const char *sql,
                       const struct db_value *parameters, size_t count, struct db_rows *out);
 bool db_is_postgres(const struct db_transaction *t);
+const char *db_schema(const struct db_transaction *t); /* of PostgreSQL */
 
 /* Closes connections beyond the least number that nobody has used for a while. */
 void database_tidy(struct database *db);

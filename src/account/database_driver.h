@@ -3,6 +3,7 @@
 #define ACCOUNT_DATABASE_DRIVER_H
 
 #include "account/database.h"
+#include "base/buffer.h"
 
 struct db_connection; /* the driver's own */
 
@@ -10,15 +11,21 @@ struct db_driver {
     const char *name;
     /* Checks what the URL names, and makes it where it is not there, once, before any connection. */
     enum dp_status (*prepare)(struct call *call, const char *target);
-    /* Opens a connection within `timeout_ms`, which is also that of its statements. */
-    enum dp_status (*connect)(struct call *call, const char *target, int timeout_ms, struct db_connection **out);
+    /* Opens a connection within `timeout_ms`, which is also that of its statements. `schema`: where there are schemas, the
+     * one that statements find the tables in. */
+    enum dp_status (*connect)(struct call *call, const char *target, const char *schema, int timeout_ms,
+                              struct db_connection **out);
     void (*disconnect)(struct db_connection *c);
     /* Whether a connection that lay idle is still there; cheap, without a round trip. */
     bool (*alive)(struct db_connection *c);
     /* One statement. Sets *broken when the connection cannot be used any more. */
     enum dp_status (*run)(struct call *call, struct db_connection *c, const char *sql,
                           const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken);
-    const char *begin_write, *begin_read; /* transactions */
+    /* Begins a transaction, with all that is to hold in it. Nothing of that stays in the session when it ends: behind a
+     * pooler like pgbouncer, the session is another program's then. */
+    enum dp_status (*begin)(struct call *call, struct db_connection *c, bool writes, bool *broken);
+    /* Appends where the tables are, for people: without user and password. */
+    void (*describe)(const struct db_connection *c, const char *target, struct buffer *out);
 };
 
 extern const struct db_driver db_sqlite;

@@ -1,6 +1,9 @@
 /* database_postgres.c: PostgreSQL, through libpq's calls that do not block: every wait is a poll() of ours, which ends
  * when the step's time is up. A connection whose statement was not answered in time is closed, and the server ends the
- * statement by itself (statement_timeout). Values travel beside the statement, as text, never in it. */
+ * statement by itself (statement_timeout). Values travel beside the statement, as text, never in it.
+ *
+ * Time-outs and the schema are settings of each transaction, never of the session, and statements have no names: a pooler
+ * such as pgbouncer gives the session to another program after each transaction. */
 #include <libpq-fe.h>
 
 #include <errno.h>
@@ -12,11 +15,12 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 
-enum { NUMBER_MAX = 24, MESSAGE_MAX = 200, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, SLICE_MS = 100 };
+enum { BEGIN_MAX = 400, MESSAGE_MAX = 200, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, SLICE_MS = 100 };
 
 struct db_connection {
     PGconn *pg;
     int timeout_ms;
+    const char *schema; /* the database's */
 };
 
 /* The first line of what libpq says. It names host, port, user and database; pg_prepare sees to it that none of these is
@@ -142,6 +146,29 @@ static enum dp_status exchange(struct call *call, struct db_connection *c, int64
     return DP_OK;
 }
 
+/* Takes in the answers to what was sent; what the last good one has goes to *out. *broken: not all of them came. */
+static enum dp_status collect(struct call *call, struct db_connection *c, int64_t until_ns, struct db_rows *out,
+                              bool *broken)
+{
+    enum dp_status status = DP_OK;
+    for (;;) {
+        enum dp_status now = exchange(call, c, until_ns);
+        if (now != DP_OK)
+            return now;
+        PGresult *result = PQgetResult(c->pg);
+        if (!result)
+            break;
+        ExecStatusType kind = PQresultStatus(result);
+        if (status == DP_OK && (kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK))
+            status = read_rows(call, result, out);
+        else if (status == DP_OK)
+            status = fail_result(call, c, result);
+        PQclear(result);
+    }
+    *broken = PQstatus(c->pg) != CONNECTION_OK;
+    return status;
+}
+
 static enum dp_status pg_run(struct call *call, struct db_connection *c, const char *sql,
                              const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken)
 {
@@ -154,24 +181,22 @@ static enum dp_status pg_run(struct call *call, struct db_connection *c, const c
     *broken = true; /* until the whole answer is here */
     if (!PQsendQueryParams(c->pg, sql, (int)count, NULL, texts, NULL, NULL, 0))
         return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
-    bool first = true;
-    for (;;) {
-        enum dp_status now = exchange(call, c, until_ns);
-        if (now != DP_OK)
-            return now;
-        PGresult *result = PQgetResult(c->pg);
-        if (!result)
-            break;
-        ExecStatusType kind = PQresultStatus(result);
-        if (first && (kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK))
-            status = read_rows(call, result, out);
-        else if (first)
-            status = fail_result(call, c, result);
-        first = false;
-        PQclear(result);
-    }
-    *broken = PQstatus(c->pg) != CONNECTION_OK;
-    return status;
+    return collect(call, c, until_ns, out, broken);
+}
+
+static enum dp_status pg_begin(struct call *call, struct db_connection *c, bool writes, bool *broken)
+{
+    char sql[BEGIN_MAX];
+    struct db_rows rows;
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->timeout_ms) * 1000000LL;
+    snprintf(sql, sizeof sql,
+             "BEGIN%s; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; "
+             "SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL search_path = %s",
+             writes ? "" : " READ ONLY", c->timeout_ms, c->timeout_ms, c->timeout_ms, c->schema);
+    *broken = true;
+    if (!PQsendQuery(c->pg, sql))
+        return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    return collect(call, c, until_ns, &rows, broken);
 }
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
@@ -245,28 +270,27 @@ static enum dp_status handshake(struct call *call, struct db_connection *c, cons
     return PQsetnonblocking(c->pg, 1) == 0 ? DP_OK : fail(call, DP_IO, "connect to", PQerrorMessage(c->pg));
 }
 
-static enum dp_status pg_connect(struct call *call, const char *url, int timeout_ms, struct db_connection **out)
+static enum dp_status pg_connect(struct call *call, const char *url, const char *schema, int timeout_ms,
+                                 struct db_connection **out)
 {
     struct db_connection *c = mem_calloc(1, sizeof *c);
     if (!c)
         return call_nomem(call, "a connection to the database");
     c->timeout_ms = timeout_ms;
-    bool broken = false;
-    struct db_rows rows;
+    c->schema = schema;
     enum dp_status status = handshake(call, c, url);
-    char text[NUMBER_MAX];
-    snprintf(text, sizeof text, "%d", timeout_ms);
-    const struct db_value ms = db_text_str(text);
-    static const char *const settings[] = {"SELECT set_config('statement_timeout', $1, false)",
-                                           "SELECT set_config('lock_timeout', $1, false)",
-                                           "SELECT set_config('idle_in_transaction_session_timeout', $1, false)"};
-    for (size_t i = 0; i < sizeof settings / sizeof *settings && status == DP_OK; i++)
-        status = pg_run(call, c, settings[i], &ms, 1, &rows, &broken);
     if (status == DP_OK)
         *out = c;
     else
         pg_disconnect(c);
     return status;
+}
+
+static void pg_describe(const struct db_connection *c, const char *url, struct buffer *out)
+{
+    (void)url;
+    buffer_printf(out, "the schema %s of the PostgreSQL database %s at %s:%s", c->schema, PQdb(c->pg),
+                  PQhost(c->pg), PQport(c->pg));
 }
 
 /* An idle connection says nothing unless the server closes it: what can be read is that. */
@@ -284,5 +308,5 @@ const struct db_driver db_postgres = {.name = "postgresql",
                                       .disconnect = pg_disconnect,
                                       .alive = pg_alive,
                                       .run = pg_run,
-                                      .begin_write = "BEGIN",
-                                      .begin_read = "BEGIN READ ONLY"};
+                                      .begin = pg_begin,
+                                      .describe = pg_describe};

@@ -204,9 +204,10 @@ static void sqlite_disconnect(struct db_connection *c)
     mem_free(c);
 }
 
-static enum dp_status sqlite_connect(struct call *call, const char *path, int timeout_ms,
+static enum dp_status sqlite_connect(struct call *call, const char *path, const char *schema, int timeout_ms,
                                      struct db_connection **out)
 {
+    (void)schema;
     static const char *const settings[] = {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
                                            "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF"};
     enum dp_status status = DP_OK;
@@ -230,6 +231,19 @@ static enum dp_status sqlite_connect(struct call *call, const char *path, int ti
     return status;
 }
 
+/* Who writes says so at once, or else two that read first would deadlock. */
+static enum dp_status sqlite_begin(struct call *call, struct db_connection *c, bool writes, bool *broken)
+{
+    struct db_rows rows;
+    return sqlite_run(call, c, writes ? "BEGIN IMMEDIATE" : "BEGIN", NULL, 0, &rows, broken);
+}
+
+static void sqlite_describe(const struct db_connection *c, const char *path, struct buffer *out)
+{
+    (void)c;
+    buffer_printf(out, "the file %s", path);
+}
+
 static bool sqlite_alive(struct db_connection *c)
 {
     (void)c;
@@ -242,6 +256,5 @@ const struct db_driver db_sqlite = {.name = "sqlite",
                                     .disconnect = sqlite_disconnect,
                                     .alive = sqlite_alive,
                                     .run = sqlite_run,
-                                    .begin_write =
-                                        "BEGIN IMMEDIATE", /* or else two that read first would deadlock */
-                                    .begin_read = "BEGIN"};
+                                    .begin = sqlite_begin,
+                                    .describe = sqlite_describe};

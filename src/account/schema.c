@@ -11,6 +11,7 @@
 #include "account/schema.h"
 
 #include "os/clock.h"
+#include "os/log.h"
 
 enum { STATEMENTS_MAX = 10 };
 
@@ -53,14 +54,74 @@ static enum dp_status apply(struct call *call, struct db_transaction *t, int64_t
     return status;
 }
 
+/* ---- the schema of PostgreSQL ------------------------------------------------------------------------ */
+
+/* The tables of the first programs lay among others' in the schema "public", or in one that is called like the user. What
+ * has our table of versions is ours; a table `users` of another program has none beside it. The usual schema is nobody's
+ * past: another deployment may use it. */
+static enum dp_status move_tables(struct call *call, struct db_transaction *t)
+{
+    static const char *const tables[] = {"users", "api_keys", "usage", "leases", "key_usage", "dipper_schema"};
+    const struct db_value schema = db_text_str(db_schema(t));
+    struct db_rows rows;
+    enum dp_status status =
+        db_run(call, t,
+               "SELECT CAST(quote_ident(n.nspname) AS TEXT) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+               "c.relnamespace WHERE c.relname = 'dipper_schema' AND c.relkind = 'r' AND n.nspname <> $1 AND "
+               "n.nspname <> '" DATABASE_SCHEMA
+               "' AND n.nspname IN ('public', current_user) ORDER BY n.nspname = 'public' LIMIT 1",
+               &schema, 1, &rows);
+    if (status != DP_OK || rows.count == 0)
+        return status;
+    struct span from = db_row(&rows, 0)->text;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && status == DP_OK; i++) {
+        const char *sql = arena_printf(call->arena, "ALTER TABLE %.*s.%s SET SCHEMA %s", SPAN_FMT(from), tables[i],
+                                       db_schema(t));
+        status = sql ? db_run(call, t, sql, NULL, 0, NULL) : call_nomem(call, "a statement");
+    }
+    if (status == DP_OK)
+        log_write(LOG_INFO, "the accounts' tables are moved from the schema %.*s to %s", SPAN_FMT(from),
+                  db_schema(t));
+    return status;
+}
+
+/* Makes the schema where it is not there, and moves older tables into it where it has none. */
+static enum dp_status have_schema(struct call *call, struct db_transaction *t)
+{
+    const struct db_value schema = db_text_str(db_schema(t));
+    struct db_rows rows;
+    /* Who may use a schema that somebody else has made need not have the right to make one. */
+    enum dp_status status =
+        db_run(call, t, "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_namespace WHERE nspname = $1", &schema, 1, &rows);
+    if (status == DP_OK && db_row(&rows, 0)->number == 0) {
+        const char *sql = arena_printf(call->arena, "CREATE SCHEMA %s", db_schema(t));
+        status = sql ? db_run(call, t, sql, NULL, 0, NULL) : call_nomem(call, "a statement");
+        if (status == DP_DENIED)
+            dp_error_prefix(&call->error,
+                            "cannot make the schema %s (have its owner run CREATE SCHEMA %s AUTHORIZATION …, or "
+                            "name another: DIPPER_DATABASE_SCHEMA)",
+                            db_schema(t), db_schema(t));
+    }
+    if (status == DP_OK)
+        status = db_run(call, t,
+                        "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                        "c.relnamespace WHERE c.relname = 'dipper_schema' AND n.nspname = $1",
+                        &schema, 1, &rows);
+    return status == DP_OK && db_row(&rows, 0)->number == 0 ? move_tables(call, t) : status;
+}
+
+/* ---- bringing up to date ----------------------------------------------------------------------------- */
+
 static enum dp_status migrate(struct call *call, struct db_transaction *t, void *context)
 {
-    (void)context;
+    bool *changed = context;
     struct db_value lock = db_number(LOCK);
     struct db_rows rows;
     enum dp_status status = DP_OK;
     if (db_is_postgres(t)) /* SQLite has one writer at a time anyway */
         status = db_run(call, t, "SELECT pg_advisory_xact_lock($1)", &lock, 1, NULL);
+    if (status == DP_OK && db_is_postgres(t))
+        status = have_schema(call, t);
     if (status == DP_OK)
         status = db_run(call, t,
                         "CREATE TABLE IF NOT EXISTS dipper_schema (version BIGINT PRIMARY KEY, "
@@ -76,6 +137,7 @@ static enum dp_status migrate(struct call *call, struct db_transaction *t, void 
                          "the accounts' database is of version %lld, and this program knows versions up to %lld: "
                          "use the newer dipper that brought it there",
                          (long long)version, (long long)SCHEMA_VERSION);
+    *changed = version < SCHEMA_VERSION;
     while (status == DP_OK && version < SCHEMA_VERSION)
         status = apply(call, t, ++version);
     return status;
@@ -83,5 +145,12 @@ static enum dp_status migrate(struct call *call, struct db_transaction *t, void 
 
 enum dp_status schema_migrate(struct call *call, struct database *db)
 {
-    return database_transact(call, db, migrate, NULL);
+    bool changed = false;
+    enum dp_status status = database_transact(call, db, migrate, &changed);
+    if (status == DP_OK && changed)
+        log_write(LOG_INFO, "accounts are kept in %s, now of version %lld", database_place(db),
+                  (long long)SCHEMA_VERSION);
+    else if (status != DP_OK)
+        dp_error_prefix(&call->error, "accounts in %s", database_place(db));
+    return status;
 }

@@ -72,6 +72,7 @@ static enum dp_status open_with(struct call *call, const struct config *config, 
 {
     const unsigned waiting = config->request_threads / WAITING_SHARE;
     struct account_options options = {
+        .database_schema = config->database_schema,
         .pool_min = config->database_pool_min,
         .pool_max = config->database_pool_max,
         .database_timeout_ms = (int)config->database_timeout_ms,
@@ -111,6 +112,7 @@ enum dp_status open_accounts(const struct config *config, struct metric_registry
 enum dp_status open_accounts_database(struct call *call, const struct config *config, struct database **out)
 {
     const struct database_options options = {.url = database_url_of(call, config),
+                                             .schema = config->database_schema,
                                              .pool_min = 1,
                                              .pool_max = 1,
                                              .timeout_ms = (int)config->database_timeout_ms};

@@ -84,8 +84,9 @@ struct config {
     /* accounts */
     bool auth; /* whoever asks needs a key */
     bool protect_metrics;
-    const char *database_url; /* "": a file in the state folder */
-    const char *state_home;   /* "": ~/.local/state */
+    const char *database_url;    /* "": a file in the state folder */
+    const char *database_schema; /* of PostgreSQL, for the tables */
+    const char *state_home;      /* "": ~/.local/state */
     const char *key_prefix;
     uint64_t free_limit, pro_limit, scale_limit;          /* embeddings a month */
     uint32_t free_requests, pro_requests, scale_requests; /* a minute; 0: any number */

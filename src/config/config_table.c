@@ -313,6 +313,10 @@ const struct setting SETTINGS[] = {
      .initial_help = "accounts.db in the state folder",
      .help = "Where users, keys and usage are kept: sqlite:///absolute/path, or postgresql://user:password@host/name for "
              "several servers. No flag takes it, as its password could be read by others."},
+    {.name = "accounts.database_schema", .flag = "--database-schema", .meta = "NAME",
+     .variables = {"DIPPER_DATABASE_SCHEMA"}, TO(database_schema),
+     .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .min = 1, .max = 63, .initial = "dipper",
+     .help = "The schema of PostgreSQL that the tables are in, made where it is not there: a-z, 0-9 and _."},
     {.name = "accounts.state_home", .flag = "--state-home", .meta = "DIR",
      .variables = {"DIPPER_STATE_HOME", "XDG_STATE_HOME"}, TO(state_home),
      .section = SECTION_ACCOUNTS, .type = SETTING_TEXT, .max = PATH_BYTES,

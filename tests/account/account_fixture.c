@@ -49,7 +49,9 @@ void account_call_end(void)
 static enum dp_status empty(struct call *c, struct db_transaction *t, void *context)
 {
     (void)context;
-    enum dp_status status = db_run(c, t, "DROP SCHEMA public CASCADE", NULL, 0, NULL);
+    enum dp_status status = db_run(c, t, "DROP SCHEMA IF EXISTS dipper CASCADE", NULL, 0, NULL);
+    if (status == DP_OK)
+        status = db_run(c, t, "DROP SCHEMA public CASCADE", NULL, 0, NULL);
     return status == DP_OK ? db_run(c, t, "CREATE SCHEMA public", NULL, 0, NULL) : status;
 }
 

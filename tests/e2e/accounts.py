@@ -157,6 +157,36 @@ class Postgres:
             self.process.wait(60)
             self.process = None
 
-    def sql(self, text, database="postgres"):
-        return self.command("psql", "-XAtq", "-h", "127.0.0.1", "-p", str(self.port), "-U", "dipper", "-d", database, "-c",
-                            text).strip()
+    def sql(self, text, database="postgres", port=None):
+        return self.command("psql", "-XAtq", "-h", "127.0.0.1", "-p", str(port or self.port), "-U", "dipper", "-d", database,
+                            "-c", text).strip()
+
+
+@contextlib.contextmanager
+def pooler(postgres, folder):
+    """The port of a pgbouncer that has one session for all transactions of all clients."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(f"""[databases]
+* = user=dipper host=127.0.0.1 port={postgres.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+auth_file =
+pool_mode = transaction
+default_pool_size = 1
+unix_socket_dir =
+""", encoding="utf-8")
+    folder.chmod(0o755)
+    process = subprocess.Popen([*postgres.become, "/usr/sbin/pgbouncer", settings], cwd="/", stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: subprocess.run([postgres.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)],
+                                        check=False).returncode == 0, "pgbouncer")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)

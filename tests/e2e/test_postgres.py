@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from accounts import Accounts, Postgres, wait_for
+from accounts import Accounts, Postgres, pooler, wait_for
 from test_accounts import clients_at_the_edge
 
 pytestmark = pytest.mark.daemon
@@ -70,8 +70,78 @@ def test_many_bring_a_database_up_to_date_at_once(accounts):
 
 def test_a_newer_database_is_refused(accounts, postgres):
     accounts.key()
-    postgres.sql("INSERT INTO dipper_schema (version, applied_at) VALUES (77, 0)", accounts.url.rsplit("/", 1)[1])
+    postgres.sql("INSERT INTO dipper.dipper_schema (version, applied_at) VALUES (77, 0)", accounts.url.rsplit("/", 1)[1])
     assert "version 77" in accounts.run("key", "list", status=1).stderr
+
+
+def test_tables_have_a_schema_of_their_own(accounts, postgres, tmp_path):
+    """Another program's table of the same name stays as it is; the first message says where the accounts are."""
+    name = accounts.url.rsplit("/", 1)[1]
+    postgres.sql("CREATE TABLE users (id INT PRIMARY KEY, login TEXT); INSERT INTO users VALUES (1, 'theirs')", name)
+    first = accounts.run("key", "create", "--email", "ada@example.org").stderr
+    assert f"the schema dipper of the PostgreSQL database {name} at 127.0.0.1:{postgres.port}" in first
+    assert "unused-secret" not in first
+    assert "schema" not in accounts.run("key", "list").stderr
+    assert postgres.sql("SELECT login FROM public.users", name) == "theirs"
+    assert postgres.sql("SELECT email FROM dipper.users", name) == "ada@example.org"
+    other = Accounts(accounts.dipper, accounts.url, DIPPER_DATABASE_SCHEMA="team_2")
+    other.key("bob@example.org")
+    assert postgres.sql("SELECT email FROM team_2.users", name) == "bob@example.org"
+    assert len(json.loads(accounts.run("key", "list", "--json").stdout)["keys"]) == 1
+    for schema in ('a"; DROP TABLE users; --', "Dipper", "1a", "pg_x"):
+        wrong = Accounts(accounts.dipper, accounts.url, DIPPER_DATABASE_SCHEMA=schema)
+        assert "a-z, 0-9 and _" in wrong.run("key", "list", status=1).stderr
+
+
+@pytest.mark.parametrize("old", ["public", "dipper_user"])
+def test_tables_of_the_first_programs_are_moved(accounts, postgres, tmp_path, old):
+    """They lay in the schema of the search path: public, or one that is called like the user."""
+    name = accounts.url.rsplit("/", 1)[1]
+    user = "dipper_user" if old == "dipper_user" else "dipper"
+    if old != "public":
+        postgres.sql(f"CREATE ROLE {old} SUPERUSER LOGIN", name)
+        postgres.sql(f"CREATE SCHEMA {old}", name)
+    accounts = Accounts(accounts.dipper, accounts.url.replace("//dipper:", f"//{user}:"))
+    key = accounts.key("ada@example.org", "--tier", "pro")["key"]
+    for table in ("users", "api_keys", "usage", "leases", "key_usage", "dipper_schema"):
+        postgres.sql(f"ALTER TABLE dipper.{table} SET SCHEMA {old}", name)
+    postgres.sql("DROP SCHEMA dipper", name)
+    postgres.sql(f"CREATE TABLE {old}.theirs (id INT)", name)
+    assert f"moved from the schema {old} to dipper" in accounts.run("key", "list").stderr
+    with accounts.serve(tmp_path) as node:
+        assert node.embed(key)[0] == 200
+    assert postgres.sql(f"SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = '{old}'", name) == "theirs"
+
+
+def test_a_schema_that_may_not_be_made_is_asked_for(accounts, postgres):
+    name = accounts.url.rsplit("/", 1)[1]
+    postgres.sql("CREATE ROLE guest LOGIN", name)
+    guest = Accounts(accounts.dipper, accounts.url.replace("//dipper:", "//guest:"))
+    assert "CREATE SCHEMA dipper AUTHORIZATION" in guest.run("key", "list", status=1).stderr
+    postgres.sql("CREATE SCHEMA dipper AUTHORIZATION guest", name)
+    guest.key()
+
+
+def test_behind_a_pooler_other_programs_notice_nothing(accounts, postgres, tmp_path):
+    """pgbouncer gives one session to whoever has a transaction: time-outs, the schema and statements must end with it."""
+    name = accounts.url.rsplit("/", 1)[1]
+    with pooler(postgres, tmp_path) as port:
+        def other(text):
+            return postgres.sql(text, name, port)
+
+        pooled = Accounts(accounts.dipper, accounts.url.replace(f":{postgres.port}/", f":{port}/"))
+        settings = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path")
+        before = [other(f"SHOW {s}") for s in settings]
+        key = pooled.key("ada@example.org", "--tier", "scale")["key"]
+        with pooled.serve(tmp_path, "--log-format", "off") as node:
+            for _ in range(20):
+                assert node.embed(key)[0] == 200
+                assert [other(f"SHOW {s}") for s in settings] == before
+            wait_for(lambda: pooled.used() == 20, "the usage")
+            pooled.key("bob@example.org")
+            assert node.embed(key[:-1] + ("0" if key[-1] != "0" else "1"))[0] == 401
+        assert [other(f"SHOW {s}") for s in settings] == before
+        assert other("SELECT COUNT(*) FROM pg_prepared_statements") == "0"
 
 
 def test_clients_at_the_edge_of_two_servers_never_overrun(accounts, tmp_path):
