@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "account/lease.h"
+#include "os/clock.h"
 
 enum { BATCH = 8, LIMIT = 100 }; /* of fixture_options and the tier free */
 
@@ -385,6 +386,14 @@ static void while_away(const char *url, struct accounts *a, const char *key,
     arena_deinit(&arena);
 }
 
+/* Settles when the database is back, which the pool finds out half a second later. */
+static void settle_at_last(struct accounts *a)
+{
+    const int64_t until_ns = os_now_ns() + 60 * 1000000000LL;
+    while (accounts_settle(a) != DP_OK)
+        assert_true(os_now_ns() < until_ns);
+}
+
 static void use_what_is_in_hand(struct accounts *a, const char *key)
 {
     struct account_pass pass;
@@ -402,34 +411,35 @@ static void use_what_is_in_hand(struct accounts *a, const char *key)
 static void test_quota_fails_closed(void **state)
 {
     (void)state;
-    struct account_options options = open_options(fixture_database(), false, 50);
+    struct account_options options = open_options(fixture_database(), false, 250);
     options.tiers[TIER_FREE] = (struct tier_limits){LIMIT * 10, 0};
     struct accounts *a = fixture_open(&options);
     const char *key = fixture_key(a, "a@b", TIER_FREE)->text;
     assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE);
     while_away(options.database_url, a, key, use_what_is_in_hand);
+    settle_at_last(a);
     assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE); /* it is back */
-    assert_int_equal(accounts_settle(a), DP_OK);
+    settle_at_last(a);
     assert_int_equal(fixture_used(a, "a@b"), BATCH + 1);
     accounts_close(a);
 }
 
 static void use_thirty(struct accounts *a, const char *key)
 {
-    for (int i = 0; i < 30; i++)
-        assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fixture_use(a, key, 10), ACCOUNT_FINE);
 }
 
 static void test_quota_fails_open_when_told_to_and_counts_all_the_same(void **state)
 {
     (void)state;
-    struct account_options options = open_options(fixture_database(), true, 30);
+    struct account_options options = open_options(fixture_database(), true, 250);
     options.tiers[TIER_FREE] = (struct tier_limits){25, 0};
     struct accounts *a = fixture_open(&options);
     const char *key = fixture_key(a, "a@b", TIER_FREE)->text;
     assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE);
     while_away(options.database_url, a, key, use_thirty);
-    assert_int_equal(accounts_settle(a), DP_OK);
+    settle_at_last(a);
     assert_int_equal(fixture_used(a, "a@b"), 31);
     assert_int_equal(fixture_use(a, key, 1), ACCOUNT_MONTH_OVER);
     accounts_close(a);
