@@ -76,6 +76,18 @@ def test_the_demo_of_packages_answers_judged_questions_beside_apt_cache(demo, tm
     assert "the namespace now has 2 rows" in again.stdout
 
 
+def test_the_demo_of_a_part_has_the_answers_to_its_questions(load_script):
+    sample = load_script("demo").sample
+    rows = [{"id": number} for number in range(1000)]
+    questions = [("a", {999, 998}), ("b", {500}), ("c", {2000})]
+    assert [row["id"] for row in sample(rows, questions, 2)] == [500, 998]
+    assert [row["id"] for row in sample(rows, questions, 3)] == [500, 998, 999]
+    some = [row["id"] for row in sample(rows, questions, 13)]
+    assert len(some) == 13 and some == sorted(some) and {500, 998, 999} <= set(some)
+    assert max(b - a for a, b in zip(some, some[1:])) <= 101  # the others lie evenly
+    assert sample(iter(rows), questions, 0) == sample(rows, questions, 1000) == rows
+
+
 def test_the_demo_of_cranfield(demo):
     done = demo("--once", "--corpus", "cranfield", "--limit", "60")
     assert done.returncode == 0, done.stderr

@@ -221,3 +221,15 @@ def other_model(dipper, source, tmp_path_factory):
         file.flush()
         os.fsync(file.fileno())
     return folder
+
+
+def test_the_documentations_answer_is_true(run, source, tmp_path):
+    """docs/http-api.md shows the row that the README's notes answer to "public transport"."""
+    tour = re.search(r"<<'ROWS'\n(.*?)^ROWS$", (source / "README.md").read_text(encoding="utf-8"), re.S | re.M).group(1)
+    (tmp_path / "notes.jsonl").write_text(tour, encoding="utf-8")
+    run("index", "notes", tmp_path / "notes.jsonl", "--root", tmp_path / "bucket")
+    (answer,) = json_lines(run("search", "notes", "public transport", "--root", tmp_path / "bucket", "--json").stdout)
+    page = (source / "docs" / "http-api.md").read_text(encoding="utf-8")
+    shown = json.loads(re.search(r'^\{"rows": \[(\{"id": 3.*?\})\],$', page, re.M).group(1))
+    assert shown["id"] == answer["rows"][0]["id"] and shown["text"] == answer["rows"][0]["text"]
+    assert abs(shown["$dist"] - answer["rows"][0]["$dist"]) < 1e-6
