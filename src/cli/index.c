@@ -1,6 +1,8 @@
 /* index.c: `dipper index`: a JSON-lines file into a namespace, whole or not at all. */
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -100,6 +102,14 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     return status;
 }
 
+/* Whether the first is the file and the second is none; "-" is standard input. */
+static bool are_swapped(const char *name, const char *path)
+{
+    if (strcmp(name, "-") == 0)
+        return true;
+    return strcmp(path, "-") != 0 && access(path, F_OK) != 0 && access(name, F_OK) == 0;
+}
+
 static int run_index(int argc, char **argv)
 {
     struct cli_args args;
@@ -110,6 +120,9 @@ static int run_index(int argc, char **argv)
         return status == CLI_HELPED ? CLI_OK : status;
     if (args.position_count != 2)
         status = cli_usage(&cli_index_command, "a namespace and a file are needed (\"-\" is standard input)");
+    else if (are_swapped(args.positions[0], args.positions[1]))
+        status = cli_usage(&cli_index_command, "the namespace comes first, then the file, but %s is the file",
+                           args.positions[0]);
     else if (index_check_name(span_str(args.positions[0]), &error) != DP_OK ||
              index_file(&args.config, args.positions[0], args.positions[1], &error) != DP_OK)
         status = cli_fail(&cli_index_command, &error);

@@ -51,8 +51,8 @@ struct line_reader {
 void line_reader_init(struct line_reader *r, FILE *in, size_t max_line);
 void line_reader_deinit(struct line_reader *r);
 /* True with the next line, without its newline (and without a final CR), valid until the next call. At the
- * end false with error->status DP_OK; false with DP_IO, DP_CANCELLED (the stream failed with ECANCELED), or
- * DP_TOO_LARGE for a line over the maximum (the rest of that line is skipped, so that reading may go on). */
+ * end false with error->status DP_OK; false with DP_IO, DP_CANCELLED (the stream failed with ECANCELED), DP_INVALID (the
+ * first line shows that the stream is compressed, UTF-16 or another thing without lines of text), or DP_TOO_LARGE for a line over the maximum (the rest of that line is skipped, so that reading may go on). */
 bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error *error);
 
 #endif

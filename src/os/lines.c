@@ -3,6 +3,41 @@
 
 #include <errno.h>
 
+/* How files begin that people mistake for lines of text, and what makes lines of them. The longer of two that begin alike
+ * comes first. */
+static const struct {
+    const char *bytes;
+    size_t len;
+    const char *what;
+} FOREIGN[] = {
+    {"\x1f\x8b", 2, "gzip data: unpack it first, with gzip -dc"},
+    {"\x28\xb5\x2f\xfd", 4, "Zstandard data: unpack it first, with zstd -dc"},
+    {"BZh", 3, "bzip2 data: unpack it first, with bzip2 -dc"},
+    {"\xfd"
+     "7zXZ",
+     5, "xz data: unpack it first, with xz -dc"},
+    {"PK\x03\x04", 4, "a zip file (an office document is one, too): unpack or export it first"},
+    {"\xff\xfe\0\0", 4, "UTF-32: convert it first, with iconv -f UTF-32 -t UTF-8"},
+    {"\0\0\xfe\xff", 4, "UTF-32: convert it first, with iconv -f UTF-32 -t UTF-8"},
+    {"\xff\xfe", 2, "UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8"},
+    {"\xfe\xff", 2, "UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8"},
+    {"{\0", 2, "UTF-16: convert it first, with iconv -f UTF-16LE -t UTF-8"},
+    {"\0{", 2, "UTF-16: convert it first, with iconv -f UTF-16BE -t UTF-8"},
+    {"\x93NUMPY", 6, "numpy's .npy: vectors, not text"},
+    {"PAR1", 4, "a Parquet file: export it as JSON lines first"},
+    {"SQLite format 3\0", 16, "an SQLite database: export it as JSON lines first"},
+    {"%PDF-", 5, "a PDF: take its text out first"},
+};
+
+/* What the first line shows the file to be, or NULL: lines, as far as can be seen. */
+static const char *foreign_kind(struct span line)
+{
+    for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++)
+        if (span_starts_with(line, span_of(FOREIGN[i].bytes, FOREIGN[i].len)))
+            return FOREIGN[i].what;
+    return NULL;
+}
+
 void line_reader_init(struct line_reader *r, FILE *in, size_t max_line)
 {
     r->in = in;
@@ -57,6 +92,11 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     if (ferror(r->in)) {
         dp_fail(error, errno == ECANCELED ? DP_CANCELLED : DP_IO, "cannot read line %llu: %s",
                 (unsigned long long)r->number, strerror(errno));
+        return false;
+    }
+    const char *foreign = r->number == 1 ? foreign_kind(span_of(b->data, b->len)) : NULL;
+    if (foreign) {
+        dp_fail(error, DP_INVALID, "the input is no lines of text but %s", foreign);
         return false;
     }
     if (b->status == DP_TOO_LARGE) {

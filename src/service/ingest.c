@@ -107,8 +107,8 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
     in->load.call.patient =
         status == DP_OK; /* the root is right, and what is embedded from now on is worth waiting */
-    if (status == DP_OK || status == DP_NOMEM)
-        return status;
+    if (status != DP_INVALID && status != DP_UNSUPPORTED)
+        return status; /* of the store, not of a row */
     return ingest_at_line(&in->load.call, b->rows[0].line);
 }
 

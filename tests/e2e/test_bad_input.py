@@ -1,6 +1,7 @@
 """What the commands make of bad rows, files, roots, disks, models and objects: an error that names the cause, and
 nothing changed."""
 import ctypes
+import gzip
 import json
 import os
 import re
@@ -385,3 +386,40 @@ def test_index_over_a_damaged_namespace_changes_nothing(run, rows, damaged):
             assert path.split("/")[-1] in done.stderr, done.stderr
             assert objects(damaged) == before
         (damaged / path).write_bytes(content)
+
+
+@pytest.mark.parametrize("beginning, says", [
+    (gzip.compress(b'{"id": 1, "text": "a"}\n'), "gzip -dc"),
+    ('{"id": 1, "text": "a"}\n'.encode("utf-16"), "iconv -f UTF-16 "),
+    ('{"id": 1, "text": "a"}\n'.encode("utf-16-le"), "iconv -f UTF-16LE"),
+    ('{"id": 1, "text": "a"}\n'.encode("utf-16-be"), "iconv -f UTF-16BE"),
+    ('{"id": 1, "text": "a"}\n'.encode("utf-32"), "iconv -f UTF-32"),
+    (b"\x28\xb5\x2f\xfd\x04\x58", "zstd -dc"),
+    (b"PK\x03\x04\x14\x00", "zip file"),
+    (b"PAR1\x15\x04", "Parquet"),
+    (b"%PDF-1.7\n", "PDF"),
+    (b"\x93NUMPY\x01\x00", "numpy"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_what_has_no_lines_of_text_is_named(run, tmp_path, beginning, says):
+    """By every command that reads lines: embedded as they are, such bytes would be vectors of nothing."""
+    (tmp_path / "file").write_bytes(beginning)
+    (tmp_path / "ok.jsonl").write_text('{"id": 1, "text": "a"}\n')
+    root = ("--root", tmp_path / "bucket")
+    run("index", "n", tmp_path / "ok.jsonl", *root)
+    for command in (("index", "n", tmp_path / "file", *root), ("embed",), ("search", "n", "--queries", "-", *root)):
+        done = run(*command, input=beginning.decode("utf-8", "surrogateescape"), status=1)
+        assert "no lines of text but" in done.stderr and says in done.stderr and not done.stdout, done.stderr
+
+
+def test_a_first_line_that_only_looks_foreign_is_text(run):
+    lines = ["B", "BZ", "PK", "\u00ff\u00fe", "%PD"]
+    assert len(run("embed", input="\n".join(lines) + "\nBZh is bzip2\n").stdout.splitlines()) == len(lines) + 1
+
+
+def test_index_sees_that_its_arguments_are_swapped(run, tmp_path):
+    (tmp_path / "notes.jsonl").write_text('{"id": 1, "text": "a"}\n')
+    done = run("index", "-", "notes.jsonl", "--root", "bucket", input="", status=2)
+    assert "the namespace comes first" in done.stderr
+    done = run("index", tmp_path / "notes.jsonl", "notes", "--root", tmp_path / "bucket", status=2)
+    assert "the namespace comes first" in done.stderr and "notes.jsonl" in done.stderr
+    assert not (tmp_path / "bucket").exists()

@@ -172,7 +172,7 @@ def test_search_of_a_root_that_is_missing_does_not_make_it(run, tmp_path):
     assert str(tmp_path / "nowhere") in done.stderr and not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("root, says", [("nonsense://x", "nonsense"), ("file://host/x", "host")])
+@pytest.mark.parametrize("root, says", [("nonsense://x", "nonsense"), ("file://host/x", "three slashes")])
 def test_roots_of_other_kinds_are_refused_by_name(run, root, says):
     done = run("search", "n", "kitten", "--root", root, status=1)
     assert says in done.stderr, done.stderr
@@ -221,6 +221,13 @@ def other_model(dipper, source, tmp_path_factory):
         file.flush()
         os.fsync(file.fileno())
     return folder
+
+
+def test_search_names_the_namespaces_that_are_there(run, rows, tmp_path):
+    root = tmp_path / "bucket"
+    for name in ("notes", "pages"):
+        run("index", name, rows({"id": 1, "text": "a"}), "--root", root)
+    assert 'there is no namespace "note"; there are notes, pages\n' in run("search", "note", "a", "--root", root, status=1).stderr
 
 
 def test_the_documentations_answer_is_true(run, source, tmp_path):
