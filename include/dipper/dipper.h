@@ -374,7 +374,7 @@ struct dp_ivf_options {
     uint64_t seed;       /* of the clustering */
     size_t memory_bytes; /* for a sample of the vectors, and for lists that are being written; 0: 1 GiB. Beside it:
                            * 4 bytes a vector, 8 more with ids_path, the centroids */
-    const char *ids_path; /* dp_ivf_build_file: a .npy of int64[count]; NULL: 0, 1, … */
+    const char *ids_path; /* dp_ivf_build_file: a .npy of count whole numbers; NULL: 0, 1, … */
     /* Told now and then, on the calling thread, what is being done ("reading", "clustering", "assigning", "writing",
      * "measuring") and which part of that is done, 0 to 1. false cancels: DP_CANCELLED. NULL: nobody is told. */
     bool (*progress)(void *ctx, const char *stage, double done);
@@ -400,8 +400,8 @@ DP_API enum dp_status dp_ivf_build(struct dp_runtime *runtime, const float *vect
                                    const int64_t *ids, const char *path, const struct dp_ivf_options *options,
                                    struct dp_error *error);
 
-/* The same for the vectors of a file, which may be larger than memory: .npy (float32 or float64, two dimensions, C
- * order) or .fvecs. It is read front to back, once for each part of the lists that fits in memory_bytes and twice
+/* The same for the vectors of a file, which may be larger than memory: .npy (two dimensions in C's or Fortran's
+ * order, of any whole numbers, booleans or floats, which become float32), .fvecs or .bvecs. It is read front to back, once for each part of the lists that fits in memory_bytes and twice
  * before. Further errors: DP_INVALID (another kind of file), DP_STALE (it became shorter). */
 DP_API enum dp_status dp_ivf_build_file(struct dp_runtime *runtime, const char *vectors_path, const char *path,
                                         const struct dp_ivf_options *options, struct dp_error *error);

@@ -48,6 +48,28 @@ static int take_nprobe(const char *nprobe, const char *recall, struct faiss_sear
     return CLI_OK;
 }
 
+/* CLI_OK, or CLI_USAGE when the options do not say what to do; what fails is in *error. */
+static int run_verb(const char *verb, const struct config *config, const struct faiss_search_options *search,
+                    const struct faiss_make_options *make, struct dp_error *error)
+{
+    const struct faiss_calibrate_options calibrate = {search->url, search->queries, search->recall_table,
+                                                      search->json};
+    if (strcmp(verb, "info") == 0 && !search->queries && !search->text)
+        faiss_info(config, search->url, search->json, error);
+    else if (strcmp(verb, "build") == 0 && make->vectors)
+        faiss_make(config, make, error);
+    else if (strcmp(verb, "calibrate") == 0 && search->queries && !search->text)
+        faiss_calibrate(config, &calibrate, error);
+    else if (strcmp(verb, "search") == 0 && !search->queries != !search->text)
+        faiss_search(config, search, error);
+    else
+        return cli_usage(&cli_faiss_command,
+                         "say what to do: `faiss info URL`, `faiss search URL --queries FILE`, "
+                         "`faiss search URL --text \"words\"`, `faiss build URL --vectors FILE` or "
+                         "`faiss calibrate URL --queries FILE`");
+    return CLI_OK;
+}
+
 static int run_faiss(int argc, char **argv)
 {
     struct faiss_search_options search = {.k = 10};
@@ -56,7 +78,7 @@ static int run_faiss(int argc, char **argv)
     bool json = false;
     const struct cli_option own[] = {
         {"queries", 0, CLI_TEXT, &search.queries, 0, 0, "FILE",
-         "search, calibrate: vectors in a file, .npy or .fvecs"},
+         "search, calibrate: vectors in a file, .npy, .fvecs or .bvecs"},
         {"text", 0, CLI_TEXT, &search.text, 0, 0, "WORDS", "search: words, which the model in use embeds"},
         {"top-k", 'k', CLI_NUMBER, &search.k, 1, INDEX_TOP_K_MAX, "N", "search: how many neighbours (default 10)"},
         {"nprobe", 0, CLI_TEXT, &nprobe, 0, 0, "N",
@@ -70,8 +92,9 @@ static int run_faiss(int argc, char **argv)
          "file's)"},
         {"scan-all", 0, CLI_FLAG, &search.scan_all, 0, 0, NULL,
          "search: read all of a flat file, even if it is larger than 1 GiB"},
-        {"vectors", 0, CLI_TEXT, &make.vectors, 0, 0, "FILE", "build: the vectors, .npy or .fvecs"},
-        {"ids", 0, CLI_TEXT, &make.ids, 0, 0, "FILE", "build: their ids, a .npy of int64 (default: 0, 1, …)"},
+        {"vectors", 0, CLI_TEXT, &make.vectors, 0, 0, "FILE", "build: the vectors, .npy, .fvecs or .bvecs"},
+        {"ids", 0, CLI_TEXT, &make.ids, 0, 0, "FILE",
+         "build: their ids, a .npy of whole numbers (default: 0, 1, …)"},
         {"nlist", 0, CLI_TEXT, &make.nlist, 0, 0, "N",
          "build: how many lists (default: auto, about twice the square root of the vectors)"},
         {"kind", 0, CLI_TEXT, &make.kind, 0, 0, "KIND", "build: flat or sq8, 8 bits a dimension (default: sq8)"},
@@ -97,20 +120,7 @@ static int run_faiss(int argc, char **argv)
         cli_args_deinit(&args);
         return CLI_USAGE;
     }
-    const struct faiss_calibrate_options calibrate = {search.url, search.queries, search.recall_table, json};
-    if (strcmp(verb, "info") == 0 && !search.queries && !search.text)
-        faiss_info(&args.config, search.url, search.json, &error);
-    else if (strcmp(verb, "build") == 0 && make.vectors)
-        faiss_make(&args.config, &make, &error);
-    else if (strcmp(verb, "calibrate") == 0 && search.queries && !search.text)
-        faiss_calibrate(&args.config, &calibrate, &error);
-    else if (strcmp(verb, "search") == 0 && !search.queries != !search.text)
-        faiss_search(&args.config, &search, &error);
-    else
-        status = cli_usage(&cli_faiss_command,
-                           "say what to do: `faiss info URL`, `faiss search URL --queries FILE`, "
-                           "`faiss search URL --text \"words\"`, `faiss build URL --vectors FILE` or "
-                           "`faiss calibrate URL --queries FILE`");
+    status = run_verb(verb, &args.config, &search, &make, &error);
     if (error.status != DP_OK)
         status = cli_fail(&cli_faiss_command, &error);
     cli_args_deinit(&args);

@@ -19,9 +19,13 @@ enum dp_status vector_input_open(struct call *call, const char *path, struct vec
         status = os_input_read(&out->file, path, 0, head, len, &call->error);
     if (status == DP_OK)
         status = vector_layout_parse(span_of(head, len), out->file.size, path, &out->layout, &call->error);
-    if (status == DP_OK)
-        status = vector_layout_want_floats(&out->layout, path, &call->error);
-    if (status == DP_OK && out->layout.type != VECTOR_F32) {
+    if (status == DP_OK && out->layout.one_dim)
+        status =
+            call_fail(call, DP_INVALID,
+                      "%s: its shape is (%zu,), but must be (vectors, dimensions): numpy.save(…, x.reshape(-1, "
+                      "DIMENSIONS))",
+                      path, out->layout.dim);
+    if (status == DP_OK && !vector_layout_is_plain(&out->layout)) {
         size_t row = out->layout.row_bytes;
         out->bytes = mem_alloc(row > PIECE_BYTES ? row : PIECE_BYTES);
         if (out->bytes == NULL)
@@ -40,15 +44,12 @@ void vector_input_close(struct vector_input *input)
     input->bytes = NULL;
 }
 
-static enum dp_status read_rows(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
-                                const float **out)
+/* Rows in pieces that fit into input->bytes. */
+static enum dp_status read_pieces(struct call *call, struct vector_input *input, uint64_t first, size_t n,
+                                  float *room)
 {
-    struct vector_input *input = ctx;
     const struct vector_layout *layout = &input->layout;
     uint64_t begin = layout->begin + first * layout->row_bytes;
-    *out = room;
-    if (layout->type == VECTOR_F32)
-        return os_input_read(&input->file, input->path, begin, room, n * layout->row_bytes, &call->error);
     size_t rows = layout->row_bytes < PIECE_BYTES ? PIECE_BYTES / layout->row_bytes : 1;
     enum dp_status status = DP_OK;
     for (size_t done = 0; status == DP_OK && done < n; done += rows) {
@@ -60,6 +61,37 @@ static enum dp_status read_rows(struct call *call, void *ctx, uint64_t first, si
                                         room + done * layout->dim, &call->error);
     }
     return status;
+}
+
+/* The same where the file has a column after another: a part of each. */
+static enum dp_status read_columns(struct call *call, struct vector_input *input, uint64_t first, size_t n,
+                                   float *room)
+{
+    const struct vector_layout *layout = &input->layout;
+    const size_t rows = PIECE_BYTES / layout->size;
+    enum dp_status status = DP_OK;
+    for (size_t column = 0; status == DP_OK && column < layout->dim; column++)
+        for (size_t done = 0; status == DP_OK && done < n; done += rows) {
+            size_t len = (n - done < rows ? n - done : rows) * layout->size;
+            status =
+                os_input_read(&input->file, input->path, vector_layout_column_at(layout, column, first + done),
+                              input->bytes, len, &call->error);
+            if (status == DP_OK)
+                vector_layout_take_column(layout, span_of(input->bytes, len), column, room + done * layout->dim);
+        }
+    return status;
+}
+
+static enum dp_status read_rows(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
+                                const float **out)
+{
+    struct vector_input *input = ctx;
+    const struct vector_layout *layout = &input->layout;
+    *out = room;
+    if (vector_layout_is_plain(layout))
+        return os_input_read(&input->file, input->path, layout->begin + first * layout->row_bytes, room,
+                             n * layout->row_bytes, &call->error);
+    return layout->columns ? read_columns(call, input, first, n, room) : read_pieces(call, input, first, n, room);
 }
 
 struct vector_source vector_input_source(struct vector_input *input)

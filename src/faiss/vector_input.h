@@ -1,4 +1,4 @@
-/* faiss/vector_input.h: the vectors of a .npy or .fvecs file as a vector_source: read in blocks, never whole. */
+/* faiss/vector_input.h: the vectors of a .npy, .fvecs or .bvecs file as a vector_source: read in blocks, never whole. */
 #ifndef FAISS_VECTOR_INPUT_H
 #define FAISS_VECTOR_INPUT_H
 
@@ -10,10 +10,11 @@ struct vector_input {
     struct os_input file;
     const char *path; /* the caller's */
     struct vector_layout layout;
-    uint8_t *bytes; /* of a piece whose rows are not floats alone */
+    uint8_t *bytes; /* of a piece whose numbers must be taken one by one */
 };
 
-/* Opens the file at `path`, which must stay as long as the input. DP_INVALID for what is no file of float vectors;
+/* Opens the file at `path`, which must stay as long as the input. DP_INVALID for what is no file of vectors, or of one
+ * dimension;
  * DP_NOT_FOUND, DP_DENIED, DP_IO, DP_NOMEM. */
 enum dp_status vector_input_open(struct call *call, const char *path, struct vector_input *out);
 void vector_input_close(struct vector_input *input);

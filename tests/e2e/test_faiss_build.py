@@ -103,7 +103,7 @@ def test_bad_input_leaves_nothing(run, tmp_path, sift):
     x = sift[0][:100].copy()
     x[42, 3] = np.nan
     np.save(tmp_path / "nan.npy", x)
-    np.save(tmp_path / "ints.npy", np.zeros((3, 4), dtype="<i4"))
+    np.save(tmp_path / "texts.npy", np.array([["a"], ["b"]]))
     np.save(tmp_path / "ok.npy", sift[0][:100])
     (tmp_path / "junk.npy").write_bytes(b"\x93NUMPY\x01\x00\xff\xff junk")
     before = sorted(os.listdir(tmp_path))
@@ -114,7 +114,7 @@ def test_bad_input_leaves_nothing(run, tmp_path, sift):
         return done.stderr
 
     assert "vector 42 is not a number in dimension 3" in refused("--vectors", tmp_path / "nan.npy")
-    assert "float32" in refused("--vectors", tmp_path / "ints.npy")
+    assert "texts" in refused("--vectors", tmp_path / "texts.npy")
     assert "cut short" in refused("--vectors", tmp_path / "junk.npy")
     assert "No such file" in refused("--vectors", tmp_path / "none.npy")
     ok = ("--vectors", tmp_path / "ok.npy")
@@ -227,3 +227,54 @@ def test_progress_and_interrupt(dipper, tmp_path):
     build.stdout.close()
     assert b"no file was written" in seen
     assert os.listdir(tmp_path) == ["v.npy"]
+
+
+def test_every_numeric_npy_is_built_of(run, tmp_path):
+    """Whatever type and order the numbers have in the file: the same index as of float32."""
+    x = np.random.default_rng(1).integers(0, 100, (600, 5))
+    ids = np.arange(600) * 2
+    build = ["--nlist", 4, "--no-recall", "--ids", tmp_path / "ids.npy"]
+
+    def made(array, ids_type="<i8"):
+        np.save(tmp_path / "x.npy", array)
+        np.save(tmp_path / "ids.npy", ids.astype(ids_type))
+        run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "x.npy", *build)
+        return (tmp_path / "x.ivf").read_bytes()
+
+    want = made(x.astype("<f4"))
+    for descr in ("<f2", ">f2", ">f4", "<f8", ">f8", "i1", "<i2", ">i4", "<i8", "u1", ">u2", "<u4", ">u8"):
+        assert made(x.astype(descr)) == want, descr
+    for descr in ("<f4", "<f8", "u1"):
+        assert made(np.asfortranarray(x.astype(descr)), ">u2") == want, f"{descr} by columns"
+    rows = np.empty((600, 9), "u1")
+    rows[:, :4], rows[:, 4:] = np.frombuffer(np.int32(5).tobytes(), "u1"), x
+    rows.tofile(tmp_path / "x.bvecs")
+    run("faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "x.bvecs", *build)
+    assert (tmp_path / "x.ivf").read_bytes() == want
+
+
+def test_vectors_that_cannot_be_taken_say_what_to_do(run, tmp_path):
+    def complaint(path):
+        return run("faiss", "build", tmp_path / "x.ivf", "--vectors", path, status=1).stderr
+
+    x = np.random.default_rng(1).random((40, 4)).astype("f4")
+    for array, says in ((x.ravel(), "x.reshape(-1, DIMENSIONS)"), (x.reshape(10, 4, 4), "x.reshape(len(x), -1)"),
+                        (x.astype("c8"), "complex"), (np.array([x[0], x[1][:2]], dtype=object), "numpy.stack"),
+                        (x.astype("g"), "astype('<f4')"), (np.array(["a", "b"]), "dipper embed")):
+        np.save(tmp_path / "x.npy", array, allow_pickle=True)
+        assert says in complaint(tmp_path / "x.npy")
+    np.savez(tmp_path / "x.npz", x=x)
+    assert 'numpy.load(FILE)["NAME"]' in complaint(tmp_path / "x.npz")
+    np.savetxt(tmp_path / "x.csv", x, delimiter=",")
+    assert "numpy.loadtxt" in complaint(tmp_path / "x.csv")
+    (tmp_path / "x.ivecs").write_bytes(b"\2\0\0\0" + b"\1\0\0\0" * 2)
+    assert "ids of true neighbours" in complaint(tmp_path / "x.ivecs")
+    assert "a FAISS index" in complaint(faiss_file(x, tmp_path / "x.faiss"))
+
+
+def faiss_file(x, path):
+    index = faiss.index_factory(x.shape[1], "IVF2,Flat")
+    index.train(x)
+    index.add(x)
+    faiss.write_index(index, str(path))
+    return path

@@ -195,7 +195,7 @@ def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
     (tmp_path / "cut.ivf").write_bytes(file.read_bytes()[:5000])
     assert re.search(r"cut\.ivf: list \d+ of \d+ vectors reaches beyond the file's 5000 bytes",
                      complaint("info", tmp_path / "cut.ivf"))
-    assert "neither .npy nor .fvecs" in complaint("search", file, "--queries", test_data / "vectors" / "README.md")
+    assert "it is text, and vectors are read from .npy" in complaint("search", file, "--queries", test_data / "vectors" / "README.md")
     complaint("info", web.url.replace(FILE, "none"))
     assert "say what to do" in complaint("search", file, status=2)
     assert "say what to do" in complaint("search", file, "--queries", queries, "--text", "x", status=2)
