@@ -4,7 +4,8 @@
  * remembers the writer, or lists what only this change adds. It rules the change out where the manifest has another
  * version than the put expected, and remembers the writers of all swaps since. It leaves it open where the version is
  * the expected one: the put may still be on its way. Then the change is sent once more, as at most one put on one
- * version can succeed. Any other look decides nothing, and the answer is DP_UNKNOWN.
+ * version can succeed. Any other look decides nothing, and the answer is DP_UNKNOWN. A put that was refused because another
+ * had come first is looked after in the same way, as that other may be itself; but it is not on its way any more.
  *
  * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that doubles.
  */
@@ -19,9 +20,10 @@
 
 enum { SLICE_MS = 20, NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* A put whose answer was lost. */
+/* A put that no look has judged: its answer was lost, or it was refused because another had come first. */
 struct lost_put {
     bool is;
+    bool beaten;  /* refused so: perhaps by itself, sent twice on its way; it is not on its way any more */
     bool expects; /* a manifest of this version; false: none */
     struct store_version expected;
     uint64_t sequence; /* of the manifest that it replaces */
@@ -41,8 +43,6 @@ struct swap {
     bool exists;
     struct store_version version;
     struct lost_put lost;
-    bool
-        beaten; /* the last put was refused because another had come first: perhaps this one, sent twice on its way */
     bool stale; /* the manifest of version stale_version lists an object that is gone */
     struct store_version stale_version;
 };
@@ -101,10 +101,10 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
         return LOOK_MADE;
     if (!lost->is)
         return LOOK_NOT_MADE;
-    if (begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
+    if (!lost->beaten && begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
         return LOOK_UNDECIDED;
     if (lost->expects == exists && (!exists || store_version_equal(&lost->expected, version)))
-        return LOOK_OPEN;
+        return lost->beaten ? LOOK_NOT_MADE : LOOK_OPEN;
     if (exists && ulid_equal(&m->incarnation, &lost->incarnation) && !manifest_covers(m, lost->sequence))
         return LOOK_UNDECIDED;
     return LOOK_NOT_MADE;
@@ -133,7 +133,7 @@ static enum dp_status fail_unknown(struct call *call, const struct swap *s)
                      SPAN_FMT(s->name), why);
 }
 
-/* After a failure behind a put that no look has judged: one more look, whatever has become of the caller's call. */
+/* After a failure with a lost put: one more look, whatever has become of the caller's call. */
 static enum dp_status settle(struct call *call, struct swap *s, enum dp_status status)
 {
     struct arena arena;
@@ -197,10 +197,11 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     status = store_put(call, s->store, &put);
     if (status != DP_FULL)
         s->edit->sent(s->context);
-    s->beaten = status == DP_CONFLICT || status == DP_EXISTS;
-    *again = s->beaten || status == DP_UNKNOWN;
-    if (status != DP_OK && !is_refusal(status))
+    bool beaten = status == DP_CONFLICT || status == DP_EXISTS;
+    *again = beaten || status == DP_UNKNOWN;
+    if ((beaten && !s->lost.is) || (status != DP_OK && !is_refusal(status)))
         s->lost = (struct lost_put){.is = true,
+                                    .beaten = beaten,
                                     .expects = s->exists,
                                     .expected = s->version,
                                     .sequence = s->manifest.sequence - 1,
@@ -250,7 +251,6 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
     enum dp_status status = read_manifest(call, s, &s->manifest, &s->exists, &s->version);
     if (status)
         return status;
-    s->beaten = false;
     switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
     case LOOK_MADE: return DP_OK;
     case LOOK_UNDECIDED: return DP_UNKNOWN; /* settle says so */
@@ -294,7 +294,7 @@ enum dp_status manifest_swap(struct call *call, struct store *store, struct span
             break;
         }
     }
-    if (status != DP_OK && status != DP_NOT_DURABLE && (s.lost.is || s.beaten))
+    if (status != DP_OK && status != DP_NOT_DURABLE && s.lost.is)
         status = settle(call, &s, status);
     if (status == DP_OK)
         *out = s.manifest;

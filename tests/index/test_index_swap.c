@@ -396,6 +396,29 @@ static void test_index_a_forgotten_swap_is_unknown(void **state)
     arena_deinit(&arena);
 }
 
+/* Nor where the put was refused: something between may have sent it twice, and the second time came second. */
+static void test_index_a_forgotten_swap_that_was_sent_twice_is_not_made_again(void **state)
+{
+    struct world *w = *state;
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    for (size_t swaps = MANIFEST_WRITERS_MAX - 1; swaps <= MANIFEST_WRITERS_MAX; swaps++) {
+        struct fake_clock c;
+        struct counted ours = {0};
+        struct crowd crowd = {.w = w, .swaps = swaps};
+        fresh_store(w);
+        fake_clock_init(&c);
+        call_init(&crowd.call, &arena);
+        c.at_wait = crowd_acts;
+        c.ctx = &crowd;
+        test_store_fate_at(w->store, "manifest.json", 1, TEST_STORE_TWICE, DP_OK);
+        assert_int_equal(swap_nothing(&w->call, w->store, &c.clock, &ours),
+                         swaps < MANIFEST_WRITERS_MAX ? DP_OK : DP_UNKNOWN);
+        assert_int_equal(ours.sent, 1);
+    }
+    arena_deinit(&arena);
+}
+
 static void let_time_pass(void *ctx, size_t wait)
 {
     struct fake_clock *c = ctx;
@@ -505,6 +528,7 @@ int main(void)
         IN_MEMORY(test_index_a_manifest_that_is_not_durable_is_no_success),
         IN_MEMORY(test_index_a_landed_swap_is_found_behind_many_others),
         IN_MEMORY(test_index_a_forgotten_swap_is_unknown),
+        IN_MEMORY(test_index_a_forgotten_swap_that_was_sent_twice_is_not_made_again),
         IN_MEMORY(test_index_a_late_look_decides_nothing),
         IN_MEMORY(test_index_a_change_beyond_a_limit_is_too_large),
         IN_MEMORY(test_index_swaps_wait_longer_each_time),
