@@ -657,7 +657,8 @@ static void test_api_c_survives_every_failed_allocation(void **state)
             print_message("%zu allocations failed in turn\n", n - 1);
             return;
         }
-        assert_int_equal(status, DP_NOMEM);
+        if (status != DP_NOMEM && status != DP_UNKNOWN) /* in the store, with the manifest on its way */
+            fail_msg("allocation %zu: %s", n, dp_status_name(status));
     }
 }
 
