@@ -38,6 +38,11 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
     return CLI_USAGE;
 }
 
+int cli_fail_options(const struct cli_command *command, const struct dp_error *error)
+{
+    return error->status == DP_INVALID ? cli_usage(command, "%s", error->message) : cli_fail(command, error);
+}
+
 int cli_unexpected(const struct cli_command *command, const char *argument)
 {
     char shown[MASKED_URL_MAX];

@@ -50,6 +50,8 @@ void cli_args_deinit(struct cli_args *args);
 int cli_unexpected(const struct cli_command *command, const char *argument);
 /* Prints "dipper NAME: message" to stderr and answers CLI_FAILED. */
 int cli_fail(const struct cli_command *command, const struct dp_error *error);
+/* For commands that fail with DP_INVALID because of their options or settings alone: cli_usage then, or else cli_fail. */
+int cli_fail_options(const struct cli_command *command, const struct dp_error *error);
 /* Prints the complaint, the usage and where more is told, and answers CLI_USAGE. */
 int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -257,7 +257,7 @@ static int run_key(int argc, char **argv)
         status = cli_usage(&cli_key_command, "say what to do: `key create --email ADDRESS`, `key list` or "
                                              "`key revoke ID|PREFIX`");
     if (error.status != DP_OK)
-        status = cli_fail(&cli_key_command, &error);
+        status = cli_fail_options(&cli_key_command, &error);
     cli_args_deinit(&args);
     return status;
 }

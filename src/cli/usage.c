@@ -132,7 +132,7 @@ static int run_usage(int argc, char **argv)
     if (args.position_count > 0)
         status = cli_unexpected(&cli_usage_command, args.positions[0]);
     else if (usage(&args.config, &wish, &error) != DP_OK)
-        status = cli_fail(&cli_usage_command, &error);
+        status = cli_fail_options(&cli_usage_command, &error);
     cli_args_deinit(&args);
     return status;
 }

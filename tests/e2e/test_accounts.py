@@ -85,9 +85,11 @@ def test_commands_say_what_is_wrong(accounts):
                             (["key", "create", "--email", "a@b", "--expires", "2020-01-01"], "past"),
                             (["key", "create", "--email", "a@b", "--namespaces", "a/b"], "prefixes of namespaces"),
                             (["key", "create", "--email", "a@b", "--key-prefix", "a b"], "must be 1 to 8"),
-                            (["key", "revoke", "'; DROP TABLE users; --"], "no key"),
-                            (["usage", "--month", "November"], "2026-11")):
-        assert says in accounts.run(*arguments, status=1).stderr
+                            (["usage", "--month", "November"], "2026-11"),
+                            (["usage", "--month", "13"], "2026-11")):
+        complaint = accounts.run(*arguments, status=2).stderr
+        assert says in complaint and f"usage: dipper {arguments[0]} " in complaint
+    assert "no key" in accounts.run("key", "revoke", "'; DROP TABLE users; --", status=1).stderr
     for arguments in (["key"], ["key", "create"], ["key", "revoke"], ["key", "list", "x"], ["usage", "x"],
                       ["key", "list", "--key-prefix", "123456789"]):
         accounts.run(*arguments, status=2)
