@@ -207,7 +207,10 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
         status = *config->root
                      ? store_open_with(&call, span_str(config->root), &store, &options.store)
                      : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
-        if (status != DP_OK)
+        if (status == DP_NOT_FOUND)
+            dp_fail(error, status, "%s; name the folder or bucket that `dipper index --root` wrote",
+                    call.error.message);
+        else if (status != DP_OK)
             *error = call.error;
     }
     if (status == DP_OK) {

@@ -21,8 +21,9 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
         return call_fail(call, DP_INVALID, "top_k is 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
     if (q->dim != m->dim)
         return call_fail(call, DP_INVALID,
-                         "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32, q->dim,
-                         m->dim);
+                         "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32
+                         ": it holds vectors of another model%s%.*s%s",
+                         q->dim, m->dim, m->model.len ? ", \"" : "", SPAN_FMT(m->model), m->model.len ? "\"" : "");
     if (q->fingerprint.len && m->fingerprint.len && !span_equal(q->fingerprint, m->fingerprint))
         return call_fail(
             call, DP_INVALID,

@@ -3,6 +3,15 @@
 #include "os/gate.h"
 #include "service/service_impl.h"
 
+/* Opens a namespace, or says which there are. */
+static enum dp_status borrow(struct call *call, struct service *s, struct span name, struct reader_slot **out)
+{
+    enum dp_status status = readers_borrow(call, &s->readers, s->store, name, out);
+    if (status == DP_NOT_FOUND)
+        known_names_tell(call, &s->known_names, s->store);
+    return status;
+}
+
 /* Fails when the namespace measures otherwise than the client believes. */
 static enum dp_status check_metric(struct call *call, struct index_reader *reader,
                                    const struct query_request *request)
@@ -57,7 +66,7 @@ static enum dp_status run(struct call *call, struct service *s, const struct que
                          request->top_k);
     uint64_t rounds = call->cost.rounds;
     /* The name first: a wrong one costs no embedding. */
-    enum dp_status status = readers_borrow(call, &s->readers, s->store, request->namespace, &slot);
+    enum dp_status status = borrow(call, s, request->namespace, &slot);
     if (status != DP_OK)
         return status;
     bool opened = call->cost.rounds != rounds;
@@ -110,7 +119,7 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, stru
     struct reader_slot *slot;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
-        status = readers_borrow(call, &s->readers, s->store, namespace, &slot);
+        status = borrow(call, s, namespace, &slot);
     if (status != DP_OK)
         return status;
     status = index_stats(call, slot->reader, &out->stats);
@@ -125,7 +134,7 @@ enum dp_status service_warm(struct call *call, struct service *s, struct span na
     struct reader_slot *slot;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
-        status = readers_borrow(call, &s->readers, s->store, namespace, &slot);
+        status = borrow(call, s, namespace, &slot);
     if (status == DP_OK)
         readers_give_back(&s->readers, slot, false);
     return status;

@@ -198,6 +198,7 @@ enum dp_status service_new(const struct service_options *options, struct service
         options->batch_max && options->batch_max < SERVICE_BATCH_MAX ? options->batch_max : SERVICE_BATCH_MAX;
     s->token_input = options->token_input;
     metric_registry_init(&s->metrics);
+    known_names_init(&s->known_names);
     status = readers_init(&s->readers, options->readers_max ? options->readers_max : SERVICE_READERS_MAX, error);
     if (status == DP_OK && !s->team_is_borrowed)
         status = team_new(options->threads, &s->team, error);
@@ -222,6 +223,7 @@ void service_free(struct service *s)
     if (!s)
         return;
     readers_deinit(&s->readers);
+    known_names_deinit(&s->known_names);
     indexes_deinit(&s->indexes);
     embedder_free(s->embedder);
     redis_cache_free(s->redis);

@@ -7,6 +7,7 @@
 #include "embed/redis_cache.h"
 #include "embed/tokenizer.h"
 #include "service/indexes.h"
+#include "service/known_names.h"
 #include "service/readers.h"
 #include "service/service.h"
 
@@ -32,6 +33,7 @@ struct service {
     struct team *team;
     struct store *store;
     struct readers readers;
+    struct known_names known_names;
     struct indexes indexes;
     struct metric_registry metrics;
     struct {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "os/clock.h"
+#include "os/gate.h"
 #include "service/hit_json.h"
 
 static struct embed_response embed(struct call *call, struct service *s, const struct embed_input *inputs,
@@ -516,10 +517,88 @@ static void test_service_with_a_cache_survives_every_failed_allocation(void **st
     service_free(s);
 }
 
+/* Sees names that begin with "th", and may do anything. */
+static bool sees_some(void *ctx, struct span name)
+{
+    (void)ctx;
+    return span_starts_with(name, span_str("th"));
+}
+
+static enum gate_answer enter_any(void *ctx, enum gate_use use, struct span name)
+{
+    (void)ctx, (void)use, (void)name;
+    return GATE_GRANTED;
+}
+
+static const char *missing(struct call *call, struct service *s, const struct gate *gate)
+{
+    call->gate = gate;
+    assert_int_equal(service_warm(call, s, span_str("nope")), DP_NOT_FOUND);
+    assert_int_equal(call->error.status, DP_NOT_FOUND);
+    return call->error.message;
+}
+
+static void test_service_of_a_missing_namespace_tells_which_there_are(void **state)
+{
+    (void)state;
+    static const struct gate some = {.enter = enter_any, .sees = sees_some};
+    struct service *s = fixture_service(NULL, true);
+    assert_string_equal(missing(fixture_call(), s, NULL), "there is no namespace \"nope\"");
+    service_free(s);
+
+    s = fixture_service(NULL, true);
+    fixture_index(s, "things", FIXTURE_ROWS);
+    fixture_index(s, "that", FIXTURE_ROWS);
+    fixture_index(s, "other", FIXTURE_ROWS);
+    struct call *call = fixture_call();
+    assert_string_equal(missing(call, s, NULL), "there is no namespace \"nope\"; there are other, that, things");
+    const uint64_t first = call->cost.requests;
+    call = fixture_call();
+    assert_string_equal(missing(call, s, &some), "there is no namespace \"nope\"; there are that, things");
+    assert_true(call->cost.requests < first); /* the names are listed now and then, not for each */
+    service_free(s);
+
+    s = fixture_service(NULL, true);
+    char name[20];
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "th%d", i);
+        fixture_index(s, name, FIXTURE_ROWS);
+    }
+    assert_non_null(
+        strstr(missing(fixture_call(), s, NULL), "there are th0, th1, th2, th3, th4, th5, th6, th7, …"));
+    /* Whoever may not see all names is not told that there are more. */
+    assert_null(strstr(missing(fixture_call(), s, &some), "…"));
+    fixture_call_end();
+    service_free(s);
+}
+
+/* Namespaces of another model say so, instead of leaving a number of dimensions to be guessed at. */
+static void test_service_of_another_model_says_so(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    fixture_index(s, "own", "{\"id\":1,\"vector\":[1,0]}\n");
+    fixture_index(s, "things", FIXTURE_ROWS);
+    static const float vector[2] = {1, 0};
+    struct query_request request = {.namespace = span_str("own"), .text = span_str("cat"), .top_k = 1};
+    struct query_response answer;
+    struct call *call = fixture_call();
+    assert_int_equal(service_query(call, s, &request, &answer), DP_INVALID);
+    assert_non_null(strstr(call->error.message, "the namespace's have 2: it holds vectors of another model"));
+    request = (struct query_request){.namespace = span_str("things"), .vector = vector, .dim = 2, .top_k = 1};
+    call = fixture_call();
+    assert_int_equal(service_query(call, s, &request, &answer), DP_INVALID);
+    assert_non_null(strstr(call->error.message, "it holds vectors of another model, \"tiny\""));
+    fixture_call_end();
+    service_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_service_knows_its_model),
+        cmocka_unit_test(test_service_of_a_missing_namespace_tells_which_there_are),
+        cmocka_unit_test(test_service_of_another_model_says_so),
         cmocka_unit_test(test_service_embeds_alone_as_in_company),
         cmocka_unit_test(test_service_embeds_tokens_as_their_text),
         cmocka_unit_test(test_service_cuts_long_texts_and_says_so),
