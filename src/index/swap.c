@@ -5,7 +5,8 @@
  * version than the put expected, and remembers the writers of all swaps since. It leaves it open where the version is
  * the expected one: the put may still be on its way. Then the change is sent once more, as at most one put on one
  * version can succeed. Any other look decides nothing, and the answer is DP_UNKNOWN. A put that was refused because another
- * had come first is looked after in the same way, as that other may be itself; but it is not on its way any more.
+ * had come first, or because the store was full, is looked after in the same way: something between may have sent it twice,
+ * and the first time been carried out. But it is not on its way any more.
  *
  * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that doubles.
  */
@@ -20,10 +21,11 @@
 
 enum { SLICE_MS = 20, NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* A put that no look has judged: its answer was lost, or it was refused because another had come first. */
+/* A put that no look has judged: its answer was lost, or it was refused because another had come first or the store was
+ * full. */
 struct lost_put {
     bool is;
-    bool beaten;  /* refused so: perhaps by itself, sent twice on its way; it is not on its way any more */
+    bool refused; /* perhaps at its second time, sent twice on its way; it is not on its way any more */
     bool expects; /* a manifest of this version; false: none */
     struct store_version expected;
     uint64_t sequence; /* of the manifest that it replaces */
@@ -43,6 +45,7 @@ struct swap {
     bool exists;
     struct store_version version;
     struct lost_put lost;
+    bool full;  /* says the store to the last put */
     bool stale; /* the manifest of version stale_version lists an object that is gone */
     struct store_version stale_version;
 };
@@ -101,10 +104,10 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
         return LOOK_MADE;
     if (!lost->is)
         return LOOK_NOT_MADE;
-    if (!lost->beaten && begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
+    if (!lost->refused && begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
         return LOOK_UNDECIDED;
     if (lost->expects == exists && (!exists || store_version_equal(&lost->expected, version)))
-        return lost->beaten ? LOOK_NOT_MADE : LOOK_OPEN;
+        return lost->refused ? LOOK_NOT_MADE : LOOK_OPEN;
     if (exists && ulid_equal(&m->incarnation, &lost->incarnation) && !manifest_covers(m, lost->sequence))
         return LOOK_UNDECIDED;
     return LOOK_NOT_MADE;
@@ -195,13 +198,14 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
         return status; /* nothing is sent */
     int64_t sent = s->clock->now_ns(s->clock->ctx);
     status = store_put(call, s->store, &put);
-    if (status != DP_FULL)
+    s->full = status == DP_FULL;
+    if (!s->full)
         s->edit->sent(s->context);
-    bool beaten = status == DP_CONFLICT || status == DP_EXISTS;
+    bool beaten = status == DP_CONFLICT || status == DP_EXISTS, refused = beaten || s->full;
     *again = beaten || status == DP_UNKNOWN;
-    if ((beaten && !s->lost.is) || (status != DP_OK && !is_refusal(status)))
+    if ((refused && !s->lost.is) || (status != DP_OK && !is_refusal(status)))
         s->lost = (struct lost_put){.is = true,
-                                    .beaten = beaten,
+                                    .refused = refused,
                                     .expects = s->exists,
                                     .expected = s->version,
                                     .sequence = s->manifest.sequence - 1,
@@ -296,6 +300,8 @@ enum dp_status manifest_swap(struct call *call, struct store *store, struct span
     }
     if (status != DP_OK && status != DP_NOT_DURABLE && s.lost.is)
         status = settle(call, &s, status);
+    if (s.full && status != DP_FULL)
+        edit->sent(context);
     if (status == DP_OK)
         *out = s.manifest;
     else

@@ -21,7 +21,7 @@ struct manifest_edit {
      * object that *m lists is gone, so *m is old; other failures end the swap. */
     enum dp_status (*apply)(struct call *call, void *context, struct manifest *m, bool exists, bool *needed);
     /* The manifest was put, whatever was answered: from now on, what it lists may be listed. Not called for a put that found
-     * the store full: it left nothing, and who has written objects should be able to make room. */
+     * the store full when a look confirms that it left nothing: who has written objects should be able to make room. */
     void (*sent)(void *context);
     /* Whether a manifest lists something that only this change adds. */
     bool (*shows)(const void *context, const struct manifest *m);

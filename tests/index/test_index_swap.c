@@ -197,9 +197,10 @@ static void interrupt(void *ctx, const struct test_store_op *op)
 {
     struct interrupter *r = ctx;
     bool manifest = strstr(op->key, "manifest.json") != NULL;
-    if (!manifest || (op->kind != TEST_STORE_PUT && !(r->kind == LOOKS_FAIL && r->cancelled)))
+    bool look = op->kind == TEST_STORE_READ && r->kind == LOOKS_FAIL && r->cancelled;
+    if (!manifest || (op->kind != TEST_STORE_PUT && !look))
         return;
-    if (r->kind != CALL_ENDS)
+    if (op->kind == TEST_STORE_READ || r->kind == LOOK_FAILS)
         test_store_fail_at(r->w->store, TEST_STORE_READ, 1, DP_UNAVAILABLE, false);
     r->cancelled = true;
 }
@@ -220,6 +221,28 @@ static void test_index_a_change_that_was_made_is_never_told_as_refused(void **st
         test_store_hook(w->store, NULL, NULL);
         test_store_fail_at(w->store, TEST_STORE_READ, 0, DP_OK, false);
         check_rows(w, &after, NEW_TO);
+    }
+}
+
+/* A store that is full at the second time of a manifest that was sent twice says no more about the first. */
+static void test_index_a_full_store_has_objects_removed_behind_a_look_alone(void **state)
+{
+    struct world *w = *state;
+    for (int landed = 0; landed < 2; landed++) {
+        for (int blind = 0; blind < 2; blind++) {
+            struct index_load_summary summary;
+            struct interrupter interrupter = {.w = w, .kind = LOOKS_FAIL};
+            fresh_store(w);
+            if (blind)
+                test_store_hook(w->store, interrupt, &interrupter);
+            test_store_fail_at(w->store, TEST_STORE_PUT, 4, DP_FULL, landed); /* .ivf, .dpr, .del; the manifest */
+            enum dp_status status = fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary);
+            test_store_hook(w->store, NULL, NULL);
+            test_store_fail_at(w->store, TEST_STORE_READ, 0, DP_OK, false);
+            assert_int_equal(status, blind ? DP_UNKNOWN : landed ? DP_OK : DP_FULL);
+            assert_int_equal(removals(w), status == DP_FULL ? 3 : 0);
+            check_rows(w, landed ? &after : &before, landed ? NEW_TO : OLD_ROWS);
+        }
     }
 }
 
@@ -525,6 +548,7 @@ int main(void)
         IN_MEMORY(test_index_a_late_manifest_and_its_repeat_make_one_change),
         IN_MEMORY(test_index_a_manifest_that_is_sent_twice_is_one_change),
         IN_MEMORY(test_index_a_change_that_was_made_is_never_told_as_refused),
+        IN_MEMORY(test_index_a_full_store_has_objects_removed_behind_a_look_alone),
         IN_MEMORY(test_index_a_manifest_that_is_not_durable_is_no_success),
         IN_MEMORY(test_index_a_landed_swap_is_found_behind_many_others),
         IN_MEMORY(test_index_a_forgotten_swap_is_unknown),
