@@ -74,6 +74,11 @@ static enum dp_status call_embed_within(int missing, struct dp_error *error)
     return dp_embed_within(GIVE(1, model), GIVE(2, texts), NULL, 2, true, NULL, GIVE(3, out[0]), error);
 }
 
+static enum dp_status call_embed_as(int missing, struct dp_error *error)
+{
+    return dp_embed_as(GIVE(1, model), DP_QUERY, GIVE(2, texts), NULL, 2, true, NULL, GIVE(3, out[0]), error);
+}
+
 static enum dp_status call_embed_null_text(int missing, struct dp_error *error)
 {
     const char *const some[] = {"cat", GIVE(1, "dog")};
@@ -226,6 +231,7 @@ static const struct {
     {"dp_model_open_with", call_model_open_with, {"runtime", "path", "out"}},
     {"dp_model_open_memory", call_model_open_memory, {"runtime", "bytes", "out"}},
     {"dp_embed", call_embed, {"model", "texts", "out"}},
+    {"dp_embed_as", call_embed_as, {"model", "texts", "out"}},
     {"dp_embed", call_embed_null_text, {"text at place 1"}},
     {"dp_embed_within", call_embed_within, {"model", "texts", "out"}},
     {"dp_tokenize", call_tokenize, {"model", "texts", "ids", "ends"}},
