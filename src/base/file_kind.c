@@ -116,6 +116,8 @@ static enum file_kind kind_of_text(struct span text)
 
 enum file_kind file_kind_of(struct span head)
 {
+    if (head.len == 0)
+        return FILE_UNKNOWN;
     if (head.len > FILE_KIND_HEAD)
         head.len = FILE_KIND_HEAD;
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
