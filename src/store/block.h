@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "store/store_impl.h"
+#include "store/implement.h"
 
 struct store_block {
     _Atomic size_t references;

@@ -11,7 +11,7 @@
 #ifndef STORE_RANGES_H
 #define STORE_RANGES_H
 
-#include "store/store_impl.h"
+#include "store/implement.h"
 
 enum {
     RANGES_MERGE_GAP = 64 << 10,
@@ -51,7 +51,7 @@ struct range_limits {
 enum dp_status range_limits_of(const struct store_options *options, struct range_limits *out,
                                struct dp_error *error);
 
-/* A store's `read` (store_impl.h). Adds to call->cost.rounds those beyond the first; requests and bytes are `fetch`'s
+/* A store's `read` (implement.h). Adds to call->cost.rounds those beyond the first; requests and bytes are `fetch`'s
  * to count. */
 void ranges_read(struct call *call, const struct range_limits *limits, struct store_read_req *reqs, size_t n,
                  range_fetch_fn *fetch, void *ctx);

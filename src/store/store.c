@@ -3,7 +3,7 @@
  * A read batch, a head, a put, a listing, a removal and the finish of an upload are one round each. Nothing
  * here keeps state, so any thread may call.
  */
-#include "store/store_impl.h"
+#include "store/implement.h"
 
 #include "base/alloc.h"
 #include "base/utf8.h"

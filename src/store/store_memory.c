@@ -4,7 +4,7 @@
  * copies nothing; a put replaces the block, and readers keep the old one. A version is a number that no other
  * put of this store has had.
  */
-#include "store/store_impl.h"
+#include "store/implement.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -2,10 +2,10 @@
  * profile file: an error or values that lie within bounds, never a crash. The first byte chooses. */
 #include <stdlib.h>
 
-#include "store/aws_keys.h"
-#include "store/aws_profile.h"
-#include "store/s3.h"
-#include "store/xml.h"
+#include "store/s3/keys.h"
+#include "store/s3/profile.h"
+#include "store/s3/s3.h"
+#include "store/s3/xml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "store/http_try.h"
+#include "store/http/try.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

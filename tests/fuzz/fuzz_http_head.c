@@ -2,7 +2,7 @@
  * all, and no secret of a URL is shown. */
 #include <stdlib.h>
 
-#include "store/http_fetch.h"
+#include "store/http/fetch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -16,7 +16,7 @@
 #include "contract.h"
 #include "os/clock.h"
 #include "os/random.h"
-#include "store/s3.h"
+#include "store/s3/s3.h"
 
 static struct s3_settings settings;
 static char last_url[64];

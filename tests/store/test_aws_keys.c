@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-#include "store/aws_keys.h"
-#include "store/aws_profile.h"
+#include "store/s3/keys.h"
+#include "store/s3/profile.h"
 
 /* ---- profile files -------------------------------------------------------------------------------------- */
 

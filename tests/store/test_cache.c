@@ -8,7 +8,7 @@
 #include "contract.h"
 #include "store/store_cache.h"
 #include "store/store_metrics.h"
-#include "store/store_impl.h"
+#include "store/implement.h"
 #include "test_store.h"
 
 enum { KIB = 1 << 10, NEVER_MS = 60000, READERS = 64 };

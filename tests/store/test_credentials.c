@@ -9,7 +9,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
-#include "store/credentials.h"
+#include "store/s3/credentials.h"
 
 enum { NEVER_MS = 60000, THREADS = 16, MINUTE = 60000 };
 

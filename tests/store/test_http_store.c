@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "http_server.h"
-#include "store/http_fetch.h"
+#include "store/http/fetch.h"
 
 enum { NEVER_MS = 60000 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "http_server.h"
-#include "store/s3.h"
+#include "store/s3/s3.h"
 
 enum { NEVER_MS = 60000, MIB = 1 << 20 };
 

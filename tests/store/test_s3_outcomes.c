@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "http_server.h"
-#include "store/s3.h"
+#include "store/s3/s3.h"
 
 enum { NEVER_MS = 60000, TRIES = 4, MIB = 1 << 20 };
 

@@ -8,7 +8,7 @@
 #include "base/checksum.h"
 #include "base/json.h"
 #include "os/file.h"
-#include "store/sigv4.h"
+#include "store/s3/sigv4.h"
 
 enum { CASES = 38 };
 

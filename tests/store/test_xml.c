@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/xml.h"
+#include "store/s3/xml.h"
 
 /* The document as "name(child(…)child…)" with "=text" for elements without children. */
 struct dump {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/store_impl.h"
+#include "store/implement.h"
 
 struct test_store {
     struct store base;

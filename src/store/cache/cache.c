@@ -1,0 +1,432 @@
+/* cache/cache.c: stores that keep ranges of other ones in memory: batches, costs, and what a write makes stale.
+ *
+ * The ranges lie in shards (cache/shard.h), by a hash of store, key, version and range, so that one large object spreads
+ * over all of them. A write must reach all ranges of an object, wherever they lie: each key has a generation, which it
+ * shares with others of the same hash, and a write moves it on; what was asked for before is dead then and is never
+ * delivered again. A fetch that was under way meanwhile is delivered to those who waited for it, and not kept.
+ */
+#include "store/store_cache.h"
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "store/cache/shard.h"
+
+enum {
+    SHARD_BYTES = 32 << 20,
+    SHARDS_MAX = 64,
+    GENERATIONS = 8192, /* a power of two */
+    /* So often a range is shared with others; if their fetches fail, it is read alone. */
+    SHARED_TRIES = 2
+};
+
+struct store_cache {
+    _Atomic size_t owners;
+    _Atomic uint64_t stores;      /* that were ever put over it: each has a number of its own */
+    struct cache_metrics metrics; /* set before the first read */
+    unsigned shard_count;
+    _Atomic uint32_t generations[GENERATIONS];
+    struct cache_shard shards[];
+};
+
+struct cache_store {
+    struct store base;
+    struct store_ops ops; /* as the inner store counts */
+    struct store *inner;
+    struct store_cache *cache;
+    uint64_t number;
+};
+
+struct cache_upload {
+    struct store_upload base;
+    struct store_upload *inner;
+    _Atomic uint32_t *generation;
+};
+
+static struct cache_store *cache_of(struct store *store)
+{
+    return (struct cache_store *)store;
+}
+
+static _Atomic uint32_t *generation_of(struct cache_store *c, uint64_t key_hash)
+{
+    return &c->cache->generations[(key_hash + c->number) & (GENERATIONS - 1)];
+}
+
+/* After whatever may have changed the object, done or not. */
+static void changed(struct cache_store *c, struct span key)
+{
+    atomic_fetch_add(generation_of(c, checksum64(key)), 1);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+/* What becomes of one request of a batch. */
+struct plan {
+    enum { SETTLED, TO_ASK, TO_PASS, TO_LEAD, TO_WAIT } step;
+    struct cache_range range;
+    struct cache_shard *shard;
+    struct cache_entry *entry;
+};
+
+static bool is_kept_kind(const struct store_read_req *req)
+{
+    return req->pinned && !req->if_changed && req->len != 0;
+}
+
+static void name_range(struct cache_store *c, const struct store_read_req *req, struct plan *plan)
+{
+    const struct {
+        uint64_t store, key, version, offset;
+        int64_t len;
+    } parts = {c->number, checksum64(req->key), checksum64(span_of(req->pinned->token, req->pinned->len)),
+               req->offset, req->len};
+    uint64_t hash = checksum64(span_of(&parts, sizeof parts));
+    plan->range = (struct cache_range){.store = c->number,
+                                       .key = req->key,
+                                       .version = req->pinned,
+                                       .offset = req->offset,
+                                       .len = req->len,
+                                       .hash = hash,
+                                       .generation = generation_of(c, parts.key)};
+    plan->shard = &c->cache->shards[(hash >> 32) & (c->cache->shard_count - 1)];
+}
+
+static void fail_nomem(struct store_read_req *req, struct plan *plan)
+{
+    plan->step = SETTLED;
+    req->status = dp_fail_nomem(&req->error, "a range of the cache");
+}
+
+/* The range was there: no request is needed. */
+static void settle(struct call *call, struct store_read_req *req, struct plan *plan)
+{
+    plan->step = SETTLED;
+    req->version = *req->pinned;
+    call->cost.cache_hits++;
+}
+
+/* Asks the cache for a range; whether something must be read for it. */
+static bool ask(struct call *call, struct store_read_req *req, struct plan *plan)
+{
+    switch (cache_shard_ask(plan->shard, &plan->range, &plan->entry, &req->bytes, &req->size)) {
+    case CACHE_HIT: settle(call, req, plan); return false;
+    case CACHE_WAIT: plan->step = TO_WAIT; return false;
+    case CACHE_LEAD: plan->step = TO_LEAD; return true;
+    case CACHE_NOMEM: break;
+    }
+    fail_nomem(req, plan);
+    return false;
+}
+
+/* Ends the flight of a range that was led, with what the store answered. */
+static void land(const struct store_read_req *req, const struct plan *plan)
+{
+    if (req->status != DP_OK || !store_version_equal(&req->version, req->pinned)) {
+        cache_shard_land(plan->shard, plan->entry, NULL, 0, false);
+        return;
+    }
+    struct store_bytes bytes = store_bytes_retain(req->bytes);
+    size_t len = bytes.span.len;
+    bool keep = cache_shard_takes(plan->shard, &plan->range, len);
+    /* A part of a larger block would keep all of it alive. Without the memory for a copy, it is just not kept. */
+    if (keep && store_block_len(bytes.block) != len) {
+        struct store_block *own = store_block_new(len);
+        keep = own != NULL;
+        if (own) {
+            memcpy(store_block_data(own), bytes.span.data, len);
+            store_bytes_release(&bytes);
+            bytes = store_block_bytes(own, 0, len);
+            store_block_release(own);
+        }
+    }
+    cache_shard_land(plan->shard, plan->entry, &bytes, req->size, keep);
+}
+
+/* Reads the `count` ranges that are led or passed on, in one round, and lands those that are led. */
+static void fetch(struct call *call, struct cache_store *c, struct store_read_req *reqs, struct plan *plans,
+                  size_t n, size_t count)
+{
+    struct store_read_req *batch = mem_calloc(count, sizeof *batch);
+    size_t at = 0;
+    for (size_t i = 0; i < n && batch; i++)
+        if (plans[i].step == TO_LEAD || plans[i].step == TO_PASS)
+            batch[at++] = reqs[i];
+    if (batch)
+        store_read_inner(call, c->inner, batch, count);
+    at = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool lead = plans[i].step == TO_LEAD;
+        if (!lead && plans[i].step != TO_PASS)
+            continue;
+        if (batch)
+            reqs[i] = batch[at++];
+        else
+            fail_nomem(&reqs[i], &plans[i]);
+        plans[i].step = SETTLED;
+        if (lead)
+            land(&reqs[i], &plans[i]);
+    }
+    mem_free(batch);
+}
+
+/* Waits for a range that another caller fetches; whether it must be asked for again. */
+static bool wait_for(struct call *call, struct store_read_req *req, struct plan *plan)
+{
+    switch (cache_shard_wait(call, plan->shard, plan->entry, &req->bytes, &req->size)) {
+    case CACHE_LANDED: settle(call, req, plan); return false;
+    case CACHE_FAILED: plan->step = TO_ASK; return true;
+    case CACHE_LEFT: break;
+    }
+    plan->step = SETTLED;
+    req->status = call->error.status;
+    req->error = call->error;
+    return false;
+}
+
+static void cache_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    struct cache_store *c = cache_of(store);
+    struct plan *plans = mem_calloc(n, sizeof *plans); /* a call may read more often than its arena has room */
+    for (size_t i = 0; i < n; i++) {
+        if (reqs[i].status != DP_OK)
+            continue;
+        if (!plans) {
+            reqs[i].status = dp_fail_nomem(&reqs[i].error, "a range of the cache");
+            continue;
+        }
+        plans[i].step = is_kept_kind(&reqs[i]) ? TO_ASK : TO_PASS;
+        if (plans[i].step == TO_ASK)
+            name_range(c, &reqs[i], &plans[i]);
+    }
+    bool again = plans != NULL;
+    for (unsigned tries = 0; again; tries++) {
+        size_t reading = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (plans[i].step == TO_ASK && tries < SHARED_TRIES)
+                reading += ask(call, &reqs[i], &plans[i]);
+            else if (plans[i].step == TO_ASK)
+                plans[i].step = TO_PASS;
+            reading += plans[i].step == TO_PASS;
+        }
+        if (reading)
+            fetch(call, c, reqs, plans, n, reading);
+        /* Only now: what we lead, others may be waiting for. */
+        again = false;
+        for (size_t i = 0; i < n; i++)
+            again |= plans[i].step == TO_WAIT && wait_for(call, &reqs[i], &plans[i]);
+    }
+    mem_free(plans);
+}
+
+/* ---- the rest goes to the inner store ------------------------------------------------------------------------ */
+
+static enum dp_status cache_head(struct call *call, struct store *store, struct span key, struct store_info *out)
+{
+    struct store *inner = cache_of(store)->inner;
+    return inner->ops->head(call, inner, key, out);
+}
+
+static enum dp_status cache_put(struct call *call, struct store *store, struct store_put *put)
+{
+    struct cache_store *c = cache_of(store);
+    enum dp_status status = c->inner->ops->put(call, c->inner, put);
+    changed(c, put->key);
+    return status;
+}
+
+static enum dp_status cache_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                                 bool folders, size_t max, struct store_listing *out)
+{
+    struct store *inner = cache_of(store)->inner;
+    return inner->ops->list(call, inner, prefix, after, folders, max, out);
+}
+
+static enum dp_status cache_remove(struct call *call, struct store *store, struct span key)
+{
+    struct cache_store *c = cache_of(store);
+    enum dp_status status = c->inner->ops->remove(call, c->inner, key);
+    changed(c, key);
+    return status;
+}
+
+static enum dp_status cache_upload_begin(struct call *call, struct store *store, struct span key,
+                                         struct store_upload **out)
+{
+    struct cache_store *c = cache_of(store);
+    struct cache_upload *upload = mem_alloc(sizeof *upload);
+    if (!upload)
+        return call_nomem(call, "an upload");
+    *upload = (struct cache_upload){.base = {.store = store}, .generation = generation_of(c, checksum64(key))};
+    enum dp_status status = c->inner->ops->upload_begin(call, c->inner, key, &upload->inner);
+    if (status != DP_OK) {
+        mem_free(upload);
+        return status;
+    }
+    *out = &upload->base;
+    return DP_OK;
+}
+
+static struct cache_upload *upload_of(struct store_upload *upload)
+{
+    return (struct cache_upload *)upload;
+}
+
+static enum dp_status cache_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+{
+    struct store_upload *inner = upload_of(upload)->inner;
+    return inner->store->ops->upload_write(call, inner, bytes);
+}
+
+static enum dp_status cache_upload_finish(struct call *call, struct store_upload *upload,
+                                          struct store_version *version)
+{
+    struct cache_upload *u = upload_of(upload);
+    enum dp_status status = u->inner->store->ops->upload_finish(call, u->inner, version);
+    atomic_fetch_add(u->generation, 1);
+    mem_free(u);
+    return status;
+}
+
+static void cache_upload_abort(struct store_upload *upload)
+{
+    struct cache_upload *u = upload_of(upload);
+    u->inner->store->ops->upload_abort(u->inner);
+    mem_free(u);
+}
+
+static void cache_free(struct store *store)
+{
+    struct cache_store *c = cache_of(store);
+    store_cache_release(c->cache);
+    store_free(c->inner);
+    mem_free(c);
+}
+
+static enum dp_status cache_add_metrics(struct store *store, struct metric_registry *registry,
+                                        struct dp_error *error)
+{
+    struct cache_store *c = cache_of(store);
+    enum dp_status status = store_cache_metrics(c->cache, registry, error);
+    return status == DP_OK && c->inner->ops->add_metrics ? c->inner->ops->add_metrics(c->inner, registry, error)
+                                                         : status;
+}
+
+static const struct store_ops CACHE_OPS = {
+    .scheme = "cache",
+    .counts_reads = true,
+    .read = cache_read,
+    .head = cache_head,
+    .put = cache_put,
+    .list = cache_list,
+    .remove = cache_remove,
+    .upload_begin = cache_upload_begin,
+    .upload_write = cache_upload_write,
+    .upload_finish = cache_upload_finish,
+    .upload_abort = cache_upload_abort,
+    .free = cache_free,
+    .add_metrics = cache_add_metrics,
+};
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+static unsigned shards_for(uint64_t bytes)
+{
+    unsigned shards = 1;
+    while (shards < SHARDS_MAX && bytes / (2 * shards) >= SHARD_BYTES)
+        shards *= 2;
+    return shards;
+}
+
+enum dp_status store_cache_make(const struct store_cache_options *options, struct store_cache **out,
+                                struct dp_error *error)
+{
+    unsigned shards = options->shards ? options->shards : shards_for(options->bytes);
+    *out = NULL;
+    if (shards > SHARDS_MAX || (shards & (shards - 1)) != 0)
+        return dp_fail(error, DP_INVALID, "a cache has 1, 2, 4, … %d shards, not %u", SHARDS_MAX, shards);
+    struct store_cache *c = mem_calloc(1, sizeof *c + shards * sizeof *c->shards);
+    if (!c)
+        return dp_fail_nomem(error, "a cache");
+    atomic_init(&c->owners, 1);
+    c->shard_count = shards;
+    for (unsigned i = 0; i < shards; i++)
+        if (!cache_shard_init(&c->shards[i], options->bytes / shards, &c->metrics)) {
+            store_cache_release(c);
+            return dp_fail_nomem(error, "a cache");
+        }
+    *out = c;
+    return DP_OK;
+}
+
+struct store_cache *store_cache_retain(struct store_cache *c)
+{
+    if (c)
+        atomic_fetch_add(&c->owners, 1);
+    return c;
+}
+
+void store_cache_release(struct store_cache *c)
+{
+    if (!c || atomic_fetch_sub(&c->owners, 1) > 1)
+        return;
+    for (unsigned i = 0; i < c->shard_count; i++)
+        cache_shard_deinit(&c->shards[i]);
+    mem_free(c);
+}
+
+enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, struct store **out,
+                                struct dp_error *error)
+{
+    struct cache_store *c = mem_calloc(1, sizeof *c);
+    *out = NULL;
+    if (!c) {
+        store_free(inner);
+        return dp_fail_nomem(error, "a cache");
+    }
+    c->ops = CACHE_OPS;
+    c->ops.counts_itself = inner->ops->counts_itself;
+    c->base.ops = &c->ops;
+    c->inner = inner;
+    c->cache = store_cache_retain(cache);
+    c->number = atomic_fetch_add(&cache->stores, 1);
+    *out = &c->base;
+    return DP_OK;
+}
+
+enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
+                               struct dp_error *error)
+{
+    struct store_cache *cache;
+    enum dp_status status = store_cache_make(options, &cache, error);
+    *out = NULL;
+    if (status != DP_OK) {
+        store_free(inner);
+        return status;
+    }
+    status = store_cache_over(cache, inner, out, error);
+    store_cache_release(cache);
+    return status;
+}
+
+enum dp_status store_cache_metrics(struct store_cache *c, struct metric_registry *registry, struct dp_error *error)
+{
+    if (c->metrics.hits)
+        return DP_OK; /* they are there */
+    const struct cache_metrics m = {
+        .hits =
+            metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),
+        .waits = metric_counter(registry, "dipper_store_cache_waits_total", "",
+                                "Ranges that another request was fetching already."),
+        .misses = metric_counter(registry, "dipper_store_cache_misses_total", "",
+                                 "Ranges that were not in the memory cache and were fetched for it."),
+        .evictions = metric_counter(registry, "dipper_store_cache_evictions_total", "",
+                                    "Ranges that left the memory cache."),
+        .bytes = metric_gauge(registry, "dipper_store_cache_bytes", "", "Memory that the cache holds."),
+    };
+    if (!m.hits || !m.waits || !m.misses || !m.evictions || !m.bytes)
+        return dp_fail_nomem(error, "metrics");
+    for (unsigned i = 0; i < c->shard_count; i++)
+        metric_add(m.bytes, (int64_t)c->shards[i].used);
+    c->metrics = m;
+    return DP_OK;
+}

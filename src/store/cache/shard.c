@@ -1,0 +1,419 @@
+/* cache/shard.c: a table of ranges, three queues through it, and the flights that fetch what is missing. */
+#include "store/cache/shard.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+
+enum {
+    BUCKETS_MIN = 64,
+    SMALL_PART = 10,     /* of the budget's: the small queue */
+    GHOST_PART = 16,     /* the most that names without bytes may take */
+    ENTRY_PART = 2,      /* the most that one range may take */
+    LOOK_MS = 20,        /* who waits looks this often whether it was cancelled */
+    TABLE_OVERHEAD = 32, /* of an entry: its places in the buckets, its head in the allocator */
+};
+
+enum entry_state {
+    FLYING, /* its leader fetches it */
+    KEPT,   /* in the small or the main queue */
+    GHOST,  /* its name, in the ghost queue */
+    GONE    /* in no queue: only those who waited for it still have it */
+};
+
+struct cache_entry {
+    struct cache_entry *next_in_bucket, *newer, *older;
+    struct store_bytes bytes; /* KEPT and GONE */
+    uint64_t size;            /* of the object */
+    uint64_t store, offset;
+    int64_t len;
+    uint64_t hash;
+    uint64_t weight; /* in the queue's sum: what it takes, or took before it was a ghost */
+    const _Atomic uint32_t *generation_now;
+    uint32_t generation; /* when its fetch began */
+    unsigned users;      /* the leader and who waits; 0 when nobody has a pointer to it */
+    uint16_t key_len;
+    uint8_t frequency, state;
+    bool in_table, in_main, was_ghost;
+    bool landed, ok;
+    struct store_version version;
+    uint8_t key[];
+};
+
+bool cache_shard_init(struct cache_shard *s, uint64_t budget, const struct cache_metrics *metrics)
+{
+    *s = (struct cache_shard){.budget = budget, .small_target = budget / SMALL_PART, .metrics = metrics};
+    s->buckets = mem_calloc(BUCKETS_MIN, sizeof(struct cache_entry *));
+    if (!s->buckets)
+        return false;
+    s->bucket_count = BUCKETS_MIN;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->landed, NULL);
+    return true;
+}
+
+void cache_shard_deinit(struct cache_shard *s)
+{
+    if (!s->buckets)
+        return;
+    for (size_t i = 0; i < s->bucket_count; i++)
+        for (struct cache_entry *e = s->buckets[i], *next; e; e = next) {
+            assert(e->users == 0);
+            next = e->next_in_bucket;
+            store_bytes_release(&e->bytes);
+            mem_free(e);
+        }
+    mem_free(s->buckets);
+    pthread_cond_destroy(&s->landed);
+    pthread_mutex_destroy(&s->lock);
+}
+
+/* ---- the table: the lock is held in all that follows, unless it is said ------------------------------------ */
+
+static struct cache_entry **bucket_of(const struct cache_shard *s, uint64_t hash)
+{
+    return &s->buckets[hash & (s->bucket_count - 1)];
+}
+
+/* Doubles the buckets when there are more entries than those. Out of memory, the chains just grow. */
+static void grow(struct cache_shard *s)
+{
+    if (s->entry_count < s->bucket_count)
+        return;
+    struct cache_entry **buckets = mem_calloc(2 * s->bucket_count, sizeof(struct cache_entry *));
+    if (!buckets)
+        return;
+    struct cache_entry **old = s->buckets;
+    size_t old_count = s->bucket_count;
+    s->buckets = buckets;
+    s->bucket_count *= 2;
+    for (size_t i = 0; i < old_count; i++)
+        for (struct cache_entry *e = old[i], *next; e; e = next) {
+            next = e->next_in_bucket;
+            struct cache_entry **to = bucket_of(s, e->hash);
+            e->next_in_bucket = *to;
+            *to = e;
+        }
+    mem_free(old);
+}
+
+static bool is_range(const struct cache_entry *e, const struct cache_range *r)
+{
+    return e->hash == r->hash && e->store == r->store && e->offset == r->offset && e->len == r->len &&
+           store_version_equal(&e->version, r->version) && span_equal(span_of(e->key, e->key_len), r->key);
+}
+
+static bool is_dead(const struct cache_entry *e)
+{
+    return e->generation != atomic_load(e->generation_now);
+}
+
+static void leave_table(struct cache_shard *s, struct cache_entry *e)
+{
+    struct cache_entry **at = bucket_of(s, e->hash);
+    while (*at != e)
+        at = &(*at)->next_in_bucket;
+    *at = e->next_in_bucket;
+    e->in_table = false;
+    s->entry_count--;
+}
+
+static struct cache_entry *entry_new(struct cache_shard *s, const struct cache_range *r)
+{
+    assert(r->key.len <= STORE_KEY_MAX);
+    struct cache_entry *e = mem_alloc(sizeof *e + r->key.len);
+    if (!e)
+        return NULL;
+    *e = (struct cache_entry){.store = r->store,
+                              .offset = r->offset,
+                              .len = r->len,
+                              .hash = r->hash,
+                              .generation_now = r->generation,
+                              .key_len = (uint16_t)r->key.len,
+                              .version = *r->version};
+    memcpy(e->key, r->key.data, r->key.len);
+    grow(s);
+    struct cache_entry **to = bucket_of(s, r->hash);
+    e->next_in_bucket = *to;
+    *to = e;
+    e->in_table = true;
+    s->entry_count++;
+    return e;
+}
+
+/* ---- the queues ------------------------------------------------------------------------------------------ */
+
+static uint64_t overhead_of(size_t key_len)
+{
+    return sizeof(struct cache_entry) + key_len + TABLE_OVERHEAD;
+}
+
+static void count_used(struct cache_shard *s, uint64_t plus, uint64_t minus)
+{
+    s->used = s->used + plus - minus;
+    metric_add(s->metrics->bytes, (int64_t)(plus - minus));
+}
+
+static void push(struct cache_queue *q, struct cache_entry *e)
+{
+    e->older = q->newest;
+    e->newer = NULL;
+    *(q->newest ? &q->newest->newer : &q->oldest) = e;
+    q->newest = e;
+    q->bytes += e->weight;
+}
+
+static void pull(struct cache_queue *q, struct cache_entry *e)
+{
+    *(e->newer ? &e->newer->older : &q->newest) = e->older;
+    *(e->older ? &e->older->newer : &q->oldest) = e->newer;
+    q->bytes -= e->weight;
+}
+
+static void drop_if_unused(struct cache_entry *e)
+{
+    if (e->users > 0 || e->in_table)
+        return;
+    store_bytes_release(&e->bytes);
+    mem_free(e);
+}
+
+/* Takes a kept entry out of queue and table; who waited for it keeps it. */
+static void remove_kept(struct cache_shard *s, struct cache_entry *e)
+{
+    pull(e->in_main ? &s->main : &s->small, e);
+    count_used(s, 0, overhead_of(e->key_len) + e->bytes.span.len);
+    metric_add(s->metrics->evictions, 1);
+    leave_table(s, e);
+    e->state = GONE;
+    drop_if_unused(e);
+}
+
+static void remove_ghost(struct cache_shard *s, struct cache_entry *e)
+{
+    pull(&s->ghost, e);
+    s->ghost_overhead -= overhead_of(e->key_len);
+    count_used(s, 0, overhead_of(e->key_len));
+    leave_table(s, e);
+    drop_if_unused(e);
+}
+
+/* As many bytes as the main queue holds, at most, and a part of the budget. */
+static void trim_ghosts(struct cache_shard *s)
+{
+    while (s->ghost.oldest && (s->ghost.bytes > s->budget - s->small_target ||
+                               s->ghost_overhead > s->budget / GHOST_PART || s->used > s->budget))
+        remove_ghost(s, s->ghost.oldest);
+}
+
+/* An entry of no queue, with nobody's pointer to it, becomes a name. */
+static void add_ghost(struct cache_shard *s, struct cache_entry *e, uint64_t weight)
+{
+    store_bytes_release(&e->bytes);
+    e->state = GHOST;
+    e->weight = weight;
+    push(&s->ghost, e);
+    s->ghost_overhead += overhead_of(e->key_len);
+    count_used(s, overhead_of(e->key_len), 0);
+    trim_ghosts(s);
+}
+
+static void evict_small(struct cache_shard *s)
+{
+    struct cache_entry *e = s->small.oldest;
+    if (is_dead(e) || (e->frequency <= 1 && e->users > 0)) {
+        remove_kept(s, e);
+        return;
+    }
+    pull(&s->small, e);
+    if (e->frequency > 1) {
+        e->frequency = 0;
+        e->in_main = true;
+        push(&s->main, e);
+        return;
+    }
+    count_used(s, 0, overhead_of(e->key_len) + e->bytes.span.len);
+    metric_add(s->metrics->evictions, 1);
+    add_ghost(s, e, e->weight);
+}
+
+static void evict_main(struct cache_shard *s)
+{
+    struct cache_entry *e = s->main.oldest;
+    if (is_dead(e) || e->frequency == 0) {
+        remove_kept(s, e);
+        return;
+    }
+    e->frequency--;
+    pull(&s->main, e);
+    push(&s->main, e);
+}
+
+/* Makes room for `need` bytes, at most the budget. */
+static void make_room(struct cache_shard *s, uint64_t need)
+{
+    while (s->used + need > s->budget) {
+        if (s->small.oldest && (s->small.bytes >= s->small_target || !s->main.oldest))
+            evict_small(s);
+        else if (s->main.oldest)
+            evict_main(s);
+        else
+            remove_ghost(s, s->ghost.oldest);
+    }
+}
+
+/* Forgets an entry of no queue; who waited for it keeps it. */
+static void let_go(struct cache_shard *s, struct cache_entry *e)
+{
+    if (e->in_table)
+        leave_table(s, e);
+    e->state = GONE;
+    drop_if_unused(e);
+}
+
+/* Keeps the landed bytes, if they are worth it. The entry may be gone then. */
+static void keep(struct cache_shard *s, struct cache_entry *e)
+{
+    uint64_t cost = overhead_of(e->key_len) + e->bytes.span.len;
+    bool known = e->was_ghost || e->frequency > 1;
+    if (e->bytes.span.len > s->small_target && !known && s->used + cost > s->budget) {
+        /* It would push out what is asked for more. Its name is enough for now. */
+        if (e->users == 0)
+            add_ghost(s, e, cost);
+        else
+            let_go(s, e);
+        return;
+    }
+    make_room(s, cost);
+    e->state = KEPT;
+    e->weight = cost;
+    e->in_main = e->was_ghost;
+    if (e->in_main)
+        e->frequency = 0;
+    push(e->in_main ? &s->main : &s->small, e);
+    count_used(s, cost, 0);
+}
+
+/* ---- asking: the lock is taken here ------------------------------------------------------------------------ */
+
+static void deliver(const struct cache_entry *e, struct store_bytes *bytes, uint64_t *size)
+{
+    *bytes = store_bytes_retain(e->bytes);
+    *size = e->size;
+}
+
+/* The entry of that range, unless the object may have changed since. */
+static struct cache_entry *find(struct cache_shard *s, const struct cache_range *range)
+{
+    struct cache_entry *e = *bucket_of(s, range->hash);
+    while (e && !is_range(e, range))
+        e = e->next_in_bucket;
+    if (!e || !is_dead(e))
+        return e;
+    if (e->state == KEPT)
+        remove_kept(s, e);
+    else if (e->state == GHOST)
+        remove_ghost(s, e);
+    else
+        leave_table(s, e); /* its leader and who waits for it began before the change */
+    return NULL;
+}
+
+static enum cache_answer ask(struct cache_shard *s, const struct cache_range *range, struct cache_entry **entry,
+                             struct store_bytes *bytes, uint64_t *size)
+{
+    struct cache_entry *e = find(s, range);
+    if (e && e->state != GHOST) {
+        if (e->frequency < CACHE_FREQUENCY_MAX)
+            e->frequency++;
+        *entry = e;
+        if (e->state == FLYING) {
+            e->users++;
+            return CACHE_WAIT;
+        }
+        deliver(e, bytes, size);
+        return CACHE_HIT;
+    }
+    if (e) {
+        pull(&s->ghost, e);
+        s->ghost_overhead -= overhead_of(e->key_len);
+        count_used(s, 0, overhead_of(e->key_len));
+        e->was_ghost = true;
+    } else if (!(e = entry_new(s, range))) {
+        return CACHE_NOMEM;
+    }
+    e->state = FLYING;
+    e->frequency = 0;
+    e->landed = e->ok = false;
+    e->generation = atomic_load(e->generation_now);
+    e->users = 1;
+    *entry = e;
+    return CACHE_LEAD;
+}
+
+enum cache_answer cache_shard_ask(struct cache_shard *s, const struct cache_range *range,
+                                  struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size)
+{
+    pthread_mutex_lock(&s->lock);
+    enum cache_answer answer = ask(s, range, entry, bytes, size);
+    pthread_mutex_unlock(&s->lock);
+    struct metric *const counted[] = {
+        [CACHE_HIT] = s->metrics->hits, [CACHE_WAIT] = s->metrics->waits, [CACHE_LEAD] = s->metrics->misses};
+    if (answer != CACHE_NOMEM)
+        metric_add(counted[answer], 1);
+    return answer;
+}
+
+bool cache_shard_takes(const struct cache_shard *s, const struct cache_range *range, uint64_t len)
+{
+    uint64_t overhead = overhead_of(range->key.len), most = s->budget / ENTRY_PART;
+    return len > 0 && overhead <= most && len <= most - overhead;
+}
+
+void cache_shard_land(struct cache_shard *s, struct cache_entry *e, const struct store_bytes *bytes, uint64_t size,
+                      bool kept)
+{
+    pthread_mutex_lock(&s->lock);
+    e->landed = true;
+    e->users--;
+    if (bytes) {
+        e->ok = true;
+        e->bytes = *bytes;
+        e->size = size;
+    }
+    if (e->users > 0)
+        pthread_cond_broadcast(&s->landed);
+    if (e->in_table && bytes && kept && !is_dead(e))
+        keep(s, e);
+    else
+        let_go(s, e);
+    pthread_mutex_unlock(&s->lock);
+}
+
+enum cache_wait cache_shard_wait(struct call *call, struct cache_shard *s, struct cache_entry *e,
+                                 struct store_bytes *bytes, uint64_t *size)
+{
+    enum cache_wait result = CACHE_LEFT;
+    pthread_mutex_lock(&s->lock);
+    while (!e->landed && call_check(call) == DP_OK) {
+        int64_t until_ns = call->deadline_ns, look_ns = os_now_ns() + (int64_t)LOOK_MS * 1000000;
+        if (call->cancelled && look_ns < until_ns)
+            until_ns = look_ns;
+        const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+        if (until_ns == INT64_MAX)
+            pthread_cond_wait(&s->landed, &s->lock);
+        else
+            pthread_cond_clockwait(&s->landed, &s->lock, CLOCK_MONOTONIC, &until);
+    }
+    if (e->landed) {
+        result = e->ok ? CACHE_LANDED : CACHE_FAILED;
+        if (e->ok)
+            deliver(e, bytes, size);
+    }
+    e->users--;
+    drop_if_unused(e);
+    pthread_mutex_unlock(&s->lock);
+    return result;
+}

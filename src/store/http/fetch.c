@@ -1,0 +1,265 @@
+/* http/fetch.c: range fetches as HTTP requests, and what the answers say of objects and their versions. */
+#include "store/http/fetch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+
+/* ---- versions --------------------------------------------------------------------------------------- */
+
+static const char BY_DATE = '~'; /* begins versions that are no ETag; ETags begin with a quote */
+
+bool http_version_of(struct span etag, struct span last_modified, bool size_known, uint64_t size,
+                     struct store_version *out)
+{
+    *out = (struct store_version){0};
+    if (http_etag_is_strong(etag) && etag.len <= STORE_VERSION_MAX) {
+        memcpy(out->token, etag.data, etag.len);
+        out->len = (uint8_t)etag.len;
+        return true;
+    }
+    struct span tag = last_modified.len ? last_modified : etag; /* a weak one is better than none */
+    if (!size_known || tag.len == 0 || tag.len > STORE_VERSION_MAX - 24)
+        return false;
+    int len = snprintf(out->token, sizeof out->token, "%c%.*s;%" PRIu64, BY_DATE, SPAN_FMT(tag), size);
+    out->len = (uint8_t)len;
+    return true;
+}
+
+struct span http_version_etag(const struct store_version *version)
+{
+    return version->len && version->token[0] == '"' ? span_of(version->token, version->len) : span_of(NULL, 0);
+}
+
+/* ---- errors ----------------------------------------------------------------------------------------- */
+
+static const char *code_means(int code, enum dp_status *status)
+{
+    switch (code) {
+    case 400: *status = DP_INVALID; return "the server does not understand the request";
+    case 401: *status = DP_DENIED; return "the server asks for credentials";
+    case 403: *status = DP_DENIED; return "the server refuses access; a presigned URL may have expired";
+    case 404:
+    case 410: *status = DP_NOT_FOUND; return "there is no such object";
+    case 405:
+    case 501: *status = DP_UNSUPPORTED; return "the server does not do this";
+    case 409: *status = DP_CONFLICT; return "another request is changing the object";
+    case 412: *status = DP_CONFLICT; return "the object was changed by another writer";
+    case 413: *status = DP_TOO_LARGE; return "the server takes no object of this size";
+    case 507: *status = DP_FULL; return "the store is full";
+    default: *status = DP_IO; return NULL;
+    }
+}
+
+enum dp_status http_answer_error(const struct http_request *req, struct dp_error *error)
+{
+    char shown[HTTP_URL_SHOWN_MAX];
+    enum dp_status status;
+    http_url_shown(req->url, shown);
+    const char *means = code_means(req->code, &status);
+    if (means)
+        return dp_fail(error, status, "%s: %s (%d)", shown, means, req->code);
+    struct span location = http_head_find(req->head, "location");
+    if (req->code / 100 == 3 && location.len) {
+        char to[HTTP_URL_SHOWN_MAX];
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "%s: the server answers with a redirect (%d) to %s, which is not followed; give that URL",
+                       shown, req->code, http_url_shown(location, to));
+    }
+    return dp_fail(error, status, "%s: the server answers %d, which means nothing here", shown, req->code);
+}
+
+/* ---- requests --------------------------------------------------------------------------------------- */
+
+/* What is asked of an object. Some servers refuse a range behind the end without telling the size: then a look must;
+ * and no range can ask for an object without a byte. A look is a HEAD where the store takes them. The refusal of one does
+ * not say why, and may be of HEADs alone: the first byte tells. */
+enum question {
+    ASK_RANGE,
+    ASK_HEAD,
+    ASK_FIRST, /* byte */
+    ASK_WHOLE, /* of what seems to have no byte */
+    ASK_NOTHING
+};
+
+/* A fetch on its way. */
+struct flight {
+    struct range_fetch *fetch;
+    enum question question;
+    uint8_t byte; /* of a look */
+};
+
+/* Asks for the condition "if changed" besides what aim has set. */
+static enum dp_status add_condition(struct call *call, struct http_request *req, struct span etag)
+{
+    struct http_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
+    if (!headers)
+        return call_nomem(call, "a request's headers");
+    if (req->header_count)
+        memcpy(headers, req->headers, req->header_count * sizeof *headers);
+    headers[req->header_count++] = (struct http_header){span_str("If-None-Match"), etag};
+    req->headers = headers;
+    return DP_OK;
+}
+
+/* Puts the flight's question to the object. */
+static enum dp_status depart(struct http_source *source, struct call *call, struct flight *flight,
+                             struct http_request *req)
+{
+    const struct range_fetch *f = flight->fetch;
+    struct span etag = f->pinned ? http_version_etag(f->pinned) : span_of(NULL, 0);
+    *req = (struct http_request){.method = HTTP_GET};
+    enum dp_status status = source->aim(source, call, f->key, req);
+    if (status != DP_OK)
+        return status;
+    switch (flight->question) {
+    case ASK_RANGE:
+        /* The whole is asked for without a range: an empty object has none, and every server gives all of it. */
+        req->ranged = f->offset || f->len != STORE_TO_END;
+        req->offset = f->offset;
+        req->len = f->len == STORE_TO_END ? HTTP_LEN_TO_END : f->len;
+        req->into = f->into;
+        req->into_len = f->len == STORE_TO_END ? 0 : (size_t)f->len;
+        req->max_body = f->len == STORE_TO_END ? RANGES_TO_END_MAX : 0;
+        break;
+    case ASK_HEAD: req->method = HTTP_HEAD; break;
+    case ASK_FIRST:
+        req->ranged = true;
+        req->len = 1;
+        req->into = &flight->byte;
+        req->into_len = 1;
+        break;
+    default: req->max_body = 1; break;
+    }
+    if (f->if_changed && etag.len)
+        return add_condition(call, req, etag);
+    if (!f->if_changed)
+        req->if_match = etag;
+    return DP_OK;
+}
+
+static enum question look_at(const struct http_source *source)
+{
+    return source->heads ? ASK_HEAD : ASK_FIRST;
+}
+
+/* What must be asked after this answer. */
+static enum question next_question(const struct http_source *source, const struct flight *flight,
+                                   const struct http_request *req)
+{
+    int code = req->status == DP_OK ? req->code : 0;
+    if (flight->question == ASK_HEAD && (code == 400 || code == 401 || code == 403 || code == 405 || code == 501))
+        return ASK_FIRST;
+    if (code != 416)
+        return ASK_NOTHING;
+    if (flight->question == ASK_RANGE)
+        return req->size_known ? ASK_NOTHING : look_at(source);
+    return flight->question == ASK_FIRST && req->size == 0 ? ASK_WHOLE : ASK_NOTHING;
+}
+
+static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
+                   const struct http_request *req)
+{
+    char shown[HTTP_URL_SHOWN_MAX];
+    struct range_fetch *f = flight->fetch;
+    if (req->status != DP_OK) {
+        f->status = req->status;
+        f->error = req->error;
+        return;
+    }
+    f->size = req->size;
+    if (req->code == 304 && f->if_changed) {
+        f->unchanged = true;
+        return;
+    }
+    if (req->code == 416 && req->size_known)
+        return; /* nothing of it lies in the range */
+    if (req->code != 200 && req->code != 206) {
+        f->status =
+            source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
+        return;
+    }
+    if (!req->size_known && (flight->question == ASK_HEAD || flight->question == ASK_FIRST)) {
+        f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
+                            http_url_shown(req->url, shown));
+        return;
+    }
+    if (!req->size_known)
+        f->size = req->body_len; /* a whole object in chunks */
+    if (flight->question == ASK_RANGE) {
+        f->got = req->body_len;
+        if (f->len == STORE_TO_END)
+            f->bytes = store_bytes_retain(req->bytes);
+    }
+    if (!http_version_of(req->etag, req->last_modified, true, f->size, &f->version)) {
+        f->status = dp_fail(&f->error, DP_UNSUPPORTED,
+                            "%s: the server tells neither ETag nor Last-Modified, so nobody could see it change",
+                            http_url_shown(req->url, shown));
+        store_bytes_release(&f->bytes);
+    } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
+        f->unchanged = true; /* a version without an ETag */
+        store_bytes_release(&f->bytes);
+    }
+}
+
+/* One round for `n` flights; those that must ask on come to the front. Answers how many. */
+static size_t fly(struct http_source *source, struct call *call, struct flight *flights, struct http_request *reqs,
+                  size_t n)
+{
+    size_t count = 0, again = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct range_fetch *f = flights[i].fetch;
+        flights[count] = flights[i];
+        f->status = depart(source, call, &flights[count], &reqs[count]);
+        if (f->status == DP_OK)
+            count++;
+        else
+            f->error = call->error;
+    }
+    if (count)
+        transport_run(call, source->transport, reqs, count);
+    for (size_t i = 0; i < count; i++) {
+        enum question next = next_question(source, &flights[i], &reqs[i]);
+        if (next == ASK_NOTHING)
+            arrive(source, call, &flights[i], &reqs[i]);
+        else
+            flights[again++] = (struct flight){.fetch = flights[i].fetch, .question = next};
+    }
+    http_request_release(reqs, count);
+    return again;
+}
+
+void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n)
+{
+    struct http_source *source = ctx;
+    struct http_request *reqs = mem_calloc(n, sizeof *reqs);
+    struct flight *flights = mem_calloc(n, sizeof *flights);
+    for (size_t i = 0; i < n; i++) {
+        if (reqs && flights)
+            flights[i] =
+                (struct flight){.fetch = &fetches[i], .question = fetches[i].len ? ASK_RANGE : look_at(source)};
+        else
+            fetches[i].status = dp_fail_nomem(&fetches[i].error, "requests");
+    }
+    if (reqs && flights)
+        for (n = fly(source, call, flights, reqs, n); n; n = fly(source, call, flights, reqs, n))
+            call->cost.rounds++;
+    dp_error_clear(&call->error); /* each fetch has its own */
+    mem_free(reqs);
+    mem_free(flights);
+}
+
+enum dp_status http_fetch_head(struct http_source *source, struct call *call, struct span key,
+                               struct store_info *out)
+{
+    struct range_fetch look = {.key = key};
+    http_fetch(source, call, &look, 1);
+    store_bytes_release(&look.bytes);
+    if (look.status != DP_OK) {
+        call->error = look.error;
+        return look.status;
+    }
+    *out = (struct store_info){.size = look.size, .version = look.version};
+    return DP_OK;
+}

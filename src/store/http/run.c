@@ -1,0 +1,652 @@
+/* http/run.c: rounds of requests: what is sent when, what an answer means, what is tried again.
+ *
+ * Each request is a job: ready → in flight → (waiting → ready)* → ended. All of it happens on the thread that
+ * called transport_run; the loop only moves the bytes of the tries that are in flight. The wait before try k+1
+ * is random up to min(cap, base · 2^(k-1)) ("full jitter": M. Brooker, Exponential Backoff And Jitter, AWS
+ * Architecture Blog, 2015), and never shorter than a Retry-After asks.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "store/http/try.h"
+
+enum { NS_PER_MS = 1000000, CANCEL_LOOK_MS = 20, RETRY_AFTER_MAX_MS = 30000 };
+
+enum job_state { JOB_READY, JOB_IN_FLIGHT, JOB_WAITING, JOB_ENDED };
+
+struct job {
+    struct http_request *req;
+    struct http_try t, hedge; /* in flight: t, or both, or (after t has failed) the hedge alone */
+    unsigned flying;          /* how many */
+    struct http_try *winner;  /* has a complete answer, while the other is called back */
+    enum job_state state;
+    int64_t first_ns, due_ns;
+    unsigned tries, waits, unconnected;
+    bool retried_once;
+    struct http_sink sink;    /* bytes that earlier tries brought */
+    struct buffer first_head; /* of the answer they came with */
+    int first_code;
+};
+
+struct run {
+    struct call *call;
+    struct transport *transport;
+    const struct transport_options *options;
+    struct transport_counts *counts;
+    struct http_round round;
+    struct job *jobs;
+    size_t n, left; /* jobs that have not ended */
+};
+
+static void count(_Atomic int64_t *counter, int64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+/* ---- ends ------------------------------------------------------------------------------------------- */
+
+static bool is_write(const struct http_request *req)
+{
+    return req->method == HTTP_PUT || req->method == HTTP_DELETE || req->once;
+}
+
+static void drop_bytes(struct job *job)
+{
+    http_sink_drop(&job->sink);
+    buffer_clear(&job->first_head);
+}
+
+/* Ends a job. A write that may have been carried out is never said to have failed, whatever ends it. */
+static void end_job(struct run *run, struct job *job, enum dp_status status)
+{
+    struct http_request *req = job->req;
+    if (status != DP_OK && is_write(req) && req->maybe_landed) {
+        dp_error_prefix(&req->error, "it cannot be told whether the write was carried out");
+        status = req->error.status = DP_UNKNOWN;
+    }
+    if (status != DP_OK) {
+        store_bytes_release(&req->bytes);
+        count(&run->counts->failures, 1);
+    }
+    req->status = status;
+    drop_bytes(job);
+    job->state = JOB_ENDED;
+    run->left--;
+}
+
+static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status status, const char *why)
+{
+    char shown[HTTP_URL_SHOWN_MAX];
+    const char *count = job->tries > 1 ? " (after several tries)" : "";
+    dp_fail(&job->req->error, status, "%s: %s%s", http_url_shown(job->req->url, shown), why, count);
+    end_job(run, job, status);
+    return status;
+}
+
+/* ---- trying again ----------------------------------------------------------------------------------- */
+
+/* Whether the number of its tries allows the job another one. */
+static bool may_try(const struct run *run, const struct job *job)
+{
+    bool reads = job->req->method == HTTP_GET || job->req->method == HTTP_HEAD;
+    return transport_allows(run->transport, !reads || run->call->patient, job->tries, job->unconnected);
+}
+
+/* Has the job wait for its next try, at least `least_ms`; ends it when no more may be made. */
+static void try_later(struct run *run, struct job *job, uint64_t least_ms, const char *why)
+{
+    const struct transport_options *o = run->options;
+    enum dp_status called = call_check(run->call);
+    if (called != DP_OK) {
+        job->req->error = run->call->error;
+        end_job(run, job, called);
+        return;
+    }
+    uint64_t most = o->retry_base_ms;
+    for (unsigned i = 0; i < job->waits && most < o->retry_cap_ms; i++)
+        most *= 2;
+    if (most > o->retry_cap_ms)
+        most = o->retry_cap_ms;
+    int64_t wait_ns = (int64_t)transport_random(run->transport, most * NS_PER_MS + 1);
+    if (least_ms > RETRY_AFTER_MAX_MS)
+        least_ms = RETRY_AFTER_MAX_MS;
+    if (wait_ns < (int64_t)least_ms * NS_PER_MS)
+        wait_ns = (int64_t)least_ms * NS_PER_MS;
+    int64_t due = os_now_ns() + wait_ns;
+    if (!may_try(run, job) || due - job->first_ns > (int64_t)o->retry_total_ms * NS_PER_MS ||
+        due >= run->call->deadline_ns) {
+        fail_job(run, job, DP_UNAVAILABLE, why);
+        return;
+    }
+    job->waits++;
+    job->due_ns = due;
+    job->state = JOB_WAITING;
+}
+
+/* What of a broken answer's body may be kept: bytes of a GET whose version and length are known. */
+static void keep_bytes(struct job *job, struct http_try *t)
+{
+    bool resumed = t->at > 0;
+    if (resumed && (!t->decided || t->code / 100 != 2)) { /* this try brought nothing, and spoiled nothing */
+        job->sink = t->sink;
+        t->sink = (struct http_sink){0};
+        return;
+    }
+    bool elsewhere = t->is_hedge && job->req->into;
+    bool usable = job->req->method == HTTP_GET && !elsewhere && t->sink.len > 0 && !t->sink.grows &&
+                  t->expected_known && t->body_len < t->expected &&
+                  http_same_version(buffer_span(&t->head), buffer_span(&t->head));
+    http_sink_drop(&job->sink);
+    if (!usable) {
+        http_sink_drop(&t->sink);
+        buffer_clear(&job->first_head);
+        return;
+    }
+    job->sink = t->sink;
+    t->sink = (struct http_sink){0};
+    if (!resumed) {
+        struct buffer head = job->first_head;
+        job->first_head = t->head;
+        job->first_code = t->code;
+        t->head = head;
+        buffer_clear(&t->head);
+    }
+}
+
+/* Prepares, arms and submits a try; the job's error says why not. */
+static enum dp_status send_try(struct run *run, struct job *job, struct http_try *t)
+{
+    struct http_request *req = job->req;
+    struct dp_error *error = &req->error;
+    enum dp_status status = DP_OK;
+    if (req->prepare) {
+        dp_error_clear(&run->call->error);
+        status = req->prepare(run->call, req, t);
+        if (status != DP_OK) {
+            *error = run->call->error;
+            error->status = status;
+        }
+    }
+    t->easy = status == DP_OK ? transport_easy_take(run->transport) : NULL;
+    if (status == DP_OK && !t->easy)
+        status = dp_fail_nomem(error, "a request");
+    if (status == DP_OK)
+        status = http_try_arm(t, run->options, transport_trust_of(run->transport), error);
+    if (status == DP_OK)
+        status = transport_submit(run->transport, &run->round, t, error);
+    if (status == DP_OK) {
+        job->flying++;
+        count(&run->counts->in_flight, 1);
+    }
+    return status;
+}
+
+/* Frees what a try that is not in flight holds. */
+static void close_try(struct run *run, struct http_try *t)
+{
+    transport_easy_return(run->transport, t->easy);
+    t->easy = NULL;
+    http_sink_drop(&t->sink);
+    http_try_deinit(t);
+}
+
+static void begin_try(struct run *run, struct job *job)
+{
+    struct http_request *req = job->req;
+    struct http_try *t = &job->t;
+    http_try_init(t, req);
+    t->job = job;
+    if (job->sink.len) {
+        t->sink = job->sink;
+        t->at = job->sink.len;
+        t->first_head = buffer_span(&job->first_head);
+        job->sink = (struct http_sink){0};
+    }
+    t->hedgeable = req->method == HTTP_GET && !req->once && t->at == 0 && !run->options->no_hedges;
+    count(&run->counts->retries, job->tries++ > 0);
+    enum dp_status status = send_try(run, job, t);
+    if (status == DP_OK) {
+        job->state = JOB_IN_FLIGHT;
+        return;
+    }
+    close_try(run, t);
+    end_job(run, job, status);
+}
+
+/* Sends a slow GET a second time. That it cannot be sent is no failure: the first is still on its way. */
+static void begin_hedge(struct run *run, struct job *job)
+{
+    if (job->state != JOB_IN_FLIGHT || job->flying != 1 || call_check(run->call) != DP_OK)
+        return;
+    http_try_init(&job->hedge, job->req);
+    job->hedge.job = job;
+    job->hedge.is_hedge = true;
+    if (send_try(run, job, &job->hedge) != DP_OK) {
+        close_try(run, &job->hedge);
+        dp_error_clear(&job->req->error);
+        return;
+    }
+    count(&run->counts->hedges, 1);
+}
+
+/* ---- judging what came ------------------------------------------------------------------------------ */
+
+/* Copies the answer to where the caller and its inspect see it. False when out of memory. */
+static bool take_answer(struct run *run, struct job *job, struct http_try *t)
+{
+    struct http_request *req = job->req;
+    struct span head = arena_copy(run->call->arena, buffer_span(&t->head));
+    store_bytes_release(&req->bytes);
+    bool resumed = t->at > 0 && t->code == 206; /* the answer is the one that the first bytes came with */
+    req->code = resumed ? job->first_code : t->code;
+    req->body_len = 0;
+    if (!head.data)
+        return false;
+    req->head = head;
+    req->etag = http_head_find(head, "etag");
+    req->last_modified = http_head_find(head, "last-modified");
+    req->size_known = t->size_known;
+    req->size = t->size_known ? t->size : 0;
+    if (t->code == 416) {
+        struct http_content_range range;
+        if (http_content_range_parse(http_head_find(head, "content-range"), &range) && range.has_size) {
+            req->size = range.size;
+            req->size_known = true;
+        }
+    }
+    if (t->code / 100 == 2) {
+        req->body_len = t->sink.len;
+        if (t->sink.block && req->into)
+            memcpy(req->into, t->sink.data, t->sink.len); /* a hedge's */
+        else if (t->sink.block)
+            req->bytes = store_block_bytes(t->sink.block, 0, t->sink.len);
+    } else if (t->error_body.len) {
+        struct store_block *block = store_block_new(t->error_body.len);
+        if (!block)
+            return false;
+        memcpy(store_block_data(block), t->error_body.data, t->error_body.len);
+        req->bytes = store_block_bytes(block, 0, t->error_body.len);
+        req->body_len = t->error_body.len;
+        store_block_release(block);
+    }
+    return true;
+}
+
+/* Milliseconds that the answer asks to wait. */
+static uint64_t retry_after_ms(const struct http_request *req)
+{
+    uint64_t seconds;
+    struct span value = http_head_find(req->head, "retry-after");
+    if (!http_retry_after_parse(value, os_wall_ms() / 1000, &seconds))
+        return 0;
+    return seconds > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : seconds * 1000;
+}
+
+static bool retried_as_usual(int code)
+{
+    return code == 408 || code == 429 || (code >= 500 && code != 501 && code != 505);
+}
+
+static void judge_answer(struct run *run, struct job *job, struct http_try *t)
+{
+    struct http_request *req = job->req;
+    int code = t->code;
+    if (!take_answer(run, job, t)) {
+        req->maybe_landed |= is_write(req) && code / 100 != 4;
+        dp_fail_nomem(&req->error, "an answer");
+        end_job(run, job, DP_NOMEM);
+        return;
+    }
+    if (code == 412 && (req->if_match.len || t->at) && (req->method == HTTP_GET || req->method == HTTP_HEAD)) {
+        if (req->if_match.len) {
+            fail_job(run, job, DP_STALE, "the object has changed since it was opened");
+            return;
+        }
+        drop_bytes(job);
+        try_later(run, job, 0, "the object keeps changing while it is read");
+        return;
+    }
+    if (code == 416 && t->at) {
+        drop_bytes(job);
+        try_later(run, job, 0, "the object keeps changing while it is read");
+        return;
+    }
+    enum http_verdict verdict = req->inspect ? req->inspect(run->call, req) : HTTP_AS_USUAL;
+    if (verdict == HTTP_AS_USUAL)
+        verdict = retried_as_usual(code) ? HTTP_RETRY : HTTP_FINAL;
+    if (verdict == HTTP_RETRY_ONCE) {
+        verdict = job->retried_once ? HTTP_FINAL : HTTP_RETRY_ONCE;
+        job->retried_once = true;
+    }
+    if (verdict == HTTP_FINAL) {
+        end_job(run, job, DP_OK);
+        return;
+    }
+    /* A 4xx was refused; after a 5xx, or an error in a 200, nobody knows. */
+    req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
+    if (t->at && code / 100 != 2)
+        keep_bytes(job, t);
+    if (verdict == HTTP_RETRY_ONCE && may_try(run, job) && call_check(run->call) == DP_OK) {
+        job->due_ns = 0;
+        job->state = JOB_WAITING;
+        return;
+    }
+    char why[64];
+    snprintf(why, sizeof why, "the server answers %d", code);
+    try_later(run, job, retry_after_ms(req), why);
+}
+
+/* Whether a transfer that failed so may go well the next time. */
+static bool is_transient(CURLcode result)
+{
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
+    case CURLE_ABORTED_BY_CALLBACK: return true;
+    default: return false;
+    }
+}
+
+/* The peer's certificate is not one of those whom we trust, or theirs cannot be read. */
+static void fail_untrusted(struct run *run, struct job *job, const char *why)
+{
+    const struct trust *trust = job->req->trust ? job->req->trust : transport_trust_of(run->transport);
+    char text[DP_ERROR_MESSAGE_MAX];
+    snprintf(text, sizeof text,
+             "%.200s (trusted: %.180s; name the file of another authority with --ca-file, AWS_CA_BUNDLE or "
+             "SSL_CERT_FILE)",
+             why, *trust->file ? trust->file : trust->folders);
+    fail_job(run, job, DP_IO, text);
+}
+
+/* A transfer without a complete answer. */
+static void judge_break(struct run *run, struct job *job, struct http_try *t)
+{
+    char why[CURL_ERROR_SIZE + 64];
+    snprintf(why, sizeof why, "%s", t->curl_error[0] ? t->curl_error : curl_easy_strerror(t->result));
+    for (char *c = why; *c; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
+            *c = '?';
+    if (t->fault == HTTP_FAULT_STALLED)
+        snprintf(why, sizeof why, "the connection has stalled");
+    else if (t->fault == HTTP_FAULT_RESENT)
+        snprintf(why, sizeof why, "the connection broke off");
+    if (t->result == CURLE_OUT_OF_MEMORY) {
+        dp_fail_nomem(&job->req->error, "a request");
+        end_job(run, job, DP_NOMEM);
+        return;
+    }
+    if (t->result == CURLE_URL_MALFORMAT || (t->result == CURLE_UNSUPPORTED_PROTOCOL && t->sent == 0)) {
+        fail_job(run, job, DP_INVALID, why);
+        return;
+    }
+    if (t->result == CURLE_PEER_FAILED_VERIFICATION || t->result == CURLE_SSL_CACERT_BADFILE) {
+        fail_untrusted(run, job, why);
+        return;
+    }
+    if (t->refused && t->sent == 0) {
+        fail_job(run, job, DP_DENIED, "the host's address is not a public one");
+        return;
+    }
+    if (!is_transient(t->result)) {
+        fail_job(run, job, DP_IO, why);
+        return;
+    }
+    job->unconnected = t->sent ? 0 : job->unconnected + 1;
+    keep_bytes(job, t);
+    try_later(run, job, 0, why);
+}
+
+/* A try that we broke off ourselves. */
+static void judge_fault(struct run *run, struct job *job, struct http_try *t)
+{
+    char why[160];
+    switch (t->fault) {
+    case HTTP_FAULT_HEAD: fail_job(run, job, DP_TOO_LARGE, "the answer's head has more than 64 KiB"); return;
+    case HTTP_FAULT_BODY: fail_job(run, job, DP_TOO_LARGE, "the answer is longer than what was asked for"); return;
+    case HTTP_FAULT_BAD_RANGE:
+        snprintf(why, sizeof why, "the server answers with another range than asked for (Content-Range: %.*s)",
+                 SPAN_FMT(http_head_find(buffer_span(&t->head), "content-range")));
+        for (char *c = why; *c; c++)
+            if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
+                *c = '?';
+        fail_job(run, job, DP_IO, why);
+        return;
+    case HTTP_FAULT_NO_RANGES:
+        fail_job(run, job, DP_UNSUPPORTED, "the server does not answer ranges (200 instead of 206)");
+        return;
+    case HTTP_FAULT_STALE: fail_job(run, job, DP_STALE, "the object has changed since it was opened"); return;
+    case HTTP_FAULT_CHANGED:
+        drop_bytes(job);
+        if (job->req->if_match.len)
+            fail_job(run, job, DP_STALE, "the object has changed while it was read");
+        else
+            try_later(run, job, 0, "the object keeps changing while it is read");
+        return;
+    default:
+        dp_fail_nomem(&job->req->error, "an answer's body");
+        end_job(run, job, DP_NOMEM);
+        return;
+    }
+}
+
+/* Whether the whole of the answer is there. libcurl counts against Content-Length; a range is known without. */
+static bool is_complete(const struct http_try *t)
+{
+    if (t->fault == HTTP_FAULT_CUT)
+        return true;
+    if (t->fault != HTTP_FAULT_NONE || t->result != CURLE_OK)
+        return false;
+    return t->code / 100 != 2 || t->req->method == HTTP_HEAD || !t->expected_known || t->body_len == t->expected;
+}
+
+/* What a try that has ended means for its job. */
+static void judge_try(struct run *run, struct job *job, struct http_try *t)
+{
+    enum dp_status called = call_check(run->call);
+    bool whole = is_complete(t);
+    if (called != DP_OK && !whole) {
+        job->req->error = run->call->error;
+        end_job(run, job, called);
+    } else if (whole) {
+        judge_answer(run, job, t);
+    } else if (t->fault == HTTP_FAULT_NONE || t->fault == HTTP_FAULT_STALLED || t->fault == HTTP_FAULT_RESENT) {
+        judge_break(run, job, t);
+    } else {
+        judge_fault(run, job, t);
+    }
+}
+
+static void count_try(struct transport_counts *counts, const struct http_try *t, bool whole)
+{
+    int class = t->code / 100 - 2;
+    count(&counts->in_flight, -1);
+    count(&counts->tries, t->sent);
+    count(&counts->received_bytes, (int64_t)t->body_len);
+    if (whole && class >= 0 && class < HTTP_CLASSES)
+        count(&counts->answers[class], 1);
+    else
+        count(&counts->broken, 1);
+}
+
+/* Takes a try back. Of two in flight, the first with an answer that is not to be retried wins, and the other is called
+ * back; a failure of one leaves the other to answer. */
+static void finish_try(struct run *run, struct http_try *t)
+{
+    struct job *job = t->job;
+    struct http_request *req = job->req;
+    req->sent += t->sent;
+    run->call->cost.requests += t->sent;
+    if (t->code / 100 == 2)
+        run->call->cost.bytes += t->body_len;
+    if (t->result == CURLE_OK && !t->decided)
+        t->result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
+    bool whole = is_complete(t);
+    count_try(run->counts, t, whole);
+    if (!whole && t->result == CURLE_OK && t->fault == HTTP_FAULT_NONE)
+        t->result = CURLE_PARTIAL_FILE;
+    if (t->sent > (whole ? 1u : 0u)) /* libcurl sends again by itself when a connection turns out to be dead */
+        req->maybe_landed |= is_write(req);
+    if (--job->flying) {
+        if (whole && !retried_as_usual(t->code)) {
+            job->winner = t;
+            transport_abort_try(run->transport, t == &job->t ? &job->hedge : &job->t);
+        } else {
+            close_try(run, t);
+        }
+        return;
+    }
+    if (job->winner && job->winner != t) {
+        close_try(run, t);
+        t = job->winner;
+    }
+    job->winner = NULL;
+    judge_try(run, job, t);
+    close_try(run, t);
+}
+
+/* ---- rounds ----------------------------------------------------------------------------------------- */
+
+/* Begins what is due; when the next is. */
+static int64_t begin_due(struct run *run)
+{
+    int64_t next = INT64_MAX;
+    int64_t now = os_now_ns();
+    for (size_t i = 0; i < run->n; i++) {
+        struct job *job = &run->jobs[i];
+        if (job->state == JOB_READY || (job->state == JOB_WAITING && job->due_ns <= now))
+            begin_try(run, job);
+        if (job->state == JOB_WAITING && job->due_ns < next)
+            next = job->due_ns;
+    }
+    return next;
+}
+
+static void finish_done(struct run *run, int64_t until)
+{
+    struct http_try *slow, *done = transport_wait(run->transport, &run->round, until, &slow);
+    for (struct http_try *t = slow, *next; t; t = next) {
+        next = t->next_slow;
+        begin_hedge(run, t->job);
+    }
+    for (struct http_try *t = done, *next; t; t = next) {
+        next = t->next;
+        finish_try(run, t);
+    }
+}
+
+/* Ends everything with the status of the call. */
+static void give_up(struct run *run, enum dp_status status)
+{
+    const struct dp_error error = run->call->error;
+    for (size_t i = 0; i < run->n; i++) {
+        struct job *job = &run->jobs[i];
+        if (job->state == JOB_READY || job->state == JOB_WAITING) {
+            job->req->error = error;
+            end_job(run, job, status);
+        }
+    }
+    if (run->left)
+        transport_abort(run->transport, &run->round);
+    while (run->left)
+        finish_done(run, INT64_MAX);
+}
+
+static void run_jobs(struct run *run)
+{
+    while (run->left) {
+        enum dp_status status = call_check(run->call);
+        if (status != DP_OK) {
+            give_up(run, status);
+            return;
+        }
+        int64_t until = begin_due(run);
+        if (!run->left)
+            return;
+        if (run->call->deadline_ns < until)
+            until = run->call->deadline_ns;
+        if (run->call->cancelled) {
+            int64_t look = os_now_ns() + (int64_t)CANCEL_LOOK_MS * NS_PER_MS;
+            until = look < until ? look : until;
+        }
+        finish_done(run, until);
+    }
+}
+
+/* Clears the outputs, and refuses what cannot be asked. */
+static enum dp_status check_request(struct http_request *req)
+{
+    req->error = (struct dp_error){0};
+    req->code = 0;
+    req->bytes = (struct store_bytes){0};
+    req->body_len = req->size = 0;
+    req->head = req->etag = req->last_modified = span_of(NULL, 0);
+    req->size_known = req->maybe_landed = false;
+    req->sent = 0;
+    for (size_t i = 0; i < req->url.len; i++)
+        if (req->url.data[i] <= 0x20 || req->url.data[i] >= 0x7f)
+            return dp_fail(&req->error, DP_INVALID, "a URL has a character in it that must be percent-encoded");
+    if (!span_starts_with(req->url, span_str("http://")) && !span_starts_with(req->url, span_str("https://")))
+        return dp_fail(&req->error, DP_INVALID, "a URL must begin with http:// or https://");
+    if (req->ranged && (req->method != HTTP_GET || req->len == 0 || req->len < HTTP_LEN_TO_END ||
+                        req->offset > INT64_MAX || (req->len > 0 && (uint64_t)req->len > INT64_MAX - req->offset)))
+        return dp_fail(&req->error, DP_INVALID, "a range of %" PRId64 " bytes at %" PRIu64 " cannot be asked for",
+                       req->len, req->offset);
+    return DP_OK;
+}
+
+enum dp_status transport_run(struct call *call, struct transport *transport, struct http_request *reqs, size_t n)
+{
+    struct run run = {.call = call,
+                      .transport = transport,
+                      .options = transport_options_of(transport),
+                      .counts = transport_counts_of(transport),
+                      .jobs = mem_calloc(n ? n : 1, sizeof *run.jobs),
+                      .n = n,
+                      .left = n};
+    int64_t now = os_now_ns();
+    for (size_t i = 0; i < n; i++) {
+        struct http_request *req = &reqs[i];
+        req->status = check_request(req);
+        if (req->status == DP_OK && !run.jobs)
+            req->status = dp_fail_nomem(&req->error, "requests");
+        if (!run.jobs)
+            continue;
+        struct job *job = &run.jobs[i];
+        *job = (struct job){.req = req, .first_ns = now};
+        buffer_init(&job->first_head, HTTP_HEAD_MAX);
+        if (req->status != DP_OK)
+            end_job(&run, job, req->status);
+    }
+    if (run.jobs) {
+        pthread_cond_init(&run.round.wake, NULL);
+        run_jobs(&run);
+        pthread_cond_destroy(&run.round.wake);
+        for (size_t i = 0; i < n; i++)
+            buffer_deinit(&run.jobs[i].first_head);
+        mem_free(run.jobs);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (reqs[i].status != DP_OK) {
+            call->error = reqs[i].error;
+            return reqs[i].status;
+        }
+    dp_error_clear(&call->error);
+    return DP_OK;
+}
+
+void http_request_release(struct http_request *reqs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        store_bytes_release(&reqs[i].bytes);
+}

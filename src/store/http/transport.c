@@ -1,0 +1,554 @@
+/* transport.c: the loop that moves bytes for every round of a transport: one thread around a libcurl multi handle.
+ *
+ * A try is handed over under the lock, into its host's line when that host has `per_host` of them in flight, else
+ * into the list of those to start; the loop is woken. It gives a try to libcurl, takes it back when it has ended,
+ * been aborted or stalled, and hands it to its round. Connections, resolved names and TLS sessions stay with the
+ * multi handle and the easy handles, which are used again.
+ *
+ * `lock` guards everything but the multi handle and the list of active tries, which are the loop's own. It is a
+ * leaf, and nothing blocks under it.
+ */
+#include "store/http/try.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "os/thread.h"
+
+enum { NS_PER_MS = 1000000, EASY_KEPT = 64, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
+
+/* Answers looked back at for the 95th percentile, how often it is computed anew, how many GETs earn a hedge, and how
+ * many hedges may be saved up. */
+enum { WAITS = 256, WAITS_STEP = 32, GETS_A_HEDGE = 20, HEDGES_SAVED = 10, HEDGE_SHARE = 8 };
+
+/* One scheme://authority with tries in flight. */
+struct http_host {
+    struct http_host *next;
+    bool hedges;                   /* a line for hedges, with an eighth of the places */
+    unsigned active;               /* started or to be started */
+    struct http_try *first, *last; /* its line */
+    size_t name_len;
+    uint8_t name[];
+};
+
+struct transport {
+    struct transport_options options;
+    struct trust trust;
+    bool tries_set, connect_tries_set; /* the options say how many: for patient requests too */
+    struct transport_counts counts;
+    _Atomic size_t owners;
+    _Atomic uint64_t random;
+    CURLM *multi;
+    pthread_t loop;
+    struct http_try *active; /* the loop's */
+    int64_t looked_ns;       /* when it last looked for stalls */
+    /* Also the loop's: from sent to a whole head, in the order of GETs (a ring), and what follows from it. */
+    int64_t waits_ns[WAITS];
+    uint64_t wait_count;
+    int64_t slow_ns; /* 0: not known yet */
+    unsigned gets;   /* since the last hedge was earned */
+    unsigned hedges; /* that may be sent */
+
+    pthread_mutex_t lock; /* guards what follows, and what http/try.h says */
+    struct http_host *hosts;
+    struct http_try *starting; /* in no order; `next` */
+    struct http_try *starting_last;
+    bool aborting; /* some round or try has `aborted` set */
+    bool closing;
+    CURL *easy[EASY_KEPT];
+    size_t easy_count;
+};
+
+/* ---- easy handles ----------------------------------------------------------------------------------- */
+
+CURL *transport_easy_take(struct transport *transport)
+{
+    CURL *easy = NULL;
+    pthread_mutex_lock(&transport->lock);
+    if (transport->easy_count)
+        easy = transport->easy[--transport->easy_count];
+    pthread_mutex_unlock(&transport->lock);
+    return easy ? easy : curl_easy_init();
+}
+
+void transport_easy_return(struct transport *transport, CURL *easy)
+{
+    if (!easy)
+        return;
+    curl_easy_reset(easy);
+    pthread_mutex_lock(&transport->lock);
+    if (transport->easy_count < EASY_KEPT) {
+        transport->easy[transport->easy_count++] = easy;
+        easy = NULL;
+    }
+    pthread_mutex_unlock(&transport->lock);
+    if (easy)
+        curl_easy_cleanup(easy);
+}
+
+const struct transport_options *transport_options_of(const struct transport *transport)
+{
+    return &transport->options;
+}
+
+bool transport_allows(const struct transport *transport, bool patient, unsigned tries, unsigned unconnected)
+{
+    const struct transport_options *o = &transport->options;
+    return (tries < o->tries || (patient && !transport->tries_set)) &&
+           (unconnected < o->connect_tries || (patient && !transport->connect_tries_set));
+}
+
+const struct trust *transport_trust_of(const struct transport *transport)
+{
+    return &transport->trust;
+}
+
+struct transport_counts *transport_counts_of(struct transport *transport)
+{
+    return &transport->counts;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014): each caller takes a step of one sequence. */
+uint64_t transport_random(struct transport *transport, uint64_t bound)
+{
+    const uint64_t step = 0x9e3779b97f4a7c15;
+    uint64_t z = atomic_fetch_add_explicit(&transport->random, step, memory_order_relaxed) + step;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    z ^= z >> 31;
+    return bound ? z % bound : 0;
+}
+
+/* ---- lines and lists, under the lock ---------------------------------------------------------------- */
+
+/* The host of a URL, made when it is new; NULL when out of memory. */
+static struct http_host *find_host(struct transport *transport, struct span url, bool hedges)
+{
+    struct span authority = http_url_authority(url);
+    if (authority.len == 0)
+        authority = span_of(url.data, 0);
+    struct span name = span_of(url.data, (size_t)(authority.data - url.data) + authority.len);
+    for (struct http_host *h = transport->hosts; h; h = h->next)
+        if (h->hedges == hedges && span_equal(span_of(h->name, h->name_len), name))
+            return h;
+    struct http_host *h = mem_alloc(sizeof *h + name.len);
+    if (!h)
+        return NULL;
+    *h = (struct http_host){.next = transport->hosts, .hedges = hedges, .name_len = name.len};
+    memcpy(h->name, name.data, name.len);
+    transport->hosts = h;
+    return h;
+}
+
+/* How many tries of a line may be in flight. */
+static unsigned places_of(const struct transport *transport, const struct http_host *host)
+{
+    unsigned places = transport->options.per_host;
+    return host->hedges ? (places + HEDGE_SHARE - 1) / HEDGE_SHARE : places;
+}
+
+static void drop_idle_host(struct transport *transport, struct http_host *host)
+{
+    if (host->active || host->first)
+        return;
+    struct http_host **at = &transport->hosts;
+    while (*at != host)
+        at = &(*at)->next;
+    *at = host->next;
+    mem_free(host);
+}
+
+static void push_starting(struct transport *transport, struct http_try *t)
+{
+    t->state = TRY_STARTING;
+    t->next = NULL;
+    if (transport->starting)
+        transport->starting_last->next = t;
+    else
+        transport->starting = t;
+    transport->starting_last = t;
+    t->host->active++;
+}
+
+static void unlink_waiting(struct http_host *host, struct http_try *t)
+{
+    if (t->previous)
+        t->previous->next = t->next;
+    else
+        host->first = t->next;
+    if (t->next)
+        t->next->previous = t->previous;
+    else
+        host->last = t->previous;
+}
+
+/* Gives a try back to its round. */
+static void finish(struct http_try *t)
+{
+    t->state = TRY_DONE;
+    t->previous = NULL;
+    t->next = t->round->done;
+    t->round->done = t;
+    pthread_cond_signal(&t->round->wake);
+}
+
+enum dp_status transport_submit(struct transport *transport, struct http_round *round, struct http_try *t,
+                                struct dp_error *error)
+{
+    pthread_mutex_lock(&transport->lock);
+    struct http_host *host = find_host(transport, http_try_target(t), t->is_hedge);
+    bool wake = false;
+    if (host) {
+        t->round = round;
+        t->host = host;
+        if (host->active < places_of(transport, host)) {
+            wake = !transport->starting; /* else it was woken already, and takes all at once */
+            push_starting(transport, t);
+        } else {
+            t->state = TRY_QUEUED;
+            t->next = NULL;
+            t->previous = host->last;
+            if (host->last)
+                host->last->next = t;
+            else
+                host->first = t;
+            host->last = t;
+        }
+    }
+    pthread_mutex_unlock(&transport->lock);
+    if (!host)
+        return dp_fail_nomem(error, "a request");
+    if (wake)
+        curl_multi_wakeup(transport->multi);
+    return DP_OK;
+}
+
+void transport_abort(struct transport *transport, struct http_round *round)
+{
+    pthread_mutex_lock(&transport->lock);
+    round->aborted = true;
+    transport->aborting = true;
+    for (struct http_host *host = transport->hosts; host; host = host->next)
+        for (struct http_try *t = host->first, *next; t; t = next) {
+            next = t->next;
+            if (t->round != round)
+                continue;
+            unlink_waiting(host, t);
+            t->result = CURLE_ABORTED_BY_CALLBACK;
+            finish(t);
+        }
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+}
+
+void transport_abort_try(struct transport *transport, struct http_try *t)
+{
+    pthread_mutex_lock(&transport->lock);
+    if (t->state == TRY_QUEUED) {
+        unlink_waiting(t->host, t);
+        t->result = CURLE_ABORTED_BY_CALLBACK;
+        finish(t);
+    } else if (t->state != TRY_DONE) {
+        t->aborted = true;
+        transport->aborting = true;
+    }
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+}
+
+struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns,
+                                struct http_try **slow)
+{
+    const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+    pthread_mutex_lock(&transport->lock);
+    while (!round->done && !round->slow) {
+        if (until_ns == INT64_MAX)
+            pthread_cond_wait(&round->wake, &transport->lock);
+        else if (pthread_cond_clockwait(&round->wake, &transport->lock, CLOCK_MONOTONIC, &until) != 0)
+            break;
+    }
+    struct http_try *done = round->done;
+    *slow = round->slow;
+    round->done = round->slow = NULL;
+    /* A try that has ended meanwhile is done, and no longer slow. */
+    for (struct http_try **at = slow; *at;) {
+        if ((*at)->state == TRY_DONE)
+            *at = (*at)->next_slow;
+        else
+            at = &(*at)->next_slow;
+    }
+    pthread_mutex_unlock(&transport->lock);
+    return done;
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------- */
+
+static int compare_waits(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* Remembers how long the answer to a GET took to begin, and now and then what is slow. A GET that nobody would hedge
+ * counts too; one that never began does not. */
+static void count_wait(struct transport *transport, const struct http_try *t)
+{
+    if (t->req->method != HTTP_GET || t->is_hedge || t->sent == 0)
+        return;
+    if (++transport->gets == GETS_A_HEDGE) {
+        transport->gets = 0;
+        transport->hedges += transport->hedges < HEDGES_SAVED;
+    }
+    if (!t->decided)
+        return;
+    transport->waits_ns[transport->wait_count++ % WAITS] = t->decided_ns - t->sent_ns;
+    uint64_t seen = transport->wait_count;
+    if (transport->options.no_hedges || seen < transport->options.hedge_after || seen % WAITS_STEP != 0)
+        return;
+    int64_t sorted[WAITS];
+    size_t n = seen < WAITS ? (size_t)seen : WAITS;
+    memcpy(sorted, transport->waits_ns, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare_waits);
+    int64_t slow = sorted[n * 95 / 100], floor = (int64_t)transport->options.hedge_floor_ms * NS_PER_MS;
+    transport->slow_ns = slow > floor ? slow : floor;
+}
+
+/* Takes a try out of libcurl and gives it to its round; the next of its host's line starts. */
+static void end_try(struct transport *transport, struct http_try *t, CURLcode result)
+{
+    curl_multi_remove_handle(transport->multi, t->easy);
+    if (t->previous)
+        t->previous->next = t->next;
+    else
+        transport->active = t->next;
+    if (t->next)
+        t->next->previous = t->previous;
+    t->result = result;
+    count_wait(transport, t);
+    pthread_mutex_lock(&transport->lock);
+    struct http_host *host = t->host;
+    host->active--;
+    if (host->first) {
+        struct http_try *next = host->first;
+        unlink_waiting(host, next);
+        push_starting(transport, next);
+    }
+    drop_idle_host(transport, host);
+    finish(t);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+static void start_try(struct transport *transport, struct http_try *t)
+{
+    t->previous = NULL;
+    t->next = transport->active;
+    if (t->next)
+        t->next->previous = t;
+    transport->active = t;
+    CURLMcode added = curl_multi_add_handle(transport->multi, t->easy);
+    if (added != CURLM_OK)
+        end_try(transport, t, added == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT);
+}
+
+/* Ends tries that have moved too little since the last look. */
+static void end_stalled(struct transport *transport, int64_t now)
+{
+    for (struct http_try *t = transport->active, *next; t; t = next) {
+        next = t->next;
+        unsigned slow_ms = t->req->slow_ms, least = slow_ms ? 1 : transport->options.stall_bytes;
+        const int64_t window = (int64_t)(slow_ms ? slow_ms : transport->options.stall_ms) * NS_PER_MS;
+        if (t->window_ns == 0 || now - t->window_ns < window)
+            continue;
+        if (t->moved - t->window_moved < least) {
+            t->fault = HTTP_FAULT_STALLED;
+            end_try(transport, t, CURLE_OPERATION_TIMEDOUT);
+            continue;
+        }
+        t->window_ns = now;
+        t->window_moved = t->moved;
+    }
+}
+
+/* Calls GETs slow whose answers have not begun in time, as far as there are hedges left. Answers when to look again
+ * (os_now_ns() scale). */
+static int64_t call_slow(struct transport *transport, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    if (transport->slow_ns == 0 || transport->hedges == 0)
+        return next;
+    for (struct http_try *t = transport->active; t && transport->hedges; t = t->next) {
+        if (!t->hedgeable || t->asked_twice || t->decided || t->sent_ns == 0)
+            continue;
+        int64_t due = t->sent_ns + transport->slow_ns;
+        if (due > now) {
+            next = due < next ? due : next;
+            continue;
+        }
+        transport->hedges--;
+        t->asked_twice = true;
+        pthread_mutex_lock(&transport->lock);
+        t->next_slow = t->round->slow;
+        t->round->slow = t;
+        pthread_cond_signal(&t->round->wake);
+        pthread_mutex_unlock(&transport->lock);
+    }
+    return next;
+}
+
+/* Takes what came in under the lock. False when the transport closes. */
+static bool take_orders(struct transport *transport)
+{
+    pthread_mutex_lock(&transport->lock);
+    bool closing = transport->closing, aborting = transport->aborting;
+    struct http_try *starting = transport->starting;
+    transport->starting = NULL;
+    transport->aborting = false;
+    for (struct http_try *t = starting; t; t = t->next)
+        t->state = TRY_ACTIVE;
+    pthread_mutex_unlock(&transport->lock);
+    for (struct http_try *t = starting, *next; t; t = next) {
+        next = t->next;
+        start_try(transport, t);
+    }
+    for (struct http_try *t = aborting ? transport->active : NULL, *next; t; t = next) {
+        next = t->next;
+        pthread_mutex_lock(&transport->lock);
+        bool aborted = t->aborted || t->round->aborted;
+        pthread_mutex_unlock(&transport->lock);
+        if (aborted)
+            end_try(transport, t, CURLE_ABORTED_BY_CALLBACK);
+    }
+    return !closing;
+}
+
+static void *run_loop(void *context)
+{
+    struct transport *transport = context;
+    const int look_ms =
+        transport->options.stall_ms < 4 * POLL_MS ? (int)(transport->options.stall_ms + 3) / 4 : POLL_MS;
+    while (take_orders(transport)) {
+        int running, left;
+        curl_multi_perform(transport->multi, &running);
+        for (CURLMsg *message; (message = curl_multi_info_read(transport->multi, &left)) != NULL;) {
+            if (message->msg != CURLMSG_DONE)
+                continue;
+            char *mine = NULL;
+            CURLcode result = message->data.result; /* removing the handle frees the message */
+            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &mine);
+            end_try(transport, (struct http_try *)(void *)mine, result);
+        }
+        int64_t now = os_now_ns();
+        if (now - transport->looked_ns >= (int64_t)look_ms * NS_PER_MS) {
+            transport->looked_ns = now;
+            end_stalled(transport, now);
+        }
+        pthread_mutex_lock(&transport->lock);
+        bool more = transport->starting || transport->aborting;
+        pthread_mutex_unlock(&transport->lock);
+        int64_t next = call_slow(transport, now);
+        int wait_ms = transport->active ? look_ms : IDLE_POLL_MS;
+        if (next - now < (int64_t)wait_ms * NS_PER_MS)
+            wait_ms = (int)((next - now) / NS_PER_MS) + 1;
+        if (!more)
+            curl_multi_poll(transport->multi, NULL, 0, wait_ms, NULL);
+    }
+    return NULL;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
+static unsigned or_default(unsigned value, unsigned initial)
+{
+    return value ? value : initial;
+}
+
+/* What libcurl has for a process; counted, so each transport has its own. */
+static enum dp_status open_multi(struct transport *transport, struct dp_error *error)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        return dp_fail_nomem(error, "libcurl");
+    transport->multi = curl_multi_init();
+    if (!transport->multi) {
+        curl_global_cleanup();
+        return dp_fail_nomem(error, "libcurl");
+    }
+    long kept = 2L * transport->options.per_host;
+    curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, kept < CONNECTIONS_KEPT ? CONNECTIONS_KEPT : kept);
+    curl_multi_setopt(transport->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    return DP_OK;
+}
+
+enum dp_status transport_new(const struct transport_options *options, struct transport **out,
+                             struct dp_error *error)
+{
+    *out = NULL;
+    struct transport *transport = mem_calloc(1, sizeof *transport);
+    if (!transport)
+        return dp_fail_nomem(error, "the transport");
+    struct transport_options *o = &transport->options;
+    if (options)
+        *o = *options;
+    o->per_host = or_default(o->per_host, 128);
+    o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
+    o->stall_ms = or_default(o->stall_ms, 20000);
+    o->stall_bytes = or_default(o->stall_bytes, 1024);
+    transport->tries_set = o->tries;
+    transport->connect_tries_set = o->connect_tries;
+    o->tries = or_default(o->tries, 10);
+    o->connect_tries = or_default(o->connect_tries, 4);
+    o->retry_base_ms = or_default(o->retry_base_ms, 100);
+    o->retry_cap_ms = or_default(o->retry_cap_ms, 10000);
+    o->retry_total_ms = or_default(o->retry_total_ms, 60000);
+    o->hedge_floor_ms = or_default(o->hedge_floor_ms, 50);
+    o->hedge_after = or_default(o->hedge_after, 200);
+    uint64_t seed;
+    enum dp_status status = os_random(&seed, sizeof seed, error);
+    trust_find(&o->trust, &transport->trust);
+    o->trust = (struct trust_settings){0}; /* its texts are the caller's */
+    if (status == DP_OK)
+        status = open_multi(transport, error);
+    if (status != DP_OK) {
+        mem_free(transport);
+        return status;
+    }
+    atomic_init(&transport->owners, 1);
+    atomic_init(&transport->random, seed);
+    pthread_mutex_init(&transport->lock, NULL);
+    int failed = os_thread_start(&transport->loop, "dipper-http", run_loop, transport);
+    if (failed) {
+        curl_multi_cleanup(transport->multi);
+        curl_global_cleanup();
+        pthread_mutex_destroy(&transport->lock);
+        mem_free(transport);
+        return dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
+    }
+    *out = transport;
+    return DP_OK;
+}
+
+struct transport *transport_retain(struct transport *transport)
+{
+    atomic_fetch_add_explicit(&transport->owners, 1, memory_order_relaxed);
+    return transport;
+}
+
+void transport_free(struct transport *transport)
+{
+    if (!transport || atomic_fetch_sub_explicit(&transport->owners, 1, memory_order_acq_rel) != 1)
+        return;
+    pthread_mutex_lock(&transport->lock);
+    assert(!transport->hosts);
+    transport->closing = true;
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+    pthread_join(transport->loop, NULL);
+    for (size_t i = 0; i < transport->easy_count; i++)
+        curl_easy_cleanup(transport->easy[i]);
+    curl_multi_cleanup(transport->multi);
+    curl_global_cleanup();
+    pthread_mutex_destroy(&transport->lock);
+    mem_free(transport);
+}

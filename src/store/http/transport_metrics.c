@@ -1,0 +1,32 @@
+/* transport_metrics.c: what a transport has done, as metrics that are read from its own counts. */
+#include "base/metrics.h"
+#include "store/http/try.h"
+
+enum dp_status transport_add_metrics(const struct transport *transport, struct metric_registry *r,
+                                     struct dp_error *error)
+{
+    static const char *const classes[HTTP_CLASSES] = {"2xx", "3xx", "4xx", "5xx"};
+    static const char answers[] = "dipper_store_http_answers_total",
+                      answers_help[] =
+                          "Answers of remote stores by class of status, \"none\" where a try broke off.";
+    const struct transport_counts *c = transport_counts_of((struct transport *)(uintptr_t)transport);
+    bool good = metric_of(r, METRIC_GAUGE, "dipper_store_http_in_flight", "", "Tries in flight to remote stores.",
+                          &c->in_flight) &&
+                metric_of(r, METRIC_COUNTER, "dipper_store_http_requests_total", "",
+                          "Requests sent to remote stores, each try of one.", &c->tries) &&
+                metric_of(r, METRIC_COUNTER, "dipper_store_http_retries_total", "",
+                          "Tries after a request's first: the ones before failed.", &c->retries) &&
+                metric_of(r, METRIC_COUNTER, "dipper_store_http_hedges_total", "",
+                          "GETs sent a second time because the answer was slow.", &c->hedges) &&
+                metric_of(r, METRIC_COUNTER, "dipper_store_http_failures_total", "",
+                          "Requests that ended without an answer to give.", &c->failures) &&
+                metric_of(r, METRIC_COUNTER, "dipper_store_http_received_bytes_total", "",
+                          "Bytes of bodies that came from remote stores.", &c->received_bytes);
+    for (size_t i = 0; good && i < HTTP_CLASSES; i++) {
+        char labels[METRIC_LABELS_MAX] = "";
+        metric_add_label(labels, "class", span_str(classes[i]));
+        good = metric_of(r, METRIC_COUNTER, answers, labels, answers_help, &c->answers[i]) != NULL;
+    }
+    good = good && metric_of(r, METRIC_COUNTER, answers, "class=\"none\"", answers_help, &c->broken);
+    return good ? DP_OK : dp_fail_nomem(error, "metrics");
+}

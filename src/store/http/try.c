@@ -1,0 +1,522 @@
+/* http/try.c: one try of a request in libcurl's terms, and the callbacks that take its answer.
+ *
+ * The callbacks run on the transport's loop. They judge the head as soon as it is whole, so that a wrong version,
+ * a wrong range or an answer that is too large ends before its body is read, and then copy bytes to where they
+ * stay. Nothing here waits.
+ */
+#include "store/http/try.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "os/address.h"
+#include "os/clock.h"
+
+enum { SINK_FIRST = 64 << 10, RECEIVE_BUFFER = 64 << 10 };
+
+void http_try_init(struct http_try *t, const struct http_request *req)
+{
+    *t = (struct http_try){.req = req};
+    buffer_init(&t->head, HTTP_HEAD_MAX);
+    buffer_init(&t->error_body, HTTP_ERROR_BODY_MAX);
+    buffer_init(&t->url, HTTP_HEAD_MAX);
+}
+
+void http_try_deinit(struct http_try *t)
+{
+    curl_slist_free_all(t->headers);
+    t->headers = NULL;
+    buffer_deinit(&t->head);
+    buffer_deinit(&t->error_body);
+    buffer_deinit(&t->url);
+}
+
+void http_sink_drop(struct http_sink *sink)
+{
+    store_block_release(sink->block);
+    *sink = (struct http_sink){0};
+}
+
+struct span http_try_target(const struct http_try *t)
+{
+    return t->url.len ? buffer_span(&t->url) : t->req->url;
+}
+
+/* ---- what is sent ----------------------------------------------------------------------------------- */
+
+static bool append_line(struct http_try *t, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(t->headers, line);
+    if (longer)
+        t->headers = longer;
+    return longer != NULL;
+}
+
+/* The name of a header line that curl_slist holds. */
+static bool line_has_name(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+    return strncasecmp(line, name, len) == 0 && (line[len] == ':' || line[len] == ';');
+}
+
+static bool has_header(const struct http_try *t, const char *name)
+{
+    for (const struct curl_slist *h = t->headers; h; h = h->next)
+        if (line_has_name(h->data, name))
+            return true;
+    return false;
+}
+
+enum dp_status http_try_header(struct http_try *t, const char *name, struct span value, struct dp_error *error)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.data[i] == '\r' || value.data[i] == '\n' || value.data[i] == '\0')
+            return dp_fail(error, DP_INVALID, "the value of header %s has a line end in it", name);
+    struct buffer line;
+    buffer_init(&line, HTTP_HEAD_MAX);
+    /* libcurl's way to send a header without a value is "Name;". */
+    buffer_append_str(&line, name);
+    buffer_append_str(&line, value.len ? ": " : ";");
+    buffer_append(&line, value);
+    buffer_u8(&line, 0);
+    enum dp_status status = buffer_check(&line, "a request's header", error);
+    if (status == DP_OK && !append_line(t, (const char *)line.data))
+        status = dp_fail_nomem(error, "a request's header");
+    buffer_deinit(&line);
+    return status;
+}
+
+enum dp_status http_try_url(struct http_try *t, struct span url, struct dp_error *error)
+{
+    buffer_clear(&t->url);
+    buffer_append(&t->url, url);
+    return buffer_check(&t->url, "a request's URL", error);
+}
+
+/* ---- callbacks -------------------------------------------------------------------------------------- */
+
+static size_t on_head(char *data, size_t size, size_t n, void *context)
+{
+    return http_try_take_head(context, span_of(data, size * n)) ? size * n : 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *context)
+{
+    return http_try_take_body(context, span_of(data, size * n)) ? size * n : 0;
+}
+
+static size_t on_upload(char *to, size_t size, size_t n, void *context)
+{
+    struct http_try *t = context;
+    size_t left = t->req->body.len - t->upload_at, room = size * n;
+    size_t len = left < room ? left : room;
+    if (len)
+        memcpy(to, t->req->body.data + t->upload_at, len);
+    t->upload_at += len;
+    t->moved += len;
+    return len;
+}
+
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+    struct http_try *t = context;
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->req->body.len)
+        return CURL_SEEKFUNC_FAIL;
+    t->upload_at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+/* Just before the request goes out. libcurl sends it again by itself when a connection that it reused turns out
+ * to be dead; a request that must not be done twice ends there instead. */
+static int on_send(void *context, char *peer, char *local, int peer_port, int local_port)
+{
+    struct http_try *t = context;
+    (void)peer, (void)local, (void)peer_port, (void)local_port;
+    if (t->sent && t->req->once) {
+        t->fault = HTTP_FAULT_RESENT;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    t->sent++;
+    t->window_ns = t->sent_ns = os_now_ns();
+    t->window_moved = t->moved;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* Opens a connection's socket, if its address is a public one. */
+static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_try *t = context;
+    (void)purpose;
+    int fd = os_socket_to_public(&address->addr, address->family, address->socktype, address->protocol);
+    if (fd < 0 && errno == EACCES)
+        t->refused = true;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* ---- arming ----------------------------------------------------------------------------------------- */
+
+static CURLcode arm_method(struct http_try *t)
+{
+    CURL *easy = t->easy;
+    const struct http_request *req = t->req;
+    CURLcode code = CURLE_OK;
+    switch (req->method) {
+    case HTTP_GET: code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); break;
+    case HTTP_HEAD: code = curl_easy_setopt(easy, CURLOPT_NOBODY, 1L); break;
+    case HTTP_PUT:
+        code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)req->body.len);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+        curl_easy_setopt(easy, CURLOPT_READDATA, t);
+        curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+        curl_easy_setopt(easy, CURLOPT_SEEKDATA, t);
+        break;
+    case HTTP_POST:
+        code = curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body.len);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, req->body.len ? (const char *)req->body.data : "");
+        break;
+    case HTTP_DELETE: code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "DELETE"); break;
+    }
+    return code;
+}
+
+/* The headers of the request that no prepare has set, and what ranges and pins need. */
+static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
+{
+    const struct http_request *req = t->req;
+    char text[64];
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < req->header_count && status == DP_OK; i++) {
+        struct span name = req->headers[i].name;
+        snprintf(text, sizeof text, "%.*s", SPAN_FMT(name));
+        if (name.len >= sizeof text)
+            return dp_fail(error, DP_INVALID, "header %.*s has too long a name", SPAN_FMT(name));
+        if (!has_header(t, text))
+            status = http_try_header(t, text, req->headers[i].value, error);
+    }
+    if (status == DP_OK && req->method == HTTP_GET && (req->ranged || t->at)) {
+        uint64_t first = (req->ranged ? req->offset : 0) + t->at;
+        if (req->ranged && req->len >= 0)
+            snprintf(text, sizeof text, "bytes=%" PRIu64 "-%" PRIu64, first, req->offset + (uint64_t)req->len - 1);
+        else
+            snprintf(text, sizeof text, "bytes=%" PRIu64 "-", first);
+        status = http_try_header(t, "Range", span_str(text), error);
+    }
+    struct span pin = req->if_match;
+    if (t->at && !pin.len)
+        pin = http_head_find(t->first_head, "etag");
+    if (status == DP_OK && pin.len && http_etag_is_strong(pin))
+        status = http_try_header(t, "If-Match", pin, error);
+    if (status == DP_OK && !append_line(t, "Expect:"))
+        status = dp_fail_nomem(error, "a request's headers");
+    if (status == DP_OK && req->method == HTTP_POST && !has_header(t, "Content-Type") &&
+        !append_line(t, "Content-Type:"))
+        status = dp_fail_nomem(error, "a request's headers");
+    return status;
+}
+
+/* Tells libcurl whom to trust; that of libcurl itself stays unless something is named. */
+static CURLcode arm_trust(CURL *easy, const struct trust *trust)
+{
+    const char *file = *trust->file ? trust->file : NULL, *folders = *trust->folders ? trust->folders : NULL;
+    if (!trust->named)
+        return CURLE_OK;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_CAPATH, folders);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, file);
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, folders) : code;
+}
+
+enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
+                            struct dp_error *error)
+{
+    bool secure = span_starts_with(http_try_target(t), span_str("https:"));
+    trust = t->req->trust ? t->req->trust : trust;
+    if (secure && trust->status != DP_OK) {
+        if (error)
+            *error = trust->error;
+        return trust->status;
+    }
+    enum dp_status status = arm_headers(t, error);
+    if (status != DP_OK)
+        return status;
+    struct buffer url;
+    buffer_init(&url, HTTP_HEAD_MAX);
+    buffer_append(&url, http_try_target(t));
+    buffer_u8(&url, 0);
+    status = buffer_check(&url, "a request's URL", error);
+    if (status != DP_OK) {
+        buffer_deinit(&url);
+        return status;
+    }
+    CURL *easy = t->easy;
+    /* Those that copy or allocate can fail; the others only when libcurl is older than our build demands. */
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, (const char *)url.data);
+    buffer_deinit(&url);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "dipper");
+    if (code == CURLE_OK)
+        code = arm_trust(easy, trust);
+    if (code == CURLE_OK)
+        code = arm_method(t);
+    if (code != CURLE_OK)
+        return code == CURLE_OUT_OF_MEMORY
+                   ? dp_fail_nomem(error, "a request")
+                   : dp_fail(error, DP_INVALID, "libcurl refuses the request: %s", curl_easy_strerror(code));
+    if ((options->public_only || options->direct) && curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK)
+        return dp_fail_nomem(error, "a request");
+    if (options->public_only) {
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
+    }
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->curl_error);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* breaking off does not wait for a name server */
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    /* One connection a request: parallel ranges over one HTTP/2 connection would share its window. */
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+    return DP_OK;
+}
+
+/* ---- what comes back -------------------------------------------------------------------------------- */
+
+bool http_same_version(struct span first, struct span head)
+{
+    struct span etag = http_head_find(first, "etag");
+    if (etag.len)
+        return http_etag_is_strong(etag) && span_equal(etag, http_head_find(head, "etag"));
+    struct span modified = http_head_find(first, "last-modified");
+    return modified.len && span_equal(modified, http_head_find(head, "last-modified"));
+}
+
+/* The Content-Length, when there is one that is a number. */
+static bool content_length(struct span head, uint64_t *out)
+{
+    struct span value = http_head_find(head, "content-length");
+    uint64_t sum = 0;
+    if (value.len == 0 || value.len > 18)
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return false;
+        sum = sum * 10 + (value.data[i] - '0');
+    }
+    *out = sum;
+    return true;
+}
+
+/* Judges a 206: exactly what was asked for, less what lies past the object's end. */
+static enum http_fault judge_partial(struct http_try *t, struct span head)
+{
+    const struct http_request *req = t->req;
+    struct http_content_range range;
+    if (!http_content_range_parse(http_head_find(head, "content-range"), &range) || !range.has_range ||
+        !range.has_size)
+        return HTTP_FAULT_BAD_RANGE;
+    uint64_t first = (req->ranged ? req->offset : 0) + t->at, last = range.size - 1;
+    if (req->ranged && req->len >= 0 && req->offset + (uint64_t)req->len - 1 < last)
+        last = req->offset + (uint64_t)req->len - 1;
+    uint64_t length = range.last - range.first + 1, said;
+    if (range.first != first || range.last != last || (content_length(head, &said) && said != length))
+        return HTTP_FAULT_BAD_RANGE;
+    t->expected = length;
+    t->expected_known = true;
+    t->size = range.size;
+    t->size_known = true;
+    return HTTP_FAULT_NONE;
+}
+
+/* Judges a 200 to a GET. To a range it is right only when the range is the whole object. */
+static enum http_fault judge_whole(struct http_try *t, struct span head)
+{
+    const struct http_request *req = t->req;
+    t->expected_known = content_length(head, &t->expected);
+    t->size_known = t->expected_known;
+    t->size = t->expected;
+    if (!req->ranged)
+        return HTTP_FAULT_NONE;
+    if (req->offset || (req->len >= 0 && t->expected_known && t->expected > (uint64_t)req->len))
+        return HTTP_FAULT_NO_RANGES;
+    return HTTP_FAULT_NONE;
+}
+
+/* The most bytes that a 2xx answer may have in all. */
+static uint64_t body_limit(const struct http_request *req)
+{
+    if (req->into)
+        return req->into_len;
+    if (req->max_body)
+        return req->max_body;
+    return req->ranged && req->len >= 0 ? (uint64_t)req->len : HTTP_BODY_DEFAULT_MAX;
+}
+
+/* Makes room for what is known to come. */
+static enum http_fault open_sink(struct http_try *t)
+{
+    struct http_sink *sink = &t->sink;
+    uint64_t limit = body_limit(t->req);
+    if (t->expected_known && (t->expected > limit || sink->len > limit - t->expected))
+        return HTTP_FAULT_BODY;
+    if (t->req->into && !t->is_hedge) {
+        sink->data = t->req->into;
+        sink->room = t->req->into_len;
+        return HTTP_FAULT_NONE;
+    }
+    if (sink->data)
+        return HTTP_FAULT_NONE; /* a resumed one */
+    sink->grows = !t->expected_known;
+    uint64_t room = t->expected_known ? t->expected : limit < SINK_FIRST ? limit : SINK_FIRST;
+    if (room == 0)
+        return HTTP_FAULT_NONE;
+    sink->block = room > SIZE_MAX ? NULL : store_block_new((size_t)room);
+    if (!sink->block)
+        return HTTP_FAULT_NOMEM;
+    sink->data = store_block_data(sink->block);
+    sink->room = (size_t)room;
+    return HTTP_FAULT_NONE;
+}
+
+/* The head is whole: what of the body is wanted? */
+static enum http_fault judge(struct http_try *t)
+{
+    const struct http_request *req = t->req;
+    struct span head = buffer_span(&t->head);
+    if (t->head.status == DP_NOMEM)
+        return HTTP_FAULT_NOMEM;
+    if (t->head.status != DP_OK)
+        return HTTP_FAULT_HEAD;
+    bool reads = req->method == HTTP_GET || req->method == HTTP_HEAD;
+    if (t->code / 100 != 2)
+        return HTTP_FAULT_NONE;
+    struct span etag = http_head_find(head, "etag");
+    if (reads && req->if_match.len && etag.len && !span_equal(etag, req->if_match))
+        return HTTP_FAULT_STALE;
+    if (req->method == HTTP_HEAD) {
+        t->size_known = content_length(head, &t->size);
+        return HTTP_FAULT_NONE;
+    }
+    enum http_fault fault = HTTP_FAULT_NONE;
+    if (req->method == HTTP_GET && t->code == 206) {
+        if (!req->ranged && !t->at)
+            return HTTP_FAULT_BAD_RANGE; /* a part, unasked */
+        if (t->at && !http_same_version(t->first_head, head))
+            return HTTP_FAULT_CHANGED;
+        fault = judge_partial(t, head);
+    } else if (req->method == HTTP_GET) {
+        /* No part of what was resumed (the server takes no ranges after all, say): from its start again. */
+        http_sink_drop(&t->sink);
+        t->at = 0;
+        if (t->code == 200)
+            fault = judge_whole(t, head);
+        else
+            t->expected_known = content_length(head, &t->expected);
+    } else {
+        t->expected_known = content_length(head, &t->expected);
+    }
+    return fault == HTTP_FAULT_NONE ? open_sink(t) : fault;
+}
+
+static bool decide(struct http_try *t)
+{
+    if (!t->decided) {
+        t->decided = true;
+        t->decided_ns = os_now_ns();
+        t->fault = judge(t);
+    }
+    return t->fault == HTTP_FAULT_NONE;
+}
+
+bool http_try_take_head(struct http_try *t, struct span line)
+{
+    t->moved += line.len;
+    if (t->decided || line.len == 0)
+        return true; /* a trailer */
+    if (span_starts_with(line, span_str("HTTP/"))) {
+        const uint8_t *blank = memchr(line.data, ' ', line.len);
+        buffer_clear(&t->head);
+        t->code = 0;
+        for (size_t i = blank ? (size_t)(blank - line.data) + 1 : line.len, digits = 0; i < line.len && digits < 3;
+             i++, digits++) {
+            if (line.data[i] < '0' || line.data[i] > '9')
+                break;
+            t->code = t->code * 10 + (line.data[i] - '0');
+        }
+        return true;
+    }
+    if (line.data[0] == '\r' || line.data[0] == '\n')
+        return t->code < 200 || decide(t);
+    buffer_append(&t->head, line);
+    return t->head.status == DP_OK || decide(t);
+}
+
+/* Room for `len` bytes more in a sink of unknown length. */
+static enum http_fault grow_sink(struct http_try *t, size_t len)
+{
+    struct http_sink *sink = &t->sink;
+    uint64_t limit = body_limit(t->req), room = sink->room;
+    if (len > limit || sink->len > limit - len)
+        return t->req->ranged ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
+    while (room < sink->len + len)
+        room = room ? 2 * room : SINK_FIRST;
+    if (room > limit)
+        room = limit;
+    struct store_block *block = store_block_resize(sink->block, (size_t)room);
+    if (!block)
+        return HTTP_FAULT_NOMEM;
+    sink->block = block;
+    sink->data = store_block_data(block);
+    sink->room = (size_t)room;
+    return HTTP_FAULT_NONE;
+}
+
+bool http_try_take_body(struct http_try *t, struct span data)
+{
+    size_t len = data.len;
+    t->moved += len;
+    t->body_len += len;
+    if (!decide(t))
+        return false;
+    if (t->code / 100 != 2) {
+        size_t room = HTTP_ERROR_BODY_MAX - t->error_body.len;
+        buffer_append(&t->error_body, span_of(data.data, len < room ? len : room));
+        if (t->error_body.status != DP_OK)
+            t->fault = HTTP_FAULT_NOMEM;
+        else if (len > room)
+            t->fault = HTTP_FAULT_CUT;
+        return t->fault == HTTP_FAULT_NONE;
+    }
+    struct http_sink *sink = &t->sink;
+    if (len > sink->room - sink->len) {
+        if (!sink->grows)
+            t->fault = t->req->ranged && t->code == 200 ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
+        else
+            t->fault = grow_sink(t, len);
+        if (t->fault != HTTP_FAULT_NONE)
+            return false;
+    }
+    if (len)
+        memcpy(sink->data + sink->len, data.data, len);
+    sink->len += len;
+    return true;
+}

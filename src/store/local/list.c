@@ -1,0 +1,172 @@
+/* local/list.c: listing a local folder in the order of keys.
+ *
+ * Folders are walked depth first. In each, names are sorted as keys are: a folder's with its '/', so that
+ * "a-b" comes before "a/b". What cannot belong to the answer is not entered. Only regular files with names
+ * that keys may have are objects; symbolic links, devices and the store's own folder are passed over. A name
+ * that goes away meanwhile is not listed.
+ */
+#include "store/local/local.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { NAMES_MAX_BYTES = 1 << 30 };
+
+struct walk {
+    const struct local_store *local;
+    struct store_lister lister;
+    uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* of the entry being looked at */
+    bool full;
+};
+
+/* The names of one folder. */
+struct names {
+    struct span *list;
+    size_t count, capacity;
+    struct arena arena;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return span_compare(*(const struct span *)a, *(const struct span *)b);
+}
+
+static bool names_add(struct names *names, struct span name)
+{
+    if (names->count == names->capacity) {
+        size_t capacity = names->capacity ? 2 * names->capacity : 64;
+        struct span *list = arena_array(&names->arena, capacity, sizeof *list);
+        if (!list)
+            return false;
+        if (names->count)
+            memcpy(list, names->list, names->count * sizeof *list);
+        names->list = list;
+        names->capacity = capacity;
+    }
+    struct span kept = arena_copy(&names->arena, name);
+    if (!kept.data)
+        return false;
+    names->list[names->count++] = kept;
+    return true;
+}
+
+/* The kind of a directory entry: DT_REG, DT_DIR or another. */
+static unsigned char kind_of(int folder, const struct dirent *entry)
+{
+    if (entry->d_type != DT_UNKNOWN)
+        return entry->d_type;
+    struct stat info;
+    if (fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return DT_UNKNOWN;
+    return S_ISREG(info.st_mode) ? DT_REG : S_ISDIR(info.st_mode) ? DT_DIR : DT_UNKNOWN;
+}
+
+/* Writes the entry's key behind w->key[0, base): for a folder with its '/'. 0: it has none. */
+static size_t entry_key(struct walk *w, size_t base, int folder, const struct dirent *entry)
+{
+    struct span name = span_str(entry->d_name);
+    if (base == 0 && span_equal_str(name, LOCAL_OWN_FOLDER))
+        return 0;
+    unsigned char kind = kind_of(folder, entry);
+    if ((kind != DT_REG && kind != DT_DIR) || name.len > STORE_PART_MAX)
+        return 0;
+    memcpy(w->key + base, name.data, name.len);
+    size_t len = base + name.len;
+    if (store_key_check(span_of(w->key, len), NULL) != DP_OK)
+        return 0;
+    if (kind == DT_DIR)
+        w->key[len++] = '/';
+    return len;
+}
+
+/* Gathers the names of `stream`'s folder that may belong to the listing, sorted. */
+static enum dp_status gather(struct walk *w, DIR *stream, size_t base, struct names *names)
+{
+    const struct dirent *entry;
+    while (errno = 0, (entry = readdir(stream)) != NULL) {
+        size_t len = entry_key(w, base, dirfd(stream), entry);
+        if (len && store_lister_wants_below(&w->lister, span_of(w->key, len)) &&
+            !names_add(names, span_of(w->key + base, len - base)))
+            return call_nomem(w->lister.call, "a listing");
+    }
+    if (errno)
+        return local_fail(w->local, errno, "list", span_of(w->key, base), &w->lister.call->error);
+    if (names->count)
+        qsort(names->list, names->count, sizeof *names->list, compare_names);
+    return DP_OK;
+}
+
+static enum dp_status walk_folder(struct walk *w, int folder, size_t base);
+
+/* Offers one entry, whose key is w->key[0, len). */
+static enum dp_status visit(struct walk *w, int folder, const char *name, size_t len)
+{
+    struct span key = span_of(w->key, len);
+    struct stat info;
+    /* Asked again: its folder may have been folded into an entry since the names were gathered. */
+    if (!store_lister_wants_below(&w->lister, key))
+        return DP_OK;
+    if (key.data[len - 1] != '/') {
+        if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode))
+            return DP_OK;
+        return store_lister_add(&w->lister, key, (uint64_t)info.st_size, &w->full);
+    }
+    int below = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (below >= 0)
+        return walk_folder(w, below, len);
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+        return DP_OK;
+    return local_fail(w->local, errno, "list", key, &w->lister.call->error);
+}
+
+/* Lists what lies in `folder` (closed here), whose keys begin with w->key[0, base). */
+static enum dp_status walk_folder(struct walk *w, int folder, size_t base)
+{
+    DIR *stream = fdopendir(folder);
+    if (!stream) {
+        enum dp_status status = local_fail(w->local, errno, "list", span_of(w->key, base), &w->lister.call->error);
+        close(folder);
+        return status;
+    }
+    struct names names = {0};
+    arena_init(&names.arena, NAMES_MAX_BYTES);
+    enum dp_status status = gather(w, stream, base, &names);
+    for (size_t i = 0; i < names.count && status == DP_OK && !w->full; i++) {
+        struct span name = names.list[i];
+        char part[STORE_PART_MAX + 1];
+        memcpy(w->key + base, name.data, name.len);
+        size_t part_len = name.data[name.len - 1] == '/' ? name.len - 1 : name.len;
+        memcpy(part, name.data, part_len);
+        part[part_len] = '\0';
+        status = call_check(w->lister.call);
+        if (status == DP_OK)
+            status = visit(w, folder, part, base + name.len);
+    }
+    arena_deinit(&names.arena);
+    closedir(stream);
+    return status;
+}
+
+enum dp_status local_list(struct call *call, struct store *store, struct span prefix, struct span after,
+                          bool folders, size_t max, struct store_listing *out)
+{
+    struct walk w = {.local = local_of(store)};
+    store_lister_init(&w.lister, call, prefix, after, folders, max, out);
+    size_t base = prefix.len;
+    while (base > 0 && prefix.data[base - 1] != '/')
+        base--;
+    if (base > STORE_KEY_MAX || (base && store_key_check(span_of(prefix.data, base - 1), NULL) != DP_OK))
+        return DP_OK; /* no key begins like this */
+    int folder;
+    int failed = local_open_folder(w.local, span_of(prefix.data, base ? base - 1 : 0), &folder);
+    if (failed == ENOENT || failed == ENOTDIR)
+        return DP_OK;
+    if (failed)
+        return local_fail(w.local, failed, "list", prefix, &call->error);
+    if (base)
+        memcpy(w.key, prefix.data, base);
+    return walk_folder(&w, folder, base);
+}

@@ -1,0 +1,239 @@
+/* open_url.c: which store a root names, and which store and key the URL of one object: a path, file:///path,
+ * mem://name, http(s)://host/path. */
+#include "store/implement.h"
+#include "base/masked_url.h"
+#include "store/store_cache.h"
+#include "store/http/web.h"
+
+#include <limits.h>
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Copies `from` as a path, with a NUL; `escaped`: %XX stands for a byte. */
+static enum dp_status copy_path(struct call *call, struct span from, bool escaped, char out[PATH_MAX])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < from.len; i++) {
+        uint8_t c = from.data[i];
+        if (escaped && c == '%') {
+            int high = i + 2 < from.len ? hex_value(from.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(from.data[i + 2]) : -1;
+            if (low < 0)
+                return call_fail(call, DP_INVALID,
+                                 "root file://%.*s: '%%' must be followed by two hexadecimal digits",
+                                 SPAN_FMT(from));
+            c = (uint8_t)(high << 4 | low);
+            i += 2;
+        }
+        if (c == '\0')
+            return call_fail(call, DP_INVALID, "a root's path has a NUL in it");
+        if (len + 1 >= PATH_MAX)
+            return call_fail(call, DP_INVALID, "a root's path is longer than %d bytes", PATH_MAX - 1);
+        out[len++] = (char)c;
+    }
+    out[len] = '\0';
+    return DP_OK;
+}
+
+/* Length of the scheme before "://", 0 when there is none (RFC 3986 §3.1). */
+static size_t scheme_len(struct span url)
+{
+    size_t len = 0;
+    while (len < url.len) {
+        uint8_t c = url.data[len];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (!letter && !(len && other))
+            break;
+        len++;
+    }
+    struct span mark;
+    return len && span_sub(url, len, 3, &mark) && span_equal_str(mark, "://") ? len : 0;
+}
+
+enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
+{
+    return store_open_with(call, url, &(struct store_options){.create = create}, out);
+}
+
+/* Puts the memory cache around a store that was opened, where options ask for it. A folder of this host has the system's page
+ * cache, which is larger and shared by all processes: a second copy here would only take from it. */
+static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
+{
+    if (!(*store)->ops->counts_itself || (!options->cache && !options->cache_bytes))
+        return DP_OK;
+    if (options->cache)
+        return store_cache_over(options->cache, *store, store, &call->error);
+    const struct store_cache_options cache = {.bytes = options->cache_bytes};
+    return store_cache_new(*store, &cache, store, &call->error);
+}
+
+/* The store itself. */
+static enum dp_status open_root(struct call *call, struct span url, const struct store_options *options,
+                                struct store **out)
+{
+    bool create = options->create;
+    *out = NULL;
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    if (url.len == 0)
+        return call_fail(call, DP_INVALID, "the root is empty: name a folder, or file:///path");
+    char path[PATH_MAX];
+    size_t len = scheme_len(url);
+    if (len == 0) {
+        status = copy_path(call, url, false, path);
+        return status == DP_OK ? store_local_open(call, path, create, out) : status;
+    }
+    struct span scheme = span_of(url.data, len);
+    struct span rest = span_of(url.data + len + 3, url.len - len - 3);
+    if (span_equal_str(scheme, "file")) {
+        if (!span_starts_with(rest, span_str("/")))
+            return call_fail(call, DP_INVALID, "root file://…: write file:///path, with three slashes");
+        status = copy_path(call, rest, true, path);
+        return status == DP_OK ? store_local_open(call, path, create, out) : status;
+    }
+    if (span_equal_str(scheme, "mem"))
+        return store_memory_open(call, out);
+    if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
+        return store_http_open(call, url, span_of(NULL, 0), options, out);
+    if (span_equal_str(scheme, "s3"))
+        return store_s3_open(call, rest, options, out);
+    return call_fail(call, DP_UNSUPPORTED,
+                     "root %.*s://…: this build reads a folder's path, file:///path, s3://bucket/prefix, "
+                     "http(s)://host/path and mem://name",
+                     SPAN_FMT(scheme));
+}
+
+enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
+                               struct store **out)
+{
+    enum dp_status status = open_root(call, url, options, out);
+    return status == DP_OK ? with_cache(call, options, out) : status;
+}
+
+enum dp_status store_url_path(struct call *call, struct span url, const char **path)
+{
+    char copy[PATH_MAX], shown[MASKED_URL_MAX];
+    size_t len = scheme_len(url);
+    bool is_file = len > 0 && span_equal_str(span_of(url.data, len), "file");
+    *path = NULL;
+    if (len > 0 && !is_file)
+        return DP_OK;
+    struct span rest = is_file ? span_of(url.data + len + 3, url.len - len - 3) : url;
+    if (rest.len == 0 || rest.data[rest.len - 1] == '/' || (is_file && rest.data[0] != '/'))
+        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
+    enum dp_status status = copy_path(call, rest, is_file, copy);
+    if (status != DP_OK)
+        return status;
+    *path = (const char *)arena_copy(call->arena, span_of(copy, strlen(copy) + 1)).data;
+    return *path ? DP_OK : call_nomem(call, "a path");
+}
+
+/* ---- one object ------------------------------------------------------------------------------------- */
+
+/* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`; .data is NULL when that is no
+ * key, or there is no memory for it: the call's error says so then. */
+static struct span last_part(struct call *call, struct span url, bool escaped)
+{
+    size_t start = url.len;
+    while (start && url.data[start - 1] != '/')
+        start--;
+    char *key = arena_alloc(call->arena, url.len - start + 1);
+    size_t len = 0;
+    if (!key)
+        call_nomem(call, "the name of an object");
+    for (size_t i = start; key && i < url.len; i++) {
+        int high = escaped && url.data[i] == '%' && i + 2 < url.len ? hex_value(url.data[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(url.data[i + 2]) : -1;
+        key[len++] = low >= 0 ? (char)(high << 4 | low) : (char)url.data[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    struct dp_error ignored;
+    if (!key || store_key_check(span_of(key, len), &ignored) != DP_OK || memchr(key, '/', len))
+        return span_of(NULL, 0);
+    return span_of(key, len);
+}
+
+/* An object behind http(s): the URL stays as it is, and a key is only a name for it. */
+static enum dp_status open_http_object(struct call *call, struct span url, const struct store_options *options,
+                                       struct store **out, struct span *key)
+{
+    size_t len = 0;
+    while (len < url.len && url.data[len] != '?' && url.data[len] != '#')
+        len++;
+    *key = last_part(call, span_of(url.data, len), true);
+    if (call->error.status == DP_NOMEM)
+        return DP_NOMEM;
+    if (!key->data)
+        *key = span_str("object");
+    enum dp_status status = store_http_open(call, url, *key, options, out);
+    return status == DP_OK ? with_cache(call, options, out) : status;
+}
+
+/* Opens the folder that the object must lie below: a store follows no link beneath its root. */
+static enum dp_status open_below(struct call *call, struct span url, const char *below, struct store **out,
+                                 struct span *key)
+{
+    const char *path;
+    char shown[MASKED_URL_MAX];
+    enum dp_status status = store_url_path(call, url, &path);
+    if (status != DP_OK)
+        return status;
+    size_t len = strlen(below);
+    while (len && below[len - 1] == '/')
+        len--;
+    if (!path || strncmp(path, below, len) != 0 || path[len] != '/')
+        return call_fail(call, DP_DENIED, "%s does not lie below %s", masked_url(url, shown), below);
+    *key = span_str(path + len + 1);
+    if (store_key_check(*key, &call->error) != DP_OK)
+        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
+    return store_local_open(call, len ? below : "/", false, out);
+}
+
+enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
+                                 struct store **out, struct span *key)
+{
+    const struct store_options none = {0};
+    struct store_options opened = options ? *options : none;
+    opened.create = false;
+    *out = NULL;
+    *key = span_of(NULL, 0);
+    enum dp_status status = call_check(call);
+    if (status != DP_OK)
+        return status;
+    size_t len = scheme_len(url);
+    struct span scheme = span_of(url.data, len);
+    if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
+        return open_http_object(call, url, &opened, out, key);
+    char shown[MASKED_URL_MAX];
+    bool local = len == 0 || span_equal_str(scheme, "file");
+    if (local && opened.below)
+        return open_below(call, url, opened.below, out, key);
+    size_t begin = len ? len + 3 : 0, cut = url.len;
+    /* A folder and a name in it; elsewhere the bucket, and all behind it. */
+    if (local) {
+        *key = last_part(call, url, len != 0);
+        while (cut > begin && url.data[cut - 1] != '/')
+            cut--;
+    } else {
+        for (cut = begin; cut < url.len && url.data[cut] != '/'; cut++)
+            ;
+        if (cut < url.len)
+            *key = arena_copy(call->arena, span_of(url.data + cut + 1, url.len - cut - 1));
+        if (cut < url.len && !key->data)
+            call_nomem(call, "the name of an object");
+    }
+    if (call->error.status == DP_NOMEM)
+        return DP_NOMEM;
+    if (!key->data || store_key_check(*key, &call->error) != DP_OK)
+        return call_fail(call, DP_INVALID, "%s does not name an object", masked_url(url, shown));
+    struct span root = cut ? span_of(url.data, cut) : span_str(".");
+    return store_open_with(call, root, &opened, out);
+}

@@ -1,0 +1,157 @@
+/* s3/answers.c: the answers of S3 in XML: pages of a listing, uploads begun and completed. */
+#include <stdlib.h>
+
+#include "store/s3/s3.h"
+#include "store/s3/xml.h"
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes encoding-type=url: %XX, and '+' for a space. */
+static enum dp_status unescape(struct arena *arena, struct span *text, struct dp_error *error)
+{
+    uint8_t *out = arena_alloc(arena, text->len + 1);
+    size_t len = 0;
+    if (!out)
+        return dp_fail_nomem(error, "a listing");
+    for (size_t i = 0; i < text->len; i++) {
+        uint8_t c = text->data[i];
+        if (c == '%') {
+            int high = i + 2 < text->len ? hex_value(text->data[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(text->data[i + 2]) : -1;
+            if (low < 0)
+                return dp_fail(error, DP_IO, "a name in the store's listing is not percent-encoded as it says");
+            c = (uint8_t)(high << 4 | low);
+            i += 2;
+        } else if (c == '+') {
+            c = ' ';
+        }
+        out[len++] = c;
+    }
+    *text = span_of(out, len);
+    return DP_OK;
+}
+
+/* <Contents> or <CommonPrefixes>. */
+static void read_entry(struct xml_reader *r, struct arena *arena, bool is_prefix, struct store_entry *entry)
+{
+    struct span name;
+    *entry = (struct store_entry){.is_prefix = is_prefix};
+    while (xml_next_child(r, &name)) {
+        if (span_equal_str(name, is_prefix ? "Prefix" : "Key"))
+            xml_read_text(r, arena, &entry->key);
+        else if (!is_prefix && span_equal_str(name, "Size"))
+            xml_read_u64(r, arena, &entry->size);
+        else
+            xml_skip(r);
+    }
+}
+
+static enum dp_status append_entry(struct arena *arena, struct s3_page *page, size_t *capacity,
+                                   const struct store_entry *entry, struct dp_error *error)
+{
+    if (page->count == *capacity) {
+        size_t more = *capacity ? 2 * *capacity : 64;
+        struct store_entry *entries = arena_array(arena, more, sizeof *entries);
+        if (!entries)
+            return dp_fail_nomem(error, "a listing");
+        if (page->count)
+            memcpy(entries, page->entries, page->count * sizeof *entries);
+        page->entries = entries;
+        *capacity = more;
+    }
+    page->entries[page->count++] = *entry;
+    return DP_OK;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return span_compare(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
+}
+
+/* Stores bring objects before folders, after them or between, each kind in ascending order or not. */
+static void sort_entries(struct s3_page *page)
+{
+    for (size_t i = 1; i < page->count; i++)
+        if (compare_entries(&page->entries[i - 1], &page->entries[i]) > 0) {
+            qsort(page->entries, page->count, sizeof *page->entries, compare_entries);
+            return;
+        }
+}
+
+enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_page *out, struct dp_error *error)
+{
+    struct xml_reader r;
+    struct span name, text;
+    size_t capacity = 0;
+    bool escaped = false;
+    enum dp_status status = DP_OK;
+    *out = (struct s3_page){0};
+    xml_reader_init(&r, body);
+    if (xml_enter(&r, &name) && !span_equal_str(name, "ListBucketResult"))
+        return dp_fail(error, DP_IO, "the store answers a listing with <%.*s>", SPAN_FMT(name));
+    while (status == DP_OK && xml_next_child(&r, &name)) {
+        if (span_equal_str(name, "Contents") || span_equal_str(name, "CommonPrefixes")) {
+            struct store_entry entry;
+            read_entry(&r, arena, span_equal_str(name, "CommonPrefixes"), &entry);
+            status = append_entry(arena, out, &capacity, &entry, error);
+        } else if (span_equal_str(name, "IsTruncated")) {
+            xml_read_text(&r, arena, &text);
+            out->truncated = span_equal_str(text, "true");
+        } else if (span_equal_str(name, "NextContinuationToken")) {
+            xml_read_text(&r, arena, &out->next);
+        } else if (span_equal_str(name, "EncodingType")) {
+            xml_read_text(&r, arena, &text);
+            escaped = span_equal_str(text, "url");
+        } else {
+            xml_skip(&r);
+        }
+    }
+    if (status == DP_OK && xml_failed(&r))
+        status = xml_error(&r, error);
+    for (size_t i = 0; i < out->count && status == DP_OK && escaped; i++)
+        status = unescape(arena, &out->entries[i].key, error);
+    if (status == DP_OK)
+        sort_entries(out);
+    if (status == DP_OK && out->truncated && out->next.len == 0)
+        status = dp_fail(error, DP_IO, "the store's listing goes on, but it does not tell where");
+    return status;
+}
+
+/* The text of the first <`wanted`> in <`root`>. */
+static enum dp_status parse_one(struct span body, const char *root, const char *wanted, struct arena *arena,
+                                struct span *out, struct dp_error *error)
+{
+    struct xml_reader r;
+    struct span name;
+    *out = (struct span){0};
+    xml_reader_init(&r, body);
+    if (xml_enter(&r, &name) && !span_equal_str(name, root))
+        return dp_fail(error, DP_IO, "the store answers with <%.*s>, not <%s>", SPAN_FMT(name), root);
+    while (xml_next_child(&r, &name)) {
+        if (out->len == 0 && span_equal_str(name, wanted))
+            xml_read_text(&r, arena, out);
+        else
+            xml_skip(&r);
+    }
+    if (xml_failed(&r))
+        return xml_error(&r, error);
+    if (out->len == 0)
+        return dp_fail(error, DP_IO, "the store's <%s> has no <%s>", root, wanted);
+    return DP_OK;
+}
+
+enum dp_status s3_parse_upload_id(struct span body, struct arena *arena, struct span *id, struct dp_error *error)
+{
+    return parse_one(body, "InitiateMultipartUploadResult", "UploadId", arena, id, error);
+}
+
+enum dp_status s3_parse_completed(struct span body, struct arena *arena, struct span *etag, struct dp_error *error)
+{
+    return parse_one(body, "CompleteMultipartUploadResult", "ETag", arena, etag, error);
+}

@@ -1,0 +1,276 @@
+/* credentials_http.c: keys from STS, the container's endpoint and the instance's metadata service.
+ *
+ * Each fetch has a transport of its own, which ends with it: keys are fetched once an hour or so, and these peers are
+ * near and answer at once or not at all, so its patience is short. Its answers may hold keys: no message quotes them.
+ */
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/utf8.h"
+#include "os/file.h"
+#include "store/s3/credentials.h"
+#include "store/s3/sigv4.h"
+#include "store/transport.h"
+
+enum {
+    TOKEN_MAX_BYTES = 64 << 10,
+    ANSWER_MAX_BYTES = 256 << 10,
+    FORM_MAX_BYTES = 256 << 10,
+    URL_MAX_BYTES = 4096
+};
+
+static const char CONTAINER_HOST[] = "http://169.254.170.2";
+static const char METADATA_HOST[] = "http://169.254.169.254";
+static const struct transport_options PATIENCE = {.direct = true,
+                                                  .connect_timeout_ms = 1000,
+                                                  .connect_tries = 1,
+                                                  .stall_ms = 2000,
+                                                  .stall_bytes = 1,
+                                                  .tries = 4,
+                                                  .retry_total_ms = 10000};
+/* STS is farther away. */
+static const struct transport_options PATIENCE_STS = {
+    .connect_timeout_ms = 5000, .connect_tries = 2, .tries = 5, .retry_total_ms = 20000};
+
+static bool is_set(const char *text)
+{
+    return text && *text;
+}
+
+/* Sends one request and answers with its body in the call's arena. `from` is for messages. */
+static enum dp_status ask(struct call *call, const struct s3_settings *s, const struct transport_options *patience,
+                          const char *from, struct http_request *req, struct span *body)
+{
+    struct transport *transport;
+    struct transport_options options = *patience;
+    *body = (struct span){0};
+    options.trust = s->trust;
+    enum dp_status status = transport_new(&options, &transport, &call->error);
+    if (status != DP_OK)
+        return status;
+    req->max_body = ANSWER_MAX_BYTES;
+    status = transport_run(call, transport, req, 1);
+    if (status == DP_OK) {
+        *body = arena_copy(call->arena, req->bytes.span);
+        if (!body->data)
+            status = call_nomem(call, "an answer with keys");
+    } else if (status != DP_NOMEM && status != DP_CANCELLED && status != DP_DEADLINE) {
+        dp_error_prefix(&call->error, "%s", from);
+    }
+    http_request_release(req, 1);
+    transport_free(transport);
+    return status;
+}
+
+/* Fails with the answer's code, and with what it says when it is one of AWS's errors. */
+static enum dp_status refused(struct call *call, const char *from, const struct http_request *req,
+                              struct span body)
+{
+    struct aws_error e;
+    enum dp_status status = req->code >= 500 || req->code == 429 ? DP_UNAVAILABLE : DP_DENIED;
+    if (aws_error_parse(body, call->arena, &e))
+        return call_fail(call, status, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(e.code),
+                         SPAN_FMT(e.message));
+    return call_fail(call, status, "%s gives no keys: it answered %d", from, req->code);
+}
+
+/* Reads a file with a token in it, without white space at its ends, into the arena. */
+static enum dp_status read_token(struct call *call, const char *path, struct span *token)
+{
+    struct buffer b;
+    buffer_init(&b, TOKEN_MAX_BYTES);
+    enum dp_status status = os_read_file(path, &b, &call->error);
+    if (status == DP_OK) {
+        struct span text = buffer_span(&b);
+        while (text.len && text.data[text.len - 1] <= ' ')
+            text.len--;
+        while (text.len && text.data[0] <= ' ')
+            text = span_of(text.data + 1, text.len - 1);
+        *token = arena_copy(call->arena, text);
+        if (!token->data)
+            status = call_nomem(call, "a token");
+        else if (token->len == 0)
+            status = call_fail(call, DP_INVALID, "the token file %s is empty", path);
+    }
+    buffer_deinit(&b);
+    return status;
+}
+
+/* ---- STS -------------------------------------------------------------------------------------------- */
+
+static void append_field(struct buffer *form, const char *name, struct span value)
+{
+    buffer_printf(form, "&%s=", name);
+    sigv4_escape(form, value, false);
+}
+
+enum dp_status credentials_from_sts(struct call *call, const struct s3_settings *s, const char *region,
+                                    const char *role_arn, const char *token_file, const char *session,
+                                    struct aws_keys **out)
+{
+    static const char FROM[] = "STS (AssumeRoleWithWebIdentity)";
+    struct span token, body;
+    char url[URL_MAX_BYTES];
+    struct buffer form;
+    enum dp_status status = read_token(call, token_file, &token);
+    if (status != DP_OK)
+        return status;
+    if (is_set(s->sts_endpoint_url))
+        snprintf(url, sizeof url, "%s", s->sts_endpoint_url);
+    else
+        snprintf(url, sizeof url, "https://sts.%s.amazonaws.com%s/", region,
+                 strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+    buffer_init(&form, FORM_MAX_BYTES);
+    buffer_append_str(&form, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15");
+    append_field(&form, "RoleArn", span_str(role_arn));
+    append_field(&form, "RoleSessionName", span_str(is_set(session) ? session : "dipper"));
+    append_field(&form, "WebIdentityToken", token);
+    status = buffer_check(&form, "a request to STS", &call->error);
+    if (status == DP_OK) {
+        const struct http_header headers[] = {
+            {span_str("Content-Type"), span_str("application/x-www-form-urlencoded")}};
+        struct http_request req = {.method = HTTP_POST,
+                                   .url = span_str(url),
+                                   .headers = headers,
+                                   .header_count = 1,
+                                   .body = buffer_span(&form)};
+        status = ask(call, s, &PATIENCE_STS, FROM, &req, &body);
+        if (status == DP_OK)
+            status = req.code == 200 ? aws_keys_from_sts(FROM, body, call->arena, out, &call->error)
+                                     : refused(call, FROM, &req, body);
+    }
+    buffer_deinit(&form);
+    return status;
+}
+
+/* ---- the container's endpoint ------------------------------------------------------------------------ */
+
+bool credentials_container_uri_allowed(struct span url)
+{
+    static const char *const HOSTS[] = {"localhost", "[::1]", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};
+    if (span_starts_with(url, span_str("https://")))
+        return true;
+    if (!span_starts_with(url, span_str("http://")))
+        return false;
+    struct span host = http_url_authority(url);
+    const uint8_t *bracket = host.len && host.data[0] == '[' ? memchr(host.data, ']', host.len) : NULL;
+    const uint8_t *colon = bracket || !host.len ? NULL : memchr(host.data, ':', host.len);
+    if (bracket)
+        host.len = (size_t)(bracket - host.data) + 1;
+    else if (colon)
+        host.len = (size_t)(colon - host.data);
+    for (size_t i = 0; i < sizeof HOSTS / sizeof *HOSTS; i++)
+        if (span_equal_str(host, HOSTS[i]))
+            return true;
+    /* 127.0.0.0/8, in digits and dots alone: "127.example.com" is elsewhere. */
+    for (size_t i = 0; i < host.len; i++)
+        if (host.data[i] != '.' && (host.data[i] < '0' || host.data[i] > '9'))
+            return false;
+    return span_starts_with(host, span_str("127."));
+}
+
+enum dp_status credentials_from_container(struct call *call, const struct s3_settings *s, struct aws_keys **out)
+{
+    static const char FROM[] = "the container's credentials endpoint";
+    char url[URL_MAX_BYTES];
+    struct span token = span_str(is_set(s->container_token) ? s->container_token : ""), body;
+    enum dp_status status = DP_OK;
+    if (is_set(s->container_relative_uri))
+        snprintf(url, sizeof url, "%s%s", is_set(s->container_endpoint) ? s->container_endpoint : CONTAINER_HOST,
+                 s->container_relative_uri);
+    else
+        snprintf(url, sizeof url, "%s", s->container_full_uri);
+    if (!is_set(s->container_relative_uri) && !credentials_container_uri_allowed(span_str(url)))
+        return call_fail(
+            call, DP_INVALID,
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http on this host: keys are not fetched "
+            "from elsewhere");
+    if (is_set(s->container_token_file))
+        status = read_token(call, s->container_token_file, &token);
+    if (status != DP_OK)
+        return status;
+    const struct http_header headers[] = {{span_str("Accept"), span_str("application/json")},
+                                          {span_str("Authorization"), token}};
+    struct http_request req = {
+        .method = HTTP_GET, .url = span_str(url), .headers = headers, .header_count = token.len ? 2 : 1};
+    status = ask(call, s, &PATIENCE, FROM, &req, &body);
+    if (status != DP_OK)
+        return status;
+    return req.code == 200 ? aws_keys_from_json(FROM, body, call->arena, out, &call->error)
+                           : refused(call, FROM, &req, body);
+}
+
+/* ---- the instance's metadata service ----------------------------------------------------------------- */
+
+static const char METADATA[] = "the instance's metadata service";
+static const char ROLES[] = "/latest/meta-data/iam/security-credentials/";
+
+static const char *metadata_url(const struct s3_settings *s, const char *path, struct span more,
+                                char out[URL_MAX_BYTES])
+{
+    const char *host = is_set(s->metadata_endpoint) ? s->metadata_endpoint : METADATA_HOST;
+    size_t len = strlen(host);
+    while (len && host[len - 1] == '/')
+        len--;
+    snprintf(out, URL_MAX_BYTES, "%.*s%s%.*s", (int)len, host, path, SPAN_FMT(more));
+    return out;
+}
+
+/* A token for the next requests (version 2 of the service; version 1, without tokens, is not asked). */
+static enum dp_status metadata_token(struct call *call, const struct s3_settings *s, struct span *token)
+{
+    char url[URL_MAX_BYTES];
+    const struct http_header headers[] = {{span_str("X-aws-ec2-metadata-token-ttl-seconds"), span_str("60")}};
+    struct http_request req = {.method = HTTP_PUT,
+                               .url = span_str(metadata_url(s, "/latest/api/token", span_str(""), url)),
+                               .headers = headers,
+                               .header_count = 1};
+    enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, token);
+    if (status == DP_UNKNOWN) /* there is nothing that a token could do twice */
+        call->error.status = status = DP_UNAVAILABLE;
+    if (status == DP_OK && (req.code != 200 || token->len == 0))
+        status = refused(call, METADATA, &req, *token);
+    return status;
+}
+
+static enum dp_status metadata_get(struct call *call, const struct s3_settings *s, struct span token,
+                                   struct span role, struct span *body)
+{
+    char url[URL_MAX_BYTES];
+    const struct http_header headers[] = {{span_str("X-aws-ec2-metadata-token"), token}};
+    struct http_request req = {.method = HTTP_GET,
+                               .url = span_str(metadata_url(s, ROLES, role, url)),
+                               .headers = headers,
+                               .header_count = 1};
+    enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, body);
+    if (status == DP_OK && req.code == 404)
+        return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
+    if (status == DP_OK && req.code != 200)
+        status = refused(call, METADATA, &req, *body);
+    return status;
+}
+
+enum dp_status credentials_from_metadata(struct call *call, const struct s3_settings *s, struct aws_keys **out)
+{
+    struct span token, role, body;
+    enum dp_status status = metadata_token(call, s, &token);
+    if (status == DP_OK)
+        status = metadata_get(call, s, token, span_str(""), &role);
+    if (status != DP_OK)
+        return status;
+    /* One role a line; an instance has one. Its name goes into a URL. */
+    struct buffer escaped;
+    size_t len = 0;
+    while (len < role.len && role.data[len] > ' ')
+        len++;
+    role.len = len;
+    if (role.len == 0)
+        return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
+    buffer_init(&escaped, URL_MAX_BYTES);
+    sigv4_escape(&escaped, role, false);
+    status = buffer_check(&escaped, "a role's name", &call->error);
+    if (status == DP_OK)
+        status = metadata_get(call, s, token, buffer_span(&escaped), &body);
+    buffer_deinit(&escaped);
+    return status == DP_OK ? aws_keys_from_json(METADATA, body, call->arena, out, &call->error) : status;
+}

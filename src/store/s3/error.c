@@ -1,0 +1,182 @@
+/* s3/error.c: what S3's errors mean: whether to try again, and what to tell the user.
+ *
+ * The names are those of "Error responses", Amazon S3 API Reference, and what other makes answer in their place. The
+ * store's own words are kept where they may help.
+ */
+#include "store/s3/s3.h"
+
+enum { SHOWN_MAX = 160 }; /* bytes of a store's own words */
+
+static const char *const TRY_AGAIN[] = {"InternalError",  "SlowDown",         "ServiceUnavailable",
+                                        "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"};
+static const char *const EXPIRED[] = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"};
+
+static bool is_one_of(struct span code, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_equal_str(code, names[i]))
+            return true;
+    return false;
+}
+
+/* Takes note of what answers tell in passing. */
+static void learn(struct s3_store *s3, const struct http_request *req, struct span code)
+{
+    bool from_bucket = req->code / 100 == 2 || req->code == 304 || req->code == 412 || req->code == 416 ||
+                       span_equal_str(code, "NoSuchKey");
+    if (from_bucket)
+        atomic_store_explicit(&s3->has_bucket, true, memory_order_relaxed);
+    if (span_starts_with(http_head_find(req->head, "server"), span_str("MinIO")))
+        atomic_store_explicit(&s3->loses_names, true, memory_order_relaxed);
+}
+
+enum http_verdict s3_inspect(struct call *call, struct http_request *req)
+{
+    struct s3_request *r = req->ctx;
+    struct aws_error e = {0};
+    bool success = req->code / 100 == 2;
+    if (!success || r->error_in_body)
+        aws_error_parse(req->bytes.span, call->arena, &e);
+    learn(r->s3, req, e.code);
+    if (req->code == 416 && !req->size_known && e.size_known) {
+        req->size = e.size;
+        req->size_known = true;
+    }
+    /* The answer to a HEAD cannot say that keys have expired; most often it means something else. */
+    bool maybe_expired = req->method == HTTP_HEAD && r->keys_expire && (req->code == 400 || req->code == 403);
+    if (maybe_expired && credentials_doubted(r->s3->credentials, r->keys))
+        return HTTP_RETRY_ONCE;
+    if (is_one_of(e.code, EXPIRED, sizeof EXPIRED / sizeof *EXPIRED)) {
+        credentials_refused(r->s3->credentials, r->keys);
+        return HTTP_RETRY_ONCE;
+    }
+    if (is_one_of(e.code, TRY_AGAIN, sizeof TRY_AGAIN / sizeof *TRY_AGAIN))
+        return HTTP_RETRY;
+    return success ? HTTP_FINAL : HTTP_AS_USUAL;
+}
+
+/* ---- sentences -------------------------------------------------------------------------------------- */
+
+/* What an error of this name says to the user; %s stands for nothing: sentences stand behind "s3://…: ". */
+static const struct {
+    const char *code;
+    enum dp_status status;
+    const char *sentence;
+} KNOWN[] = {
+    {"NoSuchKey", DP_NOT_FOUND, "there is no such object"},
+    {"AccessDenied", DP_DENIED, "the keys in use may not do this there (AccessDenied)"},
+    {"AllAccessDisabled", DP_DENIED, "the bucket is closed to everyone (AllAccessDisabled)"},
+    {"AccountProblem", DP_DENIED, "the account has a problem (AccountProblem)"},
+    {"InvalidAccessKeyId", DP_DENIED, "the store does not know the access key id: check AWS_ACCESS_KEY_ID"},
+    {"XAdminUserNotFound", DP_DENIED, "the store does not know the access key id: check AWS_ACCESS_KEY_ID"},
+    {"SignatureDoesNotMatch", DP_DENIED,
+     "the secret access key is not that of the access key id: check AWS_SECRET_ACCESS_KEY"},
+    {"ExpiredToken", DP_DENIED, "the session token has expired: get new keys (AWS_SESSION_TOKEN)"},
+    {"InvalidToken", DP_DENIED, "the session token is not valid: check AWS_SESSION_TOKEN"},
+    {"RequestTimeTooSkewed", DP_DENIED, "this machine's clock differs too much from the store's: set it right"},
+    {"InvalidBucketName", DP_INVALID, "the bucket's name is not valid"},
+    {"KeyTooLongError", DP_INVALID, "the name is too long for this store"},
+    {"XMinioInvalidObjectName", DP_INVALID, "the store takes no such name"},
+    {"XMinioParentIsObject", DP_INVALID, "a part of the name is an object, and this store keeps nothing below it"},
+    {"ObjectParentIsFile", DP_INVALID, "a part of the name is an object, and this store keeps nothing below it"},
+    {"ExistingObjectIsDirectory", DP_INVALID,
+     "there are names below this one, and this store keeps no object beside"},
+    {"EntityTooLarge", DP_TOO_LARGE, "the store takes no object of this size"},
+    {"QuotaExceeded", DP_FULL, "the store's quota is used up"},
+    {"XMinioStorageFull", DP_FULL, "the store is full"},
+    {"NotImplemented", DP_UNSUPPORTED, "the store does not do this (NotImplemented)"},
+    {"MethodNotAllowed", DP_UNSUPPORTED, "the store does not do this (MethodNotAllowed)"},
+};
+
+/* Cuts a store's own words to fit into a sentence. */
+static struct span cut(struct span text)
+{
+    if (text.len > SHOWN_MAX) {
+        text.len = SHOWN_MAX;
+        while (text.len && (text.data[text.len] & 0xc0) == 0x80) /* not within a character */
+            text.len--;
+    }
+    return text;
+}
+
+/* The name of what was asked for, "s3://bucket/key", in the call's arena. */
+static const char *name_of(struct call *call, const struct s3_request *r)
+{
+    const struct s3_store *s3 = r->s3;
+    size_t base = s3->base_path.len;
+    bool has_name = r->path.len > base;
+    const char *name = has_name ? arena_printf(call->arena, "s3://%.*s/%.*s", SPAN_FMT(s3->bucket),
+                                               (int)(r->path.len - base), (const char *)r->path.data + base)
+                                : arena_printf(call->arena, "s3://%.*s", SPAN_FMT(s3->bucket));
+    return name ? name : s3->root;
+}
+
+/* The bucket is in another region than requests are signed for. */
+static enum dp_status wrong_region(const struct s3_store *s3, struct span region, struct dp_error *error)
+{
+    if (region.len)
+        return dp_fail(error, DP_INVALID, "s3://%.*s is in region %.*s, not %.*s: set AWS_REGION=%.*s",
+                       SPAN_FMT(s3->bucket), SPAN_FMT(cut(region)), SPAN_FMT(s3->region), SPAN_FMT(cut(region)));
+    return dp_fail(error, DP_INVALID,
+                   "s3://%.*s is not in region %.*s: set AWS_REGION, or S3_ENDPOINT_URL if it is not Amazon's",
+                   SPAN_FMT(s3->bucket), SPAN_FMT(s3->region));
+}
+
+/* Asks with GET why a HEAD found nothing, whose answer has no body to tell. */
+static enum dp_status explain_head(struct call *call, const struct http_request *head, struct dp_error *error)
+{
+    const struct s3_request *r = head->ctx;
+    struct s3_store *s3 = r->s3;
+    struct http_request get = {.method = HTTP_GET, .ranged = true, .len = 1};
+    enum dp_status status = s3_request(call, s3, r->key, NULL, 0, &get);
+    if (status == DP_OK)
+        status = s3_send(call, s3, &get);
+    if (status == DP_OK && get.code / 100 == 2 && head->code == 404) /* it is there by now */
+        status = dp_fail(error, DP_NOT_FOUND, "%s/%.*s: there is no such object", s3->root, SPAN_FMT(r->key));
+    else if (status == DP_OK && get.code / 100 == 2)
+        status = dp_fail(error, DP_UNAVAILABLE,
+                         "%s/%.*s: the store answers %d to a HEAD, but gives the object: try again", s3->root,
+                         SPAN_FMT(r->key), head->code);
+    else if (status == DP_OK)
+        status = s3_explain(&s3->source, call, &get, error);
+    else
+        *error = call->error;
+    store_bytes_release(&get.bytes);
+    return status;
+}
+
+enum dp_status s3_explain(struct http_source *source, struct call *call, const struct http_request *req,
+                          struct dp_error *error)
+{
+    (void)source;
+    const struct s3_request *r = req->ctx;
+    const struct s3_store *s3 = r->s3;
+    const char *name = name_of(call, r);
+    struct aws_error e;
+    bool plain = req->code == 404 && atomic_load_explicit(&s3->has_bucket, memory_order_relaxed);
+    if (req->method == HTTP_HEAD && !plain && req->code / 100 != 5)
+        return explain_head(call, req, error);
+    bool said = aws_error_parse(req->bytes.span, call->arena, &e);
+    struct span region = e.region.len ? e.region : http_head_find(req->head, "x-amz-bucket-region");
+    if (span_equal_str(e.code, "NoSuchBucket"))
+        return dp_fail(error, DP_INVALID, "there is no bucket \"%.*s\" at %s: check its name%s",
+                       SPAN_FMT(s3->bucket), s3->endpoint, ", and S3_ENDPOINT_URL if it is not Amazon's");
+    if (req->code / 100 == 3 || span_equal_str(e.code, "AuthorizationHeaderMalformed") ||
+        span_equal_str(e.code, "PermanentRedirect") ||
+        span_equal_str(e.code, "IllegalLocationConstraintException"))
+        return wrong_region(s3, region, error);
+    for (size_t i = 0; said && i < sizeof KNOWN / sizeof *KNOWN; i++)
+        if (span_equal_str(e.code, KNOWN[i].code))
+            return dp_fail(error, KNOWN[i].status, "%s: %s", name, KNOWN[i].sentence);
+    if (req->code == 404 && !said)
+        return dp_fail(error, DP_NOT_FOUND, "%s: there is no such object", name);
+    enum dp_status status = req->code == 401 || req->code == 403   ? DP_DENIED
+                            : req->code == 405 || req->code == 501 ? DP_UNSUPPORTED
+                            : req->code == 507                     ? DP_FULL
+                            : req->code >= 500 || req->code == 429 ? DP_UNAVAILABLE
+                                                                   : DP_IO;
+    if (said)
+        return dp_fail(error, status, "%s: the store answers %d %.*s: %.*s", name, req->code,
+                       SPAN_FMT(cut(e.code)), SPAN_FMT(cut(e.message)));
+    return dp_fail(error, status, "%s: %s answers %d", name, s3->endpoint, req->code);
+}

@@ -1,0 +1,258 @@
+/* s3/keys.c: keys, and the answers of AWS services that bring them (see s3/keys.h). */
+#include "store/s3/keys.h"
+
+#include <openssl/crypto.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "store/s3/xml.h"
+
+static enum dp_status check_text(const char *from, const char *what, struct span text, struct dp_error *error)
+{
+    if (text.len > AWS_KEY_MAX_BYTES)
+        return dp_fail(error, DP_INVALID, "the %s of %s is longer than %d bytes", what, from, AWS_KEY_MAX_BYTES);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f)
+            return dp_fail(error, DP_INVALID, "the %s of %s has a character in it that no such key has (byte %zu)",
+                           what, from, i + 1);
+    return DP_OK;
+}
+
+static struct span append(struct aws_keys *keys, struct span text)
+{
+    uint8_t *at = keys->text + keys->size;
+    if (text.len)
+        memcpy(at, text.data, text.len);
+    keys->size += text.len;
+    return span_of(at, text.len);
+}
+
+enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct span secret_access_key,
+                            struct span session_token, int64_t expires_ms, struct aws_keys **out,
+                            struct dp_error *error)
+{
+    *out = NULL;
+    enum dp_status status = check_text(from, "access key id", access_key_id, error);
+    if (status == DP_OK)
+        status = check_text(from, "secret access key", secret_access_key, error);
+    if (status == DP_OK)
+        status = check_text(from, "session token", session_token, error);
+    if (status != DP_OK)
+        return status;
+    if (!access_key_id.len || !secret_access_key.len)
+        return dp_fail(error, DP_INVALID, "%s has no %s", from,
+                       access_key_id.len ? "secret access key" : "access key id");
+    struct aws_keys *keys =
+        mem_alloc(sizeof *keys + access_key_id.len + secret_access_key.len + session_token.len);
+    if (!keys)
+        return dp_fail_nomem(error, "keys");
+    keys->size = 0;
+    keys->serial = 0;
+    keys->expires_ms = expires_ms;
+    atomic_init(&keys->references, 1);
+    keys->access_key_id = append(keys, access_key_id);
+    keys->secret_access_key = append(keys, secret_access_key);
+    keys->session_token = append(keys, session_token);
+    *out = keys;
+    return DP_OK;
+}
+
+struct aws_keys *aws_keys_retain(struct aws_keys *keys)
+{
+    atomic_fetch_add_explicit(&keys->references, 1, memory_order_relaxed);
+    return keys;
+}
+
+void aws_keys_release(struct aws_keys *keys)
+{
+    if (!keys || atomic_fetch_sub_explicit(&keys->references, 1, memory_order_acq_rel) != 1)
+        return;
+    OPENSSL_cleanse(keys->text, keys->size);
+    mem_free(keys);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------- */
+
+bool aws_time_parse(struct span text, int64_t *wall_ms)
+{
+    static const char SHAPE[] = "0000-00-00T00:00:00";
+    enum { LEN = sizeof SHAPE - 1 };
+    if (text.len <= LEN || text.data[text.len - 1] != 'Z')
+        return false;
+    for (size_t i = 0; i < LEN; i++)
+        if (SHAPE[i] == '0' ? text.data[i] < '0' || text.data[i] > '9' : text.data[i] != (uint8_t)SHAPE[i])
+            return false;
+    for (size_t i = LEN; i + 1 < text.len; i++)
+        if (i == LEN ? text.data[i] != '.' : text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    static const uint8_t AT[6] = {0, 5, 8, 11, 14, 17};
+    static const int LEAST[6] = {1970, 1, 1, 0, 0, 0}, MOST[6] = {9999, 12, 31, 23, 59, 60};
+    int field[6];
+    for (size_t i = 0; i < 6; i++) {
+        field[i] = 0;
+        for (size_t k = 0; k < (i ? 2u : 4u); k++)
+            field[i] = field[i] * 10 + (text.data[AT[i] + k] - '0');
+        if (field[i] < LEAST[i] || field[i] > MOST[i])
+            return false;
+    }
+    struct tm tm = {.tm_year = field[0] - 1900,
+                    .tm_mon = field[1] - 1,
+                    .tm_mday = field[2],
+                    .tm_hour = field[3],
+                    .tm_min = field[4],
+                    .tm_sec = field[5]};
+    *wall_ms = (int64_t)timegm(&tm) * 1000;
+    return true;
+}
+
+/* Text that may be shown: up to its first control character, and UTF-8. */
+static struct span shown(struct span text)
+{
+    size_t len = 0;
+    while (len < text.len && text.data[len] >= 0x20 && text.data[len] != 0x7f)
+        len++;
+    text.len = len;
+    return utf8_valid(text) ? text : (struct span){0};
+}
+
+static enum dp_status keys_of_answer(const char *from, struct span id, struct span secret, struct span token,
+                                     struct span expiration, struct aws_keys **out, struct dp_error *error)
+{
+    int64_t expires_ms = INT64_MAX;
+    if (expiration.len && !aws_time_parse(expiration, &expires_ms))
+        return dp_fail(error, DP_IO, "%s tells an expiration that is no time: \"%.*s\"", from,
+                       (int)(expiration.len < 64 ? expiration.len : 64), (const char *)expiration.data);
+    enum dp_status status = aws_keys_new(from, id, secret, token, expires_ms, out, error);
+    if (status == DP_INVALID && error)
+        error->status = status = DP_IO;
+    return status;
+}
+
+enum dp_status aws_keys_from_json(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
+                                  struct dp_error *error)
+{
+    struct json_reader r;
+    struct span key, id = {0}, secret = {0}, token = {0}, expiration = {0}, code = {0}, message = {0};
+    *out = NULL;
+    json_reader_init(&r, body);
+    json_enter_object(&r);
+    while (json_next_key(&r, arena, &key)) {
+        struct span *to = span_equal_str(key, "AccessKeyId")       ? &id
+                          : span_equal_str(key, "SecretAccessKey") ? &secret
+                          : span_equal_str(key, "Token")           ? &token
+                          : span_equal_str(key, "Expiration")      ? &expiration
+                          : span_equal_str(key, "Code")            ? &code
+                          : span_equal_str(key, "Message")         ? &message
+                                                                   : NULL;
+        if (to && json_peek(&r) == JSON_STRING)
+            json_read_string(&r, arena, to);
+        else
+            json_skip(&r);
+    }
+    json_end(&r);
+    if (r.status == DP_NOMEM)
+        return dp_fail_nomem(error, "keys");
+    if (json_failed(&r)) /* its message could quote a key */
+        return dp_fail(error, DP_IO, "%s does not answer with JSON (byte %zu)", from, r.failed_at);
+    if (code.len && !span_equal_str(code, "Success"))
+        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(shown(code)),
+                       SPAN_FMT(shown(message)));
+    return keys_of_answer(from, id, secret, token, expiration, out, error);
+}
+
+/* What an answer of STS tells of keys. */
+struct sts_answer {
+    struct span id, secret, token, expiration;
+};
+
+static void read_sts_credentials(struct xml_reader *r, struct arena *arena, struct sts_answer *a)
+{
+    struct span name;
+    while (xml_next_child(r, &name)) {
+        struct span *to = span_equal_str(name, "AccessKeyId")       ? &a->id
+                          : span_equal_str(name, "SecretAccessKey") ? &a->secret
+                          : span_equal_str(name, "SessionToken")    ? &a->token
+                          : span_equal_str(name, "Expiration")      ? &a->expiration
+                                                                    : NULL;
+        if (to)
+            xml_read_text(r, arena, to);
+        else
+            xml_skip(r);
+    }
+}
+
+static void read_sts_result(struct xml_reader *r, struct arena *arena, struct sts_answer *a)
+{
+    struct span name;
+    while (xml_next_child(r, &name)) {
+        if (span_equal_str(name, "Credentials"))
+            read_sts_credentials(r, arena, a);
+        else
+            xml_skip(r);
+    }
+}
+
+enum dp_status aws_keys_from_sts(const char *from, struct span body, struct arena *arena, struct aws_keys **out,
+                                 struct dp_error *error)
+{
+    struct xml_reader r;
+    struct span name;
+    struct sts_answer a = {0};
+    *out = NULL;
+    xml_reader_init(&r, body);
+    xml_enter(&r, &name);
+    while (xml_next_child(&r, &name)) {
+        if (span_equal_str(name, "AssumeRoleWithWebIdentityResult"))
+            read_sts_result(&r, arena, &a);
+        else
+            xml_skip(&r);
+    }
+    if (r.status == DP_NOMEM)
+        return dp_fail_nomem(error, "keys");
+    if (xml_failed(&r))
+        return dp_fail(error, DP_IO, "%s does not answer with XML (%s at byte %zu)", from, r.why, r.failed_at);
+    return keys_of_answer(from, a.id, a.secret, a.token, a.expiration, out, error);
+}
+
+static void read_error(struct xml_reader *r, struct arena *arena, struct aws_error *out)
+{
+    struct span name;
+    while (xml_next_child(r, &name)) {
+        struct span *to = span_equal_str(name, "Code")         ? &out->code
+                          : span_equal_str(name, "Message")    ? &out->message
+                          : span_equal_str(name, "Region")     ? &out->region
+                          : span_equal_str(name, "BucketName") ? &out->bucket
+                                                               : NULL;
+        if (to && xml_read_text(r, arena, to))
+            *to = shown(*to);
+        else if (!to && span_equal_str(name, "ActualObjectSize"))
+            out->size_known = xml_read_u64(r, arena, &out->size);
+        else if (!to)
+            xml_skip(r);
+    }
+}
+
+bool aws_error_parse(struct span body, struct arena *arena, struct aws_error *out)
+{
+    struct xml_reader r;
+    struct span name;
+    *out = (struct aws_error){0};
+    xml_reader_init(&r, body);
+    if (!xml_enter(&r, &name))
+        return false;
+    if (span_equal_str(name, "Error")) {
+        read_error(&r, arena, out);
+    } else if (span_equal_str(name, "ErrorResponse")) {
+        while (xml_next_child(&r, &name)) {
+            if (span_equal_str(name, "Error"))
+                read_error(&r, arena, out);
+            else
+                xml_skip(&r);
+        }
+    } else {
+        return false;
+    }
+    return !xml_failed(&r) && out->code.len;
+}

@@ -1,0 +1,279 @@
+/* s3/open.c: opening s3://bucket/prefix, and reading from it.
+ *
+ * The bucket is named by host at Amazon (https://bucket.s3.eu-west-1.amazonaws.com/key), by path everywhere else
+ * (http://host:9000/bucket/key), unless the settings say otherwise. Nothing is asked of the store when it is opened:
+ * a wrong bucket, region or key is told by the first operation.
+ */
+#include "base/alloc.h"
+#include "store/s3/s3.h"
+
+enum {
+    TEXTS_MAX_BYTES = 64 << 10,
+    PROFILE_ARENA_BYTES = 4 << 20,
+    BUCKET_MIN = 3,
+    BUCKET_MAX = 255,
+    HOST_MAX = 255
+};
+
+static const char DEFAULT_REGION[] = "us-east-1";
+
+/* ---- operations ------------------------------------------------------------------------------------- */
+
+static void s3_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
+{
+    struct s3_store *s3 = s3_of(store);
+    ranges_read(call, &s3->limits, reqs, n, http_fetch, &s3->source);
+}
+
+static enum dp_status s3_head(struct call *call, struct store *store, struct span key, struct store_info *out)
+{
+    return http_fetch_head(&s3_of(store)->source, call, key, out);
+}
+
+static void s3_free(struct store *store)
+{
+    struct s3_store *s3 = s3_of(store);
+    transport_free(s3->source.transport);
+    credentials_free(s3->credentials);
+    mem_free(s3->trust);
+    arena_deinit(&s3->arena);
+    mem_free(s3);
+}
+
+static enum dp_status s3_add_metrics(struct store *store, struct metric_registry *registry, struct dp_error *error)
+{
+    return transport_add_metrics(s3_of(store)->source.transport, registry, error);
+}
+
+static const struct store_ops S3_OPS = {
+    .scheme = "s3",
+    .counts_itself = true,
+    .read = s3_read,
+    .head = s3_head,
+    .put = s3_put,
+    .list = s3_list,
+    .remove = s3_remove,
+    .upload_begin = s3_upload_begin,
+    .upload_write = s3_upload_write,
+    .upload_finish = s3_upload_finish,
+    .upload_abort = s3_upload_abort,
+    .free = s3_free,
+    .add_metrics = s3_add_metrics,
+};
+
+/* ---- names ------------------------------------------------------------------------------------------ */
+
+static bool is_set(const char *text)
+{
+    return text && *text;
+}
+
+/* Letters, digits, '.', '-' and '_': what buckets are called at Amazon, now and in the past, and elsewhere. */
+static enum dp_status check_bucket(struct call *call, struct span bucket)
+{
+    bool good = bucket.len >= BUCKET_MIN && bucket.len <= BUCKET_MAX;
+    for (size_t i = 0; i < bucket.len && good; i++) {
+        uint8_t c = bucket.data[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        bool other = (c >= '0' && c <= '9') || ((c == '.' || c == '-' || c == '_') && i > 0);
+        good = letter || other;
+    }
+    if (good)
+        return DP_OK;
+    for (size_t i = 0; i < bucket.len; i++)
+        if (bucket.data[i] == ':' || bucket.data[i] == '@') /* somebody's password, perhaps */
+            return call_fail(call, DP_INVALID,
+                             "root s3://…: no user nor password stands before the name of a bucket: write "
+                             "s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    return call_fail(call, DP_INVALID, "root s3://%.*s: \"%.*s\" is no name of a bucket: write s3://bucket/prefix",
+                     SPAN_FMT(bucket), SPAN_FMT(bucket));
+}
+
+/* A region goes into the name of a host. */
+static enum dp_status check_region(struct call *call, struct span region)
+{
+    for (size_t i = 0; i < region.len; i++) {
+        uint8_t c = region.data[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+            return call_fail(call, DP_INVALID, "AWS_REGION: \"%.*s\" is no name of a region (like eu-west-1)",
+                             SPAN_FMT(region));
+    }
+    if (region.len > HOST_MAX / 4)
+        return call_fail(call, DP_INVALID, "AWS_REGION is too long");
+    return DP_OK;
+}
+
+/* Splits "bucket/a/b/" into the bucket and the prefix "a/b/". */
+static enum dp_status take_name(struct call *call, struct s3_store *s3, struct span name)
+{
+    const uint8_t *slash = name.len ? memchr(name.data, '/', name.len) : NULL;
+    struct span bucket = span_of(name.data, slash ? (size_t)(slash - name.data) : name.len);
+    struct span prefix = slash ? span_of(slash + 1, name.len - bucket.len - 1) : (struct span){0};
+    enum dp_status status = check_bucket(call, bucket);
+    if (status != DP_OK)
+        return status;
+    while (prefix.len && prefix.data[prefix.len - 1] == '/')
+        prefix.len--;
+    if (prefix.len && store_key_check(prefix, &call->error) != DP_OK)
+        return call_fail(call, DP_INVALID,
+                         "root s3://%.*s: the prefix has an empty, \".\" or \"..\" part, or bytes "
+                         "that names cannot have",
+                         SPAN_FMT(name));
+    s3->bucket = arena_copy(&s3->arena, bucket);
+    const char *with_slash =
+        prefix.len ? arena_printf(&s3->arena, "%.*s/", SPAN_FMT(prefix)) : arena_printf(&s3->arena, "%s", "");
+    s3->root = prefix.len ? arena_printf(&s3->arena, "s3://%.*s/%.*s", SPAN_FMT(bucket), SPAN_FMT(prefix))
+                          : arena_printf(&s3->arena, "s3://%.*s", SPAN_FMT(bucket));
+    if (!s3->bucket.data || !with_slash || !s3->root)
+        return call_nomem(call, "a store");
+    s3->prefix = span_str(with_slash);
+    return DP_OK;
+}
+
+/* ---- where requests go ------------------------------------------------------------------------------ */
+
+/* An endpoint's parts. */
+struct endpoint {
+    struct span scheme; /* "https://" */
+    struct span host;   /* with its port */
+    struct span path;   /* without '/' at its end */
+};
+
+static enum dp_status split_endpoint(struct call *call, struct span url, struct endpoint *out)
+{
+    struct span scheme = span_starts_with(url, span_str("https://"))  ? span_str("https://")
+                         : span_starts_with(url, span_str("http://")) ? span_str("http://")
+                                                                      : (struct span){0};
+    struct span rest = span_of(url.data + scheme.len, url.len - scheme.len);
+    const uint8_t *slash = rest.len ? memchr(rest.data, '/', rest.len) : NULL;
+    size_t host_len = slash ? (size_t)(slash - rest.data) : rest.len;
+    bool good = scheme.len && host_len && host_len <= HOST_MAX;
+    for (size_t i = 0; i < rest.len && good; i++)
+        good = rest.data[i] > 0x20 && rest.data[i] < 0x7f && !strchr("@?#%\\\"<>", rest.data[i]);
+    if (!good)
+        return call_fail(
+            call, DP_INVALID,
+            "S3_ENDPOINT_URL: write http://host:port or https://host, without user, query or escapes");
+    *out = (struct endpoint){scheme, span_of(rest.data, host_len),
+                             span_of(rest.data + host_len, rest.len - host_len)};
+    while (out->path.len && out->path.data[out->path.len - 1] == '/')
+        out->path.len--;
+    return DP_OK;
+}
+
+static bool ends_with(struct span text, const char *end)
+{
+    size_t len = strlen(end);
+    return text.len >= len && memcmp(text.data + text.len - len, end, len) == 0;
+}
+
+/* Whether the bucket goes into the host's name. A dot in it does not fit Amazon's certificates. */
+static bool by_host(const struct s3_settings *s, struct span host, struct span bucket)
+{
+    if (s->addressing != S3_ADDRESSING_AUTO)
+        return s->addressing == S3_ADDRESSING_HOST;
+    return (ends_with(host, ".amazonaws.com") || ends_with(host, ".amazonaws.com.cn")) &&
+           !memchr(bucket.data, '.', bucket.len);
+}
+
+static enum dp_status take_endpoint(struct call *call, struct s3_store *s3, const struct s3_settings *s,
+                                    struct span url)
+{
+    struct endpoint e = {0};
+    enum dp_status status = split_endpoint(call, url, &e);
+    if (status != DP_OK)
+        return status;
+    bool host = by_host(s, e.host, s3->bucket);
+    const char *origin = host ? arena_printf(&s3->arena, "%.*s%.*s.%.*s", SPAN_FMT(e.scheme), SPAN_FMT(s3->bucket),
+                                             SPAN_FMT(e.host))
+                              : arena_printf(&s3->arena, "%.*s%.*s", SPAN_FMT(e.scheme), SPAN_FMT(e.host));
+    const char *path = host ? arena_printf(&s3->arena, "%.*s/", SPAN_FMT(e.path))
+                            : arena_printf(&s3->arena, "%.*s/%.*s/", SPAN_FMT(e.path), SPAN_FMT(s3->bucket));
+    s3->endpoint = arena_printf(&s3->arena, "%.*s", SPAN_FMT(url));
+    if (!origin || !path || !s3->endpoint)
+        return call_nomem(call, "a store");
+    s3->origin = span_str(origin);
+    s3->base_path = span_str(path);
+    return DP_OK;
+}
+
+/* Whom to trust: where the profile has a say, the transport, which others may share, does not know. */
+static enum dp_status take_trust(struct call *call, struct s3_store *s3, struct s3_settings *s,
+                                 struct span ca_bundle)
+{
+    if (!ca_bundle.len)
+        return DP_OK;
+    struct span copy = arena_copy(&s3->arena, ca_bundle);
+    s3->trust = mem_alloc(sizeof *s3->trust);
+    if (!copy.data || !s3->trust)
+        return call_nomem(call, "a store");
+    s->trust.profile_file = (const char *)copy.data;
+    s->trust.profile_from = "ca_bundle of the AWS profile";
+    trust_find(&s->trust, s3->trust);
+    return DP_OK;
+}
+
+/* Region, endpoint and trust: from the settings, the profile, or Amazon's. */
+static enum dp_status take_place(struct call *call, struct s3_store *s3, struct s3_settings *s)
+{
+    struct aws_profile profile = {0};
+    struct arena arena;
+    struct dp_error error;
+    arena_init(&arena, PROFILE_ARENA_BYTES);
+    /* A profile that cannot be read is told where keys are needed. */
+    if (credentials_profile(s, &arena, &profile, &error) != DP_OK)
+        profile = (struct aws_profile){0};
+    struct span region = is_set(s->region)    ? span_str(s->region)
+                         : profile.region.len ? profile.region
+                                              : span_str(DEFAULT_REGION);
+    enum dp_status status = check_region(call, region);
+    s3->region = arena_copy(&s3->arena, region);
+    struct span url = is_set(s->endpoint_url) ? span_str(s->endpoint_url) : profile.endpoint_url;
+    if (!url.len && s3->region.data) {
+        const char *amazon = arena_printf(&s3->arena, "https://s3.%.*s.amazonaws.com%s", SPAN_FMT(s3->region),
+                                          span_starts_with(s3->region, span_str("cn-")) ? ".cn" : "");
+        url = amazon ? span_str(amazon) : (struct span){0};
+    }
+    if (status == DP_OK && (!s3->region.data || !url.data))
+        status = call_nomem(call, "a store");
+    if (status == DP_OK)
+        status = take_endpoint(call, s3, s, url);
+    if (status == DP_OK)
+        status = take_trust(call, s3, s, profile.ca_bundle);
+    arena_deinit(&arena);
+    return status;
+}
+
+enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
+                             struct store **out)
+{
+    struct s3_settings settings = options->s3 ? *options->s3 : (struct s3_settings){0};
+    settings.trust = options->trust;
+    *out = NULL;
+    struct s3_store *s3 = mem_calloc(1, sizeof *s3);
+    if (!s3)
+        return call_nomem(call, "a store");
+    s3->base.ops = &S3_OPS;
+    s3->source.aim = s3_aim;
+    s3->source.heads = true;
+    s3->source.explain = s3_explain;
+    arena_init(&s3->arena, TEXTS_MAX_BYTES);
+    enum dp_status status = range_limits_of(options, &s3->limits, &call->error);
+    if (status == DP_OK)
+        status = take_name(call, s3, name);
+    if (status == DP_OK)
+        status = take_place(call, s3, &settings);
+    if (status == DP_OK)
+        status = credentials_new(&settings, (const char *)s3->region.data, NULL, &s3->credentials, &call->error);
+    if (status == DP_OK && options->transport)
+        s3->source.transport = transport_retain(options->transport);
+    else if (status == DP_OK)
+        status = transport_new(&(struct transport_options){.trust = options->trust}, &s3->source.transport,
+                               &call->error);
+    if (status == DP_OK)
+        *out = &s3->base;
+    else
+        s3_free(&s3->base);
+    return status;
+}

@@ -1,0 +1,124 @@
+/* s3/request.c: S3 requests: their URLs, and the signature that each try gets. */
+#include "store/s3/s3.h"
+
+#include "base/checksum.h"
+#include "os/clock.h"
+
+static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+enum { SIGNING_ARENA_BYTES = 1 << 20 };
+
+static struct span method_name(enum http_method method)
+{
+    static const char *const NAMES[] = {[HTTP_GET] = "GET",
+                                        [HTTP_HEAD] = "HEAD",
+                                        [HTTP_PUT] = "PUT",
+                                        [HTTP_POST] = "POST",
+                                        [HTTP_DELETE] = "DELETE"};
+    return span_str(NAMES[method]);
+}
+
+/* Signs a try: called before each, so that dates are fresh and renewed keys are used. */
+static enum dp_status sign(struct call *call, struct http_request *req, struct http_try *attempt)
+{
+    struct s3_request *r = req->ctx;
+    struct aws_keys *keys;
+    enum dp_status status = credentials_get(call, r->s3->credentials, &keys);
+    if (status != DP_OK || !keys)
+        return status;
+    struct sigv4_signer signer = {.access_key_id = keys->access_key_id,
+                                  .secret_access_key = keys->secret_access_key,
+                                  .region = r->s3->region,
+                                  .service = span_str("s3")};
+    r->keys = keys->serial;
+    r->keys_expire = keys->expires_ms != INT64_MAX;
+    sigv4_date(os_wall_ms(), signer.date);
+    struct sigv4_pair headers[4] = {
+        {span_str("Host"), http_url_authority(req->url)},
+        {span_str("x-amz-date"), span_str(signer.date)},
+        {span_str("x-amz-content-sha256"), span_str(r->payload_hash)},
+        {span_str("x-amz-security-token"), keys->session_token},
+    };
+    size_t count = keys->session_token.len ? 4 : 3;
+    struct sigv4_request request = {.method = method_name(req->method),
+                                    .path = r->path,
+                                    .query = r->query,
+                                    .query_count = r->query_count,
+                                    .headers = headers,
+                                    .header_count = count,
+                                    .payload_hash = span_str(r->payload_hash)};
+    struct arena arena;
+    struct buffer authorization;
+    arena_init(&arena, SIGNING_ARENA_BYTES);
+    buffer_init(&authorization, S3_URL_MAX);
+    status = sigv4_authorization(&signer, &request, &arena, &authorization, &call->error);
+    for (size_t i = 1; i < count && status == DP_OK; i++)
+        status = http_try_header(attempt, (const char *)headers[i].name.data, headers[i].value, &call->error);
+    if (status == DP_OK)
+        status = http_try_header(attempt, "Authorization", buffer_span(&authorization), &call->error);
+    buffer_deinit(&authorization);
+    arena_deinit(&arena);
+    aws_keys_release(keys);
+    return status;
+}
+
+enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span key, const struct sigv4_pair *query,
+                          size_t query_count, struct http_request *req)
+{
+    struct buffer b;
+    struct s3_request *r = arena_calloc(call->arena, 1, sizeof *r);
+    if (!r)
+        return call_nomem(call, "a request");
+    if (s3->prefix.len + key.len > S3_KEY_MAX)
+        return call_fail(call, DP_INVALID, "%s/%.*s: S3 takes names of at most %d bytes", s3->root, SPAN_FMT(key),
+                         S3_KEY_MAX);
+    r->s3 = s3;
+    r->key = key;
+    r->query_count = query_count;
+    if (query_count)
+        memcpy(r->query, query, query_count * sizeof *query);
+    if (req->body.len) {
+        uint8_t digest[32];
+        sha256(req->body, digest);
+        hex_encode(span_of(digest, sizeof digest), r->payload_hash);
+    } else {
+        memcpy(r->payload_hash, EMPTY_HASH, sizeof EMPTY_HASH);
+    }
+    buffer_init(&b, S3_URL_MAX + 3 * S3_ANSWER_MAX);
+    buffer_append(&b, s3->base_path);
+    if (key.len) {
+        buffer_append(&b, s3->prefix);
+        buffer_append(&b, key);
+    } else if (b.len > 1) {
+        b.len--; /* "/bucket/" is "/bucket" */
+    }
+    bool ok = b.status == DP_OK;
+    r->path = arena_copy(call->arena, buffer_span(&b));
+    buffer_clear(&b);
+    buffer_append(&b, s3->origin);
+    sigv4_escape(&b, r->path, true);
+    sigv4_query(&b, query, query_count);
+    req->url = arena_copy(call->arena, buffer_span(&b));
+    ok = ok && b.status == DP_OK && r->path.data && req->url.data;
+    buffer_deinit(&b);
+    if (!ok)
+        return call_nomem(call, "a request");
+    req->trust = s3->trust;
+    req->prepare = sign;
+    req->inspect = s3_inspect;
+    req->ctx = r;
+    return DP_OK;
+}
+
+enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key, struct http_request *req)
+{
+    struct s3_store *s3 = (struct s3_store *)(void *)((char *)source - offsetof(struct s3_store, source));
+    return s3_request(call, s3, key, NULL, 0, req);
+}
+
+enum dp_status s3_send(struct call *call, struct s3_store *s3, struct http_request *req)
+{
+    if (!req->max_body)
+        req->max_body = S3_ANSWER_MAX;
+    return transport_run(call, s3->source.transport, req, 1);
+}

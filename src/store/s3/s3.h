@@ -1,0 +1,111 @@
+/* s3.h: what the files of the S3 store share (store/s3_*.c, s3/open.c); private to this room.
+ *
+ * A root is s3://bucket or s3://bucket/prefix; an object's name in the bucket is the prefix, '/' and its key. A store is
+ * immutable after it is opened but for the few atomics below, so any thread may use it.
+ */
+#ifndef STORE_S3_H
+#define STORE_S3_H
+
+#include "store/s3/credentials.h"
+#include "store/http/fetch.h"
+#include "store/s3/sigv4.h"
+
+enum {
+    S3_KEY_MAX = 1024,       /* bytes of a name in a bucket */
+    S3_PART_BYTES = 8 << 20, /* of an upload; at least 5 MiB */
+    S3_PARTS_MAX = 10000,
+    S3_PARAMETERS_MAX = 8,
+    S3_URL_MAX = 8 << 10,
+    S3_ANSWER_MAX = 4 << 20 /* bytes of a listing or another answer in XML */
+};
+
+/* Whether the store keeps the conditions of puts (s3_probe.c). */
+enum s3_probe { S3_PROBE_OPEN, S3_PROBE_KEEPS, S3_PROBE_IGNORES };
+
+struct s3_store {
+    struct store base;
+    struct http_source source; /* of reads */
+    struct range_limits limits;
+    struct credentials *credentials;
+    struct trust *trust;      /* NULL: the transport's */
+    _Atomic int probe;        /* enum s3_probe */
+    _Atomic bool has_bucket;  /* an answer showed that the bucket is there */
+    _Atomic bool loses_names; /* listings that start behind a name are not to be trusted: see s3/list.c */
+    /* Texts live in the arena. */
+    struct arena arena;
+    struct span bucket, prefix; /* the prefix is empty or ends in '/' */
+    struct span region;
+    struct span origin;    /* "https://bucket.s3.eu-west-1.amazonaws.com" */
+    struct span base_path; /* before names: "/", or "/bucket/" */
+    const char *root;      /* "s3://bucket/prefix", for messages */
+    const char *endpoint;  /* as it is shown: "https://s3.eu-west-1.amazonaws.com" */
+};
+
+static inline struct s3_store *s3_of(struct store *store)
+{
+    return (struct s3_store *)store;
+}
+
+/* ---- requests (s3/request.c) ------------------------------------------------------------------------ */
+
+/* What prepare needs to sign a request; its `http.ctx`. Lives in the call's arena. */
+struct s3_request {
+    struct s3_store *s3;
+    struct span key;  /* of the object, below the root; empty: the bucket */
+    struct span path; /* not escaped */
+    struct sigv4_pair query[S3_PARAMETERS_MAX];
+    size_t query_count;
+    char payload_hash[SIGV4_SIGNATURE_LEN + 1];
+    bool error_in_body; /* a 200 may hold an error: look for one */
+    bool keys_expire;
+    uint64_t keys; /* serial of those that the last try was signed with */
+};
+
+/* Makes `req` a request for the object `key` (empty: the bucket itself) with these query parameters, signed by each
+ * try. The method, and what else is not the default, are the caller's to set; the body before this call. */
+enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span key, const struct sigv4_pair *query,
+                          size_t query_count, struct http_request *req);
+/* http_source.aim of reads. */
+enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key, struct http_request *req);
+/* Sends one request. DP_OK: there is an answer, whatever its code. */
+enum dp_status s3_send(struct call *call, struct s3_store *s3, struct http_request *req);
+
+/* ---- errors (s3/error.c) ---------------------------------------------------------------------------- */
+
+/* The sentence for an answer that is no success. */
+enum dp_status s3_explain(struct http_source *source, struct call *call, const struct http_request *req,
+                          struct dp_error *error);
+/* Whether an answer is final, and what it says of the store. */
+enum http_verdict s3_inspect(struct call *call, struct http_request *req);
+
+/* ---- the rest of the contract ------------------------------------------------------------------------- */
+
+/* Whether the store keeps conditions, asked once: a store that does not is refused for writing (DP_UNSUPPORTED). */
+enum dp_status s3_probe(struct call *call, struct s3_store *s3);
+
+enum dp_status s3_put(struct call *call, struct store *store, struct store_put *put);
+enum dp_status s3_remove(struct call *call, struct store *store, struct span key);
+enum dp_status s3_list(struct call *call, struct store *store, struct span prefix, struct span after, bool folders,
+                       size_t max, struct store_listing *out);
+enum dp_status s3_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out);
+enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
+enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
+void s3_upload_abort(struct store_upload *upload);
+
+/* ---- answers in XML (s3/answers.c); pure, for the fuzzer -------------------------------------------------- */
+
+/* A page of ListObjectsV2. */
+struct s3_page {
+    struct store_entry *entries; /* objects and folders, ascending; names in the bucket, unescaped */
+    size_t count;
+    bool truncated;
+    struct span next; /* the token of the next page */
+};
+enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_page *out, struct dp_error *error);
+/* <InitiateMultipartUploadResult>: its upload id. */
+enum dp_status s3_parse_upload_id(struct span body, struct arena *arena, struct span *id, struct dp_error *error);
+/* <CompleteMultipartUploadResult>: the ETag of the object. */
+enum dp_status s3_parse_completed(struct span body, struct arena *arena, struct span *etag,
+                                  struct dp_error *error);
+
+#endif

@@ -1,0 +1,271 @@
+/* s3/upload.c: large objects, written in parts.
+ *
+ * Bytes are gathered until a part is full. What ends within the first part is an ordinary put; only a second part
+ * begins a multipart upload, so a small object costs one request. An upload that fails or is aborted is taken back, so
+ * that its parts do not lie there, unseen and paid for. One owner thread.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "store/s3/s3.h"
+
+/* Amazon completes an upload within minutes, and sends a blank now and then meanwhile. */
+enum { ABORT_MS = 10000, COMPLETION_MS = 5 * 60 * 1000, ETAG_MAX = 128, ABORT_ARENA_BYTES = 1 << 20 };
+
+struct part {
+    uint8_t len;
+    char etag[ETAG_MAX];
+};
+
+struct s3_upload {
+    struct store_upload base;
+    struct buffer bytes; /* of the part being gathered */
+    struct buffer id;    /* empty: no multipart upload was begun */
+    struct part *parts;
+    size_t count, capacity;
+    size_t key_len;
+    uint8_t key[STORE_KEY_MAX];
+};
+
+static struct s3_upload *upload_of(struct store_upload *upload)
+{
+    return (struct s3_upload *)upload;
+}
+
+static struct span key_of(const struct s3_upload *u)
+{
+    return span_of(u->key, u->key_len);
+}
+
+enum dp_status s3_upload_begin(struct call *call, struct store *store, struct span key, struct store_upload **out)
+{
+    struct s3_store *s3 = s3_of(store);
+    enum dp_status status = s3_probe(call, s3);
+    if (status != DP_OK)
+        return status;
+    struct s3_upload *u = mem_calloc(1, sizeof *u);
+    if (!u)
+        return call_nomem(call, "an upload");
+    u->base.store = store;
+    buffer_init(&u->bytes, S3_PART_BYTES);
+    buffer_init(&u->id, S3_URL_MAX);
+    u->key_len = key.len;
+    memcpy(u->key, key.data, key.len);
+    *out = &u->base;
+    return DP_OK;
+}
+
+static void free_upload(struct s3_upload *u)
+{
+    buffer_deinit(&u->bytes);
+    buffer_deinit(&u->id);
+    mem_free(u->parts);
+    mem_free(u);
+}
+
+/* Begins the multipart upload. Tried again, it leaves one more behind that nobody uses; the store's own rules for
+ * unfinished uploads clear that. */
+static enum dp_status begin(struct call *call, struct s3_upload *u)
+{
+    struct s3_store *s3 = s3_of(u->base.store);
+    const struct sigv4_pair query[] = {{span_str("uploads"), span_str("")}};
+    struct http_request req = {.method = HTTP_POST};
+    struct span id;
+    enum dp_status status = s3_request(call, s3, key_of(u), query, 1, &req);
+    if (status == DP_OK)
+        status = s3_send(call, s3, &req);
+    if (status == DP_OK && req.code != 200)
+        status = s3_explain(&s3->source, call, &req, &call->error);
+    if (status == DP_OK)
+        status = s3_parse_upload_id(req.bytes.span, call->arena, &id, &call->error);
+    if (status == DP_OK) {
+        buffer_append(&u->id, id);
+        status = buffer_check(&u->id, "an upload's id", &call->error);
+    }
+    store_bytes_release(&req.bytes);
+    return status;
+}
+
+static enum dp_status reserve_part(struct call *call, struct s3_upload *u)
+{
+    if (u->count == S3_PARTS_MAX)
+        return call_fail(call, DP_TOO_LARGE, "%.*s: an upload has at most %d parts of %d MiB", SPAN_FMT(key_of(u)),
+                         S3_PARTS_MAX, S3_PART_BYTES >> 20);
+    if (u->count < u->capacity)
+        return DP_OK;
+    size_t capacity = u->capacity ? 2 * u->capacity : 16;
+    struct part *parts = mem_realloc(u->parts, capacity * sizeof *parts);
+    if (!parts)
+        return call_nomem(call, "an upload");
+    u->parts = parts;
+    u->capacity = capacity;
+    return DP_OK;
+}
+
+/* Sends what was gathered as the next part. */
+static enum dp_status send_part(struct call *call, struct s3_upload *u)
+{
+    struct s3_store *s3 = s3_of(u->base.store);
+    char number[16];
+    enum dp_status status = u->id.len ? DP_OK : begin(call, u);
+    if (status == DP_OK)
+        status = reserve_part(call, u);
+    if (status != DP_OK)
+        return status;
+    snprintf(number, sizeof number, "%zu", u->count + 1);
+    const struct sigv4_pair query[] = {{span_str("partNumber"), span_str(number)},
+                                       {span_str("uploadId"), buffer_span(&u->id)}};
+    struct http_request req = {.method = HTTP_PUT, .body = buffer_span(&u->bytes)};
+    status = s3_request(call, s3, key_of(u), query, 2, &req);
+    if (status == DP_OK)
+        status = s3_send(call, s3, &req);
+    if (status == DP_UNKNOWN) /* a part is no object yet: nobody sees whether it is there */
+        call->error.status = status = DP_UNAVAILABLE;
+    if (status == DP_OK && req.code != 200)
+        status = s3_explain(&s3->source, call, &req, &call->error);
+    struct part *part = &u->parts[u->count];
+    if (status == DP_OK && (req.etag.len == 0 || req.etag.len > sizeof part->etag))
+        status = call_fail(call, DP_IO, "%.*s: the store tells no ETag of an upload's part", SPAN_FMT(key_of(u)));
+    if (status == DP_OK) {
+        part->len = (uint8_t)req.etag.len;
+        memcpy(part->etag, req.etag.data, req.etag.len);
+        u->count++;
+        buffer_clear(&u->bytes);
+    }
+    store_bytes_release(&req.bytes);
+    return status;
+}
+
+enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
+{
+    struct s3_upload *u = upload_of(upload);
+    while (bytes.len) {
+        if (u->bytes.len == S3_PART_BYTES) {
+            enum dp_status status = call_check(call);
+            if (status == DP_OK)
+                status = send_part(call, u);
+            if (status != DP_OK)
+                return status;
+        }
+        size_t room = S3_PART_BYTES - u->bytes.len, len = bytes.len < room ? bytes.len : room;
+        buffer_append(&u->bytes, span_of(bytes.data, len));
+        if (u->bytes.status != DP_OK)
+            return buffer_check(&u->bytes, "an upload", &call->error);
+        bytes = span_of(bytes.data + len, bytes.len - len);
+    }
+    return DP_OK;
+}
+
+/* The list of parts that completes the upload. */
+static void append_parts(const struct s3_upload *u, struct buffer *out)
+{
+    buffer_append_str(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for (size_t i = 0; i < u->count; i++) {
+        buffer_printf(out, "<Part><PartNumber>%zu</PartNumber><ETag>", i + 1);
+        for (size_t k = 0; k < u->parts[i].len; k++) {
+            char c = u->parts[i].etag[k];
+            const char *escaped = c == '"' ? "&quot;" : c == '&' ? "&amp;" : c == '<' ? "&lt;" : NULL;
+            if (escaped)
+                buffer_append_str(out, escaped);
+            else
+                buffer_u8(out, (uint8_t)c);
+        }
+        buffer_append_str(out, "</ETag></Part>");
+    }
+    buffer_append_str(out, "</CompleteMultipartUpload>");
+}
+
+/* What the answer to the completion means; a 200 may hold an error. */
+static enum dp_status judge_completion(struct call *call, struct s3_upload *u, const struct http_request *req,
+                                       struct store_version *version)
+{
+    struct s3_store *s3 = s3_of(u->base.store);
+    struct aws_error e;
+    struct span etag;
+    if (aws_error_parse(req->bytes.span, call->arena, &e) || req->code != 200) {
+        enum dp_status refused = s3_explain(&s3->source, call, req, &call->error);
+        return !req->maybe_landed
+                   ? refused
+                   : call_fail(call, DP_UNKNOWN,
+                               "%s/%.*s: an answer was lost, so it cannot be told whether the upload "
+                               "is complete (the last try: %s)",
+                               s3->root, SPAN_FMT(key_of(u)), call->error.message);
+    }
+    enum dp_status status = s3_parse_completed(req->bytes.span, call->arena, &etag, &call->error);
+    if (status == DP_OK && !http_version_of(etag, (struct span){0}, false, 0, version))
+        status = call_fail(call, DP_IO, "it tells no ETag");
+    if (status != DP_OK) {
+        dp_error_prefix(&call->error, "%s/%.*s: the upload was sent, but", s3->root, SPAN_FMT(key_of(u)));
+        call->error.status = status = DP_UNKNOWN;
+    }
+    return status;
+}
+
+static enum dp_status complete(struct call *call, struct s3_upload *u, struct store_version *version)
+{
+    struct s3_store *s3 = s3_of(u->base.store);
+    const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
+    struct buffer body;
+    buffer_init(&body, S3_ANSWER_MAX);
+    append_parts(u, &body);
+    struct http_request req = {
+        .method = HTTP_POST, .body = buffer_span(&body), .once = true, .slow_ms = COMPLETION_MS};
+    enum dp_status status = buffer_check(&body, "an upload's parts", &call->error);
+    if (status == DP_OK)
+        status = s3_request(call, s3, key_of(u), query, 1, &req);
+    if (status == DP_OK) {
+        ((struct s3_request *)req.ctx)->error_in_body = true;
+        status = s3_send(call, s3, &req);
+    }
+    if (status == DP_OK)
+        status = judge_completion(call, u, &req, version);
+    if (status == DP_OK)
+        buffer_clear(&u->id); /* there is nothing to take back */
+    store_bytes_release(&req.bytes);
+    buffer_deinit(&body);
+    return status;
+}
+
+enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version)
+{
+    struct s3_upload *u = upload_of(upload);
+    enum dp_status status = DP_OK;
+    if (u->id.len == 0) {
+        struct store_put put = {.key = key_of(u), .body = buffer_span(&u->bytes)};
+        status = s3_put(call, upload->store, &put);
+        *version = put.version;
+        free_upload(u);
+        return status;
+    }
+    if (u->bytes.len)
+        status = send_part(call, u);
+    if (status == DP_OK)
+        status = complete(call, u, version);
+    if (status ==
+        DP_UNKNOWN) /* it may be complete: then there is nothing to take back, and else too little known */
+        buffer_clear(&u->id);
+    s3_upload_abort(upload);
+    return status;
+}
+
+void s3_upload_abort(struct store_upload *upload)
+{
+    struct s3_upload *u = upload_of(upload);
+    if (u->id.len) {
+        /* The caller's deadline may be over; taking back has its own. Its failure leaves parts to the store's rules. */
+        struct s3_store *s3 = s3_of(upload->store);
+        const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
+        struct http_request req = {.method = HTTP_DELETE};
+        struct arena arena;
+        struct call call;
+        arena_init(&arena, ABORT_ARENA_BYTES);
+        call_init(&call, &arena);
+        call_limit_ms(&call, ABORT_MS);
+        if (s3_request(&call, s3, key_of(u), query, 1, &req) == DP_OK)
+            s3_send(&call, s3, &req);
+        store_bytes_release(&req.bytes);
+        arena_deinit(&arena);
+    }
+    free_upload(u);
+}

@@ -1,0 +1,194 @@
+/* s3/write.c: puts and removals, and the probe that comes before the first write.
+ *
+ * Everything Dipper promises of concurrent writers rests on conditional puts, and some stores take the headers
+ * and ignore them. So the first write through a store asks it to break two conditions, on an object of the probe's own:
+ * below ".dipper/", where no key lies. A store that breaks one is never written to.
+ */
+#include "os/random.h"
+#include "store/s3/s3.h"
+
+static const char NOBODY[] = "\"00000000000000000000000000000000\""; /* an ETag that no object has */
+static const char PROBE_BODY[] = "Dipper asks whether this store keeps the conditions of puts.\n";
+
+/* Makes a PUT under a condition. `header` lives as long as the request. */
+static enum dp_status put_request(struct call *call, struct s3_store *s3, struct span key, struct span body,
+                                  enum store_condition condition, struct span etag, struct http_header *header,
+                                  struct http_request *req)
+{
+    *req = (struct http_request){.method = HTTP_PUT, .body = body};
+    if (condition == STORE_IF_ABSENT)
+        *header = (struct http_header){span_str("If-None-Match"), span_str("*")};
+    if (condition == STORE_IF_VERSION)
+        *header = (struct http_header){span_str("If-Match"), etag};
+    if (condition != STORE_ANY) {
+        req->headers = header;
+        req->header_count = 1;
+        req->once = true;
+    }
+    return s3_request(call, s3, key, NULL, 0, req);
+}
+
+/* Whether the answer says that the condition did not hold. A missing object has no version at all. */
+static bool is_unmet(struct call *call, const struct http_request *req, enum store_condition condition)
+{
+    struct aws_error e;
+    if (req->code == 412)
+        return true;
+    bool said = aws_error_parse(req->bytes.span, call->arena, &e);
+    if (req->code == 409) /* two at the same moment, however often it was tried */
+        return span_equal_str(e.code, "ConditionalRequestConflict");
+    return req->code == 404 && condition == STORE_IF_VERSION && (!said || span_equal_str(e.code, "NoSuchKey"));
+}
+
+/* ---- the probe -------------------------------------------------------------------------------------- */
+
+static enum dp_status probe_put(struct call *call, struct s3_store *s3, struct span key,
+                                enum store_condition condition, struct span etag, struct http_request *req,
+                                bool *unmet)
+{
+    struct http_header header;
+    enum dp_status status = put_request(call, s3, key, span_str(PROBE_BODY), condition, etag, &header, req);
+    if (status == DP_OK)
+        status = s3_send(call, s3, req);
+    *unmet = status == DP_OK && is_unmet(call, req, condition);
+    store_bytes_release(&req->bytes);
+    return status;
+}
+
+/* Asks on the object `key`, which is there only meanwhile. */
+static enum dp_status ask(struct call *call, struct s3_store *s3, struct span key, const char **ignores)
+{
+    struct http_request req;
+    struct http_header header;
+    bool unmet;
+    *ignores = NULL;
+    /* The first may be tried again after it landed; then it is refused, as it must be. */
+    enum dp_status status =
+        put_request(call, s3, key, span_str(PROBE_BODY), STORE_IF_ABSENT, (struct span){0}, &header, &req);
+    if (status == DP_OK)
+        status = s3_send(call, s3, &req);
+    if (status == DP_OK && req.code == 501)
+        *ignores = "does not take If-None-Match";
+    else if (status == DP_OK && req.code / 100 != 2 && !(req.code == 412 && req.maybe_landed))
+        status = s3_explain(&s3->source, call, &req, &call->error);
+    store_bytes_release(&req.bytes);
+    if (status != DP_OK || *ignores)
+        return status;
+    status = probe_put(call, s3, key, STORE_IF_ABSENT, (struct span){0}, &req, &unmet);
+    if (status == DP_OK && !unmet)
+        *ignores = "ignores If-None-Match";
+    if (status != DP_OK || *ignores)
+        return status;
+    status = probe_put(call, s3, key, STORE_IF_VERSION, span_str(NOBODY), &req, &unmet);
+    if (status == DP_OK && !unmet)
+        *ignores = req.code == 501 ? "does not take If-Match" : "ignores If-Match";
+    return status;
+}
+
+enum dp_status s3_probe(struct call *call, struct s3_store *s3)
+{
+    int known = atomic_load_explicit(&s3->probe, memory_order_relaxed);
+    const char *ignores = NULL;
+    if (known == S3_PROBE_OPEN) {
+        /* Two callers may ask at once: each on an object of its own. */
+        char ulid[ULID_LEN + 1];
+        enum dp_status status = os_ulid(ulid, &call->error);
+        if (status != DP_OK)
+            return status;
+        const char *key = arena_printf(call->arena, ".dipper/probe-%s", ulid);
+        if (!key)
+            return call_nomem(call, "a name");
+        status = ask(call, s3, span_str(key), &ignores);
+        struct dp_error error = call->error;
+        bool may_be_there = status == DP_OK || status == DP_UNKNOWN;
+        if (may_be_there && s3_remove(call, &s3->base, span_str(key)) == DP_NOMEM)
+            return DP_NOMEM;
+        call->error = error;      /* if the removal failed otherwise, a small object stays */
+        if (status == DP_UNKNOWN) /* of the probe's object: the caller's has not been sent */
+            call->error.status = status = DP_UNAVAILABLE;
+        if (status != DP_OK)
+            return status;
+        known = ignores ? S3_PROBE_IGNORES : S3_PROBE_KEEPS;
+        atomic_store_explicit(&s3->probe, known, memory_order_relaxed);
+        dp_error_clear(&call->error);
+    }
+    if (known == S3_PROBE_KEEPS)
+        return DP_OK;
+    return call_fail(
+        call, DP_UNSUPPORTED,
+        "%s: the store at %s %s, so writers could overwrite each other: Dipper reads there, but does not "
+        "write",
+        s3->root, s3->endpoint, ignores ? ignores : "ignores the conditions of puts");
+}
+
+/* ---- puts ------------------------------------------------------------------------------------------- */
+
+/* What the answer to a put means. */
+static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct store_put *put,
+                                const struct http_request *req)
+{
+    if (req->code / 100 == 2) {
+        if (http_version_of(req->etag, (struct span){0}, false, 0, &put->version))
+            return DP_OK;
+        return call_fail(call, DP_UNKNOWN, "%s/%.*s: the store took the object, but tells no ETag of it", s3->root,
+                         SPAN_FMT(put->key));
+    }
+    /* Whatever the last try was answered: an earlier one may have landed, or may land yet. */
+    if (req->maybe_landed) {
+        s3_explain(&s3->source, call, req, &call->error);
+        return call_fail(call, DP_UNKNOWN,
+                         "%s/%.*s: an answer was lost, so it cannot be told whether this put, another writer's or "
+                         "none is there (the last try: %s)",
+                         s3->root, SPAN_FMT(put->key), call->error.message);
+    }
+    if (put->condition == STORE_ANY || !is_unmet(call, req, put->condition))
+        return s3_explain(&s3->source, call, req, &call->error);
+    if (put->condition == STORE_IF_ABSENT)
+        return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
+    return call_fail(call, DP_CONFLICT, "%.*s %s", SPAN_FMT(put->key),
+                     req->code == 404 ? "is gone" : "was changed by another writer");
+}
+
+enum dp_status s3_put(struct call *call, struct store *store, struct store_put *put)
+{
+    struct s3_store *s3 = s3_of(store);
+    struct http_request req;
+    struct http_header header;
+    struct span etag = {0};
+    if (put->condition == STORE_IF_VERSION) {
+        etag = http_version_etag(put->expected);
+        if (!etag.len) /* of another store, or none: no object here has it */
+            etag = span_str(NOBODY);
+    }
+    enum dp_status status = s3_probe(call, s3);
+    if (status == DP_OK)
+        status = put_request(call, s3, put->key, put->body, put->condition, etag, &header, &req);
+    if (status != DP_OK)
+        return status;
+    status = s3_send(call, s3, &req);
+    if (status == DP_OK)
+        status = judge_put(call, s3, put, &req);
+    store_bytes_release(&req.bytes);
+    return status;
+}
+
+enum dp_status s3_remove(struct call *call, struct store *store, struct span key)
+{
+    struct s3_store *s3 = s3_of(store);
+    struct http_request req = {.method = HTTP_DELETE};
+    enum dp_status status = s3_request(call, s3, key, NULL, 0, &req);
+    if (status == DP_OK)
+        status = s3_send(call, s3, &req);
+    if (status == DP_OK && req.code / 100 != 2) {
+        status = s3_explain(&s3->source, call, &req, &call->error);
+        if (status == DP_NOT_FOUND) /* it is not there, as it should be */
+            status = DP_OK;
+        else if (req.maybe_landed) {
+            dp_error_prefix(&call->error,
+                            "an answer was lost, so it cannot be told whether the object is removed");
+            call->error.status = status = DP_UNKNOWN;
+        }
+    }
+    store_bytes_release(&req.bytes);
+    return status;
+}
