@@ -7,7 +7,7 @@
 #define EMBED_ENGINE_H
 
 #include "base/error.h"
-#include "embed/encoder.h"
+#include "embed/native/encoder.h"
 
 struct engine;
 

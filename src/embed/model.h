@@ -43,7 +43,7 @@ enum dp_status model_open_dir(const char *path, enum model_precision precision, 
                               struct dp_error *error);
 
 /* Opens a model folder, or a model by name in the offline hub cache, with ONNX Runtime. The folder has an ONNX
- * file (embed/onnx_file.h tells which is taken), tokenizer.json and config.json, of any kind of encoder; what a text's
+ * file (embed/onnx/onnx_file.h tells which is taken), tokenizer.json and config.json, of any kind of encoder; what a text's
  * vector is made of is read as by model_open_dir, but a graph that gives sentence_embedding pools by itself.
  * Fails as onnx_engine_new does (embed/onnx_engine.h). */
 struct onnx_options {

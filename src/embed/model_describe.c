@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "embed/model_dir.h"
-#include "embed/model_source.h"
-#include "embed/onnx_file.h"
+#include "embed/folder/model_source.h"
+#include "embed/onnx/onnx_file.h"
 #include "embed/tokenizer.h"
 
 /* That the tokenizer is one of ours. */

@@ -2,9 +2,9 @@
 #ifndef EMBED_MODEL_IMPL_H
 #define EMBED_MODEL_IMPL_H
 
-#include "embed/fp32_model.h"
+#include "embed/native/fp32_model.h"
 #include "embed/model.h"
-#include "embed/packed_model.h"
+#include "embed/native/packed_model.h"
 #include "os/file.h"
 
 enum { MODEL_ENGINE_MAX = 100 };

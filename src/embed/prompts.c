@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
-#include "embed/settings_json.h"
+#include "embed/folder/settings_json.h"
 
 enum { NAMES_MAX = 256 };
 

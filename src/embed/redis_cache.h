@@ -10,8 +10,8 @@
 #define EMBED_REDIS_CACHE_H
 
 #include "base/metrics.h"
-#include "embed/cache_key.h"
-#include "embed/redis_url.h"
+#include "embed/cache/cache_key.h"
+#include "embed/cache/redis_url.h"
 #include "os/call.h"
 
 enum { REDIS_CACHE_KEY_MAX = 80 };

@@ -15,7 +15,7 @@
 #define EMBED_VECTOR_CACHE_H
 
 #include "base/metrics.h"
-#include "embed/cache_key.h"
+#include "embed/cache/cache_key.h"
 #include "os/call.h"
 
 /* How an answer prints a vector. */

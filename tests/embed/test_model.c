@@ -15,7 +15,7 @@
 #include "embed/batch.h"
 #include "embed/model_describe.h"
 #include "embed/model_dir.h"
-#include "embed/packed_model.h"
+#include "embed/native/packed_model.h"
 #include "os/file.h"
 #include "simd/simd.h"
 #include "tiny_model.h"

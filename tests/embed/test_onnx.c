@@ -13,9 +13,9 @@
 #include "base/json.h"
 #include "cosine.h"
 #include "embed/batch.h"
-#include "embed/model_config.h"
+#include "embed/folder/model_config.h"
 #include "embed/onnx_engine.h"
-#include "embed/onnx_file.h"
+#include "embed/onnx/onnx_file.h"
 #include "os/file.h"
 
 enum { DIM = 16, TEXTS_MAX = 16, TOKENS = 24, VOCAB = 68, POOLINGS = 4 };

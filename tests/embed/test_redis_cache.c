@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "embed/redis_cache.h"
-#include "embed/redis_server.h"
+#include "embed/cache/redis_server.h"
 
 static void test_embed_redis_urls_that_are_understood(void **state)
 {

@@ -4,8 +4,8 @@
 #include <assert.h>
 
 #include "embed/prompts.h"
-#include "embed/sentence_config.h"
-#include "embed/tokenizer_config.h"
+#include "embed/folder/sentence_config.h"
+#include "embed/folder/tokenizer_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

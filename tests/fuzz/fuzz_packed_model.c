@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/checksum.h"
-#include "embed/packed_model.h"
+#include "embed/native/packed_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

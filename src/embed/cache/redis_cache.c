@@ -1,0 +1,248 @@
+/* redis_cache.c: which server has what, and reading from several at once. */
+#include "embed/redis_cache.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "embed/cache/redis_server.h"
+#include "embed/cache/redis_writer.h"
+#include "os/clock.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are copied as they lie");
+
+struct redis_cache {
+    struct metric *bad_values, *read_seconds;
+    struct redis_writer *writer;
+    size_t server_count;
+    struct redis_server servers[];
+};
+
+static const char NAME_PREFIX[] = "dipper:vector:";
+
+void redis_cache_name(const struct cache_key *key, char out[REDIS_CACHE_KEY_MAX])
+{
+    _Static_assert(sizeof NAME_PREFIX + 64 <= REDIS_CACHE_KEY_MAX, "a name fits");
+    memcpy(out, NAME_PREFIX, sizeof NAME_PREFIX - 1);
+    hex_encode(span_of(key->bytes, sizeof key->bytes), out + sizeof NAME_PREFIX - 1);
+}
+
+bool redis_cache_value_is_vector(struct span value, uint32_t dim)
+{
+    if (value.len != dim * sizeof(float))
+        return false;
+    for (uint32_t d = 0; d < dim; d++) {
+        float v;
+        memcpy(&v, value.data + d * sizeof v, sizeof v);
+        if (!isfinite(v))
+            return false;
+    }
+    return true;
+}
+
+/* The server whose mixture with the key is the largest (D. Thaler, C. Ravishankar: "Using name-based mappings to
+ * increase hit rates", 1998). */
+static struct redis_server *server_of(struct redis_cache *cache, const struct cache_key *key)
+{
+    struct redis_server *best = &cache->servers[0];
+    uint64_t most = 0;
+    for (size_t i = 0; i < cache->server_count && cache->server_count > 1; i++) {
+        uint64_t mixed[2] = {cache->servers[i].hash, 0};
+        memcpy(&mixed[1], key->bytes, sizeof mixed[1]);
+        uint64_t score = checksum64(span_of(mixed, sizeof mixed));
+        if (score >= most) {
+            most = score;
+            best = &cache->servers[i];
+        }
+    }
+    return best;
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+/* What one request asks of one server. */
+struct question {
+    struct redis_turn turn;
+    size_t count;
+    size_t *places;    /* in reads[] */
+    const char **argv; /* MGET and the names */
+    size_t *lengths;
+    bool sent;
+};
+
+static bool send_all(const struct question *q)
+{
+    int done = 0;
+    redisContext *c = q->turn.context;
+    bool ok = redisAppendCommandArgv(c, (int)q->count + 1, q->argv, q->lengths) == REDIS_OK;
+    while (ok && !done)
+        ok = redisBufferWrite(c, &done) == REDIS_OK;
+    return ok;
+}
+
+static redisReply *receive(const struct question *q)
+{
+    void *reply = NULL;
+    return redisGetReply(q->turn.context, &reply) == REDIS_OK ? reply : NULL;
+}
+
+static void ask(struct redis_server *server, struct question *q)
+{
+    q->sent = redis_turn_begin(server, &q->turn);
+    if (!q->sent || send_all(q))
+        return;
+    q->sent = q->turn.reused && redis_turn_renew(&q->turn) && send_all(q);
+    if (!q->sent && q->turn.context != NULL)
+        redis_turn_fail(&q->turn, q->turn.context->errstr);
+}
+
+/* The answer; the server may have closed a connection that was idle, which shows only now. */
+static redisReply *answer(struct question *q)
+{
+    redisReply *reply = receive(q);
+    if (reply == NULL && q->turn.reused && redis_turn_renew(&q->turn))
+        reply = send_all(q) ? receive(q) : NULL;
+    if (q->turn.context == NULL)
+        return NULL;
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == q->count)
+        return reply;
+    redis_turn_fail(&q->turn, reply == NULL                      ? q->turn.context->errstr
+                              : reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                                 : "it answered something else");
+    freeReplyObject(reply);
+    return NULL;
+}
+
+static void take_values(struct redis_cache *cache, const struct question *q, const redisReply *reply,
+                        struct redis_read *reads, uint32_t dim)
+{
+    for (size_t i = 0; i < q->count; i++) {
+        const redisReply *value = reply->element[i];
+        struct redis_read *read = &reads[q->places[i]];
+        if (value->type == REDIS_REPLY_NIL)
+            continue;
+        read->found =
+            value->type == REDIS_REPLY_STRING && redis_cache_value_is_vector(span_of(value->str, value->len), dim);
+        if (read->found)
+            memcpy(read->vector, value->str, dim * sizeof(float));
+        else
+            metric_add(cache->bad_values, 1);
+    }
+}
+
+/* Sorts the reads by server; NULL when out of memory. */
+static struct question *questions(struct call *call, struct redis_cache *cache, const struct redis_read *reads,
+                                  size_t count)
+{
+    struct question *all = arena_calloc(call->arena, cache->server_count, sizeof *all);
+    size_t *owners = arena_array(call->arena, count, sizeof *owners);
+    char(*names)[REDIS_CACHE_KEY_MAX] = arena_array(call->arena, count, sizeof *names);
+    if (all == NULL || owners == NULL || names == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        owners[i] = (size_t)(server_of(cache, reads[i].key) - cache->servers);
+        all[owners[i]].count++;
+    }
+    for (size_t s = 0; s < cache->server_count; s++) {
+        struct question *q = &all[s];
+        q->places = arena_array(call->arena, q->count, sizeof *q->places);
+        q->argv = arena_array(call->arena, q->count + 1, sizeof *q->argv);
+        q->lengths = arena_array(call->arena, q->count + 1, sizeof *q->lengths);
+        if (q->places == NULL || q->argv == NULL || q->lengths == NULL)
+            return NULL;
+        q->argv[0] = "MGET";
+        q->lengths[0] = 4;
+        q->count = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct question *q = &all[owners[i]];
+        redis_cache_name(reads[i].key, names[i]);
+        q->places[q->count++] = i;
+        q->argv[q->count] = names[i];
+        q->lengths[q->count] = strlen(names[i]);
+    }
+    return all;
+}
+
+void redis_cache_read(struct call *call, struct redis_cache *cache, struct redis_read *reads, size_t count,
+                      uint32_t dim)
+{
+    int64_t began = os_now_ns();
+    for (size_t i = 0; i < count; i++)
+        reads[i].found = false;
+    struct question *all = questions(call, cache, reads, count);
+    for (size_t s = 0; all != NULL && s < cache->server_count; s++)
+        if (all[s].count > 0)
+            ask(&cache->servers[s], &all[s]);
+    for (size_t s = 0; all != NULL && s < cache->server_count; s++) {
+        redisReply *reply = all[s].sent ? answer(&all[s]) : NULL;
+        if (reply == NULL)
+            continue;
+        take_values(cache, &all[s], reply, reads, dim);
+        freeReplyObject(reply);
+        redis_turn_end(&all[s].turn);
+    }
+    int64_t took = os_now_ns() - began;
+    call->cost.cache_ns += (uint64_t)took;
+    metric_observe(cache->read_seconds, (double)took * 1e-9);
+}
+
+void redis_cache_write(struct redis_cache *cache, const struct cache_key *key, const float *vector, uint32_t dim)
+{
+    redis_writer_put(cache->writer, server_of(cache, key), key, vector, dim);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------------ */
+
+static enum dp_status start(struct redis_cache *cache, const struct redis_cache_options *options,
+                            const struct redis_url *urls, size_t count, struct metric_registry *r,
+                            struct dp_error *error)
+{
+    struct metric *errors = metric_counter(r, "dipper_embed_cache_l2_errors_total", "",
+                                           "Times a Redis server could not be reached, or failed.");
+    cache->bad_values =
+        metric_counter(r, "dipper_embed_cache_l2_bad_values_total", "",
+                       "Values in Redis that were no vector of the right length, and were ignored.");
+    cache->read_seconds = metric_histogram(r, "dipper_embed_cache_l2_seconds", "",
+                                           "Time to look the vectors of one request up in Redis.",
+                                           METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+    if (errors == NULL || cache->bad_values == NULL || cache->read_seconds == NULL)
+        return dp_fail_nomem(error, "metrics");
+    for (; cache->server_count < count; cache->server_count++)
+        redis_server_init(&cache->servers[cache->server_count], &urls[cache->server_count], options->timeouts,
+                          errors);
+    return redis_writer_new(options->ttl_s, r, &cache->writer, error);
+}
+
+enum dp_status redis_cache_new(const struct redis_cache_options *options, struct metric_registry *registry,
+                               struct redis_cache **out, struct dp_error *error)
+{
+    size_t count = 0;
+    struct redis_cache *cache = NULL;
+    struct redis_url *urls = mem_alloc(REDIS_SERVERS_MAX * sizeof *urls);
+    *out = NULL;
+    if (urls == NULL)
+        return dp_fail_nomem(error, "the cache in Redis");
+    enum dp_status status = redis_url_parse_list(options->urls, urls, &count, error);
+    if (status == DP_OK) {
+        cache = mem_calloc(1, sizeof *cache + count * sizeof cache->servers[0]);
+        status = cache != NULL ? start(cache, options, urls, count, registry, error)
+                               : dp_fail_nomem(error, "the cache in Redis");
+    }
+    mem_free(urls);
+    if (status == DP_OK)
+        *out = cache;
+    else
+        redis_cache_free(cache);
+    return status;
+}
+
+void redis_cache_free(struct redis_cache *cache)
+{
+    if (cache == NULL)
+        return;
+    redis_writer_free(cache->writer);
+    for (size_t i = 0; i < cache->server_count; i++)
+        redis_server_deinit(&cache->servers[i]);
+    mem_free(cache);
+}

@@ -1,0 +1,174 @@
+/* redis_url.c: reads the URLs of Redis servers. */
+#include "embed/cache/redis_url.h"
+
+enum { PORT_DEFAULT = 6379 };
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decodes a user or a password. */
+static bool decode(struct span text, char out[REDIS_SECRET_MAX + 1])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c == '%') {
+            int high = text.len - i > 2 ? hex_digit(text.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
+            if (low < 0)
+                return false;
+            c = (uint8_t)(high << 4 | low);
+            i += 2;
+        }
+        if (c == '\0' || len == REDIS_SECRET_MAX)
+            return false;
+        out[len++] = (char)c;
+    }
+    out[len] = '\0';
+    return true;
+}
+
+static bool read_number(struct span text, unsigned long max, unsigned long *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *out = *out * 10 + (unsigned long)(text.data[i] - '0');
+        if (*out > max)
+            return false;
+    }
+    return text.len > 0;
+}
+
+/* The text in front of the first `mark` of *rest, which becomes what is behind; false when there is none. */
+static bool cut(struct span *rest, uint8_t mark, struct span *before)
+{
+    const uint8_t *at = rest->len ? memchr(rest->data, mark, rest->len) : NULL;
+    if (at == NULL)
+        return false;
+    *before = span_of(rest->data, (size_t)(at - rest->data));
+    *rest = span_of(at + 1, rest->len - before->len - 1);
+    return true;
+}
+
+static bool read_host(struct span text, struct redis_url *out)
+{
+    if (text.len == 0 || text.len > REDIS_HOST_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!plain && !memchr(".-_:%", c, 5))
+            return false;
+    }
+    memcpy(out->host, text.data, text.len);
+    out->host[text.len] = '\0';
+    return true;
+}
+
+/* [user]:password, or a user alone. */
+static bool read_login(struct span login, struct redis_url *out)
+{
+    struct span user;
+    if (!cut(&login, ':', &user)) {
+        user = login;
+        login = span_of(NULL, 0);
+    }
+    return decode(user, out->user) && decode(login, out->password) && (out->user[0] == '\0' || out->password[0]);
+}
+
+/* HOST, HOST:PORT or [HOST]:PORT. */
+static bool read_place(struct span place, struct redis_url *out)
+{
+    struct span host;
+    unsigned long port = PORT_DEFAULT;
+    if (place.len && place.data[0] == '[') {
+        place = span_of(place.data + 1, place.len - 1);
+        if (!cut(&place, ']', &host) || (place.len && place.data[0] != ':'))
+            return false;
+        if (place.len && !read_number(span_of(place.data + 1, place.len - 1), UINT16_MAX, &port))
+            return false;
+    } else if (!cut(&place, ':', &host)) {
+        host = place;
+    } else if (!read_number(place, UINT16_MAX, &port)) {
+        return false;
+    }
+    out->port = (uint16_t)port;
+    return port > 0 && read_host(host, out);
+}
+
+enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct dp_error *error)
+{
+    static const char scheme[] = "redis://";
+    struct span rest = text, login, place;
+    unsigned long database = 0;
+    *out = (struct redis_url){.port = PORT_DEFAULT};
+    if (span_starts_with(text, span_str("rediss://")))
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "rediss:// is not supported: the Redis client library has no TLS here. Use redis:// over a "
+                       "private network, or through a TLS tunnel on this machine");
+    if (!span_starts_with(text, span_str(scheme)))
+        return dp_fail(error, span_starts_with(text, span_str("unix://")) ? DP_UNSUPPORTED : DP_INVALID,
+                       "a Redis server is named by redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]");
+    rest = span_of(text.data + sizeof scheme - 1, text.len - (sizeof scheme - 1));
+    if (cut(&rest, '@', &login) && !read_login(login, out))
+        return dp_fail(error, DP_INVALID,
+                       "the part of a redis:// URL before the '@' must be USER:PASSWORD or :PASSWORD, "
+                       "percent-encoded, each of at most %d bytes",
+                       REDIS_SECRET_MAX);
+    if (cut(&rest, '/', &place)) {
+        if (rest.len && !read_number(rest, REDIS_DATABASE_MAX, &database))
+            return dp_fail(error, DP_INVALID, "the database of a redis:// URL must be a number from 0 to %d",
+                           REDIS_DATABASE_MAX);
+    } else {
+        place = rest;
+    }
+    out->database = (unsigned)database;
+    if (!read_place(place, out))
+        return dp_fail(
+            error, DP_INVALID,
+            "the host of a redis:// URL must be a name or an address, with :PORT (1 to 65535) behind it "
+            "or not");
+    return DP_OK;
+}
+
+static struct span trim(struct span text)
+{
+    while (text.len && text.data[0] == ' ')
+        text = span_of(text.data + 1, text.len - 1);
+    while (text.len && text.data[text.len - 1] == ' ')
+        text.len--;
+    return text;
+}
+
+enum dp_status redis_url_parse_list(struct span text, struct redis_url out[REDIS_SERVERS_MAX], size_t *count,
+                                    struct dp_error *error)
+{
+    bool more = true;
+    *count = 0;
+    while (more) {
+        struct span one;
+        more = cut(&text, ',', &one);
+        if (!more)
+            one = text;
+        if (*count == REDIS_SERVERS_MAX)
+            return dp_fail(error, DP_INVALID, "at most %d Redis servers may be named", REDIS_SERVERS_MAX);
+        enum dp_status status = redis_url_parse(trim(one), &out[*count], error);
+        if (status != DP_OK) {
+            dp_error_prefix(error, "Redis server %zu", *count + 1);
+            return status;
+        }
+        for (size_t i = 0; i < *count; i++)
+            if (strcmp(out[i].host, out[*count].host) == 0 && out[i].port == out[*count].port &&
+                out[i].database == out[*count].database)
+                return dp_fail(error, DP_INVALID, "Redis server %zu is the same as server %zu", *count + 1, i + 1);
+        ++*count;
+    }
+    return DP_OK;
+}

@@ -1,0 +1,221 @@
+/* redis_writer.c: takes what waits, and sends each server its part in one pipeline. */
+#include "embed/cache/redis_writer.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "embed/redis_cache.h"
+#include "os/clock.h"
+#include "os/thread.h"
+
+enum { TURN_MAX = 256, LAST_MS = 1000 };
+
+struct item {
+    struct item *next;
+    struct redis_server *server;
+    struct cache_key key;
+    uint32_t dim;
+    float vector[];
+};
+
+struct redis_writer {
+    struct metric *written, *dropped, *waiting;
+    char ttl[16];
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t work;  /* something waits, or the end has come */
+    struct item *first, **last;
+    size_t bytes;
+    _Atomic int64_t ends_ns; /* nothing more is written from then on; INT64_MAX: never */
+};
+
+static size_t bytes_of(const struct item *item)
+{
+    return sizeof *item + item->dim * sizeof(float);
+}
+
+/* The items of one server, in the order they came, out of a list: into turn[]; the others stay in *list. */
+static size_t gather(struct item **list, struct item *turn[TURN_MAX])
+{
+    struct redis_server *server = (*list)->server;
+    size_t count = 0;
+    for (struct item **at = list; *at != NULL && count < TURN_MAX;) {
+        struct item *item = *at;
+        if (item->server != server) {
+            at = &item->next;
+            continue;
+        }
+        *at = item->next;
+        turn[count++] = item;
+    }
+    return count;
+}
+
+static bool append(const struct redis_writer *w, redisContext *c, const struct item *item)
+{
+    char name[REDIS_CACHE_KEY_MAX];
+    redis_cache_name(&item->key, name);
+    const char *argv[] = {"SET", name, (const char *)item->vector, "EX", w->ttl};
+    const size_t lengths[] = {3, strlen(name), item->dim * sizeof(float), 2, strlen(w->ttl)};
+    return redisAppendCommandArgv(c, 5, argv, lengths) == REDIS_OK;
+}
+
+/* What came of a turn's writes. */
+struct outcome {
+    size_t written;
+    bool failed;   /* the server, or the connection to it */
+    bool refused;  /* the server answered, and did not take all */
+    char why[160]; /* of the first that was not written */
+};
+
+/* Sends all of them and reads all answers. */
+static struct outcome exchange(const struct redis_writer *w, redisContext *c, struct item *const *turn,
+                               size_t count)
+{
+    struct outcome o = {.written = 0};
+    for (size_t i = 0; i < count && !o.failed; i++)
+        o.failed = !append(w, c, turn[i]);
+    for (size_t i = 0; i < count && !o.failed; i++) {
+        void *got = NULL;
+        o.failed = redisGetReply(c, &got) != REDIS_OK;
+        const redisReply *reply = got;
+        bool is_error = !o.failed && reply->type == REDIS_REPLY_ERROR;
+        if (is_error && o.why[0] == '\0')
+            snprintf(o.why, sizeof o.why, "%s", reply->str);
+        o.refused = o.refused || (is_error && redis_reply_refuses_writes(reply->str));
+        o.failed = o.failed || (is_error && !redis_reply_refuses_writes(reply->str));
+        o.written += !o.failed && !is_error;
+        freeReplyObject(got);
+    }
+    if (o.failed && o.why[0] == '\0')
+        snprintf(o.why, sizeof o.why, "%s", c->errstr);
+    return o;
+}
+
+static void write_turn(const struct redis_writer *w, struct item *const *items, size_t count)
+{
+    struct redis_turn turn;
+    struct outcome o = {.written = 0};
+    if (redis_server_takes_writes(items[0]->server) && redis_turn_begin(items[0]->server, &turn)) {
+        o = exchange(w, turn.context, items, count);
+        if (o.failed && o.written == 0 && turn.reused && redis_turn_renew(&turn))
+            o = exchange(w, turn.context, items, count);
+        if (turn.context != NULL && o.failed)
+            redis_turn_fail(&turn, o.why);
+        else if (turn.context != NULL && o.refused)
+            redis_turn_end_refused(&turn, o.why);
+        else if (turn.context != NULL)
+            redis_turn_end_written(&turn);
+    }
+    metric_add(w->written, (int64_t)o.written);
+    metric_add(w->dropped, (int64_t)(count - o.written));
+}
+
+static void *serve(void *context)
+{
+    struct redis_writer *w = context;
+    struct item *turn[TURN_MAX];
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (w->first == NULL && w->ends_ns == INT64_MAX)
+            pthread_cond_wait(&w->work, &w->lock);
+        struct item *list = w->first;
+        bool late = os_now_ns() >= w->ends_ns;
+        w->first = NULL;
+        w->last = &w->first;
+        if (list == NULL)
+            break;
+        pthread_mutex_unlock(&w->lock);
+        size_t freed = 0;
+        while (list != NULL) {
+            size_t count = gather(&list, turn);
+            if (late)
+                metric_add(w->dropped, (int64_t)count);
+            else
+                write_turn(w, turn, count);
+            late = late || os_now_ns() >= w->ends_ns;
+            metric_add(w->waiting, -(int64_t)count);
+            for (size_t i = 0; i < count; i++) {
+                freed += bytes_of(turn[i]);
+                mem_free(turn[i]);
+            }
+        }
+        pthread_mutex_lock(&w->lock);
+        w->bytes -= freed;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+enum dp_status redis_writer_new(uint32_t ttl_s, struct metric_registry *r, struct redis_writer **out,
+                                struct dp_error *error)
+{
+    struct redis_writer *w = mem_calloc(1, sizeof *w);
+    *out = NULL;
+    if (w == NULL)
+        return dp_fail_nomem(error, "the writer of the cache in Redis");
+    snprintf(w->ttl, sizeof w->ttl, "%u", ttl_s);
+    w->last = &w->first;
+    w->ends_ns = INT64_MAX;
+    w->written = metric_counter(r, "dipper_embed_cache_l2_written_total", "", "Vectors written to Redis.");
+    w->dropped = metric_counter(
+        r, "dipper_embed_cache_l2_dropped_total", "",
+        "Vectors not written to Redis: the queue was full, or the server was away or refused them.");
+    w->waiting = metric_gauge(r, "dipper_embed_cache_l2_waiting", "", "Vectors that wait to be written to Redis.");
+    if (w->written == NULL || w->dropped == NULL || w->waiting == NULL) {
+        mem_free(w);
+        return dp_fail_nomem(error, "metrics");
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    int failed = os_thread_start(&w->thread, "dipper-redis", serve, w);
+    if (failed != 0) {
+        pthread_cond_destroy(&w->work);
+        pthread_mutex_destroy(&w->lock);
+        mem_free(w);
+        return dp_fail_errno(error, failed, "start the writer of", "the cache in Redis");
+    }
+    *out = w;
+    return DP_OK;
+}
+
+void redis_writer_free(struct redis_writer *w)
+{
+    if (w == NULL)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->ends_ns = os_now_ns() + (int64_t)LAST_MS * 1000000;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+    mem_free(w);
+}
+
+void redis_writer_put(struct redis_writer *w, struct redis_server *server, const struct cache_key *key,
+                      const float *vector, uint32_t dim)
+{
+    struct item *item = mem_alloc(sizeof *item + dim * sizeof(float));
+    if (item != NULL) {
+        *item = (struct item){.server = server, .key = *key, .dim = dim};
+        memcpy(item->vector, vector, dim * sizeof(float));
+        pthread_mutex_lock(&w->lock);
+        bool fits = w->bytes + bytes_of(item) <= REDIS_QUEUE_BYTES_MAX;
+        if (fits) {
+            w->bytes += bytes_of(item);
+            *w->last = item;
+            w->last = &item->next;
+            pthread_cond_signal(&w->work);
+        }
+        pthread_mutex_unlock(&w->lock);
+        if (fits) {
+            metric_add(w->waiting, 1);
+            return;
+        }
+        mem_free(item);
+    }
+    metric_add(w->dropped, 1);
+}

@@ -1,0 +1,59 @@
+/* embed/folder/model_config.h: what config.json says about an encoder; what this engine cannot compute is refused by name.
+ *
+ * Its neighbours in the folder: sentence_config.h, tokenizer_config.h, prompts.h.
+ */
+#ifndef EMBED_MODEL_CONFIG_H
+#define EMBED_MODEL_CONFIG_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/span.h"
+
+enum {
+    MODEL_HIDDEN_MAX = 4096,
+    MODEL_INTERMEDIATE_MAX = 16384,
+    MODEL_LAYERS_MAX = 128,
+    MODEL_TOKENS_MAX = 8192,
+    MODEL_TYPES_MAX = 1024,
+    MODEL_VOCAB_MAX = 1 << 20,
+    MODEL_NAME_MAX = 128
+};
+
+/* The values are stored in packed models: never renumber. */
+enum model_pooling { POOLING_MEAN = 0, POOLING_CLS = 1, POOLING_MAX = 2, POOLING_LAST = 3 };
+
+struct model_config {
+    uint32_t hidden; /* width of a token */
+    uint32_t layers;
+    uint32_t heads;        /* divides hidden */
+    uint32_t intermediate; /* width of the feed-forward layer */
+    uint32_t vocab;
+    uint32_t types;      /* rows of the token type table, of which a text has row 0 */
+    uint32_t positions;  /* rows of the position table */
+    uint32_t max_tokens; /* of a text, special tokens included; at most `positions` */
+    float epsilon;       /* of layer norm */
+    enum model_pooling pooling;
+    bool normalize; /* whether the model's own last step divides by the L2 norm */
+};
+
+const char *model_pooling_name(enum model_pooling pooling); /* "mean", … */
+
+/* config.json: fills everything up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names what
+ * the native engine does not have: another type, activation or kind of position, a decoder, code of the model's own. */
+enum dp_status model_config_parse(struct span json, struct arena *arena, struct model_config *config,
+                                  struct dp_error *error);
+
+/* config.json of an encoder of any type, for an engine that has its own graph: fills vocab, positions and max_tokens,
+ * each 0 where the file does not tell; the others stay 0. Positions that a model of this type (RoBERTa and its kin)
+ * does not use for tokens are not counted. */
+enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
+                                          struct dp_error *error);
+
+/* config.json: what decides which class of tokenizer transformers makes; empty where it does not tell. */
+enum dp_status model_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
+                                          struct span *tokenizer_class, struct dp_error *error);
+
+/* The bounds above, and that heads divide hidden. What a packed model says is checked by the same. */
+enum dp_status model_config_check(const struct model_config *config, struct dp_error *error);
+
+#endif

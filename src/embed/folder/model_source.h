@@ -1,0 +1,80 @@
+/* embed/folder/model_source.h: an open model folder: its configuration, its weights as floats, its tokenizer.json.
+ *
+ * The folder has the Hugging Face / sentence-transformers layout: config.json, model.safetensors and
+ * tokenizer.json are needed; tokenizer_config.json, modules.json and the files of its modules, and
+ * config_sentence_transformers.json are read when they are there (without modules.json: mean pooling, not normalised,
+ * as sentence-transformers does). docs/models.md lists their fields. Before version 2 of sentence-transformers, what
+ * belongs to the transformer lay in a folder of its own, 0_Transformer.
+ * Opening reads the weights into memory once; the packers below then ask for one layer after another.
+ */
+#ifndef EMBED_MODEL_SOURCE_H
+#define EMBED_MODEL_SOURCE_H
+
+#include "base/buffer.h"
+#include "embed/folder/model_config.h"
+#include "embed/prompts.h"
+#include "embed/folder/safetensors.h"
+#include "embed/tokenizer.h"
+
+/* The four matrices of a layer. */
+enum dense_kind { DENSE_QKV, DENSE_ATTENTION_OUT, DENSE_FFN_IN, DENSE_FFN_OUT, DENSE_KINDS };
+/* Norms of a layer. */
+enum norm_kind { NORM_ATTENTION, NORM_FFN, NORM_KINDS };
+
+/* Output and input width of a layer's matrix. */
+static inline void dense_shape(const struct model_config *c, enum dense_kind kind, size_t *n, size_t *k)
+{
+    *n = kind == DENSE_QKV ? (size_t)3 * c->hidden : kind == DENSE_FFN_IN ? c->intermediate : c->hidden;
+    *k = kind == DENSE_FFN_OUT ? c->intermediate : c->hidden;
+}
+
+struct model_source {
+    struct arena arena;
+    struct buffer weights, tokenizer_json;
+    struct safetensors tensors;
+    struct model_config config;
+    char name[MODEL_NAME_MAX + 1];
+    uint8_t fingerprint[32]; /* without prompts */
+    const char *prefix;      /* before every tensor's name: "" or "bert." */
+    const char *folder;      /* in the arena */
+    const char *transformer; /* the folder with config.json, tokenizer.json and weights; mostly the same */
+    struct tokenizer_changes changes; /* of tokenizer.json */
+    struct prompts prompts;           /* in the arena */
+    bool is_outline;
+    struct dp_error no_pooling; /* of an outline: why `pooling` and `normalize` are not known; else DP_OK */
+};
+
+/* Opens a folder, or a model by name ("all-MiniLM-L6-v2", "org/name") in an offline Hugging Face hub cache
+ * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). DP_NOT_FOUND names the places that were tried.
+ * model_source_close also after a failure. */
+enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error);
+/* The same without the weights: whether the native engine has what this model needs. */
+enum dp_status model_source_open_settings(const char *path, struct model_source *s, struct dp_error *error);
+/* The same, for an engine that has its own graph: a model of any type; config.hidden, heads and
+ * the like are 0, and there is no fingerprint. */
+enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error);
+void model_source_close(struct model_source *s);
+
+/* That the folder of open settings has weights: DP_NOT_FOUND says what it has instead, and what to do. */
+enum dp_status model_source_check_weights(const struct model_source *s, struct dp_error *error);
+
+/* The folder's tokenizer, as its other files change it. */
+enum dp_status model_source_tokenizer(const struct model_source *s, struct tokenizer **out,
+                                      struct dp_error *error);
+/* "" or what says how the folder's other files change tokenizer.json, for a fingerprint. */
+const char *model_source_tokenizer_mark(const struct model_source *s, char out[64]);
+
+/* Embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden] with token
+ * type 0 added. */
+enum dp_status model_source_words(const struct model_source *s, size_t first, size_t count, float *words,
+                                  struct dp_error *error);
+enum dp_status model_source_positions(const struct model_source *s, float *positions, struct dp_error *error);
+enum dp_status model_source_embedding_norm(const struct model_source *s, float *gamma, float *beta,
+                                           struct dp_error *error);
+/* weight[n][k] and bias[n] of dense_shape(). */
+enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
+                                  float *weight, float *bias, struct dp_error *error);
+enum dp_status model_source_norm(const struct model_source *s, unsigned layer, enum norm_kind kind, float *gamma,
+                                 float *beta, struct dp_error *error);
+
+#endif

@@ -1,0 +1,484 @@
+/* encoder.c: runs the BERT encoder (Devlin et al. 2018; Vaswani et al. 2017 for the layers).
+ *
+ * All texts of a run lie end to end in one matrix of rows, without padding. Linear layers and norms work on
+ * blocks of rows, small enough that a block's feed-forward activations stay in the L2 cache while the weights
+ * stream by; attention works per text and head. In int8 each row is quantised right before the layer that
+ * multiplies it, so only the products are int8, and those of attention 16-bit integers; the rest is fp32.
+ */
+#include "embed/native/encoder.h"
+
+#include <math.h>
+
+#include "base/alloc.h"
+#include "simd/simd.h"
+
+enum {
+    BLOCK_ROWS = 48, /* a multiple of the kernels' row tiles */
+    /* When a team should help, and how: measured, see docs/internals/native-engine.md. */
+    TOGETHER_WORK = 20000000, /* multiplications of weights that are worth the meetings */
+    COLUMN_ROWS = 14,         /* up to so many rows shares are columns, if the weights */
+    COLUMN_WEIGHTS = 2 << 20, /* do not fit into a cache that is a core's own */
+    PATIENCE_WORK = 1600,     /* waits a nanosecond for a sleeping worker per so many multiplications, */
+    PATIENCE_NS = 100000      /* but no longer than this */
+};
+
+struct encoder_workspace {
+    size_t rows;
+    float *hidden;              /* [rows][stride(hidden)]: the residual stream */
+    float *qkv;                 /* [rows][stride(3 hidden)] */
+    float *context;             /* [rows][stride(hidden)]: what attention gathered */
+    float *wide;                /* [BLOCK_ROWS][stride(intermediate)] */
+    float *narrow;              /* [BLOCK_ROWS][stride(hidden)] */
+    float *head;                /* attention's scratch */
+    uint8_t *q;                 /* [BLOCK_ROWS][depth of the widest layer] */
+    float *q_scale, *q_low;     /* [BLOCK_ROWS] */
+    size_t *first;              /* [rows]: the first row of each text */
+    struct float_range *ranges; /* [BLOCK_ROWS]: of the columns that a thread quantises */
+    uint8_t memory[];
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, size_t rows)
+{
+    const struct model_config *c = &encoder->config;
+    size_t narrow = encoder_stride(c->hidden), qkv = encoder_stride((size_t)3 * c->hidden),
+           wide = encoder_stride(c->intermediate),
+           depth = larger(encoder_depth(c->hidden), encoder_depth(c->intermediate));
+    size_t head = attention_scratch(larger(rows, 1), c->hidden / c->heads);
+    /* Sizes in floats, each a whole number of cache lines. Bounds: rows <= 8192 and the limits of
+     * model_config.h keep every product far below SIZE_MAX. */
+    size_t sizes[] = {rows * narrow,
+                      rows * qkv,
+                      rows * narrow,
+                      BLOCK_ROWS * wide,
+                      BLOCK_ROWS * narrow,
+                      encoder_stride(head),
+                      encoder_stride((BLOCK_ROWS * depth + 3) / 4),
+                      encoder_stride(BLOCK_ROWS),
+                      encoder_stride(BLOCK_ROWS),
+                      encoder_stride(rows * sizeof(size_t) / sizeof(float)),
+                      encoder_stride(BLOCK_ROWS * sizeof(struct float_range) / sizeof(float))};
+    size_t total = 0, parts = sizeof sizes / sizeof *sizes;
+    for (size_t i = 0; i < parts; i++)
+        total += sizes[i];
+    size_t header = (sizeof(struct encoder_workspace) + 63) / 64 * 64;
+    struct encoder_workspace *w = mem_aligned_alloc(64, header + total * sizeof(float));
+    if (w == NULL)
+        return NULL;
+    /* Columns past a layer's width are multiplied by zero weights: they must be numbers. */
+    memset(w, 0, header + total * sizeof(float));
+    float *at[sizeof sizes / sizeof *sizes];
+    at[0] = (float *)(void *)((uint8_t *)w + header);
+    for (size_t i = 1; i < parts; i++)
+        at[i] = at[i - 1] + sizes[i - 1];
+    w->rows = rows;
+    w->hidden = at[0];
+    w->qkv = at[1];
+    w->context = at[2];
+    w->wide = at[3];
+    w->narrow = at[4];
+    w->head = at[5];
+    w->q = (uint8_t *)at[6];
+    w->q_scale = at[7];
+    w->q_low = at[8];
+    w->first = (size_t *)(void *)at[9];
+    w->ranges = (struct float_range *)(void *)at[10];
+    return w;
+}
+
+void encoder_workspace_free(struct encoder_workspace *w)
+{
+    mem_free(w);
+}
+
+/* What a run carries through its steps. */
+struct run {
+    const struct encoder *encoder;
+    const struct encoder_kernels *kernels;
+    void *const *workspaces;     /* of each worker: its scratch */
+    struct encoder_workspace *w; /* the first: it also holds what all share */
+    const struct encoder_item *items;
+    size_t n, rows;
+    size_t hidden_stride, qkv_stride, wide_stride;
+    size_t layer, end; /* the layers that are done; those that will be when this gathering ends */
+    float *greatest;   /* what encoder_observe() raises, or NULL */
+};
+
+/* One thread's view of a run. */
+struct part {
+    const struct run *run;
+    const struct team_member *self;
+    struct encoder_workspace *own;
+};
+
+/* Rows, panels or whatever, [begin, end). */
+struct range {
+    size_t begin, end;
+};
+
+/* What falls to this thread of `count` things. */
+static struct range share(const struct part *part, size_t count)
+{
+    return (struct range){count * part->self->index / part->self->count,
+                          count * (part->self->index + 1) / part->self->count};
+}
+
+static struct range all(size_t count)
+{
+    return (struct range){0, count};
+}
+
+/* ---- what steps are made of ---- */
+
+/* Rows of floats: `x` is the first of all. */
+struct rows {
+    float *x;
+    size_t stride, width;
+};
+
+static struct rows hidden_rows(const struct run *run, float *x)
+{
+    return (struct rows){x, run->hidden_stride, run->encoder->config.hidden};
+}
+
+/* Quantises rows into w, for a layer of `depth` input channels. */
+static void quantize(const struct run *run, struct encoder_workspace *w, struct rows from, struct range rows)
+{
+    size_t depth = encoder_depth(from.width);
+    for (size_t r = rows.begin; run->encoder->int8 && r < rows.end; r++) {
+        uint8_t *q = w->q + r * depth;
+        const float *x = from.x + r * from.stride;
+        struct float_range range = run->kernels->range(x, from.width);
+        w->q_low[r] = range.least;
+        w->q_scale[r] = run->kernels->quantize(x, from.width, range, q);
+        memset(q + from.width, 0, depth - from.width);
+    }
+}
+
+static size_t panels_of(const struct run *run, const union dense_layer *layer)
+{
+    return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
+}
+
+/* to = act(from W + b) for `rows` rows, which quantize() has put into w, and the output channels of some panels. */
+static void multiply(const struct run *run, const struct encoder_workspace *w, const union dense_layer *layer,
+                     struct rows from, size_t rows, struct range panels, enum encoder_activation act, float *to,
+                     size_t to_stride)
+{
+    if (run->encoder->int8)
+        run->kernels->linear_int8(&(struct u8_rows){layer->int8.k, w->q, w->q_scale, w->q_low}, rows, &layer->int8,
+                                  panels.begin, panels.end, act, to, to_stride);
+    else
+        run->kernels->linear_fp32(from.x, from.stride, rows, &layer->fp32, panels.begin, panels.end, act, to,
+                                  to_stride);
+}
+
+/* x = layer_norm(x + y) for rows of the residual stream. */
+static void add_norm(const struct run *run, float *x, const float *y, struct range rows,
+                     const struct norm_weights *norm)
+{
+    size_t stride = run->hidden_stride;
+    for (size_t r = rows.begin; r < rows.end; r++)
+        run->kernels->add_layer_norm(x + r * stride, norm->unscale, y == NULL ? NULL : y + r * stride, norm->gamma,
+                                     norm->beta, run->encoder->config.epsilon, run->encoder->config.hidden,
+                                     x + r * stride);
+}
+
+/* The sum of word, position and type embeddings of each token, normalised. */
+static void embed_tokens(const struct run *run, const struct encoder_item *item, float *x)
+{
+    const struct encoder *e = run->encoder;
+    size_t hidden = e->config.hidden;
+    for (size_t t = 0; t < item->count; t++) {
+        size_t id = (size_t)item->ids[t];
+        float *row = x + t * run->hidden_stride;
+        const float *position = e->positions + t * hidden;
+        if (e->int8)
+            run->kernels->add_int8_row(e->words_int8 + id * hidden, e->words_scale[id], position, hidden, row);
+        else
+            for (size_t i = 0; i < hidden; i++)
+                row[i] = e->words_fp32[id * hidden + i] + position[i];
+    }
+    add_norm(run, x, NULL, all(item->count), &e->embedding_norm);
+}
+
+static void attend(const struct part *part, size_t item, size_t head)
+{
+    const struct run *run = part->run;
+    const struct model_config *c = &run->encoder->config;
+    size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
+    const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
+    const struct attention_head part_of_text = {
+        .tokens = run->items[item].count,
+        .head_dim = head_dim,
+        .scale = 1.0f / sqrtf((float)head_dim),
+        .q = q,
+        .k = q + c->hidden,
+        .v = q + (size_t)2 * c->hidden,
+        .stride = run->qkv_stride,
+        .out = run->w->context + first * run->hidden_stride + head * head_dim,
+        .out_stride = run->hidden_stride,
+        .scratch = part->own->head,
+    };
+    if (run->encoder->int8)
+        run->kernels->attention_int16(&part_of_text);
+    else
+        run->kernels->attention(&part_of_text);
+}
+
+/* This thread's heads of all texts: of each text as many as any other's, for texts differ in length. */
+static void attend_share(const struct part *part)
+{
+    size_t heads = part->run->encoder->config.heads, count = part->self->count;
+    for (size_t h = part->self->index; h < part->run->n * heads; h += count)
+        attend(part, h / heads, h % heads);
+}
+
+/* ---- long texts, or one thread alone: shares are rows ----
+ *
+ * A block of rows passes from what attention gathered to the queries, keys and values of the next layer without a
+ * look at other rows: the threads meet twice a layer. */
+
+/* Raises the greatest sizes of the residual stream's channels, if that is what this run is for. */
+static void observe(const struct run *run, const struct encoder_layer *layer, enum stream_kind kind, struct rows x,
+                    size_t rows)
+{
+    if (run->greatest == NULL)
+        return;
+    size_t index = (size_t)(layer - run->encoder->layers) * STREAM_KINDS + kind;
+    float *greatest = run->greatest + index * x.width;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < x.width; i++)
+            greatest[i] = fmaxf(greatest[i], fabsf(x.x[r * x.stride + i]));
+}
+
+static void queries_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
+{
+    const struct run *run = part->run;
+    size_t rows = block.end - block.begin;
+    struct rows x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride);
+    observe(run, layer, STREAM_QKV, x, rows);
+    quantize(run, part->own, x, all(rows));
+    multiply(run, part->own, &layer->qkv, x, rows, all(panels_of(run, &layer->qkv)), ENCODER_LINEAR,
+             run->w->qkv + block.begin * run->qkv_stride, run->qkv_stride);
+}
+
+static void rest_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
+{
+    const struct run *run = part->run;
+    struct encoder_workspace *own = part->own;
+    size_t rows = block.end - block.begin;
+    struct rows context = hidden_rows(run, run->w->context + block.begin * run->hidden_stride),
+                x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride),
+                wide = {own->wide, run->wide_stride, run->encoder->config.intermediate};
+    quantize(run, own, context, all(rows));
+    multiply(run, own, &layer->attention_out, context, rows, all(panels_of(run, &layer->attention_out)),
+             ENCODER_LINEAR, own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, all(rows), &layer->attention_norm);
+    observe(run, layer, STREAM_FFN_IN, x, rows);
+    quantize(run, own, x, all(rows));
+    multiply(run, own, &layer->ffn_in, x, rows, all(panels_of(run, &layer->ffn_in)), ENCODER_GELU, own->wide,
+             run->wide_stride);
+    quantize(run, own, wide, all(rows));
+    multiply(run, own, &layer->ffn_out, wide, rows, all(panels_of(run, &layer->ffn_out)), ENCODER_LINEAR,
+             own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, all(rows), &layer->ffn_norm);
+}
+
+static void layers_by_rows(const struct part *part, size_t begin, size_t end)
+{
+    const struct encoder_layer *layers = part->run->encoder->layers;
+    struct range mine = share(part, part->run->rows);
+    size_t blocks = (mine.end - mine.begin + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    for (size_t l = begin; l <= end; l++) {
+        for (size_t b = 0; b < blocks; b++) {
+            struct range block = {mine.begin + (mine.end - mine.begin) * b / blocks,
+                                  mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
+            if (l > begin)
+                rest_of_block(part, &layers[l - 1], block);
+            if (l < end)
+                queries_of_block(part, &layers[l], block);
+        }
+        if (l < end) {
+            team_meet(part->self);
+            attend_share(part);
+            team_meet(part->self);
+        }
+    }
+}
+
+/* ---- short texts: shares are columns ----
+ *
+ * Each thread reads its share of the weights, which take longer to arrive than to multiply, and keeps to its columns
+ * where it can: heads, output channels, and their quantisation once all have told the range of theirs. So only bytes
+ * pass between the processors, and the rows of floats that a norm sums up. A column here is a panel's width. */
+
+/* Quantises this thread's columns of all rows into w. */
+static void quantize_columns(const struct part *part, struct rows from, struct range columns)
+{
+    const struct run *run = part->run;
+    size_t depth = encoder_depth(from.width), first = columns.begin * ENCODER_BLOCK_N,
+           end = columns.end * ENCODER_BLOCK_N < from.width ? columns.end * ENCODER_BLOCK_N : from.width;
+    if (!run->encoder->int8)
+        return;
+    for (size_t r = 0; r < run->rows; r++)
+        part->own->ranges[r] = run->kernels->range(from.x + r * from.stride + first, end - first);
+    team_meet(part->self);
+    for (size_t r = 0; r < run->rows; r++) {
+        struct float_range range = part->own->ranges[r];
+        for (unsigned i = 0; i < part->self->count; i++) {
+            struct float_range other = ((const struct encoder_workspace *)run->workspaces[i])->ranges[r];
+            range.least = other.least < range.least ? other.least : range.least;
+            range.most = other.most > range.most ? other.most : range.most;
+        }
+        float scale = run->kernels->quantize(from.x + r * from.stride + first, end - first, range,
+                                             run->w->q + r * depth + first);
+        if (part->self->index == 0) {
+            run->w->q_low[r] = range.least;
+            run->w->q_scale[r] = scale;
+        }
+    }
+}
+
+/* This thread's columns of act(from W + b), when all have quantised theirs of `from`. */
+static void multiply_columns(const struct part *part, const union dense_layer *layer, struct rows from,
+                             enum encoder_activation act, float *to, size_t to_stride)
+{
+    team_meet(part->self);
+    multiply(part->run, part->run->w, layer, from, part->run->rows, share(part, panels_of(part->run, layer)), act,
+             to, to_stride);
+}
+
+static void layer_by_columns(const struct part *part, const struct encoder_layer *layer)
+{
+    const struct run *run = part->run;
+    struct encoder_workspace *w = run->w;
+    size_t hidden = run->encoder->config.hidden, panels = hidden / ENCODER_BLOCK_N;
+    struct range rows = share(part, run->rows), columns = share(part, panels);
+    struct rows x = hidden_rows(run, w->hidden), context = hidden_rows(run, w->context),
+                wide = {w->wide, run->wide_stride, run->encoder->config.intermediate};
+
+    quantize(run, w, x, rows);
+    team_meet(part->self);
+    for (size_t i = 0; i < 3; i++) /* queries, keys, values of the same heads */
+        multiply(run, w, &layer->qkv, x, run->rows,
+                 (struct range){i * panels + columns.begin, i * panels + columns.end}, ENCODER_LINEAR, w->qkv,
+                 run->qkv_stride);
+    size_t heads = run->encoder->config.heads;
+    for (size_t h = columns.begin * heads / panels; h < columns.end * heads / panels; h++)
+        for (size_t i = 0; i < run->n; i++)
+            attend(part, i, h);
+    quantize_columns(part, context, columns);
+    multiply_columns(part, &layer->attention_out, context, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    team_meet(part->self);
+    add_norm(run, w->hidden, w->narrow, rows, &layer->attention_norm);
+    quantize(run, w, x, rows);
+    multiply_columns(part, &layer->ffn_in, x, ENCODER_GELU, w->wide, run->wide_stride);
+    quantize_columns(part, wide, share(part, panels_of(run, &layer->ffn_in)));
+    multiply_columns(part, &layer->ffn_out, wide, ENCODER_LINEAR, w->narrow, run->hidden_stride);
+    team_meet(part->self);
+    add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
+}
+
+/* Multiplications of weights for each row. */
+static size_t weights_of(const struct model_config *c)
+{
+    return (size_t)c->layers * c->hidden * ((size_t)4 * c->hidden + (size_t)2 * c->intermediate);
+}
+
+/* Whether a team should share out columns: for few rows and many weights, if heads lie within panels. */
+static bool by_columns(const struct run *run)
+{
+    const struct model_config *c = &run->encoder->config;
+    return run->rows <= COLUMN_ROWS && weights_of(c) > COLUMN_WEIGHTS && c->hidden % ENCODER_BLOCK_N == 0 &&
+           ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
+}
+
+/* How long to wait for workers to wake up: a part of what one thread would take alone. */
+static int64_t patience(const struct run *run)
+{
+    size_t wait = run->rows * weights_of(&run->encoder->config) / PATIENCE_WORK;
+    return wait < PATIENCE_NS ? (int64_t)wait : PATIENCE_NS;
+}
+
+/* All layers that are left; one layer, if workers are missing who may come to the next. */
+static void run_layers(void *ctx, const struct team_member *self)
+{
+    struct run *run = ctx;
+    const struct part part = {run, self, run->workspaces[self->index]};
+    size_t begin = run->layer, end = self->count < team_size(self->team) ? begin + 1 : run->encoder->config.layers;
+    if (self->count == 1 || !by_columns(run))
+        layers_by_rows(&part, begin, end);
+    else
+        for (size_t l = begin; l < end; l++)
+            layer_by_columns(&part, &run->encoder->layers[l]);
+    if (self->index == 0)
+        run->end = end;
+}
+
+static void pool(const struct run *run, const float *x, size_t tokens, float *out)
+{
+    size_t hidden = run->encoder->config.hidden;
+    switch (run->encoder->config.pooling) {
+    case POOLING_MEAN: run->kernels->mean_rows(x, run->hidden_stride, tokens, hidden, out); break;
+    case POOLING_CLS: memcpy(out, x, hidden * sizeof *out); break;
+    case POOLING_LAST: memcpy(out, x + (tokens - 1) * run->hidden_stride, hidden * sizeof *out); break;
+    case POOLING_MAX:
+        for (size_t i = 0; i < hidden; i++) {
+            out[i] = x[i];
+            for (size_t t = 1; t < tokens; t++)
+                out[i] = x[t * run->hidden_stride + i] > out[i] ? x[t * run->hidden_stride + i] : out[i];
+        }
+        break;
+    }
+}
+
+static void run_items(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                      const struct encoder_item *items, size_t n, float *greatest)
+{
+    const struct model_config *c = &encoder->config;
+    struct encoder_workspace *w = workspaces[0];
+    struct run run = {.encoder = encoder,
+                      .kernels = simd_ops()->encoder,
+                      .workspaces = workspaces,
+                      .w = w,
+                      .items = items,
+                      .n = n,
+                      .greatest = greatest,
+                      .hidden_stride = encoder_stride(c->hidden),
+                      .qkv_stride = encoder_stride((size_t)3 * c->hidden),
+                      .wide_stride = encoder_stride(c->intermediate)};
+    for (size_t i = 0; i < n; i++) {
+        w->first[i] = run.rows;
+        run.rows += items[i].count;
+    }
+    if (run.rows * weights_of(c) < TOGETHER_WORK)
+        team = NULL;
+    team_wake(team);
+    for (size_t i = 0; i < n; i++)
+        embed_tokens(&run, &items[i], w->hidden + w->first[i] * run.hidden_stride);
+    while (run.layer < c->layers) {
+        team_gather(team, run.layer == 0 ? patience(&run) : 0, run_layers, &run);
+        run.layer = run.end;
+    }
+    for (size_t i = 0; i < n; i++)
+        pool(&run, w->hidden + (w->first[i] + items[i].skip) * run.hidden_stride, items[i].count - items[i].skip,
+             items[i].out);
+}
+
+void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
+                 const struct encoder_item *items, size_t n)
+{
+    run_items(encoder, team, workspaces, items, n, NULL);
+}
+
+void encoder_observe(const struct encoder *encoder, struct encoder_workspace *workspace,
+                     const struct encoder_item *item, float *greatest)
+{
+    void *const workspaces[] = {workspace};
+    run_items(encoder, NULL, workspaces, item, 1, greatest);
+}

@@ -1,0 +1,78 @@
+/* embed/native/packed_model.h: a model in one piece: int8 weights, embedding tables, tokenizer, ready to run in place.
+ *
+ * Layout, little-endian (docs/internals/packed-model.md has it byte by byte):
+ *     header    magic, version, sizes, the model's parameters, a table of sections, XXH3-64 of all that
+ *     sections  in the one order that packed_section_size() walks, each at a multiple of 64, XXH3-64 each
+ * Everything but the lengths of tokenizer and prompts follows from the parameters, so a reader checks the table rather than
+ * trusting it.
+ */
+#ifndef EMBED_PACKED_MODEL_H
+#define EMBED_PACKED_MODEL_H
+
+#include "base/buffer.h"
+#include "embed/native/encoder.h"
+#include "embed/folder/model_source.h"
+
+enum {
+    PACKED_VERSION = 3,
+    PACKED_ALIGN = 64,
+    PACKED_FIXED_BYTES = 232,  /* of the header, before the section table */
+    PACKED_ENTRY_BYTES = 24,   /* of the table: offset, bytes, checksum */
+    PACKED_SECTIONS_FIRST = 6, /* tokenizer, word codes, word scales, positions, embedding norm, prompts */
+    PACKED_SECTIONS_LAYER = 6  /* qkv, attention out, attention norm, ffn in, ffn out, ffn norm */
+};
+
+#define PACKED_MAGIC "DIPMODEL"
+
+/* What is in a section. */
+enum packed_kind {
+    PACKED_TOKENIZER,
+    PACKED_PROMPTS,     /* embed/prompts.h */
+    PACKED_WORD_CODES,  /* s8[vocab][hidden] */
+    PACKED_WORD_SCALES, /* f32[vocab] */
+    PACKED_POSITIONS,   /* f32[max_tokens][hidden] */
+    PACKED_NORM,        /* f32 gamma[hidden], beta[hidden], and unscale[hidden] where a residual stream is added */
+    PACKED_DENSE        /* s8[n/64][k/4][64][4], f32 scale[n], sum[n], bias[n] */
+};
+
+struct packed_section {
+    enum packed_kind kind;
+    size_t n, k;    /* of a dense section, padded */
+    uint64_t bytes; /* 0 for tokenizer and prompts: whatever the table says */
+};
+
+static inline size_t packed_section_count(const struct model_config *c)
+{
+    return PACKED_SECTIONS_FIRST + (size_t)c->layers * PACKED_SECTIONS_LAYER;
+}
+
+/* Bytes of the header: fixed part, table, checksum, rounded up to PACKED_ALIGN. */
+static inline size_t packed_header_bytes(const struct model_config *c)
+{
+    size_t bytes = PACKED_FIXED_BYTES + packed_section_count(c) * PACKED_ENTRY_BYTES + 8;
+    return (bytes + PACKED_ALIGN - 1) / PACKED_ALIGN * PACKED_ALIGN;
+}
+
+/* What section `index` holds. */
+struct packed_section packed_section(const struct model_config *c, size_t index);
+
+/* A packed model opened in place. */
+struct packed_model {
+    struct encoder encoder; /* its layers array is the only allocation */
+    char name[MODEL_NAME_MAX + 1];
+    uint8_t fingerprint[32];
+    struct span tokenizer;
+    struct prompts prompts; /* in place */
+};
+
+/* Opens `bytes`, which must be 64-byte aligned and outlive the model. Verifies every checksum.
+ * DP_CORRUPT says what is wrong; DP_UNSUPPORTED for another version; DP_NOMEM. */
+enum dp_status packed_model_open(struct span bytes, struct packed_model *out, struct dp_error *error);
+void packed_model_close(struct packed_model *m);
+
+/* Quantises an open folder and appends its packed form to `out`, whose length must be a multiple of 64.
+ * tokenizer: what tokenizer_serialize() wrote. */
+enum dp_status packed_model_write(const struct model_source *source, struct span tokenizer, struct buffer *out,
+                                  struct dp_error *error);
+
+#endif

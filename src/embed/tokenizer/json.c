@@ -1,0 +1,573 @@
+/* tokenizer/json.c: reads a tokenizer.json of the BERT family.
+ *
+ * The file's parts are located first, in whatever order they come, then read one by one, so that the model's
+ * type is known before its vocabulary is touched. What the `tokenizers` package ignores (unknown fields,
+ * `decoder`) is ignored; what would change the ids and is not built here is refused by its name.
+ */
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/map.h"
+#include "embed/tokenizer/parts.h"
+
+struct parser {
+    struct span json;
+    struct arena *arena;
+    struct tokenizer_spec *spec;
+    struct dp_error *error;
+    bool has_normalizer; /* a BertNormalizer was read */
+    bool is_framed;      /* a post-processor that puts special tokens around a text was read */
+};
+
+/* An object's field: its name and, once found, its raw value. */
+struct field {
+    const char *name;
+    struct span value; /* .data NULL: absent */
+};
+
+static enum dp_status fail_json(const struct parser *p, const struct json_reader *r)
+{
+    enum dp_status status = json_error(r, p->error);
+    dp_error_prefix(p->error, "tokenizer.json");
+    return status;
+}
+
+/* A reader of one value inside the file, whose errors name offsets in the file. */
+static struct json_reader reader_at(const struct parser *p, struct span value)
+{
+    struct json_reader r;
+    size_t offset = (size_t)(value.data - p->json.data);
+    json_reader_init(&r, span_of(p->json.data, offset + value.len));
+    r.at = offset;
+    return r;
+}
+
+static bool is_absent(struct span value)
+{
+    return !value.data || span_equal_str(value, "null");
+}
+
+/* Fills the fields of the next object; others are skipped. */
+static enum dp_status find_fields(struct parser *p, struct json_reader *r, struct field *fields, size_t count)
+{
+    struct span key;
+    json_enter_object(r);
+    while (json_next_key(r, p->arena, &key)) {
+        struct field *field = NULL;
+        for (size_t i = 0; i < count; i++)
+            if (span_equal_str(key, fields[i].name))
+                field = &fields[i];
+        if (!field) {
+            json_skip(r);
+            continue;
+        }
+        if (field->value.data)
+            json_reject(r, DP_INVALID, "field \"%s\" is given twice", field->name);
+        json_read_raw(r, &field->value);
+    }
+    return json_failed(r) ? fail_json(p, r) : DP_OK;
+}
+
+static enum dp_status missing(struct parser *p, const char *part, const char *name)
+{
+    return dp_fail(p->error, DP_INVALID, "tokenizer.json: %s has no field \"%s\"", part, name);
+}
+
+static enum dp_status read_string(struct parser *p, struct span value, struct span *out)
+{
+    struct json_reader r = reader_at(p, value);
+    return json_read_string(&r, p->arena, out) ? DP_OK : fail_json(p, &r);
+}
+
+static enum dp_status read_bool(struct parser *p, struct span value, bool *out)
+{
+    struct json_reader r = reader_at(p, value);
+    return json_read_bool(&r, out) ? DP_OK : fail_json(p, &r);
+}
+
+static bool read_id(struct json_reader *r, uint32_t *out)
+{
+    uint64_t id = 0;
+    if (!json_read_u64(r, &id))
+        return false;
+    if (id > TRIE_VALUE_MAX)
+        json_reject(r, DP_UNSUPPORTED, "token id %llu is not supported; the greatest is %d",
+                    (unsigned long long)id, TRIE_VALUE_MAX);
+    *out = (uint32_t)id;
+    return !json_failed(r);
+}
+
+/* Locates the fields of a component and reads its "type" (empty when absent). fields[0] is the type. */
+static enum dp_status open_component(struct parser *p, struct span value, struct field *fields, size_t count,
+                                     struct span *type)
+{
+    struct json_reader r = reader_at(p, value);
+    enum dp_status status = find_fields(p, &r, fields, count);
+    *type = span_of("", 0);
+    if (!status && fields[0].value.data)
+        status = read_string(p, fields[0].value, type);
+    return status;
+}
+
+static enum dp_status unsupported(struct parser *p, const char *what, struct span type, const char *supported)
+{
+    return dp_fail(p->error, DP_UNSUPPORTED, "tokenizer.json: %s '%.*s' is not supported; supported: %s", what,
+                   type.len > 100 ? 100 : (int)type.len, (const char *)type.data, supported);
+}
+
+static enum dp_status read_version(struct parser *p, struct span value)
+{
+    struct span version;
+    if (!value.data)
+        return DP_OK;
+    enum dp_status status = read_string(p, value, &version);
+    if (!status && !span_equal_str(version, "1.0"))
+        return unsupported(p, "version", version, "1.0");
+    return status;
+}
+
+static enum dp_status read_bert_normalizer(struct parser *p, const struct field *fields)
+{
+    static const uint32_t flags[] = {0, NORMALIZER_CLEAN_TEXT, NORMALIZER_CHINESE_CHARS, NORMALIZER_LOWERCASE,
+                                     NORMALIZER_STRIP_ACCENTS};
+    uint32_t made = 0;
+    for (size_t i = 1; i < 5; i++) {
+        bool on = false;
+        enum dp_status status = DP_OK;
+        if (i == 4 && is_absent(fields[i].value))
+            on = made & NORMALIZER_LOWERCASE; /* accents follow the case */
+        else if (!fields[i].value.data)
+            return missing(p, "the normalizer", fields[i].name);
+        else
+            status = read_bool(p, fields[i].value, &on);
+        if (status)
+            return status;
+        made |= on ? flags[i] : 0;
+    }
+    p->spec->normalizer |= made;
+    return DP_OK;
+}
+
+/* One normalizer, or a Sequence's member (depth 1): BertNormalizer, once, and Lowercase, whose place does not matter: it
+ * works character by character, and so do BertNormalizer's steps on what it leaves. */
+static enum dp_status read_normalizer(struct parser *p, struct span value, unsigned depth)
+{
+    static const char supported[] = "BertNormalizer, Lowercase, a Sequence of them";
+    struct field fields[] = {{.name = "type"},      {.name = "clean_text"},    {.name = "handle_chinese_chars"},
+                             {.name = "lowercase"}, {.name = "strip_accents"}, {.name = "normalizers"}};
+    struct span type, item;
+    if (is_absent(value))
+        return DP_OK;
+    enum dp_status status = open_component(p, value, fields, 6, &type);
+    if (status)
+        return status;
+    if (span_equal_str(type, "BertNormalizer") && !p->has_normalizer) {
+        p->has_normalizer = true;
+        return read_bert_normalizer(p, fields);
+    }
+    if (span_equal_str(type, "Lowercase")) {
+        p->spec->normalizer |= NORMALIZER_LOWERCASE;
+        return DP_OK;
+    }
+    if (!span_equal_str(type, "Sequence") || depth > 0)
+        return unsupported(p, p->has_normalizer ? "a second normalizer" : "normalizer", type, supported);
+    if (!fields[5].value.data)
+        return missing(p, "the normalizer", "normalizers");
+    struct json_reader r = reader_at(p, fields[5].value);
+    json_enter_array(&r);
+    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
+        status = read_normalizer(p, item, 1);
+    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+}
+
+/* What the model's folder says beside the file. */
+static void change_normalizer(struct tokenizer_spec *spec, const struct tokenizer_changes *changes)
+{
+    if (changes->replace_normalizer)
+        spec->normalizer = NORMALIZER_CLEAN_TEXT | (changes->chinese_chars ? NORMALIZER_CHINESE_CHARS : 0u) |
+                           (changes->lowercase ? NORMALIZER_LOWERCASE : 0u) |
+                           (changes->strip_accents ? NORMALIZER_STRIP_ACCENTS : 0u);
+    if (changes->lowercase_first)
+        spec->normalizer |= NORMALIZER_LOWERCASE;
+}
+
+static enum dp_status read_pre_tokenizer(struct parser *p, struct span value)
+{
+    struct field fields[] = {{.name = "type"}};
+    struct span type = span_str("null");
+    if (is_absent(value))
+        return unsupported(p, "pre_tokenizer", type, "BertPreTokenizer");
+    enum dp_status status = open_component(p, value, fields, 1, &type);
+    if (!status && !span_equal_str(type, "BertPreTokenizer"))
+        return unsupported(p, "pre_tokenizer", type, "BertPreTokenizer");
+    return status;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct vocab_entry *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Of a key given twice the last counts, as in the package; an id given twice is refused. */
+static enum dp_status check_vocab(struct parser *p, struct map *seen)
+{
+    struct tokenizer_spec *spec = p->spec;
+    size_t kept = 0;
+    for (size_t i = 0; i < spec->vocab_count; i++) {
+        uint64_t *slot;
+        bool existing;
+        enum dp_status status = map_put(seen, spec->vocab[i].text, kept, &slot, &existing, p->error);
+        if (status)
+            return status;
+        spec->vocab[existing ? *slot : kept++] = spec->vocab[i];
+    }
+    spec->vocab_count = kept;
+    qsort(spec->vocab, kept, sizeof *spec->vocab, compare_ids);
+    for (size_t i = 1; i < kept; i++)
+        if (spec->vocab[i].id == spec->vocab[i - 1].id)
+            return dp_fail(p->error, DP_UNSUPPORTED,
+                           "tokenizer.json: two tokens with the id %u are not supported: '%.*s' and '%.*s'",
+                           spec->vocab[i].id, SPAN_FMT(spec->vocab[i - 1].text), SPAN_FMT(spec->vocab[i].text));
+    for (size_t i = 0; i < kept; i++) /* sorting moved them */
+        *map_find(seen, spec->vocab[i].text) = i;
+    return DP_OK;
+}
+
+static enum dp_status read_vocab(struct parser *p, struct span value, struct map *seen)
+{
+    struct tokenizer_spec *spec = p->spec;
+    struct json_reader r = reader_at(p, value);
+    size_t capacity = 1024;
+    spec->vocab = arena_array(p->arena, capacity, sizeof *spec->vocab);
+    if (!spec->vocab)
+        return dp_fail_nomem(p->error, "the vocabulary");
+    struct vocab_entry entry;
+    json_enter_object(&r);
+    while (json_next_key(&r, p->arena, &entry.text) && read_id(&r, &entry.id)) {
+        if (spec->vocab_count == capacity) {
+            struct vocab_entry *grown = arena_array(p->arena, capacity, 2 * sizeof *grown);
+            if (!grown)
+                return dp_fail_nomem(p->error, "the vocabulary");
+            memcpy(grown, spec->vocab, capacity * sizeof *grown);
+            spec->vocab = grown;
+            capacity *= 2;
+        }
+        spec->vocab[spec->vocab_count++] = entry;
+    }
+    if (json_failed(&r))
+        return fail_json(p, &r);
+    return check_vocab(p, seen);
+}
+
+/* The type of a model that does not say it: files older than the field. */
+static const char *guess_model(const struct field *fields)
+{
+    if (fields[5].value.data)
+        return "BPE";
+    if (fields[1].value.data && fields[1].value.data[0] == '[')
+        return "Unigram";
+    return fields[3].value.data ? "WordPiece" : "WordLevel";
+}
+
+static enum dp_status read_model(struct parser *p, struct span value, struct map *seen)
+{
+    struct field fields[] = {{.name = "type"},
+                             {.name = "vocab"},
+                             {.name = "unk_token"},
+                             {.name = "continuing_subword_prefix"},
+                             {.name = "max_input_chars_per_word"},
+                             {.name = "merges"}};
+    struct span type, unknown;
+    if (is_absent(value))
+        return missing(p, "the file", "model");
+    enum dp_status status = open_component(p, value, fields, 6, &type);
+    if (status)
+        return status;
+    if (!fields[0].value.data)
+        type = span_str(guess_model(fields));
+    if (!span_equal_str(type, "WordPiece"))
+        return unsupported(p, "model type", type, "WordPiece");
+    for (size_t i = 1; i < 5; i++)
+        if (!fields[i].value.data)
+            return missing(p, "the model", fields[i].name);
+
+    uint64_t max = 0;
+    struct json_reader r = reader_at(p, fields[4].value);
+    if (!json_read_u64(&r, &max))
+        return fail_json(p, &r);
+    p->spec->max_word_chars = max > UINT32_MAX ? UINT32_MAX : (uint32_t)max;
+    if ((status = read_string(p, fields[3].value, &p->spec->continuation)) ||
+        (status = read_string(p, fields[2].value, &unknown)) || (status = read_vocab(p, fields[1].value, seen)))
+        return status;
+    const uint64_t *slot = map_find(seen, unknown);
+    if (!slot)
+        return dp_fail(p->error, DP_INVALID, "tokenizer.json: the unk_token '%.*s' is not in the vocabulary",
+                       SPAN_FMT(unknown));
+    p->spec->unknown_id = p->spec->vocab[*slot].id;
+    return DP_OK;
+}
+
+/* Reads one added token; its "id" is ignored as in the package: the vocabulary's counts, or the next free. */
+static enum dp_status read_added_token(struct parser *p, struct json_reader *r, struct added_token *token)
+{
+    struct field fields[] = {{.name = "content"}, {.name = "single_word"}, {.name = "lstrip"},
+                             {.name = "rstrip"},  {.name = "normalized"},  {.name = "special"}};
+    static const uint32_t flags[] = {
+        0, ADDED_SINGLE_WORD, ADDED_LSTRIP, ADDED_RSTRIP, ADDED_NORMALIZED, ADDED_SPECIAL};
+    enum dp_status status = find_fields(p, r, fields, 6);
+    if (status)
+        return status;
+    *token = (struct added_token){.flags = 0};
+    for (size_t i = 0; i < 6; i++) {
+        bool on = false;
+        if (!fields[i].value.data)
+            return missing(p, "an added token", fields[i].name);
+        status = i == 0 ? read_string(p, fields[i].value, &token->text) : read_bool(p, fields[i].value, &on);
+        if (status)
+            return status;
+        token->flags |= on ? flags[i] : 0;
+    }
+    return DP_OK;
+}
+
+static enum dp_status count_items(struct parser *p, struct span value, size_t *count)
+{
+    struct json_reader r = reader_at(p, value);
+    *count = 0;
+    json_enter_array(&r);
+    for (; json_next_item(&r); json_skip(&r))
+        ++*count;
+    return json_failed(&r) ? fail_json(p, &r) : DP_OK;
+}
+
+/* Reads the added tokens; `seen` maps the texts of the vocabulary to indexes of spec->vocab. */
+static enum dp_status read_added_tokens(struct parser *p, struct span value, const struct map *seen)
+{
+    struct tokenizer_spec *spec = p->spec;
+    size_t count;
+    if (!value.data)
+        return DP_OK;
+    enum dp_status status = count_items(p, value, &count);
+    if (status)
+        return status;
+    if (spec->vocab_count + count > TRIE_VALUE_MAX)
+        return dp_fail(p->error, DP_UNSUPPORTED, "tokenizer.json: more than %d tokens are not supported",
+                       TRIE_VALUE_MAX);
+    spec->added = arena_array(p->arena, count, sizeof *spec->added);
+    if (!spec->added)
+        return dp_fail_nomem(p->error, "the added tokens");
+
+    struct map added; /* text → index of spec->added */
+    map_init(&added, count);
+    uint32_t next_id = (uint32_t)spec->vocab_count;
+    struct json_reader r = reader_at(p, value);
+    json_enter_array(&r);
+    while (!status && json_next_item(&r)) {
+        struct added_token token;
+        uint64_t *slot;
+        bool existing;
+        status = read_added_token(p, &r, &token);
+        if (status || token.text.len == 0)
+            continue;
+        status = map_put(&added, token.text, spec->added_count, &slot, &existing, p->error);
+        if (status)
+            continue;
+        if (existing) { /* the later one's flags count */
+            token.id = spec->added[*slot].id;
+            spec->added[*slot] = token;
+            continue;
+        }
+        const uint64_t *known = map_find(seen, token.text);
+        token.id = known ? spec->vocab[*known].id : next_id++;
+        spec->added[spec->added_count++] = token;
+    }
+    map_deinit(&added);
+    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+}
+
+static enum dp_status grow_ids(struct parser *p, uint32_t **ids, size_t count, size_t more)
+{
+    uint32_t *grown = arena_array(p->arena, count + more, sizeof *grown);
+    if (!grown)
+        return dp_fail_nomem(p->error, "the special tokens");
+    if (count)
+        memcpy(grown, *ids, count * sizeof *grown);
+    *ids = grown;
+    return DP_OK;
+}
+
+/* Adds the ids of the special token `name` of a template to those before or after the text. */
+static enum dp_status add_special(struct parser *p, struct span specials, struct span name, bool after)
+{
+    struct tokenizer_spec *spec = p->spec;
+    struct span key;
+    struct field fields[] = {{.name = "ids"}};
+    struct json_reader r = reader_at(p, specials);
+    json_enter_object(&r);
+    while (json_next_key(&r, p->arena, &key)) {
+        if (!span_equal(key, name)) {
+            json_skip(&r);
+            continue;
+        }
+        enum dp_status status = find_fields(p, &r, fields, 1);
+        if (status)
+            return status;
+    }
+    if (json_failed(&r))
+        return fail_json(p, &r);
+    if (!fields[0].value.data)
+        return dp_fail(p->error, DP_INVALID,
+                       "tokenizer.json: the post_processor's special token '%.*s' has no ids", SPAN_FMT(name));
+    size_t count, *have = after ? &spec->after_count : &spec->before_count;
+    uint32_t **ids = after ? &spec->after : &spec->before;
+    enum dp_status status = count_items(p, fields[0].value, &count);
+    if (status || (status = grow_ids(p, ids, *have, count)))
+        return status;
+    r = reader_at(p, fields[0].value);
+    json_enter_array(&r);
+    while (json_next_item(&r) && read_id(&r, *ids + *have))
+        ++*have;
+    return json_failed(&r) ? fail_json(p, &r) : DP_OK;
+}
+
+/* Reads one piece of a template, {"SpecialToken": {"id", "type_id"}} or {"Sequence": {"id", "type_id"}}. */
+static enum dp_status read_piece(struct parser *p, struct json_reader *r, struct span specials, bool *text_seen)
+{
+    struct field kinds[] = {{.name = "SpecialToken"}, {.name = "Sequence"}};
+    struct field fields[] = {{.name = "id"}, {.name = "type_id"}};
+    enum dp_status status = find_fields(p, r, kinds, 2);
+    if (status)
+        return status;
+    bool is_text = kinds[1].value.data;
+    if (is_text == (kinds[0].value.data != NULL))
+        return dp_fail(p->error, DP_INVALID,
+                       "tokenizer.json: a piece of the post_processor's template is no SpecialToken or Sequence");
+    struct json_reader piece = reader_at(p, kinds[is_text].value);
+    if ((status = find_fields(p, &piece, fields, 2)))
+        return status;
+    struct span id;
+    for (size_t i = 0; i < 2; i++)
+        if (!fields[i].value.data)
+            return missing(p, "a piece of the post_processor's template", fields[i].name);
+    if (!span_equal_str(fields[1].value, "0"))
+        return unsupported(p, "a template's type_id", fields[1].value, "0");
+    if ((status = read_string(p, fields[0].value, &id)))
+        return status;
+    if (!is_text)
+        return add_special(p, specials, id, *text_seen);
+    if (!span_equal_str(id, "A") || *text_seen)
+        return unsupported(p, "a template of one text with the sequence", id, "A, once");
+    *text_seen = true;
+    return DP_OK;
+}
+
+static enum dp_status read_template(struct parser *p, struct span single, struct span specials)
+{
+    bool text_seen = false;
+    if (!single.data)
+        return missing(p, "the post_processor", "single");
+    if (!specials.data)
+        return missing(p, "the post_processor", "special_tokens");
+    struct json_reader r = reader_at(p, single);
+    json_enter_array(&r);
+    while (json_next_item(&r)) {
+        enum dp_status status = read_piece(p, &r, specials, &text_seen);
+        if (status)
+            return status;
+    }
+    if (json_failed(&r))
+        return fail_json(p, &r);
+    if (!text_seen)
+        return unsupported(p, "a template of one text with the sequence", span_str("none"), "A, once");
+    return DP_OK;
+}
+
+/* BertProcessing's "cls" and "sep": [text, id]. */
+static enum dp_status read_bert_special(struct parser *p, struct field field, uint32_t **ids, size_t *count)
+{
+    struct span text;
+    if (!field.value.data)
+        return missing(p, "the post_processor", field.name);
+    enum dp_status status = grow_ids(p, ids, 0, 1);
+    if (status)
+        return status;
+    struct json_reader r = reader_at(p, field.value);
+    json_enter_array(&r);
+    bool pair =
+        json_next_item(&r) && json_read_string(&r, p->arena, &text) && json_next_item(&r) && read_id(&r, *ids);
+    if (!pair || json_next_item(&r))
+        json_reject(&r, DP_INVALID, "\"%s\" is not a text and an id", field.name);
+    *count = 1;
+    return json_failed(&r) ? fail_json(p, &r) : DP_OK;
+}
+
+/* BertProcessing and RobertaProcessing do the same to one text; the latter's other fields move offsets, not tokens. */
+static enum dp_status read_frame(struct parser *p, const struct field *fields, bool is_template)
+{
+    if (is_template)
+        return read_template(p, fields[1].value, fields[2].value);
+    enum dp_status status = read_bert_special(p, fields[3], &p->spec->before, &p->spec->before_count);
+    return status ? status : read_bert_special(p, fields[4], &p->spec->after, &p->spec->after_count);
+}
+
+/* One post-processor, or a Sequence's member (depth 1), of which one at most adds tokens. */
+static enum dp_status read_post_processor(struct parser *p, struct span value, unsigned depth)
+{
+    static const char supported[] =
+        "TemplateProcessing, BertProcessing, RobertaProcessing, a Sequence of one of them "
+        "and ByteLevel";
+    struct field fields[] = {{.name = "type"}, {.name = "single"}, {.name = "special_tokens"},
+                             {.name = "cls"},  {.name = "sep"},    {.name = "processors"}};
+    struct span type, item;
+    if (is_absent(value))
+        return DP_OK;
+    enum dp_status status = open_component(p, value, fields, 6, &type);
+    if (status)
+        return status;
+    bool is_template = span_equal_str(type, "TemplateProcessing");
+    bool frames =
+        is_template || span_equal_str(type, "BertProcessing") || span_equal_str(type, "RobertaProcessing");
+    if (frames && !p->is_framed) {
+        p->is_framed = true;
+        return read_frame(p, fields, is_template);
+    }
+    if (depth == 1 && span_equal_str(type, "ByteLevel")) /* moves offsets alone */
+        return DP_OK;
+    if (!span_equal_str(type, "Sequence") || depth > 0)
+        return unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);
+    if (!fields[5].value.data)
+        return missing(p, "the post_processor", "processors");
+    struct json_reader r = reader_at(p, fields[5].value);
+    json_enter_array(&r);
+    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
+        status = read_post_processor(p, item, 1);
+    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+}
+
+enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
+                               struct tokenizer_spec *spec, struct dp_error *error)
+{
+    struct parser p = {.json = json, .arena = arena, .spec = spec, .error = error};
+    struct field fields[] = {{.name = "version"},       {.name = "model"},        {.name = "normalizer"},
+                             {.name = "pre_tokenizer"}, {.name = "added_tokens"}, {.name = "post_processor"}};
+    *spec = (struct tokenizer_spec){.normalizer = 0};
+    struct map seen; /* text of the vocabulary → index of spec->vocab */
+    map_init(&seen, TRIE_VALUE_MAX);
+
+    struct json_reader r;
+    json_reader_init(&r, json);
+    enum dp_status status = find_fields(&p, &r, fields, 6);
+    if (!status && !json_end(&r))
+        status = fail_json(&p, &r);
+    if (status || (status = read_version(&p, fields[0].value)) ||
+        (status = read_normalizer(&p, fields[2].value, 0)) || (status = read_pre_tokenizer(&p, fields[3].value)) ||
+        (status = read_model(&p, fields[1].value, &seen)) ||
+        (status = read_added_tokens(&p, fields[4].value, &seen)))
+        goto out;
+    change_normalizer(spec, changes);
+    status = read_post_processor(&p, fields[5].value, 0);
+out:
+    map_deinit(&seen);
+    return status;
+}

@@ -1,0 +1,178 @@
+/* tokenizer/normalize.c: the BERT normalizer, one character at a time.
+ *
+ * Four optional steps in this order, as in the `tokenizers` package: remove control characters and turn every
+ * white space into a space; put spaces around CJK ideographs; NFD and removal of nonspacing marks; lower case,
+ * character by character. The steps are fused. The only state between characters is NFD's canonical ordering:
+ * combining characters that survive (few do: nonspacing marks are removed first, which does not change the
+ * order of the others) wait for the next starter.
+ *
+ * ASCII goes through a table. Text must be valid UTF-8; the output never exceeds UNICODE_EXPANSION_MAX times
+ * its bytes, which the generator of the tables has checked for every character.
+ */
+#include "base/utf8.h"
+#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/unicode.h"
+
+struct waiting {
+    uint32_t c;
+    uint8_t combining_class;
+};
+
+enum { WAITING_LOCAL = 16 };
+
+struct normalizer {
+    uint32_t flags;
+    uint8_t *out;
+    struct waiting *waiting; /* `local`, or an array in the arena once that is full */
+    size_t waiting_count, waiting_capacity;
+    struct waiting local[WAITING_LOCAL];
+    struct arena *arena;
+    bool failed;
+};
+
+void normalize_ascii(uint32_t flags, uint8_t table[128])
+{
+    for (uint32_t c = 0; c < 128; c++) {
+        uint16_t is = unicode_kind_of(c).flags;
+        uint32_t mapped[UNICODE_MAPPED_MAX] = {c};
+        if (flags & NORMALIZER_LOWERCASE && is & UNICODE_LOWERS)
+            unicode_lowercase(c, mapped);
+        table[c] = (uint8_t)mapped[0];
+        if (flags & NORMALIZER_CLEAN_TEXT && is & UNICODE_BLANK)
+            table[c] = ' ';
+        if (flags & NORMALIZER_CLEAN_TEXT && is & UNICODE_DROP)
+            table[c] = ASCII_DROP;
+    }
+}
+
+static void put_lowered(struct normalizer *n, uint32_t c, uint16_t is)
+{
+    if (!(n->flags & NORMALIZER_LOWERCASE && is & UNICODE_LOWERS)) {
+        n->out += utf8_encode(c, n->out);
+        return;
+    }
+    uint32_t lower[UNICODE_MAPPED_MAX];
+    size_t count = unicode_lowercase(c, lower);
+    for (size_t i = 0; i < count; i++)
+        n->out += utf8_encode(lower[i], n->out);
+}
+
+/* Puts the waiting characters, by ascending class and otherwise in their order. */
+static void put_waiting(struct normalizer *n)
+{
+    unsigned class = 0;
+    for (size_t left = n->waiting_count; left > 0;) {
+        unsigned next = 256;
+        for (size_t i = 0; i < n->waiting_count; i++)
+            if (n->waiting[i].combining_class > class && n->waiting[i].combining_class < next)
+                next = n->waiting[i].combining_class;
+        class = next;
+        for (size_t i = 0; i < n->waiting_count; i++) {
+            if (n->waiting[i].combining_class != class)
+                continue;
+            put_lowered(n, n->waiting[i].c, unicode_kind_of(n->waiting[i].c).flags);
+            left--;
+        }
+    }
+    n->waiting_count = 0;
+}
+
+static void add_waiting(struct normalizer *n, uint32_t c, uint8_t combining_class)
+{
+    if (n->waiting_count == n->waiting_capacity) {
+        struct waiting *grown = arena_array(n->arena, n->waiting_capacity, 2 * sizeof *grown);
+        if (!grown) {
+            n->failed = true;
+            return;
+        }
+        memcpy(grown, n->waiting, n->waiting_count * sizeof *grown);
+        n->waiting = grown;
+        n->waiting_capacity *= 2;
+    }
+    n->waiting[n->waiting_count++] = (struct waiting){c, combining_class};
+}
+
+/* One character of NFD: ordered, and dropped when it is a nonspacing mark. */
+static void put_decomposed(struct normalizer *n, uint32_t c)
+{
+    struct unicode_kind kind = unicode_kind_of(c);
+    if (kind.combining_class == 0 && n->waiting_count)
+        put_waiting(n);
+    if (kind.flags & UNICODE_MARK)
+        return;
+    if (kind.combining_class == 0)
+        put_lowered(n, c, kind.flags);
+    else
+        add_waiting(n, c, kind.combining_class);
+}
+
+static void put_character(struct normalizer *n, uint32_t c, uint16_t is)
+{
+    if (!(n->flags & NORMALIZER_STRIP_ACCENTS)) {
+        put_lowered(n, c, is);
+    } else if (is & UNICODE_DECOMPOSES) {
+        uint32_t parts[UNICODE_MAPPED_MAX];
+        size_t count = unicode_decompose(c, parts);
+        for (size_t i = 0; i < count; i++)
+            put_decomposed(n, parts[i]);
+    } else {
+        put_decomposed(n, c);
+    }
+}
+
+static void put_space(struct normalizer *n)
+{
+    if (n->waiting_count)
+        put_waiting(n);
+    *n->out++ = ' ';
+}
+
+/* One character that is not ASCII. */
+static void put_wide(struct normalizer *n, uint32_t c)
+{
+    uint16_t is = unicode_kind_of(c).flags;
+    if (n->flags & NORMALIZER_CLEAN_TEXT) {
+        if (is & UNICODE_DROP)
+            return;
+        if (is & UNICODE_BLANK) {
+            put_space(n);
+            return;
+        }
+    }
+    bool apart = n->flags & NORMALIZER_CHINESE_CHARS && is & UNICODE_CHINESE;
+    if (apart)
+        put_space(n);
+    put_character(n, c, is);
+    if (apart)
+        put_space(n);
+}
+
+struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text, uint8_t *out,
+                      struct arena *arena)
+{
+    struct normalizer n = {.flags = flags, .out = out, .waiting_capacity = WAITING_LOCAL, .arena = arena};
+    n.waiting = n.local;
+    const uint8_t *p = text.data, *end = p + text.len;
+    while (p < end && !n.failed) {
+        if (*p >= 0x80) {
+            uint32_t c;
+            p += unicode_decode(p, &c);
+            put_wide(&n, c);
+            continue;
+        }
+        if (n.waiting_count && ascii[*p] != ASCII_DROP)
+            put_waiting(&n);
+        if (n.waiting_count) { /* removed before NFD sees it: what waits goes on waiting */
+            p++;
+            continue;
+        }
+        uint8_t *to = n.out;
+        for (; p < end && *p < 0x80; p++) {
+            *to = ascii[*p];
+            to += *to != ASCII_DROP;
+        }
+        n.out = to;
+    }
+    put_waiting(&n);
+    return n.failed ? span_of(NULL, 0) : span_of(out, (size_t)(n.out - out));
+}

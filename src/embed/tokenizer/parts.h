@@ -1,0 +1,155 @@
+/* embed/tokenizer/parts.h: what the tokenizer's files share; nobody else includes it.
+ *
+ *   tokenizer/json.c       tokenizer.json → struct tokenizer_spec
+ *   tokenizer/pack.c       struct tokenizer_spec → packed form → struct tokenizer
+ *   tokenizer/added.c      finds added tokens ("[MASK]") inside text
+ *   tokenizer/normalize.c  the BERT normalizer
+ *   tokenizer/wordpiece.c  the BERT pre-tokenizer and the WordPiece model
+ *   tokenizer.c            puts these in order: the public functions
+ */
+#ifndef EMBED_TOKENIZER_PARTS_H
+#define EMBED_TOKENIZER_PARTS_H
+
+#include "embed/tokenizer.h"
+#include "embed/tokenizer/trie.h"
+
+/* Bits of the packed form's normalizer field. */
+enum normalizer_flag {
+    NORMALIZER_CLEAN_TEXT = 1 << 0,
+    NORMALIZER_CHINESE_CHARS = 1 << 1,
+    NORMALIZER_STRIP_ACCENTS = 1 << 2,
+    NORMALIZER_LOWERCASE = 1 << 3,
+    NORMALIZER_FLAGS_ALL = (1 << 4) - 1
+};
+
+/* Bits of the packed form's added tokens. */
+enum added_flag {
+    ADDED_SINGLE_WORD = 1 << 0,
+    ADDED_LSTRIP = 1 << 1,
+    ADDED_RSTRIP = 1 << 2,
+    ADDED_NORMALIZED = 1 << 3,
+    ADDED_SPECIAL = 1 << 4,
+    ADDED_FLAGS_ALL = (1 << 5) - 1
+};
+
+struct vocab_entry {
+    struct span text;
+    uint32_t id;
+};
+
+struct added_token {
+    struct span text;
+    uint32_t id;
+    uint32_t flags;
+};
+
+/* A tokenizer.json as read; spans and arrays lie in the parser's arena or in the JSON text. */
+struct tokenizer_spec {
+    uint32_t normalizer; /* enum normalizer_flag */
+    uint32_t max_word_chars;
+    uint32_t unknown_id;
+    struct span continuation;  /* "##" */
+    struct vocab_entry *vocab; /* no text and no id twice; in no order */
+    size_t vocab_count;
+    struct added_token *added; /* no text twice */
+    size_t added_count;
+    uint32_t *before, *after; /* special tokens around a text */
+    size_t before_count, after_count;
+};
+
+/* A set of added tokens that are looked for together. */
+struct added_set {
+    struct trie trie;      /* values: indexes of `tokens` */
+    bool begins[256];      /* bytes that a member begins with */
+    const uint8_t *tokens; /* {id, flags}, four little-endian bytes each */
+};
+
+struct tokenizer {
+    struct span packed;
+    void *owned; /* the packed bytes, when tokenizer_open made them */
+    uint32_t normalizer;
+    uint32_t max_word_chars;
+    uint32_t id_limit;
+    uint32_t unknown_id;
+    uint32_t continuation; /* node of `words` where pieces inside a word begin */
+    struct trie words;
+    struct added_set literal;      /* looked for in the text as it came */
+    struct added_set normalized;   /* looked for in normalized text */
+    const uint8_t *before, *after; /* ids, four little-endian bytes each */
+    size_t before_count, after_count;
+    const uint8_t *token_index; /* {id, end of its text in token_texts}, ascending by id */
+    size_t token_count;
+    const uint8_t *token_texts;
+    uint8_t ascii_normal[128]; /* what the normalizer makes of each; ASCII_DROP: nothing */
+    uint8_t ascii_class[128];  /* enum word_class */
+};
+
+enum { ASCII_DROP = 0xff };
+enum word_class { CLASS_WORD, CLASS_SPACE, CLASS_PUNCT };
+
+/* Where ids go: the first `limit` are kept, all are counted. */
+struct id_sink {
+    struct arena *arena;
+    int32_t *ids;
+    size_t kept, capacity, limit;
+    size_t total;
+    bool failed; /* out of memory */
+};
+
+void sink_grow(struct id_sink *sink);
+
+static inline void sink_put(struct id_sink *sink, uint32_t id)
+{
+    sink->total++;
+    if (sink->kept == sink->limit)
+        return;
+    if (sink->kept == sink->capacity)
+        sink_grow(sink);
+    if (!sink->failed)
+        sink->ids[sink->kept++] = (int32_t)id;
+}
+
+enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
+                               struct tokenizer_spec *spec, struct dp_error *error);
+enum dp_status tokenizer_pack(const struct tokenizer_spec *spec, struct arena *arena, struct buffer *out,
+                              struct dp_error *error);
+
+/* Fills what the normalizer makes of each ASCII character. */
+void normalize_ascii(uint32_t flags, uint8_t table[128]);
+/* Normalizes valid UTF-8 into out[UNICODE_EXPANSION_MAX * text.len], whose start it returns as a span. Only
+ * runs of reordered characters need the arena; .data is NULL when it has no room. */
+struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text, uint8_t *out,
+                      struct arena *arena);
+
+/* Splits normalized text (valid UTF-8) into words and puts the ids of their pieces. */
+void words_encode(const struct tokenizer *t, struct span text, struct id_sink *sink);
+
+/* A walk over text that is cut at its added tokens. */
+struct added_scan {
+    const struct added_set *set;
+    struct span text;
+    size_t searched; /* the next match begins here or later */
+    size_t covered;  /* end of the last part */
+    bool has_token;  /* a token waits behind the part that was given last */
+    uint32_t token;
+    bool ended;
+};
+
+struct text_part {
+    struct span text;
+    bool is_token;
+    uint32_t id; /* when it is one */
+};
+
+struct added_scan added_begin(const struct added_set *set, struct span text);
+/* The next part in order, never an empty text; false at the end. */
+bool added_next(struct added_scan *scan, struct text_part *part);
+
+static inline uint32_t load_u32(const uint8_t *at)
+{
+    uint32_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+#endif

@@ -1,0 +1,226 @@
+/* tokenizer/trie.c: builds and checks the double array of tokenizer/trie.h.
+ *
+ * The keys are sorted; then each node takes the range of keys that share its path, and its children are put
+ * at the first base where all of them find free nodes. Free nodes are kept in a list; blocks of 256 that have
+ * been tried for long leave it, which bounds the search (as in darts-clone). No recursion: keys may be long.
+ */
+#include "embed/tokenizer/trie.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nodes are used where they lie, little-endian");
+
+enum {
+    BLOCK = 256,
+    OPEN_BLOCKS = 16, /* how many of the newest blocks are searched for free nodes */
+    NODES_MAX = 1 << 30
+};
+
+static const uint32_t nowhere = UINT32_MAX;
+
+/* A node while the trie is built; the free ones form a list in ascending order. */
+struct slot {
+    uint32_t base, word;
+    uint32_t next_free, previous_free;
+    bool used, is_base;
+};
+
+/* The keys [low, high) share their first `depth` bytes and the node that these lead to. */
+struct range {
+    size_t low, high, depth;
+    uint32_t node;
+};
+
+struct builder {
+    const struct trie_key *keys;
+    struct slot *slots;
+    uint32_t count, capacity;
+    uint32_t first_free, last_free;
+    struct range *todo; /* a stack; ranges on it are disjoint, so it never holds more than all keys */
+    size_t todo_count;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct trie_key *x = a, *y = b;
+    int order = span_compare(x->bytes, y->bytes);
+    return order ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+static size_t drop_repeated(struct trie_key *keys, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (i + 1 == count || !span_equal(keys[i].bytes, keys[i + 1].bytes))
+            keys[kept++] = keys[i];
+    return kept;
+}
+
+static void unlink_free(struct builder *b, uint32_t i)
+{
+    struct slot *s = &b->slots[i];
+    if (s->previous_free == nowhere)
+        b->first_free = s->next_free;
+    else
+        b->slots[s->previous_free].next_free = s->next_free;
+    if (s->next_free == nowhere)
+        b->last_free = s->previous_free;
+    else
+        b->slots[s->next_free].previous_free = s->previous_free;
+}
+
+/* Adds 256 free nodes at the end and stops looking at the oldest open block. */
+static enum dp_status add_block(struct builder *b, struct dp_error *error)
+{
+    if (b->count > NODES_MAX - BLOCK)
+        return dp_fail(error, DP_TOO_LARGE, "a vocabulary of more than %d trie nodes", NODES_MAX);
+    if (b->count == b->capacity) {
+        uint32_t capacity = b->capacity ? b->capacity * 2 : 4 * BLOCK;
+        struct slot *grown = mem_realloc(b->slots, (size_t)capacity * sizeof *grown);
+        if (!grown)
+            return dp_fail_nomem(error, "the vocabulary's trie");
+        b->slots = grown;
+        b->capacity = capacity;
+    }
+    for (uint32_t i = b->count; i < b->count + BLOCK; i++) {
+        b->slots[i] = (struct slot){.next_free = nowhere, .previous_free = b->last_free};
+        if (b->last_free == nowhere)
+            b->first_free = i;
+        else
+            b->slots[b->last_free].next_free = i;
+        b->last_free = i;
+    }
+    b->count += BLOCK;
+    if (b->count > (OPEN_BLOCKS + 1) * BLOCK)
+        while (b->first_free < b->count - OPEN_BLOCKS * BLOCK)
+            unlink_free(b, b->first_free);
+    return DP_OK;
+}
+
+static void take_slot(struct builder *b, uint32_t i, uint8_t label)
+{
+    unlink_free(b, i);
+    b->slots[i].used = true;
+    b->slots[i].word = 0x100U | label;
+}
+
+static bool base_fits(const struct builder *b, uint32_t base, const uint8_t *labels, size_t count)
+{
+    if (b->slots[base].is_base)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (b->slots[base ^ labels[i]].used)
+            return false;
+    return true;
+}
+
+/* Finds a base for children by `labels` and takes their nodes. */
+static enum dp_status place_children(struct builder *b, const uint8_t *labels, size_t count, uint32_t *base,
+                                     struct dp_error *error)
+{
+    uint32_t found = nowhere;
+    for (uint32_t i = b->first_free; i != nowhere && found == nowhere; i = b->slots[i].next_free)
+        if (base_fits(b, i ^ labels[0], labels, count))
+            found = i ^ labels[0];
+    if (found == nowhere) {
+        found = b->count;
+        enum dp_status status = add_block(b, error);
+        if (status)
+            return status;
+    }
+    b->slots[found].is_base = true;
+    for (size_t i = 0; i < count; i++)
+        take_slot(b, found ^ labels[i], labels[i]);
+    *base = found;
+    return DP_OK;
+}
+
+/* Makes the children of one node, and puts their ranges on the stack. */
+static enum dp_status expand(struct builder *b, struct range r, struct dp_error *error)
+{
+    if (b->keys[r.low].bytes.len == r.depth) {
+        b->slots[r.node].word |= (b->keys[r.low].value + 1) << 9;
+        r.low++;
+    }
+    uint8_t labels[BLOCK];
+    size_t starts[BLOCK + 1], count = 0;
+    for (size_t i = r.low; i < r.high; i++) {
+        uint8_t label = b->keys[i].bytes.data[r.depth];
+        if (count == 0 || labels[count - 1] != label) {
+            labels[count] = label;
+            starts[count++] = i;
+        }
+    }
+    if (count == 0)
+        return DP_OK;
+    starts[count] = r.high;
+    uint32_t base;
+    enum dp_status status = place_children(b, labels, count, &base, error);
+    if (status)
+        return status;
+    b->slots[r.node].base = base;
+    for (size_t i = count; i-- > 0;)
+        b->todo[b->todo_count++] = (struct range){starts[i], starts[i + 1], r.depth + 1, base ^ labels[i]};
+    return DP_OK;
+}
+
+enum dp_status trie_build(struct trie_key *keys, size_t *count, struct buffer *out, struct dp_error *error)
+{
+    if (*count == 0)
+        return DP_OK;
+    qsort(keys, *count, sizeof *keys, compare_keys);
+    *count = drop_repeated(keys, *count);
+
+    struct builder b = {.keys = keys, .first_free = nowhere, .last_free = nowhere};
+    size_t bytes;
+    enum dp_status status = DP_NOMEM;
+    if (!mem_mul_ok(*count + 1, sizeof *b.todo, &bytes) || !(b.todo = mem_alloc(bytes))) {
+        dp_fail_nomem(error, "the vocabulary's trie");
+        goto out;
+    }
+    status = add_block(&b, error);
+    if (status)
+        goto out;
+    while (b.first_free != nowhere) /* the first block holds the root alone */
+        unlink_free(&b, b.first_free);
+    b.slots[TRIE_ROOT].used = true;
+    b.todo[b.todo_count++] = (struct range){0, *count, 0, TRIE_ROOT};
+    while (b.todo_count > 0 && !status)
+        status = expand(&b, b.todo[--b.todo_count], error);
+    if (status)
+        goto out;
+    for (uint32_t i = 0; i < b.count; i++) {
+        buffer_u32(out, b.slots[i].base);
+        buffer_u32(out, b.slots[i].word);
+    }
+out:
+    mem_free(b.slots);
+    mem_free(b.todo);
+    return status;
+}
+
+bool trie_check(struct trie trie, uint32_t value_limit)
+{
+    if (trie.count % BLOCK != 0)
+        return false;
+    bool good = true;
+    for (uint32_t i = 0; i < trie.count; i++) {
+        uint64_t node = trie_node(trie, i);
+        uint32_t value = (uint32_t)(node >> 41); /* plus 1 */
+        good &= (uint32_t)node < trie.count && value <= value_limit;
+    }
+    return good;
+}
+
+uint32_t trie_descend(struct trie trie, struct span bytes)
+{
+    uint32_t at = TRIE_ROOT;
+    for (size_t i = 0; i < bytes.len; i++) {
+        at = (uint32_t)trie_node(trie, at) ^ bytes.data[i];
+        if ((trie_node(trie, at) >> 32 & 0x1ff) != (0x100U | bytes.data[i]))
+            return TRIE_DEAD;
+    }
+    return at;
+}
