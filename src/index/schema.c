@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "index/keys.h"
+#include "index/object_name.h"
 
 static const char *const type_names[] = {"string",   "int",   "float",   "bool",
                                          "[]string", "[]int", "[]float", "[]bool"};

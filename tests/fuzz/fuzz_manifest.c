@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "index/manifest_format.h"
+#include "index/manifest/format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

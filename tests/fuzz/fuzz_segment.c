@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/checksum.h"
-#include "index/deleted.h"
-#include "index/segment.h"
+#include "index/segment/deleted.h"
+#include "index/segment/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,7 +11,7 @@
 #include "test_support.h"
 
 #include "index/index.h"
-#include "index/load.h"
+#include "index/load/load.h"
 
 enum { FIXTURE_DIM = 24, FIXTURE_WINDOWS_MAX = 5, FIXTURE_CENTRES = 40 };
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "index/manifest_format.h"
+#include "index/manifest/format.h"
 
 static void put_ulid(struct ulid *out, const char *text)
 {

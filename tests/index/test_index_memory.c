@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "index/reader.h"
+#include "index/query/reader.h"
 
 static enum dp_status load_three_rows(struct world *w)
 {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "index/reader.h"
+#include "index/query/reader.h"
 #include "index/round.h"
 
 /* ---- which snapshot is newer ------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/load.h"
+#include "index/load/load.h"
 
 enum { MEGABYTE = 1 << 20 };
 

@@ -1,0 +1,400 @@
+/* commit.c: makes a load visible by one swap of the manifest (swap.h).
+ *
+ * Each try of the swap joins the schema, finds the rows of older segments that the load replaces, writes their .del
+ * objects and adds the load's segments. When another writer was first, all this is done again over what that writer
+ * left; what was looked up in segments that are still listed is kept.
+ *
+ * A load belongs to the life of the namespace that it began on: where that has ended, nothing is committed. Once a
+ * manifest was sent, nothing that the load wrote is removed, whatever the store answered.
+ */
+#include "index/load/load.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "index/load/supersede.h"
+
+enum { COPY_LEN = 8 * 1024 * 1024 };
+
+/* What a load does to one older segment. */
+struct superseded {
+    struct ulid segment;
+    struct row_set rows; /* whose ids the load brings anew */
+    bool written;        /* `after` holds for segments whose .del was `base` */
+    bool had_base;
+    struct ulid base;
+    uint64_t fresh; /* rows of `rows` that were live */
+    struct manifest_segment after;
+    struct superseded *next;
+};
+
+struct commit {
+    struct index_loader *loader;
+    struct span *keys; /* [loader->key_count], sorted */
+    struct superseded *superseded;
+    uint64_t replaced;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+static enum dp_status sort_keys(struct call *call, struct commit *c)
+{
+    struct index_loader *l = c->loader;
+    c->keys = mem_calloc(l->key_count + 1, sizeof *c->keys);
+    if (!c->keys)
+        return call_nomem(call, "a commit");
+    if (l->key_count)
+        memcpy(c->keys, l->keys, l->key_count * sizeof *c->keys);
+    qsort(c->keys, l->key_count, sizeof *c->keys, compare_keys);
+    return DP_OK;
+}
+
+/* ---- the load's own objects ------------------------------------------------------------------------------ */
+
+/* A walk over the objects of the load's segments. */
+struct own_objects {
+    struct call *call;
+    struct index_loader *loader;
+    const struct ulid *to; /* the incarnation that they are copied to */
+};
+
+static enum dp_status for_each_own(struct own_objects *own, manifest_object_fn *fn)
+{
+    const struct index_loader *l = own->loader;
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < l->segment_count && status == DP_OK; i++)
+        status = segment_for_each_object(&l->segments[i], fn, own);
+    return status;
+}
+
+static enum dp_status fail_ended(struct call *call, const struct index_loader *l)
+{
+    return call_fail(
+        call, DP_CONFLICT,
+        "namespace \"%.*s\" was removed while rows were loaded into it; none of them was kept: load again",
+        SPAN_FMT(l->name));
+}
+
+static enum dp_status check_own(void *context, const struct manifest_object *object)
+{
+    const struct own_objects *own = context;
+    struct object_key key;
+    struct store_info info;
+    key_of_object(&key, own->loader->name, &own->loader->incarnation, object);
+    enum dp_status status = store_head(own->call, own->loader->store, object_key_span(&key), &info);
+    if (status == DP_NOT_FOUND || (status == DP_OK && info.size != object->size))
+        return fail_ended(own->call, own->loader);
+    return status;
+}
+
+static enum dp_status copy_object(struct call *call, struct index_loader *l, const struct object_key *from,
+                                  const struct object_key *to, uint64_t size)
+{
+    struct store_upload *upload = NULL;
+    enum dp_status status = load_note(call, l, to);
+    if (status == DP_OK)
+        status = store_upload_begin(call, l->store, object_key_span(to), &upload);
+    for (uint64_t at = 0; at < size && status == DP_OK; at += COPY_LEN) {
+        struct store_read_req req = {.key = object_key_span(from),
+                                     .offset = at,
+                                     .len = (int64_t)(size - at < COPY_LEN ? size - at : COPY_LEN)};
+        status = store_read(call, l->store, &req, 1);
+        if (status == DP_OK)
+            status = store_upload_write(call, upload, req.bytes.span);
+        store_read_release(&req, 1);
+    }
+    if (status) {
+        store_upload_abort(upload);
+        return status;
+    }
+    struct store_version version;
+    return store_upload_finish(call, upload, &version);
+}
+
+static enum dp_status copy_own(void *context, const struct manifest_object *object)
+{
+    const struct own_objects *own = context;
+    struct object_key from, to;
+    key_of_object(&from, own->loader->name, &own->loader->incarnation, object);
+    key_of_object(&to, own->loader->name, own->to, object);
+    enum dp_status status = copy_object(own->call, own->loader, &from, &to, object->size);
+    return status == DP_NOT_FOUND ? fail_ended(own->call, own->loader) : status;
+}
+
+static enum dp_status remove_own(void *context, const struct manifest_object *object)
+{
+    const struct own_objects *own = context;
+    struct object_key key;
+    key_of_object(&key, own->loader->name, &own->loader->incarnation, object);
+    store_remove(own->call, own->loader->store, object_key_span(&key)); /* what stays is garbage */
+    return DP_OK;
+}
+
+/* Two loads may have begun a new namespace at once. The one that came second writes into the incarnation of the first. */
+static enum dp_status move_segments(struct call *call, struct index_loader *l, const struct manifest *m)
+{
+    struct own_objects own = {call, l, &m->incarnation};
+    enum dp_status status = for_each_own(&own, copy_own);
+    if (status)
+        return status;
+    if (!l->sent)
+        for_each_own(&own, remove_own);
+    dp_error_clear(&call->error);
+    l->incarnation = m->incarnation;
+    l->joins = true;
+    return DP_OK;
+}
+
+/* The load's place in the namespace as it is now: the life that it began on, or the first one. */
+static enum dp_status join_life(struct call *call, struct index_loader *l, struct manifest *m, bool exists)
+{
+    struct own_objects own = {call, l, NULL};
+    bool same = exists && ulid_equal(&l->incarnation, &m->incarnation);
+    if (l->joins)
+        return same ? DP_OK : fail_ended(call, l);
+    if (exists)
+        return same ? DP_OK : move_segments(call, l, m);
+    m->incarnation = l->incarnation;
+    m->dim = l->dim;
+    m->metric = l->metric;
+    m->model = l->model;
+    m->fingerprint = l->fingerprint;
+    return for_each_own(&own, check_own); /* who removes a name may have removed them */
+}
+
+/* ---- rows that the load replaces ------------------------------------------------------------------------- */
+
+static enum dp_status lookup(struct call *call, struct commit *c, const struct segment_place *place,
+                             struct superseded **out)
+{
+    for (struct superseded *s = c->superseded; s; s = s->next) {
+        if (ulid_equal(&s->segment, &place->listed->id)) {
+            *out = s;
+            return DP_OK;
+        }
+    }
+    struct superseded *s = arena_calloc(&c->loader->arena, 1, sizeof *s);
+    if (!s)
+        return call_nomem(call, "a commit");
+    enum dp_status status = supersede_find(call, place, c->keys, c->loader->key_count, &s->rows);
+    if (status)
+        return status;
+    s->segment = place->listed->id;
+    s->next = c->superseded;
+    c->superseded = s;
+    *out = s;
+    return DP_OK;
+}
+
+/* Writes the .del object of a segment: what was deleted before and what the load replaces. Its ULID comes after the
+ * horizon, which the swap's condition keeps in place. */
+static enum dp_status write_deleted(struct call *call, struct commit *c, const struct segment_place *place,
+                                    const struct ulid *horizon, struct superseded *s)
+{
+    struct index_loader *l = c->loader;
+    struct object_key key;
+    struct buffer bytes;
+    struct row_set all;
+    enum dp_status status = supersede_read_deleted(call, place, &all);
+    if (status)
+        return status;
+    buffer_init(&bytes, DELETED_FIXED_LEN + 10 * (size_t)all.rows);
+    uint64_t before = all.count;
+    for (uint64_t row = 0; row < s->rows.rows; row++) {
+        if (row_set_has(&s->rows, row))
+            row_set_add(&all, row);
+    }
+    s->after = *place->listed;
+    s->fresh = all.count - before;
+    s->after.deleted_rows = all.count;
+    s->had_base = place->listed->has_deleted;
+    s->base = place->listed->deletion;
+    if (s->fresh == 0 || all.count == all.rows)
+        goto out; /* nothing new; or nothing left, and the segment is no longer listed */
+    deleted_write(&all, &s->segment, &bytes);
+    if ((status = buffer_check(&bytes, "deleted rows", &call->error)) != DP_OK ||
+        (status = ulid_new(horizon, &s->after.deletion, &call->error)) != DP_OK)
+        goto out;
+    key_of_del(&key, l->name, &place->incarnation, &s->segment, &s->after.deletion);
+    struct store_put put = {
+        .key = object_key_span(&key), .body = buffer_span(&bytes), .condition = STORE_IF_ABSENT};
+    if ((status = load_note(call, l, &key)) != DP_OK || (status = store_put(call, l->store, &put)) != DP_OK)
+        goto out;
+    s->after.has_deleted = true;
+    s->after.deleted_size = bytes.len;
+    l->bytes_written += bytes.len;
+out:
+    s->written = status == DP_OK;
+    buffer_deinit(&bytes);
+    row_set_deinit(&all);
+    return status;
+}
+
+/* Whether what an earlier try wrote still holds. */
+static bool still_holds(const struct superseded *s, const struct manifest_segment *listed,
+                        const struct ulid *horizon)
+{
+    return s->written && s->had_base == listed->has_deleted &&
+           (!s->had_base || ulid_equal(&s->base, &listed->deletion)) &&
+           (s->fresh == 0 || memcmp(s->after.deletion.text, horizon->text, ULID_LEN) > 0);
+}
+
+/* Replaces the older segments' entries; those without a row left are dropped. */
+static enum dp_status supersede(struct call *call, struct commit *c, struct manifest *m)
+{
+    struct index_loader *l = c->loader;
+    size_t kept = 0;
+    c->replaced = 0;
+    for (size_t i = 0; i < m->segment_count; i++) {
+        struct segment_place place = {l->store, l->name, m->incarnation, m->dim, &m->segments[i]};
+        struct superseded *s = NULL;
+        enum dp_status status = lookup(call, c, &place, &s);
+        if (status)
+            return status;
+        if (s->rows.count == 0) {
+            m->segments[kept++] = m->segments[i];
+            continue;
+        }
+        if (!still_holds(s, &m->segments[i], &m->horizon) &&
+            (status = write_deleted(call, c, &place, &m->horizon, s)) != DP_OK)
+            return status;
+        c->replaced += s->fresh;
+        if (s->after.deleted_rows < s->after.rows)
+            m->segments[kept++] = s->after;
+    }
+    m->segment_count = kept;
+    return DP_OK;
+}
+
+/* ---- the swap -------------------------------------------------------------------------------------------- */
+
+static int compare_segments(const void *a, const void *b)
+{
+    const struct manifest_segment *left = a, *right = b;
+    return memcmp(left->id.text, right->id.text, ULID_LEN);
+}
+
+/* Adds the load's segments and its schema. */
+static enum dp_status attach(struct call *call, struct index_loader *l, struct manifest *m)
+{
+    struct manifest_segment *all = arena_array(&m->arena, m->segment_count + l->segment_count + 1, sizeof *all);
+    if (!all)
+        return call_nomem(call, "a manifest");
+    if (m->segment_count)
+        memcpy(all, m->segments, m->segment_count * sizeof *all);
+    for (size_t i = 0; i < l->segment_count; i++) {
+        if (memcmp(l->segments[i].id.text, m->horizon.text, ULID_LEN) <= 0)
+            return call_fail(call, DP_CONFLICT,
+                             "the load took so long that its first objects may have been collected: load again");
+        all[m->segment_count + i] = l->segments[i];
+    }
+    m->segments = all;
+    m->segment_count += l->segment_count;
+    qsort(all, m->segment_count, sizeof *all, compare_segments);
+    uint64_t rows = 0;
+    for (size_t i = 0; i < m->segment_count; i++)
+        rows += all[i].rows;
+    if (rows > NAMESPACE_ROWS_MAX)
+        return call_fail(call, DP_TOO_LARGE,
+                         "namespace \"%.*s\" would hold %" PRIu64
+                         " rows with those that were replaced, more than %d: "
+                         "load into another namespace",
+                         SPAN_FMT(l->name), rows, NAMESPACE_ROWS_MAX);
+    if (m->segment_count > MANIFEST_SEGMENTS_MAX)
+        return call_fail(call, DP_TOO_LARGE,
+                         "namespace \"%.*s\" would have %zu segments, more than %d: load into another namespace",
+                         SPAN_FMT(l->name), m->segment_count, MANIFEST_SEGMENTS_MAX);
+    return schema_join(&m->schema, &m->arena, &l->schema, &call->error);
+}
+
+static enum dp_status apply(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
+{
+    struct commit *c = context;
+    struct index_loader *l = c->loader;
+    enum dp_status status = exists ? load_check_vectors(l, m, &call->error) : DP_OK;
+    *needed = !exists || l->segment_count > 0;
+    if (status == DP_OK)
+        status = join_life(call, l, m, exists);
+    if (status == DP_OK && exists)
+        status = load_check_log(call, l, m);
+    if (status == DP_OK && *needed)
+        status = supersede(call, c, m);
+    if (status == DP_OK && *needed)
+        status = attach(call, l, m);
+    return load_unlisted(call, status);
+}
+
+static void note_sent(void *context)
+{
+    struct commit *c = context;
+    c->loader->sent = true;
+}
+
+/* ULIDs of segments are not used twice, so that one of ours is there by our swap alone. */
+static bool shows(const void *context, const struct manifest *m)
+{
+    const struct commit *c = context;
+    const struct index_loader *l = c->loader;
+    for (size_t i = 0; i < l->segment_count; i++) {
+        for (size_t k = 0; k < m->segment_count; k++) {
+            if (ulid_equal(&l->segments[i].id, &m->segments[k].id))
+                return true;
+        }
+    }
+    return false;
+}
+
+static const struct manifest_edit load_edit = {apply, note_sent, shows};
+
+static void summarise(const struct commit *c, const struct manifest *m, struct index_load_summary *out)
+{
+    const struct index_loader *l = c->loader;
+    *out = (struct index_load_summary){.rows = l->key_count,
+                                       .replaced = c->replaced,
+                                       .windows = l->windows,
+                                       .segments = l->segment_count,
+                                       .bytes = l->bytes_written,
+                                       .total_rows = manifest_rows(m)};
+}
+
+/* Says what to do where the rows may be there all the same. */
+static void advise(enum dp_status status, struct dp_error *error)
+{
+    if (status == DP_UNKNOWN)
+        dp_error_prefix(error,
+                        "whether the rows were committed is not known; load the same rows again, which is safe");
+    if (status == DP_NOT_DURABLE)
+        dp_error_prefix(error,
+                        "the rows can be read, but a crash of the host may take them away; see to the disk and "
+                        "load the same rows again");
+}
+
+enum dp_status index_load_commit(struct call *call, struct index_loader *l, struct index_load_summary *summary)
+{
+    struct commit c = {.loader = l};
+    struct manifest m;
+    enum dp_status status = l->broken ? call_fail(call, DP_INVALID, "this load has failed: begin another") : DP_OK;
+    if (status == DP_OK && l->row_count)
+        status = load_build(call, l);
+    if (status == DP_OK)
+        status = sort_keys(call, &c);
+    if (status == DP_OK) {
+        status = manifest_swap(call, l->store, l->name, &l->writer, &load_edit, &c, l->clock, &m);
+        advise(status, &call->error);
+    }
+    if (status == DP_OK) {
+        summarise(&c, &m, summary);
+        manifest_deinit(&m);
+    } else
+        loader_remove_uncommitted(l);
+    for (struct superseded *s = c.superseded; s; s = s->next)
+        row_set_deinit(&s->rows);
+    mem_free(c.keys);
+    loader_free(l);
+    return status;
+}

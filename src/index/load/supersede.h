@@ -1,0 +1,25 @@
+/* index/load/supersede.h: which rows of an older segment a load replaces. */
+#ifndef INDEX_SUPERSEDE_H
+#define INDEX_SUPERSEDE_H
+
+#include "index/segment/deleted.h"
+#include "index/segment/segment.h"
+
+/* Where a segment lives. */
+struct segment_place {
+    struct store *store;
+    struct span name;
+    struct ulid incarnation;
+    uint32_t dim;
+    const struct manifest_segment *listed;
+};
+
+/* Initialises *rows with the rows whose ids are among keys[n], which are sorted. Reads the segment's hot part,
+ * then only those blocks of ids that its filter cannot rule out. */
+enum dp_status supersede_find(struct call *call, const struct segment_place *place, const struct span *keys,
+                              size_t n, struct row_set *rows);
+
+/* Initialises *rows with the rows that the segment's .del object names; with none when it has none. */
+enum dp_status supersede_read_deleted(struct call *call, const struct segment_place *place, struct row_set *rows);
+
+#endif

@@ -1,0 +1,50 @@
+/* manifest/objects.c: which objects a manifest lists, and their names. */
+#include "index/manifest/manifest.h"
+
+enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context)
+{
+    const struct manifest_object objects[] = {
+        {MANIFEST_IVF, s, &s->id, s->ivf_size},
+        {MANIFEST_DPR, s, &s->id, s->dpr_size},
+        {MANIFEST_DEL, s, &s->deletion, s->deleted_size},
+    };
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < sizeof objects / sizeof *objects && status == DP_OK; i++) {
+        if (objects[i].kind != MANIFEST_DEL || s->has_deleted)
+            status = fn(context, &objects[i]);
+    }
+    return status;
+}
+
+enum dp_status manifest_for_each_object(const struct manifest *m, manifest_object_fn *fn, void *context)
+{
+    enum dp_status status = DP_OK;
+    for (size_t i = 0; i < m->segment_count && status == DP_OK; i++)
+        status = segment_for_each_object(&m->segments[i], fn, context);
+    return status;
+}
+
+void key_of_object(struct object_key *out, struct span name, const struct ulid *incarnation,
+                   const struct manifest_object *object)
+{
+    const struct manifest_segment *s = object->segment;
+    switch (object->kind) {
+    case MANIFEST_IVF: key_of_ivf(out, name, incarnation, &s->id); break;
+    case MANIFEST_DPR: key_of_dpr(out, name, incarnation, &s->id); break;
+    case MANIFEST_DEL: key_of_del(out, name, incarnation, &s->id, &s->deletion); break;
+    }
+}
+
+static enum dp_status add_size(void *context, const struct manifest_object *object)
+{
+    uint64_t *bytes = context;
+    *bytes += object->size;
+    return DP_OK;
+}
+
+uint64_t manifest_bytes(const struct manifest *m)
+{
+    uint64_t bytes = 0;
+    manifest_for_each_object(m, add_size, &bytes);
+    return bytes;
+}

@@ -1,0 +1,310 @@
+/* swap.c: changes a manifest by compare-and-swap.
+ *
+ * A put that ended without a clear answer ("lost") is resolved by looks. A look finds the change where the manifest
+ * remembers the writer, or lists what only this change adds. It rules the change out where the manifest has another
+ * version than the put expected, and remembers the writers of all swaps since. It leaves it open where the version is
+ * the expected one: the put may still be on its way. Then the change is sent once more, as at most one put on one
+ * version can succeed. Any other look decides nothing, and the answer is DP_UNKNOWN. A put that was refused because another
+ * had come first, or because the store was full, is looked after in the same way: something between may have sent it twice,
+ * and the first time been carried out. But it is not on its way any more.
+ *
+ * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that doubles.
+ */
+#include "index/manifest/swap.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "os/clock.h"
+#include "os/random.h"
+
+enum { SLICE_MS = 20, NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
+
+/* A put that no look has judged: its answer was lost, or it was refused because another had come first or the store was
+ * full. */
+struct lost_put {
+    bool is;
+    bool refused; /* perhaps at its second time, sent twice on its way; it is not on its way any more */
+    bool expects; /* a manifest of this version; false: none */
+    struct store_version expected;
+    uint64_t sequence; /* of the manifest that it replaces */
+    struct ulid incarnation;
+    int64_t sent_ns;
+};
+
+struct swap {
+    struct store *store;
+    struct span name;
+    const struct ulid *writer;
+    const struct manifest_edit *edit;
+    void *context;
+    const struct swap_clock *clock;
+
+    struct manifest manifest; /* as read, then as to be written */
+    bool exists;
+    struct store_version version;
+    struct lost_put lost;
+    bool full;  /* says the store to the last put */
+    bool stale; /* the manifest of version stale_version lists an object that is gone */
+    struct store_version stale_version;
+};
+
+/* ---- time -------------------------------------------------------------------------------------------- */
+
+static int64_t boot_now_ns(void *ctx)
+{
+    struct timespec now;
+    (void)ctx;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+}
+
+/* In slices, so that the call's end is noticed. */
+static enum dp_status wait_in_slices(void *ctx, struct call *call, int64_t ms)
+{
+    (void)ctx;
+    enum dp_status status = call_check(call);
+    for (int64_t end = os_now_ns() + ms * NS_PER_MS, left = ms * NS_PER_MS; left > 0 && status == DP_OK;
+         left = end - os_now_ns()) {
+        int64_t slice = left < SLICE_MS * NS_PER_MS ? left : SLICE_MS * NS_PER_MS;
+        struct timespec pause = {.tv_nsec = (long)slice};
+        nanosleep(&pause, NULL);
+        status = call_check(call);
+    }
+    return status;
+}
+
+static const struct swap_clock system_clock = {boot_now_ns, wait_in_slices, NULL};
+
+static enum dp_status wait_before_try(struct call *call, const struct swap *s, int tries)
+{
+    int64_t bound = SWAP_WAIT_BASE_MS;
+    for (int i = 1; i < tries && bound < SWAP_WAIT_CAP_MS; i++)
+        bound *= 2;
+    if (bound > SWAP_WAIT_CAP_MS)
+        bound = SWAP_WAIT_CAP_MS;
+    uint64_t random = UINT64_MAX;
+    os_random(&random, sizeof random, NULL);
+    int64_t ms = (int64_t)(random % (uint64_t)(bound + 1)), left = call_left_ms(call);
+    return s->clock->wait(s->clock->ctx, call, left >= 0 && left < ms ? left : ms);
+}
+
+/* ---- looks ------------------------------------------------------------------------------------------- */
+
+enum look { LOOK_MADE, LOOK_NOT_MADE, LOOK_OPEN, LOOK_UNDECIDED };
+
+/* What a manifest that was read from begun_ns on says of the puts before. Even one that came second may have been made:
+ * something between may have sent it twice. */
+static enum look judge_look(const struct swap *s, const struct manifest *m, bool exists,
+                            const struct store_version *version, int64_t begun_ns)
+{
+    const struct lost_put *lost = &s->lost;
+    if (exists && (manifest_has_writer(m, s->writer) || s->edit->shows(s->context, m)))
+        return LOOK_MADE;
+    if (!lost->is)
+        return LOOK_NOT_MADE;
+    if (!lost->refused && begun_ns - lost->sent_ns > (int64_t)SWAP_LOOK_MAX_MS * NS_PER_MS)
+        return LOOK_UNDECIDED;
+    if (lost->expects == exists && (!exists || store_version_equal(&lost->expected, version)))
+        return lost->refused ? LOOK_NOT_MADE : LOOK_OPEN;
+    if (exists && ulid_equal(&m->incarnation, &lost->incarnation) && !manifest_covers(m, lost->sequence))
+        return LOOK_UNDECIDED;
+    return LOOK_NOT_MADE;
+}
+
+/* Reads the manifest into *m, or initialises an empty one; DP_OK for both. */
+static enum dp_status read_manifest(struct call *call, const struct swap *s, struct manifest *m, bool *exists,
+                                    struct store_version *version)
+{
+    *version = (struct store_version){0};
+    enum dp_status status = manifest_load(call, s->store, s->name, m, version);
+    *exists = status == DP_OK;
+    if (status != DP_NOT_FOUND)
+        return status;
+    dp_error_clear(&call->error);
+    manifest_init(m);
+    return DP_OK;
+}
+
+static enum dp_status fail_unknown(struct call *call, const struct swap *s)
+{
+    char why[DP_ERROR_MESSAGE_MAX / 2];
+    snprintf(why, sizeof why, "%.250s", call->error.status ? call->error.message : "too much has happened since");
+    return call_fail(call, DP_UNKNOWN,
+                     "%.*s/manifest.json: the swap was sent, and whether it was carried out cannot be told (%s)",
+                     SPAN_FMT(s->name), why);
+}
+
+/* After a failure with a lost put: one more look, whatever has become of the caller's call. */
+static enum dp_status settle(struct call *call, struct swap *s, enum dp_status status)
+{
+    struct arena arena;
+    struct call own;
+    struct manifest m;
+    struct store_version version;
+    bool exists;
+    enum look look = LOOK_UNDECIDED;
+    arena_init(&arena, SETTLE_ARENA_MAX);
+    call_init(&own, &arena);
+    call_limit_ms(&own, SWAP_SETTLE_MS);
+    own.patient = true;
+    int64_t begun = s->clock->now_ns(s->clock->ctx);
+    if (read_manifest(&own, s, &m, &exists, &version) == DP_OK) {
+        look = judge_look(s, &m, exists, &version, begun);
+        if (look == LOOK_MADE) {
+            manifest_deinit(&s->manifest);
+            s->manifest = m;
+        } else
+            manifest_deinit(&m);
+    }
+    arena_deinit(&arena);
+    switch (look) {
+    case LOOK_MADE: dp_error_clear(&call->error); return DP_OK;
+    case LOOK_NOT_MADE: return status == DP_UNKNOWN ? (call->error.status = DP_UNAVAILABLE) : status;
+    default: return fail_unknown(call, s);
+    }
+}
+
+/* ---- one try ----------------------------------------------------------------------------------------- */
+
+/* Whether a put with this answer was refused for certain. Everything else that is not success is lost, so that nothing
+ * hangs on a store that tells apart what may have landed and what cannot have. */
+static bool is_refusal(enum dp_status status)
+{
+    switch (status) {
+    case DP_EXISTS:
+    case DP_CONFLICT:
+    case DP_INVALID:
+    case DP_NOT_FOUND:
+    case DP_UNSUPPORTED:
+    case DP_DENIED:
+    case DP_TOO_LARGE:
+    case DP_FULL: return true;
+    default: return false;
+    }
+}
+
+static enum dp_status put_manifest(struct call *call, struct swap *s, struct span body, bool *again)
+{
+    struct object_key key;
+    key_of_manifest(&key, s->name);
+    struct store_put put = {.key = object_key_span(&key),
+                            .body = body,
+                            .condition = s->exists ? STORE_IF_VERSION : STORE_IF_ABSENT,
+                            .expected = &s->version};
+    enum dp_status status = call_check(call);
+    if (status)
+        return status; /* nothing is sent */
+    int64_t sent = s->clock->now_ns(s->clock->ctx);
+    status = store_put(call, s->store, &put);
+    s->full = status == DP_FULL;
+    if (!s->full)
+        s->edit->sent(s->context);
+    bool beaten = status == DP_CONFLICT || status == DP_EXISTS, refused = beaten || s->full;
+    *again = beaten || status == DP_UNKNOWN;
+    if ((refused && !s->lost.is) || (status != DP_OK && !is_refusal(status)))
+        s->lost = (struct lost_put){.is = true,
+                                    .refused = refused,
+                                    .expects = s->exists,
+                                    .expected = s->version,
+                                    .sequence = s->manifest.sequence - 1,
+                                    .incarnation = s->manifest.incarnation,
+                                    .sent_ns = sent};
+    return status;
+}
+
+/* Sequence, time and writer of the next manifest; puts it. */
+static enum dp_status write_manifest(struct call *call, struct swap *s, bool *again)
+{
+    struct manifest *m = &s->manifest;
+    struct buffer bytes;
+    int64_t now = os_wall_ms();
+    if (!s->exists)
+        m->created_ms = now;
+    m->sequence++;
+    m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
+    enum dp_status status = manifest_add_writer(m, s->writer, &call->error);
+    if (status == DP_OK && manifest_check(m, &call->error) != DP_OK) /* ours: nothing that was stored is damaged */
+        status = call->error.status = DP_TOO_LARGE;
+    if (status)
+        return status;
+    buffer_init(&bytes, MANIFEST_BYTES_MAX * 2);
+    status = manifest_write(m, &bytes, &call->error);
+    if (status == DP_OK)
+        status = put_manifest(call, s, buffer_span(&bytes), again);
+    buffer_deinit(&bytes);
+    return status;
+}
+
+/* A listed object was missing: the manifest is old, unless it has been read anew since. */
+static enum dp_status judge_stale(struct call *call, struct swap *s, bool *again)
+{
+    *again = !s->stale || !store_version_equal(&s->stale_version, &s->version);
+    s->stale = true;
+    s->stale_version = s->version;
+    return *again ? DP_STALE : (call->error.status = DP_CORRUPT);
+}
+
+static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
+{
+    bool needed = true;
+    *again = false;
+    manifest_deinit(&s->manifest);
+    int64_t begun = s->clock->now_ns(s->clock->ctx);
+    enum dp_status status = read_manifest(call, s, &s->manifest, &s->exists, &s->version);
+    if (status)
+        return status;
+    switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
+    case LOOK_MADE: return DP_OK;
+    case LOOK_UNDECIDED: return DP_UNKNOWN; /* settle says so */
+    case LOOK_NOT_MADE: s->lost.is = false; break;
+    case LOOK_OPEN: break;
+    }
+    status = s->edit->apply(call, s->context, &s->manifest, s->exists, &needed);
+    if (status == DP_STALE)
+        return judge_stale(call, s, again);
+    if (status || !needed)
+        return status;
+    return write_manifest(call, s, again);
+}
+
+enum dp_status manifest_swap(struct call *call, struct store *store, struct span name, const struct ulid *writer,
+                             const struct manifest_edit *edit, void *context, const struct swap_clock *clock,
+                             struct manifest *out)
+{
+    struct swap s = {.store = store,
+                     .name = name,
+                     .writer = writer,
+                     .edit = edit,
+                     .context = context,
+                     .clock = clock ? clock : &system_clock};
+    bool again = true;
+    manifest_init(&s.manifest);
+    enum dp_status status = DP_OK;
+    for (int tries = 0; again; tries++) {
+        if (tries)
+            status = wait_before_try(call, &s, tries);
+        if (tries && status != DP_OK)
+            break;
+        dp_error_clear(&call->error);
+        status = try_swap(call, &s, &again);
+        if (again && tries + 1 == SWAP_TRIES) {
+            if (status != DP_UNKNOWN)
+                status =
+                    call_fail(call, DP_CONFLICT,
+                              "%.*s/manifest.json: other writers were first %d times: try again when fewer write",
+                              SPAN_FMT(name), SWAP_TRIES);
+            break;
+        }
+    }
+    if (status != DP_OK && status != DP_NOT_DURABLE && s.lost.is)
+        status = settle(call, &s, status);
+    if (s.full && status != DP_FULL)
+        edit->sent(context);
+    if (status == DP_OK)
+        *out = s.manifest;
+    else
+        manifest_deinit(&s.manifest);
+    return status;
+}

@@ -1,0 +1,60 @@
+/* index/object_name.h: the names of a namespace's objects.
+ *
+ *   <namespace>/manifest.json
+ *   <namespace>/<incarnation>/wal/<number, 20 digits>
+ *   <namespace>/<incarnation>/seg/<segment>.<attribute>.ivf
+ *   <namespace>/<incarnation>/seg/<segment>.dpr
+ *   <namespace>/<incarnation>/seg/<segment>.<deletion>.del
+ *
+ * Incarnations, segments and deletions are ULIDs; an attribute is its number in the schema.
+ */
+#ifndef INDEX_KEYS_H
+#define INDEX_KEYS_H
+
+#include "index/index.h"
+#include "os/random.h"
+
+/* A ULID and its NUL. */
+struct ulid {
+    char text[ULID_LEN + 1];
+};
+
+static inline struct span ulid_span(const struct ulid *u)
+{
+    return span_of(u->text, ULID_LEN);
+}
+
+static inline bool ulid_equal(const struct ulid *a, const struct ulid *b)
+{
+    return memcmp(a->text, b->text, ULID_LEN) == 0;
+}
+
+/* False unless `text` is 26 characters of Crockford base 32, upper case. */
+bool ulid_parse(struct span text, struct ulid *out);
+
+/* A fresh ULID that comes after `after`, even where the clock is behind that. */
+enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error);
+
+struct object_key {
+    size_t len;
+    char text[INDEX_NAME_MAX + 4 * ULID_LEN + 32];
+};
+
+static inline struct span object_key_span(const struct object_key *key)
+{
+    return span_of(key->text, key->len);
+}
+
+/* The number of the vector attribute in a schema. */
+enum { VECTOR_ATTRIBUTE = 1 };
+
+void key_of_manifest(struct object_key *out, struct span name);
+void key_of_wal(struct object_key *out, struct span name, const struct ulid *incarnation, uint64_t number);
+void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment);
+void key_of_dpr(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment);
+void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation,
+                const struct ulid *segment, const struct ulid *deletion);
+
+#endif

@@ -1,0 +1,360 @@
+/* query/finish.c: the second half of a query: exact distances, ids and attributes.
+ *
+ * The full-precision vectors and the documents of all candidates are read in one round. The vectors decide the order;
+ * only the documents of rows that are answered are decompressed. Rows at the same distance are ordered by id, so the ids
+ * of all rows at the last distance that counts are looked at.
+ *
+ * Where all that is more than a round's bytes (index/round.h), rounds of vectors come first, as many as it takes, and then
+ * rounds of the documents of rows that are answered. Documents are decompressed run by run into an arena that each run
+ * reuses; what is answered of them is copied.
+ */
+#include "index/query/query.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "index/id.h"
+#include "os/clock.h"
+#include "vector/distance.h"
+
+enum { RUN_ARENA_MAX = 64 * 1024 * 1024 };
+
+/* What is known of one candidate. */
+struct fetched {
+    const struct candidate *candidate;
+    const struct segment *segment;
+    uint64_t first_vector, vectors;
+    struct document_run run;
+    size_t vector_req, document_req; /* numbers in the round that reads them */
+    float dist;
+    struct span key;        /* the row's id; empty until its document is found */
+    struct span attributes; /* as the query asks for them */
+};
+
+struct finish {
+    struct query_run *run;
+    struct round round;
+    struct fetched *rows;
+    size_t count;
+    bool whole;       /* vectors and documents fit one round */
+    struct arena raw; /* the run of documents at hand */
+    struct span raw_run;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct candidate *left = a, *right = b;
+    if (left->segment != right->segment)
+        return left->segment < right->segment ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static int by_candidate(const void *a, const void *b)
+{
+    const struct fetched *left = a, *right = b;
+    return by_place(left->candidate, right->candidate);
+}
+
+/* Whether both rows lie in one run of documents, which is read once for rows that follow each other. */
+static bool same_run(const struct fetched *a, const struct fetched *b)
+{
+    return a->segment == b->segment && a->run.first == b->run.first;
+}
+
+static uint64_t vector_bytes(const struct fetched *r)
+{
+    return r->vectors * segment_vector_len(r->segment->hot.dim);
+}
+
+/* Rows in the order of the objects; whether all that they need fits one round. */
+static enum dp_status plan(struct finish *f)
+{
+    struct query_run *run = f->run;
+    uint64_t bytes = 0;
+    size_t ranges = 0;
+    f->count = run->candidate_count;
+    f->rows = arena_calloc(run->call->arena, f->count + 1, sizeof *f->rows);
+    if (!f->rows)
+        return call_nomem(run->call, "a query");
+    qsort(run->candidates, f->count, sizeof *run->candidates, by_place);
+    for (size_t i = 0; i < f->count; i++) {
+        struct fetched *r = &f->rows[i];
+        r->candidate = &run->candidates[i];
+        r->segment = run->snapshot->segments[r->candidate->segment].segment;
+        segment_vectors_of(&r->segment->hot, r->candidate->row, &r->first_vector, &r->vectors);
+        r->run = segment_documents_of(&r->segment->hot, r->candidate->row);
+        bool shared = i > 0 && same_run(r - 1, r);
+        bytes += vector_bytes(r) + (shared ? 0 : r->run.len);
+        ranges += shared ? 1 : 2;
+    }
+    f->whole = bytes <= f->round.bytes_max && ranges <= (f->round.bytes_max - bytes) / ROUND_GAP;
+    return DP_OK;
+}
+
+static enum dp_status ask_vectors(struct finish *f, struct fetched *r)
+{
+    const struct segment_hot *hot = &r->segment->hot;
+    const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
+                                       .offset =
+                                           hot->vectors_offset + r->first_vector * segment_vector_len(hot->dim),
+                                       .len = (int64_t)vector_bytes(r),
+                                       .pinned = &r->segment->dpr_version};
+    enum dp_status status = round_ask(&f->round, &req);
+    r->vector_req = f->round.count - 1;
+    return status;
+}
+
+/* `before` is the row whose documents were asked for last, or NULL. */
+static enum dp_status ask_document(struct finish *f, const struct fetched *before, struct fetched *r)
+{
+    if (before && same_run(before, r)) {
+        r->document_req = before->document_req;
+        return DP_OK;
+    }
+    const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
+                                       .offset = r->run.offset,
+                                       .len = (int64_t)r->run.len,
+                                       .pinned = &r->segment->dpr_version};
+    enum dp_status status = round_ask(&f->round, &req);
+    r->document_req = f->round.count - 1;
+    return status;
+}
+
+static enum dp_status read_round(struct finish *f)
+{
+    struct call *call = f->run->call;
+    round_read(&f->round);
+    return call_check(call);
+}
+
+static enum dp_status check_request(struct finish *f, const struct fetched *r, size_t number)
+{
+    return snapshot_check_read(&f->round.reqs[number], r->segment->hot.size, &f->run->gone, &f->run->call->error);
+}
+
+/* The distance that is answered, from a metric's score. */
+static float distance_of(enum index_metric metric, float score)
+{
+    float dist = metric == INDEX_COSINE ? 1.0F - score : score;
+    return dist > 0.0F ? dist : 0.0F; /* rounding may leave a shade below */
+}
+
+/* The exact distance of a row: that of its nearest window. */
+static enum dp_status measure(struct finish *f, struct fetched *r)
+{
+    const struct segment_hot *hot = &r->segment->hot;
+    enum index_metric metric = f->run->snapshot->manifest.metric;
+    struct span bytes = f->round.reqs[r->vector_req].bytes.span;
+    size_t floats_len = (size_t)hot->dim * 4, len = (size_t)segment_vector_len(hot->dim);
+    for (uint64_t v = 0; v < r->vectors; v++) {
+        struct span floats = span_of(bytes.data + v * len, floats_len);
+        struct cursor sum = cursor_over(span_of(bytes.data + v * len + floats_len, 8));
+        if (cursor_u64(&sum) != segment_vector_checksum(floats, r->first_vector + v))
+            return call_fail(f->run->call, DP_CORRUPT, "%s: the checksum of vector %llu does not fit",
+                             r->segment->dpr_key.text, (unsigned long long)r->first_vector + v);
+        float score;
+        distance_rows(metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, f->run->vector, floats.data, 1,
+                      hot->dim, &score);
+        float dist = distance_of(metric, score);
+        if (v == 0 || dist < r->dist)
+            r->dist = dist;
+    }
+    return DP_OK;
+}
+
+static int by_distance(const void *a, const void *b)
+{
+    const struct fetched *left = a, *right = b;
+    if (left->dist != right->dist)
+        return left->dist < right->dist ? -1 : 1;
+    return span_compare(left->key, right->key); /* empty until documents are found */
+}
+
+static bool wanted(const struct index_query *q, struct span name)
+{
+    for (size_t i = 0; i < q->attribute_count; i++) {
+        if (span_equal(q->attributes[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* The attributes that the query asks for, as they were given, in the call's arena. */
+static enum dp_status project(struct query_run *run, struct span json, struct span *out)
+{
+    const struct index_query *q = run->query;
+    struct json_reader r;
+    struct json_writer w;
+    struct buffer text;
+    struct span key, value;
+    if (q->all_attributes || q->attribute_count == 0) {
+        *out = q->all_attributes ? arena_copy(run->call->arena, json) : span_str("{}");
+        return out->data ? DP_OK : call_nomem(run->call, "attributes");
+    }
+    buffer_init(&text, INDEX_DOCUMENT_MAX + 1024);
+    json_reader_init(&r, json);
+    json_writer_init(&w, &text);
+    json_enter_object(&r);
+    json_begin_object(&w);
+    while (json_next_key(&r, run->call->arena, &key) && json_read_raw(&r, &value)) {
+        if (!wanted(q, key))
+            continue;
+        json_key_span(&w, key);
+        json_raw(&w, value);
+    }
+    json_end_object(&w);
+    enum dp_status status =
+        json_failed(&r) ? json_error(&r, &run->call->error) : buffer_check(&text, "attributes", &run->call->error);
+    if (status == DP_OK) {
+        *out = arena_copy(run->call->arena, buffer_span(&text));
+        if (!out->data)
+            status = call_nomem(run->call, "attributes");
+    }
+    buffer_deinit(&text);
+    return status;
+}
+
+/* Copies a row's id and attributes out of its run of documents, which is decompressed unless the row before had it. */
+static enum dp_status find_document(struct finish *f, const struct fetched *before, struct fetched *r)
+{
+    struct call *call = f->run->call;
+    struct segment_document document;
+    enum dp_status status = DP_OK;
+    if (!before || !same_run(before, r)) {
+        arena_reset(&f->raw);
+        status = segment_inflate(&r->segment->hot, &r->run, f->round.reqs[r->document_req].bytes.span, &f->raw,
+                                 &f->raw_run, &call->error);
+    }
+    if (status == DP_OK)
+        status = segment_find_document(&r->run, f->raw_run, r->candidate->row, &document, &call->error);
+    struct index_id id;
+    if (status == DP_OK && !id_decode(document.key, &id))
+        status = call_fail(call, DP_CORRUPT, "row %u has a malformed id; the segment is damaged",
+                           (unsigned)r->candidate->row);
+    if (status == DP_CORRUPT)
+        dp_error_prefix(&call->error, "%s", r->segment->dpr_key.text);
+    if (status)
+        return status;
+    r->key = arena_copy(call->arena, document.key);
+    return r->key.data ? project(f->run, document.json, &r->attributes) : call_nomem(call, "an answer");
+}
+
+/* ---- rounds ------------------------------------------------------------------------------------------- */
+
+/* Distances of all rows; in one round with their documents, or in as many as the vectors need. */
+static enum dp_status measure_all(struct finish *f)
+{
+    enum dp_status status = DP_OK;
+    for (size_t begin = 0, end; begin < f->count && status == DP_OK; begin = end) {
+        for (end = begin; end < f->count && status == DP_OK; end++) {
+            struct fetched *r = &f->rows[end];
+            if (!f->whole && !round_takes(&f->round, vector_bytes(r), 1))
+                break;
+            status = ask_vectors(f, r);
+            if (status == DP_OK && f->whole)
+                status = ask_document(f, end ? r - 1 : NULL, r);
+        }
+        if (status == DP_OK)
+            status = read_round(f);
+        int64_t begun = os_now_ns();
+        for (size_t i = begin; i < end && status == DP_OK; i++) {
+            struct fetched *r = &f->rows[i];
+            status = check_request(f, r, r->vector_req);
+            if (status == DP_OK && f->whole)
+                status = check_request(f, r, r->document_req);
+            if (status == DP_OK)
+                status = measure(f, r);
+        }
+        f->run->call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
+        if (!f->whole)
+            round_release(&f->round);
+    }
+    return status;
+}
+
+static enum dp_status take_documents(struct finish *f, size_t begin, size_t end)
+{
+    enum dp_status status = DP_OK;
+    int64_t begun = os_now_ns();
+    for (size_t i = begin; i < end && status == DP_OK; i++) {
+        struct fetched *r = &f->rows[i];
+        if (!f->whole)
+            status = check_request(f, r, r->document_req);
+        if (status == DP_OK)
+            status = find_document(f, i > begin ? r - 1 : NULL, r);
+    }
+    f->run->call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
+    return status;
+}
+
+/* Documents of the first `count` rows, which are in the order of the objects. */
+static enum dp_status find_documents(struct finish *f, size_t count)
+{
+    if (f->whole)
+        return take_documents(f, 0, count);
+    enum dp_status status = DP_OK;
+    for (size_t begin = 0, end; begin < count && status == DP_OK; begin = end) {
+        for (end = begin; end < count && status == DP_OK; end++) {
+            struct fetched *r = &f->rows[end];
+            bool shared = end > begin && same_run(r - 1, r);
+            if (!shared && !round_takes(&f->round, r->run.len, 1))
+                break;
+            status = ask_document(f, end > begin ? r - 1 : NULL, r);
+        }
+        if (status == DP_OK)
+            status = read_round(f);
+        if (status == DP_OK)
+            status = take_documents(f, begin, end);
+        round_release(&f->round);
+    }
+    return status;
+}
+
+/* Puts the best top_k rows first, with their documents. */
+static enum dp_status choose(struct finish *f, size_t *answered)
+{
+    size_t k = f->run->query->top_k, tied;
+    qsort(f->rows, f->count, sizeof *f->rows, by_distance);
+    k = k < f->count ? k : f->count;
+    for (tied = k; k && tied < f->count && f->rows[tied].dist == f->rows[k - 1].dist; tied++)
+        ;
+    qsort(f->rows, tied, sizeof *f->rows, by_candidate);
+    enum dp_status status = find_documents(f, tied);
+    qsort(f->rows, tied, sizeof *f->rows, by_distance);
+    *answered = k;
+    return status;
+}
+
+static enum dp_status answer(struct finish *f, size_t count, struct index_answer *out)
+{
+    out->hits = arena_calloc(f->run->call->arena, count + 1, sizeof *out->hits);
+    if (!out->hits)
+        return call_nomem(f->run->call, "an answer");
+    for (size_t i = 0; i < count; i++) {
+        struct fetched *r = &f->rows[i];
+        struct index_hit *hit = &out->hits[i];
+        id_decode(r->key, &hit->id); /* checked by find_document; its text is in the arena */
+        hit->dist = r->dist;
+        hit->attributes = r->attributes;
+    }
+    out->count = count;
+    return DP_OK;
+}
+
+enum dp_status query_finish(struct query_run *run, struct index_answer *out)
+{
+    struct finish f = {.run = run};
+    size_t count = 0;
+    round_init(&f.round, run->call, run->store, run->round_bytes);
+    arena_init(&f.raw, RUN_ARENA_MAX);
+    enum dp_status status = plan(&f);
+    if (status == DP_OK)
+        status = measure_all(&f);
+    if (status == DP_OK)
+        status = choose(&f, &count);
+    if (status == DP_OK)
+        status = answer(&f, count, out);
+    arena_deinit(&f.raw);
+    round_deinit(&f.round);
+    return status;
+}

@@ -1,0 +1,135 @@
+/* query.c: a query from its checks to its answer.
+ *
+ * A strong query asks for the manifest (if it changed) and for the next log entry beside its first round of
+ * lists. When nothing changed, two rounds answer it. When the manifest changed, what it newly lists is opened
+ * and the query runs over that, which is then current by construction. When a listed object is missing the
+ * manifest is read again, once.
+ */
+#include "index/query/query.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/alloc.h"
+#include "vector/distance.h"
+
+enum { RELOADS = 4 };
+
+static enum dp_status check_query(struct call *call, const struct index_query *q, const struct manifest *m)
+{
+    if (q->top_k == 0 || q->top_k > INDEX_TOP_K_MAX)
+        return call_fail(call, DP_INVALID, "top_k is 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
+    if (q->dim != m->dim)
+        return call_fail(call, DP_INVALID,
+                         "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32
+                         ": it holds vectors of another model%s%.*s%s",
+                         q->dim, m->dim, m->model.len ? ", \"" : "", SPAN_FMT(m->model), m->model.len ? "\"" : "");
+    if (q->fingerprint.len && m->fingerprint.len && !span_equal(q->fingerprint, m->fingerprint))
+        return call_fail(
+            call, DP_INVALID,
+            "the namespace was embedded by model \"%.*s\" (fingerprint %.16s); the query was embedded by "
+            "another (fingerprint %.*s)",
+            SPAN_FMT(m->model), (const char *)m->fingerprint.data,
+            (int)(q->fingerprint.len > 16 ? 16 : q->fingerprint.len), (const char *)q->fingerprint.data);
+    for (uint32_t i = 0; i < q->dim; i++) {
+        if (!isfinite(q->vector[i]))
+            return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is not finite", i);
+        if (m->metric != INDEX_COSINE && fabsf(q->vector[i]) > INDEX_COMPONENT_MAX)
+            return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is more than %g", i,
+                             (double)INDEX_COMPONENT_MAX);
+    }
+    return DP_OK;
+}
+
+/* The vector as the lists are searched with it. */
+static enum dp_status prepare_vector(struct query_run *run)
+{
+    size_t dim = run->query->dim;
+    float *copy = arena_array(run->call->arena, dim, sizeof *copy);
+    if (!copy)
+        return call_nomem(run->call, "a query");
+    memcpy(copy, run->query->vector, dim * sizeof *copy);
+    run->vector = copy;
+    if (run->snapshot->manifest.metric == INDEX_COSINE && !vector_normalize(copy, dim))
+        return call_fail(
+            run->call, DP_INVALID,
+            "the query's vector has no length (or too much) and so no direction, which cosine distance "
+            "needs");
+    return DP_OK;
+}
+
+/* Opens what the manifest lists now. */
+static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out,
+                                  bool *gone)
+{
+    struct manifest m;
+    enum dp_status status = manifest_parse(run->newer.bytes.span, &m, &run->call->error);
+    if (status)
+        dp_error_prefix(&run->call->error, "%s", run->snapshot->manifest_key.text);
+    else
+        status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->seen,
+                               run->snapshot, run->round_bytes, out, gone);
+    store_read_release(&run->newer, 1);
+    return status;
+}
+
+/* Runs over one snapshot; run->changed or run->gone tell that another one is needed. */
+static enum dp_status run_over(struct query_run *run, struct index_answer *out)
+{
+    enum dp_status status = check_query(run->call, run->query, &run->snapshot->manifest);
+    if (status == DP_OK)
+        status = prepare_vector(run);
+    if (status == DP_OK)
+        status = query_score(run);
+    if (status == DP_OK && !run->changed)
+        status = query_finish(run, out);
+    return status;
+}
+
+enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
+                           struct index_answer *out)
+{
+    struct snapshot *s = reader_snapshot(reader), *next = NULL;
+    bool fresh = query->eventual; /* whether the snapshot needs no check */
+    bool cached = true;
+    enum dp_status status = DP_OK;
+    *out = (struct index_answer){0};
+    for (int reloads = 0;; reloads++) {
+        struct query_run run = {.call = call,
+                                .store = reader->store,
+                                .query = query,
+                                .snapshot = s,
+                                .round_bytes = reader->round_bytes,
+                                .check_current = !fresh};
+        bool gone = false;
+        status = run_over(&run, out);
+        if (run.confirmed)
+            reader_confirm(reader, s, run.seen);
+        if (!run.changed && !run.gone)
+            break;
+        if (reloads == RELOADS || (run.gone && reloads > 1))
+            break;
+        dp_error_clear(&call->error);
+        if (run.changed)
+            status = adopt_newer(&run, reader, &next, &gone);
+        if (run.gone || gone)
+            status = reader_reload(call, reader, &next);
+        if (status)
+            break;
+        reader_install(reader, snapshot_retain(next));
+        snapshot_release(s);
+        s = next;
+        fresh = true;
+        cached = false;
+    }
+    if (status == DP_STALE) /* after the manifest was read again */
+        status = call->error.status = DP_CORRUPT;
+    if (status == DP_OK) {
+        dp_error_clear(&call->error);
+        out->metric = s->manifest.metric;
+        out->approx_rows = manifest_rows(&s->manifest);
+        out->from_cache = cached;
+    }
+    snapshot_release(s);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* index/query/query.h: the two halves of a query over one snapshot, each one round unless that would be too large. */
+#ifndef INDEX_QUERY_H
+#define INDEX_QUERY_H
+
+#include "index/query/reader.h"
+#include "index/round.h"
+
+/* A row that may be an answer. */
+struct candidate {
+    uint32_t segment; /* place in the snapshot */
+    uint32_t row;
+    float score; /* approximate, then exact: larger is better for cosine, smaller for euclidean_squared */
+};
+
+/* A query at work. Spans and arrays are in the call's arena. */
+struct query_run {
+    struct call *call;
+    struct store *store;
+    const struct index_query *query;
+    const struct snapshot *snapshot;
+    const float *vector;  /* float[dim]; for cosine of length 1 */
+    uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
+    bool check_current;   /* ask, beside the lists, whether the snapshot is still the namespace */
+
+    struct candidate *candidates; /* out of query_score: best first */
+    size_t candidate_count;
+
+    /* Out, when check_current found another manifest: its bytes and version, to be released. */
+    struct store_read_req newer;
+    struct manifest_read seen; /* of check_current */
+    bool confirmed;            /* check_current found the snapshot's manifest */
+    bool changed;
+    bool gone; /* an object that the manifest lists is missing */
+};
+
+/* Lists that are read when a query does not say: enough for recall@10 ≥ 0.95 on embeddings of text
+ * (docs/internals/segment.md has the figures). */
+uint32_t query_default_nprobe(uint32_t nlist);
+
+/* Probed lists of all segments in one round, or as many as their bytes need; the check for currency is in the first. Scores
+ * them. */
+enum dp_status query_score(struct query_run *run);
+/* Full-precision vectors and documents of all candidates in one round; where that is too much, vectors first and then the
+ * documents of rows that are answered, in as many rounds as they need. The exact answer. */
+enum dp_status query_finish(struct query_run *run, struct index_answer *out);
+
+#endif

@@ -1,0 +1,391 @@
+/* query/score.c: the first half of a query: which rows may be the answer.
+ *
+ * In each segment the nprobe lists nearest to the query are read, verified and scanned; deleted rows are
+ * masked before they can take a place. A row with several windows may be found several times: its best window
+ * counts, and where duplicates have pushed out other rows, the lists (which are in memory) are scanned again
+ * with more room.
+ *
+ * All lists are one round (index/round.h) unless they are more than a round's bytes. The best rows of each round and
+ * segment are kept, so that the answer does not depend on where rounds end.
+ */
+#include "index/query/query.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "os/clock.h"
+
+enum {
+    OVERSAMPLE = 2,       /* candidates for each answer … */
+    OVERSAMPLE_MORE = 10, /* … and some more */
+    ROOM_FACTOR = 4       /* candidates at a time, for each that counts in the end */
+};
+static const double NPROBE_ROOTS = 4.5;
+
+uint32_t query_default_nprobe(uint32_t nlist)
+{
+    /* The share of lists that must be read falls as lists get more: 4.5 square roots. */
+    double nprobe = ceil(NPROBE_ROOTS * sqrt((double)nlist));
+    return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
+}
+
+/* Probed lists of one segment: all of them, or those of one round. */
+struct probe {
+    uint32_t *lists;
+    size_t count;
+    const struct store_read_req *reqs; /* [count]; of those of a round */
+};
+
+/* A list to be probed: number `list` of a segment's. */
+struct probe_place {
+    size_t segment, list;
+};
+
+/* The first half of a query at work. */
+struct scoring {
+    struct query_run *run;
+    struct probe *probes; /* [segment_count]: not empty lists */
+    uint64_t entries;     /* of all of them */
+    struct round round;
+    size_t want, room; /* candidates in the end, and at most meanwhile */
+    bool split;        /* a segment's lists came in several rounds: a row may be among the candidates twice */
+};
+
+static enum dp_status plan(struct scoring *sc)
+{
+    struct query_run *run = sc->run;
+    const struct snapshot *s = run->snapshot;
+    sc->probes = arena_calloc(run->call->arena, s->manifest.segment_count + 1, sizeof *sc->probes);
+    if (!sc->probes)
+        return call_nomem(run->call, "a query");
+    for (size_t i = 0; i < s->manifest.segment_count; i++) {
+        const struct segment *segment = s->segments[i].segment;
+        struct probe *probe = &sc->probes[i];
+        uint32_t nlist = segment->hot.nlist;
+        uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
+        nprobe = nprobe < nlist ? nprobe : nlist;
+        probe->lists = arena_array(run->call->arena, nprobe, sizeof *probe->lists);
+        if (!probe->lists)
+            return call_nomem(run->call, "a query");
+        enum dp_status status =
+            faiss_ivf_probe(segment->ivf, run->vector, nprobe, probe->lists, &probe->count, &run->call->error);
+        if (status)
+            return status;
+        size_t kept = 0;
+        for (size_t p = 0; p < probe->count; p++) {
+            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[p]);
+            sc->entries += range.count;
+            if (range.len)
+                probe->lists[kept++] = probe->lists[p];
+        }
+        probe->count = kept;
+    }
+    return DP_OK;
+}
+
+/* Asks for lists from *at on while the round takes them, and moves *at behind them. */
+static enum dp_status ask_lists(struct scoring *sc, struct probe_place *at)
+{
+    const struct snapshot *s = sc->run->snapshot;
+    for (; at->segment < s->manifest.segment_count; *at = (struct probe_place){at->segment + 1, 0}) {
+        const struct segment *segment = s->segments[at->segment].segment;
+        const struct probe *probe = &sc->probes[at->segment];
+        for (; at->list < probe->count; at->list++) {
+            struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[at->list]);
+            if (!round_takes(&sc->round, range.len, 1))
+                return DP_OK;
+            struct store_read_req req = {.key = object_key_span(&segment->ivf_key),
+                                         .offset = range.offset,
+                                         .len = (int64_t)range.len,
+                                         .pinned = &segment->ivf_version};
+            enum dp_status status = round_ask(&sc->round, &req);
+            if (status)
+                return status;
+        }
+    }
+    return DP_OK;
+}
+
+/* Verifies the lists of a segment. */
+static enum dp_status check_lists(struct query_run *run, size_t i, const struct probe *probe)
+{
+    const struct segment *segment = run->snapshot->segments[i].segment;
+    for (size_t p = 0; p < probe->count; p++) {
+        enum dp_status status =
+            snapshot_check_read(&probe->reqs[p], segment->hot.ivf_size, &run->gone, &run->call->error);
+        if (status)
+            return status;
+        if (checksum64(probe->reqs[p].bytes.span) != segment->hot.list_checksums[probe->lists[p]])
+            return call_fail(run->call, DP_CORRUPT, "%s: the checksum of list %" PRIu32 " does not fit",
+                             segment->ivf_key.text, probe->lists[p]);
+    }
+    return DP_OK;
+}
+
+static int by_row(const void *a, const void *b)
+{
+    const struct topk_hit *left = a, *right = b;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+/* Keeps each row's best score; the order is by row afterwards. */
+static size_t merge_windows(struct topk_hit *hits, size_t count, bool larger_is_better)
+{
+    size_t kept = 0;
+    qsort(hits, count, sizeof *hits, by_row);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || hits[kept - 1].id != hits[i].id)
+            hits[kept++] = hits[i];
+        else if (larger_is_better ? hits[i].score > hits[kept - 1].score : hits[i].score < hits[kept - 1].score)
+            hits[kept - 1].score = hits[i].score;
+    }
+    return kept;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct topk_hit *left = a, *right = b;
+    return left->score != right->score ? (left->score > right->score ? -1 : 1) : by_row(a, b);
+}
+
+static int smaller_first(const void *a, const void *b)
+{
+    const struct topk_hit *left = a, *right = b;
+    return left->score != right->score ? (left->score < right->score ? -1 : 1) : by_row(a, b);
+}
+
+static enum dp_status scan(struct query_run *run, const struct segment *segment, const struct probe *probe,
+                           const struct id_filter *filter, struct topk *top)
+{
+    struct ivf_query query;
+    enum dp_status status =
+        ivf_query_init(&query, faiss_ivf_info(segment->ivf).codec, run->vector, &run->call->error);
+    if (status)
+        return status;
+    for (size_t p = 0; p < probe->count && status == DP_OK; p++) {
+        status = faiss_ivf_scan(segment->ivf, &query, probe->lists[p], probe->reqs[p].bytes.span, filter, top,
+                                &run->call->error);
+        if (status == DP_OK)
+            status = call_check(run->call);
+    }
+    ivf_query_deinit(&query);
+    return status;
+}
+
+/* Adds the best `want` rows of one segment to the candidates. */
+static enum dp_status score_segment(struct query_run *run, size_t i, const struct probe *probe, size_t want)
+{
+    const struct snapshot_segment *s = &run->snapshot->segments[i];
+    const struct segment *segment = s->segment;
+    struct id_filter filter = {0};
+    uint64_t entries = 0;
+    if (s->deleted)
+        filter.skip = id_set_of_bits(span_of(s->deleted->set.bits, (size_t)((s->deleted->set.rows + 7) / 8)));
+    for (size_t p = 0; p < probe->count; p++)
+        entries += faiss_ivf_list_range(segment->ivf, probe->lists[p]).count;
+    bool larger = run->snapshot->manifest.metric == INDEX_COSINE;
+    for (size_t room = want;; room *= 2) {
+        struct topk top;
+        if (room > entries)
+            room = (size_t)entries;
+        enum dp_status status = topk_init(&top, room, larger, &run->call->error);
+        if (status == DP_OK)
+            status = scan(run, segment, probe, s->deleted ? &filter : NULL, &top);
+        size_t count = status ? 0 : top.count;
+        if (count && segment->hot.window_count) {
+            bool full = count == room;
+            count = merge_windows(top.hits, count, larger);
+            if (count < want && full && room < entries) { /* windows took rows' places */
+                topk_deinit(&top);
+                continue;
+            }
+            qsort(top.hits, count, sizeof *top.hits, larger ? larger_first : smaller_first);
+        }
+        count = count < want ? count : want;
+        for (size_t h = 0; h < count && status == DP_OK; h++) {
+            if (top.hits[h].id < 0 || (uint64_t)top.hits[h].id >= segment->hot.rows)
+                status = call_fail(run->call, DP_CORRUPT, "%s: a list holds row %" PRId64 " of %" PRIu64,
+                                   segment->ivf_key.text, top.hits[h].id, segment->hot.rows);
+            else
+                run->candidates[run->candidate_count++] =
+                    (struct candidate){(uint32_t)i, (uint32_t)top.hits[h].id, top.hits[h].score};
+        }
+        topk_deinit(&top);
+        return status;
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const struct candidate *left = a, *right = b;
+    if (left->score != right->score)
+        return left->score < right->score ? -1 : 1;
+    if (left->segment != right->segment)
+        return left->segment < right->segment ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static int descending(const void *a, const void *b)
+{
+    const struct candidate *left = a, *right = b;
+    return left->score != right->score ? (left->score > right->score ? -1 : 1) : ascending(a, b);
+}
+
+/* By row, and the best score first. */
+static int by_place(const struct candidate *left, const struct candidate *right)
+{
+    if (left->segment != right->segment)
+        return left->segment < right->segment ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static int place_then_larger(const void *a, const void *b)
+{
+    int order = by_place(a, b);
+    return order ? order : descending(a, b);
+}
+
+static int place_then_smaller(const void *a, const void *b)
+{
+    int order = by_place(a, b);
+    return order ? order : ascending(a, b);
+}
+
+/* Puts the best candidates first, and forgets those that cannot count. Of each round the best `want` rows of a segment
+ * come in, so the best of all are among them, each with its best score. */
+static void choose_candidates(struct scoring *sc)
+{
+    struct query_run *run = sc->run;
+    struct candidate *c = run->candidates;
+    bool larger = run->snapshot->manifest.metric == INDEX_COSINE;
+    if (sc->split) {
+        size_t kept = 0;
+        qsort(c, run->candidate_count, sizeof *c, larger ? place_then_larger : place_then_smaller);
+        for (size_t i = 0; i < run->candidate_count; i++) {
+            if (kept == 0 || by_place(&c[kept - 1], &c[i]) != 0)
+                c[kept++] = c[i];
+        }
+        run->candidate_count = kept;
+    }
+    qsort(c, run->candidate_count, sizeof *c, larger ? descending : ascending);
+    if (run->candidate_count > sc->want)
+        run->candidate_count = sc->want;
+}
+
+/* Judges the two requests that tell whether the snapshot is current. */
+static enum dp_status check_current(struct query_run *run, struct store_read_req *manifest,
+                                    const struct store_read_req *wal)
+{
+    if (manifest->status == DP_NOT_FOUND)
+        return call_fail(run->call, DP_NOT_FOUND, "%s: the namespace is gone", run->snapshot->manifest_key.text);
+    if (manifest->status) {
+        run->call->error = manifest->error;
+        return manifest->status;
+    }
+    if (!manifest->unchanged) {
+        run->newer = *manifest;
+        *manifest = (struct store_read_req){0};
+        run->changed = true;
+        return DP_OK;
+    }
+    run->confirmed = true;
+    return snapshot_check_wal(wal, &run->call->error);
+}
+
+/* Room for candidates of all lists, or for several times as many as count in the end. */
+static enum dp_status make_room(struct scoring *sc)
+{
+    struct query_run *run = sc->run;
+    sc->want = (size_t)run->query->top_k * OVERSAMPLE + OVERSAMPLE_MORE;
+    sc->room = sc->want * ROOM_FACTOR;
+    if (sc->room > sc->entries)
+        sc->room = (size_t)sc->entries + 1;
+    run->candidates = arena_array(run->call->arena, sc->room, sizeof *run->candidates);
+    run->candidate_count = 0;
+    return run->candidates ? DP_OK : call_nomem(run->call, "a query");
+}
+
+/* Scores the lists of a round: those from `begin` to `end`. */
+static enum dp_status score_round(struct scoring *sc, struct probe_place begin, struct probe_place end)
+{
+    struct query_run *run = sc->run;
+    const struct store_read_req *reqs = sc->round.reqs;
+    for (size_t i = begin.segment; i < run->snapshot->manifest.segment_count && i <= end.segment; i++) {
+        const struct probe *whole = &sc->probes[i];
+        size_t from = i == begin.segment ? begin.list : 0, to = i == end.segment ? end.list : whole->count;
+        struct probe part = {whole->lists + from, to - from, reqs};
+        if (part.count == 0)
+            continue;
+        sc->split = sc->split || part.count < whole->count;
+        reqs += part.count;
+        if (sc->room <= sc->entries && sc->room - run->candidate_count < sc->want)
+            choose_candidates(sc);
+        enum dp_status status = check_lists(run, i, &part);
+        if (status == DP_OK)
+            status = score_segment(run, i, &part, sc->want);
+        if (status)
+            return status;
+    }
+    return DP_OK;
+}
+
+/* Asks, beside the lists of the first round, whether the snapshot is still the namespace. */
+static enum dp_status ask_current(struct scoring *sc)
+{
+    const struct snapshot *s = sc->run->snapshot;
+    struct store_read_req manifest = {
+        .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
+    struct store_read_req wal = {.key = object_key_span(&s->wal_key), .len = 1};
+    enum dp_status status = round_ask(&sc->round, &manifest);
+    return status == DP_OK ? round_ask(&sc->round, &wal) : status;
+}
+
+/* One round: lists from *at on. */
+static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool check)
+{
+    struct query_run *run = sc->run;
+    struct call *call = run->call;
+    struct probe_place begin = *at;
+    enum dp_status status = ask_lists(sc, at);
+    if (status == DP_OK && check)
+        status = ask_current(sc);
+    if (status)
+        return status;
+    run->seen.sent_ns = check ? os_now_ns() : run->seen.sent_ns;
+    round_read(&sc->round);
+    run->seen.answered_ns = check ? os_now_ns() : run->seen.answered_ns;
+    status = call_check(call);
+    struct store_read_req *last = sc->round.reqs + sc->round.count;
+    if (status == DP_OK && check)
+        status = check_current(run, last - 2, last - 1);
+    int64_t begun = os_now_ns();
+    if (status == DP_OK && !run->changed)
+        status = score_round(sc, begin, *at);
+    call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
+    round_release(&sc->round);
+    return status;
+}
+
+enum dp_status query_score(struct query_run *run)
+{
+    struct scoring sc = {.run = run};
+    struct probe_place at = {0, 0};
+    bool check = run->check_current;
+    enum dp_status status = plan(&sc);
+    if (status == DP_OK)
+        status = make_room(&sc);
+    if (status)
+        return status;
+    round_init(&sc.round, run->call, run->store, run->round_bytes);
+    do {
+        status = run_round(&sc, &at, check);
+        check = false;
+    } while (status == DP_OK && !run->changed && at.segment < run->snapshot->manifest.segment_count);
+    round_deinit(&sc.round);
+    if (status == DP_OK && !run->changed)
+        choose_candidates(&sc);
+    return status;
+}

@@ -1,0 +1,297 @@
+/* snapshot.c: opens a namespace: one round with the hot part, the .ivf head and the deleted rows of each segment that is
+ * not open yet, and a look for log entries that this build could not read. Segments that are too many for the bytes of a
+ * round are opened in several.
+ */
+#include "index/query/snapshot.h"
+
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "index/round.h"
+
+static void segment_release(struct segment *s)
+{
+    if (!s || atomic_fetch_sub(&s->references, 1) != 1)
+        return;
+    segment_hot_deinit(&s->hot);
+    faiss_ivf_free(s->ivf);
+    mem_free(s);
+}
+
+static void deleted_release(struct deleted_rows *d)
+{
+    if (!d || atomic_fetch_sub(&d->references, 1) != 1)
+        return;
+    row_set_deinit(&d->set);
+    mem_free(d);
+}
+
+struct snapshot *snapshot_retain(struct snapshot *s)
+{
+    atomic_fetch_add(&s->references, 1);
+    return s;
+}
+
+void snapshot_release(struct snapshot *s)
+{
+    if (!s || atomic_fetch_sub(&s->references, 1) != 1)
+        return;
+    for (size_t i = 0; s->segments && i < s->manifest.segment_count; i++) {
+        segment_release(s->segments[i].segment);
+        deleted_release(s->segments[i].deleted);
+    }
+    mem_free(s->segments);
+    manifest_deinit(&s->manifest);
+    mem_free(s);
+}
+
+enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error)
+{
+    /* Without the right to list, S3 answers 403 for what is not there. A writer of logs asks for a feature in the
+     * manifest before its first entry, and a manifest with one was refused. So there is no log. */
+    if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
+        return DP_OK;
+    if (probe->status == DP_OK || probe->status == DP_INVALID)
+        return dp_fail(
+            error, DP_UNSUPPORTED,
+            "%.*s: the namespace has a write-ahead log, which this version cannot read; a newer one wrote it",
+            SPAN_FMT(probe->key));
+    *error = probe->error;
+    return probe->status;
+}
+
+enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, bool *gone,
+                                   struct dp_error *error)
+{
+    if (req->status == DP_NOT_FOUND || req->status == DP_STALE) {
+        *gone = true;
+        return dp_fail(error, DP_STALE, "%.*s: the manifest lists it, but it is %s", SPAN_FMT(req->key),
+                       req->status == DP_NOT_FOUND ? "missing" : "another object now");
+    }
+    if (req->status == DP_INVALID)
+        return dp_fail(error, DP_CORRUPT, "%.*s: it does not have the %" PRIu64 " bytes that the manifest lists",
+                       SPAN_FMT(req->key), size);
+    if (req->status) {
+        *error = req->error;
+        return req->status;
+    }
+    if (req->size != size)
+        return dp_fail(error, DP_CORRUPT, "%.*s: it has %" PRIu64 " bytes; the manifest lists %" PRIu64,
+                       SPAN_FMT(req->key), req->size, size);
+    return DP_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------ */
+
+struct opening {
+    struct call *call;
+    struct snapshot *snapshot;
+    struct span name;
+    const struct snapshot *before;
+    struct round round;
+    bool gone;
+};
+
+/* What `before` has of a segment. */
+static void share(struct snapshot_segment *to, const struct manifest_segment *listed,
+                  const struct snapshot *before)
+{
+    for (size_t i = 0; before && i < before->manifest.segment_count; i++) {
+        const struct manifest_segment *old = &before->manifest.segments[i];
+        if (!ulid_equal(&old->id, &listed->id))
+            continue;
+        to->segment = before->segments[i].segment;
+        atomic_fetch_add(&to->segment->references, 1);
+        if (listed->has_deleted && old->has_deleted && ulid_equal(&old->deletion, &listed->deletion)) {
+            to->deleted = before->segments[i].deleted;
+            atomic_fetch_add(&to->deleted->references, 1);
+        }
+        return;
+    }
+}
+
+static enum dp_status ask_range(struct opening *o, struct span key, uint64_t offset, uint64_t len)
+{
+    const struct store_read_req req = {.key = key, .offset = offset, .len = (int64_t)len};
+    return round_ask(&o->round, &req);
+}
+
+/* An empty segment, and its hot part and .ivf head. */
+static enum dp_status ask_new_segment(struct opening *o, const struct manifest_segment *listed,
+                                      struct snapshot_segment *to)
+{
+    const struct ulid *incarnation = &o->snapshot->manifest.incarnation;
+    struct segment *segment = mem_calloc(1, sizeof *segment);
+    if (!segment)
+        return call_nomem(o->call, "a segment");
+    atomic_init(&segment->references, 1);
+    key_of_ivf(&segment->ivf_key, o->name, incarnation, &listed->id);
+    key_of_dpr(&segment->dpr_key, o->name, incarnation, &listed->id);
+    to->segment = segment;
+    enum dp_status status = ask_range(o, object_key_span(&segment->dpr_key), listed->hot_offset, listed->hot_len);
+    if (status == DP_OK)
+        status = ask_range(o, object_key_span(&segment->ivf_key), 0, listed->ivf_head);
+    return status;
+}
+
+static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_segment *listed,
+                                      struct snapshot_segment *to)
+{
+    struct object_key *key = arena_alloc(o->call->arena, sizeof *key);
+    if (key)
+        to->deleted = mem_calloc(1, sizeof *to->deleted);
+    if (!to->deleted)
+        return call_nomem(o->call, "deleted rows");
+    atomic_init(&to->deleted->references, 1);
+    key_of_del(key, o->name, &o->snapshot->manifest.incarnation, &listed->id, &listed->deletion);
+    return ask_range(o, object_key_span(key), 0, listed->deleted_size);
+}
+
+/* Asks for what is not open of a segment; *full, and nothing, when the round does not take it. */
+static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
+{
+    struct snapshot *s = o->snapshot;
+    const struct manifest_segment *listed = &s->manifest.segments[i];
+    struct snapshot_segment *to = &s->segments[i];
+    if (!to->segment && o->before && ulid_equal(&o->before->manifest.incarnation, &s->manifest.incarnation))
+        share(to, listed, o->before);
+    bool segment = !to->segment, deleted = listed->has_deleted && !to->deleted;
+    uint64_t bytes = (segment ? listed->hot_len + listed->ivf_head : 0) + (deleted ? listed->deleted_size : 0);
+    *full = (segment || deleted) && !round_takes(&o->round, bytes, (segment ? 2 : 0) + (deleted ? 1 : 0));
+    if (*full)
+        return DP_OK;
+    enum dp_status status = segment ? ask_new_segment(o, listed, to) : DP_OK;
+    return status == DP_OK && deleted ? ask_new_deleted(o, listed, to) : status;
+}
+
+/* The .ivf must be what this namespace's writer makes and the .dpr describes. */
+static enum dp_status check_ivf(const struct snapshot *s, const struct segment *segment, struct dp_error *error)
+{
+    const struct faiss_ivf_info info = faiss_ivf_info(segment->ivf);
+    const struct segment_hot *hot = &segment->hot;
+    enum vector_metric metric = s->manifest.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
+    if (info.codec->dim != s->manifest.dim || info.codec->metric != metric || info.codec->kind != IVF_SQ8 ||
+        info.codec->code_size != s->manifest.dim || info.listed != hot->vectors || info.flat ||
+        info.nlist != hot->nlist || info.head_bytes != hot->ivf_head || info.file_bytes != hot->ivf_size)
+        return dp_fail(error, DP_CORRUPT, "it is not the file that the segment describes");
+    return DP_OK;
+}
+
+static enum dp_status take_segment(struct opening *o, const struct manifest_segment *listed,
+                                   struct segment *segment, const struct store_read_req *dpr,
+                                   const struct store_read_req *ivf)
+{
+    struct dp_error *error = &o->call->error;
+    enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, &o->gone, error);
+    if (status || (status = snapshot_check_read(ivf, listed->ivf_size, &o->gone, error)) != DP_OK)
+        return status;
+    status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.dim, &segment->hot, error);
+    if (status) {
+        dp_error_prefix(error, "%s", segment->dpr_key.text);
+        return status;
+    }
+    if (checksum64(ivf->bytes.span) != segment->hot.ivf_head_checksum)
+        return dp_fail(error, DP_CORRUPT, "%s: the checksum of its head does not fit", segment->ivf_key.text);
+    status = faiss_ivf_parse_head(ivf->bytes.span, listed->ivf_size, &segment->ivf, error);
+    if (status == DP_OK)
+        status = check_ivf(o->snapshot, segment, error);
+    if (status)
+        dp_error_prefix(error, "%s", segment->ivf_key.text);
+    segment->dpr_version = dpr->version;
+    segment->ivf_version = ivf->version;
+    return status;
+}
+
+/* Parses what was read of the segments [begin, end); *next goes behind their requests. */
+static enum dp_status take_segments(struct opening *o, size_t begin, size_t end, size_t *next)
+{
+    struct snapshot *s = o->snapshot;
+    const struct store_read_req *reqs = o->round.reqs;
+    for (size_t i = begin; i < end; i++) {
+        const struct manifest_segment *listed = &s->manifest.segments[i];
+        struct snapshot_segment *to = &s->segments[i];
+        enum dp_status status = DP_OK;
+        if (!to->segment->ivf) {
+            status = take_segment(o, listed, to->segment, &reqs[*next], &reqs[*next + 1]);
+            *next += 2;
+        }
+        if (status)
+            return status;
+        if (!to->deleted || to->deleted->set.bits)
+            continue;
+        const struct store_read_req *req = &reqs[(*next)++];
+        status = snapshot_check_read(req, listed->deleted_size, &o->gone, &o->call->error);
+        if (status)
+            return status;
+        status = deleted_parse(req->bytes.span, &listed->id, listed->rows, listed->deleted_rows, &to->deleted->set,
+                               &o->call->error);
+        if (status) {
+            dp_error_prefix(&o->call->error, "%.*s", SPAN_FMT(req->key));
+            return status;
+        }
+    }
+    return DP_OK;
+}
+
+/* One round: segments from *at on; the first one looks for a log, too. */
+static enum dp_status open_round(struct opening *o, size_t *at)
+{
+    struct snapshot *s = o->snapshot;
+    size_t begin = *at, next = 0;
+    bool full = false, first = begin == 0;
+    enum dp_status status = DP_OK;
+    while (*at < s->manifest.segment_count && !full && status == DP_OK) {
+        status = ask_segment(o, *at, &full);
+        *at += !full;
+    }
+    if (status == DP_OK && first)
+        status = ask_range(o, object_key_span(&s->wal_key), 0, 1);
+    if (status)
+        return status;
+    round_read(&o->round);
+    status = call_check(o->call);
+    if (status == DP_OK)
+        status = take_segments(o, begin, *at, &next);
+    if (status == DP_OK && first)
+        status = snapshot_check_wal(&o->round.reqs[next], &o->call->error);
+    round_release(&o->round);
+    return status;
+}
+
+enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
+                             const struct store_version *version, struct manifest_read seen,
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out,
+                             bool *gone)
+{
+    struct snapshot *s = mem_calloc(1, sizeof *s);
+    *gone = false;
+    if (!s) {
+        manifest_deinit(m);
+        return call_nomem(call, "a namespace");
+    }
+    atomic_init(&s->references, 1);
+    s->seen = seen;
+    s->manifest = *m;
+    *m = (struct manifest){0};
+    s->version = *version;
+    key_of_manifest(&s->manifest_key, name);
+    key_of_wal(&s->wal_key, name, &s->manifest.incarnation, s->manifest.wal_floor + 1);
+    s->segments = mem_calloc(s->manifest.segment_count + 1, sizeof *s->segments);
+    struct opening o = {.call = call, .snapshot = s, .name = name, .before = before};
+    round_init(&o.round, call, store, round_bytes);
+    enum dp_status status = s->segments ? DP_OK : call_nomem(call, "a namespace");
+    size_t at = 0;
+    if (status == DP_OK) {
+        do
+            status = open_round(&o, &at);
+        while (status == DP_OK && at < s->manifest.segment_count);
+    }
+    round_deinit(&o.round);
+    *gone = o.gone;
+    if (status)
+        snapshot_release(s);
+    else
+        *out = s;
+    return status;
+}

@@ -1,0 +1,260 @@
+/* segment/hot.c: parses the hot part of a segment.
+ *
+ * Nothing is believed before its checksum fits: first the fixed part with the table, then each section. The
+ * checksums find damage; the bounds below find a writer's mistake, and keep a forged file from leading reads
+ * outside the object. Memory is bounded by the hot part's own length, at most 4 MiB.
+ */
+#include "index/segment/segment.h"
+
+#include <inttypes.h>
+
+#include "base/checksum.h"
+#include "index/segment/key_filter.h"
+
+enum {
+    ARENA_MAX = 128 * 1024 * 1024,
+    SECTIONS_MAX = 64,
+    LIST_FIXED = 32,
+    LIST_ENTRY = 12,
+    DOCUMENT_ENTRY = 20,
+    SECTION_VERSION = 1
+};
+
+struct section {
+    struct span bytes; /* hot ones */
+    uint64_t offset, len;
+    bool there;
+};
+
+enum section_kind { VECTORS, DOCUMENTS, IDS, FILTER, LISTS, WINDOWS, DOCUMENT_INDEX, ID_INDEX, KINDS };
+
+static const char *const types[KINDS] = {SEGMENT_VECTORS,        SEGMENT_DOCUMENTS, SEGMENT_IDS,
+                                         SEGMENT_FILTER,         SEGMENT_LISTS,     SEGMENT_WINDOWS,
+                                         SEGMENT_DOCUMENT_INDEX, SEGMENT_ID_INDEX};
+
+struct parser {
+    struct span bytes;
+    const struct manifest_segment *listed;
+    struct segment_hot *out;
+    struct section sections[KINDS];
+    struct dp_error *error;
+};
+
+static enum dp_status corrupt(struct parser *p, const char *what)
+{
+    return dp_fail(p->error, DP_CORRUPT, "%s", what);
+}
+
+static enum dp_status parse_entry(struct parser *p, struct cursor *c)
+{
+    struct span type = cursor_bytes(c, 4);
+    uint32_t version = cursor_u32(c);
+    struct section s = {.offset = cursor_u64(c), .len = cursor_u64(c), .there = true};
+    uint64_t sum = cursor_u64(c);
+    int kind = 0;
+    while (kind < KINDS && !span_equal_str(type, types[kind]))
+        kind++;
+    if (kind == KINDS)
+        return DP_OK; /* an index that this build does not use */
+    if (version != SECTION_VERSION)
+        return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d",
+                       types[kind], version, SECTION_VERSION);
+    if (p->sections[kind].there)
+        return dp_fail(p->error, DP_CORRUPT, "section %s is there twice", types[kind]);
+    if (kind >= FILTER) {
+        uint64_t base = p->listed->hot_offset;
+        if (s.offset < base || !span_sub(p->bytes, s.offset - base, s.len, &s.bytes) || checksum64(s.bytes) != sum)
+            return dp_fail(p->error, DP_CORRUPT, "the checksum of section %s does not fit", types[kind]);
+    } else if (s.offset < SEGMENT_HEAD_LEN || s.offset > p->listed->hot_offset ||
+               s.len > p->listed->hot_offset - s.offset)
+        return dp_fail(p->error, DP_CORRUPT, "section %s lies outside the object", types[kind]);
+    p->sections[kind] = s;
+    return DP_OK;
+}
+
+static enum dp_status parse_table(struct parser *p, uint32_t dim)
+{
+    struct segment_hot *out = p->out;
+    struct cursor c = cursor_over(p->bytes);
+    if (!span_equal_str(cursor_bytes(&c, 8), "DPRHOT1\n"))
+        return corrupt(p, "the hot part does not begin as one does");
+    uint32_t format = cursor_u32(&c), count = cursor_u32(&c);
+    if (format != SEGMENT_FORMAT)
+        return dp_fail(p->error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", format,
+                       SEGMENT_FORMAT);
+    if (count > SECTIONS_MAX)
+        return corrupt(p, "has too many sections");
+    size_t covered = SEGMENT_HOT_FIXED + (size_t)count * SEGMENT_TABLE_ENTRY;
+    struct span sum;
+    if (!span_sub(p->bytes, covered, 8, &sum))
+        return corrupt(p, "the hot part is too short");
+    struct cursor at_sum = cursor_over(sum);
+    if (cursor_u64(&at_sum) != checksum64(span_of(p->bytes.data, covered)))
+        return corrupt(p, "the checksum of its table does not fit");
+    struct span id = cursor_bytes(&c, ULID_LEN);
+    uint16_t zero = cursor_u16(&c);
+    out->dim = cursor_u32(&c);
+    uint32_t zeros = cursor_u32(&c);
+    out->rows = cursor_u64(&c);
+    out->vectors = cursor_u64(&c);
+    out->size = cursor_u64(&c);
+    if (!ulid_parse(id, &out->id) || !ulid_equal(&out->id, &p->listed->id) || zero != 0 || zeros != 0 ||
+        out->dim != dim || out->rows != p->listed->rows || out->vectors != p->listed->vectors ||
+        out->size != p->listed->dpr_size)
+        return corrupt(p, "it is not the segment that the manifest lists");
+    for (uint32_t i = 0; i < count; i++) {
+        enum dp_status status = parse_entry(p, &c);
+        if (status)
+            return status;
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (!p->sections[kind].there)
+            return dp_fail(p->error, DP_CORRUPT, "section %s is missing", types[kind]);
+    }
+    return DP_OK;
+}
+
+static enum dp_status parse_vectors_and_filter(struct parser *p)
+{
+    struct segment_hot *out = p->out;
+    const struct section *vectors = &p->sections[VECTORS];
+    if (vectors->len != out->vectors * segment_vector_len(out->dim)) /* manifest_check bounds the product */
+        return corrupt(p, "section VECS has the wrong length");
+    out->vectors_offset = vectors->offset;
+    struct span filter = p->sections[FILTER].bytes;
+    if (filter.len == 0 || filter.len % KEY_FILTER_BLOCK != 0)
+        return corrupt(p, "section FILT has the wrong length");
+    out->filter = arena_copy(&out->arena, filter);
+    return out->filter.data ? DP_OK : dp_fail_nomem(p->error, "a segment's filter");
+}
+
+static enum dp_status parse_lists(struct parser *p)
+{
+    struct segment_hot *out = p->out;
+    struct cursor c = cursor_over(p->sections[LISTS].bytes);
+    out->ivf_size = cursor_u64(&c);
+    out->ivf_head = cursor_u64(&c);
+    out->ivf_head_checksum = cursor_u64(&c);
+    out->nlist = cursor_u32(&c);
+    uint32_t zero = cursor_u32(&c);
+    if (c.failed || zero != 0 || c.rest.len != (uint64_t)out->nlist * LIST_ENTRY || out->nlist == 0)
+        return corrupt(p, "section LIST has the wrong length");
+    if (out->ivf_size != p->listed->ivf_size || out->ivf_head != p->listed->ivf_head)
+        return corrupt(p, "section LIST and the manifest disagree about the .ivf object");
+    out->list_rows = arena_array(&out->arena, out->nlist, sizeof *out->list_rows);
+    out->list_checksums = arena_array(&out->arena, out->nlist, sizeof *out->list_checksums);
+    if (!out->list_rows || !out->list_checksums)
+        return dp_fail_nomem(p->error, "a segment's lists");
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < out->nlist; i++) {
+        out->list_checksums[i] = cursor_u64(&c);
+        out->list_rows[i] = cursor_u32(&c);
+        rows += out->list_rows[i];
+    }
+    return rows == out->rows ? DP_OK : corrupt(p, "the lists do not own all rows");
+}
+
+static enum dp_status parse_windows(struct parser *p)
+{
+    struct segment_hot *out = p->out;
+    struct span bytes = p->sections[WINDOWS].bytes;
+    out->windows = arena_array(&out->arena, bytes.len / 2 + 1, sizeof *out->windows);
+    if (!out->windows)
+        return dp_fail_nomem(p->error, "a segment's windows");
+    struct cursor c = cursor_over(bytes);
+    uint64_t row = 0, before = 0;
+    while (c.rest.len) {
+        uint64_t gap = cursor_varint(&c), extra = cursor_varint(&c);
+        if (c.failed || gap >= out->rows || row + gap >= out->rows || (gap == 0 && out->window_count) ||
+            extra == 0 || extra >= INDEX_WINDOWS_MAX)
+            return corrupt(p, "section WIND is malformed");
+        row += gap;
+        out->windows[out->window_count++] = (struct window_run){(uint32_t)row, (uint32_t)extra, before};
+        before += extra;
+    }
+    return out->rows + before == out->vectors ? DP_OK : corrupt(p, "section WIND and the vectors disagree");
+}
+
+static enum dp_status parse_documents(struct parser *p)
+{
+    struct segment_hot *out = p->out;
+    const struct section *stored = &p->sections[DOCUMENTS];
+    struct span bytes = p->sections[DOCUMENT_INDEX].bytes;
+    if (bytes.len == 0 || bytes.len % DOCUMENT_ENTRY != 0)
+        return corrupt(p, "section DBLK has the wrong length");
+    out->document_count = bytes.len / DOCUMENT_ENTRY;
+    out->documents = arena_array(&out->arena, out->document_count, sizeof *out->documents);
+    if (!out->documents)
+        return dp_fail_nomem(p->error, "a segment's document index");
+    struct cursor c = cursor_over(bytes);
+    uint64_t at = 0;
+    for (size_t i = 0; i < out->document_count; i++) {
+        struct document_block *b = &out->documents[i], *before = i ? b - 1 : NULL;
+        b->checksum = cursor_u64(&c);
+        b->first_row = cursor_u32(&c);
+        b->stored = cursor_u32(&c);
+        b->raw = cursor_u32(&c);
+        b->offset = stored->offset + at;
+        at += b->stored;
+        bool more = before && before->first_row == b->first_row; /* of one long document */
+        bool after_more = i > 1 && !more && before->first_row == before[-1].first_row;
+        if (b->stored == 0 || b->raw == 0 || b->raw > SEGMENT_BLOCK_MAX || b->first_row >= out->rows ||
+            (before ? b->first_row < before->first_row : b->first_row != 0) ||
+            (after_more && b->first_row != before->first_row + 1) || (more && before->raw != SEGMENT_BLOCK_MAX))
+            return corrupt(p, "section DBLK is malformed");
+    }
+    const struct document_block *last = &out->documents[out->document_count - 1];
+    if (out->document_count > 1 && last[-1].first_row == last->first_row && last->first_row + 1 != out->rows)
+        return corrupt(p, "section DBLK does not reach the last row");
+    return at == stored->len ? DP_OK : corrupt(p, "sections DOCS and DBLK disagree");
+}
+
+static enum dp_status parse_ids(struct parser *p)
+{
+    struct segment_hot *out = p->out;
+    const struct section *stored = &p->sections[IDS];
+    struct span bytes = arena_copy(&out->arena, p->sections[ID_INDEX].bytes); /* keys point into it */
+    out->ids = arena_array(&out->arena, p->sections[ID_INDEX].bytes.len / 19 + 1, sizeof *out->ids);
+    if (!out->ids || !bytes.data)
+        return dp_fail_nomem(p->error, "a segment's id index");
+    struct cursor c = cursor_over(bytes);
+    uint64_t at = 0, entries = 0;
+    while (c.rest.len) {
+        struct id_block *b = &out->ids[out->id_count];
+        b->checksum = cursor_u64(&c);
+        b->stored = cursor_u32(&c);
+        b->entries = cursor_u32(&c);
+        b->first = cursor_bytes(&c, cursor_u8(&c));
+        b->offset = stored->offset + at;
+        if (c.failed || b->stored == 0 || b->stored > SEGMENT_ID_BLOCK_MAX || b->entries == 0 ||
+            b->first.len < 2 || (out->id_count && span_compare(b[-1].first, b->first) >= 0))
+            return corrupt(p, "section IBLK is malformed");
+        at += b->stored;
+        entries += b->entries;
+        out->id_count++;
+    }
+    if (at != stored->len || entries != out->rows)
+        return corrupt(p, "sections IDXS and IBLK disagree");
+    return DP_OK;
+}
+
+enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segment *listed, uint32_t dim,
+                                 struct segment_hot *out, struct dp_error *error)
+{
+    *out = (struct segment_hot){0};
+    arena_init(&out->arena, ARENA_MAX);
+    struct parser p = {.bytes = bytes, .listed = listed, .out = out, .error = error};
+    enum dp_status status =
+        bytes.len == listed->hot_len ? DP_OK : corrupt(&p, "the hot part has the wrong length");
+    if (status || (status = parse_table(&p, dim)) != DP_OK || (status = parse_vectors_and_filter(&p)) != DP_OK ||
+        (status = parse_lists(&p)) != DP_OK || (status = parse_windows(&p)) != DP_OK ||
+        (status = parse_documents(&p)) != DP_OK || (status = parse_ids(&p)) != DP_OK)
+        segment_hot_deinit(out);
+    return status;
+}
+
+void segment_hot_deinit(struct segment_hot *hot)
+{
+    arena_deinit(&hot->arena);
+    *hot = (struct segment_hot){0};
+}

@@ -1,0 +1,299 @@
+/* segment/write.c: writes a .dpr object. Its grammar; all numbers are little endian:
+ *
+ * object  := head VECS DOCS IDXS hot            nothing lies between the parts
+ * head    := "DPRSEG1\n" u32 format (1) u32 0
+ *
+ * VECS    := vector*                            full precision, in row order, a row's windows side by side
+ * vector  := f32[dim] u64 checksum              XXH3-64 of the floats XOR (number + 1) * 0x9e3779b97f4a7c15
+ * DOCS    := zstd frame*                        each of at most 64 KiB before compression
+ *   raw   := (varint len, id key, varint len, JSON)*     rows in order; a document that is too long for one
+ *                                               block has blocks of its own, cut every 64 KiB
+ * IDXS    := id block*                          sorted by key; each of at most 16 KiB
+ *   block := (u8 len, id key, u32 row)*
+ *
+ * hot     := fixed table u64 checksum section*  at most 4 MiB; the checksum is of fixed and table
+ * fixed   := "DPRHOT1\n" u32 format (1) u32 sections, ULID (26 bytes) u16 0, u32 dim u32 0,
+ *            u64 rows u64 vectors u64 object size
+ * table   := (char[4] type, u32 version (1), u64 offset, u64 length, u64 checksum)*
+ *            offsets are in the object; the checksum is XXH3-64 of the section for hot ones, and 0 for VECS,
+ *            DOCS and IDXS, whose pieces have their own
+ *
+ * FILT    := block of 32 bytes*                 which ids may be here (key_filter.h)
+ * LIST    := u64 .ivf size, u64 .ivf head length, u64 checksum of that head, u32 nlist, u32 0,
+ *            (u64 checksum of the list's bytes, u32 rows that it owns)[nlist]
+ * WIND    := (varint row - row before, varint vectors - 1)*    rows with more than one vector
+ * DBLK    := (u64 checksum, u32 first row, u32 stored bytes, u32 raw bytes)*   one a document block
+ * IBLK    := (u64 checksum, u32 bytes, u32 entries, u8 len, first key)*        one an id block
+ *
+ * Checksums of blocks and lists are XXH3-64 of the bytes as they are stored.
+ */
+#include "index/segment/write.h"
+
+#include <zstd.h>
+
+#include "base/alloc.h"
+#include "base/checksum.h"
+#include "index/segment/key_filter.h"
+
+enum {
+    ZSTD_LEVEL = 3,
+    BLOCK_TARGET = 32 * 1024, /* a block is closed once it holds this much, so that a hit costs little to read */
+    DOCUMENT_MAX = INDEX_DOCUMENT_MAX + 256,
+    INDEX_MAX = SEGMENT_HOT_MAX
+};
+
+static const char head[] = "DPRSEG1\n";
+
+enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
+                                   const struct object_key *key, const struct ulid *id, uint32_t dim,
+                                   uint64_t rows)
+{
+    *w = (struct segment_writer){.id = *id, .dim = dim, .filter_len = key_filter_len(rows)};
+    object_writer_init(&w->object, store, key);
+    buffer_init(&w->windows, INDEX_MAX);
+    buffer_init(&w->document_index, INDEX_MAX);
+    buffer_init(&w->id_index, INDEX_MAX);
+    buffer_init(&w->raw, DOCUMENT_MAX + BLOCK_TARGET);
+    buffer_init(&w->stored, ZSTD_COMPRESSBOUND(SEGMENT_BLOCK_MAX));
+    buffer_init(&w->ids_block, SEGMENT_ID_BLOCK_MAX);
+    w->filter = mem_calloc(w->filter_len, 1);
+    w->zstd = ZSTD_createCCtx();
+    if (!w->filter || !w->zstd)
+        return call_nomem(call, "a segment's writer");
+    struct buffer bytes;
+    buffer_init(&bytes, SEGMENT_HEAD_LEN);
+    buffer_append(&bytes, span_of(head, sizeof head - 1));
+    buffer_u32(&bytes, SEGMENT_FORMAT);
+    buffer_u32(&bytes, 0);
+    enum dp_status status = buffer_check(&bytes, "a segment's head", &call->error);
+    if (status == DP_OK)
+        status = object_write(call, &w->object, buffer_span(&bytes));
+    buffer_deinit(&bytes);
+    return status;
+}
+
+void segment_writer_deinit(struct segment_writer *w)
+{
+    object_writer_deinit(&w->object);
+    buffer_deinit(&w->windows);
+    buffer_deinit(&w->document_index);
+    buffer_deinit(&w->id_index);
+    buffer_deinit(&w->raw);
+    buffer_deinit(&w->stored);
+    buffer_deinit(&w->ids_block);
+    mem_free(w->filter);
+    ZSTD_freeCCtx(w->zstd);
+    w->filter = NULL;
+    w->zstd = NULL;
+}
+
+enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w, const float *vectors,
+                                     size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct span floats = span_of(vectors + i * w->dim, (size_t)w->dim * 4);
+        enum dp_status status = object_write(call, &w->object, floats);
+        if (status)
+            return status;
+        uint64_t sum = segment_vector_checksum(floats, w->vectors++);
+        uint8_t bytes[8];
+        for (int b = 0; b < 8; b++)
+            bytes[b] = (uint8_t)(sum >> (8 * b));
+        if ((status = object_write(call, &w->object, span_of(bytes, 8))) != DP_OK)
+            return status;
+    }
+    if (count > 1) {
+        buffer_varint(&w->windows, w->rows - w->window_row);
+        buffer_varint(&w->windows, count - 1);
+        w->window_row = (uint32_t)w->rows;
+    }
+    w->rows++;
+    return DP_OK;
+}
+
+/* Compresses one block of the raw bytes. */
+static enum dp_status put_block(struct call *call, struct segment_writer *w, struct span raw)
+{
+    buffer_clear(&w->stored);
+    size_t room = ZSTD_compressBound(raw.len);
+    uint8_t *to = buffer_reserve(&w->stored, room);
+    enum dp_status status = buffer_check(&w->stored, "a document block", &call->error);
+    if (status)
+        return status;
+    size_t len = ZSTD_compressCCtx(w->zstd, to, room, raw.data, raw.len, ZSTD_LEVEL);
+    if (ZSTD_isError(len))
+        return call_nomem(call, "compressing documents");
+    w->stored.len = len;
+    buffer_u64(&w->document_index, checksum64(buffer_span(&w->stored)));
+    buffer_u32(&w->document_index, w->raw_first_row);
+    buffer_u32(&w->document_index, (uint32_t)len);
+    buffer_u32(&w->document_index, (uint32_t)raw.len);
+    return object_write(call, &w->object, buffer_span(&w->stored));
+}
+
+static enum dp_status close_documents(struct call *call, struct segment_writer *w)
+{
+    struct span left = buffer_span(&w->raw);
+    while (left.len) {
+        size_t len = left.len > SEGMENT_BLOCK_MAX ? SEGMENT_BLOCK_MAX : left.len;
+        enum dp_status status = put_block(call, w, span_of(left.data, len));
+        if (status)
+            return status;
+        left = span_of(left.data + len, left.len - len);
+    }
+    buffer_clear(&w->raw);
+    w->raw_first_row = (uint32_t)w->documents;
+    return DP_OK;
+}
+
+enum dp_status segment_write_document(struct call *call, struct segment_writer *w, struct span key,
+                                      struct span json)
+{
+    if (w->documents == 0)
+        w->documents_at = w->object.size;
+    if (w->raw.len && w->raw.len + key.len + json.len + 20 > SEGMENT_BLOCK_MAX) {
+        enum dp_status status = close_documents(call, w);
+        if (status)
+            return status;
+    }
+    buffer_varint(&w->raw, key.len);
+    buffer_append(&w->raw, key);
+    buffer_varint(&w->raw, json.len);
+    buffer_append(&w->raw, json);
+    enum dp_status status = buffer_check(&w->raw, "a document block", &call->error);
+    w->documents++;
+    if (status == DP_OK && w->raw.len >= BLOCK_TARGET)
+        status = close_documents(call, w);
+    return status;
+}
+
+static enum dp_status close_ids(struct call *call, struct segment_writer *w)
+{
+    struct span block = buffer_span(&w->ids_block);
+    if (block.len == 0)
+        return DP_OK;
+    buffer_u64(&w->id_index, checksum64(block));
+    buffer_u32(&w->id_index, (uint32_t)block.len);
+    buffer_u32(&w->id_index, w->ids_entries);
+    buffer_append(&w->id_index, span_of(block.data, 1 + (size_t)block.data[0]));
+    enum dp_status status = object_write(call, &w->object, block);
+    buffer_clear(&w->ids_block);
+    w->ids_entries = 0;
+    return status;
+}
+
+enum dp_status segment_write_id(struct call *call, struct segment_writer *w, struct span key, uint32_t row)
+{
+    enum dp_status status = DP_OK;
+    if (w->ids == 0) {
+        status = close_documents(call, w);
+        w->ids_at = w->object.size;
+    }
+    if (status == DP_OK && w->ids_block.len + 1 + key.len + 4 > SEGMENT_ID_BLOCK_MAX)
+        status = close_ids(call, w);
+    if (status)
+        return status;
+    buffer_u8(&w->ids_block, (uint8_t)key.len);
+    buffer_append(&w->ids_block, key);
+    buffer_u32(&w->ids_block, row);
+    key_filter_add(w->filter, w->filter_len, key);
+    w->ids_entries++;
+    w->ids++;
+    return buffer_check(&w->ids_block, "a block of ids", &call->error);
+}
+
+struct section {
+    const char *type;
+    struct span bytes; /* hot */
+    uint64_t offset, len;
+};
+
+/* Puts the hot part together; offsets of its sections follow from their lengths. */
+static void put_hot(const struct segment_writer *w, struct section *sections, uint32_t count, uint64_t at,
+                    struct buffer *out)
+{
+    size_t start = out->len;
+    uint64_t next = at + SEGMENT_HOT_FIXED + (uint64_t)count * SEGMENT_TABLE_ENTRY + 8;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!sections[i].bytes.data)
+            continue;
+        sections[i].offset = next;
+        sections[i].len = sections[i].bytes.len;
+        next += sections[i].len;
+    }
+    buffer_append_str(out, "DPRHOT1\n");
+    buffer_u32(out, SEGMENT_FORMAT);
+    buffer_u32(out, count);
+    buffer_append(out, ulid_span(&w->id));
+    buffer_u16(out, 0);
+    buffer_u32(out, w->dim);
+    buffer_u32(out, 0);
+    buffer_u64(out, w->rows);
+    buffer_u64(out, w->vectors);
+    buffer_u64(out, next);
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_append(out, span_of(sections[i].type, 4));
+        buffer_u32(out, 1);
+        buffer_u64(out, sections[i].offset);
+        buffer_u64(out, sections[i].len);
+        buffer_u64(out, sections[i].bytes.data ? checksum64(sections[i].bytes) : 0);
+    }
+    if (out->status == DP_OK)
+        buffer_u64(out, checksum64(span_of(out->data + start, out->len - start)));
+    for (uint32_t i = 0; i < count; i++)
+        buffer_append(out, sections[i].bytes);
+}
+
+enum dp_status segment_write_end(struct call *call, struct segment_writer *w, const struct segment_lists *lists,
+                                 struct manifest_segment *listed)
+{
+    static const uint8_t nothing[1];
+    struct buffer list, hot;
+    buffer_init(&list, INDEX_MAX);
+    buffer_init(&hot, INDEX_MAX);
+    enum dp_status status = close_ids(call, w);
+    if (status)
+        goto out;
+    buffer_u64(&list, lists->ivf_size);
+    buffer_u64(&list, lists->ivf_head);
+    buffer_u64(&list, lists->ivf_head_checksum);
+    buffer_u32(&list, lists->nlist);
+    buffer_u32(&list, 0);
+    for (uint32_t i = 0; i < lists->nlist; i++) {
+        buffer_u64(&list, lists->checksums[i]);
+        buffer_u32(&list, lists->rows[i]);
+    }
+    if ((status = buffer_check(&list, "a segment's lists", &call->error)) != DP_OK ||
+        (status = buffer_check(&w->windows, "a segment's windows", &call->error)) != DP_OK ||
+        (status = buffer_check(&w->document_index, "a segment's document index", &call->error)) != DP_OK ||
+        (status = buffer_check(&w->id_index, "a segment's id index", &call->error)) != DP_OK)
+        goto out;
+    uint64_t at = w->object.size;
+    struct section sections[] = {
+        {SEGMENT_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN},
+        {SEGMENT_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at},
+        {SEGMENT_IDS, {0}, w->ids_at, at - w->ids_at},
+        {SEGMENT_FILTER, span_of(w->filter, w->filter_len), 0, 0},
+        {SEGMENT_LISTS, buffer_span(&list), 0, 0},
+        {SEGMENT_WINDOWS, w->windows.len ? buffer_span(&w->windows) : span_of(nothing, 0), 0, 0},
+        {SEGMENT_DOCUMENT_INDEX, buffer_span(&w->document_index), 0, 0},
+        {SEGMENT_ID_INDEX, buffer_span(&w->id_index), 0, 0},
+    };
+    put_hot(w, sections, sizeof sections / sizeof *sections, at, &hot);
+    if ((status = buffer_check(&hot, "a segment's hot part", &call->error)) != DP_OK ||
+        (status = object_write(call, &w->object, buffer_span(&hot))) != DP_OK ||
+        (status = object_writer_finish(call, &w->object)) != DP_OK)
+        goto out;
+    listed->id = w->id;
+    listed->rows = w->rows;
+    listed->vectors = w->vectors;
+    listed->dpr_size = w->object.size;
+    listed->hot_offset = at;
+    listed->hot_len = hot.len;
+    listed->ivf_size = lists->ivf_size;
+    listed->ivf_head = lists->ivf_head;
+out:
+    buffer_deinit(&list);
+    buffer_deinit(&hot);
+    return status;
+}
