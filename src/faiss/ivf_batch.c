@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "faiss/parse.h"
+#include "faiss/parse/parse.h"
 
 /* A query that scans a list. */
 struct visit {

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
-#include "faiss/parse.h"
+#include "faiss/parse/parse.h"
 #include "vector/pq.h"
 
 enum { BLOCK_CENTROIDS = 64 };

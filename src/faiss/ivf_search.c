@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "faiss/parse.h"
+#include "faiss/parse/parse.h"
 
 enum { FIRST_READ_BYTES = 128 * 1024 };
 

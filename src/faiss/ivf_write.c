@@ -17,7 +17,7 @@
 #include <limits.h>
 
 #include "base/buffer.h"
-#include "faiss/format.h"
+#include "faiss/parse/format.h"
 
 enum {
     IVF_FIXED_BYTES = FAISS_HEADER_BYTES + 8 + 8,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "faiss/parse.h"
+#include "faiss/parse/parse.h"
 
 static int by_number(const void *a, const void *b)
 {

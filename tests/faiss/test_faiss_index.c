@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "faiss/faiss_index.h"
-#include "faiss/format.h"
+#include "faiss/parse/format.h"
 #include "faiss/store_file.h"
 #include "test_store.h"
 #include "virtual_file.h"

@@ -1,4 +1,4 @@
-/* faiss/source.h: the bytes of a file in order, for a parser: a window of what has been read, and one more round
+/* faiss/parse/source.h: the bytes of a file in order, for a parser: a window of what has been read, and one more round
  * whenever it must move on. Private to this room.
  *
  * Fields are asked for by name, so that an error can say within what the file ends. `ahead` is what is known to

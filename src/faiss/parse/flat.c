@@ -1,7 +1,7 @@
-/* parse_flat.c: indexes without lists, and the flat part of a refined index.
+/* parse/flat.c: indexes without lists, and the flat part of a refined index.
  *
  *   IxF2, IxFI, IxFl   header, vec f32 vectors[ntotal][d]
- *   IxSQ               header, scalar quantizer (parse_codec.c), vec u8 codes[ntotal][code_size]
+ *   IxSQ               header, scalar quantizer (parse/codec.c), vec u8 codes[ntotal][code_size]
  *   refinement         one of the first three, f32 k_factor       behind the index that is refined
  *
  * Vectors stay in the file. They are numbered from 0 on, and a search reads all of them in pieces, each of which
@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 
 enum { PIECE_BYTES = 8 << 20 };
 

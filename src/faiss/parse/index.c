@@ -1,4 +1,4 @@
-/* parse_index.c: a file from its first byte: wrappers, the inverted file in them, and what stands behind it.
+/* parse/index.c: a file from its first byte: wrappers, the inverted file in them, and what stands behind it.
  *
  *   file         = index
  *   index        = "IxPT" header transforms index
@@ -15,8 +15,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 #include "vector/pq.h"
 
 static bool is_ivf(uint32_t fourcc)

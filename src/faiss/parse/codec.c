@@ -1,4 +1,4 @@
-/* parse_codec.c: what the codes of an inverted file mean.
+/* parse/codec.c: what the codes of an inverted file mean.
  *
  *   IwFl         nothing: floats
  *   IwSq, IwSQ   i32 type, i32 how ranges were found, f32 its argument, u64 d, u64 code_size, vec f32 trained,
@@ -13,8 +13,8 @@
  */
 #include <inttypes.h>
 
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 #include "vector/pq.h"
 
 enum {

@@ -1,4 +1,4 @@
-/* parse_lists.c: where the inverted lists lie.
+/* parse/lists.c: where the inverted lists lie.
  *
  *   arrays   "ilar", u64 nlist, u64 code_size, ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs,
  *   lists rising);
@@ -14,8 +14,8 @@
  */
 #include <inttypes.h>
 
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 
 enum { ARRAY_BYTES = 28, BLOCK_BYTES = 32, SPARSE_PAIRS_A_STEP = SOURCE_FIELDS_MAX / 16, WALK_BYTES = 4 << 20 };
 

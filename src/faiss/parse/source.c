@@ -1,5 +1,5 @@
 /* source.c: moving a window over a file. */
-#include "faiss/source.h"
+#include "faiss/parse/source.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

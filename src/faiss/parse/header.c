@@ -1,4 +1,4 @@
-/* parse_header.c: the headers of indexes, and that of an inverted file: its quantizer and its direct map.
+/* parse/header.c: the headers of indexes, and that of an inverted file: its quantizer and its direct map.
  *
  *   header      = i32 d, i64 ntotal, 2 × i64, u8 is_trained, i32 metric
  *   ivf-header  = header, u64 nlist, u64 nprobe, quantizer, direct-map
@@ -15,8 +15,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 
 enum { DIRECT_MAP_BYTES = 9 /* when empty */ };
 

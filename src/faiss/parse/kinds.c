@@ -1,11 +1,11 @@
-/* parse_kinds.c: what is not read, in plain words and with a way out: FAISS's other kinds of index, and files that are no
+/* parse/kinds.c: what is not read, in plain words and with a way out: FAISS's other kinds of index, and files that are no
  * index at all. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/file_kind.h"
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 
 static const char supported[] =
     "IVF files (Flat, SQ, PQ, fast scan, RaBitQ), flat files and SQ, alone or with transforms, "

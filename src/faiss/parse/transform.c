@@ -1,4 +1,4 @@
-/* parse_transform.c: the transforms that queries go through before an inverted file.
+/* parse/transform.c: the transforms that queries go through before an inverted file.
  *
  *   transforms  i32 count, then each: its fields by kind, i32 d_in, i32 d_out, u8 is_trained
  *   LTra, rrot  u8 have_bias, vec f32 A[d_out][d_in], vec f32 b          LTra also stands for OPQ
@@ -15,8 +15,8 @@
  */
 #include <inttypes.h>
 
-#include "faiss/format.h"
-#include "faiss/parse.h"
+#include "faiss/parse/format.h"
+#include "faiss/parse/parse.h"
 
 enum {
     TRAILER_BYTES = 9,

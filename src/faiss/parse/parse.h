@@ -4,13 +4,13 @@
  * A file is read in order, part by part; each part takes its fields from the source and is done. The order, and
  * the file that has the part:
  *
- *   parse_index.c      wrappers (IxPT, IxMp, IxRF) until an inverted file or a flat index; after it, the id map
- *   parse_transform.c  the transforms of an IxPT
- *   parse_header.c     the IVF header: the quantizer with its centroids, the direct map
- *   parse_codec.c      what the codes mean
- *   parse_lists.c      where the lists lie
- *   parse_kinds.c      refuses all others
- *   parse_flat.c       in place of the three before: indexes without lists; and what refines an index
+ *   parse/index.c      wrappers (IxPT, IxMp, IxRF) until an inverted file or a flat index; after it, the id map
+ *   parse/transform.c  the transforms of an IxPT
+ *   parse/header.c     the IVF header: the quantizer with its centroids, the direct map
+ *   parse/codec.c      what the codes mean
+ *   parse/lists.c      where the lists lie
+ *   parse/kinds.c      refuses all others
+ *   parse/flat.c       in place of the three before: indexes without lists; and what refines an index
  */
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
@@ -19,7 +19,7 @@
 
 #include "faiss/head_memory.h"
 #include "faiss/ivf_read.h"
-#include "faiss/source.h"
+#include "faiss/parse/source.h"
 #include "vector/transform.h"
 
 enum {
