@@ -24,7 +24,9 @@ def layers(source, tmp_path):
 HOUSE = {
     "src/base/error.h": "#include <dipper/status.h>\n",
     "src/store/store.h": '#include "base/error.h"\n',
-    "src/store/local.c": '#include "store/store.h"\n#include <openssl/sha.h>\n',
+    "src/store/local.c": '#include "store/store.h"\n#include "store/s3/sign.h"\n#include <openssl/sha.h>\n',
+    "src/store/s3/sign.h": "\n",
+    "src/store/s3/sign.c": '#include "store/s3/sign.h"\n#include "base/error.h"\n',
     "src/server/http.h": "\n",
     "src/server/http_mhd.c": "#include <microhttpd.h>\n",
     "include/dipper/status.h": "#include <stddef.h>\n",
@@ -42,6 +44,8 @@ def test_the_repository_passes(source):
 @pytest.mark.parametrize("name, text, said", [
     ("src/base/up.c", '#include "store/store.h"\n', 'src/base/up.c:1: room base includes "store/store.h" of a later'),
     ("src/store/up.c", '\n#  include "server/http.h"\n', "src/store/up.c:2: room store includes"),
+    ("src/embed/reach.c", '#include "store/s3/sign.h"\n', '"store/s3/sign.h" is private to room store'),
+    ("src/store/s3/up.c", '#include "server/http.h"\n', "src/store/s3/up.c:1: room store includes"),
     ("src/store/here.c", '#include "store.h"\n', 'not of the form "room/header.h"'),
     ("src/store/climb.c", '#include "../base/error.h"\n', "climbs out"),
     ("src/store/gone.c", '#include "base/gone.h"\n', "does not exist"),
