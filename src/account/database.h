@@ -66,7 +66,7 @@ struct database_options {
 enum dp_status database_open(struct call *call, const struct database_options *options, struct database **out);
 void database_close(struct database *db); /* NULL is fine; nothing may be in progress */
 bool database_is_postgres(const struct database *db);
-/* Where the tables are, for people: "the file /home/ada/…", "the schema dipper of the database app at db.example:5432".
+/* Where the tables are, for people: "the file accounts.db", "the schema dipper of the database app at db.example:5432".
  * Lives as long as the database. */
 const char *database_place(const struct database *db);
 /* The file that a URL of SQLite names; NULL when the URL is of another kind. */

@@ -100,7 +100,7 @@ static enum dp_status parse_type(struct span descr, const char *name, struct vec
 {
     if (descr.len >= 5 && descr.data[0] == '\'' && descr.data[4] == '\'')
         for (size_t t = 0; t < sizeof types / sizeof *types; t++)
-            if (descr.data[2] == types[t].letter && descr.data[3] == types[t].digit &&
+            if (descr.data[2] == (uint8_t)types[t].letter && descr.data[3] == (uint8_t)types[t].digit &&
                 memchr("<>|", descr.data[1], 3) != NULL) {
                 out->type = types[t].type;
                 out->size = (size_t)(types[t].digit - '0');

@@ -68,7 +68,7 @@ enum { REFINE_HEAD_BYTES = 4 + PARSE_HEADER_BYTES + 8, FACTOR_BYTES = 4 };
 bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes)
 {
     return !__builtin_mul_overflow(ntotal, 4 * d, bytes) &&
-           !__builtin_add_overflow(*bytes, (uint64_t)(REFINE_HEAD_BYTES + FACTOR_BYTES), bytes);
+           !__builtin_add_overflow(*bytes, (uint64_t)REFINE_HEAD_BYTES + FACTOR_BYTES, bytes);
 }
 
 enum dp_status parse_refinement(struct parser *p)
