@@ -139,30 +139,6 @@ static enum dp_status search_one(struct search_run *run, struct span words, stru
     return status;
 }
 
-/* A namespace that is not there may be misspelt: says which are, as far as they are few. */
-static void name_namespaces(struct service *service, struct dp_error *error)
-{
-    enum { NAMED = 8 };
-    struct index_names names;
-    struct buffer list;
-    struct arena arena;
-    struct call call;
-
-    arena_init(&arena, ARENA_MAX);
-    call_init(&call, &arena);
-    buffer_init(&list, DP_ERROR_MESSAGE_MAX / 2);
-    if (service_namespaces(&call, service, span_str(""), span_str(""), NAMED, &names) == DP_OK &&
-        names.count > 0) {
-        for (size_t i = 0; i < names.count; i++)
-            buffer_printf(&list, "%s%.*s", i ? ", " : "", SPAN_FMT(names.names[i]));
-        if (list.status == DP_OK)
-            dp_fail(error, error->status, "%s; there %s %.*s%s", error->message, names.count == 1 ? "is" : "are",
-                    SPAN_FMT(buffer_span(&list)), names.truncated ? " and more" : "");
-    }
-    buffer_deinit(&list);
-    arena_deinit(&arena);
-}
-
 /* Each line of the file is a query; the answers come in the same order. */
 static enum dp_status search_file(struct search_run *run, const char *path, struct dp_error *error)
 {
@@ -227,8 +203,6 @@ static int run_search(int argc, char **argv)
     if (result == DP_OK)
         result =
             queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);
-    if (result == DP_NOT_FOUND && run.service)
-        name_namespaces(run.service, &error);
     if (result != DP_OK)
         status = cli_fail(&cli_search_command, &error);
     service_free(run.service);
