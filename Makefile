@@ -23,6 +23,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
 TARGET ?=
 TESTS ?=
+ONLY ?=
 GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
@@ -35,7 +36,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-avx512 check-build check-unit check-asan check-python bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-avx512 check-build check-unit check-asan check-python check-surroundings bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-avx512 tools-daemons tools-bench tools-all model hooks
 
 build: tools
@@ -71,6 +72,11 @@ check-daemons: tools-daemons model ## the tests that start Debian's own Redis an
 check-python: model ## build the Python package's wheel and test that, in a venv of its own
 	@$(MAKE) build
 	@wheel=$$(scripts/build-wheel build/dist) && scripts/check --wheel "$$wheel" $(BUILD)
+
+check-surroundings: model ## run a quick part of the tests in other surroundings: signals, locale, user, … (ONLY="umask-000")
+	@$(MAKE) build GOAL=all
+	@scripts/venv
+	@scripts/check-surroundings $(addprefix --only ,$(ONLY)) $(BUILD)
 
 check-arm64: tools-arm64 model ## build for arm64, test that emulated, and compare it with the native program
 	@scripts/arm64-sysroot

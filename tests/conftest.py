@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+import surroundings
+
+surroundings.settle()
+
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 
 

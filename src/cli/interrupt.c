@@ -22,13 +22,22 @@ static void on_signal(int number)
     signal(number, SIG_DFL);
 }
 
+bool interrupt_is_ignored(int number)
+{
+    struct sigaction now;
+
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 const _Atomic bool *interrupt_watch(void)
 {
+    static const int numbers[] = {SIGINT, SIGTERM};
     struct sigaction action = {.sa_handler = on_signal};
 
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!interrupt_is_ignored(numbers[i]))
+            sigaction(numbers[i], &action, NULL);
     return &interrupted;
 }
 

@@ -5,8 +5,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Installs the handlers and answers the flag that they set: the cancel flag of the command's calls. */
+/* Installs the handlers and answers the flag that they set: the cancel flag of the command's calls. A signal that was
+ * ignored when the program began stays so: a shell starts jobs in the background that way, which Ctrl-C is not meant for. */
 const _Atomic bool *interrupt_watch(void);
+
+/* Whether the signal is ignored now. */
+bool interrupt_is_ignored(int number);
 
 /* Whether a signal has come. */
 bool interrupt_came(void);

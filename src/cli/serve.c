@@ -10,6 +10,7 @@
 #include "cli/accounts.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/open.h"
 #include "os/log.h"
 #include "server/server.h"
@@ -21,7 +22,8 @@ enum { LISTEN_MAX = 300 };
 static void hold_signals(sigset_t *ends, sigset_t *hangup)
 {
     sigemptyset(ends);
-    sigaddset(ends, SIGINT);
+    if (!interrupt_is_ignored(SIGINT)) /* in the background of a shell it is, and Ctrl-C means others */
+        sigaddset(ends, SIGINT);
     sigaddset(ends, SIGTERM);
     sigemptyset(hangup);
     sigaddset(hangup, SIGHUP);

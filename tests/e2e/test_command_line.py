@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import urllib.request
 
 import pytest
 
@@ -164,3 +165,15 @@ def test_other_commands_end_by_sighup(start):
     process.stdout.readline()
     process.send_signal(signal.SIGHUP)
     assert process.wait(60) == -signal.SIGHUP
+
+
+def test_a_server_in_the_background_of_a_shell_leaves_ctrl_c_to_others(start, tmp_path):
+    """SIGINT, ignored when the server began, stays so; SIGTERM ends it as always."""
+    process = start("serve", "--root", tmp_path / "root", "--listen", "127.0.0.1:0",
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    url = process.stdout.readline().decode().strip()
+    process.send_signal(signal.SIGINT)
+    with urllib.request.urlopen(f"{url}/health", timeout=60) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0

@@ -239,3 +239,16 @@ def test_embed_has_constant_memory(start):
 def test_embed_takes_no_positions(run):
     done = run("embed", "some text", status=2)
     assert "standard input" in done.stderr and "some text" in done.stderr
+
+
+def test_a_signal_that_was_ignored_stays_so(start):
+    """As a shell starts what runs in the background: Ctrl-C is not meant for it."""
+    process = start("embed", preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)])
+    for text in (b"one\n", b"two\n"):
+        process.stdin.write(text)
+        process.stdin.flush()
+        assert len(read_line(process)["embedding"]) == 384
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+    process.stdin.close()
+    assert process.wait(60) == 0

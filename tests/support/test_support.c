@@ -3,9 +3,11 @@
 
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,30 @@ static char *folders[FOLDERS_MAX];
 static void *files[FILES_MAX];
 static size_t folder_count, file_count;
 static pid_t owner; /* a forked child must not remove its parent's folders */
+
+/* Before main: whoever starts the tests, signals do what they do by default, files are made with the usual rights, there is
+ * room for a few of them, and no proxy lies before the tests' servers. tests/surroundings.py does the same for Python's. */
+__attribute__((constructor)) static void settle(void)
+{
+    enum { FILES = 1024 };
+    struct rlimit limit;
+    struct sigaction action;
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        if (number != SIGPIPE && sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    umask(022);
+    static const char *const proxies[] = {"http_proxy", "https_proxy", "all_proxy",
+                                          "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
+        unsetenv(proxies[i]);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES) {
+        limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
 {

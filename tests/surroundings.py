@@ -1,0 +1,48 @@
+"""The surroundings that tests run in, whoever starts them and wherever: tests/conftest.py calls settle() before it loads any test.
+
+A test that wants other ones (a locale, an ignored signal) makes them itself, for the program that it starts.
+"""
+import atexit
+import locale
+import os
+import resource
+import shutil
+import signal
+import tempfile
+import time
+
+# What stays of the caller's environment: where programs lie, what is under test, what tools need for their own work.
+KEPT = {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "CI", "CC",
+        "DIPPER_BUILD", "DIPPER_PYTHON", "DIPPER_CHECK_FIXED", "GOPATH", "GOCACHE", "GOMODCACHE"}
+KEPT_PREFIXES = ("ASAN_", "UBSAN_", "LSAN_", "TSAN_", "CCACHE_", "QEMU_", "PYTEST_", "COV_")
+FILES = 1024  # that a process may open
+
+
+def settle_environment():
+    """Nobody's settings, a home of the tests' own, one locale and one time zone."""
+    home = tempfile.mkdtemp(prefix="dipper-home-")
+    owner = os.getpid()
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
+    for name in list(os.environ):
+        if name not in KEPT and not name.startswith(KEPT_PREFIXES):
+            del os.environ[name]
+    os.environ.update(HOME=home, LC_ALL="C.UTF-8", TZ="UTC0", TERM="xterm")
+    locale.setlocale(locale.LC_ALL, "")
+    time.tzset()
+
+
+def settle_signals():
+    """What a shell in the background, nohup or a supervisor has ignored or blocked is neither, here and in children."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def settle():
+    settle_environment()
+    settle_signals()
+    os.umask(0o022)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard))
