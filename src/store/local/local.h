@@ -29,7 +29,7 @@ enum { LOCAL_HASHED_MAX = 256 * 1024, LOCAL_DURABLE_PLACES = 256 };
 struct local_store {
     struct store base;
     struct store_block_pool *blocks; /* of what is read */
-    /* Folders whose entry in their parent is durable: hashes of their identity, each in the place it has. 0: none. */
+    /* Folders whose entry in their parent is durable: hashes of their identity, each in one of a few places. 0: none. */
     _Atomic uint64_t durable[LOCAL_DURABLE_PLACES];
     const char *root; /* its path, absolute; behind `path` */
     char path[];      /* its name, for messages */

@@ -31,6 +31,22 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
 
 /* ---- paths ------------------------------------------------------------------------------------------ */
 
+/* The place of a folder among those that are durable: where it is, else the first free one of a few, else its first. With a
+ * few places to choose from, a handful of folders is remembered whatever their inodes: how often they are synced does not
+ * depend on chance. */
+static _Atomic uint64_t *durable_place(const struct local_store *local, uint64_t hash)
+{
+    enum { PROBES = 8 };
+    _Atomic uint64_t *places = (_Atomic uint64_t *)local->durable;
+    for (size_t i = 0; i < PROBES; i++) {
+        _Atomic uint64_t *place = &places[(hash / 2 + i) % LOCAL_DURABLE_PLACES];
+        uint64_t there = atomic_load_explicit(place, memory_order_acquire);
+        if (there == hash || there == 0)
+            return place;
+    }
+    return &places[hash / 2 % LOCAL_DURABLE_PLACES];
+}
+
 /* Syncs the parent of an open folder, unless that was done before: whoever made it may not have come to its fsync. */
 static int make_durable(const struct local_store *local, int parent, int folder)
 {
@@ -39,7 +55,7 @@ static int make_durable(const struct local_store *local, int parent, int folder)
         return errno;
     const uint64_t identity[2] = {info.st_dev, info.st_ino};
     uint64_t hash = checksum64(span_of((const uint8_t *)identity, sizeof identity)) | 1;
-    _Atomic uint64_t *place = (_Atomic uint64_t *)&local->durable[hash / 2 % LOCAL_DURABLE_PLACES];
+    _Atomic uint64_t *place = durable_place(local, hash);
     if (atomic_load_explicit(place, memory_order_acquire) == hash)
         return 0;
     if (fsync(parent) != 0)
