@@ -73,6 +73,21 @@ static enum dp_status missing(struct parser *p, const char *part, const char *na
     return dp_fail(p->error, DP_INVALID, "tokenizer.json: %s has no field \"%s\"", part, name);
 }
 
+/* Reads the members of a Sequence, `list`, as components of depth 1. */
+static enum dp_status read_sequence(struct parser *p, const struct field *list, const char *part,
+                                    enum dp_status (*read)(struct parser *p, struct span value, unsigned depth))
+{
+    if (!list->value.data)
+        return missing(p, part, list->name);
+    enum dp_status status = DP_OK;
+    struct span item;
+    struct json_reader r = reader_at(p, list->value);
+    json_enter_array(&r);
+    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
+        status = read(p, item, 1);
+    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+}
+
 static enum dp_status read_string(struct parser *p, struct span value, struct span *out)
 {
     struct json_reader r = reader_at(p, value);
@@ -155,7 +170,7 @@ static enum dp_status read_normalizer(struct parser *p, struct span value, unsig
     static const char supported[] = "BertNormalizer, Lowercase, a Sequence of them";
     struct field fields[] = {{.name = "type"},      {.name = "clean_text"},    {.name = "handle_chinese_chars"},
                              {.name = "lowercase"}, {.name = "strip_accents"}, {.name = "normalizers"}};
-    struct span type, item;
+    struct span type;
     if (is_absent(value))
         return DP_OK;
     enum dp_status status = open_component(p, value, fields, 6, &type);
@@ -171,13 +186,7 @@ static enum dp_status read_normalizer(struct parser *p, struct span value, unsig
     }
     if (!span_equal_str(type, "Sequence") || depth > 0)
         return unsupported(p, p->has_normalizer ? "a second normalizer" : "normalizer", type, supported);
-    if (!fields[5].value.data)
-        return missing(p, "the normalizer", "normalizers");
-    struct json_reader r = reader_at(p, fields[5].value);
-    json_enter_array(&r);
-    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
-        status = read_normalizer(p, item, 1);
-    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+    return read_sequence(p, &fields[5], "the normalizer", read_normalizer);
 }
 
 /* What the model's folder says beside the file. */
@@ -519,7 +528,7 @@ static enum dp_status read_post_processor(struct parser *p, struct span value, u
         "and ByteLevel";
     struct field fields[] = {{.name = "type"}, {.name = "single"}, {.name = "special_tokens"},
                              {.name = "cls"},  {.name = "sep"},    {.name = "processors"}};
-    struct span type, item;
+    struct span type;
     if (is_absent(value))
         return DP_OK;
     enum dp_status status = open_component(p, value, fields, 6, &type);
@@ -536,13 +545,7 @@ static enum dp_status read_post_processor(struct parser *p, struct span value, u
         return DP_OK;
     if (!span_equal_str(type, "Sequence") || depth > 0)
         return unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);
-    if (!fields[5].value.data)
-        return missing(p, "the post_processor", "processors");
-    struct json_reader r = reader_at(p, fields[5].value);
-    json_enter_array(&r);
-    while (!status && json_next_item(&r) && json_read_raw(&r, &item))
-        status = read_post_processor(p, item, 1);
-    return !status && json_failed(&r) ? fail_json(p, &r) : status;
+    return read_sequence(p, &fields[5], "the post_processor", read_post_processor);
 }
 
 enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
