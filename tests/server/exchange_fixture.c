@@ -39,10 +39,10 @@ int chain_tear_down(void **state)
     return 0;
 }
 
-void chain_begin(const char *method, const char *target, const char *headers)
+void exchange_begin_with(struct exchange *ex, const char *method, const char *target, const char *headers)
 {
-    struct head *head = &chain_exchange.head;
-    assert_true(exchange_line(&chain_exchange, span_str(target)));
+    struct head *head = &ex->head;
+    assert_true(exchange_line(ex, span_str(target)));
     *head = (struct head){.method = span_str(method), .version = span_str("HTTP/1.1")};
     head->fields[head->count++] = (struct head_field){span_str("Host"), span_str("a")};
     while (*headers) {
@@ -51,7 +51,12 @@ void chain_begin(const char *method, const char *target, const char *headers)
                                                           span_of(colon + 1, (size_t)(end - colon - 1))};
         headers = end + 1;
     }
-    exchange_begin(&chain_exchange);
+    exchange_begin(ex);
+}
+
+void chain_begin(const char *method, const char *target, const char *headers)
+{
+    exchange_begin_with(&chain_exchange, method, target, headers);
 }
 
 bool chain_ask(const char *method, const char *target, const char *headers, const char *body)

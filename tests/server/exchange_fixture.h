@@ -7,6 +7,9 @@
 #include "account_fixture.h"
 #include "server/exchange.h"
 
+/* Begins an exchange with this head; `headers` are "name: value\n" lines beside Host. */
+void exchange_begin_with(struct exchange *ex, const char *method, const char *target, const char *headers);
+
 /* A server with accounts over a service with the namespace "things"; made anew for each test. */
 extern struct service *chain_service;
 extern struct exchange_context chain_context;

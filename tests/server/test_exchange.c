@@ -1,5 +1,5 @@
 /* test_exchange.c: the chain that every request goes through, without sockets; and the server's own answers. */
-#include "service_fixture.h"
+#include "exchange_fixture.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "server/exchange.h"
 #include "server/handlers.h"
 #include "server/inflate.h"
 
@@ -45,17 +44,7 @@ static int tear_down(void **state)
 /* One exchange up to its answer; finish() ends it. `headers` are "name: value" lines beside Host. */
 static void begin(const char *method, const char *target, const char *headers)
 {
-    struct head *head = &exchange.head;
-    assert_true(exchange_line(&exchange, span_str(target)));
-    *head = (struct head){.method = span_str(method), .version = span_str("HTTP/1.1")};
-    head->fields[head->count++] = (struct head_field){span_str("Host"), span_str("a")};
-    while (*headers) {
-        const char *colon = strchr(headers, ':'), *end = strchr(headers, '\n');
-        head->fields[head->count++] = (struct head_field){span_of(headers, (size_t)(colon - headers)),
-                                                          span_of(colon + 1, (size_t)(end - colon - 1))};
-        headers = end + 1;
-    }
-    exchange_begin(&exchange);
+    exchange_begin_with(&exchange, method, target, headers);
 }
 
 static void request(const char *method, const char *target, const char *headers, struct span body)
