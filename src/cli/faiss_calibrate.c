@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "api/store_settings.h"
+#include "service/store_settings.h"
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
 #include "cli/open.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/store_settings.h"
+#include "service/store_settings.h"
 #include "base/alloc.h"
 #include "base/json.h"
 #include "cli/faiss.h"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "api/store_settings.h"
+#include "service/store_settings.h"
 #include "embed/embedded_model.h"
 #include "embed/model_describe.h"
 #include "faiss/recall.h"

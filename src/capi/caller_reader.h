@@ -1,6 +1,6 @@
-/* api/caller_reader.h: the functions of a caller (dp_index_open_callbacks) as the reader that files are opened over. */
-#ifndef API_CALLER_READER_H
-#define API_CALLER_READER_H
+/* capi/caller_reader.h: the functions of a caller (dp_index_open_callbacks) as the reader that files are opened over. */
+#ifndef CAPI_CALLER_READER_H
+#define CAPI_CALLER_READER_H
 
 #include <dipper/dipper.h>
 

@@ -1,6 +1,6 @@
-/* api/store_settings.h: the settings of stores, from the program's table to what the store takes. */
-#ifndef API_STORE_SETTINGS_H
-#define API_STORE_SETTINGS_H
+/* service/store_settings.h: the settings of stores, from the program's table to what the store takes. */
+#ifndef SERVICE_STORE_SETTINGS_H
+#define SERVICE_STORE_SETTINGS_H
 
 #include "config/config.h"
 #include "store/s3_settings.h"

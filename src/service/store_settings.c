@@ -1,5 +1,5 @@
 /* store_settings.c: the settings of stores, from the program's table to what the store takes. */
-#include "api/store_settings.h"
+#include "service/store_settings.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* test_c_api.c: the public C API (include/dipper/dipper.h), through that header alone.
+/* test_capi.c: the public C API (include/dipper/dipper.h), through that header alone.
  *
  * What needs an answer that means something uses the real model; the rest uses the tiny one (tiny_model.h).
  */

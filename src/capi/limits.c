@@ -1,5 +1,5 @@
 /* limits.c: a caller's limits become the call's deadline, and the flag that its threads look at. */
-#include "api/limits.h"
+#include "capi/limits.h"
 
 static void ask_caller(void *ctx)
 {

@@ -1,4 +1,4 @@
-/* test_c_api_null.c: every function of the public C API with every pointer that may not be NULL left out in turn: an
+/* test_capi_null.c: every function of the public C API with every pointer that may not be NULL left out in turn: an
  * error that names it, never a crash. The functions are those of include/dipper/dipper.h: the test reads it. */
 #include "test_support.h"
 

@@ -1,5 +1,5 @@
 /* caller_reader.c: gives a caller's function memory to fill, and judges what it answers. */
-#include "api/caller_reader.h"
+#include "capi/caller_reader.h"
 
 #include <inttypes.h>
 #include <string.h>

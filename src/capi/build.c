@@ -1,8 +1,8 @@
-/* c_api_build.c: the public C API of building FAISS files (dp_ivf_…): over faiss/faiss_build.h. */
+/* build.c: the public C API of building FAISS files (dp_ivf_…): over faiss/faiss_build.h. */
 #include <dipper/dipper.h>
 
-#include "api/c_api.h"
-#include "api/store_settings.h"
+#include "capi/capi.h"
+#include "service/store_settings.h"
 #include "base/alloc.h"
 #include "faiss/faiss_build.h"
 #include "faiss/vector_input.h"

@@ -1,4 +1,4 @@
-/* test_c_api_faiss.c: FAISS files through the public C API: over a caller's reader and at URLs, against FAISS's own
+/* test_capi_faiss.c: FAISS files through the public C API: over a caller's reader and at URLs, against FAISS's own
  * answers (tests/golden/make_faiss_golden.py describes them), what each call costs, and what goes wrong.
  */
 #include "test_support.h"

@@ -1,7 +1,7 @@
-/* c_api_need.c: pointers that a caller of the C API may not leave out. */
+/* need.c: pointers that a caller of the C API may not leave out. */
 #include <stdarg.h>
 
-#include "api/c_api.h"
+#include "capi/capi.h"
 
 enum dp_status capi_need(struct dp_error *error, const char *function, ...)
 {

@@ -1,14 +1,14 @@
-/* c_api_index.c: the public C API of FAISS files (dp_index_…): over faiss/faiss_index.h. */
+/* index.c: the public C API of FAISS files (dp_index_…): over faiss/faiss_index.h. */
 #include <dipper/dipper.h>
 
 #include <stdio.h>
 #include <string.h>
 
-#include "api/c_api.h"
-#include "api/caller_reader.h"
-#include "api/limits.h"
-#include "api/recall_lookup.h"
-#include "api/store_settings.h"
+#include "capi/capi.h"
+#include "capi/caller_reader.h"
+#include "capi/limits.h"
+#include "capi/recall_lookup.h"
+#include "service/store_settings.h"
 #include "base/alloc.h"
 #include "faiss/faiss_index.h"
 #include "faiss/memory_file.h"

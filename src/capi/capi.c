@@ -1,4 +1,4 @@
-/* c_api.c: the public C API (include/dipper/dipper.h) over the rooms: handles, copies, C strings.
+/* capi.c: the public C API (include/dipper/dipper.h) over the rooms: handles, copies, C strings.
  *
  * A dp_model owns its embedder, a dp_namespace its store; results own the arena that their rows lie in.
  */
@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/c_api.h"
-#include "api/limits.h"
-#include "api/rows_file.h"
-#include "api/store_settings.h"
+#include "capi/capi.h"
+#include "capi/limits.h"
+#include "capi/rows_file.h"
+#include "service/store_settings.h"
 #include "base/alloc.h"
 #include "embed/batch.h"
 #include "os/clock.h"

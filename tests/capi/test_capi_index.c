@@ -1,4 +1,4 @@
-/* test_c_api_index.c: FAISS files through the public header alone: at a path, and over a caller's own reader. */
+/* test_capi_index.c: FAISS files through the public header alone: at a path, and over a caller's own reader. */
 #include <dipper/dipper.h>
 
 #include <float.h>
@@ -57,7 +57,7 @@ static void own_make(struct own *own, const char *name)
 
 static const float query[48] = {1.0f, -2.0f, 0.5f};
 
-static void test_c_api_index_at_a_path(void **state)
+static void test_capi_index_at_a_path(void **state)
 {
     (void)state;
     struct dp_index *index;
@@ -99,7 +99,7 @@ static void test_c_api_index_at_a_path(void **state)
     assert_int_equal(dp_index_open("/nowhere/at/all.ivf", NULL, &index, NULL), DP_NOT_FOUND);
 }
 
-static void test_c_api_index_over_callbacks(void **state)
+static void test_capi_index_over_callbacks(void **state)
 {
     (void)state;
     struct own own;
@@ -148,7 +148,7 @@ static void test_c_api_index_over_callbacks(void **state)
     assert_int_equal(test_alloc_live(), before);
 }
 
-static void test_c_api_index_frees_when_memory_fails(void **state)
+static void test_capi_index_frees_when_memory_fails(void **state)
 {
     (void)state;
     for (size_t n = 1;; n++) {
@@ -189,7 +189,7 @@ static void *search_often(void *ctx)
     return NULL;
 }
 
-static void test_c_api_index_is_searched_by_many_threads(void **state)
+static void test_capi_index_is_searched_by_many_threads(void **state)
 {
     (void)state;
     enum { THREADS = 8 };
@@ -214,10 +214,10 @@ static void test_c_api_index_is_searched_by_many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_c_api_index_at_a_path),
-        cmocka_unit_test(test_c_api_index_over_callbacks),
-        cmocka_unit_test(test_c_api_index_frees_when_memory_fails),
-        cmocka_unit_test(test_c_api_index_is_searched_by_many_threads),
+        cmocka_unit_test(test_capi_index_at_a_path),
+        cmocka_unit_test(test_capi_index_over_callbacks),
+        cmocka_unit_test(test_capi_index_frees_when_memory_fails),
+        cmocka_unit_test(test_capi_index_is_searched_by_many_threads),
     };
     return test_run(tests);
 }

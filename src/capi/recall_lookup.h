@@ -1,6 +1,6 @@
-/* api/recall_lookup.h: the recall table of an index of the C API, read when a search first asks for a recall. */
-#ifndef API_RECALL_LOOKUP_H
-#define API_RECALL_LOOKUP_H
+/* capi/recall_lookup.h: the recall table of an index of the C API, read when a search first asks for a recall. */
+#ifndef CAPI_RECALL_LOOKUP_H
+#define CAPI_RECALL_LOOKUP_H
 
 #include "faiss/recall.h"
 

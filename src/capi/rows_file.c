@@ -1,5 +1,5 @@
 /* rows_file.c: reads wait a little, look whether the call has ended, and wait on. */
-#include "api/rows_file.h"
+#include "capi/rows_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* test_c_api_build.c: FAISS files built through the public header: from memory and from files, the same bytes. */
+/* test_capi_build.c: FAISS files built through the public header: from memory and from files, the same bytes. */
 #include <dipper/dipper.h>
 
 #include <dirent.h>
@@ -117,7 +117,7 @@ static double found(const char *path, size_t queries, int64_t step)
     return (double)hits / (double)queries;
 }
 
-static void test_c_api_build_from_memory(void **state)
+static void test_capi_build_from_memory(void **state)
 {
     (void)state;
     struct dp_index *index;
@@ -152,7 +152,7 @@ static void test_c_api_build_from_memory(void **state)
     free(ids);
 }
 
-static void test_c_api_build_from_files_in_little_memory(void **state)
+static void test_capi_build_from_files_in_little_memory(void **state)
 {
     (void)state;
     struct dp_runtime *runtime;
@@ -196,7 +196,7 @@ static void test_c_api_build_from_files_in_little_memory(void **state)
     assert_non_null(strstr(error.message, "allow more, or make fewer lists"));
 }
 
-static void test_c_api_build_takes_ids_from_a_file(void **state)
+static void test_capi_build_takes_ids_from_a_file(void **state)
 {
     (void)state;
     static int64_t ids[N];
@@ -219,7 +219,7 @@ static void test_c_api_build_takes_ids_from_a_file(void **state)
     assert_non_null(strstr(error.message, "x.reshape(-1, DIMENSIONS)"));
 }
 
-static void test_c_api_build_refuses(void **state)
+static void test_capi_build_refuses(void **state)
 {
     (void)state;
     float x[4][2] = {{0, 1}, {2, 3}, {4, NAN}, {6, 7}};
@@ -272,7 +272,7 @@ static bool tell(void *ctx, const char *stage, double done)
     return ++told->calls != told->cancel_at;
 }
 
-static void test_c_api_build_tells_and_is_cancelled(void **state)
+static void test_capi_build_tells_and_is_cancelled(void **state)
 {
     (void)state;
     enum { FEW = 300 };
@@ -297,7 +297,7 @@ static void test_c_api_build_tells_and_is_cancelled(void **state)
     }
 }
 
-static void test_c_api_build_survives_failed_allocations(void **state)
+static void test_capi_build_survives_failed_allocations(void **state)
 {
     (void)state;
     char path[512], from[512], table[512];
@@ -338,7 +338,7 @@ static void search_by(const struct dp_index *index, double recall, size_t nprobe
         fail_msg("%s", error.message);
 }
 
-static void test_c_api_build_measures_recall(void **state)
+static void test_capi_build_measures_recall(void **state)
 {
     (void)state;
     enum { QUERIES = 500, BASE = N - QUERIES, K = 10 };
@@ -409,13 +409,13 @@ static void test_c_api_build_measures_recall(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_c_api_build_from_memory),
-        cmocka_unit_test(test_c_api_build_from_files_in_little_memory),
-        cmocka_unit_test(test_c_api_build_takes_ids_from_a_file),
-        cmocka_unit_test(test_c_api_build_refuses),
-        cmocka_unit_test(test_c_api_build_tells_and_is_cancelled),
-        cmocka_unit_test(test_c_api_build_survives_failed_allocations),
-        cmocka_unit_test(test_c_api_build_measures_recall),
+        cmocka_unit_test(test_capi_build_from_memory),
+        cmocka_unit_test(test_capi_build_from_files_in_little_memory),
+        cmocka_unit_test(test_capi_build_takes_ids_from_a_file),
+        cmocka_unit_test(test_capi_build_refuses),
+        cmocka_unit_test(test_capi_build_tells_and_is_cancelled),
+        cmocka_unit_test(test_capi_build_survives_failed_allocations),
+        cmocka_unit_test(test_capi_build_measures_recall),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
 }

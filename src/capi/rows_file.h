@@ -1,9 +1,9 @@
-/* api/rows_file.h: a file of rows as a stream whose reads end with the call.
+/* capi/rows_file.h: a file of rows as a stream whose reads end with the call.
  *
  * A pipe or a terminal may give its next bytes late, or never; meanwhile the reader looks at the call.
  */
-#ifndef API_ROWS_FILE_H
-#define API_ROWS_FILE_H
+#ifndef CAPI_ROWS_FILE_H
+#define CAPI_ROWS_FILE_H
 
 #include <stdatomic.h>
 #include <stdio.h>

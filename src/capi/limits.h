@@ -1,6 +1,6 @@
-/* api/limits.h: the limits that a caller of the C API sets to a call (struct dp_limits). */
-#ifndef API_LIMITS_H
-#define API_LIMITS_H
+/* capi/limits.h: the limits that a caller of the C API sets to a call (struct dp_limits). */
+#ifndef CAPI_LIMITS_H
+#define CAPI_LIMITS_H
 
 #include <dipper/dipper.h>
 

@@ -1,10 +1,10 @@
 /* recall_lookup.c: keeps a table once it was read. */
-#include "api/recall_lookup.h"
+#include "capi/recall_lookup.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-#include "api/store_settings.h"
+#include "service/store_settings.h"
 #include "base/alloc.h"
 
 struct recall_lookup {

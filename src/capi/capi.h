@@ -1,6 +1,6 @@
-/* api/c_api.h: what the files of the public C API share. */
-#ifndef API_C_API_H
-#define API_C_API_H
+/* capi/capi.h: what the files of the public C API share. */
+#ifndef CAPI_CAPI_H
+#define CAPI_CAPI_H
 
 #include "base/error.h"
 #include "os/team.h"
