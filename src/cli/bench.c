@@ -7,7 +7,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
+#include "cli/linked_model.h"
 
 enum { ARENA_MAX = 1 << 20, OUTPUT_MAX = 1 << 20, SECONDS = 10, SECONDS_MAX = 3600, BATCH_MAX = 2048 };
 
@@ -20,7 +20,7 @@ static enum dp_status measure(struct bench *b, const char *what, const struct co
     if (status == DP_OK && strcmp(what, "peak") == 0) {
         status = bench_machine(b);
     } else if (status == DP_OK) {
-        status = open_model_as(config, precision, &model, &b->call->error);
+        status = open_model(program_inputs(config), precision, &model, &b->call->error);
         if (status == DP_OK)
             status = bench_embed(b, model, options);
     }

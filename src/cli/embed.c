@@ -14,7 +14,7 @@
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
+#include "cli/linked_model.h"
 #include "cli/output.h"
 #include "os/file.h"
 #include "os/pipeline.h"
@@ -330,7 +330,7 @@ static int run_embed(int argc, char **argv)
         goto out;
     }
     run_init(run, jsonl, !raw);
-    if (open_service(&args.config, OPEN_MODEL, &run->service, &error) != DP_OK)
+    if (open_service(program_inputs(&args.config), OPEN_MODEL, &run->service, &error) != DP_OK)
         status = cli_fail(&cli_embed_command, &error);
     else if (embed_stream(run) != DP_OK)
         status = cli_fail(&cli_embed_command, &run->call.error);

@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "service/open.h"
 #include "service/store_settings.h"
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "faiss/new_file.h"

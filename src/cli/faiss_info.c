@@ -5,9 +5,9 @@
 #include "base/json.h"
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
 #include "cli/output.h"
 #include "os/clock.h"
+#include "service/open.h"
 
 enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 20, BUCKETS = 65 };
 

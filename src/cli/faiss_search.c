@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "cli/faiss.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
+#include "cli/linked_model.h"
 #include "cli/output.h"
 #include "os/file.h"
 #include "vector/vector_file.h"
@@ -34,7 +34,7 @@ static enum dp_status take_queries(struct call *call, const struct config *confi
     const struct embed_input input = {.text = span_str(options->text)};
     const struct embed_request request = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response response;
-    enum dp_status status = open_service(config, OPEN_MODEL, &service, &call->error);
+    enum dp_status status = open_service(program_inputs(config), OPEN_MODEL, &service, &call->error);
     if (status != DP_OK)
         return status;
     status = service_embed(call, service, &request, &response);

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
+#include "cli/linked_model.h"
 #include "cli/progress.h"
 #include "service/ingest.h"
 
@@ -83,7 +83,7 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
     line_reader_init(&reader, in.stream, INGEST_LINE_MAX);
-    status = open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error);
+    status = open_service(program_inputs(config), OPEN_MODEL | OPEN_STORE | OPEN_CREATE, &service, error);
     if (status == DP_OK) {
         progress_begin(&progress.line, "rows");
         status = service_ingest(&call, service, &reader, &options, &summary);

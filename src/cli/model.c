@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/linked_model.h"
 #include "cli/model.h"
-#include "cli/open.h"
 #include "os/file.h"
 
 enum { PACKED_MAX = 2047 << 20, OUTPUT_MAX = 1 << 16 };
@@ -84,7 +84,7 @@ static enum dp_status print_info(const struct config *config, bool json, struct 
     const struct model_info *info;
     enum dp_status status = DP_OK;
 
-    if (open_model(config, &model, error) != DP_OK)
+    if (open_model(program_inputs(config), MODEL_INT8, &model, error) != DP_OK)
         return error->status;
     info = model_info(model);
     if (json)

@@ -11,8 +11,8 @@
 #include "base/json.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/linked_model.h"
 #include "cli/model.h"
-#include "cli/open.h"
 #include "embed/batch.h"
 #include "os/file.h"
 
@@ -63,7 +63,7 @@ static enum dp_status open_sides(struct check *c, const struct config *config, c
                        "--against DIR");
     enum dp_status status = team_new(config->threads, &c->team, error);
     if (status == DP_OK)
-        status = open_model(config, &c->checked.model, error);
+        status = open_model(program_inputs(config), MODEL_INT8, &c->checked.model, error);
     if (status != DP_OK)
         return status;
     status = model_open_dir(folder, MODEL_FP32, &c->reference.model, error);

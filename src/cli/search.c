@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
+#include "cli/linked_model.h"
 #include "cli/output.h"
 #include "os/file.h"
 #include "service/hit_json.h"
@@ -199,7 +199,7 @@ static int run_search(int argc, char **argv)
     query.nprobe = (uint32_t)nprobe;
     run.json = json;
     buffer_init(&run.output, OUTPUT_MAX);
-    result = open_service(&args.config, OPEN_MODEL | OPEN_STORE, &run.service, &error);
+    result = open_service(program_inputs(&args.config), OPEN_MODEL | OPEN_STORE, &run.service, &error);
     if (result == DP_OK)
         result =
             queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);

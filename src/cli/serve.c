@@ -11,7 +11,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/open.h"
+#include "cli/linked_model.h"
 #include "os/log.h"
 #include "server/server.h"
 
@@ -102,7 +102,8 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     allow_many_files();
     /* Perhaps it is to be filled later, perhaps its name was mistyped: whoever started us should know. */
     const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
-    if (open_service(config, OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_SERVER, &service, error) != DP_OK)
+    if (open_service(program_inputs(config), OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_SERVER, &service,
+                     error) != DP_OK)
         return error->status;
     enum dp_status status =
         config->auth ? open_accounts(config, service_metrics(service), &options.accounts, error) : DP_OK;

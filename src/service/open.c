@@ -1,14 +1,13 @@
 /* open.c: opens the model, the root and the service as the settings say. */
-#include "cli/open.h"
+#include "service/open.h"
 
 #include <string.h>
 
-#include "service/store_settings.h"
-#include "embed/embedded_model.h"
 #include "embed/model_describe.h"
 #include "faiss/recall.h"
 #include "os/call.h"
 #include "service/indexes.h"
+#include "service/store_settings.h"
 #include "store/store_cache.h"
 #include "store/transport.h"
 
@@ -75,41 +74,35 @@ static enum dp_status set_prompts(const struct config *config, struct model **mo
     return status;
 }
 
-static enum dp_status open_bare_model(const struct config *config, enum model_precision precision,
-                                      struct model **out, struct dp_error *error)
+static enum dp_status open_linked(struct span packed, enum model_precision precision, struct model **out,
+                                  struct dp_error *error)
 {
-    struct span linked = embedded_model_bytes();
-
-    const bool is_onnx = strcmp(config->engine, "onnx") == 0;
-    if (is_onnx || *config->model_path) {
-        enum dp_status status =
-            is_onnx ? open_onnx(config, out, error) : open_native(config->model_path, precision, out, error);
-        if (status != DP_OK && *config->model_path)
-            name_model_variable(config, error);
-        return status;
-    }
-    if (linked.len > 0 && precision != MODEL_INT8) {
-        *out = NULL;
+    *out = NULL;
+    if (packed.len == 0)
+        return dp_fail(error, DP_NOT_FOUND,
+                       "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+    if (precision != MODEL_INT8)
         return dp_fail(error, DP_UNSUPPORTED,
                        "the model inside the program has int8 weights only: pass its folder, --model DIR");
-    }
-    if (linked.len > 0)
-        return model_open_memory(linked, out, error);
-    *out = NULL;
-    return dp_fail(error, DP_NOT_FOUND,
-                   "this build carries no model: run scripts/fetch-model, then make; or pass --model DIR");
+    return model_open_memory(packed, out, error);
 }
 
-enum dp_status open_model_as(const struct config *config, enum model_precision precision, struct model **out,
-                             struct dp_error *error)
+enum dp_status open_model(struct open_inputs in, enum model_precision precision, struct model **out,
+                          struct dp_error *error)
 {
-    enum dp_status status = open_bare_model(config, precision, out, error);
-    return status == DP_OK ? set_prompts(config, out, error) : status;
-}
-
-enum dp_status open_model(const struct config *config, struct model **out, struct dp_error *error)
-{
-    return open_model_as(config, MODEL_INT8, out, error);
+    const struct config *config = in.config;
+    enum dp_status status;
+    if (strcmp(config->engine, "onnx") == 0)
+        status = open_onnx(config, out, error);
+    else if (*config->model_path)
+        status = open_native(config->model_path, precision, out, error);
+    else
+        status = open_linked(in.linked_model, precision, out, error);
+    if (status == DP_OK)
+        return set_prompts(config, out, error);
+    if (*config->model_path)
+        name_model_variable(config, error);
+    return status;
 }
 
 /* A limit of ranges as a store has it. */
@@ -163,9 +156,44 @@ static enum dp_status split_aliases(const char *list, struct span names[ALIASES_
     return DP_OK;
 }
 
-enum dp_status open_service(const struct config *config, unsigned what, struct service **out,
-                            struct dp_error *error)
+/* Opens the root. */
+static enum dp_status open_root(const struct config *config, const struct store_options *how, struct store **out,
+                                struct dp_error *error)
 {
+    struct arena arena;
+    struct call call;
+    *out = NULL;
+    if (!*config->root)
+        return dp_fail(error, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
+    arena_init(&arena, OPEN_ARENA_MAX);
+    call_init(&call, &arena);
+    enum dp_status status = store_open_with(&call, span_str(config->root), how, out);
+    if (status == DP_NOT_FOUND)
+        dp_fail(error, status, "%s; name the folder or bucket that `dipper index --root` wrote",
+                call.error.message);
+    else if (status != DP_OK)
+        *error = call.error;
+    arena_deinit(&arena);
+    return status;
+}
+
+/* Fills in what only a server's clients need. */
+static void serve_clients(const struct config *config, struct service_options *options)
+{
+    options->batch_max = config->max_batch_size;
+    options->token_input = config->allow_token_input;
+    options->cache = true;
+    options->cache_vectors = config->l1_cache_size;
+    options->cache_bytes = config->l1_cache_bytes;
+    options->redis_urls = span_str(config->redis_url);
+    options->redis_ttl_s = (uint32_t)(config->l2_cache_ttl_ms / 1000);
+    options->redis_connect_ms = (int)config->redis_connect_timeout_ms;
+    options->redis_command_ms = (int)config->redis_timeout_ms;
+}
+
+enum dp_status open_service(struct open_inputs in, unsigned what, struct service **out, struct dp_error *error)
+{
+    const struct config *config = in.config;
     struct service_options options = {.threads = config->threads, .max_tokens = config->max_tokens};
     struct span aliases[ALIASES_MAX];
     const struct s3_settings s3 = s3_settings_of(config);
@@ -173,45 +201,23 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     struct indexes_options indexes = {.allow_urls = span_str(config->allow_index_url),
                                       .max = config->max_indexes,
                                       .memory_max = config->index_memory};
-    struct arena arena;
-    struct call call;
-    enum dp_status status = DP_OK;
 
-    arena_init(&arena, OPEN_ARENA_MAX);
-    call_init(&call, &arena);
+    *out = NULL;
     options.model_aliases = aliases;
     if (*config->model_name)
         aliases[options.model_alias_count++] = span_str(config->model_name);
-    if (what & OPEN_SERVER) {
-        options.batch_max = config->max_batch_size;
-        options.token_input = config->allow_token_input;
-        options.cache = true;
-        options.cache_vectors = config->l1_cache_size;
-        options.cache_bytes = config->l1_cache_bytes;
-        options.redis_urls = span_str(config->redis_url);
-        options.redis_ttl_s = (uint32_t)(config->l2_cache_ttl_ms / 1000);
-        options.redis_connect_ms = (int)config->redis_connect_timeout_ms;
-        options.redis_command_ms = (int)config->redis_timeout_ms;
-    }
-    *out = NULL;
-    status = split_aliases(config->model_aliases, aliases, &options.model_alias_count, error);
+    enum dp_status status = split_aliases(config->model_aliases, aliases, &options.model_alias_count, error);
     if (status == DP_OK && (what & OPEN_MODEL))
-        status = open_model(config, &options.model, error);
+        status = open_model(in, MODEL_INT8, &options.model, error);
     if (status == DP_OK && (what & OPEN_SERVER)) {
+        serve_clients(config, &options);
         status = share_stores(config, &store, error);
         indexes.store = store;
         options.indexes = &indexes;
     }
     if (status == DP_OK && (what & OPEN_STORE)) {
         store.create = what & OPEN_CREATE;
-        status = *config->root
-                     ? store_open_with(&call, span_str(config->root), &store, &options.store)
-                     : call_fail(&call, DP_INVALID, "say where the bucket lies: --root DIR or --root s3://bucket");
-        if (status == DP_NOT_FOUND)
-            dp_fail(error, status, "%s; name the folder or bucket that `dipper index --root` wrote",
-                    call.error.message);
-        else if (status != DP_OK)
-            *error = call.error;
+        status = open_root(config, &store, &options.store, error);
     }
     if (status == DP_OK) {
         status = service_new(&options, out, error);
@@ -221,7 +227,6 @@ enum dp_status open_service(const struct config *config, unsigned what, struct s
     }
     store_cache_release(store.cache);
     transport_free(store.transport);
-    arena_deinit(&arena);
     return status;
 }
 
