@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "faiss/ivf_write.h"
+#include "faiss/write.h"
 #include "faiss/new_file.h"
 #include "vector/kmeans.h"
 #include "vector/sq8.h"

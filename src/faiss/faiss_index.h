@@ -7,7 +7,7 @@
 #ifndef FAISS_FAISS_INDEX_H
 #define FAISS_FAISS_INDEX_H
 
-#include "faiss/ivf_read.h"
+#include "faiss/ivf.h"
 #include "store/store.h"
 
 /* Immutable, so any number of threads may search it, when its reader lets them. */

@@ -4,8 +4,8 @@
 #define FAISS_TEST_H
 
 #include "base/alloc.h"
-#include "faiss/ivf_read.h"
-#include "faiss/ivf_write.h"
+#include "faiss/ivf.h"
+#include "faiss/write.h"
 #include "test_support.h"
 #include "vector/ivf_build.h"
 

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #include "faiss/head_memory.h"
-#include "faiss/ivf_read.h"
+#include "faiss/ivf.h"
 #include "faiss/parse/source.h"
 #include "vector/transform.h"
 

@@ -16,7 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
-#include "faiss/ivf_write.h"
+#include "faiss/write.h"
 #include "index/segment/write.h"
 #include "os/thread.h"
 #include "vector/ivf_build.h"

@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "faiss/ivf_read.h"
+#include "faiss/ivf.h"
 #include "index/segment/deleted.h"
 #include "index/segment/segment.h"
 

@@ -1,11 +1,11 @@
-/* faiss/ivf_read.h: opening a FAISS inverted file and searching it where it lies.
+/* faiss/ivf.h: opening a FAISS inverted file and searching it where it lies.
  *
  * Opening reads the head: header, centroids, list sizes. Searching reads the probed lists, all in one round.
  * What kinds are read: docs/internals/faiss.md; anything else is DP_UNSUPPORTED and named. Bytes that contradict
  * themselves are DP_CORRUPT; memory taken is bounded by the file's size.
  */
-#ifndef FAISS_IVF_READ_H
-#define FAISS_IVF_READ_H
+#ifndef FAISS_IVF_H
+#define FAISS_IVF_H
 
 #include "faiss/reader.h"
 #include "os/call.h"

@@ -1,5 +1,5 @@
-/* ivf_read.c: an open inverted file: which lists a query probes, where they lie, and scanning them. */
-#include "faiss/ivf_read.h"
+/* probe.c: an open inverted file: which lists a query probes, where they lie, and scanning them. */
+#include "faiss/ivf.h"
 
 #include <inttypes.h>
 

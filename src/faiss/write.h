@@ -1,11 +1,11 @@
-/* faiss/ivf_write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer
+/* faiss/write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer
  * QT_8bit; flat quantizer; array lists).
  *
  * The file is streamed to a sink: first the head (all before the list data), then the lists in order. Bytes:
  * docs/internals/faiss.md.
  */
-#ifndef FAISS_IVF_WRITE_H
-#define FAISS_IVF_WRITE_H
+#ifndef FAISS_WRITE_H
+#define FAISS_WRITE_H
 
 #include "os/call.h"
 #include "vector/ivf_scan.h"

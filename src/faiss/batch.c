@@ -1,4 +1,4 @@
-/* ivf_batch.c: several queries over one file, list by list: one in memory, or a flat one, all of which each query scans.
+/* batch.c: several queries over one file, list by list: one in memory, or a flat one, all of which each query scans.
  *
  * First every query is made ready and says which lists it probes; then lists are read round by round, and each is
  * scanned for all of its queries, one after another, while its codes are in the processor's cache. The best k do not depend on the order in which

@@ -1,4 +1,4 @@
-/* ivf_search.c: an inverted file over a reader of ranges: opening in few rounds, searching in one. */
+/* search.c: an inverted file over a reader of ranges: opening in few rounds, searching in one. */
 #include <stdlib.h>
 
 #include "base/alloc.h"

@@ -1,4 +1,4 @@
-/* ivf_write.c: the grammar of the files we write, all little-endian.
+/* write.c: the grammar of the files we write, all little-endian.
  *
  *   file      = head, list-data
  *   head      = index-header "IwFl" | "IwSq"
@@ -11,7 +11,7 @@
  *   index-header = fourcc, i32 d, i64 ntotal, i64 2^20, i64 2^20, u8 is_trained = 1, i32 metric
  *   list-data = for each list in order: its codes, its ids as i64
  */
-#include "faiss/ivf_write.h"
+#include "faiss/write.h"
 
 #include <inttypes.h>
 #include <limits.h>
