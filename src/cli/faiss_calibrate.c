@@ -9,7 +9,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "faiss/new_file.h"
-#include "faiss/recall.h"
+#include "faiss/recall_measure.h"
 
 enum { ARENA_MAX = 64 << 20 };
 

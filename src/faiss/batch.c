@@ -5,10 +5,13 @@
  * lists come, but for RaBitQ codes of several bits, whose closer look depends on what has been found so far: those
  * are searched query by query.
  */
+#include "faiss/batch.h"
+
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "faiss/parse/parse.h"
+#include "faiss/ivf_file.h"
+#include "faiss/search.h"
 
 /* A query that scans a list. */
 struct visit {
@@ -25,11 +28,6 @@ struct batch {
     size_t visit_count;
     struct ivf_query ready[FAISS_BATCH_MAX];
 };
-
-bool faiss_ivf_any_order(const struct faiss_ivf *ivf)
-{
-    return (ivf->codec.kind != IVF_RABITQ && ivf->codec.kind != IVF_RABITQ_FAST) || ivf->codec.bits == 1;
-}
 
 static int by_list(const void *a, const void *b)
 {

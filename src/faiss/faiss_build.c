@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "faiss/write.h"
 #include "faiss/new_file.h"
+#include "faiss/recall_measure.h"
 #include "vector/kmeans.h"
 #include "vector/sq8.h"
 

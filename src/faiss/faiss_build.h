@@ -8,6 +8,7 @@
 #define FAISS_FAISS_BUILD_H
 
 #include "faiss/recall.h"
+#include "os/team.h"
 #include "vector/ivf_codec.h"
 #include "vector/vector_source.h"
 

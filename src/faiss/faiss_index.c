@@ -7,6 +7,9 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "faiss/batch.h"
+#include "faiss/refine.h"
+#include "faiss/search.h"
 #include "faiss/store_file.h"
 #include "os/clock.h"
 

@@ -9,6 +9,7 @@
 
 #include "faiss/ivf.h"
 #include "store/store.h"
+#include "vector/id_filter.h"
 
 /* Immutable, so any number of threads may search it, when its reader lets them. */
 struct faiss_index;

@@ -1,79 +1,13 @@
-/* probe.c: an open inverted file: which lists a query probes, where they lie, and scanning them. */
-#include "faiss/ivf.h"
+/* probe.c: which lists a query scans, and scanning them. */
+#include "faiss/probe.h"
 
 #include <inttypes.h>
 
 #include "base/alloc.h"
-#include "faiss/parse/parse.h"
+#include "faiss/ivf_file.h"
 #include "vector/pq.h"
 
 enum { BLOCK_CENTROIDS = 64 };
-
-enum dp_status faiss_ivf_parse_head(struct span head, uint64_t file_size, struct faiss_ivf **out,
-                                    struct dp_error *error)
-{
-    struct faiss_source source = {
-        .name = "FAISS file", .error = error, .size = file_size, .window = {.len = head.len, .bytes = head}};
-    return parse_file(&source, NULL, out);
-}
-
-void faiss_ivf_free(struct faiss_ivf *ivf)
-{
-    if (ivf == NULL)
-        return;
-    for (size_t i = 0; i < ivf->transform_count; i++) {
-        mem_free(ivf->transforms[i].matrix);
-        mem_free(ivf->transforms[i].offset);
-        mem_free(ivf->transforms[i].map);
-    }
-    for (size_t i = 0; ivf->constants != NULL && i < ivf->nlist; i++)
-        mem_free(atomic_load_explicit(&ivf->constants[i], memory_order_relaxed));
-    mem_free(ivf->constants);
-    mem_free(ivf->name);
-    mem_free(ivf->centroids);
-    mem_free(ivf->trained);
-    mem_free(ivf->list_offset);
-    mem_free(ivf->list_size);
-    mem_free(ivf->id_map);
-    if (ivf->memory != NULL)
-        faiss_head_memory_give(ivf->memory, ivf->memory_bytes);
-    mem_free(ivf);
-}
-
-static uint64_t data_bytes(const struct faiss_ivf *ivf)
-{
-    return ivf->flat ? ivf->ntotal * ivf->codec.code_size : ivf->list_offset[ivf->nlist] - ivf->head_bytes;
-}
-
-struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
-{
-    struct faiss_ivf_info info = {.codec = &ivf->codec,
-                                  .dim_in = ivf->dim_in,
-                                  .transforms = ivf->transform_count,
-                                  .id_map = ivf->id_map != NULL,
-                                  .hnsw = ivf->hnsw,
-                                  .flat = ivf->flat,
-                                  .data_bytes = data_bytes(ivf),
-                                  .refined = ivf->refine.present,
-                                  .k_factor = ivf->refine.k_factor,
-                                  .ntotal = ivf->ntotal,
-                                  .listed = ivf->listed,
-                                  .nlist = ivf->flat ? 1 : ivf->nlist,
-                                  .nprobe = ivf->nprobe,
-                                  .head_bytes = ivf->head_bytes,
-                                  .file_bytes = ivf->file_bytes,
-                                  .memory_bytes = ivf->memory_bytes,
-                                  .open_rounds = ivf->open_rounds,
-                                  .open_bytes = ivf->open_bytes};
-    for (size_t i = 0; i < sizeof info.fourcc; i++)
-        info.fourcc[i] = ivf->fourcc[i];
-    return info;
-}
-
-const float *faiss_ivf_centroids(const struct faiss_ivf *ivf)
-{
-    return ivf->centroids;
-}
 
 /* Two vectors as wide as the widest. */
 size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
@@ -86,10 +20,10 @@ size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
 
 const float *faiss_ivf_transform(const struct faiss_ivf *ivf, const float *query, float *room)
 {
-    return parse_transform_query(ivf, query, ivf->transform_count, room);
+    return faiss_ivf_transform_first(ivf, query, ivf->transform_count, room);
 }
 
-const float *parse_transform_query(const struct faiss_ivf *ivf, const float *query, size_t count, float *room)
+const float *faiss_ivf_transform_first(const struct faiss_ivf *ivf, const float *query, size_t count, float *room)
 {
     float *halves[2] = {room, room + faiss_ivf_transform_room(ivf) / 2};
     for (size_t i = 0; i < count; i++) {
@@ -131,28 +65,6 @@ enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, 
     *count = nearest.count;
     topk_deinit(&nearest);
     return DP_OK;
-}
-
-enum { LENGTH_BYTES = 8 }; /* of the codes, between a block list's ids and codes */
-
-struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list)
-{
-    if (ivf->flat) {
-        uint64_t first = list * ivf->piece_rows, left = ivf->ntotal - first;
-        uint64_t rows = left < ivf->piece_rows ? left : ivf->piece_rows;
-        return (struct faiss_list_range){ivf->head_bytes + first * ivf->codec.code_size,
-                                         rows * ivf->codec.code_size, rows};
-    }
-    uint64_t offset = ivf->list_offset[list];
-    if (ivf->list_size == NULL) {
-        uint64_t len = ivf->list_offset[list + 1] - offset;
-        return (struct faiss_list_range){offset, len, len / (ivf->codec.code_size + 8)};
-    }
-    uint64_t count = ivf->list_size[list];
-    if (count == 0)
-        return (struct faiss_list_range){offset, 0, 0};
-    return (struct faiss_list_range){offset, 8 * count + LENGTH_BYTES + ivf_codec_list_bytes(&ivf->codec, count),
-                                     count};
 }
 
 enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, const uint32_t *lists,
@@ -202,11 +114,11 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
         return DP_OK;
     struct span codes = span_of(bytes.data, codes_len), ids = span_of(bytes.data + codes_len, ids_len);
     if (ivf->list_size != NULL) {
-        struct cursor c = cursor_over(span_of(bytes.data + ids_len, LENGTH_BYTES));
+        struct cursor c = cursor_over(span_of(bytes.data + ids_len, FAISS_LENGTH_BYTES));
         uint64_t length = cursor_u64(&c);
-        codes_len -= LENGTH_BYTES;
+        codes_len -= FAISS_LENGTH_BYTES;
         ids = span_of(bytes.data, ids_len);
-        codes = span_of(bytes.data + ids_len + LENGTH_BYTES, codes_len);
+        codes = span_of(bytes.data + ids_len + FAISS_LENGTH_BYTES, codes_len);
         if (length != codes_len)
             return dp_fail(error, DP_CORRUPT,
                            "%s: list %" PRIu32 " of %" PRIu64 " vectors has %" PRIu64 " bytes of codes, not %zu",

@@ -13,8 +13,6 @@
 
 #include "base/buffer.h"
 #include "faiss/faiss_index.h"
-#include "os/team.h"
-#include "vector/vector_source.h"
 
 enum {
     RECALL_K = 10,
@@ -61,31 +59,5 @@ enum dp_status recall_load(struct call *call, struct span url, const struct stor
 /* The smallest nprobe that reached `wanted` (0 to 1). DP_INVALID when none did, saying what the best is. */
 enum dp_status recall_nprobe(const struct recall_table *table, double wanted, size_t *nprobe,
                              struct dp_error *error);
-
-/* ---- measuring it -------------------------------------------------------------------------------------- */
-
-/* Told now and then which part is done; false cancels. */
-struct recall_watch {
-    bool (*tell)(void *ctx, double done);
-    void *ctx;
-};
-
-/* Measures an index against its vectors: some of them are the queries, each without itself (by its id). The truth is
- * exact search through all of `source`; at most some 2.5e10 products, so the more there are the fewer queries, 100 to
- * 400. Then they are searched with rising nprobe until nothing more is found. table->count is 0 for fewer than two
- * vectors.
- *
- * source  what the index holds, in the order of ids: of length 1 for cosine
- * ids     int64_t[source->count]; NULL: 0, 1, …
- * watch   may be NULL */
-enum dp_status recall_measure(struct call *call, struct team *team, const struct vector_source *source,
-                              const int64_t *ids, const struct faiss_index *index, uint64_t seed,
-                              const struct recall_watch *watch, struct recall_table *table);
-
-/* The same for queries that are no vectors of the index, against its own exhaustive search.
- *
- * queries  float[count][the index's dim], 1 ≤ count */
-enum dp_status recall_calibrate(struct call *call, const struct faiss_index *index, const float *queries,
-                                size_t count, const struct recall_watch *watch, struct recall_table *table);
 
 #endif

@@ -4,11 +4,12 @@
  * of the hundreds that make a centroid one matters little. Exact search goes over the source block by block, each
  * worker with some of the queries, and a few rows at a time, which stay in the first-level cache for all of them.
  */
+#include "faiss/recall_measure.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "faiss/recall.h"
 #include "vector/kmeans.h"
 #include "vector/topk.h"
 

@@ -1,11 +1,14 @@
 /* refine.c: the second look of a file with a flat part (",RFlat"): candidates' floats are read by their numbers, and
  * compared with the query as it was before what transforms came after that part.
  */
+#include "faiss/refine.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "faiss/parse/parse.h"
+#include "faiss/ivf_file.h"
+#include "faiss/search.h"
 
 static int by_number(const void *a, const void *b)
 {
@@ -69,7 +72,7 @@ enum dp_status faiss_ivf_refine(struct call *call, const struct faiss_ivf *ivf, 
     qsort(candidates->hits, candidates->count, sizeof *candidates->hits, by_number);
     candidates->sorted = true; /* no heap any more */
     if (status == DP_OK)
-        query = parse_transform_query(ivf, query, ivf->refine.transforms, room);
+        query = faiss_ivf_transform_first(ivf, query, ivf->refine.transforms, room);
     if (status == DP_OK)
         status = score_all(call, ivf, reader, query, candidates, ranges, top);
     mem_free(room);

@@ -1,32 +1,10 @@
-/* search.c: an inverted file over a reader of ranges: opening in few rounds, searching in one. */
+/* search.c: reads the lists that a query probes, all in one round when they fit, and scans them. */
+#include "faiss/search.h"
+
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "faiss/parse/parse.h"
-
-enum { FIRST_READ_BYTES = 128 * 1024 };
-
-enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
-                              struct faiss_ivf **out)
-{
-    return faiss_ivf_open_within(call, reader, guess, NULL, out);
-}
-
-enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reader *reader, size_t guess,
-                                     struct faiss_head_memory *memory, struct faiss_ivf **out)
-{
-    const char *name = reader->name != NULL ? reader->name : "FAISS file";
-    *out = NULL;
-    if (reader->size == 0)
-        return call_fail(call, DP_CORRUPT, "%s: it is empty; write or upload it again", name);
-    struct faiss_source source = {.call = call,
-                                  .reader = reader,
-                                  .name = name,
-                                  .error = &call->error,
-                                  .size = reader->size,
-                                  .first_bytes = guess > 0 ? guess : FIRST_READ_BYTES};
-    return parse_file(&source, memory, out);
-}
+#include "faiss/ivf_file.h"
 
 size_t faiss_ivf_round(const struct faiss_ivf *ivf, const uint32_t *lists, size_t begin, size_t count)
 {

@@ -4,7 +4,9 @@
 #define FAISS_TEST_H
 
 #include "base/alloc.h"
-#include "faiss/ivf.h"
+#include "faiss/batch.h"
+#include "faiss/refine.h"
+#include "faiss/search.h"
 #include "faiss/write.h"
 #include "test_support.h"
 #include "vector/ivf_build.h"

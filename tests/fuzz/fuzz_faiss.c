@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "faiss/ivf.h"
+#include "faiss/search.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

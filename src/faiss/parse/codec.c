@@ -46,7 +46,7 @@ static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
 /* The bytes of a product quantizer's centroids, foretold before its fields are read: what the file's size leaves
  * once everything else is taken away must be these and ntotal whole codes. 8 bits when that does not tell (list
  * sizes are sparse, or something else is in the way): then at worst there is one more round. */
-static uint64_t foretell_pq(const struct parser *p)
+static uint64_t foretell_pq(const struct faiss_parser *p)
 {
     const struct faiss_ivf *ivf = p->ivf;
     uint64_t d = ivf->codec.dim, best = 0, centroids = 4 * ivf->nlist * d;
@@ -62,7 +62,7 @@ static uint64_t foretell_pq(const struct parser *p)
     return best > 0 ? best : 4 * d << 8;
 }
 
-uint64_t parse_codec_ahead(const struct parser *p)
+uint64_t parse_codec_ahead(const struct faiss_parser *p)
 {
     uint64_t d = p->ivf->codec.dim;
     switch (p->kind) {
@@ -105,7 +105,7 @@ static const struct sq_type *find_sq_type(int32_t type)
 
 /* The ranges of codes that have no trained range for each dimension, spread over all: whatever the form, code c stands
  * for least + range (c + 1/2) / levels, so values themselves are a range of 255 from -1/2 or -128.5 on. */
-static enum dp_status spread_ranges(struct parser *p, const struct sq_type *type, const float uniform[2])
+static enum dp_status spread_ranges(struct faiss_parser *p, const struct sq_type *type, const float uniform[2])
 {
     struct faiss_ivf *ivf = p->ivf;
     size_t dim = ivf->codec.dim;
@@ -123,7 +123,7 @@ static enum dp_status spread_ranges(struct parser *p, const struct sq_type *type
 }
 
 /* The quantizer's fields and what was trained, which both kinds of file that hold one have. */
-enum dp_status parse_scalar_quantizer(struct parser *p, uint64_t after)
+enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct ivf_codec *codec = &ivf->codec;
@@ -162,7 +162,7 @@ enum dp_status parse_scalar_quantizer(struct parser *p, uint64_t after)
     return status;
 }
 
-static enum dp_status parse_sq(struct parser *p)
+static enum dp_status parse_sq(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     uint64_t after = 9 + parse_lists_ahead(p);
@@ -184,7 +184,7 @@ static enum dp_status parse_sq(struct parser *p)
 
 /* ---- product quantizers -------------------------------------------------------------------------------- */
 
-static enum dp_status parse_pq(struct parser *p, uint64_t bits_max)
+static enum dp_status parse_pq(struct faiss_parser *p, uint64_t bits_max)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct ivf_codec *codec = &ivf->codec;
@@ -216,7 +216,8 @@ static enum dp_status parse_pq(struct parser *p, uint64_t bits_max)
     return pq_turn(ivf->trained, codec->m, (size_t)1 << bits, codec->dim / codec->m, p->source.error);
 }
 
-static enum dp_status check_code(struct parser *p, uint64_t code_size, uint64_t expected, uint8_t by_residual)
+static enum dp_status check_code(struct faiss_parser *p, uint64_t code_size, uint64_t expected,
+                                 uint8_t by_residual)
 {
     if (code_size == expected && by_residual <= 1)
         return DP_OK;
@@ -224,7 +225,7 @@ static enum dp_status check_code(struct parser *p, uint64_t code_size, uint64_t 
                        code_size, expected, by_residual);
 }
 
-static enum dp_status parse_ivf_pq(struct parser *p)
+static enum dp_status parse_ivf_pq(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     struct cursor c;
@@ -244,7 +245,7 @@ static enum dp_status parse_ivf_pq(struct parser *p)
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
 /* The layout of a block: `parts` four-bit indexes and `beside` bytes for each of its vectors. */
-static enum dp_status set_block(struct parser *p, int32_t rows, uint64_t m2, uint64_t parts, uint64_t beside)
+static enum dp_status set_block(struct faiss_parser *p, int32_t rows, uint64_t m2, uint64_t parts, uint64_t beside)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     if (rows < 32 || rows % 32 != 0 || m2 != (parts + 1) / 2 * 2)
@@ -260,7 +261,7 @@ static enum dp_status set_block(struct parser *p, int32_t rows, uint64_t m2, uin
     return DP_OK;
 }
 
-static enum dp_status parse_ivf_pq_fast(struct parser *p)
+static enum dp_status parse_ivf_pq_fast(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     uint64_t ahead = PQ_BYTES + (4 * (uint64_t)codec->dim << 4) + parse_lists_ahead(p);
@@ -288,7 +289,7 @@ static enum dp_status parse_ivf_pq_fast(struct parser *p)
 /* ---- RaBitQ --------------------------------------------------------------------------------------------- */
 
 /* d, code_size, metric, bits: what every kind begins with. */
-static enum dp_status take_rabitq(struct parser *p, struct cursor *c, bool has_bits)
+static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool has_bits)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     uint64_t d = cursor_u64(c), code_size = cursor_u64(c);
@@ -305,7 +306,7 @@ static enum dp_status take_rabitq(struct parser *p, struct cursor *c, bool has_b
     return check_code(p, code_size, codec->code_size, 0);
 }
 
-static enum dp_status set_query_bits(struct parser *p, uint8_t query_bits, uint8_t least, uint8_t centered)
+static enum dp_status set_query_bits(struct faiss_parser *p, uint8_t query_bits, uint8_t least, uint8_t centered)
 {
     if (query_bits < least || query_bits > 8 || centered > 1)
         return source_fail(&p->source, DP_CORRUPT, "RaBitQ queries of %u bits, centered %u", query_bits, centered);
@@ -314,7 +315,7 @@ static enum dp_status set_query_bits(struct parser *p, uint8_t query_bits, uint8
     return DP_OK;
 }
 
-static enum dp_status parse_rabitq(struct parser *p)
+static enum dp_status parse_rabitq(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     bool has_bits = p->kind == FAISS_IVF_RABITQ_BITS;
@@ -333,7 +334,7 @@ static enum dp_status parse_rabitq(struct parser *p)
     return set_query_bits(p, cursor_u8(&c), 0, 0);
 }
 
-static enum dp_status parse_rabitq_fast(struct parser *p)
+static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     struct cursor c;
@@ -360,7 +361,7 @@ static enum dp_status parse_rabitq_fast(struct parser *p)
     return set_block(p, rows, m2, (codec->dim + 3) / 4, rabitq_factor_bytes(codec->dim, codec->bits));
 }
 
-enum dp_status parse_codec(struct parser *p)
+enum dp_status parse_codec(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     switch (p->kind) {

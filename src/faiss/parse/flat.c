@@ -16,7 +16,7 @@
 enum { PIECE_BYTES = 8 << 20 };
 
 /* Leaves the codes where they are: elements of `size` bytes, in all ntotal codes. */
-static enum dp_status pass_codes(struct parser *p, uint64_t size)
+static enum dp_status pass_codes(struct faiss_parser *p, uint64_t size)
 {
     struct faiss_ivf *ivf = p->ivf;
     uint64_t count, code_size = ivf->codec.code_size, expected;
@@ -39,7 +39,7 @@ static enum dp_status pass_codes(struct parser *p, uint64_t size)
     return source_skip(&p->source, "its vectors", expected);
 }
 
-enum dp_status parse_flat(struct parser *p)
+enum dp_status parse_flat(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct index_header h;
@@ -71,7 +71,7 @@ bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes)
            !__builtin_add_overflow(*bytes, (uint64_t)REFINE_HEAD_BYTES + FACTOR_BYTES, bytes);
 }
 
-enum dp_status parse_refinement(struct parser *p)
+enum dp_status parse_refinement(struct faiss_parser *p)
 {
     struct faiss_refinement *refine = &p->ivf->refine;
     struct index_header h;

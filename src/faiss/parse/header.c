@@ -34,7 +34,7 @@ const char *parse_fourcc_text(uint32_t fourcc, char text[FOURCC_TEXT_MAX])
     return text;
 }
 
-enum dp_status parse_u32(struct parser *p, const char *what, uint64_t ahead, uint32_t *out)
+enum dp_status parse_u32(struct faiss_parser *p, const char *what, uint64_t ahead, uint32_t *out)
 {
     struct cursor c;
     enum dp_status status = source_fields(&p->source, what, 4, ahead, &c);
@@ -43,7 +43,8 @@ enum dp_status parse_u32(struct parser *p, const char *what, uint64_t ahead, uin
     return status;
 }
 
-enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, uint64_t ahead, uint64_t *count)
+enum dp_status parse_count(struct faiss_parser *p, const char *what, uint64_t size, uint64_t ahead,
+                           uint64_t *count)
 {
     struct cursor c;
     uint64_t bytes;
@@ -57,7 +58,7 @@ enum dp_status parse_count(struct parser *p, const char *what, uint64_t size, ui
     return source_check(&p->source, what, bytes);
 }
 
-enum dp_status parse_reserve(struct parser *p, const char *what, uint64_t count, size_t size)
+enum dp_status parse_reserve(struct faiss_parser *p, const char *what, uint64_t count, size_t size)
 {
     struct faiss_ivf *ivf = p->ivf;
     uint64_t bytes;
@@ -72,7 +73,7 @@ enum dp_status parse_reserve(struct parser *p, const char *what, uint64_t count,
     return DP_OK;
 }
 
-enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, size_t size, void *out)
+enum dp_status parse_alloc(struct faiss_parser *p, const char *what, uint64_t count, size_t size, void *out)
 {
     void **array = out;
     enum dp_status status = parse_reserve(p, what, count, size);
@@ -82,7 +83,7 @@ enum dp_status parse_alloc(struct parser *p, const char *what, uint64_t count, s
     return *array != NULL ? DP_OK : dp_fail_nomem(p->source.error, what);
 }
 
-enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
+enum dp_status parse_array(struct faiss_parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out)
 {
     uint64_t bytes;
@@ -97,7 +98,7 @@ enum dp_status parse_array(struct parser *p, const char *what, uint64_t count, s
     return source_copy(&p->source, what, *array, bytes, ahead);
 }
 
-enum dp_status parse_header(struct parser *p, const char *what, uint64_t ahead, struct index_header *out)
+enum dp_status parse_header(struct faiss_parser *p, const char *what, uint64_t ahead, struct index_header *out)
 {
     struct cursor c;
     enum dp_status status = source_fields(&p->source, what, PARSE_HEADER_BYTES, ahead, &c);
@@ -127,12 +128,12 @@ enum dp_status parse_header(struct parser *p, const char *what, uint64_t ahead, 
 /* ---- the quantizer ------------------------------------------------------------------------------------- */
 
 /* What surely follows the centroids, but for a direct map. */
-static uint64_t after_centroids(const struct parser *p)
+static uint64_t after_centroids(const struct faiss_parser *p)
 {
     return DIRECT_MAP_BYTES + parse_codec_ahead(p) + parse_lists_ahead(p);
 }
 
-static enum dp_status check_quantizer(struct parser *p, const struct index_header *h)
+static enum dp_status check_quantizer(struct faiss_parser *p, const struct index_header *h)
 {
     const struct faiss_ivf *ivf = p->ivf;
     if (ivf->nlist < 1 || ivf->nlist > UINT32_MAX || (size_t)h->d != ivf->codec.dim ||
@@ -144,7 +145,7 @@ static enum dp_status check_quantizer(struct parser *p, const struct index_heade
     return DP_OK;
 }
 
-static enum dp_status parse_flat_quantizer(struct parser *p)
+static enum dp_status parse_flat_quantizer(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct index_header h;
@@ -170,7 +171,7 @@ static enum dp_status parse_flat_quantizer(struct parser *p)
 }
 
 /* Passes over a vector of the graph. expected: elements that it must have; UINT64_MAX: any. */
-static enum dp_status skip_vector(struct parser *p, const char *what, uint64_t size, uint64_t expected,
+static enum dp_status skip_vector(struct faiss_parser *p, const char *what, uint64_t size, uint64_t expected,
                                   uint64_t ahead)
 {
     uint64_t count;
@@ -183,7 +184,7 @@ static enum dp_status skip_vector(struct parser *p, const char *what, uint64_t s
     return source_skip(&p->source, what, count * size);
 }
 
-static enum dp_status parse_hnsw_graph(struct parser *p)
+static enum dp_status parse_hnsw_graph(struct faiss_parser *p)
 {
     struct index_header h;
     struct cursor c;
@@ -207,7 +208,7 @@ static enum dp_status parse_hnsw_graph(struct parser *p)
     return status;
 }
 
-static enum dp_status parse_quantizer(struct parser *p)
+static enum dp_status parse_quantizer(struct faiss_parser *p)
 {
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "the quantizer's kind", PARSE_HEADER_BYTES + 8, &fourcc);
@@ -226,7 +227,7 @@ static enum dp_status parse_quantizer(struct parser *p)
 
 /* ---- the direct map, which is passed over ---------------------------------------------------------------- */
 
-static enum dp_status parse_direct_map(struct parser *p)
+static enum dp_status parse_direct_map(struct faiss_parser *p)
 {
     uint64_t after = parse_codec_ahead(p) + parse_lists_ahead(p);
     struct cursor c;
@@ -242,7 +243,7 @@ static enum dp_status parse_direct_map(struct parser *p)
     return status;
 }
 
-enum dp_status parse_ivf_header(struct parser *p)
+enum dp_status parse_ivf_header(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct index_header h;

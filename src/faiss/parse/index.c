@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/alloc.h"
 #include "faiss/parse/format.h"
 #include "faiss/parse/parse.h"
 #include "vector/pq.h"
@@ -53,7 +52,8 @@ struct wrappers {
 };
 
 /* Bytes that will follow the index in the wrapper. */
-static enum dp_status expect_tail(struct parser *p, const char *what, bool fits, uint64_t bytes, int64_t ntotal)
+static enum dp_status expect_tail(struct faiss_parser *p, const char *what, bool fits, uint64_t bytes,
+                                  int64_t ntotal)
 {
     if (!fits || __builtin_add_overflow(p->tail_bytes, bytes, &p->tail_bytes) ||
         p->tail_bytes > p->source.size - p->source.at)
@@ -62,7 +62,7 @@ static enum dp_status expect_tail(struct parser *p, const char *what, bool fits,
     return DP_OK;
 }
 
-static enum dp_status begin_id_map(struct parser *p, const struct index_header *h, struct wrappers *w)
+static enum dp_status begin_id_map(struct faiss_parser *p, const struct index_header *h, struct wrappers *w)
 {
     uint64_t bytes;
     if (w->id_map)
@@ -78,7 +78,7 @@ static enum dp_status begin_id_map(struct parser *p, const struct index_header *
     return expect_tail(p, "an id map", fits, bytes, h->ntotal);
 }
 
-static enum dp_status begin_refinement(struct parser *p, const struct index_header *h)
+static enum dp_status begin_refinement(struct faiss_parser *p, const struct index_header *h)
 {
     struct faiss_ivf *ivf = p->ivf;
     uint64_t bytes;
@@ -90,7 +90,7 @@ static enum dp_status begin_refinement(struct parser *p, const struct index_head
     return expect_tail(p, "a refinement", fits, bytes, h->ntotal);
 }
 
-static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wrappers *w)
+static enum dp_status parse_wrapper(struct faiss_parser *p, uint32_t fourcc, struct wrappers *w)
 {
     struct index_header h;
     enum dp_status status = parse_header(p, "a wrapper", 64, &h);
@@ -115,7 +115,7 @@ static enum dp_status parse_wrapper(struct parser *p, uint32_t fourcc, struct wr
 }
 
 /* The fourcc of the inverted file or the flat index, behind any wrappers. */
-static enum dp_status parse_wrappers(struct parser *p, struct wrappers *w)
+static enum dp_status parse_wrappers(struct faiss_parser *p, struct wrappers *w)
 {
     for (;;) {
         enum dp_status status = parse_u32(p, "its kind", PARSE_HEADER_BYTES + 16, &p->kind);
@@ -129,7 +129,7 @@ static enum dp_status parse_wrappers(struct parser *p, struct wrappers *w)
 }
 
 /* Whether the index in the wrappers is as they say. */
-static enum dp_status check_wrapped(struct parser *p, const struct wrappers *w, size_t dim)
+static enum dp_status check_wrapped(struct faiss_parser *p, const struct wrappers *w, size_t dim)
 {
     struct faiss_ivf *ivf = p->ivf;
     if (w->count == 0)
@@ -144,7 +144,7 @@ static enum dp_status check_wrapped(struct parser *p, const struct wrappers *w, 
     return DP_OK;
 }
 
-static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
+static enum dp_status parse_ivf(struct faiss_parser *p, const struct wrappers *w)
 {
     struct faiss_ivf *ivf = p->ivf;
     size_t dim = ivf->codec.dim;
@@ -164,7 +164,7 @@ static enum dp_status parse_ivf(struct parser *p, const struct wrappers *w)
     return status;
 }
 
-static enum dp_status parse_core(struct parser *p, const struct wrappers *w)
+static enum dp_status parse_core(struct faiss_parser *p, const struct wrappers *w)
 {
     struct faiss_ivf *ivf = p->ivf;
     char text[FOURCC_TEXT_MAX];
@@ -176,7 +176,7 @@ static enum dp_status parse_core(struct parser *p, const struct wrappers *w)
     return status == DP_OK ? check_wrapped(p, w, dim) : status;
 }
 
-static enum dp_status parse_id_map(struct parser *p)
+static enum dp_status parse_id_map(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     uint64_t count;
@@ -189,14 +189,10 @@ static enum dp_status parse_id_map(struct parser *p)
     return parse_array(p, "the id map", count, 8, 0, &ivf->id_map);
 }
 
-static enum dp_status parse_all(struct parser *p)
+static enum dp_status parse_all(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct wrappers w = {0};
-    size_t name = strlen(p->source.name) + 1;
-    if ((ivf->name = mem_alloc(name)) == NULL)
-        return dp_fail_nomem(p->source.error, "a FAISS file");
-    memcpy(ivf->name, p->source.name, name);
     enum dp_status status = parse_wrappers(p, &w);
     if (status != DP_OK)
         return status;
@@ -212,22 +208,12 @@ static enum dp_status parse_all(struct parser *p)
     return status;
 }
 
-enum dp_status parse_file(struct faiss_source *source, struct faiss_head_memory *memory, struct faiss_ivf **out)
+enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf *ivf)
 {
-    *out = NULL;
-    struct faiss_ivf *ivf = mem_calloc(1, sizeof *ivf);
-    if (ivf == NULL)
-        return dp_fail_nomem(source->error, "a FAISS file");
-    struct parser p = {.source = *source, .ivf = ivf};
-    ivf->file_bytes = source->size;
-    ivf->memory = memory;
+    struct faiss_parser p = {.source = *source, .ivf = ivf};
     enum dp_status status = parse_all(&p);
     ivf->open_rounds = p.source.rounds;
     ivf->open_bytes = p.source.bytes;
     source_deinit(&p.source);
-    if (status == DP_OK)
-        *out = ivf;
-    else
-        faiss_ivf_free(ivf);
     return status;
 }

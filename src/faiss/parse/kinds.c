@@ -93,7 +93,7 @@ static size_t find_kind(uint32_t fourcc)
     return i;
 }
 
-enum dp_status parse_refuse_part(struct parser *p, const char *what, uint32_t fourcc, const char *others)
+enum dp_status parse_refuse_part(struct faiss_parser *p, const char *what, uint32_t fourcc, const char *others)
 {
     char text[FOURCC_TEXT_MAX];
     size_t i = find_kind(fourcc);
@@ -125,7 +125,7 @@ static const char *way_to_build(enum file_kind kind)
     }
 }
 
-enum dp_status parse_refuse_file(struct parser *p, uint32_t fourcc)
+enum dp_status parse_refuse_file(struct faiss_parser *p, uint32_t fourcc)
 {
     char text[FOURCC_TEXT_MAX];
     struct span head = source_head(&p->source);

@@ -19,19 +19,19 @@
 
 enum { ARRAY_BYTES = 28, BLOCK_BYTES = 32, SPARSE_PAIRS_A_STEP = SOURCE_FIELDS_MAX / 16, WALK_BYTES = 4 << 20 };
 
-uint64_t parse_lists_ahead(const struct parser *p)
+uint64_t parse_lists_ahead(const struct faiss_parser *p)
 {
     bool blocks = p->kind == FAISS_IVF_PQ_FAST || p->kind == FAISS_IVF_RABITQ_FAST;
     return blocks ? 4 + BLOCK_BYTES : 4 + ARRAY_BYTES + 8 * p->ivf->nlist;
 }
 
-static enum dp_status make_offsets(struct parser *p)
+static enum dp_status make_offsets(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     return parse_alloc(p, "the places of its lists", ivf->nlist + 1, sizeof *ivf->list_offset, &ivf->list_offset);
 }
 
-static enum dp_status take_total(struct parser *p, uint64_t total)
+static enum dp_status take_total(struct faiss_parser *p, uint64_t total)
 {
     p->ivf->listed = total;
     if (total <= p->ivf->ntotal)
@@ -43,7 +43,7 @@ static enum dp_status take_total(struct parser *p, uint64_t total)
 /* ---- arrays -------------------------------------------------------------------------------------------- */
 
 /* Puts each pair's size into list_offset[list + 1]. */
-static enum dp_status read_sparse_sizes(struct parser *p, uint64_t pairs)
+static enum dp_status read_sparse_sizes(struct faiss_parser *p, uint64_t pairs)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct cursor c = {0};
@@ -69,7 +69,7 @@ static enum dp_status read_sparse_sizes(struct parser *p, uint64_t pairs)
 }
 
 /* Turns sizes into offsets. Every list must lie inside the file. */
-static enum dp_status place_lists(struct parser *p)
+static enum dp_status place_lists(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     uint64_t entry = (uint64_t)ivf->codec.code_size + 8, at = p->source.at, end = p->source.size, total = 0;
@@ -90,7 +90,7 @@ static enum dp_status place_lists(struct parser *p)
     return take_total(p, total);
 }
 
-static enum dp_status parse_arrays(struct parser *p)
+static enum dp_status parse_arrays(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     char text[FOURCC_TEXT_MAX];
@@ -124,7 +124,7 @@ static enum dp_status parse_arrays(struct parser *p)
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
-static enum dp_status walk_list(struct parser *p, uint64_t list, uint64_t *size)
+static enum dp_status walk_list(struct faiss_parser *p, uint64_t list, uint64_t *size)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct cursor c;
@@ -143,7 +143,7 @@ static enum dp_status walk_list(struct parser *p, uint64_t list, uint64_t *size)
     return source_skip(&p->source, "a list", *size * 8 + 8 + codes);
 }
 
-static enum dp_status parse_blocks(struct parser *p)
+static enum dp_status parse_blocks(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     struct cursor c;
@@ -178,7 +178,7 @@ static enum dp_status parse_blocks(struct parser *p)
     return take_total(p, total);
 }
 
-enum dp_status parse_lists(struct parser *p)
+enum dp_status parse_lists(struct faiss_parser *p)
 {
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "the kind of its lists", parse_lists_ahead(p) - 4, &fourcc);

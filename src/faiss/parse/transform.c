@@ -23,14 +23,14 @@ enum {
     AFTER_BYTES = 256 * 1024 /* read behind a matrix: the next headers, and the start of a quantizer */
 };
 
-static enum dp_status skip_floats(struct parser *p, const char *what)
+static enum dp_status skip_floats(struct faiss_parser *p, const char *what)
 {
     uint64_t count;
     enum dp_status status = parse_count(p, what, sizeof(float), 64, &count);
     return status == DP_OK ? source_skip(&p->source, what, count * sizeof(float)) : status;
 }
 
-static enum dp_status parse_linear(struct parser *p, struct vector_transform *t)
+static enum dp_status parse_linear(struct faiss_parser *p, struct vector_transform *t)
 {
     struct cursor c;
     uint64_t floats, biases;
@@ -58,7 +58,7 @@ static enum dp_status parse_linear(struct parser *p, struct vector_transform *t)
     return parse_array(p, "a transform's bias", biases, sizeof(float), AFTER_BYTES, &t->offset);
 }
 
-static enum dp_status parse_pca(struct parser *p, uint32_t fourcc, struct vector_transform *t)
+static enum dp_status parse_pca(struct faiss_parser *p, uint32_t fourcc, struct vector_transform *t)
 {
     struct cursor c;
     size_t fields = fourcc == FAISS_PCA ? 13 : fourcc == FAISS_PCA_OLD ? 9 : 5;
@@ -72,7 +72,7 @@ static enum dp_status parse_pca(struct parser *p, uint32_t fourcc, struct vector
     return status == DP_OK ? parse_linear(p, t) : status;
 }
 
-static enum dp_status parse_center(struct parser *p, struct vector_transform *t)
+static enum dp_status parse_center(struct faiss_parser *p, struct vector_transform *t)
 {
     uint64_t count;
     enum dp_status status = parse_count(p, "a centering's mean", sizeof(float), AFTER_BYTES, &count);
@@ -85,7 +85,7 @@ static enum dp_status parse_center(struct parser *p, struct vector_transform *t)
     return parse_array(p, "a centering's mean", count, sizeof(float), AFTER_BYTES, &t->offset);
 }
 
-static enum dp_status parse_remap(struct parser *p, struct vector_transform *t)
+static enum dp_status parse_remap(struct faiss_parser *p, struct vector_transform *t)
 {
     uint64_t count;
     enum dp_status status = parse_count(p, "a map of dimensions", sizeof(int32_t), AFTER_BYTES, &count);
@@ -104,7 +104,7 @@ static enum dp_status parse_remap(struct parser *p, struct vector_transform *t)
     return DP_OK;
 }
 
-static enum dp_status parse_hadamard(struct parser *p, struct vector_transform *t)
+static enum dp_status parse_hadamard(struct faiss_parser *p, struct vector_transform *t)
 {
     uint32_t seed;
     enum dp_status status = parse_u32(p, "a Hadamard rotation", AFTER_BYTES, &seed);
@@ -116,7 +116,7 @@ static enum dp_status parse_hadamard(struct parser *p, struct vector_transform *
     return status;
 }
 
-static enum dp_status parse_normalize(struct parser *p, struct vector_transform *t)
+static enum dp_status parse_normalize(struct faiss_parser *p, struct vector_transform *t)
 {
     struct cursor c;
     enum dp_status status = source_fields(&p->source, "a normalisation", 4, AFTER_BYTES, &c);
@@ -129,7 +129,7 @@ static enum dp_status parse_normalize(struct parser *p, struct vector_transform 
     return DP_OK;
 }
 
-static enum dp_status parse_one(struct parser *p, struct vector_transform *t)
+static enum dp_status parse_one(struct faiss_parser *p, struct vector_transform *t)
 {
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "a transform's kind", 64, &fourcc);
@@ -153,7 +153,7 @@ static enum dp_status parse_one(struct parser *p, struct vector_transform *t)
     }
 }
 
-static enum dp_status check_trailer(struct parser *p, const struct vector_transform *t)
+static enum dp_status check_trailer(struct faiss_parser *p, const struct vector_transform *t)
 {
     struct cursor c;
     enum dp_status status = source_fields(&p->source, "a transform's dimensions", TRAILER_BYTES, AFTER_BYTES, &c);
@@ -170,16 +170,16 @@ static enum dp_status check_trailer(struct parser *p, const struct vector_transf
     return DP_OK;
 }
 
-enum dp_status parse_transforms(struct parser *p)
+enum dp_status parse_transforms(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
     uint32_t count;
     enum dp_status status = parse_u32(p, "the number of transforms", 64, &count);
     if (status != DP_OK)
         return status;
-    if (count > PARSE_TRANSFORMS_MAX - ivf->transform_count)
+    if (count > FAISS_TRANSFORMS_MAX - ivf->transform_count)
         return source_fail(&p->source, DP_UNSUPPORTED, "%" PRIu32 " transforms; supported: up to %d", count,
-                           PARSE_TRANSFORMS_MAX);
+                           FAISS_TRANSFORMS_MAX);
     for (; count > 0; count--) {
         struct vector_transform *t = &ivf->transforms[ivf->transform_count++];
         *t = (struct vector_transform){.dim_in = ivf->codec.dim, .dim_out = ivf->codec.dim};

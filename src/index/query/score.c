@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "faiss/probe.h"
 #include "os/clock.h"
 
 enum {
