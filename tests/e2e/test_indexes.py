@@ -204,8 +204,8 @@ def test_index_methods(dipper, root):
 
 
 def test_readme_commands_run_as_written(dipper, source, test_data, start, tmp_path):
-    section = (source / "README.md").read_text().split("## Your FAISS files, where they lie")[1].split("\n## ")[0]
-    block = next(b for b in re.findall(r"```sh\n(.*?)```", section, re.S) if "/v1/indexes" in b)
+    guide = (source / "docs" / "guide-faiss.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", guide, re.S) if "/v1/indexes" in b)
     serve, *asks = [line.split("  #")[0] for line in block.splitlines()]
     shutil.copy(test_data / "faiss" / f"{FILE}.ivf", tmp_path / "vectors.ivf")
     (tmp_path / "query.json").write_text(json.dumps({"vectors": golden(test_data, FILE)[0][:1], "k": 3, "nprobe": 4}))

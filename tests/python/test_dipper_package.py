@@ -746,8 +746,12 @@ def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, 
     exec(compile(example, "docs/python.md", "exec"), {})
     said = capsys.readouterr().out
     assert said.startswith("What to eat for lunch Cost(rounds=1,")
+    guide = (source / "docs" / "guide-python.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", guide, re.S)
+    exec(compile(example, "docs/guide-python.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("Bread needs flour")
     readme = (source / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"## From Python\n.*?```python\n(.*?)```", readme, re.S)
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.S)
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("Bread needs flour")
 

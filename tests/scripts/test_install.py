@@ -1,4 +1,4 @@
-"""make install: what is put where, and that the README's example builds and runs against it."""
+"""make install: what is put where, and that the example of README and the guides builds and runs against it."""
 import os
 import re
 import struct
@@ -15,11 +15,11 @@ def run(*command, **kwargs):
     return done.stdout
 
 
-def readme_block(source, language, before):
-    """The README's fenced block of `language` that follows the words `before`."""
-    text = (source / "README.md").read_text(encoding="utf-8")
+def block(page, language, before):
+    """A page's fenced block of `language` that follows the words `before`."""
+    text = page.read_text(encoding="utf-8")
     found = re.search(re.escape(before) + r".*?^```" + language + r"\n(.*?)^```$", text, re.S | re.M)
-    assert found, f"README.md has no ```{language} block after {before!r}"
+    assert found, f"{page.name} has no ```{language} block after {before!r}"
     return found.group(1)
 
 
@@ -47,9 +47,13 @@ def flags(installed):
 
 @pytest.fixture(scope="module")
 def example(source, tmp_path_factory):
+    """A folder with the guide's program, of which README shows a part, and the rows of README's tour."""
     folder = tmp_path_factory.mktemp("example")
-    (folder / "example.c").write_text(readme_block(source, "c", "## From C"), encoding="utf-8")
-    tour = readme_block(source, "sh", "## A tour in 60 seconds")
+    program = block(source / "docs" / "guide-c.md", "c", "compiled and run by the tests")
+    part = block(source / "README.md", "c", "C, after `make install`")
+    assert part in re.sub("^    ", "", program, flags=re.M), "README shows other calls than docs/guide-c.md"
+    (folder / "example.c").write_text(program, encoding="utf-8")
+    tour = block(source / "README.md", "sh", "## A tour in 60 seconds")
     rows = re.search(r"<<'ROWS'\n(.*?)^ROWS$", tour, re.S | re.M).group(1)
     (folder / "notes.jsonl").write_text(rows, encoding="utf-8")
     return folder
@@ -105,7 +109,7 @@ def test_the_readme_example_runs_with_the_static_library(installed, flags, examp
 def test_the_readme_example_of_faiss_files_finds_what_faiss_finds(installed, flags, source, tmp_path):
     """The answers file has FAISS's own: tests/golden/make_faiss_golden.py."""
     code, program = tmp_path / "faiss.c", tmp_path / "faiss"
-    code.write_text(readme_block(source, "c", "## Your FAISS files"), encoding="utf-8")
+    code.write_text(block(source / "docs" / "guide-faiss.md", "c", "## From C"), encoding="utf-8")
     run("gcc", "-Wall", "-Wextra", "-Werror", code, "-o", program, *flags("--cflags", "--libs"))
     env = dict(os.environ, LD_LIBRARY_PATH=str(library(installed, "libdipper.so").parent))
 

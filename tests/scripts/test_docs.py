@@ -1,0 +1,67 @@
+"""README and docs/: short enough, and true as far as a script can tell."""
+import re
+
+import pytest
+
+pytestmark = pytest.mark.tree
+
+README_LINES = 130
+SNIPPET_LINES = 8
+
+
+def pages(source):
+    """Every page that a person reads."""
+    folders = (source, source / "docs", source / "docs" / "internals", source / "docs" / "benchmarks",
+               source / "examples" / "questions", source / "examples" / "cranfield")
+    return sorted(page for folder in folders for page in folder.glob("*.md"))
+
+
+def anchor(heading):
+    """The anchor that a heading has on the usual hosts of repositories."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+
+
+def test_readme_is_short(source):
+    text = (source / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= README_LINES
+    program = text.split("## From your program")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", program, re.S | re.M)
+    assert [language for language, _ in blocks] == ["sh", "python", "c"]
+    for language, block in blocks:
+        assert len(block.splitlines()) <= SNIPPET_LINES, language
+
+
+def test_readmes_figures_are_the_benchmarks(source):
+    """Each row of README's table links the page that has its figures."""
+    readme = (source / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## Measured")[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(rows) >= 5
+    for row in rows:
+        _, what, ours, beside, link, _ = row.split("|")
+        page = re.search(r"\((docs/benchmarks/[^)#]+)", link)
+        assert page, what
+        text = (source / page.group(1)).read_text(encoding="utf-8")
+        for figure in re.findall(r"\d[\d,.]*\d", ours + beside):
+            assert figure in text, f"{what}: {figure} is not in {page.group(1)}"
+
+
+def test_links_between_pages_lead_somewhere(source):
+    broken = []
+    for page in pages(source):
+        for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, name = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            if not file.exists():
+                broken.append(f"{page.relative_to(source)}: {target}")
+            elif name and file.suffix == ".md":
+                headings = re.findall(r"^#+ (.*)$", without_code(file.read_text(encoding="utf-8")), re.M)
+                if name not in map(anchor, headings):
+                    broken.append(f"{page.relative_to(source)}: {target}: no such heading")
+    assert not broken, "\n".join(broken)
