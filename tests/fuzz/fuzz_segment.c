@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DIM = 4, HOT_OFFSET = 100000, COUNT_AT = 12, ROWS_AT = 52 };
+enum { DIM = 4, HOT_OFFSET = 100000 };
 
 static uint64_t read_u64(const uint8_t *at)
 {
@@ -29,25 +29,25 @@ static void write_u64(uint8_t *at, uint64_t v)
 /* Makes checksums and what the manifest lists fit the bytes. */
 static void mend_hot(uint8_t *bytes, size_t size, struct manifest_segment *listed)
 {
-    uint32_t count = bytes[COUNT_AT] % 16;
-    memset(bytes + COUNT_AT, 0, 4);
-    bytes[COUNT_AT] = (uint8_t)count;
+    uint32_t count = bytes[SEGMENT_HOT_SECTIONS_AT] % 16;
+    memset(bytes + SEGMENT_HOT_SECTIONS_AT, 0, 4);
+    bytes[SEGMENT_HOT_SECTIONS_AT] = (uint8_t)count;
     size_t covered = SEGMENT_HOT_FIXED + count * SEGMENT_TABLE_ENTRY;
     listed->hot_offset = HOT_OFFSET;
     listed->hot_len = size;
     listed->dpr_size = HOT_OFFSET + size;
-    listed->rows = read_u64(bytes + ROWS_AT) % 5000;
-    listed->vectors = read_u64(bytes + ROWS_AT + 8) % 5000;
-    write_u64(bytes + ROWS_AT, listed->rows);
-    write_u64(bytes + ROWS_AT + 8, listed->vectors);
-    write_u64(bytes + ROWS_AT + 16, listed->dpr_size);
-    if (size < covered + 8)
+    listed->rows = read_u64(bytes + SEGMENT_HOT_ROWS_AT) % 5000;
+    listed->vectors = read_u64(bytes + SEGMENT_HOT_VECTORS_AT) % 5000;
+    write_u64(bytes + SEGMENT_HOT_ROWS_AT, listed->rows);
+    write_u64(bytes + SEGMENT_HOT_VECTORS_AT, listed->vectors);
+    write_u64(bytes + SEGMENT_HOT_SIZE_AT, listed->dpr_size);
+    if (size < covered + FORMAT_CHECKSUM_LEN)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *entry = bytes + SEGMENT_HOT_FIXED + i * SEGMENT_TABLE_ENTRY;
         uint64_t offset = read_u64(entry + 8), len = read_u64(entry + 16);
         struct span section;
-        if (memcmp(entry, SEGMENT_LISTS, 4) == 0 && offset >= HOT_OFFSET &&
+        if (memcmp(entry, section_types[SECTION_LISTS], SECTION_TYPE_LEN) == 0 && offset >= HOT_OFFSET &&
             span_sub(span_of(bytes, size), offset - HOT_OFFSET, len, &section) && section.len >= 16) {
             listed->ivf_size = read_u64(section.data);
             listed->ivf_head = read_u64(section.data + 8);
@@ -83,7 +83,7 @@ static void fuzz_hot(uint8_t *bytes, size_t size)
     struct manifest_segment listed = {0};
     struct segment_hot hot;
     struct dp_error error;
-    if (size < SEGMENT_HOT_FIXED || !ulid_parse(span_of(bytes + 16, ULID_LEN), &listed.id))
+    if (size < SEGMENT_HOT_FIXED || !ulid_parse(span_of(bytes + SEGMENT_HOT_ULID_AT, ULID_LEN), &listed.id))
         return;
     mend_hot(bytes, size, &listed);
     if (segment_parse_hot(span_of(bytes, size), &listed, DIM, &hot, &error) != DP_OK)
@@ -128,10 +128,10 @@ static void fuzz_deleted(uint8_t *bytes, size_t size)
     struct ulid segment;
     struct row_set rows;
     struct dp_error error;
-    if (size < DELETED_FIXED_LEN || !ulid_parse(span_of(bytes + 12, ULID_LEN), &segment))
+    if (size < DELETED_FIXED_LEN || !ulid_parse(span_of(bytes + DELETED_ULID_AT, ULID_LEN), &segment))
         return;
-    write_u64(bytes + size - 8, checksum64(span_of(bytes, size - 8)));
-    uint64_t count = read_u64(bytes + 48), all = read_u64(bytes + 40);
+    write_u64(bytes + size - FORMAT_CHECKSUM_LEN, checksum64(span_of(bytes, size - FORMAT_CHECKSUM_LEN)));
+    uint64_t count = read_u64(bytes + DELETED_COUNT_AT), all = read_u64(bytes + DELETED_ROWS_AT);
     if (all > 100000 || deleted_parse(span_of(bytes, size), &segment, all, count, &rows, &error) != DP_OK)
         return;
     if (rows.count != count)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/segment/format.h"
+
 enum { OLD_ROWS = 300, NEW_FROM = 200, NEW_TO = 420, ALL_LISTS = 100000 };
 
 static const struct expected before = {.rows = OLD_ROWS};

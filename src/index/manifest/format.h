@@ -1,4 +1,7 @@
-/* index/manifest/format.h: what the manifest's parser and printer share; see manifest/write.c. */
+/* index/manifest/format.h: the words and numbers of a manifest, for its parser, printer, tests and fuzz target.
+ *
+ * manifest/write.c has the grammar.
+ */
 #ifndef INDEX_MANIFEST_FORMAT_H
 #define INDEX_MANIFEST_FORMAT_H
 
@@ -14,8 +17,53 @@ enum {
     MANIFEST_TAIL_LEN = sizeof MANIFEST_TAIL_BEFORE - 1 + 16 + sizeof MANIFEST_TAIL_AFTER - 1
 };
 
+/* Fields of each kind of object, in the order in which they are printed. */
+enum top_field {
+    TOP_FORMAT,
+    TOP_VERSION,
+    TOP_FEATURES,
+    TOP_SEQUENCE,
+    TOP_INCARNATION,
+    TOP_WRITERS,
+    TOP_CREATED,
+    TOP_UPDATED,
+    TOP_WAL_FLOOR,
+    TOP_HORIZON,
+    TOP_NUM_SHARDS,
+    TOP_VECTOR,
+    TOP_SCHEMA,
+    TOP_SEGMENTS,
+    TOP_FIELDS
+};
+enum writer_field { WRITER_ID, WRITER_AT, WRITER_FIELDS };
+enum vector_field { VECTOR_NUMBER, VECTOR_DIM, VECTOR_METRIC, VECTOR_MODEL, VECTOR_FINGERPRINT, VECTOR_FIELDS };
+enum attribute_field { ATTRIBUTE_NUMBER, ATTRIBUTE_NAME, ATTRIBUTE_TYPE, ATTRIBUTE_FIELDS };
+enum segment_field {
+    SEGMENT_ID,
+    SEGMENT_ROWS,
+    SEGMENT_VECTORS,
+    SEGMENT_IVF,
+    SEGMENT_DPR,
+    SEGMENT_DELETED,
+    SEGMENT_FIELDS
+};
+enum ivf_field { IVF_SIZE, IVF_HEAD, IVF_FIELDS };
+enum dpr_field { DPR_SIZE, DPR_HOT_OFFSET, DPR_HOT_LENGTH, DPR_FIELDS };
+enum deleted_field { DELETED_ID, DELETED_ROWS, DELETED_SIZE, DELETED_FIELDS };
+
+extern const char *const manifest_top_fields[TOP_FIELDS];
+extern const char *const manifest_writer_fields[WRITER_FIELDS];
+extern const char *const manifest_vector_fields[VECTOR_FIELDS];
+extern const char *const manifest_attribute_fields[ATTRIBUTE_FIELDS];
+extern const char *const manifest_segment_fields[SEGMENT_FIELDS];
+extern const char *const manifest_ivf_fields[IVF_FIELDS];
+extern const char *const manifest_dpr_fields[DPR_FIELDS];
+extern const char *const manifest_deleted_fields[DELETED_FIELDS];
+
 const char *manifest_metric_name(enum index_metric metric); /* "cosine_distance", "euclidean_squared" */
 /* Appends the tail over the bytes from `start` on. */
 void manifest_put_checksum(struct buffer *out, size_t start);
+/* Whether the bytes end with a tail whose checksum is that of the bytes before it. */
+bool manifest_checksum_fits(struct span bytes);
 
 #endif

@@ -17,10 +17,7 @@ enum {
     MANIFEST_WRITERS_MAX = 640,           /* and at most; more than one swap a second fills them */
     MANIFEST_WRITERS_MS = 10 * 60 * 1000, /* how long a writer is kept */
     MANIFEST_SEGMENTS_MAX = 4096,
-    SEGMENT_ROWS_MAX = 4 * 1000 * 1000,
-    SEGMENT_HOT_MAX = 4 * 1024 * 1024,
-    NAMESPACE_ROWS_MAX = 64 * 1000 * 1000,
-    SEGMENT_HEAD_LEN = 16 /* of a .dpr object, before its first section */
+    NAMESPACE_ROWS_MAX = 64 * 1000 * 1000
 };
 
 struct manifest_segment {
@@ -60,16 +57,6 @@ struct manifest {
 
 void manifest_init(struct manifest *m);
 void manifest_deinit(struct manifest *m);
-
-/* Bytes of one vector in a .ivf list (SQ8 code and row number) and in a .dpr (floats and checksum). */
-static inline uint64_t manifest_code_len(const struct manifest *m)
-{
-    return (uint64_t)m->dim + 8;
-}
-static inline uint64_t manifest_vector_len(const struct manifest *m)
-{
-    return (uint64_t)m->dim * 4 + 8;
-}
 
 uint64_t manifest_rows(const struct manifest *m);  /* that are not deleted */
 uint64_t manifest_bytes(const struct manifest *m); /* of all objects listed */

@@ -6,96 +6,24 @@
 #include "index/manifest/format.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/checksum.h"
 #include "base/json.h"
-#include "index/segment/deleted.h"
 
-enum {
-    ARENA_MAX = 16 * 1024 * 1024,
-    MODEL_NAME_MAX = 256,
-    FINGERPRINT_MAX = 128,
-    DEL_SIZE_MAX = 64 + 5 * SEGMENT_ROWS_MAX
-};
-
-const char *manifest_metric_name(enum index_metric metric)
-{
-    return metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared";
-}
-
-void manifest_init(struct manifest *m)
-{
-    *m = (struct manifest){.num_shards = 1};
-    arena_init(&m->arena, ARENA_MAX);
-    memset(m->horizon.text, '0', ULID_LEN);
-    memset(m->incarnation.text, '0', ULID_LEN);
-}
-
-void manifest_deinit(struct manifest *m)
-{
-    arena_deinit(&m->arena);
-    *m = (struct manifest){0};
-}
-
-uint64_t manifest_rows(const struct manifest *m)
-{
-    uint64_t rows = 0;
-    for (size_t i = 0; i < m->segment_count; i++)
-        rows += m->segments[i].rows - m->segments[i].deleted_rows;
-    return rows;
-}
-
-bool manifest_has_writer(const struct manifest *m, const struct ulid *writer)
-{
-    for (size_t i = 0; i < m->writer_count; i++) {
-        if (ulid_equal(&m->writers[i].id, writer))
-            return true;
-    }
-    return false;
-}
-
-enum dp_status manifest_add_writer(struct manifest *m, const struct ulid *writer, struct dp_error *error)
-{
-    size_t first = 0, kept = m->writer_count;
-    while (kept >= MANIFEST_WRITERS_MIN &&
-           (kept >= MANIFEST_WRITERS_MAX || m->updated_ms - m->writers[first].at_ms >= MANIFEST_WRITERS_MS)) {
-        first++;
-        kept--;
-    }
-    struct manifest_writer *writers = arena_array(&m->arena, kept + 1, sizeof *writers);
-    if (!writers)
-        return dp_fail_nomem(error, "a manifest's writers");
-    if (kept)
-        memcpy(writers, m->writers + first, kept * sizeof *writers);
-    writers[kept] = (struct manifest_writer){*writer, m->updated_ms};
-    m->writers = writers;
-    m->writer_count = kept + 1;
-    return DP_OK;
-}
-
-bool manifest_covers(const struct manifest *m, uint64_t sequence)
-{
-    return m->sequence <= sequence || m->sequence - sequence <= m->writer_count;
-}
+enum { MODEL_NAME_MAX = 256, FINGERPRINT_MAX = 128 };
 
 /* ---- fields ------------------------------------------------------------------------------------------ */
 
-struct parser {
+struct manifest_parser {
     struct json_reader r;
     struct manifest *m;
     struct arena *arena;
     bool nomem;
 };
 
-static const char *const top_fields[] = {"format",     "version",    "features",   "sequence",  "incarnation",
-                                         "writers",    "created_ms", "updated_ms", "wal_floor", "horizon",
-                                         "num_shards", "vector",     "schema",     "segments"};
-enum { TOP_FIELDS = sizeof top_fields / sizeof *top_fields };
-
 /* Which of `fields` the key is; rejects an unknown or repeated one. */
-static int field_of(struct parser *p, struct span key, const char *const *fields, int count, unsigned *seen)
+static int field_of(struct manifest_parser *p, struct span key, const char *const *fields, int count,
+                    unsigned *seen)
 {
     for (int i = 0; i < count; i++) {
         if (!span_equal_str(key, fields[i]))
@@ -111,7 +39,8 @@ static int field_of(struct parser *p, struct span key, const char *const *fields
 }
 
 /* Rejects an object in which a field is missing, but those of the mask `optional`. */
-static void all_seen(struct parser *p, const char *const *fields, int count, unsigned seen, unsigned optional)
+static void all_seen(struct manifest_parser *p, const char *const *fields, int count, unsigned seen,
+                     unsigned optional)
 {
     for (int i = 0; i < count; i++) {
         if (!(((seen | optional) >> i) & 1u))
@@ -119,7 +48,7 @@ static void all_seen(struct parser *p, const char *const *fields, int count, uns
     }
 }
 
-static uint64_t read_u64(struct parser *p)
+static uint64_t read_number(struct manifest_parser *p)
 {
     uint64_t v = 0;
     json_read_u64(&p->r, &v);
@@ -127,7 +56,7 @@ static uint64_t read_u64(struct parser *p)
 }
 
 /* Text copied to the manifest's arena. */
-static struct span read_text(struct parser *p, size_t max)
+static struct span read_text(struct manifest_parser *p, size_t max)
 {
     struct span text = {0};
     if (!json_read_string(&p->r, p->arena, &text))
@@ -142,7 +71,7 @@ static struct span read_text(struct parser *p, size_t max)
     return copy;
 }
 
-static void read_ulid(struct parser *p, struct ulid *out)
+static void read_ulid(struct manifest_parser *p, struct ulid *out)
 {
     struct span text = {0};
     if (json_read_string(&p->r, p->arena, &text) && !ulid_parse(text, out))
@@ -150,7 +79,7 @@ static void read_ulid(struct parser *p, struct ulid *out)
                     (const char *)text.data);
 }
 
-static void read_features(struct parser *p)
+static void read_features(struct manifest_parser *p)
 {
     struct span name = {0};
     json_enter_array(&p->r);
@@ -164,9 +93,8 @@ static void read_features(struct parser *p)
 enum { NO_TIME = -1 };
 
 /* An object, or (version 1) a ULID alone. */
-static void read_writer(struct parser *p, struct manifest_writer *w)
+static void read_writer(struct manifest_parser *p, struct manifest_writer *w)
 {
-    static const char *const fields[] = {"id", "at_ms"};
     struct span key;
     unsigned seen = 0;
     uint64_t at = 0;
@@ -177,20 +105,20 @@ static void read_writer(struct parser *p, struct manifest_writer *w)
     }
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 2, &seen)) {
-        case 0: read_ulid(p, &w->id); break;
-        case 1: at = read_u64(p); break;
+        switch (field_of(p, key, manifest_writer_fields, WRITER_FIELDS, &seen)) {
+        case WRITER_ID: read_ulid(p, &w->id); break;
+        case WRITER_AT: at = read_number(p); break;
         default: return;
         }
     }
-    all_seen(p, fields, 2, seen, 0);
+    all_seen(p, manifest_writer_fields, WRITER_FIELDS, seen, 0);
     if (at > INT64_MAX)
         json_reject(&p->r, DP_CORRUPT, "a writer's time is out of range");
     else
         w->at_ms = (int64_t)at;
 }
 
-static void read_writers(struct parser *p)
+static void read_writers(struct manifest_parser *p)
 {
     size_t room = 0;
     json_enter_array(&p->r);
@@ -220,7 +148,7 @@ static void read_writers(struct parser *p)
 }
 
 /* Writers without a time are taken for as young as can be. */
-static void check_writers(struct parser *p)
+static void check_writers(struct manifest_parser *p)
 {
     struct manifest *m = p->m;
     int64_t before = 0;
@@ -235,24 +163,23 @@ static void check_writers(struct parser *p)
     }
 }
 
-static void read_vector(struct parser *p)
+static void read_vector(struct manifest_parser *p)
 {
-    static const char *const fields[] = {"attribute", "dim", "metric", "model", "fingerprint"};
     struct span key, metric = {0};
     unsigned seen = 0;
     uint64_t dim = 0, attribute = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 5, &seen)) {
-        case 0: attribute = read_u64(p); break;
-        case 1: dim = read_u64(p); break;
-        case 2: metric = read_text(p, 64); break;
-        case 3: p->m->model = read_text(p, MODEL_NAME_MAX); break;
-        case 4: p->m->fingerprint = read_text(p, FINGERPRINT_MAX); break;
+        switch (field_of(p, key, manifest_vector_fields, VECTOR_FIELDS, &seen)) {
+        case VECTOR_NUMBER: attribute = read_number(p); break;
+        case VECTOR_DIM: dim = read_number(p); break;
+        case VECTOR_METRIC: metric = read_text(p, 64); break;
+        case VECTOR_MODEL: p->m->model = read_text(p, MODEL_NAME_MAX); break;
+        case VECTOR_FINGERPRINT: p->m->fingerprint = read_text(p, FINGERPRINT_MAX); break;
         default: return;
         }
     }
-    all_seen(p, fields, 5, seen, 0);
+    all_seen(p, manifest_vector_fields, VECTOR_FIELDS, seen, 0);
     if (json_failed(&p->r))
         return;
     if (attribute != VECTOR_ATTRIBUTE)
@@ -270,9 +197,8 @@ static void read_vector(struct parser *p)
         json_reject(&p->r, DP_UNSUPPORTED, "unknown metric \"%.*s\"", SPAN_FMT(metric));
 }
 
-static void read_attribute(struct parser *p)
+static void read_attribute(struct manifest_parser *p)
 {
-    static const char *const fields[] = {"number", "name", "type"};
     struct schema *schema = &p->m->schema;
     struct attribute a = {0};
     struct span key, type = {0};
@@ -280,14 +206,14 @@ static void read_attribute(struct parser *p)
     uint64_t number = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 3, &seen)) {
-        case 0: number = read_u64(p); break;
-        case 1: a.name = read_text(p, SCHEMA_NAME_MAX); break;
-        case 2: type = read_text(p, 64); break;
+        switch (field_of(p, key, manifest_attribute_fields, ATTRIBUTE_FIELDS, &seen)) {
+        case ATTRIBUTE_NUMBER: number = read_number(p); break;
+        case ATTRIBUTE_NAME: a.name = read_text(p, SCHEMA_NAME_MAX); break;
+        case ATTRIBUTE_TYPE: type = read_text(p, 64); break;
         default: return;
         }
     }
-    all_seen(p, fields, 3, seen, 0);
+    all_seen(p, manifest_attribute_fields, ATTRIBUTE_FIELDS, seen, 0);
     if (json_failed(&p->r) || p->nomem)
         return;
     struct dp_error error = {0};
@@ -309,78 +235,60 @@ static void read_attribute(struct parser *p)
     }
 }
 
-static void read_ivf(struct parser *p, struct manifest_segment *s)
+/* An object whose fields are all numbers. */
+static void read_numbers(struct manifest_parser *p, const char *const *fields, int count, uint64_t *const *out)
 {
-    static const char *const fields[] = {"size", "head"};
     struct span key;
     unsigned seen = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 2, &seen)) {
-        case 0: s->ivf_size = read_u64(p); break;
-        case 1: s->ivf_head = read_u64(p); break;
-        default: return;
-        }
+        int field = field_of(p, key, fields, count, &seen);
+        if (field < 0)
+            return;
+        *out[field] = read_number(p);
     }
-    all_seen(p, fields, 2, seen, 0);
+    all_seen(p, fields, count, seen, 0);
 }
 
-static void read_dpr(struct parser *p, struct manifest_segment *s)
+static void read_deleted(struct manifest_parser *p, struct manifest_segment *s)
 {
-    static const char *const fields[] = {"size", "hot_offset", "hot_length"};
-    struct span key;
-    unsigned seen = 0;
-    json_enter_object(&p->r);
-    while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 3, &seen)) {
-        case 0: s->dpr_size = read_u64(p); break;
-        case 1: s->hot_offset = read_u64(p); break;
-        case 2: s->hot_len = read_u64(p); break;
-        default: return;
-        }
-    }
-    all_seen(p, fields, 3, seen, 0);
-}
-
-static void read_deleted(struct parser *p, struct manifest_segment *s)
-{
-    static const char *const fields[] = {"id", "rows", "size"};
     struct span key;
     unsigned seen = 0;
     s->has_deleted = true;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 3, &seen)) {
-        case 0: read_ulid(p, &s->deletion); break;
-        case 1: s->deleted_rows = read_u64(p); break;
-        case 2: s->deleted_size = read_u64(p); break;
+        switch (field_of(p, key, manifest_deleted_fields, DELETED_FIELDS, &seen)) {
+        case DELETED_ID: read_ulid(p, &s->deletion); break;
+        case DELETED_ROWS: s->deleted_rows = read_number(p); break;
+        case DELETED_SIZE: s->deleted_size = read_number(p); break;
         default: return;
         }
     }
-    all_seen(p, fields, 3, seen, 0);
+    all_seen(p, manifest_deleted_fields, DELETED_FIELDS, seen, 0);
 }
 
-static void read_segment(struct parser *p, struct manifest_segment *s)
+static void read_segment(struct manifest_parser *p, struct manifest_segment *s)
 {
-    static const char *const fields[] = {"id", "rows", "vectors", "ivf", "dpr", "deleted"};
+    uint64_t *const ivf[IVF_FIELDS] = {&s->ivf_size, &s->ivf_head};
+    uint64_t *const dpr[DPR_FIELDS] = {&s->dpr_size, &s->hot_offset, &s->hot_len};
     struct span key;
     unsigned seen = 0;
     json_enter_object(&p->r);
     while (json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, fields, 6, &seen)) {
-        case 0: read_ulid(p, &s->id); break;
-        case 1: s->rows = read_u64(p); break;
-        case 2: s->vectors = read_u64(p); break;
-        case 3: read_ivf(p, s); break;
-        case 4: read_dpr(p, s); break;
-        case 5: read_deleted(p, s); break;
+        switch (field_of(p, key, manifest_segment_fields, SEGMENT_FIELDS, &seen)) {
+        case SEGMENT_ID: read_ulid(p, &s->id); break;
+        case SEGMENT_ROWS: s->rows = read_number(p); break;
+        case SEGMENT_VECTORS: s->vectors = read_number(p); break;
+        case SEGMENT_IVF: read_numbers(p, manifest_ivf_fields, IVF_FIELDS, ivf); break;
+        case SEGMENT_DPR: read_numbers(p, manifest_dpr_fields, DPR_FIELDS, dpr); break;
+        case SEGMENT_DELETED: read_deleted(p, s); break;
         default: return;
         }
     }
-    all_seen(p, fields, 6, seen, 1u << 5);
+    all_seen(p, manifest_segment_fields, SEGMENT_FIELDS, seen, 1u << SEGMENT_DELETED);
 }
 
-static void read_segments(struct parser *p)
+static void read_segments(struct manifest_parser *p)
 {
     struct manifest_segment *list = NULL;
     size_t count = 0, room = 0;
@@ -408,7 +316,7 @@ static void read_segments(struct parser *p)
     p->m->segment_count = count;
 }
 
-static void read_top(struct parser *p)
+static void read_top(struct manifest_parser *p)
 {
     struct manifest *m = p->m;
     struct span key, format = {0};
@@ -416,34 +324,34 @@ static void read_top(struct parser *p)
     uint64_t version = 0, shards = 0, created = 0, updated = 0;
     json_enter_object(&p->r);
     while (!p->nomem && json_next_key(&p->r, p->arena, &key)) {
-        switch (field_of(p, key, top_fields, TOP_FIELDS, &seen)) {
-        case 0: format = read_text(p, 64); break;
-        case 1:
-            version = read_u64(p);
+        switch (field_of(p, key, manifest_top_fields, TOP_FIELDS, &seen)) {
+        case TOP_FORMAT: format = read_text(p, 64); break;
+        case TOP_VERSION:
+            version = read_number(p);
             if (!json_failed(&p->r) && (version < MANIFEST_VERSION_OLDEST || version > MANIFEST_VERSION))
                 json_reject(&p->r, DP_UNSUPPORTED, "has format version %" PRIu64 "; this build reads %d to %d",
                             version, MANIFEST_VERSION_OLDEST, MANIFEST_VERSION);
             break;
-        case 2: read_features(p); break;
-        case 3: m->sequence = read_u64(p); break;
-        case 4: read_ulid(p, &m->incarnation); break;
-        case 5: read_writers(p); break;
-        case 6: created = read_u64(p); break;
-        case 7: updated = read_u64(p); break;
-        case 8: m->wal_floor = read_u64(p); break;
-        case 9: read_ulid(p, &m->horizon); break;
-        case 10: shards = read_u64(p); break;
-        case 11: read_vector(p); break;
-        case 12:
+        case TOP_FEATURES: read_features(p); break;
+        case TOP_SEQUENCE: m->sequence = read_number(p); break;
+        case TOP_INCARNATION: read_ulid(p, &m->incarnation); break;
+        case TOP_WRITERS: read_writers(p); break;
+        case TOP_CREATED: created = read_number(p); break;
+        case TOP_UPDATED: updated = read_number(p); break;
+        case TOP_WAL_FLOOR: m->wal_floor = read_number(p); break;
+        case TOP_HORIZON: read_ulid(p, &m->horizon); break;
+        case TOP_NUM_SHARDS: shards = read_number(p); break;
+        case TOP_VECTOR: read_vector(p); break;
+        case TOP_SCHEMA:
             json_enter_array(&p->r);
             while (!p->nomem && json_next_item(&p->r))
                 read_attribute(p);
             break;
-        case 13: read_segments(p); break;
+        case TOP_SEGMENTS: read_segments(p); break;
         default: return;
         }
     }
-    all_seen(p, top_fields, TOP_FIELDS, seen, 0);
+    all_seen(p, manifest_top_fields, TOP_FIELDS, seen, 0);
     json_end(&p->r);
     if (json_failed(&p->r) || p->nomem)
         return;
@@ -461,24 +369,12 @@ static void read_top(struct parser *p)
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
 
-/* Whether the tail has its form and its checksum is that of the rest. */
-static bool checksum_fits(struct span bytes)
-{
-    if (bytes.len < MANIFEST_TAIL_LEN)
-        return false;
-    size_t covered = bytes.len - MANIFEST_TAIL_LEN;
-    char tail[MANIFEST_TAIL_LEN + 1];
-    int len = snprintf(tail, sizeof tail, MANIFEST_TAIL_BEFORE "%016" PRIx64 MANIFEST_TAIL_AFTER,
-                       checksum64(span_of(bytes.data, covered)));
-    return len == MANIFEST_TAIL_LEN && memcmp(bytes.data + covered, tail, MANIFEST_TAIL_LEN) == 0;
-}
-
 enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp_error *error)
 {
     if (bytes.len > MANIFEST_BYTES_MAX)
         return dp_fail(error, DP_CORRUPT, "%zu bytes are more than a manifest's %d", bytes.len,
                        MANIFEST_BYTES_MAX);
-    if (!checksum_fits(bytes))
+    if (!manifest_checksum_fits(bytes))
         return dp_fail(error, DP_CORRUPT, "its checksum does not fit its %zu bytes", bytes.len);
     manifest_init(out);
     /* The covered bytes are the object but for its closing brace: parse them with one. */
@@ -491,7 +387,7 @@ enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp
     }
     memcpy(text, bytes.data, covered);
     text[covered] = '}';
-    struct parser p = {.m = out, .arena = &out->arena};
+    struct manifest_parser p = {.m = out, .arena = &out->arena};
     json_reader_init(&p.r, span_of(text, covered + 1));
     read_top(&p);
     if (p.nomem)
@@ -507,54 +403,6 @@ out:
     if (status)
         manifest_deinit(out);
     return status;
-}
-
-static enum dp_status check_segment(const struct manifest *m, const struct manifest_segment *s,
-                                    struct dp_error *error)
-{
-    const char *why = NULL;
-    /* The sizes are below 2^48 first, so that sums and products below cannot overflow. */
-    const uint64_t vectors_max = (uint64_t)SEGMENT_ROWS_MAX * 64, size_max = UINT64_C(1) << 48;
-    if (s->rows == 0 || s->rows > SEGMENT_ROWS_MAX)
-        why = "rows";
-    else if (s->vectors < s->rows || s->vectors > vectors_max)
-        why = "vectors";
-    else if (s->ivf_size > size_max || s->ivf_head > s->ivf_size ||
-             s->ivf_size - s->ivf_head != s->vectors * manifest_code_len(m))
-        why = "ivf";
-    else if (s->dpr_size > size_max || s->hot_len > SEGMENT_HOT_MAX || s->hot_offset > s->dpr_size ||
-             s->dpr_size - s->hot_offset != s->hot_len ||
-             s->hot_offset < SEGMENT_HEAD_LEN + s->vectors * manifest_vector_len(m))
-        why = "dpr";
-    else if (s->has_deleted &&
-             (s->deleted_rows == 0 || s->deleted_rows >= s->rows || s->deleted_size > DEL_SIZE_MAX ||
-              s->deleted_size < DELETED_FIXED_LEN + s->deleted_rows))
-        why = "deleted";
-    if (why)
-        return dp_fail(error, DP_CORRUPT, "segment %s: the numbers of \"%s\" do not fit together", s->id.text,
-                       why);
-    return DP_OK;
-}
-
-enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
-{
-    uint64_t rows = 0;
-    if (m->sequence == 0)
-        return dp_fail(error, DP_CORRUPT, "\"sequence\" is 0");
-    if (m->dim == 0 || m->dim > INDEX_DIM_MAX)
-        return dp_fail(error, DP_CORRUPT, "dim %" PRIu32 " is outside 1..%d", m->dim, INDEX_DIM_MAX);
-    for (size_t i = 0; i < m->segment_count; i++) {
-        enum dp_status status = check_segment(m, &m->segments[i], error);
-        if (status)
-            return status;
-        if (i && span_compare(ulid_span(&m->segments[i - 1].id), ulid_span(&m->segments[i].id)) >= 0)
-            return dp_fail(error, DP_CORRUPT, "segment %s is not in order", m->segments[i].id.text);
-        rows += m->segments[i].rows;
-    }
-    if (rows > NAMESPACE_ROWS_MAX)
-        return dp_fail(error, DP_CORRUPT, "%" PRIu64 " rows are more than a namespace's %d", rows,
-                       NAMESPACE_ROWS_MAX);
-    return DP_OK;
 }
 
 enum dp_status manifest_load(struct call *call, struct store *store, struct span name, struct manifest *out,

@@ -33,81 +33,167 @@
 
 #include <inttypes.h>
 
-#include "base/checksum.h"
 #include "base/json.h"
 
-static void put_string(struct buffer *out, struct span text)
+static void put_text(struct buffer *out, struct span text)
 {
     struct json_writer w;
     json_writer_init(&w, out);
     json_string(&w, text);
 }
 
+static void put_ulid(struct buffer *out, const struct ulid *id)
+{
+    put_text(out, ulid_span(id));
+}
+
+static void put_number(struct buffer *out, uint64_t number)
+{
+    buffer_printf(out, "%" PRIu64, number);
+}
+
+/* The name of a field of the manifest itself: one line for each. */
+static void put_top(struct buffer *out, enum top_field field)
+{
+    buffer_printf(out, "%s  \"%s\": ", field == 0 ? "{\n" : ",\n", manifest_top_fields[field]);
+}
+
+/* The name of a field of an object that has one line. */
+static void put_field(struct buffer *out, const char *const *fields, int field)
+{
+    buffer_printf(out, "%s\"%s\": ", field == 0 ? "{" : ", ", fields[field]);
+}
+
+static void put_numbers(struct buffer *out, const char *const *fields, int count, const uint64_t *numbers)
+{
+    for (int i = 0; i < count; i++) {
+        put_field(out, fields, i);
+        put_number(out, numbers[i]);
+    }
+    buffer_append_str(out, "}");
+}
+
 static void put_writers(struct buffer *out, const struct manifest *m)
 {
-    buffer_append_str(out, "  \"writers\": [");
-    for (size_t i = 0; i < m->writer_count; i++)
-        buffer_printf(out, "%s\n    {\"id\": \"%s\", \"at_ms\": %" PRId64 "}", i ? "," : "", m->writers[i].id.text,
-                      m->writers[i].at_ms);
-    buffer_append_str(out, m->writer_count ? "\n  ],\n" : "],\n");
+    const char *const *fields = manifest_writer_fields;
+    buffer_append_str(out, "[");
+    for (size_t i = 0; i < m->writer_count; i++) {
+        buffer_append_str(out, i ? ",\n    " : "\n    ");
+        put_field(out, fields, WRITER_ID);
+        put_ulid(out, &m->writers[i].id);
+        put_field(out, fields, WRITER_AT);
+        put_number(out, (uint64_t)m->writers[i].at_ms);
+        buffer_append_str(out, "}");
+    }
+    buffer_append_str(out, m->writer_count ? "\n  ]" : "]");
 }
 
 static void put_vector(struct buffer *out, const struct manifest *m)
 {
-    buffer_printf(out, "  \"vector\": {\"attribute\": %d, \"dim\": %" PRIu32 ", \"metric\": \"%s\", \"model\": ",
-                  VECTOR_ATTRIBUTE, m->dim, manifest_metric_name(m->metric));
-    put_string(out, m->model);
-    buffer_append_str(out, ", \"fingerprint\": ");
-    put_string(out, m->fingerprint);
-    buffer_append_str(out, "},\n");
+    const char *const *fields = manifest_vector_fields;
+    put_field(out, fields, VECTOR_NUMBER);
+    put_number(out, VECTOR_ATTRIBUTE);
+    put_field(out, fields, VECTOR_DIM);
+    put_number(out, m->dim);
+    put_field(out, fields, VECTOR_METRIC);
+    put_text(out, span_str(manifest_metric_name(m->metric)));
+    put_field(out, fields, VECTOR_MODEL);
+    put_text(out, m->model);
+    put_field(out, fields, VECTOR_FINGERPRINT);
+    put_text(out, m->fingerprint);
+    buffer_append_str(out, "}");
 }
 
 static void put_schema(struct buffer *out, const struct schema *schema)
 {
-    buffer_append_str(out, "  \"schema\": [");
+    const char *const *fields = manifest_attribute_fields;
+    buffer_append_str(out, "[");
     for (size_t i = 0; i < schema->count; i++) {
         const struct attribute *a = &schema->attributes[i];
-        buffer_printf(out, "%s\n    {\"number\": %" PRIu32 ", \"name\": ", i ? "," : "", a->number);
-        put_string(out, a->name);
-        buffer_printf(out, ", \"type\": \"%s\"}", attribute_type_name(a->type));
+        buffer_append_str(out, i ? ",\n    " : "\n    ");
+        put_field(out, fields, ATTRIBUTE_NUMBER);
+        put_number(out, a->number);
+        put_field(out, fields, ATTRIBUTE_NAME);
+        put_text(out, a->name);
+        put_field(out, fields, ATTRIBUTE_TYPE);
+        put_text(out, span_str(attribute_type_name(a->type)));
+        buffer_append_str(out, "}");
     }
-    buffer_append_str(out, schema->count ? "\n  ],\n" : "],\n");
+    buffer_append_str(out, schema->count ? "\n  ]" : "]");
+}
+
+static void put_deleted(struct buffer *out, const struct manifest_segment *s)
+{
+    const char *const *fields = manifest_deleted_fields;
+    put_field(out, fields, DELETED_ID);
+    put_ulid(out, &s->deletion);
+    put_field(out, fields, DELETED_ROWS);
+    put_number(out, s->deleted_rows);
+    put_field(out, fields, DELETED_SIZE);
+    put_number(out, s->deleted_size);
+    buffer_append_str(out, "}");
 }
 
 static void put_segment(struct buffer *out, const struct manifest_segment *s)
 {
-    buffer_printf(out,
-                  "    {\"id\": \"%s\", \"rows\": %" PRIu64 ", \"vectors\": %" PRIu64
-                  ", \"ivf\": {\"size\": %" PRIu64 ", \"head\": %" PRIu64 "}, \"dpr\": {\"size\": %" PRIu64
-                  ", \"hot_offset\": %" PRIu64 ", \"hot_length\": %" PRIu64 "}",
-                  s->id.text, s->rows, s->vectors, s->ivf_size, s->ivf_head, s->dpr_size, s->hot_offset,
-                  s->hot_len);
-    if (s->has_deleted)
-        buffer_printf(out, ", \"deleted\": {\"id\": \"%s\", \"rows\": %" PRIu64 ", \"size\": %" PRIu64 "}",
-                      s->deletion.text, s->deleted_rows, s->deleted_size);
+    const char *const *fields = manifest_segment_fields;
+    const uint64_t ivf[IVF_FIELDS] = {s->ivf_size, s->ivf_head};
+    const uint64_t dpr[DPR_FIELDS] = {s->dpr_size, s->hot_offset, s->hot_len};
+    put_field(out, fields, SEGMENT_ID);
+    put_ulid(out, &s->id);
+    put_field(out, fields, SEGMENT_ROWS);
+    put_number(out, s->rows);
+    put_field(out, fields, SEGMENT_VECTORS);
+    put_number(out, s->vectors);
+    put_field(out, fields, SEGMENT_IVF);
+    put_numbers(out, manifest_ivf_fields, IVF_FIELDS, ivf);
+    put_field(out, fields, SEGMENT_DPR);
+    put_numbers(out, manifest_dpr_fields, DPR_FIELDS, dpr);
+    if (s->has_deleted) {
+        put_field(out, fields, SEGMENT_DELETED);
+        put_deleted(out, s);
+    }
     buffer_append_str(out, "}");
+}
+
+static void put_segments(struct buffer *out, const struct manifest *m)
+{
+    buffer_append_str(out, "[");
+    for (size_t i = 0; i < m->segment_count; i++) {
+        buffer_append_str(out, i ? ",\n    " : "\n    ");
+        put_segment(out, &m->segments[i]);
+    }
+    buffer_append_str(out, m->segment_count ? "\n  ]" : "]");
+}
+
+static void put_value(struct buffer *out, const struct manifest *m, enum top_field field)
+{
+    switch (field) {
+    case TOP_FORMAT: put_text(out, span_str(MANIFEST_FORMAT)); break;
+    case TOP_VERSION: put_number(out, MANIFEST_VERSION); break;
+    case TOP_FEATURES: buffer_append_str(out, "[]"); break;
+    case TOP_SEQUENCE: put_number(out, m->sequence); break;
+    case TOP_INCARNATION: put_ulid(out, &m->incarnation); break;
+    case TOP_WRITERS: put_writers(out, m); break;
+    case TOP_CREATED: put_number(out, (uint64_t)m->created_ms); break;
+    case TOP_UPDATED: put_number(out, (uint64_t)m->updated_ms); break;
+    case TOP_WAL_FLOOR: put_number(out, m->wal_floor); break;
+    case TOP_HORIZON: put_ulid(out, &m->horizon); break;
+    case TOP_NUM_SHARDS: put_number(out, m->num_shards); break;
+    case TOP_VECTOR: put_vector(out, m); break;
+    case TOP_SCHEMA: put_schema(out, &m->schema); break;
+    case TOP_SEGMENTS: put_segments(out, m); break;
+    case TOP_FIELDS: break;
+    }
 }
 
 enum dp_status manifest_write(const struct manifest *m, struct buffer *out, struct dp_error *error)
 {
     size_t start = out->len;
-    buffer_printf(out, "{\n  \"format\": \"%s\",\n  \"version\": %d,\n  \"features\": [],\n", MANIFEST_FORMAT,
-                  MANIFEST_VERSION);
-    buffer_printf(out, "  \"sequence\": %" PRIu64 ",\n  \"incarnation\": \"%s\",\n", m->sequence,
-                  m->incarnation.text);
-    put_writers(out, m);
-    buffer_printf(out, "  \"created_ms\": %" PRId64 ",\n  \"updated_ms\": %" PRId64 ",\n", m->created_ms,
-                  m->updated_ms);
-    buffer_printf(out, "  \"wal_floor\": %" PRIu64 ",\n  \"horizon\": \"%s\",\n  \"num_shards\": %" PRIu32 ",\n",
-                  m->wal_floor, m->horizon.text, m->num_shards);
-    put_vector(out, m);
-    put_schema(out, &m->schema);
-    buffer_append_str(out, "  \"segments\": [");
-    for (size_t i = 0; i < m->segment_count; i++) {
-        buffer_append_str(out, i ? ",\n" : "\n");
-        put_segment(out, &m->segments[i]);
+    for (enum top_field field = 0; field < TOP_FIELDS; field++) {
+        put_top(out, field);
+        put_value(out, m, field);
     }
-    buffer_append_str(out, m->segment_count ? "\n  ]" : "]");
     enum dp_status status = buffer_check(out, "a manifest", error);
     if (status)
         return status;
@@ -119,10 +205,4 @@ enum dp_status manifest_write(const struct manifest *m, struct buffer *out, stru
                     "the manifest would have %zu bytes, more than %d: the namespace has too many segments (%zu)",
                     out->len - start, MANIFEST_BYTES_MAX, m->segment_count);
     return status;
-}
-
-void manifest_put_checksum(struct buffer *out, size_t start)
-{
-    uint64_t sum = checksum64(span_of(out->data + start, out->len - start));
-    buffer_printf(out, MANIFEST_TAIL_BEFORE "%016" PRIx64 MANIFEST_TAIL_AFTER, sum);
 }

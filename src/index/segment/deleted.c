@@ -6,9 +6,6 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 
-static const char magic[] = "DPRDEL1\n";
-enum { MAGIC_LEN = 8, VERSION = 1, CHECKSUM_LEN = 8 };
-
 enum dp_status row_set_init(struct row_set *set, uint64_t rows, struct dp_error *error)
 {
     *set = (struct row_set){.rows = rows, .bits = mem_calloc((size_t)(rows / 8 + 1), 1)};
@@ -24,8 +21,8 @@ void row_set_deinit(struct row_set *set)
 void deleted_write(const struct row_set *set, const struct ulid *segment, struct buffer *out)
 {
     size_t start = out->len;
-    buffer_append(out, span_of(magic, MAGIC_LEN));
-    buffer_u32(out, VERSION);
+    buffer_append_str(out, DELETED_MAGIC);
+    buffer_u32(out, DELETED_VERSION);
     buffer_append(out, ulid_span(segment));
     buffer_u16(out, 0);
     buffer_u64(out, set->rows);
@@ -50,17 +47,17 @@ enum dp_status deleted_parse(struct span bytes, const struct ulid *segment, uint
 {
     if (bytes.len < DELETED_FIXED_LEN)
         return dp_fail(error, DP_CORRUPT, "%zu bytes are too few for deleted rows", bytes.len);
-    struct cursor tail = cursor_over(span_of(bytes.data + bytes.len - CHECKSUM_LEN, CHECKSUM_LEN));
-    struct span covered = span_of(bytes.data, bytes.len - CHECKSUM_LEN);
+    struct cursor tail = cursor_over(span_of(bytes.data + bytes.len - FORMAT_CHECKSUM_LEN, FORMAT_CHECKSUM_LEN));
+    struct span covered = span_of(bytes.data, bytes.len - FORMAT_CHECKSUM_LEN);
     if (cursor_u64(&tail) != checksum64(covered))
         return dp_fail(error, DP_CORRUPT, "its checksum does not fit");
     struct cursor c = cursor_over(covered);
-    if (!span_equal(cursor_bytes(&c, MAGIC_LEN), span_of(magic, MAGIC_LEN)))
+    if (!span_equal_str(cursor_bytes(&c, FORMAT_MAGIC_LEN), DELETED_MAGIC))
         return dp_fail(error, DP_CORRUPT, "it does not begin as deleted rows do");
     uint32_t version = cursor_u32(&c);
-    if (version != VERSION)
+    if (version != DELETED_VERSION)
         return dp_fail(error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", version,
-                       VERSION);
+                       DELETED_VERSION);
     if (!span_equal(cursor_bytes(&c, ULID_LEN), ulid_span(segment)) || cursor_u16(&c) != 0 ||
         cursor_u64(&c) != rows || cursor_u64(&c) != count)
         return dp_fail(error, DP_CORRUPT, "it does not belong to segment %s as the manifest lists it",

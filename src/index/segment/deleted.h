@@ -15,8 +15,7 @@
 
 #include "base/buffer.h"
 #include "index/object_name.h"
-
-enum { DELETED_FIXED_LEN = 64 };
+#include "index/segment/format.h"
 
 /* A set of rows of a segment. Bit i is bit i % 8 of byte i / 8. */
 struct row_set {

@@ -11,14 +11,7 @@
 #include "base/checksum.h"
 #include "index/segment/key_filter.h"
 
-enum {
-    ARENA_MAX = 128 * 1024 * 1024,
-    SECTIONS_MAX = 64,
-    LIST_FIXED = 32,
-    LIST_ENTRY = 12,
-    DOCUMENT_ENTRY = 20,
-    SECTION_VERSION = 1
-};
+enum { ARENA_MAX = 128 * 1024 * 1024 };
 
 struct section {
     struct span bytes; /* hot ones */
@@ -26,67 +19,61 @@ struct section {
     bool there;
 };
 
-enum section_kind { VECTORS, DOCUMENTS, IDS, FILTER, LISTS, WINDOWS, DOCUMENT_INDEX, ID_INDEX, KINDS };
-
-static const char *const types[KINDS] = {SEGMENT_VECTORS,        SEGMENT_DOCUMENTS, SEGMENT_IDS,
-                                         SEGMENT_FILTER,         SEGMENT_LISTS,     SEGMENT_WINDOWS,
-                                         SEGMENT_DOCUMENT_INDEX, SEGMENT_ID_INDEX};
-
-struct parser {
+struct hot_parser {
     struct span bytes;
     const struct manifest_segment *listed;
     struct segment_hot *out;
-    struct section sections[KINDS];
+    struct section sections[SECTION_KINDS];
     struct dp_error *error;
 };
 
-static enum dp_status corrupt(struct parser *p, const char *what)
+static enum dp_status corrupt(struct hot_parser *p, const char *what)
 {
     return dp_fail(p->error, DP_CORRUPT, "%s", what);
 }
 
-static enum dp_status parse_entry(struct parser *p, struct cursor *c)
+static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
 {
-    struct span type = cursor_bytes(c, 4);
+    struct span type = cursor_bytes(c, SECTION_TYPE_LEN);
     uint32_t version = cursor_u32(c);
     struct section s = {.offset = cursor_u64(c), .len = cursor_u64(c), .there = true};
     uint64_t sum = cursor_u64(c);
-    int kind = 0;
-    while (kind < KINDS && !span_equal_str(type, types[kind]))
+    enum section_kind kind = SECTION_VECTORS;
+    while (kind < SECTION_KINDS && !span_equal_str(type, section_types[kind]))
         kind++;
-    if (kind == KINDS)
+    if (kind == SECTION_KINDS)
         return DP_OK; /* an index that this build does not use */
     if (version != SECTION_VERSION)
         return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d",
-                       types[kind], version, SECTION_VERSION);
+                       section_types[kind], version, SECTION_VERSION);
     if (p->sections[kind].there)
-        return dp_fail(p->error, DP_CORRUPT, "section %s is there twice", types[kind]);
-    if (kind >= FILTER) {
+        return dp_fail(p->error, DP_CORRUPT, "section %s is there twice", section_types[kind]);
+    if (section_is_hot(kind)) {
         uint64_t base = p->listed->hot_offset;
         if (s.offset < base || !span_sub(p->bytes, s.offset - base, s.len, &s.bytes) || checksum64(s.bytes) != sum)
-            return dp_fail(p->error, DP_CORRUPT, "the checksum of section %s does not fit", types[kind]);
+            return dp_fail(p->error, DP_CORRUPT, "the checksum of section %s does not fit", section_types[kind]);
     } else if (s.offset < SEGMENT_HEAD_LEN || s.offset > p->listed->hot_offset ||
                s.len > p->listed->hot_offset - s.offset)
-        return dp_fail(p->error, DP_CORRUPT, "section %s lies outside the object", types[kind]);
+        return dp_fail(p->error, DP_CORRUPT, "section %s lies outside the object", section_types[kind]);
     p->sections[kind] = s;
     return DP_OK;
 }
 
-static enum dp_status parse_table(struct parser *p, uint32_t dim)
+static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
 {
     struct segment_hot *out = p->out;
     struct cursor c = cursor_over(p->bytes);
-    if (!span_equal_str(cursor_bytes(&c, 8), "DPRHOT1\n"))
+    if (!span_equal_str(cursor_bytes(&c, FORMAT_MAGIC_LEN), SEGMENT_HOT_MAGIC))
         return corrupt(p, "the hot part does not begin as one does");
     uint32_t format = cursor_u32(&c), count = cursor_u32(&c);
     if (format != SEGMENT_FORMAT)
         return dp_fail(p->error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", format,
                        SEGMENT_FORMAT);
-    if (count > SECTIONS_MAX)
+    if (count > SEGMENT_SECTIONS_MAX)
         return corrupt(p, "has too many sections");
     size_t covered = SEGMENT_HOT_FIXED + (size_t)count * SEGMENT_TABLE_ENTRY;
     struct span sum;
-    if (!span_sub(p->bytes, covered, 8, &sum))
+    if (!span_sub(p->bytes, covered, FORMAT_CHECKSUM_LEN, &sum))
         return corrupt(p, "the hot part is too short");
     struct cursor at_sum = cursor_over(sum);
     if (cursor_u64(&at_sum) != checksum64(span_of(p->bytes.data, covered)))
@@ -107,31 +94,31 @@ static enum dp_status parse_table(struct parser *p, uint32_t dim)
         if (status)
             return status;
     }
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < SECTION_KINDS; kind++) {
         if (!p->sections[kind].there)
-            return dp_fail(p->error, DP_CORRUPT, "section %s is missing", types[kind]);
+            return dp_fail(p->error, DP_CORRUPT, "section %s is missing", section_types[kind]);
     }
     return DP_OK;
 }
 
-static enum dp_status parse_vectors_and_filter(struct parser *p)
+static enum dp_status parse_vectors_and_filter(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    const struct section *vectors = &p->sections[VECTORS];
+    const struct section *vectors = &p->sections[SECTION_VECTORS];
     if (vectors->len != out->vectors * segment_vector_len(out->dim)) /* manifest_check bounds the product */
         return corrupt(p, "section VECS has the wrong length");
     out->vectors_offset = vectors->offset;
-    struct span filter = p->sections[FILTER].bytes;
+    struct span filter = p->sections[SECTION_FILTER].bytes;
     if (filter.len == 0 || filter.len % KEY_FILTER_BLOCK != 0)
         return corrupt(p, "section FILT has the wrong length");
     out->filter = arena_copy(&out->arena, filter);
     return out->filter.data ? DP_OK : dp_fail_nomem(p->error, "a segment's filter");
 }
 
-static enum dp_status parse_lists(struct parser *p)
+static enum dp_status parse_lists(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    struct cursor c = cursor_over(p->sections[LISTS].bytes);
+    struct cursor c = cursor_over(p->sections[SECTION_LISTS].bytes);
     out->ivf_size = cursor_u64(&c);
     out->ivf_head = cursor_u64(&c);
     out->ivf_head_checksum = cursor_u64(&c);
@@ -154,11 +141,11 @@ static enum dp_status parse_lists(struct parser *p)
     return rows == out->rows ? DP_OK : corrupt(p, "the lists do not own all rows");
 }
 
-static enum dp_status parse_windows(struct parser *p)
+static enum dp_status parse_windows(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    struct span bytes = p->sections[WINDOWS].bytes;
-    out->windows = arena_array(&out->arena, bytes.len / 2 + 1, sizeof *out->windows);
+    struct span bytes = p->sections[SECTION_WINDOWS].bytes;
+    out->windows = arena_array(&out->arena, bytes.len / WINDOW_ENTRY_MIN + 1, sizeof *out->windows);
     if (!out->windows)
         return dp_fail_nomem(p->error, "a segment's windows");
     struct cursor c = cursor_over(bytes);
@@ -175,11 +162,11 @@ static enum dp_status parse_windows(struct parser *p)
     return out->rows + before == out->vectors ? DP_OK : corrupt(p, "section WIND and the vectors disagree");
 }
 
-static enum dp_status parse_documents(struct parser *p)
+static enum dp_status parse_documents(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    const struct section *stored = &p->sections[DOCUMENTS];
-    struct span bytes = p->sections[DOCUMENT_INDEX].bytes;
+    const struct section *stored = &p->sections[SECTION_DOCUMENTS];
+    struct span bytes = p->sections[SECTION_DOCUMENT_INDEX].bytes;
     if (bytes.len == 0 || bytes.len % DOCUMENT_ENTRY != 0)
         return corrupt(p, "section DBLK has the wrong length");
     out->document_count = bytes.len / DOCUMENT_ENTRY;
@@ -209,12 +196,13 @@ static enum dp_status parse_documents(struct parser *p)
     return at == stored->len ? DP_OK : corrupt(p, "sections DOCS and DBLK disagree");
 }
 
-static enum dp_status parse_ids(struct parser *p)
+static enum dp_status parse_ids(struct hot_parser *p)
 {
     struct segment_hot *out = p->out;
-    const struct section *stored = &p->sections[IDS];
-    struct span bytes = arena_copy(&out->arena, p->sections[ID_INDEX].bytes); /* keys point into it */
-    out->ids = arena_array(&out->arena, p->sections[ID_INDEX].bytes.len / 19 + 1, sizeof *out->ids);
+    const struct section *stored = &p->sections[SECTION_IDS];
+    struct span bytes = arena_copy(&out->arena, p->sections[SECTION_ID_INDEX].bytes); /* keys point into it */
+    out->ids =
+        arena_array(&out->arena, p->sections[SECTION_ID_INDEX].bytes.len / ID_ENTRY_MIN + 1, sizeof *out->ids);
     if (!out->ids || !bytes.data)
         return dp_fail_nomem(p->error, "a segment's id index");
     struct cursor c = cursor_over(bytes);
@@ -243,7 +231,7 @@ enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segmen
 {
     *out = (struct segment_hot){0};
     arena_init(&out->arena, ARENA_MAX);
-    struct parser p = {.bytes = bytes, .listed = listed, .out = out, .error = error};
+    struct hot_parser p = {.bytes = bytes, .listed = listed, .out = out, .error = error};
     enum dp_status status =
         bytes.len == listed->hot_len ? DP_OK : corrupt(&p, "the hot part has the wrong length");
     if (status || (status = parse_table(&p, dim)) != DP_OK || (status = parse_vectors_and_filter(&p)) != DP_OK ||

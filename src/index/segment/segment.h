@@ -9,24 +9,7 @@
 
 #include "base/arena.h"
 #include "index/manifest/manifest.h"
-
-enum {
-    SEGMENT_FORMAT = 1,
-    SEGMENT_BLOCK_MAX = 64 * 1024,    /* bytes of a document block before compression */
-    SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of a block of sorted ids */
-    SEGMENT_HOT_FIXED = 76,           /* bytes of the hot part before its table */
-    SEGMENT_TABLE_ENTRY = 32
-};
-
-/* Types of sections, as the four letters lie in the file. */
-#define SEGMENT_VECTORS        "VECS"
-#define SEGMENT_DOCUMENTS      "DOCS"
-#define SEGMENT_IDS            "IDXS"
-#define SEGMENT_FILTER         "FILT"
-#define SEGMENT_LISTS          "LIST"
-#define SEGMENT_WINDOWS        "WIND"
-#define SEGMENT_DOCUMENT_INDEX "DBLK"
-#define SEGMENT_ID_INDEX       "IBLK"
+#include "index/segment/format.h"
 
 /* A block of documents. Blocks with the same first_row hold the pieces of one long document. */
 struct document_block {
@@ -82,11 +65,6 @@ void segment_hot_deinit(struct segment_hot *hot);
 
 /* Which vectors belong to a row: *count of them from number *first on. */
 void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *first, uint64_t *count);
-/* Bytes of one vector: float[dim] and its checksum. */
-static inline uint64_t segment_vector_len(uint32_t dim)
-{
-    return (uint64_t)dim * 4 + 8;
-}
 /* XXH3-64 of the floats' bytes, mixed with the vector's number so that no vector stands for another. */
 uint64_t segment_vector_checksum(struct span floats, uint64_t number);
 

@@ -42,8 +42,6 @@ enum {
     INDEX_MAX = SEGMENT_HOT_MAX
 };
 
-static const char head[] = "DPRSEG1\n";
-
 enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
                                    const struct object_key *key, const struct ulid *id, uint32_t dim,
                                    uint64_t rows)
@@ -62,7 +60,7 @@ enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, 
         return call_nomem(call, "a segment's writer");
     struct buffer bytes;
     buffer_init(&bytes, SEGMENT_HEAD_LEN);
-    buffer_append(&bytes, span_of(head, sizeof head - 1));
+    buffer_append_str(&bytes, SEGMENT_MAGIC);
     buffer_u32(&bytes, SEGMENT_FORMAT);
     buffer_u32(&bytes, 0);
     enum dp_status status = buffer_check(&bytes, "a segment's head", &call->error);
@@ -202,18 +200,18 @@ enum dp_status segment_write_id(struct call *call, struct segment_writer *w, str
     return buffer_check(&w->ids_block, "a block of ids", &call->error);
 }
 
-struct section {
-    const char *type;
+struct written_section {
+    enum section_kind kind;
     struct span bytes; /* hot */
     uint64_t offset, len;
 };
 
 /* Puts the hot part together; offsets of its sections follow from their lengths. */
-static void put_hot(const struct segment_writer *w, struct section *sections, uint32_t count, uint64_t at,
+static void put_hot(const struct segment_writer *w, struct written_section *sections, uint32_t count, uint64_t at,
                     struct buffer *out)
 {
     size_t start = out->len;
-    uint64_t next = at + SEGMENT_HOT_FIXED + (uint64_t)count * SEGMENT_TABLE_ENTRY + 8;
+    uint64_t next = at + SEGMENT_HOT_FIXED + (uint64_t)count * SEGMENT_TABLE_ENTRY + FORMAT_CHECKSUM_LEN;
     for (uint32_t i = 0; i < count; i++) {
         if (!sections[i].bytes.data)
             continue;
@@ -221,7 +219,7 @@ static void put_hot(const struct segment_writer *w, struct section *sections, ui
         sections[i].len = sections[i].bytes.len;
         next += sections[i].len;
     }
-    buffer_append_str(out, "DPRHOT1\n");
+    buffer_append_str(out, SEGMENT_HOT_MAGIC);
     buffer_u32(out, SEGMENT_FORMAT);
     buffer_u32(out, count);
     buffer_append(out, ulid_span(&w->id));
@@ -232,8 +230,8 @@ static void put_hot(const struct segment_writer *w, struct section *sections, ui
     buffer_u64(out, w->vectors);
     buffer_u64(out, next);
     for (uint32_t i = 0; i < count; i++) {
-        buffer_append(out, span_of(sections[i].type, 4));
-        buffer_u32(out, 1);
+        buffer_append(out, span_of(section_types[sections[i].kind], SECTION_TYPE_LEN));
+        buffer_u32(out, SECTION_VERSION);
         buffer_u64(out, sections[i].offset);
         buffer_u64(out, sections[i].len);
         buffer_u64(out, sections[i].bytes.data ? checksum64(sections[i].bytes) : 0);
@@ -269,15 +267,15 @@ enum dp_status segment_write_end(struct call *call, struct segment_writer *w, co
         (status = buffer_check(&w->id_index, "a segment's id index", &call->error)) != DP_OK)
         goto out;
     uint64_t at = w->object.size;
-    struct section sections[] = {
-        {SEGMENT_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN},
-        {SEGMENT_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at},
-        {SEGMENT_IDS, {0}, w->ids_at, at - w->ids_at},
-        {SEGMENT_FILTER, span_of(w->filter, w->filter_len), 0, 0},
-        {SEGMENT_LISTS, buffer_span(&list), 0, 0},
-        {SEGMENT_WINDOWS, w->windows.len ? buffer_span(&w->windows) : span_of(nothing, 0), 0, 0},
-        {SEGMENT_DOCUMENT_INDEX, buffer_span(&w->document_index), 0, 0},
-        {SEGMENT_ID_INDEX, buffer_span(&w->id_index), 0, 0},
+    struct written_section sections[] = {
+        {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN},
+        {SECTION_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at},
+        {SECTION_IDS, {0}, w->ids_at, at - w->ids_at},
+        {SECTION_FILTER, span_of(w->filter, w->filter_len), 0, 0},
+        {SECTION_LISTS, buffer_span(&list), 0, 0},
+        {SECTION_WINDOWS, w->windows.len ? buffer_span(&w->windows) : span_of(nothing, 0), 0, 0},
+        {SECTION_DOCUMENT_INDEX, buffer_span(&w->document_index), 0, 0},
+        {SECTION_ID_INDEX, buffer_span(&w->id_index), 0, 0},
     };
     put_hot(w, sections, sizeof sections / sizeof *sections, at, &hot);
     if ((status = buffer_check(&hot, "a segment's hot part", &call->error)) != DP_OK ||

@@ -1,0 +1,53 @@
+/* manifest/format.c: names of fields and metrics; the tail with the checksum. */
+#include "index/manifest/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/checksum.h"
+
+const char *const manifest_top_fields[TOP_FIELDS] = {
+    [TOP_FORMAT] = "format",      [TOP_VERSION] = "version",         [TOP_FEATURES] = "features",
+    [TOP_SEQUENCE] = "sequence",  [TOP_INCARNATION] = "incarnation", [TOP_WRITERS] = "writers",
+    [TOP_CREATED] = "created_ms", [TOP_UPDATED] = "updated_ms",      [TOP_WAL_FLOOR] = "wal_floor",
+    [TOP_HORIZON] = "horizon",    [TOP_NUM_SHARDS] = "num_shards",   [TOP_VECTOR] = "vector",
+    [TOP_SCHEMA] = "schema",      [TOP_SEGMENTS] = "segments",
+};
+const char *const manifest_writer_fields[] = {[WRITER_ID] = "id", [WRITER_AT] = "at_ms"};
+const char *const manifest_vector_fields[] = {[VECTOR_NUMBER] = "attribute",
+                                              [VECTOR_DIM] = "dim",
+                                              [VECTOR_METRIC] = "metric",
+                                              [VECTOR_MODEL] = "model",
+                                              [VECTOR_FINGERPRINT] = "fingerprint"};
+const char *const manifest_attribute_fields[] = {
+    [ATTRIBUTE_NUMBER] = "number", [ATTRIBUTE_NAME] = "name", [ATTRIBUTE_TYPE] = "type"};
+const char *const manifest_segment_fields[] = {
+    [SEGMENT_ID] = "id",   [SEGMENT_ROWS] = "rows", [SEGMENT_VECTORS] = "vectors",
+    [SEGMENT_IVF] = "ivf", [SEGMENT_DPR] = "dpr",   [SEGMENT_DELETED] = "deleted"};
+const char *const manifest_ivf_fields[] = {[IVF_SIZE] = "size", [IVF_HEAD] = "head"};
+const char *const manifest_dpr_fields[] = {
+    [DPR_SIZE] = "size", [DPR_HOT_OFFSET] = "hot_offset", [DPR_HOT_LENGTH] = "hot_length"};
+const char *const manifest_deleted_fields[] = {
+    [DELETED_ID] = "id", [DELETED_ROWS] = "rows", [DELETED_SIZE] = "size"};
+
+const char *manifest_metric_name(enum index_metric metric)
+{
+    return metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared";
+}
+
+void manifest_put_checksum(struct buffer *out, size_t start)
+{
+    uint64_t sum = checksum64(span_of(out->data + start, out->len - start));
+    buffer_printf(out, MANIFEST_TAIL_BEFORE "%016" PRIx64 MANIFEST_TAIL_AFTER, sum);
+}
+
+bool manifest_checksum_fits(struct span bytes)
+{
+    if (bytes.len < MANIFEST_TAIL_LEN)
+        return false;
+    size_t covered = bytes.len - MANIFEST_TAIL_LEN;
+    char tail[MANIFEST_TAIL_LEN + 1];
+    int len = snprintf(tail, sizeof tail, MANIFEST_TAIL_BEFORE "%016" PRIx64 MANIFEST_TAIL_AFTER,
+                       checksum64(span_of(bytes.data, covered)));
+    return len == MANIFEST_TAIL_LEN && memcmp(bytes.data + covered, tail, MANIFEST_TAIL_LEN) == 0;
+}

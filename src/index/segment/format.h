@@ -1,0 +1,85 @@
+/* index/segment/format.h: the numbers of .dpr and .del objects, for their writers, readers and fuzz target.
+ *
+ * segment/write.c has the grammar of a .dpr object, segment/deleted.h that of a .del object. Numbers are little endian.
+ */
+#ifndef INDEX_SEGMENT_FORMAT_H
+#define INDEX_SEGMENT_FORMAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SEGMENT_MAGIC     "DPRSEG1\n"
+#define SEGMENT_HOT_MAGIC "DPRHOT1\n"
+#define DELETED_MAGIC     "DPRDEL1\n"
+
+enum {
+    SEGMENT_FORMAT = 1,
+    SECTION_VERSION = 1,
+    DELETED_VERSION = 1,
+    FORMAT_MAGIC_LEN = 8,
+    FORMAT_CHECKSUM_LEN = 8,
+
+    /* Maxima; a reader refuses what exceeds them. */
+    SEGMENT_ROWS_MAX = 4 * 1000 * 1000,
+    SEGMENT_HOT_MAX = 4 * 1024 * 1024,
+    SEGMENT_SECTIONS_MAX = 64,
+    SEGMENT_BLOCK_MAX = 64 * 1024,    /* bytes of a document block before compression */
+    SEGMENT_ID_BLOCK_MAX = 16 * 1024, /* bytes of a block of sorted ids */
+
+    /* Bytes of a .dpr object. */
+    SEGMENT_HEAD_LEN = FORMAT_MAGIC_LEN + 8, /* before the first section */
+    SEGMENT_HOT_FIXED = 76,                  /* of the hot part, before its table */
+    SEGMENT_TABLE_ENTRY = 32,
+    SECTION_TYPE_LEN = 4,
+    LIST_ENTRY = 12,
+    DOCUMENT_ENTRY = 20,
+    WINDOW_ENTRY_MIN = 2,
+    ID_ENTRY_MIN = 17 + 2, /* of IBLK: its numbers, and the shortest key */
+
+    /* Places of fields in the hot part. */
+    SEGMENT_HOT_SECTIONS_AT = 12,
+    SEGMENT_HOT_ULID_AT = 16,
+    SEGMENT_HOT_ROWS_AT = 52,
+    SEGMENT_HOT_VECTORS_AT = 60,
+    SEGMENT_HOT_SIZE_AT = 68,
+
+    /* A .del object: bytes beside its row numbers, a maximum of bytes, places of fields. */
+    DELETED_FIXED_LEN = 64,
+    DELETED_LEN_MAX = DELETED_FIXED_LEN + 5 * SEGMENT_ROWS_MAX,
+    DELETED_ULID_AT = 12,
+    DELETED_ROWS_AT = 40,
+    DELETED_COUNT_AT = 48
+};
+
+/* Sections of a .dpr object, in the order of the file. */
+enum section_kind {
+    SECTION_VECTORS,
+    SECTION_DOCUMENTS,
+    SECTION_IDS,
+    SECTION_FILTER, /* from here on hot */
+    SECTION_LISTS,
+    SECTION_WINDOWS,
+    SECTION_DOCUMENT_INDEX,
+    SECTION_ID_INDEX,
+    SECTION_KINDS
+};
+
+static const char section_types[SECTION_KINDS][SECTION_TYPE_LEN + 1] = {"VECS", "DOCS", "IDXS", "FILT",
+                                                                        "LIST", "WIND", "DBLK", "IBLK"};
+
+static inline bool section_is_hot(enum section_kind kind)
+{
+    return kind >= SECTION_FILTER;
+}
+
+/* Bytes of one vector: in a .dpr object its floats and a checksum, in an .ivf list its SQ8 code and a row number. */
+static inline uint64_t segment_vector_len(uint32_t dim)
+{
+    return (uint64_t)dim * 4 + FORMAT_CHECKSUM_LEN;
+}
+static inline uint64_t segment_code_len(uint32_t dim)
+{
+    return (uint64_t)dim + 8;
+}
+
+#endif
