@@ -33,14 +33,9 @@ extern const struct ivf_kind ivf_kind_rabitq;      /* scan_rabitq.c */
 extern const struct ivf_kind ivf_kind_rabitq_bits; /* scan_rabitq.c: more than one bit */
 extern const struct ivf_kind ivf_kind_rabitq_fast, ivf_kind_rabitq_fast_bits; /* scan_rabitq_fast.c */
 
-/* One piece of memory for several arrays: sizes are added up, the block is allocated, then they are handed out. */
-struct ivf_memory {
-    size_t size; /* so far; SIZE_MAX: too large */
-    uint8_t *next;
-};
-void ivf_memory_add(struct ivf_memory *memory, size_t count, size_t size);
-enum dp_status ivf_memory_make(struct ivf_memory *memory, struct ivf_query *query, struct dp_error *error);
-void *ivf_memory_take(struct ivf_memory *memory, size_t count, size_t size);
+/* Allocates query->memory for the arrays that lay_out() takes from it. */
+enum dp_status ivf_query_allocate(struct ivf_query *query, void (*lay_out)(struct ivf_query *query),
+                                  struct dp_error *error);
 
 /* ---- RaBitQ: what both layouts share (rabitq.c) --------------------------------------------------------- */
 
@@ -56,8 +51,8 @@ static inline struct rabitq_factors rabitq_factors_at(const struct ivf_codec *co
     memcpy(values, factors, codec->bits == 1 ? 8 : 12);
     return (struct rabitq_factors){values[0], values[1], values[2]};
 }
-void rabitq_memory(struct ivf_memory *memory, const struct ivf_codec *codec);
-void rabitq_take(struct ivf_memory *memory, struct ivf_query *query);
+/* Takes the query's residual in its three forms. */
+void rabitq_lay_out(struct ivf_query *query);
 /* Turns the query to a list: residual, its norms, and (when queries are rounded) `rounded`. */
 void rabitq_enter(struct ivf_query *query, const float *centroid);
 /* The score from the inner product `dot` of the residual and a vector's signs. */

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "simd/scan.h"
 #include "simd/simd.h"
 #include "vector/ivf_kinds.h"
@@ -46,30 +45,14 @@ void ivf_encode(const struct ivf_codec *codec, const float *x, const float *cent
 
 _Static_assert((int)IVF_SCAN_ROWS == (int)SCAN_SCORES_MAX, "a block's scores are looked through at once");
 
-enum { MEMORY_ALIGNMENT = 64 };
-
-void ivf_memory_add(struct ivf_memory *memory, size_t count, size_t size)
+enum dp_status ivf_query_allocate(struct ivf_query *query, void (*lay_out)(struct ivf_query *query),
+                                  struct dp_error *error)
 {
-    size_t bytes;
-    if (memory->size == SIZE_MAX || !mem_mul_ok(count, size, &bytes) ||
-        __builtin_add_overflow(bytes, MEMORY_ALIGNMENT, &bytes) ||
-        __builtin_add_overflow(memory->size, bytes / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT, &memory->size))
-        memory->size = SIZE_MAX;
-}
-
-enum dp_status ivf_memory_make(struct ivf_memory *memory, struct ivf_query *query, struct dp_error *error)
-{
-    if (memory->size == SIZE_MAX || (query->memory = mem_aligned_alloc(MEMORY_ALIGNMENT, memory->size)) == NULL)
+    lay_out(query);
+    if (!workspace_allocate(&query->memory))
         return dp_fail_nomem(error, "a query's tables");
-    memory->next = query->memory;
+    lay_out(query);
     return DP_OK;
-}
-
-void *ivf_memory_take(struct ivf_memory *memory, size_t count, size_t size)
-{
-    void *block = memory->next;
-    memory->next += (count * size + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-    return block;
 }
 
 enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *codec, const float *vector,
@@ -81,7 +64,7 @@ enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *c
 
 void ivf_query_deinit(struct ivf_query *query)
 {
-    mem_free(query->memory);
+    workspace_deinit(&query->memory);
     *query = (struct ivf_query){0};
 }
 

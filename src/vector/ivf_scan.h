@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "base/workspace.h"
 #include "vector/id_filter.h"
 #include "vector/ivf_codec.h"
 #include "vector/topk.h"
@@ -29,7 +30,7 @@ struct ivf_query {
     const struct ivf_codec *codec;
     const float *vector; /* float[dim], the caller's */
     struct id_map map;
-    void *memory; /* of all below */
+    struct workspace memory; /* of the arrays below */
     /* flat and scalar codes */
     float *weight;    /* weights (inner product) or steps (L2) of the codes */
     float *base;      /* the vector that code 0 stands for */

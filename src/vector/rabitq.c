@@ -15,19 +15,12 @@
 /* Radii of a centered query, in standard deviations, for 1 … 8 bits: what FAISS uses, least L2 error. */
 static const float radii[] = {0.79688f, 1.49375f, 2.05078f, 2.50938f, 2.91250f, 3.26406f, 3.59844f, 3.91016f};
 
-void rabitq_memory(struct ivf_memory *memory, const struct ivf_codec *codec)
-{
-    ivf_memory_add(memory, codec->dim, sizeof(float));
-    ivf_memory_add(memory, codec->dim, 1);
-    ivf_memory_add(memory, rabitq_sign_bytes(codec->dim), codec->query_bits);
-}
-
-void rabitq_take(struct ivf_memory *memory, struct ivf_query *query)
+void rabitq_lay_out(struct ivf_query *query)
 {
     const struct ivf_codec *codec = query->codec;
-    query->residual = ivf_memory_take(memory, codec->dim, sizeof(float));
-    query->rounded = ivf_memory_take(memory, codec->dim, 1);
-    query->planes = ivf_memory_take(memory, rabitq_sign_bytes(codec->dim), codec->query_bits);
+    query->residual = workspace_take(&query->memory, codec->dim, sizeof(float));
+    query->rounded = workspace_take(&query->memory, codec->dim, 1);
+    query->planes = workspace_take(&query->memory, rabitq_sign_bytes(codec->dim), codec->query_bits);
 }
 
 /* Rounds the residual; answers the sum of the rounded values.

@@ -9,17 +9,19 @@
 #include "vector/ivf_kinds.h"
 #include "vector/pq.h"
 
+static void pq_lay_out(struct ivf_query *query)
+{
+    const struct ivf_codec *codec = query->codec;
+    query->residual = workspace_take(&query->memory, codec->dim, sizeof(float));
+    query->table = workspace_take(&query->memory, codec->m << codec->bits, sizeof(float));
+}
+
 static enum dp_status pq_begin(struct ivf_query *query, struct dp_error *error)
 {
     const struct ivf_codec *codec = query->codec;
-    struct ivf_memory memory = {0};
-    ivf_memory_add(&memory, codec->dim, sizeof(float));
-    ivf_memory_add(&memory, codec->m << codec->bits, sizeof(float));
-    enum dp_status status = ivf_memory_make(&memory, query, error);
+    enum dp_status status = ivf_query_allocate(query, pq_lay_out, error);
     if (status != DP_OK)
         return status;
-    query->residual = ivf_memory_take(&memory, codec->dim, sizeof(float));
-    query->table = ivf_memory_take(&memory, codec->m << codec->bits, sizeof(float));
     if (!pq_has_constants(codec)) {
         pq_table(codec, codec->metric, query->vector, query->table);
         return DP_OK;

@@ -25,23 +25,23 @@ static bool table_by_list(const struct ivf_codec *codec)
     return codec->by_residual && codec->metric == VECTOR_L2;
 }
 
-static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *error)
+static void pq_fast_lay_out(struct ivf_query *query)
 {
     const struct ivf_codec *codec = query->codec;
     size_t entries = codec->m * ENTRIES;
-    struct ivf_memory memory = {0};
-    ivf_memory_add(&memory, codec->dim, sizeof(float));
-    for (int i = 0; i < 3; i++)
-        ivf_memory_add(&memory, entries, sizeof(float));
-    ivf_memory_add(&memory, codec->pairs * 2 * ENTRIES, 1);
-    enum dp_status status = ivf_memory_make(&memory, query, error);
+    query->residual = workspace_take(&query->memory, codec->dim, sizeof(float));
+    query->table = workspace_take(&query->memory, entries, sizeof(float));
+    query->norms = workspace_take(&query->memory, entries, sizeof(float));
+    query->products = workspace_take(&query->memory, entries, sizeof(float));
+    query->lut = workspace_take(&query->memory, codec->pairs * 2 * ENTRIES, 1);
+}
+
+static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *error)
+{
+    const struct ivf_codec *codec = query->codec;
+    enum dp_status status = ivf_query_allocate(query, pq_fast_lay_out, error);
     if (status != DP_OK)
         return status;
-    query->residual = ivf_memory_take(&memory, codec->dim, sizeof(float));
-    query->table = ivf_memory_take(&memory, entries, sizeof(float));
-    query->norms = ivf_memory_take(&memory, entries, sizeof(float));
-    query->products = ivf_memory_take(&memory, entries, sizeof(float));
-    query->lut = ivf_memory_take(&memory, codec->pairs * 2 * ENTRIES, 1);
     memset(query->lut, 0, codec->pairs * 2 * ENTRIES);
     if (!table_by_list(codec)) {
         pq_table(codec, codec->metric, query->vector, query->table);

@@ -5,12 +5,7 @@
 
 static enum dp_status rabitq_begin(struct ivf_query *query, struct dp_error *error)
 {
-    struct ivf_memory memory = {0};
-    rabitq_memory(&memory, query->codec);
-    enum dp_status status = ivf_memory_make(&memory, query, error);
-    if (status == DP_OK)
-        rabitq_take(&memory, query);
-    return status;
+    return ivf_query_allocate(query, rabitq_lay_out, error);
 }
 
 /* Bit j of rounded[i] becomes bit i of plane j. */

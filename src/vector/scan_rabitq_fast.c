@@ -11,24 +11,22 @@
 
 enum { ENTRIES = 16 };
 
-static enum dp_status begin(struct ivf_query *query, struct dp_error *error)
+static void rabitq_fast_lay_out(struct ivf_query *query)
 {
     const struct ivf_codec *codec = query->codec;
-    struct ivf_memory memory = {0};
     size_t entries = codec->pairs * 2 * ENTRIES;
-    rabitq_memory(&memory, codec);
-    ivf_memory_add(&memory, entries, sizeof(float));
-    ivf_memory_add(&memory, entries, 1);
-    ivf_memory_add(&memory, codec->pairs, 1);
-    enum dp_status status = ivf_memory_make(&memory, query, error);
-    if (status != DP_OK)
-        return status;
-    rabitq_take(&memory, query);
-    query->table = ivf_memory_take(&memory, entries, sizeof(float));
-    query->lut = ivf_memory_take(&memory, entries, 1);
-    query->signs = ivf_memory_take(&memory, codec->pairs, 1);
-    memset(query->lut, 0, entries);
-    return DP_OK;
+    rabitq_lay_out(query);
+    query->table = workspace_take(&query->memory, entries, sizeof(float));
+    query->lut = workspace_take(&query->memory, entries, 1);
+    query->signs = workspace_take(&query->memory, codec->pairs, 1);
+}
+
+static enum dp_status begin(struct ivf_query *query, struct dp_error *error)
+{
+    enum dp_status status = ivf_query_allocate(query, rabitq_fast_lay_out, error);
+    if (status == DP_OK)
+        memset(query->lut, 0, query->codec->pairs * 2 * ENTRIES);
+    return status;
 }
 
 /* table[m][code] = least + the values of the dimensions 4 m … 4 m + 3 whose bits are set */

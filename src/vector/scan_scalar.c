@@ -47,19 +47,21 @@ static float component(const struct ivf_codec *codec, float x)
     return codec->form == IVF_SCALAR_DIRECT ? (float)(uint8_t)whole : (float)(int8_t)(uint8_t)whole;
 }
 
+static void scalar_lay_out(struct ivf_query *query)
+{
+    size_t dim = query->codec->dim;
+    query->weight = workspace_take(&query->memory, dim, sizeof(float));
+    query->base = workspace_take(&query->memory, dim, sizeof(float));
+    query->offset = workspace_take(&query->memory, dim, sizeof(float));
+}
+
 static enum dp_status scalar_begin(struct ivf_query *query, struct dp_error *error)
 {
     const struct ivf_codec *codec = query->codec;
     size_t dim = codec->dim;
-    struct ivf_memory memory = {0};
-    for (int i = 0; i < 3; i++)
-        ivf_memory_add(&memory, dim, sizeof(float));
-    enum dp_status status = ivf_memory_make(&memory, query, error);
+    enum dp_status status = ivf_query_allocate(query, scalar_lay_out, error);
     if (status != DP_OK)
         return status;
-    query->weight = ivf_memory_take(&memory, dim, sizeof(float));
-    query->base = ivf_memory_take(&memory, dim, sizeof(float));
-    query->offset = ivf_memory_take(&memory, dim, sizeof(float));
     if (is_half(codec))
         return DP_OK;
     for (size_t i = 0; i < dim; i++) {

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "base/workspace.h"
 #include "simd/simd.h"
 
 enum {
@@ -34,7 +35,6 @@ struct encoder_workspace {
     float *q_scale, *q_low;     /* [BLOCK_ROWS] */
     size_t *first;              /* [rows]: the first row of each text */
     struct float_range *ranges; /* [BLOCK_ROWS]: of the columns that a thread quantises */
-    uint8_t memory[];
 };
 
 static size_t larger(size_t a, size_t b)
@@ -42,52 +42,43 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, size_t rows)
+/* Names the parts of a workspace for `rows` rows. Counted: NULL. Handed out: the workspace, which is the first part.
+ *
+ * Bounds: rows <= 8192 and the limits of model_config.h keep every product far below SIZE_MAX. */
+static struct encoder_workspace *lay_out_workspace(struct workspace *space, const struct encoder *encoder,
+                                                   size_t rows)
 {
     const struct model_config *c = &encoder->config;
     size_t narrow = encoder_stride(c->hidden), qkv = encoder_stride((size_t)3 * c->hidden),
            wide = encoder_stride(c->intermediate),
            depth = larger(encoder_depth(c->hidden), encoder_depth(c->intermediate));
     size_t head = attention_scratch(larger(rows, 1), c->hidden / c->heads);
-    /* Sizes in floats, each a whole number of cache lines. Bounds: rows <= 8192 and the limits of
-     * model_config.h keep every product far below SIZE_MAX. */
-    size_t sizes[] = {rows * narrow,
-                      rows * qkv,
-                      rows * narrow,
-                      BLOCK_ROWS * wide,
-                      BLOCK_ROWS * narrow,
-                      encoder_stride(head),
-                      encoder_stride((BLOCK_ROWS * depth + 3) / 4),
-                      encoder_stride(BLOCK_ROWS),
-                      encoder_stride(BLOCK_ROWS),
-                      encoder_stride(rows * sizeof(size_t) / sizeof(float)),
-                      encoder_stride(BLOCK_ROWS * sizeof(struct float_range) / sizeof(float))};
-    size_t total = 0, parts = sizeof sizes / sizeof *sizes;
-    for (size_t i = 0; i < parts; i++)
-        total += sizes[i];
-    size_t header = (sizeof(struct encoder_workspace) + 63) / 64 * 64;
-    struct encoder_workspace *w = mem_aligned_alloc(64, header + total * sizeof(float));
-    if (w == NULL)
+    struct encoder_workspace *w = workspace_take(space, 1, sizeof *w), parts = {.rows = rows};
+    parts.hidden = workspace_take(space, rows * narrow, sizeof(float));
+    parts.qkv = workspace_take(space, rows * qkv, sizeof(float));
+    parts.context = workspace_take(space, rows * narrow, sizeof(float));
+    parts.wide = workspace_take(space, BLOCK_ROWS * wide, sizeof(float));
+    parts.narrow = workspace_take(space, BLOCK_ROWS * narrow, sizeof(float));
+    parts.head = workspace_take(space, head, sizeof(float));
+    parts.q = workspace_take(space, BLOCK_ROWS, depth);
+    parts.q_scale = workspace_take(space, BLOCK_ROWS, sizeof(float));
+    parts.q_low = workspace_take(space, BLOCK_ROWS, sizeof(float));
+    parts.first = workspace_take(space, rows, sizeof(size_t));
+    parts.ranges = workspace_take(space, BLOCK_ROWS, sizeof(struct float_range));
+    if (w)
+        *w = parts;
+    return w;
+}
+
+struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, size_t rows)
+{
+    struct workspace space = {0};
+    lay_out_workspace(&space, encoder, rows);
+    if (!workspace_allocate(&space))
         return NULL;
     /* Columns past a layer's width are multiplied by zero weights: they must be numbers. */
-    memset(w, 0, header + total * sizeof(float));
-    float *at[sizeof sizes / sizeof *sizes];
-    at[0] = (float *)(void *)((uint8_t *)w + header);
-    for (size_t i = 1; i < parts; i++)
-        at[i] = at[i - 1] + sizes[i - 1];
-    w->rows = rows;
-    w->hidden = at[0];
-    w->qkv = at[1];
-    w->context = at[2];
-    w->wide = at[3];
-    w->narrow = at[4];
-    w->head = at[5];
-    w->q = (uint8_t *)at[6];
-    w->q_scale = at[7];
-    w->q_low = at[8];
-    w->first = (size_t *)(void *)at[9];
-    w->ranges = (struct float_range *)(void *)at[10];
-    return w;
+    memset(space.memory, 0, space.size);
+    return lay_out_workspace(&space, encoder, rows); /* owns the block, as it begins it */
 }
 
 void encoder_workspace_free(struct encoder_workspace *w)

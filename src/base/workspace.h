@@ -1,0 +1,35 @@
+/* base/workspace.h: one block of memory for several arrays, which are named once.
+ *
+ * A function of the user names the parts by workspace_take(), one after another. It is called twice: before
+ * workspace_allocate(), when the takes count bytes and answer NULL, and after it, when they hand the parts out. So no
+ * list of sizes has to match a list of pointers. (zstd's cwksp.h inspired it.) One owner thread.
+ *
+ *     struct workspace space = {0};
+ *     lay_out(&space, &arrays);
+ *     if (!workspace_allocate(&space))
+ *         return DP_NOMEM;
+ *     lay_out(&space, &arrays);
+ */
+#ifndef BASE_WORKSPACE_H
+#define BASE_WORKSPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WORKSPACE_ALIGNMENT = 64 }; /* bytes: of each part; a cache line, and the widest vector register */
+
+/* Begins as {0}. */
+struct workspace {
+    uint8_t *memory; /* owned; NULL while parts are counted */
+    size_t size;     /* bytes of all parts; SIZE_MAX when the sum overflows */
+    size_t next;     /* offset of the next part that is handed out */
+};
+
+/* The next part: `count` elements of `size` bytes, not zeroed. NULL while parts are counted. */
+void *workspace_take(struct workspace *w, size_t count, size_t size);
+/* Allocates what was counted. False when there is not so much memory, or the sizes overflow. */
+bool workspace_allocate(struct workspace *w);
+void workspace_deinit(struct workspace *w); /* frees all parts; fine when nothing was allocated */
+
+#endif
