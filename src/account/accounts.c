@@ -7,7 +7,6 @@
 #include "account/accounts.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include "account/key_checks.h"
 #include "account/lease.h"
@@ -322,9 +321,8 @@ static void sweep(struct accounts *a)
 static void rest(struct accounts *a, int ms)
 {
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
     while (!a->closing && os_now_ns() < until_ns)
-        pthread_cond_clockwait(&a->wake, &a->lock, CLOCK_MONOTONIC, &until);
+        os_wait_until(&a->wake, &a->lock, until_ns);
 }
 
 static void *keep_writing(void *context)

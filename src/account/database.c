@@ -6,14 +6,13 @@
  * hold their threads. */
 #include "account/database.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "account/database_driver.h"
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/thread.h"
 
 enum { SCHEMA_NAME_MAX = 63, PLACE_MAX = 400 };
 static const int64_t RETRY_NS = 500 * 1000000LL;
@@ -96,13 +95,12 @@ static enum dp_status connect(struct call *call, struct database *db, struct poo
 /* Waits for `freed`, under the lock. False when the time is up. */
 static bool wait_freed(struct database *db, int64_t until_ns)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
     db->waiting++;
     show(db);
-    int failed = pthread_cond_clockwait(&db->freed, &db->lock, CLOCK_MONOTONIC, &until);
+    bool timed_out = os_wait_until(&db->freed, &db->lock, until_ns);
     db->waiting--;
     show(db);
-    return failed != ETIMEDOUT;
+    return !timed_out;
 }
 
 /* Takes an idle connection that is still there, or the right to open one (*out NULL). `fresh`: only the latter. */

@@ -9,17 +9,16 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/flight.h"
 #include "os/thread.h"
 
 enum {
     CHECK_ARENA_MAX = 64 << 10,
     NICENESS = 10,
-    SLICE_MS = 200,
     PLACE_MS = 100, /* an asker waits so long for a place: looks take a millisecond */
     LEARN_ARENA_MAX = 64 << 10
 };
@@ -27,8 +26,8 @@ enum {
 struct check {
     struct check *next;   /* of all checks that are not done */
     struct check *queued; /* next of the queue */
-    unsigned refs;
-    bool done, in_queue; /* in_queue: bcrypt is run for it, or will be */
+    struct flight flight; /* lands when the check is done; the list and each asker are users */
+    bool in_queue;        /* bcrypt is run for it, or will be */
     uint8_t digest[SIPHASH_BYTES];
     char text[KEY_TEXT_MAX]; /* wiped when done */
     size_t text_len;
@@ -53,12 +52,6 @@ struct key_checks {
 
 static const char NO_PLACE[] = "too many keys are being looked at for the first time; try again";
 
-static void wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ns)
-{
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
-    pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until);
-}
-
 static int64_t steady_ns(const struct key_checks *c)
 {
     return c->options.clock.steady_ns(c->options.clock.context);
@@ -66,14 +59,20 @@ static int64_t steady_ns(const struct key_checks *c)
 
 /* ---- one check; all under the lock ------------------------------------------------------------------ */
 
-static void release(struct check *check)
+static void free_unused(struct check *check)
 {
-    if (--check->refs > 0)
+    if (check->flight.users > 0)
         return;
     account_key_release(check->key);
     arena_deinit(&check->arena);
     OPENSSL_cleanse(check->text, sizeof check->text);
     mem_free(check);
+}
+
+static void release(struct check *check)
+{
+    flight_leave(&check->flight);
+    free_unused(check);
 }
 
 static void finish(struct key_checks *c, struct check *check)
@@ -84,10 +83,9 @@ static void finish(struct key_checks *c, struct check *check)
     *at = check->next;
     c->queued -= check->in_queue;
     metric_set(c->depth, c->queued);
-    check->done = true;
     OPENSSL_cleanse(check->text, sizeof check->text);
-    pthread_cond_broadcast(&c->done);
-    release(check);
+    flight_land(&check->flight, &c->done, check->error.status == DP_OK);
+    free_unused(check);
 }
 
 /* The check of this digest, one reference the caller's; a new one when there is none (*mine). NULL: out of memory. */
@@ -96,7 +94,7 @@ static struct check *join(struct key_checks *c, struct span text, const uint8_t 
     *mine = false;
     for (struct check *check = c->checks; check; check = check->next) {
         if (CRYPTO_memcmp(check->digest, digest, SIPHASH_BYTES) == 0) {
-            check->refs++;
+            flight_join(&check->flight);
             return check;
         }
     }
@@ -107,7 +105,8 @@ static struct check *join(struct key_checks *c, struct span text, const uint8_t 
     memcpy(check->text, text.data, text.len);
     check->text_len = text.len;
     arena_init(&check->arena, CHECK_ARENA_MAX);
-    check->refs = 2;
+    flight_begin(&check->flight);
+    flight_join(&check->flight);
     check->next = c->checks;
     c->checks = check;
     *mine = true;
@@ -199,7 +198,7 @@ static void *serve(void *context)
         if (check->learned)
             key_digest(span_of(check->text, check->text_len), digest);
         pthread_mutex_lock(&c->lock);
-        check->refs++;
+        flight_join(&check->flight);
         finish(c, check); /* nobody waits for what follows */
         pthread_mutex_unlock(&c->lock);
         if (check->learned)
@@ -256,15 +255,6 @@ static bool look_up(struct key_checks *c, struct check *check)
     return true;
 }
 
-/* Waits for the check's end, under the lock. */
-static enum dp_status await(struct call *call, struct key_checks *c, struct check *check)
-{
-    enum dp_status status = DP_OK;
-    while (!check->done && (status = call_check(call)) == DP_OK)
-        wait_until(&c->done, &c->lock, os_now_ns() + SLICE_MS * 1000000LL);
-    return status;
-}
-
 /* Takes a place among those who look or wait, under the lock. DP_OVERLOADED: none was left within PLACE_MS. */
 static enum dp_status take_place(struct call *call, struct key_checks *c)
 {
@@ -273,7 +263,7 @@ static enum dp_status take_place(struct call *call, struct key_checks *c)
     enum dp_status status = DP_OK;
     c->hopeful++;
     while (c->inside >= max && os_now_ns() < until_ns && (status = call_check(call)) == DP_OK)
-        wait_until(&c->left, &c->lock, until_ns);
+        os_wait_until(&c->left, &c->lock, until_ns);
     c->hopeful--;
     if (status == DP_OK && c->inside >= max)
         status = call_fail(call, DP_OVERLOADED, "%s", NO_PLACE);
@@ -301,12 +291,14 @@ static enum dp_status result_of(struct call *call, struct key_checks *c, struct 
         else
             finish(c, check);
     }
-    enum dp_status status = await(call, c, check);
-    if (status == DP_OK && check->error.status != DP_OK)
-        status = call_fail(call, check->error.status, "%s", check->error.message);
-    if (status == DP_OK && check->key)
+    switch (flight_wait(call, &check->flight, &c->done, &c->lock)) {
+    case FLIGHT_LEFT: return call->error.status;
+    case FLIGHT_FAILED: return call_fail(call, check->error.status, "%s", check->error.message);
+    case FLIGHT_LANDED: break;
+    }
+    if (check->key)
         *out = account_key_hold(check->key);
-    return status;
+    return DP_OK;
 }
 
 enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct span text,

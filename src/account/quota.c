@@ -12,11 +12,11 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "account/lease.h"
 #include "base/alloc.h"
 #include "os/clock.h"
+#include "os/thread.h"
 
 enum {
     SETTLED_AT_ONCE = 32, /* users of one transaction */
@@ -199,13 +199,12 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
 static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
 {
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
     pthread_mutex_lock(&q->lock);
     bool mine = !user->settling;
     if (mine)
         user->settling = true;
     else
-        pthread_cond_clockwait(&q->settled, &q->lock, CLOCK_MONOTONIC, &until);
+        os_wait_until(&q->settled, &q->lock, until_ns);
     pthread_mutex_unlock(&q->lock);
     return mine;
 }

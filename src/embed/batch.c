@@ -9,7 +9,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "os/clock.h"
@@ -22,7 +21,6 @@ enum {
     JOBS_A_WORKER = 8,    /* jobs of a full batch, for each worker */
     LINEAR_COST = 500,    /* tokens of a text whose attention costs as much as its linear layers */
     TOGETHER_TAX = 16,    /* a job done together takes 1/16 more work */
-    CANCEL_POLL_MS = 20   /* how often a waiting thread looks at its cancel flag */
 };
 
 /* One thread's embedder_embed. Guarded by the embedder's mutex, but for what its comment says. */
@@ -411,19 +409,6 @@ static enum dp_status check_sequences(struct call *call, const struct embedder *
     return DP_OK;
 }
 
-/* Waits until the request changes, or briefly when its call may end meanwhile. The lock is held. */
-static void wait_for_change(struct embedder *e, struct request *r, const struct call *call)
-{
-    if (call->deadline_ns == INT64_MAX && call->cancelled == NULL) {
-        pthread_cond_wait(&r->changed, &e->lock);
-        return;
-    }
-    int64_t until = os_now_ns() + (call->cancelled != NULL ? (int64_t)CANCEL_POLL_MS * 1000000 : (int64_t)1e15);
-    until = call->deadline_ns < until ? call->deadline_ns : until;
-    struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-    pthread_cond_clockwait(&r->changed, &e->lock, CLOCK_MONOTONIC, &at);
-}
-
 /* Leads batches or waits for others to, until the request is done or its call has ended. The lock is held. */
 static enum dp_status wait_until_done(struct call *call, struct embedder *e, struct request *r)
 {
@@ -442,7 +427,7 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
         } else if (status != DP_OK) {
             pthread_cond_wait(&r->changed, &e->lock);
         } else {
-            wait_for_change(e, r, call);
+            call_wait(call, &r->changed, &e->lock);
         }
     }
     /* Whoever leaves passes the lead on. */

@@ -16,7 +16,7 @@
 
 #include "base/metrics.h"
 #include "embed/cache/cache_key.h"
-#include "os/call.h"
+#include "os/flight.h"
 
 /* How an answer prints a vector. */
 enum vector_form { VECTOR_FLOATS, VECTOR_JSON, VECTOR_BASE64, VECTOR_FORMS };
@@ -52,26 +52,18 @@ enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metri
 bool vector_cache_read(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
                        struct vector_read *read);
 
-enum vector_answer {
-    VECTOR_HIT,  /* *read is filled */
-    VECTOR_WAIT, /* somebody leads: vector_cache_wait(*entry) or vector_cache_leave */
-    VECTOR_LEAD, /* find it, then vector_cache_land(*entry) whatever happens */
-    VECTOR_NOMEM
-};
-enum vector_answer vector_cache_ask(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
+/* FLIGHT_HIT: *read is filled. FLIGHT_WAIT: wait for *entry, or leave it. FLIGHT_LEAD: find the vector, then land *entry
+ * whatever happens. */
+enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
                                     struct vector_read *read, struct vector_entry **entry);
 
 /* float[dim] as it was asked for, or NULL: it could not be had. The entry is the cache's afterwards. */
 void vector_cache_land(struct vector_cache *cache, struct vector_entry *entry, const float *vector,
                        const struct vector_facts *facts);
 
-enum vector_landing {
-    VECTOR_LANDED, /* *read is filled, but for `text` */
-    VECTOR_FAILED, /* its leader did not get it: ask again */
-    VECTOR_LEFT    /* the call has ended; its error is filled */
-};
-enum vector_landing vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *entry,
-                                      struct vector_read *read);
+/* FLIGHT_LANDED: *read is filled, but for `text`. */
+enum flight_end vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *entry,
+                                  struct vector_read *read);
 /* Instead of waiting. */
 void vector_cache_leave(struct vector_cache *cache, struct vector_entry *entry);
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "os/clock.h"
+#include "os/thread.h"
 
 enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000, POLL_NS = 20 * NS_PER_MS };
 
@@ -67,6 +68,16 @@ int call_left_ms(const struct call *call)
     /* Rounded up: who sleeps this long wakes when the deadline has passed, not just before. */
     int64_t ms = (call->deadline_ns - now - 1) / NS_PER_MS + 1;
     return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+void call_wait(const struct call *call, pthread_cond_t *changed, pthread_mutex_t *lock)
+{
+    int64_t until_ns = call->deadline_ns;
+    if (call->cancelled) {
+        int64_t look_ns = os_now_ns() + POLL_NS;
+        until_ns = look_ns < until_ns ? look_ns : until_ns;
+    }
+    os_wait_until(changed, lock, until_ns);
 }
 
 void call_join(struct call *call, pthread_t thread)

@@ -58,6 +58,9 @@ void call_poll(struct call *call, void (*poll)(void *ctx), void *ctx, const _Ato
 enum dp_status call_check(struct call *call);
 /* Milliseconds until the deadline, 0 when it passed, -1 when there is none. */
 int call_left_ms(const struct call *call);
+/* Waits for `changed`, at most until the deadline, and 20 ms where the call may be cancelled: ask call_check again. The
+ * lock is held. */
+void call_wait(const struct call *call, pthread_cond_t *changed, pthread_mutex_t *lock);
 /* Waits until a thread that works for the call has ended, however the call fares; meanwhile call_poll's function is
  * asked, so that whoever wants the end of the call can say so to the thread too. */
 void call_join(struct call *call, pthread_t thread);

@@ -3,11 +3,11 @@
 #include "os/pipeline.h"
 
 #include <assert.h>
-#include <time.h>
 
 #include "os/clock.h"
+#include "os/thread.h"
 
-enum { NS_PER_S = 1000000000, NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000 };
 
 void pipeline_init(struct pipeline *p, unsigned stages, size_t slots)
 {
@@ -40,12 +40,11 @@ static bool is_over(const struct pipeline *p, unsigned stage)
 /* Waits until `until_ns` at most, on the scale of os_now_ns(). */
 static enum pipeline_taken take_until(struct pipeline *p, unsigned stage, int64_t until_ns, size_t *slot)
 {
-    const struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
     enum pipeline_taken taken = PIPELINE_NOT_YET;
     bool waited = false;
     pthread_mutex_lock(&p->lock);
     while (!is_over(p, stage) && !is_ready(p, stage) && !waited)
-        waited = pthread_cond_clockwait(&p->changed, &p->lock, CLOCK_MONOTONIC, &until) != 0;
+        waited = os_wait_until(&p->changed, &p->lock, until_ns);
     if (is_over(p, stage))
         taken = PIPELINE_OVER;
     else if (is_ready(p, stage))

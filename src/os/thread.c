@@ -1,6 +1,9 @@
 /* thread.c: threads that leave signals to the program's own. */
 #include "os/thread.h"
 
+#include <errno.h>
+#include <time.h>
+
 void os_signals_block(struct os_signals *kept)
 {
     sigset_t every;
@@ -11,6 +14,15 @@ void os_signals_block(struct os_signals *kept)
 void os_signals_restore(const struct os_signals *kept)
 {
     pthread_sigmask(SIG_SETMASK, &kept->before, NULL);
+}
+
+bool os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns)
+{
+    const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+    if (until_ns != INT64_MAX)
+        return pthread_cond_clockwait(changed, lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT;
+    pthread_cond_wait(changed, lock);
+    return false;
 }
 
 int os_thread_start(pthread_t *out, const char *name, void *(*run)(void *context), void *context)

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -376,14 +375,11 @@ void http_quiesce(struct http *http)
 
 bool http_wait_idle(struct http *http, int ms)
 {
-    struct timespec until;
-    int64_t ns = from_now(ms);
-    until.tv_sec = (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    int timed_out = 0;
+    int64_t until_ns = from_now(ms);
+    bool timed_out = false;
     pthread_mutex_lock(&http->lock);
     while (atomic_load(&http->context->in_flight) > 0 && !timed_out)
-        timed_out = pthread_cond_clockwait(&http->idle, &http->lock, CLOCK_MONOTONIC, &until);
+        timed_out = os_wait_until(&http->idle, &http->lock, until_ns);
     pthread_mutex_unlock(&http->lock);
     return atomic_load(&http->context->in_flight) == 0;
 }

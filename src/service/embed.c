@@ -220,17 +220,17 @@ static size_t ask_all(struct call *call, struct service *s, const struct work *w
         if (p->state != OPEN)
             continue;
         switch (vector_cache_ask(s->cache, &p->key, call->arena, &read, &p->entry)) {
-        case VECTOR_HIT:
+        case FLIGHT_HIT:
             take(w, i, &read, true);
             p->state = DONE;
             metric_add(s->count.l1_hits, 1);
             continue;
-        case VECTOR_WAIT:
+        case FLIGHT_WAIT:
             p->state = WAITS;
             metric_add(s->count.waits, 1);
             continue;
-        case VECTOR_LEAD:
-        case VECTOR_NOMEM: break;
+        case FLIGHT_LEAD:
+        case FLIGHT_NOMEM: break;
         }
         p->state = LEADS;
         places[leads++] = i;
@@ -314,11 +314,11 @@ static enum dp_status wait_all(struct call *call, struct service *s, const struc
             vector_cache_leave(s->cache, p->entry);
             continue;
         }
-        enum vector_landing landing = vector_cache_wait(call, s->cache, p->entry, &read);
-        if (landing == VECTOR_LANDED) {
+        enum flight_end end = vector_cache_wait(call, s->cache, p->entry, &read);
+        if (end == FLIGHT_LANDED) {
             take(w, i, &read, false);
             p->state = DONE;
-        } else if (landing == VECTOR_LEFT) {
+        } else if (end == FLIGHT_LEFT) {
             status = call->error.status;
         }
     }

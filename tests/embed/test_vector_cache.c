@@ -64,7 +64,7 @@ static struct vector_entry *lead(unsigned n)
     struct vector_entry *entry;
     struct cache_key key = key_of(n);
     struct vector_read read = {.dim = DIM, .vector = v};
-    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &entry), VECTOR_LEAD);
+    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &entry), FLIGHT_LEAD);
     return entry;
 }
 
@@ -273,10 +273,10 @@ static void *seek(void *context)
     call_init(&call, &own);
     for (bool done = false; !done;) {
         struct vector_entry *entry;
-        enum vector_answer answer = vector_cache_ask(cache, &key, &own, &read, &entry);
+        enum flight_answer answer = vector_cache_ask(cache, &key, &own, &read, &entry);
         atomic_fetch_add(&asked, 1);
-        done = answer == VECTOR_HIT;
-        if (answer == VECTOR_LEAD) {
+        done = answer == FLIGHT_HIT;
+        if (answer == FLIGHT_LEAD) {
             while (!atomic_load(&may_land))
                 sched_yield();
             done = !seeker->fails;
@@ -284,8 +284,8 @@ static void *seek(void *context)
             memcpy(v, expected, sizeof v);
             atomic_fetch_add(&computed, done);
             vector_cache_land(cache, entry, done ? v : NULL, &FACTS);
-        } else if (answer == VECTOR_WAIT) {
-            done = vector_cache_wait(&call, cache, entry, &read) == VECTOR_LANDED;
+        } else if (answer == FLIGHT_WAIT) {
+            done = vector_cache_wait(&call, cache, entry, &read) == FLIGHT_LANDED;
         }
     }
     assert_memory_equal(v, expected, sizeof v);
@@ -341,16 +341,16 @@ static void test_embed_cache_waits_no_longer_than_its_call(void **state)
     struct cache_key key = key_of(1);
     struct vector_read read = {.dim = DIM, .vector = v};
     call_init(&call, &arena);
-    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), VECTOR_WAIT);
+    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), FLIGHT_WAIT);
     call.deadline_ns = os_now_ns() - 1;
-    assert_int_equal(vector_cache_wait(&call, cache, waiter, &read), VECTOR_LEFT);
+    assert_int_equal(vector_cache_wait(&call, cache, waiter, &read), FLIGHT_LEFT);
     assert_int_equal(call.error.status, DP_DEADLINE);
     call_init(&call, &arena);
     call.cancelled = &cancelled;
-    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), VECTOR_WAIT);
-    assert_int_equal(vector_cache_wait(&call, cache, waiter, &read), VECTOR_LEFT);
+    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), FLIGHT_WAIT);
+    assert_int_equal(vector_cache_wait(&call, cache, waiter, &read), FLIGHT_LEFT);
     assert_int_equal(call.error.status, DP_CANCELLED);
-    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), VECTOR_WAIT);
+    assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), FLIGHT_WAIT);
     vector_cache_land(cache, leader, NULL, NULL);
     vector_cache_leave(cache, waiter); /* the last takes it along */
     assert_false(has(1));
@@ -380,7 +380,7 @@ static void test_embed_cache_survives_every_failed_allocation(void **state)
         struct vector_entry *entry;
         struct vector_read read = {.dim = DIM, .vector = v};
         test_alloc_fail_at(1);
-        assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &entry), VECTOR_NOMEM);
+        assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &entry), FLIGHT_NOMEM);
         test_alloc_fail_at(2);
         entry = lead(n);
         test_alloc_fail_at(0);

@@ -3,10 +3,8 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "base/alloc.h"
-#include "os/clock.h"
 
 enum {
     SHARDS_MAX = 16,
@@ -15,15 +13,14 @@ enum {
     BUCKETS_MIN = 64,
     BLOCK_OVERHEAD = 32, /* of an entry: its place in the buckets, its head in the allocator */
     TEXT_PART = 8,       /* the most that one printed form may take of a shard */
-    LOOK_MS = 20,        /* who waits looks this often whether it was cancelled */
 };
 
 struct vector_entry {
     struct vector_entry *next_in_bucket, *newer, *older;
     struct cache_key key;
     struct vector_facts facts;
-    unsigned users; /* the leader and who waits; 0 when nobody has a pointer to it */
-    bool in_table, kept, marked, landed, ok;
+    struct flight flight; /* its users have a pointer to the entry */
+    bool in_table, kept, marked;
     uint32_t dim;
     uint32_t text_len[VECTOR_FORMS];
     uint8_t *text[VECTOR_FORMS]; /* NULL: not printed yet */
@@ -73,7 +70,7 @@ static void shard_deinit(struct shard *s)
         return;
     for (size_t i = 0; i < s->bucket_count; i++)
         for (struct vector_entry *e = s->buckets[i], *next; e != NULL; e = next) {
-            assert(e->users == 0);
+            assert(e->flight.users == 0);
             next = e->next_in_bucket;
             entry_free(e);
         }
@@ -206,7 +203,7 @@ static void evict(struct vector_cache *cache, struct shard *s, struct vector_ent
     metric_add(cache->entries, -1);
     metric_add(cache->evictions, 1);
     out_of_table(s, e);
-    if (e->users == 0)
+    if (e->flight.users == 0)
         entry_free(e);
 }
 
@@ -275,41 +272,41 @@ static struct vector_entry *take_off(struct shard *s, const struct cache_key *ke
         return NULL;
     e->key = *key;
     e->dim = dim;
-    e->users = 1;
+    flight_begin(&e->flight);
     make_buckets(s);
     into_table(s, e);
     s->entry_count++;
     return e;
 }
 
-enum vector_answer vector_cache_ask(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
+enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
                                     struct vector_read *read, struct vector_entry **entry)
 {
     struct shard *s = shard_of(cache, key);
-    enum vector_answer answer;
+    enum flight_answer answer;
     pthread_mutex_lock(&s->lock);
     struct vector_entry *e = find(s, key);
     if (e == NULL) {
         e = take_off(s, key, read->dim);
-        answer = e != NULL ? VECTOR_LEAD : VECTOR_NOMEM;
+        answer = e != NULL ? FLIGHT_LEAD : FLIGHT_NOMEM;
     } else if (e->kept) {
         e->marked = true;
         deliver(e, arena, read);
-        answer = VECTOR_HIT;
+        answer = FLIGHT_HIT;
     } else {
         e->marked = true; /* wanted more than once already */
-        e->users++;
-        answer = VECTOR_WAIT;
+        flight_join(&e->flight);
+        answer = FLIGHT_WAIT;
     }
     *entry = e;
     pthread_mutex_unlock(&s->lock);
     return answer;
 }
 
-/* Who is last takes an entry along that the table does not have. */
-static void leave(struct vector_entry *e)
+/* The last user frees an entry that the table does not have. */
+static void drop_if_unused(struct vector_entry *e)
 {
-    if (--e->users == 0 && !e->in_table)
+    if (e->flight.users == 0 && !e->in_table)
         entry_free(e);
 }
 
@@ -318,58 +315,39 @@ void vector_cache_land(struct vector_cache *cache, struct vector_entry *e, const
 {
     struct shard *s = shard_of(cache, &e->key);
     pthread_mutex_lock(&s->lock);
-    e->landed = true;
-    e->ok = vector != NULL;
-    if (vector != NULL) {
+    if (vector) {
         memcpy(e->vector, vector, e->dim * sizeof(float));
         e->facts = *facts;
     }
-    if (vector != NULL && s->kept_max > 0 && weight_of(e) <= s->bytes_max)
+    flight_land(&e->flight, &s->landed, vector != NULL);
+    if (vector && s->kept_max > 0 && weight_of(e) <= s->bytes_max)
         keep(cache, s, e);
     else
         out_of_table(s, e);
-    if (e->users > 1)
-        pthread_cond_broadcast(&s->landed);
-    leave(e);
+    drop_if_unused(e);
     pthread_mutex_unlock(&s->lock);
 }
 
-/* The lock is held. */
-static void sleep_a_little(const struct call *call, struct shard *s)
-{
-    int64_t until_ns = call->deadline_ns, look_ns = os_now_ns() + (int64_t)LOOK_MS * 1000000;
-    if (call->cancelled != NULL && look_ns < until_ns)
-        until_ns = look_ns;
-    const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
-    if (until_ns == INT64_MAX)
-        pthread_cond_wait(&s->landed, &s->lock);
-    else
-        pthread_cond_clockwait(&s->landed, &s->lock, CLOCK_MONOTONIC, &until);
-}
-
-enum vector_landing vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *e,
-                                      struct vector_read *read)
+enum flight_end vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *e,
+                                  struct vector_read *read)
 {
     struct shard *s = shard_of(cache, &e->key);
-    enum vector_landing result = VECTOR_LEFT;
     pthread_mutex_lock(&s->lock);
-    while (!e->landed && call_check(call) == DP_OK)
-        sleep_a_little(call, s);
-    if (e->landed) {
-        result = e->ok ? VECTOR_LANDED : VECTOR_FAILED;
-        if (e->ok)
-            deliver(e, NULL, read);
-    }
-    leave(e);
+    enum flight_end end = flight_wait(call, &e->flight, &s->landed, &s->lock);
+    if (end == FLIGHT_LANDED)
+        deliver(e, NULL, read);
+    flight_leave(&e->flight);
+    drop_if_unused(e);
     pthread_mutex_unlock(&s->lock);
-    return result;
+    return end;
 }
 
 void vector_cache_leave(struct vector_cache *cache, struct vector_entry *e)
 {
     struct shard *s = shard_of(cache, &e->key);
     pthread_mutex_lock(&s->lock);
-    leave(e);
+    flight_leave(&e->flight);
+    drop_if_unused(e);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -109,10 +109,10 @@ static void settle(struct call *call, struct store_read_req *req, struct plan *p
 static bool ask(struct call *call, struct store_read_req *req, struct plan *plan)
 {
     switch (cache_shard_ask(plan->shard, &plan->range, &plan->entry, &req->bytes, &req->size)) {
-    case CACHE_HIT: settle(call, req, plan); return false;
-    case CACHE_WAIT: plan->step = TO_WAIT; return false;
-    case CACHE_LEAD: plan->step = TO_LEAD; return true;
-    case CACHE_NOMEM: break;
+    case FLIGHT_HIT: settle(call, req, plan); return false;
+    case FLIGHT_WAIT: plan->step = TO_WAIT; return false;
+    case FLIGHT_LEAD: plan->step = TO_LEAD; return true;
+    case FLIGHT_NOMEM: break;
     }
     fail_nomem(req, plan);
     return false;
@@ -173,9 +173,9 @@ static void fetch(struct call *call, struct cache_store *c, struct store_read_re
 static bool wait_for(struct call *call, struct store_read_req *req, struct plan *plan)
 {
     switch (cache_shard_wait(call, plan->shard, plan->entry, &req->bytes, &req->size)) {
-    case CACHE_LANDED: settle(call, req, plan); return false;
-    case CACHE_FAILED: plan->step = TO_ASK; return true;
-    case CACHE_LEFT: break;
+    case FLIGHT_LANDED: settle(call, req, plan); return false;
+    case FLIGHT_FAILED: plan->step = TO_ASK; return true;
+    case FLIGHT_LEFT: break;
     }
     plan->step = SETTLED;
     req->status = call->error.status;

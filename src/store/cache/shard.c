@@ -2,17 +2,14 @@
 #include "store/cache/shard.h"
 
 #include <assert.h>
-#include <errno.h>
 
 #include "base/alloc.h"
-#include "os/clock.h"
 
 enum {
     BUCKETS_MIN = 64,
     SMALL_PART = 10,     /* of the budget's: the small queue */
     GHOST_PART = 16,     /* the most that names without bytes may take */
     ENTRY_PART = 2,      /* the most that one range may take */
-    LOOK_MS = 20,        /* who waits looks this often whether it was cancelled */
     TABLE_OVERHEAD = 32, /* of an entry: its places in the buckets, its head in the allocator */
 };
 
@@ -32,12 +29,11 @@ struct cache_entry {
     uint64_t hash;
     uint64_t weight; /* in the queue's sum: what it takes, or took before it was a ghost */
     const _Atomic uint32_t *generation_now;
-    uint32_t generation; /* when its fetch began */
-    unsigned users;      /* the leader and who waits; 0 when nobody has a pointer to it */
+    uint32_t generation;  /* when its fetch began */
+    struct flight flight; /* its users have a pointer to the entry */
     uint16_t key_len;
     uint8_t frequency, state;
     bool in_table, in_main, was_ghost;
-    bool landed, ok;
     struct store_version version;
     uint8_t key[];
 };
@@ -60,7 +56,7 @@ void cache_shard_deinit(struct cache_shard *s)
         return;
     for (size_t i = 0; i < s->bucket_count; i++)
         for (struct cache_entry *e = s->buckets[i], *next; e; e = next) {
-            assert(e->users == 0);
+            assert(e->flight.users == 0);
             next = e->next_in_bucket;
             store_bytes_release(&e->bytes);
             mem_free(e);
@@ -174,7 +170,7 @@ static void pull(struct cache_queue *q, struct cache_entry *e)
 
 static void drop_if_unused(struct cache_entry *e)
 {
-    if (e->users > 0 || e->in_table)
+    if (e->flight.users > 0 || e->in_table)
         return;
     store_bytes_release(&e->bytes);
     mem_free(e);
@@ -223,7 +219,7 @@ static void add_ghost(struct cache_shard *s, struct cache_entry *e, uint64_t wei
 static void evict_small(struct cache_shard *s)
 {
     struct cache_entry *e = s->small.oldest;
-    if (is_dead(e) || (e->frequency <= 1 && e->users > 0)) {
+    if (is_dead(e) || (e->frequency <= 1 && e->flight.users > 0)) {
         remove_kept(s, e);
         return;
     }
@@ -280,7 +276,7 @@ static void keep(struct cache_shard *s, struct cache_entry *e)
     bool known = e->was_ghost || e->frequency > 1;
     if (e->bytes.span.len > s->small_target && !known && s->used + cost > s->budget) {
         /* It would push out what is asked for more. Its name is enough for now. */
-        if (e->users == 0)
+        if (e->flight.users == 0)
             add_ghost(s, e, cost);
         else
             let_go(s, e);
@@ -321,8 +317,8 @@ static struct cache_entry *find(struct cache_shard *s, const struct cache_range 
     return NULL;
 }
 
-static enum cache_answer ask(struct cache_shard *s, const struct cache_range *range, struct cache_entry **entry,
-                             struct store_bytes *bytes, uint64_t *size)
+static enum flight_answer ask(struct cache_shard *s, const struct cache_range *range, struct cache_entry **entry,
+                              struct store_bytes *bytes, uint64_t *size)
 {
     struct cache_entry *e = find(s, range);
     if (e && e->state != GHOST) {
@@ -330,11 +326,11 @@ static enum cache_answer ask(struct cache_shard *s, const struct cache_range *ra
             e->frequency++;
         *entry = e;
         if (e->state == FLYING) {
-            e->users++;
-            return CACHE_WAIT;
+            flight_join(&e->flight);
+            return FLIGHT_WAIT;
         }
         deliver(e, bytes, size);
-        return CACHE_HIT;
+        return FLIGHT_HIT;
     }
     if (e) {
         pull(&s->ghost, e);
@@ -342,26 +338,25 @@ static enum cache_answer ask(struct cache_shard *s, const struct cache_range *ra
         count_used(s, 0, overhead_of(e->key_len));
         e->was_ghost = true;
     } else if (!(e = entry_new(s, range))) {
-        return CACHE_NOMEM;
+        return FLIGHT_NOMEM;
     }
     e->state = FLYING;
     e->frequency = 0;
-    e->landed = e->ok = false;
     e->generation = atomic_load(e->generation_now);
-    e->users = 1;
+    flight_begin(&e->flight);
     *entry = e;
-    return CACHE_LEAD;
+    return FLIGHT_LEAD;
 }
 
-enum cache_answer cache_shard_ask(struct cache_shard *s, const struct cache_range *range,
-                                  struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size)
+enum flight_answer cache_shard_ask(struct cache_shard *s, const struct cache_range *range,
+                                   struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size)
 {
     pthread_mutex_lock(&s->lock);
-    enum cache_answer answer = ask(s, range, entry, bytes, size);
+    enum flight_answer answer = ask(s, range, entry, bytes, size);
     pthread_mutex_unlock(&s->lock);
     struct metric *const counted[] = {
-        [CACHE_HIT] = s->metrics->hits, [CACHE_WAIT] = s->metrics->waits, [CACHE_LEAD] = s->metrics->misses};
-    if (answer != CACHE_NOMEM)
+        [FLIGHT_HIT] = s->metrics->hits, [FLIGHT_WAIT] = s->metrics->waits, [FLIGHT_LEAD] = s->metrics->misses};
+    if (answer != FLIGHT_NOMEM)
         metric_add(counted[answer], 1);
     return answer;
 }
@@ -376,15 +371,11 @@ void cache_shard_land(struct cache_shard *s, struct cache_entry *e, const struct
                       bool kept)
 {
     pthread_mutex_lock(&s->lock);
-    e->landed = true;
-    e->users--;
     if (bytes) {
-        e->ok = true;
         e->bytes = *bytes;
         e->size = size;
     }
-    if (e->users > 0)
-        pthread_cond_broadcast(&s->landed);
+    flight_land(&e->flight, &s->landed, bytes != NULL);
     if (e->in_table && bytes && kept && !is_dead(e))
         keep(s, e);
     else
@@ -392,28 +383,15 @@ void cache_shard_land(struct cache_shard *s, struct cache_entry *e, const struct
     pthread_mutex_unlock(&s->lock);
 }
 
-enum cache_wait cache_shard_wait(struct call *call, struct cache_shard *s, struct cache_entry *e,
+enum flight_end cache_shard_wait(struct call *call, struct cache_shard *s, struct cache_entry *e,
                                  struct store_bytes *bytes, uint64_t *size)
 {
-    enum cache_wait result = CACHE_LEFT;
     pthread_mutex_lock(&s->lock);
-    while (!e->landed && call_check(call) == DP_OK) {
-        int64_t until_ns = call->deadline_ns, look_ns = os_now_ns() + (int64_t)LOOK_MS * 1000000;
-        if (call->cancelled && look_ns < until_ns)
-            until_ns = look_ns;
-        const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
-        if (until_ns == INT64_MAX)
-            pthread_cond_wait(&s->landed, &s->lock);
-        else
-            pthread_cond_clockwait(&s->landed, &s->lock, CLOCK_MONOTONIC, &until);
-    }
-    if (e->landed) {
-        result = e->ok ? CACHE_LANDED : CACHE_FAILED;
-        if (e->ok)
-            deliver(e, bytes, size);
-    }
-    e->users--;
+    enum flight_end end = flight_wait(call, &e->flight, &s->landed, &s->lock);
+    if (end == FLIGHT_LANDED)
+        deliver(e, bytes, size);
+    flight_leave(&e->flight);
     drop_if_unused(e);
     pthread_mutex_unlock(&s->lock);
-    return result;
+    return end;
 }

@@ -21,6 +21,7 @@
 #include <pthread.h>
 
 #include "base/metrics.h"
+#include "os/flight.h"
 #include "store/implement.h"
 
 enum { CACHE_FREQUENCY_MAX = 3 };
@@ -64,15 +65,9 @@ struct cache_shard {
 bool cache_shard_init(struct cache_shard *s, uint64_t budget, const struct cache_metrics *metrics);
 void cache_shard_deinit(struct cache_shard *s); /* no flight may be under way */
 
-enum cache_answer {
-    CACHE_HIT,  /* *bytes and *size are set; the caller releases the bytes */
-    CACHE_WAIT, /* another caller fetches: cache_shard_wait */
-    CACHE_LEAD, /* the caller must fetch, and then cache_shard_land */
-    CACHE_NOMEM
-};
-
-enum cache_answer cache_shard_ask(struct cache_shard *s, const struct cache_range *range,
-                                  struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size);
+/* FLIGHT_HIT: *bytes and *size are set, and the caller releases the bytes. */
+enum flight_answer cache_shard_ask(struct cache_shard *s, const struct cache_range *range,
+                                   struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size);
 
 /* Whether a range of so many bytes can be kept at all. */
 bool cache_shard_takes(const struct cache_shard *s, const struct cache_range *range, uint64_t len);
@@ -80,13 +75,8 @@ bool cache_shard_takes(const struct cache_shard *s, const struct cache_range *ra
 void cache_shard_land(struct cache_shard *s, struct cache_entry *entry, const struct store_bytes *bytes,
                       uint64_t size, bool keep);
 
-enum cache_wait {
-    CACHE_LANDED, /* as CACHE_HIT */
-    CACHE_FAILED, /* its leader failed: ask again */
-    CACHE_LEFT    /* the call was cancelled or its deadline has passed; its error tells which */
-};
-
-enum cache_wait cache_shard_wait(struct call *call, struct cache_shard *s, struct cache_entry *entry,
+/* FLIGHT_LANDED: *bytes and *size are set, and the caller releases the bytes. */
+enum flight_end cache_shard_wait(struct call *call, struct cache_shard *s, struct cache_entry *entry,
                                  struct store_bytes *bytes, uint64_t *size);
 
 #endif

@@ -262,14 +262,10 @@ void transport_abort_try(struct transport *transport, struct http_try *t)
 struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns,
                                 struct http_try **slow)
 {
-    const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
     pthread_mutex_lock(&transport->lock);
-    while (!round->done && !round->slow) {
-        if (until_ns == INT64_MAX)
-            pthread_cond_wait(&round->wake, &transport->lock);
-        else if (pthread_cond_clockwait(&round->wake, &transport->lock, CLOCK_MONOTONIC, &until) != 0)
-            break;
-    }
+    bool timed_out = false;
+    while (!round->done && !round->slow && !timed_out)
+        timed_out = os_wait_until(&round->wake, &transport->lock, until_ns);
     struct http_try *done = round->done;
     *slow = round->slow;
     round->done = round->slow = NULL;

@@ -13,7 +13,6 @@ enum {
     FETCH_ARENA_BYTES = 4 << 20,
     EARLY_MS = 5 * 60 * 1000, /* keys are renewed this long before they expire, or after half of a short life */
     AGAIN_MS = 10 * 1000,     /* after a failed renewal */
-    MS_PER_LOOK = 20,         /* a waiter looks this often whether it was cancelled */
 };
 
 struct credentials {
@@ -214,9 +213,7 @@ static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
         enum dp_status status = call_check(call);
         if (status != DP_OK)
             return status;
-        int64_t until = os_now_ns() + (int64_t)MS_PER_LOOK * 1000000;
-        struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-        pthread_cond_clockwait(&c->changed, &c->lock, CLOCK_MONOTONIC, &at);
+        call_wait(call, &c->changed, &c->lock);
     }
     /* Its failure is ours too, but not that it had no time left. */
     enum dp_status failed = c->failure.status;
