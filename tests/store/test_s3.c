@@ -1,5 +1,5 @@
 /* test_s3.c: the S3 store against a server that answers as it is told: what is sent, what answers mean, what is
- * tried again. The contract suite runs against real stores (contract_s3.c). */
+ * tried again. The contract suite runs against real stores (test_contract.c). */
 #include "test_support.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * Layout, little-endian (docs/internals/packed-model.md has it byte by byte):
  *     header    magic, version, sizes, the model's parameters, a table of sections, XXH3-64 of all that
- *     sections  in the one order that packed_section_size() walks, each at a multiple of 64, XXH3-64 each
+ *     sections  in the one order that packed_section() walks, each at a multiple of 64, XXH3-64 each
  * Everything but the lengths of tokenizer and prompts follows from the parameters, so a reader checks the table rather than
  * trusting it.
  */

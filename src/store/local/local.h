@@ -1,4 +1,4 @@
-/* local.h: what the files of the local folder's store share (store/local_*.c); private to this room.
+/* local.h: shared by the files of store/local/, the store over a local folder; private to this room.
  *
  * Layout of a root folder:
  *     <key>            an object: a regular file at its key's path

@@ -19,7 +19,7 @@ enum {
     S3_ANSWER_MAX = 4 << 20 /* bytes of a listing or another answer in XML */
 };
 
-/* Whether the store keeps the conditions of puts (s3_probe.c). */
+/* Whether the store keeps the conditions of puts (s3/write.c). */
 enum s3_probe { S3_PROBE_OPEN, S3_PROBE_KEEPS, S3_PROBE_IGNORES };
 
 struct s3_store {

@@ -1,0 +1,60 @@
+"""scripts/check-names: what comments and pages name exists."""
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.tree
+
+
+@pytest.fixture
+def names(source, tmp_path):
+    """Writes a house of the given files and returns (exit status, lines) of check-names over it."""
+
+    def run(files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        done = subprocess.run([source / "scripts" / "check-names", tmp_path], capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()[:-1]
+
+    return run
+
+
+HOUSE = {
+    "src/store/s3/write.c": "/* s3/write.c: see store_put() and store/s3/*.c, and <stdio.h>. */\nint store_put(void);\n",
+    "tests/test_x.py": '"""Runs write.c."""\n# and test_x.py\nlast = "gone.c"\n',
+    "docs/page.md": "`src/store/s3/write.c` has `store_put`; see [it](../src/store/s3/write.c)\n",
+}
+
+
+def test_names_that_exist_pass(names):
+    assert names(HOUSE) == (0, [])
+
+
+def test_the_repository_passes(source):
+    done = subprocess.run([source / "scripts" / "check-names"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name, text, said", [
+    ("src/a.c", "\n/* as in gone.c */\n", "src/a.c:2: gone.c is no file here"),
+    ("src/a.c", "int x; // local/write.c\n", "src/a.c:1: local/write.c is no file here"),
+    ("src/a.h", "/* s4/*.h are the others */\n", "s4/*.h is no file here"),
+    ("src/a.c", "/* store_gone() did it */\n", "store_gone() is no function here"),
+    ("tests/test_y.py", "# like test_z.py\n", "test_z.py is no file here"),
+    ("docs/other.md", "\n`store_take` does it\n", "docs/other.md:2: `store_take` is no name here"),
+    ("README.md", "[there](src/gone.h)\n", "src/gone.h is no file here"),
+])
+def test_a_name_that_is_gone_is_told_with_its_line(names, name, text, said):
+    status, lines = names({**HOUSE, name: text})
+    assert status == 1
+    assert len(lines) == 1 and said in lines[0], lines
+
+
+def test_strings_are_no_comments(names):
+    assert names({**HOUSE, "src/a.c": 'const char *x = "/* gone.c */ //", y = \'"\';\n'}) == (0, [])
+
+
+def test_nothing_to_check_fails(names):
+    assert names({"docs/page.md": "\n"})[0] == 1
