@@ -357,7 +357,7 @@ static void test_index_cleaning_up_takes_seconds_at_most(void **state)
     assert_int_equal(spy.seen, 6);
     for (size_t i = 0; i < spy.seen; i++) { /* one end for all of them */
         assert_int_equal(spy.deadline_ns[i], spy.deadline_ns[0]);
-        assert_true(spy.deadline_ns[i] <= os_now_ns() + LOAD_CLEANUP_MS * INT64_C(1000000));
+        assert_true(spy.deadline_ns[i] <= os_now_ns() + OBJECT_LOG_REMOVE_MS * INT64_C(1000000));
         assert_true(spy.deadline_ns[i] > now);
     }
     /* And the look after a manifest whose answer was lost. */
@@ -433,9 +433,9 @@ static void test_index_a_full_manifest_is_refused_at_once(void **state)
     m.segment_count -= 4;
     store_manifest(w, &m);
     loader = fixture_begin(w, "rows");
-    assert_true(loader->segments_max >= 1 && loader->segments_max <= 4);
+    assert_true(loader->target.segments_max >= 1 && loader->target.segments_max <= 4);
     loader->segment_rows = 10;
-    size_t room = loader->segments_max;
+    size_t room = loader->target.segments_max;
     expect(w, fixture_add(w, loader, 1000, 1100, 1), DP_TOO_LARGE, "has no room for another one");
     assert_int_equal(loader->segment_count, room);
     index_load_abort(loader);

@@ -26,10 +26,10 @@ static void fill(struct manifest *m)
     m->writer_count = 2;
     m->created_ms = 1700000000000;
     m->updated_ms = 1700000000001;
-    m->dim = 10;
-    m->metric = INDEX_COSINE;
-    m->model = span_str("model \"M\" \xc3\xa9");
-    m->fingerprint = span_str("abcdef");
+    m->vectors.dim = 10;
+    m->vectors.metric = INDEX_COSINE;
+    m->vectors.model = span_str("model \"M\" \xc3\xa9");
+    m->vectors.fingerprint = span_str("abcdef");
     m->schema.count = 2;
     m->schema.attributes[0] = (struct attribute){2, ATTRIBUTE_STRING, span_str("title")};
     m->schema.attributes[1] = (struct attribute){5, ATTRIBUTE_FLOATS, span_str("a \"b\" \n")};
@@ -64,8 +64,8 @@ static void test_index_manifest_comes_back(void **state)
     if (manifest_parse(buffer_span(&first), &back, &error) != DP_OK)
         fail_msg("%s", error.message);
     assert_int_equal(back.sequence, 7);
-    assert_int_equal(back.dim, 10);
-    assert_true(span_equal(back.model, m.model));
+    assert_int_equal(back.vectors.dim, 10);
+    assert_true(span_equal(back.vectors.model, m.vectors.model));
     assert_int_equal(back.schema.count, 2);
     assert_int_equal(back.schema.attributes[1].number, 5);
     assert_true(span_equal(back.schema.attributes[1].name, m.schema.attributes[1].name));

@@ -31,46 +31,50 @@ struct build {
     struct span documents;
     const struct span *keys; /* of the waiting rows */
     struct ivf_build *ivf;
-    uint32_t *row_of;         /* [vector_count]: the waiting row a vector belongs to */
-    uint32_t *order;          /* [row_count]: the waiting row at each place of the segment */
-    uint32_t *number;         /* [row_count]: its inverse: the number of each waiting row */
-    uint32_t *list_rows;      /* [nlist] */
-    uint64_t *list_sizes;     /* [nlist] */
-    uint64_t *list_checksums; /* [nlist] */
-    struct segment_lists lists;
-
-    /* The thread that writes the .ivf fills lists and list_checksums and has loader->scaled for scratch; the rest
-     * stays as it is meanwhile. */
+    uint32_t *row_of;     /* [waiting.vector_count]: the waiting row that a vector belongs to */
+    uint32_t *order;      /* [waiting.count]: the waiting row at each place of the segment */
+    uint32_t *number;     /* [waiting.count]: its inverse: the number of each waiting row */
+    uint32_t *list_rows;  /* [nlist] */
+    uint64_t *list_sizes; /* [nlist] */
     struct object_key ivf_key, dpr_key;
-    struct call ivf_call;
-    struct arena ivf_arena;
-    enum dp_status ivf_status; /* what the thread ended with */
-    pthread_t ivf_thread;
-    bool ivf_started;
+
+    /* What the thread that writes the .ivf changes; all else stays as it is meanwhile. */
+    struct {
+        struct call call;
+        struct arena arena;
+        float *residual;          /* float[dim] of scratch */
+        uint64_t *list_checksums; /* [nlist] */
+        struct segment_lists lists;
+        enum dp_status status; /* what it ended with */
+        pthread_t thread;
+        bool started;
+    } ivf_writer;
 };
 
 static enum dp_status number_rows(struct call *call, struct build *b)
 {
     struct index_loader *l = b->loader;
     size_t nlist = b->ivf->nlist;
-    b->row_of = mem_calloc(l->vector_count, sizeof *b->row_of);
-    b->order = mem_calloc(l->row_count, sizeof *b->order);
-    b->number = mem_calloc(l->row_count, sizeof *b->number);
+    b->row_of = mem_calloc(l->waiting.vector_count, sizeof *b->row_of);
+    b->order = mem_calloc(l->waiting.count, sizeof *b->order);
+    b->number = mem_calloc(l->waiting.count, sizeof *b->number);
     b->list_rows = mem_calloc(nlist, sizeof *b->list_rows);
     b->list_sizes = mem_calloc(nlist, sizeof *b->list_sizes);
-    b->list_checksums = mem_calloc(nlist, sizeof *b->list_checksums);
-    if (!b->row_of || !b->order || !b->number || !b->list_rows || !b->list_sizes || !b->list_checksums)
+    b->ivf_writer.list_checksums = mem_calloc(nlist, sizeof *b->ivf_writer.list_checksums);
+    b->ivf_writer.residual = mem_calloc(l->target.vectors.dim, sizeof(float));
+    if (!b->row_of || !b->order || !b->number || !b->list_rows || !b->list_sizes ||
+        !b->ivf_writer.list_checksums || !b->ivf_writer.residual)
         return call_nomem(call, "a segment");
-    for (size_t r = 0; r < l->row_count; r++) {
-        for (uint32_t w = 0; w < l->rows[r].windows; w++)
-            b->row_of[l->rows[r].vector + w] = (uint32_t)r;
+    for (size_t r = 0; r < l->waiting.count; r++) {
+        for (uint32_t w = 0; w < l->waiting.rows[r].windows; w++)
+            b->row_of[l->waiting.rows[r].vector + w] = (uint32_t)r;
     }
     uint32_t next = 0;
     for (size_t list = 0; list < nlist; list++) {
         b->list_sizes[list] = ivf_build_list_count(b->ivf, list);
         for (size_t p = b->ivf->list_begin[list]; p < b->ivf->list_begin[list + 1]; p++) {
             uint32_t vector = b->ivf->rows[p], row = b->row_of[vector];
-            if (l->rows[row].vector != vector)
+            if (l->waiting.rows[row].vector != vector)
                 continue; /* a further window */
             b->order[next] = row;
             b->number[row] = next++;
@@ -103,7 +107,6 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
                                   struct object_writer *object, struct buffer *gathered, struct buffer *codes,
                                   struct buffer *ids)
 {
-    struct index_loader *l = b->loader;
     size_t code_size = b->ivf->codec.code_size;
     for (size_t list = 0; list < b->ivf->nlist; list++) {
         enum dp_status status = call_check(call);
@@ -114,7 +117,7 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
         buffer_clear(ids);
         uint8_t *to = buffer_reserve(codes, count * code_size + 1);
         if (to) {
-            ivf_build_encode(b->ivf, b->x, list, l->scaled, to);
+            ivf_build_encode(b->ivf, b->x, list, b->ivf_writer.residual, to);
             codes->len = count * code_size;
         }
         for (size_t p = b->ivf->list_begin[list]; p < b->ivf->list_begin[list + 1]; p++)
@@ -122,7 +125,7 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
         if ((status = buffer_check(codes, "an inverted list", &call->error)) != DP_OK ||
             (status = buffer_check(ids, "an inverted list", &call->error)) != DP_OK ||
             (status = faiss_ivf_write_list(call, writer, buffer_span(codes), buffer_span(ids))) != DP_OK ||
-            (status = pass_on(call, object, gathered, &b->list_checksums[list])) != DP_OK)
+            (status = pass_on(call, object, gathered, &b->ivf_writer.list_checksums[list])) != DP_OK)
             return status;
     }
     return faiss_ivf_write_end(call, writer);
@@ -141,15 +144,15 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
     buffer_init(&codes, LIST_BYTES_MAX);
     buffer_init(&ids, LIST_BYTES_MAX);
     object_writer_init(&object, b->loader->store, &b->ivf_key);
-    b->lists.ivf_head = faiss_ivf_head_bytes(&spec);
+    b->ivf_writer.lists.ivf_head = faiss_ivf_head_bytes(&spec);
     enum dp_status status = faiss_ivf_write_begin(call, &writer, &spec, (struct faiss_sink){gather, &gathered});
     if (status == DP_OK)
-        status = pass_on(call, &object, &gathered, &b->lists.ivf_head_checksum);
+        status = pass_on(call, &object, &gathered, &b->ivf_writer.lists.ivf_head_checksum);
     if (status == DP_OK)
         status = write_lists(call, b, &writer, &object, &gathered, &codes, &ids);
     if (status == DP_OK)
         status = object_writer_finish(call, &object);
-    b->lists.ivf_size = object.size;
+    b->ivf_writer.lists.ivf_size = object.size;
     object_writer_deinit(&object);
     buffer_deinit(&gathered);
     buffer_deinit(&codes);
@@ -160,27 +163,27 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
 static void *run_write_ivf(void *context)
 {
     struct build *b = context;
-    b->ivf_status = write_ivf(&b->ivf_call, b);
+    b->ivf_writer.status = write_ivf(&b->ivf_writer.call, b);
     return NULL;
 }
 
 /* Begins to write the .ivf; where no thread can be had, writes it. */
 static void begin_ivf(struct call *call, struct build *b)
 {
-    arena_init(&b->ivf_arena, WRITER_ARENA_MAX);
-    call_child(call, &b->ivf_call, &b->ivf_arena);
-    b->ivf_started = os_thread_start(&b->ivf_thread, "dipper-ivf", run_write_ivf, b) == 0;
-    if (!b->ivf_started)
+    arena_init(&b->ivf_writer.arena, WRITER_ARENA_MAX);
+    call_child(call, &b->ivf_writer.call, &b->ivf_writer.arena);
+    b->ivf_writer.started = os_thread_start(&b->ivf_writer.thread, "dipper-ivf", run_write_ivf, b) == 0;
+    if (!b->ivf_writer.started)
         run_write_ivf(b);
 }
 
 static enum dp_status end_ivf(struct call *call, struct build *b)
 {
-    if (b->ivf_started)
-        call_join(call, b->ivf_thread);
-    call_merge(call, &b->ivf_call);
-    arena_deinit(&b->ivf_arena);
-    return b->ivf_status;
+    if (b->ivf_writer.started)
+        call_join(call, b->ivf_writer.thread);
+    call_merge(call, &b->ivf_writer.call);
+    arena_deinit(&b->ivf_writer.arena);
+    return b->ivf_writer.status;
 }
 
 /* ---- the .dpr ---------------------------------------------------------------------------------------- */
@@ -195,14 +198,14 @@ static int by_key(const void *a, const void *b, void *keys)
 static enum dp_status write_ids(struct call *call, struct build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;
-    uint32_t *sorted = mem_calloc(l->row_count, sizeof *sorted);
+    uint32_t *sorted = mem_calloc(l->waiting.count, sizeof *sorted);
     if (!sorted)
         return call_nomem(call, "a segment's ids");
-    for (size_t r = 0; r < l->row_count; r++)
+    for (size_t r = 0; r < l->waiting.count; r++)
         sorted[r] = (uint32_t)r;
-    qsort_r(sorted, l->row_count, sizeof *sorted, by_key, (void *)(uintptr_t)b->keys);
+    qsort_r(sorted, l->waiting.count, sizeof *sorted, by_key, (void *)(uintptr_t)b->keys);
     enum dp_status status = DP_OK;
-    for (size_t r = 0; r < l->row_count && status == DP_OK; r++)
+    for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++)
         status = segment_write_id(call, w, b->keys[sorted[r]], b->number[sorted[r]]);
     mem_free(sorted);
     return status;
@@ -212,15 +215,16 @@ static enum dp_status write_ids(struct call *call, struct build *b, struct segme
 static enum dp_status write_rows(struct call *call, struct build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;
-    enum dp_status status = segment_write_begin(call, w, l->store, &b->dpr_key, &b->id, l->dim, l->row_count);
-    for (size_t r = 0; r < l->row_count && status == DP_OK; r++) {
-        const struct load_row *row = &l->rows[b->order[r]];
-        status = segment_write_vectors(call, w, b->x + row->vector * l->dim, row->windows);
+    enum dp_status status =
+        segment_write_begin(call, w, l->store, &b->dpr_key, &b->id, l->target.vectors.dim, l->waiting.count);
+    for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++) {
+        const struct waiting_row *row = &l->waiting.rows[b->order[r]];
+        status = segment_write_vectors(call, w, b->x + row->vector * l->target.vectors.dim, row->windows);
         if (status == DP_OK && r % 1024 == 0)
             status = call_check(call);
     }
-    for (size_t r = 0; r < l->row_count && status == DP_OK; r++) {
-        const struct load_row *row = &l->rows[b->order[r]];
+    for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++) {
+        const struct waiting_row *row = &l->waiting.rows[b->order[r]];
         status = segment_write_document(call, w, b->keys[b->order[r]],
                                         span_of(b->documents.data + row->document, row->document_len));
         if (status == DP_OK && r % 1024 == 0)
@@ -233,11 +237,11 @@ static enum dp_status write_objects(struct call *call, struct build *b, struct m
 {
     struct index_loader *l = b->loader;
     struct segment_writer w;
-    key_of_ivf(&b->ivf_key, l->name, &l->incarnation, &b->id);
-    key_of_dpr(&b->dpr_key, l->name, &l->incarnation, &b->id);
-    enum dp_status status = load_note(call, l, &b->ivf_key);
+    key_of_ivf(&b->ivf_key, l->target.name, &l->target.incarnation, &b->id);
+    key_of_dpr(&b->dpr_key, l->target.name, &l->target.incarnation, &b->id);
+    enum dp_status status = object_log_note(call, &l->log, &b->ivf_key);
     if (status == DP_OK)
-        status = load_note(call, l, &b->dpr_key);
+        status = object_log_note(call, &l->log, &b->dpr_key);
     if (status != DP_OK)
         return status;
     begin_ivf(call, b);
@@ -246,7 +250,7 @@ static enum dp_status write_objects(struct call *call, struct build *b, struct m
     if (status == DP_OK)
         status = ivf_status;
     if (status == DP_OK)
-        status = segment_write_end(call, &w, &b->lists, listed);
+        status = segment_write_end(call, &w, &b->ivf_writer.lists, listed);
     segment_writer_deinit(&w);
     return status;
 }
@@ -265,39 +269,41 @@ static enum dp_status add_segment(struct call *call, struct index_loader *l,
         l->segment_room = more;
     }
     l->segments[l->segment_count++] = *segment;
-    l->bytes_written += segment->ivf_size + segment->dpr_size;
+    l->log.bytes += segment->ivf_size + segment->dpr_size;
     return DP_OK;
 }
 
 static void forget_rows(struct index_loader *l)
 {
-    l->row_count = 0;
-    l->vector_count = 0;
-    l->window_rows = 0;
-    spill_clear(&l->vectors);
-    spill_clear(&l->documents);
+    l->waiting.count = 0;
+    l->waiting.vector_count = 0;
+    l->waiting.window_rows = 0;
+    spill_clear(&l->waiting.vectors);
+    spill_clear(&l->waiting.documents);
 }
 
-enum dp_status load_build(struct call *call, struct index_loader *l)
+enum dp_status load_build_segment(struct call *call, struct index_loader *l)
 {
-    struct build b = {.loader = l, .keys = l->keys + (l->key_count - l->row_count)};
+    struct build b = {.loader = l, .keys = l->keys + (l->key_count - l->waiting.count)};
     struct manifest_segment listed = {0};
     struct span vectors;
-    enum vector_metric metric = l->metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
-    size_t nlist = l->vector_count < LISTS_FROM ? 1 : LISTS_FACTOR * ivf_auto_nlist(l->vector_count);
-    enum dp_status status = load_check_room(l, &call->error);
-    if (status || (status = ulid_new(&l->horizon, &b.id, &call->error)) != DP_OK ||
-        (status = spill_view(&l->vectors, &vectors, &call->error)) != DP_OK ||
-        (status = spill_view(&l->documents, &b.documents, &call->error)) != DP_OK)
+    enum vector_metric metric = l->target.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
+    size_t nlist =
+        l->waiting.vector_count < LISTS_FROM ? 1 : LISTS_FACTOR * ivf_auto_nlist(l->waiting.vector_count);
+    enum dp_status status = target_check_room(&l->target, l->segment_count, &call->error);
+    if (status || (status = ulid_new(&l->target.horizon, &b.id, &call->error)) != DP_OK ||
+        (status = spill_view(&l->waiting.vectors, &vectors, &call->error)) != DP_OK ||
+        (status = spill_view(&l->waiting.documents, &b.documents, &call->error)) != DP_OK)
         return status;
     b.x = (const float *)(const void *)vectors.data;
-    status = ivf_build_new(call, l->team, b.x, l->vector_count, l->dim, metric, IVF_SQ8, nlist, SEED, &b.ivf);
+    status = ivf_build_new(call, l->team, b.x, l->waiting.vector_count, l->target.vectors.dim, metric, IVF_SQ8,
+                           nlist, SEED, &b.ivf);
     if (status == DP_OK)
         status = number_rows(call, &b);
     if (status == DP_OK) {
-        b.lists.nlist = (uint32_t)b.ivf->nlist;
-        b.lists.rows = b.list_rows;
-        b.lists.checksums = b.list_checksums;
+        b.ivf_writer.lists.nlist = (uint32_t)b.ivf->nlist;
+        b.ivf_writer.lists.rows = b.list_rows;
+        b.ivf_writer.lists.checksums = b.ivf_writer.list_checksums;
         status = write_objects(call, &b, &listed);
     }
     if (status == DP_OK)
@@ -310,6 +316,7 @@ enum dp_status load_build(struct call *call, struct index_loader *l)
     mem_free(b.number);
     mem_free(b.list_rows);
     mem_free(b.list_sizes);
-    mem_free(b.list_checksums);
-    return load_unlisted(call, status);
+    mem_free(b.ivf_writer.list_checksums);
+    mem_free(b.ivf_writer.residual);
+    return object_log_status(call, status);
 }

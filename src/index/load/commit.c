@@ -77,7 +77,7 @@ static enum dp_status fail_ended(struct call *call, const struct index_loader *l
     return call_fail(
         call, DP_CONFLICT,
         "namespace \"%.*s\" was removed while rows were loaded into it; none of them was kept: load again",
-        SPAN_FMT(l->name));
+        SPAN_FMT(l->target.name));
 }
 
 static enum dp_status check_own(void *context, const struct manifest_object *object)
@@ -85,7 +85,7 @@ static enum dp_status check_own(void *context, const struct manifest_object *obj
     const struct own_objects *own = context;
     struct object_key key;
     struct store_info info;
-    key_of_object(&key, own->loader->name, &own->loader->incarnation, object);
+    key_of_object(&key, own->loader->target.name, &own->loader->target.incarnation, object);
     enum dp_status status = store_head(own->call, own->loader->store, object_key_span(&key), &info);
     if (status == DP_NOT_FOUND || (status == DP_OK && info.size != object->size))
         return fail_ended(own->call, own->loader);
@@ -96,7 +96,7 @@ static enum dp_status copy_object(struct call *call, struct index_loader *l, con
                                   const struct object_key *to, uint64_t size)
 {
     struct store_upload *upload = NULL;
-    enum dp_status status = load_note(call, l, to);
+    enum dp_status status = object_log_note(call, &l->log, to);
     if (status == DP_OK)
         status = store_upload_begin(call, l->store, object_key_span(to), &upload);
     for (uint64_t at = 0; at < size && status == DP_OK; at += COPY_LEN) {
@@ -120,8 +120,8 @@ static enum dp_status copy_own(void *context, const struct manifest_object *obje
 {
     const struct own_objects *own = context;
     struct object_key from, to;
-    key_of_object(&from, own->loader->name, &own->loader->incarnation, object);
-    key_of_object(&to, own->loader->name, own->to, object);
+    key_of_object(&from, own->loader->target.name, &own->loader->target.incarnation, object);
+    key_of_object(&to, own->loader->target.name, own->to, object);
     enum dp_status status = copy_object(own->call, own->loader, &from, &to, object->size);
     return status == DP_NOT_FOUND ? fail_ended(own->call, own->loader) : status;
 }
@@ -130,7 +130,7 @@ static enum dp_status remove_own(void *context, const struct manifest_object *ob
 {
     const struct own_objects *own = context;
     struct object_key key;
-    key_of_object(&key, own->loader->name, &own->loader->incarnation, object);
+    key_of_object(&key, own->loader->target.name, &own->loader->target.incarnation, object);
     store_remove(own->call, own->loader->store, object_key_span(&key)); /* what stays is garbage */
     return DP_OK;
 }
@@ -142,11 +142,11 @@ static enum dp_status move_segments(struct call *call, struct index_loader *l, c
     enum dp_status status = for_each_own(&own, copy_own);
     if (status)
         return status;
-    if (!l->sent)
+    if (!l->log.sent)
         for_each_own(&own, remove_own);
     dp_error_clear(&call->error);
-    l->incarnation = m->incarnation;
-    l->joins = true;
+    l->target.incarnation = m->incarnation;
+    l->target.joins = true;
     return DP_OK;
 }
 
@@ -154,16 +154,13 @@ static enum dp_status move_segments(struct call *call, struct index_loader *l, c
 static enum dp_status join_life(struct call *call, struct index_loader *l, struct manifest *m, bool exists)
 {
     struct own_objects own = {call, l, NULL};
-    bool same = exists && ulid_equal(&l->incarnation, &m->incarnation);
-    if (l->joins)
+    bool same = exists && ulid_equal(&l->target.incarnation, &m->incarnation);
+    if (l->target.joins)
         return same ? DP_OK : fail_ended(call, l);
     if (exists)
         return same ? DP_OK : move_segments(call, l, m);
-    m->incarnation = l->incarnation;
-    m->dim = l->dim;
-    m->metric = l->metric;
-    m->model = l->model;
-    m->fingerprint = l->fingerprint;
+    m->incarnation = l->target.incarnation;
+    m->vectors = l->target.vectors;
     return for_each_own(&own, check_own); /* who removes a name may have removed them */
 }
 
@@ -220,14 +217,15 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
     if ((status = buffer_check(&bytes, "deleted rows", &call->error)) != DP_OK ||
         (status = ulid_new(horizon, &s->after.deletion, &call->error)) != DP_OK)
         goto out;
-    key_of_del(&key, l->name, &place->incarnation, &s->segment, &s->after.deletion);
+    key_of_del(&key, l->target.name, &place->incarnation, &s->segment, &s->after.deletion);
     struct store_put put = {
         .key = object_key_span(&key), .body = buffer_span(&bytes), .condition = STORE_IF_ABSENT};
-    if ((status = load_note(call, l, &key)) != DP_OK || (status = store_put(call, l->store, &put)) != DP_OK)
+    if ((status = object_log_note(call, &l->log, &key)) != DP_OK ||
+        (status = store_put(call, l->store, &put)) != DP_OK)
         goto out;
     s->after.has_deleted = true;
     s->after.deleted_size = bytes.len;
-    l->bytes_written += bytes.len;
+    l->log.bytes += bytes.len;
 out:
     s->written = status == DP_OK;
     buffer_deinit(&bytes);
@@ -251,7 +249,7 @@ static enum dp_status supersede(struct call *call, struct commit *c, struct mani
     size_t kept = 0;
     c->replaced = 0;
     for (size_t i = 0; i < m->segment_count; i++) {
-        struct segment_place place = {l->store, l->name, m->incarnation, m->dim, &m->segments[i]};
+        struct segment_place place = {l->store, l->target.name, m->incarnation, m->vectors.dim, &m->segments[i]};
         struct superseded *s = NULL;
         enum dp_status status = lookup(call, c, &place, &s);
         if (status)
@@ -304,11 +302,11 @@ static enum dp_status attach(struct call *call, struct index_loader *l, struct m
                          "namespace \"%.*s\" would hold %" PRIu64
                          " rows with those that were replaced, more than %d: "
                          "load into another namespace",
-                         SPAN_FMT(l->name), rows, NAMESPACE_ROWS_MAX);
+                         SPAN_FMT(l->target.name), rows, NAMESPACE_ROWS_MAX);
     if (m->segment_count > MANIFEST_SEGMENTS_MAX)
         return call_fail(call, DP_TOO_LARGE,
                          "namespace \"%.*s\" would have %zu segments, more than %d: load into another namespace",
-                         SPAN_FMT(l->name), m->segment_count, MANIFEST_SEGMENTS_MAX);
+                         SPAN_FMT(l->target.name), m->segment_count, MANIFEST_SEGMENTS_MAX);
     return schema_join(&m->schema, &m->arena, &l->schema, &call->error);
 }
 
@@ -316,23 +314,23 @@ static enum dp_status apply(struct call *call, void *context, struct manifest *m
 {
     struct commit *c = context;
     struct index_loader *l = c->loader;
-    enum dp_status status = exists ? load_check_vectors(l, m, &call->error) : DP_OK;
+    enum dp_status status = exists ? target_check_vectors(&l->target, m, &call->error) : DP_OK;
     *needed = !exists || l->segment_count > 0;
     if (status == DP_OK)
         status = join_life(call, l, m, exists);
     if (status == DP_OK && exists)
-        status = load_check_log(call, l, m);
+        status = target_check_log(call, l->store, &l->target, m);
     if (status == DP_OK && *needed)
         status = supersede(call, c, m);
     if (status == DP_OK && *needed)
         status = attach(call, l, m);
-    return load_unlisted(call, status);
+    return object_log_status(call, status);
 }
 
 static void note_sent(void *context)
 {
     struct commit *c = context;
-    c->loader->sent = true;
+    c->loader->log.sent = true;
 }
 
 /* ULIDs of segments are not used twice, so that one of ours is there by our swap alone. */
@@ -358,7 +356,7 @@ static void summarise(const struct commit *c, const struct manifest *m, struct i
                                        .replaced = c->replaced,
                                        .windows = l->windows,
                                        .segments = l->segment_count,
-                                       .bytes = l->bytes_written,
+                                       .bytes = l->log.bytes,
                                        .total_rows = manifest_rows(m)};
 }
 
@@ -379,19 +377,19 @@ enum dp_status index_load_commit(struct call *call, struct index_loader *l, stru
     struct commit c = {.loader = l};
     struct manifest m;
     enum dp_status status = l->broken ? call_fail(call, DP_INVALID, "this load has failed: begin another") : DP_OK;
-    if (status == DP_OK && l->row_count)
-        status = load_build(call, l);
+    if (status == DP_OK && l->waiting.count)
+        status = load_build_segment(call, l);
     if (status == DP_OK)
         status = sort_keys(call, &c);
     if (status == DP_OK) {
-        status = manifest_swap(call, l->store, l->name, &l->writer, &load_edit, &c, l->clock, &m);
+        status = manifest_swap(call, l->store, l->target.name, &l->writer, &load_edit, &c, l->clock, &m);
         advise(status, &call->error);
     }
     if (status == DP_OK) {
         summarise(&c, &m, summary);
         manifest_deinit(&m);
     } else
-        loader_remove_uncommitted(l);
+        object_log_remove(&l->log, l->store);
     for (struct superseded *s = c.superseded; s; s = s->next)
         row_set_deinit(&s->rows);
     mem_free(c.keys);

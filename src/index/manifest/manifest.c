@@ -75,11 +75,11 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
     else if (s->vectors < s->rows || s->vectors > vectors_max)
         why = "vectors";
     else if (s->ivf_size > size_max || s->ivf_head > s->ivf_size ||
-             s->ivf_size - s->ivf_head != s->vectors * segment_code_len(m->dim))
+             s->ivf_size - s->ivf_head != s->vectors * segment_code_len(m->vectors.dim))
         why = "ivf";
     else if (s->dpr_size > size_max || s->hot_len > SEGMENT_HOT_MAX || s->hot_offset > s->dpr_size ||
              s->dpr_size - s->hot_offset != s->hot_len ||
-             s->hot_offset < SEGMENT_HEAD_LEN + s->vectors * segment_vector_len(m->dim))
+             s->hot_offset < SEGMENT_HEAD_LEN + s->vectors * segment_vector_len(m->vectors.dim))
         why = "dpr";
     else if (s->has_deleted &&
              (s->deleted_rows == 0 || s->deleted_rows >= s->rows || s->deleted_size > DELETED_LEN_MAX ||
@@ -96,8 +96,8 @@ enum dp_status manifest_check(const struct manifest *m, struct dp_error *error)
     uint64_t rows = 0;
     if (m->sequence == 0)
         return dp_fail(error, DP_CORRUPT, "\"sequence\" is 0");
-    if (m->dim == 0 || m->dim > INDEX_DIM_MAX)
-        return dp_fail(error, DP_CORRUPT, "dim %" PRIu32 " is outside 1..%d", m->dim, INDEX_DIM_MAX);
+    if (m->vectors.dim == 0 || m->vectors.dim > INDEX_DIM_MAX)
+        return dp_fail(error, DP_CORRUPT, "dim %" PRIu32 " is outside 1..%d", m->vectors.dim, INDEX_DIM_MAX);
     for (size_t i = 0; i < m->segment_count; i++) {
         enum dp_status status = check_segment(m, &m->segments[i], error);
         if (status)

@@ -47,9 +47,7 @@ struct manifest {
     uint64_t wal_floor;             /* log entries up to this number are folded into segments */
     struct ulid horizon;            /* objects up to this one may be gone: none may be added below it */
     uint32_t num_shards;            /* 1 */
-    uint32_t dim;
-    enum index_metric metric;
-    struct span model, fingerprint;
+    struct index_vectors vectors;
     struct schema schema;
     struct manifest_segment *segments; /* ascending by id */
     size_t segment_count;

@@ -174,8 +174,8 @@ static void read_vector(struct manifest_parser *p)
         case VECTOR_NUMBER: attribute = read_number(p); break;
         case VECTOR_DIM: dim = read_number(p); break;
         case VECTOR_METRIC: metric = read_text(p, 64); break;
-        case VECTOR_MODEL: p->m->model = read_text(p, MODEL_NAME_MAX); break;
-        case VECTOR_FINGERPRINT: p->m->fingerprint = read_text(p, FINGERPRINT_MAX); break;
+        case VECTOR_MODEL: p->m->vectors.model = read_text(p, MODEL_NAME_MAX); break;
+        case VECTOR_FINGERPRINT: p->m->vectors.fingerprint = read_text(p, FINGERPRINT_MAX); break;
         default: return;
         }
     }
@@ -188,11 +188,11 @@ static void read_vector(struct manifest_parser *p)
     if (dim == 0 || dim > INDEX_DIM_MAX)
         json_reject(&p->r, DP_CORRUPT, "dim %" PRIu64 " is outside 1..%d", dim, INDEX_DIM_MAX);
     else
-        p->m->dim = (uint32_t)dim;
+        p->m->vectors.dim = (uint32_t)dim;
     if (span_equal_str(metric, manifest_metric_name(INDEX_COSINE)))
-        p->m->metric = INDEX_COSINE;
+        p->m->vectors.metric = INDEX_COSINE;
     else if (span_equal_str(metric, manifest_metric_name(INDEX_EUCLIDEAN_SQUARED)))
-        p->m->metric = INDEX_EUCLIDEAN_SQUARED;
+        p->m->vectors.metric = INDEX_EUCLIDEAN_SQUARED;
     else
         json_reject(&p->r, DP_UNSUPPORTED, "unknown metric \"%.*s\"", SPAN_FMT(metric));
 }

@@ -94,13 +94,13 @@ static void put_vector(struct buffer *out, const struct manifest *m)
     put_field(out, fields, VECTOR_NUMBER);
     put_number(out, VECTOR_ATTRIBUTE);
     put_field(out, fields, VECTOR_DIM);
-    put_number(out, m->dim);
+    put_number(out, m->vectors.dim);
     put_field(out, fields, VECTOR_METRIC);
-    put_text(out, span_str(manifest_metric_name(m->metric)));
+    put_text(out, span_str(manifest_metric_name(m->vectors.metric)));
     put_field(out, fields, VECTOR_MODEL);
-    put_text(out, m->model);
+    put_text(out, m->vectors.model);
     put_field(out, fields, VECTOR_FINGERPRINT);
-    put_text(out, m->fingerprint);
+    put_text(out, m->vectors.fingerprint);
     buffer_append_str(out, "}");
 }
 

@@ -143,7 +143,7 @@ static float distance_of(enum index_metric metric, float score)
 static enum dp_status measure(struct finish *f, struct fetched *r)
 {
     const struct segment_hot *hot = &r->segment->hot;
-    enum index_metric metric = f->run->snapshot->manifest.metric;
+    enum index_metric metric = f->run->snapshot->manifest.vectors.metric;
     struct span bytes = f->round.reqs[r->vector_req].bytes.span;
     size_t floats_len = (size_t)hot->dim * 4, len = (size_t)segment_vector_len(hot->dim);
     for (uint64_t v = 0; v < r->vectors; v++) {

@@ -19,22 +19,23 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
 {
     if (q->top_k == 0 || q->top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "top_k is 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
-    if (q->dim != m->dim)
+    if (q->dim != m->vectors.dim)
         return call_fail(call, DP_INVALID,
                          "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32
                          ": it holds vectors of another model%s%.*s%s",
-                         q->dim, m->dim, m->model.len ? ", \"" : "", SPAN_FMT(m->model), m->model.len ? "\"" : "");
-    if (q->fingerprint.len && m->fingerprint.len && !span_equal(q->fingerprint, m->fingerprint))
+                         q->dim, m->vectors.dim, m->vectors.model.len ? ", \"" : "", SPAN_FMT(m->vectors.model),
+                         m->vectors.model.len ? "\"" : "");
+    if (q->fingerprint.len && m->vectors.fingerprint.len && !span_equal(q->fingerprint, m->vectors.fingerprint))
         return call_fail(
             call, DP_INVALID,
             "the namespace was embedded by model \"%.*s\" (fingerprint %.16s); the query was embedded by "
             "another (fingerprint %.*s)",
-            SPAN_FMT(m->model), (const char *)m->fingerprint.data,
+            SPAN_FMT(m->vectors.model), (const char *)m->vectors.fingerprint.data,
             (int)(q->fingerprint.len > 16 ? 16 : q->fingerprint.len), (const char *)q->fingerprint.data);
     for (uint32_t i = 0; i < q->dim; i++) {
         if (!isfinite(q->vector[i]))
             return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is not finite", i);
-        if (m->metric != INDEX_COSINE && fabsf(q->vector[i]) > INDEX_COMPONENT_MAX)
+        if (m->vectors.metric != INDEX_COSINE && fabsf(q->vector[i]) > INDEX_COMPONENT_MAX)
             return call_fail(call, DP_INVALID, "component %" PRIu32 " of the query's vector is more than %g", i,
                              (double)INDEX_COMPONENT_MAX);
     }
@@ -50,7 +51,7 @@ static enum dp_status prepare_vector(struct query_run *run)
         return call_nomem(run->call, "a query");
     memcpy(copy, run->query->vector, dim * sizeof *copy);
     run->vector = copy;
-    if (run->snapshot->manifest.metric == INDEX_COSINE && !vector_normalize(copy, dim))
+    if (run->snapshot->manifest.vectors.metric == INDEX_COSINE && !vector_normalize(copy, dim))
         return call_fail(
             run->call, DP_INVALID,
             "the query's vector has no length (or too much) and so no direction, which cosine distance "
@@ -126,7 +127,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         status = call->error.status = DP_CORRUPT;
     if (status == DP_OK) {
         dp_error_clear(&call->error);
-        out->metric = s->manifest.metric;
+        out->metric = s->manifest.vectors.metric;
         out->approx_rows = manifest_rows(&s->manifest);
         out->from_cache = cached;
     }

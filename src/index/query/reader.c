@@ -117,7 +117,8 @@ enum dp_status index_stats(struct call *call, struct index_reader *reader, struc
     struct snapshot *s = reader_snapshot(reader);
     const struct manifest *m = &s->manifest;
     *out = (struct index_stats){
-        .vectors = {m->dim, m->metric, arena_copy(call->arena, m->model), arena_copy(call->arena, m->fingerprint)},
+        .vectors = {m->vectors.dim, m->vectors.metric, arena_copy(call->arena, m->vectors.model),
+                    arena_copy(call->arena, m->vectors.fingerprint)},
         .rows = manifest_rows(m),
         .segments = m->segment_count,
         .bytes = manifest_bytes(m),

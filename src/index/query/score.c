@@ -187,7 +187,7 @@ static enum dp_status score_segment(struct query_run *run, size_t i, const struc
         filter.skip = id_set_of_bits(span_of(s->deleted->set.bits, (size_t)((s->deleted->set.rows + 7) / 8)));
     for (size_t p = 0; p < probe->count; p++)
         entries += faiss_ivf_list_range(segment->ivf, probe->lists[p]).count;
-    bool larger = run->snapshot->manifest.metric == INDEX_COSINE;
+    bool larger = run->snapshot->manifest.vectors.metric == INDEX_COSINE;
     for (size_t room = want;; room *= 2) {
         struct topk top;
         if (room > entries)
@@ -261,7 +261,7 @@ static void choose_candidates(struct scoring *sc)
 {
     struct query_run *run = sc->run;
     struct candidate *c = run->candidates;
-    bool larger = run->snapshot->manifest.metric == INDEX_COSINE;
+    bool larger = run->snapshot->manifest.vectors.metric == INDEX_COSINE;
     if (sc->split) {
         size_t kept = 0;
         qsort(c, run->candidate_count, sizeof *c, larger ? place_then_larger : place_then_smaller);

@@ -170,10 +170,11 @@ static enum dp_status check_ivf(const struct snapshot *s, const struct segment *
 {
     const struct faiss_ivf_info info = faiss_ivf_info(segment->ivf);
     const struct segment_hot *hot = &segment->hot;
-    enum vector_metric metric = s->manifest.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
-    if (info.codec->dim != s->manifest.dim || info.codec->metric != metric || info.codec->kind != IVF_SQ8 ||
-        info.codec->code_size != s->manifest.dim || info.listed != hot->vectors || info.flat ||
-        info.nlist != hot->nlist || info.head_bytes != hot->ivf_head || info.file_bytes != hot->ivf_size)
+    enum vector_metric metric = s->manifest.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
+    if (info.codec->dim != s->manifest.vectors.dim || info.codec->metric != metric ||
+        info.codec->kind != IVF_SQ8 || info.codec->code_size != s->manifest.vectors.dim ||
+        info.listed != hot->vectors || info.flat || info.nlist != hot->nlist || info.head_bytes != hot->ivf_head ||
+        info.file_bytes != hot->ivf_size)
         return dp_fail(error, DP_CORRUPT, "it is not the file that the segment describes");
     return DP_OK;
 }
@@ -186,7 +187,7 @@ static enum dp_status take_segment(struct opening *o, const struct manifest_segm
     enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, &o->gone, error);
     if (status || (status = snapshot_check_read(ivf, listed->ivf_size, &o->gone, error)) != DP_OK)
         return status;
-    status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.dim, &segment->hot, error);
+    status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.vectors.dim, &segment->hot, error);
     if (status) {
         dp_error_prefix(error, "%s", segment->dpr_key.text);
         return status;

@@ -1,0 +1,138 @@
+/* load/rows.c: rows of a load come in here, are checked, and wait until a segment is full.
+ *
+ * The ids of a whole load are kept in memory (about 100 bytes each) to find duplicates and, at the commit, the rows that
+ * they replace. Vectors and documents wait in spills.
+ */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/alloc.h"
+#include "index/id.h"
+#include "index/load/load.h"
+#include "vector/distance.h"
+
+enum { HOT_BYTES = 3 * 1024 * 1024 /* of the estimate below */ };
+static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
+
+/* Room for one more element; the array doubles. */
+static bool make_room(void **array, size_t count, size_t *room, size_t size)
+{
+    size_t more = *room ? *room * 2 : 64, bytes;
+    if (count < *room)
+        return true;
+    if (!mem_mul_ok(more, size, &bytes))
+        return false;
+    void *grown = mem_realloc(*array, bytes);
+    if (!grown)
+        return false;
+    *array = grown;
+    *room = more;
+    return true;
+}
+
+static enum dp_status add_vectors(struct call *call, struct index_loader *l, const float *vectors, size_t windows)
+{
+    for (size_t w = 0; w < windows; w++) {
+        memcpy(l->scaled, vectors + w * l->target.vectors.dim, (size_t)l->target.vectors.dim * sizeof(float));
+        if (l->target.vectors.metric == INDEX_COSINE)
+            vector_normalize(l->scaled, l->target.vectors.dim);
+        enum dp_status status = spill_append(
+            &l->waiting.vectors, span_of(l->scaled, (size_t)l->target.vectors.dim * sizeof(float)), &call->error);
+        if (status)
+            return status;
+    }
+    return DP_OK;
+}
+
+/* Finite, and for cosine of a length that can be divided by. */
+static enum dp_status check_row_vectors(struct index_loader *l, const float *vectors, size_t windows,
+                                        struct dp_error *error)
+{
+    if (windows == 0 || windows > INDEX_WINDOWS_MAX)
+        return dp_fail(error, DP_INVALID, "a row has 1 to %d vectors, not %zu", INDEX_WINDOWS_MAX, windows);
+    for (size_t w = 0; w < windows; w++) {
+        const float *x = vectors + w * l->target.vectors.dim;
+        for (uint32_t d = 0; d < l->target.vectors.dim; d++) {
+            if (!isfinite(x[d]))
+                return dp_fail(error, DP_INVALID,
+                               "its vector has a component (number %" PRIu32 ") that is not finite", d);
+            if (l->target.vectors.metric != INDEX_COSINE && fabsf(x[d]) > INDEX_COMPONENT_MAX)
+                return dp_fail(error, DP_INVALID,
+                               "its vector has a component (number %" PRIu32
+                               ") of more than %g: squared distances "
+                               "would not fit a float",
+                               d, (double)INDEX_COMPONENT_MAX);
+        }
+        if (l->target.vectors.metric != INDEX_COSINE)
+            continue;
+        memcpy(l->scaled, x, (size_t)l->target.vectors.dim * sizeof(float));
+        if (!vector_normalize(l->scaled, l->target.vectors.dim))
+            return dp_fail(
+                error, DP_INVALID,
+                "its vector has no length (or too much) and so no direction, which cosine distance needs");
+    }
+    return DP_OK;
+}
+
+/* An upper bound of the hot part that the waiting rows and one more would make; see segment/write.c. */
+static bool segment_is_full(const struct index_loader *l)
+{
+    if (l->waiting.count == 0)
+        return false;
+    uint64_t rows = l->waiting.count;
+    uint64_t blocks = 2 * (l->waiting.documents.len + rows * (ID_KEY_MAX + 4)) / (32 * 1024) + 2;
+    uint64_t id_blocks = rows * (ID_KEY_MAX + 5) / (15 * 1024) + 1;
+    uint64_t hot =
+        rows * 10 / 8 + blocks * 20 + id_blocks * (ID_KEY_MAX + 17) + l->waiting.window_rows * 5 + 12 * 4096;
+    return rows >= l->segment_rows || hot > HOT_BYTES || l->waiting.vectors.len >= vectors_bytes_max ||
+           l->waiting.documents.len >= documents_bytes_max;
+}
+
+enum dp_status index_load_row(struct call *call, struct index_loader *l, struct index_id id, const float *vectors,
+                              size_t windows, struct span attributes)
+{
+    struct id_key key;
+    char text[ID_TEXT_MAX];
+    enum dp_status status = id_encode(id, &key, &call->error);
+    if (status)
+        return status;
+    if (attributes.len == 0)
+        attributes = span_str("{}");
+    if (map_find(&l->seen, id_key_span(&key)))
+        return call_fail(call, DP_INVALID, "id %s is there twice", id_describe(id_key_span(&key), text));
+    if (attributes.len > INDEX_DOCUMENT_MAX)
+        status = dp_fail(&call->error, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", attributes.len,
+                         INDEX_DOCUMENT_MAX);
+    if (status == DP_OK)
+        status = check_row_vectors(l, vectors, windows, &call->error);
+    arena_reset(&l->scratch);
+    if (status == DP_OK)
+        status = schema_learn(&l->schema, &l->arena, attributes, &l->scratch, &call->error);
+    if (status) {
+        dp_error_prefix(&call->error, "id %s", id_describe(id_key_span(&key), text));
+        return status;
+    }
+    if ((status = call_check(call)) != DP_OK)
+        return status;
+    if (l->broken)
+        return call_fail(call, DP_INVALID, "this load has failed: begin another");
+    if (segment_is_full(l) && (status = load_build_segment(call, l)) != DP_OK)
+        return status;
+    l->broken = true; /* until all of the row is in */
+    struct span kept = arena_copy(&l->arena, id_key_span(&key));
+    if (!kept.data || !make_room((void **)&l->keys, l->key_count, &l->key_room, sizeof *l->keys) ||
+        !make_room((void **)&l->waiting.rows, l->waiting.count, &l->waiting.room, sizeof *l->waiting.rows))
+        return call_nomem(call, "a row");
+    if ((status = map_put(&l->seen, kept, l->key_count, NULL, NULL, &call->error)) != DP_OK)
+        return status;
+    l->keys[l->key_count++] = kept;
+    l->waiting.rows[l->waiting.count++] = (struct waiting_row){l->waiting.vector_count, l->waiting.documents.len,
+                                                               (uint32_t)windows, (uint32_t)attributes.len};
+    l->waiting.vector_count += windows;
+    l->windows += windows - 1;
+    l->waiting.window_rows += windows > 1;
+    if ((status = add_vectors(call, l, vectors, windows)) == DP_OK)
+        status = spill_append(&l->waiting.documents, attributes, &call->error);
+    l->broken = status != DP_OK;
+    return status;
+}

@@ -1,0 +1,110 @@
+/* load/target.c: what a load asks of its namespace before it writes, and again when it commits. */
+#include "index/load/target.h"
+
+#include <inttypes.h>
+
+#include "index/query/snapshot.h"
+
+enum {
+    /* Bytes of a manifest: a new one with its schema, and the longest lines of a segment and of a writer. */
+    MANIFEST_START_LEN = 2048,
+    MANIFEST_SEGMENT_LEN = 256,
+    MANIFEST_WRITER_LEN = 64
+};
+
+enum dp_status target_check_vectors(const struct load_target *t, const struct manifest *m, struct dp_error *error)
+{
+    if (m->vectors.dim != t->vectors.dim)
+        return dp_fail(error, DP_INVALID,
+                       "namespace \"%.*s\" holds vectors of %" PRIu32
+                       " dimensions; the rows to load have %" PRIu32,
+                       SPAN_FMT(t->name), m->vectors.dim, t->vectors.dim);
+    if (m->vectors.metric != t->vectors.metric)
+        return dp_fail(error, DP_INVALID, "namespace \"%.*s\" has another distance metric than the rows to load",
+                       SPAN_FMT(t->name));
+    if (!span_equal(m->vectors.fingerprint, t->vectors.fingerprint))
+        return dp_fail(
+            error, DP_INVALID,
+            "namespace \"%.*s\" was embedded by model \"%.*s\" (fingerprint %.16s); the rows to load were "
+            "embedded by \"%.*s\" (fingerprint %.16s): vectors of two models cannot be compared",
+            SPAN_FMT(t->name), SPAN_FMT(m->vectors.model),
+            m->vectors.fingerprint.len ? (const char *)m->vectors.fingerprint.data : "none",
+            SPAN_FMT(t->vectors.model),
+            t->vectors.fingerprint.len ? (const char *)t->vectors.fingerprint.data : "none");
+    return DP_OK;
+}
+
+enum dp_status target_check_room(const struct load_target *t, size_t written, struct dp_error *error)
+{
+    if (written < t->segments_max)
+        return DP_OK;
+    return dp_fail(
+        error, DP_TOO_LARGE,
+        "namespace \"%.*s\" lists %zu segments and this load has written %zu: its manifest, of at most %d KiB, "
+        "has no room for another one; load into another namespace, with fewer and larger loads",
+        SPAN_FMT(t->name), t->segments_listed, written, MANIFEST_BYTES_MAX / 1024);
+}
+
+/* Counts the segments that fit beside `used` bytes of manifest. */
+static void count_room(struct load_target *t, size_t used)
+{
+    size_t left = MANIFEST_BYTES_MAX - MANIFEST_WRITER_LEN;
+    t->segments_max = used < left ? (left - used) / MANIFEST_SEGMENT_LEN : 0;
+    if (t->segments_max > MANIFEST_SEGMENTS_MAX - t->segments_listed)
+        t->segments_max = MANIFEST_SEGMENTS_MAX - t->segments_listed;
+}
+
+static enum dp_status check_room_beside(const struct manifest *m, struct load_target *t, struct dp_error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, MANIFEST_BYTES_MAX * 2);
+    enum dp_status status = manifest_write(m, &bytes, error);
+    if (status == DP_NOMEM || bytes.status == DP_NOMEM) {
+        buffer_deinit(&bytes);
+        return status;
+    }
+    t->segments_listed = m->segment_count < MANIFEST_SEGMENTS_MAX ? m->segment_count : MANIFEST_SEGMENTS_MAX;
+    count_room(t, status == DP_OK ? bytes.len : MANIFEST_BYTES_MAX);
+    buffer_deinit(&bytes);
+    return target_check_room(t, 0, error);
+}
+
+enum dp_status target_check_log(struct call *call, struct store *store, const struct load_target *t,
+                                const struct manifest *m)
+{
+    struct object_key key;
+    key_of_wal(&key, t->name, &m->incarnation, m->wal_floor + 1);
+    struct store_read_req probe = {.key = object_key_span(&key), .len = 1};
+    store_read(call, store, &probe, 1); /* judged by its own status */
+    dp_error_clear(&call->error);
+    enum dp_status status = snapshot_check_wal(&probe, &call->error);
+    store_read_release(&probe, 1);
+    return status;
+}
+
+enum dp_status target_look(struct call *call, struct store *store, struct load_target *t, struct schema *schema,
+                           struct arena *arena)
+{
+    struct manifest m;
+    enum dp_status status = manifest_load(call, store, t->name, &m, NULL);
+    if (status == DP_NOT_FOUND) {
+        dp_error_clear(&call->error);
+        memset(t->horizon.text, '0', ULID_LEN);
+        count_room(t, MANIFEST_START_LEN);
+        return os_ulid(t->incarnation.text, &call->error);
+    }
+    if (status)
+        return status;
+    t->joins = true;
+    t->incarnation = m.incarnation;
+    t->horizon = m.horizon;
+    status = target_check_vectors(t, &m, &call->error);
+    if (status == DP_OK)
+        status = check_room_beside(&m, t, &call->error);
+    if (status == DP_OK)
+        status = target_check_log(call, store, t, &m);
+    if (status == DP_OK)
+        status = schema_join(schema, arena, &m.schema, &call->error);
+    manifest_deinit(&m);
+    return status;
+}
