@@ -501,10 +501,10 @@ enum dp_status service_index_search(struct call *call, struct service *s, const 
         return status;
     status = run(call, s, slot, search, out);
     give_back(&s->indexes, slot);
-    metric_add(status == DP_OK ? s->count.searches : s->count.search_errors, 1);
-    metric_observe(s->count.search_seconds, (double)(os_now_ns() - began) * 1e-9);
-    metric_add(s->count.rounds, (int64_t)(call->cost.rounds - before.rounds));
-    metric_add(s->count.requests, (int64_t)(call->cost.requests - before.requests));
-    metric_add(s->count.bytes, (int64_t)(call->cost.bytes - before.bytes));
+    metric_add(status == DP_OK ? s->counts.searches : s->counts.search_errors, 1);
+    metric_observe(s->counts.search_seconds, (double)(os_now_ns() - began) * 1e-9);
+    metric_add(s->counts.rounds, (int64_t)(call->cost.rounds - before.rounds));
+    metric_add(s->counts.requests, (int64_t)(call->cost.requests - before.requests));
+    metric_add(s->counts.bytes, (int64_t)(call->cost.bytes - before.bytes));
     return status;
 }

@@ -38,6 +38,7 @@ struct stage {
 
 struct ingest {
     struct service *service;
+    struct served_model *model; /* one of its references; NULL: rows must bring their vectors */
     const struct ingest_options *options;
     struct pipeline pipeline;
     struct ingest_batch batches[SLOTS];
@@ -89,7 +90,7 @@ static void *embed_batches(void *context)
     struct ingest *in = context;
     size_t slot;
     while (pipeline_take(&in->pipeline, EMBED, &slot)) {
-        ingest_batch_embed(&in->embed.call, in->service->embedder, &in->kind, &in->batches[slot]);
+        ingest_batch_embed(&in->embed.call, in->model, &in->kind, &in->batches[slot]);
         pipeline_pass(&in->pipeline, EMBED);
     }
     return NULL;
@@ -100,8 +101,8 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     const struct service *s = in->service;
     struct index_vectors vectors = {.dim = (uint32_t)in->kind.dim, .metric = in->options->metric};
     if (!in->kind.own_vectors) {
-        vectors.model = s->facts.name;
-        vectors.fingerprint = s->facts.fingerprint;
+        vectors.model = in->model->facts.name;
+        vectors.fingerprint = in->model->facts.fingerprint;
     }
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
@@ -180,7 +181,8 @@ static enum dp_status run_stages(struct call *call, struct ingest *in, struct in
 
 static enum dp_status load_all(struct call *call, struct ingest *in, struct line_reader *lines)
 {
-    struct ingest_reader reader = {.call = call, .service = in->service, .in = lines, .kind = &in->kind};
+    struct ingest_reader reader = {
+        .call = call, .service = in->service, .model = in->model, .in = lines, .kind = &in->kind};
     size_t rows = in->options->batch_rows;
     if (rows == 0)
         rows = (size_t)ROWS_A_WORKER * team_size(in->service->team);
@@ -212,6 +214,7 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
     if (status != DP_OK)
         return status;
     in.began_ns = os_now_ns();
+    in.model = served_model_retain(s->model);
     status = load_all(call, &in, lines);
     if (status == DP_OK) {
         int64_t began = os_now_ns();
@@ -223,6 +226,7 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
         summary->commit_ns = os_now_ns() - began;
     }
     index_load_abort(in.loader);
+    served_model_release(in.model);
     summary->total_ns = os_now_ns() - in.began_ns;
     return status;
 }

@@ -50,8 +50,10 @@ static enum dp_status learn_kind(struct ingest_reader *r, const struct ingest_ro
     kind->own_vectors = row->vector != NULL;
     kind->dim = row->dim;
     if (!kind->own_vectors) {
-        status = service_need_model(r->call, r->service);
-        kind->dim = r->service->facts.dim;
+        if (r->model)
+            kind->dim = r->model->facts.dim;
+        else
+            status = service_need_model(r->call, r->service);
     }
     kind->known = status == DP_OK;
     return status;
@@ -75,12 +77,12 @@ static enum dp_status check_kind(struct ingest_reader *r, const struct ingest_ro
 static enum dp_status cut_row(struct ingest_reader *r, struct ingest_batch *b, const struct ingest_row *row,
                               struct row_windows *w)
 {
-    const struct service *s = r->service;
-    size_t limit = s->facts.max_tokens, overlap = INGEST_WINDOW_OVERLAP;
-    if (overlap + s->special_count + model_prompt_tokens_max(s->model) >= limit / 2)
+    const struct served_model *m = r->model;
+    size_t limit = m->facts.max_tokens, overlap = INGEST_WINDOW_OVERLAP;
+    if (overlap + m->special_count + model_prompt_tokens_max(m->model) >= limit / 2)
         overlap = 0; /* a model of very short texts, or a long prompt */
     int64_t began = os_now_ns();
-    enum dp_status status = model_windows(s->model, TEXT_DOCUMENT, row->text, limit, overlap, &b->arena,
+    enum dp_status status = model_windows(m->model, TEXT_DOCUMENT, row->text, limit, overlap, &b->arena,
                                           &w->windows, &w->count, &r->call->error);
     r->call->cost.tokenize_ns += (uint64_t)(os_now_ns() - began);
     return status;
@@ -171,7 +173,7 @@ static enum dp_status embed_texts(struct call *call, struct embedder *embedder, 
     return status;
 }
 
-void ingest_batch_embed(struct call *call, struct embedder *embedder, const struct ingest_kind *kind,
+void ingest_batch_embed(struct call *call, const struct served_model *model, const struct ingest_kind *kind,
                         struct ingest_batch *b)
 {
     int64_t began = os_now_ns();
@@ -183,7 +185,7 @@ void ingest_batch_embed(struct call *call, struct embedder *embedder, const stru
     if (!b->vectors)
         status = call_nomem(call, "the vectors of a batch");
     else if (!kind->own_vectors)
-        status = embed_texts(call, embedder, kind->dim, b);
+        status = embed_texts(call, model->embedder, kind->dim, b);
     else
         for (size_t i = 0; i < b->count; i++)
             b->vectors[i] = b->rows[i].vector;

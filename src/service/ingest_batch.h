@@ -41,7 +41,8 @@ struct ingest_kind {
 /* The reading stage's. */
 struct ingest_reader {
     struct call *call;
-    struct service *service;
+    const struct service *service;
+    const struct served_model *model; /* NULL: rows must bring their vectors */
     struct line_reader *in;
     struct ingest_kind *kind;
     struct buffer scratch;
@@ -55,7 +56,7 @@ void ingest_batch_deinit(struct ingest_batch *b);
 /* Reads, parses and cuts up to b->room rows. */
 void ingest_batch_read(struct ingest_reader *r, struct ingest_batch *b);
 /* Computes the vectors of rows that have none. A failure takes the place of all rows. */
-void ingest_batch_embed(struct call *call, struct embedder *embedder, const struct ingest_kind *kind,
+void ingest_batch_embed(struct call *call, const struct served_model *model, const struct ingest_kind *kind,
                         struct ingest_batch *b);
 /* Adds the rows to the load, then fails with what is wrong behind them. Counts into the summary. */
 enum dp_status ingest_batch_load(struct call *call, struct index_loader *loader, const struct ingest_batch *b,

@@ -182,13 +182,15 @@ static void serve_clients(const struct config *config, struct service_options *o
 {
     options->batch_max = config->max_batch_size;
     options->token_input = config->allow_token_input;
-    options->cache = true;
-    options->cache_vectors = config->l1_cache_size;
-    options->cache_bytes = config->l1_cache_bytes;
-    options->redis_urls = span_str(config->redis_url);
-    options->redis_ttl_s = (uint32_t)(config->l2_cache_ttl_ms / 1000);
-    options->redis_connect_ms = (int)config->redis_connect_timeout_ms;
-    options->redis_command_ms = (int)config->redis_timeout_ms;
+    options->cache = (struct embed_cache_options){
+        .enabled = true,
+        .vectors = config->l1_cache_size,
+        .bytes = config->l1_cache_bytes,
+        .redis = {.urls = span_str(config->redis_url),
+                  .ttl_s = (uint32_t)(config->l2_cache_ttl_ms / 1000),
+                  .timeouts = {.connect_ms = (int)config->redis_connect_timeout_ms,
+                               .command_ms = (int)config->redis_timeout_ms}},
+    };
 }
 
 enum dp_status open_service(struct open_inputs in, unsigned what, struct service **out, struct dp_error *error)

@@ -26,18 +26,18 @@ static enum dp_status check_metric(struct call *call, struct index_reader *reade
     return status;
 }
 
-static enum dp_status embed_text(struct call *call, struct service *s, const struct query_request *request,
-                                 struct index_query *query)
+static enum dp_status embed_text(struct call *call, struct service *s, struct served_model *m,
+                                 const struct query_request *request, struct index_query *query)
 {
     struct embed_input input = {.text = request->text};
     struct embed_request embed = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
     struct embed_response answer;
-    enum dp_status status = service_embed(call, s, &embed, &answer);
+    enum dp_status status = served_model_embed(call, s, m, &embed, &answer);
     if (status != DP_OK)
         return status;
     query->vector = answer.vectors;
     query->dim = answer.dim;
-    query->fingerprint = s->facts.fingerprint;
+    query->fingerprint = m->facts.fingerprint;
     return DP_OK;
 }
 
@@ -71,8 +71,9 @@ static enum dp_status run(struct call *call, struct service *s, const struct que
         return status;
     bool opened = call->cost.rounds != rounds;
     status = check_metric(call, slot->reader, request);
+    struct served_model *m = request->vector ? NULL : served_model_retain(s->model);
     if (status == DP_OK && !request->vector)
-        status = embed_text(call, s, request, &query);
+        status = embed_text(call, s, m, request, &query);
     if (status == DP_OK) {
         int64_t now = os_now_ns();
         query.eventual = may_be_stale(slot, request, now);
@@ -82,6 +83,7 @@ static enum dp_status run(struct call *call, struct service *s, const struct que
         if (status == DP_OK && opened)
             response->answer.from_cache = false;
     }
+    served_model_release(m); /* the query has its fingerprint */
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }
@@ -96,11 +98,11 @@ enum dp_status service_query(struct call *call, struct service *s, const struct 
         return status;
     status = run(call, s, request, response);
     response->total_ns = os_now_ns() - began;
-    metric_add(status == DP_OK ? s->count.queries : s->count.query_errors, 1);
-    metric_observe(s->count.query_seconds, (double)response->total_ns * 1e-9);
-    metric_add(s->count.rounds, (int64_t)(call->cost.rounds - before.rounds));
-    metric_add(s->count.requests, (int64_t)(call->cost.requests - before.requests));
-    metric_add(s->count.bytes, (int64_t)(call->cost.bytes - before.bytes));
+    metric_add(status == DP_OK ? s->counts.queries : s->counts.query_errors, 1);
+    metric_observe(s->counts.query_seconds, (double)response->total_ns * 1e-9);
+    metric_add(s->counts.rounds, (int64_t)(call->cost.rounds - before.rounds));
+    metric_add(s->counts.requests, (int64_t)(call->cost.requests - before.requests));
+    metric_add(s->counts.bytes, (int64_t)(call->cost.bytes - before.bytes));
     return status;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/metrics.h"
 #include "embed/prompts.h"
+#include "embed/redis_cache.h"
 #include "embed/vector_cache.h"
 #include "index/index.h"
 #include "os/call.h"
@@ -31,6 +32,15 @@ enum {
     SERVICE_STALENESS_MAX_S = 60, /* of an eventual query that names no limit of its own */
 };
 
+/* Vectors that requests have computed. Without a cache nothing is kept, and requests for one text at a time each compute
+ * it. */
+struct embed_cache_options {
+    bool enabled;
+    size_t vectors;                   /* maximum of the memory tier */
+    uint64_t bytes;                   /* maximum of the memory tier */
+    struct redis_cache_options redis; /* the second tier; no URLs: none */
+};
+
 struct service_options {
     struct model *model;          /* becomes the service's, even on failure; NULL: nothing can be embedded */
     struct store *store;          /* becomes the service's, even on failure; NULL: no namespaces */
@@ -43,13 +53,8 @@ struct service_options {
     const struct indexes_options *indexes; /* of FAISS files that clients may open; NULL: none */
     const struct span *model_aliases;      /* more names the model answers to; copied */
     size_t model_alias_count;
-    bool cache;             /* of vectors; without it nothing is remembered, nor shared by who ask at once */
-    size_t cache_vectors;   /* that the memory tier holds at most */
-    struct span redis_urls; /* of its second tier: redis://…, with commas between; empty: none */
-    uint32_t redis_ttl_s;   /* how long a vector lives there */
-    int redis_connect_ms, redis_command_ms; /* time-outs */
-    uint64_t cache_bytes;                   /* of the memory tier, at most */
-    bool token_input;                       /* whether clients may send token ids of the model in place of texts */
+    struct embed_cache_options cache;
+    bool token_input; /* whether clients may send token ids of the model in place of texts */
 };
 
 enum dp_status service_new(const struct service_options *options, struct service **out, struct dp_error *error);

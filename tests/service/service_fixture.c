@@ -59,8 +59,8 @@ struct service *fixture_cached_service(size_t vectors)
 {
     return open_service(
         NULL, true,
-        (struct service_options){
-            .threads = fixture_threads, .cache = true, .cache_vectors = vectors, .cache_bytes = 1 << 24});
+        (struct service_options){.threads = fixture_threads,
+                                 .cache = {.enabled = true, .vectors = vectors, .bytes = 1 << 24}});
 }
 
 static struct service *open_service(const char *root, bool model, struct service_options options)

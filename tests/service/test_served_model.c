@@ -1,0 +1,76 @@
+/* test_served_model.c: what a model needs to serve, and how long it lives. */
+#include "service_fixture.h"
+
+#include "service/service_impl.h"
+
+static struct model *tiny(void)
+{
+    struct model *model;
+    struct dp_error error;
+    if (model_open_dir(fixture_model(), MODEL_INT8, &model, &error) != DP_OK)
+        fail_msg("%s", error.message);
+    return model;
+}
+
+static void test_served_model_knows_its_names(void **state)
+{
+    (void)state;
+    const struct span aliases[] = {span_str("mini"), span_str("org/small")};
+    const struct service_options options = {
+        .model = tiny(), .model_aliases = aliases, .model_alias_count = sizeof aliases / sizeof *aliases};
+    struct served_model *m;
+    assert_int_equal(served_model_new(&options, NULL, &m, NULL), DP_OK);
+    assert_true(served_model_is(m, span_str("tiny")));
+    assert_true(served_model_is(m, span_str("sentence-transformers/tiny")));
+    assert_true(served_model_is(m, span_str("mini")));
+    assert_true(served_model_is(m, span_str("org/small")));
+    assert_false(served_model_is(m, span_str("small")));
+    assert_false(served_model_is(m, span_str("")));
+    assert_int_equal(m->special_count, 2);
+    assert_int_equal(m->special_before, 1);
+    served_model_release(m);
+}
+
+static void test_served_model_lives_until_its_last_reference(void **state)
+{
+    (void)state;
+    struct service *s = fixture_service(NULL, true);
+    struct served_model *m = served_model_retain(s->model);
+    const struct embed_input input = {.text = span_str("cat")};
+    const struct embed_request request = {.inputs = &input, .count = 1, .normalize = true};
+    struct embed_response answer;
+    served_model_release(s->model); /* as if the service took another one */
+    s->model = NULL;
+    assert_int_equal(service_embed(fixture_call(), s, &request, &answer), DP_UNSUPPORTED);
+    assert_int_equal(served_model_embed(fixture_call(), s, m, &request, &answer), DP_OK);
+    assert_int_equal(answer.dim, TINY_DIM);
+    fixture_call_end();
+    served_model_release(m);
+    served_model_release(NULL);
+    assert_null(served_model_retain(NULL));
+    service_free(s);
+}
+
+static void test_served_model_refuses_limits_without_room(void **state)
+{
+    (void)state;
+    struct model *model = tiny();
+    struct dp_error error;
+    struct served_model *m;
+    const struct service_options borrowed = {.borrowed_model = model, .max_tokens = 2};
+    assert_int_equal(served_model_new(&borrowed, NULL, &m, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "have no room beside the model's 2 special tokens"));
+    assert_null(m);
+    const struct service_options owned = {.model = model, .max_tokens = 2};
+    assert_int_equal(served_model_new(&owned, NULL, &m, &error), DP_INVALID); /* and frees the model */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_served_model_knows_its_names),
+        cmocka_unit_test(test_served_model_lives_until_its_last_reference),
+        cmocka_unit_test(test_served_model_refuses_limits_without_room),
+    };
+    return test_run(tests);
+}
