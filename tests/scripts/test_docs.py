@@ -65,3 +65,31 @@ def test_links_between_pages_lead_somewhere(source):
                 if name not in map(anchor, headings):
                     broken.append(f"{page.relative_to(source)}: {target}: no such heading")
     assert not broken, "\n".join(broken)
+
+
+def test_the_architecture_lists_every_lock_and_thread(source):
+    page = (source / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    threads = page.split("\n## Threads")[1].split("\n## ")[0]
+    locks = page.split("\n## Locks")[1].split("\n## ")[0]
+    missing = []
+    for file in sorted((source / "src").rglob("*.[ch]")):
+        text, name = file.read_text(encoding="utf-8"), str(file.relative_to(source / "src"))
+        if re.search(r"^[^*\n]*\bpthread_(mutex|rwlock)_t \w+;", text, re.M) and f"`{name}`" not in locks:
+            missing.append(f"{name} has a lock")
+        if re.search(r"\bos_thread_start\(", text) and f"`{name}`" not in threads and not name.startswith("os/thread"):
+            missing.append(f"{name} starts a thread")
+        for thread in re.findall(r'os_thread_start\([^;]*"(dipper-\w+)"', text):
+            if f"`{thread}`" not in threads:
+                missing.append(f"{name} starts {thread}")
+    assert not missing, "\n".join(missing)
+
+
+def test_the_architecture_lists_every_room(source):
+    page = (source / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    house = page.split("\n## The house")[1].split("\n## ")[0]
+    rows = {row.group(1): row.group(0) for row in re.finditer(r"^\| `src/(\w+)/` .*$", house, re.M)}
+    rooms = [folder for folder in sorted((source / "src").iterdir()) if folder.is_dir()]
+    assert sorted(rows) == [room.name for room in rooms]
+    for room in rooms:
+        for inside in room.iterdir():
+            assert not inside.is_dir() or f"`{inside.name}/`" in rows[room.name], f"{room.name}/{inside.name}"
