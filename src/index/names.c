@@ -2,47 +2,57 @@
 #include "index/index.h"
 
 #include "index/object_name.h"
+#include "index/round.h"
 
 enum { PAGE = 256 };
 
-/* The folders of one page, and whether each has a manifest: two rounds. */
-static enum dp_status probe(struct call *call, struct store *store, const struct store_listing *page,
-                            struct index_names *out, size_t max)
+/* A folder, which is a namespace if it has a manifest. */
+struct folder {
+    struct span name;
+    struct object_key manifest_key;
+    size_t manifest; /* handle in the round that looks for it */
+};
+
+static size_t ask_manifests(struct round *round, const struct store_listing *page, struct folder *folders)
 {
-    struct store_read_req *reqs = arena_calloc(call->arena, page->count, sizeof *reqs);
-    struct object_key *keys = arena_array(call->arena, page->count, sizeof *keys);
-    struct span *names = arena_array(call->arena, page->count, sizeof *names);
     size_t count = 0;
-    if (!reqs || !keys || !names)
-        return call_nomem(call, "a list of namespaces");
     for (size_t i = 0; i < page->count; i++) {
         const struct store_entry *e = &page->entries[i];
         struct span name = span_of(e->key.data, e->key.len - 1);
         if (!e->is_prefix || index_check_name(name, NULL) != DP_OK)
             continue;
-        key_of_manifest(&keys[count], name);
-        names[count] = name;
-        reqs[count] = (struct store_read_req){.key = object_key_span(&keys[count]), .len = 1};
-        count++;
+        struct folder *f = &folders[count++];
+        f->name = name;
+        key_of_manifest(&f->manifest_key, name);
+        const struct store_read_req req = {.key = object_key_span(&f->manifest_key), .len = 1};
+        f->manifest = round_ask(round, &req);
     }
-    if (count == 0)
-        return DP_OK;
-    store_read(call, store, reqs, count); /* each is judged by itself */
-    enum dp_status status = DP_OK;
+    return count;
+}
+
+/* Adds the folders of a page that have a manifest: one round. */
+static enum dp_status add_namespaces(struct call *call, struct store *store, const struct store_listing *page,
+                                     struct index_names *out, size_t max)
+{
+    struct round round;
+    struct folder *folders = arena_array(call->arena, page->count, sizeof *folders);
+    if (!folders)
+        return call_nomem(call, "a list of namespaces");
+    round_init(&round, call, store, 0);
+    size_t count = ask_manifests(&round, page, folders);
+    enum dp_status status = count ? round_read(&round) : DP_OK;
     for (size_t i = 0; i < count && status == DP_OK; i++) {
-        if (reqs[i].status == DP_NOT_FOUND)
+        enum dp_status there = round_answer(&round, folders[i].manifest)->status;
+        if (there == DP_NOT_FOUND)
             continue;
-        if (reqs[i].status != DP_OK && reqs[i].status != DP_INVALID) { /* an empty one is there, too */
-            call->error = reqs[i].error;
-            status = reqs[i].status;
-        } else if (out->count == max)
+        if (there != DP_OK && there != DP_INVALID) /* an empty manifest is there, too */
+            status = round_check(&round, folders[i].manifest);
+        else if (out->count == max)
             out->truncated = true;
         else
-            out->names[out->count++] = names[i];
+            out->names[out->count++] = folders[i].name;
     }
-    store_read_release(reqs, count);
-    if (status == DP_OK)
-        dp_error_clear(&call->error);
+    round_deinit(&round);
     return status;
 }
 
@@ -61,10 +71,11 @@ enum dp_status index_list(struct call *call, struct store *store, struct span pr
         return call_nomem(call, "a list of namespaces");
     while (page.truncated && !out->truncated) {
         enum dp_status status = store_list(call, store, prefix, from, true, PAGE, &page);
-        if (status || (page.count && (status = probe(call, store, &page, out, max)) != DP_OK))
+        if (status || page.count == 0)
             return status;
-        if (page.count == 0)
-            break;
+        status = add_namespaces(call, store, &page, out, max);
+        if (status)
+            return status;
         from = page.entries[page.count - 1].key;
     }
     return DP_OK;

@@ -21,28 +21,52 @@ bool round_takes(const struct round *r, uint64_t bytes, size_t ranges)
     return r->bytes == 0 || (bytes <= left && ranges <= (left - bytes) / ROUND_GAP);
 }
 
-enum dp_status round_ask(struct round *r, const struct store_read_req *req)
+size_t round_ask(struct round *r, const struct store_read_req *req)
 {
     if (r->count == r->room) {
         size_t more = r->room ? r->room * 2 : 16, size;
         struct store_read_req *grown = NULL;
         if (mem_mul_ok(more, sizeof *grown, &size))
             grown = mem_realloc(r->reqs, size);
-        if (!grown)
-            return call_nomem(r->call, "a round of reads");
+        if (!grown) {
+            r->status = call_nomem(r->call, "a round of reads");
+            return 0;
+        }
         r->reqs = grown;
         r->room = more;
     }
-    r->reqs[r->count++] = *req;
+    r->reqs[r->count] = *req;
     r->bytes += (req->len > 0 ? (uint64_t)req->len : 0) + ROUND_GAP;
-    return DP_OK;
+    return r->count++;
 }
 
-void round_read(struct round *r)
+enum dp_status round_read(struct round *r)
 {
+    if (r->status)
+        return r->status;
     if (r->count)
         store_read(r->call, r->store, r->reqs, r->count);
     dp_error_clear(&r->call->error);
+    return call_check(r->call);
+}
+
+const struct store_read_req *round_answer(const struct round *r, size_t handle)
+{
+    return &r->reqs[handle];
+}
+
+enum dp_status round_check(struct round *r, size_t handle)
+{
+    if (r->reqs[handle].status)
+        r->call->error = r->reqs[handle].error;
+    return r->reqs[handle].status;
+}
+
+struct store_read_req round_take(struct round *r, size_t handle)
+{
+    struct store_read_req answer = r->reqs[handle];
+    r->reqs[handle] = (struct store_read_req){0};
+    return answer;
 }
 
 void round_release(struct round *r)
@@ -50,4 +74,5 @@ void round_release(struct round *r)
     store_read_release(r->reqs, r->count);
     r->count = 0;
     r->bytes = 0;
+    r->status = DP_OK;
 }

@@ -1,7 +1,16 @@
 /* index/round.h: a round: ranges that are read together, bounded in bytes.
  *
- * Whatever a namespace's size, a query or an opening holds one round at a time: it asks for ranges while the round
- * takes them, reads, uses what came, and releases it before it asks for more. One owner thread.
+ * Whatever a namespace's size, a query or an opening holds one round at a time: it asks for ranges while the round takes
+ * them, reads, uses the answers, and releases them before it asks for more. round_ask answers a handle, by which the
+ * answer is found after round_read.
+ *
+ *     while (more && round_takes(&r, len, 1))
+ *         handle = round_ask(&r, &range);
+ *     status = round_read(&r);
+ *     … round_answer(&r, handle)->bytes …
+ *     round_release(&r);
+ *
+ * One owner thread.
  */
 #ifndef INDEX_ROUND_H
 #define INDEX_ROUND_H
@@ -21,6 +30,7 @@ struct round {
     uint64_t bytes_max, bytes; /* charged so far */
     struct store_read_req *reqs;
     size_t count, room;
+    enum dp_status status; /* DP_NOMEM: a range found no memory */
 };
 
 /* bytes_max 0: ROUND_BYTES_MAX. */
@@ -29,11 +39,19 @@ void round_deinit(struct round *r);
 
 /* Whether `ranges` more ranges of so many bytes together fit. A round to which nothing was charged takes anything. */
 bool round_takes(const struct round *r, uint64_t bytes, size_t ranges);
-/* Adds a range, whether it fits or not; it is r->reqs[r->count - 1] then. Its key and pin must live on. DP_NOMEM. */
-enum dp_status round_ask(struct round *r, const struct store_read_req *req);
-/* Reads what was asked for, if anything. Each request is to be judged by itself: the call has no error afterwards. */
-void round_read(struct round *r);
-/* Releases what was read: the round is empty again. */
+/* Adds a range, whether it fits or not, and answers its handle. Its key and pin must outlive the round. A failure shows
+ * in round_read. */
+size_t round_ask(struct round *r, const struct store_read_req *req);
+/* Reads the ranges, if there are any. DP_OK even where some of them failed: each answer has its own status. DP_NOMEM for
+ * a range that could not be asked for; DP_CANCELLED and DP_DEADLINE. */
+enum dp_status round_read(struct round *r);
+/* The answer to a range, until round_release. */
+const struct store_read_req *round_answer(const struct round *r, size_t handle);
+/* The status of an answer; a failure becomes the call's error. */
+enum dp_status round_check(struct round *r, size_t handle);
+/* Moves an answer out of the round; the caller releases it. */
+struct store_read_req round_take(struct round *r, size_t handle);
+/* Releases the answers: the round is empty again, and their handles mean nothing. */
 void round_release(struct round *r);
 
 #endif

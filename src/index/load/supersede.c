@@ -5,88 +5,98 @@
  */
 #include "index/load/supersede.h"
 
-#include "base/alloc.h"
+#include "index/round.h"
 #include "index/segment/key_filter.h"
 
 enum { BATCH = 256 };
 
 /* A block to be read, and the keys that may be in it: keys[from, to). */
-struct wanted {
+struct wanted_block {
     size_t block;
     size_t from, to;
+    size_t read; /* handle in the round that reads it */
 };
 
-static enum dp_status search_block(struct call *call, const struct segment_hot *hot, const struct wanted *w,
-                                   struct span bytes, const struct span *keys, struct row_set *rows)
+/* A search of one segment for the keys of a load. */
+struct id_search {
+    struct call *call;
+    const struct object_key *key; /* of the .dpr object */
+    const struct segment_hot *hot;
+    const struct span *keys; /* sorted */
+    struct row_set *rows;    /* found */
+    struct round round;
+    struct wanted_block wanted[BATCH];
+    size_t count;
+};
+
+static enum dp_status search_block(struct id_search *s, const struct wanted_block *w)
 {
-    enum dp_status status = segment_check_ids(hot, w->block, bytes, &call->error);
+    struct span bytes = round_answer(&s->round, w->read)->bytes.span;
+    enum dp_status status = round_check(&s->round, w->read);
+    if (status == DP_OK)
+        status = segment_check_ids(s->hot, w->block, bytes, &s->call->error);
     if (status)
         return status;
-    struct id_walk walk = id_walk_over(hot, bytes);
+    struct id_walk walk = id_walk_over(s->hot, bytes);
     struct span key;
     uint32_t row;
     size_t at = w->from;
     while (at < w->to && id_walk_next(&walk, &key, &row)) {
-        int order;
-        while (at < w->to && (order = span_compare(keys[at], key)) <= 0) {
+        for (; at < w->to; at++) {
+            int order = span_compare(s->keys[at], key);
+            if (order > 0)
+                break;
             if (order == 0)
-                row_set_add(rows, row);
-            at++;
+                row_set_add(s->rows, row);
         }
     }
     if (walk.at.failed)
-        return call_fail(call, DP_CORRUPT, "id block %zu is malformed", w->block);
+        return call_fail(s->call, DP_CORRUPT, "id block %zu is malformed", w->block);
     return DP_OK;
 }
 
-static enum dp_status search_batch(struct call *call, const struct segment_place *place,
-                                   const struct object_key *key, const struct segment_hot *hot,
-                                   const struct wanted *wanted, size_t count, const struct span *keys,
-                                   struct row_set *rows)
+/* Reads the blocks that were asked for: one round. */
+static enum dp_status search_wanted(struct id_search *s)
 {
-    struct store_read_req *reqs = mem_calloc(count, sizeof *reqs);
-    if (!reqs)
-        return call_nomem(call, "looking up ids");
-    for (size_t i = 0; i < count; i++) {
-        const struct id_block *b = &hot->ids[wanted[i].block];
-        reqs[i] = (struct store_read_req){.key = object_key_span(key), .offset = b->offset, .len = b->stored};
-    }
-    enum dp_status status = store_read(call, place->store, reqs, count);
-    for (size_t i = 0; i < count && status == DP_OK; i++)
-        status = search_block(call, hot, &wanted[i], reqs[i].bytes.span, keys, rows);
-    store_read_release(reqs, count);
-    mem_free(reqs);
+    enum dp_status status = round_read(&s->round);
+    for (size_t i = 0; i < s->count && status == DP_OK; i++)
+        status = search_block(s, &s->wanted[i]);
+    round_release(&s->round);
+    s->count = 0;
     return status;
 }
 
-static enum dp_status search(struct call *call, const struct segment_place *place, const struct object_key *key,
-                             const struct segment_hot *hot, const struct span *keys, size_t n,
-                             struct row_set *rows)
+static enum dp_status search_ids(struct id_search *s, size_t n)
 {
-    struct wanted wanted[BATCH];
-    size_t count = 0;
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < n; i++) {
-        if (!key_filter_maybe(hot->filter, keys[i]))
+    for (size_t i = 0; i < n && status == DP_OK; i++) {
+        if (!key_filter_maybe(s->hot->filter, s->keys[i]))
             continue;
-        size_t block = segment_id_block_of(hot, keys[i]);
-        if (block == hot->id_count)
+        size_t block = segment_id_block_of(s->hot, s->keys[i]);
+        if (block == s->hot->id_count)
             continue;
-        if (count && wanted[count - 1].block == block) {
-            wanted[count - 1].to = i + 1;
+        if (s->count && s->wanted[s->count - 1].block == block) {
+            s->wanted[s->count - 1].to = i + 1;
             continue;
         }
-        if (count == BATCH) {
-            status = call_check(call);
-            if (status == DP_OK)
-                status = search_batch(call, place, key, hot, wanted, count, keys, rows);
-            if (status)
-                return status;
-            count = 0;
-        }
-        wanted[count++] = (struct wanted){block, i, i + 1};
+        if (s->count == BATCH)
+            status = search_wanted(s);
+        const struct id_block *b = &s->hot->ids[block];
+        const struct store_read_req req = {.key = object_key_span(s->key), .offset = b->offset, .len = b->stored};
+        s->wanted[s->count++] = (struct wanted_block){block, i, i + 1, round_ask(&s->round, &req)};
     }
-    return count ? search_batch(call, place, key, hot, wanted, count, keys, rows) : DP_OK;
+    return status == DP_OK && s->count ? search_wanted(s) : status;
+}
+
+static enum dp_status find_rows(struct call *call, const struct segment_place *place, const struct object_key *key,
+                                const struct segment_hot *hot, const struct span *keys, size_t n,
+                                struct row_set *rows)
+{
+    struct id_search s = {.call = call, .key = key, .hot = hot, .keys = keys, .rows = rows};
+    round_init(&s.round, call, place->store, 0);
+    enum dp_status status = search_ids(&s, n);
+    round_deinit(&s.round);
+    return status;
 }
 
 /* What a missing or replaced object means: the manifest that lists it is old. */
@@ -117,7 +127,7 @@ enum dp_status supersede_find(struct call *call, const struct segment_place *pla
     }
     status = row_set_init(rows, hot.rows, &call->error);
     if (status == DP_OK)
-        status = judge_read(call, &key, search(call, place, &key, &hot, keys, n, rows));
+        status = judge_read(call, &key, find_rows(call, place, &key, &hot, keys, n, rows));
     if (status) {
         row_set_deinit(rows);
         if (status == DP_CORRUPT)

@@ -25,7 +25,7 @@ struct fetched {
     const struct segment *segment;
     uint64_t first_vector, vectors;
     struct document_run run;
-    size_t vector_req, document_req; /* numbers in the round that reads them */
+    size_t vector_read, document_read; /* handles in the round that reads them */
     float dist;
     struct span key;        /* the row's id; empty until its document is found */
     struct span attributes; /* as the query asks for them */
@@ -91,7 +91,7 @@ static enum dp_status plan(struct finish *f)
     return DP_OK;
 }
 
-static enum dp_status ask_vectors(struct finish *f, struct fetched *r)
+static void ask_vectors(struct finish *f, struct fetched *r)
 {
     const struct segment_hot *hot = &r->segment->hot;
     const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
@@ -99,37 +99,23 @@ static enum dp_status ask_vectors(struct finish *f, struct fetched *r)
                                            hot->vectors_offset + r->first_vector * segment_vector_len(hot->dim),
                                        .len = (int64_t)vector_bytes(r),
                                        .pinned = &r->segment->dpr_version};
-    enum dp_status status = round_ask(&f->round, &req);
-    r->vector_req = f->round.count - 1;
-    return status;
+    r->vector_read = round_ask(&f->round, &req);
 }
 
 /* `before` is the row whose documents were asked for last, or NULL. */
-static enum dp_status ask_document(struct finish *f, const struct fetched *before, struct fetched *r)
+static void ask_document(struct finish *f, const struct fetched *before, struct fetched *r)
 {
-    if (before && same_run(before, r)) {
-        r->document_req = before->document_req;
-        return DP_OK;
-    }
     const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
                                        .offset = r->run.offset,
                                        .len = (int64_t)r->run.len,
                                        .pinned = &r->segment->dpr_version};
-    enum dp_status status = round_ask(&f->round, &req);
-    r->document_req = f->round.count - 1;
-    return status;
+    r->document_read = before && same_run(before, r) ? before->document_read : round_ask(&f->round, &req);
 }
 
-static enum dp_status read_round(struct finish *f)
+static enum dp_status check_answer(struct finish *f, const struct fetched *r, size_t handle)
 {
-    struct call *call = f->run->call;
-    round_read(&f->round);
-    return call_check(call);
-}
-
-static enum dp_status check_request(struct finish *f, const struct fetched *r, size_t number)
-{
-    return snapshot_check_read(&f->round.reqs[number], r->segment->hot.size, &f->run->gone, &f->run->call->error);
+    return snapshot_check_read(round_answer(&f->round, handle), r->segment->hot.size, &f->run->gone,
+                               &f->run->call->error);
 }
 
 /* The distance that is answered, from a metric's score. */
@@ -144,7 +130,7 @@ static enum dp_status measure(struct finish *f, struct fetched *r)
 {
     const struct segment_hot *hot = &r->segment->hot;
     enum index_metric metric = f->run->snapshot->manifest.vectors.metric;
-    struct span bytes = f->round.reqs[r->vector_req].bytes.span;
+    struct span bytes = round_answer(&f->round, r->vector_read)->bytes.span;
     size_t floats_len = (size_t)hot->dim * 4, len = (size_t)segment_vector_len(hot->dim);
     for (uint64_t v = 0; v < r->vectors; v++) {
         struct span floats = span_of(bytes.data + v * len, floats_len);
@@ -222,8 +208,8 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
     enum dp_status status = DP_OK;
     if (!before || !same_run(before, r)) {
         arena_reset(&f->raw);
-        status = segment_inflate(&r->segment->hot, &r->run, f->round.reqs[r->document_req].bytes.span, &f->raw,
-                                 &f->raw_run, &call->error);
+        status = segment_inflate(&r->segment->hot, &r->run, round_answer(&f->round, r->document_read)->bytes.span,
+                                 &f->raw, &f->raw_run, &call->error);
     }
     if (status == DP_OK)
         status = segment_find_document(&r->run, f->raw_run, r->candidate->row, &document, &call->error);
@@ -246,22 +232,21 @@ static enum dp_status measure_all(struct finish *f)
 {
     enum dp_status status = DP_OK;
     for (size_t begin = 0, end; begin < f->count && status == DP_OK; begin = end) {
-        for (end = begin; end < f->count && status == DP_OK; end++) {
+        for (end = begin; end < f->count; end++) {
             struct fetched *r = &f->rows[end];
             if (!f->whole && !round_takes(&f->round, vector_bytes(r), 1))
                 break;
-            status = ask_vectors(f, r);
-            if (status == DP_OK && f->whole)
-                status = ask_document(f, end ? r - 1 : NULL, r);
+            ask_vectors(f, r);
+            if (f->whole)
+                ask_document(f, end ? r - 1 : NULL, r);
         }
-        if (status == DP_OK)
-            status = read_round(f);
+        status = round_read(&f->round);
         int64_t begun = os_now_ns();
         for (size_t i = begin; i < end && status == DP_OK; i++) {
             struct fetched *r = &f->rows[i];
-            status = check_request(f, r, r->vector_req);
+            status = check_answer(f, r, r->vector_read);
             if (status == DP_OK && f->whole)
-                status = check_request(f, r, r->document_req);
+                status = check_answer(f, r, r->document_read);
             if (status == DP_OK)
                 status = measure(f, r);
         }
@@ -279,7 +264,7 @@ static enum dp_status take_documents(struct finish *f, size_t begin, size_t end)
     for (size_t i = begin; i < end && status == DP_OK; i++) {
         struct fetched *r = &f->rows[i];
         if (!f->whole)
-            status = check_request(f, r, r->document_req);
+            status = check_answer(f, r, r->document_read);
         if (status == DP_OK)
             status = find_document(f, i > begin ? r - 1 : NULL, r);
     }
@@ -294,15 +279,14 @@ static enum dp_status find_documents(struct finish *f, size_t count)
         return take_documents(f, 0, count);
     enum dp_status status = DP_OK;
     for (size_t begin = 0, end; begin < count && status == DP_OK; begin = end) {
-        for (end = begin; end < count && status == DP_OK; end++) {
+        for (end = begin; end < count; end++) {
             struct fetched *r = &f->rows[end];
             bool shared = end > begin && same_run(r - 1, r);
             if (!shared && !round_takes(&f->round, r->run.len, 1))
                 break;
-            status = ask_document(f, end > begin ? r - 1 : NULL, r);
+            ask_document(f, end > begin ? r - 1 : NULL, r);
         }
-        if (status == DP_OK)
-            status = read_round(f);
+        status = round_read(&f->round);
         if (status == DP_OK)
             status = take_documents(f, begin, end);
         round_release(&f->round);

@@ -35,9 +35,9 @@ uint32_t query_default_nprobe(uint32_t nlist)
 
 /* Probed lists of one segment: all of them, or those of one round. */
 struct probe {
-    uint32_t *lists;
+    uint32_t *lists; /* [count] */
+    size_t *reads;   /* [count]: handles in the round that reads them */
     size_t count;
-    const struct store_read_req *reqs; /* [count]; of those of a round */
 };
 
 /* A list to be probed: number `list` of a segment's. */
@@ -52,7 +52,10 @@ struct scoring {
     uint64_t entries;     /* of all of them */
     struct round round;
     size_t want, room; /* candidates in the end, and at most meanwhile */
-    bool split;        /* a segment's lists came in several rounds: a row may be among the candidates twice */
+    struct {
+        size_t manifest, log;
+    } current;  /* handles of the look whether the snapshot is current */
+    bool split; /* a segment's lists came in several rounds: a row may be among the candidates twice */
 };
 
 static enum dp_status plan(struct scoring *sc)
@@ -69,7 +72,8 @@ static enum dp_status plan(struct scoring *sc)
         uint32_t nprobe = run->query->nprobe ? run->query->nprobe : query_default_nprobe(nlist);
         nprobe = nprobe < nlist ? nprobe : nlist;
         probe->lists = arena_array(run->call->arena, nprobe, sizeof *probe->lists);
-        if (!probe->lists)
+        probe->reads = arena_array(run->call->arena, nprobe, sizeof *probe->reads);
+        if (!probe->lists || !probe->reads)
             return call_nomem(run->call, "a query");
         enum dp_status status =
             faiss_ivf_probe(segment->ivf, run->vector, nprobe, probe->lists, &probe->count, &run->call->error);
@@ -88,7 +92,7 @@ static enum dp_status plan(struct scoring *sc)
 }
 
 /* Asks for lists from *at on while the round takes them, and moves *at behind them. */
-static enum dp_status ask_lists(struct scoring *sc, struct probe_place *at)
+static void ask_lists(struct scoring *sc, struct probe_place *at)
 {
     const struct snapshot *s = sc->run->snapshot;
     for (; at->segment < s->manifest.segment_count; *at = (struct probe_place){at->segment + 1, 0}) {
@@ -97,29 +101,27 @@ static enum dp_status ask_lists(struct scoring *sc, struct probe_place *at)
         for (; at->list < probe->count; at->list++) {
             struct faiss_list_range range = faiss_ivf_list_range(segment->ivf, probe->lists[at->list]);
             if (!round_takes(&sc->round, range.len, 1))
-                return DP_OK;
+                return;
             struct store_read_req req = {.key = object_key_span(&segment->ivf_key),
                                          .offset = range.offset,
                                          .len = (int64_t)range.len,
                                          .pinned = &segment->ivf_version};
-            enum dp_status status = round_ask(&sc->round, &req);
-            if (status)
-                return status;
+            probe->reads[at->list] = round_ask(&sc->round, &req);
         }
     }
-    return DP_OK;
 }
 
 /* Verifies the lists of a segment. */
-static enum dp_status check_lists(struct query_run *run, size_t i, const struct probe *probe)
+static enum dp_status check_lists(struct scoring *sc, size_t i, const struct probe *probe)
 {
+    struct query_run *run = sc->run;
     const struct segment *segment = run->snapshot->segments[i].segment;
     for (size_t p = 0; p < probe->count; p++) {
-        enum dp_status status =
-            snapshot_check_read(&probe->reqs[p], segment->hot.ivf_size, &run->gone, &run->call->error);
+        const struct store_read_req *list = round_answer(&sc->round, probe->reads[p]);
+        enum dp_status status = snapshot_check_read(list, segment->hot.ivf_size, &run->gone, &run->call->error);
         if (status)
             return status;
-        if (checksum64(probe->reqs[p].bytes.span) != segment->hot.list_checksums[probe->lists[p]])
+        if (checksum64(list->bytes.span) != segment->hot.list_checksums[probe->lists[p]])
             return call_fail(run->call, DP_CORRUPT, "%s: the checksum of list %" PRIu32 " does not fit",
                              segment->ivf_key.text, probe->lists[p]);
     }
@@ -158,17 +160,19 @@ static int smaller_first(const void *a, const void *b)
     return left->score != right->score ? (left->score < right->score ? -1 : 1) : by_row(a, b);
 }
 
-static enum dp_status scan(struct query_run *run, const struct segment *segment, const struct probe *probe,
+static enum dp_status scan(struct scoring *sc, const struct segment *segment, const struct probe *probe,
                            const struct id_filter *filter, struct topk *top)
 {
+    struct query_run *run = sc->run;
     struct ivf_query query;
     enum dp_status status =
         ivf_query_init(&query, faiss_ivf_info(segment->ivf).codec, run->vector, &run->call->error);
     if (status)
         return status;
     for (size_t p = 0; p < probe->count && status == DP_OK; p++) {
-        status = faiss_ivf_scan(segment->ivf, &query, probe->lists[p], probe->reqs[p].bytes.span, filter, top,
-                                &run->call->error);
+        status =
+            faiss_ivf_scan(segment->ivf, &query, probe->lists[p],
+                           round_answer(&sc->round, probe->reads[p])->bytes.span, filter, top, &run->call->error);
         if (status == DP_OK)
             status = call_check(run->call);
     }
@@ -177,8 +181,9 @@ static enum dp_status scan(struct query_run *run, const struct segment *segment,
 }
 
 /* Adds the best `want` rows of one segment to the candidates. */
-static enum dp_status score_segment(struct query_run *run, size_t i, const struct probe *probe, size_t want)
+static enum dp_status score_segment(struct scoring *sc, size_t i, const struct probe *probe, size_t want)
 {
+    struct query_run *run = sc->run;
     const struct snapshot_segment *s = &run->snapshot->segments[i];
     const struct segment *segment = s->segment;
     struct id_filter filter = {0};
@@ -194,7 +199,7 @@ static enum dp_status score_segment(struct query_run *run, size_t i, const struc
             room = (size_t)entries;
         enum dp_status status = topk_init(&top, room, larger, &run->call->error);
         if (status == DP_OK)
-            status = scan(run, segment, probe, s->deleted ? &filter : NULL, &top);
+            status = scan(sc, segment, probe, s->deleted ? &filter : NULL, &top);
         size_t count = status ? 0 : top.count;
         if (count && segment->hot.window_count) {
             bool full = count == room;
@@ -276,24 +281,22 @@ static void choose_candidates(struct scoring *sc)
         run->candidate_count = sc->want;
 }
 
-/* Judges the two requests that tell whether the snapshot is current. */
-static enum dp_status check_current(struct query_run *run, struct store_read_req *manifest,
-                                    const struct store_read_req *wal)
+/* Judges the two answers that tell whether the snapshot is current. */
+static enum dp_status check_current(struct scoring *sc)
 {
+    struct query_run *run = sc->run;
+    const struct store_read_req *manifest = round_answer(&sc->round, sc->current.manifest);
     if (manifest->status == DP_NOT_FOUND)
         return call_fail(run->call, DP_NOT_FOUND, "%s: the namespace is gone", run->snapshot->manifest_key.text);
-    if (manifest->status) {
-        run->call->error = manifest->error;
-        return manifest->status;
-    }
+    if (manifest->status)
+        return round_check(&sc->round, sc->current.manifest);
     if (!manifest->unchanged) {
-        run->newer = *manifest;
-        *manifest = (struct store_read_req){0};
+        run->newer = round_take(&sc->round, sc->current.manifest);
         run->changed = true;
         return DP_OK;
     }
     run->confirmed = true;
-    return snapshot_check_wal(wal, &run->call->error);
+    return snapshot_check_wal(round_answer(&sc->round, sc->current.log), &run->call->error);
 }
 
 /* Room for candidates of all lists, or for several times as many as count in the end. */
@@ -313,20 +316,18 @@ static enum dp_status make_room(struct scoring *sc)
 static enum dp_status score_round(struct scoring *sc, struct probe_place begin, struct probe_place end)
 {
     struct query_run *run = sc->run;
-    const struct store_read_req *reqs = sc->round.reqs;
     for (size_t i = begin.segment; i < run->snapshot->manifest.segment_count && i <= end.segment; i++) {
         const struct probe *whole = &sc->probes[i];
         size_t from = i == begin.segment ? begin.list : 0, to = i == end.segment ? end.list : whole->count;
-        struct probe part = {whole->lists + from, to - from, reqs};
+        struct probe part = {whole->lists + from, whole->reads + from, to - from};
         if (part.count == 0)
             continue;
         sc->split = sc->split || part.count < whole->count;
-        reqs += part.count;
         if (sc->room <= sc->entries && sc->room - run->candidate_count < sc->want)
             choose_candidates(sc);
-        enum dp_status status = check_lists(run, i, &part);
+        enum dp_status status = check_lists(sc, i, &part);
         if (status == DP_OK)
-            status = score_segment(run, i, &part, sc->want);
+            status = score_segment(sc, i, &part, sc->want);
         if (status)
             return status;
     }
@@ -334,14 +335,14 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
 }
 
 /* Asks, beside the lists of the first round, whether the snapshot is still the namespace. */
-static enum dp_status ask_current(struct scoring *sc)
+static void ask_current(struct scoring *sc)
 {
     const struct snapshot *s = sc->run->snapshot;
     struct store_read_req manifest = {
         .key = object_key_span(&s->manifest_key), .len = STORE_TO_END, .pinned = &s->version, .if_changed = true};
     struct store_read_req wal = {.key = object_key_span(&s->wal_key), .len = 1};
-    enum dp_status status = round_ask(&sc->round, &manifest);
-    return status == DP_OK ? round_ask(&sc->round, &wal) : status;
+    sc->current.manifest = round_ask(&sc->round, &manifest);
+    sc->current.log = round_ask(&sc->round, &wal);
 }
 
 /* One round: lists from *at on. */
@@ -350,18 +351,14 @@ static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool
     struct query_run *run = sc->run;
     struct call *call = run->call;
     struct probe_place begin = *at;
-    enum dp_status status = ask_lists(sc, at);
-    if (status == DP_OK && check)
-        status = ask_current(sc);
-    if (status)
-        return status;
+    ask_lists(sc, at);
+    if (check)
+        ask_current(sc);
     run->seen.sent_ns = check ? os_now_ns() : run->seen.sent_ns;
-    round_read(&sc->round);
+    enum dp_status status = round_read(&sc->round);
     run->seen.answered_ns = check ? os_now_ns() : run->seen.answered_ns;
-    status = call_check(call);
-    struct store_read_req *last = sc->round.reqs + sc->round.count;
     if (status == DP_OK && check)
-        status = check_current(run, last - 2, last - 1);
+        status = check_current(sc);
     int64_t begun = os_now_ns();
     if (status == DP_OK && !run->changed)
         status = score_round(sc, begin, *at);

@@ -84,12 +84,19 @@ enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t si
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
+/* What a round reads of a segment: handles of its ranges. */
+struct asked_segment {
+    bool opens, deletes; /* whether its hot part and .ivf head are read; its deleted rows */
+    size_t dpr, ivf, deleted;
+};
+
 struct opening {
     struct call *call;
     struct snapshot *snapshot;
     struct span name;
     const struct snapshot *before;
     struct round round;
+    struct asked_segment *asked; /* [segment_count] */
     bool gone;
 };
 
@@ -111,15 +118,15 @@ static void share(struct snapshot_segment *to, const struct manifest_segment *li
     }
 }
 
-static enum dp_status ask_range(struct opening *o, struct span key, uint64_t offset, uint64_t len)
+static size_t ask_range(struct opening *o, const struct object_key *key, uint64_t offset, uint64_t len)
 {
-    const struct store_read_req req = {.key = key, .offset = offset, .len = (int64_t)len};
+    const struct store_read_req req = {.key = object_key_span(key), .offset = offset, .len = (int64_t)len};
     return round_ask(&o->round, &req);
 }
 
-/* An empty segment, and its hot part and .ivf head. */
+/* Makes an empty segment, and asks for its hot part and .ivf head. */
 static enum dp_status ask_new_segment(struct opening *o, const struct manifest_segment *listed,
-                                      struct snapshot_segment *to)
+                                      struct snapshot_segment *to, struct asked_segment *asked)
 {
     const struct ulid *incarnation = &o->snapshot->manifest.incarnation;
     struct segment *segment = mem_calloc(1, sizeof *segment);
@@ -129,14 +136,14 @@ static enum dp_status ask_new_segment(struct opening *o, const struct manifest_s
     key_of_ivf(&segment->ivf_key, o->name, incarnation, &listed->id);
     key_of_dpr(&segment->dpr_key, o->name, incarnation, &listed->id);
     to->segment = segment;
-    enum dp_status status = ask_range(o, object_key_span(&segment->dpr_key), listed->hot_offset, listed->hot_len);
-    if (status == DP_OK)
-        status = ask_range(o, object_key_span(&segment->ivf_key), 0, listed->ivf_head);
-    return status;
+    asked->opens = true;
+    asked->dpr = ask_range(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
+    asked->ivf = ask_range(o, &segment->ivf_key, 0, listed->ivf_head);
+    return DP_OK;
 }
 
 static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_segment *listed,
-                                      struct snapshot_segment *to)
+                                      struct snapshot_segment *to, struct asked_segment *asked)
 {
     struct object_key *key = arena_alloc(o->call->arena, sizeof *key);
     if (key)
@@ -145,7 +152,9 @@ static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_s
         return call_nomem(o->call, "deleted rows");
     atomic_init(&to->deleted->references, 1);
     key_of_del(key, o->name, &o->snapshot->manifest.incarnation, &listed->id, &listed->deletion);
-    return ask_range(o, object_key_span(key), 0, listed->deleted_size);
+    asked->deletes = true;
+    asked->deleted = ask_range(o, key, 0, listed->deleted_size);
+    return DP_OK;
 }
 
 /* Asks for what is not open of a segment; *full, and nothing, when the round does not take it. */
@@ -156,13 +165,13 @@ static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
     struct snapshot_segment *to = &s->segments[i];
     if (!to->segment && o->before && ulid_equal(&o->before->manifest.incarnation, &s->manifest.incarnation))
         share(to, listed, o->before);
-    bool segment = !to->segment, deleted = listed->has_deleted && !to->deleted;
-    uint64_t bytes = (segment ? listed->hot_len + listed->ivf_head : 0) + (deleted ? listed->deleted_size : 0);
-    *full = (segment || deleted) && !round_takes(&o->round, bytes, (segment ? 2 : 0) + (deleted ? 1 : 0));
+    bool opens = !to->segment, deletes = listed->has_deleted && !to->deleted;
+    uint64_t bytes = (opens ? listed->hot_len + listed->ivf_head : 0) + (deletes ? listed->deleted_size : 0);
+    *full = (opens || deletes) && !round_takes(&o->round, bytes, (opens ? 2 : 0) + (deletes ? 1 : 0));
     if (*full)
         return DP_OK;
-    enum dp_status status = segment ? ask_new_segment(o, listed, to) : DP_OK;
-    return status == DP_OK && deleted ? ask_new_deleted(o, listed, to) : status;
+    enum dp_status status = opens ? ask_new_segment(o, listed, to, &o->asked[i]) : DP_OK;
+    return status == DP_OK && deletes ? ask_new_deleted(o, listed, to, &o->asked[i]) : status;
 }
 
 /* The .ivf must be what this namespace's writer makes and the .dpr describes. */
@@ -179,13 +188,17 @@ static enum dp_status check_ivf(const struct snapshot *s, const struct segment *
     return DP_OK;
 }
 
-static enum dp_status take_segment(struct opening *o, const struct manifest_segment *listed,
-                                   struct segment *segment, const struct store_read_req *dpr,
-                                   const struct store_read_req *ivf)
+static enum dp_status open_segment(struct opening *o, size_t i)
 {
     struct dp_error *error = &o->call->error;
+    const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
+    struct segment *segment = o->snapshot->segments[i].segment;
+    const struct store_read_req *dpr = round_answer(&o->round, o->asked[i].dpr);
+    const struct store_read_req *ivf = round_answer(&o->round, o->asked[i].ivf);
     enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, &o->gone, error);
-    if (status || (status = snapshot_check_read(ivf, listed->ivf_size, &o->gone, error)) != DP_OK)
+    if (status == DP_OK)
+        status = snapshot_check_read(ivf, listed->ivf_size, &o->gone, error);
+    if (status)
         return status;
     status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.vectors.dim, &segment->hot, error);
     if (status) {
@@ -204,58 +217,43 @@ static enum dp_status take_segment(struct opening *o, const struct manifest_segm
     return status;
 }
 
-/* Parses what was read of the segments [begin, end); *next goes behind their requests. */
-static enum dp_status take_segments(struct opening *o, size_t begin, size_t end, size_t *next)
+static enum dp_status open_deleted(struct opening *o, size_t i)
 {
-    struct snapshot *s = o->snapshot;
-    const struct store_read_req *reqs = o->round.reqs;
-    for (size_t i = begin; i < end; i++) {
-        const struct manifest_segment *listed = &s->manifest.segments[i];
-        struct snapshot_segment *to = &s->segments[i];
-        enum dp_status status = DP_OK;
-        if (!to->segment->ivf) {
-            status = take_segment(o, listed, to->segment, &reqs[*next], &reqs[*next + 1]);
-            *next += 2;
-        }
-        if (status)
-            return status;
-        if (!to->deleted || to->deleted->set.bits)
-            continue;
-        const struct store_read_req *req = &reqs[(*next)++];
-        status = snapshot_check_read(req, listed->deleted_size, &o->gone, &o->call->error);
-        if (status)
-            return status;
-        status = deleted_parse(req->bytes.span, &listed->id, listed->rows, listed->deleted_rows, &to->deleted->set,
-                               &o->call->error);
-        if (status) {
-            dp_error_prefix(&o->call->error, "%.*s", SPAN_FMT(req->key));
-            return status;
-        }
-    }
-    return DP_OK;
+    const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
+    const struct store_read_req *del = round_answer(&o->round, o->asked[i].deleted);
+    enum dp_status status = snapshot_check_read(del, listed->deleted_size, &o->gone, &o->call->error);
+    if (status)
+        return status;
+    status = deleted_parse(del->bytes.span, &listed->id, listed->rows, listed->deleted_rows,
+                           &o->snapshot->segments[i].deleted->set, &o->call->error);
+    if (status)
+        dp_error_prefix(&o->call->error, "%.*s", SPAN_FMT(del->key));
+    return status;
 }
 
-/* One round: segments from *at on; the first one looks for a log, too. */
+/* One round: segments from *at on, which moves behind them; the first round looks for a log, too. */
 static enum dp_status open_round(struct opening *o, size_t *at)
 {
     struct snapshot *s = o->snapshot;
-    size_t begin = *at, next = 0;
+    size_t begin = *at, log = 0;
     bool full = false, first = begin == 0;
     enum dp_status status = DP_OK;
     while (*at < s->manifest.segment_count && !full && status == DP_OK) {
         status = ask_segment(o, *at, &full);
         *at += !full;
     }
-    if (status == DP_OK && first)
-        status = ask_range(o, object_key_span(&s->wal_key), 0, 1);
-    if (status)
-        return status;
-    round_read(&o->round);
-    status = call_check(o->call);
+    if (first)
+        log = ask_range(o, &s->wal_key, 0, 1);
     if (status == DP_OK)
-        status = take_segments(o, begin, *at, &next);
+        status = round_read(&o->round);
+    for (size_t i = begin; i < *at && status == DP_OK; i++) {
+        if (o->asked[i].opens)
+            status = open_segment(o, i);
+        if (status == DP_OK && o->asked[i].deletes)
+            status = open_deleted(o, i);
+    }
     if (status == DP_OK && first)
-        status = snapshot_check_wal(&o->round.reqs[next], &o->call->error);
+        status = snapshot_check_wal(round_answer(&o->round, log), &o->call->error);
     round_release(&o->round);
     return status;
 }
@@ -280,8 +278,9 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
     key_of_wal(&s->wal_key, name, &s->manifest.incarnation, s->manifest.wal_floor + 1);
     s->segments = mem_calloc(s->manifest.segment_count + 1, sizeof *s->segments);
     struct opening o = {.call = call, .snapshot = s, .name = name, .before = before};
+    o.asked = arena_calloc(call->arena, s->manifest.segment_count + 1, sizeof *o.asked);
     round_init(&o.round, call, store, round_bytes);
-    enum dp_status status = s->segments ? DP_OK : call_nomem(call, "a namespace");
+    enum dp_status status = s->segments && o.asked ? DP_OK : call_nomem(call, "a namespace");
     size_t at = 0;
     if (status == DP_OK) {
         do
