@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "base/hex.h"
 #include "os/random.h"
 
 static bool is_digit(uint8_t c)

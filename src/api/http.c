@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/url.h"
+
 void http_response_init(struct http_response *response)
 {
     *response = (struct http_response){.status = 200};
@@ -27,38 +29,14 @@ void http_add_header(struct http_response *response, const char *name, const cha
         response->headers[response->header_count++] = (struct http_header){name, value};
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 enum dp_status http_percent_decode(struct span text, bool plus, struct arena *arena, struct span *out)
 {
     uint8_t *bytes = arena_alloc(arena, text.len ? text.len : 1);
+    size_t len;
     if (!bytes)
         return DP_NOMEM;
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c == '%') {
-            if (text.len - i < 3)
-                return DP_INVALID;
-            int high = hex_digit(text.data[i + 1]), low = hex_digit(text.data[i + 2]);
-            if (high < 0 || low < 0)
-                return DP_INVALID;
-            c = (uint8_t)(high << 4 | low);
-            i += 2;
-        } else if (c == '+' && plus) {
-            c = ' ';
-        }
-        bytes[len++] = c;
-    }
+    if (!percent_decode(text, plus, bytes, &len))
+        return DP_INVALID;
     *out = span_of(bytes, len);
     return DP_OK;
 }

@@ -44,13 +44,3 @@ void sha256_end(struct sha256_state *s, uint8_t digest[32])
 {
     SHA256_Final(digest, context_of(s));
 }
-
-void hex_encode(struct span bytes, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < bytes.len; i++) {
-        *out++ = digits[bytes.data[i] >> 4];
-        *out++ = digits[bytes.data[i] & 15];
-    }
-    *out = '\0';
-}

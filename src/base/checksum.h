@@ -19,7 +19,4 @@ void sha256_begin(struct sha256_state *s);
 void sha256_update(struct sha256_state *s, struct span bytes);
 void sha256_end(struct sha256_state *s, uint8_t digest[32]);
 
-/* Lower-case hexadecimal and a NUL: 2 * len + 1 characters. */
-void hex_encode(struct span bytes, char *out);
-
 #endif

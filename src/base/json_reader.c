@@ -7,6 +7,8 @@
  */
 #include "base/json.h"
 
+#include "base/hex.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -197,13 +199,10 @@ static int32_t hex4(struct json_reader *r, size_t at)
         return -1;
     int32_t value = 0;
     for (size_t i = 0; i < 4; i++) {
-        uint8_t digit = r->text.data[at + i];
-        if (digit >= '0' && digit <= '9')
-            value = value * 16 + (digit - '0');
-        else if ((digit | 0x20) >= 'a' && (digit | 0x20) <= 'f')
-            value = value * 16 + ((digit | 0x20) - 'a' + 10);
-        else
+        int digit = hex_digit(r->text.data[at + i]);
+        if (digit < 0)
             return -1;
+        value = value * 16 + digit;
     }
     return value;
 }

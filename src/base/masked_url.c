@@ -2,6 +2,10 @@
  * granted about their form: a part is one "scheme://…" up to the next, whatever stands between. */
 #include "base/masked_url.h"
 
+#include <stdio.h>
+
+#include "base/url.h"
+
 static const char HIDDEN[] = "(hidden)", SEPARATORS[] = ",; \t";
 
 static struct span from(struct span text, size_t at)
@@ -27,18 +31,12 @@ static size_t find_scheme_end(struct span text, size_t at)
     return text.len;
 }
 
-static bool is_scheme_character(uint8_t c)
-{
-    uint8_t lower = c | 0x20;
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-}
-
 /* Where the next URL of a list begins, behind the "://" at `at`; text.len when there is none. */
 static size_t next_url(struct span text, size_t at)
 {
     for (size_t end = find_scheme_end(text, at + 3); end < text.len; end = find_scheme_end(text, end + 3)) {
         size_t begin = end;
-        while (begin > at + 3 && is_scheme_character(text.data[begin - 1]))
+        while (begin > at + 3 && url_is_scheme_byte(text.data[begin - 1]))
             begin--;
         if (begin < end && strchr(SEPARATORS, text.data[begin - 1]))
             return begin;
@@ -145,5 +143,30 @@ const char *masked_url(struct span text, char out[MASKED_URL_MAX])
         out[i] = all.data[i] < ' ' || all.data[i] == 0x7f ? '?' : (char)all.data[i];
     out[len] = '\0';
     buffer_deinit(&all);
+    return out;
+}
+
+/* Whether "host:port" may be a user's name and the beginning of a password. */
+static bool may_be_password(struct span text, const struct url *url)
+{
+    const uint8_t *end = url->place.data + url->place.len;
+    if (!url->port.data)
+        return false;
+    for (size_t i = 0; i < url->port.len; i++)
+        if (url->port.data[i] < '0' || url->port.data[i] > '9')
+            return true;
+    return memchr(end, '@', (size_t)(text.data + text.len - end)) != NULL;
+}
+
+const char *url_shown(struct span text, char out[URL_SHOWN_MAX])
+{
+    struct url url;
+    if (!url_split(text, &url))
+        snprintf(out, URL_SHOWN_MAX, "(no URL)");
+    else if (may_be_password(text, &url))
+        snprintf(out, URL_SHOWN_MAX, "%.*s://%.*s:(hidden)", SPAN_FMT(url.scheme), SPAN_FMT(url.host));
+    else
+        snprintf(out, URL_SHOWN_MAX, "%.*s://%.*s%.*s", SPAN_FMT(url.scheme), SPAN_FMT(url.place),
+                 SPAN_FMT(url.path));
     return out;
 }

@@ -15,4 +15,9 @@ enum { MASKED_URL_MAX = 200 };
 /* The same for messages: cut to fit between characters, control characters as '?'. Answers `out`. */
 const char *masked_url(struct span text, char out[MASKED_URL_MAX]);
 
+enum { URL_SHOWN_MAX = 200 };
+/* One URL without userinfo, query and fragment, cut to fit: for messages about URLs that were parsed. A password whose
+ * '/', '?' or '#' is not percent-encoded seems to be a port and a path: in doubt both are hidden. Answers `out`. */
+const char *url_shown(struct span url, char out[URL_SHOWN_MAX]);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "account/schema.h"
 #include "base/buffer.h"
+#include "base/url.h"
 #include "service/url_rules.h"
 
 enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
@@ -30,10 +31,7 @@ static const char *database_url_of(struct call *call, const struct config *confi
 static void append_file_url(struct buffer *out, const char *path)
 {
     buffer_append_str(out, "file://");
-    for (; *path; path++) {
-        bool plain = strchr("/-._~", *path) || isalnum((unsigned char)*path);
-        buffer_printf(out, plain ? "%c" : "%%%02X", (unsigned char)*path);
-    }
+    percent_append(out, span_str(path), true);
 }
 
 /* Clients must not have the accounts' file opened, as a FAISS file that it is not: its end would take SQLite's locks away

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/checksum.h"
+#include "base/hex.h"
 
 enum { PROMPT_ARENA_MAX = 1 << 22 };
 

@@ -1,12 +1,14 @@
 /* recall.c: the side object's bytes, where it lies, and what it answers. */
 #include "faiss/recall.h"
 
+#include "base/hex.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
 #include "base/json.h"
-#include "store/transport.h"
+#include "base/masked_url.h"
 
 enum { VERSION = 1, FINGERPRINT_DIGITS = 16 };
 static const char FORMAT[] = "dipper-recall", SUFFIX[] = ".recall.json";
@@ -81,14 +83,7 @@ static void read_fingerprint(struct json_reader *r, uint64_t *out)
     *out = 0;
     if (!json_read_string(r, NULL, &text))
         return;
-    bool good = text.len == FINGERPRINT_DIGITS;
-    for (size_t i = 0; good && i < text.len; i++) {
-        uint8_t c = text.data[i];
-        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
-        good = digit || letter;
-        *out = *out << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
-    }
-    if (!good)
+    if (text.len != FINGERPRINT_DIGITS || !hex_read_u64(text, out))
         json_reject(r, DP_CORRUPT, "\"fingerprint\" is not %d hexadecimal digits", FINGERPRINT_DIGITS);
 }
 
@@ -159,11 +154,11 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
 }
 
 /* The URL for messages: what follows a '?' may be a secret. */
-static const char *shown(struct span url, char out[HTTP_URL_SHOWN_MAX])
+static const char *shown(struct span url, char out[URL_SHOWN_MAX])
 {
     if (is_http(url))
-        return http_url_shown(url, out);
-    snprintf(out, HTTP_URL_SHOWN_MAX, "%.*s", SPAN_FMT(url));
+        return url_shown(url, out);
+    snprintf(out, URL_SHOWN_MAX, "%.*s", SPAN_FMT(url));
     return out;
 }
 
@@ -171,7 +166,7 @@ static enum dp_status parse_for(struct call *call, struct span json, struct span
                                 const struct faiss_index *index, struct recall_table *out)
 {
     struct faiss_ivf_info info = faiss_index_info(index);
-    char name[HTTP_URL_SHOWN_MAX];
+    char name[URL_SHOWN_MAX];
     enum dp_status status = recall_parse(json, out, &call->error);
     if (status != DP_OK) {
         dp_error_prefix(&call->error, "%s", shown(url, name));
@@ -188,7 +183,7 @@ static enum dp_status parse_for(struct call *call, struct span json, struct span
 enum dp_status recall_load(struct call *call, struct span url, const struct store_options *store,
                            const struct faiss_index *index, struct recall_table *out)
 {
-    char name[HTTP_URL_SHOWN_MAX];
+    char name[URL_SHOWN_MAX];
     struct store *opened;
     struct span key;
     enum dp_status status = store_open_object(call, url, store, &opened, &key);

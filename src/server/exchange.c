@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/checksum.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -90,10 +90,8 @@ static struct span get_header(const void *context, const char *name)
 
 static bool is_hex(struct span text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!(text.data[i] >= '0' && text.data[i] <= '9') && !(text.data[i] >= 'a' && text.data[i] <= 'f'))
-            return false;
-    return true;
+    uint64_t value;
+    return hex_read_u64(text, &value);
 }
 
 static bool is_zeros(struct span text)
@@ -102,14 +100,6 @@ static bool is_zeros(struct span text)
     while (i < text.len && text.data[i] == '0')
         i++;
     return i == text.len;
-}
-
-static uint64_t hex_value(const uint8_t digits[16])
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < 16; i++)
-        value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
-    return value;
 }
 
 /* A client's trace goes on here: "00-" trace id "-" its parent "-" flags, of 32, 16 and 2 hexadecimal digits; later
@@ -122,16 +112,17 @@ static void take_trace(struct exchange *ex)
     ex->trace[0] = '\0';
     if (given.len < LEN || (given.len > LEN && (at[LEN] != '-' || memcmp(at, "00", 2) == 0)))
         return;
+    uint64_t id[2];
     struct span version = span_of(at, 2), trace = span_of(at + TRACE_AT, TRACE_ID_LEN),
                 parent = span_of(at + PARENT_AT, 16), flags = span_of(at + FLAGS_AT, 2);
     if (at[TRACE_AT - 1] != '-' || at[PARENT_AT - 1] != '-' || at[FLAGS_AT - 1] != '-' || !is_hex(version) ||
-        span_equal_str(version, "ff") || !is_hex(trace) || is_zeros(trace) || !is_hex(parent) ||
+        span_equal_str(version, "ff") || !hex_read_u64(span_of(trace.data, 16), &id[0]) ||
+        !hex_read_u64(span_of(trace.data + 16, 16), &id[1]) || is_zeros(trace) || !is_hex(parent) ||
         is_zeros(parent) || !is_hex(flags))
         return;
     memcpy(ex->trace, trace.data, TRACE_ID_LEN);
     ex->trace[TRACE_ID_LEN] = '\0';
-    ex->call.trace_id[0] = hex_value(trace.data);
-    ex->call.trace_id[1] = hex_value(trace.data + 16);
+    memcpy(ex->call.trace_id, id, sizeof id);
 }
 
 /* A client's own id is kept when it is short and harmless; otherwise the request gets one. */

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/masked_url.h"
 #include "os/clock.h"
 #include "os/gate.h"
 #include "service/service_impl.h"
 #include "store/store_cache.h"
 #include "store/transport.h"
 
-enum { SHOWN_MAX = HTTP_URL_SHOWN_MAX + 8 };
+enum { SHOWN_MAX = URL_SHOWN_MAX + 8 };
 
 /* One name. While its file is being opened it only keeps the name from others. */
 struct open_index {
@@ -159,7 +160,7 @@ static enum dp_status keep_recall_url(struct call *call, const struct index_sour
 static enum dp_status reserve(struct call *call, struct indexes *x, const struct index_source *source,
                               struct open_index **out)
 {
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     struct open_index *slot = mem_calloc(1, sizeof *slot);
     *out = NULL;
     if (!slot)
@@ -168,7 +169,7 @@ static enum dp_status reserve(struct call *call, struct indexes *x, const struct
     slot->listed = true;
     slot->name_len = source->name.len;
     memcpy(slot->name, source->name.data, source->name.len);
-    snprintf(slot->url, sizeof slot->url, "%s%s", http_url_shown(source->url, shown),
+    snprintf(slot->url, sizeof slot->url, "%s%s", url_shown(source->url, shown),
              memchr(source->url.data, '?', source->url.len) ? "?…" : "");
     enum dp_status status = keep_recall_url(call, source, slot);
     if (status != DP_OK) {

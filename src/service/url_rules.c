@@ -2,8 +2,9 @@
 #include "service/url_rules.h"
 
 #include "base/alloc.h"
+#include "base/hex.h"
 #include "base/masked_url.h"
-#include "store/transport.h"
+#include "base/url.h"
 
 enum { DECODE_ROUNDS_MAX = 4, RULES_MAX = 256, RULES_BYTES_MAX = 64 << 10 };
 
@@ -49,33 +50,6 @@ static bool is_alphanumeric(uint8_t c)
     return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
 }
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
-}
-
-/* Decodes %XX in place; what is none stays. Whether there was any. */
-static bool decode_once(uint8_t *bytes, size_t *len)
-{
-    size_t to = 0;
-    bool found = false;
-    for (size_t i = 0; i < *len; i++) {
-        bool escape =
-            bytes[i] == '%' && *len - i > 2 && hex_value(bytes[i + 1]) >= 0 && hex_value(bytes[i + 2]) >= 0;
-        if (escape) {
-            bytes[to++] = (uint8_t)(hex_value(bytes[i + 1]) << 4 | hex_value(bytes[i + 2]));
-            i += 2;
-            found = true;
-        } else {
-            bytes[to++] = bytes[i];
-        }
-    }
-    *len = to;
-    return found;
-}
-
 /* Whether a part of a path, decoded by whoever passes it on, stays a plain name: no separator, no "." or "..", also
  * not before a ';', where some servers cut. `scratch` has room for it. */
 static bool is_plain_part(struct span part, bool encoded, uint8_t *scratch)
@@ -84,9 +58,12 @@ static bool is_plain_part(struct span part, bool encoded, uint8_t *scratch)
     if (len > 0)
         memcpy(scratch, part.data, len);
     unsigned rounds = 0;
-    while (encoded && decode_once(scratch, &len))
-        if (++rounds == DECODE_ROUNDS_MAX)
+    for (size_t before = SIZE_MAX; encoded && len < before;) {
+        if (rounds++ == DECODE_ROUNDS_MAX)
             return false;
+        before = len;
+        len = percent_decode_loosely(span_of(scratch, len), scratch);
+    }
     for (size_t i = 0; i < len; i++)
         if (scratch[i] < 0x20 || scratch[i] == 0x7f || scratch[i] == '\\' || scratch[i] == '/')
             return false;
@@ -103,8 +80,7 @@ static enum dp_status take_path(struct span raw, bool encoded, struct arena *are
     if (!scratch || !path)
         return dp_fail_nomem(error, "a URL");
     for (size_t i = 0; encoded && i < raw.len; i++)
-        if (raw.data[i] == '%' &&
-            (raw.len - i < 3 || hex_value(raw.data[i + 1]) < 0 || hex_value(raw.data[i + 2]) < 0))
+        if (raw.data[i] == '%' && !percent_byte(raw, i, scratch))
             return dp_fail(error, DP_INVALID, "a '%%' in its path is followed by no two hexadecimal digits");
     for (size_t begin = 1, end; begin <= raw.len; begin = end + 1) {
         for (end = begin; end < raw.len && raw.data[end] != '/'; end++)
@@ -120,23 +96,9 @@ static enum dp_status take_path(struct span raw, bool encoded, struct arena *are
     if (raw.len > 0)
         memcpy(path, raw.data, raw.len);
     if (encoded)
-        decode_once(path, &len);
+        len = percent_decode_loosely(span_of(path, len), path);
     *out = span_of(path, len);
     return DP_OK;
-}
-
-static bool take_port(struct span digits, unsigned *out)
-{
-    unsigned port = 0;
-    if (digits.len == 0 || digits.len > 5)
-        return false;
-    for (size_t i = 0; i < digits.len; i++) {
-        if (digits.data[i] < '0' || digits.data[i] > '9')
-            return false;
-        port = port * 10 + (digits.data[i] - '0');
-    }
-    *out = port;
-    return port > 0 && port <= 65535;
 }
 
 static bool is_host(struct span host, bool wildcards)
@@ -146,7 +108,7 @@ static bool is_host(struct span host, bool wildcards)
     bool address = host.data[0] == '[';
     for (size_t i = 0; i < host.len; i++) {
         uint8_t c = host.data[i];
-        bool inside = address && i > 0 && i + 1 < host.len && (hex_value(c) >= 0 || c == ':' || c == '.');
+        bool inside = address && i > 0 && i + 1 < host.len && (hex_digit(c) >= 0 || c == ':' || c == '.');
         bool bracket = address && (i == 0 || (i + 1 == host.len && c == ']'));
         bool name = !address && (is_alphanumeric(c) || c == '-' || c == '_' || (wildcards && c == '*' && i == 0) ||
                                  (c == '.' && i > 0 && i + 1 < host.len && host.data[i - 1] != '.'));
@@ -157,64 +119,56 @@ static bool is_host(struct span host, bool wildcards)
 }
 
 /* host[:port] */
-static enum dp_status take_authority(struct span authority, bool wildcards, struct parts *out,
+static enum dp_status take_authority(const struct url *url, bool wildcards, struct parts *out,
                                      struct dp_error *error)
 {
-    size_t end = authority.len;
-    while (end > 0 && authority.data[end - 1] != ':' && authority.data[end - 1] != ']')
-        end--;
-    bool has_port = end > 0 && authority.data[end - 1] == ':';
-    out->host = span_of(authority.data, has_port ? end - 1 : authority.len);
-    out->port = SCHEME_PORTS[out->scheme];
-    if (memchr(authority.data, '@', authority.len))
+    uint16_t port = (uint16_t)SCHEME_PORTS[out->scheme];
+    if (url->userinfo.data)
         return dp_fail(error, DP_INVALID, "a user or password before its host is not allowed");
-    if (has_port && !take_port(span_of(authority.data + end, authority.len - end), &out->port))
+    if (url->port.data && !url_port(url->port, &port))
         return dp_fail(error, DP_INVALID, "its port is no number from 1 to 65535");
-    if (!is_host(out->host, wildcards))
+    if (!is_host(url->host, wildcards))
         return dp_fail(error, DP_INVALID, "its host is no name and no address");
+    out->host = url->host;
+    out->port = port;
     return DP_OK;
 }
 
-static enum dp_status take_apart(struct span url, bool wildcards, struct arena *arena, struct parts *out,
+static enum dp_status take_apart(struct span text, bool wildcards, struct arena *arena, struct parts *out,
                                  struct dp_error *error)
 {
+    struct url url;
     *out = (struct parts){.scheme = SCHEMES};
-    struct span rest = {0};
-    if (url.len > URL_RULES_URL_MAX)
-        return dp_fail(error, DP_INVALID, "it has %zu bytes, more than %d", url.len, URL_RULES_URL_MAX);
-    for (unsigned s = 0; s < SCHEMES; s++) {
-        size_t len = strlen(SCHEME_NAMES[s]);
-        if (url.len >= len + 3 && memcmp(url.data, SCHEME_NAMES[s], len) == 0 &&
-            memcmp(url.data + len, "://", 3) == 0) {
+    if (text.len > URL_RULES_URL_MAX)
+        return dp_fail(error, DP_INVALID, "it has %zu bytes, more than %d", text.len, URL_RULES_URL_MAX);
+    url_split(text, &url);
+    for (unsigned s = 0; s < SCHEMES; s++)
+        if (span_equal_str(url.scheme, SCHEME_NAMES[s]))
             out->scheme = (enum scheme)s;
-            rest = span_of(url.data + len + 3, url.len - len - 3);
-        }
-    }
     if (out->scheme == SCHEMES)
         return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3:// or file:///");
     const bool http = is_http(out->scheme);
-    for (size_t i = 0; i < rest.len; i++) {
-        uint8_t c = rest.data[i];
+    for (size_t i = url.scheme.len + 3; i < text.len; i++) {
+        uint8_t c = text.data[i];
         if (c < 0x20 || c == 0x7f || c == '\\' || c == '#' || (http && (c == ' ' || c >= 0x80)) ||
             (!http && c == '?'))
             return dp_fail(error, DP_INVALID, "byte 0x%02x has no place in it%s", c,
                            http ? "; it must be percent-encoded" : "");
     }
-    size_t host = 0, end;
-    while (host < rest.len && rest.data[host] != '/' && rest.data[host] != '?')
-        host++;
-    for (end = host; end < rest.len && rest.data[end] != '?'; end++)
-        ;
     enum dp_status status = DP_OK;
-    if (http)
-        status = take_authority(span_of(rest.data, host), wildcards, out, error);
-    else if (out->scheme == SCHEME_FILE && host > 0)
-        status = dp_fail(error, DP_INVALID, "write file:///path, with three slashes");
-    else if (out->scheme == SCHEME_S3 && (out->host = span_of(rest.data, host), !is_host(out->host, false)))
-        status = dp_fail(error, DP_INVALID, "it names no bucket");
+    if (http) {
+        status = take_authority(&url, wildcards, out, error);
+    } else if (out->scheme == SCHEME_FILE) {
+        if (url.authority.len > 0)
+            status = dp_fail(error, DP_INVALID, "write file:///path, with three slashes");
+    } else {
+        out->host = url.authority;
+        if (!is_host(out->host, false))
+            status = dp_fail(error, DP_INVALID, "it names no bucket");
+    }
     if (status != DP_OK)
         return status;
-    return take_path(span_of(rest.data + host, end - host), out->scheme != SCHEME_S3, arena, &out->path, error);
+    return take_path(url.path, out->scheme != SCHEME_S3, arena, &out->path, error);
 }
 
 /* ---- rules ----------------------------------------------------------------------------------------------- */
@@ -270,8 +224,8 @@ static void name_rule(struct dp_error *error, struct span rule)
     const struct span marker = span_str("private+");
     const bool vouched = span_starts_with(rule, marker);
     const struct span url = vouched ? span_of(rule.data + marker.len, rule.len - marker.len) : rule;
-    char shown[HTTP_URL_SHOWN_MAX], masked[MASKED_URL_MAX];
-    http_url_shown(url, shown);
+    char shown[URL_SHOWN_MAX], masked[MASKED_URL_MAX];
+    url_shown(url, shown);
     const bool is_url = strcmp(shown, "(no URL)") != 0;
     dp_error_prefix(error, "rule \"%s%s\"", vouched ? "private+" : "", is_url ? shown : masked_url(url, masked));
 }
@@ -399,10 +353,10 @@ enum dp_status url_rules_check(const struct url_rules *rules, struct span url, s
     out->below = found && parts.scheme == SCHEME_FILE ? arena_printf(arena, "%.*s", SPAN_FMT(below)) : NULL;
     if (found && parts.scheme == SCHEME_FILE && !out->below)
         return dp_fail_nomem(error, "a URL");
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     if (!found)
         return dp_fail(error, DP_DENIED,
                        "%s: this server may not open that URL; its operator permits URLs with %s",
-                       http_url_shown(url, shown), "--allow-index-url");
+                       url_shown(url, shown), "--allow-index-url");
     return DP_OK;
 }

@@ -2,18 +2,11 @@
  * mem://name, http(s)://host/path. */
 #include "store/implement.h"
 #include "base/masked_url.h"
+#include "base/url.h"
 #include "store/store_cache.h"
 #include "store/http/web.h"
 
 #include <limits.h>
-
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Copies `from` as a path, with a NUL; `escaped`: %XX stands for a byte. */
 static enum dp_status copy_path(struct call *call, struct span from, bool escaped, char out[PATH_MAX])
@@ -22,13 +15,10 @@ static enum dp_status copy_path(struct call *call, struct span from, bool escape
     for (size_t i = 0; i < from.len; i++) {
         uint8_t c = from.data[i];
         if (escaped && c == '%') {
-            int high = i + 2 < from.len ? hex_value(from.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(from.data[i + 2]) : -1;
-            if (low < 0)
+            if (!percent_byte(from, i, &c))
                 return call_fail(call, DP_INVALID,
                                  "root file://%.*s: '%%' must be followed by two hexadecimal digits",
                                  SPAN_FMT(from));
-            c = (uint8_t)(high << 4 | low);
             i += 2;
         }
         if (c == '\0')
@@ -39,22 +29,6 @@ static enum dp_status copy_path(struct call *call, struct span from, bool escape
     }
     out[len] = '\0';
     return DP_OK;
-}
-
-/* Length of the scheme before "://", 0 when there is none (RFC 3986 §3.1). */
-static size_t scheme_len(struct span url)
-{
-    size_t len = 0;
-    while (len < url.len) {
-        uint8_t c = url.data[len];
-        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-        bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-        if (!letter && !(len && other))
-            break;
-        len++;
-    }
-    struct span mark;
-    return len && span_sub(url, len, 3, &mark) && span_equal_str(mark, "://") ? len : 0;
 }
 
 enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
@@ -86,7 +60,7 @@ static enum dp_status open_root(struct call *call, struct span url, const struct
     if (url.len == 0)
         return call_fail(call, DP_INVALID, "the root is empty: name a folder, or file:///path");
     char path[PATH_MAX];
-    size_t len = scheme_len(url);
+    size_t len = url_scheme_len(url);
     if (len == 0) {
         status = copy_path(call, url, false, path);
         return status == DP_OK ? store_local_open(call, path, create, out) : status;
@@ -121,7 +95,7 @@ enum dp_status store_open_with(struct call *call, struct span url, const struct 
 enum dp_status store_url_path(struct call *call, struct span url, const char **path)
 {
     char copy[PATH_MAX], shown[MASKED_URL_MAX];
-    size_t len = scheme_len(url);
+    size_t len = url_scheme_len(url);
     bool is_file = len > 0 && span_equal_str(span_of(url.data, len), "file");
     *path = NULL;
     if (len > 0 && !is_file)
@@ -145,17 +119,16 @@ static struct span last_part(struct call *call, struct span url, bool escaped)
     size_t start = url.len;
     while (start && url.data[start - 1] != '/')
         start--;
-    char *key = arena_alloc(call->arena, url.len - start + 1);
-    size_t len = 0;
+    const struct span part = span_of(url.data + start, url.len - start);
+    uint8_t *key = arena_alloc(call->arena, part.len + 1);
+    size_t len = part.len;
+    struct dp_error ignored;
     if (!key)
         call_nomem(call, "the name of an object");
-    for (size_t i = start; key && i < url.len; i++) {
-        int high = escaped && url.data[i] == '%' && i + 2 < url.len ? hex_value(url.data[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(url.data[i + 2]) : -1;
-        key[len++] = low >= 0 ? (char)(high << 4 | low) : (char)url.data[i];
-        i += low >= 0 ? 2 : 0;
-    }
-    struct dp_error ignored;
+    else if (escaped)
+        len = percent_decode_loosely(part, key);
+    else
+        memcpy(key, part.data, len);
     if (!key || store_key_check(span_of(key, len), &ignored) != DP_OK || memchr(key, '/', len))
         return span_of(NULL, 0);
     return span_of(key, len);
@@ -208,7 +181,7 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
     enum dp_status status = call_check(call);
     if (status != DP_OK)
         return status;
-    size_t len = scheme_len(url);
+    size_t len = url_scheme_len(url);
     struct span scheme = span_of(url.data, len);
     if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
         return open_http_object(call, url, &opened, out, key);

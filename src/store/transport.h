@@ -147,14 +147,6 @@ enum dp_status transport_run(struct call *call, struct transport *transport, str
 /* Releases the bodies of n requests. */
 void http_request_release(struct http_request *reqs, size_t n);
 
-/* ---- URLs (http/url.c) ------------------------------------------------------------------------------ */
-
-/* host[:port] as it is sent in the Host header: without userinfo, and without the scheme's own port. */
-struct span http_url_authority(struct span url);
-enum { HTTP_URL_SHOWN_MAX = 200 };
-/* The URL without userinfo, query and fragment, cut to fit: for messages. Answers `out`. */
-const char *http_url_shown(struct span url, char out[HTTP_URL_SHOWN_MAX]);
-
 /* ---- heads of answers (http/head.c) ------------------------------------------------------------------ */
 
 /* The value of the first header line of that name (in any case), trimmed; .data is NULL when there is none. */

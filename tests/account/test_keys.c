@@ -6,7 +6,7 @@
 #include "account/key.h"
 #include "account/records.h"
 #include "account/siphash.h"
-#include "base/checksum.h"
+#include "base/hex.h"
 
 /* The reference code's vectors: key 00 01 … 0f, input 00 01 … (n−1). */
 static void test_keys_siphash_gives_the_reference_vectors(void **state)

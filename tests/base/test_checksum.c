@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checksum.h"
+#include "base/hex.h"
 
 static void assert_digest(const uint8_t digest[32], const char *expected)
 {

@@ -86,6 +86,30 @@ static void test_base_masked_url_fits_into_messages(void **state)
     assert_int_equal(strlen(masked_url(span_str(url), out)), MASKED_URL_MAX - 2); /* no half characters */
 }
 
+static void test_base_url_shown_has_no_secret(void **state)
+{
+    (void)state;
+    char out[URL_SHOWN_MAX];
+    assert_string_equal(url_shown(span_str("https://key:secret@host:9/a/b?X-Amz-Signature=s#f"), out),
+                        "https://host:9/a/b");
+    assert_string_equal(url_shown(span_str("https://host?token=s"), out), "https://host");
+    assert_string_equal(url_shown(span_str("secret"), out), "(no URL)");
+    assert_string_equal(url_shown(span_str("http://[::1]:9/a@b"), out), "http://[::1]:(hidden)");
+    assert_string_equal(url_shown(span_str("http://[::1]/a@b"), out), "http://[::1]/a@b");
+    /* Passwords that are not percent-encoded: to the first '/', '?' or '#' they look like ports. */
+    static const char *const bare[] = {"http://u:sec/ret@h/x", "http://u:sec?ret@h/x", "http://u:1/ret@h/x",
+                                       "http://u:1?ret@h/x",   "http://[u:sec/ret@h",  "http://u:s#ret@h/x",
+                                       "http://u:sec"};
+    for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
+        assert_string_equal(url_shown(span_str(bare[i]), out),
+                            bare[i][7] == '[' ? "http://[u:(hidden)" : "http://u:(hidden)");
+    char longer[400];
+    memset(longer, 'a', sizeof longer);
+    memcpy(longer, "http://h/", 9);
+    longer[sizeof longer - 1] = '\0';
+    assert_int_equal(strlen(url_shown(span_str(longer), out)), URL_SHOWN_MAX - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +118,7 @@ int main(void)
         cmocka_unit_test(test_base_masked_url_hides_parameters),
         cmocka_unit_test(test_base_masked_url_hides_in_doubt),
         cmocka_unit_test(test_base_masked_url_fits_into_messages),
+        cmocka_unit_test(test_base_url_shown_has_no_secret),
     };
     return test_run(tests);
 }

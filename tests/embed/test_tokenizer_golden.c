@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/checksum.h"
+#include "base/hex.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "embed/tokenizer.h"

@@ -1,5 +1,4 @@
-/* fuzz_http_head.c: any bytes as the head of an answer, its values, and a URL: understood within bounds or not at
- * all, and no secret of a URL is shown. */
+/* fuzz_http_head.c: any bytes as the head of an answer and its values: understood within bounds or not at all. */
 #include <stdlib.h>
 
 #include "store/http/fetch.h"
@@ -46,10 +45,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_values(value);
     }
     check_values(head);
-    check_inside(head, http_url_authority(head));
-    char shown[HTTP_URL_SHOWN_MAX];
-    http_url_shown(head, shown);
-    if (strlen(shown) >= sizeof shown || strchr(shown, '?') || strchr(shown, '#'))
-        abort();
     return 0;
 }

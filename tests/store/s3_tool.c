@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/url.h"
 #include "contract.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -79,7 +80,7 @@ static int presign(const char *bucket, const char *key, unsigned seconds)
     const struct s3_store *s3 = s3_of(store);
     arena_init(&arena, 1 << 20);
     const char *path = arena_printf(&arena, "%.*s%s", SPAN_FMT(s3->base_path), key);
-    const struct sigv4_pair headers[] = {{span_str("host"), http_url_authority(s3->origin)}};
+    const struct sigv4_pair headers[] = {{span_str("host"), url_host_header(s3->origin)}};
     struct sigv4_signer signer = {.access_key_id = span_str(settings.access_key_id),
                                   .secret_access_key = span_str(settings.secret_access_key),
                                   .region = s3->region,
@@ -95,7 +96,7 @@ static int presign(const char *bucket, const char *key, unsigned seconds)
     if (sigv4_presign(&signer, &request, seconds, &arena, &query, &count, NULL, &error) != DP_OK)
         fail_msg("%s", error.message);
     buffer_append(&url, s3->origin);
-    sigv4_escape(&url, request.path, true);
+    percent_append(&url, request.path, true);
     sigv4_query(&url, query, count);
     printf("%.*s\n", SPAN_FMT(buffer_span(&url)));
     buffer_deinit(&url);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/checksum.h"
+#include "base/hex.h"
 #include "base/json.h"
 #include "os/file.h"
 #include "store/s3/sigv4.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/hex.h"
 #include "embed/cache/redis_server.h"
 #include "embed/cache/redis_writer.h"
 #include "os/clock.h"

@@ -1,15 +1,9 @@
 /* redis_url.c: reads the URLs of Redis servers. */
 #include "embed/cache/redis_url.h"
 
-enum { PORT_DEFAULT = 6379 };
+#include "base/url.h"
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+enum { PORT_DEFAULT = 6379 };
 
 /* Decodes a user or a password. */
 static bool decode(struct span text, char out[REDIS_SECRET_MAX + 1])
@@ -18,11 +12,8 @@ static bool decode(struct span text, char out[REDIS_SECRET_MAX + 1])
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         if (c == '%') {
-            int high = text.len - i > 2 ? hex_digit(text.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
-            if (low < 0)
+            if (!percent_byte(text, i, &c))
                 return false;
-            c = (uint8_t)(high << 4 | low);
             i += 2;
         }
         if (c == '\0' || len == REDIS_SECRET_MAX)
@@ -86,21 +77,16 @@ static bool read_login(struct span login, struct redis_url *out)
 /* HOST, HOST:PORT or [HOST]:PORT. */
 static bool read_place(struct span place, struct redis_url *out)
 {
-    struct span host;
-    unsigned long port = PORT_DEFAULT;
-    if (place.len && place.data[0] == '[') {
-        place = span_of(place.data + 1, place.len - 1);
-        if (!cut(&place, ']', &host) || (place.len && place.data[0] != ':'))
-            return false;
-        if (place.len && !read_number(span_of(place.data + 1, place.len - 1), UINT16_MAX, &port))
-            return false;
-    } else if (!cut(&place, ':', &host)) {
-        host = place;
-    } else if (!read_number(place, UINT16_MAX, &port)) {
+    struct span host, port;
+    url_split_place(place, &host, &port);
+    if (port.data && !url_port(port, &out->port))
         return false;
+    if (host.len > 0 && host.data[0] == '[') {
+        if (host.data[host.len - 1] != ']')
+            return false;
+        host = span_of(host.data + 1, host.len - 2);
     }
-    out->port = (uint16_t)port;
-    return port > 0 && read_host(host, out);
+    return read_host(host, out);
 }
 
 enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct dp_error *error)

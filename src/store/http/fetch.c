@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/masked_url.h"
 
 /* ---- versions --------------------------------------------------------------------------------------- */
 
@@ -54,18 +55,18 @@ static const char *code_means(int code, enum dp_status *status)
 
 enum dp_status http_answer_error(const struct http_request *req, struct dp_error *error)
 {
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     enum dp_status status;
-    http_url_shown(req->url, shown);
+    url_shown(req->url, shown);
     const char *means = code_means(req->code, &status);
     if (means)
         return dp_fail(error, status, "%s: %s (%d)", shown, means, req->code);
     struct span location = http_head_find(req->head, "location");
     if (req->code / 100 == 3 && location.len) {
-        char to[HTTP_URL_SHOWN_MAX];
+        char to[URL_SHOWN_MAX];
         return dp_fail(error, DP_UNSUPPORTED,
                        "%s: the server answers with a redirect (%d) to %s, which is not followed; give that URL",
-                       shown, req->code, http_url_shown(location, to));
+                       shown, req->code, url_shown(location, to));
     }
     return dp_fail(error, status, "%s: the server answers %d, which means nothing here", shown, req->code);
 }
@@ -161,7 +162,7 @@ static enum question next_question(const struct http_source *source, const struc
 static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
                    const struct http_request *req)
 {
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     struct range_fetch *f = flight->fetch;
     if (req->status != DP_OK) {
         f->status = req->status;
@@ -182,7 +183,7 @@ static void arrive(struct http_source *source, struct call *call, const struct f
     }
     if (!req->size_known && (flight->question == ASK_HEAD || flight->question == ASK_FIRST)) {
         f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
-                            http_url_shown(req->url, shown));
+                            url_shown(req->url, shown));
         return;
     }
     if (!req->size_known)
@@ -195,7 +196,7 @@ static void arrive(struct http_source *source, struct call *call, const struct f
     if (!http_version_of(req->etag, req->last_modified, true, f->size, &f->version)) {
         f->status = dp_fail(&f->error, DP_UNSUPPORTED,
                             "%s: the server tells neither ETag nor Last-Modified, so nobody could see it change",
-                            http_url_shown(req->url, shown));
+                            url_shown(req->url, shown));
         store_bytes_release(&f->bytes);
     } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
         f->unchanged = true; /* a version without an ETag */

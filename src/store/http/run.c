@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/masked_url.h"
 #include "os/clock.h"
 #include "store/http/try.h"
 
@@ -78,9 +79,9 @@ static void end_job(struct run *run, struct job *job, enum dp_status status)
 
 static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status status, const char *why)
 {
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     const char *count = job->tries > 1 ? " (after several tries)" : "";
-    dp_fail(&job->req->error, status, "%s: %s%s", http_url_shown(job->req->url, shown), why, count);
+    dp_fail(&job->req->error, status, "%s: %s%s", url_shown(job->req->url, shown), why, count);
     end_job(run, job, status);
     return status;
 }

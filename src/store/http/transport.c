@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/url.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/thread.h"
@@ -127,7 +128,7 @@ uint64_t transport_random(struct transport *transport, uint64_t bound)
 /* The host of a URL, made when it is new; NULL when out of memory. */
 static struct http_host *find_host(struct transport *transport, struct span url, bool hedges)
 {
-    struct span authority = http_url_authority(url);
+    struct span authority = url_host_header(url);
     if (authority.len == 0)
         authority = span_of(url.data, 0);
     struct span name = span_of(url.data, (size_t)(authority.data - url.data) + authority.len);

@@ -11,6 +11,8 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "base/masked_url.h"
+#include "base/url.h"
 #include "store/http/fetch.h"
 
 enum { URL_MAX = 16 << 10 };
@@ -32,13 +34,6 @@ static struct http_store *http_store_of(struct store *store)
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
-/* RFC 3986 §2.3, and '/' between parts. */
-static bool is_plain(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' ||
-           c == '_' || c == '~' || c == '/';
-}
-
 static enum dp_status aim(struct http_source *source, struct call *call, struct span key, struct http_request *req)
 {
     const struct http_store *h = (const struct http_store *)((char *)source - offsetof(struct http_store, source));
@@ -50,23 +45,13 @@ static enum dp_status aim(struct http_source *source, struct call *call, struct 
         req->url = span_of(h->path.data, h->path.len + h->query.len);
         return DP_OK;
     }
-    static const char digits[] = "0123456789ABCDEF";
     uint8_t *url = arena_alloc(call->arena, h->path.len + 1 + 3 * key.len + h->query.len);
     if (!url)
         return call_nomem(call, "a URL");
     size_t len = h->path.len;
     memcpy(url, h->path.data, len);
     url[len++] = '/';
-    for (size_t i = 0; i < key.len; i++) {
-        uint8_t c = key.data[i];
-        if (is_plain(c)) {
-            url[len++] = c;
-            continue;
-        }
-        url[len++] = '%';
-        url[len++] = (uint8_t)digits[c >> 4];
-        url[len++] = (uint8_t)digits[c & 15];
-    }
+    len += percent_encode(key, true, url + len);
     if (h->query.len)
         memcpy(url + len, h->query.data, h->query.len);
     req->url = span_of(url, len + h->query.len);
@@ -88,10 +73,10 @@ static enum dp_status http_head(struct call *call, struct store *store, struct s
 
 static enum dp_status refuse(struct call *call, struct store *store, const char *what)
 {
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     const struct http_store *h = http_store_of(store);
     return call_fail(call, DP_UNSUPPORTED, "%s: a plain http(s) URL can only be read, and nothing %s there",
-                     http_url_shown(h->path, shown), what);
+                     url_shown(h->path, shown), what);
 }
 
 static enum dp_status http_put(struct call *call, struct store *store, struct store_put *put)
@@ -172,14 +157,14 @@ static const struct store_ops HTTP_OPS = {
 
 static enum dp_status check_url(struct call *call, struct span url)
 {
-    char shown[HTTP_URL_SHOWN_MAX];
+    char shown[URL_SHOWN_MAX];
     if (url.len > URL_MAX)
         return call_fail(call, DP_TOO_LARGE, "a URL has %zu bytes, more than %d", url.len, URL_MAX);
     for (size_t i = 0; i < url.len; i++)
         if (url.data[i] <= 0x20 || url.data[i] >= 0x7f)
             return call_fail(call, DP_INVALID, "%s: a URL must be percent-encoded (byte 0x%02x)",
-                             http_url_shown(url, shown), url.data[i]);
-    if (http_url_authority(url).len == 0)
+                             url_shown(url, shown), url.data[i]);
+    if (url_host_header(url).len == 0)
         return call_fail(call, DP_INVALID, "the URL names no host");
     return DP_OK;
 }

@@ -1,38 +1,19 @@
 /* s3/answers.c: the answers of S3 in XML: pages of a listing, uploads begun and completed. */
 #include <stdlib.h>
 
+#include "base/url.h"
 #include "store/s3/s3.h"
 #include "store/s3/xml.h"
-
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Undoes encoding-type=url: %XX, and '+' for a space. */
 static enum dp_status unescape(struct arena *arena, struct span *text, struct dp_error *error)
 {
     uint8_t *out = arena_alloc(arena, text->len + 1);
-    size_t len = 0;
+    size_t len;
     if (!out)
         return dp_fail_nomem(error, "a listing");
-    for (size_t i = 0; i < text->len; i++) {
-        uint8_t c = text->data[i];
-        if (c == '%') {
-            int high = i + 2 < text->len ? hex_value(text->data[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(text->data[i + 2]) : -1;
-            if (low < 0)
-                return dp_fail(error, DP_IO, "a name in the store's listing is not percent-encoded as it says");
-            c = (uint8_t)(high << 4 | low);
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        out[len++] = c;
-    }
+    if (!percent_decode(*text, true, out, &len))
+        return dp_fail(error, DP_IO, "a name in the store's listing is not percent-encoded as it says");
     *text = span_of(out, len);
     return DP_OK;
 }

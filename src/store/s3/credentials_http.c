@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "base/url.h"
 #include "os/file.h"
 #include "store/s3/credentials.h"
 #include "store/s3/sigv4.h"
@@ -101,7 +102,7 @@ static enum dp_status read_token(struct call *call, const char *path, struct spa
 static void append_field(struct buffer *form, const char *name, struct span value)
 {
     buffer_printf(form, "&%s=", name);
-    sigv4_escape(form, value, false);
+    percent_append(form, value, false);
 }
 
 enum dp_status credentials_from_sts(struct call *call, const struct s3_settings *s, const char *region,
@@ -148,17 +149,13 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
 bool credentials_container_uri_allowed(struct span url)
 {
     static const char *const HOSTS[] = {"localhost", "[::1]", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};
-    if (span_starts_with(url, span_str("https://")))
+    struct url parts;
+    url_split(url, &parts);
+    if (span_equal_str(parts.scheme, "https"))
         return true;
-    if (!span_starts_with(url, span_str("http://")))
+    if (!span_equal_str(parts.scheme, "http"))
         return false;
-    struct span host = http_url_authority(url);
-    const uint8_t *bracket = host.len && host.data[0] == '[' ? memchr(host.data, ']', host.len) : NULL;
-    const uint8_t *colon = bracket || !host.len ? NULL : memchr(host.data, ':', host.len);
-    if (bracket)
-        host.len = (size_t)(bracket - host.data) + 1;
-    else if (colon)
-        host.len = (size_t)(colon - host.data);
+    struct span host = parts.host;
     for (size_t i = 0; i < sizeof HOSTS / sizeof *HOSTS; i++)
         if (span_equal_str(host, HOSTS[i]))
             return true;
@@ -267,7 +264,7 @@ enum dp_status credentials_from_metadata(struct call *call, const struct s3_sett
     if (role.len == 0)
         return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
     buffer_init(&escaped, URL_MAX_BYTES);
-    sigv4_escape(&escaped, role, false);
+    percent_append(&escaped, role, false);
     status = buffer_check(&escaped, "a role's name", &call->error);
     if (status == DP_OK)
         status = metadata_get(call, s, token, buffer_span(&escaped), &body);

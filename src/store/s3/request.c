@@ -2,6 +2,8 @@
 #include "store/s3/s3.h"
 
 #include "base/checksum.h"
+#include "base/hex.h"
+#include "base/url.h"
 #include "os/clock.h"
 
 static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -34,7 +36,7 @@ static enum dp_status sign(struct call *call, struct http_request *req, struct h
     r->keys_expire = keys->expires_ms != INT64_MAX;
     sigv4_date(os_wall_ms(), signer.date);
     struct sigv4_pair headers[4] = {
-        {span_str("Host"), http_url_authority(req->url)},
+        {span_str("Host"), url_host_header(req->url)},
         {span_str("x-amz-date"), span_str(signer.date)},
         {span_str("x-amz-content-sha256"), span_str(r->payload_hash)},
         {span_str("x-amz-security-token"), keys->session_token},
@@ -96,7 +98,7 @@ enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span ke
     r->path = arena_copy(call->arena, buffer_span(&b));
     buffer_clear(&b);
     buffer_append(&b, s3->origin);
-    sigv4_escape(&b, r->path, true);
+    percent_append(&b, r->path, true);
     sigv4_query(&b, query, query_count);
     req->url = arena_copy(call->arena, buffer_span(&b));
     ok = ok && b.status == DP_OK && r->path.data && req->url.data;

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "base/checksum.h"
+#include "base/hex.h"
+#include "base/url.h"
 
 static const char ALGORITHM[] = "AWS4-HMAC-SHA256";
 static const char TERMINATOR[] = "aws4_request";
@@ -23,36 +25,13 @@ void sigv4_date(int64_t wall_ms, char date[SIGV4_DATE_LEN + 1])
 
 /* ---- escaping --------------------------------------------------------------------------------------- */
 
-static bool unreserved(uint8_t c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
-void sigv4_escape(struct buffer *out, struct span text, bool keep_slash)
-{
-    static const char HEX[] = "0123456789ABCDEF";
-    if (text.len > SIZE_MAX / 3 || !buffer_reserve(out, 3 * text.len))
-        return;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (unreserved(c) || (keep_slash && c == '/')) {
-            out->data[out->len++] = c;
-        } else {
-            out->data[out->len++] = '%';
-            out->data[out->len++] = (uint8_t)HEX[c >> 4];
-            out->data[out->len++] = (uint8_t)HEX[c & 15];
-        }
-    }
-}
-
 void sigv4_query(struct buffer *out, const struct sigv4_pair *query, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         buffer_append_str(out, i ? "&" : "?");
-        sigv4_escape(out, query[i].name, false);
+        percent_append(out, query[i].name, false);
         buffer_append_str(out, "=");
-        sigv4_escape(out, query[i].value, false);
+        percent_append(out, query[i].value, false);
     }
 }
 
@@ -73,7 +52,7 @@ static void append_normalized(struct buffer *out, struct span path)
                 len--;
             out->len = len;
         } else if (part.len && !span_equal_str(part, ".")) {
-            sigv4_escape(out, part, false);
+            percent_append(out, part, false);
             if (slash)
                 buffer_append_str(out, "/");
         }
@@ -110,7 +89,7 @@ static struct span escaped_copy(struct arena *arena, struct span text)
     if (!bytes)
         return (struct span){0};
     struct buffer b = {.data = bytes, .cap = 3 * text.len + 1, .max = 3 * text.len + 1};
-    sigv4_escape(&b, text, false);
+    percent_append(&b, text, false);
     return buffer_span(&b);
 }
 
@@ -231,7 +210,7 @@ enum dp_status sigv4_canonical_request(const struct sigv4_request *r, struct are
     if (r->normalize_path)
         append_normalized(out, r->path);
     else
-        sigv4_escape(out, r->path, true);
+        percent_append(out, r->path, true);
     buffer_u8(out, '\n');
     status = append_query(r, arena, out, error);
     if (status != DP_OK)

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/span.h"
+#include "base/url.h"
 
 enum {
     SIGV4_PAIRS_MAX = 64,                 /* query parameters, or headers, of one request */
@@ -49,8 +50,6 @@ struct sigv4_signer {
 /* Unix milliseconds as the date of a signature. */
 void sigv4_date(int64_t wall_ms, char date[SIGV4_DATE_LEN + 1]);
 
-/* Appends `text` with every byte but A-Z a-z 0-9 - . _ ~ (and '/' when `keep_slash`) as %XX. */
-void sigv4_escape(struct buffer *out, struct span text, bool keep_slash);
 /* Appends "?a=b&c" escaped, in the order given; nothing for no pairs. A value that is empty keeps its '='. */
 void sigv4_query(struct buffer *out, const struct sigv4_pair *query, size_t count);
 

@@ -1,6 +1,8 @@
 /* xml.c: the bounded XML pull reader (see xml.h). */
 #include "store/s3/xml.h"
 
+#include "base/hex.h"
+
 static bool fail(struct xml_reader *r, enum dp_status status, const char *why)
 {
     if (r->status == DP_OK) {
@@ -245,13 +247,10 @@ static uint32_t numeric(struct span body)
     if (body.len <= start || body.len > 9)
         return 0;
     for (size_t i = start; i < body.len; i++) {
-        uint8_t c = body.data[i], low = (uint8_t)(c | 0x20);
-        uint32_t digit = c >= '0' && c <= '9'              ? (uint32_t)(c - '0')
-                         : hex && low >= 'a' && low <= 'f' ? low - 'a' + 10u
-                                                           : 99;
-        if (digit == 99)
+        int digit = hex_digit(body.data[i]);
+        if (digit < 0 || (!hex && digit > 9))
             return 0;
-        value = value * (hex ? 16 : 10) + digit;
+        value = value * (hex ? 16 : 10) + (uint32_t)digit;
     }
     return value;
 }
