@@ -70,11 +70,9 @@ static struct snapshot *open_at(struct world *w, struct index_reader *reader, st
     struct manifest m;
     struct snapshot *s;
     struct store_version version = {0};
-    bool gone;
     assert_int_equal(manifest_parse(bytes, &m, &w->call.error), DP_OK);
     struct manifest_read seen = {sent, answered};
-    assert_int_equal(snapshot_open(&w->call, w->store, reader->name, &m, &version, seen, NULL, 0, &s, &gone),
-                     DP_OK);
+    assert_int_equal(snapshot_open(&w->call, w->store, reader->name, &m, &version, seen, NULL, 0, &s), DP_OK);
     return s;
 }
 

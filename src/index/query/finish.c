@@ -114,8 +114,7 @@ static void ask_document(struct finish *f, const struct fetched *before, struct 
 
 static enum dp_status check_answer(struct finish *f, const struct fetched *r, size_t handle)
 {
-    return snapshot_check_read(round_answer(&f->round, handle), r->segment->hot.size, &f->run->gone,
-                               &f->run->call->error);
+    return snapshot_check_read(round_answer(&f->round, handle), r->segment->hot.size, &f->run->call->error);
 }
 
 /* The distance that is answered, from a metric's score. */

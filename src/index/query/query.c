@@ -2,8 +2,8 @@
  *
  * A strong query asks for the manifest (if it changed) and for the next log entry beside its first round of
  * lists. When nothing changed, two rounds answer it. When the manifest changed, what it newly lists is opened
- * and the query runs over that, which is then current by construction. When a listed object is missing the
- * manifest is read again, once.
+ * and the query runs over that, which is then current by construction. When a listed object is missing the manifest is
+ * read again, up to READER_RELOADS times.
  */
 #include "index/query/query.h"
 
@@ -12,8 +12,6 @@
 
 #include "base/alloc.h"
 #include "vector/distance.h"
-
-enum { RELOADS = 4 };
 
 static enum dp_status check_query(struct call *call, const struct index_query *q, const struct manifest *m)
 {
@@ -60,8 +58,7 @@ static enum dp_status prepare_vector(struct query_run *run)
 }
 
 /* Opens what the manifest lists now. */
-static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out,
-                                  bool *gone)
+static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out)
 {
     struct manifest m;
     enum dp_status status = manifest_parse(run->newer.bytes.span, &m, &run->call->error);
@@ -69,12 +66,12 @@ static enum dp_status adopt_newer(struct query_run *run, struct index_reader *re
         dp_error_prefix(&run->call->error, "%s", run->snapshot->manifest_key.text);
     else
         status = snapshot_open(run->call, reader->store, reader->name, &m, &run->newer.version, run->seen,
-                               run->snapshot, run->round_bytes, out, gone);
+                               run->snapshot, run->round_bytes, out);
     store_read_release(&run->newer, 1);
     return status;
 }
 
-/* Runs over one snapshot; run->changed or run->gone tell that another one is needed. */
+/* Runs over one snapshot. */
 static enum dp_status run_over(struct query_run *run, struct index_answer *out)
 {
     enum dp_status status = check_query(run->call, run->query, &run->snapshot->manifest);
@@ -82,8 +79,22 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
         status = prepare_vector(run);
     if (status == DP_OK)
         status = query_score(run);
-    if (status == DP_OK && !run->changed)
+    if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         status = query_finish(run, out);
+    if (status == DP_STALE)
+        run->outcome = QUERY_OBJECT_GONE;
+    return status;
+}
+
+/* The snapshot to run over after one that did not answer: current by construction. */
+static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct snapshot **out)
+{
+    enum dp_status status = DP_STALE;
+    dp_error_clear(&run->call->error);
+    if (run->outcome == QUERY_MANIFEST_CHANGED)
+        status = adopt_newer(run, reader, out);
+    if (status == DP_STALE)
+        status = reader_reload(run->call, reader, out);
     return status;
 }
 
@@ -91,37 +102,27 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
                            struct index_answer *out)
 {
     struct snapshot *s = reader_snapshot(reader), *next = NULL;
-    bool fresh = query->eventual; /* whether the snapshot needs no check */
-    bool cached = true;
     enum dp_status status = DP_OK;
     *out = (struct index_answer){0};
-    for (int reloads = 0;; reloads++) {
+    int reloads = 0;
+    for (;; reloads++) {
         struct query_run run = {.call = call,
                                 .store = reader->store,
                                 .query = query,
                                 .snapshot = s,
                                 .round_bytes = reader->round_bytes,
-                                .check_current = !fresh};
-        bool gone = false;
+                                .check_current = !query->eventual && reloads == 0};
         status = run_over(&run, out);
         if (run.confirmed)
             reader_confirm(reader, s, run.seen);
-        if (!run.changed && !run.gone)
+        if (run.outcome == QUERY_ANSWERED || reloads == READER_RELOADS)
             break;
-        if (reloads == RELOADS || (run.gone && reloads > 1))
-            break;
-        dp_error_clear(&call->error);
-        if (run.changed)
-            status = adopt_newer(&run, reader, &next, &gone);
-        if (run.gone || gone)
-            status = reader_reload(call, reader, &next);
+        status = find_next(&run, reader, &next);
         if (status)
             break;
         reader_install(reader, snapshot_retain(next));
         snapshot_release(s);
         s = next;
-        fresh = true;
-        cached = false;
     }
     if (status == DP_STALE) /* after the manifest was read again */
         status = call->error.status = DP_CORRUPT;
@@ -129,7 +130,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         dp_error_clear(&call->error);
         out->metric = s->manifest.vectors.metric;
         out->approx_rows = manifest_rows(&s->manifest);
-        out->from_cache = cached;
+        out->from_cache = reloads == 0;
     }
     snapshot_release(s);
     return status;

@@ -12,6 +12,13 @@ struct candidate {
     float score; /* approximate, then exact: larger is better for cosine, smaller for euclidean_squared */
 };
 
+/* How a run over one snapshot ended. */
+enum query_outcome {
+    QUERY_ANSWERED,         /* or failed for good */
+    QUERY_MANIFEST_CHANGED, /* `newer` is the namespace's manifest now */
+    QUERY_OBJECT_GONE       /* an object that the snapshot's manifest lists is missing */
+};
+
 /* A query at work. Spans and arrays are in the call's arena. */
 struct query_run {
     struct call *call;
@@ -25,12 +32,10 @@ struct query_run {
     struct candidate *candidates; /* out of query_score: best first */
     size_t candidate_count;
 
-    /* Out, when check_current found another manifest: its bytes and version, to be released. */
-    struct store_read_req newer;
-    struct manifest_read seen; /* of check_current */
-    bool confirmed;            /* check_current found the snapshot's manifest */
-    bool changed;
-    bool gone; /* an object that the manifest lists is missing */
+    enum query_outcome outcome;
+    struct store_read_req newer; /* QUERY_MANIFEST_CHANGED: its bytes and version, to be released */
+    struct manifest_read seen;   /* the read that check_current made */
+    bool confirmed;              /* check_current found the snapshot's manifest */
 };
 
 /* Lists that are read when a query does not say: enough for recall@10 ≥ 0.95 on embeddings of text

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "os/clock.h"
 
-enum { RELOADS = 3, SCHEMA_JSON_MAX = 1024 * 1024 };
+enum { SCHEMA_JSON_MAX = 1024 * 1024 };
 
 struct snapshot *reader_snapshot(struct index_reader *reader)
 {
@@ -49,22 +49,20 @@ void reader_install(struct index_reader *reader, struct snapshot *s)
 
 enum dp_status reader_reload(struct call *call, struct index_reader *reader, struct snapshot **out)
 {
-    enum dp_status status = DP_OK;
-    bool gone = true;
+    enum dp_status status = DP_STALE;
     /* Objects that vanish between the two rounds mean that the manifest has changed. */
-    for (int i = 0; i < RELOADS && gone; i++) {
+    for (int reloads = 0; reloads <= READER_RELOADS && status == DP_STALE; reloads++) {
         struct manifest m;
         struct store_version version;
         struct manifest_read seen = {.sent_ns = os_now_ns()};
-        gone = false;
         dp_error_clear(&call->error);
         status = manifest_load(call, reader->store, reader->name, &m, &version);
         seen.answered_ns = os_now_ns();
         if (status == DP_OK)
             status = snapshot_open(call, reader->store, reader->name, &m, &version, seen, NULL,
-                                   reader->round_bytes, out, &gone);
+                                   reader->round_bytes, out);
     }
-    if (gone && status == DP_STALE)
+    if (status == DP_STALE)
         status = call->error.status = DP_CORRUPT;
     return status;
 }

@@ -6,6 +6,9 @@
 
 #include "index/query/snapshot.h"
 
+/* How often a manifest is read anew, because objects that it lists are missing, before that is taken for damage. */
+enum { READER_RELOADS = 2 };
+
 struct index_reader {
     struct store *store;
     struct span name;     /* owned */

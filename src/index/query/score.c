@@ -118,7 +118,7 @@ static enum dp_status check_lists(struct scoring *sc, size_t i, const struct pro
     const struct segment *segment = run->snapshot->segments[i].segment;
     for (size_t p = 0; p < probe->count; p++) {
         const struct store_read_req *list = round_answer(&sc->round, probe->reads[p]);
-        enum dp_status status = snapshot_check_read(list, segment->hot.ivf_size, &run->gone, &run->call->error);
+        enum dp_status status = snapshot_check_read(list, segment->hot.ivf_size, &run->call->error);
         if (status)
             return status;
         if (checksum64(list->bytes.span) != segment->hot.list_checksums[probe->lists[p]])
@@ -292,7 +292,7 @@ static enum dp_status check_current(struct scoring *sc)
         return round_check(&sc->round, sc->current.manifest);
     if (!manifest->unchanged) {
         run->newer = round_take(&sc->round, sc->current.manifest);
-        run->changed = true;
+        run->outcome = QUERY_MANIFEST_CHANGED;
         return DP_OK;
     }
     run->confirmed = true;
@@ -360,7 +360,7 @@ static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool
     if (status == DP_OK && check)
         status = check_current(sc);
     int64_t begun = os_now_ns();
-    if (status == DP_OK && !run->changed)
+    if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         status = score_round(sc, begin, *at);
     call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
     round_release(&sc->round);
@@ -381,9 +381,10 @@ enum dp_status query_score(struct query_run *run)
     do {
         status = run_round(&sc, &at, check);
         check = false;
-    } while (status == DP_OK && !run->changed && at.segment < run->snapshot->manifest.segment_count);
+    } while (status == DP_OK && run->outcome == QUERY_ANSWERED &&
+             at.segment < run->snapshot->manifest.segment_count);
     round_deinit(&sc.round);
-    if (status == DP_OK && !run->changed)
+    if (status == DP_OK && run->outcome == QUERY_ANSWERED)
         choose_candidates(&sc);
     return status;
 }

@@ -61,14 +61,11 @@ enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_
     return probe->status;
 }
 
-enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, bool *gone,
-                                   struct dp_error *error)
+enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, struct dp_error *error)
 {
-    if (req->status == DP_NOT_FOUND || req->status == DP_STALE) {
-        *gone = true;
+    if (req->status == DP_NOT_FOUND || req->status == DP_STALE)
         return dp_fail(error, DP_STALE, "%.*s: the manifest lists it, but it is %s", SPAN_FMT(req->key),
                        req->status == DP_NOT_FOUND ? "missing" : "another object now");
-    }
     if (req->status == DP_INVALID)
         return dp_fail(error, DP_CORRUPT, "%.*s: it does not have the %" PRIu64 " bytes that the manifest lists",
                        SPAN_FMT(req->key), size);
@@ -97,7 +94,6 @@ struct opening {
     const struct snapshot *before;
     struct round round;
     struct asked_segment *asked; /* [segment_count] */
-    bool gone;
 };
 
 /* What `before` has of a segment. */
@@ -195,9 +191,9 @@ static enum dp_status open_segment(struct opening *o, size_t i)
     struct segment *segment = o->snapshot->segments[i].segment;
     const struct store_read_req *dpr = round_answer(&o->round, o->asked[i].dpr);
     const struct store_read_req *ivf = round_answer(&o->round, o->asked[i].ivf);
-    enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, &o->gone, error);
+    enum dp_status status = snapshot_check_read(dpr, listed->dpr_size, error);
     if (status == DP_OK)
-        status = snapshot_check_read(ivf, listed->ivf_size, &o->gone, error);
+        status = snapshot_check_read(ivf, listed->ivf_size, error);
     if (status)
         return status;
     status = segment_parse_hot(dpr->bytes.span, listed, o->snapshot->manifest.vectors.dim, &segment->hot, error);
@@ -221,7 +217,7 @@ static enum dp_status open_deleted(struct opening *o, size_t i)
 {
     const struct manifest_segment *listed = &o->snapshot->manifest.segments[i];
     const struct store_read_req *del = round_answer(&o->round, o->asked[i].deleted);
-    enum dp_status status = snapshot_check_read(del, listed->deleted_size, &o->gone, &o->call->error);
+    enum dp_status status = snapshot_check_read(del, listed->deleted_size, &o->call->error);
     if (status)
         return status;
     status = deleted_parse(del->bytes.span, &listed->id, listed->rows, listed->deleted_rows,
@@ -260,11 +256,9 @@ static enum dp_status open_round(struct opening *o, size_t *at)
 
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
-                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out,
-                             bool *gone)
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out)
 {
     struct snapshot *s = mem_calloc(1, sizeof *s);
-    *gone = false;
     if (!s) {
         manifest_deinit(m);
         return call_nomem(call, "a namespace");
@@ -288,7 +282,6 @@ enum dp_status snapshot_open(struct call *call, struct store *store, struct span
         while (status == DP_OK && at < s->manifest.segment_count);
     }
     round_deinit(&o.round);
-    *gone = o.gone;
     if (status)
         snapshot_release(s);
     else

@@ -49,19 +49,16 @@ struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is fine */
 
 /* Opens the segments that `m`, found by the read `seen`, lists, in one round, or more where these would have more than
- * round_bytes (0: ROUND_BYTES_MAX); takes what is unchanged from `before` (or NULL). *m is taken over, whatever is answered. DP_STALE with *gone when a listed object is missing: the manifest may
- * have changed since. */
+ * round_bytes (0: ROUND_BYTES_MAX); takes what is unchanged from `before` (or NULL). *m is taken over, whatever is answered. DP_STALE when a listed object is missing: the manifest may have changed since. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
-                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out,
-                             bool *gone);
+                             const struct snapshot *before, uint64_t round_bytes, struct snapshot **out);
 
 /* What a probe for the log entry after wal_floor means: DP_OK when there is none. */
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error);
 
-/* Judges a request for a listed object of `size` bytes: missing or replaced sets *gone; a size that is not
- * the listed one is DP_CORRUPT. */
-enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, bool *gone,
-                                   struct dp_error *error);
+/* Judges the answer to a request for a listed object of `size` bytes. DP_STALE when the object is missing or replaced, and
+ * only then; DP_CORRUPT when it has another size. */
+enum dp_status snapshot_check_read(const struct store_read_req *req, uint64_t size, struct dp_error *error);
 
 #endif
