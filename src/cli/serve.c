@@ -55,11 +55,11 @@ static void allow_many_files(void)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static enum server_log log_of(const struct config *config)
+static enum access_log_format log_of(const struct config *config)
 {
     if (strcmp(config->log_format, "json") == 0)
-        return SERVER_LOG_JSON;
-    return strcmp(config->log_format, "off") == 0 ? SERVER_LOG_OFF : SERVER_LOG_TEXT;
+        return ACCESS_LOG_JSON;
+    return strcmp(config->log_format, "off") == 0 ? ACCESS_LOG_OFF : ACCESS_LOG_TEXT;
 }
 
 /* Says who named the address that cannot be had, where that was no flag: a shell may have set HOST. */

@@ -5,7 +5,7 @@
  */
 #include "server/access_log.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -32,9 +32,9 @@ static struct span path_of_target(struct span target)
     return span_of(begin, (size_t)(end - begin));
 }
 
-static struct span shown_path(const struct exchange *ex)
+static struct span shown_path(const struct access_entry *e)
 {
-    struct span path = ex->http.path.len ? ex->http.path : path_of_target(ex->target);
+    struct span path = e->path.len ? e->path : path_of_target(e->target);
     return path.len > PATH_MAX_BYTES ? span_of(path.data, PATH_MAX_BYTES) : path;
 }
 
@@ -66,9 +66,9 @@ static void json_said(struct json_writer *w, struct span text)
     buffer_deinit(&safe);
 }
 
-static void print_json(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
+static void print_json_line(const struct access_entry *e, struct buffer *out)
 {
-    const struct call_cost *cost = &ex->call.cost;
+    const struct call_cost *cost = e->cost;
     struct json_writer w;
     char utc[25];
     os_format_utc(os_wall_ms(), utc);
@@ -81,34 +81,34 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
     json_key(&w, "message");
     json_string_str(&w, "request");
     json_key(&w, "id");
-    json_string_str(&w, ex->id);
-    if (ex->trace[0]) {
+    json_string_str(&w, e->id);
+    if (e->trace[0]) {
         json_key(&w, "trace_id");
-        json_string_str(&w, ex->trace);
+        json_string_str(&w, e->trace);
     }
     json_key(&w, "peer");
-    json_string_str(&w, ex->peer);
+    json_string_str(&w, e->peer);
     json_key(&w, "method");
-    json_said(&w, span_str(ex->method));
+    json_said(&w, span_str(e->method));
     json_key(&w, "path");
-    json_said(&w, shown_path(ex));
-    if (ex->match.route) {
+    json_said(&w, shown_path(e));
+    if (e->route) {
         json_key(&w, "route");
-        json_string_str(&w, ex->match.route->pattern);
+        json_string_str(&w, e->route);
     }
     json_key(&w, "status");
-    json_u64(&w, ex->response.status);
+    json_u64(&w, e->status);
     json_key(&w, "ms");
-    json_double(&w, (double)(int64_t)(seconds * 1e6) / 1000);
+    json_double(&w, (double)(int64_t)(e->seconds * 1e6) / 1000);
     json_key(&w, "bytes_in");
-    json_u64(&w, ex->body_received);
+    json_u64(&w, e->bytes_in);
     json_key(&w, "bytes_out");
-    json_u64(&w, exchange_answer(ex).len);
-    if (ex->pass.key) {
+    json_u64(&w, e->bytes_out);
+    if (e->key) {
         json_key(&w, "key");
-        json_string_str(&w, account_key_id(&ex->pass));
+        json_string_str(&w, e->key);
         json_key(&w, "tier");
-        json_string_str(&w, account_tier_name(&ex->pass));
+        json_string_str(&w, e->tier);
     }
     if (cost->texts) {
         json_key(&w, "texts");
@@ -126,11 +126,11 @@ static void print_json(const struct exchange *ex, double seconds, bool sent, str
         json_key(&w, "store_bytes");
         json_u64(&w, cost->bytes);
     }
-    if (ex->response.outcome != DP_OK) {
+    if (e->outcome != DP_OK) {
         json_key(&w, "error");
-        json_string_str(&w, dp_status_name(ex->response.outcome));
+        json_string_str(&w, dp_status_name(e->outcome));
     }
-    if (!sent) {
+    if (!e->sent) {
         json_key(&w, "sent");
         json_bool(&w, false);
     }
@@ -149,42 +149,42 @@ static void print_escaped(struct buffer *out, struct span text)
     }
 }
 
-static void print_text(const struct exchange *ex, double seconds, bool sent, struct buffer *out)
+static void print_text_line(const struct access_entry *e, struct buffer *out)
 {
-    const struct call_cost *cost = &ex->call.cost;
+    const struct call_cost *cost = e->cost;
     char utc[25];
     os_format_utc(os_wall_ms(), utc);
-    buffer_printf(out, "%s %s ", utc, ex->peer);
-    print_escaped(out, span_str(ex->method));
+    buffer_printf(out, "%s %s ", utc, e->peer);
+    print_escaped(out, span_str(e->method));
     buffer_append_str(out, " ");
-    print_escaped(out, shown_path(ex));
-    buffer_printf(out, " %u %.1f ms %llu→%zu B", ex->response.status, seconds * 1e3,
-                  (unsigned long long)ex->body_received, exchange_answer(ex).len);
-    if (ex->pass.key)
-        buffer_printf(out, " key %s (%s)", account_key_id(&ex->pass), account_tier_name(&ex->pass));
+    print_escaped(out, shown_path(e));
+    buffer_printf(out, " %u %.1f ms %" PRIu64 "→%" PRIu64 " B", e->status, e->seconds * 1e3, e->bytes_in,
+                  e->bytes_out);
+    if (e->key)
+        buffer_printf(out, " key %s (%s)", e->key, e->tier);
     if (cost->texts)
-        buffer_printf(out, " %llu texts (%llu cached) %llu tokens", (unsigned long long)cost->texts,
-                      (unsigned long long)cost->cached_texts, (unsigned long long)cost->text_tokens);
+        buffer_printf(out, " %" PRIu64 " texts (%" PRIu64 " cached) %" PRIu64 " tokens", cost->texts,
+                      cost->cached_texts, cost->text_tokens);
     if (cost->rounds)
-        buffer_printf(out, " %llu rounds %llu requests %llu B read", (unsigned long long)cost->rounds,
-                      (unsigned long long)cost->requests, (unsigned long long)cost->bytes);
-    if (ex->response.outcome != DP_OK)
-        buffer_printf(out, " %s", dp_status_name(ex->response.outcome));
-    if (ex->trace[0])
-        buffer_printf(out, " trace %s", ex->trace);
-    buffer_printf(out, " %s%s", ex->id, sent ? "" : " (not sent)");
+        buffer_printf(out, " %" PRIu64 " rounds %" PRIu64 " requests %" PRIu64 " B read", cost->rounds,
+                      cost->requests, cost->bytes);
+    if (e->outcome != DP_OK)
+        buffer_printf(out, " %s", dp_status_name(e->outcome));
+    if (e->trace[0])
+        buffer_printf(out, " trace %s", e->trace);
+    buffer_printf(out, " %s%s", e->id, e->sent ? "" : " (not sent)");
 }
 
-void access_log(const struct exchange *ex, double seconds, bool sent)
+void access_log(enum access_log_format format, const struct access_entry *entry)
 {
     struct buffer line;
-    if (ex->context->log == SERVER_LOG_OFF)
+    if (format == ACCESS_LOG_OFF)
         return;
     buffer_init(&line, LINE_MAX_BYTES);
-    if (ex->context->log == SERVER_LOG_JSON)
-        print_json(ex, seconds, sent, &line);
+    if (format == ACCESS_LOG_JSON)
+        print_json_line(entry, &line);
     else
-        print_text(ex, seconds, sent, &line);
+        print_text_line(entry, &line);
     buffer_u8(&line, 0);
     if (line.status == DP_OK)
         log_line((const char *)line.data);

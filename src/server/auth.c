@@ -3,6 +3,7 @@
  * has it. */
 #include "server/auth.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 
@@ -52,34 +53,48 @@ static const struct {
     [ACCOUNT_AWAY] = {503, DP_UNAVAILABLE, "the accounts' database does not answer; try again"},
 };
 
-/* When a limit is lifted, for clients: the header's seconds, and the moment itself. */
-static void refuse_limit(struct exchange *ex, const char *message)
+/* Says when the limit is lifted: the header's seconds, and the moment where the dialect has a place for it. */
+static void write_limit(const struct auth *a, const struct api_dialect *dialect, const char *message,
+                        struct http_response *response)
 {
-    const struct api_dialect *dialect = ex->match.dialect;
-    const int64_t reset_ms = ex->pass.view.reset_ms, now_ms = os_wall_ms();
+    struct arena *arena = a->subject.arena;
+    const int64_t reset_ms = a->pass.view.reset_ms, now_ms = os_wall_ms();
     char moment[25];
     os_format_utc(reset_ms, moment);
-    const char *reset_at = arena_printf(&ex->arena, "%.19sZ", moment);
+    const char *reset_at = arena_printf(arena, "%.19sZ", moment);
     int64_t seconds = reset_ms > now_ms ? (reset_ms - now_ms + 999) / 1000 : 1;
     if (dialect->limited && reset_at)
-        dialect->limited(&ex->response, 429, api_error_code(429), message, reset_at);
+        dialect->limited(response, 429, api_error_code(429), message, reset_at);
     else
-        dialect->error(&ex->response, 429, api_error_code(429), message);
-    http_add_header(&ex->response, "Retry-After", arena_printf(&ex->arena, "%lld", (long long)seconds));
-    ex->refused = true;
+        dialect->error(response, 429, api_error_code(429), message);
+    http_add_header(response, "Retry-After", arena_printf(arena, "%" PRId64, seconds));
 }
 
-static void refuse(struct exchange *ex)
+static void write_foreign(const struct api_dialect *dialect, struct http_response *response)
 {
-    const enum account_reason reason = ex->pass.reason;
+    dialect->error(response, 403, api_error_code(403),
+                   "a web page of another site may not ask this server, which asks nobody for a key: its operator "
+                   "permits the site with --cors-origin, or asks for keys with --auth");
+    response->outcome = DP_DENIED;
+}
+
+void auth_write_refusal(const struct auth *a, const struct api_dialect *dialect, struct http_response *response)
+{
+    const enum account_reason reason = a->pass.reason;
     const unsigned status = REFUSALS[reason].status;
+    if (a->is_foreign) {
+        write_foreign(dialect, response);
+        return;
+    }
     if (status == 429)
-        refuse_limit(ex, REFUSALS[reason].message);
+        write_limit(a, dialect, REFUSALS[reason].message, response);
     else
-        exchange_refuse(ex, status, REFUSALS[reason].outcome, REFUSALS[reason].message);
+        dialect->error(response, status, api_error_code(status), REFUSALS[reason].message);
     if (status == 401)
-        http_add_header(&ex->response, "WWW-Authenticate", "Bearer");
-    ex->response.outcome = REFUSALS[reason].outcome;
+        http_add_header(response, "WWW-Authenticate", "Bearer");
+    if (status == 503)
+        http_add_header(response, "Retry-After", "1");
+    response->outcome = REFUSALS[reason].outcome;
 }
 
 /* ---- the chain -------------------------------------------------------------------------------------- */
@@ -100,16 +115,16 @@ static unsigned right_of(const struct route *route)
 }
 
 /* The name, or the beginning of names, that a route's scope begins with; data NULL: it touches none. */
-static struct span scope_of(struct exchange *ex)
+static struct span scope_of(const struct auth_subject *subject)
 {
     struct dp_error error;
     struct span prefix;
-    switch (ex->match.route->scope) {
+    switch (subject->route->scope) {
     case SCOPE_NOTHING: return span_of(NULL, 0);
     case SCOPE_PATH:
-    case SCOPE_PATH_AND_BODY: return ex->http.args[0];
+    case SCOPE_PATH_AND_BODY: return subject->http->args[0];
     case SCOPE_LIST: /* the handler answers a malformed query; here it counts as asking for all */
-        if (http_query_arg(&ex->http, &ex->arena, "prefix", &prefix, &error) == DP_OK && prefix.data)
+        if (http_query_arg(subject->http, subject->arena, "prefix", &prefix, &error) == DP_OK && prefix.data)
             return prefix;
         break;
     case SCOPE_EVERYTHING:
@@ -125,117 +140,113 @@ static enum gate_answer gate_answer_of(enum account_verdict verdict)
     return verdict == ACCOUNT_GRANTED ? GATE_GRANTED : verdict == ACCOUNT_REFUSED ? GATE_REFUSED : GATE_WAIT;
 }
 
-static enum gate_answer enter(void *context, enum gate_use use, struct span name)
+static enum gate_answer auth_enter(void *context, enum gate_use use, struct span name)
 {
-    struct exchange *ex = context;
-    const enum route_scope scope = ex->match.route->scope;
-    const bool by_path = scope == SCOPE_PATH && span_equal(name, ex->http.args[0]);
-    if (!ex->pass.key || (!by_path && scope != SCOPE_PATH_AND_BODY && scope != SCOPE_EVERYTHING))
+    struct auth *a = context;
+    const enum route_scope scope = a->subject.route->scope;
+    const bool by_path = scope == SCOPE_PATH && span_equal(name, a->subject.http->args[0]);
+    if (!a->pass.key || (!by_path && scope != SCOPE_PATH_AND_BODY && scope != SCOPE_EVERYTHING))
         return GATE_REFUSED;
-    return gate_answer_of(account_may(&ex->pass, use == GATE_READ ? RIGHT_READ : RIGHT_WRITE, name));
+    return gate_answer_of(account_may(&a->pass, use == GATE_READ ? RIGHT_READ : RIGHT_WRITE, name));
 }
 
-static enum gate_answer list(void *context, struct span prefix)
+static enum gate_answer auth_list(void *context, struct span prefix)
 {
-    struct exchange *ex = context;
-    if (!ex->pass.key || ex->match.route->scope != SCOPE_LIST)
+    struct auth *a = context;
+    if (!a->pass.key || a->subject.route->scope != SCOPE_LIST)
         return GATE_REFUSED;
-    return gate_answer_of(account_may(&ex->pass, RIGHT_READ, prefix.data ? prefix : span_str("")));
+    return gate_answer_of(account_may(&a->pass, RIGHT_READ, prefix.data ? prefix : span_str("")));
 }
 
-static bool sees(void *context, struct span name)
+static bool auth_sees(void *context, struct span name)
 {
-    const struct exchange *ex = context;
-    return ex->pass.key && account_sees(&ex->pass, name);
+    const struct auth *a = context;
+    return a->pass.key && account_sees(&a->pass, name);
 }
 
-static enum gate_answer spend(void *context, struct call *call, size_t texts)
+static enum gate_answer auth_spend(void *context, struct call *call, size_t texts)
 {
-    struct exchange *ex = context;
-    if (!ex->pass.key || ex->match.route->price != PRICE_TEXTS)
+    struct auth *a = context;
+    if (!a->pass.key || a->subject.route->price != PRICE_TEXTS)
         return GATE_REFUSED;
-    return gate_answer_of(call ? account_spend(call, &ex->pass, (int64_t)texts)
-                               : account_try_spend(&ex->pass, (int64_t)texts));
+    return gate_answer_of(call ? account_spend(call, &a->pass, (int64_t)texts)
+                               : account_try_spend(&a->pass, (int64_t)texts));
 }
 
-/* What follows from a key's verdict. */
-static void judge(struct exchange *ex, enum account_verdict verdict)
+/* ---- verdicts ---------------------------------------------------------------------------------------- */
+
+/* Judges the route once the key's own verdict is known. */
+static enum auth_verdict judge_route(struct auth *a, enum account_verdict verdict)
 {
     if (verdict == ACCOUNT_GRANTED)
-        verdict = account_may(&ex->pass, right_of(ex->match.route), scope_of(ex));
-    if (verdict == ACCOUNT_REFUSED)
-        refuse(ex);
+        verdict = account_may(&a->pass, right_of(a->subject.route), scope_of(&a->subject));
+    return verdict == ACCOUNT_REFUSED ? AUTH_REFUSED : AUTH_GRANTED;
 }
 
 /* Whether a web page of another site asks, which browsers say (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/).
  * Links to the page are followed from anywhere. */
-static bool is_foreign_page(const struct exchange *ex)
+static bool is_foreign_page(const struct auth *a)
 {
-    const struct span site = head_value(&ex->head, "sec-fetch-site");
-    const struct span origin = head_value(&ex->head, "origin");
-    const char *allowed = ex->context->cors_origin;
+    const struct head *head = a->subject.head;
+    const struct span site = head_value(head, "sec-fetch-site");
+    const struct span origin = head_value(head, "origin");
+    const char *allowed = a->rules->cors_origin;
     if (!site.data || span_equal_str(site, "same-origin") || span_equal_str(site, "none"))
         return false;
     if (allowed && (strcmp(allowed, "*") == 0 || span_equal_str(origin, allowed)))
         return false;
-    return strcmp(ex->match.route->method, "GET") != 0 ||
-           !span_equal_str(head_value(&ex->head, "sec-fetch-mode"), "navigate");
+    return strcmp(a->subject.route->method, "GET") != 0 ||
+           !span_equal_str(head_value(head, "sec-fetch-mode"), "navigate");
 }
 
-void auth_begin(struct exchange *ex)
+enum auth_verdict auth_try(struct auth *a, const struct auth_rules *rules, const struct auth_subject *subject,
+                           struct call *call)
 {
-    struct exchange_context *c = ex->context;
-    const enum route_right right = ex->match.route->right;
-    if (!c->accounts) {
-        if (right > RIGHT_OF_WATCHER && is_foreign_page(ex))
-            exchange_refuse(ex, 403, DP_DENIED,
-                            "a web page of another site may not ask this server, which asks nobody for a key: its "
-                            "operator permits the site with --cors-origin, or asks for keys with --auth");
-        return;
+    const enum route_right right = subject->route->right;
+    a->rules = rules;
+    a->subject = *subject;
+    if (!rules->accounts) {
+        a->is_foreign = right > RIGHT_OF_WATCHER && is_foreign_page(a);
+        return a->is_foreign ? AUTH_REFUSED : AUTH_GRANTED;
     }
-    ex->gate = (struct gate){.enter = enter, .list = list, .sees = sees, .spend = spend, .ctx = ex};
-    ex->call.gate = &ex->gate; /* also where nobody is asked for a key: such a handler comes to nothing */
-    if (right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !c->watch_needs_key))
+    a->gate =
+        (struct gate){.enter = auth_enter, .list = auth_list, .sees = auth_sees, .spend = auth_spend, .ctx = a};
+    call->gate = &a->gate; /* also of routes that need no key: their handlers may come to nothing */
+    if (right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !rules->watch_needs_key))
+        return AUTH_GRANTED;
+    enum account_verdict verdict = accounts_try(rules->accounts, auth_key_of(subject->head), &a->pass);
+    return verdict == ACCOUNT_WAIT ? AUTH_WAIT : judge_route(a, verdict);
+}
+
+enum auth_verdict auth_admit(struct call *call, struct auth *a)
+{
+    return judge_route(a, accounts_admit(call, a->rules->accounts, auth_key_of(a->subject.head), &a->pass));
+}
+
+bool auth_gate_refused(const struct auth *a)
+{
+    return a->pass.reason != ACCOUNT_FINE;
+}
+
+void auth_give_back(struct auth *a)
+{
+    account_give_back(&a->pass);
+}
+
+void auth_add_headers(struct auth *a, struct http_response *response)
+{
+    account_look(&a->pass);
+    if (!a->pass.has_view)
         return;
-    enum account_verdict verdict = accounts_try(c->accounts, auth_key_of(&ex->head), &ex->pass);
-    if (verdict == ACCOUNT_WAIT)
-        ex->auth_waits = true;
-    else
-        judge(ex, verdict);
+    const struct quota_view *view = &a->pass.view;
+    struct arena *arena = a->subject.arena;
+    http_add_header(response, "X-RateLimit-Limit", arena_printf(arena, "%" PRId64, view->limit));
+    http_add_header(response, "X-RateLimit-Remaining", arena_printf(arena, "%" PRId64, view->remaining));
+    http_add_header(response, "X-RateLimit-Reset", arena_printf(arena, "%" PRId64, view->reset_ms / 1000));
 }
 
-void auth_wait(struct exchange *ex)
+void auth_end(struct auth *a)
 {
-    if (!ex->auth_waits)
-        return;
-    ex->auth_waits = false;
-    judge(ex, accounts_admit(&ex->call, ex->context->accounts, auth_key_of(&ex->head), &ex->pass));
-}
-
-void auth_after(struct exchange *ex)
-{
-    if (ex->pass.reason != ACCOUNT_FINE && !ex->refused)
-        refuse(ex);
-    if (ex->response.status >= 400)
-        account_give_back(&ex->pass);
-}
-
-void auth_headers(struct exchange *ex)
-{
-    account_look(&ex->pass);
-    if (!ex->pass.has_view)
-        return;
-    const struct quota_view *view = &ex->pass.view;
-    struct arena *arena = &ex->arena;
-    http_add_header(&ex->response, "X-RateLimit-Limit", arena_printf(arena, "%lld", (long long)view->limit));
-    http_add_header(&ex->response, "X-RateLimit-Remaining",
-                    arena_printf(arena, "%lld", (long long)view->remaining));
-    http_add_header(&ex->response, "X-RateLimit-Reset",
-                    arena_printf(arena, "%lld", (long long)(view->reset_ms / 1000)));
-}
-
-void auth_end(struct exchange *ex)
-{
-    account_leave(&ex->pass);
-    ex->auth_waits = false;
+    account_leave(&a->pass);
+    *a = (struct auth){.rules = NULL};
 }

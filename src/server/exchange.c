@@ -5,15 +5,13 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/hex.h"
 #include "base/utf8.h"
 #include "os/clock.h"
 #include "os/random.h"
-#include "server/access_log.h"
-#include "server/auth.h"
 #include "server/inflate.h"
 #include "server/route_hint.h"
 #include "server/route_metrics.h"
+#include "server/server_timing.h"
 
 /* Bodies of refused requests are read and thrown away up to so many times the limit, so that clients get to read
  * the answer; beyond that the connection is cut. */
@@ -55,7 +53,7 @@ void exchange_init(struct exchange *ex, struct exchange_context *context)
 
 void exchange_deinit(struct exchange *ex)
 {
-    auth_end(ex);
+    auth_end(&ex->auth);
     arena_deinit(&ex->arena);
     buffer_deinit(&ex->line);
     buffer_deinit(&ex->body);
@@ -86,72 +84,6 @@ void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, c
 static struct span get_header(const void *context, const char *name)
 {
     return head_value(context, name);
-}
-
-static bool is_hex(struct span text)
-{
-    uint64_t value;
-    return hex_read_u64(text, &value);
-}
-
-static bool is_zeros(struct span text)
-{
-    size_t i = 0;
-    while (i < text.len && text.data[i] == '0')
-        i++;
-    return i == text.len;
-}
-
-/* A client's trace goes on here: "00-" trace id "-" its parent "-" flags, of 32, 16 and 2 hexadecimal digits; later
- * versions may say more behind it (W3C Trace Context, level 1, §3.2). What is malformed counts as absent. */
-static void take_trace(struct exchange *ex)
-{
-    enum { TRACE_AT = 3, PARENT_AT = TRACE_AT + TRACE_ID_LEN + 1, FLAGS_AT = PARENT_AT + 17, LEN = FLAGS_AT + 2 };
-    struct span given = head_value(&ex->head, "traceparent");
-    const uint8_t *at = given.data;
-    ex->trace[0] = '\0';
-    if (given.len < LEN || (given.len > LEN && (at[LEN] != '-' || memcmp(at, "00", 2) == 0)))
-        return;
-    uint64_t id[2];
-    struct span version = span_of(at, 2), trace = span_of(at + TRACE_AT, TRACE_ID_LEN),
-                parent = span_of(at + PARENT_AT, 16), flags = span_of(at + FLAGS_AT, 2);
-    if (at[TRACE_AT - 1] != '-' || at[PARENT_AT - 1] != '-' || at[FLAGS_AT - 1] != '-' || !is_hex(version) ||
-        span_equal_str(version, "ff") || !hex_read_u64(span_of(trace.data, 16), &id[0]) ||
-        !hex_read_u64(span_of(trace.data + 16, 16), &id[1]) || is_zeros(trace) || !is_hex(parent) ||
-        is_zeros(parent) || !is_hex(flags))
-        return;
-    memcpy(ex->trace, trace.data, TRACE_ID_LEN);
-    ex->trace[TRACE_ID_LEN] = '\0';
-    memcpy(ex->call.trace_id, id, sizeof id);
-}
-
-/* A client's own id is kept when it is short and harmless; otherwise the request gets one. */
-static void choose_id(struct exchange *ex)
-{
-    struct exchange_context *c = ex->context;
-    struct span given = head_value(&ex->head, "x-request-id");
-    bool good = given.len > 0 && given.len <= EXCHANGE_ID_MAX;
-    for (size_t i = 0; good && i < given.len; i++) {
-        uint8_t b = given.data[i];
-        good = (b >= '0' && b <= '9') || (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '-' ||
-               b == '_' || b == '.';
-    }
-    uint64_t number = atomic_fetch_add(&c->next_id, 1);
-    ex->call.trace_id[0] = c->id_seed;
-    ex->call.trace_id[1] = number;
-    take_trace(ex);
-    if (good) {
-        memcpy(ex->id, given.data, given.len);
-        ex->id[given.len] = '\0';
-    } else {
-        const uint64_t high = c->id_seed + (number >> 32);
-        uint8_t bytes[12];
-        for (unsigned i = 0; i < 8; i++)
-            bytes[i] = (uint8_t)(high >> (56 - 8 * i));
-        for (unsigned i = 0; i < 4; i++)
-            bytes[8 + i] = (uint8_t)(number >> (24 - 8 * i));
-        hex_encode(span_of(bytes, sizeof bytes), ex->id);
-    }
 }
 
 /* What follows "http://host" in a target as it is said to proxies; other targets stay as they are. */
@@ -188,7 +120,7 @@ static void answer_options(struct exchange *ex, bool any)
     http_response_clear(&ex->response);
     ex->response.status = 204;
     http_add_header(&ex->response, "Allow", any ? "GET, HEAD, POST, DELETE, OPTIONS" : ex->match.allow);
-    if (ex->context->cors_origin) {
+    if (ex->context->auth.cors_origin) {
         http_add_header(&ex->response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS");
         http_add_header(&ex->response, "Access-Control-Allow-Headers",
                         "Content-Type, Authorization, X-Api-Key, X-Request-Id");
@@ -278,6 +210,41 @@ static void check_limits(struct exchange *ex)
     }
 }
 
+/* Makes the refusal of a key the answer. */
+static void refuse_key(struct exchange *ex)
+{
+    auth_write_refusal(&ex->auth, ex->match.dialect, &ex->response);
+    ex->refused = true;
+}
+
+static void judge_key(struct exchange *ex)
+{
+    const struct auth_subject subject = {&ex->head, ex->match.route, &ex->http, &ex->arena};
+    const enum auth_verdict verdict = auth_try(&ex->auth, &ex->context->auth, &subject, &ex->call);
+    ex->auth_waits = verdict == AUTH_WAIT;
+    if (verdict == AUTH_REFUSED)
+        refuse_key(ex);
+}
+
+/* Judges the key that judge_key could not; may block. */
+static void judge_key_late(struct exchange *ex)
+{
+    if (!ex->auth_waits)
+        return;
+    ex->auth_waits = false;
+    if (auth_admit(&ex->call, &ex->auth) == AUTH_REFUSED)
+        refuse_key(ex);
+}
+
+/* The handler has answered: a refusal by the gate becomes the answer, and a failed request costs nothing. */
+static void settle_key(struct exchange *ex)
+{
+    if (auth_gate_refused(&ex->auth) && !ex->refused)
+        refuse_key(ex);
+    if (ex->response.status >= 400)
+        auth_give_back(&ex->auth);
+}
+
 void exchange_begin(struct exchange *ex)
 {
     struct dp_error error = {.status = DP_OK};
@@ -290,7 +257,8 @@ void exchange_begin(struct exchange *ex)
     memcpy(ex->method, ex->head.method.data, method_len);
     ex->method[method_len] = '\0';
     ex->http = (struct http_request){.method = ex->method, .header = get_header, .header_ctx = &ex->head};
-    choose_id(ex);
+    request_ids_choose(&ex->head, ex->context->id_seed, atomic_fetch_add(&ex->context->next_id, 1), &ex->ids);
+    memcpy(ex->call.trace_id, ex->ids.numbers, sizeof ex->call.trace_id);
     unsigned refused = head_check(&ex->head, &error);
     if (refused) {
         exchange_refuse(ex, refused, error.status, error.message);
@@ -305,7 +273,7 @@ void exchange_begin(struct exchange *ex)
         if (!ex->refused)
             check_limits(ex);
         if (!ex->refused)
-            auth_begin(ex);
+            judge_key(ex);
     }
     /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
     if (ex->refused && ex->head.expects_continue)
@@ -383,7 +351,7 @@ void exchange_judge(struct exchange *ex)
     const int64_t deadline_ns = ex->call.deadline_ns;
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
-        auth_wait(ex);
+        judge_key_late(ex);
         ex->call.deadline_ns = deadline_ns; /* the handler's time has not begun */
     }
     if (!ex->refused && !hold_body(ex, ex->body.len))
@@ -444,59 +412,17 @@ static void hold_answer(struct exchange *ex)
                     "for them");
 }
 
-enum { TIMING_MAX = 256 };
-
-/* Appends "name;dur=1.234" (milliseconds) where there is room; without printf, as every request comes by. */
-static void add_stage(char *text, size_t *len, const char *name, uint64_t ns)
-{
-    enum { NUMBER_MAX = 20 + 4 };
-    char number[NUMBER_MAX];
-    size_t name_len = strlen(name), at = NUMBER_MAX, digits = 0;
-    if (ns == 0 || *len + sizeof ", ;dur=" + name_len + NUMBER_MAX > TIMING_MAX)
-        return;
-    for (uint64_t us = ns / 1000; us || digits < 4; us /= 10, digits++) {
-        if (digits == 3)
-            number[--at] = '.';
-        number[--at] = (char)('0' + us % 10);
-    }
-    const struct span parts[] = {span_str(*len ? ", " : ""), span_of(name, name_len), span_str(";dur="),
-                                 span_of(number + at, NUMBER_MAX - at)};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        memcpy(text + *len, parts[i].data, parts[i].len);
-        *len += parts[i].len;
-    }
-    text[*len] = '\0';
-}
-
-/* Where the time went: https://www.w3.org/TR/server-timing/ */
-static void add_timing(struct exchange *ex, int64_t started_ns)
-{
-    const struct call_cost *cost = &ex->call.cost;
-    char *text = arena_alloc(&ex->arena, TIMING_MAX);
-    size_t len = 0;
-    if (!text)
-        return;
-    if (ex->handed_ns)
-        add_stage(text, &len, "queue", (uint64_t)(started_ns - ex->handed_ns));
-    add_stage(text, &len, "tokenize", cost->tokenize_ns);
-    add_stage(text, &len, "cache", cost->cache_ns);
-    add_stage(text, &len, "embed", cost->embed_ns);
-    add_stage(text, &len, "store", cost->store_ns);
-    add_stage(text, &len, "scan", cost->scan_ns);
-    add_stage(text, &len, "total", (uint64_t)(os_now_ns() - ex->began_ns));
-    http_add_header(&ex->response, "Server-Timing", text);
-}
-
 /* What every answer has. */
 static void finish_answer(struct exchange *ex, int64_t started_ns)
 {
     forget_body(ex);
-    add_timing(ex, started_ns);
-    auth_headers(ex);
-    http_add_header(&ex->response, "X-Request-Id", ex->id);
+    server_timing_add(&ex->response, &ex->arena, &ex->call.cost, ex->began_ns,
+                      ex->handed_ns ? (uint64_t)(started_ns - ex->handed_ns) : 0);
+    auth_add_headers(&ex->auth, &ex->response);
+    http_add_header(&ex->response, "X-Request-Id", ex->ids.id);
     http_add_header(&ex->response, "X-Content-Type-Options", "nosniff");
-    if (ex->context->cors_origin)
-        http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->cors_origin);
+    if (ex->context->auth.cors_origin)
+        http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->auth.cors_origin);
 }
 
 /* Large bodies are left to the request threads: reading one holds up the other connections. */
@@ -510,7 +436,7 @@ static bool attempt(struct exchange *ex)
     ex->http.body = span_of(NULL, 0);
     if (answered) {
         hold_answer(ex);
-        auth_after(ex);
+        settle_key(ex);
         finish_answer(ex, 0);
     } else {
         dp_error_clear(&ex->call.error);
@@ -533,7 +459,7 @@ void exchange_run(struct exchange *ex)
     int64_t started_ns = ex->handed_ns ? os_now_ns() : 0;
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
-        auth_wait(ex);
+        judge_key_late(ex);
     }
     if (!ex->refused) {
         if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
@@ -545,7 +471,7 @@ void exchange_run(struct exchange *ex)
         hold_answer(ex);
         if (ex->response.outcome == DP_CANCELLED && atomic_load(ex->context->api.draining))
             exchange_refuse(ex, 503, DP_UNAVAILABLE, "the server is ending");
-        auth_after(ex);
+        settle_key(ex);
     }
     finish_answer(ex, started_ns);
 }
@@ -553,6 +479,28 @@ void exchange_run(struct exchange *ex)
 struct span exchange_answer(const struct exchange *ex)
 {
     return ex->response.static_body.data ? ex->response.static_body : buffer_span(&ex->response.body);
+}
+
+static void log_access(const struct exchange *ex, double seconds, bool sent)
+{
+    const struct account_pass *pass = &ex->auth.pass;
+    const struct access_entry entry = {.id = ex->ids.id,
+                                       .trace = ex->ids.trace,
+                                       .peer = ex->peer,
+                                       .method = ex->method,
+                                       .path = ex->http.path,
+                                       .target = ex->target,
+                                       .route = ex->match.route ? ex->match.route->pattern : NULL,
+                                       .status = ex->response.status,
+                                       .outcome = ex->response.outcome,
+                                       .seconds = seconds,
+                                       .bytes_in = ex->body_received,
+                                       .bytes_out = exchange_answer(ex).len,
+                                       .key = pass->key ? account_key_id(pass) : NULL,
+                                       .tier = pass->key ? account_tier_name(pass) : NULL,
+                                       .cost = &ex->call.cost,
+                                       .sent = sent};
+    access_log(ex->context->log, &entry);
 }
 
 void exchange_end(struct exchange *ex, bool sent)
@@ -565,11 +513,12 @@ void exchange_end(struct exchange *ex, bool sent)
             embed_metrics_count(&c->embed_metrics, &ex->response, &ex->call.cost, seconds);
         metric_add(c->request_bytes, (int64_t)ex->body_received);
         metric_add(c->response_bytes, (int64_t)exchange_answer(ex).len);
-        access_log(ex, seconds, sent);
+        log_access(ex, seconds, sent);
         metric_add(c->in_flight_gauge, -1);
         atomic_fetch_sub(&c->in_flight, 1);
     }
-    auth_end(ex);
+    auth_end(&ex->auth);
+    ex->auth_waits = false;
     forget_body(ex);
     atomic_fetch_sub(&c->answers, ex->answer_held);
     ex->answer_held = 0;

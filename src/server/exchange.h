@@ -9,17 +9,15 @@
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
-#include "account/accounts.h"
-#include "os/gate.h"
+#include "server/access_log.h"
+#include "server/auth.h"
 #include "server/embed_metrics.h"
 #include "server/head.h"
+#include "server/request_ids.h"
 #include "server/routes.h"
-#include "server/server.h"
 
 enum {
-    EXCHANGE_ID_MAX = 64,
     EXCHANGE_PEER_MAX = 64,
-    TRACE_ID_LEN = 32,
     EXCHANGE_ARENA_MAX = 1 << 30,
     EXCHANGE_KEPT_MAX = 64 << 10,    /* bytes that stay allocated between requests */
     EXCHANGE_ATTEMPT_MAX = 16 << 10, /* bytes of a body that is looked at on an I/O thread */
@@ -32,10 +30,8 @@ struct exchange_context {
     struct api_context api;
     size_t body_max, bodies_max;
     int request_timeout_ms;
-    enum server_log log;
-    const char *cors_origin;
-    struct accounts *accounts; /* NULL: nobody needs a key */
-    bool watch_needs_key;      /* /health and /metrics too */
+    enum access_log_format log;
+    struct auth_rules auth;
     _Atomic size_t bodies; /* bytes of bodies in memory, as received and decompressed, of who may have them kept */
     _Atomic size_t answers;    /* bytes of large answers that are being sent, and what they were made from */
     _Atomic int64_t in_flight; /* requests between begin and end */
@@ -66,12 +62,10 @@ struct exchange {
     size_t body_held;   /* bytes of it that count in the context's `bodies` */
     size_t answer_held; /* bytes that this answer counts in the context's `answers` */
     struct route_match match;
-    struct account_pass pass; /* of whoever asks */
-    struct gate gate;         /* the call's, where the server has accounts */
-    bool auth_waits;          /* the key must be looked at by a thread that may block */
+    struct auth auth;
+    bool auth_waits; /* the key must be looked at by a thread that may block */
     char method[16];
-    char id[EXCHANGE_ID_MAX + 1];
-    char trace[TRACE_ID_LEN + 1]; /* of the client's traceparent, in hexadecimal; empty: it sent none */
+    struct request_ids ids;
     char peer[EXCHANGE_PEER_MAX];
     int64_t began_ns;
     int64_t handed_ns;      /* when the transport gave it to another thread to be run; 0: it did not */

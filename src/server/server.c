@@ -116,9 +116,7 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->context.bodies_max = o->bodies_max ? o->bodies_max : BODIES_MAX;
     s->context.request_timeout_ms = or_default(o->request_timeout_ms, REQUEST_TIMEOUT_MS);
     s->context.log = o->log;
-    s->context.cors_origin = o->cors_origin;
-    s->context.accounts = o->accounts;
-    s->context.watch_needs_key = o->watch_needs_key;
+    s->context.auth = (struct auth_rules){o->accounts, o->watch_needs_key, o->cors_origin};
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
     enum dp_status status = start(s, o, error);
     if (status != DP_OK)

@@ -9,12 +9,11 @@
 
 #include <stdint.h>
 
+#include "server/access_log.h"
 #include "service/service.h"
 
 struct accounts;
 struct server;
-
-enum server_log { SERVER_LOG_OFF, SERVER_LOG_TEXT, SERVER_LOG_JSON };
 
 /* Zeros mean the defaults that are named. */
 struct server_options {
@@ -33,7 +32,7 @@ struct server_options {
     int idle_timeout_ms;      /* 75,000: between requests of a connection */
     int drain_timeout_ms;     /* 30,000: server_stop waits as long for requests in progress */
     bool needs_model;         /* /health/ready answers 503 while the service has no model */
-    enum server_log log;
+    enum access_log_format log;
     struct accounts *accounts; /* who may ask; outlives the server. NULL: anybody */
     bool watch_needs_key;      /* /health and /metrics too */
     const char *cors_origin;   /* of Access-Control-Allow-Origin; NULL: pages of other sites may not ask */

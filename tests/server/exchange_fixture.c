@@ -23,7 +23,7 @@ int chain_set_up(void **state)
                                               .body_max = 100000,
                                               .bodies_max = 1 << 20,
                                               .request_timeout_ms = 60000,
-                                              .accounts = chain_accounts};
+                                              .auth.accounts = chain_accounts};
     assert_int_equal(exchange_context_init(&chain_context, service_metrics(chain_service), &error), DP_OK);
     exchange_init(&chain_exchange, &chain_context);
     return 0;
@@ -98,6 +98,6 @@ void chain_assert_answer(unsigned status, const char *holds)
         fail_msg("expected %u with %s, but the answer to %s %.*s is %u: %.*s", status, holds,
                  chain_exchange.method, SPAN_FMT(chain_exchange.target), response->status, SPAN_FMT(body));
     exchange_end(&chain_exchange, true);
-    assert_null(chain_exchange.pass.key);
+    assert_null(chain_exchange.auth.pass.key);
     assert_int_equal(atomic_load(&chain_context.bodies), 0);
 }

@@ -34,7 +34,7 @@ static void test_auth_asks_for_a_key_where_it_should(void **state)
         chain_ask(cases[i].method, cases[i].target, "", "");
         chain_assert_answer(cases[i].status, "");
     }
-    chain_context.watch_needs_key = true;
+    chain_context.auth.watch_needs_key = true;
     chain_ask("GET", "/health", "", "");
     chain_assert_answer(401, "");
     chain_ask("GET", "/metrics", "", "");

@@ -189,12 +189,12 @@ static void test_exchange_answers_options(void **state)
     assert_answer(204, "");
     request("OPTIONS", "/nowhere", "", span_str(""));
     assert_answer(404, "");
-    context.cors_origin = "https://example.org";
+    context.auth.cors_origin = "https://example.org";
     request("OPTIONS", "/v1/embed", "", span_str(""));
     assert_string_equal(header("Access-Control-Allow-Origin"), "https://example.org");
     assert_string_equal(header("Access-Control-Allow-Methods"), "GET, HEAD, POST, DELETE, OPTIONS");
     assert_answer(204, "");
-    context.cors_origin = NULL;
+    context.auth.cors_origin = NULL;
 }
 
 /* Browsers say where a request comes from; a server that asks nobody for a key hears nothing from other sites' pages. */
@@ -232,11 +232,11 @@ static void test_exchange_refuses_pages_of_other_sites(void **state)
         unsigned status;
     } permitted[] = {{"https://good.example", 200}, {"*", 200}, {"https://other.example", 403}};
     for (size_t i = 0; i < sizeof permitted / sizeof *permitted; i++) {
-        context.cors_origin = permitted[i].origin;
+        context.auth.cors_origin = permitted[i].origin;
         request("POST", "/v1/embed", headers, span_str("{\"text\":\"cat\"}"));
         assert_answer(permitted[i].status, "");
     }
-    context.cors_origin = NULL;
+    context.auth.cors_origin = NULL;
 }
 
 static void test_exchange_runs_handlers(void **state)
@@ -365,7 +365,7 @@ static void test_exchange_takes_over_traces(void **state)
         char line[160];
         snprintf(line, sizeof line, "traceparent: %s\n", cases[i].header);
         request("GET", "/health", line, span_str(""));
-        assert_string_equal(exchange.trace, cases[i].good ? TRACE : "");
+        assert_string_equal(exchange.ids.trace, cases[i].good ? TRACE : "");
         assert_int_equal(exchange.call.trace_id[0] == 0x0af7651916cd43dd &&
                              exchange.call.trace_id[1] == 0x8448eb211c80319c,
                          cases[i].good);
@@ -759,7 +759,7 @@ static void test_exchange_bounds_answers_that_wait(void **state)
 static void test_access_log_shows_no_control_characters(void **state)
 {
     (void)state;
-    static const enum server_log forms[] = {SERVER_LOG_TEXT, SERVER_LOG_JSON};
+    static const enum access_log_format forms[] = {ACCESS_LOG_TEXT, ACCESS_LOG_JSON};
     char path[4096], text[4096];
     snprintf(path, sizeof path, "%s/access", test_tmpdir());
     int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), kept = dup(STDERR_FILENO);
@@ -779,7 +779,7 @@ static void test_access_log_shows_no_control_characters(void **state)
     close(file);
     assert_true(len > 0);
     text[len] = '\0';
-    context.log = SERVER_LOG_OFF;
+    context.log = ACCESS_LOG_OFF;
     assert_non_null(strstr(text, " \\x1b[31mX\\xff / 400 "));
     assert_non_null(strstr(text, " GET /\\xc2\\x9b\\xff 404 "));
     assert_non_null(strstr(text, "\"method\":\"\\u001b[31mX\xef\xbf\xbd\""));
@@ -813,14 +813,14 @@ static void test_access_log_tells_of_refused_targets(void **state)
     snprintf(path, sizeof path, "%s/refused", test_tmpdir());
     int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), kept = dup(STDERR_FILENO);
     assert_true(file >= 0 && kept >= 0 && dup2(file, STDERR_FILENO) >= 0);
-    context.log = SERVER_LOG_JSON;
+    context.log = ACCESS_LOG_JSON;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         request("GET", cases[i].target, "", span_str(""));
         exchange_end(&exchange, true);
     }
     dup2(kept, STDERR_FILENO);
     close(kept);
-    context.log = SERVER_LOG_OFF;
+    context.log = ACCESS_LOG_OFF;
     ssize_t len = pread(file, text, sizeof text - 1, 0);
     close(file);
     assert_true(len > 0);

@@ -78,7 +78,7 @@ static void test_rights_of_every_route_without_a_key(void **state)
 {
     (void)state;
     for (int protect = 0; protect < 2; protect++) {
-        chain_context.watch_needs_key = protect;
+        chain_context.auth.watch_needs_key = protect;
         for (size_t i = 0; i < ROUTE_COUNT; i++) {
             const enum route_right right = ROUTES[i].right;
             bool open = right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !protect);
@@ -123,7 +123,7 @@ static unsigned ask_route(const char *key, const struct route *route, const char
     char headers[200];
     snprintf(headers, sizeof headers, "Authorization: Bearer %s\n", key);
     chain_begin("POST", "/v2/namespaces/things/query", headers);
-    chain_exchange.match.route = route;
+    chain_exchange.match.route = chain_exchange.auth.subject.route = route;
     exchange_body(&chain_exchange, span_str(body));
     exchange_run(&chain_exchange);
     unsigned status = chain_exchange.response.status;
