@@ -14,7 +14,7 @@
 #include "capi/rows_file.h"
 #include "service/store_settings.h"
 #include "base/alloc.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "os/clock.h"
 #include "service/ingest.h"
 

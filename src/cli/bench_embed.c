@@ -17,7 +17,7 @@
 #include "base/alloc.h"
 #include "cli/bench.h"
 #include "cli/input.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "os/clock.h"
 #include "os/file.h"
 

@@ -13,7 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/linked_model.h"
 #include "cli/model.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "os/file.h"
 
 enum {

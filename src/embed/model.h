@@ -1,6 +1,6 @@
 /* embed/model.h: a loaded model: its tokenizer and the engine that computes it.
  *
- * Never changes after it is opened; any number of threads may use it. An embedder (embed/batch.h) makes
+ * Never changes after it is opened; any number of threads may use it. An embedder (embed/embedder.h) makes
  * vectors with it.
  */
 #ifndef EMBED_MODEL_H

@@ -7,7 +7,7 @@
 #ifndef SERVICE_SERVED_MODEL_H
 #define SERVICE_SERVED_MODEL_H
 
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "embed/model.h"
 #include "embed/tokenizer.h"
 #include "embed/vector_cache.h"

@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 #include "cosine.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "embedding_golden.h"
 #include "simd/encoder.h"
 #include "simd/simd.h"

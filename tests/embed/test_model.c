@@ -12,7 +12,7 @@
 
 #include "base/alloc.h"
 #include "cosine.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "embed/model_describe.h"
 #include "embed/model_dir.h"
 #include "embed/native/packed_model.h"

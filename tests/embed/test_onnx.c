@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "base/json.h"
 #include "cosine.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "embed/folder/model_config.h"
 #include "embed/onnx_engine.h"
 #include "embed/onnx/onnx_file.h"

@@ -6,7 +6,7 @@
 #include "test_support.h"
 
 #include "base/alloc.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "os/file.h"
 #include "tiny_model.h"
 

@@ -1,4 +1,4 @@
-/* embed/batch.h: the embedder: gathers the texts of all threads into batches for the compute team.
+/* embed/embedder.h: the embedder: gathers the texts of all threads into batches for the compute team.
  *
  * A thread that wants vectors waits in embedder_embed; while no batch is running, one of the waiting threads
  * leads: it takes texts from the queue, cuts them into jobs of a few hundred tokens, and runs the jobs on the
@@ -7,8 +7,8 @@
  * form the next one. No thread of its own, no timer, no waiting for
  * company. A vector does not depend on what else is in its batch.
  */
-#ifndef EMBED_BATCH_H
-#define EMBED_BATCH_H
+#ifndef EMBED_EMBEDDER_H
+#define EMBED_EMBEDDER_H
 
 #include "base/metrics.h"
 #include "embed/model.h"

@@ -1,4 +1,4 @@
-/* test_batch.c: the embedder's queue: who waits, who leads, who is refused.
+/* test_embedder.c: the embedder's queue: who waits, who leads, who is refused.
  *
  * Over an engine of our own, whose vectors tell which text they belong to and which can be held in the middle
  * of a batch, so that nothing here depends on timing.
@@ -10,7 +10,7 @@
 #include "test_support.h"
 
 #include "base/alloc.h"
-#include "embed/batch.h"
+#include "embed/embedder.h"
 #include "os/clock.h"
 
 enum { DIM = 4, TOKENS_MAX = 300, VOCAB = 1000, FAILING_ID = 666 };
@@ -369,7 +369,7 @@ static void test_embed_out_of_memory_is_an_error_without_a_leak(void **state)
 }
 
 /* An engine with threads of its own is called by so many of the team's as it says, which get all jobs done. */
-static void test_batch_engine_is_called_by_as_many_threads_as_it_says(void **state)
+static void test_embedder_engine_is_called_by_as_many_threads_as_it_says(void **state)
 {
     (void)state;
     enum { TEXTS = 40, LENGTH = 200, WORKERS = 4 }; /* a job a text */
@@ -407,7 +407,7 @@ int main(void)
         cmocka_unit_test(test_embed_failed_text_fails_its_request),
         cmocka_unit_test(test_embed_refuses_what_the_model_cannot_take),
         cmocka_unit_test(test_embed_out_of_memory_is_an_error_without_a_leak),
-        cmocka_unit_test(test_batch_engine_is_called_by_as_many_threads_as_it_says),
+        cmocka_unit_test(test_embedder_engine_is_called_by_as_many_threads_as_it_says),
     };
     return test_run(tests);
 }

@@ -1,11 +1,11 @@
-/* batch.c: the embedder.
+/* embedder.c: the embedder.
  *
  * One mutex guards the queue: a doubly linked list of requests, each on its caller's stack. Whoever leads has
  * the batch arrays to itself until it clears `leading`. The mutex is never held while computing. A request
  * that is larger than a batch goes back to the end of the queue with the rest of its texts, so that small
  * ones are not stuck behind it.
  */
-#include "embed/batch.h"
+#include "embed/embedder.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,9 +23,9 @@ enum {
     TOGETHER_TAX = 16,    /* a job done together takes 1/16 more work */
 };
 
-/* One thread's embedder_embed. Guarded by the embedder's mutex, but for what its comment says. */
-struct request {
-    struct request *before, *behind;
+/* One thread's embedder_embed. Guarded by the queue's lock, but for what its comment says. */
+struct embedder_request {
+    struct embedder_request *before, *behind;
     const struct tokens *seqs; /* constant */
     size_t n;                  /* constant */
     bool normalize;            /* constant */
@@ -41,7 +41,7 @@ struct request {
 };
 
 /* A run of items for one worker, or for all of them together. */
-struct job {
+struct embedder_job {
     size_t first, count;
     struct dp_error error; /* status DP_OK until the job fails */
 };
@@ -51,23 +51,28 @@ struct embedder {
     struct team *team;
     size_t queue_max, batch_tokens, job_rows, items_max, jobs_max;
 
-    pthread_mutex_t lock;
-    struct request *first, *last; /* the queue */
-    size_t waiting_tokens;
-    bool leading;
-    struct embedder_counts counts;
     struct {
         struct metric *seconds, *texts, *tokens, *alone, *together, *waiting, *wait_seconds, *refused;
     } metrics; /* NULLs, or set before the first request */
 
-    /* The leader's. */
-    struct encoder_item *items; /* [items_max] */
-    struct request **owners;    /* [items_max] */
-    struct job *jobs;           /* [jobs_max] */
-    void **workspaces;          /* [team size] */
-    size_t *loads;              /* [team size]: the costs that plan_jobs gives each worker */
-    size_t job_count;           /* in jobs, with */
-    atomic_size_t next_job;     /* for engines that are called in turn */
+    struct {
+        pthread_mutex_t lock;
+        struct embedder_request *first, *last;
+        size_t waiting_tokens;
+        bool leading; /* a thread has the lead, and with it all in `leader` */
+        struct embedder_counts counts;
+    } queue;
+
+    /* The batch, and scratch of the thread that leads. */
+    struct {
+        struct encoder_item *items;       /* [items_max] */
+        struct embedder_request **owners; /* [items_max] */
+        struct embedder_job *jobs;        /* [jobs_max] */
+        void **workspaces;                /* [team size] */
+        size_t *loads;                    /* [team size]: the costs that plan_jobs gives each worker */
+        size_t job_count;                 /* in jobs, with */
+        atomic_size_t next_job;           /* for engines that are called in turn */
+    } leader;
 };
 
 static size_t team_workers(const struct embedder *e)
@@ -97,18 +102,19 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->items_max = e->batch_tokens; /* a text has at least one token */
     /* Of two neighbouring jobs one has JOB_TOKENS_MIN tokens, or both together have more than a job may. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
-    pthread_mutex_init(&e->lock, NULL);
+    pthread_mutex_init(&e->queue.lock, NULL);
 
     enum dp_status status = DP_OK;
-    e->items = mem_calloc(e->items_max, sizeof *e->items);
-    e->owners = mem_calloc(e->items_max, sizeof(struct request *));
-    e->jobs = mem_calloc(e->jobs_max, sizeof *e->jobs);
-    e->workspaces = mem_calloc(team_workers(e), sizeof(void *));
-    e->loads = mem_calloc(team_workers(e), sizeof *e->loads);
-    if (e->items == NULL || e->owners == NULL || e->jobs == NULL || e->workspaces == NULL || e->loads == NULL)
+    e->leader.items = mem_calloc(e->items_max, sizeof *e->leader.items);
+    e->leader.owners = mem_calloc(e->items_max, sizeof(struct embedder_request *));
+    e->leader.jobs = mem_calloc(e->jobs_max, sizeof *e->leader.jobs);
+    e->leader.workspaces = mem_calloc(team_workers(e), sizeof(void *));
+    e->leader.loads = mem_calloc(team_workers(e), sizeof *e->leader.loads);
+    if (e->leader.items == NULL || e->leader.owners == NULL || e->leader.jobs == NULL ||
+        e->leader.workspaces == NULL || e->leader.loads == NULL)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
-        status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->workspaces[i], error);
+        status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->leader.workspaces[i], error);
     if (status != DP_OK) {
         embedder_free(e);
         return status;
@@ -121,15 +127,15 @@ void embedder_free(struct embedder *e)
 {
     if (e == NULL)
         return;
-    for (size_t i = 0; e->workspaces != NULL && i < team_workers(e); i++)
-        if (e->workspaces[i] != NULL)
-            e->engine->ops->workspace_free(e->workspaces[i]);
-    mem_free(e->workspaces);
-    mem_free(e->items);
-    mem_free(e->owners);
-    mem_free(e->jobs);
-    mem_free(e->loads);
-    pthread_mutex_destroy(&e->lock);
+    for (size_t i = 0; e->leader.workspaces != NULL && i < team_workers(e); i++)
+        if (e->leader.workspaces[i] != NULL)
+            e->engine->ops->workspace_free(e->leader.workspaces[i]);
+    mem_free(e->leader.workspaces);
+    mem_free(e->leader.items);
+    mem_free(e->leader.owners);
+    mem_free(e->leader.jobs);
+    mem_free(e->leader.loads);
+    pthread_mutex_destroy(&e->queue.lock);
     mem_free(e);
 }
 
@@ -164,46 +170,46 @@ enum dp_status embedder_add_metrics(struct embedder *e, struct metric_registry *
 void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)
 {
     struct embedder *e = (struct embedder *)(uintptr_t)embedder; /* only its lock changes */
-    pthread_mutex_lock(&e->lock);
-    *out = e->counts;
-    out->waiting_tokens = e->waiting_tokens;
-    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_lock(&e->queue.lock);
+    *out = e->queue.counts;
+    out->waiting_tokens = e->queue.waiting_tokens;
+    pthread_mutex_unlock(&e->queue.lock);
 }
 
 /* ---- the queue; the lock is held ---- */
 
-static void enqueue(struct embedder *e, struct request *r)
+static void enqueue(struct embedder *e, struct embedder_request *r)
 {
-    r->before = e->last;
+    r->before = e->queue.last;
     r->behind = NULL;
-    if (e->last != NULL)
-        e->last->behind = r;
+    if (e->queue.last != NULL)
+        e->queue.last->behind = r;
     else
-        e->first = r;
-    e->last = r;
+        e->queue.first = r;
+    e->queue.last = r;
     r->queued = true;
 }
 
-static void dequeue(struct embedder *e, struct request *r)
+static void dequeue(struct embedder *e, struct embedder_request *r)
 {
     if (r->before != NULL)
         r->before->behind = r->behind;
     else
-        e->first = r->behind;
+        e->queue.first = r->behind;
     if (r->behind != NULL)
         r->behind->before = r->before;
     else
-        e->last = r->before;
+        e->queue.last = r->before;
     r->queued = false;
 }
 
 static void set_waiting(struct embedder *e, size_t tokens)
 {
-    e->waiting_tokens = tokens;
+    e->queue.waiting_tokens = tokens;
     metric_set(e->metrics.waiting, (int64_t)tokens);
 }
 
-static bool is_done(const struct request *r)
+static bool is_done(const struct embedder_request *r)
 {
     return !r->queued && r->running == 0;
 }
@@ -212,15 +218,15 @@ static bool is_done(const struct request *r)
 static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
     size_t n = 0, held = 0;
-    while (e->first != NULL) {
-        struct request *r = e->first;
+    while (e->queue.first != NULL) {
+        struct embedder_request *r = e->queue.first;
         for (; r->next < r->n; r->next++) {
             const struct tokens *seq = &r->seqs[r->next];
             if (n > 0 && held + seq->count > e->batch_tokens)
                 break;
-            e->items[n] =
+            e->leader.items[n] =
                 (struct encoder_item){seq->ids, seq->count, r->out + r->next * e->engine->dim, seq->skip};
-            e->owners[n++] = r;
+            e->leader.owners[n++] = r;
             held += seq->count;
             r->running++;
             r->tokens_left -= seq->count;
@@ -232,10 +238,10 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
         }
         metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
     }
-    set_waiting(e, e->waiting_tokens - held);
-    e->counts.texts += n;
-    e->counts.tokens += held;
-    e->counts.batches += n > 0;
+    set_waiting(e, e->queue.waiting_tokens - held);
+    e->queue.counts.texts += n;
+    e->queue.counts.tokens += held;
+    e->queue.counts.batches += n > 0;
     *tokens = held;
     return n;
 }
@@ -250,28 +256,28 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
     size_t workers = team_workers(e), shares = workers > 1 ? 2 * workers : 1, jobs = 0;
     size_t held = 0, target = 0, left = tokens;
     for (size_t i = 0; i < n; i++) {
-        if (i == 0 || held >= target || held + e->items[i].count > e->job_rows) {
+        if (i == 0 || held >= target || held + e->leader.items[i].count > e->job_rows) {
             left -= held;
             target = (left + shares - 1) / shares;
             target = target < JOB_TOKENS_MIN ? JOB_TOKENS_MIN : target;
             target = target > JOB_TOKENS_MAX ? JOB_TOKENS_MAX : target;
-            e->jobs[jobs].first = i;
-            e->jobs[jobs].count = 0;
-            e->jobs[jobs++].error.status = DP_OK;
+            e->leader.jobs[jobs].first = i;
+            e->leader.jobs[jobs].count = 0;
+            e->leader.jobs[jobs++].error.status = DP_OK;
             held = 0;
         }
-        e->jobs[jobs - 1].count++;
-        held += e->items[i].count;
+        e->leader.jobs[jobs - 1].count++;
+        held += e->leader.items[i].count;
     }
     return jobs;
 }
 
 /* What a job costs, in tokens of a linear layer times LINEAR_COST: attention grows with the square. */
-static size_t job_cost(const struct embedder *e, const struct job *job)
+static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
 {
     size_t cost = 0;
     for (size_t i = job->first; i < job->first + job->count; i++)
-        cost += e->items[i].count * (LINEAR_COST + e->items[i].count);
+        cost += e->leader.items[i].count * (LINEAR_COST + e->leader.items[i].count);
     return cost;
 }
 
@@ -283,16 +289,16 @@ static size_t plan_jobs(struct embedder *e, size_t jobs)
     if (e->engine->ops->encode_together == NULL || !team_can_gather(e->team))
         return jobs;
     for (size_t w = 0; w < workers; w++)
-        e->loads[w] = 0;
+        e->leader.loads[w] = 0;
     for (size_t j = 0; j < jobs; j++)
-        left += job_cost(e, &e->jobs[j]);
+        left += job_cost(e, &e->leader.jobs[j]);
     size_t least = left + left / TOGETHER_TAX;
     for (size_t j = 0; j < jobs; j++) {
-        size_t idlest = 0, cost = job_cost(e, &e->jobs[j]);
+        size_t idlest = 0, cost = job_cost(e, &e->leader.jobs[j]);
         for (size_t w = 1; w < workers; w++)
-            idlest = e->loads[w] < e->loads[idlest] ? w : idlest;
-        e->loads[idlest] += cost;
-        longest = e->loads[idlest] > longest ? e->loads[idlest] : longest;
+            idlest = e->leader.loads[w] < e->leader.loads[idlest] ? w : idlest;
+        e->leader.loads[idlest] += cost;
+        longest = e->leader.loads[idlest] > longest ? e->leader.loads[idlest] : longest;
         left -= cost;
         if (longest * workers + left + left / TOGETHER_TAX < least) {
             least = longest * workers + left + left / TOGETHER_TAX;
@@ -302,26 +308,26 @@ static size_t plan_jobs(struct embedder *e, size_t jobs)
     return best;
 }
 
-static void normalize_job(const struct embedder *e, const struct job *job)
+static void normalize_job(const struct embedder *e, const struct embedder_job *job)
 {
     for (size_t i = job->first; i < job->first + job->count; i++)
-        if (e->owners[i]->normalize)
-            simd_ops()->encoder->normalize(e->items[i].out, e->engine->dim);
+        if (e->leader.owners[i]->normalize)
+            simd_ops()->encoder->normalize(e->leader.items[i].out, e->engine->dim);
 }
 
 static void run_job(void *ctx, size_t index, unsigned worker)
 {
     struct embedder *e = ctx;
-    struct job *job = &e->jobs[index];
-    if (e->engine->ops->encode(e->engine, e->workspaces[worker], e->items + job->first, job->count, &job->error) ==
-        DP_OK)
+    struct embedder_job *job = &e->leader.jobs[index];
+    if (e->engine->ops->encode(e->engine, e->leader.workspaces[worker], e->leader.items + job->first, job->count,
+                               &job->error) == DP_OK)
         normalize_job(e, job);
 }
 
-static void run_job_together(struct embedder *e, struct job *job)
+static void run_job_together(struct embedder *e, struct embedder_job *job)
 {
-    if (e->engine->ops->encode_together(e->engine, e->team, e->workspaces, e->items + job->first, job->count,
-                                        &job->error) == DP_OK)
+    if (e->engine->ops->encode_together(e->engine, e->team, e->leader.workspaces, e->leader.items + job->first,
+                                        job->count, &job->error) == DP_OK)
         normalize_job(e, job);
 }
 
@@ -330,7 +336,7 @@ static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
 {
     struct embedder *e = ctx;
     (void)caller;
-    for (size_t j; (j = atomic_fetch_add(&e->next_job, 1)) < e->job_count;)
+    for (size_t j; (j = atomic_fetch_add(&e->leader.next_job, 1)) < e->leader.job_count;)
         run_job(e, j, worker);
 }
 
@@ -340,8 +346,8 @@ static void run_jobs(struct embedder *e, size_t jobs)
         team_run(e->team, jobs, run_job, e);
         return;
     }
-    e->job_count = jobs;
-    atomic_store(&e->next_job, 0);
+    e->leader.job_count = jobs;
+    atomic_store(&e->leader.next_job, 0);
     team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
 }
 
@@ -349,9 +355,9 @@ static void run_jobs(struct embedder *e, size_t jobs)
 static void finish_batch(struct embedder *e, size_t jobs)
 {
     for (size_t j = 0; j < jobs; j++) {
-        const struct job *job = &e->jobs[j];
+        const struct embedder_job *job = &e->leader.jobs[j];
         for (size_t i = job->first; i < job->first + job->count; i++) {
-            struct request *r = e->owners[i];
+            struct embedder_request *r = e->leader.owners[i];
             if (job->error.status != DP_OK && !r->failed) {
                 r->failed = true;
                 r->error = job->error;
@@ -376,16 +382,16 @@ static void lead(struct embedder *e)
 {
     int64_t began = os_now_ns();
     size_t tokens, n = take_batch(e, began, &tokens);
-    e->leading = true;
-    pthread_mutex_unlock(&e->lock);
+    e->queue.leading = true;
+    pthread_mutex_unlock(&e->queue.lock);
     size_t jobs = cut_jobs(e, n, tokens), alone = plan_jobs(e, jobs);
     run_jobs(e, alone);
     for (size_t j = alone; j < jobs; j++)
-        run_job_together(e, &e->jobs[j]);
+        run_job_together(e, &e->leader.jobs[j]);
     count_batch(e, n, tokens, alone, jobs - alone, os_now_ns() - began);
-    pthread_mutex_lock(&e->lock);
+    pthread_mutex_lock(&e->queue.lock);
     finish_batch(e, jobs);
-    e->leading = false;
+    e->queue.leading = false;
 }
 
 /* ---- the asking thread ---- */
@@ -410,7 +416,7 @@ static enum dp_status check_sequences(struct call *call, const struct embedder *
 }
 
 /* Leads batches or waits for others to, until the request is done or its call has ended. The lock is held. */
-static enum dp_status wait_until_done(struct call *call, struct embedder *e, struct request *r)
+static enum dp_status wait_until_done(struct call *call, struct embedder *e, struct embedder_request *r)
 {
     enum dp_status status = DP_OK;
     while (!is_done(r)) {
@@ -421,18 +427,18 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
             status = DP_CORRUPT;
         if (status != DP_OK && r->queued) {
             dequeue(e, r);
-            set_waiting(e, e->waiting_tokens - r->tokens_left);
-        } else if (!e->leading && r->queued) {
+            set_waiting(e, e->queue.waiting_tokens - r->tokens_left);
+        } else if (!e->queue.leading && r->queued) {
             lead(e);
         } else if (status != DP_OK) {
-            pthread_cond_wait(&r->changed, &e->lock);
+            pthread_cond_wait(&r->changed, &e->queue.lock);
         } else {
-            call_wait(call, &r->changed, &e->lock);
+            call_wait(call, &r->changed, &e->queue.lock);
         }
     }
     /* Whoever leaves passes the lead on. */
-    if (!e->leading && e->first != NULL)
-        pthread_cond_signal(&e->first->changed);
+    if (!e->queue.leading && e->queue.first != NULL)
+        pthread_cond_signal(&e->queue.first->changed);
     return status;
 }
 
@@ -447,21 +453,21 @@ enum dp_status embedder_embed(struct call *call, struct embedder *e, const struc
     if (status != DP_OK || n == 0)
         return status;
 
-    struct request r = {
+    struct embedder_request r = {
         .seqs = seqs, .n = n, .normalize = normalize, .out = out, .asked_ns = begin, .tokens_left = tokens};
     pthread_cond_init(&r.changed, NULL);
-    pthread_mutex_lock(&e->lock);
-    if (e->waiting_tokens > e->queue_max) {
-        e->counts.refused++;
+    pthread_mutex_lock(&e->queue.lock);
+    if (e->queue.waiting_tokens > e->queue_max) {
+        e->queue.counts.refused++;
         metric_add(e->metrics.refused, 1);
         status = call_fail(call, DP_OVERLOADED, "%zu tokens are waiting to be embedded already; try again later",
-                           e->waiting_tokens);
+                           e->queue.waiting_tokens);
     } else {
-        set_waiting(e, e->waiting_tokens + tokens);
+        set_waiting(e, e->queue.waiting_tokens + tokens);
         enqueue(e, &r);
         status = wait_until_done(call, e, &r);
     }
-    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_unlock(&e->queue.lock);
     pthread_cond_destroy(&r.changed);
     if (r.failed)
         status = call_fail(call, r.error.status, "%s", r.error.message);
