@@ -14,8 +14,6 @@
 #include "embed/cache/redis_url.h"
 #include "os/call.h"
 
-enum { REDIS_CACHE_KEY_MAX = 80 };
-
 struct redis_cache_options {
     struct span urls; /* redis://…, several with commas between */
     uint32_t ttl_s;   /* of a vector */
@@ -43,8 +41,6 @@ void redis_cache_read(struct call *call, struct redis_cache *cache, struct redis
 /* Has the vector written soon. Any thread; never waits. */
 void redis_cache_write(struct redis_cache *cache, const struct cache_key *key, const float *vector, uint32_t dim);
 
-/* "dipper:vector:" and the key in hexadecimal. */
-void redis_cache_name(const struct cache_key *key, char out[REDIS_CACHE_KEY_MAX]);
 /* Whether a value is a vector of `dim` numbers. */
 bool redis_cache_value_is_vector(struct span value, uint32_t dim);
 

@@ -67,3 +67,11 @@ void cache_key_of_tokens(const struct sha256_state *keys, const int32_t *ids, si
         add_u32(&s, (uint32_t)ids[i]);
     sha256_end(&s, out->bytes);
 }
+
+void cache_key_name(const struct cache_key *key, char out[CACHE_KEY_NAME_MAX])
+{
+    static const char prefix[] = "dipper:vector:";
+    _Static_assert(sizeof prefix + 2 * sizeof key->bytes <= CACHE_KEY_NAME_MAX, "a name fits");
+    memcpy(out, prefix, sizeof prefix - 1);
+    hex_encode(span_of(key->bytes, sizeof key->bytes), out + sizeof prefix - 1);
+}

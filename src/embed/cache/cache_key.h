@@ -26,4 +26,8 @@ void cache_key_of_text(const struct sha256_state *keys, struct span prompt, bool
                        struct cache_key *out);
 void cache_key_of_tokens(const struct sha256_state *keys, const int32_t *ids, size_t count, struct cache_key *out);
 
+/* The key's name in Redis: "dipper:vector:" and 64 hexadecimal digits. */
+enum { CACHE_KEY_NAME_MAX = 80 };
+void cache_key_name(const struct cache_key *key, char out[CACHE_KEY_NAME_MAX]);
+
 #endif

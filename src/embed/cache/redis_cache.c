@@ -19,15 +19,6 @@ struct redis_cache {
     struct redis_server servers[];
 };
 
-static const char NAME_PREFIX[] = "dipper:vector:";
-
-void redis_cache_name(const struct cache_key *key, char out[REDIS_CACHE_KEY_MAX])
-{
-    _Static_assert(sizeof NAME_PREFIX + 64 <= REDIS_CACHE_KEY_MAX, "a name fits");
-    memcpy(out, NAME_PREFIX, sizeof NAME_PREFIX - 1);
-    hex_encode(span_of(key->bytes, sizeof key->bytes), out + sizeof NAME_PREFIX - 1);
-}
-
 bool redis_cache_value_is_vector(struct span value, uint32_t dim)
 {
     if (value.len != dim * sizeof(float))
@@ -137,7 +128,7 @@ static struct question *questions(struct call *call, struct redis_cache *cache, 
 {
     struct question *all = arena_calloc(call->arena, cache->server_count, sizeof *all);
     size_t *owners = arena_array(call->arena, count, sizeof *owners);
-    char(*names)[REDIS_CACHE_KEY_MAX] = arena_array(call->arena, count, sizeof *names);
+    char(*names)[CACHE_KEY_NAME_MAX] = arena_array(call->arena, count, sizeof *names);
     if (all == NULL || owners == NULL || names == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++) {
@@ -157,7 +148,7 @@ static struct question *questions(struct call *call, struct redis_cache *cache, 
     }
     for (size_t i = 0; i < count; i++) {
         struct question *q = &all[owners[i]];
-        redis_cache_name(reads[i].key, names[i]);
+        cache_key_name(reads[i].key, names[i]);
         q->places[q->count++] = i;
         q->argv[q->count] = names[i];
         q->lengths[q->count] = strlen(names[i]);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "embed/redis_cache.h"
 #include "os/clock.h"
 #include "os/thread.h"
 
@@ -55,8 +54,8 @@ static size_t gather(struct item **list, struct item *turn[TURN_MAX])
 
 static bool append(const struct redis_writer *w, redisContext *c, const struct item *item)
 {
-    char name[REDIS_CACHE_KEY_MAX];
-    redis_cache_name(&item->key, name);
+    char name[CACHE_KEY_NAME_MAX];
+    cache_key_name(&item->key, name);
     const char *argv[] = {"SET", name, (const char *)item->vector, "EX", w->ttl};
     const size_t lengths[] = {3, strlen(name), item->dim * sizeof(float), 2, strlen(w->ttl)};
     return redisAppendCommandArgv(c, 5, argv, lengths) == REDIS_OK;
