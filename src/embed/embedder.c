@@ -65,7 +65,7 @@ struct embedder {
 
     /* The batch, and scratch of the thread that leads. */
     struct {
-        struct encoder_item *items;       /* [items_max] */
+        struct engine_item *items;        /* [items_max] */
         struct embedder_request **owners; /* [items_max] */
         struct embedder_job *jobs;        /* [jobs_max] */
         void **workspaces;                /* [team size] */
@@ -225,7 +225,7 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
             if (n > 0 && held + seq->count > e->batch_tokens)
                 break;
             e->leader.items[n] =
-                (struct encoder_item){seq->ids, seq->count, r->out + r->next * e->engine->dim, seq->skip};
+                (struct engine_item){seq->ids, seq->count, r->out + r->next * e->engine->dim, seq->skip};
             e->leader.owners[n++] = r;
             held += seq->count;
             r->running++;

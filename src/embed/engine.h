@@ -7,7 +7,18 @@
 #define EMBED_ENGINE_H
 
 #include "base/error.h"
-#include "embed/native/encoder.h"
+#include "os/team.h"
+
+/* How the vectors of a text's tokens become one. The values are stored in packed models: never renumber. */
+enum model_pooling { POOLING_MEAN = 0, POOLING_CLS = 1, POOLING_MAX = 2, POOLING_LAST = 3 };
+
+/* One text: ids in, one vector out. */
+struct engine_item {
+    const int32_t *ids; /* each in [0, vocab) */
+    size_t count;       /* in [1, max_tokens] */
+    float *out;         /* [dim], pooled, not normalised */
+    size_t skip;        /* the pool leaves out so many of the first tokens; below count */
+};
 
 struct engine;
 
@@ -18,13 +29,13 @@ struct engine_ops {
     void (*workspace_free)(void *workspace);
     /* Encodes and pools `n` texts, not normalised. Ids and counts are within the engine's bounds. DP_CORRUPT
      * when the weights give a vector that is no number. */
-    enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct encoder_item *items,
+    enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct engine_item *items,
                              size_t n, struct dp_error *error);
     void (*free)(struct engine *engine);
     /* The same vectors by a whole team, workspaces[team_size(team)], for texts too few to give each worker its own.
      * NULL: this engine computes a text on one thread. */
     enum dp_status (*encode_together)(const struct engine *engine, struct team *team, void *const *workspaces,
-                                      const struct encoder_item *items, size_t n, struct dp_error *error);
+                                      const struct engine_item *items, size_t n, struct dp_error *error);
 };
 
 /* The common part; an engine's own struct begins with it. */
@@ -35,8 +46,5 @@ struct engine {
     size_t vocab;      /* ids are below it */
     size_t callers;    /* threads that may encode at once; 0: any number, as when it has no threads of its own */
 };
-
-/* The native engine over an encoder, which must outlive it. */
-enum dp_status native_engine_new(const struct encoder *encoder, struct engine **out, struct dp_error *error);
 
 #endif

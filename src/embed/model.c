@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "embed/native/native_engine.h"
 #include "simd/simd.h"
 
 static const size_t PACKED_MAX = (size_t)4 << 30;
@@ -22,6 +23,12 @@ void model_free(struct model *model)
     os_unmap(&model->file);
     mem_free(model->owned);
     mem_free(model);
+}
+
+const char *model_pooling_name(enum model_pooling pooling)
+{
+    static const char *const names[] = {"mean", "cls", "max", "last"};
+    return names[pooling];
 }
 
 const struct model_info *model_info(const struct model *model)

@@ -76,6 +76,8 @@ enum dp_status model_windows(const struct model *model, enum text_kind kind, str
 /* The most tokens that a prompt takes of a text's, special ones included. */
 size_t model_prompt_tokens_max(const struct model *model);
 
+const char *model_pooling_name(enum model_pooling pooling); /* "mean", … */
+
 /* These live as long as the model. */
 const struct model_info *model_info(const struct model *model);
 const struct tokenizer *model_tokenizer(const struct model *model);

@@ -31,7 +31,7 @@ static enum dp_status gate_workspace_new(const struct engine *engine, size_t row
 }
 
 /* out = {first id, number of tokens, 3, 4}. */
-static enum dp_status gate_encode(const struct engine *engine, void *workspace, const struct encoder_item *items,
+static enum dp_status gate_encode(const struct engine *engine, void *workspace, const struct engine_item *items,
                                   size_t n, struct dp_error *error)
 {
     (void)workspace;

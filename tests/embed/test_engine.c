@@ -180,11 +180,11 @@ static void check_together(enum model_precision precision, size_t every)
         assert_int_equal(team_new(t + 1, &teams[t], &error), DP_OK);
     }
     for (size_t i = 0; i + 3 < golden.count && i < (few ? 4 * every : golden.count); i += every) {
-        struct encoder_item items[3];
+        struct engine_item items[3];
         size_t n = 0, tokens = 0; /* one text, or a few if they are short */
         for (; n < 3 && tokens + golden.texts[i + n].count <= (n == 0 ? 300 : 80); n++) {
-            items[n] = (struct encoder_item){golden.texts[i + n].ids, golden.texts[i + n].count,
-                                             want + n * engine->dim, 0};
+            items[n] = (struct engine_item){golden.texts[i + n].ids, golden.texts[i + n].count,
+                                            want + n * engine->dim, 0};
             tokens += items[n].count;
         }
         assert_int_equal(engine->ops->encode(engine, workspaces[0], items, n, &error), DP_OK);

@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     float *out = calloc(c->hidden, sizeof *out);
     void *w = encoder_workspace_new(&model.encoder, count);
     assert(out != NULL && w != NULL);
-    encoder_run(&model.encoder, NULL, &w, &(struct encoder_item){ids, count, out, 0}, 1);
+    encoder_run(&model.encoder, NULL, &w, &(struct engine_item){ids, count, out, 0}, 1);
     encoder_workspace_free(w);
     free(out);
     packed_model_close(&model);

@@ -3,12 +3,6 @@
 
 #include "embed/folder/settings_json.h"
 
-const char *model_pooling_name(enum model_pooling pooling)
-{
-    static const char *const names[] = {"mean", "cls", "max", "last"};
-    return names[pooling];
-}
-
 /* A switch that must be off. */
 static void expect_off(struct json_reader *r, struct span key, const char *why)
 {

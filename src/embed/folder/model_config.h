@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/span.h"
+#include "embed/engine.h"
 
 enum {
     MODEL_HIDDEN_MAX = 4096,
@@ -18,9 +19,6 @@ enum {
     MODEL_VOCAB_MAX = 1 << 20,
     MODEL_NAME_MAX = 128
 };
-
-/* The values are stored in packed models: never renumber. */
-enum model_pooling { POOLING_MEAN = 0, POOLING_CLS = 1, POOLING_MAX = 2, POOLING_LAST = 3 };
 
 struct model_config {
     uint32_t hidden; /* width of a token */
@@ -35,8 +33,6 @@ struct model_config {
     enum model_pooling pooling;
     bool normalize; /* whether the model's own last step divides by the L2 norm */
 };
-
-const char *model_pooling_name(enum model_pooling pooling); /* "mean", … */
 
 /* config.json: fills everything up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names what
  * the native engine does not have: another type, activation or kind of position, a decoder, code of the model's own. */

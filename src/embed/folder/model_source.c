@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
+#include "embed/model.h"
 #include "embed/model_dir.h"
 #include "embed/folder/sentence_config.h"
 #include "embed/folder/tokenizer_config.h"

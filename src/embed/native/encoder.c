@@ -92,7 +92,7 @@ struct run {
     const struct encoder_kernels *kernels;
     void *const *workspaces;     /* of each worker: its scratch */
     struct encoder_workspace *w; /* the first: it also holds what all share */
-    const struct encoder_item *items;
+    const struct engine_item *items;
     size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
     size_t layer, end; /* the layers that are done; those that will be when this gathering ends */
@@ -180,7 +180,7 @@ static void add_norm(const struct run *run, float *x, const float *y, struct ran
 }
 
 /* The sum of word, position and type embeddings of each token, normalised. */
-static void embed_tokens(const struct run *run, const struct encoder_item *item, float *x)
+static void embed_tokens(const struct run *run, const struct engine_item *item, float *x)
 {
     const struct encoder *e = run->encoder;
     size_t hidden = e->config.hidden;
@@ -429,7 +429,7 @@ static void pool(const struct run *run, const float *x, size_t tokens, float *ou
 }
 
 static void run_items(const struct encoder *encoder, struct team *team, void *const *workspaces,
-                      const struct encoder_item *items, size_t n, float *greatest)
+                      const struct engine_item *items, size_t n, float *greatest)
 {
     const struct model_config *c = &encoder->config;
     struct encoder_workspace *w = workspaces[0];
@@ -462,13 +462,13 @@ static void run_items(const struct encoder *encoder, struct team *team, void *co
 }
 
 void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
-                 const struct encoder_item *items, size_t n)
+                 const struct engine_item *items, size_t n)
 {
     run_items(encoder, team, workspaces, items, n, NULL);
 }
 
 void encoder_observe(const struct encoder *encoder, struct encoder_workspace *workspace,
-                     const struct encoder_item *item, float *greatest)
+                     const struct engine_item *item, float *greatest)
 {
     void *const workspaces[] = {workspace};
     run_items(encoder, NULL, workspaces, item, 1, greatest);

@@ -6,6 +6,7 @@
 #ifndef EMBED_ENCODER_H
 #define EMBED_ENCODER_H
 
+#include "embed/engine.h"
 #include "embed/folder/model_config.h"
 #include "os/team.h"
 #include "simd/encoder.h"
@@ -43,14 +44,6 @@ struct encoder {
     struct encoder_layer *layers; /* [config.layers] */
 };
 
-/* One text: ids in, one vector out. */
-struct encoder_item {
-    const int32_t *ids; /* each in [0, vocab) */
-    size_t count;       /* in [1, max_tokens] */
-    float *out;         /* [hidden], pooled, not normalised */
-    size_t skip;        /* of the first tokens, that the pool leaves out; below count */
-};
-
 /* Scratch for runs of at most `rows` tokens in all. One thread at a time. */
 struct encoder_workspace;
 struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, size_t rows); /* NULL: no memory */
@@ -61,12 +54,12 @@ void encoder_workspace_free(struct encoder_workspace *w);
  * `team`, or NULL, works on them together; workspaces[team_size(team)] are struct encoder_workspace. The vectors do
  * not depend on the team's size. */
 void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,
-                 const struct encoder_item *items, size_t n);
+                 const struct engine_item *items, size_t n);
 
 /* Encodes one text on the calling thread, and raises greatest[layers][STREAM_KINDS][hidden] to the sizes that the
  * channels of the residual stream have before a matrix multiplies them. */
 void encoder_observe(const struct encoder *encoder, struct encoder_workspace *workspace,
-                     const struct encoder_item *item, float *greatest);
+                     const struct engine_item *item, float *greatest);
 
 /* Row strides of activations, in floats: widths padded to whole weight panels. */
 static inline size_t encoder_stride(size_t width)

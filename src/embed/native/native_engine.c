@@ -1,8 +1,9 @@
 /* native_engine.c: our own encoder behind the engine vtable. */
+#include "embed/native/native_engine.h"
+
 #include <math.h>
 
 #include "base/alloc.h"
-#include "embed/engine.h"
 
 struct native_engine {
     struct engine base;
@@ -27,7 +28,7 @@ static void native_workspace_free(void *workspace)
 }
 
 static enum dp_status native_encode_together(const struct engine *engine, struct team *team,
-                                             void *const *workspaces, const struct encoder_item *items, size_t n,
+                                             void *const *workspaces, const struct engine_item *items, size_t n,
                                              struct dp_error *error)
 {
     encoder_run(encoder_of(engine), team, workspaces, items, n);
@@ -38,7 +39,7 @@ static enum dp_status native_encode_together(const struct engine *engine, struct
     return DP_OK;
 }
 
-static enum dp_status native_encode(const struct engine *engine, void *workspace, const struct encoder_item *items,
+static enum dp_status native_encode(const struct engine *engine, void *workspace, const struct engine_item *items,
                                     size_t n, struct dp_error *error)
 {
     return native_encode_together(engine, NULL, &workspace, items, n, error);

@@ -37,7 +37,7 @@ static enum dp_status greatest_of(const struct model_source *source, float *grea
             seed = seed * 6364136223846793005u + 1442695040888963407u;
             ids[i] = (int32_t)((seed >> 33) % source->config.vocab);
         }
-        encoder_observe(&model.encoder, workspace, &(struct encoder_item){ids, count, pooled, 0}, greatest);
+        encoder_observe(&model.encoder, workspace, &(struct engine_item){ids, count, pooled, 0}, greatest);
     }
     encoder_workspace_free(workspace);
     mem_free(pooled);

@@ -90,8 +90,8 @@ static void put(const struct onnx_session *s, struct onnx_workspace *w, enum onn
 }
 
 /* Lays n texts side by side, each filled up to `tokens`, and masked there. */
-static void fill(const struct onnx_session *s, struct onnx_workspace *w, const struct encoder_item *items,
-                 size_t n, size_t tokens)
+static void fill(const struct onnx_session *s, struct onnx_workspace *w, const struct engine_item *items, size_t n,
+                 size_t tokens)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t t = 0; t < tokens; t++) {
@@ -116,7 +116,7 @@ static void pool(enum model_pooling pooling, const float *rows, size_t count, si
         out[d] /= (float)count;
 }
 
-static enum dp_status run(const struct onnx_engine *e, struct onnx_workspace *w, const struct encoder_item *items,
+static enum dp_status run(const struct onnx_engine *e, struct onnx_workspace *w, const struct engine_item *items,
                           size_t n, struct dp_error *error)
 {
     size_t tokens = 0, dim = e->base.dim;
@@ -141,7 +141,7 @@ static enum dp_status run(const struct onnx_engine *e, struct onnx_workspace *w,
     return status;
 }
 
-static enum dp_status encode(const struct engine *engine, void *workspace, const struct encoder_item *items,
+static enum dp_status encode(const struct engine *engine, void *workspace, const struct engine_item *items,
                              size_t n, struct dp_error *error)
 {
     const struct onnx_engine *e = engine_of(engine);
@@ -166,7 +166,7 @@ static const struct engine_ops ops = {"onnx", workspace_new, workspace_free, enc
 static enum dp_status probe(struct onnx_engine *e, struct dp_error *error)
 {
     static const int32_t ids[2] = {0, 0};
-    const struct encoder_item item = {ids, e->base.max_tokens < 2 ? 1 : 2, NULL, 0};
+    const struct engine_item item = {ids, e->base.max_tokens < 2 ? 1 : 2, NULL, 0};
     struct onnx_result result;
     void *w = NULL;
     enum dp_status status = workspace_new(&e->base, 0, &w, error);
