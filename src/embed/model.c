@@ -46,7 +46,7 @@ const struct engine *model_engine(const struct model *model)
     return model->engine;
 }
 
-enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const struct model_config *config,
+enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const struct bert_config *config,
                                      const char *name, struct dp_error *error)
 {
     if (tokenizer_id_limit(tokenizer) > config->vocab)
@@ -59,7 +59,7 @@ enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const st
     return DP_OK;
 }
 
-enum dp_status model_set_info(struct model *model, const struct model_config *config, const char *name,
+enum dp_status model_set_info(struct model *model, const struct bert_config *config, const char *name,
                               const uint8_t fingerprint[32], const struct prompts *prompts, struct dp_error *error)
 {
     memcpy(model->name, name, strlen(name) + 1);
@@ -87,7 +87,7 @@ static enum dp_status finish(struct model *model, const struct encoder *encoder,
         status = model_set_info(model, &encoder->config, name, fingerprint, prompts, error);
     if (status != DP_OK)
         return status;
-    const struct model_config *c = &encoder->config;
+    const struct bert_config *c = &encoder->config;
     model->info.precision = encoder->int8 ? MODEL_INT8 : MODEL_FP32;
     model->info.linear_ops = 2.0 * c->layers * c->hidden * (4.0 * c->hidden + 2.0 * c->intermediate);
     model->info.attention_ops = 4.0 * c->layers * c->hidden;

@@ -31,7 +31,7 @@ enum dp_status model_begin(struct model **model, struct dp_error *error);
 enum dp_status model_end(enum dp_status status, struct model *model, struct model **out);
 
 /* That the tokenizer's ids, and a text with its special tokens, fit the model. */
-enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const struct model_config *config,
+enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const struct bert_config *config,
                                      const char *name, struct dp_error *error);
 /* Takes a copy of the prompts, learns how many tokens they have, and makes the fingerprint. DP_INVALID: one leaves no room
  * for a text. */
@@ -39,7 +39,7 @@ enum dp_status model_take_prompts(struct model *model, const struct prompts *pro
 
 /* Fills info, but for engine and precision, from what the engine and the folder say, and takes a copy of the prompts. The
  * engine and the tokenizer are there; `fingerprint` is without prompts. */
-enum dp_status model_set_info(struct model *model, const struct model_config *config, const char *name,
+enum dp_status model_set_info(struct model *model, const struct bert_config *config, const char *name,
                               const uint8_t fingerprint[32], const struct prompts *prompts,
                               struct dp_error *error);
 

@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "cosine.h"
 #include "embed/embedder.h"
-#include "embed/folder/model_config.h"
+#include "embed/folder/bert_config.h"
 #include "embed/onnx_engine.h"
 #include "embed/onnx/onnx_file.h"
 #include "os/file.h"

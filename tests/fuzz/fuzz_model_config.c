@@ -11,18 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct model_config usual = {.hidden = 20,
-                                              .layers = 1,
-                                              .heads = 2,
-                                              .intermediate = 36,
-                                              .vocab = 11,
-                                              .types = 2,
-                                              .positions = 12,
-                                              .max_tokens = 12,
-                                              .epsilon = 1e-12f};
+    static const struct bert_config usual = {.hidden = 20,
+                                             .layers = 1,
+                                             .heads = 2,
+                                             .intermediate = 36,
+                                             .vocab = 11,
+                                             .types = 2,
+                                             .positions = 12,
+                                             .max_tokens = 12,
+                                             .epsilon = 1e-12f};
     if (size == 0)
         return 0;
-    struct model_config config = usual;
+    struct bert_config config = usual;
     struct span json = span_of(data + 1, size - 1), type, class;
     struct sentence_modules modules;
     struct sentence_settings sentence;
@@ -34,14 +34,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum dp_status status;
     arena_init(&arena, 1 << 20);
     switch (data[0] % 9) {
-    case 0: status = model_config_parse(json, &arena, &config, &error); break;
+    case 0: status = bert_config_parse(json, &arena, &config, &error); break;
     case 1: status = sentence_modules_parse(json, &arena, &modules, &error); break;
     case 2: status = sentence_pooling_parse(json, &arena, &config, &skips, &error); break;
     case 3: status = sentence_settings_parse(json, &arena, &sentence, &error); break;
-    case 4: status = model_config_parse_outline(json, &arena, &config, &error); break;
+    case 4: status = bert_config_parse_outline(json, &arena, &config, &error); break;
     case 5: status = tokenizer_config_parse(json, &arena, &tokenizer, &error); break;
     case 6: status = sentence_normalize_parse(json, &arena, &error); break;
-    case 7: status = model_config_parse_classes(json, &arena, &type, &class, &error); break;
+    case 7: status = bert_config_parse_classes(json, &arena, &type, &class, &error); break;
     default:
         status = prompts_parse(json, &arena, &prompts, &error);
         if (status == DP_OK && prompts_copy(&prompts, &copy, &error) == DP_OK)
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (status == DP_OK && is_outline)
         assert(config.vocab <= MODEL_VOCAB_MAX && config.max_tokens == config.positions);
     else if (status == DP_OK)
-        assert(model_config_check(&config, &error) == DP_OK);
+        assert(bert_config_check(&config, &error) == DP_OK);
     else
         assert(error.status == status && error.message[0]);
     arena_deinit(&arena);

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(bytes);
         return 0;
     }
-    const struct model_config *c = &model.encoder.config;
+    const struct bert_config *c = &model.encoder.config;
     int32_t ids[3] = {0, (int32_t)(c->vocab - 1), 0};
     size_t count = c->max_tokens < 3 ? c->max_tokens : 3;
     float *out = calloc(c->hidden, sizeof *out);

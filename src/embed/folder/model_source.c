@@ -88,7 +88,7 @@ static enum dp_status read_sentence_settings(struct model_source *s, struct sent
 
 /* As sentence-transformers: its own limit counts alone; without one the tokenizer's does. Never more than there are
  * positions, of which the library does not think. */
-static void set_max_tokens(struct model_config *config, uint32_t sentence, uint32_t tokenizer)
+static void set_max_tokens(struct bert_config *config, uint32_t sentence, uint32_t tokenizer)
 {
     uint32_t most = sentence > 0 ? sentence : tokenizer;
     if (config->positions == 0 || most < config->positions)
@@ -97,7 +97,7 @@ static void set_max_tokens(struct model_config *config, uint32_t sentence, uint3
 
 /* config.json, which `parse` understands, and what the folder says of its tokenizer. */
 static enum dp_status read_transformer(struct model_source *s,
-                                       enum dp_status (*parse)(struct span, struct arena *, struct model_config *,
+                                       enum dp_status (*parse)(struct span, struct arena *, struct bert_config *,
                                                                struct dp_error *),
                                        const struct sentence_settings *sentence, struct dp_error *error)
 {
@@ -107,7 +107,7 @@ static enum dp_status read_transformer(struct model_source *s,
     if (status == DP_OK)
         status = parse(json, &s->arena, &s->config, error);
     if (status == DP_OK)
-        status = model_config_parse_classes(json, &s->arena, &type, &class, error);
+        status = bert_config_parse_classes(json, &s->arena, &type, &class, error);
     if (status == DP_OK)
         status = read_json(s, s->transformer, "tokenizer_config.json", false, &json, error);
     if (status == DP_OK && json.data != NULL)
@@ -180,7 +180,7 @@ static enum dp_status read_configs(struct model_source *s, struct dp_error *erro
         status = read_sentence_settings(s, &sentence, error);
     if (status == DP_OK)
         status =
-            read_transformer(s, s->is_outline ? model_config_parse_outline : model_config_parse, &sentence, error);
+            read_transformer(s, s->is_outline ? bert_config_parse_outline : bert_config_parse, &sentence, error);
     if (status == DP_OK && given)
         status = read_prompts(s, error);
     if (status != DP_OK || !given || !are_known)
@@ -199,7 +199,7 @@ static void make_fingerprint(struct model_source *s)
     memset(&parts, 0, sizeof parts);
     sha256(buffer_span(&s->weights), parts.weights);
     sha256(buffer_span(&s->tokenizer_json), parts.tokenizer);
-    const struct model_config *c = &s->config;
+    const struct bert_config *c = &s->config;
     char mark[64];
     snprintf(parts.parameters, sizeof parts.parameters,
              "bert layers=%u heads=%u epsilon=%.9g max_tokens=%u pooling=%s normalize=%d%s", c->layers, c->heads,
@@ -405,14 +405,14 @@ enum dp_status model_source_words(const struct model_source *s, size_t first, si
                                   struct dp_error *error)
 {
     const struct tensor *t = NULL;
-    const struct model_config *c = &s->config;
+    const struct bert_config *c = &s->config;
     enum dp_status status = find_tensor(s, "embeddings.word_embeddings.weight", c->vocab, c->hidden, &t, error);
     return status == DP_OK ? tensor_read(t, first * c->hidden, count * c->hidden, words, error) : status;
 }
 
 enum dp_status model_source_positions(const struct model_source *s, float *positions, struct dp_error *error)
 {
-    const struct model_config *c = &s->config;
+    const struct bert_config *c = &s->config;
     const struct tensor *t = NULL, *types = NULL;
     float *type = mem_alloc(c->hidden * sizeof *type);
     if (type == NULL)

@@ -11,7 +11,7 @@
 #define EMBED_MODEL_SOURCE_H
 
 #include "base/buffer.h"
-#include "embed/folder/model_config.h"
+#include "embed/folder/bert_config.h"
 #include "embed/prompts.h"
 #include "embed/folder/safetensors.h"
 #include "embed/tokenizer.h"
@@ -22,7 +22,7 @@ enum dense_kind { DENSE_QKV, DENSE_ATTENTION_OUT, DENSE_FFN_IN, DENSE_FFN_OUT, D
 enum norm_kind { NORM_ATTENTION, NORM_FFN, NORM_KINDS };
 
 /* Output and input width of a layer's matrix. */
-static inline void dense_shape(const struct model_config *c, enum dense_kind kind, size_t *n, size_t *k)
+static inline void dense_shape(const struct bert_config *c, enum dense_kind kind, size_t *n, size_t *k)
 {
     *n = kind == DENSE_QKV ? (size_t)3 * c->hidden : kind == DENSE_FFN_IN ? c->intermediate : c->hidden;
     *k = kind == DENSE_FFN_OUT ? c->intermediate : c->hidden;
@@ -32,7 +32,7 @@ struct model_source {
     struct arena arena;
     struct buffer weights, tokenizer_json;
     struct safetensors tensors;
-    struct model_config config;
+    struct bert_config config;
     char name[MODEL_NAME_MAX + 1];
     uint8_t fingerprint[32]; /* without prompts */
     const char *prefix;      /* before every tensor's name: "" or "bert." */

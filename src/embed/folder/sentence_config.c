@@ -141,7 +141,7 @@ static void read_modes(struct json_reader *r, struct arena *arena, struct chosen
         choose(r, mode, false, out);
 }
 
-enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct model_config *config,
+enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct bert_config *config,
                                       bool *skips_prompt, struct dp_error *error)
 {
     struct json_reader r;

@@ -7,7 +7,7 @@
 #ifndef EMBED_SENTENCE_CONFIG_H
 #define EMBED_SENTENCE_CONFIG_H
 
-#include "embed/folder/model_config.h"
+#include "embed/folder/bert_config.h"
 
 /* modules.json. Folders are plain names, or empty: the model's folder itself, or no such module. */
 struct sentence_modules {
@@ -23,7 +23,7 @@ enum dp_status sentence_modules_parse(struct span json, struct arena *arena, str
 /* 1_Pooling/config.json: one mode (mean where none is chosen), written as "pooling_mode" since version 5.4 and as one
  * boolean a mode before; its width must be the model's (where config.hidden is known). *skips_prompt: the tokens of a
  * prompt are left out of the pool. */
-enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct model_config *config,
+enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct bert_config *config,
                                       bool *skips_prompt, struct dp_error *error);
 
 /* 2_Normalize/config.json: that it is the text's vector that is normalised. */

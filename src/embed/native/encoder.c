@@ -44,11 +44,11 @@ static size_t larger(size_t a, size_t b)
 
 /* Names the parts of a workspace for `rows` rows. Counted: NULL. Handed out: the workspace, which is the first part.
  *
- * Bounds: rows <= 8192 and the limits of model_config.h keep every product far below SIZE_MAX. */
+ * Bounds: rows <= 8192 and the limits of bert_config.h keep every product far below SIZE_MAX. */
 static struct encoder_workspace *lay_out_workspace(struct workspace *space, const struct encoder *encoder,
                                                    size_t rows)
 {
-    const struct model_config *c = &encoder->config;
+    const struct bert_config *c = &encoder->config;
     size_t narrow = encoder_stride(c->hidden), qkv = encoder_stride((size_t)3 * c->hidden),
            wide = encoder_stride(c->intermediate),
            depth = larger(encoder_depth(c->hidden), encoder_depth(c->intermediate));
@@ -200,7 +200,7 @@ static void embed_tokens(const struct run *run, const struct engine_item *item, 
 static void attend(const struct part *part, size_t item, size_t head)
 {
     const struct run *run = part->run;
-    const struct model_config *c = &run->encoder->config;
+    const struct bert_config *c = &run->encoder->config;
     size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
     const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
     const struct attention_head part_of_text = {
@@ -376,7 +376,7 @@ static void layer_by_columns(const struct part *part, const struct encoder_layer
 }
 
 /* Multiplications of weights for each row. */
-static size_t weights_of(const struct model_config *c)
+static size_t weights_of(const struct bert_config *c)
 {
     return (size_t)c->layers * c->hidden * ((size_t)4 * c->hidden + (size_t)2 * c->intermediate);
 }
@@ -384,7 +384,7 @@ static size_t weights_of(const struct model_config *c)
 /* Whether a team should share out columns: for few rows and many weights, if heads lie within panels. */
 static bool by_columns(const struct run *run)
 {
-    const struct model_config *c = &run->encoder->config;
+    const struct bert_config *c = &run->encoder->config;
     return run->rows <= COLUMN_ROWS && weights_of(c) > COLUMN_WEIGHTS && c->hidden % ENCODER_BLOCK_N == 0 &&
            ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
 }
@@ -431,7 +431,7 @@ static void pool(const struct run *run, const float *x, size_t tokens, float *ou
 static void run_items(const struct encoder *encoder, struct team *team, void *const *workspaces,
                       const struct engine_item *items, size_t n, float *greatest)
 {
-    const struct model_config *c = &encoder->config;
+    const struct bert_config *c = &encoder->config;
     struct encoder_workspace *w = workspaces[0];
     struct run run = {.encoder = encoder,
                       .kernels = simd_ops()->encoder,

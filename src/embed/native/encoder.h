@@ -7,7 +7,7 @@
 #define EMBED_ENCODER_H
 
 #include "embed/engine.h"
-#include "embed/folder/model_config.h"
+#include "embed/folder/bert_config.h"
 #include "os/team.h"
 #include "simd/encoder.h"
 
@@ -34,7 +34,7 @@ struct encoder_layer {
 };
 
 struct encoder {
-    struct model_config config;
+    struct bert_config config;
     bool int8;
     const int8_t *words_int8; /* [vocab][hidden], with */
     const float *words_scale; /* [vocab]; or */

@@ -11,14 +11,14 @@
 #include "os/huge.h"
 
 /* Floats of one dense layer: its panels and its bias. */
-static size_t dense_floats(const struct model_config *c, enum dense_kind kind)
+static size_t dense_floats(const struct bert_config *c, enum dense_kind kind)
 {
     size_t n, k;
     dense_shape(c, kind, &n, &k);
     return encoder_stride(n) * k + encoder_stride(n);
 }
 
-static size_t all_floats(const struct model_config *c)
+static size_t all_floats(const struct bert_config *c)
 {
     size_t norm = 2 * encoder_stride(c->hidden), layer = 2 * norm;
     for (int kind = 0; kind < DENSE_KINDS; kind++)
@@ -82,7 +82,7 @@ static enum dp_status read_layer(const struct model_source *s, unsigned index, f
 
 enum dp_status fp32_model_open(const struct model_source *source, struct fp32_model *out, struct dp_error *error)
 {
-    const struct model_config *c = &source->config;
+    const struct bert_config *c = &source->config;
     struct encoder *e = &out->encoder;
     size_t bytes = all_floats(c) * sizeof(float), largest = 0;
     for (int kind = 0; kind < DENSE_KINDS; kind++) {

@@ -60,7 +60,7 @@ enum dp_status native_engine_new(const struct encoder *encoder, struct engine **
     struct native_engine *e = mem_alloc(sizeof *e);
     if (e == NULL)
         return dp_fail_nomem(error, "an engine");
-    const struct model_config *c = &encoder->config;
+    const struct bert_config *c = &encoder->config;
     *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab, 0},
                                 encoder};
     *out = &e->base;

@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 
-struct packed_section packed_section(const struct model_config *c, size_t index)
+struct packed_section packed_section(const struct bert_config *c, size_t index)
 {
     size_t n, k;
     enum dense_kind kind;
@@ -43,7 +43,7 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     uint64_t file_bytes = cursor_u64(c);
     uint32_t sections = cursor_u32(c), reserved = cursor_u32(c);
     struct span fingerprint = cursor_bytes(c, 32);
-    struct model_config *config = &out->encoder.config;
+    struct bert_config *config = &out->encoder.config;
     config->hidden = cursor_u32(c);
     config->layers = cursor_u32(c);
     config->heads = cursor_u32(c);
@@ -70,7 +70,7 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     if (cursor_u64(&end) != checksum64(span_of(bytes.data, header_bytes - 8)))
         return dp_fail(error, DP_CORRUPT, "the packed model's header is damaged: its checksum does not match");
 
-    enum dp_status status = model_config_check(config, error);
+    enum dp_status status = bert_config_check(config, error);
     if (status != DP_OK)
         return status;
     if (header_bytes != packed_header_bytes(config) || sections != packed_section_count(config) || reserved != 0 ||
@@ -154,7 +154,7 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
     enum dp_status status = read_parameters(bytes, &table, out, error);
     if (status != DP_OK)
         return status;
-    const struct model_config *config = &out->encoder.config;
+    const struct bert_config *config = &out->encoder.config;
     out->encoder.layers = mem_calloc(config->layers, sizeof *out->encoder.layers);
     if (out->encoder.layers == NULL)
         return dp_fail_nomem(error, "a model");

@@ -41,20 +41,20 @@ struct packed_section {
     uint64_t bytes; /* 0 for tokenizer and prompts: whatever the table says */
 };
 
-static inline size_t packed_section_count(const struct model_config *c)
+static inline size_t packed_section_count(const struct bert_config *c)
 {
     return PACKED_SECTIONS_FIRST + (size_t)c->layers * PACKED_SECTIONS_LAYER;
 }
 
 /* Bytes of the header: fixed part, table, checksum, rounded up to PACKED_ALIGN. */
-static inline size_t packed_header_bytes(const struct model_config *c)
+static inline size_t packed_header_bytes(const struct bert_config *c)
 {
     size_t bytes = PACKED_FIXED_BYTES + packed_section_count(c) * PACKED_ENTRY_BYTES + 8;
     return (bytes + PACKED_ALIGN - 1) / PACKED_ALIGN * PACKED_ALIGN;
 }
 
 /* What section `index` holds. */
-struct packed_section packed_section(const struct model_config *c, size_t index);
+struct packed_section packed_section(const struct bert_config *c, size_t index);
 
 /* A packed model opened in place. */
 struct packed_model {

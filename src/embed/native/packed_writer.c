@@ -252,7 +252,7 @@ static enum dp_status write_section(const struct model_source *s, const struct s
 static void write_header(const struct model_source *s, uint64_t file_bytes, struct span table,
                          struct buffer *header)
 {
-    const struct model_config *c = &s->config;
+    const struct bert_config *c = &s->config;
     uint32_t name_len = (uint32_t)strlen(s->name);
     buffer_append_str(header, PACKED_MAGIC);
     buffer_u32(header, PACKED_VERSION);
@@ -284,7 +284,7 @@ static void write_header(const struct model_source *s, uint64_t file_bytes, stru
 enum dp_status packed_model_write(const struct model_source *source, struct span tokenizer, struct buffer *out,
                                   struct dp_error *error)
 {
-    const struct model_config *c = &source->config;
+    const struct bert_config *c = &source->config;
     size_t start = out->len, header_bytes = packed_header_bytes(c);
     struct buffer scales, table, header;
     struct smoothing smoothing;

@@ -79,7 +79,7 @@ static enum dp_status greatest_weights(const struct model_source *source, unsign
 enum dp_status smoothing_find(const struct model_source *source, struct smoothing *out, struct dp_error *error)
 {
     static const enum dense_kind dense[STREAM_KINDS] = {[STREAM_QKV] = DENSE_QKV, [STREAM_FFN_IN] = DENSE_FFN_IN};
-    const struct model_config *c = &source->config;
+    const struct bert_config *c = &source->config;
     size_t hidden = c->hidden, widest = c->intermediate > 3 * hidden ? c->intermediate : 3 * hidden;
     *out = (struct smoothing){hidden, mem_calloc((size_t)c->layers * STREAM_KINDS * hidden, sizeof(float))};
     float *weight = mem_alloc(widest * hidden * sizeof *weight),

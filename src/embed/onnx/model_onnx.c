@@ -13,7 +13,7 @@
 enum { TOKENS_USUAL = 512 }; /* where the folder does not tell */
 
 /* What the folder does not tell of the graph. */
-static void complete_config(struct model_config *c, const struct tokenizer *tokenizer)
+static void complete_config(struct bert_config *c, const struct tokenizer *tokenizer)
 {
     if (c->vocab == 0)
         c->vocab = tokenizer_id_limit(tokenizer);
@@ -37,7 +37,7 @@ static enum dp_status make_fingerprint(const struct model_source *s, const char 
     if (status != DP_OK)
         return status;
     sha256(buffer_span(&s->tokenizer_json), parts.tokenizer);
-    const struct model_config *c = &s->config;
+    const struct bert_config *c = &s->config;
     char mark[64];
     snprintf(parts.parameters, sizeof parts.parameters, "onnx max_tokens=%u pooling=%s normalize=%d batch=%u%s",
              c->max_tokens, s->no_pooling.status == DP_OK ? model_pooling_name(c->pooling) : "graph", c->normalize,

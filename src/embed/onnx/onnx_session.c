@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "embed/folder/model_config.h"
+#include "embed/folder/bert_config.h"
 #include "os/log.h"
 
 enum { RANK_MAX = 3, PUTS_MAX = 64 };

@@ -1,5 +1,5 @@
-/* model_config.c: parses the small JSON files of a model folder. */
-#include "embed/folder/model_config.h"
+/* bert_config.c: parses the small JSON files of a model folder. */
+#include "embed/folder/bert_config.h"
 
 #include "embed/folder/settings_json.h"
 
@@ -56,10 +56,10 @@ static bool read_kind(struct json_reader *r, struct arena *arena, struct span ke
     return true;
 }
 
-enum dp_status model_config_parse(struct span json, struct arena *arena, struct model_config *config,
-                                  struct dp_error *error)
+enum dp_status bert_config_parse(struct span json, struct arena *arena, struct bert_config *config,
+                                 struct dp_error *error)
 {
-    *config = (struct model_config){.epsilon = 1e-12f, .types = 2}; /* the usual of transformers */
+    *config = (struct bert_config){.epsilon = 1e-12f, .types = 2}; /* the usual of transformers */
     struct json_reader r;
     struct span key;
     bool has_type = false;
@@ -96,7 +96,7 @@ enum dp_status model_config_parse(struct span json, struct arena *arena, struct 
     if (json_failed(&r))
         return settings_fail(&r, "config.json", error);
     config->max_tokens = config->positions;
-    enum dp_status status = model_config_check(config, error);
+    enum dp_status status = bert_config_check(config, error);
     if (status != DP_OK)
         dp_error_prefix(error, "config.json");
     return status;
@@ -112,8 +112,8 @@ static bool has_offset_positions(struct span type)
     return false;
 }
 
-enum dp_status model_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
-                                          struct span *tokenizer_class, struct dp_error *error)
+enum dp_status bert_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
+                                         struct span *tokenizer_class, struct dp_error *error)
 {
     struct json_reader r;
     struct span key;
@@ -130,10 +130,10 @@ enum dp_status model_config_parse_classes(struct span json, struct arena *arena,
     return json_failed(&r) ? settings_fail(&r, "config.json", error) : DP_OK;
 }
 
-enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
-                                          struct dp_error *error)
+enum dp_status bert_config_parse_outline(struct span json, struct arena *arena, struct bert_config *config,
+                                         struct dp_error *error)
 {
-    *config = (struct model_config){.vocab = 0};
+    *config = (struct bert_config){.vocab = 0};
     struct json_reader r;
     struct span key, type = span_of(NULL, 0);
     uint32_t padding = 1;
@@ -174,7 +174,7 @@ static enum dp_status check_range(const char *what, uint32_t value, uint32_t mos
     return dp_fail(error, DP_UNSUPPORTED, "%s is %u; between 1 and %u is supported", what, value, most);
 }
 
-enum dp_status model_config_check(const struct model_config *config, struct dp_error *error)
+enum dp_status bert_config_check(const struct bert_config *config, struct dp_error *error)
 {
     const struct {
         const char *what;

@@ -1,9 +1,12 @@
-/* embed/folder/model_config.h: what config.json says about an encoder; what this engine cannot compute is refused by name.
+/* embed/folder/bert_config.h: what config.json says of a BERT encoder.
  *
- * Its neighbours in the folder: sentence_config.h, tokenizer_config.h, prompts.h.
+ * The native engine computes BERT alone; the parser refuses by name what that engine lacks. An outline, for an engine
+ * that has a graph, fills the fields that encoders of every type share.
+ *
+ * Its neighbours in the folder: sentence_config.h, tokenizer_config.h; and prompts.h.
  */
-#ifndef EMBED_MODEL_CONFIG_H
-#define EMBED_MODEL_CONFIG_H
+#ifndef EMBED_BERT_CONFIG_H
+#define EMBED_BERT_CONFIG_H
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -20,7 +23,7 @@ enum {
     MODEL_NAME_MAX = 128
 };
 
-struct model_config {
+struct bert_config {
     uint32_t hidden; /* width of a token */
     uint32_t layers;
     uint32_t heads;        /* divides hidden */
@@ -36,20 +39,20 @@ struct model_config {
 
 /* config.json: fills everything up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names what
  * the native engine does not have: another type, activation or kind of position, a decoder, code of the model's own. */
-enum dp_status model_config_parse(struct span json, struct arena *arena, struct model_config *config,
-                                  struct dp_error *error);
+enum dp_status bert_config_parse(struct span json, struct arena *arena, struct bert_config *config,
+                                 struct dp_error *error);
 
 /* config.json of an encoder of any type, for an engine that has its own graph: fills vocab, positions and max_tokens,
  * each 0 where the file does not tell; the others stay 0. Positions that a model of this type (RoBERTa and its kin)
  * does not use for tokens are not counted. */
-enum dp_status model_config_parse_outline(struct span json, struct arena *arena, struct model_config *config,
-                                          struct dp_error *error);
+enum dp_status bert_config_parse_outline(struct span json, struct arena *arena, struct bert_config *config,
+                                         struct dp_error *error);
 
 /* config.json: what decides which class of tokenizer transformers makes; empty where it does not tell. */
-enum dp_status model_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
-                                          struct span *tokenizer_class, struct dp_error *error);
+enum dp_status bert_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
+                                         struct span *tokenizer_class, struct dp_error *error);
 
 /* The bounds above, and that heads divide hidden. What a packed model says is checked by the same. */
-enum dp_status model_config_check(const struct model_config *config, struct dp_error *error);
+enum dp_status bert_config_check(const struct bert_config *config, struct dp_error *error);
 
 #endif
