@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "embed/native/native_engine.h"
+#include "embed/native/packed_writer.h"
 #include "simd/simd.h"
 
 static const size_t PACKED_MAX = (size_t)4 << 30;

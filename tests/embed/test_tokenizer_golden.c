@@ -14,7 +14,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "embed/tokenizer.h"
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
 enum { REAL = 3, DIGEST = 16, ARENA_MAX = 1 << 28 };

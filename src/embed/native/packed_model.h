@@ -70,9 +70,4 @@ struct packed_model {
 enum dp_status packed_model_open(struct span bytes, struct packed_model *out, struct dp_error *error);
 void packed_model_close(struct packed_model *m);
 
-/* Quantises an open folder and appends its packed form to `out`, whose length must be a multiple of 64.
- * tokenizer: what tokenizer_serialize() wrote. */
-enum dp_status packed_model_write(const struct model_source *source, struct span tokenizer, struct buffer *out,
-                                  struct dp_error *error);
-
 #endif

@@ -5,12 +5,13 @@
  * for that, which takes away from a few in ten thousand; or all of a channel are, if that is nearer to it. Biases, norms and positions stay fp32. The divisors of
  * smoothing.h are in the norms and in the matrices behind them. The bytes do not depend on the machine that packs.
  */
+#include "embed/native/packed_writer.h"
+
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
-#include "embed/native/packed_model.h"
 #include "embed/native/smoothing.h"
 
 /* Of the greatest size of a row or a channel. */

@@ -5,7 +5,7 @@
  * over white space that itself begins with an added token gives that token too, out of order with respect to
  * the text: that is what the package does, so the cutting below follows its arithmetic to the letter.
  */
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
 struct added_scan added_begin(const struct added_set *set, struct span text)

@@ -8,12 +8,12 @@
 
 #include "base/json.h"
 #include "base/map.h"
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 
 struct parser {
     struct span json;
     struct arena *arena;
-    struct tokenizer_spec *spec;
+    struct wordpiece_spec *spec;
     struct dp_error *error;
     bool has_normalizer; /* a BertNormalizer was read */
     bool is_framed;      /* a post-processor that puts special tokens around a text was read */
@@ -190,7 +190,7 @@ static enum dp_status read_normalizer(struct parser *p, struct span value, unsig
 }
 
 /* What the model's folder says beside the file. */
-static void change_normalizer(struct tokenizer_spec *spec, const struct tokenizer_changes *changes)
+static void change_normalizer(struct wordpiece_spec *spec, const struct tokenizer_changes *changes)
 {
     if (changes->replace_normalizer)
         spec->normalizer = NORMALIZER_CLEAN_TEXT | (changes->chinese_chars ? NORMALIZER_CHINESE_CHARS : 0u) |
@@ -221,7 +221,7 @@ static int compare_ids(const void *a, const void *b)
 /* Of a key given twice the last counts, as in the package; an id given twice is refused. */
 static enum dp_status check_vocab(struct parser *p, struct map *seen)
 {
-    struct tokenizer_spec *spec = p->spec;
+    struct wordpiece_spec *spec = p->spec;
     size_t kept = 0;
     for (size_t i = 0; i < spec->vocab_count; i++) {
         uint64_t *slot;
@@ -245,7 +245,7 @@ static enum dp_status check_vocab(struct parser *p, struct map *seen)
 
 static enum dp_status read_vocab(struct parser *p, struct span value, struct map *seen)
 {
-    struct tokenizer_spec *spec = p->spec;
+    struct wordpiece_spec *spec = p->spec;
     struct json_reader r = reader_at(p, value);
     size_t capacity = 1024;
     spec->vocab = arena_array(p->arena, capacity, sizeof *spec->vocab);
@@ -353,7 +353,7 @@ static enum dp_status count_items(struct parser *p, struct span value, size_t *c
 /* Reads the added tokens; `seen` maps the texts of the vocabulary to indexes of spec->vocab. */
 static enum dp_status read_added_tokens(struct parser *p, struct span value, const struct map *seen)
 {
-    struct tokenizer_spec *spec = p->spec;
+    struct wordpiece_spec *spec = p->spec;
     size_t count;
     if (!value.data)
         return DP_OK;
@@ -409,7 +409,7 @@ static enum dp_status grow_ids(struct parser *p, uint32_t **ids, size_t count, s
 /* Adds the ids of the special token `name` of a template to those before or after the text. */
 static enum dp_status add_special(struct parser *p, struct span specials, struct span name, bool after)
 {
-    struct tokenizer_spec *spec = p->spec;
+    struct wordpiece_spec *spec = p->spec;
     struct span key;
     struct field fields[] = {{.name = "ids"}};
     struct json_reader r = reader_at(p, specials);
@@ -549,12 +549,12 @@ static enum dp_status read_post_processor(struct parser *p, struct span value, u
 }
 
 enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
-                               struct tokenizer_spec *spec, struct dp_error *error)
+                               struct wordpiece_spec *spec, struct dp_error *error)
 {
     struct parser p = {.json = json, .arena = arena, .spec = spec, .error = error};
     struct field fields[] = {{.name = "version"},       {.name = "model"},        {.name = "normalizer"},
                              {.name = "pre_tokenizer"}, {.name = "added_tokens"}, {.name = "post_processor"}};
-    *spec = (struct tokenizer_spec){.normalizer = 0};
+    *spec = (struct wordpiece_spec){.normalizer = 0};
     struct map seen; /* text of the vocabulary → index of spec->vocab */
     map_init(&seen, TRIE_VALUE_MAX);
 

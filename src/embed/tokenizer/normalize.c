@@ -10,7 +10,7 @@
  * its bytes, which the generator of the tables has checked for every character.
  */
 #include "base/utf8.h"
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
 struct waiting {

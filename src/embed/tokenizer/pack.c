@@ -28,7 +28,7 @@
 
 #include "base/alloc.h"
 #include "base/checksum.h"
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
 static const char magic[8] = "DPTOKEN1";
@@ -75,7 +75,7 @@ static enum dp_status put_trie(struct trie_key *keys, size_t count, struct buffe
     return status;
 }
 
-static enum dp_status put_words(const struct tokenizer_spec *spec, struct arena *arena, struct buffer *out,
+static enum dp_status put_words(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                                 struct header *h, struct dp_error *error)
 {
     struct trie_key *keys = arena_array(arena, spec->vocab_count, sizeof *keys);
@@ -96,7 +96,7 @@ static enum dp_status put_words(const struct tokenizer_spec *spec, struct arena 
 
 /* Appends the trie of the added tokens that are matched in text as it came, or in normalized text. When two
  * have the same normal form, a special one goes before another, then the earlier before the later. */
-static enum dp_status put_added_trie(const struct tokenizer_spec *spec, bool normalized, struct arena *arena,
+static enum dp_status put_added_trie(const struct wordpiece_spec *spec, bool normalized, struct arena *arena,
                                      struct buffer *out, uint32_t *nodes, struct dp_error *error)
 {
     uint8_t ascii[128];
@@ -135,7 +135,7 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* Appends the texts of all tokens by id: the vocabulary's and the added ones that it lacks. */
-static enum dp_status put_tokens(const struct tokenizer_spec *spec, struct arena *arena, struct buffer *out,
+static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                                  struct header *h, struct dp_error *error)
 {
     size_t count = spec->vocab_count, kept = 0;
@@ -181,7 +181,7 @@ static void put_specials(const uint32_t *ids, size_t count, struct buffer *out, 
     }
 }
 
-enum dp_status tokenizer_pack(const struct tokenizer_spec *spec, struct arena *arena, struct buffer *out,
+enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                               struct dp_error *error)
 {
     struct header h = {.normalizer = spec->normalizer,

@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
 enum {
@@ -33,7 +33,7 @@ enum dp_status tokenizer_open_changed(struct span json, const struct tokenizer_c
 {
     struct arena arena;
     struct buffer packed;
-    struct tokenizer_spec spec;
+    struct wordpiece_spec spec;
     size_t most;
     *out = NULL;
     if (!mem_mul_ok(json.len, PARSE_MEMORY_FACTOR, &most) || most > SIZE_MAX - PARSE_MEMORY_LEAST)

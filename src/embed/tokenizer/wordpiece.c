@@ -5,7 +5,7 @@
  * any step finds none, or the word has more than max_word_chars characters, the whole word is unknown.
  * (Y. Wu et al., "Google's Neural Machine Translation System", 2016, §4.1; greedy matching as in BERT.)
  */
-#include "embed/tokenizer/parts.h"
+#include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
 static void put_word(const struct tokenizer *t, const uint8_t *p, const uint8_t *end, size_t chars,

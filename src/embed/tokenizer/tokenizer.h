@@ -1,61 +1,19 @@
-/* embed/tokenizer/parts.h: what the tokenizer's files share; nobody else includes it.
+/* embed/tokenizer/tokenizer.h: what the tokenizer's files share; nobody else includes it.
  *
- *   tokenizer/json.c       tokenizer.json → struct tokenizer_spec
- *   tokenizer/pack.c       struct tokenizer_spec → packed form → struct tokenizer
- *   tokenizer/added.c      finds added tokens ("[MASK]") inside text
- *   tokenizer/normalize.c  the BERT normalizer
- *   tokenizer/wordpiece.c  the BERT pre-tokenizer and the WordPiece model
- *   tokenizer.c            puts these in order: the public functions
+ *   spec.h       struct wordpiece_spec
+ *   json.c       tokenizer.json → struct wordpiece_spec
+ *   pack.c       struct wordpiece_spec → packed form → struct tokenizer
+ *   added.c      finds added tokens ("[MASK]") inside text
+ *   normalize.c  the BERT normalizer
+ *   wordpiece.c  the BERT pre-tokenizer and the WordPiece model
+ *   tokenizer.c  puts these in order: the public functions
  */
-#ifndef EMBED_TOKENIZER_PARTS_H
-#define EMBED_TOKENIZER_PARTS_H
+#ifndef EMBED_TOKENIZER_TOKENIZER_H
+#define EMBED_TOKENIZER_TOKENIZER_H
 
 #include "embed/tokenizer.h"
+#include "embed/tokenizer/spec.h"
 #include "embed/tokenizer/trie.h"
-
-/* Bits of the packed form's normalizer field. */
-enum normalizer_flag {
-    NORMALIZER_CLEAN_TEXT = 1 << 0,
-    NORMALIZER_CHINESE_CHARS = 1 << 1,
-    NORMALIZER_STRIP_ACCENTS = 1 << 2,
-    NORMALIZER_LOWERCASE = 1 << 3,
-    NORMALIZER_FLAGS_ALL = (1 << 4) - 1
-};
-
-/* Bits of the packed form's added tokens. */
-enum added_flag {
-    ADDED_SINGLE_WORD = 1 << 0,
-    ADDED_LSTRIP = 1 << 1,
-    ADDED_RSTRIP = 1 << 2,
-    ADDED_NORMALIZED = 1 << 3,
-    ADDED_SPECIAL = 1 << 4,
-    ADDED_FLAGS_ALL = (1 << 5) - 1
-};
-
-struct vocab_entry {
-    struct span text;
-    uint32_t id;
-};
-
-struct added_token {
-    struct span text;
-    uint32_t id;
-    uint32_t flags;
-};
-
-/* A tokenizer.json as read; spans and arrays lie in the parser's arena or in the JSON text. */
-struct tokenizer_spec {
-    uint32_t normalizer; /* enum normalizer_flag */
-    uint32_t max_word_chars;
-    uint32_t unknown_id;
-    struct span continuation;  /* "##" */
-    struct vocab_entry *vocab; /* no text and no id twice; in no order */
-    size_t vocab_count;
-    struct added_token *added; /* no text twice */
-    size_t added_count;
-    uint32_t *before, *after; /* special tokens around a text */
-    size_t before_count, after_count;
-};
 
 /* A set of added tokens that are looked for together. */
 struct added_set {
@@ -64,6 +22,7 @@ struct added_set {
     const uint8_t *tokens; /* {id, flags}, four little-endian bytes each */
 };
 
+/* BERT's WordPiece: the only kind there is. */
 struct tokenizer {
     struct span packed;
     void *owned; /* the packed bytes, when tokenizer_open made them */
@@ -110,8 +69,8 @@ static inline void sink_put(struct id_sink *sink, uint32_t id)
 }
 
 enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
-                               struct tokenizer_spec *spec, struct dp_error *error);
-enum dp_status tokenizer_pack(const struct tokenizer_spec *spec, struct arena *arena, struct buffer *out,
+                               struct wordpiece_spec *spec, struct dp_error *error);
+enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                               struct dp_error *error);
 
 /* Fills what the normalizer makes of each ASCII character. */

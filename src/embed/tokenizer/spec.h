@@ -1,0 +1,51 @@
+/* embed/tokenizer/spec.h: a WordPiece tokenizer as its tokenizer.json describes it, before it is packed. */
+#ifndef EMBED_TOKENIZER_SPEC_H
+#define EMBED_TOKENIZER_SPEC_H
+
+#include "base/span.h"
+
+/* Bits of the packed form's normalizer field. */
+enum normalizer_flag {
+    NORMALIZER_CLEAN_TEXT = 1 << 0,
+    NORMALIZER_CHINESE_CHARS = 1 << 1,
+    NORMALIZER_STRIP_ACCENTS = 1 << 2,
+    NORMALIZER_LOWERCASE = 1 << 3,
+    NORMALIZER_FLAGS_ALL = (1 << 4) - 1
+};
+
+/* Bits of the packed form's added tokens. */
+enum added_flag {
+    ADDED_SINGLE_WORD = 1 << 0,
+    ADDED_LSTRIP = 1 << 1,
+    ADDED_RSTRIP = 1 << 2,
+    ADDED_NORMALIZED = 1 << 3,
+    ADDED_SPECIAL = 1 << 4,
+    ADDED_FLAGS_ALL = (1 << 5) - 1
+};
+
+struct vocab_entry {
+    struct span text;
+    uint32_t id;
+};
+
+struct added_token {
+    struct span text;
+    uint32_t id;
+    uint32_t flags;
+};
+
+/* A tokenizer.json as read; spans and arrays lie in the parser's arena or in the JSON text. */
+struct wordpiece_spec {
+    uint32_t normalizer; /* enum normalizer_flag */
+    uint32_t max_word_chars;
+    uint32_t unknown_id;
+    struct span continuation;  /* "##" */
+    struct vocab_entry *vocab; /* no text and no id twice; in no order */
+    size_t vocab_count;
+    struct added_token *added; /* no text twice */
+    size_t added_count;
+    uint32_t *before, *after; /* special tokens around a text */
+    size_t before_count, after_count;
+};
+
+#endif
