@@ -1,6 +1,7 @@
 /* cache_key.c: keys of cached vectors. */
 #include "embed/cache/cache_key.h"
 
+#include "base/hex.h"
 #include "simd/simd.h"
 
 /* A change of what these bytes mean, or of how the native engine computes, gets another number. */
