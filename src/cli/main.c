@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <dipper/dipper.h>
-
+#include "base/version.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -49,7 +48,7 @@ static int run(int argc, char **argv)
     struct dp_error error;
 
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-        printf("dipper %s\n", dp_version());
+        printf("dipper %s\n", version_text());
         return CLI_OK;
     }
     if (strcmp(name, "help") == 0 && argc > 2) { /* `dipper help index` is `dipper index --help` */

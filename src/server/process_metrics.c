@@ -1,7 +1,6 @@
 /* process_metrics.c: what /proc tells of this process: proc(5). */
 #include "server/process_metrics.h"
 
-#include <dipper/dipper.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/metrics.h"
+#include "base/version.h"
 #include "simd/simd.h"
 
 static void print(struct buffer *out, const char *name, const char *kind, const char *help, double value)
@@ -88,7 +88,7 @@ static void print_files(struct buffer *out)
 static void print_build(struct buffer *out)
 {
     char labels[METRIC_LABELS_MAX] = "";
-    metric_add_label(labels, "version", span_str(dp_version()));
+    metric_add_label(labels, "version", span_str(version_text()));
     metric_add_label(labels, "simd", span_str(simd_ops()->name));
     buffer_printf(out,
                   "# HELP dipper_build_info Which Dipper this is, and the instruction set that it computes with.\n"
