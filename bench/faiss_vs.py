@@ -30,6 +30,7 @@ import urllib.request
 import faiss
 import numpy as np
 
+import libdipper
 import machine
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -157,42 +158,26 @@ class Store:
 
 # ---- who is compared ----
 
-class Error(ctypes.Structure):
-    """struct dp_error"""
-    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
-
-
-class Cost(ctypes.Structure):
-    """struct dp_cost"""
-    _fields_ = [("rounds", ctypes.c_uint64), ("requests", ctypes.c_uint64), ("bytes", ctypes.c_uint64),
-                ("ms", ctypes.c_double)]
-
-
 class Library:
     """libdipper's functions for FAISS files."""
 
     def __init__(self, build):
-        self.lib = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
-        pointer, size = ctypes.c_void_p, ctypes.c_size_t
-        self.lib.dp_version.restype = ctypes.c_char_p
-        self.lib.dp_index_open.argtypes = [ctypes.c_char_p, pointer, ctypes.POINTER(pointer), ctypes.POINTER(Error)]
-        self.lib.dp_index_close.argtypes = [pointer]
-        self.lib.dp_index_search.argtypes = [pointer, pointer, size, size, size, size, pointer, pointer, pointer,
-                                             ctypes.POINTER(Error)]
+        self.lib = libdipper.load(build)
 
     def check(self, status, error):
         if status != 0:
             raise RuntimeError(f"Dipper: {error.message.decode()}")
 
     def open(self, url):
-        index, error = ctypes.c_void_p(), Error()
+        index, error = ctypes.c_void_p(), libdipper.Error()
         self.check(self.lib.dp_index_open(url.encode(), None, index, error), error)
         return index
 
     def search(self, index, query, nprobe):
         """(ids, cost)"""
-        ids, distances, cost, error = np.empty(K, np.int64), np.empty(K, np.float32), Cost(), Error()
-        self.check(self.lib.dp_index_search(index, query.ctypes.data, 1, len(query), K, nprobe, ids.ctypes.data,
+        ids, distances, cost, error = np.empty(K, np.int64), np.empty(K, np.float32), libdipper.Cost(), libdipper.Error()
+        options = libdipper.IndexSearchOptions(nprobe=nprobe)
+        self.check(self.lib.dp_index_search(index, query.ctypes.data, 1, len(query), K, options, ids.ctypes.data,
                                             distances.ctypes.data, ctypes.byref(cost), error), error)
         return ids, cost
 

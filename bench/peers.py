@@ -11,53 +11,29 @@ import time
 
 import numpy as np
 
+import libdipper
+
 MAX_TOKENS = 256
-
-
-class Error(ctypes.Structure):
-    """struct dp_error"""
-    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
-
-
-class RuntimeOptions(ctypes.Structure):
-    """struct dp_runtime_options"""
-    _fields_ = [("threads", ctypes.c_uint)]
-
-
-class ModelOptions(ctypes.Structure):
-    """struct dp_model_options"""
-    _fields_ = [("precision", ctypes.c_int)]
 
 
 class Library:
     """libdipper's functions of include/dipper/dipper.h that are needed here."""
 
     def __init__(self, build):
-        lib = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
-        pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
-        texts, error = ctypes.POINTER(text), ctypes.POINTER(Error)
-        lib.dp_version.restype = text
-        lib.dp_runtime_new.argtypes = [ctypes.POINTER(RuntimeOptions), ctypes.POINTER(pointer), error]
-        lib.dp_runtime_free.argtypes = [pointer]
-        lib.dp_model_open_with.argtypes = [pointer, text, ctypes.POINTER(ModelOptions), ctypes.POINTER(pointer), error]
-        lib.dp_model_close.argtypes = [pointer]
-        lib.dp_model_dim.argtypes, lib.dp_model_dim.restype = [pointer], size
-        lib.dp_embed.argtypes = [pointer, texts, size, ctypes.c_bool, pointer, error]
-        lib.dp_tokenize.argtypes = [pointer, texts, size, pointer, size, pointer, error]
-        self.lib = lib
-        self.version = lib.dp_version().decode()
+        self.lib = libdipper.load(build)
+        self.version = self.lib.dp_version().decode()
 
 
 class Dipper:
     """Dipper through its C library: one call embeds all the texts."""
 
-    def __init__(self, library, folder, precision, threads):
+    def __init__(self, dipper, folder, precision, threads):
         self.name, self.setting, self.threads = f"Dipper {precision}", threads_words(threads), threads
-        self.lib, self.runtime, self.model, self.error = library.lib, ctypes.c_void_p(), ctypes.c_void_p(), Error()
-        options = RuntimeOptions(threads=threads)
+        self.lib, self.runtime, self.model, self.error = dipper.lib, ctypes.c_void_p(), ctypes.c_void_p(), libdipper.Error()
+        options = libdipper.RuntimeOptions(threads=threads)
         self.check(self.lib.dp_runtime_new(options, self.runtime, self.error))
-        model = ModelOptions(precision={"int8": 0, "fp32": 1}[precision])
-        self.check(self.lib.dp_model_open_with(self.runtime, str(folder).encode(), model, self.model, self.error))
+        model = libdipper.ModelOptions(precision={"int8": 0, "fp32": 1}[precision])
+        self.check(self.lib.dp_model_open(self.runtime, str(folder).encode(), model, self.model, self.error))
         self.dim = self.lib.dp_model_dim(self.model)
 
     def check(self, status):
@@ -69,7 +45,7 @@ class Dipper:
 
     def embed(self, texts):
         out = np.empty((len(texts), self.dim), np.float32)
-        self.check(self.lib.dp_embed(self.model, strings(texts), len(texts), True, out.ctypes.data, self.error))
+        self.check(self.lib.dp_embed(self.model, strings(texts), len(texts), None, out.ctypes.data, self.error))
         return out
 
     def tokenize(self, texts):

@@ -5,7 +5,7 @@
     build/venv/bin/python bench/scan_vs.py [--build build] [--seconds 1.5] [--cases flat,sq8] [--write] [--make]
 
 faiss-cpu makes each file from made-up vectors in clusters (or from SIFT-5k, spread to 100,000); they stay in --files
-for the next run. It holds its index in memory. Ours is asked through the C API in three ways: over the file's bytes in memory (dp_index_open_memory), and at
+for the next run. It holds its index in memory. Ours is asked through the C API in three ways: over the file's bytes in memory (options.bytes), and at
 a path (dp_index_open), which reads the probed lists from the page cache for every query. Both are asked query by
 query, and many queries in one call. Calls go through ctypes and through faiss's own C entry, so that neither pays
 for a wrapper in Python. Rounds of all are interleaved; figures are medians of queries a second. Answers are compared
@@ -23,6 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import faiss  # noqa: E402
 import numpy as np  # noqa: E402
 
+import libdipper  # noqa: E402
 import machine  # noqa: E402
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
@@ -87,28 +88,18 @@ class Theirs:
 class Ours:
     """An index of ours through the C API."""
 
-    def __init__(self, library, handle, queries, nprobe):
+    def __init__(self, dipper, handle, queries, nprobe):
         n, d = queries.shape
-        self.library, self.handle, self.kept, self.nprobe, self.d = library, handle, queries, nprobe, d
+        self.library, self.handle, self.kept, self.d = dipper, handle, queries, d
+        self.options = libdipper.IndexSearchOptions(nprobe=nprobe)
         self.ids, self.distances = np.zeros((n, K), "i8"), np.zeros((n, K), "f4")
         self.at = queries.ctypes.data, self.ids.ctypes.data, self.distances.ctypes.data
 
     def search(self, first, count):
         x, ids, distances = self.at
-        if self.library.dp_index_search(self.handle, x + first * self.d * 4, count, self.d, K, self.nprobe,
+        if self.library.dp_index_search(self.handle, x + first * self.d * 4, count, self.d, K, self.options,
                                         ids + first * K * 8, distances + first * K * 4, None, None) != 0:
             sys.exit("a search of ours failed")
-
-
-def load(build):
-    library = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
-    size, pointer = ctypes.c_size_t, ctypes.c_void_p
-    library.dp_index_search.argtypes = [pointer, pointer, size, size, size, size, pointer, pointer, pointer, pointer]
-    library.dp_index_open.argtypes = [ctypes.c_char_p, pointer, pointer, pointer]
-    library.dp_index_open_memory.argtypes = [pointer, size, pointer, pointer, pointer]
-    library.dp_index_close.argtypes = [pointer]
-    library.dp_index_close.restype = None
-    return library
 
 
 def agree(ours, theirs):
@@ -156,24 +147,25 @@ def measure(sides, seconds, rounds):
     return figures
 
 
-def compare(library, folder, case, seconds, rounds):
+def compare(dipper, folder, case, seconds, rounds):
     nprobe = case[4]
     path, queries = file_of(folder, *case)
     data = np.fromfile(path, dtype="u1")
     handles = [ctypes.c_void_p(), ctypes.c_void_p()]
-    failed = library.dp_index_open_memory(data.ctypes.data, len(data), None, ctypes.byref(handles[0]), None)
-    if failed or library.dp_index_open(str(path).encode(), None, ctypes.byref(handles[1]), None):
+    in_memory = libdipper.IndexOptions(bytes=data.ctypes.data, bytes_len=len(data))
+    failed = dipper.dp_index_open(None, in_memory, ctypes.byref(handles[0]), None)
+    if failed or dipper.dp_index_open(str(path).encode(), None, ctypes.byref(handles[1]), None):
         sys.exit(f"{path}: our opening failed")
     theirs = Theirs(faiss.read_index(str(path)), queries, nprobe)
-    sides = {"faiss": theirs, "memory": Ours(library, handles[0], queries, nprobe),
-             "path": Ours(library, handles[1], queries, nprobe)}
+    sides = {"faiss": theirs, "memory": Ours(dipper, handles[0], queries, nprobe),
+             "path": Ours(dipper, handles[1], queries, nprobe)}
     for side in sides.values():
         side.search(0, QUERIES)
     agree(sides["memory"], theirs)
     agree(sides["path"], theirs)
     figures = measure(sides, seconds, rounds)
     for handle in handles:
-        library.dp_index_close(handle)
+        dipper.dp_index_close(handle)
     return figures
 
 
@@ -196,7 +188,7 @@ def page(table, others):
 
 `make bench-scan WRITE=1` wrote this page. Queries a second on one thread, top {K}, the same file for both; medians of
 interleaved rounds. FAISS (faiss-cpu {faiss.__version__}, {faiss.get_compile_options().strip()}) holds its index in memory. "In memory" is
-`dp_index_open_memory` over the file's bytes: the scan alone, as FAISS does it. "At a path" is `dp_index_open`, which
+`dp_index_open` over the file's bytes in memory: the scan alone, as FAISS does it. "At a path" is `dp_index_open`, which
 reads the probed lists from the page cache for each query, and that is part of the figure. With {BATCH} queries in a call
 ours share lists in memory; at a path each query is a round of its own. Vectors are made up, in clusters, but for SIFT's,
 which are SIFT-5k with noise; the quantizer is flat.
@@ -224,7 +216,7 @@ def main():
         file_of(args.files, *case)
     if args.make:
         return
-    library, others = load(args.build), machine.Others()
+    library, others = libdipper.load(args.build), machine.Others()
     lines = [HEAD]
     print(HEAD)
     for case in cases:
