@@ -8,7 +8,7 @@
 open_index   a FAISS IVF file at a path, in a bucket, at a (presigned) URL or behind a function of yours
 build_ivf    vectors into such a file
 Embedder     texts into vectors
-Namespace    rows of text, indexed and found by meaning
+Namespace    rows of text, loaded and found by meaning
 Error        what all exceptions of this package are; dipper.errors has the kinds
 """
 
@@ -19,7 +19,7 @@ from .building import build_ivf
 from .embedder import Embedder
 from .errors import Error
 from .index import Index, Info, open_index
-from .namespace import Indexed, Namespace, Row, Rows
+from .namespace import LoadSummary, Namespace, Row, Rows
 
-__all__ = ["Cost", "Embedder", "Error", "Index", "Indexed", "Info", "Namespace", "Row", "Rows", "build_ivf", "errors",
+__all__ = ["Cost", "Embedder", "Error", "Index", "Info", "LoadSummary", "Namespace", "Row", "Rows", "build_ivf", "errors",
            "open_index"]

@@ -35,5 +35,5 @@ class Namespace:
 
 def build_ivf(runtime: Runtime, x: Any, dim: int, ids: Any, path: str, nlist: int, kind: str, metric: str, seed: int,
               recall: bool, progress: Optional[Callable[[str, float], object]], /) -> None: ...
-def index_file(model: Model, root: str, name: str, path: str, timeout: Optional[float],
+def load_file(model: Model, root: str, name: str, path: str, timeout: Optional[float],
                /) -> Tuple[int, int, int, int, int]: ...

@@ -27,8 +27,8 @@ class Rows(List[Row]):
     cost: Cost
 
 
-class Indexed(NamedTuple):
-    """What indexing did."""
+class LoadSummary(NamedTuple):
+    """The result of loading rows."""
 
     rows: int
     replaced: int  # of them, rows that took the place of one with the same id
@@ -86,7 +86,7 @@ class Namespace:
                 self._embedder = Embedder()
             return self._embedder
 
-    def index(self, rows: Iterable[Dict[str, Any]], *, timeout: Optional[float] = None) -> Indexed:
+    def load(self, rows: Iterable[Dict[str, Any]], *, timeout: Optional[float] = None) -> LoadSummary:
         """Adds rows: {"id": 7 or "seven", "text": …, …attributes}, or "vector" in place of "text".
 
         All of them are committed, or none. A row whose id is there already takes its place. Rows pass through a
@@ -97,11 +97,11 @@ class Namespace:
                 json.dump(_checked(number, row), file, ensure_ascii=False, allow_nan=False, default=_plain)
                 file.write("\n")
             file.flush()
-            return self.index_file(file.name, timeout=timeout)
+            return self.load_file(file.name, timeout=timeout)
 
-    def index_file(self, path: Path, *, timeout: Optional[float] = None) -> Indexed:
+    def load_file(self, path: Path, *, timeout: Optional[float] = None) -> LoadSummary:
         """The same for the rows of a JSON-lines file."""
-        return Indexed(*_dipper.index_file(self.embedder._handle, self._root, self._name, place(path), timeout))
+        return LoadSummary(*_dipper.load_file(self.embedder._handle, self._root, self._name, place(path), timeout))
 
     def query(self, what, k: int = 10, *, timeout: Optional[float] = None) -> Rows:
         """The k rows nearest to a text, or to a vector float32[d]. Sees every commit that ended before."""

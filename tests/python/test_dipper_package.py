@@ -502,7 +502,7 @@ def test_a_model_that_is_not_there(dipper, tmp_path):
 
 def test_a_namespace_indexes_and_finds(dipper, embedder, tmp_path):
     with dipper.Namespace(tmp_path / "bucket", "notes", embedder=embedder) as notes:
-        done = notes.index({**row, "n": np.int64(4)} for row in ROWS)
+        done = notes.load({**row, "n": np.int64(4)} for row in ROWS)
         assert (done.rows, done.total_rows, done.replaced) == (3, 3, 0) and done.bytes > 0
         found = notes.query("how do I bake a loaf", 2)
         assert [type(row.id) for row in found][0] is str and found[0].id == "two"
@@ -510,7 +510,7 @@ def test_a_namespace_indexes_and_finds(dipper, embedder, tmp_path):
         assert 0 < found[0].dist < found[1].dist and found.cost.rounds >= 1 and found.cost.bytes > 0
         again = notes.query(embedder.encode("how do I bake a loaf"), 2)
         assert [row.id for row in again] == [row.id for row in found]
-        assert notes.index([{"id": 3, "text": "A loaf of bread"}]).replaced == 1
+        assert notes.load([{"id": 3, "text": "A loaf of bread"}]).replaced == 1
         assert notes.query("bread", 1)[0].attributes.keys() == {"text"}
     assert notes.query("bread", 1)[0].id in (3, "two")  # opened anew
 
@@ -518,7 +518,7 @@ def test_a_namespace_indexes_and_finds(dipper, embedder, tmp_path):
 def test_a_namespace_takes_vectors(dipper, embedder, tmp_path):
     notes = dipper.Namespace(tmp_path, "v", embedder=embedder)
     x = np.eye(8, dtype="f4")
-    notes.index({"id": i, "vector": x[i]} for i in range(8))
+    notes.load({"id": i, "vector": x[i]} for i in range(8))
     assert notes.query(x[5], 1)[0].id == 5
 
 
@@ -527,21 +527,21 @@ def test_a_namespace_says_what_is_wrong(dipper, embedder, tmp_path):
     with pytest.raises(FileNotFoundError):
         notes.query("bread")
     with pytest.raises(dipper.errors.InvalidError, match="line 2"):
-        notes.index([ROWS[0], {"id": 4}])
+        notes.load([ROWS[0], {"id": 4}])
     with pytest.raises(ValueError):
-        notes.index([{"id": 1, "text": "a", "n": float("nan")}])
+        notes.load([{"id": 1, "text": "a", "n": float("nan")}])
     with pytest.raises(FileNotFoundError):
         notes.query("bread")  # nothing was committed
     with pytest.raises(ValueError):
-        dipper.Namespace(tmp_path, "../up", embedder=embedder).index(ROWS)
+        dipper.Namespace(tmp_path, "../up", embedder=embedder).load(ROWS)
 
 
 def test_a_namespace_takes_rows_and_one_question(dipper, embedder, tmp_path):
     notes = dipper.Namespace(tmp_path, "notes", embedder=embedder)
     for rows in ("text", {"id": 1, "text": "a"}, [ROWS[0], "text"], [["id", 1]]):
         with pytest.raises(TypeError, match="a row is a dict"):
-            notes.index(rows)
-    notes.index([{"id": np.int64(1), "text": "a"}])
+            notes.load(rows)
+    notes.load([{"id": np.int64(1), "text": "a"}])
     assert [row.id for row in notes.query("a", np.int32(1))] == [1]
     for what in (["a"], np.zeros((2, 384)), ["a", "b"]):
         with pytest.raises((TypeError, ValueError), match="one text or one vector"):
@@ -552,7 +552,7 @@ def test_a_namespace_takes_rows_and_one_question(dipper, embedder, tmp_path):
     with pytest.raises(TypeError, match="name is 5"):
         dipper.Namespace(tmp_path, 5)
     with pytest.raises(ValueError, match="NUL"):
-        dipper.Namespace(tmp_path, "notes\0more", embedder=embedder).index(ROWS)
+        dipper.Namespace(tmp_path, "notes\0more", embedder=embedder).load(ROWS)
     assert not [path for path in tmp_path.iterdir() if path.name not in ("notes", ".dipper")]
 
 
