@@ -23,13 +23,16 @@ static double search_often(const struct dp_index *index, const float *query, siz
 {
     static float distances[K_MAX];
     static int64_t ids[K_MAX];
-    const size_t dim = dp_index_info(index).dim;
+    const struct dp_index_search_options options = {.size = sizeof options, .nprobe = nprobe};
+    struct dp_index_info info = {.size = sizeof info};
     const double began = now_us();
     struct dp_error error;
     struct dp_cost cost;
 
+    if (dp_index_info(index, &info, &error) != DP_OK)
+        return -1;
     for (long i = 0; i < calls; i++)
-        if (dp_index_search(index, query, 1, dim, k, nprobe, ids, distances, &cost, &error) != DP_OK) {
+        if (dp_index_search(index, query, 1, info.dim, k, &options, ids, distances, &cost, &error) != DP_OK) {
             fprintf(stderr, "bench_calls: %s\n", error.message);
             return -1;
         }

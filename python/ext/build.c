@@ -36,14 +36,14 @@ static bool kind_of(const char *name, enum dp_ivf_kind *out)
     return true;
 }
 
-static bool metric_of(const char *name, enum dp_ivf_metric *out)
+static bool metric_of(const char *name, enum dp_metric *out)
 {
     static const char *const names[] = {
-        [DP_IVF_L2] = "l2", [DP_IVF_INNER_PRODUCT] = "inner_product", [DP_IVF_COSINE] = "cosine"};
+        [DP_METRIC_L2] = "l2", [DP_METRIC_INNER_PRODUCT] = "inner_product", [DP_METRIC_COSINE] = "cosine"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) {
-            *out = (enum dp_ivf_metric)i;
+            *out = (enum dp_metric)i;
             return true;
         }
     PyErr_Format(PyExc_ValueError, "metric is \"%s\": it must be \"l2\", \"inner_product\" or \"cosine\"", name);
@@ -54,7 +54,7 @@ static bool metric_of(const char *name, enum dp_ivf_metric *out)
  * float32[n][dim]. */
 PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
 {
-    struct dp_ivf_options options = {.progress = on_progress};
+    struct dp_index_build_options options = {.size = sizeof options, .progress = on_progress};
     struct listener listener = {.function = NULL};
     struct array vectors, ids = {.held = false};
     const char *path, *kind, *metric;
@@ -80,8 +80,8 @@ PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
     if (dim == 0 || vectors.count % dim != 0 || (ids.held && ids.count != vectors.count / dim)) {
         PyErr_SetString(PyExc_ValueError, "x must have the shape (n, dim), and there must be an id for each");
     } else if (blocking_begin(&listener.blocking, Py_None)) {
-        enum dp_status status = dp_ivf_build(runtime_of(args[0]), vectors.data, vectors.count / dim, dim, ids.data,
-                                             path, &options, &error);
+        enum dp_status status = dp_index_build(runtime_of(args[0]), vectors.data, vectors.count / dim, dim,
+                                               ids.data, path, &options, &error);
         good = blocking_end(&listener.blocking, status, &error);
     }
 out:

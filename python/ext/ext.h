@@ -93,6 +93,6 @@ PyObject *cost_tuple(const struct dp_cost *cost); /* (rounds, requests, bytes, m
 /* ---- functions of the module ---- */
 
 PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *load_file(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

@@ -111,23 +111,24 @@ static enum dp_status read_ranges(void *ctx, struct dp_range *ranges, size_t cou
 static bool index_open(struct index_object *self, const char *url, PyObject *reader, uint64_t size,
                        struct dp_index_options *options, PyObject *timeout)
 {
+    struct dp_index_info info = {.size = sizeof info};
     struct blocking blocking;
     struct dp_error error;
     enum dp_status status;
 
     if (!blocking_begin(&blocking, timeout))
         return false;
-    options->limits = &blocking.limits;
+    options->limits = blocking.limits;
     if (reader)
-        status = dp_index_open_callbacks(size, read_ranges, self, NULL, options, &self->index, &error);
-    else
-        status = dp_index_open(url, options, &self->index, &error);
+        options->reader = (struct dp_reader){.file_bytes = size, .read_ranges = read_ranges, .ctx = self};
+    status = dp_index_open(url, options, &self->index, &error);
     if (!blocking_end(&blocking, status, &error)) {
         dp_index_close(self->index); /* opened, and interrupted at the very end */
         self->index = NULL;
         return false;
     }
-    self->dim = dp_index_info(self->index).dim;
+    dp_index_info(self->index, &info, &error);
+    self->dim = info.dim;
     return true;
 }
 
@@ -135,7 +136,7 @@ static bool index_open(struct index_object *self, const char *url, PyObject *rea
 static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    struct dp_index_options options = {0};
+    struct dp_index_options options = {.size = sizeof options};
     unsigned long long size, offset, lists;
     const char *url, *name, *recall_table;
     PyObject *reader, *timeout;
@@ -185,15 +186,16 @@ static void leave(struct index_object *self)
 static PyObject *index_info(PyObject *object, PyObject *none)
 {
     struct index_object *self = (struct index_object *)object;
-    struct dp_index_info info;
+    struct dp_index_info info = {.size = sizeof info};
+    struct dp_error error;
 
     (void)none;
     if (!enter(self))
         return NULL;
-    info = dp_index_info(self->index);
+    dp_index_info(self->index, &info, &error);
     leave(self);
     return Py_BuildValue("(snsKKKKKKKKNf)", info.kind, (Py_ssize_t)info.dim,
-                         info.metric == DP_L2 ? "l2" : "inner_product", (unsigned long long)info.vectors,
+                         info.metric == DP_METRIC_L2 ? "l2" : "inner_product", (unsigned long long)info.vectors,
                          (unsigned long long)info.lists, (unsigned long long)info.default_nprobe,
                          (unsigned long long)info.cluster_data_offset, (unsigned long long)info.file_bytes,
                          (unsigned long long)info.open_rounds, (unsigned long long)info.open_bytes,
@@ -229,7 +231,7 @@ static bool queries_borrow(struct array *a, PyObject *x, size_t dim)
            PyBuffer_IsContiguous(&a->buffer, 'C');
 }
 
-static bool arrays_borrow(struct arrays *a, PyObject *const *args, struct dp_search_options *options)
+static bool arrays_borrow(struct arrays *a, PyObject *const *args, struct dp_index_search_options *options)
 {
     if (!array_borrow(&a->keep, args[4], sizeof(int64_t), false, true, "filter") ||
         !array_borrow(&a->skip, args[5], sizeof(int64_t), false, true, "skip") ||
@@ -246,7 +248,7 @@ static bool arrays_borrow(struct arrays *a, PyObject *const *args, struct dp_sea
 
 /* Without the interpreter's lock. */
 static bool run_search(struct index_object *self, const struct arrays *a, size_t count, size_t k,
-                       struct dp_search_options *options, PyObject *timeout)
+                       struct dp_index_search_options *options, PyObject *timeout)
 {
     struct dp_cost one, *costs = count > 1 ? PyMem_Calloc(count, sizeof *costs) : &one;
     struct dp_cost total = {0};
@@ -260,9 +262,9 @@ static bool run_search(struct index_object *self, const struct arrays *a, size_t
         return false;
     }
     if (blocking_begin(&blocking, timeout)) {
-        options->limits = &blocking.limits;
-        status = dp_index_search_with(self->index, a->queries.data, count, self->dim, k, options, a->ids.data,
-                                      a->distances.data, costs, &error);
+        options->limits = blocking.limits;
+        status = dp_index_search(self->index, a->queries.data, count, self->dim, k, options, a->ids.data,
+                                 a->distances.data, costs, &error);
         good = blocking_end(&blocking, status, &error);
     }
     for (size_t q = 0; good && q < count; q++) {
@@ -283,7 +285,7 @@ static bool run_search(struct index_object *self, const struct arrays *a, size_t
 static PyObject *index_search(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct index_object *self = (struct index_object *)object;
-    struct dp_search_options options = {0};
+    struct dp_index_search_options options = {.size = sizeof options};
     struct arrays arrays = {.queries = {.held = false}};
     bool good = false;
     size_t k;

@@ -20,13 +20,15 @@ struct model_object {
 static PyObject *runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    struct dp_runtime_options options = {0};
+    struct dp_runtime_options options = {.size = sizeof options};
+    unsigned threads;
     struct runtime_object *self;
     struct dp_error error;
 
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "I", &options.threads))
+    if (!PyArg_ParseTuple(args, "I", &threads))
         return NULL;
+    options.threads = threads;
     self = (struct runtime_object *)allocate(type, 0);
     if (!self)
         return NULL;
@@ -84,7 +86,7 @@ static void model_dealloc(PyObject *object)
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    struct dp_model_options options = {0};
+    struct dp_model_options options = {.size = sizeof options};
     struct model_object *self;
     struct dp_error error;
     enum dp_status status;
@@ -95,14 +97,14 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     (void)kwargs;
     if (!PyArg_ParseTuple(args, "Osp", &runtime, &path, &fp32))
         return NULL;
-    options.precision = fp32 ? DP_FP32 : DP_INT8;
+    options.precision = fp32 ? DP_PRECISION_FP32 : DP_PRECISION_INT8;
     self = (struct model_object *)allocate(type, 0);
     if (!self)
         return NULL;
     handle_init(&self->handle);
     self->runtime = Py_NewRef(runtime);
     struct dp_runtime *threads = runtime_of(runtime);
-    Py_BEGIN_ALLOW_THREADS status = dp_model_open_with(threads, path, &options, &self->model, &error);
+    Py_BEGIN_ALLOW_THREADS status = dp_model_open(threads, path, &options, &self->model, &error);
     Py_END_ALLOW_THREADS if (status != DP_OK)
     {
         raise_status(status, error.message);
@@ -173,8 +175,12 @@ static PyObject *model_encode(PyObject *object, PyObject *const *args, Py_ssize_
         PyErr_SetString(PyExc_ValueError, "out must have the shape (texts, dim)");
     } else if ((model = model_enter(object)) != NULL) {
         if (blocking_begin(&blocking, args[2])) {
-            enum dp_status status = dp_embed_as(model, (enum dp_input)input, texts.strings, texts.lengths,
-                                                texts.count, normalize, &blocking.limits, out.data, &error);
+            const struct dp_embed_options options = {.size = sizeof options,
+                                                     .limits = blocking.limits,
+                                                     .lengths = texts.lengths,
+                                                     .input = (enum dp_input)input,
+                                                     .raw = !normalize};
+            enum dp_status status = dp_embed(model, texts.strings, texts.count, &options, out.data, &error);
             good = blocking_end(&blocking, status, &error);
         }
         model_leave(object);

@@ -16,7 +16,7 @@ PyMODINIT_FUNC PyInit__dipper(void)
 {
     static PyMethodDef functions[] = {
         {"build_ivf", (PyCFunction)(void (*)(void))build_ivf, METH_FASTCALL, "Vectors into a FAISS file."},
-        {"index_file", (PyCFunction)(void (*)(void))index_file, METH_FASTCALL, "JSON lines into a namespace."},
+        {"load_file", (PyCFunction)(void (*)(void))load_file, METH_FASTCALL, "JSON lines into a namespace."},
         {NULL, NULL, 0, NULL}};
     static PyModuleDef_Slot slots[] = {{Py_mod_exec, module_fill}, {0, NULL}};
     static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "dipper._dipper",

@@ -1,4 +1,4 @@
-/* namespace.c: the type Namespace, open for searching, and index_file, which adds rows to one. */
+/* namespace.c: the type Namespace, open for searching, and load_file, which adds rows to one. */
 #include "ext.h"
 
 struct namespace_object {
@@ -43,7 +43,8 @@ static PyObject *namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwa
         return NULL;
     handle_init(&self->handle);
     if (blocking_begin(&blocking, timeout)) {
-        enum dp_status status = dp_namespace_open_within(root, name, &blocking.limits, &self->ns, &error);
+        const struct dp_namespace_options options = {.size = sizeof options, .limits = blocking.limits};
+        enum dp_status status = dp_namespace_open(root, name, &options, &self->ns, &error);
         good = blocking_end(&blocking, status, &error);
     }
     if (!good) {
@@ -83,7 +84,7 @@ static PyObject *rows_list(const struct dp_results *results)
 }
 
 /* The query's answer as (rows, cost). */
-static PyObject *ask(struct namespace_object *self, const struct dp_query *query, PyObject *timeout)
+static PyObject *run_query(struct namespace_object *self, struct dp_query *query, PyObject *timeout)
 {
     struct dp_results *results = NULL;
     struct blocking blocking;
@@ -92,7 +93,8 @@ static PyObject *ask(struct namespace_object *self, const struct dp_query *query
 
     if (!blocking_begin(&blocking, timeout))
         return NULL;
-    enum dp_status status = dp_search_within(self->ns, query, &blocking.limits, &results, &error);
+    query->limits = blocking.limits;
+    enum dp_status status = dp_namespace_query(self->ns, query, &results, &error);
     if (blocking_end(&blocking, status, &error)) {
         struct dp_cost cost = dp_results_cost(results);
         PyObject *rows = rows_list(results), *costs = rows ? cost_tuple(&cost) : NULL;
@@ -108,7 +110,7 @@ static PyObject *ask(struct namespace_object *self, const struct dp_query *query
 static PyObject *namespace_query(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct namespace_object *self = (struct namespace_object *)object;
-    struct dp_query query = {.model = NULL};
+    struct dp_query query = {.size = sizeof query};
     struct array vector = {.held = false};
     PyObject *answer = NULL;
     Py_ssize_t length;
@@ -131,7 +133,7 @@ static PyObject *namespace_query(PyObject *object, PyObject *const *args, Py_ssi
         if (needs_model)
             query.model = model_enter(args[0]);
         if (!needs_model || query.model)
-            answer = ask(self, &query, args[3]);
+            answer = run_query(self, &query, args[3]);
         if (query.model)
             model_leave(args[0]);
         if (handle_leave(&self->handle))
@@ -141,10 +143,10 @@ static PyObject *namespace_query(PyObject *object, PyObject *const *args, Py_ssi
     return answer;
 }
 
-/* index_file(model, root, name, path of JSON lines, timeout) → (rows, replaced, long_texts, total_rows, bytes) */
-PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
+/* load_file(model, root, name, path of JSON lines, timeout) → (rows, replaced, long_texts, total_rows, bytes) */
+PyObject *load_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
 {
-    struct dp_index_summary summary;
+    struct dp_load_summary summary = {.size = sizeof summary};
     struct blocking blocking;
     struct dp_error error;
     static const char *const names[] = {"root", "name", "path"};
@@ -152,7 +154,7 @@ PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
     bool good = false;
 
     (void)module;
-    if (!has_arguments(given, 5, "index_file"))
+    if (!has_arguments(given, 5, "load_file"))
         return NULL;
     for (int i = 0; i < 3; i++)
         if (!text_argument(args[1 + i], names[i], &words[i]))
@@ -161,8 +163,9 @@ PyObject *index_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
     if (!model)
         return NULL;
     if (blocking_begin(&blocking, args[4])) {
+        const struct dp_load_options options = {.size = sizeof options, .limits = blocking.limits};
         enum dp_status status =
-            dp_index_file_within(model, words[0], words[1], words[2], &blocking.limits, &summary, &error);
+            dp_namespace_load_file(model, words[0], words[1], words[2], &options, &summary, &error);
         good = blocking_end(&blocking, status, &error);
     }
     model_leave(args[0]);

@@ -7,16 +7,16 @@
 #include "base/alloc.h"
 
 struct caller_file {
-    struct caller_reader own;
+    struct dp_reader own;
     char *name; /* a copy, or NULL */
 };
 
-static const char *name_of(const struct caller_file *file)
+static const char *caller_file_name(const struct caller_file *file)
 {
     return file->name ? file->name : "FAISS file";
 }
 
-static void free_file(void *ctx)
+static void caller_file_free(void *ctx)
 {
     struct caller_file *file = ctx;
 
@@ -26,7 +26,7 @@ static void free_file(void *ctx)
     mem_free(file);
 }
 
-static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
+static void release_caller_ranges(void *ctx, struct faiss_range *ranges, size_t n)
 {
     (void)ctx;
     for (size_t i = 0; i < n; i++) {
@@ -37,7 +37,7 @@ static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
 }
 
 /* Each range has a block of its own, as each is released on its own. */
-static enum dp_status make_room(struct call *call, struct faiss_range *ranges, struct dp_range *asked, size_t n)
+static enum dp_status alloc_ranges(struct call *call, struct faiss_range *ranges, struct dp_range *asked, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         ranges[i].owner = mem_alloc(ranges[i].len);
@@ -55,11 +55,12 @@ static enum dp_status reader_failed(struct call *call, const struct caller_file 
     if (status > DP_OK || status < DP_NOT_DURABLE)
         status = DP_IO;
     told[DP_ERROR_MESSAGE_MAX - 1] = 0;
-    return call_fail(call, status, "%s: the caller's reader failed: %s", name_of(file),
+    return call_fail(call, status, "%s: the caller's reader failed: %s", caller_file_name(file),
                      *told ? told : dp_status_name(status));
 }
 
-static enum dp_status ask(struct call *call, const struct caller_file *file, struct dp_range *asked, size_t n)
+static enum dp_status ask_reader(struct call *call, const struct caller_file *file, struct dp_range *asked,
+                                 size_t n)
 {
     char told[DP_ERROR_MESSAGE_MAX] = "";
     int left_ms = call_left_ms(call);
@@ -69,17 +70,17 @@ static enum dp_status ask(struct call *call, const struct caller_file *file, str
         return reader_failed(call, file, status, told);
     for (size_t i = 0; i < n; i++)
         if (asked[i].got != asked[i].len)
-            return call_fail(call, DP_IO,
-                             "%s: the caller's reader answered %zu bytes of %zu at offset %" PRIu64
-                             ", in a file of %" PRIu64,
-                             name_of(file), asked[i].got, asked[i].len, asked[i].offset, file->own.size);
+            return call_fail(
+                call, DP_IO,
+                "%s: the caller's reader answered %zu bytes of %zu at offset %" PRIu64 ", in a file of %" PRIu64,
+                caller_file_name(file), asked[i].got, asked[i].len, asked[i].offset, file->own.file_bytes);
     if (call_check(call) != DP_OK)
         return call_fail(call, DP_DEADLINE, "%s: the caller's reader took longer than the %d ms that were left",
-                         name_of(file), left_ms);
+                         caller_file_name(file), left_ms);
     return DP_OK;
 }
 
-static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
+static enum dp_status read_caller_ranges(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
 {
     struct caller_file *file = ctx;
     struct dp_range *asked = mem_calloc(n, sizeof *asked);
@@ -90,31 +91,33 @@ static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_ran
     if (status == DP_OK && !asked)
         status = call_nomem(call, "the ranges of a FAISS file");
     if (status == DP_OK)
-        status = make_room(call, ranges, asked, n);
+        status = alloc_ranges(call, ranges, asked, n);
     if (status == DP_OK) {
         call->cost.rounds++;
         call->cost.requests += n;
-        status = ask(call, file, asked, n);
+        status = ask_reader(call, file, asked, n);
     }
     for (size_t i = 0; status == DP_OK && i < n; i++) {
         ranges[i].bytes = span_of(ranges[i].owner, ranges[i].len);
         call->cost.bytes += ranges[i].len;
     }
     if (status != DP_OK)
-        release_ranges(NULL, ranges, n);
+        release_caller_ranges(NULL, ranges, n);
     mem_free(asked);
     return status;
 }
 
-static enum dp_status file_new(struct call *call, const struct caller_reader *own, struct caller_file **out)
+static enum dp_status caller_file_new(struct call *call, const struct dp_reader *own, const char *name,
+                                      struct caller_file **out)
 {
-    size_t len = own->name ? strlen(own->name) + 1 : 0;
+    size_t len = name ? strlen(name) + 1 : 0;
     struct caller_file *file = NULL;
     char *copy = NULL;
 
     if (!own->read_ranges)
-        return call_fail(call, DP_INVALID, "%s: there is no function to read it with",
-                         own->name ? own->name : "FAISS file");
+        return call_fail(call, DP_INVALID,
+                         "%s: options.reader has no function to read it with: read_ranges is NULL",
+                         name ? name : "FAISS file");
     file = mem_calloc(1, sizeof *file);
     if (file && len > 0)
         copy = mem_alloc(len);
@@ -123,23 +126,24 @@ static enum dp_status file_new(struct call *call, const struct caller_reader *ow
         return call_nomem(call, "a FAISS file");
     }
     if (copy)
-        memcpy(copy, own->name, len);
+        memcpy(copy, name, len);
     *file = (struct caller_file){.own = *own, .name = copy};
     *out = file;
     return DP_OK;
 }
 
-enum dp_status caller_reader_open(struct call *call, const struct caller_reader *own, struct faiss_reader *out)
+enum dp_status caller_reader_open(struct call *call, const struct dp_reader *own, const char *name,
+                                  struct faiss_reader *out)
 {
     struct caller_file *file = NULL;
-    enum dp_status status = file_new(call, own, &file);
+    enum dp_status status = caller_file_new(call, own, name, &file);
 
     *out = (struct faiss_reader){0};
     if (status == DP_OK)
-        *out = (struct faiss_reader){.size = own->size,
-                                     .read = read_ranges,
-                                     .release = release_ranges,
-                                     .free = free_file,
+        *out = (struct faiss_reader){.size = own->file_bytes,
+                                     .read = read_caller_ranges,
+                                     .release = release_caller_ranges,
+                                     .free = caller_file_free,
                                      .ctx = file,
                                      .name = file->name};
     else if (own->free_ctx)

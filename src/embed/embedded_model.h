@@ -8,10 +8,10 @@
 
 #include "base/span.h"
 
-/* 64-byte aligned; between the two symbols. */
-extern const uint8_t embedded_model_begin[], embedded_model_end[];
+/* The bytes between the two symbols are 64-byte aligned. Weak: both are NULL in a program that links neither object. */
+extern const uint8_t embedded_model_begin[] __attribute__((weak)), embedded_model_end[] __attribute__((weak));
 
-/* The packed model's bytes; empty when this program carries none. */
+/* The packed model's bytes; empty if this program carries none. */
 static inline struct span embedded_model_bytes(void)
 {
     return span_of(embedded_model_begin, (size_t)(embedded_model_end - embedded_model_begin));

@@ -57,12 +57,12 @@ static const char *rows_file(const char *text)
 static struct world world_of(const char *model_path, unsigned threads)
 {
     struct world w = {0};
-    struct dp_runtime_options options = {.threads = threads};
+    struct dp_runtime_options options = {.size = sizeof options, .threads = threads};
     struct dp_error error;
     snprintf(w.model_path, sizeof w.model_path, "%s", model_path);
     snprintf(w.root, sizeof w.root, "%s/bucket", test_tmpdir());
     assert_int_equal(dp_runtime_new(&options, &w.runtime, &error), DP_OK);
-    if (dp_model_open(w.runtime, model_path, &w.model, &error) != DP_OK)
+    if (dp_model_open(w.runtime, model_path, NULL, &w.model, &error) != DP_OK)
         fail_msg("%s", error.message);
     return w;
 }
@@ -106,6 +106,8 @@ static double dot(const float *a, const float *b, size_t dim)
     return sum;
 }
 
+static const struct dp_embed_options raw_vectors = {.size = sizeof raw_vectors, .raw = true};
+
 /* ---- embedding -------------------------------------------------------------------------------------- */
 
 static void test_api_c_embeds_by_meaning(void **state)
@@ -118,7 +120,7 @@ static void test_api_c_embeds_by_meaning(void **state)
     assert_string_equal(dp_model_name(w.model), "all-MiniLM-L6-v2");
     assert_int_equal(dp_model_dim(w.model), DIM);
     assert_int_equal(dp_model_max_tokens(w.model), 256);
-    assert_int_equal(dp_embed(w.model, texts, 3, true, out[0], &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, texts, 3, NULL, out[0], &error), DP_OK);
     for (int i = 0; i < 3; i++)
         assert_true(fabs(dot(out[i], out[i], DIM) - 1) < 1e-5);
     assert_true(dot(out[0], out[1], DIM) > 0.7);
@@ -139,18 +141,18 @@ static void test_api_c_embeds_the_same_alone_and_in_company(void **state)
         snprintf(texts[i], sizeof texts[i], "cat %d dog", i);
         list[i] = texts[i];
     }
-    assert_int_equal(dp_embed(w.model, list, COUNT, true, out[0], &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, list, COUNT, NULL, out[0], &error), DP_OK);
     for (int i = 0; i < COUNT; i += 311) {
-        assert_int_equal(dp_embed(w.model, &list[i], 1, true, alone, NULL), DP_OK);
+        assert_int_equal(dp_embed(w.model, &list[i], 1, NULL, alone, NULL), DP_OK);
         assert_memory_equal(alone, out[i], sizeof alone);
     }
-    assert_int_equal(dp_embed(w.model, list, 1, false, raw, NULL), DP_OK);
+    assert_int_equal(dp_embed(w.model, list, 1, &raw_vectors, raw, NULL), DP_OK);
     double length = sqrt(dot(raw, raw, TINY_DIM));
     assert_true(fabs(dot(raw, out[0], TINY_DIM) / length - 1) < 1e-5);
-    assert_int_equal(dp_embed(w.model, list, 0, true, alone, &error), DP_INVALID);
+    assert_int_equal(dp_embed(w.model, list, 0, NULL, alone, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "count"));
     const char *empty = "";
-    assert_int_equal(dp_embed(w.model, &empty, 1, true, alone, &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, &empty, 1, NULL, alone, &error), DP_OK);
     end_world(&w);
 }
 
@@ -161,34 +163,47 @@ static void test_api_c_opens_models_from_memory(void **state)
     struct dp_error error;
     struct dp_model *other = (struct dp_model *)state; /* anything but NULL */
     static const char nonsense[4096] = "nonsense";
-    assert_int_equal(dp_model_open_memory(w.runtime, nonsense, sizeof nonsense, &other, &error), DP_CORRUPT);
+    struct dp_model_options memory = {.size = sizeof memory, .bytes = nonsense, .bytes_len = sizeof nonsense};
+    assert_int_equal(dp_model_open(w.runtime, NULL, &memory, &other, &error), DP_CORRUPT);
     assert_null(other);
-    assert_int_equal(dp_model_open_memory(w.runtime, nonsense, 0, &other, NULL), DP_CORRUPT);
+    memory.precision = DP_PRECISION_FP32;
+    assert_int_equal(dp_model_open(w.runtime, NULL, &memory, &other, &error), DP_UNSUPPORTED);
+    memory.precision = (enum dp_precision)2;
+    assert_int_equal(dp_model_open(w.runtime, NULL, &memory, &other, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "precision 2"));
+    memory = (struct dp_model_options){.size = sizeof memory, .bytes = nonsense};
+    assert_int_equal(dp_model_open(w.runtime, NULL, &memory, &other, NULL), DP_CORRUPT);
+    assert_int_equal(dp_model_open(w.runtime, w.model_path, &memory, &other, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "both set"));
+    memory = (struct dp_model_options){.size = sizeof memory, .bytes_len = 1};
+    assert_int_equal(dp_model_open(w.runtime, NULL, &memory, &other, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "bytes is NULL"));
     end_world(&w);
 }
 
 static void test_api_c_opens_models_in_fp32(void **state)
 {
     (void)state;
-    static const struct dp_model_options defaults = {0}, fp32 = {.precision = DP_FP32};
+    static const struct dp_model_options defaults = {.size = sizeof defaults},
+                                         fp32 = {.size = sizeof fp32, .precision = DP_PRECISION_FP32};
     static const char *const texts[] = {"how do birds fly?", "the flight of birds", "invoice for printer paper"};
     static float want[3][DIM], out[3][DIM];
     struct world w = real_world(1);
     struct dp_error error;
     struct dp_model *other;
-    assert_int_equal(dp_embed(w.model, texts, 3, true, want[0], &error), DP_OK);
-    assert_int_equal(dp_model_open_with(w.runtime, w.model_path, &defaults, &other, &error), DP_OK);
-    assert_int_equal(dp_embed(other, texts, 3, true, out[0], &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, texts, 3, NULL, want[0], &error), DP_OK);
+    assert_int_equal(dp_model_open(w.runtime, w.model_path, &defaults, &other, &error), DP_OK);
+    assert_int_equal(dp_embed(other, texts, 3, NULL, out[0], &error), DP_OK);
     assert_memory_equal(out, want, sizeof out);
     dp_model_close(other);
-    assert_int_equal(dp_model_open_with(w.runtime, w.model_path, &fp32, &other, &error), DP_OK);
-    assert_int_equal(dp_embed(other, texts, 3, true, out[0], &error), DP_OK);
+    assert_int_equal(dp_model_open(w.runtime, w.model_path, &fp32, &other, &error), DP_OK);
+    assert_int_equal(dp_embed(other, texts, 3, NULL, out[0], &error), DP_OK);
     for (int i = 0; i < 3; i++) {
         assert_memory_not_equal(out[i], want[i], sizeof out[i]);
         assert_true(dot(out[i], want[i], DIM) > 0.99); /* short texts suffer most */
     }
     dp_model_close(other);
-    assert_int_equal(dp_model_open_with(w.runtime, "/nowhere", &fp32, &other, &error), DP_NOT_FOUND);
+    assert_int_equal(dp_model_open(w.runtime, "/nowhere", &fp32, &other, &error), DP_NOT_FOUND);
     assert_null(other);
     end_world(&w);
 }
@@ -241,20 +256,20 @@ static void test_api_c_embedding_keeps_to_its_limits(void **state)
     struct world w = tiny_world(2);
     struct dp_error error;
     struct wish wish = {.end = false};
-    struct dp_limits limits = {.cancelled = ask, .ctx = &wish};
+    struct dp_embed_options limited = {.size = sizeof limited, .limits = {.cancelled = ask, .ctx = &wish}};
     const char **texts = malloc(MANY * sizeof *texts);
     float *out = malloc(MANY * TINY_DIM * sizeof *out), *want = malloc(MANY * TINY_DIM * sizeof *want);
     for (int i = 0; i < MANY; i++)
         texts[i] = i % 2 ? "cat and boat in the wind" : "salt";
-    assert_int_equal(dp_embed(w.model, texts, MANY, true, want, &error), DP_OK);
-    assert_int_equal(dp_embed_within(w.model, texts, NULL, MANY, true, &limits, out, &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, texts, MANY, NULL, want, &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, texts, MANY, &limited, out, &error), DP_OK);
     assert_memory_equal(out, want, MANY * TINY_DIM * sizeof *out);
     assert_true(wish.asked > 0); /* it takes more than 20 ms */
     wish = (struct wish){.end = true};
-    assert_int_equal(dp_embed_within(w.model, texts, NULL, MANY, true, &limits, out, &error), DP_CANCELLED);
+    assert_int_equal(dp_embed(w.model, texts, MANY, &limited, out, &error), DP_CANCELLED);
     assert_int_equal(wish.asked, 1);
-    limits = (struct dp_limits){.timeout_ms = 1};
-    assert_int_equal(dp_embed_within(w.model, texts, NULL, MANY, true, &limits, out, &error), DP_DEADLINE);
+    limited.limits = (struct dp_limits){.timeout_ms = 1};
+    assert_int_equal(dp_embed(w.model, texts, MANY, &limited, out, &error), DP_DEADLINE);
     free(texts);
     free(out);
     free(want);
@@ -269,8 +284,9 @@ static void test_api_c_embeds_texts_by_length(void **state)
     float out[2][TINY_DIM], want[2][TINY_DIM];
     struct world w = tiny_world(1);
     struct dp_error error;
-    assert_int_equal(dp_embed_within(w.model, texts, lengths, 2, true, NULL, out[0], &error), DP_OK);
-    assert_int_equal(dp_embed(w.model, same, 2, true, want[0], &error), DP_OK);
+    const struct dp_embed_options by_length = {.size = sizeof by_length, .lengths = lengths};
+    assert_int_equal(dp_embed(w.model, texts, 2, &by_length, out[0], &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, same, 2, NULL, want[0], &error), DP_OK);
     assert_memory_equal(out, want, sizeof out);
     end_world(&w);
 }
@@ -280,8 +296,15 @@ static void test_api_c_embeds_texts_by_length(void **state)
 static void index_rows(struct world *w, const char *rows)
 {
     struct dp_error error;
-    if (dp_index_file(w->model, w->root, "notes", rows_file(rows), NULL, &error) != DP_OK)
+    if (dp_namespace_load_file(w->model, w->root, "notes", rows_file(rows), NULL, NULL, &error) != DP_OK)
         fail_msg("%s", error.message);
+}
+
+static enum dp_status search_vector(struct dp_namespace *ns, const float *vector, size_t dim, size_t k,
+                                    struct dp_results **out, struct dp_error *error)
+{
+    const struct dp_query query = {.size = sizeof query, .vector = vector, .dim = dim, .k = k};
+    return dp_namespace_query(ns, &query, out, error);
 }
 
 static void test_api_c_indexes_and_finds(void **state)
@@ -289,16 +312,17 @@ static void test_api_c_indexes_and_finds(void **state)
     (void)state;
     struct world w = real_world(2);
     struct dp_error error;
-    struct dp_index_summary summary;
+    struct dp_load_summary summary = {.size = sizeof summary};
     struct dp_namespace *ns;
     struct dp_results *found;
-    assert_int_equal(dp_index_file(w.model, w.root, "notes", rows_file(ROWS), &summary, &error), DP_OK);
+    assert_int_equal(dp_namespace_load_file(w.model, w.root, "notes", rows_file(ROWS), NULL, &summary, &error),
+                     DP_OK);
     assert_int_equal(summary.rows, 3);
     assert_int_equal(summary.total_rows, 3);
     assert_int_equal(summary.replaced, 0);
     assert_true(summary.bytes > 1000);
-    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_OK);
-    assert_int_equal(dp_search(ns, w.model, "kitten", 2, &found, &error), DP_OK);
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, &error), DP_OK);
+    assert_int_equal(dp_namespace_search(ns, w.model, "kitten", 2, &found, &error), DP_OK);
     assert_int_equal(dp_results_count(found), 2);
     assert_string_equal(dp_results_id(found, 0), "7");
     assert_true(dp_results_id_is_number(found, 0));
@@ -318,30 +342,30 @@ static void test_api_c_search_sees_commits_that_came_after_opening(void **state)
     (void)state;
     struct world w = tiny_world(2);
     struct dp_error error;
-    struct dp_index_summary summary;
+    struct dp_load_summary summary = {.size = sizeof summary};
     struct dp_namespace *ns;
     struct dp_results *found;
     index_rows(&w, ROWS);
-    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_OK);
-    assert_int_equal(dp_search(ns, w.model, "flow of heat", 10, &found, &error), DP_OK);
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, &error), DP_OK);
+    assert_int_equal(dp_namespace_search(ns, w.model, "flow of heat", 10, &found, &error), DP_OK);
     assert_int_equal(dp_results_count(found), 3);
     dp_results_free(found);
     assert_int_equal(
-        dp_index_file(w.model, w.root, "notes",
-                      rows_file("{\"id\":9,\"text\":\"flow of heat\"}\n{\"id\":10,\"text\":\"star\"}\n"), &summary,
-                      &error),
+        dp_namespace_load_file(w.model, w.root, "notes",
+                               rows_file("{\"id\":9,\"text\":\"flow of heat\"}\n{\"id\":10,\"text\":\"star\"}\n"),
+                               NULL, &summary, &error),
         DP_OK);
     assert_int_equal(summary.replaced, 1);
     assert_int_equal(summary.total_rows, 4);
-    assert_int_equal(dp_search(ns, w.model, "flow of heat", 10, &found, &error), DP_OK);
+    assert_int_equal(dp_namespace_search(ns, w.model, "flow of heat", 10, &found, &error), DP_OK);
     assert_int_equal(dp_results_count(found), 4);
     assert_string_equal(dp_results_id(found, 0), "9");
     assert_string_equal(dp_results_attributes(found, 0), "{\"text\":\"flow of heat\"}");
     dp_results_free(found);
     float vector[TINY_DIM];
     const char *text = "star";
-    assert_int_equal(dp_embed(w.model, &text, 1, true, vector, &error), DP_OK);
-    assert_int_equal(dp_search_vector(ns, vector, TINY_DIM, 1, &found, &error), DP_OK);
+    assert_int_equal(dp_embed(w.model, &text, 1, NULL, vector, &error), DP_OK);
+    assert_int_equal(search_vector(ns, vector, TINY_DIM, 1, &found, &error), DP_OK);
     assert_string_equal(dp_results_id(found, 0), "10");
     assert_true(dp_results_dist(found, 0) < 1e-5f);
     dp_results_free(found);
@@ -355,18 +379,18 @@ static void test_api_c_indexing_a_silent_pipe_ends_with_the_call(void **state)
     (void)state;
     struct world w = tiny_world(1);
     struct dp_error error;
-    struct dp_limits limits = {.timeout_ms = 50};
+    struct dp_load_options limited = {.size = sizeof limited, .limits = {.timeout_ms = 50}};
     const char *path = below(test_tmpdir(), "pipe");
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(dp_index_file_within(w.model, w.root, "n", path, &limits, NULL, &error), DP_DEADLINE);
+    assert_int_equal(dp_namespace_load_file(w.model, w.root, "n", path, &limited, NULL, &error), DP_DEADLINE);
     int pipe = open(path, O_RDWR);
     assert_true(pipe >= 0);
     static const char row[] = "{\"id\": 1, \"text\": \"cat\"}\n";
     assert_int_equal(write(pipe, row, sizeof row - 1), sizeof row - 1);
-    assert_int_equal(dp_index_file_within(w.model, w.root, "n", path, &limits, NULL, &error), DP_DEADLINE);
+    assert_int_equal(dp_namespace_load_file(w.model, w.root, "n", path, &limited, NULL, &error), DP_DEADLINE);
     struct wish wish = {.end = true};
-    limits = (struct dp_limits){.cancelled = ask, .ctx = &wish};
-    assert_int_equal(dp_index_file_within(w.model, w.root, "n", path, &limits, NULL, &error), DP_CANCELLED);
+    limited.limits = (struct dp_limits){.cancelled = ask, .ctx = &wish};
+    assert_int_equal(dp_namespace_load_file(w.model, w.root, "n", path, &limited, NULL, &error), DP_CANCELLED);
     assert_int_equal(wish.asked, 1);
     close(pipe);
     unlink(path);
@@ -381,27 +405,31 @@ static void test_api_c_indexing_and_searching_keep_to_their_limits(void **state)
     struct dp_error error;
     struct wish wish = {.end = true};
     const struct dp_limits limits = {.cancelled = ask, .ctx = &wish};
+    const struct dp_load_options load = {.size = sizeof load, .limits = limits};
+    const struct dp_namespace_options limited = {.size = sizeof limited, .limits = limits};
     struct dp_namespace *ns;
     struct dp_results *found;
     char *many = malloc(ROWS_MANY * 64), *end = many;
     for (int i = 0; i < ROWS_MANY; i++)
         end += sprintf(end, "{\"id\": %d, \"text\": \"cat and boat\"}\n", i);
-    assert_int_equal(dp_index_file_within(w.model, w.root, "many", rows_file(many), &limits, NULL, &error),
+    assert_int_equal(dp_namespace_load_file(w.model, w.root, "many", rows_file(many), &load, NULL, &error),
                      DP_CANCELLED);
-    assert_int_equal(dp_namespace_open(w.root, "many", &ns, &error), DP_NOT_FOUND);
+    assert_int_equal(dp_namespace_open(w.root, "many", NULL, &ns, &error), DP_NOT_FOUND);
     assert_int_equal(wish.asked, 1);
     free(many);
     index_rows(&w, ROWS);
-    assert_int_equal(dp_namespace_open_within(w.root, "notes", &limits, &ns, &error), DP_OK);
-    const struct dp_query query = {.model = w.model, .text = "boat and", .text_len = 4, .k = 1};
-    assert_int_equal(dp_search_within(ns, &query, NULL, &found, &error), DP_OK);
+    assert_int_equal(dp_namespace_open(w.root, "notes", &limited, &ns, &error), DP_OK);
+    const struct dp_query query = {
+        .size = sizeof query, .model = w.model, .text = "boat and", .text_len = 4, .k = 1};
+    assert_int_equal(dp_namespace_query(ns, &query, &found, &error), DP_OK);
     assert_string_equal(dp_results_id(found, 0), "boat");
     assert_false(dp_results_id_is_number(found, 0));
     dp_results_free(found);
-    static const struct dp_query nothing = {.k = 1}, no_model = {.text = "boat", .k = 1};
-    assert_int_equal(dp_search_within(ns, &nothing, NULL, &found, &error), DP_INVALID);
+    static const struct dp_query nothing = {.size = sizeof nothing, .k = 1},
+                                 no_model = {.size = sizeof no_model, .text = "boat", .k = 1};
+    assert_int_equal(dp_namespace_query(ns, &nothing, &found, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "neither text nor vector"));
-    assert_int_equal(dp_search_within(ns, &no_model, NULL, &found, &error), DP_INVALID);
+    assert_int_equal(dp_namespace_query(ns, &no_model, &found, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "needs a model"));
     assert_null(found);
     dp_namespace_close(ns);
@@ -420,13 +448,13 @@ static void *use(void *context)
     struct user *u = context;
     static const char *const texts[] = {"cat", "boat and sail", "salt", "wind"};
     float first[4][TINY_DIM], again[4][TINY_DIM];
-    u->failed = dp_embed(u->world->model, texts, 4, true, first[0], NULL) != DP_OK;
+    u->failed = dp_embed(u->world->model, texts, 4, NULL, first[0], NULL) != DP_OK;
     for (int i = 0; i < 20 && !u->failed; i++) {
         struct dp_results *found;
         struct dp_error error;
-        u->failed = dp_embed(u->world->model, texts, 4, true, again[0], &error) != DP_OK ||
+        u->failed = dp_embed(u->world->model, texts, 4, NULL, again[0], &error) != DP_OK ||
                     memcmp(first, again, sizeof first) != 0 ||
-                    dp_search(u->ns, u->world->model, texts[i % 4], 3, &found, &error) != DP_OK;
+                    dp_namespace_search(u->ns, u->world->model, texts[i % 4], 3, &found, &error) != DP_OK;
         if (!u->failed) {
             u->failed = dp_results_count(found) != 3;
             dp_results_free(found);
@@ -443,7 +471,7 @@ static void test_api_c_handles_serve_several_threads(void **state)
     struct user users[THREADS];
     pthread_t threads[THREADS];
     index_rows(&w, ROWS);
-    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, NULL), DP_OK);
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, NULL), DP_OK);
     for (int i = 0; i < THREADS; i++) {
         users[i] = (struct user){&w, ns, false};
         assert_int_equal(pthread_create(&threads[i], NULL, use, &users[i]), 0);
@@ -463,13 +491,13 @@ static void expect_open(struct world *w, const char *path, enum dp_status status
 {
     struct dp_model *model = (struct dp_model *)w;
     struct dp_error error = {0};
-    assert_int_equal(dp_model_open(w->runtime, path, &model, &error), status);
+    assert_int_equal(dp_model_open(w->runtime, path, NULL, &model, &error), status);
     assert_int_equal(error.status, status);
     if (!strstr(error.message, says))
         fail_msg("'%s' does not say '%s'", error.message, says);
     assert_null(model);
     model = (struct dp_model *)w;
-    assert_int_equal(dp_model_open(w->runtime, path, &model, NULL), status);
+    assert_int_equal(dp_model_open(w->runtime, path, NULL, &model, NULL), status);
     assert_null(model);
 }
 
@@ -491,9 +519,9 @@ static void test_api_c_names_what_is_wrong_with_a_model(void **state)
         write_file(below(copy, files[i]), "{\"what\":");
         struct dp_model *model;
         struct dp_error error;
-        assert_int_not_equal(dp_model_open(w.runtime, copy, &model, &error), DP_OK);
+        assert_int_not_equal(dp_model_open(w.runtime, copy, NULL, &model, &error), DP_OK);
         assert_non_null(strstr(error.message, files[i]));
-        assert_int_not_equal(dp_model_open(w.runtime, copy, &model, NULL), DP_OK);
+        assert_int_not_equal(dp_model_open(w.runtime, copy, NULL, &model, NULL), DP_OK);
         assert_null(model);
     }
     end_world(&w);
@@ -503,11 +531,11 @@ static void expect_index(struct world *w, const char *name, const char *path, en
                          const char *says)
 {
     struct dp_error error = {0};
-    assert_int_equal(dp_index_file(w->model, w->root, name, path, NULL, &error), status);
+    assert_int_equal(dp_namespace_load_file(w->model, w->root, name, path, NULL, NULL, &error), status);
     assert_int_equal(error.status, status);
     if (!strstr(error.message, says))
         fail_msg("'%s' does not say '%s'", error.message, says);
-    assert_int_equal(dp_index_file(w->model, w->root, name, path, NULL, NULL), status);
+    assert_int_equal(dp_namespace_load_file(w->model, w->root, name, path, NULL, NULL, NULL), status);
 }
 
 static void test_api_c_names_what_is_wrong_with_rows(void **state)
@@ -519,7 +547,7 @@ static void test_api_c_names_what_is_wrong_with_rows(void **state)
     expect_index(&w, "notes", rows_file("{\"id\":1,\"text\":\"a\"}\n{\"id\":2}\n"), DP_INVALID, "line 2");
     expect_index(&w, "a/b", rows_file(ROWS), DP_INVALID, "name");
     struct dp_namespace *ns;
-    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, NULL), DP_NOT_FOUND); /* nothing came of them */
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, NULL), DP_NOT_FOUND); /* nothing came of them */
     assert_null(ns);
     end_world(&w);
 }
@@ -529,11 +557,11 @@ static void expect_search(struct dp_namespace *ns, struct dp_model *model, size_
 {
     struct dp_results *found = (struct dp_results *)ns;
     struct dp_error error = {0};
-    assert_int_equal(dp_search(ns, model, "cat", k, &found, &error), status);
+    assert_int_equal(dp_namespace_search(ns, model, "cat", k, &found, &error), status);
     if (!strstr(error.message, says))
         fail_msg("'%s' does not say '%s'", error.message, says);
     assert_null(found);
-    assert_int_equal(dp_search(ns, model, "cat", k, &found, NULL), status);
+    assert_int_equal(dp_namespace_search(ns, model, "cat", k, &found, NULL), status);
 }
 
 static void test_api_c_names_what_is_wrong_with_a_search(void **state)
@@ -543,25 +571,25 @@ static void test_api_c_names_what_is_wrong_with_a_search(void **state)
     struct dp_namespace *ns;
     struct dp_results *found;
     struct dp_error error;
-    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_NOT_FOUND);
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, &error), DP_NOT_FOUND);
     assert_non_null(strstr(error.message, w.root));
     index_rows(&w, ROWS);
-    assert_int_equal(dp_namespace_open(w.root, "other", &ns, &error), DP_NOT_FOUND);
+    assert_int_equal(dp_namespace_open(w.root, "other", NULL, &ns, &error), DP_NOT_FOUND);
     assert_non_null(strstr(error.message, "other"));
-    assert_int_equal(dp_namespace_open(w.root, "../notes", &ns, &error), DP_INVALID);
+    assert_int_equal(dp_namespace_open(w.root, "../notes", NULL, &ns, &error), DP_INVALID);
     assert_null(ns);
-    assert_int_equal(dp_namespace_open(w.root, "notes", &ns, &error), DP_OK);
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, &error), DP_OK);
     expect_search(ns, w.model, 0, DP_INVALID, "0");
     expect_search(ns, w.model, SIZE_MAX, DP_INVALID, "");
     expect_search(ns, real.model, 3, DP_INVALID, "384");
     float vector[DIM] = {0};
-    assert_int_equal(dp_search_vector(ns, vector, DIM, 3, &found, &error), DP_INVALID);
+    assert_int_equal(search_vector(ns, vector, DIM, 3, &found, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "384"));
     assert_null(found);
-    assert_int_equal(dp_search_vector(ns, vector, 0, 3, &found, NULL), DP_INVALID);
-    assert_int_equal(dp_search_vector(ns, vector, TINY_DIM, 3, &found, NULL), DP_INVALID); /* no direction */
+    assert_int_equal(search_vector(ns, vector, 0, 3, &found, NULL), DP_INVALID);
+    assert_int_equal(search_vector(ns, vector, TINY_DIM, 3, &found, NULL), DP_INVALID); /* no direction */
     vector[1] = NAN;
-    assert_int_equal(dp_search_vector(ns, vector, TINY_DIM, 3, &found, &error), DP_INVALID);
+    assert_int_equal(search_vector(ns, vector, TINY_DIM, 3, &found, &error), DP_INVALID);
     assert_null(found);
     dp_namespace_close(ns);
     end_world(&w);
@@ -575,13 +603,13 @@ static void test_api_c_reads_the_settings_of_s3_from_the_environment(void **stat
     struct dp_namespace *ns;
     struct dp_error error;
     setenv("S3_ENDPOINT_URL", "nonsense", 1);
-    assert_int_equal(dp_namespace_open("s3://bucket/prefix", "n", &ns, &error), DP_INVALID);
+    assert_int_equal(dp_namespace_open("s3://bucket/prefix", "n", NULL, &ns, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "S3_ENDPOINT_URL: write http://host:port"));
     assert_null(ns);
     setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9", 1);
     setenv("AWS_ACCESS_KEY_ID", "id", 1);
     unsetenv("AWS_SECRET_ACCESS_KEY");
-    assert_int_equal(dp_namespace_open("s3://bucket/prefix", "n", &ns, &error), DP_INVALID);
+    assert_int_equal(dp_namespace_open("s3://bucket/prefix", "n", NULL, &ns, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not"));
     unsetenv("S3_ENDPOINT_URL");
     unsetenv("AWS_ACCESS_KEY_ID");
@@ -594,7 +622,6 @@ static void test_api_c_frees_nothing_gladly(void **state)
     dp_namespace_close(NULL);
     dp_model_close(NULL);
     dp_runtime_free(NULL);
-    assert_true(strchr(dp_version(), '.') != NULL);
     assert_string_equal(dp_status_name(DP_NOT_FOUND), "not_found");
     struct dp_runtime *runtime;
     assert_int_equal(dp_runtime_new(NULL, &runtime, NULL), DP_OK);
@@ -606,7 +633,7 @@ static void test_api_c_frees_nothing_gladly(void **state)
 /* Opens everything, indexes, embeds, searches, and closes what was opened. */
 static enum dp_status walk(const char *model_path, const char *root, const char *rows)
 {
-    struct dp_runtime_options options = {.threads = 1};
+    struct dp_runtime_options options = {.size = sizeof options, .threads = 1};
     struct dp_runtime *runtime = NULL;
     struct dp_model *model = NULL;
     struct dp_namespace *ns = NULL;
@@ -618,17 +645,17 @@ static enum dp_status walk(const char *model_path, const char *root, const char 
     size_t end;
     enum dp_status status = dp_runtime_new(&options, &runtime, &error);
     if (status == DP_OK)
-        status = dp_model_open(runtime, model_path, &model, &error);
+        status = dp_model_open(runtime, model_path, NULL, &model, &error);
     if (status == DP_OK)
         status = dp_tokenize(model, &text, 1, ids, TINY_TOKENS, &end, &error);
     if (status == DP_OK)
-        status = dp_embed(model, &text, 1, true, vector, &error);
+        status = dp_embed(model, &text, 1, NULL, vector, &error);
     if (status == DP_OK)
-        status = dp_index_file(model, root, "notes", rows, NULL, &error);
+        status = dp_namespace_load_file(model, root, "notes", rows, NULL, NULL, &error);
     if (status == DP_OK)
-        status = dp_namespace_open(root, "notes", &ns, &error);
+        status = dp_namespace_open(root, "notes", NULL, &ns, &error);
     if (status == DP_OK)
-        status = dp_search(ns, model, text, 3, &found, &error);
+        status = dp_namespace_search(ns, model, text, 3, &found, &error);
     if (status == DP_OK)
         assert_int_equal(dp_results_count(found), 3);
     dp_results_free(found);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "os/file.h"
+#include "capi_calls.h"
 #include "test_support.h"
 
 /* In place of the C library's: nothing here must outlive the machine, and a busy disk takes long. */
@@ -110,7 +111,7 @@ static double found(const char *path, size_t queries, int64_t step)
     for (size_t q = 0; q < queries; q++) {
         int64_t id;
         float distance;
-        expect(dp_index_search(index, sift + q * DIM, 1, DIM, 1, 0, &id, &distance, NULL, &error), DP_OK);
+        expect(search_lists(index, sift + q * DIM, 1, DIM, 1, 0, &id, &distance, NULL, &error), DP_OK);
         hits += id == (int64_t)q * step;
     }
     dp_index_close(index);
@@ -122,13 +123,13 @@ static void test_capi_build_from_memory(void **state)
     (void)state;
     struct dp_index *index;
     const char *path = path_of("flat.ivf");
-    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, path, NULL, &error), DP_OK);
+    expect(dp_index_build(NULL, sift, N, DIM, NULL, path, NULL, &error), DP_OK);
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
-    struct dp_index_info info = dp_index_info(index);
+    struct dp_index_info info = index_info(index);
     assert_string_equal(info.kind, "IwFl");
     assert_int_equal(info.vectors, N);
     assert_int_equal(info.dim, DIM);
-    assert_int_equal(info.metric, DP_L2);
+    assert_int_equal(info.metric, DP_METRIC_L2);
     assert_int_equal(info.lists, N / 39); /* fewer than 2 sqrt(N) */
     dp_index_close(index);
     assert_true(found(path, 200, 1) == 1.0);
@@ -137,17 +138,18 @@ static void test_capi_build_from_memory(void **state)
     assert_non_null(ids);
     for (int64_t i = 0; i < N; i++)
         ids[i] = i * 3;
-    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .metric = DP_IVF_COSINE, .nlist = 32, .no_recall = true};
-    expect(dp_ivf_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_OK); /* in place of the other */
+    struct dp_index_build_options options = {
+        .size = sizeof options, .kind = DP_IVF_SQ8, .metric = DP_METRIC_COSINE, .nlist = 32, .no_recall = true};
+    expect(dp_index_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_OK); /* in place of the other */
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
-    info = dp_index_info(index);
+    info = index_info(index);
     assert_string_equal(info.kind, "IwSq");
-    assert_int_equal(info.metric, DP_INNER_PRODUCT);
+    assert_int_equal(info.metric, DP_METRIC_INNER_PRODUCT);
     assert_int_equal(info.lists, 32);
     dp_index_close(index);
     assert_true(found(path, 200, 3) >= 0.97);
     ids[4321] = -7;
-    expect(dp_ivf_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_INVALID);
+    expect(dp_index_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "vector 4321 has the id -7"));
     free(ids);
 }
@@ -157,7 +159,8 @@ static void test_capi_build_from_files_in_little_memory(void **state)
     (void)state;
     struct dp_runtime *runtime;
     char reference[512];
-    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .nlist = 20, .seed = 3, .no_recall = true};
+    struct dp_index_build_options options = {
+        .size = sizeof options, .kind = DP_IVF_SQ8, .nlist = 20, .seed = 3, .no_recall = true};
     double *doubles = malloc(N * DIM * sizeof *doubles);
     struct buffer fvecs;
     assert_non_null(doubles);
@@ -169,7 +172,7 @@ static void test_capi_build_from_files_in_little_memory(void **state)
         for (size_t i = 0; i < DIM; i++)
             doubles[r * DIM + i] = (double)sift[r * DIM + i];
     }
-    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
+    expect(dp_index_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
     assert_int_equal(os_write_file(path_of("v.fvecs"), buffer_span(&fvecs), NULL), DP_OK);
     buffer_deinit(&fvecs);
     npy_of("v4.npy", "<f4", sift, N * DIM * sizeof *sift, N, DIM);
@@ -177,22 +180,24 @@ static void test_capi_build_from_files_in_little_memory(void **state)
     free(doubles);
     static const char *const files[] = {"v4.npy", "v8.npy", "v.fvecs"};
     for (unsigned i = 0; i < 3; i++) {
-        const struct dp_runtime_options threads = {.threads = i + 1};
+        const struct dp_runtime_options threads = {.size = sizeof threads, .threads = i + 1};
         expect(dp_runtime_new(&threads, &runtime, &error), DP_OK);
         options.memory_bytes = 0;
-        expect(dp_ivf_build_file(runtime, path_of(files[i]), path_of("other.ivf"), &options, &error), DP_OK);
+        expect(dp_index_build_file(runtime, path_of(files[i]), NULL, path_of("other.ivf"), &options, &error),
+               DP_OK);
         assert_same_file(reference, path_of("other.ivf"));
         dp_runtime_free(runtime);
     }
     /* As much as the sample takes; the lists are written in several walks then. */
     options.memory_bytes = N * DIM * sizeof(float) / 4;
     options.nlist = 4;
-    expect(dp_ivf_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
+    expect(dp_index_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
     options.memory_bytes += 1;
-    expect(dp_ivf_build_file(NULL, path_of("v.fvecs"), path_of("other.ivf"), &options, &error), DP_OK);
+    expect(dp_index_build_file(NULL, path_of("v.fvecs"), NULL, path_of("other.ivf"), &options, &error), DP_OK);
     assert_same_file(reference, path_of("other.ivf"));
     options.memory_bytes = 1 << 10;
-    expect(dp_ivf_build_file(NULL, path_of("v.fvecs"), path_of("other.ivf"), &options, &error), DP_TOO_LARGE);
+    expect(dp_index_build_file(NULL, path_of("v.fvecs"), NULL, path_of("other.ivf"), &options, &error),
+           DP_TOO_LARGE);
     assert_non_null(strstr(error.message, "allow more, or make fewer lists"));
 }
 
@@ -205,17 +210,17 @@ static void test_capi_build_takes_ids_from_a_file(void **state)
     npy_of("ids.npy", "<i8", ids, sizeof ids, N, 0);
     npy_of("few.npy", "<i8", ids, sizeof ids - 8, N - 1, 0);
     npy_of("v.npy", "<f4", sift, N * DIM * sizeof *sift, N, DIM);
-    struct dp_ivf_options options = {.nlist = 10, .ids_path = path_of("ids.npy"), .no_recall = true};
-    expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_OK);
+    struct dp_index_build_options options = {.size = sizeof options, .nlist = 10, .no_recall = true};
+    expect(dp_index_build_file(NULL, path_of("v.npy"), path_of("ids.npy"), path_of("x.ivf"), &options, &error),
+           DP_OK);
     assert_true(found(path_of("x.ivf"), 50, 5) == 1.0);
-    options.ids_path = path_of("few.npy");
-    expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_INVALID);
+    expect(dp_index_build_file(NULL, path_of("v.npy"), path_of("few.npy"), path_of("x.ivf"), &options, &error),
+           DP_INVALID);
     assert_non_null(strstr(error.message, "4999 ids for 5000 vectors"));
-    options.ids_path = path_of("v.npy");
-    expect(dp_ivf_build_file(NULL, path_of("v.npy"), path_of("x.ivf"), &options, &error), DP_INVALID);
+    expect(dp_index_build_file(NULL, path_of("v.npy"), path_of("v.npy"), path_of("x.ivf"), &options, &error),
+           DP_INVALID);
     assert_non_null(strstr(error.message, "ids are whole numbers"));
-    options.ids_path = NULL;
-    expect(dp_ivf_build_file(NULL, path_of("ids.npy"), path_of("x.ivf"), &options, &error), DP_INVALID);
+    expect(dp_index_build_file(NULL, path_of("ids.npy"), NULL, path_of("x.ivf"), &options, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "x.reshape(-1, DIMENSIONS)"));
 }
 
@@ -223,32 +228,34 @@ static void test_capi_build_refuses(void **state)
 {
     (void)state;
     float x[4][2] = {{0, 1}, {2, 3}, {4, NAN}, {6, 7}};
-    struct dp_ivf_options options = {.nlist = 2};
+    struct dp_index_build_options options = {.size = sizeof options, .nlist = 2};
     const char *path = path_of("refused.ivf");
     size_t files = files_in_folder();
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "vector 2 is not a number in dimension 1"));
     x[2][1] = 5;
     x[3][0] = -INFINITY;
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "vector 3 is infinite in dimension 0"));
     x[3][0] = 6;
     options.nlist = 5;
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "5 lists cannot be made of 4 vectors"));
-    expect(dp_ivf_build(NULL, x[0], 0, 2, NULL, path, &options, &error), DP_INVALID);
-    expect(dp_ivf_build(NULL, x[0], 4, 0, NULL, path, &options, &error), DP_INVALID);
-    options = (struct dp_ivf_options){.kind = (enum dp_ivf_kind)7};
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
-    options = (struct dp_ivf_options){.metric = (enum dp_ivf_metric)7};
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, "/nowhere/at/all.ivf", NULL, &error), DP_NOT_FOUND);
-    expect(dp_ivf_build(NULL, x[0], 4, 2, NULL, "https://example.com/x.ivf", NULL, &error), DP_UNSUPPORTED);
-    expect(dp_ivf_build_file(NULL, "/nowhere/at/all.npy", path, NULL, &error), DP_NOT_FOUND);
-    expect(dp_ivf_build_file(NULL, folder, path, NULL, &error), DP_INVALID);
+    expect(dp_index_build(NULL, x[0], 0, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_index_build(NULL, x[0], 4, 0, NULL, path, &options, &error), DP_INVALID);
+    options = (struct dp_index_build_options){.size = sizeof(struct dp_index_build_options),
+                                              .kind = (enum dp_ivf_kind)7};
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    options = (struct dp_index_build_options){.size = sizeof(struct dp_index_build_options),
+                                              .metric = (enum dp_metric)7};
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, path, &options, &error), DP_INVALID);
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, "/nowhere/at/all.ivf", NULL, &error), DP_NOT_FOUND);
+    expect(dp_index_build(NULL, x[0], 4, 2, NULL, "https://example.com/x.ivf", NULL, &error), DP_UNSUPPORTED);
+    expect(dp_index_build_file(NULL, "/nowhere/at/all.npy", NULL, path, NULL, &error), DP_NOT_FOUND);
+    expect(dp_index_build_file(NULL, folder, NULL, path, NULL, &error), DP_INVALID);
     assert_int_equal(files_in_folder(), files);
     /* The smallest there is. */
-    expect(dp_ivf_build(NULL, x[0], 1, 1, NULL, path, NULL, &error), DP_OK);
+    expect(dp_index_build(NULL, x[0], 1, 1, NULL, path, NULL, &error), DP_OK);
     assert_int_equal(files_in_folder(), files + 1); /* of one vector nothing is measured */
 }
 
@@ -278,10 +285,11 @@ static void test_capi_build_tells_and_is_cancelled(void **state)
     enum { FEW = 300 };
     struct told told = {0};
     char path[512];
-    struct dp_ivf_options options = {.nlist = 4, .progress = tell, .progress_ctx = &told};
+    struct dp_index_build_options options = {
+        .size = sizeof options, .nlist = 4, .progress = tell, .progress_ctx = &told};
     size_t files = files_in_folder(), calls;
     snprintf(path, sizeof path, "%s", path_of("told.ivf"));
-    expect(dp_ivf_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_OK);
+    expect(dp_index_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_OK);
     assert_string_equal(told.stages, " reading clustering assigning writing measuring");
     assert_true(told.last == 1.0);
     assert_int_equal(files_in_folder(), files + 2);
@@ -290,7 +298,7 @@ static void test_capi_build_tells_and_is_cancelled(void **state)
         remove(path);
         remove(path_of("told.ivf.recall.json"));
         told = (struct told){.cancel_at = at};
-        expect(dp_ivf_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_CANCELLED);
+        expect(dp_index_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_CANCELLED);
         assert_int_equal(told.calls, at);
         /* Once it is written, it is measured where it lies. */
         assert_int_equal(files_in_folder(), files + (strstr(told.stages, "measuring") != NULL));
@@ -301,7 +309,8 @@ static void test_capi_build_survives_failed_allocations(void **state)
 {
     (void)state;
     char path[512], from[512], table[512];
-    struct dp_ivf_options options = {.kind = DP_IVF_SQ8, .metric = DP_IVF_COSINE, .nlist = 3};
+    struct dp_index_build_options options = {
+        .size = sizeof options, .kind = DP_IVF_SQ8, .metric = DP_METRIC_COSINE, .nlist = 3};
     snprintf(from, sizeof from, "%s", npy_of("small.npy", "<f4", sift, 40 * DIM * sizeof *sift, 40, DIM));
     snprintf(path, sizeof path, "%s", path_of("allocations.ivf"));
     snprintf(table, sizeof table, "%s", path_of("allocations.ivf.recall.json"));
@@ -309,7 +318,7 @@ static void test_capi_build_survives_failed_allocations(void **state)
         size_t before = test_alloc_live();
         remove(path);
         test_alloc_fail_at(n);
-        enum dp_status status = dp_ivf_build_file(NULL, from, path, &options, &error);
+        enum dp_status status = dp_index_build_file(NULL, from, NULL, path, &options, &error);
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         assert_int_equal(test_alloc_live(), before);
@@ -332,8 +341,8 @@ static void search_by(const struct dp_index *index, double recall, size_t nprobe
 {
     int64_t id;
     float distance;
-    const struct dp_search_options options = {.recall = recall, .nprobe = nprobe};
-    expect(dp_index_search_with(index, sift, 1, DIM, 1, &options, &id, &distance, NULL, &error), wanted);
+    const struct dp_index_search_options options = {.size = sizeof options, .recall = recall, .nprobe = nprobe};
+    expect(dp_index_search(index, sift, 1, DIM, 1, &options, &id, &distance, NULL, &error), wanted);
     if (says && strstr(error.message, says) == NULL)
         fail_msg("%s", error.message);
 }
@@ -349,19 +358,18 @@ static void test_capi_build_measures_recall(void **state)
     struct dp_cost costs[QUERIES];
     snprintf(path, sizeof path, "%s", path_of("measured.ivf"));
     snprintf(table, sizeof table, "%s", path_of("measured.ivf.recall.json"));
-    const struct dp_ivf_options flat = {.nlist = 100};
-    expect(dp_ivf_build(NULL, sift, BASE, DIM, NULL, path, &flat, &error), DP_OK);
+    const struct dp_index_build_options flat = {.size = sizeof flat, .nlist = 100};
+    expect(dp_index_build(NULL, sift, BASE, DIM, NULL, path, &flat, &error), DP_OK);
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
     const float *held_out = sift + (size_t)BASE * DIM;
-    expect(dp_index_search(index, held_out, QUERIES, DIM, K, 100, truth[0], distances[0], NULL, &error), DP_OK);
+    expect(search_lists(index, held_out, QUERIES, DIM, K, 100, truth[0], distances[0], NULL, &error), DP_OK);
     static const double wanted[] = {0.5, 0.8, 0.9, 0.95, 0.99};
     uint64_t read = 0;
     for (size_t w = 0; w < sizeof wanted / sizeof *wanted; w++) {
-        const struct dp_search_options by = {.recall = wanted[w]};
+        const struct dp_index_search_options by = {.size = sizeof by, .recall = wanted[w]};
         size_t hits = 0;
         uint64_t bytes = 0;
-        expect(dp_index_search_with(index, held_out, QUERIES, DIM, K, &by, ids[0], distances[0], costs, &error),
-               DP_OK);
+        expect(dp_index_search(index, held_out, QUERIES, DIM, K, &by, ids[0], distances[0], costs, &error), DP_OK);
         for (size_t q = 0; q < QUERIES; q++) {
             bytes += costs[q].bytes;
             for (size_t i = 0; i < K; i++)
@@ -381,8 +389,9 @@ static void test_capi_build_measures_recall(void **state)
     dp_index_close(index);
 
     /* Another file's table, a broken one, none. */
-    const struct dp_ivf_options without = {.nlist = 100, .seed = 5, .no_recall = true};
-    expect(dp_ivf_build(NULL, sift, BASE, DIM, NULL, path, &without, &error), DP_OK);
+    const struct dp_index_build_options without = {
+        .size = sizeof without, .nlist = 100, .seed = 5, .no_recall = true};
+    expect(dp_index_build(NULL, sift, BASE, DIM, NULL, path, &without, &error), DP_OK);
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
     search_by(index, 0.9, 0, DP_STALE, "measured of another file");
     assert_int_equal(os_write_file(table, span_str("{\"format\":\"dipper-recall\",\"version\":2}"), NULL), DP_OK);
@@ -394,9 +403,10 @@ static void test_capi_build_measures_recall(void **state)
     dp_index_close(index);
 
     /* SQ8 does not reach everything; the table may lie elsewhere. */
-    const struct dp_ivf_options sq8 = {.kind = DP_IVF_SQ8, .nlist = 50};
-    expect(dp_ivf_build(NULL, sift, BASE, DIM, NULL, path, &sq8, &error), DP_OK);
-    const struct dp_index_options elsewhere = {.recall_table = path_of("elsewhere.json")};
+    const struct dp_index_build_options sq8 = {.size = sizeof sq8, .kind = DP_IVF_SQ8, .nlist = 50};
+    expect(dp_index_build(NULL, sift, BASE, DIM, NULL, path, &sq8, &error), DP_OK);
+    const struct dp_index_options elsewhere = {.size = sizeof elsewhere,
+                                               .recall_table = path_of("elsewhere.json")};
     assert_int_equal(rename(table, elsewhere.recall_table), 0);
     expect(dp_index_open(path, &elsewhere, &index, &error), DP_OK);
     search_by(index, 0.9, 0, DP_OK, NULL);

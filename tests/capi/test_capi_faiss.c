@@ -1,6 +1,7 @@
 /* test_capi_faiss.c: FAISS files through the public C API: over a caller's reader and at URLs, against FAISS's own
  * answers (tests/golden/make_faiss_golden.py describes them), what each call costs, and what goes wrong.
  */
+#include "capi_calls.h"
 #include "test_support.h"
 
 #include <dipper/dipper.h>
@@ -119,7 +120,7 @@ static void free_caller(void *ctx)
 static enum dp_status try_caller(struct caller *caller, const struct dp_index_options *options,
                                  struct dp_index **out, struct dp_error *error)
 {
-    return dp_index_open_callbacks(caller->bytes.len, read_ranges, caller, free_caller, options, out, error);
+    return open_reader(caller->bytes.len, read_ranges, caller, free_caller, options, out, error);
 }
 
 static struct dp_index *open_caller(struct caller *caller, const struct dp_index_options *options)
@@ -143,7 +144,7 @@ static struct dp_index *open_url(const char *url, const struct dp_index_options 
 static enum dp_status search(const struct dp_index *index, const struct answers *a, size_t nprobe, int64_t *ids,
                              float *distances, struct dp_error *error)
 {
-    return dp_index_search(index, a->queries, a->count, a->d, a->k, nprobe, ids, distances, NULL, error);
+    return search_lists(index, a->queries, a->count, a->d, a->k, nprobe, ids, distances, NULL, error);
 }
 
 /* One query's row against FAISS's: the same distances rank by rank, the same ids but for ties. */
@@ -175,9 +176,9 @@ static size_t agree(const struct dp_index *index, const char *name)
     static float distances[ANSWERS_MAX];
     struct answers a = answers_of(name);
     struct dp_error error;
-    bool l2 = dp_index_info(index).metric == DP_L2;
+    bool l2 = index_info(index).metric == DP_METRIC_L2;
     size_t row = a.k * sizeof(int32_t);
-    assert_int_equal(dp_index_info(index).dim, a.d);
+    assert_int_equal(index_info(index).dim, a.d);
     for (uint32_t s = 0; s < a.searches; s++) {
         uint32_t nprobe = cursor_u32(&a.rest);
         const uint8_t *faiss_ids = cursor_bytes(&a.rest, a.count * row).data;
@@ -208,7 +209,7 @@ static void test_api_index_over_a_callers_reader_answers_as_faiss(void **state)
     for (size_t i = 0; i < KIND_COUNT; i++) {
         struct caller caller = {.bytes = golden(KINDS[i], "ivf")};
         struct dp_index *index = open_caller(&caller, NULL);
-        struct dp_index_info info = dp_index_info(index);
+        struct dp_index_info info = index_info(index);
         assert_int_equal(info.open_rounds, caller.calls);
         assert_int_equal(info.file_bytes, caller.bytes.len);
         size_t opened = caller.calls, asked = agree(index, KINDS[i]);
@@ -241,7 +242,7 @@ static struct dp_index *open_memory(struct span bytes)
 {
     struct dp_index *index;
     struct dp_error error;
-    if (dp_index_open_memory(bytes.data, bytes.len, NULL, &index, &error) != DP_OK)
+    if (open_bytes(bytes.data, bytes.len, NULL, &index, &error) != DP_OK)
         fail_msg("%s", error.message);
     return index;
 }
@@ -271,15 +272,14 @@ static void test_api_index_in_memory_answers_many_as_one_by_one(void **state)
             for (size_t d = 0; d < a.d; d++) /* between two of the queries */
                 queries[q * a.d + d] =
                     0.5f * (a.queries[q % a.count * a.d + d] + a.queries[(q / a.count + q) % a.count * a.d + d]);
-        const struct dp_search_options options = {
-            .nprobe = 3, .skip = (const int64_t[]){1, 2, 3}, .skip_count = 3};
+        const struct dp_index_search_options options = {
+            .size = sizeof options, .nprobe = 3, .skip = (const int64_t[]){1, 2, 3}, .skip_count = 3};
         for (size_t q = 0; q < COUNT; q++)
-            assert_int_equal(dp_index_search_with(index, queries + q * a.d, 1, a.d, K, &options, each_ids + q * K,
-                                                  each + q * K, NULL, NULL),
+            assert_int_equal(dp_index_search(index, queries + q * a.d, 1, a.d, K, &options, each_ids + q * K,
+                                             each + q * K, NULL, NULL),
                              DP_OK);
         assert_int_equal(
-            dp_index_search_with(index, queries, COUNT, a.d, K, &options, together_ids, together, costs, NULL),
-            DP_OK);
+            dp_index_search(index, queries, COUNT, a.d, K, &options, together_ids, together, costs, NULL), DP_OK);
         assert_memory_equal(each_ids, together_ids, sizeof each_ids);
         assert_memory_equal(each, together, sizeof each);
         for (size_t q = 0; q < COUNT; q++)
@@ -293,17 +293,21 @@ static void test_api_index_in_memory_says_what_is_wrong(void **state)
 {
     (void)state;
     struct span bytes = golden("pq-l2-d12", "ivf");
-    const struct dp_index_options named = {.name = "mine"};
+    const struct dp_index_options named = {.size = sizeof named, .name = "mine"};
     struct dp_index *index = NULL;
     struct dp_error error;
-    assert_int_equal(dp_index_open_memory(bytes.data, bytes.len / 2, &named, &index, &error), DP_CORRUPT);
+    assert_int_equal(open_bytes(bytes.data, bytes.len / 2, &named, &index, &error), DP_CORRUPT);
     assert_null(index);
     assert_non_null(strstr(error.message, "mine"));
-    assert_int_equal(dp_index_open_memory(NULL, 0, NULL, &index, &error), DP_CORRUPT);
+    assert_int_equal(open_bytes(bytes.data, 0, NULL, &index, &error), DP_CORRUPT);
+    assert_int_equal(open_bytes(NULL, 0, NULL, &index, &error), DP_INVALID);
+    struct dp_index_options two = {.size = sizeof two, .bytes = bytes.data, .bytes_len = bytes.len};
+    assert_int_equal(dp_index_open("/nowhere", &two, &index, &error), DP_INVALID);
+    assert_non_null(strstr(error.message, "more than one of url"));
     index = open_memory(bytes);
     float query[DIM_MAX] = {0}, distances[2];
     int64_t ids[2];
-    assert_int_equal(dp_index_search(index, query, 2, 1, 1, 1, ids, distances, NULL, &error), DP_INVALID);
+    assert_int_equal(search_lists(index, query, 2, 1, 1, 1, ids, distances, NULL, &error), DP_INVALID);
     dp_index_close(index);
 }
 
@@ -312,7 +316,7 @@ static void test_api_index_tells_what_the_file_is(void **state)
     (void)state;
     struct caller caller = {.bytes = golden("idmap-pca-hnsw-pq", "ivf")};
     struct dp_index *index = open_caller(&caller, NULL);
-    struct dp_index_info info = dp_index_info(index);
+    struct dp_index_info info = index_info(index);
     struct answers a = answers_of("idmap-pca-hnsw-pq");
     assert_string_equal(info.kind, "IwPQ");
     assert_int_equal(info.dim, a.d);
@@ -323,8 +327,8 @@ static void test_api_index_tells_what_the_file_is(void **state)
     dp_index_close(index);
     caller = (struct caller){.bytes = golden("flat-ip-d33", "ivf")};
     index = open_caller(&caller, NULL);
-    assert_string_equal(dp_index_info(index).kind, "IwFl");
-    assert_int_equal(dp_index_info(index).metric, DP_INNER_PRODUCT);
+    assert_string_equal(index_info(index).kind, "IwFl");
+    assert_int_equal(index_info(index).metric, DP_METRIC_INNER_PRODUCT);
     dp_index_close(index);
 }
 
@@ -336,9 +340,9 @@ static void test_api_index_without_vectors_finds_none(void **state)
     float query[DIM_MAX] = {0}, distances[2];
     int64_t ids[2];
     struct dp_cost cost;
-    size_t dim = dp_index_info(index).dim;
+    size_t dim = index_info(index).dim;
     assert_true(dim <= DIM_MAX);
-    assert_int_equal(dp_index_search(index, query, 1, dim, 2, 0, ids, distances, &cost, NULL), DP_OK);
+    assert_int_equal(search_lists(index, query, 1, dim, 2, 0, ids, distances, &cost, NULL), DP_OK);
     assert_true(ids[0] == -1 && ids[1] == -1 && distances[1] == FLT_MAX);
     assert_int_equal(cost.rounds, 0);
     dp_index_close(index);
@@ -347,7 +351,8 @@ static void test_api_index_without_vectors_finds_none(void **state)
 /* ---- options of searches ----------------------------------------------------------------------------- */
 
 /* The answers of a filtered search over all lists are the unfiltered ones without what the filter leaves out. */
-static void check_filter(const struct dp_index *index, const struct answers *a, struct dp_search_options options)
+static void check_filter(const struct dp_index *index, const struct answers *a,
+                         struct dp_index_search_options options)
 {
     enum { ALL = 2000, K = 10 };
     static int64_t all[ALL];
@@ -355,12 +360,12 @@ static void check_filter(const struct dp_index *index, const struct answers *a, 
     int64_t ids[K];
     float distances[K];
     struct dp_cost plain, filtered;
-    assert_true(dp_index_info(index).vectors <= ALL);
+    assert_true(index_info(index).vectors <= ALL);
     options.nprobe = SIZE_MAX;
-    assert_int_equal(dp_index_search(index, a->queries, 1, a->d, ALL, SIZE_MAX, all, all_distances, &plain, NULL),
+    assert_int_equal(search_lists(index, a->queries, 1, a->d, ALL, SIZE_MAX, all, all_distances, &plain, NULL),
                      DP_OK);
-    assert_int_equal(
-        dp_index_search_with(index, a->queries, 1, a->d, K, &options, ids, distances, &filtered, NULL), DP_OK);
+    assert_int_equal(dp_index_search(index, a->queries, 1, a->d, K, &options, ids, distances, &filtered, NULL),
+                     DP_OK);
     assert_int_equal(filtered.requests, plain.requests);
     assert_int_equal(filtered.bytes, plain.bytes);
     size_t found = 0;
@@ -390,16 +395,29 @@ static void test_api_index_search_keeps_and_skips_ids(void **state)
         struct answers a = answers_of(names[i]);
         int64_t ids[40], far[42] = {INT64_MIN, INT64_MAX};
         float distances[40];
-        assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 40, SIZE_MAX, ids, distances, NULL, NULL),
-                         DP_OK);
+        assert_int_equal(search_lists(index, a.queries, 1, a.d, 40, SIZE_MAX, ids, distances, NULL, NULL), DP_OK);
         memcpy(far + 2, ids, sizeof ids);
-        check_filter(index, &a, (struct dp_search_options){.keep = ids + 5, .keep_count = 3});
-        check_filter(index, &a, (struct dp_search_options){.keep = ids + 5, .keep_count = 0});
-        check_filter(index, &a, (struct dp_search_options){.keep = far, .keep_count = 42});
-        check_filter(index, &a, (struct dp_search_options){.skip = ids, .skip_count = 20});
-        check_filter(index, &a, (struct dp_search_options){.skip = far, .skip_count = 7});
         check_filter(index, &a,
-                     (struct dp_search_options){.keep = ids, .keep_count = 20, .skip = far, .skip_count = 7});
+                     (struct dp_index_search_options){
+                         .size = sizeof(struct dp_index_search_options), .keep = ids + 5, .keep_count = 3});
+        check_filter(index, &a,
+                     (struct dp_index_search_options){
+                         .size = sizeof(struct dp_index_search_options), .keep = ids + 5, .keep_count = 0});
+        check_filter(index, &a,
+                     (struct dp_index_search_options){
+                         .size = sizeof(struct dp_index_search_options), .keep = far, .keep_count = 42});
+        check_filter(index, &a,
+                     (struct dp_index_search_options){
+                         .size = sizeof(struct dp_index_search_options), .skip = ids, .skip_count = 20});
+        check_filter(index, &a,
+                     (struct dp_index_search_options){
+                         .size = sizeof(struct dp_index_search_options), .skip = far, .skip_count = 7});
+        check_filter(index, &a,
+                     (struct dp_index_search_options){.size = sizeof(struct dp_index_search_options),
+                                                      .keep = ids,
+                                                      .keep_count = 20,
+                                                      .skip = far,
+                                                      .skip_count = 7});
         free(a.queries);
         dp_index_close(index);
     }
@@ -413,9 +431,8 @@ static void test_api_index_search_without_options_is_the_plain_one(void **state)
     struct answers a = answers_of("flat-l2-d16");
     int64_t ids[2][3];
     float distances[2][3];
-    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 3, 0, ids[0], distances[0], NULL, NULL), DP_OK);
-    assert_int_equal(dp_index_search_with(index, a.queries, 1, a.d, 3, NULL, ids[1], distances[1], NULL, NULL),
-                     DP_OK);
+    assert_int_equal(search_lists(index, a.queries, 1, a.d, 3, 0, ids[0], distances[0], NULL, NULL), DP_OK);
+    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 3, NULL, ids[1], distances[1], NULL, NULL), DP_OK);
     assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
     assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
     free(a.queries);
@@ -428,18 +445,18 @@ static void test_api_index_search_refuses_options_it_cannot_follow(void **state)
     struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
     struct dp_index *index = open_caller(&caller, NULL);
     struct answers a = answers_of("flat-l2-d16");
-    struct dp_search_options options = {.recall = 0.9};
+    struct dp_index_search_options options = {.size = sizeof options, .recall = 0.9};
     struct dp_error error;
     int64_t id;
     float distance;
     size_t calls = caller.calls;
-    assert_int_equal(dp_index_search_with(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
+    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
                      DP_INVALID); /* there is nowhere to look it up */
     assert_non_null(strstr(error.message, "recall_table"));
-    options = (struct dp_search_options){.skip_count = 2};
-    assert_int_equal(dp_index_search_with(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
+    options = (struct dp_index_search_options){.size = sizeof(struct dp_index_search_options), .skip_count = 2};
+    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
                      DP_INVALID);
-    assert_non_null(strstr(error.message, "2 to skip"));
+    assert_non_null(strstr(error.message, "skip_count 2"));
     assert_int_equal(caller.calls, calls);
     free(a.queries);
     dp_index_close(index);
@@ -457,14 +474,14 @@ static void test_api_index_search_over_callbacks_is_one_read(void **state)
     int64_t ids[4];
     float distances[4];
     size_t calls = caller.calls, ranges = caller.ranges;
-    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 2, 4, ids, distances, &cost, NULL), DP_OK);
+    assert_int_equal(search_lists(index, a.queries, 1, a.d, 2, 4, ids, distances, &cost, NULL), DP_OK);
     assert_int_equal(caller.calls - calls, 1);
     assert_int_equal(caller.ranges - ranges, 4); /* a range for each list, however near they lie */
     assert_int_equal(cost.rounds, 1);
     assert_int_equal(cost.requests, 4);
     assert_true(cost.bytes > 0 && cost.ms >= 0);
     calls = caller.calls;
-    assert_int_equal(dp_index_search(index, a.queries, 2, a.d, 2, 4, ids, distances, costs, NULL), DP_OK);
+    assert_int_equal(search_lists(index, a.queries, 2, a.d, 2, 4, ids, distances, costs, NULL), DP_OK);
     assert_int_equal(caller.calls - calls, 2);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(costs[i].rounds, 1);
@@ -480,15 +497,16 @@ static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
     struct span bytes = golden("sq8-l2-d16", "ivf");
     struct caller caller = {.bytes = bytes};
     struct dp_index *index = open_caller(&caller, NULL);
-    struct dp_index_info info = dp_index_info(index);
-    struct dp_index_options known = {.cluster_data_offset = info.cluster_data_offset, .n_clusters = info.lists};
-    struct dp_index_options less = {.cluster_data_offset = 100};
+    struct dp_index_info info = index_info(index);
+    struct dp_index_options known = {
+        .size = sizeof known, .cluster_data_offset = info.cluster_data_offset, .n_clusters = info.lists};
+    struct dp_index_options less = {.size = sizeof less, .cluster_data_offset = 100};
     dp_index_close(index);
 
     caller = (struct caller){.bytes = bytes};
     index = open_caller(&caller, &known);
     assert_int_equal(caller.calls, 1);
-    assert_int_equal(dp_index_info(index).open_bytes, info.cluster_data_offset);
+    assert_int_equal(index_info(index).open_bytes, info.cluster_data_offset);
     agree(index, "sq8-l2-d16");
     dp_index_close(index);
 
@@ -501,7 +519,7 @@ static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
     snprintf(range, sizeof range, "bytes=0-%zu", (size_t)info.cluster_data_offset - 1);
     assert_string_equal(seen.method, "GET");
     assert_non_null(strstr(seen.head, range));
-    assert_int_equal(dp_index_info(index).open_bytes, info.cluster_data_offset);
+    assert_int_equal(index_info(index).open_bytes, info.cluster_data_offset);
     agree(index, "sq8-l2-d16");
     dp_index_close(index);
 
@@ -522,8 +540,8 @@ static void test_api_index_shorter_than_the_first_read_opens_in_one(void **state
     http_server_put(server, "/a.ivf", bytes);
     struct dp_index *index = open_url(http_server_url(server, "/a.ivf"), NULL);
     assert_int_equal(http_server_count(server), 1);
-    assert_int_equal(dp_index_info(index).open_rounds, 1);
-    assert_int_equal(dp_index_info(index).open_bytes, bytes.len);
+    assert_int_equal(index_info(index).open_rounds, 1);
+    assert_int_equal(index_info(index).open_bytes, bytes.len);
     agree(index, "flat-l2-d16");
     dp_index_close(index);
     http_server_stop(server);
@@ -535,7 +553,8 @@ static void test_api_index_without_merging_opens_a_long_head_in_one_read(void **
     enum { LONG_HEAD = 9 << 20 }; /* beyond what is split otherwise; bytes behind the lists are not looked at */
     struct span bytes = golden("flat-l2-d16", "ivf");
     struct http_server *server = http_server_start(NULL);
-    struct dp_index_options known = {.cluster_data_offset = LONG_HEAD, .n_clusters = 8, .merge_none = true};
+    struct dp_index_options known = {
+        .size = sizeof known, .cluster_data_offset = LONG_HEAD, .n_clusters = 8, .merge_none = true};
     uint8_t *padded = calloc(1, LONG_HEAD + bytes.len);
     assert_non_null(padded);
     memcpy(padded, bytes.data, bytes.len);
@@ -554,7 +573,7 @@ static void test_api_index_without_merging_gets_each_list_once(void **state)
     (void)state;
     enum { NPROBE = 4 };
     struct http_server *server = http_server_start(NULL);
-    struct dp_index_options never = {.merge_none = true};
+    struct dp_index_options never = {.size = sizeof never, .merge_none = true};
     struct answers a = answers_of("flat-l2-d16");
     struct dp_cost cost;
     int64_t id;
@@ -563,7 +582,7 @@ static void test_api_index_without_merging_gets_each_list_once(void **state)
     struct dp_index *index = open_url(http_server_url(server, "/a.ivf"), &never);
     http_server_reset(server);
     for (int again = 1; again <= 2; again++) {
-        assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
+        assert_int_equal(search_lists(index, a.queries, 1, a.d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
         assert_int_equal(http_server_count(server), NPROBE * again); /* nothing is kept between searches */
         assert_int_equal(cost.requests, NPROBE);
         assert_int_equal(cost.rounds, 1);
@@ -575,7 +594,7 @@ static void test_api_index_without_merging_gets_each_list_once(void **state)
 
     index = open_url(http_server_url(server, "/a.ivf"), NULL);
     http_server_reset(server);
-    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
+    assert_int_equal(search_lists(index, a.queries, 1, a.d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
     assert_true(http_server_count(server) < NPROBE); /* the file is smaller than the gaps that merging spans */
     assert_int_equal(cost.requests, http_server_count(server));
     dp_index_close(index);
@@ -598,8 +617,9 @@ static struct dp_error failure(struct caller *caller, struct dp_index_options op
     enum dp_status status = try_caller(caller, &options, &index, &error);
     assert_true((status == DP_OK) == (index != NULL));
     assert_int_equal(caller->frees, status == DP_OK ? 0 : 1);
+    const struct dp_index_search_options two = {.size = sizeof two, .limits = options.limits, .nprobe = 2};
     if (status == DP_OK)
-        status = dp_index_search(index, a.queries, 1, a.d, 1, 2, &id, &distance, NULL, &error);
+        status = dp_index_search(index, a.queries, 1, a.d, 1, &two, &id, &distance, NULL, &error);
     dp_index_close(index);
     assert_int_equal(caller->frees, 1);
     assert_int_equal(test_alloc_live(), live);
@@ -611,7 +631,7 @@ static struct dp_error failure(struct caller *caller, struct dp_index_options op
 static void test_api_index_says_how_a_reader_failed(void **state)
 {
     (void)state;
-    const struct dp_index_options none = {0};
+    const struct dp_index_options none = {.size = sizeof none};
     for (size_t at = 1; at <= 2; at++) { /* opening, searching */
         struct caller denied = {.bytes = golden("flat-l2-d16", "ivf"),
                                 .act_at = at,
@@ -639,12 +659,14 @@ static void test_api_index_fails_when_a_reader_is_slow(void **state)
 {
     (void)state;
     struct caller opening = {.bytes = golden("flat-l2-d16", "ivf"), .act_at = 1, .slow = true};
-    struct dp_error error = failure(&opening, (struct dp_index_options){.timeout_ms = 50});
+    struct dp_error error = failure(
+        &opening, (struct dp_index_options){.size = sizeof(struct dp_index_options), .limits.timeout_ms = 50});
     assert_int_equal(error.status, DP_DEADLINE);
     assert_true(opening.told_ms <= 50);
     assert_true(error.message[0] != 0);
     struct caller searching = {.bytes = opening.bytes, .act_at = 2, .slow = true};
-    error = failure(&searching, (struct dp_index_options){.timeout_ms = 50});
+    error = failure(&searching,
+                    (struct dp_index_options){.size = sizeof(struct dp_index_options), .limits.timeout_ms = 50});
     assert_int_equal(error.status, DP_DEADLINE);
     assert_true(searching.told_ms <= 50);
     /* Without a limit the reader is told so. */
@@ -656,10 +678,11 @@ static void test_api_index_fails_when_a_reader_is_slow(void **state)
 static void test_api_index_says_what_is_wrong_with_a_file(void **state)
 {
     (void)state;
-    const struct dp_index_options none = {0};
+    const struct dp_index_options none = {.size = sizeof none};
     struct span bytes = golden("flat-l2-d16", "ivf");
     struct caller other = {.bytes = bytes};
-    struct dp_error error = failure(&other, (struct dp_index_options){.n_clusters = 999});
+    struct dp_error error =
+        failure(&other, (struct dp_index_options){.size = sizeof(struct dp_index_options), .n_clusters = 999});
     assert_int_equal(error.status, DP_INVALID);
     assert_non_null(strstr(error.message, "not 999"));
     struct caller empty = {.bytes = span_of(bytes.data, 0)};
@@ -673,11 +696,10 @@ static void test_api_index_says_what_is_wrong_with_a_file(void **state)
 
     struct caller unread = {.bytes = bytes};
     struct dp_index *index;
-    assert_int_equal(dp_index_open_callbacks(bytes.len, NULL, &unread, free_caller, NULL, &index, &error),
-                     DP_INVALID);
+    assert_int_equal(open_reader(bytes.len, NULL, &unread, free_caller, NULL, &index, &error), DP_INVALID);
     assert_null(index);
     assert_int_equal(unread.frees, 1);
-    assert_int_equal(dp_index_open_callbacks(bytes.len, NULL, &unread, NULL, NULL, &index, NULL), DP_INVALID);
+    assert_int_equal(open_reader(bytes.len, NULL, &unread, NULL, NULL, &index, NULL), DP_INVALID);
 
     assert_int_equal(dp_index_open("/nowhere/at/all.ivf", NULL, &index, &error), DP_NOT_FOUND);
     assert_null(index);
@@ -691,12 +713,12 @@ static void test_api_index_takes_more_than_there_is(void **state)
     struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
     struct dp_index *index = open_caller(&caller, NULL);
     struct answers a = answers_of("flat-l2-d16");
-    size_t k = (size_t)dp_index_info(index).vectors + 1;
+    size_t k = (size_t)index_info(index).vectors + 1;
     int64_t *ids = calloc(k, sizeof *ids);
     float *distances = calloc(k, sizeof *distances);
     assert_true(ids && distances);
     /* All lists: all vectors, and then none. */
-    assert_int_equal(dp_index_search(index, a.queries, 1, a.d, k, SIZE_MAX, ids, distances, NULL, NULL), DP_OK);
+    assert_int_equal(search_lists(index, a.queries, 1, a.d, k, SIZE_MAX, ids, distances, NULL, NULL), DP_OK);
     assert_true(ids[k - 2] >= 0 && distances[0] <= distances[k - 2]);
     assert_int_equal(ids[k - 1], -1);
     free(ids);
@@ -740,11 +762,11 @@ enum way { BY_CALLBACKS, AT_A_PATH, IN_MEMORY, WAYS };
 static enum dp_status open_by(enum way way, const char *path, struct caller *caller, struct dp_index **index,
                               struct dp_error *error)
 {
-    const struct dp_index_options options = {.name = "mine"};
+    const struct dp_index_options options = {.size = sizeof options, .name = "mine"};
     if (way == AT_A_PATH)
         return dp_index_open(path, &options, index, error);
     if (way == IN_MEMORY)
-        return dp_index_open_memory(caller->bytes.data, caller->bytes.len, &options, index, error);
+        return open_bytes(caller->bytes.data, caller->bytes.len, &options, index, error);
     return try_caller(caller, &options, index, error);
 }
 
@@ -757,13 +779,13 @@ static enum dp_status walk(enum way way, const char *path, struct caller *caller
     struct dp_error error;
     enum dp_status status = open_by(way, path, caller, &index, &error);
     const int64_t keep[] = {1, INT64_MAX}, skip[] = {2};
-    const struct dp_search_options filtered = {
-        .nprobe = 2, .keep = keep, .keep_count = 2, .skip = skip, .skip_count = 1};
+    const struct dp_index_search_options filtered = {
+        .size = sizeof filtered, .nprobe = 2, .keep = keep, .keep_count = 2, .skip = skip, .skip_count = 1};
     if (status == DP_OK)
         status = search(index, a, 2, ids, distances, &error);
     if (status == DP_OK)
-        status = dp_index_search_with(index, a->queries, a->count, a->d, a->k, &filtered, ids, distances, costs,
-                                      &error);
+        status =
+            dp_index_search(index, a->queries, a->count, a->d, a->k, &filtered, ids, distances, costs, &error);
     dp_index_close(index);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capi_calls.h"
 #include "test_support.h"
 
 /* A caller's reader: a copy of a file, which only it frees. */
@@ -69,28 +70,26 @@ static void test_capi_index_at_a_path(void **state)
     snprintf(path, sizeof path, "%s", test_data_path("faiss/sq8-ip-d48.ivf"));
     if (dp_index_open(path, NULL, &index, &error) != DP_OK)
         fail_msg("%s", error.message);
-    struct dp_index_info info = dp_index_info(index);
+    struct dp_index_info info = index_info(index);
     assert_string_equal(info.kind, "IwSq");
     assert_int_equal(info.dim, 48);
-    assert_int_equal(info.metric, DP_INNER_PRODUCT);
+    assert_int_equal(info.metric, DP_METRIC_INNER_PRODUCT);
     assert_int_equal(info.vectors, 600);
     assert_int_equal(info.lists, 8);
     assert_int_equal(info.cluster_data_offset + 600 * 56, info.file_bytes);
     memcpy(queries[0], query, sizeof query);
     memcpy(queries[1], query, sizeof query);
     queries[1][7] = 3.0f;
-    assert_int_equal(dp_index_search(index, queries[0], 2, 48, 4, 3, ids[0], distances[0], costs, &error), DP_OK);
+    assert_int_equal(search_lists(index, queries[0], 2, 48, 4, 3, ids[0], distances[0], costs, &error), DP_OK);
     for (size_t q = 0; q < 2; q++) {
         assert_true(ids[q][3] >= 0 && distances[q][0] >= distances[q][3]);
         assert_int_equal(costs[q].rounds, 1);
         assert_int_equal(costs[q].requests, 3);
         assert_true(costs[q].bytes > 0 && costs[q].ms >= 0);
     }
-    assert_int_equal(dp_index_search(index, queries[0], 1, 47, 4, 3, ids[0], distances[0], NULL, &error),
-                     DP_INVALID);
+    assert_int_equal(search_lists(index, queries[0], 1, 47, 4, 3, ids[0], distances[0], NULL, &error), DP_INVALID);
     assert_non_null(strstr(error.message, "47 dimensions"));
-    assert_int_equal(dp_index_search(index, queries[0], 1, 48, 0, 3, ids[0], distances[0], NULL, &error),
-                     DP_INVALID);
+    assert_int_equal(search_lists(index, queries[0], 1, 48, 0, 3, ids[0], distances[0], NULL, &error), DP_INVALID);
     dp_index_close(index);
     dp_index_close(NULL);
     assert_int_equal(dp_index_open(test_data_path("faiss/hnsw.refused"), NULL, &index, &error), DP_UNSUPPORTED);
@@ -111,18 +110,19 @@ static void test_capi_index_over_callbacks(void **state)
     size_t before = test_alloc_live();
     own_make(&own, "faiss/sq8-ip-d48.ivf");
     /* With the offset and the number of lists: one range. */
-    const struct dp_index_options known = {.cluster_data_offset = own.size - 600 * 56, .n_clusters = 8};
-    assert_int_equal(dp_index_open_callbacks(own.size, own_read, &own, own_free, &known, &index, &error), DP_OK);
+    const struct dp_index_options known = {
+        .size = sizeof known, .cluster_data_offset = own.size - 600 * 56, .n_clusters = 8};
+    assert_int_equal(open_reader(own.size, own_read, &own, own_free, &known, &index, &error), DP_OK);
     assert_int_equal(own.ranges, 1);
-    assert_int_equal(dp_index_info(index).open_rounds, 1);
-    assert_int_equal(dp_index_info(index).open_bytes, known.cluster_data_offset);
+    assert_int_equal(index_info(index).open_rounds, 1);
+    assert_int_equal(index_info(index).open_bytes, known.cluster_data_offset);
     own.rounds = own.ranges = 0;
-    assert_int_equal(dp_index_search(index, query, 1, 48, 4, 5, ids, distances, &cost, &error), DP_OK);
+    assert_int_equal(search_lists(index, query, 1, 48, 4, 5, ids, distances, &cost, &error), DP_OK);
     assert_int_equal(own.rounds, 1);
     assert_int_equal(own.ranges, 5);
     assert_int_equal(cost.requests, 5);
     own.fail = true;
-    assert_int_equal(dp_index_search(index, query, 1, 48, 4, 5, ids, distances, &cost, &error), DP_UNAVAILABLE);
+    assert_int_equal(search_lists(index, query, 1, 48, 4, 5, ids, distances, &cost, &error), DP_UNAVAILABLE);
     assert_non_null(strstr(error.message, "the disk is on fire"));
     assert_int_equal(own.frees, 0);
     dp_index_close(index);
@@ -132,18 +132,15 @@ static void test_capi_index_over_callbacks(void **state)
     /* Failing to open frees what was given, too. */
     own_make(&own, "faiss/sq8-ip-d48.ivf");
     own.fail = true;
-    assert_int_equal(dp_index_open_callbacks(own.size, own_read, &own, own_free, NULL, &index, &error),
-                     DP_UNAVAILABLE);
+    assert_int_equal(open_reader(own.size, own_read, &own, own_free, NULL, &index, &error), DP_UNAVAILABLE);
     assert_null(index);
     assert_int_equal(own.frees, 1);
     own_make(&own, "faiss/sq8-ip-d48.ivf");
-    assert_int_equal(dp_index_open_callbacks(own.size + 200000, own_read, &own, own_free, NULL, &index, &error),
-                     DP_IO);
+    assert_int_equal(open_reader(own.size + 200000, own_read, &own, own_free, NULL, &index, &error), DP_IO);
     assert_int_equal(own.frees, 1);
-    const struct dp_index_options wrong = {.n_clusters = 9};
+    const struct dp_index_options wrong = {.size = sizeof wrong, .n_clusters = 9};
     own_make(&own, "faiss/sq8-ip-d48.ivf");
-    assert_int_equal(dp_index_open_callbacks(own.size, own_read, &own, own_free, &wrong, &index, &error),
-                     DP_INVALID);
+    assert_int_equal(open_reader(own.size, own_read, &own, own_free, &wrong, &index, &error), DP_INVALID);
     assert_int_equal(own.frees, 1);
     assert_int_equal(test_alloc_live(), before);
 }
@@ -160,9 +157,9 @@ static void test_capi_index_frees_when_memory_fails(void **state)
         size_t before = test_alloc_live();
         own_make(&own, "faiss/sq8-ip-d48.ivf");
         test_alloc_fail_at(n);
-        enum dp_status status = dp_index_open_callbacks(own.size, own_read, &own, own_free, NULL, &index, &error);
+        enum dp_status status = open_reader(own.size, own_read, &own, own_free, NULL, &index, &error);
         if (status == DP_OK)
-            status = dp_index_search(index, query, 1, 48, 4, 5, ids, distances, NULL, &error);
+            status = search_lists(index, query, 1, 48, 4, 5, ids, distances, NULL, &error);
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         dp_index_close(index);
@@ -185,7 +182,7 @@ static void *search_often(void *ctx)
     struct searcher *s = ctx;
     float distances[4];
     for (size_t i = 0; i < 50 && s->status == DP_OK; i++)
-        s->status = dp_index_search(s->index, query, 1, 48, 4, 8, s->ids, distances, NULL, NULL);
+        s->status = search_lists(s->index, query, 1, 48, 4, 8, s->ids, distances, NULL, NULL);
     return NULL;
 }
 
@@ -198,7 +195,7 @@ static void test_capi_index_is_searched_by_many_threads(void **state)
     struct searcher searchers[THREADS];
     pthread_t threads[THREADS];
     own_make(&own, "faiss/sq8-ip-d48.ivf");
-    assert_int_equal(dp_index_open_callbacks(own.size, own_read, &own, own_free, NULL, &index, NULL), DP_OK);
+    assert_int_equal(open_reader(own.size, own_read, &own, own_free, NULL, &index, NULL), DP_OK);
     for (size_t i = 0; i < THREADS; i++) {
         searchers[i] = (struct searcher){.index = index};
         assert_int_equal(pthread_create(&threads[i], NULL, search_often, &searchers[i]), 0);

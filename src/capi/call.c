@@ -1,0 +1,39 @@
+/* call.c: a caller's limits become the call's deadline, and the flag that its threads read. */
+#include "capi/call.h"
+
+enum { CALL_ARENA_MAX = 1 << 30 };
+
+static void ask_caller(void *ctx)
+{
+    struct capi_call *c = ctx;
+
+    if (c->limits.cancelled(c->limits.ctx))
+        atomic_store_explicit(&c->cancelled, true, memory_order_relaxed);
+}
+
+void capi_begin(struct capi_call *c, const struct dp_limits *limits)
+{
+    c->limits = limits ? *limits : (struct dp_limits){.timeout_ms = 0};
+    atomic_init(&c->cancelled, false);
+    arena_init(&c->arena, CALL_ARENA_MAX);
+    call_init(&c->call, &c->arena);
+    if (c->limits.timeout_ms > 0)
+        call_limit_ms(&c->call, c->limits.timeout_ms > INT64_MAX ? INT64_MAX : (int64_t)c->limits.timeout_ms);
+    if (c->limits.cancelled)
+        call_poll(&c->call, ask_caller, c, &c->cancelled);
+}
+
+enum dp_status capi_end(struct capi_call *c, enum dp_status status, struct dp_error *error)
+{
+    if (status != DP_OK && error)
+        *error = c->call.error;
+    arena_deinit(&c->arena);
+    return status;
+}
+
+void capi_unlimit(struct capi_call *c)
+{
+    c->call.poll = NULL;
+    c->call.cancelled = NULL;
+    c->call.deadline_ns = INT64_MAX;
+}
