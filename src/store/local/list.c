@@ -16,7 +16,7 @@
 enum { NAMES_MAX_BYTES = 1 << 30 };
 
 struct walk {
-    const struct local_store *local;
+    struct local_store *local;
     struct store_lister lister;
     uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* of the entry being looked at */
     bool full;

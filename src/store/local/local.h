@@ -46,12 +46,12 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
 
 /* The folder that holds `key`'s last part (a new descriptor) and that part as a name. `create` makes the
  * folders that are missing, durably. */
-int local_folder_of(const struct local_store *local, struct span key, bool create, int *folder,
+int local_folder_of(struct local_store *local, struct span key, bool create, int *folder,
                     char name[STORE_PART_MAX + 1]);
 /* Opens the folder at `path` (parts with '/' between, or empty: the root itself). */
-int local_open_folder(const struct local_store *local, struct span path, int *folder);
+int local_open_folder(struct local_store *local, struct span path, int *folder);
 /* Opens an object for reading; ENOENT unless it is a regular file. */
-int local_open_object(const struct local_store *local, struct span key, int *fd, struct stat *info);
+int local_open_object(struct local_store *local, struct span key, int *fd, struct stat *info);
 
 /* Whether the two stats are of one unchanged file. */
 bool local_same_file(const struct stat *a, const struct stat *b);
@@ -74,6 +74,6 @@ void local_upload_abort(struct store_upload *upload);
 enum dp_status local_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
 /* Removes files that killed writers left in .dipper/tmp more than a day ago. Failures do not matter. */
-void local_sweep(const struct local_store *local);
+void local_sweep(struct local_store *local);
 
 #endif

@@ -34,21 +34,20 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
 /* The place of a folder among those that are durable: where it is, else the first free one of a few, else its first. With a
  * few places to choose from, a handful of folders is remembered whatever their inodes: how often they are synced does not
  * depend on chance. */
-static _Atomic uint64_t *durable_place(const struct local_store *local, uint64_t hash)
+static _Atomic uint64_t *durable_place(struct local_store *local, uint64_t hash)
 {
     enum { PROBES = 8 };
-    _Atomic uint64_t *places = (_Atomic uint64_t *)local->durable;
     for (size_t i = 0; i < PROBES; i++) {
-        _Atomic uint64_t *place = &places[(hash / 2 + i) % LOCAL_DURABLE_PLACES];
+        _Atomic uint64_t *place = &local->durable[(hash / 2 + i) % LOCAL_DURABLE_PLACES];
         uint64_t there = atomic_load_explicit(place, memory_order_acquire);
         if (there == hash || there == 0)
             return place;
     }
-    return &places[hash / 2 % LOCAL_DURABLE_PLACES];
+    return &local->durable[hash / 2 % LOCAL_DURABLE_PLACES];
 }
 
 /* Syncs the parent of an open folder, unless that was done before: whoever made it may not have come to its fsync. */
-static int make_durable(const struct local_store *local, int parent, int folder)
+static int make_durable(struct local_store *local, int parent, int folder)
 {
     struct stat info;
     if (fstat(folder, &info) != 0)
@@ -65,7 +64,7 @@ static int make_durable(const struct local_store *local, int parent, int folder)
 }
 
 /* Opens the folder `name` in `parent`, making it when `create`; then it is durable, whoever made it. */
-static int open_part(const struct local_store *local, int parent, const char *name, bool create, int *out)
+static int open_part(struct local_store *local, int parent, const char *name, bool create, int *out)
 {
     enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
     *out = openat(parent, name, FLAGS);
@@ -88,7 +87,7 @@ static int open_part(const struct local_store *local, int parent, const char *na
 }
 
 /* Opens the folder at `path`, part by part. */
-static int open_path(const struct local_store *local, struct span path, bool create, int *out)
+static int open_path(struct local_store *local, struct span path, bool create, int *out)
 {
     int folder = open(local->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
@@ -113,12 +112,12 @@ static int open_path(const struct local_store *local, struct span path, bool cre
     return 0;
 }
 
-int local_open_folder(const struct local_store *local, struct span path, int *folder)
+int local_open_folder(struct local_store *local, struct span path, int *folder)
 {
     return open_path(local, path, false, folder);
 }
 
-int local_folder_of(const struct local_store *local, struct span key, bool create, int *folder,
+int local_folder_of(struct local_store *local, struct span key, bool create, int *folder,
                     char name[STORE_PART_MAX + 1])
 {
     size_t start = key.len;
@@ -131,7 +130,7 @@ int local_folder_of(const struct local_store *local, struct span key, bool creat
     return open_path(local, span_of(key.data, start ? start - 1 : 0), create, folder);
 }
 
-int local_open_object(const struct local_store *local, struct span key, int *fd, struct stat *info)
+int local_open_object(struct local_store *local, struct span key, int *fd, struct stat *info)
 {
     char name[STORE_PART_MAX + 1];
     int folder;

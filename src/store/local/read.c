@@ -42,7 +42,7 @@ struct object {
 
 struct slice {
     struct call *call;
-    const struct local_store *local;
+    struct local_store *local;
     struct store_read_req *reqs;
     size_t n;
     struct object objects[SLICE];
@@ -266,7 +266,7 @@ void local_read(struct call *call, struct store *store, struct store_read_req *r
 
 enum dp_status local_head(struct call *call, struct store *store, struct span key, struct store_info *out)
 {
-    const struct local_store *local = local_of(store);
+    struct local_store *local = local_of(store);
     for (int tries = 0; tries < TRIES; tries++) {
         int fd;
         struct stat before, after;

@@ -27,7 +27,7 @@ enum { FOLDER_TRIES = 16 };
 
 /* Takes the root's lock; close(*lock) gives it back. Each call has its own open file, so threads of one
  * process exclude one another too. */
-static enum dp_status take_lock(struct call *call, const struct local_store *local, int *lock)
+static enum dp_status take_lock(struct call *call, struct local_store *local, int *lock)
 {
     const struct span name = span_str(LOCAL_OWN_FOLDER "/lock");
     char last[STORE_PART_MAX + 1];
@@ -66,7 +66,7 @@ struct temporary {
     char name[ULID_LEN + 1];
 };
 
-static enum dp_status temporary_create(const struct local_store *local, struct span key, struct temporary *t,
+static enum dp_status temporary_create(struct local_store *local, struct span key, struct temporary *t,
                                        struct dp_error *error)
 {
     char last[STORE_PART_MAX + 1];
@@ -103,7 +103,7 @@ static int settle(int fd)
     return 0;
 }
 
-void local_sweep(const struct local_store *local)
+void local_sweep(struct local_store *local)
 {
     enum { DAY = 24 * 60 * 60 };
     int folder;
@@ -137,8 +137,7 @@ static int link_new(const struct temporary *t, int folder, const char *name)
 }
 
 /* Whether the object still has the version that the put expects. */
-static enum dp_status check_version(struct call *call, const struct local_store *local,
-                                    const struct store_put *put)
+static enum dp_status check_version(struct call *call, struct local_store *local, const struct store_put *put)
 {
     int fd;
     struct stat info;
@@ -166,7 +165,7 @@ static enum dp_status fail_sync(struct call *call, const struct local_store *loc
 
 /* Gives the file its name, if the put's condition holds. The lock is held but for STORE_IF_ABSENT. *renamed: the
  * temporary name is gone. */
-static enum dp_status take_name(struct call *call, const struct local_store *local, const struct store_put *put,
+static enum dp_status take_name(struct call *call, struct local_store *local, const struct store_put *put,
                                 const struct temporary *t, int folder, const char *name, int *failed,
                                 bool *renamed)
 {
@@ -202,7 +201,7 @@ static enum dp_status fail_put(struct call *call, const struct local_store *loca
 
 /* Makes the finished temporary file the object. Ends `t`. `size` and `hash` (when size ≤ LOCAL_HASHED_MAX) are
  * of its content. */
-static enum dp_status publish(struct call *call, const struct local_store *local, struct store_put *put,
+static enum dp_status publish(struct call *call, struct local_store *local, struct store_put *put,
                               struct temporary *t, uint64_t size, const struct store_version *hash)
 {
     char name[STORE_PART_MAX + 1] = "";
@@ -249,7 +248,7 @@ static enum dp_status publish(struct call *call, const struct local_store *local
 
 enum dp_status local_put(struct call *call, struct store *store, struct store_put *put)
 {
-    const struct local_store *local = local_of(store);
+    struct local_store *local = local_of(store);
     struct temporary t;
     enum dp_status status = temporary_create(local, put->key, &t, &call->error);
     if (status != DP_OK)
@@ -268,7 +267,7 @@ enum dp_status local_put(struct call *call, struct store *store, struct store_pu
 }
 
 /* Removes the folders above `key` that are empty now, as an object store has none. */
-static void prune(const struct local_store *local, struct span key)
+static void prune(struct local_store *local, struct span key)
 {
     for (;;) {
         while (key.len > 0 && key.data[key.len - 1] != '/')
@@ -289,7 +288,7 @@ static void prune(const struct local_store *local, struct span key)
 
 enum dp_status local_remove(struct call *call, struct store *store, struct span key)
 {
-    const struct local_store *local = local_of(store);
+    struct local_store *local = local_of(store);
     char name[STORE_PART_MAX + 1];
     int folder, lock;
     int failed = local_folder_of(local, key, false, &folder, name);
@@ -362,7 +361,7 @@ void local_upload_abort(struct store_upload *upload)
 enum dp_status local_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version)
 {
     struct local_upload *u = (struct local_upload *)upload;
-    const struct local_store *local = local_of(upload->store);
+    struct local_store *local = local_of(upload->store);
     struct store_put put = {.key = span_of(u->key, u->key_len)};
     struct store_version hash = {0};
     struct stat info = {.st_size = (off_t)u->size};
