@@ -80,8 +80,8 @@ static void end_job(struct run *run, struct job *job, enum dp_status status)
 static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status status, const char *why)
 {
     char shown[URL_SHOWN_MAX];
-    const char *count = job->tries > 1 ? " (after several tries)" : "";
-    dp_fail(&job->req->error, status, "%s: %s%s", url_shown(job->req->url, shown), why, count);
+    const char *after = job->tries > 1 ? " (after several tries)" : "";
+    dp_fail(&job->req->error, status, "%s: %s%s", url_shown(job->req->url, shown), why, after);
     end_job(run, job, status);
     return status;
 }
