@@ -2,9 +2,9 @@
  * users of stores need store.h alone.
  *
  * An implementation's `read` fills the requests whose status is DP_OK on entry and leaves the others alone:
- * store_read has cleared every output and has refused bad keys already. Costs are counted by store.c (rounds, unless the
- * ops count their reads; requests and bytes unless they count themselves), so an implementation that wraps another one calls
- * that one's ops, not store_read; or, if it counts its reads, store_read_inner.
+ * store_read has cleared every output and has refused bad keys already. store.c counts the costs that ops->counting
+ * leaves to it. So an implementation that wraps another one calls that one's ops and copies its `counting`; or, with
+ * STORE_COUNTS_ALL, it reads by store_read_inner and calls store_count_request for each other operation.
  */
 #ifndef STORE_STORE_IMPL_H
 #define STORE_STORE_IMPL_H
@@ -46,6 +46,8 @@ bool store_read_settled(struct store_read_req *req, const struct store_version *
 
 /* What store_read does but for its checks: reads from a store that lies below another one, and counts that. */
 void store_read_inner(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
+/* Counts the request of an operation that a store passed on to `store`, which lies below it. */
+void store_count_request(struct call *call, const struct store *store);
 
 /* Uploads embed this first. */
 struct store_upload {

@@ -40,7 +40,7 @@ enum dp_status store_open(struct call *call, struct span url, bool create, struc
  * cache, which is larger and shared by all processes: a second copy here would only take from it. */
 static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
 {
-    if (!(*store)->ops->counts_itself || (!options->cache && !options->cache_bytes))
+    if ((*store)->ops->counting != STORE_COUNTS_REQUESTS || (!options->cache && !options->cache_bytes))
         return DP_OK;
     if (options->cache)
         return store_cache_over(options->cache, *store, store, &call->error);

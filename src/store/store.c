@@ -94,14 +94,19 @@ bool store_read_settled(struct store_read_req *req, const struct store_version *
 
 /* ---- dispatch --------------------------------------------------------------------------------------- */
 
-/* Counts an operation of one round and one request that began at `since` and ended so. */
+void store_count_request(struct call *call, const struct store *store)
+{
+    if (store->ops->counting == STORE_COUNTS_NOTHING)
+        call->cost.requests++;
+}
+
+/* Counts an operation of one round that began at `since` and ended with `status`. */
 static void count_round(struct call *call, const struct store *store, enum store_operation operation,
                         enum dp_status status, int64_t since, uint64_t bytes)
 {
     int64_t ns = os_now_ns() - since;
     call->cost.rounds++;
-    if (!store->ops->counts_itself)
-        call->cost.requests++;
+    store_count_request(call, store);
     call->cost.store_ns += (uint64_t)ns;
     store_metrics_count(store->metrics, operation, status, ns, bytes);
 }
@@ -109,10 +114,9 @@ static void count_round(struct call *call, const struct store *store, enum store
 void store_read_inner(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
     store->ops->read(call, store, reqs, n);
-    if (store->ops->counts_reads)
-        return;
-    call->cost.rounds++;
-    if (store->ops->counts_itself)
+    if (store->ops->counting != STORE_COUNTS_ALL)
+        call->cost.rounds++;
+    if (store->ops->counting != STORE_COUNTS_NOTHING)
         return;
     call->cost.requests += n;
     for (size_t i = 0; i < n; i++)

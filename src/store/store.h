@@ -89,10 +89,16 @@ struct store_upload;
 struct store;
 struct metric_registry;
 
+/* What a store adds to the call's costs itself. The front (store.c) adds the rest. */
+enum store_counting {
+    STORE_COUNTS_NOTHING,  /* the front counts each operation as one round and one request */
+    STORE_COUNTS_REQUESTS, /* the requests that it sends and the bytes that it reads */
+    STORE_COUNTS_ALL       /* the requests, the bytes, and the rounds of its reads: a cached read needs none */
+};
+
 struct store_ops {
     const char *scheme;
-    bool counts_itself; /* adds the requests it sends and the bytes it reads to the call's costs */
-    bool counts_reads;  /* its reads add their rounds, requests and bytes: a cache's, which may need none */
+    enum store_counting counting;
     void (*read)(struct call *, struct store *, struct store_read_req *, size_t n);
     enum dp_status (*head)(struct call *, struct store *, struct span key, struct store_info *out);
     enum dp_status (*put)(struct call *, struct store *, struct store_put *put);

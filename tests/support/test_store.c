@@ -358,8 +358,7 @@ struct store *test_store_wrap(struct store *inner)
     struct test_store *t = calloc(1, sizeof *t);
     assert(t);
     t->ops = TEST_OPS;
-    t->ops.counts_itself = inner->ops->counts_itself;
-    t->ops.counts_reads = inner->ops->counts_reads;
+    t->ops.counting = inner->ops->counting;
     t->base.ops = &t->ops;
     t->inner = inner;
     pthread_mutex_init(&t->lock, NULL);

@@ -30,7 +30,6 @@ struct store_cache {
 
 struct cache_store {
     struct store base;
-    struct store_ops ops; /* as the inner store counts */
     struct store *inner;
     struct store_cache *cache;
     uint64_t number;
@@ -223,12 +222,14 @@ static void cache_read(struct call *call, struct store *store, struct store_read
 static enum dp_status cache_head(struct call *call, struct store *store, struct span key, struct store_info *out)
 {
     struct store *inner = cache_of(store)->inner;
+    store_count_request(call, inner);
     return inner->ops->head(call, inner, key, out);
 }
 
 static enum dp_status cache_put(struct call *call, struct store *store, struct store_put *put)
 {
     struct cache_store *c = cache_of(store);
+    store_count_request(call, c->inner);
     enum dp_status status = c->inner->ops->put(call, c->inner, put);
     changed(c, put->key);
     return status;
@@ -238,12 +239,14 @@ static enum dp_status cache_list(struct call *call, struct store *store, struct 
                                  bool folders, size_t max, struct store_listing *out)
 {
     struct store *inner = cache_of(store)->inner;
+    store_count_request(call, inner);
     return inner->ops->list(call, inner, prefix, after, folders, max, out);
 }
 
 static enum dp_status cache_remove(struct call *call, struct store *store, struct span key)
 {
     struct cache_store *c = cache_of(store);
+    store_count_request(call, c->inner);
     enum dp_status status = c->inner->ops->remove(call, c->inner, key);
     changed(c, key);
     return status;
@@ -281,6 +284,7 @@ static enum dp_status cache_upload_finish(struct call *call, struct store_upload
                                           struct store_version *version)
 {
     struct cache_upload *u = upload_of(upload);
+    store_count_request(call, u->inner->store);
     enum dp_status status = u->inner->store->ops->upload_finish(call, u->inner, version);
     atomic_fetch_add(u->generation, 1);
     mem_free(u);
@@ -313,7 +317,7 @@ static enum dp_status cache_add_metrics(struct store *store, struct metric_regis
 
 static const struct store_ops CACHE_OPS = {
     .scheme = "cache",
-    .counts_reads = true,
+    .counting = STORE_COUNTS_ALL,
     .read = cache_read,
     .head = cache_head,
     .put = cache_put,
@@ -383,9 +387,7 @@ enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, 
         store_free(inner);
         return dp_fail_nomem(error, "a cache");
     }
-    c->ops = CACHE_OPS;
-    c->ops.counts_itself = inner->ops->counts_itself;
-    c->base.ops = &c->ops;
+    c->base.ops = &CACHE_OPS;
     c->inner = inner;
     c->cache = store_cache_retain(cache);
     c->number = atomic_fetch_add(&cache->stores, 1);

@@ -139,7 +139,7 @@ static enum dp_status http_add_metrics(struct store *store, struct metric_regist
 
 static const struct store_ops HTTP_OPS = {
     .scheme = "http",
-    .counts_itself = true,
+    .counting = STORE_COUNTS_REQUESTS,
     .read = http_read,
     .head = http_head,
     .put = http_put,

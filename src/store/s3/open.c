@@ -47,7 +47,7 @@ static enum dp_status s3_add_metrics(struct store *store, struct metric_registry
 
 static const struct store_ops S3_OPS = {
     .scheme = "s3",
-    .counts_itself = true,
+    .counting = STORE_COUNTS_REQUESTS,
     .read = s3_read,
     .head = s3_head,
     .put = s3_put,
