@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "base/alloc.h"
+#include "store/block_pool.h"
 
 struct store_block *store_block_new(size_t len)
 {

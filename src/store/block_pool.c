@@ -4,10 +4,11 @@
  * as fresh pages each time, whose clearing takes longer than the reading. Kept are the blocks that were given back
  * last; a block serves a request of at least half its size.
  */
+#include "store/block_pool.h"
+
 #include <pthread.h>
 
 #include "base/alloc.h"
-#include "store/block.h"
 
 enum {
     LEAST_BYTES = 64 << 10, /* smaller ones come from malloc's own stock */

@@ -3,7 +3,7 @@
  * Entries and their keys live in the call's arena. The array doubles; what it leaves behind in the arena is at
  * most as much again.
  */
-#include "store/implement.h"
+#include "store/listing.h"
 
 void store_lister_init(struct store_lister *l, struct call *call, struct span prefix, struct span after,
                        bool folders, size_t max, struct store_listing *out)

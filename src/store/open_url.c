@@ -4,7 +4,10 @@
 #include "base/masked_url.h"
 #include "base/url.h"
 #include "store/store_cache.h"
+#include "store/store_memory.h"
 #include "store/http/web.h"
+#include "store/local/local.h"
+#include "store/s3/s3.h"
 
 #include <limits.h>
 

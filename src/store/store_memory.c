@@ -4,13 +4,15 @@
  * copies nothing; a put replaces the block, and readers keep the old one. A version is a number that no other
  * put of this store has had.
  */
-#include "store/implement.h"
+#include "store/store_memory.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "store/implement.h"
+#include "store/listing.h"
 
 struct object {
     uint8_t *key; /* its own copy */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "store/http/fetch.h"
+#include "store/http/head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -33,7 +33,7 @@ static struct store *open_bucket(bool create)
     if (store_open_with(&call, span_str(last_url), &(struct store_options){.s3 = &settings}, &store) != DP_OK)
         fail_msg("%s", call.error.message);
     if (create) {
-        struct http_request req = {.method = HTTP_PUT};
+        struct transport_request req = {.method = HTTP_PUT};
         assert_int_equal(s3_request(&call, s3_of(store), (struct span){0}, NULL, 0, &req), DP_OK);
         if (s3_send(&call, s3_of(store), &req) != DP_OK || req.code != 200)
             fail_msg("cannot make the bucket %s: %d %s", last_url, req.code, call.error.message);

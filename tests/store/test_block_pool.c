@@ -1,7 +1,7 @@
 /* test_block_pool.c: memory of blocks is used again, within bounds, and outlives its pool while a block is held. */
 #include "test_support.h"
 
-#include "store/implement.h"
+#include "store/block_pool.h"
 #include "test_alloc.h"
 
 enum { KIB = 1 << 10, MIB = 1 << 20 };

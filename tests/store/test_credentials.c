@@ -10,6 +10,8 @@
 #include "os/file.h"
 #include "os/log.h"
 #include "store/s3/credentials.h"
+#include "store/s3/credentials_http.h"
+#include "store/s3/credentials_profile.h"
 
 enum { NEVER_MS = 60000, THREADS = 16, MINUTE = 60000 };
 

@@ -1,6 +1,7 @@
 /* test_http_head.c: what heads of answers say, and which parts of a URL are shown. */
 #include "test_support.h"
 
+#include "store/http/head.h"
 #include "store/transport.h"
 
 static void test_store_head_finds_lines(void **state)

@@ -8,7 +8,9 @@
 
 #include "base/metrics.h"
 #include "http_server.h"
-#include "store/transport.h"
+#include "store/http/head.h"
+#include "store/http/run.h"
+#include "store/http/try.h"
 
 enum { NEVER_MS = 60000 }; /* a test that runs into this deadline has failed */
 
@@ -52,23 +54,23 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct http_request get(struct fixture *f, const char *path)
+static struct transport_request get(struct fixture *f, const char *path)
 {
-    return (struct http_request){.method = HTTP_GET, .url = span_str(http_server_url(f->server, path))};
+    return (struct transport_request){.method = HTTP_GET, .url = span_str(http_server_url(f->server, path))};
 }
 
-static struct http_request put(struct fixture *f, const char *path, const char *body)
+static struct transport_request put(struct fixture *f, const char *path, const char *body)
 {
-    return (struct http_request){
+    return (struct transport_request){
         .method = HTTP_PUT, .url = span_str(http_server_url(f->server, path)), .body = span_str(body)};
 }
 
-static enum dp_status run(struct fixture *f, struct http_request *req)
+static enum dp_status run(struct fixture *f, struct transport_request *req)
 {
     return transport_run(&f->call, f->transport, req, 1);
 }
 
-static void assert_body(const struct http_request *req, const char *text)
+static void assert_body(const struct transport_request *req, const char *text)
 {
     if (!span_equal_str(req->bytes.span, text))
         fail_msg("body is \"%.*s\"", SPAN_FMT(req->bytes.span));
@@ -78,7 +80,7 @@ static void test_transport_gets_an_object(void **state)
 {
     struct fixture *f = *state;
     http_server_put(f->server, "/a", span_str("hello"));
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 200);
     assert_body(&req, "hello");
@@ -88,13 +90,13 @@ static void test_transport_gets_an_object(void **state)
     assert_int_equal(f->call.cost.requests, 1);
     assert_int_equal(f->call.cost.bytes, 5);
     assert_int_equal(f->call.cost.rounds, 0);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 static void test_transport_runs_a_round_in_parallel(void **state)
 {
     struct fixture *f = *state;
-    struct http_request reqs[8];
+    struct transport_request reqs[8];
     http_server_put(f->server, "/a", span_str("0123456789"));
     http_server_gate(f->server, 8); /* nothing is answered before all eight are there */
     for (size_t i = 0; i < 8; i++) {
@@ -111,14 +113,14 @@ static void test_transport_runs_a_round_in_parallel(void **state)
         assert_int_equal(reqs[i].bytes.span.data[0], '0' + i);
     }
     assert_int_equal(f->call.cost.requests, 8);
-    http_request_release(reqs, 8);
+    transport_release(reqs, 8);
 }
 
 static void test_transport_bounds_and_reuses_connections(void **state)
 {
     struct fixture *f = *state;
     enum { N = 100 };
-    static struct http_request reqs[N];
+    static struct transport_request reqs[N];
     http_server_put(f->server, "/a", span_str("0123456789"));
     http_server_gate(f->server, 8);
     for (size_t i = 0; i < N; i++)
@@ -126,7 +128,7 @@ static void test_transport_bounds_and_reuses_connections(void **state)
     assert_int_equal(transport_run(&f->call, f->transport, reqs, N), DP_OK);
     assert_int_equal(http_server_count(f->server), N);
     assert_int_equal(http_server_connections(f->server), 8);
-    http_request_release(reqs, N);
+    transport_release(reqs, N);
 }
 
 /* ---- trying again ----------------------------------------------------------------------------------------- */
@@ -140,7 +142,7 @@ static void test_transport_retries_what_may_pass(void **state)
         http_server_reset(f->server);
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = codes[i], .times = 3});
         f->call.cost = (struct call_cost){0};
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         assert_int_equal(run(f, &req), DP_OK);
         assert_int_equal(req.code, 200);
         assert_body(&req, "hello");
@@ -148,7 +150,7 @@ static void test_transport_retries_what_may_pass(void **state)
         assert_int_equal(http_server_count(f->server), 4);
         assert_int_equal(f->call.cost.requests, 4);
         assert_int_equal(f->call.cost.bytes, 5);
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
     }
 }
 
@@ -171,9 +173,9 @@ static void test_transport_counts_what_it_does(void **state)
     assert_int_equal(transport_add_metrics(f->transport, &r, &f->call.error), DP_OK);
     http_server_put(f->server, "/a", span_str("hello"));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 2});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     assert_int_equal(metric(&r, "dipper_store_http_requests_total", ""), 3);
     assert_int_equal(metric(&r, "dipper_store_http_retries_total", ""), 2);
     assert_int_equal(metric(&r, answers, "class=\"5xx\""), 2);
@@ -203,13 +205,13 @@ static void test_transport_does_not_retry_what_will_not(void **state)
                                                         .code = codes[i],
                                                         .lines = "Location: /elsewhere\r\nX-Why: because\r\n",
                                                         .text = "explanation"});
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         assert_int_equal(run(f, &req), DP_OK);
         assert_int_equal(req.code, codes[i]);
         assert_body(&req, "explanation");
         assert_true(span_equal_str(http_head_find(req.head, "x-why"), "because"));
         assert_int_equal(http_server_count(f->server), 1);
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
     }
 }
 
@@ -217,7 +219,7 @@ static void test_transport_gives_up_after_its_tries(void **state)
 {
     struct fixture *f = *state;
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 100});
-    struct http_request req = get(f, "/a?signature=secret");
+    struct transport_request req = get(f, "/a?signature=secret");
     assert_int_equal(run(f, &req), DP_UNAVAILABLE);
     assert_int_equal(http_server_count(f->server), QUICK.tries);
     assert_int_equal(req.code, 503);
@@ -235,7 +237,7 @@ static void test_transport_stops_trying_after_a_time(void **state)
     options.retry_total_ms = 300;
     open_transport(f, &options);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 500, .times = 1000000});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_UNAVAILABLE);
     assert_true(http_server_count(f->server) > 1);
 }
@@ -246,9 +248,9 @@ static void test_transport_honours_retry_after_within_bounds(void **state)
     http_server_put(f->server, "/a", span_str("hello"));
     http_server_script(f->server,
                        (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .lines = "Retry-After: 0\r\n"});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* Asked to wait longer than it may, it does not wait at all. */
     struct transport_options options = QUICK;
     options.retry_total_ms = 900;
@@ -278,11 +280,11 @@ static void test_transport_retries_broken_connections(void **state)
         http_server_reset(f->server);
         open_transport(f, &QUICK);
         http_server_script(f->server, (struct http_act){.kind = kinds[i], .times = 1});
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         assert_int_equal(run(f, &req), DP_OK);
         assert_body(&req, "hello");
         assert_int_equal(http_server_count(f->server), 2);
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
     }
 }
 
@@ -292,7 +294,7 @@ static void test_transport_no_server(void **state)
     char url[64];
     snprintf(url, sizeof url, "%s", http_server_url(f->server, "/a"));
     http_server_stop(f->server);
-    struct http_request req = {.method = HTTP_GET, .url = span_str(url)};
+    struct transport_request req = {.method = HTTP_GET, .url = span_str(url)};
     struct transport_options options = QUICK;
     options.connect_tries = 2;
     open_transport(f, &options);
@@ -310,7 +312,7 @@ struct outage {
     unsigned tries;
 };
 
-static enum dp_status count_tries(struct call *call, struct http_request *req, struct http_try *attempt)
+static enum dp_status count_tries(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     (void)call, (void)attempt;
     struct outage *o = req->ctx;
@@ -330,7 +332,7 @@ static void test_transport_patience(void **state)
         char url[64];
         snprintf(url, sizeof url, "%s", http_server_url(f->server, "/a"));
         struct outage o = {.f = f, .port = (uint16_t)strtoul(strrchr(url, ':') + 1, NULL, 10)};
-        struct http_request req = {
+        struct transport_request req = {
             .method = methods[i], .url = span_str(url), .prepare = count_tries, .ctx = &o, .body = span_str("")};
         http_server_stop(f->server);
         f->server = NULL;
@@ -338,13 +340,13 @@ static void test_transport_patience(void **state)
         enum dp_status status = run(f, &req);
         assert_int_equal(status, i == 5 ? DP_UNAVAILABLE : DP_OK);
         assert_int_equal(o.tries, i == 5 ? 4 : 20);
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
         if (!f->server)
             f->server = http_server_start(NULL);
     }
     /* The same when a proxy before the store answers in its place. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 15});
-    struct http_request req = put(f, "/a", "mine");
+    struct transport_request req = put(f, "/a", "mine");
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(http_server_count(f->server), 16);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 15});
@@ -360,7 +362,7 @@ static void test_transport_refuses_urls(void **state)
                                        "http://", "http://a b/",        "http://host/\xc3\xa4",
                                        "HTTP:/x", "http://host:99999/"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
-        struct http_request req = {.method = HTTP_GET, .url = span_str(urls[i])};
+        struct transport_request req = {.method = HTTP_GET, .url = span_str(urls[i])};
         if (run(f, &req) != DP_INVALID)
             fail_msg("%s: %s", urls[i], req.error.message);
     }
@@ -393,7 +395,7 @@ static void test_transport_resumes_where_it_broke_off(void **state)
             http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
             http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 50000});
             http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP});
-            struct http_request req = get(f, "/a");
+            struct transport_request req = get(f, "/a");
             req.ranged = ranged;
             req.offset = ranged ? 7 : 0;
             req.len = LARGE - 9;
@@ -411,7 +413,7 @@ static void test_transport_resumes_where_it_broke_off(void **state)
             assert_non_null(range);
             unsigned long from = strtoul(range + strlen("\r\nrange: bytes="), NULL, 10);
             assert_true(from >= req.offset + (kind ? 50000 : 150000));
-            http_request_release(&req, 1);
+            transport_release(&req, 1);
         }
     free(body);
 }
@@ -422,7 +424,7 @@ static void test_transport_resumes_into_the_callers_memory(void **state)
     uint8_t *body = pattern(LARGE), *into = malloc(LARGE);
     http_server_put(f->server, "/a", span_of(body, LARGE));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 1234});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     req.ranged = true;
     req.len = LARGE;
     req.into = into;
@@ -450,12 +452,12 @@ static void test_transport_never_mixes_versions(void **state)
         snprintf(pin, sizeof pin, "%s", http_server_etag(f->server, "/a"));
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 4});
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHANGE});
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         req.ranged = true;
         req.len = 10;
         assert_int_equal(run(f, &req), DP_OK);
         assert_body(&req, "CCCCCCCCCC");
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
         if (i > 0)
             continue; /* pins are strong ETags */
         http_server_put(f->server, "/a", span_str("AAAAAAAAAA"));
@@ -466,7 +468,7 @@ static void test_transport_never_mixes_versions(void **state)
         req.if_match = span_str(pin);
         assert_int_equal(run(f, &req), DP_STALE);
         assert_int_equal(http_server_count(f->server), 2);
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
     }
 }
 
@@ -476,14 +478,14 @@ static void test_transport_pins_where_the_server_ignores_them(void **state)
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
                                                     .text = "HTTP/1.1 200 OK\r\nETag: \"other\"\r\n"
                                                             "Content-Length: 5\r\n\r\nhello"});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     req.if_match = span_str("\"mine\"");
     assert_int_equal(run(f, &req), DP_STALE);
     assert_int_equal(http_server_count(f->server), 1);
     assert_non_null(strcasestr(http_server_seen(f->server, 0).head, "if-match: \"mine\"\r\n"));
 }
 
-static enum http_verdict as_usual(struct call *call, struct http_request *req)
+static enum http_verdict as_usual(struct call *call, struct transport_request *req)
 {
     (void)call, (void)req;
     return HTTP_AS_USUAL;
@@ -517,7 +519,7 @@ static void test_transport_never_takes_an_error_for_the_rest(void **state)
                                                         .lines = claims,
                                                         .text = code == 204 || code == 304 ? "" : page,
                                                         .match = "Range: bytes=300-"});
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         req.ranged = true;
         req.len = LEN;
         req.inspect = i % 2 ? as_usual : NULL;
@@ -532,7 +534,7 @@ static void test_transport_never_takes_an_error_for_the_rest(void **state)
                      req.code, (size_t)req.body_len);
         if (http_server_unused(f->server))
             fail_msg("%d: the read was not resumed", code);
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
     }
     free(body);
 }
@@ -543,11 +545,11 @@ static void test_transport_starts_again_without_ranges(void **state)
     http_server_put(f->server, "/a", span_str("0123456789"));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_TRUNCATE, .at = 4});
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_IGNORE_RANGE});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "0123456789");
     assert_int_equal(req.code, 200);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 /* ---- servers that break the rules ------------------------------------------------------------------------- */
@@ -583,7 +585,7 @@ static void test_transport_validates_ranges(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         http_server_reset(f->server);
         http_server_script(f->server, cases[i].act);
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         req.ranged = true;
         req.offset = 2;
         req.len = 3;
@@ -596,7 +598,7 @@ static void test_transport_validates_ranges(void **state)
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
                                                     .text = "HTTP/1.1 206 P\r\nContent-Length: 3\r\n"
                                                             "Content-Range: bytes 0-2/10\r\n\r\n012"});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_IO);
 }
 
@@ -608,35 +610,35 @@ static void test_transport_takes_a_whole_object_for_its_range(void **state)
     for (size_t i = 0; i < 2; i++)
         for (int64_t len = 10; len < 12; len++) {
             http_server_script(f->server, (struct http_act){.kind = kinds[i]});
-            struct http_request req = get(f, "/a");
+            struct transport_request req = get(f, "/a");
             req.ranged = true;
             req.len = len;
             assert_int_equal(run(f, &req), DP_OK);
             assert_body(&req, "0123456789");
             assert_int_equal(req.size, 10);
-            http_request_release(&req, 1);
+            transport_release(&req, 1);
         }
     /* To the end. */
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     req.ranged = true;
     req.offset = 6;
     req.len = HTTP_LEN_TO_END;
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "6789");
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* Past it. */
     req.offset = 10;
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 416);
     assert_true(req.size_known);
     assert_int_equal(req.size, 10);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 static void test_transport_ends_endless_answers(void **state)
 {
     struct fixture *f = *state;
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_ENDLESS});
     req.max_body = 100000;
     assert_int_equal(run(f, &req), DP_TOO_LARGE);
@@ -651,7 +653,7 @@ static void test_transport_ends_endless_answers(void **state)
     /* A length beyond the limit ends it before the first byte. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
                                                     .text = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n"});
-    struct http_request limited = get(f, "/a");
+    struct transport_request limited = get(f, "/a");
     limited.max_body = 100;
     assert_int_equal(run(f, &limited), DP_TOO_LARGE);
     assert_int_equal(f->call.cost.bytes < 400000, true);
@@ -663,11 +665,11 @@ static void test_transport_cuts_long_explanations(void **state)
     static char text[100001];
     memset(text, 'e', sizeof text - 1);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 404, .text = text});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 404);
     assert_int_equal(req.bytes.span.len, 64 << 10);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 static void test_transport_takes_chunks(void **state)
@@ -676,18 +678,18 @@ static void test_transport_takes_chunks(void **state)
     uint8_t *body = pattern(LARGE);
     http_server_put(f->server, "/a", span_of(body, LARGE));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHUNKED, .times = 2});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_false(req.size_known);
     assert_int_equal(req.bytes.span.len, LARGE);
     assert_memory_equal(req.bytes.span.data, body, LARGE);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     req.ranged = true;
     req.offset = 5;
     req.len = 200000;
     assert_int_equal(run(f, &req), DP_OK);
     assert_memory_equal(req.bytes.span.data, body + 5, 200000);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     free(body);
 }
 
@@ -699,7 +701,7 @@ static void test_transport_refuses_what_is_no_http(void **state)
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
         http_server_reset(f->server);
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW, .text = garbage[i]});
-        struct http_request req = get(f, "/a");
+        struct transport_request req = get(f, "/a");
         if (run(f, &req) != DP_IO)
             fail_msg("case %zu: %d %s", i, req.status, req.error.message);
         assert_int_equal(http_server_count(f->server), 1);
@@ -717,13 +719,13 @@ static void test_transport_ends_stalled_answers(void **state)
     http_server_put(f->server, "/a", span_of(body, LARGE));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DRIP, .at = 100000});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.bytes.span.len, LARGE);
     assert_memory_equal(req.bytes.span.data, body, LARGE);
     assert_int_equal(http_server_unused(f->server), 0);
     assert_non_null(strcasestr(http_server_seen(f->server, 2).head, "range: bytes=1000")); /* resumed */
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     free(body);
 }
 
@@ -745,7 +747,7 @@ static void *cancel_when_asked(void *context)
 }
 
 /* Runs a round that is cancelled when `count` requests have come to the server. */
-static void run_cancelled(struct fixture *f, struct http_request *reqs, size_t n, unsigned count)
+static void run_cancelled(struct fixture *f, struct transport_request *reqs, size_t n, unsigned count)
 {
     struct canceller canceller = {.server = f->server, .count = count};
     pthread_t thread;
@@ -758,13 +760,13 @@ static void run_cancelled(struct fixture *f, struct http_request *reqs, size_t n
 
 /* ---- writes ----------------------------------------------------------------------------------------------- */
 
-static const struct http_header IF_ABSENT = {.name = {(const uint8_t *)"If-None-Match", 13},
-                                             .value = {(const uint8_t *)"*", 1}};
+static const struct transport_header IF_ABSENT = {.name = {(const uint8_t *)"If-None-Match", 13},
+                                                  .value = {(const uint8_t *)"*", 1}};
 
 static void test_transport_writes(void **state)
 {
     struct fixture *f = *state;
-    struct http_request req = put(f, "/new", "content");
+    struct transport_request req = put(f, "/new", "content");
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 200);
     assert_false(req.maybe_landed);
@@ -790,7 +792,7 @@ static void test_transport_writes(void **state)
     assert_int_equal(req.code, 405);
     assert_int_equal(http_server_seen(f->server, 4).body_len, 3);
     assert_null(strcasestr(http_server_seen(f->server, 4).head, "content-type"));
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 static void test_transport_retries_plain_puts(void **state)
@@ -800,7 +802,7 @@ static void test_transport_retries_plain_puts(void **state)
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 500});
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE});
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP});
-    struct http_request req = put(f, "/a", "");
+    struct transport_request req = put(f, "/a", "");
     req.body = span_of(body, LARGE);
     assert_int_equal(run(f, &req), DP_OK);
     assert_true(req.maybe_landed);
@@ -814,7 +816,7 @@ static void test_transport_retries_plain_puts(void **state)
 static void test_transport_tells_that_a_write_may_have_landed(void **state)
 {
     struct fixture *f = *state;
-    struct http_request req = put(f, "/a", "mine");
+    struct transport_request req = put(f, "/a", "mine");
     req.headers = &IF_ABSENT;
     req.header_count = 1;
     req.once = true;
@@ -822,22 +824,22 @@ static void test_transport_tells_that_a_write_may_have_landed(void **state)
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 412);
     assert_true(req.maybe_landed);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* Without a lost answer, the object is someone else's. */
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 412);
     assert_false(req.maybe_landed);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* Throttled is not done. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 429});
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 412);
     assert_false(req.maybe_landed);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
     assert_int_equal(run(f, &req), DP_OK);
     assert_true(req.maybe_landed);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 /* libcurl repeats a request by itself when the connection it reused was closed; what must not be done twice must
@@ -846,10 +848,10 @@ static void test_transport_notices_a_put_sent_twice(void **state)
 {
     struct fixture *f = *state;
     http_server_put(f->server, "/other", span_str("x"));
-    struct http_request warm = get(f, "/other");
+    struct transport_request warm = get(f, "/other");
     assert_int_equal(run(f, &warm), DP_OK); /* so that there is a connection to reuse */
-    http_request_release(&warm, 1);
-    struct http_request req = put(f, "/a", "mine");
+    transport_release(&warm, 1);
+    struct transport_request req = put(f, "/a", "mine");
     req.headers = &IF_ABSENT;
     req.header_count = 1;
     req.once = true;
@@ -860,13 +862,13 @@ static void test_transport_notices_a_put_sent_twice(void **state)
     assert_int_equal(http_server_seen(f->server, 1).connection, 1);
     assert_int_equal(http_server_count(f->server), 3);
     assert_int_equal(req.sent, 2);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 static void test_transport_unknown_outcomes(void **state)
 {
     struct fixture *f = *state;
-    struct http_request req = put(f, "/a", "mine");
+    struct transport_request req = put(f, "/a", "mine");
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP, .times = 100});
     assert_int_equal(run(f, &req), DP_UNKNOWN);
     assert_true(req.maybe_landed);
@@ -884,7 +886,7 @@ static void test_transport_unknown_outcomes(void **state)
 
 /* ---- calls that end -------------------------------------------------------------------------------------- */
 
-static enum http_verdict cancel_call(struct call *call, struct http_request *req)
+static enum http_verdict cancel_call(struct call *call, struct transport_request *req)
 {
     (void)call;
     atomic_store((_Atomic bool *)req->ctx, true);
@@ -899,23 +901,23 @@ static void test_transport_keeps_what_it_has(void **state)
     http_server_put(f->server, "/a", span_str("hello"));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT, .match = "/silent"});
     f->call.cancelled = &cancelled;
-    struct http_request reqs[2] = {get(f, "/a"), get(f, "/silent")};
+    struct transport_request reqs[2] = {get(f, "/a"), get(f, "/silent")};
     reqs[0].inspect = cancel_call;
     reqs[0].ctx = &cancelled;
     assert_int_equal(transport_run(&f->call, f->transport, reqs, 2), DP_CANCELLED);
     assert_int_equal(reqs[0].status, DP_OK);
     assert_body(&reqs[0], "hello");
     assert_int_equal(reqs[1].status, DP_CANCELLED);
-    http_request_release(reqs, 2);
+    transport_release(reqs, 2);
 }
 
-static enum http_verdict cancel_and_retry(struct call *call, struct http_request *req)
+static enum http_verdict cancel_and_retry(struct call *call, struct transport_request *req)
 {
     cancel_call(call, req);
     return HTTP_RETRY;
 }
 
-static enum http_verdict cancel_and_retry_once(struct call *call, struct http_request *req)
+static enum http_verdict cancel_and_retry_once(struct call *call, struct transport_request *req)
 {
     cancel_call(call, req);
     return HTTP_RETRY_ONCE;
@@ -930,7 +932,7 @@ static void test_transport_ends_between_tries(void **state)
     for (int once = 0; once < 2; once++) {
         _Atomic bool cancelled = false;
         f->call.cancelled = &cancelled;
-        struct http_request reqs[2] = {get(f, "/a"), get(f, "/silent")};
+        struct transport_request reqs[2] = {get(f, "/a"), get(f, "/silent")};
         reqs[0].inspect = once ? cancel_and_retry_once : cancel_and_retry;
         reqs[0].ctx = &cancelled;
         assert_int_equal(transport_run(&f->call, f->transport, reqs, 2), DP_CANCELLED);
@@ -945,7 +947,7 @@ static void test_transport_honours_the_deadline(void **state)
     struct fixture *f = *state;
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
     call_limit_ms(&f->call, 50);
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_DEADLINE);
     /* And when it is over from the start. */
     call_init(&f->call, &f->arena);
@@ -959,7 +961,7 @@ static void test_transport_can_be_cancelled(void **state)
 {
     struct fixture *f = *state;
     enum { N = 20 }; /* more than go out at once */
-    static struct http_request reqs[N];
+    static struct transport_request reqs[N];
     for (size_t i = 0; i < N; i++)
         reqs[i] = get(f, "/a");
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT, .times = N});
@@ -970,9 +972,9 @@ static void test_transport_can_be_cancelled(void **state)
     /* The transport goes on. */
     http_server_reset(f->server);
     http_server_put(f->server, "/a", span_str("hello"));
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 /* ---- prepare and inspect ---------------------------------------------------------------------------------- */
@@ -985,7 +987,7 @@ struct signer {
     enum dp_status fails;
 };
 
-static enum dp_status sign(struct call *call, struct http_request *req, struct http_try *attempt)
+static enum dp_status sign(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     struct signer *s = req->ctx;
     char date[32];
@@ -1000,7 +1002,7 @@ static enum dp_status sign(struct call *call, struct http_request *req, struct h
     return status;
 }
 
-static enum http_verdict look_inside(struct call *call, struct http_request *req)
+static enum http_verdict look_inside(struct call *call, struct transport_request *req)
 {
     struct signer *s = req->ctx;
     (void)call;
@@ -1012,12 +1014,12 @@ static void test_transport_prepares_each_try(void **state)
 {
     struct fixture *f = *state;
     struct signer s = {.f = f, .moves = true};
-    const struct http_header headers[] = {{span_str("x-kind"), span_str("plain")},
-                                          {span_str("x-kept"), span_str("yes")},
-                                          {span_str("x-empty"), span_str("")}};
+    const struct transport_header headers[] = {{span_str("x-kind"), span_str("plain")},
+                                               {span_str("x-kept"), span_str("yes")},
+                                               {span_str("x-empty"), span_str("")}};
     http_server_put(f->server, "/moved", span_str("here"));
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     req.prepare = sign;
     req.ctx = &s;
     req.headers = headers;
@@ -1032,7 +1034,7 @@ static void test_transport_prepares_each_try(void **state)
     assert_non_null(strstr(first.head, "x-kept: yes\r\n"));
     assert_non_null(strstr(first.head, "x-empty:"));
     assert_string_equal(second.target, "/moved");
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     s.fails = DP_DENIED;
     assert_int_equal(run(f, &req), DP_DENIED);
     assert_string_equal(req.error.message, "no credentials");
@@ -1042,8 +1044,8 @@ static void test_transport_prepares_each_try(void **state)
 static void test_transport_refuses_headers_with_line_ends(void **state)
 {
     struct fixture *f = *state;
-    const struct http_header header = {span_str("x-a"), span_str("b\r\nx-injected: c")};
-    struct http_request req = get(f, "/a");
+    const struct transport_header header = {span_str("x-a"), span_str("b\r\nx-injected: c")};
+    struct transport_request req = get(f, "/a");
     req.headers = &header;
     req.header_count = 1;
     assert_int_equal(run(f, &req), DP_INVALID);
@@ -1058,13 +1060,13 @@ static void test_transport_inspects_answers(void **state)
     const struct http_act error = {.kind = HTTP_ACT_STATUS, .code = 200, .text = "<Error>InternalError</Error>"};
     http_server_put(f->server, "/a", span_str("hello"));
     http_server_script(f->server, error);
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     req.inspect = look_inside;
     req.ctx = &s;
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "hello");
     assert_int_equal(s.inspected, 2);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* Once means once. */
     s.verdict = HTTP_RETRY_ONCE;
     s.inspected = 0;
@@ -1073,7 +1075,7 @@ static void test_transport_inspects_answers(void **state)
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "<Error>InternalError</Error>");
     assert_int_equal(s.inspected, 2);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* Final, although a 503 is usually tried again. */
     s.verdict = HTTP_FINAL;
     struct http_act final = error;
@@ -1083,12 +1085,12 @@ static void test_transport_inspects_answers(void **state)
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 503);
     assert_int_equal(http_server_count(f->server), 1);
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* A write that answers with an error in a 200 may have been done. */
     s.verdict = HTTP_RETRY;
     http_server_reset(f->server);
     http_server_script(f->server, error);
-    struct http_request write = put(f, "/w", "x");
+    struct transport_request write = put(f, "/w", "x");
     write.inspect = look_inside;
     write.ctx = &s;
     assert_int_equal(run(f, &write), DP_OK);
@@ -1101,12 +1103,12 @@ static void test_transport_inspects_answers(void **state)
 /* Lets the transport see `n` quick answers. */
 static void see_answers(struct fixture *f, size_t n)
 {
-    struct http_request *reqs = calloc(n, sizeof *reqs);
+    struct transport_request *reqs = calloc(n, sizeof *reqs);
     assert_non_null(reqs);
     for (size_t i = 0; i < n; i++)
         reqs[i] = get(f, "/a");
     assert_int_equal(transport_run(&f->call, f->transport, reqs, n), DP_OK);
-    http_request_release(reqs, n);
+    transport_release(reqs, n);
     free(reqs);
     http_server_reset(f->server);
     f->call.cost = (struct call_cost){0};
@@ -1130,7 +1132,7 @@ static void test_transport_sends_a_slow_get_again(void **state)
     for (int own = 0; own < 2; own++) {
         http_server_reset(f->server);
         http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
-        struct http_request req = get(f, "/slow");
+        struct transport_request req = get(f, "/slow");
         req.ranged = true;
         req.offset = 2;
         req.len = 5;
@@ -1146,7 +1148,7 @@ static void test_transport_sends_a_slow_get_again(void **state)
             assert_memory_equal(into, "23456", 5);
         else
             assert_body(&req, "23456");
-        http_request_release(&req, 1);
+        transport_release(&req, 1);
     }
     assert_int_equal(s.prepared, 2);
     assert_int_equal(f->call.cost.requests, 4);
@@ -1156,7 +1158,7 @@ static void test_transport_sends_a_slow_get_again(void **state)
     /* What is written is sent once. */
     http_server_reset(f->server);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
-    struct http_request write = put(f, "/w", "x");
+    struct transport_request write = put(f, "/w", "x");
     run_cancelled(f, &write, 1, 1);
     assert_int_equal(write.sent, 1);
 }
@@ -1172,18 +1174,18 @@ static void test_transport_a_hedge_may_fail(void **state)
     see_answers(f, 64);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});
-    struct http_request req = get(f, "/a");
+    struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "hello");
     assert_int_equal(http_server_count(f->server), 3); /* silent, its hedge, and the next try */
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
 }
 
 static void test_transport_hedges_are_few(void **state)
 {
     struct fixture *f = *state;
     enum { N = 40, SAVED = 10 };
-    static struct http_request reqs[N];
+    static struct transport_request reqs[N];
     struct transport_options options = HEDGING;
     options.hedge_after = 256; /* none is sent, and so spent, while it learns */
     open_transport(f, &options);
@@ -1212,7 +1214,7 @@ static void test_transport_checks_certificates(void **state)
     http_server_stop(f->server);
     f->server = http_server_start(&(struct http_server_options){.tls = true});
     http_server_put(f->server, "/a", span_str("hello"));
-    struct http_request req = get(f, "/a?signature=secret");
+    struct transport_request req = get(f, "/a?signature=secret");
     assert_int_equal(run(f, &req), DP_IO);
     assert_int_equal(req.sent, 0);
     assert_non_null(strstr(req.error.message, "certificate"));
@@ -1222,7 +1224,7 @@ static void test_transport_checks_certificates(void **state)
     open_transport(f, &options);
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "hello");
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     /* The certificate is for 127.0.0.1 and localhost, not for another name of the same host. */
     char url[64];
     snprintf(url, sizeof url, "https://127.0.0.2%s", strrchr(http_server_url(f->server, "/a"), ':'));
@@ -1246,7 +1248,7 @@ static void test_transport_public_addresses_only(void **state)
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char url[600];
         snprintf(url, sizeof url, "http://%s%s", hosts[i], port);
-        struct http_request req = {.method = HTTP_GET, .url = span_str(url)};
+        struct transport_request req = {.method = HTTP_GET, .url = span_str(url)};
         if (run(f, &req) != DP_DENIED)
             fail_msg("%s: %s", hosts[i], req.error.message);
         assert_non_null(strstr(req.error.message, "public"));
@@ -1262,11 +1264,11 @@ static void test_transport_goes_through_a_proxy(void **state)
     setenv("http_proxy", http_server_url(f->server, ""), 1);
     setenv("no_proxy", "", 1);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 200, .text = "proxied"});
-    struct http_request req = {.method = HTTP_GET, .url = span_str("http://bucket.invalid/a?b")};
+    struct transport_request req = {.method = HTTP_GET, .url = span_str("http://bucket.invalid/a?b")};
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "proxied");
     assert_string_equal(http_server_seen(f->server, 0).target, "http://bucket.invalid/a?b");
-    http_request_release(&req, 1);
+    transport_release(&req, 1);
     unsetenv("http_proxy");
     setenv("no_proxy", "*", 1);
 }
@@ -1283,11 +1285,11 @@ static enum dp_status walk(struct fixture *f)
     call_init(&call, &arena);
     enum dp_status status = transport_new(&QUICK, &transport, &call.error);
     if (status == DP_OK) {
-        struct http_request reqs[4] = {get(f, "/a"), get(f, "/a"), put(f, "/b", "x"), get(f, "/none")};
+        struct transport_request reqs[4] = {get(f, "/a"), get(f, "/a"), put(f, "/b", "x"), get(f, "/none")};
         reqs[1].ranged = true;
         reqs[1].len = 50000;
         status = transport_run(&call, transport, reqs, 4);
-        http_request_release(reqs, 4);
+        transport_release(reqs, 4);
         transport_free(transport);
     }
     arena_deinit(&arena);
@@ -1328,14 +1330,14 @@ static void *run_rounds(void *context)
     struct call call;
     arena_init(&arena, 16 << 20);
     for (int i = 0; i < 10; i++) {
-        struct http_request reqs[5];
+        struct transport_request reqs[5];
         call_init(&call, &arena);
         for (size_t k = 0; k < 5; k++)
             reqs[k] = get(f, "/a");
         assert_int_equal(transport_run(&call, f->transport, reqs, 5), DP_OK);
         for (size_t k = 0; k < 5; k++)
             assert_body(&reqs[k], "hello");
-        http_request_release(reqs, 5);
+        transport_release(reqs, 5);
         arena_reset(&arena);
     }
     arena_deinit(&arena);

@@ -6,6 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/masked_url.h"
+#include "store/http/head.h"
+#include "store/http/run.h"
 
 /* ---- versions --------------------------------------------------------------------------------------- */
 
@@ -53,7 +55,7 @@ static const char *code_means(int code, enum dp_status *status)
     }
 }
 
-enum dp_status http_answer_error(const struct http_request *req, struct dp_error *error)
+enum dp_status http_answer_error(const struct transport_request *req, struct dp_error *error)
 {
     char shown[URL_SHOWN_MAX];
     enum dp_status status;
@@ -92,25 +94,25 @@ struct flight {
 };
 
 /* Asks for the condition "if changed" besides what aim has set. */
-static enum dp_status add_condition(struct call *call, struct http_request *req, struct span etag)
+static enum dp_status add_condition(struct call *call, struct transport_request *req, struct span etag)
 {
-    struct http_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
+    struct transport_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
     if (!headers)
         return call_nomem(call, "a request's headers");
     if (req->header_count)
         memcpy(headers, req->headers, req->header_count * sizeof *headers);
-    headers[req->header_count++] = (struct http_header){span_str("If-None-Match"), etag};
+    headers[req->header_count++] = (struct transport_header){span_str("If-None-Match"), etag};
     req->headers = headers;
     return DP_OK;
 }
 
 /* Puts the flight's question to the object. */
 static enum dp_status depart(struct http_source *source, struct call *call, struct flight *flight,
-                             struct http_request *req)
+                             struct transport_request *req)
 {
     const struct range_fetch *f = flight->fetch;
     struct span etag = f->pinned ? http_version_etag(f->pinned) : span_of(NULL, 0);
-    *req = (struct http_request){.method = HTTP_GET};
+    *req = (struct transport_request){.method = HTTP_GET};
     enum dp_status status = source->aim(source, call, f->key, req);
     if (status != DP_OK)
         return status;
@@ -147,7 +149,7 @@ static enum question look_at(const struct http_source *source)
 
 /* What must be asked after this answer. */
 static enum question next_question(const struct http_source *source, const struct flight *flight,
-                                   const struct http_request *req)
+                                   const struct transport_request *req)
 {
     int code = req->status == DP_OK ? req->code : 0;
     if (flight->question == ASK_HEAD && (code == 400 || code == 401 || code == 403 || code == 405 || code == 501))
@@ -160,7 +162,7 @@ static enum question next_question(const struct http_source *source, const struc
 }
 
 static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
-                   const struct http_request *req)
+                   const struct transport_request *req)
 {
     char shown[URL_SHOWN_MAX];
     struct range_fetch *f = flight->fetch;
@@ -205,8 +207,8 @@ static void arrive(struct http_source *source, struct call *call, const struct f
 }
 
 /* One round for `n` flights; those that must ask on come to the front. Answers how many. */
-static size_t fly(struct http_source *source, struct call *call, struct flight *flights, struct http_request *reqs,
-                  size_t n)
+static size_t fly(struct http_source *source, struct call *call, struct flight *flights,
+                  struct transport_request *reqs, size_t n)
 {
     size_t count = 0, again = 0;
     for (size_t i = 0; i < n; i++) {
@@ -227,14 +229,14 @@ static size_t fly(struct http_source *source, struct call *call, struct flight *
         else
             flights[again++] = (struct flight){.fetch = flights[i].fetch, .question = next};
     }
-    http_request_release(reqs, count);
+    transport_release(reqs, count);
     return again;
 }
 
 void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n)
 {
     struct http_source *source = ctx;
-    struct http_request *reqs = mem_calloc(n, sizeof *reqs);
+    struct transport_request *reqs = mem_calloc(n, sizeof *reqs);
     struct flight *flights = mem_calloc(n, sizeof *flights);
     for (size_t i = 0; i < n; i++) {
         if (reqs && flights)

@@ -13,6 +13,7 @@
 
 #include "store/ranges.h"
 #include "store/transport.h"
+#include "store/http/request.h"
 
 struct http_source {
     struct transport *transport;
@@ -20,9 +21,9 @@ struct http_source {
     /* Sets url, headers, prepare, inspect and ctx of a request for the object; what it allocates lives in the call's
      * arena. */
     enum dp_status (*aim)(struct http_source *source, struct call *call, struct span key,
-                          struct http_request *req);
+                          struct transport_request *req);
     /* The error behind an answer whose code is no 2xx, 304, 412 or 416. NULL: http_answer_error. */
-    enum dp_status (*explain)(struct http_source *source, struct call *call, const struct http_request *req,
+    enum dp_status (*explain)(struct http_source *source, struct call *call, const struct transport_request *req,
                               struct dp_error *error);
 };
 
@@ -35,7 +36,7 @@ enum dp_status http_fetch_head(struct http_source *source, struct call *call, st
                                struct store_info *out);
 
 /* The error behind an answer, by its code alone: DP_NOT_FOUND, DP_DENIED, DP_INVALID, … */
-enum dp_status http_answer_error(const struct http_request *req, struct dp_error *error);
+enum dp_status http_answer_error(const struct transport_request *req, struct dp_error *error);
 
 /* The version of an object as an answer's head tells it; false when it tells none. */
 bool http_version_of(struct span etag, struct span last_modified, bool size_known, uint64_t size,

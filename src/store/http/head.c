@@ -3,9 +3,9 @@
  * All of it comes from outside. Nothing here allocates or fails halfway: a value is understood whole or not at
  * all.
  */
-#include <time.h>
+#include "store/http/head.h"
 
-#include "store/transport.h"
+#include <time.h>
 
 static bool is_blank(uint8_t c)
 {

@@ -5,20 +5,24 @@
  * is random up to min(cap, base · 2^(k-1)) ("full jitter": M. Brooker, Exponential Backoff And Jitter, AWS
  * Architecture Blog, 2015), and never shorter than a Retry-After asks.
  */
+#include "store/http/run.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/masked_url.h"
 #include "os/clock.h"
-#include "store/http/try.h"
+#include "store/implement.h"
+#include "store/http/head.h"
+#include "store/http/transport.h"
 
 enum { NS_PER_MS = 1000000, CANCEL_LOOK_MS = 20, RETRY_AFTER_MAX_MS = 30000 };
 
 enum job_state { JOB_READY, JOB_IN_FLIGHT, JOB_WAITING, JOB_ENDED };
 
-struct job {
-    struct http_request *req;
+struct http_job {
+    struct transport_request *req;
     struct http_try t, hedge; /* in flight: t, or both, or (after t has failed) the hedge alone */
     unsigned flying;          /* how many */
     struct http_try *winner;  /* has a complete answer, while the other is called back */
@@ -31,13 +35,13 @@ struct job {
     int first_code;
 };
 
-struct run {
+struct http_run {
     struct call *call;
     struct transport *transport;
     const struct transport_options *options;
     struct transport_counts *counts;
     struct http_round round;
-    struct job *jobs;
+    struct http_job *jobs;
     size_t n, left; /* jobs that have not ended */
 };
 
@@ -48,21 +52,21 @@ static void count(_Atomic int64_t *counter, int64_t by)
 
 /* ---- ends ------------------------------------------------------------------------------------------- */
 
-static bool is_write(const struct http_request *req)
+static bool is_write(const struct transport_request *req)
 {
     return req->method == HTTP_PUT || req->method == HTTP_DELETE || req->once;
 }
 
-static void drop_bytes(struct job *job)
+static void drop_bytes(struct http_job *job)
 {
     http_sink_drop(&job->sink);
     buffer_clear(&job->first_head);
 }
 
 /* Ends a job. A write that may have been carried out is never said to have failed, whatever ends it. */
-static void end_job(struct run *run, struct job *job, enum dp_status status)
+static void end_job(struct http_run *run, struct http_job *job, enum dp_status status)
 {
-    struct http_request *req = job->req;
+    struct transport_request *req = job->req;
     if (status != DP_OK && is_write(req) && req->maybe_landed) {
         dp_error_prefix(&req->error, "it cannot be told whether the write was carried out");
         status = req->error.status = DP_UNKNOWN;
@@ -77,7 +81,7 @@ static void end_job(struct run *run, struct job *job, enum dp_status status)
     run->left--;
 }
 
-static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status status, const char *why)
+static enum dp_status fail_job(struct http_run *run, struct http_job *job, enum dp_status status, const char *why)
 {
     char shown[URL_SHOWN_MAX];
     const char *after = job->tries > 1 ? " (after several tries)" : "";
@@ -89,14 +93,14 @@ static enum dp_status fail_job(struct run *run, struct job *job, enum dp_status 
 /* ---- trying again ----------------------------------------------------------------------------------- */
 
 /* Whether the number of its tries allows the job another one. */
-static bool may_try(const struct run *run, const struct job *job)
+static bool may_try(const struct http_run *run, const struct http_job *job)
 {
     bool reads = job->req->method == HTTP_GET || job->req->method == HTTP_HEAD;
     return transport_allows(run->transport, !reads || run->call->patient, job->tries, job->unconnected);
 }
 
 /* Has the job wait for its next try, at least `least_ms`; ends it when no more may be made. */
-static void try_later(struct run *run, struct job *job, uint64_t least_ms, const char *why)
+static void try_later(struct http_run *run, struct http_job *job, uint64_t least_ms, const char *why)
 {
     const struct transport_options *o = run->options;
     enum dp_status called = call_check(run->call);
@@ -127,39 +131,40 @@ static void try_later(struct run *run, struct job *job, uint64_t least_ms, const
 }
 
 /* What of a broken answer's body may be kept: bytes of a GET whose version and length are known. */
-static void keep_bytes(struct job *job, struct http_try *t)
+static void keep_bytes(struct http_job *job, struct http_try *t)
 {
-    bool resumed = t->at > 0;
-    if (resumed && (!t->decided || t->code / 100 != 2)) { /* this try brought nothing, and spoiled nothing */
-        job->sink = t->sink;
-        t->sink = (struct http_sink){0};
+    bool resumed = t->asked.at > 0;
+    if (resumed &&
+        (!t->came.decided || t->came.code / 100 != 2)) { /* this try brought nothing, and spoiled nothing */
+        job->sink = t->came.sink;
+        t->came.sink = (struct http_sink){0};
         return;
     }
-    bool elsewhere = t->is_hedge && job->req->into;
-    bool usable = job->req->method == HTTP_GET && !elsewhere && t->sink.len > 0 && !t->sink.grows &&
-                  t->expected_known && t->body_len < t->expected &&
-                  http_same_version(buffer_span(&t->head), buffer_span(&t->head));
+    bool elsewhere = t->asked.is_hedge && job->req->into;
+    bool usable = job->req->method == HTTP_GET && !elsewhere && t->came.sink.len > 0 && !t->came.sink.grows &&
+                  t->came.expected_known && t->came.body_len < t->came.expected &&
+                  http_same_version(buffer_span(&t->came.head), buffer_span(&t->came.head));
     http_sink_drop(&job->sink);
     if (!usable) {
-        http_sink_drop(&t->sink);
+        http_sink_drop(&t->came.sink);
         buffer_clear(&job->first_head);
         return;
     }
-    job->sink = t->sink;
-    t->sink = (struct http_sink){0};
+    job->sink = t->came.sink;
+    t->came.sink = (struct http_sink){0};
     if (!resumed) {
         struct buffer head = job->first_head;
-        job->first_head = t->head;
-        job->first_code = t->code;
-        t->head = head;
-        buffer_clear(&t->head);
+        job->first_head = t->came.head;
+        job->first_code = t->came.code;
+        t->came.head = head;
+        buffer_clear(&t->came.head);
     }
 }
 
 /* Prepares, arms and submits a try; the job's error says why not. */
-static enum dp_status send_try(struct run *run, struct job *job, struct http_try *t)
+static enum dp_status send_try(struct http_run *run, struct http_job *job, struct http_try *t)
 {
-    struct http_request *req = job->req;
+    struct transport_request *req = job->req;
     struct dp_error *error = &req->error;
     enum dp_status status = DP_OK;
     if (req->prepare) {
@@ -170,8 +175,8 @@ static enum dp_status send_try(struct run *run, struct job *job, struct http_try
             error->status = status;
         }
     }
-    t->easy = status == DP_OK ? transport_easy_take(run->transport) : NULL;
-    if (status == DP_OK && !t->easy)
+    t->asked.easy = status == DP_OK ? transport_easy_take(run->transport) : NULL;
+    if (status == DP_OK && !t->asked.easy)
         status = dp_fail_nomem(error, "a request");
     if (status == DP_OK)
         status = http_try_arm(t, run->options, transport_trust_of(run->transport), error);
@@ -185,27 +190,27 @@ static enum dp_status send_try(struct run *run, struct job *job, struct http_try
 }
 
 /* Frees what a try that is not in flight holds. */
-static void close_try(struct run *run, struct http_try *t)
+static void close_try(struct http_run *run, struct http_try *t)
 {
-    transport_easy_return(run->transport, t->easy);
-    t->easy = NULL;
-    http_sink_drop(&t->sink);
+    transport_easy_return(run->transport, t->asked.easy);
+    t->asked.easy = NULL;
+    http_sink_drop(&t->came.sink);
     http_try_deinit(t);
 }
 
-static void begin_try(struct run *run, struct job *job)
+static void begin_try(struct http_run *run, struct http_job *job)
 {
-    struct http_request *req = job->req;
+    struct transport_request *req = job->req;
     struct http_try *t = &job->t;
     http_try_init(t, req);
-    t->job = job;
+    t->asked.job = job;
     if (job->sink.len) {
-        t->sink = job->sink;
-        t->at = job->sink.len;
-        t->first_head = buffer_span(&job->first_head);
+        t->came.sink = job->sink;
+        t->asked.at = job->sink.len;
+        t->asked.first_head = buffer_span(&job->first_head);
         job->sink = (struct http_sink){0};
     }
-    t->hedgeable = req->method == HTTP_GET && !req->once && t->at == 0 && !run->options->no_hedges;
+    t->asked.hedgeable = req->method == HTTP_GET && !req->once && t->asked.at == 0 && !run->options->no_hedges;
     count(&run->counts->retries, job->tries++ > 0);
     enum dp_status status = send_try(run, job, t);
     if (status == DP_OK) {
@@ -217,13 +222,13 @@ static void begin_try(struct run *run, struct job *job)
 }
 
 /* Sends a slow GET a second time. That it cannot be sent is no failure: the first is still on its way. */
-static void begin_hedge(struct run *run, struct job *job)
+static void begin_hedge(struct http_run *run, struct http_job *job)
 {
     if (job->state != JOB_IN_FLIGHT || job->flying != 1 || call_check(run->call) != DP_OK)
         return;
     http_try_init(&job->hedge, job->req);
-    job->hedge.job = job;
-    job->hedge.is_hedge = true;
+    job->hedge.asked.job = job;
+    job->hedge.asked.is_hedge = true;
     if (send_try(run, job, &job->hedge) != DP_OK) {
         close_try(run, &job->hedge);
         dp_error_clear(&job->req->error);
@@ -235,48 +240,49 @@ static void begin_hedge(struct run *run, struct job *job)
 /* ---- judging what came ------------------------------------------------------------------------------ */
 
 /* Copies the answer to where the caller and its inspect see it. False when out of memory. */
-static bool take_answer(struct run *run, struct job *job, struct http_try *t)
+static bool take_answer(struct http_run *run, struct http_job *job, struct http_try *t)
 {
-    struct http_request *req = job->req;
-    struct span head = arena_copy(run->call->arena, buffer_span(&t->head));
+    struct transport_request *req = job->req;
+    struct span head = arena_copy(run->call->arena, buffer_span(&t->came.head));
     store_bytes_release(&req->bytes);
-    bool resumed = t->at > 0 && t->code == 206; /* the answer is the one that the first bytes came with */
-    req->code = resumed ? job->first_code : t->code;
+    bool resumed =
+        t->asked.at > 0 && t->came.code == 206; /* the answer is the one that the first bytes came with */
+    req->code = resumed ? job->first_code : t->came.code;
     req->body_len = 0;
     if (!head.data)
         return false;
     req->head = head;
     req->etag = http_head_find(head, "etag");
     req->last_modified = http_head_find(head, "last-modified");
-    req->size_known = t->size_known;
-    req->size = t->size_known ? t->size : 0;
-    if (t->code == 416) {
+    req->size_known = t->came.size_known;
+    req->size = t->came.size_known ? t->came.size : 0;
+    if (t->came.code == 416) {
         struct http_content_range range;
         if (http_content_range_parse(http_head_find(head, "content-range"), &range) && range.has_size) {
             req->size = range.size;
             req->size_known = true;
         }
     }
-    if (t->code / 100 == 2) {
-        req->body_len = t->sink.len;
-        if (t->sink.block && req->into)
-            memcpy(req->into, t->sink.data, t->sink.len); /* a hedge's */
-        else if (t->sink.block)
-            req->bytes = store_block_bytes(t->sink.block, 0, t->sink.len);
-    } else if (t->error_body.len) {
-        struct store_block *block = store_block_new(t->error_body.len);
+    if (t->came.code / 100 == 2) {
+        req->body_len = t->came.sink.len;
+        if (t->came.sink.block && req->into)
+            memcpy(req->into, t->came.sink.data, t->came.sink.len); /* a hedge's */
+        else if (t->came.sink.block)
+            req->bytes = store_block_bytes(t->came.sink.block, 0, t->came.sink.len);
+    } else if (t->came.error_body.len) {
+        struct store_block *block = store_block_new(t->came.error_body.len);
         if (!block)
             return false;
-        memcpy(store_block_data(block), t->error_body.data, t->error_body.len);
-        req->bytes = store_block_bytes(block, 0, t->error_body.len);
-        req->body_len = t->error_body.len;
+        memcpy(store_block_data(block), t->came.error_body.data, t->came.error_body.len);
+        req->bytes = store_block_bytes(block, 0, t->came.error_body.len);
+        req->body_len = t->came.error_body.len;
         store_block_release(block);
     }
     return true;
 }
 
 /* Milliseconds that the answer asks to wait. */
-static uint64_t retry_after_ms(const struct http_request *req)
+static uint64_t retry_after_ms(const struct transport_request *req)
 {
     uint64_t seconds;
     struct span value = http_head_find(req->head, "retry-after");
@@ -290,17 +296,18 @@ static bool retried_as_usual(int code)
     return code == 408 || code == 429 || (code >= 500 && code != 501 && code != 505);
 }
 
-static void judge_answer(struct run *run, struct job *job, struct http_try *t)
+static void judge_answer(struct http_run *run, struct http_job *job, struct http_try *t)
 {
-    struct http_request *req = job->req;
-    int code = t->code;
+    struct transport_request *req = job->req;
+    int code = t->came.code;
     if (!take_answer(run, job, t)) {
         req->maybe_landed |= is_write(req) && code / 100 != 4;
         dp_fail_nomem(&req->error, "an answer");
         end_job(run, job, DP_NOMEM);
         return;
     }
-    if (code == 412 && (req->if_match.len || t->at) && (req->method == HTTP_GET || req->method == HTTP_HEAD)) {
+    if (code == 412 && (req->if_match.len || t->asked.at) &&
+        (req->method == HTTP_GET || req->method == HTTP_HEAD)) {
         if (req->if_match.len) {
             fail_job(run, job, DP_STALE, "the object has changed since it was opened");
             return;
@@ -309,7 +316,7 @@ static void judge_answer(struct run *run, struct job *job, struct http_try *t)
         try_later(run, job, 0, "the object keeps changing while it is read");
         return;
     }
-    if (code == 416 && t->at) {
+    if (code == 416 && t->asked.at) {
         drop_bytes(job);
         try_later(run, job, 0, "the object keeps changing while it is read");
         return;
@@ -327,7 +334,7 @@ static void judge_answer(struct run *run, struct job *job, struct http_try *t)
     }
     /* A 4xx was refused; after a 5xx, or an error in a 200, nobody knows. */
     req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
-    if (t->at && code / 100 != 2)
+    if (t->asked.at && code / 100 != 2)
         keep_bytes(job, t);
     if (verdict == HTTP_RETRY_ONCE && may_try(run, job) && call_check(run->call) == DP_OK) {
         job->due_ns = 0;
@@ -359,7 +366,7 @@ static bool is_transient(CURLcode result)
 }
 
 /* The peer's certificate is not one of those whom we trust, or theirs cannot be read. */
-static void fail_untrusted(struct run *run, struct job *job, const char *why)
+static void fail_untrusted(struct http_run *run, struct http_job *job, const char *why)
 {
     const struct trust *trust = job->req->trust ? job->req->trust : transport_trust_of(run->transport);
     char text[DP_ERROR_MESSAGE_MAX];
@@ -371,53 +378,55 @@ static void fail_untrusted(struct run *run, struct job *job, const char *why)
 }
 
 /* A transfer without a complete answer. */
-static void judge_break(struct run *run, struct job *job, struct http_try *t)
+static void judge_break(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     char why[CURL_ERROR_SIZE + 64];
-    snprintf(why, sizeof why, "%s", t->curl_error[0] ? t->curl_error : curl_easy_strerror(t->result));
+    snprintf(why, sizeof why, "%s",
+             t->came.curl_error[0] ? t->came.curl_error : curl_easy_strerror(t->came.result));
     for (char *c = why; *c; c++)
         if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
             *c = '?';
-    if (t->fault == HTTP_FAULT_STALLED)
+    if (t->came.fault == HTTP_FAULT_STALLED)
         snprintf(why, sizeof why, "the connection has stalled");
-    else if (t->fault == HTTP_FAULT_RESENT)
+    else if (t->came.fault == HTTP_FAULT_RESENT)
         snprintf(why, sizeof why, "the connection broke off");
-    if (t->result == CURLE_OUT_OF_MEMORY) {
+    if (t->came.result == CURLE_OUT_OF_MEMORY) {
         dp_fail_nomem(&job->req->error, "a request");
         end_job(run, job, DP_NOMEM);
         return;
     }
-    if (t->result == CURLE_URL_MALFORMAT || (t->result == CURLE_UNSUPPORTED_PROTOCOL && t->sent == 0)) {
+    if (t->came.result == CURLE_URL_MALFORMAT ||
+        (t->came.result == CURLE_UNSUPPORTED_PROTOCOL && t->came.sent == 0)) {
         fail_job(run, job, DP_INVALID, why);
         return;
     }
-    if (t->result == CURLE_PEER_FAILED_VERIFICATION || t->result == CURLE_SSL_CACERT_BADFILE) {
+    if (t->came.result == CURLE_PEER_FAILED_VERIFICATION || t->came.result == CURLE_SSL_CACERT_BADFILE) {
         fail_untrusted(run, job, why);
         return;
     }
-    if (t->refused && t->sent == 0) {
+    if (t->came.refused && t->came.sent == 0) {
         fail_job(run, job, DP_DENIED, "the host's address is not a public one");
         return;
     }
-    if (!is_transient(t->result)) {
+    if (!is_transient(t->came.result)) {
         fail_job(run, job, DP_IO, why);
         return;
     }
-    job->unconnected = t->sent ? 0 : job->unconnected + 1;
+    job->unconnected = t->came.sent ? 0 : job->unconnected + 1;
     keep_bytes(job, t);
     try_later(run, job, 0, why);
 }
 
 /* A try that we broke off ourselves. */
-static void judge_fault(struct run *run, struct job *job, struct http_try *t)
+static void judge_fault(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     char why[160];
-    switch (t->fault) {
+    switch (t->came.fault) {
     case HTTP_FAULT_HEAD: fail_job(run, job, DP_TOO_LARGE, "the answer's head has more than 64 KiB"); return;
     case HTTP_FAULT_BODY: fail_job(run, job, DP_TOO_LARGE, "the answer is longer than what was asked for"); return;
     case HTTP_FAULT_BAD_RANGE:
         snprintf(why, sizeof why, "the server answers with another range than asked for (Content-Range: %.*s)",
-                 SPAN_FMT(http_head_find(buffer_span(&t->head), "content-range")));
+                 SPAN_FMT(http_head_find(buffer_span(&t->came.head), "content-range")));
         for (char *c = why; *c; c++)
             if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
                 *c = '?';
@@ -444,15 +453,16 @@ static void judge_fault(struct run *run, struct job *job, struct http_try *t)
 /* Whether the whole of the answer is there. libcurl counts against Content-Length; a range is known without. */
 static bool is_complete(const struct http_try *t)
 {
-    if (t->fault == HTTP_FAULT_CUT)
+    if (t->came.fault == HTTP_FAULT_CUT)
         return true;
-    if (t->fault != HTTP_FAULT_NONE || t->result != CURLE_OK)
+    if (t->came.fault != HTTP_FAULT_NONE || t->came.result != CURLE_OK)
         return false;
-    return t->code / 100 != 2 || t->req->method == HTTP_HEAD || !t->expected_known || t->body_len == t->expected;
+    return t->came.code / 100 != 2 || t->asked.req->method == HTTP_HEAD || !t->came.expected_known ||
+           t->came.body_len == t->came.expected;
 }
 
 /* What a try that has ended means for its job. */
-static void judge_try(struct run *run, struct job *job, struct http_try *t)
+static void judge_try(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     enum dp_status called = call_check(run->call);
     bool whole = is_complete(t);
@@ -461,7 +471,8 @@ static void judge_try(struct run *run, struct job *job, struct http_try *t)
         end_job(run, job, called);
     } else if (whole) {
         judge_answer(run, job, t);
-    } else if (t->fault == HTTP_FAULT_NONE || t->fault == HTTP_FAULT_STALLED || t->fault == HTTP_FAULT_RESENT) {
+    } else if (t->came.fault == HTTP_FAULT_NONE || t->came.fault == HTTP_FAULT_STALLED ||
+               t->came.fault == HTTP_FAULT_RESENT) {
         judge_break(run, job, t);
     } else {
         judge_fault(run, job, t);
@@ -470,10 +481,10 @@ static void judge_try(struct run *run, struct job *job, struct http_try *t)
 
 static void count_try(struct transport_counts *counts, const struct http_try *t, bool whole)
 {
-    int class = t->code / 100 - 2;
+    int class = t->came.code / 100 - 2;
     count(&counts->in_flight, -1);
-    count(&counts->tries, t->sent);
-    count(&counts->received_bytes, (int64_t)t->body_len);
+    count(&counts->tries, t->came.sent);
+    count(&counts->received_bytes, (int64_t)t->came.body_len);
     if (whole && class >= 0 && class < HTTP_CLASSES)
         count(&counts->answers[class], 1);
     else
@@ -482,24 +493,25 @@ static void count_try(struct transport_counts *counts, const struct http_try *t,
 
 /* Takes a try back. Of two in flight, the first with an answer that is not to be retried wins, and the other is called
  * back; a failure of one leaves the other to answer. */
-static void finish_try(struct run *run, struct http_try *t)
+static void finish_try(struct http_run *run, struct http_try *t)
 {
-    struct job *job = t->job;
-    struct http_request *req = job->req;
-    req->sent += t->sent;
-    run->call->cost.requests += t->sent;
-    if (t->code / 100 == 2)
-        run->call->cost.bytes += t->body_len;
-    if (t->result == CURLE_OK && !t->decided)
-        t->result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
+    struct http_job *job = t->asked.job;
+    struct transport_request *req = job->req;
+    req->sent += t->came.sent;
+    run->call->cost.requests += t->came.sent;
+    if (t->came.code / 100 == 2)
+        run->call->cost.bytes += t->came.body_len;
+    if (t->came.result == CURLE_OK && !t->came.decided)
+        t->came.result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
     bool whole = is_complete(t);
     count_try(run->counts, t, whole);
-    if (!whole && t->result == CURLE_OK && t->fault == HTTP_FAULT_NONE)
-        t->result = CURLE_PARTIAL_FILE;
-    if (t->sent > (whole ? 1u : 0u)) /* libcurl sends again by itself when a connection turns out to be dead */
+    if (!whole && t->came.result == CURLE_OK && t->came.fault == HTTP_FAULT_NONE)
+        t->came.result = CURLE_PARTIAL_FILE;
+    if (t->came.sent >
+        (whole ? 1u : 0u)) /* libcurl sends again by itself when a connection turns out to be dead */
         req->maybe_landed |= is_write(req);
     if (--job->flying) {
-        if (whole && !retried_as_usual(t->code)) {
+        if (whole && !retried_as_usual(t->came.code)) {
             job->winner = t;
             transport_abort_try(run->transport, t == &job->t ? &job->hedge : &job->t);
         } else {
@@ -519,12 +531,12 @@ static void finish_try(struct run *run, struct http_try *t)
 /* ---- rounds ----------------------------------------------------------------------------------------- */
 
 /* Begins what is due; when the next is. */
-static int64_t begin_due(struct run *run)
+static int64_t begin_due(struct http_run *run)
 {
     int64_t next = INT64_MAX;
     int64_t now = os_now_ns();
     for (size_t i = 0; i < run->n; i++) {
-        struct job *job = &run->jobs[i];
+        struct http_job *job = &run->jobs[i];
         if (job->state == JOB_READY || (job->state == JOB_WAITING && job->due_ns <= now))
             begin_try(run, job);
         if (job->state == JOB_WAITING && job->due_ns < next)
@@ -533,12 +545,12 @@ static int64_t begin_due(struct run *run)
     return next;
 }
 
-static void finish_done(struct run *run, int64_t until)
+static void finish_done(struct http_run *run, int64_t until)
 {
     struct http_try *slow, *done = transport_wait(run->transport, &run->round, until, &slow);
     for (struct http_try *t = slow, *next; t; t = next) {
-        next = t->next_slow;
-        begin_hedge(run, t->job);
+        next = t->locked.next_slow;
+        begin_hedge(run, t->asked.job);
     }
     for (struct http_try *t = done, *next; t; t = next) {
         next = t->next;
@@ -547,11 +559,11 @@ static void finish_done(struct run *run, int64_t until)
 }
 
 /* Ends everything with the status of the call. */
-static void give_up(struct run *run, enum dp_status status)
+static void give_up(struct http_run *run, enum dp_status status)
 {
     const struct dp_error error = run->call->error;
     for (size_t i = 0; i < run->n; i++) {
-        struct job *job = &run->jobs[i];
+        struct http_job *job = &run->jobs[i];
         if (job->state == JOB_READY || job->state == JOB_WAITING) {
             job->req->error = error;
             end_job(run, job, status);
@@ -563,7 +575,7 @@ static void give_up(struct run *run, enum dp_status status)
         finish_done(run, INT64_MAX);
 }
 
-static void run_jobs(struct run *run)
+static void run_jobs(struct http_run *run)
 {
     while (run->left) {
         enum dp_status status = call_check(run->call);
@@ -585,7 +597,7 @@ static void run_jobs(struct run *run)
 }
 
 /* Clears the outputs, and refuses what cannot be asked. */
-static enum dp_status check_request(struct http_request *req)
+static enum dp_status check_request(struct transport_request *req)
 {
     req->error = (struct dp_error){0};
     req->code = 0;
@@ -606,25 +618,26 @@ static enum dp_status check_request(struct http_request *req)
     return DP_OK;
 }
 
-enum dp_status transport_run(struct call *call, struct transport *transport, struct http_request *reqs, size_t n)
+enum dp_status transport_run(struct call *call, struct transport *transport, struct transport_request *reqs,
+                             size_t n)
 {
-    struct run run = {.call = call,
-                      .transport = transport,
-                      .options = transport_options_of(transport),
-                      .counts = transport_counts_of(transport),
-                      .jobs = mem_calloc(n ? n : 1, sizeof *run.jobs),
-                      .n = n,
-                      .left = n};
+    struct http_run run = {.call = call,
+                           .transport = transport,
+                           .options = transport_options_of(transport),
+                           .counts = transport_counts_of(transport),
+                           .jobs = mem_calloc(n ? n : 1, sizeof *run.jobs),
+                           .n = n,
+                           .left = n};
     int64_t now = os_now_ns();
     for (size_t i = 0; i < n; i++) {
-        struct http_request *req = &reqs[i];
+        struct transport_request *req = &reqs[i];
         req->status = check_request(req);
         if (req->status == DP_OK && !run.jobs)
             req->status = dp_fail_nomem(&req->error, "requests");
         if (!run.jobs)
             continue;
-        struct job *job = &run.jobs[i];
-        *job = (struct job){.req = req, .first_ns = now};
+        struct http_job *job = &run.jobs[i];
+        *job = (struct http_job){.req = req, .first_ns = now};
         buffer_init(&job->first_head, HTTP_HEAD_MAX);
         if (req->status != DP_OK)
             end_job(&run, job, req->status);
@@ -646,7 +659,7 @@ enum dp_status transport_run(struct call *call, struct transport *transport, str
     return DP_OK;
 }
 
-void http_request_release(struct http_request *reqs, size_t n)
+void transport_release(struct transport_request *reqs, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         store_bytes_release(&reqs[i].bytes);

@@ -8,7 +8,7 @@
  * `lock` guards everything but the multi handle and the list of active tries, which are the loop's own. It is a
  * leaf, and nothing blocks under it.
  */
-#include "store/http/try.h"
+#include "store/http/transport.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/thread.h"
+#include "store/implement.h"
 
 enum { NS_PER_MS = 1000000, EASY_KEPT = 64, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
 
@@ -36,31 +37,39 @@ struct http_host {
 };
 
 struct transport {
+    /* Not changed after transport_new. */
     struct transport_options options;
     struct trust trust;
     bool tries_set, connect_tries_set; /* the options say how many: for patient requests too */
-    struct transport_counts counts;
+    pthread_t thread;                  /* runs the loop */
+
     _Atomic size_t owners;
     _Atomic uint64_t random;
-    CURLM *multi;
-    pthread_t loop;
-    struct http_try *active; /* the loop's */
-    int64_t looked_ns;       /* when it last looked for stalls */
-    /* Also the loop's: from sent to a whole head, in the order of GETs (a ring), and what follows from it. */
-    int64_t waits_ns[WAITS];
-    uint64_t wait_count;
-    int64_t slow_ns; /* 0: not known yet */
-    unsigned gets;   /* since the last hedge was earned */
-    unsigned hedges; /* that may be sent */
+    struct transport_counts counts;
 
-    pthread_mutex_t lock; /* guards what follows, and what http/try.h says */
-    struct http_host *hosts;
-    struct http_try *starting; /* in no order; `next` */
-    struct http_try *starting_last;
-    bool aborting; /* some round or try has `aborted` set */
-    bool closing;
-    CURL *easy[EASY_KEPT];
-    size_t easy_count;
+    /* The loop's; other threads may only wake `multi`. */
+    struct {
+        CURLM *multi;
+        struct http_try *active;
+        int64_t looked_ns; /* when it last looked for stalls */
+        /* How long GETs waited from sent to a whole head, the last WAITS of them as a ring, and what follows from it. */
+        int64_t waits_ns[WAITS];
+        uint64_t wait_count;
+        int64_t slow_ns; /* 0: unknown yet */
+        unsigned gets;   /* since the last hedge was earned */
+        unsigned hedges; /* that may be sent */
+    } loop;
+
+    /* Also guarded by `lock`: the hosts and rounds, and the `locked` group of each try. */
+    struct {
+        pthread_mutex_t lock;
+        struct http_host *hosts;
+        struct http_try *starting, *starting_last; /* by `next` */
+        bool aborting;                             /* some round or try has `aborted` set */
+        bool closing;
+        CURL *easy[EASY_KEPT];
+        size_t easy_count;
+    } locked;
 };
 
 /* ---- easy handles ----------------------------------------------------------------------------------- */
@@ -68,10 +77,10 @@ struct transport {
 CURL *transport_easy_take(struct transport *transport)
 {
     CURL *easy = NULL;
-    pthread_mutex_lock(&transport->lock);
-    if (transport->easy_count)
-        easy = transport->easy[--transport->easy_count];
-    pthread_mutex_unlock(&transport->lock);
+    pthread_mutex_lock(&transport->locked.lock);
+    if (transport->locked.easy_count)
+        easy = transport->locked.easy[--transport->locked.easy_count];
+    pthread_mutex_unlock(&transport->locked.lock);
     return easy ? easy : curl_easy_init();
 }
 
@@ -80,12 +89,12 @@ void transport_easy_return(struct transport *transport, CURL *easy)
     if (!easy)
         return;
     curl_easy_reset(easy);
-    pthread_mutex_lock(&transport->lock);
-    if (transport->easy_count < EASY_KEPT) {
-        transport->easy[transport->easy_count++] = easy;
+    pthread_mutex_lock(&transport->locked.lock);
+    if (transport->locked.easy_count < EASY_KEPT) {
+        transport->locked.easy[transport->locked.easy_count++] = easy;
         easy = NULL;
     }
-    pthread_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->locked.lock);
     if (easy)
         curl_easy_cleanup(easy);
 }
@@ -132,15 +141,15 @@ static struct http_host *find_host(struct transport *transport, struct span url,
     if (authority.len == 0)
         authority = span_of(url.data, 0);
     struct span name = span_of(url.data, (size_t)(authority.data - url.data) + authority.len);
-    for (struct http_host *h = transport->hosts; h; h = h->next)
+    for (struct http_host *h = transport->locked.hosts; h; h = h->next)
         if (h->hedges == hedges && span_equal(span_of(h->name, h->name_len), name))
             return h;
     struct http_host *h = mem_alloc(sizeof *h + name.len);
     if (!h)
         return NULL;
-    *h = (struct http_host){.next = transport->hosts, .hedges = hedges, .name_len = name.len};
+    *h = (struct http_host){.next = transport->locked.hosts, .hedges = hedges, .name_len = name.len};
     memcpy(h->name, name.data, name.len);
-    transport->hosts = h;
+    transport->locked.hosts = h;
     return h;
 }
 
@@ -155,7 +164,7 @@ static void drop_idle_host(struct transport *transport, struct http_host *host)
 {
     if (host->active || host->first)
         return;
-    struct http_host **at = &transport->hosts;
+    struct http_host **at = &transport->locked.hosts;
     while (*at != host)
         at = &(*at)->next;
     *at = host->next;
@@ -164,14 +173,14 @@ static void drop_idle_host(struct transport *transport, struct http_host *host)
 
 static void push_starting(struct transport *transport, struct http_try *t)
 {
-    t->state = TRY_STARTING;
+    t->locked.state = TRY_STARTING;
     t->next = NULL;
-    if (transport->starting)
-        transport->starting_last->next = t;
+    if (transport->locked.starting)
+        transport->locked.starting_last->next = t;
     else
-        transport->starting = t;
-    transport->starting_last = t;
-    t->host->active++;
+        transport->locked.starting = t;
+    transport->locked.starting_last = t;
+    t->asked.host->active++;
 }
 
 static void unlink_waiting(struct http_host *host, struct http_try *t)
@@ -189,27 +198,27 @@ static void unlink_waiting(struct http_host *host, struct http_try *t)
 /* Gives a try back to its round. */
 static void finish(struct http_try *t)
 {
-    t->state = TRY_DONE;
+    t->locked.state = TRY_DONE;
     t->previous = NULL;
-    t->next = t->round->done;
-    t->round->done = t;
-    pthread_cond_signal(&t->round->wake);
+    t->next = t->asked.round->done;
+    t->asked.round->done = t;
+    pthread_cond_signal(&t->asked.round->wake);
 }
 
 enum dp_status transport_submit(struct transport *transport, struct http_round *round, struct http_try *t,
                                 struct dp_error *error)
 {
-    pthread_mutex_lock(&transport->lock);
-    struct http_host *host = find_host(transport, http_try_target(t), t->is_hedge);
+    pthread_mutex_lock(&transport->locked.lock);
+    struct http_host *host = find_host(transport, http_try_target(t), t->asked.is_hedge);
     bool wake = false;
     if (host) {
-        t->round = round;
-        t->host = host;
+        t->asked.round = round;
+        t->asked.host = host;
         if (host->active < places_of(transport, host)) {
-            wake = !transport->starting; /* else it was woken already, and takes all at once */
+            wake = !transport->locked.starting; /* else it was woken already, and takes all at once */
             push_starting(transport, t);
         } else {
-            t->state = TRY_QUEUED;
+            t->locked.state = TRY_QUEUED;
             t->next = NULL;
             t->previous = host->last;
             if (host->last)
@@ -219,65 +228,65 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
             host->last = t;
         }
     }
-    pthread_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->locked.lock);
     if (!host)
         return dp_fail_nomem(error, "a request");
     if (wake)
-        curl_multi_wakeup(transport->multi);
+        curl_multi_wakeup(transport->loop.multi);
     return DP_OK;
 }
 
 void transport_abort(struct transport *transport, struct http_round *round)
 {
-    pthread_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->locked.lock);
     round->aborted = true;
-    transport->aborting = true;
-    for (struct http_host *host = transport->hosts; host; host = host->next)
+    transport->locked.aborting = true;
+    for (struct http_host *host = transport->locked.hosts; host; host = host->next)
         for (struct http_try *t = host->first, *next; t; t = next) {
             next = t->next;
-            if (t->round != round)
+            if (t->asked.round != round)
                 continue;
             unlink_waiting(host, t);
-            t->result = CURLE_ABORTED_BY_CALLBACK;
+            t->came.result = CURLE_ABORTED_BY_CALLBACK;
             finish(t);
         }
-    pthread_mutex_unlock(&transport->lock);
-    curl_multi_wakeup(transport->multi);
+    pthread_mutex_unlock(&transport->locked.lock);
+    curl_multi_wakeup(transport->loop.multi);
 }
 
 void transport_abort_try(struct transport *transport, struct http_try *t)
 {
-    pthread_mutex_lock(&transport->lock);
-    if (t->state == TRY_QUEUED) {
-        unlink_waiting(t->host, t);
-        t->result = CURLE_ABORTED_BY_CALLBACK;
+    pthread_mutex_lock(&transport->locked.lock);
+    if (t->locked.state == TRY_QUEUED) {
+        unlink_waiting(t->asked.host, t);
+        t->came.result = CURLE_ABORTED_BY_CALLBACK;
         finish(t);
-    } else if (t->state != TRY_DONE) {
-        t->aborted = true;
-        transport->aborting = true;
+    } else if (t->locked.state != TRY_DONE) {
+        t->locked.aborted = true;
+        transport->locked.aborting = true;
     }
-    pthread_mutex_unlock(&transport->lock);
-    curl_multi_wakeup(transport->multi);
+    pthread_mutex_unlock(&transport->locked.lock);
+    curl_multi_wakeup(transport->loop.multi);
 }
 
 struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns,
                                 struct http_try **slow)
 {
-    pthread_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->locked.lock);
     bool timed_out = false;
     while (!round->done && !round->slow && !timed_out)
-        timed_out = os_wait_until(&round->wake, &transport->lock, until_ns);
+        timed_out = os_wait_until(&round->wake, &transport->locked.lock, until_ns);
     struct http_try *done = round->done;
     *slow = round->slow;
     round->done = round->slow = NULL;
     /* A try that has ended meanwhile is done, and no longer slow. */
     for (struct http_try **at = slow; *at;) {
-        if ((*at)->state == TRY_DONE)
-            *at = (*at)->next_slow;
+        if ((*at)->locked.state == TRY_DONE)
+            *at = (*at)->locked.next_slow;
         else
-            at = &(*at)->next_slow;
+            at = &(*at)->locked.next_slow;
     }
-    pthread_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->locked.lock);
     return done;
 }
 
@@ -293,40 +302,40 @@ static int compare_waits(const void *a, const void *b)
  * counts too; one that never began does not. */
 static void count_wait(struct transport *transport, const struct http_try *t)
 {
-    if (t->req->method != HTTP_GET || t->is_hedge || t->sent == 0)
+    if (t->asked.req->method != HTTP_GET || t->asked.is_hedge || t->came.sent == 0)
         return;
-    if (++transport->gets == GETS_A_HEDGE) {
-        transport->gets = 0;
-        transport->hedges += transport->hedges < HEDGES_SAVED;
+    if (++transport->loop.gets == GETS_A_HEDGE) {
+        transport->loop.gets = 0;
+        transport->loop.hedges += transport->loop.hedges < HEDGES_SAVED;
     }
-    if (!t->decided)
+    if (!t->came.decided)
         return;
-    transport->waits_ns[transport->wait_count++ % WAITS] = t->decided_ns - t->sent_ns;
-    uint64_t seen = transport->wait_count;
+    transport->loop.waits_ns[transport->loop.wait_count++ % WAITS] = t->loop.decided_ns - t->loop.sent_ns;
+    uint64_t seen = transport->loop.wait_count;
     if (transport->options.no_hedges || seen < transport->options.hedge_after || seen % WAITS_STEP != 0)
         return;
     int64_t sorted[WAITS];
     size_t n = seen < WAITS ? (size_t)seen : WAITS;
-    memcpy(sorted, transport->waits_ns, n * sizeof *sorted);
+    memcpy(sorted, transport->loop.waits_ns, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, compare_waits);
     int64_t slow = sorted[n * 95 / 100], floor = (int64_t)transport->options.hedge_floor_ms * NS_PER_MS;
-    transport->slow_ns = slow > floor ? slow : floor;
+    transport->loop.slow_ns = slow > floor ? slow : floor;
 }
 
 /* Takes a try out of libcurl and gives it to its round; the next of its host's line starts. */
 static void end_try(struct transport *transport, struct http_try *t, CURLcode result)
 {
-    curl_multi_remove_handle(transport->multi, t->easy);
+    curl_multi_remove_handle(transport->loop.multi, t->asked.easy);
     if (t->previous)
         t->previous->next = t->next;
     else
-        transport->active = t->next;
+        transport->loop.active = t->next;
     if (t->next)
         t->next->previous = t->previous;
-    t->result = result;
+    t->came.result = result;
     count_wait(transport, t);
-    pthread_mutex_lock(&transport->lock);
-    struct http_host *host = t->host;
+    pthread_mutex_lock(&transport->locked.lock);
+    struct http_host *host = t->asked.host;
     host->active--;
     if (host->first) {
         struct http_try *next = host->first;
@@ -335,17 +344,17 @@ static void end_try(struct transport *transport, struct http_try *t, CURLcode re
     }
     drop_idle_host(transport, host);
     finish(t);
-    pthread_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->locked.lock);
 }
 
 static void start_try(struct transport *transport, struct http_try *t)
 {
     t->previous = NULL;
-    t->next = transport->active;
+    t->next = transport->loop.active;
     if (t->next)
         t->next->previous = t;
-    transport->active = t;
-    CURLMcode added = curl_multi_add_handle(transport->multi, t->easy);
+    transport->loop.active = t;
+    CURLMcode added = curl_multi_add_handle(transport->loop.multi, t->asked.easy);
     if (added != CURLM_OK)
         end_try(transport, t, added == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT);
 }
@@ -353,19 +362,19 @@ static void start_try(struct transport *transport, struct http_try *t)
 /* Ends tries that have moved too little since the last look. */
 static void end_stalled(struct transport *transport, int64_t now)
 {
-    for (struct http_try *t = transport->active, *next; t; t = next) {
+    for (struct http_try *t = transport->loop.active, *next; t; t = next) {
         next = t->next;
-        unsigned slow_ms = t->req->slow_ms, least = slow_ms ? 1 : transport->options.stall_bytes;
+        unsigned slow_ms = t->asked.req->slow_ms, least = slow_ms ? 1 : transport->options.stall_bytes;
         const int64_t window = (int64_t)(slow_ms ? slow_ms : transport->options.stall_ms) * NS_PER_MS;
-        if (t->window_ns == 0 || now - t->window_ns < window)
+        if (t->loop.window_ns == 0 || now - t->loop.window_ns < window)
             continue;
-        if (t->moved - t->window_moved < least) {
-            t->fault = HTTP_FAULT_STALLED;
+        if (t->loop.moved - t->loop.window_moved < least) {
+            t->came.fault = HTTP_FAULT_STALLED;
             end_try(transport, t, CURLE_OPERATION_TIMEDOUT);
             continue;
         }
-        t->window_ns = now;
-        t->window_moved = t->moved;
+        t->loop.window_ns = now;
+        t->loop.window_moved = t->loop.moved;
     }
 }
 
@@ -374,23 +383,23 @@ static void end_stalled(struct transport *transport, int64_t now)
 static int64_t call_slow(struct transport *transport, int64_t now)
 {
     int64_t next = INT64_MAX;
-    if (transport->slow_ns == 0 || transport->hedges == 0)
+    if (transport->loop.slow_ns == 0 || transport->loop.hedges == 0)
         return next;
-    for (struct http_try *t = transport->active; t && transport->hedges; t = t->next) {
-        if (!t->hedgeable || t->asked_twice || t->decided || t->sent_ns == 0)
+    for (struct http_try *t = transport->loop.active; t && transport->loop.hedges; t = t->next) {
+        if (!t->asked.hedgeable || t->loop.asked_twice || t->came.decided || t->loop.sent_ns == 0)
             continue;
-        int64_t due = t->sent_ns + transport->slow_ns;
+        int64_t due = t->loop.sent_ns + transport->loop.slow_ns;
         if (due > now) {
             next = due < next ? due : next;
             continue;
         }
-        transport->hedges--;
-        t->asked_twice = true;
-        pthread_mutex_lock(&transport->lock);
-        t->next_slow = t->round->slow;
-        t->round->slow = t;
-        pthread_cond_signal(&t->round->wake);
-        pthread_mutex_unlock(&transport->lock);
+        transport->loop.hedges--;
+        t->loop.asked_twice = true;
+        pthread_mutex_lock(&transport->locked.lock);
+        t->locked.next_slow = t->asked.round->slow;
+        t->asked.round->slow = t;
+        pthread_cond_signal(&t->asked.round->wake);
+        pthread_mutex_unlock(&transport->locked.lock);
     }
     return next;
 }
@@ -398,23 +407,23 @@ static int64_t call_slow(struct transport *transport, int64_t now)
 /* Takes what came in under the lock. False when the transport closes. */
 static bool take_orders(struct transport *transport)
 {
-    pthread_mutex_lock(&transport->lock);
-    bool closing = transport->closing, aborting = transport->aborting;
-    struct http_try *starting = transport->starting;
-    transport->starting = NULL;
-    transport->aborting = false;
+    pthread_mutex_lock(&transport->locked.lock);
+    bool closing = transport->locked.closing, aborting = transport->locked.aborting;
+    struct http_try *starting = transport->locked.starting;
+    transport->locked.starting = NULL;
+    transport->locked.aborting = false;
     for (struct http_try *t = starting; t; t = t->next)
-        t->state = TRY_ACTIVE;
-    pthread_mutex_unlock(&transport->lock);
+        t->locked.state = TRY_ACTIVE;
+    pthread_mutex_unlock(&transport->locked.lock);
     for (struct http_try *t = starting, *next; t; t = next) {
         next = t->next;
         start_try(transport, t);
     }
-    for (struct http_try *t = aborting ? transport->active : NULL, *next; t; t = next) {
+    for (struct http_try *t = aborting ? transport->loop.active : NULL, *next; t; t = next) {
         next = t->next;
-        pthread_mutex_lock(&transport->lock);
-        bool aborted = t->aborted || t->round->aborted;
-        pthread_mutex_unlock(&transport->lock);
+        pthread_mutex_lock(&transport->locked.lock);
+        bool aborted = t->locked.aborted || t->asked.round->aborted;
+        pthread_mutex_unlock(&transport->locked.lock);
         if (aborted)
             end_try(transport, t, CURLE_ABORTED_BY_CALLBACK);
     }
@@ -428,8 +437,8 @@ static void *run_loop(void *context)
         transport->options.stall_ms < 4 * POLL_MS ? (int)(transport->options.stall_ms + 3) / 4 : POLL_MS;
     while (take_orders(transport)) {
         int running, left;
-        curl_multi_perform(transport->multi, &running);
-        for (CURLMsg *message; (message = curl_multi_info_read(transport->multi, &left)) != NULL;) {
+        curl_multi_perform(transport->loop.multi, &running);
+        for (CURLMsg *message; (message = curl_multi_info_read(transport->loop.multi, &left)) != NULL;) {
             if (message->msg != CURLMSG_DONE)
                 continue;
             char *mine = NULL;
@@ -438,19 +447,19 @@ static void *run_loop(void *context)
             end_try(transport, (struct http_try *)(void *)mine, result);
         }
         int64_t now = os_now_ns();
-        if (now - transport->looked_ns >= (int64_t)look_ms * NS_PER_MS) {
-            transport->looked_ns = now;
+        if (now - transport->loop.looked_ns >= (int64_t)look_ms * NS_PER_MS) {
+            transport->loop.looked_ns = now;
             end_stalled(transport, now);
         }
-        pthread_mutex_lock(&transport->lock);
-        bool more = transport->starting || transport->aborting;
-        pthread_mutex_unlock(&transport->lock);
+        pthread_mutex_lock(&transport->locked.lock);
+        bool more = transport->locked.starting || transport->locked.aborting;
+        pthread_mutex_unlock(&transport->locked.lock);
         int64_t next = call_slow(transport, now);
-        int wait_ms = transport->active ? look_ms : IDLE_POLL_MS;
+        int wait_ms = transport->loop.active ? look_ms : IDLE_POLL_MS;
         if (next - now < (int64_t)wait_ms * NS_PER_MS)
             wait_ms = (int)((next - now) / NS_PER_MS) + 1;
         if (!more)
-            curl_multi_poll(transport->multi, NULL, 0, wait_ms, NULL);
+            curl_multi_poll(transport->loop.multi, NULL, 0, wait_ms, NULL);
     }
     return NULL;
 }
@@ -467,14 +476,15 @@ static enum dp_status open_multi(struct transport *transport, struct dp_error *e
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return dp_fail_nomem(error, "libcurl");
-    transport->multi = curl_multi_init();
-    if (!transport->multi) {
+    transport->loop.multi = curl_multi_init();
+    if (!transport->loop.multi) {
         curl_global_cleanup();
         return dp_fail_nomem(error, "libcurl");
     }
     long kept = 2L * transport->options.per_host;
-    curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, kept < CONNECTIONS_KEPT ? CONNECTIONS_KEPT : kept);
-    curl_multi_setopt(transport->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    curl_multi_setopt(transport->loop.multi, CURLMOPT_MAXCONNECTS,
+                      kept < CONNECTIONS_KEPT ? CONNECTIONS_KEPT : kept);
+    curl_multi_setopt(transport->loop.multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     return DP_OK;
 }
 
@@ -513,12 +523,12 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     }
     atomic_init(&transport->owners, 1);
     atomic_init(&transport->random, seed);
-    pthread_mutex_init(&transport->lock, NULL);
-    int failed = os_thread_start(&transport->loop, "dipper-http", run_loop, transport);
+    pthread_mutex_init(&transport->locked.lock, NULL);
+    int failed = os_thread_start(&transport->thread, "dipper-http", run_loop, transport);
     if (failed) {
-        curl_multi_cleanup(transport->multi);
+        curl_multi_cleanup(transport->loop.multi);
         curl_global_cleanup();
-        pthread_mutex_destroy(&transport->lock);
+        pthread_mutex_destroy(&transport->locked.lock);
         mem_free(transport);
         return dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
     }
@@ -536,16 +546,16 @@ void transport_free(struct transport *transport)
 {
     if (!transport || atomic_fetch_sub_explicit(&transport->owners, 1, memory_order_acq_rel) != 1)
         return;
-    pthread_mutex_lock(&transport->lock);
-    assert(!transport->hosts);
-    transport->closing = true;
-    pthread_mutex_unlock(&transport->lock);
-    curl_multi_wakeup(transport->multi);
-    pthread_join(transport->loop, NULL);
-    for (size_t i = 0; i < transport->easy_count; i++)
-        curl_easy_cleanup(transport->easy[i]);
-    curl_multi_cleanup(transport->multi);
+    pthread_mutex_lock(&transport->locked.lock);
+    assert(!transport->locked.hosts);
+    transport->locked.closing = true;
+    pthread_mutex_unlock(&transport->locked.lock);
+    curl_multi_wakeup(transport->loop.multi);
+    pthread_join(transport->thread, NULL);
+    for (size_t i = 0; i < transport->locked.easy_count; i++)
+        curl_easy_cleanup(transport->locked.easy[i]);
+    curl_multi_cleanup(transport->loop.multi);
     curl_global_cleanup();
-    pthread_mutex_destroy(&transport->lock);
+    pthread_mutex_destroy(&transport->locked.lock);
     mem_free(transport);
 }

@@ -1,6 +1,6 @@
 /* transport_metrics.c: what a transport has done, as metrics that are read from its own counts. */
 #include "base/metrics.h"
-#include "store/http/try.h"
+#include "store/http/transport.h"
 
 enum dp_status transport_add_metrics(const struct transport *transport, struct metric_registry *r,
                                      struct dp_error *error)

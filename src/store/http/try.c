@@ -13,24 +13,27 @@
 #include "base/alloc.h"
 #include "os/address.h"
 #include "os/clock.h"
+#include "store/implement.h"
+#include "store/transport.h"
+#include "store/http/head.h"
 
 enum { SINK_FIRST = 64 << 10, RECEIVE_BUFFER = 64 << 10 };
 
-void http_try_init(struct http_try *t, const struct http_request *req)
+void http_try_init(struct http_try *t, const struct transport_request *req)
 {
-    *t = (struct http_try){.req = req};
-    buffer_init(&t->head, HTTP_HEAD_MAX);
-    buffer_init(&t->error_body, HTTP_ERROR_BODY_MAX);
-    buffer_init(&t->url, HTTP_HEAD_MAX);
+    *t = (struct http_try){.asked.req = req};
+    buffer_init(&t->came.head, HTTP_HEAD_MAX);
+    buffer_init(&t->came.error_body, HTTP_ERROR_BODY_MAX);
+    buffer_init(&t->asked.url, HTTP_HEAD_MAX);
 }
 
 void http_try_deinit(struct http_try *t)
 {
-    curl_slist_free_all(t->headers);
-    t->headers = NULL;
-    buffer_deinit(&t->head);
-    buffer_deinit(&t->error_body);
-    buffer_deinit(&t->url);
+    curl_slist_free_all(t->asked.headers);
+    t->asked.headers = NULL;
+    buffer_deinit(&t->came.head);
+    buffer_deinit(&t->came.error_body);
+    buffer_deinit(&t->asked.url);
 }
 
 void http_sink_drop(struct http_sink *sink)
@@ -41,16 +44,16 @@ void http_sink_drop(struct http_sink *sink)
 
 struct span http_try_target(const struct http_try *t)
 {
-    return t->url.len ? buffer_span(&t->url) : t->req->url;
+    return t->asked.url.len ? buffer_span(&t->asked.url) : t->asked.req->url;
 }
 
 /* ---- what is sent ----------------------------------------------------------------------------------- */
 
 static bool append_line(struct http_try *t, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(t->headers, line);
+    struct curl_slist *longer = curl_slist_append(t->asked.headers, line);
     if (longer)
-        t->headers = longer;
+        t->asked.headers = longer;
     return longer != NULL;
 }
 
@@ -63,7 +66,7 @@ static bool line_has_name(const char *line, const char *name)
 
 static bool has_header(const struct http_try *t, const char *name)
 {
-    for (const struct curl_slist *h = t->headers; h; h = h->next)
+    for (const struct curl_slist *h = t->asked.headers; h; h = h->next)
         if (line_has_name(h->data, name))
             return true;
     return false;
@@ -90,9 +93,9 @@ enum dp_status http_try_header(struct http_try *t, const char *name, struct span
 
 enum dp_status http_try_url(struct http_try *t, struct span url, struct dp_error *error)
 {
-    buffer_clear(&t->url);
-    buffer_append(&t->url, url);
-    return buffer_check(&t->url, "a request's URL", error);
+    buffer_clear(&t->asked.url);
+    buffer_append(&t->asked.url, url);
+    return buffer_check(&t->asked.url, "a request's URL", error);
 }
 
 /* ---- callbacks -------------------------------------------------------------------------------------- */
@@ -110,21 +113,21 @@ static size_t on_body(char *data, size_t size, size_t n, void *context)
 static size_t on_upload(char *to, size_t size, size_t n, void *context)
 {
     struct http_try *t = context;
-    size_t left = t->req->body.len - t->upload_at, room = size * n;
+    size_t left = t->asked.req->body.len - t->loop.upload_at, room = size * n;
     size_t len = left < room ? left : room;
     if (len)
-        memcpy(to, t->req->body.data + t->upload_at, len);
-    t->upload_at += len;
-    t->moved += len;
+        memcpy(to, t->asked.req->body.data + t->loop.upload_at, len);
+    t->loop.upload_at += len;
+    t->loop.moved += len;
     return len;
 }
 
 static int on_seek(void *context, curl_off_t offset, int origin)
 {
     struct http_try *t = context;
-    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->req->body.len)
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->asked.req->body.len)
         return CURL_SEEKFUNC_FAIL;
-    t->upload_at = (size_t)offset;
+    t->loop.upload_at = (size_t)offset;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -134,13 +137,13 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
 {
     struct http_try *t = context;
     (void)peer, (void)local, (void)peer_port, (void)local_port;
-    if (t->sent && t->req->once) {
-        t->fault = HTTP_FAULT_RESENT;
+    if (t->came.sent && t->asked.req->once) {
+        t->came.fault = HTTP_FAULT_RESENT;
         return CURL_PREREQFUNC_ABORT;
     }
-    t->sent++;
-    t->window_ns = t->sent_ns = os_now_ns();
-    t->window_moved = t->moved;
+    t->came.sent++;
+    t->loop.window_ns = t->loop.sent_ns = os_now_ns();
+    t->loop.window_moved = t->loop.moved;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -151,7 +154,7 @@ static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_
     (void)purpose;
     int fd = os_socket_to_public(&address->addr, address->family, address->socktype, address->protocol);
     if (fd < 0 && errno == EACCES)
-        t->refused = true;
+        t->came.refused = true;
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -159,8 +162,8 @@ static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_
 
 static CURLcode arm_method(struct http_try *t)
 {
-    CURL *easy = t->easy;
-    const struct http_request *req = t->req;
+    CURL *easy = t->asked.easy;
+    const struct transport_request *req = t->asked.req;
     CURLcode code = CURLE_OK;
     switch (req->method) {
     case HTTP_GET: code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); break;
@@ -186,7 +189,7 @@ static CURLcode arm_method(struct http_try *t)
 /* The headers of the request that no prepare has set, and what ranges and pins need. */
 static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
 {
-    const struct http_request *req = t->req;
+    const struct transport_request *req = t->asked.req;
     char text[64];
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < req->header_count && status == DP_OK; i++) {
@@ -197,8 +200,8 @@ static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
         if (!has_header(t, text))
             status = http_try_header(t, text, req->headers[i].value, error);
     }
-    if (status == DP_OK && req->method == HTTP_GET && (req->ranged || t->at)) {
-        uint64_t first = (req->ranged ? req->offset : 0) + t->at;
+    if (status == DP_OK && req->method == HTTP_GET && (req->ranged || t->asked.at)) {
+        uint64_t first = (req->ranged ? req->offset : 0) + t->asked.at;
         if (req->ranged && req->len >= 0)
             snprintf(text, sizeof text, "bytes=%" PRIu64 "-%" PRIu64, first, req->offset + (uint64_t)req->len - 1);
         else
@@ -206,8 +209,8 @@ static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
         status = http_try_header(t, "Range", span_str(text), error);
     }
     struct span pin = req->if_match;
-    if (t->at && !pin.len)
-        pin = http_head_find(t->first_head, "etag");
+    if (t->asked.at && !pin.len)
+        pin = http_head_find(t->asked.first_head, "etag");
     if (status == DP_OK && pin.len && http_etag_is_strong(pin))
         status = http_try_header(t, "If-Match", pin, error);
     if (status == DP_OK && !append_line(t, "Expect:"))
@@ -236,7 +239,7 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
                             struct dp_error *error)
 {
     bool secure = span_starts_with(http_try_target(t), span_str("https:"));
-    trust = t->req->trust ? t->req->trust : trust;
+    trust = t->asked.req->trust ? t->asked.req->trust : trust;
     if (secure && trust->status != DP_OK) {
         if (error)
             *error = trust->error;
@@ -254,7 +257,7 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
         buffer_deinit(&url);
         return status;
     }
-    CURL *easy = t->easy;
+    CURL *easy = t->asked.easy;
     /* Those that copy or allocate can fail; the others only when libcurl is older than our build demands. */
     CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, (const char *)url.data);
     buffer_deinit(&url);
@@ -276,9 +279,9 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
     }
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->asked.headers);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->curl_error);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->came.curl_error);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -329,40 +332,40 @@ static bool content_length(struct span head, uint64_t *out)
 /* Judges a 206: exactly what was asked for, less what lies past the object's end. */
 static enum http_fault judge_partial(struct http_try *t, struct span head)
 {
-    const struct http_request *req = t->req;
+    const struct transport_request *req = t->asked.req;
     struct http_content_range range;
     if (!http_content_range_parse(http_head_find(head, "content-range"), &range) || !range.has_range ||
         !range.has_size)
         return HTTP_FAULT_BAD_RANGE;
-    uint64_t first = (req->ranged ? req->offset : 0) + t->at, last = range.size - 1;
+    uint64_t first = (req->ranged ? req->offset : 0) + t->asked.at, last = range.size - 1;
     if (req->ranged && req->len >= 0 && req->offset + (uint64_t)req->len - 1 < last)
         last = req->offset + (uint64_t)req->len - 1;
     uint64_t length = range.last - range.first + 1, said;
     if (range.first != first || range.last != last || (content_length(head, &said) && said != length))
         return HTTP_FAULT_BAD_RANGE;
-    t->expected = length;
-    t->expected_known = true;
-    t->size = range.size;
-    t->size_known = true;
+    t->came.expected = length;
+    t->came.expected_known = true;
+    t->came.size = range.size;
+    t->came.size_known = true;
     return HTTP_FAULT_NONE;
 }
 
 /* Judges a 200 to a GET. To a range it is right only when the range is the whole object. */
 static enum http_fault judge_whole(struct http_try *t, struct span head)
 {
-    const struct http_request *req = t->req;
-    t->expected_known = content_length(head, &t->expected);
-    t->size_known = t->expected_known;
-    t->size = t->expected;
+    const struct transport_request *req = t->asked.req;
+    t->came.expected_known = content_length(head, &t->came.expected);
+    t->came.size_known = t->came.expected_known;
+    t->came.size = t->came.expected;
     if (!req->ranged)
         return HTTP_FAULT_NONE;
-    if (req->offset || (req->len >= 0 && t->expected_known && t->expected > (uint64_t)req->len))
+    if (req->offset || (req->len >= 0 && t->came.expected_known && t->came.expected > (uint64_t)req->len))
         return HTTP_FAULT_NO_RANGES;
     return HTTP_FAULT_NONE;
 }
 
 /* The most bytes that a 2xx answer may have in all. */
-static uint64_t body_limit(const struct http_request *req)
+static uint64_t body_limit(const struct transport_request *req)
 {
     if (req->into)
         return req->into_len;
@@ -374,19 +377,19 @@ static uint64_t body_limit(const struct http_request *req)
 /* Makes room for what is known to come. */
 static enum http_fault open_sink(struct http_try *t)
 {
-    struct http_sink *sink = &t->sink;
-    uint64_t limit = body_limit(t->req);
-    if (t->expected_known && (t->expected > limit || sink->len > limit - t->expected))
+    struct http_sink *sink = &t->came.sink;
+    uint64_t limit = body_limit(t->asked.req);
+    if (t->came.expected_known && (t->came.expected > limit || sink->len > limit - t->came.expected))
         return HTTP_FAULT_BODY;
-    if (t->req->into && !t->is_hedge) {
-        sink->data = t->req->into;
-        sink->room = t->req->into_len;
+    if (t->asked.req->into && !t->asked.is_hedge) {
+        sink->data = t->asked.req->into;
+        sink->room = t->asked.req->into_len;
         return HTTP_FAULT_NONE;
     }
     if (sink->data)
         return HTTP_FAULT_NONE; /* a resumed one */
-    sink->grows = !t->expected_known;
-    uint64_t room = t->expected_known ? t->expected : limit < SINK_FIRST ? limit : SINK_FIRST;
+    sink->grows = !t->came.expected_known;
+    uint64_t room = t->came.expected_known ? t->came.expected : limit < SINK_FIRST ? limit : SINK_FIRST;
     if (room == 0)
         return HTTP_FAULT_NONE;
     sink->block = room > SIZE_MAX ? NULL : store_block_new((size_t)room);
@@ -400,83 +403,83 @@ static enum http_fault open_sink(struct http_try *t)
 /* The head is whole: what of the body is wanted? */
 static enum http_fault judge(struct http_try *t)
 {
-    const struct http_request *req = t->req;
-    struct span head = buffer_span(&t->head);
-    if (t->head.status == DP_NOMEM)
+    const struct transport_request *req = t->asked.req;
+    struct span head = buffer_span(&t->came.head);
+    if (t->came.head.status == DP_NOMEM)
         return HTTP_FAULT_NOMEM;
-    if (t->head.status != DP_OK)
+    if (t->came.head.status != DP_OK)
         return HTTP_FAULT_HEAD;
     bool reads = req->method == HTTP_GET || req->method == HTTP_HEAD;
-    if (t->code / 100 != 2)
+    if (t->came.code / 100 != 2)
         return HTTP_FAULT_NONE;
     struct span etag = http_head_find(head, "etag");
     if (reads && req->if_match.len && etag.len && !span_equal(etag, req->if_match))
         return HTTP_FAULT_STALE;
     if (req->method == HTTP_HEAD) {
-        t->size_known = content_length(head, &t->size);
+        t->came.size_known = content_length(head, &t->came.size);
         return HTTP_FAULT_NONE;
     }
     enum http_fault fault = HTTP_FAULT_NONE;
-    if (req->method == HTTP_GET && t->code == 206) {
-        if (!req->ranged && !t->at)
+    if (req->method == HTTP_GET && t->came.code == 206) {
+        if (!req->ranged && !t->asked.at)
             return HTTP_FAULT_BAD_RANGE; /* a part, unasked */
-        if (t->at && !http_same_version(t->first_head, head))
+        if (t->asked.at && !http_same_version(t->asked.first_head, head))
             return HTTP_FAULT_CHANGED;
         fault = judge_partial(t, head);
     } else if (req->method == HTTP_GET) {
         /* No part of what was resumed (the server takes no ranges after all, say): from its start again. */
-        http_sink_drop(&t->sink);
-        t->at = 0;
-        if (t->code == 200)
+        http_sink_drop(&t->came.sink);
+        t->asked.at = 0;
+        if (t->came.code == 200)
             fault = judge_whole(t, head);
         else
-            t->expected_known = content_length(head, &t->expected);
+            t->came.expected_known = content_length(head, &t->came.expected);
     } else {
-        t->expected_known = content_length(head, &t->expected);
+        t->came.expected_known = content_length(head, &t->came.expected);
     }
     return fault == HTTP_FAULT_NONE ? open_sink(t) : fault;
 }
 
 static bool decide(struct http_try *t)
 {
-    if (!t->decided) {
-        t->decided = true;
-        t->decided_ns = os_now_ns();
-        t->fault = judge(t);
+    if (!t->came.decided) {
+        t->came.decided = true;
+        t->loop.decided_ns = os_now_ns();
+        t->came.fault = judge(t);
     }
-    return t->fault == HTTP_FAULT_NONE;
+    return t->came.fault == HTTP_FAULT_NONE;
 }
 
 bool http_try_take_head(struct http_try *t, struct span line)
 {
-    t->moved += line.len;
-    if (t->decided || line.len == 0)
+    t->loop.moved += line.len;
+    if (t->came.decided || line.len == 0)
         return true; /* a trailer */
     if (span_starts_with(line, span_str("HTTP/"))) {
         const uint8_t *blank = memchr(line.data, ' ', line.len);
-        buffer_clear(&t->head);
-        t->code = 0;
+        buffer_clear(&t->came.head);
+        t->came.code = 0;
         for (size_t i = blank ? (size_t)(blank - line.data) + 1 : line.len, digits = 0; i < line.len && digits < 3;
              i++, digits++) {
             if (line.data[i] < '0' || line.data[i] > '9')
                 break;
-            t->code = t->code * 10 + (line.data[i] - '0');
+            t->came.code = t->came.code * 10 + (line.data[i] - '0');
         }
         return true;
     }
     if (line.data[0] == '\r' || line.data[0] == '\n')
-        return t->code < 200 || decide(t);
-    buffer_append(&t->head, line);
-    return t->head.status == DP_OK || decide(t);
+        return t->came.code < 200 || decide(t);
+    buffer_append(&t->came.head, line);
+    return t->came.head.status == DP_OK || decide(t);
 }
 
 /* Room for `len` bytes more in a sink of unknown length. */
 static enum http_fault grow_sink(struct http_try *t, size_t len)
 {
-    struct http_sink *sink = &t->sink;
-    uint64_t limit = body_limit(t->req), room = sink->room;
+    struct http_sink *sink = &t->came.sink;
+    uint64_t limit = body_limit(t->asked.req), room = sink->room;
     if (len > limit || sink->len > limit - len)
-        return t->req->ranged ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
+        return t->asked.req->ranged ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
     while (room < sink->len + len)
         room = room ? 2 * room : SINK_FIRST;
     if (room > limit)
@@ -493,26 +496,26 @@ static enum http_fault grow_sink(struct http_try *t, size_t len)
 bool http_try_take_body(struct http_try *t, struct span data)
 {
     size_t len = data.len;
-    t->moved += len;
-    t->body_len += len;
+    t->loop.moved += len;
+    t->came.body_len += len;
     if (!decide(t))
         return false;
-    if (t->code / 100 != 2) {
-        size_t room = HTTP_ERROR_BODY_MAX - t->error_body.len;
-        buffer_append(&t->error_body, span_of(data.data, len < room ? len : room));
-        if (t->error_body.status != DP_OK)
-            t->fault = HTTP_FAULT_NOMEM;
+    if (t->came.code / 100 != 2) {
+        size_t room = HTTP_ERROR_BODY_MAX - t->came.error_body.len;
+        buffer_append(&t->came.error_body, span_of(data.data, len < room ? len : room));
+        if (t->came.error_body.status != DP_OK)
+            t->came.fault = HTTP_FAULT_NOMEM;
         else if (len > room)
-            t->fault = HTTP_FAULT_CUT;
-        return t->fault == HTTP_FAULT_NONE;
+            t->came.fault = HTTP_FAULT_CUT;
+        return t->came.fault == HTTP_FAULT_NONE;
     }
-    struct http_sink *sink = &t->sink;
+    struct http_sink *sink = &t->came.sink;
     if (len > sink->room - sink->len) {
         if (!sink->grows)
-            t->fault = t->req->ranged && t->code == 200 ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
+            t->came.fault = t->asked.req->ranged && t->came.code == 200 ? HTTP_FAULT_NO_RANGES : HTTP_FAULT_BODY;
         else
-            t->fault = grow_sink(t, len);
-        if (t->fault != HTTP_FAULT_NONE)
+            t->came.fault = grow_sink(t, len);
+        if (t->came.fault != HTTP_FAULT_NONE)
             return false;
     }
     if (len)

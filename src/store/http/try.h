@@ -1,36 +1,34 @@
-/* store/http/try.h: one try of a request: what it asks, and what comes back. Between http/run.c, which decides,
- * http/try.c, which speaks to libcurl, and transport.c, whose loop moves the bytes.
+/* store/http/try.h: one try of a request: what it asks, and what comes back. http/run.c decides on tries, http/try.c
+ * speaks to libcurl, and the loop of http/transport.c moves the bytes.
  *
  * A try belongs to the thread that runs the round until transport_submit, then to the loop, and to the round
- * again when it is TRY_DONE. Fields that the loop and the round both touch in between are guarded by the
- * transport's lock and marked so.
+ * again when it is TRY_DONE. The groups of `struct http_try` say who may touch which field in between.
  */
 #ifndef STORE_HTTP_TRY_H
 #define STORE_HTTP_TRY_H
 
 #include <curl/curl.h>
-#include <pthread.h>
 
 #include "base/buffer.h"
-#include "store/implement.h"
-#include "store/transport.h"
+#include "store/http/request.h"
+
+struct transport_options;
 
 enum {
     HTTP_HEAD_MAX = 64 << 10,       /* bytes of an answer's header lines */
-    HTTP_ERROR_BODY_MAX = 64 << 10, /* of an answer that is no 2xx */
-    HTTP_BODY_DEFAULT_MAX = 16 << 20,
-    HTTP_CLASSES = 4
+    HTTP_ERROR_BODY_MAX = 64 << 10, /* bytes kept of an answer that is not 2xx */
+    HTTP_BODY_DEFAULT_MAX = 16 << 20
 };
 
 /* Why we broke a try off ourselves. */
 enum http_fault {
     HTTP_FAULT_NONE,
-    HTTP_FAULT_HEAD,      /* more than HTTP_HEAD_MAX */
-    HTTP_FAULT_BODY,      /* more than may come */
-    HTTP_FAULT_BAD_RANGE, /* 206 with another range than asked, or none */
+    HTTP_FAULT_HEAD,      /* the head is longer than HTTP_HEAD_MAX */
+    HTTP_FAULT_BODY,      /* the body is longer than allowed */
+    HTTP_FAULT_BAD_RANGE, /* 206 with another range than asked, or with none */
     HTTP_FAULT_NO_RANGES, /* 200 with a larger object than the range */
-    HTTP_FAULT_STALE,     /* not the ETag of if_match */
-    HTTP_FAULT_CHANGED,   /* not the version that an earlier try began to read */
+    HTTP_FAULT_STALE,     /* the ETag differs from if_match */
+    HTTP_FAULT_CHANGED,   /* the version differs from the one that an earlier try began to read */
     HTTP_FAULT_RESENT,    /* libcurl was about to send a `once` request a second time */
     HTTP_FAULT_STALLED,
     HTTP_FAULT_CUT, /* an error's body beyond HTTP_ERROR_BODY_MAX: the answer is complete enough */
@@ -41,120 +39,97 @@ enum http_fault {
 struct http_sink {
     uint8_t *data; /* NULL: nothing yet */
     size_t room, len;
-    struct store_block *block; /* that data lies in; NULL: the caller's `into` */
-    bool grows;                /* the length is not known */
+    struct store_block *block; /* that holds `data`; NULL: the caller's `into` */
+    bool grows;                /* the length is unknown */
 };
 
 enum http_try_state { TRY_IDLE, TRY_QUEUED, TRY_STARTING, TRY_ACTIVE, TRY_DONE };
 
 struct http_round;
 struct http_host;
-struct job;
+struct http_job;
 
 struct http_try {
-    const struct http_request *req;
-    struct job *job; /* in http/run.c */
-    CURL *easy;
-    bool is_hedge;  /* goes to a line of its own, and into a block of its own */
-    bool hedgeable; /* the loop may call it slow */
-    struct curl_slist *headers;
-    struct buffer url; /* what prepare changed it to; empty: req's */
-    char curl_error[CURL_ERROR_SIZE];
+    /* Set until transport_submit returns, then only read. */
+    struct {
+        const struct transport_request *req;
+        struct http_job *job; /* in http/run.c */
+        CURL *easy;
+        bool is_hedge;  /* queues apart, and has its bytes in a block, not in `into` */
+        bool hedgeable; /* the loop may report it as slow */
+        struct curl_slist *headers;
+        struct buffer url; /* that prepare chose; empty: req's */
+        /* Resuming: the first missing byte is `at` bytes into the range, and the sink's bytes came with the answer of
+         * `first_head` (.data NULL: a fresh start). */
+        uint64_t at;
+        struct span first_head;
+        struct http_round *round;
+        struct http_host *host;
+    } asked;
 
-    /* guarded by the transport's lock */
-    enum http_try_state state;
-    bool aborted;
-    bool slow; /* in the round's list, by next_slow */
-    struct http_try *next_slow;
-    struct http_try *next, *previous; /* in a host's queue, a list of the loop, or the round's finished ones */
-    struct http_host *host;
-    struct http_round *round;
+    /* Guarded by the transport's lock. */
+    struct {
+        enum http_try_state state;
+        bool aborted;
+        struct http_try *next_slow; /* in the round's list of slow ones */
+    } locked;
 
-    /* resuming: the first byte that is still missing is `at` bytes into what was asked for */
-    uint64_t at;
-    struct span first_head; /* of the answer that the sink's bytes came with; .data NULL: a fresh start */
+    /* In a host's queue, the list to start, the loop's list of active tries, or the round's list of finished ones; guarded
+     * as that list is. */
+    struct http_try *next, *previous;
 
-    /* the loop's, while active */
-    size_t upload_at;
-    uint64_t moved, window_moved; /* bytes in either direction; at the last look for stalls */
-    int64_t window_ns;            /* when that was; 0: not sent yet */
-    int64_t sent_ns;              /* 0: not sent yet */
-    int64_t decided_ns;           /* when the head was whole */
-    bool asked_twice;             /* was called slow */
+    /* The loop's, while active. */
+    struct {
+        size_t upload_at;
+        uint64_t moved, window_moved; /* bytes in either direction: now, and at the last look for stalls */
+        int64_t window_ns;            /* when that look was; 0: not sent yet */
+        int64_t sent_ns;              /* 0: not sent yet */
+        int64_t decided_ns;           /* when the head was whole */
+        bool asked_twice;             /* was reported as slow */
+    } loop;
 
-    /* what came */
-    CURLcode result;
-    enum http_fault fault;
-    bool refused; /* an address that is not public */
-    unsigned sent;
-    int code;
-    struct buffer head; /* header lines, without the status line */
-    bool decided;       /* the head was judged */
-    bool expected_known;
-    uint64_t expected, body_len; /* bytes of this answer's body */
-    uint64_t size;               /* of the whole object */
-    bool size_known;
-    struct http_sink sink;
-    struct buffer error_body;
+    /* What came. The loop writes it; the round reads it when the try is TRY_DONE. */
+    struct {
+        CURLcode result;
+        enum http_fault fault;
+        bool refused; /* the host's address is not public */
+        unsigned sent;
+        int code;
+        struct buffer head; /* header lines, without the status line */
+        bool decided;       /* the head was judged */
+        bool expected_known;
+        uint64_t expected, body_len; /* bytes of this answer's body */
+        uint64_t size;               /* of the whole object */
+        bool size_known;
+        struct http_sink sink;
+        struct buffer error_body;
+        char curl_error[CURL_ERROR_SIZE];
+    } came;
 };
 
-/* ---- http/try.c ------------------------------------------------------------------------------------- */
-
-/* Zeroes a try of `req`. */
-void http_try_init(struct http_try *t, const struct http_request *req);
+/* Makes an idle try of `req`. */
+void http_try_init(struct http_try *t, const struct transport_request *req);
 /* Frees all but the easy handle and the sink. */
 void http_try_deinit(struct http_try *t);
-/* Tells t->easy, which is as curl_easy_init left it, what to do. `trust` is for requests without their own. */
+
+/* Adds a header to this try, which replaces one of the same name (in any case) in `headers`. DP_INVALID if the value
+ * holds a line end. */
+enum dp_status http_try_header(struct http_try *attempt, const char *name, struct span value,
+                               struct dp_error *error);
+/* Sends this try to another URL. */
+enum dp_status http_try_url(struct http_try *attempt, struct span url, struct dp_error *error);
+
+/* Tells the easy handle, which is as curl_easy_init left it, what to do. `trust` is for requests that have none. */
 enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
                             struct dp_error *error);
 struct span http_try_target(const struct http_try *t);
-/* What libcurl hands over: a header line with its line end (the status line begins an answer, an empty line ends its
- * head), and a piece of the body. False when the try is to be broken off: `fault` says why. */
+/* Take what libcurl hands over: a header line with its line end (the status line begins an answer, an empty line ends
+ * its head), and a piece of the body. False when the try must be broken off; `fault` says why. */
 bool http_try_take_head(struct http_try *t, struct span line);
 bool http_try_take_body(struct http_try *t, struct span data);
 void http_sink_drop(struct http_sink *sink);
-/* Whether an answer with this code and head has the identity of `first` (a head too): same ETag, or where it has
- * none, same Last-Modified. False when neither has any. */
+/* Whether two heads show the same version: the same ETag, or without one, the same Last-Modified. False when `first` has
+ * neither. */
 bool http_same_version(struct span first, struct span head);
-
-/* ---- transport.c ------------------------------------------------------------------------------------ */
-
-/* Tries of one transport_run. On its thread's stack; guarded by the transport's lock. */
-struct http_round {
-    pthread_cond_t wake;
-    bool aborted;
-    struct http_try *done;
-    struct http_try *slow; /* called slow, not looked at yet */
-};
-
-/* What a transport has done so far. */
-struct transport_counts {
-    _Atomic int64_t in_flight, tries, retries, hedges, failures, received_bytes;
-    _Atomic int64_t answers[HTTP_CLASSES]; /* 2xx, 3xx, 4xx, 5xx: of tries, as they came */
-    _Atomic int64_t broken;                /* tries without a whole answer */
-};
-struct transport_counts *transport_counts_of(struct transport *transport);
-
-const struct transport_options *transport_options_of(const struct transport *transport);
-/* Whether a request may be tried again after so many tries, the last `unconnected` of which made no connection. */
-bool transport_allows(const struct transport *transport, bool patient, unsigned tries, unsigned unconnected);
-const struct trust *transport_trust_of(const struct transport *transport);
-/* A number without pattern below `bound` (0: 0). */
-uint64_t transport_random(struct transport *transport, uint64_t bound);
-/* An easy handle, reset; NULL when out of memory. */
-CURL *transport_easy_take(struct transport *transport);
-void transport_easy_return(struct transport *transport, CURL *easy); /* NULL is fine */
-
-/* Hands an armed try to the loop, or puts it in its host's line. DP_NOMEM: the try stays the caller's. */
-enum dp_status transport_submit(struct transport *transport, struct http_round *round, struct http_try *t,
-                                struct dp_error *error);
-/* Asks for all tries of the round back soon; none is sent from now on. */
-void transport_abort(struct transport *transport, struct http_round *round);
-/* Asks for one try back soon. */
-void transport_abort_try(struct transport *transport, struct http_try *t);
-/* Takes the tries of the round that are done, and those that are slow; waits for one until `until_ns` (os_now_ns()
- * scale) when there is none. */
-struct http_try *transport_wait(struct transport *transport, struct http_round *round, int64_t until_ns,
-                                struct http_try **slow);
 
 #endif

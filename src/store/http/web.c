@@ -34,7 +34,8 @@ static struct http_store *http_store_of(struct store *store)
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
-static enum dp_status aim(struct http_source *source, struct call *call, struct span key, struct http_request *req)
+static enum dp_status aim(struct http_source *source, struct call *call, struct span key,
+                          struct transport_request *req)
 {
     const struct http_store *h = (const struct http_store *)((char *)source - offsetof(struct http_store, source));
     if (h->object.len) {

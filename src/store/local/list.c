@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/listing.h"
+
 enum { NAMES_MAX_BYTES = 1 << 30 };
 
 struct walk {

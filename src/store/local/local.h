@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "os/random.h"
+#include "store/block_pool.h"
 #include "store/implement.h"
 
 /* Objects up to this size have a hash of their content as version, larger ones inode, times and size. */
@@ -61,6 +62,9 @@ void local_version_of_bytes(struct span bytes, struct store_version *out);
 /* The version of an open object, reading it when it is small. `store` and `key` are for messages. */
 enum dp_status local_version(const struct local_store *local, int fd, const struct stat *info, struct span key,
                              struct store_version *out, struct dp_error *error);
+
+/* Opens a folder of this host; `create` makes it where it is missing. */
+enum dp_status store_local_open(struct call *call, const char *path, bool create, struct store **out);
 
 void local_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 enum dp_status local_head(struct call *call, struct store *store, struct span key, struct store_info *out);

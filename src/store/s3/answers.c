@@ -1,8 +1,9 @@
 /* s3/answers.c: the answers of S3 in XML: pages of a listing, uploads begun and completed. */
+#include "store/s3/answers.h"
+
 #include <stdlib.h>
 
 #include "base/url.h"
-#include "store/s3/s3.h"
 #include "store/s3/xml.h"
 
 /* Undoes encoding-type=url: %XX, and '+' for a space. */

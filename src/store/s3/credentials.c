@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/log.h"
+#include "store/s3/credentials_http.h"
+#include "store/s3/credentials_profile.h"
 
 enum {
     TEXTS_MAX_BYTES = 256 << 10,

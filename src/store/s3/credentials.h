@@ -12,7 +12,6 @@
 
 #include "os/call.h"
 #include "store/s3/keys.h"
-#include "store/s3/profile.h"
 #include "store/s3_settings.h"
 
 struct credentials;
@@ -31,27 +30,5 @@ void credentials_refused(struct credentials *c, uint64_t serial);
 /* The store refused them without saying why, as the answer to a HEAD cannot. They stay in use; others are fetched beside
  * them, unless the last fetch was less than ten seconds ago. Whether there may be others now. */
 bool credentials_doubted(struct credentials *c, uint64_t serial);
-
-/* ---- the profile files (credentials_profile.c) ------------------------------------------------------- */
-
-/* What the files say of the profile that the settings name, or of "default"; `profile->found` false when they say
- * nothing. DP_NOT_FOUND when the settings name one that is in none of the files. Spans live in the arena. */
-enum dp_status credentials_profile(const struct s3_settings *settings, struct arena *arena,
-                                   struct aws_profile *profile, struct dp_error *error);
-
-/* ---- sources that are asked over HTTP (credentials_http.c) -------------------------------------------- */
-
-/* Each asks once and may block. `session` may be empty. */
-enum dp_status credentials_from_sts(struct call *call, const struct s3_settings *settings, const char *region,
-                                    const char *role_arn, const char *token_file, const char *session,
-                                    struct aws_keys **out);
-enum dp_status credentials_from_container(struct call *call, const struct s3_settings *settings,
-                                          struct aws_keys **out);
-/* DP_UNAVAILABLE also where there is no such service. */
-enum dp_status credentials_from_metadata(struct call *call, const struct s3_settings *settings,
-                                         struct aws_keys **out);
-/* Whether a container's full URI may be asked: over https, or on this host or the addresses that Amazon's container
- * services have. */
-bool credentials_container_uri_allowed(struct span url);
 
 #endif

@@ -3,15 +3,16 @@
  * Each fetch has a transport of its own, which ends with it: keys are fetched once an hour or so, and these peers are
  * near and answer at once or not at all, so its patience is short. Its answers may hold keys: no message quotes them.
  */
+#include "store/s3/credentials_http.h"
+
 #include <limits.h>
 #include <stdio.h>
 
 #include "base/utf8.h"
 #include "base/url.h"
 #include "os/file.h"
-#include "store/s3/credentials.h"
+#include "store/http/run.h"
 #include "store/s3/sigv4.h"
-#include "store/transport.h"
 
 enum {
     TOKEN_MAX_BYTES = 64 << 10,
@@ -40,7 +41,7 @@ static bool is_set(const char *text)
 
 /* Sends one request and answers with its body in the call's arena. `from` is for messages. */
 static enum dp_status ask(struct call *call, const struct s3_settings *s, const struct transport_options *patience,
-                          const char *from, struct http_request *req, struct span *body)
+                          const char *from, struct transport_request *req, struct span *body)
 {
     struct transport *transport;
     struct transport_options options = *patience;
@@ -58,13 +59,13 @@ static enum dp_status ask(struct call *call, const struct s3_settings *s, const 
     } else if (status != DP_NOMEM && status != DP_CANCELLED && status != DP_DEADLINE) {
         dp_error_prefix(&call->error, "%s", from);
     }
-    http_request_release(req, 1);
+    transport_release(req, 1);
     transport_free(transport);
     return status;
 }
 
 /* Fails with the answer's code, and with what it says when it is one of AWS's errors. */
-static enum dp_status refused(struct call *call, const char *from, const struct http_request *req,
+static enum dp_status refused(struct call *call, const char *from, const struct transport_request *req,
                               struct span body)
 {
     struct aws_error e;
@@ -128,13 +129,13 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
     append_field(&form, "WebIdentityToken", token);
     status = buffer_check(&form, "a request to STS", &call->error);
     if (status == DP_OK) {
-        const struct http_header headers[] = {
+        const struct transport_header headers[] = {
             {span_str("Content-Type"), span_str("application/x-www-form-urlencoded")}};
-        struct http_request req = {.method = HTTP_POST,
-                                   .url = span_str(url),
-                                   .headers = headers,
-                                   .header_count = 1,
-                                   .body = buffer_span(&form)};
+        struct transport_request req = {.method = HTTP_POST,
+                                        .url = span_str(url),
+                                        .headers = headers,
+                                        .header_count = 1,
+                                        .body = buffer_span(&form)};
         status = ask(call, s, &PATIENCE_STS, FROM, &req, &body);
         if (status == DP_OK)
             status = req.code == 200 ? aws_keys_from_sts(FROM, body, call->arena, out, &call->error)
@@ -186,9 +187,9 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
         status = read_token(call, s->container_token_file, &token);
     if (status != DP_OK)
         return status;
-    const struct http_header headers[] = {{span_str("Accept"), span_str("application/json")},
-                                          {span_str("Authorization"), token}};
-    struct http_request req = {
+    const struct transport_header headers[] = {{span_str("Accept"), span_str("application/json")},
+                                               {span_str("Authorization"), token}};
+    struct transport_request req = {
         .method = HTTP_GET, .url = span_str(url), .headers = headers, .header_count = token.len ? 2 : 1};
     status = ask(call, s, &PATIENCE, FROM, &req, &body);
     if (status != DP_OK)
@@ -217,11 +218,11 @@ static const char *metadata_url(const struct s3_settings *s, const char *path, s
 static enum dp_status metadata_token(struct call *call, const struct s3_settings *s, struct span *token)
 {
     char url[URL_MAX_BYTES];
-    const struct http_header headers[] = {{span_str("X-aws-ec2-metadata-token-ttl-seconds"), span_str("60")}};
-    struct http_request req = {.method = HTTP_PUT,
-                               .url = span_str(metadata_url(s, "/latest/api/token", span_str(""), url)),
-                               .headers = headers,
-                               .header_count = 1};
+    const struct transport_header headers[] = {{span_str("X-aws-ec2-metadata-token-ttl-seconds"), span_str("60")}};
+    struct transport_request req = {.method = HTTP_PUT,
+                                    .url = span_str(metadata_url(s, "/latest/api/token", span_str(""), url)),
+                                    .headers = headers,
+                                    .header_count = 1};
     enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, token);
     if (status == DP_UNKNOWN) /* there is nothing that a token could do twice */
         call->error.status = status = DP_UNAVAILABLE;
@@ -234,11 +235,11 @@ static enum dp_status metadata_get(struct call *call, const struct s3_settings *
                                    struct span role, struct span *body)
 {
     char url[URL_MAX_BYTES];
-    const struct http_header headers[] = {{span_str("X-aws-ec2-metadata-token"), token}};
-    struct http_request req = {.method = HTTP_GET,
-                               .url = span_str(metadata_url(s, ROLES, role, url)),
-                               .headers = headers,
-                               .header_count = 1};
+    const struct transport_header headers[] = {{span_str("X-aws-ec2-metadata-token"), token}};
+    struct transport_request req = {.method = HTTP_GET,
+                                    .url = span_str(metadata_url(s, ROLES, role, url)),
+                                    .headers = headers,
+                                    .header_count = 1};
     enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, body);
     if (status == DP_OK && req.code == 404)
         return call_fail(call, DP_UNAVAILABLE, "this machine has no role");

@@ -1,9 +1,10 @@
 /* credentials_profile.c: finds and reads the profile files of AWS tools. */
+#include "store/s3/credentials_profile.h"
+
 #include <limits.h>
 #include <stdio.h>
 
 #include "os/file.h"
-#include "store/s3/credentials.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 

@@ -3,6 +3,7 @@
  * The names are those of "Error responses", Amazon S3 API Reference, and what other makes answer in their place. The
  * store's own words are kept where they may help.
  */
+#include "store/http/head.h"
 #include "store/s3/s3.h"
 
 enum { SHOWN_MAX = 160 }; /* bytes of a store's own words */
@@ -20,7 +21,7 @@ static bool is_one_of(struct span code, const char *const *names, size_t count)
 }
 
 /* Takes note of what answers tell in passing. */
-static void learn(struct s3_store *s3, const struct http_request *req, struct span code)
+static void learn(struct s3_store *s3, const struct transport_request *req, struct span code)
 {
     bool from_bucket = req->code / 100 == 2 || req->code == 304 || req->code == 412 || req->code == 416 ||
                        span_equal_str(code, "NoSuchKey");
@@ -30,7 +31,7 @@ static void learn(struct s3_store *s3, const struct http_request *req, struct sp
         atomic_store_explicit(&s3->loses_names, true, memory_order_relaxed);
 }
 
-enum http_verdict s3_inspect(struct call *call, struct http_request *req)
+enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
 {
     struct s3_request *r = req->ctx;
     struct aws_error e = {0};
@@ -123,11 +124,11 @@ static enum dp_status wrong_region(const struct s3_store *s3, struct span region
 }
 
 /* Asks with GET why a HEAD found nothing, whose answer has no body to tell. */
-static enum dp_status explain_head(struct call *call, const struct http_request *head, struct dp_error *error)
+static enum dp_status explain_head(struct call *call, const struct transport_request *head, struct dp_error *error)
 {
     const struct s3_request *r = head->ctx;
     struct s3_store *s3 = r->s3;
-    struct http_request get = {.method = HTTP_GET, .ranged = true, .len = 1};
+    struct transport_request get = {.method = HTTP_GET, .ranged = true, .len = 1};
     enum dp_status status = s3_request(call, s3, r->key, NULL, 0, &get);
     if (status == DP_OK)
         status = s3_send(call, s3, &get);
@@ -145,7 +146,7 @@ static enum dp_status explain_head(struct call *call, const struct http_request 
     return status;
 }
 
-enum dp_status s3_explain(struct http_source *source, struct call *call, const struct http_request *req,
+enum dp_status s3_explain(struct http_source *source, struct call *call, const struct transport_request *req,
                           struct dp_error *error)
 {
     (void)source;

@@ -9,6 +9,8 @@
  * page that is to follow itself, or one that begins before the end of the page before it.
  */
 #include "base/utf8.h"
+#include "store/listing.h"
+#include "store/s3/answers.h"
 #include "store/s3/s3.h"
 
 enum { PAGE_MAX = 1000 };
@@ -32,7 +34,7 @@ static bool can_begin_a_key(struct span prefix)
 
 /* One page: names after `after`, or with the token of the page before. */
 static enum dp_status fetch_page(struct call *call, struct s3_store *s3, struct span prefix, struct span after,
-                                 struct span token, bool folders, size_t most, struct http_request *req,
+                                 struct span token, bool folders, size_t most, struct transport_request *req,
                                  struct s3_page *page)
 {
     struct sigv4_pair query[S3_PARAMETERS_MAX];
@@ -51,7 +53,7 @@ static enum dp_status fetch_page(struct call *call, struct s3_store *s3, struct 
         query[count++] = (struct sigv4_pair){span_str("continuation-token"), token};
     else if (after.len)
         query[count++] = (struct sigv4_pair){span_str("start-after"), after};
-    *req = (struct http_request){.method = HTTP_GET};
+    *req = (struct transport_request){.method = HTTP_GET};
     enum dp_status status = s3_request(call, s3, (struct span){0}, query, count, req);
     if (status == DP_OK)
         status = s3_send(call, s3, req);
@@ -129,7 +131,7 @@ enum dp_status s3_list(struct call *call, struct store *store, struct span prefi
     if (status == DP_OK && after.len)
         status = in_bucket(call, s3, utf8_part(after), &behind);
     for (unsigned pages = 0; status == DP_OK && more && !full; pages++) {
-        struct http_request req;
+        struct transport_request req;
         struct s3_page page;
         bool mistrusted = atomic_load_explicit(&s3->loses_names, memory_order_relaxed);
         size_t left = max - out->count;

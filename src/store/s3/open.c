@@ -5,6 +5,7 @@
  * a wrong bucket, region or key is told by the first operation.
  */
 #include "base/alloc.h"
+#include "store/s3/credentials_profile.h"
 #include "store/s3/s3.h"
 
 enum {

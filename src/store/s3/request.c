@@ -5,6 +5,8 @@
 #include "base/hex.h"
 #include "base/url.h"
 #include "os/clock.h"
+#include "store/http/run.h"
+#include "store/http/try.h"
 
 static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -21,7 +23,7 @@ static struct span method_name(enum http_method method)
 }
 
 /* Signs a try: called before each, so that dates are fresh and renewed keys are used. */
-static enum dp_status sign(struct call *call, struct http_request *req, struct http_try *attempt)
+static enum dp_status sign(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     struct s3_request *r = req->ctx;
     struct aws_keys *keys;
@@ -65,7 +67,7 @@ static enum dp_status sign(struct call *call, struct http_request *req, struct h
 }
 
 enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span key, const struct sigv4_pair *query,
-                          size_t query_count, struct http_request *req)
+                          size_t query_count, struct transport_request *req)
 {
     struct buffer b;
     struct s3_request *r = arena_calloc(call->arena, 1, sizeof *r);
@@ -112,13 +114,14 @@ enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span ke
     return DP_OK;
 }
 
-enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key, struct http_request *req)
+enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key,
+                      struct transport_request *req)
 {
     struct s3_store *s3 = (struct s3_store *)(void *)((char *)source - offsetof(struct s3_store, source));
     return s3_request(call, s3, key, NULL, 0, req);
 }
 
-enum dp_status s3_send(struct call *call, struct s3_store *s3, struct http_request *req)
+enum dp_status s3_send(struct call *call, struct s3_store *s3, struct transport_request *req)
 {
     if (!req->max_body)
         req->max_body = S3_ANSWER_MAX;

@@ -6,8 +6,10 @@
 #ifndef STORE_S3_H
 #define STORE_S3_H
 
-#include "store/s3/credentials.h"
+#include "base/arena.h"
 #include "store/http/fetch.h"
+#include "store/implement.h"
+#include "store/s3/credentials.h"
 #include "store/s3/sigv4.h"
 
 enum {
@@ -46,6 +48,10 @@ static inline struct s3_store *s3_of(struct store *store)
     return (struct s3_store *)store;
 }
 
+/* Opens a bucket, or the part of it below a prefix: `name` is "bucket" or "bucket/prefix". */
+enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
+                             struct store **out);
+
 /* ---- requests (s3/request.c) ------------------------------------------------------------------------ */
 
 /* What prepare needs to sign a request; its `http.ctx`. Lives in the call's arena. */
@@ -64,19 +70,20 @@ struct s3_request {
 /* Makes `req` a request for the object `key` (empty: the bucket itself) with these query parameters, signed by each
  * try. The method, and what else is not the default, are the caller's to set; the body before this call. */
 enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span key, const struct sigv4_pair *query,
-                          size_t query_count, struct http_request *req);
+                          size_t query_count, struct transport_request *req);
 /* http_source.aim of reads. */
-enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key, struct http_request *req);
+enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key,
+                      struct transport_request *req);
 /* Sends one request. DP_OK: there is an answer, whatever its code. */
-enum dp_status s3_send(struct call *call, struct s3_store *s3, struct http_request *req);
+enum dp_status s3_send(struct call *call, struct s3_store *s3, struct transport_request *req);
 
 /* ---- errors (s3/error.c) ---------------------------------------------------------------------------- */
 
 /* The sentence for an answer that is no success. */
-enum dp_status s3_explain(struct http_source *source, struct call *call, const struct http_request *req,
+enum dp_status s3_explain(struct http_source *source, struct call *call, const struct transport_request *req,
                           struct dp_error *error);
 /* Whether an answer is final, and what it says of the store. */
-enum http_verdict s3_inspect(struct call *call, struct http_request *req);
+enum http_verdict s3_inspect(struct call *call, struct transport_request *req);
 
 /* ---- the rest of the contract ------------------------------------------------------------------------- */
 
@@ -91,21 +98,5 @@ enum dp_status s3_upload_begin(struct call *call, struct store *store, struct sp
 enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
 enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
 void s3_upload_abort(struct store_upload *upload);
-
-/* ---- answers in XML (s3/answers.c); pure, for the fuzzer -------------------------------------------------- */
-
-/* A page of ListObjectsV2. */
-struct s3_page {
-    struct store_entry *entries; /* objects and folders, ascending; names in the bucket, unescaped */
-    size_t count;
-    bool truncated;
-    struct span next; /* the token of the next page */
-};
-enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_page *out, struct dp_error *error);
-/* <InitiateMultipartUploadResult>: its upload id. */
-enum dp_status s3_parse_upload_id(struct span body, struct arena *arena, struct span *id, struct dp_error *error);
-/* <CompleteMultipartUploadResult>: the ETag of the object. */
-enum dp_status s3_parse_completed(struct span body, struct arena *arena, struct span *etag,
-                                  struct dp_error *error);
 
 #endif

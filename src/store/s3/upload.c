@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "store/http/run.h"
+#include "store/s3/answers.h"
 #include "store/s3/s3.h"
 
 /* Amazon completes an upload within minutes, and sends a blank now and then meanwhile. */
@@ -70,7 +72,7 @@ static enum dp_status begin(struct call *call, struct s3_upload *u)
 {
     struct s3_store *s3 = s3_of(u->base.store);
     const struct sigv4_pair query[] = {{span_str("uploads"), span_str("")}};
-    struct http_request req = {.method = HTTP_POST};
+    struct transport_request req = {.method = HTTP_POST};
     struct span id;
     enum dp_status status = s3_request(call, s3, key_of(u), query, 1, &req);
     if (status == DP_OK)
@@ -116,7 +118,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
     snprintf(number, sizeof number, "%zu", u->count + 1);
     const struct sigv4_pair query[] = {{span_str("partNumber"), span_str(number)},
                                        {span_str("uploadId"), buffer_span(&u->id)}};
-    struct http_request req = {.method = HTTP_PUT, .body = buffer_span(&u->bytes)};
+    struct transport_request req = {.method = HTTP_PUT, .body = buffer_span(&u->bytes)};
     status = s3_request(call, s3, key_of(u), query, 2, &req);
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
@@ -177,7 +179,7 @@ static void append_parts(const struct s3_upload *u, struct buffer *out)
 }
 
 /* What the answer to the completion means; a 200 may hold an error. */
-static enum dp_status judge_completion(struct call *call, struct s3_upload *u, const struct http_request *req,
+static enum dp_status judge_completion(struct call *call, struct s3_upload *u, const struct transport_request *req,
                                        struct store_version *version)
 {
     struct s3_store *s3 = s3_of(u->base.store);
@@ -209,7 +211,7 @@ static enum dp_status complete(struct call *call, struct s3_upload *u, struct st
     struct buffer body;
     buffer_init(&body, S3_ANSWER_MAX);
     append_parts(u, &body);
-    struct http_request req = {
+    struct transport_request req = {
         .method = HTTP_POST, .body = buffer_span(&body), .once = true, .slow_ms = COMPLETION_MS};
     enum dp_status status = buffer_check(&body, "an upload's parts", &call->error);
     if (status == DP_OK)
@@ -256,7 +258,7 @@ void s3_upload_abort(struct store_upload *upload)
         /* The caller's deadline may be over; taking back has its own. Its failure leaves parts to the store's rules. */
         struct s3_store *s3 = s3_of(upload->store);
         const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
-        struct http_request req = {.method = HTTP_DELETE};
+        struct transport_request req = {.method = HTTP_DELETE};
         struct arena arena;
         struct call call;
         arena_init(&arena, ABORT_ARENA_BYTES);

@@ -12,14 +12,14 @@ static const char PROBE_BODY[] = "Dipper asks whether this store keeps the condi
 
 /* Makes a PUT under a condition. `header` lives as long as the request. */
 static enum dp_status put_request(struct call *call, struct s3_store *s3, struct span key, struct span body,
-                                  enum store_condition condition, struct span etag, struct http_header *header,
-                                  struct http_request *req)
+                                  enum store_condition condition, struct span etag,
+                                  struct transport_header *header, struct transport_request *req)
 {
-    *req = (struct http_request){.method = HTTP_PUT, .body = body};
+    *req = (struct transport_request){.method = HTTP_PUT, .body = body};
     if (condition == STORE_IF_ABSENT)
-        *header = (struct http_header){span_str("If-None-Match"), span_str("*")};
+        *header = (struct transport_header){span_str("If-None-Match"), span_str("*")};
     if (condition == STORE_IF_VERSION)
-        *header = (struct http_header){span_str("If-Match"), etag};
+        *header = (struct transport_header){span_str("If-Match"), etag};
     if (condition != STORE_ANY) {
         req->headers = header;
         req->header_count = 1;
@@ -29,7 +29,7 @@ static enum dp_status put_request(struct call *call, struct s3_store *s3, struct
 }
 
 /* Whether the answer says that the condition did not hold. A missing object has no version at all. */
-static bool is_unmet(struct call *call, const struct http_request *req, enum store_condition condition)
+static bool is_unmet(struct call *call, const struct transport_request *req, enum store_condition condition)
 {
     struct aws_error e;
     if (req->code == 412)
@@ -43,10 +43,10 @@ static bool is_unmet(struct call *call, const struct http_request *req, enum sto
 /* ---- the probe -------------------------------------------------------------------------------------- */
 
 static enum dp_status probe_put(struct call *call, struct s3_store *s3, struct span key,
-                                enum store_condition condition, struct span etag, struct http_request *req,
+                                enum store_condition condition, struct span etag, struct transport_request *req,
                                 bool *unmet)
 {
-    struct http_header header;
+    struct transport_header header;
     enum dp_status status = put_request(call, s3, key, span_str(PROBE_BODY), condition, etag, &header, req);
     if (status == DP_OK)
         status = s3_send(call, s3, req);
@@ -58,8 +58,8 @@ static enum dp_status probe_put(struct call *call, struct s3_store *s3, struct s
 /* Asks on the object `key`, which is there only meanwhile. */
 static enum dp_status ask(struct call *call, struct s3_store *s3, struct span key, const char **ignores)
 {
-    struct http_request req;
-    struct http_header header;
+    struct transport_request req;
+    struct transport_header header;
     bool unmet;
     *ignores = NULL;
     /* The first may be tried again after it landed; then it is refused, as it must be. */
@@ -125,7 +125,7 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
 
 /* What the answer to a put means. */
 static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct store_put *put,
-                                const struct http_request *req)
+                                const struct transport_request *req)
 {
     if (req->code / 100 == 2) {
         if (http_version_of(req->etag, (struct span){0}, false, 0, &put->version))
@@ -152,8 +152,8 @@ static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct s
 enum dp_status s3_put(struct call *call, struct store *store, struct store_put *put)
 {
     struct s3_store *s3 = s3_of(store);
-    struct http_request req;
-    struct http_header header;
+    struct transport_request req;
+    struct transport_header header;
     struct span etag = {0};
     if (put->condition == STORE_IF_VERSION) {
         etag = http_version_etag(put->expected);
@@ -175,7 +175,7 @@ enum dp_status s3_put(struct call *call, struct store *store, struct store_put *
 enum dp_status s3_remove(struct call *call, struct store *store, struct span key)
 {
     struct s3_store *s3 = s3_of(store);
-    struct http_request req = {.method = HTTP_DELETE};
+    struct transport_request req = {.method = HTTP_DELETE};
     enum dp_status status = s3_request(call, s3, key, NULL, 0, &req);
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
