@@ -14,7 +14,7 @@ static enum dp_status make_bitmap(struct id_set *set, const int64_t *ids, size_t
 {
     size_t bytes = (size_t)(bits / 8 + 1);
     uint8_t *map = mem_calloc(bytes, 1);
-    if (map == NULL)
+    if (!map)
         return dp_fail_nomem(error, "a set of ids");
     for (size_t i = 0; i < count; i++) {
         uint64_t at = (uint64_t)ids[i] - (uint64_t)set->first;
@@ -31,7 +31,8 @@ static enum dp_status make_table(struct id_set *set, const int64_t *ids, size_t 
     while (capacity < count || capacity - count < count)
         if (!mem_mul_ok(capacity, 2, &capacity))
             return dp_fail_nomem(error, "a set of ids");
-    if ((set->slots = mem_calloc(capacity, sizeof *set->slots)) == NULL)
+    set->slots = mem_calloc(capacity, sizeof *set->slots);
+    if (!set->slots)
         return dp_fail_nomem(error, "a set of ids");
     set->memory = set->slots;
     set->mask = capacity - 1;
@@ -72,7 +73,7 @@ enum dp_status id_filter_init(struct id_filter *filter, const int64_t *keep, siz
                               const int64_t *skip, size_t skip_count, struct dp_error *error)
 {
     *filter = (struct id_filter){.keeps = keep != NULL};
-    enum dp_status status = id_set_init(&filter->keep, keep, keep != NULL ? keep_count : 0, error);
+    enum dp_status status = id_set_init(&filter->keep, keep, keep ? keep_count : 0, error);
     if (status == DP_OK)
         status = id_set_init(&filter->skip, skip, skip_count, error);
     if (status != DP_OK)

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "base/splitmix.h"
 
 /* Zeros: the empty set. */
 struct id_set {
@@ -30,19 +31,16 @@ static inline struct id_set id_set_of_bits(struct span bits)
     return (struct id_set){.bits = bits};
 }
 
-/* Where the search for an id begins: the finalizer of SplitMix64 (Steele, Lea, Flood 2014). The table's address is
- * added first, so that ids chosen from outside cannot be made to collide ahead of time. */
+/* Where the search for an id begins. The table's address is added first, so that nobody outside can choose ids that
+ * collide. */
 static inline size_t id_set_slot(const struct id_set *set, int64_t id)
 {
-    uint64_t x = (uint64_t)id + (uint64_t)(uintptr_t)set->slots;
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (size_t)(x ^ x >> 31) & set->mask;
+    return (size_t)splitmix64_mix((uint64_t)id + (uint64_t)(uintptr_t)set->slots) & set->mask;
 }
 
 static inline bool id_set_has(const struct id_set *set, int64_t id)
 {
-    if (set->slots == NULL) {
+    if (!set->slots) {
         uint64_t at = (uint64_t)id - (uint64_t)set->first;
         return at / 8 < set->bits.len && (set->bits.data[at / 8] >> (at % 8) & 1) != 0;
     }

@@ -47,8 +47,8 @@ static void train_codec(struct ivf_build *build, const float *x, float *residual
     sq8_train_end(build->trained, dim);
 }
 
-static enum dp_status fill(struct call *call, struct team *team, struct ivf_build *build, const float *x,
-                           uint64_t seed)
+static enum dp_status build_lists(struct call *call, struct team *team, struct ivf_build *build, const float *x,
+                                  uint64_t seed)
 {
     size_t n = build->count, dim = build->codec.dim, nlist = build->nlist, floats;
     enum vector_metric metric = build->codec.metric;
@@ -60,20 +60,17 @@ static enum dp_status fill(struct call *call, struct team *team, struct ivf_buil
     build->centroids = mem_mul_ok(nlist, dim, &floats) ? mem_calloc(floats, sizeof(float)) : NULL;
     if (build->codec.kind == IVF_SQ8)
         build->codec.trained = build->trained = mem_calloc(2 * dim, sizeof(float));
-    if (list == NULL || residual == NULL || build->list_begin == NULL || build->rows == NULL ||
-        build->centroids == NULL || (build->codec.kind == IVF_SQ8 && build->trained == NULL)) {
+    if (!list || !residual || !build->list_begin || !build->rows || !build->centroids ||
+        (build->codec.kind == IVF_SQ8 && !build->trained))
         status = call_nomem(call, "the lists of an index");
-        goto out;
-    }
-    status = kmeans_train(call, team, x, n, dim, nlist, metric, seed, build->centroids);
+    if (status == DP_OK)
+        status = kmeans_train(call, team, x, n, dim, nlist, metric, seed, build->centroids);
     if (status == DP_OK)
         status = kmeans_assign(call, team, x, n, dim, build->centroids, nlist, metric, list, NULL);
-    if (status != DP_OK)
-        goto out;
-    group_rows(build, list);
-    if (build->codec.kind == IVF_SQ8)
+    if (status == DP_OK)
+        group_rows(build, list);
+    if (status == DP_OK && build->codec.kind == IVF_SQ8)
         train_codec(build, x, residual);
-out:
     mem_free(list);
     mem_free(residual);
     return status;
@@ -90,7 +87,7 @@ enum dp_status ivf_build_new(struct call *call, struct team *team, const float *
         return call_fail(call, DP_INVALID, "cannot make %zu lists of %zu vectors of %zu dimensions", nlist, n,
                          dim);
     struct ivf_build *build = mem_calloc(1, sizeof *build);
-    if (build == NULL)
+    if (!build)
         return call_nomem(call, "the lists of an index");
     build->codec = (struct ivf_codec){.kind = kind,
                                       .metric = metric,
@@ -99,7 +96,7 @@ enum dp_status ivf_build_new(struct call *call, struct team *team, const float *
                                       .by_residual = kind == IVF_SQ8};
     build->nlist = nlist;
     build->count = n;
-    enum dp_status status = fill(call, team, build, x, seed);
+    enum dp_status status = build_lists(call, team, build, x, seed);
     if (status == DP_OK)
         *out = build;
     else
@@ -109,7 +106,7 @@ enum dp_status ivf_build_new(struct call *call, struct team *team, const float *
 
 void ivf_build_free(struct ivf_build *build)
 {
-    if (build == NULL)
+    if (!build)
         return;
     mem_free(build->centroids);
     mem_free(build->trained);

@@ -11,7 +11,7 @@
 #include "vector/ivf_kinds.h"
 #include "vector/sq8.h"
 
-static const struct ivf_kind *kind_of(const struct ivf_codec *codec)
+static const struct ivf_kind *kind_of_codec(const struct ivf_codec *codec)
 {
     switch (codec->kind) {
     case IVF_FLAT: return &ivf_kind_flat;
@@ -59,7 +59,7 @@ enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *c
                               struct dp_error *error)
 {
     *query = (struct ivf_query){.codec = codec, .vector = vector};
-    return kind_of(codec)->begin(query, error);
+    return kind_of_codec(codec)->begin(query, error);
 }
 
 void ivf_query_deinit(struct ivf_query *query)
@@ -70,8 +70,8 @@ void ivf_query_deinit(struct ivf_query *query)
 
 void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count)
 {
-    const struct ivf_kind *kind = kind_of(query->codec);
-    if (kind->probe != NULL)
+    const struct ivf_kind *kind = kind_of_codec(query->codec);
+    if (kind->probe)
         kind->probe(query, centroids, lists, count);
 }
 
@@ -113,17 +113,17 @@ struct block {
 };
 
 /* What a hit on vector i of the block is answered as, and the id that filters see. */
-struct named {
+struct named_vector {
     int64_t answer, id;
 };
 
 static enum dp_status name_vector(const struct ivf_query *query, const struct block *block, size_t i,
-                                  struct named *out, struct dp_error *error)
+                                  struct named_vector *out, struct dp_error *error)
 {
     size_t index = block->first + i;
-    int64_t number = block->ids != NULL ? load_id(block->ids, index) : (int64_t)(block->number + index);
-    *out = (struct named){number, number};
-    if (query->map.ids == NULL)
+    int64_t number = block->ids ? load_id(block->ids, index) : (int64_t)(block->number + index);
+    *out = (struct named_vector){number, number};
+    if (!query->map.ids)
         return DP_OK;
     if (number < 0 || (uint64_t)number >= query->map.count)
         return dp_fail(error, DP_CORRUPT, "a list holds number %" PRId64 ", the id map has %" PRIu64, number,
@@ -138,9 +138,9 @@ static enum dp_status has_allowed(const struct ivf_query *query, const struct bl
                                   struct dp_error *error)
 {
     enum dp_status status = DP_OK;
-    *some = block->filter == NULL;
+    *some = !block->filter;
     for (size_t i = 0; status == DP_OK && !*some && i < block->n; i++) {
-        struct named named;
+        struct named_vector named;
         status = name_vector(query, block, i, &named, error);
         *some = status == DP_OK && id_filter_allows(block->filter, named.id);
     }
@@ -148,32 +148,31 @@ static enum dp_status has_allowed(const struct ivf_query *query, const struct bl
 }
 
 /* Offers one vector, whose score could get in unless it is an estimate. */
-static enum dp_status offer_one(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
-                                size_t i, float score, struct topk *top, struct dp_error *error)
+static enum dp_status offer_vector(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                                   size_t i, float score, struct topk *top, struct dp_error *error)
 {
-    struct named named;
+    struct named_vector named;
     enum dp_status status = name_vector(query, block, i, &named, error);
-    if (status != DP_OK || (block->filter != NULL && !id_filter_allows(block->filter, named.id)))
+    if (status != DP_OK || (block->filter && !id_filter_allows(block->filter, named.id)))
         return status;
-    if (kind->refine == NULL ||
-        kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &score))
+    if (!kind->refine || kind->refine(query, block->codes, block->first + i, worst_score(top, FLT_MAX), &score))
         topk_push(top, score, named.answer);
     return DP_OK;
 }
 
 /* Offers a block. One in which no score could get in costs a comparison of all scores at once; estimates are all
  * looked at. */
-static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
-                            const float *scores, struct topk *top, struct dp_error *error)
+static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
+                                  const float *scores, struct topk *top, struct dp_error *error)
 {
     enum dp_status status = DP_OK;
     uint64_t left = block->n < 64 ? ((uint64_t)1 << block->n) - 1 : UINT64_MAX;
-    if (kind->refine == NULL)
+    if (!kind->refine)
         left = simd_ops()->scan->reaching(scores, block->n, worst_score(top, INFINITY), top->larger_is_better);
     for (; status == DP_OK && left != 0; left &= left - 1) {
         size_t i = (size_t)__builtin_ctzll(left);
-        if (kind->refine != NULL || topk_admits(top, scores[i]))
-            status = offer_one(query, kind, block, i, scores[i], top, error);
+        if (kind->refine || topk_admits(top, scores[i]))
+            status = offer_vector(query, kind, block, i, scores[i], top, error);
     }
     return status;
 }
@@ -182,12 +181,12 @@ static enum dp_status offer(struct ivf_query *query, const struct ivf_kind *kind
 static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid, struct block list, size_t n,
                                   struct topk *top, struct dp_error *error)
 {
-    const struct ivf_kind *kind = kind_of(query->codec);
+    const struct ivf_kind *kind = kind_of_codec(query->codec);
     enum dp_status status = DP_OK;
     float scores[IVF_SCAN_ROWS];
     if (n == 0)
         return DP_OK;
-    if (kind->enter != NULL)
+    if (kind->enter)
         kind->enter(query, centroid);
     for (size_t first = 0; status == DP_OK && first < n; first += IVF_SCAN_ROWS) {
         size_t rows = n - first < IVF_SCAN_ROWS ? n - first : IVF_SCAN_ROWS;
@@ -198,7 +197,7 @@ static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid
         status = has_allowed(query, &block, &some, error);
         if (status == DP_OK && some) {
             kind->score(query, block.codes, first, rows, scores);
-            status = offer(query, kind, &block, scores, top, error);
+            status = offer_block(query, kind, &block, scores, top, error);
         }
     }
     return status;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/splitmix.h"
 #include "os/clock.h"
 #include "simd/nearest.h"
 #include "simd/simd.h"
@@ -29,26 +30,17 @@ static const float SPLIT_STEP = 1.0f / 1024.0f;
 
 /* ---- chance ------------------------------------------------------------------------------------------ */
 
-/* splitmix64 (Steele, Lea & Flood 2014). */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* Knuth's selection sampling (TAOCP 3.4.2, S). */
 bool kmeans_choose(struct kmeans_choice *choice)
 {
-    bool chosen = choice->wanted > 0 && next_random(&choice->random) % choice->n < choice->wanted;
+    bool chosen = choice->wanted > 0 && splitmix64_next(&choice->random) % choice->n < choice->wanted;
     choice->n--;
     choice->wanted -= chosen;
     return chosen;
 }
 
 /* Picks `wanted` of the numbers [0, n), in rising order. */
-static void pick(uint64_t *random, size_t n, size_t wanted, uint32_t *picked)
+static void pick_numbers(uint64_t *random, size_t n, size_t wanted, uint32_t *picked)
 {
     struct kmeans_choice choice = {*random, n, wanted};
     for (size_t i = 0, have = 0; have < wanted; i++)
@@ -80,7 +72,7 @@ struct assigner {
 
 static const float *vector_at(const struct assigner *a, size_t i)
 {
-    return a->x + (a->rows != NULL ? a->rows[i] : i) * a->dim;
+    return a->x + (a->rows ? a->rows[i] : i) * a->dim;
 }
 
 static float *alloc_floats(size_t a, size_t b)
@@ -106,7 +98,7 @@ static enum dp_status assigner_init(struct call *call, struct assigner *a, const
     a->packed = alloc_floats(a->panels * PANEL, a->dim);
     a->bias = alloc_floats(a->panels, PANEL);
     a->scratch = alloc_floats(team_size(team) * BLOCK_ROWS, a->dim);
-    if (a->packed == NULL || a->bias == NULL || a->scratch == NULL)
+    if (!a->packed || !a->bias || !a->scratch)
         return call_nomem(call, "k-means");
     return DP_OK;
 }
@@ -133,7 +125,7 @@ static bool should_stop(struct assigner *a)
     const struct call *call = a->call;
     if (atomic_load_explicit(&a->stop, memory_order_relaxed))
         return true;
-    bool stop = (call->cancelled != NULL && atomic_load_explicit(call->cancelled, memory_order_relaxed)) ||
+    bool stop = (call->cancelled && atomic_load_explicit(call->cancelled, memory_order_relaxed)) ||
                 (call->deadline_ns != INT64_MAX && os_now_ns() >= call->deadline_ns);
     if (stop)
         atomic_store_explicit(&a->stop, true, memory_order_relaxed);
@@ -154,14 +146,14 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
         best[r] = -INFINITY;
         list[r] = 0;
     }
-    if (a->rows != NULL) {
+    if (a->rows) {
         float *gathered = a->scratch + worker * BLOCK_ROWS * a->dim;
         for (size_t r = 0; r < rows; r++)
             memcpy(gathered + r * a->dim, vector_at(a, begin + r), a->dim * sizeof *gathered);
         vectors = gathered;
     }
     simd_ops()->nearest->largest(vectors, a->dim, rows, a->dim, a->packed, a->bias, a->panels, best, list);
-    if (a->score != NULL)
+    if (a->score)
         for (size_t r = 0; r < rows; r++)
             a->score[begin + r] =
                 distance_pair(a->metric, vectors + r * a->dim, a->centroids + list[r] * a->dim, a->dim);
@@ -174,9 +166,9 @@ static size_t slice_rows(const struct assigner *a)
     return rows / BLOCK_ROWS > SLICE_BLOCKS ? rows / BLOCK_ROWS * BLOCK_ROWS : SLICE_BLOCKS * BLOCK_ROWS;
 }
 
-static enum dp_status tell(struct call *call, const struct assigner *a, double part)
+static enum dp_status tell_watch(struct call *call, const struct assigner *a, double part)
 {
-    if (a->watch == NULL || a->watch->tell(a->watch->ctx, a->done + part * a->share))
+    if (!a->watch || a->watch->tell(a->watch->ctx, a->done + part * a->share))
         return DP_OK;
     return call_fail(call, DP_CANCELLED, "clustering was cancelled");
 }
@@ -193,7 +185,7 @@ static enum dp_status assign_all(struct call *call, struct team *team, struct as
         if (status == DP_OK && atomic_load(&a->stop))
             status = call_fail(call, DP_CANCELLED, "clustering was cancelled");
         if (status == DP_OK)
-            status = tell(call, a, (double)(a->begin + rows) / (double)a->count);
+            status = tell_watch(call, a, (double)(a->begin + rows) / (double)a->count);
     }
     return status == DP_OK ? call_check(call) : status;
 }
@@ -264,7 +256,7 @@ static void repair_empty(struct trainer *t)
             continue;
         size_t full = 0;
         for (int tries = 0; tries < SPLIT_TRIES; tries++) {
-            full = t->list[next_random(&t->random) % a->count];
+            full = t->list[splitmix64_next(&t->random) % a->count];
             if (t->begin[full + 1] - t->begin[full] > 1)
                 break;
         }
@@ -286,18 +278,17 @@ static enum dp_status trainer_init(struct call *call, struct team *team, struct 
     t->before = mem_calloc(a->count, sizeof *t->before);
     t->member = mem_calloc(a->count, sizeof *t->member);
     t->begin = mem_calloc(a->k + 1, sizeof *t->begin);
-    if ((a->count < n && t->sample == NULL) || t->list == NULL || t->before == NULL || t->member == NULL ||
-        t->begin == NULL)
+    if ((a->count < n && !t->sample) || !t->list || !t->before || !t->member || !t->begin)
         return call_nomem(call, "k-means");
-    if (t->sample != NULL)
-        pick(&t->random, n, a->count, t->sample);
+    if (t->sample)
+        pick_numbers(&t->random, n, a->count, t->sample);
     a->rows = t->sample;
     a->centroids = t->centroids;
     enum dp_status status = assigner_init(call, a, team);
     if (status != DP_OK)
         return status;
     /* The first centroids are vectors of the sample. t->member is free for the choice: k ≤ count. */
-    pick(&t->random, a->count, a->k, t->member);
+    pick_numbers(&t->random, a->count, a->k, t->member);
     for (size_t c = 0; c < a->k; c++)
         memcpy(t->centroids + c * a->dim, vector_at(a, t->member[c]), a->dim * sizeof(float));
     return DP_OK;
@@ -311,7 +302,7 @@ static void make_spherical(struct trainer *t)
             vector_normalize(t->centroids + c * a->dim, a->dim);
 }
 
-static enum dp_status train(struct call *call, struct team *team, struct trainer *t, size_t n)
+static enum dp_status train_centroids(struct call *call, struct team *team, struct trainer *t, size_t n)
 {
     struct assigner *a = &t->assigner;
     enum dp_status status = trainer_init(call, team, t, n);
@@ -349,7 +340,7 @@ enum dp_status kmeans_train_watched(struct call *call, struct team *team, const 
     struct trainer t = {.assigner = {.x = x, .dim = dim, .k = k, .metric = metric, .watch = watch},
                         .centroids = centroids,
                         .random = seed};
-    enum dp_status status = train(call, team, &t, n);
+    enum dp_status status = train_centroids(call, team, &t, n);
     trainer_deinit(&t);
     return status;
 }

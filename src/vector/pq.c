@@ -11,7 +11,7 @@ enum dp_status pq_turn(float *centroids, size_t m, size_t entries, size_t part, 
 {
     size_t size = entries * part * sizeof *centroids; /* of one part: no larger than what there is */
     float *old = mem_alloc(size);
-    if (old == NULL)
+    if (!old)
         return dp_fail_nomem(error, "a product quantizer");
     for (; m > 0; m--, centroids += entries * part) {
         memcpy(old, centroids, size);
@@ -60,7 +60,7 @@ enum dp_status pq_constants(const struct ivf_codec *codec, const float *centroid
     float *twice = mem_calloc(codec->dim, sizeof *twice), *norms = mem_calloc(entries, sizeof *norms);
     float *table = mem_calloc(entries, sizeof *table);
     enum dp_status status = DP_OK;
-    if (twice == NULL || norms == NULL || table == NULL)
+    if (!twice || !norms || !table)
         status = dp_fail_nomem(error, "a list's constants");
     if (status == DP_OK) {
         constant_table(codec, centroid, twice, norms, table);

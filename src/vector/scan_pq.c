@@ -43,7 +43,7 @@ static void pq_score(struct ivf_query *query, const uint8_t *codes, size_t first
     const struct ivf_codec *codec = query->codec;
     simd_ops()->scan->table_sums(query->table, codes + first * codec->code_size, n, codec->m, codec->bits,
                                  codec->code_size, scores);
-    for (size_t i = 0; query->constants != NULL && i < n; i++)
+    for (size_t i = 0; query->constants && i < n; i++)
         scores[i] += query->constants[first + i];
     for (size_t i = 0; i < n; i++)
         scores[i] += query->bias;

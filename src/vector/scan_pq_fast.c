@@ -54,7 +54,7 @@ static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *er
 }
 
 /* Fills the table of a list (unless there is one for all); answers the list's bias. */
-static float list_table(struct ivf_query *query, const float *centroid)
+static float pq_fast_list_table(struct ivf_query *query, const float *centroid)
 {
     const struct ivf_codec *codec = query->codec;
     if (!codec->by_residual)
@@ -73,12 +73,12 @@ static float list_table(struct ivf_query *query, const float *centroid)
     return distance_pair(VECTOR_L2, query->vector, centroid, codec->dim);
 }
 
-static float rounded(float value, float least, float scale)
+static float round_to_step(float value, float least, float scale)
 {
     return floorf((float)((double)((value - least) * scale) + 0.5));
 }
 
-static void round_table(struct ivf_query *query)
+static void pq_fast_round_table(struct ivf_query *query)
 {
     for (size_t i = 0; i < query->codec->m; i++) {
         const float *part = query->table + i * ENTRIES;
@@ -86,16 +86,16 @@ static void round_table(struct ivf_query *query)
         for (size_t j = 0; j < ENTRIES; j++)
             low = part[j] < low ? part[j] : low;
         for (size_t j = 0; j < ENTRIES; j++) {
-            float entry = rounded(part[j], low, query->scale);
+            float entry = round_to_step(part[j], low, query->scale);
             query->lut[i * ENTRIES + j] = entry > 0.0f ? (uint8_t)(entry < 255.0f ? entry : 255.0f) : 0;
         }
     }
 }
 
 /* A bias of 16 bits; what does not fit wraps, as the sums do. */
-static uint16_t round_bias(const struct ivf_query *query, float bias)
+static uint16_t pq_fast_round_bias(const struct ivf_query *query, float bias)
 {
-    float value = rounded(bias, query->least_bias, query->scale);
+    float value = round_to_step(bias, query->least_bias, query->scale);
     return value >= 0.0f && value < 2147483648.0f ? (uint16_t)(int32_t)value : 0;
 }
 
@@ -107,7 +107,7 @@ static void pq_fast_probe(struct ivf_query *query, const float *centroids, const
     bool by_list = table_by_list(codec);
     for (size_t i = 0; i < count; i++) {
         const float *centroid = centroids + lists[i] * codec->dim;
-        float bias = !by_list             ? list_table(query, centroid)
+        float bias = !by_list             ? pq_fast_list_table(query, centroid)
                      : codec->precomputed ? distance_pair(VECTOR_L2, query->vector, centroid, codec->dim)
                                           : 0.0f;
         least_bias = bias < least_bias ? bias : least_bias;
@@ -118,7 +118,7 @@ static void pq_fast_probe(struct ivf_query *query, const float *centroids, const
     if (by_list) {
         query->least = INFINITY;
         for (size_t i = 0; i < count; i++) {
-            float bias = list_table(query, centroids + lists[i] * codec->dim), spans = bias - least_bias;
+            float bias = pq_fast_list_table(query, centroids + lists[i] * codec->dim), spans = bias - least_bias;
             float least = fast_table_least(query->table, codec->m, bias, &spans, &span.widest);
             span.longest = spans > span.longest ? spans : span.longest;
             query->least = least < query->least ? least : query->least;
@@ -131,17 +131,17 @@ static void pq_fast_probe(struct ivf_query *query, const float *centroids, const
     }
     query->scale = fast_scale(span);
     if (!by_list)
-        round_table(query);
+        pq_fast_round_table(query);
 }
 
 static void pq_fast_enter(struct ivf_query *query, const float *centroid)
 {
-    float bias = list_table(query, centroid), spans = 0.0f, widest = 0.0f;
+    float bias = pq_fast_list_table(query, centroid), spans = 0.0f, widest = 0.0f;
     if (table_by_list(query->codec)) {
-        round_table(query);
+        pq_fast_round_table(query);
         bias = fast_table_least(query->table, query->codec->m, bias, &spans, &widest);
     }
-    query->lut_bias = query->codec->by_residual ? round_bias(query, bias) : 0;
+    query->lut_bias = query->codec->by_residual ? pq_fast_round_bias(query, bias) : 0;
 }
 
 static void pq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)

@@ -3,13 +3,13 @@
 #include "simd/simd.h"
 #include "vector/ivf_kinds.h"
 
-static enum dp_status rabitq_begin(struct ivf_query *query, struct dp_error *error)
+static enum dp_status rabitq_rows_begin(struct ivf_query *query, struct dp_error *error)
 {
     return ivf_query_allocate(query, rabitq_lay_out, error);
 }
 
 /* Bit j of rounded[i] becomes bit i of plane j. */
-static void cut_planes(struct ivf_query *query)
+static void rabitq_cut_planes(struct ivf_query *query)
 {
     const struct ivf_codec *codec = query->codec;
     size_t bytes = rabitq_sign_bytes(codec->dim);
@@ -19,14 +19,14 @@ static void cut_planes(struct ivf_query *query)
             query->planes[j * bytes + i / 8] |= (uint8_t)((query->rounded[i] >> j & 1) << (i % 8));
 }
 
-static void enter(struct ivf_query *query, const float *centroid)
+static void rabitq_rows_enter(struct ivf_query *query, const float *centroid)
 {
     rabitq_enter(query, centroid);
     if (query->codec->query_bits > 0)
-        cut_planes(query);
+        rabitq_cut_planes(query);
 }
 
-static void score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static void rabitq_rows_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
 {
     const struct ivf_codec *codec = query->codec;
     const struct scan_kernels *scan = simd_ops()->scan;
@@ -44,7 +44,8 @@ static void score(struct ivf_query *query, const uint8_t *codes, size_t first, s
     }
 }
 
-static bool refine(struct ivf_query *query, const uint8_t *codes, size_t row, float worst, float *score)
+static bool rabitq_rows_refine(struct ivf_query *query, const uint8_t *codes, size_t row, float worst,
+                               float *score)
 {
     const uint8_t *code = codes + row * query->codec->code_size;
     const uint8_t *factors = code + rabitq_sign_bytes(query->codec->dim);
@@ -54,6 +55,9 @@ static bool refine(struct ivf_query *query, const uint8_t *codes, size_t row, fl
     return true;
 }
 
-const struct ivf_kind ivf_kind_rabitq = {.begin = rabitq_begin, .enter = enter, .score = score};
-const struct ivf_kind ivf_kind_rabitq_bits = {
-    .begin = rabitq_begin, .enter = enter, .score = score, .refine = refine};
+const struct ivf_kind ivf_kind_rabitq = {
+    .begin = rabitq_rows_begin, .enter = rabitq_rows_enter, .score = rabitq_rows_score};
+const struct ivf_kind ivf_kind_rabitq_bits = {.begin = rabitq_rows_begin,
+                                              .enter = rabitq_rows_enter,
+                                              .score = rabitq_rows_score,
+                                              .refine = rabitq_rows_refine};

@@ -21,7 +21,7 @@ static void rabitq_fast_lay_out(struct ivf_query *query)
     query->signs = workspace_take(&query->memory, codec->pairs, 1);
 }
 
-static enum dp_status begin(struct ivf_query *query, struct dp_error *error)
+static enum dp_status rabitq_fast_begin(struct ivf_query *query, struct dp_error *error)
 {
     enum dp_status status = ivf_query_allocate(query, rabitq_fast_lay_out, error);
     if (status == DP_OK)
@@ -30,7 +30,7 @@ static enum dp_status begin(struct ivf_query *query, struct dp_error *error)
 }
 
 /* table[m][code] = least + the values of the dimensions 4 m … 4 m + 3 whose bits are set */
-static void list_table(struct ivf_query *query, const float *centroid)
+static void rabitq_fast_list_table(struct ivf_query *query, const float *centroid)
 {
     const struct ivf_codec *codec = query->codec;
     float most = (float)((1u << codec->query_bits) - 1);
@@ -51,14 +51,14 @@ static void list_table(struct ivf_query *query, const float *centroid)
     }
 }
 
-static void probe(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count)
+static void rabitq_fast_probe(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count)
 {
     const struct ivf_codec *codec = query->codec;
     struct fast_span span = {-INFINITY, -INFINITY};
     query->least = INFINITY;
     for (size_t i = 0; i < count; i++) {
         float spans = 0.0f;
-        list_table(query, centroids + lists[i] * codec->dim);
+        rabitq_fast_list_table(query, centroids + lists[i] * codec->dim);
         float least = fast_table_least(query->table, (codec->dim + 3) / 4, 0.0f, &spans, &span.widest);
         span.longest = spans > span.longest ? spans : span.longest;
         query->least = least < query->least ? least : query->least;
@@ -66,11 +66,11 @@ static void probe(struct ivf_query *query, const float *centroids, const uint32_
     query->scale = fast_scale(span);
 }
 
-static void enter(struct ivf_query *query, const float *centroid)
+static void rabitq_fast_enter(struct ivf_query *query, const float *centroid)
 {
     size_t parts = (query->codec->dim + 3) / 4;
     float spans = 0.0f, widest = 0.0f;
-    list_table(query, centroid);
+    rabitq_fast_list_table(query, centroid);
     float least = fast_table_least(query->table, parts, 0.0f, &spans, &widest);
     for (size_t m = 0; m < parts; m++) {
         const float *entry = query->table + m * ENTRIES;
@@ -86,13 +86,13 @@ static void enter(struct ivf_query *query, const float *centroid)
     query->lut_bias = bias > 0.0f && bias < 65536.0f ? (uint16_t)bias : 0;
 }
 
-static const uint8_t *factors_of(const struct ivf_codec *codec, const uint8_t *codes, size_t row)
+static const uint8_t *rabitq_fast_factors(const struct ivf_codec *codec, const uint8_t *codes, size_t row)
 {
     return codes + row / codec->block_rows * codec->block_bytes + codec->pairs * codec->block_rows +
            row % codec->block_rows * rabitq_factor_bytes(codec->dim, codec->bits);
 }
 
-static void score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
+static void rabitq_fast_score(struct ivf_query *query, const uint8_t *codes, size_t first, size_t n, float *scores)
 {
     const struct ivf_codec *codec = query->codec;
     uint16_t sums[IVF_SCAN_ROWS];
@@ -102,12 +102,13 @@ static void score(struct ivf_query *query, const uint8_t *codes, size_t first, s
     for (size_t i = 0; i < n; i++) {
         float value = least + (float)sums[i] * step;
         float dot = codec->centered ? (whole - 2.0f * truncf(value)) * query->product_scale : value - query->c34;
-        scores[i] = rabitq_score(query, rabitq_factors_at(codec, factors_of(codec, codes, first + i)), dot);
+        scores[i] =
+            rabitq_score(query, rabitq_factors_at(codec, rabitq_fast_factors(codec, codes, first + i)), dot);
     }
 }
 
 /* The sign bits of one vector, from its block: 4 of each index. */
-static void gather_signs(struct ivf_query *query, const uint8_t *codes, size_t row)
+static void rabitq_fast_signs(struct ivf_query *query, const uint8_t *codes, size_t row)
 {
     const struct ivf_codec *codec = query->codec;
     size_t in_block = row % codec->block_rows, v = in_block % SCAN_GROUP;
@@ -118,16 +119,23 @@ static void gather_signs(struct ivf_query *query, const uint8_t *codes, size_t r
         query->signs[p] = (uint8_t)((from[0] >> shift & 15) | (from[16] >> shift & 15) << 4);
 }
 
-static bool refine(struct ivf_query *query, const uint8_t *codes, size_t row, float worst, float *score)
+static bool rabitq_fast_refine(struct ivf_query *query, const uint8_t *codes, size_t row, float worst,
+                               float *score)
 {
-    const uint8_t *factors = factors_of(query->codec, codes, row);
+    const uint8_t *factors = rabitq_fast_factors(query->codec, codes, row);
     if (!rabitq_may_beat(query, rabitq_factors_at(query->codec, factors), *score, worst))
         return false;
-    gather_signs(query, codes, row);
+    rabitq_fast_signs(query, codes, row);
     *score = rabitq_full_score(query, query->signs, factors);
     return true;
 }
 
-const struct ivf_kind ivf_kind_rabitq_fast = {.begin = begin, .probe = probe, .enter = enter, .score = score};
-const struct ivf_kind ivf_kind_rabitq_fast_bits = {
-    .begin = begin, .probe = probe, .enter = enter, .score = score, .refine = refine};
+const struct ivf_kind ivf_kind_rabitq_fast = {.begin = rabitq_fast_begin,
+                                              .probe = rabitq_fast_probe,
+                                              .enter = rabitq_fast_enter,
+                                              .score = rabitq_fast_score};
+const struct ivf_kind ivf_kind_rabitq_fast_bits = {.begin = rabitq_fast_begin,
+                                                   .probe = rabitq_fast_probe,
+                                                   .enter = rabitq_fast_enter,
+                                                   .score = rabitq_fast_score,
+                                                   .refine = rabitq_fast_refine};

@@ -28,7 +28,7 @@ static void flat_score(struct ivf_query *query, const uint8_t *codes, size_t fir
     distance_rows(codec->metric, query->vector, codes + first * codec->code_size, n, codec->dim, scores);
 }
 
-static float levels(enum ivf_codec_kind kind)
+static float code_levels(enum ivf_codec_kind kind)
 {
     return kind == IVF_SQ4 ? 15.0f : kind == IVF_SQ6 ? 63.0f : 255.0f;
 }
@@ -39,7 +39,7 @@ static bool is_half(const struct ivf_codec *codec)
 }
 
 /* A component of a query as FAISS takes it for codes of this form. */
-static float component(const struct ivf_codec *codec, float x)
+static float query_component(const struct ivf_codec *codec, float x)
 {
     if (codec->dim % 16 != 0 || (codec->form != IVF_SCALAR_DIRECT && codec->form != IVF_SCALAR_SIGNED))
         return x;
@@ -65,12 +65,12 @@ static enum dp_status scalar_begin(struct ivf_query *query, struct dp_error *err
     if (is_half(codec))
         return DP_OK;
     for (size_t i = 0; i < dim; i++) {
-        query->weight[i] = codec->trained[dim + i] / levels(codec->kind);
+        query->weight[i] = codec->trained[dim + i] / code_levels(codec->kind);
         query->base[i] = codec->trained[i] + 0.5f * query->weight[i];
     }
     if (codec->metric == VECTOR_INNER_PRODUCT) {
         for (size_t i = 0; i < dim; i++)
-            query->offset[i] = component(codec, query->vector[i]);
+            query->offset[i] = query_component(codec, query->vector[i]);
         query->query_bias = distance_pair(VECTOR_INNER_PRODUCT, query->offset, query->base, dim);
         for (size_t i = 0; i < dim; i++)
             query->weight[i] *= query->offset[i];
@@ -91,7 +91,7 @@ static void scalar_enter(struct ivf_query *query, const float *centroid)
     for (size_t i = 0; i < codec->dim; i++) {
         query->offset[i] = codec->by_residual ? query->vector[i] - centroid[i] : query->vector[i];
         if (!is_half(codec))
-            query->offset[i] = component(codec, query->offset[i]) - query->base[i];
+            query->offset[i] = query_component(codec, query->offset[i]) - query->base[i];
     }
 }
 

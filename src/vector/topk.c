@@ -7,11 +7,12 @@ enum dp_status topk_init(struct topk *top, size_t k, bool larger_is_better, stru
 {
     *top = (struct topk){.k = k, .larger_is_better = larger_is_better};
     size_t size;
-    if (!mem_mul_ok(k, sizeof *top->hits, &size) || (top->hits = mem_alloc(size)) == NULL) {
-        top->k = 0;
-        return dp_fail_nomem(error, "the best hits");
-    }
-    return DP_OK;
+    if (mem_mul_ok(k, sizeof *top->hits, &size))
+        top->hits = mem_alloc(size);
+    if (top->hits)
+        return DP_OK;
+    top->k = 0;
+    return dp_fail_nomem(error, "the best hits");
 }
 
 void topk_deinit(struct topk *top)
@@ -30,12 +31,13 @@ void topk_clear(struct topk *top)
 static void sift_down(const struct topk *top, size_t count, size_t at, struct topk_hit hit)
 {
     struct topk_hit *hits = top->hits;
-    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+    for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
         if (child + 1 < count && topk_before(top, hits[child], hits[child + 1]))
             child++;
         if (!topk_before(top, hit, hits[child]))
             break;
         hits[at] = hits[child];
+        at = child;
     }
     hits[at] = hit;
 }

@@ -4,17 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/splitmix.h"
 #include "vector/distance.h"
-
-/* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): the signs that
- * FAISS makes of a seed. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
 
 /* y becomes H y, unscaled; n is a power of two. */
 static void walsh_hadamard(float *y, size_t n)
@@ -28,7 +19,8 @@ static void walsh_hadamard(float *y, size_t n)
             }
 }
 
-static void hadamard(const struct vector_transform *transform, const float *x, float *y)
+/* FAISS draws the signs of a seed by SplitMix64. */
+static void apply_hadamard(const struct vector_transform *transform, const float *x, float *y)
 {
     size_t n = transform->dim_out;
     uint64_t state = transform->seed;
@@ -36,7 +28,7 @@ static void hadamard(const struct vector_transform *transform, const float *x, f
     memcpy(y, x, transform->dim_in * sizeof *y);
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < n; i++)
-            if (next_random(&state) % 2 == 0)
+            if (splitmix64_next(&state) % 2 == 0)
                 y[i] = -y[i];
         walsh_hadamard(y, n);
     }
@@ -51,7 +43,7 @@ void vector_transform_apply(const struct vector_transform *transform, const floa
     switch (transform->kind) {
     case TRANSFORM_LINEAR:
         distance_rows(VECTOR_INNER_PRODUCT, x, transform->matrix, out, in, y);
-        for (size_t i = 0; transform->offset != NULL && i < out; i++)
+        for (size_t i = 0; transform->offset && i < out; i++)
             y[i] += transform->offset[i];
         break;
     case TRANSFORM_NORMALIZE:
@@ -66,6 +58,6 @@ void vector_transform_apply(const struct vector_transform *transform, const floa
         for (size_t i = 0; i < out; i++)
             y[i] = transform->map[i] < 0 ? 0.0f : x[transform->map[i]];
         break;
-    case TRANSFORM_HADAMARD: hadamard(transform, x, y); break;
+    case TRANSFORM_HADAMARD: apply_hadamard(transform, x, y); break;
     }
 }

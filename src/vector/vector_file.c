@@ -21,7 +21,7 @@ static uint64_t bits_of(const struct vector_layout *layout, const uint8_t *at)
     return bits;
 }
 
-static float half_to_float(uint64_t half)
+static float float_of_half(uint64_t half)
 {
     int exponent = (int)(half >> 10 & 31);
     float fraction = (float)(half & 1023), size;
@@ -41,7 +41,7 @@ static float float_of(const struct vector_layout *layout, const uint8_t *at)
     float single;
     double twice;
     switch (layout->type) {
-    case VECTOR_F16: return half_to_float(bits);
+    case VECTOR_F16: return float_of_half(bits);
     case VECTOR_F32: memcpy(&single, &low, sizeof single); return single;
     case VECTOR_F64: memcpy(&twice, &bits, sizeof twice); return (float)twice;
     case VECTOR_I8: return (float)(int8_t)(uint8_t)bits;
@@ -105,7 +105,7 @@ enum dp_status vector_file_parse(struct span bytes, const char *name, struct vec
     out->count = (size_t)layout.count;
     out->dim = layout.dim;
     out->values = mem_alloc(out->count * out->dim * sizeof(float));
-    if (out->values == NULL) {
+    if (!out->values) {
         *out = (struct vector_file){0};
         return dp_fail_nomem(error, "vectors");
     }
@@ -152,7 +152,7 @@ enum dp_status vector_ids_parse(struct span bytes, const char *name, int64_t **o
                        "%s: ids are whole numbers in one dimension: numpy.save(…, ids.astype('<i8'))", name);
     size_t n = (size_t)layout.count * layout.dim;
     int64_t *ids = mem_alloc(n * sizeof *ids);
-    if (ids == NULL)
+    if (!ids)
         return dp_fail_nomem(error, "ids");
     for (size_t i = 0; i < n; i++) {
         ids[i] = id_of(&layout, bytes.data + layout.begin + i * layout.size);

@@ -15,7 +15,7 @@ static const char magic[] = "\x93NUMPY";
 
 /* ---- the header of a .npy -------------------------------------------------------------------------------- */
 
-static struct span skip_blanks(struct span text)
+static struct span npy_skip_blanks(struct span text)
 {
     while (text.len > 0 && *text.data == ' ')
         text = span_of(text.data + 1, text.len - 1);
@@ -23,20 +23,20 @@ static struct span skip_blanks(struct span text)
 }
 
 /* The text behind "'key':" and spaces, up to the end; empty when there is none. */
-static struct span value_of(struct span header, const char *key)
+static struct span npy_value_of(struct span header, const char *key)
 {
     char quoted[24];
     size_t len = (size_t)snprintf(quoted, sizeof quoted, "'%s':", key);
     for (size_t at = 0; at + len <= header.len; at++)
         if (memcmp(header.data + at, quoted, len) == 0) {
             struct span value = span_of(header.data + at + len, header.len - at - len);
-            return skip_blanks(value);
+            return npy_skip_blanks(value);
         }
     return span_of(NULL, 0);
 }
 
 /* A number of at most DIGITS_MAX digits off the front; false when there is none. */
-static bool take_number(struct span *text, uint64_t *out)
+static bool npy_take_number(struct span *text, uint64_t *out)
 {
     size_t digits = 0;
     *out = 0;
@@ -47,21 +47,21 @@ static bool take_number(struct span *text, uint64_t *out)
 }
 
 /* "(3, 4)", "(4,)", "()": up to SHAPE_MAX of its numbers, and how many were found. False: it is none. */
-static bool parse_shape(struct span text, uint64_t shape[SHAPE_MAX], size_t *dims)
+static bool npy_parse_shape(struct span text, uint64_t shape[SHAPE_MAX], size_t *dims)
 {
     *dims = 0;
     if (text.len == 0 || *text.data != '(')
         return false;
     for (;;) {
-        text = skip_blanks(span_of(text.data + 1, text.len - 1)); /* behind '(' or ',' */
+        text = npy_skip_blanks(span_of(text.data + 1, text.len - 1)); /* behind '(' or ',' */
         if (text.len > 0 && *text.data == ')')
             return true;
-        if (*dims == SHAPE_MAX || !take_number(&text, &shape[*dims]))
+        if (*dims == SHAPE_MAX || !npy_take_number(&text, &shape[*dims]))
             return *dims == SHAPE_MAX;
         ++*dims;
         if (text.len > 0 && *text.data == 'L') /* of Python 2 */
             text = span_of(text.data + 1, text.len - 1);
-        text = skip_blanks(text);
+        text = npy_skip_blanks(text);
         if (text.len == 0 || (*text.data != ',' && *text.data != ')'))
             return false;
         if (*text.data == ')')
@@ -79,7 +79,7 @@ static const struct {
              {'u', '2', VECTOR_U16}, {'u', '4', VECTOR_U32}, {'u', '8', VECTOR_U64}, {'b', '1', VECTOR_BOOL}};
 
 /* What to do about numbers that are none here, by the letter of their type. */
-static const char *type_remedy(char letter)
+static const char *npy_type_remedy(char letter)
 {
     switch (letter) {
     case 'O':
@@ -95,13 +95,13 @@ static const char *type_remedy(char letter)
 }
 
 /* descr: "'<f4', …" */
-static enum dp_status parse_type(struct span descr, const char *name, struct vector_layout *out,
-                                 struct dp_error *error)
+static enum dp_status npy_parse_type(struct span descr, const char *name, struct vector_layout *out,
+                                     struct dp_error *error)
 {
     if (descr.len >= 5 && descr.data[0] == '\'' && descr.data[4] == '\'')
         for (size_t t = 0; t < sizeof types / sizeof *types; t++)
             if (descr.data[2] == (uint8_t)types[t].letter && descr.data[3] == (uint8_t)types[t].digit &&
-                memchr("<>|", descr.data[1], 3) != NULL) {
+                memchr("<>|", descr.data[1], 3)) {
                 out->type = types[t].type;
                 out->size = (size_t)(types[t].digit - '0');
                 out->big_endian = descr.data[1] == '>';
@@ -112,15 +112,15 @@ static enum dp_status parse_type(struct span descr, const char *name, struct vec
         shown++;
     char letter = descr.len > 0 && descr.data[0] == '[' ? '[' : descr.len > 2 ? (char)descr.data[2] : '?';
     return dp_fail(error, DP_INVALID, "%s: its numbers are %.*s, %s", name, (int)shown, (const char *)descr.data,
-                   type_remedy(letter));
+                   npy_type_remedy(letter));
 }
 
-static enum dp_status take_shape(struct span text, const char *name, struct vector_layout *out,
-                                 struct dp_error *error)
+static enum dp_status npy_take_shape(struct span text, const char *name, struct vector_layout *out,
+                                     struct dp_error *error)
 {
     uint64_t shape[SHAPE_MAX] = {0};
     size_t dims;
-    if (!parse_shape(text, shape, &dims) || dims == 0)
+    if (!npy_parse_shape(text, shape, &dims) || dims == 0)
         return dp_fail(error, DP_INVALID, "%s: its shape must be (vectors, dimensions) or (dimensions,)", name);
     if (dims > 2)
         return dp_fail(
@@ -150,12 +150,12 @@ static enum dp_status parse_npy(struct span head, uint64_t file_bytes, const cha
     if (c.failed || major < 1 || major > 3)
         return dp_fail(error, DP_INVALID, "%s: its .npy header is cut short or of a version that is not known",
                        name);
-    enum dp_status status = parse_type(value_of(header, "descr"), name, out, error);
+    enum dp_status status = npy_parse_type(npy_value_of(header, "descr"), name, out, error);
     if (status == DP_OK)
-        status = take_shape(value_of(header, "shape"), name, out, error);
+        status = npy_take_shape(npy_value_of(header, "shape"), name, out, error);
     if (status != DP_OK)
         return status;
-    struct span order = value_of(header, "fortran_order");
+    struct span order = npy_value_of(header, "fortran_order");
     out->columns = span_starts_with(order, span_str("True"));
     if (!out->columns && !span_starts_with(order, span_str("False")))
         return dp_fail(error, DP_INVALID, "%s: its .npy header has no 'fortran_order'", name);
@@ -181,7 +181,7 @@ static bool name_ends_with(const char *name, const char *end)
 }
 
 /* Whether the file is whole vectors of numbers of `size` bytes; *all: and every one in the head says the same dimension. */
-static bool fits(struct span head, uint64_t file_bytes, size_t size, bool *all)
+static bool vecs_fit(struct span head, uint64_t file_bytes, size_t size, bool *all)
 {
     struct cursor first = cursor_over(head);
     int32_t dim = cursor_i32(&first);
@@ -198,7 +198,8 @@ static bool fits(struct span head, uint64_t file_bytes, size_t size, bool *all)
 }
 
 /* What is neither, with what to do about it. */
-static enum dp_status refuse(struct span head, uint64_t file_bytes, const char *name, struct dp_error *error)
+static enum dp_status refuse_other_file(struct span head, uint64_t file_bytes, const char *name,
+                                        struct dp_error *error)
 {
     enum file_kind kind = file_kind_of(head);
     const char *remedy = file_kind_remedy(kind);
@@ -224,7 +225,7 @@ static enum dp_status refuse(struct span head, uint64_t file_bytes, const char *
                  "numpy.stack(pandas.read_parquet(FILE)[\"NAME\"]).astype(\"float32\"))";
         break;
     default:
-        if (remedy == NULL)
+        if (!remedy)
             remedy = "save its vectors as rows: numpy.save(\"x.npy\", x.astype(\"float32\"))";
     }
     return dp_fail(error, DP_INVALID, "%s: it is %s, and vectors are read from .npy, .fvecs and .bvecs; %s", name,
@@ -243,10 +244,10 @@ static enum dp_status parse_vecs(struct span head, uint64_t file_bytes, const ch
             "%s: .ivecs are whole numbers, such as the ids of true neighbours; vectors are read from .npy, .fvecs "
             "and .bvecs",
             name);
-    bool floats = fits(head, file_bytes, sizeof(float), &all_floats),
-         bytes = fits(head, file_bytes, 1, &all_bytes);
+    bool floats = vecs_fit(head, file_bytes, sizeof(float), &all_floats),
+         bytes = vecs_fit(head, file_bytes, 1, &all_bytes);
     if (!floats && !bytes)
-        return refuse(head, file_bytes, name, error);
+        return refuse_other_file(head, file_bytes, name, error);
     /* Where both are possible the dimensions in the head tell, then the name. */
     bool take_bytes = bytes && (!floats || (all_bytes && !all_floats) ||
                                 (all_bytes == all_floats && name_ends_with(name, ".bvecs")));

@@ -1,0 +1,24 @@
+/* base/splitmix.h: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), for
+ * choices that a seed fixes. Not for secrets.
+ */
+#ifndef BASE_SPLITMIX_H
+#define BASE_SPLITMIX_H
+
+#include <stdint.h>
+
+/* Its finalizer: spreads the bits of x over the result. */
+static inline uint64_t splitmix64_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* The next number of the sequence. */
+static inline uint64_t splitmix64_next(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    return splitmix64_mix(*state);
+}
+
+#endif
