@@ -130,7 +130,7 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
     json_key(&w, "billable_logical_bytes_returned");
     json_u64(&w, rows_bytes);
     json_end_object(&w);
-    print_performance(&w, call, &answer, query.query.vector == NULL);
+    print_performance(&w, call, &answer, !query.query.rows.vector);
     json_end_object(&w);
     finish(call, response);
 }

@@ -52,8 +52,8 @@ static void read_base64_vector(struct json_reader *r, struct call *call, struct 
     else if (len / 4 > INDEX_DIM_MAX)
         json_reject(r, DP_INVALID, "rank_by: the vector has more than %d numbers", INDEX_DIM_MAX);
     else {
-        out->vector = (const float *)bytes; /* arenas align to 16 bytes */
-        out->dim = (uint32_t)(len / 4);
+        out->rows.vector = (const float *)bytes; /* arenas align to 16 bytes */
+        out->rows.dim = (uint32_t)(len / 4);
     }
 }
 
@@ -92,8 +92,8 @@ static void read_target(struct json_reader *r, struct call *call, struct query_r
         return;
     if (dim == 0)
         json_reject(r, DP_INVALID, "rank_by: the vector is empty");
-    out->vector = vector;
-    out->dim = (uint32_t)dim;
+    out->rows.vector = vector;
+    out->rows.dim = (uint32_t)dim;
 }
 
 static void read_rank_by(struct json_reader *r, struct call *call, struct query_request *out)
@@ -184,9 +184,9 @@ static void read_names(struct json_reader *r, struct call *call, const char *fie
 static void read_include(struct json_reader *r, struct call *call, struct query_request *out)
 {
     if (json_peek(r) == JSON_BOOL)
-        json_read_bool(r, &out->all_attributes);
+        json_read_bool(r, &out->rows.all_attributes);
     else if (json_peek(r) == JSON_ARRAY)
-        read_names(r, call, "include_attributes", &out->attributes, &out->attribute_count);
+        read_names(r, call, "include_attributes", &out->rows.attributes, &out->rows.attribute_count);
     else if (json_peek(r) != JSON_NOTHING)
         json_reject(r, DP_INVALID, "include_attributes must be true, false or an array of names, not %s",
                     json_type_name(json_peek(r)));
@@ -207,8 +207,8 @@ static void read_consistency(struct json_reader *r, struct call *call, struct qu
         else
             fields_u32(r, "consistency.max_staleness_seconds", 1, 86400, &out->staleness_s);
     }
-    out->eventual = span_equal_str(level, "eventual");
-    if (!out->eventual && !span_equal_str(level, "strong"))
+    out->rows.eventual = span_equal_str(level, "eventual");
+    if (!out->rows.eventual && !span_equal_str(level, "strong"))
         json_reject(r, DP_INVALID, "consistency.level must be \"strong\" or \"eventual\"");
 }
 
@@ -241,12 +241,12 @@ static void take_rank_by(struct json_reader *r, struct call *call, struct turbop
 static void take_top_k(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
 {
     (void)call;
-    fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &out->query.top_k);
+    fields_u32(r, "top_k", 1, INDEX_TOP_K_MAX, &out->query.rows.top_k);
 }
 
 static void take_limit(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
 {
-    read_limit(r, call, &out->query.top_k);
+    read_limit(r, call, &out->query.rows.top_k);
 }
 
 static void take_offset(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
@@ -263,7 +263,7 @@ static void take_include(struct json_reader *r, struct call *call, struct turbop
 static void take_exclude(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
 {
     read_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
-    out->query.all_attributes = true;
+    out->query.rows.all_attributes = true;
 }
 
 static void take_consistency(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
@@ -343,7 +343,7 @@ static enum dp_status read_fields(struct call *call, struct span body, struct tu
 enum dp_status turbopuffer_parse_query(struct call *call, struct span body, struct turbopuffer_query *out)
 {
     uint64_t given = 0;
-    *out = (struct turbopuffer_query){.query.top_k = DEFAULT_LIMIT};
+    *out = (struct turbopuffer_query){.query.rows.top_k = DEFAULT_LIMIT};
     enum dp_status status = read_fields(call, body, out, &given);
     if (status != DP_OK)
         return status;
@@ -353,8 +353,8 @@ enum dp_status turbopuffer_parse_query(struct call *call, struct span body, stru
         return call_fail(call, DP_INVALID, "top_k and limit exclude each other");
     if (is_given(given, "include_attributes") && is_given(given, "exclude_attributes"))
         return call_fail(call, DP_INVALID, "include_attributes and exclude_attributes exclude each other");
-    if (out->query.top_k > INDEX_TOP_K_MAX - out->offset)
+    if (out->query.rows.top_k > INDEX_TOP_K_MAX - out->offset)
         return call_fail(call, DP_INVALID, "offset and limit together exceed %d", INDEX_TOP_K_MAX);
-    out->query.top_k += out->offset;
+    out->query.rows.top_k += out->offset;
     return DP_OK;
 }

@@ -176,7 +176,7 @@ static int run_search(int argc, char **argv)
     };
     struct cli_args args;
     struct dp_error error = {0};
-    struct query_request query = {.all_attributes = true};
+    struct query_request query = {.rows.all_attributes = true};
     struct search_run run = {.command = &cli_search_command, .query = &query};
     enum dp_status result = DP_OK;
     int status = cli_parse(&cli_search_command, argc, argv, options, 5, &args);
@@ -195,8 +195,8 @@ static int run_search(int argc, char **argv)
         goto out;
     }
     query.namespace = span_str(args.positions[0]);
-    query.top_k = (uint32_t)k;
-    query.nprobe = (uint32_t)nprobe;
+    query.rows.top_k = (uint32_t)k;
+    query.rows.nprobe = (uint32_t)nprobe;
     run.json = json;
     buffer_init(&run.output, OUTPUT_MAX);
     result = open_service(program_inputs(&args.config), OPEN_MODEL | OPEN_STORE, &run.service, &error);

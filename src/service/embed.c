@@ -13,7 +13,7 @@
 #include "service/service_impl.h"
 
 /* One request. Arrays have an element for each input, and live in the call's arena. */
-struct embed_run {
+struct embed_work {
     struct service *service;
     struct served_model *model;
     const struct embed_request *request;
@@ -48,7 +48,7 @@ static struct span print_vector_base64(struct arena *arena, const float *vector,
     return span_of(text, chars + 2);
 }
 
-static enum dp_status refuse_long(struct call *call, const struct embed_run *r, size_t i)
+static enum dp_status refuse_long(struct call *call, const struct embed_work *r, size_t i)
 {
     if (!r->items[i].truncated || !r->request->refuse_long)
         return DP_OK;
@@ -89,7 +89,8 @@ static enum dp_status frame_tokens(struct call *call, const struct served_model 
     return DP_OK;
 }
 
-static enum dp_status tokenize_input(struct call *call, const struct embed_run *r, size_t i, struct tokens *tokens)
+static enum dp_status tokenize_input(struct call *call, const struct embed_work *r, size_t i,
+                                     struct tokens *tokens)
 {
     const struct embed_input *input = &r->request->inputs[i];
     const struct served_model *m = r->model;
@@ -125,7 +126,7 @@ static void shorten_vector(const float *vector, uint32_t keep, bool normalize, f
         to[d] *= scale;
 }
 
-static enum dp_status tokenize_all(struct call *call, const struct embed_run *r, const size_t *places,
+static enum dp_status tokenize_all(struct call *call, const struct embed_work *r, const size_t *places,
                                    size_t count, struct tokens *tokens)
 {
     int64_t began = os_now_ns();
@@ -137,7 +138,7 @@ static enum dp_status tokenize_all(struct call *call, const struct embed_run *r,
 }
 
 /* Embeds the inputs at places[count], which have these tokens. */
-static enum dp_status compute_vectors(struct call *call, const struct embed_run *r, const size_t *places,
+static enum dp_status compute_vectors(struct call *call, const struct embed_work *r, const size_t *places,
                                       const struct tokens *tokens, size_t count)
 {
     int64_t began = os_now_ns();
@@ -160,7 +161,7 @@ static enum dp_status compute_vectors(struct call *call, const struct embed_run 
 }
 
 /* Without a cache. */
-static enum dp_status compute_all(struct call *call, const struct embed_run *r, size_t *places)
+static enum dp_status compute_all(struct call *call, const struct embed_work *r, size_t *places)
 {
     size_t count = r->request->count;
     struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
@@ -181,7 +182,7 @@ struct passage {
     enum { OPEN, LEADS, WAITS, DONE } state;
 };
 
-static void make_keys(const struct embed_run *r)
+static void make_keys(const struct embed_work *r)
 {
     struct sha256_state keys;
     const struct prompts *prompts = model_prompts(r->model->model);
@@ -197,12 +198,12 @@ static void make_keys(const struct embed_run *r)
     }
 }
 
-static struct vector_read read_of(const struct embed_run *r, size_t i)
+static struct vector_read read_of(const struct embed_work *r, size_t i)
 {
     return (struct vector_read){.form = r->request->form, .dim = r->dim, .vector = r->vectors + i * r->dim};
 }
 
-static void take_vector(const struct embed_run *r, size_t i, const struct vector_read *read, bool cached)
+static void take_vector(const struct embed_work *r, size_t i, const struct vector_read *read, bool cached)
 {
     r->items[i] = (struct embed_item){.tokens = read->facts.tokens,
                                       .total = read->facts.total,
@@ -213,7 +214,7 @@ static void take_vector(const struct embed_run *r, size_t i, const struct vector
 }
 
 /* Asks for every open input; answers how many this request leads, and their places. */
-static size_t ask_all(struct call *call, const struct embed_run *r, size_t *places)
+static size_t ask_all(struct call *call, const struct embed_work *r, size_t *places)
 {
     size_t leads = 0;
     for (size_t i = 0; i < r->request->count; i++) {
@@ -242,7 +243,7 @@ static size_t ask_all(struct call *call, const struct embed_run *r, size_t *plac
 
 /* Takes what Redis has; answers how many are left, and moves their places and tokens to the front. A value there is a
  * vector and nothing else: what it is to be told of its text is known from the tokens. */
-static size_t read_redis(struct call *call, const struct embed_run *r, size_t *places, struct tokens *tokens,
+static size_t read_redis(struct call *call, const struct embed_work *r, size_t *places, struct tokens *tokens,
                          size_t count)
 {
     size_t left = 0;
@@ -266,7 +267,7 @@ static size_t read_redis(struct call *call, const struct embed_run *r, size_t *p
 }
 
 /* From Redis, or computed and then given to it. */
-static enum dp_status find_or_compute(struct call *call, const struct embed_run *r, size_t *places, size_t count)
+static enum dp_status find_or_compute(struct call *call, const struct embed_work *r, size_t *places, size_t count)
 {
     struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
     if (!tokens)
@@ -285,7 +286,7 @@ static enum dp_status find_or_compute(struct call *call, const struct embed_run 
 }
 
 /* Gets what this request leads, and lets those who wait for it have it. */
-static enum dp_status lead_inputs(struct call *call, const struct embed_run *r, size_t *places, size_t count)
+static enum dp_status lead_inputs(struct call *call, const struct embed_work *r, size_t *places, size_t count)
 {
     enum dp_status status = find_or_compute(call, r, places, count);
     for (size_t i = 0; i < r->request->count; i++) {
@@ -302,7 +303,7 @@ static enum dp_status lead_inputs(struct call *call, const struct embed_run *r, 
 }
 
 /* Takes what others led; what they failed to get is open again. */
-static enum dp_status wait_all(struct call *call, const struct embed_run *r, enum dp_status status)
+static enum dp_status wait_all(struct call *call, const struct embed_work *r, enum dp_status status)
 {
     for (size_t i = 0; i < r->request->count; i++) {
         struct passage *p = &r->passages[i];
@@ -325,7 +326,7 @@ static enum dp_status wait_all(struct call *call, const struct embed_run *r, enu
     return status;
 }
 
-static bool all_done(const struct embed_run *r)
+static bool all_done(const struct embed_work *r)
 {
     for (size_t i = 0; i < r->request->count; i++)
         if (r->passages[i].state != DONE)
@@ -334,7 +335,7 @@ static bool all_done(const struct embed_run *r)
 }
 
 /* Whoever leads lands before waiting, so no two requests wait for each other. */
-static enum dp_status embed_through_cache(struct call *call, const struct embed_run *r, size_t *places)
+static enum dp_status embed_through_cache(struct call *call, const struct embed_work *r, size_t *places)
 {
     enum dp_status status = DP_OK;
     make_keys(r);
@@ -351,7 +352,7 @@ static enum dp_status embed_through_cache(struct call *call, const struct embed_
 
 /* Prints what was cached without its printed form, for this answer and those to come. Done for a vector's second
  * reader: what is asked for once is not worth the room. */
-static void attach_texts(struct call *call, const struct embed_run *r)
+static void attach_texts(struct call *call, const struct embed_work *r)
 {
     for (size_t i = 0; r->texts && i < r->request->count; i++) {
         const float *vector = r->vectors + i * r->dim;
@@ -390,13 +391,13 @@ static enum dp_status embed_check(struct call *call, const struct service *s, co
 
 /* Makes the run's arrays; false when out of memory. */
 static bool embed_begin(struct call *call, struct service *s, struct served_model *m,
-                        const struct embed_request *request, struct embed_run *r)
+                        const struct embed_request *request, struct embed_work *r)
 {
     size_t count = request->count;
-    *r = (struct embed_run){.service = s,
-                            .model = m,
-                            .request = request,
-                            .dim = request->dimensions ? request->dimensions : m->facts.dim};
+    *r = (struct embed_work){.service = s,
+                             .model = m,
+                             .request = request,
+                             .dim = request->dimensions ? request->dimensions : m->facts.dim};
     r->items = arena_array(call->arena, count, sizeof *r->items);
     r->vectors = arena_array(call->arena, count * r->dim, sizeof *r->vectors);
     r->passages = arena_array(call->arena, count, sizeof *r->passages);
@@ -409,7 +410,7 @@ static bool embed_begin(struct call *call, struct service *s, struct served_mode
 }
 
 /* Fills the response, and counts its texts in the call's costs and in the metrics. */
-static void embed_finish(struct call *call, const struct embed_run *r, struct embed_response *response)
+static void embed_finish(struct call *call, const struct embed_work *r, struct embed_response *response)
 {
     const struct service_counts *counts = &r->service->counts;
     *response =
@@ -430,7 +431,7 @@ static void embed_finish(struct call *call, const struct embed_run *r, struct em
 enum dp_status served_model_embed(struct call *call, struct service *s, struct served_model *m,
                                   const struct embed_request *request, struct embed_response *response)
 {
-    struct embed_run r;
+    struct embed_work r;
     enum dp_status status = embed_check(call, s, m, request);
     if (status == DP_OK)
         status = gate_spend(call, request->count);
@@ -457,7 +458,7 @@ enum dp_status service_embed(struct call *call, struct service *s, const struct 
 }
 
 /* Reads every vector from the memory tier; false when one is missing. */
-static bool read_cached(struct call *call, const struct embed_run *r)
+static bool read_cached(struct call *call, const struct embed_work *r)
 {
     make_keys(r);
     for (size_t i = 0; i < r->request->count; i++) {
@@ -474,7 +475,7 @@ static bool read_cached(struct call *call, const struct embed_run *r)
 static enum embed_cached embed_cached(struct call *call, struct service *s, struct served_model *m,
                                       const struct embed_request *request, struct embed_response *response)
 {
-    struct embed_run r;
+    struct embed_work r;
     if (embed_check(call, s, m, request) != DP_OK || !embed_begin(call, s, m, request, &r) ||
         !read_cached(call, &r)) {
         dp_error_clear(&call->error);

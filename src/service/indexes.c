@@ -1,6 +1,7 @@
 /* indexes.c: FAISS files by name: opening, telling, searching, closing. */
 #include "service/indexes.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,13 +20,15 @@ struct open_index {
     struct faiss_index *index; /* NULL: not open yet */
     struct call_cost cost;     /* of opening */
     int64_t open_ns;
-    unsigned borrowed; /* under the lock, as is the next */
-    bool listed;       /* false: closed when given back */
     size_t name_len;
     uint8_t name[INDEX_NAME_MAX];
     char url[SHOWN_MAX];
-    char *recall_url; /* of its table of recall; NULL: it was opened by a URL that gives access to it alone */
-    struct recall_table *recall; /* under the lock: set once, by the first search that asks */
+    char *recall_url; /* of its recall table; NULL: the file's URL gives access to the file alone */
+    struct {
+        unsigned borrowed;
+        bool listed;                 /* false: closed when given back */
+        struct recall_table *recall; /* set once, by the first search that needs it */
+    } locked;                        /* by the table's lock */
 };
 
 /* ---- beginning and end ----------------------------------------------------------------------------------- */
@@ -37,7 +40,7 @@ enum dp_status indexes_init(struct indexes *x, const struct indexes_options *opt
     *x = (struct indexes){.max = options->max ? options->max : INDEXES_MAX,
                           .memory.max = options->memory_max ? options->memory_max : UINT64_MAX,
                           .store = options->store};
-    pthread_mutex_init(&x->lock, NULL);
+    pthread_mutex_init(&x->locked.lock, NULL);
     x->has_lock = true;
     if (options->store.s3) {
         x->s3 = *options->store.s3;
@@ -47,7 +50,8 @@ enum dp_status indexes_init(struct indexes *x, const struct indexes_options *opt
     enum dp_status status = url_rules_new(options->allow_urls, &x->rules, error);
     if (status != DP_OK || url_rules_count(x->rules) == 0)
         return status;
-    if ((x->slots = mem_calloc(x->max, sizeof(struct open_index *))) == NULL)
+    x->locked.slots = mem_calloc(x->max, sizeof(struct open_index *));
+    if (!x->locked.slots)
         return dp_fail_nomem(error, "the table of open indexes");
     const struct transport_options public_only = {.public_only = true, .trust = x->store.trust};
     const struct transport_options any = {.trust = x->store.trust};
@@ -65,72 +69,72 @@ static void close_index(struct open_index *slot)
         return;
     faiss_index_free(slot->index);
     mem_free(slot->recall_url);
-    mem_free(slot->recall);
+    mem_free(slot->locked.recall);
     mem_free(slot);
 }
 
 void indexes_deinit(struct indexes *x)
 {
-    for (size_t i = 0; i < x->count; i++)
-        close_index(x->slots[i]);
-    mem_free(x->slots);
+    for (size_t i = 0; i < x->locked.count; i++)
+        close_index(x->locked.slots[i]);
+    mem_free(x->locked.slots);
     transport_free(x->any);
     transport_free(x->public_only);
     store_cache_release(x->store.cache);
     url_rules_free(x->rules);
     if (x->has_lock)
-        pthread_mutex_destroy(&x->lock);
+        pthread_mutex_destroy(&x->locked.lock);
     *x = (struct indexes){0};
 }
 
 /* ---- the table: the lock is held ------------------------------------------------------------------------- */
 
-static struct span name_of(const struct open_index *slot)
+static struct span slot_name(const struct open_index *slot)
 {
     return span_of(slot->name, slot->name_len);
 }
 
 /* The place of a name, or `count`. */
-static size_t find(const struct indexes *x, struct span name)
+static size_t find_slot(const struct indexes *x, struct span name)
 {
     size_t i = 0;
-    while (i < x->count && !span_equal(name_of(x->slots[i]), name))
+    while (i < x->locked.count && !span_equal(slot_name(x->locked.slots[i]), name))
         i++;
     return i;
 }
 
-static void unlist(struct indexes *x, size_t at)
+static void unlist_index(struct indexes *x, size_t at)
 {
-    x->slots[at]->listed = false;
-    x->slots[at] = x->slots[--x->count];
+    x->locked.slots[at]->locked.listed = false;
+    x->locked.slots[at] = x->locked.slots[--x->locked.count];
 }
 
 /* ---- borrowing ------------------------------------------------------------------------------------------- */
 
-static enum dp_status borrow(struct call *call, struct indexes *x, enum gate_use use, struct span name,
-                             struct open_index **out)
+static enum dp_status borrow_index(struct call *call, struct indexes *x, enum gate_use use, struct span name,
+                                   struct open_index **out)
 {
     *out = NULL;
     if (gate_enter(call, use, name) != DP_OK)
         return call->error.status;
-    pthread_mutex_lock(&x->lock);
-    size_t at = find(x, name);
-    if (at < x->count && x->slots[at]->index) {
-        *out = x->slots[at];
-        (*out)->borrowed++;
+    pthread_mutex_lock(&x->locked.lock);
+    size_t at = find_slot(x, name);
+    if (at < x->locked.count && x->locked.slots[at]->index) {
+        *out = x->locked.slots[at];
+        (*out)->locked.borrowed++;
     }
-    pthread_mutex_unlock(&x->lock);
+    pthread_mutex_unlock(&x->locked.lock);
     if (*out)
         return DP_OK;
     return call_fail(call, DP_NOT_FOUND, "there is no index \"%.*s\"; POST /v1/indexes opens one",
                      name.len <= INDEX_NAME_MAX ? (int)name.len : INDEX_NAME_MAX, (const char *)name.data);
 }
 
-static void give_back(struct indexes *x, struct open_index *slot)
+static void give_index_back(struct indexes *x, struct open_index *slot)
 {
-    pthread_mutex_lock(&x->lock);
-    bool close = --slot->borrowed == 0 && !slot->listed;
-    pthread_mutex_unlock(&x->lock);
+    pthread_mutex_lock(&x->locked.lock);
+    bool close = --slot->locked.borrowed == 0 && !slot->locked.listed;
+    pthread_mutex_unlock(&x->locked.lock);
     if (close)
         close_index(slot);
 }
@@ -157,16 +161,16 @@ static enum dp_status keep_recall_url(struct call *call, const struct index_sour
 }
 
 /* Takes the name, borrowed by the caller, so that nobody else opens anything under it meanwhile. */
-static enum dp_status reserve(struct call *call, struct indexes *x, const struct index_source *source,
-                              struct open_index **out)
+static enum dp_status reserve_name(struct call *call, struct indexes *x, const struct index_source *source,
+                                   struct open_index **out)
 {
     char shown[URL_SHOWN_MAX];
     struct open_index *slot = mem_calloc(1, sizeof *slot);
     *out = NULL;
     if (!slot)
         return call_nomem(call, "an open index");
-    slot->borrowed = 1;
-    slot->listed = true;
+    slot->locked.borrowed = 1;
+    slot->locked.listed = true;
     slot->name_len = source->name.len;
     memcpy(slot->name, source->name.data, source->name.len);
     snprintf(slot->url, sizeof slot->url, "%s%s", url_shown(source->url, shown),
@@ -176,17 +180,17 @@ static enum dp_status reserve(struct call *call, struct indexes *x, const struct
         close_index(slot);
         return status;
     }
-    pthread_mutex_lock(&x->lock);
-    if (find(x, source->name) < x->count)
+    pthread_mutex_lock(&x->locked.lock);
+    if (find_slot(x, source->name) < x->locked.count)
         status = call_fail(call, DP_EXISTS,
                            "there is an index \"%.*s\" already; DELETE it first, or choose another "
                            "name",
                            SPAN_FMT(source->name));
-    else if (x->count == x->max)
+    else if (x->locked.count == x->max)
         status = call_fail(call, DP_CONFLICT, "%zu indexes are open, as many as may be: DELETE one first", x->max);
     else
-        x->slots[x->count++] = slot;
-    pthread_mutex_unlock(&x->lock);
+        x->locked.slots[x->locked.count++] = slot;
+    pthread_mutex_unlock(&x->locked.lock);
     if (status != DP_OK) {
         close_index(slot);
         return status;
@@ -205,8 +209,8 @@ static struct store_options store_of(const struct indexes *x, const struct url_p
     return store;
 }
 
-static enum dp_status open_file(struct call *call, struct indexes *x, const struct index_source *source,
-                                const struct url_permit *permit, struct faiss_index **out)
+static enum dp_status open_index_file(struct call *call, struct indexes *x, const struct index_source *source,
+                                      const struct url_permit *permit, struct faiss_index **out)
 {
     const struct faiss_index_options known = {.cluster_data_offset = source->cluster_data_offset,
                                               .n_clusters = source->n_clusters,
@@ -214,11 +218,11 @@ static enum dp_status open_file(struct call *call, struct indexes *x, const stru
     struct store_options store = store_of(x, permit);
     enum dp_status status = faiss_index_open_url(call, source->url, &store, &known, out);
     if (status == DP_OK && faiss_index_info(*out).flat && faiss_index_info(*out).data_bytes > FLAT_BYTES_MAX) {
-        status =
-            call_fail(call, DP_TOO_LARGE,
-                      "the file is a flat index, so each search would read all of its %llu bytes of vectors, more "
-                      "than the %d that a server reads for one: make an IVF file of it with `dipper faiss build`",
-                      (unsigned long long)faiss_index_info(*out).data_bytes, FLAT_BYTES_MAX);
+        status = call_fail(
+            call, DP_TOO_LARGE,
+            "the file is a flat index, so each search would read all of its %" PRIu64 " bytes of vectors, more "
+            "than the %d that a server reads for one: make an IVF file of it with `dipper faiss build`",
+            faiss_index_info(*out).data_bytes, FLAT_BYTES_MAX);
         faiss_index_free(*out);
         *out = NULL;
     }
@@ -227,7 +231,7 @@ static enum dp_status open_file(struct call *call, struct indexes *x, const stru
     return status;
 }
 
-static enum dp_status check_name(struct call *call, struct span name)
+static enum dp_status check_index_name(struct call *call, struct span name)
 {
     if (index_check_name(name, NULL) == DP_OK)
         return DP_OK;
@@ -237,7 +241,8 @@ static enum dp_status check_name(struct call *call, struct span name)
                      INDEX_NAME_MAX);
 }
 
-static enum dp_status describe(struct call *call, const struct open_index *slot, struct index_description *out);
+static enum dp_status describe_index(struct call *call, const struct open_index *slot,
+                                     struct index_description *out);
 
 enum dp_status service_index_open(struct call *call, struct service *s, const struct index_source *source,
                                   struct index_description *out)
@@ -245,7 +250,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
     struct indexes *x = &s->indexes;
     struct open_index *slot;
     struct url_permit permit;
-    enum dp_status status = check_name(call, source->name);
+    enum dp_status status = check_index_name(call, source->name);
     if (status == DP_OK)
         status = gate_enter(call, GATE_WRITE, source->name);
     if (status == DP_OK && url_rules_count(x->rules) == 0)
@@ -255,37 +260,38 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
     if (status == DP_OK)
         status = url_rules_check(x->rules, source->url, call->arena, &permit, &call->error);
     if (status == DP_OK)
-        status = reserve(call, x, source, &slot);
+        status = reserve_name(call, x, source, &slot);
     if (status != DP_OK)
         return status;
     const struct call_cost before = call->cost;
     const int64_t began = os_now_ns();
     struct faiss_index *index = NULL;
-    status = open_file(call, x, source, &permit, &index);
+    status = open_index_file(call, x, source, &permit, &index);
     slot->open_ns = os_now_ns() - began;
     slot->cost = (struct call_cost){.rounds = call->cost.rounds - before.rounds,
                                     .requests = call->cost.requests - before.requests,
                                     .bytes = call->cost.bytes - before.bytes};
-    pthread_mutex_lock(&x->lock);
+    pthread_mutex_lock(&x->locked.lock);
     slot->index = index;
     if (status != DP_OK)
-        unlist(x, find(x, source->name));
-    pthread_mutex_unlock(&x->lock);
+        unlist_index(x, find_slot(x, source->name));
+    pthread_mutex_unlock(&x->locked.lock);
     if (status == DP_OK)
-        status = describe(call, slot, out);
-    give_back(x, slot);
+        status = describe_index(call, slot, out);
+    give_index_back(x, slot);
     return status;
 }
 
 /* ---- telling --------------------------------------------------------------------------------------------- */
 
-static enum dp_status describe(struct call *call, const struct open_index *slot, struct index_description *out)
+static enum dp_status describe_index(struct call *call, const struct open_index *slot,
+                                     struct index_description *out)
 {
     const struct faiss_ivf_info info = faiss_index_info(slot->index);
     const int64_t open_us = slot->open_ns / 1000;
     char codes[FAISS_CODES_NAME_MAX];
     *out = (struct index_description){
-        .name = arena_copy(call->arena, name_of(slot)),
+        .name = arena_copy(call->arena, slot_name(slot)),
         .url = arena_printf(call->arena, "%s", slot->url),
         .codes = arena_printf(call->arena, "%s", faiss_codes_name(info.codec, codes)),
         .dim = info.dim_in,
@@ -314,11 +320,11 @@ enum dp_status service_index_describe(struct call *call, struct service *s, stru
                                       struct index_description *out)
 {
     struct open_index *slot;
-    enum dp_status status = borrow(call, &s->indexes, GATE_READ, name, &slot);
+    enum dp_status status = borrow_index(call, &s->indexes, GATE_READ, name, &slot);
     if (status != DP_OK)
         return status;
-    status = describe(call, slot, out);
-    give_back(&s->indexes, slot);
+    status = describe_index(call, slot, out);
+    give_index_back(&s->indexes, slot);
     return status;
 }
 
@@ -338,11 +344,11 @@ enum dp_status service_index_list(struct call *call, struct service *s, struct s
     *out = arena_array(call->arena, x->max, sizeof **out);
     if (!*out)
         return call_nomem(call, "the list of indexes");
-    pthread_mutex_lock(&x->lock);
-    for (size_t i = 0; i < x->count && status == DP_OK; i++)
-        if (x->slots[i]->index && span_starts_with(name_of(x->slots[i]), prefix))
-            status = describe(call, x->slots[i], &(*out)[(*count)++]);
-    pthread_mutex_unlock(&x->lock);
+    pthread_mutex_lock(&x->locked.lock);
+    for (size_t i = 0; i < x->locked.count && status == DP_OK; i++)
+        if (x->locked.slots[i]->index && span_starts_with(slot_name(x->locked.slots[i]), prefix))
+            status = describe_index(call, x->locked.slots[i], &(*out)[(*count)++]);
+    pthread_mutex_unlock(&x->locked.lock);
     if (status == DP_OK)
         qsort(*out, *count, sizeof **out, by_name);
     return status;
@@ -352,20 +358,20 @@ enum dp_status service_index_close(struct call *call, struct service *s, struct 
 {
     struct indexes *x = &s->indexes;
     struct open_index *slot;
-    enum dp_status status = borrow(call, x, GATE_WRITE, name, &slot);
+    enum dp_status status = borrow_index(call, x, GATE_WRITE, name, &slot);
     if (status != DP_OK)
         return status;
-    pthread_mutex_lock(&x->lock);
-    if (slot->listed) /* else another request removed it a moment ago */
-        unlist(x, find(x, name));
-    pthread_mutex_unlock(&x->lock);
-    give_back(x, slot);
+    pthread_mutex_lock(&x->locked.lock);
+    if (slot->locked.listed) /* else another request removed it a moment ago */
+        unlist_index(x, find_slot(x, name));
+    pthread_mutex_unlock(&x->locked.lock);
+    give_index_back(x, slot);
     return DP_OK;
 }
 
 /* ---- searching ------------------------------------------------------------------------------------------- */
 
-static enum dp_status check_search(struct call *call, const struct index_search *search)
+static enum dp_status check_index_search(struct call *call, const struct index_search *search)
 {
     if (search->count < 1 || search->count > INDEX_SEARCH_QUERIES_MAX)
         return call_fail(call, DP_INVALID, "a search has 1 to %d queries, not %zu", INDEX_SEARCH_QUERIES_MAX,
@@ -381,8 +387,8 @@ static enum dp_status check_search(struct call *call, const struct index_search 
     return DP_OK;
 }
 
-static enum dp_status embed_texts(struct call *call, struct service *s, const struct open_index *slot,
-                                  const struct index_search *search, struct faiss_search *out)
+static enum dp_status embed_queries(struct call *call, struct service *s, const struct open_index *slot,
+                                    const struct index_search *search, struct faiss_search *out)
 {
     struct service_model model;
     const struct embed_request request = {
@@ -397,7 +403,8 @@ static enum dp_status embed_texts(struct call *call, struct service *s, const st
             call, DP_INVALID,
             "the model %.*s makes vectors of %u dimensions, those of the index have %zu: give vectors",
             SPAN_FMT(model.name), model.dim, faiss_index_info(slot->index).dim_in);
-    if ((status = service_embed(call, s, &request, &response)) != DP_OK)
+    status = service_embed(call, s, &request, &response);
+    if (status != DP_OK)
         return status;
     out->queries = response.vectors;
     out->dim = response.dim;
@@ -426,14 +433,14 @@ static enum dp_status load_recall(struct call *call, struct indexes *x, const st
 }
 
 /* How many lists a wanted recall takes. */
-static enum dp_status nprobe_for(struct call *call, struct indexes *x, struct open_index *slot, double recall,
-                                 size_t *nprobe)
+static enum dp_status nprobe_for_recall(struct call *call, struct indexes *x, struct open_index *slot,
+                                        double recall, size_t *nprobe)
 {
     if (recall_is_whole(slot->index))
         return DP_OK;
-    pthread_mutex_lock(&x->lock);
-    struct recall_table *table = slot->recall;
-    pthread_mutex_unlock(&x->lock);
+    pthread_mutex_lock(&x->locked.lock);
+    struct recall_table *table = slot->locked.recall;
+    pthread_mutex_unlock(&x->locked.lock);
     if (!table) {
         struct recall_table *read = mem_calloc(1, sizeof *read);
         enum dp_status status = read ? load_recall(call, x, slot, read) : call_nomem(call, "a table of recall");
@@ -441,20 +448,20 @@ static enum dp_status nprobe_for(struct call *call, struct indexes *x, struct op
             mem_free(read);
             return status;
         }
-        pthread_mutex_lock(&x->lock);
-        if (!slot->recall) {
-            slot->recall = read;
+        pthread_mutex_lock(&x->locked.lock);
+        if (!slot->locked.recall) {
+            slot->locked.recall = read;
             read = NULL;
         }
-        table = slot->recall;
-        pthread_mutex_unlock(&x->lock);
+        table = slot->locked.recall;
+        pthread_mutex_unlock(&x->locked.lock);
         mem_free(read); /* another search was first */
     }
     return recall_nprobe(table, recall, nprobe, &call->error);
 }
 
-static enum dp_status run(struct call *call, struct service *s, struct open_index *slot,
-                          const struct index_search *search, struct index_hits *out)
+static enum dp_status run_index_search(struct call *call, struct service *s, struct open_index *slot,
+                                       const struct index_search *search, struct index_hits *out)
 {
     struct id_filter filter;
     size_t hits = search->count * search->k;
@@ -470,9 +477,9 @@ static enum dp_status run(struct call *call, struct service *s, struct open_inde
     if (!ids || !distances || !costs)
         return call_nomem(call, "the answers");
     *out = (struct index_hits){ids, distances, costs};
-    enum dp_status status = search->vectors ? DP_OK : embed_texts(call, s, slot, search, &faiss);
+    enum dp_status status = search->vectors ? DP_OK : embed_queries(call, s, slot, search, &faiss);
     if (status == DP_OK && search->recall > 0)
-        status = nprobe_for(call, &s->indexes, slot, search->recall, &faiss.nprobe);
+        status = nprobe_for_recall(call, &s->indexes, slot, search->recall, &faiss.nprobe);
     if (status != DP_OK)
         return status;
     status =
@@ -495,13 +502,13 @@ enum dp_status service_index_search(struct call *call, struct service *s, const 
     const int64_t began = os_now_ns();
     const struct call_cost before = call->cost;
     struct open_index *slot;
-    enum dp_status status = check_search(call, search);
+    enum dp_status status = check_index_search(call, search);
     if (status == DP_OK)
-        status = borrow(call, &s->indexes, GATE_READ, search->name, &slot);
+        status = borrow_index(call, &s->indexes, GATE_READ, search->name, &slot);
     if (status != DP_OK)
         return status;
-    status = run(call, s, slot, search, out);
-    give_back(&s->indexes, slot);
+    status = run_index_search(call, s, slot, search, out);
+    give_index_back(&s->indexes, slot);
     metric_add(status == DP_OK ? s->counts.searches : s->counts.search_errors, 1);
     metric_observe(s->counts.search_seconds, (double)(os_now_ns() - began) * 1e-9);
     metric_add(s->counts.rounds, (int64_t)(call->cost.rounds - before.rounds));

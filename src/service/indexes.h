@@ -37,13 +37,16 @@ struct indexes_options {
 struct open_index; /* indexes.c */
 
 struct indexes {
-    pthread_mutex_t lock;
-    struct open_index **slots;
-    size_t count, max;
+    struct {
+        pthread_mutex_t lock;
+        struct open_index **slots; /* [max] */
+        size_t count;
+    } locked;
     bool has_lock;
-    /* Not changed once made: */
+    struct faiss_head_memory memory; /* atomic */
+    /* Not changed after indexes_init. */
+    size_t max;
     struct url_rules *rules;
-    struct faiss_head_memory memory;
     struct store_options store;
     struct s3_settings s3;
     struct transport *any, *public_only;

@@ -51,7 +51,7 @@ struct ingest {
     struct ingest_summary *summary;
 };
 
-static void report(const struct ingest *in, bool committing)
+static void report_progress(const struct ingest *in, bool committing)
 {
     if (!in->options->progress)
         return;
@@ -121,7 +121,7 @@ static enum dp_status load_batch(struct ingest *in, const struct ingest_batch *b
     if (status == DP_OK)
         status = ingest_batch_load(&in->load.call, in->loader, b, in->summary);
     if (status == DP_OK && b->count)
-        report(in, false);
+        report_progress(in, false);
     return status;
 }
 
@@ -218,7 +218,7 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
     status = load_all(call, &in, lines);
     if (status == DP_OK) {
         int64_t began = os_now_ns();
-        report(&in, true);
+        report_progress(&in, true);
         struct index_loader *loader = in.loader;
         call->patient = true;
         in.loader = NULL; /* the commit frees it, whatever it answers */

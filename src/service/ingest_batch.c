@@ -1,6 +1,8 @@
 /* ingest_batch.c: what the stages of an ingest do to a batch of rows. */
 #include "service/ingest_batch.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
 #include "os/clock.h"
 
@@ -28,7 +30,7 @@ void ingest_batch_deinit(struct ingest_batch *b)
 
 enum dp_status ingest_at_line(struct call *call, uint64_t line)
 {
-    dp_error_prefix(&call->error, "line %llu", (unsigned long long)line);
+    dp_error_prefix(&call->error, "line %" PRIu64, line);
     return call->error.status;
 }
 
@@ -89,7 +91,7 @@ static enum dp_status cut_row(struct ingest_reader *r, struct ingest_batch *b, c
 }
 
 /* One line; it becomes row b->count unless it is blank. */
-static enum dp_status take_line(struct ingest_reader *r, struct ingest_batch *b, struct span line)
+static enum dp_status take_row_line(struct ingest_reader *r, struct ingest_batch *b, struct span line)
 {
     struct ingest_row *row = &b->rows[b->count];
     struct row_windows *w = &b->windows[b->count];
@@ -117,7 +119,7 @@ static enum dp_status take_line(struct ingest_reader *r, struct ingest_batch *b,
     return DP_OK;
 }
 
-static enum dp_status read_rows(struct ingest_reader *r, struct ingest_batch *b)
+static enum dp_status read_batch_rows(struct ingest_reader *r, struct ingest_batch *b)
 {
     struct span line;
     enum dp_status status = call_check(r->call);
@@ -129,7 +131,7 @@ static enum dp_status read_rows(struct ingest_reader *r, struct ingest_batch *b)
             return error.status;
         }
         b->bytes += line.len + 1;
-        status = take_line(r, b, line);
+        status = take_row_line(r, b, line);
     }
     return status;
 }
@@ -142,7 +144,7 @@ void ingest_batch_read(struct ingest_reader *r, struct ingest_batch *b)
     b->embed_ns = 0;
     b->vectors = NULL;
     dp_error_clear(&b->error);
-    if (read_rows(r, b) != DP_OK) {
+    if (read_batch_rows(r, b) != DP_OK) {
         r->ended = true;
         b->error = r->call->error;
         dp_error_clear(&r->call->error);
@@ -151,7 +153,8 @@ void ingest_batch_read(struct ingest_reader *r, struct ingest_batch *b)
 
 /* ---- embedding ---------------------------------------------------------------------------------------- */
 
-static enum dp_status embed_texts(struct call *call, struct embedder *embedder, size_t dim, struct ingest_batch *b)
+static enum dp_status embed_windows(struct call *call, struct embedder *embedder, size_t dim,
+                                    struct ingest_batch *b)
 {
     struct tokens *all = arena_array(&b->arena, b->total, sizeof *all);
     float *vectors = arena_array(&b->arena, b->total, dim * sizeof *vectors);
@@ -185,7 +188,7 @@ void ingest_batch_embed(struct call *call, const struct served_model *model, con
     if (!b->vectors)
         status = call_nomem(call, "the vectors of a batch");
     else if (!kind->own_vectors)
-        status = embed_texts(call, model->embedder, kind->dim, b);
+        status = embed_windows(call, model->embedder, kind->dim, b);
     else
         for (size_t i = 0; i < b->count; i++)
             b->vectors[i] = b->rows[i].vector;

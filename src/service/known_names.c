@@ -31,7 +31,7 @@ static bool take_turn(struct known_names *k)
     return mine;
 }
 
-static void refresh(struct call *call, struct known_names *k, struct store *store)
+static void refresh_names(struct call *call, struct known_names *k, struct store *store)
 {
     struct index_names found;
     struct call child;
@@ -59,7 +59,7 @@ void known_names_tell(struct call *call, struct known_names *k, struct store *st
     char list[DP_ERROR_MESSAGE_MAX / 2] = "";
     size_t len = 0;
     if (take_turn(k))
-        refresh(call, k, store);
+        refresh_names(call, k, store);
     pthread_mutex_lock(&k->locked.lock);
     bool more =
         k->locked.more && gate_sees(call, span_str("")); /* whoever may not see all is not told of others */

@@ -13,7 +13,7 @@
 
 enum { OPEN_ARENA_MAX = 1 << 20, ALIASES_MAX = 64 };
 
-static enum dp_status open_onnx(const struct config *config, struct model **out, struct dp_error *error)
+static enum dp_status open_onnx_model(const struct config *config, struct model **out, struct dp_error *error)
 {
     const struct onnx_options options = {.library = config->onnxruntime_library,
                                          .file = config->onnx_file,
@@ -30,8 +30,8 @@ static enum dp_status open_onnx(const struct config *config, struct model **out,
 }
 
 /* A folder for the native engine. Where that does not have it, but there is an ONNX file, who asks is told. */
-static enum dp_status open_native(const char *path, enum model_precision precision, struct model **out,
-                                  struct dp_error *error)
+static enum dp_status open_native_model(const char *path, enum model_precision precision, struct model **out,
+                                        struct dp_error *error)
 {
     enum dp_status status = model_open_dir(path, precision, out, error);
     struct model_description described;
@@ -61,7 +61,7 @@ static struct span prompt_of(const char *setting)
 }
 
 /* Lets the settings change the model's prompts; a model that does not take them is freed. */
-static enum dp_status set_prompts(const struct config *config, struct model **model, struct dp_error *error)
+static enum dp_status apply_prompts(const struct config *config, struct model **model, struct dp_error *error)
 {
     const struct span of[TEXT_KINDS] = {[TEXT_PLAIN] = prompt_of(config->default_prompt),
                                         [TEXT_QUERY] = prompt_of(config->query_prompt),
@@ -74,8 +74,8 @@ static enum dp_status set_prompts(const struct config *config, struct model **mo
     return status;
 }
 
-static enum dp_status open_linked(struct span packed, enum model_precision precision, struct model **out,
-                                  struct dp_error *error)
+static enum dp_status open_linked_model(struct span packed, enum model_precision precision, struct model **out,
+                                        struct dp_error *error)
 {
     *out = NULL;
     if (packed.len == 0)
@@ -93,20 +93,20 @@ enum dp_status open_model(struct open_inputs in, enum model_precision precision,
     const struct config *config = in.config;
     enum dp_status status;
     if (strcmp(config->engine, "onnx") == 0)
-        status = open_onnx(config, out, error);
+        status = open_onnx_model(config, out, error);
     else if (*config->model_path)
-        status = open_native(config->model_path, precision, out, error);
+        status = open_native_model(config->model_path, precision, out, error);
     else
-        status = open_linked(in.linked_model, precision, out, error);
+        status = open_linked_model(in.linked_model, precision, out, error);
     if (status == DP_OK)
-        return set_prompts(config, out, error);
+        return apply_prompts(config, out, error);
     if (*config->model_path)
         name_model_variable(config, error);
     return status;
 }
 
 /* A limit of ranges as a store has it. */
-static int64_t limit_of(uint64_t setting)
+static int64_t range_limit_of(uint64_t setting)
 {
     return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
@@ -116,8 +116,8 @@ static struct store_options store_options_of(const struct config *config, const 
 {
     return (struct store_options){.s3 = s3,
                                   .trust = trust_settings_of(config),
-                                  .merge_gap = limit_of(config->merge_gap),
-                                  .split_at = limit_of(config->split_at),
+                                  .merge_gap = range_limit_of(config->merge_gap),
+                                  .split_at = range_limit_of(config->split_at),
                                   .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
 }
 
@@ -157,8 +157,8 @@ static enum dp_status split_aliases(const char *list, struct span names[ALIASES_
 }
 
 /* Opens the root. */
-static enum dp_status open_root(const struct config *config, const struct store_options *how, struct store **out,
-                                struct dp_error *error)
+static enum dp_status open_root_store(const struct config *config, const struct store_options *how,
+                                      struct store **out, struct dp_error *error)
 {
     struct arena arena;
     struct call call;
@@ -219,7 +219,7 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
     }
     if (status == DP_OK && (what & OPEN_STORE)) {
         store.create = what & OPEN_CREATE;
-        status = open_root(config, &store, &options.store, error);
+        status = open_root_store(config, &store, &options.store, error);
     }
     if (status == DP_OK) {
         status = service_new(&options, out, error);

@@ -4,7 +4,8 @@
 #include "service/service_impl.h"
 
 /* Opens a namespace, or says which there are. */
-static enum dp_status borrow(struct call *call, struct service *s, struct span name, struct reader_slot **out)
+static enum dp_status borrow_namespace(struct call *call, struct service *s, struct span name,
+                                       struct reader_slot **out)
 {
     enum dp_status status = readers_borrow(call, &s->readers, s->store, name, out);
     if (status == DP_NOT_FOUND)
@@ -26,8 +27,8 @@ static enum dp_status check_metric(struct call *call, struct index_reader *reade
     return status;
 }
 
-static enum dp_status embed_text(struct call *call, struct service *s, struct served_model *m,
-                                 const struct query_request *request, struct index_query *query)
+static enum dp_status embed_query(struct call *call, struct service *s, struct served_model *m,
+                                  const struct query_request *request, struct index_query *query)
 {
     struct embed_input input = {.text = request->text};
     struct embed_request embed = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
@@ -45,35 +46,27 @@ static enum dp_status embed_text(struct call *call, struct service *s, struct se
 static bool may_be_stale(const struct reader_slot *slot, const struct query_request *request, int64_t now)
 {
     int64_t seconds = request->staleness_s ? request->staleness_s : SERVICE_STALENESS_MAX_S;
-    return request->eventual && now - atomic_load(&slot->fresh_ns) <= seconds * 1000000000;
+    return request->rows.eventual && now - atomic_load(&slot->fresh_ns) <= seconds * 1000000000;
 }
 
-static enum dp_status run(struct call *call, struct service *s, const struct query_request *request,
-                          struct query_response *response)
+static enum dp_status run_query(struct call *call, struct service *s, const struct query_request *request,
+                                struct query_response *response)
 {
     struct reader_slot *slot;
-    struct index_query query = {
-        .vector = request->vector,
-        .dim = request->dim,
-        .top_k = request->top_k,
-        .nprobe = request->nprobe,
-        .all_attributes = request->all_attributes,
-        .attributes = request->attributes,
-        .attribute_count = request->attribute_count,
-    };
-    if (request->top_k == 0 || request->top_k > INDEX_TOP_K_MAX)
+    struct index_query query = request->rows;
+    if (request->rows.top_k == 0 || request->rows.top_k > INDEX_TOP_K_MAX)
         return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
-                         request->top_k);
+                         request->rows.top_k);
     uint64_t rounds = call->cost.rounds;
     /* The name first: a wrong one costs no embedding. */
-    enum dp_status status = borrow(call, s, request->namespace, &slot);
+    enum dp_status status = borrow_namespace(call, s, request->namespace, &slot);
     if (status != DP_OK)
         return status;
     bool opened = call->cost.rounds != rounds;
     status = check_metric(call, slot->reader, request);
-    struct served_model *m = request->vector ? NULL : served_model_retain(s->model);
-    if (status == DP_OK && !request->vector)
-        status = embed_text(call, s, m, request, &query);
+    struct served_model *m = request->rows.vector ? NULL : served_model_retain(s->model);
+    if (status == DP_OK && !request->rows.vector)
+        status = embed_query(call, s, m, request, &query);
     if (status == DP_OK) {
         int64_t now = os_now_ns();
         query.eventual = may_be_stale(slot, request, now);
@@ -96,7 +89,7 @@ enum dp_status service_query(struct call *call, struct service *s, const struct 
     enum dp_status status = service_need_store(call, s);
     if (status != DP_OK)
         return status;
-    status = run(call, s, request, response);
+    status = run_query(call, s, request, response);
     response->total_ns = os_now_ns() - began;
     metric_add(status == DP_OK ? s->counts.queries : s->counts.query_errors, 1);
     metric_observe(s->counts.query_seconds, (double)response->total_ns * 1e-9);
@@ -121,7 +114,7 @@ enum dp_status service_namespace_info(struct call *call, struct service *s, stru
     struct reader_slot *slot;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
-        status = borrow(call, s, namespace, &slot);
+        status = borrow_namespace(call, s, namespace, &slot);
     if (status != DP_OK)
         return status;
     status = index_stats(call, slot->reader, &out->stats);
@@ -136,7 +129,7 @@ enum dp_status service_warm(struct call *call, struct service *s, struct span na
     struct reader_slot *slot;
     enum dp_status status = service_need_store(call, s);
     if (status == DP_OK)
-        status = borrow(call, s, namespace, &slot);
+        status = borrow_namespace(call, s, namespace, &slot);
     if (status == DP_OK)
         readers_give_back(&s->readers, slot, false);
     return status;

@@ -8,9 +8,9 @@
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error)
 {
     *r = (struct readers){.max = max};
-    pthread_mutex_init(&r->lock, NULL);
-    r->slots = mem_calloc(max, sizeof(struct reader_slot *));
-    return r->slots ? DP_OK : dp_fail_nomem(error, "the table of open namespaces");
+    pthread_mutex_init(&r->locked.lock, NULL);
+    r->locked.slots = mem_calloc(max, sizeof(struct reader_slot *));
+    return r->locked.slots ? DP_OK : dp_fail_nomem(error, "the table of open namespaces");
 }
 
 static void close_slot(struct reader_slot *slot)
@@ -23,51 +23,52 @@ static void close_slot(struct reader_slot *slot)
 
 void readers_deinit(struct readers *r)
 {
-    for (size_t i = 0; i < r->count; i++)
-        close_slot(r->slots[i]);
-    mem_free(r->slots);
-    pthread_mutex_destroy(&r->lock);
+    for (size_t i = 0; i < r->locked.count; i++)
+        close_slot(r->locked.slots[i]);
+    mem_free(r->locked.slots);
+    pthread_mutex_destroy(&r->locked.lock);
 }
 
 /* Finds and borrows; NULL when the name is not listed. Under the lock. */
 static struct reader_slot *borrow_listed(struct readers *r, struct span name)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        struct reader_slot *slot = r->slots[i];
+    for (size_t i = 0; i < r->locked.count; i++) {
+        struct reader_slot *slot = r->locked.slots[i];
         if (!span_equal(span_of(slot->name, slot->name_len), name))
             continue;
-        slot->borrowed++;
-        slot->used = ++r->clock;
+        slot->locked.borrowed++;
+        slot->locked.used = ++r->locked.clock;
         return slot;
     }
     return NULL;
 }
 
-static void unlist(struct readers *r, struct reader_slot *slot)
+static void unlist_slot(struct readers *r, struct reader_slot *slot)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        if (r->slots[i] != slot)
+    for (size_t i = 0; i < r->locked.count; i++) {
+        if (r->locked.slots[i] != slot)
             continue;
-        r->slots[i] = r->slots[--r->count];
+        r->locked.slots[i] = r->locked.slots[--r->locked.count];
         break;
     }
-    slot->listed = false;
+    slot->locked.listed = false;
 }
 
 /* Lists a new slot, if there is room or can be made; answers the slot that made room. Under the lock. */
-static struct reader_slot *list(struct readers *r, struct reader_slot *slot)
+static struct reader_slot *list_slot(struct readers *r, struct reader_slot *slot)
 {
     struct reader_slot *oldest = NULL;
-    if (r->count == r->max) {
-        for (size_t i = 0; i < r->count; i++)
-            if (r->slots[i]->borrowed == 0 && (!oldest || r->slots[i]->used < oldest->used))
-                oldest = r->slots[i];
+    if (r->locked.count == r->max) {
+        for (size_t i = 0; i < r->locked.count; i++)
+            if (r->locked.slots[i]->locked.borrowed == 0 &&
+                (!oldest || r->locked.slots[i]->locked.used < oldest->locked.used))
+                oldest = r->locked.slots[i];
         if (!oldest)
             return NULL;
-        unlist(r, oldest);
+        unlist_slot(r, oldest);
     }
-    slot->listed = true;
-    r->slots[r->count++] = slot;
+    slot->locked.listed = true;
+    r->locked.slots[r->locked.count++] = slot;
     return oldest;
 }
 
@@ -77,9 +78,9 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
     *out = NULL;
     if (index_check_name(name, &call->error) != DP_OK || gate_enter(call, GATE_READ, name) != DP_OK)
         return call->error.status;
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->locked.lock);
     *out = borrow_listed(r, name);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->locked.lock);
     if (*out)
         return DP_OK;
 
@@ -93,32 +94,32 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
         return status;
     }
     atomic_init(&slot->fresh_ns, began);
-    slot->borrowed = 1;
+    slot->locked.borrowed = 1;
     slot->name_len = name.len;
     memcpy(slot->name, name.data, name.len);
 
     /* Another thread may have opened the same namespace meanwhile: theirs is used, ours is closed. */
     struct reader_slot *surplus = slot;
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->locked.lock);
     *out = borrow_listed(r, name);
     if (!*out) {
-        slot->used = ++r->clock;
-        surplus = list(r, slot);
+        slot->locked.used = ++r->locked.clock;
+        surplus = list_slot(r, slot);
         *out = slot;
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->locked.lock);
     close_slot(surplus);
     return DP_OK;
 }
 
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget)
 {
-    pthread_mutex_lock(&r->lock);
-    slot->borrowed--;
-    if (forget && slot->listed)
-        unlist(r, slot);
-    bool close = !slot->listed && slot->borrowed == 0;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_lock(&r->locked.lock);
+    slot->locked.borrowed--;
+    if (forget && slot->locked.listed)
+        unlist_slot(r, slot);
+    bool close = !slot->locked.listed && slot->locked.borrowed == 0;
+    pthread_mutex_unlock(&r->locked.lock);
     if (close)
         close_slot(slot);
 }

@@ -14,18 +14,23 @@
 struct reader_slot {
     struct index_reader *reader;
     _Atomic int64_t fresh_ns; /* os_now_ns() when the store was last asked for its newest state */
-    unsigned borrowed;        /* under the lock, as all below */
-    uint64_t used;            /* the cache's clock at the last borrowing */
-    bool listed;              /* false: closed when given back */
     size_t name_len;
     char name[INDEX_NAME_MAX];
+    struct {
+        unsigned borrowed;
+        uint64_t used; /* the cache's clock at the last borrowing */
+        bool listed;   /* false: closed when given back */
+    } locked;          /* by the cache's lock */
 };
 
 struct readers {
-    pthread_mutex_t lock;
-    struct reader_slot **slots;
-    size_t count, max;
-    uint64_t clock;
+    size_t max; /* not changed */
+    struct {
+        pthread_mutex_t lock;
+        struct reader_slot **slots; /* [max] */
+        size_t count;
+        uint64_t clock;
+    } locked;
 };
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);

@@ -138,18 +138,11 @@ enum embed_cached service_embed_cached(struct call *call, struct service *servic
 
 struct query_request {
     struct span namespace;
-    const float *vector; /* float[dim], or NULL: the text is embedded */
-    uint32_t dim;
+    struct index_query rows; /* vector NULL: the text is embedded */
     struct span text;
-    uint32_t top_k;  /* 1..INDEX_TOP_K_MAX */
-    uint32_t nprobe; /* 0: the reader's choice */
-    bool eventual;
     uint32_t staleness_s; /* how old an eventual answer may be; 0: SERVICE_STALENESS_MAX_S */
     bool check_metric;    /* fail with DP_INVALID unless the namespace measures by `metric` */
     enum index_metric metric;
-    bool all_attributes;
-    const struct span *attributes;
-    size_t attribute_count;
 };
 
 struct query_response {

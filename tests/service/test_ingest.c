@@ -63,15 +63,18 @@ static void test_ingest_takes_vectors_without_a_model(void **state)
     struct service *s = fixture_service(NULL, false);
     fixture_index(s, "own", "{\"id\":1,\"vector\":[1,0],\"text\":\"kept\"}\n{\"id\":2,\"vector\":[0,1e0]}\n");
     static const float target[2] = {0.1F, 2};
-    struct query_request request = {
-        .namespace = span_str("own"), .vector = target, .dim = 2, .top_k = 2, .all_attributes = true};
+    struct query_request request = {.namespace = span_str("own"),
+                                    .rows.vector = target,
+                                    .rows.dim = 2,
+                                    .rows.top_k = 2,
+                                    .rows.all_attributes = true};
     struct query_response answer;
     struct call *call = fixture_call();
     assert_int_equal(service_query(call, s, &request, &answer), DP_OK);
     assert_int_equal(answer.answer.count, 2);
     assert_int_equal(answer.answer.hits[0].id.number, 2);
     assert_true(span_equal_str(answer.answer.hits[1].attributes, "{\"text\":\"kept\"}"));
-    request.vector = NULL;
+    request.rows.vector = NULL;
     request.text = span_str("cat");
     assert_int_equal(service_query(call, s, &request, &answer), DP_UNSUPPORTED);
     fixture_call_end();

@@ -191,8 +191,8 @@ static enum dp_status query(struct call *call, struct service *s, const char *na
     request.namespace = span_str(namespace);
     if (text)
         request.text = span_str(text);
-    if (request.top_k == 0)
-        request.top_k = 3;
+    if (request.rows.top_k == 0)
+        request.rows.top_k = 3;
     return service_query(call, s, &request, answer);
 }
 
@@ -204,7 +204,7 @@ static void test_service_finds_rows_by_text_and_by_vector(void **state)
     fixture_index(s, "things", FIXTURE_ROWS);
     struct call *call = fixture_call();
     assert_int_equal(
-        query(call, s, "things", "wing wind sail", (struct query_request){.all_attributes = true}, &answer),
+        query(call, s, "things", "wing wind sail", (struct query_request){.rows.all_attributes = true}, &answer),
         DP_OK);
     assert_int_equal(answer.answer.count, 3);
     assert_int_equal(answer.answer.approx_rows, 3);
@@ -218,10 +218,11 @@ static void test_service_finds_rows_by_text_and_by_vector(void **state)
     assert_false(answer.answer.from_cache); /* it opened the namespace */
 
     struct embed_response embedded = embed_text(call, s, "cat dog", (struct embed_request){.normalize = true});
-    assert_int_equal(query(call, s, "things", NULL,
-                           (struct query_request){.vector = embedded.vectors, .dim = embedded.dim, .top_k = 1},
-                           &answer),
-                     DP_OK);
+    assert_int_equal(
+        query(call, s, "things", NULL,
+              (struct query_request){.rows.vector = embedded.vectors, .rows.dim = embedded.dim, .rows.top_k = 1},
+              &answer),
+        DP_OK);
     assert_int_equal(answer.answer.count, 1);
     assert_true(answer.answer.from_cache);
     assert_int_equal(answer.answer.hits[0].id.number, 1);
@@ -239,16 +240,17 @@ static void test_service_refuses_bad_queries(void **state)
     struct query_response answer;
     fixture_index(s, "things", FIXTURE_ROWS);
     struct call *call = fixture_call();
-    assert_int_equal(query(call, s, "nowhere", "cat", (struct query_request){.top_k = 1}, &answer), DP_NOT_FOUND);
+    assert_int_equal(query(call, s, "nowhere", "cat", (struct query_request){.rows.top_k = 1}, &answer),
+                     DP_NOT_FOUND);
     assert_non_null(strstr(call->error.message, "nowhere"));
-    assert_int_equal(query(call, s, "../up", "cat", (struct query_request){.top_k = 1}, &answer), DP_INVALID);
-    assert_int_equal(query(call, s, "things", "", (struct query_request){.top_k = 1}, &answer), DP_INVALID);
+    assert_int_equal(query(call, s, "../up", "cat", (struct query_request){.rows.top_k = 1}, &answer), DP_INVALID);
+    assert_int_equal(query(call, s, "things", "", (struct query_request){.rows.top_k = 1}, &answer), DP_INVALID);
     assert_int_equal(
-        query(call, s, "things", "cat", (struct query_request){.top_k = INDEX_TOP_K_MAX + 1}, &answer),
+        query(call, s, "things", "cat", (struct query_request){.rows.top_k = INDEX_TOP_K_MAX + 1}, &answer),
         DP_INVALID);
-    assert_int_equal(
-        query(call, s, "things", NULL, (struct query_request){.vector = short_vector, .dim = 4}, &answer),
-        DP_INVALID);
+    assert_int_equal(query(call, s, "things", NULL,
+                           (struct query_request){.rows.vector = short_vector, .rows.dim = 4}, &answer),
+                     DP_INVALID);
     assert_int_equal(query(call, s, "things", "cat",
                            (struct query_request){.check_metric = true, .metric = INDEX_EUCLIDEAN_SQUARED},
                            &answer),
@@ -265,13 +267,15 @@ static void test_service_eventual_queries_ask_nobody(void **state)
     struct query_response answer;
     fixture_index(s, "things", FIXTURE_ROWS);
     struct call *call = fixture_call();
-    assert_int_equal(query(call, s, "things", "cat", (struct query_request){.eventual = true}, &answer), DP_OK);
+    assert_int_equal(query(call, s, "things", "cat", (struct query_request){.rows.eventual = true}, &answer),
+                     DP_OK);
     fixture_index(s, "things", "{\"id\":9,\"text\":\"star\"}\n");
     call = fixture_call();
-    assert_int_equal(query(call, s, "things", "star", (struct query_request){.eventual = true}, &answer), DP_OK);
+    assert_int_equal(query(call, s, "things", "star", (struct query_request){.rows.eventual = true}, &answer),
+                     DP_OK);
     assert_int_equal(answer.answer.count, 3); /* the cached state */
     call = fixture_call();
-    assert_int_equal(query(call, s, "things", "star", (struct query_request){.top_k = 5}, &answer), DP_OK);
+    assert_int_equal(query(call, s, "things", "star", (struct query_request){.rows.top_k = 5}, &answer), DP_OK);
     assert_int_equal(answer.answer.count, 4); /* strong: the newest */
     assert_int_equal(answer.answer.hits[0].id.number, 9);
     fixture_call_end();
@@ -375,7 +379,7 @@ static void test_service_survives_every_failed_allocation(void **state)
         struct call *call = fixture_call();
         test_alloc_fail_at(n);
         enum dp_status status =
-            query(call, s, "things", "cat dog", (struct query_request){.all_attributes = true}, &answer);
+            query(call, s, "things", "cat dog", (struct query_request){.rows.all_attributes = true}, &answer);
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         fixture_call_end();
@@ -580,12 +584,13 @@ static void test_service_of_another_model_says_so(void **state)
     fixture_index(s, "own", "{\"id\":1,\"vector\":[1,0]}\n");
     fixture_index(s, "things", FIXTURE_ROWS);
     static const float vector[2] = {1, 0};
-    struct query_request request = {.namespace = span_str("own"), .text = span_str("cat"), .top_k = 1};
+    struct query_request request = {.namespace = span_str("own"), .text = span_str("cat"), .rows.top_k = 1};
     struct query_response answer;
     struct call *call = fixture_call();
     assert_int_equal(service_query(call, s, &request, &answer), DP_INVALID);
     assert_non_null(strstr(call->error.message, "the namespace's have 2: it holds vectors of another model"));
-    request = (struct query_request){.namespace = span_str("things"), .vector = vector, .dim = 2, .top_k = 1};
+    request = (struct query_request){
+        .namespace = span_str("things"), .rows.vector = vector, .rows.dim = 2, .rows.top_k = 1};
     call = fixture_call();
     assert_int_equal(service_query(call, s, &request, &answer), DP_INVALID);
     assert_non_null(strstr(call->error.message, "it holds vectors of another model, \"tiny\""));
