@@ -178,7 +178,7 @@ void embedder_read_counts(const struct embedder *embedder, struct embedder_count
 
 /* ---- the queue; the lock is held ---- */
 
-static void enqueue(struct embedder *e, struct embedder_request *r)
+static void enqueue_request(struct embedder *e, struct embedder_request *r)
 {
     r->before = e->queue.last;
     r->behind = NULL;
@@ -190,7 +190,7 @@ static void enqueue(struct embedder *e, struct embedder_request *r)
     r->queued = true;
 }
 
-static void dequeue(struct embedder *e, struct embedder_request *r)
+static void dequeue_request(struct embedder *e, struct embedder_request *r)
 {
     if (r->before != NULL)
         r->before->behind = r->behind;
@@ -231,9 +231,9 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
             r->running++;
             r->tokens_left -= seq->count;
         }
-        dequeue(e, r);
+        dequeue_request(e, r);
         if (r->next < r->n) {
-            enqueue(e, r); /* the rest waits its turn again */
+            enqueue_request(e, r); /* the rest waits its turn again */
             break;
         }
         metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
@@ -378,7 +378,7 @@ static void count_batch(struct embedder *e, size_t texts, size_t tokens, size_t 
 }
 
 /* Runs one batch. The lock is held on entry and on return. */
-static void lead(struct embedder *e)
+static void lead_batch(struct embedder *e)
 {
     int64_t began = os_now_ns();
     size_t tokens, n = take_batch(e, began, &tokens);
@@ -426,10 +426,10 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
         if (status == DP_OK && r->failed)
             status = DP_CORRUPT;
         if (status != DP_OK && r->queued) {
-            dequeue(e, r);
+            dequeue_request(e, r);
             set_waiting(e, e->queue.waiting_tokens - r->tokens_left);
         } else if (!e->queue.leading && r->queued) {
-            lead(e);
+            lead_batch(e);
         } else if (status != DP_OK) {
             pthread_cond_wait(&r->changed, &e->queue.lock);
         } else {
@@ -464,7 +464,7 @@ enum dp_status embedder_embed(struct call *call, struct embedder *e, const struc
                            e->queue.waiting_tokens);
     } else {
         set_waiting(e, e->queue.waiting_tokens + tokens);
-        enqueue(e, &r);
+        enqueue_request(e, &r);
         status = wait_until_done(call, e, &r);
     }
     pthread_mutex_unlock(&e->queue.lock);

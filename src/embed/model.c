@@ -78,8 +78,9 @@ enum dp_status model_set_info(struct model *model, const struct bert_config *con
 }
 
 /* The last steps of every way to open a native one. `model` has its tokenizer and its encoder. */
-static enum dp_status finish(struct model *model, const struct encoder *encoder, const char *name,
-                             const uint8_t fingerprint[32], const struct prompts *prompts, struct dp_error *error)
+static enum dp_status finish_native(struct model *model, const struct encoder *encoder, const char *name,
+                                    const uint8_t fingerprint[32], const struct prompts *prompts,
+                                    struct dp_error *error)
 {
     enum dp_status status = model_check_tokenizer(model->tokenizer, &encoder->config, name, error);
     if (status == DP_OK)
@@ -108,8 +109,8 @@ static enum dp_status open_packed(struct model *model, struct span bytes, struct
     if (status == DP_OK)
         status = tokenizer_open_packed(model->packed.tokenizer, &model->tokenizer, error);
     if (status == DP_OK)
-        status = finish(model, &model->packed.encoder, model->packed.name, model->packed.fingerprint,
-                        &model->packed.prompts, error);
+        status = finish_native(model, &model->packed.encoder, model->packed.name, model->packed.fingerprint,
+                               &model->packed.prompts, error);
     return status;
 }
 
@@ -172,7 +173,8 @@ static enum dp_status open_fp32(struct model *model, const struct model_source *
     if (status == DP_OK)
         status = fp32_model_open(source, &model->fp32, error);
     if (status == DP_OK)
-        status = finish(model, &model->fp32.encoder, source->name, source->fingerprint, &source->prompts, error);
+        status =
+            finish_native(model, &model->fp32.encoder, source->name, source->fingerprint, &source->prompts, error);
     return status;
 }
 

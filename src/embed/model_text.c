@@ -81,7 +81,7 @@ size_t model_prompt_tokens_max(const struct model *model)
 /* ---- texts ----------------------------------------------------------------------------------------------- */
 
 /* The prompt with the text behind it; data NULL when out of memory. */
-static struct span join(struct span prompt, struct span text, struct arena *arena)
+static struct span join_prompt(struct span prompt, struct span text, struct arena *arena)
 {
     uint8_t *joined = arena_array(arena, prompt.len + text.len, 1);
     if (joined == NULL)
@@ -105,7 +105,7 @@ enum dp_status model_encode(const struct model *model, enum text_kind kind, stru
     struct span prompt = model->prompts.of[kind];
     if (prompt.len == 0)
         return tokenizer_encode(model->tokenizer, text, max_tokens, arena, out, error);
-    struct span joined = join(prompt, text, arena);
+    struct span joined = join_prompt(prompt, text, arena);
     if (joined.data == NULL)
         return dp_fail_nomem(error, "a text");
     enum dp_status status = tokenizer_encode(model->tokenizer, joined, max_tokens, arena, out, error);
@@ -115,8 +115,8 @@ enum dp_status model_encode(const struct model *model, enum text_kind kind, stru
 }
 
 /* Puts a prompt's tokens before a window's own: [CLS] prompt text [SEP]. */
-static bool prepend(const struct tokens *prompt, size_t before, size_t after, struct arena *arena,
-                    struct tokens *window)
+static bool prepend_prompt(const struct tokens *prompt, size_t before, size_t after, struct arena *arena,
+                           struct tokens *window)
 {
     size_t added = prompt->count - before - after;
     int32_t *ids = arena_array(arena, window->count + added, sizeof *ids);
@@ -159,7 +159,7 @@ enum dp_status model_windows(const struct model *model, enum text_kind kind, str
     status = tokenizer_windows(t, text, max_tokens - taken, overlap, arena, windows, count, error);
     for (size_t i = 0; i < *count && status == DP_OK; i++) {
         struct tokens *window = &(*windows)[i];
-        if (!prepend(&prompt_tokens, before, after, arena, window))
+        if (!prepend_prompt(&prompt_tokens, before, after, arena, window))
             status = dp_fail_nomem(error, "the windows of a text");
         else
             window->skip = skip_of(model, kind, window->count);

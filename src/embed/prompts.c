@@ -10,16 +10,16 @@
 enum { NAMES_MAX = 256 };
 
 /* The object "prompts" of the file. */
-struct named {
+struct named_prompt {
     struct span name, text;
 };
 
-struct names {
-    struct named *items;
+struct prompt_names {
+    struct named_prompt *items;
     size_t count;
 };
 
-static void read_names(struct json_reader *r, struct arena *arena, struct names *out)
+static void read_names(struct json_reader *r, struct arena *arena, struct prompt_names *out)
 {
     struct span name;
     out->items = arena_array(arena, NAMES_MAX, sizeof *out->items);
@@ -29,19 +29,19 @@ static void read_names(struct json_reader *r, struct arena *arena, struct names 
     }
     json_enter_object(r);
     while (json_next_key(r, arena, &name)) {
-        struct named *item = &out->items[out->count];
+        struct named_prompt *item = &out->items[out->count];
         if (out->count == NAMES_MAX) {
             json_reject(r, DP_TOO_LARGE, "there are more than %d prompts", NAMES_MAX);
             return;
         }
-        *item = (struct named){.name = name, .text = span_of(NULL, 0)};
+        *item = (struct named_prompt){.name = name, .text = span_of(NULL, 0)};
         if (json_peek(r) == JSON_NULL ? json_skip(r) : json_read_string(r, arena, &item->text))
             out->count++;
     }
 }
 
 /* The prompt of that name; NULL when there is none. Of a name given twice the last counts. */
-static const struct span *find(const struct names *names, struct span name)
+static const struct span *find_prompt(const struct prompt_names *names, struct span name)
 {
     for (size_t i = names->count; i > 0; i--)
         if (span_equal(names->items[i - 1].name, name))
@@ -49,19 +49,20 @@ static const struct span *find(const struct names *names, struct span name)
     return NULL;
 }
 
-static void choose_document(const struct names *names, struct prompts *out)
+static void choose_document(const struct prompt_names *names, struct prompts *out)
 {
     static const char *const candidates[] = {"document", "passage", "corpus"};
     for (size_t i = 0; i < 3 && out->of[TEXT_DOCUMENT].len == 0; i++) {
-        const struct span *found = find(names, span_str(candidates[i]));
+        const struct span *found = find_prompt(names, span_str(candidates[i]));
         out->of[TEXT_DOCUMENT] = found != NULL ? *found : span_of(NULL, 0);
     }
 }
 
 /* Each model has the names "query" and "document", if only for nothing. */
-static void choose_plain(struct json_reader *r, const struct names *names, struct span name, struct prompts *out)
+static void choose_plain(struct json_reader *r, const struct prompt_names *names, struct span name,
+                         struct prompts *out)
 {
-    const struct span *found = find(names, name);
+    const struct span *found = find_prompt(names, name);
     if (found != NULL)
         out->of[TEXT_PLAIN] = *found;
     else if (!span_equal_str(name, "query") && !span_equal_str(name, "document"))
@@ -71,7 +72,7 @@ static void choose_plain(struct json_reader *r, const struct names *names, struc
 enum dp_status prompts_parse(struct span json, struct arena *arena, struct prompts *out, struct dp_error *error)
 {
     struct json_reader r;
-    struct names names = {.count = 0};
+    struct prompt_names names = {.count = 0};
     struct span key, usual = span_of(NULL, 0), value;
     for (size_t i = 0; i < TEXT_KINDS; i++)
         out->of[i] = span_of(NULL, 0);
@@ -92,7 +93,7 @@ enum dp_status prompts_parse(struct span json, struct arena *arena, struct promp
     }
     if (!json_failed(&r))
         json_end(&r);
-    const struct span *query = find(&names, span_str("query"));
+    const struct span *query = find_prompt(&names, span_str("query"));
     out->of[TEXT_QUERY] = query != NULL ? *query : span_of(NULL, 0);
     choose_document(&names, out);
     if (!json_failed(&r) && usual.len > 0)

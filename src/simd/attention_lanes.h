@@ -70,8 +70,8 @@ UNROLLED void score_tile(bool integers, const float *queries, const float *keys,
 }
 
 /* The scores of 16 queries against all keys, and what softmax makes of them, e^(score - max); answers their sums. */
-UNROLLED lanes softmax(bool integers, const float *queries, const float *keys, size_t tokens, size_t columns,
-                       size_t depth, float scale, float *weights)
+UNROLLED lanes softmax_scores(bool integers, const float *queries, const float *keys, size_t tokens,
+                              size_t columns, size_t depth, float scale, float *weights)
 {
     lanes least = lanes_set(-INFINITY), most[4] = {least, least, least, least};
     lanes sum = lanes_set(0.0f), factor = lanes_set(scale);
@@ -193,7 +193,7 @@ UNROLLED lanes load_columns(const float *row, size_t d, size_t width)
 
 /* ---- in fp32 ---- */
 
-static void attention(const struct attention_head *head)
+static void attention_fp32(const struct attention_head *head)
 {
     const struct attention_layout at = attention_layout(head);
     size_t tokens = head->tokens, depth = head->head_dim;
@@ -208,8 +208,8 @@ static void attention(const struct attention_head *head)
         float inverse[LANES];
         size_t held = tokens - i < LANES ? tokens - i : LANES;
         transpose_rows(head->q + i * head->stride, head->stride, held, depth, at.queries, LANES);
-        lanes sum =
-            softmax(false, at.queries, at.keys, tokens, at.columns, depth, head->scale * EXP_LOG2E, at.weights);
+        lanes sum = softmax_scores(false, at.queries, at.keys, tokens, at.columns, depth, head->scale * EXP_LOG2E,
+                                   at.weights);
         lanes_store(inverse, lanes_div(lanes_set(1.0f), sum));
         gather_values(false, head, held, at.weights, at.values, at.dim, tokens, inverse,
                       head->out + i * head->out_stride);
@@ -307,8 +307,9 @@ static void attention_int16(const struct attention_head *head)
                 lanes_store(at.packed + (r * packed + w) * LANES,
                             pack_columns(head->q + (i + r) * head->stride, w, depth, &q));
         transpose_rows(at.packed, packed * LANES, held, packed * LANES, at.queries, LANES);
-        pack_weights(at.weights, tokens,
-                     softmax(true, at.queries, at.keys, tokens, at.columns, packed * LANES, factor, at.weights));
+        pack_weights(
+            at.weights, tokens,
+            softmax_scores(true, at.queries, at.keys, tokens, at.columns, packed * LANES, factor, at.weights));
         gather_values(true, head, held, at.weights, at.values, at.dim, (tokens + 1) / 2, factors,
                       head->out + i * head->out_stride);
     }

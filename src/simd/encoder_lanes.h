@@ -69,7 +69,7 @@ static inline void gelu_row(float *row, size_t columns)
 }
 
 /* Two chains each: the order of comparisons does not show, for -0 is made 0. */
-static struct float_range range(const float *x, size_t dim)
+static struct float_range row_range(const float *x, size_t dim)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole, i = 0;
     lanes least = lanes_set(INFINITY), most = lanes_set(-INFINITY), least2 = least, most2 = most;
@@ -92,7 +92,7 @@ static struct float_range range(const float *x, size_t dim)
                                 lanes_max_of(lanes_max(most2, most)) + 0.0f};
 }
 
-static float quantize(const float *x, size_t dim, struct float_range range, uint8_t *q)
+static float quantize_row(const float *x, size_t dim, struct float_range range, uint8_t *q)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole;
     float width = range.most - range.least;
@@ -267,7 +267,7 @@ static void mean_rows(const float *x, size_t stride, size_t rows, size_t dim, fl
     }
 }
 
-static void normalize(float *x, size_t dim)
+static void normalize_l2(float *x, size_t dim)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole;
     lanes squares = lanes_set(0.0f);
@@ -288,9 +288,9 @@ static void normalize(float *x, size_t dim)
 #include "simd/attention_lanes.h"
 
 /* All but the int8 product, for a set's table. */
-#define LANES_KERNELS                                                                                   \
-    .linear_fp32 = linear_fp32, .range = range, .quantize = quantize, .add_layer_norm = add_layer_norm, \
-    .add_int8_row = add_int8_row, .attention = attention, .attention_int16 = attention_int16,           \
-    .mean_rows = mean_rows, .normalize = normalize
+#define LANES_KERNELS                                                                                           \
+    .linear_fp32 = linear_fp32, .range = row_range, .quantize = quantize_row, .add_layer_norm = add_layer_norm, \
+    .add_int8_row = add_int8_row, .attention = attention_fp32, .attention_int16 = attention_int16,              \
+    .mean_rows = mean_rows, .normalize = normalize_l2
 
 #endif

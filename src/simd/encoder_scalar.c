@@ -59,7 +59,7 @@ static float gelu_scalar(float x)
     return fmaf(a, p * p, x > 0.0f ? x : 0.0f);
 }
 
-static float activate(float x, enum encoder_activation act)
+static float activate_scalar(float x, enum encoder_activation act)
 {
     return act == ENCODER_GELU ? gelu_scalar(x) : x;
 }
@@ -78,7 +78,7 @@ static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_
             for (size_t k = 0; k < layer->k; k++)
                 sum += q[k] * w[k / 4 * ENCODER_BLOCK_N * 4 + k % 4];
             float y = fmaf(x->scale[r], (float)sum, x->low[r] * layer->sum[c]);
-            out[r * out_stride + c] = activate(fmaf(y, layer->scale[c], layer->bias[c]), act);
+            out[r * out_stride + c] = activate_scalar(fmaf(y, layer->scale[c], layer->bias[c]), act);
         }
     }
 }
@@ -93,11 +93,11 @@ static void linear_fp32(const float *x, size_t x_stride, size_t rows, const stru
             float y = layer->bias[c];
             for (size_t k = 0; k < layer->k; k++)
                 y = fmaf(x[r * x_stride + k], w[k * ENCODER_BLOCK_N], y);
-            out[r * out_stride + c] = activate(y, act);
+            out[r * out_stride + c] = activate_scalar(y, act);
         }
 }
 
-static struct float_range range(const float *x, size_t dim)
+static struct float_range row_range(const float *x, size_t dim)
 {
     float least = INFINITY, most = -INFINITY;
     for (size_t i = 0; i < dim; i++) {
@@ -107,7 +107,7 @@ static struct float_range range(const float *x, size_t dim)
     return (struct float_range){least + 0.0f, most + 0.0f}; /* no -0, so that the order does not show */
 }
 
-static float quantize(const float *x, size_t dim, struct float_range range, uint8_t *q)
+static float quantize_row(const float *x, size_t dim, struct float_range range, uint8_t *q)
 {
     float width = range.most - range.least;
     float inverse = width > QUANTIZE_LEAST_RANGE ? QUANTIZE_LEVELS / width : 0.0f;
@@ -144,7 +144,7 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
 }
 
 /* weight[j] = e^(scale * (score[j] - max)) = 2^(score[j] * factor - max * factor), in place; answers their sum. */
-static float softmax(float *weight, size_t tokens, float factor, const float *poly, int terms)
+static float softmax_scores(float *weight, size_t tokens, float factor, const float *poly, int terms)
 {
     float max = -INFINITY, sum = 0.0f;
     for (size_t j = 0; j < tokens; j++)
@@ -156,7 +156,7 @@ static float softmax(float *weight, size_t tokens, float factor, const float *po
     return sum;
 }
 
-static void attention(const struct attention_head *head)
+static void attention_fp32(const struct attention_head *head)
 {
     float *weight = head->scratch;
     for (size_t i = 0; i < head->tokens; i++) {
@@ -167,7 +167,8 @@ static void attention(const struct attention_head *head)
             for (size_t d = 0; d < head->head_dim; d++)
                 weight[j] = fmaf(k[d], q[d], weight[j]);
         }
-        float inverse = 1.0f / softmax(weight, head->tokens, head->scale * EXP_LOG2E, exp_poly, EXP_POLY_TERMS);
+        float inverse =
+            1.0f / softmax_scores(weight, head->tokens, head->scale * EXP_LOG2E, exp_poly, EXP_POLY_TERMS);
         for (size_t d = 0; d < head->head_dim; d++) {
             float y = 0.0f;
             for (size_t j = 0; j < head->tokens; j++)
@@ -214,7 +215,7 @@ static void attention_int16(const struct attention_head *head)
                 score += q[i * dim + d] * k[j * dim + d];
             weight[j] = (float)score;
         }
-        float scale = ATTENTION_WEIGHTS / softmax(weight, tokens, factor, exp_short, EXP_SHORT_TERMS);
+        float scale = ATTENTION_WEIGHTS / softmax_scores(weight, tokens, factor, exp_short, EXP_SHORT_TERMS);
         for (size_t j = 0; j < tokens; j++)
             weight[j] = fmaf(weight[j], scale, EXP_ROUND) - EXP_ROUND;
         for (size_t d = 0; d < dim; d++) {
@@ -236,7 +237,7 @@ static void mean_rows(const float *x, size_t stride, size_t rows, size_t dim, fl
     }
 }
 
-static void normalize(float *x, size_t dim)
+static void normalize_l2(float *x, size_t dim)
 {
     float squares[LANES] = {0};
     for (size_t i = 0; i < dim; i++)
@@ -250,12 +251,12 @@ static void normalize(float *x, size_t dim)
 const struct encoder_kernels encoder_kernels_scalar = {
     .linear_int8 = linear_int8,
     .linear_fp32 = linear_fp32,
-    .range = range,
-    .quantize = quantize,
+    .range = row_range,
+    .quantize = quantize_row,
     .add_layer_norm = add_layer_norm,
     .add_int8_row = add_int8_row,
-    .attention = attention,
+    .attention = attention_fp32,
     .attention_int16 = attention_int16,
     .mean_rows = mean_rows,
-    .normalize = normalize,
+    .normalize = normalize_l2,
 };

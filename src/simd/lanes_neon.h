@@ -77,21 +77,21 @@ static inline lanes lanes_fma(lanes x, lanes y, lanes z) /* x * y + z */
                    vfmaq_f32(z.d, x.d, y.d)};
 }
 /* FMAX would answer NaN where only one of the two is; the definition is the comparison. */
-static inline float32x4_t greater(float32x4_t x, float32x4_t y)
+static inline float32x4_t neon_greater(float32x4_t x, float32x4_t y)
 {
     return vbslq_f32(vcgtq_f32(x, y), x, y);
 }
-static inline float32x4_t less(float32x4_t x, float32x4_t y)
+static inline float32x4_t neon_less(float32x4_t x, float32x4_t y)
 {
     return vbslq_f32(vcltq_f32(x, y), x, y);
 }
 static inline lanes lanes_max(lanes x, lanes y) /* x > y ? x : y */
 {
-    return (lanes){greater(x.a, y.a), greater(x.b, y.b), greater(x.c, y.c), greater(x.d, y.d)};
+    return (lanes){neon_greater(x.a, y.a), neon_greater(x.b, y.b), neon_greater(x.c, y.c), neon_greater(x.d, y.d)};
 }
 static inline lanes lanes_min(lanes x, lanes y) /* x < y ? x : y */
 {
-    return (lanes){less(x.a, y.a), less(x.b, y.b), less(x.c, y.c), less(x.d, y.d)};
+    return (lanes){neon_less(x.a, y.a), neon_less(x.b, y.b), neon_less(x.c, y.c), neon_less(x.d, y.d)};
 }
 static inline float32x4_t minus_abs(float32x4_t x)
 {
@@ -120,15 +120,15 @@ static inline float lanes_sum(lanes x)
 }
 static inline float lanes_max_of(lanes x)
 {
-    float32x4_t four = greater(greater(x.a, x.c), greater(x.b, x.d));
-    four = greater(four, vextq_f32(four, four, 2));
-    return vgetq_lane_f32(greater(four, vextq_f32(four, four, 1)), 0);
+    float32x4_t four = neon_greater(neon_greater(x.a, x.c), neon_greater(x.b, x.d));
+    four = neon_greater(four, vextq_f32(four, four, 2));
+    return vgetq_lane_f32(neon_greater(four, vextq_f32(four, four, 1)), 0);
 }
 static inline float lanes_min_of(lanes x)
 {
-    float32x4_t four = less(less(x.a, x.c), less(x.b, x.d));
-    four = less(four, vextq_f32(four, four, 2));
-    return vgetq_lane_f32(less(four, vextq_f32(four, four, 1)), 0);
+    float32x4_t four = neon_less(neon_less(x.a, x.c), neon_less(x.b, x.d));
+    four = neon_less(four, vextq_f32(four, four, 2));
+    return vgetq_lane_f32(neon_less(four, vextq_f32(four, four, 1)), 0);
 }
 /* Rows become columns of four by four floats: pairs, then halves change places. */
 static inline void transpose_four(float32x4_t *w, float32x4_t *x, float32x4_t *y, float32x4_t *z)
@@ -140,7 +140,7 @@ static inline void transpose_four(float32x4_t *w, float32x4_t *x, float32x4_t *y
     *y = vreinterpretq_f32_f64(vzip2q_f64(a, c));
     *z = vreinterpretq_f32_f64(vzip2q_f64(b, d));
 }
-static inline void exchange(float32x4_t *x, float32x4_t *y)
+static inline void swap_quarters(float32x4_t *x, float32x4_t *y)
 {
     float32x4_t old = *x;
     *x = *y;
@@ -158,12 +158,12 @@ static inline void lanes_transpose(lanes m[16])
     }
     UNROLL_LOOP
     for (int i = 0; i < 4; i++) {
-        exchange(&m[i].b, &m[i + 4].a);
-        exchange(&m[i].c, &m[i + 8].a);
-        exchange(&m[i].d, &m[i + 12].a);
-        exchange(&m[i + 4].c, &m[i + 8].b);
-        exchange(&m[i + 4].d, &m[i + 12].b);
-        exchange(&m[i + 8].d, &m[i + 12].c);
+        swap_quarters(&m[i].b, &m[i + 4].a);
+        swap_quarters(&m[i].c, &m[i + 8].a);
+        swap_quarters(&m[i].d, &m[i + 12].a);
+        swap_quarters(&m[i + 4].c, &m[i + 8].b);
+        swap_quarters(&m[i + 4].d, &m[i + 12].b);
+        swap_quarters(&m[i + 8].d, &m[i + 12].c);
     }
 }
 /* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
@@ -228,7 +228,7 @@ static inline lanes lanes_from_int8(const int8_t *p)
     return (lanes){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
                    vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))};
 }
-static inline uint8x16_t rounded(float32x4_t x)
+static inline uint8x16_t neon_rounded(float32x4_t x)
 {
     return vreinterpretq_u8_u32(vcvtnq_u32_f32(x));
 }
@@ -236,7 +236,8 @@ static inline uint8x16_t rounded(float32x4_t x)
  * them. */
 static inline void lanes_store_rounded(uint8_t *p, lanes x)
 {
-    vst1q_u8(p, vuzp1q_u8(vuzp1q_u8(rounded(x.a), rounded(x.b)), vuzp1q_u8(rounded(x.c), rounded(x.d))));
+    vst1q_u8(p, vuzp1q_u8(vuzp1q_u8(neon_rounded(x.a), neon_rounded(x.b)),
+                          vuzp1q_u8(neon_rounded(x.c), neon_rounded(x.d))));
 }
 
 #endif

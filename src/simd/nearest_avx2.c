@@ -6,4 +6,4 @@ enum { NEAREST_ROWS = 6 };
 
 #include "simd/nearest_lanes.h"
 
-const struct nearest_kernels nearest_kernels_avx2 = {largest};
+const struct nearest_kernels nearest_kernels_avx2 = {largest_columns};

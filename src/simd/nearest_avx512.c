@@ -6,4 +6,4 @@ enum { NEAREST_ROWS = 14 };
 
 #include "simd/nearest_lanes.h"
 
-const struct nearest_kernels nearest_kernels_avx512 = {largest};
+const struct nearest_kernels nearest_kernels_avx512 = {largest_columns};

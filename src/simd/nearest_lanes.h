@@ -49,8 +49,8 @@ NEAREST_INLINED void nearest_tile(const float *x, size_t stride, size_t rows, si
     }
 }
 
-static void largest(const float *x, size_t stride, size_t rows, size_t dim, const float *w, const float *bias,
-                    size_t panels, float *best, uint32_t *column)
+static void largest_columns(const float *x, size_t stride, size_t rows, size_t dim, const float *w,
+                            const float *bias, size_t panels, float *best, uint32_t *column)
 {
     for (size_t p = 0; p < panels; p++, w += dim * NEAREST_COLUMNS, bias += NEAREST_COLUMNS) {
         uint32_t first = (uint32_t)(p * NEAREST_COLUMNS);

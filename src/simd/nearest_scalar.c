@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-static void largest(const float *x, size_t stride, size_t rows, size_t dim, const float *w, const float *bias,
-                    size_t panels, float *best, uint32_t *column)
+static void largest_columns(const float *x, size_t stride, size_t rows, size_t dim, const float *w,
+                            const float *bias, size_t panels, float *best, uint32_t *column)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < panels * NEAREST_COLUMNS; c++) {
@@ -19,4 +19,4 @@ static void largest(const float *x, size_t stride, size_t rows, size_t dim, cons
         }
 }
 
-const struct nearest_kernels nearest_kernels_scalar = {largest};
+const struct nearest_kernels nearest_kernels_scalar = {largest_columns};

@@ -67,17 +67,17 @@ static inline lanes lanes_negated_fma(lanes x, lanes y, lanes z)
 
 /* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
  * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
-struct group_half {
+struct group_half_neon {
     uint16x8_t all, odd;
 };
 
-static inline struct group_half group_add(struct group_half sum, uint8x16_t terms)
+static inline struct group_half_neon group_add(struct group_half_neon sum, uint8x16_t terms)
 {
     uint16x8_t x = vreinterpretq_u16_u8(terms);
-    return (struct group_half){vaddq_u16(sum.all, x), vsraq_n_u16(sum.odd, x, 8)};
+    return (struct group_half_neon){vaddq_u16(sum.all, x), vsraq_n_u16(sum.odd, x, 8)};
 }
 
-static inline void group_store(struct group_half sum, uint16_t out[16])
+static inline void group_store(struct group_half_neon sum, uint16_t out[16])
 {
     vst1q_u16(out, vsubq_u16(sum.all, vshlq_n_u16(sum.odd, 8)));
     vst1q_u16(out + 8, sum.odd);
@@ -86,7 +86,7 @@ static inline void group_store(struct group_half sum, uint16_t out[16])
 static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
                        uint16_t out[SCAN_GROUP])
 {
-    struct group_half low = {vdupq_n_u16(0), vdupq_n_u16(0)}, high = low;
+    struct group_half_neon low = {vdupq_n_u16(0), vdupq_n_u16(0)}, high = low;
     for (size_t p = 0; p < pairs; p++, table += 32, codes += stride) {
         uint8x16_t of_even = vld1q_u8(table), of_odd = vld1q_u8(table + 16), mask = vdupq_n_u8(15);
         uint8x16_t even = vld1q_u8(codes), odd = vld1q_u8(codes + 16);
@@ -180,7 +180,7 @@ static inline uint64_t four_bits(uint32x4_t reached)
     return vaddvq_u32(vandq_u32(reached, vld1q_u32(bit)));
 }
 
-static uint64_t reaching(const float *scores, size_t n, float worst, bool larger)
+static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool larger)
 {
     const float32x4_t bound = vdupq_n_f32(worst);
     uint64_t reached = 0;
@@ -195,5 +195,5 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 const struct scan_kernels scan_kernels_neon = {
     inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
     inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
-    plane_dots,         bit_sums,        signed_sum,       reaching,
+    plane_dots,         bit_sums,        signed_sum,       scores_reaching,
 };

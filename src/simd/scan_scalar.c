@@ -223,7 +223,7 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
     return sum;
 }
 
-static uint64_t reaching(const float *scores, size_t n, float worst, bool larger)
+static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool larger)
 {
     uint64_t reached = 0;
     for (size_t i = 0; i < n; i++)
@@ -235,5 +235,5 @@ static uint64_t reaching(const float *scores, size_t n, float worst, bool larger
 const struct scan_kernels scan_kernels_scalar = {
     inner_product_u4,   squared_l2_u4,   inner_product_u6, squared_l2_u6,   inner_product_f16, squared_l2_f16,
     inner_product_bf16, squared_l2_bf16, entry_products,   entry_distances, table_sums,        group_sums,
-    plane_dots,         bit_sums,        signed_sum,       reaching,
+    plane_dots,         bit_sums,        signed_sum,       scores_reaching,
 };

@@ -27,14 +27,14 @@ static inline __m128i twelve_bytes(const uint8_t *p)
 
 /* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
  * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
-struct group_half {
+struct group_half_x86 {
     __m256i all, odd;
 };
 
-static inline struct group_half group_add(struct group_half sum, __m256i terms)
+static inline struct group_half_x86 group_add(struct group_half_x86 sum, __m256i terms)
 {
-    return (struct group_half){_mm256_add_epi16(sum.all, terms),
-                               _mm256_add_epi16(sum.odd, _mm256_srli_epi16(terms, 8))};
+    return (struct group_half_x86){_mm256_add_epi16(sum.all, terms),
+                                   _mm256_add_epi16(sum.odd, _mm256_srli_epi16(terms, 8))};
 }
 
 /* The lower 128 bits hold the terms of even indexes, the upper ones those of odd indexes. */
@@ -43,7 +43,7 @@ static inline __m128i group_join(__m256i sums)
     return _mm_add_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
 }
 
-static inline void group_store(struct group_half sum, uint16_t *out)
+static inline void group_store(struct group_half_x86 sum, uint16_t *out)
 {
     __m128i odd = group_join(sum.odd), even = _mm_sub_epi16(group_join(sum.all), _mm_slli_epi16(odd, 8));
     _mm_storeu_si128((__m128i *)out, even);
@@ -54,7 +54,7 @@ static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride
                        uint16_t out[SCAN_GROUP])
 {
     const __m256i mask = _mm256_set1_epi8(15);
-    struct group_half low = {_mm256_setzero_si256(), _mm256_setzero_si256()}, high = low;
+    struct group_half_x86 low = {_mm256_setzero_si256(), _mm256_setzero_si256()}, high = low;
     for (size_t p = 0; p < pairs; p++, table += 32, codes += stride) {
         __m256i entries = _mm256_loadu_si256((const __m256i *)table);
         __m256i indexes = _mm256_loadu_si256((const __m256i *)codes);
@@ -160,7 +160,7 @@ static float signed_sum(const float *query, size_t dim, const uint8_t *signs, co
 }
 
 /* Larger is better when the sign is not flipped: x ≥ worst is -x ≤ -worst. */
-static uint64_t reaching(const float *scores, size_t n, float worst, bool larger)
+static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool larger)
 {
     const __m256 flip = _mm256_set1_ps(larger ? -0.0f : 0.0f);
     const __m256 bound = _mm256_xor_ps(_mm256_set1_ps(worst), flip);

@@ -53,7 +53,7 @@ static struct redis_server *server_of(struct redis_cache *cache, const struct ca
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
 /* What one request asks of one server. */
-struct question {
+struct redis_question {
     struct redis_turn turn;
     size_t count;
     size_t *places;    /* in reads[] */
@@ -62,7 +62,7 @@ struct question {
     bool sent;
 };
 
-static bool send_all(const struct question *q)
+static bool send_all(const struct redis_question *q)
 {
     int done = 0;
     redisContext *c = q->turn.context;
@@ -72,13 +72,13 @@ static bool send_all(const struct question *q)
     return ok;
 }
 
-static redisReply *receive(const struct question *q)
+static redisReply *receive_reply(const struct redis_question *q)
 {
     void *reply = NULL;
     return redisGetReply(q->turn.context, &reply) == REDIS_OK ? reply : NULL;
 }
 
-static void ask(struct redis_server *server, struct question *q)
+static void send_question(struct redis_server *server, struct redis_question *q)
 {
     q->sent = redis_turn_begin(server, &q->turn);
     if (!q->sent || send_all(q))
@@ -89,11 +89,11 @@ static void ask(struct redis_server *server, struct question *q)
 }
 
 /* The answer; the server may have closed a connection that was idle, which shows only now. */
-static redisReply *answer(struct question *q)
+static redisReply *receive_answer(struct redis_question *q)
 {
-    redisReply *reply = receive(q);
+    redisReply *reply = receive_reply(q);
     if (reply == NULL && q->turn.reused && redis_turn_renew(&q->turn))
-        reply = send_all(q) ? receive(q) : NULL;
+        reply = send_all(q) ? receive_reply(q) : NULL;
     if (q->turn.context == NULL)
         return NULL;
     if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == q->count)
@@ -105,7 +105,7 @@ static redisReply *answer(struct question *q)
     return NULL;
 }
 
-static void take_values(struct redis_cache *cache, const struct question *q, const redisReply *reply,
+static void take_values(struct redis_cache *cache, const struct redis_question *q, const redisReply *reply,
                         struct redis_read *reads, uint32_t dim)
 {
     for (size_t i = 0; i < q->count; i++) {
@@ -123,10 +123,10 @@ static void take_values(struct redis_cache *cache, const struct question *q, con
 }
 
 /* Sorts the reads by server; NULL when out of memory. */
-static struct question *questions(struct call *call, struct redis_cache *cache, const struct redis_read *reads,
-                                  size_t count)
+static struct redis_question *sort_questions(struct call *call, struct redis_cache *cache,
+                                             const struct redis_read *reads, size_t count)
 {
-    struct question *all = arena_calloc(call->arena, cache->server_count, sizeof *all);
+    struct redis_question *all = arena_calloc(call->arena, cache->server_count, sizeof *all);
     size_t *owners = arena_array(call->arena, count, sizeof *owners);
     char(*names)[CACHE_KEY_NAME_MAX] = arena_array(call->arena, count, sizeof *names);
     if (all == NULL || owners == NULL || names == NULL)
@@ -136,7 +136,7 @@ static struct question *questions(struct call *call, struct redis_cache *cache, 
         all[owners[i]].count++;
     }
     for (size_t s = 0; s < cache->server_count; s++) {
-        struct question *q = &all[s];
+        struct redis_question *q = &all[s];
         q->places = arena_array(call->arena, q->count, sizeof *q->places);
         q->argv = arena_array(call->arena, q->count + 1, sizeof *q->argv);
         q->lengths = arena_array(call->arena, q->count + 1, sizeof *q->lengths);
@@ -147,7 +147,7 @@ static struct question *questions(struct call *call, struct redis_cache *cache, 
         q->count = 0;
     }
     for (size_t i = 0; i < count; i++) {
-        struct question *q = &all[owners[i]];
+        struct redis_question *q = &all[owners[i]];
         cache_key_name(reads[i].key, names[i]);
         q->places[q->count++] = i;
         q->argv[q->count] = names[i];
@@ -162,12 +162,12 @@ void redis_cache_read(struct call *call, struct redis_cache *cache, struct redis
     int64_t began = os_now_ns();
     for (size_t i = 0; i < count; i++)
         reads[i].found = false;
-    struct question *all = questions(call, cache, reads, count);
+    struct redis_question *all = sort_questions(call, cache, reads, count);
     for (size_t s = 0; all != NULL && s < cache->server_count; s++)
         if (all[s].count > 0)
-            ask(&cache->servers[s], &all[s]);
+            send_question(&cache->servers[s], &all[s]);
     for (size_t s = 0; all != NULL && s < cache->server_count; s++) {
-        redisReply *reply = all[s].sent ? answer(&all[s]) : NULL;
+        redisReply *reply = all[s].sent ? receive_answer(&all[s]) : NULL;
         if (reply == NULL)
             continue;
         take_values(cache, &all[s], reply, reads, dim);
@@ -186,9 +186,9 @@ void redis_cache_write(struct redis_cache *cache, const struct cache_key *key, c
 
 /* ---- beginning and end ------------------------------------------------------------------------------ */
 
-static enum dp_status start(struct redis_cache *cache, const struct redis_cache_options *options,
-                            const struct redis_url *urls, size_t count, struct metric_registry *r,
-                            struct dp_error *error)
+static enum dp_status start_cache(struct redis_cache *cache, const struct redis_cache_options *options,
+                                  const struct redis_url *urls, size_t count, struct metric_registry *r,
+                                  struct dp_error *error)
 {
     struct metric *errors = metric_counter(r, "dipper_embed_cache_l2_errors_total", "",
                                            "Times a Redis server could not be reached, or failed.");
@@ -218,7 +218,7 @@ enum dp_status redis_cache_new(const struct redis_cache_options *options, struct
     enum dp_status status = redis_url_parse_list(options->urls, urls, &count, error);
     if (status == DP_OK) {
         cache = mem_calloc(1, sizeof *cache + count * sizeof cache->servers[0]);
-        status = cache != NULL ? start(cache, options, urls, count, registry, error)
+        status = cache != NULL ? start_cache(cache, options, urls, count, registry, error)
                                : dp_fail_nomem(error, "the cache in Redis");
     }
     mem_free(urls);

@@ -97,7 +97,7 @@ void redis_bound_reader(redisReader *reader, struct redis_objects *objects)
 
 /* ---- turns --------------------------------------------------------------------------------------------- */
 
-static bool dial(struct redis_turn *turn, char why[WHY_MAX])
+static bool dial_server(struct redis_turn *turn, char why[WHY_MAX])
 {
     struct redis_server *s = turn->server;
     turn->reused = false;
@@ -134,7 +134,7 @@ bool redis_turn_begin(struct redis_server *s, struct redis_turn *turn)
     pthread_mutex_unlock(&s->lock);
     if (shut || turn->context != NULL)
         return !shut;
-    if (dial(turn, why))
+    if (dial_server(turn, why))
         return true;
     redis_turn_fail(turn, why);
     return false;
@@ -149,16 +149,16 @@ bool redis_turn_renew(struct redis_turn *turn)
     pthread_mutex_lock(&s->lock);
     drop_idle(s); /* as old as this one, or older */
     pthread_mutex_unlock(&s->lock);
-    if (dial(turn, why))
+    if (dial_server(turn, why))
         return true;
     redis_turn_fail(turn, why);
     return false;
 }
 
 /* The connection is idle again; the server's writes are as `writes` says. */
-enum writes { WRITES_UNKNOWN, WRITES_TAKEN, WRITES_REFUSED };
+enum redis_writes { WRITES_UNKNOWN, WRITES_TAKEN, WRITES_REFUSED };
 
-static void end_turn(struct redis_turn *turn, enum writes writes, const char *why)
+static void end_turn(struct redis_turn *turn, enum redis_writes writes, const char *why)
 {
     struct redis_server *s = turn->server;
     pthread_mutex_lock(&s->lock);

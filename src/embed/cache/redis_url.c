@@ -6,7 +6,7 @@
 enum { PORT_DEFAULT = 6379 };
 
 /* Decodes a user or a password. */
-static bool decode(struct span text, char out[REDIS_SECRET_MAX + 1])
+static bool decode_secret(struct span text, char out[REDIS_SECRET_MAX + 1])
 {
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -24,7 +24,7 @@ static bool decode(struct span text, char out[REDIS_SECRET_MAX + 1])
     return true;
 }
 
-static bool read_number(struct span text, unsigned long max, unsigned long *out)
+static bool read_decimal(struct span text, unsigned long max, unsigned long *out)
 {
     *out = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -38,7 +38,7 @@ static bool read_number(struct span text, unsigned long max, unsigned long *out)
 }
 
 /* The text in front of the first `mark` of *rest, which becomes what is behind; false when there is none. */
-static bool cut(struct span *rest, uint8_t mark, struct span *before)
+static bool cut_at(struct span *rest, uint8_t mark, struct span *before)
 {
     const uint8_t *at = rest->len ? memchr(rest->data, mark, rest->len) : NULL;
     if (at == NULL)
@@ -67,11 +67,12 @@ static bool read_host(struct span text, struct redis_url *out)
 static bool read_login(struct span login, struct redis_url *out)
 {
     struct span user;
-    if (!cut(&login, ':', &user)) {
+    if (!cut_at(&login, ':', &user)) {
         user = login;
         login = span_of(NULL, 0);
     }
-    return decode(user, out->user) && decode(login, out->password) && (out->user[0] == '\0' || out->password[0]);
+    return decode_secret(user, out->user) && decode_secret(login, out->password) &&
+           (out->user[0] == '\0' || out->password[0]);
 }
 
 /* HOST, HOST:PORT or [HOST]:PORT. */
@@ -103,13 +104,13 @@ enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct d
         return dp_fail(error, span_starts_with(text, span_str("unix://")) ? DP_UNSUPPORTED : DP_INVALID,
                        "a Redis server is named by redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]");
     rest = span_of(text.data + sizeof scheme - 1, text.len - (sizeof scheme - 1));
-    if (cut(&rest, '@', &login) && !read_login(login, out))
+    if (cut_at(&rest, '@', &login) && !read_login(login, out))
         return dp_fail(error, DP_INVALID,
                        "the part of a redis:// URL before the '@' must be USER:PASSWORD or :PASSWORD, "
                        "percent-encoded, each of at most %d bytes",
                        REDIS_SECRET_MAX);
-    if (cut(&rest, '/', &place)) {
-        if (rest.len && !read_number(rest, REDIS_DATABASE_MAX, &database))
+    if (cut_at(&rest, '/', &place)) {
+        if (rest.len && !read_decimal(rest, REDIS_DATABASE_MAX, &database))
             return dp_fail(error, DP_INVALID, "the database of a redis:// URL must be a number from 0 to %d",
                            REDIS_DATABASE_MAX);
     } else {
@@ -124,7 +125,7 @@ enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct d
     return DP_OK;
 }
 
-static struct span trim(struct span text)
+static struct span trim_blanks(struct span text)
 {
     while (text.len && text.data[0] == ' ')
         text = span_of(text.data + 1, text.len - 1);
@@ -140,12 +141,12 @@ enum dp_status redis_url_parse_list(struct span text, struct redis_url out[REDIS
     *count = 0;
     while (more) {
         struct span one;
-        more = cut(&text, ',', &one);
+        more = cut_at(&text, ',', &one);
         if (!more)
             one = text;
         if (*count == REDIS_SERVERS_MAX)
             return dp_fail(error, DP_INVALID, "at most %d Redis servers may be named", REDIS_SERVERS_MAX);
-        enum dp_status status = redis_url_parse(trim(one), &out[*count], error);
+        enum dp_status status = redis_url_parse(trim_blanks(one), &out[*count], error);
         if (status != DP_OK) {
             dp_error_prefix(error, "Redis server %zu", *count + 1);
             return status;

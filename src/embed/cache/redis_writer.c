@@ -11,8 +11,8 @@
 
 enum { TURN_MAX = 256, LAST_MS = 1000 };
 
-struct item {
-    struct item *next;
+struct queued_vector {
+    struct queued_vector *next;
     struct redis_server *server;
     struct cache_key key;
     uint32_t dim;
@@ -25,23 +25,23 @@ struct redis_writer {
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t work;  /* something waits, or the end has come */
-    struct item *first, **last;
+    struct queued_vector *first, **last;
     size_t bytes;
     _Atomic int64_t ends_ns; /* nothing more is written from then on; INT64_MAX: never */
 };
 
-static size_t bytes_of(const struct item *item)
+static size_t bytes_of(const struct queued_vector *item)
 {
     return sizeof *item + item->dim * sizeof(float);
 }
 
 /* The items of one server, in the order they came, out of a list: into turn[]; the others stay in *list. */
-static size_t gather(struct item **list, struct item *turn[TURN_MAX])
+static size_t gather_turn(struct queued_vector **list, struct queued_vector *turn[TURN_MAX])
 {
     struct redis_server *server = (*list)->server;
     size_t count = 0;
-    for (struct item **at = list; *at != NULL && count < TURN_MAX;) {
-        struct item *item = *at;
+    for (struct queued_vector **at = list; *at != NULL && count < TURN_MAX;) {
+        struct queued_vector *item = *at;
         if (item->server != server) {
             at = &item->next;
             continue;
@@ -52,7 +52,7 @@ static size_t gather(struct item **list, struct item *turn[TURN_MAX])
     return count;
 }
 
-static bool append(const struct redis_writer *w, redisContext *c, const struct item *item)
+static bool append_set(const struct redis_writer *w, redisContext *c, const struct queued_vector *item)
 {
     char name[CACHE_KEY_NAME_MAX];
     cache_key_name(&item->key, name);
@@ -62,7 +62,7 @@ static bool append(const struct redis_writer *w, redisContext *c, const struct i
 }
 
 /* What came of a turn's writes. */
-struct outcome {
+struct turn_outcome {
     size_t written;
     bool failed;   /* the server, or the connection to it */
     bool refused;  /* the server answered, and did not take all */
@@ -70,12 +70,12 @@ struct outcome {
 };
 
 /* Sends all of them and reads all answers. */
-static struct outcome exchange(const struct redis_writer *w, redisContext *c, struct item *const *turn,
-                               size_t count)
+static struct turn_outcome exchange_turn(const struct redis_writer *w, redisContext *c,
+                                         struct queued_vector *const *turn, size_t count)
 {
-    struct outcome o = {.written = 0};
+    struct turn_outcome o = {.written = 0};
     for (size_t i = 0; i < count && !o.failed; i++)
-        o.failed = !append(w, c, turn[i]);
+        o.failed = !append_set(w, c, turn[i]);
     for (size_t i = 0; i < count && !o.failed; i++) {
         void *got = NULL;
         o.failed = redisGetReply(c, &got) != REDIS_OK;
@@ -93,14 +93,14 @@ static struct outcome exchange(const struct redis_writer *w, redisContext *c, st
     return o;
 }
 
-static void write_turn(const struct redis_writer *w, struct item *const *items, size_t count)
+static void write_turn(const struct redis_writer *w, struct queued_vector *const *items, size_t count)
 {
     struct redis_turn turn;
-    struct outcome o = {.written = 0};
+    struct turn_outcome o = {.written = 0};
     if (redis_server_takes_writes(items[0]->server) && redis_turn_begin(items[0]->server, &turn)) {
-        o = exchange(w, turn.context, items, count);
+        o = exchange_turn(w, turn.context, items, count);
         if (o.failed && o.written == 0 && turn.reused && redis_turn_renew(&turn))
-            o = exchange(w, turn.context, items, count);
+            o = exchange_turn(w, turn.context, items, count);
         if (turn.context != NULL && o.failed)
             redis_turn_fail(&turn, o.why);
         else if (turn.context != NULL && o.refused)
@@ -112,15 +112,15 @@ static void write_turn(const struct redis_writer *w, struct item *const *items, 
     metric_add(w->dropped, (int64_t)(count - o.written));
 }
 
-static void *serve(void *context)
+static void *run_writer(void *context)
 {
     struct redis_writer *w = context;
-    struct item *turn[TURN_MAX];
+    struct queued_vector *turn[TURN_MAX];
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (w->first == NULL && w->ends_ns == INT64_MAX)
             pthread_cond_wait(&w->work, &w->lock);
-        struct item *list = w->first;
+        struct queued_vector *list = w->first;
         bool late = os_now_ns() >= w->ends_ns;
         w->first = NULL;
         w->last = &w->first;
@@ -129,7 +129,7 @@ static void *serve(void *context)
         pthread_mutex_unlock(&w->lock);
         size_t freed = 0;
         while (list != NULL) {
-            size_t count = gather(&list, turn);
+            size_t count = gather_turn(&list, turn);
             if (late)
                 metric_add(w->dropped, (int64_t)count);
             else
@@ -169,7 +169,7 @@ enum dp_status redis_writer_new(uint32_t ttl_s, struct metric_registry *r, struc
     }
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
-    int failed = os_thread_start(&w->thread, "dipper-redis", serve, w);
+    int failed = os_thread_start(&w->thread, "dipper-redis", run_writer, w);
     if (failed != 0) {
         pthread_cond_destroy(&w->work);
         pthread_mutex_destroy(&w->lock);
@@ -197,9 +197,9 @@ void redis_writer_free(struct redis_writer *w)
 void redis_writer_put(struct redis_writer *w, struct redis_server *server, const struct cache_key *key,
                       const float *vector, uint32_t dim)
 {
-    struct item *item = mem_alloc(sizeof *item + dim * sizeof(float));
+    struct queued_vector *item = mem_alloc(sizeof *item + dim * sizeof(float));
     if (item != NULL) {
-        *item = (struct item){.server = server, .key = *key, .dim = dim};
+        *item = (struct queued_vector){.server = server, .key = *key, .dim = dim};
         memcpy(item->vector, vector, dim * sizeof(float));
         pthread_mutex_lock(&w->lock);
         bool fits = w->bytes + bytes_of(item) <= REDIS_QUEUE_BYTES_MAX;

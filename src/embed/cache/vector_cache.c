@@ -28,7 +28,7 @@ struct vector_entry {
 };
 
 /* All of it under `lock`. */
-struct shard {
+struct vector_shard {
     pthread_mutex_t lock;
     pthread_cond_t landed;
     struct vector_entry **buckets;
@@ -41,14 +41,14 @@ struct shard {
 struct vector_cache {
     struct metric *evictions, *entries, *bytes;
     size_t shard_count;
-    struct shard shards[];
+    struct vector_shard shards[];
 };
 
 /* ---- beginning and end ---- */
 
-static bool shard_init(struct shard *s, size_t vectors, uint64_t bytes)
+static bool shard_init(struct vector_shard *s, size_t vectors, uint64_t bytes)
 {
-    *s = (struct shard){.kept_max = vectors, .bytes_max = bytes, .bucket_count = BUCKETS_MIN};
+    *s = (struct vector_shard){.kept_max = vectors, .bytes_max = bytes, .bucket_count = BUCKETS_MIN};
     s->buckets = mem_calloc(BUCKETS_MIN, sizeof(struct vector_entry *));
     if (s->buckets == NULL)
         return false;
@@ -64,7 +64,7 @@ static void entry_free(struct vector_entry *e)
     mem_free(e);
 }
 
-static void shard_deinit(struct shard *s)
+static void shard_deinit(struct vector_shard *s)
 {
     if (s->buckets == NULL)
         return;
@@ -119,37 +119,37 @@ enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metri
 
 /* ---- the table; the shard's lock is held in all that follows, unless it is said ---- */
 
-static struct shard *shard_of(struct vector_cache *cache, const struct cache_key *key)
+static struct vector_shard *shard_of(struct vector_cache *cache, const struct cache_key *key)
 {
     return &cache->shards[key->bytes[0] & (cache->shard_count - 1)];
 }
 
-static struct vector_entry **bucket_of(const struct shard *s, const struct cache_key *key)
+static struct vector_entry **bucket_of_key(const struct vector_shard *s, const struct cache_key *key)
 {
     uint64_t hash; /* a key is a digest: any of its bytes will do */
     memcpy(&hash, key->bytes + 8, sizeof hash);
     return &s->buckets[hash & (s->bucket_count - 1)];
 }
 
-static struct vector_entry *find(const struct shard *s, const struct cache_key *key)
+static struct vector_entry *find_entry(const struct vector_shard *s, const struct cache_key *key)
 {
-    struct vector_entry *e = *bucket_of(s, key);
+    struct vector_entry *e = *bucket_of_key(s, key);
     while (e != NULL && memcmp(&e->key, key, sizeof *key) != 0)
         e = e->next_in_bucket;
     return e;
 }
 
-static void into_table(struct shard *s, struct vector_entry *e)
+static void into_table(struct vector_shard *s, struct vector_entry *e)
 {
-    struct vector_entry **to = bucket_of(s, &e->key);
+    struct vector_entry **to = bucket_of_key(s, &e->key);
     e->next_in_bucket = *to;
     *to = e;
     e->in_table = true;
 }
 
-static void out_of_table(struct shard *s, struct vector_entry *e)
+static void out_of_table(struct vector_shard *s, struct vector_entry *e)
 {
-    struct vector_entry **at = bucket_of(s, &e->key);
+    struct vector_entry **at = bucket_of_key(s, &e->key);
     while (*at != e)
         at = &(*at)->next_in_bucket;
     *at = e->next_in_bucket;
@@ -158,7 +158,7 @@ static void out_of_table(struct shard *s, struct vector_entry *e)
 }
 
 /* Doubles the buckets when there are more entries than those. Out of memory, the chains just grow. */
-static void make_buckets(struct shard *s)
+static void make_buckets(struct vector_shard *s)
 {
     if (s->entry_count < s->bucket_count)
         return;
@@ -187,13 +187,13 @@ static uint64_t weight_of(const struct vector_entry *e)
     return weight;
 }
 
-static void count_bytes(struct vector_cache *cache, struct shard *s, uint64_t plus, uint64_t minus)
+static void count_bytes(struct vector_cache *cache, struct vector_shard *s, uint64_t plus, uint64_t minus)
 {
     s->bytes = s->bytes + plus - minus;
     metric_add(cache->bytes, (int64_t)(plus - minus));
 }
 
-static void evict(struct vector_cache *cache, struct shard *s, struct vector_entry *e)
+static void evict_entry(struct vector_cache *cache, struct vector_shard *s, struct vector_entry *e)
 {
     *(e->newer != NULL ? &e->newer->older : &s->newest) = e->older;
     *(e->older != NULL ? &e->older->newer : &s->oldest) = e->newer;
@@ -208,8 +208,8 @@ static void evict(struct vector_cache *cache, struct shard *s, struct vector_ent
 }
 
 /* Makes room for `bytes` more, and for `vectors` more, at most what the shard may hold. */
-static void make_room(struct vector_cache *cache, struct shard *s, size_t vectors, uint64_t bytes,
-                      const struct vector_entry *but)
+static void make_shard_room(struct vector_cache *cache, struct vector_shard *s, size_t vectors, uint64_t bytes,
+                            const struct vector_entry *but)
 {
     while (s->kept + vectors > s->kept_max || s->bytes + bytes > s->bytes_max) {
         struct vector_entry *e = s->hand != NULL ? s->hand : s->oldest;
@@ -217,14 +217,14 @@ static void make_room(struct vector_cache *cache, struct shard *s, size_t vector
         if (e->marked || e == but)
             e->marked = false;
         else
-            evict(cache, s, e);
+            evict_entry(cache, s, e);
     }
 }
 
-static void keep(struct vector_cache *cache, struct shard *s, struct vector_entry *e)
+static void keep_entry(struct vector_cache *cache, struct vector_shard *s, struct vector_entry *e)
 {
     uint64_t weight = weight_of(e);
-    make_room(cache, s, 1, weight, NULL);
+    make_shard_room(cache, s, 1, weight, NULL);
     e->kept = true;
     e->older = s->newest;
     e->newer = NULL;
@@ -237,7 +237,7 @@ static void keep(struct vector_cache *cache, struct shard *s, struct vector_entr
 
 /* ---- asking: the lock is taken here ---- */
 
-static void deliver(const struct vector_entry *e, struct arena *arena, struct vector_read *read)
+static void deliver_vector(const struct vector_entry *e, struct arena *arena, struct vector_read *read)
 {
     const uint8_t *text = arena != NULL ? e->text[read->form] : NULL;
     uint8_t *copy = text != NULL ? arena_alloc(arena, e->text_len[read->form]) : NULL;
@@ -253,19 +253,19 @@ static void deliver(const struct vector_entry *e, struct arena *arena, struct ve
 bool vector_cache_read(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
                        struct vector_read *read)
 {
-    struct shard *s = shard_of(cache, key);
+    struct vector_shard *s = shard_of(cache, key);
     pthread_mutex_lock(&s->lock);
-    struct vector_entry *e = find(s, key);
+    struct vector_entry *e = find_entry(s, key);
     bool hit = e != NULL && e->kept;
     if (hit) {
         e->marked = true;
-        deliver(e, arena, read);
+        deliver_vector(e, arena, read);
     }
     pthread_mutex_unlock(&s->lock);
     return hit;
 }
 
-static struct vector_entry *take_off(struct shard *s, const struct cache_key *key, uint32_t dim)
+static struct vector_entry *take_off(struct vector_shard *s, const struct cache_key *key, uint32_t dim)
 {
     struct vector_entry *e = mem_calloc(1, sizeof *e + dim * sizeof(float));
     if (e == NULL)
@@ -282,16 +282,16 @@ static struct vector_entry *take_off(struct shard *s, const struct cache_key *ke
 enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cache_key *key, struct arena *arena,
                                     struct vector_read *read, struct vector_entry **entry)
 {
-    struct shard *s = shard_of(cache, key);
+    struct vector_shard *s = shard_of(cache, key);
     enum flight_answer answer;
     pthread_mutex_lock(&s->lock);
-    struct vector_entry *e = find(s, key);
+    struct vector_entry *e = find_entry(s, key);
     if (e == NULL) {
         e = take_off(s, key, read->dim);
         answer = e != NULL ? FLIGHT_LEAD : FLIGHT_NOMEM;
     } else if (e->kept) {
         e->marked = true;
-        deliver(e, arena, read);
+        deliver_vector(e, arena, read);
         answer = FLIGHT_HIT;
     } else {
         e->marked = true; /* wanted more than once already */
@@ -313,7 +313,7 @@ static void drop_if_unused(struct vector_entry *e)
 void vector_cache_land(struct vector_cache *cache, struct vector_entry *e, const float *vector,
                        const struct vector_facts *facts)
 {
-    struct shard *s = shard_of(cache, &e->key);
+    struct vector_shard *s = shard_of(cache, &e->key);
     pthread_mutex_lock(&s->lock);
     if (vector) {
         memcpy(e->vector, vector, e->dim * sizeof(float));
@@ -321,7 +321,7 @@ void vector_cache_land(struct vector_cache *cache, struct vector_entry *e, const
     }
     flight_land(&e->flight, &s->landed, vector != NULL);
     if (vector && s->kept_max > 0 && weight_of(e) <= s->bytes_max)
-        keep(cache, s, e);
+        keep_entry(cache, s, e);
     else
         out_of_table(s, e);
     drop_if_unused(e);
@@ -331,11 +331,11 @@ void vector_cache_land(struct vector_cache *cache, struct vector_entry *e, const
 enum flight_end vector_cache_wait(struct call *call, struct vector_cache *cache, struct vector_entry *e,
                                   struct vector_read *read)
 {
-    struct shard *s = shard_of(cache, &e->key);
+    struct vector_shard *s = shard_of(cache, &e->key);
     pthread_mutex_lock(&s->lock);
     enum flight_end end = flight_wait(call, &e->flight, &s->landed, &s->lock);
     if (end == FLIGHT_LANDED)
-        deliver(e, NULL, read);
+        deliver_vector(e, NULL, read);
     flight_leave(&e->flight);
     drop_if_unused(e);
     pthread_mutex_unlock(&s->lock);
@@ -344,7 +344,7 @@ enum flight_end vector_cache_wait(struct call *call, struct vector_cache *cache,
 
 void vector_cache_leave(struct vector_cache *cache, struct vector_entry *e)
 {
-    struct shard *s = shard_of(cache, &e->key);
+    struct vector_shard *s = shard_of(cache, &e->key);
     pthread_mutex_lock(&s->lock);
     flight_leave(&e->flight);
     drop_if_unused(e);
@@ -354,7 +354,7 @@ void vector_cache_leave(struct vector_cache *cache, struct vector_entry *e)
 void vector_cache_attach(struct vector_cache *cache, const struct cache_key *key, enum vector_form form,
                          struct span text)
 {
-    struct shard *s = shard_of(cache, key);
+    struct vector_shard *s = shard_of(cache, key);
     uint64_t weight = text.len + BLOCK_OVERHEAD;
     if (weight > s->bytes_max / TEXT_PART)
         return;
@@ -363,9 +363,9 @@ void vector_cache_attach(struct vector_cache *cache, const struct cache_key *key
         return;
     memcpy(copy, text.data, text.len);
     pthread_mutex_lock(&s->lock);
-    struct vector_entry *e = find(s, key);
+    struct vector_entry *e = find_entry(s, key);
     if (e != NULL && e->kept && e->text[form] == NULL && weight_of(e) + weight <= s->bytes_max) {
-        make_room(cache, s, 0, weight, e);
+        make_shard_room(cache, s, 0, weight, e);
         e->text[form] = copy;
         e->text_len[form] = (uint32_t)text.len;
         count_bytes(cache, s, weight, 0);

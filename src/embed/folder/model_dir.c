@@ -178,8 +178,8 @@ static enum dp_status take_entry(const char *folder, const char *entry, bool is_
     return *out == NULL ? dp_fail_nomem(error, "a list of models") : DP_OK;
 }
 
-static enum dp_status list(const char *folder, bool is_hub, struct arena *arena, const char ***names,
-                           size_t *count, struct dp_error *error)
+static enum dp_status list_folder(const char *folder, bool is_hub, struct arena *arena, const char ***names,
+                                  size_t *count, struct dp_error *error)
 {
     *names = arena_calloc(arena, MODEL_DIR_NAMES_MAX, sizeof(char *));
     *count = 0;
@@ -205,11 +205,11 @@ static enum dp_status list(const char *folder, bool is_hub, struct arena *arena,
 enum dp_status model_dir_list_hub(struct arena *arena, const char ***names, size_t *count, struct dp_error *error)
 {
     const char *cache = model_dir_hub(arena);
-    return cache == NULL ? dp_fail_nomem(error, "a path") : list(cache, true, arena, names, count, error);
+    return cache == NULL ? dp_fail_nomem(error, "a path") : list_folder(cache, true, arena, names, count, error);
 }
 
 enum dp_status model_dir_list(const char *folder, struct arena *arena, const char ***paths, size_t *count,
                               struct dp_error *error)
 {
-    return list(folder, false, arena, paths, count, error);
+    return list_folder(folder, false, arena, paths, count, error);
 }

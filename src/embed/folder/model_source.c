@@ -190,7 +190,7 @@ static enum dp_status read_configs(struct model_source *s, struct dp_error *erro
 }
 
 /* SHA-256 over the digests of weights and tokenizer.json and the parameters that shape a vector. */
-static void make_fingerprint(struct model_source *s)
+static void make_native_fingerprint(struct model_source *s)
 {
     struct {
         uint8_t weights[32], tokenizer[32];
@@ -250,13 +250,13 @@ static bool has_file(const char *folder, const char *file)
 }
 
 /* What a folder has in place of a file that is needed, and what to do. */
-struct substitute {
+struct file_substitute {
     const char *file, *remedy;
 };
 
 #define SAVE_AGAIN "write it with Python's transformers: "
 
-static const struct substitute NO_WEIGHTS[] = {
+static const struct file_substitute NO_WEIGHTS[] = {
     {"model.safetensors.index.json",
      "it has weights in several files: " SAVE_AGAIN
      "AutoModel.from_pretrained(DIR).save_pretrained(DIR, max_shard_size=\"1TB\")"},
@@ -269,7 +269,7 @@ static const struct substitute NO_WEIGHTS[] = {
     {"flax_model.msgpack", "it has weights for Flax (flax_model.msgpack): get those for PyTorch"},
 };
 
-static const struct substitute NO_TOKENIZER[] = {
+static const struct file_substitute NO_TOKENIZER[] = {
     {"vocab.txt", "it has vocab.txt alone: " SAVE_AGAIN "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"},
     {"sentencepiece.bpe.model",
      "its tokenizer is SentencePiece's (sentencepiece.bpe.model), which is not supported"},
@@ -279,7 +279,7 @@ static const struct substitute NO_TOKENIZER[] = {
 };
 
 /* Why a file that is needed is not there, in an error that says so and no more. */
-static enum dp_status explain_missing(const char *folder, const char *file, const struct substitute *known,
+static enum dp_status explain_missing(const char *folder, const char *file, const struct file_substitute *known,
                                       size_t count, struct dp_error *error)
 {
     for (size_t i = 0; i < count; i++)
@@ -289,8 +289,9 @@ static enum dp_status explain_missing(const char *folder, const char *file, cons
 }
 
 /* Reads a file of the transformer's folder that is needed. */
-static enum dp_status read_needed(const struct model_source *s, const char *file, const struct substitute *known,
-                                  size_t count, struct buffer *out, struct dp_error *error)
+static enum dp_status read_needed(const struct model_source *s, const char *file,
+                                  const struct file_substitute *known, size_t count, struct buffer *out,
+                                  struct dp_error *error)
 {
     char path[4200];
     if (!has_file(s->transformer, file))
@@ -356,7 +357,7 @@ enum dp_status model_source_open(const char *path, struct model_source *s, struc
         dp_error_prefix(error, "%s/model.safetensors", s->transformer);
         return status;
     }
-    make_fingerprint(s);
+    make_native_fingerprint(s);
     return DP_OK;
 }
 
@@ -393,7 +394,7 @@ static enum dp_status find_tensor(const struct model_source *s, const char *name
     return DP_OK;
 }
 
-static enum dp_status read_tensor(const struct model_source *s, const char *name, size_t rows, size_t columns,
+static enum dp_status read_matrix(const struct model_source *s, const char *name, size_t rows, size_t columns,
                                   float *out, struct dp_error *error)
 {
     const struct tensor *t = NULL;
@@ -437,9 +438,9 @@ static enum dp_status read_norm(const struct model_source *s, const char *name, 
 {
     char full[120];
     snprintf(full, sizeof full, "%s.weight", name);
-    enum dp_status status = read_tensor(s, full, 0, s->config.hidden, gamma, error);
+    enum dp_status status = read_matrix(s, full, 0, s->config.hidden, gamma, error);
     snprintf(full, sizeof full, "%s.bias", name);
-    return status == DP_OK ? read_tensor(s, full, 0, s->config.hidden, beta, error) : status;
+    return status == DP_OK ? read_matrix(s, full, 0, s->config.hidden, beta, error) : status;
 }
 
 enum dp_status model_source_embedding_norm(const struct model_source *s, float *gamma, float *beta,
@@ -462,9 +463,9 @@ static enum dp_status read_dense(const struct model_source *s, unsigned layer, c
 {
     char name[80];
     snprintf(name, sizeof name, "encoder.layer.%u.%s.weight", layer, part);
-    enum dp_status status = read_tensor(s, name, n, k, weight, error);
+    enum dp_status status = read_matrix(s, name, n, k, weight, error);
     snprintf(name, sizeof name, "encoder.layer.%u.%s.bias", layer, part);
-    return status == DP_OK ? read_tensor(s, name, 0, n, bias, error) : status;
+    return status == DP_OK ? read_matrix(s, name, 0, n, bias, error) : status;
 }
 
 enum dp_status model_source_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,

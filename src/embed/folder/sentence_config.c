@@ -26,14 +26,14 @@ static bool is_plain_name(struct span name)
            name.data[0] != '.';
 }
 
-struct module {
+struct sentence_module {
     struct span type, path;
 };
 
-static void read_module(struct json_reader *r, struct arena *arena, struct module *m)
+static void read_module(struct json_reader *r, struct arena *arena, struct sentence_module *m)
 {
     struct span key;
-    *m = (struct module){.path = span_of(NULL, 0)};
+    *m = (struct sentence_module){.path = span_of(NULL, 0)};
     json_enter_object(r);
     while (json_next_key(r, arena, &key)) {
         if (span_equal_str(key, "type"))
@@ -46,7 +46,7 @@ static void read_module(struct json_reader *r, struct arena *arena, struct modul
 }
 
 /* Whether the module is known, in a place where it may stand. */
-static bool take_module(struct sentence_modules *out, unsigned place, const struct module *m)
+static bool take_module(struct sentence_modules *out, unsigned place, const struct sentence_module *m)
 {
     struct span module = module_of(m->type);
     if (place == 0 && span_equal_str(module, "Transformer")) {
@@ -66,7 +66,7 @@ enum dp_status sentence_modules_parse(struct span json, struct arena *arena, str
                                       struct dp_error *error)
 {
     struct json_reader r;
-    struct module m;
+    struct sentence_module m;
     bool has_pooling = false;
     *out = (struct sentence_modules){.normalizes = false};
     json_reader_init(&r, json);
@@ -107,12 +107,12 @@ static const struct {
 enum { MODE_COUNT = sizeof MODES / sizeof *MODES };
 
 /* Modes that were chosen in one of the two spellings. */
-struct chosen {
+struct chosen_modes {
     unsigned count;
     enum model_pooling pooling;
 };
 
-static void choose(struct json_reader *r, struct span key, bool is_flag, struct chosen *out)
+static void choose_mode(struct json_reader *r, struct span key, bool is_flag, struct chosen_modes *out)
 {
     for (size_t i = 0; i < MODE_COUNT; i++) {
         if (!span_equal_str(key, is_flag ? MODES[i].flag : MODES[i].name))
@@ -127,18 +127,18 @@ static void choose(struct json_reader *r, struct span key, bool is_flag, struct 
 }
 
 /* "mean", or an array of such. */
-static void read_modes(struct json_reader *r, struct arena *arena, struct chosen *out)
+static void read_modes(struct json_reader *r, struct arena *arena, struct chosen_modes *out)
 {
     struct span mode;
-    *out = (struct chosen){.count = 0};
+    *out = (struct chosen_modes){.count = 0};
     if (json_peek(r) == JSON_STRING) {
         if (json_read_string(r, arena, &mode))
-            choose(r, mode, false, out);
+            choose_mode(r, mode, false, out);
         return;
     }
     json_enter_array(r);
     while (json_next_item(r) && json_read_string(r, arena, &mode))
-        choose(r, mode, false, out);
+        choose_mode(r, mode, false, out);
 }
 
 enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct bert_config *config,
@@ -146,7 +146,7 @@ enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, str
 {
     struct json_reader r;
     struct span key;
-    struct chosen modes = {.count = 0}, flags = {.count = 0};
+    struct chosen_modes modes = {.count = 0}, flags = {.count = 0};
     bool has_modes = false, on = true;
     uint32_t width = config->hidden;
     *skips_prompt = false;
@@ -160,7 +160,7 @@ enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, str
             read_modes(&r, arena, &modes);
         } else if (span_starts_with(key, span_str("pooling_mode_"))) {
             if (json_read_bool(&r, &on) && on)
-                choose(&r, key, true, &flags);
+                choose_mode(&r, key, true, &flags);
         } else if (span_equal_str(key, "include_prompt")) {
             if (json_read_bool(&r, &on))
                 *skips_prompt = !on;
@@ -170,7 +170,7 @@ enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, str
     }
     if (!json_failed(&r))
         json_end(&r);
-    struct chosen chosen = has_modes ? modes : flags; /* as the library does where both are given */
+    struct chosen_modes chosen = has_modes ? modes : flags; /* as the library does where both are given */
     if (!json_failed(&r) && chosen.count > 1)
         json_reject(&r, DP_UNSUPPORTED, "%u pooling modes are chosen; exactly one is supported", chosen.count);
     if (!json_failed(&r) && has_modes && chosen.count == 0)

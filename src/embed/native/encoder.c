@@ -37,7 +37,7 @@ struct encoder_workspace {
     struct float_range *ranges; /* [BLOCK_ROWS]: of the columns that a thread quantises */
 };
 
-static size_t larger(size_t a, size_t b)
+static size_t larger_size(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
@@ -51,8 +51,8 @@ static struct encoder_workspace *lay_out_workspace(struct workspace *space, cons
     const struct bert_config *c = &encoder->config;
     size_t narrow = encoder_stride(c->hidden), qkv = encoder_stride((size_t)3 * c->hidden),
            wide = encoder_stride(c->intermediate),
-           depth = larger(encoder_depth(c->hidden), encoder_depth(c->intermediate));
-    size_t head = attention_scratch(larger(rows, 1), c->hidden / c->heads);
+           depth = larger_size(encoder_depth(c->hidden), encoder_depth(c->intermediate));
+    size_t head = attention_scratch(larger_size(rows, 1), c->hidden / c->heads);
     struct encoder_workspace *w = workspace_take(space, 1, sizeof *w), parts = {.rows = rows};
     parts.hidden = workspace_take(space, rows * narrow, sizeof(float));
     parts.qkv = workspace_take(space, rows * qkv, sizeof(float));
@@ -87,7 +87,7 @@ void encoder_workspace_free(struct encoder_workspace *w)
 }
 
 /* What a run carries through its steps. */
-struct run {
+struct encoding {
     const struct encoder *encoder;
     const struct encoder_kernels *kernels;
     void *const *workspaces;     /* of each worker: its scratch */
@@ -100,44 +100,45 @@ struct run {
 };
 
 /* One thread's view of a run. */
-struct part {
-    const struct run *run;
+struct encoding_part {
+    const struct encoding *run;
     const struct team_member *self;
     struct encoder_workspace *own;
 };
 
 /* Rows, panels or whatever, [begin, end). */
-struct range {
+struct extent {
     size_t begin, end;
 };
 
 /* What falls to this thread of `count` things. */
-static struct range share(const struct part *part, size_t count)
+static struct extent share_extent(const struct encoding_part *part, size_t count)
 {
-    return (struct range){count * part->self->index / part->self->count,
-                          count * (part->self->index + 1) / part->self->count};
+    return (struct extent){count * part->self->index / part->self->count,
+                           count * (part->self->index + 1) / part->self->count};
 }
 
-static struct range all(size_t count)
+static struct extent whole_extent(size_t count)
 {
-    return (struct range){0, count};
+    return (struct extent){0, count};
 }
 
 /* ---- what steps are made of ---- */
 
 /* Rows of floats: `x` is the first of all. */
-struct rows {
+struct float_rows {
     float *x;
     size_t stride, width;
 };
 
-static struct rows hidden_rows(const struct run *run, float *x)
+static struct float_rows hidden_rows(const struct encoding *run, float *x)
 {
-    return (struct rows){x, run->hidden_stride, run->encoder->config.hidden};
+    return (struct float_rows){x, run->hidden_stride, run->encoder->config.hidden};
 }
 
 /* Quantises rows into w, for a layer of `depth` input channels. */
-static void quantize(const struct run *run, struct encoder_workspace *w, struct rows from, struct range rows)
+static void quantize_rows(const struct encoding *run, struct encoder_workspace *w, struct float_rows from,
+                          struct extent rows)
 {
     size_t depth = encoder_depth(from.width);
     for (size_t r = rows.begin; run->encoder->int8 && r < rows.end; r++) {
@@ -150,15 +151,15 @@ static void quantize(const struct run *run, struct encoder_workspace *w, struct 
     }
 }
 
-static size_t panels_of(const struct run *run, const union dense_layer *layer)
+static size_t panels_of(const struct encoding *run, const union dense_layer *layer)
 {
     return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
 }
 
-/* to = act(from W + b) for `rows` rows, which quantize() has put into w, and the output channels of some panels. */
-static void multiply(const struct run *run, const struct encoder_workspace *w, const union dense_layer *layer,
-                     struct rows from, size_t rows, struct range panels, enum encoder_activation act, float *to,
-                     size_t to_stride)
+/* to = act(from W + b) for `rows` rows, which quantize_rows() has put into w, and the output channels of some panels. */
+static void multiply_panels(const struct encoding *run, const struct encoder_workspace *w,
+                            const union dense_layer *layer, struct float_rows from, size_t rows,
+                            struct extent panels, enum encoder_activation act, float *to, size_t to_stride)
 {
     if (run->encoder->int8)
         run->kernels->linear_int8(&(struct u8_rows){layer->int8.k, w->q, w->q_scale, w->q_low}, rows, &layer->int8,
@@ -169,7 +170,7 @@ static void multiply(const struct run *run, const struct encoder_workspace *w, c
 }
 
 /* x = layer_norm(x + y) for rows of the residual stream. */
-static void add_norm(const struct run *run, float *x, const float *y, struct range rows,
+static void add_norm(const struct encoding *run, float *x, const float *y, struct extent rows,
                      const struct norm_weights *norm)
 {
     size_t stride = run->hidden_stride;
@@ -180,7 +181,7 @@ static void add_norm(const struct run *run, float *x, const float *y, struct ran
 }
 
 /* The sum of word, position and type embeddings of each token, normalised. */
-static void embed_tokens(const struct run *run, const struct engine_item *item, float *x)
+static void embed_tokens(const struct encoding *run, const struct engine_item *item, float *x)
 {
     const struct encoder *e = run->encoder;
     size_t hidden = e->config.hidden;
@@ -194,12 +195,12 @@ static void embed_tokens(const struct run *run, const struct engine_item *item, 
             for (size_t i = 0; i < hidden; i++)
                 row[i] = e->words_fp32[id * hidden + i] + position[i];
     }
-    add_norm(run, x, NULL, all(item->count), &e->embedding_norm);
+    add_norm(run, x, NULL, whole_extent(item->count), &e->embedding_norm);
 }
 
-static void attend(const struct part *part, size_t item, size_t head)
+static void attend_head(const struct encoding_part *part, size_t item, size_t head)
 {
-    const struct run *run = part->run;
+    const struct encoding *run = part->run;
     const struct bert_config *c = &run->encoder->config;
     size_t first = run->w->first[item], head_dim = c->hidden / c->heads;
     const float *q = run->w->qkv + first * run->qkv_stride + head * head_dim;
@@ -222,11 +223,11 @@ static void attend(const struct part *part, size_t item, size_t head)
 }
 
 /* This thread's heads of all texts: of each text as many as any other's, for texts differ in length. */
-static void attend_share(const struct part *part)
+static void attend_share(const struct encoding_part *part)
 {
     size_t heads = part->run->encoder->config.heads, count = part->self->count;
     for (size_t h = part->self->index; h < part->run->n * heads; h += count)
-        attend(part, h / heads, h % heads);
+        attend_head(part, h / heads, h % heads);
 }
 
 /* ---- long texts, or one thread alone: shares are rows ----
@@ -235,8 +236,8 @@ static void attend_share(const struct part *part)
  * look at other rows: the threads meet twice a layer. */
 
 /* Raises the greatest sizes of the residual stream's channels, if that is what this run is for. */
-static void observe(const struct run *run, const struct encoder_layer *layer, enum stream_kind kind, struct rows x,
-                    size_t rows)
+static void observe_stream(const struct encoding *run, const struct encoder_layer *layer, enum stream_kind kind,
+                           struct float_rows x, size_t rows)
 {
     if (run->greatest == NULL)
         return;
@@ -247,48 +248,50 @@ static void observe(const struct run *run, const struct encoder_layer *layer, en
             greatest[i] = fmaxf(greatest[i], fabsf(x.x[r * x.stride + i]));
 }
 
-static void queries_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
+static void queries_of_block(const struct encoding_part *part, const struct encoder_layer *layer,
+                             struct extent block)
 {
-    const struct run *run = part->run;
+    const struct encoding *run = part->run;
     size_t rows = block.end - block.begin;
-    struct rows x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride);
-    observe(run, layer, STREAM_QKV, x, rows);
-    quantize(run, part->own, x, all(rows));
-    multiply(run, part->own, &layer->qkv, x, rows, all(panels_of(run, &layer->qkv)), ENCODER_LINEAR,
-             run->w->qkv + block.begin * run->qkv_stride, run->qkv_stride);
+    struct float_rows x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride);
+    observe_stream(run, layer, STREAM_QKV, x, rows);
+    quantize_rows(run, part->own, x, whole_extent(rows));
+    multiply_panels(run, part->own, &layer->qkv, x, rows, whole_extent(panels_of(run, &layer->qkv)),
+                    ENCODER_LINEAR, run->w->qkv + block.begin * run->qkv_stride, run->qkv_stride);
 }
 
-static void rest_of_block(const struct part *part, const struct encoder_layer *layer, struct range block)
+static void rest_of_block(const struct encoding_part *part, const struct encoder_layer *layer, struct extent block)
 {
-    const struct run *run = part->run;
+    const struct encoding *run = part->run;
     struct encoder_workspace *own = part->own;
     size_t rows = block.end - block.begin;
-    struct rows context = hidden_rows(run, run->w->context + block.begin * run->hidden_stride),
-                x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride),
-                wide = {own->wide, run->wide_stride, run->encoder->config.intermediate};
-    quantize(run, own, context, all(rows));
-    multiply(run, own, &layer->attention_out, context, rows, all(panels_of(run, &layer->attention_out)),
-             ENCODER_LINEAR, own->narrow, run->hidden_stride);
-    add_norm(run, x.x, own->narrow, all(rows), &layer->attention_norm);
-    observe(run, layer, STREAM_FFN_IN, x, rows);
-    quantize(run, own, x, all(rows));
-    multiply(run, own, &layer->ffn_in, x, rows, all(panels_of(run, &layer->ffn_in)), ENCODER_GELU, own->wide,
-             run->wide_stride);
-    quantize(run, own, wide, all(rows));
-    multiply(run, own, &layer->ffn_out, wide, rows, all(panels_of(run, &layer->ffn_out)), ENCODER_LINEAR,
-             own->narrow, run->hidden_stride);
-    add_norm(run, x.x, own->narrow, all(rows), &layer->ffn_norm);
+    struct float_rows context = hidden_rows(run, run->w->context + block.begin * run->hidden_stride),
+                      x = hidden_rows(run, run->w->hidden + block.begin * run->hidden_stride),
+                      wide = {own->wide, run->wide_stride, run->encoder->config.intermediate};
+    quantize_rows(run, own, context, whole_extent(rows));
+    multiply_panels(run, own, &layer->attention_out, context, rows,
+                    whole_extent(panels_of(run, &layer->attention_out)), ENCODER_LINEAR, own->narrow,
+                    run->hidden_stride);
+    add_norm(run, x.x, own->narrow, whole_extent(rows), &layer->attention_norm);
+    observe_stream(run, layer, STREAM_FFN_IN, x, rows);
+    quantize_rows(run, own, x, whole_extent(rows));
+    multiply_panels(run, own, &layer->ffn_in, x, rows, whole_extent(panels_of(run, &layer->ffn_in)), ENCODER_GELU,
+                    own->wide, run->wide_stride);
+    quantize_rows(run, own, wide, whole_extent(rows));
+    multiply_panels(run, own, &layer->ffn_out, wide, rows, whole_extent(panels_of(run, &layer->ffn_out)),
+                    ENCODER_LINEAR, own->narrow, run->hidden_stride);
+    add_norm(run, x.x, own->narrow, whole_extent(rows), &layer->ffn_norm);
 }
 
-static void layers_by_rows(const struct part *part, size_t begin, size_t end)
+static void layers_by_rows(const struct encoding_part *part, size_t begin, size_t end)
 {
     const struct encoder_layer *layers = part->run->encoder->layers;
-    struct range mine = share(part, part->run->rows);
+    struct extent mine = share_extent(part, part->run->rows);
     size_t blocks = (mine.end - mine.begin + BLOCK_ROWS - 1) / BLOCK_ROWS;
     for (size_t l = begin; l <= end; l++) {
         for (size_t b = 0; b < blocks; b++) {
-            struct range block = {mine.begin + (mine.end - mine.begin) * b / blocks,
-                                  mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
+            struct extent block = {mine.begin + (mine.end - mine.begin) * b / blocks,
+                                   mine.begin + (mine.end - mine.begin) * (b + 1) / blocks};
             if (l > begin)
                 rest_of_block(part, &layers[l - 1], block);
             if (l < end)
@@ -309,9 +312,9 @@ static void layers_by_rows(const struct part *part, size_t begin, size_t end)
  * pass between the processors, and the rows of floats that a norm sums up. A column here is a panel's width. */
 
 /* Quantises this thread's columns of all rows into w. */
-static void quantize_columns(const struct part *part, struct rows from, struct range columns)
+static void quantize_columns(const struct encoding_part *part, struct float_rows from, struct extent columns)
 {
-    const struct run *run = part->run;
+    const struct encoding *run = part->run;
     size_t depth = encoder_depth(from.width), first = columns.begin * ENCODER_BLOCK_N,
            end = columns.end * ENCODER_BLOCK_N < from.width ? columns.end * ENCODER_BLOCK_N : from.width;
     if (!run->encoder->int8)
@@ -336,40 +339,40 @@ static void quantize_columns(const struct part *part, struct rows from, struct r
 }
 
 /* This thread's columns of act(from W + b), when all have quantised theirs of `from`. */
-static void multiply_columns(const struct part *part, const union dense_layer *layer, struct rows from,
-                             enum encoder_activation act, float *to, size_t to_stride)
+static void multiply_columns(const struct encoding_part *part, const union dense_layer *layer,
+                             struct float_rows from, enum encoder_activation act, float *to, size_t to_stride)
 {
     team_meet(part->self);
-    multiply(part->run, part->run->w, layer, from, part->run->rows, share(part, panels_of(part->run, layer)), act,
-             to, to_stride);
+    multiply_panels(part->run, part->run->w, layer, from, part->run->rows,
+                    share_extent(part, panels_of(part->run, layer)), act, to, to_stride);
 }
 
-static void layer_by_columns(const struct part *part, const struct encoder_layer *layer)
+static void layer_by_columns(const struct encoding_part *part, const struct encoder_layer *layer)
 {
-    const struct run *run = part->run;
+    const struct encoding *run = part->run;
     struct encoder_workspace *w = run->w;
     size_t hidden = run->encoder->config.hidden, panels = hidden / ENCODER_BLOCK_N;
-    struct range rows = share(part, run->rows), columns = share(part, panels);
-    struct rows x = hidden_rows(run, w->hidden), context = hidden_rows(run, w->context),
-                wide = {w->wide, run->wide_stride, run->encoder->config.intermediate};
+    struct extent rows = share_extent(part, run->rows), columns = share_extent(part, panels);
+    struct float_rows x = hidden_rows(run, w->hidden), context = hidden_rows(run, w->context),
+                      wide = {w->wide, run->wide_stride, run->encoder->config.intermediate};
 
-    quantize(run, w, x, rows);
+    quantize_rows(run, w, x, rows);
     team_meet(part->self);
     for (size_t i = 0; i < 3; i++) /* queries, keys, values of the same heads */
-        multiply(run, w, &layer->qkv, x, run->rows,
-                 (struct range){i * panels + columns.begin, i * panels + columns.end}, ENCODER_LINEAR, w->qkv,
-                 run->qkv_stride);
+        multiply_panels(run, w, &layer->qkv, x, run->rows,
+                        (struct extent){i * panels + columns.begin, i * panels + columns.end}, ENCODER_LINEAR,
+                        w->qkv, run->qkv_stride);
     size_t heads = run->encoder->config.heads;
     for (size_t h = columns.begin * heads / panels; h < columns.end * heads / panels; h++)
         for (size_t i = 0; i < run->n; i++)
-            attend(part, i, h);
+            attend_head(part, i, h);
     quantize_columns(part, context, columns);
     multiply_columns(part, &layer->attention_out, context, ENCODER_LINEAR, w->narrow, run->hidden_stride);
     team_meet(part->self);
     add_norm(run, w->hidden, w->narrow, rows, &layer->attention_norm);
-    quantize(run, w, x, rows);
+    quantize_rows(run, w, x, rows);
     multiply_columns(part, &layer->ffn_in, x, ENCODER_GELU, w->wide, run->wide_stride);
-    quantize_columns(part, wide, share(part, panels_of(run, &layer->ffn_in)));
+    quantize_columns(part, wide, share_extent(part, panels_of(run, &layer->ffn_in)));
     multiply_columns(part, &layer->ffn_out, wide, ENCODER_LINEAR, w->narrow, run->hidden_stride);
     team_meet(part->self);
     add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
@@ -382,7 +385,7 @@ static size_t weights_of(const struct bert_config *c)
 }
 
 /* Whether a team should share out columns: for few rows and many weights, if heads lie within panels. */
-static bool by_columns(const struct run *run)
+static bool by_columns(const struct encoding *run)
 {
     const struct bert_config *c = &run->encoder->config;
     return run->rows <= COLUMN_ROWS && weights_of(c) > COLUMN_WEIGHTS && c->hidden % ENCODER_BLOCK_N == 0 &&
@@ -390,7 +393,7 @@ static bool by_columns(const struct run *run)
 }
 
 /* How long to wait for workers to wake up: a part of what one thread would take alone. */
-static int64_t patience(const struct run *run)
+static int64_t patience_ns(const struct encoding *run)
 {
     size_t wait = run->rows * weights_of(&run->encoder->config) / PATIENCE_WORK;
     return wait < PATIENCE_NS ? (int64_t)wait : PATIENCE_NS;
@@ -399,8 +402,8 @@ static int64_t patience(const struct run *run)
 /* All layers that are left; one layer, if workers are missing who may come to the next. */
 static void run_layers(void *ctx, const struct team_member *self)
 {
-    struct run *run = ctx;
-    const struct part part = {run, self, run->workspaces[self->index]};
+    struct encoding *run = ctx;
+    const struct encoding_part part = {run, self, run->workspaces[self->index]};
     size_t begin = run->layer, end = self->count < team_size(self->team) ? begin + 1 : run->encoder->config.layers;
     if (self->count == 1 || !by_columns(run))
         layers_by_rows(&part, begin, end);
@@ -411,7 +414,7 @@ static void run_layers(void *ctx, const struct team_member *self)
         run->end = end;
 }
 
-static void pool(const struct run *run, const float *x, size_t tokens, float *out)
+static void pool_rows(const struct encoding *run, const float *x, size_t tokens, float *out)
 {
     size_t hidden = run->encoder->config.hidden;
     switch (run->encoder->config.pooling) {
@@ -433,16 +436,16 @@ static void run_items(const struct encoder *encoder, struct team *team, void *co
 {
     const struct bert_config *c = &encoder->config;
     struct encoder_workspace *w = workspaces[0];
-    struct run run = {.encoder = encoder,
-                      .kernels = simd_ops()->encoder,
-                      .workspaces = workspaces,
-                      .w = w,
-                      .items = items,
-                      .n = n,
-                      .greatest = greatest,
-                      .hidden_stride = encoder_stride(c->hidden),
-                      .qkv_stride = encoder_stride((size_t)3 * c->hidden),
-                      .wide_stride = encoder_stride(c->intermediate)};
+    struct encoding run = {.encoder = encoder,
+                           .kernels = simd_ops()->encoder,
+                           .workspaces = workspaces,
+                           .w = w,
+                           .items = items,
+                           .n = n,
+                           .greatest = greatest,
+                           .hidden_stride = encoder_stride(c->hidden),
+                           .qkv_stride = encoder_stride((size_t)3 * c->hidden),
+                           .wide_stride = encoder_stride(c->intermediate)};
     for (size_t i = 0; i < n; i++) {
         w->first[i] = run.rows;
         run.rows += items[i].count;
@@ -453,12 +456,12 @@ static void run_items(const struct encoder *encoder, struct team *team, void *co
     for (size_t i = 0; i < n; i++)
         embed_tokens(&run, &items[i], w->hidden + w->first[i] * run.hidden_stride);
     while (run.layer < c->layers) {
-        team_gather(team, run.layer == 0 ? patience(&run) : 0, run_layers, &run);
+        team_gather(team, run.layer == 0 ? patience_ns(&run) : 0, run_layers, &run);
         run.layer = run.end;
     }
     for (size_t i = 0; i < n; i++)
-        pool(&run, w->hidden + (w->first[i] + items[i].skip) * run.hidden_stride, items[i].count - items[i].skip,
-             items[i].out);
+        pool_rows(&run, w->hidden + (w->first[i] + items[i].skip) * run.hidden_stride,
+                  items[i].count - items[i].skip, items[i].out);
 }
 
 void encoder_run(const struct encoder *encoder, struct team *team, void *const *workspaces,

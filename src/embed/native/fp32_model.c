@@ -28,7 +28,7 @@ static size_t all_floats(const struct bert_config *c)
 }
 
 /* Hands out the next `count` floats, rounded up to whole cache lines. */
-static float *take(float **next, size_t count)
+static float *take_array(float **next, size_t count)
 {
     float *taken = *next;
     *next += encoder_stride(count);
@@ -36,12 +36,12 @@ static float *take(float **next, size_t count)
 }
 
 /* scratch: floats of the largest unpacked matrix. */
-static enum dp_status read_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
-                                 float *scratch, float **next, struct fp32_linear *out, struct dp_error *error)
+static enum dp_status lay_out_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
+                                    float *scratch, float **next, struct fp32_linear *out, struct dp_error *error)
 {
     size_t n, k;
     dense_shape(&s->config, kind, &n, &k);
-    float *w = take(next, encoder_stride(n) * k), *bias = take(next, n);
+    float *w = take_array(next, encoder_stride(n) * k), *bias = take_array(next, n);
     *out = (struct fp32_linear){encoder_stride(n), k, w, bias};
     enum dp_status status = model_source_dense(s, layer, kind, scratch, bias, error);
     if (status != DP_OK)
@@ -66,12 +66,12 @@ static enum dp_status read_layer(const struct model_source *s, unsigned index, f
     struct norm_weights *norms[] = {[NORM_ATTENTION] = &layer->attention_norm, [NORM_FFN] = &layer->ffn_norm};
     for (int kind = 0; kind < DENSE_KINDS; kind++) {
         enum dp_status status =
-            read_dense(s, index, (enum dense_kind)kind, scratch, next, &dense[kind]->fp32, error);
+            lay_out_dense(s, index, (enum dense_kind)kind, scratch, next, &dense[kind]->fp32, error);
         if (status != DP_OK)
             return status;
     }
     for (int kind = 0; kind < NORM_KINDS; kind++) {
-        float *gamma = take(next, s->config.hidden), *beta = take(next, s->config.hidden);
+        float *gamma = take_array(next, s->config.hidden), *beta = take_array(next, s->config.hidden);
         *norms[kind] = (struct norm_weights){gamma, beta, NULL};
         enum dp_status status = model_source_norm(s, index, (enum norm_kind)kind, gamma, beta, error);
         if (status != DP_OK)
@@ -102,9 +102,9 @@ enum dp_status fp32_model_open(const struct model_source *source, struct fp32_mo
     memset(out->memory, 0, bytes); /* columns that pad a panel are zero */
 
     float *next = out->memory;
-    float *words = take(&next, (size_t)c->vocab * c->hidden);
-    float *positions = take(&next, (size_t)c->max_tokens * c->hidden);
-    float *gamma = take(&next, c->hidden), *beta = take(&next, c->hidden);
+    float *words = take_array(&next, (size_t)c->vocab * c->hidden);
+    float *positions = take_array(&next, (size_t)c->max_tokens * c->hidden);
+    float *gamma = take_array(&next, c->hidden), *beta = take_array(&next, c->hidden);
     e->words_fp32 = words;
     e->positions = positions;
     e->embedding_norm = (struct norm_weights){gamma, beta, NULL};

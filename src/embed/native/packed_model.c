@@ -120,7 +120,8 @@ static void place_dense(union dense_layer *layer, const struct packed_section *w
 }
 
 /* Points the model at a section's bytes. */
-static void place(struct packed_model *m, size_t index, const struct packed_section *what, struct span section)
+static void place_section(struct packed_model *m, size_t index, const struct packed_section *what,
+                          struct span section)
 {
     struct encoder *e = &m->encoder;
     uint64_t row = (uint64_t)e->config.hidden * 4;
@@ -169,7 +170,7 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
         if (what.kind == PACKED_PROMPTS)
             status = prompts_read(section, &out->prompts, error);
         else
-            place(out, i, &what, section);
+            place_section(out, i, &what, section);
         if (status != DP_OK)
             goto out;
     }

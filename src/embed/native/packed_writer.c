@@ -35,7 +35,7 @@ static float quantize_symmetric(const float *x, size_t count, float most, int st
 }
 
 /* Takes from the largest of `count` sizes until they add up to at most `most`. Whether they did not. */
-static bool lower(int8_t *const *w, size_t count, int most)
+static bool lower_sizes(int8_t *const *w, size_t count, int most)
 {
     for (bool lowered = false;; lowered = true) {
         int8_t *largest = w[0];
@@ -57,7 +57,7 @@ static bool keep_small(int8_t *w, size_t k)
     bool lowered = false;
     for (size_t i = 0; i < k; i += 2)
         if ((w[i] < 0) == (w[i + 1] < 0))
-            lowered |= lower((int8_t *const[]){w + i, w + i + 1}, 2, INT8_PAIR_MOST);
+            lowered |= lower_sizes((int8_t *const[]){w + i, w + i + 1}, 2, INT8_PAIR_MOST);
     for (size_t chunk = 0; chunk < k; chunk += INT8_CHUNK)
         for (size_t lane = 0; lane < 2; lane++) {
             int8_t *meet[INT8_CHUNK / 2];
@@ -65,7 +65,7 @@ static bool keep_small(int8_t *w, size_t k)
             for (size_t i = chunk; i < chunk + INT8_CHUNK && i < k; i++)
                 if (i / 2 % 2 == lane)
                     meet[count++] = w + i;
-            lowered |= count > 0 && lower(meet, count, INT8_LANE_MOST);
+            lowered |= count > 0 && lower_sizes(meet, count, INT8_LANE_MOST);
         }
     return lowered;
 }

@@ -46,7 +46,7 @@ static enum dp_status greatest_of(const struct model_source *source, float *grea
 }
 
 /* The divisor nearest to the cube root of m^2 / w, or 1 where there is none. */
-static float divisor(double m, double w)
+static float divisor_of(double m, double w)
 {
     static const double quarter[STEPS_OCTAVE] = {1.0, 1.189207115002721, 1.4142135623730951, 1.6817928305074292};
     static const double half_step_cubed = 1.2968395546510096; /* 2^(3/8) */
@@ -93,7 +93,7 @@ enum dp_status smoothing_find(const struct model_source *source, struct smoothin
         float *scale = out->scale + i * hidden, *most = rows + widest;
         status = greatest_weights(source, i / STREAM_KINDS, dense[i % STREAM_KINDS], weight, rows, most, error);
         for (size_t d = 0; d < hidden && status == DP_OK; d++)
-            scale[d] = divisor((double)scale[d], (double)most[d]);
+            scale[d] = divisor_of((double)scale[d], (double)most[d]);
     }
     mem_free(weight);
     mem_free(rows);

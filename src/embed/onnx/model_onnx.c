@@ -25,8 +25,8 @@ static void complete_config(struct bert_config *c, const struct tokenizer *token
 
 /* SHA-256 over the digests of graph and tokenizer.json and what shapes a vector besides. Never that of a native
  * model: the same weights in another graph give vectors that are close, not equal. */
-static enum dp_status make_fingerprint(const struct model_source *s, const char *file, struct arena *arena,
-                                       unsigned batch, uint8_t fingerprint[32], struct dp_error *error)
+static enum dp_status make_onnx_fingerprint(const struct model_source *s, const char *file, struct arena *arena,
+                                            unsigned batch, uint8_t fingerprint[32], struct dp_error *error)
 {
     struct {
         uint8_t graph[32], tokenizer[32];
@@ -58,8 +58,8 @@ static enum dp_status check_prompts(const struct model_source *s, const struct e
         s->folder);
 }
 
-static enum dp_status open_onnx(struct model *model, struct model_source *s, const struct onnx_options *options,
-                                struct dp_error *error)
+static enum dp_status open_onnx_folder(struct model *model, struct model_source *s,
+                                       const struct onnx_options *options, struct dp_error *error)
 {
     const char *path = NULL, *name = NULL;
     uint8_t fingerprint[32];
@@ -90,7 +90,7 @@ static enum dp_status open_onnx(struct model *model, struct model_source *s, con
     if (status == DP_OK)
         status = check_prompts(s, model->engine, error);
     if (status == DP_OK)
-        status = make_fingerprint(s, path, &s->arena, batch, fingerprint, error);
+        status = make_onnx_fingerprint(s, path, &s->arena, batch, fingerprint, error);
     if (status == DP_OK)
         status = model_set_info(model, &s->config, s->name, fingerprint, &s->prompts, error);
     if (status != DP_OK)
@@ -112,7 +112,7 @@ enum dp_status model_open_onnx(const char *path, const struct onnx_options *opti
         return model_end(status, model, out);
     status = model_source_open_outline(path, &source, error);
     if (status == DP_OK)
-        status = open_onnx(model, &source, options, error);
+        status = open_onnx_folder(model, &source, options, error);
     model_source_close(&source);
     return model_end(status, model, out);
 }

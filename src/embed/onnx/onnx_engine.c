@@ -1,7 +1,7 @@
 /* onnx_engine.c: ONNX Runtime behind the engine vtable.
  *
  * Threads. ONNX Runtime has a pool of its own, of one thread less than `threads_a_text`, which all runs share; with
- * the threads that call encode() at once (engine.callers) there are never more than `threads` that compute. So a
+ * the threads that call onnx_encode() at once (engine.callers) there are never more than `threads` that compute. So a
  * single text has threads_a_text of them, and many texts have all.
  *
  * One text is one run, unless told otherwise: in a graph that quantises its activations dynamically, a text's
@@ -50,7 +50,7 @@ bool onnx_engine_pools(const struct engine *engine)
     return engine_of(engine)->is_pooled_here;
 }
 
-static void workspace_free(void *workspace)
+static void onnx_workspace_free(void *workspace)
 {
     struct onnx_workspace *w = workspace;
     if (w == NULL)
@@ -61,7 +61,8 @@ static void workspace_free(void *workspace)
 }
 
 /* A run is of at most `batch` texts, so what all texts of a job have together does not matter. */
-static enum dp_status workspace_new(const struct engine *engine, size_t rows, void **out, struct dp_error *error)
+static enum dp_status onnx_workspace_new(const struct engine *engine, size_t rows, void **out,
+                                         struct dp_error *error)
 {
     (void)rows;
     const struct onnx_engine *e = engine_of(engine);
@@ -73,15 +74,15 @@ static enum dp_status workspace_new(const struct engine *engine, size_t rows, vo
         whole = w->inputs[i] != NULL;
     }
     if (!whole) {
-        workspace_free(w);
+        onnx_workspace_free(w);
         return dp_fail_nomem(error, "an encoder's workspace");
     }
     *out = w;
     return DP_OK;
 }
 
-static void put(const struct onnx_session *s, struct onnx_workspace *w, enum onnx_input kind, size_t at,
-                int32_t value)
+static void put_input(const struct onnx_session *s, struct onnx_workspace *w, enum onnx_input kind, size_t at,
+                      int32_t value)
 {
     if (s->is_int32[kind])
         ((int32_t *)w->inputs[kind])[at] = value;
@@ -90,20 +91,20 @@ static void put(const struct onnx_session *s, struct onnx_workspace *w, enum onn
 }
 
 /* Lays n texts side by side, each filled up to `tokens`, and masked there. */
-static void fill(const struct onnx_session *s, struct onnx_workspace *w, const struct engine_item *items, size_t n,
-                 size_t tokens)
+static void fill_inputs(const struct onnx_session *s, struct onnx_workspace *w, const struct engine_item *items,
+                        size_t n, size_t tokens)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t t = 0; t < tokens; t++) {
             bool there = t < items[i].count;
-            put(s, w, ONNX_IDS, i * tokens + t, there ? items[i].ids[t] : 0);
-            put(s, w, ONNX_MASK, i * tokens + t, there);
-            put(s, w, ONNX_TYPES, i * tokens + t, 0);
+            put_input(s, w, ONNX_IDS, i * tokens + t, there ? items[i].ids[t] : 0);
+            put_input(s, w, ONNX_MASK, i * tokens + t, there);
+            put_input(s, w, ONNX_TYPES, i * tokens + t, 0);
         }
 }
 
 /* rows[count][dim] → out[dim] */
-static void pool(enum model_pooling pooling, const float *rows, size_t count, size_t dim, float *out)
+static void pool_tokens(enum model_pooling pooling, const float *rows, size_t count, size_t dim, float *out)
 {
     size_t first = pooling == POOLING_LAST ? count - 1 : 0, last = pooling == POOLING_CLS ? 0 : count - 1;
     memcpy(out, rows + first * dim, dim * sizeof *out);
@@ -116,21 +117,21 @@ static void pool(enum model_pooling pooling, const float *rows, size_t count, si
         out[d] /= (float)count;
 }
 
-static enum dp_status run(const struct onnx_engine *e, struct onnx_workspace *w, const struct engine_item *items,
-                          size_t n, struct dp_error *error)
+static enum dp_status run_texts(const struct onnx_engine *e, struct onnx_workspace *w,
+                                const struct engine_item *items, size_t n, struct dp_error *error)
 {
     size_t tokens = 0, dim = e->base.dim;
     for (size_t i = 0; i < n; i++)
         tokens = items[i].count > tokens ? items[i].count : tokens;
     struct onnx_result result;
-    fill(&e->session, w, items, n, tokens);
+    fill_inputs(&e->session, w, items, n, tokens);
     enum dp_status status = onnx_session_run(&e->session, w->inputs, n, tokens, &result, error);
     if (status == DP_OK && result.dim != dim)
         status = dp_fail(error, DP_CORRUPT, "the graph gave %zu dimensions, and %zu before", result.dim, dim);
     for (size_t i = 0; i < n && status == DP_OK; i++) {
         if (e->is_pooled_here)
-            pool(e->pooling, result.vectors + (i * tokens + items[i].skip) * dim, items[i].count - items[i].skip,
-                 dim, items[i].out);
+            pool_tokens(e->pooling, result.vectors + (i * tokens + items[i].skip) * dim,
+                        items[i].count - items[i].skip, dim, items[i].out);
         else
             memcpy(items[i].out, result.vectors + i * dim, dim * sizeof(float));
         for (size_t d = 0; d < dim && status == DP_OK; d++)
@@ -141,17 +142,17 @@ static enum dp_status run(const struct onnx_engine *e, struct onnx_workspace *w,
     return status;
 }
 
-static enum dp_status encode(const struct engine *engine, void *workspace, const struct engine_item *items,
-                             size_t n, struct dp_error *error)
+static enum dp_status onnx_encode(const struct engine *engine, void *workspace, const struct engine_item *items,
+                                  size_t n, struct dp_error *error)
 {
     const struct onnx_engine *e = engine_of(engine);
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < n && status == DP_OK; i += e->batch)
-        status = run(e, workspace, items + i, n - i < e->batch ? n - i : e->batch, error);
+        status = run_texts(e, workspace, items + i, n - i < e->batch ? n - i : e->batch, error);
     return status;
 }
 
-static void engine_free(struct engine *engine)
+static void onnx_free(struct engine *engine)
 {
     struct onnx_engine *e = (struct onnx_engine *)(void *)engine;
     if (e == NULL)
@@ -160,24 +161,25 @@ static void engine_free(struct engine *engine)
     mem_free(e);
 }
 
-static const struct engine_ops ops = {"onnx", workspace_new, workspace_free, encode, engine_free, NULL};
+static const struct engine_ops ops = {"onnx",      onnx_workspace_new, onnx_workspace_free,
+                                      onnx_encode, onnx_free,          NULL};
 
 /* Runs the graph once over two tokens: what it cannot do is found now, and how many dimensions it gives. */
-static enum dp_status probe(struct onnx_engine *e, struct dp_error *error)
+static enum dp_status probe_graph(struct onnx_engine *e, struct dp_error *error)
 {
     static const int32_t ids[2] = {0, 0};
     const struct engine_item item = {ids, e->base.max_tokens < 2 ? 1 : 2, NULL, 0};
     struct onnx_result result;
     void *w = NULL;
-    enum dp_status status = workspace_new(&e->base, 0, &w, error);
+    enum dp_status status = onnx_workspace_new(&e->base, 0, &w, error);
     if (status != DP_OK)
         return status;
-    fill(&e->session, w, &item, 1, item.count);
+    fill_inputs(&e->session, w, &item, 1, item.count);
     status = onnx_session_run(&e->session, ((struct onnx_workspace *)w)->inputs, 1, item.count, &result, error);
     if (status == DP_OK)
         e->base.dim = result.dim;
     onnx_session_release(&e->session, &result);
-    workspace_free(w);
+    onnx_workspace_free(w);
     return status;
 }
 
@@ -210,10 +212,10 @@ enum dp_status onnx_engine_new(const struct onnx_engine_options *options, struct
     if (e->session.fixed_texts == 1)
         e->batch = 1;
     if (status == DP_OK)
-        status = probe(e, error);
+        status = probe_graph(e, error);
     if (status != DP_OK) {
         dp_error_prefix(error, "%s", options->file);
-        engine_free(&e->base);
+        onnx_free(&e->base);
         return status;
     }
     *out = &e->base;

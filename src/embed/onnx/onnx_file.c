@@ -16,7 +16,8 @@ enum { PARTS_MAX = 1000 }; /* files that one model's weights are in */
 static const char *const folders[] = {"onnx/", ""};
 
 /* Whether the file is there: then *path and *name are set. */
-static bool look(const char *folder, const char *file, struct arena *arena, const char **path, const char **name)
+static bool look_for_file(const char *folder, const char *file, struct arena *arena, const char **path,
+                          const char **name)
 {
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         struct stat info;
@@ -50,11 +51,11 @@ enum dp_status onnx_file_find(const char *folder, const char *choice, struct are
     const size_t any_count = sizeof any / sizeof *any;
     bool is_any = choice == NULL || *choice == '\0', is_int8 = !is_any && strcmp(choice, "int8") == 0;
     if (!is_any && !is_int8)
-        return look(folder, choice, arena, path, name)
+        return look_for_file(folder, choice, arena, path, name)
                    ? DP_OK
                    : dp_fail(error, DP_NOT_FOUND, "model %s has no file %s, nor one in onnx/", folder, choice);
     for (size_t i = is_int8; i < any_count; i++)
-        if (look(folder, any[i], arena, path, name))
+        if (look_for_file(folder, any[i], arena, path, name))
             return DP_OK;
     return dp_fail(error, DP_NOT_FOUND,
                    "model %s has no %s: none of %s%s, model_int8.onnx, model_quantized.onnx and model_uint8.onnx, "
@@ -64,7 +65,7 @@ enum dp_status onnx_file_find(const char *folder, const char *choice, struct are
 
 /* ---- all files ---- */
 
-static int compare_names(const void *a, const void *b)
+static int compare_file_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -96,7 +97,7 @@ enum dp_status onnx_file_list(const char *folder, struct arena *arena, const cha
         }
         closedir(dir);
     }
-    qsort(*names, *count, sizeof(char *), compare_names);
+    qsort(*names, *count, sizeof(char *), compare_file_names);
     return status;
 }
 
@@ -125,7 +126,7 @@ static enum dp_status list_parts(const char *folder, const char *base, struct ar
     }
     closedir(dir);
     if (status == DP_OK)
-        qsort(*parts, *count, sizeof(char *), compare_names);
+        qsort(*parts, *count, sizeof(char *), compare_file_names);
     return status;
 }
 

@@ -78,7 +78,7 @@ static unsigned version_minor(const char *version)
 
 /* A library does not have the API versions above its own, and complains on stderr when asked for one: the first
  * question is one that it can answer. */
-static const OrtApi *negotiate(const OrtApiBase *base, const char *version)
+static const OrtApi *negotiate_api(const OrtApiBase *base, const char *version)
 {
     unsigned minor = version_minor(version);
     unsigned ask = minor != 0 && minor < ORT_API_VERSION ? minor : ORT_API_VERSION;
@@ -117,14 +117,14 @@ enum dp_status onnx_library_open(const char *path, struct onnx_library *out, str
     memcpy(&get_base, &symbol, sizeof get_base); /* C has no conversion from a data to a function pointer */
     const OrtApiBase *base = get_base();
     snprintf(out->version, sizeof out->version, "%s", base->GetVersionString());
-    out->api = negotiate(base, out->version);
+    out->api = negotiate_api(base, out->version);
     if (out->api == NULL)
         return dp_fail(error, DP_UNSUPPORTED, "%s is ONNX Runtime %s; 1.%d or later is needed", path, out->version,
                        ONNX_API_MIN);
     return DP_OK;
 }
 
-static enum dp_status status_of(OrtErrorCode code)
+static enum dp_status status_of_code(OrtErrorCode code)
 {
     switch (code) {
     case ORT_NO_SUCHFILE: return DP_NOT_FOUND;
@@ -153,7 +153,7 @@ enum dp_status onnx_check(const OrtApi *api, OrtStatus *status, const char *doin
     const char *said = api->GetErrorMessage(status);
     snprintf(message, sizeof message, "%.*s", (int)strcspn(said, "\n"), said);
     onnx_make_readable(message);
-    enum dp_status answer = dp_fail(error, status_of(api->GetErrorCode(status)), "%s: %s", doing, message);
+    enum dp_status answer = dp_fail(error, status_of_code(api->GetErrorCode(status)), "%s: %s", doing, message);
     api->ReleaseStatus(status);
     return answer;
 }

@@ -13,13 +13,13 @@
 #include "embed/folder/bert_config.h"
 #include "os/log.h"
 
-enum { RANK_MAX = 3, PUTS_MAX = 64 };
+enum { RANK_MAX = 3, PORTS_MAX = 64 };
 static const int64_t FILE_MAX = ((int64_t)2 << 30) - 1;
 
 static const char *const input_names[ONNX_INPUTS] = {"input_ids", "attention_mask", "token_type_ids"};
 
 /* What the graph says of an input or output. */
-struct put {
+struct graph_port {
     char name[ONNX_NAME_MAX + 1];
     ONNXTensorElementDataType type; /* UNDEFINED when it is no tensor */
     size_t rank;
@@ -46,8 +46,8 @@ static const char *type_name(ONNXTensorElementDataType type)
 
 /* ---- what the graph takes and gives ---- */
 
-static enum dp_status read_shape(const OrtApi *api, const OrtTypeInfo *info, struct put *out,
-                                 struct dp_error *error)
+static enum dp_status read_port_shape(const OrtApi *api, const OrtTypeInfo *info, struct graph_port *out,
+                                      struct dp_error *error)
 {
     const OrtTensorTypeAndShapeInfo *tensor = NULL; /* a view of `info` */
     int64_t dims[16] = {0};
@@ -67,8 +67,8 @@ static enum dp_status read_shape(const OrtApi *api, const OrtTypeInfo *info, str
 }
 
 /* The i-th input, or output. */
-static enum dp_status read_put(const struct onnx_session *s, bool is_output, size_t i, struct put *out,
-                               struct dp_error *error)
+static enum dp_status read_port(const struct onnx_session *s, bool is_output, size_t i, struct graph_port *out,
+                                struct dp_error *error)
 {
     const OrtApi *api = s->api;
     OrtAllocator *allocator = NULL;
@@ -96,47 +96,47 @@ static enum dp_status read_put(const struct onnx_session *s, bool is_output, siz
                                       : api->SessionGetInputTypeInfo(s->session, i, &info),
                             out->name, error);
     if (status == DP_OK)
-        status = read_shape(api, info, out, error);
+        status = read_port_shape(api, info, out, error);
     if (info != NULL)
         api->ReleaseTypeInfo(info);
     return status;
 }
 
-static enum dp_status take_input(struct onnx_session *s, const struct put *put, struct dp_error *error)
+static enum dp_status take_input(struct onnx_session *s, const struct graph_port *port, struct dp_error *error)
 {
     enum onnx_input kind = ONNX_IDS;
-    while (kind < ONNX_INPUTS && strcmp(put->name, input_names[kind]) != 0)
+    while (kind < ONNX_INPUTS && strcmp(port->name, input_names[kind]) != 0)
         kind++;
     if (kind == ONNX_INPUTS)
         return dp_fail(error, DP_UNSUPPORTED,
                        "the graph takes %s, which is none of input_ids, attention_mask and token_type_ids",
-                       put->name);
-    bool is_int32 = put->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-    if ((!is_int32 && put->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) || put->rank != 2)
+                       port->name);
+    bool is_int32 = port->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+    if ((!is_int32 && port->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) || port->rank != 2)
         return dp_fail(error, DP_UNSUPPORTED,
-                       "the graph takes %s as %s of %zu dimensions; int64 or int32 of 2 is needed", put->name,
-                       type_name(put->type), put->rank);
-    if (put->dims[1] > 0)
+                       "the graph takes %s as %s of %zu dimensions; int64 or int32 of 2 is needed", port->name,
+                       type_name(port->type), port->rank);
+    if (port->dims[1] > 0)
         return dp_fail(error, DP_UNSUPPORTED,
                        "the graph takes %s of exactly %lld tokens; export it with a dynamic axis of tokens",
-                       put->name, (long long)put->dims[1]);
+                       port->name, (long long)port->dims[1]);
     s->takes[kind] = true;
     s->is_int32[kind] = is_int32;
-    if (put->dims[0] > 0)
-        s->fixed_texts = (size_t)put->dims[0];
+    if (port->dims[0] > 0)
+        s->fixed_texts = (size_t)port->dims[0];
     return DP_OK;
 }
 
 static enum dp_status find_inputs(struct onnx_session *s, struct dp_error *error)
 {
     size_t count = 0;
-    struct put put;
+    struct graph_port port;
     enum dp_status status =
         onnx_check(s->api, s->api->SessionGetInputCount(s->session, &count), "the inputs", error);
     for (size_t i = 0; i < count && status == DP_OK; i++) {
-        status = read_put(s, false, i, &put, error);
+        status = read_port(s, false, i, &port, error);
         if (status == DP_OK)
-            status = take_input(s, &put, error);
+            status = take_input(s, &port, error);
     }
     if (status == DP_OK && !s->takes[ONNX_IDS])
         status = dp_fail(error, DP_UNSUPPORTED, "the graph takes no input_ids");
@@ -144,14 +144,14 @@ static enum dp_status find_inputs(struct onnx_session *s, struct dp_error *error
 }
 
 /* How good an output is, from 1, the best; 0: of no use. */
-static unsigned output_rank(const struct put *put, size_t count, bool pools)
+static unsigned output_rank(const struct graph_port *port, size_t count, bool pools)
 {
     static const char *const names[] = {"last_hidden_state", "token_embeddings", "sentence_embedding"};
-    bool is_per_token = put->rank == 3, fits = put->rank == 2 || (is_per_token && pools);
-    if (put->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || !fits)
+    bool is_per_token = port->rank == 3, fits = port->rank == 2 || (is_per_token && pools);
+    if (port->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || !fits)
         return 0;
     for (unsigned i = 0; i < 3; i++)
-        if (strcmp(put->name, names[i]) == 0 && is_per_token == (i < 2))
+        if (strcmp(port->name, names[i]) == 0 && is_per_token == (i < 2))
             return i + 1;
     return count == 1 ? 4 : 0;
 }
@@ -161,21 +161,21 @@ static enum dp_status find_output(struct onnx_session *s, bool pools, struct dp_
     size_t count = 0, said = 0;
     unsigned best = 0;
     char list[200] = "";
-    struct put put;
+    struct graph_port port;
     enum dp_status status =
         onnx_check(s->api, s->api->SessionGetOutputCount(s->session, &count), "the outputs", error);
     for (size_t i = 0; i < count && status == DP_OK; i++) {
-        status = read_put(s, true, i, &put, error);
+        status = read_port(s, true, i, &port, error);
         if (status != DP_OK)
             break;
         if (said < sizeof list)
             said += (size_t)snprintf(list + said, sizeof list - said, "%s%s, %s of %zu dimensions",
-                                     i > 0 ? "; " : "", put.name, type_name(put.type), put.rank);
-        unsigned rank = output_rank(&put, count, pools);
+                                     i > 0 ? "; " : "", port.name, type_name(port.type), port.rank);
+        unsigned rank = output_rank(&port, count, pools);
         if (rank > 0 && (best == 0 || rank < best)) {
             best = rank;
-            memcpy(s->output, put.name, sizeof s->output);
-            s->is_per_token = put.rank == 3;
+            memcpy(s->output, port.name, sizeof s->output);
+            s->is_per_token = port.rank == 3;
         }
     }
     if (status == DP_OK && best == 0)

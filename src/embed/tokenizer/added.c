@@ -51,7 +51,7 @@ static size_t skip_space_back(struct span text, size_t at, size_t floor)
     return at < floor ? floor : at;
 }
 
-static size_t skip_space(struct span text, size_t at)
+static size_t skip_space_ahead(struct span text, size_t at)
 {
     while (at < text.len) {
         uint32_t c;
@@ -64,7 +64,7 @@ static size_t skip_space(struct span text, size_t at)
 }
 
 /* The next match that counts, widened: [*start, *stop). */
-static bool find(struct added_scan *scan, size_t *start, size_t *stop, uint32_t *id)
+static bool find_added(struct added_scan *scan, size_t *start, size_t *stop, uint32_t *id)
 {
     const struct added_set *set = scan->set;
     struct span text = scan->text;
@@ -84,7 +84,7 @@ static bool find(struct added_scan *scan, size_t *start, size_t *stop, uint32_t 
         scan->searched = behind;
         *id = load_u32(set->tokens + 8 * (size_t)index);
         *start = flags & ADDED_LSTRIP ? skip_space_back(text, at, scan->covered) : at;
-        *stop = flags & ADDED_RSTRIP ? skip_space(text, behind) : behind;
+        *stop = flags & ADDED_RSTRIP ? skip_space_ahead(text, behind) : behind;
         return true;
     }
     scan->searched = text.len;
@@ -101,7 +101,7 @@ bool added_next(struct added_scan *scan, struct text_part *part)
     if (scan->ended)
         return false;
     size_t from = scan->covered, start = scan->text.len, stop = 0;
-    bool found = scan->set->trie.count && find(scan, &start, &stop, &scan->token);
+    bool found = scan->set->trie.count && find_added(scan, &start, &stop, &scan->token);
     if (found) {
         scan->covered = stop;
         if (start <= from) {

@@ -10,7 +10,7 @@
 #include "base/map.h"
 #include "embed/tokenizer/tokenizer.h"
 
-struct parser {
+struct spec_parser {
     struct span json;
     struct arena *arena;
     struct wordpiece_spec *spec;
@@ -20,12 +20,12 @@ struct parser {
 };
 
 /* An object's field: its name and, once found, its raw value. */
-struct field {
+struct spec_field {
     const char *name;
     struct span value; /* .data NULL: absent */
 };
 
-static enum dp_status fail_json(const struct parser *p, const struct json_reader *r)
+static enum dp_status fail_json(const struct spec_parser *p, const struct json_reader *r)
 {
     enum dp_status status = json_error(r, p->error);
     dp_error_prefix(p->error, "tokenizer.json");
@@ -33,7 +33,7 @@ static enum dp_status fail_json(const struct parser *p, const struct json_reader
 }
 
 /* A reader of one value inside the file, whose errors name offsets in the file. */
-static struct json_reader reader_at(const struct parser *p, struct span value)
+static struct json_reader reader_at(const struct spec_parser *p, struct span value)
 {
     struct json_reader r;
     size_t offset = (size_t)(value.data - p->json.data);
@@ -48,12 +48,13 @@ static bool is_absent(struct span value)
 }
 
 /* Fills the fields of the next object; others are skipped. */
-static enum dp_status find_fields(struct parser *p, struct json_reader *r, struct field *fields, size_t count)
+static enum dp_status find_fields(struct spec_parser *p, struct json_reader *r, struct spec_field *fields,
+                                  size_t count)
 {
     struct span key;
     json_enter_object(r);
     while (json_next_key(r, p->arena, &key)) {
-        struct field *field = NULL;
+        struct spec_field *field = NULL;
         for (size_t i = 0; i < count; i++)
             if (span_equal_str(key, fields[i].name))
                 field = &fields[i];
@@ -68,17 +69,18 @@ static enum dp_status find_fields(struct parser *p, struct json_reader *r, struc
     return json_failed(r) ? fail_json(p, r) : DP_OK;
 }
 
-static enum dp_status missing(struct parser *p, const char *part, const char *name)
+static enum dp_status fail_missing(struct spec_parser *p, const char *part, const char *name)
 {
     return dp_fail(p->error, DP_INVALID, "tokenizer.json: %s has no field \"%s\"", part, name);
 }
 
 /* Reads the members of a Sequence, `list`, as components of depth 1. */
-static enum dp_status read_sequence(struct parser *p, const struct field *list, const char *part,
-                                    enum dp_status (*read)(struct parser *p, struct span value, unsigned depth))
+static enum dp_status read_sequence(struct spec_parser *p, const struct spec_field *list, const char *part,
+                                    enum dp_status (*read)(struct spec_parser *p, struct span value,
+                                                           unsigned depth))
 {
     if (!list->value.data)
-        return missing(p, part, list->name);
+        return fail_missing(p, part, list->name);
     enum dp_status status = DP_OK;
     struct span item;
     struct json_reader r = reader_at(p, list->value);
@@ -88,19 +90,19 @@ static enum dp_status read_sequence(struct parser *p, const struct field *list, 
     return !status && json_failed(&r) ? fail_json(p, &r) : status;
 }
 
-static enum dp_status read_string(struct parser *p, struct span value, struct span *out)
+static enum dp_status read_component_string(struct spec_parser *p, struct span value, struct span *out)
 {
     struct json_reader r = reader_at(p, value);
     return json_read_string(&r, p->arena, out) ? DP_OK : fail_json(p, &r);
 }
 
-static enum dp_status read_bool(struct parser *p, struct span value, bool *out)
+static enum dp_status read_bool(struct spec_parser *p, struct span value, bool *out)
 {
     struct json_reader r = reader_at(p, value);
     return json_read_bool(&r, out) ? DP_OK : fail_json(p, &r);
 }
 
-static bool read_id(struct json_reader *r, uint32_t *out)
+static bool read_token_id(struct json_reader *r, uint32_t *out)
 {
     uint64_t id = 0;
     if (!json_read_u64(r, &id))
@@ -113,35 +115,36 @@ static bool read_id(struct json_reader *r, uint32_t *out)
 }
 
 /* Locates the fields of a component and reads its "type" (empty when absent). fields[0] is the type. */
-static enum dp_status open_component(struct parser *p, struct span value, struct field *fields, size_t count,
-                                     struct span *type)
+static enum dp_status open_component(struct spec_parser *p, struct span value, struct spec_field *fields,
+                                     size_t count, struct span *type)
 {
     struct json_reader r = reader_at(p, value);
     enum dp_status status = find_fields(p, &r, fields, count);
     *type = span_of("", 0);
     if (!status && fields[0].value.data)
-        status = read_string(p, fields[0].value, type);
+        status = read_component_string(p, fields[0].value, type);
     return status;
 }
 
-static enum dp_status unsupported(struct parser *p, const char *what, struct span type, const char *supported)
+static enum dp_status fail_unsupported(struct spec_parser *p, const char *what, struct span type,
+                                       const char *supported)
 {
     return dp_fail(p->error, DP_UNSUPPORTED, "tokenizer.json: %s '%.*s' is not supported; supported: %s", what,
                    type.len > 100 ? 100 : (int)type.len, (const char *)type.data, supported);
 }
 
-static enum dp_status read_version(struct parser *p, struct span value)
+static enum dp_status read_version(struct spec_parser *p, struct span value)
 {
     struct span version;
     if (!value.data)
         return DP_OK;
-    enum dp_status status = read_string(p, value, &version);
+    enum dp_status status = read_component_string(p, value, &version);
     if (!status && !span_equal_str(version, "1.0"))
-        return unsupported(p, "version", version, "1.0");
+        return fail_unsupported(p, "version", version, "1.0");
     return status;
 }
 
-static enum dp_status read_bert_normalizer(struct parser *p, const struct field *fields)
+static enum dp_status read_bert_normalizer(struct spec_parser *p, const struct spec_field *fields)
 {
     static const uint32_t flags[] = {0, NORMALIZER_CLEAN_TEXT, NORMALIZER_CHINESE_CHARS, NORMALIZER_LOWERCASE,
                                      NORMALIZER_STRIP_ACCENTS};
@@ -152,7 +155,7 @@ static enum dp_status read_bert_normalizer(struct parser *p, const struct field 
         if (i == 4 && is_absent(fields[i].value))
             on = made & NORMALIZER_LOWERCASE; /* accents follow the case */
         else if (!fields[i].value.data)
-            return missing(p, "the normalizer", fields[i].name);
+            return fail_missing(p, "the normalizer", fields[i].name);
         else
             status = read_bool(p, fields[i].value, &on);
         if (status)
@@ -165,11 +168,12 @@ static enum dp_status read_bert_normalizer(struct parser *p, const struct field 
 
 /* One normalizer, or a Sequence's member (depth 1): BertNormalizer, once, and Lowercase, whose place does not matter: it
  * works character by character, and so do BertNormalizer's steps on what it leaves. */
-static enum dp_status read_normalizer(struct parser *p, struct span value, unsigned depth)
+static enum dp_status read_normalizer(struct spec_parser *p, struct span value, unsigned depth)
 {
     static const char supported[] = "BertNormalizer, Lowercase, a Sequence of them";
-    struct field fields[] = {{.name = "type"},      {.name = "clean_text"},    {.name = "handle_chinese_chars"},
-                             {.name = "lowercase"}, {.name = "strip_accents"}, {.name = "normalizers"}};
+    struct spec_field fields[] = {
+        {.name = "type"},      {.name = "clean_text"},    {.name = "handle_chinese_chars"},
+        {.name = "lowercase"}, {.name = "strip_accents"}, {.name = "normalizers"}};
     struct span type;
     if (is_absent(value))
         return DP_OK;
@@ -185,7 +189,7 @@ static enum dp_status read_normalizer(struct parser *p, struct span value, unsig
         return DP_OK;
     }
     if (!span_equal_str(type, "Sequence") || depth > 0)
-        return unsupported(p, p->has_normalizer ? "a second normalizer" : "normalizer", type, supported);
+        return fail_unsupported(p, p->has_normalizer ? "a second normalizer" : "normalizer", type, supported);
     return read_sequence(p, &fields[5], "the normalizer", read_normalizer);
 }
 
@@ -200,15 +204,15 @@ static void change_normalizer(struct wordpiece_spec *spec, const struct tokenize
         spec->normalizer |= NORMALIZER_LOWERCASE;
 }
 
-static enum dp_status read_pre_tokenizer(struct parser *p, struct span value)
+static enum dp_status read_pre_tokenizer(struct spec_parser *p, struct span value)
 {
-    struct field fields[] = {{.name = "type"}};
+    struct spec_field fields[] = {{.name = "type"}};
     struct span type = span_str("null");
     if (is_absent(value))
-        return unsupported(p, "pre_tokenizer", type, "BertPreTokenizer");
+        return fail_unsupported(p, "pre_tokenizer", type, "BertPreTokenizer");
     enum dp_status status = open_component(p, value, fields, 1, &type);
     if (!status && !span_equal_str(type, "BertPreTokenizer"))
-        return unsupported(p, "pre_tokenizer", type, "BertPreTokenizer");
+        return fail_unsupported(p, "pre_tokenizer", type, "BertPreTokenizer");
     return status;
 }
 
@@ -219,7 +223,7 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* Of a key given twice the last counts, as in the package; an id given twice is refused. */
-static enum dp_status check_vocab(struct parser *p, struct map *seen)
+static enum dp_status check_vocab(struct spec_parser *p, struct map *seen)
 {
     struct wordpiece_spec *spec = p->spec;
     size_t kept = 0;
@@ -243,7 +247,7 @@ static enum dp_status check_vocab(struct parser *p, struct map *seen)
     return DP_OK;
 }
 
-static enum dp_status read_vocab(struct parser *p, struct span value, struct map *seen)
+static enum dp_status read_vocab(struct spec_parser *p, struct span value, struct map *seen)
 {
     struct wordpiece_spec *spec = p->spec;
     struct json_reader r = reader_at(p, value);
@@ -253,7 +257,7 @@ static enum dp_status read_vocab(struct parser *p, struct span value, struct map
         return dp_fail_nomem(p->error, "the vocabulary");
     struct vocab_entry entry;
     json_enter_object(&r);
-    while (json_next_key(&r, p->arena, &entry.text) && read_id(&r, &entry.id)) {
+    while (json_next_key(&r, p->arena, &entry.text) && read_token_id(&r, &entry.id)) {
         if (spec->vocab_count == capacity) {
             struct vocab_entry *grown = arena_array(p->arena, capacity, 2 * sizeof *grown);
             if (!grown)
@@ -270,7 +274,7 @@ static enum dp_status read_vocab(struct parser *p, struct span value, struct map
 }
 
 /* The type of a model that does not say it: files older than the field. */
-static const char *guess_model(const struct field *fields)
+static const char *guess_model(const struct spec_field *fields)
 {
     if (fields[5].value.data)
         return "BPE";
@@ -279,35 +283,36 @@ static const char *guess_model(const struct field *fields)
     return fields[3].value.data ? "WordPiece" : "WordLevel";
 }
 
-static enum dp_status read_model(struct parser *p, struct span value, struct map *seen)
+static enum dp_status read_model(struct spec_parser *p, struct span value, struct map *seen)
 {
-    struct field fields[] = {{.name = "type"},
-                             {.name = "vocab"},
-                             {.name = "unk_token"},
-                             {.name = "continuing_subword_prefix"},
-                             {.name = "max_input_chars_per_word"},
-                             {.name = "merges"}};
+    struct spec_field fields[] = {{.name = "type"},
+                                  {.name = "vocab"},
+                                  {.name = "unk_token"},
+                                  {.name = "continuing_subword_prefix"},
+                                  {.name = "max_input_chars_per_word"},
+                                  {.name = "merges"}};
     struct span type, unknown;
     if (is_absent(value))
-        return missing(p, "the file", "model");
+        return fail_missing(p, "the file", "model");
     enum dp_status status = open_component(p, value, fields, 6, &type);
     if (status)
         return status;
     if (!fields[0].value.data)
         type = span_str(guess_model(fields));
     if (!span_equal_str(type, "WordPiece"))
-        return unsupported(p, "model type", type, "WordPiece");
+        return fail_unsupported(p, "model type", type, "WordPiece");
     for (size_t i = 1; i < 5; i++)
         if (!fields[i].value.data)
-            return missing(p, "the model", fields[i].name);
+            return fail_missing(p, "the model", fields[i].name);
 
     uint64_t max = 0;
     struct json_reader r = reader_at(p, fields[4].value);
     if (!json_read_u64(&r, &max))
         return fail_json(p, &r);
     p->spec->max_word_chars = max > UINT32_MAX ? UINT32_MAX : (uint32_t)max;
-    if ((status = read_string(p, fields[3].value, &p->spec->continuation)) ||
-        (status = read_string(p, fields[2].value, &unknown)) || (status = read_vocab(p, fields[1].value, seen)))
+    if ((status = read_component_string(p, fields[3].value, &p->spec->continuation)) ||
+        (status = read_component_string(p, fields[2].value, &unknown)) ||
+        (status = read_vocab(p, fields[1].value, seen)))
         return status;
     const uint64_t *slot = map_find(seen, unknown);
     if (!slot)
@@ -318,10 +323,10 @@ static enum dp_status read_model(struct parser *p, struct span value, struct map
 }
 
 /* Reads one added token; its "id" is ignored as in the package: the vocabulary's counts, or the next free. */
-static enum dp_status read_added_token(struct parser *p, struct json_reader *r, struct added_token *token)
+static enum dp_status read_added_token(struct spec_parser *p, struct json_reader *r, struct added_token *token)
 {
-    struct field fields[] = {{.name = "content"}, {.name = "single_word"}, {.name = "lstrip"},
-                             {.name = "rstrip"},  {.name = "normalized"},  {.name = "special"}};
+    struct spec_field fields[] = {{.name = "content"}, {.name = "single_word"}, {.name = "lstrip"},
+                                  {.name = "rstrip"},  {.name = "normalized"},  {.name = "special"}};
     static const uint32_t flags[] = {
         0, ADDED_SINGLE_WORD, ADDED_LSTRIP, ADDED_RSTRIP, ADDED_NORMALIZED, ADDED_SPECIAL};
     enum dp_status status = find_fields(p, r, fields, 6);
@@ -331,8 +336,9 @@ static enum dp_status read_added_token(struct parser *p, struct json_reader *r, 
     for (size_t i = 0; i < 6; i++) {
         bool on = false;
         if (!fields[i].value.data)
-            return missing(p, "an added token", fields[i].name);
-        status = i == 0 ? read_string(p, fields[i].value, &token->text) : read_bool(p, fields[i].value, &on);
+            return fail_missing(p, "an added token", fields[i].name);
+        status =
+            i == 0 ? read_component_string(p, fields[i].value, &token->text) : read_bool(p, fields[i].value, &on);
         if (status)
             return status;
         token->flags |= on ? flags[i] : 0;
@@ -340,7 +346,7 @@ static enum dp_status read_added_token(struct parser *p, struct json_reader *r, 
     return DP_OK;
 }
 
-static enum dp_status count_items(struct parser *p, struct span value, size_t *count)
+static enum dp_status count_items(struct spec_parser *p, struct span value, size_t *count)
 {
     struct json_reader r = reader_at(p, value);
     *count = 0;
@@ -351,7 +357,7 @@ static enum dp_status count_items(struct parser *p, struct span value, size_t *c
 }
 
 /* Reads the added tokens; `seen` maps the texts of the vocabulary to indexes of spec->vocab. */
-static enum dp_status read_added_tokens(struct parser *p, struct span value, const struct map *seen)
+static enum dp_status read_added_tokens(struct spec_parser *p, struct span value, const struct map *seen)
 {
     struct wordpiece_spec *spec = p->spec;
     size_t count;
@@ -395,7 +401,7 @@ static enum dp_status read_added_tokens(struct parser *p, struct span value, con
     return !status && json_failed(&r) ? fail_json(p, &r) : status;
 }
 
-static enum dp_status grow_ids(struct parser *p, uint32_t **ids, size_t count, size_t more)
+static enum dp_status grow_ids(struct spec_parser *p, uint32_t **ids, size_t count, size_t more)
 {
     uint32_t *grown = arena_array(p->arena, count + more, sizeof *grown);
     if (!grown)
@@ -407,11 +413,11 @@ static enum dp_status grow_ids(struct parser *p, uint32_t **ids, size_t count, s
 }
 
 /* Adds the ids of the special token `name` of a template to those before or after the text. */
-static enum dp_status add_special(struct parser *p, struct span specials, struct span name, bool after)
+static enum dp_status add_special(struct spec_parser *p, struct span specials, struct span name, bool after)
 {
     struct wordpiece_spec *spec = p->spec;
     struct span key;
-    struct field fields[] = {{.name = "ids"}};
+    struct spec_field fields[] = {{.name = "ids"}};
     struct json_reader r = reader_at(p, specials);
     json_enter_object(&r);
     while (json_next_key(&r, p->arena, &key)) {
@@ -435,16 +441,17 @@ static enum dp_status add_special(struct parser *p, struct span specials, struct
         return status;
     r = reader_at(p, fields[0].value);
     json_enter_array(&r);
-    while (json_next_item(&r) && read_id(&r, *ids + *have))
+    while (json_next_item(&r) && read_token_id(&r, *ids + *have))
         ++*have;
     return json_failed(&r) ? fail_json(p, &r) : DP_OK;
 }
 
 /* Reads one piece of a template, {"SpecialToken": {"id", "type_id"}} or {"Sequence": {"id", "type_id"}}. */
-static enum dp_status read_piece(struct parser *p, struct json_reader *r, struct span specials, bool *text_seen)
+static enum dp_status read_piece(struct spec_parser *p, struct json_reader *r, struct span specials,
+                                 bool *text_seen)
 {
-    struct field kinds[] = {{.name = "SpecialToken"}, {.name = "Sequence"}};
-    struct field fields[] = {{.name = "id"}, {.name = "type_id"}};
+    struct spec_field kinds[] = {{.name = "SpecialToken"}, {.name = "Sequence"}};
+    struct spec_field fields[] = {{.name = "id"}, {.name = "type_id"}};
     enum dp_status status = find_fields(p, r, kinds, 2);
     if (status)
         return status;
@@ -458,26 +465,26 @@ static enum dp_status read_piece(struct parser *p, struct json_reader *r, struct
     struct span id;
     for (size_t i = 0; i < 2; i++)
         if (!fields[i].value.data)
-            return missing(p, "a piece of the post_processor's template", fields[i].name);
+            return fail_missing(p, "a piece of the post_processor's template", fields[i].name);
     if (!span_equal_str(fields[1].value, "0"))
-        return unsupported(p, "a template's type_id", fields[1].value, "0");
-    if ((status = read_string(p, fields[0].value, &id)))
+        return fail_unsupported(p, "a template's type_id", fields[1].value, "0");
+    if ((status = read_component_string(p, fields[0].value, &id)))
         return status;
     if (!is_text)
         return add_special(p, specials, id, *text_seen);
     if (!span_equal_str(id, "A") || *text_seen)
-        return unsupported(p, "a template of one text with the sequence", id, "A, once");
+        return fail_unsupported(p, "a template of one text with the sequence", id, "A, once");
     *text_seen = true;
     return DP_OK;
 }
 
-static enum dp_status read_template(struct parser *p, struct span single, struct span specials)
+static enum dp_status read_template(struct spec_parser *p, struct span single, struct span specials)
 {
     bool text_seen = false;
     if (!single.data)
-        return missing(p, "the post_processor", "single");
+        return fail_missing(p, "the post_processor", "single");
     if (!specials.data)
-        return missing(p, "the post_processor", "special_tokens");
+        return fail_missing(p, "the post_processor", "special_tokens");
     struct json_reader r = reader_at(p, single);
     json_enter_array(&r);
     while (json_next_item(&r)) {
@@ -488,23 +495,24 @@ static enum dp_status read_template(struct parser *p, struct span single, struct
     if (json_failed(&r))
         return fail_json(p, &r);
     if (!text_seen)
-        return unsupported(p, "a template of one text with the sequence", span_str("none"), "A, once");
+        return fail_unsupported(p, "a template of one text with the sequence", span_str("none"), "A, once");
     return DP_OK;
 }
 
 /* BertProcessing's "cls" and "sep": [text, id]. */
-static enum dp_status read_bert_special(struct parser *p, struct field field, uint32_t **ids, size_t *count)
+static enum dp_status read_bert_special(struct spec_parser *p, struct spec_field field, uint32_t **ids,
+                                        size_t *count)
 {
     struct span text;
     if (!field.value.data)
-        return missing(p, "the post_processor", field.name);
+        return fail_missing(p, "the post_processor", field.name);
     enum dp_status status = grow_ids(p, ids, 0, 1);
     if (status)
         return status;
     struct json_reader r = reader_at(p, field.value);
     json_enter_array(&r);
-    bool pair =
-        json_next_item(&r) && json_read_string(&r, p->arena, &text) && json_next_item(&r) && read_id(&r, *ids);
+    bool pair = json_next_item(&r) && json_read_string(&r, p->arena, &text) && json_next_item(&r) &&
+                read_token_id(&r, *ids);
     if (!pair || json_next_item(&r))
         json_reject(&r, DP_INVALID, "\"%s\" is not a text and an id", field.name);
     *count = 1;
@@ -512,7 +520,7 @@ static enum dp_status read_bert_special(struct parser *p, struct field field, ui
 }
 
 /* BertProcessing and RobertaProcessing do the same to one text; the latter's other fields move offsets, not tokens. */
-static enum dp_status read_frame(struct parser *p, const struct field *fields, bool is_template)
+static enum dp_status read_frame(struct spec_parser *p, const struct spec_field *fields, bool is_template)
 {
     if (is_template)
         return read_template(p, fields[1].value, fields[2].value);
@@ -521,13 +529,13 @@ static enum dp_status read_frame(struct parser *p, const struct field *fields, b
 }
 
 /* One post-processor, or a Sequence's member (depth 1), of which one at most adds tokens. */
-static enum dp_status read_post_processor(struct parser *p, struct span value, unsigned depth)
+static enum dp_status read_post_processor(struct spec_parser *p, struct span value, unsigned depth)
 {
     static const char supported[] =
         "TemplateProcessing, BertProcessing, RobertaProcessing, a Sequence of one of them "
         "and ByteLevel";
-    struct field fields[] = {{.name = "type"}, {.name = "single"}, {.name = "special_tokens"},
-                             {.name = "cls"},  {.name = "sep"},    {.name = "processors"}};
+    struct spec_field fields[] = {{.name = "type"}, {.name = "single"}, {.name = "special_tokens"},
+                                  {.name = "cls"},  {.name = "sep"},    {.name = "processors"}};
     struct span type;
     if (is_absent(value))
         return DP_OK;
@@ -544,16 +552,16 @@ static enum dp_status read_post_processor(struct parser *p, struct span value, u
     if (depth == 1 && span_equal_str(type, "ByteLevel")) /* moves offsets alone */
         return DP_OK;
     if (!span_equal_str(type, "Sequence") || depth > 0)
-        return unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);
+        return fail_unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);
     return read_sequence(p, &fields[5], "the post_processor", read_post_processor);
 }
 
 enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes *changes, struct arena *arena,
                                struct wordpiece_spec *spec, struct dp_error *error)
 {
-    struct parser p = {.json = json, .arena = arena, .spec = spec, .error = error};
-    struct field fields[] = {{.name = "version"},       {.name = "model"},        {.name = "normalizer"},
-                             {.name = "pre_tokenizer"}, {.name = "added_tokens"}, {.name = "post_processor"}};
+    struct spec_parser p = {.json = json, .arena = arena, .spec = spec, .error = error};
+    struct spec_field fields[] = {{.name = "version"},       {.name = "model"},        {.name = "normalizer"},
+                                  {.name = "pre_tokenizer"}, {.name = "added_tokens"}, {.name = "post_processor"}};
     *spec = (struct wordpiece_spec){.normalizer = 0};
     struct map seen; /* text of the vocabulary → index of spec->vocab */
     map_init(&seen, TRIE_VALUE_MAX);

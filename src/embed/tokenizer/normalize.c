@@ -13,19 +13,19 @@
 #include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
-struct waiting {
+struct waiting_char {
     uint32_t c;
     uint8_t combining_class;
 };
 
 enum { WAITING_LOCAL = 16 };
 
-struct normalizer {
+struct bert_normalizer {
     uint32_t flags;
     uint8_t *out;
-    struct waiting *waiting; /* `local`, or an array in the arena once that is full */
+    struct waiting_char *waiting; /* `local`, or an array in the arena once that is full */
     size_t waiting_count, waiting_capacity;
-    struct waiting local[WAITING_LOCAL];
+    struct waiting_char local[WAITING_LOCAL];
     struct arena *arena;
     bool failed;
 };
@@ -45,7 +45,7 @@ void normalize_ascii(uint32_t flags, uint8_t table[128])
     }
 }
 
-static void put_lowered(struct normalizer *n, uint32_t c, uint16_t is)
+static void put_lowered(struct bert_normalizer *n, uint32_t c, uint16_t is)
 {
     if (!(n->flags & NORMALIZER_LOWERCASE && is & UNICODE_LOWERS)) {
         n->out += utf8_encode(c, n->out);
@@ -58,7 +58,7 @@ static void put_lowered(struct normalizer *n, uint32_t c, uint16_t is)
 }
 
 /* Puts the waiting characters, by ascending class and otherwise in their order. */
-static void put_waiting(struct normalizer *n)
+static void put_waiting(struct bert_normalizer *n)
 {
     unsigned class = 0;
     for (size_t left = n->waiting_count; left > 0;) {
@@ -77,10 +77,10 @@ static void put_waiting(struct normalizer *n)
     n->waiting_count = 0;
 }
 
-static void add_waiting(struct normalizer *n, uint32_t c, uint8_t combining_class)
+static void add_waiting(struct bert_normalizer *n, uint32_t c, uint8_t combining_class)
 {
     if (n->waiting_count == n->waiting_capacity) {
-        struct waiting *grown = arena_array(n->arena, n->waiting_capacity, 2 * sizeof *grown);
+        struct waiting_char *grown = arena_array(n->arena, n->waiting_capacity, 2 * sizeof *grown);
         if (!grown) {
             n->failed = true;
             return;
@@ -89,11 +89,11 @@ static void add_waiting(struct normalizer *n, uint32_t c, uint8_t combining_clas
         n->waiting = grown;
         n->waiting_capacity *= 2;
     }
-    n->waiting[n->waiting_count++] = (struct waiting){c, combining_class};
+    n->waiting[n->waiting_count++] = (struct waiting_char){c, combining_class};
 }
 
 /* One character of NFD: ordered, and dropped when it is a nonspacing mark. */
-static void put_decomposed(struct normalizer *n, uint32_t c)
+static void put_decomposed(struct bert_normalizer *n, uint32_t c)
 {
     struct unicode_kind kind = unicode_kind_of(c);
     if (kind.combining_class == 0 && n->waiting_count)
@@ -106,7 +106,7 @@ static void put_decomposed(struct normalizer *n, uint32_t c)
         add_waiting(n, c, kind.combining_class);
 }
 
-static void put_character(struct normalizer *n, uint32_t c, uint16_t is)
+static void put_character(struct bert_normalizer *n, uint32_t c, uint16_t is)
 {
     if (!(n->flags & NORMALIZER_STRIP_ACCENTS)) {
         put_lowered(n, c, is);
@@ -120,7 +120,7 @@ static void put_character(struct normalizer *n, uint32_t c, uint16_t is)
     }
 }
 
-static void put_space(struct normalizer *n)
+static void put_space(struct bert_normalizer *n)
 {
     if (n->waiting_count)
         put_waiting(n);
@@ -128,7 +128,7 @@ static void put_space(struct normalizer *n)
 }
 
 /* One character that is not ASCII. */
-static void put_wide(struct normalizer *n, uint32_t c)
+static void put_wide(struct bert_normalizer *n, uint32_t c)
 {
     uint16_t is = unicode_kind_of(c).flags;
     if (n->flags & NORMALIZER_CLEAN_TEXT) {
@@ -150,7 +150,7 @@ static void put_wide(struct normalizer *n, uint32_t c)
 struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text, uint8_t *out,
                       struct arena *arena)
 {
-    struct normalizer n = {.flags = flags, .out = out, .waiting_capacity = WAITING_LOCAL, .arena = arena};
+    struct bert_normalizer n = {.flags = flags, .out = out, .waiting_capacity = WAITING_LOCAL, .arena = arena};
     n.waiting = n.local;
     const uint8_t *p = text.data, *end = p + text.len;
     while (p < end && !n.failed) {

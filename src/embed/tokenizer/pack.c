@@ -35,7 +35,7 @@ static const char magic[8] = "DPTOKEN1";
 
 enum { CHECKSUM_AT = 8, CHECKED_FROM = 16, LENGTH_AT = 16, HEADER_BYTES = 80, PACKED_MAX = 1 << 30 };
 
-struct header {
+struct tokenizer_header {
     uint32_t normalizer, max_word_chars, id_limit, unknown_id, continuation;
     uint32_t word_nodes, literal_nodes, normalized_nodes;
     uint32_t added_count, before_count, after_count;
@@ -44,7 +44,7 @@ struct header {
 
 /* ---- writing ---- */
 
-static void put_header(struct buffer *out, const struct header *h)
+static void put_header(struct buffer *out, const struct tokenizer_header *h)
 {
     buffer_append(out, span_of(magic, sizeof magic));
     buffer_u64(out, 0); /* checksum and length come last */
@@ -76,7 +76,7 @@ static enum dp_status put_trie(struct trie_key *keys, size_t count, struct buffe
 }
 
 static enum dp_status put_words(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
-                                struct header *h, struct dp_error *error)
+                                struct tokenizer_header *h, struct dp_error *error)
 {
     struct trie_key *keys = arena_array(arena, spec->vocab_count, sizeof *keys);
     size_t count = 0, start = out->len;
@@ -136,7 +136,7 @@ static int compare_ids(const void *a, const void *b)
 
 /* Appends the texts of all tokens by id: the vocabulary's and the added ones that it lacks. */
 static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
-                                 struct header *h, struct dp_error *error)
+                                 struct tokenizer_header *h, struct dp_error *error)
 {
     size_t count = spec->vocab_count, kept = 0;
     struct vocab_entry *tokens = arena_array(arena, count + spec->added_count, sizeof *tokens);
@@ -172,7 +172,7 @@ static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena
     return DP_OK;
 }
 
-static void put_specials(const uint32_t *ids, size_t count, struct buffer *out, struct header *h)
+static void put_specials(const uint32_t *ids, size_t count, struct buffer *out, struct tokenizer_header *h)
 {
     for (size_t i = 0; i < count; i++) {
         buffer_u32(out, ids[i]);
@@ -184,12 +184,12 @@ static void put_specials(const uint32_t *ids, size_t count, struct buffer *out, 
 enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                               struct dp_error *error)
 {
-    struct header h = {.normalizer = spec->normalizer,
-                       .max_word_chars = spec->max_word_chars,
-                       .unknown_id = spec->unknown_id,
-                       .added_count = (uint32_t)spec->added_count,
-                       .before_count = (uint32_t)spec->before_count,
-                       .after_count = (uint32_t)spec->after_count};
+    struct tokenizer_header h = {.normalizer = spec->normalizer,
+                                 .max_word_chars = spec->max_word_chars,
+                                 .unknown_id = spec->unknown_id,
+                                 .added_count = (uint32_t)spec->added_count,
+                                 .before_count = (uint32_t)spec->before_count,
+                                 .after_count = (uint32_t)spec->after_count};
     size_t start = out->len;
     put_header(out, &h);
     enum dp_status status = put_words(spec, arena, out, &h, error);
@@ -219,22 +219,23 @@ enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *a
 
 /* ---- opening ---- */
 
-static enum dp_status corrupt(struct dp_error *error, const char *what)
+static enum dp_status fail_damaged(struct dp_error *error, const char *what)
 {
     return dp_fail(error, DP_CORRUPT, "the packed tokenizer is damaged: %s", what);
 }
 
-static enum dp_status read_header(struct span packed, struct cursor *c, struct header *h, struct dp_error *error)
+static enum dp_status read_header(struct span packed, struct cursor *c, struct tokenizer_header *h,
+                                  struct dp_error *error)
 {
     if (packed.len < HEADER_BYTES)
-        return corrupt(error, "it is shorter than its header");
+        return fail_damaged(error, "it is shorter than its header");
     if (!span_equal(cursor_bytes(c, sizeof magic), span_of(magic, sizeof magic)))
-        return corrupt(error, "it does not begin with DPTOKEN1");
+        return fail_damaged(error, "it does not begin with DPTOKEN1");
     uint64_t sum = cursor_u64(c);
     if (cursor_u64(c) != packed.len)
-        return corrupt(error, "its length is not the recorded one");
+        return fail_damaged(error, "its length is not the recorded one");
     if (sum != checksum64(span_of(packed.data + CHECKED_FROM, packed.len - CHECKED_FROM)))
-        return corrupt(error, "its checksum does not match");
+        return fail_damaged(error, "its checksum does not match");
     h->normalizer = cursor_u32(c);
     h->max_word_chars = cursor_u32(c);
     h->id_limit = cursor_u32(c);
@@ -249,7 +250,7 @@ static enum dp_status read_header(struct span packed, struct cursor *c, struct h
     h->token_count = cursor_u32(c);
     h->token_bytes = cursor_u32(c);
     if (cursor_u32(c) != 0)
-        return corrupt(error, "its reserved field is not zero");
+        return fail_damaged(error, "its reserved field is not zero");
     return DP_OK;
 }
 
@@ -290,7 +291,7 @@ static void note_beginnings(struct added_set *set)
     }
 }
 
-static enum dp_status map_sections(struct tokenizer *t, struct cursor *c, const struct header *h,
+static enum dp_status map_sections(struct tokenizer *t, struct cursor *c, const struct tokenizer_header *h,
                                    struct dp_error *error)
 {
     t->words = take_trie(c, h->word_nodes);
@@ -302,23 +303,23 @@ static enum dp_status map_sections(struct tokenizer *t, struct cursor *c, const 
     t->token_index = cursor_bytes(c, 8 * (uint64_t)h->token_count).data;
     t->token_texts = cursor_bytes(c, h->token_bytes).data;
     if (c->failed || c->rest.len)
-        return corrupt(error, "its sections do not add up to its length");
+        return fail_damaged(error, "its sections do not add up to its length");
     if (t->words.count == 0 || h->continuation >= t->words.count || !trie_check(t->words, h->id_limit) ||
         !trie_check(t->literal.trie, h->added_count) || !trie_check(t->normalized.trie, h->added_count))
-        return corrupt(error, "a trie leaves its bounds");
+        return fail_damaged(error, "a trie leaves its bounds");
     if (h->id_limit > TRIE_VALUE_MAX + 1 || h->unknown_id >= h->id_limit || h->normalizer > NORMALIZER_FLAGS_ALL ||
         !ids_below(t->literal.tokens, h->added_count, 8, h->id_limit) ||
         !ids_below(t->before, h->before_count, 4, h->id_limit) ||
         !ids_below(t->after, h->after_count, 4, h->id_limit))
-        return corrupt(error, "an id or a flag is out of range");
+        return fail_damaged(error, "an id or a flag is out of range");
     if (!tokens_in_order(t, h->token_bytes))
-        return corrupt(error, "its tokens are out of order");
+        return fail_damaged(error, "its tokens are out of order");
     return DP_OK;
 }
 
 enum dp_status tokenizer_open_packed(struct span packed, struct tokenizer **out, struct dp_error *error)
 {
-    struct header h = {.normalizer = 0};
+    struct tokenizer_header h = {.normalizer = 0};
     struct cursor c = cursor_over(packed);
     enum dp_status status = read_header(packed, &c, &h, error);
     if (status)

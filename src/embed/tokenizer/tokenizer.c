@@ -94,7 +94,7 @@ bool tokenizer_token(const struct tokenizer *t, int32_t id, struct span *text)
 /* ---- encoding ---- */
 
 /* One text on its way. */
-struct encoder {
+struct text_encoding {
     const struct tokenizer *t;
     struct arena *arena;
     struct id_sink sink;
@@ -187,7 +187,7 @@ static size_t chunk_length(const struct tokenizer *t, struct span part)
 }
 
 /* Encodes a part without literal added tokens. False when out of memory. */
-static bool encode_part(struct encoder *e, struct span part)
+static bool encode_part(struct text_encoding *e, struct span part)
 {
     const struct tokenizer *t = e->t;
     while (part.len) {
@@ -216,7 +216,7 @@ static bool encode_part(struct encoder *e, struct span part)
 }
 
 /* Encodes a text without special tokens around it, behind what the sink has. */
-static enum dp_status encode_text(struct encoder *e, struct span text, struct dp_error *error)
+static enum dp_status encode_text(struct text_encoding *e, struct span text, struct dp_error *error)
 {
     text = make_valid(text, e->arena);
     if (!text.data)
@@ -232,7 +232,7 @@ static enum dp_status encode_text(struct encoder *e, struct span text, struct dp
     return e->sink.failed ? dp_fail_nomem(error, "the tokens of a text") : DP_OK;
 }
 
-static void put_specials(struct id_sink *sink, const uint8_t *ids, size_t count)
+static void put_special_ids(struct id_sink *sink, const uint8_t *ids, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         sink_put(sink, load_u32(ids + 4 * i));
@@ -245,13 +245,13 @@ enum dp_status tokenizer_encode(const struct tokenizer *t, struct span text, siz
     if (limit < specials)
         return dp_fail(error, DP_INVALID, "a limit of %zu tokens has no room for the %zu special tokens", limit,
                        specials);
-    struct encoder e = {.t = t, .arena = arena, .sink = {.arena = arena, .limit = limit - t->after_count}};
-    put_specials(&e.sink, t->before, t->before_count);
+    struct text_encoding e = {.t = t, .arena = arena, .sink = {.arena = arena, .limit = limit - t->after_count}};
+    put_special_ids(&e.sink, t->before, t->before_count);
     enum dp_status status = encode_text(&e, text, error);
     if (status)
         return status;
     e.sink.limit = limit;
-    put_specials(&e.sink, t->after, t->after_count);
+    put_special_ids(&e.sink, t->after, t->after_count);
     if (e.sink.failed)
         return dp_fail_nomem(error, "the tokens of a text");
     *out = (struct tokens){
@@ -265,10 +265,10 @@ static bool make_window(const struct tokenizer *t, const int32_t *content, size_
 {
     size_t specials = tokenizer_special_count(t);
     struct id_sink sink = {.arena = arena, .limit = count + specials};
-    put_specials(&sink, t->before, t->before_count);
+    put_special_ids(&sink, t->before, t->before_count);
     for (size_t i = 0; i < count; i++)
         sink_put(&sink, (uint32_t)content[i]);
-    put_specials(&sink, t->after, t->after_count);
+    put_special_ids(&sink, t->after, t->after_count);
     *out = (struct tokens){.ids = sink.ids, .count = sink.kept, .total = total, .truncated = total > sink.kept};
     return !sink.failed;
 }
@@ -282,7 +282,7 @@ enum dp_status tokenizer_windows(const struct tokenizer *t, struct span text, si
         return dp_fail(error, DP_INVALID,
                        "windows of %zu tokens have no room for an overlap of %zu and %zu special tokens",
                        max_tokens, overlap, specials);
-    struct encoder e = {.t = t, .arena = arena, .sink = {.arena = arena, .limit = SIZE_MAX}};
+    struct text_encoding e = {.t = t, .arena = arena, .sink = {.arena = arena, .limit = SIZE_MAX}};
     enum dp_status status = encode_text(&e, text, error);
     if (status)
         return status;

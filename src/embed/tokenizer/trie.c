@@ -21,24 +21,24 @@ enum {
 static const uint32_t nowhere = UINT32_MAX;
 
 /* A node while the trie is built; the free ones form a list in ascending order. */
-struct slot {
+struct trie_slot {
     uint32_t base, word;
     uint32_t next_free, previous_free;
     bool used, is_base;
 };
 
 /* The keys [low, high) share their first `depth` bytes and the node that these lead to. */
-struct range {
+struct key_range {
     size_t low, high, depth;
     uint32_t node;
 };
 
-struct builder {
+struct trie_builder {
     const struct trie_key *keys;
-    struct slot *slots;
+    struct trie_slot *slots;
     uint32_t count, capacity;
     uint32_t first_free, last_free;
-    struct range *todo; /* a stack; ranges on it are disjoint, so it never holds more than all keys */
+    struct key_range *todo; /* a stack; ranges on it are disjoint, so it never holds more than all keys */
     size_t todo_count;
 };
 
@@ -58,9 +58,9 @@ static size_t drop_repeated(struct trie_key *keys, size_t count)
     return kept;
 }
 
-static void unlink_free(struct builder *b, uint32_t i)
+static void unlink_free(struct trie_builder *b, uint32_t i)
 {
-    struct slot *s = &b->slots[i];
+    struct trie_slot *s = &b->slots[i];
     if (s->previous_free == nowhere)
         b->first_free = s->next_free;
     else
@@ -72,20 +72,20 @@ static void unlink_free(struct builder *b, uint32_t i)
 }
 
 /* Adds 256 free nodes at the end and stops looking at the oldest open block. */
-static enum dp_status add_block(struct builder *b, struct dp_error *error)
+static enum dp_status add_block(struct trie_builder *b, struct dp_error *error)
 {
     if (b->count > NODES_MAX - BLOCK)
         return dp_fail(error, DP_TOO_LARGE, "a vocabulary of more than %d trie nodes", NODES_MAX);
     if (b->count == b->capacity) {
         uint32_t capacity = b->capacity ? b->capacity * 2 : 4 * BLOCK;
-        struct slot *grown = mem_realloc(b->slots, (size_t)capacity * sizeof *grown);
+        struct trie_slot *grown = mem_realloc(b->slots, (size_t)capacity * sizeof *grown);
         if (!grown)
             return dp_fail_nomem(error, "the vocabulary's trie");
         b->slots = grown;
         b->capacity = capacity;
     }
     for (uint32_t i = b->count; i < b->count + BLOCK; i++) {
-        b->slots[i] = (struct slot){.next_free = nowhere, .previous_free = b->last_free};
+        b->slots[i] = (struct trie_slot){.next_free = nowhere, .previous_free = b->last_free};
         if (b->last_free == nowhere)
             b->first_free = i;
         else
@@ -99,14 +99,14 @@ static enum dp_status add_block(struct builder *b, struct dp_error *error)
     return DP_OK;
 }
 
-static void take_slot(struct builder *b, uint32_t i, uint8_t label)
+static void take_slot(struct trie_builder *b, uint32_t i, uint8_t label)
 {
     unlink_free(b, i);
     b->slots[i].used = true;
     b->slots[i].word = 0x100U | label;
 }
 
-static bool base_fits(const struct builder *b, uint32_t base, const uint8_t *labels, size_t count)
+static bool base_fits(const struct trie_builder *b, uint32_t base, const uint8_t *labels, size_t count)
 {
     if (b->slots[base].is_base)
         return false;
@@ -117,7 +117,7 @@ static bool base_fits(const struct builder *b, uint32_t base, const uint8_t *lab
 }
 
 /* Finds a base for children by `labels` and takes their nodes. */
-static enum dp_status place_children(struct builder *b, const uint8_t *labels, size_t count, uint32_t *base,
+static enum dp_status place_children(struct trie_builder *b, const uint8_t *labels, size_t count, uint32_t *base,
                                      struct dp_error *error)
 {
     uint32_t found = nowhere;
@@ -138,7 +138,7 @@ static enum dp_status place_children(struct builder *b, const uint8_t *labels, s
 }
 
 /* Makes the children of one node, and puts their ranges on the stack. */
-static enum dp_status expand(struct builder *b, struct range r, struct dp_error *error)
+static enum dp_status expand_node(struct trie_builder *b, struct key_range r, struct dp_error *error)
 {
     if (b->keys[r.low].bytes.len == r.depth) {
         b->slots[r.node].word |= (b->keys[r.low].value + 1) << 9;
@@ -162,7 +162,7 @@ static enum dp_status expand(struct builder *b, struct range r, struct dp_error 
         return status;
     b->slots[r.node].base = base;
     for (size_t i = count; i-- > 0;)
-        b->todo[b->todo_count++] = (struct range){starts[i], starts[i + 1], r.depth + 1, base ^ labels[i]};
+        b->todo[b->todo_count++] = (struct key_range){starts[i], starts[i + 1], r.depth + 1, base ^ labels[i]};
     return DP_OK;
 }
 
@@ -173,7 +173,7 @@ enum dp_status trie_build(struct trie_key *keys, size_t *count, struct buffer *o
     qsort(keys, *count, sizeof *keys, compare_keys);
     *count = drop_repeated(keys, *count);
 
-    struct builder b = {.keys = keys, .first_free = nowhere, .last_free = nowhere};
+    struct trie_builder b = {.keys = keys, .first_free = nowhere, .last_free = nowhere};
     size_t bytes;
     enum dp_status status = DP_NOMEM;
     if (!mem_mul_ok(*count + 1, sizeof *b.todo, &bytes) || !(b.todo = mem_alloc(bytes))) {
@@ -186,9 +186,9 @@ enum dp_status trie_build(struct trie_key *keys, size_t *count, struct buffer *o
     while (b.first_free != nowhere) /* the first block holds the root alone */
         unlink_free(&b, b.first_free);
     b.slots[TRIE_ROOT].used = true;
-    b.todo[b.todo_count++] = (struct range){0, *count, 0, TRIE_ROOT};
+    b.todo[b.todo_count++] = (struct key_range){0, *count, 0, TRIE_ROOT};
     while (b.todo_count > 0 && !status)
-        status = expand(&b, b.todo[--b.todo_count], error);
+        status = expand_node(&b, b.todo[--b.todo_count], error);
     if (status)
         goto out;
     for (uint32_t i = 0; i < b.count; i++) {

@@ -15,8 +15,8 @@ enum {
     HANGUL_N_COUNT = 588 /* syllables of one leading consonant */
 };
 
-static size_t look_up(const struct unicode_mapping *mappings, size_t count, const uint32_t *pool, uint32_t c,
-                      uint32_t out[UNICODE_MAPPED_MAX])
+static size_t look_up_mapping(const struct unicode_mapping *mappings, size_t count, const uint32_t *pool,
+                              uint32_t c, uint32_t out[UNICODE_MAPPED_MAX])
 {
     size_t low = 0, high = count;
     while (low < high) {
@@ -39,7 +39,8 @@ size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_MAPPED_MAX])
 {
     uint32_t i = c - HANGUL_FIRST;
     if (i >= HANGUL_COUNT)
-        return look_up(unicode_decompositions, unicode_decompositions_count, unicode_decompositions_pool, c, out);
+        return look_up_mapping(unicode_decompositions, unicode_decompositions_count, unicode_decompositions_pool,
+                               c, out);
     out[0] = HANGUL_L + i / HANGUL_N_COUNT;
     out[1] = HANGUL_V + i % HANGUL_N_COUNT / HANGUL_T_COUNT;
     if (i % HANGUL_T_COUNT == 0)
@@ -50,5 +51,5 @@ size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_MAPPED_MAX])
 
 size_t unicode_lowercase(uint32_t c, uint32_t out[UNICODE_MAPPED_MAX])
 {
-    return look_up(unicode_lowercases, unicode_lowercases_count, unicode_lowercases_pool, c, out);
+    return look_up_mapping(unicode_lowercases, unicode_lowercases_count, unicode_lowercases_pool, c, out);
 }
