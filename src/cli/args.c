@@ -1,7 +1,8 @@
-/* args.c: splits a command line into the command's own options, settings and positions. */
+/* args.c: splits a command line into the command's own options, settings and positions, and runs the command. */
 #include "cli/args.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,209 +16,261 @@
 
 extern char **environ;
 
-int cli_fail(const struct cli_command *command, const struct dp_error *error)
-{
-    bool is_signal = error->status == DP_CANCELLED && interrupt_came();
+/* ---- endings and complaints ------------------------------------------------------------------------------ */
 
-    if (output_reader_left())
-        return CLI_FAILED;
-    fprintf(stderr, "dipper %s: %s%s\n", command->name, is_signal ? "interrupted: " : "", error->message);
+int cli_end(const struct cli_args *args, const struct dp_error *error)
+{
+    const bool is_signal = error->status == DP_CANCELLED && interrupt_came();
+    if (error->status == DP_OK)
+        return CLI_OK;
+    if (!output_reader_left())
+        fprintf(stderr, "dipper %s: %s%s\n", args->command->name, is_signal ? "interrupted: " : "",
+                error->message);
     return CLI_FAILED;
 }
 
-int cli_usage(const struct cli_command *command, const char *format, ...)
+int cli_end_options(const struct cli_args *args, const struct dp_error *error)
 {
-    va_list ap;
+    return error->status == DP_INVALID ? cli_usage(args, "%s", error->message) : cli_end(args, error);
+}
 
+int cli_usage(const struct cli_args *args, const char *format, ...)
+{
+    const struct cli_command *command = args->command;
+    va_list ap;
     fprintf(stderr, "dipper %s: ", command->name);
     va_start(ap, format);
     vfprintf(stderr, format, ap);
     va_end(ap);
-    fprintf(stderr, "\nusage: dipper %s %s\n`dipper %s --help` tells more.\n", command->name, command->usage,
-            command->name);
+    fputs("\n", stderr);
+    if (command->usage)
+        fprintf(stderr, "usage: dipper %s %s\n", command->name, command->usage);
+    for (size_t i = 0; i < command->verb_count; i++)
+        fprintf(stderr, "%s dipper %s %s %s\n", i == 0 ? "usage:" : "      ", command->name,
+                command->verbs[i].name, command->verbs[i].usage);
+    fprintf(stderr, "Run `dipper %s --help` for more.\n", command->name);
     return CLI_USAGE;
 }
 
-int cli_fail_options(const struct cli_command *command, const struct dp_error *error)
-{
-    return error->status == DP_INVALID ? cli_usage(command, "%s", error->message) : cli_fail(command, error);
-}
-
-int cli_unexpected(const struct cli_command *command, const char *argument)
+int cli_unexpected(const struct cli_args *args, const char *argument)
 {
     char shown[MASKED_URL_MAX];
-    return cli_usage(command, "'%s' was not expected", masked_url(span_str(argument), shown));
+    return cli_usage(args, "unexpected argument '%s'", masked_url(span_str(argument), shown));
 }
 
-static void print_help(const struct cli_command *command, const struct cli_option *options, size_t count)
+/* ---- help ------------------------------------------------------------------------------------------------ */
+
+static void print_command_help(const struct cli_command *command)
 {
-    printf("dipper %s %s\n\n%s.\n", command->name, command->usage, command->summary);
+    printf("dipper %s %s\n\n%s.\n", command->name, command->usage ? command->usage : "VERB … [OPTIONS]",
+           command->summary);
+    for (size_t i = 0; i < command->verb_count; i++) {
+        const struct cli_verb *verb = &command->verbs[i];
+        printf("%s  dipper %s %s %s\n      %s\n", i == 0 ? "\n" : "", command->name, verb->name, verb->usage,
+               verb->summary);
+    }
     if (command->details)
         printf("\n%s", command->details);
-    if (count > 0)
+    if (command->option_count > 0)
         printf("\nOptions:\n");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct cli_option *option = &command->options[i];
         char left[64];
-        snprintf(left, sizeof(left), "%s%c%s--%s%s%s", options[i].letter ? "-" : "",
-                 options[i].letter ? options[i].letter : ' ', options[i].letter ? ", " : "   ", options[i].name,
-                 options[i].value ? " " : "", options[i].value ? options[i].value : "");
-        printf("  %-26s %s\n", left, options[i].help);
+        snprintf(left, sizeof(left), "%s%c%s--%s%s%s", option->letter ? "-" : "",
+                 option->letter ? option->letter : ' ', option->letter ? ", " : "   ", option->name,
+                 option->value ? " " : "", option->value ? option->value : "");
+        printf("  %-26s %s\n", left, option->help);
     }
     if (command->settings) {
-        printf("\nSettings (flag, environment or dipper.toml; docs/configuration.md):\n");
+        printf("\nSettings (as flags, in the environment or in dipper.toml; docs/configuration.md has all):\n");
         config_print_help(stdout, command->settings);
     }
 }
 
-static const struct cli_option *find_option(const struct cli_option *options, size_t count, const char *name,
-                                            size_t len, char letter)
+/* ---- reading the command line ---------------------------------------------------------------------------- */
+
+/* The place on the command line. */
+struct cli_walk {
+    struct cli_args *args;
+    int argc, at;
+    char **argv;
+    char **settings; /* for the settings' parser */
+    int setting_count;
+    bool only_positions; /* "--" came */
+    bool help;           /* --help came */
+};
+
+static const struct cli_option *find_option(const struct cli_command *command, const char *name, size_t len,
+                                            char letter)
 {
-    for (size_t i = 0; i < count; i++)
-        if (letter ? options[i].letter == letter
-                   : strlen(options[i].name) == len && memcmp(options[i].name, name, len) == 0)
-            return &options[i];
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct cli_option *option = &command->options[i];
+        if (letter ? option->letter == letter
+                   : strlen(option->name) == len && memcmp(option->name, name, len) == 0)
+            return option;
+    }
     return NULL;
 }
 
-/* Puts `value` where the option wants it; false when it is no number in range. */
-static bool take_value(const struct cli_option *option, const char *value)
+/* Stores the value of an option; false when it must be a number and is not one in range. */
+static bool set_option(const struct cli_option *option, void *options, const char *value)
 {
     char *end;
-    unsigned long long number;
-
+    void *target = (char *)options + option->target;
     if (option->kind == CLI_TEXT) {
-        *(const char **)option->target = value;
+        *(const char **)target = value;
         return true;
     }
     errno = 0;
-    number = strtoull(value, &end, 10);
+    unsigned long long number = strtoull(value, &end, 10);
     if (*value < '0' || *value > '9' || *end || errno || number < option->min || number > option->max)
         return false;
-    *(uint64_t *)option->target = number;
+    *(uint64_t *)target = number;
     return true;
 }
 
-/* The parser's place on the command line. */
-struct walk {
-    const struct cli_command *command;
-    int argc, at;
-    char **argv;
-    char **settings; /* what is left for the settings' parser */
-    int setting_count;
-};
-
-/* An own option, at walk->at. CLI_OK when it was one and is consumed; -2 when it is none. */
-enum { NOT_MINE = -2 };
-static int take_own(struct walk *walk, const struct cli_option *options, size_t count)
+/* Takes the argument at walk->at and its value, if they are an option of the command: CLI_OK or CLI_USAGE. */
+enum { NOT_AN_OPTION = -1 };
+static int take_option(struct cli_walk *walk)
 {
+    struct cli_args *args = walk->args;
     const char *arg = walk->argv[walk->at];
-    bool is_long = arg[1] == '-';
+    const bool is_long = arg[1] == '-';
     const char *equals = is_long ? strchr(arg, '=') : NULL;
     size_t len = is_long ? (equals ? (size_t)(equals - arg) - 2 : strlen(arg) - 2) : 1;
     const struct cli_option *option =
-        is_long ? find_option(options, count, arg + 2, len, '\0') : find_option(options, count, NULL, 0, arg[1]);
+        is_long ? find_option(args->command, arg + 2, len, '\0') : find_option(args->command, NULL, 0, arg[1]);
     const char *value = equals ? equals + 1 : !is_long && arg[2] ? arg + 2 : NULL;
 
     if (!option)
-        return NOT_MINE;
+        return NOT_AN_OPTION;
     if (option->kind == CLI_FLAG) {
         if (value)
-            return cli_usage(walk->command, "%s takes no value", arg);
-        *(bool *)option->target = true;
+            return cli_usage(args, "%s takes no value", arg);
+        *(bool *)((char *)args->options + option->target) = true;
         return CLI_OK;
     }
     if (!value) {
         if (walk->at + 1 >= walk->argc)
-            return cli_usage(walk->command, "%s needs a value (%s)", arg, option->value);
+            return cli_usage(args, "%s needs a value (%s)", arg, option->value);
         value = walk->argv[++walk->at];
     }
-    if (!take_value(option, value))
-        return cli_usage(walk->command, "--%s is '%s', but must be a whole number from %llu to %llu", option->name,
-                         value, (unsigned long long)option->min, (unsigned long long)option->max);
+    if (!set_option(option, args->options, value))
+        return cli_usage(args, "--%s is '%s', but must be a whole number from %" PRIu64 " to %" PRIu64,
+                         option->name, value, option->min, option->max);
     return CLI_OK;
 }
 
-/* A setting: it and its value move to the settings' list. */
-static void take_setting(struct walk *walk)
+/* Leaves a setting and its value to the settings' parser. */
+static void take_setting(struct cli_walk *walk)
 {
     char *arg = walk->argv[walk->at];
-
     walk->settings[walk->setting_count++] = arg;
     if (!strchr(arg, '=') && config_flag_takes_value(arg) && walk->at + 1 < walk->argc)
         walk->settings[walk->setting_count++] = walk->argv[++walk->at];
 }
+
+static int take_argument(struct cli_walk *walk)
+{
+    struct cli_args *args = walk->args;
+    const char *arg = walk->argv[walk->at];
+    if (!walk->only_positions && strcmp(arg, "--") == 0) {
+        walk->only_positions = true;
+        return CLI_OK;
+    }
+    if (walk->only_positions || arg[0] != '-' || arg[1] == '\0') {
+        if (args->position_count == CLI_POSITIONS_MAX)
+            return cli_unexpected(args, arg);
+        args->positions[args->position_count++] = arg;
+        return CLI_OK;
+    }
+    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+        walk->help = true;
+        return CLI_OK;
+    }
+    int status = take_option(walk);
+    if (status != NOT_AN_OPTION)
+        return status;
+    take_setting(walk);
+    return CLI_OK;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------- */
 
 static void warn(const char *text)
 {
     log_write(LOG_WARN, "%s", text);
 }
 
-static void set_up_log(const struct config *config)
+static void begin_log(const struct config *config)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     enum log_level level = LOG_INFO;
-
     for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
         if (strcmp(config->log_level, names[i]) == 0)
             level = (enum log_level)i;
     log_setup(level, strcmp(config->log_format, "json") == 0);
-}
-
-static void begin_log(const struct config *config)
-{
-    set_up_log(config);
     config_each_warning(config, warn);
 }
 
-int cli_parse(const struct cli_command *command, int argc, char **argv, const struct cli_option *options,
-              size_t option_count, struct cli_args *args)
+static int run_verb(struct cli_args *args)
 {
-    struct walk walk = {.command = command, .argc = argc, .at = 1, .argv = argv};
-    struct dp_error error = {0};
-    bool only_positions = false;
-    int status = CLI_OK;
+    const struct cli_command *command = args->command;
+    const char *name = args->position_count > 0 ? args->positions[0] : "";
+    for (size_t i = 0; i < command->verb_count; i++) {
+        const struct cli_verb *verb = &command->verbs[i];
+        const size_t count = args->position_count - 1;
+        if (strcmp(name, verb->name) != 0 || count < verb->least || count > verb->most)
+            continue;
+        args->position_count = count;
+        memmove(args->positions, args->positions + 1, count * sizeof *args->positions);
+        return verb->run(args);
+    }
+    return cli_usage(args, "say what to do");
+}
 
-    memset(args, 0, sizeof(*args));
-    walk.settings = mem_calloc((size_t)argc + 1, sizeof(*walk.settings));
-    if (!walk.settings) {
-        dp_fail_nomem(&error, "the command line");
-        return cli_fail(command, &error);
+/* Loads the settings and runs the command. */
+static int run_loaded(struct cli_walk *walk)
+{
+    struct cli_args *args = walk->args;
+    const struct cli_command *command = args->command;
+    const struct config_sources sources = {
+        .argc = walk->setting_count, .argv = walk->settings, .environ = environ, .groups = command->settings};
+    struct dp_error error = {0};
+    int status;
+    if (config_load(&sources, &args->config, &error) == DP_OK) {
+        begin_log(&args->config);
+        status = command->run ? command->run(args) : run_verb(args);
+    } else {
+        status = cli_usage(args, "%s", error.message);
     }
-    for (; walk.at < argc && status == CLI_OK; walk.at++) {
-        char *arg = argv[walk.at];
-        if (!only_positions && strcmp(arg, "--") == 0) {
-            only_positions = true;
-        } else if (only_positions || arg[0] != '-' || arg[1] == '\0') {
-            if (args->position_count == CLI_POSITIONS_MAX)
-                status = cli_unexpected(command, arg);
-            else
-                args->positions[args->position_count++] = arg;
-        } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-            print_help(command, options, option_count);
-            status = CLI_HELPED;
-        } else {
-            status = take_own(&walk, options, option_count);
-            if (status == NOT_MINE) {
-                take_setting(&walk);
-                status = CLI_OK;
-            }
-        }
-    }
-    if (status == CLI_OK) {
-        const struct config_sources sources = {
-            .argc = walk.setting_count, .argv = walk.settings, .environ = environ, .groups = command->settings};
-        if (config_load(&sources, &args->config, &error) != DP_OK)
-            status = cli_usage(command, "%s", error.message);
-        else
-            begin_log(&args->config);
-    }
-    if (status != CLI_OK)
-        cli_args_deinit(args);
-    mem_free(walk.settings);
+    config_deinit(&args->config);
     return status;
 }
 
-void cli_args_deinit(struct cli_args *args)
+int cli_run(const struct cli_command *command, int argc, char **argv)
 {
-    config_deinit(&args->config);
+    struct cli_args args = {.command = command};
+    struct cli_walk walk = {.args = &args, .argc = argc, .at = 1, .argv = argv};
+    struct dp_error error = {0};
+    int status = CLI_OK;
+
+    walk.settings = mem_calloc((size_t)argc + 1, sizeof(*walk.settings));
+    args.options = mem_alloc(command->options_size + 1);
+    if (walk.settings && args.options) {
+        if (command->options_size > 0)
+            memcpy(args.options, command->defaults, command->options_size);
+        for (; walk.at < argc && status == CLI_OK && !walk.help; walk.at++)
+            status = take_argument(&walk);
+        if (status == CLI_OK && walk.help)
+            print_command_help(command);
+        else if (status == CLI_OK)
+            status = run_loaded(&walk);
+    } else {
+        dp_fail_nomem(&error, "the command line");
+        status = cli_end(&args, &error);
+    }
+    mem_free(args.options);
+    mem_free(walk.settings);
+    return status;
 }

@@ -1,10 +1,13 @@
-/* cli/args.h: a command's own options, beside the settings that every command understands.
+/* cli/args.h: the shape of a command, and how its command line is read.
  *
- * Options are `--name value`, `--name=value`, `-k value` or a bare `--flag`; `--` ends them. What is not one
- * of the command's own options must be a setting (config/config.h).
+ * A command is a name, texts for its help, a table of options, and one function, or a table of verbs with a function
+ * each. Options are `--name value`, `--name=value`, `-k value` or a bare `--flag`; `--` ends them. An option that is not
+ * the command's must be a setting (config/config.h).
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
+
+#include <stddef.h>
 
 #include "base/error.h"
 #include "config/config.h"
@@ -13,46 +16,65 @@ enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER };
 
 struct cli_option {
     const char *name; /* without the dashes */
-    char letter;      /* '\0': none */
     enum cli_kind kind;
-    void *target;      /* bool *, const char **, uint64_t * */
-    uint64_t min, max; /* CLI_NUMBER */
-    const char *value; /* how the help calls the value: "DIR" */
+    size_t target;     /* offset of a bool, a const char * or a uint64_t in the command's struct of options */
+    const char *value; /* the value's name in the help: "DIR"; flags: NULL */
     const char *help;
+    uint64_t min, max; /* CLI_NUMBER */
+    char letter;       /* '\0': none */
 };
 
 enum { CLI_POSITIONS_MAX = 8 };
 
-struct cli_command {
-    const char *name;
-    const char *usage;                 /* "NAMESPACE FILE.jsonl" */
-    const char *summary;               /* one line, for `dipper help` */
-    const char *details;               /* more lines for `dipper NAME --help`, or NULL */
-    unsigned settings;                 /* groups of settings that the help lists: CONFIG_GROUP_* */
-    int (*run)(int argc, char **argv); /* argv[0] is the command; answers the exit status */
-};
-
+/* A command line that was read. */
 struct cli_args {
-    const char *positions[CLI_POSITIONS_MAX];
+    const struct cli_command *command;
+    const char *positions[CLI_POSITIONS_MAX]; /* behind the verb, if the command has verbs */
     size_t position_count;
+    void *options; /* the command's struct of options: its defaults, changed by the command line */
     struct config config;
 };
 
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_HELPED = -1 };
+/* Returns the exit status. */
+typedef int cli_function(const struct cli_args *args);
 
-/* Parses argv[1..] and loads the settings and sets up the log. CLI_OK: `args` is filled, to be freed by cli_args_deinit.
- * CLI_HELPED: --help was asked for and printed. CLI_USAGE: a complaint was printed. */
-int cli_parse(const struct cli_command *command, int argc, char **argv, const struct cli_option *options,
-              size_t option_count, struct cli_args *args);
-void cli_args_deinit(struct cli_args *args);
+/* One verb of a command: "build" of `dipper faiss build`. */
+struct cli_verb {
+    const char *name;
+    const char *usage;   /* behind the verb: "URL --vectors FILE" */
+    const char *summary; /* one line for the help */
+    size_t least, most;  /* positions behind the verb */
+    cli_function *run;
+};
 
-/* cli_usage for an argument that has no place; secrets in it are not shown. */
-int cli_unexpected(const struct cli_command *command, const char *argument);
-/* Prints "dipper NAME: message" to stderr and answers CLI_FAILED. */
-int cli_fail(const struct cli_command *command, const struct dp_error *error);
-/* For commands that fail with DP_INVALID because of their options or settings alone: cli_usage then, or else cli_fail. */
-int cli_fail_options(const struct cli_command *command, const struct dp_error *error);
-/* Prints the complaint, the usage and where more is told, and answers CLI_USAGE. */
-int cli_usage(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct cli_command {
+    const char *name;
+    const char *usage;   /* "NAMESPACE FILE.jsonl"; NULL: the verbs have theirs */
+    const char *summary; /* one line, for `dipper help` */
+    const char *details; /* more lines for `dipper NAME --help`, or NULL */
+    unsigned settings;   /* groups of settings that the help lists: CONFIG_GROUP_* */
+    const struct cli_option *options;
+    size_t option_count;
+    const void *defaults; /* a struct of options_size bytes; NULL, 0: the command has no options */
+    size_t options_size;
+    cli_function *run; /* NULL: the verbs do it */
+    const struct cli_verb *verbs;
+    size_t verb_count;
+};
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* Reads argv[1..], loads the settings, sets up the log, and runs the command. argv[0] is its name. Returns the exit
+ * status; complaints and help are printed. */
+int cli_run(const struct cli_command *command, int argc, char **argv);
+
+/* The end of a command: CLI_OK, or "dipper NAME: message" on stderr and CLI_FAILED. */
+int cli_end(const struct cli_args *args, const struct dp_error *error);
+/* The end of a command that fails with DP_INVALID only because of its options or settings: they get cli_usage. */
+int cli_end_options(const struct cli_args *args, const struct dp_error *error);
+/* Prints the complaint, the usage and a pointer to --help, and returns CLI_USAGE. */
+int cli_usage(const struct cli_args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Complains about an argument without a place, without showing secrets in it: cli_usage. */
+int cli_unexpected(const struct cli_args *args, const char *argument);
 
 #endif

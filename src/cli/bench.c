@@ -1,8 +1,8 @@
-/* bench.c: `dipper bench embed|peak`: what this program does on this machine, and what the machine could do. */
+/* bench.c: `dipper bench embed|peak`: the speed of this program on this machine, and the machine's own limits. */
+#include "cli/bench.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "cli/bench.h"
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -11,100 +11,117 @@
 
 enum { ARENA_MAX = 1 << 20, OUTPUT_MAX = 1 << 20, SECONDS = 10, SECONDS_MAX = 3600, BATCH_MAX = 2048 };
 
-/* Opens what is measured, and measures it. */
-static enum dp_status measure(struct bench *b, const char *what, const struct config *config,
-                              enum model_precision precision, const struct bench_embed_options *options)
+struct bench_options {
+    uint64_t seconds, tokens, batch;
+    const char *file, *precision;
+    bool json;
+};
+
+static enum dp_status bench_given_model(const struct bench *b, const struct cli_args *args)
 {
+    const struct bench_options *given = args->options;
+    const struct bench_embed_options options = {
+        .file = given->file, .tokens = (size_t)given->tokens, .batch = (size_t)given->batch};
+    const bool is_fp32 = given->precision && strcmp(given->precision, "fp32") == 0;
     struct model *model = NULL;
-    enum dp_status status = team_new(config->threads, &b->team, &b->call->error);
-    if (status == DP_OK && strcmp(what, "peak") == 0) {
-        status = bench_machine(b);
-    } else if (status == DP_OK) {
-        status = open_model(program_inputs(config), precision, &model, &b->call->error);
-        if (status == DP_OK)
-            status = bench_embed(b, model, options);
-    }
+    enum dp_status status =
+        open_model(program_inputs(&args->config), is_fp32 ? MODEL_FP32 : MODEL_INT8, &model, &b->call->error);
+    if (status == DP_OK)
+        status = bench_embed(b, model, &options);
     model_free(model);
-    team_free(b->team);
     return status;
 }
 
-static enum dp_status run(struct bench *b, bool json, const char *what, const struct config *config,
-                          enum model_precision precision, const struct bench_embed_options *options)
+static enum dp_status bench_this_machine(const struct bench *b, const struct cli_args *args)
 {
-    struct buffer output;
-    struct json_writer writer;
-    buffer_init(&output, OUTPUT_MAX);
-    if (json) {
-        json_writer_init(&writer, &output);
-        json_begin_object(&writer);
-        b->json = &writer;
-    }
-    enum dp_status status = measure(b, what, config, precision, options);
-    if (status == DP_OK && json) {
-        json_end_object(&writer);
-        status = buffer_check(&output, "the output", &b->call->error);
-        printf("%.*s\n", (int)output.len, (const char *)output.data);
-    }
-    buffer_deinit(&output);
-    return status;
+    (void)args;
+    return bench_machine(b);
 }
 
-static int run_bench(int argc, char **argv)
+/* Measures, and prints: lines as they come, or one JSON object at the end. */
+static int run_bench(const struct cli_args *args,
+                     enum dp_status (*measure)(const struct bench *b, const struct cli_args *args))
 {
-    bool json = false;
-    const char *precision = NULL, *what;
-    struct bench_embed_options embed = {0};
-    uint64_t seconds = SECONDS, tokens = 0, batch = 0;
-    const struct cli_option options[] = {
-        {"seconds", 0, CLI_NUMBER, &seconds, 1, SECONDS_MAX, "N", "how long to measure, about (10)"},
-        {"json", 0, CLI_FLAG, &json, 0, 0, NULL, "one JSON object instead of a table"},
-        {"precision", 0, CLI_TEXT, &precision, 0, 0, "int8|fp32",
-         "embed: of the native engine (int8); fp32 wants --model DIR"},
-        {"file", 0, CLI_TEXT, &embed.file, 0, 0, "FILE",
-         "embed: the texts of a file, one a line (-: standard input)"},
-        {"tokens", 0, CLI_NUMBER, &tokens, 1, UINT32_MAX, "N", "embed: only texts of this length"},
-        {"batch", 0, CLI_NUMBER, &batch, 1, BATCH_MAX, "N", "embed: only this many texts at a time"},
-    };
-    struct cli_args args;
+    const struct bench_options *given = args->options;
     struct arena arena;
     struct call call;
-    int status = cli_parse(&cli_bench_command, argc, argv, options, sizeof options / sizeof *options, &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    what = args.position_count == 1 ? args.positions[0] : "";
-    if (strcmp(what, "embed") != 0 && strcmp(what, "peak") != 0) {
-        status = cli_usage(&cli_bench_command, "say what to measure: `bench embed` or `bench peak`");
-    } else if (precision != NULL && strcmp(args.config.engine, "native") != 0) {
-        status =
-            cli_usage(&cli_bench_command, "--precision is the native engine's; --onnx-file chooses of ONNX files");
-    } else if (precision != NULL && strcmp(precision, "int8") != 0 && strcmp(precision, "fp32") != 0) {
-        status = cli_usage(&cli_bench_command, "--precision is '%s', but must be int8 or fp32", precision);
-    } else {
-        struct bench b = {.call = &call, .seconds = (double)seconds};
-        embed.tokens = tokens;
-        embed.batch = batch;
-        arena_init(&arena, ARENA_MAX);
-        call_init(&call, &arena);
-        call.cancelled = interrupt_watch();
-        bool fp32 = precision != NULL && strcmp(precision, "fp32") == 0;
-        if (run(&b, json, what, &args.config, fp32 ? MODEL_FP32 : MODEL_INT8, &embed) != DP_OK)
-            status = cli_fail(&cli_bench_command, &call.error);
-        arena_deinit(&arena);
+    struct buffer output;
+    struct json_writer writer;
+    struct bench b = {.call = &call, .seconds = (double)given->seconds};
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    call.cancelled = interrupt_watch();
+    buffer_init(&output, OUTPUT_MAX);
+    if (given->json) {
+        json_writer_init(&writer, &output);
+        json_begin_object(&writer);
+        b.json = &writer;
     }
-    cli_args_deinit(&args);
-    return status;
+    enum dp_status status = team_new(args->config.threads, &b.team, &call.error);
+    if (status == DP_OK)
+        status = measure(&b, args);
+    if (status == DP_OK && given->json) {
+        json_end_object(&writer);
+        status = buffer_check(&output, "the output", &call.error);
+    }
+    if (status == DP_OK && given->json)
+        printf("%.*s\n", (int)output.len, (const char *)output.data);
+    struct dp_error error = call.error;
+    team_free(b.team);
+    buffer_deinit(&output);
+    arena_deinit(&arena);
+    return cli_end(args, &error);
 }
 
+static int run_bench_embed(const struct cli_args *args)
+{
+    const struct bench_options *given = args->options;
+    const char *precision = given->precision;
+    if (precision && strcmp(args->config.engine, "native") != 0)
+        return cli_usage(args, "--precision is for the native engine; use --onnx-file to choose among ONNX files");
+    if (precision && strcmp(precision, "int8") != 0 && strcmp(precision, "fp32") != 0)
+        return cli_usage(args, "--precision is '%s', but must be int8 or fp32", precision);
+    return run_bench(args, bench_given_model);
+}
+
+static int run_bench_peak(const struct cli_args *args)
+{
+    return run_bench(args, bench_this_machine);
+}
+
+static const struct cli_option options[] = {
+    {"seconds", CLI_NUMBER, offsetof(struct bench_options, seconds), "N", .min = 1, .max = SECONDS_MAX,
+     .help = "how long to measure, about (default: 10)"},
+    {"json", CLI_FLAG, offsetof(struct bench_options, json), .help = "one JSON object instead of a table"},
+    {"precision", CLI_TEXT, offsetof(struct bench_options, precision), "int8|fp32",
+     .help = "embed: the native engine's weights (default: int8); fp32 needs --model DIR"},
+    {"file", CLI_TEXT, offsetof(struct bench_options, file), "FILE",
+     .help = "embed: use the lines of a file as texts (\"-\": standard input)"},
+    {"tokens", CLI_NUMBER, offsetof(struct bench_options, tokens), "N", .min = 1, .max = UINT32_MAX,
+     .help = "embed: only texts of this length"},
+    {"batch", CLI_NUMBER, offsetof(struct bench_options, batch), "N", .min = 1, .max = BATCH_MAX,
+     .help = "embed: only this many texts at a time"},
+};
+static const struct bench_options defaults = {.seconds = SECONDS};
+
+static const struct cli_verb verbs[] = {
+    {"embed", "[OPTIONS]", "measure embedding: latency and throughput by length and batch", 0, 0, run_bench_embed},
+    {"peak", "[--seconds N] [--json]", "measure the machine: arithmetic and memory at their fastest", 0, 0,
+     run_bench_peak},
+};
+
 const struct cli_command cli_bench_command = {
-    "bench",
-    "embed | peak [OPTIONS]",
-    "measure the speed of embedding, and what the machine could do at most",
-    "`embed` prints latency and throughput by length and batch. \"Of peak\" compares the operations of the "
-    "linear\n"
-    "layers, over the time of everything, with what the threads can multiply at most; \"of floor\" counts\n"
-    "attention's too. Tokens a second of processor time (CPU s) suffer less from other programs.\n"
-    "`peak` prints those maxima for each instruction set (* is in use), and how fast bytes are read.\n",
-    CONFIG_GROUP_MODEL,
-    run_bench};
+    .name = "bench",
+    .summary = "measure the speed of embedding, or of the machine",
+    .details = "`embed`: \"of peak\" is the share of the time that the multiplications of the linear layers would "
+               "take at the\n"
+               "machine's peak; \"of floor\" adds those of attention. Other programs disturb tokens/CPU s least.\n"
+               "`peak`: one line for each instruction set (* is in use), then the speed of reading by size.\n",
+    .settings = CONFIG_GROUP_MODEL,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .verbs = verbs,
+    .verb_count = sizeof verbs / sizeof *verbs,
+};

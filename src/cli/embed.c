@@ -5,6 +5,7 @@
  * A second thread prints a batch while the next is gathered and embedded. Memory is bounded by SLOTS batches,
  * whatever the length of the input.
  */
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -19,6 +20,10 @@
 #include "os/file.h"
 #include "os/pipeline.h"
 #include "os/thread.h"
+
+struct embed_options {
+    bool jsonl, raw;
+};
 
 enum { EMBED, PRINT, STAGES };
 
@@ -304,50 +309,50 @@ static void run_free(struct embed_run *run)
     mem_free(run);
 }
 
-static int run_embed(int argc, char **argv)
+static int run_embed(const struct cli_args *args)
 {
-    bool jsonl = false, raw = false;
-    const struct cli_option options[] = {
-        {"jsonl", 0, CLI_FLAG, &jsonl, 0, 0, NULL, "lines are {\"text\": \"…\"} (texts may hold newlines)"},
-        {"no-normalize", 0, CLI_FLAG, &raw, 0, 0, NULL, "the pooled vectors as they are, not of unit length"},
-    };
-    struct cli_args args;
+    const struct embed_options *given = args->options;
     struct dp_error error = {0};
-    struct embed_run *run = NULL;
-    int status = cli_parse(&cli_embed_command, argc, argv, options, 2, &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    if (args.position_count > 0) {
-        status = cli_usage(&cli_embed_command, "texts come from standard input; '%s' was not expected",
-                           args.positions[0]);
-        goto out;
-    }
-    run = mem_calloc(1, sizeof(*run));
+    if (args->position_count > 0)
+        return cli_usage(args, "texts come from standard input; unexpected argument '%s'", args->positions[0]);
+    struct embed_run *run = mem_calloc(1, sizeof(*run));
     if (!run) {
         dp_fail_nomem(&error, "the command's buffers");
-        status = cli_fail(&cli_embed_command, &error);
-        goto out;
+        return cli_end(args, &error);
     }
-    run_init(run, jsonl, !raw);
-    if (open_service(program_inputs(&args.config), OPEN_MODEL, &run->service, &error) != DP_OK)
-        status = cli_fail(&cli_embed_command, &error);
-    else if (embed_stream(run) != DP_OK)
-        status = cli_fail(&cli_embed_command, &run->call.error);
+    run_init(run, given->jsonl, !given->raw);
+    if (open_service(program_inputs(&args->config), OPEN_MODEL, &run->service, &error) == DP_OK) {
+        embed_stream(run);
+        error = run->call.error;
+    }
+    int status = cli_end(args, &error);
     if (run->unusable > 0)
-        fprintf(stderr, "dipper embed: %llu line%s could not be used; each is answered by its error\n",
-                (unsigned long long)run->unusable, run->unusable == 1 ? "" : "s");
-out:
+        fprintf(stderr, "dipper embed: %" PRIu64 " line%s could not be used; each is answered by its error\n",
+                run->unusable, run->unusable == 1 ? "" : "s");
     run_free(run);
-    cli_args_deinit(&args);
     return status;
 }
 
+static const struct cli_option options[] = {
+    {"jsonl", CLI_FLAG, offsetof(struct embed_options, jsonl),
+     .help = "lines are {\"text\": \"…\"}, so texts may hold newlines"},
+    {"no-normalize", CLI_FLAG, offsetof(struct embed_options, raw),
+     .help = "vectors as the model makes them, not of length 1"},
+};
+static const struct embed_options defaults;
+
 const struct cli_command cli_embed_command = {
-    "embed",
-    "[OPTIONS] < TEXTS",
-    "embed one text per line of standard input; one JSON line each",
-    "Each line is answered by {\"embedding\": […], \"tokens\": N}, in order; a line that cannot be used by\n"
-    "{\"error\": \"…\"} in its place. A text longer than the model's limit is cut, and \"truncated\" says so.\n",
-    CONFIG_GROUP_MODEL,
-    run_embed};
+    .name = "embed",
+    .usage = "[OPTIONS] < TEXTS",
+    .summary = "embed each line of standard input; print one JSON line for each",
+    .details =
+        "Prints {\"embedding\": […], \"tokens\": N} for each line, in order, or {\"error\": \"…\"} for a line "
+        "that\n"
+        "cannot be used. A text longer than the model's limit is cut, and its answer has \"truncated\": true.\n",
+    .settings = CONFIG_GROUP_MODEL,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .run = run_embed,
+};

@@ -13,13 +13,13 @@
 
 enum { ARENA_MAX = 64 << 20 };
 
-static bool on_progress(void *ctx, double done)
+static bool on_calibrate_progress(void *ctx, double done)
 {
     progress_update(ctx, (uint64_t)(done * 100), (uint64_t)(done * 1e6), 1000000);
     return true; /* Ctrl-C is the call's */
 }
 
-static void write_human(struct buffer *out, const struct recall_table *table)
+static void write_table_text(struct buffer *out, const struct recall_table *table)
 {
     buffer_printf(out, "nprobe  recall@%" PRIu64 " of %" PRIu64 " queries\n", table->k, table->queries);
     for (size_t i = 0; i < table->count; i++)
@@ -27,23 +27,23 @@ static void write_human(struct buffer *out, const struct recall_table *table)
 }
 
 /* Writes the table beside the file, or where the options say, and prints it. */
-static enum dp_status put(struct call *call, const struct config *config,
-                          const struct faiss_calibrate_options *options, const struct recall_table *table)
+static enum dp_status put_table(struct call *call, const struct cli_args *args, const struct recall_table *table)
 {
-    const struct s3_settings s3 = s3_settings_of(config);
-    const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(config)};
+    const struct faiss_options *given = args->options;
+    const struct s3_settings s3 = s3_settings_of(&args->config);
+    const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(&args->config)};
     struct buffer out;
-    struct span where = span_str(options->table ? options->table : options->url);
-    enum dp_status status = options->table ? DP_OK : recall_url(call, where, &where);
+    struct span where = span_str(given->recall_table ? given->recall_table : args->positions[0]);
+    enum dp_status status = given->recall_table ? DP_OK : recall_url(call, where, &where);
     buffer_init(&out, RECALL_BYTES_MAX);
     recall_write(table, &out);
     if (status == DP_OK)
         status = buffer_check(&out, "a table of recall", &call->error);
     if (status == DP_OK)
         status = new_file_put(call, where, &store, buffer_span(&out));
-    if (!options->json) {
+    if (!given->json) {
         buffer_clear(&out);
-        write_human(&out, table);
+        write_table_text(&out, table);
     }
     if (status == DP_OK)
         status = output_write(buffer_span(&out), &call->error);
@@ -51,35 +51,45 @@ static enum dp_status put(struct call *call, const struct config *config,
     return status;
 }
 
-enum dp_status faiss_calibrate(const struct config *config, const struct faiss_calibrate_options *options,
-                               struct dp_error *error)
+/* Opens the file and the queries, and measures. */
+static enum dp_status calibrate(struct call *call, const struct cli_args *args, struct recall_table *table)
 {
-    struct vector_file queries;
+    const struct faiss_options *given = args->options;
+    struct vector_file queries = {0};
     struct faiss_index *index = NULL;
-    struct recall_table table;
     struct progress line;
-    const struct recall_watch watch = {on_progress, &line};
-    struct arena arena;
-    struct call call;
-    arena_init(&arena, ARENA_MAX);
-    call_init(&call, &arena);
-    call.cancelled = interrupt_watch();
-    enum dp_status status = faiss_read_vectors(options->queries, &queries, &call.error);
+    const struct recall_watch watch = {on_calibrate_progress, &line};
+    enum dp_status status = cli_faiss_vectors(given->queries, &queries, &call->error);
     if (status == DP_OK)
-        status = open_faiss(&call, config, span_str(options->url), &index);
+        status = open_faiss(call, &args->config, span_str(args->positions[0]), &index);
     if (status == DP_OK && faiss_index_info(index).dim_in != queries.dim)
-        status = call_fail(&call, DP_INVALID, "%s has %zu dimensions, the file's vectors %zu", options->queries,
+        status = call_fail(call, DP_INVALID, "%s has %zu dimensions, the file's vectors %zu", given->queries,
                            queries.dim, faiss_index_info(index).dim_in);
     if (status == DP_OK) {
         progress_begin(&line, "percent measured");
-        status = recall_calibrate(&call, index, queries.values, queries.count, &watch, &table);
+        status = recall_calibrate(call, index, queries.values, queries.count, &watch, table);
         progress_end(&line);
     }
-    if (status == DP_OK)
-        status = put(&call, config, options, &table);
-    *error = call.error;
     faiss_index_free(index);
     vector_file_deinit(&queries);
-    arena_deinit(&arena);
     return status;
+}
+
+int cli_faiss_calibrate(const struct cli_args *args)
+{
+    const struct faiss_options *given = args->options;
+    struct recall_table table;
+    struct arena arena;
+    struct call call;
+    if (!given->queries || given->text)
+        return cli_usage(args, "`faiss calibrate` needs --queries FILE, and takes no --text");
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    call.cancelled = interrupt_watch();
+    enum dp_status status = calibrate(&call, args, &table);
+    if (status == DP_OK)
+        put_table(&call, args, &table);
+    struct dp_error error = call.error;
+    arena_deinit(&arena);
+    return cli_end(args, &error);
 }

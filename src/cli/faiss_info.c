@@ -12,14 +12,14 @@
 enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 20, BUCKETS = 65 };
 
 /* How many lists have how many vectors: bucket 0 none, bucket b from 2^(b-1) up to 2^b - 1. */
-struct sizes {
+struct list_sizes {
     uint64_t lists[BUCKETS], least, largest;
     unsigned last; /* bucket that is not empty */
 };
 
-static struct sizes count_sizes(const struct faiss_index *index, uint64_t nlist)
+static struct list_sizes count_list_sizes(const struct faiss_index *index, uint64_t nlist)
 {
-    struct sizes sizes = {.least = UINT64_MAX};
+    struct list_sizes sizes = {.least = UINT64_MAX};
     for (uint64_t l = 0; l < nlist; l++) {
         uint64_t size = faiss_index_list_size(index, (uint32_t)l);
         unsigned bucket = size > 0 ? 64 - (unsigned)__builtin_clzll(size) : 0;
@@ -51,8 +51,8 @@ static void key_u64(struct json_writer *w, const char *key, uint64_t value)
     json_u64(w, value);
 }
 
-static void write_json(struct buffer *out, const struct faiss_ivf_info *info, const struct sizes *sizes,
-                       const struct call_cost *cost, double ms)
+static void write_info_json(struct buffer *out, const struct faiss_ivf_info *info, const struct list_sizes *sizes,
+                            const struct call_cost *cost, double ms)
 {
     struct json_writer w;
     char codes[FAISS_CODES_NAME_MAX];
@@ -113,7 +113,7 @@ static void write_json(struct buffer *out, const struct faiss_ivf_info *info, co
 }
 
 /* A flat file has no lists to tell of. */
-static void write_lists(struct buffer *out, const struct faiss_ivf_info *info, const struct sizes *sizes)
+static void write_sizes_text(struct buffer *out, const struct faiss_ivf_info *info, const struct list_sizes *sizes)
 {
     if (info->flat) {
         buffer_printf(out, "lists       none: each search reads all %" PRIu64 " bytes of vectors%s\n",
@@ -128,8 +128,8 @@ static void write_lists(struct buffer *out, const struct faiss_ivf_info *info, c
                           bucket_to(b), sizes->lists[b]);
 }
 
-static void write_human(struct buffer *out, const struct faiss_ivf_info *info, const struct sizes *sizes,
-                        const struct call_cost *cost, double ms)
+static void write_info_text(struct buffer *out, const struct faiss_ivf_info *info, const struct list_sizes *sizes,
+                            const struct call_cost *cost, double ms)
 {
     char codes[FAISS_CODES_NAME_MAX];
     buffer_printf(out, "kind        %s: ", info->fourcc);
@@ -152,37 +152,40 @@ static void write_human(struct buffer *out, const struct faiss_ivf_info *info, c
         buffer_printf(out, "; default k_factor %g", (double)info->k_factor);
     buffer_printf(out, "\nopening     %" PRIu64 " rounds, %" PRIu64 " bytes, %.1f ms\n", cost->rounds, cost->bytes,
                   ms);
-    write_lists(out, info, sizes);
+    write_sizes_text(out, info, sizes);
 }
 
-enum dp_status faiss_info(const struct config *config, const char *url, bool json, struct dp_error *error)
+int cli_faiss_info(const struct cli_args *args)
 {
+    const struct faiss_options *given = args->options;
     struct arena arena;
     struct call call;
     struct buffer out;
     struct faiss_index *index = NULL;
+    if (given->queries || given->text)
+        return cli_usage(args, "`faiss info` takes no queries");
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
     buffer_init(&out, OUTPUT_MAX);
     int64_t begun = os_now_ns();
-    enum dp_status status = open_faiss(&call, config, span_str(url), &index);
+    enum dp_status status = open_faiss(&call, &args->config, span_str(args->positions[0]), &index);
     if (status == DP_OK) {
         int64_t us = (os_now_ns() - begun) / 1000;
         double ms = (double)us / 1000;
         struct faiss_ivf_info info = faiss_index_info(index);
-        struct sizes sizes = count_sizes(index, info.nlist);
-        if (json)
-            write_json(&out, &info, &sizes, &call.cost, ms);
+        struct list_sizes sizes = count_list_sizes(index, info.nlist);
+        if (given->json)
+            write_info_json(&out, &info, &sizes, &call.cost, ms);
         else
-            write_human(&out, &info, &sizes, &call.cost, ms);
+            write_info_text(&out, &info, &sizes, &call.cost, ms);
         status = buffer_check(&out, "the answer", &call.error);
     }
     if (status == DP_OK)
-        status = output_write(buffer_span(&out), &call.error);
-    *error = call.error;
+        output_write(buffer_span(&out), &call.error);
+    struct dp_error error = call.error;
     faiss_index_free(index);
     buffer_deinit(&out);
     arena_deinit(&arena);
-    return status;
+    return cli_end(args, &error);
 }

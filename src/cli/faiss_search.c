@@ -1,6 +1,9 @@
 /* faiss_search.c: `dipper faiss search`: the neighbours of vectors, or of some words, in a FAISS file. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
@@ -9,11 +12,12 @@
 #include "cli/linked_model.h"
 #include "cli/output.h"
 #include "os/file.h"
-#include "vector/vector_file.h"
+
+static const double AUTO_RECALL = 0.95;
 
 enum { ARENA_MAX = 256 << 20, OUTPUT_MAX = 64 << 20 };
 
-enum dp_status faiss_read_vectors(const char *path, struct vector_file *out, struct dp_error *error)
+enum dp_status cli_faiss_vectors(const char *path, struct vector_file *out, struct dp_error *error)
 {
     struct os_map map;
     enum dp_status status = os_map_file(path, &map, error);
@@ -26,10 +30,10 @@ enum dp_status faiss_read_vectors(const char *path, struct vector_file *out, str
 
 /* The vectors to look for: a file's, or one that the model makes. */
 static enum dp_status take_queries(struct call *call, const struct config *config,
-                                   const struct faiss_search_options *options, struct vector_file *out)
+                                   const struct faiss_options *options, struct vector_file *out)
 {
     if (options->queries)
-        return faiss_read_vectors(options->queries, out, &call->error);
+        return cli_faiss_vectors(options->queries, out, &call->error);
     struct service *service;
     const struct embed_input input = {.text = span_str(options->text)};
     const struct embed_request request = {.inputs = &input, .count = 1, .kind = TEXT_QUERY, .normalize = true};
@@ -38,8 +42,10 @@ static enum dp_status take_queries(struct call *call, const struct config *confi
     if (status != DP_OK)
         return status;
     status = service_embed(call, service, &request, &response);
-    if (status == DP_OK && (out->values = mem_alloc(response.dim * sizeof(float))) == NULL)
-        status = call_nomem(call, "a query");
+    if (status == DP_OK) {
+        out->values = mem_alloc(response.dim * sizeof(float));
+        status = out->values ? DP_OK : call_nomem(call, "a query");
+    }
     if (status == DP_OK) {
         memcpy(out->values, response.vectors, response.dim * sizeof(float));
         out->count = 1;
@@ -50,14 +56,14 @@ static enum dp_status take_queries(struct call *call, const struct config *confi
 }
 
 /* One query's answers. */
-struct answer {
+struct faiss_answer {
     const int64_t *ids;     /* [k] */
     const float *distances; /* [k] */
     size_t k;
     struct faiss_search_cost cost;
 };
 
-static void write_json(struct buffer *out, const struct answer *a)
+static void write_answer_json(struct buffer *out, const struct faiss_answer *a)
 {
     struct json_writer w;
     json_writer_init(&w, out);
@@ -85,7 +91,7 @@ static void write_json(struct buffer *out, const struct answer *a)
     buffer_append_str(out, "\n");
 }
 
-static void write_human(struct buffer *out, size_t query, const struct answer *a)
+static void write_answer_text(struct buffer *out, size_t query, const struct faiss_answer *a)
 {
     buffer_printf(out, "query %zu\n", query);
     for (size_t i = 0; i < a->k && a->ids[i] != -1; i++)
@@ -94,12 +100,13 @@ static void write_human(struct buffer *out, size_t query, const struct answer *a
                   a->cost.requests, (double)a->cost.bytes / 1024, (double)a->cost.duration_ns * 1e-6);
 }
 
-static enum dp_status print(struct call *call, size_t query, const struct answer *a, bool json, struct buffer *out)
+static enum dp_status print_answer(struct call *call, size_t query, const struct faiss_answer *a, bool json,
+                                   struct buffer *out)
 {
     if (json)
-        write_json(out, a);
+        write_answer_json(out, a);
     else
-        write_human(out, query, a);
+        write_answer_text(out, query, a);
     enum dp_status status = buffer_check(out, "the answer", &call->error);
     if (status == DP_OK)
         status = output_write(buffer_span(out), &call->error);
@@ -108,16 +115,16 @@ static enum dp_status print(struct call *call, size_t query, const struct answer
 }
 
 /* Room for the answers of the queries that are searched at once. */
-struct answers {
+struct faiss_answers {
     int64_t *ids;     /* [together][k] */
     float *distances; /* [together][k] */
     struct faiss_search_cost *costs;
     size_t together;
 };
 
-static enum dp_status search_all(struct call *call, const struct faiss_index *index,
-                                 const struct vector_file *queries, const struct faiss_search *how, bool json,
-                                 const struct answers *room, struct buffer *out)
+static enum dp_status search_queries(struct call *call, const struct faiss_index *index,
+                                     const struct vector_file *queries, const struct faiss_search *how, bool json,
+                                     const struct faiss_answers *room, struct buffer *out)
 {
     enum dp_status status = DP_OK;
     struct faiss_search search = *how;
@@ -126,54 +133,115 @@ static enum dp_status search_all(struct call *call, const struct faiss_index *in
         search.count = queries->count - begin < room->together ? queries->count - begin : room->together;
         status = faiss_index_search(call, index, &search, room->ids, room->distances, room->costs);
         for (size_t q = 0; status == DP_OK && q < search.count; q++) {
-            const struct answer one = {room->ids + q * search.k, room->distances + q * search.k, search.k,
-                                       room->costs[q]};
-            status = print(call, begin + q, &one, json, out);
+            const struct faiss_answer one = {room->ids + q * search.k, room->distances + q * search.k, search.k,
+                                             room->costs[q]};
+            status = print_answer(call, begin + q, &one, json, out);
         }
     }
     return status;
 }
 
-enum dp_status faiss_search(const struct config *config, const struct faiss_search_options *options,
-                            struct dp_error *error)
+/* ---- the options ------------------------------------------------------------------------------------------ */
+
+/* Reads --k-factor: CLI_OK, or CLI_USAGE. */
+static int read_k_factor(const struct cli_args *args, float *out)
 {
-    struct arena arena;
-    struct call call;
-    struct buffer out;
-    struct faiss_index *index = NULL;
-    struct vector_file queries = {0};
-    struct answers room = {0};
-    struct faiss_search how = {.k = (size_t)options->k,
-                               .nprobe = (size_t)options->nprobe,
-                               .k_factor = options->k_factor,
-                               .scan_all = options->scan_all};
-    arena_init(&arena, ARENA_MAX);
-    call_init(&call, &arena);
-    call.cancelled = interrupt_watch();
-    buffer_init(&out, OUTPUT_MAX);
-    enum dp_status status = take_queries(&call, config, options, &queries);
-    if (status == DP_OK)
-        status = open_faiss(&call, config, span_str(options->url), &index);
-    if (status == DP_OK && options->recall > 0)
-        status =
-            open_nprobe(&call, config, options->url, options->recall_table, index, options->recall, &how.nprobe);
-    if (status == DP_OK) {
-        how.dim = queries.dim;
-        room.together = faiss_index_together(index, how.k);
-        room.ids = mem_calloc(room.together * how.k, sizeof *room.ids);
-        room.distances = mem_calloc(room.together * how.k, sizeof *room.distances);
-        room.costs = mem_calloc(room.together, sizeof *room.costs);
-        status = room.ids && room.distances && room.costs
-                     ? search_all(&call, index, &queries, &how, options->json, &room, &out)
-                     : call_nomem(&call, "the answers");
+    const struct faiss_options *given = args->options;
+    char *end = NULL;
+    if (!given->k_factor)
+        return CLI_OK;
+    *out = strtof(given->k_factor, &end);
+    if (end == given->k_factor || *end || !(*out >= 1))
+        return cli_usage(args, "--k-factor is '%s', but must be a number from 1 on", given->k_factor);
+    return CLI_OK;
+}
+
+/* Reads --nprobe or --recall, of which one stays 0: CLI_OK, or CLI_USAGE. */
+static int read_nprobe(const struct cli_args *args, size_t *nprobe, double *recall)
+{
+    const struct faiss_options *given = args->options;
+    char *end = NULL;
+    if (given->nprobe && given->recall)
+        return cli_usage(args, "--nprobe and --recall exclude each other: give one of them");
+    if (given->recall) {
+        *recall = strtod(given->recall, &end);
+        if (end == given->recall || *end || !(*recall > 0 && *recall <= 1))
+            return cli_usage(args, "--recall is '%s', but must be a number above 0, at most 1", given->recall);
+    } else if (given->nprobe && strcmp(given->nprobe, "auto") == 0) {
+        *recall = AUTO_RECALL;
+    } else if (given->nprobe) {
+        errno = 0;
+        unsigned long long number = strtoull(given->nprobe, &end, 10);
+        if (*given->nprobe < '0' || *given->nprobe > '9' || *end || errno || number > UINT32_MAX)
+            return cli_usage(args, "--nprobe is '%s', but must be auto or a whole number from 0 to %" PRIu32,
+                             given->nprobe, UINT32_MAX);
+        *nprobe = (size_t)number;
     }
-    *error = call.error;
+    return CLI_OK;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------- */
+
+/* Makes room for the answers, searches and prints. */
+static enum dp_status search_index(struct call *call, const struct faiss_index *index,
+                                   const struct vector_file *queries, const struct faiss_search *how, bool json)
+{
+    struct buffer out;
+    struct faiss_answers room = {.together = faiss_index_together(index, how->k)};
+    buffer_init(&out, OUTPUT_MAX);
+    room.ids = mem_calloc(room.together * how->k, sizeof *room.ids);
+    room.distances = mem_calloc(room.together * how->k, sizeof *room.distances);
+    room.costs = mem_calloc(room.together, sizeof *room.costs);
+    enum dp_status status = room.ids && room.distances && room.costs
+                                ? search_queries(call, index, queries, how, json, &room, &out)
+                                : call_nomem(call, "the answers");
     mem_free(room.ids);
     mem_free(room.distances);
     mem_free(room.costs);
+    buffer_deinit(&out);
+    return status;
+}
+
+static enum dp_status search_file_at(struct call *call, const struct cli_args *args, struct faiss_search *how,
+                                     double recall)
+{
+    const struct faiss_options *given = args->options;
+    const char *url = args->positions[0];
+    struct faiss_index *index = NULL;
+    struct vector_file queries = {0};
+    enum dp_status status = take_queries(call, &args->config, given, &queries);
+    if (status == DP_OK)
+        status = open_faiss(call, &args->config, span_str(url), &index);
+    if (status == DP_OK && recall > 0)
+        status = open_nprobe(call, &args->config, url, given->recall_table, index, recall, &how->nprobe);
+    if (status == DP_OK) {
+        how->dim = queries.dim;
+        status = search_index(call, index, &queries, how, given->json);
+    }
     vector_file_deinit(&queries);
     faiss_index_free(index);
-    buffer_deinit(&out);
-    arena_deinit(&arena);
     return status;
+}
+
+int cli_faiss_search(const struct cli_args *args)
+{
+    const struct faiss_options *given = args->options;
+    struct faiss_search how = {.k = (size_t)given->k, .scan_all = given->scan_all};
+    double recall = 0;
+    struct arena arena;
+    struct call call;
+    if (!given->queries == !given->text)
+        return cli_usage(args, "`faiss search` needs either --queries FILE or --text \"words\"");
+    int status = read_nprobe(args, &how.nprobe, &recall);
+    if (status == CLI_OK)
+        status = read_k_factor(args, &how.k_factor);
+    if (status != CLI_OK)
+        return status;
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    call.cancelled = interrupt_watch();
+    search_file_at(&call, args, &how, recall);
+    struct dp_error error = call.error;
+    arena_deinit(&arena);
+    return cli_end(args, &error);
 }

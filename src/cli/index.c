@@ -110,32 +110,28 @@ static bool are_swapped(const char *name, const char *path)
     return strcmp(path, "-") != 0 && access(path, F_OK) != 0 && access(name, F_OK) == 0;
 }
 
-static int run_index(int argc, char **argv)
+static int run_index(const struct cli_args *args)
 {
-    struct cli_args args;
+    const char *name = args->positions[0], *path = args->positions[1];
     struct dp_error error = {0};
-    int status = cli_parse(&cli_index_command, argc, argv, NULL, 0, &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    if (args.position_count != 2)
-        status = cli_usage(&cli_index_command, "a namespace and a file are needed (\"-\" is standard input)");
-    else if (are_swapped(args.positions[0], args.positions[1]))
-        status = cli_usage(&cli_index_command, "the namespace comes first, then the file, but %s is the file",
-                           args.positions[0]);
-    else if (index_check_name(span_str(args.positions[0]), &error) != DP_OK ||
-             index_file(&args.config, args.positions[0], args.positions[1], &error) != DP_OK)
-        status = cli_fail(&cli_index_command, &error);
-    cli_args_deinit(&args);
-    return status;
+    if (args->position_count != 2)
+        return cli_usage(args, "a namespace and a file are needed (\"-\" is standard input)");
+    if (are_swapped(name, path))
+        return cli_usage(args, "the namespace comes first, then the file, but %s is the file", name);
+    if (index_check_name(span_str(name), &error) == DP_OK)
+        index_file(&args->config, name, path, &error);
+    return cli_end(args, &error);
 }
 
 const struct cli_command cli_index_command = {
-    "index",
-    "NAMESPACE FILE.jsonl [OPTIONS]",
-    "add the rows of a JSON-lines file to a namespace",
-    "A row is {\"id\": …, \"text\": \"…\", …attributes}: its text is embedded, the rest is kept beside it. A row "
-    "whose\n"
-    "id is already there takes its place. All rows of the file are committed at once, or none.\n",
-    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
-    run_index};
+    .name = "index",
+    .usage = "NAMESPACE FILE.jsonl --root DIR|URL [OPTIONS]",
+    .summary = "add the rows of a JSON-lines file to a namespace",
+    .details =
+        "A row is a line {\"id\": …, \"text\": \"…\", …attributes}. Its text is embedded; its attributes are "
+        "stored\n"
+        "beside it. A row takes the place of an earlier one with its id. The file is committed as a whole or not\n"
+        "at all. FILE \"-\" is standard input.\n",
+    .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
+    .run = run_index,
+};

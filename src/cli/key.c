@@ -10,16 +10,16 @@
 
 enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 1 << 30, SHOWN_MAX = KEY_SCHEME_MAX + KEY_PREFIX_LEN + 1 };
 
-/* What was asked for on the command line. */
-struct wish {
+struct key_options {
     const char *email, *tier, *name, *expires, *rights, *namespaces;
     bool json;
 };
 
-/* The command at work: its settings, the open database, and what it prints. */
-struct work {
+/* One run of the command: its settings, the open database, and its output. */
+struct key_run {
+    const struct cli_args *args;
     const struct config *config;
-    const struct wish *wish;
+    const struct key_options *options;
     struct call call;
     struct database *db;
     struct buffer out;
@@ -27,42 +27,42 @@ struct work {
 
 /* ---- create ----------------------------------------------------------------------------------------- */
 
-static enum dp_status read_wish(struct work *w, struct key_wish *out)
+static enum dp_status read_wish(struct key_run *run, struct key_wish *out)
 {
-    const struct wish *wish = w->wish;
+    const struct key_options *wish = run->options;
     *out = (struct key_wish){.email = span_str(wish->email),
                              .name = span_str(wish->name),
                              .namespaces = span_str(wish->namespaces),
                              .rights = RIGHT_ALL,
-                             .scheme = span_str(w->config->key_prefix)};
+                             .scheme = span_str(run->config->key_prefix)};
     if (*wish->tier) {
         out->has_tier = true;
         if (!tier_parse(span_str(wish->tier), &out->tier))
-            return call_fail(&w->call, DP_INVALID, "--tier is '%s', but must be free, pro or scale", wish->tier);
+            return call_fail(&run->call, DP_INVALID, "--tier is '%s', but must be free, pro or scale", wish->tier);
     }
     if (*wish->rights && !rights_parse(span_str(wish->rights), &out->rights))
-        return call_fail(&w->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write",
+        return call_fail(&run->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write",
                          wish->rights);
     if (*wish->expires && !date_parse(span_str(wish->expires), &out->expires_ms))
         return call_fail(
-            &w->call, DP_INVALID,
+            &run->call, DP_INVALID,
             "--expires is '%s', but must be a day (2027-01-31) or a moment (2027-01-31T12:00:00Z), UTC",
             wish->expires);
     if (out->expires_ms && out->expires_ms <= os_wall_ms())
-        return call_fail(&w->call, DP_INVALID, "--expires is '%s', which is past", wish->expires);
+        return call_fail(&run->call, DP_INVALID, "--expires is '%s', which is past", wish->expires);
     return DP_OK;
 }
 
-static void print_new_key(struct work *w, const struct new_key *key)
+static void print_new_key(struct key_run *run, const struct new_key *key)
 {
     struct json_writer json;
-    if (!w->wish->json) {
+    if (!run->options->json) {
         fprintf(stderr, "This is the only time that the key is shown (id %s, tier %s):\n", key->id,
                 tier_name(key->tier));
-        buffer_printf(&w->out, "%s\n", key->text);
+        buffer_printf(&run->out, "%s\n", key->text);
         return;
     }
-    json_writer_init(&json, &w->out);
+    json_writer_init(&json, &run->out);
     json_begin_object(&json);
     json_key(&json, "key");
     json_string_str(&json, key->text);
@@ -71,18 +71,18 @@ static void print_new_key(struct work *w, const struct new_key *key)
     json_key(&json, "tier");
     json_string_str(&json, tier_name(key->tier));
     json_end_object(&json);
-    buffer_append_str(&w->out, "\n");
+    buffer_append_str(&run->out, "\n");
 }
 
-static enum dp_status create(struct work *w)
+static enum dp_status create_key(struct key_run *run)
 {
     struct key_wish wish;
     struct new_key key;
-    enum dp_status status = read_wish(w, &wish);
+    enum dp_status status = read_wish(run, &wish);
     if (status == DP_OK)
-        status = records_create(&w->call, w->db, &wish, os_wall_ms(), &key);
+        status = records_create(&run->call, run->db, &wish, os_wall_ms(), &key);
     if (status == DP_OK)
-        print_new_key(w, &key);
+        print_new_key(run, &key);
     explicit_bzero(&key, sizeof(key));
     return status;
 }
@@ -90,9 +90,9 @@ static enum dp_status create(struct work *w)
 /* ---- list, revoke ----------------------------------------------------------------------------------- */
 
 /* How a key is shown where it is not shown whole: "fe_0123abcd". */
-static void show(const struct work *w, const struct key_record *key, char out[SHOWN_MAX])
+static void show_key(const struct key_run *run, const struct key_record *key, char out[SHOWN_MAX])
 {
-    snprintf(out, SHOWN_MAX, "%s%.*s", w->config->key_prefix, SPAN_FMT(key->prefix));
+    snprintf(out, SHOWN_MAX, "%s%.*s", run->config->key_prefix, SPAN_FMT(key->prefix));
 }
 
 static const char *state_of(const struct key_record *key)
@@ -114,10 +114,10 @@ static void write_moment(struct json_writer *json, const char *name, int64_t ms)
     json_string_str(json, utc);
 }
 
-static void print_key_json(struct work *w, struct json_writer *json, const struct key_record *key)
+static void print_key_json(struct key_run *run, struct json_writer *json, const struct key_record *key)
 {
     char shown[SHOWN_MAX];
-    show(w, key, shown);
+    show_key(run, key, shown);
     const struct {
         const char *name;
         struct span text;
@@ -140,136 +140,141 @@ static void print_key_json(struct work *w, struct json_writer *json, const struc
     json_end_object(json);
 }
 
-static void print_key(struct work *w, const struct key_record *key)
+static void print_key(struct key_run *run, const struct key_record *key)
 {
     char shown[SHOWN_MAX];
-    show(w, key, shown);
-    buffer_printf(&w->out, "%.*s  %s  %-7s  %-5s  %.*s", SPAN_FMT(key->id), shown, state_of(key),
+    show_key(run, key, shown);
+    buffer_printf(&run->out, "%.*s  %s  %-7s  %-5s  %.*s", SPAN_FMT(key->id), shown, state_of(key),
                   tier_name(key->tier), SPAN_FMT(key->email));
     if (key->name.len)
-        buffer_printf(&w->out, "  \"%.*s\"", SPAN_FMT(key->name));
+        buffer_printf(&run->out, "  \"%.*s\"", SPAN_FMT(key->name));
     if (key->rights != RIGHT_ALL)
-        buffer_printf(&w->out, "  %s", rights_print(key->rights));
+        buffer_printf(&run->out, "  %s", rights_print(key->rights));
     if (key->namespaces.len)
-        buffer_printf(&w->out, "  namespaces %.*s", SPAN_FMT(key->namespaces));
-    buffer_append_str(&w->out, "\n");
+        buffer_printf(&run->out, "  namespaces %.*s", SPAN_FMT(key->namespaces));
+    buffer_append_str(&run->out, "\n");
 }
 
-static enum dp_status list(struct work *w)
+static enum dp_status list_keys(struct key_run *run)
 {
     struct key_records keys;
     struct json_writer json;
-    enum dp_status status = records_list(&w->call, w->db, span_str(w->wish->email), &keys);
+    enum dp_status status = records_list(&run->call, run->db, span_str(run->options->email), &keys);
     if (status != DP_OK)
         return status;
-    json_writer_init(&json, &w->out);
-    if (w->wish->json) {
+    json_writer_init(&json, &run->out);
+    if (run->options->json) {
         json_begin_object(&json);
         json_key(&json, "keys");
         json_begin_array(&json);
     }
     for (size_t i = 0; i < keys.count; i++) {
-        if (w->wish->json)
-            print_key_json(w, &json, &keys.keys[i]);
+        if (run->options->json)
+            print_key_json(run, &json, &keys.keys[i]);
         else
-            print_key(w, &keys.keys[i]);
+            print_key(run, &keys.keys[i]);
     }
-    if (w->wish->json) {
+    if (run->options->json) {
         json_end_array(&json);
         json_end_object(&json);
-        buffer_append_str(&w->out, "\n");
+        buffer_append_str(&run->out, "\n");
     }
     return DP_OK;
 }
 
-static enum dp_status revoke(struct work *w, const char *which)
+static enum dp_status revoke_key(struct key_run *run)
 {
     struct key_record key;
     struct json_writer json;
-    enum dp_status status =
-        records_revoke(&w->call, w->db, span_str(which), span_str(w->config->key_prefix), os_wall_ms(), &key);
+    enum dp_status status = records_revoke(&run->call, run->db, span_str(run->args->positions[0]),
+                                           span_str(run->config->key_prefix), os_wall_ms(), &key);
     if (status != DP_OK)
         return status;
-    json_writer_init(&json, &w->out);
-    if (w->wish->json)
-        print_key_json(w, &json, &key);
+    json_writer_init(&json, &run->out);
+    if (run->options->json)
+        print_key_json(run, &json, &key);
     else
-        buffer_printf(&w->out, "revoked %.*s of %.*s: servers that remember it refuse it within a minute",
+        buffer_printf(&run->out, "revoked %.*s of %.*s: servers that remember it refuse it within a minute",
                       SPAN_FMT(key.id), SPAN_FMT(key.email));
-    buffer_append_str(&w->out, "\n");
+    buffer_append_str(&run->out, "\n");
     return DP_OK;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------ */
 
-static enum dp_status work(const struct config *config, const struct wish *wish, const char *verb,
-                           const char *which, struct dp_error *error)
+/* Opens the accounts, runs one verb, and prints what it wrote. */
+static int run_key(const struct cli_args *args, enum dp_status (*verb)(struct key_run *run))
 {
     struct arena arena;
-    struct work w = {.config = config, .wish = wish};
+    struct key_run run = {.args = args, .config = &args->config, .options = args->options};
     arena_init(&arena, ARENA_MAX);
-    call_init(&w.call, &arena);
-    buffer_init(&w.out, OUTPUT_MAX);
-    enum dp_status status = open_accounts_database(&w.call, config, &w.db);
+    call_init(&run.call, &arena);
+    buffer_init(&run.out, OUTPUT_MAX);
+    enum dp_status status = open_accounts_database(&run.call, &args->config, &run.db);
     if (status == DP_OK)
-        status = strcmp(verb, "create") == 0 ? create(&w)
-                 : strcmp(verb, "list") == 0 ? list(&w)
-                                             : revoke(&w, which);
+        status = verb(&run);
     if (status == DP_OK)
-        status = buffer_check(&w.out, "the output", &w.call.error);
+        status = buffer_check(&run.out, "the output", &run.call.error);
     if (status == DP_OK)
-        printf("%.*s", (int)w.out.len, (const char *)w.out.data);
-    *error = w.call.error;
-    database_close(w.db);
-    buffer_deinit(&w.out);
+        printf("%.*s", (int)run.out.len, (const char *)run.out.data);
+    struct dp_error error = run.call.error;
+    database_close(run.db);
+    buffer_deinit(&run.out);
     arena_deinit(&arena);
-    return status;
+    return cli_end_options(args, &error);
 }
 
-static int run_key(int argc, char **argv)
+static int run_key_create(const struct cli_args *args)
 {
-    struct wish wish = {"", "", "", "", "", "", false};
-    const struct cli_option own[] = {
-        {"email", 0, CLI_TEXT, &wish.email, 0, 0, "ADDRESS", "create: whose key it is; list: only this user's"},
-        {"tier", 0, CLI_TEXT, &wish.tier, 0, 0, "TIER", "create: the user's tier from now on: free, pro or scale"},
-        {"name", 0, CLI_TEXT, &wish.name, 0, 0, "NAME", "create: what the key is for"},
-        {"expires", 0, CLI_TEXT, &wish.expires, 0, 0, "DATE", "create: until when it is good (2027-01-31, UTC)"},
-        {"rights", 0, CLI_TEXT, &wish.rights, 0, 0, "LIST", "create: some of embed,read,write (default: all)"},
-        {"namespaces", 0, CLI_TEXT, &wish.namespaces, 0, 0, "LIST",
-         "create: only namespaces whose names begin so (default: all)"},
-        {"json", 0, CLI_FLAG, &wish.json, 0, 0, NULL, "print JSON"},
-    };
-    struct cli_args args;
-    struct dp_error error = {0};
-    int status = cli_parse(&cli_key_command, argc, argv, own, sizeof(own) / sizeof(*own), &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    const char *verb = args.position_count > 0 ? args.positions[0] : "";
-    const char *which = args.position_count > 1 ? args.positions[1] : NULL;
-    if (strcmp(verb, "create") == 0 && args.position_count == 1 && !*wish.email)
-        status = cli_usage(&cli_key_command, "say whose key it is: --email ADDRESS");
-    else if (args.position_count == 1 && (strcmp(verb, "create") == 0 || strcmp(verb, "list") == 0))
-        work(&args.config, &wish, verb, NULL, &error);
-    else if (args.position_count == 2 && strcmp(verb, "revoke") == 0)
-        work(&args.config, &wish, verb, which, &error);
-    else
-        status = cli_usage(&cli_key_command, "say what to do: `key create --email ADDRESS`, `key list` or "
-                                             "`key revoke ID|PREFIX`");
-    if (error.status != DP_OK)
-        status = cli_fail_options(&cli_key_command, &error);
-    cli_args_deinit(&args);
-    return status;
+    const struct key_options *given = args->options;
+    if (!*given->email)
+        return cli_usage(args, "say whose key it is: --email ADDRESS");
+    return run_key(args, create_key);
 }
+
+static int run_key_list(const struct cli_args *args)
+{
+    return run_key(args, list_keys);
+}
+
+static int run_key_revoke(const struct cli_args *args)
+{
+    return run_key(args, revoke_key);
+}
+
+static const struct cli_option options[] = {
+    {"email", CLI_TEXT, offsetof(struct key_options, email), "ADDRESS",
+     .help = "create: the key's user; list: this user only"},
+    {"tier", CLI_TEXT, offsetof(struct key_options, tier), "TIER",
+     .help = "create: the user's tier from now on: free, pro or scale"},
+    {"name", CLI_TEXT, offsetof(struct key_options, name), "NAME",
+     .help = "create: a note on what the key is for"},
+    {"expires", CLI_TEXT, offsetof(struct key_options, expires), "DATE",
+     .help = "create: the end of the key, such as 2027-01-31 (UTC)"},
+    {"rights", CLI_TEXT, offsetof(struct key_options, rights), "LIST",
+     .help = "create: some of embed,read,write (default: all)"},
+    {"namespaces", CLI_TEXT, offsetof(struct key_options, namespaces), "LIST",
+     .help = "create: only namespaces with these prefixes, separated by commas (default: all)"},
+    {"json", CLI_FLAG, offsetof(struct key_options, json), .help = "print JSON"},
+};
+static const struct key_options defaults = {"", "", "", "", "", "", false};
+
+static const struct cli_verb verbs[] = {
+    {"create", "--email ADDRESS [OPTIONS]", "make a key and print it, this once: only its hash is kept", 0, 0,
+     run_key_create},
+    {"list", "[--email ADDRESS] [--json]", "list keys by their first characters", 0, 0, run_key_list},
+    {"revoke", "ID|PREFIX", "end a key; servers may accept it for up to a minute more", 1, 1, run_key_revoke},
+};
 
 const struct cli_command cli_key_command = {
-    "key",
-    "create --email ADDRESS [OPTIONS] | list | revoke ID|PREFIX",
-    "make, list and revoke the API keys of a server",
-    "`create` makes a key and shows it, once: what is kept is its hash. The user of that address is made when "
-    "there is\n"
-    "none, of the tier free unless --tier says otherwise. `list` shows how keys begin, never a whole one. "
-    "`revoke` ends a\n"
-    "key; servers that have just seen it go on taking it for at most a minute.\n",
-    CONFIG_GROUP_ACCOUNTS,
-    run_key};
+    .name = "key",
+    .summary = "make, list and revoke API keys",
+    .details = "A new address makes a new user, of the tier free unless --tier names another.\n",
+    .settings = CONFIG_GROUP_ACCOUNTS,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .verbs = verbs,
+    .verb_count = sizeof verbs / sizeof *verbs,
+};

@@ -1,4 +1,4 @@
-/* main.c: the program: finds the subcommand and runs it. */
+/* main.c: the program: finds the command and runs it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,20 +19,24 @@ static const struct cli_command *const commands[] = {
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
-static void print_help(FILE *out)
+static void print_commands(FILE *out)
 {
     fputs("Dipper: semantic search served straight from the bucket.\n\nusage: dipper COMMAND …\n\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     fputs(
-        "\n`dipper COMMAND --help` tells a command's options. `dipper --version` prints the version.\n"
-        "Exit status: 0 when all went well, 1 when something failed, 2 for a wrong command line; a command whose\n"
-        "output nobody reads any more (`dipper … | head`) ends by SIGPIPE, which shells call 141.\n",
+        "\nA first try:\n\n"
+        "  dipper index notes notes.jsonl --root ./bucket    # lines of {\"id\": 1, \"text\": \"…\"}\n"
+        "  dipper search notes \"some words\" --root ./bucket\n"
+        "  dipper serve --root ./bucket                      # HTTP, and a search page\n\n"
+        "`dipper COMMAND --help` lists a command's options. `dipper --version` prints the version.\n"
+        "Exit status: 0 for success, 1 for a failure, 2 for a wrong command line. When the reader of a command's\n"
+        "output goes away (`dipper … | head`), SIGPIPE ends the command; shells report 141.\n",
         out);
 }
 
-/* A standard stream that whoever started us has closed is held by a file that can be neither read nor written:
- * otherwise the next file opened, an object of a bucket say, would be taken for it. */
+/* Opens a file that can be neither read nor written in place of each standard stream that our caller has closed.
+ * Otherwise the next file opened, an object of a bucket say, would be taken for that stream. */
 static void hold_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -40,8 +44,8 @@ static void hold_standard_streams(void)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-/* Answers the exit status. */
-static int run(int argc, char **argv)
+/* Returns the exit status. */
+static int run_command(int argc, char **argv)
 {
     static char help_flag[] = "--help";
     const char *name = argc > 1 ? argv[1] : "";
@@ -56,7 +60,7 @@ static int run(int argc, char **argv)
         argv[2] = help_flag;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        print_help(stdout);
+        print_commands(stdout);
         return CLI_OK;
     }
     if (simd_check(&error) != DP_OK) {
@@ -65,24 +69,24 @@ static int run(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(name, commands[i]->name) == 0) {
-            int status = commands[i]->run(argc - 1, argv + 1);
+            int status = cli_run(commands[i], argc - 1, argv + 1);
             if (status != CLI_OK)
                 interrupt_end();
             return status;
         }
     if (*name == '-')
-        fprintf(stderr, "dipper: the command comes first, then its options: '%s' is none\n\n", name);
+        fprintf(stderr, "dipper: '%s' is not a command; the command comes first, then its options\n\n", name);
     else if (*name)
         fprintf(stderr, "dipper: there is no command '%s'\n\n", name);
-    print_help(stderr);
+    print_commands(stderr);
     return CLI_USAGE;
 }
 
 int main(int argc, char **argv)
 {
     hold_standard_streams();
-    signal(SIGPIPE, SIG_IGN);                /* writing answers EPIPE */
-    signal(SIGXFSZ, SIG_IGN);                /* and EFBIG, where files may not grow further (ulimit -f) */
-    setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* ONNX Runtime, if it comes to be used, reports to nobody */
-    return output_end(run(argc, argv));
+    signal(SIGPIPE, SIG_IGN);                /* so that writing fails with EPIPE */
+    signal(SIGXFSZ, SIG_IGN);                /* and with EFBIG, where files may not grow (ulimit -f) */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* keeps ONNX Runtime from reporting to its makers */
+    return output_end(run_command(argc, argv));
 }

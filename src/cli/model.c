@@ -11,9 +11,14 @@
 #include "cli/model.h"
 #include "os/file.h"
 
+struct model_options {
+    const char *against, *least;
+    bool json;
+};
+
 enum { PACKED_MAX = 2047 << 20, OUTPUT_MAX = 1 << 16 };
 
-static enum dp_status pack(const char *from, const char *to, struct dp_error *error)
+static enum dp_status pack_model(const char *from, const char *to, struct dp_error *error)
 {
     struct buffer packed;
     enum dp_status status;
@@ -100,7 +105,25 @@ static enum dp_status print_info(const struct config *config, bool json, struct 
     return status;
 }
 
-/* A cosine; false when the text is none. */
+/* ---- the command ----------------------------------------------------------------------------------------- */
+
+static int run_model_info(const struct cli_args *args)
+{
+    const struct model_options *given = args->options;
+    struct dp_error error = {0};
+    print_info(&args->config, given->json, &error);
+    return cli_end(args, &error);
+}
+
+static int run_model_list(const struct cli_args *args)
+{
+    const struct model_options *given = args->options;
+    struct dp_error error = {0};
+    model_list(&args->config, args->position_count > 0 ? args->positions[0] : NULL, given->json, &error);
+    return cli_end(args, &error);
+}
+
+/* Reads a cosine; false when the text is not one. */
 static bool read_cosine(const char *text, double *out)
 {
     char *end;
@@ -109,71 +132,60 @@ static bool read_cosine(const char *text, double *out)
     return end != text && *end == '\0' && errno == 0 && *out >= -1 && *out <= 1;
 }
 
-static enum dp_status check(const struct config *config, const struct model_check_options *options,
-                            struct dp_error *error)
+static int run_model_check(const struct cli_args *args)
 {
-    bool passed = true;
-    enum dp_status status = model_check(config, options, &passed, error);
-
-    if (status == DP_OK && !passed)
-        status = dp_fail(error, DP_INVALID, "a text's cosine is below %g", options->least);
-    return status;
-}
-
-static int run_model(int argc, char **argv)
-{
-    bool json = false;
-    const char *least = "-1";
-    struct model_check_options options = {.least = -1};
-    const struct cli_option own[] = {
-        {"json", 0, CLI_FLAG, &json, 0, 0, NULL, "info, list, check: one JSON object"},
-        {"against", 0, CLI_TEXT, &options.against, 0, 0, "DIR",
-         "check: the folder whose fp32 weights are compared with (default: --model's)"},
-        {"least", 0, CLI_TEXT, &least, 0, 0, "COSINE", "check: fail unless every text reaches it"},
-    };
-    struct cli_args args;
+    const struct model_options *given = args->options;
+    struct model_check_options options = {
+        .file = args->positions[0], .against = given->against, .json = given->json};
     struct dp_error error = {0};
-    int status = cli_parse(&cli_model_command, argc, argv, own, sizeof(own) / sizeof(*own), &args);
-    const char *verb;
-    size_t more;
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    verb = args.position_count > 0 ? args.positions[0] : "";
-    more = args.position_count > 0 ? args.position_count - 1 : 0;
-    options.file = more > 0 ? args.positions[1] : NULL;
-    options.json = json;
-    if (!read_cosine(least, &options.least))
-        status = cli_usage(&cli_model_command, "--least is '%s', but must be a number from -1 to 1", least);
-    else if (strcmp(verb, "pack") == 0 && more == 2)
-        pack(args.positions[1], args.positions[2], &error);
-    else if (strcmp(verb, "info") == 0 && more == 0)
-        print_info(&args.config, json, &error);
-    else if (strcmp(verb, "list") == 0 && more <= 1)
-        model_list(&args.config, more == 1 ? args.positions[1] : NULL, json, &error);
-    else if (strcmp(verb, "check") == 0 && more == 1)
-        check(&args.config, &options, &error);
-    else
-        status = cli_usage(
-            &cli_model_command,
-            "say what to do: `model info`, `model list [DIR]`, `model check FILE` or `model pack DIR OUT`");
-    if (error.status != DP_OK)
-        status = cli_fail(&cli_model_command, &error);
-    cli_args_deinit(&args);
-    return status;
+    bool passed = true;
+    if (!read_cosine(given->least, &options.least))
+        return cli_usage(args, "--least is '%s', but must be a number from -1 to 1", given->least);
+    if (model_check(&args->config, &options, &passed, &error) == DP_OK && !passed)
+        dp_fail(&error, DP_INVALID, "the cosine of a text is below %g", options.least);
+    return cli_end(args, &error);
 }
+
+static int run_model_pack(const struct cli_args *args)
+{
+    struct dp_error error = {0};
+    pack_model(args->positions[0], args->positions[1], &error);
+    return cli_end(args, &error);
+}
+
+static const struct cli_option options[] = {
+    {"json", CLI_FLAG, offsetof(struct model_options, json), .help = "info, list, check: one JSON object"},
+    {"against", CLI_TEXT, offsetof(struct model_options, against), "DIR",
+     .help = "check: the model folder with the fp32 weights (default: --model's)"},
+    {"least", CLI_TEXT, offsetof(struct model_options, least), "COSINE",
+     .help = "check: fail when the cosine of any text is below this"},
+};
+static const struct model_options defaults = {.least = "-1"};
+
+static const struct cli_verb verbs[] = {
+    {"info", "[--json]", "print what the model in use is", 0, 0, run_model_info},
+    {"list", "[DIR] [--json]",
+     "list the models in the program, in the folders of DIR (default: ./models) and in the offline hub cache", 0,
+     1, run_model_list},
+    {"check", "FILE [--against DIR] [--least COSINE]",
+     "compare the model in use with its fp32 weights, on the lines of FILE (\"-\": standard input)", 1, 1,
+     run_model_check},
+    {"pack", "DIR OUT", "quantise a model folder to int8, into one file", 2, 2, run_model_pack},
+};
 
 const struct cli_command cli_model_command = {
-    "model",
-    "info | list [DIR] | check FILE | pack DIR OUT",
-    "tell of models, compare an engine with fp32, or pack a model folder into one file",
-    "`info` tells of the model in use. `list` names the models in the program, in the folders of DIR (./models) "
-    "and in\n"
-    "the offline hub cache, and the engines that they run under. `check` embeds the texts of FILE (one a line; "
-    "\"-\":\n"
-    "standard input) with the model and engine in use and with the native one in fp32, and prints how their "
-    "cosines\n"
-    "are distributed. `pack` quantises a Hugging Face / sentence-transformers folder to int8, the form that the\n"
-    "program carries and that --model also takes.\n",
-    CONFIG_GROUP_MODEL,
-    run_model};
+    .name = "model",
+    .summary = "show, list, check or pack models",
+    .details = "`list` also prints the engines that each model runs under. `check` embeds the texts with the "
+               "engine in use\n"
+               "and with the native one in fp32, and prints how their cosines are distributed. `pack` takes a "
+               "Hugging Face\n"
+               "or sentence-transformers folder; the program carries such a file, and --model takes one.\n",
+    .settings = CONFIG_GROUP_MODEL,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .verbs = verbs,
+    .verb_count = sizeof verbs / sizeof *verbs,
+};

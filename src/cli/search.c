@@ -14,8 +14,13 @@
 
 enum { ARENA_MAX = 256 << 20, QUERY_MAX = 1 << 20, OUTPUT_MAX = 256 << 20, SHOWN_WIDTH = 100 };
 
+struct search_options {
+    const char *queries, *rank;
+    uint64_t k, nprobe;
+    bool json;
+};
+
 struct search_run {
-    const struct cli_command *command;
     struct service *service;
     const struct query_request *query; /* without its text */
     bool json;
@@ -110,7 +115,7 @@ static void write_human(struct search_run *run, struct call *call, struct span w
                   (double)call->cost.bytes / 1024, (double)response->total_ns * 1e-6);
 }
 
-static enum dp_status search_one(struct search_run *run, struct span words, struct dp_error *error)
+static enum dp_status search_words(struct search_run *run, struct span words, struct dp_error *error)
 {
     struct query_request request = *run->query;
     struct query_response response;
@@ -151,7 +156,7 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
         return error->status;
     line_reader_init(&reader, in.stream, QUERY_MAX);
     while (status == DP_OK && line_reader_next(&reader, &line, error)) {
-        status = search_one(run, line, error);
+        status = search_words(run, line, error);
         if (status != DP_OK)
             dp_error_prefix(error, "%s line %llu", path, (unsigned long long)reader.number);
     }
@@ -162,65 +167,60 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
     return status;
 }
 
-static int run_search(int argc, char **argv)
+static int run_search(const struct cli_args *args)
 {
-    const char *queries = NULL, *rank = "meaning";
-    uint64_t k = 10, nprobe = 0;
-    bool json = false;
-    const struct cli_option options[] = {
-        {"queries", 0, CLI_TEXT, &queries, 0, 0, "FILE", "one query per line (\"-\": standard input)"},
-        {"top-k", 'k', CLI_NUMBER, &k, 1, INDEX_TOP_K_MAX, "N", "how many rows (default 10)"},
-        {"nprobe", 0, CLI_NUMBER, &nprobe, 0, UINT32_MAX, "N", "lists to scan (default: chosen by size)"},
-        {"rank", 0, CLI_TEXT, &rank, 0, 0, "HOW", "meaning (the default, and the only one so far)"},
-        {"json", 0, CLI_FLAG, &json, 0, 0, NULL, "one JSON line per query"},
-    };
-    struct cli_args args;
+    const struct search_options *given = args->options;
+    struct query_request query = {.rows.all_attributes = true,
+                                  .namespace = span_str(args->position_count > 0 ? args->positions[0] : ""),
+                                  .rows.top_k = (uint32_t)given->k,
+                                  .rows.nprobe = (uint32_t)given->nprobe};
+    struct search_run run = {.query = &query, .json = given->json};
     struct dp_error error = {0};
-    struct query_request query = {.rows.all_attributes = true};
-    struct search_run run = {.command = &cli_search_command, .query = &query};
-    enum dp_status result = DP_OK;
-    int status = cli_parse(&cli_search_command, argc, argv, options, 5, &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    if (strcmp(rank, "meaning") != 0) {
-        status = cli_usage(&cli_search_command, "--rank %s is not known; this build ranks by meaning only", rank);
-        goto out;
-    }
-    if (args.position_count != (queries ? 1 : 2)) {
-        status = cli_usage(&cli_search_command, !queries && args.position_count > 2
-                                                    ? "one query goes with a namespace: put its words in quotes"
-                                                    : "a namespace and a query are needed, or a namespace and "
-                                                      "--queries FILE");
-        goto out;
-    }
-    query.namespace = span_str(args.positions[0]);
-    query.rows.top_k = (uint32_t)k;
-    query.rows.nprobe = (uint32_t)nprobe;
-    run.json = json;
+    if (strcmp(given->rank, "meaning") != 0)
+        return cli_usage(args, "--rank is '%s', but this build ranks by meaning only", given->rank);
+    if (!given->queries && args->position_count > 2)
+        return cli_usage(args, "too many arguments: put the words of the query in quotes");
+    if (args->position_count != (given->queries ? 1 : 2))
+        return cli_usage(args, "a namespace and a query are needed, or a namespace and --queries FILE");
     buffer_init(&run.output, OUTPUT_MAX);
-    result = open_service(program_inputs(&args.config), OPEN_MODEL | OPEN_STORE, &run.service, &error);
-    if (result == DP_OK)
-        result =
-            queries ? search_file(&run, queries, &error) : search_one(&run, span_str(args.positions[1]), &error);
-    if (result != DP_OK)
-        status = cli_fail(&cli_search_command, &error);
+    enum dp_status status =
+        open_service(program_inputs(&args->config), OPEN_MODEL | OPEN_STORE, &run.service, &error);
+    if (status == DP_OK && given->queries)
+        search_file(&run, given->queries, &error);
+    else if (status == DP_OK)
+        search_words(&run, span_str(args->positions[1]), &error);
     service_free(run.service);
     buffer_deinit(&run.output);
-out:
-    cli_args_deinit(&args);
-    return status;
+    return cli_end(args, &error);
 }
 
+static const struct cli_option options[] = {
+    {"queries", CLI_TEXT, offsetof(struct search_options, queries), "FILE",
+     .help = "one query per line (\"-\": standard input)"},
+    {"top-k", CLI_NUMBER, offsetof(struct search_options, k), "N", .min = 1, .max = INDEX_TOP_K_MAX, .letter = 'k',
+     .help = "how many rows (default: 10)"},
+    {"nprobe", CLI_NUMBER, offsetof(struct search_options, nprobe), "N", .max = UINT32_MAX,
+     .help = "how many lists to scan (default: by the size of the namespace)"},
+    {"rank", CLI_TEXT, offsetof(struct search_options, rank), "HOW",
+     .help = "meaning (the default, and the only one so far)"},
+    {"json", CLI_FLAG, offsetof(struct search_options, json), .help = "one JSON line per query"},
+};
+static const struct search_options defaults = {.rank = "meaning", .k = 10};
+
 const struct cli_command cli_search_command = {
-    "search",
-    "NAMESPACE \"words\" [OPTIONS]",
-    "the rows of a namespace nearest in meaning to some words",
-    "People are shown the similarity (cosine, 1 is the same), the id and the "
-    "text; where the namespace's metric is another, the\n"
-    "distance. With --json each query answers {\"rows\": [{\"id\": …, \"$dist\": "
-    "…, …attributes}], \"performance\": {\"rounds\": …,\n"
-    "\"requests\": …, \"bytes\": …, \"ms\": …}} on one line; $dist is the distance, "
-    "1 - similarity.\n",
-    CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
-    run_search};
+    .name = "search",
+    .usage = "NAMESPACE \"words\" --root DIR|URL [OPTIONS]",
+    .summary = "find the rows of a namespace nearest in meaning to some words",
+    .details =
+        "Prints for each row the similarity (cosine; 1 means equal), or the distance where the namespace has "
+        "another\n"
+        "metric, the id and the text. --json prints {\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
+        "\"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}; $dist is the distance,\n"
+        "1 - similarity.\n",
+    .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .run = run_search,
+};

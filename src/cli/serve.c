@@ -127,27 +127,22 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     return error->status;
 }
 
-static int run_serve(int argc, char **argv)
+static int run_serve(const struct cli_args *args)
 {
-    struct cli_args args;
     struct dp_error error = {0};
-    int status = cli_parse(&cli_serve_command, argc, argv, NULL, 0, &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    if (args.position_count > 0)
-        status = cli_unexpected(&cli_serve_command, args.positions[0]);
-    else if (serve(&args.config, &error) != DP_OK)
-        status = cli_fail(&cli_serve_command, &error);
-    cli_args_deinit(&args);
-    return status;
+    if (args->position_count > 0)
+        return cli_unexpected(args, args->positions[0]);
+    serve(&args->config, &error);
+    return cli_end(args, &error);
 }
 
 const struct cli_command cli_serve_command = {
-    "serve",
-    "[OPTIONS]",
-    "serve the namespaces of a root, and embeddings, over HTTP",
-    "Prints its address on standard output once it accepts connections. Ctrl-C ends it when the requests in\n"
-    "progress have; a second Ctrl-C at once. SIGHUP changes nothing.\n",
-    CONFIG_GROUP_ALL,
-    run_serve};
+    .name = "serve",
+    .usage = "--root DIR|URL [OPTIONS]",
+    .summary = "serve search and embeddings over HTTP, with a search page",
+    .details =
+        "Prints its address on standard output once it accepts connections. Ctrl-C ends it after the requests in\n"
+        "progress, a second Ctrl-C at once. SIGHUP changes nothing.\n",
+    .settings = CONFIG_GROUP_ALL,
+    .run = run_serve,
+};

@@ -10,12 +10,12 @@
 
 enum { ARENA_MAX = 1 << 30, OUTPUT_MAX = 1 << 30 };
 
-struct wish {
+struct usage_options {
     const char *email, *key, *month;
     bool by_key, json;
 };
 
-static int64_t limit_of(const struct config *config, enum account_tier tier)
+static int64_t tier_limit(const struct config *config, enum account_tier tier)
 {
     uint64_t limit = tier == TIER_FREE  ? config->free_limit
                      : tier == TIER_PRO ? config->pro_limit
@@ -23,8 +23,8 @@ static int64_t limit_of(const struct config *config, enum account_tier tier)
     return (int64_t)limit;
 }
 
-static void print_json(const struct config *config, const char *month, const struct usage_rows *rows,
-                       struct buffer *out)
+static void write_usage_json(const struct config *config, const char *month, const struct usage_rows *rows,
+                             struct buffer *out)
 {
     struct json_writer w;
     json_writer_init(&w, out);
@@ -49,7 +49,7 @@ static void print_json(const struct config *config, const char *month, const str
         json_key(&w, "requests");
         json_i64(&w, row->requests);
         json_key(&w, "limit"); /* of the user, whose keys share it */
-        json_i64(&w, limit_of(config, row->tier));
+        json_i64(&w, tier_limit(config, row->tier));
         json_end_object(&w);
     }
     json_end_array(&w);
@@ -57,14 +57,14 @@ static void print_json(const struct config *config, const char *month, const str
     buffer_append_str(out, "\n");
 }
 
-static void print_people(const struct config *config, const char *month, const struct usage_rows *rows,
-                         struct buffer *out)
+static void write_usage_text(const struct config *config, const char *month, const struct usage_rows *rows,
+                             struct buffer *out)
 {
     buffer_printf(out, "%s, UTC\n", month);
     for (size_t i = 0; i < rows->count; i++) {
         const struct usage_row *row = &rows->rows[i];
         buffer_printf(out, "%10lld of %lld embeddings  %8lld requests  %-5s  %.*s", (long long)row->embeddings,
-                      (long long)limit_of(config, row->tier), (long long)row->requests, tier_name(row->tier),
+                      (long long)tier_limit(config, row->tier), (long long)row->requests, tier_name(row->tier),
                       SPAN_FMT(row->email));
         if (row->key_id.len)
             buffer_printf(out, "  %.*s", SPAN_FMT(row->key_id));
@@ -72,27 +72,28 @@ static void print_people(const struct config *config, const char *month, const s
     }
 }
 
-static enum dp_status report(struct call *call, const struct config *config, const struct wish *wish,
-                             struct database *db, struct buffer *out)
+static enum dp_status write_usage(struct call *call, const struct config *config,
+                                  const struct usage_options *options, struct database *db, struct buffer *out)
 {
     struct usage_rows rows;
     char month[16];
     int64_t number = month_of(os_wall_ms());
-    if (*wish->month && !month_parse(span_str(wish->month), &number))
-        return call_fail(call, DP_INVALID, "--month is '%s', but must be a month as 2026-11", wish->month);
-    enum dp_status status = records_usage(call, db, number, span_str(wish->email), span_str(wish->key),
-                                          wish->by_key || *wish->key, &rows);
+    if (*options->month && !month_parse(span_str(options->month), &number))
+        return call_fail(call, DP_INVALID, "--month is '%s', but must be a month as 2026-11", options->month);
+    enum dp_status status = records_usage(call, db, number, span_str(options->email), span_str(options->key),
+                                          options->by_key || *options->key, &rows);
     if (status != DP_OK)
         return status;
     month_print(number, month);
-    if (wish->json)
-        print_json(config, month, &rows, out);
+    if (options->json)
+        write_usage_json(config, month, &rows, out);
     else
-        print_people(config, month, &rows, out);
+        write_usage_text(config, month, &rows, out);
     return buffer_check(out, "the output", &call->error);
 }
 
-static enum dp_status usage(const struct config *config, const struct wish *wish, struct dp_error *error)
+static enum dp_status print_usage(const struct config *config, const struct usage_options *options,
+                                  struct dp_error *error)
 {
     struct arena arena;
     struct call call;
@@ -103,7 +104,7 @@ static enum dp_status usage(const struct config *config, const struct wish *wish
     buffer_init(&out, OUTPUT_MAX);
     enum dp_status status = open_accounts_database(&call, config, &db);
     if (status == DP_OK)
-        status = report(&call, config, wish, db, &out);
+        status = write_usage(&call, config, options, db, &out);
     if (status == DP_OK)
         printf("%.*s", (int)out.len, (const char *)out.data);
     *error = call.error;
@@ -113,33 +114,34 @@ static enum dp_status usage(const struct config *config, const struct wish *wish
     return status;
 }
 
-static int run_usage(int argc, char **argv)
+static int run_usage(const struct cli_args *args)
 {
-    struct wish wish = {"", "", "", false, false};
-    const struct cli_option own[] = {
-        {"email", 0, CLI_TEXT, &wish.email, 0, 0, "ADDRESS", "only this user's"},
-        {"key", 0, CLI_TEXT, &wish.key, 0, 0, "ID", "only this key's"},
-        {"by-key", 0, CLI_FLAG, &wish.by_key, 0, 0, NULL, "a line for each key, not for each user"},
-        {"month", 0, CLI_TEXT, &wish.month, 0, 0, "MONTH", "2026-11 (default: this month, UTC)"},
-        {"json", 0, CLI_FLAG, &wish.json, 0, 0, NULL, "print JSON"},
-    };
-    struct cli_args args;
     struct dp_error error = {0};
-    int status = cli_parse(&cli_usage_command, argc, argv, own, sizeof(own) / sizeof(*own), &args);
-
-    if (status != CLI_OK)
-        return status == CLI_HELPED ? CLI_OK : status;
-    if (args.position_count > 0)
-        status = cli_unexpected(&cli_usage_command, args.positions[0]);
-    else if (usage(&args.config, &wish, &error) != DP_OK)
-        status = cli_fail_options(&cli_usage_command, &error);
-    cli_args_deinit(&args);
-    return status;
+    if (args->position_count > 0)
+        return cli_unexpected(args, args->positions[0]);
+    print_usage(&args->config, args->options, &error);
+    return cli_end_options(args, &error);
 }
 
-const struct cli_command cli_usage_command = {"usage",
-                                              "[--email ADDRESS] [--key ID] [--by-key] [--month MONTH] [--json]",
-                                              "print how many embeddings users and keys have had in a month",
-                                              "Servers write what was used at least once a second.\n",
-                                              CONFIG_GROUP_ACCOUNTS,
-                                              run_usage};
+static const struct cli_option options[] = {
+    {"email", CLI_TEXT, offsetof(struct usage_options, email), "ADDRESS", .help = "this user only"},
+    {"key", CLI_TEXT, offsetof(struct usage_options, key), "ID", .help = "this key only"},
+    {"by-key", CLI_FLAG, offsetof(struct usage_options, by_key), .help = "a line for each key, not for each user"},
+    {"month", CLI_TEXT, offsetof(struct usage_options, month), "MONTH",
+     .help = "such as 2026-11 (default: this month, UTC)"},
+    {"json", CLI_FLAG, offsetof(struct usage_options, json), .help = "print JSON"},
+};
+static const struct usage_options defaults = {.email = "", .key = "", .month = ""};
+
+const struct cli_command cli_usage_command = {
+    .name = "usage",
+    .usage = "[--email ADDRESS] [--key ID] [--by-key] [--month MONTH] [--json]",
+    .summary = "print how many embeddings each user or key had in a month",
+    .details = "Servers write down what was used at least once a second.\n",
+    .settings = CONFIG_GROUP_ACCOUNTS,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .defaults = &defaults,
+    .options_size = sizeof defaults,
+    .run = run_usage,
+};

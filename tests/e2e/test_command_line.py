@@ -18,6 +18,15 @@ def test_help_names_every_command(run):
     assert run(status=2).stderr == help_text
 
 
+@pytest.mark.parametrize("command, verbs", [("faiss", ["info", "search", "build", "calibrate"]), ("key", ["create", "list", "revoke"]),
+                                            ("model", ["info", "list", "check", "pack"]), ("bench", ["embed", "peak"])])
+def test_verbs_are_in_the_help_and_in_complaints(run, command, verbs):
+    assert re.findall(rf"^  dipper {command} (\w+) ", run(command, "--help").stdout, re.M) == verbs
+    for arguments in ([], ["frobnicate"]):
+        complaint = run(command, *arguments, status=2).stderr
+        assert "say what to do" in complaint and re.findall(rf" dipper {command} (\w+) ", complaint) == verbs
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command(run, command):
     shown = run(command, "--help").stdout

@@ -197,8 +197,12 @@ def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
                      complaint("info", tmp_path / "cut.ivf"))
     assert "it is text, and vectors are read from .npy" in complaint("search", file, "--queries", test_data / "vectors" / "README.md")
     complaint("info", web.url.replace(FILE, "none"))
-    assert "say what to do" in complaint("search", file, status=2)
-    assert "say what to do" in complaint("search", file, "--queries", queries, "--text", "x", status=2)
+    assert "either --queries FILE or --text" in complaint("search", file, status=2)
+    assert "either --queries FILE or --text" in complaint("search", file, "--queries", queries, "--text", "x", status=2)
+    assert "needs --queries FILE" in complaint("calibrate", file, status=2)
+    assert "needs --vectors FILE" in complaint("build", tmp_path / "new.ivf", status=2)
+    assert "takes no queries" in complaint("info", file, "--text", "x", status=2)
+    assert "nowhere.npy" in complaint("calibrate", file, "--queries", tmp_path / "nowhere.npy")
     assert "say what to do" in complaint("info", status=2)
 
 

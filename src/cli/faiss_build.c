@@ -1,4 +1,4 @@
-/* faiss_make.c: `dipper faiss build`: an IVF file of the vectors of another. */
+/* faiss_build.c: `dipper faiss build`: an IVF file of the vectors of another. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,8 +25,8 @@ static bool is(const char *given, const char *name)
     return given && strcmp(given, name) == 0;
 }
 
-static enum dp_status take_options(const struct faiss_make_options *from, struct faiss_build_options *to,
-                                   struct dp_error *error)
+static enum dp_status read_build_options(const struct faiss_options *from, struct faiss_build_options *to,
+                                         struct dp_error *error)
 {
     const bool by_product =
         is(from->metric, "inner_product") || is(from->metric, "ip") || is(from->metric, "cosine");
@@ -61,7 +61,7 @@ struct build_progress {
     uint64_t vectors;
 };
 
-static bool on_progress(void *ctx, const char *stage, double done)
+static bool on_build_progress(void *ctx, const char *stage, double done)
 {
     static const struct {
         const char *stage, *what;
@@ -87,8 +87,8 @@ static bool on_progress(void *ctx, const char *stage, double done)
 
 /* ---- the answer --------------------------------------------------------------------------------------- */
 
-static void write_json(struct buffer *out, const char *url, const struct faiss_build_options *how,
-                       const struct faiss_built *built, double seconds)
+static void write_built_json(struct buffer *out, const char *url, const struct faiss_build_options *how,
+                             const struct faiss_built *built, double seconds)
 {
     struct json_writer w;
     json_writer_init(&w, out);
@@ -132,15 +132,15 @@ static void write_recall(struct buffer *out, const struct recall_table *table)
     }
 }
 
-static enum dp_status print_answer(const char *url, const struct faiss_build_options *how,
-                                   const struct faiss_built *built, int64_t ns, bool json, struct dp_error *error)
+static enum dp_status print_built(const char *url, const struct faiss_build_options *how,
+                                  const struct faiss_built *built, int64_t ns, bool json, struct dp_error *error)
 {
     struct buffer out;
     int64_t ms = ns / 1000000;
     double seconds = (double)ms / 1000;
     buffer_init(&out, OUTPUT_MAX);
     if (json)
-        write_json(&out, url, how, built, seconds);
+        write_built_json(&out, url, how, built, seconds);
     else
         buffer_printf(&out, "%s: %" PRIu64 " vectors of %zu dimensions in %zu lists, %.1f MB, in %.1f s\n", url,
                       built->vectors, built->dim, built->nlist, (double)built->bytes * 1e-6, seconds);
@@ -155,28 +155,28 @@ static enum dp_status print_answer(const char *url, const struct faiss_build_opt
 
 /* ---- the whole ---------------------------------------------------------------------------------------- */
 
-static enum dp_status build(struct call *call, const struct config *config,
-                            const struct faiss_make_options *options, struct faiss_build_options *how,
-                            struct faiss_built *built)
+static enum dp_status build_file(struct call *call, const struct cli_args *args, struct faiss_build_options *how,
+                                 struct faiss_built *built)
 {
+    const struct faiss_options *given = args->options;
     struct build_progress progress = {0};
     struct vector_input input;
     struct team *team = NULL;
     int64_t *ids = NULL;
-    enum dp_status status = vector_input_open(call, options->vectors, &input);
-    if (status == DP_OK && options->ids)
-        status = vector_input_ids(call, options->ids, input.layout.count, &ids);
+    enum dp_status status = vector_input_open(call, given->vectors, &input);
+    if (status == DP_OK && given->ids)
+        status = vector_input_ids(call, given->ids, input.layout.count, &ids);
     if (status == DP_OK)
-        status = team_new(config->threads, &team, &call->error);
+        status = team_new(args->config.threads, &team, &call->error);
     if (status == DP_OK) {
-        const struct s3_settings s3 = s3_settings_of(config);
-        const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(config)};
+        const struct s3_settings s3 = s3_settings_of(&args->config);
+        const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(&args->config)};
         const struct vector_source source = vector_input_source(&input);
         progress.vectors = source.count;
         how->ids = ids;
-        how->progress = on_progress;
+        how->progress = on_build_progress;
         how->progress_ctx = &progress;
-        status = faiss_build(call, team, &source, how, span_str(options->url), &store, built);
+        status = faiss_build(call, team, &source, how, span_str(args->positions[0]), &store, built);
         if (progress.stage)
             progress_end(&progress.line);
     }
@@ -186,27 +186,29 @@ static enum dp_status build(struct call *call, const struct config *config,
     return status;
 }
 
-enum dp_status faiss_make(const struct config *config, const struct faiss_make_options *options,
-                          struct dp_error *error)
+int cli_faiss_build(const struct cli_args *args)
 {
+    const struct faiss_options *given = args->options;
     struct faiss_build_options how;
     struct faiss_built built = {0};
+    struct dp_error error = {0};
     struct arena arena;
     struct call call;
     int64_t begun = os_now_ns();
-    enum dp_status status = take_options(options, &how, error);
-    if (status != DP_OK)
-        return status;
+    if (!given->vectors)
+        return cli_usage(args, "`faiss build` needs --vectors FILE");
+    if (read_build_options(given, &how, &error) != DP_OK)
+        return cli_end(args, &error);
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call.cancelled = interrupt_watch();
-    status = build(&call, config, options, &how, &built);
-    *error = call.error;
+    enum dp_status status = build_file(&call, args, &how, &built);
+    error = call.error;
     arena_deinit(&arena);
     if (status == DP_CANCELLED)
-        dp_fail(error, status,
+        dp_fail(&error, status,
                 built.bytes > 0 ? "the file is there, without a table of its recall" : "no file was written");
     if (status == DP_OK)
-        status = print_answer(options->url, &how, &built, os_now_ns() - begun, options->json, error);
-    return status;
+        print_built(args->positions[0], &how, &built, os_now_ns() - begun, given->json, &error);
+    return cli_end(args, &error);
 }
