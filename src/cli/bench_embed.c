@@ -58,7 +58,7 @@ struct embed_bench {
     float *out;
 };
 
-static int compare_doubles(const void *a, const void *b)
+static int compare_seconds(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -83,7 +83,7 @@ static enum dp_status make_text(struct embed_bench *e, size_t count, uint64_t *s
         return status;
     size_t before = empty.count > 0, at = before;
     int32_t *ids = arena_array(&e->arena, count, sizeof *ids);
-    if (ids == NULL)
+    if (!ids)
         return call_nomem(e->b->call, "the texts to embed");
     memcpy(ids, empty.ids, before * sizeof *ids);
     for (; at < count - (empty.count - before); at++) {
@@ -99,7 +99,7 @@ static enum dp_status make_text(struct embed_bench *e, size_t count, uint64_t *s
 static enum dp_status add_case(struct embed_bench *e, struct bench_case added)
 {
     added.seconds = arena_array(&e->arena, (size_t)ROUNDS * SAMPLES_MAX, sizeof *added.seconds);
-    if (added.seconds == NULL)
+    if (!added.seconds)
         return call_nomem(e->b->call, "the times");
     e->cases[e->case_count++] = added;
     return DP_OK;
@@ -110,7 +110,7 @@ static enum dp_status add_made_up(struct embed_bench *e, size_t tokens, size_t b
     uint64_t seed = tokens;
     struct bench_case added = {.tokens = tokens, .batch = batch};
     added.seqs = arena_calloc(&e->arena, batch, sizeof *added.seqs);
-    if (added.seqs == NULL)
+    if (!added.seqs)
         return call_nomem(e->b->call, "the texts to embed");
     for (size_t i = 0; i < batch; i++)
         if (make_text(e, tokens, &seed, &added.seqs[i]) != DP_OK)
@@ -119,7 +119,7 @@ static enum dp_status add_made_up(struct embed_bench *e, size_t tokens, size_t b
 }
 
 /* The lines of a file that are not empty. */
-static enum dp_status read_texts(struct embed_bench *e, const char *path, struct span **texts, size_t *count)
+static enum dp_status read_bench_texts(struct embed_bench *e, const char *path, struct span **texts, size_t *count)
 {
     struct call *call = e->b->call;
     struct input in;
@@ -127,14 +127,14 @@ static enum dp_status read_texts(struct embed_bench *e, const char *path, struct
     struct span line;
     *count = 0;
     *texts = arena_array(&e->arena, TEXTS_MAX, sizeof **texts);
-    if (*texts == NULL)
+    if (!*texts)
         return call_nomem(call, "the texts to embed");
     if (input_open(&in, path, &call->error) != DP_OK)
         return call->error.status;
     line_reader_init(&reader, in.stream, LINE_MAX_BYTES);
     while (*count < TEXTS_MAX && line_reader_next(&reader, &line, &call->error)) {
         struct span copy = arena_copy(&e->arena, line);
-        if (copy.data == NULL && line.len > 0)
+        if (!copy.data && line.len > 0)
             call_nomem(call, "the texts to embed");
         else if (line.len > 0)
             (*texts)[(*count)++] = copy;
@@ -152,8 +152,8 @@ static enum dp_status make_cases(struct embed_bench *e, const struct bench_embed
     struct span *texts = NULL;
     size_t count = 0, special = tokenizer_special_count(model_tokenizer(e->model));
     enum dp_status status = DP_OK;
-    if (options->file != NULL)
-        status = read_texts(e, options->file, &texts, &count);
+    if (options->file)
+        status = read_bench_texts(e, options->file, &texts, &count);
     if (options->tokens > 0 && (options->tokens > info->max_tokens || options->tokens <= special))
         status = call_fail(e->b->call, DP_INVALID, "--tokens must be %zu to %zu with this model", special + 1,
                            info->max_tokens);
@@ -161,7 +161,7 @@ static enum dp_status make_cases(struct embed_bench *e, const struct bench_embed
         size_t batch = options->batch > 0 ? options->batch : BATCHES[b];
         if (options->batch > 0 && b > 0)
             break;
-        if (texts != NULL) {
+        if (texts) {
             status = add_case(e, (struct bench_case){.batch = batch, .texts = texts, .text_count = count});
         } else if (options->tokens > 0) {
             status = add_made_up(e, options->tokens, batch);
@@ -185,9 +185,9 @@ static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool
     uint64_t bytes = 0;
     arena_reset(&e->scratch);
     int64_t begin = os_now_ns();
-    if (seqs == NULL) {
+    if (!seqs) {
         seqs = arena_array(&e->scratch, c->batch, sizeof *seqs);
-        if (seqs == NULL)
+        if (!seqs)
             return call_nomem(call, "a batch of texts");
         for (size_t i = 0; i < c->batch; i++) {
             struct span text = c->texts[(c->next + i) % c->text_count];
@@ -203,7 +203,7 @@ static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool
     double seconds = (double)(os_now_ns() - begin) * 1e-9;
     if (!counts)
         return DP_OK;
-    c->next = c->texts != NULL ? (c->next + c->batch) % c->text_count : 0;
+    c->next = c->texts ? (c->next + c->batch) % c->text_count : 0;
     c->seconds[c->samples++] = seconds;
     c->total += seconds;
     c->tokenizing += (double)(tokenized - begin) * 1e-9;
@@ -218,7 +218,7 @@ static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool
 
 /* Cases take turns. A case that has used up its time, because one run of it takes long, waits for its next turn;
  * each runs once at least. */
-static enum dp_status measure(struct embed_bench *e, double seconds)
+static enum dp_status measure_cases(struct embed_bench *e, double seconds)
 {
     double turn = seconds / ROUNDS / (double)e->case_count;
     for (size_t round = 1; round <= ROUNDS; round++)
@@ -260,12 +260,12 @@ static void print_head(const struct embed_bench *e)
     const struct model_info *info = model_info(e->model);
     unsigned threads = team_size(e->b->team);
     struct json_writer *w = e->b->json;
-    if (w == NULL) {
+    if (!w) {
         printf("%s, %s, %s, %u thread%s; peak %.0f GOPS int8, %.0f GFLOPS fp32\n\n", info->name, info->engine,
                simd_ops()->name, threads, threads == 1 ? "" : "s", e->peak.int8 * 1e-9, e->peak.fp32 * 1e-9);
         printf(
             "tokens  batch   p50 ms   p90 ms   p99 ms   texts/s  tokens/s  tokens/CPU s   of peak  of floor%s\n",
-            e->cases[0].texts != NULL ? "  tokenizing MB/s  share" : "");
+            e->cases[0].texts ? "  tokenizing MB/s  share" : "");
         return;
     }
     json_key(w, "model");
@@ -291,19 +291,19 @@ static void print_case(const struct embed_bench *e, struct bench_case *c)
     double words = info->precision == MODEL_INT8 ? fmax(e->peak.int8 / 2, e->peak.fp32) : e->peak.fp32;
     double floor = linear + c->attention_done * info->attention_ops / words;
     double length = (double)c->tokens_done / (double)c->texts_done;
-    qsort(c->seconds, c->samples, sizeof *c->seconds, compare_doubles);
+    qsort(c->seconds, c->samples, sizeof *c->seconds, compare_seconds);
     double least = c->seconds[0] * 1e3, p50 = percentile(c->seconds, c->samples, 0.5) * 1e3,
            p90 = percentile(c->seconds, c->samples, 0.9) * 1e3,
            p99 = percentile(c->seconds, c->samples, 0.99) * 1e3;
-    if (w == NULL) {
-        printf("%6.*f %6zu %9.3f %8.3f %8.3f %8.3f %9.1f %9.0f %13.0f", c->texts != NULL ? 1 : 0, length, c->batch,
-               least, p50, p90, p99, (double)c->texts_done / c->total, (double)c->tokens_done / c->total,
+    if (!w) {
+        printf("%6.*f %6zu %9.3f %8.3f %8.3f %8.3f %9.1f %9.0f %13.0f", c->texts ? 1 : 0, length, c->batch, least,
+               p50, p90, p99, (double)c->texts_done / c->total, (double)c->tokens_done / c->total,
                (double)c->tokens_done / c->processor);
         if (info->linear_ops > 0)
             printf(" %7.1f %% %7.1f %%", linear / c->total * 100, floor / c->total * 100);
         else
             printf("         -         -");
-        if (c->texts != NULL)
+        if (c->texts)
             printf(" %16.1f %4.1f %%", (double)c->bytes_done / c->tokenizing * 1e-6,
                    c->tokenizing / c->total * 100);
         printf("\n");
@@ -326,14 +326,14 @@ static void print_case(const struct embed_bench *e, struct bench_case *c)
         json_number(w, "of_peak", linear / c->total);
         json_number(w, "of_floor", floor / c->total);
     }
-    if (c->texts != NULL) {
+    if (c->texts) {
         json_number(w, "tokenizing_mb_s", (double)c->bytes_done / c->tokenizing * 1e-6);
         json_number(w, "tokenizing_share", c->tokenizing / c->total);
     }
     json_end_object(w);
 }
 
-static enum dp_status run(struct embed_bench *e, const struct bench_embed_options *options)
+static enum dp_status run_embed_bench(struct embed_bench *e, const struct bench_embed_options *options)
 {
     struct call *call = e->b->call;
     size_t batch_max = 0;
@@ -344,16 +344,16 @@ static enum dp_status run(struct embed_bench *e, const struct bench_embed_option
     for (size_t i = 0; i < e->case_count; i++)
         batch_max = e->cases[i].batch > batch_max ? e->cases[i].batch : batch_max;
     e->out = arena_array(&e->arena, batch_max, model_info(e->model)->dim * sizeof *e->out);
-    if (e->out == NULL)
+    if (!e->out)
         return call_nomem(call, "the vectors");
     double peak_seconds = e->b->seconds * PEAK_SHARE;
-    if (measure_peak(e, peak_seconds) != DP_OK || measure(e, e->b->seconds - 2 * peak_seconds) != DP_OK ||
+    if (measure_peak(e, peak_seconds) != DP_OK || measure_cases(e, e->b->seconds - 2 * peak_seconds) != DP_OK ||
         measure_peak(e, peak_seconds) != DP_OK)
         return call->error.status;
     print_head(e);
     for (size_t i = 0; i < e->case_count; i++)
         print_case(e, &e->cases[i]);
-    if (e->b->json != NULL)
+    if (e->b->json)
         json_end_array(e->b->json);
     return DP_OK;
 }
@@ -364,7 +364,7 @@ enum dp_status bench_embed(const struct bench *b, const struct model *model,
     struct embed_bench e = {.b = b, .model = model};
     arena_init(&e.arena, (size_t)1 << 30);
     arena_init(&e.scratch, (size_t)1 << 30);
-    enum dp_status status = run(&e, options);
+    enum dp_status status = run_embed_bench(&e, options);
     embedder_free(e.embedder);
     arena_deinit(&e.scratch);
     arena_deinit(&e.arena);

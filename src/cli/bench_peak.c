@@ -19,7 +19,7 @@ static const size_t READ_SIZES[] = {24 << 10, 512 << 10, 10 << 20, 256 << 20};
 enum { RUNS_MIN = 8, READ_COUNT = sizeof READ_SIZES / sizeof *READ_SIZES };
 
 /* A run: each thread of the team does `rounds` of one of the two. */
-struct work {
+struct peak_run {
     uint64_t (*arithmetic)(uint64_t rounds); /* or NULL: */
     uint64_t (*read)(const uint8_t *bytes, size_t len);
     const uint8_t *bytes; /* [threads][len] */
@@ -34,13 +34,13 @@ struct work {
 
 static void run_share(void *ctx, size_t index, unsigned worker)
 {
-    struct work *w = ctx;
+    struct peak_run *w = ctx;
     (void)worker;
     if (++w->arrived == w->threads)
         w->began_ns = os_now_ns();
     while (w->began_ns == 0)
         sched_yield(); /* there may be more threads than processors */
-    if (w->arithmetic != NULL) {
+    if (w->arithmetic) {
         w->done += w->arithmetic(w->rounds);
         return;
     }
@@ -52,9 +52,9 @@ static void run_share(void *ctx, size_t index, unsigned worker)
 }
 
 /* Runs once; answers the rate of all threads together, a second. */
-static double run_once(struct work *w, struct team *team, double *seconds)
+static double run_once(struct peak_run *w, struct team *team, double *seconds)
 {
-    w->threads = team == NULL ? 1 : team_size(team);
+    w->threads = !team ? 1 : team_size(team);
     w->done = 0;
     w->arrived = 0;
     w->began_ns = 0;
@@ -64,7 +64,8 @@ static double run_once(struct work *w, struct team *team, double *seconds)
     return (double)w->done / *seconds;
 }
 
-static enum dp_status best_rate(struct call *call, struct team *team, struct work *w, double seconds, double *out)
+static enum dp_status best_rate(struct call *call, struct team *team, struct peak_run *w, double seconds,
+                                double *out)
 {
     double took = 0, best = 0, least = 0;
     for (w->rounds = 1; least < RUN_SECONDS; w->rounds *= 2) {
@@ -88,7 +89,7 @@ static enum dp_status best_rate(struct call *call, struct team *team, struct wor
 enum dp_status bench_peak(struct call *call, struct team *team, const struct simd_ops *set, double seconds,
                           struct bench_peak *out)
 {
-    struct work int8 = {.arithmetic = set->peak->int8}, fp32 = {.arithmetic = set->peak->fp32};
+    struct peak_run int8 = {.arithmetic = set->peak->int8}, fp32 = {.arithmetic = set->peak->fp32};
     enum dp_status status = best_rate(call, team, &int8, seconds / 2, &out->int8);
     return status == DP_OK ? best_rate(call, team, &fp32, seconds / 2, &out->fp32) : status;
 }
@@ -97,7 +98,7 @@ enum dp_status bench_peak(struct call *call, struct team *team, const struct sim
 
 static enum dp_status measure_sets(const struct bench *b, double seconds)
 {
-    if (b->json != NULL) {
+    if (b->json) {
         json_key(b->json, "sets");
         json_begin_array(b->json);
     } else {
@@ -107,12 +108,12 @@ static enum dp_status measure_sets(const struct bench *b, double seconds)
     for (int isa = 0; isa < SIMD_ISA_COUNT; isa++) {
         const struct simd_ops *set = simd_ops_for((enum simd_isa)isa);
         struct bench_peak one = {0}, all = {0};
-        if (set == NULL)
+        if (!set)
             continue;
         if (bench_peak(b->call, NULL, set, seconds, &one) != DP_OK ||
             bench_peak(b->call, b->team, set, seconds, &all) != DP_OK)
             return b->call->error.status;
-        if (b->json == NULL) {
+        if (!b->json) {
             printf("%-16s%c %20.1f %11.1f %23.1f %11.1f\n", set->name, set == simd_ops() ? '*' : ' ',
                    one.int8 * 1e-9, all.int8 * 1e-9, one.fp32 * 1e-9, all.fp32 * 1e-9);
             continue;
@@ -132,7 +133,7 @@ static enum dp_status measure_sets(const struct bench *b, double seconds)
         json_double(b->json, all.fp32 * 1e-9);
         json_end_object(b->json);
     }
-    if (b->json != NULL)
+    if (b->json)
         json_end_array(b->json);
     return DP_OK;
 }
@@ -141,7 +142,7 @@ static enum dp_status measure_reading(const struct bench *b, const uint8_t *byte
 {
     const struct simd_ops *set = simd_ops();
     size_t share_max = total / team_size(b->team) / 512 * 512;
-    if (b->json != NULL) {
+    if (b->json) {
         json_key(b->json, "reading");
         json_begin_array(b->json);
     } else {
@@ -150,11 +151,11 @@ static enum dp_status measure_reading(const struct bench *b, const uint8_t *byte
     for (size_t i = 0; i < READ_COUNT; i++) {
         double one = 0, all = 0;
         size_t len = READ_SIZES[i] < share_max ? READ_SIZES[i] : share_max;
-        struct work w = {.read = set->peak->read, .bytes = bytes, .len = len};
+        struct peak_run w = {.read = set->peak->read, .bytes = bytes, .len = len};
         if (best_rate(b->call, NULL, &w, seconds, &one) != DP_OK ||
             best_rate(b->call, b->team, &w, seconds, &all) != DP_OK)
             return b->call->error.status;
-        if (b->json == NULL) {
+        if (!b->json) {
             printf("%20zu %15.1f %11.1f\n", len >> 10, one * 1e-9, all * 1e-9);
             continue;
         }
@@ -167,7 +168,7 @@ static enum dp_status measure_reading(const struct bench *b, const uint8_t *byte
         json_double(b->json, all * 1e-9);
         json_end_object(b->json);
     }
-    if (b->json != NULL)
+    if (b->json)
         json_end_array(b->json);
     return DP_OK;
 }
@@ -179,14 +180,14 @@ enum dp_status bench_machine(const struct bench *b)
         sets += simd_ops_for((enum simd_isa)isa) != NULL;
     /* By one thread and by all: two halves of each set's time, and of each size's. */
     double share = b->seconds / (double)(sets + READ_COUNT) / 2;
-    if (b->json != NULL) {
+    if (b->json) {
         json_key(b->json, "threads");
         json_u64(b->json, team_size(b->team));
     }
     if (measure_sets(b, share) != DP_OK)
         return b->call->error.status;
     uint8_t *bytes = mem_aligned_alloc(64, total);
-    if (bytes == NULL)
+    if (!bytes)
         return call_nomem(b->call, "the bytes to read");
     memset(bytes, 1, total);
     enum dp_status status = measure_reading(b, bytes, total, share);

@@ -87,7 +87,7 @@ static void write_item(struct embed_run *run, const struct embed_response *respo
     buffer_append_str(&run->output, "\n");
 }
 
-static void write_problem(struct embed_run *run, const char *problem)
+static void write_line_problem(struct embed_run *run, const char *problem)
 {
     struct json_writer w;
 
@@ -114,7 +114,7 @@ static enum dp_status print_batch(struct embed_run *run, const struct embed_batc
     buffer_clear(&run->output);
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->lines[i].problem)
-            write_problem(run, batch->lines[i].problem);
+            write_line_problem(run, batch->lines[i].problem);
         else
             write_item(run, &batch->response, next++);
     }
@@ -148,8 +148,10 @@ static enum dp_status flush_batch(struct embed_run *run)
     if (!batch || batch->count == 0 || run->status != DP_OK)
         return run->status;
     inputs = arena_calloc(&batch->arena, batch->count, sizeof(*inputs));
-    if (!inputs)
-        return run->status = call_nomem(&run->call, "a batch of texts");
+    if (!inputs) {
+        run->status = call_nomem(&run->call, "a batch of texts");
+        return run->status;
+    }
     for (size_t i = 0; i < batch->count; i++)
         if (!batch->lines[i].problem)
             inputs[request.count++].text =
@@ -180,8 +182,8 @@ static struct embed_batch *current_batch(struct embed_run *run)
 }
 
 /* Keeps the text of a line, or why there is none. DP_NOMEM: neither. */
-static enum dp_status take_line(struct embed_run *run, struct embed_batch *batch, struct span line,
-                                const struct dp_error *line_error)
+static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *batch, struct span line,
+                                     const struct dp_error *line_error)
 {
     struct embed_line *slot = &batch->lines[batch->count++];
     struct json_reader r;
@@ -238,10 +240,12 @@ static enum dp_status read_stream(struct embed_run *run)
         bool more = line_reader_next(&reader, &line, &error);
         if (!more && error.status != DP_TOO_LARGE)
             break;
-        if (run->status != DP_OK || (run->status = call_check(&run->call)) != DP_OK ||
-            !(batch = current_batch(run)))
+        if (run->status == DP_OK)
+            run->status = call_check(&run->call);
+        batch = run->status == DP_OK ? current_batch(run) : NULL;
+        if (!batch)
             break;
-        run->status = take_line(run, batch, line, &error);
+        run->status = take_text_line(run, batch, line, &error);
         dp_error_clear(&error);
         if (batch->count == BATCH_TEXTS || batch->texts.len >= BATCH_BYTES)
             flush_batch(run);

@@ -1,4 +1,5 @@
 /* index.c: `dipper index`: a JSON-lines file into a namespace, whole or not at all. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@ static const char *plural(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
-static void on_progress(void *ctx, const struct ingest_progress *now)
+static void on_ingest_progress(void *ctx, const struct ingest_progress *now)
 {
     struct index_progress *progress = ctx;
 
@@ -34,8 +35,7 @@ static void on_progress(void *ctx, const struct ingest_progress *now)
     } else if (!progress->told_commit) {
         progress->told_commit = true;
         progress_end(&progress->line);
-        fprintf(stderr, "%llu row%s embedded; writing segments\n", (unsigned long long)now->rows,
-                plural(now->rows));
+        fprintf(stderr, "%" PRIu64 " row%s embedded; writing segments\n", now->rows, plural(now->rows));
     }
 }
 
@@ -43,18 +43,18 @@ static void print_summary(const char *name, const struct ingest_summary *s)
 {
     double seconds = (double)s->total_ns * 1e-9, bytes = (double)s->load.bytes;
 
-    printf("%s: %llu row%s in %.*f s (%.0f rows/s, %.1f tokens a row), %.1f %s written in %llu segment%s\n", name,
-           (unsigned long long)s->rows, plural(s->rows), seconds < 1 ? 3 : 1, seconds, (double)s->rows / seconds,
+    printf("%s: %" PRIu64 " row%s in %.*f s (%.0f rows/s, %.1f tokens a row), %.1f %s written in %" PRIu64
+           " segment%s\n",
+           name, s->rows, plural(s->rows), seconds < 1 ? 3 : 1, seconds, (double)s->rows / seconds,
            s->rows ? (double)s->tokens / (double)s->rows : 0, bytes < 1e6 ? bytes * 1e-3 : bytes * 1e-6,
-           bytes < 1e6 ? "KB" : "MB", (unsigned long long)s->load.segments, plural(s->load.segments));
+           bytes < 1e6 ? "KB" : "MB", s->load.segments, plural(s->load.segments));
     if (s->long_texts > 0)
-        printf("%llu text%s longer than the model's limit; indexed as overlapping windows\n",
-               (unsigned long long)s->long_texts, s->long_texts == 1 ? " was" : "s were");
+        printf("%" PRIu64 " text%s longer than the model's limit; indexed as overlapping windows\n", s->long_texts,
+               s->long_texts == 1 ? " was" : "s were");
     if (s->load.replaced > 0)
-        printf("%llu row%s took the place of one with the same id\n", (unsigned long long)s->load.replaced,
+        printf("%" PRIu64 " row%s took the place of one with the same id\n", s->load.replaced,
                plural(s->load.replaced));
-    printf("the namespace now has %llu row%s\n", (unsigned long long)s->load.total_rows,
-           plural(s->load.total_rows));
+    printf("the namespace now has %" PRIu64 " row%s\n", s->load.total_rows, plural(s->load.total_rows));
 }
 
 static enum dp_status index_file(const struct config *config, const char *name, const char *path,
@@ -65,7 +65,7 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     struct index_progress progress = {0};
     struct ingest_summary summary;
     struct ingest_options options = {.namespace = span_str(name),
-                                     .progress = on_progress,
+                                     .progress = on_ingest_progress,
                                      .progress_ctx = &progress,
                                      .wake = input_wake,
                                      .wake_ctx = &in};

@@ -38,6 +38,19 @@ static void close_files(const struct input *input)
         close(input->wake_fd);
 }
 
+/* Leaves input->stream NULL when it fails. */
+static void open_stream(struct input *input, const char *path, struct dp_error *error)
+{
+    input->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (input->wake_fd < 0) {
+        dp_fail_errno(error, errno, "make an eventfd to read", path);
+        return;
+    }
+    input->stream = fopencookie(input, "r", (cookie_io_functions_t){.read = input_read});
+    if (!input->stream)
+        dp_fail_nomem(error, "the input stream");
+}
+
 enum dp_status input_open(struct input *input, const char *path, struct dp_error *error)
 {
     bool is_stdin = strcmp(path, "-") == 0;
@@ -49,10 +62,8 @@ enum dp_status input_open(struct input *input, const char *path, struct dp_error
         return dp_fail_errno(error, errno, "open", path);
     if (fstat(input->fd, &st) == 0 && S_ISDIR(st.st_mode))
         dp_fail(error, DP_INVALID, "cannot read %s: it is a folder", is_stdin ? "standard input" : path);
-    else if ((input->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-        dp_fail_errno(error, errno, "make an eventfd to read", path);
-    else if (!(input->stream = fopencookie(input, "r", (cookie_io_functions_t){.read = input_read})))
-        dp_fail_nomem(error, "the input stream");
+    else
+        open_stream(input, path, error);
     if (input->stream)
         return DP_OK;
     close_files(input);

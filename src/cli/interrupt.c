@@ -56,7 +56,9 @@ bool interrupt_wait_readable(int fd, int wake_fd)
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &ends, &before);
-    while (!interrupt_came() && (found = ppoll(ready, 2, NULL, &before)) < 0 && errno == EINTR) {}
+    do
+        found = interrupt_came() ? 0 : ppoll(ready, 2, NULL, &before);
+    while (found < 0 && errno == EINTR);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     /* a failed poll leaves the complaint to the read */
     return found != 0 && !interrupt_came() && !(found > 0 && ready[1].revents);

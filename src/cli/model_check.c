@@ -3,6 +3,7 @@
  * Both embed the same texts, each with its own tokenizer and limit, normalised. Texts are read and embedded in
  * batches; of those done only the cosines are kept.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +28,14 @@ enum {
 };
 
 /* A model and what embeds with it. */
-struct side {
+struct compared_model {
     struct model *model;
     struct embedder *embedder;
 };
 
-struct check {
+struct model_comparison {
     struct team *team;
-    struct side checked, reference;
+    struct compared_model checked, reference;
     struct arena arena; /* of a batch */
     struct call call;
     struct buffer texts; /* of a batch, one behind the other */
@@ -48,15 +49,15 @@ struct check {
     struct buffer worst_text; /* its beginning */
 };
 
-static enum dp_status open_side(struct check *c, struct side *side, struct dp_error *error)
+static enum dp_status open_side(struct model_comparison *c, struct compared_model *side, struct dp_error *error)
 {
     return embedder_new(side->model, c->team, NULL, &side->embedder, error);
 }
 
-static enum dp_status open_sides(struct check *c, const struct config *config, const char *against,
+static enum dp_status open_sides(struct model_comparison *c, const struct config *config, const char *against,
                                  struct dp_error *error)
 {
-    const char *folder = against != NULL ? against : config->model_path;
+    const char *folder = against ? against : config->model_path;
     if (*folder == '\0')
         return dp_fail(error, DP_INVALID,
                        "the model inside the program has no fp32 weights to compare with: name its folder with "
@@ -67,7 +68,7 @@ static enum dp_status open_sides(struct check *c, const struct config *config, c
     if (status != DP_OK)
         return status;
     status = model_open_dir(folder, MODEL_FP32, &c->reference.model, error);
-    if (status != DP_OK && against == NULL && status != DP_NOMEM)
+    if (status != DP_OK && !against && status != DP_NOMEM)
         dp_error_prefix(error, "no fp32 weights to compare with, name their folder with --against DIR");
     if (status != DP_OK)
         return status;
@@ -81,21 +82,21 @@ static enum dp_status open_sides(struct check *c, const struct config *config, c
 
 /* ---- a batch ---- */
 
-static struct span text_at(const struct check *c, size_t i)
+static struct span text_at(const struct model_comparison *c, size_t i)
 {
     size_t begin = i == 0 ? 0 : c->ends[i - 1];
     return span_of(c->texts.data + begin, c->ends[i] - begin);
 }
 
-static enum dp_status embed(struct check *c, const struct side *side, const struct config *config,
-                            struct tokens **out_tokens, float **out)
+static enum dp_status embed_side(struct model_comparison *c, const struct compared_model *side,
+                                 const struct config *config, struct tokens **out_tokens, float **out)
 {
     const struct model_info *info = model_info(side->model);
     size_t most =
         config->max_tokens > 0 && config->max_tokens < info->max_tokens ? config->max_tokens : info->max_tokens;
     struct tokens *tokens = arena_calloc(&c->arena, c->count, sizeof *tokens);
     float *vectors = arena_calloc(&c->arena, c->count * info->dim, sizeof *vectors);
-    if (tokens == NULL || vectors == NULL)
+    if (!tokens || !vectors)
         return call_nomem(&c->call, "a batch of texts");
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < c->count && status == DP_OK; i++)
@@ -109,7 +110,7 @@ static enum dp_status embed(struct check *c, const struct side *side, const stru
 }
 
 /* 0 where a vector has no direction. */
-static double cosine(const float *a, const float *b, size_t dim)
+static double cosine_of(const float *a, const float *b, size_t dim)
 {
     double dot = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < dim; i++) {
@@ -121,7 +122,7 @@ static double cosine(const float *a, const float *b, size_t dim)
 }
 
 /* The beginning of a text that is worth showing, whole characters. */
-static void keep_worst(struct check *c, size_t i, double value)
+static void keep_worst(struct model_comparison *c, size_t i, double value)
 {
     struct span text = text_at(c, i);
     size_t len = text.len;
@@ -135,16 +136,16 @@ static void keep_worst(struct check *c, size_t i, double value)
         buffer_append_str(&c->worst_text, "…");
 }
 
-static enum dp_status compare_batch(struct check *c, const struct config *config)
+static enum dp_status compare_batch(struct model_comparison *c, const struct config *config)
 {
     struct tokens *tokens, *others;
     float *vectors, *wanted;
     size_t dim = model_info(c->checked.model)->dim;
-    enum dp_status status = embed(c, &c->checked, config, &tokens, &vectors);
+    enum dp_status status = embed_side(c, &c->checked, config, &tokens, &vectors);
     if (status == DP_OK)
-        status = embed(c, &c->reference, config, &others, &wanted);
+        status = embed_side(c, &c->reference, config, &others, &wanted);
     for (size_t i = 0; i < c->count && status == DP_OK; i++) {
-        double value = cosine(vectors + i * dim, wanted + i * dim, dim);
+        double value = cosine_of(vectors + i * dim, wanted + i * dim, dim);
         buffer_append(&c->cosines, span_of(&value, sizeof value));
         c->tokens += tokens[i].count;
         c->truncated += tokens[i].truncated;
@@ -161,7 +162,7 @@ static enum dp_status compare_batch(struct check *c, const struct config *config
     return status;
 }
 
-static enum dp_status read_texts(struct check *c, const char *file, const struct config *config)
+static enum dp_status compare_texts(struct model_comparison *c, const char *file, const struct config *config)
 {
     struct input in;
     struct line_reader reader;
@@ -198,47 +199,46 @@ struct distribution {
     double min, p1, p5, p50, max, mean;
 };
 
-static int compare_doubles(const void *a, const void *b)
+static int compare_cosines(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
 /* By nearest rank; sorts the cosines. */
-static struct distribution distribute(struct check *c)
+static struct distribution distribution_of(struct model_comparison *c)
 {
     double *sorted = (double *)(void *)c->cosines.data;
     size_t n = c->cosines.len / sizeof *sorted;
     double sum = 0;
-    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    qsort(sorted, n, sizeof *sorted, compare_cosines);
     for (size_t i = 0; i < n; i++)
         sum += sorted[i];
     return (struct distribution){
         n, sorted[0], sorted[n / 100], sorted[n / 20], sorted[n / 2], sorted[n - 1], sum / (double)n};
 }
 
-static void print_people(const struct check *c, const struct distribution *d, struct buffer *out)
+static void write_comparison_text(const struct model_comparison *c, const struct distribution *d,
+                                  struct buffer *out)
 {
     const struct model_info *checked = model_info(c->checked.model), *reference = model_info(c->reference.model);
     struct json_writer w;
     buffer_printf(out, "%s, %s, against %s, %s\n", checked->name, checked->engine, reference->name,
                   reference->engine);
-    buffer_printf(out, "%zu text%s, %llu tokens", d->count, d->count == 1 ? "" : "s",
-                  (unsigned long long)c->tokens);
+    buffer_printf(out, "%zu text%s, %" PRIu64 " tokens", d->count, d->count == 1 ? "" : "s", c->tokens);
     if (c->truncated > 0)
-        buffer_printf(out, ", %llu of the texts cut at %zu", (unsigned long long)c->truncated,
-                      checked->max_tokens);
+        buffer_printf(out, ", %" PRIu64 " of the texts cut at %zu", c->truncated, checked->max_tokens);
     buffer_printf(
         out,
-        "\n\ncosine  %9s %9s %9s %9s %9s %9s\n        %9.7f %9.7f %9.7f %9.7f %9.7f %9.7f\n\nworst: line %llu, ",
-        "min", "p1", "p5", "p50", "mean", "max", d->min, d->p1, d->p5, d->p50, d->mean, d->max,
-        (unsigned long long)c->worst_line);
+        "\n\ncosine  %9s %9s %9s %9s %9s %9s\n        %9.7f %9.7f %9.7f %9.7f %9.7f %9.7f\n\nworst: line %" PRIu64
+        ", ",
+        "min", "p1", "p5", "p50", "mean", "max", d->min, d->p1, d->p5, d->p50, d->mean, d->max, c->worst_line);
     json_writer_init(&w, out); /* a text's control characters would steer the terminal */
     json_string(&w, buffer_span(&c->worst_text));
     buffer_append_str(out, "\n");
 }
 
-static void write_side(struct json_writer *w, const char *key, const struct side *side)
+static void write_side(struct json_writer *w, const char *key, const struct compared_model *side)
 {
     const struct model_info *info = model_info(side->model);
     json_key(w, key);
@@ -252,7 +252,8 @@ static void write_side(struct json_writer *w, const char *key, const struct side
     json_end_object(w);
 }
 
-static void print_json(const struct check *c, const struct distribution *d, struct buffer *out)
+static void write_comparison_json(const struct model_comparison *c, const struct distribution *d,
+                                  struct buffer *out)
 {
     const struct {
         const char *key;
@@ -290,15 +291,16 @@ static void print_json(const struct check *c, const struct distribution *d, stru
     buffer_append_str(out, "\n");
 }
 
-static enum dp_status print(struct check *c, const struct model_check_options *options, bool *passed)
+static enum dp_status print_comparison(struct model_comparison *c, const struct model_check_options *options,
+                                       bool *passed)
 {
     struct buffer out;
-    const struct distribution d = distribute(c);
+    const struct distribution d = distribution_of(c);
     buffer_init(&out, OUTPUT_MAX);
     if (options->json)
-        print_json(c, &d, &out);
+        write_comparison_json(c, &d, &out);
     else
-        print_people(c, &d, &out);
+        write_comparison_text(c, &d, &out);
     *passed = d.min >= options->least;
     enum dp_status status = buffer_check(&out, "the output", &c->call.error);
     if (status == DP_OK)
@@ -307,7 +309,7 @@ static enum dp_status print(struct check *c, const struct model_check_options *o
     return status;
 }
 
-static void close_side(struct side *side)
+static void close_side(struct compared_model *side)
 {
     embedder_free(side->embedder);
     model_free(side->model);
@@ -316,8 +318,8 @@ static void close_side(struct side *side)
 enum dp_status model_check(const struct config *config, const struct model_check_options *options, bool *passed,
                            struct dp_error *error)
 {
-    struct check *c = mem_calloc(1, sizeof *c);
-    if (c == NULL)
+    struct model_comparison *c = mem_calloc(1, sizeof *c);
+    if (!c)
         return dp_fail_nomem(error, "the command's buffers");
     arena_init(&c->arena, ARENA_MAX);
     call_init(&c->call, &c->arena);
@@ -327,9 +329,9 @@ enum dp_status model_check(const struct config *config, const struct model_check
     enum dp_status status = open_sides(c, config, options->against, error);
     if (status == DP_OK) {
         c->call.cancelled = interrupt_watch();
-        status = read_texts(c, options->file, config);
+        status = compare_texts(c, options->file, config);
         if (status == DP_OK)
-            status = print(c, options, passed);
+            status = print_comparison(c, options, passed);
         *error = c->call.error;
     }
     close_side(&c->checked);

@@ -16,7 +16,7 @@ enum { ARENA_MAX = 64 << 20, OUTPUT_MAX = 16 << 20 };
 static const char HUB[] = "hub cache";
 
 /* The list in the making. */
-struct list {
+struct model_listing {
     struct arena *arena;
     struct buffer out;
     struct json_writer json;
@@ -39,7 +39,7 @@ static void write_engine(struct json_writer *w, const char *name, const struct m
     json_end_object(w);
 }
 
-static void write_problem(struct json_writer *w, const char *key, const struct dp_error *problem)
+static void write_engine_problem(struct json_writer *w, const char *key, const struct dp_error *problem)
 {
     if (problem->status == DP_OK)
         return;
@@ -56,7 +56,7 @@ static void write_number(struct json_writer *w, const char *key, size_t number)
         json_null(w);
 }
 
-static void add_json(struct list *l, const char *source, const struct model_description *m)
+static void add_model_json(struct model_listing *l, const char *source, const struct model_description *m)
 {
     struct json_writer *w = &l->json;
     json_begin_object(w);
@@ -65,7 +65,7 @@ static void add_json(struct list *l, const char *source, const struct model_desc
     json_key(w, "source");
     json_string_str(w, source);
     json_key(w, "path");
-    if (m->folder != NULL)
+    if (m->folder)
         json_string_str(w, m->folder);
     else
         json_null(w);
@@ -78,16 +78,16 @@ static void add_json(struct list *l, const char *source, const struct model_desc
     if (m->onnx.status == DP_OK)
         write_engine(w, "onnx", m, true);
     json_end_array(w);
-    write_problem(w, "native_problem", &m->native);
-    write_problem(w, "onnx_problem", &m->onnx);
+    write_engine_problem(w, "native_problem", &m->native);
+    write_engine_problem(w, "onnx_problem", &m->onnx);
     json_end_object(w);
 }
 
-static void add_people(struct list *l, const char *source, const struct model_description *m)
+static void add_model_text(struct model_listing *l, const char *source, const struct model_description *m)
 {
     bool native = m->native.status == DP_OK, onnx = m->onnx.status == DP_OK;
-    buffer_printf(&l->out, "%s%s, %s%s%s\n", l->count > 0 ? "\n" : "", m->name, source,
-                  m->folder != NULL ? ": " : "", m->folder != NULL ? m->folder : "");
+    buffer_printf(&l->out, "%s%s, %s%s%s\n", l->count > 0 ? "\n" : "", m->name, source, m->folder ? ": " : "",
+                  m->folder ? m->folder : "");
     if (m->dim > 0)
         buffer_printf(&l->out, "  dimensions  %zu\n", m->dim);
     if (m->max_tokens > 0)
@@ -101,16 +101,16 @@ static void add_people(struct list *l, const char *source, const struct model_de
         buffer_printf(&l->out, "  native      %s\n  onnx        %s\n", m->native.message, m->onnx.message);
 }
 
-static void add(struct list *l, const char *source, const struct model_description *m)
+static void add_model(struct model_listing *l, const char *source, const struct model_description *m)
 {
     if (l->is_json)
-        add_json(l, source, m);
+        add_model_json(l, source, m);
     else
-        add_people(l, source, m);
+        add_model_text(l, source, m);
     l->count++;
 }
 
-static enum dp_status add_linked(struct list *l, struct dp_error *error)
+static enum dp_status add_linked(struct model_listing *l, struct dp_error *error)
 {
     struct span linked = embedded_model_bytes();
     struct model *model = NULL;
@@ -122,13 +122,14 @@ static enum dp_status add_linked(struct list *l, struct dp_error *error)
     const struct model_info *info = model_info(model);
     struct model_description m = {.name = info->name, .dim = info->dim, .max_tokens = info->max_tokens};
     dp_fail(&m.onnx, DP_UNSUPPORTED, "the model inside the program is for the native engine");
-    add(l, "in the program", &m);
+    add_model(l, "in the program", &m);
     model_free(model);
     return DP_OK;
 }
 
 /* A packed model's file. */
-static enum dp_status add_packed(struct list *l, const char *path, const char *source, struct dp_error *error)
+static enum dp_status add_packed(struct model_listing *l, const char *path, const char *source,
+                                 struct dp_error *error)
 {
     struct model *model = NULL;
     enum dp_status status = model_open_dir(path, MODEL_INT8, &model, error);
@@ -138,12 +139,13 @@ static enum dp_status add_packed(struct list *l, const char *path, const char *s
     struct model_description m = {
         .name = info->name, .folder = path, .dim = info->dim, .max_tokens = info->max_tokens};
     dp_fail(&m.onnx, DP_UNSUPPORTED, "a packed model is for the native engine");
-    add(l, source, &m);
+    add_model(l, source, &m);
     model_free(model);
     return DP_OK;
 }
 
-static enum dp_status add_path(struct list *l, const char *path, const char *source, struct dp_error *error)
+static enum dp_status add_path(struct model_listing *l, const char *path, const char *source,
+                               struct dp_error *error)
 {
     struct stat info;
     struct model_description m;
@@ -154,12 +156,12 @@ static enum dp_status add_path(struct list *l, const char *path, const char *sou
         return status;
     if (strcmp(source, HUB) == 0)
         m.name = path; /* as --model takes it, with the organisation */
-    add(l, source, &m);
+    add_model(l, source, &m);
     return DP_OK;
 }
 
-static enum dp_status add_all(struct list *l, const char *const *paths, size_t count, const char *source,
-                              struct dp_error *error)
+static enum dp_status add_paths(struct model_listing *l, const char *const *paths, size_t count,
+                                const char *source, struct dp_error *error)
 {
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < count && status == DP_OK; i++)
@@ -168,18 +170,19 @@ static enum dp_status add_all(struct list *l, const char *const *paths, size_t c
 }
 
 /* The models in a folder; the usual one need not be there. */
-static enum dp_status add_folder(struct list *l, const char *folder, struct dp_error *error)
+static enum dp_status add_folder(struct model_listing *l, const char *folder, struct dp_error *error)
 {
     struct stat info;
     const char **paths = NULL, *usual = "models";
     size_t count = 0;
-    if (folder == NULL && stat(usual, &info) != 0)
+    if (!folder && stat(usual, &info) != 0)
         return DP_OK;
-    enum dp_status status = model_dir_list(folder != NULL ? folder : usual, l->arena, &paths, &count, error);
-    return status == DP_OK ? add_all(l, paths, count, "folder", error) : status;
+    enum dp_status status = model_dir_list(folder ? folder : usual, l->arena, &paths, &count, error);
+    return status == DP_OK ? add_paths(l, paths, count, "folder", error) : status;
 }
 
-static enum dp_status fill(struct list *l, const struct config *config, const char *folder, struct dp_error *error)
+static enum dp_status add_everything(struct model_listing *l, const struct config *config, const char *folder,
+                                     struct dp_error *error)
 {
     const char **names = NULL;
     size_t count = 0;
@@ -190,13 +193,13 @@ static enum dp_status fill(struct list *l, const struct config *config, const ch
         status = add_folder(l, folder, error);
     if (status == DP_OK)
         status = model_dir_list_hub(l->arena, &names, &count, error);
-    return status == DP_OK ? add_all(l, names, count, HUB, error) : status;
+    return status == DP_OK ? add_paths(l, names, count, HUB, error) : status;
 }
 
 enum dp_status model_list(const struct config *config, const char *folder, bool json, struct dp_error *error)
 {
     struct arena arena;
-    struct list l = {.arena = &arena, .is_json = json};
+    struct model_listing l = {.arena = &arena, .is_json = json};
     arena_init(&arena, ARENA_MAX);
     buffer_init(&l.out, OUTPUT_MAX);
     json_writer_init(&l.json, &l.out);
@@ -205,7 +208,7 @@ enum dp_status model_list(const struct config *config, const char *folder, bool 
         json_key(&l.json, "models");
         json_begin_array(&l.json);
     }
-    enum dp_status status = fill(&l, config, folder, error);
+    enum dp_status status = add_everything(&l, config, folder, error);
     if (json) {
         json_end_array(&l.json);
         json_key(&l.json, "onnx_built");

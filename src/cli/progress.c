@@ -1,6 +1,7 @@
 /* progress.c: how far a long command is, at what rate, and how long it will take. */
 #include "cli/progress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ void progress_update(struct progress *p, uint64_t done, uint64_t part, uint64_t 
         fputs("\r\033[K", stderr);
     if (whole)
         print_bar((double)part / (double)whole);
-    fprintf(stderr, "%llu %s, %.0f/s", (unsigned long long)done, p->what, (double)done / seconds);
+    fprintf(stderr, "%" PRIu64 " %s, %.0f/s", done, p->what, (double)done / seconds);
     if (whole && part)
         fprintf(stderr, ", %.0f s left", seconds * (double)(whole - part) / (double)part);
     if (!p->terminal)

@@ -1,4 +1,5 @@
 /* search.c: `dipper search`: ranked rows for one query, or for each line of a file. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,7 +28,8 @@ struct search_run {
     struct buffer output;
 };
 
-static enum dp_status write_json(struct search_run *run, struct call *call, const struct query_response *response)
+static enum dp_status write_rows_json(struct search_run *run, struct call *call,
+                                      const struct query_response *response)
 {
     struct json_writer w;
 
@@ -79,8 +81,8 @@ static void append_shown(struct buffer *out, struct span text)
         buffer_append_str(out, "…");
 }
 
-static void write_human(struct search_run *run, struct call *call, struct span words,
-                        const struct query_response *response)
+static void write_rows_text(struct search_run *run, struct call *call, struct span words,
+                            const struct query_response *response)
 {
     const bool cosine = response->answer.metric == INDEX_COSINE;
     struct buffer *out = &run->output;
@@ -105,14 +107,13 @@ static void write_human(struct search_run *run, struct call *call, struct span w
         if (hit->id.is_string)
             append_shown(out, hit->id.text);
         else
-            buffer_printf(out, "%llu", (unsigned long long)hit->id.number);
+            buffer_printf(out, "%" PRIu64, hit->id.number);
         buffer_append_str(out, "  ");
         append_shown(out, text);
         buffer_append_str(out, "\n");
     }
-    buffer_printf(out, "     %llu rounds, %llu requests, %.1f KB, %.2f ms\n",
-                  (unsigned long long)call->cost.rounds, (unsigned long long)call->cost.requests,
-                  (double)call->cost.bytes / 1024, (double)response->total_ns * 1e-6);
+    buffer_printf(out, "     %" PRIu64 " rounds, %" PRIu64 " requests, %.1f KB, %.2f ms\n", call->cost.rounds,
+                  call->cost.requests, (double)call->cost.bytes / 1024, (double)response->total_ns * 1e-6);
 }
 
 static enum dp_status search_words(struct search_run *run, struct span words, struct dp_error *error)
@@ -130,9 +131,9 @@ static enum dp_status search_words(struct search_run *run, struct span words, st
     status = service_query(&call, run->service, &request, &response);
     if (status == DP_OK) {
         if (run->json)
-            status = write_json(run, &call, &response);
+            status = write_rows_json(run, &call, &response);
         else
-            write_human(run, &call, words, &response);
+            write_rows_text(run, &call, words, &response);
         if (status == DP_OK)
             status = buffer_check(&run->output, "the answer", &call.error);
     }
@@ -158,7 +159,7 @@ static enum dp_status search_file(struct search_run *run, const char *path, stru
     while (status == DP_OK && line_reader_next(&reader, &line, error)) {
         status = search_words(run, line, error);
         if (status != DP_OK)
-            dp_error_prefix(error, "%s line %llu", path, (unsigned long long)reader.number);
+            dp_error_prefix(error, "%s line %" PRIu64, path, reader.number);
     }
     if (status == DP_OK)
         status = error->status;

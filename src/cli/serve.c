@@ -55,7 +55,7 @@ static void allow_many_files(void)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static enum access_log_format log_of(const struct config *config)
+static enum access_log_format access_log_kind(const struct config *config)
 {
     if (strcmp(config->log_format, "json") == 0)
         return ACCESS_LOG_JSON;
@@ -91,7 +91,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
         .cors_origin = *config->cors_origin ? config->cors_origin : NULL,
         .watch_needs_key = config->protect_metrics,
         .needs_model = true,
-        .log = log_of(config),
+        .log = access_log_kind(config),
     };
     struct service *service = NULL;
     struct server *server = NULL;

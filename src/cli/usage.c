@@ -1,4 +1,5 @@
 /* usage.c: `dipper usage`: how many embeddings users and keys have had in a month. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,8 +64,8 @@ static void write_usage_text(const struct config *config, const char *month, con
     buffer_printf(out, "%s, UTC\n", month);
     for (size_t i = 0; i < rows->count; i++) {
         const struct usage_row *row = &rows->rows[i];
-        buffer_printf(out, "%10lld of %lld embeddings  %8lld requests  %-5s  %.*s", (long long)row->embeddings,
-                      (long long)tier_limit(config, row->tier), (long long)row->requests, tier_name(row->tier),
+        buffer_printf(out, "%10" PRId64 " of %" PRId64 " embeddings  %8" PRId64 " requests  %-5s  %.*s",
+                      row->embeddings, tier_limit(config, row->tier), row->requests, tier_name(row->tier),
                       SPAN_FMT(row->email));
         if (row->key_id.len)
             buffer_printf(out, "  %.*s", SPAN_FMT(row->key_id));

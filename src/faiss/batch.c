@@ -18,7 +18,7 @@ struct visit {
     uint32_t list, query;
 };
 
-struct batch {
+struct search_batch {
     const struct faiss_ivf *ivf;
     size_t count;    /* queries */
     size_t most;     /* lists a query */
@@ -38,7 +38,7 @@ static int by_list(const void *a, const void *b)
 }
 
 /* Makes query q ready and notes its lists. */
-static enum dp_status plan(struct batch *batch, size_t q, const float *query, struct dp_error *error)
+static enum dp_status plan_query(struct search_batch *batch, size_t q, const float *query, struct dp_error *error)
 {
     const struct faiss_ivf *ivf = batch->ivf;
     size_t count;
@@ -53,9 +53,9 @@ static enum dp_status plan(struct batch *batch, size_t q, const float *query, st
 }
 
 /* Scans a list, whose bytes have been read, for the queries of visits[0, count). */
-static enum dp_status scan_for(struct call *call, struct batch *batch, struct span bytes,
-                               const struct visit *visits, size_t count, const struct id_filter *filter,
-                               struct topk *tops)
+static enum dp_status scan_for_queries(struct call *call, struct search_batch *batch, struct span bytes,
+                                       const struct visit *visits, size_t count, const struct id_filter *filter,
+                                       struct topk *tops)
 {
     enum dp_status status = call_check(call);
     for (size_t i = 0; status == DP_OK && i < count; i++)
@@ -65,9 +65,10 @@ static enum dp_status scan_for(struct call *call, struct batch *batch, struct sp
 }
 
 /* Reads lists[0, count) in one round and scans them for the visits that begin at *next, which moves on. */
-static enum dp_status scan_round(struct call *call, struct batch *batch, const struct faiss_reader *reader,
-                                 const uint32_t *lists, size_t count, struct faiss_range *ranges, size_t *next,
-                                 const struct id_filter *filter, struct topk *tops)
+static enum dp_status scan_batch_round(struct call *call, struct search_batch *batch,
+                                       const struct faiss_reader *reader, const uint32_t *lists, size_t count,
+                                       struct faiss_range *ranges, size_t *next, const struct id_filter *filter,
+                                       struct topk *tops)
 {
     for (size_t i = 0; i < count; i++) {
         struct faiss_list_range at = faiss_ivf_list_range(batch->ivf, lists[i]);
@@ -80,15 +81,15 @@ static enum dp_status scan_round(struct call *call, struct batch *batch, const s
         size_t end = *next;
         while (end < batch->visit_count && batch->visits[end].list == lists[i])
             end++;
-        status = scan_for(call, batch, ranges[i].bytes, batch->visits + *next, end - *next, filter, tops);
+        status = scan_for_queries(call, batch, ranges[i].bytes, batch->visits + *next, end - *next, filter, tops);
         *next = end;
     }
     reader->release(reader->ctx, ranges, count);
     return status;
 }
 
-static enum dp_status scan_all(struct call *call, struct batch *batch, const struct faiss_reader *reader,
-                               const struct id_filter *filter, struct topk *tops)
+static enum dp_status scan_batch(struct call *call, struct search_batch *batch, const struct faiss_reader *reader,
+                                 const struct id_filter *filter, struct topk *tops)
 {
     size_t count = 0, next = 0;
     if (batch->visit_count == 0)
@@ -102,7 +103,7 @@ static enum dp_status scan_all(struct call *call, struct batch *batch, const str
             lists[count++] = batch->visits[i].list;
     for (size_t begin = 0, end; status == DP_OK && begin < count; begin = end) {
         end = faiss_ivf_round(batch->ivf, lists, begin, count);
-        status = scan_round(call, batch, reader, lists + begin, end - begin, ranges, &next, filter, tops);
+        status = scan_batch_round(call, batch, reader, lists + begin, end - begin, ranges, &next, filter, tops);
     }
     mem_free(ranges);
     mem_free(lists);
@@ -113,18 +114,18 @@ enum dp_status faiss_ivf_search_batch(struct call *call, const struct faiss_ivf 
                                       const struct faiss_reader *reader, const float *queries, size_t count,
                                       size_t nprobe, const struct id_filter *filter, struct topk *tops)
 {
-    struct batch batch = {.ivf = ivf, .count = count, .most = faiss_ivf_scanned(ivf, nprobe)};
+    struct search_batch batch = {.ivf = ivf, .count = count, .most = faiss_ivf_scanned(ivf, nprobe)};
     enum dp_status status = DP_OK;
     size_t room = faiss_ivf_transform_room(ivf);
     batch.rooms = mem_calloc(count * room, sizeof *batch.rooms);
     batch.lists = mem_calloc(batch.most, sizeof *batch.lists);
     batch.visits = mem_calloc(count * batch.most, sizeof *batch.visits);
-    if (batch.rooms == NULL || batch.lists == NULL || batch.visits == NULL)
+    if (!batch.rooms || !batch.lists || !batch.visits)
         status = call_nomem(call, "the lists of a search");
     for (size_t q = 0; status == DP_OK && q < count; q++)
-        status = plan(&batch, q, queries + q * ivf->dim_in, &call->error);
+        status = plan_query(&batch, q, queries + q * ivf->dim_in, &call->error);
     if (status == DP_OK)
-        status = scan_all(call, &batch, reader, filter, tops);
+        status = scan_batch(call, &batch, reader, filter, tops);
     for (size_t q = 0; q < count; q++)
         ivf_query_deinit(&batch.ready[q]);
     mem_free(batch.visits);

@@ -25,7 +25,7 @@ enum {
 };
 static const size_t MEMORY_BYTES = (size_t)1 << 30;
 
-struct build {
+struct build_run {
     struct team *team;
     const struct vector_source *source;
     const struct faiss_build_options *options;
@@ -57,35 +57,35 @@ size_t faiss_build_auto_nlist(uint64_t n)
     return lists > 0 ? lists : 1;
 }
 
-static size_t memory_of(const struct build *b)
+static size_t memory_allowed(const struct build_run *b)
 {
     return b->options->memory_bytes > 0 ? b->options->memory_bytes : MEMORY_BYTES;
 }
 
 /* A kmeans_watch's. */
-static bool told(void *ctx, double done)
+static bool report_done(void *ctx, double done)
 {
-    const struct build *b = ctx;
-    return b->options->progress == NULL || b->options->progress(b->options->progress_ctx, b->stage, done);
+    const struct build_run *b = ctx;
+    return !b->options->progress || b->options->progress(b->options->progress_ctx, b->stage, done);
 }
 
-static enum dp_status tell(struct call *call, struct build *b, double done)
+static enum dp_status report_or_cancel(struct call *call, struct build_run *b, double done)
 {
-    if (told(b, done))
+    if (report_done(b, done))
         return DP_OK;
     return call_fail(call, DP_CANCELLED, "the build was cancelled");
 }
 
 /* ---- the source --------------------------------------------------------------------------------------- */
 
-static void normalize_rows(const struct build *b, float *x, size_t n)
+static void normalize_rows(const struct build_run *b, float *x, size_t n)
 {
     for (size_t r = 0; r < n; r++)
         vector_normalize(x + r * b->dim, b->dim);
 }
 
 /* Reads the block that begins at vector `first`. `normal`: of length 1 when the options say so. */
-static enum dp_status read_block(struct call *call, struct build *b, uint64_t first, bool normal)
+static enum dp_status read_block(struct call *call, struct build_run *b, uint64_t first, bool normal)
 {
     const struct vector_source *source = b->source;
     size_t n = b->count - first < b->block_rows ? (size_t)(b->count - first) : b->block_rows;
@@ -106,7 +106,7 @@ static enum dp_status read_block(struct call *call, struct build *b, uint64_t fi
 }
 
 /* Refuses NaN and infinities: their exponent is all ones. */
-static enum dp_status check_block(struct call *call, const struct build *b)
+static enum dp_status check_block(struct call *call, const struct build_run *b)
 {
     static const uint32_t EXPONENT = 0x7f800000;
     for (size_t r = 0; r < b->block_count; r++) {
@@ -129,7 +129,7 @@ static enum dp_status check_block(struct call *call, const struct build *b)
 }
 
 /* Reads all vectors once, checks them and copies the chosen ones. */
-static enum dp_status take_sample(struct call *call, struct build *b, size_t wanted, float *sample)
+static enum dp_status take_sample(struct call *call, struct build_run *b, size_t wanted, float *sample)
 {
     struct kmeans_choice choice = {b->options->seed, b->count, wanted};
     enum dp_status status = DP_OK;
@@ -145,7 +145,7 @@ static enum dp_status take_sample(struct call *call, struct build *b, size_t wan
                 next += b->dim;
             }
         if (status == DP_OK)
-            status = tell(call, b, (double)(first + b->block_count) / (double)b->count);
+            status = report_or_cancel(call, b, (double)(first + b->block_count) / (double)b->count);
     }
     if (status == DP_OK && b->options->normalize)
         normalize_rows(b, sample, wanted);
@@ -155,9 +155,9 @@ static enum dp_status take_sample(struct call *call, struct build *b, size_t wan
 /* ---- training ----------------------------------------------------------------------------------------- */
 
 /* Vectors to train with: what k-means looks at, less where memory is short. */
-static enum dp_status sample_size(struct call *call, const struct build *b, size_t *wanted)
+static enum dp_status sample_size(struct call *call, const struct build_run *b, size_t *wanted)
 {
-    uint64_t fit = memory_of(b) / (b->dim * sizeof(float));
+    uint64_t fit = memory_allowed(b) / (b->dim * sizeof(float));
     uint64_t n = b->count / KMEANS_SAMPLES < b->nlist ? b->count : (uint64_t)b->nlist * KMEANS_SAMPLES;
     uint64_t least = b->count / SAMPLES_LEAST < b->nlist ? b->count : (uint64_t)b->nlist * SAMPLES_LEAST;
     if (fit < least)
@@ -165,24 +165,24 @@ static enum dp_status sample_size(struct call *call, const struct build *b, size
                          "%s: to train %zu lists of %zu dimensions takes %" PRIu64
                          " MB of memory, more than the %zu allowed; allow more, or make fewer lists",
                          b->source->name, b->nlist, b->dim, (least * b->dim * sizeof(float) >> 20) + 1,
-                         memory_of(b) >> 20);
+                         memory_allowed(b) >> 20);
     *wanted = (size_t)(n < fit ? n : fit);
     return DP_OK;
 }
 
-static enum dp_status train(struct call *call, struct build *b)
+static enum dp_status train_centroids(struct call *call, struct build_run *b)
 {
     size_t wanted = 0, floats;
     enum dp_status status = sample_size(call, b, &wanted);
     if (status != DP_OK)
         return status;
     float *sample = mem_mul_ok(wanted, b->dim, &floats) ? mem_calloc(floats, sizeof *sample) : NULL;
-    if (sample == NULL)
+    if (!sample)
         return call_nomem(call, "the vectors to train with");
     status = take_sample(call, b, wanted, sample);
     if (status == DP_OK) {
         b->stage = "clustering";
-        const struct kmeans_watch watch = {told, b};
+        const struct kmeans_watch watch = {report_done, b};
         status = kmeans_train_watched(call, b->team, sample, wanted, b->dim, b->nlist, b->codec.metric,
                                       b->options->seed, &watch, b->centroids);
     }
@@ -192,13 +192,13 @@ static enum dp_status train(struct call *call, struct build *b)
 
 /* ---- assigning ---------------------------------------------------------------------------------------- */
 
-static void count_block(struct build *b)
+static void count_block(struct build_run *b)
 {
     for (size_t r = 0; r < b->block_count; r++) {
         uint32_t list = b->list[b->block_begin + r];
         const float *x = b->block + r * b->dim, *centroid = b->centroids + list * b->dim;
         b->sizes[list]++;
-        if (b->trained == NULL)
+        if (!b->trained)
             continue;
         for (size_t i = 0; i < b->dim; i++)
             b->residual[i] = x[i] - centroid[i];
@@ -207,11 +207,11 @@ static void count_block(struct build *b)
 }
 
 /* Finds each vector's list, and the ranges of the codes, which cover every vector. */
-static enum dp_status assign(struct call *call, struct build *b)
+static enum dp_status assign_vectors(struct call *call, struct build_run *b)
 {
     enum dp_status status = DP_OK;
     b->stage = "assigning";
-    if (b->trained != NULL)
+    if (b->trained)
         sq8_train_begin(b->trained, b->dim);
     for (uint64_t first = 0; status == DP_OK && first < b->count; first += b->block_count) {
         status = read_block(call, b, first, true);
@@ -221,9 +221,9 @@ static enum dp_status assign(struct call *call, struct build *b)
         if (status == DP_OK)
             count_block(b);
         if (status == DP_OK)
-            status = tell(call, b, (double)(first + b->block_count) / (double)b->count);
+            status = report_or_cancel(call, b, (double)(first + b->block_count) / (double)b->count);
     }
-    if (b->trained != NULL)
+    if (b->trained)
         sq8_train_end(b->trained, b->dim);
     return status;
 }
@@ -232,7 +232,7 @@ static enum dp_status assign(struct call *call, struct build *b)
 
 static void encode_rows(void *ctx, size_t index, unsigned worker)
 {
-    struct build *b = ctx;
+    struct build_run *b = ctx;
     size_t begin = index * ENCODE_ROWS;
     size_t end = begin + ENCODE_ROWS < b->block_count ? begin + ENCODE_ROWS : b->block_count;
     for (size_t r = begin; r < end; r++)
@@ -242,7 +242,7 @@ static void encode_rows(void *ctx, size_t index, unsigned worker)
 }
 
 /* Gives the vectors of a block that the group has their places; how many. */
-static size_t place_block(struct build *b, uint64_t first, size_t n)
+static size_t place_block(struct build_run *b, uint64_t first, size_t n)
 {
     size_t placed = 0;
     for (size_t r = 0; r < n; r++) {
@@ -251,14 +251,14 @@ static size_t place_block(struct build *b, uint64_t first, size_t n)
         if (list < b->group_begin || list >= b->group_end)
             continue;
         b->place[r] = b->next[list]++;
-        b->ids[b->place[r]] = b->options->ids != NULL ? b->options->ids[first + r] : (int64_t)(first + r);
+        b->ids[b->place[r]] = b->options->ids ? b->options->ids[first + r] : (int64_t)(first + r);
         placed++;
     }
     return placed;
 }
 
 /* Encodes the group's lists. written: vectors of those before it. */
-static enum dp_status encode_group(struct call *call, struct build *b, uint64_t written)
+static enum dp_status encode_group(struct call *call, struct build_run *b, uint64_t written)
 {
     enum dp_status status = DP_OK;
     for (uint64_t first = 0, n; status == DP_OK && first < b->count; first += n) {
@@ -270,15 +270,15 @@ static enum dp_status encode_group(struct call *call, struct build *b, uint64_t 
             team_run(b->team, (b->block_count + ENCODE_ROWS - 1) / ENCODE_ROWS, encode_rows, b);
         written += placed;
         if (status == DP_OK)
-            status = tell(call, b, (double)written / (double)b->count);
+            status = report_or_cancel(call, b, (double)written / (double)b->count);
     }
     return status;
 }
 
 /* Takes as many lists from group_begin on as fit in memory, at least one; how many vectors they have. */
-static uint64_t choose_group(struct build *b)
+static uint64_t choose_group(struct build_run *b)
 {
-    uint64_t most = memory_of(b) / (b->codec.code_size + sizeof(int64_t)), total = 0;
+    uint64_t most = memory_allowed(b) / (b->codec.code_size + sizeof(int64_t)), total = 0;
     size_t l = b->group_begin;
     while (l < b->nlist && (l == b->group_begin || total + b->sizes[l] <= most)) {
         b->next[l] = total;
@@ -288,7 +288,7 @@ static uint64_t choose_group(struct build *b)
     return total;
 }
 
-static enum dp_status write_group(struct call *call, const struct build *b, struct faiss_ivf_writer *writer)
+static enum dp_status write_group(struct call *call, const struct build_run *b, struct faiss_ivf_writer *writer)
 {
     const uint8_t *codes = b->codes;
     const int64_t *ids = b->ids;
@@ -303,7 +303,7 @@ static enum dp_status write_group(struct call *call, const struct build *b, stru
     return status;
 }
 
-static enum dp_status write_lists(struct call *call, struct build *b, struct faiss_ivf_writer *writer)
+static enum dp_status write_groups(struct call *call, struct build_run *b, struct faiss_ivf_writer *writer)
 {
     enum dp_status status = DP_OK;
     uint64_t written = 0, vectors;
@@ -313,8 +313,7 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
         bool fits = vectors <= SIZE_MAX && mem_mul_ok((size_t)vectors, b->codec.code_size, &bytes);
         b->codes = fits ? mem_alloc(bytes) : NULL;
         b->ids = fits ? mem_calloc((size_t)vectors, sizeof *b->ids) : NULL;
-        status = b->codes != NULL && b->ids != NULL ? encode_group(call, b, written)
-                                                    : call_nomem(call, "the codes of an index");
+        status = b->codes && b->ids ? encode_group(call, b, written) : call_nomem(call, "the codes of an index");
         if (status == DP_OK)
             status = write_group(call, b, writer);
         mem_free(b->codes);
@@ -324,7 +323,7 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
     return status;
 }
 
-static enum dp_status write_file(struct call *call, struct build *b, struct new_file *file, uint64_t *bytes)
+static enum dp_status write_file(struct call *call, struct build_run *b, struct new_file *file, uint64_t *bytes)
 {
     const struct faiss_ivf_spec spec = {
         .codec = b->codec, .nlist = b->nlist, .centroids = b->centroids, .list_sizes = b->sizes};
@@ -332,7 +331,7 @@ static enum dp_status write_file(struct call *call, struct build *b, struct new_
     b->stage = "writing";
     enum dp_status status = faiss_ivf_write_begin(call, &writer, &spec, (struct faiss_sink){new_file_write, file});
     if (status == DP_OK)
-        status = write_lists(call, b, &writer);
+        status = write_groups(call, b, &writer);
     if (status == DP_OK)
         status = faiss_ivf_write_end(call, &writer);
     if (status == DP_OK)
@@ -347,7 +346,7 @@ static enum dp_status write_file(struct call *call, struct build *b, struct new_
 static enum dp_status read_normal(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
                                   const float **out)
 {
-    const struct build *b = ctx;
+    const struct build_run *b = ctx;
     enum dp_status status = b->source->read(call, b->source->ctx, first, n, room, out);
     if (status != DP_OK || !b->options->normalize)
         return status;
@@ -375,15 +374,15 @@ static enum dp_status put_recall(struct call *call, struct span url, const struc
 }
 
 /* Searches the file that was written, and writes down beside it what that found. */
-static enum dp_status measure(struct call *call, struct build *b, struct span url,
-                              const struct store_options *store, struct recall_table *table)
+static enum dp_status measure_file(struct call *call, struct build_run *b, struct span url,
+                                   const struct store_options *store, struct recall_table *table)
 {
     const struct vector_source source = {
         .count = b->count, .dim = b->dim, .read = read_normal, .ctx = b, .name = b->source->name};
-    const struct recall_watch watch = {told, b};
-    struct store_options cached = store != NULL ? *store : (struct store_options){0};
+    const struct recall_watch watch = {report_done, b};
+    struct store_options cached = store ? *store : (struct store_options){0};
     struct faiss_index *index;
-    cached.cache_bytes = memory_of(b) / 4;
+    cached.cache_bytes = memory_allowed(b) / 4;
     b->stage = "measuring";
     enum dp_status status = faiss_index_open_url(call, url, &cached, NULL, &index);
     if (status != DP_OK)
@@ -395,21 +394,21 @@ static enum dp_status measure(struct call *call, struct build *b, struct span ur
 
 /* ---- the whole ---------------------------------------------------------------------------------------- */
 
-static enum dp_status check(struct call *call, const struct build *b)
+static enum dp_status check_build(struct call *call, const struct build_run *b)
 {
     if (b->count < 1 || b->dim < 1 || b->dim > INT32_MAX)
         return call_fail(call, DP_INVALID, "%s: there are no vectors to build an index of", b->source->name);
     if (b->nlist > b->count || b->nlist > UINT32_MAX)
         return call_fail(call, DP_INVALID, "%s: %zu lists cannot be made of %" PRIu64 " vectors", b->source->name,
                          b->nlist, b->count);
-    for (uint64_t i = 0; b->options->ids != NULL && i < b->count; i++)
+    for (uint64_t i = 0; b->options->ids && i < b->count; i++)
         if (b->options->ids[i] < 0)
             return call_fail(call, DP_INVALID, "%s: vector %" PRIu64 " has the id %" PRId64 "; ids are 0 or more",
                              b->source->name, i, b->options->ids[i]);
     return DP_OK;
 }
 
-static enum dp_status make_room(struct call *call, struct build *b)
+static enum dp_status make_build_room(struct call *call, struct build_run *b)
 {
     size_t row = b->dim * sizeof(float), floats;
     b->block_rows = row < BLOCK_BYTES ? BLOCK_BYTES / row : 1;
@@ -417,20 +416,20 @@ static enum dp_status make_room(struct call *call, struct build *b)
         b->block_rows = (size_t)b->count;
     b->room = mem_calloc(b->block_rows, row);
     b->place = mem_calloc(b->block_rows, sizeof *b->place);
-    b->residual = mem_calloc(b->team != NULL ? team_size(b->team) : 1, row);
+    b->residual = mem_calloc(b->team ? team_size(b->team) : 1, row);
     b->centroids = mem_mul_ok(b->nlist, b->dim, &floats) ? mem_calloc(floats, sizeof(float)) : NULL;
     b->list = b->count <= SIZE_MAX ? mem_calloc((size_t)b->count, sizeof *b->list) : NULL;
     b->sizes = mem_calloc(b->nlist, sizeof *b->sizes);
     b->next = mem_calloc(b->nlist, sizeof *b->next);
     if (b->codec.kind == IVF_SQ8)
         b->codec.trained = b->trained = mem_calloc(2, row);
-    if (b->room == NULL || b->place == NULL || b->residual == NULL || b->centroids == NULL || b->list == NULL ||
-        b->sizes == NULL || b->next == NULL || (b->codec.kind == IVF_SQ8 && b->trained == NULL))
+    if (!b->room || !b->place || !b->residual || !b->centroids || !b->list || !b->sizes || !b->next ||
+        (b->codec.kind == IVF_SQ8 && !b->trained))
         return call_nomem(call, "an index");
     return DP_OK;
 }
 
-static void free_room(struct build *b)
+static void free_build_room(struct build_run *b)
 {
     mem_free(b->room);
     mem_free(b->place);
@@ -446,12 +445,12 @@ enum dp_status faiss_build(struct call *call, struct team *team, const struct ve
                            const struct faiss_build_options *options, struct span url,
                            const struct store_options *store, struct faiss_built *out)
 {
-    struct build b = {.team = team,
-                      .source = source,
-                      .options = options,
-                      .dim = source->dim,
-                      .count = source->count,
-                      .nlist = options->nlist > 0 ? options->nlist : faiss_build_auto_nlist(source->count)};
+    struct build_run b = {.team = team,
+                          .source = source,
+                          .options = options,
+                          .dim = source->dim,
+                          .count = source->count,
+                          .nlist = options->nlist > 0 ? options->nlist : faiss_build_auto_nlist(source->count)};
     struct new_file file = {0};
     struct recall_table recall = {0};
     uint64_t bytes = 0;
@@ -460,24 +459,24 @@ enum dp_status faiss_build(struct call *call, struct team *team, const struct ve
                                  .dim = b.dim,
                                  .code_size = options->kind == IVF_FLAT ? b.dim * sizeof(float) : b.dim,
                                  .by_residual = options->kind == IVF_SQ8};
-    enum dp_status status = check(call, &b);
+    enum dp_status status = check_build(call, &b);
     if (status == DP_OK)
-        status = make_room(call, &b);
+        status = make_build_room(call, &b);
     if (status == DP_OK)
         status = new_file_begin(call, url, store, &file);
     if (status == DP_OK)
-        status = train(call, &b);
+        status = train_centroids(call, &b);
     if (status == DP_OK)
-        status = assign(call, &b);
+        status = assign_vectors(call, &b);
     if (status == DP_OK)
         status = write_file(call, &b, &file, &bytes);
     new_file_abort(&file);
-    if (status == DP_OK && out != NULL)
+    if (status == DP_OK && out)
         *out = (struct faiss_built){.vectors = b.count, .bytes = bytes, .dim = b.dim, .nlist = b.nlist};
     if (status == DP_OK && !options->no_recall)
-        status = measure(call, &b, url, store, &recall);
-    free_room(&b);
-    if (status == DP_OK && out != NULL)
+        status = measure_file(call, &b, url, store, &recall);
+    free_build_room(&b);
+    if (status == DP_OK && out)
         out->recall = recall;
     return status;
 }

@@ -26,9 +26,9 @@ struct faiss_index {
     struct faiss_ivf *ivf;
 };
 
-static size_t first_read(const struct faiss_index_options *options)
+static size_t first_read_bytes(const struct faiss_index_options *options)
 {
-    if (options == NULL || options->cluster_data_offset == 0 || options->cluster_data_offset > FIRST_READ_MAX)
+    if (!options || options->cluster_data_offset == 0 || options->cluster_data_offset > FIRST_READ_MAX)
         return FIRST_READ_BYTES;
     return (size_t)options->cluster_data_offset;
 }
@@ -36,7 +36,7 @@ static size_t first_read(const struct faiss_index_options *options)
 static enum dp_status check_options(struct call *call, const struct faiss_ivf *ivf,
                                     const struct faiss_index_options *options, const char *name)
 {
-    if (options == NULL || options->n_clusters == 0 || options->n_clusters == faiss_ivf_info(ivf).nlist)
+    if (!options || options->n_clusters == 0 || options->n_clusters == faiss_ivf_info(ivf).nlist)
         return DP_OK;
     return call_fail(call, DP_INVALID, "%s: it has %" PRIu64 " lists, not %" PRIu64, name,
                      faiss_ivf_info(ivf).nlist, options->n_clusters);
@@ -45,17 +45,17 @@ static enum dp_status check_options(struct call *call, const struct faiss_ivf *i
 enum dp_status faiss_index_open(struct call *call, const struct faiss_reader *reader,
                                 const struct faiss_index_options *options, struct faiss_index **out)
 {
-    const char *name = reader->name != NULL ? reader->name : "FAISS file";
+    const char *name = reader->name ? reader->name : "FAISS file";
     struct faiss_index *index = mem_calloc(1, sizeof *index);
     *out = NULL;
-    if (index == NULL) {
-        if (reader->free != NULL)
+    if (!index) {
+        if (reader->free)
             reader->free(reader->ctx);
         return call_nomem(call, "a FAISS file");
     }
     index->reader = *reader;
-    enum dp_status status = faiss_ivf_open_within(call, reader, first_read(options),
-                                                  options != NULL ? options->memory : NULL, &index->ivf);
+    enum dp_status status = faiss_ivf_open_within(call, reader, first_read_bytes(options),
+                                                  options ? options->memory : NULL, &index->ivf);
     if (status == DP_OK)
         status = check_options(call, index->ivf, options, name);
     if (status == DP_OK)
@@ -75,7 +75,7 @@ enum dp_status faiss_index_open_url(struct call *call, struct span url, const st
     enum dp_status status = store_open_object(call, url, store, &opened, &key);
     if (status != DP_OK)
         return status;
-    status = faiss_store_reader(call, opened, true, key, key, first_read(options), &reader);
+    status = faiss_store_reader(call, opened, true, key, key, first_read_bytes(options), &reader);
     if (status == DP_OK)
         status = faiss_index_open(call, &reader, options, out);
     if (status == DP_OK)
@@ -85,10 +85,10 @@ enum dp_status faiss_index_open_url(struct call *call, struct span url, const st
 
 void faiss_index_free(struct faiss_index *index)
 {
-    if (index == NULL)
+    if (!index)
         return;
     faiss_ivf_free(index->ivf);
-    if (index->reader.free != NULL)
+    if (index->reader.free)
         index->reader.free(index->reader.ctx);
     mem_free(index);
 }
@@ -156,7 +156,7 @@ const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODE
 }
 
 /* Puts the hits into the query's row of the answers. */
-static void answer(struct topk *top, size_t k, int64_t *ids, float *distances)
+static void put_hits(struct topk *top, size_t k, int64_t *ids, float *distances)
 {
     topk_sort(top);
     for (size_t i = 0; i < k; i++) {
@@ -178,7 +178,7 @@ static struct faiss_search_cost cost_since(const struct call *call, const struct
 }
 
 /* What a search works with: the heaps of its queries, and of a file with a flat part the candidates of one. */
-struct heaps {
+struct search_heaps {
     struct topk found[FAISS_BATCH_MAX]; /* by lists: hits, or candidates */
     struct topk refined;
     size_t count; /* of found: queries that are searched together */
@@ -186,9 +186,9 @@ struct heaps {
 };
 
 /* Answers a query from what the lists gave. */
-static enum dp_status finish(struct call *call, const struct faiss_index *index, const struct faiss_search *search,
-                             const float *query, struct heaps *heaps, struct topk *found, int64_t *ids,
-                             float *distances)
+static enum dp_status finish_query(struct call *call, const struct faiss_index *index,
+                                   const struct faiss_search *search, const float *query,
+                                   struct search_heaps *heaps, struct topk *found, int64_t *ids, float *distances)
 {
     enum dp_status status = DP_OK;
     if (heaps->refines) {
@@ -197,14 +197,14 @@ static enum dp_status finish(struct call *call, const struct faiss_index *index,
         found = &heaps->refined;
     }
     if (status == DP_OK)
-        answer(found, search->k, ids, distances);
+        put_hits(found, search->k, ids, distances);
     return status;
 }
 
 /* One query. */
-static enum dp_status search_one(struct call *call, const struct faiss_index *index,
-                                 const struct faiss_search *search, struct heaps *heaps, int64_t *ids,
-                                 float *distances, struct faiss_search_cost *cost)
+static enum dp_status search_alone(struct call *call, const struct faiss_index *index,
+                                   const struct faiss_search *search, struct search_heaps *heaps, int64_t *ids,
+                                   float *distances, struct faiss_search_cost *cost)
 {
     struct call_cost before = call->cost;
     int64_t begun = os_now_ns();
@@ -212,15 +212,15 @@ static enum dp_status search_one(struct call *call, const struct faiss_index *in
     enum dp_status status = faiss_ivf_search(call, index->ivf, &index->reader, search->queries, search->nprobe,
                                              search->filter, heaps->found);
     if (status == DP_OK)
-        status = finish(call, index, search, search->queries, heaps, heaps->found, ids, distances);
-    if (status == DP_OK && cost != NULL)
+        status = finish_query(call, index, search, search->queries, heaps, heaps->found, ids, distances);
+    if (status == DP_OK && cost)
         *cost = cost_since(call, &before, begun, search->nprobe);
     return status;
 }
 
 /* Queries that are searched together. Each cost its share of the time; the first has what was read. */
 static enum dp_status search_together(struct call *call, const struct faiss_index *index,
-                                      const struct faiss_search *search, struct heaps *heaps, int64_t *ids,
+                                      const struct faiss_search *search, struct search_heaps *heaps, int64_t *ids,
                                       float *distances, struct faiss_search_cost *costs)
 {
     struct call_cost before = call->cost;
@@ -230,9 +230,9 @@ static enum dp_status search_together(struct call *call, const struct faiss_inde
     enum dp_status status = faiss_ivf_search_batch(call, index->ivf, &index->reader, search->queries,
                                                    search->count, search->nprobe, search->filter, heaps->found);
     for (size_t q = 0; status == DP_OK && q < search->count; q++)
-        status = finish(call, index, search, search->queries + q * search->dim, heaps, &heaps->found[q],
-                        ids + q * search->k, distances + q * search->k);
-    if (status != DP_OK || costs == NULL)
+        status = finish_query(call, index, search, search->queries + q * search->dim, heaps, &heaps->found[q],
+                              ids + q * search->k, distances + q * search->k);
+    if (status != DP_OK || !costs)
         return status;
     struct faiss_search_cost all = cost_since(call, &before, begun, search->nprobe);
     all.duration_ns /= (int64_t)search->count;
@@ -244,20 +244,20 @@ static enum dp_status search_together(struct call *call, const struct faiss_inde
     return DP_OK;
 }
 
-static enum dp_status search_all(struct call *call, const struct faiss_index *index,
-                                 const struct faiss_search *search, struct heaps *heaps, int64_t *ids,
-                                 float *distances, struct faiss_search_cost *costs)
+static enum dp_status search_in_batches(struct call *call, const struct faiss_index *index,
+                                        const struct faiss_search *search, struct search_heaps *heaps,
+                                        int64_t *ids, float *distances, struct faiss_search_cost *costs)
 {
     enum dp_status status = DP_OK;
     for (size_t q = 0; status == DP_OK && q < search->count; q += heaps->count) {
         struct faiss_search part = *search;
-        struct faiss_search_cost *cost = costs != NULL ? costs + q : NULL;
+        struct faiss_search_cost *cost = costs ? costs + q : NULL;
         part.queries += q * search->dim;
         part.count = search->count - q < heaps->count ? search->count - q : heaps->count;
         int64_t *found = ids + q * search->k;
         float *scores = distances + q * search->k;
         status = heaps->count > 1 ? search_together(call, index, &part, heaps, found, scores, cost)
-                                  : search_one(call, index, &part, heaps, found, scores, cost);
+                                  : search_alone(call, index, &part, heaps, found, scores, cost);
     }
     return status;
 }
@@ -270,8 +270,8 @@ size_t faiss_index_together(const struct faiss_index *index, size_t k)
 }
 
 /* How many candidates the lists give for k neighbours: FAISS's product, in floats. More than there are is never found. */
-static enum dp_status candidates_of(struct call *call, const struct faiss_ivf_info *info,
-                                    const struct faiss_search *search, const char *name, size_t *room)
+static enum dp_status candidate_count(struct call *call, const struct faiss_ivf_info *info,
+                                      const struct faiss_search *search, const char *name, size_t *room)
 {
     float factor = search->k_factor != 0.0f ? search->k_factor : info->k_factor;
     *room = search->k < info->listed ? search->k : (size_t)info->listed;
@@ -289,9 +289,9 @@ static enum dp_status candidates_of(struct call *call, const struct faiss_ivf_in
     return DP_OK;
 }
 
-static enum dp_status check_search(struct call *call, const struct faiss_index *index,
-                                   const struct faiss_ivf_info *info, const struct faiss_search *search,
-                                   const char *name)
+static enum dp_status check_faiss_search(struct call *call, const struct faiss_index *index,
+                                         const struct faiss_ivf_info *info, const struct faiss_search *search,
+                                         const char *name)
 {
     if (search->dim != info->dim_in)
         return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search->dim,
@@ -313,14 +313,14 @@ enum dp_status faiss_index_search(struct call *call, const struct faiss_index *i
                                   struct faiss_search_cost *costs)
 {
     struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
-    const char *name = index->reader.name != NULL ? index->reader.name : "FAISS file";
+    const char *name = index->reader.name ? index->reader.name : "FAISS file";
     const bool larger = vector_larger_is_better(info.codec->metric);
     struct faiss_search search = *asked;
-    struct heaps heaps = {.refines = info.refined};
+    struct search_heaps heaps = {.refines = info.refined};
     size_t room = 0, made = 0;
-    enum dp_status status = check_search(call, index, &info, &search, name);
+    enum dp_status status = check_faiss_search(call, index, &info, &search, name);
     if (status == DP_OK)
-        status = candidates_of(call, &info, &search, name, &room);
+        status = candidate_count(call, &info, &search, name, &room);
     if (status != DP_OK)
         return status;
     search.nprobe = search.nprobe > 0 ? search.nprobe : info.nprobe > 0 ? (size_t)info.nprobe : 1;
@@ -333,7 +333,7 @@ enum dp_status faiss_index_search(struct call *call, const struct faiss_index *i
     if (status == DP_OK && heaps.refines)
         status = topk_init(&heaps.refined, search.k < room ? search.k : room, larger, &call->error);
     if (status == DP_OK)
-        status = search_all(call, index, &search, &heaps, ids, distances, costs);
+        status = search_in_batches(call, index, &search, &heaps, ids, distances, costs);
     for (size_t i = 0; i < made; i++)
         topk_deinit(&heaps.found[i]);
     topk_deinit(&heaps.refined);

@@ -101,7 +101,7 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
     struct faiss_ivf_info info = {.codec = &ivf->codec,
                                   .dim_in = ivf->dim_in,
                                   .transforms = ivf->transform_count,
-                                  .id_map = ivf->id_map != NULL,
+                                  .id_map = ivf->id_map,
                                   .hnsw = ivf->hnsw,
                                   .flat = ivf->flat,
                                   .data_bytes = ivf_data_bytes(ivf),

@@ -11,7 +11,7 @@ struct memory_file {
     char name[]; /* and a NUL */
 };
 
-static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
+static enum dp_status read_memory(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
 {
     const struct memory_file *file = ctx;
     for (size_t i = 0; i < n; i++) {
@@ -23,7 +23,7 @@ static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_ran
     return DP_OK;
 }
 
-static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
+static void release_memory(void *ctx, struct faiss_range *ranges, size_t n)
 {
     (void)ctx;
     for (size_t i = 0; i < n; i++)
@@ -33,16 +33,16 @@ static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
 enum dp_status faiss_memory_reader(struct call *call, struct span bytes, const char *name,
                                    struct faiss_reader *out)
 {
-    const struct span text = span_str(name != NULL ? name : "FAISS file");
+    const struct span text = span_str(name ? name : "FAISS file");
     struct memory_file *file = mem_calloc(1, sizeof *file + text.len + 1);
     *out = (struct faiss_reader){0};
-    if (file == NULL)
+    if (!file)
         return call_nomem(call, "a FAISS file");
     file->bytes = bytes;
     memcpy(file->name, text.data, text.len);
     *out = (struct faiss_reader){.size = bytes.len,
-                                 .read = read_ranges,
-                                 .release = release_ranges,
+                                 .read = read_memory,
+                                 .release = release_memory,
                                  .free = mem_free,
                                  .ctx = file,
                                  .name = file->name,

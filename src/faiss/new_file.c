@@ -11,7 +11,7 @@ enum dp_status new_file_begin(struct call *call, struct span url, const struct s
     enum dp_status status = store_url_path(call, url, &path);
     if (status != DP_OK)
         return status;
-    if (path != NULL)
+    if (path)
         return os_new_file_begin(path, &out->local, &call->error);
     status = store_open_object(call, url, options, &out->store, &key);
     return status == DP_OK ? store_upload_begin(call, out->store, key, &out->upload) : status;
@@ -20,7 +20,7 @@ enum dp_status new_file_begin(struct call *call, struct span url, const struct s
 enum dp_status new_file_write(struct call *call, void *ctx, struct span bytes)
 {
     struct new_file *file = ctx;
-    if (file->local != NULL)
+    if (file->local)
         return os_new_file_write(file->local, bytes, &call->error);
     return store_upload_write(call, file->upload, bytes);
 }
@@ -32,7 +32,7 @@ enum dp_status new_file_finish(struct call *call, struct new_file *file)
     struct store_version version;
     file->local = NULL;
     file->upload = NULL;
-    if (local != NULL)
+    if (local)
         return os_new_file_finish(local, &call->error);
     return store_upload_finish(call, upload, &version);
 }

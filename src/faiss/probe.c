@@ -74,21 +74,20 @@ enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, 
     if (status != DP_OK)
         return status;
     ivf_query_probe(out, ivf->centroids, lists, count);
-    if (ivf->id_map != NULL)
+    if (ivf->id_map)
         out->map = (struct id_map){ivf->id_map, ivf->ntotal, ivf->refine.present};
     return DP_OK;
 }
 
 /* The constants of a list of n vectors, made if they are not there; NULL where the codec has none. */
-static enum dp_status constants_of(const struct faiss_ivf *ivf, uint32_t list, struct span codes, size_t n,
-                                   const float **out, struct dp_error *error)
+static enum dp_status list_constants(const struct faiss_ivf *ivf, uint32_t list, struct span codes, size_t n,
+                                     const float **out, struct dp_error *error)
 {
-    *out = NULL;
-    if (ivf->constants == NULL ||
-        (*out = atomic_load_explicit(&ivf->constants[list], memory_order_acquire)) != NULL)
+    *out = ivf->constants ? atomic_load_explicit(&ivf->constants[list], memory_order_acquire) : NULL;
+    if (!ivf->constants || *out)
         return DP_OK;
     float *made = mem_calloc(n, sizeof *made), *others = NULL;
-    if (made == NULL)
+    if (!made)
         return dp_fail_nomem(error, "a list's constants");
     enum dp_status status =
         pq_constants(&ivf->codec, ivf->centroids + (size_t)list * ivf->codec.dim, codes.data, n, made, error);
@@ -113,7 +112,7 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
     if (range.count == 0)
         return DP_OK;
     struct span codes = span_of(bytes.data, codes_len), ids = span_of(bytes.data + codes_len, ids_len);
-    if (ivf->list_size != NULL) {
+    if (ivf->list_size) {
         struct cursor c = cursor_over(span_of(bytes.data + ids_len, FAISS_LENGTH_BYTES));
         uint64_t length = cursor_u64(&c);
         codes_len -= FAISS_LENGTH_BYTES;
@@ -131,7 +130,7 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
         return scanned;
     }
     const float *constants;
-    enum dp_status status = constants_of(ivf, list, codes, (size_t)range.count, &constants, error);
+    enum dp_status status = list_constants(ivf, list, codes, (size_t)range.count, &constants, error);
     if (status == DP_OK)
         status = ivf_scan_list(query, ivf->centroids + (size_t)list * ivf->codec.dim, constants, codes, ids,
                                filter, top, error);

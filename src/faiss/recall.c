@@ -131,21 +131,21 @@ enum dp_status recall_parse(struct span json, struct recall_table *out, struct d
 
 /* ---- where it lies -------------------------------------------------------------------------------------- */
 
-static bool is_http(struct span url)
+static bool is_web_url(struct span url)
 {
     return span_starts_with(url, span_str("http://")) || span_starts_with(url, span_str("https://"));
 }
 
 enum dp_status recall_url(struct call *call, struct span url, struct span *out)
 {
-    if (is_http(url) && (memchr(url.data, '?', url.len) != NULL || memchr(url.data, '#', url.len) != NULL))
+    if (is_web_url(url) && (memchr(url.data, '?', url.len) || memchr(url.data, '#', url.len)))
         return call_fail(
             call, DP_INVALID,
             "recall is looked up in an object beside the file, and a URL with a query gives access to the "
             "file alone: give the URL of its recall table too, or nprobe");
     size_t len = sizeof SUFFIX - 1;
     uint8_t *text = arena_alloc(call->arena, url.len + len);
-    if (text == NULL)
+    if (!text)
         return call_nomem(call, "a URL");
     memcpy(text, url.data, url.len);
     memcpy(text + url.len, SUFFIX, len);
@@ -154,29 +154,29 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
 }
 
 /* The URL for messages: what follows a '?' may be a secret. */
-static const char *shown(struct span url, char out[URL_SHOWN_MAX])
+static const char *table_url_shown(struct span url, char out[URL_SHOWN_MAX])
 {
-    if (is_http(url))
+    if (is_web_url(url))
         return url_shown(url, out);
     snprintf(out, URL_SHOWN_MAX, "%.*s", SPAN_FMT(url));
     return out;
 }
 
-static enum dp_status parse_for(struct call *call, struct span json, struct span url,
-                                const struct faiss_index *index, struct recall_table *out)
+static enum dp_status parse_for_index(struct call *call, struct span json, struct span url,
+                                      const struct faiss_index *index, struct recall_table *out)
 {
     struct faiss_ivf_info info = faiss_index_info(index);
     char name[URL_SHOWN_MAX];
     enum dp_status status = recall_parse(json, out, &call->error);
     if (status != DP_OK) {
-        dp_error_prefix(&call->error, "%s", shown(url, name));
+        dp_error_prefix(&call->error, "%s", table_url_shown(url, name));
         return status;
     }
     if (out->file_bytes != info.file_bytes || out->fingerprint != faiss_index_fingerprint(index))
         return call_fail(call, DP_STALE,
                          "%s was measured of another file than this one (of %" PRIu64
                          " bytes): build it again, or `dipper faiss calibrate`",
-                         shown(url, name), info.file_bytes);
+                         table_url_shown(url, name), info.file_bytes);
     return DP_OK;
 }
 
@@ -197,16 +197,16 @@ enum dp_status recall_load(struct call *call, struct span url, const struct stor
         req = (struct store_read_req){.key = key, .len = STORE_TO_END};
         status = store_read(call, opened, &req, 1);
     } else if (status == DP_OK && req.size > RECALL_BYTES_MAX) {
-        status = call_fail(call, DP_CORRUPT, "%s is larger than any table of recall", shown(url, name));
+        status = call_fail(call, DP_CORRUPT, "%s is larger than any table of recall", table_url_shown(url, name));
     }
     if (status == DP_NOT_FOUND)
         status =
             call_fail(call, DP_NOT_FOUND,
                       "there is no recall table %s: build the file with `dipper faiss build`, measure it with "
                       "`dipper faiss calibrate`, or give nprobe",
-                      shown(url, name));
+                      table_url_shown(url, name));
     if (status == DP_OK)
-        status = parse_for(call, req.bytes.span, url, index, out);
+        status = parse_for_index(call, req.bytes.span, url, index, out);
     store_read_release(&req, 1);
     store_free(opened);
     return status;

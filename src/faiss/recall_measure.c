@@ -24,7 +24,7 @@ enum {
 static const double PRODUCTS_MOST = 2.5e10;
 static const double ENOUGH = 0.9995; /* no more is searched for */
 
-struct measure {
+struct recall_run {
     const struct faiss_index *index;
     enum vector_metric metric;
     size_t dim, count, k; /* k: neighbours there are to be found, at most RECALL_K */
@@ -39,28 +39,28 @@ struct measure {
     const struct recall_watch *watch;
 };
 
-static enum dp_status tell(struct call *call, const struct measure *m, double done)
+static enum dp_status report_measured(struct call *call, const struct recall_run *m, double done)
 {
-    if (m->watch == NULL || m->watch->tell(m->watch->ctx, done))
+    if (!m->watch || m->watch->tell(m->watch->ctx, done))
         return call_check(call);
     return call_fail(call, DP_CANCELLED, "measuring was cancelled");
 }
 
-static enum dp_status make_room(struct call *call, struct measure *m)
+static enum dp_status make_measure_room(struct call *call, struct recall_run *m)
 {
     m->queries = mem_calloc(m->count, m->dim * sizeof *m->queries);
     m->rows = mem_calloc(m->count, sizeof *m->rows);
     m->self = mem_calloc(m->count, sizeof *m->self);
     m->truth = mem_calloc(m->count, RECALL_K * sizeof *m->truth);
     m->tops = mem_calloc(m->count, sizeof *m->tops);
-    if (m->queries == NULL || m->rows == NULL || m->self == NULL || m->truth == NULL || m->tops == NULL)
+    if (!m->queries || !m->rows || !m->self || !m->truth || !m->tops)
         return call_nomem(call, "measuring recall");
     return DP_OK;
 }
 
-static void free_room(struct measure *m)
+static void free_measure_room(struct recall_run *m)
 {
-    for (size_t q = 0; m->tops != NULL && q < m->count; q++)
+    for (size_t q = 0; m->tops && q < m->count; q++)
         topk_deinit(&m->tops[q]);
     mem_free(m->queries);
     mem_free(m->rows);
@@ -71,7 +71,7 @@ static void free_room(struct measure *m)
 
 /* ---- the truth ----------------------------------------------------------------------------------------- */
 
-static enum dp_status choose_queries(struct call *call, struct measure *m, const struct vector_source *source,
+static enum dp_status choose_queries(struct call *call, struct recall_run *m, const struct vector_source *source,
                                      const int64_t *ids, uint64_t seed)
 {
     struct kmeans_choice choice = {seed, source->count, m->count};
@@ -86,7 +86,7 @@ static enum dp_status choose_queries(struct call *call, struct measure *m, const
         status = source->read(call, source->ctx, m->rows[q], 1, to, &x);
         if (status == DP_OK && x != to)
             memcpy(to, x, m->dim * sizeof *to);
-        m->self[q] = ids != NULL ? ids[m->rows[q]] : (int64_t)m->rows[q];
+        m->self[q] = ids ? ids[m->rows[q]] : (int64_t)m->rows[q];
         if (status == DP_OK)
             status = topk_init(&m->tops[q], m->k, vector_larger_is_better(m->metric), &call->error);
     }
@@ -94,9 +94,9 @@ static enum dp_status choose_queries(struct call *call, struct measure *m, const
 }
 
 /* Offers the block's vectors to some of the queries. */
-static void compare(void *ctx, size_t task, unsigned worker)
+static void compare_block(void *ctx, size_t task, unsigned worker)
 {
-    struct measure *m = ctx;
+    struct recall_run *m = ctx;
     float scores[ROWS_A_TURN];
     size_t begin = task * QUERIES_A_TASK,
            end = begin + QUERIES_A_TASK < m->count ? begin + QUERIES_A_TASK : m->count;
@@ -112,7 +112,7 @@ static void compare(void *ctx, size_t task, unsigned worker)
     }
 }
 
-static enum dp_status find_truth(struct call *call, struct team *team, struct measure *m,
+static enum dp_status find_truth(struct call *call, struct team *team, struct recall_run *m,
                                  const struct vector_source *source, const int64_t *ids, float *room, size_t rows)
 {
     enum dp_status status = DP_OK;
@@ -121,14 +121,14 @@ static enum dp_status find_truth(struct call *call, struct team *team, struct me
         m->block_count = source->count - first < rows ? (size_t)(source->count - first) : rows;
         status = source->read(call, source->ctx, first, m->block_count, room, &m->block);
         if (status == DP_OK)
-            team_run(team, (m->count + QUERIES_A_TASK - 1) / QUERIES_A_TASK, compare, m);
+            team_run(team, (m->count + QUERIES_A_TASK - 1) / QUERIES_A_TASK, compare_block, m);
         if (status == DP_OK)
-            status = tell(call, m, 0.5 * (double)(first + m->block_count) / (double)source->count);
+            status = report_measured(call, m, 0.5 * (double)(first + m->block_count) / (double)source->count);
     }
     for (size_t q = 0; status == DP_OK && q < m->count; q++)
         for (size_t i = 0; i < m->tops[q].count; i++) {
             int64_t row = m->tops[q].hits[i].id;
-            m->truth[q * RECALL_K + i] = ids != NULL ? ids[row] : row;
+            m->truth[q * RECALL_K + i] = ids ? ids[row] : row;
         }
     return status;
 }
@@ -136,7 +136,7 @@ static enum dp_status find_truth(struct call *call, struct team *team, struct me
 /* ---- the searches -------------------------------------------------------------------------------------- */
 
 /* How many of the truth's k are among the first k that were found, itself left out. */
-static size_t count_hits(const struct measure *m, size_t q, const int64_t *found)
+static size_t count_hits(const struct recall_run *m, size_t q, const int64_t *found)
 {
     size_t hits = 0, taken = 0;
     for (size_t i = 0; i < FOUND && taken < m->k; i++) {
@@ -152,7 +152,7 @@ static size_t count_hits(const struct measure *m, size_t q, const int64_t *found
     return hits;
 }
 
-static enum dp_status search_all(struct call *call, const struct measure *m, size_t nprobe, double *recall)
+static enum dp_status search_with(struct call *call, const struct recall_run *m, size_t nprobe, double *recall)
 {
     int64_t ids[FOUND];
     float distances[FOUND];
@@ -175,17 +175,17 @@ static uint64_t next_nprobe(uint64_t nprobe)
 }
 
 /* Searches with more and more lists until as good as all is found, or until half as many again find no more. */
-static enum dp_status climb(struct call *call, const struct measure *m, struct recall_table *table)
+static enum dp_status raise_nprobe(struct call *call, const struct recall_run *m, struct recall_table *table)
 {
     uint64_t nlist = faiss_index_info(m->index).nlist;
     enum dp_status status = DP_OK;
     for (uint64_t nprobe = 1; status == DP_OK && table->count < RECALL_POINTS_MAX;) {
         struct recall_point *point = &table->points[table->count];
         point->nprobe = nprobe;
-        status = search_all(call, m, (size_t)nprobe, &point->recall);
+        status = search_with(call, m, (size_t)nprobe, &point->recall);
         table->count++;
         if (status == DP_OK)
-            status = tell(call, m, fmin(1.0, 0.5 + 0.5 * log1p((double)nprobe) / log1p((double)nlist)));
+            status = report_measured(call, m, fmin(1.0, 0.5 + 0.5 * log1p((double)nprobe) / log1p((double)nlist)));
         bool still = table->count > 3 && point->recall - point[-3].recall < 1 - ENOUGH && point->recall > 0.9;
         if (nprobe >= nlist || point->recall >= ENOUGH || still)
             break;
@@ -194,7 +194,7 @@ static enum dp_status climb(struct call *call, const struct measure *m, struct r
     return status;
 }
 
-static struct recall_table table_for(const struct measure *m)
+static struct recall_table empty_table(const struct recall_run *m)
 {
     return (struct recall_table){.file_bytes = faiss_index_info(m->index).file_bytes,
                                  .fingerprint = faiss_index_fingerprint(m->index),
@@ -204,7 +204,7 @@ static struct recall_table table_for(const struct measure *m)
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-static size_t how_many(const struct vector_source *source)
+static size_t query_count(const struct vector_source *source)
 {
     double fit = PRODUCTS_MOST / ((double)source->count * (double)source->dim);
     size_t queries = fit > QUERIES_MOST ? QUERIES_MOST : fit > QUERIES_LEAST ? (size_t)fit : QUERIES_LEAST;
@@ -215,29 +215,29 @@ enum dp_status recall_measure(struct call *call, struct team *team, const struct
                               const int64_t *ids, const struct faiss_index *index, uint64_t seed,
                               const struct recall_watch *watch, struct recall_table *table)
 {
-    struct measure m = {.index = index,
-                        .metric = faiss_index_info(index).codec->metric,
-                        .dim = source->dim,
-                        .count = how_many(source),
-                        .k = source->count > RECALL_K ? RECALL_K
-                             : source->count > 0      ? (size_t)source->count - 1
-                                                      : 0,
-                        .watch = watch};
+    struct recall_run m = {.index = index,
+                           .metric = faiss_index_info(index).codec->metric,
+                           .dim = source->dim,
+                           .count = query_count(source),
+                           .k = source->count > RECALL_K ? RECALL_K
+                                : source->count > 0      ? (size_t)source->count - 1
+                                                         : 0,
+                           .watch = watch};
     size_t row = m.dim * sizeof(float), rows = row < BLOCK_BYTES ? BLOCK_BYTES / row : 1;
     *table = (struct recall_table){0};
     if (m.k == 0)
         return DP_OK;
     float *room = mem_calloc(rows, row);
-    enum dp_status status = room != NULL ? make_room(call, &m) : call_nomem(call, "measuring recall");
+    enum dp_status status = room ? make_measure_room(call, &m) : call_nomem(call, "measuring recall");
     if (status == DP_OK)
         status = choose_queries(call, &m, source, ids, seed);
     if (status == DP_OK)
         status = find_truth(call, team, &m, source, ids, room, rows);
     if (status == DP_OK) {
-        *table = table_for(&m);
-        status = climb(call, &m, table);
+        *table = empty_table(&m);
+        status = raise_nprobe(call, &m, table);
     }
-    free_room(&m);
+    free_measure_room(&m);
     mem_free(room);
     return status;
 }
@@ -246,12 +246,12 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
                                 size_t count, const struct recall_watch *watch, struct recall_table *table)
 {
     struct faiss_ivf_info info = faiss_index_info(index);
-    struct measure m = {.index = index,
-                        .metric = info.codec->metric,
-                        .dim = info.dim_in,
-                        .count = count,
-                        .k = info.listed < RECALL_K ? (size_t)info.listed : RECALL_K,
-                        .watch = watch};
+    struct recall_run m = {.index = index,
+                           .metric = info.codec->metric,
+                           .dim = info.dim_in,
+                           .count = count,
+                           .k = info.listed < RECALL_K ? (size_t)info.listed : RECALL_K,
+                           .watch = watch};
     *table = (struct recall_table){0};
     if (info.flat)
         return call_fail(
@@ -260,7 +260,7 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
             "measure");
     if (count < 1 || m.k == 0)
         return call_fail(call, DP_INVALID, "there is nothing to measure: %zu queries, %zu neighbours", count, m.k);
-    enum dp_status status = make_room(call, &m);
+    enum dp_status status = make_measure_room(call, &m);
     float distances[RECALL_K];
     for (size_t q = 0; status == DP_OK && q < count; q++) {
         memcpy(m.queries + q * m.dim, queries + q * m.dim, m.dim * sizeof *queries);
@@ -269,12 +269,12 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
             .queries = queries + q * m.dim, .count = 1, .dim = m.dim, .k = m.k, .nprobe = (size_t)info.nlist};
         status = faiss_index_search(call, index, &all, m.truth + q * RECALL_K, distances, NULL);
         if (status == DP_OK)
-            status = tell(call, &m, 0.5 * (double)(q + 1) / (double)count);
+            status = report_measured(call, &m, 0.5 * (double)(q + 1) / (double)count);
     }
     if (status == DP_OK) {
-        *table = table_for(&m);
-        status = climb(call, &m, table);
+        *table = empty_table(&m);
+        status = raise_nprobe(call, &m, table);
     }
-    free_room(&m);
+    free_measure_room(&m);
     return status;
 }

@@ -10,30 +10,30 @@
 #include "faiss/ivf_file.h"
 #include "faiss/search.h"
 
-static int by_number(const void *a, const void *b)
+static int by_vector_number(const void *a, const void *b)
 {
     const struct topk_hit *left = a, *right = b;
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
 /* Scores hits whose floats lie in `ranges`. */
-static void score(const struct faiss_ivf *ivf, const float *query, const struct topk_hit *hits,
-                  const struct faiss_range *ranges, size_t n, struct topk *top)
+static void score_candidates(const struct faiss_ivf *ivf, const float *query, const struct topk_hit *hits,
+                             const struct faiss_range *ranges, size_t n, struct topk *top)
 {
     for (size_t i = 0; i < n; i++) {
         float true_score;
         int64_t id = hits[i].id;
         distance_rows(ivf->codec.metric, query, ranges[i].bytes.data, 1, ivf->refine.dim, &true_score);
-        if (ivf->id_map != NULL)
+        if (ivf->id_map)
             memcpy(&id, ivf->id_map + (size_t)id * sizeof id, sizeof id);
         topk_push(top, true_score, id);
     }
 }
 
 /* Hits in order of their numbers, so that neighbours are read together. */
-static enum dp_status score_all(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
-                                const float *query, struct topk *candidates, struct faiss_range *ranges,
-                                struct topk *top)
+static enum dp_status score_in_rounds(struct call *call, const struct faiss_ivf *ivf,
+                                      const struct faiss_reader *reader, const float *query,
+                                      struct topk *candidates, struct faiss_range *ranges, struct topk *top)
 {
     const uint64_t row = 4 * (uint64_t)ivf->refine.dim;
     size_t most = row < SEARCH_ROUND_BYTES_MAX ? (size_t)(SEARCH_ROUND_BYTES_MAX / row) : 1;
@@ -49,7 +49,7 @@ static enum dp_status score_all(struct call *call, const struct faiss_ivf *ivf, 
             status = reader->read(call, reader->ctx, ranges, n);
         if (status != DP_OK)
             break;
-        score(ivf, query, hits, ranges, n, top);
+        score_candidates(ivf, query, hits, ranges, n, top);
         reader->release(reader->ctx, ranges, n);
     }
     return status;
@@ -67,14 +67,14 @@ enum dp_status faiss_ivf_refine(struct call *call, const struct faiss_ivf *ivf, 
         return DP_OK;
     struct faiss_range *ranges = mem_calloc(candidates->count, sizeof *ranges);
     float *room = mem_calloc(faiss_ivf_transform_room(ivf), sizeof *room);
-    if (ranges == NULL || room == NULL)
+    if (!ranges || !room)
         status = call_nomem(call, "the candidates of a search");
-    qsort(candidates->hits, candidates->count, sizeof *candidates->hits, by_number);
+    qsort(candidates->hits, candidates->count, sizeof *candidates->hits, by_vector_number);
     candidates->sorted = true; /* no heap any more */
     if (status == DP_OK)
         query = faiss_ivf_transform_first(ivf, query, ivf->refine.transforms, room);
     if (status == DP_OK)
-        status = score_all(call, ivf, reader, query, candidates, ranges, top);
+        status = score_in_rounds(call, ivf, reader, query, candidates, ranges, top);
     mem_free(room);
     mem_free(ranges);
     return status;

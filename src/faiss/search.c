@@ -10,15 +10,19 @@ size_t faiss_ivf_round(const struct faiss_ivf *ivf, const uint32_t *lists, size_
 {
     uint64_t bytes = 0;
     size_t end = begin;
-    while (end < count && (bytes += faiss_ivf_list_range(ivf, lists[end]).len) <= SEARCH_ROUND_BYTES_MAX)
-        end++;
+    for (; end < count; end++) {
+        bytes += faiss_ivf_list_range(ivf, lists[end]).len;
+        if (bytes > SEARCH_ROUND_BYTES_MAX)
+            break;
+    }
     return end > begin ? end : begin + 1;
 }
 
 /* Reads the lists that are not empty in one round and scans them. */
-static enum dp_status scan_round(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
-                                 struct ivf_query *query, const uint32_t *lists, size_t count,
-                                 struct faiss_range *ranges, const struct id_filter *filter, struct topk *top)
+static enum dp_status scan_one_round(struct call *call, const struct faiss_ivf *ivf,
+                                     const struct faiss_reader *reader, struct ivf_query *query,
+                                     const uint32_t *lists, size_t count, struct faiss_range *ranges,
+                                     const struct id_filter *filter, struct topk *top)
 {
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
@@ -42,19 +46,20 @@ static enum dp_status scan_round(struct call *call, const struct faiss_ivf *ivf,
     return status;
 }
 
-static enum dp_status scan_lists(struct call *call, const struct faiss_ivf *ivf, const struct faiss_reader *reader,
-                                 struct ivf_query *query, const uint32_t *lists, size_t count,
-                                 struct faiss_range *ranges, const struct id_filter *filter, struct topk *top)
+static enum dp_status scan_in_rounds(struct call *call, const struct faiss_ivf *ivf,
+                                     const struct faiss_reader *reader, struct ivf_query *query,
+                                     const uint32_t *lists, size_t count, struct faiss_range *ranges,
+                                     const struct id_filter *filter, struct topk *top)
 {
     enum dp_status status = DP_OK;
     for (size_t begin = 0, end; status == DP_OK && begin < count; begin = end) {
         end = faiss_ivf_round(ivf, lists, begin, count);
-        status = scan_round(call, ivf, reader, query, lists + begin, end - begin, ranges, filter, top);
+        status = scan_one_round(call, ivf, reader, query, lists + begin, end - begin, ranges, filter, top);
     }
     return status;
 }
 
-static int by_number(const void *a, const void *b)
+static int by_list_number(const void *a, const void *b)
 {
     uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
     return left < right ? -1 : left > right;
@@ -69,22 +74,19 @@ enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, 
     uint32_t *lists = mem_calloc(most, sizeof *lists);
     struct faiss_range *ranges = mem_calloc(most, sizeof *ranges);
     float *room = mem_calloc(faiss_ivf_transform_room(ivf), sizeof *room);
-    enum dp_status status;
-    if (lists == NULL || ranges == NULL || room == NULL) {
-        status = call_nomem(call, "the lists of a search");
-        goto out;
+    enum dp_status status = lists && ranges && room ? DP_OK : call_nomem(call, "the lists of a search");
+    if (status == DP_OK) {
+        query = faiss_ivf_transform(ivf, query, room);
+        status = faiss_ivf_probe(ivf, query, most, lists, &count, &call->error);
     }
-    query = faiss_ivf_transform(ivf, query, room);
-    status = faiss_ivf_probe(ivf, query, most, lists, &count, &call->error);
     /* FAISS scans lists of 32-vector blocks by number. It matters where a code is looked at more closely only
      * when its estimate can beat what has been found so far. */
     if (status == DP_OK && ivf->codec.block_rows == 32)
-        qsort(lists, count, sizeof *lists, by_number);
+        qsort(lists, count, sizeof *lists, by_list_number);
     if (status == DP_OK)
         status = faiss_ivf_query(ivf, query, lists, count, &ready, &call->error);
     if (status == DP_OK)
-        status = scan_lists(call, ivf, reader, &ready, lists, count, ranges, filter, top);
-out:
+        status = scan_in_rounds(call, ivf, reader, &ready, lists, count, ranges, filter, top);
     ivf_query_deinit(&ready);
     mem_free(room);
     mem_free(ranges);

@@ -12,7 +12,7 @@ struct store_file {
     struct store_bytes first; /* of the object; empty once it is open */
 };
 
-static void free_file(void *ctx)
+static void free_store_file(void *ctx)
 {
     struct store_file *file = ctx;
     store_bytes_release(&file->first);
@@ -22,7 +22,7 @@ static void free_file(void *ctx)
     mem_free(file);
 }
 
-static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
+static void release_object(void *ctx, struct faiss_range *ranges, size_t n)
 {
     (void)ctx;
     for (size_t i = 0; i < n; i++) {
@@ -34,7 +34,7 @@ static void release_ranges(void *ctx, struct faiss_range *ranges, size_t n)
 }
 
 /* Whether the first bytes hold the range, which is then answered from them. */
-static bool take_first(struct store_file *file, struct faiss_range *range)
+static bool answer_from_first(struct store_file *file, struct faiss_range *range)
 {
     struct store_bytes part = file->first;
     if (!span_sub(file->first.span, range->offset, range->len, &part.span))
@@ -45,13 +45,13 @@ static bool take_first(struct store_file *file, struct faiss_range *range)
     return true;
 }
 
-static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
+static enum dp_status read_object(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
 {
     struct store_file *file = ctx;
-    if (n == 1 && take_first(file, ranges))
+    if (n == 1 && answer_from_first(file, ranges))
         return DP_OK;
     struct store_read_req *reqs = mem_calloc(n, sizeof *reqs);
-    if (reqs == NULL)
+    if (!reqs)
         return call_nomem(call, "the ranges of a FAISS file");
     for (size_t i = 0; i < n; i++)
         reqs[i] = (struct store_read_req){.key = span_of(file->key, file->key_len),
@@ -70,7 +70,8 @@ static enum dp_status read_ranges(struct call *call, void *ctx, struct faiss_ran
 }
 
 /* Reads the first bytes, all of them when the object has no more. */
-static enum dp_status read_first(struct call *call, struct store_file *file, size_t first_bytes, uint64_t *size)
+static enum dp_status read_object_head(struct call *call, struct store_file *file, size_t first_bytes,
+                                       uint64_t *size)
 {
     struct store_read_req req = {
         .key = span_of(file->key, file->key_len), .len = (int64_t)first_bytes, .clip = true};
@@ -87,7 +88,7 @@ enum dp_status faiss_store_reader(struct call *call, struct store *store, bool o
     struct store_file *file = mem_calloc(1, sizeof *file);
     uint8_t *text = mem_alloc(key.len + name.len + 1);
     *out = (struct faiss_reader){0};
-    if (file == NULL || text == NULL) {
+    if (!file || !text) {
         mem_free(file);
         mem_free(text);
         if (owned)
@@ -99,15 +100,15 @@ enum dp_status faiss_store_reader(struct call *call, struct store *store, bool o
         memcpy(text + key.len, name.data, name.len);
     text[key.len + name.len] = 0;
     *file = (struct store_file){.store = store, .owned = owned, .key = text, .key_len = key.len};
-    *out = (struct faiss_reader){.read = read_ranges,
-                                 .release = release_ranges,
-                                 .free = free_file,
+    *out = (struct faiss_reader){.read = read_object,
+                                 .release = release_object,
+                                 .free = free_store_file,
                                  .ctx = file,
                                  .name = (const char *)(text + key.len)};
-    enum dp_status status = read_first(call, file, first_bytes, &out->size);
+    enum dp_status status = read_object_head(call, file, first_bytes, &out->size);
     if (status == DP_OK)
         return DP_OK;
-    free_file(file);
+    free_store_file(file);
     *out = (struct faiss_reader){0};
     return status;
 }

@@ -11,7 +11,7 @@ enum dp_status vector_input_open(struct call *call, const char *path, struct vec
 {
     uint8_t *head = mem_alloc(VECTOR_HEAD_MAX);
     *out = (struct vector_input){.file.fd = -1, .path = path};
-    if (head == NULL)
+    if (!head)
         return call_nomem(call, "a file of vectors");
     enum dp_status status = os_input_open(path, &out->file, &call->error);
     size_t len = out->file.size < VECTOR_HEAD_MAX ? (size_t)out->file.size : VECTOR_HEAD_MAX;
@@ -28,7 +28,7 @@ enum dp_status vector_input_open(struct call *call, const char *path, struct vec
     if (status == DP_OK && !vector_layout_is_plain(&out->layout)) {
         size_t row = out->layout.row_bytes;
         out->bytes = mem_alloc(row > PIECE_BYTES ? row : PIECE_BYTES);
-        if (out->bytes == NULL)
+        if (!out->bytes)
             status = call_nomem(call, "a file of vectors");
     }
     mem_free(head);
@@ -82,8 +82,8 @@ static enum dp_status read_columns(struct call *call, struct vector_input *input
     return status;
 }
 
-static enum dp_status read_rows(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
-                                const float **out)
+static enum dp_status read_input_rows(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
+                                      const float **out)
 {
     struct vector_input *input = ctx;
     const struct vector_layout *layout = &input->layout;
@@ -98,7 +98,7 @@ struct vector_source vector_input_source(struct vector_input *input)
 {
     return (struct vector_source){.count = input->layout.count,
                                   .dim = input->layout.dim,
-                                  .read = read_rows,
+                                  .read = read_input_rows,
                                   .ctx = input,
                                   .name = input->path};
 }

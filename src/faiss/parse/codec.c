@@ -50,7 +50,7 @@ static uint64_t foretell_pq(const struct faiss_parser *p)
 {
     const struct faiss_ivf *ivf = p->ivf;
     uint64_t d = ivf->codec.dim, best = 0, centroids = 4 * ivf->nlist * d;
-    uint64_t known = p->source.at + (ivf->centroids == NULL ? centroids : 0) + 9 + PQ_INDEX_BYTES + PQ_BYTES +
+    uint64_t known = p->source.at + (!ivf->centroids ? centroids : 0) + 9 + PQ_INDEX_BYTES + PQ_BYTES +
                      parse_lists_ahead(p) + p->tail_bytes;
     for (uint64_t bits = 1; bits <= PQ_BITS_MAX && ivf->ntotal > 0 && known < p->source.size; bits++) {
         uint64_t table = 4 * d << bits, left = p->source.size - known;
@@ -138,7 +138,7 @@ enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
     cursor_f32(&c);
     uint64_t sq_d = cursor_u64(&c), sq_code_size = cursor_u64(&c), trained = cursor_u64(&c);
     const struct sq_type *type = find_sq_type(number);
-    if (type == NULL)
+    if (!type)
         return source_fail(&p->source, DP_UNSUPPORTED,
                            "a scalar quantizer of type %" PRId32
                            "; supported: 0 to 8 (SQ8, SQ6, SQ4, SQfp16, SQbf16, "
@@ -206,8 +206,9 @@ static enum dp_status parse_pq(struct faiss_parser *p, uint64_t bits_max)
         return source_fail(&p->source, DP_CORRUPT,
                            "a product quantizer's centroids have %" PRIu64 " floats, not %" PRIu64, floats,
                            d << bits);
-    if ((status = parse_array(p, "the product quantizer's centroids", floats, sizeof(float), parse_lists_ahead(p),
-                              &ivf->trained)) != DP_OK)
+    status = parse_array(p, "the product quantizer's centroids", floats, sizeof(float), parse_lists_ahead(p),
+                         &ivf->trained);
+    if (status != DP_OK)
         return status;
     codec->trained = ivf->trained;
     codec->m = (size_t)m;
@@ -237,7 +238,8 @@ static enum dp_status parse_ivf_pq(struct faiss_parser *p)
     uint64_t code_size = cursor_u64(&c);
     codec->kind = IVF_PQ;
     codec->by_residual = by_residual == 1;
-    if ((status = parse_pq(p, PQ_BITS_MAX)) != DP_OK)
+    status = parse_pq(p, PQ_BITS_MAX);
+    if (status != DP_OK)
         return status;
     return check_code(p, code_size, codec->code_size, by_residual);
 }
@@ -275,11 +277,13 @@ static enum dp_status parse_ivf_pq_fast(struct faiss_parser *p)
     uint64_t m2 = cursor_u64(&c);
     codec->kind = IVF_PQ_FAST;
     codec->by_residual = by_residual == 1;
-    if ((status = parse_pq(p, 4)) != DP_OK)
+    status = parse_pq(p, 4);
+    if (status != DP_OK)
         return status;
     if (codec->bits != 4)
         return source_fail(&p->source, DP_UNSUPPORTED, "fast scan of %zu bits; supported: 4", codec->bits);
-    if ((status = check_code(p, code_size, codec->code_size, by_residual)) != DP_OK)
+    status = check_code(p, code_size, codec->code_size, by_residual);
+    if (status != DP_OK)
         return status;
     codec->precomputed = codec->by_residual && p->ivf->quantizer_metric == VECTOR_L2 &&
                          p->ivf->nlist <= PRECOMPUTED_BYTES_MAX / (codec->m * 64);
@@ -325,11 +329,13 @@ static enum dp_status parse_rabitq(struct faiss_parser *p)
     if (status != DP_OK)
         return status;
     codec->kind = IVF_RABITQ;
-    if ((status = take_rabitq(p, &c, has_bits)) != DP_OK)
+    status = take_rabitq(p, &c, has_bits);
+    if (status != DP_OK)
         return status;
     uint64_t code_size = cursor_u64(&c);
     uint8_t by_residual = cursor_u8(&c);
-    if ((status = check_code(p, code_size, codec->code_size, by_residual)) != DP_OK)
+    status = check_code(p, code_size, codec->code_size, by_residual);
+    if (status != DP_OK)
         return status;
     return set_query_bits(p, cursor_u8(&c), 0, 0);
 }
@@ -343,7 +349,8 @@ static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
     if (status != DP_OK)
         return status;
     codec->kind = IVF_RABITQ_FAST;
-    if ((status = take_rabitq(p, &c, true)) != DP_OK)
+    status = take_rabitq(p, &c, true);
+    if (status != DP_OK)
         return status;
     uint8_t by_residual = cursor_u8(&c);
     uint64_t code_size = cursor_u64(&c);
@@ -352,11 +359,13 @@ static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
     uint64_t m2 = cursor_u64(&c);
     cursor_i32(&c); /* FAISS's implementation */
     uint8_t query_bits = cursor_u8(&c), centered = cursor_u8(&c);
-    if ((status = check_code(p, code_size, codec->code_size, by_residual)) != DP_OK)
+    status = check_code(p, code_size, codec->code_size, by_residual);
+    if (status != DP_OK)
         return status;
     if (by_residual != 1)
         return source_fail(&p->source, DP_CORRUPT, "fast-scan RaBitQ whose codes are not by residual");
-    if ((status = set_query_bits(p, query_bits, 1, centered)) != DP_OK)
+    status = set_query_bits(p, query_bits, 1, centered);
+    if (status != DP_OK)
         return status;
     return set_block(p, rows, m2, (codec->dim + 3) / 4, rabitq_factor_bytes(codec->dim, codec->bits));
 }

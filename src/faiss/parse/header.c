@@ -64,7 +64,7 @@ enum dp_status parse_reserve(struct faiss_parser *p, const char *what, uint64_t 
     uint64_t bytes;
     if (__builtin_mul_overflow(count, (uint64_t)size, &bytes))
         return dp_fail_nomem(p->source.error, what);
-    if (ivf->memory != NULL && !faiss_head_memory_take(ivf->memory, bytes))
+    if (ivf->memory && !faiss_head_memory_take(ivf->memory, bytes))
         return source_fail(&p->source, DP_TOO_LARGE,
                            "%s of %" PRIu64 " bytes and what is open already exceed the %" PRIu64
                            " bytes of memory that are set aside for open files",
@@ -80,7 +80,7 @@ enum dp_status parse_alloc(struct faiss_parser *p, const char *what, uint64_t co
     if (status != DP_OK)
         return status;
     *array = mem_calloc((size_t)count, size);
-    return *array != NULL ? DP_OK : dp_fail_nomem(p->source.error, what);
+    return *array ? DP_OK : dp_fail_nomem(p->source.error, what);
 }
 
 enum dp_status parse_array(struct faiss_parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
@@ -93,7 +93,8 @@ enum dp_status parse_array(struct faiss_parser *p, const char *what, uint64_t co
     enum dp_status status = source_check(&p->source, what, bytes);
     if (status != DP_OK)
         return status;
-    if ((status = parse_alloc(p, what, count, size, array)) != DP_OK)
+    status = parse_alloc(p, what, count, size, array);
+    if (status != DP_OK)
         return status;
     return source_copy(&p->source, what, *array, bytes, ahead);
 }
@@ -164,8 +165,8 @@ static enum dp_status parse_flat_quantizer(struct faiss_parser *p)
                            "%" PRIu64 " centroids of %zu dimensions have %" PRIu64 " floats", ivf->nlist,
                            ivf->codec.dim, floats);
     ivf->quantizer_metric = (enum vector_metric)h.metric;
-    if ((status = parse_array(p, "the centroids", floats, sizeof(float), after_centroids(p), &ivf->centroids)) !=
-        DP_OK)
+    status = parse_array(p, "the centroids", floats, sizeof(float), after_centroids(p), &ivf->centroids);
+    if (status != DP_OK)
         return status;
     return DP_OK;
 }
@@ -261,7 +262,6 @@ enum dp_status parse_ivf_header(struct faiss_parser *p)
     if (ivf->nlist > p->source.size / 4)
         return source_fail(&p->source, DP_CORRUPT, "it has %" PRIu64 " lists, in a file of %" PRIu64 " bytes",
                            ivf->nlist, p->source.size);
-    if ((status = parse_quantizer(p)) == DP_OK)
-        status = parse_direct_map(p);
-    return status;
+    status = parse_quantizer(p);
+    return status == DP_OK ? parse_direct_map(p) : status;
 }

@@ -123,7 +123,8 @@ static enum dp_status parse_wrappers(struct faiss_parser *p, struct wrappers *w)
             return status;
         if (p->kind != FAISS_PRE_TRANSFORM && p->kind != FAISS_REFINE && !is_id_map(p->kind))
             return parse_refuse_file(p, p->kind);
-        if ((status = parse_wrapper(p, p->kind, w)) != DP_OK)
+        status = parse_wrapper(p, p->kind, w);
+        if (status != DP_OK)
             return status;
     }
 }

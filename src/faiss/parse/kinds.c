@@ -133,7 +133,7 @@ enum dp_status parse_refuse_file(struct faiss_parser *p, uint32_t fourcc)
     if (kind != FILE_UNKNOWN) {
         const char *remedy = file_kind_remedy(kind);
         return source_fail(&p->source, DP_UNSUPPORTED, "it is not a FAISS file but %s; %s", file_kind_name(kind),
-                           remedy != NULL ? remedy : way_to_build(kind));
+                           remedy ? remedy : way_to_build(kind));
     }
     if (find_kind(fourcc) < sizeof kinds / sizeof *kinds)
         return parse_refuse_part(p, "it is", fourcc, supported);
@@ -147,6 +147,6 @@ const char *parse_metric_name(int32_t metric)
     static const char *const names[] = {
         "inner product", "L2",   "L1", "Linf", "Lp", [20] = "Canberra", "Bray-Curtis", "Jensen-Shannon", "Jaccard",
         "NaN-Euclidean", "Gower"};
-    bool named = metric >= 0 && (size_t)metric < sizeof names / sizeof *names && names[metric] != NULL;
+    bool named = metric >= 0 && (size_t)metric < sizeof names / sizeof *names && names[metric];
     return named ? names[metric] : "a metric that is not known here";
 }

@@ -114,11 +114,12 @@ static enum dp_status parse_arrays(struct faiss_parser *p)
                            "%" PRIu64 " lists of %" PRIu64 "-byte codes and %" PRIu64
                            " sizes, in an index of %" PRIu64 " lists of %zu-byte codes",
                            nlist, code_size, count, ivf->nlist, ivf->codec.code_size);
-    if ((status = source_check(&p->source, "the list sizes", 8 * count)) != DP_OK ||
-        (status = make_offsets(p)) != DP_OK)
-        return status;
-    status = sparse ? read_sparse_sizes(p, count / 2)
-                    : source_copy(&p->source, "the list sizes", ivf->list_offset + 1, 8 * count, 0);
+    status = source_check(&p->source, "the list sizes", 8 * count);
+    if (status == DP_OK)
+        status = make_offsets(p);
+    if (status == DP_OK)
+        status = sparse ? read_sparse_sizes(p, count / 2)
+                        : source_copy(&p->source, "the list sizes", ivf->list_offset + 1, 8 * count, 0);
     return status == DP_OK ? place_lists(p) : status;
 }
 
@@ -128,14 +129,15 @@ static enum dp_status walk_list(struct faiss_parser *p, uint64_t list, uint64_t 
 {
     struct faiss_ivf *ivf = p->ivf;
     struct cursor c;
-    uint64_t codes;
     enum dp_status status = source_fields(&p->source, "a list's size", 8, WALK_BYTES, &c);
     if (status != DP_OK)
         return status;
     *size = cursor_u64(&c);
     ivf->list_offset[list] = p->source.at;
-    if (*size > (p->source.size - p->source.at) / 8 ||
-        (codes = ivf_codec_list_bytes(&ivf->codec, *size)) > p->source.size - p->source.at)
+    const uint64_t left = p->source.size - p->source.at;
+    const bool ids_fit = *size <= left / 8;
+    const uint64_t codes = ids_fit ? ivf_codec_list_bytes(&ivf->codec, *size) : 0;
+    if (!ids_fit || codes > left)
         return source_fail(&p->source, DP_CORRUPT,
                            "list %" PRIu64 " of %" PRIu64 " vectors reaches beyond the file's %" PRIu64 " bytes",
                            list, *size, p->source.size);
@@ -163,17 +165,17 @@ static enum dp_status parse_blocks(struct faiss_parser *p)
                            " bytes, in an index of %" PRIu64 " lists, %zu vectors, %zu bytes",
                            nlist, rows, bytes, ivf->nlist, ivf->codec.block_rows, ivf->codec.block_bytes);
     ivf->head_bytes = p->source.at;
-    if ((status = source_check(&p->source, "the lists", 16 * nlist)) != DP_OK ||
-        (status = make_offsets(p)) != DP_OK)
-        return status;
-    if ((status = parse_alloc(p, "the sizes of its lists", nlist, sizeof *ivf->list_size, &ivf->list_size)) !=
-        DP_OK)
-        return status;
-    for (uint64_t l = 0; l < nlist; l++) {
-        if ((status = walk_list(p, l, &ivf->list_size[l])) != DP_OK)
-            return status;
+    status = source_check(&p->source, "the lists", 16 * nlist);
+    if (status == DP_OK)
+        status = make_offsets(p);
+    if (status == DP_OK)
+        status = parse_alloc(p, "the sizes of its lists", nlist, sizeof *ivf->list_size, &ivf->list_size);
+    for (uint64_t l = 0; status == DP_OK && l < nlist; l++) {
+        status = walk_list(p, l, &ivf->list_size[l]);
         total += ivf->list_size[l];
     }
+    if (status != DP_OK)
+        return status;
     ivf->list_offset[nlist] = p->source.at;
     return take_total(p, total);
 }

@@ -14,7 +14,7 @@ enum { PIECE_BYTES = 32 << 20 };
 
 void source_deinit(struct faiss_source *s)
 {
-    if (s->reader != NULL && s->window.bytes.data != NULL)
+    if (s->reader && s->window.bytes.data)
         s->reader->release(s->reader->ctx, &s->window, 1);
     s->window = (struct faiss_range){0};
 }
@@ -52,7 +52,7 @@ static struct span rest_of_window(const struct faiss_source *s)
 static enum dp_status move_window(struct faiss_source *s, const char *what, uint64_t offset, uint64_t len,
                                   uint64_t ahead)
 {
-    if (s->reader == NULL)
+    if (!s->reader)
         return source_fail(s, DP_CORRUPT, "its head of %zu bytes is cut short, within %s at offset %" PRIu64,
                            s->window.bytes.len, what, offset);
     enum dp_status status = call_check(s->call);
@@ -64,7 +64,8 @@ static enum dp_status move_window(struct faiss_source *s, const char *what, uint
         want = left < s->first_bytes ? left : s->first_bytes;
     struct faiss_range range = {.offset = offset, .len = (size_t)want};
     source_deinit(s);
-    if ((status = s->reader->read(s->call, s->reader->ctx, &range, 1)) != DP_OK)
+    status = s->reader->read(s->call, s->reader->ctx, &range, 1);
+    if (status != DP_OK)
         return status;
     s->rounds++;
     s->bytes += want;
@@ -88,7 +89,8 @@ enum dp_status source_fields(struct faiss_source *s, const char *what, size_t le
         size_t had = rest.len;
         if (had > 0)
             memcpy(s->joint, rest.data, had);
-        if ((status = move_window(s, what, s->at + had, len - had, ahead)) != DP_OK)
+        status = move_window(s, what, s->at + had, len - had, ahead);
+        if (status != DP_OK)
             return status;
         memcpy(s->joint + had, s->window.bytes.data, len - had);
         *out = cursor_over(span_of(s->joint, len));
@@ -105,7 +107,7 @@ static enum dp_status copy_pieces(struct faiss_source *s, uint8_t *to, uint64_t 
     size_t count = (size_t)((len - 1) / PIECE_BYTES);
     uint64_t rest = s->size - offset;
     struct faiss_range *ranges = mem_calloc(count + 1, sizeof *ranges);
-    if (ranges == NULL)
+    if (!ranges)
         return dp_fail_nomem(s->error, "the ranges of a FAISS file");
     for (size_t i = 0; i < count; i++)
         ranges[i] = (struct faiss_range){.offset = offset + i * (uint64_t)PIECE_BYTES, .len = PIECE_BYTES};
@@ -146,7 +148,7 @@ enum dp_status source_copy(struct faiss_source *s, const char *what, void *to, u
     uint64_t had = rest.len < len ? rest.len : len, left = len - had;
     if (had > 0)
         memcpy(next, rest.data, (size_t)had);
-    if (left > PIECE_BYTES && s->reader != NULL)
+    if (left > PIECE_BYTES && s->reader)
         status = copy_pieces(s, next + had, s->at + had, len - had, ahead, &left);
     else if (left > 0)
         status = move_window(s, what, s->at + had, left, ahead);

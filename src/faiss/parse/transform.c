@@ -40,15 +40,17 @@ static enum dp_status parse_linear(struct faiss_parser *p, struct vector_transfo
         return status;
     uint8_t have_bias = cursor_u8(&c);
     t->kind = TRANSFORM_LINEAR;
-    if ((status = parse_count(p, "a transform's matrix", sizeof(float), AFTER_BYTES, &floats)) != DP_OK)
+    status = parse_count(p, "a transform's matrix", sizeof(float), AFTER_BYTES, &floats);
+    if (status != DP_OK)
         return status;
     if (have_bias > 1 || floats == 0 || floats % t->dim_in != 0 || floats / t->dim_in > INT32_MAX)
         return source_fail(&p->source, DP_CORRUPT, "a transform's matrix of %" PRIu64 " floats for %zu dimensions",
                            floats, t->dim_in);
     t->dim_out = (size_t)(floats / t->dim_in);
-    if ((status = parse_array(p, "a transform's matrix", floats, sizeof(float), AFTER_BYTES, &t->matrix)) !=
-            DP_OK ||
-        (status = parse_count(p, "a transform's bias", sizeof(float), AFTER_BYTES, &biases)) != DP_OK)
+    status = parse_array(p, "a transform's matrix", floats, sizeof(float), AFTER_BYTES, &t->matrix);
+    if (status == DP_OK)
+        status = parse_count(p, "a transform's bias", sizeof(float), AFTER_BYTES, &biases);
+    if (status != DP_OK)
         return status;
     if (have_bias == 0)
         return source_skip(&p->source, "a transform's bias", biases * sizeof(float));
@@ -95,7 +97,8 @@ static enum dp_status parse_remap(struct faiss_parser *p, struct vector_transfor
         return source_fail(&p->source, DP_CORRUPT, "a map of %" PRIu64 " dimensions", count);
     t->kind = TRANSFORM_REMAP;
     t->dim_out = (size_t)count;
-    if ((status = parse_array(p, "a map of dimensions", count, sizeof(int32_t), AFTER_BYTES, &t->map)) != DP_OK)
+    status = parse_array(p, "a map of dimensions", count, sizeof(int32_t), AFTER_BYTES, &t->map);
+    if (status != DP_OK)
         return status;
     for (uint64_t i = 0; i < count; i++)
         if (t->map[i] >= 0 && (size_t)t->map[i] >= t->dim_in)
@@ -129,7 +132,7 @@ static enum dp_status parse_normalize(struct faiss_parser *p, struct vector_tran
     return DP_OK;
 }
 
-static enum dp_status parse_one(struct faiss_parser *p, struct vector_transform *t)
+static enum dp_status parse_transform(struct faiss_parser *p, struct vector_transform *t)
 {
     uint32_t fourcc;
     enum dp_status status = parse_u32(p, "a transform's kind", 64, &fourcc);
@@ -183,7 +186,10 @@ enum dp_status parse_transforms(struct faiss_parser *p)
     for (; count > 0; count--) {
         struct vector_transform *t = &ivf->transforms[ivf->transform_count++];
         *t = (struct vector_transform){.dim_in = ivf->codec.dim, .dim_out = ivf->codec.dim};
-        if ((status = parse_one(p, t)) != DP_OK || (status = check_trailer(p, t)) != DP_OK)
+        status = parse_transform(p, t);
+        if (status == DP_OK)
+            status = check_trailer(p, t);
+        if (status != DP_OK)
             return status;
         if (t->dim_in > PARSE_DIM_MAX || t->dim_out > PARSE_DIM_MAX)
             return source_fail(&p->source, DP_UNSUPPORTED,
