@@ -1,6 +1,6 @@
-"""The surroundings that tests run in, whoever starts them and wherever: tests/conftest.py calls settle() before it loads any test.
+"""Gives tests the same surroundings everywhere: tests/conftest.py calls settle() before it loads any test.
 
-A test that wants other ones (a locale, an ignored signal) makes them itself, for the program that it starts.
+A test that needs other surroundings (a locale, an ignored signal) sets them up for the program that it starts.
 """
 import atexit
 import locale
@@ -11,15 +11,15 @@ import signal
 import tempfile
 import time
 
-# What stays of the caller's environment: where programs lie, what is under test, what tools need for their own work.
+# The variables of the caller that stay: where programs are, what is under test, what tools need.
 KEPT = {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "CI", "CC",
         "DIPPER_BUILD", "DIPPER_PYTHON", "DIPPER_CHECK_FIXED", "GOPATH", "GOCACHE", "GOMODCACHE"}
 KEPT_PREFIXES = ("ASAN_", "UBSAN_", "LSAN_", "TSAN_", "CCACHE_", "QEMU_", "PYTEST_", "COV_")
-FILES = 1024  # that a process may open
+FILES = 1024  # limit of open files
 
 
 def settle_environment():
-    """Nobody's settings, a home of the tests' own, one locale and one time zone."""
+    """No settings of the caller, a fresh home, one locale and one time zone."""
     home = tempfile.mkdtemp(prefix="dipper-home-")
     owner = os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
@@ -32,7 +32,7 @@ def settle_environment():
 
 
 def settle_signals():
-    """What a shell in the background, nohup or a supervisor has ignored or blocked is neither, here and in children."""
+    """Restores signals that a background shell, nohup or a supervisor ignored or blocked, here and in children."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -1,24 +1,24 @@
-/* The search page: asks the server's own API when one stops typing, and shows rows and what they cost.
+/* The search page: queries the server's own API when the user stops typing, and shows the rows and their cost.
  *
- * Everything from the server becomes text (textContent), never markup. One request is in flight at most: a newer
- * one aborts the older. Where keys are asked for, queries are counted: there only Enter asks.
+ * Everything from the server becomes text (textContent), never markup. At most one request is in flight: a newer one aborts the
+ * older. A server that asks for keys counts queries: there the page queries only on Enter.
  */
 "use strict";
 
-const WAIT_MS = 300; // after the last key, before asking
-const ANSWERS = 30, ANSWER_MS = 60000; // answers kept, and for how long
-const STEPS = [10, 25, 50, 100]; // results shown, and after each press of "More results"
-const HEADINGS = ["title", "name", "package"]; // the first of these attributes that a row has is its heading
+const WAIT_MS = 300; // from the last key press to the query
+const ANSWERS = 30, ANSWER_MS = 60000; // kept answers, and for how long
+const STEPS = [10, 25, 50, 100]; // results shown at first, and after each press of "More results"
+const HEADINGS = ["title", "name", "package"]; // a row's heading is the first of these attributes that it has
 
 const byId = (id) => document.getElementById(id);
 const form = byId("search"), words = byId("words"), picker = byId("namespace"), message = byId("message");
 const results = byId("results"), cost = byId("cost"), figures = byId("figures"), stages = byId("stages"), more = byId("more");
 const about = byId("about");
 const keyform = byId("keyform"), key = byId("key");
-const KEY = "dipper-key"; // of this tab's sessionStorage: gone when the tab is
+const KEY = "dipper-key"; // in this tab's sessionStorage: gone with the tab
 
 const answers = new Answers(ANSWERS, ANSWER_MS);
-let facts = null; // promise of what the server says of the namespace, or of null
+let facts = null; // promise of the namespace's metadata, or of null
 
 let inFlight = null; // AbortController of the request in progress
 let timer = 0;
@@ -36,8 +36,8 @@ function say(text, bad = false) {
   message.classList.toggle("bad", bad);
 }
 
-/* The body of an answer; a failed one becomes an Error with the server's own sentence. A server that asks for keys is shown
- * the tab's; where that is missing or not taken, the page asks for one. */
+/* The body of an answer; a failure becomes an Error with the server's message. Sends the tab's key, if it has one; shows the form
+ * for a key if the server asks for one or refuses this one. */
 async function ask(path, options = {}) {
   const shown = sessionStorage.getItem(KEY);
   const headers = { ...options.headers, ...(shown ? { Authorization: `Bearer ${shown}` } : {}) };
@@ -104,7 +104,7 @@ function showRow(row, metric) {
   return item;
 }
 
-/* "8.1 ms · 3 rounds · 12 requests · 145 KB read", and a bar of where the time went. */
+/* "8.1 ms · 3 rounds · 12 requests · 145 KB read", and a bar with the time of each stage. */
 function showCost(performance) {
   const parts = [plural(performance.rounds, "round"), plural(performance.requests, "request"), bytes(performance.bytes) + " read"];
   figures.replaceChildren();
@@ -128,7 +128,7 @@ function clear() {
   more.hidden = true;
 }
 
-/* Whether queries are counted against someone's month. */
+/* Whether the server counts queries against a user's month. */
 const isCounted = () => sessionStorage.getItem(KEY) !== null || !keyform.hidden;
 
 async function search() {
@@ -138,7 +138,7 @@ async function search() {
   remember(text);
   if (!text || !namespace) {
     clear();
-    if (namespace) say(isCounted() ? "Enter asks." : "Results come as you type.");
+    if (namespace) say(isCounted() ? "Press Enter to search." : "Results come as you type.");
     return;
   }
   const mine = (inFlight = new AbortController());
@@ -155,7 +155,7 @@ async function search() {
     }), Date.now());
     const metric = (await known)?.distance_metric;
     if (mine.signal.aborted) return;
-    say(answer.rows.length ? "" : "Nothing was found.");
+    say(answer.rows.length ? "" : "No rows found.");
     results.replaceChildren(...answer.rows.map((row) => showRow(row, metric)));
     results.classList.remove("stale");
     more.hidden = answer.rows.length < limit || step === STEPS.length - 1;
@@ -167,7 +167,7 @@ async function search() {
   }
 }
 
-/* The address bar names what is shown, so that it can be sent to someone. */
+/* Puts the query into the address bar, so that users can share its URL. */
 function remember(text) {
   const state = new URLSearchParams();
   if (picker.value) state.set("ns", picker.value);
@@ -187,7 +187,7 @@ async function allNamespaces() {
   return names;
 }
 
-/* What the server says of the namespace, shown below; null where it says nothing: the search will say what is wrong. */
+/* The namespace's metadata, which the footer shows; null on failure: the query will report the fault. */
 async function describe() {
   const namespace = picker.value;
   about.textContent = "";
@@ -202,7 +202,7 @@ async function describe() {
   }
 }
 
-/* A key for some namespaces may not list them all; the one that the address names is tried all the same. */
+/* A key that is limited to some namespaces may not list all; the page tries the one in the URL nevertheless. */
 async function namesOrNamed(named) {
   try {
     return await allNamespaces();
@@ -219,7 +219,7 @@ async function start() {
   try {
     const named = wanted.get("ns");
     const names = await namesOrNamed(named);
-    if (named && names.length && !names.includes(named)) names.push(named); // asked, the server says that there is none
+    if (named && names.length && !names.includes(named)) names.push(named); // the query will report that it does not exist
     picker.replaceChildren(...names.map((name) => {
       const option = element("option", name);
       option.value = name;
@@ -240,7 +240,7 @@ async function start() {
   search();
 }
 
-/* Where queries are counted, words that are still being typed are no question. */
+/* While the server counts queries, typing alone must not send one. */
 function later() {
   clearTimeout(timer);
   inFlight?.abort();
@@ -249,7 +249,7 @@ function later() {
   if (!isCounted() || !words.value.trim()) timer = setTimeout(search, WAIT_MS);
 }
 
-/* Up and down walk through the results; "/" comes back to the words, Escape empties them. */
+/* Up and down move through the results; "/" focuses the words, Escape clears them. */
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const items = [...results.children];

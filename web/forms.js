@@ -1,9 +1,9 @@
-/* What the search page makes of answers before it shows them. Functions of their arguments alone, which tests call without
- * a page (tests/e2e/test_page_forms.py).
+/* How the search page forms answers before it shows them. Pure functions: tests call them without a page
+ * (tests/e2e/test_page_forms.py).
  */
 "use strict";
 
-/* JSON with whole numbers beyond 2^53, which ids may be, as their digits: a number of JavaScript would be another one. */
+/* Parses JSON. Whole numbers beyond 2^53 become strings of their digits: ids may be that large, and JavaScript would round them. */
 function parseExactly(text) {
   if (!/\d{16}/.test(text)) return JSON.parse(text);
   const exact = (token) => (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${token}"` : token);
@@ -30,7 +30,7 @@ function milliseconds(ms) {
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-/* Where a query's time went: [{name, ms, share}, …], the stages that took any; the shares' sum is 1. */
+/* The stages of a query that took time: [{name, ms, share}, …]; the shares add up to 1. */
 function timeShares(performance) {
   const times = ["tokenize", "embed", "store", "scan"].map((name) => ({ name, ms: performance.stages_ms[name] }));
   const known = times.reduce((sum, { ms }) => sum + ms, 0);
@@ -39,14 +39,14 @@ function timeShares(performance) {
   return times.filter(({ ms }) => ms > 0).map(({ name, ms }) => ({ name, ms, share: ms / sum }));
 }
 
-/* A row's score as the command line shows it too: the similarity where the metric is cosine, or else the distance. */
+/* A row's score, as the command line shows it: the similarity for the cosine metric, else the distance. */
 function scoreOf(dist, metric) {
   const similar = metric === "cosine_distance";
   const value = similar ? 1 - dist : dist;
   return { label: similar ? "similarity" : "distance", value, text: value.toFixed(3) };
 }
 
-/* The last `size` answers, each for `ms` milliseconds: who deletes a word again, or comes back, asks nobody. */
+/* The last `size` answers, each for `ms` milliseconds: a user who returns to earlier words sends no query. */
 class Answers {
   constructor(size, ms) {
     this.size = size;

@@ -179,7 +179,7 @@ def test_page_asks_on_enter_alone_where_queries_are_counted(dipper, tmp_path, br
         browser.call("Page.navigate", url=f"{node.url}/?ns=packages")
         browser.wait("!keyform.hidden")
         browser.value(f"document.getElementById('key').value = '{key}'; keyform.requestSubmit()")
-        browser.wait("message.textContent === 'Enter asks.'")
+        browser.wait("message.textContent === 'Press Enter to search.'")
         browser.value("window.waiting = 0; window.setTimeout = () => ++window.waiting;" + TYPE % "'what fills my disk'")
         assert browser.value("window.waiting") == 0 and browser.value(ASKED) == 0
         browser.value("form.requestSubmit()")

@@ -1,7 +1,7 @@
-/* fake_onnxruntime.c: libraries that are ONNX Runtime by their entry point alone, for tests of how it is opened.
+/* fake_onnxruntime.c: libraries with ONNX Runtime's entry point and nothing else, for tests of how it is opened.
  *
- * Built once for each FAKE_VERSION. It answers GetApi for no version above FAKE_API, as the real one does, and
- * notes on stderr when it is asked for one.
+ * Built once for each FAKE_VERSION. Like the real library, GetApi knows no version above FAKE_API; it reports on stderr when it is
+ * asked for one.
  */
 #include <stddef.h>
 #include <stdint.h>

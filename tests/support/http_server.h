@@ -8,9 +8,9 @@
  *     http_server_stop(s);
  *
  * Objects answer GET (whole, one range, If-Match, If-None-Match), HEAD, PUT (If-Match, If-None-Match: *) and DELETE;
- * each put gives a new ETag. Scripted acts are used up in order, each by the first request that it matches. A thread
- * for each connection; all functions are thread-safe. Memory comes from malloc, so that the server does not disturb a
- * walk over failing allocations. Nothing sleeps: what waits ends when the client or the server goes.
+ * each put gives a new ETag. Each scripted act serves the first request that it matches, in order. Each
+ * connection has a thread; all functions are thread-safe. Memory comes from malloc, so that the server does not disturb a
+ * walk over failing allocations. Nothing sleeps: a waiting act ends when the client or the server goes.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -21,14 +21,14 @@
 #include "base/span.h"
 
 enum http_act_kind {
-    HTTP_ACT_SERVE,        /* as without a script: to let a request pass */
+    HTTP_ACT_SERVE,        /* serve normally: lets a request pass */
     HTTP_ACT_STATUS,       /* answer `code` with the header lines `lines` and the body `text` */
     HTTP_ACT_RESET,        /* serve, but reset the connection after `at` bytes of the body */
-    HTTP_ACT_TRUNCATE,     /* the same with an orderly close */
-    HTTP_ACT_LOSE,         /* do what is asked, then close without an answer; a write is reset by HTTP_ACT_RESET */
+    HTTP_ACT_TRUNCATE,     /* serve, but close in order after `at` bytes of the body */
+    HTTP_ACT_LOSE,         /* carry the request out, then close without an answer */
     HTTP_ACT_DROP,         /* close without doing or answering anything */
-    HTTP_ACT_LATE,         /* the same, but do it right after the next request for that path was judged */
-    HTTP_ACT_TWICE,        /* both LOSE and LATE: do it now, answer nothing, and do it again later */
+    HTTP_ACT_LATE,         /* drop, but carry it out right after the next request for that path was judged */
+    HTTP_ACT_TWICE,        /* LOSE and LATE: carry it out now, answer nothing, carry it out again later */
     HTTP_ACT_RAW,          /* answer `text` and close */
     HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
     HTTP_ACT_IGNORE_RANGE, /* serve the whole object with 200 */
@@ -50,34 +50,34 @@ struct http_act {
     const char *lines; /* each with its \r\n; NULL: none */
     const char *text;  /* NULL: none */
     const char *match; /* what must occur in the request's head; NULL: any request */
-    unsigned times;    /* how many requests it is for; 0: one */
+    unsigned times;    /* how many requests it serves; 0: one */
 };
 
-/* A request that came. */
+/* A request that the server received. */
 struct http_seen {
     char method[8];
     char target[512];
     char head[4096]; /* request line and header lines, cut when longer */
     char body[2048]; /* its beginning, as text */
     size_t body_len;
-    unsigned connection; /* 1: the first that was accepted */
+    unsigned connection; /* number of the connection, from 1 in the order of accepting */
 };
 
 struct http_server;
 
 struct http_server_options {
     bool tls;         /* with a certificate for localhost and 127.0.0.1 that it makes and signs itself */
-    bool weak, plain; /* ETags are weak; there are none (Last-Modified stays) */
-    bool no_modified; /* no Last-Modified either */
+    bool weak, plain; /* weak: ETags are weak; plain: no ETags, but Last-Modified */
+    bool no_modified; /* plain, and no Last-Modified */
     uint16_t port;    /* 0: any that is free */
-    bool terse;       /* a 416 does not tell the size, as MinIO's */
+    bool terse;       /* a 416 does not tell the size (like MinIO) */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);
 void http_server_stop(struct http_server *s);
 /* "http://127.0.0.1:PORT" and the path, good until the server stops. */
 const char *http_server_url(struct http_server *s, const char *path);
-/* The certificate's file (PEM), for tls. */
+/* The certificate's file (PEM); with tls only. */
 const char *http_server_certificate(struct http_server *s);
 
 void http_server_put(struct http_server *s, const char *path, struct span body);
@@ -87,15 +87,15 @@ bool http_server_has(struct http_server *s, const char *path);
 void http_server_script(struct http_server *s, struct http_act act);
 /* Scripted acts that no request has used yet. */
 size_t http_server_unused(struct http_server *s);
-/* Requests wait until `n` of them wait together; then all of these go on, and the gate stays open. */
+/* Holds requests until `n` of them wait together; then lets them go, and all later ones. */
 void http_server_gate(struct http_server *s, unsigned n);
 
 unsigned http_server_count(struct http_server *s);
 unsigned http_server_connections(
     struct http_server *s); /* that were ever accepted: as many as requests in flight */
-/* The i-th request (0: the first); a test fails when there are fewer. */
+/* The i-th request, from 0; fails the test if there are fewer. */
 struct http_seen http_server_seen(struct http_server *s, unsigned i);
-/* Forgets counts and requests, and acts that were not used. */
+/* Forgets counts, requests, and unused acts. */
 void http_server_reset(struct http_server *s);
 
 #endif

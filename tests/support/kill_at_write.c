@@ -1,6 +1,6 @@
 /* kill_at_write.c: a library for LD_PRELOAD that kills a program at its n-th write below a folder, or fills the disk.
  *
- *     DIPPER_KILL_ROOT   the folder (an absolute path); calls that touch nothing below it pass uncounted
+ *     DIPPER_KILL_ROOT   the folder (an absolute path); calls that touch nothing below it are not counted
  *     DIPPER_KILL_AT     n ≥ 1: SIGKILL instead of the n-th call; of a write, half of its bytes are written first
  *     DIPPER_FULL_AT     n ≥ 1: from the n-th call on, calls that need room fail with ENOSPC
  *     DIPPER_UNSYNCED_AT n ≥ 1: the n-th call fails with EIO, if it is an fsync or fdatasync
@@ -10,7 +10,7 @@
  * rmdir, and opening with O_CREAT. A caller enumerates: it runs once to learn the count, then with every n up to it.
  * Calls are made with syscall(2), so nothing else of the C library is needed.
  */
-#undef _FILE_OFFSET_BITS /* open and open64 are two functions to be defined here */
+#undef _FILE_OFFSET_BITS /* this file defines both open and open64 */
 #undef _FORTIFY_SOURCE
 
 #include <errno.h>
@@ -70,7 +70,7 @@ static bool is_below(const char *path)
     return root_len && strncmp(path, root, root_len) == 0 && (path[root_len] == '/' || path[root_len] == '\0');
 }
 
-/* Whether the descriptor is of something below the root. */
+/* Whether the descriptor's file is below the root. */
 static bool fd_below(int fd)
 {
     char link[64], path[PATH_MAX];
@@ -93,13 +93,13 @@ static bool path_below(int folder, const char *name)
     return len > 0 && is_below(path);
 }
 
-/* What has a name already needs no room to get it. */
+/* A name that exists needs no room on the disk. */
 static int room_for(int folder, const char *name)
 {
     return syscall(SYS_faccessat, folder, name, F_OK) == 0 ? 0 : TAKES_ROOM;
 }
 
-/* Counts a call. Answers 0 when it may go on, IS_WRITE when it must write half and die, or -1 with errno set. */
+/* Counts a call. Returns 0 if it may go on, IS_WRITE if it must write half and die, or -1 with errno set. */
 static int pass(bool below, int kind)
 {
     if (!below)
@@ -248,7 +248,7 @@ static int open_any(int folder, const char *path, int flags, mode_t mode)
     return (int)syscall(SYS_openat, folder, path, flags, mode);
 }
 
-/* The mode that follows the flags, when they create. */
+/* The mode argument, which is there if the flags create a file. */
 #define MODE_OF(flags, mode)                                                        \
     do {                                                                            \
         va_list arguments;                                                          \

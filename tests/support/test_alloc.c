@@ -48,7 +48,7 @@ void test_alloc_mark(void)
     atomic_store(&peak, atomic_load(&bytes));
 }
 
-/* Whether this allocation is the one that must fail. */
+/* Whether this allocation must fail. */
 static bool fails_now(void)
 {
     atomic_fetch_add(&made, 1);
@@ -69,7 +69,7 @@ static void grow(size_t by)
     while (now > most && !atomic_compare_exchange_weak(&peak, &most, now)) {}
 }
 
-/* Counts a block that the system gave. */
+/* Counts a block from the system's allocator. */
 static void *counted(void *block)
 {
     if (block) {

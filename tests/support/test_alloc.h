@@ -18,11 +18,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void test_alloc_fail_at(size_t n); /* the n-th allocation from now answers NULL, once; 0: none */
+void test_alloc_fail_at(size_t n); /* the n-th allocation from now returns NULL, once; 0: none */
 bool test_alloc_fired(void);       /* whether the armed failure has happened */
 size_t test_alloc_live(void);      /* blocks allocated and not freed */
 size_t test_alloc_count(void);     /* allocations since the program began */
-/* Bytes allocated and not freed, as the system's allocator rounds them: now, and at most since
+/* Bytes allocated and not freed, as the system's allocator rounds them: now, and the maximum since
  * test_alloc_mark(). */
 size_t test_alloc_bytes(void);
 size_t test_alloc_peak(void);

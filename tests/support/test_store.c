@@ -1,4 +1,4 @@
-/* test_store.c: the recording, failing store around another one. */
+/* test_store.c: a store around another one that records and fails on command. */
 #include "test_store.h"
 
 #include <assert.h>
@@ -58,7 +58,7 @@ static struct test_store_op op_of(enum test_store_op_kind kind, struct span key)
     return op;
 }
 
-/* What happens to an operation; runs the hook first. */
+/* Runs the hook, then decides the fate of an operation. */
 static enum verdict begin(struct test_store *t, const struct test_store_op *op, enum dp_status *status)
 {
     pthread_mutex_lock(&t->lock);
@@ -112,7 +112,7 @@ static enum dp_status refuse(struct dp_error *error, enum dp_status status, enum
     return dp_fail(error, status, verdict == DEAD ? "the process is dead (test)" : "scripted failure (test)");
 }
 
-/* Whether the operation reaches the inner store; otherwise the status and error are set. */
+/* Whether the operation reaches the inner store; if not, sets status and error. */
 static bool reaches(struct call *call, enum verdict verdict, enum dp_status *status)
 {
     if (verdict == GO || verdict == FAIL_LANDED)

@@ -1,4 +1,4 @@
-/* test_store.h: a store around another one, that records, counts, fails and dies on command.
+/* test_store.h: a store around another one; it records, counts, fails and dies on command.
  *
  *     struct store *s = test_store_wrap(inner);         // s owns inner
  *     test_store_kill_at(s, 3);                         // the third write from now, and all after it, fail
@@ -13,7 +13,7 @@
  *         inner = test_store_unwrap(s); check what a fresh reader sees in inner;
  *         if (!died) break;
  *     }
- * Writes are put, remove, upload_begin, upload_write and upload_finish. All functions are thread-safe. Its own
+ * Writes are put, remove, upload_begin, upload_write and upload_finish. All functions are thread-safe. Its
  * memory comes from malloc, so that it does not disturb a walk over failing allocations.
  */
 #ifndef TEST_STORE_H
@@ -37,21 +37,21 @@ struct test_store_op {
     enum test_store_op_kind kind;
     size_t requests;                /* ranges of a read batch; else 1 */
     uint64_t bytes;                 /* delivered or sent */
-    enum dp_status status;          /* what the caller got; a batch's first failure */
+    enum dp_status status;          /* the caller's; of a batch, the first failure */
     enum store_condition condition; /* of a put */
     char key[256];                  /* of the (first) request, cut when longer */
 };
 
 struct test_store_counts {
     uint64_t rounds;   /* reads, heads, lists, puts, removals, finished uploads */
-    uint64_t requests; /* the same, with each range of a batch by itself */
+    uint64_t requests; /* reads, heads, …; each range of a batch counts */
     uint64_t bytes_read, bytes_written;
     uint64_t reads, writes; /* read batches; writes */
 };
 
 struct store *test_store_wrap(struct store *inner);
 struct store *test_store_inner(struct store *s);
-/* Frees the wrapper alone and answers the inner store. */
+/* Frees the wrapper alone and returns the inner store. */
 struct store *test_store_unwrap(struct store *s);
 
 struct test_store_counts test_store_counts(struct store *s);
@@ -61,30 +61,30 @@ const struct test_store_op *test_store_log(struct store *s, size_t *count);
 /* Zeroes the counts and empties the log. */
 void test_store_reset(struct store *s);
 
-/* From the n-th write from now (1: the next), which does not land, every operation fails with DP_UNAVAILABLE,
- * as if the process had died. 0 disarms and revives. */
+/* The n-th write from now (1: the next) does not land. It and every later operation fail with DP_UNAVAILABLE, as if the
+ * process had died. 0 disarms and revives. */
 void test_store_kill_at(struct store *s, size_t n);
 bool test_store_killed(struct store *s);
 
-/* The n-th operation of that kind from now answers `status`. `landed`: after it was done (a lost answer, with
- * DP_UNKNOWN for a put); otherwise nothing is done. One such script at a time; n 0 disarms. */
+/* The n-th operation of that kind from now returns `status`. `landed`: it is carried out before (a lost answer: DP_UNKNOWN for a
+ * put); otherwise it is not carried out. One such script at a time; n 0 disarms. */
 void test_store_fail_at(struct store *s, enum test_store_op_kind kind, size_t n, enum dp_status status,
                         bool landed);
 
-/* What can become of a put between its sender and the store. */
+/* The fate of a put between its sender and the store. */
 enum test_store_fate {
-    TEST_STORE_SWALLOWED, /* it is never carried out */
-    TEST_STORE_LATE,      /* it is carried out, under its condition, when test_store_deliver is called */
-    TEST_STORE_TWICE      /* it is carried out and then once more: the answer is that of the second time */
+    TEST_STORE_SWALLOWED, /* never carried out */
+    TEST_STORE_LATE,      /* carried out, under its condition, by test_store_deliver */
+    TEST_STORE_TWICE      /* carried out twice; the answer is the second one's */
 };
-/* The n-th put from now of a key that ends in `suffix` meets this fate. `status` is answered, but to TEST_STORE_TWICE. One
+/* The n-th put from now of a key that ends in `suffix` meets this fate. It returns `status`, except TEST_STORE_TWICE. One
  * such script at a time; at most one put is late at a time. */
 void test_store_fate_at(struct store *s, const char *suffix, size_t n, enum test_store_fate fate,
                         enum dp_status status);
-/* Carries out the late put. Its status there, which nobody else learns; DP_NOT_FOUND when none is late. */
+/* Carries out the late put, and returns its status, which nobody else learns; DP_NOT_FOUND if none is late. */
 enum dp_status test_store_deliver(struct store *s, struct call *call);
 
-/* `hook` (NULL: none) runs before each operation, outside of any lock: another writer may act in it. */
+/* `hook` (NULL: none) runs before each operation, under no lock: it may act as another writer. */
 void test_store_hook(struct store *s, void (*hook)(void *ctx, const struct test_store_op *op), void *ctx);
 
 #endif

@@ -18,8 +18,8 @@ static void *files[FILES_MAX];
 static size_t folder_count, file_count;
 static pid_t owner; /* a forked child must not remove its parent's folders */
 
-/* Before main: whoever starts the tests, signals do what they do by default, files are made with the usual rights, there is
- * room for a few of them, and no proxy lies before the tests' servers. tests/surroundings.py does the same for Python's. */
+/* Runs before main, and makes the tests independent of their caller: default signals, the usual umask, a limit of open files, no
+ * proxy before the tests' servers. tests/surroundings.py does this for the Python tests. */
 __attribute__((constructor)) static void settle(void)
 {
     enum { FILES = 1024 };
@@ -50,7 +50,7 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
-/* Removes what the program has made. Memory here is malloc's own: the tests' allocator counts only theirs. */
+/* Removes the program's files. This file uses malloc, because the tests' allocator counts only blocks of the code under test. */
 static void clean_up(void)
 {
     for (size_t i = 0; i < folder_count; i++) {

@@ -1,4 +1,4 @@
-/* test_support.h: what every test file includes: cmocka, the allocator's controls, paths. */
+/* test_support.h: every test file includes it: cmocka, the allocator's controls, paths. */
 #ifndef TEST_SUPPORT_H
 #define TEST_SUPPORT_H
 
@@ -12,13 +12,13 @@
 #include "base/buffer.h"
 #include "test_alloc.h"
 
-/* Runs a group of cmocka tests and fails when blocks are still live at the end: the last line of main. */
+/* Runs a group of cmocka tests, and fails if blocks are still live at the end: the last line of main. */
 #define test_run(tests) test_finish(cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL))
 int test_finish(int failed);
 
-/* A fresh empty folder, removed with all in it when the program ends. */
+/* A fresh empty folder; it is removed with its content when the program ends. */
 const char *test_tmpdir(void);
-/* tests/data/<name> read whole, into memory that is freed at the end. Fails the test when missing. */
+/* Reads tests/data/<name> whole, into memory that is freed at the end. Fails the test if it is missing. */
 struct span test_data(const char *name);
 const char *test_data_path(const char *name); /* static buffer */
 

@@ -1,17 +1,17 @@
-/* tiny_model.h: a whole model in a few kilobytes, for tests of what stands on embeddings.
+/* tiny_model.h: a whole model in a few kilobytes, for tests that need embeddings.
  *
- * A BERT encoder of one layer, 16 dimensions and 69 tokens with fixed pseudo-random weights: it embeds at once
- * and means nothing, but equal texts get equal vectors and different ones different vectors.
+ * A BERT encoder of one layer, 16 dimensions and 69 tokens with fixed pseudo-random weights: it is fast.
+ * Its vectors mean nothing, but equal texts get equal vectors and different texts different ones.
  */
 #ifndef TINY_MODEL_H
 #define TINY_MODEL_H
 
 enum { TINY_DIM = 16, TINY_TOKENS = 24, TINY_VOCAB = 69 };
-/* Ids of the special tokens, and of "cat", which is a word of its own (as the other TINY_WORDS are). */
+/* Ids of the special tokens, and of "cat", which like the other TINY_WORDS is one token. */
 enum { TINY_CLS = 2, TINY_SEP = 3, TINY_CAT = 57 };
 #define TINY_WORDS "cat", "dog", "wing", "heat", "salt", "pepper", "flow", "river", "boat", "sail", "wind", "star"
 
-/* Writes the model's files into `folder`, which exists; its name is the folder's. Ends the program when it can't. */
+/* Writes the model's files into `folder`, which exists and names the model. Ends the program on failure. */
 void tiny_model_write(const char *folder);
 
 #endif
