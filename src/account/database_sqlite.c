@@ -11,6 +11,7 @@
 
 #include "account/database_driver.h"
 #include "base/alloc.h"
+#include "base/array.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
@@ -113,16 +114,10 @@ static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_s
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         if (out->count == DB_ROWS_MAX)
             return call_fail(call, DP_TOO_LARGE, "the accounts' database answers more than %d rows", DB_ROWS_MAX);
-        if (out->count == room) {
-            size_t more = room ? room * 2 : 1;
-            struct db_value *grown = arena_array(call->arena, more * columns, sizeof *grown);
-            if (!grown)
-                return call_nomem(call, "rows of the accounts' database");
-            if (room)
-                memcpy(grown, cells, room * columns * sizeof *grown);
-            cells = grown;
-            room = more;
-        }
+        struct db_value *grown = arena_reserve(call->arena, cells, out->count, &room, columns * sizeof *grown, 1);
+        if (!grown)
+            return call_nomem(call, "rows of the accounts' database");
+        cells = grown;
         enum dp_status status = read_row(call, statement, cells + out->count * columns, columns);
         if (status != DP_OK)
             return status;

@@ -1,6 +1,8 @@
 /* fields.c: strict walking of JSON objects. */
 #include "api/fields.h"
 
+#include "base/array.h"
+
 #include <assert.h>
 
 enum { NAME_SHOWN_MAX = 60, FLOATS_FIRST = 1024 };
@@ -80,17 +82,12 @@ bool fields_floats(struct json_reader *r, struct arena *arena, const char *name,
             json_reject(r, DP_INVALID, "%s has more than %zu numbers", name, max);
             return false;
         }
-        if (len == capacity) {
-            capacity = capacity ? 2 * capacity : FLOATS_FIRST;
-            float *more = arena_array(arena, capacity, sizeof *more);
-            if (!more) {
-                json_reject(r, DP_NOMEM, "a vector");
-                return false;
-            }
-            if (len)
-                memcpy(more, values, len * sizeof *more);
-            values = more;
+        float *more = arena_reserve(arena, values, len, &capacity, sizeof *more, FLOATS_FIRST);
+        if (!more) {
+            json_reject(r, DP_NOMEM, "a vector");
+            return false;
         }
+        values = more;
         if (!fields_expect(r, JSON_NUMBER, name) || !json_read_float(r, &values[len]))
             return false;
         len++;

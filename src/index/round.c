@@ -2,6 +2,7 @@
 #include "index/round.h"
 
 #include "base/alloc.h"
+#include "base/array.h"
 
 void round_init(struct round *r, struct call *call, struct store *store, uint64_t bytes_max)
 {
@@ -23,18 +24,12 @@ bool round_takes(const struct round *r, uint64_t bytes, size_t ranges)
 
 size_t round_ask(struct round *r, const struct store_read_req *req)
 {
-    if (r->count == r->room) {
-        size_t more = r->room ? r->room * 2 : 16, size;
-        struct store_read_req *grown = NULL;
-        if (mem_mul_ok(more, sizeof *grown, &size))
-            grown = mem_realloc(r->reqs, size);
-        if (!grown) {
-            r->status = call_nomem(r->call, "a round of reads");
-            return 0;
-        }
-        r->reqs = grown;
-        r->room = more;
+    struct store_read_req *reqs = array_reserve(r->reqs, r->count, &r->room, sizeof *reqs, 16);
+    if (!reqs) {
+        r->status = call_nomem(r->call, "a round of reads");
+        return 0;
     }
+    r->reqs = reqs;
     r->reqs[r->count] = *req;
     r->bytes += (req->len > 0 ? (uint64_t)req->len : 0) + ROUND_GAP;
     return r->count++;

@@ -5,6 +5,8 @@
  */
 #include "store/listing.h"
 
+#include "base/array.h"
+
 void store_lister_init(struct store_lister *l, struct call *call, struct span prefix, struct span after,
                        bool folders, size_t max, struct store_listing *out)
 {
@@ -16,19 +18,12 @@ void store_lister_init(struct store_lister *l, struct call *call, struct span pr
 static enum dp_status append(struct store_lister *l, struct span key, uint64_t size, bool is_prefix)
 {
     struct store_listing *out = l->out;
-    if (out->count == l->capacity) {
-        size_t capacity = l->capacity ? 2 * l->capacity : 16;
-        struct store_entry *entries = arena_array(l->call->arena, capacity, sizeof *entries);
-        if (!entries)
-            return call_nomem(l->call, "a listing");
-        if (out->count)
-            memcpy(entries, out->entries, out->count * sizeof *entries);
-        out->entries = entries;
-        l->capacity = capacity;
-    }
+    struct store_entry *entries =
+        arena_reserve(l->call->arena, out->entries, out->count, &l->capacity, sizeof *entries, 16);
     struct span kept = arena_copy(l->call->arena, key);
-    if (!kept.data)
+    if (!entries || !kept.data)
         return call_nomem(l->call, "a listing");
+    out->entries = entries;
     out->entries[out->count++] = (struct store_entry){.key = kept, .size = size, .is_prefix = is_prefix};
     return DP_OK;
 }

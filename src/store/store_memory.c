@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/array.h"
 #include "base/buffer.h"
 #include "store/implement.h"
 #include "store/listing.h"
@@ -120,14 +121,10 @@ static enum dp_status check_condition(struct call *call, const struct store_put 
 /* Makes room for one object more; false when out of memory. */
 static bool reserve_object(struct memory_store *m)
 {
-    if (m->count < m->capacity)
-        return true;
-    size_t capacity = m->capacity ? 2 * m->capacity : 16;
-    struct object *objects = mem_realloc(m->objects, capacity * sizeof *objects);
+    struct object *objects = array_reserve(m->objects, m->count, &m->capacity, sizeof *objects, 16);
     if (!objects)
         return false;
     m->objects = objects;
-    m->capacity = capacity;
     return true;
 }
 

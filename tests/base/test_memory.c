@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/buffer.h"
 
 static void test_base_alloc_is_the_tests_own(void **state)
@@ -217,6 +218,64 @@ static void test_base_memory_survives_failed_allocations(void **state)
     }
 }
 
+static void test_base_array_doubles(void **state)
+{
+    (void)state;
+    uint32_t *array = NULL;
+    size_t capacity = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t *grown = array_reserve(array, i, &capacity, sizeof *grown, 3);
+        assert_non_null(grown);
+        array = grown;
+        array[i] = i;
+    }
+    assert_int_equal(capacity, 192);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(array[i], i);
+    mem_free(array);
+}
+
+static void test_base_array_refuses_sizes_that_overflow(void **state)
+{
+    (void)state;
+    struct arena arena;
+    char array[1];
+    size_t capacity = SIZE_MAX / 2 + 1;
+    arena_init(&arena, 1 << 12);
+    assert_null(array_reserve(array, capacity, &capacity, 1, 1));
+    assert_null(arena_reserve(&arena, array, capacity, &capacity, 1, 1));
+    capacity = SIZE_MAX / 8;
+    assert_null(array_reserve(array, capacity, &capacity, 8, 1));
+    assert_null(arena_reserve(&arena, array, capacity, &capacity, 8, 1));
+    assert_int_equal(capacity, SIZE_MAX / 8);
+    arena_deinit(&arena);
+}
+
+static void test_base_array_stays_when_memory_is_out(void **state)
+{
+    (void)state;
+    struct arena arena;
+    size_t capacity = 0;
+    arena_init(&arena, 1 << 12);
+    uint64_t *array = array_reserve(NULL, 0, &capacity, sizeof *array, 1);
+    assert_non_null(array);
+    array[0] = 7;
+    test_alloc_fail_at(1);
+    assert_null(array_reserve(array, 1, &capacity, sizeof *array, 1));
+    test_alloc_fail_at(0);
+    assert_int_equal(capacity, 1);
+    assert_int_equal(array[0], 7);
+    uint64_t *moved = arena_reserve(&arena, array, 1, &capacity, sizeof *array, 1);
+    assert_non_null(moved);
+    assert_int_equal(moved[0], 7);
+    assert_int_equal(capacity, 2);
+    assert_ptr_equal(arena_reserve(&arena, moved, 1, &capacity, sizeof *moved, 1), moved);
+    assert_null(arena_reserve(&arena, moved, 1 << 10, &capacity, 1 << 12, 1)); /* the arena's maximum */
+    assert_int_equal(capacity, 2);
+    mem_free(array);
+    arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +288,9 @@ int main(void)
         cmocka_unit_test(test_base_buffer_failure_sticks),
         cmocka_unit_test(test_base_buffer_prints_and_aligns),
         cmocka_unit_test(test_base_memory_survives_failed_allocations),
+        cmocka_unit_test(test_base_array_doubles),
+        cmocka_unit_test(test_base_array_refuses_sizes_that_overflow),
+        cmocka_unit_test(test_base_array_stays_when_memory_is_out),
     };
     return test_run(tests);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/array.h"
 #include "base/map.h"
 #include "embed/tokenizer/tokenizer.h"
 
@@ -258,14 +259,11 @@ static enum dp_status read_vocab(struct spec_parser *p, struct span value, struc
     struct vocab_entry entry;
     json_enter_object(&r);
     while (json_next_key(&r, p->arena, &entry.text) && read_token_id(&r, &entry.id)) {
-        if (spec->vocab_count == capacity) {
-            struct vocab_entry *grown = arena_array(p->arena, capacity, 2 * sizeof *grown);
-            if (!grown)
-                return dp_fail_nomem(p->error, "the vocabulary");
-            memcpy(grown, spec->vocab, capacity * sizeof *grown);
-            spec->vocab = grown;
-            capacity *= 2;
-        }
+        struct vocab_entry *vocab =
+            arena_reserve(p->arena, spec->vocab, spec->vocab_count, &capacity, sizeof *vocab, capacity);
+        if (!vocab)
+            return dp_fail_nomem(p->error, "the vocabulary");
+        spec->vocab = vocab;
         spec->vocab[spec->vocab_count++] = entry;
     }
     if (json_failed(&r))

@@ -10,6 +10,7 @@
  * its bytes, which the generator of the tables has checked for every character.
  */
 #include "base/utf8.h"
+#include "base/array.h"
 #include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
 
@@ -79,16 +80,13 @@ static void put_waiting(struct bert_normalizer *n)
 
 static void add_waiting(struct bert_normalizer *n, uint32_t c, uint8_t combining_class)
 {
-    if (n->waiting_count == n->waiting_capacity) {
-        struct waiting_char *grown = arena_array(n->arena, n->waiting_capacity, 2 * sizeof *grown);
-        if (!grown) {
-            n->failed = true;
-            return;
-        }
-        memcpy(grown, n->waiting, n->waiting_count * sizeof *grown);
-        n->waiting = grown;
-        n->waiting_capacity *= 2;
+    struct waiting_char *waiting = arena_reserve(n->arena, n->waiting, n->waiting_count, &n->waiting_capacity,
+                                                 sizeof *waiting, WAITING_LOCAL);
+    if (!waiting) {
+        n->failed = true;
+        return;
     }
+    n->waiting = waiting;
     n->waiting[n->waiting_count++] = (struct waiting_char){c, combining_class};
 }
 

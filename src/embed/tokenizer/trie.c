@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/array.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nodes are used where they lie, little-endian");
 
@@ -36,7 +37,8 @@ struct key_range {
 struct trie_builder {
     const struct trie_key *keys;
     struct trie_slot *slots;
-    uint32_t count, capacity;
+    uint32_t count;
+    size_t capacity;
     uint32_t first_free, last_free;
     struct key_range *todo; /* a stack; ranges on it are disjoint, so it never holds more than all keys */
     size_t todo_count;
@@ -76,14 +78,10 @@ static enum dp_status add_block(struct trie_builder *b, struct dp_error *error)
 {
     if (b->count > NODES_MAX - BLOCK)
         return dp_fail(error, DP_TOO_LARGE, "a vocabulary of more than %d trie nodes", NODES_MAX);
-    if (b->count == b->capacity) {
-        uint32_t capacity = b->capacity ? b->capacity * 2 : 4 * BLOCK;
-        struct trie_slot *grown = mem_realloc(b->slots, (size_t)capacity * sizeof *grown);
-        if (!grown)
-            return dp_fail_nomem(error, "the vocabulary's trie");
-        b->slots = grown;
-        b->capacity = capacity;
-    }
+    struct trie_slot *slots = array_reserve(b->slots, b->count, &b->capacity, sizeof *slots, 4 * BLOCK);
+    if (!slots)
+        return dp_fail_nomem(error, "the vocabulary's trie");
+    b->slots = slots;
     for (uint32_t i = b->count; i < b->count + BLOCK; i++) {
         b->slots[i] = (struct trie_slot){.next_free = nowhere, .previous_free = b->last_free};
         if (b->last_free == nowhere)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/array.h"
 #include "base/checksum.h"
 #include "faiss/write.h"
 #include "index/segment/write.h"
@@ -260,14 +261,11 @@ static enum dp_status write_objects(struct call *call, struct build *b, struct m
 static enum dp_status add_segment(struct call *call, struct index_loader *l,
                                   const struct manifest_segment *segment)
 {
-    if (l->segment_count == l->segment_room) {
-        size_t more = l->segment_room ? l->segment_room * 2 : 4;
-        struct manifest_segment *grown = mem_realloc(l->segments, more * sizeof *grown);
-        if (!grown)
-            return call_nomem(call, "a load");
-        l->segments = grown;
-        l->segment_room = more;
-    }
+    struct manifest_segment *segments =
+        array_reserve(l->segments, l->segment_count, &l->segment_room, sizeof *segments, 4);
+    if (!segments)
+        return call_nomem(call, "a load");
+    l->segments = segments;
     l->segments[l->segment_count++] = *segment;
     l->log.bytes += segment->ivf_size + segment->dpr_size;
     return DP_OK;

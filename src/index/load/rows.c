@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "base/array.h"
 #include "index/id.h"
 #include "index/load/load.h"
 #include "vector/distance.h"
@@ -14,19 +15,18 @@
 enum { HOT_BYTES = 3 * 1024 * 1024 /* of the estimate below */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
 
-/* Room for one more element; the array doubles. */
-static bool make_room(void **array, size_t count, size_t *room, size_t size)
+/* Room for the key and the facts of one more row. */
+static bool reserve_row(struct index_loader *l)
 {
-    size_t more = *room ? *room * 2 : 64, bytes;
-    if (count < *room)
-        return true;
-    if (!mem_mul_ok(more, size, &bytes))
+    struct span *keys = array_reserve(l->keys, l->key_count, &l->key_room, sizeof *keys, 64);
+    if (!keys)
         return false;
-    void *grown = mem_realloc(*array, bytes);
-    if (!grown)
+    l->keys = keys;
+    struct waiting_row *rows =
+        array_reserve(l->waiting.rows, l->waiting.count, &l->waiting.room, sizeof *rows, 64);
+    if (!rows)
         return false;
-    *array = grown;
-    *room = more;
+    l->waiting.rows = rows;
     return true;
 }
 
@@ -120,8 +120,7 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
         return status;
     l->broken = true; /* until all of the row is in */
     struct span kept = arena_copy(&l->arena, id_key_span(&key));
-    if (!kept.data || !make_room((void **)&l->keys, l->key_count, &l->key_room, sizeof *l->keys) ||
-        !make_room((void **)&l->waiting.rows, l->waiting.count, &l->waiting.room, sizeof *l->waiting.rows))
+    if (!kept.data || !reserve_row(l))
         return call_nomem(call, "a row");
     if ((status = map_put(&l->seen, kept, l->key_count, NULL, NULL, &call->error)) != DP_OK)
         return status;

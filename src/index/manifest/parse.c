@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
+#include "base/array.h"
 #include "base/json.h"
 
 enum { MODEL_NAME_MAX = 256, FINGERPRINT_MAX = 128 };
@@ -128,18 +129,13 @@ static void read_writers(struct manifest_parser *p)
             json_reject(&p->r, DP_CORRUPT, "more than %d writers", MANIFEST_WRITERS_MAX);
             return;
         }
-        if (m->writer_count == room) {
-            size_t more = room ? room * 2 : MANIFEST_WRITERS_MIN;
-            struct manifest_writer *grown = arena_array(p->arena, more, sizeof *grown);
-            if (!grown) {
-                p->nomem = true;
-                return;
-            }
-            if (room)
-                memcpy(grown, m->writers, room * sizeof *grown);
-            m->writers = grown;
-            room = more;
+        struct manifest_writer *writers =
+            arena_reserve(p->arena, m->writers, m->writer_count, &room, sizeof *writers, MANIFEST_WRITERS_MIN);
+        if (!writers) {
+            p->nomem = true;
+            return;
         }
+        m->writers = writers;
         read_writer(p, &m->writers[m->writer_count]);
         if (json_failed(&p->r))
             return;
@@ -294,18 +290,12 @@ static void read_segments(struct manifest_parser *p)
     size_t count = 0, room = 0;
     json_enter_array(&p->r);
     while (json_next_item(&p->r)) {
-        if (count == room) {
-            size_t more = room ? room * 2 : 8;
-            struct manifest_segment *grown = arena_array(p->arena, more, sizeof *grown);
-            if (!grown || more > 2 * MANIFEST_SEGMENTS_MAX) {
-                p->nomem = true;
-                return;
-            }
-            if (count)
-                memcpy(grown, list, count * sizeof *grown);
-            list = grown;
-            room = more;
+        struct manifest_segment *grown = arena_reserve(p->arena, list, count, &room, sizeof *grown, 8);
+        if (!grown || count == 2 * MANIFEST_SEGMENTS_MAX) {
+            p->nomem = true;
+            return;
         }
+        list = grown;
         list[count] = (struct manifest_segment){0};
         read_segment(p, &list[count]);
         if (json_failed(&p->r))

@@ -7,6 +7,8 @@
  */
 #include "store/local/local.h"
 
+#include "base/array.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,19 +40,12 @@ static int compare_names(const void *a, const void *b)
 
 static bool names_add(struct names *names, struct span name)
 {
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity ? 2 * names->capacity : 64;
-        struct span *list = arena_array(&names->arena, capacity, sizeof *list);
-        if (!list)
-            return false;
-        if (names->count)
-            memcpy(list, names->list, names->count * sizeof *list);
-        names->list = list;
-        names->capacity = capacity;
-    }
+    struct span *list =
+        arena_reserve(&names->arena, names->list, names->count, &names->capacity, sizeof *list, 64);
     struct span kept = arena_copy(&names->arena, name);
-    if (!kept.data)
+    if (!list || !kept.data)
         return false;
+    names->list = list;
     names->list[names->count++] = kept;
     return true;
 }

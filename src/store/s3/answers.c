@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/url.h"
+#include "base/array.h"
 #include "store/s3/xml.h"
 
 /* Undoes encoding-type=url: %XX, and '+' for a space. */
@@ -37,16 +38,10 @@ static void read_entry(struct xml_reader *r, struct arena *arena, bool is_prefix
 static enum dp_status append_entry(struct arena *arena, struct s3_page *page, size_t *capacity,
                                    const struct store_entry *entry, struct dp_error *error)
 {
-    if (page->count == *capacity) {
-        size_t more = *capacity ? 2 * *capacity : 64;
-        struct store_entry *entries = arena_array(arena, more, sizeof *entries);
-        if (!entries)
-            return dp_fail_nomem(error, "a listing");
-        if (page->count)
-            memcpy(entries, page->entries, page->count * sizeof *entries);
-        page->entries = entries;
-        *capacity = more;
-    }
+    struct store_entry *entries = arena_reserve(arena, page->entries, page->count, capacity, sizeof *entries, 64);
+    if (!entries)
+        return dp_fail_nomem(error, "a listing");
+    page->entries = entries;
     page->entries[page->count++] = *entry;
     return DP_OK;
 }

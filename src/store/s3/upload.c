@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/array.h"
 #include "store/http/run.h"
 #include "store/s3/answers.h"
 #include "store/s3/s3.h"
@@ -94,14 +95,10 @@ static enum dp_status reserve_part(struct call *call, struct s3_upload *u)
     if (u->count == S3_PARTS_MAX)
         return call_fail(call, DP_TOO_LARGE, "%.*s: an upload has at most %d parts of %d MiB", SPAN_FMT(key_of(u)),
                          S3_PARTS_MAX, S3_PART_BYTES >> 20);
-    if (u->count < u->capacity)
-        return DP_OK;
-    size_t capacity = u->capacity ? 2 * u->capacity : 16;
-    struct part *parts = mem_realloc(u->parts, capacity * sizeof *parts);
+    struct part *parts = array_reserve(u->parts, u->count, &u->capacity, sizeof *parts, 16);
     if (!parts)
         return call_nomem(call, "an upload");
     u->parts = parts;
-    u->capacity = capacity;
     return DP_OK;
 }
 

@@ -1,0 +1,20 @@
+/* base/array.h: arrays that grow by doubling. The caller keeps the pointer, the count and the capacity. */
+#ifndef BASE_ARRAY_H
+#define BASE_ARRAY_H
+
+#include "base/alloc.h"
+#include "base/arena.h"
+
+/* The array with room for an element at `count`: itself, or a larger one of at least `first` elements, to which its
+ * own have moved. `size`: bytes of an element. NULL without memory, or when the sizes overflow: array and *capacity
+ * stay as they are.
+ *
+ *     struct part *parts = array_reserve(u->parts, u->count, &u->capacity, sizeof *parts, 16);
+ *     if (!parts)
+ *         return call_nomem(call, "an upload");
+ *     u->parts = parts; */
+void *array_reserve(void *array, size_t count, size_t *capacity, size_t size, size_t first);
+/* An array in an arena, which keeps the smaller ones too. */
+void *arena_reserve(struct arena *arena, void *array, size_t count, size_t *capacity, size_t size, size_t first);
+
+#endif
