@@ -17,51 +17,35 @@ static void finish(struct call *call, struct http_response *response)
         api_fail(call, &api_faiss, response);
 }
 
-static void print_u64(struct json_writer *w, const char *key, uint64_t value)
-{
-    json_key(w, key);
-    json_u64(w, value);
-}
-
 static void print_cost(struct json_writer *w, uint64_t rounds, uint64_t requests, uint64_t bytes, double ms)
 {
-    print_u64(w, "rounds", rounds);
-    print_u64(w, "requests", requests);
-    print_u64(w, "bytes", bytes);
-    json_key(w, "ms");
-    json_double(w, ms);
+    json_field_u64(w, "rounds", rounds);
+    json_field_u64(w, "requests", requests);
+    json_field_u64(w, "bytes", bytes);
+    json_field_double(w, "ms", ms);
 }
 
 static void print_index(struct json_writer *w, const struct index_description *d)
 {
     json_begin_object(w);
-    json_key(w, "name");
-    json_string(w, d->name);
-    json_key(w, "url");
-    json_string_str(w, d->url);
-    json_key(w, "kind");
-    json_string_str(w, d->kind);
-    json_key(w, "codes");
-    json_string_str(w, d->codes);
-    print_u64(w, "d", d->dim);
-    json_key(w, "metric");
-    json_string_str(w, d->metric == VECTOR_L2 ? "l2" : "inner_product");
-    print_u64(w, "vectors", d->vectors);
-    print_u64(w, "in_no_list", d->in_no_list);
-    print_u64(w, "nlist", d->nlist);
-    print_u64(w, "nprobe", d->nprobe);
-    print_u64(w, "transforms", d->transforms);
-    json_key(w, "id_map");
-    json_bool(w, d->id_map);
-    json_key(w, "refined");
-    json_bool(w, d->refined);
-    json_key(w, "k_factor");
-    json_float(w, d->k_factor);
-    print_u64(w, "file_bytes", d->file_bytes);
-    print_u64(w, "cluster_data_offset", d->cluster_data_offset);
-    print_u64(w, "memory_bytes", d->memory_bytes);
-    json_key(w, "open");
-    json_begin_object(w);
+    json_field_span(w, "name", d->name);
+    json_field_str(w, "url", d->url);
+    json_field_str(w, "kind", d->kind);
+    json_field_str(w, "codes", d->codes);
+    json_field_u64(w, "d", d->dim);
+    json_field_str(w, "metric", d->metric == VECTOR_L2 ? "l2" : "inner_product");
+    json_field_u64(w, "vectors", d->vectors);
+    json_field_u64(w, "in_no_list", d->in_no_list);
+    json_field_u64(w, "nlist", d->nlist);
+    json_field_u64(w, "nprobe", d->nprobe);
+    json_field_u64(w, "transforms", d->transforms);
+    json_field_bool(w, "id_map", d->id_map);
+    json_field_bool(w, "refined", d->refined);
+    json_field_float(w, "k_factor", d->k_factor);
+    json_field_u64(w, "file_bytes", d->file_bytes);
+    json_field_u64(w, "cluster_data_offset", d->cluster_data_offset);
+    json_field_u64(w, "memory_bytes", d->memory_bytes);
+    json_field_object(w, "open");
     print_cost(w, d->open_rounds, d->open_requests, d->open_bytes, d->open_ms);
     json_end_object(w);
     json_end_object(w);
@@ -111,8 +95,7 @@ void faiss_list(struct call *call, const struct api_context *api, const struct h
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "indexes");
-    json_begin_array(&w);
+    json_field_array(&w, "indexes");
     for (size_t i = 0; i < count; i++)
         print_index(&w, &indexes[i]);
     json_end_array(&w);
@@ -144,10 +127,8 @@ void faiss_close(struct call *call, const struct api_context *api, const struct 
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "name");
-    json_string(&w, http->args[0]);
-    json_key(&w, "status");
-    json_string_str(&w, "closed");
+    json_field_span(&w, "name", http->args[0]);
+    json_field_str(&w, "status", "closed");
     json_end_object(&w);
     finish(call, response);
 }
@@ -157,17 +138,15 @@ static void print_hits(struct json_writer *w, const int64_t *ids, const float *d
 {
     int64_t us = cost->duration_ns / 1000;
     json_begin_object(w);
-    json_key(w, "ids");
-    json_begin_array(w);
+    json_field_array(w, "ids");
     for (size_t i = 0; i < k; i++)
         json_i64(w, ids[i]);
     json_end_array(w);
-    json_key(w, "distances");
-    json_begin_array(w);
+    json_field_array(w, "distances");
     for (size_t i = 0; i < k; i++)
         json_float(w, distances[i]);
     json_end_array(w);
-    print_u64(w, "lists", cost->lists);
+    json_field_u64(w, "lists", cost->lists);
     print_cost(w, cost->rounds, cost->requests, cost->bytes, (double)us / 1000);
     json_end_object(w);
 }
@@ -189,15 +168,13 @@ void faiss_search_index(struct call *call, const struct api_context *api, const 
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "results");
-    json_begin_array(&w);
+    json_field_array(&w, "results");
     for (size_t q = 0; q < search.count; q++)
         print_hits(&w, hits.ids + q * search.k, hits.distances + q * search.k, search.k, &hits.costs[q]);
     json_end_array(&w);
     if (search.texts) {
         uint64_t us = (call->cost.tokenize_ns + call->cost.embed_ns) / 1000;
-        json_key(&w, "embedding_ms");
-        json_double(&w, (double)us / 1000);
+        json_field_double(&w, "embedding_ms", (double)us / 1000);
     }
     json_end_object(&w);
     finish(call, response);

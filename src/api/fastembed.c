@@ -19,14 +19,10 @@ static void fastembed_limited(struct http_response *response, unsigned status, c
     response->content_type = "application/json";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "error");
-    json_string_str(&w, code);
-    json_key(&w, "message");
-    json_string_str(&w, message);
-    if (reset_at) {
-        json_key(&w, "reset_at");
-        json_string_str(&w, reset_at);
-    }
+    json_field_str(&w, "error", code);
+    json_field_str(&w, "message", message);
+    if (reset_at)
+        json_field_str(&w, "reset_at", reset_at);
     json_end_object(&w);
 }
 
@@ -50,14 +46,10 @@ static void answer_text_too_long(const struct call *call, const struct api_conte
     response->error_code = "text_too_long";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "error");
-    json_string_str(&w, "text_too_long");
-    json_key(&w, "message");
-    json_string_str(&w, call->error.message);
-    if (service_model(api->service, &model)) {
-        json_key(&w, "max_tokens");
-        json_u64(&w, model.max_tokens);
-    }
+    json_field_str(&w, "error", "text_too_long");
+    json_field_str(&w, "message", call->error.message);
+    if (service_model(api->service, &model))
+        json_field_u64(&w, "max_tokens", model.max_tokens);
     json_end_object(&w);
 }
 
@@ -153,20 +145,14 @@ static void print(const struct api_context *api, const struct request *request,
     }
     if (!request->single)
         json_end_array(&w);
-    json_key(&w, "model");
-    json_string(&w, service_model(api->service, &model) ? model.name : span_of(NULL, 0));
-    json_key(&w, "tokens");
-    json_u64(&w, answer->tokens);
-    json_key(&w, "cached");
-    json_bool(&w, cached);
-    json_key(&w, "latency_ms");
-    json_double(&w, latency_ms);
+    json_field_span(&w, "model", service_model(api->service, &model) ? model.name : span_of(NULL, 0));
+    json_field_u64(&w, "tokens", answer->tokens);
+    json_field_bool(&w, "cached", cached);
+    json_field_double(&w, "latency_ms", latency_ms);
     if (answer->truncated && request->single) {
-        json_key(&w, "truncated");
-        json_bool(&w, true);
+        json_field_bool(&w, "truncated", true);
     } else if (answer->truncated) {
-        json_key(&w, "truncated"); /* places of the texts that were cut */
-        json_begin_array(&w);
+        json_field_array(&w, "truncated"); /* places of the texts that were cut */
         for (size_t i = 0; i < count; i++)
             if (answer->items[i].truncated)
                 json_u64(&w, i);

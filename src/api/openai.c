@@ -19,22 +19,11 @@ static void print_error(struct http_response *response, unsigned status, const c
     response->content_type = "application/json";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "error");
-    json_begin_object(&w);
-    json_key(&w, "message");
-    json_string_str(&w, message);
-    json_key(&w, "type");
-    json_string_str(&w, status >= 500 ? "server_error" : "invalid_request_error");
-    json_key(&w, "param");
-    if (param)
-        json_string_str(&w, param);
-    else
-        json_null(&w);
-    json_key(&w, "code");
-    if (code)
-        json_string_str(&w, code);
-    else
-        json_null(&w);
+    json_field_object(&w, "error");
+    json_field_str(&w, "message", message);
+    json_field_str(&w, "type", status >= 500 ? "server_error" : "invalid_request_error");
+    json_field_str(&w, "param", param);
+    json_field_str(&w, "code", code);
     json_end_object(&w);
     json_end_object(&w);
 }
@@ -206,16 +195,12 @@ static void print(struct call *call, const struct service_model *model, const st
     struct json_writer w;
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "object");
-    json_string_str(&w, "list");
-    json_key(&w, "data");
-    json_begin_array(&w);
+    json_field_str(&w, "object", "list");
+    json_field_array(&w, "data");
     for (size_t i = 0; i < request->embed.count; i++) {
         json_begin_object(&w);
-        json_key(&w, "object");
-        json_string_str(&w, "embedding");
-        json_key(&w, "index");
-        json_u64(&w, i);
+        json_field_str(&w, "object", "embedding");
+        json_field_u64(&w, "index", i);
         json_key(&w, "embedding");
         if (answer->texts && answer->texts[i].data)
             json_raw(&w, answer->texts[i]);
@@ -224,14 +209,10 @@ static void print(struct call *call, const struct service_model *model, const st
         json_end_object(&w);
     }
     json_end_array(&w);
-    json_key(&w, "model");
-    json_string(&w, model->name);
-    json_key(&w, "usage");
-    json_begin_object(&w);
-    json_key(&w, "prompt_tokens");
-    json_u64(&w, answer->tokens);
-    json_key(&w, "total_tokens");
-    json_u64(&w, answer->tokens);
+    json_field_span(&w, "model", model->name);
+    json_field_object(&w, "usage");
+    json_field_u64(&w, "prompt_tokens", answer->tokens);
+    json_field_u64(&w, "total_tokens", answer->tokens);
     json_end_object(&w);
     json_end_object(&w);
     response->content_type = "application/json";
@@ -307,14 +288,10 @@ bool openai_embeddings_cached(struct call *call, const struct api_context *api, 
 static void print_model(struct json_writer *w, const struct service_model *model, struct span name)
 {
     json_begin_object(w);
-    json_key(w, "id");
-    json_string(w, name);
-    json_key(w, "object");
-    json_string_str(w, "model");
-    json_key(w, "created");
-    json_i64(w, model->loaded_s);
-    json_key(w, "owned_by");
-    json_string_str(w, "dipper");
+    json_field_span(w, "id", name);
+    json_field_str(w, "object", "model");
+    json_field_i64(w, "created", model->loaded_s);
+    json_field_str(w, "owned_by", "dipper");
     json_end_object(w);
 }
 
@@ -326,10 +303,8 @@ void openai_models(struct call *call, const struct api_context *api, const struc
     (void)http;
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "object");
-    json_string_str(&w, "list");
-    json_key(&w, "data");
-    json_begin_array(&w);
+    json_field_str(&w, "object", "list");
+    json_field_array(&w, "data");
     if (service_model(api->service, &model))
         print_model(&w, &model, model.name);
     json_end_array(&w);

@@ -22,10 +22,8 @@ static void turbopuffer_error(struct http_response *response, unsigned status, c
     response->content_type = "application/json";
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "status");
-    json_string_str(&w, "error");
-    json_key(&w, "error");
-    json_string_str(&w, message);
+    json_field_str(&w, "status", "error");
+    json_field_str(&w, "error", message);
     json_end_object(&w);
 }
 
@@ -53,46 +51,27 @@ static void print_performance(struct json_writer *w, const struct call *call, co
     uint64_t lookups = cost->requests + cost->cache_hits;
     double ratio = lookups ? (double)cost->cache_hits / (double)lookups : 1.0;
     uint64_t total = (uint64_t)answer->total_ns;
-    json_key(w, "performance");
-    json_begin_object(w);
-    json_key(w, "cache_hit_ratio");
-    json_double(w, ratio);
-    json_key(w, "cache_temperature");
-    json_string_str(w, ratio >= 1.0 ? "hot" : answer->answer.from_cache ? "warm" : "cold");
-    json_key(w, "server_total_ms");
-    json_u64(w, total / 1000000);
-    json_key(w, "query_execution_ms");
-    json_u64(w, total / 1000000);
-    json_key(w, "exhaustive_search_count");
-    json_u64(w, 0);
-    json_key(w, "approx_namespace_size");
-    json_u64(w, answer->answer.approx_rows);
+    json_field_object(w, "performance");
+    json_field_double(w, "cache_hit_ratio", ratio);
+    json_field_str(w, "cache_temperature", ratio >= 1.0 ? "hot" : answer->answer.from_cache ? "warm" : "cold");
+    json_field_u64(w, "server_total_ms", total / 1000000);
+    json_field_u64(w, "query_execution_ms", total / 1000000);
+    json_field_u64(w, "exhaustive_search_count", 0);
+    json_field_u64(w, "approx_namespace_size", answer->answer.approx_rows);
     if (embedded) {
-        json_key(w, "embedding_ms");
-        json_u64(w, (cost->embed_ns + cost->tokenize_ns) / 1000000);
-        json_key(w, "embedding_tokens");
-        json_u64(w, cost->tokens);
+        json_field_u64(w, "embedding_ms", (cost->embed_ns + cost->tokenize_ns) / 1000000);
+        json_field_u64(w, "embedding_tokens", cost->tokens);
     }
-    json_key(w, "rounds");
-    json_u64(w, cost->rounds);
-    json_key(w, "requests");
-    json_u64(w, cost->requests);
-    json_key(w, "bytes");
-    json_u64(w, cost->bytes);
-    json_key(w, "cache_hits");
-    json_u64(w, cost->cache_hits);
-    json_key(w, "ms");
-    json_double(w, milliseconds(total));
-    json_key(w, "stages_ms");
-    json_begin_object(w);
-    json_key(w, "tokenize");
-    json_double(w, milliseconds(cost->tokenize_ns));
-    json_key(w, "embed");
-    json_double(w, milliseconds(cost->embed_ns));
-    json_key(w, "store");
-    json_double(w, milliseconds(cost->store_ns));
-    json_key(w, "scan");
-    json_double(w, milliseconds(cost->scan_ns));
+    json_field_u64(w, "rounds", cost->rounds);
+    json_field_u64(w, "requests", cost->requests);
+    json_field_u64(w, "bytes", cost->bytes);
+    json_field_u64(w, "cache_hits", cost->cache_hits);
+    json_field_double(w, "ms", milliseconds(total));
+    json_field_object(w, "stages_ms");
+    json_field_double(w, "tokenize", milliseconds(cost->tokenize_ns));
+    json_field_double(w, "embed", milliseconds(cost->embed_ns));
+    json_field_double(w, "store", milliseconds(cost->store_ns));
+    json_field_double(w, "scan", milliseconds(cost->scan_ns));
     json_end_object(w);
     json_end_object(w);
 }
@@ -114,8 +93,7 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "rows");
-    json_begin_array(&w);
+    json_field_array(&w, "rows");
     for (size_t i = query.offset; i < answer.answer.count; i++)
         if (hit_write_json(&w, call, &answer.answer.hits[i], query.exclude, query.exclude_count) != DP_OK) {
             api_fail(call, &api_turbopuffer, response);
@@ -123,12 +101,9 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
         }
     json_end_array(&w);
     size_t rows_bytes = response->body.len;
-    json_key(&w, "billing");
-    json_begin_object(&w);
-    json_key(&w, "billable_logical_bytes_queried");
-    json_u64(&w, call->cost.bytes);
-    json_key(&w, "billable_logical_bytes_returned");
-    json_u64(&w, rows_bytes);
+    json_field_object(&w, "billing");
+    json_field_u64(&w, "billable_logical_bytes_queried", call->cost.bytes);
+    json_field_u64(&w, "billable_logical_bytes_returned", rows_bytes);
     json_end_object(&w);
     print_performance(&w, call, &answer, !query.query.rows.vector);
     json_end_object(&w);
@@ -170,19 +145,15 @@ void turbopuffer_namespaces(struct call *call, const struct api_context *api, co
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "namespaces");
-    json_begin_array(&w);
+    json_field_array(&w, "namespaces");
     for (size_t i = 0; i < names.count; i++) {
         json_begin_object(&w);
-        json_key(&w, "id");
-        json_string(&w, names.names[i]);
+        json_field_span(&w, "id", names.names[i]);
         json_end_object(&w);
     }
     json_end_array(&w);
-    if (names.truncated && names.count) {
-        json_key(&w, "next_cursor");
-        json_string(&w, names.names[names.count - 1]);
-    }
+    if (names.truncated && names.count)
+        json_field_span(&w, "next_cursor", names.names[names.count - 1]);
     json_end_object(&w);
     finish(call, response);
 }
@@ -191,8 +162,7 @@ static void print_time(struct json_writer *w, const char *key, int64_t wall_ms)
 {
     char text[25];
     os_format_utc(wall_ms, text);
-    json_key(w, key);
-    json_string_str(w, text);
+    json_field_str(w, key, text);
 }
 
 void turbopuffer_metadata(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -206,26 +176,18 @@ void turbopuffer_metadata(struct call *call, const struct api_context *api, cons
     }
     json_writer_init(&w, &response->body);
     json_begin_object(&w);
-    json_key(&w, "id");
-    json_string(&w, http->args[0]);
-    json_key(&w, "schema");
-    json_raw(&w, info.schema);
-    json_key(&w, "approx_logical_bytes");
-    json_u64(&w, info.stats.bytes);
-    json_key(&w, "approx_row_count");
-    json_u64(&w, info.stats.rows);
+    json_field_span(&w, "id", http->args[0]);
+    json_field_raw(&w, "schema", info.schema);
+    json_field_u64(&w, "approx_logical_bytes", info.stats.bytes);
+    json_field_u64(&w, "approx_row_count", info.stats.rows);
     print_time(&w, "created_at", info.stats.created_ms);
     print_time(&w, "updated_at", info.stats.updated_ms);
-    json_key(&w, "encryption");
-    json_raw(&w, span_str("{\"mode\":\"default\"}"));
-    json_key(&w, "index");
-    json_raw(&w, span_str("{\"status\":\"up-to-date\"}"));
-    json_key(&w, "segments");
-    json_u64(&w, info.stats.segments);
-    json_key(&w, "dimensions");
-    json_u64(&w, info.stats.vectors.dim);
-    json_key(&w, "distance_metric");
-    json_string_str(&w, info.stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
+    json_field_raw(&w, "encryption", span_str("{\"mode\":\"default\"}"));
+    json_field_raw(&w, "index", span_str("{\"status\":\"up-to-date\"}"));
+    json_field_u64(&w, "segments", info.stats.segments);
+    json_field_u64(&w, "dimensions", info.stats.vectors.dim);
+    json_field_str(&w, "distance_metric",
+                   info.stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
     json_key(&w, "model");
     if (info.stats.vectors.model.len)
         json_string(&w, info.stats.vectors.model);

@@ -103,6 +103,19 @@ void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct span json); /* a value that is already JSON */
 
+/* A key of the open object and its value. */
+void json_field_str(struct json_writer *w, const char *key, const char *text); /* NULL: null */
+void json_field_span(struct json_writer *w, const char *key, struct span text);
+void json_field_i64(struct json_writer *w, const char *key, int64_t v);
+void json_field_u64(struct json_writer *w, const char *key, uint64_t v);
+void json_field_float(struct json_writer *w, const char *key, float v);
+void json_field_double(struct json_writer *w, const char *key, double v);
+void json_field_bool(struct json_writer *w, const char *key, bool v);
+void json_field_null(struct json_writer *w, const char *key);
+void json_field_raw(struct json_writer *w, const char *key, struct span json);
+void json_field_object(struct json_writer *w, const char *key); /* begins it */
+void json_field_array(struct json_writer *w, const char *key);
+
 enum {
     JSON_FLOAT_MAX = 16,  /* bytes of the longest float */
     JSON_FLOAT_ROOM = 19, /* what it takes to write any: zeros that do not count are written too */

@@ -226,3 +226,74 @@ void json_raw(struct json_writer *w, struct span json)
     separate(w);
     buffer_append(w->out, json);
 }
+
+/* ---- fields ---- */
+
+void json_field_str(struct json_writer *w, const char *key, const char *text)
+{
+    json_key(w, key);
+    if (text)
+        json_string_str(w, text);
+    else
+        json_null(w);
+}
+
+void json_field_span(struct json_writer *w, const char *key, struct span text)
+{
+    json_key(w, key);
+    json_string(w, text);
+}
+
+void json_field_i64(struct json_writer *w, const char *key, int64_t v)
+{
+    json_key(w, key);
+    json_i64(w, v);
+}
+
+void json_field_u64(struct json_writer *w, const char *key, uint64_t v)
+{
+    json_key(w, key);
+    json_u64(w, v);
+}
+
+void json_field_float(struct json_writer *w, const char *key, float v)
+{
+    json_key(w, key);
+    json_float(w, v);
+}
+
+void json_field_double(struct json_writer *w, const char *key, double v)
+{
+    json_key(w, key);
+    json_double(w, v);
+}
+
+void json_field_bool(struct json_writer *w, const char *key, bool v)
+{
+    json_key(w, key);
+    json_bool(w, v);
+}
+
+void json_field_null(struct json_writer *w, const char *key)
+{
+    json_key(w, key);
+    json_null(w);
+}
+
+void json_field_raw(struct json_writer *w, const char *key, struct span json)
+{
+    json_key(w, key);
+    json_raw(w, json);
+}
+
+void json_field_object(struct json_writer *w, const char *key)
+{
+    json_key(w, key);
+    json_begin_object(w);
+}
+
+void json_field_array(struct json_writer *w, const char *key)
+{
+    json_key(w, key);
+    json_begin_array(w);
+}

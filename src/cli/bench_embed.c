@@ -249,12 +249,6 @@ static enum dp_status measure_peak(struct embed_bench *e, double seconds)
 
 /* ---- printing ---- */
 
-static void json_number(struct json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    json_double(w, value);
-}
-
 static void print_head(const struct embed_bench *e)
 {
     const struct model_info *info = model_info(e->model);
@@ -268,18 +262,13 @@ static void print_head(const struct embed_bench *e)
             e->cases[0].texts ? "  tokenizing MB/s  share" : "");
         return;
     }
-    json_key(w, "model");
-    json_string_str(w, info->name);
-    json_key(w, "engine");
-    json_string_str(w, info->engine);
-    json_key(w, "simd");
-    json_string_str(w, simd_ops()->name);
-    json_key(w, "threads");
-    json_u64(w, threads);
-    json_number(w, "peak_int8_gops", e->peak.int8 * 1e-9);
-    json_number(w, "peak_fp32_gflops", e->peak.fp32 * 1e-9);
-    json_key(w, "cases");
-    json_begin_array(w);
+    json_field_str(w, "model", info->name);
+    json_field_str(w, "engine", info->engine);
+    json_field_str(w, "simd", simd_ops()->name);
+    json_field_u64(w, "threads", threads);
+    json_field_double(w, "peak_int8_gops", e->peak.int8 * 1e-9);
+    json_field_double(w, "peak_fp32_gflops", e->peak.fp32 * 1e-9);
+    json_field_array(w, "cases");
 }
 
 static void print_case(const struct embed_bench *e, struct bench_case *c)
@@ -310,25 +299,23 @@ static void print_case(const struct embed_bench *e, struct bench_case *c)
         return;
     }
     json_begin_object(w);
-    json_number(w, "tokens", length);
-    json_key(w, "batch");
-    json_u64(w, c->batch);
-    json_key(w, "runs");
-    json_u64(w, c->samples);
-    json_number(w, "least_ms", least);
-    json_number(w, "p50_ms", p50);
-    json_number(w, "p90_ms", p90);
-    json_number(w, "p99_ms", p99);
-    json_number(w, "texts_s", (double)c->texts_done / c->total);
-    json_number(w, "tokens_s", (double)c->tokens_done / c->total);
-    json_number(w, "tokens_cpu_s", (double)c->tokens_done / c->processor);
+    json_field_double(w, "tokens", length);
+    json_field_u64(w, "batch", c->batch);
+    json_field_u64(w, "runs", c->samples);
+    json_field_double(w, "least_ms", least);
+    json_field_double(w, "p50_ms", p50);
+    json_field_double(w, "p90_ms", p90);
+    json_field_double(w, "p99_ms", p99);
+    json_field_double(w, "texts_s", (double)c->texts_done / c->total);
+    json_field_double(w, "tokens_s", (double)c->tokens_done / c->total);
+    json_field_double(w, "tokens_cpu_s", (double)c->tokens_done / c->processor);
     if (info->linear_ops > 0) {
-        json_number(w, "of_peak", linear / c->total);
-        json_number(w, "of_floor", floor / c->total);
+        json_field_double(w, "of_peak", linear / c->total);
+        json_field_double(w, "of_floor", floor / c->total);
     }
     if (c->texts) {
-        json_number(w, "tokenizing_mb_s", (double)c->bytes_done / c->tokenizing * 1e-6);
-        json_number(w, "tokenizing_share", c->tokenizing / c->total);
+        json_field_double(w, "tokenizing_mb_s", (double)c->bytes_done / c->tokenizing * 1e-6);
+        json_field_double(w, "tokenizing_share", c->tokenizing / c->total);
     }
     json_end_object(w);
 }

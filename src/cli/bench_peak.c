@@ -99,8 +99,7 @@ enum dp_status bench_peak(struct call *call, struct team *team, const struct sim
 static enum dp_status measure_sets(const struct bench *b, double seconds)
 {
     if (b->json) {
-        json_key(b->json, "sets");
-        json_begin_array(b->json);
+        json_field_array(b->json, "sets");
     } else {
         printf("instruction set   int8 GOPS, 1 thread  %2u threads   fp32 GFLOPS, 1 thread  %2u threads\n",
                team_size(b->team), team_size(b->team));
@@ -119,18 +118,12 @@ static enum dp_status measure_sets(const struct bench *b, double seconds)
             continue;
         }
         json_begin_object(b->json);
-        json_key(b->json, "name");
-        json_string_str(b->json, set->name);
-        json_key(b->json, "used");
-        json_bool(b->json, set == simd_ops());
-        json_key(b->json, "int8_gops_1_thread");
-        json_double(b->json, one.int8 * 1e-9);
-        json_key(b->json, "int8_gops");
-        json_double(b->json, all.int8 * 1e-9);
-        json_key(b->json, "fp32_gflops_1_thread");
-        json_double(b->json, one.fp32 * 1e-9);
-        json_key(b->json, "fp32_gflops");
-        json_double(b->json, all.fp32 * 1e-9);
+        json_field_str(b->json, "name", set->name);
+        json_field_bool(b->json, "used", set == simd_ops());
+        json_field_double(b->json, "int8_gops_1_thread", one.int8 * 1e-9);
+        json_field_double(b->json, "int8_gops", all.int8 * 1e-9);
+        json_field_double(b->json, "fp32_gflops_1_thread", one.fp32 * 1e-9);
+        json_field_double(b->json, "fp32_gflops", all.fp32 * 1e-9);
         json_end_object(b->json);
     }
     if (b->json)
@@ -143,8 +136,7 @@ static enum dp_status measure_reading(const struct bench *b, const uint8_t *byte
     const struct simd_ops *set = simd_ops();
     size_t share_max = total / team_size(b->team) / 512 * 512;
     if (b->json) {
-        json_key(b->json, "reading");
-        json_begin_array(b->json);
+        json_field_array(b->json, "reading");
     } else {
         printf("\nreading, KB a thread  GB/s, 1 thread  %2u threads\n", team_size(b->team));
     }
@@ -160,12 +152,9 @@ static enum dp_status measure_reading(const struct bench *b, const uint8_t *byte
             continue;
         }
         json_begin_object(b->json);
-        json_key(b->json, "bytes");
-        json_u64(b->json, len);
-        json_key(b->json, "gb_s_1_thread");
-        json_double(b->json, one * 1e-9);
-        json_key(b->json, "gb_s");
-        json_double(b->json, all * 1e-9);
+        json_field_u64(b->json, "bytes", len);
+        json_field_double(b->json, "gb_s_1_thread", one * 1e-9);
+        json_field_double(b->json, "gb_s", all * 1e-9);
         json_end_object(b->json);
     }
     if (b->json)
@@ -180,10 +169,8 @@ enum dp_status bench_machine(const struct bench *b)
         sets += simd_ops_for((enum simd_isa)isa) != NULL;
     /* By one thread and by all: two halves of each set's time, and of each size's. */
     double share = b->seconds / (double)(sets + READ_COUNT) / 2;
-    if (b->json) {
-        json_key(b->json, "threads");
-        json_u64(b->json, team_size(b->team));
-    }
+    if (b->json)
+        json_field_u64(b->json, "threads", team_size(b->team));
     if (measure_sets(b, share) != DP_OK)
         return b->call->error.status;
     uint8_t *bytes = mem_aligned_alloc(64, total);

@@ -77,12 +77,9 @@ static void write_item(struct embed_run *run, const struct embed_response *respo
     json_begin_object(&w);
     json_key(&w, "embedding");
     json_floats(&w, response->vectors + item * response->dim, response->dim);
-    json_key(&w, "tokens");
-    json_u64(&w, response->items[item].tokens);
-    if (response->items[item].truncated) {
-        json_key(&w, "truncated");
-        json_bool(&w, true);
-    }
+    json_field_u64(&w, "tokens", response->items[item].tokens);
+    if (response->items[item].truncated)
+        json_field_bool(&w, "truncated", true);
     json_end_object(&w);
     buffer_append_str(&run->output, "\n");
 }
@@ -94,8 +91,7 @@ static void write_line_problem(struct embed_run *run, const char *problem)
     run->unusable++;
     json_writer_init(&w, &run->output);
     json_begin_object(&w);
-    json_key(&w, "error");
-    json_string_str(&w, problem);
+    json_field_str(&w, "error", problem);
     json_end_object(&w);
     buffer_append_str(&run->output, "\n");
 }

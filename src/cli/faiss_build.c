@@ -93,20 +93,13 @@ static void write_built_json(struct buffer *out, const char *url, const struct f
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
-    json_key(&w, "url");
-    json_string_str(&w, url);
-    json_key(&w, "vectors");
-    json_u64(&w, built->vectors);
-    json_key(&w, "d");
-    json_u64(&w, built->dim);
-    json_key(&w, "nlist");
-    json_u64(&w, built->nlist);
-    json_key(&w, "kind");
-    json_string_str(&w, how->kind == IVF_FLAT ? "flat" : "sq8");
-    json_key(&w, "metric");
-    json_string_str(&w, how->metric == VECTOR_L2 ? "l2" : how->normalize ? "cosine" : "inner_product");
-    json_key(&w, "bytes");
-    json_u64(&w, built->bytes);
+    json_field_str(&w, "url", url);
+    json_field_u64(&w, "vectors", built->vectors);
+    json_field_u64(&w, "d", built->dim);
+    json_field_u64(&w, "nlist", built->nlist);
+    json_field_str(&w, "kind", how->kind == IVF_FLAT ? "flat" : "sq8");
+    json_field_str(&w, "metric", how->metric == VECTOR_L2 ? "l2" : how->normalize ? "cosine" : "inner_product");
+    json_field_u64(&w, "bytes", built->bytes);
     if (built->recall.count > 0) {
         json_key(&w, "nprobe_for_recall_0.95");
         size_t nprobe = 0;
@@ -115,8 +108,7 @@ static void write_built_json(struct buffer *out, const char *url, const struct f
         else
             json_null(&w);
     }
-    json_key(&w, "seconds");
-    json_double(&w, seconds);
+    json_field_double(&w, "seconds", seconds);
     json_end_object(&w);
     buffer_append_str(out, "\n");
 }

@@ -45,12 +45,6 @@ static const char *metric_name(enum vector_metric metric)
     return metric == VECTOR_L2 ? "l2" : "inner_product";
 }
 
-static void key_u64(struct json_writer *w, const char *key, uint64_t value)
-{
-    json_key(w, key);
-    json_u64(w, value);
-}
-
 static void write_info_json(struct buffer *out, const struct faiss_ivf_info *info, const struct list_sizes *sizes,
                             const struct call_cost *cost, double ms)
 {
@@ -58,55 +52,43 @@ static void write_info_json(struct buffer *out, const struct faiss_ivf_info *inf
     char codes[FAISS_CODES_NAME_MAX];
     json_writer_init(&w, out);
     json_begin_object(&w);
-    json_key(&w, "kind");
-    json_string_str(&w, info->fourcc);
-    json_key(&w, "codes");
-    json_string_str(&w, faiss_codes_name(info->codec, codes));
-    key_u64(&w, "d", info->dim_in);
-    json_key(&w, "metric");
-    json_string_str(&w, metric_name(info->codec->metric));
-    key_u64(&w, "vectors", info->ntotal);
-    key_u64(&w, "in_no_list", info->ntotal - info->listed);
-    key_u64(&w, "nlist", info->nlist);
-    key_u64(&w, "nprobe", info->nprobe);
-    key_u64(&w, "code_size", info->codec->code_size);
-    json_key(&w, "quantizer");
-    json_string_str(&w, info->flat ? "none" : info->hnsw ? "hnsw" : "flat");
-    key_u64(&w, "transforms", info->transforms);
-    json_key(&w, "id_map");
-    json_bool(&w, info->id_map);
-    json_key(&w, "refined");
-    json_bool(&w, info->refined);
-    json_key(&w, "k_factor");
-    json_float(&w, info->k_factor);
-    key_u64(&w, "file_bytes", info->file_bytes);
-    key_u64(&w, "cluster_data_offset", info->head_bytes);
-    json_key(&w, "lists");
-    json_begin_object(&w);
-    key_u64(&w, "least", sizes->least);
-    json_key(&w, "mean");
-    json_double(&w, (double)info->listed / (double)info->nlist);
-    key_u64(&w, "largest", sizes->largest);
-    json_key(&w, "histogram");
-    json_begin_array(&w);
+    json_field_str(&w, "kind", info->fourcc);
+    json_field_str(&w, "codes", faiss_codes_name(info->codec, codes));
+    json_field_u64(&w, "d", info->dim_in);
+    json_field_str(&w, "metric", metric_name(info->codec->metric));
+    json_field_u64(&w, "vectors", info->ntotal);
+    json_field_u64(&w, "in_no_list", info->ntotal - info->listed);
+    json_field_u64(&w, "nlist", info->nlist);
+    json_field_u64(&w, "nprobe", info->nprobe);
+    json_field_u64(&w, "code_size", info->codec->code_size);
+    json_field_str(&w, "quantizer", info->flat ? "none" : info->hnsw ? "hnsw" : "flat");
+    json_field_u64(&w, "transforms", info->transforms);
+    json_field_bool(&w, "id_map", info->id_map);
+    json_field_bool(&w, "refined", info->refined);
+    json_field_float(&w, "k_factor", info->k_factor);
+    json_field_u64(&w, "file_bytes", info->file_bytes);
+    json_field_u64(&w, "cluster_data_offset", info->head_bytes);
+    json_field_object(&w, "lists");
+    json_field_u64(&w, "least", sizes->least);
+    json_field_double(&w, "mean", (double)info->listed / (double)info->nlist);
+    json_field_u64(&w, "largest", sizes->largest);
+    json_field_array(&w, "histogram");
     for (unsigned b = 0; b <= sizes->last; b++) {
         if (sizes->lists[b] == 0)
             continue;
         json_begin_object(&w);
-        key_u64(&w, "from", bucket_from(b));
-        key_u64(&w, "to", bucket_to(b));
-        key_u64(&w, "lists", sizes->lists[b]);
+        json_field_u64(&w, "from", bucket_from(b));
+        json_field_u64(&w, "to", bucket_to(b));
+        json_field_u64(&w, "lists", sizes->lists[b]);
         json_end_object(&w);
     }
     json_end_array(&w);
     json_end_object(&w);
-    json_key(&w, "open");
-    json_begin_object(&w);
-    key_u64(&w, "rounds", cost->rounds);
-    key_u64(&w, "requests", cost->requests);
-    key_u64(&w, "bytes", cost->bytes);
-    json_key(&w, "ms");
-    json_double(&w, ms);
+    json_field_object(&w, "open");
+    json_field_u64(&w, "rounds", cost->rounds);
+    json_field_u64(&w, "requests", cost->requests);
+    json_field_u64(&w, "bytes", cost->bytes);
+    json_field_double(&w, "ms", ms);
     json_end_object(&w);
     json_end_object(&w);
     buffer_append_str(out, "\n");

@@ -68,22 +68,17 @@ static void write_answer_json(struct buffer *out, const struct faiss_answer *a)
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
-    json_key(&w, "ids");
-    json_begin_array(&w);
+    json_field_array(&w, "ids");
     for (size_t i = 0; i < a->k; i++)
         json_i64(&w, a->ids[i]);
     json_end_array(&w);
-    json_key(&w, "distances");
-    json_begin_array(&w);
+    json_field_array(&w, "distances");
     for (size_t i = 0; i < a->k; i++)
         json_float(&w, a->distances[i]);
     json_end_array(&w);
-    json_key(&w, "rounds");
-    json_u64(&w, a->cost.rounds);
-    json_key(&w, "requests");
-    json_u64(&w, a->cost.requests);
-    json_key(&w, "bytes");
-    json_u64(&w, a->cost.bytes);
+    json_field_u64(&w, "rounds", a->cost.rounds);
+    json_field_u64(&w, "requests", a->cost.requests);
+    json_field_u64(&w, "bytes", a->cost.bytes);
     json_key(&w, "ms");
     int64_t us = a->cost.duration_ns / 1000;
     json_double(&w, (double)us / 1000);

@@ -64,12 +64,9 @@ static void print_new_key(struct key_run *run, const struct new_key *key)
     }
     json_writer_init(&json, &run->out);
     json_begin_object(&json);
-    json_key(&json, "key");
-    json_string_str(&json, key->text);
-    json_key(&json, "id");
-    json_string_str(&json, key->id);
-    json_key(&json, "tier");
-    json_string_str(&json, tier_name(key->tier));
+    json_field_str(&json, "key", key->text);
+    json_field_str(&json, "id", key->id);
+    json_field_str(&json, "tier", tier_name(key->tier));
     json_end_object(&json);
     buffer_append_str(&run->out, "\n");
 }
@@ -105,13 +102,9 @@ static const char *state_of(const struct key_record *key)
 static void write_moment(struct json_writer *json, const char *name, int64_t ms)
 {
     char utc[25];
-    json_key(json, name);
-    if (!ms) {
-        json_null(json);
-        return;
-    }
-    os_format_utc(ms, utc);
-    json_string_str(json, utc);
+    if (ms)
+        os_format_utc(ms, utc);
+    json_field_str(json, name, ms ? utc : NULL);
 }
 
 static void print_key_json(struct key_run *run, struct json_writer *json, const struct key_record *key)
@@ -130,10 +123,8 @@ static void print_key_json(struct key_run *run, struct json_writer *json, const 
                  {"rights", span_str(rights_print(key->rights))},
                  {"namespaces", key->namespaces}};
     json_begin_object(json);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        json_key(json, texts[i].name);
-        json_string(json, texts[i].text);
-    }
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        json_field_span(json, texts[i].name, texts[i].text);
     write_moment(json, "created_at", key->created_ms);
     write_moment(json, "expires_at", key->expires_ms);
     write_moment(json, "revoked_at", key->revoked_ms);
@@ -165,8 +156,7 @@ static enum dp_status list_keys(struct key_run *run)
     json_writer_init(&json, &run->out);
     if (run->options->json) {
         json_begin_object(&json);
-        json_key(&json, "keys");
-        json_begin_array(&json);
+        json_field_array(&json, "keys");
     }
     for (size_t i = 0; i < keys.count; i++) {
         if (run->options->json)

@@ -51,22 +51,14 @@ static enum dp_status print_info_json(const struct model_info *info, const struc
     buffer_init(&out, OUTPUT_MAX);
     json_writer_init(&w, &out);
     json_begin_object(&w);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        json_key(&w, texts[i].key);
-        json_string_str(&w, texts[i].value);
-    }
-    json_key(&w, "normalized");
-    json_bool(&w, info->normalized);
-    json_key(&w, "dimensions");
-    json_u64(&w, info->dim);
-    json_key(&w, "max_tokens");
-    json_u64(&w, info->max_tokens);
-    json_key(&w, "prompts");
-    json_begin_object(&w);
-    for (size_t i = 0; i < TEXT_KINDS; i++) {
-        json_key(&w, PROMPT_NAMES[i]);
-        json_string(&w, prompts->of[i]);
-    }
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        json_field_str(&w, texts[i].key, texts[i].value);
+    json_field_bool(&w, "normalized", info->normalized);
+    json_field_u64(&w, "dimensions", info->dim);
+    json_field_u64(&w, "max_tokens", info->max_tokens);
+    json_field_object(&w, "prompts");
+    for (size_t i = 0; i < TEXT_KINDS; i++)
+        json_field_span(&w, PROMPT_NAMES[i], prompts->of[i]);
     json_end_object(&w);
     json_end_object(&w);
     if (buffer_check(&out, "the output", error) == DP_OK)

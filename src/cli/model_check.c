@@ -241,14 +241,10 @@ static void write_comparison_text(const struct model_comparison *c, const struct
 static void write_side(struct json_writer *w, const char *key, const struct compared_model *side)
 {
     const struct model_info *info = model_info(side->model);
-    json_key(w, key);
-    json_begin_object(w);
-    json_key(w, "name");
-    json_string_str(w, info->name);
-    json_key(w, "engine");
-    json_string_str(w, info->engine);
-    json_key(w, "fingerprint");
-    json_string_str(w, info->fingerprint);
+    json_field_object(w, key);
+    json_field_str(w, "name", info->name);
+    json_field_str(w, "engine", info->engine);
+    json_field_str(w, "fingerprint", info->fingerprint);
     json_end_object(w);
 }
 
@@ -265,27 +261,17 @@ static void write_comparison_json(const struct model_comparison *c, const struct
     json_begin_object(&w);
     write_side(&w, "checked", &c->checked);
     write_side(&w, "reference", &c->reference);
-    json_key(&w, "texts");
-    json_u64(&w, d->count);
-    json_key(&w, "tokens");
-    json_u64(&w, c->tokens);
-    json_key(&w, "truncated");
-    json_u64(&w, c->truncated);
-    json_key(&w, "cosine");
-    json_begin_object(&w);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        json_key(&w, values[i].key);
-        json_double(&w, values[i].value);
-    }
+    json_field_u64(&w, "texts", d->count);
+    json_field_u64(&w, "tokens", c->tokens);
+    json_field_u64(&w, "truncated", c->truncated);
+    json_field_object(&w, "cosine");
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        json_field_double(&w, values[i].key, values[i].value);
     json_end_object(&w);
-    json_key(&w, "worst");
-    json_begin_object(&w);
-    json_key(&w, "line");
-    json_u64(&w, c->worst_line);
-    json_key(&w, "cosine");
-    json_double(&w, c->worst);
-    json_key(&w, "text");
-    json_string(&w, buffer_span(&c->worst_text));
+    json_field_object(&w, "worst");
+    json_field_u64(&w, "line", c->worst_line);
+    json_field_double(&w, "cosine", c->worst);
+    json_field_span(&w, "text", buffer_span(&c->worst_text));
     json_end_object(&w);
     json_end_object(&w);
     buffer_append_str(out, "\n");

@@ -27,11 +27,9 @@ struct model_listing {
 static void write_engine(struct json_writer *w, const char *name, const struct model_description *m, bool is_onnx)
 {
     json_begin_object(w);
-    json_key(w, "name");
-    json_string_str(w, name);
+    json_field_str(w, "name", name);
     if (is_onnx) {
-        json_key(w, "files");
-        json_begin_array(w);
+        json_field_array(w, "files");
         for (size_t i = 0; i < m->onnx_file_count; i++)
             json_string_str(w, m->onnx_files[i]);
         json_end_array(w);
@@ -43,36 +41,27 @@ static void write_engine_problem(struct json_writer *w, const char *key, const s
 {
     if (problem->status == DP_OK)
         return;
-    json_key(w, key);
-    json_string_str(w, problem->message);
+    json_field_str(w, key, problem->message);
 }
 
 static void write_number(struct json_writer *w, const char *key, size_t number)
 {
-    json_key(w, key);
     if (number > 0)
-        json_u64(w, number);
+        json_field_u64(w, key, number);
     else
-        json_null(w);
+        json_field_null(w, key);
 }
 
 static void add_model_json(struct model_listing *l, const char *source, const struct model_description *m)
 {
     struct json_writer *w = &l->json;
     json_begin_object(w);
-    json_key(w, "name");
-    json_string_str(w, m->name);
-    json_key(w, "source");
-    json_string_str(w, source);
-    json_key(w, "path");
-    if (m->folder)
-        json_string_str(w, m->folder);
-    else
-        json_null(w);
+    json_field_str(w, "name", m->name);
+    json_field_str(w, "source", source);
+    json_field_str(w, "path", m->folder);
     write_number(w, "dimensions", m->dim);
     write_number(w, "max_tokens", m->max_tokens);
-    json_key(w, "engines");
-    json_begin_array(w);
+    json_field_array(w, "engines");
     if (m->native.status == DP_OK)
         write_engine(w, "native", m, false);
     if (m->onnx.status == DP_OK)
@@ -205,14 +194,12 @@ enum dp_status model_list(const struct config *config, const char *folder, bool 
     json_writer_init(&l.json, &l.out);
     if (json) {
         json_begin_object(&l.json);
-        json_key(&l.json, "models");
-        json_begin_array(&l.json);
+        json_field_array(&l.json, "models");
     }
     enum dp_status status = add_everything(&l, config, folder, error);
     if (json) {
         json_end_array(&l.json);
-        json_key(&l.json, "onnx_built");
-        json_bool(&l.json, onnx_engine_built());
+        json_field_bool(&l.json, "onnx_built", onnx_engine_built());
         json_end_object(&l.json);
         buffer_append_str(&l.out, "\n");
     } else if (l.count > 0 && !onnx_engine_built()) {

@@ -35,20 +35,15 @@ static enum dp_status write_rows_json(struct search_run *run, struct call *call,
 
     json_writer_init(&w, &run->output);
     json_begin_object(&w);
-    json_key(&w, "rows");
-    json_begin_array(&w);
+    json_field_array(&w, "rows");
     for (size_t i = 0; i < response->answer.count; i++)
         if (hit_write_json(&w, call, &response->answer.hits[i], NULL, 0) != DP_OK)
             return call->error.status;
     json_end_array(&w);
-    json_key(&w, "performance");
-    json_begin_object(&w);
-    json_key(&w, "rounds");
-    json_u64(&w, call->cost.rounds);
-    json_key(&w, "requests");
-    json_u64(&w, call->cost.requests);
-    json_key(&w, "bytes");
-    json_u64(&w, call->cost.bytes);
+    json_field_object(&w, "performance");
+    json_field_u64(&w, "rounds", call->cost.rounds);
+    json_field_u64(&w, "requests", call->cost.requests);
+    json_field_u64(&w, "bytes", call->cost.bytes);
     json_key(&w, "ms");
     int64_t us = response->total_ns / 1000;
     json_double(&w, (double)us / 1000);

@@ -30,27 +30,18 @@ static void write_usage_json(const struct config *config, const char *month, con
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
-    json_key(&w, "month");
-    json_string_str(&w, month);
-    json_key(&w, "usage");
-    json_begin_array(&w);
+    json_field_str(&w, "month", month);
+    json_field_array(&w, "usage");
     for (size_t i = 0; i < rows->count; i++) {
         const struct usage_row *row = &rows->rows[i];
         json_begin_object(&w);
-        json_key(&w, "email");
-        json_string(&w, row->email);
-        if (row->key_id.len) {
-            json_key(&w, "key_id");
-            json_string(&w, row->key_id);
-        }
-        json_key(&w, "tier");
-        json_string_str(&w, tier_name(row->tier));
-        json_key(&w, "embeddings");
-        json_i64(&w, row->embeddings);
-        json_key(&w, "requests");
-        json_i64(&w, row->requests);
-        json_key(&w, "limit"); /* of the user, whose keys share it */
-        json_i64(&w, tier_limit(config, row->tier));
+        json_field_span(&w, "email", row->email);
+        if (row->key_id.len)
+            json_field_span(&w, "key_id", row->key_id);
+        json_field_str(&w, "tier", tier_name(row->tier));
+        json_field_i64(&w, "embeddings", row->embeddings);
+        json_field_i64(&w, "requests", row->requests);
+        json_field_i64(&w, "limit", tier_limit(config, row->tier)); /* of the user, whose keys share it */
         json_end_object(&w);
     }
     json_end_array(&w);

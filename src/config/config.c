@@ -77,19 +77,9 @@ void config_print_effective(FILE *out, const struct config *config)
     }
 }
 
-static void write_text(struct json_writer *w, const char *key, const char *text)
-{
-    json_key(w, key);
-    if (text)
-        json_string_str(w, text);
-    else
-        json_null(w);
-}
-
 static void write_list(struct json_writer *w, const char *key, const char *const *list, size_t max)
 {
-    json_key(w, key);
-    json_begin_array(w);
+    json_field_array(w, key);
     for (size_t i = 0; i < max && list && list[i]; i++)
         json_string_str(w, list[i]);
     json_end_array(w);
@@ -101,23 +91,18 @@ static void write_setting(struct json_writer *w, const struct setting *s)
     static const char *const types[] = {"text", "integer", "boolean", "bytes", "duration", "choice", "listen"};
     char allowed[SETTING_ALLOWED_MAX];
     setting_allowed(s, allowed);
-    write_text(w, "name", s->name);
-    write_text(w, "flag", s->flag);
+    json_field_str(w, "name", s->name);
+    json_field_str(w, "flag", s->flag);
     write_list(w, "variables", s->variables, SETTING_VARIABLES_MAX);
-    json_key(w, "in_file");
-    json_bool(w, !s->not_in_file);
-    write_text(w, "type", types[s->type]);
-    json_key(w, "min");
-    json_u64(w, s->min);
-    json_key(w, "max");
-    json_u64(w, s->max);
+    json_field_bool(w, "in_file", !s->not_in_file);
+    json_field_str(w, "type", types[s->type]);
+    json_field_u64(w, "min", s->min);
+    json_field_u64(w, "max", s->max);
     write_list(w, "choices", s->choices, SIZE_MAX);
-    write_text(w, "default", s->initial ? s->initial : s->initial_help);
-    write_text(w, "allowed", allowed);
-    json_key(w, "secret");
-    json_bool(w, s->secret);
-    json_key(w, "secret_in_url");
-    json_bool(w, s->secret_in_url);
+    json_field_str(w, "default", s->initial ? s->initial : s->initial_help);
+    json_field_str(w, "allowed", allowed);
+    json_field_bool(w, "secret", s->secret);
+    json_field_bool(w, "secret_in_url", s->secret_in_url);
 }
 
 enum dp_status config_print_json(FILE *out, const struct config *config, struct dp_error *error)
@@ -135,12 +120,10 @@ enum dp_status config_print_json(FILE *out, const struct config *config, struct 
         write_setting(&w, &SETTINGS[i]);
         buffer_clear(&text);
         setting_print(&SETTINGS[i], &shown, &text);
-        json_key(&w, "value");
-        json_string(&w, buffer_span(&text));
+        json_field_span(&w, "value", buffer_span(&text));
         buffer_clear(&text);
         settings_print_origin(&settings, i, &text);
-        json_key(&w, "origin");
-        json_string(&w, buffer_span(&text));
+        json_field_span(&w, "origin", buffer_span(&text));
         json_end_object(&w);
     }
     json_end_array(&w);

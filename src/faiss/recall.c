@@ -15,12 +15,6 @@ static const char FORMAT[] = "dipper-recall", SUFFIX[] = ".recall.json";
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
-static void key_u64(struct json_writer *w, const char *key, uint64_t value)
-{
-    json_key(w, key);
-    json_u64(w, value);
-}
-
 void recall_write(const struct recall_table *table, struct buffer *out)
 {
     struct json_writer w;
@@ -28,21 +22,17 @@ void recall_write(const struct recall_table *table, struct buffer *out)
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, table->fingerprint);
     json_writer_init(&w, out);
     json_begin_object(&w);
-    json_key(&w, "format");
-    json_string_str(&w, FORMAT);
-    key_u64(&w, "version", VERSION);
-    key_u64(&w, "file_bytes", table->file_bytes);
-    json_key(&w, "fingerprint");
-    json_string_str(&w, fingerprint);
-    key_u64(&w, "k", table->k);
-    key_u64(&w, "queries", table->queries);
-    json_key(&w, "points");
-    json_begin_array(&w);
+    json_field_str(&w, "format", FORMAT);
+    json_field_u64(&w, "version", VERSION);
+    json_field_u64(&w, "file_bytes", table->file_bytes);
+    json_field_str(&w, "fingerprint", fingerprint);
+    json_field_u64(&w, "k", table->k);
+    json_field_u64(&w, "queries", table->queries);
+    json_field_array(&w, "points");
     for (size_t i = 0; i < table->count; i++) {
         json_begin_object(&w);
-        key_u64(&w, "nprobe", table->points[i].nprobe);
-        json_key(&w, "recall");
-        json_double(&w, table->points[i].recall);
+        json_field_u64(&w, "nprobe", table->points[i].nprobe);
+        json_field_double(&w, "recall", table->points[i].recall);
         json_end_object(&w);
     }
     json_end_array(&w);

@@ -74,66 +74,41 @@ static void print_json_line(const struct access_entry *e, struct buffer *out)
     os_format_utc(os_wall_ms(), utc);
     json_writer_init(&w, out);
     json_begin_object(&w);
-    json_key(&w, "time");
-    json_string_str(&w, utc);
-    json_key(&w, "level");
-    json_string_str(&w, "info");
-    json_key(&w, "message");
-    json_string_str(&w, "request");
-    json_key(&w, "id");
-    json_string_str(&w, e->id);
-    if (e->trace[0]) {
-        json_key(&w, "trace_id");
-        json_string_str(&w, e->trace);
-    }
-    json_key(&w, "peer");
-    json_string_str(&w, e->peer);
+    json_field_str(&w, "time", utc);
+    json_field_str(&w, "level", "info");
+    json_field_str(&w, "message", "request");
+    json_field_str(&w, "id", e->id);
+    if (e->trace[0])
+        json_field_str(&w, "trace_id", e->trace);
+    json_field_str(&w, "peer", e->peer);
     json_key(&w, "method");
     json_said(&w, span_str(e->method));
     json_key(&w, "path");
     json_said(&w, shown_path(e));
-    if (e->route) {
-        json_key(&w, "route");
-        json_string_str(&w, e->route);
-    }
-    json_key(&w, "status");
-    json_u64(&w, e->status);
-    json_key(&w, "ms");
-    json_double(&w, (double)(int64_t)(e->seconds * 1e6) / 1000);
-    json_key(&w, "bytes_in");
-    json_u64(&w, e->bytes_in);
-    json_key(&w, "bytes_out");
-    json_u64(&w, e->bytes_out);
+    if (e->route)
+        json_field_str(&w, "route", e->route);
+    json_field_u64(&w, "status", e->status);
+    json_field_double(&w, "ms", (double)(int64_t)(e->seconds * 1e6) / 1000);
+    json_field_u64(&w, "bytes_in", e->bytes_in);
+    json_field_u64(&w, "bytes_out", e->bytes_out);
     if (e->key) {
-        json_key(&w, "key");
-        json_string_str(&w, e->key);
-        json_key(&w, "tier");
-        json_string_str(&w, e->tier);
+        json_field_str(&w, "key", e->key);
+        json_field_str(&w, "tier", e->tier);
     }
     if (cost->texts) {
-        json_key(&w, "texts");
-        json_u64(&w, cost->texts);
-        json_key(&w, "cached");
-        json_u64(&w, cost->cached_texts);
-        json_key(&w, "tokens");
-        json_u64(&w, cost->text_tokens);
+        json_field_u64(&w, "texts", cost->texts);
+        json_field_u64(&w, "cached", cost->cached_texts);
+        json_field_u64(&w, "tokens", cost->text_tokens);
     }
     if (cost->rounds) {
-        json_key(&w, "store_rounds");
-        json_u64(&w, cost->rounds);
-        json_key(&w, "store_requests");
-        json_u64(&w, cost->requests);
-        json_key(&w, "store_bytes");
-        json_u64(&w, cost->bytes);
+        json_field_u64(&w, "store_rounds", cost->rounds);
+        json_field_u64(&w, "store_requests", cost->requests);
+        json_field_u64(&w, "store_bytes", cost->bytes);
     }
-    if (e->outcome != DP_OK) {
-        json_key(&w, "error");
-        json_string_str(&w, dp_status_name(e->outcome));
-    }
-    if (!e->sent) {
-        json_key(&w, "sent");
-        json_bool(&w, false);
-    }
+    if (e->outcome != DP_OK)
+        json_field_str(&w, "error", dp_status_name(e->outcome));
+    if (!e->sent)
+        json_field_bool(&w, "sent", false);
     json_end_object(&w);
 }
 

@@ -23,8 +23,7 @@ static void begin(struct json_writer *w, const char *status, struct http_respons
     http_add_header(response, "Cache-Control", "no-store");
     json_writer_init(w, &response->body);
     json_begin_object(w);
-    json_key(w, "status");
-    json_string_str(w, status);
+    json_field_str(w, "status", status);
 }
 
 static void end(struct call *call, struct json_writer *w, struct http_response *response)
@@ -69,7 +68,6 @@ void handle_health(struct call *call, const struct api_context *api, const struc
         json_string(&w, model.name);
     else
         json_null(&w);
-    json_key(&w, "namespaces");
-    json_bool(&w, service_store(api->service) != NULL);
+    json_field_bool(&w, "namespaces", service_store(api->service) != NULL);
     end(call, &w, response);
 }

@@ -20,8 +20,7 @@ enum dp_status hit_write_json(struct json_writer *w, struct call *call, const st
         json_string(w, hit->id.text);
     else
         json_u64(w, hit->id.number);
-    json_key(w, "$dist");
-    json_float(w, hit->dist);
+    json_field_float(w, "$dist", hit->dist);
     json_reader_init(&r, hit->attributes.len ? hit->attributes : span_str("{}"));
     json_enter_object(&r);
     while (json_next_key(&r, call->arena, &name) && json_read_raw(&r, &value)) {

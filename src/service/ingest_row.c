@@ -65,8 +65,7 @@ static void read_text(struct parse *p)
         return;
     }
     json_read_raw(&before, &raw);
-    json_key(&p->w, "text");
-    json_raw(&p->w, raw);
+    json_field_raw(&p->w, "text", raw);
 }
 
 static void read_vector(struct parse *p)

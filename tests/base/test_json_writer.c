@@ -176,6 +176,37 @@ static void test_base_json_writer_survives_failed_allocations(void **state)
     }
 }
 
+static void test_base_json_writer_fields(void **state)
+{
+    (void)state;
+    struct buffer out;
+    struct json_writer w;
+    buffer_init(&out, 1000);
+    json_writer_init(&w, &out);
+    json_begin_object(&w);
+    json_field_str(&w, "str", "a\"b");
+    json_field_str(&w, "no", NULL);
+    json_field_span(&w, "span", span_of("xyz", 2));
+    json_field_i64(&w, "i64", INT64_MIN);
+    json_field_u64(&w, "u64", UINT64_MAX);
+    json_field_float(&w, "float", 0.1f);
+    json_field_double(&w, "double", 0.1);
+    json_field_bool(&w, "bool", true);
+    json_field_null(&w, "null");
+    json_field_raw(&w, "raw", span_str("[1]"));
+    json_field_object(&w, "object");
+    json_field_array(&w, "array");
+    json_end_array(&w);
+    json_end_object(&w);
+    json_end_object(&w);
+    assert_int_equal(out.status, DP_OK);
+    assert_true(span_equal_str(
+        buffer_span(&out), "{\"str\":\"a\\\"b\",\"no\":null,\"span\":\"xy\",\"i64\":-9223372036854775808,"
+                           "\"u64\":18446744073709551615,\"float\":0.1,\"double\":0.1,\"bool\":true,\"null\":null,"
+                           "\"raw\":[1],\"object\":{\"array\":[]}}"));
+    buffer_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_base_json_writer_strings_read_back),
         cmocka_unit_test(test_base_json_floats_fill_a_buffer_exactly),
         cmocka_unit_test(test_base_json_writer_survives_failed_allocations),
+        cmocka_unit_test(test_base_json_writer_fields),
     };
     return test_run(tests);
 }

@@ -141,8 +141,7 @@ enum dp_status index_schema_json(struct call *call, struct index_reader *reader,
     for (size_t i = 0; i < schema->count; i++) {
         json_key_span(&w, schema->attributes[i].name);
         json_begin_object(&w);
-        json_key(&w, "type");
-        json_string_str(&w, attribute_type_name(schema->attributes[i].type));
+        json_field_str(&w, "type", attribute_type_name(schema->attributes[i].type));
         json_end_object(&w);
     }
     json_end_object(&w);
