@@ -6,13 +6,9 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-static enum dp_status fail_with(struct dp_error *error, enum dp_status status, const char *format, va_list args)
-    __attribute__((format(printf, 3, 0)));
 
 /* Ends `text` before a UTF-8 character that the end of the array has cut. */
 static void trim_cut_character(char *text, size_t len)
@@ -28,7 +24,7 @@ static void trim_cut_character(char *text, size_t len)
         text[start - 1] = '\0';
 }
 
-static enum dp_status fail_with(struct dp_error *error, enum dp_status status, const char *format, va_list args)
+enum dp_status dp_vfail(struct dp_error *error, enum dp_status status, const char *format, va_list args)
 {
     if (!error)
         return status;
@@ -47,8 +43,15 @@ enum dp_status dp_fail(struct dp_error *error, enum dp_status status, const char
 {
     va_list args;
     va_start(args, format);
-    fail_with(error, status, format, args);
+    dp_vfail(error, status, format, args);
     va_end(args);
+    return status;
+}
+
+enum dp_status dp_restatus(struct dp_error *error, enum dp_status status)
+{
+    if (error)
+        error->status = status;
     return status;
 }
 

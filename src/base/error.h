@@ -2,12 +2,19 @@
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
+#include <stdarg.h>
+
 #include <dipper/status.h>
 
 /* Records `status` and a printf-style sentence in `error` (may be NULL) and returns `status`, so that a
  * failing function ends with `return dp_fail(error, DP_CORRUPT, "…")`. Long messages are cut. */
 enum dp_status dp_fail(struct dp_error *error, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+enum dp_status dp_vfail(struct dp_error *error, enum dp_status status, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+/* Another status for the sentence that is already in `error` (may be NULL); returns `status`. */
+enum dp_status dp_restatus(struct dp_error *error, enum dp_status status);
 
 /* The same for a failed allocation: DP_NOMEM with a fixed sentence naming `what`. */
 enum dp_status dp_fail_nomem(struct dp_error *error, const char *what);

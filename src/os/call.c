@@ -2,8 +2,6 @@
 #include "os/call.h"
 
 #include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "os/clock.h"
@@ -94,12 +92,16 @@ void call_join(struct call *call, pthread_t thread)
 
 enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)
 {
-    char message[DP_ERROR_MESSAGE_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    dp_vfail(&call->error, status, format, args);
     va_end(args);
-    return dp_fail(&call->error, status, "%s", message);
+    return status;
+}
+
+enum dp_status call_restatus(struct call *call, enum dp_status status)
+{
+    return dp_restatus(&call->error, status);
 }
 
 enum dp_status call_nomem(struct call *call, const char *what)

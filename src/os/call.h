@@ -67,6 +67,8 @@ void call_join(struct call *call, pthread_t thread);
 
 enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Another status for the sentence that is already in the error; returns it. */
+enum dp_status call_restatus(struct call *call, enum dp_status status);
 enum dp_status call_nomem(struct call *call, const char *what);
 
 /* A child with the parent's deadline, flag, patience, trace id and gate, its own zero costs, and `arena` (its thread's). */

@@ -227,7 +227,7 @@ static enum dp_status open_index_file(struct call *call, struct indexes *x, cons
         *out = NULL;
     }
     if (status == DP_CORRUPT) /* the client named a file that is none: its mistake, not ours */
-        status = call->error.status = DP_INVALID;
+        status = call_restatus(call, DP_INVALID);
     return status;
 }
 
@@ -428,7 +428,7 @@ static enum dp_status load_recall(struct call *call, struct indexes *x, const st
     const struct store_options store = store_of(x, &permit);
     status = recall_load(call, url, &store, slot->index, out);
     if (status == DP_NOT_FOUND || status == DP_STALE || status == DP_CORRUPT) /* not of the index itself */
-        status = call->error.status = DP_INVALID;
+        status = call_restatus(call, DP_INVALID);
     return status;
 }
 
@@ -491,7 +491,7 @@ static enum dp_status run_index_search(struct call *call, struct service *s, str
     id_filter_deinit(&filter);
     if (status == DP_STALE) {
         dp_error_prefix(&call->error, "DELETE the index and open it anew");
-        status = call->error.status = DP_CONFLICT;
+        status = call_restatus(call, DP_CONFLICT);
     }
     return status;
 }

@@ -94,6 +94,17 @@ static void test_base_error_every_status_has_its_own_name(void **state)
     assert_string_equal(dp_status_name((enum dp_status)99), "unknown_status");
 }
 
+static void test_base_error_restatus_keeps_the_sentence(void **state)
+{
+    (void)state;
+    struct dp_error error;
+    dp_fail(&error, DP_NOT_FOUND, "no %s", "profile");
+    assert_int_equal(dp_restatus(&error, DP_DENIED), DP_DENIED);
+    assert_int_equal(error.status, DP_DENIED);
+    assert_string_equal(error.message, "no profile");
+    assert_int_equal(dp_restatus(NULL, DP_IO), DP_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +115,7 @@ int main(void)
         cmocka_unit_test(test_base_error_is_cut_at_a_whole_character),
         cmocka_unit_test(test_base_error_tells_what_errno_means),
         cmocka_unit_test(test_base_error_every_status_has_its_own_name),
+        cmocka_unit_test(test_base_error_restatus_keeps_the_sentence),
     };
     return test_run(tests);
 }

@@ -30,8 +30,8 @@ void object_log_remove(const struct object_log *log, struct store *store)
 enum dp_status object_log_status(struct call *call, enum dp_status status)
 {
     switch (status) {
-    case DP_NOT_DURABLE: return call->error.status = DP_IO;
-    case DP_UNKNOWN: return call->error.status = DP_UNAVAILABLE;
+    case DP_NOT_DURABLE: return call_restatus(call, DP_IO);
+    case DP_UNKNOWN: return call_restatus(call, DP_UNAVAILABLE);
     default: return status;
     }
 }

@@ -385,7 +385,7 @@ enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp
     else if (json_failed(&p.r)) {
         status = json_error(&p.r, error);
         if (status == DP_INVALID) /* the JSON reader's word for text that is no JSON */
-            status = error ? (error->status = DP_CORRUPT) : DP_CORRUPT;
+            status = dp_restatus(error, DP_CORRUPT);
     } else
         status = manifest_check(out, error);
 out:

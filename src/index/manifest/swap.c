@@ -161,7 +161,7 @@ static enum dp_status settle(struct call *call, struct swap *s, enum dp_status s
     arena_deinit(&arena);
     switch (look) {
     case LOOK_MADE: dp_error_clear(&call->error); return DP_OK;
-    case LOOK_NOT_MADE: return status == DP_UNKNOWN ? (call->error.status = DP_UNAVAILABLE) : status;
+    case LOOK_NOT_MADE: return status == DP_UNKNOWN ? call_restatus(call, DP_UNAVAILABLE) : status;
     default: return fail_unknown(call, s);
     }
 }
@@ -226,7 +226,7 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
     enum dp_status status = manifest_add_writer(m, s->writer, &call->error);
     if (status == DP_OK && manifest_check(m, &call->error) != DP_OK) /* ours: nothing that was stored is damaged */
-        status = call->error.status = DP_TOO_LARGE;
+        status = call_restatus(call, DP_TOO_LARGE);
     if (status)
         return status;
     buffer_init(&bytes, MANIFEST_BYTES_MAX * 2);
@@ -243,7 +243,7 @@ static enum dp_status judge_stale(struct call *call, struct swap *s, bool *again
     *again = !s->stale || !store_version_equal(&s->stale_version, &s->version);
     s->stale = true;
     s->stale_version = s->version;
-    return *again ? DP_STALE : (call->error.status = DP_CORRUPT);
+    return *again ? DP_STALE : call_restatus(call, DP_CORRUPT);
 }
 
 static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)

@@ -125,7 +125,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         s = next;
     }
     if (status == DP_STALE) /* after the manifest was read again */
-        status = call->error.status = DP_CORRUPT;
+        status = call_restatus(call, DP_CORRUPT);
     if (status == DP_OK) {
         dp_error_clear(&call->error);
         out->metric = s->manifest.vectors.metric;

@@ -63,7 +63,7 @@ enum dp_status reader_reload(struct call *call, struct index_reader *reader, str
                                    reader->round_bytes, out);
     }
     if (status == DP_STALE)
-        status = call->error.status = DP_CORRUPT;
+        status = call_restatus(call, DP_CORRUPT);
     return status;
 }
 

@@ -49,7 +49,7 @@ static enum dp_status resolve(struct call *call, struct object_writer *w)
     if (status == DP_OK && info.size == w->size)
         return DP_OK;
     call->error = unknown;
-    return call->error.status = DP_UNAVAILABLE;
+    return call_restatus(call, DP_UNAVAILABLE);
 }
 
 enum dp_status object_writer_finish(struct call *call, struct object_writer *w)

@@ -69,7 +69,7 @@ static void end_job(struct http_run *run, struct http_job *job, enum dp_status s
     struct transport_request *req = job->req;
     if (status != DP_OK && is_write(req) && req->maybe_landed) {
         dp_error_prefix(&req->error, "it cannot be told whether the write was carried out");
-        status = req->error.status = DP_UNKNOWN;
+        status = dp_restatus(&req->error, DP_UNKNOWN);
     }
     if (status != DP_OK) {
         store_bytes_release(&req->bytes);
@@ -172,7 +172,7 @@ static enum dp_status send_try(struct http_run *run, struct http_job *job, struc
         status = req->prepare(run->call, req, t);
         if (status != DP_OK) {
             *error = run->call->error;
-            error->status = status;
+            dp_restatus(error, status);
         }
     }
     t->asked.easy = status == DP_OK ? transport_easy_take(run->transport) : NULL;

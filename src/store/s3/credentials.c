@@ -146,7 +146,7 @@ static enum dp_status from_profile(struct call *call, struct credentials *c, str
     snprintf(from, sizeof from, "the AWS profile \"%.200s\"", is_set(s->profile) ? s->profile : "default");
     enum dp_status status = credentials_profile(s, call->arena, &p, &call->error);
     if (status == DP_NOT_FOUND) /* a profile was asked for by name */
-        call->error.status = status = DP_DENIED;
+        status = call_restatus(call, DP_DENIED);
     if (status != DP_OK)
         return status;
     if (p.access_key_id.len || p.secret_access_key.len)

@@ -225,7 +225,7 @@ static enum dp_status metadata_token(struct call *call, const struct s3_settings
                                     .header_count = 1};
     enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, token);
     if (status == DP_UNKNOWN) /* there is nothing that a token could do twice */
-        call->error.status = status = DP_UNAVAILABLE;
+        status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && (req.code != 200 || token->len == 0))
         status = refused(call, METADATA, &req, *token);
     return status;

@@ -125,8 +125,8 @@ static enum dp_status keys_of_answer(const char *from, struct span id, struct sp
         return dp_fail(error, DP_IO, "%s tells an expiration that is no time: \"%.*s\"", from,
                        (int)(expiration.len < 64 ? expiration.len : 64), (const char *)expiration.data);
     enum dp_status status = aws_keys_new(from, id, secret, token, expires_ms, out, error);
-    if (status == DP_INVALID && error)
-        error->status = status = DP_IO;
+    if (status == DP_INVALID)
+        status = dp_restatus(error, DP_IO);
     return status;
 }
 

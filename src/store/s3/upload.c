@@ -120,7 +120,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
     if (status == DP_UNKNOWN) /* a part is no object yet: nobody sees whether it is there */
-        call->error.status = status = DP_UNAVAILABLE;
+        status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && req.code != 200)
         status = s3_explain(&s3->source, call, &req, &call->error);
     struct part *part = &u->parts[u->count];
@@ -196,7 +196,7 @@ static enum dp_status judge_completion(struct call *call, struct s3_upload *u, c
         status = call_fail(call, DP_IO, "it tells no ETag");
     if (status != DP_OK) {
         dp_error_prefix(&call->error, "%s/%.*s: the upload was sent, but", s3->root, SPAN_FMT(key_of(u)));
-        call->error.status = status = DP_UNKNOWN;
+        status = call_restatus(call, DP_UNKNOWN);
     }
     return status;
 }

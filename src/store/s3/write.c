@@ -105,7 +105,7 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
             return DP_NOMEM;
         call->error = error;      /* if the removal failed otherwise, a small object stays */
         if (status == DP_UNKNOWN) /* of the probe's object: the caller's has not been sent */
-            call->error.status = status = DP_UNAVAILABLE;
+            status = call_restatus(call, DP_UNAVAILABLE);
         if (status != DP_OK)
             return status;
         known = ignores ? S3_PROBE_IGNORES : S3_PROBE_KEEPS;
@@ -186,7 +186,7 @@ enum dp_status s3_remove(struct call *call, struct store *store, struct span key
         else if (req.maybe_landed) {
             dp_error_prefix(&call->error,
                             "an answer was lost, so it cannot be told whether the object is removed");
-            call->error.status = status = DP_UNKNOWN;
+            status = call_restatus(call, DP_UNKNOWN);
         }
     }
     store_bytes_release(&req.bytes);
