@@ -1,6 +1,7 @@
 """make install: what is put where, and that the example of README and the guides builds and runs against it."""
 import os
 import re
+import shutil
 import struct
 import subprocess
 
@@ -132,6 +133,47 @@ def test_the_readme_example_of_faiss_files_finds_what_faiss_finds(installed, fla
     assert refused.returncode == 1 and "1 dimensions" in refused.stderr
 
 
+DEFAULT_MODEL = r"""
+#include <dipper/dipper.h>
+#include <stdio.h>
+int main(void)
+{
+    struct dp_runtime *runtime;
+    struct dp_model *model;
+    struct dp_error error;
+    if (dp_runtime_new(NULL, &runtime, &error) != DP_OK || dp_model_open_default(runtime, NULL, &model, &error) != DP_OK) {
+        printf("%s: %s\n", dp_status_name(error.status), error.message);
+        return 1;
+    }
+    printf("%s\n", dp_model_name(model));
+    dp_model_close(model);
+    dp_runtime_free(runtime);
+    return 0;
+}
+"""
+
+
+def test_the_library_finds_its_model(installed, flags, tmp_path):
+    """In the prefix, wherever that was moved; beside the library; otherwise it says where it looked."""
+    code, program, place = tmp_path / "default.c", tmp_path / "default", tmp_path / "elsewhere"
+    code.write_text(DEFAULT_MODEL, encoding="utf-8")
+    run("gcc", "-Wall", "-Wextra", "-Werror", code, "-o", program, *flags("--cflags", "--libs"))
+    shared, model = library(installed, "libdipper.so"), library(installed, "all-MiniLM-L6-v2.dipper")
+    env = dict(os.environ, LD_LIBRARY_PATH=str(shared.parent))
+    assert run(program, env=env) == "all-MiniLM-L6-v2\n"
+
+    place.mkdir()
+    for name in shared.parent.glob("libdipper.so*"):
+        shutil.copy(name, place, follow_symlinks=False)
+    env["LD_LIBRARY_PATH"] = str(place)
+    found = subprocess.run([program], env=env, capture_output=True, text=True, check=False, timeout=60)
+    if found.returncode:  # no Dipper is installed on this machine
+        assert found.stdout.startswith("not_found: this program carries no model, and no file all-MiniLM-L6-v2.dipper")
+        assert "make install" in found.stdout
+    os.link(model, place / model.name)
+    assert run(program, env=env) == "all-MiniLM-L6-v2\n"
+
+
 def test_the_shared_library_exports_its_own_names_only(installed):
     lines = run("nm", "-D", "--defined-only", library(installed, "libdipper.so")).splitlines()
     names = [line.split()[-1].split("@")[0] for line in lines]
@@ -142,5 +184,7 @@ def test_the_public_header_compiles_alone(flags, tmp_path):
     for header in ("dipper.h", "status.h"):
         program = tmp_path / "alone.c"
         program.write_text(f"#include <dipper/{header}>\nint main(void) {{ return 0; }}\n", encoding="utf-8")
+        if shutil.which("g++"):
+            run("g++", "-x", "c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", program, *flags("--cflags"))
         run("gcc", "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", program,
             *flags("--cflags"))
