@@ -36,7 +36,7 @@ ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
 endif
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-avx512 check-build check-unit check-asan check-python check-surroundings bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
+.PHONY: build run demo check check-all check-daemons check-arm64 check-avx512 check-abi check-build check-unit check-asan check-python check-surroundings bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
 	clean distclean help clean-room tools tools-clang tools-arm64 tools-avx512 tools-daemons tools-bench tools-all model hooks
 
 build: tools
@@ -143,6 +143,11 @@ fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_jso
 lint: tools-clang ## clang-tidy, clang-format, layers, shellcheck, nothing outside the repository
 	@$(MAKE) build CC=clang GOAL=all
 	@scripts/lint build-clang
+
+check-abi: tools-clang ## compare libdipper.so's binary interface with the recorded one (WRITE=1: record it)
+	@$(MAKE) build BUILD=build-abi CC=gcc SANITIZE= GOAL=library \
+		MESON_OPTIONS="--buildtype=debug -Dpython=disabled $(MESON_OPTIONS)"
+	@scripts/check-abi $(if $(WRITE),--write) build-abi
 
 format: tools-clang ## format the C sources in place
 	@git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
