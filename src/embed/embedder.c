@@ -77,7 +77,7 @@ struct embedder {
 
 static size_t team_workers(const struct embedder *e)
 {
-    return e->team == NULL ? 1 : team_size(e->team);
+    return !e->team ? 1 : team_size(e->team);
 }
 
 enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
@@ -92,11 +92,11 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
 {
     struct embedder *e = mem_calloc(1, sizeof *e);
     *out = NULL;
-    if (e == NULL)
+    if (!e)
         return dp_fail_nomem(error, "an embedder");
     e->engine = engine;
     e->team = team;
-    e->queue_max = limits != NULL && limits->queue_tokens > 0 ? limits->queue_tokens : (size_t)1 << 20;
+    e->queue_max = limits && limits->queue_tokens > 0 ? limits->queue_tokens : (size_t)1 << 20;
     e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;
     e->batch_tokens = team_workers(e) * JOBS_A_WORKER * JOB_TOKENS_MAX;
     e->items_max = e->batch_tokens; /* a text has at least one token */
@@ -110,8 +110,7 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->leader.jobs = mem_calloc(e->jobs_max, sizeof *e->leader.jobs);
     e->leader.workspaces = mem_calloc(team_workers(e), sizeof(void *));
     e->leader.loads = mem_calloc(team_workers(e), sizeof *e->leader.loads);
-    if (e->leader.items == NULL || e->leader.owners == NULL || e->leader.jobs == NULL ||
-        e->leader.workspaces == NULL || e->leader.loads == NULL)
+    if (!e->leader.items || !e->leader.owners || !e->leader.jobs || !e->leader.workspaces || !e->leader.loads)
         status = dp_fail_nomem(error, "an embedder");
     for (size_t i = 0; i < team_workers(e) && status == DP_OK; i++)
         status = e->engine->ops->workspace_new(e->engine, e->job_rows, &e->leader.workspaces[i], error);
@@ -125,10 +124,10 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
 
 void embedder_free(struct embedder *e)
 {
-    if (e == NULL)
+    if (!e)
         return;
-    for (size_t i = 0; e->leader.workspaces != NULL && i < team_workers(e); i++)
-        if (e->leader.workspaces[i] != NULL)
+    for (size_t i = 0; e->leader.workspaces && i < team_workers(e); i++)
+        if (e->leader.workspaces[i])
             e->engine->ops->workspace_free(e->leader.workspaces[i]);
     mem_free(e->leader.workspaces);
     mem_free(e->leader.items);
@@ -145,26 +144,26 @@ enum dp_status embedder_add_metrics(struct embedder *e, struct metric_registry *
                       jobs_help[] =
                           "Parts of batches, by who computed one: a thread of the compute team alone, or "
                           "all of them together.";
-    bool good =
-        (e->metrics.seconds =
-             metric_histogram(r, "dipper_inference_seconds", "", "Time that the model took for a batch.",
-                              METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT)) &&
-        (e->metrics.texts = metric_histogram(r, "dipper_batch_texts", "", "Texts that were computed as one batch.",
-                                             METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT)) &&
-        (e->metrics.tokens =
-             metric_histogram(r, "dipper_batch_tokens", "", "Tokens that were computed as one batch.",
-                              METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT)) &&
-        (e->metrics.alone = metric_counter(r, jobs, "by=\"thread\"", jobs_help)) &&
-        (e->metrics.together = metric_counter(r, jobs, "by=\"team\"", jobs_help)) &&
-        (e->metrics.waiting = metric_gauge(r, "dipper_embedder_waiting_tokens", "",
-                                           "Tokens that wait for a batch, as of the last change.")) &&
-        (e->metrics.wait_seconds =
-             metric_histogram(r, "dipper_embedder_wait_seconds", "",
-                              "Time from asking for vectors until the last text was taken into a batch.",
-                              METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT)) &&
-        (e->metrics.refused = metric_counter(r, "dipper_embedder_refused_total", "",
-                                             "Requests for vectors that found too many tokens waiting."));
-    return good ? DP_OK : dp_fail_nomem(error, "metrics");
+    e->metrics.seconds =
+        metric_histogram(r, "dipper_inference_seconds", "", "Time that the model took for a batch.",
+                         METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+    e->metrics.texts = metric_histogram(r, "dipper_batch_texts", "", "Texts that were computed as one batch.",
+                                        METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT);
+    e->metrics.tokens = metric_histogram(r, "dipper_batch_tokens", "", "Tokens that were computed as one batch.",
+                                         METRIC_SIZE_BOUNDS, METRIC_SIZE_BOUND_COUNT);
+    e->metrics.alone = metric_counter(r, jobs, "by=\"thread\"", jobs_help);
+    e->metrics.together = metric_counter(r, jobs, "by=\"team\"", jobs_help);
+    e->metrics.waiting = metric_gauge(r, "dipper_embedder_waiting_tokens", "",
+                                      "Tokens that wait for a batch, as of the last change.");
+    e->metrics.wait_seconds =
+        metric_histogram(r, "dipper_embedder_wait_seconds", "",
+                         "Time from asking for vectors until the last text was taken into a batch.",
+                         METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+    e->metrics.refused = metric_counter(r, "dipper_embedder_refused_total", "",
+                                        "Requests for vectors that found too many tokens waiting.");
+    bool all = e->metrics.seconds && e->metrics.texts && e->metrics.tokens && e->metrics.alone &&
+               e->metrics.together && e->metrics.waiting && e->metrics.wait_seconds && e->metrics.refused;
+    return all ? DP_OK : dp_fail_nomem(error, "metrics");
 }
 
 void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)
@@ -182,7 +181,7 @@ static void enqueue_request(struct embedder *e, struct embedder_request *r)
 {
     r->before = e->queue.last;
     r->behind = NULL;
-    if (e->queue.last != NULL)
+    if (e->queue.last)
         e->queue.last->behind = r;
     else
         e->queue.first = r;
@@ -192,11 +191,11 @@ static void enqueue_request(struct embedder *e, struct embedder_request *r)
 
 static void dequeue_request(struct embedder *e, struct embedder_request *r)
 {
-    if (r->before != NULL)
+    if (r->before)
         r->before->behind = r->behind;
     else
         e->queue.first = r->behind;
-    if (r->behind != NULL)
+    if (r->behind)
         r->behind->before = r->before;
     else
         e->queue.last = r->before;
@@ -218,7 +217,7 @@ static bool is_done(const struct embedder_request *r)
 static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
     size_t n = 0, held = 0;
-    while (e->queue.first != NULL) {
+    while (e->queue.first) {
         struct embedder_request *r = e->queue.first;
         for (; r->next < r->n; r->next++) {
             const struct tokens *seq = &r->seqs[r->next];
@@ -286,7 +285,7 @@ static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
 static size_t plan_jobs(struct embedder *e, size_t jobs)
 {
     size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
-    if (e->engine->ops->encode_together == NULL || !team_can_gather(e->team))
+    if (!e->engine->ops->encode_together || !team_can_gather(e->team))
         return jobs;
     for (size_t w = 0; w < workers; w++)
         e->leader.loads[w] = 0;
@@ -336,7 +335,8 @@ static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
 {
     struct embedder *e = ctx;
     (void)caller;
-    for (size_t j; (j = atomic_fetch_add(&e->leader.next_job, 1)) < e->leader.job_count;)
+    size_t j = atomic_fetch_add(&e->leader.next_job, 1);
+    for (; j < e->leader.job_count; j = atomic_fetch_add(&e->leader.next_job, 1))
         run_job(e, j, worker);
 }
 
@@ -437,7 +437,7 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
         }
     }
     /* Whoever leaves passes the lead on. */
-    if (!e->queue.leading && e->queue.first != NULL)
+    if (!e->queue.leading && e->queue.first)
         pthread_cond_signal(&e->queue.first->changed);
     return status;
 }

@@ -13,9 +13,9 @@ static const size_t PACKED_MAX = (size_t)4 << 30;
 
 void model_free(struct model *model)
 {
-    if (model == NULL)
+    if (!model)
         return;
-    if (model->engine != NULL)
+    if (model->engine)
         model->engine->ops->free(model->engine);
     tokenizer_free(model->tokenizer);
     prompts_free(&model->prompts);
@@ -100,7 +100,7 @@ static enum dp_status open_packed(struct model *model, struct span bytes, struct
 {
     if ((uintptr_t)bytes.data % PACKED_ALIGN != 0) {
         model->owned = mem_aligned_alloc(PACKED_ALIGN, bytes.len);
-        if (model->owned == NULL)
+        if (!model->owned)
             return dp_fail_nomem(error, "a model");
         memcpy(model->owned, bytes.data, bytes.len);
         bytes.data = model->owned;
@@ -120,7 +120,7 @@ enum dp_status model_begin(struct model **model, struct dp_error *error)
     if (status != DP_OK)
         return status;
     *model = mem_calloc(1, sizeof **model);
-    return *model == NULL ? dp_fail_nomem(error, "a model") : DP_OK;
+    return !*model ? dp_fail_nomem(error, "a model") : DP_OK;
 }
 
 enum dp_status model_end(enum dp_status status, struct model *model, struct model **out)

@@ -60,7 +60,7 @@ enum dp_status model_set_prompts(struct model *model, const struct span of[TEXT_
 {
     struct prompts changed = model->prompts;
     for (size_t i = 0; i < TEXT_KINDS; i++)
-        if (of[i].data != NULL)
+        if (of[i].data)
             changed.of[i] = of[i];
     return model_take_prompts(model, &changed, error);
 }
@@ -84,7 +84,7 @@ size_t model_prompt_tokens_max(const struct model *model)
 static struct span join_prompt(struct span prompt, struct span text, struct arena *arena)
 {
     uint8_t *joined = arena_array(arena, prompt.len + text.len, 1);
-    if (joined == NULL)
+    if (!joined)
         return span_of(NULL, 0);
     memcpy(joined, prompt.data, prompt.len);
     if (text.len > 0)
@@ -106,7 +106,7 @@ enum dp_status model_encode(const struct model *model, enum text_kind kind, stru
     if (prompt.len == 0)
         return tokenizer_encode(model->tokenizer, text, max_tokens, arena, out, error);
     struct span joined = join_prompt(prompt, text, arena);
-    if (joined.data == NULL)
+    if (!joined.data)
         return dp_fail_nomem(error, "a text");
     enum dp_status status = tokenizer_encode(model->tokenizer, joined, max_tokens, arena, out, error);
     if (status == DP_OK)
@@ -120,7 +120,7 @@ static bool prepend_prompt(const struct tokens *prompt, size_t before, size_t af
 {
     size_t added = prompt->count - before - after;
     int32_t *ids = arena_array(arena, window->count + added, sizeof *ids);
-    if (ids == NULL)
+    if (!ids)
         return false;
     memcpy(ids, prompt->ids, (before + added) * sizeof *ids);
     memcpy(ids + before + added, window->ids + before, (window->count - before) * sizeof *ids);
@@ -144,7 +144,7 @@ enum dp_status model_windows(const struct model *model, enum text_kind kind, str
     if (status == DP_OK && !whole.truncated) {
         *count = 1;
         *windows = arena_array(arena, 1, sizeof **windows);
-        if (*windows == NULL)
+        if (!*windows)
             return dp_fail_nomem(error, "the windows of a text");
         **windows = whole;
         return DP_OK;

@@ -23,7 +23,7 @@ static void read_names(struct json_reader *r, struct arena *arena, struct prompt
 {
     struct span name;
     out->items = arena_array(arena, NAMES_MAX, sizeof *out->items);
-    if (out->items == NULL) {
+    if (!out->items) {
         json_reject(r, DP_NOMEM, "prompts");
         return;
     }
@@ -54,7 +54,7 @@ static void choose_document(const struct prompt_names *names, struct prompts *ou
     static const char *const candidates[] = {"document", "passage", "corpus"};
     for (size_t i = 0; i < 3 && out->of[TEXT_DOCUMENT].len == 0; i++) {
         const struct span *found = find_prompt(names, span_str(candidates[i]));
-        out->of[TEXT_DOCUMENT] = found != NULL ? *found : span_of(NULL, 0);
+        out->of[TEXT_DOCUMENT] = found ? *found : span_of(NULL, 0);
     }
 }
 
@@ -63,7 +63,7 @@ static void choose_plain(struct json_reader *r, const struct prompt_names *names
                          struct prompts *out)
 {
     const struct span *found = find_prompt(names, name);
-    if (found != NULL)
+    if (found)
         out->of[TEXT_PLAIN] = *found;
     else if (!span_equal_str(name, "query") && !span_equal_str(name, "document"))
         json_reject(r, DP_INVALID, "default_prompt_name \"%.*s\" is not among the prompts", SPAN_FMT(name));
@@ -94,7 +94,7 @@ enum dp_status prompts_parse(struct span json, struct arena *arena, struct promp
     if (!json_failed(&r))
         json_end(&r);
     const struct span *query = find_prompt(&names, span_str("query"));
-    out->of[TEXT_QUERY] = query != NULL ? *query : span_of(NULL, 0);
+    out->of[TEXT_QUERY] = query ? *query : span_of(NULL, 0);
     choose_document(&names, out);
     if (!json_failed(&r) && usual.len > 0)
         choose_plain(&r, &names, usual, out);
@@ -112,7 +112,7 @@ enum dp_status prompts_copy(const struct prompts *from, struct prompts *out, str
         bytes += from->of[i].len;
     }
     uint8_t *to = mem_alloc(bytes > 0 ? bytes : 1);
-    if (to == NULL)
+    if (!to)
         return dp_fail_nomem(error, "a model's prompts");
     made.owned = to;
     for (size_t i = 0; i < TEXT_KINDS; i++) {

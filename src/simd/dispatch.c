@@ -67,7 +67,7 @@ static bool machine_has(enum simd_isa isa)
 {
     if (isa == SIMD_SCALAR)
         return true;
-    if (tables[isa].name == NULL) /* a set of another architecture */
+    if (!tables[isa].name) /* a set of another architecture */
         return false;
 #if HAVE_X86
     /* __builtin_cpu_supports also asks XGETBV whether the system saves the registers. */
@@ -102,7 +102,7 @@ const struct simd_ops *simd_ops_for(enum simd_isa isa)
 static enum simd_isa wanted_isa(const char *wanted)
 {
     int isa = 0;
-    while (isa < SIMD_ISA_COUNT && (wanted == NULL || strcmp(wanted, names[isa]) != 0))
+    while (isa < SIMD_ISA_COUNT && (!wanted || strcmp(wanted, names[isa]) != 0))
         isa++;
     return (enum simd_isa)isa;
 }
@@ -111,7 +111,7 @@ const struct simd_ops *simd_ops(void)
 {
     static _Atomic(const struct simd_ops *) chosen;
     const struct simd_ops *ops = atomic_load_explicit(&chosen, memory_order_acquire);
-    if (ops != NULL)
+    if (ops)
         return ops;
     enum simd_isa isa = wanted_isa(getenv("DIPPER_SIMD"));
     if (isa == SIMD_ISA_COUNT || !machine_has(isa)) {
@@ -127,7 +127,7 @@ const struct simd_ops *simd_ops(void)
 enum dp_status simd_check(struct dp_error *error)
 {
     const char *wanted = getenv("DIPPER_SIMD");
-    if (wanted == NULL || *wanted == '\0')
+    if (!wanted || *wanted == '\0')
         return DP_OK;
     enum simd_isa isa = wanted_isa(wanted);
     if (isa == SIMD_ISA_COUNT)

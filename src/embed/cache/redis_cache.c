@@ -84,7 +84,7 @@ static void send_question(struct redis_server *server, struct redis_question *q)
     if (!q->sent || send_all(q))
         return;
     q->sent = q->turn.reused && redis_turn_renew(&q->turn) && send_all(q);
-    if (!q->sent && q->turn.context != NULL)
+    if (!q->sent && q->turn.context)
         redis_turn_fail(&q->turn, q->turn.context->errstr);
 }
 
@@ -92,13 +92,13 @@ static void send_question(struct redis_server *server, struct redis_question *q)
 static redisReply *receive_answer(struct redis_question *q)
 {
     redisReply *reply = receive_reply(q);
-    if (reply == NULL && q->turn.reused && redis_turn_renew(&q->turn))
+    if (!reply && q->turn.reused && redis_turn_renew(&q->turn))
         reply = send_all(q) ? receive_reply(q) : NULL;
-    if (q->turn.context == NULL)
+    if (!q->turn.context)
         return NULL;
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == q->count)
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == q->count)
         return reply;
-    redis_turn_fail(&q->turn, reply == NULL                      ? q->turn.context->errstr
+    redis_turn_fail(&q->turn, !reply                             ? q->turn.context->errstr
                               : reply->type == REDIS_REPLY_ERROR ? reply->str
                                                                  : "it answered something else");
     freeReplyObject(reply);
@@ -129,7 +129,7 @@ static struct redis_question *sort_questions(struct call *call, struct redis_cac
     struct redis_question *all = arena_calloc(call->arena, cache->server_count, sizeof *all);
     size_t *owners = arena_array(call->arena, count, sizeof *owners);
     char(*names)[CACHE_KEY_NAME_MAX] = arena_array(call->arena, count, sizeof *names);
-    if (all == NULL || owners == NULL || names == NULL)
+    if (!all || !owners || !names)
         return NULL;
     for (size_t i = 0; i < count; i++) {
         owners[i] = (size_t)(server_of(cache, reads[i].key) - cache->servers);
@@ -140,7 +140,7 @@ static struct redis_question *sort_questions(struct call *call, struct redis_cac
         q->places = arena_array(call->arena, q->count, sizeof *q->places);
         q->argv = arena_array(call->arena, q->count + 1, sizeof *q->argv);
         q->lengths = arena_array(call->arena, q->count + 1, sizeof *q->lengths);
-        if (q->places == NULL || q->argv == NULL || q->lengths == NULL)
+        if (!q->places || !q->argv || !q->lengths)
             return NULL;
         q->argv[0] = "MGET";
         q->lengths[0] = 4;
@@ -163,12 +163,12 @@ void redis_cache_read(struct call *call, struct redis_cache *cache, struct redis
     for (size_t i = 0; i < count; i++)
         reads[i].found = false;
     struct redis_question *all = sort_questions(call, cache, reads, count);
-    for (size_t s = 0; all != NULL && s < cache->server_count; s++)
+    for (size_t s = 0; all && s < cache->server_count; s++)
         if (all[s].count > 0)
             send_question(&cache->servers[s], &all[s]);
-    for (size_t s = 0; all != NULL && s < cache->server_count; s++) {
+    for (size_t s = 0; all && s < cache->server_count; s++) {
         redisReply *reply = all[s].sent ? receive_answer(&all[s]) : NULL;
-        if (reply == NULL)
+        if (!reply)
             continue;
         take_values(cache, &all[s], reply, reads, dim);
         freeReplyObject(reply);
@@ -198,7 +198,7 @@ static enum dp_status start_cache(struct redis_cache *cache, const struct redis_
     cache->read_seconds = metric_histogram(r, "dipper_embed_cache_l2_seconds", "",
                                            "Time to look the vectors of one request up in Redis.",
                                            METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
-    if (errors == NULL || cache->bad_values == NULL || cache->read_seconds == NULL)
+    if (!errors || !cache->bad_values || !cache->read_seconds)
         return dp_fail_nomem(error, "metrics");
     for (; cache->server_count < count; cache->server_count++)
         redis_server_init(&cache->servers[cache->server_count], &urls[cache->server_count], options->timeouts,
@@ -213,13 +213,13 @@ enum dp_status redis_cache_new(const struct redis_cache_options *options, struct
     struct redis_cache *cache = NULL;
     struct redis_url *urls = mem_alloc(REDIS_SERVERS_MAX * sizeof *urls);
     *out = NULL;
-    if (urls == NULL)
+    if (!urls)
         return dp_fail_nomem(error, "the cache in Redis");
     enum dp_status status = redis_url_parse_list(options->urls, urls, &count, error);
     if (status == DP_OK) {
         cache = mem_calloc(1, sizeof *cache + count * sizeof cache->servers[0]);
-        status = cache != NULL ? start_cache(cache, options, urls, count, registry, error)
-                               : dp_fail_nomem(error, "the cache in Redis");
+        status = cache ? start_cache(cache, options, urls, count, registry, error)
+                       : dp_fail_nomem(error, "the cache in Redis");
     }
     mem_free(urls);
     if (status == DP_OK)
@@ -231,7 +231,7 @@ enum dp_status redis_cache_new(const struct redis_cache_options *options, struct
 
 void redis_cache_free(struct redis_cache *cache)
 {
-    if (cache == NULL)
+    if (!cache)
         return;
     redis_writer_free(cache->writer);
     for (size_t i = 0; i < cache->server_count; i++)

@@ -17,20 +17,20 @@ void redis_server_init(struct redis_server *s, const struct redis_url *url, stru
     *s = (struct redis_server){.url = *url, .timeouts = timeouts, .errors = errors};
     snprintf(s->name, sizeof s->name, "%s:%u/%u", url->host, (unsigned)url->port, url->database);
     s->hash = checksum64(span_str(s->name));
-    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->locked.lock, NULL);
     s->has_objects = redis_objects_init(&s->objects);
 }
 
 static void drop_idle(struct redis_server *s)
 {
-    while (s->idle_count > 0)
-        redisFree(s->idle[--s->idle_count]);
+    while (s->locked.idle_count > 0)
+        redisFree(s->locked.idle[--s->locked.idle_count]);
 }
 
 void redis_server_deinit(struct redis_server *s)
 {
     drop_idle(s);
-    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->locked.lock);
 }
 
 static struct timeval time_of(int ms)
@@ -42,9 +42,9 @@ static struct timeval time_of(int ms)
 static bool command_ok(redisContext *c, int argc, const char **argv, char why[WHY_MAX])
 {
     redisReply *reply = redisCommandArgv(c, argc, argv, NULL);
-    bool ok = reply != NULL && reply->type != REDIS_REPLY_ERROR;
+    bool ok = reply && reply->type != REDIS_REPLY_ERROR;
     if (!ok) /* what the server says to a login does not repeat it */
-        snprintf(why, WHY_MAX, "%s", reply != NULL ? reply->str : c->errstr);
+        snprintf(why, WHY_MAX, "%s", reply ? reply->str : c->errstr);
     freeReplyObject(reply);
     return ok;
 }
@@ -72,7 +72,7 @@ typedef size_t element_count;
 static void *create_array(const redisReadTask *task, element_count elements)
 {
     const struct redis_objects *objects = task->privdata;
-    if (task->parent != NULL || elements > REDIS_ELEMENTS_MAX)
+    if (task->parent || elements > REDIS_ELEMENTS_MAX)
         return NULL;
     return objects->usual.createArray(task, elements);
 }
@@ -81,7 +81,7 @@ bool redis_objects_init(struct redis_objects *objects)
 {
     redisReader *reader = redisReaderCreate();
     *objects = (struct redis_objects){.bounded = {.createArray = create_array}};
-    if (reader == NULL)
+    if (!reader)
         return false;
     objects->usual = objects->bounded = *reader->fn;
     objects->bounded.createArray = create_array;
@@ -106,8 +106,8 @@ static bool dial_server(struct redis_turn *turn, char why[WHY_MAX])
         return false;
     }
     turn->context = redisConnectWithTimeout(s->url.host, s->url.port, time_of(s->timeouts.connect_ms));
-    if (turn->context == NULL || turn->context->err != 0) {
-        snprintf(why, WHY_MAX, "%s", turn->context != NULL ? turn->context->errstr : "out of memory");
+    if (!turn->context || turn->context->err != 0) {
+        snprintf(why, WHY_MAX, "%s", turn->context ? turn->context->errstr : "out of memory");
         return false;
     }
     redis_bound_reader(turn->context->reader, &s->objects);
@@ -123,16 +123,16 @@ bool redis_turn_begin(struct redis_server *s, struct redis_turn *turn)
     char why[WHY_MAX] = "";
     int64_t now = os_now_ns();
     *turn = (struct redis_turn){.server = s};
-    pthread_mutex_lock(&s->lock);
-    bool shut = now < s->shut_until_ns;
-    if (!shut && s->failures > 0) /* this thread tries; the others go on without, until it is done */
-        s->shut_until_ns = now + ((int64_t)s->timeouts.connect_ms + s->timeouts.command_ms) * 1000000;
-    if (!shut && s->idle_count > 0) {
-        turn->context = s->idle[--s->idle_count];
+    pthread_mutex_lock(&s->locked.lock);
+    bool shut = now < s->locked.shut_until_ns;
+    if (!shut && s->locked.failures > 0) /* this thread tries; the others go on without, until it is done */
+        s->locked.shut_until_ns = now + ((int64_t)s->timeouts.connect_ms + s->timeouts.command_ms) * 1000000;
+    if (!shut && s->locked.idle_count > 0) {
+        turn->context = s->locked.idle[--s->locked.idle_count];
         turn->reused = true;
     }
-    pthread_mutex_unlock(&s->lock);
-    if (shut || turn->context != NULL)
+    pthread_mutex_unlock(&s->locked.lock);
+    if (shut || turn->context)
         return !shut;
     if (dial_server(turn, why))
         return true;
@@ -146,9 +146,9 @@ bool redis_turn_renew(struct redis_turn *turn)
     struct redis_server *s = turn->server;
     redisFree(turn->context);
     turn->context = NULL;
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->locked.lock);
     drop_idle(s); /* as old as this one, or older */
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->locked.lock);
     if (dial_server(turn, why))
         return true;
     redis_turn_fail(turn, why);
@@ -161,22 +161,22 @@ enum redis_writes { WRITES_UNKNOWN, WRITES_TAKEN, WRITES_REFUSED };
 static void end_turn(struct redis_turn *turn, enum redis_writes writes, const char *why)
 {
     struct redis_server *s = turn->server;
-    pthread_mutex_lock(&s->lock);
-    bool refused_before = s->refuses_writes;
+    pthread_mutex_lock(&s->locked.lock);
+    bool refused_before = s->locked.refuses_writes;
     if (writes != WRITES_UNKNOWN)
-        s->refuses_writes = writes == WRITES_REFUSED;
+        s->locked.refuses_writes = writes == WRITES_REFUSED;
     if (writes == WRITES_REFUSED)
-        s->writes_shut_until_ns = os_now_ns() + (int64_t)WRITES_SHUT_MS * 1000000;
-    bool refuses = s->refuses_writes;
-    bool was_away = s->failures > 0;
-    s->failures = 0;
-    s->shut_until_ns = 0;
-    if (s->idle_count < REDIS_IDLE_MAX) {
-        s->idle[s->idle_count++] = turn->context;
+        s->locked.writes_shut_until_ns = os_now_ns() + (int64_t)WRITES_SHUT_MS * 1000000;
+    bool refuses = s->locked.refuses_writes;
+    bool was_away = s->locked.failures > 0;
+    s->locked.failures = 0;
+    s->locked.shut_until_ns = 0;
+    if (s->locked.idle_count < REDIS_IDLE_MAX) {
+        s->locked.idle[s->locked.idle_count++] = turn->context;
         turn->context = NULL;
     }
-    pthread_mutex_unlock(&s->lock);
-    if (turn->context != NULL)
+    pthread_mutex_unlock(&s->locked.lock);
+    if (turn->context)
         redisFree(turn->context);
     if (was_away)
         log_write(LOG_INFO, "embedding cache: Redis at %s is back", s->name);
@@ -212,9 +212,9 @@ bool redis_reply_refuses_writes(const char *reply)
 
 bool redis_server_takes_writes(struct redis_server *s)
 {
-    pthread_mutex_lock(&s->lock);
-    bool takes = !s->refuses_writes || os_now_ns() >= s->writes_shut_until_ns;
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&s->locked.lock);
+    bool takes = !s->locked.refuses_writes || os_now_ns() >= s->locked.writes_shut_until_ns;
+    pthread_mutex_unlock(&s->locked.lock);
     return takes;
 }
 
@@ -223,17 +223,17 @@ void redis_turn_fail(struct redis_turn *turn, const char *why)
     struct redis_server *s = turn->server;
     char message[WHY_MAX]; /* why may lie in the context */
     snprintf(message, sizeof message, "%s", why);
-    if (turn->context != NULL)
+    if (turn->context)
         redisFree(turn->context);
     turn->context = NULL;
     metric_add(s->errors, 1);
-    pthread_mutex_lock(&s->lock);
-    bool first = s->failures == 0;
-    int64_t shut_ms = (int64_t)SHUT_FIRST_MS << (s->failures < 6 ? s->failures : 6);
-    s->failures++;
-    s->shut_until_ns = os_now_ns() + (shut_ms < SHUT_MAX_MS ? shut_ms : SHUT_MAX_MS) * 1000000;
+    pthread_mutex_lock(&s->locked.lock);
+    bool first = s->locked.failures == 0;
+    int64_t shut_ms = (int64_t)SHUT_FIRST_MS << (s->locked.failures < 6 ? s->locked.failures : 6);
+    s->locked.failures++;
+    s->locked.shut_until_ns = os_now_ns() + (shut_ms < SHUT_MAX_MS ? shut_ms : SHUT_MAX_MS) * 1000000;
     drop_idle(s);
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->locked.lock);
     if (first)
         log_write(LOG_WARN, "embedding cache: Redis at %s is away, going on without it: %s", s->name, message);
 }

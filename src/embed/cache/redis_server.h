@@ -28,13 +28,15 @@ struct redis_server {
     struct metric *errors;
     struct redis_objects objects; /* readers of all connections point here */
     bool has_objects;
-    pthread_mutex_t lock; /* of what follows */
-    redisContext *idle[REDIS_IDLE_MAX];
-    size_t idle_count;
-    unsigned failures;     /* in a row */
-    int64_t shut_until_ns; /* nobody tries before */
-    bool refuses_writes;   /* it answers, and the last writes were refused */
-    int64_t writes_shut_until_ns;
+    struct {
+        pthread_mutex_t lock;
+        redisContext *idle[REDIS_IDLE_MAX];
+        size_t idle_count;
+        unsigned failures;     /* in a row */
+        int64_t shut_until_ns; /* nobody tries before */
+        bool refuses_writes;   /* it answers, and the last writes were refused */
+        int64_t writes_shut_until_ns;
+    } locked;
 };
 
 /* One use of a connection. */

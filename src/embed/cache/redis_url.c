@@ -41,7 +41,7 @@ static bool read_decimal(struct span text, unsigned long max, unsigned long *out
 static bool cut_at(struct span *rest, uint8_t mark, struct span *before)
 {
     const uint8_t *at = rest->len ? memchr(rest->data, mark, rest->len) : NULL;
-    if (at == NULL)
+    if (!at)
         return false;
     *before = span_of(rest->data, (size_t)(at - rest->data));
     *rest = span_of(at + 1, rest->len - before->len - 1);

@@ -23,10 +23,12 @@ struct redis_writer {
     struct metric *written, *dropped, *waiting;
     char ttl[16];
     pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t work;  /* something waits, or the end has come */
-    struct queued_vector *first, **last;
-    size_t bytes;
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t work; /* something waits, or the end has come */
+        struct queued_vector *first, **last;
+        size_t bytes;
+    } queue;
     _Atomic int64_t ends_ns; /* nothing more is written from then on; INT64_MAX: never */
 };
 
@@ -40,7 +42,7 @@ static size_t gather_turn(struct queued_vector **list, struct queued_vector *tur
 {
     struct redis_server *server = (*list)->server;
     size_t count = 0;
-    for (struct queued_vector **at = list; *at != NULL && count < TURN_MAX;) {
+    for (struct queued_vector **at = list; *at && count < TURN_MAX;) {
         struct queued_vector *item = *at;
         if (item->server != server) {
             at = &item->next;
@@ -101,11 +103,11 @@ static void write_turn(const struct redis_writer *w, struct queued_vector *const
         o = exchange_turn(w, turn.context, items, count);
         if (o.failed && o.written == 0 && turn.reused && redis_turn_renew(&turn))
             o = exchange_turn(w, turn.context, items, count);
-        if (turn.context != NULL && o.failed)
+        if (turn.context && o.failed)
             redis_turn_fail(&turn, o.why);
-        else if (turn.context != NULL && o.refused)
+        else if (turn.context && o.refused)
             redis_turn_end_refused(&turn, o.why);
-        else if (turn.context != NULL)
+        else if (turn.context)
             redis_turn_end_written(&turn);
     }
     metric_add(w->written, (int64_t)o.written);
@@ -116,19 +118,19 @@ static void *run_writer(void *context)
 {
     struct redis_writer *w = context;
     struct queued_vector *turn[TURN_MAX];
-    pthread_mutex_lock(&w->lock);
+    pthread_mutex_lock(&w->queue.lock);
     for (;;) {
-        while (w->first == NULL && w->ends_ns == INT64_MAX)
-            pthread_cond_wait(&w->work, &w->lock);
-        struct queued_vector *list = w->first;
+        while (!w->queue.first && w->ends_ns == INT64_MAX)
+            pthread_cond_wait(&w->queue.work, &w->queue.lock);
+        struct queued_vector *list = w->queue.first;
         bool late = os_now_ns() >= w->ends_ns;
-        w->first = NULL;
-        w->last = &w->first;
-        if (list == NULL)
+        w->queue.first = NULL;
+        w->queue.last = &w->queue.first;
+        if (!list)
             break;
-        pthread_mutex_unlock(&w->lock);
+        pthread_mutex_unlock(&w->queue.lock);
         size_t freed = 0;
-        while (list != NULL) {
+        while (list) {
             size_t count = gather_turn(&list, turn);
             if (late)
                 metric_add(w->dropped, (int64_t)count);
@@ -141,10 +143,10 @@ static void *run_writer(void *context)
                 mem_free(turn[i]);
             }
         }
-        pthread_mutex_lock(&w->lock);
-        w->bytes -= freed;
+        pthread_mutex_lock(&w->queue.lock);
+        w->queue.bytes -= freed;
     }
-    pthread_mutex_unlock(&w->lock);
+    pthread_mutex_unlock(&w->queue.lock);
     return NULL;
 }
 
@@ -153,26 +155,26 @@ enum dp_status redis_writer_new(uint32_t ttl_s, struct metric_registry *r, struc
 {
     struct redis_writer *w = mem_calloc(1, sizeof *w);
     *out = NULL;
-    if (w == NULL)
+    if (!w)
         return dp_fail_nomem(error, "the writer of the cache in Redis");
     snprintf(w->ttl, sizeof w->ttl, "%u", ttl_s);
-    w->last = &w->first;
+    w->queue.last = &w->queue.first;
     w->ends_ns = INT64_MAX;
     w->written = metric_counter(r, "dipper_embed_cache_l2_written_total", "", "Vectors written to Redis.");
     w->dropped = metric_counter(
         r, "dipper_embed_cache_l2_dropped_total", "",
         "Vectors not written to Redis: the queue was full, or the server was away or refused them.");
     w->waiting = metric_gauge(r, "dipper_embed_cache_l2_waiting", "", "Vectors that wait to be written to Redis.");
-    if (w->written == NULL || w->dropped == NULL || w->waiting == NULL) {
+    if (!w->written || !w->dropped || !w->waiting) {
         mem_free(w);
         return dp_fail_nomem(error, "metrics");
     }
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->work, NULL);
+    pthread_mutex_init(&w->queue.lock, NULL);
+    pthread_cond_init(&w->queue.work, NULL);
     int failed = os_thread_start(&w->thread, "dipper-redis", run_writer, w);
     if (failed != 0) {
-        pthread_cond_destroy(&w->work);
-        pthread_mutex_destroy(&w->lock);
+        pthread_cond_destroy(&w->queue.work);
+        pthread_mutex_destroy(&w->queue.lock);
         mem_free(w);
         return dp_fail_errno(error, failed, "start the writer of", "the cache in Redis");
     }
@@ -182,15 +184,15 @@ enum dp_status redis_writer_new(uint32_t ttl_s, struct metric_registry *r, struc
 
 void redis_writer_free(struct redis_writer *w)
 {
-    if (w == NULL)
+    if (!w)
         return;
-    pthread_mutex_lock(&w->lock);
+    pthread_mutex_lock(&w->queue.lock);
     w->ends_ns = os_now_ns() + (int64_t)LAST_MS * 1000000;
-    pthread_cond_signal(&w->work);
-    pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->queue.work);
+    pthread_mutex_unlock(&w->queue.lock);
     pthread_join(w->thread, NULL);
-    pthread_cond_destroy(&w->work);
-    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->queue.work);
+    pthread_mutex_destroy(&w->queue.lock);
     mem_free(w);
 }
 
@@ -198,18 +200,18 @@ void redis_writer_put(struct redis_writer *w, struct redis_server *server, const
                       const float *vector, uint32_t dim)
 {
     struct queued_vector *item = mem_alloc(sizeof *item + dim * sizeof(float));
-    if (item != NULL) {
+    if (item) {
         *item = (struct queued_vector){.server = server, .key = *key, .dim = dim};
         memcpy(item->vector, vector, dim * sizeof(float));
-        pthread_mutex_lock(&w->lock);
-        bool fits = w->bytes + bytes_of(item) <= REDIS_QUEUE_BYTES_MAX;
+        pthread_mutex_lock(&w->queue.lock);
+        bool fits = w->queue.bytes + bytes_of(item) <= REDIS_QUEUE_BYTES_MAX;
         if (fits) {
-            w->bytes += bytes_of(item);
-            *w->last = item;
-            w->last = &item->next;
-            pthread_cond_signal(&w->work);
+            w->queue.bytes += bytes_of(item);
+            *w->queue.last = item;
+            w->queue.last = &item->next;
+            pthread_cond_signal(&w->queue.work);
         }
-        pthread_mutex_unlock(&w->lock);
+        pthread_mutex_unlock(&w->queue.lock);
         if (fits) {
             metric_add(w->waiting, 1);
             return;

@@ -50,7 +50,7 @@ static bool shard_init(struct vector_shard *s, size_t vectors, uint64_t bytes)
 {
     *s = (struct vector_shard){.kept_max = vectors, .bytes_max = bytes, .bucket_count = BUCKETS_MIN};
     s->buckets = mem_calloc(BUCKETS_MIN, sizeof(struct vector_entry *));
-    if (s->buckets == NULL)
+    if (!s->buckets)
         return false;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->landed, NULL);
@@ -66,10 +66,10 @@ static void entry_free(struct vector_entry *e)
 
 static void shard_deinit(struct vector_shard *s)
 {
-    if (s->buckets == NULL)
+    if (!s->buckets)
         return;
     for (size_t i = 0; i < s->bucket_count; i++)
-        for (struct vector_entry *e = s->buckets[i], *next; e != NULL; e = next) {
+        for (struct vector_entry *e = s->buckets[i], *next; e; e = next) {
             assert(e->flight.users == 0);
             next = e->next_in_bucket;
             entry_free(e);
@@ -86,7 +86,7 @@ enum dp_status vector_cache_new(size_t vectors, uint64_t bytes, struct vector_ca
         shards /= 2;
     struct vector_cache *cache = mem_calloc(1, sizeof *cache + shards * sizeof cache->shards[0]);
     *out = NULL;
-    if (cache == NULL)
+    if (!cache)
         return dp_fail_nomem(error, "the embedding cache");
     cache->shard_count = shards;
     for (size_t i = 0; i < shards; i++)
@@ -100,7 +100,7 @@ enum dp_status vector_cache_new(size_t vectors, uint64_t bytes, struct vector_ca
 
 void vector_cache_free(struct vector_cache *cache)
 {
-    for (size_t i = 0; cache != NULL && i < cache->shard_count; i++)
+    for (size_t i = 0; cache && i < cache->shard_count; i++)
         shard_deinit(&cache->shards[i]);
     mem_free(cache);
 }
@@ -108,13 +108,12 @@ void vector_cache_free(struct vector_cache *cache)
 enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metric_registry *r,
                                         struct dp_error *error)
 {
-    bool added =
-        (cache->evictions = metric_counter(r, "dipper_embed_cache_evictions_total", "",
-                                           "Vectors that left the memory tier for others.")) &&
-        (cache->entries = metric_gauge(r, "dipper_embed_cache_entries", "", "Vectors in the memory tier.")) &&
-        (cache->bytes = metric_gauge(r, "dipper_embed_cache_bytes", "",
-                                     "Bytes of the memory tier: vectors, printed forms, what describes them."));
-    return added ? DP_OK : dp_fail_nomem(error, "metrics");
+    cache->evictions = metric_counter(r, "dipper_embed_cache_evictions_total", "",
+                                      "Vectors that left the memory tier for others.");
+    cache->entries = metric_gauge(r, "dipper_embed_cache_entries", "", "Vectors in the memory tier.");
+    cache->bytes = metric_gauge(r, "dipper_embed_cache_bytes", "",
+                                "Bytes of the memory tier: vectors, printed forms, what describes them.");
+    return cache->evictions && cache->entries && cache->bytes ? DP_OK : dp_fail_nomem(error, "metrics");
 }
 
 /* ---- the table; the shard's lock is held in all that follows, unless it is said ---- */
@@ -134,7 +133,7 @@ static struct vector_entry **bucket_of_key(const struct vector_shard *s, const s
 static struct vector_entry *find_entry(const struct vector_shard *s, const struct cache_key *key)
 {
     struct vector_entry *e = *bucket_of_key(s, key);
-    while (e != NULL && memcmp(&e->key, key, sizeof *key) != 0)
+    while (e && memcmp(&e->key, key, sizeof *key) != 0)
         e = e->next_in_bucket;
     return e;
 }
@@ -165,12 +164,12 @@ static void make_buckets(struct vector_shard *s)
     struct vector_entry **old = s->buckets, **buckets;
     size_t old_count = s->bucket_count;
     buckets = mem_calloc(2 * old_count, sizeof(struct vector_entry *));
-    if (buckets == NULL)
+    if (!buckets)
         return;
     s->buckets = buckets;
     s->bucket_count *= 2;
     for (size_t i = 0; i < old_count; i++)
-        for (struct vector_entry *e = old[i], *next; e != NULL; e = next) {
+        for (struct vector_entry *e = old[i], *next; e; e = next) {
             next = e->next_in_bucket;
             into_table(s, e);
         }
@@ -183,7 +182,7 @@ static uint64_t weight_of(const struct vector_entry *e)
 {
     uint64_t weight = sizeof *e + e->dim * sizeof(float) + BLOCK_OVERHEAD;
     for (size_t form = 0; form < VECTOR_FORMS; form++)
-        weight += e->text[form] != NULL ? e->text_len[form] + BLOCK_OVERHEAD : 0;
+        weight += e->text[form] ? e->text_len[form] + BLOCK_OVERHEAD : 0;
     return weight;
 }
 
@@ -195,8 +194,8 @@ static void count_bytes(struct vector_cache *cache, struct vector_shard *s, uint
 
 static void evict_entry(struct vector_cache *cache, struct vector_shard *s, struct vector_entry *e)
 {
-    *(e->newer != NULL ? &e->newer->older : &s->newest) = e->older;
-    *(e->older != NULL ? &e->older->newer : &s->oldest) = e->newer;
+    *(e->newer ? &e->newer->older : &s->newest) = e->older;
+    *(e->older ? &e->older->newer : &s->oldest) = e->newer;
     e->kept = false;
     s->kept--;
     count_bytes(cache, s, 0, weight_of(e));
@@ -212,7 +211,7 @@ static void make_shard_room(struct vector_cache *cache, struct vector_shard *s, 
                             const struct vector_entry *but)
 {
     while (s->kept + vectors > s->kept_max || s->bytes + bytes > s->bytes_max) {
-        struct vector_entry *e = s->hand != NULL ? s->hand : s->oldest;
+        struct vector_entry *e = s->hand ? s->hand : s->oldest;
         s->hand = e->newer;
         if (e->marked || e == but)
             e->marked = false;
@@ -228,7 +227,7 @@ static void keep_entry(struct vector_cache *cache, struct vector_shard *s, struc
     e->kept = true;
     e->older = s->newest;
     e->newer = NULL;
-    *(s->newest != NULL ? &s->newest->newer : &s->oldest) = e;
+    *(s->newest ? &s->newest->newer : &s->oldest) = e;
     s->newest = e;
     s->kept++;
     count_bytes(cache, s, weight, 0);
@@ -239,12 +238,12 @@ static void keep_entry(struct vector_cache *cache, struct vector_shard *s, struc
 
 static void deliver_vector(const struct vector_entry *e, struct arena *arena, struct vector_read *read)
 {
-    const uint8_t *text = arena != NULL ? e->text[read->form] : NULL;
-    uint8_t *copy = text != NULL ? arena_alloc(arena, e->text_len[read->form]) : NULL;
+    const uint8_t *text = arena ? e->text[read->form] : NULL;
+    uint8_t *copy = text ? arena_alloc(arena, e->text_len[read->form]) : NULL;
     assert(e->dim == read->dim);
     read->facts = e->facts;
-    read->text = span_of(copy, copy != NULL ? e->text_len[read->form] : 0);
-    if (copy != NULL)
+    read->text = span_of(copy, copy ? e->text_len[read->form] : 0);
+    if (copy)
         memcpy(copy, text, e->text_len[read->form]);
     else
         memcpy(read->vector, e->vector, e->dim * sizeof(float));
@@ -256,7 +255,7 @@ bool vector_cache_read(struct vector_cache *cache, const struct cache_key *key, 
     struct vector_shard *s = shard_of(cache, key);
     pthread_mutex_lock(&s->lock);
     struct vector_entry *e = find_entry(s, key);
-    bool hit = e != NULL && e->kept;
+    bool hit = e && e->kept;
     if (hit) {
         e->marked = true;
         deliver_vector(e, arena, read);
@@ -268,7 +267,7 @@ bool vector_cache_read(struct vector_cache *cache, const struct cache_key *key, 
 static struct vector_entry *take_off(struct vector_shard *s, const struct cache_key *key, uint32_t dim)
 {
     struct vector_entry *e = mem_calloc(1, sizeof *e + dim * sizeof(float));
-    if (e == NULL)
+    if (!e)
         return NULL;
     e->key = *key;
     e->dim = dim;
@@ -286,9 +285,9 @@ enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cac
     enum flight_answer answer;
     pthread_mutex_lock(&s->lock);
     struct vector_entry *e = find_entry(s, key);
-    if (e == NULL) {
+    if (!e) {
         e = take_off(s, key, read->dim);
-        answer = e != NULL ? FLIGHT_LEAD : FLIGHT_NOMEM;
+        answer = e ? FLIGHT_LEAD : FLIGHT_NOMEM;
     } else if (e->kept) {
         e->marked = true;
         deliver_vector(e, arena, read);
@@ -359,12 +358,12 @@ void vector_cache_attach(struct vector_cache *cache, const struct cache_key *key
     if (weight > s->bytes_max / TEXT_PART)
         return;
     uint8_t *copy = mem_alloc(text.len);
-    if (copy == NULL)
+    if (!copy)
         return;
     memcpy(copy, text.data, text.len);
     pthread_mutex_lock(&s->lock);
     struct vector_entry *e = find_entry(s, key);
-    if (e != NULL && e->kept && e->text[form] == NULL && weight_of(e) + weight <= s->bytes_max) {
+    if (e && e->kept && !e->text[form] && weight_of(e) + weight <= s->bytes_max) {
         make_shard_room(cache, s, 0, weight, e);
         e->text[form] = copy;
         e->text_len[form] = (uint32_t)text.len;

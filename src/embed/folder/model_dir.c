@@ -36,7 +36,7 @@ static const char *base_name(struct arena *arena, const char *path)
 static const char *hub_name(struct arena *arena, const char *folder)
 {
     const char *name = strncmp(folder, "models--", 8) == 0 ? folder + 8 : "", *split = strstr(name, "--");
-    if (split == NULL || split == name || split[2] == '\0')
+    if (!split || split == name || split[2] == '\0')
         return NULL;
     if (strncmp(name, "sentence-transformers--", 23) == 0)
         return arena_printf(arena, "%s", split + 2);
@@ -49,40 +49,39 @@ static const char *folder_name(struct arena *arena, const char *path)
 {
     char real[PATH_MAX];
     const char *name = base_name(arena, path);
-    if (name == NULL || realpath(path, real) == NULL)
+    if (!name || !realpath(path, real))
         return name;
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         name = base_name(arena, real);
     char *revision = strrchr(real, '/');
-    if (name == NULL || revision == NULL || strcmp(revision + 1, name) != 0)
+    if (!name || !revision || strcmp(revision + 1, name) != 0)
         return name;
     *revision = '\0';
     char *snapshots = strrchr(real, '/');
-    if (snapshots == NULL || strcmp(snapshots, "/snapshots") != 0)
+    if (!snapshots || strcmp(snapshots, "/snapshots") != 0)
         return name;
     *snapshots = '\0';
-    const char *repository = strrchr(real, '/'),
-               *known = repository == NULL ? NULL : hub_name(arena, repository + 1);
-    return known != NULL ? known : name;
+    const char *repository = strrchr(real, '/'), *known = !repository ? NULL : hub_name(arena, repository + 1);
+    return known ? known : name;
 }
 
 const char *model_dir_hub(struct arena *arena)
 {
     const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *user = getenv("HOME");
-    if (cache != NULL && *cache != '\0')
+    if (cache && *cache != '\0')
         return cache;
-    if (home != NULL && *home != '\0')
+    if (home && *home != '\0')
         return arena_printf(arena, "%s/hub", home);
-    return arena_printf(arena, "%s/.cache/huggingface/hub", user == NULL ? "" : user);
+    return arena_printf(arena, "%s/.cache/huggingface/hub", !user ? "" : user);
 }
 
 /* "org/name" or "name", of the characters the hub allows: nothing that could leave the cache. */
 static bool is_model_name(const char *name)
 {
     const char *slash = strchr(name, '/');
-    if (*name == '\0' || *name == '.' || *name == '/' || strlen(name) > 200 || strstr(name, "..") != NULL)
+    if (*name == '\0' || *name == '.' || *name == '/' || strlen(name) > 200 || strstr(name, ".."))
         return false;
-    if (slash != NULL && (slash[1] == '\0' || slash[1] == '.' || strchr(slash + 1, '/') != NULL))
+    if (slash && (slash[1] == '\0' || slash[1] == '.' || strchr(slash + 1, '/')))
         return false;
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")] == '\0';
 }
@@ -91,7 +90,7 @@ static bool is_model_name(const char *name)
 static const char *snapshot_of(struct arena *arena, const char *repository)
 {
     const char *ref = arena_printf(arena, "%s/refs/main", repository);
-    if (ref == NULL)
+    if (!ref)
         return NULL;
     struct buffer text;
     buffer_init(&text, 256);
@@ -103,15 +102,15 @@ static const char *snapshot_of(struct arena *arena, const char *repository)
         found = arena_printf(arena, "%s/snapshots/%.*s", repository, (int)len, (const char *)text.data);
     }
     buffer_deinit(&text);
-    if (found != NULL && is_folder(found))
+    if (found && is_folder(found))
         return found;
 
     const char *snapshots = arena_printf(arena, "%s/snapshots", repository);
-    DIR *dir = snapshots == NULL ? NULL : opendir(snapshots);
-    if (dir == NULL)
+    DIR *dir = !snapshots ? NULL : opendir(snapshots);
+    if (!dir)
         return NULL;
     unsigned count = 0;
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
         if (entry->d_name[0] != '.' && count++ == 0)
             found = arena_printf(arena, "%s/%s", snapshots, entry->d_name);
     closedir(dir);
@@ -124,7 +123,7 @@ enum dp_status model_dir_find(const char *path, struct arena *arena, const char 
     bool is_path = is_folder(path);
     *folder = arena_printf(arena, "%s", path);
     *name = is_path ? folder_name(arena, path) : base_name(arena, path);
-    if (*folder == NULL || *name == NULL)
+    if (!*folder || !*name)
         return dp_fail_nomem(error, "a path");
     if (is_path)
         return DP_OK;
@@ -134,16 +133,16 @@ enum dp_status model_dir_find(const char *path, struct arena *arena, const char 
     const char *cache = model_dir_hub(arena);
     const char *slash = strchr(path, '/');
     const char *repository =
-        slash != NULL ? arena_printf(arena, "%s/models--%.*s--%s", cache, (int)(slash - path), path, slash + 1)
-                      : arena_printf(arena, "%s/models--sentence-transformers--%s", cache, path);
-    if (cache == NULL || repository == NULL)
+        slash ? arena_printf(arena, "%s/models--%.*s--%s", cache, (int)(slash - path), path, slash + 1)
+              : arena_printf(arena, "%s/models--sentence-transformers--%s", cache, path);
+    if (!cache || !repository)
         return dp_fail_nomem(error, "a path");
     *folder = snapshot_of(arena, repository);
     if (strncmp(path, "sentence-transformers/", 22) != 0)
         *name = arena_printf(arena, "%s", path);
-    if (*name == NULL)
+    if (!*name)
         return dp_fail_nomem(error, "a path");
-    if (*folder == NULL)
+    if (!*folder)
         return dp_fail(error, DP_NOT_FOUND, "there is no model folder %s, nor %s in the hub cache", path,
                        repository);
     return DP_OK;
@@ -166,16 +165,16 @@ static enum dp_status take_entry(const char *folder, const char *entry, bool is_
     const char *config = arena_printf(arena, "%s/%s/config.json", folder, entry);
     const char *name = strncmp(entry, "models--", 8) == 0 ? entry + 8 : "", *split = strstr(name, "--");
     *out = NULL;
-    if (path == NULL || config == NULL)
+    if (!path || !config)
         return dp_fail_nomem(error, "a list of models");
     if (!is_hub) {
         *out = entry[0] != '.' && stat(config, &info) == 0 ? path : NULL;
         return DP_OK;
     }
-    if (split == NULL || snapshot_of(arena, path) == NULL)
+    if (!split || !snapshot_of(arena, path))
         return DP_OK;
     *out = arena_printf(arena, "%.*s/%s", (int)(split - name), name, split + 2);
-    return *out == NULL ? dp_fail_nomem(error, "a list of models") : DP_OK;
+    return !*out ? dp_fail_nomem(error, "a list of models") : DP_OK;
 }
 
 static enum dp_status list_folder(const char *folder, bool is_hub, struct arena *arena, const char ***names,
@@ -183,18 +182,18 @@ static enum dp_status list_folder(const char *folder, bool is_hub, struct arena 
 {
     *names = arena_calloc(arena, MODEL_DIR_NAMES_MAX, sizeof(char *));
     *count = 0;
-    if (*names == NULL)
+    if (!*names)
         return dp_fail_nomem(error, "a list of models");
     DIR *dir = opendir(folder);
-    if (dir == NULL)
+    if (!dir)
         return is_hub && errno == ENOENT ? DP_OK : dp_fail_errno(error, errno, "list", folder);
     enum dp_status status = DP_OK;
-    for (struct dirent *entry; status == DP_OK && (entry = readdir(dir)) != NULL;) {
+    for (struct dirent *entry = readdir(dir); status == DP_OK && entry; entry = readdir(dir)) {
         const char *name;
         status = take_entry(folder, entry->d_name, is_hub, arena, &name, error);
-        if (status == DP_OK && name != NULL && *count == MODEL_DIR_NAMES_MAX)
+        if (status == DP_OK && name && *count == MODEL_DIR_NAMES_MAX)
             status = dp_fail(error, DP_TOO_LARGE, "%s has more than %d models", folder, MODEL_DIR_NAMES_MAX);
-        else if (name != NULL)
+        else if (name)
             (*names)[(*count)++] = name;
     }
     closedir(dir);
@@ -205,7 +204,7 @@ static enum dp_status list_folder(const char *folder, bool is_hub, struct arena 
 enum dp_status model_dir_list_hub(struct arena *arena, const char ***names, size_t *count, struct dp_error *error)
 {
     const char *cache = model_dir_hub(arena);
-    return cache == NULL ? dp_fail_nomem(error, "a path") : list_folder(cache, true, arena, names, count, error);
+    return !cache ? dp_fail_nomem(error, "a path") : list_folder(cache, true, arena, names, count, error);
 }
 
 enum dp_status model_dir_list(const char *folder, struct arena *arena, const char ***paths, size_t *count,

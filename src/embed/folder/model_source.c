@@ -28,7 +28,7 @@ static enum dp_status read_json(struct model_source *s, const char *folder, cons
     *json = span_of(NULL, 0);
     enum dp_status status;
     const char *path = arena_printf(&s->arena, "%s/%s", folder, file);
-    if (path == NULL) {
+    if (!path) {
         status = dp_fail_nomem(error, file);
         goto out;
     }
@@ -41,7 +41,7 @@ static enum dp_status read_json(struct model_source *s, const char *folder, cons
     if (status != DP_OK)
         goto out;
     *json = arena_copy(&s->arena, buffer_span(&text));
-    if (json->data == NULL)
+    if (!json->data)
         status = dp_fail_nomem(error, file);
 out:
     buffer_deinit(&text);
@@ -53,7 +53,7 @@ static enum dp_status read_module_json(struct model_source *s, struct span modul
                                        struct span *json, struct dp_error *error)
 {
     const char *path = module.len > 0 ? arena_printf(&s->arena, "%.*s/%s", SPAN_FMT(module), file) : file;
-    return path == NULL ? dp_fail_nomem(error, "a path") : read_json(s, s->folder, path, needed, json, error);
+    return !path ? dp_fail_nomem(error, "a path") : read_json(s, s->folder, path, needed, json, error);
 }
 
 /* How token vectors become one: the files of the modules behind the transformer. */
@@ -68,7 +68,7 @@ static enum dp_status read_pooling(struct model_source *s, const struct sentence
         return status;
     s->config.normalize = true;
     status = read_module_json(s, modules->normalize, "config.json", false, &json, error);
-    return status == DP_OK && json.data != NULL ? sentence_normalize_parse(json, &s->arena, error) : status;
+    return status == DP_OK && json.data ? sentence_normalize_parse(json, &s->arena, error) : status;
 }
 
 /* The transformer module's settings, under the name that its type once had. */
@@ -81,9 +81,9 @@ static enum dp_status read_sentence_settings(struct model_source *s, struct sent
                                         "sentence_xlnet_config.json"};
     struct span json = span_of(NULL, 0);
     enum dp_status status = DP_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && status == DP_OK && json.data == NULL; i++)
+    for (size_t i = 0; i < sizeof files / sizeof *files && status == DP_OK && !json.data; i++)
         status = read_json(s, s->transformer, files[i], false, &json, error);
-    return status == DP_OK && json.data != NULL ? sentence_settings_parse(json, &s->arena, out, error) : status;
+    return status == DP_OK && json.data ? sentence_settings_parse(json, &s->arena, out, error) : status;
 }
 
 /* As sentence-transformers: its own limit counts alone; without one the tokenizer's does. Never more than there are
@@ -110,7 +110,7 @@ static enum dp_status read_transformer(struct model_source *s,
         status = bert_config_parse_classes(json, &s->arena, &type, &class, error);
     if (status == DP_OK)
         status = read_json(s, s->transformer, "tokenizer_config.json", false, &json, error);
-    if (status == DP_OK && json.data != NULL)
+    if (status == DP_OK && json.data)
         status = tokenizer_config_parse(json, &s->arena, &tokenizer, error);
     if (status != DP_OK)
         return status;
@@ -142,24 +142,24 @@ static enum dp_status read_modules(struct model_source *s, struct sentence_modul
     *modules = (struct sentence_modules){.normalizes = false};
     s->transformer = s->folder;
     enum dp_status status = read_json(s, s->folder, "modules.json", false, &json, error);
-    *given = status == DP_OK && json.data != NULL;
+    *given = status == DP_OK && json.data;
     if (*given)
         status = sentence_modules_parse(json, &s->arena, modules, error);
     if ((status == DP_OK || status == DP_UNSUPPORTED) && modules->transformer.len > 0)
         s->transformer = arena_printf(&s->arena, "%s/%.*s", s->folder, SPAN_FMT(modules->transformer));
-    return s->transformer == NULL ? dp_fail_nomem(error, "a path") : status;
+    return !s->transformer ? dp_fail_nomem(error, "a path") : status;
 }
 
 static enum dp_status read_prompts(struct model_source *s, struct dp_error *error)
 {
     struct span json;
     enum dp_status status = read_json(s, s->folder, "config_sentence_transformers.json", false, &json, error);
-    return status == DP_OK && json.data != NULL ? prompts_parse(json, &s->arena, &s->prompts, error) : status;
+    return status == DP_OK && json.data ? prompts_parse(json, &s->arena, &s->prompts, error) : status;
 }
 
 static enum dp_status fail_pooling(const struct model_source *s, struct dp_error *error)
 {
-    if (error != NULL)
+    if (error)
         *error = s->no_pooling;
     return s->no_pooling.status;
 }
@@ -234,7 +234,7 @@ static enum dp_status find_prefix(struct model_source *s, struct dp_error *error
     for (size_t i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", prefixes[i]);
         s->prefix = prefixes[i];
-        if (safetensors_find(&s->tensors, name) != NULL)
+        if (safetensors_find(&s->tensors, name))
             return DP_OK;
     }
     return dp_fail(error, DP_UNSUPPORTED,
@@ -377,13 +377,13 @@ static enum dp_status find_tensor(const struct model_source *s, const char *name
     const struct tensor *t = safetensors_find(&s->tensors, full);
     /* Weights converted from TensorFlow call a norm's scale and shift gamma and beta. */
     size_t len = strlen(full);
-    if (t == NULL && strstr(full, "LayerNorm.weight") != NULL)
+    if (!t && strstr(full, "LayerNorm.weight"))
         snprintf(full + len - strlen("weight"), sizeof full - len, "gamma");
-    else if (t == NULL && strstr(full, "LayerNorm.bias") != NULL)
+    else if (!t && strstr(full, "LayerNorm.bias"))
         snprintf(full + len - strlen("bias"), sizeof full - len, "beta");
-    if (t == NULL)
+    if (!t)
         t = safetensors_find(&s->tensors, full);
-    if (t == NULL)
+    if (!t)
         return dp_fail(error, DP_CORRUPT, "model.safetensors of %s lacks the tensor %s", s->name, full);
     bool fits = rows == 0 ? t->dims == 1 && t->shape[0] == columns
                           : t->dims == 2 && t->shape[0] == rows && t->shape[1] == columns;
@@ -416,7 +416,7 @@ enum dp_status model_source_positions(const struct model_source *s, float *posit
     const struct bert_config *c = &s->config;
     const struct tensor *t = NULL, *types = NULL;
     float *type = mem_alloc(c->hidden * sizeof *type);
-    if (type == NULL)
+    if (!type)
         return dp_fail_nomem(error, "a model");
     enum dp_status status =
         find_tensor(s, "embeddings.position_embeddings.weight", c->positions, c->hidden, &t, error);

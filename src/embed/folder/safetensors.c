@@ -5,6 +5,7 @@
  */
 #include "embed/folder/safetensors.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 #include "base/json.h"
@@ -118,7 +119,7 @@ enum dp_status safetensors_parse(struct span file, struct arena *arena, struct s
     }
 
     struct tensor *tensors = arena_calloc(arena, count + 1, sizeof *tensors);
-    if (tensors == NULL)
+    if (!tensors)
         return dp_fail_nomem(error, "a safetensors header");
     size_t n = 0;
     json_reader_init(&r, header);
@@ -176,8 +177,8 @@ enum dp_status tensor_read(const struct tensor *t, uint64_t first, uint64_t coun
         return dp_fail(error, DP_UNSUPPORTED, "tensor %.*s is %.*s; F32, F16 and BF16 can be read",
                        SPAN_FMT(t->name), SPAN_FMT(t->type_name));
     if (first > t->count || count > t->count - first)
-        return dp_fail(error, DP_CORRUPT, "tensor %.*s has %llu elements, fewer than its model needs",
-                       SPAN_FMT(t->name), (unsigned long long)t->count);
+        return dp_fail(error, DP_CORRUPT, "tensor %.*s has %" PRIu64 " elements, fewer than its model needs",
+                       SPAN_FMT(t->name), t->count);
     bool finite = true;
     for (uint64_t i = 0; i < count; i++) {
         uint16_t half;

@@ -21,9 +21,8 @@ static struct span module_of(struct span type)
 /* "1_Pooling" becomes part of a path: one plain folder name. */
 static bool is_plain_name(struct span name)
 {
-    return name.len > 0 && name.len < 100 && memchr(name.data, '/', name.len) == NULL &&
-           memchr(name.data, '\\', name.len) == NULL && memchr(name.data, '\0', name.len) == NULL &&
-           name.data[0] != '.';
+    return name.len > 0 && name.len < 100 && !memchr(name.data, '/', name.len) &&
+           !memchr(name.data, '\\', name.len) && !memchr(name.data, '\0', name.len) && name.data[0] != '.';
 }
 
 struct sentence_module {

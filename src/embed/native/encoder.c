@@ -175,7 +175,7 @@ static void add_norm(const struct encoding *run, float *x, const float *y, struc
 {
     size_t stride = run->hidden_stride;
     for (size_t r = rows.begin; r < rows.end; r++)
-        run->kernels->add_layer_norm(x + r * stride, norm->unscale, y == NULL ? NULL : y + r * stride, norm->gamma,
+        run->kernels->add_layer_norm(x + r * stride, norm->unscale, !y ? NULL : y + r * stride, norm->gamma,
                                      norm->beta, run->encoder->config.epsilon, run->encoder->config.hidden,
                                      x + r * stride);
 }
@@ -239,7 +239,7 @@ static void attend_share(const struct encoding_part *part)
 static void observe_stream(const struct encoding *run, const struct encoder_layer *layer, enum stream_kind kind,
                            struct float_rows x, size_t rows)
 {
-    if (run->greatest == NULL)
+    if (!run->greatest)
         return;
     size_t index = (size_t)(layer - run->encoder->layers) * STREAM_KINDS + kind;
     float *greatest = run->greatest + index * x.width;

@@ -95,7 +95,7 @@ enum dp_status fp32_model_open(const struct model_source *source, struct fp32_mo
     e->layers = mem_calloc(c->layers, sizeof *e->layers);
     out->memory = os_huge_alloc(bytes);
     enum dp_status status = DP_OK;
-    if (scratch == NULL || e->layers == NULL || out->memory == NULL) {
+    if (!scratch || !e->layers || !out->memory) {
         status = dp_fail_nomem(error, "a model");
         goto out;
     }

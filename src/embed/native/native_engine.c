@@ -19,7 +19,7 @@ static enum dp_status native_workspace_new(const struct engine *engine, size_t r
                                            struct dp_error *error)
 {
     *out = encoder_workspace_new(encoder_of(engine), rows);
-    return *out == NULL ? dp_fail_nomem(error, "an encoder's workspace") : DP_OK;
+    return !*out ? dp_fail_nomem(error, "an encoder's workspace") : DP_OK;
 }
 
 static void native_workspace_free(void *workspace)
@@ -58,7 +58,7 @@ static const struct engine_ops fp32_ops = {"native fp32", native_workspace_new, 
 enum dp_status native_engine_new(const struct encoder *encoder, struct engine **out, struct dp_error *error)
 {
     struct native_engine *e = mem_alloc(sizeof *e);
-    if (e == NULL)
+    if (!e)
         return dp_fail_nomem(error, "an engine");
     const struct bert_config *c = &encoder->config;
     *e = (struct native_engine){{encoder->int8 ? &int8_ops : &fp32_ops, c->hidden, c->max_tokens, c->vocab, 0},

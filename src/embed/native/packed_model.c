@@ -6,6 +6,8 @@
  */
 #include "embed/native/packed_model.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
 #include "base/checksum.h"
 
@@ -62,8 +64,8 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
                        "(dipper model pack)",
                        version, PACKED_VERSION);
     if (file_bytes != bytes.len)
-        return dp_fail(error, DP_CORRUPT, "the packed model should have %llu bytes, it has %zu",
-                       (unsigned long long)file_bytes, bytes.len);
+        return dp_fail(error, DP_CORRUPT, "the packed model should have %" PRIu64 " bytes, it has %zu", file_bytes,
+                       bytes.len);
     if (header_bytes < PACKED_FIXED_BYTES || header_bytes > bytes.len || header_bytes % PACKED_ALIGN != 0)
         return dp_fail(error, DP_CORRUPT, "the packed model's header is damaged: its length is %u", header_bytes);
     struct cursor end = cursor_over(span_of(bytes.data + header_bytes - 8, 8));
@@ -157,7 +159,7 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
         return status;
     const struct bert_config *config = &out->encoder.config;
     out->encoder.layers = mem_calloc(config->layers, sizeof *out->encoder.layers);
-    if (out->encoder.layers == NULL)
+    if (!out->encoder.layers)
         return dp_fail_nomem(error, "a model");
 
     uint64_t at = packed_header_bytes(config);
@@ -177,8 +179,7 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
     /* The last section ends at a multiple of 64 or in zeros up to one, and there the file ends. */
     for (; at < bytes.len; at++)
         if (bytes.data[at] != 0 || at % PACKED_ALIGN == 0) {
-            status = dp_fail(error, DP_CORRUPT, "the packed model has %llu bytes too many",
-                             (unsigned long long)(bytes.len - at));
+            status = dp_fail(error, DP_CORRUPT, "the packed model has %" PRIu64 " bytes too many", bytes.len - at);
             goto out;
         }
 out:

@@ -105,12 +105,12 @@ static enum dp_status write_words(const struct model_source *s, struct buffer *o
 {
     size_t hidden = s->config.hidden;
     float *row = mem_alloc(hidden * sizeof *row);
-    if (row == NULL)
+    if (!row)
         return dp_fail_nomem(error, "a word's embedding");
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < s->config.vocab && status == DP_OK; i++) {
         uint8_t *codes = buffer_reserve(out, hidden);
-        if (codes == NULL)
+        if (!codes)
             break; /* remembered by the buffer */
         status = model_source_words(s, i, 1, row, error);
         if (status != DP_OK)
@@ -133,7 +133,7 @@ static enum dp_status write_positions(const struct model_source *s, struct buffe
 {
     size_t count = (size_t)s->config.max_tokens * s->config.hidden;
     float *positions = mem_alloc(count * sizeof *positions);
-    if (positions == NULL)
+    if (!positions)
         return dp_fail_nomem(error, "the position embeddings");
     enum dp_status status = model_source_positions(s, positions, error);
     if (status == DP_OK)
@@ -154,15 +154,15 @@ static enum dp_status write_norm(const struct model_source *s, int layer, enum n
 {
     size_t hidden = s->config.hidden;
     float *norm = mem_alloc(2 * hidden * sizeof *norm);
-    if (norm == NULL)
+    if (!norm)
         return dp_fail_nomem(error, "a norm");
     enum dp_status status = layer < 0 ? model_source_embedding_norm(s, norm, norm + hidden, error)
                                       : model_source_norm(s, (unsigned)layer, kind, norm, norm + hidden, error);
     if (status == DP_OK) {
-        for (size_t i = 0; i < 2 * hidden && around.behind != NULL; i++)
+        for (size_t i = 0; i < 2 * hidden && around.behind; i++)
             norm[i] /= around.behind[i % hidden];
         write_floats(out, norm, 2 * hidden);
-        if (around.before != NULL)
+        if (around.before)
             write_floats(out, around.before, hidden);
     }
     mem_free(norm);
@@ -179,9 +179,8 @@ static enum dp_status write_dense(const struct model_source *s, unsigned layer, 
     enum dp_status status = DP_OK;
     float *weight = mem_alloc(n * k * sizeof *weight), *rows = mem_calloc(3 * padded, sizeof *rows);
     int8_t *codes = mem_calloc(what->k, 1);
-    float *scale = rows, *sum = rows == NULL ? NULL : rows + padded,
-          *bias = rows == NULL ? NULL : rows + 2 * padded;
-    if (weight == NULL || rows == NULL || codes == NULL) {
+    float *scale = rows, *sum = !rows ? NULL : rows + padded, *bias = !rows ? NULL : rows + 2 * padded;
+    if (!weight || !rows || !codes) {
         status = dp_fail_nomem(error, "a matrix");
         goto out;
     }
@@ -193,7 +192,7 @@ static enum dp_status write_dense(const struct model_source *s, unsigned layer, 
     if (out->status != DP_OK)
         goto out; /* remembered by the buffer */
     for (size_t c = 0; c < n; c++) {
-        for (size_t i = 0; i < k && smooth != NULL; i++)
+        for (size_t i = 0; i < k && smooth; i++)
             weight[c * k + i] *= smooth[i];
         scale[c] = quantize_channel(weight + c * k, k, what->k, codes);
         uint8_t *panel = out->data + at + c / ENCODER_BLOCK_N * ENCODER_BLOCK_N * what->k;

@@ -28,7 +28,7 @@ static enum dp_status greatest_of(const struct model_source *source, float *grea
     size_t count = source->config.max_tokens < TOKENS ? source->config.max_tokens : TOKENS;
     float *pooled = mem_alloc(source->config.hidden * sizeof *pooled);
     struct encoder_workspace *workspace = encoder_workspace_new(&model.encoder, count);
-    if (pooled == NULL || workspace == NULL)
+    if (!pooled || !workspace)
         status = dp_fail_nomem(error, "a model's channels");
     uint64_t seed = 1; /* Knuth's MMIX */
     for (int t = 0; t < TEXTS && status == DP_OK; t++) {
@@ -85,7 +85,7 @@ enum dp_status smoothing_find(const struct model_source *source, struct smoothin
     float *weight = mem_alloc(widest * hidden * sizeof *weight),
           *rows = mem_alloc((widest + hidden) * sizeof *rows);
     enum dp_status status = DP_OK;
-    if (out->scale == NULL || weight == NULL || rows == NULL)
+    if (!out->scale || !weight || !rows)
         status = dp_fail_nomem(error, "a model's channels");
     else
         status = greatest_of(source, out->scale, error);

@@ -53,7 +53,7 @@ bool onnx_engine_pools(const struct engine *engine)
 static void onnx_workspace_free(void *workspace)
 {
     struct onnx_workspace *w = workspace;
-    if (w == NULL)
+    if (!w)
         return;
     for (size_t i = 0; i < ONNX_INPUTS; i++)
         mem_free(w->inputs[i]);
@@ -68,10 +68,10 @@ static enum dp_status onnx_workspace_new(const struct engine *engine, size_t row
     const struct onnx_engine *e = engine_of(engine);
     struct onnx_workspace *w = mem_calloc(1, sizeof *w);
     *out = NULL;
-    bool whole = w != NULL;
+    bool whole = w;
     for (size_t i = 0; i < ONNX_INPUTS && whole; i++) {
         w->inputs[i] = mem_calloc(e->batch * engine->max_tokens, sizeof(int64_t));
-        whole = w->inputs[i] != NULL;
+        whole = w->inputs[i];
     }
     if (!whole) {
         onnx_workspace_free(w);
@@ -155,7 +155,7 @@ static enum dp_status onnx_encode(const struct engine *engine, void *workspace, 
 static void onnx_free(struct engine *engine)
 {
     struct onnx_engine *e = (struct onnx_engine *)(void *)engine;
-    if (e == NULL)
+    if (!e)
         return;
     onnx_session_close(&e->session);
     mem_free(e);
@@ -195,7 +195,7 @@ enum dp_status onnx_engine_new(const struct onnx_engine_options *options, struct
     if (status != DP_OK)
         return status;
     struct onnx_engine *e = mem_calloc(1, sizeof *e);
-    if (e == NULL)
+    if (!e)
         return dp_fail_nomem(error, "an engine");
     e->base = (struct engine){&ops, 0, options->max_tokens, options->vocab, threads - a_text + 1};
     snprintf(e->library, sizeof e->library, "ONNX Runtime %s", library.version);

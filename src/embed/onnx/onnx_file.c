@@ -22,7 +22,7 @@ static bool look_for_file(const char *folder, const char *file, struct arena *ar
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         struct stat info;
         *path = arena_printf(arena, "%s/%s%s", folder, folders[i], file);
-        if (*path != NULL && stat(*path, &info) == 0 && S_ISREG(info.st_mode)) {
+        if (*path && stat(*path, &info) == 0 && S_ISREG(info.st_mode)) {
             *name = *path + strlen(folder) + 1;
             return true;
         }
@@ -49,7 +49,7 @@ enum dp_status onnx_file_find(const char *folder, const char *choice, struct are
     const char *const any[] = {"model.onnx", quantised_here(), "model_int8.onnx", "model_quantized.onnx",
                                "model_uint8.onnx"};
     const size_t any_count = sizeof any / sizeof *any;
-    bool is_any = choice == NULL || *choice == '\0', is_int8 = !is_any && strcmp(choice, "int8") == 0;
+    bool is_any = !choice || *choice == '\0', is_int8 = !is_any && strcmp(choice, "int8") == 0;
     if (!is_any && !is_int8)
         return look_for_file(folder, choice, arena, path, name)
                    ? DP_OK
@@ -75,22 +75,23 @@ enum dp_status onnx_file_list(const char *folder, struct arena *arena, const cha
 {
     *names = arena_calloc(arena, ONNX_FILES_MAX, sizeof(char *));
     *count = 0;
-    if (*names == NULL)
+    if (!*names)
         return dp_fail_nomem(error, "a list of files");
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < sizeof folders / sizeof *folders && status == DP_OK; i++) {
         const char *path = arena_printf(arena, "%s/%s", folder, folders[i]);
-        if (path == NULL)
+        if (!path)
             return dp_fail_nomem(error, "a path");
         DIR *dir = opendir(path);
-        if (dir == NULL)
+        if (!dir)
             continue; /* not every model has onnx/ */
-        for (struct dirent *entry; status == DP_OK && *count < ONNX_FILES_MAX && (entry = readdir(dir)) != NULL;) {
+        for (struct dirent *entry = readdir(dir); status == DP_OK && *count < ONNX_FILES_MAX && entry;
+             entry = readdir(dir)) {
             size_t len = strlen(entry->d_name);
             if (len < 6 || strcmp(entry->d_name + len - 5, ".onnx") != 0)
                 continue;
             (*names)[*count] = arena_printf(arena, "%s%s", folders[i], entry->d_name);
-            if ((*names)[*count] == NULL)
+            if (!(*names)[*count])
                 status = dp_fail_nomem(error, "a list of files");
             else
                 ++*count;
@@ -109,19 +110,23 @@ static enum dp_status list_parts(const char *folder, const char *base, struct ar
 {
     *parts = arena_calloc(arena, PARTS_MAX, sizeof(char *));
     *count = 0;
-    if (*parts == NULL)
+    if (!*parts)
         return dp_fail_nomem(error, "a list of files");
     DIR *dir = opendir(folder);
-    if (dir == NULL)
+    if (!dir)
         return dp_fail_errno(error, errno, "list", folder);
     enum dp_status status = DP_OK;
-    for (struct dirent *entry; status == DP_OK && (entry = readdir(dir)) != NULL;) {
+    for (struct dirent *entry = readdir(dir); status == DP_OK && entry; entry = readdir(dir)) {
         if (strncmp(entry->d_name, base, strlen(base)) != 0)
             continue;
-        if (*count == PARTS_MAX)
+        if (*count == PARTS_MAX) {
             status =
                 dp_fail(error, DP_TOO_LARGE, "more than %d files in %s are named %s…", PARTS_MAX, folder, base);
-        else if (((*parts)[(*count)++] = arena_printf(arena, "%s", entry->d_name)) == NULL)
+            break;
+        }
+        const char *part = arena_printf(arena, "%s", entry->d_name);
+        (*parts)[(*count)++] = part;
+        if (!part)
             status = dp_fail_nomem(error, "a list of files");
     }
     closedir(dir);
@@ -133,11 +138,11 @@ static enum dp_status list_parts(const char *folder, const char *base, struct ar
 enum dp_status onnx_file_digest(const char *path, struct arena *arena, uint8_t digest[32], struct dp_error *error)
 {
     const char *base = strrchr(path, '/');
-    const char *folder = base == NULL ? "." : arena_printf(arena, "%.*s", (int)(base - path), path);
+    const char *folder = !base ? "." : arena_printf(arena, "%.*s", (int)(base - path), path);
     const char **parts = NULL;
     size_t count = 0;
-    base = base == NULL ? path : base + 1;
-    if (folder == NULL)
+    base = !base ? path : base + 1;
+    if (!folder)
         return dp_fail_nomem(error, "a path");
     enum dp_status status = list_parts(*folder == '\0' ? "/" : folder, base, arena, &parts, &count, error);
     if (status != DP_OK)
@@ -147,7 +152,7 @@ enum dp_status onnx_file_digest(const char *path, struct arena *arena, uint8_t d
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         struct os_map map = {{NULL, 0}};
         const char *part = arena_printf(arena, "%s/%s", folder, parts[i]);
-        status = part == NULL ? dp_fail_nomem(error, "a path") : os_map_file(part, &map, error);
+        status = !part ? dp_fail_nomem(error, "a path") : os_map_file(part, &map, error);
         if (status == DP_OK) {
             uint64_t len = map.bytes.len;
             sha256_update(&state, span_of(parts[i], strlen(parts[i]) + 1));

@@ -48,13 +48,13 @@ static void *open_usual(struct dp_error *error)
         if (access(place, F_OK) != 0)
             continue;
         void *handle = open_library(place);
-        if (handle == NULL) /* it is there and broken: nobody is served by another one being taken */
+        if (!handle) /* it is there and broken: nobody is served by another one being taken */
             dp_fail(error, DP_UNSUPPORTED, "cannot open ONNX Runtime's library: %s", dlerror());
         return handle;
     }
     for (size_t i = 0; i < NAME_COUNT; i++) {
         void *handle = open_library(names[i]);
-        if (handle != NULL)
+        if (handle)
             return handle;
     }
     dp_fail(
@@ -84,7 +84,7 @@ static const OrtApi *negotiate_api(const OrtApiBase *base, const char *version)
     unsigned ask = minor != 0 && minor < ORT_API_VERSION ? minor : ORT_API_VERSION;
     for (; ask >= ONNX_API_MIN; ask--) {
         const OrtApi *api = base->GetApi(ask);
-        if (api != NULL)
+        if (api)
             return api;
     }
     return NULL;
@@ -93,32 +93,32 @@ static const OrtApi *negotiate_api(const OrtApiBase *base, const char *version)
 enum dp_status onnx_library_open(const char *path, struct onnx_library *out, struct dp_error *error)
 {
     const char *telemetry = getenv("ORT_DISABLE_TELEMETRY");
-    if (telemetry == NULL || strcmp(telemetry, "1") != 0)
+    if (!telemetry || strcmp(telemetry, "1") != 0)
         return dp_fail(error, DP_DENIED,
                        "ONNX Runtime's official builds report to their maker: set ORT_DISABLE_TELEMETRY=1 in the "
                        "program's environment before this engine is used");
     void *handle;
-    if (path == NULL || *path == '\0') {
+    if (!path || *path == '\0') {
         handle = open_usual(error);
         path = "ONNX Runtime's library";
     } else {
         handle = open_library(path);
-        if (handle == NULL)
+        if (!handle)
             dp_fail(error, access(path, F_OK) == 0 ? DP_UNSUPPORTED : DP_NOT_FOUND,
                     "cannot open ONNX Runtime's library: %s", dlerror());
     }
-    if (handle == NULL)
-        return error != NULL ? error->status : DP_NOT_FOUND;
+    if (!handle)
+        return error ? error->status : DP_NOT_FOUND;
 
     void *symbol = dlsym(handle, "OrtGetApiBase");
-    if (symbol == NULL)
+    if (!symbol)
         return dp_fail(error, DP_UNSUPPORTED, "%s has no OrtGetApiBase: it is not ONNX Runtime", path);
     const OrtApiBase *(*get_base)(void);
     memcpy(&get_base, &symbol, sizeof get_base); /* C has no conversion from a data to a function pointer */
     const OrtApiBase *base = get_base();
     snprintf(out->version, sizeof out->version, "%s", base->GetVersionString());
     out->api = negotiate_api(base, out->version);
-    if (out->api == NULL)
+    if (!out->api)
         return dp_fail(error, DP_UNSUPPORTED, "%s is ONNX Runtime %s; 1.%d or later is needed", path, out->version,
                        ONNX_API_MIN);
     return DP_OK;
@@ -146,7 +146,7 @@ void onnx_make_readable(char *text)
 
 enum dp_status onnx_check(const OrtApi *api, OrtStatus *status, const char *doing, struct dp_error *error)
 {
-    if (status == NULL)
+    if (!status)
         return DP_OK;
     /* One line of what may be several, with a C++ stack in some builds; a damaged file's names may be any bytes. */
     char message[DP_ERROR_MESSAGE_MAX];

@@ -54,7 +54,7 @@ static enum dp_status read_port_shape(const OrtApi *api, const OrtTypeInfo *info
     enum dp_status status = onnx_check(api, api->CastTypeInfoToTensorInfo(info, &tensor), out->name, error);
     out->type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
     out->rank = 0;
-    if (status != DP_OK || tensor == NULL)
+    if (status != DP_OK || !tensor)
         return status;
     status = onnx_check(api, api->GetTensorElementType(tensor, &out->type), out->name, error);
     if (status == DP_OK)
@@ -88,7 +88,7 @@ static enum dp_status read_port(const struct onnx_session *s, bool is_output, si
     snprintf(out->name, sizeof out->name, "%s", name);
     onnx_make_readable(out->name);
     OrtStatus *freed = api->AllocatorFree(allocator, name);
-    if (freed != NULL)
+    if (freed)
         api->ReleaseStatus(freed);
     if (status == DP_OK)
         status = onnx_check(api,
@@ -97,7 +97,7 @@ static enum dp_status read_port(const struct onnx_session *s, bool is_output, si
                             out->name, error);
     if (status == DP_OK)
         status = read_port_shape(api, info, out, error);
-    if (info != NULL)
+    if (info)
         api->ReleaseTypeInfo(info);
     return status;
 }
@@ -249,7 +249,7 @@ enum dp_status onnx_session_open(const struct onnx_library *library, const char 
     if (status == DP_OK)
         status = onnx_check(api, api->CreateSession(s->env, file, options, &s->session),
                             "ONNX Runtime cannot load it", error);
-    if (options != NULL)
+    if (options)
         api->ReleaseSessionOptions(options);
     if (status == DP_OK)
         status = onnx_check(api, api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &s->memory),
@@ -263,11 +263,11 @@ enum dp_status onnx_session_open(const struct onnx_library *library, const char 
 
 void onnx_session_close(struct onnx_session *s)
 {
-    if (s->memory != NULL)
+    if (s->memory)
         s->api->ReleaseMemoryInfo(s->memory);
-    if (s->session != NULL)
+    if (s->session)
         s->api->ReleaseSession(s->session);
-    if (s->env != NULL)
+    if (s->env)
         s->api->ReleaseEnv(s->env);
     memset(s, 0, sizeof *s);
 }
@@ -292,7 +292,7 @@ static enum dp_status check_result(const struct onnx_session *s, size_t texts, s
         status = onnx_check(api, api->GetDimensionsCount(info, &found), s->output, error);
     if (status == DP_OK && found == rank)
         status = onnx_check(api, api->GetDimensions(info, dims, rank), s->output, error);
-    if (info != NULL)
+    if (info)
         api->ReleaseTensorTypeAndShapeInfo(info);
     if (status != DP_OK)
         return status;
@@ -352,7 +352,7 @@ enum dp_status onnx_session_run(const struct onnx_session *s, void *const inputs
 
 void onnx_session_release(const struct onnx_session *s, struct onnx_result *result)
 {
-    if (result->value != NULL)
+    if (result->value)
         s->api->ReleaseValue(result->value);
     *result = (struct onnx_result){0};
 }

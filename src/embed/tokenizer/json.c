@@ -4,6 +4,7 @@
  * type is known before its vocabulary is touched. What the `tokenizers` package ignores (unknown fields,
  * `decoder`) is ignored; what would change the ids and is not built here is refused by its name.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -109,8 +110,8 @@ static bool read_token_id(struct json_reader *r, uint32_t *out)
     if (!json_read_u64(r, &id))
         return false;
     if (id > TRIE_VALUE_MAX)
-        json_reject(r, DP_UNSUPPORTED, "token id %llu is not supported; the greatest is %d",
-                    (unsigned long long)id, TRIE_VALUE_MAX);
+        json_reject(r, DP_UNSUPPORTED, "token id %" PRIu64 " is not supported; the greatest is %d", id,
+                    TRIE_VALUE_MAX);
     *out = (uint32_t)id;
     return !json_failed(r);
 }
@@ -308,9 +309,12 @@ static enum dp_status read_model(struct spec_parser *p, struct span value, struc
     if (!json_read_u64(&r, &max))
         return fail_json(p, &r);
     p->spec->max_word_chars = max > UINT32_MAX ? UINT32_MAX : (uint32_t)max;
-    if ((status = read_component_string(p, fields[3].value, &p->spec->continuation)) ||
-        (status = read_component_string(p, fields[2].value, &unknown)) ||
-        (status = read_vocab(p, fields[1].value, seen)))
+    status = read_component_string(p, fields[3].value, &p->spec->continuation);
+    if (!status)
+        status = read_component_string(p, fields[2].value, &unknown);
+    if (!status)
+        status = read_vocab(p, fields[1].value, seen);
+    if (status)
         return status;
     const uint64_t *slot = map_find(seen, unknown);
     if (!slot)
@@ -435,7 +439,9 @@ static enum dp_status add_special(struct spec_parser *p, struct span specials, s
     size_t count, *have = after ? &spec->after_count : &spec->before_count;
     uint32_t **ids = after ? &spec->after : &spec->before;
     enum dp_status status = count_items(p, fields[0].value, &count);
-    if (status || (status = grow_ids(p, ids, *have, count)))
+    if (!status)
+        status = grow_ids(p, ids, *have, count);
+    if (status)
         return status;
     r = reader_at(p, fields[0].value);
     json_enter_array(&r);
@@ -453,12 +459,13 @@ static enum dp_status read_piece(struct spec_parser *p, struct json_reader *r, s
     enum dp_status status = find_fields(p, r, kinds, 2);
     if (status)
         return status;
-    bool is_text = kinds[1].value.data;
-    if (is_text == (kinds[0].value.data != NULL))
+    bool is_special = kinds[0].value.data, is_text = kinds[1].value.data;
+    if (is_text == is_special)
         return dp_fail(p->error, DP_INVALID,
                        "tokenizer.json: a piece of the post_processor's template is no SpecialToken or Sequence");
     struct json_reader piece = reader_at(p, kinds[is_text].value);
-    if ((status = find_fields(p, &piece, fields, 2)))
+    status = find_fields(p, &piece, fields, 2);
+    if (status)
         return status;
     struct span id;
     for (size_t i = 0; i < 2; i++)
@@ -466,7 +473,8 @@ static enum dp_status read_piece(struct spec_parser *p, struct json_reader *r, s
             return fail_missing(p, "a piece of the post_processor's template", fields[i].name);
     if (!span_equal_str(fields[1].value, "0"))
         return fail_unsupported(p, "a template's type_id", fields[1].value, "0");
-    if ((status = read_component_string(p, fields[0].value, &id)))
+    status = read_component_string(p, fields[0].value, &id);
+    if (status)
         return status;
     if (!is_text)
         return add_special(p, specials, id, *text_seen);
@@ -569,14 +577,19 @@ enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes 
     enum dp_status status = find_fields(&p, &r, fields, 6);
     if (!status && !json_end(&r))
         status = fail_json(&p, &r);
-    if (status || (status = read_version(&p, fields[0].value)) ||
-        (status = read_normalizer(&p, fields[2].value, 0)) || (status = read_pre_tokenizer(&p, fields[3].value)) ||
-        (status = read_model(&p, fields[1].value, &seen)) ||
-        (status = read_added_tokens(&p, fields[4].value, &seen)))
-        goto out;
+    if (!status)
+        status = read_version(&p, fields[0].value);
+    if (!status)
+        status = read_normalizer(&p, fields[2].value, 0);
+    if (!status)
+        status = read_pre_tokenizer(&p, fields[3].value);
+    if (!status)
+        status = read_model(&p, fields[1].value, &seen);
+    if (!status)
+        status = read_added_tokens(&p, fields[4].value, &seen);
     change_normalizer(spec, changes);
-    status = read_post_processor(&p, fields[5].value, 0);
-out:
+    if (!status)
+        status = read_post_processor(&p, fields[5].value, 0);
     map_deinit(&seen);
     return status;
 }

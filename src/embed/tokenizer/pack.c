@@ -86,7 +86,9 @@ static enum dp_status put_words(const struct wordpiece_spec *spec, struct arena 
         if (spec->vocab[i].text.len)
             keys[count++] = (struct trie_key){.bytes = spec->vocab[i].text, .value = spec->vocab[i].id};
     enum dp_status status = put_trie(keys, count, out, &h->word_nodes, error);
-    if (status || (status = buffer_check(out, "the packed tokenizer", error)))
+    if (!status)
+        status = buffer_check(out, "the packed tokenizer", error);
+    if (status)
         return status;
     if (h->word_nodes == 0)
         return dp_fail(error, DP_INVALID, "tokenizer.json: the vocabulary is empty");
@@ -193,8 +195,11 @@ enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *a
     size_t start = out->len;
     put_header(out, &h);
     enum dp_status status = put_words(spec, arena, out, &h, error);
-    if (status || (status = put_added_trie(spec, false, arena, out, &h.literal_nodes, error)) ||
-        (status = put_added_trie(spec, true, arena, out, &h.normalized_nodes, error)))
+    if (!status)
+        status = put_added_trie(spec, false, arena, out, &h.literal_nodes, error);
+    if (!status)
+        status = put_added_trie(spec, true, arena, out, &h.normalized_nodes, error);
+    if (status)
         return status;
     for (size_t i = 0; i < spec->added_count; i++) {
         buffer_u32(out, spec->added[i].id);
@@ -202,8 +207,10 @@ enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *a
     }
     put_specials(spec->before, spec->before_count, out, &h);
     put_specials(spec->after, spec->after_count, out, &h);
-    if ((status = put_tokens(spec, arena, out, &h, error)) ||
-        (status = buffer_check(out, "the packed tokenizer", error)))
+    status = put_tokens(spec, arena, out, &h, error);
+    if (!status)
+        status = buffer_check(out, "the packed tokenizer", error);
+    if (status)
         return status;
 
     size_t end = out->len;

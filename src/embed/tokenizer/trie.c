@@ -173,12 +173,8 @@ enum dp_status trie_build(struct trie_key *keys, size_t *count, struct buffer *o
 
     struct trie_builder b = {.keys = keys, .first_free = nowhere, .last_free = nowhere};
     size_t bytes;
-    enum dp_status status = DP_NOMEM;
-    if (!mem_mul_ok(*count + 1, sizeof *b.todo, &bytes) || !(b.todo = mem_alloc(bytes))) {
-        dp_fail_nomem(error, "the vocabulary's trie");
-        goto out;
-    }
-    status = add_block(&b, error);
+    b.todo = mem_mul_ok(*count + 1, sizeof *b.todo, &bytes) ? mem_alloc(bytes) : NULL;
+    enum dp_status status = b.todo ? add_block(&b, error) : dp_fail_nomem(error, "the vocabulary's trie");
     if (status)
         goto out;
     while (b.first_free != nowhere) /* the first block holds the root alone */
