@@ -1,9 +1,10 @@
-/* batch.c: several queries over one file, list by list: one in memory, or a flat one, all of which each query scans.
+/* batch.c: searches several queries in one file, list by list. That pays for a file in memory, and for a flat file, which
+ * every query scans whole.
  *
- * First every query is made ready and says which lists it probes; then lists are read round by round, and each is
- * scanned for all of its queries, one after another, while its codes are in the processor's cache. The best k do not depend on the order in which
- * lists come, but for RaBitQ codes of several bits, whose closer look depends on what has been found so far: those
- * are searched query by query.
+ * First each query probes. Then the lists are read round by round, and each list is scanned for all queries that probe
+ * it, while its codes are in the processor's cache. The best k do not depend on the order of lists, but for RaBitQ codes
+ * of several bits, for which a scan looks more closely only at codes that may beat the best so far. Callers search those
+ * query by query (faiss_ivf_any_order).
  */
 #include "faiss/batch.h"
 
@@ -13,7 +14,7 @@
 #include "faiss/ivf_file.h"
 #include "faiss/search.h"
 
-/* A query that scans a list. */
+/* A list that a query scans. */
 struct visit {
     uint32_t list, query;
 };
@@ -21,7 +22,7 @@ struct visit {
 struct search_batch {
     const struct faiss_ivf *ivf;
     size_t count;    /* queries */
-    size_t most;     /* lists a query */
+    size_t most;     /* lists for each query */
     float *rooms;    /* [count][transform room] */
     uint32_t *lists; /* [most] */
     struct visit *visits;
@@ -37,7 +38,7 @@ static int by_list(const void *a, const void *b)
     return left->query < right->query ? -1 : left->query > right->query;
 }
 
-/* Makes query q ready and notes its lists. */
+/* Makes query q ready, and notes its visits. */
 static enum dp_status plan_query(struct search_batch *batch, size_t q, const float *query, struct dp_error *error)
 {
     const struct faiss_ivf *ivf = batch->ivf;
@@ -52,7 +53,7 @@ static enum dp_status plan_query(struct search_batch *batch, size_t q, const flo
     return status;
 }
 
-/* Scans a list, whose bytes have been read, for the queries of visits[0, count). */
+/* Scans a list for the queries of visits[0] to visits[count - 1]. bytes: of the list. */
 static enum dp_status scan_for_queries(struct call *call, struct search_batch *batch, struct span bytes,
                                        const struct visit *visits, size_t count, const struct id_filter *filter,
                                        struct topk *tops)
@@ -64,7 +65,7 @@ static enum dp_status scan_for_queries(struct call *call, struct search_batch *b
     return status;
 }
 
-/* Reads lists[0, count) in one round and scans them for the visits that begin at *next, which moves on. */
+/* Reads lists[0] to lists[count - 1] in one round, and scans them for their visits, which begin at *next. */
 static enum dp_status scan_batch_round(struct call *call, struct search_batch *batch,
                                        const struct faiss_reader *reader, const uint32_t *lists, size_t count,
                                        struct faiss_range *ranges, size_t *next, const struct id_filter *filter,

@@ -1,8 +1,8 @@
 /* faiss_build.c: reads, samples, clusters, assigns, encodes, writes and measures, in that order.
  *
- * A list's vectors lie all over the source, but its codes must lie together. So lists are written in groups whose
- * codes fit in memory, and each group costs one walk over the source: a file is read front to back, never at random.
- * Within a list vectors keep their order.
+ * The vectors of a list are spread over the source, but its codes must lie together. So lists are written in groups whose
+ * codes fit into memory. Each group costs one walk over the source, front to back, without random reads. Within a list
+ * the vectors keep their order.
  */
 #include "faiss/faiss_build.h"
 
@@ -18,9 +18,9 @@
 #include "vector/sq8.h"
 
 enum {
-    BLOCK_BYTES = 8 << 20, /* of the source, read at once */
-    ENCODE_ROWS = 256,     /* encoded by one worker before it takes the next */
-    SAMPLES_LEAST = 16,    /* vectors a list, where memory is short */
+    BLOCK_BYTES = 8 << 20, /* maximum bytes of one read of the source */
+    ENCODE_ROWS = 256,     /* vectors that a worker encodes at a time */
+    SAMPLES_LEAST = 16,    /* vectors for each list when memory is short */
     SAMPLES_WANTED = 39    /* FAISS warns when it trains with fewer */
 };
 static const size_t MEMORY_BYTES = (size_t)1 << 30;
@@ -38,15 +38,15 @@ struct build_run {
     float *residual;   /* float[workers][dim] */
     uint32_t *list;    /* [count] */
     uint64_t *sizes;   /* [nlist] */
-    const char *stage; /* that is being told of */
-    /* The group of lists that is being written. */
+    const char *stage; /* for progress */
+    /* The group of lists in progress. */
     size_t group_begin, group_end;
-    uint64_t *next;       /* [nlist]: the next free place of each list, in vectors from the group's first */
+    uint64_t *next;       /* [nlist]: the next free place of each list, counted from the group's first vector */
     uint8_t *codes;       /* of the group */
     int64_t *ids;         /* of the group */
-    uint64_t *place;      /* [block_rows]: where each vector of the block goes; UINT64_MAX: nowhere */
-    const float *block;   /* its vectors */
-    uint64_t block_begin; /* its first */
+    uint64_t *place;      /* [block_rows]: the place of each vector of the block; UINT64_MAX: in another group */
+    const float *block;   /* float[block_count][dim]: the block of the source in progress */
+    uint64_t block_begin; /* the number of its first vector */
     size_t block_count;
 };
 
@@ -62,7 +62,7 @@ static size_t memory_allowed(const struct build_run *b)
     return b->options->memory_bytes > 0 ? b->options->memory_bytes : MEMORY_BYTES;
 }
 
-/* A kmeans_watch's. */
+/* The `tell` of a kmeans_watch and a recall_watch. */
 static bool report_done(void *ctx, double done)
 {
     const struct build_run *b = ctx;
@@ -84,7 +84,7 @@ static void normalize_rows(const struct build_run *b, float *x, size_t n)
         vector_normalize(x + r * b->dim, b->dim);
 }
 
-/* Reads the block that begins at vector `first`. `normal`: of length 1 when the options say so. */
+/* Reads the block that begins at vector `first`. normal: scale its vectors if the options say so. */
 static enum dp_status read_block(struct call *call, struct build_run *b, uint64_t first, bool normal)
 {
     const struct vector_source *source = b->source;
@@ -105,7 +105,7 @@ static enum dp_status read_block(struct call *call, struct build_run *b, uint64_
     return DP_OK;
 }
 
-/* Refuses NaN and infinities: their exponent is all ones. */
+/* Refuses NaN and infinities, whose exponents are all ones. */
 static enum dp_status check_block(struct call *call, const struct build_run *b)
 {
     static const uint32_t EXPONENT = 0x7f800000;
@@ -128,7 +128,7 @@ static enum dp_status check_block(struct call *call, const struct build_run *b)
     return DP_OK;
 }
 
-/* Reads all vectors once, checks them and copies the chosen ones. */
+/* Reads and checks all vectors, and copies the chosen ones. */
 static enum dp_status take_sample(struct call *call, struct build_run *b, size_t wanted, float *sample)
 {
     struct kmeans_choice choice = {b->options->seed, b->count, wanted};
@@ -154,7 +154,7 @@ static enum dp_status take_sample(struct call *call, struct build_run *b, size_t
 
 /* ---- training ----------------------------------------------------------------------------------------- */
 
-/* Vectors to train with: what k-means looks at, less where memory is short. */
+/* Computes the size of the sample: as many vectors as k-means uses, or fewer when memory is short. */
 static enum dp_status sample_size(struct call *call, const struct build_run *b, size_t *wanted)
 {
     uint64_t fit = memory_allowed(b) / (b->dim * sizeof(float));
@@ -162,8 +162,8 @@ static enum dp_status sample_size(struct call *call, const struct build_run *b, 
     uint64_t least = b->count / SAMPLES_LEAST < b->nlist ? b->count : (uint64_t)b->nlist * SAMPLES_LEAST;
     if (fit < least)
         return call_fail(call, DP_TOO_LARGE,
-                         "%s: to train %zu lists of %zu dimensions takes %" PRIu64
-                         " MB of memory, more than the %zu allowed; allow more, or make fewer lists",
+                         "%s: training %zu lists of %zu dimensions takes %" PRIu64
+                         " MB of memory, but %zu are allowed; allow more, or make fewer lists",
                          b->source->name, b->nlist, b->dim, (least * b->dim * sizeof(float) >> 20) + 1,
                          memory_allowed(b) >> 20);
     *wanted = (size_t)(n < fit ? n : fit);
@@ -206,7 +206,7 @@ static void count_block(struct build_run *b)
     }
 }
 
-/* Finds each vector's list, and the ranges of the codes, which cover every vector. */
+/* Finds each vector's list, and the ranges of codes, which cover every vector. */
 static enum dp_status assign_vectors(struct call *call, struct build_run *b)
 {
     enum dp_status status = DP_OK;
@@ -241,7 +241,7 @@ static void encode_rows(void *ctx, size_t index, unsigned worker)
                        b->residual + worker * b->dim, b->codes + b->place[r] * b->codec.code_size);
 }
 
-/* Gives the vectors of a block that the group has their places; how many. */
+/* Finds the places of those vectors of a block that are in the group. Returns their number. */
 static size_t place_block(struct build_run *b, uint64_t first, size_t n)
 {
     size_t placed = 0;
@@ -257,7 +257,7 @@ static size_t place_block(struct build_run *b, uint64_t first, size_t n)
     return placed;
 }
 
-/* Encodes the group's lists. written: vectors of those before it. */
+/* Encodes the group's lists. written: the vectors of earlier groups. */
 static enum dp_status encode_group(struct call *call, struct build_run *b, uint64_t written)
 {
     enum dp_status status = DP_OK;
@@ -275,7 +275,7 @@ static enum dp_status encode_group(struct call *call, struct build_run *b, uint6
     return status;
 }
 
-/* Takes as many lists from group_begin on as fit in memory, at least one; how many vectors they have. */
+/* Takes as many lists from group_begin on as fit into memory, at least one. Returns the number of their vectors. */
 static uint64_t choose_group(struct build_run *b)
 {
     uint64_t most = memory_allowed(b) / (b->codec.code_size + sizeof(int64_t)), total = 0;
@@ -342,7 +342,7 @@ static enum dp_status write_file(struct call *call, struct build_run *b, struct 
 
 /* ---- measuring ---------------------------------------------------------------------------------------- */
 
-/* The source's vectors as they are in the file. */
+/* Reads the source's vectors as the file has them: scaled, if the options say so. */
 static enum dp_status read_normal(struct call *call, void *ctx, uint64_t first, size_t n, float *room,
                                   const float **out)
 {
@@ -373,7 +373,7 @@ static enum dp_status put_recall(struct call *call, struct span url, const struc
     return status;
 }
 
-/* Searches the file that was written, and writes down beside it what that found. */
+/* Measures the file that was written, and writes the table of recall beside it. */
 static enum dp_status measure_file(struct call *call, struct build_run *b, struct span url,
                                    const struct store_options *store, struct recall_table *table)
 {
@@ -397,7 +397,7 @@ static enum dp_status measure_file(struct call *call, struct build_run *b, struc
 static enum dp_status check_build(struct call *call, const struct build_run *b)
 {
     if (b->count < 1 || b->dim < 1 || b->dim > INT32_MAX)
-        return call_fail(call, DP_INVALID, "%s: there are no vectors to build an index of", b->source->name);
+        return call_fail(call, DP_INVALID, "%s: it has no vectors to build an index of", b->source->name);
     if (b->nlist > b->count || b->nlist > UINT32_MAX)
         return call_fail(call, DP_INVALID, "%s: %zu lists cannot be made of %" PRIu64 " vectors", b->source->name,
                          b->nlist, b->count);

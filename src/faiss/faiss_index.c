@@ -1,4 +1,4 @@
-/* faiss_index.c: an open file and its reader in one. */
+/* faiss_index.c: an open file together with its reader. */
 #include "faiss/faiss_index.h"
 
 #include <float.h>
@@ -15,10 +15,10 @@
 
 enum {
     FIRST_READ_BYTES = 128 * 1024,
-    SIZES_A_LINK = 256,   /* of a fingerprint */
-    BATCH_HITS_MAX = 4096 /* of each query that is searched together with others */
+    SIZES_A_LINK = 256,   /* list sizes in a link of the fingerprint */
+    BATCH_HITS_MAX = 4096 /* hits of each query in a batch */
 };
-/* A caller's word for where the lists begin is taken for the size of the first read up to here. */
+/* Maximum size of the first read, which a caller's cluster_data_offset sets. */
 static const uint64_t FIRST_READ_MAX = (uint64_t)1 << 30;
 
 struct faiss_index {
@@ -108,7 +108,7 @@ uint64_t faiss_index_fingerprint(const struct faiss_index *index)
 {
     struct faiss_ivf_info info = faiss_ivf_info(index->ivf);
     size_t floats = info.flat ? 0 : (size_t)info.nlist * info.codec->dim;
-    /* Of all before, of some sizes, and so on. */
+    /* A chain: each link is the checksum of the link before and of some list sizes. */
     uint64_t link[2] = {checksum64(span_of(faiss_ivf_centroids(index->ivf), floats * sizeof(float)))};
     uint64_t sizes[SIZES_A_LINK];
     for (uint64_t begin = 0; begin < info.nlist; begin += SIZES_A_LINK) {
@@ -155,7 +155,7 @@ const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODE
     return "?";
 }
 
-/* Puts the hits into the query's row of the answers. */
+/* Writes the hits into the query's row of the answers. */
 static void put_hits(struct topk *top, size_t k, int64_t *ids, float *distances)
 {
     topk_sort(top);
@@ -166,7 +166,7 @@ static void put_hits(struct topk *top, size_t k, int64_t *ids, float *distances)
     }
 }
 
-/* What one query cost, which began with the costs `before` at `begun`. */
+/* The cost of a query that began with the costs `before` at the time `begun`. */
 static struct faiss_search_cost cost_since(const struct call *call, const struct call_cost *before, int64_t begun,
                                            uint64_t lists)
 {
@@ -177,15 +177,15 @@ static struct faiss_search_cost cost_since(const struct call *call, const struct
                                       .duration_ns = os_now_ns() - begun};
 }
 
-/* What a search works with: the heaps of its queries, and of a file with a flat part the candidates of one. */
+/* The heaps of a search. */
 struct search_heaps {
-    struct topk found[FAISS_BATCH_MAX]; /* by lists: hits, or candidates */
-    struct topk refined;
-    size_t count; /* of found: queries that are searched together */
+    struct topk found[FAISS_BATCH_MAX]; /* hits, or candidates if the search refines, for each query of a batch */
+    struct topk refined;                /* hits of one query, if the search refines */
+    size_t count;                       /* of found: queries of a batch */
     bool refines;
 };
 
-/* Answers a query from what the lists gave. */
+/* Answers a query with the hits in `found`, refined if the file has a flat part. */
 static enum dp_status finish_query(struct call *call, const struct faiss_index *index,
                                    const struct faiss_search *search, const float *query,
                                    struct search_heaps *heaps, struct topk *found, int64_t *ids, float *distances)
@@ -201,7 +201,6 @@ static enum dp_status finish_query(struct call *call, const struct faiss_index *
     return status;
 }
 
-/* One query. */
 static enum dp_status search_alone(struct call *call, const struct faiss_index *index,
                                    const struct faiss_search *search, struct search_heaps *heaps, int64_t *ids,
                                    float *distances, struct faiss_search_cost *cost)
@@ -218,7 +217,7 @@ static enum dp_status search_alone(struct call *call, const struct faiss_index *
     return status;
 }
 
-/* Queries that are searched together. Each cost its share of the time; the first has what was read. */
+/* Searches a batch. Each query costs its share of the time; the first one has the reads of all. */
 static enum dp_status search_together(struct call *call, const struct faiss_index *index,
                                       const struct faiss_search *search, struct search_heaps *heaps, int64_t *ids,
                                       float *distances, struct faiss_search_cost *costs)
@@ -269,7 +268,7 @@ size_t faiss_index_together(const struct faiss_index *index, size_t k)
     return shares && faiss_ivf_any_order(index->ivf) && k <= BATCH_HITS_MAX ? FAISS_BATCH_MAX : 1;
 }
 
-/* How many candidates the lists give for k neighbours: FAISS's product, in floats. More than there are is never found. */
+/* Computes how many candidates the lists must give for k neighbours: as FAISS does, in floats; at most all vectors. */
 static enum dp_status candidate_count(struct call *call, const struct faiss_ivf_info *info,
                                       const struct faiss_search *search, const char *name, size_t *room)
 {
@@ -280,8 +279,8 @@ static enum dp_status candidate_count(struct call *call, const struct faiss_ivf_
     if (!info->refined)
         return call_fail(
             call, DP_INVALID,
-            "%s: a k_factor of %g is asked for, but the file has no flat part (RFlat) to look again in", name,
-            (double)search->k_factor);
+            "%s: k_factor is %g, but the file has no flat part (RFlat) for a second look; leave k_factor out",
+            name, (double)search->k_factor);
     if (!(factor >= 1.0f))
         return call_fail(call, DP_INVALID, "%s: k_factor is %g, but must be at least 1", name, (double)factor);
     float wanted = (float)search->k * factor;
@@ -297,13 +296,13 @@ static enum dp_status check_faiss_search(struct call *call, const struct faiss_i
         return call_fail(call, DP_INVALID, "%s: queries have %zu dimensions, its vectors %zu", name, search->dim,
                          info->dim_in);
     if (search->k < 1)
-        return call_fail(call, DP_INVALID, "%s: a search for 0 neighbours", name);
+        return call_fail(call, DP_INVALID, "%s: k is 0, but must be at least 1", name);
     if (info->flat && !index->reader.in_memory && !search->scan_all && info->data_bytes > FLAT_BYTES_MAX)
         return call_fail(
             call, DP_TOO_LARGE,
             "%s: it is a flat index, so each search reads all of its %" PRIu64
-            " bytes of vectors; above %d that must be allowed (--scan-all, scan_all). Of an IVF file a "
-            "search reads a small part: make one with `dipper faiss build`",
+            " bytes of vectors. Above %d bytes allow that (--scan-all, scan_all), or make an IVF file with "
+            "`dipper faiss build`, of which a search reads a small part",
             name, info->data_bytes, FLAT_BYTES_MAX);
     return DP_OK;
 }

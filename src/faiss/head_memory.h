@@ -1,5 +1,5 @@
-/* faiss/head_memory.h: a bound on the memory that open files' heads take together: centroids, tables of codes and
- * lists, id maps. For those who open files that others name. Thread-safe. */
+/* faiss/head_memory.h: a bound on the memory of all open files' heads together: centroids, tables of codes and lists, id
+ * maps. For servers, which open files that clients name. Thread-safe. */
 #ifndef FAISS_HEAD_MEMORY_H
 #define FAISS_HEAD_MEMORY_H
 
@@ -12,7 +12,7 @@ struct faiss_head_memory {
     _Atomic uint64_t used;
 };
 
-/* False when so many bytes are not left. */
+/* Takes bytes; false when fewer are left. */
 static inline bool faiss_head_memory_take(struct faiss_head_memory *memory, uint64_t bytes)
 {
     uint64_t used = atomic_load(&memory->used);

@@ -1,4 +1,4 @@
-/* memory_file.c: ranges of bytes that are in memory already: spans of them. */
+/* memory_file.c: answers ranges with spans of the bytes in memory. */
 #include "faiss/memory_file.h"
 
 #include <inttypes.h>

@@ -9,7 +9,7 @@
 
 enum { BLOCK_CENTROIDS = 64 };
 
-/* Two vectors as wide as the widest. */
+/* Room for two vectors of the largest dimension. */
 size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
 {
     size_t widest = 0;
@@ -79,7 +79,7 @@ enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, 
     return DP_OK;
 }
 
-/* The constants of a list of n vectors, made if they are not there; NULL where the codec has none. */
+/* Answers the constants of a list of n vectors, which the first scan makes; NULL for codecs without. */
 static enum dp_status list_constants(const struct faiss_ivf *ivf, uint32_t list, struct span codes, size_t n,
                                      const float **out, struct dp_error *error)
 {
@@ -107,8 +107,8 @@ enum dp_status faiss_ivf_scan(const struct faiss_ivf *ivf, struct ivf_query *que
     struct faiss_list_range range = faiss_ivf_list_range(ivf, list);
     size_t ids_len = ivf->flat ? 0 : (size_t)range.count * 8, codes_len = (size_t)range.len - ids_len;
     if (bytes.len != range.len)
-        return dp_fail(error, DP_CORRUPT, "%s: %zu bytes were read of list %" PRIu32 ", which has %" PRIu64,
-                       ivf->name, bytes.len, list, range.len);
+        return dp_fail(error, DP_CORRUPT, "%s: list %" PRIu32 " has %" PRIu64 " bytes, but %zu were read",
+                       ivf->name, list, range.len, bytes.len);
     if (range.count == 0)
         return DP_OK;
     struct span codes = span_of(bytes.data, codes_len), ids = span_of(bytes.data + codes_len, ids_len);

@@ -1,4 +1,4 @@
-/* faiss/reader.h: how this room reads a file: ranges of it, many at once. Whoever has the bytes implements it. */
+/* faiss/reader.h: how this room reads a file: many ranges at once. The owner of the bytes implements it. */
 #ifndef FAISS_READER_H
 #define FAISS_READER_H
 
@@ -9,22 +9,21 @@ struct faiss_range {
     uint64_t offset;
     size_t len;
     struct span bytes; /* out: len bytes */
-    void *owner;       /* the reader's own */
+    void *owner;       /* for the reader alone */
 };
 
-/* Reads ranges of one file. Any number of threads may use it at once when its functions allow that. */
+/* Reads ranges of one file. Threads may share it if its functions allow that. */
 struct faiss_reader {
     uint64_t size; /* of the file */
-    /* Reads all ranges at once: one round. On success all bytes are there until `release`. */
+    /* Reads all ranges in one round. On success their bytes stay valid until `release`. */
     enum dp_status (*read)(struct call *call, void *ctx, struct faiss_range *ranges, size_t n);
-    /* Gives back the bytes of ranges that were read. */
+    /* Gives back the bytes of ranges. */
     void (*release)(void *ctx, struct faiss_range *ranges, size_t n);
-    /* Frees ctx once nothing will be read any more; NULL: there is nothing to free. For those that take a reader
-     * over (faiss_index.h). */
+    /* Frees ctx after the last read; NULL: there is nothing to free. Called by an owner of the reader (faiss_index.h). */
     void (*free)(void *ctx);
     void *ctx;
     const char *name; /* of the file, for errors; NULL: "FAISS file" */
-    bool in_memory;   /* reading costs nothing, so that many searches may share what each asks for */
+    bool in_memory;   /* reads are free, so searches go through the lists together */
 };
 
 #endif

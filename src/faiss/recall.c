@@ -1,4 +1,4 @@
-/* recall.c: the side object's bytes, where it lies, and what it answers. */
+/* recall.c: the side object: its bytes, its place, and finding an nprobe in it. */
 #include "faiss/recall.h"
 
 #include "base/hex.h"
@@ -113,9 +113,10 @@ enum dp_status recall_parse(struct span json, struct recall_table *out, struct d
     if (!span_equal_str(format, FORMAT))
         return dp_fail(error, DP_CORRUPT, "\"format\" is not \"%s\"", FORMAT);
     if (version != VERSION)
-        return dp_fail(error, DP_UNSUPPORTED, "version %" PRIu64 " of the table is not known here", version);
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "the table has version %" PRIu64 ", which this program does not know", version);
     if (out->count == 0 || out->k == 0 || out->queries == 0)
-        return dp_fail(error, DP_CORRUPT, "nothing was measured");
+        return dp_fail(error, DP_CORRUPT, "the table is empty");
     return DP_OK;
 }
 
@@ -131,7 +132,7 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
     if (is_web_url(url) && (memchr(url.data, '?', url.len) || memchr(url.data, '#', url.len)))
         return call_fail(
             call, DP_INVALID,
-            "recall is looked up in an object beside the file, and a URL with a query gives access to the "
+            "recall is looked up in an object beside the file, but a URL with a query gives access to the "
             "file alone: give the URL of its recall table too, or nprobe");
     size_t len = sizeof SUFFIX - 1;
     uint8_t *text = arena_alloc(call->arena, url.len + len);
@@ -143,7 +144,7 @@ enum dp_status recall_url(struct call *call, struct span url, struct span *out)
     return DP_OK;
 }
 
-/* The URL for messages: what follows a '?' may be a secret. */
+/* The URL for messages, without its query, which may be a secret. */
 static const char *table_url_shown(struct span url, char out[URL_SHOWN_MAX])
 {
     if (is_web_url(url))
@@ -164,8 +165,8 @@ static enum dp_status parse_for_index(struct call *call, struct span json, struc
     }
     if (out->file_bytes != info.file_bytes || out->fingerprint != faiss_index_fingerprint(index))
         return call_fail(call, DP_STALE,
-                         "%s was measured of another file than this one (of %" PRIu64
-                         " bytes): build it again, or `dipper faiss calibrate`",
+                         "%s is the table of another file than this one of %" PRIu64
+                         " bytes: build the file again, or run `dipper faiss calibrate`",
                          table_url_shown(url, name), info.file_bytes);
     return DP_OK;
 }
@@ -181,13 +182,13 @@ enum dp_status recall_load(struct call *call, struct span url, const struct stor
         return status;
     struct store_read_req req = {.key = key, .len = RECALL_BYTES_MAX};
     status = store_read(call, opened, &req, 1);
-    if (status == DP_INVALID && req.size < RECALL_BYTES_MAX) { /* as it should be: it is shorter */
+    if (status == DP_INVALID && req.size < RECALL_BYTES_MAX) { /* the usual case: it is shorter */
         dp_error_clear(&call->error);
         store_read_release(&req, 1);
         req = (struct store_read_req){.key = key, .len = STORE_TO_END};
         status = store_read(call, opened, &req, 1);
     } else if (status == DP_OK && req.size > RECALL_BYTES_MAX) {
-        status = call_fail(call, DP_CORRUPT, "%s is larger than any table of recall", table_url_shown(url, name));
+        status = call_fail(call, DP_CORRUPT, "%s is too large for a table of recall", table_url_shown(url, name));
     }
     if (status == DP_NOT_FOUND)
         status =
@@ -212,6 +213,6 @@ enum dp_status recall_nprobe(const struct recall_table *table, double wanted, si
             return DP_OK;
         best = fmax(best, table->points[i].recall);
     }
-    return dp_fail(error, DP_INVALID, "a recall of %g is not reached: the most that was measured is %.4f", wanted,
-                   best);
+    return dp_fail(error, DP_INVALID, "a recall of %g was not reached; the highest that was measured is %.4f",
+                   wanted, best);
 }

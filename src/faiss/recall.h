@@ -1,12 +1,12 @@
-/* faiss/recall.h: how many lists a search must probe for a wanted recall, as it was measured when the file was built.
+/* faiss/recall.h: the table of recall of a file: how many lists a search must probe to reach a recall, as measured.
  *
- * The table is a side object, FILE.recall.json, so that the file itself stays FAISS's own:
+ * The table is a side object, FILE.recall.json, so that the file itself remains a plain FAISS file:
  *
  *   {"format":"dipper-recall","version":1,"file_bytes":3154059,"fingerprint":"0123456789abcdef","k":10,"queries":400,
  *    "points":[{"nprobe":1,"recall":0.412},{"nprobe":2,"recall":0.603},…]}
  *
- * file_bytes and fingerprint (of centroids, list sizes and codec) tie it to its file; a table of another is refused.
- * recall: the part of the true k nearest that was found, on average. nprobe rises from point to point.
+ * file_bytes and fingerprint (of centroids, list sizes and codec) tie it to its file; recall_load refuses the table of
+ * another. recall: the part of the true k nearest that searches found, on average. nprobe rises from point to point.
  */
 #ifndef FAISS_RECALL_H
 #define FAISS_RECALL_H
@@ -34,29 +34,29 @@ struct recall_table {
 
 /* ---- the bytes ----------------------------------------------------------------------------------------- */
 
-/* DP_CORRUPT, naming what is wrong; DP_UNSUPPORTED for another version. */
+/* Parses a table. DP_CORRUPT with the reason; DP_UNSUPPORTED for another version. */
 enum dp_status recall_parse(struct span json, struct recall_table *out, struct dp_error *error);
-/* Appends the table; check the buffer. */
+/* Appends the table; the caller checks the buffer. */
 void recall_write(const struct recall_table *table, struct buffer *out);
 
 /* ---- using it ------------------------------------------------------------------------------------------ */
 
-/* Where the table of the file at `url` lies: beside it, in the call's arena. DP_INVALID for an http(s) URL with a
- * query, such as a presigned one: what it gives access to is one object. */
+/* Makes the URL of the table of the file at `url`, in the call's arena. DP_INVALID for an http(s) URL with a query, such as
+ * a presigned one, which gives access to one object only. */
 enum dp_status recall_url(struct call *call, struct span url, struct span *out);
 
-/* Whether every search finds all that there is to find, so that no table is needed: a flat index has no lists. */
+/* Whether the index is flat, so that every search has a recall of 1 and needs no table. */
 static inline bool recall_is_whole(const struct faiss_index *index)
 {
     return faiss_index_info(index).flat;
 }
 
-/* Reads the table at `url` and checks that it is this index's. One more read. DP_NOT_FOUND, with how to make one;
- * DP_STALE for another file's; as recall_parse; what the store answers. */
+/* Reads the table at `url`, in one round, and checks that it is this index's. DP_NOT_FOUND says how to make one; DP_STALE
+ * for another file's; the status of recall_parse or the store. */
 enum dp_status recall_load(struct call *call, struct span url, const struct store_options *store,
                            const struct faiss_index *index, struct recall_table *out);
 
-/* The smallest nprobe that reached `wanted` (0 to 1). DP_INVALID when none did, saying what the best is. */
+/* Finds the smallest nprobe that reached `wanted` (0 to 1). DP_INVALID names the best recall when none did. */
 enum dp_status recall_nprobe(const struct recall_table *table, double wanted, size_t *nprobe,
                              struct dp_error *error);
 

@@ -1,8 +1,8 @@
-/* recall_measure.c: exact answers first, then searches with rising nprobe until they find no more.
+/* recall_measure.c: finds exact answers first, then searches with rising nprobe until that finds no more.
  *
- * Queries are vectors of the index, each without itself: what is left is as good as a vector that was held out, since
- * of the hundreds that make a centroid one matters little. Exact search goes over the source block by block, each
- * worker with some of the queries, and a few rows at a time, which stay in the first-level cache for all of them.
+ * Queries are vectors of the index, and none may find itself. They are as good as vectors held out of the index, since
+ * one vector hardly moves a centroid made of hundreds. Exact search walks over the source block by block. Each worker
+ * takes some of the queries, and a few rows at a time, which stay in the first-level cache for all its queries.
  */
 #include "faiss/recall_measure.h"
 
@@ -19,21 +19,21 @@ enum {
     BLOCK_BYTES = 8 << 20,
     QUERIES_A_TASK = 16,
     ROWS_A_TURN = 48,
-    FOUND = RECALL_K + 1 /* neighbours that are searched for: itself is among them */
+    FOUND = RECALL_K + 1 /* neighbours that a search wants: the query itself is one */
 };
 static const double PRODUCTS_MOST = 2.5e10;
-static const double ENOUGH = 0.9995; /* no more is searched for */
+static const double ENOUGH = 0.9995; /* the recall at which measuring ends */
 
 struct recall_run {
     const struct faiss_index *index;
     enum vector_metric metric;
-    size_t dim, count, k; /* k: neighbours there are to be found, at most RECALL_K */
+    size_t dim, count, k; /* queries; the true neighbours of each, at most RECALL_K */
     float *queries;       /* float[count][dim] */
-    uint64_t *rows;       /* [count]: which vector a query is */
-    int64_t *self;        /* [count]: its id; -1: it is none */
+    uint64_t *rows;       /* [count]: the number of each query among the vectors */
+    int64_t *self;        /* [count]: its id; -1: it is not in the index */
     int64_t *truth;       /* [count][RECALL_K]: ids */
     struct topk *tops;    /* [count] */
-    const float *block;   /* of the source */
+    const float *block;   /* float[block_count][dim]: vectors of the source */
     uint64_t block_begin;
     size_t block_count;
     const struct recall_watch *watch;
@@ -93,7 +93,7 @@ static enum dp_status choose_queries(struct call *call, struct recall_run *m, co
     return status;
 }
 
-/* Offers the block's vectors to some of the queries. */
+/* Compares the block's vectors with some of the queries. */
 static void compare_block(void *ctx, size_t task, unsigned worker)
 {
     struct recall_run *m = ctx;
@@ -135,7 +135,7 @@ static enum dp_status find_truth(struct call *call, struct team *team, struct re
 
 /* ---- the searches -------------------------------------------------------------------------------------- */
 
-/* How many of the truth's k are among the first k that were found, itself left out. */
+/* Counts how many of the true k neighbours are among the first k found, without the query itself. */
 static size_t count_hits(const struct recall_run *m, size_t q, const int64_t *found)
 {
     size_t hits = 0, taken = 0;
@@ -168,13 +168,13 @@ static enum dp_status search_with(struct call *call, const struct recall_run *m,
     return status;
 }
 
-/* A quarter more each time, one at least. */
+/* A quarter more, at least one. */
 static uint64_t next_nprobe(uint64_t nprobe)
 {
     return nprobe + (nprobe + 3) / 4;
 }
 
-/* Searches with more and more lists until as good as all is found, or until half as many again find no more. */
+/* Searches with more and more lists until the recall is ENOUGH, or until three steps hardly raise it. */
 static enum dp_status raise_nprobe(struct call *call, const struct recall_run *m, struct recall_table *table)
 {
     uint64_t nlist = faiss_index_info(m->index).nlist;
@@ -186,8 +186,8 @@ static enum dp_status raise_nprobe(struct call *call, const struct recall_run *m
         table->count++;
         if (status == DP_OK)
             status = report_measured(call, m, fmin(1.0, 0.5 + 0.5 * log1p((double)nprobe) / log1p((double)nlist)));
-        bool still = table->count > 3 && point->recall - point[-3].recall < 1 - ENOUGH && point->recall > 0.9;
-        if (nprobe >= nlist || point->recall >= ENOUGH || still)
+        bool is_flat = table->count > 3 && point->recall - point[-3].recall < 1 - ENOUGH && point->recall > 0.9;
+        if (nprobe >= nlist || point->recall >= ENOUGH || is_flat)
             break;
         nprobe = next_nprobe(nprobe) < nlist ? next_nprobe(nprobe) : nlist;
     }
@@ -256,10 +256,11 @@ enum dp_status recall_calibrate(struct call *call, const struct faiss_index *ind
     if (info.flat)
         return call_fail(
             call, DP_INVALID,
-            "it is a flat index, all of which each search scans: its recall is 1, there is nothing to "
+            "it is a flat index: each search scans all of it, so its recall is 1 and there is nothing to "
             "measure");
     if (count < 1 || m.k == 0)
-        return call_fail(call, DP_INVALID, "there is nothing to measure: %zu queries, %zu neighbours", count, m.k);
+        return call_fail(call, DP_INVALID, "there is nothing to measure with %zu queries and %zu neighbours",
+                         count, m.k);
     enum dp_status status = make_measure_room(call, &m);
     float distances[RECALL_K];
     for (size_t q = 0; status == DP_OK && q < count; q++) {

@@ -1,5 +1,5 @@
-/* refine.c: the second look of a file with a flat part (",RFlat"): candidates' floats are read by their numbers, and
- * compared with the query as it was before what transforms came after that part.
+/* refine.c: the second look in a flat part (",RFlat"): reads the candidates' floats by their numbers, and compares them
+ * with the query, transformed as far as the wrappers around that part say.
  */
 #include "faiss/refine.h"
 
@@ -16,7 +16,7 @@ static int by_vector_number(const void *a, const void *b)
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* Scores hits whose floats lie in `ranges`. */
+/* Scores candidates, whose floats are in `ranges`. */
 static void score_candidates(const struct faiss_ivf *ivf, const float *query, const struct topk_hit *hits,
                              const struct faiss_range *ranges, size_t n, struct topk *top)
 {
@@ -30,7 +30,7 @@ static void score_candidates(const struct faiss_ivf *ivf, const float *query, co
     }
 }
 
-/* Hits in order of their numbers, so that neighbours are read together. */
+/* Reads and scores the candidates, round by round. They are in order of their numbers, so that stores can merge reads. */
 static enum dp_status score_in_rounds(struct call *call, const struct faiss_ivf *ivf,
                                       const struct faiss_reader *reader, const float *query,
                                       struct topk *candidates, struct faiss_range *ranges, struct topk *top)
@@ -61,7 +61,8 @@ enum dp_status faiss_ivf_refine(struct call *call, const struct faiss_ivf *ivf, 
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < candidates->count; i++)
         if (candidates->hits[i].id < 0 || (uint64_t)candidates->hits[i].id >= ivf->ntotal)
-            return call_fail(call, DP_CORRUPT, "%s: a list holds number %" PRId64 ", the flat part has %" PRIu64,
+            return call_fail(call, DP_CORRUPT,
+                             "%s: a list names vector %" PRId64 ", but the flat part has %" PRIu64 " vectors",
                              ivf->name, candidates->hits[i].id, ivf->ntotal);
     if (candidates->count == 0)
         return DP_OK;
@@ -70,7 +71,7 @@ enum dp_status faiss_ivf_refine(struct call *call, const struct faiss_ivf *ivf, 
     if (!ranges || !room)
         status = call_nomem(call, "the candidates of a search");
     qsort(candidates->hits, candidates->count, sizeof *candidates->hits, by_vector_number);
-    candidates->sorted = true; /* no heap any more */
+    candidates->sorted = true; /* the order of a heap is lost */
     if (status == DP_OK)
         query = faiss_ivf_transform_first(ivf, query, ivf->refine.transforms, room);
     if (status == DP_OK)

@@ -1,4 +1,4 @@
-/* store_file.c: ranges of one version of an object. */
+/* store_file.c: reads ranges of one version of an object. */
 #include "faiss/store_file.h"
 
 #include "base/alloc.h"
@@ -9,7 +9,7 @@ struct store_file {
     uint8_t *key; /* key.len bytes, then the name and a NUL */
     size_t key_len;
     struct store_version version;
-    struct store_bytes first; /* of the object; empty once it is open */
+    struct store_bytes first; /* the object's first bytes; empty once the file is open */
 };
 
 static void free_store_file(void *ctx)
@@ -33,7 +33,7 @@ static void release_object(void *ctx, struct faiss_range *ranges, size_t n)
     }
 }
 
-/* Whether the first bytes hold the range, which is then answered from them. */
+/* Answers a range from the first bytes; false when they do not hold it. */
 static bool answer_from_first(struct store_file *file, struct faiss_range *range)
 {
     struct store_bytes part = file->first;
@@ -69,7 +69,7 @@ static enum dp_status read_object(struct call *call, void *ctx, struct faiss_ran
     return status;
 }
 
-/* Reads the first bytes, all of them when the object has no more. */
+/* Reads the object's first bytes: first_bytes of them, or all. */
 static enum dp_status read_object_head(struct call *call, struct store_file *file, size_t first_bytes,
                                        uint64_t *size)
 {

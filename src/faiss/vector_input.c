@@ -1,11 +1,11 @@
-/* vector_input.c: blocks of a file of vectors. */
+/* vector_input.c: reads blocks of a file of vectors. */
 #include "faiss/vector_input.h"
 
 #include <inttypes.h>
 
 #include "base/alloc.h"
 
-enum { PIECE_BYTES = 1 << 20 }; /* read at once where rows must be converted; at least one row */
+enum { PIECE_BYTES = 1 << 20 }; /* maximum bytes of one read when numbers must be converted, but at least a row */
 
 enum dp_status vector_input_open(struct call *call, const char *path, struct vector_input *out)
 {
@@ -44,7 +44,7 @@ void vector_input_close(struct vector_input *input)
     input->bytes = NULL;
 }
 
-/* Rows in pieces that fit into input->bytes. */
+/* Reads and converts rows, in pieces that fit into input->bytes. */
 static enum dp_status read_pieces(struct call *call, struct vector_input *input, uint64_t first, size_t n,
                                   float *room)
 {
@@ -63,7 +63,7 @@ static enum dp_status read_pieces(struct call *call, struct vector_input *input,
     return status;
 }
 
-/* The same where the file has a column after another: a part of each. */
+/* Reads and converts rows of a file that is stored column by column: a part of each column. */
 static enum dp_status read_columns(struct call *call, struct vector_input *input, uint64_t first, size_t n,
                                    float *room)
 {

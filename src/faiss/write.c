@@ -1,4 +1,4 @@
-/* write.c: the grammar of the files we write, all little-endian.
+/* write.c: writes inverted files. Their grammar, all little-endian:
  *
  *   file      = head, list-data
  *   head      = index-header "IwFl" | "IwSq"
@@ -25,11 +25,11 @@ enum {
     DIRECT_MAP_BYTES = 1 + 8,
     SQ_FIXED_BYTES = 4 + 4 + 4 + 8 + 8 + 8 + 8 + 1,
     LISTS_FIXED_BYTES = 4 + 8 + 8 + 4 + 8,
-    PIECE_BYTES = 1 << 20, /* of the head, handed to the sink at once */
+    PIECE_BYTES = 1 << 20, /* of an array, for one call of the sink */
     IDS_A_PIECE = 512
 };
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "centroids and ids are written as they lie in memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "centroids and ids are written without conversion");
 
 uint64_t faiss_ivf_head_bytes(const struct faiss_ivf_spec *spec)
 {
@@ -44,7 +44,7 @@ uint64_t faiss_ivf_head_bytes(const struct faiss_ivf_spec *spec)
     return fixed;
 }
 
-/* Vectors in all lists; false when the sum overflows an i64. */
+/* Counts the vectors of all lists; false when they overflow an i64. */
 static bool count_vectors(const struct faiss_ivf_spec *spec, uint64_t *total)
 {
     *total = 0;
@@ -129,7 +129,7 @@ static enum dp_status check_spec(struct call *call, const struct faiss_ivf_spec 
     return DP_OK;
 }
 
-/* Writes a large array in pieces, so that a sink need not take it whole. */
+/* Writes a large array in pieces, so that no sink must take it whole. */
 static enum dp_status write_array(struct call *call, struct faiss_ivf_writer *writer, const void *array,
                                   size_t len)
 {
@@ -174,13 +174,13 @@ enum dp_status faiss_ivf_write_begin(struct call *call, struct faiss_ivf_writer 
     return status;
 }
 
-/* Checks that the next list is as long as the spec says. */
+/* Checks the length of the next list against the spec, and writes its codes. */
 static enum dp_status begin_list(struct call *call, struct faiss_ivf_writer *writer, struct span codes)
 {
     const struct faiss_ivf_spec *spec = writer->spec;
     size_t list = writer->next_list;
     if (list >= spec->nlist)
-        return call_fail(call, DP_INVALID, "an inverted file of %zu lists was given one more", spec->nlist);
+        return call_fail(call, DP_INVALID, "an inverted file of %zu lists got one list more", spec->nlist);
     if (codes.len % spec->codec.code_size != 0 || codes.len / spec->codec.code_size != spec->list_sizes[list])
         return call_fail(call, DP_INVALID, "list %zu has %zu bytes of codes, not %" PRIu64 " codes of %zu bytes",
                          list, codes.len, spec->list_sizes[list], spec->codec.code_size);
@@ -216,7 +216,7 @@ enum dp_status faiss_ivf_write_list_from(struct call *call, struct faiss_ivf_wri
 enum dp_status faiss_ivf_write_end(struct call *call, struct faiss_ivf_writer *writer)
 {
     if (writer->next_list != writer->spec->nlist)
-        return call_fail(call, DP_INVALID, "an inverted file of %zu lists was given %zu", writer->spec->nlist,
+        return call_fail(call, DP_INVALID, "an inverted file of %zu lists got only %zu", writer->spec->nlist,
                          writer->next_list);
     return DP_OK;
 }

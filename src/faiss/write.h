@@ -1,8 +1,8 @@
-/* faiss/write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer
- * QT_8bit; flat quantizer; array lists).
+/* faiss/write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer QT_8bit; flat
+ * quantizer; array lists).
  *
- * The file is streamed to a sink: first the head (all before the list data), then the lists in order. Bytes:
- * docs/internals/faiss.md.
+ * The writer streams the file to a sink: first the head, which is all before the list data, then the lists in order.
+ * docs/internals/faiss.md describes the bytes.
  */
 #ifndef FAISS_WRITE_H
 #define FAISS_WRITE_H
@@ -10,13 +10,13 @@
 #include "os/call.h"
 #include "vector/ivf_scan.h"
 
-/* Where the bytes go, in order. */
+/* Takes the bytes of a file, in order. */
 struct faiss_sink {
     enum dp_status (*write)(struct call *call, void *ctx, struct span bytes);
     void *ctx;
 };
 
-/* What is to be written. The pointers are needed until faiss_ivf_write_end. */
+/* The file to write. Its arrays must live until faiss_ivf_write_end. */
 struct faiss_ivf_spec {
     struct ivf_codec codec;
     size_t nlist;
@@ -25,11 +25,12 @@ struct faiss_ivf_spec {
     const uint64_t *list_sizes; /* [nlist]: vectors in each list */
 };
 
-/* Bytes before the list data, and bytes of the whole file. 0 when the spec is too large for 64 bits. */
+/* Bytes before the list data; 0 when they overflow 64 bits. */
 uint64_t faiss_ivf_head_bytes(const struct faiss_ivf_spec *spec);
+/* Bytes of the whole file; 0 when they overflow 64 bits. */
 uint64_t faiss_ivf_file_bytes(const struct faiss_ivf_spec *spec);
 
-/* A writer: one owner thread. */
+/* One owner thread. */
 struct faiss_ivf_writer {
     const struct faiss_ivf_spec *spec;
     struct faiss_sink sink;
@@ -38,14 +39,14 @@ struct faiss_ivf_writer {
     uint64_t written;
 };
 
-/* Writes the head. DP_INVALID for an impossible spec; else what the sink answers. */
+/* Writes the head. DP_INVALID for an impossible spec; else the sink's status. */
 enum dp_status faiss_ivf_write_begin(struct call *call, struct faiss_ivf_writer *writer,
                                      const struct faiss_ivf_spec *spec, struct faiss_sink sink);
-/* Writes the next list. codes: its size * code_size bytes; ids: its size little-endian int64. An empty
- * list is written too, with empty spans. DP_INVALID when they are not as long as the spec says. */
+/* Writes the next list; an empty one has empty spans. codes: size * code_size bytes; ids: `size` little-endian int64.
+ * DP_INVALID when their lengths contradict the spec. */
 enum dp_status faiss_ivf_write_list(struct call *call, struct faiss_ivf_writer *writer, struct span codes,
                                     struct span ids);
-/* The same with ids first_id, first_id + 1, … */
+/* Writes the next list with ids first_id, first_id + 1, … */
 enum dp_status faiss_ivf_write_list_from(struct call *call, struct faiss_ivf_writer *writer, struct span codes,
                                          int64_t first_id);
 /* Checks that every list has been written. */

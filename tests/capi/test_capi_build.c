@@ -393,7 +393,7 @@ static void test_capi_build_measures_recall(void **state)
         .size = sizeof without, .nlist = 100, .seed = 5, .no_recall = true};
     expect(dp_index_build(NULL, sift, BASE, DIM, NULL, path, &without, &error), DP_OK);
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
-    search_by(index, 0.9, 0, DP_STALE, "measured of another file");
+    search_by(index, 0.9, 0, DP_STALE, "the table of another file");
     assert_int_equal(os_write_file(table, span_str("{\"format\":\"dipper-recall\",\"version\":2}"), NULL), DP_OK);
     search_by(index, 0.9, 0, DP_UNSUPPORTED, "version 2");
     assert_int_equal(os_write_file(table, span_str("nothing"), NULL), DP_OK);
@@ -410,7 +410,7 @@ static void test_capi_build_measures_recall(void **state)
     assert_int_equal(rename(table, elsewhere.recall_table), 0);
     expect(dp_index_open(path, &elsewhere, &index, &error), DP_OK);
     search_by(index, 0.9, 0, DP_OK, NULL);
-    search_by(index, 1, 0, DP_INVALID, "the most that was measured is 0.9");
+    search_by(index, 1, 0, DP_INVALID, "the highest that was measured is 0.9");
     remove(elsewhere.recall_table); /* it was read once */
     search_by(index, 0.95, 0, DP_OK, NULL);
     dp_index_close(index);

@@ -1,4 +1,4 @@
-"""`dipper faiss build`: files that stock FAISS opens, and that find what FAISS's own training finds."""
+"""`dipper faiss build`: stock FAISS opens its files, and their recall is that of FAISS's own training."""
 import json
 import os
 import pty
@@ -43,7 +43,7 @@ def recall(index, queries, truth, nprobe):
 
 @pytest.mark.parametrize("kind,metric", [("flat", "l2"), ("sq8", "cosine")])
 def test_recall_is_that_of_faiss_training(run, tmp_path, sift, kind, metric):
-    """Within 0.5 points over twenty seeds: one clustering is luckier than another, by about as much (of either)."""
+    """Within 0.5 points on average over twenty seeds; single clusterings, ours or FAISS's, differ by about as much."""
     base, queries = (unit(x).astype("float32") for x in sift) if metric == "cosine" else sift
     exact = faiss.IndexFlatL2(128) if metric == "l2" else faiss.IndexFlatIP(128)
     exact.add(base)
@@ -69,7 +69,7 @@ def test_recall_is_that_of_faiss_training(run, tmp_path, sift, kind, metric):
 
 
 def test_build_and_search_agree_with_faiss(run, tmp_path, sift):
-    """From .npy and .fvecs, with ids of the caller's, in little memory: one file, the answers of stock FAISS."""
+    """From .npy and .fvecs, with the caller's ids, in little memory: equal files, and the answers of stock FAISS."""
     ids = np.arange(4800, dtype="i8") * 7 + 10**12
     np.save(tmp_path / "v.npy", sift[0].astype("f8"))
     np.save(tmp_path / "ids.npy", ids)
@@ -127,7 +127,7 @@ def test_bad_input_leaves_nothing(run, tmp_path, sift):
 
 
 def test_search_by_recall(run, tmp_path, sift):
-    """The recall that is asked for is reached by queries that were held out, with the lists that it takes."""
+    """Queries that were held out reach the recall that they ask for, with as few lists as it takes."""
     exact = faiss.IndexFlatL2(128)
     exact.add(sift[0])
     truth = exact.search(sift[1], K)[1]
@@ -150,16 +150,16 @@ def test_search_by_recall(run, tmp_path, sift):
         assert found >= recall - 0.02
         assert [a["ids"] for a in json_lines(search("--nprobe", nprobe).stdout)] == [a["ids"] for a in asked[recall]]
     assert [a["ids"] for a in json_lines(search("--nprobe", "auto").stdout)] == [a["ids"] for a in asked[0.95]]
-    assert "the most that was measured is" in search("--recall", 1, status=1).stderr
+    assert "the highest that was measured is" in search("--recall", 1, status=1).stderr
     assert "must be a number above 0" in search("--recall", "most", status=2).stderr
     assert "--nprobe is 'few'" in search("--nprobe", "few", status=2).stderr
     assert "give one of them" in search("--nprobe", 3, "--recall", 0.9, status=2).stderr
-    # A file of another's making is measured with queries of one's own, against a search of all its lists.
+    # `calibrate` measures a file that others made, with the user's queries, against a search of all its lists.
     stock = faiss.index_factory(128, "IVF50,PQ16x4fs")
     stock.train(sift[0])
     stock.add(sift[0])
     faiss.write_index(stock, str(tmp_path / "x.ivf"))
-    assert "was measured of another file" in search("--nprobe", "auto", status=1).stderr
+    assert "is the table of another file" in search("--nprobe", "auto", status=1).stderr
     (tmp_path / "x.ivf.recall.json").unlink()
     assert "dipper faiss calibrate" in search("--nprobe", "auto", status=1).stderr
     shown = run("faiss", "calibrate", tmp_path / "x.ivf", "--queries", tmp_path / "q.npy").stdout
@@ -167,15 +167,15 @@ def test_search_by_recall(run, tmp_path, sift):
     truth = [a["ids"] for a in json_lines(search("--nprobe", 50).stdout)]
     answers = [a["ids"] for a in json_lines(search("--recall", 0.9).stdout)]
     assert np.mean([len(np.intersect1d(a, t)) / K for a, t in zip(answers, truth)]) >= 0.9
-    # A presigned URL opens one object; the table's own is given beside it.
+    # A presigned URL opens one object, so the table needs a second URL.
     (tmp_path / "x.ivf.recall.json").rename(tmp_path / "table.json")
     assert search("--recall", 0.9, "--recall-table", tmp_path / "table.json").stdout
 
 
 @pytest.mark.tree  # every build gives the same vectors, and a sanitizer makes this long
 def test_recall_of_embeddings(run, tmp_path, source):
-    """The first twelve words of Cranfield's documents: a recall is reached by documents that were held out, and by
-    the collection's questions, which are other texts, once it was measured with half of them."""
+    """The first twelve words of Cranfield's documents. Documents that were held out reach the recall. So do the
+    collection's questions, which are unlike the documents, after calibration with half of them."""
     example = [sys.executable, source / "examples" / "cranfield" / "jsonl"]
     lines = subprocess.run([*example, "rows"], check=True, capture_output=True, text=True).stdout.splitlines()
     texts = [" ".join(json.loads(line)["text"].split()[:12]) or "-" for line in lines]
@@ -205,7 +205,7 @@ def test_recall_of_embeddings(run, tmp_path, source):
 
 
 def test_progress_and_interrupt(dipper, tmp_path):
-    """A bar on a terminal; Ctrl-C ends the build, and no file is left."""
+    """A terminal gets a bar; Ctrl-C ends the build and leaves no file."""
     np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((60000, 64)).astype("f4"))
     terminal, other = pty.openpty()
     build = subprocess.Popen([dipper, "faiss", "build", tmp_path / "x.ivf", "--vectors", tmp_path / "v.npy",
@@ -229,8 +229,8 @@ def test_progress_and_interrupt(dipper, tmp_path):
     assert os.listdir(tmp_path) == ["v.npy"]
 
 
-def test_every_numeric_npy_is_built_of(run, tmp_path):
-    """Whatever type and order the numbers have in the file: the same index as of float32."""
+def test_every_numeric_npy_can_be_built(run, tmp_path):
+    """Any type and order of the numbers gives the index that float32 gives."""
     x = np.random.default_rng(1).integers(0, 100, (600, 5))
     ids = np.arange(600) * 2
     build = ["--nlist", 4, "--no-recall", "--ids", tmp_path / "ids.npy"]
@@ -253,7 +253,7 @@ def test_every_numeric_npy_is_built_of(run, tmp_path):
     assert (tmp_path / "x.ivf").read_bytes() == want
 
 
-def test_vectors_that_cannot_be_taken_say_what_to_do(run, tmp_path):
+def test_errors_about_vectors_say_what_to_do(run, tmp_path):
     def complaint(path):
         return run("faiss", "build", tmp_path / "x.ivf", "--vectors", path, status=1).stderr
 

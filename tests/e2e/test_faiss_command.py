@@ -1,4 +1,4 @@
-"""`dipper faiss`: FAISS files told of and searched where they lie."""
+"""`dipper faiss`: showing and searching FAISS files where they lie."""
 import http.server
 import json
 import re
@@ -78,7 +78,7 @@ def test_faiss_info(run, file):
     assert "IwSq: IVF8,SQ8" in shown and "600 of 48 dimensions, inner product" in shown
 
 
-def test_faiss_info_tells_of_vectors_in_no_list(run, test_data, tmp_path):
+def test_faiss_info_counts_vectors_in_no_list(run, test_data, tmp_path):
     """FAISS counts a vector with a NaN and never finds it."""
     path = test_data / "faiss" / "nan-flat.ivf"
     info = json.loads(run("faiss", "info", path, "--json").stdout)
@@ -191,7 +191,7 @@ def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
     assert "queries have 2 dimensions, its vectors 48" in complaint("search", file, "--queries", queries)
     assert "refined by others (IVFPQR) ('IwQR'); supported: " in complaint("info", test_data / "faiss" / "pqr.refused")
     write_npy(tmp_path / "x.npy", [[1.0, 2.0]])
-    assert "a NumPy array (.npy); vectors are no index yet: `dipper faiss build" in complaint("info", tmp_path / "x.npy")
+    assert "a NumPy array (.npy); build an index of its vectors: `dipper faiss build" in complaint("info", tmp_path / "x.npy")
     (tmp_path / "cut.ivf").write_bytes(file.read_bytes()[:5000])
     assert re.search(r"cut\.ivf: list \d+ of \d+ vectors reaches beyond the file's 5000 bytes",
                      complaint("info", tmp_path / "cut.ivf"))
@@ -207,7 +207,7 @@ def test_faiss_errors_name_what_is_wrong(run, file, web, test_data, tmp_path):
 
 
 def test_faiss_text_is_embedded(run, file):
-    """The model's 384 dimensions do not fit this file, and that is what it says."""
+    """The model's 384 dimensions do not fit this file, and the error says so."""
     done = run("faiss", "search", file, "--text", "a cat", status=1)
     assert "queries have 384 dimensions, its vectors 48" in done.stderr
 

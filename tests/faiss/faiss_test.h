@@ -1,5 +1,5 @@
-/* faiss_test.h: what the tests of this room share: a file in memory behind a reader that counts, and a build
- * written to memory. */
+/* faiss_test.h: helpers of this room's tests: a file in memory behind a reader that counts, and writing a build to
+ * memory. */
 #ifndef FAISS_TEST_H
 #define FAISS_TEST_H
 
@@ -14,7 +14,7 @@
 struct memory_file {
     struct span bytes;
     size_t rounds, ranges, read, unreleased;
-    bool fail; /* the next read */
+    bool fail; /* makes reads fail */
 };
 
 static inline enum dp_status memory_read(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)
@@ -46,14 +46,14 @@ static inline struct faiss_reader memory_reader(struct memory_file *file)
         .size = file->bytes.len, .read = memory_read, .release = memory_release, .ctx = file};
 }
 
-/* A sink: appends to the struct buffer that is its context. */
+/* A sink that appends to a struct buffer, its context. */
 static inline enum dp_status buffer_sink(struct call *call, void *ctx, struct span bytes)
 {
     buffer_append(ctx, bytes);
     return buffer_check(ctx, "the test's file", &call->error);
 }
 
-/* Writes a build: ids are the input rows, or the new row numbers when `renumber`. */
+/* Writes a build. Ids are the numbers of the input rows, or the places in the lists when `renumber`. */
 static inline enum dp_status write_build(struct call *call, const struct ivf_build *build, const float *x,
                                          bool renumber, struct faiss_sink sink)
 {
@@ -82,7 +82,7 @@ static inline enum dp_status write_build(struct call *call, const struct ivf_bui
         if (status == DP_OK)
             status = faiss_ivf_write_end(call, &writer);
         if (status == DP_OK && writer.written != faiss_ivf_file_bytes(&spec))
-            status = call_fail(call, DP_INVALID, "the file is not as long as foretold");
+            status = call_fail(call, DP_INVALID, "the file is not as long as faiss_ivf_file_bytes says");
     }
     mem_free(sizes);
     mem_free(residual);

@@ -1,6 +1,6 @@
 /* ivf_tool.c: builds and searches inverted files for tests/python/test_faiss_agree.py.
  *
- *     ivf_tool build VECTORS.f32 DIM ip|l2 flat|sq8 NLIST OUT.ivf    ids are the vectors' places in the input
+ *     ivf_tool build VECTORS.f32 DIM ip|l2 flat|sq8 NLIST OUT.ivf    ids are the numbers of the vectors in the input
  *     ivf_tool search FILE.ivf QUERIES.f32 NPROBE K [K_FACTOR]       answers on standard output
  *
  * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. On
@@ -21,7 +21,7 @@ static enum dp_status file_sink(struct call *writing, void *ctx, struct span byt
     return DP_OK;
 }
 
-/* A whole file, in memory of malloc. */
+/* Reads a whole file into memory from malloc. */
 static struct span read_whole(const char *path)
 {
     FILE *in = fopen(path, "rb");

@@ -1,5 +1,5 @@
-/* test_faiss_golden.c: files made by faiss-cpu are searched with FAISS's own answers; kinds that are not read are
- * refused by name. tests/golden/make_faiss_golden.py describes the data. */
+/* test_faiss_golden.c: searches of files that faiss-cpu made give FAISS's answers; refusals name the kinds that we do
+ * not read. tests/golden/make_faiss_golden.py describes the data. */
 #include "faiss_test.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 struct answers {
     struct cursor c;
     uint32_t queries, d, k, searches;
-    float largest; /* squared length of a vector of the index */
+    float largest; /* the largest squared length of a vector in the index */
     const uint8_t *vectors;
 };
 
@@ -35,7 +35,7 @@ static struct answers read_answers(struct span bytes)
     return a;
 }
 
-/* One query's hits against FAISS's: the same distances rank by rank, and the same ids but for ties. */
+/* Compares one query's hits with FAISS's: equal distances rank by rank, and equal ids but for ties. */
 static void compare_hits(const struct topk *top, uint32_t k, const int32_t *ids, const float *distances,
                          float tolerance)
 {
@@ -55,7 +55,7 @@ static void compare_hits(const struct topk *top, uint32_t k, const int32_t *ids,
     }
 }
 
-/* A whole search: of a file with a flat part its candidates are looked at again, in one more round. */
+/* A whole search; in a file with a flat part it refines the candidates, in one more round. */
 static enum dp_status search_whole(struct call *call, const struct faiss_ivf *ivf,
                                    const struct faiss_reader *reader, const float *query, uint32_t nprobe,
                                    struct topk *top)
@@ -104,7 +104,7 @@ static void search_as_faiss_did(struct call *call, const struct faiss_ivf *ivf, 
     free(query);
 }
 
-/* Opens a golden file and searches it as FAISS did. rounds: to open it, at most. */
+/* Opens a golden file in at most `rounds` rounds, and searches it as FAISS did. */
 static struct faiss_ivf_info check_kind(const char *name, const char *fourcc, size_t rounds)
 {
     struct arena arena;
@@ -176,7 +176,7 @@ static void test_faiss_sparse_and_empty_lists_agree(void **state)
     check_golden("flat-l2-empty", false);
 }
 
-/* FAISS counts a vector with a NaN, or with L2 an infinity, and puts it in no list. */
+/* FAISS counts a vector with a NaN, or with L2 an infinity, but puts it into no list. */
 static void test_faiss_vectors_in_no_list_are_normal(void **state)
 {
     (void)state;
@@ -190,7 +190,7 @@ static void test_faiss_vectors_in_no_list_are_normal(void **state)
     }
 }
 
-/* A header that counts fewer than the lists hold is damaged. */
+/* A header that counts fewer vectors than the lists hold is damaged. */
 static void test_faiss_lists_of_more_than_the_header_counts_are_refused(void **state)
 {
     (void)state;
@@ -209,7 +209,7 @@ static void test_faiss_lists_of_more_than_the_header_counts_are_refused(void **s
     free(copy);
 }
 
-static void test_faiss_direct_map_is_passed_over(void **state)
+static void test_faiss_direct_map_is_skipped(void **state)
 {
     (void)state;
     check_golden("flat-l2-direct-map", false);
@@ -297,7 +297,7 @@ static void test_faiss_flat_parts_refine_as_faiss_does(void **state)
     assert_true(info.refined && info.flat);
 }
 
-/* From wherever the first read ends: the same file, and rounds that do not pile up. */
+/* Wherever the first read ends, the file opens alike, without a pile of rounds. */
 static void test_faiss_opens_from_any_first_read(void **state)
 {
     (void)state;
@@ -320,7 +320,7 @@ static void test_faiss_opens_from_any_first_read(void **state)
             if (faiss_ivf_open(&call, &reader, guess, &ivf) != DP_OK)
                 fail_msg("%s from %zu: %s", names[i], guess, call.error.message);
             assert_int_equal(file.unreleased, 0);
-            assert_true(file.read <= bytes.len); /* no byte twice */
+            assert_true(file.read <= bytes.len); /* reads no byte twice */
             most = file.rounds > most ? file.rounds : most;
             faiss_ivf_free(ivf);
         }
@@ -341,8 +341,8 @@ static void test_faiss_opens_in_two_rounds(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct span bytes = golden(names[i], "ivf");
         struct faiss_ivf *ivf;
-        /* From a first read that reaches the number of centroids, wherever else it ends: two rounds, and no list
-         * data but what a guess or full sizes in place of sparse ones take. */
+        /* If the first read reaches the number of centroids, there are two rounds, and no list data beyond a guess, or
+         * beyond full sizes in place of sparse ones. */
         for (size_t guess = 98; guess < 2000; guess++) {
             struct memory_file file = {.bytes = bytes};
             struct faiss_reader reader = memory_reader(&file);
@@ -400,7 +400,7 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
         assert_null(ivf);
         assert_non_null(strstr(error.message, refused[i].says));
         assert_non_null(strstr(error.message, "supported: "));
-        assert_true(strlen(error.message) < DP_ERROR_MESSAGE_MAX - 1); /* nothing is cut off */
+        assert_true(strlen(error.message) < DP_ERROR_MESSAGE_MAX - 1); /* not cut off */
     }
     struct dp_error error = {0};
     struct faiss_ivf *ivf;
@@ -408,7 +408,7 @@ static void test_faiss_other_kinds_are_refused_by_name(void **state)
     assert_non_null(strstr(error.message, "'\\x89PNG'"));
 }
 
-/* What people open in place of an index, and what they are told. */
+/* Files that people open by mistake: the error names the kind of file, and a remedy. */
 static void test_faiss_other_files_are_named(void **state)
 {
     (void)state;
@@ -420,7 +420,7 @@ static void test_faiss_other_files_are_named(void **state)
         {"\xef\xbb\xbf<html lang=en>", "HTML page", "login"},
         {"<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code></Error>", "object store", "download it again"},
         {"<Error><Code>AccessDenied</Code></Error>", "object store", "download it again"},
-        {"<?xml version=\"1.0\"?><svg/>", "XML", "the file that was meant"},
+        {"<?xml version=\"1.0\"?><svg/>", "XML", "the right file"},
         {"\x1f\x8b\x08\x08....", "gzip", "gunzip"},
         {"\x28\xb5\x2f\xfd....", "zstd", "zstd -d"},
         {"\xfd\x37zXZ.", "xz", "xz -d"},
@@ -442,7 +442,7 @@ static void test_faiss_other_files_are_named(void **state)
     }
 }
 
-/* The way out of a kind that is not read is in its refusal. */
+/* The refusal of a kind names a way out. */
 static void test_faiss_refusals_say_what_to_do(void **state)
 {
     (void)state;
@@ -477,7 +477,7 @@ int main(void)
         cmocka_unit_test(test_faiss_sparse_and_empty_lists_agree),
         cmocka_unit_test(test_faiss_vectors_in_no_list_are_normal),
         cmocka_unit_test(test_faiss_lists_of_more_than_the_header_counts_are_refused),
-        cmocka_unit_test(test_faiss_direct_map_is_passed_over),
+        cmocka_unit_test(test_faiss_direct_map_is_skipped),
         cmocka_unit_test(test_faiss_scalar_kinds_agree),
         cmocka_unit_test(test_faiss_product_quantizers_agree),
         cmocka_unit_test(test_faiss_fast_scan_agrees),

@@ -1,5 +1,5 @@
-/* test_faiss_index.c: files as a whole: over a caller's reader and in a store; what opening and searching cost
- * in rounds, requests, bytes and memory. */
+/* test_faiss_index.c: files as a whole, over a caller's reader and in a store: the costs of opening and searching in
+ * rounds, requests, bytes and memory. */
 #include "faiss_test.h"
 
 #include <float.h>
@@ -106,7 +106,7 @@ static void test_faiss_index_fills_up_as_faiss_does(void **state)
     wrong = search;
     wrong.k = 0;
     assert_int_equal(faiss_index_search(&call, index, &wrong, &ids[0][0], &distances[0][0], NULL), DP_INVALID);
-    /* Only what the filter lets through. */
+    /* The filter leaves few ids. */
     uint8_t keep[2] = {0x90, 0x01};
     struct id_filter filter = {.keeps = true, .keep = id_set_of_bits(span_of(keep, sizeof keep))};
     search.filter = &filter;
@@ -201,7 +201,7 @@ static void test_faiss_index_in_a_store_costs_what_it_says(void **state)
     assert_int_equal(test_store_counts(store).bytes_read, head);
     faiss_index_free(index);
 
-    /* From a short first read: one more. */
+    /* After a short first read: one more. */
     test_store_reset(store);
     struct faiss_index_options guess = {.cluster_data_offset = 200};
     index = open_in(store, key, &guess, 200);
@@ -209,7 +209,7 @@ static void test_faiss_index_in_a_store_costs_what_it_says(void **state)
     assert_int_equal(faiss_index_info(index).open_rounds, 2);
     assert_int_equal(test_store_counts(store).bytes_read, head);
 
-    /* A search: one round, one request for each list, their bytes. */
+    /* A search: one round, one request for each list, the bytes of the lists. */
     struct faiss_search search = {.queries = query, .count = 1, .dim = 48, .k = K, .nprobe = NPROBE};
     struct faiss_search_cost cost;
     test_store_reset(store);
@@ -221,7 +221,7 @@ static void test_faiss_index_in_a_store_costs_what_it_says(void **state)
     assert_int_equal(cost.bytes, test_store_counts(store).bytes_read);
     assert_int_equal(cost.bytes % 56, 0);
 
-    /* Once the object changes, nothing of the new one is taken for the old. */
+    /* After the object has changed, reads fail. */
     struct store_put put = {.key = key, .body = test_data("faiss/sq8-l2-d16.ivf")};
     assert_int_equal(store_put(&call, store, &put), DP_OK);
     assert_int_equal(faiss_index_search(&call, index, &search, ids, distances, &cost), DP_STALE);
@@ -241,8 +241,7 @@ static void test_faiss_index_opens_a_url(void **state)
     faiss_index_free(index);
     snprintf(path, sizeof path, "%s", test_data_path("faiss/pqr.refused"));
     assert_int_equal(faiss_index_open_url(&call, span_str(path), NULL, NULL, &index), DP_UNSUPPORTED);
-    assert_non_null(
-        strstr(call.error.message, "pqr.refused: it is an IVF file of PQ codes that are refined by others"));
+    assert_non_null(strstr(call.error.message, "pqr.refused: it is an IVF file of PQ codes refined by others"));
     snprintf(path, sizeof path, "%s/none.ivf", test_tmpdir());
     assert_int_equal(faiss_index_open_url(&call, span_str(path), NULL, NULL, &index), DP_NOT_FOUND);
     assert_null(index);
@@ -250,7 +249,7 @@ static void test_faiss_index_opens_a_url(void **state)
 
 /* ---- budgets -------------------------------------------------------------------------------------------- */
 
-/* 100,000 vectors of 768 floats in 1024 lists: 311 MB, of which the head alone is there. */
+/* 100,000 vectors of 768 floats in 1024 lists: 311 MB, of which only the head is in memory. */
 struct large {
     struct buffer head;
     uint64_t size;
@@ -318,7 +317,7 @@ static void test_faiss_index_large_file_within_its_budget(void **state)
     assert_int_equal(cost.requests, 3);
     assert_true(file.read <= 1000000);
     assert_true(test_alloc_peak() - before <= centroids + MIB);
-    /* All of it: in rounds of 256 MiB. */
+    /* A search of all lists takes rounds of 256 MiB. */
     search.nprobe = 1024;
     file.rounds = 0;
     assert_int_equal(faiss_index_search(&call, index, &search, ids, distances, &cost), DP_OK);
@@ -330,7 +329,7 @@ static void test_faiss_index_large_file_within_its_budget(void **state)
     buffer_deinit(&large.head);
 }
 
-/* Centroids longer than a piece come in one round all the same. */
+/* Centroids longer than a piece still come in one round. */
 static void test_faiss_index_large_centroids_come_in_pieces(void **state)
 {
     (void)state;
@@ -450,7 +449,7 @@ static void test_faiss_index_walks_blocks_in_little_memory(void **state)
     buffer_deinit(&blocks.head);
 }
 
-/* ---- a flat file: rows of zeros, but for one of ones ------------------------------------------------------- */
+/* ---- a flat file: rows of zeros and one row of ones ------------------------------------------------------- */
 
 enum { FLAT_DIM = 16, ONES = 4000000 };
 
@@ -480,7 +479,7 @@ static struct faiss_reader flat_reader(struct flat *flat, struct virtual_file *f
     return virtual_reader(file, flat->head.len + rows * FLAT_DIM * sizeof(float));
 }
 
-/* All of it is read once for several queries, in rounds of at most 256 MiB, which the first one's cost tells of. */
+/* Several queries share one reading of the file, in rounds of at most 256 MiB. The first query has its cost. */
 static void test_faiss_index_reads_a_flat_file_in_rounds(void **state)
 {
     (void)state;
@@ -512,7 +511,7 @@ static void test_faiss_index_reads_a_flat_file_in_rounds(void **state)
     buffer_deinit(&flat.head);
 }
 
-/* Gives the first bytes, and fails beyond them. */
+/* Reads the first bytes, and fails beyond them. */
 static enum dp_status read_the_head(struct call *reading, void *ctx, struct faiss_range *ranges, size_t n)
 {
     if (ranges->offset == 0 && ranges->len <= 128 * 1024)
@@ -520,7 +519,7 @@ static enum dp_status read_the_head(struct call *reading, void *ctx, struct fais
     return call_fail(reading, DP_IO, "this reader has a head alone");
 }
 
-static void test_faiss_index_reads_a_large_flat_file_only_when_told(void **state)
+static void test_faiss_index_reads_a_large_flat_file_only_with_scan_all(void **state)
 {
     (void)state;
     enum { GIB_ROWS = (1 << 30) / (FLAT_DIM * 4) };
@@ -557,7 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_faiss_index_large_centroids_come_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faiss_index_walks_blocks_in_little_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faiss_index_reads_a_flat_file_in_rounds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_faiss_index_reads_a_large_flat_file_only_when_told, set_up,
+        cmocka_unit_test_setup_teardown(test_faiss_index_reads_a_large_flat_file_only_with_scan_all, set_up,
                                         tear_down),
     };
     return test_run(tests);

@@ -1,4 +1,4 @@
-/* test_faiss_malformed.c: broken files end in an error or in a search within their bounds, never in a crash. */
+/* test_faiss_malformed.c: a broken file gives an error, or a search within its bounds, never a crash. */
 #include "faiss_test.h"
 
 #include <math.h>
@@ -23,9 +23,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Opens the bytes and, when that works, searches all lists. The status of the opening. However broken: few
- * rounds, no byte read twice, nothing allocated that the file does not explain, and an error that names the
- * file. */
+/* Opens the bytes, and searches all lists if that works. Returns the status of the opening. Checks for any file, however
+ * broken: few rounds, no byte read twice, no memory beyond the file's size, and an error that names the file. */
 static enum dp_status open_and_search(struct span bytes, size_t guess)
 {
     struct memory_file file = {.bytes = bytes};
@@ -104,7 +103,7 @@ static void test_faiss_every_truncation_is_corrupt(void **state)
         struct span bytes = test_data(files[f]);
         assert_int_equal(open_and_search(bytes, 0), DP_OK);
         for (size_t len = 0; len < bytes.len; len++, cases++) {
-            uint8_t *copy = malloc(len + 1); /* its own block, so that a sanitizer sees a read past its end */
+            uint8_t *copy = malloc(len + 1); /* a block for itself, so that a sanitizer sees a read past its end */
             assert_non_null(copy);
             memcpy(copy, bytes.data, len);
             assert_int_equal(open_and_search(span_of(copy, len), 0), DP_CORRUPT);
@@ -136,7 +135,7 @@ static void test_faiss_every_flipped_byte_is_survived(void **state)
     assert_true(refused > 200);
 }
 
-/* Each field of each kind's head set to each of these. */
+/* Sets each field of each kind's head to each of these values. */
 static void test_faiss_impossible_fields_are_refused(void **state)
 {
     (void)state;
@@ -159,7 +158,7 @@ static void test_faiss_impossible_fields_are_refused(void **state)
                 memcpy(copy, bytes.data, bytes.len);
                 memcpy(copy + at, &values[v], v < 5 ? 8 : 4);
                 open_and_search(span_of(copy, bytes.len), 60 + v * 40);
-                if (plain && (at == 37 || at == 4)) /* nlist and d: nothing but the true value is possible */
+                if (plain && (at == 37 || at == 4)) /* nlist and d: only the true value is possible */
                     assert_int_not_equal(call.error.status, DP_OK);
             }
         free(copy);
@@ -195,7 +194,7 @@ static void put_header(struct buffer *b, const char *fourcc)
     buffer_u32(b, 1);
 }
 
-/* Wrappers in wrappers, to the end of a long file. */
+/* Wrappers in wrappers, up to the end of a long file. */
 static void test_faiss_endless_nesting_is_refused(void **state)
 {
     (void)state;
@@ -213,7 +212,7 @@ static void test_faiss_endless_nesting_is_refused(void **state)
         assert_true(strstr(call.error.message, "nested") || strstr(call.error.message, "id map inside another"));
         buffer_deinit(&b);
     }
-    /* Very many transforms. */
+    /* Too many transforms. */
     struct buffer b;
     buffer_init(&b, 1 << 22);
     put_header(&b, "IxPT");
@@ -224,7 +223,7 @@ static void test_faiss_endless_nesting_is_refused(void **state)
     buffer_deinit(&b);
 }
 
-/* Every error of a truncated file says within what it ends. */
+/* The error of a truncated file names the field within which the file ends. */
 static void test_faiss_truncation_names_the_field(void **state)
 {
     (void)state;
@@ -252,7 +251,7 @@ static void test_faiss_truncation_names_the_field(void **state)
     }
 }
 
-/* What lists hold is searched, whatever it is: NaN floats, negative ids. */
+/* Searches survive whatever the lists hold: NaN floats, negative ids. */
 static void test_faiss_lists_of_ones_are_searched(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_faiss_write.c: what is written is read back, finds what it should, and is laid out as the format says. */
+/* test_faiss_write.c: written files can be read back, give good recall, and have the layout of the format. */
 #include "faiss_test.h"
 
 #include <math.h>
@@ -44,7 +44,7 @@ static float *sift(bool normalized)
     return x;
 }
 
-/* The part of the true ten nearest that a search at nprobe finds, over the queries. */
+/* The part of the true ten nearest that searches with nprobe find, on average over the queries. */
 static double recall(struct fixture *f, const float *x, enum vector_metric metric, enum ivf_codec_kind kind,
                      size_t nprobe)
 {
@@ -133,7 +133,7 @@ static void test_faiss_list_data_begin_where_the_format_says(void **state)
     struct faiss_ivf_info info = faiss_ivf_info(ivf);
     assert_int_equal(info.head_bytes + 300 * (13 + 8), f->file.len);
     assert_int_equal(info.nprobe, 1);
-    /* The head alone is enough, and not a byte less. */
+    /* Parsing needs the whole head, and no more. */
     struct faiss_ivf *again;
     struct span head = span_of(f->file.data, (size_t)info.head_bytes);
     assert_int_equal(faiss_ivf_parse_head(head, f->file.len, &again, NULL), DP_OK);

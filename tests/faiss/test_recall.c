@@ -1,4 +1,4 @@
-/* test_recall.c: the table of recall: its bytes, what it refuses, what it answers, where it lies. */
+/* test_recall.c: the table of recall: its bytes, refusals, finding an nprobe, and its URL. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -36,7 +36,7 @@ static void test_faiss_recall_is_read_and_written(void **state)
     assert_int_equal(recall_parse(buffer_span(&out), &again, NULL), DP_OK);
     assert_memory_equal(&table, &again, sizeof table);
     buffer_deinit(&out);
-    /* The largest there is fits. */
+    /* The largest table fits. */
     table.count = RECALL_POINTS_MAX;
     for (size_t i = 0; i < RECALL_POINTS_MAX; i++)
         table.points[i] = (struct recall_point){UINT64_MAX - RECALL_POINTS_MAX + i, 0.12345678901234567};
@@ -55,7 +55,7 @@ static void test_faiss_recall_refuses(void **state)
     refuse("[1]", DP_CORRUPT, "object");
     refuse("{}", DP_CORRUPT, "\"format\" is not");
     refuse("{\"format\":\"dipper-recall\",\"version\":2}", DP_UNSUPPORTED, "version 2");
-    refuse("{\"format\":\"dipper-recall\",\"version\":1}", DP_CORRUPT, "nothing was measured");
+    refuse("{\"format\":\"dipper-recall\",\"version\":1}", DP_CORRUPT, "the table is empty");
     refuse("{\"fingerprint\":\"00000000DEADBEEF\"}", DP_CORRUPT, "hexadecimal");
     refuse("{\"fingerprint\":\"0\"}", DP_CORRUPT, "hexadecimal");
     refuse(HEAD "\"k\":10,\"queries\":4,\"points\":[{\"nprobe\":1}]}", DP_CORRUPT, "a point needs");
@@ -76,7 +76,7 @@ static void test_faiss_recall_answers_the_smallest_nprobe(void **state)
 {
     (void)state;
     struct dp_error error;
-    /* Codes make it fall a little now and then. */
+    /* With compressed codes recall may fall a little as nprobe rises. */
     const struct recall_table table = {.count = 4, .points = {{1, 0.4}, {2, 0.9}, {4, 0.89}, {8, 0.95}}};
     size_t nprobe;
     assert_int_equal(recall_nprobe(&table, 0.1, &nprobe, NULL), DP_OK);

@@ -1,5 +1,4 @@
-/* virtual_file.h: files far larger than a test should hold: a head that is there, lists that are made as they
- * are read. */
+/* virtual_file.h: files too large for a test's memory: the head exists, and reading makes the lists. */
 #ifndef VIRTUAL_FILE_H
 #define VIRTUAL_FILE_H
 
@@ -8,10 +7,10 @@
 
 #include "faiss/reader.h"
 
-/* Bytes of the file from `offset` on. */
+/* Makes len bytes of the file from `offset` on. */
 typedef void virtual_fill_fn(const void *ctx, uint64_t offset, uint8_t *to, size_t len);
 
-/* Its blocks come from malloc, so that they are not among what the code under test takes. */
+/* Its blocks come from malloc, so that they do not count as memory of the code under test. */
 struct virtual_file {
     virtual_fill_fn *fill;
     const void *ctx;
@@ -63,7 +62,7 @@ static inline struct faiss_reader virtual_reader(struct virtual_file *file, uint
                                  .name = "virtual.ivf"};
 }
 
-/* The part of `piece`, which begins at `begin` in the file, that lies in [offset, offset + len), into `to`. */
+/* Copies the part of `piece` that lies in [offset, offset + len) of the file into `to`. begin: of the piece, in the file. */
 static inline void virtual_put(struct span piece, uint64_t begin, uint64_t offset, uint8_t *to, size_t len)
 {
     uint64_t from = begin > offset ? begin : offset;

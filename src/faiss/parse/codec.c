@@ -1,7 +1,7 @@
-/* parse/codec.c: what the codes of an inverted file mean.
+/* parse/codec.c: the meaning of the codes of an inverted file.
  *
- *   IwFl         nothing: floats
- *   IwSq, IwSQ   i32 type, i32 how ranges were found, f32 its argument, u64 d, u64 code_size, vec f32 trained,
+ *   IwFl         no fields: codes are floats
+ *   IwSq, IwSQ   i32 type, i32 rangestat, f32 its argument, u64 d, u64 code_size, vec f32 trained,
  *                u64 code_size, IwSq: u8 by_residual
  *   IwPQ         u8 by_residual, u64 code_size, pq
  *   IwPf         u8 by_residual, u64 code_size, i32 block_rows, u64 m2, i32 implementation, u64 batch, pq
@@ -32,9 +32,9 @@ enum {
  * precomputed_table_max_bytes). */
 static const uint64_t PRECOMPUTED_BYTES_MAX = (uint64_t)1 << 31;
 
-/* ---- what follows, to be read in the same round --------------------------------------------------------- */
+/* ---- the bytes ahead, for reading them in the same round --------------------------------------------------------- */
 
-/* Whether codes of this many bytes can be m indexes of `bits` bits, for an m that divides d. */
+/* Whether a code of code_size bytes can hold m indexes of `bits` bits, for some m that divides d. */
 static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
 {
     for (uint64_t m = 8 * (code_size - 1) / bits + 1; m <= 8 * code_size / bits && m <= d; m++)
@@ -43,10 +43,10 @@ static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
     return false;
 }
 
-/* The bytes of a product quantizer's centroids, foretold before its fields are read: what the file's size leaves
- * once everything else is taken away must be these and ntotal whole codes. 8 bits when that does not tell (list
- * sizes are sparse, or something else is in the way): then at worst there is one more round. */
-static uint64_t foretell_pq(const struct faiss_parser *p)
+/* Guesses the bytes of a product quantizer's centroids before its fields are read: the file's size, less everything
+ * else, must be these and ntotal whole codes. Assumes 8 bits if no guess fits, because list sizes are sparse or other
+ * parts intervene; a wrong guess costs at most one more round. */
+static uint64_t guess_pq_bytes(const struct faiss_parser *p)
 {
     const struct faiss_ivf *ivf = p->ivf;
     uint64_t d = ivf->codec.dim, best = 0, centroids = 4 * ivf->nlist * d;
@@ -68,7 +68,7 @@ uint64_t parse_codec_ahead(const struct faiss_parser *p)
     switch (p->kind) {
     case FAISS_IVF_SQ:
     case FAISS_IVF_SQ_OLD: return SQ_BYTES + 9 + 8 * d;
-    case FAISS_IVF_PQ: return PQ_INDEX_BYTES + PQ_BYTES + foretell_pq(p);
+    case FAISS_IVF_PQ: return PQ_INDEX_BYTES + PQ_BYTES + guess_pq_bytes(p);
     case FAISS_IVF_PQ_FAST: return PQ_FAST_BYTES + PQ_BYTES + (4 * d << 4);
     case FAISS_IVF_RABITQ:
     case FAISS_IVF_RABITQ_BITS: return RABITQ_BYTES;
@@ -84,7 +84,7 @@ static const struct sq_type {
     enum ivf_codec_kind kind;
     enum ivf_scalar_form form;
     uint8_t bits;
-    uint8_t floats; /* trained: 2 for each dimension, 1 for two in all, 0 for none */
+    uint8_t floats; /* trained: 2 for each dimension; 1: two in all; 0: none */
 } sq_types[] = {{FAISS_QT_8BIT, IVF_SQ8, IVF_SCALAR_RANGES, 8, 2},
                 {FAISS_QT_4BIT, IVF_SQ4, IVF_SCALAR_RANGES, 4, 2},
                 {FAISS_QT_6BIT, IVF_SQ6, IVF_SCALAR_RANGES, 6, 2},
@@ -103,8 +103,8 @@ static const struct sq_type *find_sq_type(int32_t type)
     return NULL;
 }
 
-/* The ranges of codes that have no trained range for each dimension, spread over all: whatever the form, code c stands
- * for least + range (c + 1/2) / levels, so values themselves are a range of 255 from -1/2 or -128.5 on. */
+/* Makes a range for each dimension of codes that were trained without. In every form code c means
+ * least + range (c + 1/2) / levels, so direct codes have a range of 255 that begins at -1/2, signed ones at -128.5. */
 static enum dp_status spread_ranges(struct faiss_parser *p, const struct sq_type *type, const float uniform[2])
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -122,7 +122,6 @@ static enum dp_status spread_ranges(struct faiss_parser *p, const struct sq_type
     return status;
 }
 
-/* The quantizer's fields and what was trained, which both kinds of file that hold one have. */
 enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -134,7 +133,7 @@ enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
     if (status != DP_OK)
         return status;
     int32_t number = cursor_i32(&c);
-    cursor_i32(&c); /* how the ranges were found: no matter now */
+    cursor_i32(&c); /* rangestat mattered in training only */
     cursor_f32(&c);
     uint64_t sq_d = cursor_u64(&c), sq_code_size = cursor_u64(&c), trained = cursor_u64(&c);
     const struct sq_type *type = find_sq_type(number);
@@ -190,7 +189,7 @@ static enum dp_status parse_pq(struct faiss_parser *p, uint64_t bits_max)
     struct ivf_codec *codec = &ivf->codec;
     struct cursor c;
     enum dp_status status =
-        source_fields(&p->source, "the product quantizer", PQ_BYTES, foretell_pq(p) + parse_lists_ahead(p), &c);
+        source_fields(&p->source, "the product quantizer", PQ_BYTES, guess_pq_bytes(p) + parse_lists_ahead(p), &c);
     if (status != DP_OK)
         return status;
     uint64_t d = cursor_u64(&c), m = cursor_u64(&c), bits = cursor_u64(&c), floats = cursor_u64(&c);
@@ -231,7 +230,7 @@ static enum dp_status parse_ivf_pq(struct faiss_parser *p)
     struct ivf_codec *codec = &p->ivf->codec;
     struct cursor c;
     enum dp_status status = source_fields(&p->source, "the code size", PQ_INDEX_BYTES,
-                                          PQ_BYTES + foretell_pq(p) + parse_lists_ahead(p), &c);
+                                          PQ_BYTES + guess_pq_bytes(p) + parse_lists_ahead(p), &c);
     if (status != DP_OK)
         return status;
     uint8_t by_residual = cursor_u8(&c);
@@ -246,7 +245,7 @@ static enum dp_status parse_ivf_pq(struct faiss_parser *p)
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
-/* The layout of a block: `parts` four-bit indexes and `beside` bytes for each of its vectors. */
+/* Sets the layout of a block: `parts` four-bit indexes and `beside` more bytes for each of its vectors. */
 static enum dp_status set_block(struct faiss_parser *p, int32_t rows, uint64_t m2, uint64_t parts, uint64_t beside)
 {
     struct ivf_codec *codec = &p->ivf->codec;
@@ -292,7 +291,7 @@ static enum dp_status parse_ivf_pq_fast(struct faiss_parser *p)
 
 /* ---- RaBitQ --------------------------------------------------------------------------------------------- */
 
-/* d, code_size, metric, bits: what every kind begins with. */
+/* Takes the fields that every kind begins with: d, code_size, metric, bits. */
 static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool has_bits)
 {
     struct ivf_codec *codec = &p->ivf->codec;
@@ -305,7 +304,7 @@ static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool
                            " bits, in an index of %zu dimensions and metric %d",
                            d, metric, bits, codec->dim, (int)codec->metric);
     codec->bits = (size_t)bits;
-    codec->by_residual = true; /* its codes always are */
+    codec->by_residual = true; /* always for RaBitQ */
     codec->code_size = rabitq_sign_bytes(codec->dim) + rabitq_factor_bytes(codec->dim, codec->bits);
     return check_code(p, code_size, codec->code_size, 0);
 }

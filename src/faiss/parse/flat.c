@@ -2,10 +2,10 @@
  *
  *   IxF2, IxFI, IxFl   header, vec f32 vectors[ntotal][d]
  *   IxSQ               header, scalar quantizer (parse/codec.c), vec u8 codes[ntotal][code_size]
- *   refinement         one of the first three, f32 k_factor       behind the index that is refined
+ *   refinement         one of the first three, f32 k_factor       behind the index that it refines
  *
- * Vectors stay in the file. They are numbered from 0 on, and a search reads all of them in pieces, each of which
- * stands for a list.
+ * The vectors stay in the file. Their numbers begin with 0. A search reads all of them in pieces; each piece stands for
+ * a list.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +15,7 @@
 
 enum { PIECE_BYTES = 8 << 20 };
 
-/* Leaves the codes where they are: elements of `size` bytes, in all ntotal codes. */
+/* Notes the place of the codes: elements of `size` bytes, which make ntotal codes. */
 static enum dp_status pass_codes(struct faiss_parser *p, uint64_t size)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -49,9 +49,9 @@ enum dp_status parse_flat(struct faiss_parser *p)
     ivf->ntotal = (uint64_t)h.ntotal;
     ivf->codec.dim = (size_t)h.d;
     ivf->codec.metric = (enum vector_metric)h.metric;
-    /* Where there are vectors they prove the dimension; memory for queries depends on it. */
+    /* Vectors prove the dimension. Without any, an absurd one would make queries take memory. */
     if (ivf->ntotal == 0 && ivf->codec.dim > p->source.size)
-        return source_fail(&p->source, DP_UNSUPPORTED, "it holds no vectors, of %" PRId32 " dimensions", h.d);
+        return source_fail(&p->source, DP_UNSUPPORTED, "it has %" PRId32 " dimensions, but no vectors", h.d);
     if (p->kind == FAISS_SQ) {
         status = parse_scalar_quantizer(p, 8);
         return status == DP_OK ? pass_codes(p, 1) : status;
@@ -82,7 +82,7 @@ enum dp_status parse_refinement(struct faiss_parser *p)
     if (status != DP_OK)
         return status;
     if (fourcc != FAISS_FLAT_L2 && fourcc != FAISS_FLAT_IP && fourcc != FAISS_FLAT_OLD)
-        return parse_refuse_part(p, "what refines it is", fourcc, "flat (IxF2, IxFI, IxFl), which ',RFlat' makes");
+        return parse_refuse_part(p, "its refinement is", fourcc, "flat (IxF2, IxFI, IxFl), which ',RFlat' makes");
     status = parse_header(p, "the refinement", 8, &h);
     if (status == DP_OK)
         status = parse_count(p, "the refinement's vectors", sizeof(float), 0, &floats);

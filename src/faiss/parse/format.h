@@ -1,4 +1,4 @@
-/* format.h: numbers of the FAISS file format that reading and writing share (docs/internals/faiss.md). */
+/* faiss/parse/format.h: numbers of the FAISS file format, which reading and writing share (docs/internals/faiss.md). */
 #ifndef FAISS_FORMAT_H
 #define FAISS_FORMAT_H
 
@@ -11,7 +11,7 @@ enum {
     /* inverted files */
     FAISS_IVF_FLAT = FAISS_FOURCC('I', 'w', 'F', 'l'),
     FAISS_IVF_SQ = FAISS_FOURCC('I', 'w', 'S', 'q'),
-    FAISS_IVF_SQ_OLD = FAISS_FOURCC('I', 'w', 'S', 'Q'), /* always by residual */
+    FAISS_IVF_SQ_OLD = FAISS_FOURCC('I', 'w', 'S', 'Q'), /* its codes are always by residual */
     FAISS_IVF_PQ = FAISS_FOURCC('I', 'w', 'P', 'Q'),
     FAISS_IVF_PQ_FAST = FAISS_FOURCC('I', 'w', 'P', 'f'),
     FAISS_IVF_RABITQ = FAISS_FOURCC('I', 'w', 'r', 'q'),      /* one bit */
@@ -47,7 +47,7 @@ enum {
 
 enum {
     FAISS_HEADER_BYTES = 37, /* fourcc, i32 d, i64 ntotal, 2 × i64, u8 is_trained, i32 metric */
-    FAISS_DUMMY = 1 << 20,   /* what FAISS writes in the two unused fields */
+    FAISS_DUMMY = 1 << 20,   /* FAISS writes this into the two unused fields */
     FAISS_QT_8BIT = 0,
     FAISS_QT_4BIT = 1,
     FAISS_QT_8BIT_UNIFORM = 2,

@@ -1,4 +1,4 @@
-/* parse/header.c: the headers of indexes, and that of an inverted file: its quantizer and its direct map.
+/* parse/header.c: the header of any index, and that of an inverted file with its quantizer and its direct map.
  *
  *   header      = i32 d, i64 ntotal, 2 × i64, u8 is_trained, i32 metric
  *   ivf-header  = header, u64 nlist, u64 nprobe, quantizer, direct-map
@@ -8,7 +8,7 @@
  *                 5 × i32, quantizer (flat)
  *   direct-map  = u8 type, vec i64; type 2: vec (i64, i64)
  *
- * The graph of an HNSW quantizer is passed over: its stored centroids are searched exactly.
+ * The parser skips the graph of an HNSW quantizer: searches compare with all its stored centroids.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -120,15 +120,15 @@ enum dp_status parse_header(struct faiss_parser *p, const char *what, uint64_t a
     if (out->metric != VECTOR_INNER_PRODUCT && out->metric != VECTOR_L2)
         return source_fail(&p->source, DP_UNSUPPORTED,
                            "%s has metric %" PRId32
-                           " (%s); supported: 1 (L2), 0 (inner product; of vectors of length 1 "
-                           "that is cosine)",
+                           " (%s); supported: 1 (L2), 0 (inner product, which is cosine for vectors "
+                           "of length 1)",
                            what, out->metric, parse_metric_name(out->metric));
     return DP_OK;
 }
 
 /* ---- the quantizer ------------------------------------------------------------------------------------- */
 
-/* What surely follows the centroids, but for a direct map. */
+/* The bytes that follow the centroids, but for a direct map. */
 static uint64_t after_centroids(const struct faiss_parser *p)
 {
     return DIRECT_MAP_BYTES + parse_codec_ahead(p) + parse_lists_ahead(p);
@@ -171,7 +171,7 @@ static enum dp_status parse_flat_quantizer(struct faiss_parser *p)
     return DP_OK;
 }
 
-/* Passes over a vector of the graph. expected: elements that it must have; UINT64_MAX: any. */
+/* Skips a vector. expected: the number of its elements; UINT64_MAX: any. */
 static enum dp_status skip_vector(struct faiss_parser *p, const char *what, uint64_t size, uint64_t expected,
                                   uint64_t ahead)
 {
@@ -226,7 +226,7 @@ static enum dp_status parse_quantizer(struct faiss_parser *p)
     return parse_flat_quantizer(p);
 }
 
-/* ---- the direct map, which is passed over ---------------------------------------------------------------- */
+/* ---- the direct map, which is skipped ---------------------------------------------------------------- */
 
 static enum dp_status parse_direct_map(struct faiss_parser *p)
 {

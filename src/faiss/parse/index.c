@@ -1,4 +1,4 @@
-/* parse/index.c: a file from its first byte: wrappers, the inverted file in them, and what stands behind it.
+/* parse/index.c: a file from its first byte: wrappers, the index inside them, and the parts behind the index.
  *
  *   file         = index
  *   index        = "IxPT" header transforms index
@@ -7,9 +7,9 @@
  *                | an inverted file's fourcc, ivf-header, codec, lists
  *                | ("IxF2" | "IxFI" | "IxFl" | "IxSQ"), flat
  *
- * No length is trusted: before anything is allocated or passed over, its bytes must lie inside the file. Beside
- * the window of what was read last, memory taken is one copy of the centroids, the codec's tables and the
- * transforms' matrices, and 8 bytes for each list (16 in blocks) and for each id of a map.
+ * No length is trusted: the bytes of a part must lie inside the file before the parser allocates or skips them. Beside
+ * the source's window, it keeps one copy of the centroids, the codec's tables and the transforms' matrices, and 8 bytes
+ * for each list (16 in blocks) and for each id of a map.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ static bool is_id_map(uint32_t fourcc)
     return fourcc == FAISS_ID_MAP || fourcc == FAISS_ID_MAP_2;
 }
 
-/* What the wrappers said, to be compared with what is in them. */
+/* What the wrappers say about the index inside them. */
 struct wrappers {
     struct index_header first;
     uint32_t kinds[PARSE_NESTING_MAX]; /* from the outside in */
@@ -51,7 +51,7 @@ struct wrappers {
     bool id_map;
 };
 
-/* Bytes that will follow the index in the wrapper. */
+/* Notes that a wrapper has `bytes` more bytes behind the index. */
 static enum dp_status expect_tail(struct faiss_parser *p, const char *what, bool fits, uint64_t bytes,
                                   int64_t ntotal)
 {
@@ -70,7 +70,7 @@ static enum dp_status begin_id_map(struct faiss_parser *p, const struct index_he
     if (p->ivf->refine.present)
         return source_fail(
             &p->source, DP_UNSUPPORTED,
-            "an id map inside a refined index, where FAISS takes ids for numbers; supported: around it "
+            "an id map inside a refined index, where FAISS mistakes ids for numbers; supported: around it "
             "(IDMap,IVF…,RFlat)");
     w->id_map = true;
     bool fits = !__builtin_mul_overflow((uint64_t)h->ntotal, (uint64_t)8, &bytes) &&
@@ -114,7 +114,7 @@ static enum dp_status parse_wrapper(struct faiss_parser *p, uint32_t fourcc, str
     return fourcc == FAISS_REFINE ? begin_refinement(p, &h) : begin_id_map(p, &h, w);
 }
 
-/* The fourcc of the inverted file or the flat index, behind any wrappers. */
+/* Reads the wrappers, up to the fourcc of the inverted file or the flat index inside them. */
 static enum dp_status parse_wrappers(struct faiss_parser *p, struct wrappers *w)
 {
     for (;;) {
@@ -129,7 +129,7 @@ static enum dp_status parse_wrappers(struct faiss_parser *p, struct wrappers *w)
     }
 }
 
-/* Whether the index in the wrappers is as they say. */
+/* Checks the index against its wrappers. */
 static enum dp_status check_wrapped(struct faiss_parser *p, const struct wrappers *w, size_t dim)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -157,7 +157,7 @@ static enum dp_status parse_ivf(struct faiss_parser *p, const struct wrappers *w
     if (status == DP_OK)
         status = parse_lists(p);
     if (status == DP_OK && pq_has_constants(&ivf->codec)) {
-        /* One for each vector, once all lists have been scanned. */
+        /* Scans will make one constant for each vector. */
         status = parse_reserve(p, "its lists' constants", ivf->listed, sizeof(float));
         if (status == DP_OK)
             status = parse_alloc(p, "its lists' constants", ivf->nlist, sizeof *ivf->constants, &ivf->constants);
@@ -200,7 +200,7 @@ static enum dp_status parse_all(struct faiss_parser *p)
     if (w.count > 0)
         ivf->dim_in = (size_t)w.first.d;
     status = parse_core(p, &w);
-    /* What wrappers put behind the index, from the inside out. */
+    /* The wrappers' parts behind the index come from the inside out. */
     for (unsigned i = w.count; status == DP_OK && i-- > 0;)
         if (is_id_map(w.kinds[i]))
             status = parse_id_map(p);

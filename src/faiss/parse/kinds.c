@@ -1,5 +1,4 @@
-/* parse/kinds.c: what is not read, in plain words and with a way out: FAISS's other kinds of index, and files that are no
- * index at all. */
+/* parse/kinds.c: refuses FAISS's other kinds of index, and other files, in plain words and with a way out. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -11,12 +10,12 @@ static const char supported[] =
     "IVF files (Flat, SQ, PQ, fast scan, RaBitQ), flat files and SQ, alone or with transforms, "
     "id maps and RFlat";
 
-/* Where FAISS gives the vectors back. */
+/* For kinds from which FAISS can reconstruct the vectors. */
 #define REBUILD                                                                                                  \
     "make an IVF file of its vectors: in Python numpy.save(\"x.npy\", faiss.read_index(FILE).reconstruct_n()), " \
     "then "                                                                                                      \
     "`dipper faiss build FILE.ivf --vectors x.npy`"
-/* Where it does not. */
+/* For kinds from which it cannot. */
 #define BUILD "make an IVF file of the vectors: `dipper faiss build FILE.ivf --vectors x.npy`"
 
 static const struct {
@@ -54,8 +53,8 @@ static const struct {
     {"IxLa", "a lattice quantizer", REBUILD},
     {"IRMf", "codes by rows' minima and maxima", REBUILD},
     {"IRMh", "codes by rows' minima and maxima", REBUILD},
-    {"IwQR", "an IVF file of PQ codes that are refined by others (IVFPQR)", REBUILD},
-    {"IwFd", "an IVF file of vectors without their duplicates (FlatDedup)", "make it with IVFn,Flat, or " BUILD},
+    {"IwQR", "an IVF file of PQ codes refined by others (IVFPQR)", REBUILD},
+    {"IwFd", "an IVF file without duplicate vectors (FlatDedup)", "make it with IVFn,Flat, or " BUILD},
     {"IwRQ", "an IVF file of residual quantizer codes", REBUILD},
     {"IwLS", "an IVF file of local search quantizer codes", REBUILD},
     {"IwPR", "an IVF file of codes of a product of residual quantizers", REBUILD},
@@ -65,7 +64,7 @@ static const struct {
     {"NPRf", "an IVF file of fast-scan codes of a product of residual quantizers", REBUILD},
     {"NPLf", "an IVF file of fast-scan codes of a product of local search quantizers", REBUILD},
     {"IwSh", "an IVF file of spectral hashes", BUILD},
-    {"IwIQ", "an IVF file with a quantizer of its own transform (IndexIVFIndependentQuantizer)", REBUILD},
+    {"IwIQ", "an IVF file with an independent quantizer (IndexIVFIndependentQuantizer)", REBUILD},
     {"Iwrf", "an IVF file of fast-scan RaBitQ codes as FAISS wrote them before 1.13",
      "write it anew with a later FAISS"},
     {"IBxF", "a binary index: its vectors are bits", "search it with FAISS"},
@@ -79,7 +78,7 @@ static const struct {
     {"Imiq", "an inverted multi-index (IMI)", REBUILD},
     {"ImRQ", "a residual coarse quantizer", REBUILD},
     {"Viqt", "an ITQ transform, which makes bits", BUILD},
-    {"ilod", "in a file of their own (OnDiskInvertedLists)",
+    {"ilod", "in a second file (OnDiskInvertedLists)",
      "put them into one file: in Python copy each list into faiss.ArrayInvertedLists(nlist, code_size) by "
      "add_entries, then "
      "replace_invlists and write_index"},
@@ -104,13 +103,14 @@ enum dp_status parse_refuse_part(struct faiss_parser *p, const char *what, uint3
     return source_fail(&p->source, DP_UNSUPPORTED, "%s of kind '%s'; supported: %s", what, text, others);
 }
 
-/* What makes an index of a file that has vectors, or none. */
+/* How to get an index from a file of this kind. */
 static const char *way_to_build(enum file_kind kind)
 {
     switch (kind) {
-    case FILE_NPY: return "vectors are no index yet: `dipper faiss build FILE.ivf --vectors FILE.npy`";
+    case FILE_NPY: return "build an index of its vectors: `dipper faiss build FILE.ivf --vectors FILE.npy`";
     case FILE_PICKLE:
-        return "LangChain's index.pkl has texts, its index lies beside it as index.faiss; write others by "
+        return "LangChain keeps texts in index.pkl and the index in index.faiss beside it; write other indexes "
+               "with "
                "faiss.write_index";
     case FILE_PARQUET:
     case FILE_ARROW:
@@ -121,7 +121,7 @@ static const char *way_to_build(enum file_kind kind)
         return "if it holds vectors, save them by numpy.save(\"x.npy\", …) as rows of float32, then `dipper faiss "
                "build "
                "FILE.ivf --vectors x.npy`";
-    default: return "check that this is the file that was meant";
+    default: return "check that this is the right file";
     }
 }
 
@@ -138,7 +138,7 @@ enum dp_status parse_refuse_file(struct faiss_parser *p, uint32_t fourcc)
     if (find_kind(fourcc) < sizeof kinds / sizeof *kinds)
         return parse_refuse_part(p, "it is", fourcc, supported);
     return source_fail(&p->source, DP_UNSUPPORTED,
-                       "it begins with '%s', which is no kind of FAISS index that is known here; supported: %s",
+                       "it begins with '%s', an unknown kind of FAISS index; supported: %s",
                        parse_fourcc_text(fourcc, text), supported);
 }
 
@@ -148,5 +148,5 @@ const char *parse_metric_name(int32_t metric)
         "inner product", "L2",   "L1", "Linf", "Lp", [20] = "Canberra", "Bray-Curtis", "Jensen-Shannon", "Jaccard",
         "NaN-Euclidean", "Gower"};
     bool named = metric >= 0 && (size_t)metric < sizeof names / sizeof *names && names[metric];
-    return named ? names[metric] : "a metric that is not known here";
+    return named ? names[metric] : "an unknown metric";
 }

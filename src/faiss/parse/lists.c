@@ -1,4 +1,4 @@
-/* parse/lists.c: where the inverted lists lie.
+/* parse/lists.c: the places of the inverted lists.
  *
  *   arrays   "ilar", u64 nlist, u64 code_size, ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs,
  *   lists rising);
@@ -7,10 +7,10 @@
  *            then for each list: vec i64 ids, vec u8 codes
  *
  * Lists may hold fewer vectors than the header counts: FAISS counts a vector with a NaN, or with L2 an infinity, but
- * puts it in no list. More are an error.
+ * puts it into no list. More vectors than the header counts are an error.
  *
- * The sizes of arrays stand together. Those of blocks lie between their lists, so they are walked once, window by
- * window; only sizes are kept of what goes by, and a list longer than the window is jumped.
+ * The sizes of array lists stand together. Those of block lists lie between the lists, so the parser walks over the
+ * lists once, window by window. It keeps the sizes alone, and jumps over a list that is longer than the window.
  */
 #include <inttypes.h>
 
@@ -42,7 +42,7 @@ static enum dp_status take_total(struct faiss_parser *p, uint64_t total)
 
 /* ---- arrays -------------------------------------------------------------------------------------------- */
 
-/* Puts each pair's size into list_offset[list + 1]. */
+/* Reads each pair's size into list_offset[list + 1]. */
 static enum dp_status read_sparse_sizes(struct faiss_parser *p, uint64_t pairs)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -58,7 +58,8 @@ static enum dp_status read_sparse_sizes(struct faiss_parser *p, uint64_t pairs)
             uint64_t list = cursor_u64(&c), size = cursor_u64(&c);
             if (list < least || list >= ivf->nlist)
                 return source_fail(&p->source, DP_CORRUPT,
-                                   "sparse sizes name list %" PRIu64 " where %" PRIu64 " to %" PRIu64 " may come",
+                                   "sparse sizes name list %" PRIu64 " where %" PRIu64 " to %" PRIu64
+                                   " are allowed",
                                    list, least, ivf->nlist - 1);
             ivf->list_offset[list + 1] = size;
             least = list + 1;
@@ -68,7 +69,7 @@ static enum dp_status read_sparse_sizes(struct faiss_parser *p, uint64_t pairs)
     return DP_OK;
 }
 
-/* Turns sizes into offsets. Every list must lie inside the file. */
+/* Turns sizes into offsets, and checks that every list lies inside the file. */
 static enum dp_status place_lists(struct faiss_parser *p)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -141,7 +142,7 @@ static enum dp_status walk_list(struct faiss_parser *p, uint64_t list, uint64_t 
         return source_fail(&p->source, DP_CORRUPT,
                            "list %" PRIu64 " of %" PRIu64 " vectors reaches beyond the file's %" PRIu64 " bytes",
                            list, *size, p->source.size);
-    /* The length of the codes lies between ids and codes: it is checked when the list is read. */
+    /* A scan checks the length of the codes, which lies between ids and codes. */
     return source_skip(&p->source, "a list", *size * 8 + 8 + codes);
 }
 

@@ -1,16 +1,16 @@
-/* parse.h: what the parts of the parser share: the open file that they fill, and where they are. Private to this
- * room.
+/* faiss/parse/parse.h: the parser of a file's head. Private to this room: parse_file is for the rest of the room, all
+ * else for the parser's own files.
  *
- * A file is read in order, part by part; each part takes its fields from the source and is done. The order, and
- * the file that has the part:
+ * The parser reads a file in order, part by part. Each part takes its fields from the source. The order, and the file
+ * of each part:
  *
- *   parse/index.c      wrappers (IxPT, IxMp, IxRF) until an inverted file or a flat index; after it, the id map
+ *   parse/index.c      wrappers (IxPT, IxMp, IxRF) around an inverted file or a flat index; behind it, the id map
  *   parse/transform.c  the transforms of an IxPT
  *   parse/header.c     the IVF header: the quantizer with its centroids, the direct map
- *   parse/codec.c      what the codes mean
- *   parse/lists.c      where the lists lie
- *   parse/kinds.c      refuses all others
- *   parse/flat.c       in place of the three before: indexes without lists; and what refines an index
+ *   parse/codec.c      the meaning of the codes
+ *   parse/lists.c      the places of the lists
+ *   parse/flat.c       in place of the three before: indexes without lists; and the refinement of an index
+ *   parse/kinds.c      refuses all other kinds
  */
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
@@ -19,15 +19,16 @@
 #include "faiss/parse/source.h"
 
 enum {
-    PARSE_NESTING_MAX = 4,  /* wrappers around an inverted file */
-    PARSE_DIM_MAX = 1 << 20 /* dimensions of a transform: not all of them have so many floats in the file */
+    PARSE_NESTING_MAX = 4, /* wrappers around an inverted file */
+    /* Dimensions of a transform; it bounds those whose size the file does not imply (RmDT, VNrm). */
+    PARSE_DIM_MAX = 1 << 20
 };
 
 struct faiss_parser {
     struct faiss_source source;
     struct faiss_ivf *ivf;
     uint32_t kind;       /* fourcc of the inverted file */
-    uint64_t tail_bytes; /* of the file's end, which are not lists */
+    uint64_t tail_bytes; /* behind the index: ids and refinements of its wrappers */
 };
 
 /* A fourcc for a message: unprintable bytes as \xNN. */
@@ -35,21 +36,21 @@ enum { FOURCC_TEXT_MAX = 17 };
 const char *parse_fourcc_text(uint32_t fourcc, char text[FOURCC_TEXT_MAX]);
 
 enum dp_status parse_u32(struct faiss_parser *p, const char *what, uint64_t ahead, uint32_t *out);
-/* A count of elements of `size` bytes that lie in the file. */
+/* Reads a u64 count of elements of `size` bytes, and checks that so many bytes follow. */
 enum dp_status parse_count(struct faiss_parser *p, const char *what, uint64_t size, uint64_t ahead,
                            uint64_t *count);
-/* Takes the memory of count elements of `size` bytes out of what heads may have, to be given back with the file:
- * DP_TOO_LARGE when that is not left. */
+/* Reserves the memory of count elements of `size` bytes within the bound on heads, until the file is freed: DP_TOO_LARGE
+ * beyond it. */
 enum dp_status parse_reserve(struct faiss_parser *p, const char *what, uint64_t count, size_t size);
-/* The same, and allocates them, zeroed; DP_NOMEM. */
+/* Reserves and allocates count zeroed elements of `size` bytes; DP_NOMEM. */
 enum dp_status parse_alloc(struct faiss_parser *p, const char *what, uint64_t count, size_t size, void *out);
-/* Allocates and copies count elements of `size` bytes, which lie in the file. */
+/* Reads count elements of `size` bytes into memory that it allocates. */
 enum dp_status parse_array(struct faiss_parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out);
 
-/* DP_UNSUPPORTED for a file that begins with this fourcc: what it is, and what to do. */
+/* DP_UNSUPPORTED for a file that begins with this fourcc; the message says what the file is, and what to do. */
 enum dp_status parse_refuse_file(struct faiss_parser *p, uint32_t fourcc);
-/* The same for a part of one: "its quantizer is" an inverted multi-index. others: what is supported there. */
+/* DP_UNSUPPORTED for a part of a file: "its quantizer is" an inverted multi-index. others: the supported kinds. */
 enum dp_status parse_refuse_part(struct faiss_parser *p, const char *what, uint32_t fourcc, const char *others);
 /* "L1", … */
 const char *parse_metric_name(int32_t metric);
@@ -59,7 +60,7 @@ struct index_header {
     int64_t ntotal;
     int32_t metric;
 };
-enum { PARSE_HEADER_BYTES = 33 }; /* behind the fourcc */
+enum { PARSE_HEADER_BYTES = 33 }; /* without the fourcc */
 /* Reads and checks the header of an index, behind its fourcc. */
 enum dp_status parse_header(struct faiss_parser *p, const char *what, uint64_t ahead, struct index_header *out);
 
@@ -67,16 +68,16 @@ enum dp_status parse_transforms(struct faiss_parser *p);
 enum dp_status parse_ivf_header(struct faiss_parser *p);
 enum dp_status parse_codec(struct faiss_parser *p);
 enum dp_status parse_lists(struct faiss_parser *p);
-/* A scalar quantizer's fields and ranges; `after` more bytes follow. */
+/* Reads a scalar quantizer's fields and ranges; `after` more bytes follow. */
 enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after);
-/* An index without lists, of kind p->kind, behind its fourcc. */
+/* Reads an index without lists, of kind p->kind, behind its fourcc. */
 enum dp_status parse_flat(struct faiss_parser *p);
-/* What refines the index before it. ivf->refine.dim and .transforms are known. */
+/* Reads the refinement of the index before it. ivf->refine.dim and .transforms are set already. */
 enum dp_status parse_refinement(struct faiss_parser *p);
-/* The bytes of a refinement; false: too many for a number. */
+/* Computes the bytes of a refinement; false when they overflow. */
 bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes);
 
-/* What is likely to follow a part, so that one round takes it all. nlist and dim are known and checked. */
+/* The bytes that probably follow a part, so that one round reads them all. nlist and dim are known and checked. */
 uint64_t parse_codec_ahead(const struct faiss_parser *p);
 uint64_t parse_lists_ahead(const struct faiss_parser *p);
 

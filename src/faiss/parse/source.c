@@ -8,8 +8,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-/* Longer arrays are read in pieces, all in one round: stores would look up an object's size before a longer
- * range. */
+/* Longer arrays are read in pieces, all in one round: before a longer range, a store would look up the object's size. */
 enum { PIECE_BYTES = 32 << 20 };
 
 void source_deinit(struct faiss_source *s)
@@ -38,17 +37,17 @@ enum dp_status source_check(struct faiss_source *s, const char *what, uint64_t l
                        len, s->at, s->size);
 }
 
-/* The part of the window from s->at on. */
+/* The part of the window behind s->at. */
 static struct span rest_of_window(const struct faiss_source *s)
 {
-    uint64_t passed = s->at - s->window.offset; /* nothing is asked for before the window */
+    uint64_t passed = s->at - s->window.offset; /* the parser never goes back */
     if (s->at < s->window.offset || passed >= s->window.bytes.len)
         return span_of(NULL, 0);
     return span_of(s->window.bytes.data + passed, s->window.bytes.len - (size_t)passed);
 }
 
-/* Puts the window at `offset`; len bytes are needed there, `ahead` more wanted. They lie inside the file, but
- * for what is ahead. */
+/* Moves the window to `offset`. len bytes are needed there and lie inside the file; `ahead` more are wanted, as far as the
+ * file has them. */
 static enum dp_status move_window(struct faiss_source *s, const char *what, uint64_t offset, uint64_t len,
                                   uint64_t ahead)
 {
@@ -99,8 +98,8 @@ enum dp_status source_fields(struct faiss_source *s, const char *what, size_t le
     return DP_OK;
 }
 
-/* Reads len bytes at `offset`, all but the last piece of them into `to`; that piece, with what is ahead, becomes
- * the window, and *left says how much of it is still to be copied. One round. */
+/* Reads len bytes at `offset` in one round: all pieces but the last into `to`. The last piece, with the bytes ahead,
+ * becomes the window; its first *left bytes are still to be copied. */
 static enum dp_status copy_pieces(struct faiss_source *s, uint8_t *to, uint64_t offset, uint64_t len,
                                   uint64_t ahead, uint64_t *left)
 {
