@@ -11,9 +11,8 @@ import numpy as np
 
 from . import _dipper
 from ._forms import Path, knows, missing, place, whole, yes_or_no
-from .errors import NotFoundError
 
-OWN_MODEL = pathlib.Path(__file__).parent / "model.dipper"
+OWN_MODEL = pathlib.Path(__file__).parent / "all-MiniLM-L6-v2.dipper"  # beside the extension, which finds it there
 OWN_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 
 # What a SentenceTransformer has besides, and what to use here.
@@ -69,13 +68,6 @@ def _is_own(model, precision):
     return model is None or (model in OWN_NAMES and precision == "int8" and OWN_MODEL.exists() and not os.path.exists(model))
 
 
-def _own_model():
-    if not OWN_MODEL.exists():
-        raise NotFoundError("this build of dipper carries no model: give model= a folder in the sentence-transformers "
-                            "layout, or build it again after scripts/fetch-model")
-    return OWN_MODEL
-
-
 class _Line:
     """How far it is, on one line of the terminal."""
 
@@ -103,7 +95,7 @@ class Embedder:
     def __init__(self, model: Optional[Path] = None, *, precision: str = "int8", threads: int = 0):
         if precision not in ("int8", "fp32"):
             raise ValueError(f'precision is {precision!r}: it must be "int8" or "fp32"')
-        path = place(_own_model() if _is_own(model, precision) else model)
+        path = None if _is_own(model, precision) else place(model)
         self._handle = _dipper.Model(runtime(threads), path, precision == "fp32")
         self._name, self._precision = self._handle.name(), precision
 

@@ -26,7 +26,7 @@ static bool on_progress(void *ctx, const char *stage, double done)
     return goes_on;
 }
 
-static bool kind_of(const char *name, enum dp_ivf_kind *out)
+static bool ivf_kind_of(const char *name, enum dp_ivf_kind *out)
 {
     *out = strcmp(name, "sq8") == 0 ? DP_IVF_SQ8 : DP_IVF_FLAT;
     if (*out == DP_IVF_FLAT && strcmp(name, "flat") != 0) {
@@ -36,7 +36,7 @@ static bool kind_of(const char *name, enum dp_ivf_kind *out)
     return true;
 }
 
-static bool metric_of(const char *name, enum dp_metric *out)
+static bool metric_named(const char *name, enum dp_metric *out)
 {
     static const char *const names[] = {
         [DP_METRIC_L2] = "l2", [DP_METRIC_INNER_PRODUCT] = "inner_product", [DP_METRIC_COSINE] = "cosine"};
@@ -67,9 +67,11 @@ PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
     if (!has_arguments(given, 11, "build_ivf") || !size_argument(args[2], "dim", &dim) ||
         !size_argument(args[5], "nlist", &options.nlist) || !size_argument(args[8], "seed", &seed) ||
         !text_argument(args[4], "path", &path) || !text_argument(args[6], "kind", &kind) ||
-        !text_argument(args[7], "metric", &metric) || !kind_of(kind, &options.kind) ||
-        !metric_of(metric, &options.metric) || (recall = PyObject_IsTrue(args[9])) < 0 ||
-        !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
+        !text_argument(args[7], "metric", &metric) || !ivf_kind_of(kind, &options.kind) ||
+        !metric_named(metric, &options.metric))
+        return NULL;
+    recall = PyObject_IsTrue(args[9]);
+    if (recall < 0 || !array_borrow(&vectors, args[1], sizeof(float), false, false, "x"))
         return NULL;
     options.seed = seed;
     options.no_recall = !recall;

@@ -14,7 +14,7 @@ struct index_object {
     struct dp_cost cost; /* of the last search that ended */
 };
 
-static void index_free(struct index_object *self)
+static void py_index_free(struct index_object *self)
 {
     struct dp_index *index = self->index;
 
@@ -23,29 +23,29 @@ static void index_free(struct index_object *self)
     Py_CLEAR(self->reader);
 }
 
-static int index_clear(PyObject *object)
+static int py_index_clear(PyObject *object)
 {
     struct index_object *self = (struct index_object *)object;
 
     if (handle_close(&self->handle))
-        index_free(self);
+        py_index_free(self);
     return 0;
 }
 
-static int index_traverse(PyObject *object, visitproc visit, void *arg)
+static int py_index_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Py_VISIT((PyObject *)Py_TYPE(object));
     Py_VISIT(((struct index_object *)object)->reader);
     return 0;
 }
 
-static void index_dealloc(PyObject *object)
+static void py_index_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
     PyObject_GC_UnTrack(object);
-    (void)index_clear(object);
+    (void)py_index_clear(object);
     release(object);
     Py_DECREF((PyObject *)type);
 }
@@ -66,7 +66,7 @@ static PyObject *ranges_tuple(const struct dp_range *ranges, size_t count)
 }
 
 /* Copies what the reader answered; a range of another length is told to the library, which refuses it. */
-static bool take_bytes(PyObject *answer, struct dp_range *ranges, size_t count)
+static bool copy_reader_bytes(PyObject *answer, struct dp_range *ranges, size_t count)
 {
     PyObject *parts = PySequence_Tuple(answer);
     bool good = parts != NULL;
@@ -89,14 +89,14 @@ static bool take_bytes(PyObject *answer, struct dp_range *ranges, size_t count)
 }
 
 /* The reader's exception stays set in this thread, and is what the call raises. */
-static enum dp_status read_ranges(void *ctx, struct dp_range *ranges, size_t count, int64_t timeout_ms,
+static enum dp_status call_reader(void *ctx, struct dp_range *ranges, size_t count, int64_t timeout_ms,
                                   char *message)
 {
     struct index_object *self = ctx;
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *asked = ranges_tuple(ranges, count);
     PyObject *answer = asked ? PyObject_CallFunctionObjArgs(self->reader, asked, NULL) : NULL;
-    bool good = answer && take_bytes(answer, ranges, count);
+    bool good = answer && copy_reader_bytes(answer, ranges, count);
 
     (void)timeout_ms;
     (void)message;
@@ -108,8 +108,8 @@ static enum dp_status read_ranges(void *ctx, struct dp_range *ranges, size_t cou
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
-static bool index_open(struct index_object *self, const char *url, PyObject *reader, uint64_t size,
-                       struct dp_index_options *options, PyObject *timeout)
+static bool py_index_open(struct index_object *self, const char *url, PyObject *reader, uint64_t size,
+                          struct dp_index_options *options, PyObject *timeout)
 {
     struct dp_index_info info = {.size = sizeof info};
     struct blocking blocking;
@@ -120,7 +120,7 @@ static bool index_open(struct index_object *self, const char *url, PyObject *rea
         return false;
     options->limits = blocking.limits;
     if (reader)
-        options->reader = (struct dp_reader){.file_bytes = size, .read_ranges = read_ranges, .ctx = self};
+        options->reader = (struct dp_reader){.file_bytes = size, .read_ranges = call_reader, .ctx = self};
     status = dp_index_open(url, options, &self->index, &error);
     if (!blocking_end(&blocking, status, &error)) {
         dp_index_close(self->index); /* opened, and interrupted at the very end */
@@ -133,7 +133,7 @@ static bool index_open(struct index_object *self, const char *url, PyObject *rea
 }
 
 /* Index(url | None, reader | None, size, name, cluster_data_offset, n_clusters, merge, recall_table | None, timeout) */
-static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *py_index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct dp_index_options options = {.size = sizeof options};
@@ -157,43 +157,43 @@ static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     handle_init(&self->handle);
     self->reader = reader == Py_None ? NULL : Py_NewRef(reader);
-    if (!index_open(self, url, self->reader, size, &options, timeout)) {
+    if (!py_index_open(self, url, self->reader, size, &options, timeout)) {
         Py_DECREF((PyObject *)self);
         return NULL;
     }
     return (PyObject *)self;
 }
 
-static PyObject *index_close(PyObject *object, PyObject *none)
+static PyObject *py_index_close(PyObject *object, PyObject *none)
 {
     (void)none;
-    (void)index_clear(object);
+    (void)py_index_clear(object);
     Py_RETURN_NONE;
 }
 
-static bool enter(struct index_object *self)
+static bool py_index_enter(struct index_object *self)
 {
     return handle_enter(&self->handle, "this index");
 }
 
-static void leave(struct index_object *self)
+static void py_index_leave(struct index_object *self)
 {
     if (handle_leave(&self->handle))
-        index_free(self);
+        py_index_free(self);
 }
 
 /* What dp_index_info tells, in its order. */
-static PyObject *index_info(PyObject *object, PyObject *none)
+static PyObject *py_index_info(PyObject *object, PyObject *none)
 {
     struct index_object *self = (struct index_object *)object;
     struct dp_index_info info = {.size = sizeof info};
     struct dp_error error;
 
     (void)none;
-    if (!enter(self))
+    if (!py_index_enter(self))
         return NULL;
     dp_index_info(self->index, &info, &error);
-    leave(self);
+    py_index_leave(self);
     return Py_BuildValue("(snsKKKKKKKKNf)", info.kind, (Py_ssize_t)info.dim,
                          info.metric == DP_METRIC_L2 ? "l2" : "inner_product", (unsigned long long)info.vectors,
                          (unsigned long long)info.lists, (unsigned long long)info.default_nprobe,
@@ -247,8 +247,8 @@ static bool arrays_borrow(struct arrays *a, PyObject *const *args, struct dp_ind
 }
 
 /* Without the interpreter's lock. */
-static bool run_search(struct index_object *self, const struct arrays *a, size_t count, size_t k,
-                       struct dp_index_search_options *options, PyObject *timeout)
+static bool py_index_run_search(struct index_object *self, const struct arrays *a, size_t count, size_t k,
+                                struct dp_index_search_options *options, PyObject *timeout)
 {
     struct dp_cost one, *costs = count > 1 ? PyMem_Calloc(count, sizeof *costs) : &one;
     struct dp_cost total = {0};
@@ -282,7 +282,7 @@ static bool run_search(struct index_object *self, const struct arrays *a, size_t
 
 /* search(x, k, nprobe, recall, keep | None, skip | None, timeout, D, I, k_factor, scan_all): x is float32[n][dim], D and I n × k. False,
  * and nothing done, when x is not of that form: the caller converts it, which is the rare case. */
-static PyObject *index_search(PyObject *object, PyObject *const *args, Py_ssize_t given)
+static PyObject *py_index_search(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct index_object *self = (struct index_object *)object;
     struct dp_index_search_options options = {.size = sizeof options};
@@ -307,9 +307,9 @@ static PyObject *index_search(PyObject *object, PyObject *const *args, Py_ssize_
         goto out;
     if (k == 0 || arrays.ids.count != count * k || arrays.distances.count != count * k) {
         PyErr_SetString(PyExc_ValueError, "k must be above 0, and D and I of the shape (queries, k)");
-    } else if (enter(self)) {
-        good = run_search(self, &arrays, count, k, &options, args[6]);
-        leave(self);
+    } else if (py_index_enter(self)) {
+        good = py_index_run_search(self, &arrays, count, k, &options, args[6]);
+        py_index_leave(self);
     }
 out:
     arrays_return(&arrays);
@@ -318,7 +318,7 @@ out:
     Py_RETURN_TRUE;
 }
 
-static PyObject *index_cost(PyObject *object, void *closure)
+static PyObject *py_index_cost(PyObject *object, void *closure)
 {
     (void)closure;
     return cost_tuple(&((struct index_object *)object)->cost);
@@ -329,19 +329,24 @@ static PyObject *index_cost(PyObject *object, void *closure)
 bool index_add_type(PyObject *module)
 {
     static PyMethodDef methods[] = {
-        {"close", index_close, METH_NOARGS, "Closes the file, at the latest when no thread searches it any more."},
-        {"info", index_info, METH_NOARGS, "What the file is."},
-        {"search", (PyCFunction)(void (*)(void))index_search, METH_FASTCALL, "Fills D and I."},
+        {"close", py_index_close, METH_NOARGS,
+         "Closes the file, at the latest when no thread searches it any more."},
+        {"info", py_index_info, METH_NOARGS, "What the file is."},
+        {"search", (PyCFunction)(void (*)(void))py_index_search, METH_FASTCALL, "Fills D and I."},
         {NULL, NULL, 0, NULL}};
     static PyMemberDef members[] = {
         {"dim", T_PYSSIZET, offsetof(struct index_object, dim), READONLY, "floats of a query"},
         {NULL, 0, 0, 0, NULL}};
-    static PyGetSetDef getters[] = {{"last_cost", index_cost, NULL, "what the last search cost", NULL},
+    static PyGetSetDef getters[] = {{"last_cost", py_index_cost, NULL, "what the last search cost", NULL},
                                     {NULL, NULL, NULL, NULL, NULL}};
-    static PyType_Slot slots[] = {{Py_tp_new, index_new},           {Py_tp_dealloc, index_dealloc},
-                                  {Py_tp_traverse, index_traverse}, {Py_tp_clear, index_clear},
-                                  {Py_tp_methods, methods},         {Py_tp_members, members},
-                                  {Py_tp_getset, getters},          {0, NULL}};
+    static PyType_Slot slots[] = {{Py_tp_new, py_index_new},
+                                  {Py_tp_dealloc, py_index_dealloc},
+                                  {Py_tp_traverse, py_index_traverse},
+                                  {Py_tp_clear, py_index_clear},
+                                  {Py_tp_methods, methods},
+                                  {Py_tp_members, members},
+                                  {Py_tp_getset, getters},
+                                  {0, NULL}};
     static PyType_Spec spec = {"dipper._dipper.Index", sizeof(struct index_object), 0,
                                Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -17,7 +17,7 @@ struct model_object {
 
 /* ---- Runtime(threads): 0 threads are as many as there are processors --------------------------------------- */
 
-static PyObject *runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *py_runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct dp_runtime_options options = {.size = sizeof options};
@@ -41,7 +41,7 @@ static PyObject *runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
-static void runtime_dealloc(PyObject *object)
+static void py_runtime_dealloc(PyObject *object)
 {
     struct runtime_object *self = (struct runtime_object *)object;
     PyTypeObject *type = Py_TYPE(object);
@@ -63,27 +63,27 @@ struct dp_runtime *runtime_of(PyObject *object)
 
 /* ---- Model ------------------------------------------------------------------------------------------------- */
 
-static void model_free(struct model_object *self)
+static void py_model_free(struct model_object *self)
 {
     dp_model_close(self->model);
     self->model = NULL;
     Py_CLEAR(self->runtime);
 }
 
-static void model_dealloc(PyObject *object)
+static void py_model_dealloc(PyObject *object)
 {
     struct model_object *self = (struct model_object *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
     if (handle_close(&self->handle))
-        model_free(self);
+        py_model_free(self);
     release(object);
     Py_DECREF((PyObject *)type);
 }
 
-/* Model(runtime, path, fp32) */
-static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+/* Model(runtime, path | None, fp32): None is the model that comes with Dipper. */
+static PyObject *py_model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct dp_model_options options = {.size = sizeof options};
@@ -95,7 +95,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int fp32;
 
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "Osp", &runtime, &path, &fp32))
+    if (!PyArg_ParseTuple(args, "Ozp", &runtime, &path, &fp32))
         return NULL;
     options.precision = fp32 ? DP_PRECISION_FP32 : DP_PRECISION_INT8;
     self = (struct model_object *)allocate(type, 0);
@@ -104,7 +104,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     handle_init(&self->handle);
     self->runtime = Py_NewRef(runtime);
     struct dp_runtime *threads = runtime_of(runtime);
-    Py_BEGIN_ALLOW_THREADS status = dp_model_open(threads, path, &options, &self->model, &error);
+    Py_BEGIN_ALLOW_THREADS status = path ? dp_model_open(threads, path, &options, &self->model, &error)
+                                         : dp_model_open_default(threads, &options, &self->model, &error);
     Py_END_ALLOW_THREADS if (status != DP_OK)
     {
         raise_status(status, error.message);
@@ -128,20 +129,20 @@ void model_leave(PyObject *object)
     struct model_object *self = (struct model_object *)object;
 
     if (handle_leave(&self->handle))
-        model_free(self);
+        py_model_free(self);
 }
 
-static PyObject *model_close(PyObject *object, PyObject *none)
+static PyObject *py_model_close(PyObject *object, PyObject *none)
 {
     struct model_object *self = (struct model_object *)object;
 
     (void)none;
     if (handle_close(&self->handle))
-        model_free(self);
+        py_model_free(self);
     Py_RETURN_NONE;
 }
 
-static PyObject *model_name(PyObject *object, PyObject *none)
+static PyObject *py_model_name(PyObject *object, PyObject *none)
 {
     struct dp_model *model = model_enter(object);
     PyObject *name = model ? PyUnicode_FromString(dp_model_name(model)) : NULL;
@@ -153,38 +154,39 @@ static PyObject *model_name(PyObject *object, PyObject *none)
 }
 
 /* encode(tuple of str, normalize, timeout, out, input): out is float32[texts][dim]; input is an enum dp_input. */
-static PyObject *model_encode(PyObject *object, PyObject *const *args, Py_ssize_t given)
+static PyObject *py_model_encode(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct model_object *self = (struct model_object *)object;
     struct texts texts = {.strings = NULL};
     struct blocking blocking;
     struct dp_error error;
-    struct dp_model *model;
+    struct dp_model *model = NULL;
     struct array out;
     bool good = false;
-    int normalize;
-    long input;
 
-    if (!has_arguments(given, 5, "encode") || ((input = PyLong_AsLong(args[4])) == -1 && PyErr_Occurred()) ||
-        (normalize = PyObject_IsTrue(args[1])) < 0 ||
-        !array_borrow(&out, args[3], sizeof(float), true, false, "out"))
+    if (!has_arguments(given, 5, "encode"))
+        return NULL;
+    const int normalize = PyObject_IsTrue(args[1]);
+    const long input = PyLong_AsLong(args[4]);
+    if (PyErr_Occurred() || !array_borrow(&out, args[3], sizeof(float), true, false, "out"))
         return NULL;
     if (!texts_borrow(&texts, args[0]))
         goto out;
-    if (out.count != texts.count * self->dim) {
+    if (out.count == texts.count * self->dim)
+        model = model_enter(object);
+    else
         PyErr_SetString(PyExc_ValueError, "out must have the shape (texts, dim)");
-    } else if ((model = model_enter(object)) != NULL) {
-        if (blocking_begin(&blocking, args[2])) {
-            const struct dp_embed_options options = {.size = sizeof options,
-                                                     .limits = blocking.limits,
-                                                     .lengths = texts.lengths,
-                                                     .input = (enum dp_input)input,
-                                                     .raw = !normalize};
-            enum dp_status status = dp_embed(model, texts.strings, texts.count, &options, out.data, &error);
-            good = blocking_end(&blocking, status, &error);
-        }
-        model_leave(object);
+    if (model && blocking_begin(&blocking, args[2])) {
+        const struct dp_embed_options options = {.size = sizeof options,
+                                                 .limits = blocking.limits,
+                                                 .lengths = texts.lengths,
+                                                 .input = (enum dp_input)input,
+                                                 .raw = normalize == 0};
+        enum dp_status status = dp_embed(model, texts.strings, texts.count, &options, out.data, &error);
+        good = blocking_end(&blocking, status, &error);
     }
+    if (model)
+        model_leave(object);
 out:
     PyMem_Free((void *)texts.strings);
     array_return(&out);
@@ -206,21 +208,22 @@ static bool add_type(PyObject *module, PyType_Spec *spec, const char *name)
 
 bool model_add_types(PyObject *module)
 {
-    static PyType_Slot runtime_slots[] = {{Py_tp_new, runtime_new}, {Py_tp_dealloc, runtime_dealloc}, {0, NULL}};
+    static PyType_Slot runtime_slots[] = {
+        {Py_tp_new, py_runtime_new}, {Py_tp_dealloc, py_runtime_dealloc}, {0, NULL}};
     static PyType_Spec runtime = {"dipper._dipper.Runtime", sizeof(struct runtime_object), 0, Py_TPFLAGS_DEFAULT,
                                   runtime_slots};
     static PyMethodDef methods[] = {
-        {"close", model_close, METH_NOARGS, "Closes the model, at the latest when no thread uses it any more."},
-        {"encode", (PyCFunction)(void (*)(void))model_encode, METH_FASTCALL, "Embeds texts into an array."},
-        {"name", model_name, METH_NOARGS, "The model's name."},
+        {"close", py_model_close, METH_NOARGS, "Closes the model, at the latest when no thread uses it any more."},
+        {"encode", (PyCFunction)(void (*)(void))py_model_encode, METH_FASTCALL, "Embeds texts into an array."},
+        {"name", py_model_name, METH_NOARGS, "The model's name."},
         {NULL, NULL, 0, NULL}};
     static PyMemberDef members[] = {
         {"dim", T_PYSSIZET, offsetof(struct model_object, dim), READONLY, "floats of an embedding"},
         {"max_tokens", T_PYSSIZET, offsetof(struct model_object, max_tokens), READONLY,
          "longer texts are cut there"},
         {NULL, 0, 0, 0, NULL}};
-    static PyType_Slot model_slots[] = {{Py_tp_new, model_new},
-                                        {Py_tp_dealloc, model_dealloc},
+    static PyType_Slot model_slots[] = {{Py_tp_new, py_model_new},
+                                        {Py_tp_dealloc, py_model_dealloc},
                                         {Py_tp_methods, methods},
                                         {Py_tp_members, members},
                                         {0, NULL}};

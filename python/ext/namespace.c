@@ -6,26 +6,26 @@ struct namespace_object {
     struct handle handle;
 };
 
-static void namespace_free(struct namespace_object *self)
+static void py_namespace_free(struct namespace_object *self)
 {
     dp_namespace_close(self->ns);
     self->ns = NULL;
 }
 
-static void namespace_dealloc(PyObject *object)
+static void py_namespace_dealloc(PyObject *object)
 {
     struct namespace_object *self = (struct namespace_object *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
     if (handle_close(&self->handle))
-        namespace_free(self);
+        py_namespace_free(self);
     release(object);
     Py_DECREF((PyObject *)type);
 }
 
 /* Namespace(root, name, timeout) */
-static PyObject *namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *py_namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct namespace_object *self;
@@ -54,13 +54,13 @@ static PyObject *namespace_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     return (PyObject *)self;
 }
 
-static PyObject *namespace_close(PyObject *object, PyObject *none)
+static PyObject *py_namespace_close(PyObject *object, PyObject *none)
 {
     struct namespace_object *self = (struct namespace_object *)object;
 
     (void)none;
     if (handle_close(&self->handle))
-        namespace_free(self);
+        py_namespace_free(self);
     Py_RETURN_NONE;
 }
 
@@ -84,7 +84,7 @@ static PyObject *rows_list(const struct dp_results *results)
 }
 
 /* The query's answer as (rows, cost). */
-static PyObject *run_query(struct namespace_object *self, struct dp_query *query, PyObject *timeout)
+static PyObject *py_namespace_run_query(struct namespace_object *self, struct dp_query *query, PyObject *timeout)
 {
     struct dp_results *results = NULL;
     struct blocking blocking;
@@ -107,7 +107,7 @@ static PyObject *run_query(struct namespace_object *self, struct dp_query *query
 }
 
 /* query(model | None, str | float32[dim], k, timeout) */
-static PyObject *namespace_query(PyObject *object, PyObject *const *args, Py_ssize_t given)
+static PyObject *py_namespace_query(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct namespace_object *self = (struct namespace_object *)object;
     struct dp_query query = {.size = sizeof query};
@@ -133,11 +133,11 @@ static PyObject *namespace_query(PyObject *object, PyObject *const *args, Py_ssi
         if (needs_model)
             query.model = model_enter(args[0]);
         if (!needs_model || query.model)
-            answer = run_query(self, &query, args[3]);
+            answer = py_namespace_run_query(self, &query, args[3]);
         if (query.model)
             model_leave(args[0]);
         if (handle_leave(&self->handle))
-            namespace_free(self);
+            py_namespace_free(self);
     }
     array_return(&vector);
     return answer;
@@ -178,13 +178,13 @@ PyObject *load_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
 
 bool namespace_add_type(PyObject *module)
 {
-    static PyMethodDef methods[] = {
-        {"close", namespace_close, METH_NOARGS,
-         "Closes the namespace, at the latest when no thread asks it any more."},
-        {"query", (PyCFunction)(void (*)(void))namespace_query, METH_FASTCALL, "The nearest rows, and the cost."},
-        {NULL, NULL, 0, NULL}};
+    static PyMethodDef methods[] = {{"close", py_namespace_close, METH_NOARGS,
+                                     "Closes the namespace, at the latest when no thread asks it any more."},
+                                    {"query", (PyCFunction)(void (*)(void))py_namespace_query, METH_FASTCALL,
+                                     "The nearest rows, and the cost."},
+                                    {NULL, NULL, 0, NULL}};
     static PyType_Slot slots[] = {
-        {Py_tp_new, namespace_new}, {Py_tp_dealloc, namespace_dealloc}, {Py_tp_methods, methods}, {0, NULL}};
+        {Py_tp_new, py_namespace_new}, {Py_tp_dealloc, py_namespace_dealloc}, {Py_tp_methods, methods}, {0, NULL}};
     static PyType_Spec spec = {"dipper._dipper.Namespace", sizeof(struct namespace_object), 0, Py_TPFLAGS_DEFAULT,
                                slots};
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -25,7 +25,8 @@ static bool has_reader(const struct dp_index_options *options)
     return options->reader.read_ranges || options->reader.ctx || options->reader.free_ctx;
 }
 
-static enum dp_status check_source(const char *url, const struct dp_index_options *options, struct dp_error *error)
+static enum dp_status check_index_source(const char *url, const struct dp_index_options *options,
+                                         struct dp_error *error)
 {
     const int sources = (url != NULL) + (options->bytes != NULL) + has_reader(options);
     if (sources == 0)
@@ -51,8 +52,8 @@ static enum dp_status open_faiss_url(struct call *call, const char *url, const s
 }
 
 /* Takes the caller's reader over. */
-static enum dp_status open_faiss(struct call *call, const char *url, const struct dp_index_options *options,
-                                 struct faiss_index **out)
+static enum dp_status open_index_source(struct call *call, const char *url, const struct dp_index_options *options,
+                                        struct faiss_index **out)
 {
     const struct faiss_index_options known = {.cluster_data_offset = options->cluster_data_offset,
                                               .n_clusters = options->n_clusters};
@@ -98,14 +99,14 @@ enum dp_status dp_index_open(const char *url, const struct dp_index_options *opt
     if (status == DP_OK)
         status = capi_need(error, "dp_index_open", "out", out, NULL);
     if (status == DP_OK)
-        status = check_source(url, &o, error);
+        status = check_index_source(url, &o, error);
     if (status != DP_OK) {
         if (o.reader.free_ctx)
             o.reader.free_ctx(o.reader.ctx);
         return status;
     }
     capi_begin(&c, &o.limits);
-    status = open_faiss(&c.call, url, &o, &index);
+    status = open_index_source(&c.call, url, &o, &index);
     if (status == DP_OK)
         status = index_wrap(&c.call, url, o.recall_table, index, out);
     return capi_end(&c, status, error);
@@ -172,7 +173,7 @@ static enum dp_status choose_nprobe(struct call *call, const struct dp_index *in
 }
 
 /* Searches, and answers what each query cost. */
-static enum dp_status search_index(struct call *call, const struct dp_index *index,
+static enum dp_status search_faiss(struct call *call, const struct dp_index *index,
                                    const struct faiss_search *search, int64_t *ids, float *distances,
                                    struct dp_cost *costs)
 {
@@ -216,7 +217,7 @@ enum dp_status dp_index_search(const struct dp_index *index, const float *querie
                                             .k_factor = o.k_factor,
                                             .scan_all = o.scan_all,
                                             .filter = filter.keeps || o.skip_count > 0 ? &filter : NULL};
-        status = search_index(&c.call, index, &search, ids, distances, costs);
+        status = search_faiss(&c.call, index, &search, ids, distances, costs);
     }
     id_filter_deinit(&filter);
     return capi_end(&c, status, error);

@@ -151,7 +151,7 @@ static enum dp_status copy_rows(struct dp_results *results)
 }
 
 /* Embeds the query's text with its model. */
-static enum dp_status embed_query(struct call *call, const struct dp_query *asked, struct index_query *query)
+static enum dp_status embed_query_text(struct call *call, const struct dp_query *asked, struct index_query *query)
 {
     struct dp_model *model = asked->model;
     float *vector;
@@ -184,7 +184,7 @@ static enum dp_status search_namespace(struct dp_namespace *ns, const struct dp_
         return dp_fail_nomem(error, "the results");
     capi_begin(&results->c, &asked->limits);
     if (asked->text)
-        status = embed_query(call, asked, &query);
+        status = embed_query_text(call, asked, &query);
     else if (!asked->vector)
         status = call_fail(call, DP_INVALID, "there is nothing to search for: neither text nor vector");
     if (status == DP_OK)

@@ -38,8 +38,8 @@ void recall_lookup_free(struct recall_lookup *lookup)
 }
 
 /* Reads the table, with the environment's settings of stores. */
-static enum dp_status load(struct call *call, const struct recall_lookup *lookup, const struct faiss_index *index,
-                           struct recall_table *out)
+static enum dp_status load_recall_table(struct call *call, const struct recall_lookup *lookup,
+                                        const struct faiss_index *index, struct recall_table *out)
 {
     struct span url = span_str(lookup->url);
     struct environment_settings e;
@@ -53,8 +53,8 @@ static enum dp_status load(struct call *call, const struct recall_lookup *lookup
     return status;
 }
 
-static enum dp_status table_of(struct call *call, struct recall_lookup *lookup, const struct faiss_index *index,
-                               const struct recall_table **out)
+static enum dp_status kept_recall_table(struct call *call, struct recall_lookup *lookup,
+                                        const struct faiss_index *index, const struct recall_table **out)
 {
     struct recall_table *kept = atomic_load(&lookup->table);
     *out = kept;
@@ -63,7 +63,7 @@ static enum dp_status table_of(struct call *call, struct recall_lookup *lookup, 
     struct recall_table *read = mem_calloc(1, sizeof *read);
     if (!read)
         return call_nomem(call, "a table of recall");
-    enum dp_status status = load(call, lookup, index, read);
+    enum dp_status status = load_recall_table(call, lookup, index, read);
     if (status == DP_OK && atomic_compare_exchange_strong(&lookup->table, &kept, read)) {
         *out = read;
         return DP_OK;
@@ -86,6 +86,6 @@ enum dp_status recall_lookup_nprobe(struct call *call, struct recall_lookup *loo
     if (!lookup->known)
         return call_fail(call, DP_INVALID,
                          "a search by recall over a reader of the caller's needs recall_table when it is opened");
-    enum dp_status status = table_of(call, lookup, index, &table);
+    enum dp_status status = kept_recall_table(call, lookup, index, &table);
     return status == DP_OK ? recall_nprobe(table, recall, nprobe, &call->error) : status;
 }

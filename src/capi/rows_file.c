@@ -8,19 +8,19 @@
 
 enum { LOOK_MS = 20 };
 
-static bool is_wanted(struct rows_file *file)
+static bool rows_are_wanted(struct rows_file *file)
 {
     return call_check(file->call) == DP_OK && !atomic_load(&file->ended);
 }
 
-static ssize_t read_some(void *cookie, char *to, size_t len)
+static ssize_t read_rows_bytes(void *cookie, char *to, size_t len)
 {
     struct rows_file *file = cookie;
     struct pollfd ready = {.fd = file->fd, .events = POLLIN};
     ssize_t n = -1;
     int found = 0;
     while (n < 0) {
-        if (!is_wanted(file)) {
+        if (!rows_are_wanted(file)) {
             errno = ECANCELED;
             return -1;
         }
@@ -39,7 +39,7 @@ enum dp_status rows_file_open(struct rows_file *file, struct call *call, const c
     *file = (struct rows_file){.call = call, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     if (file->fd < 0)
         return dp_fail_errno(&call->error, errno, "open", path);
-    file->stream = fopencookie(file, "r", (cookie_io_functions_t){.read = read_some});
+    file->stream = fopencookie(file, "r", (cookie_io_functions_t){.read = read_rows_bytes});
     if (file->stream)
         return DP_OK;
     close(file->fd);
