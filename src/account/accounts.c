@@ -1,5 +1,5 @@
 /* accounts.c: puts the parts of the room together: keys that are remembered, checks of those that are not, and quotas; and
- * the thread that writes usage.
+ * the worker that writes usage.
  *
  * A remembered key is good for ACCOUNT_KEY_SECONDS. REFRESH_NS before that ends, one request asks the database whether it
  * was revoked, while the others go on; the text need not be hashed again, as the digest that found the key says that it is
@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/log.h"
-#include "os/thread.h"
+#include "os/worker.h"
 
 enum {
     KEYS_MAX = 16384,
@@ -40,11 +40,9 @@ struct accounts {
     struct key_memory *right, *wrong;
     struct key_checks *checks;
     struct metric *granted, *refused[ACCOUNT_REASONS], *over[TIER_COUNT], *failures;
-    pthread_mutex_t lock; /* of `closing`, and one settling at a time */
-    pthread_cond_t wake;
-    bool closing, started;
-    pthread_t thread;
-    pthread_mutex_t settle_lock;
+    pthread_mutex_t settle_lock; /* one settling at a time; held across the database's answers */
+    struct worker *worker;
+    int64_t warned_ns; /* of the worker */
 };
 
 static int64_t steady_ns(const struct accounts *a)
@@ -285,72 +283,79 @@ void account_look(struct account_pass *pass)
 
 /* ---- writing usage ---------------------------------------------------------------------------------- */
 
-static enum dp_status settle(struct accounts *a, bool all, struct dp_error *error)
+static enum dp_status settle(struct call *call, struct accounts *a, bool all)
 {
-    struct arena arena;
-    struct call call;
-    arena_init(&arena, ARENA_MAX);
-    call_init(&call, &arena);
-    if (all)
-        call_limit_ms(&call, CLOSE_MS);
     pthread_mutex_lock(&a->settle_lock);
-    enum dp_status status = quotas_settle(&call, a->quotas, all);
+    enum dp_status status = quotas_settle(call, a->quotas, all);
     pthread_mutex_unlock(&a->settle_lock);
-    *error = call.error;
-    arena_deinit(&arena);
     return status;
 }
 
 enum dp_status accounts_settle(struct accounts *a)
 {
-    struct dp_error error;
-    return settle(a, false, &error);
+    struct arena arena;
+    struct call call;
+    arena_init(&arena, ARENA_MAX);
+    call_init(&call, &arena);
+    enum dp_status status = settle(&call, a, false);
+    arena_deinit(&arena);
+    return status;
 }
 
-static void sweep(struct accounts *a)
+/* Writes what is left, at the end. */
+static void settle_all(struct accounts *a)
 {
     struct arena arena;
     struct call call;
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
-    lease_sweep(&call, a->db, wall_ms(a)); /* what is not swept now is swept another time */
+    call_limit_ms(&call, CLOSE_MS);
+    if (settle(&call, a, true) != DP_OK)
+        log_write(LOG_WARN, "the last usage could not be written: %s", call.error.message);
     arena_deinit(&arena);
 }
 
-/* Sleeps, under the lock, unless told to end. */
-static void rest(struct accounts *a, int ms)
+/* ---- the worker's tasks ------------------------------------------------------------------------------ */
+
+static enum dp_status write_usage(struct call *call, void *ctx)
 {
-    int64_t until_ns = os_now_ns() + ms * 1000000LL;
-    while (!a->closing && os_now_ns() < until_ns)
-        os_wait_until(&a->wake, &a->lock, until_ns);
+    struct accounts *a = ctx;
+    enum dp_status status = settle(call, a, false);
+    if (status == DP_OK)
+        return DP_OK;
+    metric_add(a->failures, 1);
+    if (os_now_ns() - a->warned_ns > WARN_NS) {
+        log_write(LOG_WARN, "usage cannot be written, and will be later: %s", call->error.message);
+        a->warned_ns = os_now_ns();
+    }
+    return status;
 }
 
-static void *keep_writing(void *context)
+static enum dp_status tidy_pool(struct call *call, void *ctx)
 {
-    struct accounts *a = context;
-    int64_t warned_ns = INT64_MIN / 2;
-    pthread_mutex_lock(&a->lock);
-    for (unsigned round = 1;; round++) {
-        struct dp_error error;
-        rest(a, a->options.settle_ms);
-        if (a->closing)
-            break;
-        pthread_mutex_unlock(&a->lock);
-        if (settle(a, false, &error) != DP_OK) {
-            metric_add(a->failures, 1);
-            if (os_now_ns() - warned_ns > WARN_NS) {
-                log_write(LOG_WARN, "usage cannot be written, and will be later: %s", error.message);
-                warned_ns = os_now_ns();
-            }
-        }
-        if (round % TIDY_ROUNDS == 0)
-            database_tidy(a->db);
-        if (round % SWEEP_ROUNDS == 0)
-            sweep(a);
-        pthread_mutex_lock(&a->lock);
-    }
-    pthread_mutex_unlock(&a->lock);
-    return NULL;
+    struct accounts *a = ctx;
+    (void)call;
+    database_tidy(a->db);
+    return DP_OK;
+}
+
+static enum dp_status sweep_leases(struct call *call, void *ctx)
+{
+    struct accounts *a = ctx;
+    return lease_sweep(call, a->db, wall_ms(a)); /* a later run sweeps what this one could not */
+}
+
+static enum dp_status start_worker(struct call *call, struct accounts *a)
+{
+    const int64_t period_ms = a->options.settle_ms;
+    enum dp_status status = worker_new(&a->worker, &call->error);
+    if (status != DP_OK)
+        return status;
+    a->warned_ns = INT64_MIN / 2;
+    worker_add(a->worker, &(struct worker_task){write_usage, a, period_ms, 0});
+    worker_add(a->worker, &(struct worker_task){tidy_pool, a, TIDY_ROUNDS * period_ms, 0});
+    worker_add(a->worker, &(struct worker_task){sweep_leases, a, SWEEP_ROUNDS * period_ms, 0});
+    return worker_start(a->worker, "dipper-usage", &call->error);
 }
 
 /* ---- beginning and end ------------------------------------------------------------------------------ */
@@ -458,16 +463,10 @@ enum dp_status accounts_open(struct call *call, const struct account_options *op
     memcpy(a->scheme_text, options->key_scheme, strlen(options->key_scheme));
     a->scheme = span_str(a->scheme_text);
     fill_defaults(a);
-    pthread_mutex_init(&a->lock, NULL);
     pthread_mutex_init(&a->settle_lock, NULL);
-    pthread_cond_init(&a->wake, NULL);
     enum dp_status status = open_parts(call, a);
-    if (status == DP_OK && a->options.settle_ms > 0) {
-        int failed = os_thread_start(&a->thread, "dipper-usage", keep_writing, a);
-        a->started = !failed;
-        if (failed)
-            status = call_fail(call, DP_UNAVAILABLE, "cannot start a thread: errno %d", failed);
-    }
+    if (status == DP_OK && a->options.settle_ms > 0)
+        status = start_worker(call, a);
     if (status == DP_OK)
         *out = a;
     else
@@ -479,23 +478,15 @@ void accounts_close(struct accounts *a)
 {
     if (!a)
         return;
-    pthread_mutex_lock(&a->lock);
-    a->closing = true;
-    pthread_cond_broadcast(&a->wake);
-    pthread_mutex_unlock(&a->lock);
-    if (a->started)
-        pthread_join(a->thread, NULL);
+    worker_free(a->worker);
     key_checks_free(a->checks);
     key_memory_free(a->right);
     key_memory_free(a->wrong);
-    struct dp_error error;
-    if (a->quotas && settle(a, true, &error) != DP_OK)
-        log_write(LOG_WARN, "the last usage could not be written: %s", error.message);
+    if (a->quotas)
+        settle_all(a);
     quotas_free(a->quotas);
     database_close(a->db);
-    pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->settle_lock);
-    pthread_mutex_destroy(&a->lock);
     mem_free(a);
 }
 
