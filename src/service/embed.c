@@ -1,8 +1,8 @@
-/* embed.c: texts or tokens in, vectors out: from the cache, from another request that is just computing the same, or
- * computed.
+/* embed.c: texts or tokens in, vectors out. A vector comes from the cache, from another request that is computing it, or
+ * is computed.
  *
- * The request thread tokenizes; the embedder forks the work over the compute team. Vectors never depend on
- * what else was in the batch.
+ * The request thread tokenizes; the embedder spreads the work over the compute team. A vector never depends on what else
+ * is in its batch.
  */
 #include <math.h>
 
@@ -56,8 +56,8 @@ static enum dp_status refuse_long(struct call *call, const struct embed_work *r,
                      r->model->facts.max_tokens);
 }
 
-/* The tokens of an input that the client tokenized: framed by special tokens unless they are there already, and
- * cut to the model's limit. */
+/* Makes the tokens of an input that the client tokenized: adds special tokens unless it has them, and cuts it to the
+ * model's limit. */
 static enum dp_status frame_tokens(struct call *call, const struct served_model *m,
                                    const struct embed_input *input, size_t place, struct tokens *out)
 {
@@ -112,7 +112,7 @@ static enum dp_status tokenize_input(struct call *call, const struct embed_work 
     return refuse_long(call, r, i);
 }
 
-/* The first `keep` numbers of a vector, of unit length again when asked. */
+/* Keeps the first numbers of a vector, and normalises these again when asked. */
 static void shorten_vector(const float *vector, uint32_t keep, bool normalize, float *to)
 {
     double sum = 0;
@@ -137,7 +137,7 @@ static enum dp_status tokenize_all(struct call *call, const struct embed_work *r
     return status;
 }
 
-/* Embeds the inputs at places[count], which have these tokens. */
+/* Computes the vectors of the inputs at places[count] from their tokens. */
 static enum dp_status compute_vectors(struct call *call, const struct embed_work *r, const size_t *places,
                                       const struct tokens *tokens, size_t count)
 {
@@ -160,7 +160,7 @@ static enum dp_status compute_vectors(struct call *call, const struct embed_work
     return DP_OK;
 }
 
-/* Without a cache. */
+/* Computes all inputs, without a cache. */
 static enum dp_status compute_all(struct call *call, const struct embed_work *r, size_t *places)
 {
     size_t count = r->request->count;
@@ -175,10 +175,11 @@ static enum dp_status compute_all(struct call *call, const struct embed_work *r,
 
 /* ---- through the cache ------------------------------------------------------------------------------ */
 
-/* An input on its way through the cache. */
+/* The state of an input on its way through the cache. */
 struct passage {
     struct cache_key key;
-    struct vector_entry *entry; /* LEADS (NULL: computed for nobody else), WAITS */
+    struct vector_entry
+        *entry; /* set in LEADS and WAITS; NULL in LEADS: out of memory, so nobody else waits for it */
     enum { OPEN, LEADS, WAITS, DONE } state;
 };
 
@@ -213,7 +214,7 @@ static void take_vector(const struct embed_work *r, size_t i, const struct vecto
         r->texts[i] = read->text;
 }
 
-/* Asks for every open input; answers how many this request leads, and their places. */
+/* Asks the cache for every open input. Returns how many inputs this request leads, and their places. */
 static size_t ask_all(struct call *call, const struct embed_work *r, size_t *places)
 {
     size_t leads = 0;
@@ -241,8 +242,8 @@ static size_t ask_all(struct call *call, const struct embed_work *r, size_t *pla
     return leads;
 }
 
-/* Takes what Redis has; answers how many are left, and moves their places and tokens to the front. A value there is a
- * vector and nothing else: what it is to be told of its text is known from the tokens. */
+/* Takes the vectors that Redis has. Returns how many are left, and moves their places and tokens to the front. A value in
+ * Redis is a vector only: the tokens give the facts about its text. */
 static size_t read_redis(struct call *call, const struct embed_work *r, size_t *places, struct tokens *tokens,
                          size_t count)
 {
@@ -266,7 +267,7 @@ static size_t read_redis(struct call *call, const struct embed_work *r, size_t *
     return left;
 }
 
-/* From Redis, or computed and then given to it. */
+/* Takes vectors from Redis, or computes them and writes them there. */
 static enum dp_status find_or_compute(struct call *call, const struct embed_work *r, size_t *places, size_t count)
 {
     struct tokens *tokens = arena_array(call->arena, count, sizeof *tokens);
@@ -285,7 +286,7 @@ static enum dp_status find_or_compute(struct call *call, const struct embed_work
     return status;
 }
 
-/* Gets what this request leads, and lets those who wait for it have it. */
+/* Gets the vectors that this request leads, and lands them for those who wait. */
 static enum dp_status lead_inputs(struct call *call, const struct embed_work *r, size_t *places, size_t count)
 {
     enum dp_status status = find_or_compute(call, r, places, count);
@@ -302,7 +303,7 @@ static enum dp_status lead_inputs(struct call *call, const struct embed_work *r,
     return status;
 }
 
-/* Takes what others led; what they failed to get is open again. */
+/* Takes the vectors that others led. An input whose leader failed is open again. */
 static enum dp_status wait_all(struct call *call, const struct embed_work *r, enum dp_status status)
 {
     for (size_t i = 0; i < r->request->count; i++) {
@@ -334,7 +335,7 @@ static bool all_done(const struct embed_work *r)
     return true;
 }
 
-/* Whoever leads lands before waiting, so no two requests wait for each other. */
+/* A request lands all that it leads before it waits, so no two requests wait for each other. */
 static enum dp_status embed_through_cache(struct call *call, const struct embed_work *r, size_t *places)
 {
     enum dp_status status = DP_OK;
@@ -350,8 +351,8 @@ static enum dp_status embed_through_cache(struct call *call, const struct embed_
     return status;
 }
 
-/* Prints what was cached without its printed form, for this answer and those to come. Done for a vector's second
- * reader: what is asked for once is not worth the room. */
+/* Prints cached vectors that have no printed form yet, and keeps the form for later answers. Only a vector's second reader
+ * does this: a form is not worth its memory for a text that is asked for once. */
 static void attach_texts(struct call *call, const struct embed_work *r)
 {
     for (size_t i = 0; r->texts && i < r->request->count; i++) {
@@ -376,12 +377,12 @@ static enum dp_status embed_check(struct call *call, const struct service *s, co
     if (count == 0 || count > s->batch_max)
         return call_fail(call, DP_INVALID, "a request embeds 1 to %zu texts, not %zu", s->batch_max, count);
     if (request->dimensions > m->facts.dim)
-        return call_fail(call, DP_INVALID, "%u dimensions were asked of a model that has %u", request->dimensions,
+        return call_fail(call, DP_INVALID, "%u dimensions are wanted, but the model has %u", request->dimensions,
                          m->facts.dim);
     for (size_t i = 0; i < count; i++) {
         const struct embed_input *input = &request->inputs[i];
         if (input->ids && !s->token_input)
-            return call_fail(call, DP_INVALID, "input %zu holds token ids, which this server does not take", i);
+            return call_fail(call, DP_INVALID, "input %zu holds token ids, which this server does not accept", i);
         if (input->ids ? input->id_count == 0 : input->text.len == 0)
             return call_fail(call, DP_INVALID, count == 1 ? "the text is empty" : "the text at place %zu is empty",
                              i);
@@ -389,7 +390,7 @@ static enum dp_status embed_check(struct call *call, const struct service *s, co
     return DP_OK;
 }
 
-/* Makes the run's arrays; false when out of memory. */
+/* Allocates the arrays; false when out of memory. */
 static bool embed_begin(struct call *call, struct service *s, struct served_model *m,
                         const struct embed_request *request, struct embed_work *r)
 {

@@ -1,4 +1,4 @@
-/* indexes.c: FAISS files by name: opening, telling, searching, closing. */
+/* indexes.c: opens, describes, searches and closes FAISS files by name. */
 #include "service/indexes.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@
 
 enum { SHOWN_MAX = URL_SHOWN_MAX + 8 };
 
-/* One name. While its file is being opened it only keeps the name from others. */
+/* One name. While its file is being opened, the slot only reserves the name. */
 struct open_index {
     struct faiss_index *index; /* NULL: not open yet */
     struct call_cost cost;     /* of opening */
@@ -31,7 +31,7 @@ struct open_index {
     } locked;                        /* by the table's lock */
 };
 
-/* ---- beginning and end ----------------------------------------------------------------------------------- */
+/* ---- lifecycle ------------------------------------------------------------------------------------------- */
 
 enum dp_status indexes_init(struct indexes *x, const struct indexes_options *options, struct dp_error *error)
 {
@@ -94,7 +94,7 @@ static struct span slot_name(const struct open_index *slot)
     return span_of(slot->name, slot->name_len);
 }
 
-/* The place of a name, or `count`. */
+/* The index of a name in the table, or its count. */
 static size_t find_slot(const struct indexes *x, struct span name)
 {
     size_t i = 0;
@@ -141,7 +141,7 @@ static void give_index_back(struct indexes *x, struct open_index *slot)
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/* Where the table of recall lies. */
+/* Copies the URL of the recall table into the slot. */
 static enum dp_status keep_recall_url(struct call *call, const struct index_source *source,
                                       struct open_index *slot)
 {
@@ -160,7 +160,7 @@ static enum dp_status keep_recall_url(struct call *call, const struct index_sour
     return DP_OK;
 }
 
-/* Takes the name, borrowed by the caller, so that nobody else opens anything under it meanwhile. */
+/* Lists the name before its file is opened, so that no other request opens one under it. The caller has it borrowed. */
 static enum dp_status reserve_name(struct call *call, struct indexes *x, const struct index_source *source,
                                    struct open_index **out)
 {
@@ -183,11 +183,12 @@ static enum dp_status reserve_name(struct call *call, struct indexes *x, const s
     pthread_mutex_lock(&x->locked.lock);
     if (find_slot(x, source->name) < x->locked.count)
         status = call_fail(call, DP_EXISTS,
-                           "there is an index \"%.*s\" already; DELETE it first, or choose another "
+                           "there is already an index \"%.*s\"; DELETE it first, or choose another "
                            "name",
                            SPAN_FMT(source->name));
     else if (x->locked.count == x->max)
-        status = call_fail(call, DP_CONFLICT, "%zu indexes are open, as many as may be: DELETE one first", x->max);
+        status =
+            call_fail(call, DP_CONFLICT, "%zu indexes are open, which is the limit: DELETE one first", x->max);
     else
         x->locked.slots[x->locked.count++] = slot;
     pthread_mutex_unlock(&x->locked.lock);
@@ -199,7 +200,7 @@ static enum dp_status reserve_name(struct call *call, struct indexes *x, const s
     return DP_OK;
 }
 
-/* How the stores of permitted URLs are opened. */
+/* The options with which the store of a permitted URL is opened. */
 static struct store_options store_of(const struct indexes *x, const struct url_permit *permit)
 {
     struct store_options store = x->store;
@@ -226,7 +227,7 @@ static enum dp_status open_index_file(struct call *call, struct indexes *x, cons
         faiss_index_free(*out);
         *out = NULL;
     }
-    if (status == DP_CORRUPT) /* the client named a file that is none: its mistake, not ours */
+    if (status == DP_CORRUPT) /* the client named a file that is no FAISS file: its mistake, not the server's */
         status = call_restatus(call, DP_INVALID);
     return status;
 }
@@ -236,8 +237,8 @@ static enum dp_status check_index_name(struct call *call, struct span name)
     if (index_check_name(name, NULL) == DP_OK)
         return DP_OK;
     return call_fail(call, DP_INVALID,
-                     "an index's name has 1 to %d characters A-Z, a-z, 0-9, '.', '-' and '_', and "
-                     "begins with neither '.' nor '_'",
+                     "an index's name must have 1 to %d characters A-Z, a-z, 0-9, '.', '-' or '_', and "
+                     "must not begin with '.' or '_'",
                      INDEX_NAME_MAX);
 }
 
@@ -282,7 +283,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
     return status;
 }
 
-/* ---- telling --------------------------------------------------------------------------------------------- */
+/* ---- describing --------------------------------------------------------------------------------------------- */
 
 static enum dp_status describe_index(struct call *call, const struct open_index *slot,
                                      struct index_description *out)
@@ -313,7 +314,7 @@ static enum dp_status describe_index(struct call *call, const struct open_index 
         .open_ms = (double)open_us / 1000,
     };
     memcpy(out->kind, info.fourcc, sizeof out->kind);
-    return out->name.data && out->url && out->codes ? DP_OK : call_nomem(call, "what is told of an index");
+    return out->name.data && out->url && out->codes ? DP_OK : call_nomem(call, "the description of an index");
 }
 
 enum dp_status service_index_describe(struct call *call, struct service *s, struct span name,
@@ -362,7 +363,7 @@ enum dp_status service_index_close(struct call *call, struct service *s, struct 
     if (status != DP_OK)
         return status;
     pthread_mutex_lock(&x->locked.lock);
-    if (slot->locked.listed) /* else another request removed it a moment ago */
+    if (slot->locked.listed) /* otherwise another request has just removed it */
         unlist_index(x, find_slot(x, name));
     pthread_mutex_unlock(&x->locked.lock);
     give_index_back(x, slot);
@@ -374,10 +375,10 @@ enum dp_status service_index_close(struct call *call, struct service *s, struct 
 static enum dp_status check_index_search(struct call *call, const struct index_search *search)
 {
     if (search->count < 1 || search->count > INDEX_SEARCH_QUERIES_MAX)
-        return call_fail(call, DP_INVALID, "a search has 1 to %d queries, not %zu", INDEX_SEARCH_QUERIES_MAX,
+        return call_fail(call, DP_INVALID, "a search must have 1 to %d queries, not %zu", INDEX_SEARCH_QUERIES_MAX,
                          search->count);
     if (search->k < 1 || search->k > INDEX_SEARCH_HITS_MAX / search->count)
-        return call_fail(call, DP_INVALID, "a search of %zu queries finds 1 to %zu neighbours of each, not %zu",
+        return call_fail(call, DP_INVALID, "a search of %zu queries finds 1 to %zu neighbours for each, not %zu",
                          search->count, INDEX_SEARCH_HITS_MAX / search->count, search->k);
     if (search->k_factor * (float)(search->k * search->count) > (float)INDEX_SEARCH_HITS_MAX)
         return call_fail(call, DP_INVALID, "a search looks at %d candidates at most, not %zu times k_factor",
@@ -411,7 +412,7 @@ static enum dp_status embed_queries(struct call *call, struct service *s, const 
     return DP_OK;
 }
 
-/* Reads the table of recall, as the rules for URLs allow. */
+/* Reads the recall table if the rules permit its URL. */
 static enum dp_status load_recall(struct call *call, struct indexes *x, const struct open_index *slot,
                                   struct recall_table *out)
 {
@@ -420,19 +421,19 @@ static enum dp_status load_recall(struct call *call, struct indexes *x, const st
     if (url.len == 0)
         return call_fail(
             call, DP_INVALID,
-            "a URL with a query opens the file alone: give recall_table too when the index is opened, or "
-            "search with nprobe");
+            "a URL with a query gives access to the file alone: give recall_table too when you open the "
+            "index, or search with nprobe");
     enum dp_status status = url_rules_check(x->rules, url, call->arena, &permit, &call->error);
     if (status != DP_OK)
         return status;
     const struct store_options store = store_of(x, &permit);
     status = recall_load(call, url, &store, slot->index, out);
-    if (status == DP_NOT_FOUND || status == DP_STALE || status == DP_CORRUPT) /* not of the index itself */
+    if (status == DP_NOT_FOUND || status == DP_STALE || status == DP_CORRUPT) /* the index itself is fine */
         status = call_restatus(call, DP_INVALID);
     return status;
 }
 
-/* How many lists a wanted recall takes. */
+/* The number of lists to probe for a wanted recall. */
 static enum dp_status nprobe_for_recall(struct call *call, struct indexes *x, struct open_index *slot,
                                         double recall, size_t *nprobe)
 {
@@ -455,7 +456,7 @@ static enum dp_status nprobe_for_recall(struct call *call, struct indexes *x, st
         }
         table = slot->locked.recall;
         pthread_mutex_unlock(&x->locked.lock);
-        mem_free(read); /* another search was first */
+        mem_free(read); /* not NULL when another search was first */
     }
     return recall_nprobe(table, recall, nprobe, &call->error);
 }

@@ -1,15 +1,15 @@
-/* ingest.c: reads rows, embeds their texts, loads them into a namespace: a pipeline of three stages.
+/* ingest.c: reads rows, embeds their texts and loads them into a namespace, in a pipeline of three stages.
  *
  *   calling thread   reads lines, parses them, cuts texts into windows
  *   dipper-embed     leads the compute team in embedding
  *   dipper-load      adds the rows to the load, in order, and writes segments as they fill
  *
- * Batches of some hundred rows pass from stage to stage through a ring of SLOTS (os/pipeline.h). So the team goes from
- * one batch to the next at once while others are read and loaded, and memory is the ring's, whatever the stream's
- * length. Rows arrive in the stream's order, so the segments are the same as if one thread did everything.
+ * Batches of some hundred rows pass from stage to stage through a ring of SLOTS (os/pipeline.h). So the team never waits
+ * between batches, and the ring bounds the memory for a stream of any length. Rows are loaded in the stream's order, so
+ * the segments are those that a single thread would write.
  *
- * The stream is read by the calling thread because signals reach it there. When the load fails meanwhile, `wake` ends
- * a read that waits.
+ * The calling thread reads the stream, because signals interrupt its reads. When the load fails meanwhile, `wake` ends a
+ * read that waits.
  */
 #include "service/ingest.h"
 
@@ -23,12 +23,12 @@
 enum { READ, EMBED, LOAD, STAGES };
 
 enum {
-    SLOTS = 8,           /* two seconds of work: as long as writing a large segment takes */
-    ROWS_A_WORKER = 256, /* of a batch */
+    SLOTS = 8,           /* two seconds of work, which is how long a large segment takes to write */
+    ROWS_A_WORKER = 256, /* rows of a batch, for each worker of the team */
     STAGE_ARENA_MAX = 1 << 20,
 };
 
-/* A stage with a thread of its own. */
+/* A stage that has a thread. */
 struct stage {
     struct call call;
     struct arena arena;
@@ -46,7 +46,7 @@ struct ingest {
     struct stage embed, load;
     int64_t began_ns;
 
-    /* The loading stage's until its thread has ended. */
+    /* Only the loading stage touches these until its thread has ended. */
     struct index_loader *loader;
     struct ingest_summary *summary;
 };
@@ -68,7 +68,7 @@ static void report_progress(const struct ingest *in, bool committing)
 
 /* ---- the stages --------------------------------------------------------------------------------------- */
 
-/* On the calling thread. While the ring is full, it looks whether anyone wants the end of the call. */
+/* Runs on the calling thread, which also checks for cancellation while the ring is full. */
 static void read_batches(struct ingest *in, struct ingest_reader *reader)
 {
     enum pipeline_taken taken = PIPELINE_NOT_YET;
@@ -106,10 +106,9 @@ static enum dp_status begin_load(struct ingest *in, const struct ingest_batch *b
     }
     enum dp_status status =
         index_load_begin(&in->load.call, s->store, in->options->namespace, &vectors, s->team, &in->loader);
-    in->load.call.patient =
-        status == DP_OK; /* the root is right, and what is embedded from now on is worth waiting */
+    in->load.call.patient = status == DP_OK; /* the root is right, and embedded rows are worth waiting for */
     if (status != DP_INVALID && status != DP_UNSUPPORTED)
-        return status; /* of the store, not of a row */
+        return status; /* the store's failure, not a row's */
     return ingest_at_line(&in->load.call, b->rows[0].line);
 }
 
@@ -141,7 +140,7 @@ static void *load_batches(void *context)
     return NULL;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------- */
+/* ---- the pipeline -------------------------------------------------------------------------------------- */
 
 static enum dp_status start_stage(struct call *call, struct ingest *in, struct stage *stage, const char *name,
                                   void *(*run)(void *context))
@@ -172,7 +171,7 @@ static enum dp_status run_stages(struct call *call, struct ingest *in, struct in
         read_batches(in, reader);
     else
         pipeline_stop(&in->pipeline);
-    join_stage(call, &in->load); /* its error is the stream's first */
+    join_stage(call, &in->load); /* first, because its error is the first in the stream */
     join_stage(call, &in->embed);
     if (call->error.status == DP_OK && !in->loader)
         return call_fail(call, DP_INVALID, "there are no rows to index");
@@ -221,7 +220,7 @@ enum dp_status service_ingest(struct call *call, struct service *s, struct line_
         report_progress(&in, true);
         struct index_loader *loader = in.loader;
         call->patient = true;
-        in.loader = NULL; /* the commit frees it, whatever it answers */
+        in.loader = NULL; /* the commit frees it, even on failure */
         status = index_load_commit(call, loader, &summary->load);
         summary->commit_ns = os_now_ns() - began;
     }

@@ -1,8 +1,8 @@
-/* service/ingest.h: rows of a JSON-lines stream into a namespace.
+/* service/ingest.h: loads the rows of a JSON-lines stream into a namespace.
  *
  * A line is {"id": 7 or "seven", "text": "…", …attributes} or {"id": …, "vector": [numbers], …attributes}. The
- * text stays an attribute of the row; the vector does not. All of a stream is committed, or none: the first
- * line that cannot be used ends the load with its number in the message.
+ * text stays an attribute of the row; the vector does not. Either the whole stream is committed or nothing: the first
+ * bad line ends the load, and the error has its number.
  */
 #ifndef SERVICE_INGEST_H
 #define SERVICE_INGEST_H
@@ -18,7 +18,7 @@ enum {
 
 struct ingest_progress {
     uint64_t rows;  /* added so far */
-    uint64_t bytes; /* of the stream, read so far */
+    uint64_t bytes; /* read from the stream so far */
     uint64_t tokens;
     double rows_per_s; /* over the whole load */
     bool committing;   /* all rows are read; segments are being written */
@@ -27,15 +27,14 @@ struct ingest_progress {
 struct ingest_options {
     struct span namespace;
     enum index_metric metric;
-    /* Called after each batch (a fraction of a second), by a thread of the load, never by two at once; NULL: nobody
-     * listens. */
+    /* Called after each batch (a fraction of a second), by one thread at a time, which may not be the caller's. May be NULL. */
     void (*progress)(void *ctx, const struct ingest_progress *progress);
     void *progress_ctx;
-    /* Called by another thread than the caller's, at most once, when the load has failed: ends a read of the stream
-     * that waits for more. NULL: the failure is answered when the read returns. */
+    /* Called at most once, by another thread, when the load has failed: must end a read of the stream that waits. NULL: the
+     * failure is answered when the read returns. */
     void (*wake)(void *ctx);
     void *wake_ctx;
-    size_t batch_rows; /* 0: chosen */
+    size_t batch_rows; /* 0: chosen by the size of the team */
 };
 
 struct ingest_summary {
@@ -43,14 +42,14 @@ struct ingest_summary {
     uint64_t rows;
     uint64_t bytes;      /* read */
     uint64_t long_texts; /* texts over the model's limit, split into windows */
-    uint64_t windows;    /* vectors of all rows */
+    uint64_t windows;    /* of all rows; each has a vector */
     uint64_t tokens;     /* embedded */
     int64_t total_ns, embed_ns, commit_ns;
 };
 
-/* Reads `in` to its end, on the calling thread, and commits; two more threads embed and load meanwhile. What is wrong
- * first in the stream is what is answered. DP_INVALID: a line is wrong, "line 7: …"; DP_CANCELLED: the call was; the
- * namespace is then as it was. An empty stream is DP_INVALID. */
+/* Reads `in` to its end on the calling thread, while two more threads embed and load, and commits. Answers the first error
+ * in the stream's order. DP_INVALID: a line is wrong ("line 7: …"), or there is none; DP_CANCELLED: the call was
+ * cancelled. After both the namespace is unchanged. */
 enum dp_status service_ingest(struct call *call, struct service *service, struct line_reader *in,
                               const struct ingest_options *options, struct ingest_summary *summary);
 

@@ -1,4 +1,4 @@
-/* ingest_batch.c: what the stages of an ingest do to a batch of rows. */
+/* ingest_batch.c: reads, embeds and loads a batch of rows. */
 #include "service/ingest_batch.h"
 
 #include <inttypes.h>
@@ -7,8 +7,8 @@
 #include "os/clock.h"
 
 enum {
-    BATCH_BYTES = 1 << 20,  /* of lines: a batch ends when it has that many */
-    EMBED_TOKENS = 1 << 18, /* given to the embedder at once */
+    BATCH_BYTES = 1 << 20,  /* bytes of lines that end a batch */
+    EMBED_TOKENS = 1 << 18, /* maximum given to the embedder at once */
     ARENA_MAX = 1 << 30,
 };
 
@@ -44,7 +44,7 @@ static bool is_blank_line(struct span line)
     return true;
 }
 
-/* The first row tells whether rows bring vectors. */
+/* The first row decides whether rows bring vectors. */
 static enum dp_status learn_kind(struct ingest_reader *r, const struct ingest_row *row)
 {
     struct ingest_kind *kind = r->kind;
@@ -65,12 +65,11 @@ static enum dp_status check_kind(struct ingest_reader *r, const struct ingest_ro
 {
     const struct ingest_kind *kind = r->kind;
     if (!kind->own_vectors && row->vector)
-        return call_fail(r->call, DP_INVALID,
-                         "\"vector\" is given, but the rows before are embedded from \"text\"");
+        return call_fail(r->call, DP_INVALID, "\"vector\" is given, but earlier rows are embedded from \"text\"");
     if (kind->own_vectors && !row->vector)
-        return call_fail(r->call, DP_INVALID, "\"vector\" is missing, but the rows before have it");
+        return call_fail(r->call, DP_INVALID, "\"vector\" is missing, but earlier rows have it");
     if (kind->own_vectors && row->dim != kind->dim)
-        return call_fail(r->call, DP_INVALID, "\"vector\" has %zu numbers, those before have %zu", row->dim,
+        return call_fail(r->call, DP_INVALID, "\"vector\" has %zu numbers, earlier ones have %zu", row->dim,
                          kind->dim);
     return DP_OK;
 }
@@ -82,7 +81,7 @@ static enum dp_status cut_row(struct ingest_reader *r, struct ingest_batch *b, c
     const struct served_model *m = r->model;
     size_t limit = m->facts.max_tokens, overlap = INGEST_WINDOW_OVERLAP;
     if (overlap + m->special_count + model_prompt_tokens_max(m->model) >= limit / 2)
-        overlap = 0; /* a model of very short texts, or a long prompt */
+        overlap = 0; /* the model takes only very short texts, or has a long prompt */
     int64_t began = os_now_ns();
     enum dp_status status = model_windows(m->model, TEXT_DOCUMENT, row->text, limit, overlap, &b->arena,
                                           &w->windows, &w->count, &r->call->error);
@@ -90,7 +89,7 @@ static enum dp_status cut_row(struct ingest_reader *r, struct ingest_batch *b, c
     return status;
 }
 
-/* One line; it becomes row b->count unless it is blank. */
+/* Makes a line row b->count, unless it is blank. */
 static enum dp_status take_row_line(struct ingest_reader *r, struct ingest_batch *b, struct span line)
 {
     struct ingest_row *row = &b->rows[b->count];
@@ -127,7 +126,7 @@ static enum dp_status read_batch_rows(struct ingest_reader *r, struct ingest_bat
         struct dp_error error = {.status = DP_OK};
         if (!line_reader_next(r->in, &line, &error)) {
             r->ended = true;
-            r->call->error = error; /* its message names the line */
+            r->call->error = error; /* its message has the line number */
             return error.status;
         }
         b->bytes += line.len + 1;

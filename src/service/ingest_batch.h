@@ -1,9 +1,8 @@
-/* service/ingest_batch.h: some hundred rows on their way into a namespace: read, then embedded, then loaded. Private
- * to ingest.
+/* service/ingest_batch.h: some hundred rows on their way into a namespace: read, embedded, loaded. Private to
+ * ingest.
  *
- * A batch belongs to one stage at a time, and so to one thread (os/pipeline.h). What stops a stage is kept in the
- * batch behind the rows that came before it, so that the first thing wrong in the stream is what is reported, however
- * the threads run.
+ * A batch belongs to one stage at a time, so to one thread (os/pipeline.h). An error that stops a stage is kept in the
+ * batch, behind the rows that precede it. So the first error in the stream is reported, whichever thread is faster.
  */
 #ifndef SERVICE_INGEST_BATCH_H
 #define SERVICE_INGEST_BATCH_H
@@ -12,7 +11,7 @@
 #include "service/ingest_row.h"
 #include "service/service_impl.h"
 
-/* A row's text, cut. */
+/* The windows into which a row's text is cut. */
 struct row_windows {
     struct tokens *windows;
     size_t count;
@@ -24,21 +23,21 @@ struct ingest_batch {
     struct row_windows *windows; /* [room] */
     size_t room, count;
     size_t total;           /* windows of all rows */
-    const float **vectors;  /* [count]: of each row, float[its windows][dim] */
-    struct dp_error error;  /* what is wrong behind the rows; status DP_OK: nothing */
-    uint64_t bytes, tokens; /* read, embedded */
+    const float **vectors;  /* [count]: for each row float[windows][dim] */
+    struct dp_error error;  /* of the row behind these; status DP_OK: none */
+    uint64_t bytes, tokens; /* bytes read, tokens embedded */
     int64_t embed_ns;
     uint64_t long_texts;
 };
 
-/* What the first row tells of all. Written by the reading stage before it passes the first batch. */
+/* What the first row decides for all. The reading stage writes it before it passes the first batch. */
 struct ingest_kind {
     bool known;
     bool own_vectors; /* rows bring their vectors */
     size_t dim;
 };
 
-/* The reading stage's. */
+/* State of the reading stage. */
 struct ingest_reader {
     struct call *call;
     const struct service *service;
@@ -46,19 +45,19 @@ struct ingest_reader {
     struct line_reader *in;
     struct ingest_kind *kind;
     struct buffer scratch;
-    bool ended; /* nothing is behind the batch that was read last */
+    bool ended; /* the last batch was read */
 };
 
-/* Makes room for `rows` rows; false when out of memory. */
+/* Allocates room for `rows` rows; false when out of memory. */
 bool ingest_batch_init(struct ingest_batch *b, size_t rows);
 void ingest_batch_deinit(struct ingest_batch *b);
 
 /* Reads, parses and cuts up to b->room rows. */
 void ingest_batch_read(struct ingest_reader *r, struct ingest_batch *b);
-/* Computes the vectors of rows that have none. A failure takes the place of all rows. */
+/* Computes the vectors of rows that bring none. A failure drops all rows and becomes the error. */
 void ingest_batch_embed(struct call *call, const struct served_model *model, const struct ingest_kind *kind,
                         struct ingest_batch *b);
-/* Adds the rows to the load, then fails with what is wrong behind them. Counts into the summary. */
+/* Adds the rows to the load, then fails with the batch's error. Counts into the summary. */
 enum dp_status ingest_batch_load(struct call *call, struct index_loader *loader, const struct ingest_batch *b,
                                  struct ingest_summary *summary);
 

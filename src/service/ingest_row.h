@@ -1,4 +1,4 @@
-/* service/ingest_row.h: one line of an ingested stream. ingest.c's own. */
+/* service/ingest_row.h: parses one line of an ingested stream. Private to ingest. */
 #ifndef SERVICE_INGEST_ROW_H
 #define SERVICE_INGEST_ROW_H
 
@@ -8,16 +8,16 @@
 enum { INGEST_ATTRIBUTES_MAX = 256 };
 
 struct ingest_row {
-    uint64_t line; /* its number, from 1 */
+    uint64_t line; /* number, from 1 */
     struct index_id id;
     struct span text;    /* data NULL: the row has none */
     const float *vector; /* NULL: the row has none */
     size_t dim;
-    struct span attributes; /* a JSON object: all fields but id and vector */
+    struct span attributes; /* a JSON object of all fields except id and vector */
 };
 
-/* Parses a line. Spans point into the arena, where the line itself must lie too; `scratch` is cleared and used.
- * DP_INVALID says what is wrong with the line. */
+/* Parses a line. Spans point into the arena, in which the line must lie too; `scratch` is overwritten. DP_INVALID says what
+ * is wrong with the line. */
 enum dp_status ingest_row_parse(struct span line, struct arena *arena, struct buffer *scratch,
                                 struct ingest_row *row, struct dp_error *error);
 

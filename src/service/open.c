@@ -29,7 +29,8 @@ static enum dp_status open_onnx_model(const struct config *config, struct model 
     return model_open_onnx(config->model_path, &options, out, error);
 }
 
-/* A folder for the native engine. Where that does not have it, but there is an ONNX file, who asks is told. */
+/* Opens a folder with the native engine. If that has no such model but an ONNX file is there, the error suggests
+ * --engine onnx. */
 static enum dp_status open_native_model(const char *path, enum model_precision precision, struct model **out,
                                         struct dp_error *error)
 {
@@ -46,7 +47,7 @@ static enum dp_status open_native_model(const char *path, enum model_precision p
     return status;
 }
 
-/* Says which variable named a model that cannot be opened: another program's, perhaps. */
+/* Adds where the model's name came from: the variable may be meant for another program. */
 static void name_model_variable(const struct config *config, struct dp_error *error)
 {
     const char *origin = config_origin(config, "model.path");
@@ -54,13 +55,13 @@ static void name_model_variable(const struct config *config, struct dp_error *er
         dp_error_prefix(error, "model of %s", origin);
 }
 
-/* A prompt as the settings say: "" keeps the model's own, "none" is an empty one. */
+/* A setting of a prompt: "" keeps the model's, "none" means an empty one. */
 static struct span prompt_of(const char *setting)
 {
     return *setting == '\0' ? span_of(NULL, 0) : span_str(strcmp(setting, "none") == 0 ? "" : setting);
 }
 
-/* Lets the settings change the model's prompts; a model that does not take them is freed. */
+/* Replaces the model's prompts by those of the settings; on failure the model is freed. */
 static enum dp_status apply_prompts(const struct config *config, struct model **model, struct dp_error *error)
 {
     const struct span of[TEXT_KINDS] = {[TEXT_PLAIN] = prompt_of(config->default_prompt),
@@ -105,13 +106,13 @@ enum dp_status open_model(struct open_inputs in, enum model_precision precision,
     return status;
 }
 
-/* A limit of ranges as a store has it. */
+/* Translates a setting of merging or splitting ranges. */
 static int64_t range_limit_of(uint64_t setting)
 {
     return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
 
-/* What the settings say of stores; `s3` is s3_settings_of(config). */
+/* `s3` is s3_settings_of(config). */
 static struct store_options store_options_of(const struct config *config, const struct s3_settings *s3)
 {
     return (struct store_options){.s3 = s3,
@@ -121,7 +122,7 @@ static struct store_options store_options_of(const struct config *config, const 
                                   .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
 }
 
-/* What root and indexes share, when there are to be indexes: one cache and one transport, in `store`. */
+/* Where clients may open indexes, these share one cache and one transport with the root. */
 static enum dp_status share_stores(const struct config *config, struct store_options *store,
                                    struct dp_error *error)
 {
@@ -135,7 +136,7 @@ static enum dp_status share_stores(const struct config *config, struct store_opt
     return status == DP_OK ? transport_new(&transport, &store->transport, error) : status;
 }
 
-/* The names in `list`, with commas between and perhaps blanks around, behind those there are. */
+/* Appends the names in `list`, which commas separate and blanks may surround. */
 static enum dp_status split_aliases(const char *list, struct span names[ALIASES_MAX], size_t *count,
                                     struct dp_error *error)
 {
@@ -156,7 +157,6 @@ static enum dp_status split_aliases(const char *list, struct span names[ALIASES_
     return DP_OK;
 }
 
-/* Opens the root. */
 static enum dp_status open_root_store(const struct config *config, const struct store_options *how,
                                       struct store **out, struct dp_error *error)
 {
@@ -177,7 +177,7 @@ static enum dp_status open_root_store(const struct config *config, const struct 
     return status;
 }
 
-/* Fills in what only a server's clients need. */
+/* Fills in what only clients of a server need. */
 static void serve_clients(const struct config *config, struct service_options *options)
 {
     options->batch_max = config->max_batch_size;

@@ -1,9 +1,9 @@
-/* query.c: questions to namespaces: nearest rows, names, metadata. */
+/* query.c: asks namespaces for nearest rows, names and metadata. */
 #include "os/clock.h"
 #include "os/gate.h"
 #include "service/service_impl.h"
 
-/* Opens a namespace, or says which there are. */
+/* Opens a namespace. When it is missing, the error names others. */
 static enum dp_status borrow_namespace(struct call *call, struct service *s, struct span name,
                                        struct reader_slot **out)
 {
@@ -13,7 +13,7 @@ static enum dp_status borrow_namespace(struct call *call, struct service *s, str
     return status;
 }
 
-/* Fails when the namespace measures otherwise than the client believes. */
+/* Fails when the namespace has another metric than the client expects. */
 static enum dp_status check_metric(struct call *call, struct index_reader *reader,
                                    const struct query_request *request)
 {
@@ -22,7 +22,7 @@ static enum dp_status check_metric(struct call *call, struct index_reader *reade
         return DP_OK;
     enum dp_status status = index_stats(call, reader, &stats);
     if (status == DP_OK && stats.vectors.metric != request->metric)
-        status = call_fail(call, DP_INVALID, "distance_metric is not that of the namespace, which is %s",
+        status = call_fail(call, DP_INVALID, "distance_metric differs from that of the namespace, which is %s",
                            stats.vectors.metric == INDEX_COSINE ? "cosine_distance" : "euclidean_squared");
     return status;
 }
@@ -42,7 +42,7 @@ static enum dp_status embed_query(struct call *call, struct service *s, struct s
     return DP_OK;
 }
 
-/* An eventual query is content with what is cached, until that is older than the client allows. */
+/* An eventual query takes the cached state unless it is older than the client allows. */
 static bool may_be_stale(const struct reader_slot *slot, const struct query_request *request, int64_t now)
 {
     int64_t seconds = request->staleness_s ? request->staleness_s : SERVICE_STALENESS_MAX_S;
@@ -58,7 +58,7 @@ static enum dp_status run_query(struct call *call, struct service *s, const stru
         return call_fail(call, DP_INVALID, "a query answers 1 to %d rows, not %u", INDEX_TOP_K_MAX,
                          request->rows.top_k);
     uint64_t rounds = call->cost.rounds;
-    /* The name first: a wrong one costs no embedding. */
+    /* Opens the namespace first, so that a wrong name costs no embedding. */
     enum dp_status status = borrow_namespace(call, s, request->namespace, &slot);
     if (status != DP_OK)
         return status;
@@ -76,7 +76,7 @@ static enum dp_status run_query(struct call *call, struct service *s, const stru
         if (status == DP_OK && opened)
             response->answer.from_cache = false;
     }
-    served_model_release(m); /* the query has its fingerprint */
+    served_model_release(m); /* not before: the query holds its fingerprint */
     readers_give_back(&s->readers, slot, status == DP_NOT_FOUND);
     return status;
 }

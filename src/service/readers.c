@@ -1,4 +1,4 @@
-/* readers.c: the open namespaces of a service. */
+/* readers.c: keeps namespaces open, and closes the least recently used. */
 #include "service/readers.h"
 
 #include "base/alloc.h"
@@ -29,7 +29,7 @@ void readers_deinit(struct readers *r)
     pthread_mutex_destroy(&r->locked.lock);
 }
 
-/* Finds and borrows; NULL when the name is not listed. Under the lock. */
+/* Finds and borrows a slot; NULL when the name is not listed. The lock is held. */
 static struct reader_slot *borrow_listed(struct readers *r, struct span name)
 {
     for (size_t i = 0; i < r->locked.count; i++) {
@@ -54,7 +54,7 @@ static void unlist_slot(struct readers *r, struct reader_slot *slot)
     slot->locked.listed = false;
 }
 
-/* Lists a new slot, if there is room or can be made; answers the slot that made room. Under the lock. */
+/* Lists a new slot if there is room, or if one can make room. Returns the slot that made room. The lock is held. */
 static struct reader_slot *list_slot(struct readers *r, struct reader_slot *slot)
 {
     struct reader_slot *oldest = NULL;
@@ -98,7 +98,7 @@ enum dp_status readers_borrow(struct call *call, struct readers *r, struct store
     slot->name_len = name.len;
     memcpy(slot->name, name.data, name.len);
 
-    /* Another thread may have opened the same namespace meanwhile: theirs is used, ours is closed. */
+    /* Another thread may have opened the namespace meanwhile: its slot is used, ours is closed. */
     struct reader_slot *surplus = slot;
     pthread_mutex_lock(&r->locked.lock);
     *out = borrow_listed(r, name);

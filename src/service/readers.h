@@ -1,8 +1,8 @@
 /* service/readers.h: the open namespaces of a service, a bounded cache.
  *
- * A slot is borrowed for one call and given back. When the cache is full, the least recently used slot that
- * nobody borrows makes room; when all are borrowed, the new one is closed as soon as it is given back. `lock`
- * guards the table and is never held while a namespace is opened or closed.
+ * A call borrows a slot and gives it back. When the cache is full, the least recently used slot that nobody has
+ * borrowed makes room. When all are borrowed, the new one is closed as soon as it is given back. The lock is never held
+ * while a namespace is opened or closed.
  */
 #ifndef SERVICE_READERS_H
 #define SERVICE_READERS_H
@@ -24,7 +24,7 @@ struct reader_slot {
 };
 
 struct readers {
-    size_t max; /* not changed */
+    size_t max; /* not changed after readers_init */
     struct {
         pthread_mutex_t lock;
         struct reader_slot **slots; /* [max] */
@@ -34,12 +34,12 @@ struct readers {
 };
 
 enum dp_status readers_init(struct readers *r, size_t max, struct dp_error *error);
-void readers_deinit(struct readers *r); /* nothing may be borrowed */
+void readers_deinit(struct readers *r); /* no slot may be borrowed */
 
-/* DP_INVALID for a bad name, DP_DENIED by the call's gate, DP_NOT_FOUND, and what opening fails with. */
+/* DP_INVALID: a bad name; DP_DENIED: the call's gate refuses it; DP_NOT_FOUND; or as index_open. */
 enum dp_status readers_borrow(struct call *call, struct readers *r, struct store *store, struct span name,
                               struct reader_slot **out);
-/* `forget`: the namespace is gone, or what is cached of it is wrong; the next call opens it anew. */
+/* `forget`: the namespace is gone or its cached state is wrong, so the next call opens it anew. */
 void readers_give_back(struct readers *r, struct reader_slot *slot, bool forget);
 
 #endif

@@ -14,15 +14,15 @@ static const char SEARCHES_HELP[] = "Searches of FAISS files.";
 
 enum metric_shape { SHAPE_COUNT, SHAPE_SECONDS, SHAPE_SIZE };
 
-/* In the order in which they are printed: those of one name one after another. */
+/* In the order of printing, so metrics of one name follow each other. */
 static const struct {
-    size_t at; /* of its pointer in struct service_counts */
+    size_t at; /* offset of its pointer in struct service_counts */
     enum metric_shape shape;
     const char *name, *labels, *help;
 } METRICS[] = {
 #define AT(field) offsetof(struct service_counts, field)
     {AT(texts), SHAPE_COUNT, "dipper_embedded_texts_total", "",
-     "Texts that requests had embedded, cached ones too."},
+     "Texts that requests had embedded, cached ones included."},
     {AT(tokens), SHAPE_COUNT, "dipper_embedded_tokens_total", "", "Tokens of those texts."},
     {AT(truncated), SHAPE_COUNT, "dipper_truncated_texts_total", "", "Texts that were cut to the model's limit."},
     {AT(text_tokens), SHAPE_SIZE, "dipper_text_tokens", "", "Tokens of a text."},

@@ -1,4 +1,4 @@
-/* store_settings.c: the settings of stores, from the program's table to what the store takes. */
+/* store_settings.c: translates settings into what stores take. */
 #include "service/store_settings.h"
 
 #include <string.h>
@@ -51,7 +51,7 @@ enum dp_status environment_settings_load(struct environment_settings *e, struct 
     *e = (struct environment_settings){0};
     if (!s3 && !span_starts_with(url, span_str("https://")))
         return DP_OK;
-    /* The program's file of settings is not the library's. */
+    /* The library does not read the program's settings file. */
     const struct config_sources sources = {
         .environ = environ, .toml_path = "/dev/null", .groups = s3 ? CONFIG_GROUP_STORE : CONFIG_GROUP_HTTP};
     enum dp_status status = config_load(&sources, &e->config, error);

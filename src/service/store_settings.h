@@ -1,4 +1,4 @@
-/* service/store_settings.h: the settings of stores, from the program's table to what the store takes. */
+/* service/store_settings.h: translates settings into what stores take. */
 #ifndef SERVICE_STORE_SETTINGS_H
 #define SERVICE_STORE_SETTINGS_H
 
@@ -6,18 +6,18 @@
 #include "store/s3_settings.h"
 #include "store/store.h"
 
-/* The texts stay the config's. */
+/* Their texts belong to the config. */
 struct s3_settings s3_settings_of(const struct config *config);
 struct trust_settings trust_settings_of(const struct config *config);
 
-/* The environment's settings of stores, for the library. Of them, what matters to the URL: all to s3://, which
- * certificates to trust to https://, nothing to others. */
+/* The environment's settings of stores, for the library, as far as the URL needs them: s3:// all, https:// those about
+ * certificates, others none. */
 struct environment_settings {
     struct config config;
     struct s3_settings s3;
-    struct store_options store; /* with s3 and trust */
+    struct store_options store; /* only `s3` and `trust` are set */
 };
-/* To be freed by environment_settings_deinit, also after a failure. The struct must not move. */
+/* Call environment_settings_deinit even after a failure. The struct must not move. */
 enum dp_status environment_settings_load(struct environment_settings *out, struct span url,
                                          struct dp_error *error);
 void environment_settings_deinit(struct environment_settings *e);

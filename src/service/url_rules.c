@@ -1,4 +1,4 @@
-/* url_rules.c: the strict parser of URLs, and rules against them. */
+/* url_rules.c: parses URLs strictly, and matches them with rules. */
 #include "service/url_rules.h"
 
 #include "base/alloc.h"
@@ -12,19 +12,19 @@ enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_FILE, SCHEMES };
 static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "file"};
 static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0};
 
-/* A URL in its parts. */
+/* A parsed URL. */
 struct parts {
     enum scheme scheme;
-    struct span host; /* or the bucket; as it was written */
+    struct span host; /* or bucket, as written */
     unsigned port;
-    struct span path; /* from its '/' on, percent-decoded where the scheme has that; in the arena */
+    struct span path; /* from its '/' on, percent-decoded if the scheme encodes; in the arena */
 };
 
 struct rule {
     struct parts parts;
-    bool any_host, below_host; /* "*", "*.host": parts.host is what stands behind the '*' */
+    bool any_host, below_host; /* "*", "*.host": parts.host follows the '*' */
     bool is_start;             /* the path ended in '*' */
-    bool vouched;              /* its host may have any address */
+    bool vouched;              /* the operator vouches for the host, which may have any address */
 };
 
 struct url_rules {
@@ -50,8 +50,8 @@ static bool is_alphanumeric(uint8_t c)
     return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
 }
 
-/* Whether a part of a path, decoded by whoever passes it on, stays a plain name: no separator, no "." or "..", also
- * not before a ';', where some servers cut. `scratch` has room for it. */
+/* Whether a part of a path stays a plain name, however often servers on the way decode it: no separator, and no "." or
+ * "..", not even before a ';', at which some servers cut. `scratch` has room for the part. */
 static bool is_plain_part(struct span part, bool encoded, uint8_t *scratch)
 {
     size_t len = part.len;
@@ -72,7 +72,7 @@ static bool is_plain_part(struct span part, bool encoded, uint8_t *scratch)
     return !span_equal_str(name, ".") && !span_equal_str(name, "..");
 }
 
-/* A path, checked and decoded once. */
+/* Checks a path and decodes it once. */
 static enum dp_status take_path(struct span raw, bool encoded, struct arena *arena, struct span *out,
                                 struct dp_error *error)
 {
@@ -81,14 +81,14 @@ static enum dp_status take_path(struct span raw, bool encoded, struct arena *are
         return dp_fail_nomem(error, "a URL");
     for (size_t i = 0; encoded && i < raw.len; i++)
         if (raw.data[i] == '%' && !percent_byte(raw, i, scratch))
-            return dp_fail(error, DP_INVALID, "a '%%' in its path is followed by no two hexadecimal digits");
+            return dp_fail(error, DP_INVALID, "a '%%' in its path is not followed by two hexadecimal digits");
     for (size_t begin = 1, end; begin <= raw.len; begin = end + 1) {
         for (end = begin; end < raw.len && raw.data[end] != '/'; end++)
             ;
         if (!is_plain_part(span_of(raw.data + begin, end - begin), encoded, scratch))
             return dp_fail(
                 error, DP_INVALID,
-                "its path has a part that can be read as '.', '..', or as holding a '/', '\\' or control "
+                "its path has a part that can be read as '.' or '..', or to hold a '/', '\\' or control "
                 "character");
     }
     path[0] = '/';
@@ -126,9 +126,9 @@ static enum dp_status take_authority(const struct url *url, bool wildcards, stru
     if (url->userinfo.data)
         return dp_fail(error, DP_INVALID, "a user or password before its host is not allowed");
     if (url->port.data && !url_port(url->port, &port))
-        return dp_fail(error, DP_INVALID, "its port is no number from 1 to 65535");
+        return dp_fail(error, DP_INVALID, "its port is not a number from 1 to 65535");
     if (!is_host(url->host, wildcards))
-        return dp_fail(error, DP_INVALID, "its host is no name and no address");
+        return dp_fail(error, DP_INVALID, "its host is neither a name nor an address");
     out->host = url->host;
     out->port = port;
     return DP_OK;
@@ -152,7 +152,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
         uint8_t c = text.data[i];
         if (c < 0x20 || c == 0x7f || c == '\\' || c == '#' || (http && (c == ' ' || c >= 0x80)) ||
             (!http && c == '?'))
-            return dp_fail(error, DP_INVALID, "byte 0x%02x has no place in it%s", c,
+            return dp_fail(error, DP_INVALID, "it holds byte 0x%02x, which is not allowed%s", c,
                            http ? "; it must be percent-encoded" : "");
     }
     enum dp_status status = DP_OK;
@@ -164,7 +164,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
     } else {
         out->host = url.authority;
         if (!is_host(out->host, false))
-            status = dp_fail(error, DP_INVALID, "it names no bucket");
+            status = dp_fail(error, DP_INVALID, "it has no bucket");
     }
     if (status != DP_OK)
         return status;
@@ -173,7 +173,7 @@ static enum dp_status take_apart(struct span text, bool wildcards, struct arena 
 
 /* ---- rules ----------------------------------------------------------------------------------------------- */
 
-/* An address, or the name of this host. */
+/* Whether a host is an address, or the name of this host. */
 static bool is_address(struct span host)
 {
     bool digits = true;
@@ -192,19 +192,19 @@ static enum dp_status take_rule(struct span text, struct arena *arena, struct ru
         url = span_of(url.data + marker.len, url.len - marker.len);
     }
     if (memchr(url.data, '?', url.len))
-        return dp_fail(error, DP_INVALID, "a rule has no query");
+        return dp_fail(error, DP_INVALID, "a rule must not have a query");
     enum dp_status status = take_apart(url, true, arena, &out->parts, error);
     if (status != DP_OK)
         return status;
     struct span *host = &out->parts.host, *path = &out->parts.path;
     if (out->vouched && !is_http(out->parts.scheme))
-        return dp_fail(error, DP_INVALID, "private+ is for http:// and https://");
+        return dp_fail(error, DP_INVALID, "private+ must precede http:// or https://");
     if (host->len > 0 && host->data[0] == '*') {
         out->any_host = host->len == 1;
         out->below_host = !out->any_host;
         *host = span_of(host->data + 1, host->len - 1);
         if (out->below_host && (host->data[0] != '.' || host->len < 2))
-            return dp_fail(error, DP_INVALID, "a '*' in a host stands before a '.' or alone");
+            return dp_fail(error, DP_INVALID, "a '*' in a host must be alone or precede a '.'");
     } else if (is_http(out->parts.scheme) && is_address(*host)) {
         out->vouched = true;
     }
@@ -218,7 +218,7 @@ static bool is_separator(uint8_t c)
     return c == ' ' || c == ',' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Says which rule is wrong, without what may be a password or a presigned query in it. */
+/* Adds the rule to the error, without a password or a presigned query. */
 static void name_rule(struct dp_error *error, struct span rule)
 {
     const struct span marker = span_str("private+");
@@ -313,11 +313,11 @@ static bool permits(const struct rule *rule, const struct parts *url)
            path_fits(rule, url);
 }
 
-/* The folder that a rule for files names: its path, or, of a file's or a beginning, what stands before the last '/'. */
+/* The folder that a rule for files names: its path; for a file or a beginning, the path up to its last '/'. */
 static struct span folder_of(const struct rule *rule, const struct parts *url)
 {
     struct span path = rule->parts.path;
-    bool whole = !rule->is_start && url->path.len > path.len; /* it lies below */
+    bool whole = !rule->is_start && url->path.len > path.len; /* the URL lies below the path */
     while (!whole && path.data[path.len - 1] != '/')
         path.len--;
     while (path.len > 1 && path.data[path.len - 1] == '/')
@@ -343,7 +343,7 @@ enum dp_status url_rules_check(const struct url_rules *rules, struct span url, s
             if (rules->rules[i].vouched)
                 out->reach = URL_ANY;
             struct span folder = parts.scheme == SCHEME_FILE ? folder_of(&rules->rules[i], &parts) : below;
-            if (folder.len > below.len) /* the rule that says most: a link that it names is the operator's word */
+            if (folder.len > below.len) /* takes the most specific rule: the operator chose any link in its path */
                 below = folder;
         }
     if (parts.scheme == SCHEME_FILE)

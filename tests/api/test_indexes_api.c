@@ -58,7 +58,7 @@ static void test_faiss_open_tells_what_was_opened(void **state)
     assert_answer(a, 200, "{\"indexes\":[{\"name\":\"a\",");
     assert_null(strstr(a->body, "secret"));
     assert_answer(open_index("a", "/a.ivf"), 409,
-                  "{\"error\":\"conflict\",\"message\":\"there is an index \\\"a\\\" already");
+                  "{\"error\":\"conflict\",\"message\":\"there is already an index \\\"a\\\"");
     assert_answer(ask(service, faiss_close, "a", ""), 200, "{\"name\":\"a\",\"status\":\"closed\"}");
     assert_answer(ask(service, faiss_close, "a", ""), 404,
                   "{\"error\":\"not_found\",\"message\":\"there is no index");

@@ -191,7 +191,7 @@ static void test_service_url_rules_that_are_wrong_stop_the_start(void **state)
         {"https://a.*.example.com", "host"},
         {"https://*example.com/", "'*'"},
         {"https://user@example.com/", "user or password"},
-        {"https://example.com/a?b", "no query"},
+        {"https://example.com/a?b", "not have a query"},
         {"https://example.com/../a", "'..'"},
         {"s3://", "bucket"},
         {"private+s3://bucket", "private+"},
