@@ -41,39 +41,39 @@ enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_er
 }
 
 /* The buffer fits every name by construction. */
-static void finish(struct object_key *out, int len)
+static void set_key_len(struct object_key *out, int len)
 {
     out->len = len > 0 ? (size_t)len : 0;
 }
 
 void key_of_manifest(struct object_key *out, struct span name)
 {
-    finish(out, snprintf(out->text, sizeof out->text, "%.*s/manifest.json", SPAN_FMT(name)));
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/manifest.json", SPAN_FMT(name)));
 }
 
 void key_of_wal(struct object_key *out, struct span name, const struct ulid *incarnation, uint64_t number)
 {
-    finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/wal/%020" PRIu64, SPAN_FMT(name), incarnation->text,
-                         number));
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/wal/%020" PRIu64, SPAN_FMT(name),
+                              incarnation->text, number));
 }
 
 void key_of_ivf(struct object_key *out, struct span name, const struct ulid *incarnation,
                 const struct ulid *segment)
 {
-    finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%d.ivf", SPAN_FMT(name), incarnation->text,
-                         segment->text, VECTOR_ATTRIBUTE));
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%d.ivf", SPAN_FMT(name),
+                              incarnation->text, segment->text, VECTOR_ATTRIBUTE));
 }
 
 void key_of_dpr(struct object_key *out, struct span name, const struct ulid *incarnation,
                 const struct ulid *segment)
 {
-    finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.dpr", SPAN_FMT(name), incarnation->text,
-                         segment->text));
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.dpr", SPAN_FMT(name), incarnation->text,
+                              segment->text));
 }
 
 void key_of_del(struct object_key *out, struct span name, const struct ulid *incarnation,
                 const struct ulid *segment, const struct ulid *deletion)
 {
-    finish(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%s.del", SPAN_FMT(name), incarnation->text,
-                         segment->text, deletion->text));
+    set_key_len(out, snprintf(out->text, sizeof out->text, "%.*s/%s/seg/%s.%s.del", SPAN_FMT(name),
+                              incarnation->text, segment->text, deletion->text));
 }

@@ -8,8 +8,8 @@
  *
  * Incarnations, segments and deletions are ULIDs; an attribute is its number in the schema.
  */
-#ifndef INDEX_KEYS_H
-#define INDEX_KEYS_H
+#ifndef INDEX_OBJECT_NAME_H
+#define INDEX_OBJECT_NAME_H
 
 #include "index/index.h"
 #include "os/random.h"

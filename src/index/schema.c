@@ -50,7 +50,7 @@ struct attribute *schema_find(struct schema *schema, struct span name)
     return NULL;
 }
 
-static bool widen(enum attribute_type *type, enum attribute_type seen)
+static bool widen_type(enum attribute_type *type, enum attribute_type seen)
 {
     if (*type == seen)
         return true;
@@ -66,12 +66,12 @@ static bool widen(enum attribute_type *type, enum attribute_type seen)
 }
 
 /* Joins one attribute. A new one takes the next number. */
-static enum dp_status join(struct schema *schema, struct arena *arena, struct span name, enum attribute_type type,
-                           struct dp_error *error)
+static enum dp_status join_attribute(struct schema *schema, struct arena *arena, struct span name,
+                                     enum attribute_type type, struct dp_error *error)
 {
     struct attribute *known = schema_find(schema, name);
     if (known) {
-        if (!widen(&known->type, type))
+        if (!widen_type(&known->type, type))
             return dp_fail(error, DP_INVALID, "attribute \"%.*s\" has type %s, but a row's value is %s",
                            SPAN_FMT(name), type_names[known->type], type_names[type]);
         return DP_OK;
@@ -134,7 +134,7 @@ static bool read_type(struct json_reader *r, enum attribute_type *out, bool *kno
         return false;
     enum attribute_type type = ATTRIBUTE_STRING, item;
     while (json_next_item(r)) {
-        if (!read_scalar_type(r, &item) || (*known && !widen(&type, item)))
+        if (!read_scalar_type(r, &item) || (*known && !widen_type(&type, item)))
             return false;
         if (!*known)
             type = item;
@@ -144,8 +144,8 @@ static bool read_type(struct json_reader *r, enum attribute_type *out, bool *kno
     return !json_failed(r);
 }
 
-static enum dp_status learn(struct schema *schema, struct arena *arena, struct span object, struct arena *scratch,
-                            struct dp_error *error)
+static enum dp_status learn_object(struct schema *schema, struct arena *arena, struct span object,
+                                   struct arena *scratch, struct dp_error *error)
 {
     struct json_reader r;
     struct span key, seen[SCHEMA_ATTRIBUTES_MAX];
@@ -171,7 +171,8 @@ static enum dp_status learn(struct schema *schema, struct arena *arena, struct s
                 "the first three",
                 SPAN_FMT(key));
         }
-        enum dp_status status = known ? join(schema, arena, key, type, error) : schema_check_name(key, error);
+        enum dp_status status =
+            known ? join_attribute(schema, arena, key, type, error) : schema_check_name(key, error);
         if (status)
             return status;
     }
@@ -191,7 +192,7 @@ enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct s
     size_t count = schema->count;
     for (size_t i = 0; i < count; i++)
         types[i] = schema->attributes[i].type;
-    enum dp_status status = learn(schema, arena, object, scratch, error);
+    enum dp_status status = learn_object(schema, arena, object, scratch, error);
     if (status) {
         schema->count = count;
         for (size_t i = 0; i < count; i++)
@@ -204,7 +205,8 @@ enum dp_status schema_join(struct schema *into, struct arena *arena, const struc
                            struct dp_error *error)
 {
     for (size_t i = 0; i < from->count; i++) {
-        enum dp_status status = join(into, arena, from->attributes[i].name, from->attributes[i].type, error);
+        enum dp_status status =
+            join_attribute(into, arena, from->attributes[i].name, from->attributes[i].type, error);
         if (status)
             return status;
     }

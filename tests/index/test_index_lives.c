@@ -338,7 +338,7 @@ static enum dp_status lose_manifest(struct call *call, struct store *store, stru
 
 static void spy_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
-    if (call->cancelled == NULL && memmem(reqs[0].key.data, reqs[0].key.len, "manifest", 8) && spy.seen < 8)
+    if (!call->cancelled && memmem(reqs[0].key.data, reqs[0].key.len, "manifest", 8) && spy.seen < 8)
         spy.deadline_ns[spy.seen++] = call->deadline_ns;
     spy.plain->read(call, store, reqs, n);
 }

@@ -3,6 +3,7 @@
  */
 #include "index_fixture.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,7 +186,7 @@ static void test_index_readers_see_each_commit_whole(void **state)
     atomic_store(&b.done, true);
     for (int i = 0; i < READERS; i++)
         pthread_join(threads[i], NULL);
-    printf("%llu queries beside %d loads\n", (unsigned long long)atomic_load(&b.queries), LOADS);
+    printf("%" PRIu64 " queries beside %d loads\n", atomic_load(&b.queries), LOADS);
     index_close(b.reader);
 }
 

@@ -1,6 +1,7 @@
 /* test_index_reader.c: an open reader follows the manifest wherever it goes, and queries keep to their bytes a round. */
 #include "index_fixture.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -178,7 +179,7 @@ static size_t check_rounds(struct world *w, uint64_t bytes, size_t least)
         assert_true(log[i].requests <= 5 || log[i].bytes <= bytes + MANIFEST_BYTES_MAX);
     }
     if (rounds < least)
-        fail_msg("%zu rounds of %llu bytes, not %zu", rounds, (unsigned long long)bytes, least);
+        fail_msg("%zu rounds of %" PRIu64 " bytes, not %zu", rounds, bytes, least);
     return rounds;
 }
 

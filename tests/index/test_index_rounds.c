@@ -1,6 +1,7 @@
 /* test_index_rounds.c: how many rounds of reads a namespace costs, counted by the store. */
 #include "index_fixture.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static void ask(struct world *w, struct index_reader *reader, bool eventual, struct index_answer *answer)
@@ -33,8 +34,8 @@ static void test_index_open_takes_two_rounds_and_a_cold_query_two_more(void **st
     assert_int_equal(test_store_counts(w->store).rounds, 2);
     ask(w, reader, false, &answer);
     struct test_store_counts counts = test_store_counts(w->store);
-    printf("open and cold query: %llu rounds, %llu requests, %llu bytes\n", (unsigned long long)counts.rounds,
-           (unsigned long long)counts.requests, (unsigned long long)counts.bytes_read);
+    printf("open and cold query: %" PRIu64 " rounds, %" PRIu64 " requests, %" PRIu64 " bytes\n", counts.rounds,
+           counts.requests, counts.bytes_read);
     assert_int_equal(counts.rounds, 4);
     assert_int_equal(counts.writes, 0);
     assert_int_equal(w->call.cost.rounds, counts.rounds);
@@ -124,8 +125,7 @@ static void test_index_only_probed_lists_and_candidates_are_read(void **state)
     assert_int_equal(index_stats(&w->call, reader, &stats), DP_OK);
     world_reset(w);
     ask(w, reader, false, &answer);
-    printf("a query reads %llu of %llu bytes\n", (unsigned long long)w->call.cost.bytes,
-           (unsigned long long)stats.bytes);
+    printf("a query reads %" PRIu64 " of %" PRIu64 " bytes\n", w->call.cost.bytes, stats.bytes);
     assert_true(w->call.cost.bytes < stats.bytes / 6);
     index_close(reader);
 }

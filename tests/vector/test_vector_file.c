@@ -26,7 +26,7 @@ static void refuse(struct span bytes, const char *says)
     assert_int_equal(vector_file_parse(bytes, "q.npy", &file, &error), DP_INVALID);
     assert_null(file.values);
     assert_non_null(strstr(error.message, "q.npy: "));
-    if (strstr(error.message, says) == NULL)
+    if (!strstr(error.message, says))
         fail_msg("%s", error.message);
 }
 

@@ -25,7 +25,7 @@
 enum { LISTS_FROM = 2000, LISTS_FACTOR = 2, SEED = 1, LIST_BYTES_MAX = INT32_MAX, WRITER_ARENA_MAX = 1 << 28 };
 
 /* What is known of a segment while it is built. Arrays are the allocator's. */
-struct build {
+struct segment_build {
     struct index_loader *loader;
     struct ulid id;
     const float *x; /* float[vector_count][dim] */
@@ -52,7 +52,7 @@ struct build {
     } ivf_writer;
 };
 
-static enum dp_status number_rows(struct call *call, struct build *b)
+static enum dp_status number_rows(struct call *call, struct segment_build *b)
 {
     struct index_loader *l = b->loader;
     size_t nlist = b->ivf->nlist;
@@ -87,7 +87,7 @@ static enum dp_status number_rows(struct call *call, struct build *b)
 
 /* ---- the .ivf ---------------------------------------------------------------------------------------- */
 
-static enum dp_status gather(struct call *call, void *ctx, struct span bytes)
+static enum dp_status gather_ivf(struct call *call, void *ctx, struct span bytes)
 {
     struct buffer *out = ctx;
     buffer_append(out, bytes);
@@ -104,9 +104,9 @@ static enum dp_status pass_on(struct call *call, struct object_writer *object, s
     return status;
 }
 
-static enum dp_status write_lists(struct call *call, struct build *b, struct faiss_ivf_writer *writer,
-                                  struct object_writer *object, struct buffer *gathered, struct buffer *codes,
-                                  struct buffer *ids)
+static enum dp_status write_ivf_lists(struct call *call, struct segment_build *b, struct faiss_ivf_writer *writer,
+                                      struct object_writer *object, struct buffer *gathered, struct buffer *codes,
+                                      struct buffer *ids)
 {
     size_t code_size = b->ivf->codec.code_size;
     for (size_t list = 0; list < b->ivf->nlist; list++) {
@@ -123,16 +123,20 @@ static enum dp_status write_lists(struct call *call, struct build *b, struct fai
         }
         for (size_t p = b->ivf->list_begin[list]; p < b->ivf->list_begin[list + 1]; p++)
             buffer_u64(ids, b->number[b->row_of[b->ivf->rows[p]]]);
-        if ((status = buffer_check(codes, "an inverted list", &call->error)) != DP_OK ||
-            (status = buffer_check(ids, "an inverted list", &call->error)) != DP_OK ||
-            (status = faiss_ivf_write_list(call, writer, buffer_span(codes), buffer_span(ids))) != DP_OK ||
-            (status = pass_on(call, object, gathered, &b->ivf_writer.list_checksums[list])) != DP_OK)
+        status = buffer_check(codes, "an inverted list", &call->error);
+        if (status == DP_OK)
+            status = buffer_check(ids, "an inverted list", &call->error);
+        if (status == DP_OK)
+            status = faiss_ivf_write_list(call, writer, buffer_span(codes), buffer_span(ids));
+        if (status == DP_OK)
+            status = pass_on(call, object, gathered, &b->ivf_writer.list_checksums[list]);
+        if (status)
             return status;
     }
     return faiss_ivf_write_end(call, writer);
 }
 
-static enum dp_status write_ivf(struct call *call, struct build *b)
+static enum dp_status write_ivf(struct call *call, struct segment_build *b)
 {
     struct object_writer object;
     struct buffer gathered, codes, ids;
@@ -146,11 +150,12 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
     buffer_init(&ids, LIST_BYTES_MAX);
     object_writer_init(&object, b->loader->store, &b->ivf_key);
     b->ivf_writer.lists.ivf_head = faiss_ivf_head_bytes(&spec);
-    enum dp_status status = faiss_ivf_write_begin(call, &writer, &spec, (struct faiss_sink){gather, &gathered});
+    enum dp_status status =
+        faiss_ivf_write_begin(call, &writer, &spec, (struct faiss_sink){gather_ivf, &gathered});
     if (status == DP_OK)
         status = pass_on(call, &object, &gathered, &b->ivf_writer.lists.ivf_head_checksum);
     if (status == DP_OK)
-        status = write_lists(call, b, &writer, &object, &gathered, &codes, &ids);
+        status = write_ivf_lists(call, b, &writer, &object, &gathered, &codes, &ids);
     if (status == DP_OK)
         status = object_writer_finish(call, &object);
     b->ivf_writer.lists.ivf_size = object.size;
@@ -163,13 +168,13 @@ static enum dp_status write_ivf(struct call *call, struct build *b)
 
 static void *run_write_ivf(void *context)
 {
-    struct build *b = context;
+    struct segment_build *b = context;
     b->ivf_writer.status = write_ivf(&b->ivf_writer.call, b);
     return NULL;
 }
 
 /* Begins to write the .ivf; where no thread can be had, writes it. */
-static void begin_ivf(struct call *call, struct build *b)
+static void begin_ivf(struct call *call, struct segment_build *b)
 {
     arena_init(&b->ivf_writer.arena, WRITER_ARENA_MAX);
     call_child(call, &b->ivf_writer.call, &b->ivf_writer.arena);
@@ -178,7 +183,7 @@ static void begin_ivf(struct call *call, struct build *b)
         run_write_ivf(b);
 }
 
-static enum dp_status end_ivf(struct call *call, struct build *b)
+static enum dp_status end_ivf(struct call *call, struct segment_build *b)
 {
     if (b->ivf_writer.started)
         call_join(call, b->ivf_writer.thread);
@@ -189,14 +194,14 @@ static enum dp_status end_ivf(struct call *call, struct build *b)
 
 /* ---- the .dpr ---------------------------------------------------------------------------------------- */
 
-static int by_key(const void *a, const void *b, void *keys)
+static int waiting_by_key(const void *a, const void *b, void *keys)
 {
     const uint32_t *left = a, *right = b;
     const struct span *of = keys;
     return span_compare(of[*left], of[*right]);
 }
 
-static enum dp_status write_ids(struct call *call, struct build *b, struct segment_writer *w)
+static enum dp_status write_ids(struct call *call, struct segment_build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;
     uint32_t *sorted = mem_calloc(l->waiting.count, sizeof *sorted);
@@ -204,7 +209,7 @@ static enum dp_status write_ids(struct call *call, struct build *b, struct segme
         return call_nomem(call, "a segment's ids");
     for (size_t r = 0; r < l->waiting.count; r++)
         sorted[r] = (uint32_t)r;
-    qsort_r(sorted, l->waiting.count, sizeof *sorted, by_key, (void *)(uintptr_t)b->keys);
+    qsort_r(sorted, l->waiting.count, sizeof *sorted, waiting_by_key, (void *)(uintptr_t)b->keys);
     enum dp_status status = DP_OK;
     for (size_t r = 0; r < l->waiting.count && status == DP_OK; r++)
         status = segment_write_id(call, w, b->keys[sorted[r]], b->number[sorted[r]]);
@@ -213,7 +218,7 @@ static enum dp_status write_ids(struct call *call, struct build *b, struct segme
 }
 
 /* All but the hot part, which needs to know the .ivf. */
-static enum dp_status write_rows(struct call *call, struct build *b, struct segment_writer *w)
+static enum dp_status write_rows(struct call *call, struct segment_build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;
     enum dp_status status =
@@ -234,7 +239,7 @@ static enum dp_status write_rows(struct call *call, struct build *b, struct segm
     return status == DP_OK ? write_ids(call, b, w) : status;
 }
 
-static enum dp_status write_objects(struct call *call, struct build *b, struct manifest_segment *listed)
+static enum dp_status write_objects(struct call *call, struct segment_build *b, struct manifest_segment *listed)
 {
     struct index_loader *l = b->loader;
     struct segment_writer w;
@@ -282,16 +287,20 @@ static void forget_rows(struct index_loader *l)
 
 enum dp_status load_build_segment(struct call *call, struct index_loader *l)
 {
-    struct build b = {.loader = l, .keys = l->keys + (l->key_count - l->waiting.count)};
+    struct segment_build b = {.loader = l, .keys = l->keys + (l->key_count - l->waiting.count)};
     struct manifest_segment listed = {0};
     struct span vectors;
     enum vector_metric metric = l->target.vectors.metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2;
     size_t nlist =
         l->waiting.vector_count < LISTS_FROM ? 1 : LISTS_FACTOR * ivf_auto_nlist(l->waiting.vector_count);
     enum dp_status status = target_check_room(&l->target, l->segment_count, &call->error);
-    if (status || (status = ulid_new(&l->target.horizon, &b.id, &call->error)) != DP_OK ||
-        (status = spill_view(&l->waiting.vectors, &vectors, &call->error)) != DP_OK ||
-        (status = spill_view(&l->waiting.documents, &b.documents, &call->error)) != DP_OK)
+    if (status == DP_OK)
+        status = ulid_new(&l->target.horizon, &b.id, &call->error);
+    if (status == DP_OK)
+        status = spill_view(&l->waiting.vectors, &vectors, &call->error);
+    if (status == DP_OK)
+        status = spill_view(&l->waiting.documents, &b.documents, &call->error);
+    if (status)
         return status;
     b.x = (const float *)(const void *)vectors.data;
     status = ivf_build_new(call, l->team, b.x, l->waiting.vector_count, l->target.vectors.dim, metric, IVF_SQ8,

@@ -36,7 +36,7 @@ struct commit {
     uint64_t replaced;
 };
 
-static int compare_keys(const void *a, const void *b)
+static int compare_load_keys(const void *a, const void *b)
 {
     const struct span *left = a, *right = b;
     return span_compare(*left, *right);
@@ -50,7 +50,7 @@ static enum dp_status sort_keys(struct call *call, struct commit *c)
         return call_nomem(call, "a commit");
     if (l->key_count)
         memcpy(c->keys, l->keys, l->key_count * sizeof *c->keys);
-    qsort(c->keys, l->key_count, sizeof *c->keys, compare_keys);
+    qsort(c->keys, l->key_count, sizeof *c->keys, compare_load_keys);
     return DP_OK;
 }
 
@@ -166,8 +166,8 @@ static enum dp_status join_life(struct call *call, struct index_loader *l, struc
 
 /* ---- rows that the load replaces ------------------------------------------------------------------------- */
 
-static enum dp_status lookup(struct call *call, struct commit *c, const struct segment_place *place,
-                             struct superseded **out)
+static enum dp_status find_superseded(struct call *call, struct commit *c, const struct segment_place *place,
+                                      struct superseded **out)
 {
     for (struct superseded *s = c->superseded; s; s = s->next) {
         if (ulid_equal(&s->segment, &place->listed->id)) {
@@ -188,19 +188,43 @@ static enum dp_status lookup(struct call *call, struct commit *c, const struct s
     return DP_OK;
 }
 
-/* Writes the .del object of a segment: what was deleted before and what the load replaces. Its ULID comes after the
- * horizon, which the swap's condition keeps in place. */
+/* Puts the .del object of a segment, whose ULID comes after the horizon; the swap's condition keeps that in place. */
+static enum dp_status put_deleted(struct call *call, struct index_loader *l, const struct segment_place *place,
+                                  const struct ulid *horizon, const struct row_set *all, struct superseded *s)
+{
+    struct object_key key;
+    struct buffer bytes;
+    buffer_init(&bytes, DELETED_FIXED_LEN + 10 * (size_t)all->rows);
+    deleted_write(all, &s->segment, &bytes);
+    enum dp_status status = buffer_check(&bytes, "deleted rows", &call->error);
+    if (status == DP_OK)
+        status = ulid_new(horizon, &s->after.deletion, &call->error);
+    if (status == DP_OK) {
+        key_of_del(&key, l->target.name, &place->incarnation, &s->segment, &s->after.deletion);
+        status = object_log_note(call, &l->log, &key);
+    }
+    if (status == DP_OK) {
+        struct store_put put = {
+            .key = object_key_span(&key), .body = buffer_span(&bytes), .condition = STORE_IF_ABSENT};
+        status = store_put(call, l->store, &put);
+    }
+    if (status == DP_OK) {
+        s->after.has_deleted = true;
+        s->after.deleted_size = bytes.len;
+        l->log.bytes += bytes.len;
+    }
+    buffer_deinit(&bytes);
+    return status;
+}
+
+/* Writes which rows of a segment are deleted: those that were, and those that the load replaces. */
 static enum dp_status write_deleted(struct call *call, struct commit *c, const struct segment_place *place,
                                     const struct ulid *horizon, struct superseded *s)
 {
-    struct index_loader *l = c->loader;
-    struct object_key key;
-    struct buffer bytes;
     struct row_set all;
     enum dp_status status = supersede_read_deleted(call, place, &all);
     if (status)
         return status;
-    buffer_init(&bytes, DELETED_FIXED_LEN + 10 * (size_t)all.rows);
     uint64_t before = all.count;
     for (uint64_t row = 0; row < s->rows.rows; row++) {
         if (row_set_has(&s->rows, row))
@@ -211,24 +235,10 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
     s->after.deleted_rows = all.count;
     s->had_base = place->listed->has_deleted;
     s->base = place->listed->deletion;
-    if (s->fresh == 0 || all.count == all.rows)
-        goto out; /* nothing new; or nothing left, and the segment is no longer listed */
-    deleted_write(&all, &s->segment, &bytes);
-    if ((status = buffer_check(&bytes, "deleted rows", &call->error)) != DP_OK ||
-        (status = ulid_new(horizon, &s->after.deletion, &call->error)) != DP_OK)
-        goto out;
-    key_of_del(&key, l->target.name, &place->incarnation, &s->segment, &s->after.deletion);
-    struct store_put put = {
-        .key = object_key_span(&key), .body = buffer_span(&bytes), .condition = STORE_IF_ABSENT};
-    if ((status = object_log_note(call, &l->log, &key)) != DP_OK ||
-        (status = store_put(call, l->store, &put)) != DP_OK)
-        goto out;
-    s->after.has_deleted = true;
-    s->after.deleted_size = bytes.len;
-    l->log.bytes += bytes.len;
-out:
+    /* Without a row left the segment is no longer listed. */
+    if (s->fresh != 0 && all.count != all.rows)
+        status = put_deleted(call, c->loader, place, horizon, &all, s);
     s->written = status == DP_OK;
-    buffer_deinit(&bytes);
     row_set_deinit(&all);
     return status;
 }
@@ -243,7 +253,7 @@ static bool still_holds(const struct superseded *s, const struct manifest_segmen
 }
 
 /* Replaces the older segments' entries; those without a row left are dropped. */
-static enum dp_status supersede(struct call *call, struct commit *c, struct manifest *m)
+static enum dp_status supersede_rows(struct call *call, struct commit *c, struct manifest *m)
 {
     struct index_loader *l = c->loader;
     size_t kept = 0;
@@ -251,15 +261,16 @@ static enum dp_status supersede(struct call *call, struct commit *c, struct mani
     for (size_t i = 0; i < m->segment_count; i++) {
         struct segment_place place = {l->store, l->target.name, m->incarnation, m->vectors.dim, &m->segments[i]};
         struct superseded *s = NULL;
-        enum dp_status status = lookup(call, c, &place, &s);
+        enum dp_status status = find_superseded(call, c, &place, &s);
         if (status)
             return status;
         if (s->rows.count == 0) {
             m->segments[kept++] = m->segments[i];
             continue;
         }
-        if (!still_holds(s, &m->segments[i], &m->horizon) &&
-            (status = write_deleted(call, c, &place, &m->horizon, s)) != DP_OK)
+        if (!still_holds(s, &m->segments[i], &m->horizon))
+            status = write_deleted(call, c, &place, &m->horizon, s);
+        if (status)
             return status;
         c->replaced += s->fresh;
         if (s->after.deleted_rows < s->after.rows)
@@ -278,7 +289,7 @@ static int compare_segments(const void *a, const void *b)
 }
 
 /* Adds the load's segments and its schema. */
-static enum dp_status attach(struct call *call, struct index_loader *l, struct manifest *m)
+static enum dp_status attach_segments(struct call *call, struct index_loader *l, struct manifest *m)
 {
     struct manifest_segment *all = arena_array(&m->arena, m->segment_count + l->segment_count + 1, sizeof *all);
     if (!all)
@@ -310,7 +321,7 @@ static enum dp_status attach(struct call *call, struct index_loader *l, struct m
     return schema_join(&m->schema, &m->arena, &l->schema, &call->error);
 }
 
-static enum dp_status apply(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
+static enum dp_status apply_load(struct call *call, void *context, struct manifest *m, bool exists, bool *needed)
 {
     struct commit *c = context;
     struct index_loader *l = c->loader;
@@ -321,9 +332,9 @@ static enum dp_status apply(struct call *call, void *context, struct manifest *m
     if (status == DP_OK && exists)
         status = target_check_log(call, l->store, &l->target, m);
     if (status == DP_OK && *needed)
-        status = supersede(call, c, m);
+        status = supersede_rows(call, c, m);
     if (status == DP_OK && *needed)
-        status = attach(call, l, m);
+        status = attach_segments(call, l, m);
     return object_log_status(call, status);
 }
 
@@ -334,7 +345,7 @@ static void note_sent(void *context)
 }
 
 /* ULIDs of segments are not used twice, so that one of ours is there by our swap alone. */
-static bool shows(const void *context, const struct manifest *m)
+static bool shows_load(const void *context, const struct manifest *m)
 {
     const struct commit *c = context;
     const struct index_loader *l = c->loader;
@@ -347,9 +358,9 @@ static bool shows(const void *context, const struct manifest *m)
     return false;
 }
 
-static const struct manifest_edit load_edit = {apply, note_sent, shows};
+static const struct manifest_edit load_edit = {apply_load, note_sent, shows_load};
 
-static void summarise(const struct commit *c, const struct manifest *m, struct index_load_summary *out)
+static void summarise_load(const struct commit *c, const struct manifest *m, struct index_load_summary *out)
 {
     const struct index_loader *l = c->loader;
     *out = (struct index_load_summary){.rows = l->key_count,
@@ -361,7 +372,7 @@ static void summarise(const struct commit *c, const struct manifest *m, struct i
 }
 
 /* Says what to do where the rows may be there all the same. */
-static void advise(enum dp_status status, struct dp_error *error)
+static void advise_reload(enum dp_status status, struct dp_error *error)
 {
     if (status == DP_UNKNOWN)
         dp_error_prefix(error,
@@ -383,10 +394,10 @@ enum dp_status index_load_commit(struct call *call, struct index_loader *l, stru
         status = sort_keys(call, &c);
     if (status == DP_OK) {
         status = manifest_swap(call, l->store, l->target.name, &l->writer, &load_edit, &c, l->clock, &m);
-        advise(status, &call->error);
+        advise_reload(status, &call->error);
     }
     if (status == DP_OK) {
-        summarise(&c, &m, summary);
+        summarise_load(&c, &m, summary);
         manifest_deinit(&m);
     } else
         object_log_remove(&l->log, l->store);

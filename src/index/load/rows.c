@@ -88,18 +88,14 @@ static bool segment_is_full(const struct index_loader *l)
            l->waiting.documents.len >= documents_bytes_max;
 }
 
-enum dp_status index_load_row(struct call *call, struct index_loader *l, struct index_id id, const float *vectors,
-                              size_t windows, struct span attributes)
+/* Checks a row before any of it is taken in. Its attributes join the load's schema. */
+static enum dp_status check_row(struct call *call, struct index_loader *l, const struct id_key *key,
+                                const float *vectors, size_t windows, struct span attributes)
 {
-    struct id_key key;
     char text[ID_TEXT_MAX];
-    enum dp_status status = id_encode(id, &key, &call->error);
-    if (status)
-        return status;
-    if (attributes.len == 0)
-        attributes = span_str("{}");
-    if (map_find(&l->seen, id_key_span(&key)))
-        return call_fail(call, DP_INVALID, "id %s is there twice", id_describe(id_key_span(&key), text));
+    enum dp_status status = DP_OK;
+    if (map_find(&l->seen, id_key_span(key)))
+        return call_fail(call, DP_INVALID, "id %s is there twice", id_describe(id_key_span(key), text));
     if (attributes.len > INDEX_DOCUMENT_MAX)
         status = dp_fail(&call->error, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", attributes.len,
                          INDEX_DOCUMENT_MAX);
@@ -108,21 +104,20 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
     arena_reset(&l->scratch);
     if (status == DP_OK)
         status = schema_learn(&l->schema, &l->arena, attributes, &l->scratch, &call->error);
-    if (status) {
-        dp_error_prefix(&call->error, "id %s", id_describe(id_key_span(&key), text));
-        return status;
-    }
-    if ((status = call_check(call)) != DP_OK)
-        return status;
-    if (l->broken)
-        return call_fail(call, DP_INVALID, "this load has failed: begin another");
-    if (segment_is_full(l) && (status = load_build_segment(call, l)) != DP_OK)
-        return status;
-    l->broken = true; /* until all of the row is in */
-    struct span kept = arena_copy(&l->arena, id_key_span(&key));
+    if (status)
+        dp_error_prefix(&call->error, "id %s", id_describe(id_key_span(key), text));
+    return status;
+}
+
+/* Takes in a row that was checked. When it fails, part of the row may be in. */
+static enum dp_status take_row(struct call *call, struct index_loader *l, const struct id_key *key,
+                               const float *vectors, size_t windows, struct span attributes)
+{
+    struct span kept = arena_copy(&l->arena, id_key_span(key));
     if (!kept.data || !reserve_row(l))
         return call_nomem(call, "a row");
-    if ((status = map_put(&l->seen, kept, l->key_count, NULL, NULL, &call->error)) != DP_OK)
+    enum dp_status status = map_put(&l->seen, kept, l->key_count, NULL, NULL, &call->error);
+    if (status)
         return status;
     l->keys[l->key_count++] = kept;
     l->waiting.rows[l->waiting.count++] = (struct waiting_row){l->waiting.vector_count, l->waiting.documents.len,
@@ -130,8 +125,30 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
     l->waiting.vector_count += windows;
     l->windows += windows - 1;
     l->waiting.window_rows += windows > 1;
-    if ((status = add_vectors(call, l, vectors, windows)) == DP_OK)
+    status = add_vectors(call, l, vectors, windows);
+    if (status == DP_OK)
         status = spill_append(&l->waiting.documents, attributes, &call->error);
+    return status;
+}
+
+enum dp_status index_load_row(struct call *call, struct index_loader *l, struct index_id id, const float *vectors,
+                              size_t windows, struct span attributes)
+{
+    struct id_key key;
+    if (attributes.len == 0)
+        attributes = span_str("{}");
+    enum dp_status status = id_encode(id, &key, &call->error);
+    if (status == DP_OK)
+        status = check_row(call, l, &key, vectors, windows, attributes);
+    if (status == DP_OK)
+        status = call_check(call);
+    if (status == DP_OK && l->broken)
+        status = call_fail(call, DP_INVALID, "this load has failed: begin another");
+    if (status == DP_OK && segment_is_full(l))
+        status = load_build_segment(call, l);
+    if (status)
+        return status;
+    status = take_row(call, l, &key, vectors, windows, attributes);
     l->broken = status != DP_OK;
     return status;
 }

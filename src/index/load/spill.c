@@ -38,7 +38,7 @@ void spill_deinit(struct spill *s)
 }
 
 /* A file that loses its name at once. O_TMPFILE is not everywhere, so a name is made and unlinked. */
-static enum dp_status open_file(struct spill *s, struct dp_error *error)
+static enum dp_status spill_open_file(struct spill *s, struct dp_error *error)
 {
     const char *folder = getenv("TMPDIR");
     if (!folder || !*folder)
@@ -54,17 +54,17 @@ static enum dp_status open_file(struct spill *s, struct dp_error *error)
     return DP_OK;
 }
 
-static enum dp_status write_all(struct spill *s, struct span bytes, struct dp_error *error)
+static enum dp_status spill_write(struct spill *s, struct span bytes, struct dp_error *error)
 {
     int failed = os_write_all(s->fd, bytes);
     return failed ? dp_fail_errno(error, failed, "write", "a temporary file (TMPDIR names its folder)") : DP_OK;
 }
 
-static enum dp_status flush(struct spill *s, struct dp_error *error)
+static enum dp_status spill_flush(struct spill *s, struct dp_error *error)
 {
-    enum dp_status status = s->fd < 0 ? open_file(s, error) : DP_OK;
+    enum dp_status status = s->fd < 0 ? spill_open_file(s, error) : DP_OK;
     if (status == DP_OK)
-        status = write_all(s, buffer_span(&s->memory), error);
+        status = spill_write(s, buffer_span(&s->memory), error);
     if (status == DP_OK && s->memory.max != FILE_BUFFER) {
         buffer_deinit(&s->memory);
         buffer_init(&s->memory, FILE_BUFFER);
@@ -78,10 +78,12 @@ enum dp_status spill_append(struct spill *s, struct span bytes, struct dp_error 
 {
     enum dp_status status = DP_OK;
     size_t most = s->fd < 0 ? s->memory_max : FILE_BUFFER;
-    if (bytes.len > most - (s->memory.len < most ? s->memory.len : most) && (status = flush(s, error)) != DP_OK)
+    if (bytes.len > most - (s->memory.len < most ? s->memory.len : most))
+        status = spill_flush(s, error);
+    if (status)
         return status;
     if (s->fd >= 0 && bytes.len >= FILE_BUFFER)
-        status = write_all(s, bytes, error);
+        status = spill_write(s, bytes, error);
     else {
         buffer_append(&s->memory, bytes);
         status = buffer_check(&s->memory, "rows that wait for a segment", error);
@@ -97,7 +99,7 @@ enum dp_status spill_view(struct spill *s, struct span *out, struct dp_error *er
         *out = buffer_span(&s->memory);
         return DP_OK;
     }
-    enum dp_status status = flush(s, error);
+    enum dp_status status = spill_flush(s, error);
     if (status)
         return status;
     if (s->mapped)

@@ -57,7 +57,7 @@ static uint64_t read_number(struct manifest_parser *p)
 }
 
 /* Text copied to the manifest's arena. */
-static struct span read_text(struct manifest_parser *p, size_t max)
+static struct span read_short_text(struct manifest_parser *p, size_t max)
 {
     struct span text = {0};
     if (!json_read_string(&p->r, p->arena, &text))
@@ -159,7 +159,7 @@ static void check_writers(struct manifest_parser *p)
     }
 }
 
-static void read_vector(struct manifest_parser *p)
+static void read_vector_spec(struct manifest_parser *p)
 {
     struct span key, metric = {0};
     unsigned seen = 0;
@@ -169,9 +169,9 @@ static void read_vector(struct manifest_parser *p)
         switch (field_of(p, key, manifest_vector_fields, VECTOR_FIELDS, &seen)) {
         case VECTOR_NUMBER: attribute = read_number(p); break;
         case VECTOR_DIM: dim = read_number(p); break;
-        case VECTOR_METRIC: metric = read_text(p, 64); break;
-        case VECTOR_MODEL: p->m->vectors.model = read_text(p, MODEL_NAME_MAX); break;
-        case VECTOR_FINGERPRINT: p->m->vectors.fingerprint = read_text(p, FINGERPRINT_MAX); break;
+        case VECTOR_METRIC: metric = read_short_text(p, 64); break;
+        case VECTOR_MODEL: p->m->vectors.model = read_short_text(p, MODEL_NAME_MAX); break;
+        case VECTOR_FINGERPRINT: p->m->vectors.fingerprint = read_short_text(p, FINGERPRINT_MAX); break;
         default: return;
         }
     }
@@ -204,8 +204,8 @@ static void read_attribute(struct manifest_parser *p)
     while (json_next_key(&p->r, p->arena, &key)) {
         switch (field_of(p, key, manifest_attribute_fields, ATTRIBUTE_FIELDS, &seen)) {
         case ATTRIBUTE_NUMBER: number = read_number(p); break;
-        case ATTRIBUTE_NAME: a.name = read_text(p, SCHEMA_NAME_MAX); break;
-        case ATTRIBUTE_TYPE: type = read_text(p, 64); break;
+        case ATTRIBUTE_NAME: a.name = read_short_text(p, SCHEMA_NAME_MAX); break;
+        case ATTRIBUTE_TYPE: type = read_short_text(p, 64); break;
         default: return;
         }
     }
@@ -315,7 +315,7 @@ static void read_top(struct manifest_parser *p)
     json_enter_object(&p->r);
     while (!p->nomem && json_next_key(&p->r, p->arena, &key)) {
         switch (field_of(p, key, manifest_top_fields, TOP_FIELDS, &seen)) {
-        case TOP_FORMAT: format = read_text(p, 64); break;
+        case TOP_FORMAT: format = read_short_text(p, 64); break;
         case TOP_VERSION:
             version = read_number(p);
             if (!json_failed(&p->r) && (version < MANIFEST_VERSION_OLDEST || version > MANIFEST_VERSION))
@@ -331,7 +331,7 @@ static void read_top(struct manifest_parser *p)
         case TOP_WAL_FLOOR: m->wal_floor = read_number(p); break;
         case TOP_HORIZON: read_ulid(p, &m->horizon); break;
         case TOP_NUM_SHARDS: shards = read_number(p); break;
-        case TOP_VECTOR: read_vector(p); break;
+        case TOP_VECTOR: read_vector_spec(p); break;
         case TOP_SCHEMA:
             json_enter_array(&p->r);
             while (!p->nomem && json_next_item(&p->r))

@@ -137,7 +137,7 @@ static enum dp_status fail_unknown(struct call *call, const struct swap *s)
 }
 
 /* After a failure with a lost put: one more look, whatever has become of the caller's call. */
-static enum dp_status settle(struct call *call, struct swap *s, enum dp_status status)
+static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp_status status)
 {
     struct arena arena;
     struct call own;
@@ -299,7 +299,7 @@ enum dp_status manifest_swap(struct call *call, struct store *store, struct span
         }
     }
     if (status != DP_OK && status != DP_NOT_DURABLE && s.lost.is)
-        status = settle(call, &s, status);
+        status = settle_lost_put(call, &s, status);
     if (s.full && status != DP_FULL)
         edit->sent(context);
     if (status == DP_OK)

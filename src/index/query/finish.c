@@ -10,6 +10,7 @@
  */
 #include "index/query/query.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -41,7 +42,7 @@ struct finish {
     struct span raw_run;
 };
 
-static int by_place(const void *a, const void *b)
+static int candidates_by_place(const void *a, const void *b)
 {
     const struct candidate *left = a, *right = b;
     if (left->segment != right->segment)
@@ -49,10 +50,10 @@ static int by_place(const void *a, const void *b)
     return left->row < right->row ? -1 : left->row > right->row;
 }
 
-static int by_candidate(const void *a, const void *b)
+static int rows_by_candidate(const void *a, const void *b)
 {
     const struct fetched *left = a, *right = b;
-    return by_place(left->candidate, right->candidate);
+    return candidates_by_place(left->candidate, right->candidate);
 }
 
 /* Whether both rows lie in one run of documents, which is read once for rows that follow each other. */
@@ -67,7 +68,7 @@ static uint64_t vector_bytes(const struct fetched *r)
 }
 
 /* Rows in the order of the objects; whether all that they need fits one round. */
-static enum dp_status plan(struct finish *f)
+static enum dp_status plan_reads(struct finish *f)
 {
     struct query_run *run = f->run;
     uint64_t bytes = 0;
@@ -76,7 +77,7 @@ static enum dp_status plan(struct finish *f)
     f->rows = arena_calloc(run->call->arena, f->count + 1, sizeof *f->rows);
     if (!f->rows)
         return call_nomem(run->call, "a query");
-    qsort(run->candidates, f->count, sizeof *run->candidates, by_place);
+    qsort(run->candidates, f->count, sizeof *run->candidates, candidates_by_place);
     for (size_t i = 0; i < f->count; i++) {
         struct fetched *r = &f->rows[i];
         r->candidate = &run->candidates[i];
@@ -125,7 +126,7 @@ static float distance_of(enum index_metric metric, float score)
 }
 
 /* The exact distance of a row: that of its nearest window. */
-static enum dp_status measure(struct finish *f, struct fetched *r)
+static enum dp_status measure_row(struct finish *f, struct fetched *r)
 {
     const struct segment_hot *hot = &r->segment->hot;
     enum index_metric metric = f->run->snapshot->manifest.vectors.metric;
@@ -135,8 +136,8 @@ static enum dp_status measure(struct finish *f, struct fetched *r)
         struct span floats = span_of(bytes.data + v * len, floats_len);
         struct cursor sum = cursor_over(span_of(bytes.data + v * len + floats_len, 8));
         if (cursor_u64(&sum) != segment_vector_checksum(floats, r->first_vector + v))
-            return call_fail(f->run->call, DP_CORRUPT, "%s: the checksum of vector %llu does not fit",
-                             r->segment->dpr_key.text, (unsigned long long)r->first_vector + v);
+            return call_fail(f->run->call, DP_CORRUPT, "%s: the checksum of vector %" PRIu64 " does not fit",
+                             r->segment->dpr_key.text, r->first_vector + v);
         float score;
         distance_rows(metric == INDEX_COSINE ? VECTOR_INNER_PRODUCT : VECTOR_L2, f->run->vector, floats.data, 1,
                       hot->dim, &score);
@@ -147,7 +148,7 @@ static enum dp_status measure(struct finish *f, struct fetched *r)
     return DP_OK;
 }
 
-static int by_distance(const void *a, const void *b)
+static int rows_by_distance(const void *a, const void *b)
 {
     const struct fetched *left = a, *right = b;
     if (left->dist != right->dist)
@@ -155,7 +156,7 @@ static int by_distance(const void *a, const void *b)
     return span_compare(left->key, right->key); /* empty until documents are found */
 }
 
-static bool wanted(const struct index_query *q, struct span name)
+static bool is_included(const struct index_query *q, struct span name)
 {
     for (size_t i = 0; i < q->attribute_count; i++) {
         if (span_equal(q->attributes[i], name))
@@ -165,7 +166,7 @@ static bool wanted(const struct index_query *q, struct span name)
 }
 
 /* The attributes that the query asks for, as they were given, in the call's arena. */
-static enum dp_status project(struct query_run *run, struct span json, struct span *out)
+static enum dp_status project_attributes(struct query_run *run, struct span json, struct span *out)
 {
     const struct index_query *q = run->query;
     struct json_reader r;
@@ -182,7 +183,7 @@ static enum dp_status project(struct query_run *run, struct span json, struct sp
     json_enter_object(&r);
     json_begin_object(&w);
     while (json_next_key(&r, run->call->arena, &key) && json_read_raw(&r, &value)) {
-        if (!wanted(q, key))
+        if (!is_included(q, key))
             continue;
         json_key_span(&w, key);
         json_raw(&w, value);
@@ -214,14 +215,14 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
         status = segment_find_document(&r->run, f->raw_run, r->candidate->row, &document, &call->error);
     struct index_id id;
     if (status == DP_OK && !id_decode(document.key, &id))
-        status = call_fail(call, DP_CORRUPT, "row %u has a malformed id; the segment is damaged",
-                           (unsigned)r->candidate->row);
+        status = call_fail(call, DP_CORRUPT, "row %" PRIu32 " has a malformed id; the segment is damaged",
+                           r->candidate->row);
     if (status == DP_CORRUPT)
         dp_error_prefix(&call->error, "%s", r->segment->dpr_key.text);
     if (status)
         return status;
     r->key = arena_copy(call->arena, document.key);
-    return r->key.data ? project(f->run, document.json, &r->attributes) : call_nomem(call, "an answer");
+    return r->key.data ? project_attributes(f->run, document.json, &r->attributes) : call_nomem(call, "an answer");
 }
 
 /* ---- rounds ------------------------------------------------------------------------------------------- */
@@ -247,7 +248,7 @@ static enum dp_status measure_all(struct finish *f)
             if (status == DP_OK && f->whole)
                 status = check_answer(f, r, r->document_read);
             if (status == DP_OK)
-                status = measure(f, r);
+                status = measure_row(f, r);
         }
         f->run->call->cost.scan_ns += (uint64_t)(os_now_ns() - begun);
         if (!f->whole)
@@ -294,21 +295,21 @@ static enum dp_status find_documents(struct finish *f, size_t count)
 }
 
 /* Puts the best top_k rows first, with their documents. */
-static enum dp_status choose(struct finish *f, size_t *answered)
+static enum dp_status choose_rows(struct finish *f, size_t *answered)
 {
     size_t k = f->run->query->top_k, tied;
-    qsort(f->rows, f->count, sizeof *f->rows, by_distance);
+    qsort(f->rows, f->count, sizeof *f->rows, rows_by_distance);
     k = k < f->count ? k : f->count;
     for (tied = k; k && tied < f->count && f->rows[tied].dist == f->rows[k - 1].dist; tied++)
         ;
-    qsort(f->rows, tied, sizeof *f->rows, by_candidate);
+    qsort(f->rows, tied, sizeof *f->rows, rows_by_candidate);
     enum dp_status status = find_documents(f, tied);
-    qsort(f->rows, tied, sizeof *f->rows, by_distance);
+    qsort(f->rows, tied, sizeof *f->rows, rows_by_distance);
     *answered = k;
     return status;
 }
 
-static enum dp_status answer(struct finish *f, size_t count, struct index_answer *out)
+static enum dp_status fill_answer(struct finish *f, size_t count, struct index_answer *out)
 {
     out->hits = arena_calloc(f->run->call->arena, count + 1, sizeof *out->hits);
     if (!out->hits)
@@ -330,13 +331,13 @@ enum dp_status query_finish(struct query_run *run, struct index_answer *out)
     size_t count = 0;
     round_init(&f.round, run->call, run->store, run->round_bytes);
     arena_init(&f.raw, RUN_ARENA_MAX);
-    enum dp_status status = plan(&f);
+    enum dp_status status = plan_reads(&f);
     if (status == DP_OK)
         status = measure_all(&f);
     if (status == DP_OK)
-        status = choose(&f, &count);
+        status = choose_rows(&f, &count);
     if (status == DP_OK)
-        status = answer(&f, count, out);
+        status = fill_answer(&f, count, out);
     arena_deinit(&f.raw);
     round_deinit(&f.round);
     return status;

@@ -58,7 +58,7 @@ struct scoring {
     bool split; /* a segment's lists came in several rounds: a row may be among the candidates twice */
 };
 
-static enum dp_status plan(struct scoring *sc)
+static enum dp_status plan_probes(struct scoring *sc)
 {
     struct query_run *run = sc->run;
     const struct snapshot *s = run->snapshot;
@@ -128,7 +128,7 @@ static enum dp_status check_lists(struct scoring *sc, size_t i, const struct pro
     return DP_OK;
 }
 
-static int by_row(const void *a, const void *b)
+static int hits_by_row(const void *a, const void *b)
 {
     const struct topk_hit *left = a, *right = b;
     return left->id < right->id ? -1 : left->id > right->id;
@@ -138,7 +138,7 @@ static int by_row(const void *a, const void *b)
 static size_t merge_windows(struct topk_hit *hits, size_t count, bool larger_is_better)
 {
     size_t kept = 0;
-    qsort(hits, count, sizeof *hits, by_row);
+    qsort(hits, count, sizeof *hits, hits_by_row);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || hits[kept - 1].id != hits[i].id)
             hits[kept++] = hits[i];
@@ -148,20 +148,20 @@ static size_t merge_windows(struct topk_hit *hits, size_t count, bool larger_is_
     return kept;
 }
 
-static int larger_first(const void *a, const void *b)
+static int hits_larger_first(const void *a, const void *b)
 {
     const struct topk_hit *left = a, *right = b;
-    return left->score != right->score ? (left->score > right->score ? -1 : 1) : by_row(a, b);
+    return left->score != right->score ? (left->score > right->score ? -1 : 1) : hits_by_row(a, b);
 }
 
-static int smaller_first(const void *a, const void *b)
+static int hits_smaller_first(const void *a, const void *b)
 {
     const struct topk_hit *left = a, *right = b;
-    return left->score != right->score ? (left->score < right->score ? -1 : 1) : by_row(a, b);
+    return left->score != right->score ? (left->score < right->score ? -1 : 1) : hits_by_row(a, b);
 }
 
-static enum dp_status scan(struct scoring *sc, const struct segment *segment, const struct probe *probe,
-                           const struct id_filter *filter, struct topk *top)
+static enum dp_status scan_lists(struct scoring *sc, const struct segment *segment, const struct probe *probe,
+                                 const struct id_filter *filter, struct topk *top)
 {
     struct query_run *run = sc->run;
     struct ivf_query query;
@@ -199,7 +199,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
             room = (size_t)entries;
         enum dp_status status = topk_init(&top, room, larger, &run->call->error);
         if (status == DP_OK)
-            status = scan(sc, segment, probe, s->deleted ? &filter : NULL, &top);
+            status = scan_lists(sc, segment, probe, s->deleted ? &filter : NULL, &top);
         size_t count = status ? 0 : top.count;
         if (count && segment->hot.window_count) {
             bool full = count == room;
@@ -208,7 +208,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
                 topk_deinit(&top);
                 continue;
             }
-            qsort(top.hits, count, sizeof *top.hits, larger ? larger_first : smaller_first);
+            qsort(top.hits, count, sizeof *top.hits, larger ? hits_larger_first : hits_smaller_first);
         }
         count = count < want ? count : want;
         for (size_t h = 0; h < count && status == DP_OK; h++) {
@@ -224,7 +224,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
     }
 }
 
-static int ascending(const void *a, const void *b)
+static int candidates_smaller_first(const void *a, const void *b)
 {
     const struct candidate *left = a, *right = b;
     if (left->score != right->score)
@@ -234,30 +234,30 @@ static int ascending(const void *a, const void *b)
     return left->row < right->row ? -1 : left->row > right->row;
 }
 
-static int descending(const void *a, const void *b)
+static int candidates_larger_first(const void *a, const void *b)
 {
     const struct candidate *left = a, *right = b;
-    return left->score != right->score ? (left->score > right->score ? -1 : 1) : ascending(a, b);
+    return left->score != right->score ? (left->score > right->score ? -1 : 1) : candidates_smaller_first(a, b);
 }
 
 /* By row, and the best score first. */
-static int by_place(const struct candidate *left, const struct candidate *right)
+static int compare_places(const struct candidate *left, const struct candidate *right)
 {
     if (left->segment != right->segment)
         return left->segment < right->segment ? -1 : 1;
     return left->row < right->row ? -1 : left->row > right->row;
 }
 
-static int place_then_larger(const void *a, const void *b)
+static int places_larger_first(const void *a, const void *b)
 {
-    int order = by_place(a, b);
-    return order ? order : descending(a, b);
+    int order = compare_places(a, b);
+    return order ? order : candidates_larger_first(a, b);
 }
 
-static int place_then_smaller(const void *a, const void *b)
+static int places_smaller_first(const void *a, const void *b)
 {
-    int order = by_place(a, b);
-    return order ? order : ascending(a, b);
+    int order = compare_places(a, b);
+    return order ? order : candidates_smaller_first(a, b);
 }
 
 /* Puts the best candidates first, and forgets those that cannot count. Of each round the best `want` rows of a segment
@@ -269,14 +269,14 @@ static void choose_candidates(struct scoring *sc)
     bool larger = run->snapshot->manifest.vectors.metric == INDEX_COSINE;
     if (sc->split) {
         size_t kept = 0;
-        qsort(c, run->candidate_count, sizeof *c, larger ? place_then_larger : place_then_smaller);
+        qsort(c, run->candidate_count, sizeof *c, larger ? places_larger_first : places_smaller_first);
         for (size_t i = 0; i < run->candidate_count; i++) {
-            if (kept == 0 || by_place(&c[kept - 1], &c[i]) != 0)
+            if (kept == 0 || compare_places(&c[kept - 1], &c[i]) != 0)
                 c[kept++] = c[i];
         }
         run->candidate_count = kept;
     }
-    qsort(c, run->candidate_count, sizeof *c, larger ? descending : ascending);
+    qsort(c, run->candidate_count, sizeof *c, larger ? candidates_larger_first : candidates_smaller_first);
     if (run->candidate_count > sc->want)
         run->candidate_count = sc->want;
 }
@@ -300,7 +300,7 @@ static enum dp_status check_current(struct scoring *sc)
 }
 
 /* Room for candidates of all lists, or for several times as many as count in the end. */
-static enum dp_status make_room(struct scoring *sc)
+static enum dp_status make_candidate_room(struct scoring *sc)
 {
     struct query_run *run = sc->run;
     sc->want = (size_t)run->query->top_k * OVERSAMPLE + OVERSAMPLE_MORE;
@@ -372,9 +372,9 @@ enum dp_status query_score(struct query_run *run)
     struct scoring sc = {.run = run};
     struct probe_place at = {0, 0};
     bool check = run->check_current;
-    enum dp_status status = plan(&sc);
+    enum dp_status status = plan_probes(&sc);
     if (status == DP_OK)
-        status = make_room(&sc);
+        status = make_candidate_room(&sc);
     if (status)
         return status;
     round_init(&sc.round, run->call, run->store, run->round_bytes);

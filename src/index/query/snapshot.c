@@ -97,8 +97,8 @@ struct opening {
 };
 
 /* What `before` has of a segment. */
-static void share(struct snapshot_segment *to, const struct manifest_segment *listed,
-                  const struct snapshot *before)
+static void share_segment(struct snapshot_segment *to, const struct manifest_segment *listed,
+                          const struct snapshot *before)
 {
     for (size_t i = 0; before && i < before->manifest.segment_count; i++) {
         const struct manifest_segment *old = &before->manifest.segments[i];
@@ -160,7 +160,7 @@ static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
     const struct manifest_segment *listed = &s->manifest.segments[i];
     struct snapshot_segment *to = &s->segments[i];
     if (!to->segment && o->before && ulid_equal(&o->before->manifest.incarnation, &s->manifest.incarnation))
-        share(to, listed, o->before);
+        share_segment(to, listed, o->before);
     bool opens = !to->segment, deletes = listed->has_deleted && !to->deleted;
     uint64_t bytes = (opens ? listed->hot_len + listed->ivf_head : 0) + (deletes ? listed->deleted_size : 0);
     *full = (opens || deletes) && !round_takes(&o->round, bytes, (opens ? 2 : 0) + (deletes ? 1 : 0));

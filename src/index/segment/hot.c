@@ -27,7 +27,7 @@ struct hot_parser {
     struct dp_error *error;
 };
 
-static enum dp_status corrupt(struct hot_parser *p, const char *what)
+static enum dp_status fail_corrupt(struct hot_parser *p, const char *what)
 {
     return dp_fail(p->error, DP_CORRUPT, "%s", what);
 }
@@ -64,20 +64,20 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
     struct segment_hot *out = p->out;
     struct cursor c = cursor_over(p->bytes);
     if (!span_equal_str(cursor_bytes(&c, FORMAT_MAGIC_LEN), SEGMENT_HOT_MAGIC))
-        return corrupt(p, "the hot part does not begin as one does");
+        return fail_corrupt(p, "the hot part does not begin as one does");
     uint32_t format = cursor_u32(&c), count = cursor_u32(&c);
     if (format != SEGMENT_FORMAT)
         return dp_fail(p->error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", format,
                        SEGMENT_FORMAT);
     if (count > SEGMENT_SECTIONS_MAX)
-        return corrupt(p, "has too many sections");
+        return fail_corrupt(p, "has too many sections");
     size_t covered = SEGMENT_HOT_FIXED + (size_t)count * SEGMENT_TABLE_ENTRY;
     struct span sum;
     if (!span_sub(p->bytes, covered, FORMAT_CHECKSUM_LEN, &sum))
-        return corrupt(p, "the hot part is too short");
+        return fail_corrupt(p, "the hot part is too short");
     struct cursor at_sum = cursor_over(sum);
     if (cursor_u64(&at_sum) != checksum64(span_of(p->bytes.data, covered)))
-        return corrupt(p, "the checksum of its table does not fit");
+        return fail_corrupt(p, "the checksum of its table does not fit");
     struct span id = cursor_bytes(&c, ULID_LEN);
     uint16_t zero = cursor_u16(&c);
     out->dim = cursor_u32(&c);
@@ -88,7 +88,7 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
     if (!ulid_parse(id, &out->id) || !ulid_equal(&out->id, &p->listed->id) || zero != 0 || zeros != 0 ||
         out->dim != dim || out->rows != p->listed->rows || out->vectors != p->listed->vectors ||
         out->size != p->listed->dpr_size)
-        return corrupt(p, "it is not the segment that the manifest lists");
+        return fail_corrupt(p, "it is not the segment that the manifest lists");
     for (uint32_t i = 0; i < count; i++) {
         enum dp_status status = parse_entry(p, &c);
         if (status)
@@ -106,11 +106,11 @@ static enum dp_status parse_vectors_and_filter(struct hot_parser *p)
     struct segment_hot *out = p->out;
     const struct section *vectors = &p->sections[SECTION_VECTORS];
     if (vectors->len != out->vectors * segment_vector_len(out->dim)) /* manifest_check bounds the product */
-        return corrupt(p, "section VECS has the wrong length");
+        return fail_corrupt(p, "section VECS has the wrong length");
     out->vectors_offset = vectors->offset;
     struct span filter = p->sections[SECTION_FILTER].bytes;
     if (filter.len == 0 || filter.len % KEY_FILTER_BLOCK != 0)
-        return corrupt(p, "section FILT has the wrong length");
+        return fail_corrupt(p, "section FILT has the wrong length");
     out->filter = arena_copy(&out->arena, filter);
     return out->filter.data ? DP_OK : dp_fail_nomem(p->error, "a segment's filter");
 }
@@ -125,9 +125,9 @@ static enum dp_status parse_lists(struct hot_parser *p)
     out->nlist = cursor_u32(&c);
     uint32_t zero = cursor_u32(&c);
     if (c.failed || zero != 0 || c.rest.len != (uint64_t)out->nlist * LIST_ENTRY || out->nlist == 0)
-        return corrupt(p, "section LIST has the wrong length");
+        return fail_corrupt(p, "section LIST has the wrong length");
     if (out->ivf_size != p->listed->ivf_size || out->ivf_head != p->listed->ivf_head)
-        return corrupt(p, "section LIST and the manifest disagree about the .ivf object");
+        return fail_corrupt(p, "section LIST and the manifest disagree about the .ivf object");
     out->list_rows = arena_array(&out->arena, out->nlist, sizeof *out->list_rows);
     out->list_checksums = arena_array(&out->arena, out->nlist, sizeof *out->list_checksums);
     if (!out->list_rows || !out->list_checksums)
@@ -138,7 +138,7 @@ static enum dp_status parse_lists(struct hot_parser *p)
         out->list_rows[i] = cursor_u32(&c);
         rows += out->list_rows[i];
     }
-    return rows == out->rows ? DP_OK : corrupt(p, "the lists do not own all rows");
+    return rows == out->rows ? DP_OK : fail_corrupt(p, "the lists do not own all rows");
 }
 
 static enum dp_status parse_windows(struct hot_parser *p)
@@ -154,12 +154,12 @@ static enum dp_status parse_windows(struct hot_parser *p)
         uint64_t gap = cursor_varint(&c), extra = cursor_varint(&c);
         if (c.failed || gap >= out->rows || row + gap >= out->rows || (gap == 0 && out->window_count) ||
             extra == 0 || extra >= INDEX_WINDOWS_MAX)
-            return corrupt(p, "section WIND is malformed");
+            return fail_corrupt(p, "section WIND is malformed");
         row += gap;
         out->windows[out->window_count++] = (struct window_run){(uint32_t)row, (uint32_t)extra, before};
         before += extra;
     }
-    return out->rows + before == out->vectors ? DP_OK : corrupt(p, "section WIND and the vectors disagree");
+    return out->rows + before == out->vectors ? DP_OK : fail_corrupt(p, "section WIND and the vectors disagree");
 }
 
 static enum dp_status parse_documents(struct hot_parser *p)
@@ -168,7 +168,7 @@ static enum dp_status parse_documents(struct hot_parser *p)
     const struct section *stored = &p->sections[SECTION_DOCUMENTS];
     struct span bytes = p->sections[SECTION_DOCUMENT_INDEX].bytes;
     if (bytes.len == 0 || bytes.len % DOCUMENT_ENTRY != 0)
-        return corrupt(p, "section DBLK has the wrong length");
+        return fail_corrupt(p, "section DBLK has the wrong length");
     out->document_count = bytes.len / DOCUMENT_ENTRY;
     out->documents = arena_array(&out->arena, out->document_count, sizeof *out->documents);
     if (!out->documents)
@@ -188,12 +188,12 @@ static enum dp_status parse_documents(struct hot_parser *p)
         if (b->stored == 0 || b->raw == 0 || b->raw > SEGMENT_BLOCK_MAX || b->first_row >= out->rows ||
             (before ? b->first_row < before->first_row : b->first_row != 0) ||
             (after_more && b->first_row != before->first_row + 1) || (more && before->raw != SEGMENT_BLOCK_MAX))
-            return corrupt(p, "section DBLK is malformed");
+            return fail_corrupt(p, "section DBLK is malformed");
     }
     const struct document_block *last = &out->documents[out->document_count - 1];
     if (out->document_count > 1 && last[-1].first_row == last->first_row && last->first_row + 1 != out->rows)
-        return corrupt(p, "section DBLK does not reach the last row");
-    return at == stored->len ? DP_OK : corrupt(p, "sections DOCS and DBLK disagree");
+        return fail_corrupt(p, "section DBLK does not reach the last row");
+    return at == stored->len ? DP_OK : fail_corrupt(p, "sections DOCS and DBLK disagree");
 }
 
 static enum dp_status parse_ids(struct hot_parser *p)
@@ -216,13 +216,13 @@ static enum dp_status parse_ids(struct hot_parser *p)
         b->offset = stored->offset + at;
         if (c.failed || b->stored == 0 || b->stored > SEGMENT_ID_BLOCK_MAX || b->entries == 0 ||
             b->first.len < 2 || (out->id_count && span_compare(b[-1].first, b->first) >= 0))
-            return corrupt(p, "section IBLK is malformed");
+            return fail_corrupt(p, "section IBLK is malformed");
         at += b->stored;
         entries += b->entries;
         out->id_count++;
     }
     if (at != stored->len || entries != out->rows)
-        return corrupt(p, "sections IDXS and IBLK disagree");
+        return fail_corrupt(p, "sections IDXS and IBLK disagree");
     return DP_OK;
 }
 
@@ -233,10 +233,20 @@ enum dp_status segment_parse_hot(struct span bytes, const struct manifest_segmen
     arena_init(&out->arena, ARENA_MAX);
     struct hot_parser p = {.bytes = bytes, .listed = listed, .out = out, .error = error};
     enum dp_status status =
-        bytes.len == listed->hot_len ? DP_OK : corrupt(&p, "the hot part has the wrong length");
-    if (status || (status = parse_table(&p, dim)) != DP_OK || (status = parse_vectors_and_filter(&p)) != DP_OK ||
-        (status = parse_lists(&p)) != DP_OK || (status = parse_windows(&p)) != DP_OK ||
-        (status = parse_documents(&p)) != DP_OK || (status = parse_ids(&p)) != DP_OK)
+        bytes.len == listed->hot_len ? DP_OK : fail_corrupt(&p, "the hot part has the wrong length");
+    if (status == DP_OK)
+        status = parse_table(&p, dim);
+    if (status == DP_OK)
+        status = parse_vectors_and_filter(&p);
+    if (status == DP_OK)
+        status = parse_lists(&p);
+    if (status == DP_OK)
+        status = parse_windows(&p);
+    if (status == DP_OK)
+        status = parse_documents(&p);
+    if (status == DP_OK)
+        status = parse_ids(&p);
+    if (status)
         segment_hot_deinit(out);
     return status;
 }

@@ -16,7 +16,7 @@ size_t key_filter_len(uint64_t n)
 }
 
 /* The byte and bit of word `i` in the key's block. */
-static size_t place(uint64_t hash, size_t len, int i, uint8_t *bit)
+static size_t place_of_bit(uint64_t hash, size_t len, int i, uint8_t *bit)
 {
     size_t block = (size_t)((hash >> 32) * (len / KEY_FILTER_BLOCK) >> 32);
     uint32_t at = (uint32_t)((uint32_t)hash * salts[i]) >> 27;
@@ -29,7 +29,7 @@ void key_filter_add(uint8_t *filter, size_t len, struct span key)
     uint64_t hash = checksum64(key);
     for (int i = 0; i < 8; i++) {
         uint8_t bit;
-        size_t at = place(hash, len, i, &bit);
+        size_t at = place_of_bit(hash, len, i, &bit);
         filter[at] |= bit;
     }
 }
@@ -39,7 +39,7 @@ bool key_filter_maybe(struct span filter, struct span key)
     uint64_t hash = checksum64(key);
     for (int i = 0; i < 8; i++) {
         uint8_t bit;
-        size_t at = place(hash, filter.len, i, &bit);
+        size_t at = place_of_bit(hash, filter.len, i, &bit);
         if (!(filter.data[at] & bit))
             return false;
     }

@@ -9,7 +9,7 @@ void object_writer_init(struct object_writer *w, struct store *store, const stru
     buffer_init(&w->waiting, PART_LEN);
 }
 
-static enum dp_status flush(struct call *call, struct object_writer *w)
+static enum dp_status flush_part(struct call *call, struct object_writer *w)
 {
     enum dp_status status = DP_OK;
     if (!w->upload)
@@ -32,7 +32,9 @@ enum dp_status object_write(struct call *call, struct object_writer *w, struct s
         if (status)
             return status;
         bytes = span_of(bytes.data + part, bytes.len - part);
-        if (w->waiting.len == PART_LEN && (status = flush(call, w)) != DP_OK)
+        if (w->waiting.len == PART_LEN)
+            status = flush_part(call, w);
+        if (status)
             return status;
     }
     return DP_OK;
@@ -40,7 +42,7 @@ enum dp_status object_write(struct call *call, struct object_writer *w, struct s
 
 /* Nobody else writes an object of this name: one of our size is ours, and whole, whatever became of the answer. Without
  * it the writer fails, but no outcome of the caller's is unknown: nothing lists the object yet. */
-static enum dp_status resolve(struct call *call, struct object_writer *w)
+static enum dp_status resolve_lost_answer(struct call *call, struct object_writer *w)
 {
     const struct dp_error unknown = call->error;
     struct store_info info;
@@ -57,16 +59,16 @@ enum dp_status object_writer_finish(struct call *call, struct object_writer *w)
     if (!w->upload) {
         struct store_put put = {.key = object_key_span(&w->key), .body = buffer_span(&w->waiting)};
         enum dp_status put_status = store_put(call, w->store, &put);
-        return put_status == DP_UNKNOWN ? resolve(call, w) : put_status;
+        return put_status == DP_UNKNOWN ? resolve_lost_answer(call, w) : put_status;
     }
-    enum dp_status status = w->waiting.len ? flush(call, w) : DP_OK;
+    enum dp_status status = w->waiting.len ? flush_part(call, w) : DP_OK;
     if (status)
         return status;
     struct store_version version;
     struct store_upload *upload = w->upload;
     w->upload = NULL;
     status = store_upload_finish(call, upload, &version);
-    return status == DP_UNKNOWN ? resolve(call, w) : status;
+    return status == DP_UNKNOWN ? resolve_lost_answer(call, w) : status;
 }
 
 void object_writer_deinit(struct object_writer *w)

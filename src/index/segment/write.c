@@ -94,10 +94,11 @@ enum dp_status segment_write_vectors(struct call *call, struct segment_writer *w
         if (status)
             return status;
         uint64_t sum = segment_vector_checksum(floats, w->vectors++);
-        uint8_t bytes[8];
-        for (int b = 0; b < 8; b++)
+        uint8_t bytes[FORMAT_CHECKSUM_LEN];
+        for (int b = 0; b < FORMAT_CHECKSUM_LEN; b++)
             bytes[b] = (uint8_t)(sum >> (8 * b));
-        if ((status = object_write(call, &w->object, span_of(bytes, 8))) != DP_OK)
+        status = object_write(call, &w->object, span_of(bytes, sizeof bytes));
+        if (status)
             return status;
     }
     if (count > 1) {
@@ -242,55 +243,79 @@ static void put_hot(const struct segment_writer *w, struct written_section *sect
         buffer_append(out, sections[i].bytes);
 }
 
-enum dp_status segment_write_end(struct call *call, struct segment_writer *w, const struct segment_lists *lists,
-                                 struct manifest_segment *listed)
+static enum dp_status put_lists(struct call *call, const struct segment_lists *lists, struct buffer *out)
+{
+    buffer_u64(out, lists->ivf_size);
+    buffer_u64(out, lists->ivf_head);
+    buffer_u64(out, lists->ivf_head_checksum);
+    buffer_u32(out, lists->nlist);
+    buffer_u32(out, 0);
+    for (uint32_t i = 0; i < lists->nlist; i++) {
+        buffer_u64(out, lists->checksums[i]);
+        buffer_u32(out, lists->rows[i]);
+    }
+    return buffer_check(out, "a segment's lists", &call->error);
+}
+
+/* The failure of any buffer that gathers a section while rows are written. */
+static enum dp_status check_sections(struct call *call, const struct segment_writer *w)
+{
+    enum dp_status status = buffer_check(&w->windows, "a segment's windows", &call->error);
+    if (status == DP_OK)
+        status = buffer_check(&w->document_index, "a segment's document index", &call->error);
+    if (status == DP_OK)
+        status = buffer_check(&w->id_index, "a segment's id index", &call->error);
+    return status;
+}
+
+/* All sections, and the hot part with those that are hot. */
+static enum dp_status put_sections(struct call *call, const struct segment_writer *w, const struct buffer *lists,
+                                   struct buffer *hot)
 {
     static const uint8_t nothing[1];
-    struct buffer list, hot;
-    buffer_init(&list, INDEX_MAX);
-    buffer_init(&hot, INDEX_MAX);
-    enum dp_status status = close_ids(call, w);
-    if (status)
-        goto out;
-    buffer_u64(&list, lists->ivf_size);
-    buffer_u64(&list, lists->ivf_head);
-    buffer_u64(&list, lists->ivf_head_checksum);
-    buffer_u32(&list, lists->nlist);
-    buffer_u32(&list, 0);
-    for (uint32_t i = 0; i < lists->nlist; i++) {
-        buffer_u64(&list, lists->checksums[i]);
-        buffer_u32(&list, lists->rows[i]);
-    }
-    if ((status = buffer_check(&list, "a segment's lists", &call->error)) != DP_OK ||
-        (status = buffer_check(&w->windows, "a segment's windows", &call->error)) != DP_OK ||
-        (status = buffer_check(&w->document_index, "a segment's document index", &call->error)) != DP_OK ||
-        (status = buffer_check(&w->id_index, "a segment's id index", &call->error)) != DP_OK)
-        goto out;
     uint64_t at = w->object.size;
     struct written_section sections[] = {
         {SECTION_VECTORS, {0}, SEGMENT_HEAD_LEN, w->documents_at - SEGMENT_HEAD_LEN},
         {SECTION_DOCUMENTS, {0}, w->documents_at, w->ids_at - w->documents_at},
         {SECTION_IDS, {0}, w->ids_at, at - w->ids_at},
         {SECTION_FILTER, span_of(w->filter, w->filter_len), 0, 0},
-        {SECTION_LISTS, buffer_span(&list), 0, 0},
+        {SECTION_LISTS, buffer_span(lists), 0, 0},
         {SECTION_WINDOWS, w->windows.len ? buffer_span(&w->windows) : span_of(nothing, 0), 0, 0},
         {SECTION_DOCUMENT_INDEX, buffer_span(&w->document_index), 0, 0},
         {SECTION_ID_INDEX, buffer_span(&w->id_index), 0, 0},
     };
-    put_hot(w, sections, sizeof sections / sizeof *sections, at, &hot);
-    if ((status = buffer_check(&hot, "a segment's hot part", &call->error)) != DP_OK ||
-        (status = object_write(call, &w->object, buffer_span(&hot))) != DP_OK ||
-        (status = object_writer_finish(call, &w->object)) != DP_OK)
-        goto out;
-    listed->id = w->id;
-    listed->rows = w->rows;
-    listed->vectors = w->vectors;
-    listed->dpr_size = w->object.size;
-    listed->hot_offset = at;
-    listed->hot_len = hot.len;
-    listed->ivf_size = lists->ivf_size;
-    listed->ivf_head = lists->ivf_head;
-out:
+    put_hot(w, sections, SECTION_KINDS, at, hot);
+    return buffer_check(hot, "a segment's hot part", &call->error);
+}
+
+enum dp_status segment_write_end(struct call *call, struct segment_writer *w, const struct segment_lists *lists,
+                                 struct manifest_segment *listed)
+{
+    struct buffer list, hot;
+    buffer_init(&list, INDEX_MAX);
+    buffer_init(&hot, INDEX_MAX);
+    enum dp_status status = close_ids(call, w);
+    uint64_t hot_offset = w->object.size;
+    if (status == DP_OK)
+        status = put_lists(call, lists, &list);
+    if (status == DP_OK)
+        status = check_sections(call, w);
+    if (status == DP_OK)
+        status = put_sections(call, w, &list, &hot);
+    if (status == DP_OK)
+        status = object_write(call, &w->object, buffer_span(&hot));
+    if (status == DP_OK)
+        status = object_writer_finish(call, &w->object);
+    if (status == DP_OK) {
+        listed->id = w->id;
+        listed->rows = w->rows;
+        listed->vectors = w->vectors;
+        listed->dpr_size = w->object.size;
+        listed->hot_offset = hot_offset;
+        listed->hot_len = hot.len;
+        listed->ivf_size = lists->ivf_size;
+        listed->ivf_head = lists->ivf_head;
+    }
     buffer_deinit(&list);
     buffer_deinit(&hot);
     return status;
