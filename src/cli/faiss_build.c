@@ -161,8 +161,9 @@ static enum dp_status build_file(struct call *call, const struct cli_args *args,
     if (status == DP_OK)
         status = team_new(args->config.threads, &team, &call->error);
     if (status == DP_OK) {
-        const struct s3_settings s3 = s3_settings_of(&args->config);
-        const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(&args->config)};
+        const struct scheme_settings schemes = scheme_settings_of(&args->config);
+        struct store_options store = {.trust = trust_settings_of(&args->config)};
+        scheme_settings_use(&schemes, &store);
         const struct vector_source source = vector_input_source(&input);
         progress.vectors = source.count;
         how->ids = ids;

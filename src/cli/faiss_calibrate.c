@@ -30,11 +30,12 @@ static void write_table_text(struct buffer *out, const struct recall_table *tabl
 static enum dp_status put_table(struct call *call, const struct cli_args *args, const struct recall_table *table)
 {
     const struct faiss_options *given = args->options;
-    const struct s3_settings s3 = s3_settings_of(&args->config);
-    const struct store_options store = {.s3 = &s3, .trust = trust_settings_of(&args->config)};
+    const struct scheme_settings schemes = scheme_settings_of(&args->config);
+    struct store_options store = {.trust = trust_settings_of(&args->config)};
     struct buffer out;
     struct span where = span_str(given->recall_table ? given->recall_table : args->positions[0]);
     enum dp_status status = given->recall_table ? DP_OK : recall_url(call, where, &where);
+    scheme_settings_use(&schemes, &store);
     buffer_init(&out, RECALL_BYTES_MAX);
     recall_write(table, &out);
     if (status == DP_OK)

@@ -42,9 +42,9 @@ enum dp_status indexes_init(struct indexes *x, const struct indexes_options *opt
                           .store = options->store};
     pthread_mutex_init(&x->locked.lock, NULL);
     x->has_lock = true;
-    if (options->store.s3) {
-        x->s3 = *options->store.s3;
-        x->store.s3 = &x->s3;
+    if (options->schemes) {
+        x->schemes = *options->schemes;
+        scheme_settings_use(&x->schemes, &x->store);
     }
     x->store.cache = store_cache_retain(options->store.cache);
     enum dp_status status = url_rules_new(options->allow_urls, &x->rules, error);

@@ -15,8 +15,8 @@
 #include "faiss/head_memory.h"
 #include "faiss/recall.h"
 #include "service/service.h"
+#include "service/store_settings.h"
 #include "service/url_rules.h"
-#include "store/s3_settings.h"
 
 enum {
     INDEXES_MAX = 64,                /* maximum of open indexes, unless set */
@@ -29,9 +29,10 @@ struct indexes_options {
     struct span allow_urls; /* service/url_rules.h */
     size_t max;             /* maximum of open indexes; 0: INDEXES_MAX */
     uint64_t memory_max;    /* bytes of all heads together; 0: no limit */
-    /* How remote files are read. Without a cache each search reads anew. The texts of S3's settings must outlive the
-     * service. */
+    /* How remote files are read; without settings of schemes. Without a cache each search reads anew. */
     struct store_options store;
+    /* Copied, except the texts, which must outlive the service. NULL: nothing is set. */
+    const struct scheme_settings *schemes;
 };
 
 struct open_index; /* indexes.c */
@@ -48,7 +49,7 @@ struct indexes {
     size_t max;
     struct url_rules *rules;
     struct store_options store;
-    struct s3_settings s3;
+    struct scheme_settings schemes;
     struct transport *any, *public_only;
 };
 

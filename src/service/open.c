@@ -112,14 +112,15 @@ static int64_t range_limit_of(uint64_t setting)
     return setting > INT64_MAX ? STORE_NEVER : (int64_t)setting;
 }
 
-/* `s3` is s3_settings_of(config). */
-static struct store_options store_options_of(const struct config *config, const struct s3_settings *s3)
+/* `schemes` is scheme_settings_of(config). */
+static struct store_options store_options_of(const struct config *config, const struct scheme_settings *schemes)
 {
-    return (struct store_options){.s3 = s3,
-                                  .trust = trust_settings_of(config),
-                                  .merge_gap = range_limit_of(config->merge_gap),
-                                  .split_at = range_limit_of(config->split_at),
-                                  .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
+    struct store_options options = {.trust = trust_settings_of(config),
+                                    .merge_gap = range_limit_of(config->merge_gap),
+                                    .split_at = range_limit_of(config->split_at),
+                                    .cache_bytes = config->cache_bytes == UINT64_MAX ? 0 : config->cache_bytes};
+    scheme_settings_use(schemes, &options);
+    return options;
 }
 
 /* Where clients may open indexes, these share one cache and one transport with the root. */
@@ -198,8 +199,8 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
     const struct config *config = in.config;
     struct service_options options = {.threads = config->threads, .max_tokens = config->max_tokens};
     struct span aliases[ALIASES_MAX];
-    const struct s3_settings s3 = s3_settings_of(config);
-    struct store_options store = store_options_of(config, &s3);
+    const struct scheme_settings schemes = scheme_settings_of(config);
+    struct store_options store = store_options_of(config, &schemes);
     struct indexes_options indexes = {.allow_urls = span_str(config->allow_index_url),
                                       .max = config->max_indexes,
                                       .memory_max = config->index_memory};
@@ -215,6 +216,7 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
         serve_clients(config, &options);
         status = share_stores(config, &store, error);
         indexes.store = store;
+        indexes.schemes = &schemes;
         options.indexes = &indexes;
     }
     if (status == DP_OK && (what & OPEN_STORE)) {
@@ -235,16 +237,16 @@ enum dp_status open_service(struct open_inputs in, unsigned what, struct service
 enum dp_status open_faiss(struct call *call, const struct config *config, struct span url,
                           struct faiss_index **out)
 {
-    const struct s3_settings s3 = s3_settings_of(config);
-    const struct store_options store = store_options_of(config, &s3);
+    const struct scheme_settings schemes = scheme_settings_of(config);
+    const struct store_options store = store_options_of(config, &schemes);
     return faiss_index_open_url(call, url, &store, NULL, out);
 }
 
 enum dp_status open_nprobe(struct call *call, const struct config *config, const char *url, const char *table_url,
                            const struct faiss_index *index, double recall, size_t *nprobe)
 {
-    const struct s3_settings s3 = s3_settings_of(config);
-    const struct store_options store = store_options_of(config, &s3);
+    const struct scheme_settings schemes = scheme_settings_of(config);
+    const struct store_options store = store_options_of(config, &schemes);
     struct recall_table table;
     struct span where = span_str(table_url ? table_url : url);
     if (recall_is_whole(index))

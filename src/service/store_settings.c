@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct s3_settings s3_settings_of(const struct config *config)
+static struct s3_settings s3_settings_of(const struct config *config)
 {
     return (struct s3_settings){
         .region = config->s3_region,
@@ -33,6 +33,17 @@ struct s3_settings s3_settings_of(const struct config *config)
     };
 }
 
+struct scheme_settings scheme_settings_of(const struct config *config)
+{
+    return (struct scheme_settings){.s3 = s3_settings_of(config)};
+}
+
+void scheme_settings_use(const struct scheme_settings *settings, struct store_options *options)
+{
+    const struct store_settings all[STORE_SETTINGS_MAX] = {{"s3", &settings->s3}};
+    memcpy(options->settings, all, sizeof all);
+}
+
 struct trust_settings trust_settings_of(const struct config *config)
 {
     return (struct trust_settings){
@@ -56,8 +67,9 @@ enum dp_status environment_settings_load(struct environment_settings *e, struct 
         .environ = environ, .toml_path = "/dev/null", .groups = s3 ? CONFIG_GROUP_STORE : CONFIG_GROUP_HTTP};
     enum dp_status status = config_load(&sources, &e->config, error);
     if (status == DP_OK) {
-        e->s3 = s3_settings_of(&e->config);
-        e->store = (struct store_options){.s3 = &e->s3, .trust = trust_settings_of(&e->config)};
+        e->schemes = scheme_settings_of(&e->config);
+        e->store = (struct store_options){.trust = trust_settings_of(&e->config)};
+        scheme_settings_use(&e->schemes, &e->store);
     }
     return status;
 }

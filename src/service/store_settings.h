@@ -6,16 +6,22 @@
 #include "store/s3_settings.h"
 #include "store/store.h"
 
+/* The settings of each scheme that has some. A new store with settings is a field here. */
+struct scheme_settings {
+    struct s3_settings s3;
+};
 /* Their texts belong to the config. */
-struct s3_settings s3_settings_of(const struct config *config);
+struct scheme_settings scheme_settings_of(const struct config *config);
+/* Points the options to the settings, which must outlive them. */
+void scheme_settings_use(const struct scheme_settings *settings, struct store_options *options);
 struct trust_settings trust_settings_of(const struct config *config);
 
 /* The environment's settings of stores, for the library, as far as the URL needs them: s3:// all, https:// those about
  * certificates, others none. */
 struct environment_settings {
     struct config config;
-    struct s3_settings s3;
-    struct store_options store; /* only `s3` and `trust` are set */
+    struct scheme_settings schemes;
+    struct store_options store; /* only the settings of `schemes` and `trust` are set */
 };
 /* Call environment_settings_deinit even after a failure. The struct must not move. */
 enum dp_status environment_settings_load(struct environment_settings *out, struct span url,

@@ -10,6 +10,7 @@
 #include "store/s3/s3.h"
 
 #include <limits.h>
+#include <stdio.h>
 
 /* Copies `from` as a path, with a NUL; `escaped`: %XX stands for a byte. */
 static enum dp_status copy_path(struct call *call, struct span from, bool escaped, char out[PATH_MAX])
@@ -34,13 +35,103 @@ static enum dp_status copy_path(struct call *call, struct span from, bool escape
     return DP_OK;
 }
 
-enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
+/* ---- schemes ---------------------------------------------------------------------------------------- */
+
+/* A root to open. */
+struct root {
+    struct span url, rest; /* rest: behind "://" */
+    const struct store_options *options;
+    const void *settings; /* of its scheme; NULL: nothing is set */
+};
+
+static enum dp_status open_path(struct call *call, const struct root *root, struct store **out)
 {
-    return store_open_with(call, url, &(struct store_options){.create = create}, out);
+    char path[PATH_MAX];
+    enum dp_status status = copy_path(call, root->url, false, path);
+    return status == DP_OK ? store_local_open(call, path, root->options->create, out) : status;
 }
 
-/* Puts the memory cache around a store that was opened, where options ask for it. A folder of this host has the system's page
- * cache, which is larger and shared by all processes: a second copy here would only take from it. */
+static enum dp_status open_file_url(struct call *call, const struct root *root, struct store **out)
+{
+    char path[PATH_MAX];
+    if (!span_starts_with(root->rest, span_str("/")))
+        return call_fail(call, DP_INVALID, "root file://…: write file:///path, with three slashes");
+    enum dp_status status = copy_path(call, root->rest, true, path);
+    return status == DP_OK ? store_local_open(call, path, root->options->create, out) : status;
+}
+
+static enum dp_status open_memory(struct call *call, const struct root *root, struct store **out)
+{
+    (void)root;
+    return store_memory_open(call, out);
+}
+
+static enum dp_status open_http(struct call *call, const struct root *root, struct store **out)
+{
+    return store_http_open(call, root->url, span_of(NULL, 0), root->options, out);
+}
+
+static enum dp_status open_s3(struct call *call, const struct root *root, struct store **out)
+{
+    return store_s3_open(call, root->rest, root->options, root->settings, out);
+}
+
+/* How the URL of one object names store and key. */
+enum object_place {
+    OBJECT_IN_FOLDER, /* the key is the part behind the last '/' */
+    OBJECT_IN_BUCKET, /* the key is all behind the bucket's name */
+    OBJECT_IS_URL     /* the URL is asked for as it stands */
+};
+
+/* Every kind of root. A new store is a row here. */
+static const struct scheme {
+    const char *name;  /* "": a path without a scheme */
+    const char *shape; /* for messages; NULL: another row's shape covers it */
+    enum object_place place;
+    enum dp_status (*open)(struct call *call, const struct root *root, struct store **out);
+} SCHEMES[] = {
+    {"", "a folder's path", OBJECT_IN_FOLDER, open_path},
+    {"file", "file:///path", OBJECT_IN_FOLDER, open_file_url},
+    {"s3", "s3://bucket/prefix", OBJECT_IN_BUCKET, open_s3},
+    {"http", "http(s)://host/path", OBJECT_IS_URL, open_http},
+    {"https", NULL, OBJECT_IS_URL, open_http},
+    {"mem", "mem://name", OBJECT_IN_BUCKET, open_memory},
+};
+enum { SCHEME_COUNT = sizeof SCHEMES / sizeof *SCHEMES };
+
+/* The scheme of a URL or path; fails with DP_UNSUPPORTED for one that this build does not have. */
+static enum dp_status find_scheme(struct call *call, struct span url, const struct scheme **out)
+{
+    const struct span name = span_of(url.data, url_scheme_len(url));
+    char shapes[256] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < SCHEME_COUNT; i++)
+        if (span_equal_str(name, SCHEMES[i].name)) {
+            *out = &SCHEMES[i];
+            return DP_OK;
+        }
+    for (size_t i = 0; i < SCHEME_COUNT && len < sizeof shapes; i++)
+        if (SCHEMES[i].shape)
+            len += (size_t)snprintf(shapes + len, sizeof shapes - len, "%s%s",
+                                    i == 0                  ? ""
+                                    : i + 1 == SCHEME_COUNT ? " and "
+                                                            : ", ",
+                                    SCHEMES[i].shape);
+    return call_fail(call, DP_UNSUPPORTED, "root %.*s://…: this build reads %s", SPAN_FMT(name), shapes);
+}
+
+static const void *settings_of(const struct store_options *options, const char *scheme)
+{
+    for (size_t i = 0; i < STORE_SETTINGS_MAX && options->settings[i].scheme; i++)
+        if (strcmp(options->settings[i].scheme, scheme) == 0)
+            return options->settings[i].values;
+    return NULL;
+}
+
+/* ---- roots ------------------------------------------------------------------------------------------ */
+
+/* Puts the memory cache before a remote store, if the options ask for one. A folder of this host needs none: the system's
+ * page cache is larger, all processes share it, and a second copy here would only take memory from it. */
 static enum dp_status with_cache(struct call *call, const struct store_options *options, struct store **store)
 {
     if ((*store)->ops->counting != STORE_COUNTS_REQUESTS || (!options->cache && !options->cache_bytes))
@@ -51,48 +142,30 @@ static enum dp_status with_cache(struct call *call, const struct store_options *
     return store_cache_new(*store, &cache, store, &call->error);
 }
 
-/* The store itself. */
-static enum dp_status open_root(struct call *call, struct span url, const struct store_options *options,
-                                struct store **out)
-{
-    bool create = options->create;
-    *out = NULL;
-    enum dp_status status = call_check(call);
-    if (status != DP_OK)
-        return status;
-    if (url.len == 0)
-        return call_fail(call, DP_INVALID, "the root is empty: name a folder, or file:///path");
-    char path[PATH_MAX];
-    size_t len = url_scheme_len(url);
-    if (len == 0) {
-        status = copy_path(call, url, false, path);
-        return status == DP_OK ? store_local_open(call, path, create, out) : status;
-    }
-    struct span scheme = span_of(url.data, len);
-    struct span rest = span_of(url.data + len + 3, url.len - len - 3);
-    if (span_equal_str(scheme, "file")) {
-        if (!span_starts_with(rest, span_str("/")))
-            return call_fail(call, DP_INVALID, "root file://…: write file:///path, with three slashes");
-        status = copy_path(call, rest, true, path);
-        return status == DP_OK ? store_local_open(call, path, create, out) : status;
-    }
-    if (span_equal_str(scheme, "mem"))
-        return store_memory_open(call, out);
-    if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
-        return store_http_open(call, url, span_of(NULL, 0), options, out);
-    if (span_equal_str(scheme, "s3"))
-        return store_s3_open(call, rest, options, out);
-    return call_fail(call, DP_UNSUPPORTED,
-                     "root %.*s://…: this build reads a folder's path, file:///path, s3://bucket/prefix, "
-                     "http(s)://host/path and mem://name",
-                     SPAN_FMT(scheme));
-}
-
 enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
                                struct store **out)
 {
-    enum dp_status status = open_root(call, url, options, out);
+    const struct scheme *scheme = NULL;
+    *out = NULL;
+    enum dp_status status = call_check(call);
+    if (status == DP_OK && url.len == 0)
+        status = call_fail(call, DP_INVALID, "the root is empty: name a folder, or file:///path");
+    if (status == DP_OK)
+        status = find_scheme(call, url, &scheme);
+    if (status != DP_OK)
+        return status;
+    size_t behind = *scheme->name ? strlen(scheme->name) + 3 : 0;
+    const struct root root = {.url = url,
+                              .rest = span_of(url.data + behind, url.len - behind),
+                              .options = options,
+                              .settings = settings_of(options, scheme->name)};
+    status = scheme->open(call, &root, out);
     return status == DP_OK ? with_cache(call, options, out) : status;
+}
+
+enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out)
+{
+    return store_open_with(call, url, &(struct store_options){.create = create}, out);
 }
 
 enum dp_status store_url_path(struct call *call, struct span url, const char **path)
@@ -178,24 +251,25 @@ enum dp_status store_open_object(struct call *call, struct span url, const struc
 {
     const struct store_options none = {0};
     struct store_options opened = options ? *options : none;
+    const struct scheme *scheme = NULL;
+    char shown[MASKED_URL_MAX];
     opened.create = false;
     *out = NULL;
     *key = span_of(NULL, 0);
     enum dp_status status = call_check(call);
     if (status != DP_OK)
         return status;
-    size_t len = url_scheme_len(url);
-    struct span scheme = span_of(url.data, len);
-    if (span_equal_str(scheme, "http") || span_equal_str(scheme, "https"))
+    status = find_scheme(call, url, &scheme);
+    if (status != DP_OK)
+        return status;
+    if (scheme->place == OBJECT_IS_URL)
         return open_http_object(call, url, &opened, out, key);
-    char shown[MASKED_URL_MAX];
-    bool local = len == 0 || span_equal_str(scheme, "file");
+    bool local = scheme->place == OBJECT_IN_FOLDER;
     if (local && opened.below)
         return open_below(call, url, opened.below, out, key);
-    size_t begin = len ? len + 3 : 0, cut = url.len;
-    /* A folder and a name in it; elsewhere the bucket, and all behind it. */
+    size_t begin = *scheme->name ? strlen(scheme->name) + 3 : 0, cut = url.len;
     if (local) {
-        *key = last_part(call, url, len != 0);
+        *key = last_part(call, url, *scheme->name);
         while (cut > begin && url.data[cut - 1] != '/')
             cut--;
     } else {

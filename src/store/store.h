@@ -124,17 +124,24 @@ struct transport; /* store/transport.h */
 
 enum { STORE_NEVER = -1 }; /* for merge_gap and split_at */
 
+/* The settings of one scheme: "s3" takes a struct s3_settings (store/s3_settings.h). */
+struct store_settings {
+    const char *scheme;
+    const void *values;
+};
+enum { STORE_SETTINGS_MAX = 4 };
+
 struct store_options {
     /* Of store_open_object: the local folder (an absolute path) that the object must lie below, with no symbolic link on
      * the way from there; DP_DENIED otherwise. NULL: anywhere. */
     const char *below;
-    bool create;                  /* a local folder is made where there is none */
-    struct trust_settings trust;  /* of remote stores over https; those of `transport` where that is given */
-    struct transport *transport;  /* of remote stores, which keep it too; NULL: each opens its own */
-    int64_t merge_gap;            /* remote: ranges of a batch at most this many bytes apart become one request;
+    bool create;                 /* a local folder is made where there is none */
+    struct trust_settings trust; /* of remote stores over https; those of `transport` where that is given */
+    struct transport *transport; /* of remote stores, which keep it too; NULL: each opens its own */
+    int64_t merge_gap;           /* remote: ranges of a batch at most this many bytes apart become one request;
                                   * 0: 64 KiB, STORE_NEVER: none do */
-    int64_t split_at;             /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
-    const struct s3_settings *s3; /* store/s3_settings.h; NULL: nothing is set */
+    int64_t split_at;            /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
+    struct store_settings settings[STORE_SETTINGS_MAX]; /* the first without a scheme ends them */
     uint64_t
         cache_bytes; /* remote: keep so many bytes of what was read in memory (store/store_cache.h); 0: none */
     struct store_cache

@@ -30,7 +30,8 @@ static struct store *open_bucket(bool create)
     arena_init(&arena, 1 << 20);
     call_init(&call, &arena);
     call_limit_ms(&call, 60000);
-    if (store_open_with(&call, span_str(last_url), &(struct store_options){.s3 = &settings}, &store) != DP_OK)
+    if (store_open_with(&call, span_str(last_url), &(struct store_options){.settings = {{"s3", &settings}}},
+                        &store) != DP_OK)
         fail_msg("%s", call.error.message);
     if (create) {
         struct transport_request req = {.method = HTTP_PUT};

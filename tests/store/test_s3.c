@@ -51,7 +51,7 @@ static int tear_down(void **state)
 
 static enum dp_status open_root(struct fixture *f, const char *root)
 {
-    const struct store_options options = {.transport = f->transport, .s3 = &f->settings};
+    const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
     store_free(f->store);
     f->store = NULL;
     dp_error_clear(&f->call.error);
@@ -884,7 +884,7 @@ static void test_store_s3_completions_whose_answer_is_lost(void **state)
 
 static enum dp_status walk(struct fixture *f, struct call *call)
 {
-    const struct store_options options = {.transport = f->transport, .s3 = &f->settings};
+    const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
     struct store *store;
     enum dp_status status = store_open_with(call, span_str("s3://bkt/pre"), &options, &store);
     if (status != DP_OK)

@@ -118,7 +118,7 @@ static enum dp_status put(struct call *call, struct store *store, const char *ke
 /* Opens the store and has it ask its questions, so that the next requests are the test's. */
 static void open_store(struct fixture *f)
 {
-    const struct store_options options = {.transport = f->transport, .s3 = &f->settings};
+    const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
     store_free(f->store);
     f->store = NULL;
     assert_int_equal(store_open_with(&f->call, span_str("s3://bkt"), &options, &f->store), DP_OK);

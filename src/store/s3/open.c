@@ -247,9 +247,9 @@ static enum dp_status take_place(struct call *call, struct s3_store *s3, struct 
 }
 
 enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
-                             struct store **out)
+                             const struct s3_settings *given, struct store **out)
 {
-    struct s3_settings settings = options->s3 ? *options->s3 : (struct s3_settings){0};
+    struct s3_settings settings = given ? *given : (struct s3_settings){0};
     settings.trust = options->trust;
     *out = NULL;
     struct s3_store *s3 = mem_calloc(1, sizeof *s3);

@@ -48,9 +48,9 @@ static inline struct s3_store *s3_of(struct store *store)
     return (struct s3_store *)store;
 }
 
-/* Opens a bucket, or the part of it below a prefix: `name` is "bucket" or "bucket/prefix". */
+/* Opens a bucket, or the part of it below a prefix: `name` is "bucket" or "bucket/prefix". `settings`: NULL is fine. */
 enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
-                             struct store **out);
+                             const struct s3_settings *settings, struct store **out);
 
 /* ---- requests (s3/request.c) ------------------------------------------------------------------------ */
 
