@@ -25,8 +25,12 @@ HOUSE = {
     "src/base/error.h": "#include <dipper/status.h>\n",
     "src/store/store.h": '#include "base/error.h"\n',
     "src/store/local.c": '#include "store/store.h"\n#include "store/s3/sign.h"\n#include <openssl/sha.h>\n',
-    "src/store/s3/sign.h": "\n",
-    "src/store/s3/sign.c": '#include "store/s3/sign.h"\n#include "base/error.h"\n',
+    "src/store/s3/sign.h": "/* int hidden(void); */\nint sign(const char *text,\n         int (*part)(int));\n"
+                           "struct pen {\n    int (*write)(void);\n};\nstatic inline int twice(int a)\n{\n    return f(a);\n}\n",
+    "src/store/s3/sign.c": '#include "store/s3/sign.h"\n#include "base/error.h"\n'
+                           "int sign(const char *text, int (*part)(int))\n{\n    return part(*text);\n}\n",
+    "src/store/s3/s3.h": "int sign_all(void);\n",
+    "src/store/s3/all.c": "int sign_all(void)\n{\n    return 0;\n}\n",
     "src/server/http.h": "\n",
     "src/server/http_mhd.c": "#include <microhttpd.h>\n",
     "include/dipper/status.h": "#include <stddef.h>\n",
@@ -55,6 +59,8 @@ def test_the_repository_passes(source):
     ("src/base/thread.c", "#include <pthread.h>\n", "room base does no I/O"),
     ("src/embed/socket.c", "#include <sys/socket.h>\n", "<sys/socket.h> is not open to embed/socket"),
     ("src/attic/old.c", "\n", "src/attic: not a room"),
+    ("src/store/s3/all.h", "int sign_all(void);\n\nint sign(int);\n", "src/store/s3/all.h:3: sign is not defined in all.c"),
+    ("src/store/s3/face.h", "int sign_all(void);\n", "src/store/s3/face.h:1: sign_all is not defined in face.c"),
     ("include/dipper/extra.h", '#include "base/error.h"\n', "a public header includes base/error.h"),
     ("include/dipper/extra.h", "#include <zstd.h>\n#include <sys/uio.h>\n", "a public header includes sys/uio.h"),
     ("src/base/meson.build", "base_lib = static_library('room_base',\n  dependencies: [store_dep])\n",
