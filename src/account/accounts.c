@@ -45,7 +45,7 @@ struct accounts {
     int64_t warned_ns; /* of the worker */
 };
 
-static int64_t steady_ns(const struct accounts *a)
+static int64_t accounts_steady_ns(const struct accounts *a)
 {
     return a->options.clock.steady_ns(a->options.clock.context);
 }
@@ -57,7 +57,7 @@ static int64_t wall_ms(const struct accounts *a)
 
 /* ---- admitting -------------------------------------------------------------------------------------- */
 
-static enum account_verdict refuse(struct account_pass *pass, enum account_reason reason)
+static enum account_verdict refuse_pass(struct account_pass *pass, enum account_reason reason)
 {
     struct accounts *a = pass->accounts;
     pass->reason = reason;
@@ -72,16 +72,16 @@ static enum account_verdict refuse(struct account_pass *pass, enum account_reaso
 }
 
 /* A key that is good: the pass takes over the reference. */
-static enum account_verdict grant(struct account_pass *pass, struct account_key *key)
+static enum account_verdict grant_pass(struct account_pass *pass, struct account_key *key)
 {
     struct accounts *a = pass->accounts;
     if (key->expires_ms && key->expires_ms <= wall_ms(a)) {
         account_key_release(key);
-        return refuse(pass, ACCOUNT_WRONG_KEY);
+        return refuse_pass(pass, ACCOUNT_WRONG_KEY);
     }
     pass->key = key;
     if (quota_take_request(a->quotas, key->user) != QUOTA_GRANTED)
-        return refuse(pass, ACCOUNT_MINUTE_OVER);
+        return refuse_pass(pass, ACCOUNT_MINUTE_OVER);
     atomic_fetch_add_explicit(&key->count->requests, 1, memory_order_relaxed);
     metric_add(a->granted, 1);
     return ACCOUNT_GRANTED;
@@ -95,28 +95,28 @@ static bool is_to_refresh(struct account_key *key, int64_t age_ns)
 
 /* What is known without waiting. Fills *stale with a key that is remembered and must be asked about, held, whose
  * `checking` is ours. */
-static enum account_verdict look(struct account_pass *pass, struct span text, uint8_t digest[SIPHASH_BYTES],
-                                 struct account_key **stale)
+static enum account_verdict judge_by_memory(struct account_pass *pass, struct span text,
+                                            uint8_t digest[SIPHASH_BYTES], struct account_key **stale)
 {
     struct accounts *a = pass->accounts;
     struct account_key *key = NULL;
     int64_t since_ns;
     *stale = NULL;
     if (text.len == 0)
-        return refuse(pass, ACCOUNT_NO_KEY);
+        return refuse_pass(pass, ACCOUNT_NO_KEY);
     if (!key_is_well_formed(a->scheme, text))
-        return refuse(pass, ACCOUNT_WRONG_KEY);
+        return refuse_pass(pass, ACCOUNT_WRONG_KEY);
     siphash128(a->secret, text, digest);
-    const int64_t now = steady_ns(a);
+    const int64_t now = accounts_steady_ns(a);
     if (key_memory_find(a->right, digest, &key, &since_ns)) {
         const int64_t age = now - atomic_load(&key->checked_ns);
         if (age < KEY_NS && !is_to_refresh(key, age))
-            return grant(pass, key);
+            return grant_pass(pass, key);
         *stale = key;
         return ACCOUNT_WAIT;
     }
     if (key_memory_find(a->wrong, digest, NULL, &since_ns) && now - since_ns < KEY_NS)
-        return refuse(pass, ACCOUNT_WRONG_KEY);
+        return refuse_pass(pass, ACCOUNT_WRONG_KEY);
     return ACCOUNT_WAIT;
 }
 
@@ -125,12 +125,12 @@ enum account_verdict accounts_try(struct accounts *a, struct span text, struct a
     uint8_t digest[SIPHASH_BYTES];
     struct account_key *stale;
     *pass = (struct account_pass){.accounts = a};
-    enum account_verdict verdict = look(pass, text, digest, &stale);
+    enum account_verdict verdict = judge_by_memory(pass, text, digest, &stale);
     if (stale) {
         atomic_store(&stale->checking, false);
         account_key_release(stale);
     } else if (verdict == ACCOUNT_WAIT && key_checks_full(a->checks)) {
-        verdict = refuse(pass, ACCOUNT_BUSY);
+        verdict = refuse_pass(pass, ACCOUNT_BUSY);
     }
     return verdict;
 }
@@ -138,33 +138,33 @@ enum account_verdict accounts_try(struct accounts *a, struct span text, struct a
 /* The reason of a check that came to no result. */
 static enum account_verdict refuse_failure(struct account_pass *pass, struct call *call)
 {
-    return refuse(pass, call->error.status == DP_OVERLOADED ? ACCOUNT_BUSY : ACCOUNT_AWAY);
+    return refuse_pass(pass, call->error.status == DP_OVERLOADED ? ACCOUNT_BUSY : ACCOUNT_AWAY);
 }
 
 /* Finds out about a key of which nothing is remembered. */
-static enum account_verdict check(struct call *call, struct account_pass *pass, struct span text,
-                                  const uint8_t digest[SIPHASH_BYTES])
+static enum account_verdict check_unknown_key(struct call *call, struct account_pass *pass, struct span text,
+                                              const uint8_t digest[SIPHASH_BYTES])
 {
     struct account_key *key;
     if (key_checks_run(call, pass->accounts->checks, text, digest, &key) != DP_OK)
         return refuse_failure(pass, call);
-    return key ? grant(pass, key) : refuse(pass, ACCOUNT_WRONG_KEY);
+    return key ? grant_pass(pass, key) : refuse_pass(pass, ACCOUNT_WRONG_KEY);
 }
 
 /* Asks the database about a remembered key whose minute is (nearly) over. */
-static enum account_verdict refresh(struct call *call, struct account_pass *pass, struct account_key *key,
-                                    struct span text, const uint8_t digest[SIPHASH_BYTES])
+static enum account_verdict refresh_key(struct call *call, struct account_pass *pass, struct account_key *key,
+                                        struct span text, const uint8_t digest[SIPHASH_BYTES])
 {
     struct accounts *a = pass->accounts;
     struct key_records found;
     enum dp_status status = records_get(call, a->db, span_str(key->id), &found);
     if (status != DP_OK) {
-        bool good = steady_ns(a) - atomic_load(&key->checked_ns) < KEY_NS ||
+        bool good = accounts_steady_ns(a) - atomic_load(&key->checked_ns) < KEY_NS ||
                     (a->options.open && (status == DP_UNAVAILABLE || status == DP_IO));
         atomic_store(&key->checking, false);
         if (good) {
             dp_error_clear(&call->error);
-            return grant(pass, key);
+            return grant_pass(pass, key);
         }
         account_key_release(key);
         return refuse_failure(pass, call);
@@ -172,24 +172,24 @@ static enum account_verdict refresh(struct call *call, struct account_pass *pass
     const struct key_record *record = found.count == 1 ? &found.keys[0] : NULL;
     if (!record || record->revoked_ms) {
         key_memory_forget(a->right, digest);
-        key_memory_put(a->wrong, digest, NULL, steady_ns(a));
+        key_memory_put(a->wrong, digest, NULL, accounts_steady_ns(a));
         account_key_release(key);
-        return refuse(pass, ACCOUNT_WRONG_KEY);
+        return refuse_pass(pass, ACCOUNT_WRONG_KEY);
     }
     if (!span_equal_str(record->hash, key->hash)) { /* another program gave its owner another key */
         key_memory_forget(a->right, digest);
         account_key_release(key);
-        return check(call, pass, text, digest);
+        return check_unknown_key(call, pass, text, digest);
     }
     /* What it may do may have changed; those who hold it meanwhile go on with what was. */
-    struct account_key *fresh = account_key_new(a->quotas, record, steady_ns(a));
+    struct account_key *fresh = account_key_new(a->quotas, record, accounts_steady_ns(a));
     account_key_release(key);
     if (!fresh) {
         call_nomem(call, "an account");
         return refuse_failure(pass, call);
     }
-    key_memory_put(a->right, digest, fresh, steady_ns(a));
-    return grant(pass, fresh);
+    key_memory_put(a->right, digest, fresh, accounts_steady_ns(a));
+    return grant_pass(pass, fresh);
 }
 
 enum account_verdict accounts_admit(struct call *call, struct accounts *a, struct span text,
@@ -198,20 +198,20 @@ enum account_verdict accounts_admit(struct call *call, struct accounts *a, struc
     uint8_t digest[SIPHASH_BYTES];
     struct account_key *key;
     *pass = (struct account_pass){.accounts = a};
-    enum account_verdict verdict = look(pass, text, digest, &key);
+    enum account_verdict verdict = judge_by_memory(pass, text, digest, &key);
     if (verdict != ACCOUNT_WAIT)
         return verdict;
     if (key)
-        return refresh(call, pass, key, text, digest);
-    return check(call, pass, text, digest);
+        return refresh_key(call, pass, key, text, digest);
+    return check_unknown_key(call, pass, text, digest);
 }
 
 enum account_verdict account_may(struct account_pass *pass, unsigned right, struct span namespace)
 {
     if (right && !(pass->key->rights & right))
-        return refuse(pass, ACCOUNT_NO_RIGHT);
+        return refuse_pass(pass, ACCOUNT_NO_RIGHT);
     if (namespace.data && !namespaces_allow(pass->key->namespaces, namespace))
-        return refuse(pass, ACCOUNT_NO_NAMESPACE);
+        return refuse_pass(pass, ACCOUNT_NO_NAMESPACE);
     return ACCOUNT_GRANTED;
 }
 
@@ -222,7 +222,7 @@ bool account_sees(const struct account_pass *pass, struct span namespace)
 
 /* ---- spending --------------------------------------------------------------------------------------- */
 
-static enum account_verdict spent(struct account_pass *pass, int64_t embeddings)
+static enum account_verdict answer_spending(struct account_pass *pass, int64_t embeddings)
 {
     pass->spent += embeddings;
     pass->month = atomic_load(&pass->key->user->month);
@@ -233,8 +233,8 @@ static enum account_verdict spent(struct account_pass *pass, int64_t embeddings)
 enum account_verdict account_try_spend(struct account_pass *pass, int64_t embeddings)
 {
     switch (quota_try_spend(pass->accounts->quotas, pass->key->user, embeddings)) {
-    case QUOTA_GRANTED: return spent(pass, embeddings);
-    case QUOTA_REFUSED: return refuse(pass, ACCOUNT_MONTH_OVER);
+    case QUOTA_GRANTED: return answer_spending(pass, embeddings);
+    case QUOTA_REFUSED: return refuse_pass(pass, ACCOUNT_MONTH_OVER);
     case QUOTA_WAIT: break;
     }
     return ACCOUNT_WAIT;
@@ -245,7 +245,7 @@ enum account_verdict account_spend(struct call *call, struct account_pass *pass,
     enum quota_verdict verdict;
     if (quota_spend(call, pass->accounts->quotas, pass->key->user, embeddings, &verdict) != DP_OK)
         return refuse_failure(pass, call);
-    return verdict == QUOTA_GRANTED ? spent(pass, embeddings) : refuse(pass, ACCOUNT_MONTH_OVER);
+    return verdict == QUOTA_GRANTED ? answer_spending(pass, embeddings) : refuse_pass(pass, ACCOUNT_MONTH_OVER);
 }
 
 void account_give_back(struct account_pass *pass)
@@ -283,7 +283,7 @@ void account_look(struct account_pass *pass)
 
 /* ---- writing usage ---------------------------------------------------------------------------------- */
 
-static enum dp_status settle(struct call *call, struct accounts *a, bool all)
+static enum dp_status settle_once(struct call *call, struct accounts *a, bool all)
 {
     pthread_mutex_lock(&a->settle_lock);
     enum dp_status status = quotas_settle(call, a->quotas, all);
@@ -297,7 +297,7 @@ enum dp_status accounts_settle(struct accounts *a)
     struct call call;
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
-    enum dp_status status = settle(&call, a, false);
+    enum dp_status status = settle_once(&call, a, false);
     arena_deinit(&arena);
     return status;
 }
@@ -310,17 +310,17 @@ static void settle_all(struct accounts *a)
     arena_init(&arena, ARENA_MAX);
     call_init(&call, &arena);
     call_limit_ms(&call, CLOSE_MS);
-    if (settle(&call, a, true) != DP_OK)
+    if (settle_once(&call, a, true) != DP_OK)
         log_write(LOG_WARN, "the last usage could not be written: %s", call.error.message);
     arena_deinit(&arena);
 }
 
 /* ---- the worker's tasks ------------------------------------------------------------------------------ */
 
-static enum dp_status write_usage(struct call *call, void *ctx)
+static enum dp_status usage_task(struct call *call, void *ctx)
 {
     struct accounts *a = ctx;
-    enum dp_status status = settle(call, a, false);
+    enum dp_status status = settle_once(call, a, false);
     if (status == DP_OK)
         return DP_OK;
     metric_add(a->failures, 1);
@@ -331,7 +331,7 @@ static enum dp_status write_usage(struct call *call, void *ctx)
     return status;
 }
 
-static enum dp_status tidy_pool(struct call *call, void *ctx)
+static enum dp_status tidy_task(struct call *call, void *ctx)
 {
     struct accounts *a = ctx;
     (void)call;
@@ -339,22 +339,22 @@ static enum dp_status tidy_pool(struct call *call, void *ctx)
     return DP_OK;
 }
 
-static enum dp_status sweep_leases(struct call *call, void *ctx)
+static enum dp_status sweep_task(struct call *call, void *ctx)
 {
     struct accounts *a = ctx;
     return lease_sweep(call, a->db, wall_ms(a)); /* a later run sweeps what this one could not */
 }
 
-static enum dp_status start_worker(struct call *call, struct accounts *a)
+static enum dp_status start_usage_worker(struct call *call, struct accounts *a)
 {
     const int64_t period_ms = a->options.settle_ms;
     enum dp_status status = worker_new(&a->worker, &call->error);
     if (status != DP_OK)
         return status;
     a->warned_ns = INT64_MIN / 2;
-    worker_add(a->worker, &(struct worker_task){write_usage, a, period_ms, 0});
-    worker_add(a->worker, &(struct worker_task){tidy_pool, a, TIDY_ROUNDS * period_ms, 0});
-    worker_add(a->worker, &(struct worker_task){sweep_leases, a, SWEEP_ROUNDS * period_ms, 0});
+    worker_add(a->worker, &(struct worker_task){usage_task, a, period_ms, 0});
+    worker_add(a->worker, &(struct worker_task){tidy_task, a, TIDY_ROUNDS * period_ms, 0});
+    worker_add(a->worker, &(struct worker_task){sweep_task, a, SWEEP_ROUNDS * period_ms, 0});
     return worker_start(a->worker, "dipper-usage", &call->error);
 }
 
@@ -384,23 +384,27 @@ static const char *const RESULTS[ACCOUNT_REASONS] = {
     [ACCOUNT_AWAY] = "result=\"unavailable\"",
 };
 
-static enum dp_status add_metrics(struct call *call, struct accounts *a)
+static enum dp_status register_account_metrics(struct call *call, struct accounts *a)
 {
     static const char *const tiers[TIER_COUNT] = {"tier=\"free\"", "tier=\"pro\"", "tier=\"scale\""};
     struct metric_registry *r = a->options.registry;
     static const char help[] = "Requests by how their key was judged.";
     if (!r)
         return DP_OK;
-    bool good = (a->granted = metric_counter(r, "dipper_auth_total", "result=\"granted\"", help)) != NULL;
-    for (int i = ACCOUNT_NO_KEY; good && i < ACCOUNT_REASONS; i++)
-        good = (a->refused[i] = metric_counter(r, "dipper_auth_total", RESULTS[i], help)) != NULL;
-    for (int i = 0; good && i < TIER_COUNT; i++)
-        good =
-            (a->over[i] = metric_counter(r, "dipper_rate_limit_exceeded_total", tiers[i],
-                                         "Requests refused because a limit of their tier was reached.")) != NULL;
-    good =
-        good && (a->failures = metric_counter(r, "dipper_usage_write_failures_total", "",
-                                              "Times that usage could not be written to the database.")) != NULL;
+    a->granted = metric_counter(r, "dipper_auth_total", "result=\"granted\"", help);
+    bool good = a->granted;
+    for (int i = ACCOUNT_NO_KEY; i < ACCOUNT_REASONS; i++) {
+        a->refused[i] = metric_counter(r, "dipper_auth_total", RESULTS[i], help);
+        good = good && a->refused[i];
+    }
+    for (int i = 0; i < TIER_COUNT; i++) {
+        a->over[i] = metric_counter(r, "dipper_rate_limit_exceeded_total", tiers[i],
+                                    "Requests refused because a limit of their tier was reached.");
+        good = good && a->over[i];
+    }
+    a->failures = metric_counter(r, "dipper_usage_write_failures_total", "",
+                                 "Times that usage could not be written to the database.");
+    good = good && a->failures;
     return good ? DP_OK : call_nomem(call, "metrics");
 }
 
@@ -428,7 +432,7 @@ static enum dp_status open_parts(struct call *call, struct accounts *a)
     if (status == DP_OK)
         status = os_random(a->secret, sizeof a->secret, &call->error);
     if (status == DP_OK)
-        status = add_metrics(call, a);
+        status = register_account_metrics(call, a);
     if (status == DP_OK)
         status = database_open(call, &database, &a->db);
     if (status == DP_OK)
@@ -466,7 +470,7 @@ enum dp_status accounts_open(struct call *call, const struct account_options *op
     pthread_mutex_init(&a->settle_lock, NULL);
     enum dp_status status = open_parts(call, a);
     if (status == DP_OK && a->options.settle_ms > 0)
-        status = start_worker(call, a);
+        status = start_usage_worker(call, a);
     if (status == DP_OK)
         *out = a;
     else

@@ -18,10 +18,10 @@ enum { SCHEMA_NAME_MAX = 63, PLACE_MAX = 400 };
 static const int64_t RETRY_NS = 500 * 1000000LL;
 static const int64_t IDLE_NS = 60 * 1000000000LL;
 
-struct pooled {
+struct pooled_connection {
     struct db_connection *connection;
     int64_t idle_since_ns;
-    struct pooled *next;
+    struct pooled_connection *next;
 };
 
 struct database {
@@ -33,7 +33,7 @@ struct database {
     int timeout_ms;
     pthread_mutex_t lock;
     pthread_cond_t freed;
-    struct pooled *idle; /* the last used first, so that the others may be closed */
+    struct pooled_connection *idle; /* the last used first, so that the others may be closed */
     unsigned open, busy, waiting;
     int64_t retry_at_ns; /* no connecting before that, */
     struct dp_error why; /* because of this */
@@ -42,7 +42,7 @@ struct database {
 
 struct db_transaction {
     struct database *db;
-    struct pooled *pooled;
+    struct pooled_connection *pooled;
     bool broken;
 };
 
@@ -54,14 +54,14 @@ int db_step_ms(const struct call *call, int timeout_ms)
 }
 
 /* Under the lock. */
-static void show(struct database *db)
+static void show_counts(struct database *db)
 {
     metric_set(db->open_gauge, db->open);
     metric_set(db->busy_gauge, db->busy);
     metric_set(db->waiting_gauge, db->waiting);
 }
 
-static void discard(struct database *db, struct pooled *p)
+static void discard_connection(struct database *db, struct pooled_connection *p)
 {
     db->driver->disconnect(p->connection);
     mem_free(p);
@@ -70,9 +70,9 @@ static void discard(struct database *db, struct pooled *p)
 /* ---- the pool --------------------------------------------------------------------------------------- */
 
 /* Opens a connection that is counted already. */
-static enum dp_status connect(struct call *call, struct database *db, struct pooled **out)
+static enum dp_status open_connection(struct call *call, struct database *db, struct pooled_connection **out)
 {
-    struct pooled *p = mem_calloc(1, sizeof *p);
+    struct pooled_connection *p = mem_calloc(1, sizeof *p);
     enum dp_status status = p ? db->driver->connect(call, db->target, db->schema, db->timeout_ms, &p->connection)
                               : call_nomem(call, "a connection to the database");
     if (status == DP_OK) {
@@ -86,7 +86,7 @@ static enum dp_status connect(struct call *call, struct database *db, struct poo
     db->busy--;
     db->retry_at_ns = os_now_ns() + RETRY_NS;
     db->why = call->error;
-    show(db);
+    show_counts(db);
     pthread_cond_broadcast(&db->freed);
     pthread_mutex_unlock(&db->lock);
     return status;
@@ -96,22 +96,23 @@ static enum dp_status connect(struct call *call, struct database *db, struct poo
 static bool wait_freed(struct database *db, int64_t until_ns)
 {
     db->waiting++;
-    show(db);
+    show_counts(db);
     bool timed_out = os_wait_until(&db->freed, &db->lock, until_ns);
     db->waiting--;
-    show(db);
+    show_counts(db);
     return !timed_out;
 }
 
 /* Takes an idle connection that is still there, or the right to open one (*out NULL). `fresh`: only the latter. */
-static enum dp_status take(struct call *call, struct database *db, bool fresh, struct pooled **out)
+static enum dp_status take_idle_connection(struct call *call, struct database *db, bool fresh,
+                                           struct pooled_connection **out)
 {
     const int64_t until_ns = os_now_ns() + db_step_ms(call, db->timeout_ms) * 1000000LL;
     enum dp_status status = DP_OK;
     *out = NULL;
     pthread_mutex_lock(&db->lock);
     for (;;) {
-        struct pooled *p = db->idle;
+        struct pooled_connection *p = db->idle;
         if (p) {
             db->idle = p->next;
             db->busy++;
@@ -122,7 +123,7 @@ static enum dp_status take(struct call *call, struct database *db, bool fresh, s
             db->open--;
             db->busy--;
             pthread_mutex_unlock(&db->lock);
-            discard(db, p);
+            discard_connection(db, p);
             pthread_mutex_lock(&db->lock);
         } else if (db->open < db->max) {
             if (os_now_ns() < db->retry_at_ns) {
@@ -137,25 +138,26 @@ static enum dp_status take(struct call *call, struct database *db, bool fresh, s
             break;
         }
     }
-    show(db);
+    show_counts(db);
     pthread_mutex_unlock(&db->lock);
     return status;
 }
 
-static enum dp_status acquire(struct call *call, struct database *db, bool fresh, struct pooled **out)
+static enum dp_status acquire_connection(struct call *call, struct database *db, bool fresh,
+                                         struct pooled_connection **out)
 {
     enum dp_status status = call_check(call);
     if (status == DP_OK)
-        status = take(call, db, fresh, out);
+        status = take_idle_connection(call, db, fresh, out);
     if (status == DP_OK && !*out)
-        status = connect(call, db, out);
+        status = open_connection(call, db, out);
     return status;
 }
 
-static void release(struct database *db, struct pooled *p, bool broken)
+static void release_connection(struct database *db, struct pooled_connection *p, bool broken)
 {
     if (broken)
-        discard(db, p);
+        discard_connection(db, p);
     pthread_mutex_lock(&db->lock);
     db->busy--;
     if (broken) {
@@ -166,18 +168,18 @@ static void release(struct database *db, struct pooled *p, bool broken)
         db->idle = p;
         db->retry_at_ns = 0;
     }
-    show(db);
+    show_counts(db);
     pthread_cond_signal(&db->freed);
     pthread_mutex_unlock(&db->lock);
 }
 
 void database_tidy(struct database *db)
 {
-    struct pooled *old = NULL;
+    struct pooled_connection *old = NULL;
     pthread_mutex_lock(&db->lock);
-    struct pooled **at = &db->idle;
+    struct pooled_connection **at = &db->idle;
     while (*at) {
-        struct pooled *p = *at;
+        struct pooled_connection *p = *at;
         if (db->open > db->min && os_now_ns() - p->idle_since_ns > IDLE_NS) {
             *at = p->next;
             p->next = old;
@@ -187,12 +189,12 @@ void database_tidy(struct database *db)
             at = &p->next;
         }
     }
-    show(db);
+    show_counts(db);
     pthread_mutex_unlock(&db->lock);
     while (old) {
-        struct pooled *p = old;
+        struct pooled_connection *p = old;
         old = p->next;
-        discard(db, p);
+        discard_connection(db, p);
     }
 }
 
@@ -223,7 +225,7 @@ bool db_is_postgres(const struct db_transaction *t)
 }
 
 /* Undoes what was done, whatever the call's deadline says; its error stays. */
-static void undo(struct call *call, struct db_transaction *t)
+static void undo_transaction(struct call *call, struct db_transaction *t)
 {
     struct call after;
     if (t->broken)
@@ -240,7 +242,7 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
 {
     struct db_transaction t = {.db = db};
     *again = false;
-    enum dp_status status = acquire(call, db, fresh, &t.pooled);
+    enum dp_status status = acquire_connection(call, db, fresh, &t.pooled);
     if (status != DP_OK)
         return status;
     status = call_check(call);
@@ -252,11 +254,11 @@ static enum dp_status try_transaction(struct call *call, struct database *db, bo
         if (status == DP_OK)
             status = db_run(call, &t, "COMMIT", NULL, 0, NULL);
         if (status != DP_OK)
-            undo(call, &t);
+            undo_transaction(call, &t);
     } else {
         *again = t.broken;
     }
-    release(db, t.pooled, t.broken);
+    release_connection(db, t.pooled, t.broken);
     return status;
 }
 
@@ -317,7 +319,7 @@ static enum dp_status choose_driver(struct call *call, struct database *db, cons
     return DP_OK;
 }
 
-static enum dp_status add_metrics(struct call *call, struct database *db, struct metric_registry *r)
+static enum dp_status register_pool_metrics(struct call *call, struct database *db, struct metric_registry *r)
 {
     if (!r)
         return DP_OK;
@@ -365,13 +367,13 @@ static enum dp_status take_schema(struct call *call, struct database *db, const 
 }
 
 /* Opens the least number of connections. */
-static enum dp_status fill(struct call *call, struct database *db)
+static enum dp_status fill_pool(struct call *call, struct database *db)
 {
-    struct pooled *opened = NULL;
+    struct pooled_connection *opened = NULL;
     enum dp_status status = DP_OK;
     for (unsigned i = 0; i < db->min && status == DP_OK; i++) {
-        struct pooled *p = NULL;
-        status = acquire(call, db, false, &p);
+        struct pooled_connection *p = NULL;
+        status = acquire_connection(call, db, false, &p);
         if (status == DP_OK) {
             p->next = opened;
             opened = p;
@@ -380,9 +382,9 @@ static enum dp_status fill(struct call *call, struct database *db)
     if (status == DP_OK)
         status = describe_place(call, db, opened->connection);
     while (opened) {
-        struct pooled *p = opened;
+        struct pooled_connection *p = opened;
         opened = p->next;
-        release(db, p, false);
+        release_connection(db, p, false);
     }
     return status;
 }
@@ -404,11 +406,11 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     if (status == DP_OK)
         status = take_schema(call, db, options->schema);
     if (status == DP_OK)
-        status = add_metrics(call, db, options->registry);
+        status = register_pool_metrics(call, db, options->registry);
     if (status == DP_OK)
         status = db->driver->prepare(call, db->target);
     if (status == DP_OK)
-        status = fill(call, db);
+        status = fill_pool(call, db);
     if (status == DP_OK)
         *out = db;
     else
@@ -421,9 +423,9 @@ void database_close(struct database *db)
     if (!db)
         return;
     while (db->idle) {
-        struct pooled *p = db->idle;
+        struct pooled_connection *p = db->idle;
         db->idle = p->next;
-        discard(db, p);
+        discard_connection(db, p);
     }
     pthread_cond_destroy(&db->freed);
     pthread_mutex_destroy(&db->lock);

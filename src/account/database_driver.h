@@ -5,7 +5,10 @@
 #include "account/database.h"
 #include "base/buffer.h"
 
-struct db_connection; /* the driver's own */
+/* A driver's connection begins with it. */
+struct db_connection {
+    int timeout_ms; /* of each statement */
+};
 
 struct db_driver {
     const char *name;

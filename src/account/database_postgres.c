@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +18,20 @@
 
 enum { BEGIN_MAX = 400, MESSAGE_MAX = 200, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, SLICE_MS = 100 };
 
-struct db_connection {
+struct pg_connection {
+    struct db_connection base;
     PGconn *pg;
-    int timeout_ms;
     const char *schema; /* the database's */
 };
 
+static struct pg_connection *pg_of(struct db_connection *base)
+{
+    return (struct pg_connection *)base;
+}
+
 /* The first line of what libpq says. It names host, port, user and database; pg_prepare sees to it that none of these is
  * part of a password. */
-static enum dp_status fail(struct call *call, enum dp_status status, const char *doing, const char *why)
+static enum dp_status pg_fail(struct call *call, enum dp_status status, const char *doing, const char *why)
 {
     size_t len = strcspn(why, "\n");
     return call_fail(call, status, "cannot %s the accounts' database: %.*s", doing,
@@ -33,7 +39,7 @@ static enum dp_status fail(struct call *call, enum dp_status status, const char 
 }
 
 /* Waits until the connection's socket is ready. DP_UNAVAILABLE when the time is up. */
-static enum dp_status await(struct call *call, PGconn *pg, short events, int64_t until_ns)
+static enum dp_status pg_await(struct call *call, PGconn *pg, short events, int64_t until_ns)
 {
     struct pollfd fd = {.fd = PQsocket(pg), .events = events};
     for (;;) {
@@ -66,11 +72,11 @@ static enum dp_status status_of(const char *state)
     return strcmp(state, "42501") == 0 ? DP_DENIED : DP_IO;
 }
 
-static enum dp_status fail_result(struct call *call, const struct db_connection *c, const PGresult *result)
+static enum dp_status fail_result(struct call *call, const struct pg_connection *c, const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *why = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    return fail(call, state ? status_of(state) : DP_UNAVAILABLE, "ask", why ? why : PQerrorMessage(c->pg));
+    return pg_fail(call, state ? status_of(state) : DP_UNAVAILABLE, "ask", why ? why : PQerrorMessage(c->pg));
 }
 
 static bool is_number(Oid type)
@@ -115,7 +121,7 @@ static enum dp_status parameters_of(struct call *call, const struct db_value *pa
             continue;
         if (v->type == DB_TEXT && v->text.len && memchr(v->text.data, 0, v->text.len))
             return call_fail(call, DP_INVALID, "a value for the accounts' database holds a NUL");
-        texts[i] = v->type == DB_NUMBER ? arena_printf(call->arena, "%lld", (long long)v->number)
+        texts[i] = v->type == DB_NUMBER ? arena_printf(call->arena, "%" PRId64, v->number)
                                         : (const char *)arena_copy(call->arena, v->text).data;
         if (!texts[i])
             return call_nomem(call, "a statement's values");
@@ -124,35 +130,35 @@ static enum dp_status parameters_of(struct call *call, const struct db_value *pa
 }
 
 /* Sends what is waiting and takes in the answer, up to where it is whole. */
-static enum dp_status exchange(struct call *call, struct db_connection *c, int64_t until_ns)
+static enum dp_status pg_exchange(struct call *call, struct pg_connection *c, int64_t until_ns)
 {
     int unsent;
     while ((unsent = PQflush(c->pg)) > 0) {
-        enum dp_status status = await(call, c->pg, POLLIN | POLLOUT, until_ns);
+        enum dp_status status = pg_await(call, c->pg, POLLIN | POLLOUT, until_ns);
         if (status != DP_OK)
             return status;
         if (!PQconsumeInput(c->pg))
-            return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+            return pg_fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
     }
     if (unsent < 0)
-        return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+        return pg_fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
     while (PQisBusy(c->pg)) {
-        enum dp_status status = await(call, c->pg, POLLIN, until_ns);
+        enum dp_status status = pg_await(call, c->pg, POLLIN, until_ns);
         if (status != DP_OK)
             return status;
         if (!PQconsumeInput(c->pg))
-            return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+            return pg_fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
     }
     return DP_OK;
 }
 
 /* Takes in the answers to what was sent; what the last good one has goes to *out. *broken: not all of them came. */
-static enum dp_status collect(struct call *call, struct db_connection *c, int64_t until_ns, struct db_rows *out,
-                              bool *broken)
+static enum dp_status pg_collect(struct call *call, struct pg_connection *c, int64_t until_ns, struct db_rows *out,
+                                 bool *broken)
 {
     enum dp_status status = DP_OK;
     for (;;) {
-        enum dp_status now = exchange(call, c, until_ns);
+        enum dp_status now = pg_exchange(call, c, until_ns);
         if (now != DP_OK)
             return now;
         PGresult *result = PQgetResult(c->pg);
@@ -169,34 +175,36 @@ static enum dp_status collect(struct call *call, struct db_connection *c, int64_
     return status;
 }
 
-static enum dp_status pg_run(struct call *call, struct db_connection *c, const char *sql,
+static enum dp_status pg_run(struct call *call, struct db_connection *base, const char *sql,
                              const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken)
 {
+    struct pg_connection *c = pg_of(base);
     const char *texts[DB_PARAMETERS_MAX];
-    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->timeout_ms) * 1000000LL;
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->base.timeout_ms) * 1000000LL;
     *out = (struct db_rows){.count = 0};
     enum dp_status status = parameters_of(call, parameters, count, texts);
     if (status != DP_OK)
         return status;
     *broken = true; /* until the whole answer is here */
     if (!PQsendQueryParams(c->pg, sql, (int)count, NULL, texts, NULL, NULL, 0))
-        return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
-    return collect(call, c, until_ns, out, broken);
+        return pg_fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    return pg_collect(call, c, until_ns, out, broken);
 }
 
-static enum dp_status pg_begin(struct call *call, struct db_connection *c, bool writes, bool *broken)
+static enum dp_status pg_begin(struct call *call, struct db_connection *base, bool writes, bool *broken)
 {
+    struct pg_connection *c = pg_of(base);
     char sql[BEGIN_MAX];
     struct db_rows rows;
-    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->timeout_ms) * 1000000LL;
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->base.timeout_ms) * 1000000LL;
     snprintf(sql, sizeof sql,
              "BEGIN%s; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; "
              "SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL search_path = %s",
-             writes ? "" : " READ ONLY", c->timeout_ms, c->timeout_ms, c->timeout_ms, c->schema);
+             writes ? "" : " READ ONLY", c->base.timeout_ms, c->base.timeout_ms, c->base.timeout_ms, c->schema);
     *broken = true;
     if (!PQsendQuery(c->pg, sql))
-        return fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
-    return collect(call, c, until_ns, &rows, broken);
+        return pg_fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
+    return pg_collect(call, c, until_ns, &rows, broken);
 }
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
@@ -235,8 +243,9 @@ static enum dp_status pg_prepare(struct call *call, const char *url)
 
 /* ---- connections ------------------------------------------------------------------------------------ */
 
-static void pg_disconnect(struct db_connection *c)
+static void pg_disconnect(struct db_connection *base)
 {
+    struct pg_connection *c = pg_of(base);
     PQfinish(c->pg);
     mem_free(c);
 }
@@ -249,53 +258,55 @@ static void ignore_notice(void *context, const PGresult *result)
 }
 
 /* Starts at the first of what the URL says; host names are looked up by libpq, which alone cannot be timed. */
-static enum dp_status handshake(struct call *call, struct db_connection *c, const char *url)
+static enum dp_status pg_handshake(struct call *call, struct pg_connection *c, const char *url)
 {
     static const char *const names[] = {"dbname", "application_name", "client_encoding", NULL};
     const char *const values[] = {url, "dipper", "UTF8", NULL};
-    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->timeout_ms) * 1000000LL;
+    const int64_t until_ns = os_now_ns() + db_step_ms(call, c->base.timeout_ms) * 1000000LL;
     c->pg = PQconnectStartParams(names, values, 1);
     if (!c->pg)
         return call_nomem(call, "a connection to the database");
     PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     while (PQstatus(c->pg) != CONNECTION_BAD && next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
-        enum dp_status status = await(call, c->pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns);
+        enum dp_status status = pg_await(call, c->pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns);
         if (status != DP_OK)
             return status;
         next = PQconnectPoll(c->pg);
     }
     if (PQstatus(c->pg) != CONNECTION_OK)
-        return fail(call, DP_UNAVAILABLE, "connect to", PQerrorMessage(c->pg));
-    return PQsetnonblocking(c->pg, 1) == 0 ? DP_OK : fail(call, DP_IO, "connect to", PQerrorMessage(c->pg));
+        return pg_fail(call, DP_UNAVAILABLE, "connect to", PQerrorMessage(c->pg));
+    return PQsetnonblocking(c->pg, 1) == 0 ? DP_OK : pg_fail(call, DP_IO, "connect to", PQerrorMessage(c->pg));
 }
 
 static enum dp_status pg_connect(struct call *call, const char *url, const char *schema, int timeout_ms,
                                  struct db_connection **out)
 {
-    struct db_connection *c = mem_calloc(1, sizeof *c);
+    struct pg_connection *c = mem_calloc(1, sizeof *c);
     if (!c)
         return call_nomem(call, "a connection to the database");
-    c->timeout_ms = timeout_ms;
+    c->base.timeout_ms = timeout_ms;
     c->schema = schema;
-    enum dp_status status = handshake(call, c, url);
+    enum dp_status status = pg_handshake(call, c, url);
     if (status == DP_OK)
-        *out = c;
+        *out = &c->base;
     else
-        pg_disconnect(c);
+        pg_disconnect(&c->base);
     return status;
 }
 
-static void pg_describe(const struct db_connection *c, const char *url, struct buffer *out)
+static void pg_describe(const struct db_connection *base, const char *url, struct buffer *out)
 {
+    const struct pg_connection *c = (const struct pg_connection *)base;
     (void)url;
     buffer_printf(out, "the schema %s of the PostgreSQL database %s at %s:%s", c->schema, PQdb(c->pg),
                   PQhost(c->pg), PQport(c->pg));
 }
 
 /* An idle connection says nothing unless the server closes it: what can be read is that. */
-static bool pg_alive(struct db_connection *c)
+static bool pg_alive(struct db_connection *base)
 {
+    struct pg_connection *c = pg_of(base);
     struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
     if (PQstatus(c->pg) != CONNECTION_OK)
         return false;

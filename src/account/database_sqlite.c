@@ -18,14 +18,20 @@
 
 enum { PROGRESS_STEPS = 10000, MESSAGE_MAX = 200 };
 
-struct db_connection {
+struct sqlite_connection {
+    struct db_connection base;
     sqlite3 *handle;
-    int timeout_ms;
     int64_t until_ns; /* of the statement that runs */
     const _Atomic bool *cancelled;
 };
 
-static enum dp_status fail(struct call *call, struct db_connection *c, int code, const char *doing, bool *broken)
+static struct sqlite_connection *sqlite_of(struct db_connection *base)
+{
+    return (struct sqlite_connection *)base;
+}
+
+static enum dp_status sqlite_fail(struct call *call, struct sqlite_connection *c, int code, const char *doing,
+                                  bool *broken)
 {
     const char *why = c->handle ? sqlite3_errmsg(c->handle) : sqlite3_errstr(code);
     switch (code & 0xff) {
@@ -56,12 +62,12 @@ static enum dp_status fail(struct call *call, struct db_connection *c, int code,
 /* Whether the statement that runs is to end. */
 static int too_late(void *context)
 {
-    const struct db_connection *c = context;
+    const struct sqlite_connection *c = context;
     return os_now_ns() > c->until_ns || (c->cancelled && atomic_load_explicit(c->cancelled, memory_order_relaxed));
 }
 
-static enum dp_status bind(struct call *call, struct db_connection *c, sqlite3_stmt *statement,
-                           const struct db_value *parameters, size_t count, bool *broken)
+static enum dp_status sqlite_bind(struct call *call, struct sqlite_connection *c, sqlite3_stmt *statement,
+                                  const struct db_value *parameters, size_t count, bool *broken)
 {
     static const char *const names[DB_PARAMETERS_MAX] = {"$1", "$2",  "$3",  "$4",  "$5",  "$6",  "$7",  "$8",
                                                          "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16"};
@@ -75,7 +81,7 @@ static enum dp_status bind(struct call *call, struct db_connection *c, sqlite3_s
             code = sqlite3_bind_text64(statement, at, v->text.data ? (const char *)v->text.data : "", v->text.len,
                                        SQLITE_STATIC, SQLITE_UTF8);
         if (code != SQLITE_OK)
-            return fail(call, c, code, "ask", broken);
+            return sqlite_fail(call, c, code, "ask", broken);
     }
     return DP_OK;
 }
@@ -104,8 +110,8 @@ static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struc
 }
 
 /* Runs the statement to its end; the rows grow by doubling in the arena. */
-static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_stmt *statement,
-                           struct db_rows *out, bool *broken)
+static enum dp_status sqlite_step_all(struct call *call, struct sqlite_connection *c, sqlite3_stmt *statement,
+                                      struct db_rows *out, bool *broken)
 {
     size_t columns = (size_t)sqlite3_column_count(statement), room = 0;
     struct db_value *cells = NULL;
@@ -124,24 +130,25 @@ static enum dp_status step(struct call *call, struct db_connection *c, sqlite3_s
         out->count++;
         out->cells = cells;
     }
-    return code == SQLITE_DONE ? DP_OK : fail(call, c, code, "ask", broken);
+    return code == SQLITE_DONE ? DP_OK : sqlite_fail(call, c, code, "ask", broken);
 }
 
-static enum dp_status sqlite_run(struct call *call, struct db_connection *c, const char *sql,
+static enum dp_status sqlite_run(struct call *call, struct db_connection *base, const char *sql,
                                  const struct db_value *parameters, size_t count, struct db_rows *out,
                                  bool *broken)
 {
+    struct sqlite_connection *c = sqlite_of(base);
     sqlite3_stmt *statement = NULL;
-    int ms = db_step_ms(call, c->timeout_ms);
+    int ms = db_step_ms(call, c->base.timeout_ms);
     c->until_ns = os_now_ns() + ms * 1000000LL;
     c->cancelled = call->cancelled;
     sqlite3_busy_timeout(c->handle, ms);
     int code = sqlite3_prepare_v2(c->handle, sql, -1, &statement, NULL);
     if (code != SQLITE_OK)
-        return fail(call, c, code, "ask", broken);
-    enum dp_status status = bind(call, c, statement, parameters, count, broken);
+        return sqlite_fail(call, c, code, "ask", broken);
+    enum dp_status status = sqlite_bind(call, c, statement, parameters, count, broken);
     if (status == DP_OK)
-        status = step(call, c, statement, out, broken);
+        status = sqlite_step_all(call, c, statement, out, broken);
     sqlite3_finalize(statement);
     c->cancelled = NULL;
     return status;
@@ -193,8 +200,9 @@ static enum dp_status sqlite_prepare(struct call *call, const char *path)
     return DP_OK;
 }
 
-static void sqlite_disconnect(struct db_connection *c)
+static void sqlite_disconnect(struct db_connection *base)
 {
+    struct sqlite_connection *c = sqlite_of(base);
     sqlite3_close_v2(c->handle);
     mem_free(c);
 }
@@ -206,42 +214,42 @@ static enum dp_status sqlite_connect(struct call *call, const char *path, const 
     static const char *const settings[] = {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
                                            "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF"};
     enum dp_status status = DP_OK;
-    struct db_connection *c = mem_calloc(1, sizeof *c);
+    struct sqlite_connection *c = mem_calloc(1, sizeof *c);
     if (!c)
         return call_nomem(call, "a connection to the database");
-    c->timeout_ms = timeout_ms;
+    c->base.timeout_ms = timeout_ms;
     bool broken = false;
     struct db_rows rows;
     int code = sqlite3_open_v2(path, &c->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)
-        status = fail(call, c, code, "open", &broken);
+        status = sqlite_fail(call, c, code, "open", &broken);
     else
         sqlite3_progress_handler(c->handle, PROGRESS_STEPS, too_late, c);
     for (size_t i = 0; i < sizeof settings / sizeof *settings && status == DP_OK; i++)
-        status = sqlite_run(call, c, settings[i], NULL, 0, &rows, &broken);
+        status = sqlite_run(call, &c->base, settings[i], NULL, 0, &rows, &broken);
     if (status == DP_OK)
-        *out = c;
+        *out = &c->base;
     else
-        sqlite_disconnect(c);
+        sqlite_disconnect(&c->base);
     return status;
 }
 
 /* Who writes says so at once, or else two that read first would deadlock. */
-static enum dp_status sqlite_begin(struct call *call, struct db_connection *c, bool writes, bool *broken)
+static enum dp_status sqlite_begin(struct call *call, struct db_connection *base, bool writes, bool *broken)
 {
     struct db_rows rows;
-    return sqlite_run(call, c, writes ? "BEGIN IMMEDIATE" : "BEGIN", NULL, 0, &rows, broken);
+    return sqlite_run(call, base, writes ? "BEGIN IMMEDIATE" : "BEGIN", NULL, 0, &rows, broken);
 }
 
-static void sqlite_describe(const struct db_connection *c, const char *path, struct buffer *out)
+static void sqlite_describe(const struct db_connection *base, const char *path, struct buffer *out)
 {
-    (void)c;
+    (void)base;
     buffer_printf(out, "the file %s", path);
 }
 
-static bool sqlite_alive(struct db_connection *c)
+static bool sqlite_alive(struct db_connection *base)
 {
-    (void)c;
+    (void)base;
     return true;
 }
 

@@ -11,7 +11,7 @@
 #include "base/hex.h"
 #include "os/random.h"
 
-static bool is_digit(uint8_t c)
+static bool is_key_digit(uint8_t c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
@@ -46,7 +46,7 @@ bool key_is_well_formed(struct span scheme, struct span text)
 {
     bool good = text.len == scheme.len + KEY_DIGITS && span_starts_with(text, scheme);
     for (size_t i = scheme.len; good && i < text.len; i++)
-        good = is_digit(text.data[i]);
+        good = is_key_digit(text.data[i]);
     return good;
 }
 
@@ -68,7 +68,7 @@ static const char *hash_under(struct span text, const char *setting, struct cryp
     return hash && hash[0] == '$' ? hash : NULL;
 }
 
-static void wipe(struct crypt_data *data)
+static void wipe_crypt_data(struct crypt_data *data)
 {
     OPENSSL_cleanse(data, sizeof *data);
     mem_free(data);
@@ -90,7 +90,7 @@ enum dp_status key_hash(struct span text, unsigned cost, char out[KEY_HASH_MAX +
         memcpy(out, hash, KEY_HASH_MAX + 1);
     else
         status = dp_fail(error, DP_INVALID, "a key of %zu bytes cannot be hashed", text.len);
-    wipe(data);
+    wipe_crypt_data(data);
     return status;
 }
 
@@ -118,7 +118,7 @@ enum dp_status key_verify(struct span text, struct span hash, bool *matches, str
         return dp_fail_nomem(error, "the hash of a key");
     const char *made = hash_under(text, setting, data);
     *matches = made && strlen(made) == KEY_HASH_MAX && CRYPTO_memcmp(made, setting, KEY_HASH_MAX) == 0;
-    wipe(data);
+    wipe_crypt_data(data);
     return DP_OK;
 }
 

@@ -23,11 +23,11 @@ enum {
     LEARN_ARENA_MAX = 64 << 10
 };
 
-struct check {
-    struct check *next;   /* of all checks that are not done */
-    struct check *queued; /* next of the queue */
-    struct flight flight; /* lands when the check is done; the list and each asker are users */
-    bool in_queue;        /* bcrypt is run for it, or will be */
+struct key_check {
+    struct key_check *next;   /* of all checks that are not done */
+    struct key_check *queued; /* next of the queue */
+    struct flight flight;     /* lands when the check is done; the list and each asker are users */
+    bool in_queue;            /* bcrypt is run for it, or will be */
     uint8_t digest[SIPHASH_BYTES];
     char text[KEY_TEXT_MAX]; /* wiped when done */
     size_t text_len;
@@ -42,7 +42,7 @@ struct key_checks {
     struct key_checks_options options;
     pthread_mutex_t lock;
     pthread_cond_t work, done, left;
-    struct check *checks, *first, **last;
+    struct key_check *checks, *first, **last;
     unsigned queued;          /* checks in the queue, and the one that bcrypt is run for */
     unsigned inside, hopeful; /* askers that have a place, and that wait for one */
     bool closing, started;
@@ -52,14 +52,14 @@ struct key_checks {
 
 static const char NO_PLACE[] = "too many keys are being looked at for the first time; try again";
 
-static int64_t steady_ns(const struct key_checks *c)
+static int64_t checks_steady_ns(const struct key_checks *c)
 {
     return c->options.clock.steady_ns(c->options.clock.context);
 }
 
 /* ---- one check; all under the lock ------------------------------------------------------------------ */
 
-static void free_unused(struct check *check)
+static void free_unused_check(struct key_check *check)
 {
     if (check->flight.users > 0)
         return;
@@ -69,15 +69,15 @@ static void free_unused(struct check *check)
     mem_free(check);
 }
 
-static void release(struct check *check)
+static void release_check(struct key_check *check)
 {
     flight_leave(&check->flight);
-    free_unused(check);
+    free_unused_check(check);
 }
 
-static void finish(struct key_checks *c, struct check *check)
+static void finish_check(struct key_checks *c, struct key_check *check)
 {
-    struct check **at = &c->checks;
+    struct key_check **at = &c->checks;
     while (*at != check)
         at = &(*at)->next;
     *at = check->next;
@@ -85,20 +85,21 @@ static void finish(struct key_checks *c, struct check *check)
     metric_set(c->depth, c->queued);
     OPENSSL_cleanse(check->text, sizeof check->text);
     flight_land(&check->flight, &c->done, check->error.status == DP_OK);
-    free_unused(check);
+    free_unused_check(check);
 }
 
 /* The check of this digest, one reference the caller's; a new one when there is none (*mine). NULL: out of memory. */
-static struct check *join(struct key_checks *c, struct span text, const uint8_t digest[SIPHASH_BYTES], bool *mine)
+static struct key_check *join_check(struct key_checks *c, struct span text, const uint8_t digest[SIPHASH_BYTES],
+                                    bool *mine)
 {
     *mine = false;
-    for (struct check *check = c->checks; check; check = check->next) {
+    for (struct key_check *check = c->checks; check; check = check->next) {
         if (CRYPTO_memcmp(check->digest, digest, SIPHASH_BYTES) == 0) {
             flight_join(&check->flight);
             return check;
         }
     }
-    struct check *check = mem_calloc(1, sizeof *check);
+    struct key_check *check = mem_calloc(1, sizeof *check);
     if (!check)
         return NULL;
     memcpy(check->digest, digest, SIPHASH_BYTES);
@@ -113,21 +114,21 @@ static struct check *join(struct key_checks *c, struct span text, const uint8_t 
     return check;
 }
 
-static bool has_place_in_queue(const struct key_checks *c, const struct check *wanted)
+static bool has_place_in_queue(const struct key_checks *c, const struct key_check *wanted)
 {
     const size_t shown = c->options.scheme.len + KEY_PREFIX_LEN;
     unsigned same_prefix = 0;
-    for (const struct check *check = c->checks; check; check = check->next)
+    for (const struct key_check *check = c->checks; check; check = check->next)
         same_prefix += check->in_queue && memcmp(check->text, wanted->text, shown) == 0;
     return c->queued < CHECKS_MAX && same_prefix < CHECKS_A_PREFIX_MAX;
 }
 
 /* Hands the check to the thread, or ends it when there is no place in the queue. */
-static void enqueue(struct key_checks *c, struct check *check)
+static void enqueue_check(struct key_checks *c, struct key_check *check)
 {
     if (!has_place_in_queue(c, check)) {
         dp_fail(&check->error, DP_OVERLOADED, "%s", NO_PLACE);
-        finish(c, check);
+        finish_check(c, check);
         return;
     }
     check->in_queue = true;
@@ -140,21 +141,21 @@ static void enqueue(struct key_checks *c, struct check *check)
 /* ---- the thread ------------------------------------------------------------------------------------- */
 
 /* The result: the key of this record, or a wrong one (NULL). Without the lock. */
-static void conclude(struct key_checks *c, struct check *check, const struct key_record *good)
+static void conclude_check(struct key_checks *c, struct key_check *check, const struct key_record *good)
 {
     if (!good) {
-        key_memory_put(c->options.wrong, check->digest, NULL, steady_ns(c));
+        key_memory_put(c->options.wrong, check->digest, NULL, checks_steady_ns(c));
         return;
     }
-    check->key = account_key_new(c->options.quotas, good, steady_ns(c));
+    check->key = account_key_new(c->options.quotas, good, checks_steady_ns(c));
     if (check->key)
-        key_memory_put(c->options.right, check->digest, check->key, steady_ns(c));
+        key_memory_put(c->options.right, check->digest, check->key, checks_steady_ns(c));
     else
         dp_fail_nomem(&check->error, "an account");
 }
 
 /* bcrypt on each candidate, without the lock. */
-static void verify(struct key_checks *c, struct check *check)
+static void verify_candidates(struct key_checks *c, struct key_check *check)
 {
     struct span text = span_of(check->text, check->text_len);
     for (size_t i = 0; i < check->candidates.count && !check->learned && check->error.status == DP_OK; i++) {
@@ -164,11 +165,11 @@ static void verify(struct key_checks *c, struct check *check)
             check->learned = &check->candidates.keys[i];
     }
     if (check->error.status == DP_OK)
-        conclude(c, check, check->learned);
+        conclude_check(c, check, check->learned);
 }
 
 /* Stores the digest of a key that bcrypt found right. When that fails, bcrypt finds it right another time. */
-static void learn(struct key_checks *c, const struct key_record *record, const char *digest)
+static void learn_digest(struct key_checks *c, const struct key_record *record, const char *digest)
 {
     struct arena arena;
     struct call call;
@@ -178,14 +179,14 @@ static void learn(struct key_checks *c, const struct key_record *record, const c
     arena_deinit(&arena);
 }
 
-static void *serve(void *context)
+static void *serve_checks(void *context)
 {
     struct key_checks *c = context;
     char digest[KEY_DIGEST_LEN + 1];
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     pthread_mutex_lock(&c->lock);
     while (!c->closing) {
-        struct check *check = c->first;
+        struct key_check *check = c->first;
         if (!check) {
             pthread_cond_wait(&c->work, &c->lock);
             continue;
@@ -194,17 +195,17 @@ static void *serve(void *context)
         if (!c->first)
             c->last = &c->first;
         pthread_mutex_unlock(&c->lock);
-        verify(c, check);
+        verify_candidates(c, check);
         if (check->learned)
             key_digest(span_of(check->text, check->text_len), digest);
         pthread_mutex_lock(&c->lock);
         flight_join(&check->flight);
-        finish(c, check); /* nobody waits for what follows */
+        finish_check(c, check); /* nobody waits for what follows */
         pthread_mutex_unlock(&c->lock);
         if (check->learned)
-            learn(c, check->learned, digest);
+            learn_digest(c, check->learned, digest);
         pthread_mutex_lock(&c->lock);
-        release(check);
+        release_check(check);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -213,7 +214,7 @@ static void *serve(void *context)
 /* ---- asking ----------------------------------------------------------------------------------------- */
 
 /* Compares the key with the digests that are known, and keeps the candidates that have none. */
-static const struct key_record *compare_digests(struct check *check)
+static const struct key_record *compare_digests(struct key_check *check)
 {
     struct key_record *others = arena_calloc(&check->arena, check->candidates.count + 1, sizeof *others);
     struct span text = span_of(check->text, check->text_len);
@@ -234,7 +235,7 @@ static const struct key_record *compare_digests(struct check *check)
 }
 
 /* Looks into the database, without the lock. True when bcrypt is to be run on what was found. */
-static bool look_up(struct key_checks *c, struct check *check)
+static bool look_up(struct key_checks *c, struct key_check *check)
 {
     struct call own; /* others may wait for the result too, so it does not end with the first asker's call */
     struct span prefix = key_prefix(c->options.scheme, span_of(check->text, check->text_len));
@@ -249,21 +250,24 @@ static bool look_up(struct key_checks *c, struct check *check)
     if (check->error.status != DP_OK)
         return false;
     if (good || check->candidates.count == 0) {
-        conclude(c, check, good);
+        conclude_check(c, check, good);
         return false;
     }
     return true;
 }
 
 /* Takes a place among those who look or wait, under the lock. DP_OVERLOADED: none was left within PLACE_MS. */
-static enum dp_status take_place(struct call *call, struct key_checks *c)
+static enum dp_status take_check_place(struct call *call, struct key_checks *c)
 {
     const int64_t until_ns = os_now_ns() + PLACE_MS * 1000000LL;
     const unsigned max = c->options.waiting_max;
     enum dp_status status = DP_OK;
     c->hopeful++;
-    while (c->inside >= max && os_now_ns() < until_ns && (status = call_check(call)) == DP_OK)
-        os_wait_until(&c->left, &c->lock, until_ns);
+    while (status == DP_OK && c->inside >= max && os_now_ns() < until_ns) {
+        status = call_check(call);
+        if (status == DP_OK)
+            os_wait_until(&c->left, &c->lock, until_ns);
+    }
     c->hopeful--;
     if (status == DP_OK && c->inside >= max)
         status = call_fail(call, DP_OVERLOADED, "%s", NO_PLACE);
@@ -272,14 +276,14 @@ static enum dp_status take_place(struct call *call, struct key_checks *c)
     return status;
 }
 
-static void leave_place(struct key_checks *c)
+static void leave_check_place(struct key_checks *c)
 {
     c->inside--;
     pthread_cond_signal(&c->left);
 }
 
 /* The result of a check, whoever made it; one reference to it is ours. Under the lock. */
-static enum dp_status result_of(struct call *call, struct key_checks *c, struct check *check, bool mine,
+static enum dp_status result_of(struct call *call, struct key_checks *c, struct key_check *check, bool mine,
                                 struct account_key **out)
 {
     if (mine) {
@@ -287,9 +291,9 @@ static enum dp_status result_of(struct call *call, struct key_checks *c, struct 
         bool run = look_up(c, check);
         pthread_mutex_lock(&c->lock);
         if (run)
-            enqueue(c, check);
+            enqueue_check(c, check);
         else
-            finish(c, check);
+            finish_check(c, check);
     }
     switch (flight_wait(call, &check->flight, &c->done, &c->lock)) {
     case FLIGHT_LEFT: return call->error.status;
@@ -307,13 +311,13 @@ enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct sp
     bool mine;
     *out = NULL;
     pthread_mutex_lock(&c->lock);
-    enum dp_status status = take_place(call, c);
+    enum dp_status status = take_check_place(call, c);
     if (status == DP_OK) {
-        struct check *check = join(c, text, digest, &mine);
+        struct key_check *check = join_check(c, text, digest, &mine);
         status = check ? result_of(call, c, check, mine, out) : call_nomem(call, "a check of a key");
         if (check)
-            release(check);
-        leave_place(c);
+            release_check(check);
+        leave_check_place(c);
     }
     pthread_mutex_unlock(&c->lock);
     return status;
@@ -349,7 +353,8 @@ enum dp_status key_checks_new(const struct key_checks_options *options, struct k
         if (!c->runs || !c->depth)
             dp_fail_nomem(error, "metrics");
     }
-    int failed = options->registry && !c->depth ? ENOMEM : os_thread_start(&c->thread, "dipper-bcrypt", serve, c);
+    int failed =
+        options->registry && !c->depth ? ENOMEM : os_thread_start(&c->thread, "dipper-bcrypt", serve_checks, c);
     c->started = !failed;
     if (failed) {
         key_checks_free(c);
@@ -371,9 +376,9 @@ void key_checks_free(struct key_checks *c)
     if (c->started)
         pthread_join(c->thread, NULL);
     while (c->checks) { /* whose askers have left */
-        struct check *check = c->checks;
+        struct key_check *check = c->checks;
         c->checks = check->next;
-        release(check);
+        release_check(check);
     }
     pthread_cond_destroy(&c->left);
     pthread_cond_destroy(&c->done);

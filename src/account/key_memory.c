@@ -8,21 +8,21 @@
 
 enum { PARTS = 64, WAYS = 8 };
 
-struct place {
+struct memory_place {
     bool taken;
     uint8_t digest[SIPHASH_BYTES];
     struct account_key *key;
     int64_t since_ns;
 };
 
-struct part {
-    pthread_mutex_t lock; /* of its sets */
-    struct place *places; /* [sets][WAYS] */
+struct memory_part {
+    pthread_mutex_t lock;        /* of its sets */
+    struct memory_place *places; /* [sets][WAYS] */
 };
 
 struct key_memory {
     size_t sets; /* of each part; a power of two */
-    struct part parts[PARTS];
+    struct memory_part parts[PARTS];
 };
 
 /* ---- keys ------------------------------------------------------------------------------------------- */
@@ -83,7 +83,7 @@ enum dp_status key_memory_new(size_t keys, struct key_memory **out, struct dp_er
     bool good = true;
     for (size_t i = 0; i < PARTS; i++) {
         pthread_mutex_init(&m->parts[i].lock, NULL);
-        m->parts[i].places = mem_calloc(m->sets * WAYS, sizeof(struct place));
+        m->parts[i].places = mem_calloc(m->sets * WAYS, sizeof(struct memory_place));
         good = good && m->parts[i].places;
     }
     if (!good) {
@@ -108,7 +108,8 @@ void key_memory_free(struct key_memory *m)
 }
 
 /* The part and the set of a digest, whose bits nobody can foresee. */
-static struct place *set_of(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct part **part)
+static struct memory_place *set_of(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES],
+                                   struct memory_part **part)
 {
     uint32_t bits;
     memcpy(&bits, digest + 1, sizeof bits);
@@ -117,7 +118,7 @@ static struct place *set_of(struct key_memory *m, const uint8_t digest[SIPHASH_B
 }
 
 /* The digest's place in its set, or NULL. Under the part's lock. */
-static struct place *find(struct place *set, const uint8_t digest[SIPHASH_BYTES])
+static struct memory_place *find_place(struct memory_place *set, const uint8_t digest[SIPHASH_BYTES])
 {
     for (size_t i = 0; i < WAYS; i++)
         if (set[i].taken && CRYPTO_memcmp(set[i].digest, digest, SIPHASH_BYTES) == 0)
@@ -128,10 +129,10 @@ static struct place *find(struct place *set, const uint8_t digest[SIPHASH_BYTES]
 bool key_memory_find(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key **out,
                      int64_t *since_ns)
 {
-    struct part *part;
-    struct place *set = set_of(m, digest, &part);
+    struct memory_part *part;
+    struct memory_place *set = set_of(m, digest, &part);
     pthread_mutex_lock(&part->lock);
-    const struct place *place = find(set, digest);
+    const struct memory_place *place = find_place(set, digest);
     if (place) {
         *since_ns = place->since_ns;
         if (out)
@@ -144,10 +145,10 @@ bool key_memory_find(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], 
 void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key *key,
                     int64_t now_ns)
 {
-    struct part *part;
-    struct place *set = set_of(m, digest, &part);
+    struct memory_part *part;
+    struct memory_place *set = set_of(m, digest, &part);
     pthread_mutex_lock(&part->lock);
-    struct place *place = find(set, digest);
+    struct memory_place *place = find_place(set, digest);
     for (size_t i = 0; !place && i < WAYS; i++)
         if (!set[i].taken)
             place = &set[i];
@@ -158,7 +159,7 @@ void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], s
                 place = &set[i];
     }
     struct account_key *before = place->key;
-    *place = (struct place){.taken = true, .key = key ? account_key_hold(key) : NULL, .since_ns = now_ns};
+    *place = (struct memory_place){.taken = true, .key = key ? account_key_hold(key) : NULL, .since_ns = now_ns};
     memcpy(place->digest, digest, SIPHASH_BYTES);
     pthread_mutex_unlock(&part->lock);
     account_key_release(before);
@@ -166,14 +167,14 @@ void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], s
 
 void key_memory_forget(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES])
 {
-    struct part *part;
-    struct place *set = set_of(m, digest, &part);
+    struct memory_part *part;
+    struct memory_place *set = set_of(m, digest, &part);
     struct account_key *before = NULL;
     pthread_mutex_lock(&part->lock);
-    struct place *place = find(set, digest);
+    struct memory_place *place = find_place(set, digest);
     if (place) {
         before = place->key;
-        *place = (struct place){.taken = false};
+        *place = (struct memory_place){.taken = false};
     }
     pthread_mutex_unlock(&part->lock);
     account_key_release(before);

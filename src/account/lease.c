@@ -67,12 +67,12 @@ static enum dp_status take_back(struct call *call, struct db_transaction *t, con
         which, 4, NULL);
 }
 
-static int64_t least(int64_t a, int64_t b)
+static int64_t least_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int64_t most(int64_t a, int64_t b)
+static int64_t most_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
@@ -84,7 +84,7 @@ static int64_t share_of(const struct lease_settlement *s, int64_t free)
     const int64_t part = 16;
     if (s->release)
         return 0;
-    return most(0, least(free, most(s->in_hand, most(s->need, least(s->batch, free / part)))));
+    return most_i64(0, least_i64(free, most_i64(s->in_hand, most_i64(s->need, least_i64(s->batch, free / part)))));
 }
 
 static enum dp_status write_lease(struct call *call, struct db_transaction *t, const struct lease_settlement *s)
@@ -109,14 +109,14 @@ enum dp_status lease_settle(struct call *call, struct db_transaction *t, struct 
         status = read_lease(call, t, s, &spent, &held);
     if (status != DP_OK)
         return status;
-    used = most(0, used + s->spent - spent);
-    int64_t others = most(0, reserved - held);
-    if (!s->release && s->limit - used - others < most(s->need, s->in_hand)) {
+    used = most_i64(0, used + s->spent - spent);
+    int64_t others = most_i64(0, reserved - held);
+    if (!s->release && s->limit - used - others < most_i64(s->need, s->in_hand)) {
         status = take_back(call, t, s, &others);
-        others = most(0, others);
+        others = most_i64(0, others);
     }
     s->held = share_of(s, s->limit - used - others);
-    s->beyond = most(0, s->limit - used - others - s->held);
+    s->beyond = most_i64(0, s->limit - used - others - s->held);
     const struct db_value row[] = {db_text(s->user_id), db_number(s->month), db_number(used),
                                    db_number(others + s->held)};
     if (status == DP_OK)
@@ -137,7 +137,7 @@ enum dp_status lease_count_key(struct call *call, struct db_transaction *t, stru
         row, 4, NULL);
 }
 
-static enum dp_status sweep(struct call *call, struct db_transaction *t, void *context)
+static enum dp_status sweep_in_transaction(struct call *call, struct db_transaction *t, void *context)
 {
     const struct db_value before = db_number(*(const int64_t *)context);
     return db_run(call, t, "DELETE FROM leases WHERE held = 0 AND expires_at < $1", &before, 1, NULL);
@@ -146,5 +146,5 @@ static enum dp_status sweep(struct call *call, struct db_transaction *t, void *c
 enum dp_status lease_sweep(struct call *call, struct database *db, int64_t now_ms)
 {
     int64_t before = now_ms - SWEEP_AFTER_MS;
-    return database_transact(call, db, sweep, &before);
+    return database_transact(call, db, sweep_in_transaction, &before);
 }

@@ -111,6 +111,19 @@ void quotas_free(struct quotas *q)
     mem_free(q);
 }
 
+/* Under the lock. NULL: out of memory. */
+static struct quota_user *add_user(struct quotas *q, struct span id)
+{
+    struct quota_user *user = mem_calloc(1, sizeof *user);
+    if (!user)
+        return NULL;
+    memcpy(user->id, id.data, id.len);
+    begin_share(q, user, month_of(now_ms(q)));
+    user->next = q->users;
+    q->users = user;
+    return user;
+}
+
 struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account_tier tier)
 {
     if (id.len > ULID_LEN)
@@ -119,12 +132,8 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
     struct quota_user *user = q->users;
     while (user && !span_equal_str(id, user->id))
         user = user->next;
-    if (!user && (user = mem_calloc(1, sizeof *user)) != NULL) {
-        memcpy(user->id, id.data, id.len);
-        begin_share(q, user, month_of(now_ms(q)));
-        user->next = q->users;
-        q->users = user;
-    }
+    if (!user)
+        user = add_user(q, id);
     if (user) {
         atomic_store(&user->tier, (int)tier);
         atomic_fetch_add(&user->refs, 1);
@@ -139,6 +148,18 @@ void quota_user_release(struct quotas *q, struct quota_user *user)
     atomic_fetch_sub(&user->refs, 1);
 }
 
+/* Under the lock. NULL: out of memory. */
+static struct key_count *add_key_count(struct quota_user *user, struct span key_id)
+{
+    struct key_count *count = mem_calloc(1, sizeof *count);
+    if (!count)
+        return NULL;
+    memcpy(count->key_id, key_id.data, key_id.len);
+    count->next = atomic_load(&user->counts);
+    atomic_store(&user->counts, count);
+    return count;
+}
+
 struct key_count *quota_key_count(struct quotas *q, struct quota_user *user, struct span key_id)
 {
     if (key_id.len > ULID_LEN)
@@ -147,11 +168,8 @@ struct key_count *quota_key_count(struct quotas *q, struct quota_user *user, str
     struct key_count *count = atomic_load(&user->counts);
     while (count && !span_equal_str(key_id, count->key_id))
         count = count->next;
-    if (!count && (count = mem_calloc(1, sizeof *count)) != NULL) {
-        memcpy(count->key_id, key_id.data, key_id.len);
-        count->next = atomic_load(&user->counts);
-        atomic_store(&user->counts, count);
-    }
+    if (!count)
+        count = add_key_count(user, key_id);
     pthread_mutex_unlock(&q->lock);
     return count;
 }
@@ -233,14 +251,14 @@ struct settling {
     size_t key_count;
 };
 
-struct batch {
+struct settling_batch {
     struct settling *items;
     size_t count;
 };
 
-static enum dp_status settle(struct call *call, struct db_transaction *t, void *context)
+static enum dp_status settle_in_transaction(struct call *call, struct db_transaction *t, void *context)
 {
-    struct batch *batch = context;
+    struct settling_batch *batch = context;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < batch->count && status == DP_OK; i++) {
         struct settling *s = &batch->items[i];
@@ -253,7 +271,7 @@ static enum dp_status settle(struct call *call, struct db_transaction *t, void *
 }
 
 /* What is to be written of a user, who is being settled. `release`: and nothing is to be held any more. */
-static void prepare(struct quotas *q, struct quota_user *user, bool release, struct settling *out)
+static void prepare_settling(struct quotas *q, struct quota_user *user, bool release, struct settling *out)
 {
     int64_t month = atomic_load(&user->month);
     int64_t left = release ? atomic_exchange(&user->left, 0) : atomic_load(&user->left);
@@ -302,9 +320,9 @@ static void put_back(struct settling *s)
     atomic_fetch_add(&s->user->left, s->taken);
 }
 
-static enum dp_status settle_batch(struct call *call, struct quotas *q, struct batch *batch)
+static enum dp_status settle_batch(struct call *call, struct quotas *q, struct settling_batch *batch)
 {
-    enum dp_status status = database_transact(call, q->options.db, settle, batch);
+    enum dp_status status = database_transact(call, q->options.db, settle_in_transaction, batch);
     for (size_t i = 0; i < batch->count; i++) {
         if (status == DP_OK)
             take_over(&batch->items[i]);
@@ -324,8 +342,8 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     struct settling *s = arena_calloc(call->arena, 1, sizeof *s);
     if (!s)
         return call_nomem(call, "quotas");
-    prepare(q, user, true, s);
-    status = settle_batch(call, q, &(struct batch){s, 1});
+    prepare_settling(q, user, true, s);
+    status = settle_batch(call, q, &(struct settling_batch){s, 1});
     if (status != DP_OK && !q->options.open)
         return status;
     if (status !=
@@ -345,7 +363,7 @@ static int64_t next_batch(const struct quotas *q, const struct quota_user *user)
 }
 
 /* Asks the database for what is wanted of it. The user is being settled. */
-static enum dp_status ask(struct call *call, struct quotas *q, struct quota_user *user)
+static enum dp_status ask_database(struct call *call, struct quotas *q, struct quota_user *user)
 {
     enum dp_status status = turn_month(call, q, user, month_of(now_ms(q)));
     struct settling *s = status == DP_OK ? arena_calloc(call->arena, 1, sizeof *s) : NULL;
@@ -353,11 +371,11 @@ static enum dp_status ask(struct call *call, struct quotas *q, struct quota_user
         return status;
     if (!s)
         return call_nomem(call, "quotas");
-    prepare(q, user, false, s);
+    prepare_settling(q, user, false, s);
     s->lease.need = atomic_load(&user->wanted);
     s->lease.batch = user->batch = next_batch(q, user);
     user->asked_ns = now_ns(q);
-    status = settle_batch(call, q, &(struct batch){s, 1});
+    status = settle_batch(call, q, &(struct settling_batch){s, 1});
     if (status == DP_OK && s->lease.held < s->lease.need)
         atomic_store(&user->refused_until_ns, now_ns(q) + REFUSED_NS);
     return status;
@@ -373,7 +391,7 @@ enum dp_status quota_spend(struct call *call, struct quotas *q, struct quota_use
         int left_ms = call_left_ms(call);
         if (status == DP_OK && begin_settling(q, user, left_ms < 0 || left_ms > WAIT_MS ? WAIT_MS : left_ms)) {
             if (atomic_load(&user->month) != month_of(now_ms(q)) || atomic_load(&user->left) < count)
-                status = ask(call, q, user);
+                status = ask_database(call, q, user);
             end_settling(q, user);
         }
     }
@@ -431,7 +449,7 @@ static int by_id(const void *a, const void *b)
 }
 
 /* Takes hold of some users that want settling, and forgets those that nobody needs. */
-static void collect(struct quotas *q, bool all, struct batch *batch)
+static void collect_users(struct quotas *q, bool all, struct settling_batch *batch)
 {
     batch->count = 0;
     pthread_mutex_lock(&q->lock);
@@ -443,7 +461,7 @@ static void collect(struct quotas *q, bool all, struct batch *batch)
         if (!user->settling && !has_had_its_turn && wants_settling(q, user, all, &release)) {
             user->settling = true;
             user->round = q->round;
-            prepare(q, user, release, &batch->items[batch->count]);
+            prepare_settling(q, user, release, &batch->items[batch->count]);
             batch->items[batch->count++].lease.forget = all;
         } else if (!user->settling && atomic_load(&user->refs) == 0 && user->granted == user->written &&
                    !has_counts(user)) {
@@ -460,14 +478,14 @@ static void collect(struct quotas *q, bool all, struct batch *batch)
 
 enum dp_status quotas_settle(struct call *call, struct quotas *q, bool all)
 {
-    struct batch batch;
+    struct settling_batch batch;
     enum dp_status status = DP_OK;
     batch.items = arena_calloc(call->arena, SETTLED_AT_ONCE, sizeof *batch.items);
     if (!batch.items)
         return call_nomem(call, "quotas");
     q->round++;
     do {
-        collect(q, all, &batch);
+        collect_users(q, all, &batch);
         if (batch.count)
             status = settle_batch(call, q, &batch);
         for (size_t i = 0; i < batch.count; i++)

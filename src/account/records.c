@@ -86,7 +86,7 @@ bool namespaces_allow(struct span prefixes, struct span namespace)
     "k.expires_at, k.revoked_at, CASE WHEN k.digest_hash = k.hash THEN k.digest END"
 #define FROM_KEYS " FROM api_keys k JOIN users u ON u.id = k.user_id "
 
-static enum dp_status read_key(struct call *call, const struct db_value *row, struct key_record *out)
+static enum dp_status read_key_record(struct call *call, const struct db_value *row, struct key_record *out)
 {
     *out = (struct key_record){.id = row[0].text,
                                .user_id = row[1].text,
@@ -125,7 +125,7 @@ static enum dp_status run_key_query(struct call *call, struct db_transaction *t,
     if (!keys)
         return call_nomem(call, "keys");
     for (size_t i = 0; i < rows.count && status == DP_OK; i++)
-        status = read_key(call, db_row(&rows, i), &keys[i]);
+        status = read_key_record(call, db_row(&rows, i), &keys[i]);
     *q->out = (struct key_records){keys, rows.count};
     return status;
 }
@@ -168,7 +168,7 @@ enum dp_status records_learn_digest(struct call *call, struct database *db, stru
 }
 
 /* Addresses are compared as they are stored: in small letters (ASCII's; others stay as they are). */
-static struct span lower(struct call *call, struct span text)
+static struct span lower_text(struct call *call, struct span text)
 {
     uint8_t *out = arena_alloc(call->arena, text.len + 1);
     for (size_t i = 0; out && i < text.len; i++)
@@ -178,7 +178,7 @@ static struct span lower(struct call *call, struct span text)
 
 enum dp_status records_list(struct call *call, struct database *db, struct span email, struct key_records *out)
 {
-    const struct db_value parameter = db_text(lower(call, email));
+    const struct db_value parameter = db_text(lower_text(call, email));
     if (!parameter.text.data)
         return call_nomem(call, "an address");
     if (email.len == 0)
@@ -243,7 +243,7 @@ static enum dp_status have_user(struct call *call, struct db_transaction *t, str
     return DP_OK;
 }
 
-static enum dp_status create(struct call *call, struct db_transaction *t, void *context)
+static enum dp_status create_in_transaction(struct call *call, struct db_transaction *t, void *context)
 {
     struct creation *c = context;
     const struct key_wish *w = c->wish;
@@ -272,7 +272,7 @@ enum dp_status records_create(struct call *call, struct database *db, const stru
     enum dp_status status = check_wish(call, wish);
     if (status != DP_OK)
         return status;
-    c.email = lower(call, wish->email);
+    c.email = lower_text(call, wish->email);
     if (!c.email.data)
         return call_nomem(call, "an address");
     status = key_generate(wish->scheme, out->text, &call->error);
@@ -283,7 +283,7 @@ enum dp_status records_create(struct call *call, struct database *db, const stru
     key_digest(span_str(out->text), c.digest);
     if (status == DP_OK)
         status = os_ulid(c.user_id, &call->error);
-    return status == DP_OK ? database_transact(call, db, create, &c) : status;
+    return status == DP_OK ? database_transact(call, db, create_in_transaction, &c) : status;
 }
 
 /* ---- revoking --------------------------------------------------------------------------------------- */
@@ -294,7 +294,7 @@ struct revocation {
     struct key_record *out;
 };
 
-static enum dp_status revoke(struct call *call, struct db_transaction *t, void *context)
+static enum dp_status revoke_in_transaction(struct call *call, struct db_transaction *t, void *context)
 {
     struct revocation *r = context;
     const struct db_value which[] = {db_text(r->id), db_text(r->prefix)};
@@ -328,7 +328,7 @@ enum dp_status records_revoke(struct call *call, struct database *db, struct spa
     if (prefix.len > KEY_PREFIX_LEN && key_is_well_formed(scheme, which))
         prefix.len = KEY_PREFIX_LEN; /* the whole key was given */
     struct revocation r = {which, prefix, now_ms, out};
-    return database_transact(call, db, revoke, &r);
+    return database_transact(call, db, revoke_in_transaction, &r);
 }
 
 /* ---- usage ------------------------------------------------------------------------------------------ */
@@ -368,7 +368,7 @@ enum dp_status records_usage(struct call *call, struct database *db, int64_t mon
                              struct span key_id, bool by_key, struct usage_rows *out)
 {
     struct usage_query q = {.month = month, .out = out};
-    struct span address = lower(call, email);
+    struct span address = lower_text(call, email);
     if (!address.data)
         return call_nomem(call, "an address");
     q.parameters[0] = db_number(month);

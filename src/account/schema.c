@@ -10,6 +10,8 @@
  * Times are Unix milliseconds, ids are ULIDs. */
 #include "account/schema.h"
 
+#include <inttypes.h>
+
 #include "os/clock.h"
 #include "os/log.h"
 
@@ -41,7 +43,7 @@ enum { MIGRATION_COUNT = sizeof MIGRATIONS / sizeof *MIGRATIONS };
 
 const int64_t SCHEMA_VERSION = MIGRATION_COUNT;
 
-static enum dp_status apply(struct call *call, struct db_transaction *t, int64_t version)
+static enum dp_status apply_migration(struct call *call, struct db_transaction *t, int64_t version)
 {
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < STATEMENTS_MAX && MIGRATIONS[version - 1][i] && status == DP_OK; i++)
@@ -50,7 +52,7 @@ static enum dp_status apply(struct call *call, struct db_transaction *t, int64_t
     if (status == DP_OK)
         status = db_run(call, t, "INSERT INTO dipper_schema (version, applied_at) VALUES ($1, $2)", row, 2, NULL);
     if (status != DP_OK)
-        dp_error_prefix(&call->error, "cannot bring the accounts' database to version %lld", (long long)version);
+        dp_error_prefix(&call->error, "cannot bring the accounts' database to version %" PRId64, version);
     return status;
 }
 
@@ -112,7 +114,7 @@ static enum dp_status have_schema(struct call *call, struct db_transaction *t)
 
 /* ---- bringing up to date ----------------------------------------------------------------------------- */
 
-static enum dp_status migrate(struct call *call, struct db_transaction *t, void *context)
+static enum dp_status migrate_in_transaction(struct call *call, struct db_transaction *t, void *context)
 {
     bool *changed = context;
     struct db_value lock = db_number(LOCK);
@@ -134,22 +136,23 @@ static enum dp_status migrate(struct call *call, struct db_transaction *t, void 
     int64_t version = rows.count ? db_row(&rows, 0)->number : 0;
     if (version > SCHEMA_VERSION)
         return call_fail(call, DP_UNSUPPORTED,
-                         "the accounts' database is of version %lld, and this program knows versions up to %lld: "
+                         "the accounts' database is of version %" PRId64
+                         ", and this program knows versions up to %" PRId64 ": "
                          "use the newer dipper that brought it there",
-                         (long long)version, (long long)SCHEMA_VERSION);
+                         version, SCHEMA_VERSION);
     *changed = version < SCHEMA_VERSION;
     while (status == DP_OK && version < SCHEMA_VERSION)
-        status = apply(call, t, ++version);
+        status = apply_migration(call, t, ++version);
     return status;
 }
 
 enum dp_status schema_migrate(struct call *call, struct database *db)
 {
     bool changed = false;
-    enum dp_status status = database_transact(call, db, migrate, &changed);
+    enum dp_status status = database_transact(call, db, migrate_in_transaction, &changed);
     if (status == DP_OK && changed)
-        log_write(LOG_INFO, "accounts are kept in %s, now of version %lld", database_place(db),
-                  (long long)SCHEMA_VERSION);
+        log_write(LOG_INFO, "accounts are kept in %s, now of version %" PRId64, database_place(db),
+                  SCHEMA_VERSION);
     else if (status != DP_OK)
         dp_error_prefix(&call->error, "accounts in %s", database_place(db));
     return status;

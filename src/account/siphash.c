@@ -4,11 +4,11 @@
  * What is remembered of keys is found by it. XXH3 would not do: who can choose inputs can make it collide. */
 #include "account/siphash.h"
 
-struct state {
+struct sip_state {
     uint64_t v0, v1, v2, v3;
 };
 
-static uint64_t rotate(uint64_t x, unsigned by)
+static uint64_t sip_rotate(uint64_t x, unsigned by)
 {
     return x << by | x >> (64 - by);
 }
@@ -21,32 +21,32 @@ static uint64_t read_le(const uint8_t *bytes, size_t len)
     return value;
 }
 
-static void rounds(struct state *s, int count)
+static void sip_rounds(struct sip_state *s, int count)
 {
     while (count-- > 0) {
         s->v0 += s->v1;
-        s->v1 = rotate(s->v1, 13) ^ s->v0;
-        s->v0 = rotate(s->v0, 32);
+        s->v1 = sip_rotate(s->v1, 13) ^ s->v0;
+        s->v0 = sip_rotate(s->v0, 32);
         s->v2 += s->v3;
-        s->v3 = rotate(s->v3, 16) ^ s->v2;
+        s->v3 = sip_rotate(s->v3, 16) ^ s->v2;
         s->v0 += s->v3;
-        s->v3 = rotate(s->v3, 21) ^ s->v0;
+        s->v3 = sip_rotate(s->v3, 21) ^ s->v0;
         s->v2 += s->v1;
-        s->v1 = rotate(s->v1, 17) ^ s->v2;
-        s->v2 = rotate(s->v2, 32);
+        s->v1 = sip_rotate(s->v1, 17) ^ s->v2;
+        s->v2 = sip_rotate(s->v2, 32);
     }
 }
 
-static void absorb(struct state *s, uint64_t word)
+static void sip_absorb(struct sip_state *s, uint64_t word)
 {
     s->v3 ^= word;
-    rounds(s, 2);
+    sip_rounds(s, 2);
     s->v0 ^= word;
 }
 
-static void squeeze(struct state *s, uint8_t out[8])
+static void sip_squeeze(struct sip_state *s, uint8_t out[8])
 {
-    rounds(s, 4);
+    sip_rounds(s, 4);
     uint64_t word = s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
     for (size_t i = 0; i < 8; i++)
         out[i] = (uint8_t)(word >> (8 * i));
@@ -55,14 +55,14 @@ static void squeeze(struct state *s, uint8_t out[8])
 void siphash128(const uint8_t key[SIPHASH_BYTES], struct span bytes, uint8_t out[SIPHASH_BYTES])
 {
     const uint64_t k0 = read_le(key, 8), k1 = read_le(key + 8, 8);
-    struct state s = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d ^ 0xee, k0 ^ 0x6c7967656e657261,
-                      k1 ^ 0x7465646279746573};
+    struct sip_state s = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d ^ 0xee, k0 ^ 0x6c7967656e657261,
+                          k1 ^ 0x7465646279746573};
     size_t at = 0;
     for (; bytes.len - at >= 8; at += 8)
-        absorb(&s, read_le(bytes.data + at, 8));
-    absorb(&s, read_le(bytes.len > at ? bytes.data + at : NULL, bytes.len - at) | (uint64_t)bytes.len << 56);
+        sip_absorb(&s, read_le(bytes.data + at, 8));
+    sip_absorb(&s, read_le(bytes.len > at ? bytes.data + at : NULL, bytes.len - at) | (uint64_t)bytes.len << 56);
     s.v2 ^= 0xee;
-    squeeze(&s, out);
+    sip_squeeze(&s, out);
     s.v1 ^= 0xdd;
-    squeeze(&s, out + 8);
+    sip_squeeze(&s, out + 8);
 }

@@ -55,7 +55,7 @@ void month_print(int64_t month, char out[16])
 }
 
 /* A number of exactly `digits` digits; the rest of the text moves on. */
-static bool take_number(struct span *text, size_t digits, int64_t *out)
+static bool take_digits(struct span *text, size_t digits, int64_t *out)
 {
     *out = 0;
     if (text->len < digits)
@@ -69,7 +69,7 @@ static bool take_number(struct span *text, size_t digits, int64_t *out)
     return true;
 }
 
-static bool take(struct span *text, char c)
+static bool take_char(struct span *text, char c)
 {
     if (text->len == 0 || text->data[0] != (uint8_t)c)
         return false;
@@ -80,7 +80,7 @@ static bool take(struct span *text, char c)
 static bool take_month(struct span *text, int64_t *out)
 {
     int64_t year, month;
-    if (!take_number(text, 4, &year) || !take(text, '-') || !take_number(text, 2, &month))
+    if (!take_digits(text, 4, &year) || !take_char(text, '-') || !take_digits(text, 2, &month))
         return false;
     *out = year * 12 + month - 1;
     return year >= 1970 && month >= 1 && month <= 12;
@@ -94,11 +94,11 @@ bool month_parse(struct span text, int64_t *out)
 bool date_parse(struct span text, int64_t *out)
 {
     int64_t month, day, hour = 0, minute = 0, second = 0;
-    if (!take_month(&text, &month) || !take(&text, '-') || !take_number(&text, 2, &day))
+    if (!take_month(&text, &month) || !take_char(&text, '-') || !take_digits(&text, 2, &day))
         return false;
-    if (text.len && (!take(&text, 'T') || !take_number(&text, 2, &hour) || !take(&text, ':') ||
-                     !take_number(&text, 2, &minute) || !take(&text, ':') || !take_number(&text, 2, &second) ||
-                     !take(&text, 'Z')))
+    if (text.len && (!take_char(&text, 'T') || !take_digits(&text, 2, &hour) || !take_char(&text, ':') ||
+                     !take_digits(&text, 2, &minute) || !take_char(&text, ':') ||
+                     !take_digits(&text, 2, &second) || !take_char(&text, 'Z')))
         return false;
     int64_t begins = month_begins_ms(month);
     *out = begins + (day - 1) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000;

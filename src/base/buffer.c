@@ -29,7 +29,7 @@ void buffer_clear(struct buffer *b)
     b->status = DP_OK;
 }
 
-static uint8_t *grow(struct buffer *b, size_t extra)
+static uint8_t *buffer_grow(struct buffer *b, size_t extra)
 {
     if (extra > b->max - b->len) {
         b->status = DP_TOO_LARGE;
@@ -57,7 +57,7 @@ uint8_t *buffer_reserve(struct buffer *b, size_t extra)
         return NULL;
     if (b->data && extra <= b->cap - b->len)
         return b->data + b->len;
-    return grow(b, extra);
+    return buffer_grow(b, extra);
 }
 
 void buffer_append(struct buffer *b, struct span bytes)

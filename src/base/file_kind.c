@@ -71,7 +71,7 @@ static bool begins_with_word(struct span text, const char *word)
     return true;
 }
 
-static bool contains(struct span text, const char *word)
+static bool text_contains(struct span text, const char *word)
 {
     for (; text.len > 0; text = span_of(text.data + 1, text.len - 1))
         if (begins_with_word(text, word))
@@ -103,7 +103,7 @@ static enum file_kind kind_of_text(struct span text)
         text = span_of(text.data + 1, text.len - 1);
     if (begins_with_word(text, "<!doctype html") || begins_with_word(text, "<html"))
         return FILE_HTML;
-    if (begins_with_word(text, "<error>") || (begins_with_word(text, "<?xml") && contains(text, "<error>")))
+    if (begins_with_word(text, "<error>") || (begins_with_word(text, "<?xml") && text_contains(text, "<error>")))
         return FILE_STORE_ERROR;
     if (begins_with_word(text, "<?xml"))
         return FILE_XML;

@@ -51,7 +51,7 @@ static const uint64_t powers[] = {1,
                                   100000000000000000};
 
 /* digits * 10^exponent */
-struct decimal {
+struct shortest_decimal {
     uint64_t digits;
     int32_t exponent;
 };
@@ -64,7 +64,7 @@ static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
 
 /* Of the scaled value `vb` and interval [lower, upper], all times 4, the shortest decimal inside that is closest to
  * the value (Giulietti, §9). `k` is the decimal exponent of the scale. */
-static inline struct decimal closest(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
+static inline struct shortest_decimal closest_decimal(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
 {
     /* Arithmetic instead of branches: which candidate it is cannot be foreseen. */
     uint64_t s = vb / 4, tens = s / 10, middle = 4 * s + 2;
@@ -74,7 +74,7 @@ static inline struct decimal closest(uint64_t lower, uint64_t vb, uint64_t upper
     uint64_t one_fits = below ^ above, ten_fits = (s >= 10) & (tens_below ^ tens_above);
     uint64_t ones = s + ((one_fits & above) | (~one_fits & nearer_above));
     tens += tens_above;
-    return (struct decimal){ones ^ ((ones ^ tens) & (0 - ten_fits)), k + (int32_t)ten_fits};
+    return (struct shortest_decimal){ones ^ ((ones ^ tens) & (0 - ten_fits)), k + (int32_t)ten_fits};
 }
 
 /* floor(log10(2^q)), or of 3/4 * 2^q where the interval below a power of two is half as wide. */
@@ -103,7 +103,7 @@ static inline uint64_t round_to_odd_64(const struct power_of_ten *g, uint64_t cp
 }
 
 /* The shortest decimal of a finite, positive float given by its bits. */
-static inline struct decimal shortest_float(uint32_t bits)
+static inline struct shortest_decimal shortest_float(uint32_t bits)
 {
     uint32_t fraction = bits & 0x7fffff, biased = bits >> 23;
     uint32_t c = biased ? fraction | 0x800000 : fraction;
@@ -118,10 +118,10 @@ static inline struct decimal shortest_float(uint32_t bits)
     uint32_t value = round_to_odd_32(g, 4 * c * unit);
     uint32_t upper = round_to_odd_32(g, (4 * c + 2) * unit);
     uint32_t odd = c & 1; /* the ends themselves round to v only when c is even */
-    return closest(lower + odd, value, upper - odd, k);
+    return closest_decimal(lower + odd, value, upper - odd, k);
 }
 
-static inline struct decimal shortest_double(uint64_t bits)
+static inline struct shortest_decimal shortest_double(uint64_t bits)
 {
     uint64_t fraction = bits & 0xfffffffffffff;
     int32_t biased = (int32_t)(bits >> 52);
@@ -135,7 +135,7 @@ static inline struct decimal shortest_double(uint64_t bits)
     uint64_t value = round_to_odd_64(g, (4 * c) << h);
     uint64_t upper = round_to_odd_64(g, (4 * c + 2) << h);
     uint64_t odd = c & 1;
-    return closest(lower + odd, value, upper - odd, k);
+    return closest_decimal(lower + odd, value, upper - odd, k);
 }
 
 /* Decimal digits of v, which is below 10^17 and not 0: log10 from log2, then one comparison. */
@@ -170,7 +170,7 @@ static char *write_exponent(char *out, int32_t exponent)
 }
 
 /* Writes a decimal whose digits are not 0; answers the end. */
-static inline char *write_decimal(char *out, struct decimal d, int32_t fixed_max)
+static inline char *write_decimal(char *out, struct shortest_decimal d, int32_t fixed_max)
 {
     while (d.digits % 10 == 0) {
         d.digits /= 10;

@@ -19,7 +19,7 @@ enum {
 };
 
 /* What tells binary32 from binary64. */
-struct binary {
+struct binary_format {
     int32_t fraction_bits;
     int32_t bias;
     int32_t biased_max; /* of infinity */
@@ -29,8 +29,8 @@ struct binary {
     int32_t tie_max;
 };
 
-static const struct binary BINARY32 = {23, 127, 0xff, -65, 38, -17, 10};
-static const struct binary BINARY64 = {52, 1023, 0x7ff, -342, 308, -4, 23};
+static const struct binary_format BINARY32 = {23, 127, 0xff, -65, 38, -17, 10};
+static const struct binary_format BINARY64 = {52, 1023, 0x7ff, -342, 308, -4, 23};
 
 static bool is_digit(uint8_t byte)
 {
@@ -111,7 +111,7 @@ size_t json_number_scan(struct span text, struct json_number *out)
 }
 
 /* digits * 10^exponent as the bits of a positive binary number; infinity when it is too large. */
-static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const struct binary *b)
+static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const struct binary_format *b)
 {
     if (digits == 0 || exponent < b->power_min)
         return 0;
@@ -208,7 +208,7 @@ static int long_compare(const struct long_integer *a, const struct long_integer 
  * digits * 10^e <=> (2 * c + 1) * 2^(q - 1), with all negative powers moved to the other side. At most 800 digits
  * are compared; the middle has at most 767 (binary64's least normal numbers), so one that agrees with it so far is
  * above it when any other digit than 0 follows. */
-static int compare_with_middle(const struct json_number *n, uint64_t bits, const struct binary *b)
+static int compare_with_middle(const struct json_number *n, uint64_t bits, const struct binary_format *b)
 {
     struct long_integer decimal = {.count = 0}, middle = {.count = 0};
     int64_t exponent = n->exponent;
@@ -239,7 +239,7 @@ static int compare_with_middle(const struct json_number *n, uint64_t bits, const
 }
 
 /* The whole number's bits without its sign. */
-static inline uint64_t round_number(const struct json_number *n, const struct binary *b)
+static inline uint64_t round_number(const struct json_number *n, const struct binary_format *b)
 {
     uint64_t bits = round_digits(n->digits, n->exponent, b);
     if (!n->truncated)

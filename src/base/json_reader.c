@@ -27,10 +27,10 @@ void json_reader_init(struct json_reader *r, struct span text)
 }
 
 /* Records the first failure, at byte `at`. Always false. */
-static bool fail_at(struct json_reader *r, size_t at, enum dp_status status, const char *format, ...)
+static bool reader_fail_at(struct json_reader *r, size_t at, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-static bool fail_at(struct json_reader *r, size_t at, enum dp_status status, const char *format, ...)
+static bool reader_fail_at(struct json_reader *r, size_t at, enum dp_status status, const char *format, ...)
 {
     if (r->status != DP_OK)
         return false;
@@ -79,7 +79,7 @@ const char *json_type_name(enum json_type type)
 }
 
 /* Skips white space and answers the byte after it, or -1 at the end. */
-static int next_byte(struct json_reader *r)
+static int reader_next_byte(struct json_reader *r)
 {
     while (r->at < r->text.len) {
         uint8_t byte = r->text.data[r->at];
@@ -105,49 +105,49 @@ static enum json_type type_of(int byte)
 
 enum json_type json_peek(struct json_reader *r)
 {
-    return r->status == DP_OK ? type_of(next_byte(r)) : JSON_NOTHING;
+    return r->status == DP_OK ? type_of(reader_next_byte(r)) : JSON_NOTHING;
 }
 
 /* Fails with what was expected and what is there instead. */
 static bool fail_expected(struct json_reader *r, const char *expected)
 {
-    int byte = next_byte(r);
+    int byte = reader_next_byte(r);
     enum json_type type = type_of(byte);
     if (byte < 0)
-        return fail_at(r, r->at, DP_INVALID, "expected %s, found the end of the text", expected);
+        return reader_fail_at(r, r->at, DP_INVALID, "expected %s, found the end of the text", expected);
     if (type != JSON_NOTHING)
-        return fail_at(r, r->at, DP_INVALID, "expected %s, found %s", expected, json_type_name(type));
+        return reader_fail_at(r, r->at, DP_INVALID, "expected %s, found %s", expected, json_type_name(type));
     if (byte > 0x20 && byte < 0x7f)
-        return fail_at(r, r->at, DP_INVALID, "expected %s, found '%c'", expected, byte);
-    return fail_at(r, r->at, DP_INVALID, "expected %s, found byte 0x%02x", expected, (unsigned)byte);
+        return reader_fail_at(r, r->at, DP_INVALID, "expected %s, found '%c'", expected, byte);
+    return reader_fail_at(r, r->at, DP_INVALID, "expected %s, found byte 0x%02x", expected, (unsigned)byte);
 }
 
 /* A key without double quotes is the commonest slip of people who write JSON by hand. */
 static bool fail_key(struct json_reader *r)
 {
-    int byte = next_byte(r);
+    int byte = reader_next_byte(r);
     if (byte > 0x20 && byte < 0x7f)
-        return fail_at(r, r->at, DP_INVALID, "expected a key in double quotes, found '%c'", byte);
+        return reader_fail_at(r, r->at, DP_INVALID, "expected a key in double quotes, found '%c'", byte);
     return fail_expected(r, "a key in double quotes");
 }
 
 /* Whether a value of `type` is next; fails when another is. */
-static bool expect(struct json_reader *r, enum json_type type)
+static bool expect_type(struct json_reader *r, enum json_type type)
 {
     if (r->status != DP_OK)
         return false;
-    if (type_of(next_byte(r)) == type)
+    if (type_of(reader_next_byte(r)) == type)
         return true;
     return fail_expected(r, json_type_name(type));
 }
 
-static bool enter(struct json_reader *r, enum json_type type)
+static bool enter_container(struct json_reader *r, enum json_type type)
 {
-    if (!expect(r, type))
+    if (!expect_type(r, type))
         return false;
     unsigned depth_max = r->depth_max < JSON_DEPTH_MAX ? r->depth_max : JSON_DEPTH_MAX;
     if (r->depth >= depth_max)
-        return fail_at(r, r->at, DP_INVALID, "nested deeper than %u", depth_max);
+        return reader_fail_at(r, r->at, DP_INVALID, "nested deeper than %u", depth_max);
     r->at++;
     r->is_object[r->depth] = type == JSON_OBJECT;
     r->has_items[r->depth] = false;
@@ -157,12 +157,12 @@ static bool enter(struct json_reader *r, enum json_type type)
 
 bool json_enter_object(struct json_reader *r)
 {
-    return enter(r, JSON_OBJECT);
+    return enter_container(r, JSON_OBJECT);
 }
 
 bool json_enter_array(struct json_reader *r)
 {
-    return enter(r, JSON_ARRAY);
+    return enter_container(r, JSON_ARRAY);
 }
 
 /* Moves past the comma before the next item of the innermost container, or past its `close`. */
@@ -172,8 +172,8 @@ static bool next_in_container(struct json_reader *r, bool object)
         return false;
     const char close = object ? '}' : ']';
     if (r->depth == 0 || r->is_object[r->depth - 1] != object)
-        return fail_at(r, r->at, DP_INVALID, "not inside %s", object ? "an object" : "an array");
-    int byte = next_byte(r);
+        return reader_fail_at(r, r->at, DP_INVALID, "not inside %s", object ? "an object" : "an array");
+    int byte = reader_next_byte(r);
     if (byte == close) {
         r->at++;
         r->depth--;
@@ -183,17 +183,17 @@ static bool next_in_container(struct json_reader *r, bool object)
         if (byte != ',')
             return fail_expected(r, object ? "',' or '}'" : "',' or ']'");
         r->at++;
-        byte = next_byte(r);
+        byte = reader_next_byte(r);
         if (byte == close)
-            return fail_at(r, r->at, DP_INVALID, "expected %s after ',', found '%c'", object ? "a key" : "a value",
-                           close);
+            return reader_fail_at(r, r->at, DP_INVALID, "expected %s after ',', found '%c'",
+                                  object ? "a key" : "a value", close);
     }
     r->has_items[r->depth - 1] = true;
     return true;
 }
 
 /* Four hexadecimal digits at `at`, or -1. */
-static int32_t hex4(struct json_reader *r, size_t at)
+static int32_t read_hex4(struct json_reader *r, size_t at)
 {
     if (r->text.len - at < 4)
         return -1;
@@ -213,9 +213,9 @@ static size_t scan_escape(struct json_reader *r, size_t at, uint32_t *scalar)
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     int name = at + 1 < r->text.len ? r->text.data[at + 1] : -1;
     if (name == 'u') {
-        int32_t first = hex4(r, at + 2);
+        int32_t first = read_hex4(r, at + 2);
         if (first < 0) {
-            fail_at(r, at, DP_INVALID, "\\u without four hexadecimal digits");
+            reader_fail_at(r, at, DP_INVALID, "\\u without four hexadecimal digits");
             return 0;
         }
         if (first < 0xd800 || first > 0xdfff) {
@@ -224,9 +224,9 @@ static size_t scan_escape(struct json_reader *r, size_t at, uint32_t *scalar)
         }
         bool pair = first < 0xdc00 && r->text.len - at >= 12 && r->text.data[at + 6] == '\\' &&
                     r->text.data[at + 7] == 'u';
-        int32_t second = pair ? hex4(r, at + 8) : -1;
+        int32_t second = pair ? read_hex4(r, at + 8) : -1;
         if (second < 0xdc00 || second > 0xdfff) {
-            fail_at(r, at, DP_INVALID, "lone surrogate \\u%04x", (unsigned)first);
+            reader_fail_at(r, at, DP_INVALID, "lone surrogate \\u%04x", (unsigned)first);
             return 0;
         }
         *scalar = 0x10000 + ((uint32_t)(first - 0xd800) << 10) + (uint32_t)(second - 0xdc00);
@@ -234,7 +234,7 @@ static size_t scan_escape(struct json_reader *r, size_t at, uint32_t *scalar)
     }
     const char *found = name > 0 ? memchr(names, name, sizeof names - 1) : NULL;
     if (!found) {
-        fail_at(r, at, DP_INVALID, "unknown escape in a string");
+        reader_fail_at(r, at, DP_INVALID, "unknown escape in a string");
         return 0;
     }
     *scalar = (uint8_t)values[found - names];
@@ -250,7 +250,7 @@ static bool scan_string(struct json_reader *r, struct span *raw, bool *escaped)
     for (;;) {
         at += utf8_plain_length(data + at, end);
         if (at >= r->text.len)
-            return fail_at(r, r->at, DP_INVALID, "a string without its closing quote");
+            return reader_fail_at(r, r->at, DP_INVALID, "a string without its closing quote");
         uint8_t byte = data[at];
         if (byte == '"')
             break;
@@ -262,11 +262,11 @@ static bool scan_string(struct json_reader *r, struct span *raw, bool *escaped)
                 return false;
             *escaped = true;
         } else if (byte < 0x20) {
-            return fail_at(r, at, DP_INVALID, "a bare control character 0x%02x in a string", byte);
+            return reader_fail_at(r, at, DP_INVALID, "a bare control character 0x%02x in a string", byte);
         } else {
             len = utf8_length(data + at, end);
             if (len == 0)
-                return fail_at(r, at, DP_INVALID, "invalid UTF-8 in a string");
+                return reader_fail_at(r, at, DP_INVALID, "invalid UTF-8 in a string");
         }
         at += len;
     }
@@ -276,11 +276,11 @@ static bool scan_string(struct json_reader *r, struct span *raw, bool *escaped)
 }
 
 /* Copies a scanned string with its escapes resolved; never longer than the raw text. */
-static bool unescape(struct json_reader *r, struct arena *arena, struct span raw, struct span *out)
+static bool unescape_string(struct json_reader *r, struct arena *arena, struct span raw, struct span *out)
 {
     uint8_t *copy = arena_alloc(arena, raw.len);
     if (!copy)
-        return fail_at(r, r->at, DP_NOMEM, "a string of a JSON text");
+        return reader_fail_at(r, r->at, DP_NOMEM, "a string of a JSON text");
     size_t base = (size_t)(raw.data - r->text.data), at = 0, len = 0;
     while (at < raw.len) {
         const uint8_t *slash = memchr(raw.data + at, '\\', raw.len - at);
@@ -302,7 +302,7 @@ static bool unescape(struct json_reader *r, struct arena *arena, struct span raw
 }
 
 /* Consumes a string and resolves its escapes. */
-static bool read_string(struct json_reader *r, struct arena *arena, struct span *out)
+static bool reader_string(struct json_reader *r, struct arena *arena, struct span *out)
 {
     bool escaped;
     size_t start = r->at;
@@ -311,14 +311,14 @@ static bool read_string(struct json_reader *r, struct arena *arena, struct span 
     if (!escaped)
         return true;
     if (!arena)
-        return fail_at(r, start, DP_INVALID, "an escape in a string that must not have any");
-    return unescape(r, arena, *out, out);
+        return reader_fail_at(r, start, DP_INVALID, "an escape in a string that must not have any");
+    return unescape_string(r, arena, *out, out);
 }
 
 /* Consumes the colon behind a key. */
 static bool read_colon(struct json_reader *r)
 {
-    if (next_byte(r) != ':')
+    if (reader_next_byte(r) != ':')
         return fail_expected(r, "':'");
     r->at++;
     return true;
@@ -328,9 +328,9 @@ bool json_next_key(struct json_reader *r, struct arena *arena, struct span *key)
 {
     if (!next_in_container(r, true))
         return false;
-    if (next_byte(r) != '"')
+    if (reader_next_byte(r) != '"')
         return fail_key(r);
-    return read_string(r, arena, key) && read_colon(r);
+    return reader_string(r, arena, key) && read_colon(r);
 }
 
 bool json_next_item(struct json_reader *r)
@@ -340,7 +340,7 @@ bool json_next_item(struct json_reader *r)
 
 bool json_read_string(struct json_reader *r, struct arena *arena, struct span *out)
 {
-    return expect(r, JSON_STRING) && read_string(r, arena, out);
+    return expect_type(r, JSON_STRING) && reader_string(r, arena, out);
 }
 
 /* Consumes `word` when it is next. */
@@ -348,14 +348,14 @@ static bool read_word(struct json_reader *r, const char *word)
 {
     struct span rest = span_of(r->text.data + r->at, r->text.len - r->at);
     if (!span_starts_with(rest, span_str(word)))
-        return fail_at(r, r->at, DP_INVALID, "expected %s", word);
+        return reader_fail_at(r, r->at, DP_INVALID, "expected %s", word);
     r->at += strlen(word);
     return true;
 }
 
 bool json_read_bool(struct json_reader *r, bool *out)
 {
-    if (!expect(r, JSON_BOOL))
+    if (!expect_type(r, JSON_BOOL))
         return false;
     *out = r->text.data[r->at] == 't';
     return read_word(r, *out ? "true" : "false");
@@ -363,19 +363,19 @@ bool json_read_bool(struct json_reader *r, bool *out)
 
 bool json_read_null(struct json_reader *r)
 {
-    return expect(r, JSON_NULL) && read_word(r, "null");
+    return expect_type(r, JSON_NULL) && read_word(r, "null");
 }
 
 /* Consumes a number without converting it. */
 static bool scan_number(struct json_reader *r, struct json_number *n)
 {
-    if (!expect(r, JSON_NUMBER))
+    if (!expect_type(r, JSON_NUMBER))
         return false;
     size_t len = json_number_scan(span_of(r->text.data + r->at, r->text.len - r->at), n);
     if (len == 0)
-        return fail_at(r, r->at, DP_INVALID, "a malformed number");
+        return reader_fail_at(r, r->at, DP_INVALID, "a malformed number");
     if (len > JSON_NUMBER_MAX)
-        return fail_at(r, r->at, DP_INVALID, "a number longer than %d characters", JSON_NUMBER_MAX);
+        return reader_fail_at(r, r->at, DP_INVALID, "a number longer than %d characters", JSON_NUMBER_MAX);
     r->at += len;
     return true;
 }
@@ -383,13 +383,13 @@ static bool scan_number(struct json_reader *r, struct json_number *n)
 /* Fails at a number that was just consumed. */
 static bool fail_number(struct json_reader *r, const struct json_number *n, const char *why)
 {
-    return fail_at(r, r->at - n->text.len, DP_INVALID, "%s: %.*s%s", why,
-                   (int)(n->text.len < 40 ? n->text.len : 40), (const char *)n->text.data,
-                   n->text.len < 40 ? "" : "...");
+    return reader_fail_at(r, r->at - n->text.len, DP_INVALID, "%s: %.*s%s", why,
+                          (int)(n->text.len < 40 ? n->text.len : 40), (const char *)n->text.data,
+                          n->text.len < 40 ? "" : "...");
 }
 
 /* Consumes an integer; *magnitude is its absolute value. */
-static bool read_integer(struct json_reader *r, struct json_number *n, uint64_t *magnitude)
+static bool reader_integer(struct json_reader *r, struct json_number *n, uint64_t *magnitude)
 {
     if (!scan_number(r, n))
         return false;
@@ -408,7 +408,7 @@ bool json_read_i64(struct json_reader *r, int64_t *out)
 {
     struct json_number n;
     uint64_t magnitude = 0;
-    if (!read_integer(r, &n, &magnitude))
+    if (!reader_integer(r, &n, &magnitude))
         return false;
     if (magnitude > (uint64_t)INT64_MAX + n.negative)
         return fail_number(r, &n, "an integer out of range");
@@ -420,7 +420,7 @@ bool json_read_u64(struct json_reader *r, uint64_t *out)
 {
     struct json_number n;
     uint64_t magnitude = 0;
-    if (!read_integer(r, &n, &magnitude))
+    if (!reader_integer(r, &n, &magnitude))
         return false;
     if (n.negative && magnitude != 0)
         return fail_number(r, &n, "expected a non-negative integer, found");
@@ -477,7 +477,7 @@ bool json_skip(struct json_reader *r)
             continue; /* the container ended */
         }
         if (object) {
-            if (next_byte(r) != '"')
+            if (reader_next_byte(r) != '"')
                 return fail_key(r);
             if (!scan_string(r, &key, &flag) || !read_colon(r))
                 return false;
@@ -492,7 +492,7 @@ bool json_read_raw(struct json_reader *r, struct span *out)
 {
     if (r->status != DP_OK)
         return false;
-    next_byte(r);
+    reader_next_byte(r);
     size_t start = r->at;
     if (!json_skip(r))
         return false;
@@ -504,7 +504,7 @@ bool json_end(struct json_reader *r)
 {
     if (r->status != DP_OK)
         return false;
-    if (next_byte(r) >= 0)
+    if (reader_next_byte(r) >= 0)
         return fail_expected(r, "the end of the text");
     if (r->depth != 0)
         return fail_expected(r, r->is_object[r->depth - 1] ? "'}'" : "']'");

@@ -20,7 +20,7 @@ void json_writer_init(struct json_writer *w, struct buffer *out)
 }
 
 /* The comma that a value or key needs before it. */
-static void separate(struct json_writer *w)
+static void write_comma(struct json_writer *w)
 {
     if (w->after_key) {
         w->after_key = false;
@@ -33,15 +33,15 @@ static void separate(struct json_writer *w)
     w->has_items[w->depth - 1] = true;
 }
 
-static void begin(struct json_writer *w, char open)
+static void begin_container(struct json_writer *w, char open)
 {
-    separate(w);
+    write_comma(w);
     assert(w->depth < JSON_DEPTH_MAX);
     buffer_u8(w->out, (uint8_t)open);
     w->has_items[w->depth++] = false;
 }
 
-static void end(struct json_writer *w, char close)
+static void end_container(struct json_writer *w, char close)
 {
     assert(w->depth > 0 && !w->after_key);
     w->depth--;
@@ -50,22 +50,22 @@ static void end(struct json_writer *w, char close)
 
 void json_begin_object(struct json_writer *w)
 {
-    begin(w, '{');
+    begin_container(w, '{');
 }
 
 void json_end_object(struct json_writer *w)
 {
-    end(w, '}');
+    end_container(w, '}');
 }
 
 void json_begin_array(struct json_writer *w)
 {
-    begin(w, '[');
+    begin_container(w, '[');
 }
 
 void json_end_array(struct json_writer *w)
 {
-    end(w, ']');
+    end_container(w, ']');
 }
 
 /* Appends what one byte that may not stand bare in a string becomes. */
@@ -115,7 +115,7 @@ static void append_string(struct buffer *out, struct span text)
 void json_key_span(struct json_writer *w, struct span key)
 {
     assert(w->depth > 0 && !w->after_key);
-    separate(w);
+    write_comma(w);
     append_string(w->out, key);
     buffer_u8(w->out, ':');
     w->after_key = true;
@@ -128,7 +128,7 @@ void json_key(struct json_writer *w, const char *key)
 
 void json_string(struct json_writer *w, struct span text)
 {
-    separate(w);
+    write_comma(w);
     append_string(w->out, text);
 }
 
@@ -153,13 +153,13 @@ static void append_integer(struct buffer *out, uint64_t magnitude, bool negative
 
 void json_i64(struct json_writer *w, int64_t v)
 {
-    separate(w);
+    write_comma(w);
     append_integer(w->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
 }
 
 void json_u64(struct json_writer *w, uint64_t v)
 {
-    separate(w);
+    write_comma(w);
     append_integer(w->out, v, false);
 }
 
@@ -171,21 +171,21 @@ static void append_float(struct buffer *out, float v)
 
 void json_float(struct json_writer *w, float v)
 {
-    separate(w);
+    write_comma(w);
     append_float(w->out, v);
 }
 
 void json_double(struct json_writer *w, double v)
 {
     char text[DOUBLE_MAX];
-    separate(w);
+    write_comma(w);
     buffer_append(w->out, span_of(text, json_format_double(v, text)));
 }
 
 void json_floats(struct json_writer *w, const float *v, size_t count)
 {
     struct buffer *out = w->out;
-    separate(w);
+    write_comma(w);
     buffer_u8(out, '[');
     size_t done = 0;
     while (done < count) {
@@ -211,19 +211,19 @@ void json_floats(struct json_writer *w, const float *v, size_t count)
 
 void json_bool(struct json_writer *w, bool v)
 {
-    separate(w);
+    write_comma(w);
     buffer_append_str(w->out, v ? "true" : "false");
 }
 
 void json_null(struct json_writer *w)
 {
-    separate(w);
+    write_comma(w);
     buffer_append_str(w->out, "null");
 }
 
 void json_raw(struct json_writer *w, struct span json)
 {
-    separate(w);
+    write_comma(w);
     buffer_append(w->out, json);
 }
 

@@ -31,7 +31,7 @@ static uint64_t hash_of(const struct map *m, struct span key)
 }
 
 /* The slot that holds the key, or the empty one where it would go. The table has an empty slot. */
-static struct map_slot *probe(const struct map *m, struct span key, uint64_t hash)
+static struct map_slot *map_probe(const struct map *m, struct span key, uint64_t hash)
 {
     size_t at = hash & (m->capacity - 1);
     for (;;) {
@@ -46,11 +46,11 @@ uint64_t *map_find(const struct map *m, struct span key)
 {
     if (m->count == 0)
         return NULL;
-    struct map_slot *slot = probe(m, key, hash_of(m, key));
+    struct map_slot *slot = map_probe(m, key, hash_of(m, key));
     return slot->hash ? &slot->value : NULL;
 }
 
-static bool grow(struct map *m)
+static bool map_grow(struct map *m)
 {
     size_t capacity;
     if (m->capacity == 0)
@@ -78,15 +78,15 @@ enum dp_status map_put(struct map *m, struct span key, uint64_t value, uint64_t 
                        struct dp_error *error)
 {
     uint64_t hash = hash_of(m, key);
-    struct map_slot *found = m->capacity ? probe(m, key, hash) : NULL;
+    struct map_slot *found = m->capacity ? map_probe(m, key, hash) : NULL;
     bool is_there = found && found->hash;
     if (!is_there) {
         if (m->count >= m->max)
             return dp_fail(error, DP_TOO_LARGE, "more than %zu different keys", m->max);
         if (m->count >= m->capacity / 4 * 3) {
-            if (!grow(m))
+            if (!map_grow(m))
                 return dp_fail_nomem(error, "a hash map");
-            found = probe(m, key, hash);
+            found = map_probe(m, key, hash);
         }
         *found = (struct map_slot){key, hash, value};
         m->count++;

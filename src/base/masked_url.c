@@ -8,13 +8,13 @@
 
 static const char HIDDEN[] = "(hidden)", SEPARATORS[] = ",; \t";
 
-static struct span from(struct span text, size_t at)
+static struct span text_from(struct span text, size_t at)
 {
     return span_of(text.data + at, text.len - at);
 }
 
 /* Where the first of `characters` is; text.len where none is. */
-static size_t find(struct span text, const char *characters)
+static size_t find_any_of(struct span text, const char *characters)
 {
     size_t at = 0;
     while (at < text.len && (!text.data[at] || !strchr(characters, text.data[at])))
@@ -61,8 +61,9 @@ static bool speaks_of_secrets(struct span name)
 /* Where the value at `at` ends: before an '&' that another "name=" follows, as others may be part of the secret. */
 static size_t end_of_value(struct span text, size_t at)
 {
-    for (at += find(from(text, at), "&"); at < text.len; at += 1 + find(from(text, at + 1), "&")) {
-        size_t next = at + 1 + find(from(text, at + 1), "=&");
+    for (at += find_any_of(text_from(text, at), "&"); at < text.len;
+         at += 1 + find_any_of(text_from(text, at + 1), "&")) {
+        size_t next = at + 1 + find_any_of(text_from(text, at + 1), "=&");
         if (next < text.len && text.data[next] == '=')
             return at;
     }
@@ -74,8 +75,8 @@ static void append_parameters(struct buffer *out, struct span text)
 {
     size_t shown = 0;
     for (size_t i = 0; i < text.len; i++) {
-        struct span name = from(text, i);
-        name.len = find(name, "=?& ");
+        struct span name = text_from(text, i);
+        name.len = find_any_of(name, "=?& ");
         size_t value = i + name.len + 1;
         bool begins = i == 0 || strchr("?& ", text.data[i - 1]) != NULL;
         if (!begins || value > text.len || text.data[value - 1] != '=' || !speaks_of_secrets(name))
@@ -85,7 +86,7 @@ static void append_parameters(struct buffer *out, struct span text)
         shown = end_of_value(text, value);
         i = shown - 1;
     }
-    buffer_append(out, from(text, shown));
+    buffer_append(out, text_from(text, shown));
 }
 
 /* Appends one URL, whose user's name begins at `user`; a text that has no scheme hides all up to its '@'. */
@@ -100,7 +101,7 @@ static void append_url(struct buffer *out, struct span url, size_t user)
     }
     at--;
     struct span userinfo = span_of(url.data + user, at - user);
-    size_t name = user ? find(userinfo, ":") : 0;
+    size_t name = user ? find_any_of(userinfo, ":") : 0;
     if (user && name == userinfo.len) {
         append_parameters(out, url); /* nobody's password; or the '@' is in a parameter */
         return;
@@ -109,8 +110,8 @@ static void append_url(struct buffer *out, struct span url, size_t user)
     buffer_append_str(out, user ? ":" : "");
     buffer_append_str(out, HIDDEN);
     /* The '?' may be in the password, or the '@' in a parameter behind it: who can tell? */
-    if (find(userinfo, "?") == userinfo.len)
-        append_parameters(out, from(url, at));
+    if (find_any_of(userinfo, "?") == userinfo.len)
+        append_parameters(out, text_from(url, at));
 }
 
 void masked_url_append(struct buffer *out, struct span text)
@@ -123,7 +124,7 @@ void masked_url_append(struct buffer *out, struct span text)
     while (scheme < text.len) {
         size_t next = next_url(text, scheme);
         append_url(out, span_of(text.data, next), scheme + 3);
-        text = from(text, next);
+        text = text_from(text, next);
         scheme = find_scheme_end(text, 0);
     }
 }

@@ -27,8 +27,8 @@ void metric_registry_deinit(struct metric_registry *r)
     *r = (struct metric_registry){0};
 }
 
-static struct metric *add(struct metric_registry *r, enum metric_kind kind, const char *name, const char *labels,
-                          const char *help)
+static struct metric *registry_add(struct metric_registry *r, enum metric_kind kind, const char *name,
+                                   const char *labels, const char *help)
 {
     size_t labels_len = strlen(labels);
     assert(labels_len < METRIC_LABELS_MAX);
@@ -49,19 +49,19 @@ static struct metric *add(struct metric_registry *r, enum metric_kind kind, cons
 
 struct metric *metric_counter(struct metric_registry *r, const char *name, const char *labels, const char *help)
 {
-    return add(r, METRIC_COUNTER, name, labels, help);
+    return registry_add(r, METRIC_COUNTER, name, labels, help);
 }
 
 struct metric *metric_gauge(struct metric_registry *r, const char *name, const char *labels, const char *help)
 {
-    return add(r, METRIC_GAUGE, name, labels, help);
+    return registry_add(r, METRIC_GAUGE, name, labels, help);
 }
 
 struct metric *metric_histogram(struct metric_registry *r, const char *name, const char *labels, const char *help,
                                 const double *bounds, size_t bound_count)
 {
     assert(bound_count <= METRIC_BUCKETS_MAX);
-    struct metric *m = add(r, METRIC_HISTOGRAM, name, labels, help);
+    struct metric *m = registry_add(r, METRIC_HISTOGRAM, name, labels, help);
     if (!m)
         return NULL;
     m->bounds = bounds;
@@ -71,7 +71,7 @@ struct metric *metric_histogram(struct metric_registry *r, const char *name, con
 
 struct metric *metric_seconds(struct metric_registry *r, const char *name, const char *labels, const char *help)
 {
-    struct metric *m = add(r, METRIC_COUNTER, name, labels, help);
+    struct metric *m = registry_add(r, METRIC_COUNTER, name, labels, help);
     if (m)
         m->nano = true;
     return m;
@@ -81,7 +81,7 @@ struct metric *metric_of(struct metric_registry *r, enum metric_kind kind, const
                          const char *help, const _Atomic int64_t *source)
 {
     assert(kind != METRIC_HISTOGRAM);
-    struct metric *m = add(r, kind, name, labels, help);
+    struct metric *m = registry_add(r, kind, name, labels, help);
     if (m)
         m->source = source;
     return m;

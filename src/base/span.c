@@ -11,7 +11,7 @@ int span_compare(struct span a, struct span b)
 }
 
 /* The next `len` bytes, or NULL (and failed) when they are not there. */
-static const uint8_t *take(struct cursor *c, size_t len)
+static const uint8_t *cursor_take(struct cursor *c, size_t len)
 {
     if (c->failed || c->rest.len < len) {
         c->failed = true;
@@ -26,9 +26,9 @@ static const uint8_t *take(struct cursor *c, size_t len)
 }
 
 /* `size` bytes as a little-endian number. */
-static uint64_t take_number(struct cursor *c, size_t size)
+static uint64_t cursor_number(struct cursor *c, size_t size)
 {
-    const uint8_t *at = take(c, size);
+    const uint8_t *at = cursor_take(c, size);
     uint64_t v = 0;
     if (at)
         for (size_t i = 0; i < size; i++)
@@ -38,32 +38,32 @@ static uint64_t take_number(struct cursor *c, size_t size)
 
 uint8_t cursor_u8(struct cursor *c)
 {
-    return (uint8_t)take_number(c, 1);
+    return (uint8_t)cursor_number(c, 1);
 }
 
 uint16_t cursor_u16(struct cursor *c)
 {
-    return (uint16_t)take_number(c, 2);
+    return (uint16_t)cursor_number(c, 2);
 }
 
 uint32_t cursor_u32(struct cursor *c)
 {
-    return (uint32_t)take_number(c, 4);
+    return (uint32_t)cursor_number(c, 4);
 }
 
 uint64_t cursor_u64(struct cursor *c)
 {
-    return take_number(c, 8);
+    return cursor_number(c, 8);
 }
 
 int32_t cursor_i32(struct cursor *c)
 {
-    return (int32_t)take_number(c, 4);
+    return (int32_t)cursor_number(c, 4);
 }
 
 int64_t cursor_i64(struct cursor *c)
 {
-    return (int64_t)take_number(c, 8);
+    return (int64_t)cursor_number(c, 8);
 }
 
 float cursor_f32(struct cursor *c)
@@ -88,7 +88,7 @@ struct span cursor_bytes(struct cursor *c, uint64_t len)
         c->failed = true;
         return span_of(NULL, 0);
     }
-    const uint8_t *at = take(c, (size_t)len);
+    const uint8_t *at = cursor_take(c, (size_t)len);
     return at ? span_of(at, (size_t)len) : span_of(NULL, 0);
 }
 

@@ -3,28 +3,28 @@
 
 /* The shape that a lead byte announces: its length, and the range of its second byte (the others are always
  * 80..BF). Length 0: no lead byte. */
-struct shape {
+struct utf8_shape {
     size_t len;
     uint8_t second_min, second_max;
 };
 
-static struct shape shape_of(uint8_t lead)
+static struct utf8_shape shape_of(uint8_t lead)
 {
     if (lead < 0x80)
-        return (struct shape){1, 0, 0};
+        return (struct utf8_shape){1, 0, 0};
     if (lead < 0xc2)
-        return (struct shape){0, 0, 0}; /* a continuation, or an overlong form of ASCII */
+        return (struct utf8_shape){0, 0, 0}; /* a continuation, or an overlong form of ASCII */
     if (lead < 0xe0)
-        return (struct shape){2, 0x80, 0xbf};
+        return (struct utf8_shape){2, 0x80, 0xbf};
     if (lead < 0xf0)
-        return (struct shape){3, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf};
+        return (struct utf8_shape){3, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf};
     if (lead < 0xf5)
-        return (struct shape){4, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf};
-    return (struct shape){0, 0, 0};
+        return (struct utf8_shape){4, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf};
+    return (struct utf8_shape){0, 0, 0};
 }
 
 /* How many bytes at `at` agree with its lead byte's shape, the lead included. */
-static size_t agreeing(const uint8_t *at, const uint8_t *end, struct shape shape)
+static size_t agreeing_bytes(const uint8_t *at, const uint8_t *end, struct utf8_shape shape)
 {
     if (shape.len <= 1 || end - at < 2 || at[1] < shape.second_min || at[1] > shape.second_max)
         return 1;
@@ -38,13 +38,13 @@ size_t utf8_length(const uint8_t *at, const uint8_t *end)
 {
     if (at >= end)
         return 0;
-    struct shape shape = shape_of(*at);
-    return shape.len && agreeing(at, end, shape) == shape.len ? shape.len : 0;
+    struct utf8_shape shape = shape_of(*at);
+    return shape.len && agreeing_bytes(at, end, shape) == shape.len ? shape.len : 0;
 }
 
 size_t utf8_bad_length(const uint8_t *at, const uint8_t *end)
 {
-    return agreeing(at, end, shape_of(*at));
+    return agreeing_bytes(at, end, shape_of(*at));
 }
 
 /* Non-zero when one of eight bytes is < 0x20, ≥ 0x80, `"` or `\`. "Determine if a word has a byte less than n",

@@ -49,7 +49,7 @@ static bool read_small(const char *path, char out[SMALL_FILE])
 }
 
 /* Takes a decimal number from the front of *at. */
-static bool take_number(const char **at, long long *out)
+static bool take_cgroup_number(const char **at, int64_t *out)
 {
     char *end;
     errno = 0;
@@ -60,11 +60,11 @@ static bool take_number(const char **at, long long *out)
 }
 
 /* quota / period rounded up; 0 when that is no limit. */
-static unsigned quota_cpus(long long quota, long long period)
+static unsigned quota_cpus(int64_t quota, int64_t period)
 {
     if (quota <= 0 || period <= 0)
         return 0;
-    long long cpus = (quota - 1) / period + 1;
+    int64_t cpus = (quota - 1) / period + 1;
     return cpus > INT_MAX ? INT_MAX : (unsigned)cpus;
 }
 
@@ -73,21 +73,21 @@ static unsigned quota_v2(const char *group)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
     const char *at = text;
-    long long quota, period;
+    int64_t quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", group);
-    if (!read_small(path, text) || !take_number(&at, &quota) || !take_number(&at, &period))
+    if (!read_small(path, text) || !take_cgroup_number(&at, &quota) || !take_cgroup_number(&at, &period))
         return 0;
     return quota_cpus(quota, period);
 }
 
 /* The number in a v1 group's file; -1, which is no limit, when there is none. */
-static long long number_v1(const char *group, const char *name)
+static int64_t number_v1(const char *group, const char *name)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
     const char *at = text;
-    long long number;
+    int64_t number;
     snprintf(path, sizeof path, "%s/%s", group, name);
-    return read_small(path, text) && take_number(&at, &number) ? number : -1;
+    return read_small(path, text) && take_cgroup_number(&at, &number) ? number : -1;
 }
 
 static unsigned quota_v1(const char *group)
@@ -96,7 +96,7 @@ static unsigned quota_v1(const char *group)
 }
 
 /* The smaller of two limits, where 0 is none. */
-static unsigned tighter(unsigned a, unsigned b)
+static unsigned tighter_quota(unsigned a, unsigned b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
@@ -109,7 +109,7 @@ static unsigned least_quota(const char *mount, char *group, unsigned (*quota)(co
     for (;;) {
         int len = snprintf(path, sizeof path, "%s%s", mount, group);
         if (len > 0 && (size_t)len < sizeof path)
-            least = tighter(least, quota(path));
+            least = tighter_quota(least, quota(path));
         char *slash = strrchr(group, '/');
         if (!slash)
             return least;
@@ -146,10 +146,10 @@ unsigned os_cpu_quota(const char *root)
         *group++ = '\0';
         if (controllers[0] == '\0') {
             if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup", root) < (int)sizeof mount)
-                least = tighter(least, least_quota(mount, group, quota_v2));
+                least = tighter_quota(least, least_quota(mount, group, quota_v2));
         } else if (has_cpu(controllers)) {
             if (snprintf(mount, sizeof mount, "%s/sys/fs/cgroup/cpu", root) < (int)sizeof mount)
-                least = tighter(least, least_quota(mount, group, quota_v1));
+                least = tighter_quota(least, least_quota(mount, group, quota_v1));
         }
     }
     fclose(in);
@@ -158,6 +158,6 @@ unsigned os_cpu_quota(const char *root)
 
 unsigned os_cpu_count(void)
 {
-    unsigned count = tighter(affinity_count(), os_cpu_quota(""));
+    unsigned count = tighter_quota(affinity_count(), os_cpu_quota(""));
     return count ? count : 1;
 }

@@ -146,8 +146,10 @@ enum dp_status os_new_file_finish(struct os_new_file *file, struct dp_error *err
     if (failed) {
         unlink(file->temporary);
         status = dp_fail_errno(error, failed, "write", file->path);
-    } else if ((failed = sync_folder(file->path)) != 0) {
-        status = dp_fail_errno(error, failed, "make durable", file->path);
+    } else {
+        failed = sync_folder(file->path);
+        if (failed)
+            status = dp_fail_errno(error, failed, "make durable", file->path);
     }
     mem_free(file);
     return status;

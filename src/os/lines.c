@@ -2,6 +2,7 @@
 #include "os/file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 /* How files begin that people mistake for lines of text, and what makes lines of them. The longer of two that begin alike
  * comes first. */
@@ -52,7 +53,7 @@ void line_reader_deinit(struct line_reader *r)
 }
 
 /* The next byte; a read that a signal interrupted is tried again. */
-static int next_byte(FILE *in)
+static int input_next_byte(FILE *in)
 {
     for (;;) {
         errno = 0;
@@ -64,7 +65,7 @@ static int next_byte(FILE *in)
 }
 
 /* Appends a byte; quickly while there is room. A buffer that has failed is full, so it stays as it is. */
-static inline void append(struct buffer *b, int byte)
+static inline void line_append(struct buffer *b, int byte)
 {
     if (b->len < b->cap)
         b->data[b->len++] = (uint8_t)byte;
@@ -77,21 +78,21 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     struct buffer *b = &r->line;
     dp_error_clear(error);
     buffer_clear(b);
-    int byte = next_byte(r->in);
+    int byte = input_next_byte(r->in);
     if (byte == EOF && !ferror(r->in))
         return false;
     r->number++;
     bool last_was_cr = false; /* held back: it belongs to the line only when more of the line follows */
-    for (; byte != EOF && byte != '\n'; byte = next_byte(r->in)) {
+    for (; byte != EOF && byte != '\n'; byte = input_next_byte(r->in)) {
         if (last_was_cr)
-            append(b, '\r');
+            line_append(b, '\r');
         last_was_cr = byte == '\r';
         if (!last_was_cr)
-            append(b, byte);
+            line_append(b, byte);
     }
     if (ferror(r->in)) {
-        dp_fail(error, errno == ECANCELED ? DP_CANCELLED : DP_IO, "cannot read line %llu: %s",
-                (unsigned long long)r->number, strerror(errno));
+        dp_fail(error, errno == ECANCELED ? DP_CANCELLED : DP_IO, "cannot read line %" PRIu64 ": %s", r->number,
+                strerror(errno));
         return false;
     }
     const char *foreign = r->number == 1 ? foreign_kind(span_of(b->data, b->len)) : NULL;
@@ -100,8 +101,7 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
         return false;
     }
     if (b->status == DP_TOO_LARGE) {
-        dp_fail(error, DP_TOO_LARGE, "line %llu is longer than the limit of %zu bytes",
-                (unsigned long long)r->number, b->max);
+        dp_fail(error, DP_TOO_LARGE, "line %" PRIu64 " is longer than the limit of %zu bytes", r->number, b->max);
         return false;
     }
     if (b->status != DP_OK) {

@@ -35,12 +35,12 @@ static const char *level_name(enum log_level level)
 }
 
 /* A line under construction: appending past its end does nothing. */
-struct line {
+struct log_line {
     char bytes[LINE_MAX_BYTES];
     size_t len;
 };
 
-static bool put(struct line *line, const void *bytes, size_t len)
+static bool log_put(struct log_line *line, const void *bytes, size_t len)
 {
     if (len > sizeof line->bytes - line->len)
         return false;
@@ -49,14 +49,14 @@ static bool put(struct line *line, const void *bytes, size_t len)
     return true;
 }
 
-static bool put_str(struct line *line, const char *text)
+static bool put_str(struct log_line *line, const char *text)
 {
-    return put(line, text, strlen(text));
+    return log_put(line, text, strlen(text));
 }
 
 /* The message without control and hidden characters and with valid UTF-8 only, leaving `tail` bytes of the line free.
  * In JSON also quotes and backslashes are escaped; in text they stand as they are. */
-static void put_message(struct line *line, const char *message, size_t tail, bool json)
+static void put_message(struct log_line *line, const char *message, size_t tail, bool json)
 {
     const uint8_t *at = (const uint8_t *)message, *end = at + strlen(message);
     while (at < end) {
@@ -79,7 +79,7 @@ static void put_message(struct line *line, const char *message, size_t tail, boo
             piece = at;
             len = used;
         }
-        if (len > sizeof line->bytes - line->len - tail || !put(line, piece, len))
+        if (len > sizeof line->bytes - line->len - tail || !log_put(line, piece, len))
             return;
         at += used;
     }
@@ -111,7 +111,7 @@ void log_write(enum log_level level, const char *format, ...)
     va_end(args);
     os_format_utc(os_wall_ms(), utc);
     bool json = atomic_load_explicit(&as_json, memory_order_relaxed);
-    struct line line;
+    struct log_line line;
     line.len = 0;
     put_str(&line, json ? "{\"time\":\"" : "");
     put_str(&line, utc);

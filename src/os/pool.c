@@ -18,7 +18,7 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-struct job {
+struct pool_job {
     void (*fn)(void *ctx);
     void *ctx;
     int64_t came_ns;
@@ -27,7 +27,7 @@ struct job {
 struct pool {
     pthread_mutex_t lock;
     pthread_cond_t work; /* a job waits, or the pool closes */
-    struct job *ring;
+    struct pool_job *ring;
     size_t ring_size, first;
     _Atomic unsigned waiting;
     unsigned queue_max, threads_max;
@@ -39,7 +39,7 @@ struct pool {
     pthread_t threads[];
 };
 
-static void *serve(void *context)
+static void *serve_requests(void *context)
 {
     struct pool *pool = context;
     pthread_mutex_lock(&pool->lock);
@@ -51,7 +51,7 @@ static void *serve(void *context)
         }
         if (pool->waiting == 0)
             break;
-        struct job job = pool->ring[pool->first];
+        struct pool_job job = pool->ring[pool->first];
         pool->first = (pool->first + 1) % pool->ring_size;
         pool->waiting--;
         metric_set(pool->metrics.waiting, pool->waiting);
@@ -73,7 +73,7 @@ enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out,
         return dp_fail(error, DP_INVALID, "a pool needs at least one thread");
     size_t ring_size = (size_t)threads + queue_max;
     struct pool *pool = mem_calloc(1, sizeof *pool + threads * sizeof pool->threads[0]);
-    struct job *ring = mem_calloc(ring_size, sizeof *ring);
+    struct pool_job *ring = mem_calloc(ring_size, sizeof *ring);
     if (!pool || !ring) {
         mem_free(pool);
         mem_free(ring);
@@ -92,7 +92,7 @@ enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out,
 /* Starts one more thread. Its errno, or 0. */
 static int start_thread(struct pool *pool)
 {
-    int failed = os_thread_start(&pool->threads[pool->started], "dipper-request", serve, pool);
+    int failed = os_thread_start(&pool->threads[pool->started], "dipper-request", serve_requests, pool);
     if (!failed)
         pool->started++;
     metric_set(pool->metrics.started, pool->started);
@@ -118,7 +118,7 @@ enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, 
         metric_add(pool->metrics.refused, 1);
         goto out;
     }
-    pool->ring[(pool->first + waiting) % pool->ring_size] = (struct job){fn, ctx, os_now_ns()};
+    pool->ring[(pool->first + waiting) % pool->ring_size] = (struct pool_job){fn, ctx, os_now_ns()};
     pool->waiting = waiting + 1;
     metric_set(pool->metrics.waiting, pool->waiting);
     metric_add(pool->metrics.jobs, 1);

@@ -76,8 +76,8 @@ struct team {
     pthread_t threads[];
 };
 
-/* What a thread needs to know of itself. */
-struct member {
+/* Tells a new thread who it is. */
+struct compute_start {
     struct team *team;
     unsigned worker;
 };
@@ -102,7 +102,7 @@ static void pause_cpu(void)
 }
 
 /* Claims indices until none is left. */
-static void work(struct team *team, unsigned worker)
+static void claim_indices(struct team *team, unsigned worker)
 {
     void (*fn)(void *, size_t, unsigned) = team->fn;
     void *ctx = team->ctx;
@@ -139,7 +139,7 @@ static int64_t await_change(struct team *team, _Atomic uint32_t *word, uint32_t 
 }
 
 /* Changes *word to `value`, and wakes whoever sleeps on it. */
-static void change(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *sleepers)
+static void change_word(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *sleepers)
 {
     atomic_store(word, value);
     if (atomic_load(sleepers))
@@ -157,7 +157,7 @@ static void join_work(struct team *team, unsigned worker, uint32_t *seen_loop)
                                                     memory_order_acquire));
     *seen_loop = gate & ~GATE_INSIDE;
     if (team->fn) {
-        work(team, worker);
+        claim_indices(team, worker);
     } else {
         await_change(team, &team->members, 0, &team->dozers);
         struct team_member self = {team, (gate & GATE_INSIDE) + 1, atomic_load(&team->members)};
@@ -168,9 +168,9 @@ static void join_work(struct team *team, unsigned worker, uint32_t *seen_loop)
         futex_wake(&team->gate, 1);
 }
 
-static void *serve(void *context)
+static void *serve_team(void *context)
 {
-    struct member self = *(struct member *)context;
+    struct compute_start self = *(struct compute_start *)context;
     struct team *team = self.team;
     mem_free(context);
     uint32_t seen_loop = 0; /* closed: no open loop looks like it */
@@ -183,7 +183,7 @@ static void *serve(void *context)
     return NULL;
 }
 
-static void ring(struct team *team, size_t wanted)
+static void ring_workers(struct team *team, size_t wanted)
 {
     atomic_fetch_add(&team->bell, 1);
     if (atomic_load(&team->sleepers))
@@ -223,7 +223,7 @@ static void open_gate(struct team *team, size_t wanted)
 {
     uint32_t gate = atomic_load_explicit(&team->gate, memory_order_relaxed);
     atomic_store(&team->gate, (gate + GATE_LOOP) | GATE_OPEN);
-    ring(team, wanted);
+    ring_workers(team, wanted);
 }
 
 void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx)
@@ -243,7 +243,7 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
     team->count = count;
     atomic_store_explicit(&team->next, 0, memory_order_relaxed);
     open_gate(team, count - 1);
-    work(team, 0);
+    claim_indices(team, 0);
     atomic_fetch_and(&team->gate, ~GATE_OPEN);
     await_leavers(team);
     pthread_mutex_unlock(&team->turn);
@@ -285,7 +285,7 @@ void team_gather(struct team *team, int64_t patience_ns, void (*fn)(void *ctx, c
         self.count += atomic_fetch_and(&team->gate, ~GATE_OPEN) & GATE_INSIDE;
         if (self.count <= team->started && patience_ns >= WAKE_NS)
             note_crowd(team);
-        change(&team->members, self.count, &team->dozers);
+        change_word(&team->members, self.count, &team->dozers);
     }
     fn(ctx, &self);
     if (team->started > 0)
@@ -304,14 +304,14 @@ void team_meet(const struct team_member *self)
             note_crowd(team);
     } else {
         atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-        change(&team->meetings, meeting + 1, &team->dozers);
+        change_word(&team->meetings, meeting + 1, &team->dozers);
     }
 }
 
 void team_wake(struct team *team)
 {
     if (team && atomic_load(&team->sleepers))
-        ring(team, INT_MAX);
+        ring_workers(team, INT_MAX);
 }
 
 bool team_can_gather(const struct team *team)
@@ -321,15 +321,15 @@ bool team_can_gather(const struct team *team)
 }
 
 /* Starts the next worker. Its errno, or 0. */
-static int start_worker(struct team *team)
+static int start_compute_thread(struct team *team)
 {
-    struct member *member = mem_alloc(sizeof *member);
-    if (!member)
+    struct compute_start *start = mem_alloc(sizeof *start);
+    if (!start)
         return ENOMEM;
-    *member = (struct member){team, team->started + 1};
-    int failed = os_thread_start(&team->threads[team->started], "dipper-compute", serve, member);
+    *start = (struct compute_start){team, team->started + 1};
+    int failed = os_thread_start(&team->threads[team->started], "dipper-compute", serve_team, start);
     if (failed)
-        mem_free(member);
+        mem_free(start);
     else
         team->started++;
     return failed;
@@ -352,7 +352,7 @@ enum dp_status team_new(unsigned workers, struct team **out, struct dp_error *er
     team->size = workers;
     team->spin_ns = workers <= processors ? SPIN_NS : 0; /* spinning takes the processor from who has work */
     while (team->started + 1 < workers) {
-        int failed = start_worker(team);
+        int failed = start_compute_thread(team);
         if (failed) {
             team_free(team);
             if (failed == ENOMEM)
@@ -369,7 +369,7 @@ void team_free(struct team *team)
     if (!team)
         return;
     atomic_store(&team->closing, true);
-    ring(team, INT_MAX);
+    ring_workers(team, INT_MAX);
     for (unsigned i = 0; i < team->started; i++)
         pthread_join(team->threads[i], NULL);
     pthread_mutex_destroy(&team->turn);
