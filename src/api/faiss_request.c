@@ -30,7 +30,7 @@ enum dp_status faiss_parse_open(struct call *call, struct span body, struct inde
     *out = (struct index_source){.cluster_data_offset = 0};
     json_reader_init(r, body);
     fields_enter_request(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         switch (field) {
         case NAME: fields_string(r, call->arena, "name", &out->name); break;
         case URL: fields_string(r, call->arena, "url", &out->url); break;
@@ -50,7 +50,7 @@ enum dp_status faiss_parse_open(struct call *call, struct span body, struct inde
 /* ---- searches -------------------------------------------------------------------------------------------- */
 
 /* One vector: numbers, or base 64 of them. */
-static bool read_vector(struct json_reader *r, struct call *call, const float **out, size_t *dim)
+static bool read_query_vector(struct json_reader *r, struct call *call, const float **out, size_t *dim)
 {
     struct span text;
     size_t len = 0;
@@ -108,7 +108,7 @@ static size_t count_queries(struct json_reader *r, const char *name)
     return 0;
 }
 
-static void read_vectors(struct json_reader *r, struct call *call, struct index_search *out)
+static void read_query_vectors(struct json_reader *r, struct call *call, struct index_search *out)
 {
     const float *vector;
     size_t dim;
@@ -119,24 +119,26 @@ static void read_vectors(struct json_reader *r, struct call *call, struct index_
     if (!one && json_enter_array(&ahead) && json_next_item(&ahead))
         one = json_peek(&ahead) == JSON_NUMBER;
     if (one) {
-        if (read_vector(r, call, &out->vectors, &out->dim))
+        if (read_query_vector(r, call, &out->vectors, &out->dim))
             out->count = 1;
         return;
     }
-    if ((out->count = count_queries(r, "vectors")) == 0)
+    out->count = count_queries(r, "vectors");
+    if (out->count == 0)
         return;
     json_enter_array(r);
     for (size_t i = 0; json_next_item(r); i++)
-        if (!read_vector(r, call, &vector, &dim) || !take_row(r, call, i, vector, dim, out))
+        if (!read_query_vector(r, call, &vector, &dim) || !take_row(r, call, i, vector, dim, out))
             return;
 }
 
-static void read_texts(struct json_reader *r, struct call *call, struct index_search *out)
+static void read_query_texts(struct json_reader *r, struct call *call, struct index_search *out)
 {
     const bool one = json_peek(r) == JSON_STRING;
     if (!one && !fields_expect(r, JSON_ARRAY, "texts"))
         return;
-    if ((out->count = one ? 1 : count_queries(r, "texts")) == 0)
+    out->count = one ? 1 : count_queries(r, "texts");
+    if (out->count == 0)
         return;
     struct embed_input *texts = arena_array(call->arena, out->count, sizeof *texts);
     if (!texts) {
@@ -209,13 +211,13 @@ enum dp_status faiss_parse_search(struct call *call, struct span body, struct in
     *out = (struct index_search){.count = 0};
     json_reader_init(r, body);
     fields_enter_request(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         if (fields_null(r))
             continue;
         given |= UINT64_C(1) << field;
         switch (field) {
-        case VECTORS: read_vectors(r, call, out); break;
-        case TEXTS: read_texts(r, call, out); break;
+        case VECTORS: read_query_vectors(r, call, out); break;
+        case TEXTS: read_query_texts(r, call, out); break;
         case K: fields_u32(r, "k", 1, INDEX_SEARCH_HITS_MAX, &k); break;
         case NPROBE: fields_u32(r, "nprobe", 0, UINT32_MAX, &nprobe); break;
         case RECALL: read_recall(r, out); break;

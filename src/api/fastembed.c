@@ -53,12 +53,12 @@ static void answer_text_too_long(const struct call *call, const struct api_conte
     json_end_object(&w);
 }
 
-struct request {
+struct fastembed_request {
     struct embed_request embed;
     bool single; /* "text", not "texts" */
 };
 
-static bool read_texts(struct json_reader *r, struct call *call, struct request *out)
+static bool read_many_texts(struct json_reader *r, struct call *call, struct fastembed_request *out)
 {
     if (!fields_expect(r, JSON_ARRAY, "\"texts\""))
         return false;
@@ -81,7 +81,7 @@ static bool read_texts(struct json_reader *r, struct call *call, struct request 
     return !json_failed(r);
 }
 
-static bool read_text(struct json_reader *r, struct call *call, struct request *out)
+static bool read_one_text(struct json_reader *r, struct call *call, struct fastembed_request *out)
 {
     struct embed_input *input = arena_calloc(call->arena, 1, sizeof *input);
     if (!input) {
@@ -94,20 +94,20 @@ static bool read_text(struct json_reader *r, struct call *call, struct request *
     return fields_string(r, call->arena, "\"text\"", &input->text);
 }
 
-static enum dp_status parse(struct call *call, struct span body, struct request *out)
+static enum dp_status parse_fastembed(struct call *call, struct span body, struct fastembed_request *out)
 {
     enum { TEXT, TEXTS, NORMALIZE, TRUNCATE, DIMENSIONS, FIELDS };
     static const char *const names[FIELDS] = {"text", "texts", "normalize", "truncate", "dimensions"};
     struct json_reader reader, *r = &reader;
     uint64_t seen = 0;
     bool truncate = true;
-    *out = (struct request){.embed.form = VECTOR_JSON};
+    *out = (struct fastembed_request){.embed.form = VECTOR_JSON};
     json_reader_init(r, body);
     fields_enter_request(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         switch (field) {
-        case TEXT: read_text(r, call, out); break;
-        case TEXTS: read_texts(r, call, out); break;
+        case TEXT: read_one_text(r, call, out); break;
+        case TEXTS: read_many_texts(r, call, out); break;
         case NORMALIZE: fields_bool(r, "\"normalize\"", &out->embed.normalize); break;
         case TRUNCATE: fields_bool(r, "\"truncate\"", &truncate); break;
         case DIMENSIONS: fields_u32(r, "\"dimensions\"", 1, INDEX_DIM_MAX, &out->embed.dimensions); break;
@@ -124,8 +124,8 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
     return DP_OK;
 }
 
-static void print(const struct api_context *api, const struct request *request,
-                  const struct embed_response *answer, double latency_ms, struct http_response *response)
+static void print_fastembed(const struct api_context *api, const struct fastembed_request *request,
+                            const struct embed_response *answer, double latency_ms, struct http_response *response)
 {
     struct service_model model;
     struct json_writer w;
@@ -162,12 +162,13 @@ static void print(const struct api_context *api, const struct request *request,
     response->content_type = "application/json";
 }
 
-static void answer_vectors(struct call *call, const struct api_context *api, const struct request *request,
-                           const struct embed_response *answer, int64_t began, struct http_response *response)
+static void answer_fastembed(struct call *call, const struct api_context *api,
+                             const struct fastembed_request *request, const struct embed_response *answer,
+                             int64_t began, struct http_response *response)
 {
     /* Microseconds are the finest that means anything. */
     int64_t us = (os_now_ns() - began) / 1000;
-    print(api, request, answer, (double)us / 1000, response);
+    print_fastembed(api, request, answer, (double)us / 1000, response);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
         api_fail(call, &api_fastembed, response);
 }
@@ -176,9 +177,9 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
                      struct http_response *response)
 {
     int64_t began = os_now_ns();
-    struct request request;
+    struct fastembed_request request;
     struct embed_response answer;
-    if (parse(call, http->body, &request) != DP_OK) {
+    if (parse_fastembed(call, http->body, &request) != DP_OK) {
         api_fail(call, &api_fastembed, response);
         return;
     }
@@ -191,19 +192,22 @@ void fastembed_embed(struct call *call, const struct api_context *api, const str
         api_fail(call, &api_fastembed, response);
         return;
     }
-    answer_vectors(call, api, &request, &answer, began, response);
+    answer_fastembed(call, api, &request, &answer, began, response);
 }
 
+/* When this answers false, fastembed_embed parses the body again. That costs some microseconds for the at most 16 KiB that an
+ * attempt gets, on a thread that waits for the embedding anyway; to keep the parsed request would tie its arena's memory
+ * to the time in the queue. */
 bool fastembed_embed_cached(struct call *call, const struct api_context *api, const struct http_request *http,
                             struct http_response *response)
 {
     int64_t began = os_now_ns();
-    struct request request;
+    struct fastembed_request request;
     struct embed_response answer;
-    if (parse(call, http->body, &request) != DP_OK)
+    if (parse_fastembed(call, http->body, &request) != DP_OK)
         return false;
     const enum embed_cached found = service_embed_cached(call, api->service, &request.embed, &answer);
     if (found == EMBED_CACHED)
-        answer_vectors(call, api, &request, &answer, began, response);
+        answer_fastembed(call, api, &request, &answer, began, response);
     return found != EMBED_NOT_CACHED;
 }

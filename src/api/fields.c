@@ -7,11 +7,12 @@
 
 enum { NAME_SHOWN_MAX = 60, FLOATS_FIRST = 1024 };
 
-int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count, uint64_t *seen)
+bool fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
+                 uint64_t *seen, int *field)
 {
     struct span key;
     if (!json_next_key(r, arena, &key))
-        return -1;
+        return false;
     for (size_t i = 0; i < count; i++) {
         assert(names[i]); /* a list that was made longer without the name */
         if (!span_equal_str(key, names[i]))
@@ -19,14 +20,15 @@ int fields_next(struct json_reader *r, struct arena *arena, const char *const *n
         uint64_t bit = UINT64_C(1) << i;
         if (*seen & bit) {
             json_reject(r, DP_INVALID, "the field \"%s\" is given twice", names[i]);
-            return -1;
+            return false;
         }
         *seen |= bit;
-        return (int)i;
+        *field = (int)i;
+        return true;
     }
     json_reject(r, DP_INVALID, "unknown field \"%.*s\"%s", key.len < NAME_SHOWN_MAX ? (int)key.len : 0,
                 (const char *)key.data, key.len < NAME_SHOWN_MAX ? "" : " with a long name");
-    return -1;
+    return false;
 }
 
 bool fields_enter_request(struct json_reader *r)

@@ -4,10 +4,10 @@
 
 #include "base/json.h"
 
-/* Reads the next key of the open object and answers its place in `names` (at most 64, all of them there). -1 at the object's end and
- * on failure: an unknown field, or one that is given twice (`seen` keeps count, 0 at first). */
-int fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
-                uint64_t *seen);
+/* Reads the next key of the open object; *field becomes its index in `names` (at most 64, none NULL). False at the object's
+ * end and on failure: the field is unknown or was given before. `seen` begins as 0 and has a bit for each field given. */
+bool fields_next(struct json_reader *r, struct arena *arena, const char *const *names, size_t count,
+                 uint64_t *seen, int *field);
 /* Opens the object that a request's body must be. */
 bool fields_enter_request(struct json_reader *r);
 /* True when the next value is of that type; otherwise the reader fails with `"text" must be a string, not …`. */

@@ -44,7 +44,7 @@ static void answer_unknown_model(struct call *call, struct span name, struct htt
     response->error_code = "model_not_found";
 }
 
-struct request {
+struct openai_request {
     struct embed_request embed;
     struct span model;
     bool base64;
@@ -119,17 +119,17 @@ static bool read_input(struct json_reader *r, struct call *call, struct embed_re
     return !json_failed(r);
 }
 
-static enum dp_status parse(struct call *call, struct span body, struct request *out)
+static enum dp_status parse_openai(struct call *call, struct span body, struct openai_request *out)
 {
     enum { INPUT, MODEL, ENCODING_FORMAT, DIMENSIONS, USER, FIELDS };
     static const char *const names[FIELDS] = {"input", "model", "encoding_format", "dimensions", "user"};
     struct json_reader reader, *r = &reader;
     struct span text;
     uint64_t seen = 0;
-    *out = (struct request){.embed = {.normalize = true, .form = VECTOR_JSON}};
+    *out = (struct openai_request){.embed = {.normalize = true, .form = VECTOR_JSON}};
     json_reader_init(r, body);
     fields_enter_request(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         if (field != INPUT && field != MODEL && fields_null(r))
             continue; /* as if it were not given */
         switch (field) {
@@ -164,7 +164,8 @@ static enum dp_status parse(struct call *call, struct span body, struct request 
 }
 
 /* Ids mean something to one tokenizer alone, and clients send those of another's: LangChain sends tiktoken's by default. */
-static enum dp_status check_tokens(struct call *call, const struct service *service, const struct request *request)
+static enum dp_status check_tokens(struct call *call, const struct service *service,
+                                   const struct openai_request *request)
 {
     for (size_t i = 0; i < request->embed.count && !service_takes_tokens(service); i++)
         if (request->embed.inputs[i].ids)
@@ -189,8 +190,9 @@ static void print_vector(struct json_writer *w, const float *vector, uint32_t di
     buffer_append_str(w->out, "\"");
 }
 
-static void print(struct call *call, const struct service_model *model, const struct request *request,
-                  const struct embed_response *answer, struct http_response *response)
+static void print_openai(struct call *call, const struct service_model *model,
+                         const struct openai_request *request, const struct embed_response *answer,
+                         struct http_response *response)
 {
     struct json_writer w;
     json_writer_init(&w, &response->body);
@@ -221,7 +223,7 @@ static void print(struct call *call, const struct service_model *model, const st
 }
 
 /* The call's error, about a field of the request (or NULL). */
-static void fail(const struct call *call, const char *param, struct http_response *response)
+static void fail_openai(const struct call *call, const char *param, struct http_response *response)
 {
     if (call->error.status != DP_INVALID && call->error.status != DP_TOO_LARGE) {
         api_fail(call, &api_openai, response);
@@ -231,10 +233,11 @@ static void fail(const struct call *call, const char *param, struct http_respons
     response->outcome = call->error.status;
 }
 
-static void answer_vectors(struct call *call, const struct service_model *model, const struct request *request,
-                           const struct embed_response *answer, struct http_response *response)
+static void answer_openai(struct call *call, const struct service_model *model,
+                          const struct openai_request *request, const struct embed_response *answer,
+                          struct http_response *response)
 {
-    print(call, model, request, answer, response);
+    print_openai(call, model, request, answer, response);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
         api_fail(call, &api_openai, response);
 }
@@ -242,11 +245,11 @@ static void answer_vectors(struct call *call, const struct service_model *model,
 void openai_embeddings(struct call *call, const struct api_context *api, const struct http_request *http,
                        struct http_response *response)
 {
-    struct request request;
+    struct openai_request request;
     struct embed_response answer;
     struct service_model model;
-    if (parse(call, http->body, &request) != DP_OK) {
-        fail(call, request.param, response);
+    if (parse_openai(call, http->body, &request) != DP_OK) {
+        fail_openai(call, request.param, response);
         return;
     }
     if (!service_model(api->service, &model) || !service_model_is(api->service, request.model)) {
@@ -256,32 +259,32 @@ void openai_embeddings(struct call *call, const struct api_context *api, const s
     if (request.embed.dimensions > model.dim) {
         call_fail(call, DP_INVALID, "'dimensions' is %u, the model has only %u", request.embed.dimensions,
                   model.dim);
-        fail(call, "dimensions", response);
+        fail_openai(call, "dimensions", response);
         return;
     }
     if (check_tokens(call, api->service, &request) != DP_OK) {
-        fail(call, "input", response);
+        fail_openai(call, "input", response);
         return;
     }
     if (service_embed(call, api->service, &request.embed, &answer) != DP_OK) {
-        fail(call, "input", response);
+        fail_openai(call, "input", response);
         return;
     }
-    answer_vectors(call, &model, &request, &answer, response);
+    answer_openai(call, &model, &request, &answer, response);
 }
 
 bool openai_embeddings_cached(struct call *call, const struct api_context *api, const struct http_request *http,
                               struct http_response *response)
 {
-    struct request request;
+    struct openai_request request;
     struct embed_response answer;
     struct service_model model;
-    if (parse(call, http->body, &request) != DP_OK || !service_model(api->service, &model) ||
+    if (parse_openai(call, http->body, &request) != DP_OK || !service_model(api->service, &model) ||
         !service_model_is(api->service, request.model))
         return false;
     const enum embed_cached found = service_embed_cached(call, api->service, &request.embed, &answer);
     if (found == EMBED_CACHED)
-        answer_vectors(call, &model, &request, &answer, response);
+        answer_openai(call, &model, &request, &answer, response);
     return found != EMBED_NOT_CACHED;
 }
 

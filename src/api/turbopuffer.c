@@ -29,7 +29,7 @@ static void turbopuffer_error(struct http_response *response, unsigned status, c
 
 const struct api_dialect api_turbopuffer = {"turbopuffer", turbopuffer_error, NULL};
 
-static void finish(struct call *call, struct http_response *response)
+static void finish_turbopuffer(struct call *call, struct http_response *response)
 {
     response->content_type = "application/json";
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
@@ -107,14 +107,14 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
     json_end_object(&w);
     print_performance(&w, call, &answer, !query.query.rows.vector);
     json_end_object(&w);
-    finish(call, response);
+    finish_turbopuffer(call, response);
 }
 
 /* ---- namespaces ------------------------------------------------------------------------------------- */
 
 /* A decimal number of a query parameter within [least, most]. */
-static enum dp_status read_number(struct call *call, const char *name, struct span text, uint32_t least,
-                                  uint32_t most, uint32_t *out)
+static enum dp_status read_page_number(struct call *call, const char *name, struct span text, uint32_t least,
+                                       uint32_t most, uint32_t *out)
 {
     uint64_t value = 0;
     bool good = text.len > 0 && text.len < 10;
@@ -138,7 +138,7 @@ void turbopuffer_namespaces(struct call *call, const struct api_context *api, co
     if (http_query_arg(http, call->arena, "prefix", &prefix, &call->error) != DP_OK ||
         http_query_arg(http, call->arena, "cursor", &cursor, &call->error) != DP_OK ||
         http_query_arg(http, call->arena, "page_size", &page_size, &call->error) != DP_OK ||
-        (page_size.data && read_number(call, "page_size", page_size, 1, SERVICE_NAMES_MAX, &max) != DP_OK) ||
+        (page_size.data && read_page_number(call, "page_size", page_size, 1, SERVICE_NAMES_MAX, &max) != DP_OK) ||
         service_namespaces(call, api->service, prefix, cursor, max, &names) != DP_OK) {
         api_fail(call, &api_turbopuffer, response);
         return;
@@ -155,7 +155,7 @@ void turbopuffer_namespaces(struct call *call, const struct api_context *api, co
     if (names.truncated && names.count)
         json_field_span(&w, "next_cursor", names.names[names.count - 1]);
     json_end_object(&w);
-    finish(call, response);
+    finish_turbopuffer(call, response);
 }
 
 static void print_time(struct json_writer *w, const char *key, int64_t wall_ms)
@@ -194,7 +194,7 @@ void turbopuffer_metadata(struct call *call, const struct api_context *api, cons
     else
         json_null(&w);
     json_end_object(&w);
-    finish(call, response);
+    finish_turbopuffer(call, response);
 }
 
 void turbopuffer_schema(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -206,7 +206,7 @@ void turbopuffer_schema(struct call *call, const struct api_context *api, const 
         return;
     }
     buffer_append(&response->body, info.schema);
-    finish(call, response);
+    finish_turbopuffer(call, response);
 }
 
 void turbopuffer_warm(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -217,7 +217,7 @@ void turbopuffer_warm(struct call *call, const struct api_context *api, const st
         return;
     }
     buffer_append_str(&response->body, "{\"status\":\"ACCEPTED\",\"message\":\"the namespace is open\"}");
-    finish(call, response);
+    finish_turbopuffer(call, response);
 }
 
 void turbopuffer_write(struct call *call, const struct api_context *api, const struct http_request *http,

@@ -148,7 +148,7 @@ static void read_limit(struct json_reader *r, struct call *call, uint32_t *out)
         return;
     }
     json_enter_object(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         if (field == TOTAL)
             fields_u32(r, "limit.total", 1, INDEX_TOP_K_MAX, out);
         else
@@ -159,8 +159,8 @@ static void read_limit(struct json_reader *r, struct call *call, uint32_t *out)
 }
 
 /* An array of attribute names. */
-static void read_names(struct json_reader *r, struct call *call, const char *field, const struct span **out,
-                       size_t *count)
+static void read_attribute_names(struct json_reader *r, struct call *call, const char *field,
+                                 const struct span **out, size_t *count)
 {
     if (!fields_expect(r, JSON_ARRAY, field))
         return;
@@ -186,7 +186,7 @@ static void read_include(struct json_reader *r, struct call *call, struct query_
     if (json_peek(r) == JSON_BOOL)
         json_read_bool(r, &out->rows.all_attributes);
     else if (json_peek(r) == JSON_ARRAY)
-        read_names(r, call, "include_attributes", &out->rows.attributes, &out->rows.attribute_count);
+        read_attribute_names(r, call, "include_attributes", &out->rows.attributes, &out->rows.attribute_count);
     else if (json_peek(r) != JSON_NOTHING)
         json_reject(r, DP_INVALID, "include_attributes must be true, false or an array of names, not %s",
                     json_type_name(json_peek(r)));
@@ -201,7 +201,7 @@ static void read_consistency(struct json_reader *r, struct call *call, struct qu
     if (!fields_expect(r, JSON_OBJECT, "consistency"))
         return;
     json_enter_object(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELDS, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         if (field == LEVEL)
             fields_string(r, call->arena, "consistency.level", &level);
         else
@@ -262,7 +262,7 @@ static void take_include(struct json_reader *r, struct call *call, struct turbop
 
 static void take_exclude(struct json_reader *r, struct call *call, struct turbopuffer_query *out)
 {
-    read_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
+    read_attribute_names(r, call, "exclude_attributes", &out->exclude, &out->exclude_count);
     out->query.rows.all_attributes = true;
 }
 
@@ -326,7 +326,7 @@ static enum dp_status read_fields(struct call *call, struct span body, struct tu
         names[i] = FIELDS[i].name;
     json_reader_init(r, body);
     fields_enter_request(r);
-    for (int field; (field = fields_next(r, call->arena, names, FIELD_COUNT, &seen)) >= 0;) {
+    for (int field; fields_next(r, call->arena, names, FIELD_COUNT, &seen, &field);) {
         if (fields_null(r))
             continue;
         *given |= UINT64_C(1) << field;

@@ -68,7 +68,7 @@ static bool parse_boolean(struct span text, bool *out)
 }
 
 /* Whether the text may be a value at all: UTF-8 without control characters. */
-static bool is_plain(struct span text)
+static bool is_plain_text(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (text.data[i] < 0x20 || text.data[i] == 0x7f)
@@ -82,7 +82,7 @@ static bool parse_listen(const struct setting *s, struct span text, struct span 
     size_t colon = text.len;
     while (colon > 0 && text.data[colon - 1] != ':')
         colon--;
-    if (colon < 2 || text.len > s->max || !is_plain(text))
+    if (colon < 2 || text.len > s->max || !is_plain_text(text))
         return false;
     struct span digits = span_of(text.data + colon, text.len - colon);
     *host = span_of(text.data, colon - 1);
@@ -148,7 +148,7 @@ enum dp_status setting_store(const struct setting *s, void *target, struct span 
     struct span host;
     switch (s->type) {
     case SETTING_TEXT:
-        if (text.len < s->min || text.len > s->max || !is_plain(text))
+        if (text.len < s->min || text.len > s->max || !is_plain_text(text))
             return DP_INVALID;
         return store_text(target, s->offset, text, arena);
     case SETTING_INTEGER:

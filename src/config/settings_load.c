@@ -23,7 +23,7 @@ struct refusal {
 };
 
 /* One load. */
-struct load {
+struct settings_load {
     const struct settings *settings;
     const char *file;
     unsigned order; /* of values stored */
@@ -39,7 +39,7 @@ static bool shares_place(const struct setting *setting, const struct setting *ot
 }
 
 /* Records where the values at the setting's place came from; more than one setting may share a place. */
-static void set_origin(struct load *load, const struct setting *setting, struct setting_origin origin)
+static void set_origin(struct settings_load *load, const struct setting *setting, struct setting_origin origin)
 {
     const struct settings *s = load->settings;
     origin.order = ++load->order;
@@ -73,7 +73,7 @@ static void print_origin(const struct setting_origin *origin, struct buffer *out
 }
 
 /* Appends a value as it may be shown, cut so that the rest of the sentence fits into a message too. */
-static void quote(const struct setting *setting, struct span text, struct buffer *out)
+static void quote_value(const struct setting *setting, struct span text, struct buffer *out)
 {
     struct buffer shown;
     buffer_init(&shown, SHOWN_MAX_BYTES);
@@ -95,7 +95,7 @@ static void describe_refusal(const struct setting *setting, struct span text, co
     char allowed[SETTING_ALLOWED_MAX];
     setting_allowed(setting, allowed);
     buffer_printf(out, is_warning ? "passed over for setting %s: " : "setting %s: ", setting->name);
-    quote(setting, text, out);
+    quote_value(setting, text, out);
     buffer_append_str(out, " (");
     print_origin(origin, out);
     if (!is_warning)
@@ -109,8 +109,8 @@ static void describe_refusal(const struct setting *setting, struct span text, co
 }
 
 /* Notes a value that is not taken. DP_NOMEM. */
-static enum dp_status refuse(struct load *load, const struct setting *setting, struct span text,
-                             struct setting_origin origin, bool is_warning, struct dp_error *error)
+static enum dp_status refuse_value(struct settings_load *load, const struct setting *setting, struct span text,
+                                   struct setting_origin origin, bool is_warning, struct dp_error *error)
 {
     struct arena *arena = load->settings->arena;
     struct refusal *r = arena_calloc(arena, 1, sizeof *r);
@@ -128,19 +128,19 @@ static enum dp_status refuse(struct load *load, const struct setting *setting, s
     return DP_OK;
 }
 
-static enum dp_status apply(struct load *load, const struct setting *setting, struct span text,
-                            struct setting_origin origin, struct dp_error *error)
+static enum dp_status apply_setting(struct settings_load *load, const struct setting *setting, struct span text,
+                                    struct setting_origin origin, struct dp_error *error)
 {
     const struct settings *s = load->settings;
     switch (setting_store(setting, s->target, text, s->arena)) {
     case DP_OK: set_origin(load, setting, origin); return DP_OK;
     case DP_NOMEM: return dp_fail_nomem(error, "settings");
-    default: return refuse(load, setting, text, origin, false, error);
+    default: return refuse_value(load, setting, text, origin, false, error);
     }
 }
 
 /* What was refused and not overridden: the first error, and all warnings. */
-static enum dp_status judge(const struct load *load, struct dp_error *error)
+static enum dp_status judge_refusals(const struct settings_load *load, struct dp_error *error)
 {
     const struct settings *s = load->settings;
     struct setting_warning **last = s->warnings;
@@ -178,10 +178,10 @@ static bool type_fits(enum setting_type setting, enum toml_type value)
     return false;
 }
 
-static enum dp_status take_value(void *ctx, struct span key, const struct toml_value *value,
-                                 struct dp_error *error)
+static enum dp_status take_file_value(void *ctx, struct span key, const struct toml_value *value,
+                                      struct dp_error *error)
 {
-    struct load *load = ctx;
+    struct settings_load *load = ctx;
     const struct settings *s = load->settings;
     const struct setting_origin origin = {FROM_FILE, load->file, value->line, 0};
     for (size_t i = 0; i < s->count; i++) {
@@ -189,21 +189,21 @@ static enum dp_status take_value(void *ctx, struct span key, const struct toml_v
         if (setting->not_in_file || !span_equal_str(key, setting->name))
             continue;
         if (!type_fits(setting->type, value->type))
-            return refuse(load, setting, value->text, origin, false, error);
-        return apply(load, setting, value->text, origin, error);
+            return refuse_value(load, setting, value->text, origin, false, error);
+        return apply_setting(load, setting, value->text, origin, error);
     }
     return dp_fail(error, DP_INVALID, "%s, line %u: there is no setting %.*s", load->file, value->line,
                    SPAN_FMT(key));
 }
 
-static enum dp_status load_file(struct load *load, const char *path, struct dp_error *error)
+static enum dp_status load_file(struct settings_load *load, const char *path, struct dp_error *error)
 {
     struct buffer text;
     load->file = path;
     buffer_init(&text, FILE_MAX_BYTES);
     enum dp_status status = os_read_file(path, &text, error);
     if (status == DP_OK) {
-        const struct toml_sink sink = {take_value, load};
+        const struct toml_sink sink = {take_file_value, load};
         status = toml_read(path, buffer_span(&text), load->settings->arena, &sink, error);
     }
     buffer_deinit(&text);
@@ -213,7 +213,7 @@ static enum dp_status load_file(struct load *load, const char *path, struct dp_e
 /* ---- environment ------------------------------------------------------------------------------------ */
 
 /* The variable's value; NULL when it is unset or empty. */
-static const char *variable(char *const *variables, const char *name)
+static const char *find_variable(char *const *variables, const char *name)
 {
     size_t len = strlen(name);
     for (; variables && *variables; variables++)
@@ -223,12 +223,12 @@ static const char *variable(char *const *variables, const char *name)
 }
 
 /* Takes the first of the setting's variables that is set and meant for it. */
-static enum dp_status load_variables(struct load *load, const struct setting *setting, char *const *variables,
-                                     struct dp_error *error)
+static enum dp_status load_variables(struct settings_load *load, const struct setting *setting,
+                                     char *const *variables, struct dp_error *error)
 {
     const struct settings *s = load->settings;
     for (size_t v = 0; v < SETTING_VARIABLES_MAX && setting->variables[v]; v++) {
-        const char *name = setting->variables[v], *value = variable(variables, name);
+        const char *name = setting->variables[v], *value = find_variable(variables, name);
         if (!value)
             continue;
         const struct setting_origin origin = {FROM_ENVIRONMENT, name, 0, 0};
@@ -243,14 +243,14 @@ static enum dp_status load_variables(struct load *load, const struct setting *se
             default: pass_over = shared;
             }
         }
-        enum dp_status status = refuse(load, setting, text, origin, pass_over, error);
+        enum dp_status status = refuse_value(load, setting, text, origin, pass_over, error);
         if (!pass_over || status != DP_OK)
             return status;
     }
     return DP_OK;
 }
 
-static enum dp_status load_environment(struct load *load, const struct config_sources *sources,
+static enum dp_status load_environment(struct settings_load *load, const struct config_sources *sources,
                                        struct dp_error *error)
 {
     const struct settings *s = load->settings;
@@ -309,33 +309,33 @@ static const char *choose_file(const struct settings *s, const struct config_sou
     for (size_t i = 0; i < s->count; i++) {
         if (!s->table[i].flag || strcmp(s->table[i].flag, "--config") != 0)
             continue;
-        const char *named = flags[i] ? flags[i] : variable(sources->environ, s->table[i].variables[0]);
+        const char *named = flags[i] ? flags[i] : find_variable(sources->environ, s->table[i].variables[0]);
         if (named)
             return named;
     }
     return access(DEFAULT_FILE, F_OK) == 0 ? DEFAULT_FILE : NULL;
 }
 
-static enum dp_status load_defaults(struct load *load, struct dp_error *error)
+static enum dp_status load_defaults(struct settings_load *load, struct dp_error *error)
 {
     const struct settings *s = load->settings;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < s->count && status == DP_OK; i++) {
         s->origins[i] = (struct setting_origin){FROM_DEFAULT, "", 0, 0};
         if (s->table[i].initial)
-            status = apply(load, &s->table[i], span_str(s->table[i].initial), s->origins[i], error);
+            status = apply_setting(load, &s->table[i], span_str(s->table[i].initial), s->origins[i], error);
     }
     return status;
 }
 
-static enum dp_status load_flags(struct load *load, const char **values, struct dp_error *error)
+static enum dp_status load_flags(struct settings_load *load, const char **values, struct dp_error *error)
 {
     const struct settings *s = load->settings;
     enum dp_status status = DP_OK;
     for (size_t i = 0; i < s->count && status == DP_OK; i++) {
         const struct setting_origin origin = {FROM_FLAG, s->table[i].flag, 0, 0};
         if (values[i])
-            status = apply(load, &s->table[i], span_str(values[i]), origin, error);
+            status = apply_setting(load, &s->table[i], span_str(values[i]), origin, error);
     }
     return status;
 }
@@ -346,7 +346,7 @@ enum dp_status settings_load(const struct settings *s, const struct config_sourc
     const char **flags = mem_calloc(s->count, sizeof *flags);
     if (!flags)
         return dp_fail_nomem(error, "settings");
-    struct load load = {.settings = s};
+    struct settings_load load = {.settings = s};
     load.last = &load.first;
     enum dp_status status = load_defaults(&load, error);
     if (status == DP_OK)
@@ -361,7 +361,7 @@ enum dp_status settings_load(const struct settings *s, const struct config_sourc
     if (status == DP_OK)
         status = load_flags(&load, flags, error);
     if (status == DP_OK)
-        status = judge(&load, error);
+        status = judge_refusals(&load, error);
     mem_free(flags);
     return status;
 }

@@ -4,7 +4,7 @@
 #include "base/map.h"
 #include "base/utf8.h"
 
-struct reader {
+struct toml_reader {
     const char *file;
     struct span line; /* what is left of it */
     unsigned number;
@@ -14,29 +14,29 @@ struct reader {
     struct dp_error *error;
 };
 
-static bool is_blank(uint8_t c)
+static bool toml_is_blank(uint8_t c)
 {
     return c == ' ' || c == '\t';
 }
 
-static bool is_digit(uint8_t c)
+static bool toml_is_digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
 }
 
 static bool is_key_character(uint8_t c)
 {
-    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '-';
+    return toml_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '-';
 }
 
-static void skip_blanks(struct reader *r)
+static void toml_skip_blanks(struct toml_reader *r)
 {
-    while (r->line.len && is_blank(r->line.data[0]))
+    while (r->line.len && toml_is_blank(r->line.data[0]))
         r->line = span_of(r->line.data + 1, r->line.len - 1);
 }
 
 /* Consumes `c` when it comes next. */
-static bool take(struct reader *r, uint8_t c)
+static bool toml_take(struct toml_reader *r, uint8_t c)
 {
     if (r->line.len == 0 || r->line.data[0] != c)
         return false;
@@ -44,24 +44,24 @@ static bool take(struct reader *r, uint8_t c)
     return true;
 }
 
-static bool next_is(const struct reader *r, const char *text)
+static bool next_is(const struct toml_reader *r, const char *text)
 {
     return span_starts_with(r->line, span_str(text));
 }
 
-static bool at_end(struct reader *r)
+static bool at_end(struct toml_reader *r)
 {
-    skip_blanks(r);
+    toml_skip_blanks(r);
     return r->line.len == 0 || r->line.data[0] == '#';
 }
 
-static enum dp_status fail(const struct reader *r, enum dp_status status, const char *why)
+static enum dp_status toml_fail(const struct toml_reader *r, enum dp_status status, const char *why)
 {
     return dp_fail(r->error, status, "%s, line %u: %s", r->file, r->number, why);
 }
 
 /* A key of bare parts with dots between, written after r->table into *out (in the arena). */
-static enum dp_status read_key(struct reader *r, bool with_table, struct span *out)
+static enum dp_status toml_read_key(struct toml_reader *r, bool with_table, struct span *out)
 {
     uint8_t key[TOML_KEY_MAX_BYTES];
     size_t len = 0;
@@ -71,20 +71,20 @@ static enum dp_status read_key(struct reader *r, bool with_table, struct span *o
         key[len++] = '.';
     }
     for (;;) {
-        skip_blanks(r);
+        toml_skip_blanks(r);
         if (r->line.len && (r->line.data[0] == '"' || r->line.data[0] == '\''))
-            return fail(r, DP_UNSUPPORTED, "quoted keys are not read here");
+            return toml_fail(r, DP_UNSUPPORTED, "quoted keys are not read here");
         size_t part = len;
         while (r->line.len && is_key_character(r->line.data[0])) {
             if (len + 2 >= sizeof key)
-                return fail(r, DP_TOO_LARGE, "a key is too long");
+                return toml_fail(r, DP_TOO_LARGE, "a key is too long");
             key[len++] = r->line.data[0];
-            take(r, r->line.data[0]);
+            toml_take(r, r->line.data[0]);
         }
         if (len == part)
-            return fail(r, DP_INVALID, "expected a key of letters, digits, '-' and '_'");
-        skip_blanks(r);
-        if (!take(r, '.'))
+            return toml_fail(r, DP_INVALID, "expected a key of letters, digits, '-' and '_'");
+        toml_skip_blanks(r);
+        if (!toml_take(r, '.'))
             break;
         key[len++] = '.';
     }
@@ -93,7 +93,7 @@ static enum dp_status read_key(struct reader *r, bool with_table, struct span *o
 }
 
 /* Remembers a key (or "[table"); one that is known already fails. */
-static enum dp_status remember(struct reader *r, struct span key)
+static enum dp_status toml_remember(struct toml_reader *r, struct span key)
 {
     bool existing = false;
     enum dp_status status = map_put(&r->seen, key, r->number, NULL, &existing, r->error);
@@ -103,31 +103,31 @@ static enum dp_status remember(struct reader *r, struct span key)
     return status;
 }
 
-static enum dp_status read_table(struct reader *r)
+static enum dp_status toml_read_table(struct toml_reader *r)
 {
     struct span name;
     if (next_is(r, "[["))
-        return fail(r, DP_UNSUPPORTED, "arrays of tables are not read here");
-    take(r, '[');
-    enum dp_status status = read_key(r, false, &name);
+        return toml_fail(r, DP_UNSUPPORTED, "arrays of tables are not read here");
+    toml_take(r, '[');
+    enum dp_status status = toml_read_key(r, false, &name);
     if (status != DP_OK)
         return status;
-    if (!take(r, ']') || !at_end(r))
-        return fail(r, DP_INVALID, "expected [table] and nothing behind it");
+    if (!toml_take(r, ']') || !at_end(r))
+        return toml_fail(r, DP_INVALID, "expected [table] and nothing behind it");
     r->table = name;
     char *marked = arena_printf(r->arena, "[%.*s]", SPAN_FMT(name));
-    return marked ? remember(r, span_str(marked)) : dp_fail_nomem(r->error, "settings");
+    return marked ? toml_remember(r, span_str(marked)) : dp_fail_nomem(r->error, "settings");
 }
 
 /* \uXXXX or \UXXXXXXXX behind its letter: the character's UTF-8; 0 when it is none. */
-static size_t read_unicode(struct reader *r, size_t digits, uint8_t out[4])
+static size_t read_unicode(struct toml_reader *r, size_t digits, uint8_t out[4])
 {
     uint32_t scalar = 0;
     if (r->line.len < digits)
         return 0;
     for (size_t i = 0; i < digits; i++) {
         uint8_t c = r->line.data[i], lower = c | 0x20;
-        if (is_digit(c))
+        if (toml_is_digit(c))
             scalar = scalar << 4 | (uint32_t)(c - '0');
         else if (lower >= 'a' && lower <= 'f')
             scalar = scalar << 4 | (uint32_t)(lower - 'a' + 10);
@@ -141,12 +141,12 @@ static size_t read_unicode(struct reader *r, size_t digits, uint8_t out[4])
 }
 
 /* One escape behind its backslash; its bytes' count, 0 when it is none. */
-static size_t read_escape(struct reader *r, uint8_t out[4])
+static size_t read_escape(struct toml_reader *r, uint8_t out[4])
 {
     static const char from[] = "btnfr\"\\", to[] = "\b\t\n\f\r\"\\";
     uint8_t c = r->line.len ? r->line.data[0] : 0;
     const char *found = c ? strchr(from, c) : NULL;
-    take(r, c);
+    toml_take(r, c);
     if (c == 'u' || c == 'U')
         return read_unicode(r, c == 'u' ? 4 : 8, out);
     if (!found)
@@ -155,12 +155,12 @@ static size_t read_escape(struct reader *r, uint8_t out[4])
     return 1;
 }
 
-static enum dp_status read_string(struct reader *r, struct span *out)
+static enum dp_status toml_read_string(struct toml_reader *r, struct span *out)
 {
     uint8_t quote = r->line.data[0];
     if (next_is(r, "\"\"\"") || next_is(r, "'''"))
-        return fail(r, DP_UNSUPPORTED, "strings of many lines are not read here");
-    take(r, quote);
+        return toml_fail(r, DP_UNSUPPORTED, "strings of many lines are not read here");
+    toml_take(r, quote);
     /* An escape is never shorter than what it stands for. */
     uint8_t *text = arena_alloc(r->arena, r->line.len + 1);
     size_t len = 0;
@@ -169,22 +169,22 @@ static enum dp_status read_string(struct reader *r, struct span *out)
     while (r->line.len && r->line.data[0] != quote) {
         uint8_t c = r->line.data[0], unescaped[4] = {c};
         size_t count = 1;
-        take(r, c);
+        toml_take(r, c);
         if (c == '\\' && quote == '"')
             count = read_escape(r, unescaped);
         if (count == 0)
-            return fail(r, DP_INVALID, "a string has an escape that means no character");
+            return toml_fail(r, DP_INVALID, "a string has an escape that means no character");
         memcpy(text + len, unescaped, count);
         len += count;
     }
-    if (!take(r, quote))
-        return fail(r, DP_INVALID, "a string does not end");
+    if (!toml_take(r, quote))
+        return toml_fail(r, DP_INVALID, "a string does not end");
     text[len] = '\0';
     *out = span_of(text, len);
     return DP_OK;
 }
 
-static enum dp_status read_integer(struct reader *r, struct span *out)
+static enum dp_status toml_read_integer(struct toml_reader *r, struct span *out)
 {
     uint8_t *text = arena_alloc(r->arena, r->line.len + 1);
     size_t len = 0, digits = 0;
@@ -193,9 +193,9 @@ static enum dp_status read_integer(struct reader *r, struct span *out)
     if (next_is(r, "-"))
         text[len++] = '-';
     if (next_is(r, "-") || next_is(r, "+"))
-        take(r, r->line.data[0]);
+        toml_take(r, r->line.data[0]);
     bool zero = next_is(r, "0"), underscore = true; /* an underscore stands between two digits */
-    while (r->line.len && (is_digit(r->line.data[0]) || r->line.data[0] == '_')) {
+    while (r->line.len && (toml_is_digit(r->line.data[0]) || r->line.data[0] == '_')) {
         uint8_t c = r->line.data[0];
         if (c == '_' && underscore)
             break;
@@ -204,32 +204,32 @@ static enum dp_status read_integer(struct reader *r, struct span *out)
             text[len++] = c;
             digits++;
         }
-        take(r, c);
+        toml_take(r, c);
     }
     if (digits == 0 || underscore || (zero && digits > 1))
-        return fail(r, DP_INVALID, "expected a string, a decimal integer, true or false");
+        return toml_fail(r, DP_INVALID, "expected a string, a decimal integer, true or false");
     if (r->line.len && (r->line.data[0] == '.' || is_key_character(r->line.data[0])))
-        return fail(r, DP_UNSUPPORTED, "numbers are decimal integers here; write other values as strings");
+        return toml_fail(r, DP_UNSUPPORTED, "numbers are decimal integers here; write other values as strings");
     text[len] = '\0';
     *out = span_of(text, len);
     return DP_OK;
 }
 
-static enum dp_status read_value(struct reader *r, struct toml_value *value)
+static enum dp_status toml_read_value(struct toml_reader *r, struct toml_value *value)
 {
-    skip_blanks(r);
+    toml_skip_blanks(r);
     value->line = r->number;
     uint8_t c = r->line.len ? r->line.data[0] : 0;
     if (c == '"' || c == '\'') {
         value->type = TOML_STRING;
-        return read_string(r, &value->text);
+        return toml_read_string(r, &value->text);
     }
     if (c == '[' || c == '{')
-        return fail(r, DP_UNSUPPORTED, "arrays and inline tables are not read here");
+        return toml_fail(r, DP_UNSUPPORTED, "arrays and inline tables are not read here");
     const char *word = next_is(r, "true") ? "true" : next_is(r, "false") ? "false" : NULL;
     if (!word) {
         value->type = TOML_INTEGER;
-        return read_integer(r, &value->text);
+        return toml_read_integer(r, &value->text);
     }
     value->type = TOML_BOOLEAN;
     value->text = span_str(word);
@@ -237,23 +237,23 @@ static enum dp_status read_value(struct reader *r, struct toml_value *value)
     return DP_OK;
 }
 
-static enum dp_status read_line(struct reader *r, const struct toml_sink *sink)
+static enum dp_status toml_read_line(struct toml_reader *r, const struct toml_sink *sink)
 {
     struct span key;
     struct toml_value value;
     if (at_end(r))
         return DP_OK;
     if (next_is(r, "["))
-        return read_table(r);
-    enum dp_status status = read_key(r, true, &key);
-    if (status == DP_OK && !take(r, '='))
-        status = fail(r, DP_INVALID, "expected '=' behind the key");
+        return toml_read_table(r);
+    enum dp_status status = toml_read_key(r, true, &key);
+    if (status == DP_OK && !toml_take(r, '='))
+        status = toml_fail(r, DP_INVALID, "expected '=' behind the key");
     if (status == DP_OK)
-        status = read_value(r, &value);
+        status = toml_read_value(r, &value);
     if (status == DP_OK && !at_end(r))
-        status = fail(r, DP_INVALID, "the value is followed by something else");
+        status = toml_fail(r, DP_INVALID, "the value is followed by something else");
     if (status == DP_OK)
-        status = remember(r, key);
+        status = toml_remember(r, key);
     return status == DP_OK ? sink->take(sink->ctx, key, &value, r->error) : status;
 }
 
@@ -273,7 +273,7 @@ static bool next_line(struct span *rest, struct span *line)
 enum dp_status toml_read(const char *file, struct span text, struct arena *arena, const struct toml_sink *sink,
                          struct dp_error *error)
 {
-    struct reader r = {.file = file, .arena = arena, .error = error};
+    struct toml_reader r = {.file = file, .arena = arena, .error = error};
     map_init(&r.seen, TOML_KEYS_MAX);
     enum dp_status status = DP_OK;
     if (span_starts_with(text, span_str("\xef\xbb\xbf")))
@@ -281,12 +281,12 @@ enum dp_status toml_read(const char *file, struct span text, struct arena *arena
     while (status == DP_OK && next_line(&text, &r.line)) {
         r.number++;
         if (!utf8_valid(r.line))
-            status = fail(&r, DP_INVALID, "not UTF-8");
+            status = toml_fail(&r, DP_INVALID, "not UTF-8");
         for (size_t i = 0; i < r.line.len && status == DP_OK; i++)
             if ((r.line.data[i] < 0x20 && r.line.data[i] != '\t') || r.line.data[i] == 0x7f)
-                status = fail(&r, DP_INVALID, "a control character");
+                status = toml_fail(&r, DP_INVALID, "a control character");
         if (status == DP_OK)
-            status = read_line(&r, sink);
+            status = toml_read_line(&r, sink);
     }
     map_deinit(&r.seen);
     return status;

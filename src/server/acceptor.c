@@ -11,7 +11,7 @@
 
 enum { NO_FILES_MS = 100 }; /* others may close files that we do not know of */
 
-static void wake(const struct acceptor *a)
+static void wake_acceptor(const struct acceptor *a)
 {
     const uint64_t one = 1;
     ssize_t written = write(a->wake_fd, &one, sizeof one);
@@ -19,7 +19,7 @@ static void wake(const struct acceptor *a)
 }
 
 /* Hands on what waits. False when there are no files left for more. */
-static bool take_all(struct acceptor *a)
+static bool accept_all(struct acceptor *a)
 {
     while (!atomic_load(&a->closing) && atomic_load(&a->open) < a->open_max) {
         struct sockaddr_storage peer;
@@ -38,7 +38,7 @@ static bool take_all(struct acceptor *a)
     return true;
 }
 
-static void *serve(void *context)
+static void *accept_connections(void *context)
 {
     struct acceptor *a = context;
     bool has_files = true;
@@ -50,7 +50,7 @@ static void *serve(void *context)
         uint64_t times;
         ssize_t got = fds[0].revents ? read(a->wake_fd, &times, sizeof times) : 0;
         (void)got; /* all that matters is looked at anew */
-        has_files = take_all(a);
+        has_files = accept_all(a);
     }
     return NULL;
 }
@@ -62,7 +62,7 @@ enum dp_status acceptor_start(struct acceptor *a, int listen_fd, unsigned open_m
     a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (a->wake_fd < 0)
         return dp_fail(error, DP_IO, "cannot make an eventfd: %s", strerror(errno));
-    int failed = os_thread_start(&a->thread, "dipper-accept", serve, a);
+    int failed = os_thread_start(&a->thread, "dipper-accept", accept_connections, a);
     if (failed) {
         close(a->wake_fd);
         return dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
@@ -74,7 +74,7 @@ enum dp_status acceptor_start(struct acceptor *a, int listen_fd, unsigned open_m
 void acceptor_closed(struct acceptor *a)
 {
     if (atomic_fetch_sub(&a->open, 1) == a->open_max)
-        wake(a);
+        wake_acceptor(a);
 }
 
 void acceptor_stop(struct acceptor *a)
@@ -82,7 +82,7 @@ void acceptor_stop(struct acceptor *a)
     if (!a->started)
         return;
     atomic_store(&a->closing, true);
-    wake(a);
+    wake_acceptor(a);
     pthread_join(a->thread, NULL);
     close(a->listen_fd);
     a->started = false;

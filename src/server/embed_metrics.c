@@ -35,19 +35,22 @@ enum dp_status embed_metrics_add(struct embed_metrics *m, struct metric_registry
         char status[12] = "other";
         if (i < EMBED_STATUSES - 1)
             snprintf(status, sizeof status, "%u", STATUSES[i]);
-        good = (m->fresh[i] = add_status(registry, status, "false")) != NULL;
+        m->fresh[i] = add_status(registry, status, "false");
+        good = m->fresh[i];
     }
-    good =
-        good && (m->cached = add_status(registry, "200", "true")) &&
-        (m->seconds = metric_histogram(registry, "dipper_embed_request_seconds", "",
-                                       "Time from the line of a request for embeddings to the end of its answer.",
-                                       METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT));
+    if (good) {
+        m->cached = add_status(registry, "200", "true");
+        m->seconds = metric_histogram(registry, "dipper_embed_request_seconds", "",
+                                      "Time from the line of a request for embeddings to the end of its answer.",
+                                      METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);
+        good = m->cached && m->seconds;
+    }
     for (size_t i = 0; good && i < EMBED_ERROR_TYPES; i++) {
         char labels[METRIC_LABELS_MAX] = "";
         metric_add_label(labels, "error_type", span_str(i < EMBED_ERROR_TYPES - 1 ? ERROR_TYPES[i] : "other"));
-        good =
-            (m->errors[i] = metric_counter(registry, "dipper_embed_errors_total", labels,
-                                           "Requests for embeddings that were answered with an error.")) != NULL;
+        m->errors[i] = metric_counter(registry, "dipper_embed_errors_total", labels,
+                                      "Requests for embeddings that were answered with an error.");
+        good = m->errors[i];
     }
     return good ? DP_OK : dp_fail_nomem(error, "metrics");
 }

@@ -2,6 +2,7 @@
  * timing, and at the end metrics and the access log. */
 #include "server/exchange.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -200,8 +201,8 @@ static void check_limits(struct exchange *ex)
     struct span encoding = head_value(&ex->head, "content-encoding");
     char message[96];
     if (ex->head.content_length > ex->context->body_max) {
-        snprintf(message, sizeof message, "the body has %llu bytes, at most %zu are allowed",
-                 (unsigned long long)ex->head.content_length, ex->context->body_max);
+        snprintf(message, sizeof message, "the body has %" PRIu64 " bytes, at most %zu are allowed",
+                 ex->head.content_length, ex->context->body_max);
         exchange_refuse(ex, 413, DP_TOO_LARGE, message);
         if (ex->head.content_length / SWALLOW_FACTOR > ex->context->body_max)
             ex->must_close = true;
@@ -281,7 +282,7 @@ void exchange_begin(struct exchange *ex)
 }
 
 /* Takes a share of memory that all exchanges have in common; false when too little is left. */
-static bool hold(_Atomic size_t *held, size_t bytes, size_t max)
+static bool hold_bytes(_Atomic size_t *held, size_t bytes, size_t max)
 {
     if (atomic_fetch_add(held, bytes) + bytes <= max)
         return true;
@@ -308,7 +309,7 @@ static void forget_body(struct exchange *ex)
 /* Counts `bytes` of the body that are kept in what all bodies may take. */
 static bool hold_body(struct exchange *ex, size_t bytes)
 {
-    if (!hold(&ex->context->bodies, bytes, ex->context->bodies_max))
+    if (!hold_bytes(&ex->context->bodies, bytes, ex->context->bodies_max))
         return false;
     ex->body_held += bytes;
     return true;
@@ -375,7 +376,7 @@ static void run_with_gzip(struct exchange *ex)
     struct buffer plain;
     size_t size = inflate_gzip_size(buffer_span(&ex->body));
     size_t most = size < c->body_max ? size : c->body_max;
-    if (!hold(&c->bodies, most, c->bodies_max)) {
+    if (!hold_bytes(&c->bodies, most, c->bodies_max)) {
         refuse_bodies(ex);
         return;
     }
@@ -399,7 +400,7 @@ static void hold_answer(struct exchange *ex)
     size_t bytes = ex->arena.used + ex->response.body.cap;
     if (bytes <= 2 * (size_t)EXCHANGE_KEPT_MAX)
         return;
-    if (hold(&c->answers, bytes, c->bodies_max)) {
+    if (hold_bytes(&c->answers, bytes, c->bodies_max)) {
         ex->answer_held = bytes;
         return;
     }
@@ -426,7 +427,7 @@ static void finish_answer(struct exchange *ex, int64_t started_ns)
 }
 
 /* Large bodies are left to the request threads: reading one holds up the other connections. */
-static bool attempt(struct exchange *ex)
+static bool attempt_answer(struct exchange *ex)
 {
     const struct route *route = ex->match.route;
     if (!route->attempt || ex->body.len > EXCHANGE_ATTEMPT_MAX || is_gzip(ex))
@@ -449,7 +450,7 @@ bool exchange_try(struct exchange *ex)
     if (!ex->refused && ex->auth_waits)
         return false;
     if (!ex->refused && ex->match.route && (ex->match.route->flags & ROUTE_BLOCKS))
-        return attempt(ex);
+        return attempt_answer(ex);
     exchange_run(ex);
     return true;
 }

@@ -16,7 +16,7 @@ static bool equal_ignoring_case(struct span a, const char *lower)
     return true;
 }
 
-static struct span trim(struct span s)
+static struct span trim_blanks(struct span s)
 {
     while (s.len && (s.data[0] == ' ' || s.data[0] == '\t'))
         s = span_of(s.data + 1, s.len - 1);
@@ -29,7 +29,7 @@ struct span head_value(const struct head *head, const char *name)
 {
     for (size_t i = 0; i < head->count; i++)
         if (equal_ignoring_case(head->fields[i].name, name))
-            return trim(head->fields[i].value);
+            return trim_blanks(head->fields[i].value);
     return span_of(NULL, 0);
 }
 
@@ -68,7 +68,7 @@ static bool read_length(struct span s, uint64_t *out)
     return true;
 }
 
-static unsigned refuse(struct dp_error *error, unsigned status, const char *why)
+static unsigned refuse_head(struct dp_error *error, unsigned status, const char *why)
 {
     dp_fail(error, status == 413 || status == 431 ? DP_TOO_LARGE : DP_INVALID, "%s", why);
     return status;
@@ -84,47 +84,47 @@ unsigned head_check(struct head *head, struct dp_error *error)
     size_t lengths = 0, encodings = 0, hosts = 0;
     bool http_1_0 = span_equal_str(head->version, "HTTP/1.0");
     if (!http_1_0 && !span_equal_str(head->version, "HTTP/1.1"))
-        return refuse(error, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+        return refuse_head(error, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     if (head->too_many)
-        return refuse(error, 431, "the request has too many headers");
+        return refuse_head(error, 431, "the request has too many headers");
     if (head->ambiguous)
-        return refuse(error, 400, "the request's line or headers are malformed");
+        return refuse_head(error, 400, "the request's line or headers are malformed");
     if (!is_token(head->method))
-        return refuse(error, 400, "the request's method is malformed");
+        return refuse_head(error, 400, "the request's method is malformed");
     for (size_t i = 0; i < head->count; i++) {
         struct span name = head->fields[i].name, value = head->fields[i].value;
         if (!is_token(name))
-            return refuse(error, 400, "a header's name holds a blank or another byte that must not be there");
+            return refuse_head(error, 400, "a header's name holds a blank or another byte that must not be there");
         if (!is_field_value(value))
-            return refuse(error, 400, "a header's value holds a control character");
+            return refuse_head(error, 400, "a header's value holds a control character");
         if (equal_ignoring_case(name, "content-length")) {
             lengths++;
             if (!read_length(value, &head->content_length))
-                return refuse(error, 400, "Content-Length is malformed");
+                return refuse_head(error, 400, "Content-Length is malformed");
             head->has_length = true;
         } else if (equal_ignoring_case(name, "transfer-encoding")) {
             encodings++;
-            head->chunked = equal_ignoring_case(trim(value), "chunked");
+            head->chunked = equal_ignoring_case(trim_blanks(value), "chunked");
             if (!head->chunked)
-                return refuse(error, 501, "the only Transfer-Encoding known here is \"chunked\"");
+                return refuse_head(error, 501, "the only Transfer-Encoding known here is \"chunked\"");
         } else if (equal_ignoring_case(name, "host")) {
             hosts++;
         } else if (equal_ignoring_case(name, "expect")) {
-            head->expects_continue = equal_ignoring_case(trim(value), "100-continue");
+            head->expects_continue = equal_ignoring_case(trim_blanks(value), "100-continue");
             if (!head->expects_continue)
-                return refuse(error, 417, "the only Expect known here is \"100-continue\"");
+                return refuse_head(error, 417, "the only Expect known here is \"100-continue\"");
         }
     }
     if (lengths > 1)
-        return refuse(error, 400, "Content-Length is given more than once");
+        return refuse_head(error, 400, "Content-Length is given more than once");
     if (encodings > 1)
-        return refuse(error, 400, "Transfer-Encoding is given more than once");
+        return refuse_head(error, 400, "Transfer-Encoding is given more than once");
     if (lengths && encodings)
-        return refuse(error, 400, "Content-Length and Transfer-Encoding exclude each other");
+        return refuse_head(error, 400, "Content-Length and Transfer-Encoding exclude each other");
     if (encodings && http_1_0)
-        return refuse(error, 400, "HTTP/1.0 has no Transfer-Encoding");
+        return refuse_head(error, 400, "HTTP/1.0 has no Transfer-Encoding");
     if (hosts > 1 || (hosts == 0 && !http_1_0))
-        return refuse(error, 400, hosts ? "Host is given more than once" : "Host is missing");
+        return refuse_head(error, 400, hosts ? "Host is given more than once" : "Host is missing");
     return 0;
 }
 

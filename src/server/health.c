@@ -17,7 +17,7 @@ static const char *readiness(const struct api_context *api)
     return api->needs_model && !service_model(api->service, &model) ? "no_model" : "ok";
 }
 
-static void begin(struct json_writer *w, const char *status, struct http_response *response)
+static void begin_health(struct json_writer *w, const char *status, struct http_response *response)
 {
     response->content_type = "application/json";
     http_add_header(response, "Cache-Control", "no-store");
@@ -26,7 +26,7 @@ static void begin(struct json_writer *w, const char *status, struct http_respons
     json_field_str(w, "status", status);
 }
 
-static void end(struct call *call, struct json_writer *w, struct http_response *response)
+static void end_health(struct call *call, struct json_writer *w, struct http_response *response)
 {
     json_end_object(w);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)
@@ -39,8 +39,8 @@ void handle_live(struct call *call, const struct api_context *api, const struct 
     struct json_writer w;
     (void)api;
     (void)http;
-    begin(&w, "ok", response);
-    end(call, &w, response);
+    begin_health(&w, "ok", response);
+    end_health(call, &w, response);
 }
 
 void handle_ready(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -50,8 +50,8 @@ void handle_ready(struct call *call, const struct api_context *api, const struct
     const char *status = readiness(api);
     (void)http;
     response->status = strcmp(status, "ok") == 0 ? 200 : 503;
-    begin(&w, status, response);
-    end(call, &w, response);
+    begin_health(&w, status, response);
+    end_health(call, &w, response);
 }
 
 void handle_health(struct call *call, const struct api_context *api, const struct http_request *http,
@@ -62,12 +62,12 @@ void handle_health(struct call *call, const struct api_context *api, const struc
     const char *status = readiness(api);
     (void)http;
     response->status = strcmp(status, "ok") == 0 ? 200 : 503;
-    begin(&w, status, response);
+    begin_health(&w, status, response);
     json_key(&w, "model");
     if (service_model(api->service, &model))
         json_string(&w, model.name);
     else
         json_null(&w);
     json_field_bool(&w, "namespaces", service_store(api->service) != NULL);
-    end(call, &w, response);
+    end_health(call, &w, response);
 }

@@ -182,7 +182,7 @@ static bool is_understood(struct connection *c, const struct head *head, const c
     return size && head_is_whole(head, span_of(method, size->header_size));
 }
 
-static enum MHD_Result begin(struct connection *c, const char *method, const char *version)
+static enum MHD_Result begin_exchange(struct connection *c, const char *method, const char *version)
 {
     struct exchange *ex = &c->exchange;
     head_clear(&ex->head);
@@ -225,7 +225,7 @@ static void judge_suspended(void *context)
 }
 
 /* Hands the exchange to the pool, or makes its answer at once when it cannot. */
-static enum MHD_Result suspend(struct connection *c, void (*run)(void *connection))
+static enum MHD_Result suspend_connection(struct connection *c, void (*run)(void *connection))
 {
     struct http *http = c->http;
     struct dp_error error = {.status = DP_UNAVAILABLE, .message = "the server is ending"};
@@ -255,18 +255,18 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
         return MHD_NO;
     if (!*context) {
         *context = c;
-        return begin(c, method, version);
+        return begin_exchange(c, method, version);
     }
     if (*piece_len) {
         const enum exchange_next next = exchange_body(&c->exchange, span_of(piece, *piece_len));
         *piece_len = 0;
         if (next == EXCHANGE_JUDGE)
-            return suspend(c, judge_suspended);
+            return suspend_connection(c, judge_suspended);
         return next == EXCHANGE_MORE ? MHD_YES : MHD_NO;
     }
     if (c->phase == PHASE_READING) {
         if (!exchange_try(&c->exchange))
-            return suspend(c, run_suspended);
+            return suspend_connection(c, run_suspended);
         c->phase = PHASE_READY;
     }
     return c->phase == PHASE_READY ? queue_answer(c) : MHD_YES;

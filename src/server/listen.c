@@ -15,7 +15,7 @@
 enum { HOST_MAX = 256, BACKLOG = 1024 };
 
 /* "HOST:PORT" or "[HOST]:PORT". */
-static bool split(const char *address, char host[HOST_MAX], const char **port)
+static bool split_address(const char *address, char host[HOST_MAX], const char **port)
 {
     const char *colon = strrchr(address, ':');
     if (!colon)
@@ -113,7 +113,7 @@ enum dp_status listen_open(const char *address, bool loopback_only, struct liste
     const char *port;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
-    if (!split(address, host, &port))
+    if (!split_address(address, host, &port))
         return dp_fail(error, DP_INVALID, "\"%s\" is no address to listen on: give HOST:PORT, as 127.0.0.1:8000",
                        address);
     if (host[0] == '\0')

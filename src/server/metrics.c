@@ -2,6 +2,7 @@
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  *
  * Some families are printed under a second name too, from the same atomics. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/json.h"
@@ -35,13 +36,13 @@ static void print_histogram(struct buffer *out, const struct metric *m, const ch
         if (i < m->bound_count)
             snprintf(more, sizeof more, "le=\"%.*s\"", (int)json_format_double(m->bounds[i], bound), bound);
         print_name(out, name, "_bucket", m->labels, i < m->bound_count ? more : "le=\"+Inf\"");
-        buffer_printf(out, "%llu\n", (unsigned long long)count);
+        buffer_printf(out, "%" PRIu64 "\n", count);
     }
     print_name(out, name, "_sum", m->labels, "");
     print_double(out, (double)atomic_load_explicit(&m->sum_nano, memory_order_relaxed) * 1e-9);
     buffer_u8(out, '\n');
     print_name(out, name, "_count", m->labels, "");
-    buffer_printf(out, "%llu\n", (unsigned long long)count);
+    buffer_printf(out, "%" PRIu64 "\n", count);
 }
 
 static void print_value(struct buffer *out, const struct metric *m)
@@ -50,7 +51,7 @@ static void print_value(struct buffer *out, const struct metric *m)
     if (m->nano)
         print_double(out, (double)value * 1e-9);
     else
-        buffer_printf(out, "%lld", (long long)value);
+        buffer_printf(out, "%" PRId64, value);
     buffer_u8(out, '\n');
 }
 

@@ -12,7 +12,7 @@
 #include "base/version.h"
 #include "simd/simd.h"
 
-static void print(struct buffer *out, const char *name, const char *kind, const char *help, double value)
+static void print_gauge(struct buffer *out, const char *name, const char *kind, const char *help, double value)
 {
     char text[25];
     buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.*s\n", name, help, name, kind, name,
@@ -20,7 +20,7 @@ static void print(struct buffer *out, const char *name, const char *kind, const 
 }
 
 /* One line of a file, or of the first that begins with `prefix`; false when there is none. */
-static bool read_line(const char *path, const char *prefix, char *line, int size)
+static bool read_proc_line(const char *path, const char *prefix, char *line, int size)
 {
     FILE *in = fopen(path, "re");
     bool found = false;
@@ -37,7 +37,7 @@ static bool count_open_files(unsigned *count)
     if (!dir)
         return false;
     *count = 0;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
         *count += entry->d_name[0] != '.';
     closedir(dir);
     *count -= *count > 0; /* the folder itself */
@@ -49,8 +49,8 @@ static bool start_time(double *seconds)
 {
     enum { FIELD = 22, AFTER_NAME = 2 };
     char line[1024], boot[64];
-    if (!read_line("/proc/self/stat", "", line, sizeof line) ||
-        !read_line("/proc/stat", "btime ", boot, sizeof boot))
+    if (!read_proc_line("/proc/self/stat", "", line, sizeof line) ||
+        !read_proc_line("/proc/stat", "btime ", boot, sizeof boot))
         return false;
     char *at = strrchr(line, ')'); /* the program's name may hold anything */
     for (int field = AFTER_NAME; at && field < FIELD; field++)
@@ -65,13 +65,13 @@ static bool start_time(double *seconds)
 static void print_memory(struct buffer *out)
 {
     char line[128], *rest;
-    if (!read_line("/proc/self/statm", "", line, sizeof line))
+    if (!read_proc_line("/proc/self/statm", "", line, sizeof line))
         return;
     double page = (double)sysconf(_SC_PAGESIZE);
     double virtual_bytes = (double)strtoull(line, &rest, 10) * page;
-    print(out, "process_virtual_memory_bytes", "gauge", "Address space of the process.", virtual_bytes);
-    print(out, "process_resident_memory_bytes", "gauge", "Memory of the process in RAM.",
-          (double)strtoull(rest, NULL, 10) * page);
+    print_gauge(out, "process_virtual_memory_bytes", "gauge", "Address space of the process.", virtual_bytes);
+    print_gauge(out, "process_resident_memory_bytes", "gauge", "Memory of the process in RAM.",
+                (double)strtoull(rest, NULL, 10) * page);
 }
 
 static void print_files(struct buffer *out)
@@ -79,10 +79,10 @@ static void print_files(struct buffer *out)
     unsigned open;
     struct rlimit files;
     if (count_open_files(&open))
-        print(out, "process_open_fds", "gauge", "Open file descriptors of the process.", open);
+        print_gauge(out, "process_open_fds", "gauge", "Open file descriptors of the process.", open);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
-        print(out, "process_max_fds", "gauge", "File descriptors that the process may have open.",
-              (double)files.rlim_cur);
+        print_gauge(out, "process_max_fds", "gauge", "File descriptors that the process may have open.",
+                    (double)files.rlim_cur);
 }
 
 static void print_build(struct buffer *out)
@@ -103,13 +103,15 @@ void process_metrics_print(struct buffer *out)
     double began;
     print_build(out);
     getrusage(RUSAGE_SELF, &usage);
-    print(out, "process_cpu_seconds_total", "counter", "Processor time of the process.",
-          (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-              (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
+    print_gauge(out, "process_cpu_seconds_total", "counter", "Processor time of the process.",
+                (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
     print_memory(out);
     print_files(out);
     if (start_time(&began))
-        print(out, "process_start_time_seconds", "gauge", "When the process began, in seconds since 1970.", began);
-    if (read_line("/proc/self/status", "Threads:", line, sizeof line))
-        print(out, "process_threads", "gauge", "Threads of the process.", (double)strtoull(line + 8, NULL, 10));
+        print_gauge(out, "process_start_time_seconds", "gauge", "When the process began, in seconds since 1970.",
+                    began);
+    if (read_proc_line("/proc/self/status", "Threads:", line, sizeof line))
+        print_gauge(out, "process_threads", "gauge", "Threads of the process.",
+                    (double)strtoull(line + 8, NULL, 10));
 }

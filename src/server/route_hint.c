@@ -12,7 +12,7 @@ struct parts {
 };
 
 /* The parts of a path that are not empty; false when they are too many. */
-static bool split(struct span path, struct parts *out)
+static bool split_parts(struct span path, struct parts *out)
 {
     out->count = 0;
     for (size_t at = 0; at < path.len;) {
@@ -29,7 +29,7 @@ static bool split(struct span path, struct parts *out)
 }
 
 /* Whether the parts fit the pattern's from `skipped` on, some of them as it has them and not only as {…}. */
-static bool fits(const struct parts *pattern, size_t skipped, const struct parts *path, size_t path_skipped)
+static bool parts_fit(const struct parts *pattern, size_t skipped, const struct parts *path, size_t path_skipped)
 {
     bool alike = false;
     if (pattern->count <= skipped || pattern->count - skipped != path->count - path_skipped)
@@ -62,9 +62,9 @@ enum way { WAY_SPELLING, WAY_LACKS_FIRST, WAY_HAS_ONE_MORE, WAYS };
 static bool differs_so(enum way way, const struct parts *pattern, const struct parts *path)
 {
     switch (way) {
-    case WAY_SPELLING: return fits(pattern, 0, path, 0);
-    case WAY_LACKS_FIRST: return fits(pattern, 1, path, 0);
-    case WAY_HAS_ONE_MORE: return path->count > 0 && fits(pattern, 0, path, 1);
+    case WAY_SPELLING: return parts_fit(pattern, 0, path, 0);
+    case WAY_LACKS_FIRST: return parts_fit(pattern, 1, path, 0);
+    case WAY_HAS_ONE_MORE: return path->count > 0 && parts_fit(pattern, 0, path, 1);
     case WAYS: break;
     }
     return false;
@@ -74,13 +74,13 @@ bool route_hint(const char *method, struct span path, struct arena *arena, struc
 {
     struct parts parts, pattern, found = {.count = 0};
     *out = (struct route_hint){.route = NULL};
-    if (path.len > PATH_MAX_BYTES || !split(path, &parts) || parts.count == 0)
+    if (path.len > PATH_MAX_BYTES || !split_parts(path, &parts) || parts.count == 0)
         return false;
     for (int any_method = 0; any_method < 2 && !out->route; any_method++)
         for (enum way way = WAY_SPELLING; way < WAYS && !out->route; way++)
             for (size_t i = 0; i < ROUTE_COUNT && !out->route; i++) {
                 if ((!any_method && strcmp(ROUTES[i].method, method) != 0) ||
-                    !split(span_str(ROUTES[i].pattern), &pattern) || !differs_so(way, &pattern, &parts))
+                    !split_parts(span_str(ROUTES[i].pattern), &pattern) || !differs_so(way, &pattern, &parts))
                     continue;
                 found = pattern;
                 out->route = &ROUTES[i];

@@ -279,7 +279,7 @@ static struct span next_part(struct span *rest)
 }
 
 /* Whether the path has the pattern's form; raw[] gets what stands for its {…}. */
-static bool fits(const char *pattern, struct span path, struct span raw[HTTP_ARGS_MAX], size_t *count)
+static bool pattern_fits(const char *pattern, struct span path, struct span raw[HTTP_ARGS_MAX], size_t *count)
 {
     struct span wanted = span_str(pattern);
     size_t slashes = 0;
@@ -347,7 +347,7 @@ static const char *methods_of(struct span path, struct arena *arena)
     size_t count;
     const char *allow = "";
     for (size_t i = 0; allow && i < ROUTE_COUNT; i++)
-        if (fits(ROUTES[i].pattern, path, raw, &count))
+        if (pattern_fits(ROUTES[i].pattern, path, raw, &count))
             allow = arena_printf(arena, "%s%s, ", allow,
                                  strcmp(ROUTES[i].method, "GET") == 0 ? "GET, HEAD" : ROUTES[i].method);
     return allow ? arena_printf(arena, "%sOPTIONS", allow) : NULL;
@@ -361,7 +361,7 @@ enum route_found route_find(const char *method, struct span path, struct arena *
     *out = (struct route_match){.dialect = dialect_of(path)};
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         const struct route *route = &ROUTES[i];
-        if (!fits(route->pattern, path, raw, &count))
+        if (!pattern_fits(route->pattern, path, raw, &count))
             continue;
         path_fits = route;
         if (!method_fits(route, method))

@@ -44,7 +44,7 @@ static int or_default(int value, int otherwise)
 }
 
 /* Frees what there is; http has ended. */
-static void destroy(struct server *s)
+static void destroy_server(struct server *s)
 {
     pool_free(s->pool);
     if (s->has_connections)
@@ -64,12 +64,12 @@ static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
     rlim_t room = files.rlim_cur > 2 * beside ? files.rlim_cur - beside : files.rlim_cur / 2;
     if (room >= wanted)
         return wanted;
-    log_write(LOG_WARN, "%llu open files are allowed (ulimit -n), so at most %llu connections are, not %u",
-              (unsigned long long)files.rlim_cur, (unsigned long long)room, wanted);
+    log_write(LOG_WARN, "%ju open files are allowed (ulimit -n), so at most %ju connections are, not %u",
+              (uintmax_t)files.rlim_cur, (uintmax_t)room, wanted);
     return (unsigned)room;
 }
 
-static enum dp_status start(struct server *s, const struct server_options *o, struct dp_error *error)
+static enum dp_status start_server(struct server *s, const struct server_options *o, struct dp_error *error)
 {
     unsigned io_threads = o->io_threads ? o->io_threads : os_cpu_count() >= 2 ? 2 : 1;
     unsigned request_threads = o->request_threads ? o->request_threads : REQUEST_THREADS;
@@ -118,9 +118,9 @@ enum dp_status server_start(const struct server_options *o, struct service *serv
     s->context.log = o->log;
     s->context.auth = (struct auth_rules){o->accounts, o->watch_needs_key, o->cors_origin};
     s->drain_timeout_ms = or_default(o->drain_timeout_ms, DRAIN_TIMEOUT_MS);
-    enum dp_status status = start(s, o, error);
+    enum dp_status status = start_server(s, o, error);
     if (status != DP_OK)
-        destroy(s);
+        destroy_server(s);
     else
         *out = s;
     return status;
@@ -144,5 +144,5 @@ void server_stop(struct server *s)
     s->pool = NULL;
     http_wait_idle(s->http, LAST_ANSWERS_MS);
     http_stop(s->http);
-    destroy(s);
+    destroy_server(s);
 }

@@ -250,9 +250,12 @@ enum dp_status url_rules_new(struct span text, struct url_rules **out, struct dp
         struct span rule = span_of(copy.data + begin, end - begin);
         if (rule.len == 0)
             continue;
-        if (rules->count == RULES_MAX)
+        if (rules->count == RULES_MAX) {
             status = dp_fail(error, DP_INVALID, "there are more than %d rules for URLs", RULES_MAX);
-        else if ((status = take_rule(rule, &rules->arena, &rules->rules[rules->count++], error)) == DP_INVALID)
+            break;
+        }
+        status = take_rule(rule, &rules->arena, &rules->rules[rules->count++], error);
+        if (status == DP_INVALID)
             name_rule(error, rule);
     }
     if (status == DP_OK)
