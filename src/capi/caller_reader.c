@@ -74,10 +74,11 @@ static enum dp_status ask_reader(struct call *call, const struct caller_file *fi
                 call, DP_IO,
                 "%s: the caller's reader answered %zu bytes of %zu at offset %" PRIu64 ", in a file of %" PRIu64,
                 caller_file_name(file), asked[i].got, asked[i].len, asked[i].offset, file->own.file_bytes);
-    if (call_check(call) != DP_OK)
-        return call_fail(call, DP_DEADLINE, "%s: the caller's reader took longer than the %d ms that were left",
+    status = call_check(call);
+    if (status == DP_DEADLINE)
+        return call_fail(call, status, "%s: the caller's reader took longer than the %d ms that were left",
                          caller_file_name(file), left_ms);
-    return DP_OK;
+    return status;
 }
 
 static enum dp_status read_caller_ranges(struct call *call, void *ctx, struct faiss_range *ranges, size_t n)

@@ -675,6 +675,21 @@ static void test_api_index_fails_when_a_reader_is_slow(void **state)
     assert_int_equal(patient.told_ms, -1);
 }
 
+static bool always(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void test_api_index_is_cancelled_while_a_reader_reads(void **state)
+{
+    (void)state;
+    struct caller opening = {.bytes = golden("flat-l2-d16", "ivf"), .act_at = 1, .slow = true};
+    const struct dp_index_options cancelled = {
+        .size = sizeof cancelled, .limits = {.timeout_ms = 100, .cancelled = always}};
+    assert_int_equal(failure(&opening, cancelled).status, DP_CANCELLED);
+}
+
 static void test_api_index_says_what_is_wrong_with_a_file(void **state)
 {
     (void)state;
@@ -841,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_api_index_without_merging_gets_each_list_once),
         cmocka_unit_test(test_api_index_says_how_a_reader_failed),
         cmocka_unit_test(test_api_index_fails_when_a_reader_is_slow),
+        cmocka_unit_test(test_api_index_is_cancelled_while_a_reader_reads),
         cmocka_unit_test(test_api_index_says_what_is_wrong_with_a_file),
         cmocka_unit_test(test_api_index_takes_more_than_there_is),
         cmocka_unit_test(test_api_index_reads_the_settings_of_s3_from_the_environment),
