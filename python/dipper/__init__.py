@@ -2,14 +2,14 @@
 
     import dipper
 
-    index = dipper.open_index("s3://bucket/vectors.ivf")     # a FAISS file, where it lies
+    index = dipper.open_index("s3://bucket/vectors.ivf")     # a FAISS file, read where it lies
     D, I = index.search(dipper.Embedder().encode(["How to find a job"]), 3)
 
-open_index   a FAISS IVF file at a path, in a bucket, at a (presigned) URL or behind a function of yours
-build_ivf    vectors into such a file
-Embedder     texts into vectors
-Namespace    rows of text, loaded and found by meaning
-Error        what all exceptions of this package are; dipper.errors has the kinds
+open_index   opens a FAISS file at a path, in a bucket, at a (presigned) URL or behind a function of yours
+build_ivf    builds such a file from vectors
+Embedder     turns texts into vectors
+Namespace    holds rows of text and finds them by meaning
+Error        the base class of all exceptions of this package; dipper.errors has the others
 """
 
 from . import errors

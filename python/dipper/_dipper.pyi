@@ -1,4 +1,4 @@
-"""The extension module: the C API as objects. Not for users; dipper's functions are."""
+"""The extension module: the C API as objects. Users call the functions of dipper instead."""
 
 from typing import Any, Callable, Optional, Tuple
 

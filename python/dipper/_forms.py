@@ -1,4 +1,4 @@
-"""The forms that arguments and answers have."""
+"""Checks and converts arguments; the types that several modules return."""
 
 import functools
 import operator
@@ -16,16 +16,16 @@ Function = TypeVar("Function", bound=Callable)
 
 
 class Cost(NamedTuple):
-    """What a call cost: all its queries together."""
+    """The cost of a call, for all its queries together."""
 
-    rounds: int  # dependency steps that went to the store
+    rounds: int  # steps that had to wait for the store, one after another
     requests: int  # ranges read
     bytes: int  # bytes read
-    ms: float  # wall time
+    ms: float  # wall time in milliseconds
 
 
 def whole(value, name, least=0, most=_INT64_MAX):
-    """value as an int: Python's own or numpy's, but no bool and no float."""
+    """Returns value as an int. Accepts Python's and numpy's integers, but neither bool nor float."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} is {value!r}: it must be a whole number")
     number = operator.index(value)
@@ -35,29 +35,29 @@ def whole(value, name, least=0, most=_INT64_MAX):
 
 
 def part(value, name):
-    """value as a float above 0 and up to 1."""
+    """Returns value as a float above 0 and up to 1."""
     if isinstance(value, (bool, str)) or not 0 < (number := float(value)) <= 1:
         raise ValueError(f"{name} is {value!r}: it must be a number above 0 and up to 1")
     return number
 
 
 def yes_or_no(value, name):
-    """value as a bool: nothing else, so that an argument that slipped into another's place is seen."""
+    """Returns value as a bool. Accepts nothing else: an argument in the wrong place would be truthy."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} is {value!r}: it must be True or False")
     return bool(value)
 
 
 def place(value):
-    """A path or URL as str."""
+    """Returns a path or URL as str."""
     return os.fsdecode(os.fspath(value))
 
 
 def vectors(x, dim=None, name="x"):
-    """x as float32[n, dim], C order; a single vector becomes a row. No copy where it is that already."""
+    """Returns x as float32[n, dim] in C order; a single vector becomes one row. Copies only if it must."""
     x = np.asarray(x)
     if x.dtype.kind not in _NUMBERS:
-        raise TypeError(f"{name} holds {x.dtype}, not numbers")
+        raise TypeError(f"{name} holds {x.dtype}: it must hold numbers")
     x = np.ascontiguousarray(x, dtype=np.float32)
     if x.ndim == 1:
         x = x.reshape(1, -1)
@@ -68,7 +68,7 @@ def vectors(x, dim=None, name="x"):
 
 
 def ids(values, name):
-    """ids as int64[n]."""
+    """Returns ids as int64[n]."""
     array = np.asarray(values if isinstance(values, np.ndarray) else list(values))
     if array.size == 0:
         array = array.astype(np.int64)
@@ -80,14 +80,14 @@ def ids(values, name):
 
 
 def knows(**others: str) -> Callable[[Function], Function]:
-    """Makes a method's TypeError helpful: `others` are the parameters of libraries that people come from, and what to
-    write here. Only the first argument may be given by its place; what follows it elsewhere means something else."""
+    """Makes a method's TypeError helpful. `others` maps parameters of other libraries to what to write here. Only the
+    first argument may be positional, because the second one of other libraries has another meaning."""
 
     def wrap(method: Function) -> Function:
         @functools.wraps(method)
         def checked(self, *args, **named):
             if len(args) > 1:
-                raise TypeError(f"{method.__name__}() takes one argument by its place, and {args[1]!r:.60} is a second: name it, "
+                raise TypeError(f"{method.__name__}() takes one positional argument; {args[1]!r:.60} is a second one: name it, "
                                 f"{', '.join(f'{name}=' for name in method.__kwdefaults__)}")
             for name in named:
                 if name in others:
@@ -100,6 +100,6 @@ def knows(**others: str) -> Callable[[Function], Function]:
 
 
 def missing(kind, name, others):
-    """The AttributeError for an attribute that `kind` has not; `others`: {name: what to use here}."""
+    """Makes the AttributeError for an attribute that `kind` lacks. others: {name: what to use here}."""
     hint = f": {others[name]}" if name in others else ""
     return AttributeError(f"{kind.__name__!r} object has no attribute {name!r}{hint}", name=name)

@@ -1,4 +1,4 @@
-"""Vectors into FAISS files."""
+"""Builds FAISS files from vectors."""
 
 import sys
 from typing import Callable, Iterable, Optional, Union
@@ -15,7 +15,7 @@ def _line(stage, done):
 
 
 def _metric(metric):
-    """The metric's name: FAISS's numbers and the short name of inner products are taken too."""
+    """Returns the metric's name. Accepts FAISS's numbers, and "ip" for inner products."""
     if isinstance(metric, str):
         return "inner_product" if metric == "ip" else metric
     if hasattr(metric, "__index__") and not isinstance(metric, bool) and metric in (0, 1):
@@ -36,19 +36,21 @@ def build_ivf(
     threads: int = 0,
     progress: Union[bool, Callable[[str, float], object], None] = None,
 ) -> None:
-    """Builds an IVF file, which stock FAISS opens, and open_index. It appears whole or not at all.
+    """Builds an IVF file, which stock FAISS and open_index open. The file appears whole or not at all.
 
     x         float32[n, d]
     path      where the file goes: a path, or s3://bucket/key
     nlist     clusters; None: about twice the square root of n
     kind      "flat", or "sq8": a quarter of the size
-    metric    "l2", "inner_product" (or "ip", or FAISS's numbers for the two), or "cosine": vectors are scaled to length
-              1 and compared by inner product
+    metric    "l2", "inner_product" (also "ip", and FAISS's numbers for the two), or "cosine": vectors are scaled to
+              length 1 and compared by inner product
     ids       int64[n]; None: 0, 1, …
-    recall    measure which nprobe reaches which recall, for searches that ask for one; written to path + ".recall.json"
-    progress  True: a line on the terminal; a function is called with (stage, part of it that is done)
+    seed      the seed of the clustering
+    recall    measure which nprobe reaches which recall, for searches by recall; written to path + ".recall.json"
+    threads   computing threads; 0: one for each processor
+    progress  True: a line on the terminal; a function: called with (stage, part of it that is done)
 
-    The same bytes come of the same arguments, on any machine.
+    The same arguments make the same bytes on any machine.
     """
     x = vectors(x)
     numbers = None if ids is None else ids_of(ids, "ids")

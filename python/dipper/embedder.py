@@ -1,4 +1,4 @@
-"""Texts become vectors, on the processors of this machine."""
+"""Turns texts into vectors on the processors of this machine."""
 
 import os
 import pathlib
@@ -15,31 +15,31 @@ from ._forms import Path, knows, missing, place, whole, yes_or_no
 OWN_MODEL = pathlib.Path(__file__).parent / "all-MiniLM-L6-v2.dipper"  # beside the extension, which finds it there
 OWN_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 
-# What a SentenceTransformer has besides, and what to use here.
+# Other attributes of a SentenceTransformer, and what to use here.
 _OTHERS_HAVE = {
     **dict.fromkeys(("similarity", "similarity_pairwise"), "embeddings are unit vectors: multiply them, x @ y.T"),
     **dict.fromkeys(("start_multi_process_pool", "encode_multi_process"), "encode uses all processors"),
 }
 
-# What SentenceTransformer.encode has besides, and what to write here.
+# Other parameters of SentenceTransformer.encode, and what to write here.
 _ENCODE_KNOWS = dict(
-    normalize_embeddings="it is normalize= here, and True unless told otherwise",
+    normalize_embeddings="it is normalize= here, and True by default",
     show_progress_bar="it is show_progress= here",
     sentences="give the texts as the first argument",
     prompt="put it before each text yourself",
     prompt_name="encode_query and encode_document use the model's prompts; put another before each text yourself",
-    convert_to_numpy="the answer is a numpy array always",
-    convert_to_tensor="the answer is a numpy array always: torch.from_numpy(…) takes it",
-    device="processors compute, as many as Embedder(threads=…) says",
-    precision="it is told to Embedder(precision=…)",
-    truncate_dim="cut the answer, x[:, :n], and scale it to length 1 again",
-    output_value="sentences are embedded, not tokens",
+    convert_to_numpy="the result is always a numpy array",
+    convert_to_tensor="the result is always a numpy array: torch.from_numpy(…) takes it",
+    device="processors compute; Embedder(threads=…) says how many",
+    precision="it is a parameter of Embedder(precision=…)",
+    truncate_dim="cut the result, x[:, :n], and scale it to length 1 again",
+    output_value="encode embeds sentences, not tokens",
 )
 
 _TEXT, _QUERY, _DOCUMENT = range(3)  # enum dp_input
 
 _lock = threading.Lock()
-_shared = None  # the computing threads of all who want no other number; made when first wanted
+_shared = None  # the computing threads of all embedders without a number; made at first use
 
 
 def _forget_shared():
@@ -51,7 +51,7 @@ os.register_at_fork(after_in_child=_forget_shared)
 
 
 def runtime(threads=0):
-    """Computing threads: as many as there are processors, unless told otherwise."""
+    """Returns computing threads. 0: one for each processor, shared."""
     global _shared
     threads = whole(threads, "threads", most=2**31 - 1)
     if threads:
@@ -63,13 +63,13 @@ def runtime(threads=0):
 
 
 def _is_own(model, precision):
-    """Whether the package's model is meant: no other is named, or it is by its name; a folder of that name comes first, and
-    in fp32 the hub's cache is where it is."""
+    """Whether `model` means the default model: it is None, or the default model's name. A folder of that name comes first;
+    in fp32 the name means the one in the hub's cache."""
     return model is None or (model in OWN_NAMES and precision == "int8" and OWN_MODEL.exists() and not os.path.exists(model))
 
 
 class _Line:
-    """How far it is, on one line of the terminal."""
+    """Progress, on one line of the terminal."""
 
     def __init__(self):
         self.began = time.monotonic()
@@ -84,10 +84,10 @@ class _Line:
 class Embedder:
     """A model that embeds texts. Any number of threads may use it at once.
 
-    model      a folder in the Hugging Face / sentence-transformers layout, a model's name in the offline hub cache, or
-               a packed model's file; None, or "all-MiniLM-L6-v2": the one that this package carries, in int8
-    precision  "int8", or "fp32": slower, and the reference
-    threads    computing threads; 0: as many as there are processors, shared with other embedders
+    model      a folder in the Hugging Face / sentence-transformers layout, the name of a model in the offline hub cache,
+               or a packed model's file; None or "all-MiniLM-L6-v2": the model in this package, in int8
+    precision  "int8", or "fp32", which is slower and the reference
+    threads    computing threads; 0: one for each processor, shared with other embedders
     """
 
     __slots__ = ("_handle", "_name", "_precision", "__weakref__")
@@ -113,16 +113,16 @@ class Embedder:
 
     @property
     def max_tokens(self) -> int:
-        """Longer texts are cut there."""
+        """Tokens of a text; longer texts are cut to this length."""
         return self._handle.max_tokens
 
     @property
     def max_seq_length(self) -> int:
-        """The same as max_tokens, by sentence-transformers' name."""
+        """Sentence-transformers' name for max_tokens."""
         return self._handle.max_tokens
 
     def get_sentence_embedding_dimension(self) -> int:
-        """The same as dim, by sentence-transformers' name."""
+        """Sentence-transformers' name for dim."""
         return self._handle.dim
 
     @knows(**_ENCODE_KNOWS)
@@ -137,12 +137,12 @@ class Embedder:
     ) -> np.ndarray:
         """Embeds texts: float32[n, dim]; a single str gives float32[dim].
 
-        normalize      unit vectors; False: as the model makes them
-        show_progress  True: a line on the terminal; a function is called with (done, total)
+        normalize      scale vectors to length 1; False: as the model makes them
+        show_progress  True: a line on the terminal; a function: called with (done, total)
         batch_size     texts between two reports; it changes no vector
-        timeout        seconds, of all of it
+        timeout        seconds for the whole call
 
-        A text's vector does not depend on its companions, on threads or on the machine.
+        A text's vector does not depend on other texts, on threads or on the machine.
         """
         return self._embed(_TEXT, texts, normalize, show_progress, batch_size, timeout)
 
@@ -156,7 +156,7 @@ class Embedder:
         batch_size: int = 1024,
         timeout: Optional[float] = None,
     ) -> np.ndarray:
-        """The same of questions: with the model's query prompt before each, as namespaces are searched."""
+        """Embeds questions as Namespace.query does: with the model's query prompt before each. Parameters: see encode."""
         return self._embed(_QUERY, texts, normalize, show_progress, batch_size, timeout)
 
     @knows(**_ENCODE_KNOWS)
@@ -169,7 +169,7 @@ class Embedder:
         batch_size: int = 1024,
         timeout: Optional[float] = None,
     ) -> np.ndarray:
-        """The same of what is searched: with the model's document prompt before each, as namespaces are indexed."""
+        """Embeds documents as Namespace.load does: with the model's document prompt before each. Parameters: see encode."""
         return self._embed(_DOCUMENT, texts, normalize, show_progress, batch_size, timeout)
 
     def _embed(self, kind, texts, normalize, show_progress, batch_size, timeout):
@@ -195,7 +195,7 @@ class Embedder:
         return out
 
     def close(self) -> None:
-        """Frees the model, at the latest when no thread uses it any more. Twice is fine."""
+        """Closes the model; it is freed when no thread uses it any more. A second call does nothing."""
         self._handle.close()
 
     def __repr__(self) -> str:

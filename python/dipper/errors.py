@@ -1,17 +1,17 @@
-"""What goes wrong, as exceptions. Each is a dipper.Error, and Python's own kind of error where it has one.
+"""The exceptions. Each is a dipper.Error, and also Python's own exception where there is one.
 
-The text is a sentence that names the object and says what to do; `status` is the library's word for it.
+The text is a sentence that names the object and says what to do; `status` is the library's name of the error.
 """
 
 
 class Error(Exception):
-    """The library failed. `status` says how: "not_found", "corrupt", …"""
+    """A call of the library failed. `status` says how: "not_found", "corrupt", …"""
 
     status = "error"
 
 
 class InvalidError(Error, ValueError):
-    """What was asked for is wrong; the text says what to change."""
+    """An argument is wrong; the text says what to change."""
 
     status = "invalid"
 
@@ -29,25 +29,25 @@ class ConflictError(Error):
 
 
 class StaleError(Error):
-    """The file changed while it was open: open it anew."""
+    """The file changed while it was open; open it again."""
 
     status = "stale"
 
 
 class CorruptError(Error, ValueError):
-    """Stored bytes are not what they should be."""
+    """Stored bytes fail a checksum or a bound."""
 
     status = "corrupt"
 
 
 class UnsupportedError(Error, NotImplementedError):
-    """Well formed, but of a kind that is not read."""
+    """The input is well formed, but of a kind that Dipper does not read."""
 
     status = "unsupported"
 
 
 class DeniedError(Error, PermissionError):
-    """The system or the store refuses."""
+    """The system or the store refused permission."""
 
     status = "denied"
 
@@ -65,7 +65,7 @@ class UnavailableError(Error, ConnectionError):
 
 
 class OverloadedError(Error):
-    """Too much waits to be embedded already; try again later."""
+    """Too many texts are waiting to be embedded; try again later."""
 
     status = "overloaded"
 
@@ -83,7 +83,7 @@ class CancelledError(Error):
 
 
 class UnknownOutcomeError(Error):
-    """A write whose outcome cannot be told; a repeat is safe."""
+    """Nobody can tell whether a write happened; a repeat is safe."""
 
     status = "unknown"
 
@@ -101,13 +101,13 @@ class OutOfMemoryError(Error, MemoryError):
 
 
 class FullError(Error, OSError):
-    """There is no space left where data must be written."""
+    """No space is left for the data."""
 
     status = "full"
 
 
 class NotDurableError(Error, OSError):
-    """What was written is visible, but a crash of the host may undo it."""
+    """The data is visible, but a crash of the host may undo the write."""
 
     status = "not_durable"
 
@@ -116,5 +116,5 @@ _BY_STATUS = {kind.status: kind for kind in Error.__subclasses__()}
 
 
 def of_status(status):
-    """The class for a status; the extension module asks."""
+    """Returns the class for a status. The extension module calls this."""
     return _BY_STATUS.get(status, Error)

@@ -1,4 +1,4 @@
-"""FAISS files, searched where they lie."""
+"""Searches FAISS files where they lie."""
 
 from typing import Callable, Iterable, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -10,47 +10,47 @@ from ._forms import Cost, Path, ids, missing, part, place, vectors, whole
 AUTO_RECALL = 0.95
 METRICS = ("inner_product", "l2")  # FAISS's METRIC_INNER_PRODUCT and METRIC_L2 are 0 and 1
 
-# One search of a small file takes a few microseconds: names and types are looked up once.
+# One search of a small file takes a few microseconds, so names and types are looked up once.
 _empty, _ndarray, _FLOAT, _INT = np.empty, np.ndarray, np.dtype(np.float32), np.dtype(np.int64)
 
 Reader = Callable[[Sequence[Tuple[int, int]]], Sequence[bytes]]
 
 
 def _lists(nprobe):
-    """nprobe as search takes it: a whole number, or "auto"."""
+    """Returns nprobe if it is a whole number or "auto"."""
     return nprobe if isinstance(nprobe, str) and nprobe == "auto" else whole(nprobe, "nprobe", 1)
 
 
 class Info(NamedTuple):
-    """What a FAISS file is."""
+    """The description of a FAISS file."""
 
-    kind: str  # FAISS's fourcc of the inverted file: "IwFl", …
+    kind: str  # FAISS's fourcc of the inverted file ("IwFl", …) or of a flat file
     dim: int
     metric: str  # "l2" (squared, smaller is nearer) or "inner_product" (larger is nearer)
     vectors: int
     lists: int
     default_nprobe: int
-    cluster_data_offset: int  # bytes before the lists' data
+    cluster_data_offset: int  # bytes before the list data
     file_bytes: int
     open_rounds: int  # what opening read
     open_bytes: int
-    in_no_list: int  # of the vectors: FAISS counts what holds a NaN, but no search finds it
+    in_no_list: int  # of the vectors: FAISS counts vectors that contain NaN, but no search finds them
     flat: bool  # no lists: each search reads all vectors
-    k_factor: float  # of a file with a flat part (",RFlat"): candidates for each neighbour; 0: it has none
+    k_factor: float  # of a file with a flat part (",RFlat"): candidates for each neighbour; 0: no flat part
 
 
-# What indexes of FAISS have besides, and what to use here.
+# Other attributes of FAISS's indexes, and what to use here.
 _FAISS_HAS = {
     **dict.fromkeys(("add", "add_with_ids", "train", "remove_ids", "reset", "merge_from"),
-                    "the file is only read; dipper.build_ivf makes another"),
+                    "the file is read only; dipper.build_ivf makes another"),
     **dict.fromkeys(("reconstruct", "reconstruct_n", "search_and_reconstruct", "range_search", "assign"),
-                    "dipper.Index has search alone"),
-    "k_factor": "this file has no flat part (RFlat) to look again in",
+                    "dipper.Index can only search"),
+    "k_factor": "this file has no flat part (RFlat)",
 }
 
 
 class Index:
-    """An open FAISS file. Any number of threads may search it at once. Made by open_index."""
+    """An open FAISS file, from open_index. Any number of threads may search it at once."""
 
     __slots__ = ("_handle", "_search", "_info", "_nprobe", "_k_factor", "__weakref__")
 
@@ -58,8 +58,8 @@ class Index:
         self._handle = handle
         self._search = handle.search
         self._info = Info(*handle.info())
-        self._nprobe = 0  # 0: what the file says
-        self._k_factor = 0.0  # 0: what the file says
+        self._nprobe = 0  # 0: the file's value
+        self._k_factor = 0.0  # 0: the file's value
 
     def __getattr__(self, name):
         raise missing(Index, name, _FAISS_HAS)
@@ -86,18 +86,18 @@ class Index:
 
     @property
     def metric_type(self) -> int:
-        """The metric by FAISS's number: faiss.METRIC_INNER_PRODUCT or faiss.METRIC_L2."""
+        """FAISS's number of the metric: faiss.METRIC_INNER_PRODUCT or faiss.METRIC_L2."""
         return METRICS.index(self._info.metric)
 
     @property
     def is_trained(self) -> bool:
-        """True: what cannot be searched cannot be opened."""
+        """Always True: open_index refuses a file that cannot be searched."""
         return True
 
     @property
     def nprobe(self) -> Union[int, str]:
-        """Lists that a search scans for each query when it is not told another number, or "auto". At first what the
-        file says; of all threads, and of this object, not of the file."""
+        """Lists to scan for each query in searches without an nprobe, or "auto". The file's value until you set it. It
+        belongs to this object, for all threads; the file does not change."""
         return self._nprobe or max(self._info.default_nprobe, 1)
 
     @nprobe.setter
@@ -106,8 +106,8 @@ class Index:
 
     @property
     def k_factor(self) -> float:
-        """Candidates for each neighbour that a search looks at again when it is not told another number: of a file with
-        a flat part (",RFlat"), others have no such attribute. At first what the file says."""
+        """Candidates for each neighbour that searches without a k_factor re-rank. Only files with a flat part (",RFlat")
+        have this attribute. The file's value until you set it."""
         if not self._info.k_factor:
             raise missing(Index, "k_factor", _FAISS_HAS)
         return self._k_factor or self._info.k_factor
@@ -122,7 +122,7 @@ class Index:
 
     @property
     def last_cost(self) -> Cost:
-        """What the search that ended last cost, whichever thread's it was."""
+        """The cost of the search that ended last, on any thread."""
         return Cost(*self._handle.last_cost)
 
     def search(
@@ -138,18 +138,18 @@ class Index:
         scan_all: bool = False,
         timeout: Optional[float] = None,
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """The k nearest vectors of each query, best first, as FAISS's search gives them.
+        """Finds the k nearest vectors of each query, best first, as FAISS's search does.
 
-        x        float32[n, d], or one vector (n is 1 then); what is not float32 is converted
-        nprobe   lists to scan for each query; None: what the attribute nprobe says; "auto": recall=0.95
-        recall   in place of nprobe: the part of the true 10 nearest that is to be found on average; the least nprobe
-                 that was measured to reach it when the file was built is used
-        filter   ids to keep: no other vectors are answered
-        skip     ids not to answer
-        k_factor of a file with a flat part (",RFlat"): k * k_factor candidates are looked at again, in one more round;
-                 None: what the attribute k_factor says
-        scan_all a flat file of more than 1 GiB may be searched, all of which each search reads
-        timeout  seconds
+        x         float32[n, d], or one vector (then n is 1); other arrays are converted
+        nprobe    lists to scan for each query; None: the attribute nprobe; "auto": recall=0.95
+        recall    instead of nprobe: the part of the true 10 nearest that the search should find on average. It scans the
+                  fewest lists that reached this when the file was measured
+        filter    ids to keep: the search returns no others
+        skip      ids that the search must not return
+        k_factor  for a file with a flat part (",RFlat"): re-rank k * k_factor candidates, in one more round; None: the
+                  attribute k_factor
+        scan_all  allow a flat file above 1 GiB, which each search reads whole
+        timeout   seconds
 
         Returns (D, I): distances float32[n, k] and ids int64[n, k]; where fewer were found the id is -1.
         """
@@ -181,7 +181,7 @@ class Index:
         return distances, found
 
     def close(self) -> None:
-        """Closes the file, at the latest when no thread searches it any more. Twice is fine."""
+        """Closes the file; searches on other threads finish first. A second call does nothing."""
         self._handle.close()
 
     def __enter__(self) -> "Index":
@@ -210,26 +210,26 @@ def open_index(
     recall_table: Optional[Path] = None,
     timeout: Optional[float] = None,
 ) -> Index:
-    """Opens a FAISS file (IVF, or flat) where it lies: only its head is read.
+    """Opens a FAISS file (IVF or flat) where it lies, and reads only its head.
 
-    url                  a path, file:///path, s3://bucket/key, or http(s)://…, presigned ones too
-    reader, size         in place of a url: a function that reads ranges of a file of `size` bytes. It is given
-                         ((offset, length), …), all of them at once, and answers a sequence of bytes, one each.
-                         What it raises is what the call raises
-    name                 of the reader's file, for errors
-    cluster_data_offset  where the lists begin, as info tells: opening is one read then
+    url                  a path, file:///path, s3://bucket/key, or http(s)://… (also presigned)
+    reader, size         instead of a URL: a function that reads ranges of a file of `size` bytes. It gets
+                         ((offset, length), …), all ranges of a round at once, and returns a sequence of bytes, one for
+                         each range. The call raises what the function raises
+    name                 the name of the reader's file, for errors
+    cluster_data_offset  info.cluster_data_offset of an earlier opening: then opening takes one read
     n_clusters           the number of lists that the file must have
     merge                False: one request for each probed list, however close they lie
-    recall_table         the URL of what build_ivf measured, for searches by recall; None: url + ".recall.json". A presigned
-                         URL and a reader need it
-    timeout              seconds, of the opening
+    recall_table         the URL of the table that build_ivf measured, for searches by recall; None: url +
+                         ".recall.json". A presigned URL and a reader need it
+    timeout              seconds that opening may take
     """
     if (url is None) == (reader is None):
         raise TypeError("open_index takes either a url or a reader")
     if reader is not None and (size is None or not callable(reader)):
-        raise TypeError("a reader is a function, and comes with the size of its file")
+        raise TypeError("reader must be a function, with size= the size of its file")
     if reader is None and size is not None:
-        raise TypeError("size comes with a reader")
+        raise TypeError("size is only for a reader")
     if reader is not None:
         size = whole(size, "size")
     offset, lists = whole(cluster_data_offset, "cluster_data_offset"), whole(n_clusters, "n_clusters")

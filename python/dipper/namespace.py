@@ -1,4 +1,4 @@
-"""Namespaces: rows of text in a folder or a bucket, found by meaning."""
+"""Namespaces hold rows of text in a folder or a bucket and find them by meaning."""
 
 import json
 import tempfile
@@ -13,7 +13,7 @@ from .embedder import Embedder
 
 
 class Row(NamedTuple):
-    """A row that was found."""
+    """A row of an answer."""
 
     id: Union[int, str]
     dist: float  # 1 - cosine
@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
 
 class Rows(List[Row]):
-    """Rows, best first, and what finding them cost."""
+    """Rows, best first, and the cost of the query."""
 
     __slots__ = ("cost",)
     cost: Cost
@@ -31,25 +31,25 @@ class LoadSummary(NamedTuple):
     """The result of loading rows."""
 
     rows: int
-    replaced: int  # of them, rows that took the place of one with the same id
-    long_texts: int  # texts over the model's limit, indexed as overlapping windows
+    replaced: int  # of them, rows that replaced one with the same id
+    long_texts: int  # texts over the model's limit, stored as overlapping windows
     total_rows: int  # of the namespace now
     bytes: int  # written
 
 
 def _plain(value):
-    """For json: numpy's arrays and numbers."""
+    """Converts numpy's arrays and numbers for json."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} is no value of an attribute")
+    raise TypeError(f"an attribute cannot be a {type(value).__name__}")
 
 
 def _checked(number, row):
     if isinstance(row, Mapping):
         return row
-    raise TypeError(f"row {number} is {row!r:.60}: a row is a dict. Give a list of them; of a DataFrame, df.to_dict('records')")
+    raise TypeError(f"row {number} is {row!r:.60}: a row is a dict. Give a list of dicts; for a DataFrame, df.to_dict('records')")
 
 
 class Namespace:
@@ -57,7 +57,7 @@ class Namespace:
 
     root      a folder, or s3://bucket/prefix
     name      letters, digits, '.', '_' and '-'
-    embedder  what embeds texts; None: Embedder(), made when first needed
+    embedder  the Embedder for texts; None: Embedder(), made when it is first needed
     """
 
     __slots__ = ("_root", "_name", "_embedder", "_handle", "_lock", "__weakref__")
@@ -89,8 +89,8 @@ class Namespace:
     def load(self, rows: Iterable[Dict[str, Any]], *, timeout: Optional[float] = None) -> LoadSummary:
         """Adds rows: {"id": 7 or "seven", "text": …, …attributes}, or "vector" in place of "text".
 
-        All of them are committed, or none. A row whose id is there already takes its place. Rows pass through a
-        temporary file, so that they may be more than fit in memory.
+        It adds all rows or none. A row replaces an older one with its id. Rows pass through a temporary file, so they need
+        not fit in memory.
         """
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as file:
             for number, row in enumerate(rows):
@@ -100,11 +100,11 @@ class Namespace:
             return self.load_file(file.name, timeout=timeout)
 
     def load_file(self, path: Path, *, timeout: Optional[float] = None) -> LoadSummary:
-        """The same for the rows of a JSON-lines file."""
+        """Adds the rows of a JSON-lines file, as load does."""
         return LoadSummary(*_dipper.load_file(self.embedder._handle, self._root, self._name, place(path), timeout))
 
     def query(self, what, k: int = 10, *, timeout: Optional[float] = None) -> Rows:
-        """The k rows nearest to a text, or to a vector float32[d]. Sees every commit that ended before."""
+        """Finds the k rows nearest to a text, or to a vector float32[d]. It sees every load that ended before it began."""
         model = None
         if isinstance(what, str):
             model = self.embedder._handle
@@ -129,7 +129,7 @@ class Namespace:
         return handle
 
     def close(self) -> None:
-        """Closes the namespace. The embedder stays open; a query opens the namespace anew."""
+        """Closes the namespace; the next query opens it again. The embedder stays open."""
         with self._lock:
             handle, self._handle = self._handle, None
         if handle is not None:

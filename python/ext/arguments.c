@@ -1,4 +1,4 @@
-/* arguments.c: what Python gives, as the C API takes it. */
+/* arguments.c: converts Python's arguments for the C API. */
 #include "ext.h"
 
 #include <string.h>

@@ -1,10 +1,10 @@
-/* blocking.c: calls of the library that may take long: without the interpreter's lock, and interruptible. */
+/* blocking.c: runs long calls of the library without the interpreter's lock, so that signals can interrupt them. */
 #include "ext.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Lets Python's signal handlers run, which is possible on the main thread alone and does nothing on others. */
+/* Lets Python's signal handlers run. They run only on the main thread; on others this does nothing. */
 static bool was_interrupted(void *ctx)
 {
     struct blocking *b = ctx;
@@ -38,11 +38,11 @@ bool blocking_begin(struct blocking *b, PyObject *timeout)
 bool blocking_end(struct blocking *b, enum dp_status status, const struct dp_error *error)
 {
     PyEval_RestoreThread(b->thread);
-    if (PyErr_Occurred()) /* a signal's handler's, or a caller's reader's own exception */
+    if (PyErr_Occurred()) /* raised by a signal handler, or by the caller's reader */
         return false;
     if (status == DP_OK)
         return true;
-    if (PyErr_CheckSignals() != 0) /* a signal ended a system call before anyone was asked */
+    if (PyErr_CheckSignals() != 0) /* a signal ended a system call before was_interrupted ran */
         return false;
     raise_status(status, error->message);
     return false;

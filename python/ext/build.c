@@ -1,15 +1,15 @@
-/* build.c: build_ivf, vectors into a FAISS file. */
+/* build.c: build_ivf builds a FAISS file from vectors. */
 #include "ext.h"
 
 #include <string.h>
 
-/* Who is told how far a build is. */
+/* Gets the progress of a build. */
 struct listener {
     struct blocking blocking;
-    PyObject *function; /* NULL: nobody */
+    PyObject *function; /* NULL: none */
 };
 
-/* On the building thread. What a signal's handler or the listener raises ends the build. */
+/* Runs on the building thread. An exception of a signal handler or of the listener ends the build. */
 static bool on_progress(void *ctx, const char *stage, double done)
 {
     struct listener *l = ctx;
@@ -80,7 +80,7 @@ PyObject *build_ivf(PyObject *module, PyObject *const *args, Py_ssize_t given)
     if (!array_borrow(&ids, args[3], sizeof(int64_t), false, true, "ids"))
         goto out;
     if (dim == 0 || vectors.count % dim != 0 || (ids.held && ids.count != vectors.count / dim)) {
-        PyErr_SetString(PyExc_ValueError, "x must have the shape (n, dim), and there must be an id for each");
+        PyErr_SetString(PyExc_ValueError, "x must have the shape (n, dim), and ids must have n items");
     } else if (blocking_begin(&listener.blocking, Py_None)) {
         enum dp_status status = dp_index_build(runtime_of(args[0]), vectors.data, vectors.count / dim, dim,
                                                ids.data, path, &options, &error);

@@ -1,10 +1,10 @@
 /* ext.h: what the files of the extension module dipper._dipper share.
  *
- * The module is the public C API (include/dipper/dipper.h) as Python objects, no more; what users see is made of it in
- * python/dipper/. Limited API of Python 3.11: arrays come and go as buffers, so that numpy is no part of the build.
+ * The module wraps the public C API (include/dipper/dipper.h) as Python objects; python/dipper/ makes the users' classes
+ * of them. It uses the limited API of Python 3.11. Arrays are passed as buffers, so the build does not need numpy.
  *
- * Every call that may block is bracketed by blocking_begin and blocking_end: other Python threads run meanwhile, and
- * so do Python's signal handlers; what these raise (KeyboardInterrupt) ends the call.
+ * blocking_begin and blocking_end bracket every call that may block: other Python threads run meanwhile, and so do
+ * Python's signal handlers. An exception of a handler (KeyboardInterrupt) ends the call.
  */
 #ifndef DIPPER_EXT_H
 #define DIPPER_EXT_H
@@ -17,22 +17,22 @@
 /* ---- blocking calls (blocking.c) ---- */
 
 struct blocking {
-    PyThreadState *thread;   /* ours, while the interpreter is others' */
+    PyThreadState *thread;   /* our thread's state, while others use the interpreter */
     struct dp_limits limits; /* for the call */
 };
 
-/* timeout: seconds, or Python's None. False, with an exception set, when it is neither. */
+/* timeout: seconds, or None. Returns false, with an exception set, if it is neither. */
 bool blocking_begin(struct blocking *b, PyObject *timeout);
-/* Whether the call succeeded and nothing was raised meanwhile; otherwise an exception is set. */
+/* Returns true if the call succeeded and no exception was raised meanwhile; otherwise sets an exception. */
 bool blocking_end(struct blocking *b, enum dp_status status, const struct dp_error *error);
 
-/* Sets the exception of dipper.errors that stands for a status. */
+/* Sets the exception of dipper.errors for a status. */
 void raise_status(enum dp_status status, const char *message);
 
 /* ---- handles (handle.c) ---- */
 
-/* What guards a handle of the library against being closed under a thread that uses it, and against use in a child
- * process, where its threads are not. The interpreter's lock guards it. */
+/* Keeps a handle of the library open while a thread uses it, and refuses it in a child process, which lacks the
+ * handle's threads. The interpreter's lock guards this struct. */
 struct handle {
     unsigned users, process;
     bool closed;
@@ -40,18 +40,18 @@ struct handle {
 
 void handle_watch_forks(void); /* once, when the module is loaded */
 void handle_init(struct handle *h);
-/* False, with an exception set, when the handle is closed or another process's. `what`: "this index" */
+/* Returns false, with an exception set, if the handle is closed or another process's. what: "this index" */
 bool handle_enter(struct handle *h, const char *what);
-/* Whether the handle is to be freed now: it was closed meanwhile, and this was its last user. */
+/* Returns true if the caller must free the handle now: it was closed meanwhile, and this was its last user. */
 bool handle_leave(struct handle *h);
-/* Whether it is to be freed now. */
+/* Returns true if the caller must free the handle now. */
 bool handle_close(struct handle *h);
-/* Whether freeing it is possible at all: not in a child process. */
+/* Returns false in a child process, where the handle cannot be freed. */
 bool handle_is_ours(const struct handle *h);
 
 /* ---- arguments (arguments.c) ---- */
 
-/* An array that a Python object lends. */
+/* The memory of an array, borrowed from a Python object. */
 struct array {
     Py_buffer buffer;
     void *data;
@@ -59,11 +59,12 @@ struct array {
     bool held;
 };
 
-/* Borrows a contiguous array of items of `item` bytes; None: none, where `optional`. False with an exception set. */
+/* Borrows a contiguous array of items of `item` bytes. None gives no array if it is `optional`. Returns false with an
+ * exception set. */
 bool array_borrow(struct array *a, PyObject *object, size_t item, bool writable, bool optional, const char *name);
 void array_return(struct array *a);
 
-/* A tuple of str as C strings with lengths, borrowed from the tuple; to be freed by PyMem_Free(texts->strings). */
+/* The strings of a tuple of str, borrowed from the tuple. The caller frees texts->strings with PyMem_Free. */
 struct texts {
     const char **strings;
     size_t *lengths;
@@ -72,7 +73,7 @@ struct texts {
 bool texts_borrow(struct texts *texts, PyObject *tuple);
 
 bool has_arguments(Py_ssize_t given, Py_ssize_t wanted, const char *function);
-/* Both name the parameter in the exception that they set where they answer false. */
+/* These return false with an exception set that names the parameter. */
 bool size_argument(PyObject *object, const char *name, size_t *out);
 bool text_argument(PyObject *object, const char *name, const char **out); /* borrowed from the object */
 
@@ -82,9 +83,9 @@ bool index_add_type(PyObject *module);
 bool model_add_types(PyObject *module);
 bool namespace_add_type(PyObject *module);
 
-struct dp_runtime *runtime_of(PyObject *object); /* behind an object of type Runtime */
+struct dp_runtime *runtime_of(PyObject *object); /* of an object of type Runtime */
 
-/* The embedding model behind an object of type Model; NULL with an exception set. Between the two it stays open. */
+/* Returns the model of an object of type Model, or NULL with an exception set. It stays open until model_leave. */
 struct dp_model *model_enter(PyObject *object);
 void model_leave(PyObject *object);
 

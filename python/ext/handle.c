@@ -1,10 +1,10 @@
-/* handle.c: who uses a handle of the library, and whether it may be freed. */
+/* handle.c: counts the users of a handle of the library and decides when it is freed. */
 #include "ext.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Counts the forks that lie between the first process and this one. */
+/* The number of forks from the first process to this one. */
 static _Atomic unsigned process_number;
 
 static void in_child(void)

@@ -5,13 +5,13 @@
 #include <string.h>
 #include <structmember.h>
 
-/* The interpreter's lock guards all but `index`, which never changes. */
+/* The interpreter's lock guards all fields but `index`, which does not change until it is freed. */
 struct index_object {
     PyObject_HEAD struct dp_index *index;
     struct handle handle;
     size_t dim;
     PyObject *reader;    /* the caller's function, or NULL */
-    struct dp_cost cost; /* of the last search that ended */
+    struct dp_cost cost; /* of the search that ended last */
 };
 
 static void py_index_free(struct index_object *self)
@@ -65,14 +65,15 @@ static PyObject *ranges_tuple(const struct dp_range *ranges, size_t count)
     return tuple;
 }
 
-/* Copies what the reader answered; a range of another length is told to the library, which refuses it. */
+/* Copies the reader's bytes. The library refuses a range of the wrong length. */
 static bool copy_reader_bytes(PyObject *answer, struct dp_range *ranges, size_t count)
 {
     PyObject *parts = PySequence_Tuple(answer);
     bool good = parts != NULL;
 
     if (good && (size_t)PyTuple_Size(parts) != count) {
-        PyErr_Format(PyExc_ValueError, "the reader answered %zd ranges of %zu", PyTuple_Size(parts), count);
+        PyErr_Format(PyExc_ValueError, "the reader returned %zd ranges; it must return %zu", PyTuple_Size(parts),
+                     count);
         good = false;
     }
     for (size_t i = 0; good && i < count; i++) {
@@ -88,7 +89,7 @@ static bool copy_reader_bytes(PyObject *answer, struct dp_range *ranges, size_t 
     return good;
 }
 
-/* The reader's exception stays set in this thread, and is what the call raises. */
+/* The reader's exception stays set in this thread; the call raises it. */
 static enum dp_status call_reader(void *ctx, struct dp_range *ranges, size_t count, int64_t timeout_ms,
                                   char *message)
 {
@@ -123,7 +124,7 @@ static bool py_index_open(struct index_object *self, const char *url, PyObject *
         options->reader = (struct dp_reader){.file_bytes = size, .read_ranges = call_reader, .ctx = self};
     status = dp_index_open(url, options, &self->index, &error);
     if (!blocking_end(&blocking, status, &error)) {
-        dp_index_close(self->index); /* opened, and interrupted at the very end */
+        dp_index_close(self->index); /* it was opened, and interrupted at the very end */
         self->index = NULL;
         return false;
     }
@@ -182,7 +183,7 @@ static void py_index_leave(struct index_object *self)
         py_index_free(self);
 }
 
-/* What dp_index_info tells, in its order. */
+/* The fields of dipper.Info, in its order. */
 static PyObject *py_index_info(PyObject *object, PyObject *none)
 {
     struct index_object *self = (struct index_object *)object;
@@ -217,7 +218,7 @@ static void arrays_return(struct arrays *a)
     array_return(&a->ids);
 }
 
-/* Whether x is float32[n][dim] in C order, and then borrows it. */
+/* Borrows x if it is float32[n][dim] in C order; otherwise returns false without an exception. */
 static bool queries_borrow(struct array *a, PyObject *x, size_t dim)
 {
     if (PyObject_GetBuffer(x, &a->buffer, PyBUF_STRIDED_RO | PyBUF_FORMAT) != 0) {
@@ -246,7 +247,7 @@ static bool arrays_borrow(struct arrays *a, PyObject *const *args, struct dp_ind
     return true;
 }
 
-/* Without the interpreter's lock. */
+/* Searches without the interpreter's lock. */
 static bool py_index_run_search(struct index_object *self, const struct arrays *a, size_t count, size_t k,
                                 struct dp_index_search_options *options, PyObject *timeout)
 {
@@ -280,8 +281,8 @@ static bool py_index_run_search(struct index_object *self, const struct arrays *
     return good;
 }
 
-/* search(x, k, nprobe, recall, keep | None, skip | None, timeout, D, I, k_factor, scan_all): x is float32[n][dim], D and I n × k. False,
- * and nothing done, when x is not of that form: the caller converts it, which is the rare case. */
+/* search(x, k, nprobe, recall, keep | None, skip | None, timeout, D, I, k_factor, scan_all): x is float32[n][dim], D and I
+ * are n × k. Returns False without searching if x has another form: the caller converts it, which is rare. */
 static PyObject *py_index_search(PyObject *object, PyObject *const *args, Py_ssize_t given)
 {
     struct index_object *self = (struct index_object *)object;
@@ -330,15 +331,16 @@ bool index_add_type(PyObject *module)
 {
     static PyMethodDef methods[] = {
         {"close", py_index_close, METH_NOARGS,
-         "Closes the file, at the latest when no thread searches it any more."},
-        {"info", py_index_info, METH_NOARGS, "What the file is."},
+         "Closes the file; it is freed when no thread searches it any more."},
+        {"info", py_index_info, METH_NOARGS, "Describes the file."},
         {"search", (PyCFunction)(void (*)(void))py_index_search, METH_FASTCALL, "Fills D and I."},
         {NULL, NULL, 0, NULL}};
     static PyMemberDef members[] = {
         {"dim", T_PYSSIZET, offsetof(struct index_object, dim), READONLY, "floats of a query"},
         {NULL, 0, 0, 0, NULL}};
-    static PyGetSetDef getters[] = {{"last_cost", py_index_cost, NULL, "what the last search cost", NULL},
-                                    {NULL, NULL, NULL, NULL, NULL}};
+    static PyGetSetDef getters[] = {
+        {"last_cost", py_index_cost, NULL, "the cost of the search that ended last", NULL},
+        {NULL, NULL, NULL, NULL, NULL}};
     static PyType_Slot slots[] = {{Py_tp_new, py_index_new},
                                   {Py_tp_dealloc, py_index_dealloc},
                                   {Py_tp_traverse, py_index_traverse},

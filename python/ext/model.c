@@ -15,7 +15,7 @@ struct model_object {
     size_t dim, max_tokens;
 };
 
-/* ---- Runtime(threads): 0 threads are as many as there are processors --------------------------------------- */
+/* ---- Runtime(threads): 0: one thread for each processor --------------------------------------- */
 
 static PyObject *py_runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -213,7 +213,7 @@ bool model_add_types(PyObject *module)
     static PyType_Spec runtime = {"dipper._dipper.Runtime", sizeof(struct runtime_object), 0, Py_TPFLAGS_DEFAULT,
                                   runtime_slots};
     static PyMethodDef methods[] = {
-        {"close", py_model_close, METH_NOARGS, "Closes the model, at the latest when no thread uses it any more."},
+        {"close", py_model_close, METH_NOARGS, "Closes the model; it is freed when no thread uses it any more."},
         {"encode", (PyCFunction)(void (*)(void))py_model_encode, METH_FASTCALL, "Embeds texts into an array."},
         {"name", py_model_name, METH_NOARGS, "The model's name."},
         {NULL, NULL, 0, NULL}};

@@ -1,4 +1,4 @@
-/* namespace.c: the type Namespace, open for searching, and load_file, which adds rows to one. */
+/* namespace.c: the type Namespace, an open namespace, and load_file, which adds rows to one. */
 #include "ext.h"
 
 struct namespace_object {
@@ -83,7 +83,7 @@ static PyObject *rows_list(const struct dp_results *results)
     return rows;
 }
 
-/* The query's answer as (rows, cost). */
+/* Runs a query and returns (rows, cost). */
 static PyObject *py_namespace_run_query(struct namespace_object *self, struct dp_query *query, PyObject *timeout)
 {
     struct dp_results *results = NULL;
@@ -179,7 +179,7 @@ PyObject *load_file(PyObject *module, PyObject *const *args, Py_ssize_t given)
 bool namespace_add_type(PyObject *module)
 {
     static PyMethodDef methods[] = {{"close", py_namespace_close, METH_NOARGS,
-                                     "Closes the namespace, at the latest when no thread asks it any more."},
+                                     "Closes the namespace; it is freed when no thread queries it any more."},
                                     {"query", (PyCFunction)(void (*)(void))py_namespace_query, METH_FASTCALL,
                                      "The nearest rows, and the cost."},
                                     {NULL, NULL, 0, NULL}};

@@ -1,4 +1,4 @@
-/* caller_reader.c: gives a caller's function memory to fill, and judges what it answers. */
+/* caller_reader.c: gives a caller's function memory to fill, and checks its answer. */
 #include "capi/caller_reader.h"
 
 #include <inttypes.h>
@@ -36,7 +36,7 @@ static void release_caller_ranges(void *ctx, struct faiss_range *ranges, size_t 
     }
 }
 
-/* Each range has a block of its own, as each is released on its own. */
+/* One block for each range: ranges are released one by one. */
 static enum dp_status alloc_ranges(struct call *call, struct faiss_range *ranges, struct dp_range *asked, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -48,7 +48,7 @@ static enum dp_status alloc_ranges(struct call *call, struct faiss_range *ranges
     return DP_OK;
 }
 
-/* The caller's failure in our words and its own. */
+/* Names the file before the caller's sentence. */
 static enum dp_status reader_failed(struct call *call, const struct caller_file *file, enum dp_status status,
                                     char *told)
 {

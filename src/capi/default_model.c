@@ -1,4 +1,4 @@
-/* default_model.c: the library may lie elsewhere than it was configured for: in a build folder, in a copied prefix. */
+/* default_model.c: the library may not be in the folder it was configured for: in a build folder, in a moved prefix. */
 #include "capi/default_model.h"
 
 #include <dlfcn.h>

@@ -9,7 +9,7 @@
 #include "capi/default_model.h"
 #include "capi/runtime.h"
 
-/* The arena of a call holds the tokens of so many texts at a time. */
+/* Texts whose tokens are in the arena at the same time, and the largest arena of dp_tokenize. */
 enum { TEXTS_PER_RUN = 1024, TOKENS_ARENA_MAX = 1 << 30 };
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
@@ -158,7 +158,7 @@ enum dp_status capi_model_embed(struct call *call, struct dp_model *model, enum 
         return call_nomem(call, "the texts' tokens");
     for (size_t i = 0; i < count; i++) {
         if (!texts[i] && (!lengths || lengths[i] > 0))
-            return call_fail(call, DP_INVALID, "the text at place %zu is NULL", i);
+            return call_fail(call, DP_INVALID, "texts[%zu] is NULL", i);
         struct span text = lengths ? span_of(texts[i], lengths[i]) : span_str(texts[i]);
         enum dp_status status =
             model_encode(model->model, kind, text, info->max_tokens, call->arena, &seqs[i], &call->error);
@@ -221,7 +221,7 @@ enum dp_status dp_tokenize(const struct dp_model *model, const char *const *text
     for (size_t i = 0; i < count && status == DP_OK; i++) {
         struct tokens tokens;
         if (!texts[i]) {
-            status = dp_fail(error, DP_INVALID, "the text at place %zu is NULL", i);
+            status = dp_fail(error, DP_INVALID, "texts[%zu] is NULL", i);
             break;
         }
         status = model_encode(model->model, TEXT_PLAIN, span_str(texts[i]), dp_model_max_tokens(model), &arena,

@@ -1,4 +1,4 @@
-/* recall_lookup.c: keeps a table once it was read. */
+/* recall_lookup.c: keeps a table after the first reading. */
 #include "capi/recall_lookup.h"
 
 #include <stdatomic.h>
@@ -8,9 +8,9 @@
 #include "base/alloc.h"
 
 struct recall_lookup {
-    _Atomic(struct recall_table *) table; /* NULL until it was read */
-    bool beside;                          /* url is the file's, not the table's */
-    bool known;                           /* there is a url */
+    _Atomic(struct recall_table *) table; /* NULL until a search by recall has read it */
+    bool beside;                          /* url is the file's; its table lies beside it */
+    bool known;                           /* url is set */
     char url[];
 };
 
@@ -37,7 +37,7 @@ void recall_lookup_free(struct recall_lookup *lookup)
     mem_free(lookup);
 }
 
-/* Reads the table, with the environment's settings of stores. */
+/* Reads the table; the settings of a remote store come from the environment. */
 static enum dp_status load_recall_table(struct call *call, const struct recall_lookup *lookup,
                                         const struct faiss_index *index, struct recall_table *out)
 {
@@ -62,14 +62,14 @@ static enum dp_status kept_recall_table(struct call *call, struct recall_lookup 
         return DP_OK;
     struct recall_table *read = mem_calloc(1, sizeof *read);
     if (!read)
-        return call_nomem(call, "a table of recall");
+        return call_nomem(call, "a recall table");
     enum dp_status status = load_recall_table(call, lookup, index, read);
     if (status == DP_OK && atomic_compare_exchange_strong(&lookup->table, &kept, read)) {
         *out = read;
         return DP_OK;
     }
     mem_free(read);
-    *out = kept; /* another thread's, when the exchange failed */
+    *out = kept; /* another thread's, if the exchange failed */
     return status;
 }
 
@@ -78,14 +78,15 @@ enum dp_status recall_lookup_nprobe(struct call *call, struct recall_lookup *loo
 {
     const struct recall_table *table;
     if (!(recall > 0 && recall <= 1))
-        return call_fail(call, DP_INVALID, "a recall of %g: it must lie above 0, and be at most 1", recall);
+        return call_fail(call, DP_INVALID, "recall %g: it must be above 0 and at most 1", recall);
     if (recall_is_whole(index)) {
         *nprobe = 1;
         return DP_OK;
     }
     if (!lookup->known)
-        return call_fail(call, DP_INVALID,
-                         "a search by recall over a reader of the caller's needs recall_table when it is opened");
+        return call_fail(
+            call, DP_INVALID,
+            "a search by recall of a file without a URL needs options.recall_table when the file is opened");
     enum dp_status status = kept_recall_table(call, lookup, index, &table);
     return status == DP_OK ? recall_nprobe(table, recall, nprobe, &call->error) : status;
 }

@@ -1,4 +1,4 @@
-/* rows_file.c: reads wait a little, look whether the call has ended, and wait on. */
+/* rows_file.c: a read waits for LOOK_MS, checks the call, and waits again. */
 #include "capi/rows_file.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ static ssize_t read_rows_bytes(void *cookie, char *to, size_t len)
 
 enum dp_status rows_file_open(struct rows_file *file, struct call *call, const char *path)
 {
-    /* O_NONBLOCK: a named pipe opens although nobody writes yet; poll waits for that, too. */
+    /* O_NONBLOCK: a named pipe opens before anybody writes to it; poll waits for the writer. */
     *file = (struct rows_file){.call = call, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     if (file->fd < 0)
         return dp_fail_errno(&call->error, errno, "open", path);

@@ -1,6 +1,6 @@
-/* capi/rows_file.h: a file of rows as a stream whose reads end with the call.
+/* capi/rows_file.h: a file of rows as a stream; a read ends when the call ends.
  *
- * A pipe or a terminal may give its next bytes late, or never; meanwhile the reader looks at the call.
+ * A pipe or a terminal may deliver its next bytes late or never. While the reader waits it checks the call.
  */
 #ifndef CAPI_ROWS_FILE_H
 #define CAPI_ROWS_FILE_H
@@ -10,11 +10,11 @@
 
 #include "os/call.h"
 
-/* The thread that reads owns it, but for `ended`. */
+/* Owned by the thread that reads, except `ended`. */
 struct rows_file {
     struct call *call;
     int fd;
-    _Atomic bool ended; /* set by anyone: nobody wants the rest */
+    _Atomic bool ended; /* any thread may set it: the rest of the file is not wanted */
     FILE *stream;
 };
 
@@ -22,7 +22,7 @@ struct rows_file {
 enum dp_status rows_file_open(struct rows_file *file, struct call *call, const char *path);
 void rows_file_close(struct rows_file *file);
 
-/* Ends a read that waits. From any thread; `file` is a struct rows_file. */
+/* Ends a read that is waiting. Any thread may call it. `file` is a struct rows_file. */
 void rows_file_wake(void *file);
 
 #endif

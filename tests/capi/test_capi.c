@@ -1,6 +1,6 @@
 /* test_capi.c: the public C API (include/dipper/dipper.h), through that header alone.
  *
- * What needs an answer that means something uses the real model; the rest uses the tiny one (tiny_model.h).
+ * Tests of meaning use the real model; all others use the tiny one (tiny_model.h).
  */
 #include "test_support.h"
 
@@ -22,14 +22,14 @@ static const char ROWS[] = "{\"id\": 7, \"text\": \"the cat sat on the mat\", \"
                            "{\"id\": \"boat\", \"text\": \"a sailing boat in the wind\"}\n"
                            "{\"id\": 9, \"text\": \"salt and pepper on the table\", \"n\": 3}\n";
 
-/* What a test works with: a runtime, a model, a bucket's folder. */
+/* The surroundings of a test: a runtime, a model, the folder of a bucket. */
 struct world {
     struct dp_runtime *runtime;
     struct dp_model *model;
     char root[PATH_BYTES], model_path[PATH_BYTES];
 };
 
-/* A path below a folder; three may be in use at a time. */
+/* Returns a path below a folder. The last three results stay valid. */
 static const char *below(const char *folder, const char *name)
 {
     static char paths[3][PATH_BYTES];
@@ -110,7 +110,7 @@ static const struct dp_embed_options raw_vectors = {.size = sizeof raw_vectors, 
 
 /* ---- embedding -------------------------------------------------------------------------------------- */
 
-static void test_api_c_embeds_by_meaning(void **state)
+static void test_capi_embeds_by_meaning(void **state)
 {
     (void)state;
     static const char *const texts[] = {"how do birds fly?", "the flight of birds", "invoice for printer paper"};
@@ -128,7 +128,7 @@ static void test_api_c_embeds_by_meaning(void **state)
     end_world(&w);
 }
 
-static void test_api_c_embeds_the_same_alone_and_in_company(void **state)
+static void test_capi_embeds_the_same_alone_and_with_others(void **state)
 {
     (void)state;
     enum { COUNT = 2500 }; /* more than one run's */
@@ -156,7 +156,7 @@ static void test_api_c_embeds_the_same_alone_and_in_company(void **state)
     end_world(&w);
 }
 
-static void test_api_c_opens_models_from_memory(void **state)
+static void test_capi_opens_models_from_memory(void **state)
 {
     (void)state;
     struct world w = tiny_world(1);
@@ -181,7 +181,7 @@ static void test_api_c_opens_models_from_memory(void **state)
     end_world(&w);
 }
 
-static void test_api_c_opens_models_in_fp32(void **state)
+static void test_capi_opens_models_in_fp32(void **state)
 {
     (void)state;
     static const struct dp_model_options defaults = {.size = sizeof defaults},
@@ -200,7 +200,7 @@ static void test_api_c_opens_models_in_fp32(void **state)
     assert_int_equal(dp_embed(other, texts, 3, NULL, out[0], &error), DP_OK);
     for (int i = 0; i < 3; i++) {
         assert_memory_not_equal(out[i], want[i], sizeof out[i]);
-        assert_true(dot(out[i], want[i], DIM) > 0.99); /* short texts suffer most */
+        assert_true(dot(out[i], want[i], DIM) > 0.99); /* short texts differ most */
     }
     dp_model_close(other);
     assert_int_equal(dp_model_open(w.runtime, "/nowhere", &fp32, &other, &error), DP_NOT_FOUND);
@@ -208,7 +208,7 @@ static void test_api_c_opens_models_in_fp32(void **state)
     end_world(&w);
 }
 
-static void test_api_c_cuts_texts_into_tokens(void **state)
+static void test_capi_cuts_texts_into_tokens(void **state)
 {
     (void)state;
     enum { WORDS = 2 * TINY_TOKENS };
@@ -236,7 +236,7 @@ static void test_api_c_cuts_texts_into_tokens(void **state)
     end_world(&w);
 }
 
-/* How often a caller was asked whether it wants the end. */
+/* Counts how often dp_limits.cancelled was called. */
 struct wish {
     unsigned asked;
     bool end;
@@ -249,7 +249,7 @@ static bool ask(void *ctx)
     return wish->end;
 }
 
-static void test_api_c_embedding_keeps_to_its_limits(void **state)
+static void test_capi_embedding_keeps_to_its_limits(void **state)
 {
     (void)state;
     enum { MANY = 32768 };
@@ -276,7 +276,7 @@ static void test_api_c_embedding_keeps_to_its_limits(void **state)
     end_world(&w);
 }
 
-static void test_api_c_embeds_texts_by_length(void **state)
+static void test_capi_embeds_texts_by_length(void **state)
 {
     (void)state;
     static const char *const texts[] = {"cat and boat", "ca\0t"}, *const same[] = {"cat", "cat"};
@@ -291,7 +291,7 @@ static void test_api_c_embeds_texts_by_length(void **state)
     end_world(&w);
 }
 
-/* ---- indexing and searching -------------------------------------------------------------------------- */
+/* ---- loading and searching --------------------------------------------------------------------------- */
 
 static void index_rows(struct world *w, const char *rows)
 {
@@ -307,7 +307,7 @@ static enum dp_status search_vector(struct dp_namespace *ns, const float *vector
     return dp_namespace_query(ns, &query, out, error);
 }
 
-static void test_api_c_indexes_and_finds(void **state)
+static void test_capi_loads_and_finds(void **state)
 {
     (void)state;
     struct world w = real_world(2);
@@ -337,7 +337,7 @@ static void test_api_c_indexes_and_finds(void **state)
     end_world(&w);
 }
 
-static void test_api_c_search_sees_commits_that_came_after_opening(void **state)
+static void test_capi_search_sees_later_loads(void **state)
 {
     (void)state;
     struct world w = tiny_world(2);
@@ -373,8 +373,8 @@ static void test_api_c_search_sees_commits_that_came_after_opening(void **state)
     end_world(&w);
 }
 
-/* A pipe that stays open and says no more: nobody writes at all, then after a row. */
-static void test_api_c_indexing_a_silent_pipe_ends_with_the_call(void **state)
+/* A pipe that stays open: first nobody writes to it, then one row comes and no more. */
+static void test_capi_loading_a_silent_pipe_ends_with_the_call(void **state)
 {
     (void)state;
     struct world w = tiny_world(1);
@@ -397,7 +397,7 @@ static void test_api_c_indexing_a_silent_pipe_ends_with_the_call(void **state)
     end_world(&w);
 }
 
-static void test_api_c_indexing_and_searching_keep_to_their_limits(void **state)
+static void test_capi_loading_and_searching_keep_to_their_limits(void **state)
 {
     (void)state;
     enum { ROWS_MANY = 20000 };
@@ -463,7 +463,7 @@ static void *use(void *context)
     return NULL;
 }
 
-static void test_api_c_handles_serve_several_threads(void **state)
+static void test_capi_handles_serve_several_threads(void **state)
 {
     (void)state;
     struct world w = tiny_world(2);
@@ -501,7 +501,7 @@ static void expect_open(struct world *w, const char *path, enum dp_status status
     assert_null(model);
 }
 
-static void test_api_c_names_what_is_wrong_with_a_model(void **state)
+static void test_capi_names_what_is_wrong_with_a_model(void **state)
 {
     (void)state;
     struct world w = tiny_world(1);
@@ -538,7 +538,7 @@ static void expect_index(struct world *w, const char *name, const char *path, en
     assert_int_equal(dp_namespace_load_file(w->model, w->root, name, path, NULL, NULL, NULL), status);
 }
 
-static void test_api_c_names_what_is_wrong_with_rows(void **state)
+static void test_capi_names_what_is_wrong_with_rows(void **state)
 {
     (void)state;
     struct world w = tiny_world(1);
@@ -547,7 +547,8 @@ static void test_api_c_names_what_is_wrong_with_rows(void **state)
     expect_index(&w, "notes", rows_file("{\"id\":1,\"text\":\"a\"}\n{\"id\":2}\n"), DP_INVALID, "line 2");
     expect_index(&w, "a/b", rows_file(ROWS), DP_INVALID, "name");
     struct dp_namespace *ns;
-    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, NULL), DP_NOT_FOUND); /* nothing came of them */
+    assert_int_equal(dp_namespace_open(w.root, "notes", NULL, &ns, NULL),
+                     DP_NOT_FOUND); /* none of them was loaded */
     assert_null(ns);
     end_world(&w);
 }
@@ -564,7 +565,7 @@ static void expect_search(struct dp_namespace *ns, struct dp_model *model, size_
     assert_int_equal(dp_namespace_search(ns, model, "cat", k, &found, NULL), status);
 }
 
-static void test_api_c_names_what_is_wrong_with_a_search(void **state)
+static void test_capi_names_what_is_wrong_with_a_search(void **state)
 {
     (void)state;
     struct world w = tiny_world(1), real = real_world(1);
@@ -597,7 +598,7 @@ static void test_api_c_names_what_is_wrong_with_a_search(void **state)
 }
 
 /* Roots in S3 take their settings from the environment. */
-static void test_api_c_reads_the_settings_of_s3_from_the_environment(void **state)
+static void test_capi_reads_the_settings_of_s3_from_the_environment(void **state)
 {
     (void)state;
     struct dp_namespace *ns;
@@ -615,7 +616,7 @@ static void test_api_c_reads_the_settings_of_s3_from_the_environment(void **stat
     unsetenv("AWS_ACCESS_KEY_ID");
 }
 
-static void test_api_c_frees_nothing_gladly(void **state)
+static void test_capi_closing_null_does_nothing(void **state)
 {
     (void)state;
     dp_results_free(NULL);
@@ -630,7 +631,7 @@ static void test_api_c_frees_nothing_gladly(void **state)
 
 /* ---- failed allocations ------------------------------------------------------------------------------ */
 
-/* Opens everything, indexes, embeds, searches, and closes what was opened. */
+/* Opens everything, loads, embeds, searches, and closes everything. */
 static enum dp_status walk(const char *model_path, const char *root, const char *rows)
 {
     struct dp_runtime_options options = {.size = sizeof options, .threads = 1};
@@ -665,7 +666,7 @@ static enum dp_status walk(const char *model_path, const char *root, const char 
     return status;
 }
 
-static void test_api_c_survives_every_failed_allocation(void **state)
+static void test_capi_survives_every_failed_allocation(void **state)
 {
     (void)state;
     const char *model = tiny_model();
@@ -684,7 +685,7 @@ static void test_api_c_survives_every_failed_allocation(void **state)
             print_message("%zu allocations failed in turn\n", n - 1);
             return;
         }
-        if (status != DP_NOMEM && status != DP_UNKNOWN) /* in the store, with the manifest on its way */
+        if (status != DP_NOMEM && status != DP_UNKNOWN) /* in the store, while the manifest is being written */
             fail_msg("allocation %zu: %s", n, dp_status_name(status));
     }
 }
@@ -692,24 +693,24 @@ static void test_api_c_survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_api_c_embeds_by_meaning),
-        cmocka_unit_test(test_api_c_embeds_the_same_alone_and_in_company),
-        cmocka_unit_test(test_api_c_opens_models_from_memory),
-        cmocka_unit_test(test_api_c_opens_models_in_fp32),
-        cmocka_unit_test(test_api_c_cuts_texts_into_tokens),
-        cmocka_unit_test(test_api_c_embedding_keeps_to_its_limits),
-        cmocka_unit_test(test_api_c_embeds_texts_by_length),
-        cmocka_unit_test(test_api_c_indexing_a_silent_pipe_ends_with_the_call),
-        cmocka_unit_test(test_api_c_indexing_and_searching_keep_to_their_limits),
-        cmocka_unit_test(test_api_c_indexes_and_finds),
-        cmocka_unit_test(test_api_c_search_sees_commits_that_came_after_opening),
-        cmocka_unit_test(test_api_c_handles_serve_several_threads),
-        cmocka_unit_test(test_api_c_names_what_is_wrong_with_a_model),
-        cmocka_unit_test(test_api_c_names_what_is_wrong_with_rows),
-        cmocka_unit_test(test_api_c_names_what_is_wrong_with_a_search),
-        cmocka_unit_test(test_api_c_reads_the_settings_of_s3_from_the_environment),
-        cmocka_unit_test(test_api_c_frees_nothing_gladly),
-        cmocka_unit_test(test_api_c_survives_every_failed_allocation),
+        cmocka_unit_test(test_capi_embeds_by_meaning),
+        cmocka_unit_test(test_capi_embeds_the_same_alone_and_with_others),
+        cmocka_unit_test(test_capi_opens_models_from_memory),
+        cmocka_unit_test(test_capi_opens_models_in_fp32),
+        cmocka_unit_test(test_capi_cuts_texts_into_tokens),
+        cmocka_unit_test(test_capi_embedding_keeps_to_its_limits),
+        cmocka_unit_test(test_capi_embeds_texts_by_length),
+        cmocka_unit_test(test_capi_loading_a_silent_pipe_ends_with_the_call),
+        cmocka_unit_test(test_capi_loading_and_searching_keep_to_their_limits),
+        cmocka_unit_test(test_capi_loads_and_finds),
+        cmocka_unit_test(test_capi_search_sees_later_loads),
+        cmocka_unit_test(test_capi_handles_serve_several_threads),
+        cmocka_unit_test(test_capi_names_what_is_wrong_with_a_model),
+        cmocka_unit_test(test_capi_names_what_is_wrong_with_rows),
+        cmocka_unit_test(test_capi_names_what_is_wrong_with_a_search),
+        cmocka_unit_test(test_capi_reads_the_settings_of_s3_from_the_environment),
+        cmocka_unit_test(test_capi_closing_null_does_nothing),
+        cmocka_unit_test(test_capi_survives_every_failed_allocation),
     };
     return test_run(tests);
 }

@@ -1,5 +1,4 @@
-/* test_capi_arguments.c: programs that were built with an older or a newer header: smaller and larger structs; and the
- * numbers of versions. */
+/* test_capi_arguments.c: structs of programs that were built with an older or a newer header, and the version's numbers. */
 #include <dipper/dipper.h>
 
 #include <stdio.h>
@@ -8,7 +7,7 @@
 #include "capi/arguments.h"
 #include "test_support.h"
 
-/* A struct of this version, and what it was and may become. */
+/* A struct of this version, of an older and of a newer one. */
 struct now {
     size_t size;
     uint64_t first, second;
@@ -39,11 +38,11 @@ static void test_capi_options_of_an_older_program_end_in_zeros(void **state)
     assert_int_equal(read_options(&memory.options, &o, NULL), DP_OK);
     assert_int_equal(o.first, 7);
     assert_int_equal(o.second, 0);
-    const size_t bare = sizeof bare; /* a struct of nothing but its size */
+    const size_t bare = sizeof bare; /* a struct with its size only */
     assert_int_equal(read_options(&bare, &o, NULL), DP_OK);
     assert_int_equal(o.first, 0);
     assert_int_equal(o.second, 0);
-    /* A size that ends inside a field: the bytes that are there. */
+    /* A size that ends inside a field. */
     const struct now half = {.size = sizeof(size_t) + 4, .first = UINT64_C(0x1122334455667788)};
     assert_int_equal(read_options(&half, &o, NULL), DP_OK);
     uint32_t low, high;
@@ -77,7 +76,8 @@ static void test_capi_options_of_a_newer_program_must_not_use_new_fields(void **
         memset(&given.third, 0, sizeof given.third);
         ((unsigned char *)&given.third)[byte] = 1;
         assert_int_equal(read_options(&given, &o, &error), DP_INVALID);
-        assert_int_equal(o.second, 2); /* what is known is there: a reader's context can be freed */
+        assert_int_equal(o.second,
+                         2); /* known fields are there, so that dp_index_open can free a reader's context */
     }
     assert_non_null(strstr(error.message, "dp_test: struct now has 32 bytes"));
     assert_non_null(strstr(error.message, dp_version()));
@@ -111,15 +111,15 @@ static void test_capi_answers_fit_older_and_newer_programs(void **state)
     capi_answer(&old.summary, &answer, sizeof answer);
     assert_int_equal(old.summary.size, sizeof(struct older));
     assert_int_equal(old.summary.first, 7);
-    assert_int_equal(old.behind, 42); /* not ours to write */
+    assert_int_equal(old.behind, 42); /* not part of the struct */
     struct newer larger = {.size = sizeof larger, .third = 9};
     capi_answer(&larger, &answer, sizeof answer);
     assert_int_equal(larger.size, sizeof larger);
     assert_int_equal(larger.second, 8);
-    assert_int_equal(larger.third, 0); /* this version cannot tell */
+    assert_int_equal(larger.third, 0); /* this version does not know the field */
 }
 
-/* Every function that takes options or fills a struct looks at its size before it does anything. */
+/* Every function checks the size of its structs before it does anything else. */
 static void test_capi_functions_refuse_structs_without_a_size(void **state)
 {
     (void)state;
@@ -153,7 +153,7 @@ static void test_capi_functions_refuse_structs_without_a_size(void **state)
     dp_index_close(index);
 }
 
-/* The macros of the header are kept by hand: they say what meson.build says. */
+/* The header's macros are written by hand; meson.build has the version. */
 static void test_capi_version_is_the_builds(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_capi_build.c: FAISS files built through the public header: from memory and from files, the same bytes. */
+/* test_capi_build.c: builds FAISS files through the public header, from memory and from files: the same bytes. */
 #include <dipper/dipper.h>
 
 #include <dirent.h>
@@ -12,7 +12,7 @@
 #include "capi_calls.h"
 #include "test_support.h"
 
-/* In place of the C library's: nothing here must outlive the machine, and a busy disk takes long. */
+/* Replaces the C library's: these files need not survive a crash, and a busy disk takes long. */
 int fsync(int fd)
 {
     (void)fd;
@@ -47,7 +47,7 @@ static int tear_down(void **state)
 
 static const char *path_of(const char *name)
 {
-    static char paths[8][512]; /* of the last eight calls */
+    static char paths[8][512]; /* the last eight results stay valid */
     static unsigned turn;
     char *path = paths[turn++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
@@ -102,7 +102,7 @@ static const char *npy_of(const char *name, const char *descr, const void *numbe
     return path;
 }
 
-/* The part of `queries` vectors that are their own nearest in the file. */
+/* Returns the share of `queries` vectors that are their own nearest in the file. */
 static double found(const char *path, size_t queries, int64_t step)
 {
     struct dp_index *index;
@@ -140,7 +140,7 @@ static void test_capi_build_from_memory(void **state)
         ids[i] = i * 3;
     struct dp_index_build_options options = {
         .size = sizeof options, .kind = DP_IVF_SQ8, .metric = DP_METRIC_COSINE, .nlist = 32, .no_recall = true};
-    expect(dp_index_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_OK); /* in place of the other */
+    expect(dp_index_build(NULL, sift, N, DIM, ids, path, &options, &error), DP_OK); /* replaces the first file */
     expect(dp_index_open(path, NULL, &index, &error), DP_OK);
     info = index_info(index);
     assert_string_equal(info.kind, "IwSq");
@@ -188,7 +188,7 @@ static void test_capi_build_from_files_in_little_memory(void **state)
         assert_same_file(reference, path_of("other.ivf"));
         dp_runtime_free(runtime);
     }
-    /* As much as the sample takes; the lists are written in several walks then. */
+    /* Just enough for the sample: the build writes the lists in several passes. */
     options.memory_bytes = N * DIM * sizeof(float) / 4;
     options.nlist = 4;
     expect(dp_index_build(NULL, sift, N, DIM, NULL, reference, &options, &error), DP_OK);
@@ -254,9 +254,9 @@ static void test_capi_build_refuses(void **state)
     expect(dp_index_build_file(NULL, "/nowhere/at/all.npy", NULL, path, NULL, &error), DP_NOT_FOUND);
     expect(dp_index_build_file(NULL, folder, NULL, path, NULL, &error), DP_INVALID);
     assert_int_equal(files_in_folder(), files);
-    /* The smallest there is. */
+    /* The smallest file. */
     expect(dp_index_build(NULL, x[0], 1, 1, NULL, path, NULL, &error), DP_OK);
-    assert_int_equal(files_in_folder(), files + 1); /* of one vector nothing is measured */
+    assert_int_equal(files_in_folder(), files + 1); /* recall of a single vector is not measured */
 }
 
 struct told {
@@ -279,7 +279,7 @@ static bool tell(void *ctx, const char *stage, double done)
     return ++told->calls != told->cancel_at;
 }
 
-static void test_capi_build_tells_and_is_cancelled(void **state)
+static void test_capi_build_reports_progress_and_is_cancelled(void **state)
 {
     (void)state;
     enum { FEW = 300 };
@@ -300,7 +300,7 @@ static void test_capi_build_tells_and_is_cancelled(void **state)
         told = (struct told){.cancel_at = at};
         expect(dp_index_build(NULL, sift, FEW, DIM, NULL, path, &options, &error), DP_CANCELLED);
         assert_int_equal(told.calls, at);
-        /* Once it is written, it is measured where it lies. */
+        /* A file that is being measured is already complete. */
         assert_int_equal(files_in_folder(), files + (strstr(told.stages, "measuring") != NULL));
     }
 }
@@ -328,7 +328,7 @@ static void test_capi_build_survives_failed_allocations(void **state)
         }
         expect(status, DP_NOMEM);
         assert_int_not_equal(access(table, F_OK), 0);
-        if (access(path, F_OK) == 0) /* measuring failed: it is whole */
+        if (access(path, F_OK) == 0) /* measuring failed: the file is complete */
             assert_true(found(path, 40, 1) >= 0.9);
     }
     assert_int_equal(access(table, F_OK), 0);
@@ -379,7 +379,7 @@ static void test_capi_build_measures_recall(void **state)
         double reached = (double)hits / (QUERIES * K);
         print_message("recall %.2f asked, %.4f reached, %.0f KB a query\n", wanted[w], reached,
                       (double)bytes / QUERIES / 1024);
-        assert_true(reached >= wanted[w] - 0.02); /* and not by reading all: */
+        assert_true(reached >= wanted[w] - 0.02); /* and without reading all of the file */
         assert_true(bytes > read && bytes < (uint64_t)QUERIES * BASE * DIM * 4 * 6 / 10);
         read = bytes;
     }
@@ -388,7 +388,7 @@ static void test_capi_build_measures_recall(void **state)
     search_by(index, -0.5, 0, DP_INVALID, "above 0");
     dp_index_close(index);
 
-    /* Another file's table, a broken one, none. */
+    /* The table of another file, broken tables, no table. */
     const struct dp_index_build_options without = {
         .size = sizeof without, .nlist = 100, .seed = 5, .no_recall = true};
     expect(dp_index_build(NULL, sift, BASE, DIM, NULL, path, &without, &error), DP_OK);
@@ -402,7 +402,7 @@ static void test_capi_build_measures_recall(void **state)
     search_by(index, 0.9, 0, DP_NOT_FOUND, "dipper faiss calibrate");
     dp_index_close(index);
 
-    /* SQ8 does not reach everything; the table may lie elsewhere. */
+    /* SQ8 does not reach a recall of 1; the table may lie elsewhere. */
     const struct dp_index_build_options sq8 = {.size = sizeof sq8, .kind = DP_IVF_SQ8, .nlist = 50};
     expect(dp_index_build(NULL, sift, BASE, DIM, NULL, path, &sq8, &error), DP_OK);
     const struct dp_index_options elsewhere = {.size = sizeof elsewhere,
@@ -411,7 +411,7 @@ static void test_capi_build_measures_recall(void **state)
     expect(dp_index_open(path, &elsewhere, &index, &error), DP_OK);
     search_by(index, 0.9, 0, DP_OK, NULL);
     search_by(index, 1, 0, DP_INVALID, "the highest that was measured is 0.9");
-    remove(elsewhere.recall_table); /* it was read once */
+    remove(elsewhere.recall_table); /* the index keeps it */
     search_by(index, 0.95, 0, DP_OK, NULL);
     dp_index_close(index);
 }
@@ -423,7 +423,7 @@ int main(void)
         cmocka_unit_test(test_capi_build_from_files_in_little_memory),
         cmocka_unit_test(test_capi_build_takes_ids_from_a_file),
         cmocka_unit_test(test_capi_build_refuses),
-        cmocka_unit_test(test_capi_build_tells_and_is_cancelled),
+        cmocka_unit_test(test_capi_build_reports_progress_and_is_cancelled),
         cmocka_unit_test(test_capi_build_survives_failed_allocations),
         cmocka_unit_test(test_capi_build_measures_recall),
     };

@@ -18,7 +18,7 @@
 
 enum { NAME_BYTES = 128, ANSWERS_MAX = 4096, DIM_MAX = 512 };
 
-/* Files of most kinds that are read. */
+/* Files of most supported kinds. */
 static const char *const KINDS[] = {"flat-l2-d16",  "flat-ip-d33",   "flat-l2-sparse",    "sq8-ip-d48",
                                     "pq-l2-d12",    "pqfs-l2",       "pqfsr-ip",          "rabitq-l2",
                                     "rabitqfs4-l2", "idmap2-sq8-ip", "idmap-pca-hnsw-pq", "norm-remap-flat"};
@@ -31,11 +31,11 @@ static struct span golden(const char *name, const char *suffix)
     return test_data(path);
 }
 
-/* What FAISS answered: queries, then for each nprobe ids and distances. */
+/* FAISS's answers: queries, then ids and distances for each nprobe. */
 struct answers {
     struct cursor rest;
     uint32_t count, d, k, searches;
-    float largest; /* squared length of a vector of the file */
+    float largest; /* largest squared length of a vector in the file */
     float *queries;
 };
 
@@ -62,15 +62,15 @@ static struct answers answers_of(const char *name)
     return a;
 }
 
-/* The file of a caller: in memory, counting, and failing as it is told. */
+/* A caller's file in memory, which counts its calls and can fail at one of them. */
 struct caller {
     struct span bytes;
     _Atomic size_t calls, ranges, frees;
-    size_t act_at; /* the call, from 1, at which the rest happens; 0: never */
+    size_t act_at; /* the call, from 1, at which the fields below take effect; 0: never */
     enum dp_status status;
     const char *sentence;
     size_t short_by;
-    bool slow; /* takes all the time that it is told is left */
+    bool slow; /* takes all the time that is left */
     int64_t told_ms;
 };
 
@@ -147,7 +147,7 @@ static enum dp_status search(const struct dp_index *index, const struct answers 
     return search_lists(index, a->queries, a->count, a->d, a->k, nprobe, ids, distances, NULL, error);
 }
 
-/* One query's row against FAISS's: the same distances rank by rank, the same ids but for ties. */
+/* Compares one query's answer with FAISS's: equal distances rank by rank, equal ids except for ties. */
 static void compare_row(const struct answers *a, bool l2, const int64_t *ids, const float *distances,
                         const int32_t *faiss_ids, const float *faiss_distances, float tolerance)
 {
@@ -160,7 +160,7 @@ static void compare_row(const struct answers *a, bool l2, const int64_t *ids, co
         size_t at = 0;
         while (at < expected && faiss_ids[at] != ids[i])
             at++;
-        /* An id that FAISS left out must tie with its last. */
+        /* An id that FAISS does not have must tie with FAISS's last one. */
         assert_true(fabsf(distances[i] - faiss_distances[at < expected ? at : expected - 1]) <= allowed);
     }
     for (size_t i = expected; i < a->k; i++) {
@@ -169,7 +169,7 @@ static void compare_row(const struct answers *a, bool l2, const int64_t *ids, co
     }
 }
 
-/* All that FAISS was asked. Answers how many queries that were. */
+/* Repeats all of FAISS's searches. Returns the number of queries. */
 static size_t agree(const struct dp_index *index, const char *name)
 {
     static int64_t ids[ANSWERS_MAX];
@@ -203,7 +203,7 @@ static size_t agree(const struct dp_index *index, const char *name)
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
 
-static void test_api_index_over_a_callers_reader_answers_as_faiss(void **state)
+static void test_capi_faiss_over_a_callers_reader_answers_as_faiss(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -213,14 +213,14 @@ static void test_api_index_over_a_callers_reader_answers_as_faiss(void **state)
         assert_int_equal(info.open_rounds, caller.calls);
         assert_int_equal(info.file_bytes, caller.bytes.len);
         size_t opened = caller.calls, asked = agree(index, KINDS[i]);
-        assert_true(caller.calls - opened <= asked); /* one read for each query, none where all lists are empty */
+        assert_true(caller.calls - opened <= asked); /* one read for each query, none if all its lists are empty */
         assert_int_equal(caller.frees, 0);
         dp_index_close(index);
         assert_int_equal(caller.frees, 1);
     }
 }
 
-static void test_api_index_at_a_path_answers_as_faiss(void **state)
+static void test_capi_faiss_at_a_path_answers_as_faiss(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -247,7 +247,7 @@ static struct dp_index *open_memory(struct span bytes)
     return index;
 }
 
-static void test_api_index_in_memory_answers_as_faiss(void **state)
+static void test_capi_faiss_in_memory_answers_as_faiss(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -257,8 +257,8 @@ static void test_api_index_in_memory_answers_as_faiss(void **state)
     }
 }
 
-/* Many queries in one call share lists in memory; each gets the bits that it gets by itself, and reads nothing. */
-static void test_api_index_in_memory_answers_many_as_one_by_one(void **state)
+/* Queries of one call share lists in memory. Each gets the same bits as in a call for itself, and reads nothing. */
+static void test_capi_faiss_in_memory_answers_many_as_one_by_one(void **state)
 {
     enum { COUNT = 150, K = 7 }; /* more than are searched together */
     static float queries[COUNT * DIM_MAX], each[COUNT * K], together[COUNT * K];
@@ -269,7 +269,7 @@ static void test_api_index_in_memory_answers_many_as_one_by_one(void **state)
         struct answers a = answers_of(KINDS[i]);
         struct dp_cost costs[COUNT];
         for (size_t q = 0; q < COUNT; q++)
-            for (size_t d = 0; d < a.d; d++) /* between two of the queries */
+            for (size_t d = 0; d < a.d; d++) /* the middle of two queries */
                 queries[q * a.d + d] =
                     0.5f * (a.queries[q % a.count * a.d + d] + a.queries[(q / a.count + q) % a.count * a.d + d]);
         const struct dp_index_search_options options = {
@@ -289,7 +289,7 @@ static void test_api_index_in_memory_answers_many_as_one_by_one(void **state)
     }
 }
 
-static void test_api_index_in_memory_says_what_is_wrong(void **state)
+static void test_capi_faiss_in_memory_says_what_is_wrong(void **state)
 {
     (void)state;
     struct span bytes = golden("pq-l2-d12", "ivf");
@@ -311,7 +311,7 @@ static void test_api_index_in_memory_says_what_is_wrong(void **state)
     dp_index_close(index);
 }
 
-static void test_api_index_tells_what_the_file_is(void **state)
+static void test_capi_faiss_info_describes_the_file(void **state)
 {
     (void)state;
     struct caller caller = {.bytes = golden("idmap-pca-hnsw-pq", "ivf")};
@@ -332,7 +332,7 @@ static void test_api_index_tells_what_the_file_is(void **state)
     dp_index_close(index);
 }
 
-static void test_api_index_without_vectors_finds_none(void **state)
+static void test_capi_faiss_without_vectors_finds_none(void **state)
 {
     (void)state;
     struct caller caller = {.bytes = golden("flat-l2-empty", "ivf")};
@@ -350,7 +350,7 @@ static void test_api_index_without_vectors_finds_none(void **state)
 
 /* ---- options of searches ----------------------------------------------------------------------------- */
 
-/* The answers of a filtered search over all lists are the unfiltered ones without what the filter leaves out. */
+/* A filtered search over all lists gives the unfiltered answers without the ids that the filter removes. */
 static void check_filter(const struct dp_index *index, const struct answers *a,
                          struct dp_index_search_options options)
 {
@@ -385,7 +385,7 @@ static void check_filter(const struct dp_index *index, const struct answers *a,
         assert_int_equal(ids[found], -1);
 }
 
-static void test_api_index_search_keeps_and_skips_ids(void **state)
+static void test_capi_faiss_search_keeps_and_skips_ids(void **state)
 {
     (void)state;
     static const char *const names[] = {"flat-l2-d16", "sq8-ip-d48", "idmap2-sq8-ip", "pq-l2-d12", "rabitq-l2"};
@@ -423,7 +423,7 @@ static void test_api_index_search_keeps_and_skips_ids(void **state)
     }
 }
 
-static void test_api_index_search_without_options_is_the_plain_one(void **state)
+static void test_capi_faiss_search_without_options_uses_the_defaults(void **state)
 {
     (void)state;
     struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
@@ -439,7 +439,7 @@ static void test_api_index_search_without_options_is_the_plain_one(void **state)
     dp_index_close(index);
 }
 
-static void test_api_index_search_refuses_options_it_cannot_follow(void **state)
+static void test_capi_faiss_search_refuses_options_it_cannot_follow(void **state)
 {
     (void)state;
     struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
@@ -451,7 +451,7 @@ static void test_api_index_search_refuses_options_it_cannot_follow(void **state)
     float distance;
     size_t calls = caller.calls;
     assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
-                     DP_INVALID); /* there is nowhere to look it up */
+                     DP_INVALID); /* a reader's file has no recall table */
     assert_non_null(strstr(error.message, "recall_table"));
     options = (struct dp_index_search_options){.size = sizeof(struct dp_index_search_options), .skip_count = 2};
     assert_int_equal(dp_index_search(index, a.queries, 1, a.d, 1, &options, &id, &distance, NULL, &error),
@@ -464,7 +464,7 @@ static void test_api_index_search_refuses_options_it_cannot_follow(void **state)
 
 /* ---- costs ------------------------------------------------------------------------------------------ */
 
-static void test_api_index_search_over_callbacks_is_one_read(void **state)
+static void test_capi_faiss_search_over_callbacks_is_one_read(void **state)
 {
     (void)state;
     struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
@@ -476,7 +476,7 @@ static void test_api_index_search_over_callbacks_is_one_read(void **state)
     size_t calls = caller.calls, ranges = caller.ranges;
     assert_int_equal(search_lists(index, a.queries, 1, a.d, 2, 4, ids, distances, &cost, NULL), DP_OK);
     assert_int_equal(caller.calls - calls, 1);
-    assert_int_equal(caller.ranges - ranges, 4); /* a range for each list, however near they lie */
+    assert_int_equal(caller.ranges - ranges, 4); /* one range for each list, even for neighbours */
     assert_int_equal(cost.rounds, 1);
     assert_int_equal(cost.requests, 4);
     assert_true(cost.bytes > 0 && cost.ms >= 0);
@@ -491,7 +491,7 @@ static void test_api_index_search_over_callbacks_is_one_read(void **state)
     dp_index_close(index);
 }
 
-static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
+static void test_capi_faiss_with_a_known_offset_opens_in_one_read(void **state)
 {
     (void)state;
     struct span bytes = golden("sq8-l2-d16", "ivf");
@@ -523,7 +523,7 @@ static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
     agree(index, "sq8-l2-d16");
     dp_index_close(index);
 
-    /* Only the right word saves the second. */
+    /* A wrong offset costs more requests. */
     http_server_reset(server);
     index = open_url(http_server_url(server, "/a.ivf"), &less);
     assert_true(http_server_count(server) > 1);
@@ -531,7 +531,7 @@ static void test_api_index_with_a_known_offset_opens_in_one_read(void **state)
     http_server_stop(server);
 }
 
-static void test_api_index_shorter_than_the_first_read_opens_in_one(void **state)
+static void test_capi_faiss_shorter_than_the_first_read_opens_in_one(void **state)
 {
     (void)state;
     struct http_server *server = http_server_start(NULL);
@@ -547,10 +547,10 @@ static void test_api_index_shorter_than_the_first_read_opens_in_one(void **state
     http_server_stop(server);
 }
 
-static void test_api_index_without_merging_opens_a_long_head_in_one_read(void **state)
+static void test_capi_faiss_without_merging_opens_a_long_head_in_one_read(void **state)
 {
     (void)state;
-    enum { LONG_HEAD = 9 << 20 }; /* beyond what is split otherwise; bytes behind the lists are not looked at */
+    enum { LONG_HEAD = 9 << 20 }; /* beyond the size that is split; opening ignores bytes behind the lists */
     struct span bytes = golden("flat-l2-d16", "ivf");
     struct http_server *server = http_server_start(NULL);
     struct dp_index_options known = {
@@ -568,7 +568,7 @@ static void test_api_index_without_merging_opens_a_long_head_in_one_read(void **
     http_server_stop(server);
 }
 
-static void test_api_index_without_merging_gets_each_list_once(void **state)
+static void test_capi_faiss_without_merging_gets_each_list_once(void **state)
 {
     (void)state;
     enum { NPROBE = 4 };
@@ -583,7 +583,7 @@ static void test_api_index_without_merging_gets_each_list_once(void **state)
     http_server_reset(server);
     for (int again = 1; again <= 2; again++) {
         assert_int_equal(search_lists(index, a.queries, 1, a.d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
-        assert_int_equal(http_server_count(server), NPROBE * again); /* nothing is kept between searches */
+        assert_int_equal(http_server_count(server), NPROBE * again); /* searches keep nothing in memory */
         assert_int_equal(cost.requests, NPROBE);
         assert_int_equal(cost.rounds, 1);
     }
@@ -595,16 +595,16 @@ static void test_api_index_without_merging_gets_each_list_once(void **state)
     index = open_url(http_server_url(server, "/a.ivf"), NULL);
     http_server_reset(server);
     assert_int_equal(search_lists(index, a.queries, 1, a.d, 1, NPROBE, &id, &distance, &cost, NULL), DP_OK);
-    assert_true(http_server_count(server) < NPROBE); /* the file is smaller than the gaps that merging spans */
+    assert_true(http_server_count(server) < NPROBE); /* the file is smaller than the gaps that merging allows */
     assert_int_equal(cost.requests, http_server_count(server));
     dp_index_close(index);
     free(a.queries);
     http_server_stop(server);
 }
 
-/* ---- what goes wrong -------------------------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------------------------- */
 
-/* Opens a file named "mine" and searches it, until that fails; all that was taken is given back. */
+/* Opens a file named "mine" and searches it, expects a failure, and checks that everything is freed. */
 static struct dp_error failure(struct caller *caller, struct dp_index_options options)
 {
     struct answers a = answers_of("flat-l2-d16");
@@ -628,7 +628,7 @@ static struct dp_error failure(struct caller *caller, struct dp_index_options op
     return error;
 }
 
-static void test_api_index_says_how_a_reader_failed(void **state)
+static void test_capi_faiss_errors_quote_the_reader(void **state)
 {
     (void)state;
     const struct dp_index_options none = {.size = sizeof none};
@@ -655,7 +655,7 @@ static void test_api_index_says_how_a_reader_failed(void **state)
     }
 }
 
-static void test_api_index_fails_when_a_reader_is_slow(void **state)
+static void test_capi_faiss_fails_when_a_reader_is_slow(void **state)
 {
     (void)state;
     struct caller opening = {.bytes = golden("flat-l2-d16", "ivf"), .act_at = 1, .slow = true};
@@ -669,7 +669,7 @@ static void test_api_index_fails_when_a_reader_is_slow(void **state)
                     (struct dp_index_options){.size = sizeof(struct dp_index_options), .limits.timeout_ms = 50});
     assert_int_equal(error.status, DP_DEADLINE);
     assert_true(searching.told_ms <= 50);
-    /* Without a limit the reader is told so. */
+    /* A reader without a limit gets -1. */
     struct caller patient = {.bytes = opening.bytes, .act_at = 1};
     dp_index_close(open_caller(&patient, NULL));
     assert_int_equal(patient.told_ms, -1);
@@ -681,16 +681,16 @@ static bool always(void *ctx)
     return true;
 }
 
-static void test_api_index_is_cancelled_while_a_reader_reads(void **state)
+static void test_capi_faiss_is_cancelled_while_a_reader_reads(void **state)
 {
     (void)state;
     struct caller opening = {.bytes = golden("flat-l2-d16", "ivf"), .act_at = 1, .slow = true};
-    const struct dp_index_options cancelled = {
-        .size = sizeof cancelled, .limits = {.timeout_ms = 100, .cancelled = always}};
+    const struct dp_index_options cancelled = {.size = sizeof cancelled,
+                                               .limits = {.timeout_ms = 100, .cancelled = always}};
     assert_int_equal(failure(&opening, cancelled).status, DP_CANCELLED);
 }
 
-static void test_api_index_says_what_is_wrong_with_a_file(void **state)
+static void test_capi_faiss_says_what_is_wrong_with_a_file(void **state)
 {
     (void)state;
     const struct dp_index_options none = {.size = sizeof none};
@@ -722,7 +722,7 @@ static void test_api_index_says_what_is_wrong_with_a_file(void **state)
     assert_int_equal(dp_index_open("gopher://x/y.ivf", NULL, &index, &error), DP_UNSUPPORTED);
 }
 
-static void test_api_index_takes_more_than_there_is(void **state)
+static void test_capi_faiss_k_and_nprobe_may_exceed_the_file(void **state)
 {
     (void)state;
     struct caller caller = {.bytes = golden("flat-l2-d16", "ivf")};
@@ -742,7 +742,7 @@ static void test_api_index_takes_more_than_there_is(void **state)
     dp_index_close(index);
 }
 
-static void test_api_index_reads_the_settings_of_s3_from_the_environment(void **state)
+static void test_capi_faiss_reads_the_settings_of_s3_from_the_environment(void **state)
 {
     (void)state;
     struct dp_index *index;
@@ -805,7 +805,7 @@ static enum dp_status walk(enum way way, const char *path, struct caller *caller
     return status;
 }
 
-static void test_api_index_survives_every_failed_allocation(void **state)
+static void test_capi_faiss_survives_every_failed_allocation(void **state)
 {
     (void)state;
     static const char *const names[] = {"flat-l2-d16", "idmap-pca-hnsw-pq", "pq-l2-d12"};
@@ -839,28 +839,28 @@ static void test_api_index_survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_api_index_over_a_callers_reader_answers_as_faiss),
-        cmocka_unit_test(test_api_index_at_a_path_answers_as_faiss),
-        cmocka_unit_test(test_api_index_in_memory_answers_as_faiss),
-        cmocka_unit_test(test_api_index_in_memory_answers_many_as_one_by_one),
-        cmocka_unit_test(test_api_index_in_memory_says_what_is_wrong),
-        cmocka_unit_test(test_api_index_tells_what_the_file_is),
-        cmocka_unit_test(test_api_index_without_vectors_finds_none),
-        cmocka_unit_test(test_api_index_search_keeps_and_skips_ids),
-        cmocka_unit_test(test_api_index_search_without_options_is_the_plain_one),
-        cmocka_unit_test(test_api_index_search_refuses_options_it_cannot_follow),
-        cmocka_unit_test(test_api_index_search_over_callbacks_is_one_read),
-        cmocka_unit_test(test_api_index_with_a_known_offset_opens_in_one_read),
-        cmocka_unit_test(test_api_index_shorter_than_the_first_read_opens_in_one),
-        cmocka_unit_test(test_api_index_without_merging_opens_a_long_head_in_one_read),
-        cmocka_unit_test(test_api_index_without_merging_gets_each_list_once),
-        cmocka_unit_test(test_api_index_says_how_a_reader_failed),
-        cmocka_unit_test(test_api_index_fails_when_a_reader_is_slow),
-        cmocka_unit_test(test_api_index_is_cancelled_while_a_reader_reads),
-        cmocka_unit_test(test_api_index_says_what_is_wrong_with_a_file),
-        cmocka_unit_test(test_api_index_takes_more_than_there_is),
-        cmocka_unit_test(test_api_index_reads_the_settings_of_s3_from_the_environment),
-        cmocka_unit_test(test_api_index_survives_every_failed_allocation),
+        cmocka_unit_test(test_capi_faiss_over_a_callers_reader_answers_as_faiss),
+        cmocka_unit_test(test_capi_faiss_at_a_path_answers_as_faiss),
+        cmocka_unit_test(test_capi_faiss_in_memory_answers_as_faiss),
+        cmocka_unit_test(test_capi_faiss_in_memory_answers_many_as_one_by_one),
+        cmocka_unit_test(test_capi_faiss_in_memory_says_what_is_wrong),
+        cmocka_unit_test(test_capi_faiss_info_describes_the_file),
+        cmocka_unit_test(test_capi_faiss_without_vectors_finds_none),
+        cmocka_unit_test(test_capi_faiss_search_keeps_and_skips_ids),
+        cmocka_unit_test(test_capi_faiss_search_without_options_uses_the_defaults),
+        cmocka_unit_test(test_capi_faiss_search_refuses_options_it_cannot_follow),
+        cmocka_unit_test(test_capi_faiss_search_over_callbacks_is_one_read),
+        cmocka_unit_test(test_capi_faiss_with_a_known_offset_opens_in_one_read),
+        cmocka_unit_test(test_capi_faiss_shorter_than_the_first_read_opens_in_one),
+        cmocka_unit_test(test_capi_faiss_without_merging_opens_a_long_head_in_one_read),
+        cmocka_unit_test(test_capi_faiss_without_merging_gets_each_list_once),
+        cmocka_unit_test(test_capi_faiss_errors_quote_the_reader),
+        cmocka_unit_test(test_capi_faiss_fails_when_a_reader_is_slow),
+        cmocka_unit_test(test_capi_faiss_is_cancelled_while_a_reader_reads),
+        cmocka_unit_test(test_capi_faiss_says_what_is_wrong_with_a_file),
+        cmocka_unit_test(test_capi_faiss_k_and_nprobe_may_exceed_the_file),
+        cmocka_unit_test(test_capi_faiss_reads_the_settings_of_s3_from_the_environment),
+        cmocka_unit_test(test_capi_faiss_survives_every_failed_allocation),
     };
     return test_run(tests);
 }

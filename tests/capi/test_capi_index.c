@@ -1,4 +1,4 @@
-/* test_capi_index.c: FAISS files through the public header alone: at a path, and over a caller's own reader. */
+/* test_capi_index.c: FAISS files through the public header only: at a path, and over a caller's reader. */
 #include <dipper/dipper.h>
 
 #include <float.h>
@@ -11,7 +11,7 @@
 #include "capi_calls.h"
 #include "test_support.h"
 
-/* A caller's reader: a copy of a file, which only it frees. */
+/* A caller's reader: a copy of a file, which own_free frees. */
 struct own {
     uint8_t *bytes;
     size_t size;
@@ -109,7 +109,7 @@ static void test_capi_index_over_callbacks(void **state)
     struct dp_cost cost;
     size_t before = test_alloc_live();
     own_make(&own, "faiss/sq8-ip-d48.ivf");
-    /* With the offset and the number of lists: one range. */
+    /* Known offset and number of lists: opening reads one range. */
     const struct dp_index_options known = {
         .size = sizeof known, .cluster_data_offset = own.size - 600 * 56, .n_clusters = 8};
     assert_int_equal(open_reader(own.size, own_read, &own, own_free, &known, &index, &error), DP_OK);
@@ -129,7 +129,7 @@ static void test_capi_index_over_callbacks(void **state)
     assert_int_equal(own.frees, 1);
     assert_int_equal(test_alloc_live(), before);
 
-    /* Failing to open frees what was given, too. */
+    /* A failed opening frees the reader, too. */
     own_make(&own, "faiss/sq8-ip-d48.ivf");
     own.fail = true;
     assert_int_equal(open_reader(own.size, own_read, &own, own_free, NULL, &index, &error), DP_UNAVAILABLE);

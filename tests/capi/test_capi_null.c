@@ -1,5 +1,5 @@
-/* test_capi_null.c: every function of the public C API with every pointer that may not be NULL left out in turn: an
- * error that names it, never a crash. The functions are those of include/dipper/dipper.h: the test reads it. */
+/* test_capi_null.c: calls every function of the public C API with each pointer NULL in turn, and expects an error that names
+ * the pointer. The test reads include/dipper/dipper.h for the list of functions. */
 #include "test_support.h"
 
 #include <dipper/dipper.h>
@@ -22,7 +22,7 @@ static struct span faiss_file;
 static char root[4096], rows[4096], built[4096], model_path[4096], vectors_path[4096];
 static size_t frees;
 
-/* The pointer, unless it is the one to be left out: arguments count from 1. */
+/* The pointer, or NULL if it is number `missing` (from 1). */
 #define GIVE(number, pointer) (missing == (number) ? NULL : (pointer))
 
 static const char *const texts[] = {"cat", "dog"};
@@ -188,15 +188,15 @@ static enum dp_status call_index_build_file(int missing, struct dp_error *error)
 static const struct {
     const char *function;
     enum dp_status (*call)(int missing, struct dp_error *error);
-    const char *needs[4]; /* in the order of their numbers */
+    const char *needs[4]; /* names of the pointers, in the order of their numbers */
 } FUNCTIONS[] = {
     {"dp_runtime_new", call_runtime_new, {"out"}},
     {"dp_model_open", call_model_open, {"runtime", "path", "out"}},
     {"dp_model_open_default", call_model_open_default, {"runtime", "out"}},
     {"dp_embed", call_embed, {"model", "texts", "out"}},
-    {"dp_embed", call_embed_null_text, {"text at place 1"}},
+    {"dp_embed", call_embed_null_text, {"texts[1] is NULL"}},
     {"dp_tokenize", call_tokenize, {"model", "texts", "ids", "ends"}},
-    {"dp_tokenize", call_tokenize_null_text, {"text at place 1"}},
+    {"dp_tokenize", call_tokenize_null_text, {"texts[1] is NULL"}},
     {"dp_namespace_load_file", call_namespace_load_file, {"model", "root", "name", "jsonl_path"}},
     {"dp_namespace_open", call_namespace_open, {"root", "name", "out"}},
     {"dp_namespace_search", call_namespace_search, {"ns", "model", "text", "out"}},
@@ -211,7 +211,7 @@ static const struct {
 };
 enum { FUNCTION_COUNT = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 
-/* These cannot fail, and free nothing or answer nothing for NULL. */
+/* These functions cannot fail. For NULL they do nothing, or return 0, NULL, NaN or "". */
 static const char *const CANNOT_FAIL[] = {
     "dp_version",      "dp_version_number",     "dp_runtime_free",     "dp_model_close",
     "dp_model_name",   "dp_model_dim",          "dp_model_max_tokens", "dp_namespace_close",
@@ -279,7 +279,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void test_api_c_refuses_null_for_each_pointer(void **state)
+static void test_capi_refuses_null_for_each_pointer(void **state)
 {
     (void)state;
     for (size_t f = 0; f < FUNCTION_COUNT; f++)
@@ -294,21 +294,21 @@ static void test_api_c_refuses_null_for_each_pointer(void **state)
         }
 }
 
-/* With all of its pointers each function does what it is for: the table above leaves out what it says. */
-static void test_api_c_with_each_pointer_works(void **state)
+/* Each function succeeds with all its pointers, so the failures above come from the NULL. */
+static void test_capi_with_each_pointer_works(void **state)
 {
     (void)state;
     for (size_t f = 0; f < FUNCTION_COUNT; f++) {
         struct dp_error error = {.status = DP_OK};
         enum dp_status status = FUNCTIONS[f].call(0, &error);
         if (FUNCTIONS[f].call == call_model_open_default && status == DP_NOT_FOUND)
-            continue; /* this machine has none, and this program carries none */
+            continue; /* no model in this program, none on this machine */
         if (status != DP_OK)
             fail_msg("%s: %s, \"%s\"", FUNCTIONS[f].function, dp_status_name(status), error.message);
     }
 }
 
-static void test_api_c_of_no_model_says_what_to_do(void **state)
+static void test_capi_without_a_path_says_what_to_do(void **state)
 {
     (void)state;
     struct dp_error error;
@@ -318,7 +318,7 @@ static void test_api_c_of_no_model_says_what_to_do(void **state)
     assert_non_null(strstr(error.message, "dp_model_open_default"));
 }
 
-static void test_api_c_answers_nothing_for_null(void **state)
+static void test_capi_answers_nothing_for_null(void **state)
 {
     (void)state;
     dp_runtime_free(NULL);
@@ -352,8 +352,8 @@ static bool is_known(const char *name, size_t len)
     return false;
 }
 
-/* Whatever the header declares is in one of the tables. */
-static void test_api_c_tables_have_every_function(void **state)
+/* The tables hold every function of the header. */
+static void test_capi_tables_have_every_function(void **state)
 {
     (void)state;
     char path[4096];
@@ -381,11 +381,11 @@ static void test_api_c_tables_have_every_function(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_api_c_refuses_null_for_each_pointer),
-        cmocka_unit_test(test_api_c_with_each_pointer_works),
-        cmocka_unit_test(test_api_c_of_no_model_says_what_to_do),
-        cmocka_unit_test(test_api_c_answers_nothing_for_null),
-        cmocka_unit_test(test_api_c_tables_have_every_function),
+        cmocka_unit_test(test_capi_refuses_null_for_each_pointer),
+        cmocka_unit_test(test_capi_with_each_pointer_works),
+        cmocka_unit_test(test_capi_without_a_path_says_what_to_do),
+        cmocka_unit_test(test_capi_answers_nothing_for_null),
+        cmocka_unit_test(test_capi_tables_have_every_function),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
 }

@@ -1,4 +1,4 @@
-"""The Python package, dipper, as a user has it: arrays in and out, errors, threads, signals, forks.
+"""The Python package, dipper, as users see it: arrays in and out, errors, threads, signals, forks.
 
 Run against the build folder by make check, and by make check-python against the wheel in a venv where nothing else is
 (DIPPER_PYTHON says so).
@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 import pytest
 
-# What the tests need runs in Python's own process, which a sanitizer's build cannot be loaded into.
+# The tests load the library into Python's own process, which is impossible for a sanitizer's build.
 pytestmark = pytest.mark.tree
 
 ROWS = [{"id": 1, "text": "The ferry to the island leaves at nine", "kind": "travel"},
@@ -29,7 +29,7 @@ ROWS = [{"id": 1, "text": "The ferry to the island leaves at nine", "kind": "tra
 
 @pytest.fixture(scope="module")
 def dipper(build):
-    """The package: the installed one where there is one, otherwise the build folder's."""
+    """The package: the installed one if DIPPER_PYTHON says so, otherwise the build folder's."""
     if os.environ.get("DIPPER_PYTHON") != "installed":
         subprocess.run(["ninja", "-C", str(build), "python-package"], check=True, stdout=subprocess.DEVNULL)
         sys.path.insert(0, str(build / "python"))
@@ -96,7 +96,7 @@ def test_search_keeps_and_skips_ids(index, queries):
         index.search(queries, 2, filter=[0.5])
 
 
-def test_search_tells_what_it_cost(index, queries):
+def test_search_reports_its_cost(index, queries):
     index.search(queries, 1, nprobe=2)
     cost = index.last_cost
     assert cost.rounds == len(queries) and 0 < cost.requests <= 2 * len(queries) and cost.bytes > 0 and cost.ms > 0
@@ -116,7 +116,7 @@ def test_search_tells_what_it_cost(index, queries):
     ({"timeout": True}, "timeout"),
     ({"filter": np.array([2**63], "u8")}, "ids are at most"),
 ], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
-def test_search_refuses_what_makes_no_sense(index, arguments, says):
+def test_search_refuses_invalid_values(index, arguments, says):
     good = {"x": np.zeros((1, 16), "f4"), "k": 1}
     with pytest.raises(ValueError, match=says):
         index.search(**{**good, **arguments})
@@ -131,18 +131,18 @@ def test_search_refuses_what_makes_no_sense(index, arguments, says):
     ({"nprobe": 4.0}, "nprobe is 4.0"),
     ({"nprobe": "4"}, "nprobe is '4'"),
     ({"nprobe": False}, "nprobe is False"),
-    ({"x": [["a"] * 16]}, "not numbers"),
-    ({"x": [[None] * 16]}, "not numbers"),
-    ({"x": np.zeros((1, 16), "c8")}, "not numbers"),
+    ({"x": [["a"] * 16]}, "must hold numbers"),
+    ({"x": [[None] * 16]}, "must hold numbers"),
+    ({"x": np.zeros((1, 16), "c8")}, "must hold numbers"),
     ({"nprob": 3}, "nprob"),
     ({"filter": np.array([True])}, "whole numbers"),
 ], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
-def test_search_refuses_what_is_of_no_fitting_kind(index, arguments, says):
+def test_search_refuses_other_types(index, arguments, says):
     with pytest.raises(TypeError, match=re.escape(says)):
         index.search(**{"x": np.zeros((1, 16), "f4"), "k": 1, **arguments})
 
 
-def test_whole_numbers_may_be_numpys(dipper, index, queries, tmp_path):
+def test_numpys_integers_are_accepted(dipper, index, queries, tmp_path):
     want = index.search(queries, 3, 4)[1]
     for kind in (np.int64, np.int32, np.uint8, np.array):
         assert np.array_equal(index.search(queries, kind(3), kind(4))[1], want)
@@ -168,7 +168,7 @@ def test_nprobe_is_an_attribute_as_in_faiss(index, path, queries):
     assert index.nprobe == stock.nlist
 
 
-def test_an_attribute_that_is_not_there_cannot_be_set(dipper, embedder, index, tmp_path):
+def test_unknown_attributes_cannot_be_set(dipper, embedder, index, tmp_path):
     rows = dipper.Rows()
     for thing in (index, embedder, dipper.Namespace(tmp_path, "n"), rows, index.info, index.last_cost):
         with pytest.raises(AttributeError):
@@ -185,14 +185,14 @@ def test_an_attribute_that_is_not_there_cannot_be_set(dipper, embedder, index, t
     assert not hasattr(index, "k_factor") and not hasattr(embedder, "similarity")
 
 
-def test_a_file_that_is_not_there(dipper, tmp_path):
+def test_a_missing_file_is_a_FileNotFoundError(dipper, tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         dipper.open_index(tmp_path / "none.ivf")
     assert isinstance(caught.value, dipper.errors.NotFoundError) and isinstance(caught.value, dipper.Error)
     assert caught.value.status == "not_found" and "none.ivf" in str(caught.value)
 
 
-def test_a_file_that_is_none(dipper, tmp_path):
+def test_a_file_of_another_kind_is_named(dipper, tmp_path):
     (tmp_path / "text").write_text("this is no index at all, but a text that is long enough to be read")
     with pytest.raises(dipper.Error) as caught:
         dipper.open_index(tmp_path / "text")
@@ -208,7 +208,7 @@ def test_a_closed_index_says_so(dipper, path, queries):
     assert index.ntotal == 400  # what is known stays known
 
 
-def test_open_takes_what_is_known(dipper, path):
+def test_open_takes_known_facts(dipper, path):
     with dipper.open_index(path) as index:
         offset = index.info.cluster_data_offset
     with dipper.open_index(path, cluster_data_offset=offset, n_clusters=8) as index:
@@ -245,7 +245,7 @@ def test_a_flat_file_and_one_with_a_flat_part(dipper, tmp_path):
 # ---- building files ------------------------------------------------------------------------------------------
 
 
-def test_build_ivf_makes_what_faiss_opens(dipper, tmp_path):
+def test_faiss_opens_files_of_build_ivf(dipper, tmp_path):
     x = np.random.default_rng(3).standard_normal((3000, 24)).astype("f4")
     ids, told = np.arange(3000) * 3 + 1, []
     for kind, fourcc in (("flat", "IwFl"), ("sq8", "IwSq")):
@@ -265,7 +265,7 @@ def test_build_ivf_makes_what_faiss_opens(dipper, tmp_path):
     assert {stage for stage, _ in told} >= {"clustering", "writing"} and all(0 <= done <= 1 for _, done in told)
 
 
-def test_a_search_may_ask_for_a_recall(dipper, tmp_path):
+def test_search_by_recall(dipper, tmp_path):
     rng = np.random.default_rng(3)
     x = (rng.standard_normal((40, 16))[rng.integers(0, 40, 5000)] + rng.standard_normal((5000, 16)) / 2).astype("f4")
     queries = (x[:200] + rng.standard_normal((200, 16)) / 8).astype("f4")
@@ -322,12 +322,12 @@ def test_build_ivf_says_what_is_wrong(dipper, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_build_ivf_shows_how_far_it_is(dipper, tmp_path, capsys):
+def test_build_ivf_reports_progress(dipper, tmp_path, capsys):
     dipper.build_ivf(np.eye(8), tmp_path / "x.ivf", 2, progress=True)
     assert re.search(r"writing 100%.*\n$", capsys.readouterr().err)
 
 
-# ---- a reader of the caller's --------------------------------------------------------------------------------
+# ---- a caller's reader --------------------------------------------------------------------------------
 
 
 def test_a_reader_is_asked_for_all_ranges_at_once(dipper, path, queries):
@@ -344,7 +344,7 @@ def test_a_reader_is_asked_for_all_ranges_at_once(dipper, path, queries):
         assert np.array_equal(I, other.search(queries[:1], 3, nprobe=8)[1])
 
 
-def test_a_readers_exception_is_the_calls(dipper, path):
+def test_the_call_raises_the_readers_exception(dipper, path):
     data = path.read_bytes()
 
     class Mine(Exception):
@@ -370,16 +370,16 @@ def test_a_readers_exception_is_the_calls(dipper, path):
 @pytest.mark.parametrize("answer, kind, says", [
     (lambda ranges: [b"short"] * len(ranges), OSError, "answered 5 bytes"),
     (lambda ranges: [b"x" * (length + 1) for _, length in ranges], OSError, "answered"),
-    (lambda ranges: [], ValueError, "answered 0 ranges"),
+    (lambda ranges: [], ValueError, "returned 0 ranges"),
     (lambda ranges: None, TypeError, "."),
     (lambda ranges: ["text"] * len(ranges), TypeError, "."),
 ], ids=["short", "long", "none", "None", "str"])
-def test_a_reader_that_answers_wrongly(dipper, answer, kind, says):
+def test_wrong_answers_of_a_reader_are_errors(dipper, answer, kind, says):
     with pytest.raises(kind, match=says):
         dipper.open_index(reader=answer, size=1000)
 
 
-def test_open_wants_either(dipper, path):
+def test_open_takes_a_url_or_a_reader(dipper, path):
     for arguments in ({}, {"url": path, "reader": len, "size": 1}, {"reader": len}, {"reader": 3, "size": 1},
                       {"url": path, "size": 1}, {"reader": len, "size": 1.5}, {"url": path, "n_clusters": 8.0},
                       {"url": path, "cluster_data_offset": True}, {"url": 3}):
@@ -387,7 +387,7 @@ def test_open_wants_either(dipper, path):
             dipper.open_index(**arguments)
 
 
-def test_no_size_is_negative(dipper, path):
+def test_negative_sizes_are_refused(dipper, path):
     for arguments in ({"reader": len, "size": -1}, {"url": path, "n_clusters": -1}, {"url": path, "cluster_data_offset": -1}):
         with pytest.raises(ValueError, match="must be at least 0"):
             dipper.open_index(**arguments)
@@ -424,7 +424,7 @@ def test_encode_has_sentence_transformers_shapes(embedder):
     assert embedder.name == "all-MiniLM-L6-v2" and embedder.max_tokens == 256
 
 
-def test_encode_answers_what_the_program_does(dipper, embedder, build):
+def test_encode_gives_the_vectors_of_the_program(dipper, embedder, build):
     text = "naïve café, 日本 \u00e9"
     done = subprocess.run([build / "dipper", "embed"], input=text + "\n", capture_output=True, encoding="utf-8",
                           check=True)
@@ -444,7 +444,7 @@ def test_encode_takes_any_str(embedder):
 
 
 @pytest.mark.parametrize("arguments, named, says", [
-    (("query",), {}, "'query' is a second: name it, normalize=, show_progress=, batch_size=, timeout="),
+    (("query",), {}, "'query' is a second one: name it, normalize=, show_progress=, batch_size=, timeout="),
     ((32,), {}, "32 is a second"),
     ((False,), {}, "False is a second"),
     ((), {"normalize": "query"}, "normalize is 'query'"),
@@ -455,7 +455,7 @@ def test_encode_takes_any_str(embedder):
     ((), {"batch_size": 32.0}, "batch_size is 32.0"),
     ((), {"other": 1}, "other"),
 ], ids=str)
-def test_encode_names_what_sentence_transformers_calls_otherwise(embedder, arguments, named, says):
+def test_encode_explains_parameters_of_sentence_transformers(embedder, arguments, named, says):
     with pytest.raises(TypeError, match=re.escape(says)):
         embedder.encode(["a"], *arguments, **named)
 
@@ -490,7 +490,7 @@ def test_encode_reports(embedder, capsys):
     assert "25 of 25 texts" in capsys.readouterr().err
 
 
-def test_a_model_that_is_not_there(dipper, tmp_path):
+def test_a_missing_model_is_named(dipper, tmp_path):
     with pytest.raises(FileNotFoundError):
         dipper.Embedder(tmp_path / "no-model")
     with pytest.raises(ValueError, match="precision"):
@@ -500,7 +500,7 @@ def test_a_model_that_is_not_there(dipper, tmp_path):
 # ---- namespaces ----------------------------------------------------------------------------------------------
 
 
-def test_a_namespace_indexes_and_finds(dipper, embedder, tmp_path):
+def test_a_namespace_loads_and_finds(dipper, embedder, tmp_path):
     with dipper.Namespace(tmp_path / "bucket", "notes", embedder=embedder) as notes:
         done = notes.load({**row, "n": np.int64(4)} for row in ROWS)
         assert (done.rows, done.total_rows, done.replaced) == (3, 3, 0) and done.bytes > 0
@@ -577,7 +577,7 @@ def test_threads_share_an_index(dipper, index, queries):
 
 
 def test_closing_waits_for_searches(dipper, path):
-    """The last to search frees the file."""
+    """The last search frees the file."""
     data = path.read_bytes()
     reading, go_on = threading.Event(), threading.Event()
 
@@ -602,7 +602,7 @@ def test_closing_waits_for_searches(dipper, path):
 
 
 def test_other_threads_run_while_the_library_computes(embedder):
-    """With the interpreter's lock held, the counter would stand still until the end."""
+    """If the library held the interpreter's lock, the counter would stand still until the end."""
     counted = []
 
     def count():
@@ -639,7 +639,7 @@ ready = threading.Event()
 
 
 def interrupted(dipper, code):
-    """Runs code that ends by KeyboardInterrupt and prints what it wants."""
+    """Runs code that a KeyboardInterrupt ends, and returns the lines that it printed."""
     folder = os.path.dirname(os.path.dirname(dipper.__file__))
     done = subprocess.run([sys.executable, "-c", INTERRUPTED.format(code=textwrap.dedent(code))], timeout=120,
                           capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folder}, check=False)
@@ -661,7 +661,7 @@ def test_ctrl_c_ends_embedding(dipper):
 
 
 def test_ctrl_c_ends_waiting_for_a_server(dipper):
-    """The server takes the connection and never answers."""
+    """The server accepts the connection and never answers."""
     assert interrupted(dipper, """
         import socket
         server = socket.create_server(("127.0.0.1", 0))
@@ -679,7 +679,7 @@ def test_ctrl_c_ends_waiting_for_a_server(dipper):
 
 
 def test_a_signals_handler_runs_meanwhile(dipper):
-    """What does not raise does not end the call."""
+    """A handler that does not raise does not end the call."""
     assert interrupted(dipper, """
         signal.signal(signal.SIGALRM, lambda *_: print("alarm", flush=True))
         e = dipper.Embedder()
@@ -699,7 +699,7 @@ def test_a_timeout_is_a_TimeoutError(dipper, embedder):
 
 
 def test_a_child_process_is_told_to_open_its_own(dipper, embedder, index, queries):
-    """The parent's threads are not there; new handles work."""
+    """The child lacks the parent's threads; new handles work."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -739,7 +739,7 @@ def test_the_package_is_typed_and_of_one_version(dipper, source):
     assert f'version = "{version}"' in (source / "pyproject.toml").read_text()
 
 
-def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, capsys):
+def test_examples_of_the_documentation_run(dipper, source, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (source / "docs" / "python.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- run by the tests -->\n```python\n(.*?)```", page, re.S)
@@ -757,7 +757,7 @@ def test_the_documentations_examples_run(dipper, source, tmp_path, monkeypatch, 
 
 
 def test_every_library_comes_with_the_package_or_with_python(dipper):
-    """Of the wheel alone: the build folder's extension links the system's. zlib is what Python itself needs."""
+    """Only for the wheel: the build folder's extension links the system's libraries. Python itself needs zlib."""
     if os.environ.get("DIPPER_PYTHON") != "installed":
         return
     extension = os.path.join(os.path.dirname(dipper.__file__), "_dipper.abi3.so")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.tree  # libdipper in a Python that knows nothing of sanitizers
+pytestmark = pytest.mark.tree  # Python without sanitizers loads libdipper
 
 LINE = "Not measured on a quiet machine yet."
 
@@ -36,7 +36,7 @@ def rows(text, title):
     return lines[2:]
 
 
-def test_the_page_keeps_what_is_not_between_the_marks(page, source):
+def test_the_page_keeps_text_outside_the_marks(page, source):
     assert page.startswith("above\n" + mark("begins")) and page.endswith(mark("ends") + "below\n")
     assert LINE not in page
     committed = (source / "docs" / "benchmarks" / "embedding.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_the_page_keeps_what_is_not_between_the_marks(page, source):
 
 
 @pytest.mark.parametrize("title", ["A query of 12 tokens", "Cranfield queries"])
-def test_each_precision_and_thread_count_takes_part(page, title):
+def test_each_precision_and_thread_count_is_measured(page, title):
     table = rows(page, title)
     assert [row[:2] for row in table] == [[f"Dipper {p}", f"{t}"] for p in ("int8", "fp32")
                                           for t in ("1 thread", "2 threads")]
@@ -62,7 +62,7 @@ def test_rates_are_also_given_as_a_share_of_the_peak(page):
             assert re.fullmatch(r"\d+%", row[-1]), row
 
 
-def test_int8_is_held_against_fp32(page):
+def test_int8_is_compared_with_fp32(page):
     (row,) = rows(page, "Accuracy")
     assert row[0] == "Dipper int8"
     assert 0.998 <= float(row[1]) <= float(row[2]) < 1

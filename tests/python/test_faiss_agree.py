@@ -1,4 +1,4 @@
-"""Files that Dipper writes open in stock FAISS, and both give the same answers; likewise the other way round."""
+"""Stock FAISS opens files that Dipper writes, Dipper opens files that FAISS writes, and both give the same answers."""
 import subprocess
 
 import faiss

@@ -1,4 +1,4 @@
-"""Every kind of FAISS file that we read is searched with FAISS's own answers, where it lies."""
+"""A search of every kind of FAISS file that Dipper reads gives FAISS's own answers."""
 import json
 import subprocess
 import sys
@@ -154,7 +154,7 @@ def far_ids(index):
 
 
 @pytest.mark.parametrize("change", [removed, all_removed, merged, direct_map, hash_map, far_ids])
-def test_files_that_have_been_worked_on_agree(tool, tmp_path, change):
+def test_changed_files_agree(tool, tmp_path, change):
     index = make("IVF20,Flat", 16, 1000, "l2", with_bad_rows(made_up(1000, 16, "l2"), "l2") if change is not hash_map else None)
     change(index)
     path = tmp_path / "theirs.ivf"
@@ -166,7 +166,7 @@ def test_files_that_have_been_worked_on_agree(tool, tmp_path, change):
 
 
 def on_a_grid(x):
-    """Sums of products of such numbers are exact in floats, whatever their order; few of them tie."""
+    """Sums of products of such numbers are exact in floats in any order; few of them tie."""
     return (np.round(x * 32) / 32).astype("float32")
 
 
@@ -175,7 +175,7 @@ def on_a_grid(x):
                                        ("IVF20,PQ8x4fsr", 16), ("IVF20,PQ3x4fsr", 15), ("IVF20,PQ4x4fsr_96", 8),
                                        ("IVF20_HNSW8,PQ4x4fsr", 16), ("IVF200,PQ2x4fs", 8)])
 def test_fast_scan_is_the_same_to_the_step(tool, tmp_path, factory, d, metric):
-    """Where floats are exact, our tables of bytes are FAISS's, and so is every distance."""
+    """With exact floats our tables of bytes equal FAISS's, and so does every distance."""
     n = 100 if "IVF200" in factory else 2000
     index = make(factory, d, n, "l2" if "fsr" in factory else metric, made_up(4, d, metric))
     index.reset()
@@ -214,7 +214,7 @@ def test_fast_scan_is_the_same_to_the_step(tool, tmp_path, factory, d, metric):
                                        ("PCA16,IVF40,PQ8x4fs", 32), ("IDMap,IVF40,PQ8x4fsr", 32),
                                        ("IDMap,RR24,IVF40,RaBitQfs", 24), ("RR32,IVF40,RaBitQfs3", 32)])
 def test_fast_scan_agrees(tool, tmp_path, factory, d, metric):
-    """Elsewhere a last digit may turn one entry of a table by one step, so now and then a distance is a step away."""
+    """With other floats a last digit may move one entry of a table by one step, so a distance may differ by a step."""
     n = 2000
     x, queries = made_up(n, d, metric), made_up(QUERIES, d, metric, seed=8)
     path = tmp_path / "theirs.ivf"
@@ -283,7 +283,7 @@ def grown_quantizer(d, nlist, hnsw):
 @pytest.mark.parametrize("hnsw,transform,idmap,rounds", [(False, False, False, 2), (True, False, False, 5),
                                                          (False, True, False, 5), (True, True, True, 6)])
 def test_large_heads_open_within_their_rounds(tool, tmp_path, hnsw, transform, idmap, rounds):
-    """Heads far longer than the first read; what opening reads is little more than the head."""
+    """Heads far longer than the first read; opening reads little more than the head."""
     d, nlist = 64, 20000
     rng = np.random.default_rng(6)
     quantizer = grown_quantizer(d, nlist, hnsw)
@@ -309,8 +309,8 @@ def test_large_heads_open_within_their_rounds(tool, tmp_path, hnsw, transform, i
 
 @pytest.mark.parametrize("m,bits", [(16, 4), (8, 6), (16, 8), (8, 10)])
 @pytest.mark.parametrize("idmap", [False, True])
-def test_tables_of_product_quantizers_are_foretold(tool, tmp_path, m, bits, idmap):
-    """Heads longer than the first read come in one more round, however many bits, and no list data with them."""
+def test_sizes_of_product_quantizers_are_predicted(tool, tmp_path, m, bits, idmap):
+    """A head longer than the first read takes one more round, with any number of bits, and reads no list data."""
     d, nlist, n = 32, 3000, 6000
     rng = np.random.default_rng(7)
     x = rng.standard_normal((n, d)).astype("float32")
@@ -343,8 +343,8 @@ def test_sparse_sizes_and_a_direct_map(tool, tmp_path):
     assert opened <= 2
 
 
-def test_words_are_looked_for_in_a_stock_file(dipper, tmp_path):
-    """Embeddings that `dipper embed` made, in a file that FAISS made, found by `dipper faiss search --text`."""
+def test_a_stock_file_is_searched_by_text(dipper, tmp_path):
+    """FAISS makes a file of embeddings from `dipper embed`; `dipper faiss search --text` finds them."""
     texts = ["a cat sleeps on the sofa", "a dog barks at night", "a boat sails with the wind", "the bread rises"]
     out = subprocess.run([dipper, "embed"], input="\n".join(texts), check=True, stdout=subprocess.PIPE, text=True).stdout
     x = np.array([json.loads(line)["embedding"] for line in out.splitlines()], dtype="float32")
@@ -366,7 +366,7 @@ SCALARS = ["QT_bf16", "QT_8bit_uniform", "QT_4bit_uniform", "QT_8bit_direct", "Q
 
 
 def make_scalar(kind, d, metric, by_residual, n=1000, nlist=8):
-    """Vectors within what the codes can say, and queries of them and of others."""
+    """Vectors in the range of the codes; queries in that range and outside it."""
     rng = np.random.default_rng(d)
     x, queries = made_up(n, d, metric), made_up(50, d, metric, seed=8)
     if "direct" in kind:  # whole numbers; an IVF of them is made without residuals, or codes wrap
@@ -416,7 +416,7 @@ def make_flat(factory, d, n, metric):
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 @pytest.mark.parametrize("factory,d,rounds", FLAT)
-def test_indexes_without_lists_agree(tool, tmp_path, factory, d, rounds, metric):
+def test_flat_files_agree(tool, tmp_path, factory, d, rounds, metric):
     index, x, queries = make_flat(factory, d, 3000, metric)
     index = write(index, tmp_path / "theirs.index")
     ours, (opened, _, searched) = our_search(tool, tmp_path / "theirs.index", queries, 1, tmp_path)
@@ -424,7 +424,7 @@ def test_indexes_without_lists_agree(tool, tmp_path, factory, d, rounds, metric)
     assert opened <= rounds and searched <= 1
 
 
-def test_a_flat_index_of_nothing_finds_nothing(tool, tmp_path):
+def test_an_empty_flat_file_finds_nothing(tool, tmp_path):
     faiss.write_index(faiss.IndexFlatL2(8), str(tmp_path / "none.index"))
     (_, found), _ = our_search(tool, tmp_path / "none.index", made_up(3, 8, "l2"), 1, tmp_path)
     assert (found == -1).all()
@@ -440,7 +440,7 @@ def refined_index(index):
                                      "IDMap,IVF20,SQ6,RFlat", "IDMap,OPQ4_8,IVF20,SQ8,RFlat", "SQ4,RFlat",
                                      "IVF20_HNSW8,SQ4,RFlat"])
 def test_flat_parts_refine_as_faiss_does(tool, tmp_path, factory, metric):
-    """Candidates are FAISS's, and so are their second scores; in one more round."""
+    """Candidates and their second scores are FAISS's; they take one more round."""
     x, queries = made_up(2000, 16, metric), made_up(60, 16, metric, seed=8)
     x[17] = np.nan if "IVF" in factory else 0  # in no list, but in the flat part
     index = faiss.index_factory(16, factory, METRICS[metric])

@@ -1,4 +1,4 @@
-"""Model folders whose small files differ: Dipper's vectors are sentence-transformers', or it says what it does not do.
+"""Model folders with other small files: Dipper's vectors equal sentence-transformers', or it names what it does not support.
 
 tests/golden/make_model_folders.py made tests/data/folders/folders.json with the library.
 """
@@ -55,7 +55,7 @@ def cosines(a, b):
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if "vectors" in c], ids=lambda case: case["name"])
-def test_vectors_are_those_of_sentence_transformers(dipper, write_folder, case):
+def test_vectors_equal_sentence_transformers(dipper, write_folder, case):
     with dipper.Embedder(write_folder(case), precision="fp32") as embedder:
         for encode, want in ((embedder.encode, "plain"), (embedder.encode_query, "query"), (embedder.encode_document, "document")):
             # Without normalize the pooled vector: its direction is the library's whether its model normalises or not.
@@ -63,7 +63,7 @@ def test_vectors_are_those_of_sentence_transformers(dipper, write_folder, case):
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if "refused" in c], ids=lambda case: case["name"])
-def test_what_is_not_done_is_refused_by_name(dipper, write_folder, case):
+def test_unsupported_features_are_named(dipper, write_folder, case):
     for precision in ("int8", "fp32"):
         with pytest.raises(dipper.Error) as caught:
             dipper.Embedder(write_folder(case, precision), precision=precision)
@@ -81,7 +81,7 @@ def program(build):
 
 
 def test_the_fingerprint_changes_whenever_vectors_do(program, write_folder):
-    """Of plain texts and documents: what an index keeps, and what a cache is asked for beside a query's prompt."""
+    """The fingerprint of plain texts and documents is part of a namespace and of cache keys."""
     seen = {}
     for i, case in enumerate(c for c in CASES if "vectors" in c):
         mark = told(program, write_folder(case, str(i)))["fingerprint"]
@@ -96,7 +96,7 @@ PROMPTS = {"files": {"config_sentence_transformers.json": {"prompts": {"query": 
 ROWS = [{"id": 1, "text": "cat dog"}, {"id": 2, "text": "the wind of a star"}]
 
 
-def test_namespaces_are_indexed_and_searched_with_the_prompts(dipper, program, write_folder, tmp_path):
+def test_namespaces_use_the_prompts(dipper, program, write_folder, tmp_path):
     folder = write_folder(PROMPTS)
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
 
@@ -161,7 +161,7 @@ def test_a_folder_that_lacks_a_file_says_what_it_has(dipper, write_folder, gone,
         assert word in str(caught.value)
 
 
-def test_models_are_called_what_the_hub_calls_them(dipper, write_folder, tmp_path, monkeypatch):
+def test_models_have_the_names_of_the_hub(dipper, write_folder, tmp_path, monkeypatch):
     folder = write_folder({"files": {}}, "plain")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     for name in ("models--acme--tiny", "models--sentence-transformers--small"):

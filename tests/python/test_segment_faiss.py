@@ -1,4 +1,4 @@
-"""A segment's .ivf is a FAISS file: stock FAISS opens it, and its answers are those of our own queries."""
+"""A segment's .ivf is a FAISS file: stock FAISS opens it, and its answers equal those of our own queries."""
 import json
 import subprocess
 
