@@ -1,4 +1,4 @@
-/* accounts.c: opens the accounts, or their database alone, as the settings say. */
+/* accounts.c: opens the accounts, or only their database, by the settings. */
 #include "cli/accounts.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 
 enum { ARENA_MAX = 1 << 20, WAITING_SHARE = 2 };
 
-/* The database that the settings name, or else a file in the user's state folder. NULL: there is neither. */
+/* The database that the settings name, or else a file in the user's state folder; NULL if that is unknown. */
 static const char *database_url_of(struct call *call, const struct config *config)
 {
     const char *home = getenv("HOME");
@@ -23,19 +23,19 @@ static const char *database_url_of(struct call *call, const struct config *confi
     if (home && *home == '/')
         return arena_printf(call->arena, "sqlite://%s/.local/state/dipper/accounts.db", home);
     call_fail(call, DP_INVALID,
-              "say where accounts are kept: set DATABASE_URL to sqlite:///absolute/path or postgresql://…");
+              "there is no place for accounts: set DATABASE_URL to sqlite:///absolute/path or postgresql://…");
     return NULL;
 }
 
-/* Appends the path as a URL has it. */
+/* Appends the path as a file:// URL. */
 static void append_file_url(struct buffer *out, const char *path)
 {
     buffer_append_str(out, "file://");
     percent_append(out, span_str(path), true);
 }
 
-/* Clients must not have the accounts' file opened, as a FAISS file that it is not: its end would take SQLite's locks away
- * from this process (account/database_sqlite.c). */
+/* Refuses rules that permit clients to open the accounts' file as a FAISS file: closing it would drop SQLite's locks of
+ * this process (account/database_sqlite.c). */
 static enum dp_status check_index_rules(struct call *call, const struct config *config, const char *database_url)
 {
     struct url_rules *rules = NULL;
@@ -56,8 +56,8 @@ static enum dp_status check_index_rules(struct call *call, const struct config *
     if (status == DP_OK && url_rules_check(rules, buffer_span(&url), call->arena, &permit, &denied) == DP_OK)
         status =
             call_fail(call, DP_INVALID,
-                      "setting server.allow_index_url permits %s, the accounts' database: permit another folder, "
-                      "or keep the accounts elsewhere (DATABASE_URL)",
+                      "setting server.allow_index_url permits %s, the accounts' database; permit another folder, "
+                      "or move the accounts (DATABASE_URL)",
                       resolved);
     url_rules_free(rules);
     buffer_deinit(&url);

@@ -1,13 +1,12 @@
 /* bench_embed.c: `dipper bench embed`: latency and throughput of embedding, by length and batch.
  *
- * Made-up texts are random token ids of an exact length, embedded without tokenizing; the texts of a file are
- * tokenized each time, as a user's are. Cases take turns in several rounds, so that what else the machine does
- * falls on all of them; a turn of single texts begins with a run that does not count, as the others pushed the
- * weights out of the caches.
+ * Made-up texts are random token ids of an exact length, embedded without tokenizing. The texts of a file are tokenized each
+ * time, as a user's are. Cases take turns several times, so that other work of the machine disturbs all of them alike. A turn
+ * of single texts begins with a run that does not count, because the other cases pushed the weights out of the caches.
  *
- * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c):
- * the linear layers' at the peak of the model's precision, attention's at that of fp32, or of 16-bit integers, which is
- * half of int8's, if that is more and the model int8.
+ * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c): the linear layers'
+ * at the peak of the model's precision; attention's at that of fp32, or, for an int8 model, of 16-bit integers (half of int8's)
+ * if that is faster.
  */
 #include <math.h>
 #include <stdio.h>
@@ -22,23 +21,23 @@
 #include "os/file.h"
 
 enum {
-    ROUNDS = 5,
-    SAMPLES_MAX = 4000, /* of a case in a round */
+    TURNS = 5,
+    SAMPLES_MAX = 4000, /* runs of a case in a turn */
     CASES_MAX = 32,
     TEXTS_MAX = 65536,
     LINE_MAX_BYTES = 1 << 20
 };
 
 static const size_t LENGTHS[] = {12, 23, 64, 128, 176, 256}, BATCHES[] = {1, 8, 32};
-static const double PEAK_SHARE = 0.05; /* of the seconds, to measure the peak before and after */
+static const double PEAK_SHARE = 0.05; /* part of the seconds for measuring the peak, before and after */
 
-/* A length and a batch, or texts of a file. */
+/* Made-up texts of one length, or texts of a file, in batches of one size. */
 struct bench_case {
-    size_t tokens, batch;     /* of each text (0: a file's), texts of a run */
+    size_t tokens, batch;     /* of each text (0: a file's texts); texts in a run */
     struct tokens *seqs;      /* [batch] made-up texts, or NULL: */
     const struct span *texts; /* [text_count] of a file, in turn */
     size_t text_count, next;
-    double *seconds; /* [ROUNDS * SAMPLES_MAX], of each run */
+    double *seconds; /* [TURNS * SAMPLES_MAX], of each run */
     size_t samples;
     uint64_t texts_done, tokens_done, bytes_done;
     double attention_done;    /* sum of squared lengths */
@@ -64,7 +63,7 @@ static int compare_seconds(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The p-th of n sorted values, by nearest rank. */
+/* The p-quantile of n sorted values, by nearest rank. */
 static double percentile(const double *sorted, size_t n, double p)
 {
     size_t rank = (size_t)ceil(p * (double)n);
@@ -73,7 +72,7 @@ static double percentile(const double *sorted, size_t n, double p)
 
 /* ---- texts ---- */
 
-/* A text of `count` tokens: the special tokens of an empty text, and random ids after the first of them. */
+/* Makes a text of `count` tokens: the special tokens of an empty text, with random ids after the first of them. */
 static enum dp_status make_text(struct embed_bench *e, size_t count, uint64_t *seed, struct tokens *out)
 {
     const struct tokenizer *t = model_tokenizer(e->model);
@@ -98,7 +97,7 @@ static enum dp_status make_text(struct embed_bench *e, size_t count, uint64_t *s
 
 static enum dp_status add_case(struct embed_bench *e, struct bench_case added)
 {
-    added.seconds = arena_array(&e->arena, (size_t)ROUNDS * SAMPLES_MAX, sizeof *added.seconds);
+    added.seconds = arena_array(&e->arena, (size_t)TURNS * SAMPLES_MAX, sizeof *added.seconds);
     if (!added.seconds)
         return call_nomem(e->b->call, "the times");
     e->cases[e->case_count++] = added;
@@ -118,7 +117,7 @@ static enum dp_status add_made_up(struct embed_bench *e, size_t tokens, size_t b
     return add_case(e, added);
 }
 
-/* The lines of a file that are not empty. */
+/* Reads the lines of a file that are not empty. */
 static enum dp_status read_bench_texts(struct embed_bench *e, const char *path, struct span **texts, size_t *count)
 {
     struct call *call = e->b->call;
@@ -142,7 +141,7 @@ static enum dp_status read_bench_texts(struct embed_bench *e, const char *path, 
     line_reader_deinit(&reader);
     input_close(&in);
     if (call->error.status == DP_OK && *count == 0)
-        call_fail(call, DP_INVALID, "%s holds no text: one a line is expected", path);
+        call_fail(call, DP_INVALID, "%s holds no text; write one text on each line", path);
     return call->error.status;
 }
 
@@ -176,7 +175,7 @@ static enum dp_status make_cases(struct embed_bench *e, const struct bench_embed
 
 /* ---- measuring ---- */
 
-/* Embeds a case's next texts; `counts` says whether the time does. */
+/* Embeds a case's next texts. counts: whether to note the time. */
 static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool counts)
 {
     struct call *call = e->b->call;
@@ -216,18 +215,18 @@ static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool
     return DP_OK;
 }
 
-/* Cases take turns. A case that has used up its time, because one run of it takes long, waits for its next turn;
- * each runs once at least. */
+/* Runs the cases in turns. A case whose single run took more than its share of time pauses until the others caught up; each
+ * runs at least once. */
 static enum dp_status measure_cases(struct embed_bench *e, double seconds)
 {
-    double turn = seconds / ROUNDS / (double)e->case_count;
-    for (size_t round = 1; round <= ROUNDS; round++)
+    double turn = seconds / TURNS / (double)e->case_count;
+    for (size_t step = 1; step <= TURNS; step++)
         for (size_t i = 0; i < e->case_count; i++) {
             struct bench_case *c = &e->cases[i];
             if (c->batch == 1 && run_case(e, c, false) != DP_OK)
                 return e->b->call->error.status;
             int64_t processor = os_cpu_ns();
-            while (c->samples == 0 || (c->total < turn * (double)round && c->samples < round * SAMPLES_MAX))
+            while (c->samples == 0 || (c->total < turn * (double)step && c->samples < step * SAMPLES_MAX))
                 if (call_check(e->b->call) != DP_OK || run_case(e, c, true) != DP_OK)
                     return e->b->call->error.status;
             c->processor += (double)(os_cpu_ns() - processor) * 1e-9;
@@ -235,7 +234,7 @@ static enum dp_status measure_cases(struct embed_bench *e, double seconds)
     return DP_OK;
 }
 
-/* The better of the peak as known and as measured now. */
+/* Measures the peak again, and keeps the better value. */
 static enum dp_status measure_peak(struct embed_bench *e, double seconds)
 {
     struct bench_peak now = {0};

@@ -1,4 +1,4 @@
-/* cli/commands.h: the subcommands, one file each. */
+/* cli/commands.h: the commands, one file each. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 

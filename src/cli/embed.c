@@ -1,9 +1,8 @@
-/* embed.c: `dipper embed`: a text a line in, an embedding a line out, in order.
+/* embed.c: `dipper embed`: a text on each line of input, an embedding on each line of output, in order.
  *
- * Texts are gathered into batches for speed, and a batch is embedded early when the input would otherwise
- * block, so that a program at the other end of a pipe gets the answer to a line before it writes the next.
- * A second thread prints a batch while the next is gathered and embedded. Memory is bounded by SLOTS batches,
- * whatever the length of the input.
+ * The command gathers texts into batches for speed. It embeds a batch early when the input would block, so that a program
+ * at the other end of a pipe gets the answer to a line before it writes the next. A second thread prints a batch while the
+ * first gathers and embeds the next one. Memory holds SLOTS batches, however long the input is.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -36,16 +35,16 @@ enum {
     OUTPUT_MAX = 64 << 20,
 };
 
-/* A line's fate: a text to embed, or the reason why it cannot be. */
+/* A line: a text to embed, or a problem. */
 struct embed_line {
     size_t offset, len; /* of the text in the batch's bytes */
     char *problem;      /* in the arena, or NULL */
 };
 
-/* Belongs to the stage that has taken it. */
+/* Owned by the stage that has taken it. */
 struct embed_batch {
     struct arena arena;
-    struct buffer texts; /* one after another */
+    struct buffer texts; /* end to end */
     struct embed_line lines[BATCH_TEXTS];
     size_t count;
     struct embed_response response;
@@ -57,13 +56,13 @@ struct embed_run {
     struct pipeline pipeline;
     struct embed_batch batches[SLOTS];
 
-    /* The calling thread's. */
+    /* Owned by the calling thread. */
     struct call call;
-    struct embed_batch *batch; /* that is being gathered, or NULL */
+    struct embed_batch *batch; /* the batch in the making, or NULL */
     bool jsonl, normalize;
     enum dp_status status; /* first failure */
 
-    /* The printing thread's until it has ended. */
+    /* Owned by the printing thread until it ends. */
     struct buffer output;
     struct dp_error print_error; /* first failure */
     uint64_t unusable;
@@ -117,7 +116,7 @@ static enum dp_status print_batch(struct embed_run *run, const struct embed_batc
     return write_out(run);
 }
 
-/* The printing thread. A failure ends the gathering, too. */
+/* The printing thread. Its failure also stops the reading. */
 static void *print_batches(void *context)
 {
     struct embed_run *run = context;
@@ -134,7 +133,7 @@ static void *print_batches(void *context)
     return NULL;
 }
 
-/* Embeds what has been gathered and hands it on to be printed. */
+/* Embeds the batch in the making and passes it to the printing thread. */
 static enum dp_status flush_batch(struct embed_run *run)
 {
     struct embed_batch *batch = run->batch;
@@ -162,7 +161,7 @@ static enum dp_status flush_batch(struct embed_run *run)
     return run->status;
 }
 
-/* The batch to gather into; NULL when printing has failed. */
+/* Returns the batch in the making, a new one if need be; NULL when printing has failed. */
 static struct embed_batch *current_batch(struct embed_run *run)
 {
     size_t slot;
@@ -177,7 +176,7 @@ static struct embed_batch *current_batch(struct embed_run *run)
     return run->batch;
 }
 
-/* Keeps the text of a line, or why there is none. DP_NOMEM: neither. */
+/* Adds the text of a line to the batch, or the line's problem. DP_NOMEM: neither. */
 static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *batch, struct span line,
                                      const struct dp_error *line_error)
 {
@@ -216,7 +215,7 @@ static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *
     return buffer_check(&batch->texts, "a batch of texts", &run->call.error);
 }
 
-/* Before the input blocks, what has been gathered is embedded and printed. */
+/* Embeds and prints what was gathered, before the input blocks. */
 static bool on_idle(void *ctx)
 {
     struct embed_run *run = ctx;
@@ -273,7 +272,7 @@ static enum dp_status embed_stream(struct embed_run *run)
         pipeline_end(&run->pipeline);
         pthread_join(printer, NULL);
     }
-    if (run->print_error.status != DP_OK) { /* it came first: reading only ended by it */
+    if (run->print_error.status != DP_OK) { /* it came first, and ended the reading */
         run->call.error = run->print_error;
         run->status = run->print_error.status;
     }

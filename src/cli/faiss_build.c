@@ -1,4 +1,4 @@
-/* faiss_build.c: `dipper faiss build`: an IVF file of the vectors of another. */
+/* faiss_build.c: `dipper faiss build`: makes an IVF file from a file of vectors. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 
 enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 16, MB_SHIFT = 20 };
 
-/* ---- what the options say ----------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------- */
 
 static bool is(const char *given, const char *name)
 {
@@ -53,7 +53,7 @@ static enum dp_status read_build_options(const struct faiss_options *from, struc
     return DP_OK;
 }
 
-/* ---- how far it is ------------------------------------------------------------------------------------ */
+/* ---- progress ------------------------------------------------------------------------------------ */
 
 struct build_progress {
     struct progress line;
@@ -82,7 +82,7 @@ static bool on_build_progress(void *ctx, const char *stage, double done)
     }
     progress_update(&progress->line, (uint64_t)((double)progress->vectors * done), (uint64_t)(done * 1e6),
                     1000000);
-    return true; /* Ctrl-C is the call's */
+    return true; /* Ctrl-C cancels through the call */
 }
 
 /* ---- the answer --------------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ static void write_built_json(struct buffer *out, const char *url, const struct f
     buffer_append_str(out, "\n");
 }
 
-/* How many lists some recalls take. */
+/* Writes the nprobe of some recalls. */
 static void write_recall(struct buffer *out, const struct recall_table *table)
 {
     static const double wanted[] = {0.8, 0.9, 0.95, 0.99};
@@ -200,7 +200,7 @@ int cli_faiss_build(const struct cli_args *args)
     arena_deinit(&arena);
     if (status == DP_CANCELLED)
         dp_fail(&error, status,
-                built.bytes > 0 ? "the file is there, without a table of its recall" : "no file was written");
+                built.bytes > 0 ? "the file was written, but without a table of recall" : "no file was written");
     if (status == DP_OK)
         print_built(args->positions[0], &how, &built, os_now_ns() - begun, given->json, &error);
     return cli_end(args, &error);

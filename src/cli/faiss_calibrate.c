@@ -1,4 +1,4 @@
-/* faiss_calibrate.c: `dipper faiss calibrate`: recall by nprobe of a file that is there. */
+/* faiss_calibrate.c: `dipper faiss calibrate`: measures the recall by nprobe of an existing file. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ enum { ARENA_MAX = 64 << 20 };
 static bool on_calibrate_progress(void *ctx, double done)
 {
     progress_update(ctx, (uint64_t)(done * 100), (uint64_t)(done * 1e6), 1000000);
-    return true; /* Ctrl-C is the call's */
+    return true; /* Ctrl-C cancels through the call */
 }
 
 static void write_table_text(struct buffer *out, const struct recall_table *table)

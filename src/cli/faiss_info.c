@@ -1,4 +1,4 @@
-/* faiss_info.c: `dipper faiss info`: what a FAISS file is, for people and as JSON. */
+/* faiss_info.c: `dipper faiss info`: describes a FAISS file, for people and as JSON. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -11,10 +11,10 @@
 
 enum { ARENA_MAX = 16 << 20, OUTPUT_MAX = 1 << 20, BUCKETS = 65 };
 
-/* How many lists have how many vectors: bucket 0 none, bucket b from 2^(b-1) up to 2^b - 1. */
+/* A histogram of the sizes of lists: bucket 0 counts empty lists, bucket b those of 2^(b-1) to 2^b - 1 vectors. */
 struct list_sizes {
     uint64_t lists[BUCKETS], least, largest;
-    unsigned last; /* bucket that is not empty */
+    unsigned last; /* the last bucket that is not empty */
 };
 
 static struct list_sizes count_list_sizes(const struct faiss_index *index, uint64_t nlist)
@@ -94,7 +94,6 @@ static void write_info_json(struct buffer *out, const struct faiss_ivf_info *inf
     buffer_append_str(out, "\n");
 }
 
-/* A flat file has no lists to tell of. */
 static void write_sizes_text(struct buffer *out, const struct faiss_ivf_info *info, const struct list_sizes *sizes)
 {
     if (info->flat) {
@@ -123,7 +122,8 @@ static void write_info_text(struct buffer *out, const struct faiss_ivf_info *inf
                   info->codec->metric == VECTOR_L2 ? "squared L2" : "inner product");
     if (info->listed < info->ntotal)
         buffer_printf(out,
-                      "            %" PRIu64 " of them in no list: FAISS never finds them (a NaN in them, such as "
+                      "            %" PRIu64
+                      " of them in no list: FAISS never finds them (they hold a NaN, as does "
                       "a zero vector divided by its length)\n",
                       info->ntotal - info->listed);
     buffer_printf(out, "file        %" PRIu64 " bytes, %s data from %" PRIu64 " on", info->file_bytes,

@@ -1,4 +1,4 @@
-/* faiss_search.c: `dipper faiss search`: the neighbours of vectors, or of some words, in a FAISS file. */
+/* faiss_search.c: `dipper faiss search`: finds the neighbours of vectors, or of words, in a FAISS file. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ enum dp_status cli_faiss_vectors(const char *path, struct vector_file *out, stru
     return status;
 }
 
-/* The vectors to look for: a file's, or one that the model makes. */
+/* Reads the queries from a file, or embeds the words. */
 static enum dp_status take_queries(struct call *call, const struct config *config,
                                    const struct faiss_options *options, struct vector_file *out)
 {
@@ -55,7 +55,7 @@ static enum dp_status take_queries(struct call *call, const struct config *confi
     return status;
 }
 
-/* One query's answers. */
+/* The answer to one query. */
 struct faiss_answer {
     const int64_t *ids;     /* [k] */
     const float *distances; /* [k] */
@@ -109,7 +109,7 @@ static enum dp_status print_answer(struct call *call, size_t query, const struct
     return status;
 }
 
-/* Room for the answers of the queries that are searched at once. */
+/* Room for the answers to a batch of queries. */
 struct faiss_answers {
     int64_t *ids;     /* [together][k] */
     float *distances; /* [together][k] */

@@ -1,4 +1,4 @@
-/* index.c: `dipper index`: a JSON-lines file into a namespace, whole or not at all. */
+/* index.c: `dipper index`: loads a JSON-lines file into a namespace, whole or not at all. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,7 @@ enum { ARENA_MAX = 1 << 30 };
 struct index_progress {
     struct progress line;
     uint64_t size; /* of the input in bytes; 0: unknown */
-    bool told_commit;
+    bool commit_shown;
 };
 
 static const char *plural(uint64_t count)
@@ -32,8 +32,8 @@ static void on_ingest_progress(void *ctx, const struct ingest_progress *now)
 
     if (!now->committing) {
         progress_update(&progress->line, now->rows, now->bytes, progress->size);
-    } else if (!progress->told_commit) {
-        progress->told_commit = true;
+    } else if (!progress->commit_shown) {
+        progress->commit_shown = true;
         progress_end(&progress->line);
         fprintf(stderr, "%" PRIu64 " row%s embedded; writing segments\n", now->rows, plural(now->rows));
     }
@@ -93,7 +93,7 @@ static enum dp_status index_file(const struct config *config, const char *name, 
         else
             *error = call.error;
         if (status == DP_CANCELLED)
-            dp_fail(error, status, "the namespace is as it was");
+            dp_fail(error, status, "the namespace did not change");
     }
     service_free(service);
     line_reader_deinit(&reader);
@@ -102,7 +102,7 @@ static enum dp_status index_file(const struct config *config, const char *name, 
     return status;
 }
 
-/* Whether the first is the file and the second is none; "-" is standard input. */
+/* Whether the user gave the file first. "-" is standard input. */
 static bool are_swapped(const char *name, const char *path)
 {
     if (strcmp(name, "-") == 0)

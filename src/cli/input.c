@@ -1,4 +1,4 @@
-/* input.c: a stdio stream over a file descriptor, whose reads end when a signal comes, or another thread says so. */
+/* input.c: a stdio stream over a file descriptor. A signal, or another thread, ends its reads. */
 #include "cli/input.h"
 
 #include <errno.h>

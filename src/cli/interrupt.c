@@ -1,8 +1,7 @@
 /* interrupt.c: turns the first SIGINT or SIGTERM into a flag, and leaves the second to the system.
  *
- * The flag alone would not end a read that waits for a terminal or a pipe: a signal that comes between looking
- * at the flag and reading would be lost. So waiting is done by ppoll(), which lets the signals in only while it
- * waits.
+ * The flag alone would not end a read that waits for a terminal or a pipe: a signal between the test of the flag and the
+ * read would be lost. So ppoll() does the waiting, and lets the signals in only while it waits.
  */
 #include "cli/interrupt.h"
 
@@ -60,7 +59,7 @@ bool interrupt_wait_readable(int fd, int wake_fd)
         found = interrupt_came() ? 0 : ppoll(ready, 2, NULL, &before);
     while (found < 0 && errno == EINTR);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    /* a failed poll leaves the complaint to the read */
+    /* After a failed poll the read will report the error. */
     return found != 0 && !interrupt_came() && !(found > 0 && ready[1].revents);
 }
 

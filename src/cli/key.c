@@ -44,12 +44,11 @@ static enum dp_status read_wish(struct key_run *run, struct key_wish *out)
         return call_fail(&run->call, DP_INVALID, "--rights is '%s', but must be some of embed,read,write",
                          wish->rights);
     if (*wish->expires && !date_parse(span_str(wish->expires), &out->expires_ms))
-        return call_fail(
-            &run->call, DP_INVALID,
-            "--expires is '%s', but must be a day (2027-01-31) or a moment (2027-01-31T12:00:00Z), UTC",
-            wish->expires);
+        return call_fail(&run->call, DP_INVALID,
+                         "--expires is '%s', but must be a day (2027-01-31) or a time (2027-01-31T12:00:00Z), UTC",
+                         wish->expires);
     if (out->expires_ms && out->expires_ms <= os_wall_ms())
-        return call_fail(&run->call, DP_INVALID, "--expires is '%s', which is past", wish->expires);
+        return call_fail(&run->call, DP_INVALID, "--expires is '%s', which is in the past", wish->expires);
     return DP_OK;
 }
 
@@ -57,8 +56,7 @@ static void print_new_key(struct key_run *run, const struct new_key *key)
 {
     struct json_writer json;
     if (!run->options->json) {
-        fprintf(stderr, "This is the only time that the key is shown (id %s, tier %s):\n", key->id,
-                tier_name(key->tier));
+        fprintf(stderr, "This key is shown only now (id %s, tier %s):\n", key->id, tier_name(key->tier));
         buffer_printf(&run->out, "%s\n", key->text);
         return;
     }
@@ -86,7 +84,7 @@ static enum dp_status create_key(struct key_run *run)
 
 /* ---- list, revoke ----------------------------------------------------------------------------------- */
 
-/* How a key is shown where it is not shown whole: "fe_0123abcd". */
+/* The beginning of a key, by which lists show it: "fe_0123abcd". */
 static void show_key(const struct key_run *run, const struct key_record *key, char out[SHOWN_MAX])
 {
     snprintf(out, SHOWN_MAX, "%s%.*s", run->config->key_prefix, SPAN_FMT(key->prefix));
@@ -184,7 +182,7 @@ static enum dp_status revoke_key(struct key_run *run)
     if (run->options->json)
         print_key_json(run, &json, &key);
     else
-        buffer_printf(&run->out, "revoked %.*s of %.*s: servers that remember it refuse it within a minute",
+        buffer_printf(&run->out, "revoked %.*s of %.*s; servers that remember it refuse it within a minute",
                       SPAN_FMT(key.id), SPAN_FMT(key.email));
     buffer_append_str(&run->out, "\n");
     return DP_OK;

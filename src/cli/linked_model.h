@@ -1,4 +1,4 @@
-/* cli/linked_model.h: passes the model inside the program to those who open models. */
+/* cli/linked_model.h: adds the model inside the program to the settings, for opening models. */
 #ifndef CLI_LINKED_MODEL_H
 #define CLI_LINKED_MODEL_H
 

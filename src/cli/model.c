@@ -1,4 +1,4 @@
-/* model.c: `dipper model info|list|check|pack`: tells of models, and makes the packed form that the program carries. */
+/* model.c: `dipper model info|list|check|pack`: shows models, and makes the packed form that the program carries. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ static enum dp_status print_info_json(const struct model_info *info, const struc
     return error->status;
 }
 
-/* Those that there are, as they are: a blank at the end counts, hence the quotes. */
+/* Prints the prompts in quotes, since a blank at the end matters. */
 static void print_prompts(const struct prompts *prompts)
 {
     for (size_t i = 0; i < TEXT_KINDS; i++)

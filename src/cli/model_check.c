@@ -1,7 +1,7 @@
-/* model_check.c: `dipper model check`: how near an engine comes to the native one in fp32.
+/* model_check.c: `dipper model check`: compares an engine with the native one in fp32.
  *
- * Both embed the same texts, each with its own tokenizer and limit, normalised. Texts are read and embedded in
- * batches; of those done only the cosines are kept.
+ * Both embed the texts with their tokenizers and limits, normalised. It reads and embeds texts in batches, and keeps only
+ * their cosines.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -27,7 +27,7 @@ enum {
     OUTPUT_MAX = 1 << 20
 };
 
-/* A model and what embeds with it. */
+/* A model and its embedder. */
 struct compared_model {
     struct model *model;
     struct embedder *embedder;
@@ -38,11 +38,11 @@ struct model_comparison {
     struct compared_model checked, reference;
     struct arena arena; /* of a batch */
     struct call call;
-    struct buffer texts; /* of a batch, one behind the other */
+    struct buffer texts; /* of a batch, end to end */
     size_t ends[BATCH_TEXTS];
-    uint64_t lines[BATCH_TEXTS]; /* where they came from */
+    uint64_t lines[BATCH_TEXTS]; /* their line numbers */
     size_t count;
-    struct buffer cosines; /* double, of all texts */
+    struct buffer cosines; /* double[], of all texts */
     uint64_t tokens, truncated;
     double worst;
     uint64_t worst_line;
@@ -60,7 +60,7 @@ static enum dp_status open_sides(struct model_comparison *c, const struct config
     const char *folder = against ? against : config->model_path;
     if (*folder == '\0')
         return dp_fail(error, DP_INVALID,
-                       "the model inside the program has no fp32 weights to compare with: name its folder with "
+                       "the model inside the program has no fp32 weights to compare with; name its folder with "
                        "--against DIR");
     enum dp_status status = team_new(config->threads, &c->team, error);
     if (status == DP_OK)
@@ -69,7 +69,7 @@ static enum dp_status open_sides(struct model_comparison *c, const struct config
         return status;
     status = model_open_dir(folder, MODEL_FP32, &c->reference.model, error);
     if (status != DP_OK && !against && status != DP_NOMEM)
-        dp_error_prefix(error, "no fp32 weights to compare with, name their folder with --against DIR");
+        dp_error_prefix(error, "no fp32 weights to compare with; name their folder with --against DIR");
     if (status != DP_OK)
         return status;
     size_t dim = model_info(c->checked.model)->dim, other = model_info(c->reference.model)->dim;
@@ -109,7 +109,7 @@ static enum dp_status embed_side(struct model_comparison *c, const struct compar
     return status;
 }
 
-/* 0 where a vector has no direction. */
+/* 0 if a vector is zero. */
 static double cosine_of(const float *a, const float *b, size_t dim)
 {
     double dot = 0, aa = 0, bb = 0;
@@ -121,7 +121,7 @@ static double cosine_of(const float *a, const float *b, size_t dim)
     return aa > 0 && bb > 0 ? dot / sqrt(aa * bb) : 0;
 }
 
-/* The beginning of a text that is worth showing, whole characters. */
+/* Notes the worst text so far, by its first whole characters. */
 static void keep_worst(struct model_comparison *c, size_t i, double value)
 {
     struct span text = text_at(c, i);
@@ -192,7 +192,7 @@ static enum dp_status compare_texts(struct model_comparison *c, const char *file
     return status;
 }
 
-/* ---- what came of it ---- */
+/* ---- results ---- */
 
 struct distribution {
     size_t count;
@@ -205,7 +205,7 @@ static int compare_cosines(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* By nearest rank; sorts the cosines. */
+/* Sorts the cosines, and takes quantiles by nearest rank. */
 static struct distribution distribution_of(struct model_comparison *c)
 {
     double *sorted = (double *)(void *)c->cosines.data;
@@ -233,7 +233,7 @@ static void write_comparison_text(const struct model_comparison *c, const struct
         "\n\ncosine  %9s %9s %9s %9s %9s %9s\n        %9.7f %9.7f %9.7f %9.7f %9.7f %9.7f\n\nworst: line %" PRIu64
         ", ",
         "min", "p1", "p5", "p50", "mean", "max", d->min, d->p1, d->p5, d->p50, d->mean, d->max, c->worst_line);
-    json_writer_init(&w, out); /* a text's control characters would steer the terminal */
+    json_writer_init(&w, out); /* as JSON, because control characters in a text would steer the terminal */
     json_string(&w, buffer_span(&c->worst_text));
     buffer_append_str(out, "\n");
 }

@@ -1,4 +1,4 @@
-/* model_list.c: `dipper model list`: the models there are, and the engines that they run under. */
+/* model_list.c: `dipper model list`: the models within reach, and the engines that they run under. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +15,6 @@ enum { ARENA_MAX = 64 << 20, OUTPUT_MAX = 16 << 20 };
 
 static const char HUB[] = "hub cache";
 
-/* The list in the making. */
 struct model_listing {
     struct arena *arena;
     struct buffer out;
@@ -110,13 +109,13 @@ static enum dp_status add_linked(struct model_listing *l, struct dp_error *error
         return status;
     const struct model_info *info = model_info(model);
     struct model_description m = {.name = info->name, .dim = info->dim, .max_tokens = info->max_tokens};
-    dp_fail(&m.onnx, DP_UNSUPPORTED, "the model inside the program is for the native engine");
+    dp_fail(&m.onnx, DP_UNSUPPORTED, "the model inside the program is for the native engine only");
     add_model(l, "in the program", &m);
     model_free(model);
     return DP_OK;
 }
 
-/* A packed model's file. */
+/* Adds the file of a packed model. */
 static enum dp_status add_packed(struct model_listing *l, const char *path, const char *source,
                                  struct dp_error *error)
 {
@@ -127,7 +126,7 @@ static enum dp_status add_packed(struct model_listing *l, const char *path, cons
     const struct model_info *info = model_info(model);
     struct model_description m = {
         .name = info->name, .folder = path, .dim = info->dim, .max_tokens = info->max_tokens};
-    dp_fail(&m.onnx, DP_UNSUPPORTED, "a packed model is for the native engine");
+    dp_fail(&m.onnx, DP_UNSUPPORTED, "a packed model is for the native engine only");
     add_model(l, source, &m);
     model_free(model);
     return DP_OK;
@@ -144,7 +143,7 @@ static enum dp_status add_path(struct model_listing *l, const char *path, const 
     if (status != DP_OK)
         return status;
     if (strcmp(source, HUB) == 0)
-        m.name = path; /* as --model takes it, with the organisation */
+        m.name = path; /* the name that --model takes, with the organisation */
     add_model(l, source, &m);
     return DP_OK;
 }
@@ -158,7 +157,7 @@ static enum dp_status add_paths(struct model_listing *l, const char *const *path
     return status;
 }
 
-/* The models in a folder; the usual one need not be there. */
+/* Adds the models in a folder. NULL: ./models, if it exists. */
 static enum dp_status add_folder(struct model_listing *l, const char *folder, struct dp_error *error)
 {
     struct stat info;
@@ -209,7 +208,7 @@ enum dp_status model_list(const struct config *config, const char *folder, bool 
     if (status == DP_OK)
         status = buffer_check(&l.out, "the output", error);
     if (status == DP_OK && l.count == 0)
-        fprintf(stderr, "dipper model: there is no model in the program, in ./models and in %s\n",
+        fprintf(stderr, "dipper model: there is no model in the program, in ./models or in %s\n",
                 model_dir_hub(&arena));
     if (status == DP_OK)
         printf("%.*s", (int)l.out.len, (const char *)l.out.data);

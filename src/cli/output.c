@@ -1,7 +1,7 @@
-/* output.c: writes to standard output that are looked at.
+/* output.c: writes to standard output, and checks that they succeed.
  *
- * The program ignores SIGPIPE, as a server's peers come and go; so a write into a pipe that nobody reads fails with EPIPE.
- * A command then stops, and at its end sends itself the signal that would have ended it. */
+ * The program ignores SIGPIPE, since a server's peers come and go, so a write into a pipe without a reader fails with EPIPE.
+ * The command then stops, and at its end sends itself the signal that would have ended it. */
 #include "cli/output.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ static enum dp_status write_failed(int errno_value, struct dp_error *error)
 
 enum dp_status output_write(struct span bytes, struct dp_error *error)
 {
-    if (fflush(stdout) != 0) /* what was printed before */
+    if (fflush(stdout) != 0) /* keeps the order with printf */
         return write_failed(errno, error);
     while (bytes.len > 0) {
         ssize_t n = write(STDOUT_FILENO, bytes.data, bytes.len);
@@ -41,14 +41,14 @@ bool output_reader_left(void)
     return atomic_load(&reader_left);
 }
 
-/* An earlier write of the C library's failed, which does not keep the reason. */
+/* Reports an earlier failed write of stdio, which does not keep the reason. */
 static void failed_before(struct dp_error *error)
 {
     struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
     if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR))
         write_failed(EPIPE, error);
     else
-        dp_fail(error, DP_IO, "cannot write standard output: what is behind it is full, or has failed");
+        dp_fail(error, DP_IO, "cannot write standard output: the disk is full, or the other end has failed");
 }
 
 int output_end(int status)

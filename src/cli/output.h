@@ -8,14 +8,14 @@
 #include "base/error.h"
 #include "base/span.h"
 
-/* Writes all of it at once. Any one thread. */
+/* Writes all bytes at once. One thread at a time. */
 enum dp_status output_write(struct span bytes, struct dp_error *error);
 
-/* Whether a write failed because nobody reads any more: then there is nobody to complain to either. */
+/* Whether a write failed because the reader left; an error message is pointless then. */
 bool output_reader_left(void);
 
-/* The end of a command of this exit status: what is still buffered goes out. Answers the status, or CLI_FAILED, with a
- * complaint, when some of the output is lost. Does not return when the reader has left. */
+/* Writes out what is buffered, at the end of a command with this exit status. Returns the status, or prints an error and
+ * returns CLI_FAILED when output was lost. Does not return when the reader has left. */
 int output_end(int status);
 
 #endif

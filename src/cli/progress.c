@@ -1,4 +1,4 @@
-/* progress.c: how far a long command is, at what rate, and how long it will take. */
+/* progress.c: prints how far a long command is, its rate, and the time left. */
 #include "cli/progress.h"
 
 #include <inttypes.h>

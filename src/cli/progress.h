@@ -1,4 +1,4 @@
-/* cli/progress.h: a progress line on a terminal, or a line now and then elsewhere. */
+/* cli/progress.h: a progress line on a terminal; elsewhere a line now and then. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -13,9 +13,9 @@ struct progress {
 };
 
 void progress_begin(struct progress *p, const char *what);
-/* `done` things so far; `part` of `whole` tells how far that is (bytes of the input; whole 0: unknown). */
+/* Prints that `done` things are done, and the bar at `part` of `whole` (bytes of the input; whole 0: unknown). */
 void progress_update(struct progress *p, uint64_t done, uint64_t part, uint64_t whole);
-/* Clears the line, so that a summary can be printed. */
+/* Clears the line for a summary. */
 void progress_end(struct progress *p);
 
 #endif

@@ -1,4 +1,4 @@
-/* search.c: `dipper search`: ranked rows for one query, or for each line of a file. */
+/* search.c: `dipper search`: prints ranked rows for one query, or for each line of a file. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static bool is_control(struct span text, size_t i)
            (text.data[i] == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0);
 }
 
-/* Control characters would steer the terminal; they are shown as spaces. */
+/* Appends the beginning of a text, with spaces for control characters, which would steer the terminal. */
 static void append_shown(struct buffer *out, struct span text)
 {
     size_t len = text.len;
@@ -140,7 +140,7 @@ static enum dp_status search_words(struct search_run *run, struct span words, st
     return status;
 }
 
-/* Each line of the file is a query; the answers come in the same order. */
+/* Answers each line of the file, in order. */
 static enum dp_status search_file(struct search_run *run, const char *path, struct dp_error *error)
 {
     struct input in;

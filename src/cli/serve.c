@@ -1,4 +1,4 @@
-/* serve.c: `dipper serve`: the HTTP server over a root, until Ctrl-C or SIGTERM. */
+/* serve.c: `dipper serve`: runs the HTTP server over a root until Ctrl-C or SIGTERM. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,12 +17,12 @@
 
 enum { LISTEN_MAX = 300 };
 
-/* Blocks the signals that serve() waits for, in this thread and those it starts. SIGHUP is one of them, and stays
- * blocked: whoever closes the server's terminal, rotates its log or asks it to reload does not mean to kill it. */
+/* Blocks the signals that serve() waits for, in this thread and those it starts. SIGHUP stays blocked: it comes when a
+ * terminal closes, a log rotates or someone wants a reload, and none of that should end the server. */
 static void hold_signals(sigset_t *ends, sigset_t *hangup)
 {
     sigemptyset(ends);
-    if (!interrupt_is_ignored(SIGINT)) /* in the background of a shell it is, and Ctrl-C means others */
+    if (!interrupt_is_ignored(SIGINT)) /* a shell's background job ignores it */
         sigaddset(ends, SIGINT);
     sigaddset(ends, SIGTERM);
     sigemptyset(hangup);
@@ -31,7 +31,7 @@ static void hold_signals(sigset_t *ends, sigset_t *hangup)
     pthread_sigmask(SIG_BLOCK, hangup, NULL);
 }
 
-/* Until a signal that ends the server has come. */
+/* Waits for a signal that ends the server. */
 static void wait_for_the_end(const sigset_t *ends, const sigset_t *hangup)
 {
     sigset_t all;
@@ -40,12 +40,12 @@ static void wait_for_the_end(const sigset_t *ends, const sigset_t *hangup)
     do {
         sigwait(&all, &which);
         if (which == SIGHUP)
-            log_write(LOG_INFO, "SIGHUP came, and changes nothing: settings and models are read at the start");
+            log_write(LOG_INFO, "SIGHUP changes nothing: restart the server to read settings and models again");
     } while (which == SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, ends, NULL); /* a second one ends the process at once */
 }
 
-/* As many files as the system lets us: each connection is one, and 1024 is a common limit that may be raised. */
+/* Raises the limit on open files, since each connection is one, and 1024 is a common soft limit. */
 static void allow_many_files(void)
 {
     struct rlimit files;
@@ -62,7 +62,7 @@ static enum access_log_format access_log_kind(const struct config *config)
     return strcmp(config->log_format, "off") == 0 ? ACCESS_LOG_OFF : ACCESS_LOG_TEXT;
 }
 
-/* Says who named the address that cannot be had, where that was no flag: a shell may have set HOST. */
+/* Names the origin of an address that cannot be had, unless it was a flag: a shell may have set HOST. */
 static void name_origin(const struct config *config, struct dp_error *error)
 {
     const char *host = config_origin(config, "server.host"), *port = config_origin(config, "server.port");
@@ -100,7 +100,7 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     snprintf(listen, sizeof(listen), is_ipv6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
     hold_signals(&ends, &hangup);
     allow_many_files();
-    /* Perhaps it is to be filled later, perhaps its name was mistyped: whoever started us should know. */
+    /* Warn about a new folder: perhaps its name was mistyped. */
     const bool is_new = !strstr(config->root, "://") && access(config->root, F_OK) != 0;
     if (open_service(program_inputs(config), OPEN_MODEL | OPEN_STORE | OPEN_CREATE | OPEN_SERVER, &service,
                      error) != DP_OK)
@@ -114,11 +114,11 @@ static enum dp_status serve(const struct config *config, struct dp_error *error)
     }
     if (status == DP_OK) {
         if (is_new)
-            log_write(LOG_WARN, "the folder %s was not there; it was made and is empty", config->root);
+            log_write(LOG_WARN, "the folder %s was not there; a new, empty one was made", config->root);
         log_write(LOG_INFO, "serving %s on %s", masked_url(span_str(config->root), root), server_url(server));
-        dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* where nobody reads that, the log has it */
+        dprintf(STDOUT_FILENO, "%s\n", server_url(server)); /* the log has it, too */
         wait_for_the_end(&ends, &hangup);
-        log_write(LOG_INFO, "draining: requests in progress may end");
+        log_write(LOG_INFO, "draining: waiting for requests in progress");
         server_stop(server);
         log_write(LOG_INFO, "ended");
     }

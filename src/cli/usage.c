@@ -1,4 +1,4 @@
-/* usage.c: `dipper usage`: how many embeddings users and keys have had in a month. */
+/* usage.c: `dipper usage`: prints how many embeddings users and keys had in a month. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static enum dp_status write_usage(struct call *call, const struct config *config
     char month[16];
     int64_t number = month_of(os_wall_ms());
     if (*options->month && !month_parse(span_str(options->month), &number))
-        return call_fail(call, DP_INVALID, "--month is '%s', but must be a month as 2026-11", options->month);
+        return call_fail(call, DP_INVALID, "--month is '%s', but must be a month such as 2026-11", options->month);
     enum dp_status status = records_usage(call, db, number, span_str(options->email), span_str(options->key),
                                           options->by_key || *options->key, &rows);
     if (status != DP_OK)
