@@ -1,7 +1,7 @@
-/* embed/embedded_model.h: the packed model that is linked into the program, if there is one.
+/* embed/embedded_model.h: the packed model in the program, if it carries one.
  *
- * embedded_model.S is assembled twice: with the model's bytes for `dipper`, with none for `dipper-bare` and for a
- * build without a model. The library carries neither.
+ * embedded_model.S is assembled twice: with the model's bytes for `dipper`, without bytes for `dipper-bare` and
+ * for a build that has no model. The library has neither.
  */
 #ifndef EMBED_EMBEDDED_MODEL_H
 #define EMBED_EMBEDDED_MODEL_H

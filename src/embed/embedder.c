@@ -1,9 +1,9 @@
 /* embedder.c: the embedder.
  *
- * One mutex guards the queue: a doubly linked list of requests, each on its caller's stack. Whoever leads has
- * the batch arrays to itself until it clears `leading`. The mutex is never held while computing. A request
- * that is larger than a batch goes back to the end of the queue with the rest of its texts, so that small
- * ones are not stuck behind it.
+ * One mutex guards the queue, a doubly linked list of requests, each on its caller's stack. The leading thread
+ * owns the batch arrays until it clears `leading`. No thread computes while it holds the mutex. A request that is
+ * larger than a batch goes back to the end of the queue with the rest of its texts, so that small requests need
+ * not wait for all of it.
  */
 #include "embed/embedder.h"
 
@@ -16,14 +16,14 @@
 #include "simd/simd.h"
 
 enum {
-    JOB_TOKENS_MAX = 256, /* tokens of a job, unless one text alone has more */
-    JOB_TOKENS_MIN = 64,  /* below it a job does not pay for being handed to another thread */
-    JOBS_A_WORKER = 8,    /* jobs of a full batch, for each worker */
-    LINEAR_COST = 500,    /* tokens of a text whose attention costs as much as its linear layers */
-    TOGETHER_TAX = 16,    /* a job done together takes 1/16 more work */
+    JOB_TOKENS_MAX = 256, /* maximum tokens of a job, unless one text has more */
+    JOB_TOKENS_MIN = 64,  /* a smaller job costs more to hand over than to compute */
+    JOBS_A_WORKER = 8,    /* jobs of a full batch, per worker */
+    LINEAR_COST = 500,    /* at so many tokens, attention costs as much as the linear layers */
+    TOGETHER_TAX = 16,    /* a job that the team computes together takes 1/16 more work */
 };
 
-/* One thread's embedder_embed. Guarded by the queue's lock, but for what its comment says. */
+/* One thread's embedder_embed. The queue's lock guards all fields but the constant ones. */
 struct embedder_request {
     struct embedder_request *before, *behind;
     const struct tokens *seqs; /* constant */
@@ -31,16 +31,16 @@ struct embedder_request {
     bool normalize;            /* constant */
     float *out;                /* constant; written by the jobs of a batch */
     int64_t asked_ns;          /* constant */
-    size_t next;               /* texts already taken into a batch */
+    size_t next;               /* index of the first text that no batch has taken */
     size_t running;            /* texts in the running batch */
-    size_t tokens_left;        /* of texts not yet taken */
+    size_t tokens_left;        /* in the texts that no batch has taken */
     bool queued;
-    bool failed; /* error is filled */
+    bool failed; /* `error` says why */
     struct dp_error error;
     pthread_cond_t changed;
 };
 
-/* A run of items for one worker, or for all of them together. */
+/* Consecutive items that one worker computes, or the team together. */
 struct embedder_job {
     size_t first, count;
     struct dp_error error; /* status DP_OK until the job fails */
@@ -53,25 +53,25 @@ struct embedder {
 
     struct {
         struct metric *seconds, *texts, *tokens, *alone, *together, *waiting, *wait_seconds, *refused;
-    } metrics; /* NULLs, or set before the first request */
+    } metrics; /* NULL, or set before the first request */
 
     struct {
         pthread_mutex_t lock;
         struct embedder_request *first, *last;
         size_t waiting_tokens;
-        bool leading; /* a thread has the lead, and with it all in `leader` */
+        bool leading; /* a thread leads and owns `leader` */
         struct embedder_counts counts;
     } queue;
 
-    /* The batch, and scratch of the thread that leads. */
+    /* The leading thread's: the batch and its scratch. */
     struct {
         struct engine_item *items;        /* [items_max] */
         struct embedder_request **owners; /* [items_max] */
         struct embedder_job *jobs;        /* [jobs_max] */
         void **workspaces;                /* [team size] */
-        size_t *loads;                    /* [team size]: the costs that plan_jobs gives each worker */
-        size_t job_count;                 /* in jobs, with */
-        atomic_size_t next_job;           /* for engines that are called in turn */
+        size_t *loads;                    /* [team size]: each worker's cost, as plan_jobs assigns them */
+        size_t job_count;                 /* of `jobs` */
+        atomic_size_t next_job;           /* for engines that allow few callers at once */
     } leader;
 };
 
@@ -99,8 +99,8 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->queue_max = limits && limits->queue_tokens > 0 ? limits->queue_tokens : (size_t)1 << 20;
     e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;
     e->batch_tokens = team_workers(e) * JOBS_A_WORKER * JOB_TOKENS_MAX;
-    e->items_max = e->batch_tokens; /* a text has at least one token */
-    /* Of two neighbouring jobs one has JOB_TOKENS_MIN tokens, or both together have more than a job may. */
+    e->items_max = e->batch_tokens; /* every text has a token */
+    /* Two neighbouring jobs have more tokens than one job may, or one of them has JOB_TOKENS_MIN. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
     pthread_mutex_init(&e->queue.lock, NULL);
 
@@ -168,7 +168,7 @@ enum dp_status embedder_add_metrics(struct embedder *e, struct metric_registry *
 
 void embedder_read_counts(const struct embedder *embedder, struct embedder_counts *out)
 {
-    struct embedder *e = (struct embedder *)(uintptr_t)embedder; /* only its lock changes */
+    struct embedder *e = (struct embedder *)(uintptr_t)embedder; /* only the lock changes */
     pthread_mutex_lock(&e->queue.lock);
     *out = e->queue.counts;
     out->waiting_tokens = e->queue.waiting_tokens;
@@ -213,7 +213,8 @@ static bool is_done(const struct embedder_request *r)
     return !r->queued && r->running == 0;
 }
 
-/* Takes texts from the front of the queue until the batch is full; answers how many, and their tokens. */
+/* Takes texts from the front of the queue until the batch is full. Returns their number, and their tokens in
+ * *tokens. */
 static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
     size_t n = 0, held = 0;
@@ -232,7 +233,7 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
         }
         dequeue_request(e, r);
         if (r->next < r->n) {
-            enqueue_request(e, r); /* the rest waits its turn again */
+            enqueue_request(e, r); /* the rest waits for another batch */
             break;
         }
         metric_observe(e->metrics.wait_seconds, (double)(now - r->asked_ns) * 1e-9);
@@ -247,8 +248,8 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 
 /* ---- the batch; the leader's alone ---- */
 
-/* Cuts items[0..n) into jobs of at most job_rows tokens each. A job is half of a worker's share of what is left, so
- * that the last ones are small and the workers end together (guided self-scheduling: C. Polychronopoulos and
+/* Cuts items[0..n) into jobs of at most job_rows tokens each. Each job is half of a worker's share of the tokens
+ * left, so the last jobs are small and the workers end together (guided self-scheduling: C. Polychronopoulos and
  * D. Kuck, 1987). */
 static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
 {
@@ -271,7 +272,8 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
     return jobs;
 }
 
-/* What a job costs, in tokens of a linear layer times LINEAR_COST: attention grows with the square. */
+/* A job's cost, in tokens of the linear layers times LINEAR_COST. Attention's part grows with the square of a
+ * text's length. */
 static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
 {
     size_t cost = 0;
@@ -280,8 +282,8 @@ static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
     return cost;
 }
 
-/* How many of the jobs, from the first on, workers should do one each; the team does the others together, one
- * after the other. The best of all, if each worker takes the next job when it has done one. */
+/* How many of the first jobs the workers should compute side by side; the team then computes the rest together,
+ * one by one. Tries each number and takes the cheapest, assuming that an idle worker takes the next job. */
 static size_t plan_jobs(struct embedder *e, size_t jobs)
 {
     size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
@@ -330,7 +332,7 @@ static void run_job_together(struct embedder *e, struct embedder_job *job)
         normalize_job(e, job);
 }
 
-/* Engines with threads of their own: only so many of the team's call them, each for one job after another. */
+/* For an engine that has threads: few of the team's threads call it, each for one job after another. */
 static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
 {
     struct embedder *e = ctx;
@@ -351,7 +353,7 @@ static void run_jobs(struct embedder *e, size_t jobs)
     team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
 }
 
-/* Gives the batch's texts back to their requests and wakes those that are done. The lock is held. */
+/* Returns the texts to their requests and wakes the requests that are done. The lock is held. */
 static void finish_batch(struct embedder *e, size_t jobs)
 {
     for (size_t j = 0; j < jobs; j++) {
@@ -415,12 +417,12 @@ static enum dp_status check_sequences(struct call *call, const struct embedder *
     return DP_OK;
 }
 
-/* Leads batches or waits for others to, until the request is done or its call has ended. The lock is held. */
+/* Leads batches or waits for other leaders until the request is done or its call has ended. The lock is held. */
 static enum dp_status wait_until_done(struct call *call, struct embedder *e, struct embedder_request *r)
 {
     enum dp_status status = DP_OK;
     while (!is_done(r)) {
-        /* A text that is being computed writes to our memory: wait for it whatever happens. */
+        /* A text in a running batch writes to our memory, so we wait for it even after a failure. */
         if (status == DP_OK)
             status = call_check(call);
         if (status == DP_OK && r->failed)
@@ -436,7 +438,7 @@ static enum dp_status wait_until_done(struct call *call, struct embedder *e, str
             call_wait(call, &r->changed, &e->queue.lock);
         }
     }
-    /* Whoever leaves passes the lead on. */
+    /* Wake the next leader. */
     if (!e->queue.leading && e->queue.first)
         pthread_cond_signal(&e->queue.first->changed);
     return status;

@@ -1,7 +1,7 @@
-/* embed/engine.h: what computes a model: token ids in, one vector a text out.
+/* embed/engine.h: an engine computes a model: token ids in, one vector per text out.
  *
- * The vtable behind which engines stand. An engine never changes after it is made; what a run writes is in a
- * workspace, so several threads may encode at once, each with its own.
+ * The vtable of all engines. An engine never changes after it is made. A run writes only to its workspace, so
+ * several threads may encode at once, each with a workspace.
  */
 #ifndef EMBED_ENGINE_H
 #define EMBED_ENGINE_H
@@ -17,34 +17,34 @@ struct engine_item {
     const int32_t *ids; /* each in [0, vocab) */
     size_t count;       /* in [1, max_tokens] */
     float *out;         /* [dim], pooled, not normalised */
-    size_t skip;        /* the pool leaves out so many of the first tokens; below count */
+    size_t skip;        /* number of first tokens that pooling leaves out; below count */
 };
 
 struct engine;
 
 struct engine_ops {
     const char *name; /* "native int8", "onnx" */
-    /* A workspace for runs of at most `rows` tokens in all. */
+    /* Makes a workspace for runs whose texts have at most `rows` tokens together. */
     enum dp_status (*workspace_new)(const struct engine *engine, size_t rows, void **out, struct dp_error *error);
     void (*workspace_free)(void *workspace);
-    /* Encodes and pools `n` texts, not normalised. Ids and counts are within the engine's bounds. DP_CORRUPT
-     * when the weights give a vector that is no number. */
+    /* Encodes and pools `n` texts without normalising. The caller has checked ids and counts against the bounds
+     * below. DP_CORRUPT when a vector holds NaN or an infinity. */
     enum dp_status (*encode)(const struct engine *engine, void *workspace, const struct engine_item *items,
                              size_t n, struct dp_error *error);
     void (*free)(struct engine *engine);
-    /* The same vectors by a whole team, workspaces[team_size(team)], for texts too few to give each worker its own.
-     * NULL: this engine computes a text on one thread. */
+    /* Gives the vectors of encode(), computed by a whole team, when there are fewer texts than workers.
+     * workspaces[team_size(team)]. NULL: this engine computes a text on one thread. */
     enum dp_status (*encode_together)(const struct engine *engine, struct team *team, void *const *workspaces,
                                       const struct engine_item *items, size_t n, struct dp_error *error);
 };
 
-/* The common part; an engine's own struct begins with it. */
+/* The common part. Each engine's struct begins with it. */
 struct engine {
     const struct engine_ops *ops;
-    size_t dim;        /* of its vectors */
+    size_t dim;        /* of the vectors */
     size_t max_tokens; /* of a text, special tokens included */
-    size_t vocab;      /* ids are below it */
-    size_t callers;    /* threads that may encode at once; 0: any number, as when it has no threads of its own */
+    size_t vocab;      /* every id is below it */
+    size_t callers;    /* threads that may encode at once; 0: any number */
 };
 
 #endif

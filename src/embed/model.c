@@ -77,7 +77,7 @@ enum dp_status model_set_info(struct model *model, const struct bert_config *con
     return model_take_prompts(model, prompts, error);
 }
 
-/* The last steps of every way to open a native one. `model` has its tokenizer and its encoder. */
+/* The last steps of opening a native model, which has its tokenizer and its encoder. */
 static enum dp_status finish_native(struct model *model, const struct encoder *encoder, const char *name,
                                     const uint8_t fingerprint[32], const struct prompts *prompts,
                                     struct dp_error *error)

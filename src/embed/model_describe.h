@@ -1,4 +1,4 @@
-/* embed/model_describe.h: what a model folder is, without opening its weights. */
+/* embed/model_describe.h: describes a model folder without opening its weights. */
 #ifndef EMBED_MODEL_DESCRIBE_H
 #define EMBED_MODEL_DESCRIBE_H
 
@@ -7,16 +7,16 @@
 
 struct model_description {
     const char *name, *folder;
-    size_t dim;             /* 0: its files do not tell */
-    size_t max_tokens;      /* likewise */
-    struct dp_error native; /* why the native engine does not have it; DP_OK when it has */
-    struct dp_error onnx;   /* the same of ONNX Runtime's, which also needs its library */
+    size_t dim;             /* 0: the files do not say */
+    size_t max_tokens;      /* 0: the files do not say */
+    struct dp_error native; /* why the native engine cannot run it, or DP_OK */
+    struct dp_error onnx;   /* why ONNX Runtime cannot run it, or DP_OK if its library is there */
     const char *const *onnx_files;
     size_t onnx_file_count;
 };
 
-/* A folder, or a model's name in the offline hub cache; what is pointed to is in the arena. What an engine cannot do is
- * no failure. DP_NOT_FOUND, DP_NOMEM. */
+/* `path` is a folder or a model's name in the offline hub cache. Pointers lead into the arena. An engine that
+ * cannot run the model is no failure. DP_NOT_FOUND, DP_NOMEM. */
 enum dp_status model_describe(const char *path, struct arena *arena, struct model_description *out,
                               struct dp_error *error);
 

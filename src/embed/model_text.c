@@ -1,4 +1,4 @@
-/* model_text.c: from a text and what it is for to tokens: the prompt before it, and how much of that the pool skips. */
+/* model_text.c: text → tokens, with the prompt of its kind before it. */
 #include "embed/model_impl.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@ enum { PROMPT_ARENA_MAX = 1 << 22 };
 
 /* ---- prompts --------------------------------------------------------------------------------------------- */
 
-/* How many tokens each prompt has, the special ones before a text included, as the library counts them: of the prompt
- * alone, though its last word may end otherwise with a text behind it. */
+/* The number of tokens of each prompt, with the special tokens before a text. As in sentence-transformers, the
+ * prompt is counted alone, although its last word may be cut differently with a text behind it. */
 static enum dp_status count_tokens(const struct model *model, const struct prompts *prompts,
                                    size_t counts[TEXT_KINDS], struct dp_error *error)
 {
@@ -80,7 +80,7 @@ size_t model_prompt_tokens_max(const struct model *model)
 
 /* ---- texts ----------------------------------------------------------------------------------------------- */
 
-/* The prompt with the text behind it; data NULL when out of memory. */
+/* The prompt, then the text. Data NULL: no memory. */
 static struct span join_prompt(struct span prompt, struct span text, struct arena *arena)
 {
     uint8_t *joined = arena_array(arena, prompt.len + text.len, 1);
@@ -92,7 +92,7 @@ static struct span join_prompt(struct span prompt, struct span text, struct aren
     return span_of(joined, prompt.len + text.len);
 }
 
-/* How many tokens the pool leaves out, of a text that has `count`: never all. */
+/* How many of a text's `count` tokens pooling leaves out: never all. */
 static size_t skip_of(const struct model *model, enum text_kind kind, size_t count)
 {
     size_t skip = model->prompts.are_skipped ? model->prompt_tokens[kind] : 0;

@@ -1,4 +1,4 @@
-/* prompts.c: reads a model's prompts from its folder and its packed form, and lets its fingerprint depend on them. */
+/* prompts.c: reads a model's prompts from its folder and its packed form, and mixes them into its fingerprint. */
 #include "embed/prompts.h"
 
 #include <string.h>
@@ -40,7 +40,7 @@ static void read_names(struct json_reader *r, struct arena *arena, struct prompt
     }
 }
 
-/* The prompt of that name; NULL when there is none. Of a name given twice the last counts. */
+/* The prompt of that name, or NULL. The last one counts if a name is given twice. */
 static const struct span *find_prompt(const struct prompt_names *names, struct span name)
 {
     for (size_t i = names->count; i > 0; i--)
@@ -58,7 +58,7 @@ static void choose_document(const struct prompt_names *names, struct prompts *ou
     }
 }
 
-/* Each model has the names "query" and "document", if only for nothing. */
+/* In every model "query" and "document" are valid names, even without a prompt. */
 static void choose_plain(struct json_reader *r, const struct prompt_names *names, struct span name,
                          struct prompts *out)
 {

@@ -1,10 +1,10 @@
 /* embed/redis_cache.h: vectors in Redis, shared by all nodes: the second tier of the embedding cache.
  *
- * Each key has one server, by rendezvous hashing, so that adding or losing one of n moves a part of 1/n. A value is the
- * vector's floats, little-endian, and nothing else; docs/internals/embedding-cache.md. Reading waits for as long as the
- * time-outs allow, and a server that is away is a miss; writing never waits: a thread of its own sends what a bounded queue
- * holds, and what does not fit is dropped. What comes from a server is trusted no further than its length and that
- * its numbers are finite.
+ * Each key has one server, by rendezvous hashing, so adding or losing one of n servers moves 1/n of the keys. A
+ * value is the vector's floats, little-endian, and nothing else (docs/internals/embedding-cache.md). Reading waits
+ * up to the time-outs; a server that is away is a miss. Writing never waits: it puts a copy into a bounded queue,
+ * or drops it, and a thread sends the queue. We check the length of a server's value and that its numbers are
+ * finite, and trust the rest.
  */
 #ifndef EMBED_REDIS_CACHE_H
 #define EMBED_REDIS_CACHE_H
@@ -15,30 +15,31 @@
 #include "os/call.h"
 
 struct redis_cache_options {
-    struct span urls; /* redis://…, several with commas between */
-    uint32_t ttl_s;   /* of a vector */
+    struct span urls; /* redis://…, separated by commas */
+    uint32_t ttl_s;   /* lifetime of a vector */
     struct redis_timeouts timeouts;
 };
 
 struct redis_cache;
 
-/* Starts the writing thread; connects when first needed. Registers dipper_embed_cache_l2_*. */
+/* Starts the writing thread. Connects at the first use. Registers dipper_embed_cache_l2_*. */
 enum dp_status redis_cache_new(const struct redis_cache_options *options, struct metric_registry *registry,
                                struct redis_cache **out, struct dp_error *error);
-/* Sends what waits, for at most a second, and ends. */
+/* Sends the queue for at most a second, then ends. */
 void redis_cache_free(struct redis_cache *cache);
 
-/* One vector that is wanted. */
+/* One vector to look up. */
 struct redis_read {
     const struct cache_key *key;
-    float *vector; /* float[dim], filled when found */
+    float *vector; /* float[dim]; filled if found */
     bool found;
 };
 
-/* Looks `count` vectors up, one MGET a server. Whatever fails is not found. Adds to call->cost.cache_ns. */
+/* Looks up `count` vectors, with one MGET per server. After a failure they count as not found. Adds to
+ * call->cost.cache_ns. */
 void redis_cache_read(struct call *call, struct redis_cache *cache, struct redis_read *reads, size_t count,
                       uint32_t dim);
-/* Has the vector written soon. Any thread; never waits. */
+/* Queues the vector for writing. Any thread; never waits. */
 void redis_cache_write(struct redis_cache *cache, const struct cache_key *key, const float *vector, uint32_t dim);
 
 /* Whether a value is a vector of `dim` numbers. */

@@ -4,7 +4,7 @@
 #include "base/hex.h"
 #include "simd/simd.h"
 
-/* A change of what these bytes mean, or of how the native engine computes, gets another number. */
+/* Change the number when the meaning of the bytes or the arithmetic of the native engine changes. */
 static const char FORMAT[] = "dipper vector 2";
 
 enum { KIND_TEXT = 1, KIND_TOKENS = 2, KIND_PROMPTED = 3, KIND_PROMPT_SKIPPED = 4 };
@@ -29,7 +29,7 @@ static void add_name(struct sha256_state *s, const char *name)
 
 void cache_keys_begin(struct sha256_state *s, const struct model_info *info, uint32_t max_tokens)
 {
-    /* The native engine computes the same bits with every instruction set; another's kernels need not. */
+    /* The native engine computes equal bits with every instruction set; other engines may not. */
     bool native = strncmp(info->engine, "native ", 7) == 0;
     sha256_begin(s);
     sha256_update(s, span_of(FORMAT, sizeof FORMAT));

@@ -1,9 +1,9 @@
 /* embed/cache/cache_key.h: the names under which vectors are cached.
  *
- * A key is the SHA-256 of all that a vector depends on: the model's fingerprint, the engine, how long a text may be,
- * what becomes of the vector (normalisation, dimensions), and the text or the tokens. Each part has a fixed length
- * or tells its own, and the text is the last, so that no two different inputs have the same bytes.
- * docs/internals/embedding-cache.md lists them.
+ * A key is the SHA-256 of everything that a vector depends on: the model's fingerprint, the engine, the maximum
+ * length of a text, the form of the vector (normalised, dimensions), and the text or the tokens. Each part has a
+ * fixed length or begins with its length, and the text comes last, so different inputs never give the same bytes.
+ * docs/internals/embedding-cache.md lists the parts.
  */
 #ifndef EMBED_CACHE_KEY_H
 #define EMBED_CACHE_KEY_H
@@ -15,13 +15,13 @@ struct cache_key {
     uint8_t bytes[32];
 };
 
-/* What all keys of a model begin with, texts having at most `max_tokens`. */
+/* Hashes the beginning of all keys of a model whose texts have at most `max_tokens`. */
 void cache_keys_begin(struct sha256_state *model_keys, const struct model_info *info, uint32_t max_tokens);
-/* What all keys of one kind of output begin with. */
+/* Hashes the beginning of all keys of one form of output. */
 void cache_keys_of_output(const struct sha256_state *model_keys, bool normalize, uint32_t dimensions,
                           struct sha256_state *keys);
 
-/* A text with the prompt that is written before it (or none), whose tokens the pool may skip. */
+/* The key of a text with the prompt before it, which may be empty and whose tokens pooling may skip. */
 void cache_key_of_text(const struct sha256_state *keys, struct span prompt, bool skips_prompt, struct span text,
                        struct cache_key *out);
 void cache_key_of_tokens(const struct sha256_state *keys, const int32_t *ids, size_t count, struct cache_key *out);

@@ -1,4 +1,4 @@
-/* redis_cache.c: which server has what, and reading from several at once. */
+/* redis_cache.c: chooses the server of a key, and reads from several servers at once. */
 #include "embed/redis_cache.h"
 
 #include <math.h>
@@ -52,7 +52,7 @@ static struct redis_server *server_of(struct redis_cache *cache, const struct ca
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
-/* What one request asks of one server. */
+/* One request's question to one server. */
 struct redis_question {
     struct redis_turn turn;
     size_t count;
@@ -88,7 +88,7 @@ static void send_question(struct redis_server *server, struct redis_question *q)
         redis_turn_fail(&q->turn, q->turn.context->errstr);
 }
 
-/* The answer; the server may have closed a connection that was idle, which shows only now. */
+/* Receives the answer. Only now do we notice if the server had closed an idle connection. */
 static redisReply *receive_answer(struct redis_question *q)
 {
     redisReply *reply = receive_reply(q);
@@ -122,7 +122,7 @@ static void take_values(struct redis_cache *cache, const struct redis_question *
     }
 }
 
-/* Sorts the reads by server; NULL when out of memory. */
+/* Sorts the reads by server. NULL: no memory. */
 static struct redis_question *sort_questions(struct call *call, struct redis_cache *cache,
                                              const struct redis_read *reads, size_t count)
 {

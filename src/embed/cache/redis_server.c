@@ -1,4 +1,4 @@
-/* redis_server.c: connecting, logging in, and not trying for a while after a failure. */
+/* redis_server.c: connects, logs in, and pauses after a failure. */
 #include "embed/cache/redis_server.h"
 
 #include <stdio.h>
@@ -43,7 +43,7 @@ static bool command_ok(redisContext *c, int argc, const char **argv, char why[WH
 {
     redisReply *reply = redisCommandArgv(c, argc, argv, NULL);
     bool ok = reply && reply->type != REDIS_REPLY_ERROR;
-    if (!ok) /* what the server says to a login does not repeat it */
+    if (!ok) /* an error reply does not repeat the password */
         snprintf(why, WHY_MAX, "%s", reply ? reply->str : c->errstr);
     freeReplyObject(reply);
     return ok;
@@ -125,7 +125,7 @@ bool redis_turn_begin(struct redis_server *s, struct redis_turn *turn)
     *turn = (struct redis_turn){.server = s};
     pthread_mutex_lock(&s->locked.lock);
     bool shut = now < s->locked.shut_until_ns;
-    if (!shut && s->locked.failures > 0) /* this thread tries; the others go on without, until it is done */
+    if (!shut && s->locked.failures > 0) /* this thread tries; meanwhile the others go on without the server */
         s->locked.shut_until_ns = now + ((int64_t)s->timeouts.connect_ms + s->timeouts.command_ms) * 1000000;
     if (!shut && s->locked.idle_count > 0) {
         turn->context = s->locked.idle[--s->locked.idle_count];
@@ -147,7 +147,7 @@ bool redis_turn_renew(struct redis_turn *turn)
     redisFree(turn->context);
     turn->context = NULL;
     pthread_mutex_lock(&s->locked.lock);
-    drop_idle(s); /* as old as this one, or older */
+    drop_idle(s); /* as old as this one or older, so closed too */
     pthread_mutex_unlock(&s->locked.lock);
     if (dial_server(turn, why))
         return true;
@@ -155,7 +155,7 @@ bool redis_turn_renew(struct redis_turn *turn)
     return false;
 }
 
-/* The connection is idle again; the server's writes are as `writes` says. */
+/* How the server took a turn's writes. */
 enum redis_writes { WRITES_UNKNOWN, WRITES_TAKEN, WRITES_REFUSED };
 
 static void end_turn(struct redis_turn *turn, enum redis_writes writes, const char *why)
@@ -221,7 +221,7 @@ bool redis_server_takes_writes(struct redis_server *s)
 void redis_turn_fail(struct redis_turn *turn, const char *why)
 {
     struct redis_server *s = turn->server;
-    char message[WHY_MAX]; /* why may lie in the context */
+    char message[WHY_MAX]; /* `why` may lie in the context */
     snprintf(message, sizeof message, "%s", why);
     if (turn->context)
         redisFree(turn->context);

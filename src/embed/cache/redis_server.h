@@ -1,8 +1,8 @@
-/* embed/cache/redis_server.h: connections to one Redis server, and whether it is there.
+/* embed/cache/redis_server.h: connections to one Redis server, with a circuit breaker.
  *
- * A circuit breaker: after a failure nobody tries for a while (100 ms, doubling to 5 s), then one does, and all when
- * that went well. Idle connections are kept. Threads that use it must have SIGPIPE blocked, as those of os_thread_start
- * have: hiredis writes to sockets that the server may have closed.
+ * After a failure no thread tries for a while (100 ms, doubling up to 5 s). Then one thread tries, and after a
+ * success all do. Idle connections are kept. Callers must block SIGPIPE, as threads of os_thread_start do: hiredis
+ * may write to a socket that the server has closed.
  */
 #ifndef EMBED_REDIS_SERVER_H
 #define EMBED_REDIS_SERVER_H
@@ -15,7 +15,7 @@
 
 enum { REDIS_IDLE_MAX = 16, REDIS_NAME_MAX = REDIS_HOST_MAX + 24, REDIS_ELEMENTS_MAX = 1 << 16 };
 
-/* What a reader makes of a reply: hiredis's own objects, and the same with bounded arrays. */
+/* hiredis's functions that make the objects of a reply, and ours, which bound arrays. */
 struct redis_objects {
     redisReplyObjectFunctions usual, bounded;
 };
@@ -23,18 +23,18 @@ struct redis_objects {
 struct redis_server {
     struct redis_url url;
     struct redis_timeouts timeouts;
-    char name[REDIS_NAME_MAX]; /* "host:port/database": of messages and of the hash */
+    char name[REDIS_NAME_MAX]; /* "host:port/database", for messages and the hash */
     uint64_t hash;
     struct metric *errors;
-    struct redis_objects objects; /* readers of all connections point here */
+    struct redis_objects objects; /* the readers of all connections point here */
     bool has_objects;
     struct {
         pthread_mutex_t lock;
         redisContext *idle[REDIS_IDLE_MAX];
         size_t idle_count;
-        unsigned failures;     /* in a row */
-        int64_t shut_until_ns; /* nobody tries before */
-        bool refuses_writes;   /* it answers, and the last writes were refused */
+        unsigned failures;     /* consecutive */
+        int64_t shut_until_ns; /* no thread tries before */
+        bool refuses_writes;   /* it answers, but refused the last writes */
         int64_t writes_shut_until_ns;
     } locked;
 };
@@ -48,29 +48,30 @@ struct redis_turn {
 
 void redis_server_init(struct redis_server *server, const struct redis_url *url, struct redis_timeouts timeouts,
                        struct metric *errors);
-void redis_server_deinit(struct redis_server *server); /* nobody may have a turn */
+void redis_server_deinit(struct redis_server *server); /* no thread may have a turn */
 
-/* Takes an idle connection or makes one; false when the server is away. */
+/* Takes an idle connection or makes one. False if the server is away. */
 bool redis_turn_begin(struct redis_server *server, struct redis_turn *turn);
-/* After a failure on a connection that was reused: a fresh one instead; false when there is none to be had. */
+/* Replaces a reused connection that failed by a new one. False if that fails too. */
 bool redis_turn_renew(struct redis_turn *turn);
-/* All went well: the connection is idle again. */
+/* Ends a turn without failure: the connection is idle again. */
 void redis_turn_end(struct redis_turn *turn);
 
-/* A server that is full, a replica, or one whose user may not write: it answers reads all the same. Whether an error reply
- * says so; anything else it says is a failure. */
+/* Whether an error reply means that the server still answers reads: it is full, a replica, or denies this user to
+ * write. Any other error is a failure of the server. */
 bool redis_reply_refuses_writes(const char *reply);
-/* Whether writing is worth a try: not for a second after a refusal. */
+/* Whether to try writing: not for a second after a refusal. */
 bool redis_server_takes_writes(struct redis_server *server);
-/* All went well but for writes that the server refused; the log says so once. */
+/* Ends a turn whose writes the server refused; the log says so once. */
 void redis_turn_end_refused(struct redis_turn *turn, const char *why);
-/* All went well, writes too. */
+/* Ends a turn whose writes the server took. */
 void redis_turn_end_written(struct redis_turn *turn);
-/* The server failed; `why` is for the log. */
+/* Ends a turn in which the server failed; `why` is for the log. */
 void redis_turn_fail(struct redis_turn *turn, const char *why);
 
-/* Bounds what a server can have a reader allocate by one line: an array has at most REDIS_ELEMENTS_MAX elements, and none
- * of them is an array; anything else is an error of the connection. False: out of memory. `objects` outlives the reader. */
+/* Bounds the memory that one line of a server can make a reader allocate: an array has at most REDIS_ELEMENTS_MAX
+ * elements and no array inside. A reply beyond that fails the connection. False: no memory. `objects` must outlive
+ * the reader. */
 bool redis_objects_init(struct redis_objects *objects);
 void redis_bound_reader(redisReader *reader, struct redis_objects *objects);
 

@@ -37,7 +37,8 @@ static bool read_decimal(struct span text, unsigned long max, unsigned long *out
     return text.len > 0;
 }
 
-/* The text in front of the first `mark` of *rest, which becomes what is behind; false when there is none. */
+/* Cuts *rest at the first `mark`: *before gets the text before it, *rest the text behind it. False without a
+ * mark. */
 static bool cut_at(struct span *rest, uint8_t mark, struct span *before)
 {
     const uint8_t *at = rest->len ? memchr(rest->data, mark, rest->len) : NULL;
@@ -63,7 +64,7 @@ static bool read_host(struct span text, struct redis_url *out)
     return true;
 }
 
-/* [user]:password, or a user alone. */
+/* [USER]:PASSWORD, or USER. */
 static bool read_login(struct span login, struct redis_url *out)
 {
     struct span user;

@@ -1,6 +1,6 @@
-/* embed/cache/redis_url.h: where Redis servers are: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].
+/* embed/cache/redis_url.h: URLs of Redis servers: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].
  *
- * User and password may be percent-encoded, and must be where they hold ':', '@', '/', ',' or '%'. An IPv6 address stands in
+ * User and password may be percent-encoded; ':', '@', '/', ',' and '%' must be. An IPv6 address stands in
  * brackets. Errors never show a password.
  */
 #ifndef EMBED_REDIS_URL_H
@@ -13,21 +13,21 @@ enum { REDIS_SERVERS_MAX = 64, REDIS_HOST_MAX = 253, REDIS_SECRET_MAX = 512, RED
 
 struct redis_url {
     char host[REDIS_HOST_MAX + 1];
-    char user[REDIS_SECRET_MAX + 1];     /* "": the default one */
-    char password[REDIS_SECRET_MAX + 1]; /* "": none */
+    char user[REDIS_SECRET_MAX + 1];     /* "": the default user */
+    char password[REDIS_SECRET_MAX + 1]; /* "": no password */
     uint16_t port;
     unsigned database;
 };
 
-/* Of each connection. */
+/* Time-outs of each connection. */
 struct redis_timeouts {
     int connect_ms, command_ms;
 };
 
 /* DP_INVALID, or DP_UNSUPPORTED for rediss:// and unix://. */
 enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct dp_error *error);
-/* One URL or several with commas between; blanks around each are skipped. DP_INVALID also when there is none, or a
- * server is named twice. */
+/* One URL, or several separated by commas; blanks around each are skipped. DP_INVALID also for an empty list or a
+ * server that is named twice. */
 enum dp_status redis_url_parse_list(struct span text, struct redis_url out[REDIS_SERVERS_MAX], size_t *count,
                                     struct dp_error *error);
 

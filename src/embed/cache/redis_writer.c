@@ -1,4 +1,4 @@
-/* redis_writer.c: takes what waits, and sends each server its part in one pipeline. */
+/* redis_writer.c: takes the queue, and sends each server its part in one pipeline. */
 #include "embed/cache/redis_writer.h"
 
 #include <stdatomic.h>
@@ -25,11 +25,11 @@ struct redis_writer {
     pthread_t thread;
     struct {
         pthread_mutex_t lock;
-        pthread_cond_t work; /* something waits, or the end has come */
+        pthread_cond_t work; /* a vector waits, or the writer must end */
         struct queued_vector *first, **last;
         size_t bytes;
     } queue;
-    _Atomic int64_t ends_ns; /* nothing more is written from then on; INT64_MAX: never */
+    _Atomic int64_t ends_ns; /* no write begins after this time; INT64_MAX: no end */
 };
 
 static size_t bytes_of(const struct queued_vector *item)
@@ -37,7 +37,7 @@ static size_t bytes_of(const struct queued_vector *item)
     return sizeof *item + item->dim * sizeof(float);
 }
 
-/* The items of one server, in the order they came, out of a list: into turn[]; the others stay in *list. */
+/* Moves the vectors of one server from *list to turn[], in their order; the others stay. */
 static size_t gather_turn(struct queued_vector **list, struct queued_vector *turn[TURN_MAX])
 {
     struct redis_server *server = (*list)->server;
@@ -63,15 +63,15 @@ static bool append_set(const struct redis_writer *w, redisContext *c, const stru
     return redisAppendCommandArgv(c, 5, argv, lengths) == REDIS_OK;
 }
 
-/* What came of a turn's writes. */
+/* The outcome of a turn's writes. */
 struct turn_outcome {
     size_t written;
-    bool failed;   /* the server, or the connection to it */
-    bool refused;  /* the server answered, and did not take all */
-    char why[160]; /* of the first that was not written */
+    bool failed;   /* the server or the connection failed */
+    bool refused;  /* the server answered, but refused some */
+    char why[160]; /* the first refusal or failure */
 };
 
-/* Sends all of them and reads all answers. */
+/* Sends all vectors of a turn and reads all answers. */
 static struct turn_outcome exchange_turn(const struct redis_writer *w, redisContext *c,
                                          struct queued_vector *const *turn, size_t count)
 {

@@ -1,4 +1,4 @@
-/* model_dir.c: finds the folder of a model, on its own or in an offline Hugging Face hub cache.
+/* model_dir.c: finds the folder of a model, by path or in an offline Hugging Face hub cache.
  *
  * The cache: models--ORG--NAME/refs/main holds a revision, snapshots/REVISION/ the files (usually links).
  */
@@ -31,8 +31,8 @@ static const char *base_name(struct arena *arena, const char *path)
     return arena_printf(arena, "%.*s", (int)(end - begin), path + begin);
 }
 
-/* The name of the hub-cache folder "models--ORG--NAME": "ORG/NAME", without the organisation whose models Dipper knows by
- * their short names; NULL when it is none. */
+/* The name of the hub-cache folder "models--ORG--NAME": "ORG/NAME", or "NAME" if ORG is sentence-transformers;
+ * NULL for any other folder. */
 static const char *hub_name(struct arena *arena, const char *folder)
 {
     const char *name = strncmp(folder, "models--", 8) == 0 ? folder + 8 : "", *split = strstr(name, "--");
@@ -43,8 +43,8 @@ static const char *hub_name(struct arena *arena, const char *folder)
     return arena_printf(arena, "%.*s/%s", (int)(split - name), name, split + 2);
 }
 
-/* What a model's folder is called: the last part of its path; where that says nothing ("." and ".."), of its real path; and
- * of a snapshot in a hub cache, whose folder is named for a revision, what the hub calls it. NULL: no memory. */
+/* The name of a model's folder: the last part of its path, or of its real path if that part is "." or "..". A
+ * snapshot in a hub cache is named for its revision, so it gets the hub's name. NULL: no memory. */
 static const char *folder_name(struct arena *arena, const char *path)
 {
     char real[PATH_MAX];
@@ -75,7 +75,7 @@ const char *model_dir_hub(struct arena *arena)
     return arena_printf(arena, "%s/.cache/huggingface/hub", !user ? "" : user);
 }
 
-/* "org/name" or "name", of the characters the hub allows: nothing that could leave the cache. */
+/* "org/name" or "name", of the hub's characters alone, so that no name can leave the cache. */
 static bool is_model_name(const char *name)
 {
     const char *slash = strchr(name, '/');
@@ -86,7 +86,7 @@ static bool is_model_name(const char *name)
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")] == '\0';
 }
 
-/* The revision in refs/main, or the only snapshot there is; NULL when neither. */
+/* The snapshot that refs/main names, or the only one; NULL if there is neither. */
 static const char *snapshot_of(struct arena *arena, const char *repository)
 {
     const char *ref = arena_printf(arena, "%s/refs/main", repository);
@@ -155,8 +155,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* *out: the model's name when the entry of a cache is one that has a snapshot, the path when it is a model's folder;
- * else NULL. */
+/* *out: the name of a cached model that has a snapshot, or the path of a model's folder; NULL for any other
+ * entry. */
 static enum dp_status take_entry(const char *folder, const char *entry, bool is_hub, struct arena *arena,
                                  const char **out, struct dp_error *error)
 {
