@@ -20,11 +20,10 @@ struct model_info {
     const char *name;  /* "all-MiniLM-L6-v2" */
     size_t dim;        /* floats of a vector */
     size_t max_tokens; /* of a text, special tokens included; the caller cuts or splits longer texts */
-    const char
-        /* 64 hexadecimal digits of a hash over weights, tokenizer, the settings that shape a vector, and the
-         * prompts of plain texts and documents. Both native precisions share one, as their vectors may be
-         * compared; a cache adds the engine. An ONNX file has a different one. */
-        *fingerprint;
+    /* 64 hexadecimal digits of a hash over weights, tokenizer, the settings that shape a vector, and the
+     * prompts of plain texts and documents. Both native precisions share one, as their vectors may be
+     * compared; a cache adds the engine. An ONNX file has a different one. */
+    const char *fingerprint;
     const char *engine;             /* "native int8" | "native fp32" | "onnx/model.onnx by ONNX Runtime 1.31.1" */
     enum model_precision precision; /* of the native engine; MODEL_FP32 of others */
     enum model_pooling pooling;

@@ -1,4 +1,4 @@
-/* vector_cache.c: shards of a table, a queue through each, and the flights of what is being computed. */
+/* vector_cache.c: shards, each with a table, a queue, and the flights of missing vectors. */
 #include "embed/vector_cache.h"
 
 #include <assert.h>
@@ -8,18 +8,18 @@
 
 enum {
     SHARDS_MAX = 16,
-    SHARD_VECTORS_MIN = 256,   /* fewer shards rather than fewer vectors in one */
-    SHARD_BYTES_MIN = 1 << 20, /* likewise */
+    SHARD_VECTORS_MIN = 256,   /* we make fewer shards rather than smaller ones */
+    SHARD_BYTES_MIN = 1 << 20, /* minimum bytes of a shard, for which we make fewer */
     BUCKETS_MIN = 64,
-    BLOCK_OVERHEAD = 32, /* of an entry: its place in the buckets, its head in the allocator */
-    TEXT_PART = 8,       /* the most that one printed form may take of a shard */
+    BLOCK_OVERHEAD = 32, /* of an entry: its bucket, and the allocator's header */
+    TEXT_PART = 8,       /* a printed form may take 1/8 of a shard */
 };
 
 struct vector_entry {
     struct vector_entry *next_in_bucket, *newer, *older;
     struct cache_key key;
     struct vector_facts facts;
-    struct flight flight; /* its users have a pointer to the entry */
+    struct flight flight; /* its users hold pointers to the entry */
     bool in_table, kept, marked;
     uint32_t dim;
     uint32_t text_len[VECTOR_FORMS];
@@ -27,7 +27,7 @@ struct vector_entry {
     float vector[];
 };
 
-/* All of it under `lock`. */
+/* `lock` guards all fields. */
 struct vector_shard {
     pthread_mutex_t lock;
     pthread_cond_t landed;
@@ -116,7 +116,7 @@ enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metri
     return cache->evictions && cache->entries && cache->bytes ? DP_OK : dp_fail_nomem(error, "metrics");
 }
 
-/* ---- the table; the shard's lock is held in all that follows, unless it is said ---- */
+/* ---- the table: callers hold the shard's lock ---- */
 
 static struct vector_shard *shard_of(struct vector_cache *cache, const struct cache_key *key)
 {
@@ -125,7 +125,7 @@ static struct vector_shard *shard_of(struct vector_cache *cache, const struct ca
 
 static struct vector_entry **bucket_of_key(const struct vector_shard *s, const struct cache_key *key)
 {
-    uint64_t hash; /* a key is a digest: any of its bytes will do */
+    uint64_t hash; /* a key is a digest, so any of its bytes will do */
     memcpy(&hash, key->bytes + 8, sizeof hash);
     return &s->buckets[hash & (s->bucket_count - 1)];
 }
@@ -156,7 +156,7 @@ static void out_of_table(struct vector_shard *s, struct vector_entry *e)
     s->entry_count--;
 }
 
-/* Doubles the buckets when there are more entries than those. Out of memory, the chains just grow. */
+/* Doubles the buckets when there are more entries. Without memory the chains just grow. */
 static void make_buckets(struct vector_shard *s)
 {
     if (s->entry_count < s->bucket_count)
@@ -176,7 +176,7 @@ static void make_buckets(struct vector_shard *s)
     mem_free(old);
 }
 
-/* ---- the queue ---- */
+/* ---- the queue: callers hold the shard's lock ---- */
 
 static uint64_t weight_of(const struct vector_entry *e)
 {
@@ -206,7 +206,7 @@ static void evict_entry(struct vector_cache *cache, struct vector_shard *s, stru
         entry_free(e);
 }
 
-/* Makes room for `bytes` more, and for `vectors` more, at most what the shard may hold. */
+/* Makes room for more bytes and vectors, at most as many as the shard may hold. */
 static void make_shard_room(struct vector_cache *cache, struct vector_shard *s, size_t vectors, uint64_t bytes,
                             const struct vector_entry *but)
 {
@@ -234,7 +234,7 @@ static void keep_entry(struct vector_cache *cache, struct vector_shard *s, struc
     metric_add(cache->entries, 1);
 }
 
-/* ---- asking: the lock is taken here ---- */
+/* ---- asking: these functions take the lock ---- */
 
 static void deliver_vector(const struct vector_entry *e, struct arena *arena, struct vector_read *read)
 {
@@ -293,7 +293,7 @@ enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cac
         deliver_vector(e, arena, read);
         answer = FLIGHT_HIT;
     } else {
-        e->marked = true; /* wanted more than once already */
+        e->marked = true; /* a second request wants it already */
         flight_join(&e->flight);
         answer = FLIGHT_WAIT;
     }
@@ -302,7 +302,7 @@ enum flight_answer vector_cache_ask(struct vector_cache *cache, const struct cac
     return answer;
 }
 
-/* The last user frees an entry that the table does not have. */
+/* The last user frees an entry that is not in the table. */
 static void drop_if_unused(struct vector_entry *e)
 {
     if (e->flight.users == 0 && !e->in_table)

@@ -1,9 +1,8 @@
 /* tokenizer/added.c: finds added tokens inside text, as the `tokenizers` package does.
  *
- * Matches are leftmost-longest and do not overlap. A match of a single_word token beside a word character is
- * passed over, and the search goes on behind it; lstrip and rstrip widen a match over white space. Widening
- * over white space that itself begins with an added token gives that token too, out of order with respect to
- * the text: that is what the package does, so the cutting below follows its arithmetic to the letter.
+ * Matches are leftmost-longest and do not overlap. The search skips a single_word token beside a word character.
+ * lstrip and rstrip widen a match over white space. If that white space itself begins with an added token, the
+ * package gives that token too, out of the text's order; so we follow its arithmetic to the letter.
  */
 #include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
@@ -63,7 +62,7 @@ static size_t skip_space_ahead(struct span text, size_t at)
     return at;
 }
 
-/* The next match that counts, widened: [*start, *stop). */
+/* The next valid match, widened: [*start, *stop). */
 static bool find_added(struct added_scan *scan, size_t *start, size_t *stop, uint32_t *id)
 {
     const struct added_set *set = scan->set;

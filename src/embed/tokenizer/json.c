@@ -1,8 +1,8 @@
 /* tokenizer/json.c: reads a tokenizer.json of the BERT family.
  *
- * The file's parts are located first, in whatever order they come, then read one by one, so that the model's
- * type is known before its vocabulary is touched. What the `tokenizers` package ignores (unknown fields,
- * `decoder`) is ignored; what would change the ids and is not built here is refused by its name.
+ * First locates the file's parts, in any order, then reads them one by one, so that we know the model's type
+ * before we touch its vocabulary. Ignores what the `tokenizers` package ignores (unknown fields, `decoder`).
+ * Refuses by name a part that would change the ids and is not supported.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,11 +17,11 @@ struct spec_parser {
     struct arena *arena;
     struct wordpiece_spec *spec;
     struct dp_error *error;
-    bool has_normalizer; /* a BertNormalizer was read */
-    bool is_framed;      /* a post-processor that puts special tokens around a text was read */
+    bool has_normalizer; /* we have read a BertNormalizer */
+    bool is_framed;      /* we have read a post-processor that puts special tokens around a text */
 };
 
-/* An object's field: its name and, once found, its raw value. */
+/* A field of an object: its name, and its raw value after find_fields(). */
 struct spec_field {
     const char *name;
     struct span value; /* .data NULL: absent */
@@ -34,7 +34,7 @@ static enum dp_status fail_json(const struct spec_parser *p, const struct json_r
     return status;
 }
 
-/* A reader of one value inside the file, whose errors name offsets in the file. */
+/* A reader of one value. Its errors give offsets in the file. */
 static struct json_reader reader_at(const struct spec_parser *p, struct span value)
 {
     struct json_reader r;
@@ -49,7 +49,7 @@ static bool is_absent(struct span value)
     return !value.data || span_equal_str(value, "null");
 }
 
-/* Fills the fields of the next object; others are skipped. */
+/* Fills the fields of the next object; skips others. */
 static enum dp_status find_fields(struct spec_parser *p, struct json_reader *r, struct spec_field *fields,
                                   size_t count)
 {
@@ -116,7 +116,7 @@ static bool read_token_id(struct json_reader *r, uint32_t *out)
     return !json_failed(r);
 }
 
-/* Locates the fields of a component and reads its "type" (empty when absent). fields[0] is the type. */
+/* Locates the fields of a component and reads its "type", empty if absent. fields[0] is the type. */
 static enum dp_status open_component(struct spec_parser *p, struct span value, struct spec_field *fields,
                                      size_t count, struct span *type)
 {
@@ -168,8 +168,8 @@ static enum dp_status read_bert_normalizer(struct spec_parser *p, const struct s
     return DP_OK;
 }
 
-/* One normalizer, or a Sequence's member (depth 1): BertNormalizer, once, and Lowercase, whose place does not matter: it
- * works character by character, and so do BertNormalizer's steps on what it leaves. */
+/* Reads one normalizer, or a Sequence's member (depth 1): one BertNormalizer, and Lowercase. The place of
+ * Lowercase does not matter, as it works character by character and so do BertNormalizer's later steps. */
 static enum dp_status read_normalizer(struct spec_parser *p, struct span value, unsigned depth)
 {
     static const char supported[] = "BertNormalizer, Lowercase, a Sequence of them";
@@ -195,7 +195,7 @@ static enum dp_status read_normalizer(struct spec_parser *p, struct span value, 
     return read_sequence(p, &fields[5], "the normalizer", read_normalizer);
 }
 
-/* What the model's folder says beside the file. */
+/* Applies the changes that the model's folder makes. */
 static void change_normalizer(struct wordpiece_spec *spec, const struct tokenizer_changes *changes)
 {
     if (changes->replace_normalizer)
@@ -224,7 +224,7 @@ static int compare_ids(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Of a key given twice the last counts, as in the package; an id given twice is refused. */
+/* The last of equal keys counts, as in the package. Two keys with one id are refused. */
 static enum dp_status check_vocab(struct spec_parser *p, struct map *seen)
 {
     struct wordpiece_spec *spec = p->spec;
@@ -244,7 +244,7 @@ static enum dp_status check_vocab(struct spec_parser *p, struct map *seen)
             return dp_fail(p->error, DP_UNSUPPORTED,
                            "tokenizer.json: two tokens with the id %u are not supported: '%.*s' and '%.*s'",
                            spec->vocab[i].id, SPAN_FMT(spec->vocab[i - 1].text), SPAN_FMT(spec->vocab[i].text));
-    for (size_t i = 0; i < kept; i++) /* sorting moved them */
+    for (size_t i = 0; i < kept; i++) /* sorting moved the entries */
         *map_find(seen, spec->vocab[i].text) = i;
     return DP_OK;
 }
@@ -272,7 +272,7 @@ static enum dp_status read_vocab(struct spec_parser *p, struct span value, struc
     return check_vocab(p, seen);
 }
 
-/* The type of a model that does not say it: files older than the field. */
+/* Guesses the type of a model in files older than the field. */
 static const char *guess_model(const struct spec_field *fields)
 {
     if (fields[5].value.data)
@@ -324,7 +324,8 @@ static enum dp_status read_model(struct spec_parser *p, struct span value, struc
     return DP_OK;
 }
 
-/* Reads one added token; its "id" is ignored as in the package: the vocabulary's counts, or the next free. */
+/* Reads one added token. Ignores its "id", as the package does: the token gets the vocabulary's id, or the next
+ * free one. */
 static enum dp_status read_added_token(struct spec_parser *p, struct json_reader *r, struct added_token *token)
 {
     struct spec_field fields[] = {{.name = "content"}, {.name = "single_word"}, {.name = "lstrip"},
@@ -390,7 +391,7 @@ static enum dp_status read_added_tokens(struct spec_parser *p, struct span value
         status = map_put(&added, token.text, spec->added_count, &slot, &existing, p->error);
         if (status)
             continue;
-        if (existing) { /* the later one's flags count */
+        if (existing) { /* the flags of the later token count */
             token.id = spec->added[*slot].id;
             spec->added[*slot] = token;
             continue;
@@ -414,7 +415,7 @@ static enum dp_status grow_ids(struct spec_parser *p, uint32_t **ids, size_t cou
     return DP_OK;
 }
 
-/* Adds the ids of the special token `name` of a template to those before or after the text. */
+/* Adds the ids of a template's special token `name` before or after the text. */
 static enum dp_status add_special(struct spec_parser *p, struct span specials, struct span name, bool after)
 {
     struct wordpiece_spec *spec = p->spec;
@@ -461,8 +462,9 @@ static enum dp_status read_piece(struct spec_parser *p, struct json_reader *r, s
         return status;
     bool is_special = kinds[0].value.data, is_text = kinds[1].value.data;
     if (is_text == is_special)
-        return dp_fail(p->error, DP_INVALID,
-                       "tokenizer.json: a piece of the post_processor's template is no SpecialToken or Sequence");
+        return dp_fail(
+            p->error, DP_INVALID,
+            "tokenizer.json: a piece of the post_processor's template is neither a SpecialToken nor a Sequence");
     struct json_reader piece = reader_at(p, kinds[is_text].value);
     status = find_fields(p, &piece, fields, 2);
     if (status)
@@ -525,7 +527,8 @@ static enum dp_status read_bert_special(struct spec_parser *p, struct spec_field
     return json_failed(&r) ? fail_json(p, &r) : DP_OK;
 }
 
-/* BertProcessing and RobertaProcessing do the same to one text; the latter's other fields move offsets, not tokens. */
+/* BertProcessing and RobertaProcessing treat one text alike; RobertaProcessing's other fields move offsets, not
+ * tokens. */
 static enum dp_status read_frame(struct spec_parser *p, const struct spec_field *fields, bool is_template)
 {
     if (is_template)
@@ -534,7 +537,7 @@ static enum dp_status read_frame(struct spec_parser *p, const struct spec_field 
     return status ? status : read_bert_special(p, fields[4], &p->spec->after, &p->spec->after_count);
 }
 
-/* One post-processor, or a Sequence's member (depth 1), of which one at most adds tokens. */
+/* Reads one post-processor, or a Sequence's member (depth 1). At most one may add tokens. */
 static enum dp_status read_post_processor(struct spec_parser *p, struct span value, unsigned depth)
 {
     static const char supported[] =
@@ -555,7 +558,7 @@ static enum dp_status read_post_processor(struct spec_parser *p, struct span val
         p->is_framed = true;
         return read_frame(p, fields, is_template);
     }
-    if (depth == 1 && span_equal_str(type, "ByteLevel")) /* moves offsets alone */
+    if (depth == 1 && span_equal_str(type, "ByteLevel")) /* it moves offsets alone */
         return DP_OK;
     if (!span_equal_str(type, "Sequence") || depth > 0)
         return fail_unsupported(p, p->is_framed ? "a second post_processor" : "post_processor", type, supported);

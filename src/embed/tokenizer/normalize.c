@@ -2,12 +2,12 @@
  *
  * Four optional steps in this order, as in the `tokenizers` package: remove control characters and turn every
  * white space into a space; put spaces around CJK ideographs; NFD and removal of nonspacing marks; lower case,
- * character by character. The steps are fused. The only state between characters is NFD's canonical ordering:
- * combining characters that survive (few do: nonspacing marks are removed first, which does not change the
- * order of the others) wait for the next starter.
+ * character by character. One pass does all steps. The only state between characters is NFD's canonical ordering:
+ * combining characters wait for the next starter. Few wait, as nonspacing marks are removed first, which does not
+ * change the order of the others.
  *
- * ASCII goes through a table. Text must be valid UTF-8; the output never exceeds UNICODE_EXPANSION_MAX times
- * its bytes, which the generator of the tables has checked for every character.
+ * ASCII goes through a table. Text must be valid UTF-8. The output has at most UNICODE_EXPANSION_MAX times its
+ * bytes; the generator of the tables checked that for every character.
  */
 #include "base/utf8.h"
 #include "base/array.h"
@@ -24,7 +24,7 @@ enum { WAITING_LOCAL = 16 };
 struct bert_normalizer {
     uint32_t flags;
     uint8_t *out;
-    struct waiting_char *waiting; /* `local`, or an array in the arena once that is full */
+    struct waiting_char *waiting; /* `local`, or an array in the arena after `local` is full */
     size_t waiting_count, waiting_capacity;
     struct waiting_char local[WAITING_LOCAL];
     struct arena *arena;
@@ -58,7 +58,7 @@ static void put_lowered(struct bert_normalizer *n, uint32_t c, uint16_t is)
         n->out += utf8_encode(lower[i], n->out);
 }
 
-/* Puts the waiting characters, by ascending class and otherwise in their order. */
+/* Puts the waiting characters by ascending class; equal classes keep their order. */
 static void put_waiting(struct bert_normalizer *n)
 {
     unsigned class = 0;
@@ -90,7 +90,7 @@ static void add_waiting(struct bert_normalizer *n, uint32_t c, uint8_t combining
     n->waiting[n->waiting_count++] = (struct waiting_char){c, combining_class};
 }
 
-/* One character of NFD: ordered, and dropped when it is a nonspacing mark. */
+/* Puts one character of NFD in order, or drops a nonspacing mark. */
 static void put_decomposed(struct bert_normalizer *n, uint32_t c)
 {
     struct unicode_kind kind = unicode_kind_of(c);
@@ -160,7 +160,7 @@ struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text
         }
         if (n.waiting_count && ascii[*p] != ASCII_DROP)
             put_waiting(&n);
-        if (n.waiting_count) { /* removed before NFD sees it: what waits goes on waiting */
+        if (n.waiting_count) { /* NFD does not see this character, so the others keep waiting */
             p++;
             continue;
         }

@@ -1,23 +1,15 @@
-/* tokenizer/pack.c: the packed form of a tokenizer, which is also its only form in memory.
+/* tokenizer/pack.c: the packed form of a tokenizer, its only form in memory too.
  *
- * Opening it checks a checksum and every bound once; after that nothing is parsed, copied or checked again.
- * All numbers are little-endian, 32 bits unless said otherwise:
+ * Opening checks a checksum and every bound once; afterwards nothing is parsed, copied or checked again. All
+ * numbers are little-endian, of 32 bits unless noted:
  *
  *   0  magic "DPTOKEN1"
  *   8  XXH3-64 of everything from byte 16 on (64 bits)
- *  16  bytes in all (64 bits)
- *  24  normalizer flags (enum normalizer_flag)
- *  28  max_input_chars_per_word
- *  32  id limit: every id is below it
- *  36  id of the unknown token
- *  40  node of the word trie where continuations ("##…") begin
- *  44  nodes of the word trie
- *  48  nodes of the trie of literal added tokens
- *  52  nodes of the trie of normalized added tokens
- *  56  added tokens
- *  60  special tokens before a text;  64  after a text
- *  68  tokens;  72  bytes of their texts;  76  zero
- *  80  word trie, literal trie, normalized trie (tokenizer/trie.h; 8 bytes a node)
+ * 16 bytes in all (64 bits) 24 normalizer flags (enum normalizer_flag) 28 max_input_chars_per_word 32 id limit:
+ * every id is below it 36 id of the unknown token 40 node of the word trie where continuations ("##…") begin 44
+ * nodes of the word trie 48 nodes of the trie of literal added tokens 52 nodes of the trie of normalized added
+ * tokens 56 added tokens 60 special tokens before a text; 64 after a text 68 tokens; 72 bytes of their texts; 76
+ * zero 80 word trie, literal trie, normalized trie (tokenizer/trie.h; 8 bytes a node)
  *      added tokens: {id, flags (enum added_flag)}
  *      special tokens before a text: ids; after a text: ids
  *      tokens by ascending id: {id, end of its text}; then the texts, end to end
@@ -47,7 +39,7 @@ struct tokenizer_header {
 static void put_header(struct buffer *out, const struct tokenizer_header *h)
 {
     buffer_append(out, span_of(magic, sizeof magic));
-    buffer_u64(out, 0); /* checksum and length come last */
+    buffer_u64(out, 0); /* tokenizer_pack fills checksum and length */
     buffer_u64(out, 0);
     buffer_u32(out, h->normalizer);
     buffer_u32(out, h->max_word_chars);
@@ -65,7 +57,7 @@ static void put_header(struct buffer *out, const struct tokenizer_header *h)
     buffer_u32(out, 0);
 }
 
-/* Appends the trie of `keys` and answers its number of nodes. */
+/* Appends the trie of `keys`; *nodes is its number of nodes. */
 static enum dp_status put_trie(struct trie_key *keys, size_t count, struct buffer *out, uint32_t *nodes,
                                struct dp_error *error)
 {
@@ -96,8 +88,8 @@ static enum dp_status put_words(const struct wordpiece_spec *spec, struct arena 
     return DP_OK;
 }
 
-/* Appends the trie of the added tokens that are matched in text as it came, or in normalized text. When two
- * have the same normal form, a special one goes before another, then the earlier before the later. */
+/* Appends the trie of the added tokens that are found in raw text, or in normalized text. If two tokens have one
+ * normal form, a special token wins, then the earlier one. */
 static enum dp_status put_added_trie(const struct wordpiece_spec *spec, bool normalized, struct arena *arena,
                                      struct buffer *out, uint32_t *nodes, struct dp_error *error)
 {
@@ -136,7 +128,7 @@ static int compare_ids(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Appends the texts of all tokens by id: the vocabulary's and the added ones that it lacks. */
+/* Appends the texts of all tokens by id, added tokens included. */
 static enum dp_status put_tokens(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                                  struct tokenizer_header *h, struct dp_error *error)
 {
@@ -214,7 +206,7 @@ enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *a
         return status;
 
     size_t end = out->len;
-    out->len = start; /* the header again, now that it is known; it overwrites itself */
+    out->len = start; /* write the header again, now that it is complete */
     put_header(out, &h);
     out->len = end;
     uint64_t length = end - start;
@@ -289,7 +281,7 @@ static bool tokens_in_order(const struct tokenizer *t, uint32_t token_bytes)
     return end == token_bytes && ids_below(t->token_index, t->token_count, 8, t->id_limit);
 }
 
-/* Notes which bytes begin a member of the set. */
+/* Marks the first bytes of the set's members. */
 static void note_beginnings(struct added_set *set)
 {
     for (unsigned c = 0; c < 256 && set->trie.count; c++) {

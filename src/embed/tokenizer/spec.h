@@ -34,15 +34,15 @@ struct added_token {
     uint32_t flags;
 };
 
-/* A tokenizer.json as read; spans and arrays lie in the parser's arena or in the JSON text. */
+/* A parsed tokenizer.json. Spans and arrays lie in the parser's arena or in the JSON text. */
 struct wordpiece_spec {
     uint32_t normalizer; /* enum normalizer_flag */
     uint32_t max_word_chars;
     uint32_t unknown_id;
     struct span continuation;  /* "##" */
-    struct vocab_entry *vocab; /* no text and no id twice; in no order */
+    struct vocab_entry *vocab; /* texts and ids are unique; unordered */
     size_t vocab_count;
-    struct added_token *added; /* no text twice */
+    struct added_token *added; /* texts are unique */
     size_t added_count;
     uint32_t *before, *after; /* special tokens around a text */
     size_t before_count, after_count;

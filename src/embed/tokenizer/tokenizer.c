@@ -1,11 +1,11 @@
-/* tokenizer.c: the way of a text through the tokenizer.
+/* tokenizer.c: passes a text through the tokenizer's steps.
  *
  *   text → valid UTF-8 → cut at literal added tokens → each part: normalize → cut at normalized added tokens
  *        → each part: words → pieces → ids → special tokens around them
  *
- * Normalized text lives in one scratch block. Where there are no normalized added tokens (the usual case), a
- * long part is cut at white space into chunks first, which changes nothing: white space is no part of a word
- * and nothing in NFD reaches across it. So scratch stays small for any length of text.
+ * Normalized text lies in one scratch block. Without normalized added tokens (the usual case) a long part is first
+ * cut at white space into chunks. That does not change the tokens: no word contains white space and no step of NFD
+ * reaches across it. So scratch stays small for texts of any length.
  */
 #include "embed/tokenizer.h"
 
@@ -17,7 +17,8 @@
 enum {
     CHUNK_BYTES = 64 * 1024,
     SINK_FIRST = 64,
-    /* What parsing may take per byte of JSON (a vocabulary entry of 8 bytes needs about 150), and at least. */
+    /* Maximum bytes for parsing, per byte of JSON (a vocabulary entry of 8 bytes needs about 150), and the least
+     * maximum. */
     PARSE_MEMORY_FACTOR = 64,
     PARSE_MEMORY_LEAST = 1 << 20
 };
@@ -93,7 +94,7 @@ bool tokenizer_token(const struct tokenizer *t, int32_t id, struct span *text)
 
 /* ---- encoding ---- */
 
-/* One text on its way. */
+/* The state of encoding one text. */
 struct text_encoding {
     const struct tokenizer *t;
     struct arena *arena;
@@ -119,7 +120,7 @@ void sink_grow(struct id_sink *sink)
     sink->capacity = 2 * capacity;
 }
 
-/* The length of the ASCII that `text` begins with from `at` on, eight bytes at a time (may stop early). */
+/* The number of ASCII bytes from `at` on, in steps of eight; may stop early. */
 static size_t ascii_words(struct span text, size_t at)
 {
     size_t from = at;
@@ -132,7 +133,7 @@ static size_t ascii_words(struct span text, size_t at)
     return at - from;
 }
 
-/* The length of the valid UTF-8 that `text` begins with. */
+/* The length of the valid UTF-8 at the start of `text`. */
 static size_t valid_length(struct span text)
 {
     size_t at = 0;
@@ -148,7 +149,7 @@ static size_t valid_length(struct span text)
     return at;
 }
 
-/* The text with each maximal subpart of an ill-formed sequence as U+FFFD; .data NULL when out of memory. */
+/* Replaces each maximal subpart of an ill-formed sequence by U+FFFD. .data NULL: no memory. */
 static struct span make_valid(struct span text, struct arena *arena)
 {
     size_t at = valid_length(text);
@@ -173,7 +174,7 @@ static struct span make_valid(struct span text, struct arena *arena)
     return span_of(copy, (size_t)(out - copy));
 }
 
-/* The length of the next chunk of a part: all of it, or up to and with a white space. */
+/* The length of the next chunk of a part: all of it, or up to a white space, included. */
 static size_t chunk_length(const struct tokenizer *t, struct span part)
 {
     if (part.len <= CHUNK_BYTES || t->normalized.trie.count)
@@ -186,7 +187,7 @@ static size_t chunk_length(const struct tokenizer *t, struct span part)
     return part.len;
 }
 
-/* Encodes a part without literal added tokens. False when out of memory. */
+/* Encodes a part without literal added tokens. False: no memory. */
 static bool encode_part(struct text_encoding *e, struct span part)
 {
     const struct tokenizer *t = e->t;
@@ -215,7 +216,7 @@ static bool encode_part(struct text_encoding *e, struct span part)
     return !e->sink.failed;
 }
 
-/* Encodes a text without special tokens around it, behind what the sink has. */
+/* Encodes a text without special tokens around it, and appends to the sink. */
 static enum dp_status encode_text(struct text_encoding *e, struct span text, struct dp_error *error)
 {
     text = make_valid(text, e->arena);
@@ -259,7 +260,7 @@ enum dp_status tokenizer_encode(const struct tokenizer *t, struct span text, siz
     return DP_OK;
 }
 
-/* One window: specials around content ids. */
+/* Makes one window: special tokens around content ids. */
 static bool make_window(const struct tokenizer *t, const int32_t *content, size_t count, size_t total,
                         struct arena *arena, struct tokens *out)
 {
@@ -291,7 +292,8 @@ enum dp_status tokenizer_windows(const struct tokenizer *t, struct span text, si
     *windows = arena_array(arena, *count, sizeof **windows);
     if (!*windows)
         return dp_fail_nomem(error, "the windows of a text");
-    /* All of one length, evenly spread. A short last window would say little, and score by chance. */
+    /* All windows get one length and are evenly spread: a short last window would say little and score by
+     * chance. */
     size_t len = (kept + overlap * (*count - 1) + *count - 1) / *count;
     for (size_t i = 0; i < *count; i++) {
         size_t from = *count == 1 ? 0 : i * (kept - len) / (*count - 1);

@@ -1,8 +1,8 @@
 /* tokenizer/trie.c: builds and checks the double array of tokenizer/trie.h.
  *
- * The keys are sorted; then each node takes the range of keys that share its path, and its children are put
- * at the first base where all of them find free nodes. Free nodes are kept in a list; blocks of 256 that have
- * been tried for long leave it, which bounds the search (as in darts-clone). No recursion: keys may be long.
+ * Sorts the keys. Each node gets the range of keys that share its path, and its children go to the first base
+ * where all of them find free nodes. Free nodes form a list; the oldest blocks of 256 leave it, which bounds the
+ * search (as in darts-clone). No recursion, as keys may be long.
  */
 #include "embed/tokenizer/trie.h"
 
@@ -15,20 +15,20 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nodes are used where 
 
 enum {
     BLOCK = 256,
-    OPEN_BLOCKS = 16, /* how many of the newest blocks are searched for free nodes */
+    OPEN_BLOCKS = 16, /* the search for free nodes visits so many of the newest blocks */
     NODES_MAX = 1 << 30
 };
 
 static const uint32_t nowhere = UINT32_MAX;
 
-/* A node while the trie is built; the free ones form a list in ascending order. */
+/* A node during building. Free nodes form a list in ascending order. */
 struct trie_slot {
     uint32_t base, word;
     uint32_t next_free, previous_free;
     bool used, is_base;
 };
 
-/* The keys [low, high) share their first `depth` bytes and the node that these lead to. */
+/* The keys [low, high) share their first `depth` bytes, which lead to `node`. */
 struct key_range {
     size_t low, high, depth;
     uint32_t node;
@@ -40,7 +40,7 @@ struct trie_builder {
     uint32_t count;
     size_t capacity;
     uint32_t first_free, last_free;
-    struct key_range *todo; /* a stack; ranges on it are disjoint, so it never holds more than all keys */
+    struct key_range *todo; /* a stack; its ranges are disjoint, so it never holds more ranges than keys */
     size_t todo_count;
 };
 
@@ -73,7 +73,7 @@ static void unlink_free(struct trie_builder *b, uint32_t i)
         b->slots[s->next_free].previous_free = s->previous_free;
 }
 
-/* Adds 256 free nodes at the end and stops looking at the oldest open block. */
+/* Adds 256 free nodes at the end, and closes the oldest open block. */
 static enum dp_status add_block(struct trie_builder *b, struct dp_error *error)
 {
     if (b->count > NODES_MAX - BLOCK)
@@ -114,7 +114,7 @@ static bool base_fits(const struct trie_builder *b, uint32_t base, const uint8_t
     return true;
 }
 
-/* Finds a base for children by `labels` and takes their nodes. */
+/* Finds a base for children with these labels and takes their nodes. */
 static enum dp_status place_children(struct trie_builder *b, const uint8_t *labels, size_t count, uint32_t *base,
                                      struct dp_error *error)
 {
@@ -135,7 +135,7 @@ static enum dp_status place_children(struct trie_builder *b, const uint8_t *labe
     return DP_OK;
 }
 
-/* Makes the children of one node, and puts their ranges on the stack. */
+/* Makes the children of one node and pushes their ranges. */
 static enum dp_status expand_node(struct trie_builder *b, struct key_range r, struct dp_error *error)
 {
     if (b->keys[r.low].bytes.len == r.depth) {

@@ -1,6 +1,6 @@
-/* unicode.c: decompositions and lower case by binary search in the generated tables.
+/* unicode.c: finds decompositions and lower case by binary search in the generated tables.
  *
- * Only characters whose flags say that a mapping exists come here, so the search is off the common path.
+ * Callers come here only if a character's flags say that it has a mapping, so the search is off the common path.
  * Hangul syllables decompose by arithmetic (Unicode 15, §3.12).
  */
 #include "embed/tokenizer/unicode.h"

@@ -1,9 +1,9 @@
 /* tokenizer/wordpiece.c: the BERT pre-tokenizer and the WordPiece model.
  *
- * Words are separated by white space; a punctuation character is a word of its own. A word becomes the longest
- * vocabulary entry it begins with, then the longest continuation ("##…") the rest begins with, and so on; if
- * any step finds none, or the word has more than max_word_chars characters, the whole word is unknown.
- * (Y. Wu et al., "Google's Neural Machine Translation System", 2016, §4.1; greedy matching as in BERT.)
+ * White space separates words; each punctuation character is a word. A word becomes the longest vocabulary entry
+ * that it begins with, then the longest continuation ("##…") of the rest, and so on. If a step finds nothing, or
+ * the word has more than max_word_chars characters, the whole word becomes the unknown token. (Y. Wu et al.,
+ * "Google's Neural Machine Translation System", 2016, §4.1; greedy matching as in BERT.)
  */
 #include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
