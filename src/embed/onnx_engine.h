@@ -1,7 +1,7 @@
 /* embed/onnx_engine.h: the engine that runs an ONNX file with ONNX Runtime.
  *
- * The library is opened when an engine is made, never linked: without it everything else works. A build without
- * its C header has the functions below too; they say what is missing.
+ * onnx_engine_new opens the library; nothing links it, so everything else works without it. A build without its C
+ * header has these functions too; they say what is missing.
  */
 #ifndef EMBED_ONNX_ENGINE_H
 #define EMBED_ONNX_ENGINE_H
@@ -11,12 +11,12 @@
 struct onnx_engine_options {
     const char *library;        /* the path of libonnxruntime.so; NULL or "": the usual places */
     const char *file;           /* the ONNX file's path */
-    unsigned threads;           /* that compute, ours and ONNX Runtime's together; ≥ 1 */
-    unsigned threads_a_text;    /* of them, that share one text; 0: half of them, rounded up */
+    unsigned threads;           /* threads that compute, ours and ONNX Runtime's together; ≥ 1 */
+    unsigned threads_a_text;    /* of them that share one text; 0: half, rounded up */
     unsigned batch;             /* texts of one run, padded to the longest; 0: 1 */
     size_t max_tokens, vocab;   /* of the model, from its folder */
-    bool pools;                 /* whether `pooling` is known: the engine may pool what the graph says of tokens */
-    enum model_pooling pooling; /* if so */
+    bool pools;                 /* whether `pooling` is known, so that the engine can pool vectors of tokens */
+    enum model_pooling pooling; /* valid if `pools` */
 };
 
 enum { ONNX_BATCH_MAX = 64 };
@@ -31,15 +31,15 @@ bool onnx_engine_built(void);
  * token_embeddings, float [texts][tokens][dim], which is pooled here; sentence_embedding, float [texts][dim]; the
  * only output, if it has one of these shapes.
  *
- * DP_NOT_FOUND: no library (the message says where it was looked for), no file; DP_UNSUPPORTED: a graph with other
- * inputs or outputs, a library older than API version 12, a build without the engine; DP_CORRUPT: a file that ONNX
- * Runtime does not load or run; DP_DENIED: ORT_DISABLE_TELEMETRY is not 1 in the environment, see onnx_library.c. */
+ * DP_NOT_FOUND: no library (the message says where we looked), no file; DP_UNSUPPORTED: a graph with other inputs
+ * or outputs, a library older than API version 12, a build without the engine; DP_CORRUPT: a file that ONNX
+ * Runtime cannot load or run; DP_DENIED: ORT_DISABLE_TELEMETRY is not 1 in the environment, see onnx_library.c. */
 enum dp_status onnx_engine_new(const struct onnx_engine_options *options, struct engine **out,
                                struct dp_error *error);
 
 /* "ONNX Runtime 1.31.1"; lives as long as the engine. */
 const char *onnx_engine_library(const struct engine *engine);
-/* Whether it pools what the graph says of tokens; false: the graph pools by itself. */
+/* Whether the engine pools vectors of tokens; false: the graph pools by itself. */
 bool onnx_engine_pools(const struct engine *engine);
 
 #endif

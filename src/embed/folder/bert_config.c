@@ -1,9 +1,9 @@
-/* bert_config.c: parses the small JSON files of a model folder. */
+/* bert_config.c: parses config.json. */
 #include "embed/folder/bert_config.h"
 
 #include "embed/folder/settings_json.h"
 
-/* A switch that must be off. */
+/* Refuses a switch that is on. */
 static void expect_off(struct json_reader *r, struct span key, const char *why)
 {
     bool on = false;
@@ -13,7 +13,7 @@ static void expect_off(struct json_reader *r, struct span key, const char *why)
         json_reject(r, DP_UNSUPPORTED, "%.*s is true: %s", SPAN_FMT(key), why);
 }
 
-/* The activation between a layer's two feed-forward matrices: the exact GELU, by either name. */
+/* The activation between a layer's two feed-forward matrices: only the exact GELU, by either name. */
 static void read_activation(struct json_reader *r, struct arena *arena, struct span key)
 {
     struct span value;
@@ -23,20 +23,21 @@ static void read_activation(struct json_reader *r, struct arena *arena, struct s
                     SPAN_FMT(value));
 }
 
-/* Code that comes with the model computes something else than what its type says. */
+/* Code in the model may compute something else than its type says. */
 static void refuse_own_code(struct json_reader *r, struct arena *arena)
 {
     struct span key;
     json_enter_object(r);
     while (json_next_key(r, arena, &key)) {
         if (span_equal_str(key, "AutoModel"))
-            json_reject(r, DP_UNSUPPORTED, "auto_map: the model is computed by code of its own (AutoModel)");
+            json_reject(r, DP_UNSUPPORTED,
+                        "auto_map: the model has Python code (AutoModel), which the native engine cannot run");
         else
             json_skip(r);
     }
 }
 
-/* Fields that say what is computed. Whether `key` is one. */
+/* Reads a field that says what the model computes. Returns whether `key` is one. */
 static bool read_kind(struct json_reader *r, struct arena *arena, struct span key)
 {
     if (span_equal_str(key, "hidden_act"))
@@ -50,7 +51,8 @@ static bool read_kind(struct json_reader *r, struct arena *arena, struct span ke
     else if (span_equal_str(key, "auto_map") && json_peek(r) == JSON_OBJECT)
         refuse_own_code(r, arena);
     else if (span_equal_str(key, "quantization_config") && json_peek(r) != JSON_NULL)
-        json_reject(r, DP_UNSUPPORTED, "quantization_config: the weights are quantised already");
+        json_reject(r, DP_UNSUPPORTED,
+                    "quantization_config: quantised weights are not supported; use the original model");
     else
         return false;
     return true;
@@ -59,7 +61,7 @@ static bool read_kind(struct json_reader *r, struct arena *arena, struct span ke
 enum dp_status bert_config_parse(struct span json, struct arena *arena, struct bert_config *config,
                                  struct dp_error *error)
 {
-    *config = (struct bert_config){.epsilon = 1e-12f, .types = 2}; /* the usual of transformers */
+    *config = (struct bert_config){.epsilon = 1e-12f, .types = 2}; /* transformers' defaults */
     struct json_reader r;
     struct span key;
     bool has_type = false;
@@ -102,7 +104,7 @@ enum dp_status bert_config_parse(struct span json, struct arena *arena, struct b
     return status;
 }
 
-/* Types whose positions begin behind the padding's id: so many are not for tokens. */
+/* Types whose positions begin behind the padding's id; tokens do not use the ones before. */
 static bool has_offset_positions(struct span type)
 {
     static const char *const types[] = {"roberta", "xlm-roberta", "camembert", "mpnet"};

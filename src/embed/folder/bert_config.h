@@ -29,30 +29,30 @@ struct bert_config {
     uint32_t heads;        /* divides hidden */
     uint32_t intermediate; /* width of the feed-forward layer */
     uint32_t vocab;
-    uint32_t types;      /* rows of the token type table, of which a text has row 0 */
+    uint32_t types;      /* rows of the token type table; texts use row 0 */
     uint32_t positions;  /* rows of the position table */
     uint32_t max_tokens; /* of a text, special tokens included; at most `positions` */
     float epsilon;       /* of layer norm */
     enum model_pooling pooling;
-    bool normalize; /* whether the model's own last step divides by the L2 norm */
+    bool normalize; /* whether the model's last step divides by the L2 norm */
 };
 
-/* config.json: fills everything up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names what
- * the native engine does not have: another type, activation or kind of position, a decoder, code of the model's own. */
+/* Reads config.json: fills all fields up to epsilon; max_tokens becomes `positions`. DP_UNSUPPORTED names what the
+ * native engine lacks: another type, activation or kind of position, a decoder, code in the model. */
 enum dp_status bert_config_parse(struct span json, struct arena *arena, struct bert_config *config,
                                  struct dp_error *error);
 
-/* config.json of an encoder of any type, for an engine that has its own graph: fills vocab, positions and max_tokens,
- * each 0 where the file does not tell; the others stay 0. Positions that a model of this type (RoBERTa and its kin)
- * does not use for tokens are not counted. */
+/* Reads config.json of an encoder of any type, for an engine that has a graph: fills vocab, positions and
+ * max_tokens, each 0 if the file does not say; other fields stay 0. Does not count the positions that RoBERTa and
+ * its kin reserve. */
 enum dp_status bert_config_parse_outline(struct span json, struct arena *arena, struct bert_config *config,
                                          struct dp_error *error);
 
-/* config.json: what decides which class of tokenizer transformers makes; empty where it does not tell. */
+/* Reads from config.json the two fields that choose transformers' class of tokenizer; empty if absent. */
 enum dp_status bert_config_parse_classes(struct span json, struct arena *arena, struct span *model_type,
                                          struct span *tokenizer_class, struct dp_error *error);
 
-/* The bounds above, and that heads divide hidden. What a packed model says is checked by the same. */
+/* Checks the bounds above, and that heads divide hidden. Packed models pass the same check. */
 enum dp_status bert_config_check(const struct bert_config *config, struct dp_error *error);
 
 #endif

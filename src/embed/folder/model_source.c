@@ -18,7 +18,7 @@
 static const size_t SMALL_FILE_MAX = (size_t)4 << 20, TOKENIZER_FILE_MAX = (size_t)128 << 20,
                     WEIGHTS_FILE_MAX = (size_t)4 << 30, ARENA_MAX = (size_t)64 << 20;
 
-/* Reads one small file of the folder into the arena. A file that is not there: *json is empty, DP_OK, unless
+/* Reads one small file of the folder into the arena. A missing file gives an empty *json and DP_OK, unless it is
  * `needed`. */
 static enum dp_status read_json(struct model_source *s, const char *folder, const char *file, bool needed,
                                 struct span *json, struct dp_error *error)
@@ -48,7 +48,7 @@ out:
     return status;
 }
 
-/* The text of a file in a module's folder, "" for the model's own. */
+/* Reads a file in a module's folder; "" is the model's folder. */
 static enum dp_status read_module_json(struct model_source *s, struct span module, const char *file, bool needed,
                                        struct span *json, struct dp_error *error)
 {
@@ -71,7 +71,7 @@ static enum dp_status read_pooling(struct model_source *s, const struct sentence
     return status == DP_OK && json.data ? sentence_normalize_parse(json, &s->arena, error) : status;
 }
 
-/* The transformer module's settings, under the name that its type once had. */
+/* Reads the transformer module's settings, whose file was once named by the model's type. */
 static enum dp_status read_sentence_settings(struct model_source *s, struct sentence_settings *out,
                                              struct dp_error *error)
 {
@@ -86,8 +86,8 @@ static enum dp_status read_sentence_settings(struct model_source *s, struct sent
     return status == DP_OK && json.data ? sentence_settings_parse(json, &s->arena, out, error) : status;
 }
 
-/* As sentence-transformers: its own limit counts alone; without one the tokenizer's does. Never more than there are
- * positions, of which the library does not think. */
+/* As in sentence-transformers, its limit counts; without one, the tokenizer's. But never more than there are
+ * positions, which the library does not check. */
 static void set_max_tokens(struct bert_config *config, uint32_t sentence, uint32_t tokenizer)
 {
     uint32_t most = sentence > 0 ? sentence : tokenizer;
@@ -95,7 +95,7 @@ static void set_max_tokens(struct bert_config *config, uint32_t sentence, uint32
         config->max_tokens = most;
 }
 
-/* config.json, which `parse` understands, and what the folder says of its tokenizer. */
+/* Reads config.json with `parse`, and the changes to the tokenizer. */
 static enum dp_status read_transformer(struct model_source *s,
                                        enum dp_status (*parse)(struct span, struct arena *, struct bert_config *,
                                                                struct dp_error *),
@@ -120,7 +120,7 @@ static enum dp_status read_transformer(struct model_source *s,
     return DP_OK;
 }
 
-/* An adapter beside the weights is a part of the model that nothing else tells of. */
+/* An adapter beside the weights is a part of the model, and no other file mentions it. */
 static enum dp_status refuse_adapter(const struct model_source *s, struct dp_error *error)
 {
     char path[4200];
@@ -134,7 +134,8 @@ static enum dp_status refuse_adapter(const struct model_source *s, struct dp_err
         "(merge_and_unload) and save that");
 }
 
-/* modules.json; without it, *given is false. The transformer's folder is known even when a module behind it is not. */
+/* Reads modules.json; without it, *given is false. Sets the transformer's folder even if it does not know a later
+ * module. */
 static enum dp_status read_modules(struct model_source *s, struct sentence_modules *modules, bool *given,
                                    struct dp_error *error)
 {
@@ -164,8 +165,8 @@ static enum dp_status fail_pooling(const struct model_source *s, struct dp_error
     return s->no_pooling.status;
 }
 
-/* All of the folder's small files. Of an outline, for an engine that has its own graph, modules that are not known need
- * not be, when the graph does their work. */
+/* Reads all small files of the folder. An outline may have unknown modules, as the engine's graph may do their
+ * work. */
 static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
 {
     struct sentence_modules modules;
@@ -189,7 +190,7 @@ static enum dp_status read_configs(struct model_source *s, struct dp_error *erro
     return status == DP_OK || (s->is_outline && status == DP_UNSUPPORTED) ? DP_OK : fail_pooling(s, error);
 }
 
-/* SHA-256 over the digests of weights and tokenizer.json and the parameters that shape a vector. */
+/* SHA-256 over the digests of weights and tokenizer.json, and the parameters that shape a vector. */
 static void make_native_fingerprint(struct model_source *s)
 {
     struct {
@@ -213,7 +214,7 @@ enum dp_status model_source_tokenizer(const struct model_source *s, struct token
     return tokenizer_open_changed(buffer_span(&s->tokenizer_json), &s->changes, out, error);
 }
 
-/* Nothing for what most models have: the normalizer of bert-base-uncased. */
+/* Empty for the normalizer of most models, bert-base-uncased's. */
 const char *model_source_tokenizer_mark(const struct model_source *s, char out[64])
 {
     const struct tokenizer_changes *c = &s->changes;
@@ -249,7 +250,7 @@ static bool has_file(const char *folder, const char *file)
     return stat(path, &info) == 0;
 }
 
-/* What a folder has in place of a file that is needed, and what to do. */
+/* A file that a folder may have instead of a needed one, and what to do. */
 struct file_substitute {
     const char *file, *remedy;
 };
@@ -278,7 +279,7 @@ static const struct file_substitute NO_TOKENIZER[] = {
     {"merges.txt", "its tokenizer is a byte-pair encoding (merges.txt), which is not supported"},
 };
 
-/* Why a file that is needed is not there, in an error that says so and no more. */
+/* Fails for a missing file; the error says what the folder has instead. */
 static enum dp_status explain_missing(const char *folder, const char *file, const struct file_substitute *known,
                                       size_t count, struct dp_error *error)
 {
@@ -288,7 +289,7 @@ static enum dp_status explain_missing(const char *folder, const char *file, cons
     return dp_fail(error, DP_NOT_FOUND, "there is no %s/%s", folder, file);
 }
 
-/* Reads a file of the transformer's folder that is needed. */
+/* Reads a needed file of the transformer's folder. */
 static enum dp_status read_needed(const struct model_source *s, const char *file,
                                   const struct file_substitute *known, size_t count, struct buffer *out,
                                   struct dp_error *error)
@@ -300,7 +301,7 @@ static enum dp_status read_needed(const struct model_source *s, const char *file
     return os_read_file(path, out, error);
 }
 
-/* The folder, its configuration and its tokenizer. */
+/* Opens the folder, its configuration and its tokenizer. */
 static enum dp_status open_folder(const char *path, bool is_outline, struct model_source *s,
                                   struct dp_error *error)
 {
@@ -422,7 +423,7 @@ enum dp_status model_source_positions(const struct model_source *s, float *posit
         find_tensor(s, "embeddings.position_embeddings.weight", c->positions, c->hidden, &t, error);
     if (status == DP_OK)
         status = tensor_read(t, 0, (uint64_t)c->max_tokens * c->hidden, positions, error);
-    /* A text has type 0 throughout. */
+    /* All tokens of a text have type 0. */
     if (status == DP_OK)
         status = find_tensor(s, "embeddings.token_type_embeddings.weight", c->types, c->hidden, &types, error);
     if (status == DP_OK)

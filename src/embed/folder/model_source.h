@@ -1,11 +1,11 @@
 /* embed/folder/model_source.h: an open model folder: its configuration, its weights as floats, its tokenizer.json.
  *
- * The folder has the Hugging Face / sentence-transformers layout: config.json, model.safetensors and
- * tokenizer.json are needed; tokenizer_config.json, modules.json and the files of its modules, and
- * config_sentence_transformers.json are read when they are there (without modules.json: mean pooling, not normalised,
- * as sentence-transformers does). docs/models.md lists their fields. Before version 2 of sentence-transformers, what
- * belongs to the transformer lay in a folder of its own, 0_Transformer.
- * Opening reads the weights into memory once; the packers below then ask for one layer after another.
+ * The folder has the Hugging Face / sentence-transformers layout: it needs config.json, model.safetensors and
+ * tokenizer.json. tokenizer_config.json, modules.json and the files of its modules, and
+ * config_sentence_transformers.json are optional (without modules.json: mean pooling, not normalised, as in
+ * sentence-transformers). docs/models.md lists their fields. Before version 2 of sentence-transformers, the
+ * transformer's files lay in a folder 0_Transformer. Opening reads the weights into memory once; callers then ask
+ * for one layer after another.
  */
 #ifndef EMBED_MODEL_SOURCE_H
 #define EMBED_MODEL_SOURCE_H
@@ -37,31 +37,31 @@ struct model_source {
     uint8_t fingerprint[32]; /* without prompts */
     const char *prefix;      /* before every tensor's name: "" or "bert." */
     const char *folder;      /* in the arena */
-    const char *transformer; /* the folder with config.json, tokenizer.json and weights; mostly the same */
+    const char *transformer; /* the folder with config.json, tokenizer.json and weights; usually `folder` */
     struct tokenizer_changes changes; /* of tokenizer.json */
     struct prompts prompts;           /* in the arena */
     bool is_outline;
-    struct dp_error no_pooling; /* of an outline: why `pooling` and `normalize` are not known; else DP_OK */
+    struct dp_error no_pooling; /* of an outline: why we do not know `pooling` and `normalize`; else DP_OK */
 };
 
 /* Opens a folder, or a model by name ("all-MiniLM-L6-v2", "org/name") in an offline Hugging Face hub cache
- * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). DP_NOT_FOUND names the places that were tried.
- * model_source_close also after a failure. */
+ * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). DP_NOT_FOUND names the places that it tried. Call
+ * model_source_close even after a failure. */
 enum dp_status model_source_open(const char *path, struct model_source *s, struct dp_error *error);
-/* The same without the weights: whether the native engine has what this model needs. */
+/* Opens without the weights, to learn whether the native engine can run the model. */
 enum dp_status model_source_open_settings(const char *path, struct model_source *s, struct dp_error *error);
-/* The same, for an engine that has its own graph: a model of any type; config.hidden, heads and
- * the like are 0, and there is no fingerprint. */
+/* Opens a model of any type without the weights, for an engine that has a graph. config.hidden, heads and the like
+ * are 0, and the fingerprint is not filled. */
 enum dp_status model_source_open_outline(const char *path, struct model_source *s, struct dp_error *error);
 void model_source_close(struct model_source *s);
 
-/* That the folder of open settings has weights: DP_NOT_FOUND says what it has instead, and what to do. */
+/* Checks that the folder has weights. DP_NOT_FOUND says what it has instead, and what to do. */
 enum dp_status model_source_check_weights(const struct model_source *s, struct dp_error *error);
 
-/* The folder's tokenizer, as its other files change it. */
+/* The folder's tokenizer, with the changes of its other files. */
 enum dp_status model_source_tokenizer(const struct model_source *s, struct tokenizer **out,
                                       struct dp_error *error);
-/* "" or what says how the folder's other files change tokenizer.json, for a fingerprint. */
+/* A text for the fingerprint: how the folder's other files change tokenizer.json; "" for the usual changes. */
 const char *model_source_tokenizer_mark(const struct model_source *s, char out[64]);
 
 /* Embedding tables as floats: words[count][hidden] from row `first`; positions[max_tokens][hidden] with token

@@ -1,7 +1,7 @@
 /* safetensors.c: parses the header of a .safetensors file and reads its float tensors.
  *
- * Bytes come from outside: every length and offset is checked against the file before it is used, products
- * of shapes against overflow. Format: https://github.com/huggingface/safetensors (README, "Format").
+ * Bytes come from outside: we check every length and offset against the file before use, and products of shapes
+ * for overflow. Format: https://github.com/huggingface/safetensors (README, "Format").
  */
 #include "embed/folder/safetensors.h"
 
@@ -21,7 +21,7 @@ static const struct {
     {"BOOL", TENSOR_OTHER, 1},
 };
 
-/* The shape, and its product with the element size in *bytes. */
+/* Reads a shape, and multiplies it into t->count. */
 static bool read_shape(struct json_reader *r, struct tensor *t)
 {
     if (!json_enter_array(r))
@@ -41,7 +41,7 @@ static bool read_shape(struct json_reader *r, struct tensor *t)
     return !json_failed(r);
 }
 
-/* One tensor's object. Its data must be `count` elements within `data`. */
+/* Reads one tensor's object. Its data must be t->count elements within `data`. */
 static void read_tensor(struct json_reader *r, struct arena *arena, struct span data, struct tensor *t)
 {
     bool has_type = false, has_shape = false, has_offsets = false;
@@ -93,11 +93,11 @@ enum dp_status safetensors_parse(struct span file, struct arena *arena, struct s
     uint64_t header_len = cursor_u64(&c);
     struct span header = cursor_bytes(&c, header_len);
     if (c.failed)
-        return dp_fail(error, DP_CORRUPT, "not a safetensors file, or a truncated one: %zu bytes hold no header",
-                       file.len);
+        return dp_fail(error, DP_CORRUPT,
+                       "not a safetensors file, or a truncated one: its %zu bytes hold no header", file.len);
     struct span data = c.rest;
 
-    /* Counting the keys first bounds the table by what the header explains. */
+    /* Count the keys first, so that the header's length bounds the table. */
     struct json_reader r;
     struct span key;
     size_t count = 0;
@@ -174,7 +174,7 @@ enum dp_status tensor_read(const struct tensor *t, uint64_t first, uint64_t coun
                            struct dp_error *error)
 {
     if (t->type == TENSOR_OTHER)
-        return dp_fail(error, DP_UNSUPPORTED, "tensor %.*s is %.*s; F32, F16 and BF16 can be read",
+        return dp_fail(error, DP_UNSUPPORTED, "tensor %.*s is %.*s; supported are F32, F16 and BF16",
                        SPAN_FMT(t->name), SPAN_FMT(t->type_name));
     if (first > t->count || count > t->count - first)
         return dp_fail(error, DP_CORRUPT, "tensor %.*s has %" PRIu64 " elements, fewer than its model needs",
@@ -193,6 +193,6 @@ enum dp_status tensor_read(const struct tensor *t, uint64_t first, uint64_t coun
         finite &= isfinite(out[i]) != 0;
     }
     if (!finite)
-        return dp_fail(error, DP_CORRUPT, "tensor %.*s holds a value that is no finite number", SPAN_FMT(t->name));
+        return dp_fail(error, DP_CORRUPT, "tensor %.*s holds an infinite or NaN value", SPAN_FMT(t->name));
     return DP_OK;
 }

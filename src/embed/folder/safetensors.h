@@ -1,8 +1,8 @@
 /* embed/folder/safetensors.h: the tensors of a .safetensors file, read in place.
  *
  * The file: u64 header length, a JSON object {name: {"dtype", "shape", "data_offsets": [begin, end]}, …,
- * "__metadata__": {…}}, then the data the offsets count from. Nothing is copied: the bytes must outlive the
- * table. Unchanging once parsed; any thread may read it.
+ * "__metadata__": {…}}, then the data the offsets count from. Nothing is copied: the bytes must outlive the table,
+ * which never changes after parsing; any thread may read it.
  */
 #ifndef EMBED_SAFETENSORS_H
 #define EMBED_SAFETENSORS_H
@@ -30,16 +30,16 @@ struct safetensors {
     size_t count;
 };
 
-/* Parses the whole file's bytes into `out`, which lives in `arena`. DP_CORRUPT when the header is not what
- * the format says, or a tensor lies outside the file; DP_NOMEM. */
+/* Parses the whole file's bytes into `out`, which lives in `arena`. DP_CORRUPT: a header that breaks the format,
+ * or a tensor outside the file; DP_NOMEM. */
 enum dp_status safetensors_parse(struct span file, struct arena *arena, struct safetensors *out,
                                  struct dp_error *error);
 
-/* The tensor of that name; NULL when there is none. */
+/* The tensor of that name, or NULL. */
 const struct tensor *safetensors_find(const struct safetensors *st, const char *name);
 
-/* Copies `count` elements from element `first` as floats. DP_UNSUPPORTED for a type that is no float of 16
- * or 32 bits; DP_CORRUPT for an infinite or NaN value, or when the elements are not there. */
+/* Copies `count` elements from element `first` as floats. DP_UNSUPPORTED: not a float of 16 or 32 bits;
+ * DP_CORRUPT: an infinite or NaN value, or too few elements. */
 enum dp_status tensor_read(const struct tensor *t, uint64_t first, uint64_t count, float *out,
                            struct dp_error *error);
 

@@ -8,8 +8,8 @@
 
 /* ---- modules.json ---------------------------------------------------------------------------------------- */
 
-/* The part behind the last dot of "sentence_transformers.models.Pooling"; all of what is not the library's own: code that
- * came with the model. */
+/* The part behind the last dot of "sentence_transformers.models.Pooling". The whole name if the class is not the
+ * library's but code in the model. */
 static struct span module_of(struct span type)
 {
     for (size_t i = type.len; span_starts_with(type, span_str("sentence_transformers.")) && i > 0; i--)
@@ -18,7 +18,7 @@ static struct span module_of(struct span type)
     return type;
 }
 
-/* "1_Pooling" becomes part of a path: one plain folder name. */
+/* "1_Pooling" becomes part of a path, so it must be a plain folder name. */
 static bool is_plain_name(struct span name)
 {
     return name.len > 0 && name.len < 100 && !memchr(name.data, '/', name.len) &&
@@ -44,7 +44,7 @@ static void read_module(struct json_reader *r, struct arena *arena, struct sente
     }
 }
 
-/* Whether the module is known, in a place where it may stand. */
+/* Takes a module. False if we do not know it, or not in this place. */
 static bool take_module(struct sentence_modules *out, unsigned place, const struct sentence_module *m)
 {
     struct span module = module_of(m->type);
@@ -56,7 +56,7 @@ static bool take_module(struct sentence_modules *out, unsigned place, const stru
         out->normalizes = true;
         out->normalize = m->path;
     } else {
-        return place > 0 && span_equal_str(module, "Dropout"); /* which drops nothing outside of training */
+        return place > 0 && span_equal_str(module, "Dropout"); /* it drops nothing outside training */
     }
     return true;
 }
@@ -74,7 +74,7 @@ enum dp_status sentence_modules_parse(struct span json, struct arena *arena, str
         read_module(&r, arena, &m);
         if (json_failed(&r))
             break;
-        bool may_be_empty = i == 0; /* the folder itself */
+        bool may_be_empty = i == 0; /* the Transformer may lie in the model's folder itself */
         if (!(may_be_empty && m.path.len == 0) && !is_plain_name(m.path))
             json_reject(&r, DP_INVALID, "the path of module %u is not a folder's name", i);
         else if (!take_module(out, i, &m))
@@ -125,7 +125,7 @@ static void choose_mode(struct json_reader *r, struct span key, bool is_flag, st
     json_reject(r, DP_UNSUPPORTED, "%.*s: mean, cls, max and last token are supported", SPAN_FMT(key));
 }
 
-/* "mean", or an array of such. */
+/* Reads "mean", or an array of modes. */
 static void read_modes(struct json_reader *r, struct arena *arena, struct chosen_modes *out)
 {
     struct span mode;
@@ -169,7 +169,7 @@ enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, str
     }
     if (!json_failed(&r))
         json_end(&r);
-    struct chosen_modes chosen = has_modes ? modes : flags; /* as the library does where both are given */
+    struct chosen_modes chosen = has_modes ? modes : flags; /* the library's choice if both are given */
     if (!json_failed(&r) && chosen.count > 1)
         json_reject(&r, DP_UNSUPPORTED, "%u pooling modes are chosen; exactly one is supported", chosen.count);
     if (!json_failed(&r) && has_modes && chosen.count == 0)
@@ -209,8 +209,8 @@ static bool is_one_of(struct span key, const char *const *names, size_t count)
     return false;
 }
 
-/* Arguments of the library's classes. Those that are known to change no vector are passed over; "model_max_length" is
- * taken, and any other refused. */
+/* Reads arguments of the library's classes. Skips those that change no vector, takes "model_max_length", refuses
+ * any other. */
 static void read_arguments(struct json_reader *r, struct arena *arena, struct span of, uint32_t *most)
 {
     static const char *const harmless[] = {
@@ -273,7 +273,7 @@ static void read_modalities(struct json_reader *r, struct arena *arena)
         json_reject(r, DP_UNSUPPORTED, "modality_config has no \"text\"");
 }
 
-/* Fields that mean nothing while they are null or empty, and are not supported otherwise. */
+/* Reads a field that we support only if it is null or empty. */
 static void read_unset(struct json_reader *r, struct span key)
 {
     struct span value;

@@ -1,38 +1,38 @@
-/* embed/folder/sentence_config.h: what sentence-transformers writes beside a transformers model: which modules there are, how
- * token vectors become one, how long a text may be.
+/* embed/folder/sentence_config.h: the files that sentence-transformers adds to a transformers model: modules,
+ * pooling, maximum length.
  *
- * Each file is parsed on its own. A field that changes vectors is understood or refused by its name; docs/models.md
- * lists them, with what the library does.
+ * Each file is parsed alone. The parsers understand a field that changes vectors, or refuse it by name;
+ * docs/models.md lists them.
  */
 #ifndef EMBED_SENTENCE_CONFIG_H
 #define EMBED_SENTENCE_CONFIG_H
 
 #include "embed/folder/bert_config.h"
 
-/* modules.json. Folders are plain names, or empty: the model's folder itself, or no such module. */
+/* modules.json. Folders are plain names; empty means the model's folder, or no such module. */
 struct sentence_modules {
     struct span transformer, pooling, normalize;
     bool normalizes;
 };
 
-/* DP_UNSUPPORTED names a module that is none of Transformer, Pooling, Normalize and Dropout (which does nothing here),
- * or that is in another place; `transformer` is known even then, when it came first. */
+/* DP_UNSUPPORTED names a module other than Transformer, Pooling, Normalize and Dropout (which does nothing here),
+ * or one in the wrong place. `transformer` is filled even then, if it came first. */
 enum dp_status sentence_modules_parse(struct span json, struct arena *arena, struct sentence_modules *out,
                                       struct dp_error *error);
 
-/* 1_Pooling/config.json: one mode (mean where none is chosen), written as "pooling_mode" since version 5.4 and as one
- * boolean a mode before; its width must be the model's (where config.hidden is known). *skips_prompt: the tokens of a
- * prompt are left out of the pool. */
+/* 1_Pooling/config.json: one mode (mean by default), as "pooling_mode" since version 5.4, before that as one
+ * boolean per mode. Its width must be config.hidden, if that is known. *skips_prompt: pooling leaves out the
+ * tokens of a prompt. */
 enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, struct bert_config *config,
                                       bool *skips_prompt, struct dp_error *error);
 
-/* 2_Normalize/config.json: that it is the text's vector that is normalised. */
+/* 2_Normalize/config.json: checks that it normalises the text's vector. */
 enum dp_status sentence_normalize_parse(struct span json, struct arena *arena, struct dp_error *error);
 
 /* sentence_bert_config.json */
 struct sentence_settings {
-    uint32_t max_tokens; /* 0: it does not tell; UINT32_MAX: any number */
-    bool lowercases;     /* texts, before the tokenizer does anything */
+    uint32_t max_tokens; /* 0: the file does not say; UINT32_MAX: no limit */
+    bool lowercases;     /* texts are lower-cased before the tokenizer */
 };
 enum dp_status sentence_settings_parse(struct span json, struct arena *arena, struct sentence_settings *out,
                                        struct dp_error *error);

@@ -1,4 +1,4 @@
-/* embed/folder/settings_json.h: what the parsers of a model folder's small files share; private to them. */
+/* embed/folder/settings_json.h: helpers of the parsers of a model folder's small files. */
 #ifndef EMBED_SETTINGS_JSON_H
 #define EMBED_SETTINGS_JSON_H
 
@@ -12,7 +12,7 @@ static inline enum dp_status settings_fail(const struct json_reader *r, const ch
     return status;
 }
 
-/* An integer; one that is too large becomes UINT32_MAX. */
+/* Reads an integer; a larger one becomes UINT32_MAX. */
 static inline bool settings_u32(struct json_reader *r, uint32_t *out)
 {
     uint64_t value;
@@ -22,7 +22,7 @@ static inline bool settings_u32(struct json_reader *r, uint32_t *out)
     return true;
 }
 
-/* Reads a string that must be `only`; anything else is refused by name. */
+/* Reads a string and refuses any but `only`. */
 static inline bool settings_expect(struct json_reader *r, struct arena *arena, struct span key, const char *only)
 {
     struct span value;
@@ -33,7 +33,7 @@ static inline bool settings_expect(struct json_reader *r, struct arena *arena, s
     return !json_failed(r);
 }
 
-/* How many tokens a text may have: null leaves *out as it is; 1e30 and the like mean any number, UINT32_MAX. */
+/* Reads a maximum of tokens. null leaves *out unchanged; 1e30 and the like mean no limit, UINT32_MAX. */
 static inline bool settings_limit(struct json_reader *r, uint32_t *out)
 {
     double value;

@@ -1,9 +1,9 @@
 /* encoder.c: runs the BERT encoder (Devlin et al. 2018; Vaswani et al. 2017 for the layers).
  *
- * All texts of a run lie end to end in one matrix of rows, without padding. Linear layers and norms work on
- * blocks of rows, small enough that a block's feed-forward activations stay in the L2 cache while the weights
- * stream by; attention works per text and head. In int8 each row is quantised right before the layer that
- * multiplies it, so only the products are int8, and those of attention 16-bit integers; the rest is fp32.
+ * All texts of a run lie end to end in one matrix of rows, without padding. Linear layers and norms work on blocks
+ * of rows. A block is small, so its feed-forward activations stay in the L2 cache while the weights stream by.
+ * Attention works per text and head. In int8, each row is quantised right before its matrix product: only the
+ * products are int8 (those of attention int16), the rest is fp32.
  */
 #include "embed/native/encoder.h"
 
@@ -14,27 +14,27 @@
 #include "simd/simd.h"
 
 enum {
-    BLOCK_ROWS = 48, /* a multiple of the kernels' row tiles */
-    /* When a team should help, and how: measured, see docs/internals/native-engine.md. */
-    TOGETHER_WORK = 20000000, /* multiplications of weights that are worth the meetings */
-    COLUMN_ROWS = 14,         /* up to so many rows shares are columns, if the weights */
-    COLUMN_WEIGHTS = 2 << 20, /* do not fit into a cache that is a core's own */
-    PATIENCE_WORK = 1600,     /* waits a nanosecond for a sleeping worker per so many multiplications, */
-    PATIENCE_NS = 100000      /* but no longer than this */
+    BLOCK_ROWS = 48, /* divisible by the kernels' row tiles */
+    /* When and how a team helps. Measured: docs/internals/native-engine.md. */
+    TOGETHER_WORK = 20000000, /* below so many multiplications, meeting costs more than it saves */
+    COLUMN_ROWS = 14,         /* up to so many rows, threads share out columns, if the weights */
+    COLUMN_WEIGHTS = 2 << 20, /* do not fit into a core's private cache */
+    PATIENCE_WORK = 1600,     /* wait 1 ns for sleeping workers per so many multiplications, */
+    PATIENCE_NS = 100000      /* but at most this long */
 };
 
 struct encoder_workspace {
     size_t rows;
     float *hidden;              /* [rows][stride(hidden)]: the residual stream */
     float *qkv;                 /* [rows][stride(3 hidden)] */
-    float *context;             /* [rows][stride(hidden)]: what attention gathered */
+    float *context;             /* [rows][stride(hidden)]: the output of attention */
     float *wide;                /* [BLOCK_ROWS][stride(intermediate)] */
     float *narrow;              /* [BLOCK_ROWS][stride(hidden)] */
     float *head;                /* attention's scratch */
     uint8_t *q;                 /* [BLOCK_ROWS][depth of the widest layer] */
     float *q_scale, *q_low;     /* [BLOCK_ROWS] */
     size_t *first;              /* [rows]: the first row of each text */
-    struct float_range *ranges; /* [BLOCK_ROWS]: of the columns that a thread quantises */
+    struct float_range *ranges; /* [BLOCK_ROWS]: ranges of the columns that a thread quantises */
 };
 
 static size_t larger_size(size_t a, size_t b)
@@ -42,7 +42,8 @@ static size_t larger_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Names the parts of a workspace for `rows` rows. Counted: NULL. Handed out: the workspace, which is the first part.
+/* Takes the parts of a workspace for `rows` rows. Returns NULL while parts are counted, then the workspace, which
+ * is the first part.
  *
  * Bounds: rows <= 8192 and the limits of bert_config.h keep every product far below SIZE_MAX. */
 static struct encoder_workspace *lay_out_workspace(struct workspace *space, const struct encoder *encoder,
@@ -78,7 +79,7 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
         return NULL;
     /* Columns past a layer's width are multiplied by zero weights: they must be numbers. */
     memset(space.memory, 0, space.size);
-    return lay_out_workspace(&space, encoder, rows); /* owns the block, as it begins it */
+    return lay_out_workspace(&space, encoder, rows); /* the workspace begins the block, so it owns it */
 }
 
 void encoder_workspace_free(struct encoder_workspace *w)
@@ -86,17 +87,17 @@ void encoder_workspace_free(struct encoder_workspace *w)
     mem_free(w);
 }
 
-/* What a run carries through its steps. */
+/* The state of one encoder_run. */
 struct encoding {
     const struct encoder *encoder;
     const struct encoder_kernels *kernels;
-    void *const *workspaces;     /* of each worker: its scratch */
-    struct encoder_workspace *w; /* the first: it also holds what all share */
+    void *const *workspaces;     /* the scratch of each worker */
+    struct encoder_workspace *w; /* workspaces[0], which also holds the shared arrays */
     const struct engine_item *items;
     size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
-    size_t layer, end; /* the layers that are done; those that will be when this gathering ends */
-    float *greatest;   /* what encoder_observe() raises, or NULL */
+    size_t layer, end; /* layers done; layers done when this gathering ends */
+    float *greatest;   /* the array of encoder_observe(), or NULL */
 };
 
 /* One thread's view of a run. */
@@ -106,12 +107,12 @@ struct encoding_part {
     struct encoder_workspace *own;
 };
 
-/* Rows, panels or whatever, [begin, end). */
+/* Rows or panels [begin, end). */
 struct extent {
     size_t begin, end;
 };
 
-/* What falls to this thread of `count` things. */
+/* This thread's share of `count` rows or panels. */
 static struct extent share_extent(const struct encoding_part *part, size_t count)
 {
     return (struct extent){count * part->self->index / part->self->count,
@@ -123,9 +124,9 @@ static struct extent whole_extent(size_t count)
     return (struct extent){0, count};
 }
 
-/* ---- what steps are made of ---- */
+/* ---- the parts of steps ---- */
 
-/* Rows of floats: `x` is the first of all. */
+/* Rows of floats, the first at `x`. */
 struct float_rows {
     float *x;
     size_t stride, width;
@@ -156,7 +157,8 @@ static size_t panels_of(const struct encoding *run, const union dense_layer *lay
     return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
 }
 
-/* to = act(from W + b) for `rows` rows, which quantize_rows() has put into w, and the output channels of some panels. */
+/* to = act(from W + b) for `rows` rows, which quantize_rows() has put into w, and the output channels of these
+ * panels. */
 static void multiply_panels(const struct encoding *run, const struct encoder_workspace *w,
                             const union dense_layer *layer, struct float_rows from, size_t rows,
                             struct extent panels, enum encoder_activation act, float *to, size_t to_stride)
@@ -222,7 +224,7 @@ static void attend_head(const struct encoding_part *part, size_t item, size_t he
         run->kernels->attention(&part_of_text);
 }
 
-/* This thread's heads of all texts: of each text as many as any other's, for texts differ in length. */
+/* This thread's heads. Each thread takes equally many heads of each text, because texts differ in length. */
 static void attend_share(const struct encoding_part *part)
 {
     size_t heads = part->run->encoder->config.heads, count = part->self->count;
@@ -232,10 +234,10 @@ static void attend_share(const struct encoding_part *part)
 
 /* ---- long texts, or one thread alone: shares are rows ----
  *
- * A block of rows passes from what attention gathered to the queries, keys and values of the next layer without a
- * look at other rows: the threads meet twice a layer. */
+ * A block of rows goes from attention's output to the queries, keys and values of the next layer without other
+ * rows, so the threads meet twice per layer. */
 
-/* Raises the greatest sizes of the residual stream's channels, if that is what this run is for. */
+/* Raises the greatest absolute values of the residual stream's channels, in a run of encoder_observe(). */
 static void observe_stream(const struct encoding *run, const struct encoder_layer *layer, enum stream_kind kind,
                            struct float_rows x, size_t rows)
 {
@@ -307,9 +309,10 @@ static void layers_by_rows(const struct encoding_part *part, size_t begin, size_
 
 /* ---- short texts: shares are columns ----
  *
- * Each thread reads its share of the weights, which take longer to arrive than to multiply, and keeps to its columns
- * where it can: heads, output channels, and their quantisation once all have told the range of theirs. So only bytes
- * pass between the processors, and the rows of floats that a norm sums up. A column here is a panel's width. */
+ * For few rows, weights take longer to arrive than to multiply, so each thread reads only its share of them. It
+ * stays in its columns (heads, output channels) as far as possible, and quantises them after all threads have
+ * published their ranges. So only quantised bytes pass between processors, and the rows of floats that a norm
+ * sums. A column here is as wide as a panel. */
 
 /* Quantises this thread's columns of all rows into w. */
 static void quantize_columns(const struct encoding_part *part, struct float_rows from, struct extent columns)
@@ -338,7 +341,7 @@ static void quantize_columns(const struct encoding_part *part, struct float_rows
     }
 }
 
-/* This thread's columns of act(from W + b), when all have quantised theirs of `from`. */
+/* This thread's columns of act(from W + b), after all threads have quantised theirs of `from`. */
 static void multiply_columns(const struct encoding_part *part, const union dense_layer *layer,
                              struct float_rows from, enum encoder_activation act, float *to, size_t to_stride)
 {
@@ -358,7 +361,7 @@ static void layer_by_columns(const struct encoding_part *part, const struct enco
 
     quantize_rows(run, w, x, rows);
     team_meet(part->self);
-    for (size_t i = 0; i < 3; i++) /* queries, keys, values of the same heads */
+    for (size_t i = 0; i < 3; i++) /* queries, keys and values of this thread's heads */
         multiply_panels(run, w, &layer->qkv, x, run->rows,
                         (struct extent){i * panels + columns.begin, i * panels + columns.end}, ENCODER_LINEAR,
                         w->qkv, run->qkv_stride);
@@ -378,13 +381,13 @@ static void layer_by_columns(const struct encoding_part *part, const struct enco
     add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
 }
 
-/* Multiplications of weights for each row. */
+/* Multiplications per row. */
 static size_t weights_of(const struct bert_config *c)
 {
     return (size_t)c->layers * c->hidden * ((size_t)4 * c->hidden + (size_t)2 * c->intermediate);
 }
 
-/* Whether a team should share out columns: for few rows and many weights, if heads lie within panels. */
+/* Whether a team shares out columns: for few rows and many weights, if each head lies within a panel. */
 static bool by_columns(const struct encoding *run)
 {
     const struct bert_config *c = &run->encoder->config;
@@ -392,14 +395,14 @@ static bool by_columns(const struct encoding *run)
            ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
 }
 
-/* How long to wait for workers to wake up: a part of what one thread would take alone. */
+/* How long to wait until workers wake up: a fraction of one thread's time. */
 static int64_t patience_ns(const struct encoding *run)
 {
     size_t wait = run->rows * weights_of(&run->encoder->config) / PATIENCE_WORK;
     return wait < PATIENCE_NS ? (int64_t)wait : PATIENCE_NS;
 }
 
-/* All layers that are left; one layer, if workers are missing who may come to the next. */
+/* Runs all layers that are left; or one layer, if workers are missing that may join the next. */
 static void run_layers(void *ctx, const struct team_member *self)
 {
     struct encoding *run = ctx;

@@ -1,4 +1,4 @@
-/* embed/native/fp32_model.h: an encoder with the weights as they are in the folder, for reference. */
+/* embed/native/fp32_model.h: an encoder with the folder's weights in fp32, for reference. */
 #ifndef EMBED_FP32_MODEL_H
 #define EMBED_FP32_MODEL_H
 

@@ -1,8 +1,8 @@
 /* packed_model.c: opens a packed model in place.
  *
- * The bytes may come from anywhere. First the header's own checksum and bounds, then that every section lies
- * exactly where the parameters put it, then each section's checksum and the zero bytes between sections: a
- * flip of any bit is found.
+ * The bytes may come from anywhere. Checks first the header's checksum and bounds, then that every section lies
+ * exactly where the parameters put it, then each section's checksum and the zero bytes between sections. So it
+ * finds a flip of any bit.
  */
 #include "embed/native/packed_model.h"
 
@@ -176,7 +176,7 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
         if (status != DP_OK)
             goto out;
     }
-    /* The last section ends at a multiple of 64 or in zeros up to one, and there the file ends. */
+    /* Zeros may follow the last section up to a multiple of 64; there the file ends. */
     for (; at < bytes.len; at++)
         if (bytes.data[at] != 0 || at % PACKED_ALIGN == 0) {
             status = dp_fail(error, DP_CORRUPT, "the packed model has %" PRIu64 " bytes too many", bytes.len - at);

@@ -1,10 +1,10 @@
-/* embed/native/packed_model.h: a model in one piece: int8 weights, embedding tables, tokenizer, ready to run in place.
+/* embed/native/packed_model.h: a model in one piece: int8 weights, embedding tables, tokenizer, ready to run views
+ * of the packed bytes.
  *
  * Layout, little-endian (docs/internals/packed-model.md has it byte by byte):
  *     header    magic, version, sizes, the model's parameters, a table of sections, XXH3-64 of all that
  *     sections  in the one order that packed_section() walks, each at a multiple of 64, XXH3-64 each
- * Everything but the lengths of tokenizer and prompts follows from the parameters, so a reader checks the table rather than
- * trusting it.
+ * All lengths but those of tokenizer and prompts follow from the parameters, so a reader checks the table.
  */
 #ifndef EMBED_PACKED_MODEL_H
 #define EMBED_PACKED_MODEL_H
@@ -24,7 +24,7 @@ enum {
 
 #define PACKED_MAGIC "DIPMODEL"
 
-/* What is in a section. */
+/* The content of a section. */
 enum packed_kind {
     PACKED_TOKENIZER,
     PACKED_PROMPTS,     /* embed/prompts.h */
@@ -38,7 +38,7 @@ enum packed_kind {
 struct packed_section {
     enum packed_kind kind;
     size_t n, k;    /* of a dense section, padded */
-    uint64_t bytes; /* 0 for tokenizer and prompts: whatever the table says */
+    uint64_t bytes; /* 0 for tokenizer and prompts, whose length is in the table */
 };
 
 static inline size_t packed_section_count(const struct bert_config *c)
@@ -53,7 +53,7 @@ static inline size_t packed_header_bytes(const struct bert_config *c)
     return (bytes + PACKED_ALIGN - 1) / PACKED_ALIGN * PACKED_ALIGN;
 }
 
-/* What section `index` holds. */
+/* The content and size of section `index`. */
 struct packed_section packed_section(const struct bert_config *c, size_t index);
 
 /* A packed model opened in place. */
@@ -65,8 +65,8 @@ struct packed_model {
     struct prompts prompts; /* in place */
 };
 
-/* Opens `bytes`, which must be 64-byte aligned and outlive the model. Verifies every checksum.
- * DP_CORRUPT says what is wrong; DP_UNSUPPORTED for another version; DP_NOMEM. */
+/* Opens `bytes`, which must be 64-byte aligned and outlive the model. Verifies every checksum. DP_CORRUPT with a
+ * reason; DP_UNSUPPORTED: another version; DP_NOMEM. */
 enum dp_status packed_model_open(struct span bytes, struct packed_model *out, struct dp_error *error);
 void packed_model_close(struct packed_model *m);
 

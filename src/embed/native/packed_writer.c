@@ -1,9 +1,10 @@
 /* packed_writer.c: quantises a model folder to int8 and writes its packed form.
  *
- * Every output channel of a matrix, and every row of the word table, gets its own scale: the largest size in
- * it becomes 127 (symmetric, rounded to nearest). Then the weights that AVX2 adds up in 16 bits are made small enough
- * for that, which takes away from a few in ten thousand; or all of a channel are, if that is nearer to it. Biases, norms and positions stay fp32. The divisors of
- * smoothing.h are in the norms and in the matrices behind them. The bytes do not depend on the machine that packs.
+ * Every output channel of a matrix and every row of the word table has a scale: its largest absolute value becomes
+ * 127 (symmetric, rounded to nearest). Then the weights that AVX2 adds up in 16 bits are reduced to fit (a few in
+ * ten thousand change); if a smaller scale for the whole channel comes closer, we take that. Biases, norms and
+ * positions stay fp32. The norms are divided by the divisors of smoothing.h, and the matrices behind them
+ * multiplied. The bytes do not depend on the machine that packs.
  */
 #include "embed/native/packed_writer.h"
 
@@ -14,7 +15,7 @@
 #include "base/checksum.h"
 #include "embed/native/smoothing.h"
 
-/* Of the greatest size of a row or a channel. */
+/* The code of the largest absolute value of a row or a channel. */
 enum { STEPS_MOST = 127, STEPS_LEAST = 63 };
 
 static float greatest_size(const float *x, size_t count)
@@ -25,7 +26,7 @@ static float greatest_size(const float *x, size_t count)
     return most;
 }
 
-/* q[i] = x[i] / scale, where the greatest size becomes `steps`; answers the scale. */
+/* q[i] = x[i] / scale, where the scale makes `most` become `steps`. Returns the scale. */
 static float quantize_symmetric(const float *x, size_t count, float most, int steps, int8_t *q)
 {
     float inverse = most > 1e-30f ? (float)steps / most : 0.0f;
@@ -34,7 +35,8 @@ static float quantize_symmetric(const float *x, size_t count, float most, int st
     return most / (float)steps;
 }
 
-/* Takes from the largest of `count` sizes until they add up to at most `most`. Whether they did not. */
+/* Lowers the largest absolute value by 1 until all `count` add up to at most `most`. Returns whether it lowered
+ * any. */
 static bool lower_sizes(int8_t *const *w, size_t count, int most)
 {
     for (bool lowered = false;; lowered = true) {
@@ -51,7 +53,7 @@ static bool lower_sizes(int8_t *const *w, size_t count, int most)
     }
 }
 
-/* Keeps a channel's weights to INT8_PAIR_MOST and INT8_LANE_MOST. Whether they were not. k is even. */
+/* Lowers a channel's weights to INT8_PAIR_MOST and INT8_LANE_MOST. Returns whether it changed any. k is even. */
 static bool keep_small(int8_t *w, size_t k)
 {
     bool lowered = false;
@@ -70,8 +72,8 @@ static bool keep_small(int8_t *w, size_t k)
     return lowered;
 }
 
-/* Quantises a channel of `count` weights into codes[k], whose rest is 0, with the scale that comes nearest to them;
- * answers the scale. */
+/* Quantises a channel of `count` weights into codes[k], filled up with 0, with the scale of the least squared
+ * error. Returns the scale. */
 static float quantize_channel(const float *x, size_t count, size_t k, int8_t *codes)
 {
     float most = greatest_size(x, count);
@@ -111,7 +113,7 @@ static enum dp_status write_words(const struct model_source *s, struct buffer *o
     for (size_t i = 0; i < s->config.vocab && status == DP_OK; i++) {
         uint8_t *codes = buffer_reserve(out, hidden);
         if (!codes)
-            break; /* remembered by the buffer */
+            break; /* the buffer remembers the failure */
         status = model_source_words(s, i, 1, row, error);
         if (status != DP_OK)
             break;
@@ -142,8 +144,8 @@ static enum dp_status write_positions(const struct model_source *s, struct buffe
     return status;
 }
 
-/* What the stream was divided by before a norm (NULL: nothing was added to it yet) and is divided by behind it (NULL:
- * by nothing, for there the vectors are). */
+/* Divisors of the residual stream before a norm (NULL: the norm adds no stream) and behind it (NULL: no division,
+ * as the vectors come from there). */
 struct around_norm {
     const float *before, *behind;
 };
@@ -212,7 +214,7 @@ out:
 
 static enum dp_status write_prompts(const struct model_source *s, struct buffer *out, struct dp_error *error)
 {
-    struct prompts bounded; /* a reader holds them to the same length */
+    struct prompts bounded; /* a reader has the same maximum */
     enum dp_status status = prompts_copy(&s->prompts, &bounded, error);
     if (status != DP_OK)
         return status;

@@ -1,8 +1,9 @@
 /* smoothing.c: finds the divisors of the residual stream's channels.
  *
- * With m the greatest size of a channel and w that of its weights, the divisor is the cube root of m^2 / w, rounded to a
- * quarter of an octave. SmoothQuant's exponent for m lies between 0.5 and 0.9; 2/3 gave the best cosines of those tried
- * (docs/internals/packed-model.md). Only comparisons and products of doubles decide, so that no library's pow shows.
+ * With m the greatest size of a channel and w that of its weights, the divisor is the cube root of m^2 / w,
+ * rounded to a quarter of an octave. SmoothQuant's exponent for m lies between 0.5 and 0.9; 2/3 gave the best
+ * cosines (docs/internals/packed-model.md). Only comparisons and products of doubles decide, so the result does
+ * not depend on a library's pow().
  */
 #include "embed/native/smoothing.h"
 
@@ -13,10 +14,10 @@
 #include "embed/native/fp32_model.h"
 
 enum {
-    TEXTS = 8,   /* random texts, */
-    TOKENS = 64, /* and their tokens where the model takes so many */
+    TEXTS = 8,   /* number of random texts */
+    TOKENS = 64, /* tokens per text, if the model takes so many */
     STEPS_OCTAVE = 4,
-    OCTAVES_MOST = 10 /* of a divisor, up or down */
+    OCTAVES_MOST = 10 /* a divisor lies between 2^-10 and 2^10 */
 };
 
 static enum dp_status greatest_of(const struct model_source *source, float *greatest, struct dp_error *error)
@@ -45,7 +46,7 @@ static enum dp_status greatest_of(const struct model_source *source, float *grea
     return status;
 }
 
-/* The divisor nearest to the cube root of m^2 / w, or 1 where there is none. */
+/* The divisor nearest to the cube root of m^2 / w; 1 if that is 0, infinite or NaN. */
 static float divisor_of(double m, double w)
 {
     static const double quarter[STEPS_OCTAVE] = {1.0, 1.189207115002721, 1.4142135623730951, 1.6817928305074292};
@@ -60,7 +61,7 @@ static float divisor_of(double m, double w)
     }
 }
 
-/* The greatest sizes of a matrix's weights, by input channel. weight, bias: scratch. */
+/* The greatest absolute weight of each input channel. weight, bias: scratch. */
 static enum dp_status greatest_weights(const struct model_source *source, unsigned layer, enum dense_kind kind,
                                        float *weight, float *bias, float *most, struct dp_error *error)
 {

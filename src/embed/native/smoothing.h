@@ -1,9 +1,9 @@
-/* embed/native/smoothing.h: what the channels of the residual stream are divided by where a matrix multiplies them in int8.
+/* embed/native/smoothing.h: divisors of the residual stream's channels, for products in int8.
  *
  * A few channels are ten times as large as the others, and a row's range must hold them. Dividing each channel by
- * something, and multiplying its weights by the same, leaves the products as they are and the levels to the other
- * channels (Xiao et al. 2023, SmoothQuant). The divisors go into the norm before the matrix, so that dividing costs
- * nothing; the norm behind it multiplies by them again as it adds the residual stream.
+ * a number, and multiplying its weights by that number, does not change the products, but leaves more levels to
+ * the other channels (Xiao et al. 2023, SmoothQuant). The divisors go into the norm before the matrix, so division
+ * costs nothing; the norm behind it multiplies by them again when it adds the residual stream.
  */
 #ifndef EMBED_SMOOTHING_H
 #define EMBED_SMOOTHING_H
@@ -16,8 +16,8 @@ struct smoothing {
     float *scale; /* [layers][STREAM_KINDS][hidden] */
 };
 
-/* Finds the divisors of a folder's model: by how large its channels become in a run over random tokens, and by its
- * weights. The same folder gives the same ones on every machine. Embeds in fp32, so it takes the memory of that. */
+/* Finds the divisors of a folder's model, from its channels' sizes in a run over random tokens and from its
+ * weights. A folder gives equal divisors on every machine. It embeds in fp32 and needs the memory for that. */
 enum dp_status smoothing_find(const struct model_source *source, struct smoothing *out, struct dp_error *error);
 void smoothing_free(struct smoothing *s);
 

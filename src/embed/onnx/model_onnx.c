@@ -10,9 +10,9 @@
 #include "embed/onnx/onnx_file.h"
 #include "os/cpu.h"
 
-enum { TOKENS_USUAL = 512 }; /* where the folder does not tell */
+enum { TOKENS_USUAL = 512 }; /* if the folder does not say */
 
-/* What the folder does not tell of the graph. */
+/* Fills the fields that the folder does not give. */
 static void complete_config(struct bert_config *c, const struct tokenizer *tokenizer)
 {
     if (c->vocab == 0)
@@ -23,8 +23,8 @@ static void complete_config(struct bert_config *c, const struct tokenizer *token
         c->max_tokens = MODEL_TOKENS_MAX;
 }
 
-/* SHA-256 over the digests of graph and tokenizer.json and what shapes a vector besides. Never that of a native
- * model: the same weights in another graph give vectors that are close, not equal. */
+/* SHA-256 over the digests of graph and tokenizer.json, and the parameters that shape a vector. It always differs
+ * from a native model's: equal weights in another graph give close vectors, not equal ones. */
 static enum dp_status make_onnx_fingerprint(const struct model_source *s, const char *file, struct arena *arena,
                                             unsigned batch, uint8_t fingerprint[32], struct dp_error *error)
 {

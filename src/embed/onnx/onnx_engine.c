@@ -1,11 +1,11 @@
 /* onnx_engine.c: ONNX Runtime behind the engine vtable.
  *
- * Threads. ONNX Runtime has a pool of its own, of one thread less than `threads_a_text`, which all runs share; with
- * the threads that call onnx_encode() at once (engine.callers) there are never more than `threads` that compute. So a
- * single text has threads_a_text of them, and many texts have all.
+ * Threads. ONNX Runtime has a pool of its own, of one thread less than `threads_a_text`, which all runs share;
+ * with the threads that call onnx_encode() at once (engine.callers) there are never more than `threads` that
+ * compute. So a single text has threads_a_text of them, and many texts have all.
  *
- * One text is one run, unless told otherwise: in a graph that quantises its activations dynamically, a text's
- * neighbours move the scale, and its vector with it.
+ * One text is one run by default: if a graph quantises its activations dynamically, a text's neighbours change the
+ * scale, and so its vector.
  */
 #include "embed/onnx_engine.h"
 
@@ -60,7 +60,7 @@ static void onnx_workspace_free(void *workspace)
     mem_free(w);
 }
 
-/* A run is of at most `batch` texts, so what all texts of a job have together does not matter. */
+/* A run has at most `batch` texts, so `rows`, the tokens of a whole job, does not matter. */
 static enum dp_status onnx_workspace_new(const struct engine *engine, size_t rows, void **out,
                                          struct dp_error *error)
 {
@@ -90,7 +90,7 @@ static void put_input(const struct onnx_session *s, struct onnx_workspace *w, en
         ((int64_t *)w->inputs[kind])[at] = value;
 }
 
-/* Lays n texts side by side, each filled up to `tokens`, and masked there. */
+/* Lays n texts side by side; each is padded to `tokens` and masked there. */
 static void fill_inputs(const struct onnx_session *s, struct onnx_workspace *w, const struct engine_item *items,
                         size_t n, size_t tokens)
 {
@@ -164,7 +164,7 @@ static void onnx_free(struct engine *engine)
 static const struct engine_ops ops = {"onnx",      onnx_workspace_new, onnx_workspace_free,
                                       onnx_encode, onnx_free,          NULL};
 
-/* Runs the graph once over two tokens: what it cannot do is found now, and how many dimensions it gives. */
+/* Runs the graph once over two tokens, to find failures early and to learn its dimension. */
 static enum dp_status probe_graph(struct onnx_engine *e, struct dp_error *error)
 {
     static const int32_t ids[2] = {0, 0};
@@ -204,7 +204,7 @@ enum dp_status onnx_engine_new(const struct onnx_engine_options *options, struct
     status = onnx_session_open(&library, options->file, a_text, options->pools, &e->session, error);
     e->is_pooled_here = e->session.is_per_token;
     if (!e->session.takes[ONNX_MASK])
-        e->batch = 1; /* nothing would tell the graph where a shorter text ends */
+        e->batch = 1; /* without a mask the graph cannot know where a shorter text ends */
     if (status == DP_OK && e->session.fixed_texts > 1)
         status = dp_fail(error, DP_UNSUPPORTED,
                          "the graph takes %zu texts at once; export it with a dynamic axis of texts",

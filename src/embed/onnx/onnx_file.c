@@ -11,11 +11,11 @@
 #include "os/file.h"
 #include "simd/simd.h"
 
-enum { PARTS_MAX = 1000 }; /* files that one model's weights are in */
+enum { PARTS_MAX = 1000 }; /* maximum files of one model's weights */
 
 static const char *const folders[] = {"onnx/", ""};
 
-/* Whether the file is there: then *path and *name are set. */
+/* Sets *path and *name if the file exists. False if not. */
 static bool look_for_file(const char *folder, const char *file, struct arena *arena, const char **path,
                           const char **name)
 {
@@ -30,7 +30,7 @@ static bool look_for_file(const char *folder, const char *file, struct arena *ar
     return false;
 }
 
-/* Made for the processor that this is. */
+/* The exporter's file for this processor. */
 static const char *quantised_here(void)
 {
 #if defined(__aarch64__)
@@ -84,7 +84,7 @@ enum dp_status onnx_file_list(const char *folder, struct arena *arena, const cha
             return dp_fail_nomem(error, "a path");
         DIR *dir = opendir(path);
         if (!dir)
-            continue; /* not every model has onnx/ */
+            continue; /* a model need not have onnx/ */
         for (struct dirent *entry = readdir(dir); status == DP_OK && *count < ONNX_FILES_MAX && entry;
              entry = readdir(dir)) {
             size_t len = strlen(entry->d_name);
@@ -104,7 +104,7 @@ enum dp_status onnx_file_list(const char *folder, struct arena *arena, const cha
 
 /* ---- the digest ---- */
 
-/* The names in `folder` that begin with `base`, in order; `base` itself is among them. */
+/* The names in `folder` that begin with `base`, sorted, `base` included. */
 static enum dp_status list_parts(const char *folder, const char *base, struct arena *arena, const char ***parts,
                                  size_t *count, struct dp_error *error)
 {

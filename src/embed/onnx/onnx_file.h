@@ -1,6 +1,6 @@
-/* embed/onnx/onnx_file.h: which of a model folder's ONNX files is meant.
+/* embed/onnx/onnx_file.h: chooses one of a model folder's ONNX files.
  *
- * The files lie in onnx/, or in the folder itself; their names are those that exporters give:
+ * The files lie in onnx/ or in the folder itself, under the names that exporters give:
  *
  *   choice            the first that is there of
  *   "" (nothing)      model.onnx, then as "int8"
@@ -24,8 +24,8 @@ enum { ONNX_FILES_MAX = 100 };
 enum dp_status onnx_file_list(const char *folder, struct arena *arena, const char ***names, size_t *count,
                               struct dp_error *error);
 
-/* SHA-256 of the file and of those beside it whose names begin with its name (weights kept outside, as
- * "model.onnx_data"), names and lengths included. DP_NOMEM, or what reading fails with. */
+/* SHA-256 of the file and of the files beside it whose names begin with its name (external weights, as
+ * "model.onnx_data"), names and lengths included. DP_NOMEM, or the failure of reading. */
 enum dp_status onnx_file_digest(const char *path, struct arena *arena, uint8_t digest[32], struct dp_error *error);
 
 #endif

@@ -1,11 +1,11 @@
-/* onnx_library.c: finds, opens and asks libonnxruntime.
+/* onnx_library.c: finds and opens libonnxruntime, and agrees on an API version.
  *
- * It is opened with RTLD_LOCAL, so that its symbols meet nobody's, and never closed. Its table of functions has a
- * version, which grows at its end only: the lower of what the header knows and what the library has is asked for.
+ * RTLD_LOCAL keeps its symbols apart from others; it is never closed. Its table of functions has a version and
+ * grows only at its end. We ask for the lower of the header's version and the library's.
  *
  * The official builds report to their maker over the network unless ORT_DISABLE_TELEMETRY is 1 in the environment
- * before the library is opened. A program that embeds for others must not do that by accident, and the environment
- * is the program's, not ours: where the variable is not set, the library is not opened. `dipper` sets it in main().
+ * when the library is opened. A program that embeds for others must not report by accident, and a library must not
+ * change its program's environment. So we do not open it without the variable. `dipper` sets it in main().
  */
 #include "embed/onnx/onnx_library.h"
 
@@ -19,9 +19,9 @@
 
 enum { PLACE_MAX = 4096, FOLDER_COUNT = 2, NAME_COUNT = 3 };
 
-/* Beside the program: where scripts/fetch-onnxruntime puts it in a build, and where an installation may have it. */
+/* Beside the program: scripts/fetch-onnxruntime's folder in a build, and an installation's folder. */
 static const char *const folders[FOLDER_COUNT] = {"onnxruntime/lib", "../lib/dipper"};
-/* By the system's search path: a -dev package's name, the official SONAME, Debian 13's. */
+/* On the system's search path: a -dev package's name, the official SONAME, Debian 13's SONAME. */
 static const char *const names[NAME_COUNT] = {"libonnxruntime.so", "libonnxruntime.so.1",
                                               "libonnxruntime.so.1.21"};
 
@@ -30,7 +30,7 @@ static void *open_library(const char *path)
     return dlopen(path, RTLD_LOCAL | RTLD_LAZY | RTLD_NODELETE);
 }
 
-/* The program's folder, with a slash behind it; empty when it cannot be told. */
+/* The program's folder with a slash at the end; empty if unknown. */
 static void program_folder(char out[PLACE_MAX])
 {
     ssize_t len = readlink("/proc/self/exe", out, PLACE_MAX - 1);
@@ -48,7 +48,7 @@ static void *open_usual(struct dp_error *error)
         if (access(place, F_OK) != 0)
             continue;
         void *handle = open_library(place);
-        if (!handle) /* it is there and broken: nobody is served by another one being taken */
+        if (!handle) /* the file is broken: fail rather than open another one */
             dp_fail(error, DP_UNSUPPORTED, "cannot open ONNX Runtime's library: %s", dlerror());
         return handle;
     }
@@ -66,7 +66,7 @@ static void *open_usual(struct dp_error *error)
     return NULL;
 }
 
-/* "1.31.1" → 31; 0 when it is no such version. */
+/* "1.31.1" → 31; 0 for any other form. */
 static unsigned version_minor(const char *version)
 {
     char *end;
@@ -76,8 +76,7 @@ static unsigned version_minor(const char *version)
     return end != version + 2 && *end == '.' && minor < 10000 ? (unsigned)minor : 0;
 }
 
-/* A library does not have the API versions above its own, and complains on stderr when asked for one: the first
- * question is one that it can answer. */
+/* A library complains on stderr when asked for an API version above its own, so we begin with one that it has. */
 static const OrtApi *negotiate_api(const OrtApiBase *base, const char *version)
 {
     unsigned minor = version_minor(version);
@@ -114,7 +113,7 @@ enum dp_status onnx_library_open(const char *path, struct onnx_library *out, str
     if (!symbol)
         return dp_fail(error, DP_UNSUPPORTED, "%s has no OrtGetApiBase: it is not ONNX Runtime", path);
     const OrtApiBase *(*get_base)(void);
-    memcpy(&get_base, &symbol, sizeof get_base); /* C has no conversion from a data to a function pointer */
+    memcpy(&get_base, &symbol, sizeof get_base); /* C cannot convert a data pointer to a function pointer */
     const OrtApiBase *base = get_base();
     snprintf(out->version, sizeof out->version, "%s", base->GetVersionString());
     out->api = negotiate_api(base, out->version);
@@ -148,7 +147,7 @@ enum dp_status onnx_check(const OrtApi *api, OrtStatus *status, const char *doin
 {
     if (!status)
         return DP_OK;
-    /* One line of what may be several, with a C++ stack in some builds; a damaged file's names may be any bytes. */
+    /* Take the first line alone: some builds append a C++ stack. */
     char message[DP_ERROR_MESSAGE_MAX];
     const char *said = api->GetErrorMessage(status);
     snprintf(message, sizeof message, "%.*s", (int)strcspn(said, "\n"), said);

@@ -1,7 +1,7 @@
 /* onnx_session.c: opens an ONNX file, finds its inputs and its output by name and type, and runs it.
  *
- * The file is read and checked by ONNX Runtime; its size is checked before that, since the format cannot hold more
- * than 2 GiB and a larger one would be read in vain.
+ * ONNX Runtime reads and checks the file. We check its size first: the format holds at most 2 GiB, so reading a
+ * larger file is in vain.
  */
 #include "embed/onnx/onnx_session.h"
 
@@ -18,12 +18,12 @@ static const int64_t FILE_MAX = ((int64_t)2 << 30) - 1;
 
 static const char *const input_names[ONNX_INPUTS] = {"input_ids", "attention_mask", "token_type_ids"};
 
-/* What the graph says of an input or output. */
+/* An input or output of the graph. */
 struct graph_port {
     char name[ONNX_NAME_MAX + 1];
-    ONNXTensorElementDataType type; /* UNDEFINED when it is no tensor */
+    ONNXTensorElementDataType type; /* UNDEFINED: not a tensor */
     size_t rank;
-    int64_t dims[RANK_MAX]; /* -1: any; of the first RANK_MAX */
+    int64_t dims[RANK_MAX]; /* the first RANK_MAX; -1: any size */
 };
 
 static const char *type_name(ONNXTensorElementDataType type)
@@ -66,7 +66,7 @@ static enum dp_status read_port_shape(const OrtApi *api, const OrtTypeInfo *info
     return status;
 }
 
-/* The i-th input, or output. */
+/* Reads input or output number i. */
 static enum dp_status read_port(const struct onnx_session *s, bool is_output, size_t i, struct graph_port *out,
                                 struct dp_error *error)
 {
@@ -143,7 +143,7 @@ static enum dp_status find_inputs(struct onnx_session *s, struct dp_error *error
     return status;
 }
 
-/* How good an output is, from 1, the best; 0: of no use. */
+/* The rank of an output: 1 is best; 0: not usable. */
 static unsigned output_rank(const struct graph_port *port, size_t count, bool pools)
 {
     static const char *const names[] = {"last_hidden_state", "token_embeddings", "sentence_embedding"};
@@ -187,7 +187,7 @@ static enum dp_status find_output(struct onnx_session *s, bool pools, struct dp_
 
 /* ---- opening ---- */
 
-/* What ONNX Runtime has to say, for who debugs; its failures come back as statuses. */
+/* Logs ONNX Runtime's messages for debugging; its failures come back as statuses. */
 static void log_message(void *ctx, OrtLoggingLevel severity, const char *category, const char *id, const char *at,
                         const char *message)
 {
@@ -215,13 +215,13 @@ static enum dp_status set_options(const OrtApi *api, OrtSessionOptions *options,
 {
     static const char doing[] = "ONNX Runtime's options";
     enum dp_status status = onnx_check(api, api->SetIntraOpNumThreads(options, (int)threads), doing,
-                                       error); /* the caller's included */
+                                       error); /* the caller's thread included */
     if (status == DP_OK)
         status = onnx_check(api, api->SetInterOpNumThreads(options, 1), doing, error);
-    /* A plan of the memory is kept for each shape that was ever seen; texts have any number of tokens. */
+    /* ONNX Runtime would keep a memory plan for each shape; texts have any number of tokens. */
     if (status == DP_OK)
         status = onnx_check(api, api->DisableMemPattern(options), doing, error);
-    /* Its threads spin within a run, not behind it: the processors may be wanted by ours. */
+    /* Its threads may spin within a run, but not after it: our threads may want the processors. */
     if (status == DP_OK)
         status =
             onnx_check(api, api->AddSessionConfigEntry(options, "session.force_spinning_stop", "1"), doing, error);
@@ -274,7 +274,7 @@ void onnx_session_close(struct onnx_session *s)
 
 /* ---- running ---- */
 
-/* That the result is float [texts][tokens][dim] or [texts][dim], as the graph said. */
+/* Checks that the result is float [texts][tokens][dim] or [texts][dim], as the graph declared. */
 static enum dp_status check_result(const struct onnx_session *s, size_t texts, size_t tokens,
                                    struct onnx_result *result, struct dp_error *error)
 {

@@ -1,6 +1,6 @@
-/* embed/onnx/onnx_session.h: an ONNX file that is open in ONNX Runtime, and what its graph takes and gives.
+/* embed/onnx/onnx_session.h: an ONNX file that is open in ONNX Runtime, with its graph's inputs and output.
  *
- * Private to the engine. Never changes after it is opened; any number of threads may run it.
+ * Never changes after it is opened; any number of threads may run it.
  */
 #ifndef EMBED_ONNX_SESSION_H
 #define EMBED_ONNX_SESSION_H
@@ -17,22 +17,22 @@ struct onnx_session {
     const OrtApi *api;
     OrtEnv *env;
     OrtSession *session;
-    OrtMemoryInfo *memory; /* where our buffers are: plain memory */
+    OrtMemoryInfo *memory; /* the kind of our buffers: plain memory */
     bool takes[ONNX_INPUTS];
     bool is_int32[ONNX_INPUTS]; /* else int64 */
     char output[ONNX_NAME_MAX + 1];
     bool is_per_token;  /* float [texts][tokens][dim], else [texts][dim] */
-    size_t fixed_texts; /* that every run must have; 0: any number */
+    size_t fixed_texts; /* number of texts that every run must have; 0: any number */
 };
 
-/* What a run gives; to be freed by onnx_session_release. */
+/* The result of a run; onnx_session_release frees it. */
 struct onnx_result {
     OrtValue *value;
     const float *vectors; /* [texts][tokens][dim] or [texts][dim] */
     size_t dim;
 };
 
-/* `threads` share one run. `pools`: whether an output of tokens is of use. onnx_session_close also after a
+/* `threads` share one run. `pools`: the caller can pool an output per token. Call onnx_session_close even after a
  * failure. */
 enum dp_status onnx_session_open(const struct onnx_library *library, const char *file, unsigned threads,
                                  bool pools, struct onnx_session *s, struct dp_error *error);
