@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: the program, run in an empty folder without anyone's settings."""
+"""Fixtures of the end-to-end tests: the program, run in an empty folder without the caller's settings."""
 import json
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Helpers of the end-to-end tests that are no fixtures."""
+"""Helpers of the end-to-end tests, without fixtures."""
 import json
 import os
 import select
@@ -6,7 +6,7 @@ import shutil
 
 
 def clean_environment(**more):
-    """This process's environment less what would set Dipper's settings, plus `more`."""
+    """Returns this process's environment without variables that would set Dipper's settings, plus `more`."""
     names = {"HOST", "PORT", "WORKERS", "MODEL_NAME", "MODEL_PATH", "MAX_BATCH_SIZE", "DATABASE_URL", "XDG_STATE_HOME",
              "API_KEY_PREFIX", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
     env = {k: v for k, v in os.environ.items() if k not in names and not k.startswith(("DIPPER_", "AWS_", "S3_"))}
@@ -29,17 +29,17 @@ def objects(root):
 
 
 def copy_bucket(old, new):
-    """A copy with the files' times, which are part of objects' versions."""
+    """Copies a bucket with the files' times, which are part of objects' versions."""
     shutil.copytree(old, new)
 
 
 def shown(rows):
-    """What a search answers of rows, but for the distances and the order."""
+    """Returns the rows of a search's answer without distances and order."""
     return {json.dumps({k: v for k, v in row.items() if k != "$dist"}, sort_keys=True) for row in rows}
 
 
 def read_line(process, seconds=60):
-    """The JSON of a line of the program's output, which must come while its input stays open."""
+    """Reads a line of JSON from the program, which must come while its input stays open."""
     line = b""
     while not line.endswith(b"\n"):
         assert select.select([process.stdout], [], [], seconds)[0], f"no answer after {seconds} s; so far {line!r}"

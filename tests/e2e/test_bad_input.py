@@ -1,5 +1,4 @@
-"""What the commands make of bad rows, files, roots, disks, models and objects: an error that names the cause, and
-nothing changed."""
+"""Bad rows, files, roots, disks, models and objects: the commands name the cause, and change nothing."""
 import ctypes
 import gzip
 import json
@@ -21,14 +20,14 @@ CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
 
 @pytest.fixture
 def bucket(run, rows, tmp_path):
-    """A bucket with the namespace n of ROWS."""
+    """A bucket whose namespace n has ROWS."""
     run("index", "n", rows(*ROWS), "--root", tmp_path / "bucket")
     return tmp_path / "bucket"
 
 
 @pytest.fixture
 def refused(run, bucket, tmp_path):
-    """refused(bytes): what `dipper index` says of a file of these, having changed nothing."""
+    """refused(bytes) runs `dipper index` on a file of these bytes. Returns the error, and checks that nothing changed."""
     def go(content, namespace="n"):
         before = objects(bucket)
         path = tmp_path / "bad.jsonl"
@@ -165,7 +164,7 @@ def test_index_of_files_that_cannot_be_read(run, bucket, tmp_path):
 # ---- roots and disks ----------------------------------------------------------------------------------------
 
 def as_nobody_special():
-    """Permissions of files count for the program even when the tests run as root."""
+    """Makes file permissions count for the program even when the tests run as root."""
     for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability)
 
@@ -205,12 +204,12 @@ def test_files_in_the_place_of_folders(run, rows, bucket, tmp_path):
     (bucket / "k" / "manifest.json").mkdir()
     assert "manifest.json" in run("index", "k", rows(*ROWS), "--root", bucket, status=1).stderr
     run("search", "k", "cat", "--root", bucket, status=1)
-    # Once a manifest was sent, what it lists stays: the answer does not tell that it will never be carried out.
+    # After a manifest was sent, its objects stay: a failed answer does not prove that the store will never carry it out.
     assert (bucket / "k" / "manifest.json").is_dir() and not list((bucket / "k" / "manifest.json").iterdir())
 
 
 def test_index_where_files_may_not_grow(run, bucket, tmp_path):
-    """RLIMIT_FSIZE: each write beyond it fails."""
+    """Each write beyond RLIMIT_FSIZE fails."""
     before = objects(bucket)
     path = tmp_path / "many.jsonl"
     path.write_text("".join(json.dumps({"id": i, "text": f"row {i} " + "x" * 200}) + "\n" for i in range(300)))
@@ -222,7 +221,7 @@ def test_index_where_files_may_not_grow(run, bucket, tmp_path):
 
 
 def test_index_on_a_full_disk(dipper, rows, tmp_path):
-    """A file system of 200 KB, where a mount is allowed; test_index_command.py fills the disk at every write anyhow."""
+    """A file system of 200 KB, if mounts are allowed. test_index_command.py fills the disk at every write without one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     small = rows(*ROWS)
@@ -259,14 +258,14 @@ def packed(dipper, model, tmp_path_factory):
 
 
 def test_a_damaged_packed_model_is_refused_by_name(run, packed, tmp_path):
-    """About 60 bytes flipped in turn, in the header, the tables and every section, and cut at 12 places."""
+    """Flips about 60 bytes in turn, in the header, the tables and every section, and cuts the file at 12 places."""
     whole = packed.read_bytes()
     damaged = tmp_path / "damaged.dipper"
     damaged.write_bytes(whole)
     offsets = [*range(0, 256, 16), *range(256, 2048, 97), *range(4096, len(whole), len(whole) // 24), len(whole) - 1]
     with open(damaged, "r+b") as file:
         for at in offsets:
-            for value in (whole[at] ^ 0x10, whole[at]):  # flip, and afterwards back
+            for value in (whole[at] ^ 0x10, whole[at]):  # flips the byte, and then restores it
                 os.pwrite(file.fileno(), bytes([value]), at)
                 if value != whole[at]:
                     done = run("embed", "--model", damaged, input="hello\n", status=1)
@@ -295,7 +294,7 @@ def test_a_model_folder_with_a_file_missing_or_damaged_is_refused_by_name(run, m
 
 
 @pytest.mark.parametrize("what, says", [("nowhere", "nowhere"), ("empty", "empty"), ("/dev/null", "/dev/null")])
-def test_models_that_are_none(run, tmp_path, what, says):
+def test_files_that_are_not_models(run, tmp_path, what, says):
     (tmp_path / "cwd" / "empty").mkdir()
     for command in (["embed"], ["model", "info"], ["serve", "--root", tmp_path, "--port", "0"]):
         done = run(*command, "--model", what, status=1)
@@ -334,7 +333,7 @@ def search_rows(run, bucket):
 
 
 def test_a_flipped_byte_of_any_object_is_found_or_harmless(run, damaged, tmp_path):
-    """Some 30 bytes of each object, flipped in turn; tests/index does it with every byte, in process."""
+    """Flips some 30 bytes of each object in turn; tests/index flips every byte, in process."""
     _, whole = search_rows(run, damaged)
     assert len(whole) == 3
     found = harmless = 0
@@ -377,7 +376,7 @@ def test_index_over_a_damaged_namespace_changes_nothing(run, rows, damaged):
         (damaged / path).write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
         before = objects(damaged)
         done = run("index", "n", more, "--root", damaged, status=None)
-        if done.returncode == 0:  # a part that a load needs not read
+        if done.returncode == 0:  # a part that a load does not read
             assert path.endswith((".ivf", ".dpr")), path
             shutil.rmtree(damaged)
             for name, was in before.items():
@@ -401,8 +400,8 @@ def test_index_over_a_damaged_namespace_changes_nothing(run, rows, damaged):
     (b"%PDF-1.7\n", "PDF"),
     (b"\x93NUMPY\x01\x00", "numpy"),
 ], ids=lambda value: value if isinstance(value, str) else "")
-def test_what_has_no_lines_of_text_is_named(run, tmp_path, beginning, says):
-    """By every command that reads lines: embedded as they are, such bytes would be vectors of nothing."""
+def test_input_without_lines_of_text_is_named(run, tmp_path, beginning, says):
+    """In every command that reads lines: embeddings of such bytes would mean nothing."""
     (tmp_path / "file").write_bytes(beginning)
     (tmp_path / "ok.jsonl").write_text('{"id": 1, "text": "a"}\n')
     root = ("--root", tmp_path / "bucket")

@@ -1,4 +1,4 @@
-"""`dipper bench`: what it prints is well formed, and figures are figures. How large they are is nobody's test."""
+"""`dipper bench`: its output is well formed, and its figures are positive numbers. No test looks at their size."""
 import json
 import re
 
@@ -63,13 +63,13 @@ def test_embed_takes_the_texts_of_a_file(run, tmp_path):
     (tmp_path / "texts").write_text("a short one\n\nand another that is longer\n", encoding="utf-8")
     done = json.loads(run("bench", "embed", "--seconds", 1, "--file", tmp_path / "texts", "--batch", 2, "--json").stdout)
     (case,) = done["cases"]
-    assert case["tokens"] == (5 + 7) / 2  # the empty line is none
+    assert case["tokens"] == (5 + 7) / 2  # the empty line does not count
     assert positive(case, "tokenizing_mb_s", "tokenizing_share")
     shown = run("bench", "embed", "--seconds", 1, "--file", "-", "--batch", 1, input="a short one\n").stdout
     assert re.search(r"^ +5\.0 +1( +[\d.]+){10}", shown.replace("%", ""), re.M), shown
 
 
-def test_what_cannot_be_measured_is_refused(run, tmp_path):
+def test_bench_refuses_what_it_cannot_measure(run, tmp_path):
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     assert "holds no text" in run("bench", "embed", "--file", tmp_path / "empty", status=1).stderr
     assert "nowhere" in run("bench", "embed", "--file", tmp_path / "nowhere", status=1).stderr

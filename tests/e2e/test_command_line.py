@@ -1,4 +1,4 @@
-"""What the program says to someone who does not know it yet, or has made a slip."""
+"""Help and error messages for someone who does not know the program yet, or has made a slip."""
 import json
 import os
 import re
@@ -56,7 +56,7 @@ def test_a_root_that_is_a_file_is_refused(run, tmp_path, command):
     assert f"the root {tmp_path / 'file'} is not a folder" in run(*command, "--root", tmp_path / "file", status=1).stderr
 
 
-def test_serve_tells_of_a_root_that_was_not_there(start, tmp_path):
+def test_serve_warns_of_a_new_root(start, tmp_path):
     process = start("serve", "--root", tmp_path / "typo", "--port", "0")
     assert process.stdout.readline().startswith(b"http://127.0.0.1:")
     process.send_signal(signal.SIGTERM)
@@ -82,7 +82,7 @@ PRINTING = [["--version"], ["--help"], ["config"], ["config", "--json"], ["model
 
 @pytest.fixture
 def somewhere(run, tmp_path):
-    """A folder with a namespace, a FAISS file and accounts; the arguments of `start` to be there."""
+    """Makes a folder with a namespace, a FAISS file and accounts. Returns the folder and an environment for `start`."""
     folder = tmp_path / "cwd"
     (folder / "rows.jsonl").write_text('{"id": 1, "text": "cat"}\n', encoding="utf-8")
     vector = (4).to_bytes(4, "little") + bytes(16)
@@ -95,13 +95,13 @@ def somewhere(run, tmp_path):
 
 
 def outcome(process):
-    """The exit status, and what was said, of a program that gets one text to read."""
+    """Gives the program one text to read. Returns its exit status and standard error."""
     _, said = process.communicate(b"hello\n", 120)
     return process.returncode, said.decode()
 
 
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
-def test_output_that_is_lost_is_told(start, somewhere, arguments):
+def test_lost_output_is_an_error(start, somewhere, arguments):
     folder, env = somewhere
 
     def there():
@@ -115,20 +115,20 @@ def test_output_that_is_lost_is_told(start, somewhere, arguments):
         os.chdir(folder)
         os.close(2)
 
-    # Nobody reads: quietly, by the signal.
+    # Without a reader the signal ends the program, quietly.
     read, write = os.pipe()
     os.close(read)
     process = start(*arguments, stdout=write, env=env, preexec_fn=there)
     os.close(write)
     status, said = outcome(process)
     assert status == -signal.SIGPIPE and "standard output" not in said and "pipe" not in said.lower(), (status, said)
-    # No room, and no output at all: an error that says so.
+    # Without room, or without output, an error says so.
     with open("/dev/full", "wb") as full:
         status, said = outcome(start(*arguments, stdout=full, env=env, preexec_fn=there))
     assert status == 1 and "cannot write standard output" in said, (status, said)
     status, said = outcome(start(*arguments, env=env, preexec_fn=closed))
     assert status == 1 and "cannot write standard output" in said, (status, said)
-    # Without standard error the rest is as ever.
+    # Without standard error everything else works.
     process = start(*arguments, env=env, preexec_fn=mute)
     assert process.communicate(b"hello\n", 120)[0] and process.returncode == 0
 
@@ -139,7 +139,7 @@ def test_errors_without_standard_error_have_their_status(start):
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["a pipe nobody reads", "closed"])
-def test_serve_goes_on_when_nobody_reads_its_address(start, tmp_path, closed):
+def test_serve_runs_without_a_reader_of_its_address(start, tmp_path, closed):
     read, write = os.pipe()
     os.close(read)
     process = start("serve", "--root", tmp_path, "--port", "0", stdout=write,
@@ -177,7 +177,7 @@ def test_other_commands_end_by_sighup(start):
 
 
 def test_a_server_in_the_background_of_a_shell_leaves_ctrl_c_to_others(start, tmp_path):
-    """SIGINT, ignored when the server began, stays so; SIGTERM ends it as always."""
+    """SIGINT stays ignored if it was when the server began; SIGTERM ends the server as always."""
     process = start("serve", "--root", tmp_path / "root", "--listen", "127.0.0.1:0",
                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     url = process.stdout.readline().decode().strip()

@@ -1,4 +1,4 @@
-"""`dipper embed`: a text a line in, an embedding a line out."""
+"""`dipper embed`: a text on each line of input, an embedding on each line of output."""
 import functools
 import json
 import math
@@ -12,7 +12,7 @@ import pytest
 
 from program import read_line
 
-LINE_MAX = 4 << 20  # bytes of a line that the command takes
+LINE_MAX = 4 << 20  # the longest line that the command takes, in bytes
 TEXTS = ["hello world", "How do birds stay aloft?", "naïve café 🙂", "heat conduction in composite slabs"]
 
 
@@ -34,7 +34,7 @@ def test_embed_answers_384_numbers_and_the_tokens(run):
     assert abs(math.hypot(*answer["embedding"]) - 1) < 1e-5
 
 
-def test_embed_answers_in_order_and_alone_as_in_company(run):
+def test_embed_answers_in_order_whatever_the_batch(run):
     texts = [f"{TEXTS[i % 4]} {i}" for i in range(1200)]  # more than two batches
     answers = vectors(run, texts=texts)
     assert len(answers) == len(texts)
@@ -43,7 +43,7 @@ def test_embed_answers_in_order_and_alone_as_in_company(run):
 
 
 def test_embed_answers_as_sentence_transformers(run, source, test_data, monkeypatch):
-    """The 225 questions of Cranfield: cosine 0.998 at least."""
+    """The 225 questions of Cranfield have cosines of at least 0.998."""
     monkeypatch.syspath_prepend(str(source / "examples" / "cranfield"))
     import cranfield
     golden = (test_data / "embedding" / "minilm-cranfield.golden").read_bytes()
@@ -169,7 +169,7 @@ def test_embed_ends_at_a_signal_while_it_waits_for_input(start, number):
     process.stdin.flush()
     read_line(process)
     process.send_signal(number)
-    assert process.wait(60) == -number  # by the signal, so that a shell's loop ends as well
+    assert process.wait(60) == -number  # by the signal, so that a shell's loop ends, too
     assert process.stdout.read() == b""
 
 
@@ -182,17 +182,17 @@ def test_embed_ends_when_its_reader_has_gone(start):
     assert process.stderr.read() == b""
 
 
-def test_embed_that_cannot_print_ends_though_more_may_come(start):
+def test_embed_ends_when_printing_fails_before_the_input_ends(start):
     with open("/dev/full", "wb") as full:
         process = start("embed", stdout=full)
     process.stdin.write(b"a line\n")
-    process.stdin.flush()  # and stays open: printing fails while the reader waits
+    process.stdin.flush()  # it stays open: printing fails while the reader waits
     assert process.wait(60) == 1
     assert b"cannot write standard output" in process.stderr.read()
 
 
 def test_embed_with_closed_streams(start):
-    """Files that the program opens must not take the places of the streams."""
+    """Files that the program opens must not take the places of closed streams."""
     def closing(fd):
         return start("embed", preexec_fn=lambda: os.close(fd))
 
@@ -205,7 +205,7 @@ def test_embed_with_closed_streams(start):
 
 
 def peak_memory(process, parts, answers):
-    """Writes the parts to the program and waits for its answers; the KiB that it has had resident at most."""
+    """Writes the parts to the program and waits for its answers. Returns its largest resident size in KiB."""
     def feed():
         for part in parts:
             process.stdin.write(part)
@@ -224,10 +224,10 @@ def peak_memory(process, parts, answers):
 
 
 def test_embed_has_constant_memory(start):
-    """10 MB and 64 MB of input: texts of 3 MB, lines that cannot be used, lines that are too long, short lines."""
+    """10 MB and 64 MB of input: texts of 3 MB, unusable lines, too long lines, short lines."""
     one_of_each = [b'{"text":"' + b"word " * 600000 + b'"}\n', b'{"b":"' + b"x" * (3 << 20) + b'"}\n',
                    b"x" * (LINE_MAX + 1000) + b"\n"]
-    # The address sanitizer, where it is built in, keeps what was freed: here but little of it.
+    # The address sanitizer, if it is built in, keeps freed memory; this keeps that small.
     env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
     start_embed = functools.partial(start, "embed", "--jsonl", env=env, stderr=None)
     small = peak_memory(start_embed(), one_of_each + [b'{"text":"hi"}\n'] * 600, 603)
@@ -242,7 +242,7 @@ def test_embed_takes_no_positions(run):
 
 
 def test_a_signal_that_was_ignored_stays_so(start):
-    """As a shell starts what runs in the background: Ctrl-C is not meant for it."""
+    """A shell starts background jobs so, because Ctrl-C does not mean them."""
     process = start("embed", preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)])
     for text in (b"one\n", b"two\n"):
         process.stdin.write(text)

@@ -1,4 +1,4 @@
-"""`dipper index`: JSON-lines rows into a namespace, whole or not at all."""
+"""`dipper index`: loads rows of a JSON-lines file into a namespace, whole or not at all."""
 import json
 import os
 import pty
@@ -36,7 +36,7 @@ def test_index_keeps_every_type_of_attribute(run, rows, ask, tmp_path):
     assert answer == row or answer == {k: v for k, v in row.items() if v is not None}
 
 
-def test_index_adds_to_what_is_there_and_replaces_the_same_ids(run, rows, ask, tmp_path):
+def test_index_adds_rows_and_replaces_those_with_their_ids(run, rows, ask, tmp_path):
     bucket = tmp_path / "bucket"
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     more = [{"id": 2, "text": "a horse eats grass", "legs": 4}, {"id": "2", "text": "a text for the string two"},
@@ -64,7 +64,7 @@ def test_index_splits_long_texts_and_says_how_many(run, rows, ask, tmp_path):
     assert "2 texts were longer than the model's limit" in done.stdout
     assert "the namespace now has 3 rows" in done.stdout
     first = ask("n", "penguins in the antarctic", tmp_path / "bucket")
-    assert [row["id"] for row in first][0] == 0 and len(first) == 3  # a row once, however many windows it has
+    assert [row["id"] for row in first][0] == 0 and len(first) == 3  # each row once, however many windows it has
     assert ask("n", "volcano", tmp_path / "bucket")[0]["id"] == 1
 
 
@@ -82,7 +82,7 @@ def test_index_takes_vectors_instead_of_texts(run, rows, tmp_path):
     assert manifest["vector"]["dim"] == 3 and manifest["segments"][0]["rows"] == 20
 
 
-def test_index_makes_what_stock_faiss_opens(run, rows, tmp_path):
+def test_index_makes_files_that_stock_faiss_opens(run, rows, tmp_path):
     faiss = pytest.importorskip("faiss")
     run("index", "n", rows(*ANIMALS), "--root", tmp_path / "bucket")
     (path,) = (tmp_path / "bucket").rglob("*.ivf")
@@ -99,7 +99,7 @@ def test_index_settings_come_from_environment_and_file_too(run, rows, tmp_path):
 
 
 def read_terminal(master, process, seconds=60):
-    """Everything the program prints on its terminal until it ends."""
+    """Reads everything that the program prints on its terminal until it ends."""
     text, until = b"", time.monotonic() + seconds
     while time.monotonic() < until:
         if select.select([master], [], [], 0.2)[0]:
@@ -138,7 +138,7 @@ def test_index_interrupted_leaves_the_old_state(run, rows, start, ask, tmp_path,
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     before, answer = objects(bucket), ask("n", "animal", bucket)
     process = start("index", "n", "-", "--root", bucket)
-    for i in range(3000):  # more than a pipe holds, so it has read a few batches; then it waits for more
+    for i in range(3000):  # more than a pipe holds, so it has read a few batches, and waits for more
         process.stdin.write(json.dumps({"id": i, "text": f"row {i}"}).encode() + b"\n")
     process.stdin.flush()
     process.send_signal(number)
@@ -148,9 +148,9 @@ def test_index_interrupted_leaves_the_old_state(run, rows, start, ask, tmp_path,
     assert list((bucket / ".dipper" / "tmp").iterdir()) == []
 
 
-def test_index_ends_when_a_row_is_wrong_though_more_may_come(start, tmp_path):
+def test_index_ends_at_a_wrong_row_before_the_input_ends(start, tmp_path):
     process = start("index", "n", "-", "--root", tmp_path / "bucket", "--threads", "1")
-    for i in range(1000):  # a few batches; the repeated id is noticed behind the reader, which waits for more by then
+    for i in range(1000):  # a few batches; the reader waits for more when a later stage notices the repeated id
         process.stdin.write(json.dumps({"id": 7 if i == 100 else i, "text": f"row {i}"}).encode() + b"\n")
     process.stdin.flush()
     assert process.wait(60) == 1  # while its standard input is still open
@@ -179,13 +179,13 @@ def shim(build):
 
 @pytest.fixture
 def load_under_shim(run, rows, shim, tmp_path):
-    """load_under_shim(bucket, KILL_AT=3): `dipper index` of MORE, and the count of its writes when it ends by itself."""
+    """load_under_shim(bucket, KILL_AT=3) runs `dipper index` on MORE. Returns the count of its writes if it ends by itself."""
     more, count = rows(*MORE), tmp_path / "count"
 
     def go(bucket, status=0, **settings):
         count.unlink(missing_ok=True)
         env = {"LD_PRELOAD": shim, "DIPPER_KILL_ROOT": bucket, "DIPPER_KILL_COUNT": count,
-               # A sanitizer that is linked into the program wants to be the first library.
+               # A sanitizer that is linked into the program must be the first library.
                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
         env.update({f"DIPPER_{name}": value for name, value in settings.items()})
         done = run("index", "n", more, "--root", bucket, env=env, status=status)
@@ -196,7 +196,7 @@ def load_under_shim(run, rows, shim, tmp_path):
 
 
 def answers(run, bucket):
-    """What the namespace answers, or None where there is none."""
+    """Returns the namespace's answers, or None without a namespace."""
     done = run("search", "n", "animal", "--root", bucket, "--json", status=None)
     if done.returncode:
         assert 'no namespace "n"' in done.stderr and done.returncode == 1, done.stderr
@@ -224,7 +224,7 @@ def test_index_killed_at_every_write_leaves_the_old_state_or_the_new(run, rows, 
         states.append(found == new)
         run("index", "n", load_under_shim.rows, "--root", bucket)
         assert answers(run, bucket) == new, f"killed at write {n} of {writes}, then loaded again"
-    assert states == sorted(states)  # old, and from the swap of the manifest on new
+    assert states == sorted(states)  # old before the swap of the manifest, new from then on
     print(f"killed at each of {writes} writes: {states.count(False)} times the old state, {states.count(True)} the new")
     assert 0 < states.count(True) < writes
 
@@ -238,7 +238,7 @@ def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows,
         bucket = tmp_path / f"full{n}"
         copy_bucket(old_bucket, bucket)
         done, writes = load_under_shim(bucket, status=None, FULL_AT=n)
-        if done.returncode == 0:  # what was left to do needs no room
+        if done.returncode == 0:  # the rest needs no room
             assert answers(run, bucket) != old
             if writes < n:
                 break
@@ -253,7 +253,7 @@ def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows,
 
 
 def test_index_that_is_not_durable_fails_and_says_what_to_do(run, rows, load_under_shim, tmp_path):
-    """The last sync is that of the manifest's folder: the rows are visible, and that is no success."""
+    """The last sync is that of the manifest's folder. Without it the rows are visible, but the load is no success."""
     bucket = tmp_path / "bucket"
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     copy_bucket(bucket, tmp_path / "trial")

@@ -1,5 +1,5 @@
-"""`dipper model info|list|check`: what the models are, what runs them, how near an engine is to fp32. (`pack` is in
-test_model_link.py.)"""
+"""`dipper model info|list|check`: facts about models, their engines, comparing an engine with fp32. test_model_link.py
+tests `pack`."""
 import json
 import os
 import shutil
@@ -43,7 +43,7 @@ def answer(done):
 
 # ---- info ----
 
-def test_model_info_tells_what_is_in_use(run, tiny):
+def test_model_info_shows_the_model_in_use(run, tiny):
     told = answer(run("model", "info", "--json"))
     fingerprint = told.pop("fingerprint")
     assert len(fingerprint) == 64
@@ -69,7 +69,7 @@ def engines(model):
     return [engine["name"] for engine in model["engines"]]
 
 
-def test_model_list_finds_the_models_there_are(run, tiny, minilm, tmp_path):
+def test_model_list_finds_every_model(run, tiny, minilm, tmp_path):
     hub, folder = tmp_path / "hub", tmp_path / "some"
     snapshot = hub / "models--nobody--tiny-bert" / "snapshots" / "0123"
     shutil.copytree(tiny, snapshot)
@@ -104,10 +104,10 @@ def test_model_list_finds_the_models_there_are(run, tiny, minilm, tmp_path):
     shown = run("model", "list", folder, env={"HF_HUB_CACHE": hub}).stdout
     assert built is ("This build has no onnx engine" not in shown)
     assert "native, onnx (onnx/bad" in shown and "engines     none" in shown and "t5" in shown
-    assert shown.count("max tokens") == 4  # the one that nothing is known of has none
+    assert shown.count("max tokens") == 4  # one model has no known limit
 
 
-def test_model_list_looks_into_models_when_told_nothing(run, tiny, tmp_path):
+def test_model_list_looks_into_models_by_default(run, tiny, tmp_path):
     cwd = tmp_path / "cwd"
     assert "folder" not in by_source(run("model", "list", "--json", env={"HF_HUB_CACHE": tmp_path / "none"}))
     shutil.copytree(tiny, cwd / "models" / "mine")
@@ -127,7 +127,7 @@ def test_model_list_of_nothing_says_where_it_looked(run, build, tmp_path):
     assert done.stdout == "" and "./models" in done.stderr and str(tmp_path / "none") in done.stderr
 
 
-def test_model_list_of_a_folder_that_is_not_there_fails(run, tmp_path):
+def test_model_list_of_a_missing_folder_fails(run, tmp_path):
     assert "nowhere" in run("model", "list", tmp_path / "nowhere", status=1).stderr
     assert "nowhere" in run("model", "list", "--model", tmp_path / "nowhere", status=1).stderr
 

@@ -1,4 +1,4 @@
-"""The model inside the program: the same as from its file or folder; and what a program without one says."""
+"""The model inside the program equals its file and its folder; a program without one names the remedy."""
 import os
 import shutil
 
@@ -22,7 +22,7 @@ def test_the_packed_model_and_its_folder_answer_as_the_program_does(run, source,
 
 
 def test_a_model_in_an_offline_hub_cache_is_found(run, source, tmp_path):
-    """The layout that huggingface_hub leaves behind: refs/main names a snapshot, whose files are links to blobs."""
+    """The layout of huggingface_hub: refs/main names a snapshot, whose files are links to blobs."""
     hub = tmp_path / "hub" / "models--sentence-transformers--all-MiniLM-L6-v2"
     (hub / "refs").mkdir(parents=True)
     (hub / "refs" / "main").write_text("0123abcd")

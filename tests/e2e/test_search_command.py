@@ -1,4 +1,4 @@
-"""`dipper search`: rows nearest in meaning, for people and as JSON."""
+"""`dipper search`: the rows nearest in meaning, for people and as JSON."""
 import json
 import os
 import re
@@ -20,7 +20,7 @@ def bucket(run, rows, tmp_path):
     return tmp_path / "bucket"
 
 
-def test_search_json_is_rows_and_what_it_cost(run, bucket):
+def test_search_json_has_rows_and_costs(run, bucket):
     done = run("search", "n", "kitten", "--root", bucket, "--json")
     assert done.stdout.count("\n") == 1 and done.stderr == ""
     answer = json.loads(done.stdout)
@@ -75,13 +75,13 @@ def test_search_answers_k_rows(run, rows, tmp_path):
 
 
 def test_search_queries_of_a_file_are_answered_in_order(run, bucket, tmp_path):
-    (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS), encoding="utf-8")  # the last line without an end
+    (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS), encoding="utf-8")  # the last line has no newline
     answers = json_lines(run("search", "n", "--queries", tmp_path / "questions.txt", "--root", bucket, "--json").stdout)
     assert [a["rows"][0]["id"] for a in answers] == [1, "boat", 2]
     for question, answer in zip(QUESTIONS, answers):
         (alone,) = json_lines(run("search", "n", question, "--root", bucket, "--json").stdout)
         assert alone["rows"] == answer["rows"]
-    # The first opens the namespace; those after it only ask whether it is still the same, beside the scoring.
+    # The first query opens the namespace. The later ones only check for changes, while they score.
     assert answers[0]["performance"]["rounds"] <= 4
     assert all(a["performance"]["rounds"] <= 2 for a in answers[1:])
     piped = run("search", "n", "--queries", "-", "--root", bucket, "--json", input="\n".join(QUESTIONS) + "\n")
@@ -100,7 +100,7 @@ def test_search_answers_each_query_of_a_pipe_at_once(start, bucket):
     assert process.wait(60) == -signal.SIGINT
 
 
-def test_search_sees_what_another_process_has_added(run, rows, start, bucket):
+def test_search_sees_rows_that_another_process_added(run, rows, start, bucket):
     process = start("search", "n", "--queries", "-", "--root", bucket, "--json")
     for more in (None, {"id": 9, "text": "kitten"}, {"id": 10, "text": "a kitten"}):
         if more:
@@ -223,7 +223,7 @@ def other_model(dipper, source, tmp_path_factory):
     return folder
 
 
-def test_search_names_the_namespaces_that_are_there(run, rows, tmp_path):
+def test_search_names_existing_namespaces(run, rows, tmp_path):
     root = tmp_path / "bucket"
     for name in ("notes", "pages"):
         run("index", name, rows({"id": 1, "text": "a"}), "--root", root)

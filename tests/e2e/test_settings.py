@@ -1,10 +1,10 @@
-"""Settings as the commands take them: from flags, environment and dipper.toml; a wrong one stops the start."""
+"""Settings come from flags, the environment and dipper.toml; a wrong one stops the start."""
 import re
 
 import pytest
 
 COMMANDS = {"index": ["n", "-"], "search": ["n", "words"], "serve": [], "embed": [], "model": ["info"], "config": []}
-# flag, environment, dipper.toml, a value that is not allowed, what is
+# flag, environment, dipper.toml, a wrong value, the setting, the allowed values
 WRONG = [
     ("--threads", "DIPPER_THREADS", ("compute", "threads"), "1025", "compute.threads", "0 to 1024"),
     ("--log-level", "DIPPER_LOG_LEVEL", ("log", "level"), "loud", "log.level", "debug, info, warn, error"),
@@ -29,12 +29,12 @@ def test_a_wrong_setting_is_refused_with_its_name_place_and_range(run, tmp_path,
     check(run("config", status=2), "dipper.toml")
 
 
-def test_variables_of_other_programs_are_passed_over_with_a_warning(run, tmp_path):
+def test_variables_of_other_programs_are_ignored_with_a_warning(run, tmp_path):
     for variable, value in (("WORKERS", "auto"), ("HOST", "x86_64-conda-linux-gnu"), ("DIPPER_PORT", "tcp://10.96.0.12:8000")):
         done = run("config", env={variable: value})
         assert f"environment {variable}" in done.stderr and value in done.stderr and f"{variable})" not in done.stdout
         assert run("config", "--threads", 1, "--listen", "h:1", env={variable: value}).stderr == ""
-    # Commands that have no use for a variable do not speak of it.
+    # Commands that do not use a variable do not mention it.
     others = {"WORKERS": "auto", "HOST": "conda", "PORT": "x"}
     assert " warn " not in run("key", "list", "--state-home", tmp_path, env=others).stderr
     assert run("search", "n", "x", "--root", "mem://x", env={"HOST": "conda", "DATABASE_URL": "mysql://x"},
