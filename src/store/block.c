@@ -33,7 +33,7 @@ struct store_block *store_block_resize(struct store_block *block, size_t len)
 {
     if (!block)
         return store_block_new(len);
-    assert(atomic_load_explicit(&block->references, memory_order_relaxed) == 1 && block->pool == NULL);
+    assert(atomic_load_explicit(&block->references, memory_order_relaxed) == 1 && !block->pool);
     if (len > SIZE_MAX - sizeof(struct store_block))
         return NULL;
     struct store_block *moved = mem_realloc(block, sizeof *block + len);

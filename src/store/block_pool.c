@@ -27,7 +27,7 @@ struct store_block_pool {
 struct store_block_pool *store_block_pool_new(void)
 {
     struct store_block_pool *pool = mem_calloc(1, sizeof *pool);
-    if (pool != NULL) {
+    if (pool) {
         pthread_mutex_init(&pool->lock, NULL);
         pool->users = 1;
     }
@@ -35,7 +35,7 @@ struct store_block_pool *store_block_pool_new(void)
 }
 
 /* Takes the i-th kept block out. The caller holds the lock. */
-static struct store_block *take_out(struct store_block_pool *pool, size_t i)
+static struct store_block *pool_take_out(struct store_block_pool *pool, size_t i)
 {
     struct store_block *block = pool->kept[i];
     pool->bytes -= block->capacity;
@@ -45,34 +45,34 @@ static struct store_block *take_out(struct store_block_pool *pool, size_t i)
 }
 
 /* One user less; frees the pool with its last. The caller holds the lock, which is gone afterwards. */
-static void leave(struct store_block_pool *pool)
+static void pool_leave(struct store_block_pool *pool)
 {
     size_t left = --pool->users;
     pthread_mutex_unlock(&pool->lock);
     if (left > 0)
         return;
     while (pool->count > 0)
-        mem_free(take_out(pool, pool->count - 1));
+        mem_free(pool_take_out(pool, pool->count - 1));
     pthread_mutex_destroy(&pool->lock);
     mem_free(pool);
 }
 
 void store_block_pool_free(struct store_block_pool *pool)
 {
-    if (pool == NULL)
+    if (!pool)
         return;
     pthread_mutex_lock(&pool->lock);
-    leave(pool);
+    pool_leave(pool);
 }
 
 /* The block given back last that is large enough and not much too large, or NULL; counted as a user. */
-static struct store_block *take_kept(struct store_block_pool *pool, size_t len)
+static struct store_block *pool_take_kept(struct store_block_pool *pool, size_t len)
 {
     struct store_block *block = NULL;
     pthread_mutex_lock(&pool->lock);
-    for (size_t i = pool->count; block == NULL && i-- > 0;)
+    for (size_t i = pool->count; !block && i-- > 0;)
         if (pool->kept[i]->capacity >= len && pool->kept[i]->capacity / 2 <= len)
-            block = take_out(pool, i);
+            block = pool_take_out(pool, i);
     pool->users += block != NULL;
     pthread_mutex_unlock(&pool->lock);
     return block;
@@ -82,11 +82,11 @@ struct store_block *store_block_pool_take(struct store_block_pool *pool, size_t 
 {
     if (len < LEAST_BYTES || len > MOST_BYTES)
         return store_block_new(len);
-    struct store_block *block = take_kept(pool, len);
-    size_t capacity = block != NULL ? block->capacity : (len + LEAST_BYTES - 1) / LEAST_BYTES * LEAST_BYTES;
-    if (block == NULL) {
+    struct store_block *block = pool_take_kept(pool, len);
+    size_t capacity = block ? block->capacity : (len + LEAST_BYTES - 1) / LEAST_BYTES * LEAST_BYTES;
+    if (!block) {
         block = mem_alloc(sizeof *block + capacity);
-        if (block == NULL)
+        if (!block)
             return NULL;
         pthread_mutex_lock(&pool->lock);
         pool->users++;
@@ -102,10 +102,10 @@ void store_block_pool_give(struct store_block_pool *pool, struct store_block *bl
     size_t n = 0;
     pthread_mutex_lock(&pool->lock);
     while (pool->count > 0 && (pool->count == POOL_BLOCKS || pool->bytes + block->capacity > POOL_BYTES))
-        old[n++] = take_out(pool, 0);
+        old[n++] = pool_take_out(pool, 0);
     pool->kept[pool->count++] = block;
     pool->bytes += block->capacity;
-    leave(pool);
+    pool_leave(pool);
     while (n > 0)
         mem_free(old[--n]);
 }

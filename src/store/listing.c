@@ -15,7 +15,7 @@ void store_lister_init(struct store_lister *l, struct call *call, struct span pr
         .call = call, .prefix = prefix, .after = after, .folders = folders, .max = max, .out = out};
 }
 
-static enum dp_status append(struct store_lister *l, struct span key, uint64_t size, bool is_prefix)
+static enum dp_status lister_append(struct store_lister *l, struct span key, uint64_t size, bool is_prefix)
 {
     struct store_listing *out = l->out;
     struct store_entry *entries =
@@ -52,7 +52,7 @@ enum dp_status store_lister_add(struct store_lister *l, struct span key, uint64_
         l->out->truncated = *full = true;
         return DP_OK;
     }
-    return append(l, key, size, is_prefix);
+    return lister_append(l, key, size, is_prefix);
 }
 
 bool store_lister_wants_below(const struct store_lister *l, struct span start)

@@ -15,7 +15,7 @@
 
 enum { PASSES_MAX = 5 };
 
-struct want {
+struct range_want {
     struct store_read_req *req; /* NULL once settled */
     bool look;                  /* the next pass asks for version and size alone */
     bool found;                 /* an earlier look: the bytes must be of that version */
@@ -23,8 +23,8 @@ struct want {
 };
 
 /* Wants that are neighbours in one object, and the fetches for them. */
-struct group {
-    struct want *wants;
+struct range_group {
+    struct range_want *wants;
     size_t want_count;
     uint64_t offset, len; /* what the block holds; len 0 for a lone look or a fetch to the end */
     struct store_block *block;
@@ -32,12 +32,12 @@ struct group {
     size_t fetch_count;
 };
 
-struct plan {
+struct range_plan {
     struct call *call;
     const struct range_limits *limits;
-    struct want *wants;
+    struct range_want *wants;
     size_t want_count;
-    struct group *groups;
+    struct range_group *groups;
     size_t group_count;
     struct range_fetch *fetches;
     size_t fetch_count, fetch_room;
@@ -57,13 +57,13 @@ enum dp_status range_limits_of(const struct store_options *options, struct range
 
 /* ---- planning --------------------------------------------------------------------------------------- */
 
-static const struct store_version *pin_of(const struct want *w)
+static const struct store_version *pin_of(const struct range_want *w)
 {
     return w->found ? &w->version : w->req->pinned;
 }
 
 /* Whether the want may share a request with neighbours. */
-static bool is_plain(const struct want *w)
+static bool want_is_plain(const struct range_want *w)
 {
     return !w->look && w->req->len > 0 && (w->found || !w->req->if_changed);
 }
@@ -78,10 +78,10 @@ static int compare_pins(const struct store_version *a, const struct store_versio
 /* By key, then plain ones first, then pin and offset. */
 static int compare_wants(const void *left, const void *right)
 {
-    const struct want *a = left, *b = right;
+    const struct range_want *a = left, *b = right;
     int order = span_compare(a->req->key, b->req->key);
     if (order == 0)
-        order = (int)is_plain(b) - (int)is_plain(a);
+        order = (int)want_is_plain(b) - (int)want_is_plain(a);
     if (order == 0)
         order = compare_pins(pin_of(a), pin_of(b));
     if (order == 0)
@@ -90,12 +90,12 @@ static int compare_wants(const void *left, const void *right)
 }
 
 /* Whether `w` joins a group that ends at `end`, with what is then its length. */
-static bool joins(const struct plan *plan, const struct group *g, const struct want *w)
+static bool group_joins(const struct range_plan *plan, const struct range_group *g, const struct range_want *w)
 {
-    const struct want *first = &g->wants[0];
+    const struct range_want *first = &g->wants[0];
     const uint64_t gap = plan->limits->merge_gap, most = plan->limits->split_at, end = g->offset + g->len;
-    if (gap == UINT64_MAX || !is_plain(first) || !is_plain(w) || !span_equal(first->req->key, w->req->key) ||
-        compare_pins(pin_of(first), pin_of(w)) != 0)
+    if (gap == UINT64_MAX || !want_is_plain(first) || !want_is_plain(w) ||
+        !span_equal(first->req->key, w->req->key) || compare_pins(pin_of(first), pin_of(w)) != 0)
         return false;
     if (w->req->offset > end && w->req->offset - end > gap)
         return false;
@@ -105,36 +105,36 @@ static bool joins(const struct plan *plan, const struct group *g, const struct w
     return w_end <= end || len <= (most == UINT64_MAX ? RANGES_SPLIT_AT : most);
 }
 
-static void make_groups(struct plan *plan)
+static void make_groups(struct range_plan *plan)
 {
     plan->group_count = 0;
     for (size_t i = 0; i < plan->want_count; i++) {
-        struct want *w = &plan->wants[i];
-        uint64_t w_end = w->req->offset + (is_plain(w) ? (uint64_t)w->req->len : 0);
-        struct group *g = plan->group_count ? &plan->groups[plan->group_count - 1] : NULL;
-        if (g && joins(plan, g, w)) {
+        struct range_want *w = &plan->wants[i];
+        uint64_t w_end = w->req->offset + (want_is_plain(w) ? (uint64_t)w->req->len : 0);
+        struct range_group *g = plan->group_count ? &plan->groups[plan->group_count - 1] : NULL;
+        if (g && group_joins(plan, g, w)) {
             g->want_count++;
             if (w_end > g->offset + g->len)
                 g->len = w_end - g->offset;
             continue;
         }
-        plan->groups[plan->group_count++] =
-            (struct group){.wants = w, .want_count = 1, .offset = w->req->offset, .len = w_end - w->req->offset};
+        plan->groups[plan->group_count++] = (struct range_group){
+            .wants = w, .want_count = 1, .offset = w->req->offset, .len = w_end - w->req->offset};
     }
 }
 
 /* How many fetches a group becomes. */
-static size_t parts_of(const struct plan *plan, const struct group *g)
+static size_t parts_of(const struct range_plan *plan, const struct range_group *g)
 {
     return g->len <= plan->limits->split_at ? 1 : (size_t)((g->len - 1) / plan->limits->split_at + 1);
 }
 
 /* Cuts the group into fetches, with a block for their bytes. A range that is read by itself though it is not plain
  * (one that is read only if it has changed) gets a block too. */
-static enum dp_status make_fetches(struct plan *plan, struct group *g, struct dp_error *error)
+static enum dp_status make_fetches(struct range_plan *plan, struct range_group *g, struct dp_error *error)
 {
-    const struct want *w = &g->wants[0];
-    bool lone = !is_plain(w);
+    const struct range_want *w = &g->wants[0];
+    bool lone = !want_is_plain(w);
     int64_t lone_len = w->look ? 0 : w->req->len;
     g->fetches = plan->fetches + plan->fetch_count;
     g->fetch_count = lone ? 1 : parts_of(plan, g);
@@ -160,7 +160,7 @@ static enum dp_status make_fetches(struct plan *plan, struct group *g, struct dp
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
 
-static void settle(struct want *w, enum dp_status status, const struct dp_error *error)
+static void settle_want(struct range_want *w, enum dp_status status, const struct dp_error *error)
 {
     w->req->status = status;
     if (error)
@@ -169,8 +169,8 @@ static void settle(struct want *w, enum dp_status status, const struct dp_error 
 }
 
 /* The want's bytes [*first, *last) among the fetches of its group. */
-static void fetches_of(const struct plan *plan, const struct group *g, const struct want *w, size_t *first,
-                       size_t *last)
+static void fetches_of(const struct range_plan *plan, const struct range_group *g, const struct range_want *w,
+                       size_t *first, size_t *last)
 {
     *first = 0;
     *last = g->fetch_count;
@@ -181,24 +181,24 @@ static void fetches_of(const struct plan *plan, const struct group *g, const str
 }
 
 /* Takes over what a look, or any answer, says of the object; true when that settles the want. */
-static bool settle_by_version(struct want *w, const struct range_fetch *f)
+static bool settle_by_version(struct range_want *w, const struct range_fetch *f)
 {
     struct store_read_req *req = w->req;
     if (f->unchanged) {
         req->version = *req->pinned;
         req->size = f->size;
         req->unchanged = true;
-        settle(w, DP_OK, NULL);
+        settle_want(w, DP_OK, NULL);
         return true;
     }
     if (!store_read_settled(req, &f->version, f->size))
         return false;
-    settle(w, req->status, NULL);
+    settle_want(w, req->status, NULL);
     return true;
 }
 
 /* After a look: settled when it has no bytes to bring, else to be read in the next pass. */
-static void answer_look(struct want *w, const struct range_fetch *f)
+static void answer_look(struct range_want *w, const struct range_fetch *f)
 {
     struct store_read_req *req = w->req;
     uint64_t len;
@@ -206,7 +206,7 @@ static void answer_look(struct want *w, const struct range_fetch *f)
         return;
     req->status = store_range_len(req, f->size, &len, &req->error);
     if (req->status != DP_OK || len == 0) {
-        settle(w, req->status, NULL);
+        settle_want(w, req->status, NULL);
         return;
     }
     if (req->len != STORE_TO_END)
@@ -217,7 +217,7 @@ static void answer_look(struct want *w, const struct range_fetch *f)
 }
 
 /* Answers one want from the fetches of its group, or leaves it open for the next pass. */
-static void answer(const struct plan *plan, const struct group *g, struct want *w)
+static void answer_want(const struct range_plan *plan, const struct range_group *g, struct range_want *w)
 {
     struct store_read_req *req = w->req;
     size_t first, last;
@@ -231,7 +231,7 @@ static void answer(const struct plan *plan, const struct group *g, struct want *
             return;
         }
         if (f->status != DP_OK) {
-            settle(w, f->status, &f->error);
+            settle_want(w, f->status, &f->error);
             return;
         }
         if (f->version.len && one->version.len && !store_version_equal(&f->version, &one->version) && !req->pinned)
@@ -246,7 +246,7 @@ static void answer(const struct plan *plan, const struct group *g, struct want *
         /* Nothing of the object lies in the range. That is an error, or the end itself was asked for. */
         req->status = store_range_len(req, one->size, &len, &req->error);
         if (req->status != DP_OK)
-            settle(w, req->status, NULL);
+            settle_want(w, req->status, NULL);
         else
             w->look = true;
         return;
@@ -275,20 +275,20 @@ static void answer(const struct plan *plan, const struct group *g, struct want *
     } else if (req->status == DP_OK) {
         req->bytes = store_bytes_retain(one->bytes);
     }
-    settle(w, req->status, NULL);
+    settle_want(w, req->status, NULL);
 }
 
 /* ---- passes ----------------------------------------------------------------------------------------- */
 
-static void fail_all(struct plan *plan, enum dp_status status, const struct dp_error *error)
+static void fail_all(struct range_plan *plan, enum dp_status status, const struct dp_error *error)
 {
     for (size_t i = 0; i < plan->want_count; i++)
         if (plan->wants[i].req)
-            settle(&plan->wants[i], status, error);
+            settle_want(&plan->wants[i], status, error);
 }
 
 /* One round for all open wants. */
-static void run_pass(struct plan *plan, range_fetch_fn *fetch, void *ctx)
+static void run_pass(struct range_plan *plan, range_fetch_fn *fetch, void *ctx)
 {
     struct dp_error error;
     qsort(plan->wants, plan->want_count, sizeof *plan->wants, compare_wants);
@@ -310,7 +310,7 @@ static void run_pass(struct plan *plan, range_fetch_fn *fetch, void *ctx)
         fetch(ctx, plan->call, plan->fetches, plan->fetch_count);
         for (size_t i = 0; i < plan->group_count; i++)
             for (size_t k = 0; k < plan->groups[i].want_count; k++)
-                answer(plan, &plan->groups[i], &plan->groups[i].wants[k]);
+                answer_want(plan, &plan->groups[i], &plan->groups[i].wants[k]);
     } else {
         fail_all(plan, status, &error);
     }
@@ -322,7 +322,7 @@ static void run_pass(struct plan *plan, range_fetch_fn *fetch, void *ctx)
 }
 
 /* Takes the requests that can be asked. */
-static void take_wants(struct plan *plan, struct store_read_req *reqs, size_t n)
+static void take_wants(struct range_plan *plan, struct store_read_req *reqs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct store_read_req *req = &reqs[i];
@@ -336,17 +336,17 @@ static void take_wants(struct plan *plan, struct store_read_req *reqs, size_t n)
             continue;
         }
         plan->wants[plan->want_count++] =
-            (struct want){.req = req, .look = req->len == 0 || req->len > RANGES_BLIND_MAX};
+            (struct range_want){.req = req, .look = req->len == 0 || req->len > RANGES_BLIND_MAX};
     }
 }
 
 void ranges_read(struct call *call, const struct range_limits *limits, struct store_read_req *reqs, size_t n,
                  range_fetch_fn *fetch, void *ctx)
 {
-    struct plan plan = {.call = call,
-                        .limits = limits,
-                        .wants = mem_calloc(n, sizeof *plan.wants),
-                        .groups = mem_calloc(n, sizeof *plan.groups)};
+    struct range_plan plan = {.call = call,
+                              .limits = limits,
+                              .wants = mem_calloc(n, sizeof *plan.wants),
+                              .groups = mem_calloc(n, sizeof *plan.groups)};
     struct dp_error error;
     if (!plan.wants || !plan.groups) {
         dp_fail_nomem(&error, "requests");

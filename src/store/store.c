@@ -5,6 +5,8 @@
  */
 #include "store/implement.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "os/clock.h"
@@ -61,17 +63,17 @@ enum dp_status store_range_len(const struct store_read_req *req, uint64_t size, 
                                struct dp_error *error)
 {
     if (req->offset > size)
-        return dp_fail(error, DP_INVALID, "%.*s: offset %llu lies past the end of %llu bytes", SPAN_FMT(req->key),
-                       (unsigned long long)req->offset, (unsigned long long)size);
+        return dp_fail(error, DP_INVALID, "%.*s: offset %" PRIu64 " lies past the end of %" PRIu64 " bytes",
+                       SPAN_FMT(req->key), req->offset, size);
     const uint64_t left = size - req->offset;
     if (req->len == STORE_TO_END || (req->clip && req->len >= 0 && (uint64_t)req->len > left)) {
         *len = left;
         return DP_OK;
     }
     if (req->len < 0 || (uint64_t)req->len > left)
-        return dp_fail(error, DP_INVALID, "%.*s: %lld bytes at offset %llu do not lie within its %llu bytes",
-                       SPAN_FMT(req->key), (long long)req->len, (unsigned long long)req->offset,
-                       (unsigned long long)size);
+        return dp_fail(error, DP_INVALID,
+                       "%.*s: %" PRId64 " bytes at offset %" PRIu64 " do not lie within its %" PRIu64 " bytes",
+                       SPAN_FMT(req->key), req->len, req->offset, size);
     *len = (uint64_t)req->len;
     return DP_OK;
 }

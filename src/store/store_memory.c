@@ -6,6 +6,7 @@
  */
 #include "store/store_memory.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -15,7 +16,7 @@
 #include "store/implement.h"
 #include "store/listing.h"
 
-struct object {
+struct memory_object {
     uint8_t *key; /* its own copy */
     size_t key_len;
     struct store_block *body;
@@ -24,10 +25,12 @@ struct object {
 
 struct memory_store {
     struct store base;
-    pthread_mutex_t lock; /* guards what follows */
-    struct object *objects;
-    size_t count, capacity;
-    uint64_t last_version;
+    struct {
+        pthread_mutex_t lock;
+        struct memory_object *objects; /* ascending by key */
+        size_t count, capacity;
+        uint64_t last_version;
+    } locked;
 };
 
 struct memory_upload {
@@ -37,7 +40,7 @@ struct memory_upload {
     uint8_t key[STORE_KEY_MAX];
 };
 
-static struct memory_store *memory_of(struct store *store)
+static struct memory_store *memory_store_of(struct store *store)
 {
     return (struct memory_store *)store;
 }
@@ -45,10 +48,10 @@ static struct memory_store *memory_of(struct store *store)
 /* Index of the first object whose key is ≥ `key`. */
 static size_t lower_bound(const struct memory_store *m, struct span key)
 {
-    size_t low = 0, high = m->count;
+    size_t low = 0, high = m->locked.count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct object *o = &m->objects[middle];
+        const struct memory_object *o = &m->locked.objects[middle];
         if (span_compare(span_of(o->key, o->key_len), key) < 0)
             low = middle + 1;
         else
@@ -58,19 +61,19 @@ static size_t lower_bound(const struct memory_store *m, struct span key)
 }
 
 /* The object of that key, or NULL; *at is where it is or belongs. */
-static struct object *find(struct memory_store *m, struct span key, size_t *at)
+static struct memory_object *memory_find(struct memory_store *m, struct span key, size_t *at)
 {
     *at = lower_bound(m, key);
-    if (*at == m->count)
+    if (*at == m->locked.count)
         return NULL;
-    struct object *o = &m->objects[*at];
+    struct memory_object *o = &m->locked.objects[*at];
     return span_equal(span_of(o->key, o->key_len), key) ? o : NULL;
 }
 
 static void read_one(struct memory_store *m, struct store_read_req *req)
 {
     size_t at;
-    const struct object *o = find(m, req->key, &at);
+    const struct memory_object *o = memory_find(m, req->key, &at);
     if (!o) {
         req->status = dp_fail(&req->error, DP_NOT_FOUND, "there is no object %.*s", SPAN_FMT(req->key));
         return;
@@ -86,28 +89,29 @@ static void read_one(struct memory_store *m, struct store_read_req *req)
 static void memory_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
     (void)call;
-    struct memory_store *m = memory_of(store);
-    pthread_mutex_lock(&m->lock);
+    struct memory_store *m = memory_store_of(store);
+    pthread_mutex_lock(&m->locked.lock);
     for (size_t i = 0; i < n; i++)
         if (reqs[i].status == DP_OK)
             read_one(m, &reqs[i]);
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->locked.lock);
 }
 
 static enum dp_status memory_head(struct call *call, struct store *store, struct span key, struct store_info *out)
 {
-    struct memory_store *m = memory_of(store);
+    struct memory_store *m = memory_store_of(store);
     size_t at;
-    pthread_mutex_lock(&m->lock);
-    const struct object *o = find(m, key, &at);
+    pthread_mutex_lock(&m->locked.lock);
+    const struct memory_object *o = memory_find(m, key, &at);
     if (o)
         *out = (struct store_info){.size = store_block_len(o->body), .version = o->version};
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->locked.lock);
     return o ? DP_OK : call_fail(call, DP_NOT_FOUND, "there is no object %.*s", SPAN_FMT(key));
 }
 
 /* Whether the put's condition holds for the object that is there now (NULL: none). */
-static enum dp_status check_condition(struct call *call, const struct store_put *put, const struct object *now)
+static enum dp_status check_condition(struct call *call, const struct store_put *put,
+                                      const struct memory_object *now)
 {
     if (put->condition == STORE_IF_ABSENT && now)
         return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
@@ -121,10 +125,11 @@ static enum dp_status check_condition(struct call *call, const struct store_put 
 /* Makes room for one object more; false when out of memory. */
 static bool reserve_object(struct memory_store *m)
 {
-    struct object *objects = array_reserve(m->objects, m->count, &m->capacity, sizeof *objects, 16);
+    struct memory_object *objects =
+        array_reserve(m->locked.objects, m->locked.count, &m->locked.capacity, sizeof *objects, 16);
     if (!objects)
         return false;
-    m->objects = objects;
+    m->locked.objects = objects;
     return true;
 }
 
@@ -133,7 +138,7 @@ static enum dp_status put_locked(struct call *call, struct memory_store *m, stru
                                  struct store_block *body)
 {
     size_t at;
-    struct object *o = find(m, put->key, &at);
+    struct memory_object *o = memory_find(m, put->key, &at);
     enum dp_status status = check_condition(call, put, o);
     if (status != DP_OK)
         return status;
@@ -144,14 +149,14 @@ static enum dp_status put_locked(struct call *call, struct memory_store *m, stru
             return call_nomem(call, "an object in memory");
         }
         memcpy(key, put->key.data, put->key.len);
-        o = &m->objects[at];
-        memmove(o + 1, o, (m->count - at) * sizeof *o);
-        m->count++;
-        *o = (struct object){.key = key, .key_len = put->key.len};
+        o = &m->locked.objects[at];
+        memmove(o + 1, o, (m->locked.count - at) * sizeof *o);
+        m->locked.count++;
+        *o = (struct memory_object){.key = key, .key_len = put->key.len};
     }
     store_block_release(o->body);
     o->body = body;
-    int len = snprintf(o->version.token, sizeof o->version.token, "m%llx", (unsigned long long)++m->last_version);
+    int len = snprintf(o->version.token, sizeof o->version.token, "m%" PRIx64, ++m->locked.last_version);
     o->version.len = (uint8_t)len;
     put->version = o->version;
     return DP_OK;
@@ -159,15 +164,15 @@ static enum dp_status put_locked(struct call *call, struct memory_store *m, stru
 
 static enum dp_status memory_put(struct call *call, struct store *store, struct store_put *put)
 {
-    struct memory_store *m = memory_of(store);
+    struct memory_store *m = memory_store_of(store);
     struct store_block *body = store_block_new(put->body.len);
     if (!body)
         return call_nomem(call, "an object in memory");
     if (put->body.len)
         memcpy(store_block_data(body), put->body.data, put->body.len);
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->locked.lock);
     enum dp_status status = put_locked(call, m, put, body);
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->locked.lock);
     if (status != DP_OK)
         store_block_release(body);
     return status;
@@ -176,37 +181,37 @@ static enum dp_status memory_put(struct call *call, struct store *store, struct 
 static enum dp_status memory_list(struct call *call, struct store *store, struct span prefix, struct span after,
                                   bool folders, size_t max, struct store_listing *out)
 {
-    struct memory_store *m = memory_of(store);
+    struct memory_store *m = memory_store_of(store);
     struct store_lister lister;
     store_lister_init(&lister, call, prefix, after, folders, max, out);
     enum dp_status status = DP_OK;
     bool full = false;
-    pthread_mutex_lock(&m->lock);
-    for (size_t i = lower_bound(m, prefix); i < m->count && status == DP_OK && !full; i++) {
-        const struct object *o = &m->objects[i];
+    pthread_mutex_lock(&m->locked.lock);
+    for (size_t i = lower_bound(m, prefix); i < m->locked.count && status == DP_OK && !full; i++) {
+        const struct memory_object *o = &m->locked.objects[i];
         struct span key = span_of(o->key, o->key_len);
         if (!span_starts_with(key, prefix))
             break;
         status = store_lister_add(&lister, key, store_block_len(o->body), &full);
     }
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->locked.lock);
     return status;
 }
 
 static enum dp_status memory_remove(struct call *call, struct store *store, struct span key)
 {
     (void)call;
-    struct memory_store *m = memory_of(store);
+    struct memory_store *m = memory_store_of(store);
     size_t at;
-    pthread_mutex_lock(&m->lock);
-    struct object *o = find(m, key, &at);
+    pthread_mutex_lock(&m->locked.lock);
+    struct memory_object *o = memory_find(m, key, &at);
     if (o) {
         mem_free(o->key);
         store_block_release(o->body);
-        m->count--;
-        memmove(o, o + 1, (m->count - at) * sizeof *o);
+        m->locked.count--;
+        memmove(o, o + 1, (m->locked.count - at) * sizeof *o);
     }
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->locked.lock);
     return DP_OK;
 }
 
@@ -253,13 +258,13 @@ static enum dp_status memory_upload_finish(struct call *call, struct store_uploa
 
 static void memory_free(struct store *store)
 {
-    struct memory_store *m = memory_of(store);
-    for (size_t i = 0; i < m->count; i++) {
-        mem_free(m->objects[i].key);
-        store_block_release(m->objects[i].body);
+    struct memory_store *m = memory_store_of(store);
+    for (size_t i = 0; i < m->locked.count; i++) {
+        mem_free(m->locked.objects[i].key);
+        store_block_release(m->locked.objects[i].body);
     }
-    mem_free(m->objects);
-    pthread_mutex_destroy(&m->lock);
+    mem_free(m->locked.objects);
+    pthread_mutex_destroy(&m->locked.lock);
     mem_free(m);
 }
 
@@ -283,7 +288,7 @@ enum dp_status store_memory_open(struct call *call, struct store **out)
     if (!m)
         return call_nomem(call, "a store in memory");
     m->base.ops = &MEMORY_OPS;
-    pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->locked.lock, NULL);
     *out = &m->base;
     return DP_OK;
 }

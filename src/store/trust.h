@@ -13,6 +13,12 @@
 
 #include "base/error.h"
 
+/* Whether a text of the settings is set: NULL and "" are not. */
+static inline bool setting_is_set(const char *text)
+{
+    return text && *text;
+}
+
 /* Paths of PEM files (`file` and the next two may be folders too), and what named each, for messages: "AWS_CA_BUNDLE".
  * NULL and "" are the same: not set. */
 struct trust_settings {

@@ -52,7 +52,7 @@ static _Atomic uint32_t *generation_of(struct cache_store *c, uint64_t key_hash)
 }
 
 /* After whatever may have changed the object, done or not. */
-static void changed(struct cache_store *c, struct span key)
+static void mark_changed(struct cache_store *c, struct span key)
 {
     atomic_fetch_add(generation_of(c, checksum64(key)), 1);
 }
@@ -60,7 +60,7 @@ static void changed(struct cache_store *c, struct span key)
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
 /* What becomes of one request of a batch. */
-struct plan {
+struct cache_plan {
     enum { SETTLED, TO_ASK, TO_PASS, TO_LEAD, TO_WAIT } step;
     struct cache_range range;
     struct cache_shard *shard;
@@ -72,7 +72,7 @@ static bool is_kept_kind(const struct store_read_req *req)
     return req->pinned && !req->if_changed && req->len != 0;
 }
 
-static void name_range(struct cache_store *c, const struct store_read_req *req, struct plan *plan)
+static void name_range(struct cache_store *c, const struct store_read_req *req, struct cache_plan *plan)
 {
     const struct {
         uint64_t store, key, version, offset;
@@ -90,14 +90,14 @@ static void name_range(struct cache_store *c, const struct store_read_req *req, 
     plan->shard = &c->cache->shards[(hash >> 32) & (c->cache->shard_count - 1)];
 }
 
-static void fail_nomem(struct store_read_req *req, struct plan *plan)
+static void fail_nomem(struct store_read_req *req, struct cache_plan *plan)
 {
     plan->step = SETTLED;
     req->status = dp_fail_nomem(&req->error, "a range of the cache");
 }
 
 /* The range was there: no request is needed. */
-static void settle(struct call *call, struct store_read_req *req, struct plan *plan)
+static void settle_hit(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     plan->step = SETTLED;
     req->version = *req->pinned;
@@ -105,10 +105,10 @@ static void settle(struct call *call, struct store_read_req *req, struct plan *p
 }
 
 /* Asks the cache for a range; whether something must be read for it. */
-static bool ask(struct call *call, struct store_read_req *req, struct plan *plan)
+static bool ask_shard(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     switch (cache_shard_ask(plan->shard, &plan->range, &plan->entry, &req->bytes, &req->size)) {
-    case FLIGHT_HIT: settle(call, req, plan); return false;
+    case FLIGHT_HIT: settle_hit(call, req, plan); return false;
     case FLIGHT_WAIT: plan->step = TO_WAIT; return false;
     case FLIGHT_LEAD: plan->step = TO_LEAD; return true;
     case FLIGHT_NOMEM: break;
@@ -118,7 +118,7 @@ static bool ask(struct call *call, struct store_read_req *req, struct plan *plan
 }
 
 /* Ends the flight of a range that was led, with what the store answered. */
-static void land(const struct store_read_req *req, const struct plan *plan)
+static void land_range(const struct store_read_req *req, const struct cache_plan *plan)
 {
     if (req->status != DP_OK || !store_version_equal(&req->version, req->pinned)) {
         cache_shard_land(plan->shard, plan->entry, NULL, 0, false);
@@ -142,8 +142,8 @@ static void land(const struct store_read_req *req, const struct plan *plan)
 }
 
 /* Reads the `count` ranges that are led or passed on, in one round, and lands those that are led. */
-static void fetch(struct call *call, struct cache_store *c, struct store_read_req *reqs, struct plan *plans,
-                  size_t n, size_t count)
+static void fetch_ranges(struct call *call, struct cache_store *c, struct store_read_req *reqs,
+                         struct cache_plan *plans, size_t n, size_t count)
 {
     struct store_read_req *batch = mem_calloc(count, sizeof *batch);
     size_t at = 0;
@@ -163,16 +163,16 @@ static void fetch(struct call *call, struct cache_store *c, struct store_read_re
             fail_nomem(&reqs[i], &plans[i]);
         plans[i].step = SETTLED;
         if (lead)
-            land(&reqs[i], &plans[i]);
+            land_range(&reqs[i], &plans[i]);
     }
     mem_free(batch);
 }
 
 /* Waits for a range that another caller fetches; whether it must be asked for again. */
-static bool wait_for(struct call *call, struct store_read_req *req, struct plan *plan)
+static bool wait_for(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     switch (cache_shard_wait(call, plan->shard, plan->entry, &req->bytes, &req->size)) {
-    case FLIGHT_LANDED: settle(call, req, plan); return false;
+    case FLIGHT_LANDED: settle_hit(call, req, plan); return false;
     case FLIGHT_FAILED: plan->step = TO_ASK; return true;
     case FLIGHT_LEFT: break;
     }
@@ -185,7 +185,8 @@ static bool wait_for(struct call *call, struct store_read_req *req, struct plan 
 static void cache_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
     struct cache_store *c = cache_of(store);
-    struct plan *plans = mem_calloc(n, sizeof *plans); /* a call may read more often than its arena has room */
+    struct cache_plan *plans =
+        mem_calloc(n, sizeof *plans); /* a call may read more often than its arena has room */
     for (size_t i = 0; i < n; i++) {
         if (reqs[i].status != DP_OK)
             continue;
@@ -202,13 +203,13 @@ static void cache_read(struct call *call, struct store *store, struct store_read
         size_t reading = 0;
         for (size_t i = 0; i < n; i++) {
             if (plans[i].step == TO_ASK && tries < SHARED_TRIES)
-                reading += ask(call, &reqs[i], &plans[i]);
+                reading += ask_shard(call, &reqs[i], &plans[i]);
             else if (plans[i].step == TO_ASK)
                 plans[i].step = TO_PASS;
             reading += plans[i].step == TO_PASS;
         }
         if (reading)
-            fetch(call, c, reqs, plans, n, reading);
+            fetch_ranges(call, c, reqs, plans, n, reading);
         /* Only now: what we lead, others may be waiting for. */
         again = false;
         for (size_t i = 0; i < n; i++)
@@ -231,7 +232,7 @@ static enum dp_status cache_put(struct call *call, struct store *store, struct s
     struct cache_store *c = cache_of(store);
     store_count_request(call, c->inner);
     enum dp_status status = c->inner->ops->put(call, c->inner, put);
-    changed(c, put->key);
+    mark_changed(c, put->key);
     return status;
 }
 
@@ -248,7 +249,7 @@ static enum dp_status cache_remove(struct call *call, struct store *store, struc
     struct cache_store *c = cache_of(store);
     store_count_request(call, c->inner);
     enum dp_status status = c->inner->ops->remove(call, c->inner, key);
-    changed(c, key);
+    mark_changed(c, key);
     return status;
 }
 
@@ -269,21 +270,21 @@ static enum dp_status cache_upload_begin(struct call *call, struct store *store,
     return DP_OK;
 }
 
-static struct cache_upload *upload_of(struct store_upload *upload)
+static struct cache_upload *cache_upload_of(struct store_upload *upload)
 {
     return (struct cache_upload *)upload;
 }
 
 static enum dp_status cache_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
 {
-    struct store_upload *inner = upload_of(upload)->inner;
+    struct store_upload *inner = cache_upload_of(upload)->inner;
     return inner->store->ops->upload_write(call, inner, bytes);
 }
 
 static enum dp_status cache_upload_finish(struct call *call, struct store_upload *upload,
                                           struct store_version *version)
 {
-    struct cache_upload *u = upload_of(upload);
+    struct cache_upload *u = cache_upload_of(upload);
     store_count_request(call, u->inner->store);
     enum dp_status status = u->inner->store->ops->upload_finish(call, u->inner, version);
     atomic_fetch_add(u->generation, 1);
@@ -293,7 +294,7 @@ static enum dp_status cache_upload_finish(struct call *call, struct store_upload
 
 static void cache_upload_abort(struct store_upload *upload)
 {
-    struct cache_upload *u = upload_of(upload);
+    struct cache_upload *u = cache_upload_of(upload);
     u->inner->store->ops->upload_abort(u->inner);
     mem_free(u);
 }

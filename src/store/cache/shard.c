@@ -68,13 +68,13 @@ void cache_shard_deinit(struct cache_shard *s)
 
 /* ---- the table: the lock is held in all that follows, unless it is said ------------------------------------ */
 
-static struct cache_entry **bucket_of(const struct cache_shard *s, uint64_t hash)
+static struct cache_entry **entry_bucket(const struct cache_shard *s, uint64_t hash)
 {
     return &s->buckets[hash & (s->bucket_count - 1)];
 }
 
 /* Doubles the buckets when there are more entries than those. Out of memory, the chains just grow. */
-static void grow(struct cache_shard *s)
+static void grow_table(struct cache_shard *s)
 {
     if (s->entry_count < s->bucket_count)
         return;
@@ -88,7 +88,7 @@ static void grow(struct cache_shard *s)
     for (size_t i = 0; i < old_count; i++)
         for (struct cache_entry *e = old[i], *next; e; e = next) {
             next = e->next_in_bucket;
-            struct cache_entry **to = bucket_of(s, e->hash);
+            struct cache_entry **to = entry_bucket(s, e->hash);
             e->next_in_bucket = *to;
             *to = e;
         }
@@ -108,7 +108,7 @@ static bool is_dead(const struct cache_entry *e)
 
 static void leave_table(struct cache_shard *s, struct cache_entry *e)
 {
-    struct cache_entry **at = bucket_of(s, e->hash);
+    struct cache_entry **at = entry_bucket(s, e->hash);
     while (*at != e)
         at = &(*at)->next_in_bucket;
     *at = e->next_in_bucket;
@@ -130,8 +130,8 @@ static struct cache_entry *entry_new(struct cache_shard *s, const struct cache_r
                               .key_len = (uint16_t)r->key.len,
                               .version = *r->version};
     memcpy(e->key, r->key.data, r->key.len);
-    grow(s);
-    struct cache_entry **to = bucket_of(s, r->hash);
+    grow_table(s);
+    struct cache_entry **to = entry_bucket(s, r->hash);
     e->next_in_bucket = *to;
     *to = e;
     e->in_table = true;
@@ -152,7 +152,7 @@ static void count_used(struct cache_shard *s, uint64_t plus, uint64_t minus)
     metric_add(s->metrics->bytes, (int64_t)(plus - minus));
 }
 
-static void push(struct cache_queue *q, struct cache_entry *e)
+static void queue_push(struct cache_queue *q, struct cache_entry *e)
 {
     e->older = q->newest;
     e->newer = NULL;
@@ -161,7 +161,7 @@ static void push(struct cache_queue *q, struct cache_entry *e)
     q->bytes += e->weight;
 }
 
-static void pull(struct cache_queue *q, struct cache_entry *e)
+static void queue_pull(struct cache_queue *q, struct cache_entry *e)
 {
     *(e->newer ? &e->newer->older : &q->newest) = e->older;
     *(e->older ? &e->older->newer : &q->oldest) = e->newer;
@@ -179,7 +179,7 @@ static void drop_if_unused(struct cache_entry *e)
 /* Takes a kept entry out of queue and table; who waited for it keeps it. */
 static void remove_kept(struct cache_shard *s, struct cache_entry *e)
 {
-    pull(e->in_main ? &s->main : &s->small, e);
+    queue_pull(e->in_main ? &s->main : &s->small, e);
     count_used(s, 0, overhead_of(e->key_len) + e->bytes.span.len);
     metric_add(s->metrics->evictions, 1);
     leave_table(s, e);
@@ -189,7 +189,7 @@ static void remove_kept(struct cache_shard *s, struct cache_entry *e)
 
 static void remove_ghost(struct cache_shard *s, struct cache_entry *e)
 {
-    pull(&s->ghost, e);
+    queue_pull(&s->ghost, e);
     s->ghost_overhead -= overhead_of(e->key_len);
     count_used(s, 0, overhead_of(e->key_len));
     leave_table(s, e);
@@ -210,7 +210,7 @@ static void add_ghost(struct cache_shard *s, struct cache_entry *e, uint64_t wei
     store_bytes_release(&e->bytes);
     e->state = GHOST;
     e->weight = weight;
-    push(&s->ghost, e);
+    queue_push(&s->ghost, e);
     s->ghost_overhead += overhead_of(e->key_len);
     count_used(s, overhead_of(e->key_len), 0);
     trim_ghosts(s);
@@ -223,11 +223,11 @@ static void evict_small(struct cache_shard *s)
         remove_kept(s, e);
         return;
     }
-    pull(&s->small, e);
+    queue_pull(&s->small, e);
     if (e->frequency > 1) {
         e->frequency = 0;
         e->in_main = true;
-        push(&s->main, e);
+        queue_push(&s->main, e);
         return;
     }
     count_used(s, 0, overhead_of(e->key_len) + e->bytes.span.len);
@@ -243,12 +243,12 @@ static void evict_main(struct cache_shard *s)
         return;
     }
     e->frequency--;
-    pull(&s->main, e);
-    push(&s->main, e);
+    queue_pull(&s->main, e);
+    queue_push(&s->main, e);
 }
 
 /* Makes room for `need` bytes, at most the budget. */
-static void make_room(struct cache_shard *s, uint64_t need)
+static void evict_for(struct cache_shard *s, uint64_t need)
 {
     while (s->used + need > s->budget) {
         if (s->small.oldest && (s->small.bytes >= s->small_target || !s->main.oldest))
@@ -270,7 +270,7 @@ static void let_go(struct cache_shard *s, struct cache_entry *e)
 }
 
 /* Keeps the landed bytes, if they are worth it. The entry may be gone then. */
-static void keep(struct cache_shard *s, struct cache_entry *e)
+static void keep_entry(struct cache_shard *s, struct cache_entry *e)
 {
     uint64_t cost = overhead_of(e->key_len) + e->bytes.span.len;
     bool known = e->was_ghost || e->frequency > 1;
@@ -282,28 +282,28 @@ static void keep(struct cache_shard *s, struct cache_entry *e)
             let_go(s, e);
         return;
     }
-    make_room(s, cost);
+    evict_for(s, cost);
     e->state = KEPT;
     e->weight = cost;
     e->in_main = e->was_ghost;
     if (e->in_main)
         e->frequency = 0;
-    push(e->in_main ? &s->main : &s->small, e);
+    queue_push(e->in_main ? &s->main : &s->small, e);
     count_used(s, cost, 0);
 }
 
 /* ---- asking: the lock is taken here ------------------------------------------------------------------------ */
 
-static void deliver(const struct cache_entry *e, struct store_bytes *bytes, uint64_t *size)
+static void deliver_bytes(const struct cache_entry *e, struct store_bytes *bytes, uint64_t *size)
 {
     *bytes = store_bytes_retain(e->bytes);
     *size = e->size;
 }
 
 /* The entry of that range, unless the object may have changed since. */
-static struct cache_entry *find(struct cache_shard *s, const struct cache_range *range)
+static struct cache_entry *find_entry(struct cache_shard *s, const struct cache_range *range)
 {
-    struct cache_entry *e = *bucket_of(s, range->hash);
+    struct cache_entry *e = *entry_bucket(s, range->hash);
     while (e && !is_range(e, range))
         e = e->next_in_bucket;
     if (!e || !is_dead(e))
@@ -317,10 +317,10 @@ static struct cache_entry *find(struct cache_shard *s, const struct cache_range 
     return NULL;
 }
 
-static enum flight_answer ask(struct cache_shard *s, const struct cache_range *range, struct cache_entry **entry,
-                              struct store_bytes *bytes, uint64_t *size)
+static enum flight_answer ask_range(struct cache_shard *s, const struct cache_range *range,
+                                    struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size)
 {
-    struct cache_entry *e = find(s, range);
+    struct cache_entry *e = find_entry(s, range);
     if (e && e->state != GHOST) {
         if (e->frequency < CACHE_FREQUENCY_MAX)
             e->frequency++;
@@ -329,16 +329,18 @@ static enum flight_answer ask(struct cache_shard *s, const struct cache_range *r
             flight_join(&e->flight);
             return FLIGHT_WAIT;
         }
-        deliver(e, bytes, size);
+        deliver_bytes(e, bytes, size);
         return FLIGHT_HIT;
     }
     if (e) {
-        pull(&s->ghost, e);
+        queue_pull(&s->ghost, e);
         s->ghost_overhead -= overhead_of(e->key_len);
         count_used(s, 0, overhead_of(e->key_len));
         e->was_ghost = true;
-    } else if (!(e = entry_new(s, range))) {
-        return FLIGHT_NOMEM;
+    } else {
+        e = entry_new(s, range);
+        if (!e)
+            return FLIGHT_NOMEM;
     }
     e->state = FLYING;
     e->frequency = 0;
@@ -352,7 +354,7 @@ enum flight_answer cache_shard_ask(struct cache_shard *s, const struct cache_ran
                                    struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size)
 {
     pthread_mutex_lock(&s->lock);
-    enum flight_answer answer = ask(s, range, entry, bytes, size);
+    enum flight_answer answer = ask_range(s, range, entry, bytes, size);
     pthread_mutex_unlock(&s->lock);
     struct metric *const counted[] = {
         [FLIGHT_HIT] = s->metrics->hits, [FLIGHT_WAIT] = s->metrics->waits, [FLIGHT_LEAD] = s->metrics->misses};
@@ -377,7 +379,7 @@ void cache_shard_land(struct cache_shard *s, struct cache_entry *e, const struct
     }
     flight_land(&e->flight, &s->landed, bytes != NULL);
     if (e->in_table && bytes && kept && !is_dead(e))
-        keep(s, e);
+        keep_entry(s, e);
     else
         let_go(s, e);
     pthread_mutex_unlock(&s->lock);
@@ -389,7 +391,7 @@ enum flight_end cache_shard_wait(struct call *call, struct cache_shard *s, struc
     pthread_mutex_lock(&s->lock);
     enum flight_end end = flight_wait(call, &e->flight, &s->landed, &s->lock);
     if (end == FLIGHT_LANDED)
-        deliver(e, bytes, size);
+        deliver_bytes(e, bytes, size);
     flight_leave(&e->flight);
     drop_if_unused(e);
     pthread_mutex_unlock(&s->lock);

@@ -50,15 +50,18 @@ struct cache_metrics {
 };
 
 struct cache_shard {
-    pthread_mutex_t lock; /* guards everything below */
-    pthread_cond_t landed;
+    /* Set by cache_shard_init. */
     uint64_t budget, small_target;
-    uint64_t used; /* entries in the queues, with what describes them */
+    const struct cache_metrics *metrics;
+
+    pthread_mutex_t lock; /* guards everything below, and the entries */
+    pthread_cond_t landed;
+    uint64_t used; /* bytes of the entries in the queues, with what describes them */
     struct cache_queue small, main, ghost;
     uint64_t ghost_overhead;
     struct cache_entry **buckets;
-    size_t bucket_count, entry_count; /* a power of two */
-    const struct cache_metrics *metrics;
+    size_t bucket_count; /* a power of two */
+    size_t entry_count;
 };
 
 /* False when out of memory. */

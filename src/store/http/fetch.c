@@ -78,7 +78,7 @@ enum dp_status http_answer_error(const struct transport_request *req, struct dp_
 /* What is asked of an object. Some servers refuse a range behind the end without telling the size: then a look must;
  * and no range can ask for an object without a byte. A look is a HEAD where the store takes them. The refusal of one does
  * not say why, and may be of HEADs alone: the first byte tells. */
-enum question {
+enum fetch_question {
     ASK_RANGE,
     ASK_HEAD,
     ASK_FIRST, /* byte */
@@ -87,9 +87,9 @@ enum question {
 };
 
 /* A fetch on its way. */
-struct flight {
+struct pending_fetch {
     struct range_fetch *fetch;
-    enum question question;
+    enum fetch_question question;
     uint8_t byte; /* of a look */
 };
 
@@ -107,8 +107,8 @@ static enum dp_status add_condition(struct call *call, struct transport_request 
 }
 
 /* Puts the flight's question to the object. */
-static enum dp_status depart(struct http_source *source, struct call *call, struct flight *flight,
-                             struct transport_request *req)
+static enum dp_status prepare_fetch(struct http_source *source, struct call *call, struct pending_fetch *flight,
+                                    struct transport_request *req)
 {
     const struct range_fetch *f = flight->fetch;
     struct span etag = f->pinned ? http_version_etag(f->pinned) : span_of(NULL, 0);
@@ -142,14 +142,14 @@ static enum dp_status depart(struct http_source *source, struct call *call, stru
     return DP_OK;
 }
 
-static enum question look_at(const struct http_source *source)
+static enum fetch_question look_at(const struct http_source *source)
 {
     return source->heads ? ASK_HEAD : ASK_FIRST;
 }
 
 /* What must be asked after this answer. */
-static enum question next_question(const struct http_source *source, const struct flight *flight,
-                                   const struct transport_request *req)
+static enum fetch_question next_question(const struct http_source *source, const struct pending_fetch *flight,
+                                         const struct transport_request *req)
 {
     int code = req->status == DP_OK ? req->code : 0;
     if (flight->question == ASK_HEAD && (code == 400 || code == 401 || code == 403 || code == 405 || code == 501))
@@ -161,8 +161,8 @@ static enum question next_question(const struct http_source *source, const struc
     return flight->question == ASK_FIRST && req->size == 0 ? ASK_WHOLE : ASK_NOTHING;
 }
 
-static void arrive(struct http_source *source, struct call *call, const struct flight *flight,
-                   const struct transport_request *req)
+static void finish_fetch(struct http_source *source, struct call *call, const struct pending_fetch *flight,
+                         const struct transport_request *req)
 {
     char shown[URL_SHOWN_MAX];
     struct range_fetch *f = flight->fetch;
@@ -207,14 +207,14 @@ static void arrive(struct http_source *source, struct call *call, const struct f
 }
 
 /* One round for `n` flights; those that must ask on come to the front. Answers how many. */
-static size_t fly(struct http_source *source, struct call *call, struct flight *flights,
-                  struct transport_request *reqs, size_t n)
+static size_t ask_round(struct http_source *source, struct call *call, struct pending_fetch *flights,
+                        struct transport_request *reqs, size_t n)
 {
     size_t count = 0, again = 0;
     for (size_t i = 0; i < n; i++) {
         struct range_fetch *f = flights[i].fetch;
         flights[count] = flights[i];
-        f->status = depart(source, call, &flights[count], &reqs[count]);
+        f->status = prepare_fetch(source, call, &flights[count], &reqs[count]);
         if (f->status == DP_OK)
             count++;
         else
@@ -223,11 +223,11 @@ static size_t fly(struct http_source *source, struct call *call, struct flight *
     if (count)
         transport_run(call, source->transport, reqs, count);
     for (size_t i = 0; i < count; i++) {
-        enum question next = next_question(source, &flights[i], &reqs[i]);
+        enum fetch_question next = next_question(source, &flights[i], &reqs[i]);
         if (next == ASK_NOTHING)
-            arrive(source, call, &flights[i], &reqs[i]);
+            finish_fetch(source, call, &flights[i], &reqs[i]);
         else
-            flights[again++] = (struct flight){.fetch = flights[i].fetch, .question = next};
+            flights[again++] = (struct pending_fetch){.fetch = flights[i].fetch, .question = next};
     }
     transport_release(reqs, count);
     return again;
@@ -237,16 +237,16 @@ void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_
 {
     struct http_source *source = ctx;
     struct transport_request *reqs = mem_calloc(n, sizeof *reqs);
-    struct flight *flights = mem_calloc(n, sizeof *flights);
+    struct pending_fetch *flights = mem_calloc(n, sizeof *flights);
     for (size_t i = 0; i < n; i++) {
         if (reqs && flights)
-            flights[i] =
-                (struct flight){.fetch = &fetches[i], .question = fetches[i].len ? ASK_RANGE : look_at(source)};
+            flights[i] = (struct pending_fetch){.fetch = &fetches[i],
+                                                .question = fetches[i].len ? ASK_RANGE : look_at(source)};
         else
             fetches[i].status = dp_fail_nomem(&fetches[i].error, "requests");
     }
     if (reqs && flights)
-        for (n = fly(source, call, flights, reqs, n); n; n = fly(source, call, flights, reqs, n))
+        for (n = ask_round(source, call, flights, reqs, n); n; n = ask_round(source, call, flights, reqs, n))
             call->cost.rounds++;
     dp_error_clear(&call->error); /* each fetch has its own */
     mem_free(reqs);

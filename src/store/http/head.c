@@ -7,12 +7,12 @@
 
 #include <time.h>
 
-static bool is_blank(uint8_t c)
+static bool is_head_blank(uint8_t c)
 {
     return c == ' ' || c == '\t';
 }
 
-static uint8_t lower(uint8_t c)
+static uint8_t ascii_lower(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
@@ -22,16 +22,16 @@ static bool equal_nocase(struct span a, const char *b)
     if (a.len != strlen(b))
         return false;
     for (size_t i = 0; i < a.len; i++)
-        if (lower(a.data[i]) != lower((uint8_t)b[i]))
+        if (ascii_lower(a.data[i]) != ascii_lower((uint8_t)b[i]))
             return false;
     return true;
 }
 
-static struct span trimmed(struct span s)
+static struct span head_trimmed(struct span s)
 {
-    while (s.len && is_blank(s.data[0]))
+    while (s.len && is_head_blank(s.data[0]))
         s = span_of(s.data + 1, s.len - 1);
-    while (s.len && (is_blank(s.data[s.len - 1]) || s.data[s.len - 1] == '\r'))
+    while (s.len && (is_head_blank(s.data[s.len - 1]) || s.data[s.len - 1] == '\r'))
         s.len--;
     return s;
 }
@@ -45,7 +45,7 @@ struct span http_head_find(struct span head, const char *name)
         if (colon) {
             size_t name_len = (size_t)(colon - head.data);
             if (equal_nocase(span_of(head.data, name_len), name))
-                return trimmed(span_of(colon + 1, len - name_len - 1));
+                return head_trimmed(span_of(colon + 1, len - name_len - 1));
         }
         size_t step = end ? len + 1 : len;
         head = span_of(head.data + step, head.len - step);
@@ -54,7 +54,7 @@ struct span http_head_find(struct span head, const char *name)
 }
 
 /* Takes a decimal number off the front; false when there is none or it has more than 18 digits. */
-static bool take_number(struct span *s, uint64_t *out)
+static bool take_decimal(struct span *s, uint64_t *out)
 {
     uint64_t value = 0;
     size_t digits = 0;
@@ -81,14 +81,14 @@ static bool take_char(struct span *s, char c)
 bool http_content_range_parse(struct span value, struct http_content_range *out)
 {
     *out = (struct http_content_range){0};
-    struct span rest = trimmed(value);
-    if (rest.len < 6 || !equal_nocase(span_of(rest.data, 5), "bytes") || !is_blank(rest.data[5]))
+    struct span rest = head_trimmed(value);
+    if (rest.len < 6 || !equal_nocase(span_of(rest.data, 5), "bytes") || !is_head_blank(rest.data[5]))
         return false;
-    rest = trimmed(span_of(rest.data + 6, rest.len - 6));
+    rest = head_trimmed(span_of(rest.data + 6, rest.len - 6));
     struct http_content_range range = {0};
     if (!take_char(&rest, '*')) {
         range.has_range = true;
-        if (!take_number(&rest, &range.first) || !take_char(&rest, '-') || !take_number(&rest, &range.last) ||
+        if (!take_decimal(&rest, &range.first) || !take_char(&rest, '-') || !take_decimal(&rest, &range.last) ||
             range.last < range.first)
             return false;
     }
@@ -96,7 +96,7 @@ bool http_content_range_parse(struct span value, struct http_content_range *out)
         return false;
     if (!take_char(&rest, '*')) {
         range.has_size = true;
-        if (!take_number(&rest, &range.size) || (range.has_range && range.last >= range.size))
+        if (!take_decimal(&rest, &range.size) || (range.has_range && range.last >= range.size))
             return false;
     }
     if (rest.len || !(range.has_range || range.has_size))
@@ -113,7 +113,7 @@ static bool parse_fixdate(struct span s, int64_t *out)
     if (s.len != sizeof shape - 1)
         return false;
     for (size_t i = 0; i < s.len; i++) {
-        bool letter = lower(s.data[i]) >= 'a' && lower(s.data[i]) <= 'z';
+        bool letter = ascii_lower(s.data[i]) >= 'a' && ascii_lower(s.data[i]) <= 'z';
         bool digit = s.data[i] >= '0' && s.data[i] <= '9';
         bool wild = shape[i] == 'A' || shape[i] == 'a';
         if (shape[i] == '0' ? !digit : wild ? !letter : s.data[i] != (uint8_t)shape[i])
@@ -143,14 +143,14 @@ static bool parse_fixdate(struct span s, int64_t *out)
 
 bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds)
 {
-    struct span rest = trimmed(value);
+    struct span rest = head_trimmed(value);
     uint64_t number;
     int64_t date;
-    if (take_number(&rest, &number) && rest.len == 0) {
+    if (take_decimal(&rest, &number) && rest.len == 0) {
         *seconds = number;
         return true;
     }
-    if (!parse_fixdate(trimmed(value), &date))
+    if (!parse_fixdate(head_trimmed(value), &date))
         return false;
     *seconds = date > now ? (uint64_t)(date - now) : 0;
     return true;

@@ -45,7 +45,7 @@ struct http_run {
     size_t n, left; /* jobs that have not ended */
 };
 
-static void count(_Atomic int64_t *counter, int64_t by)
+static void count_event(_Atomic int64_t *counter, int64_t by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
@@ -73,7 +73,7 @@ static void end_job(struct http_run *run, struct http_job *job, enum dp_status s
     }
     if (status != DP_OK) {
         store_bytes_release(&req->bytes);
-        count(&run->counts->failures, 1);
+        count_event(&run->counts->failures, 1);
     }
     req->status = status;
     drop_bytes(job);
@@ -184,7 +184,7 @@ static enum dp_status send_try(struct http_run *run, struct http_job *job, struc
         status = transport_submit(run->transport, &run->round, t, error);
     if (status == DP_OK) {
         job->flying++;
-        count(&run->counts->in_flight, 1);
+        count_event(&run->counts->in_flight, 1);
     }
     return status;
 }
@@ -211,7 +211,7 @@ static void begin_try(struct http_run *run, struct http_job *job)
         job->sink = (struct http_sink){0};
     }
     t->asked.hedgeable = req->method == HTTP_GET && !req->once && t->asked.at == 0 && !run->options->no_hedges;
-    count(&run->counts->retries, job->tries++ > 0);
+    count_event(&run->counts->retries, job->tries++ > 0);
     enum dp_status status = send_try(run, job, t);
     if (status == DP_OK) {
         job->state = JOB_IN_FLIGHT;
@@ -234,7 +234,7 @@ static void begin_hedge(struct http_run *run, struct http_job *job)
         dp_error_clear(&job->req->error);
         return;
     }
-    count(&run->counts->hedges, 1);
+    count_event(&run->counts->hedges, 1);
 }
 
 /* ---- judging what came ------------------------------------------------------------------------------ */
@@ -482,13 +482,13 @@ static void judge_try(struct http_run *run, struct http_job *job, struct http_tr
 static void count_try(struct transport_counts *counts, const struct http_try *t, bool whole)
 {
     int class = t->came.code / 100 - 2;
-    count(&counts->in_flight, -1);
-    count(&counts->tries, t->came.sent);
-    count(&counts->received_bytes, (int64_t)t->came.body_len);
+    count_event(&counts->in_flight, -1);
+    count_event(&counts->tries, t->came.sent);
+    count_event(&counts->received_bytes, (int64_t)t->came.body_len);
     if (whole && class >= 0 && class < HTTP_CLASSES)
-        count(&counts->answers[class], 1);
+        count_event(&counts->answers[class], 1);
     else
-        count(&counts->broken, 1);
+        count_event(&counts->broken, 1);
 }
 
 /* Takes a try back. Of two in flight, the first with an answer that is not to be retried wins, and the other is called
@@ -575,7 +575,7 @@ static void give_up(struct http_run *run, enum dp_status status)
         finish_done(run, INT64_MAX);
 }
 
-static void run_jobs(struct http_run *run)
+static void run_http_jobs(struct http_run *run)
 {
     while (run->left) {
         enum dp_status status = call_check(run->call);
@@ -597,7 +597,7 @@ static void run_jobs(struct http_run *run)
 }
 
 /* Clears the outputs, and refuses what cannot be asked. */
-static enum dp_status check_request(struct transport_request *req)
+static enum dp_status check_http_request(struct transport_request *req)
 {
     req->error = (struct dp_error){0};
     req->code = 0;
@@ -631,7 +631,7 @@ enum dp_status transport_run(struct call *call, struct transport *transport, str
     int64_t now = os_now_ns();
     for (size_t i = 0; i < n; i++) {
         struct transport_request *req = &reqs[i];
-        req->status = check_request(req);
+        req->status = check_http_request(req);
         if (req->status == DP_OK && !run.jobs)
             req->status = dp_fail_nomem(&req->error, "requests");
         if (!run.jobs)
@@ -644,7 +644,7 @@ enum dp_status transport_run(struct call *call, struct transport *transport, str
     }
     if (run.jobs) {
         pthread_cond_init(&run.round.wake, NULL);
-        run_jobs(&run);
+        run_http_jobs(&run);
         pthread_cond_destroy(&run.round.wake);
         for (size_t i = 0; i < n; i++)
             buffer_deinit(&run.jobs[i].first_head);

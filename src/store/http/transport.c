@@ -196,7 +196,7 @@ static void unlink_waiting(struct http_host *host, struct http_try *t)
 }
 
 /* Gives a try back to its round. */
-static void finish(struct http_try *t)
+static void return_try(struct http_try *t)
 {
     t->locked.state = TRY_DONE;
     t->previous = NULL;
@@ -248,7 +248,7 @@ void transport_abort(struct transport *transport, struct http_round *round)
                 continue;
             unlink_waiting(host, t);
             t->came.result = CURLE_ABORTED_BY_CALLBACK;
-            finish(t);
+            return_try(t);
         }
     pthread_mutex_unlock(&transport->locked.lock);
     curl_multi_wakeup(transport->loop.multi);
@@ -260,7 +260,7 @@ void transport_abort_try(struct transport *transport, struct http_try *t)
     if (t->locked.state == TRY_QUEUED) {
         unlink_waiting(t->asked.host, t);
         t->came.result = CURLE_ABORTED_BY_CALLBACK;
-        finish(t);
+        return_try(t);
     } else if (t->locked.state != TRY_DONE) {
         t->locked.aborted = true;
         transport->locked.aborting = true;
@@ -343,7 +343,7 @@ static void end_try(struct transport *transport, struct http_try *t, CURLcode re
         push_starting(transport, next);
     }
     drop_idle_host(transport, host);
-    finish(t);
+    return_try(t);
     pthread_mutex_unlock(&transport->locked.lock);
 }
 
@@ -438,7 +438,8 @@ static void *run_loop(void *context)
     while (take_orders(transport)) {
         int running, left;
         curl_multi_perform(transport->loop.multi, &running);
-        for (CURLMsg *message; (message = curl_multi_info_read(transport->loop.multi, &left)) != NULL;) {
+        for (CURLMsg *message = curl_multi_info_read(transport->loop.multi, &left); message;
+             message = curl_multi_info_read(transport->loop.multi, &left)) {
             if (message->msg != CURLMSG_DONE)
                 continue;
             char *mine = NULL;
@@ -466,7 +467,7 @@ static void *run_loop(void *context)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static unsigned or_default(unsigned value, unsigned initial)
+static unsigned option_or(unsigned value, unsigned initial)
 {
     return value ? value : initial;
 }
@@ -498,19 +499,19 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     struct transport_options *o = &transport->options;
     if (options)
         *o = *options;
-    o->per_host = or_default(o->per_host, 128);
-    o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
-    o->stall_ms = or_default(o->stall_ms, 20000);
-    o->stall_bytes = or_default(o->stall_bytes, 1024);
+    o->per_host = option_or(o->per_host, 128);
+    o->connect_timeout_ms = option_or(o->connect_timeout_ms, 10000);
+    o->stall_ms = option_or(o->stall_ms, 20000);
+    o->stall_bytes = option_or(o->stall_bytes, 1024);
     transport->tries_set = o->tries;
     transport->connect_tries_set = o->connect_tries;
-    o->tries = or_default(o->tries, 10);
-    o->connect_tries = or_default(o->connect_tries, 4);
-    o->retry_base_ms = or_default(o->retry_base_ms, 100);
-    o->retry_cap_ms = or_default(o->retry_cap_ms, 10000);
-    o->retry_total_ms = or_default(o->retry_total_ms, 60000);
-    o->hedge_floor_ms = or_default(o->hedge_floor_ms, 50);
-    o->hedge_after = or_default(o->hedge_after, 200);
+    o->tries = option_or(o->tries, 10);
+    o->connect_tries = option_or(o->connect_tries, 4);
+    o->retry_base_ms = option_or(o->retry_base_ms, 100);
+    o->retry_cap_ms = option_or(o->retry_cap_ms, 10000);
+    o->retry_total_ms = option_or(o->retry_total_ms, 60000);
+    o->hedge_floor_ms = option_or(o->hedge_floor_ms, 50);
+    o->hedge_after = option_or(o->hedge_after, 200);
     uint64_t seed;
     enum dp_status status = os_random(&seed, sizeof seed, error);
     trust_find(&o->trust, &transport->trust);

@@ -14,24 +14,20 @@ enum { CHUNK_BYTES = 64 << 10, HASH_DIGITS = 8 };
 static const char BEGIN_CERTIFICATE[] =
     "CERTIFICATE-----"; /* also of "TRUSTED CERTIFICATE" and "X509 CERTIFICATE" */
 
-static bool is_set(const char *text)
-{
-    return text && *text;
-}
-
 /* ---- files and folders ------------------------------------------------------------------------------ */
 
 /* Whether a line in the file begins a certificate in PEM. False with errno 0: none does. */
 static bool file_has_certificate(const char *path)
 {
     char chunk[CHUNK_BYTES + sizeof BEGIN_CERTIFICATE];
-    size_t kept = 0, got;
+    size_t kept = 0, got = 1;
     bool found = false;
     FILE *in = fopen(path, "re");
     if (!in)
         return false;
     errno = 0;
-    while (!found && (got = fread(chunk + kept, 1, CHUNK_BYTES, in)) > 0) {
+    while (!found && got > 0) {
+        got = fread(chunk + kept, 1, CHUNK_BYTES, in);
         size_t have = kept + got;
         found = memmem(chunk, have, BEGIN_CERTIFICATE, sizeof BEGIN_CERTIFICATE - 1) != NULL;
         kept = have < sizeof BEGIN_CERTIFICATE - 2 ? have : sizeof BEGIN_CERTIFICATE - 2;
@@ -55,13 +51,12 @@ static bool is_hash_name(const char *name)
 /* Whether the folder has certificates by hash, as `openssl rehash` leaves them. False with errno 0: it has none. */
 static bool folder_has_certificate(const char *path)
 {
-    const struct dirent *entry;
     bool found = false;
     DIR *stream = opendir(path);
     if (!stream)
         return false;
     errno = 0;
-    while (!found && (entry = readdir(stream)) != NULL)
+    for (const struct dirent *entry = readdir(stream); entry && !found; entry = readdir(stream))
         found = is_hash_name(entry->d_name);
     int failed = found ? 0 : errno;
     closedir(stream);
@@ -109,10 +104,10 @@ static void take_system(struct trust *out)
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
     const char *file = info->age >= CURLVERSION_SEVENTH ? info->cainfo : NULL;
     const char *folder = info->age >= CURLVERSION_SEVENTH ? info->capath : NULL;
-    if ((is_set(file) && file_has_certificate(file)) ||
-        (!is_set(file) && is_set(folder) && folder_has_certificate(folder))) {
-        snprintf(out->file, sizeof out->file, "%s", is_set(file) ? file : "");
-        snprintf(out->folders, sizeof out->folders, "%s", is_set(folder) ? folder : "");
+    if ((setting_is_set(file) && file_has_certificate(file)) ||
+        (!setting_is_set(file) && setting_is_set(folder) && folder_has_certificate(folder))) {
+        snprintf(out->file, sizeof out->file, "%s", setting_is_set(file) ? file : "");
+        snprintf(out->folders, sizeof out->folders, "%s", setting_is_set(folder) ? folder : "");
         return;
     }
     if (trust_find_system("", out))
@@ -182,17 +177,18 @@ static void add_folders(const char *folders, const char *from, struct trust *out
 void trust_find(const struct trust_settings *s, struct trust *out)
 {
     *out = (struct trust){.status = DP_OK};
-    if (is_set(s->file))
+    if (setting_is_set(s->file))
         take_named(s->file, s->file_from, out);
-    else if (is_set(s->profile_file))
+    else if (setting_is_set(s->profile_file))
         take_named(s->profile_file, s->profile_from, out);
-    else if (is_set(s->other_file))
+    else if (setting_is_set(s->other_file))
         take_named(s->other_file, s->other_from, out);
     else
         take_system(out);
     /* Folders stand in for a system that has nothing, but not for a file that was named in vain. */
-    bool in_vain = out->status != DP_OK && (is_set(s->file) || is_set(s->profile_file) || is_set(s->other_file));
-    if (is_set(s->folders) && !in_vain) {
+    bool in_vain = out->status != DP_OK &&
+                   (setting_is_set(s->file) || setting_is_set(s->profile_file) || setting_is_set(s->other_file));
+    if (setting_is_set(s->folders) && !in_vain) {
         out->status = DP_OK;
         add_folders(s->folders, s->folders_from, out);
     }

@@ -401,7 +401,7 @@ static enum http_fault open_sink(struct http_try *t)
 }
 
 /* The head is whole: what of the body is wanted? */
-static enum http_fault judge(struct http_try *t)
+static enum http_fault judge_head(struct http_try *t)
 {
     const struct transport_request *req = t->asked.req;
     struct span head = buffer_span(&t->came.head);
@@ -440,12 +440,12 @@ static enum http_fault judge(struct http_try *t)
     return fault == HTTP_FAULT_NONE ? open_sink(t) : fault;
 }
 
-static bool decide(struct http_try *t)
+static bool decide_head(struct http_try *t)
 {
     if (!t->came.decided) {
         t->came.decided = true;
         t->loop.decided_ns = os_now_ns();
-        t->came.fault = judge(t);
+        t->came.fault = judge_head(t);
     }
     return t->came.fault == HTTP_FAULT_NONE;
 }
@@ -468,9 +468,9 @@ bool http_try_take_head(struct http_try *t, struct span line)
         return true;
     }
     if (line.data[0] == '\r' || line.data[0] == '\n')
-        return t->came.code < 200 || decide(t);
+        return t->came.code < 200 || decide_head(t);
     buffer_append(&t->came.head, line);
-    return t->came.head.status == DP_OK || decide(t);
+    return t->came.head.status == DP_OK || decide_head(t);
 }
 
 /* Room for `len` bytes more in a sink of unknown length. */
@@ -498,7 +498,7 @@ bool http_try_take_body(struct http_try *t, struct span data)
     size_t len = data.len;
     t->loop.moved += len;
     t->came.body_len += len;
-    if (!decide(t))
+    if (!decide_head(t))
         return false;
     if (t->came.code / 100 != 2) {
         size_t room = HTTP_ERROR_BODY_MAX - t->came.error_body.len;

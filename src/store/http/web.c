@@ -34,8 +34,8 @@ static struct http_store *http_store_of(struct store *store)
 
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
-static enum dp_status aim(struct http_source *source, struct call *call, struct span key,
-                          struct transport_request *req)
+static enum dp_status web_aim(struct http_source *source, struct call *call, struct span key,
+                              struct transport_request *req)
 {
     const struct http_store *h = (const struct http_store *)((char *)source - offsetof(struct http_store, source));
     if (h->object.len) {
@@ -72,7 +72,7 @@ static enum dp_status http_head(struct call *call, struct store *store, struct s
     return http_fetch_head(&http_store_of(store)->source, call, key, out);
 }
 
-static enum dp_status refuse(struct call *call, struct store *store, const char *what)
+static enum dp_status web_refuse(struct call *call, struct store *store, const char *what)
 {
     char shown[URL_SHOWN_MAX];
     const struct http_store *h = http_store_of(store);
@@ -83,41 +83,41 @@ static enum dp_status refuse(struct call *call, struct store *store, const char 
 static enum dp_status http_put(struct call *call, struct store *store, struct store_put *put)
 {
     (void)put;
-    return refuse(call, store, "can be written");
+    return web_refuse(call, store, "can be written");
 }
 
 static enum dp_status http_list(struct call *call, struct store *store, struct span prefix, struct span after,
                                 bool folders, size_t max, struct store_listing *out)
 {
     (void)prefix, (void)after, (void)folders, (void)max, (void)out;
-    return refuse(call, store, "can be listed");
+    return web_refuse(call, store, "can be listed");
 }
 
 static enum dp_status http_remove(struct call *call, struct store *store, struct span key)
 {
     (void)key;
-    return refuse(call, store, "can be removed");
+    return web_refuse(call, store, "can be removed");
 }
 
 static enum dp_status http_upload_begin(struct call *call, struct store *store, struct span key,
                                         struct store_upload **out)
 {
     (void)key, (void)out;
-    return refuse(call, store, "can be written");
+    return web_refuse(call, store, "can be written");
 }
 
 /* An upload never begins, so these are never reached. */
 static enum dp_status http_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
 {
     (void)bytes;
-    return refuse(call, upload->store, "can be written");
+    return web_refuse(call, upload->store, "can be written");
 }
 
 static enum dp_status http_upload_finish(struct call *call, struct store_upload *upload,
                                          struct store_version *version)
 {
     (void)version;
-    return refuse(call, upload->store, "can be written");
+    return web_refuse(call, upload->store, "can be written");
 }
 
 static void http_upload_abort(struct store_upload *upload)
@@ -204,7 +204,7 @@ enum dp_status store_http_open(struct call *call, struct span url, struct span o
         }
     }
     h->base.ops = &HTTP_OPS;
-    h->source.aim = aim;
+    h->source.aim = web_aim;
     h->limits = limits;
     uint8_t *at = h->text;
     memcpy(at, url.data, path_len);

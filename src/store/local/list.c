@@ -19,7 +19,7 @@
 
 enum { NAMES_MAX_BYTES = 1 << 30 };
 
-struct walk {
+struct folder_walk {
     struct local_store *local;
     struct store_lister lister;
     uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* of the entry being looked at */
@@ -27,18 +27,18 @@ struct walk {
 };
 
 /* The names of one folder. */
-struct names {
+struct folder_names {
     struct span *list;
     size_t count, capacity;
     struct arena arena;
 };
 
-static int compare_names(const void *a, const void *b)
+static int compare_folder_names(const void *a, const void *b)
 {
     return span_compare(*(const struct span *)a, *(const struct span *)b);
 }
 
-static bool names_add(struct names *names, struct span name)
+static bool names_add(struct folder_names *names, struct span name)
 {
     struct span *list =
         arena_reserve(&names->arena, names->list, names->count, &names->capacity, sizeof *list, 64);
@@ -51,7 +51,7 @@ static bool names_add(struct names *names, struct span name)
 }
 
 /* The kind of a directory entry: DT_REG, DT_DIR or another. */
-static unsigned char kind_of(int folder, const struct dirent *entry)
+static unsigned char entry_kind(int folder, const struct dirent *entry)
 {
     if (entry->d_type != DT_UNKNOWN)
         return entry->d_type;
@@ -62,12 +62,12 @@ static unsigned char kind_of(int folder, const struct dirent *entry)
 }
 
 /* Writes the entry's key behind w->key[0, base): for a folder with its '/'. 0: it has none. */
-static size_t entry_key(struct walk *w, size_t base, int folder, const struct dirent *entry)
+static size_t entry_key(struct folder_walk *w, size_t base, int folder, const struct dirent *entry)
 {
     struct span name = span_str(entry->d_name);
     if (base == 0 && span_equal_str(name, LOCAL_OWN_FOLDER))
         return 0;
-    unsigned char kind = kind_of(folder, entry);
+    unsigned char kind = entry_kind(folder, entry);
     if ((kind != DT_REG && kind != DT_DIR) || name.len > STORE_PART_MAX)
         return 0;
     memcpy(w->key + base, name.data, name.len);
@@ -80,10 +80,10 @@ static size_t entry_key(struct walk *w, size_t base, int folder, const struct di
 }
 
 /* Gathers the names of `stream`'s folder that may belong to the listing, sorted. */
-static enum dp_status gather(struct walk *w, DIR *stream, size_t base, struct names *names)
+static enum dp_status gather_names(struct folder_walk *w, DIR *stream, size_t base, struct folder_names *names)
 {
-    const struct dirent *entry;
-    while (errno = 0, (entry = readdir(stream)) != NULL) {
+    errno = 0;
+    for (const struct dirent *entry = readdir(stream); entry; errno = 0, entry = readdir(stream)) {
         size_t len = entry_key(w, base, dirfd(stream), entry);
         if (len && store_lister_wants_below(&w->lister, span_of(w->key, len)) &&
             !names_add(names, span_of(w->key + base, len - base)))
@@ -92,14 +92,14 @@ static enum dp_status gather(struct walk *w, DIR *stream, size_t base, struct na
     if (errno)
         return local_fail(w->local, errno, "list", span_of(w->key, base), &w->lister.call->error);
     if (names->count)
-        qsort(names->list, names->count, sizeof *names->list, compare_names);
+        qsort(names->list, names->count, sizeof *names->list, compare_folder_names);
     return DP_OK;
 }
 
-static enum dp_status walk_folder(struct walk *w, int folder, size_t base);
+static enum dp_status list_folder(struct folder_walk *w, int folder, size_t base);
 
 /* Offers one entry, whose key is w->key[0, len). */
-static enum dp_status visit(struct walk *w, int folder, const char *name, size_t len)
+static enum dp_status visit_entry(struct folder_walk *w, int folder, const char *name, size_t len)
 {
     struct span key = span_of(w->key, len);
     struct stat info;
@@ -113,14 +113,14 @@ static enum dp_status visit(struct walk *w, int folder, const char *name, size_t
     }
     int below = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (below >= 0)
-        return walk_folder(w, below, len);
+        return list_folder(w, below, len);
     if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
         return DP_OK;
     return local_fail(w->local, errno, "list", key, &w->lister.call->error);
 }
 
 /* Lists what lies in `folder` (closed here), whose keys begin with w->key[0, base). */
-static enum dp_status walk_folder(struct walk *w, int folder, size_t base)
+static enum dp_status list_folder(struct folder_walk *w, int folder, size_t base)
 {
     DIR *stream = fdopendir(folder);
     if (!stream) {
@@ -128,9 +128,9 @@ static enum dp_status walk_folder(struct walk *w, int folder, size_t base)
         close(folder);
         return status;
     }
-    struct names names = {0};
+    struct folder_names names = {0};
     arena_init(&names.arena, NAMES_MAX_BYTES);
-    enum dp_status status = gather(w, stream, base, &names);
+    enum dp_status status = gather_names(w, stream, base, &names);
     for (size_t i = 0; i < names.count && status == DP_OK && !w->full; i++) {
         struct span name = names.list[i];
         char part[STORE_PART_MAX + 1];
@@ -140,7 +140,7 @@ static enum dp_status walk_folder(struct walk *w, int folder, size_t base)
         part[part_len] = '\0';
         status = call_check(w->lister.call);
         if (status == DP_OK)
-            status = visit(w, folder, part, base + name.len);
+            status = visit_entry(w, folder, part, base + name.len);
     }
     arena_deinit(&names.arena);
     closedir(stream);
@@ -150,7 +150,7 @@ static enum dp_status walk_folder(struct walk *w, int folder, size_t base)
 enum dp_status local_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out)
 {
-    struct walk w = {.local = local_of(store)};
+    struct folder_walk w = {.local = local_of(store)};
     store_lister_init(&w.lister, call, prefix, after, folders, max, out);
     size_t base = prefix.len;
     while (base > 0 && prefix.data[base - 1] != '/')
@@ -165,5 +165,5 @@ enum dp_status local_list(struct call *call, struct store *store, struct span pr
         return local_fail(w.local, failed, "list", prefix, &call->error);
     if (base)
         memcpy(w.key, prefix.data, base);
-    return walk_folder(&w, folder, base);
+    return list_folder(&w, folder, base);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -150,30 +151,29 @@ int local_open_object(struct local_store *local, struct span key, int *fd, struc
 
 /* ---- versions --------------------------------------------------------------------------------------- */
 
-static long long nanoseconds(struct timespec t)
+static int64_t stat_nanoseconds(struct timespec t)
 {
-    return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 bool local_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
-           nanoseconds(a->st_mtim) == nanoseconds(b->st_mtim) &&
-           nanoseconds(a->st_ctim) == nanoseconds(b->st_ctim);
+           stat_nanoseconds(a->st_mtim) == stat_nanoseconds(b->st_mtim) &&
+           stat_nanoseconds(a->st_ctim) == stat_nanoseconds(b->st_ctim);
 }
 
 void local_version_of_file(const struct stat *info, struct store_version *out)
 {
-    int len = snprintf(out->token, sizeof out->token, "f%llx-%llx-%llx-%llx", (unsigned long long)info->st_ino,
-                       (unsigned long long)info->st_size, (unsigned long long)nanoseconds(info->st_mtim),
-                       (unsigned long long)nanoseconds(info->st_ctim));
+    int len = snprintf(out->token, sizeof out->token, "f%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64,
+                       (uint64_t)info->st_ino, (uint64_t)info->st_size, (uint64_t)stat_nanoseconds(info->st_mtim),
+                       (uint64_t)stat_nanoseconds(info->st_ctim));
     out->len = (uint8_t)len;
 }
 
 void local_version_of_bytes(struct span bytes, struct store_version *out)
 {
-    int len =
-        snprintf(out->token, sizeof out->token, "c%016llx-%zx", (unsigned long long)checksum64(bytes), bytes.len);
+    int len = snprintf(out->token, sizeof out->token, "c%016" PRIx64 "-%zx", checksum64(bytes), bytes.len);
     out->len = (uint8_t)len;
 }
 

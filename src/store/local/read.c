@@ -20,7 +20,7 @@
 enum { SLICE = 64, TRIES = 4, CHUNK = 8 << 20 };
 
 /* One stretch of a file to be read. */
-struct fetch {
+struct local_fetch {
     int fd;
     struct store_block *block; /* NULL: unused, or nothing to read */
     uint64_t offset;
@@ -30,34 +30,34 @@ struct fetch {
     bool skipped; /* the call ended first */
 };
 
-struct object {
+struct local_object {
     struct span key;
     int fd;
     struct stat before;
     bool hashed; /* small: read whole, shared by its requests */
     bool changed;
-    struct fetch whole; /* when hashed */
+    struct local_fetch whole; /* when hashed */
     struct store_version version;
 };
 
-struct slice {
+struct local_slice {
     struct call *call;
     struct local_store *local;
     struct store_read_req *reqs;
     size_t n;
-    struct object objects[SLICE];
+    struct local_object objects[SLICE];
     size_t object_count;
-    int object_of[SLICE];        /* per request; -1: none, it is settled */
-    struct fetch fetches[SLICE]; /* per request of a large object */
+    int object_of[SLICE];              /* per request; -1: none, it is settled */
+    struct local_fetch fetches[SLICE]; /* per request of a large object */
 };
 
-static size_t fetch_len(const struct fetch *f)
+static size_t fetch_len(const struct local_fetch *f)
 {
     return f->block ? store_block_len(f->block) - f->filled : 0;
 }
 
 /* Reads what the page cache holds. Tells whether the device must be asked for the rest. */
-static bool fetch_cached(struct fetch *f)
+static bool fetch_cached(struct local_fetch *f)
 {
     while (fetch_len(f)) {
         struct iovec to = {store_block_data(f->block) + f->filled, fetch_len(f)};
@@ -69,13 +69,13 @@ static bool fetch_cached(struct fetch *f)
     return false;
 }
 
-static void fetch_ahead(const struct fetch *f)
+static void fetch_ahead(const struct local_fetch *f)
 {
     if (fetch_len(f))
         posix_fadvise(f->fd, (off_t)(f->offset + f->filled), (off_t)fetch_len(f), POSIX_FADV_WILLNEED);
 }
 
-static void fetch_rest(struct call *call, struct fetch *f)
+static void fetch_rest(struct call *call, struct local_fetch *f)
 {
     while (fetch_len(f)) {
         if (call_check(call) != DP_OK) {
@@ -99,13 +99,13 @@ static void fetch_rest(struct call *call, struct fetch *f)
 }
 
 /* The object of the request's key: one that is open already, or a new one. NULL: the request has failed. */
-static struct object *find_object(struct slice *s, struct store_read_req *req)
+static struct local_object *find_object(struct local_slice *s, struct store_read_req *req)
 {
     for (size_t i = s->object_count; i-- > 0;)
         if (span_equal(s->objects[i].key, req->key))
             return &s->objects[i];
-    struct object *o = &s->objects[s->object_count];
-    *o = (struct object){.key = req->key};
+    struct local_object *o = &s->objects[s->object_count];
+    *o = (struct local_object){.key = req->key};
     int failed = local_open_object(s->local, req->key, &o->fd, &o->before);
     if (failed) {
         req->status = local_fail(s->local, failed, "read", req->key, &req->error);
@@ -118,10 +118,10 @@ static struct object *find_object(struct slice *s, struct store_read_req *req)
     return o;
 }
 
-static enum dp_status fetch_begin(const struct slice *s, struct fetch *f, int fd, uint64_t offset, uint64_t len,
-                                  struct dp_error *error)
+static enum dp_status fetch_begin(const struct local_slice *s, struct local_fetch *f, int fd, uint64_t offset,
+                                  uint64_t len, struct dp_error *error)
 {
-    *f = (struct fetch){.fd = fd, .offset = offset};
+    *f = (struct local_fetch){.fd = fd, .offset = offset};
     if (len == 0)
         return DP_OK;
     f->block = len > SIZE_MAX ? NULL : store_block_pool_take(s->local->blocks, (size_t)len);
@@ -129,11 +129,11 @@ static enum dp_status fetch_begin(const struct slice *s, struct fetch *f, int fd
 }
 
 /* Opens what request i needs and prepares its read. */
-static void begin_request(struct slice *s, size_t i)
+static void begin_request(struct local_slice *s, size_t i)
 {
     struct store_read_req *req = &s->reqs[i];
     s->object_of[i] = -1;
-    struct object *o = find_object(s, req);
+    struct local_object *o = find_object(s, req);
     if (!o)
         return;
     uint64_t size = (uint64_t)o->before.st_size, len;
@@ -152,9 +152,9 @@ static void begin_request(struct slice *s, size_t i)
 }
 
 /* Reads everything that begin_request prepared: first from the page cache, then from the device. */
-static void run_fetches(struct slice *s)
+static void run_fetches(struct local_slice *s)
 {
-    struct fetch *cold[2 * SLICE];
+    struct local_fetch *cold[2 * SLICE];
     size_t count = 0;
     for (size_t i = 0; i < s->object_count; i++)
         if (fetch_cached(&s->objects[i].whole))
@@ -169,10 +169,10 @@ static void run_fetches(struct slice *s)
 }
 
 /* Looks once more at each object, and learns the versions of small ones. */
-static void end_objects(struct slice *s)
+static void end_objects(struct local_slice *s)
 {
     for (size_t i = 0; i < s->object_count; i++) {
-        struct object *o = &s->objects[i];
+        struct local_object *o = &s->objects[i];
         struct stat after;
         o->changed = o->whole.cut || fstat(o->fd, &after) != 0 || !local_same_file(&o->before, &after);
         if (o->hashed && !o->changed) {
@@ -185,11 +185,11 @@ static void end_objects(struct slice *s)
 }
 
 /* Answers request i. True when its object changed and it may be read again. */
-static bool end_request(struct slice *s, size_t i)
+static bool end_request(struct local_slice *s, size_t i)
 {
     struct store_read_req *req = &s->reqs[i];
-    struct object *o = &s->objects[s->object_of[i]];
-    struct fetch *f = o->hashed ? &o->whole : &s->fetches[i];
+    struct local_object *o = &s->objects[s->object_of[i]];
+    struct local_fetch *f = o->hashed ? &o->whole : &s->fetches[i];
     if (f->skipped) {
         req->status = s->call->error.status;
         req->error = s->call->error;
@@ -219,13 +219,13 @@ static bool end_request(struct slice *s, size_t i)
 }
 
 /* One try at the requests that `wanted` marks; leaves those marked that must be read again. */
-static bool read_slice(struct slice *s, bool wanted[SLICE])
+static bool read_slice(struct local_slice *s, bool wanted[SLICE])
 {
     bool again = false;
     s->object_count = 0;
     for (size_t i = 0; i < s->n; i++) {
         s->object_of[i] = -1;
-        s->fetches[i] = (struct fetch){.fd = -1};
+        s->fetches[i] = (struct local_fetch){.fd = -1};
         if (wanted[i])
             begin_request(s, i);
     }
@@ -245,7 +245,7 @@ static bool read_slice(struct slice *s, bool wanted[SLICE])
 
 void local_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n)
 {
-    struct slice s;
+    struct local_slice s;
     s.call = call;
     s.local = local_of(store);
     for (size_t start = 0; start < n; start += SLICE) {

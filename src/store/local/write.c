@@ -95,7 +95,7 @@ static void temporary_end(struct temporary *t, bool renamed)
 }
 
 /* Makes the written bytes durable, with an exact modification time. */
-static int settle(int fd)
+static int settle_file(int fd)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
     if (clock_gettime(CLOCK_REALTIME, &times[1]) != 0 || futimens(fd, times) != 0 || fsync(fd) != 0)
@@ -114,8 +114,7 @@ void local_sweep(struct local_store *local)
         close(folder);
         return;
     }
-    const struct dirent *entry;
-    while ((entry = readdir(stream)) != NULL) {
+    for (const struct dirent *entry = readdir(stream); entry; entry = readdir(stream)) {
         struct stat info;
         if (fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
             info.st_mtim.tv_sec < time(NULL) - DAY)
@@ -165,9 +164,9 @@ static enum dp_status fail_sync(struct call *call, const struct local_store *loc
 
 /* Gives the file its name, if the put's condition holds. The lock is held but for STORE_IF_ABSENT. *renamed: the
  * temporary name is gone. */
-static enum dp_status take_name(struct call *call, struct local_store *local, const struct store_put *put,
-                                const struct temporary *t, int folder, const char *name, int *failed,
-                                bool *renamed)
+static enum dp_status take_object_name(struct call *call, struct local_store *local, const struct store_put *put,
+                                       const struct temporary *t, int folder, const char *name, int *failed,
+                                       bool *renamed)
 {
     if (put->condition == STORE_IF_ABSENT) {
         *failed = link_new(t, folder, name);
@@ -201,8 +200,8 @@ static enum dp_status fail_put(struct call *call, const struct local_store *loca
 
 /* Makes the finished temporary file the object. Ends `t`. `size` and `hash` (when size ≤ LOCAL_HASHED_MAX) are
  * of its content. */
-static enum dp_status publish(struct call *call, struct local_store *local, struct store_put *put,
-                              struct temporary *t, uint64_t size, const struct store_version *hash)
+static enum dp_status publish_file(struct call *call, struct local_store *local, struct store_put *put,
+                                   struct temporary *t, uint64_t size, const struct store_version *hash)
 {
     char name[STORE_PART_MAX + 1] = "";
     int folder = -1, failed = 0, lock = -1;
@@ -218,7 +217,7 @@ static enum dp_status publish(struct call *call, struct local_store *local, stru
         if (failed == ENOENT && put->condition == STORE_IF_VERSION)
             status = call_fail(call, DP_CONFLICT, "%.*s is gone", SPAN_FMT(put->key));
         else if (!failed)
-            status = take_name(call, local, put, t, folder, name, &failed, &renamed);
+            status = take_object_name(call, local, put, t, folder, name, &failed, &renamed);
         if (status != DP_OK || failed != ENOENT)
             break;
     }
@@ -255,7 +254,7 @@ enum dp_status local_put(struct call *call, struct store *store, struct store_pu
         return status;
     int failed = os_write_all(t.fd, put->body);
     if (!failed)
-        failed = settle(t.fd);
+        failed = settle_file(t.fd);
     if (failed) {
         temporary_end(&t, false);
         return local_fail(local, failed, "write", put->key, &call->error);
@@ -263,11 +262,11 @@ enum dp_status local_put(struct call *call, struct store *store, struct store_pu
     struct store_version hash = {0};
     if (put->body.len <= LOCAL_HASHED_MAX)
         local_version_of_bytes(put->body, &hash);
-    return publish(call, local, put, &t, put->body.len, &hash);
+    return publish_file(call, local, put, &t, put->body.len, &hash);
 }
 
 /* Removes the folders above `key` that are empty now, as an object store has none. */
-static void prune(struct local_store *local, struct span key)
+static void prune_folders(struct local_store *local, struct span key)
 {
     for (;;) {
         while (key.len > 0 && key.data[key.len - 1] != '/')
@@ -312,7 +311,7 @@ enum dp_status local_remove(struct call *call, struct store *store, struct span 
 out:
     close(folder);
     if (status == DP_OK)
-        prune(local, key);
+        prune_folders(local, key);
     return status;
 }
 
@@ -366,7 +365,7 @@ enum dp_status local_upload_finish(struct call *call, struct store_upload *uploa
     struct store_version hash = {0};
     struct stat info = {.st_size = (off_t)u->size};
     enum dp_status status = DP_OK;
-    int failed = settle(u->file.fd);
+    int failed = settle_file(u->file.fd);
     if (failed)
         status = local_fail(local, failed, "write", put.key, &call->error);
     else if (u->size <= LOCAL_HASHED_MAX)
@@ -375,7 +374,7 @@ enum dp_status local_upload_finish(struct call *call, struct store_upload *uploa
         local_upload_abort(upload);
         return status;
     }
-    status = publish(call, local, &put, &u->file, u->size, &hash);
+    status = publish_file(call, local, &put, &u->file, u->size, &hash);
     *version = put.version;
     mem_free(u);
     return status;

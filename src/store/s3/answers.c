@@ -8,7 +8,7 @@
 #include "store/s3/xml.h"
 
 /* Undoes encoding-type=url: %XX, and '+' for a space. */
-static enum dp_status unescape(struct arena *arena, struct span *text, struct dp_error *error)
+static enum dp_status unescape_name(struct arena *arena, struct span *text, struct dp_error *error)
 {
     uint8_t *out = arena_alloc(arena, text->len + 1);
     size_t len;
@@ -92,7 +92,7 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
     if (status == DP_OK && xml_failed(&r))
         status = xml_error(&r, error);
     for (size_t i = 0; i < out->count && status == DP_OK && escaped; i++)
-        status = unescape(arena, &out->entries[i].key, error);
+        status = unescape_name(arena, &out->entries[i].key, error);
     if (status == DP_OK)
         sort_entries(out);
     if (status == DP_OK && out->truncated && out->next.len == 0)
@@ -101,8 +101,8 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
 }
 
 /* The text of the first <`wanted`> in <`root`>. */
-static enum dp_status parse_one(struct span body, const char *root, const char *wanted, struct arena *arena,
-                                struct span *out, struct dp_error *error)
+static enum dp_status parse_element(struct span body, const char *root, const char *wanted, struct arena *arena,
+                                    struct span *out, struct dp_error *error)
 {
     struct xml_reader r;
     struct span name;
@@ -125,10 +125,10 @@ static enum dp_status parse_one(struct span body, const char *root, const char *
 
 enum dp_status s3_parse_upload_id(struct span body, struct arena *arena, struct span *id, struct dp_error *error)
 {
-    return parse_one(body, "InitiateMultipartUploadResult", "UploadId", arena, id, error);
+    return parse_element(body, "InitiateMultipartUploadResult", "UploadId", arena, id, error);
 }
 
 enum dp_status s3_parse_completed(struct span body, struct arena *arena, struct span *etag, struct dp_error *error)
 {
-    return parse_one(body, "CompleteMultipartUploadResult", "ETag", arena, etag, error);
+    return parse_element(body, "CompleteMultipartUploadResult", "ETag", arena, etag, error);
 }

@@ -22,26 +22,23 @@ struct credentials {
     const char *region;
     struct arena arena;
     int64_t (*wall_ms)(void);
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t changed;
-    struct aws_keys *keys; /* NULL: none yet */
-    int64_t renew_ms;      /* when to fetch the next */
-    int64_t fetched_ms;    /* when the last fetch ended */
-    bool fetching;
-    uint64_t fetches;        /* that have ended */
-    struct dp_error failure; /* of the last, if it failed */
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        struct aws_keys *keys; /* NULL: none yet */
+        int64_t renew_ms;      /* when to fetch the next */
+        int64_t fetched_ms;    /* when the last fetch ended */
+        bool fetching;
+        uint64_t fetches;        /* that have ended */
+        struct dp_error failure; /* of the last, if it failed */
+    } locked;
 };
-
-static bool is_set(const char *text)
-{
-    return text && *text;
-}
 
 /* ---- making ----------------------------------------------------------------------------------------- */
 
 static bool copy_text(struct arena *arena, const char **text)
 {
-    if (!is_set(*text)) {
+    if (!setting_is_set(*text)) {
         *text = "";
         return true;
     }
@@ -61,8 +58,8 @@ enum dp_status credentials_new(const struct s3_settings *settings, const char *r
     c->region = region;
     c->wall_ms = wall_ms ? wall_ms : os_wall_ms;
     arena_init(&c->arena, TEXTS_MAX_BYTES);
-    pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->changed, NULL);
+    pthread_mutex_init(&c->locked.lock, NULL);
+    pthread_cond_init(&c->locked.changed, NULL);
     struct s3_settings *s = &c->settings;
     const char **texts[] = {
         &s->region,
@@ -108,9 +105,9 @@ void credentials_free(struct credentials *c)
 {
     if (!c)
         return;
-    aws_keys_release(c->keys);
-    pthread_cond_destroy(&c->changed);
-    pthread_mutex_destroy(&c->lock);
+    aws_keys_release(c->locked.keys);
+    pthread_cond_destroy(&c->locked.changed);
+    pthread_mutex_destroy(&c->locked.lock);
     arena_deinit(&c->arena);
     mem_free(c);
 }
@@ -126,12 +123,12 @@ static const char *text_of(struct arena *arena, struct span s)
 /* Keys that were given outright; DP_NOT_FOUND when none were. */
 static enum dp_status from_settings(const struct s3_settings *s, struct aws_keys **out, struct dp_error *error)
 {
-    if (!is_set(s->access_key_id) && !is_set(s->secret_access_key))
+    if (!setting_is_set(s->access_key_id) && !setting_is_set(s->secret_access_key))
         return DP_NOT_FOUND;
-    if (!is_set(s->access_key_id) || !is_set(s->secret_access_key))
+    if (!setting_is_set(s->access_key_id) || !setting_is_set(s->secret_access_key))
         return dp_fail(error, DP_INVALID, "%s is set, but %s is not: S3 needs both",
-                       is_set(s->access_key_id) ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
-                       is_set(s->access_key_id) ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+                       setting_is_set(s->access_key_id) ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
+                       setting_is_set(s->access_key_id) ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
     return aws_keys_new("the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)",
                         span_str(s->access_key_id), span_str(s->secret_access_key), span_str(s->session_token),
                         INT64_MAX, out, error);
@@ -143,7 +140,7 @@ static enum dp_status from_profile(struct call *call, struct credentials *c, str
     const struct s3_settings *s = &c->settings;
     struct aws_profile p;
     char from[256];
-    snprintf(from, sizeof from, "the AWS profile \"%.200s\"", is_set(s->profile) ? s->profile : "default");
+    snprintf(from, sizeof from, "the AWS profile \"%.200s\"", setting_is_set(s->profile) ? s->profile : "default");
     enum dp_status status = credentials_profile(s, call->arena, &p, &call->error);
     if (status == DP_NOT_FOUND) /* a profile was asked for by name */
         status = call_restatus(call, DP_DENIED);
@@ -169,19 +166,19 @@ static enum dp_status from_profile(struct call *call, struct credentials *c, str
 }
 
 /* Asks the sources in their order. */
-static enum dp_status fetch(struct call *call, struct credentials *c, struct aws_keys **out)
+static enum dp_status fetch_keys(struct call *call, struct credentials *c, struct aws_keys **out)
 {
     const struct s3_settings *s = &c->settings;
     enum dp_status status = from_settings(s, out, &call->error);
     if (status != DP_NOT_FOUND)
         return status;
-    if (is_set(s->web_identity_token_file) && is_set(s->role_arn))
+    if (setting_is_set(s->web_identity_token_file) && setting_is_set(s->role_arn))
         return credentials_from_sts(call, s, c->region, s->role_arn, s->web_identity_token_file,
                                     s->role_session_name, out);
     status = from_profile(call, c, out);
     if (status != DP_NOT_FOUND)
         return status;
-    if (is_set(s->container_relative_uri) || is_set(s->container_full_uri))
+    if (setting_is_set(s->container_relative_uri) || setting_is_set(s->container_full_uri))
         return credentials_from_container(call, s, out);
     dp_error_clear(&call->error);
     status = s->metadata_disabled ? DP_UNAVAILABLE : credentials_from_metadata(call, s, out);
@@ -199,7 +196,7 @@ static enum dp_status fetch(struct call *call, struct credentials *c, struct aws
 /* ---- sharing and renewing --------------------------------------------------------------------------- */
 
 /* When keys that were fetched `now` are to be renewed. */
-static int64_t renewal(const struct aws_keys *keys, int64_t now)
+static int64_t renewal_ms(const struct aws_keys *keys, int64_t now)
 {
     if (keys->expires_ms == INT64_MAX)
         return INT64_MAX;
@@ -210,18 +207,18 @@ static int64_t renewal(const struct aws_keys *keys, int64_t now)
 /* Waits under the lock for the fetch that is under way, the deadline or the flag. */
 static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
 {
-    uint64_t before = c->fetches;
-    while (c->fetches == before) {
+    uint64_t before = c->locked.fetches;
+    while (c->locked.fetches == before) {
         enum dp_status status = call_check(call);
         if (status != DP_OK)
             return status;
-        call_wait(call, &c->changed, &c->lock);
+        call_wait(call, &c->locked.changed, &c->locked.lock);
     }
     /* Its failure is ours too, but not that it had no time left. */
-    enum dp_status failed = c->failure.status;
+    enum dp_status failed = c->locked.failure.status;
     if (failed == DP_OK || failed == DP_DEADLINE || failed == DP_CANCELLED)
         return DP_OK;
-    call->error = c->failure;
+    call->error = c->locked.failure;
     return failed;
 }
 
@@ -232,42 +229,42 @@ static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
     struct arena arena;
     struct call child;
     bool late = false;
-    c->fetching = true;
-    pthread_mutex_unlock(&c->lock);
+    c->locked.fetching = true;
+    pthread_mutex_unlock(&c->locked.lock);
     arena_init(&arena, FETCH_ARENA_BYTES);
     call_child(call, &child, &arena); /* what keys cost is not what the request cost */
-    enum dp_status status = fetch(&child, c, &fresh);
+    enum dp_status status = fetch_keys(&child, c, &fresh);
     arena_deinit(&arena);
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->locked.lock);
     int64_t now = c->wall_ms();
-    c->fetching = false;
-    c->fetches++;
-    c->fetched_ms = now;
-    c->failure = child.error;
-    c->failure.status = status;
+    c->locked.fetching = false;
+    c->locked.fetches++;
+    c->locked.fetched_ms = now;
+    c->locked.failure = child.error;
+    c->locked.failure.status = status;
     if (status == DP_OK && fresh->expires_ms <= now) {
-        c->failure.status = status =
-            dp_fail(&c->failure, DP_DENIED, "the keys for S3 that were fetched have expired");
+        c->locked.failure.status = status =
+            dp_fail(&c->locked.failure, DP_DENIED, "the keys for S3 that were fetched have expired");
         aws_keys_release(fresh);
     }
     if (status == DP_OK) {
-        old = c->keys;
-        fresh->serial = c->fetches;
-        c->keys = fresh;
-        c->renew_ms = renewal(fresh, now);
-    } else if (c->keys && now < c->keys->expires_ms) {
-        c->renew_ms = now + AGAIN_MS;
+        old = c->locked.keys;
+        fresh->serial = c->locked.fetches;
+        c->locked.keys = fresh;
+        c->locked.renew_ms = renewal_ms(fresh, now);
+    } else if (c->locked.keys && now < c->locked.keys->expires_ms) {
+        c->locked.renew_ms = now + AGAIN_MS;
         late = true;
         status = DP_OK;
     } else {
-        call->error = c->failure;
+        call->error = c->locked.failure;
     }
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_broadcast(&c->locked.changed);
     aws_keys_release(old);
     if (late) {
-        pthread_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->locked.lock);
         log_write(LOG_WARN, "the keys for S3 could not be renewed yet: %s", child.error.message);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->locked.lock);
     }
     return status;
 }
@@ -278,42 +275,42 @@ enum dp_status credentials_get(struct call *call, struct credentials *c, struct 
     if (c->settings.unsigned_requests)
         return DP_OK;
     enum dp_status status = DP_OK;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->locked.lock);
     while (status == DP_OK && !*out) {
         int64_t now = c->wall_ms();
-        bool good = c->keys && now < c->keys->expires_ms;
-        if (good && (now < c->renew_ms || c->fetching))
-            *out = aws_keys_retain(c->keys);
-        else if (c->fetching)
+        bool good = c->locked.keys && now < c->locked.keys->expires_ms;
+        if (good && (now < c->locked.renew_ms || c->locked.fetching))
+            *out = aws_keys_retain(c->locked.keys);
+        else if (c->locked.fetching)
             status = wait_for_fetch(call, c);
         else
             status = fetch_for_all(call, c);
     }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->locked.lock);
     return status;
 }
 
 void credentials_refused(struct credentials *c, uint64_t serial)
 {
     struct aws_keys *old = NULL;
-    pthread_mutex_lock(&c->lock);
-    if (c->keys && c->keys->serial == serial && !c->fetching) {
-        old = c->keys;
-        c->keys = NULL;
+    pthread_mutex_lock(&c->locked.lock);
+    if (c->locked.keys && c->locked.keys->serial == serial && !c->locked.fetching) {
+        old = c->locked.keys;
+        c->locked.keys = NULL;
     }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->locked.lock);
     aws_keys_release(old);
 }
 
 bool credentials_doubted(struct credentials *c, uint64_t serial)
 {
-    pthread_mutex_lock(&c->lock);
-    bool others = c->keys && c->keys->serial != serial;
+    pthread_mutex_lock(&c->locked.lock);
+    bool others = c->locked.keys && c->locked.keys->serial != serial;
     int64_t now = c->wall_ms();
-    if (!others && c->keys && !c->fetching && now - c->fetched_ms >= AGAIN_MS) {
-        c->renew_ms = now;
+    if (!others && c->locked.keys && !c->locked.fetching && now - c->locked.fetched_ms >= AGAIN_MS) {
+        c->locked.renew_ms = now;
         others = true;
     }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->locked.lock);
     return others;
 }

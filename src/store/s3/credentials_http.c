@@ -34,14 +34,10 @@ static const struct transport_options PATIENCE = {.direct = true,
 static const struct transport_options PATIENCE_STS = {
     .connect_timeout_ms = 5000, .connect_tries = 2, .tries = 5, .retry_total_ms = 20000};
 
-static bool is_set(const char *text)
-{
-    return text && *text;
-}
-
 /* Sends one request and answers with its body in the call's arena. `from` is for messages. */
-static enum dp_status ask(struct call *call, const struct s3_settings *s, const struct transport_options *patience,
-                          const char *from, struct transport_request *req, struct span *body)
+static enum dp_status ask_source(struct call *call, const struct s3_settings *s,
+                                 const struct transport_options *patience, const char *from,
+                                 struct transport_request *req, struct span *body)
 {
     struct transport *transport;
     struct transport_options options = *patience;
@@ -65,8 +61,8 @@ static enum dp_status ask(struct call *call, const struct s3_settings *s, const 
 }
 
 /* Fails with the answer's code, and with what it says when it is one of AWS's errors. */
-static enum dp_status refused(struct call *call, const char *from, const struct transport_request *req,
-                              struct span body)
+static enum dp_status fail_refused(struct call *call, const char *from, const struct transport_request *req,
+                                   struct span body)
 {
     struct aws_error e;
     enum dp_status status = req->code >= 500 || req->code == 429 ? DP_UNAVAILABLE : DP_DENIED;
@@ -117,7 +113,7 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
     enum dp_status status = read_token(call, token_file, &token);
     if (status != DP_OK)
         return status;
-    if (is_set(s->sts_endpoint_url))
+    if (setting_is_set(s->sts_endpoint_url))
         snprintf(url, sizeof url, "%s", s->sts_endpoint_url);
     else
         snprintf(url, sizeof url, "https://sts.%s.amazonaws.com%s/", region,
@@ -125,7 +121,7 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
     buffer_init(&form, FORM_MAX_BYTES);
     buffer_append_str(&form, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15");
     append_field(&form, "RoleArn", span_str(role_arn));
-    append_field(&form, "RoleSessionName", span_str(is_set(session) ? session : "dipper"));
+    append_field(&form, "RoleSessionName", span_str(setting_is_set(session) ? session : "dipper"));
     append_field(&form, "WebIdentityToken", token);
     status = buffer_check(&form, "a request to STS", &call->error);
     if (status == DP_OK) {
@@ -136,10 +132,10 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
                                         .headers = headers,
                                         .header_count = 1,
                                         .body = buffer_span(&form)};
-        status = ask(call, s, &PATIENCE_STS, FROM, &req, &body);
+        status = ask_source(call, s, &PATIENCE_STS, FROM, &req, &body);
         if (status == DP_OK)
             status = req.code == 200 ? aws_keys_from_sts(FROM, body, call->arena, out, &call->error)
-                                     : refused(call, FROM, &req, body);
+                                     : fail_refused(call, FROM, &req, body);
     }
     buffer_deinit(&form);
     return status;
@@ -171,19 +167,20 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
 {
     static const char FROM[] = "the container's credentials endpoint";
     char url[URL_MAX_BYTES];
-    struct span token = span_str(is_set(s->container_token) ? s->container_token : ""), body;
+    struct span token = span_str(setting_is_set(s->container_token) ? s->container_token : ""), body;
     enum dp_status status = DP_OK;
-    if (is_set(s->container_relative_uri))
-        snprintf(url, sizeof url, "%s%s", is_set(s->container_endpoint) ? s->container_endpoint : CONTAINER_HOST,
+    if (setting_is_set(s->container_relative_uri))
+        snprintf(url, sizeof url, "%s%s",
+                 setting_is_set(s->container_endpoint) ? s->container_endpoint : CONTAINER_HOST,
                  s->container_relative_uri);
     else
         snprintf(url, sizeof url, "%s", s->container_full_uri);
-    if (!is_set(s->container_relative_uri) && !credentials_container_uri_allowed(span_str(url)))
+    if (!setting_is_set(s->container_relative_uri) && !credentials_container_uri_allowed(span_str(url)))
         return call_fail(
             call, DP_INVALID,
             "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http on this host: keys are not fetched "
             "from elsewhere");
-    if (is_set(s->container_token_file))
+    if (setting_is_set(s->container_token_file))
         status = read_token(call, s->container_token_file, &token);
     if (status != DP_OK)
         return status;
@@ -191,11 +188,11 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
                                                {span_str("Authorization"), token}};
     struct transport_request req = {
         .method = HTTP_GET, .url = span_str(url), .headers = headers, .header_count = token.len ? 2 : 1};
-    status = ask(call, s, &PATIENCE, FROM, &req, &body);
+    status = ask_source(call, s, &PATIENCE, FROM, &req, &body);
     if (status != DP_OK)
         return status;
     return req.code == 200 ? aws_keys_from_json(FROM, body, call->arena, out, &call->error)
-                           : refused(call, FROM, &req, body);
+                           : fail_refused(call, FROM, &req, body);
 }
 
 /* ---- the instance's metadata service ----------------------------------------------------------------- */
@@ -206,7 +203,7 @@ static const char ROLES[] = "/latest/meta-data/iam/security-credentials/";
 static const char *metadata_url(const struct s3_settings *s, const char *path, struct span more,
                                 char out[URL_MAX_BYTES])
 {
-    const char *host = is_set(s->metadata_endpoint) ? s->metadata_endpoint : METADATA_HOST;
+    const char *host = setting_is_set(s->metadata_endpoint) ? s->metadata_endpoint : METADATA_HOST;
     size_t len = strlen(host);
     while (len && host[len - 1] == '/')
         len--;
@@ -223,11 +220,11 @@ static enum dp_status metadata_token(struct call *call, const struct s3_settings
                                     .url = span_str(metadata_url(s, "/latest/api/token", span_str(""), url)),
                                     .headers = headers,
                                     .header_count = 1};
-    enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, token);
+    enum dp_status status = ask_source(call, s, &PATIENCE, METADATA, &req, token);
     if (status == DP_UNKNOWN) /* there is nothing that a token could do twice */
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && (req.code != 200 || token->len == 0))
-        status = refused(call, METADATA, &req, *token);
+        status = fail_refused(call, METADATA, &req, *token);
     return status;
 }
 
@@ -240,11 +237,11 @@ static enum dp_status metadata_get(struct call *call, const struct s3_settings *
                                     .url = span_str(metadata_url(s, ROLES, role, url)),
                                     .headers = headers,
                                     .header_count = 1};
-    enum dp_status status = ask(call, s, &PATIENCE, METADATA, &req, body);
+    enum dp_status status = ask_source(call, s, &PATIENCE, METADATA, &req, body);
     if (status == DP_OK && req.code == 404)
         return call_fail(call, DP_UNAVAILABLE, "this machine has no role");
     if (status == DP_OK && req.code != 200)
-        status = refused(call, METADATA, &req, *body);
+        status = fail_refused(call, METADATA, &req, *body);
     return status;
 }
 

@@ -8,21 +8,16 @@
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 
-static bool is_set(const char *text)
-{
-    return text && *text;
-}
-
 /* Reads `path`, or ~/.aws/`name` when that is not set, into the arena; a file that is not there is empty. */
 static enum dp_status read_file(const struct s3_settings *s, const char *path, const char *name,
                                 struct arena *arena, char where[PATH_MAX], struct span *text,
                                 struct dp_error *error)
 {
     *text = (struct span){0};
-    if (!is_set(path) && !is_set(s->home))
+    if (!setting_is_set(path) && !setting_is_set(s->home))
         return DP_OK;
-    int len = is_set(path) ? snprintf(where, PATH_MAX, "%s", path)
-                           : snprintf(where, PATH_MAX, "%s/.aws/%s", s->home, name);
+    int len = setting_is_set(path) ? snprintf(where, PATH_MAX, "%s", path)
+                                   : snprintf(where, PATH_MAX, "%s/.aws/%s", s->home, name);
     if (len >= PATH_MAX)
         return dp_fail(error, DP_INVALID, "the path of the AWS %s file is too long", name);
     struct buffer b;
@@ -43,7 +38,7 @@ static enum dp_status read_file(const struct s3_settings *s, const char *path, c
 enum dp_status credentials_profile(const struct s3_settings *s, struct arena *arena, struct aws_profile *profile,
                                    struct dp_error *error)
 {
-    const char *name = is_set(s->profile) ? s->profile : "default";
+    const char *name = setting_is_set(s->profile) ? s->profile : "default";
     char keys_path[PATH_MAX] = "", config_path[PATH_MAX] = "";
     struct span keys, config;
     *profile = (struct aws_profile){0};
@@ -54,7 +49,7 @@ enum dp_status credentials_profile(const struct s3_settings *s, struct arena *ar
         status = aws_profile_read(keys_path, keys, AWS_CREDENTIALS_FILE, span_str(name), profile, error);
     if (status == DP_OK)
         status = aws_profile_read(config_path, config, AWS_CONFIG_FILE, span_str(name), profile, error);
-    if (status == DP_OK && !profile->found && is_set(s->profile))
+    if (status == DP_OK && !profile->found && setting_is_set(s->profile))
         return dp_fail(error, DP_NOT_FOUND, "AWS_PROFILE names \"%s\", which is neither in %s nor in %s", name,
                        *keys_path ? keys_path : "~/.aws/credentials",
                        *config_path ? config_path : "~/.aws/config");

@@ -21,7 +21,7 @@ static bool is_one_of(struct span code, const char *const *names, size_t count)
 }
 
 /* Takes note of what answers tell in passing. */
-static void learn(struct s3_store *s3, const struct transport_request *req, struct span code)
+static void learn_from_answer(struct s3_store *s3, const struct transport_request *req, struct span code)
 {
     bool from_bucket = req->code / 100 == 2 || req->code == 304 || req->code == 412 || req->code == 416 ||
                        span_equal_str(code, "NoSuchKey");
@@ -38,7 +38,7 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
     bool success = req->code / 100 == 2;
     if (!success || r->error_in_body)
         aws_error_parse(req->bytes.span, call->arena, &e);
-    learn(r->s3, req, e.code);
+    learn_from_answer(r->s3, req, e.code);
     if (req->code == 416 && !req->size_known && e.size_known) {
         req->size = e.size;
         req->size_known = true;
@@ -90,7 +90,7 @@ static const struct {
 };
 
 /* Cuts a store's own words to fit into a sentence. */
-static struct span cut(struct span text)
+static struct span cut_words(struct span text)
 {
     if (text.len > SHOWN_MAX) {
         text.len = SHOWN_MAX;
@@ -101,7 +101,7 @@ static struct span cut(struct span text)
 }
 
 /* The name of what was asked for, "s3://bucket/key", in the call's arena. */
-static const char *name_of(struct call *call, const struct s3_request *r)
+static const char *object_name_of(struct call *call, const struct s3_request *r)
 {
     const struct s3_store *s3 = r->s3;
     size_t base = s3->base_path.len;
@@ -117,7 +117,8 @@ static enum dp_status wrong_region(const struct s3_store *s3, struct span region
 {
     if (region.len)
         return dp_fail(error, DP_INVALID, "s3://%.*s is in region %.*s, not %.*s: set AWS_REGION=%.*s",
-                       SPAN_FMT(s3->bucket), SPAN_FMT(cut(region)), SPAN_FMT(s3->region), SPAN_FMT(cut(region)));
+                       SPAN_FMT(s3->bucket), SPAN_FMT(cut_words(region)), SPAN_FMT(s3->region),
+                       SPAN_FMT(cut_words(region)));
     return dp_fail(error, DP_INVALID,
                    "s3://%.*s is not in region %.*s: set AWS_REGION, or S3_ENDPOINT_URL if it is not Amazon's",
                    SPAN_FMT(s3->bucket), SPAN_FMT(s3->region));
@@ -152,7 +153,7 @@ enum dp_status s3_explain(struct http_source *source, struct call *call, const s
     (void)source;
     const struct s3_request *r = req->ctx;
     const struct s3_store *s3 = r->s3;
-    const char *name = name_of(call, r);
+    const char *name = object_name_of(call, r);
     struct aws_error e;
     bool plain = req->code == 404 && atomic_load_explicit(&s3->has_bucket, memory_order_relaxed);
     if (req->method == HTTP_HEAD && !plain && req->code / 100 != 5)
@@ -178,6 +179,6 @@ enum dp_status s3_explain(struct http_source *source, struct call *call, const s
                                                                    : DP_IO;
     if (said)
         return dp_fail(error, status, "%s: the store answers %d %.*s: %.*s", name, req->code,
-                       SPAN_FMT(cut(e.code)), SPAN_FMT(cut(e.message)));
+                       SPAN_FMT(cut_words(e.code)), SPAN_FMT(cut_words(e.message)));
     return dp_fail(error, status, "%s: %s answers %d", name, s3->endpoint, req->code);
 }

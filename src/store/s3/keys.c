@@ -20,7 +20,7 @@ static enum dp_status check_text(const char *from, const char *what, struct span
     return DP_OK;
 }
 
-static struct span append(struct aws_keys *keys, struct span text)
+static struct span append_key_text(struct aws_keys *keys, struct span text)
 {
     uint8_t *at = keys->text + keys->size;
     if (text.len)
@@ -52,9 +52,9 @@ enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct 
     keys->serial = 0;
     keys->expires_ms = expires_ms;
     atomic_init(&keys->references, 1);
-    keys->access_key_id = append(keys, access_key_id);
-    keys->secret_access_key = append(keys, secret_access_key);
-    keys->session_token = append(keys, session_token);
+    keys->access_key_id = append_key_text(keys, access_key_id);
+    keys->secret_access_key = append_key_text(keys, secret_access_key);
+    keys->session_token = append_key_text(keys, session_token);
     *out = keys;
     return DP_OK;
 }
@@ -108,7 +108,7 @@ bool aws_time_parse(struct span text, int64_t *wall_ms)
 }
 
 /* Text that may be shown: up to its first control character, and UTF-8. */
-static struct span shown(struct span text)
+static struct span shown_text(struct span text)
 {
     size_t len = 0;
     while (len < text.len && text.data[len] >= 0x20 && text.data[len] != 0x7f)
@@ -157,8 +157,8 @@ enum dp_status aws_keys_from_json(const char *from, struct span body, struct are
     if (json_failed(&r)) /* its message could quote a key */
         return dp_fail(error, DP_IO, "%s does not answer with JSON (byte %zu)", from, r.failed_at);
     if (code.len && !span_equal_str(code, "Success"))
-        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(shown(code)),
-                       SPAN_FMT(shown(message)));
+        return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(shown_text(code)),
+                       SPAN_FMT(shown_text(message)));
     return keys_of_answer(from, id, secret, token, expiration, out, error);
 }
 
@@ -226,7 +226,7 @@ static void read_error(struct xml_reader *r, struct arena *arena, struct aws_err
                           : span_equal_str(name, "BucketName") ? &out->bucket
                                                                : NULL;
         if (to && xml_read_text(r, arena, to))
-            *to = shown(*to);
+            *to = shown_text(*to);
         else if (!to && span_equal_str(name, "ActualObjectSize"))
             out->size_known = xml_read_u64(r, arena, &out->size);
         else if (!to)

@@ -68,8 +68,8 @@ static enum dp_status fetch_page(struct call *call, struct s3_store *s3, struct 
 }
 
 /* Offers a page's entries. */
-static enum dp_status offer(struct store_lister *lister, const struct s3_store *s3, const struct s3_page *page,
-                            bool *full)
+static enum dp_status offer_page(struct store_lister *lister, const struct s3_store *s3,
+                                 const struct s3_page *page, bool *full)
 {
     *full = false;
     for (size_t i = 0; i < page->count && !*full; i++) {
@@ -151,7 +151,7 @@ enum dp_status s3_list(struct call *call, struct store *store, struct span prefi
         if (status == DP_OK && !again)
             status = check_progress(call, s3, &page, token, last);
         if (status == DP_OK && !again)
-            status = offer(&lister, s3, &page, &full);
+            status = offer_page(&lister, s3, &page, &full);
         if (status == DP_OK && !again) {
             more = page.truncated;
             if (page.count)

@@ -64,11 +64,6 @@ static const struct store_ops S3_OPS = {
 
 /* ---- names ------------------------------------------------------------------------------------------ */
 
-static bool is_set(const char *text)
-{
-    return text && *text;
-}
-
 /* Letters, digits, '.', '-' and '_': what buckets are called at Amazon, now and in the past, and elsewhere. */
 static enum dp_status check_bucket(struct call *call, struct span bucket)
 {
@@ -106,7 +101,7 @@ static enum dp_status check_region(struct call *call, struct span region)
 }
 
 /* Splits "bucket/a/b/" into the bucket and the prefix "a/b/". */
-static enum dp_status take_name(struct call *call, struct s3_store *s3, struct span name)
+static enum dp_status take_root_name(struct call *call, struct s3_store *s3, struct span name)
 {
     const uint8_t *slash = name.len ? memchr(name.data, '/', name.len) : NULL;
     struct span bucket = span_of(name.data, slash ? (size_t)(slash - name.data) : name.len);
@@ -216,7 +211,7 @@ static enum dp_status take_trust(struct call *call, struct s3_store *s3, struct 
 }
 
 /* Region, endpoint and trust: from the settings, the profile, or Amazon's. */
-static enum dp_status take_place(struct call *call, struct s3_store *s3, struct s3_settings *s)
+static enum dp_status take_region(struct call *call, struct s3_store *s3, struct s3_settings *s)
 {
     struct aws_profile profile = {0};
     struct arena arena;
@@ -225,12 +220,12 @@ static enum dp_status take_place(struct call *call, struct s3_store *s3, struct 
     /* A profile that cannot be read is told where keys are needed. */
     if (credentials_profile(s, &arena, &profile, &error) != DP_OK)
         profile = (struct aws_profile){0};
-    struct span region = is_set(s->region)    ? span_str(s->region)
-                         : profile.region.len ? profile.region
-                                              : span_str(DEFAULT_REGION);
+    struct span region = setting_is_set(s->region) ? span_str(s->region)
+                         : profile.region.len      ? profile.region
+                                                   : span_str(DEFAULT_REGION);
     enum dp_status status = check_region(call, region);
     s3->region = arena_copy(&s3->arena, region);
-    struct span url = is_set(s->endpoint_url) ? span_str(s->endpoint_url) : profile.endpoint_url;
+    struct span url = setting_is_set(s->endpoint_url) ? span_str(s->endpoint_url) : profile.endpoint_url;
     if (!url.len && s3->region.data) {
         const char *amazon = arena_printf(&s3->arena, "https://s3.%.*s.amazonaws.com%s", SPAN_FMT(s3->region),
                                           span_starts_with(s3->region, span_str("cn-")) ? ".cn" : "");
@@ -262,9 +257,9 @@ enum dp_status store_s3_open(struct call *call, struct span name, const struct s
     arena_init(&s3->arena, TEXTS_MAX_BYTES);
     enum dp_status status = range_limits_of(options, &s3->limits, &call->error);
     if (status == DP_OK)
-        status = take_name(call, s3, name);
+        status = take_root_name(call, s3, name);
     if (status == DP_OK)
-        status = take_place(call, s3, &settings);
+        status = take_region(call, s3, &settings);
     if (status == DP_OK)
         status = credentials_new(&settings, (const char *)s3->region.data, NULL, &s3->credentials, &call->error);
     if (status == DP_OK && options->transport)

@@ -23,46 +23,46 @@ static const struct {
     {"sso_session", offsetof(struct aws_profile, sso_session)},
 };
 
-static bool is_blank(uint8_t c)
+static bool is_profile_blank(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-static struct span trimmed(struct span s)
+static struct span profile_trimmed(struct span s)
 {
-    while (s.len && is_blank(s.data[0]))
+    while (s.len && is_profile_blank(s.data[0]))
         s = span_of(s.data + 1, s.len - 1);
-    while (s.len && is_blank(s.data[s.len - 1]))
+    while (s.len && is_profile_blank(s.data[s.len - 1]))
         s.len--;
     return s;
 }
 
 /* The line without a comment behind white space. */
-static struct span uncommented(struct span line)
+static struct span without_comment(struct span line)
 {
     for (size_t i = 1; i < line.len; i++)
-        if ((line.data[i] == '#' || line.data[i] == ';') && is_blank(line.data[i - 1]))
+        if ((line.data[i] == '#' || line.data[i] == ';') && is_profile_blank(line.data[i - 1]))
             return span_of(line.data, i);
     return line;
 }
 
 /* The profile that the header "[…]" begins; empty for a section of another kind. */
-static bool read_header(struct span line, enum aws_profile_file kind, struct span *profile)
+static bool read_section(struct span line, enum aws_profile_file kind, struct span *profile)
 {
     const uint8_t *end = memchr(line.data, ']', line.len);
     if (!end)
         return false;
-    struct span name = trimmed(span_of(line.data + 1, (size_t)(end - line.data) - 1));
+    struct span name = profile_trimmed(span_of(line.data + 1, (size_t)(end - line.data) - 1));
     *profile = name;
     if (kind == AWS_CREDENTIALS_FILE || span_equal_str(name, "default"))
         return true;
     struct span word = span_str("profile");
-    bool is_profile = span_starts_with(name, word) && name.len > word.len && is_blank(name.data[word.len]);
-    *profile = is_profile ? trimmed(span_of(name.data + word.len, name.len - word.len)) : (struct span){0};
+    bool is_profile = span_starts_with(name, word) && name.len > word.len && is_profile_blank(name.data[word.len]);
+    *profile = is_profile ? profile_trimmed(span_of(name.data + word.len, name.len - word.len)) : (struct span){0};
     return true;
 }
 
-static void take(struct aws_profile *out, struct span key, struct span value)
+static void take_value(struct aws_profile *out, struct span key, struct span value)
 {
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
         if (span_equal_str(key, KEYS[i].key)) {
@@ -82,28 +82,29 @@ enum dp_status aws_profile_read(const char *path, struct span text, enum aws_pro
     for (unsigned number = 1; text.len; number++) {
         const uint8_t *newline = memchr(text.data, '\n', text.len);
         size_t len = newline ? (size_t)(newline - text.data) : text.len;
-        struct span line = span_of(text.data, len), content = trimmed(line);
+        struct span line = span_of(text.data, len), content = profile_trimmed(line);
         text = newline ? span_of(newline + 1, text.len - len - 1) : (struct span){0};
         if (content.len == 0 || content.data[0] == '#' || content.data[0] == ';')
             continue;
         if (content.data[0] == '[') {
             struct span name;
-            if (!read_header(content, kind, &name))
+            if (!read_section(content, kind, &name))
                 return dp_fail(error, DP_INVALID, "%s, line %u: a section's name does not end in ']'", path,
                                number);
             inside = name.len && span_equal(name, profile);
             out->found |= inside;
             continue;
         }
-        if (is_blank(line.data[0])) /* belongs to the key before */
+        if (is_profile_blank(line.data[0])) /* belongs to the key before */
             continue;
-        content = trimmed(uncommented(content));
+        content = profile_trimmed(without_comment(content));
         const uint8_t *equals = memchr(content.data, '=', content.len);
         if (!equals)
             return dp_fail(error, DP_INVALID, "%s, line %u: expected \"key = value\"", path, number);
         size_t at = (size_t)(equals - content.data);
         if (inside)
-            take(out, trimmed(span_of(content.data, at)), trimmed(span_of(equals + 1, content.len - at - 1)));
+            take_value(out, profile_trimmed(span_of(content.data, at)),
+                       profile_trimmed(span_of(equals + 1, content.len - at - 1)));
     }
     return DP_OK;
 }

@@ -23,7 +23,7 @@ static struct span method_name(enum http_method method)
 }
 
 /* Signs a try: called before each, so that dates are fresh and renewed keys are used. */
-static enum dp_status sign(struct call *call, struct transport_request *req, struct http_try *attempt)
+static enum dp_status sign_try(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     struct s3_request *r = req->ctx;
     struct aws_keys *keys;
@@ -108,7 +108,7 @@ enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span ke
     if (!ok)
         return call_nomem(call, "a request");
     req->trust = s3->trust;
-    req->prepare = sign;
+    req->prepare = sign_try;
     req->inspect = s3_inspect;
     req->ctx = r;
     return DP_OK;

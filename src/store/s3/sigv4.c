@@ -114,7 +114,7 @@ static enum dp_status append_query(const struct sigv4_request *r, struct arena *
     return DP_OK;
 }
 
-static bool is_space(uint8_t c)
+static bool is_header_space(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
@@ -125,7 +125,7 @@ static void append_trimmed(struct buffer *out, struct span value)
     bool gap = false, begun = false;
     for (size_t i = 0; i < value.len; i++) {
         uint8_t c = value.data[i];
-        if (is_space(c)) {
+        if (is_header_space(c)) {
             gap = begun;
             continue;
         }
@@ -155,7 +155,7 @@ static enum dp_status lower_and_sort(const struct sigv4_request *r, struct arena
     return DP_OK;
 }
 
-static bool repeats(const struct sigv4_pair *sorted, size_t i)
+static bool repeats_name(const struct sigv4_pair *sorted, size_t i)
 {
     return i > 0 && span_equal(sorted[i].name, sorted[i - 1].name);
 }
@@ -164,7 +164,7 @@ static bool repeats(const struct sigv4_pair *sorted, size_t i)
 static void append_names(struct buffer *out, const struct sigv4_pair *sorted, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (repeats(sorted, i))
+        if (repeats_name(sorted, i))
             continue;
         if (i)
             buffer_u8(out, ';');
@@ -175,7 +175,7 @@ static void append_names(struct buffer *out, const struct sigv4_pair *sorted, si
 static void append_headers(struct buffer *out, const struct sigv4_pair *sorted, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (repeats(sorted, i)) {
+        if (repeats_name(sorted, i)) {
             buffer_u8(out, ',');
         } else {
             if (i)
@@ -246,7 +246,7 @@ enum dp_status sigv4_string_to_sign(const struct sigv4_signer *s, struct span ca
     return buffer_check(out, "a string to sign", error);
 }
 
-static bool hmac(struct span key, struct span text, uint8_t out[32])
+static bool hmac_sha256(struct span key, struct span text, uint8_t out[32])
 {
     unsigned len = 32;
     /* OpenSSL takes key lengths as int. */
@@ -265,8 +265,9 @@ enum dp_status sigv4_signature(const struct sigv4_signer *s, struct span string_
     enum dp_status status = buffer_check(&secret, "a signing key", error);
     if (status == DP_OK) {
         struct span k = span_of(key, sizeof key), n = span_of(next, sizeof next);
-        bool ok = hmac(buffer_span(&secret), span_of(s->date, DAY_LEN), key) && hmac(k, s->region, next) &&
-                  hmac(n, s->service, key) && hmac(k, span_str(TERMINATOR), next) && hmac(n, string_to_sign, key);
+        bool ok = hmac_sha256(buffer_span(&secret), span_of(s->date, DAY_LEN), key) &&
+                  hmac_sha256(k, s->region, next) && hmac_sha256(n, s->service, key) &&
+                  hmac_sha256(k, span_str(TERMINATOR), next) && hmac_sha256(n, string_to_sign, key);
         if (ok)
             hex_encode(k, out);
         else
@@ -281,9 +282,9 @@ enum dp_status sigv4_signature(const struct sigv4_signer *s, struct span string_
 }
 
 /* Signs the request; the canonical request is left in `canonical`. */
-static enum dp_status sign(const struct sigv4_signer *signer, const struct sigv4_request *request,
-                           struct arena *arena, struct buffer *canonical, char signature[SIGV4_SIGNATURE_LEN + 1],
-                           struct dp_error *error)
+static enum dp_status sign_request(const struct sigv4_signer *signer, const struct sigv4_request *request,
+                                   struct arena *arena, struct buffer *canonical,
+                                   char signature[SIGV4_SIGNATURE_LEN + 1], struct dp_error *error)
 {
     struct buffer to_sign;
     buffer_init(&to_sign, CANONICAL_MAX_BYTES);
@@ -303,7 +304,7 @@ enum dp_status sigv4_authorization(const struct sigv4_signer *signer, const stru
     struct sigv4_pair headers[SIGV4_PAIRS_MAX];
     struct buffer canonical;
     buffer_init(&canonical, CANONICAL_MAX_BYTES);
-    enum dp_status status = sign(signer, request, arena, &canonical, signature, error);
+    enum dp_status status = sign_request(signer, request, arena, &canonical, signature, error);
     buffer_deinit(&canonical);
     if (status == DP_OK)
         status = lower_and_sort(request, arena, headers, error);
@@ -318,7 +319,7 @@ enum dp_status sigv4_authorization(const struct sigv4_signer *signer, const stru
 }
 
 /* A part of a presigned query, in the arena. */
-static struct span kept(struct arena *arena, struct buffer *scratch)
+static struct span keep_scratch(struct arena *arena, struct buffer *scratch)
 {
     struct span copy = scratch->status == DP_OK ? arena_copy(arena, buffer_span(scratch)) : (struct span){0};
     buffer_clear(scratch);
@@ -347,11 +348,11 @@ enum dp_status sigv4_presign(const struct sigv4_signer *signer, const struct sig
     buffer_init(&scratch, CANONICAL_MAX_BYTES);
     buffer_printf(&scratch, "%.*s/", SPAN_FMT(signer->access_key_id));
     append_scope(&scratch, signer);
-    struct span credential = kept(arena, &scratch);
+    struct span credential = keep_scratch(arena, &scratch);
     append_names(&scratch, headers, request->header_count);
-    struct span names = kept(arena, &scratch);
+    struct span names = keep_scratch(arena, &scratch);
     buffer_printf(&scratch, "%u", expires_seconds);
-    struct span expires = kept(arena, &scratch);
+    struct span expires = keep_scratch(arena, &scratch);
     struct span date = arena_copy(arena, span_of(signer->date, SIGV4_DATE_LEN));
     size_t count = request->query_count;
     struct sigv4_pair *all = arena_array(arena, count + ADDED_MAX, sizeof *all);
@@ -372,7 +373,7 @@ enum dp_status sigv4_presign(const struct sigv4_signer *signer, const struct sig
     struct sigv4_request whole = *request;
     whole.query = all;
     whole.query_count = count;
-    status = sign(signer, &whole, arena, &scratch, signature, error);
+    status = sign_request(signer, &whole, arena, &scratch, signature, error);
     if (status != DP_OK)
         goto out;
     struct span copy = arena_copy(arena, span_of(signature, SIGV4_SIGNATURE_LEN));

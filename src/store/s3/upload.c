@@ -16,7 +16,7 @@
 /* Amazon completes an upload within minutes, and sends a blank now and then meanwhile. */
 enum { ABORT_MS = 10000, COMPLETION_MS = 5 * 60 * 1000, ETAG_MAX = 128, ABORT_ARENA_BYTES = 1 << 20 };
 
-struct part {
+struct upload_part {
     uint8_t len;
     char etag[ETAG_MAX];
 };
@@ -25,13 +25,13 @@ struct s3_upload {
     struct store_upload base;
     struct buffer bytes; /* of the part being gathered */
     struct buffer id;    /* empty: no multipart upload was begun */
-    struct part *parts;
+    struct upload_part *parts;
     size_t count, capacity;
     size_t key_len;
     uint8_t key[STORE_KEY_MAX];
 };
 
-static struct s3_upload *upload_of(struct store_upload *upload)
+static struct s3_upload *s3_upload_of(struct store_upload *upload)
 {
     return (struct s3_upload *)upload;
 }
@@ -69,7 +69,7 @@ static void free_upload(struct s3_upload *u)
 
 /* Begins the multipart upload. Tried again, it leaves one more behind that nobody uses; the store's own rules for
  * unfinished uploads clear that. */
-static enum dp_status begin(struct call *call, struct s3_upload *u)
+static enum dp_status begin_multipart(struct call *call, struct s3_upload *u)
 {
     struct s3_store *s3 = s3_of(u->base.store);
     const struct sigv4_pair query[] = {{span_str("uploads"), span_str("")}};
@@ -95,7 +95,7 @@ static enum dp_status reserve_part(struct call *call, struct s3_upload *u)
     if (u->count == S3_PARTS_MAX)
         return call_fail(call, DP_TOO_LARGE, "%.*s: an upload has at most %d parts of %d MiB", SPAN_FMT(key_of(u)),
                          S3_PARTS_MAX, S3_PART_BYTES >> 20);
-    struct part *parts = array_reserve(u->parts, u->count, &u->capacity, sizeof *parts, 16);
+    struct upload_part *parts = array_reserve(u->parts, u->count, &u->capacity, sizeof *parts, 16);
     if (!parts)
         return call_nomem(call, "an upload");
     u->parts = parts;
@@ -107,7 +107,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
 {
     struct s3_store *s3 = s3_of(u->base.store);
     char number[16];
-    enum dp_status status = u->id.len ? DP_OK : begin(call, u);
+    enum dp_status status = u->id.len ? DP_OK : begin_multipart(call, u);
     if (status == DP_OK)
         status = reserve_part(call, u);
     if (status != DP_OK)
@@ -123,7 +123,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && req.code != 200)
         status = s3_explain(&s3->source, call, &req, &call->error);
-    struct part *part = &u->parts[u->count];
+    struct upload_part *part = &u->parts[u->count];
     if (status == DP_OK && (req.etag.len == 0 || req.etag.len > sizeof part->etag))
         status = call_fail(call, DP_IO, "%.*s: the store tells no ETag of an upload's part", SPAN_FMT(key_of(u)));
     if (status == DP_OK) {
@@ -138,7 +138,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
 
 enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
 {
-    struct s3_upload *u = upload_of(upload);
+    struct s3_upload *u = s3_upload_of(upload);
     while (bytes.len) {
         if (u->bytes.len == S3_PART_BYTES) {
             enum dp_status status = call_check(call);
@@ -201,7 +201,7 @@ static enum dp_status judge_completion(struct call *call, struct s3_upload *u, c
     return status;
 }
 
-static enum dp_status complete(struct call *call, struct s3_upload *u, struct store_version *version)
+static enum dp_status complete_multipart(struct call *call, struct s3_upload *u, struct store_version *version)
 {
     struct s3_store *s3 = s3_of(u->base.store);
     const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
@@ -228,7 +228,7 @@ static enum dp_status complete(struct call *call, struct s3_upload *u, struct st
 
 enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version)
 {
-    struct s3_upload *u = upload_of(upload);
+    struct s3_upload *u = s3_upload_of(upload);
     enum dp_status status = DP_OK;
     if (u->id.len == 0) {
         struct store_put put = {.key = key_of(u), .body = buffer_span(&u->bytes)};
@@ -240,7 +240,7 @@ enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, 
     if (u->bytes.len)
         status = send_part(call, u);
     if (status == DP_OK)
-        status = complete(call, u, version);
+        status = complete_multipart(call, u, version);
     if (status ==
         DP_UNKNOWN) /* it may be complete: then there is nothing to take back, and else too little known */
         buffer_clear(&u->id);
@@ -250,7 +250,7 @@ enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, 
 
 void s3_upload_abort(struct store_upload *upload)
 {
-    struct s3_upload *u = upload_of(upload);
+    struct s3_upload *u = s3_upload_of(upload);
     if (u->id.len) {
         /* The caller's deadline may be over; taking back has its own. Its failure leaves parts to the store's rules. */
         struct s3_store *s3 = s3_of(upload->store);

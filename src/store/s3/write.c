@@ -56,7 +56,7 @@ static enum dp_status probe_put(struct call *call, struct s3_store *s3, struct s
 }
 
 /* Asks on the object `key`, which is there only meanwhile. */
-static enum dp_status ask(struct call *call, struct s3_store *s3, struct span key, const char **ignores)
+static enum dp_status probe_ask(struct call *call, struct s3_store *s3, struct span key, const char **ignores)
 {
     struct transport_request req;
     struct transport_header header;
@@ -98,7 +98,7 @@ enum dp_status s3_probe(struct call *call, struct s3_store *s3)
         const char *key = arena_printf(call->arena, ".dipper/probe-%s", ulid);
         if (!key)
             return call_nomem(call, "a name");
-        status = ask(call, s3, span_str(key), &ignores);
+        status = probe_ask(call, s3, span_str(key), &ignores);
         struct dp_error error = call->error;
         bool may_be_there = status == DP_OK || status == DP_UNKNOWN;
         if (may_be_there && s3_remove(call, &s3->base, span_str(key)) == DP_NOMEM)

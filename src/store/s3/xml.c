@@ -3,7 +3,7 @@
 
 #include "base/hex.h"
 
-static bool fail(struct xml_reader *r, enum dp_status status, const char *why)
+static bool fail_at(struct xml_reader *r, enum dp_status status, const char *why)
 {
     if (r->status == DP_OK) {
         r->status = status;
@@ -25,14 +25,14 @@ void xml_reader_init(struct xml_reader *r, struct span text)
     *r = (struct xml_reader){.text = text};
 }
 
-static bool is_space(uint8_t c)
+static bool is_xml_space(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static void skip_space(struct xml_reader *r)
+static void skip_xml_space(struct xml_reader *r)
 {
-    while (r->at < r->text.len && is_space(r->text.data[r->at]))
+    while (r->at < r->text.len && is_xml_space(r->text.data[r->at]))
         r->at++;
 }
 
@@ -47,7 +47,7 @@ static bool skip_past(struct xml_reader *r, const char *end)
 {
     const void *found = memmem(r->text.data + r->at, r->text.len - r->at, end, strlen(end));
     if (!found)
-        return fail(r, DP_IO, "it ends early");
+        return fail_at(r, DP_IO, "it ends early");
     r->at = (size_t)((const uint8_t *)found - r->text.data) + strlen(end);
     return true;
 }
@@ -63,7 +63,7 @@ static bool skip_special(struct xml_reader *r, bool *was)
     if (r->depth && looking_at(r, "<![CDATA[")) /* "[[" and "]]" share no byte */
         return skip_past(r, "]]>");
     if (looking_at(r, "<!"))
-        return fail(r, DP_IO, "a document type is not taken");
+        return fail_at(r, DP_IO, "a document type is not taken");
     *was = false;
     return true;
 }
@@ -79,9 +79,9 @@ static bool read_name(struct xml_reader *r, struct span *name)
     }
     *name = span_of(r->text.data + start, r->at - start);
     if (name->len == 0)
-        return fail(r, DP_IO, "a name is missing");
+        return fail_at(r, DP_IO, "a name is missing");
     if (name->len > XML_NAME_MAX_BYTES)
-        return fail(r, DP_IO, "a name is too long");
+        return fail_at(r, DP_IO, "a name is too long");
     return true;
 }
 
@@ -90,24 +90,24 @@ static bool skip_attributes(struct xml_reader *r)
 {
     for (;;) {
         struct span name;
-        skip_space(r);
+        skip_xml_space(r);
         if (r->at == r->text.len)
-            return fail(r, DP_IO, "it ends inside a tag");
+            return fail_at(r, DP_IO, "it ends inside a tag");
         if (r->text.data[r->at] == '>' || r->text.data[r->at] == '/')
             return true;
         if (!read_name(r, &name))
             return false;
-        skip_space(r);
+        skip_xml_space(r);
         if (!looking_at(r, "="))
-            return fail(r, DP_IO, "an attribute has no value");
+            return fail_at(r, DP_IO, "an attribute has no value");
         r->at++;
-        skip_space(r);
+        skip_xml_space(r);
         if (looking_at(r, "\"") || looking_at(r, "'")) {
             const char quote[2] = {(char)r->text.data[r->at++], '\0'};
             if (!skip_past(r, quote))
                 return false;
         } else {
-            return fail(r, DP_IO, "an attribute's value is not quoted");
+            return fail_at(r, DP_IO, "an attribute's value is not quoted");
         }
     }
 }
@@ -125,13 +125,13 @@ static bool open_tag(struct xml_reader *r, struct span *name)
     struct span whole;
     r->at++;
     if (r->depth == XML_DEPTH_MAX)
-        return fail(r, DP_IO, "elements are nested too deep");
+        return fail_at(r, DP_IO, "elements are nested too deep");
     if (!read_name(r, &whole) || !skip_attributes(r))
         return false;
     r->empty = r->text.data[r->at] == '/';
     r->at += r->empty;
     if (!looking_at(r, ">"))
-        return fail(r, DP_IO, "a tag does not end in '>'");
+        return fail_at(r, DP_IO, "a tag does not end in '>'");
     r->at++;
     r->open[r->depth++] = whole;
     *name = without_prefix(whole);
@@ -146,10 +146,10 @@ static bool close_tag(struct xml_reader *r)
     if (!read_name(r, &name))
         return false;
     if (!span_equal(name, r->open[r->depth - 1]))
-        return fail(r, DP_IO, "an end tag does not match");
-    skip_space(r);
+        return fail_at(r, DP_IO, "an end tag does not match");
+    skip_xml_space(r);
     if (!looking_at(r, ">"))
-        return fail(r, DP_IO, "a tag does not end in '>'");
+        return fail_at(r, DP_IO, "a tag does not end in '>'");
     r->at++;
     r->depth--;
     return true;
@@ -172,12 +172,12 @@ bool xml_enter(struct xml_reader *r, struct span *name)
     if (r->at == 0 && looking_at(r, "\xef\xbb\xbf"))
         r->at += 3;
     for (bool was = true; was;) {
-        skip_space(r);
+        skip_xml_space(r);
         if (!skip_special(r, &was))
             return false;
     }
     if (!looking_at(r, "<"))
-        return fail(r, DP_IO, "an element is missing");
+        return fail_at(r, DP_IO, "an element is missing");
     return open_tag(r, name);
 }
 
@@ -186,14 +186,14 @@ bool xml_next_child(struct xml_reader *r, struct span *name)
     if (r->status != DP_OK)
         return false;
     if (r->depth == 0)
-        return fail(r, DP_IO, "no element is open");
+        return fail_at(r, DP_IO, "no element is open");
     if (end_if_empty(r))
         return false;
     for (;;) {
         bool was;
         const uint8_t *tag = r->at < r->text.len ? memchr(r->text.data + r->at, '<', r->text.len - r->at) : NULL;
         if (!tag)
-            return fail(r, DP_IO, "it ends inside an element");
+            return fail_at(r, DP_IO, "it ends inside an element");
         r->at = (size_t)(tag - r->text.data);
         if (looking_at(r, "</"))
             return close_tag(r) && false;
@@ -211,7 +211,7 @@ bool xml_skip(struct xml_reader *r)
     if (r->status != DP_OK)
         return false;
     if (r->depth == 0)
-        return fail(r, DP_IO, "no element is open");
+        return fail_at(r, DP_IO, "no element is open");
     while (r->status == DP_OK && r->depth > until)
         xml_next_child(r, &name);
     return r->status == DP_OK;
@@ -220,7 +220,7 @@ bool xml_skip(struct xml_reader *r)
 /* ---- text ------------------------------------------------------------------------------------------- */
 
 /* UTF-8 of a character reference; 0 for what XML does not allow. */
-static size_t encode(uint32_t c, uint8_t out[4])
+static size_t encode_utf8(uint32_t c, uint8_t out[4])
 {
     bool allowed = c == 0x9 || c == 0xa || c == 0xd || (c >= 0x20 && c < 0xd800) || (c >= 0xe000 && c < 0xfffe) ||
                    (c >= 0x10000 && c < 0x110000);
@@ -239,7 +239,7 @@ static size_t encode(uint32_t c, uint8_t out[4])
 }
 
 /* The number of "#38" or "#x26"; 0 when it is none. */
-static uint32_t numeric(struct span body)
+static uint32_t numeric_reference(struct span body)
 {
     bool hex = body.len > 1 && (body.data[1] == 'x' || body.data[1] == 'X');
     uint32_t value = 0;
@@ -256,7 +256,7 @@ static uint32_t numeric(struct span body)
 }
 
 /* Decodes the reference whose '&' is next; its length in bytes, 0 on failure. */
-static size_t reference(struct xml_reader *r, uint8_t out[4])
+static size_t decode_reference(struct xml_reader *r, uint8_t out[4])
 {
     static const struct {
         const char *name;
@@ -274,15 +274,15 @@ static size_t reference(struct xml_reader *r, uint8_t out[4])
             len = 1;
         }
     if (!len && body.len && body.data[0] == '#')
-        len = encode(numeric(body), out);
+        len = encode_utf8(numeric_reference(body), out);
     if (!len)
-        fail(r, DP_IO, "a character reference is not known");
+        fail_at(r, DP_IO, "a character reference is not known");
     else
         r->at += body.len + 2;
     return len;
 }
 
-static void put(uint8_t *out, size_t *len, const uint8_t *bytes, size_t count)
+static void put_bytes(uint8_t *out, size_t *len, const uint8_t *bytes, size_t count)
 {
     if (out)
         memcpy(out + *len, bytes, count);
@@ -290,17 +290,17 @@ static void put(uint8_t *out, size_t *len, const uint8_t *bytes, size_t count)
 }
 
 /* Reads text up to the end tag; `out` may be NULL to learn its length. */
-static bool read_text(struct xml_reader *r, uint8_t *out, size_t *len)
+static bool scan_text(struct xml_reader *r, uint8_t *out, size_t *len)
 {
     *len = 0;
     while (r->at < r->text.len) {
         const uint8_t *here = r->text.data + r->at;
         if (*here == '&') {
             uint8_t bytes[4];
-            size_t count = reference(r, bytes);
+            size_t count = decode_reference(r, bytes);
             if (!count)
                 return false;
-            put(out, len, bytes, count);
+            put_bytes(out, len, bytes, count);
         } else if (looking_at(r, "</")) {
             return true;
         } else if (looking_at(r, "<![CDATA[")) {
@@ -308,22 +308,22 @@ static bool read_text(struct xml_reader *r, uint8_t *out, size_t *len)
             size_t start = r->at += BEFORE;
             if (!skip_past(r, "]]>"))
                 return false;
-            put(out, len, r->text.data + start, r->at - BEHIND - start);
+            put_bytes(out, len, r->text.data + start, r->at - BEHIND - start);
         } else if (*here == '<') {
             bool was;
             if (!skip_special(r, &was))
                 return false;
             if (!was)
-                return fail(r, DP_IO, "an element is where text is expected");
+                return fail_at(r, DP_IO, "an element is where text is expected");
         } else {
             size_t end = r->at + 1;
             while (end < r->text.len && r->text.data[end] != '<' && r->text.data[end] != '&')
                 end++;
-            put(out, len, here, end - r->at);
+            put_bytes(out, len, here, end - r->at);
             r->at = end;
         }
     }
-    return fail(r, DP_IO, "it ends inside text");
+    return fail_at(r, DP_IO, "it ends inside text");
 }
 
 bool xml_read_text(struct xml_reader *r, struct arena *arena, struct span *out)
@@ -332,20 +332,20 @@ bool xml_read_text(struct xml_reader *r, struct arena *arena, struct span *out)
     if (r->status != DP_OK)
         return false;
     if (r->depth == 0)
-        return fail(r, DP_IO, "no element is open");
+        return fail_at(r, DP_IO, "no element is open");
     if (end_if_empty(r))
         return true;
     size_t start = r->at, len;
-    if (!read_text(r, NULL, &len))
+    if (!scan_text(r, NULL, &len))
         return false;
     if (r->at - start == len) {
         *out = span_of(r->text.data + start, len); /* as it stands */
     } else {
         uint8_t *bytes = arena_alloc(arena, len + 1);
         if (!bytes)
-            return fail(r, DP_NOMEM, "");
+            return fail_at(r, DP_NOMEM, "");
         r->at = start;
-        read_text(r, bytes, &len);
+        scan_text(r, bytes, &len);
         *out = span_of(bytes, len);
     }
     return close_tag(r);
@@ -358,11 +358,11 @@ bool xml_read_u64(struct xml_reader *r, struct arena *arena, uint64_t *out)
     if (!xml_read_text(r, arena, &text))
         return false;
     if (text.len == 0 || text.len > 19)
-        return fail(r, DP_IO, "a number is expected");
+        return fail_at(r, DP_IO, "a number is expected");
     uint64_t value = 0;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9')
-            return fail(r, DP_IO, "a number is expected");
+            return fail_at(r, DP_IO, "a number is expected");
         value = value * 10 + (uint64_t)(text.data[i] - '0');
     }
     *out = value;
