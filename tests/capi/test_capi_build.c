@@ -305,6 +305,24 @@ static void test_capi_build_reports_progress_and_is_cancelled(void **state)
     }
 }
 
+static bool wants_the_end(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void test_capi_build_keeps_to_its_limits(void **state)
+{
+    (void)state;
+    struct dp_index_build_options options = {.size = sizeof options, .nlist = 1000, .limits = {.timeout_ms = 1}};
+    const char *path = path_of("limited.ivf");
+    size_t files = files_in_folder();
+    expect(dp_index_build(NULL, sift, N, DIM, NULL, path, &options, &error), DP_DEADLINE);
+    options.limits = (struct dp_limits){.cancelled = wants_the_end};
+    expect(dp_index_build(NULL, sift, N, DIM, NULL, path, &options, &error), DP_CANCELLED);
+    assert_int_equal(files_in_folder(), files);
+}
+
 static void test_capi_build_survives_failed_allocations(void **state)
 {
     (void)state;
@@ -424,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_capi_build_takes_ids_from_a_file),
         cmocka_unit_test(test_capi_build_refuses),
         cmocka_unit_test(test_capi_build_reports_progress_and_is_cancelled),
+        cmocka_unit_test(test_capi_build_keeps_to_its_limits),
         cmocka_unit_test(test_capi_build_survives_failed_allocations),
         cmocka_unit_test(test_capi_build_measures_recall),
     };
