@@ -1,12 +1,12 @@
-/* bench_accounts.c: what a request on a warm key pays for its key and its quota, before anything is computed.
+/* bench_accounts.c: measures what a request with a warm key pays for its key and its quota, before any computing.
  *
  *     bench_accounts
  *
- * A key of the largest tier, remembered, with quota in hand: accounts_try, account_may, account_try_spend of one text,
- * account_look and account_leave, as the server calls them for each request. SQLite in a temporary folder; usage is
- * written by the room's own thread meanwhile. Prints the time of one such request for one thread and for several that all
- * use one key, the worst case for what they share: the mean over all requests, with the reservations in the database that
- * some of them make, and the median and slow ones of slices of 200, in nanoseconds. Ends with 1 when a mean is over 20 µs. */
+ * The key has the largest tier, is in memory, and has quota left. A request is accounts_try, account_may,
+ * account_try_spend of one text, account_look and account_leave, as in the server. The database is SQLite in a temporary
+ * folder; the room's own thread writes usage meanwhile. Prints nanoseconds of a request, for one thread and for several
+ * that share one key, which is the worst case: the mean over all requests (some of them reserve quota in the database), and
+ * the median and the slowest of slices of 200 requests. Exits with 1 if a mean is over 20 µs. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +22,10 @@ struct worker {
     pthread_t thread;
     struct accounts *accounts;
     struct span key;
-    int64_t slices[SLICES]; /* nanoseconds of a request, on average over the slice */
+    int64_t slices[SLICES]; /* nanoseconds of a request, the mean of the slice */
 };
 
-static bool request(struct accounts *a, struct span key)
+static bool pay_request(struct accounts *a, struct span key)
 {
     struct account_pass pass;
     bool good = accounts_try(a, key, &pass) == ACCOUNT_GRANTED &&
@@ -43,13 +43,13 @@ static bool request(struct accounts *a, struct span key)
     return good;
 }
 
-static void *work(void *context)
+static void *pay_requests(void *context)
 {
     struct worker *w = context;
     for (size_t i = 0; i < SLICES; i++) {
         int64_t began = os_now_ns();
         for (int r = 0; r < REQUESTS; r++)
-            if (!request(w->accounts, w->key)) {
+            if (!pay_request(w->accounts, w->key)) {
                 fprintf(stderr, "bench_accounts: a request was refused\n");
                 exit(1);
             }
@@ -58,21 +58,21 @@ static void *work(void *context)
     return NULL;
 }
 
-static int by_time(const void *a, const void *b)
+static int compare_times(const void *a, const void *b)
 {
     const int64_t *x = a, *y = b;
     return (*x > *y) - (*x < *y);
 }
 
-/* The mean over all requests of so many threads. */
-static int64_t measure(struct accounts *a, struct span key, unsigned threads)
+/* Prints the figures of so many threads, and returns the mean over all their requests. */
+static int64_t measure_threads(struct accounts *a, struct span key, unsigned threads)
 {
     static struct worker workers[THREADS_MAX];
     static int64_t all[THREADS_MAX * SLICES];
     for (unsigned i = 0; i < threads; i++) {
         workers[i].accounts = a;
         workers[i].key = key;
-        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+        if (pthread_create(&workers[i].thread, NULL, pay_requests, &workers[i]) != 0)
             exit(1);
     }
     for (unsigned i = 0; i < threads; i++) {
@@ -85,7 +85,7 @@ static int64_t measure(struct accounts *a, struct span key, unsigned threads)
     for (size_t i = 0; i < count; i++)
         sum += all[i];
     int64_t mean = sum / (int64_t)count;
-    qsort(all, count, sizeof *all, by_time);
+    qsort(all, count, sizeof *all, compare_times);
     printf("%u thread%s  mean %5lld ns  median %5lld ns  999 of 1,000 slices within %6lld ns  slowest slice %7lld "
            "ns\n",
            threads, threads == 1 ? " " : "s", (long long)mean, (long long)all[count / 2],
@@ -126,7 +126,7 @@ int main(void)
     account_leave(&pass);
     bool fast = true;
     for (unsigned threads = 1; threads <= THREADS_MAX && threads <= os_cpu_count(); threads *= 2)
-        fast = measure(a, span_str(key.text), threads) <= BAR_NS && fast;
+        fast = measure_threads(a, span_str(key.text), threads) <= BAR_NS && fast;
     accounts_close(a);
     arena_deinit(&arena);
     static const char *const files[] = {"accounts.db", "accounts.db-wal", "accounts.db-shm"};

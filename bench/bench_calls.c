@@ -1,5 +1,5 @@
-/* bench_calls.c: what one search of one query takes from C, for bench/python_overhead.py, which loads this into its own
- * process: there the system's calls take as long as they do in Python's (other threads make them slower). */
+/* bench_calls.c: measures one search of one query from C. bench/python_overhead.py loads it into its own process, so that
+ * system calls take the same time in C and in Python (other threads make them slower). */
 #include <dipper/dipper.h>
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-/* Microseconds of them all, or -1. */
+/* Returns the microseconds of all calls, or -1. */
 static double search_often(const struct dp_index *index, const float *query, size_t nprobe, size_t k, long calls)
 {
     static float distances[K_MAX];
@@ -39,7 +39,7 @@ static double search_often(const struct dp_index *index, const float *query, siz
     return now_us() - began;
 }
 
-/* Microseconds of a call, the mean over `calls`, after a tenth as many that do not count. k ≤ K_MAX. Below 0: failed. */
+/* Returns the mean microseconds of a call, after a tenth as many calls to warm up; below 0 on failure. k ≤ K_MAX. */
 double bench_calls(const char *path, const float *query, size_t nprobe, size_t k, long calls)
 {
     struct dp_index *index = NULL;

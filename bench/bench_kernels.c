@@ -1,10 +1,10 @@
-/* bench_kernels.c: what each kernel of the encoder takes alone, with its data in cache, by instruction set.
+/* bench_kernels.c: measures each kernel of the encoder alone, with its data in cache, for each instruction set.
  *
  *     bench_kernels [SET…]
  *
  * The shapes are those of all-MiniLM-L6-v2: six layers of 384 channels, 12 heads of 32, 1,536 in the
- * feed-forward. Prints microseconds a token, all six layers together, and the share of operations a second; the
- * least of many short runs, because other programs can only make a run longer.
+ * feed-forward. Prints microseconds per token in all six layers, and operations per second. A figure is the minimum of many
+ * short runs, because other programs can only make a run longer.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 
 enum { LAYERS = 6, HIDDEN = 384, HEADS = 12, WIDE = 1536, BLOCK = 48, TOKENS_MAX = 256, ROUNDS = 25 };
 
-/* Everything that kernels read and write: one layer, used again and again. */
+/* All data that kernels read and write: one layer, used repeatedly. */
 static struct {
     struct int8_linear int8[4];
     struct fp32_linear fp32[4];
@@ -28,7 +28,7 @@ static struct {
 
 static const size_t layer_n[4] = {3 * HIDDEN, HIDDEN, WIDE, HIDDEN}, layer_k[4] = {HIDDEN, HIDDEN, HIDDEN, WIDE};
 
-static void *allocate(size_t bytes)
+static void *bench_allocate(size_t bytes)
 {
     void *p = mem_aligned_alloc(64, bytes);
     if (p == NULL)
@@ -47,7 +47,7 @@ static uint32_t next_random(void)
 
 static float *random_floats(size_t n)
 {
-    float *x = allocate(n * sizeof *x);
+    float *x = bench_allocate(n * sizeof *x);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)((int)(next_random() % 2000) - 1000) / 1000.0f;
     return x;
@@ -55,7 +55,7 @@ static float *random_floats(size_t n)
 
 static void *random_bytes(size_t n)
 {
-    uint8_t *x = allocate(n);
+    uint8_t *x = bench_allocate(n);
     for (size_t i = 0; i < n; i++)
         x[i] = (uint8_t)next_random();
     return x;
@@ -169,7 +169,7 @@ static void run_norm(const struct encoder_kernels *k, size_t tokens)
                               data.ones, 1e-12f, HIDDEN, data.hidden + r * HIDDEN);
 }
 
-/* Microseconds a token in all layers: the least of ROUNDS. */
+/* Returns microseconds per token in all layers: the minimum of ROUNDS. */
 static double least_time(const struct encoder_kernels *k, size_t tokens,
                          void (*run)(const struct encoder_kernels *k, size_t tokens))
 {

@@ -1,5 +1,9 @@
-/* bench_kmeans.c: bench_kmeans VECTORS.f32 DIM K THREADS CENTROIDS.f32: clusters, assigns, and prints what both took.
- * One half of bench/kmeans_vs.py. The file holds floats alone, and is read before the clock starts. */
+/* bench_kmeans.c: Dipper's half of bench/kmeans_vs.py.
+ *
+ *     bench_kmeans VECTORS.f32 DIM K THREADS CENTROIDS.f32
+ *
+ * Clusters and assigns vectors, and prints the time of both. VECTORS.f32 holds floats only; it is read before the clock
+ * starts. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-/* bench_output.c: how long a vector takes to become text: JSON numbers, and base 64.
+/* bench_output.c: measures how long it takes to write a vector as text: JSON numbers, and base 64.
  *
  *     bench_output
  *
- * The vector is like an embedding: 384 floats of unit length. Prints the least processor time of many rounds, and
- * the same for the C library's "%.9g" beside the JSON numbers.
+ * The vector is like an embedding: 384 floats, of length 1. Prints the minimum processor time of many rounds; for JSON
+ * numbers also that of the C library's "%.9g".
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ static int64_t thread_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* About normal: the sum of uniform numbers; then unit length. */
+/* Sums of uniform numbers are nearly normal; then the vector is scaled to length 1. */
 static void fill(void)
 {
     uint64_t state = 1;

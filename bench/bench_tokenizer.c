@@ -1,11 +1,11 @@
-/* bench_tokenizer.c: the tokenizer's half of bench/tokenizer_vs.py.
+/* bench_tokenizer.c: Dipper's half of bench/tokenizer_vs.py.
  *
  *     bench_tokenizer TOKENIZER.json TEXTS
  *
- * TEXTS is a file of texts, each behind its length (four bytes, little-endian). For each line that comes on
- * standard input it answers with one on standard output:
+ * TEXTS is a file of texts; each follows its length (four bytes, little-endian). The program reads commands from standard
+ * input, one in each line, and answers each with a line:
  *
- *     run         encodes all texts once: nanoseconds of this thread's processor time, and the tokens
+ *     run         encodes all texts once; answers nanoseconds of this thread's processor time, and the tokens
  *     ids FILE    writes the ids of all texts: count and ids, four bytes each
  */
 #include <stdio.h>

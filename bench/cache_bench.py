@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""bench/cache_bench.py [--build build] [--rounds 3] [--seconds 3] [--write [PAGE]]: what cached embeddings cost.
+"""bench/cache_bench.py [--build build] [--rounds 3] [--seconds 3] [--write [PAGE]]: measures cached embeddings.
 
 Starts `dipper serve` and Debian's redis-server on free ports of this host, warms the cache with 1,000 texts, and has wrk
-ask for them in turn on the same processors: JSON by /v1/embed, base 64 by /v1/embeddings, with and without the access
-log. Then, one request at a time, how much longer an answer takes whose vector comes from Redis instead of memory. Rounds take
-turns over all cases; medians are printed as Markdown. --write also puts them into docs/benchmarks/embedding-service.md.
+request them in turn on the same processors: JSON from /v1/embed, base 64 from /v1/embeddings, with and without the access
+log. Then it measures, one request at a time, how much longer an answer takes if its vector comes from Redis and not from
+memory. Each round runs all cases; the script prints medians as Markdown. --write also puts them into
+docs/benchmarks/embedding-service.md.
 Needs wrk and redis-server (scripts/setup --bench).
 """
 import argparse
@@ -38,7 +39,7 @@ FORMS = {
 
 @contextlib.contextmanager
 def serving(dipper, folder, log, *options):
-    """The port of a server over an empty root; its access log goes to a file."""
+    """Starts a server over an empty root, with its access log in a file; yields its port."""
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with open(folder / f"log-{log}", "wb") as errors:
         process = subprocess.Popen([dipper, "serve", "--root", folder / "root", "--listen", "127.0.0.1:0", "--log-format",
@@ -51,7 +52,7 @@ def serving(dipper, folder, log, *options):
 
 
 def post(connection, form, text):
-    """The seconds an answer took, and what it says its look in Redis took (milliseconds, or None)."""
+    """Returns the seconds of an answer, and the milliseconds of its Redis lookup as the answer reports them, or None."""
     path, body = FORMS[form]
     began = time.perf_counter()
     connection.request("POST", path, json.dumps(body(text)))
@@ -73,7 +74,7 @@ def warm(port):
 
 
 def write_script(folder, form):
-    """A wrk script that asks for each text in turn."""
+    """A wrk script that requests each text in turn."""
     path, body = FORMS[form]
     script = folder / f"{form.replace(' ', '')}.lua"
     bodies = ",\n".join(json.dumps(json.dumps(body(text))) for text in TEXTS)
@@ -85,7 +86,7 @@ def write_script(folder, form):
 
 
 def wrk(port, script, connections, seconds):
-    """Requests a second, and the 99th percentile in milliseconds."""
+    """Returns requests per second, and the 99th percentile in milliseconds."""
     done = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", script,
                            f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in done and "Socket errors" not in done, done
@@ -116,7 +117,7 @@ def memory_tier(dipper, folder, rounds, seconds):
 
 
 def redis_tier(dipper, folder, rounds):
-    """One request at a time, from memory and from Redis in turns."""
+    """One request at a time, alternately from memory and from Redis."""
     memory, redis, stages = [], [], []
     with redis_servers(1, folder) as (server,), serving(dipper, folder, "off") as near, \
             serving(dipper, folder, "off", "--redis-url", server.url, "--l1-cache-size", "0") as far:

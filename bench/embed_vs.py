@@ -3,14 +3,14 @@
 
     make bench-embed [TORCH=1] [WRITE=1]
 
-or, with what that prepares (docs/benchmarks/embedding.md):
+or, after its preparations (docs/benchmarks/embedding.md):
 
     build/bench-venv/bin/python bench/embed_vs.py [--rounds 5] [--peers onnx,torch,tokenizers] [--write]
 
-Engines take turns: each round runs every one of them once, in an order that moves on by one each round. A turn's
-figure is its median (one text at a time) or its rate (many); a table's is the median over the rounds, with the
-least and the most beside it. Ratios are taken round by round, then their median. Prints Markdown; --write also puts
-it into docs/benchmarks/embedding.md. Takes five minutes with all peers.
+Engines take turns: each round runs every engine once, and each round begins with the next engine. The figure of a turn is
+its median (one text at a time) or its rate (many texts). The figure in a table is the median over the rounds, with the
+minimum and the maximum. A ratio is the median of the rounds' ratios. The script prints Markdown; --write also puts it into
+docs/benchmarks/embedding.md. It takes five minutes with all peers.
 """
 import argparse
 import gc
@@ -32,7 +32,7 @@ import cranfield  # noqa: E402
 PAGE = TOP / "docs" / "benchmarks" / "embedding.md"
 BEGIN, END = "<!-- what bench/embed_vs.py printed begins -->\n", "<!-- what bench/embed_vs.py printed ends -->\n"
 BATCHES = (1, 2, 4, 8, 16, 32)
-LINEAR_OPS = 21233664  # of all-MiniLM-L6-v2, a token: what `dipper bench embed` counts for its share of the peak
+LINEAR_OPS = 21233664  # per token of all-MiniLM-L6-v2, as `dipper bench embed` counts them
 
 
 def timed(work, *arguments):
@@ -42,12 +42,12 @@ def timed(work, *arguments):
 
 
 def thread_counts(most):
-    """1, 2, 4, … and the most."""
+    """1, 2, 4, … and the maximum."""
     return sorted({1 << n for n in range(most.bit_length()) if 1 << n <= most} | {most})
 
 
 class Entry:
-    """An engine in a contest, and what it took: seconds (of a text or of them all), a figure a round."""
+    """An engine in a contest, and its seconds (for one text or for all texts), one figure for each round."""
 
     def __init__(self, engine, many):
         self.engine, self.whole, self.alone = engine, [], []
@@ -55,7 +55,7 @@ class Entry:
 
 
 class Contest:
-    """Engines that do the same work. `many`: all texts at once, rather than one at a time."""
+    """Engines that do the same work. many: all texts at once; otherwise one at a time."""
 
     def __init__(self, title, engines, texts, many):
         self.title, self.texts, self.many = title, texts, many
@@ -87,11 +87,11 @@ class Contest:
             self.turn(self.entries[(i + number) % len(self.entries)])
 
     def figure(self, seconds):
-        """As the table shows it: milliseconds a text, or texts a second."""
+        """The figure in the table: milliseconds per text, or texts per second."""
         return f"{len(self.texts) / seconds:.1f}" if self.many else f"{seconds * 1e3:.3f}"
 
     def table(self, tokens, peak, threads):
-        """Markdown. tokens: of all the texts; peak: machine.peak's answer for one thread and for `threads`."""
+        """Yields Markdown. tokens: of all texts; peak: machine.peak's results for one thread and for `threads`."""
         unit = "texts/s" if self.many else "p50 ms"
         yield f"| engine | setting | {unit} | rounds | engine's run alone |" + (" of peak |" if self.many else "")
         yield "|---|---|---:|---:|---:|" + ("---:|" if self.many else "")
@@ -105,7 +105,7 @@ class Contest:
             yield (f"| {entry.engine.name} | {entry.setting} | {self.figure(median)} | {spread} | {alone} |{share}")
 
     def best(self, name, threads=None):
-        """The engine's entry with the least median; of one thread count when that is given."""
+        """The engine's entry with the smallest median; only those with `threads` threads if it is given."""
         found = [e for e in self.entries if e.engine.name == name and threads in (None, e.engine.threads)]
         return min(found, key=lambda e: statistics.median(e.whole)) if found else None
 
@@ -126,7 +126,7 @@ def ratio(theirs, ours):
 
 
 def choose(engines, texts, words):
-    """The fastest of engines and batches over the texts, its batch set; `words` gets a line that says what was tried."""
+    """Returns the fastest engine, with its best batch size. Appends a line to `words` that says what was tried."""
     tried = []
     for engine in engines:
         for batch in BATCHES:
@@ -146,7 +146,7 @@ def choose(engines, texts, words):
     return best[1]
 
 
-# ---- what is compared ----
+# ---- the contests ----
 
 class Texts:
     def __init__(self, count):
@@ -202,13 +202,13 @@ def ratio_rows(contests):
 
 
 def spread_out(texts, count):
-    """`count` of the texts, or all, evenly from all over."""
+    """`count` of the texts, evenly spaced; or all."""
     count = min(count, len(texts))
     return [texts[i * len(texts) // count] for i in range(count)]
 
 
 def accuracy_rows(contests, texts, args):
-    """Each engine's vectors against the reference's: fp32 by the first of these that takes part."""
+    """Compares each engine's vectors with the reference: the first of these engines, in fp32, that takes part."""
     sample = spread_out(texts.queries, 3 * args.texts) + spread_out(texts.documents, 2 * args.documents)
     engines = {entry.engine.name: entry.engine for entry in contests[-1].entries}
     reference = next(n for n in ("sentence-transformers", "ONNX Runtime fp32", "Dipper fp32") if n in engines)
@@ -225,7 +225,7 @@ def accuracy_rows(contests, texts, args):
 
 
 def tokenizer_rows(ours, texts, args):
-    """One thread each; the package in the three ways it has."""
+    """One thread each; the package with its three functions."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     package = load_tokenizer(args.model)
     corpus = texts.documents + texts.queries
@@ -303,7 +303,7 @@ def report(args):
 
 
 def write(page, text):
-    """Replaces what stands between the two marks of a page."""
+    """Replaces the text between the two marks of a page."""
     head, rest = page.read_text(encoding="utf-8").split(BEGIN)
     page.write_text(head + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
 

@@ -3,15 +3,15 @@
 
     make bench-faiss [WRITE=1]
 
-or, with what that prepares (docs/benchmarks/faiss-in-place.md):
+or, after its preparations (docs/benchmarks/faiss-in-place.md):
 
     build/bench-venv/bin/python bench/faiss_vs.py [--rounds 9] [--delay 30] [--write]
 
-The files lie in MinIO, behind toxiproxy, which keeps every answer back for `delay` milliseconds (scripts/peers builds and
-starts both). Those who are compared take turns, each round every one once, in an order that moves on by one; a figure is
-the median over the rounds, with the least and the most beside it, and a ratio is taken round by round, then its median.
-Prints Markdown; --write also puts it into docs/benchmarks/faiss-in-place.md. The data are made once, into
-build/bench/faiss/: embedding the packages takes minutes, the rest a minute, the rounds two.
+The files lie in MinIO, behind toxiproxy, which delays every answer by `delay` milliseconds (scripts/peers builds and starts
+both). The programs take turns: each round runs every one once, and begins with the next one. A figure is the median over the
+rounds, with the minimum and the maximum; a ratio is the median of the rounds' ratios. The script prints Markdown; --write
+also puts it into docs/benchmarks/faiss-in-place.md. It makes the data once, in build/bench/faiss/: embedding the packages
+takes minutes, the rest one minute, the rounds two.
 """
 import argparse
 import ctypes
@@ -53,7 +53,7 @@ def load_script(path):
 # ---- the data, made once ----
 
 def make_large(path):
-    """Vectors around 1,024 centroids; the times do not depend on what they are."""
+    """Vectors around 1,024 centroids; times do not depend on their values."""
     if path.exists():
         return
     rng = np.random.default_rng(1)
@@ -102,7 +102,7 @@ def recall(found, truth):
 
 
 def least_nprobe(path, questions, truth):
-    """The smallest nprobe with recall@10 of 0.95, as FAISS itself answers."""
+    """The smallest nprobe with a recall@10 of 0.95, measured with FAISS."""
     index = faiss.read_index(str(path))
     for nprobe in range(1, index.nlist + 1):
         index.nprobe = nprobe
@@ -115,7 +115,7 @@ def least_nprobe(path, questions, truth):
 # ---- the store ----
 
 class Store:
-    """MinIO behind toxiproxy; objects go in by curl, which signs simple requests."""
+    """MinIO behind toxiproxy. curl puts objects into it, because it can sign simple requests."""
 
     def __init__(self, build, delay):
         self.script, self.folder = load_script(TOP / "scripts" / "peers"), tempfile.mkdtemp(prefix="dipper-bench-")
@@ -156,7 +156,7 @@ class Store:
         self.script.stop(self.folder)
 
 
-# ---- who is compared ----
+# ---- the programs ----
 
 class Library:
     """libdipper's functions for FAISS files."""
@@ -189,7 +189,7 @@ def faiss_command(store, what, url, *arguments):
 
 
 def probed_ranges(path, query, nprobe):
-    """The ranges that a search of the file reads: those of the lists nearest to the query."""
+    """The ranges that a search of the file reads: the lists nearest to the query."""
     index = faiss.read_index(str(path))
     lists = index.invlists
     sizes = np.array([lists.list_size(i) for i in range(index.nlist)], np.int64) * (lists.code_size + 8)
@@ -199,7 +199,7 @@ def probed_ranges(path, query, nprobe):
 
 
 class Curl:
-    """`curl --parallel` over ranges of a presigned URL, all at once, each on a connection of its own."""
+    """`curl --parallel` over ranges of a presigned URL, all at once, each on its own connection."""
 
     def __init__(self, url, ranges):
         self.config = tempfile.NamedTemporaryFile("w", suffix=".curl")
@@ -215,12 +215,12 @@ class Curl:
 
     @staticmethod
     def nothing():
-        """What starting curl takes: the same program, told to read an empty file."""
+        """The time to start curl: the same program reads an empty file."""
         return timed(lambda: subprocess.run(["curl", "--no-progress-meter", "--parallel", "file:///dev/null"], check=True))
 
 
 class Lance:
-    """LanceDB over the same store. Each `open` is a connection of its own, so nothing is cached from the one before."""
+    """LanceDB over the same store. Each `open` makes a new connection, so nothing is cached from the last one."""
 
     def __init__(self, store):
         os.environ.setdefault("LANCE_LOG", "error")
@@ -232,7 +232,7 @@ class Lance:
         self.store, self.folder, self.uri = store, DATA / "lance", f"s3://{BUCKET}/lance"
 
     def make(self, name, vectors, **index):
-        """In a folder of this machine, once."""
+        """Makes the tables once, in a folder of this machine."""
         if (self.folder / f"{name}.lance" / "_indices").exists():
             return
         import pyarrow
@@ -258,7 +258,7 @@ class Lance:
 
 
 def lance_settings(lance, vectors, questions, truth):
-    """Every kind of index, with the fewest probes of a few that reach recall@10 of 0.95: [(name, words, nprobe, refine, recall)]"""
+    """Every kind of index, with the smallest tried nprobe that reaches a recall@10 of 0.95: [(name, words, nprobe, refine, recall)]"""
     kinds = [("flat", "IVF_FLAT", {}, [0]), ("sq", "IVF_SQ", {}, [0]), ("pq", "IVF_PQ", {"num_sub_vectors": 96}, [5]),
              ("hnsw", "IVF_HNSW_SQ", {}, [0])]
     questions, truth = questions[:50], truth[:50]
@@ -267,7 +267,7 @@ def lance_settings(lance, vectors, questions, truth):
         partitions = 16 if name == "hnsw" else 256
         try:
             lance.make(name, vectors, index_type=kind, num_partitions=partitions, **more)
-        except Exception as failure:  # a kind that this version does not have
+        except Exception as failure:  # this version lacks the kind
             print(f"LanceDB: {kind}: {failure}", file=sys.stderr)
             continue
         table = lance.lancedb.connect(lance.folder).open_table(name)
@@ -300,7 +300,7 @@ def take_turns(entries, rounds):
         for i in range(len(names)):
             name = names[(i + number) % len(names)]
             took = entries[name](max(number, 0))
-            if number >= 0:  # the first is for everybody's caches of code and connections of the store
+            if number >= 0:  # the first round warms caches and the store's connections
                 figures[name].append(took)
     return figures
 
@@ -315,7 +315,7 @@ def ratio(theirs, ours, digits=2):
 
 
 def against_curl(store, args, path, queries, nprobe):
-    """A cold search of an index that has been opened, against curl fetching the ranges of its lists."""
+    """A cold search of an open index, and curl fetching the ranges of the same lists."""
     url, presigned = f"s3://{BUCKET}/{path.name}", store.presigned(path.name)
     files, curls, costs = [], [], []
     for number in range(args.rounds):
@@ -460,7 +460,7 @@ def report(args):
 
 
 def write(page, text):
-    """Replaces what stands between the two marks of a page."""
+    """Replaces the text between the two marks of a page."""
     head, rest = page.read_text(encoding="utf-8").split(BEGIN)
     page.write_text(head + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
 

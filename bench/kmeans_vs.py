@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Clusters the same vectors with Dipper and with faiss-cpu, in turns, and prints how many times as fast.
+"""Clusters the same vectors with Dipper and with faiss-cpu in turns, and prints the ratio of their speeds.
 
-Both train with 256 vectors a centroid and 10 iterations, then find every vector's nearest centroid; FAISS's add also
-copies the vectors into lists, so its finding alone (the quantizer's search) is timed too. Each turn is a process of
-its own. The vectors are made here: --centers Gaussian clouds, each of deviation 0.6 in every dimension around a point
-whose coordinates have deviation 1.
+Both train with 256 vectors per centroid and 10 iterations, then find the nearest centroid of every vector. FAISS's add also
+copies the vectors into lists, so the quantizer's search alone is timed too. Each turn is a new process. The script makes the
+vectors: --centers Gaussian clouds with deviation 0.6 in every dimension, around points whose coordinates have deviation 1.
 """
 import argparse
 import json
@@ -25,7 +24,7 @@ BEGIN, END = "<!-- bench-kmeans begins -->", "<!-- bench-kmeans ends -->"
 
 
 def vectors(args):
-    """The file of floats, made when it is not there."""
+    """Returns the file of floats, and makes it if it is missing."""
     path = args.build / "bench-data" / f"clouds-{args.centers}-{args.count}x{args.dim}.f32"
     if path.exists():
         return path
@@ -42,7 +41,7 @@ def vectors(args):
 
 
 def faiss_turn(args, path):
-    """Runs in a process of its own: FAISS's half."""
+    """FAISS's half, in its own process."""
     import faiss
     faiss.omp_set_num_threads(args.threads)
     x = np.fromfile(path, dtype="f4").reshape(-1, args.dim)
@@ -59,7 +58,7 @@ def faiss_turn(args, path):
 
 
 def inertia_turn(args, path):
-    """The mean squared distance of all vectors to the nearest centroid, of both, by one and the same method."""
+    """The mean squared distance of all vectors to their nearest centroid, for both, computed by one method."""
     import faiss
     faiss.omp_set_num_threads(args.threads)
     x = np.fromfile(path, dtype="f4").reshape(-1, args.dim)
@@ -72,8 +71,8 @@ def inertia_turn(args, path):
 
 
 def run(command, **environment):
-    """A turn's JSON, and which kernels OpenBLAS says it uses."""
-    # Some systems name OpenBLAS's kernels for it; it chooses by itself here.
+    """Returns the JSON of a turn, and the kernels that OpenBLAS reports."""
+    # Some systems choose OpenBLAS's kernels by this variable; here OpenBLAS chooses.
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     done = subprocess.run([str(c) for c in command], env=env | environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout), sorted({line[6:] for line in done.stderr.splitlines() if line.startswith("Core: ")})

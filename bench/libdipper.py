@@ -1,4 +1,4 @@
-"""libdipper through ctypes: the structs of include/dipper/dipper.h that the benchmarks need, and its functions' types."""
+"""libdipper through ctypes: the structs and functions of include/dipper/dipper.h that the benchmarks need."""
 import ctypes
 import pathlib
 
@@ -34,7 +34,7 @@ class RuntimeOptions(Options):
 
 
 class ModelOptions(Options):
-    """The first fields of struct dp_model_options, which is enough: the size tells how many there are."""
+    """The first fields of struct dp_model_options; the size says how many there are."""
     _fields_ = [("size", size), ("precision", ctypes.c_int)]
 
 
@@ -50,7 +50,7 @@ class IndexSearchOptions(Options):
 
 
 def load(build):
-    """The library of a build folder."""
+    """Loads the library of a build folder."""
     lib = ctypes.CDLL(str(pathlib.Path(build) / "libdipper.so"))
     texts, out, error = ctypes.POINTER(text), ctypes.POINTER(pointer), ctypes.POINTER(Error)
     for name, arguments, answer in (

@@ -1,4 +1,4 @@
-"""What a benchmark says of the machine it ran on, and whether it was alone there."""
+"""Describes the machine of a benchmark, and how busy other programs kept it."""
 import json
 import os
 import pathlib
@@ -16,7 +16,7 @@ def processor():
 
 
 def caches():
-    """"L1d 48 KB, L2 2048 KB, L3 260 MB" of the first processor, where the system tells."""
+    """"L1d 48 KB, L2 2048 KB, L3 260 MB" of the first processor, if the system lists them."""
     found = []
     for index in sorted(pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
@@ -40,21 +40,21 @@ def commit(top):
 
 
 def peak(build, threads, seconds=3):
-    """What `dipper bench peak` says of the instruction set in use."""
+    """The result of `dipper bench peak` for the instruction set in use."""
     done = subprocess.run([str(pathlib.Path(build) / "dipper"), "bench", "peak", "--json", "--seconds", str(seconds),
                            "--threads", str(threads)], capture_output=True, text=True, check=True)
     return next(s for s in json.loads(done.stdout)["sets"] if s["used"])
 
 
 class Others:
-    """How much of the machine other programs used since this was made."""
+    """The share of the machine that other programs used since this object was made."""
 
     def __init__(self):
         self.begin, self.at = self.busy(), time.monotonic()
 
     @staticmethod
     def busy():
-        """Seconds that processors were busy, and those of them that were ours."""
+        """Seconds that the processors were busy, in all and for us."""
         with open("/proc/stat", encoding="utf-8") as lines:
             user, nice, kernel, _, _, irq, softirq, steal = map(int, lines.readline().split()[1:9])
         ours = os.times()

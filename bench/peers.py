@@ -1,8 +1,8 @@
-"""The engines that bench/embed_vs.py measures, each called as a user of it would call it from Python.
+"""The engines that bench/embed_vs.py measures, each called as its users call it from Python.
 
-Every engine answers `embed(texts)` with unit vectors, float32[len(texts)][dim], tokenizing included. What can also
-be timed without its surroundings has `prepare(texts)`, whose answer `run_alone` computes and forgets. An engine's
-package is imported when the first one of its kind is made.
+Every engine's `embed(texts)` tokenizes and returns unit vectors, float32[len(texts)][dim]. An engine that can be timed without
+tokenizing also has `prepare(texts)` and `run_alone`, which computes the prepared texts and drops the result. The package of an
+engine is imported when the first such engine is made.
 """
 import ctypes
 import os
@@ -17,7 +17,7 @@ MAX_TOKENS = 256
 
 
 class Library:
-    """libdipper's functions of include/dipper/dipper.h that are needed here."""
+    """libdipper and its version."""
 
     def __init__(self, build):
         self.lib = libdipper.load(build)
@@ -49,7 +49,7 @@ class Dipper:
         return out
 
     def tokenize(self, texts):
-        """The ids of all texts, end to end, and where each text's end."""
+        """Returns the ids of all texts, one text after another, and the end of each text."""
         ids, ends = np.empty(len(texts) * MAX_TOKENS, np.int32), np.empty(len(texts), np.uintp)
         self.check(self.lib.dp_tokenize(self.model, strings(texts), len(texts), ids.ctypes.data, len(ids),
                                         ends.ctypes.data, self.error))
@@ -69,7 +69,7 @@ def threads_words(threads):
 
 
 def load_tokenizer(folder):
-    """The `tokenizers` package's, cutting texts where the model does, without padding."""
+    """The tokenizer of the `tokenizers` package: cuts texts where the model does, without padding."""
     import tokenizers
     tokenizer = tokenizers.Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)
@@ -80,12 +80,12 @@ def load_tokenizer(folder):
 class OnnxRuntime:
     """ONNX Runtime: `sessions` of `threads` threads each compute batches side by side.
 
-    Texts are tokenized at once, sorted by length, and padded to the longest of their batch; numpy takes the mean
-    over tokens and divides by its length.
+    It tokenizes all texts at once, sorts them by length and pads each to the longest of its batch. numpy takes the mean over
+    tokens and scales it to length 1.
     """
 
     def __init__(self, folder, precision, threads, batch=1, sessions=1):
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is imported: its builds report to their maker otherwise
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: otherwise its builds report to their maker
         import onnxruntime
         from concurrent.futures import ThreadPoolExecutor
         self.name = f"ONNX Runtime {precision}"
@@ -129,7 +129,7 @@ class OnnxRuntime:
         return list(self.pool.map(work, items)) if self.pool else [work(item) for item in items]
 
     def batches(self, texts):
-        """The texts' order by length, and a feed for each batch in that order."""
+        """Returns the texts' order by length, and a feed for each batch in that order."""
         encodings = self.tokenizer.encode_batch_fast(texts)
         if len(texts) == 1:
             return [0], [self.feed(encodings)]
@@ -167,7 +167,7 @@ class SentenceTransformers:
 
     def begin(self):
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if self.threads > 1 else "false"
-        self.torch.set_num_threads(self.threads)  # of the whole process
+        self.torch.set_num_threads(self.threads)  # for the whole process
 
     def embed(self, texts):
         return self.model.encode(texts, batch_size=self.batch, normalize_embeddings=True, show_progress_bar=False)
@@ -177,5 +177,5 @@ class SentenceTransformers:
 
 
 def settle():
-    """Lets the threads of the engine before go to sleep: some spin for a while after their last work."""
+    """Waits until the threads of the last engine sleep: some spin for a while after their work."""
     time.sleep(0.2)

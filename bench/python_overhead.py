@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What calling Dipper from Python costs beside calling it from C, and what importing it does.
+"""Measures how much longer a call of Dipper takes from Python than from C, and the import of the package.
 
     bench/python_overhead.py [--build BUILD] [--rounds N] [--write]
 
-One query is searched in one small file, many times, from C (bench_calls.c, in the same process) and from Python, in
-turns; the median of the rounds' differences is the overhead. Imports are timed in fresh processes, after numpy's. --write puts the tables into
-docs/benchmarks/python.md.
+It searches one query in one small file, many times, alternately from C (bench_calls.c, in the same process) and from Python.
+The overhead is the median of the rounds' differences. Imports are timed in new processes, after the import of numpy. --write
+puts the tables into docs/benchmarks/python.md.
 """
 import argparse
 import ctypes
@@ -35,7 +35,7 @@ print(time.perf_counter() - began)
 
 
 def from_c(build, query, nprobe, k):
-    """Microseconds of a call."""
+    """Returns the microseconds of a call."""
     library = ctypes.CDLL(build / "bench" / "bench_calls.so")
     library.bench_calls.restype = ctypes.c_double
     us = library.bench_calls(os.fsencode(FILE), ctypes.c_void_p(query.ctypes.data), ctypes.c_size_t(nprobe),
@@ -45,7 +45,7 @@ def from_c(build, query, nprobe, k):
 
 
 def from_python(call):
-    """Microseconds of a call."""
+    """Returns the microseconds of a call."""
     for _ in range(CALLS // 10):
         call()
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def searches(dipper, build, rounds):
 
 
 def imports(build, rounds):
-    """Milliseconds of `import dipper` after numpy's."""
+    """Milliseconds of `import dipper` after `import numpy`."""
     return [float(subprocess.run([sys.executable, "-c", IMPORT], env={"PYTHONPATH": str(build / "python")},
                                  stdout=subprocess.PIPE, check=True).stdout) * 1e3 for _ in range(rounds)]
 
@@ -90,7 +90,7 @@ def main():
              f"Dipper {machine.commit(TOP)}.", "",
              "| what | C, µs | Python, µs | overhead, µs (least to most) |", "|---|---:|---:|---:|",
              *searches(dipper, build, arguments.rounds), ""]
-    imports(build, 2)  # into the page cache
+    imports(build, 2)  # warms the page cache
     times = imports(build, 21)
     lines += ["| what | median, ms | least | most |", "|---|---:|---:|---:|",
               f"| `import dipper`, after numpy | {statistics.median(times):.1f} | {min(times):.1f} | {max(times):.1f} |", "",

@@ -4,12 +4,12 @@
     make bench-scan                                  # prints; WRITE=1: into docs/benchmarks/scans.md
     build/venv/bin/python bench/scan_vs.py [--build build] [--seconds 1.5] [--cases flat,sq8] [--write] [--make]
 
-faiss-cpu makes each file from made-up vectors in clusters (or from SIFT-5k, spread to 100,000); they stay in --files
-for the next run. It holds its index in memory. Ours is asked through the C API in three ways: over the file's bytes in memory (options.bytes), and at
-a path (dp_index_open), which reads the probed lists from the page cache for every query. Both are asked query by
-query, and many queries in one call. Calls go through ctypes and through faiss's own C entry, so that neither pays
-for a wrapper in Python. Rounds of all are interleaved; figures are medians of queries a second. Answers are compared
-before anything is timed: a query in which fewer than 9 of 10 ids agree, ties aside, ends the run with status 1.
+faiss-cpu makes each file from artificial vectors in clusters (or from SIFT-5k, spread to 100,000 vectors); the files stay in
+--files for the next run. FAISS holds its index in memory. Dipper searches through the C API in two ways: over the file's bytes
+in memory, and at a path, where every query reads the probed lists from the page cache. Both search query by query, and many
+queries in one call. Calls go through ctypes and through faiss's own C entry, so that neither pays for a wrapper in Python.
+Rounds alternate; figures are medians of queries per second. The script compares answers before it times anything: it exits
+with 1 if fewer than 9 of 10 ids of a query agree, except for ties.
 """
 import argparse
 import ctypes
@@ -45,7 +45,7 @@ CASES = [
 
 
 def clustered(n, d, seed):
-    """Vectors of length 1 in 1,000 clusters, and queries between the same clusters."""
+    """Vectors of length 1 in 1,000 clusters, and queries in the same clusters."""
     rng = np.random.default_rng(seed)
     middle = rng.standard_normal((1000, d), dtype="f4")
     x = middle[rng.integers(0, 1000, n + QUERIES)] + 0.8 * rng.standard_normal((n + QUERIES, d), dtype="f4")
@@ -86,7 +86,7 @@ class Theirs:
 
 
 class Ours:
-    """An index of ours through the C API."""
+    """Dipper's index, through the C API."""
 
     def __init__(self, dipper, handle, queries, nprobe):
         n, d = queries.shape
@@ -103,7 +103,7 @@ class Ours:
 
 
 def agree(ours, theirs):
-    """Every query's ids but one are FAISS's, unless distances tie."""
+    """Exits unless all ids of a query but one are FAISS's, or distances tie."""
     for q, wanted in enumerate(theirs.ids):
         same = len(set(ours.ids[q]) & set(wanted))
         if same < K - 1 and not np.allclose(ours.distances[q], theirs.distances[q], rtol=1e-3):
@@ -111,7 +111,7 @@ def agree(ours, theirs):
 
 
 def rate(search, each, seconds):
-    """Queries a second of going through the queries, `each` in one call, for about so long."""
+    """Searches for about `seconds`, `each` queries in one call; returns queries per second."""
     begun, done = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
         first = done % QUERIES
@@ -121,7 +121,7 @@ def rate(search, each, seconds):
 
 
 def file_of(folder, name, factory, d, n, _, metric):
-    """Where a case's file and queries lie; made when they are not there."""
+    """Returns the file and the queries of a case, and makes them if they are missing."""
     kind = "sift" if name == "sift" else "made"
     path = folder / f"{kind}-{factory.replace(',', '-')}-{d}-{n}-{metric}.ivf"
     asked = folder / f"{kind}-{d}-{n}.npy"
@@ -135,7 +135,7 @@ def file_of(folder, name, factory, d, n, _, metric):
 
 
 def measure(sides, seconds, rounds):
-    """Queries a second by side and by how many there are in a call."""
+    """Returns queries per second, by side and by queries in a call."""
     figures = {}
     for each in (1, BATCH):
         runs = {side: [] for side in sides}

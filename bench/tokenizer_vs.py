@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Compares our tokenizer with the `tokenizers` package, both on one thread: same ids, how many times the speed.
+"""Compares Dipper's tokenizer with the `tokenizers` package, both on one thread: equal ids, and the ratio of speeds.
 
     scripts/venv --golden && ninja -C build bench/bench_tokenizer
     build/venv/bin/python bench/tokenizer_vs.py [--build build] [--rounds 15]
 
-The package is called in its three ways: encode, text by text; encode_batch; and encode_batch_fast, which leaves
-out the offsets. Rounds of all of them are interleaved; each figure is the least processor time of a round, which
-is what other work on the machine disturbs least. Any id that differs ends the run with status 1.
+It calls the package's three functions: encode, text by text; encode_batch; and encode_batch_fast, which omits the offsets.
+Rounds alternate. A figure is the minimum processor time of a round, which other programs disturb least. The script exits
+with 1 if any id differs.
 """
 import argparse
 import json
@@ -39,7 +39,7 @@ MARKS = [" ", " ", " ", " ", ", ", ". ", "、", " – ", "\u00a0", "\n", "'"]
 
 
 def scripts_texts(count=400, words=80):
-    """Texts whose words are of many scripts, the same in every run."""
+    """Texts with words of many scripts, the same in every run."""
     rng = random.Random(7)
     pools = [(pool, weight) for weight, pool in SCRIPTS]
     choices, weights = [p for p, _ in pools], [w for _, w in pools]
@@ -54,7 +54,7 @@ def scripts_texts(count=400, words=80):
 
 
 def nasty_texts():
-    """The difficult corpus of the tests, but for bytes that are no UTF-8, which a Python string cannot hold."""
+    """The difficult corpus of the tests, without invalid UTF-8, which a Python string cannot hold."""
     with open(DATA / "tokenizer" / "nasty.jsonl", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     return [row["text"] * row.get("repeat", 1) for row in rows if "text" in row]
