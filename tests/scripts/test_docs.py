@@ -93,3 +93,12 @@ def test_the_architecture_lists_every_room(source):
     for room in rooms:
         for inside in room.iterdir():
             assert not inside.is_dir() or f"`{inside.name}/`" in rows[room.name], f"{room.name}/{inside.name}"
+
+
+def test_the_page_of_faults_names_tests_that_exist(source):
+    page = (source / "docs" / "internals" / "faults.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/.]+?)::?(\w+)`", page)
+    assert named
+    missing = [f"{file}: {name}" for file, name in named
+               if not (source / file).exists() or not re.search(rf"\b{name}\b", (source / file).read_text(encoding="utf-8"))]
+    assert not missing, "\n".join(missing)
