@@ -22,13 +22,13 @@ static inline struct span id_key_span(const struct id_key *key)
     return span_of(key->bytes, key->len);
 }
 
-/* DP_INVALID for an empty, overlong or non-UTF-8 string. */
+/* DP_INVALID for a string that is empty, too long or not UTF-8. */
 enum dp_status id_encode(struct index_id id, struct id_key *out, struct dp_error *error);
-/* False for bytes that id_encode never makes. A string's text points into `key`. */
+/* False for bytes that id_encode never makes. The text of a string points into `key`. */
 bool id_decode(struct span key, struct index_id *out);
 
 enum { ID_TEXT_MAX = INDEX_ID_MAX + 3 };
-/* The id as a user wrote it: 7 or "seven", for messages. */
+/* The id as a user wrote it, for messages: 7 or "seven". */
 const char *id_describe(struct span key, char out[ID_TEXT_MAX]);
 
 #endif

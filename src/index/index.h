@@ -1,8 +1,8 @@
 /* index/index.h: namespaces in a store: loading rows in bulk, and answering queries by vector.
  *
- * A namespace is a manifest and the immutable objects it lists (DESIGN: docs/internals/). Writers build
- * segments and commit them by one compare-and-swap of the manifest, so a reader sees all of a load or none
- * of it. This room knows vectors, ids and attributes; it does not embed text.
+ * A namespace is a manifest and the immutable objects that it lists (docs/internals/manifest.md). Writers build
+ * segments and commit them by one compare-and-swap of the manifest, so a reader sees all of a load or none of it.
+ * This room knows vectors, ids and attributes; it does not embed text.
  */
 #ifndef INDEX_INDEX_H
 #define INDEX_INDEX_H
@@ -16,11 +16,11 @@ enum {
     INDEX_ID_MAX = 128,
     INDEX_DIM_MAX = 16384,
     INDEX_TOP_K_MAX = 10000,
-    INDEX_WINDOWS_MAX = 4096,            /* vectors of one row */
-    INDEX_DOCUMENT_MAX = 8 * 1024 * 1024 /* bytes of one row's attributes as JSON */
+    INDEX_WINDOWS_MAX = 4096,            /* maximum vectors of one row */
+    INDEX_DOCUMENT_MAX = 8 * 1024 * 1024 /* maximum bytes of one row's attributes as JSON */
 };
 
-/* Components of vectors whose squared distances are wanted, at most: INDEX_DIM_MAX of them fit a float. */
+/* Largest component of a vector whose squared distances are computed: INDEX_DIM_MAX squares of it fit a float. */
 #define INDEX_COMPONENT_MAX 1e15F
 
 /* Fails with DP_INVALID unless `name` is [A-Za-z0-9._-]{1,128} and does not start with '.' or '_'. */
@@ -35,7 +35,7 @@ struct index_id {
 
 enum index_metric { INDEX_COSINE, INDEX_EUCLIDEAN_SQUARED };
 
-/* What the vectors of a namespace are; fixed when its first rows are committed. */
+/* The kind of vectors that a namespace holds; its first commit fixes it. */
 struct index_vectors {
     uint32_t dim;
     enum index_metric metric;
@@ -49,33 +49,35 @@ struct index_loader;
 
 struct index_load_summary {
     uint64_t rows;       /* rows of this load */
-    uint64_t replaced;   /* of them, rows that superseded a row with the same id */
-    uint64_t windows;    /* vectors beyond one a row */
+    uint64_t replaced;   /* rows of this load that replaced a row of the same id */
+    uint64_t windows;    /* vectors beyond the first of each row */
     uint64_t segments;   /* segments written */
     uint64_t bytes;      /* written to the store */
-    uint64_t total_rows; /* of the namespace, after the commit */
+    uint64_t total_rows; /* rows of the namespace after the commit */
 };
 
-/* Begins a load. Nothing is visible, and on abort nothing stays, until index_load_commit. Rows wait in
- * memory or in a temporary file until a segment is full. `team` may be NULL. DP_TOO_LARGE: the namespace has no room for
- * another segment; DP_UNSUPPORTED: it has a write-ahead log. */
+/* Begins a load. Its rows become visible by index_load_commit alone, and index_load_abort leaves nothing behind. Rows
+ * wait in memory or in a temporary file until a segment is full. `team` may be NULL. DP_TOO_LARGE: the namespace has
+ * no room for another segment; DP_UNSUPPORTED: it has a write-ahead log. */
 enum dp_status index_load_begin(struct call *call, struct store *store, struct span name,
                                 const struct index_vectors *vectors, struct team *team, struct index_loader **out);
 /* Adds a row.
  *
- * vectors     float[windows][dim], windows ≥ 1: a row scores by its best window
- * attributes  a JSON object (raw text, already validated): kept as the row's document; the types of its
- *             values join the schema, and one that contradicts it fails with DP_INVALID naming the attribute
+ *   vectors     float[windows][dim], windows ≥ 1: a row scores by its best window
+ *   attributes  a JSON object (raw text, already validated): kept as the row's document; the types of its
+ *               values join the schema, and one that contradicts it fails with DP_INVALID naming the attribute
  *
- * DP_INVALID for a duplicate id within this load, a NaN or (cosine) zero vector; DP_TOO_LARGE for attributes
- * over INDEX_DOCUMENT_MAX. After these two the load may go on without the row; after others it can only be
- * aborted. */
+ * DP_INVALID for a duplicate id within this load, a NaN or (cosine) zero vector; DP_TOO_LARGE for attributes over
+ * INDEX_DOCUMENT_MAX. After these two the load may go on without the row; after any other failure it must be aborted. */
 enum dp_status index_load_row(struct call *call, struct index_loader *loader, struct index_id id,
                               const float *vectors, size_t windows, struct span attributes);
-/* Commits and frees the loader. On failure the namespace is as it was, but for two: DP_UNKNOWN, the last step was sent and
- * whether it was or will be carried out cannot be told; DP_NOT_DURABLE, the rows can be read but a crash of the host may
- * take them away. After both the same load is to be made again, which is safe. DP_CONFLICT: other writers were first each
- * time, or the namespace was removed under the load. */
+/* Commits and frees the loader. A failure leaves the namespace as it was, with two exceptions:
+ *
+ *   DP_UNKNOWN      the last step was sent; it is not known whether it was or will be carried out
+ *   DP_NOT_DURABLE  the rows can be read, but a crash of the host may lose them
+ *
+ * After both the caller should make the same load again, which is safe. DP_CONFLICT: other writers were first each
+ * time, or somebody removed the namespace during the load. */
 enum dp_status index_load_commit(struct call *call, struct index_loader *loader,
                                  struct index_load_summary *summary);
 void index_load_abort(struct index_loader *loader); /* NULL is fine */
@@ -109,7 +111,7 @@ struct index_query {
     uint32_t nprobe;         /* 0: chosen by the reader */
     bool eventual;           /* may answer from a cached manifest without asking the store */
     bool all_attributes;
-    const struct span *attributes; /* names to include when not all; unknown names are simply absent */
+    const struct span *attributes; /* names to include unless all_attributes; unknown names are left out */
     size_t attribute_count;
 };
 
@@ -124,13 +126,13 @@ struct index_answer {
     size_t count;
     enum index_metric metric; /* of the namespace */
     uint64_t approx_rows;     /* rows of the namespace */
-    bool from_cache;          /* hot parts were in memory */
+    bool from_cache;          /* the hot parts of all segments were in memory */
 };
 enum dp_status index_query(struct call *call, struct index_reader *reader, const struct index_query *query,
                            struct index_answer *out);
 
-/* Names of namespaces under the store's root that begin with `prefix` and come after `after`, at most `max`.
- * They are ordered as a store lists folders: by the bytes of the name with '/' behind it. */
+/* Lists at most `max` namespaces under the store's root whose names begin with `prefix` and come after `after`, in
+ * the order in which a store lists folders: by the bytes of the name and a '/' behind it. */
 struct index_names {
     struct span *names; /* in the call's arena */
     size_t count;

@@ -1,4 +1,4 @@
-/* names.c: which namespaces a store holds: the folders that have a manifest. */
+/* names.c: lists the namespaces of a store: the folders that have a manifest. */
 #include "index/index.h"
 
 #include "index/object_name.h"
@@ -30,7 +30,7 @@ static size_t ask_manifests(struct round *round, const struct store_listing *pag
     return count;
 }
 
-/* Adds the folders of a page that have a manifest: one round. */
+/* Adds the folders of a page that have a manifest. One round. */
 static enum dp_status add_namespaces(struct call *call, struct store *store, const struct store_listing *page,
                                      struct index_names *out, size_t max)
 {
@@ -45,7 +45,7 @@ static enum dp_status add_namespaces(struct call *call, struct store *store, con
         enum dp_status there = round_answer(&round, folders[i].manifest)->status;
         if (there == DP_NOT_FOUND)
             continue;
-        if (there != DP_OK && there != DP_INVALID) /* an empty manifest is there, too */
+        if (there != DP_OK && there != DP_INVALID) /* DP_INVALID: the manifest is empty, but exists */
             status = round_check(&round, folders[i].manifest);
         else if (out->count == max)
             out->truncated = true;

@@ -32,7 +32,7 @@ static inline bool ulid_equal(const struct ulid *a, const struct ulid *b)
 /* False unless `text` is 26 characters of Crockford base 32, upper case. */
 bool ulid_parse(struct span text, struct ulid *out);
 
-/* A fresh ULID that comes after `after`, even where the clock is behind that. */
+/* A fresh ULID that sorts after `after`, even where the clock is behind. */
 enum dp_status ulid_new(const struct ulid *after, struct ulid *out, struct dp_error *error);
 
 struct object_key {

@@ -1,14 +1,14 @@
 /* index/round.h: a round: ranges that are read together, bounded in bytes.
  *
- * Whatever a namespace's size, a query or an opening holds one round at a time: it asks for ranges while the round takes
- * them, reads, uses the answers, and releases them before it asks for more. round_ask answers a handle, by which the
- * answer is found after round_read.
+ * Whatever the size of a namespace, a query or an opening holds one round at a time: it asks for ranges while the
+ * round takes them, reads, uses the answers, and releases them before it asks for more. round_ask returns a handle,
+ * by which round_answer finds the answer after round_read.
  *
- *     while (more && round_takes(&r, len, 1))
- *         handle = round_ask(&r, &range);
- *     status = round_read(&r);
- *     … round_answer(&r, handle)->bytes …
- *     round_release(&r);
+ *       while (more && round_takes(&r, len, 1))
+ *           handle = round_ask(&r, &range);
+ *       status = round_read(&r);
+ *       … round_answer(&r, handle)->bytes …
+ *       round_release(&r);
  *
  * One owner thread.
  */
@@ -39,8 +39,8 @@ void round_deinit(struct round *r);
 
 /* Whether `ranges` more ranges of so many bytes together fit. A round to which nothing was charged takes anything. */
 bool round_takes(const struct round *r, uint64_t bytes, size_t ranges);
-/* Adds a range, whether it fits or not, and answers its handle. Its key and pin must outlive the round. A failure shows
- * in round_read. */
+/* Adds a range, whether it fits or not, and returns its handle. Its key and pin must outlive the round. round_read
+ * reports a failure. */
 size_t round_ask(struct round *r, const struct store_read_req *req);
 /* Reads the ranges, if there are any. DP_OK even where some of them failed: each answer has its own status. DP_NOMEM for
  * a range that could not be asked for; DP_CANCELLED and DP_DEADLINE. */

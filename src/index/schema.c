@@ -80,9 +80,8 @@ static enum dp_status join_attribute(struct schema *schema, struct arena *arena,
     if (status)
         return status;
     if (schema->count == SCHEMA_ATTRIBUTES_MAX)
-        return dp_fail(error, DP_TOO_LARGE,
-                       "attribute \"%.*s\" would be one more than the %d a namespace may have", SPAN_FMT(name),
-                       SCHEMA_ATTRIBUTES_MAX);
+        return dp_fail(error, DP_TOO_LARGE, "attribute \"%.*s\": a namespace has at most %d attributes",
+                       SPAN_FMT(name), SCHEMA_ATTRIBUTES_MAX);
     struct span copy = arena_copy(arena, name);
     if (!copy.data)
         return dp_fail_nomem(error, "an attribute's name");
@@ -91,7 +90,7 @@ static enum dp_status join_attribute(struct schema *schema, struct arena *arena,
     return DP_OK;
 }
 
-/* Consumes a number: an int when it is written as one and 64 bits hold it. One beyond a double's range fails. */
+/* Consumes a number: an int if it is written as one and 64 bits hold it. One beyond a double's range fails. */
 static bool read_number_type(struct json_reader *r, enum attribute_type *out)
 {
     struct json_reader before = *r;
@@ -120,7 +119,7 @@ static bool read_scalar_type(struct json_reader *r, enum attribute_type *out)
     }
 }
 
-/* Consumes one value; *known is false for null and []. */
+/* Consumes one value. *known is false for null and [], which fit every type. */
 static bool read_type(struct json_reader *r, enum attribute_type *out, bool *known)
 {
     *known = false;
@@ -157,7 +156,7 @@ static enum dp_status learn_object(struct schema *schema, struct arena *arena, s
         bool known;
         for (size_t i = 0; i < count; i++) {
             if (span_equal(seen[i], key))
-                return dp_fail(error, DP_INVALID, "attribute \"%.*s\" is there twice in one row", SPAN_FMT(key));
+                return dp_fail(error, DP_INVALID, "attribute \"%.*s\" occurs twice in one row", SPAN_FMT(key));
         }
         if (count == SCHEMA_ATTRIBUTES_MAX)
             return dp_fail(error, DP_TOO_LARGE, "a row has more than %d attributes", SCHEMA_ATTRIBUTES_MAX);
@@ -167,8 +166,8 @@ static enum dp_status learn_object(struct schema *schema, struct arena *arena, s
                 break;
             return dp_fail(
                 error, DP_INVALID,
-                "attribute \"%.*s\" must be a string, a number, true, false, null, or an array of one of "
-                "the first three",
+                "attribute \"%.*s\" must be a string, a number, true, false, null, or an array of strings, "
+                "numbers or booleans",
                 SPAN_FMT(key));
         }
         enum dp_status status =

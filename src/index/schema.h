@@ -1,8 +1,8 @@
 /* index/schema.h: the attributes of a namespace and the types of their values.
  *
- * Types are learnt from rows. An attribute has one type; null fits all. An int becomes a float when a
- * fraction appears (and []int a []float); every other change contradicts. An empty array fits every array.
- * Attributes have stable numbers, given when they are first committed; 1 is the vector.
+ * Types are learnt from rows. An attribute has one type; null fits all. An int becomes a float when a fraction
+ * appears (and []int a []float); every other change contradicts. An empty array fits every array. The first commit of
+ * an attribute gives it a number, which stays; number 1 is the vector.
  */
 #ifndef INDEX_SCHEMA_H
 #define INDEX_SCHEMA_H
@@ -30,7 +30,7 @@ struct attribute {
     struct span name;
 };
 
-/* Ascending by number. Names live in an arena of the owner. */
+/* Ascending by number. Names lie in an arena of the owner. */
 struct schema {
     size_t count;
     struct attribute attributes[SCHEMA_ATTRIBUTES_MAX];
@@ -39,15 +39,15 @@ struct schema {
 const char *attribute_type_name(enum attribute_type type); /* "string", "[]int", … */
 bool attribute_type_parse(struct span name, enum attribute_type *out);
 
-/* DP_INVALID for an empty, overlong, reserved or non-UTF-8 name. */
+/* DP_INVALID for a name that is empty, too long, reserved or not UTF-8. */
 enum dp_status schema_check_name(struct span name, struct dp_error *error);
 struct attribute *schema_find(struct schema *schema, struct span name);
 
-/* Joins the attributes of one row, a JSON object: names that are new are copied to `arena`. `scratch` is for
- * keys with escapes. On failure the schema is as it was. */
+/* Joins the attributes of one row, a JSON object, and copies new names to `arena`. `scratch` is for keys with
+ * escapes. On failure the schema stays as it was. */
 enum dp_status schema_learn(struct schema *schema, struct arena *arena, struct span object, struct arena *scratch,
                             struct dp_error *error);
-/* Joins what `from` knows; `into` keeps its numbers and gives new ones to what is new. */
+/* Joins the attributes of `from`. `into` keeps its numbers, and gives new ones to new attributes. */
 enum dp_status schema_join(struct schema *into, struct arena *arena, const struct schema *from,
                            struct dp_error *error);
 

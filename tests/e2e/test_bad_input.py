@@ -87,7 +87,7 @@ def refused(run, bucket, tmp_path):
     (b'{"id": 1, "text": "bare \x01 control"}', "control"),
     (b'\x00', "object"),
     ('{"id": 1, "vector": [1, 2, 3]}', '"vector" is given, but earlier rows are embedded'),
-    ('{"id": 101, "text": "again"}', "id 101 is there twice|twice"),
+    ('{"id": 101, "text": "again"}', "id 101 occurs twice|twice"),
 ], ids=lambda value: None if isinstance(value, str) and len(value) < 40 else "")
 def test_index_names_the_line_of_a_bad_row(refused, line, says):
     line = line if isinstance(line, bytes) else line.encode()

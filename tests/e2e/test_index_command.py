@@ -154,7 +154,7 @@ def test_index_ends_at_a_wrong_row_before_the_input_ends(start, tmp_path):
         process.stdin.write(json.dumps({"id": 7 if i == 100 else i, "text": f"row {i}"}).encode() + b"\n")
     process.stdin.flush()
     assert process.wait(60) == 1  # while its standard input is still open
-    assert b"line 101: id 7 is there twice" in process.stderr.read()
+    assert b"line 101: id 7 occurs twice" in process.stderr.read()
     assert not (tmp_path / "bucket" / "n").exists()
 
 
@@ -264,7 +264,7 @@ def test_index_that_is_not_durable_fails_and_says_what_to_do(run, rows, load_und
         if done.returncode:
             break
     assert done.returncode == 1 and "the namespace now has" not in done.stdout
-    assert "a crash of the host may take them away; see to the disk and load the same rows again" in done.stderr
+    assert "a crash of the host may lose them; check the disk and load the same rows again" in done.stderr
     assert shown(answers(run, tmp_path / str(number))) == shown(answers(run, tmp_path / "trial"))
     done, _ = load_under_shim(tmp_path / str(number))
     assert "the namespace now has 4 rows" in done.stdout

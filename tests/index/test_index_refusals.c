@@ -61,8 +61,8 @@ static void test_index_ids(void **state)
     id.text = span_str("7");
     assert_int_equal(add(w, loader, 7, ""), DP_OK);
     assert_int_equal(index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_OK);
-    expect(w, add(w, loader, 7, ""), DP_INVALID, "id 7 is there twice");
-    expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "id \"7\" is there twice");
+    expect(w, add(w, loader, 7, ""), DP_INVALID, "id 7 occurs twice");
+    expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "id \"7\" occurs twice");
     /* The load goes on without the refused rows. */
     assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
     assert_int_equal(summary.total_rows, 2);
@@ -74,7 +74,7 @@ static void test_index_vectors(void **state)
     struct index_loader *loader = begin(w, "rows");
     float x[FIXTURE_DIM] = {0};
     const struct index_id id = {.number = 5};
-    expect(w, index_load_row(&w->call, loader, id, x, 1, span_str("")), DP_INVALID, "no length");
+    expect(w, index_load_row(&w->call, loader, id, x, 1, span_str("")), DP_INVALID, "no direction");
     expect(w, index_load_row(&w->call, loader, id, x, 0, span_str("")), DP_INVALID, "1 to 4096 vectors");
     x[3] = NAN;
     expect(w, index_load_row(&w->call, loader, id, x, 1, span_str("")), DP_INVALID, "id 5");
@@ -109,7 +109,7 @@ static void test_index_attributes_that_contradict(void **state)
     expect(w, add(w, loader, 2, "{\"n\": {\"deep\": 1}}"), DP_INVALID, "attribute \"n\" must be");
     expect(w, add(w, loader, 2, "{\"n\": [1, \"x\"]}"), DP_INVALID, "attribute \"n\" must be");
     expect(w, add(w, loader, 2, "{\"n\": [[1]]}"), DP_INVALID, "attribute \"n\" must be");
-    expect(w, add(w, loader, 2, "{\"n\": 1, \"n\": 1}"), DP_INVALID, "\"n\" is there twice");
+    expect(w, add(w, loader, 2, "{\"n\": 1, \"n\": 1}"), DP_INVALID, "\"n\" occurs twice");
     expect(w, add(w, loader, 2, "{\"id\": 1}"), DP_INVALID, "reserved");
     expect(w, add(w, loader, 2, "{\"$dist\": 1}"), DP_INVALID, "reserved");
     expect(w, add(w, loader, 2, "{\"\": 1}"), DP_INVALID, "1 to 128 bytes");
@@ -167,7 +167,7 @@ static void test_index_queries(void **state)
     reader = fixture_open(w, "rows");
     float x[FIXTURE_DIM] = {0};
     struct index_query q = {.vector = x, .dim = FIXTURE_DIM, .top_k = 10};
-    expect(w, index_query(&w->call, reader, &q, &answer), DP_INVALID, "no length");
+    expect(w, index_query(&w->call, reader, &q, &answer), DP_INVALID, "no direction");
     x[0] = NAN;
     expect(w, index_query(&w->call, reader, &q, &answer), DP_INVALID, "not finite");
     x[0] = 1;

@@ -1,14 +1,14 @@
-/* build.c: from the rows that wait to one segment: its .ivf and its .dpr.
+/* build.c: makes one segment of the waiting rows: its .ivf and its .dpr.
  *
- * 1. cluster all vectors, windows included (ivf_build_new);
- * 2. number the rows list by list: a row belongs to the list of its first vector, so that each list owns a
- *    contiguous range of rows; its other windows may lie in other lists, under the same row number;
- * 3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part, on a thread of its own;
- * 4. meanwhile write the .dpr: vectors and documents in row order, ids in their own; the hot part comes last.
+ *   1. cluster all vectors, windows included (ivf_build_new);
+ *   2. number the rows list by list: a row belongs to the list of its first vector, so that each list owns a
+ *      contiguous range of rows; its other windows may lie in other lists, under the same row number;
+ *   3. write the .ivf list by list, with the checksum of each list for the .dpr's hot part, on a second thread;
+ *   4. meanwhile write the .dpr: vectors and documents in row order, ids in the order of their keys, then the hot part.
  *
- * Segments with fewer than LISTS_FROM vectors get one list: they are searched whole. Others get twice the
- * square root of their vectors: measured on embeddings of 63,666 package descriptions, that reads a quarter
- * less than the square root itself for the same recall, and clustering stays the smaller part of a load.
+ * A segment with fewer than LISTS_FROM vectors gets one list: queries search it whole. Others get twice the square
+ * root of their vectors: measured on embeddings of 63,666 package descriptions, that reads a quarter less than the
+ * square root for the same recall, and clustering stays the smaller part of a load.
  */
 #include "index/load/load.h"
 
@@ -24,7 +24,7 @@
 
 enum { LISTS_FROM = 2000, LISTS_FACTOR = 2, SEED = 1, LIST_BYTES_MAX = INT32_MAX, WRITER_ARENA_MAX = 1 << 28 };
 
-/* What is known of a segment while it is built. Arrays are the allocator's. */
+/* A segment that is being built. The allocator owns the arrays. */
 struct segment_build {
     struct index_loader *loader;
     struct ulid id;
@@ -94,7 +94,7 @@ static enum dp_status gather_ivf(struct call *call, void *ctx, struct span bytes
     return buffer_check(out, "an inverted list", &call->error);
 }
 
-/* Sends on what the FAISS writer has gathered. */
+/* Writes to the object what the FAISS writer has gathered. */
 static enum dp_status pass_on(struct call *call, struct object_writer *object, struct buffer *gathered,
                               uint64_t *sum)
 {
@@ -173,7 +173,7 @@ static void *run_write_ivf(void *context)
     return NULL;
 }
 
-/* Begins to write the .ivf; where no thread can be had, writes it. */
+/* Begins to write the .ivf on a thread; where no thread starts, writes it here. */
 static void begin_ivf(struct call *call, struct segment_build *b)
 {
     arena_init(&b->ivf_writer.arena, WRITER_ARENA_MAX);
@@ -217,7 +217,7 @@ static enum dp_status write_ids(struct call *call, struct segment_build *b, stru
     return status;
 }
 
-/* All but the hot part, which needs to know the .ivf. */
+/* Everything but the hot part, which needs the numbers of the .ivf. */
 static enum dp_status write_rows(struct call *call, struct segment_build *b, struct segment_writer *w)
 {
     struct index_loader *l = b->loader;

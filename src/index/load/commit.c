@@ -1,11 +1,11 @@
-/* commit.c: makes a load visible by one swap of the manifest (swap.h).
+/* commit.c: makes a load visible by one swap of the manifest (manifest/swap.h).
  *
  * Each try of the swap joins the schema, finds the rows of older segments that the load replaces, writes their .del
- * objects and adds the load's segments. When another writer was first, all this is done again over what that writer
- * left; what was looked up in segments that are still listed is kept.
+ * objects and adds the load's segments. When another writer was first, the next try does all this again over that
+ * writer's manifest; it keeps what it found in segments that are still listed.
  *
- * A load belongs to the life of the namespace that it began on: where that has ended, nothing is committed. Once a
- * manifest was sent, nothing that the load wrote is removed, whatever the store answered.
+ * A load belongs to the life of the namespace that it began on: once that life has ended, nothing is committed. Once
+ * a manifest was sent, the load removes nothing that it wrote, whatever the store answered.
  */
 #include "index/load/load.h"
 
@@ -20,11 +20,11 @@ enum { COPY_LEN = 8 * 1024 * 1024 };
 /* What a load does to one older segment. */
 struct superseded {
     struct ulid segment;
-    struct row_set rows; /* whose ids the load brings anew */
-    bool written;        /* `after` holds for segments whose .del was `base` */
+    struct row_set rows; /* rows whose ids the load brings again */
+    bool written;        /* a try has computed `after` for a segment whose .del was `base` */
     bool had_base;
     struct ulid base;
-    uint64_t fresh; /* rows of `rows` that were live */
+    uint64_t fresh; /* how many of `rows` were live */
     struct manifest_segment after;
     struct superseded *next;
 };
@@ -60,7 +60,7 @@ static enum dp_status sort_keys(struct call *call, struct commit *c)
 struct own_objects {
     struct call *call;
     struct index_loader *loader;
-    const struct ulid *to; /* the incarnation that they are copied to */
+    const struct ulid *to; /* the incarnation that receives copies */
 };
 
 static enum dp_status for_each_own(struct own_objects *own, manifest_object_fn *fn)
@@ -131,11 +131,11 @@ static enum dp_status remove_own(void *context, const struct manifest_object *ob
     const struct own_objects *own = context;
     struct object_key key;
     key_of_object(&key, own->loader->target.name, &own->loader->target.incarnation, object);
-    store_remove(own->call, own->loader->store, object_key_span(&key)); /* what stays is garbage */
+    store_remove(own->call, own->loader->store, object_key_span(&key)); /* a failure leaves garbage */
     return DP_OK;
 }
 
-/* Two loads may have begun a new namespace at once. The one that came second writes into the incarnation of the first. */
+/* Two loads may begin a new namespace at once. The one that commits second moves into the incarnation of the first. */
 static enum dp_status move_segments(struct call *call, struct index_loader *l, const struct manifest *m)
 {
     struct own_objects own = {call, l, &m->incarnation};
@@ -150,7 +150,7 @@ static enum dp_status move_segments(struct call *call, struct index_loader *l, c
     return DP_OK;
 }
 
-/* The load's place in the namespace as it is now: the life that it began on, or the first one. */
+/* Finds the load's place in the namespace as it is now: the life that it began on, or the first one. */
 static enum dp_status join_life(struct call *call, struct index_loader *l, struct manifest *m, bool exists)
 {
     struct own_objects own = {call, l, NULL};
@@ -161,7 +161,7 @@ static enum dp_status join_life(struct call *call, struct index_loader *l, struc
         return same ? DP_OK : move_segments(call, l, m);
     m->incarnation = l->target.incarnation;
     m->vectors = l->target.vectors;
-    return for_each_own(&own, check_own); /* who removes a name may have removed them */
+    return for_each_own(&own, check_own); /* the removal of a name may have removed them */
 }
 
 /* ---- rows that the load replaces ------------------------------------------------------------------------- */
@@ -188,7 +188,7 @@ static enum dp_status find_superseded(struct call *call, struct commit *c, const
     return DP_OK;
 }
 
-/* Puts the .del object of a segment, whose ULID comes after the horizon; the swap's condition keeps that in place. */
+/* Puts the .del object of a segment. Its ULID comes after the horizon, which cannot move before the swap. */
 static enum dp_status put_deleted(struct call *call, struct index_loader *l, const struct segment_place *place,
                                   const struct ulid *horizon, const struct row_set *all, struct superseded *s)
 {
@@ -217,7 +217,7 @@ static enum dp_status put_deleted(struct call *call, struct index_loader *l, con
     return status;
 }
 
-/* Writes which rows of a segment are deleted: those that were, and those that the load replaces. */
+/* Writes the deleted rows of a segment: those deleted before, and those that the load replaces. */
 static enum dp_status write_deleted(struct call *call, struct commit *c, const struct segment_place *place,
                                     const struct ulid *horizon, struct superseded *s)
 {
@@ -243,7 +243,7 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
     return status;
 }
 
-/* Whether what an earlier try wrote still holds. */
+/* Whether the .del object of an earlier try still holds. */
 static bool still_holds(const struct superseded *s, const struct manifest_segment *listed,
                         const struct ulid *horizon)
 {
@@ -252,7 +252,7 @@ static bool still_holds(const struct superseded *s, const struct manifest_segmen
            (s->fresh == 0 || memcmp(s->after.deletion.text, horizon->text, ULID_LEN) > 0);
 }
 
-/* Replaces the older segments' entries; those without a row left are dropped. */
+/* Replaces the entries of older segments, and drops those without a row left. */
 static enum dp_status supersede_rows(struct call *call, struct commit *c, struct manifest *m)
 {
     struct index_loader *l = c->loader;
@@ -344,7 +344,7 @@ static void note_sent(void *context)
     c->loader->log.sent = true;
 }
 
-/* ULIDs of segments are not used twice, so that one of ours is there by our swap alone. */
+/* Nobody uses a segment's ULID twice: one of ours is listed by our swap alone. */
 static bool shows_load(const void *context, const struct manifest *m)
 {
     const struct commit *c = context;
@@ -371,16 +371,16 @@ static void summarise_load(const struct commit *c, const struct manifest *m, str
                                        .total_rows = manifest_rows(m)};
 }
 
-/* Says what to do where the rows may be there all the same. */
+/* Says what to do where the rows may be visible although the commit failed. */
 static void advise_reload(enum dp_status status, struct dp_error *error)
 {
     if (status == DP_UNKNOWN)
-        dp_error_prefix(error,
-                        "whether the rows were committed is not known; load the same rows again, which is safe");
+        dp_error_prefix(
+            error, "it is not known whether the rows were committed; load the same rows again, which is safe");
     if (status == DP_NOT_DURABLE)
         dp_error_prefix(error,
-                        "the rows can be read, but a crash of the host may take them away; see to the disk and "
-                        "load the same rows again");
+                        "the rows can be read, but a crash of the host may lose them; check the disk and load the "
+                        "same rows again");
 }
 
 enum dp_status index_load_commit(struct call *call, struct index_loader *l, struct index_load_summary *summary)

@@ -1,5 +1,5 @@
-/* load/load.c: a load begins, is given up, and is freed. Rows come in by rows.c, build.c makes segments of them as they
- * fill, and commit.c makes the segments visible.
+/* load/load.c: begins a load, gives it up, frees it. rows.c takes its rows in, build.c makes segments of them, and
+ * commit.c makes the segments visible.
  */
 #include "index/load/load.h"
 

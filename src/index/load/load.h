@@ -1,6 +1,7 @@
-/* index/load/load.h: the state of a load, which rows go into a namespace by.
+/* index/load/load.h: the state of a load, by which rows come into a namespace.
  *
- * load.c begins and ends it, rows.c takes rows in, build.c makes a segment of them, commit.c makes the segments visible.
+ * load.c begins and ends it, rows.c takes rows in, build.c makes a segment of them, commit.c makes the segments
+ * visible.
  */
 #ifndef INDEX_LOAD_H
 #define INDEX_LOAD_H
@@ -50,7 +51,7 @@ struct index_loader {
     struct manifest_segment *segments; /* built, not committed */
     size_t segment_count, segment_room;
 
-    struct ulid writer;             /* of the swap that commits */
+    struct ulid writer;             /* names the swap that commits */
     const struct swap_clock *clock; /* NULL: the system's */
 };
 

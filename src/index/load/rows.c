@@ -1,6 +1,6 @@
-/* load/rows.c: rows of a load come in here, are checked, and wait until a segment is full.
+/* load/rows.c: takes in the rows of a load: checks them, and keeps them until a segment is full.
  *
- * The ids of a whole load are kept in memory (about 100 bytes each) to find duplicates and, at the commit, the rows that
+ * The ids of a whole load stay in memory (about 100 bytes each), to find duplicates and, at the commit, the rows that
  * they replace. Vectors and documents wait in spills.
  */
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 #include "index/load/load.h"
 #include "vector/distance.h"
 
-enum { HOT_BYTES = 3 * 1024 * 1024 /* of the estimate below */ };
+enum { HOT_BYTES = 3 * 1024 * 1024 /* maximum of the estimate in segment_is_full */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
 
 /* Room for the key and the facts of one more row. */
@@ -44,7 +44,7 @@ static enum dp_status add_vectors(struct call *call, struct index_loader *l, con
     return DP_OK;
 }
 
-/* Finite, and for cosine of a length that can be divided by. */
+/* Each component must be finite, and for cosine the length must be a number to divide by. */
 static enum dp_status check_row_vectors(struct index_loader *l, const float *vectors, size_t windows,
                                         struct dp_error *error)
 {
@@ -69,12 +69,14 @@ static enum dp_status check_row_vectors(struct index_loader *l, const float *vec
         if (!vector_normalize(l->scaled, l->target.vectors.dim))
             return dp_fail(
                 error, DP_INVALID,
-                "its vector has no length (or too much) and so no direction, which cosine distance needs");
+                "its vector has length zero (or too large a length), so it has no direction, which cosine "
+                "distance needs");
     }
     return DP_OK;
 }
 
-/* An upper bound of the hot part that the waiting rows and one more would make; see segment/write.c. */
+/* Whether one more row might make the hot part larger than HOT_BYTES (an upper bound; see segment/write.c), or the
+ * waiting rows are too many. */
 static bool segment_is_full(const struct index_loader *l)
 {
     if (l->waiting.count == 0)
@@ -95,7 +97,7 @@ static enum dp_status check_row(struct call *call, struct index_loader *l, const
     char text[ID_TEXT_MAX];
     enum dp_status status = DP_OK;
     if (map_find(&l->seen, id_key_span(key)))
-        return call_fail(call, DP_INVALID, "id %s is there twice", id_describe(id_key_span(key), text));
+        return call_fail(call, DP_INVALID, "id %s occurs twice", id_describe(id_key_span(key), text));
     if (attributes.len > INDEX_DOCUMENT_MAX)
         status = dp_fail(&call->error, DP_TOO_LARGE, "its attributes have %zu bytes, more than %d", attributes.len,
                          INDEX_DOCUMENT_MAX);

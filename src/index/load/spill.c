@@ -37,7 +37,7 @@ void spill_deinit(struct spill *s)
     buffer_deinit(&s->memory);
 }
 
-/* A file that loses its name at once. O_TMPFILE is not everywhere, so a name is made and unlinked. */
+/* Opens a file that loses its name at once. O_TMPFILE is not everywhere, so the file gets a name and is unlinked. */
 static enum dp_status spill_open_file(struct spill *s, struct dp_error *error)
 {
     const char *folder = getenv("TMPDIR");

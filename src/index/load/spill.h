@@ -1,7 +1,7 @@
-/* index/load/spill.h: bytes that wait for a segment to be built: in memory at first, in a file when they are many.
+/* index/load/spill.h: bytes that wait until a segment is built: in memory at first, in a file when they are many.
  *
- * The file lies in $TMPDIR (else /var/tmp) without a name, so that nothing stays however the process ends.
- * One owner thread.
+ * The file lies in $TMPDIR (else /var/tmp) and has no name, so that nothing stays however the process ends. One owner
+ * thread.
  */
 #ifndef INDEX_SPILL_H
 #define INDEX_SPILL_H
@@ -20,7 +20,7 @@ struct spill {
 void spill_init(struct spill *s, size_t memory_max);
 void spill_deinit(struct spill *s);
 enum dp_status spill_append(struct spill *s, struct span bytes, struct dp_error *error);
-/* All bytes in a row, aligned for any type; until the next call on `s`. */
+/* All bytes side by side, aligned for any type. Valid until the next call on `s`. */
 enum dp_status spill_view(struct spill *s, struct span *out, struct dp_error *error);
 /* Empties it. */
 void spill_clear(struct spill *s);

@@ -1,7 +1,7 @@
 /* supersede.c: looks up the ids of a load in an older segment.
  *
- * Keys and blocks are both sorted, so one walk over the keys visits the blocks in order. Blocks are read in
- * batches, each one round.
+ * Keys and blocks are both sorted, so one walk over the keys visits the blocks in order. Each batch of blocks is one
+ * round.
  */
 #include "index/load/supersede.h"
 
@@ -99,7 +99,7 @@ static enum dp_status find_rows(struct call *call, const struct segment_place *p
     return status;
 }
 
-/* What a missing or replaced object means: the manifest that lists it is old. */
+/* The status of a read: a missing or replaced object means that the manifest that lists it is old. */
 static enum dp_status judge_read(struct call *call, const struct object_key *key, enum dp_status status)
 {
     if (status != DP_NOT_FOUND && status != DP_STALE)

@@ -14,12 +14,12 @@ struct segment_place {
     const struct manifest_segment *listed;
 };
 
-/* Initialises *rows with the rows whose ids are among keys[n], which are sorted. Reads the segment's hot part,
- * then only those blocks of ids that its filter cannot rule out. */
+/* Initialises *rows with the rows whose ids are among keys[n], which are sorted. Reads the segment's hot part, then
+ * only those blocks of ids that its filter cannot rule out. */
 enum dp_status supersede_find(struct call *call, const struct segment_place *place, const struct span *keys,
                               size_t n, struct row_set *rows);
 
-/* Initialises *rows with the rows that the segment's .del object names; with none when it has none. */
+/* Initialises *rows with the rows that the segment's .del object lists; with no row when it has no such object. */
 enum dp_status supersede_read_deleted(struct call *call, const struct segment_place *place, struct row_set *rows);
 
 #endif

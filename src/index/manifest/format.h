@@ -13,7 +13,7 @@
 
 enum {
     MANIFEST_VERSION = 2,        /* written */
-    MANIFEST_VERSION_OLDEST = 1, /* read; its writers have no time */
+    MANIFEST_VERSION_OLDEST = 1, /* also read; its writers have no time */
     MANIFEST_TAIL_LEN = sizeof MANIFEST_TAIL_BEFORE - 1 + 16 + sizeof MANIFEST_TAIL_AFTER - 1
 };
 

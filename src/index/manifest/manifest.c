@@ -1,4 +1,4 @@
-/* manifest/manifest.c: a manifest in memory: its life, its writers, and whether its numbers fit together. */
+/* manifest/manifest.c: a manifest in memory: its life, its writers, and the check that its numbers fit together. */
 #include "index/manifest/manifest.h"
 
 #include <inttypes.h>
@@ -68,7 +68,7 @@ static enum dp_status check_segment(const struct manifest *m, const struct manif
                                     struct dp_error *error)
 {
     const char *why = NULL;
-    /* The sizes are below 2^48 first, so that sums and products below cannot overflow. */
+    /* Sizes are checked to be below 2^48 first, so that the sums and products below cannot overflow. */
     const uint64_t vectors_max = (uint64_t)SEGMENT_ROWS_MAX * 64, size_max = UINT64_C(1) << 48;
     if (s->rows == 0 || s->rows > SEGMENT_ROWS_MAX)
         why = "rows";

@@ -1,4 +1,4 @@
-/* manifest/objects.c: which objects a manifest lists, and their names. */
+/* manifest/objects.c: the objects that a manifest lists, and their names. */
 #include "index/manifest/manifest.h"
 
 enum dp_status segment_for_each_object(const struct manifest_segment *s, manifest_object_fn *fn, void *context)

@@ -1,7 +1,7 @@
-/* manifest/parse.c: reads a manifest and refuses what does not fit together.
+/* manifest/parse.c: reads a manifest, and refuses one that does not fit together.
  *
- * The checksum is verified before anything is believed. Fields may come in any order; an unknown, missing or
- * repeated one is refused, because a writer that did not know a field would drop it at its next swap.
+ * The checksum is verified before anything is believed. Fields may come in any order. An unknown, missing or repeated
+ * field is refused, because a writer that did not know a field would drop it at its next swap.
  */
 #include "index/manifest/format.h"
 
@@ -22,7 +22,7 @@ struct manifest_parser {
     bool nomem;
 };
 
-/* Which of `fields` the key is; rejects an unknown or repeated one. */
+/* The place of the key among `fields`; rejects an unknown or repeated one. */
 static int field_of(struct manifest_parser *p, struct span key, const char *const *fields, int count,
                     unsigned *seen)
 {
@@ -30,7 +30,7 @@ static int field_of(struct manifest_parser *p, struct span key, const char *cons
         if (!span_equal_str(key, fields[i]))
             continue;
         if (*seen & 1u << i)
-            json_reject(&p->r, DP_CORRUPT, "\"%s\" is there twice", fields[i]);
+            json_reject(&p->r, DP_CORRUPT, "\"%s\" occurs twice", fields[i]);
         *seen |= 1u << i;
         return i;
     }
@@ -39,7 +39,7 @@ static int field_of(struct manifest_parser *p, struct span key, const char *cons
     return -1;
 }
 
-/* Rejects an object in which a field is missing, but those of the mask `optional`. */
+/* Rejects an object that lacks a field, unless the mask `optional` has it. */
 static void all_seen(struct manifest_parser *p, const char *const *fields, int count, unsigned seen,
                      unsigned optional)
 {
@@ -56,7 +56,7 @@ static uint64_t read_number(struct manifest_parser *p)
     return v;
 }
 
-/* Text copied to the manifest's arena. */
+/* A text of at most `max` bytes, in the manifest's arena. */
 static struct span read_short_text(struct manifest_parser *p, size_t max)
 {
     struct span text = {0};
@@ -76,7 +76,7 @@ static void read_ulid(struct manifest_parser *p, struct ulid *out)
 {
     struct span text = {0};
     if (json_read_string(&p->r, p->arena, &text) && !ulid_parse(text, out))
-        json_reject(&p->r, DP_CORRUPT, "\"%.*s\" is no ULID", (int)(text.len > 40 ? 40 : text.len),
+        json_reject(&p->r, DP_CORRUPT, "\"%.*s\" is not a ULID", (int)(text.len > 40 ? 40 : text.len),
                     (const char *)text.data);
 }
 
@@ -86,14 +86,14 @@ static void read_features(struct manifest_parser *p)
     json_enter_array(&p->r);
     while (json_next_item(&p->r)) {
         if (json_read_string(&p->r, p->arena, &name))
-            json_reject(&p->r, DP_UNSUPPORTED, "needs the feature \"%.*s\", which this version does not have",
+            json_reject(&p->r, DP_UNSUPPORTED, "it needs the feature \"%.*s\", which this version does not have",
                         (int)(name.len > 40 ? 40 : name.len), (const char *)name.data);
     }
 }
 
 enum { NO_TIME = -1 };
 
-/* An object, or (version 1) a ULID alone. */
+/* A writer is an object; in version 1 it is a ULID without a time. */
 static void read_writer(struct manifest_parser *p, struct manifest_writer *w)
 {
     struct span key;
@@ -143,7 +143,7 @@ static void read_writers(struct manifest_parser *p)
     }
 }
 
-/* Writers without a time are taken for as young as can be. */
+/* Writers without a time count as the youngest possible. */
 static void check_writers(struct manifest_parser *p)
 {
     struct manifest *m = p->m;
@@ -222,7 +222,7 @@ static void read_attribute(struct manifest_parser *p)
     else if (schema_check_name(a.name, &error))
         json_reject(&p->r, DP_CORRUPT, "an attribute's name is not allowed");
     else if (schema_find(schema, a.name))
-        json_reject(&p->r, DP_CORRUPT, "attribute \"%.*s\" is there twice", SPAN_FMT(a.name));
+        json_reject(&p->r, DP_CORRUPT, "attribute \"%.*s\" occurs twice", SPAN_FMT(a.name));
     else if (!attribute_type_parse(type, &a.type))
         json_reject(&p->r, DP_UNSUPPORTED, "attribute type \"%.*s\" is unknown", SPAN_FMT(type));
     else {
@@ -319,7 +319,7 @@ static void read_top(struct manifest_parser *p)
         case TOP_VERSION:
             version = read_number(p);
             if (!json_failed(&p->r) && (version < MANIFEST_VERSION_OLDEST || version > MANIFEST_VERSION))
-                json_reject(&p->r, DP_UNSUPPORTED, "has format version %" PRIu64 "; this build reads %d to %d",
+                json_reject(&p->r, DP_UNSUPPORTED, "it has format version %" PRIu64 "; this build reads %d to %d",
                             version, MANIFEST_VERSION_OLDEST, MANIFEST_VERSION);
             break;
         case TOP_FEATURES: read_features(p); break;
@@ -348,7 +348,7 @@ static void read_top(struct manifest_parser *p)
     if (!span_equal_str(format, MANIFEST_FORMAT))
         json_reject(&p->r, DP_CORRUPT, "\"format\" is not \"%s\"", MANIFEST_FORMAT);
     if (shards != 1)
-        json_reject(&p->r, DP_UNSUPPORTED, "has %" PRIu64 " shards; this build reads 1", shards);
+        json_reject(&p->r, DP_UNSUPPORTED, "it has %" PRIu64 " shards; this build reads 1", shards);
     if (created > INT64_MAX || updated > INT64_MAX || updated < created)
         json_reject(&p->r, DP_CORRUPT, "its times are not in order");
     m->created_ms = (int64_t)created;
@@ -367,7 +367,7 @@ enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp
     if (!manifest_checksum_fits(bytes))
         return dp_fail(error, DP_CORRUPT, "its checksum does not fit its %zu bytes", bytes.len);
     manifest_init(out);
-    /* The covered bytes are the object but for its closing brace: parse them with one. */
+    /* The covered bytes are the object without its closing brace: the copy gets one. */
     size_t covered = bytes.len - MANIFEST_TAIL_LEN;
     uint8_t *text = mem_alloc(covered + 1);
     enum dp_status status = DP_OK;
@@ -384,7 +384,7 @@ enum dp_status manifest_parse(struct span bytes, struct manifest *out, struct dp
         status = dp_fail_nomem(error, "a manifest");
     else if (json_failed(&p.r)) {
         status = json_error(&p.r, error);
-        if (status == DP_INVALID) /* the JSON reader's word for text that is no JSON */
+        if (status == DP_INVALID) /* the JSON reader's status for text that is not JSON */
             status = dp_restatus(error, DP_CORRUPT);
     } else
         status = manifest_check(out, error);

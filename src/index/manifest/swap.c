@@ -1,14 +1,16 @@
 /* swap.c: changes a manifest by compare-and-swap.
  *
- * A put that ended without a clear answer ("lost") is resolved by looks. A look finds the change where the manifest
- * remembers the writer, or lists what only this change adds. It rules the change out where the manifest has another
- * version than the put expected, and remembers the writers of all swaps since. It leaves it open where the version is
+ * A put without a clear answer is "lost", and looks resolve it. A look finds the change if the manifest remembers the
+ * writer, or lists something that this change alone adds. It rules the change out if the manifest has another version
+ * than the put expected, and remembers the writers of all swaps since. It leaves the change open if the version is
  * the expected one: the put may still be on its way. Then the change is sent once more, as at most one put on one
- * version can succeed. Any other look decides nothing, and the answer is DP_UNKNOWN. A put that was refused because another
- * had come first, or because the store was full, is looked after in the same way: something between may have sent it twice,
- * and the first time been carried out. But it is not on its way any more.
+ * version can succeed. Any other look decides nothing, and the swap ends with DP_UNKNOWN.
  *
- * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that doubles.
+ * A put that was refused, because another was first or the store was full, needs a look too: something between may
+ * have sent it twice, and the first copy may have been carried out. But it is no longer on its way.
+ *
+ * Waits follow "full jitter" (Brooker, Exponential Backoff and Jitter, 2015): uniform between 0 and a bound that
+ * doubles.
  */
 #include "index/manifest/swap.h"
 
@@ -21,14 +23,14 @@
 
 enum { SLICE_MS = 20, NS_PER_MS = 1000000, SETTLE_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* A put that no look has judged: its answer was lost, or it was refused because another had come first or the store was
+/* A put that no look has judged: its answer was lost, or it was refused because another was first or the store was
  * full. */
 struct lost_put {
     bool is;
-    bool refused; /* perhaps at its second time, sent twice on its way; it is not on its way any more */
-    bool expects; /* a manifest of this version; false: none */
+    bool refused; /* it was refused, perhaps its second copy; it is no longer on its way */
+    bool expects; /* it expected a manifest of this version; false: that there is none */
     struct store_version expected;
-    uint64_t sequence; /* of the manifest that it replaces */
+    uint64_t sequence; /* sequence of the manifest that it replaces */
     struct ulid incarnation;
     int64_t sent_ns;
 };
@@ -41,12 +43,12 @@ struct swap {
     void *context;
     const struct swap_clock *clock;
 
-    struct manifest manifest; /* as read, then as to be written */
+    struct manifest manifest; /* as read, then as it is to be written */
     bool exists;
     struct store_version version;
     struct lost_put lost;
-    bool full;  /* says the store to the last put */
-    bool stale; /* the manifest of version stale_version lists an object that is gone */
+    bool full;  /* the store refused the last put as full */
+    bool stale; /* the manifest of stale_version lists an object that is gone */
     struct store_version stale_version;
 };
 
@@ -60,7 +62,7 @@ static int64_t boot_now_ns(void *ctx)
     return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
-/* In slices, so that the call's end is noticed. */
+/* Waits in slices, so that it notices the end of the call. */
 static enum dp_status wait_in_slices(void *ctx, struct call *call, int64_t ms)
 {
     (void)ctx;
@@ -94,8 +96,7 @@ static enum dp_status wait_before_try(struct call *call, const struct swap *s, i
 
 enum look { LOOK_MADE, LOOK_NOT_MADE, LOOK_OPEN, LOOK_UNDECIDED };
 
-/* What a manifest that was read from begun_ns on says of the puts before. Even one that came second may have been made:
- * something between may have sent it twice. */
+/* What a manifest, whose read began at begun_ns, says of the puts before. */
 static enum look judge_look(const struct swap *s, const struct manifest *m, bool exists,
                             const struct store_version *version, int64_t begun_ns)
 {
@@ -113,7 +114,7 @@ static enum look judge_look(const struct swap *s, const struct manifest *m, bool
     return LOOK_NOT_MADE;
 }
 
-/* Reads the manifest into *m, or initialises an empty one; DP_OK for both. */
+/* Reads the manifest into *m, or initialises an empty one where there is none. */
 static enum dp_status read_manifest(struct call *call, const struct swap *s, struct manifest *m, bool *exists,
                                     struct store_version *version)
 {
@@ -130,13 +131,14 @@ static enum dp_status read_manifest(struct call *call, const struct swap *s, str
 static enum dp_status fail_unknown(struct call *call, const struct swap *s)
 {
     char why[DP_ERROR_MESSAGE_MAX / 2];
-    snprintf(why, sizeof why, "%.250s", call->error.status ? call->error.message : "too much has happened since");
+    snprintf(why, sizeof why, "%.250s",
+             call->error.status ? call->error.message : "too many swaps were made since");
     return call_fail(call, DP_UNKNOWN,
-                     "%.*s/manifest.json: the swap was sent, and whether it was carried out cannot be told (%s)",
+                     "%.*s/manifest.json: the swap was sent, but it is not known whether it was carried out (%s)",
                      SPAN_FMT(s->name), why);
 }
 
-/* After a failure with a lost put: one more look, whatever has become of the caller's call. */
+/* After a failure with a lost put: one more look, by its own call, as the caller's may have ended. */
 static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp_status status)
 {
     struct arena arena;
@@ -168,8 +170,8 @@ static enum dp_status settle_lost_put(struct call *call, struct swap *s, enum dp
 
 /* ---- one try ----------------------------------------------------------------------------------------- */
 
-/* Whether a put with this answer was refused for certain. Everything else that is not success is lost, so that nothing
- * hangs on a store that tells apart what may have landed and what cannot have. */
+/* Whether a put with this status was refused for certain. Every other failure counts as lost: no store has to tell
+ * apart which puts may have landed. */
 static bool is_refusal(enum dp_status status)
 {
     switch (status) {
@@ -195,7 +197,7 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
                             .expected = &s->version};
     enum dp_status status = call_check(call);
     if (status)
-        return status; /* nothing is sent */
+        return status; /* nothing was sent */
     int64_t sent = s->clock->now_ns(s->clock->ctx);
     status = store_put(call, s->store, &put);
     s->full = status == DP_FULL;
@@ -214,7 +216,7 @@ static enum dp_status put_manifest(struct call *call, struct swap *s, struct spa
     return status;
 }
 
-/* Sequence, time and writer of the next manifest; puts it. */
+/* Gives the manifest its sequence, time and writer, and puts it. */
 static enum dp_status write_manifest(struct call *call, struct swap *s, bool *again)
 {
     struct manifest *m = &s->manifest;
@@ -225,7 +227,8 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
     m->sequence++;
     m->updated_ms = now > m->updated_ms ? now : m->updated_ms;
     enum dp_status status = manifest_add_writer(m, s->writer, &call->error);
-    if (status == DP_OK && manifest_check(m, &call->error) != DP_OK) /* ours: nothing that was stored is damaged */
+    if (status == DP_OK &&
+        manifest_check(m, &call->error) != DP_OK) /* our edit is at fault: nothing in the store is damaged */
         status = call_restatus(call, DP_TOO_LARGE);
     if (status)
         return status;
@@ -237,7 +240,7 @@ static enum dp_status write_manifest(struct call *call, struct swap *s, bool *ag
     return status;
 }
 
-/* A listed object was missing: the manifest is old, unless it has been read anew since. */
+/* A listed object was missing: the manifest is old, unless a second read has found the same version. */
 static enum dp_status judge_stale(struct call *call, struct swap *s, bool *again)
 {
     *again = !s->stale || !store_version_equal(&s->stale_version, &s->version);
@@ -257,7 +260,7 @@ static enum dp_status try_swap(struct call *call, struct swap *s, bool *again)
         return status;
     switch (judge_look(s, &s->manifest, s->exists, &s->version, begun)) {
     case LOOK_MADE: return DP_OK;
-    case LOOK_UNDECIDED: return DP_UNKNOWN; /* settle says so */
+    case LOOK_UNDECIDED: return DP_UNKNOWN; /* settle_lost_put tells the caller */
     case LOOK_NOT_MADE: s->lost.is = false; break;
     case LOOK_OPEN: break;
     }

@@ -3,10 +3,10 @@
  * {
  *   "format": "dipper-namespace",
  *   "version": 2,
- *   "features": [],                      names of what a reader must know; an unknown one is refused
+ *   "features": [],                      names of what a reader must know; it refuses unknown ones
  *   "sequence": 3,                       swaps so far
- *   "incarnation": ULID,                 the folder of this life of the name
- *   "writers": [                         of the latest swaps, newest last, at most 640
+ *   "incarnation": ULID,                 folder of this life of the name
+ *   "writers": [                         of the latest swaps, newest last; at most 640
  *     {"id": ULID, "at_ms": 1700000000000}, …
  *   ],
  *   "created_ms": 1700000000000,         Unix time
@@ -21,7 +21,7 @@
  *   "segments": [
  *     {"id": ULID, "rows": 10, "vectors": 12, "ivf": {"size": 1, "head": 1},
  *      "dpr": {"size": 1, "hot_offset": 1, "hot_length": 1},
- *      "deleted": {"id": ULID, "rows": 1, "size": 1}}, …          one line each; "deleted" only where rows are
+ *      "deleted": {"id": ULID, "rows": 1, "size": 1}}, …          a line for each; "deleted" only with deleted rows
  *   ],
  *   "checksum": "0123456789abcdef"
  * }
@@ -52,7 +52,7 @@ static void put_number(struct buffer *out, uint64_t number)
     buffer_printf(out, "%" PRIu64, number);
 }
 
-/* The name of a field of the manifest itself: one line for each. */
+/* The name of a field of the manifest: a line for each. */
 static void put_top(struct buffer *out, enum top_field field)
 {
     buffer_printf(out, "%s  \"%s\": ", field == 0 ? "{\n" : ",\n", manifest_top_fields[field]);

@@ -1,12 +1,12 @@
 /* query/finish.c: the second half of a query: exact distances, ids and attributes.
  *
  * The full-precision vectors and the documents of all candidates are read in one round. The vectors decide the order;
- * only the documents of rows that are answered are decompressed. Rows at the same distance are ordered by id, so the ids
- * of all rows at the last distance that counts are looked at.
+ * only the documents of rows that are answered are decompressed. Ids break ties of distance, so the documents of all
+ * rows at the k-th distance are decompressed, too.
  *
- * Where all that is more than a round's bytes (index/round.h), rounds of vectors come first, as many as it takes, and then
- * rounds of the documents of rows that are answered. Documents are decompressed run by run into an arena that each run
- * reuses; what is answered of them is copied.
+ * Where all that exceeds the bytes of a round (index/round.h), rounds of vectors come first, as many as needed, and
+ * then rounds of the documents of rows that are answered. Documents are decompressed run by run into an arena that
+ * each run reuses; the parts that are answered are copied.
  */
 #include "index/query/query.h"
 
@@ -20,7 +20,7 @@
 
 enum { RUN_ARENA_MAX = 64 * 1024 * 1024 };
 
-/* What is known of one candidate. */
+/* A candidate, and what was read of it. */
 struct fetched {
     const struct candidate *candidate;
     const struct segment *segment;
@@ -29,7 +29,7 @@ struct fetched {
     size_t vector_read, document_read; /* handles in the round that reads them */
     float dist;
     struct span key;        /* the row's id; empty until its document is found */
-    struct span attributes; /* as the query asks for them */
+    struct span attributes; /* the attributes that the query includes */
 };
 
 struct finish {
@@ -37,8 +37,8 @@ struct finish {
     struct round round;
     struct fetched *rows;
     size_t count;
-    bool whole;       /* vectors and documents fit one round */
-    struct arena raw; /* the run of documents at hand */
+    bool whole;       /* vectors and documents fit one round together */
+    struct arena raw; /* memory of the present run of documents */
     struct span raw_run;
 };
 
@@ -56,7 +56,7 @@ static int rows_by_candidate(const void *a, const void *b)
     return candidates_by_place(left->candidate, right->candidate);
 }
 
-/* Whether both rows lie in one run of documents, which is read once for rows that follow each other. */
+/* Whether both rows lie in one run of documents, which is read once for neighbours. */
 static bool same_run(const struct fetched *a, const struct fetched *b)
 {
     return a->segment == b->segment && a->run.first == b->run.first;
@@ -67,7 +67,7 @@ static uint64_t vector_bytes(const struct fetched *r)
     return r->vectors * segment_vector_len(r->segment->hot.dim);
 }
 
-/* Rows in the order of the objects; whether all that they need fits one round. */
+/* Orders the rows as they lie in the objects, and finds whether all that they need fits one round. */
 static enum dp_status plan_reads(struct finish *f)
 {
     struct query_run *run = f->run;
@@ -103,7 +103,7 @@ static void ask_vectors(struct finish *f, struct fetched *r)
     r->vector_read = round_ask(&f->round, &req);
 }
 
-/* `before` is the row whose documents were asked for last, or NULL. */
+/* `before`: the row whose documents were asked for last, or NULL. */
 static void ask_document(struct finish *f, const struct fetched *before, struct fetched *r)
 {
     const struct store_read_req req = {.key = object_key_span(&r->segment->dpr_key),
@@ -118,14 +118,14 @@ static enum dp_status check_answer(struct finish *f, const struct fetched *r, si
     return snapshot_check_read(round_answer(&f->round, handle), r->segment->hot.size, &f->run->call->error);
 }
 
-/* The distance that is answered, from a metric's score. */
+/* The distance to answer, from a metric's score. */
 static float distance_of(enum index_metric metric, float score)
 {
     float dist = metric == INDEX_COSINE ? 1.0F - score : score;
-    return dist > 0.0F ? dist : 0.0F; /* rounding may leave a shade below */
+    return dist > 0.0F ? dist : 0.0F; /* rounding may make it slightly negative */
 }
 
-/* The exact distance of a row: that of its nearest window. */
+/* Computes the exact distance of a row: that of its nearest window. */
 static enum dp_status measure_row(struct finish *f, struct fetched *r)
 {
     const struct segment_hot *hot = &r->segment->hot;
@@ -153,7 +153,7 @@ static int rows_by_distance(const void *a, const void *b)
     const struct fetched *left = a, *right = b;
     if (left->dist != right->dist)
         return left->dist < right->dist ? -1 : 1;
-    return span_compare(left->key, right->key); /* empty until documents are found */
+    return span_compare(left->key, right->key); /* keys are empty until documents are found */
 }
 
 static bool is_included(const struct index_query *q, struct span name)
@@ -165,7 +165,7 @@ static bool is_included(const struct index_query *q, struct span name)
     return false;
 }
 
-/* The attributes that the query asks for, as they were given, in the call's arena. */
+/* Copies the attributes that the query includes, as they were given, into the call's arena. */
 static enum dp_status project_attributes(struct query_run *run, struct span json, struct span *out)
 {
     const struct index_query *q = run->query;
@@ -200,7 +200,8 @@ static enum dp_status project_attributes(struct query_run *run, struct span json
     return status;
 }
 
-/* Copies a row's id and attributes out of its run of documents, which is decompressed unless the row before had it. */
+/* Copies a row's id and attributes out of its run of documents. Decompresses the run unless the row before has done
+ * so. */
 static enum dp_status find_document(struct finish *f, const struct fetched *before, struct fetched *r)
 {
     struct call *call = f->run->call;
@@ -227,7 +228,7 @@ static enum dp_status find_document(struct finish *f, const struct fetched *befo
 
 /* ---- rounds ------------------------------------------------------------------------------------------- */
 
-/* Distances of all rows; in one round with their documents, or in as many as the vectors need. */
+/* Computes the distances of all rows: in one round with their documents, or in as many as the vectors need. */
 static enum dp_status measure_all(struct finish *f)
 {
     enum dp_status status = DP_OK;
@@ -272,7 +273,7 @@ static enum dp_status take_documents(struct finish *f, size_t begin, size_t end)
     return status;
 }
 
-/* Documents of the first `count` rows, which are in the order of the objects. */
+/* Finds the documents of the first `count` rows, which are in the order of the objects. */
 static enum dp_status find_documents(struct finish *f, size_t count)
 {
     if (f->whole)
@@ -317,7 +318,7 @@ static enum dp_status fill_answer(struct finish *f, size_t count, struct index_a
     for (size_t i = 0; i < count; i++) {
         struct fetched *r = &f->rows[i];
         struct index_hit *hit = &out->hits[i];
-        id_decode(r->key, &hit->id); /* checked by find_document; its text is in the arena */
+        id_decode(r->key, &hit->id); /* find_document has checked it; its text is in the arena */
         hit->dist = r->dist;
         hit->attributes = r->attributes;
     }

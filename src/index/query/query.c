@@ -1,9 +1,9 @@
 /* query.c: a query from its checks to its answer.
  *
- * A strong query asks for the manifest (if it changed) and for the next log entry beside its first round of
- * lists. When nothing changed, two rounds answer it. When the manifest changed, what it newly lists is opened
- * and the query runs over that, which is then current by construction. When a listed object is missing the manifest is
- * read again, up to READER_RELOADS times.
+ * A strong query asks for the manifest (if it changed) and for the next log entry beside its first round of lists.
+ * When nothing changed, two rounds answer it. When the manifest changed, the reader opens what it newly lists and the
+ * query runs over that, which is current by construction. When a listed object is missing, the manifest is read
+ * again, up to READER_RELOADS times.
  */
 #include "index/query/query.h"
 
@@ -16,7 +16,7 @@
 static enum dp_status check_query(struct call *call, const struct index_query *q, const struct manifest *m)
 {
     if (q->top_k == 0 || q->top_k > INDEX_TOP_K_MAX)
-        return call_fail(call, DP_INVALID, "top_k is 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
+        return call_fail(call, DP_INVALID, "top_k must be 1 to %d, not %" PRIu32, INDEX_TOP_K_MAX, q->top_k);
     if (q->dim != m->vectors.dim)
         return call_fail(call, DP_INVALID,
                          "the query's vector has %" PRIu32 " dimensions; the namespace's have %" PRIu32
@@ -40,7 +40,7 @@ static enum dp_status check_query(struct call *call, const struct index_query *q
     return DP_OK;
 }
 
-/* The vector as the lists are searched with it. */
+/* Prepares the vector that the lists are searched with. */
 static enum dp_status prepare_vector(struct query_run *run)
 {
     size_t dim = run->query->dim;
@@ -52,12 +52,12 @@ static enum dp_status prepare_vector(struct query_run *run)
     if (run->snapshot->manifest.vectors.metric == INDEX_COSINE && !vector_normalize(copy, dim))
         return call_fail(
             run->call, DP_INVALID,
-            "the query's vector has no length (or too much) and so no direction, which cosine distance "
-            "needs");
+            "the query's vector has length zero (or too large a length), so it has no direction, which cosine "
+            "distance needs");
     return DP_OK;
 }
 
-/* Opens what the manifest lists now. */
+/* Opens what the changed manifest lists. */
 static enum dp_status adopt_newer(struct query_run *run, struct index_reader *reader, struct snapshot **out)
 {
     struct manifest m;
@@ -86,7 +86,7 @@ static enum dp_status run_over(struct query_run *run, struct index_answer *out)
     return status;
 }
 
-/* The snapshot to run over after one that did not answer: current by construction. */
+/* Finds the snapshot to run over after one that did not answer. It is current by construction. */
 static enum dp_status find_next(struct query_run *run, struct index_reader *reader, struct snapshot **out)
 {
     enum dp_status status = DP_STALE;
@@ -124,7 +124,7 @@ enum dp_status index_query(struct call *call, struct index_reader *reader, const
         snapshot_release(s);
         s = next;
     }
-    if (status == DP_STALE) /* after the manifest was read again */
+    if (status == DP_STALE) /* the manifest was read again, and still lists it */
         status = call_restatus(call, DP_CORRUPT);
     if (status == DP_OK) {
         dp_error_clear(&call->error);

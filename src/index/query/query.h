@@ -1,4 +1,5 @@
-/* index/query/query.h: the two halves of a query over one snapshot, each one round unless that would be too large. */
+/* index/query/query.h: the two halves of a query over one snapshot. Each is one round unless that would be too large.
+ */
 #ifndef INDEX_QUERY_H
 #define INDEX_QUERY_H
 
@@ -9,7 +10,7 @@
 struct candidate {
     uint32_t segment; /* place in the snapshot */
     uint32_t row;
-    float score; /* approximate, then exact: larger is better for cosine, smaller for euclidean_squared */
+    float score; /* approximate at first, then exact; larger is better for cosine, smaller for euclidean_squared */
 };
 
 /* How a run over one snapshot ended. */
@@ -19,7 +20,7 @@ enum query_outcome {
     QUERY_OBJECT_GONE       /* an object that the snapshot's manifest lists is missing */
 };
 
-/* A query at work. Spans and arrays are in the call's arena. */
+/* A query that runs over one snapshot. Spans and arrays are in the call's arena. */
 struct query_run {
     struct call *call;
     struct store *store;
@@ -27,9 +28,9 @@ struct query_run {
     const struct snapshot *snapshot;
     const float *vector;  /* float[dim]; for cosine of length 1 */
     uint64_t round_bytes; /* maximum bytes of a round; 0: ROUND_BYTES_MAX */
-    bool check_current;   /* ask, beside the lists, whether the snapshot is still the namespace */
+    bool check_current;   /* ask in the first round, too, whether the snapshot is current */
 
-    struct candidate *candidates; /* out of query_score: best first */
+    struct candidate *candidates; /* set by query_score: best first */
     size_t candidate_count;
 
     enum query_outcome outcome;
@@ -38,15 +39,15 @@ struct query_run {
     bool confirmed;              /* check_current found the snapshot's manifest */
 };
 
-/* Lists that are read when a query does not say: enough for recall@10 ≥ 0.95 on embeddings of text
- * (docs/internals/segment.md has the figures). */
+/* The nprobe of a query that names none: enough for recall@10 ≥ 0.95 on embeddings of text (docs/internals/segment.md
+ * has the figures). */
 uint32_t query_default_nprobe(uint32_t nlist);
 
-/* Probed lists of all segments in one round, or as many as their bytes need; the check for currency is in the first. Scores
- * them. */
+/* Reads the probed lists of all segments, in one round or in as many as their bytes need, and scores them. The first
+ * round also asks whether the snapshot is current. */
 enum dp_status query_score(struct query_run *run);
-/* Full-precision vectors and documents of all candidates in one round; where that is too much, vectors first and then the
- * documents of rows that are answered, in as many rounds as they need. The exact answer. */
+/* Makes the exact answer. Reads the full-precision vectors and the documents of all candidates in one round; where
+ * that is too much, rounds of vectors, then rounds of the documents of rows that are answered. */
 enum dp_status query_finish(struct query_run *run, struct index_answer *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* reader.c: opening a namespace, and what is known of an open one. */
+/* reader.c: opens a namespace, holds its current snapshot, and answers its numbers and schema. */
 #include "index/query/reader.h"
 
 #include "base/alloc.h"

@@ -1,12 +1,11 @@
 /* query/score.c: the first half of a query: which rows may be the answer.
  *
- * In each segment the nprobe lists nearest to the query are read, verified and scanned; deleted rows are
- * masked before they can take a place. A row with several windows may be found several times: its best window
- * counts, and where duplicates have pushed out other rows, the lists (which are in memory) are scanned again
- * with more room.
+ * In each segment the nprobe lists nearest to the query are read, verified and scanned. Deleted rows are masked
+ * before they can take a place. A scan may find a row with several windows several times: its best window counts.
+ * Where such duplicates have pushed out other rows, the lists (which are in memory) are scanned again with more room.
  *
- * All lists are one round (index/round.h) unless they are more than a round's bytes. The best rows of each round and
- * segment are kept, so that the answer does not depend on where rounds end.
+ * All lists are one round (index/round.h) unless they exceed its bytes. The best rows of each round and segment are
+ * kept, so that the answer does not depend on where rounds end.
  */
 #include "index/query/query.h"
 
@@ -20,42 +19,42 @@
 #include "os/clock.h"
 
 enum {
-    OVERSAMPLE = 2,       /* candidates for each answer … */
+    OVERSAMPLE = 2,       /* candidates for each row that is answered … */
     OVERSAMPLE_MORE = 10, /* … and some more */
-    ROOM_FACTOR = 4       /* candidates at a time, for each that counts in the end */
+    ROOM_FACTOR = 4       /* candidates in memory for each that is kept in the end */
 };
 static const double NPROBE_ROOTS = 4.5;
 
 uint32_t query_default_nprobe(uint32_t nlist)
 {
-    /* The share of lists that must be read falls as lists get more: 4.5 square roots. */
+    /* The more lists there are, the smaller the share that must be read: 4.5 square roots. */
     double nprobe = ceil(NPROBE_ROOTS * sqrt((double)nlist));
     return nprobe < (double)nlist ? (uint32_t)nprobe : nlist;
 }
 
-/* Probed lists of one segment: all of them, or those of one round. */
+/* Probed lists of one segment: all of them, or the part that one round reads. */
 struct probe {
     uint32_t *lists; /* [count] */
     size_t *reads;   /* [count]: handles in the round that reads them */
     size_t count;
 };
 
-/* A list to be probed: number `list` of a segment's. */
+/* A place among the probed lists: `list` counts within the segment's. */
 struct probe_place {
     size_t segment, list;
 };
 
-/* The first half of a query at work. */
+/* The state of the first half of a query. */
 struct scoring {
     struct query_run *run;
-    struct probe *probes; /* [segment_count]: not empty lists */
-    uint64_t entries;     /* of all of them */
+    struct probe *probes; /* [segment_count]: lists that are not empty */
+    uint64_t entries;     /* vectors in all probed lists */
     struct round round;
-    size_t want, room; /* candidates in the end, and at most meanwhile */
+    size_t want, room; /* candidates in the end; maximum meanwhile */
     struct {
         size_t manifest, log;
     } current;  /* handles of the look whether the snapshot is current */
-    bool split; /* a segment's lists came in several rounds: a row may be among the candidates twice */
+    bool split; /* the lists of a segment came in several rounds: a row may be among the candidates twice */
 };
 
 static enum dp_status plan_probes(struct scoring *sc)
@@ -134,7 +133,7 @@ static int hits_by_row(const void *a, const void *b)
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-/* Keeps each row's best score; the order is by row afterwards. */
+/* Keeps each row's best score. Afterwards hits are ordered by row. */
 static size_t merge_windows(struct topk_hit *hits, size_t count, bool larger_is_better)
 {
     size_t kept = 0;
@@ -204,7 +203,7 @@ static enum dp_status score_segment(struct scoring *sc, size_t i, const struct p
         if (count && segment->hot.window_count) {
             bool full = count == room;
             count = merge_windows(top.hits, count, larger);
-            if (count < want && full && room < entries) { /* windows took rows' places */
+            if (count < want && full && room < entries) { /* windows took the places of rows */
                 topk_deinit(&top);
                 continue;
             }
@@ -240,7 +239,7 @@ static int candidates_larger_first(const void *a, const void *b)
     return left->score != right->score ? (left->score > right->score ? -1 : 1) : candidates_smaller_first(a, b);
 }
 
-/* By row, and the best score first. */
+/* By segment and row. */
 static int compare_places(const struct candidate *left, const struct candidate *right)
 {
     if (left->segment != right->segment)
@@ -260,8 +259,8 @@ static int places_smaller_first(const void *a, const void *b)
     return order ? order : candidates_smaller_first(a, b);
 }
 
-/* Puts the best candidates first, and forgets those that cannot count. Of each round the best `want` rows of a segment
- * come in, so the best of all are among them, each with its best score. */
+/* Puts the best candidates first and drops those that cannot count. Each round adds the best `want` rows of a
+ * segment, so the best of all are among them, each with its best score. */
 static void choose_candidates(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -299,7 +298,7 @@ static enum dp_status check_current(struct scoring *sc)
     return snapshot_check_wal(round_answer(&sc->round, sc->current.log), &run->call->error);
 }
 
-/* Room for candidates of all lists, or for several times as many as count in the end. */
+/* Makes room for candidates of all lists, or for several times as many as count in the end. */
 static enum dp_status make_candidate_room(struct scoring *sc)
 {
     struct query_run *run = sc->run;
@@ -334,7 +333,7 @@ static enum dp_status score_round(struct scoring *sc, struct probe_place begin, 
     return DP_OK;
 }
 
-/* Asks, beside the lists of the first round, whether the snapshot is still the namespace. */
+/* Asks, beside the lists of the first round, whether the snapshot is current. */
 static void ask_current(struct scoring *sc)
 {
     const struct snapshot *s = sc->run->snapshot;
@@ -345,7 +344,7 @@ static void ask_current(struct scoring *sc)
     sc->current.log = round_ask(&sc->round, &wal);
 }
 
-/* One round: lists from *at on. */
+/* One round: lists from *at on, which moves behind them. */
 static enum dp_status run_round(struct scoring *sc, struct probe_place *at, bool check)
 {
     struct query_run *run = sc->run;

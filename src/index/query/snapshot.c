@@ -1,6 +1,8 @@
-/* snapshot.c: opens a namespace: one round with the hot part, the .ivf head and the deleted rows of each segment that is
- * not open yet, and a look for log entries that this build could not read. Segments that are too many for the bytes of a
- * round are opened in several.
+/* snapshot.c: opens a namespace.
+ *
+ * One round reads the hot part, the .ivf head and the deleted rows of each segment that is not open yet, and looks
+ * for log entries, which this build could not read. Where these are too many for the bytes of a round, several rounds
+ * read them.
  */
 #include "index/query/snapshot.h"
 
@@ -48,8 +50,8 @@ void snapshot_release(struct snapshot *s)
 
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error)
 {
-    /* Without the right to list, S3 answers 403 for what is not there. A writer of logs asks for a feature in the
-     * manifest before its first entry, and a manifest with one was refused. So there is no log. */
+    /* Without the right to list, S3 answers 403 for a missing object. A writer of logs adds a feature to the manifest
+     * before its first entry, and a manifest with a feature was refused. So there is no log. */
     if (probe->status == DP_NOT_FOUND || probe->status == DP_DENIED)
         return DP_OK;
     if (probe->status == DP_OK || probe->status == DP_INVALID)
@@ -96,7 +98,7 @@ struct opening {
     struct asked_segment *asked; /* [segment_count] */
 };
 
-/* What `before` has of a segment. */
+/* Takes from `before` what it has of a segment. */
 static void share_segment(struct snapshot_segment *to, const struct manifest_segment *listed,
                           const struct snapshot *before)
 {
@@ -153,7 +155,7 @@ static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_s
     return DP_OK;
 }
 
-/* Asks for what is not open of a segment; *full, and nothing, when the round does not take it. */
+/* Asks for what is not open of a segment. Where the round does not take that, asks for nothing and sets *full. */
 static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
 {
     struct snapshot *s = o->snapshot;
@@ -170,7 +172,7 @@ static enum dp_status ask_segment(struct opening *o, size_t i, bool *full)
     return status == DP_OK && deletes ? ask_new_deleted(o, listed, to, &o->asked[i]) : status;
 }
 
-/* The .ivf must be what this namespace's writer makes and the .dpr describes. */
+/* Checks that the .ivf is what this namespace's writer makes and the .dpr describes. */
 static enum dp_status check_ivf(const struct snapshot *s, const struct segment *segment, struct dp_error *error)
 {
     const struct faiss_ivf_info info = faiss_ivf_info(segment->ivf);
@@ -227,7 +229,7 @@ static enum dp_status open_deleted(struct opening *o, size_t i)
     return status;
 }
 
-/* One round: segments from *at on, which moves behind them; the first round looks for a log, too. */
+/* One round: opens segments from *at on, and moves *at behind them. The first round looks for a log, too. */
 static enum dp_status open_round(struct opening *o, size_t *at)
 {
     struct snapshot *s = o->snapshot;

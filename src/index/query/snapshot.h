@@ -1,7 +1,7 @@
 /* index/query/snapshot.h: a namespace at one moment: its manifest and the hot parts of its segments, in memory.
  *
- * Snapshots are immutable and counted: queries share one while a newer one is opened beside it. Segments and
- * deleted rows that have not changed are shared between snapshots.
+ * Snapshots are immutable and counted: queries share one while a newer one is opened beside it. Two snapshots share
+ * the segments and deleted rows that have not changed.
  */
 #ifndef INDEX_SNAPSHOT_H
 #define INDEX_SNAPSHOT_H
@@ -18,7 +18,7 @@ struct segment {
     struct segment_hot hot;
     struct faiss_ivf *ivf;
     struct object_key ivf_key, dpr_key;
-    struct store_version ivf_version, dpr_version; /* what later reads must still find */
+    struct store_version ivf_version, dpr_version; /* versions that later reads must still find */
 };
 
 struct deleted_rows {
@@ -48,13 +48,14 @@ struct snapshot {
 struct snapshot *snapshot_retain(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is fine */
 
-/* Opens the segments that `m`, found by the read `seen`, lists, in one round, or more where these would have more than
- * round_bytes (0: ROUND_BYTES_MAX); takes what is unchanged from `before` (or NULL). *m is taken over, whatever is answered. DP_STALE when a listed object is missing: the manifest may have changed since. */
+/* Opens the segments that `m`, found by the read `seen`, lists: in one round, or in more where these would have more
+ * than round_bytes (0: ROUND_BYTES_MAX). Shares what is unchanged with `before` (or NULL). Takes over *m, also on
+ * failure. DP_STALE when a listed object is missing: the manifest may have changed since. */
 enum dp_status snapshot_open(struct call *call, struct store *store, struct span name, struct manifest *m,
                              const struct store_version *version, struct manifest_read seen,
                              const struct snapshot *before, uint64_t round_bytes, struct snapshot **out);
 
-/* What a probe for the log entry after wal_floor means: DP_OK when there is none. */
+/* Judges a probe for the log entry after wal_floor: DP_OK when there is none. */
 enum dp_status snapshot_check_wal(const struct store_read_req *probe, struct dp_error *error);
 
 /* Judges the answer to a request for a listed object of `size` bytes. DP_STALE when the object is missing or replaced, and

@@ -53,10 +53,10 @@ enum dp_status deleted_parse(struct span bytes, const struct ulid *segment, uint
         return dp_fail(error, DP_CORRUPT, "its checksum does not fit");
     struct cursor c = cursor_over(covered);
     if (!span_equal_str(cursor_bytes(&c, FORMAT_MAGIC_LEN), DELETED_MAGIC))
-        return dp_fail(error, DP_CORRUPT, "it does not begin as deleted rows do");
+        return dp_fail(error, DP_CORRUPT, "it does not begin with the magic bytes of deleted rows");
     uint32_t version = cursor_u32(&c);
     if (version != DELETED_VERSION)
-        return dp_fail(error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", version,
+        return dp_fail(error, DP_UNSUPPORTED, "it has format version %" PRIu32 "; this build reads %d", version,
                        DELETED_VERSION);
     if (!span_equal(cursor_bytes(&c, ULID_LEN), ulid_span(segment)) || cursor_u16(&c) != 0 ||
         cursor_u64(&c) != rows || cursor_u64(&c) != count)

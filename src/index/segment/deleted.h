@@ -31,7 +31,7 @@ static inline bool row_set_has(const struct row_set *set, uint64_t row)
     return row < set->rows && (set->bits[row / 8] >> (row % 8) & 1) != 0;
 }
 
-/* True when the row (< rows) was not there before. */
+/* Adds a row < rows. False when it was there already. */
 static inline bool row_set_add(struct row_set *set, uint64_t row)
 {
     if (row_set_has(set, row))

@@ -1,8 +1,8 @@
 /* segment/hot.c: parses the hot part of a segment.
  *
- * Nothing is believed before its checksum fits: first the fixed part with the table, then each section. The
- * checksums find damage; the bounds below find a writer's mistake, and keep a forged file from leading reads
- * outside the object. Memory is bounded by the hot part's own length, at most 4 MiB.
+ * Nothing is believed before its checksum fits: first the fixed part with the table, then each section. The checksums
+ * find damage. The bounds find a writer's mistake, and keep a forged file from leading reads outside the object. The
+ * hot part's own length, at most 4 MiB, bounds the memory.
  */
 #include "index/segment/segment.h"
 
@@ -14,7 +14,7 @@
 enum { ARENA_MAX = 128 * 1024 * 1024 };
 
 struct section {
-    struct span bytes; /* hot ones */
+    struct span bytes; /* of hot sections */
     uint64_t offset, len;
     bool there;
 };
@@ -42,12 +42,12 @@ static enum dp_status parse_entry(struct hot_parser *p, struct cursor *c)
     while (kind < SECTION_KINDS && !span_equal_str(type, section_types[kind]))
         kind++;
     if (kind == SECTION_KINDS)
-        return DP_OK; /* an index that this build does not use */
+        return DP_OK; /* it is an index that this build does not use */
     if (version != SECTION_VERSION)
         return dp_fail(p->error, DP_UNSUPPORTED, "section %s has version %" PRIu32 "; this build reads %d",
                        section_types[kind], version, SECTION_VERSION);
     if (p->sections[kind].there)
-        return dp_fail(p->error, DP_CORRUPT, "section %s is there twice", section_types[kind]);
+        return dp_fail(p->error, DP_CORRUPT, "section %s occurs twice", section_types[kind]);
     if (section_is_hot(kind)) {
         uint64_t base = p->listed->hot_offset;
         if (s.offset < base || !span_sub(p->bytes, s.offset - base, s.len, &s.bytes) || checksum64(s.bytes) != sum)
@@ -64,13 +64,13 @@ static enum dp_status parse_table(struct hot_parser *p, uint32_t dim)
     struct segment_hot *out = p->out;
     struct cursor c = cursor_over(p->bytes);
     if (!span_equal_str(cursor_bytes(&c, FORMAT_MAGIC_LEN), SEGMENT_HOT_MAGIC))
-        return fail_corrupt(p, "the hot part does not begin as one does");
+        return fail_corrupt(p, "the hot part does not begin with its magic bytes");
     uint32_t format = cursor_u32(&c), count = cursor_u32(&c);
     if (format != SEGMENT_FORMAT)
-        return dp_fail(p->error, DP_UNSUPPORTED, "has format version %" PRIu32 "; this build reads %d", format,
+        return dp_fail(p->error, DP_UNSUPPORTED, "it has format version %" PRIu32 "; this build reads %d", format,
                        SEGMENT_FORMAT);
     if (count > SEGMENT_SECTIONS_MAX)
-        return fail_corrupt(p, "has too many sections");
+        return fail_corrupt(p, "it has too many sections");
     size_t covered = SEGMENT_HOT_FIXED + (size_t)count * SEGMENT_TABLE_ENTRY;
     struct span sum;
     if (!span_sub(p->bytes, covered, FORMAT_CHECKSUM_LEN, &sum))
@@ -183,7 +183,7 @@ static enum dp_status parse_documents(struct hot_parser *p)
         b->raw = cursor_u32(&c);
         b->offset = stored->offset + at;
         at += b->stored;
-        bool more = before && before->first_row == b->first_row; /* of one long document */
+        bool more = before && before->first_row == b->first_row; /* another piece of one long document */
         bool after_more = i > 1 && !more && before->first_row == before[-1].first_row;
         if (b->stored == 0 || b->raw == 0 || b->raw > SEGMENT_BLOCK_MAX || b->first_row >= out->rows ||
             (before ? b->first_row < before->first_row : b->first_row != 0) ||

@@ -40,8 +40,8 @@ enum dp_status object_write(struct call *call, struct object_writer *w, struct s
     return DP_OK;
 }
 
-/* Nobody else writes an object of this name: one of our size is ours, and whole, whatever became of the answer. Without
- * it the writer fails, but no outcome of the caller's is unknown: nothing lists the object yet. */
+/* Resolves a put whose answer was lost. Nobody else writes an object of this name, so one of our size is ours, and
+ * whole. Without it the writer fails, but no outcome is unknown to the caller: nothing lists the object yet. */
 static enum dp_status resolve_lost_answer(struct call *call, struct object_writer *w)
 {
     const struct dp_error unknown = call->error;

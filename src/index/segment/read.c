@@ -1,4 +1,4 @@
-/* segment/read.c: finds and verifies what was read from the cold parts of a segment. */
+/* segment/read.c: finds and verifies what was read of the cold parts of a segment. */
 #include "index/segment/segment.h"
 
 #include <inttypes.h>
@@ -14,7 +14,7 @@ uint64_t segment_vector_checksum(struct span floats, uint64_t number)
 
 void segment_vectors_of(const struct segment_hot *hot, uint64_t row, uint64_t *first, uint64_t *count)
 {
-    size_t low = 0, high = hot->window_count; /* windows before `low` are of rows < row */
+    size_t low = 0, high = hot->window_count; /* windows before `low` belong to rows < row */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (hot->windows[middle].row < row)

@@ -7,7 +7,7 @@
 
 struct ZSTD_CCtx_s;
 
-/* What the .ivf object of the segment is like. */
+/* The .ivf object of the segment. */
 struct segment_lists {
     uint64_t ivf_size, ivf_head, ivf_head_checksum;
     uint32_t nlist;
@@ -15,7 +15,7 @@ struct segment_lists {
     const uint64_t *checksums; /* [nlist] */
 };
 
-/* One owner thread. Calls in this order: begin; vectors of each row; documents of each row; ids, sorted; end. */
+/* One owner thread, which calls in this order: begin; vectors of each row; documents of each row; ids, sorted; end. */
 struct segment_writer {
     struct object_writer object;
     struct ulid id;
@@ -23,7 +23,7 @@ struct segment_writer {
     uint64_t rows, vectors;                          /* written so far */
     uint64_t documents, ids;                         /* rows written so far */
     uint64_t documents_at, ids_at;                   /* where these sections begin */
-    uint32_t window_row;                             /* the row before in the table of windows */
+    uint32_t window_row;                             /* the latest row in the table of windows */
     struct buffer windows, document_index, id_index; /* hot sections */
     struct buffer raw, stored, ids_block;
     uint32_t raw_first_row, ids_entries;
@@ -32,7 +32,7 @@ struct segment_writer {
     size_t filter_len;
 };
 
-/* rows: how many will follow. */
+/* rows: how many rows will follow. */
 enum dp_status segment_write_begin(struct call *call, struct segment_writer *w, struct store *store,
                                    const struct object_key *key, const struct ulid *id, uint32_t dim,
                                    uint64_t rows);
@@ -44,7 +44,7 @@ enum dp_status segment_write_document(struct call *call, struct segment_writer *
                                       struct span json);
 /* The next id in order, and its row. */
 enum dp_status segment_write_id(struct call *call, struct segment_writer *w, struct span key, uint32_t row);
-/* The object appears; `listed` learns its numbers. */
+/* Makes the object visible, and fills its numbers into `listed`. */
 enum dp_status segment_write_end(struct call *call, struct segment_writer *w, const struct segment_lists *lists,
                                  struct manifest_segment *listed);
 void segment_writer_deinit(struct segment_writer *w);
