@@ -1,10 +1,10 @@
-# A thin front door to Meson and the scripts: each target first sees to the tools it needs (scripts/setup).
+# Short names for Meson and the scripts. Each target first installs the tools that it needs (scripts/setup).
 # `make help` lists the targets and the settings.
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
-# One build folder for each compiler and each kind of build, so that they never disturb one another.
+# Each compiler and each kind of build has its own build folder, so that builds never disturb one another.
 ifneq (,$(filter default undefined,$(origin CC)))
 CC := gcc
 endif
@@ -13,8 +13,8 @@ BUILD ?= build$(if $(filter cc gcc,$(compiler)),,-$(compiler))$(if $(SANITIZE),-
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-# Warnings are errors where changes are judged, not on the machine of someone with another compiler, and not
-# with sanitizers, whose code makes gcc warn of what is not there.
+# Warnings are errors in CI. They are not for users, who may have another compiler, nor with sanitizers, whose code makes gcc warn
+# wrongly.
 WERROR ?= $(if $(CI),true,false)
 ifneq (,$(SANITIZE))
 override WERROR := false
@@ -54,7 +54,7 @@ check: model ## build and pass the tests that need no server (under 10 minutes o
 	@$(MAKE) build GOAL=all
 	@scripts/check $(BUILD)
 
-check-build: model ## the same less the tests of the repository itself, for a second compiler
+check-build: model ## check without the tests of the repository itself, for a second compiler
 	@$(MAKE) build GOAL=all
 	@scripts/check --no-tree $(BUILD)
 
@@ -62,14 +62,14 @@ check-unit: model ## the C tests alone
 	@$(MAKE) build GOAL=all
 	@scripts/check --unit $(BUILD)
 
-check-asan: ## the same with the address and undefined-behaviour sanitizers (any other: SANITIZE=…)
+check-asan: ## check with the address and undefined-behaviour sanitizers (others: SANITIZE=…)
 	@$(MAKE) check-build SANITIZE=address,undefined
 
 check-daemons: tools-daemons model ## the tests that start Debian's own Redis and PostgreSQL
 	@$(MAKE) build GOAL=all
 	@scripts/check --daemons $(BUILD)
 
-check-python: model ## build the Python package's wheel and test that, in a venv of its own
+check-python: model ## build the Python package's wheel and test it in a fresh venv
 	@$(MAKE) build
 	@wheel=$$(scripts/build-wheel build/dist) && scripts/check --wheel "$$wheel" $(BUILD)
 
@@ -78,7 +78,7 @@ check-surroundings: model ## run a quick part of the tests in other surroundings
 	@scripts/venv
 	@scripts/check-surroundings $(addprefix --only ,$(ONLY)) $(BUILD)
 
-check-arm64: tools-arm64 model ## build for arm64, test that emulated, and compare it with the native program
+check-arm64: tools-arm64 model ## build for arm64, test the build emulated, and compare it with the native program
 	@scripts/arm64-sysroot
 	@$(MAKE) build BUILD=build CC=gcc SANITIZE=
 	@scripts/configure build-arm64 --cross-file build/arm64-sysroot/cross.ini --cross-file scripts/cross/aarch64.ini \
@@ -101,7 +101,7 @@ bench: model ## print the benchmarks
 wheel: model ## make the Python package's wheel, dist/dipper_search-….whl
 	@scripts/build-wheel
 
-bench-python: model ## measure what calling from Python costs (WRITE=1: into docs/)
+bench-python: model ## measure the cost of calls from Python (WRITE=1: into docs/)
 	@$(MAKE) build GOAL="product python-package bench/bench_calls.so"
 	@scripts/venv
 	@build/venv/bin/python bench/python_overhead.py --build $(BUILD) $(if $(WRITE),--write)
@@ -119,7 +119,7 @@ bench-kmeans: model ## compare clustering with faiss-cpu (WRITE=1: into docs/)
 	@scripts/venv
 	@build/venv/bin/python bench/kmeans_vs.py --build $(BUILD) $(if $(WRITE),--write)
 
-bench-cache: tools-bench model ## what cached embeddings cost, by wrk and Redis (WRITE=1: into docs/)
+bench-cache: tools-bench model ## measure cached embeddings with wrk and Redis (WRITE=1: into docs/)
 	@$(MAKE) build
 	@python3 bench/cache_bench.py --build $(BUILD) $(if $(WRITE),--write)
 
@@ -140,7 +140,7 @@ fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_jso
 	@ninja -C build-fuzz -j $(JOBS) fuzzers
 	@scripts/fuzz build-fuzz $(FUZZ_SECONDS) $(TARGET)
 
-lint: tools-clang ## clang-tidy, clang-format, layers, shellcheck, nothing outside the repository
+lint: tools-clang ## clang-tidy, clang-format, layers, names in comments, shellcheck, nothing outside the repository
 	@$(MAKE) build CC=clang GOAL=all
 	@scripts/lint build-clang
 
@@ -156,7 +156,7 @@ install: build ## install program, library and header (PREFIX=/usr/local, DESTDI
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 	@if [ -z "$(DESTDIR)" ] && [ -w /etc/ld.so.cache ]; then /sbin/ldconfig; fi
 
-clean: ## remove what was built (models, demo-bucket, and what was fetched into build/ stay)
+clean: ## remove builds (models, demo-bucket and downloads in build/ stay)
 	@rm -rf build-*
 	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name venv ! -name wheel-venv ! -name peers ! -name onnxruntime \
 		! -name arm64-sysroot ! -name avx512-machine -exec rm -rf {} +; fi
@@ -167,7 +167,7 @@ distclean: ## remove everything that is not in git: builds, models, venv, demo
 clean-room: tools-all ## prove make check and make demo in a fresh Debian 12 (root, debootstrap)
 	@scripts/clean-machine-test
 
-hooks: ## format what is committed: installs scripts/pre-commit as this clone's git hook
+hooks: ## format commits: installs scripts/pre-commit as this clone's git hook
 	@ln -sf ../../scripts/pre-commit "$$(git rev-parse --git-dir)/hooks/pre-commit"
 
 tools:

@@ -28,7 +28,7 @@ def queries():
 
 
 def judgements():
-    """{query number: {document id: grade}}, higher grades being better."""
+    """{query number: {document id: grade}}; higher grades are better."""
     judged = {}
     with open(os.path.join(FOLDER, "QRelsCorrectedforTRECeval"), encoding="utf-8") as file:
         for line in file:

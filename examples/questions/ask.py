@@ -40,7 +40,7 @@ def put(path, data=b""):
 
 
 def upload(file, bucket):
-    """Puts the file into the bucket, which is made when missing; answers its s3:// URL and a presigned one."""
+    """Puts the file into the bucket, creating the bucket if it is missing; returns its s3:// URL and a presigned one."""
     try:
         put(f"/{bucket}")
     except urllib.error.HTTPError as error:
@@ -51,12 +51,12 @@ def upload(file, bucket):
 
 
 def build(texts, embedder, file):
-    """One IVF file of the texts' vectors; ids are their places."""
+    """Builds one IVF file of the texts' vectors; an id is a text's position."""
     dipper.build_ivf(embedder.encode(texts, show_progress=sys.stderr.isatty()), file, metric="cosine", kind="sq8", seed=1)
 
 
 def by_faiss(file, vectors, nprobe):
-    """(D, I), and what was read for them: FAISS reads all of the file."""
+    """(D, I) of FAISS, and the bytes read: all of the file."""
     began = time.perf_counter()
     index = faiss.read_index(str(file))
     index.nprobe = nprobe
@@ -65,7 +65,7 @@ def by_faiss(file, vectors, nprobe):
 
 
 def by_dipper(url, vectors, nprobe):
-    """The same, by Dipper."""
+    """(D, I) of Dipper, and its cost."""
     began = time.perf_counter()
     with dipper.open_index(url) as index:
         found = index.search(vectors, K, nprobe)
@@ -76,7 +76,7 @@ def by_dipper(url, vectors, nprobe):
 
 
 def show(asked, texts, answers):
-    """The answers of all, side by side: the texts once, and each one's distances."""
+    """Prints all answers side by side: the texts once, with the distances of each searcher."""
     names = list(answers)
     for q, question in enumerate(asked):
         print(f"\n{question}\n  " + "  ".join(f"{name:>9}" for name in names))
@@ -87,7 +87,7 @@ def show(asked, texts, answers):
 
 
 def same(answers):
-    """Whether all found the same texts at the same distances."""
+    """Whether all searchers found the same texts at the same distances."""
     (first_d, first_i), *others = answers.values()
     return all(np.array_equal(i, first_i) and np.allclose(d, first_d, rtol=1e-4, atol=1e-5) for d, i in others)
 

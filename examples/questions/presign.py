@@ -1,5 +1,6 @@
-"""URLs that let anybody do one thing with one object of S3 for a while: Signature Version 4 in the query. Standard library
-only. An example of what Dipper can be given; whoever has boto3 uses generate_presigned_url."""
+"""Presigned URLs: anyone who has one may do one thing with one S3 object for a while (Signature Version 4 in the query).
+
+Standard library only. Dipper reads such URLs. With boto3, use generate_presigned_url instead."""
 import datetime
 import hashlib
 import hmac

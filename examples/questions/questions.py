@@ -170,7 +170,7 @@ How do scientists predict {wonder}?
 
 
 def questions():
-    """All of them, in a fixed order, none twice."""
+    """All questions, in a fixed order, without repetitions."""
     seen = {}
     for template in TEMPLATES.strip().splitlines():
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
@@ -183,8 +183,8 @@ def questions():
 
 
 def own(path, limit=None):
-    """The questions of a file: lines of text; or of a .tsv or .csv with a header the columns whose names begin with
-    "question" (as in the Quora question pairs, quora_duplicate_questions.tsv) or are "text"."""
+    """The questions of a file of text lines; of a .tsv or .csv with a header, the columns named "question…" (as in the Quora
+    question pairs, quora_duplicate_questions.tsv) or "text"."""
     seen = {}
     with open(path, encoding="utf-8", newline="") as file:
         if not str(path).endswith((".tsv", ".csv")):

@@ -212,7 +212,7 @@ def test_faiss_text_is_embedded(run, file):
     assert "queries have 384 dimensions, its vectors 48" in done.stderr
 
 
-def test_readme_commands_run_as_written(run, source, file, test_data, tmp_path):
+def test_commands_of_the_guide_run_as_written(run, source, file, test_data, tmp_path):
     guide = (source / "docs" / "guide-faiss.md").read_text(encoding="utf-8")
     commands = re.findall(r"^build/dipper (faiss [^#\n]*)", guide, re.M)
     assert len(commands) >= 3

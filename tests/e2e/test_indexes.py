@@ -203,7 +203,7 @@ def test_index_methods(dipper, root):
         assert refused.value.code == 405 and refused.value.headers["Allow"] == "GET, HEAD, DELETE, OPTIONS"
 
 
-def test_readme_commands_run_as_written(dipper, source, test_data, start, tmp_path):
+def test_commands_of_the_guide_run_as_written(dipper, source, test_data, start, tmp_path):
     guide = (source / "docs" / "guide-faiss.md").read_text(encoding="utf-8")
     block = next(b for b in re.findall(r"```sh\n(.*?)```", guide, re.S) if "/v1/indexes" in b)
     serve, *asks = [line.split("  #")[0] for line in block.splitlines()]
