@@ -20,20 +20,18 @@
  *     dp_model_close(model);
  *     dp_runtime_free(runtime);
  *
- * Reading order: the rules below, then the section of what you need (models, namespaces, indexes, building
- * indexes). Each section begins with simple calls; pass NULL for their options. The options follow. The last
- * section may change in any release.
+ * Reading order: the rules below; the simple calls, which take NULL for their options; the full calls, which are the
+ * options and the functions that few programs need. The last section may change in any release.
  *
  * Rules:
  * - Every function that can fail returns `enum dp_status` (0 is success) and fills `error` with one sentence.
  *   `error` may be NULL. Any such function may also fail with DP_NOMEM.
  * - A pointer must not be NULL unless its comment allows it; otherwise the call fails with DP_INVALID and names the
  *   pointer. Functions that cannot fail return 0, NULL, NaN or an empty string for NULL.
- * - An options struct begins with `size_t size`, which the caller sets to sizeof the struct; all other fields may be
- *   zero, which means the default. `struct dp_embed_options options = {.size = sizeof options};` A struct that the
- *   library fills has the same first field. A program that was built with an older header keeps working with a newer
- *   library. A newer program works with an older library unless it sets a field that the library does not know:
- *   DP_INVALID. A null pointer means: all defaults.
+ * - An options struct begins with `size_t size`, which the caller sets: `struct dp_embed_options options = {.size =
+ *   sizeof options};` Zero in any other field means the default; NULL means all defaults. A struct that the library
+ *   fills begins with `size`, too. So a program that was built with an older header works with a newer library. A newer
+ *   program works with an older library unless it sets a field that the library does not know: DP_INVALID.
  * - Close handles in the reverse order of their creation. Closing NULL does nothing. Unless a comment says otherwise,
  *   several threads may use one handle at once; no thread may use a handle that is being closed.
  * - Strings are UTF-8 and NUL-terminated. A path is a local file or folder. A root is a folder (a path, or
@@ -68,26 +66,6 @@ extern "C" {
 DP_API unsigned dp_version_number(void);
 DP_API const char *dp_version(void);
 
-/* ==== limits and costs =================================================================================== */
-
-/* How long a call may take, and a function that may end it earlier. Zeros: no limit. Part of most options. This
- * struct never grows. */
-struct dp_limits {
-    uint64_t timeout_ms; /* milliseconds; then the call fails with DP_DEADLINE. 0: no limit */
-    /* Runs on the calling thread, after 20 ms and then about every 20 ms, at the latest when a step of computing ends.
-     * True: the call fails with DP_CANCELLED as soon as it can. NULL: nobody is asked. */
-    bool (*cancelled)(void *ctx);
-    void *ctx; /* passed to cancelled */
-};
-
-/* What a search cost. This struct never grows. */
-struct dp_cost {
-    uint64_t rounds;   /* steps that had to wait for the store, one after another */
-    uint64_t requests; /* ranges read */
-    uint64_t bytes;    /* bytes read */
-    double ms;         /* wall time in milliseconds */
-};
-
 /* ==== the runtime ======================================================================================== */
 
 /* The compute threads that models and builds share. */
@@ -100,12 +78,7 @@ DP_API enum dp_status dp_runtime_new(const struct dp_runtime_options *options, s
 /* Ends the threads. No model of this runtime may be open. */
 DP_API void dp_runtime_free(struct dp_runtime *runtime);
 
-struct dp_runtime_options {
-    size_t size;
-    size_t threads; /* compute threads, the caller's included; 0: one for each CPU that the process may use */
-};
-
-/* ==== models: text to vectors ============================================================================ */
+/* ==== simple calls: models =============================================================================== */
 
 struct dp_model;
 struct dp_model_options;
@@ -113,8 +86,8 @@ struct dp_embed_options;
 
 /* Opens the model that comes with Dipper, all-MiniLM-L6-v2 in int8: the one linked into this program, or else the
  * file all-MiniLM-L6-v2.dipper beside the library, in share/dipper of the library's prefix, or in the data folder
- * that the build was configured with. options may be NULL. Errors: DP_NOT_FOUND (it lists the places), and
- * those of dp_model_open. */
+ * that the build was configured with. options may be NULL. Errors: DP_NOT_FOUND (the message
+ * names the places), and those of dp_model_open. */
 DP_API enum dp_status dp_model_open_default(struct dp_runtime *runtime, const struct dp_model_options *options,
                                             struct dp_model **out, struct dp_error *error);
 
@@ -145,6 +118,142 @@ DP_API size_t dp_model_max_tokens(const struct dp_model *model); /* longer texts
  * Thread-safe. Errors: DP_INVALID, DP_OVERLOADED (too much is waiting), DP_DEADLINE, DP_CANCELLED. */
 DP_API enum dp_status dp_embed(struct dp_model *model, const char *const *texts, size_t count,
                                const struct dp_embed_options *options, float *out, struct dp_error *error);
+
+/* ==== simple calls: namespaces =========================================================================== */
+
+struct dp_load_options;
+struct dp_load_summary;
+
+/* Embeds the rows of a JSON-lines file (`{"id": …, "text": "…", …attributes}`) and adds them to the namespace `name`
+ * under `root`, which is created if it does not exist. A row replaces the row with its id. All rows are added, or
+ * none if the call fails.
+ *
+ * name     letters, digits, '.', '_' and '-'
+ * options  may be NULL
+ * summary  may be NULL; otherwise summary->size must be set
+ *
+ * Thread-safe, also between processes. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number), DP_CONFLICT
+ * (other writers kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED,
+ * DP_NOT_DURABLE (the rows are visible, but a crash of the host may undo that: load them again on a sound disk),
+ * DP_UNKNOWN (the last write got no answer: load the rows again, which is safe), DP_TOO_LARGE (the namespace has no
+ * room for another segment), DP_UNSUPPORTED (a newer version wrote a log into the namespace). */
+DP_API enum dp_status dp_namespace_load_file(struct dp_model *model, const char *root, const char *name,
+                                             const char *jsonl_path, const struct dp_load_options *options,
+                                             struct dp_load_summary *summary, struct dp_error *error);
+
+struct dp_namespace;
+struct dp_namespace_options;
+
+/* Opens a namespace for searching. options may be NULL. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_DENIED,
+ * DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED. */
+DP_API enum dp_status dp_namespace_open(const char *root, const char *name,
+                                        const struct dp_namespace_options *options, struct dp_namespace **out,
+                                        struct dp_error *error);
+DP_API void dp_namespace_close(struct dp_namespace *ns);
+
+/* What a search cost. This struct never grows. */
+struct dp_cost {
+    uint64_t rounds;   /* steps that had to wait for the store, one after another */
+    uint64_t requests; /* ranges read */
+    uint64_t bytes;    /* bytes read */
+    double ms;         /* wall time in milliseconds */
+};
+
+/* The rows that a search found, best first. They stay valid after the namespace is closed. One thread
+ * at a time may use them. */
+struct dp_results;
+
+/* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search sees
+ * every load that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
+ * model), and those of dp_namespace_open. */
+DP_API enum dp_status dp_namespace_search(struct dp_namespace *ns, struct dp_model *model, const char *text,
+                                          size_t k, struct dp_results **out, struct dp_error *error);
+DP_API void dp_results_free(struct dp_results *results);
+
+/* Rows are numbered from 0. Behind the last row: NULL, false and NaN. Strings live as long as the results. */
+DP_API size_t dp_results_count(const struct dp_results *results);
+DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* a number is in decimal */
+DP_API bool dp_results_id_is_number(const struct dp_results *results, size_t row);
+DP_API float dp_results_dist(const struct dp_results *results, size_t row);             /* 1 - cosine */
+DP_API const char *dp_results_attributes(const struct dp_results *results, size_t row); /* a JSON object */
+DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
+
+/* ==== simple calls: indexes ============================================================================== */
+
+/* An open FAISS file. Its head is in memory; each search reads the lists that it probes. IVF files, IVF files with a
+ * flat part (",RFlat") and flat files are read (docs/internals/faiss.md). A search computes on the calling
+ * thread and needs no runtime. Any number of threads may search one index at once. */
+struct dp_index;
+struct dp_index_options;
+struct dp_index_search_options;
+struct dp_index_build_options;
+
+/* Opens a FAISS file.
+ *
+ * url      a path, file:///path, s3://bucket/key or http(s)://, presigned URLs included; NULL if options->bytes or
+ *          options->reader is set
+ * options  may be NULL
+ *
+ * Thread-safe. Errors: DP_NOT_FOUND, DP_DENIED, DP_UNSUPPORTED (names the kind of file), DP_CORRUPT, DP_INVALID (a URL
+ * without an object, n_clusters, not exactly one of url, bytes and reader), DP_DEADLINE, DP_CANCELLED, DP_IO,
+ * DP_UNAVAILABLE, any status of the reader. */
+DP_API enum dp_status dp_index_open(const char *url, const struct dp_index_options *options, struct dp_index **out,
+                                    struct dp_error *error);
+DP_API void dp_index_close(struct dp_index *index);
+
+/* Finds the k nearest vectors of each query, best first, as FAISS finds them.
+ *
+ * queries    float queries[count][dim]
+ * options    may be NULL
+ * ids        int64_t ids[count][k]; -1 where fewer were found
+ * distances  float distances[count][k]: squared L2, or inner products; where fewer were found the largest float, for
+ *            inner products the lowest
+ * costs      struct dp_cost costs[count], or NULL
+ *
+ * A query is one round of reads, or several if its lists exceed 256 MiB; a file with a flat part takes one more. The
+ * queries of one call share the reads of a flat file: the first query's cost counts them. After a failure the
+ * contents of ids and distances are undefined.
+ *
+ * Thread-safe. Errors: DP_INVALID (dim, k, an option), DP_STALE (the file has changed), DP_CORRUPT, DP_DEADLINE,
+ * DP_CANCELLED, DP_TOO_LARGE (a flat file of more than 1 GiB without scan_all), any status of the store or the reader.
+ * With recall: DP_NOT_FOUND, DP_STALE or DP_CORRUPT if this file has no valid recall table. */
+DP_API enum dp_status dp_index_search(const struct dp_index *index, const float *queries, size_t count, size_t dim,
+                                      size_t k, const struct dp_index_search_options *options, int64_t *ids,
+                                      float *distances, struct dp_cost *costs, struct dp_error *error);
+
+/* Builds an IVF file from vectors in memory. Stock FAISS and dp_index_open read it. The same vectors, options and seed
+ * give the same bytes on any machine, with any number of threads. The file appears whole or not at all, and replaces an
+ * older one. A build that is cancelled while it measures recall leaves the file without its recall table.
+ *
+ * runtime  NULL: compute on the calling thread only
+ * vectors  float vectors[count][dim], finite; count ≥ 1
+ * ids      int64_t ids[count], 0 or more each; NULL: 0, 1, …
+ * path     where the file goes: a path, file:///path or s3://bucket/key
+ * options  may be NULL
+ *
+ * Thread-safe; calls with one runtime take turns. Errors: DP_INVALID (no vectors, more lists than vectors, a value that
+ * is not finite, a negative id; with the vector's number), DP_TOO_LARGE (memory_bytes is too small for so many lists),
+ * DP_DEADLINE, DP_CANCELLED, DP_NOT_FOUND (the folder), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE. */
+DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *vectors, size_t count, size_t dim,
+                                     const int64_t *ids, const char *path,
+                                     const struct dp_index_build_options *options, struct dp_error *error);
+
+/* ==== full calls: limits, runtime, models ================================================================ */
+
+/* How long a call may take, and a function that may end it earlier. Zeros: no limit. Part of most options. This
+ * struct never grows. */
+struct dp_limits {
+    uint64_t timeout_ms; /* milliseconds; then the call fails with DP_DEADLINE. 0: no limit */
+    /* Runs on the calling thread, after 20 ms and then about every 20 ms, at the latest when a step of computing ends.
+     * True: the call fails with DP_CANCELLED as soon as it can. NULL: nobody is asked. */
+    bool (*cancelled)(void *ctx);
+    void *ctx; /* passed to cancelled */
+};
+
+struct dp_runtime_options {
+    size_t size;
+    size_t threads; /* compute threads, the caller's included; 0: one for each CPU that the process may use */
+};
 
 /* Precision of a model's weights. */
 enum dp_precision {
@@ -180,61 +289,7 @@ struct dp_embed_options {
     bool raw; /* true: vectors as the model computes them; false: scaled to length 1 */
 };
 
-/* ==== namespaces: rows of text, found by meaning ========================================================= */
-
-struct dp_load_options;
-struct dp_load_summary;
-
-/* Embeds the rows of a JSON-lines file (`{"id": …, "text": "…", …attributes}`) and adds them to the namespace `name`
- * under `root`, which is created if it does not exist. A row replaces the row with its id. All rows are added, or
- * none if the call fails.
- *
- * name     letters, digits, '.', '_' and '-'
- * options  may be NULL
- * summary  may be NULL; otherwise summary->size must be set
- *
- * Thread-safe, also between processes. Errors: DP_NOT_FOUND, DP_INVALID (a bad row, with its line number), DP_CONFLICT
- * (other writers kept winning; try again), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED,
- * DP_NOT_DURABLE (the rows are visible, but a crash of the host may undo that: load them again on a sound disk),
- * DP_UNKNOWN (the last write got no answer: load the rows again, which is safe), DP_TOO_LARGE (the namespace has no
- * room for another segment), DP_UNSUPPORTED (a newer version wrote a log into the namespace). */
-DP_API enum dp_status dp_namespace_load_file(struct dp_model *model, const char *root, const char *name,
-                                             const char *jsonl_path, const struct dp_load_options *options,
-                                             struct dp_load_summary *summary, struct dp_error *error);
-
-struct dp_namespace;
-struct dp_namespace_options;
-
-/* Opens a namespace for searching. options may be NULL. Errors: DP_NOT_FOUND, DP_CORRUPT, DP_UNSUPPORTED, DP_DENIED,
- * DP_IO, DP_UNAVAILABLE, DP_DEADLINE, DP_CANCELLED. */
-DP_API enum dp_status dp_namespace_open(const char *root, const char *name,
-                                        const struct dp_namespace_options *options, struct dp_namespace **out,
-                                        struct dp_error *error);
-DP_API void dp_namespace_close(struct dp_namespace *ns);
-
-/* The rows that a search found, best first. Outlives its namespace. One thread at a time. */
-struct dp_results;
-struct dp_query;
-
-/* Finds the k rows nearest in meaning to `text`. The namespace must have been loaded with this model. The search sees
- * every load that ended before it began. Thread-safe. Errors: DP_INVALID (k is 0 or too large, or another
- * model), and those of dp_namespace_open. */
-DP_API enum dp_status dp_namespace_search(struct dp_namespace *ns, struct dp_model *model, const char *text,
-                                          size_t k, struct dp_results **out, struct dp_error *error);
-
-/* Finds the rows nearest to a text or a vector. Further errors: DP_INVALID (neither text nor vector, or a text without
- * a model). */
-DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
-                                         struct dp_results **out, struct dp_error *error);
-DP_API void dp_results_free(struct dp_results *results);
-
-/* Rows are numbered from 0. Behind the last row: NULL, false and NaN. Strings live as long as the results. */
-DP_API size_t dp_results_count(const struct dp_results *results);
-DP_API const char *dp_results_id(const struct dp_results *results, size_t row); /* a number is in decimal */
-DP_API bool dp_results_id_is_number(const struct dp_results *results, size_t row);
-DP_API float dp_results_dist(const struct dp_results *results, size_t row);             /* 1 - cosine */
-DP_API const char *dp_results_attributes(const struct dp_results *results, size_t row); /* a JSON object */
-DP_API struct dp_cost dp_results_cost(const struct dp_results *results);
+/* ==== full calls: namespaces ============================================================================= */
 
 struct dp_load_options {
     size_t size;
@@ -255,7 +310,7 @@ struct dp_namespace_options {
     struct dp_limits limits; /* of opening */
 };
 
-/* A question to a namespace: a text with its model, or a vector. */
+/* A query of a namespace: a text with its model, or a vector. */
 struct dp_query {
     size_t size;
     struct dp_limits limits;
@@ -267,52 +322,12 @@ struct dp_query {
     size_t k; /* rows to find, at least 1 */
 };
 
-/* ==== indexes: FAISS files, searched where they lie ====================================================== */
+/* Finds the rows nearest to a text or a vector. Further errors: DP_INVALID (neither text nor vector, or a text without
+ * a model). */
+DP_API enum dp_status dp_namespace_query(struct dp_namespace *ns, const struct dp_query *query,
+                                         struct dp_results **out, struct dp_error *error);
 
-/* An open FAISS file. Its head is in memory; each search reads the lists that it probes. IVF files, IVF files with a
- * flat part (",RFlat") and flat files are read (docs/internals/faiss.md). Computes on the calling thread and needs no
- * runtime. Immutable: any number of threads may search one index at once. */
-struct dp_index;
-struct dp_index_options;
-struct dp_index_info;
-struct dp_index_search_options;
-
-/* Opens a FAISS file.
- *
- * url      a path, file:///path, s3://bucket/key or http(s)://, presigned URLs included; NULL if options->bytes or
- *          options->reader is set
- * options  may be NULL
- *
- * Thread-safe. Errors: DP_NOT_FOUND, DP_DENIED, DP_UNSUPPORTED (names the kind of file), DP_CORRUPT, DP_INVALID (a URL
- * without an object, n_clusters, not exactly one of url, bytes and reader), DP_DEADLINE, DP_CANCELLED, DP_IO,
- * DP_UNAVAILABLE, any status of the reader. */
-DP_API enum dp_status dp_index_open(const char *url, const struct dp_index_options *options, struct dp_index **out,
-                                    struct dp_error *error);
-DP_API void dp_index_close(struct dp_index *index);
-
-/* Describes the file. info->size must be set. Reads nothing. Thread-safe. Errors: DP_INVALID. */
-DP_API enum dp_status dp_index_info(const struct dp_index *index, struct dp_index_info *info,
-                                    struct dp_error *error);
-
-/* Finds the k nearest vectors of each query, best first, as FAISS finds them.
- *
- * queries    float queries[count][dim]
- * options    may be NULL
- * ids        int64_t ids[count][k]; -1 where fewer were found
- * distances  float distances[count][k]: squared L2, or inner products; where fewer were found the largest float, for
- *            inner products the lowest
- * costs      struct dp_cost costs[count], or NULL
- *
- * A query is one round of reads, or several if its lists exceed 256 MiB; a file with a flat part takes one more. The
- * queries of one call share the reads of a flat file: the first query's cost counts them. After a failure the
- * contents of ids and distances are undefined.
- *
- * Thread-safe. Errors: DP_INVALID (dim, k, an option), DP_STALE (the file has changed), DP_CORRUPT, DP_DEADLINE,
- * DP_CANCELLED, DP_TOO_LARGE (a flat file of more than 1 GiB without scan_all), any status of the store or the reader.
- * With recall: DP_NOT_FOUND, DP_STALE or DP_CORRUPT if this file has no valid recall table. */
-DP_API enum dp_status dp_index_search(const struct dp_index *index, const float *queries, size_t count, size_t dim,
-                                      size_t k, const struct dp_index_search_options *options, int64_t *ids,
-                                      float *distances, struct dp_cost *costs, struct dp_error *error);
+/* ==== full calls: indexes ================================================================================ */
 
 /* How vectors are compared. */
 enum dp_metric {
@@ -336,6 +351,10 @@ struct dp_index_info {
     uint64_t open_rounds, open_bytes; /* what opening read */
     bool flat;                        /* the file has no lists: each search reads all vectors. `lists` is 1 */
 };
+
+/* Describes the file. info->size must be set. Reads nothing. Thread-safe. Errors: DP_INVALID. */
+DP_API enum dp_status dp_index_info(const struct dp_index *index, struct dp_index_info *info,
+                                    struct dp_error *error);
 
 /* A range of a file, and room for its bytes. This struct never grows. */
 struct dp_range {
@@ -409,38 +428,6 @@ struct dp_index_search_options {
     bool scan_all; /* allow the search of a flat file with more than 1 GiB of vectors, which reads all of them */
 };
 
-/* ==== building indexes =================================================================================== */
-
-struct dp_index_build_options;
-
-/* Builds an IVF file from vectors in memory. Stock FAISS and dp_index_open read it. The same vectors, options and seed
- * give the same bytes on any machine, with any number of threads. The file appears whole or not at all, and replaces an
- * older one. A build that is cancelled while it measures recall leaves the file without its recall table.
- *
- * runtime  NULL: compute on the calling thread only
- * vectors  float vectors[count][dim], finite; count ≥ 1
- * ids      int64_t ids[count], 0 or more each; NULL: 0, 1, …
- * path     where the file goes: a path, file:///path or s3://bucket/key
- * options  may be NULL
- *
- * Thread-safe; calls with one runtime take turns. Errors: DP_INVALID (no vectors, more lists than vectors, a value that
- * is not finite, a negative id; with the vector's number), DP_TOO_LARGE (memory_bytes is too small for so many lists),
- * DP_DEADLINE, DP_CANCELLED, DP_NOT_FOUND (the folder), DP_DENIED, DP_FULL, DP_IO, DP_UNAVAILABLE. */
-DP_API enum dp_status dp_index_build(struct dp_runtime *runtime, const float *vectors, size_t count, size_t dim,
-                                     const int64_t *ids, const char *path,
-                                     const struct dp_index_build_options *options, struct dp_error *error);
-
-/* Builds an IVF file from a file of vectors, which may be larger than memory: .npy (two dimensions in C or Fortran
- * order, any integers, booleans or floats, which become float32), .fvecs or .bvecs. The build reads it front to back,
- * twice and then once for each part of the lists that fits in memory_bytes.
- *
- * ids_path  a .npy of count integers; NULL: 0, 1, …
- *
- * Further errors: DP_NOT_FOUND (a file), DP_INVALID (another kind of file), DP_STALE (the file became shorter). */
-DP_API enum dp_status dp_index_build_file(struct dp_runtime *runtime, const char *vectors_path,
-                                          const char *ids_path, const char *path,
-                                          const struct dp_index_build_options *options, struct dp_error *error);
-
 enum dp_ivf_kind {
     DP_IVF_FLAT = 0, /* the floats themselves: FAISS's IVFn,Flat */
     DP_IVF_SQ8 = 1   /* eight bits for each dimension: IVFn,SQ8, a quarter of the size */
@@ -463,6 +450,17 @@ struct dp_index_build_options {
     /* Do not measure recall by nprobe. The measurement is written to PATH.recall.json, for searches by recall. */
     bool no_recall;
 };
+
+/* Builds an IVF file from a file of vectors, which may be larger than memory: .npy (two dimensions in C or Fortran
+ * order, any integers, booleans or floats, which become float32), .fvecs or .bvecs. The build reads it front to back,
+ * twice and then once for each part of the lists that fits in memory_bytes.
+ *
+ * ids_path  a .npy of count integers; NULL: 0, 1, …
+ *
+ * Further errors: DP_NOT_FOUND (a file), DP_INVALID (another kind of file), DP_STALE (the file became shorter). */
+DP_API enum dp_status dp_index_build_file(struct dp_runtime *runtime, const char *vectors_path,
+                                          const char *ids_path, const char *path,
+                                          const struct dp_index_build_options *options, struct dp_error *error);
 
 /* ==== may change in any release ========================================================================== */
 

@@ -174,6 +174,20 @@ def test_the_library_finds_its_model(installed, flags, tmp_path):
     assert run(program, env=env) == "all-MiniLM-L6-v2\n"
 
 
+def test_the_headers_example_runs(installed, flags, tmp_path):
+    header = (installed / "include" / "dipper" / "dipper.h").read_text(encoding="utf-8")
+    lines = re.search(r"\(errors left out\):\n \*\n(.*?)\n \*\n", header, re.S).group(1)
+    code, program = tmp_path / "example.c", tmp_path / "example"
+    code.write_text("#include <dipper/dipper.h>\n#include <stdio.h>\nint main(void)\n{\n"
+                    + re.sub(r"^ \* ", "", lines, flags=re.M) + "\n}\n", encoding="utf-8")
+    run("gcc", "-Wall", "-Wextra", "-Werror", code, "-o", program, *flags("--cflags", "--libs"))
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"id": {i}, "text": "{text}"}}\n' for i, text in enumerate(
+        ["a boat in the wind", "rye bread", "flour, water and salt"])), encoding="utf-8")
+    env = dict(os.environ, LD_LIBRARY_PATH=str(library(installed, "libdipper.so").parent))
+    found = run(program, cwd=tmp_path, env=env).splitlines()
+    assert sorted(line.split()[0] for line in found) == ["1", "2"]
+
+
 def test_the_shared_library_exports_its_own_names_only(installed):
     lines = run("nm", "-D", "--defined-only", library(installed, "libdipper.so")).splitlines()
     names = [line.split()[-1].split("@")[0] for line in lines]
