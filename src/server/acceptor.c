@@ -1,4 +1,4 @@
-/* acceptor.c: waits for connections, and while there are too many, or no files left, for one to close. */
+/* acceptor.c: waits for connections; when too many are open, or files run out, waits until one closes. */
 #include "server/acceptor.h"
 
 #include <errno.h>
@@ -9,16 +9,16 @@
 
 #include "os/thread.h"
 
-enum { NO_FILES_MS = 100 }; /* others may close files that we do not know of */
+enum { NO_FILES_MS = 100 }; /* other parts of the process may close files meanwhile */
 
 static void wake_acceptor(const struct acceptor *a)
 {
     const uint64_t one = 1;
     ssize_t written = write(a->wake_fd, &one, sizeof one);
-    (void)written; /* EAGAIN: it is awake */
+    (void)written; /* EAGAIN: it is already awake */
 }
 
-/* Hands on what waits. False when there are no files left for more. */
+/* Hands on all waiting connections. False when the process has no files left. */
 static bool accept_all(struct acceptor *a)
 {
     while (!atomic_load(&a->closing) && atomic_load(&a->open) < a->open_max) {
@@ -30,7 +30,7 @@ static bool accept_all(struct acceptor *a)
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return true;
         if (fd < 0)
-            continue; /* that connection has failed already (accept(2)) */
+            continue; /* that connection has already failed (accept(2)) */
         atomic_fetch_add(&a->open, 1);
         if (!a->take(a->context, fd, (const struct sockaddr *)&peer, len))
             atomic_fetch_sub(&a->open, 1);
@@ -49,7 +49,7 @@ static void *accept_connections(void *context)
         poll(fds, 2, has_files ? -1 : NO_FILES_MS);
         uint64_t times;
         ssize_t got = fds[0].revents ? read(a->wake_fd, &times, sizeof times) : 0;
-        (void)got; /* all that matters is looked at anew */
+        (void)got; /* the loop looks at everything anew */
         has_files = accept_all(a);
     }
     return NULL;

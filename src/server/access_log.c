@@ -1,7 +1,7 @@
-/* access_log.c: access log lines, for people or as JSON.
+/* access_log.c: prints access log lines, for people or as JSON.
  *
- * The query of a URL is never logged: prefixes and cursors may name what is private. Text of the request goes
- * through the JSON writer or is escaped, so that a client cannot forge lines.
+ * A URL's query is never logged, because prefixes and cursors may be private. Text of the request is escaped, so that a
+ * client cannot forge lines.
  */
 #include "server/access_log.h"
 
@@ -15,8 +15,7 @@
 
 enum { LINE_MAX_BYTES = 4096, PATH_MAX_BYTES = 512 };
 
-/* The target of a request that was refused before its path was taken out of it, without its query, and without the
- * authority, which may hold a password. */
+/* The path of a target that was not split: without its query, and without the authority, which may hold a password. */
 static struct span path_of_target(struct span target)
 {
     size_t len = 0;
@@ -38,7 +37,7 @@ static struct span shown_path(const struct access_entry *e)
     return path.len > PATH_MAX_BYTES ? span_of(path.data, PATH_MAX_BYTES) : path;
 }
 
-/* What a client says, as a JSON string without characters that steer who shows it. */
+/* Prints a client's text as a JSON string, with characters escaped that could steer a terminal. */
 static void json_said(struct json_writer *w, struct span text)
 {
     struct json_writer plain;
@@ -59,7 +58,7 @@ static void json_said(struct json_writer *w, struct span text)
             buffer_printf(&safe, "\\u%04x", hidden ? hidden : 0x7f);
         else
             buffer_append(&safe, span_of(at, len));
-        i += len ? len : 1; /* never 0: what the writer writes is UTF-8 */
+        i += len ? len : 1; /* never 0: the writer writes UTF-8 */
     }
     json_raw(w, safe.status == DP_OK && quoted.status == DP_OK ? buffer_span(&safe) : span_str("null"));
     buffer_deinit(&quoted);
@@ -112,7 +111,7 @@ static void print_json_line(const struct access_entry *e, struct buffer *out)
     json_end_object(&w);
 }
 
-/* What a client says, without anything that would steer a terminal or forge a line. */
+/* Prints a client's text, with bytes escaped that could steer a terminal or forge a line. */
 static void print_escaped(struct buffer *out, struct span text)
 {
     for (size_t i = 0; i < text.len; i++) {

@@ -1,6 +1,5 @@
-/* auth.c: the keys of requests, in front of the handlers, and the gate of each call behind them (os/gate.h). Both ask the
- * route's fields alone, never its pattern. A key's text goes to src/account and nowhere else: no message, log or metric
- * has it. */
+/* auth.c: judges the keys of requests before their handlers run, and is the gate of their calls (os/gate.h). Both follow
+ * the route's fields only, never its pattern. Only src/account sees a key's text: no message, log or metric has it. */
 #include "server/auth.h"
 
 #include <inttypes.h>
@@ -9,7 +8,7 @@
 
 #include "os/clock.h"
 
-/* "Bearer KEY", as RFC 6750 says; the scheme's letters may be of either case. */
+/* Reads "Bearer KEY" (RFC 6750); the scheme may be in any case. */
 static struct span bearer_of(struct span value)
 {
     static const char scheme[] = "Bearer ";
@@ -42,18 +41,18 @@ static const struct {
     [ACCOUNT_NO_KEY] = {401, DP_DENIED,
                         "this server asks for an API key: send \"Authorization: Bearer YOUR_KEY\""},
     [ACCOUNT_WRONG_KEY] = {401, DP_DENIED, "the API key is not valid: it is unknown, revoked or expired"},
-    [ACCOUNT_NO_RIGHT] = {403, DP_DENIED, "the API key may not do that: it lacks the right"},
+    [ACCOUNT_NO_RIGHT] = {403, DP_DENIED, "the API key lacks the right to do that"},
     [ACCOUNT_NO_NAMESPACE] = {403, DP_DENIED,
-                              "the API key may not touch that namespace, only those whose names begin as "
-                              "it allows (a list of namespaces needs such a \"prefix\")"},
+                              "the API key may not touch that namespace, only those whose names begin with "
+                              "its prefixes (a list of namespaces needs such a \"prefix\")"},
     [ACCOUNT_MINUTE_OVER] = {429, DP_OVERLOADED, "too many requests in this minute for the tier of the API key"},
     [ACCOUNT_MONTH_OVER] = {429, DP_OVERLOADED,
                             "the embeddings of this month are used up for the tier of the API key"},
-    [ACCOUNT_BUSY] = {503, DP_OVERLOADED, "too many API keys are being looked at for the first time; try again"},
+    [ACCOUNT_BUSY] = {503, DP_OVERLOADED, "too many new API keys are being checked; try again"},
     [ACCOUNT_AWAY] = {503, DP_UNAVAILABLE, "the accounts' database does not answer; try again"},
 };
 
-/* Says when the limit is lifted: the header's seconds, and the moment where the dialect has a place for it. */
+/* Says when the limit ends: in the Retry-After header, and in the body if the dialect has a field for it. */
 static void write_limit(const struct auth *a, const struct api_dialect *dialect, const char *message,
                         struct http_response *response)
 {
@@ -74,7 +73,7 @@ static void write_foreign(const struct api_dialect *dialect, struct http_respons
 {
     dialect->error(response, 403, api_error_code(403),
                    "a web page of another site may not ask this server, which asks nobody for a key: its operator "
-                   "permits the site with --cors-origin, or asks for keys with --auth");
+                   "can permit the site with --cors-origin, or ask for keys with --auth");
     response->outcome = DP_DENIED;
 }
 
@@ -99,7 +98,7 @@ void auth_write_refusal(const struct auth *a, const struct api_dialect *dialect,
 
 /* ---- the chain -------------------------------------------------------------------------------------- */
 
-/* Which right of a key a route wants; 0: any key will do. */
+/* The right that a key needs for a route; 0: none. */
 static unsigned right_of(const struct route *route)
 {
     switch (route->right) {
@@ -111,10 +110,10 @@ static unsigned right_of(const struct route *route)
     case RIGHT_OF_KEY: return 0;
     case RIGHT_FORGOTTEN: break;
     }
-    return ~0U; /* the server does not start with such a route */
+    return ~0U; /* routes_check refuses such a route */
 }
 
-/* The name, or the beginning of names, that a route's scope begins with; data NULL: it touches none. */
+/* The name, or the prefix of names, that the request touches; data NULL: none. */
 static struct span scope_of(const struct auth_subject *subject)
 {
     struct dp_error error;
@@ -123,7 +122,7 @@ static struct span scope_of(const struct auth_subject *subject)
     case SCOPE_NOTHING: return span_of(NULL, 0);
     case SCOPE_PATH:
     case SCOPE_PATH_AND_BODY: return subject->http->args[0];
-    case SCOPE_LIST: /* the handler answers a malformed query; here it counts as asking for all */
+    case SCOPE_LIST: /* a malformed query counts as asking for all; the handler answers it */
         if (http_query_arg(subject->http, subject->arena, "prefix", &prefix, &error) == DP_OK && prefix.data)
             return prefix;
         break;
@@ -133,7 +132,7 @@ static struct span scope_of(const struct auth_subject *subject)
     return span_str("");
 }
 
-/* ---- the gate of the call: what the handler comes to ------------------------------------------------- */
+/* ---- the gate of the call ---------------------------------------------------------------------------- */
 
 static enum gate_answer gate_answer_of(enum account_verdict verdict)
 {
@@ -175,7 +174,7 @@ static enum gate_answer auth_spend(void *context, struct call *call, size_t text
 
 /* ---- verdicts ---------------------------------------------------------------------------------------- */
 
-/* Judges the route once the key's own verdict is known. */
+/* Judges whether a granted key may use the route. */
 static enum auth_verdict judge_route(struct auth *a, enum account_verdict verdict)
 {
     if (verdict == ACCOUNT_GRANTED)
@@ -183,8 +182,8 @@ static enum auth_verdict judge_route(struct auth *a, enum account_verdict verdic
     return verdict == ACCOUNT_REFUSED ? AUTH_REFUSED : AUTH_GRANTED;
 }
 
-/* Whether a web page of another site asks, which browsers say (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/).
- * Links to the page are followed from anywhere. */
+/* Whether a web page of another site asks: browsers say so (https://www.w3.org/TR/fetch-metadata/). A link to the page may
+ * be anywhere. */
 static bool is_foreign_page(const struct auth *a)
 {
     const struct head *head = a->subject.head;
@@ -211,7 +210,7 @@ enum auth_verdict auth_try(struct auth *a, const struct auth_rules *rules, const
     }
     a->gate =
         (struct gate){.enter = auth_enter, .list = auth_list, .sees = auth_sees, .spend = auth_spend, .ctx = a};
-    call->gate = &a->gate; /* also of routes that need no key: their handlers may come to nothing */
+    call->gate = &a->gate; /* even for routes without a key: their handlers may touch nothing */
     if (right == RIGHT_OF_ANYONE || (right == RIGHT_OF_WATCHER && !rules->watch_needs_key))
         return AUTH_GRANTED;
     enum account_verdict verdict = accounts_try(rules->accounts, auth_key_of(subject->head), &a->pass);

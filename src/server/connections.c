@@ -1,4 +1,4 @@
-/* connections.c: deadlines of connections, and clients that leave.
+/* connections.c: cuts late connections, and notices clients that leave.
  *
  * A client that has closed its side for writing counts as gone, as in most servers: TCP cannot tell "I have said
  * all" from "I am no longer there" before an answer is sent.
@@ -17,9 +17,9 @@
 
 enum { LOOK_EVERY_MS = 200, EVENTS_MAX = 64, WAKE = 0 };
 
-/* Whether the transport waits for more of a request although the client has closed and all it sent has been read.
- * libmicrohttpd 0.9.75 misses an end of stream that comes together with data: its epoll tells of both but once. Seen
- * twice in a row, as the transport may just now be busy with the last bytes. */
+/* Whether the transport waits for more of a request although the client has closed, and all that it sent was read.
+ * libmicrohttpd 0.9.75 misses an end of stream that arrives together with data, because epoll reports both only once. Must
+ * hold twice in a row, as the transport may be reading the last bytes just now. */
 static bool waits_in_vain(struct connection_link *c)
 {
     uint8_t byte;
@@ -28,7 +28,7 @@ static bool waits_in_vain(struct connection_link *c)
     return before && c->hung_up;
 }
 
-/* Shuts down what is late or dead: the transport's thread sees the end of the stream and closes. */
+/* Shuts down connections that are late or dead. The transport's thread then sees the end of the stream and closes. */
 static void cut_late(struct connections *all)
 {
     int64_t now = os_now_ns();
@@ -136,7 +136,7 @@ void connections_watch(struct connections *all, struct connection_link *c, _Atom
     c->leaving = leaving;
     c->watch = ++all->last_watch;
     pthread_mutex_unlock(&all->lock);
-    /* Oneshot: a client that has left is told once, not in a busy loop. A failure only means that it is not. */
+    /* Oneshot: reports once that the client has left, not in a busy loop. After a failure nothing is reported. */
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = c->watch};
     epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
 }

@@ -1,4 +1,4 @@
-/* embed_metrics.c: requests that turn texts into vectors, by status, by whether the cache had everything, by error. */
+/* embed_metrics.c: counts requests for embeddings by status, by whether the cache had all vectors, and by error. */
 #include "server/embed_metrics.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 static const unsigned STATUSES[EMBED_STATUSES - 1] = {200, 400, 401, 402, 403, 404, 413,
                                                       415, 429, 499, 500, 503, 504};
 
-/* The codes of the dialects' errors (api_error_code, and what dialects add). */
+/* The error codes of api_error_code and of the dialects. */
 static const char *const ERROR_TYPES[EMBED_ERROR_TYPES - 1] = {"invalid_request",     "text_too_long",
                                                                "invalid_api_key",     "permission_denied",
                                                                "not_found",           "model_not_found",

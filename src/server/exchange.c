@@ -1,5 +1,5 @@
-/* exchange.c: the chain that every request goes through: framing, request id, route, limits, decoding, handler,
- * timing, and at the end metrics and the access log. */
+/* exchange.c: the steps of every request: framing, ids, route, limits, key, body, handler, timing, and at the end metrics
+ * and the access log. */
 #include "server/exchange.h"
 
 #include <inttypes.h>
@@ -14,8 +14,8 @@
 #include "server/route_metrics.h"
 #include "server/server_timing.h"
 
-/* Bodies of refused requests are read and thrown away up to so many times the limit, so that clients get to read
- * the answer; beyond that the connection is cut. */
+/* The body of a refused request is read and discarded up to this multiple of the limit, so that the client can read the
+ * answer. A longer body cuts the connection. */
 enum { SWALLOW_FACTOR = 4 };
 
 enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
@@ -87,7 +87,7 @@ static struct span get_header(const void *context, const char *name)
     return head_value(context, name);
 }
 
-/* What follows "http://host" in a target as it is said to proxies; other targets stay as they are. */
+/* Removes "http://host" from a target, which clients send to proxies. */
 static struct span without_authority(struct span target)
 {
     const struct span scheme = span_str("http://");
@@ -99,7 +99,7 @@ static struct span without_authority(struct span target)
     return span_of(target.data + at, target.len - at);
 }
 
-/* The path and query of the request line's target. False when it is none of ours. */
+/* Splits the request line's target into path and query. False when it is malformed. */
 static bool split_target(struct exchange *ex)
 {
     struct span target = without_authority(ex->target);
@@ -127,17 +127,17 @@ static void answer_options(struct exchange *ex, bool any)
                         "Content-Type, Authorization, X-Api-Key, X-Request-Id");
         http_add_header(&ex->response, "Access-Control-Max-Age", "86400");
     }
-    ex->refused = true; /* the answer is ready */
+    ex->refused = true; /* it has its answer */
 }
 
 static void refuse_method(struct exchange *ex)
 {
     char message[96];
-    snprintf(message, sizeof message, "this path does not answer that method, only %s", ex->match.allow);
+    snprintf(message, sizeof message, "this path does not allow that method, only %s", ex->match.allow);
     exchange_refuse(ex, 405, DP_INVALID, message);
 }
 
-/* The Host header, where it can be shown: a name or an address, perhaps with a port. */
+/* The Host header if it is safe to show, else a placeholder. */
 static struct span shown_host(const struct exchange *ex)
 {
     struct span host = head_value(&ex->head, "host");
@@ -147,8 +147,8 @@ static struct span shown_host(const struct exchange *ex)
     return good ? host : span_str("HOST:PORT");
 }
 
-/* There is no such path; but perhaps it is one of ours, misspelt, or asked by a client whose base URL lacks "/v1". The
- * answer has the shape of that path's clients. */
+/* Answers that the path does not exist. If it looks like a route misspelt, or like one of a client whose base URL lacks
+ * "/v1", the answer suggests that route, in the dialect of its clients. */
 static void refuse_path(struct exchange *ex)
 {
     struct route_hint hint;
@@ -164,7 +164,7 @@ static void refuse_path(struct exchange *ex)
     exchange_refuse(ex, 404, DP_NOT_FOUND, message ? message : "there is nothing at this path");
 }
 
-/* Finds the route, or the answer when there is none. */
+/* Finds the route, or answers that there is none. */
 static void find_route(struct exchange *ex)
 {
     bool options = strcmp(ex->method, "OPTIONS") == 0;
@@ -201,13 +201,13 @@ static void check_limits(struct exchange *ex)
     struct span encoding = head_value(&ex->head, "content-encoding");
     char message[96];
     if (ex->head.content_length > ex->context->body_max) {
-        snprintf(message, sizeof message, "the body has %" PRIu64 " bytes, at most %zu are allowed",
+        snprintf(message, sizeof message, "the body has %" PRIu64 " bytes, but at most %zu are allowed",
                  ex->head.content_length, ex->context->body_max);
         exchange_refuse(ex, 413, DP_TOO_LARGE, message);
         if (ex->head.content_length / SWALLOW_FACTOR > ex->context->body_max)
             ex->must_close = true;
     } else if (encoding.len && !is_gzip(ex) && !span_equal_str(encoding, "identity")) {
-        exchange_refuse(ex, 415, DP_UNSUPPORTED, "the only Content-Encoding known here is \"gzip\"");
+        exchange_refuse(ex, 415, DP_UNSUPPORTED, "this server knows no Content-Encoding but \"gzip\"");
     }
 }
 
@@ -276,12 +276,12 @@ void exchange_begin(struct exchange *ex)
         if (!ex->refused)
             judge_key(ex);
     }
-    /* Whoever asks first whether to send the body gets the answer instead of "100 Continue". */
+    /* A client that waits for "100 Continue" gets the answer instead. */
     if (ex->refused && ex->head.expects_continue)
         ex->must_close = true;
 }
 
-/* Takes a share of memory that all exchanges have in common; false when too little is left. */
+/* Takes a share of a memory limit that all exchanges share; false when too little is left. */
 static bool hold_bytes(_Atomic size_t *held, size_t bytes, size_t max)
 {
     if (atomic_fetch_add(held, bytes) + bytes <= max)
@@ -292,7 +292,8 @@ static bool hold_bytes(_Atomic size_t *held, size_t bytes, size_t max)
 
 static void refuse_bodies(struct exchange *ex)
 {
-    exchange_refuse(ex, 503, DP_OVERLOADED, "the bodies of other requests fill the memory set aside for them");
+    exchange_refuse(ex, 503, DP_OVERLOADED,
+                    "the bodies of other requests fill the memory set aside for bodies; try again");
 }
 
 static void forget_body(struct exchange *ex)
@@ -306,7 +307,7 @@ static void forget_body(struct exchange *ex)
     buffer_clear(&ex->body);
 }
 
-/* Counts `bytes` of the body that are kept in what all bodies may take. */
+/* Counts kept bytes of the body against the limit of all bodies. */
 static bool hold_body(struct exchange *ex, size_t bytes)
 {
     if (!hold_bytes(&ex->context->bodies, bytes, ex->context->bodies_max))
@@ -315,8 +316,8 @@ static bool hold_body(struct exchange *ex, size_t bytes)
     return true;
 }
 
-/* Keeps a piece of the body, or refuses the request. What comes before the key has been looked at is little and has no
- * part in what all bodies may take: whoever has no key cannot use up what key holders need. */
+/* Keeps a piece of the body, or refuses the request. Before the key is judged, the kept bytes are few and do not count
+ * against the limit of all bodies, so that clients without a key cannot use it up. */
 static void keep_body(struct exchange *ex, struct span bytes)
 {
     if (!ex->auth_waits && !hold_body(ex, bytes.len)) {
@@ -353,7 +354,7 @@ void exchange_judge(struct exchange *ex)
     if (!ex->refused) {
         call_limit_ms(&ex->call, ex->context->request_timeout_ms);
         judge_key_late(ex);
-        ex->call.deadline_ns = deadline_ns; /* the handler's time has not begun */
+        ex->call.deadline_ns = deadline_ns; /* the handler's time has not begun yet */
     }
     if (!ex->refused && !hold_body(ex, ex->body.len))
         refuse_bodies(ex);
@@ -368,7 +369,7 @@ static void run_handler(struct exchange *ex, struct span body)
     ex->http.body = span_of(NULL, 0);
 }
 
-/* Decompresses the body for the handler. The memory that takes is set aside beforehand: the stream says how much. */
+/* Decompresses the body for the handler. The stream says how much memory that takes, which is reserved first. */
 static void run_with_gzip(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
@@ -383,7 +384,7 @@ static void run_with_gzip(struct exchange *ex)
     buffer_init(&plain, most);
     enum dp_status status = inflate_gzip(buffer_span(&ex->body), &plain, &error);
     if (status == DP_TOO_LARGE && most < c->body_max)
-        status = dp_fail(&error, DP_INVALID, "the body is no whole gzip stream: it holds more than it says");
+        status = dp_fail(&error, DP_INVALID, "the body is not a whole gzip stream: it holds more than it says");
     if (status == DP_OK)
         run_handler(ex, buffer_span(&plain));
     else
@@ -392,8 +393,8 @@ static void run_with_gzip(struct exchange *ex)
     atomic_fetch_sub(&c->bodies, most);
 }
 
-/* Clients that do not read leave large answers, and what these were made from, in memory: so much and no more. What
- * is small is not counted, as every connection may keep it anyway. */
+/* Limits the memory of large answers, and of what they were made from, that clients have not read yet. Small ones are not
+ * counted, since every connection may keep that much anyway. */
 static void hold_answer(struct exchange *ex)
 {
     struct exchange_context *c = ex->context;
@@ -410,10 +411,10 @@ static void hold_answer(struct exchange *ex)
     arena_init(&ex->arena, EXCHANGE_ARENA_MAX);
     exchange_refuse(ex, 503, DP_OVERLOADED,
                     "answers that other clients have yet to read fill the memory set aside "
-                    "for them");
+                    "for answers; try again");
 }
 
-/* What every answer has. */
+/* Adds the headers of every answer. */
 static void finish_answer(struct exchange *ex, int64_t started_ns)
 {
     forget_body(ex);
@@ -426,7 +427,8 @@ static void finish_answer(struct exchange *ex, int64_t started_ns)
         http_add_header(&ex->response, "Access-Control-Allow-Origin", ex->context->auth.cors_origin);
 }
 
-/* Large bodies are left to the request threads: reading one holds up the other connections. */
+/* Tries to answer on the I/O thread. Large bodies are left to request threads, as parsing one would delay other
+ * connections. */
 static bool attempt_answer(struct exchange *ex)
 {
     const struct route *route = ex->match.route;
@@ -463,7 +465,7 @@ void exchange_run(struct exchange *ex)
         judge_key_late(ex);
     }
     if (!ex->refused) {
-        if (call_check(&ex->call) != DP_OK) /* the client left while the request waited for a thread */
+        if (call_check(&ex->call) != DP_OK) /* the client has left while the request waited for a thread */
             api_fail(&ex->call, ex->match.dialect, &ex->response);
         else if (is_gzip(ex) && ex->body.len > 0)
             run_with_gzip(ex);

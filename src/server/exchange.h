@@ -1,10 +1,10 @@
-/* server/exchange.h: one request and its answer, through the whole chain, without knowing of sockets.
+/* server/exchange.h: one request and its answer, from head to log, independent of sockets.
  *
- * exchange_begin looks at the head: framing, route, limits. A refused request already has its answer. Then come
- * the body's bytes, exchange_run on whatever thread is right, and exchange_end, which counts and logs. An exchange
- * is used again for the next request of its connection, and keeps its memory when that is small.
+ * exchange_begin judges the head: framing, route, limits, key. A refused request has its answer then. Next come the pieces
+ * of the body, exchange_try or exchange_run, and exchange_end, which counts and logs. The next request of the connection
+ * uses the exchange again, with its memory if that is small.
  *
- * One thread at a time; the transport hands it over.
+ * Belongs to one thread at a time; the transport hands it over.
  */
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
@@ -19,31 +19,32 @@
 enum {
     EXCHANGE_PEER_MAX = 64,
     EXCHANGE_ARENA_MAX = 1 << 30,
-    EXCHANGE_KEPT_MAX = 64 << 10,    /* bytes that stay allocated between requests */
-    EXCHANGE_ATTEMPT_MAX = 16 << 10, /* bytes of a body that is looked at on an I/O thread */
-    /* Bytes of a body that are kept before its key has been looked at; at most one piece of the transport's more. */
+    EXCHANGE_KEPT_MAX = 64 << 10,    /* maximum bytes that stay allocated between requests */
+    EXCHANGE_ATTEMPT_MAX = 16 << 10, /* maximum bytes of a body that an I/O thread parses */
+    /* Bytes of a body that are kept before its key is judged; one piece of the transport may exceed it. */
     EXCHANGE_UNJUDGED_MAX = 16 << 10,
 };
 
-/* What all exchanges of a server share. Only the atomics change after the start. */
+/* Shared by all exchanges of a server. Only the atomics change after the start. */
 struct exchange_context {
     struct api_context api;
     size_t body_max, bodies_max;
     int request_timeout_ms;
     enum access_log_format log;
     struct auth_rules auth;
-    _Atomic size_t bodies; /* bytes of bodies in memory, as received and decompressed, of who may have them kept */
-    _Atomic size_t answers;    /* bytes of large answers that are being sent, and what they were made from */
-    _Atomic int64_t in_flight; /* requests between begin and end */
+    _Atomic size_t
+        bodies; /* bytes of bodies in memory, received and decompressed, of requests with a judged key */
+    _Atomic size_t answers;    /* bytes of large answers that are being sent, and of what they were made from */
+    _Atomic int64_t in_flight; /* requests between exchange_begin and exchange_end */
     _Atomic uint64_t next_id;
     uint64_t id_seed;
-    struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last is "no route" */
+    struct route_metrics *metrics; /* [ROUTE_COUNT + 1]: the last for requests without a route */
     struct embed_metrics embed_metrics;
     struct metric *in_flight_gauge, *request_bytes, *response_bytes;
-    struct metric *connections; /* that are open: the transport's to count */
+    struct metric *connections; /* open ones; the transport counts them */
 };
 
-/* The metrics of each route; `metrics` is freed by exchange_context_deinit. */
+/* Registers the metrics. */
 enum dp_status exchange_context_init(struct exchange_context *c, struct metric_registry *registry,
                                      struct dp_error *error);
 void exchange_context_deinit(struct exchange_context *c);
@@ -52,56 +53,55 @@ struct exchange {
     struct exchange_context *context;
     struct arena arena;
     struct call call;
-    _Atomic bool cancelled; /* set by anyone while the exchange runs */
+    _Atomic bool cancelled; /* any thread may set it while the exchange runs */
     struct http_request http;
     struct http_response response;
-    struct head head;   /* spans of the transport's memory, valid until the end */
-    struct buffer line; /* its memory is not the arena's, which may be given up before the end */
-    struct span target; /* the request line's, in `line` */
+    struct head head;   /* spans point into the transport's memory, until the end */
+    struct buffer line; /* not in the arena, which may be freed before the end */
+    struct span target; /* of the request line, in `line` */
     struct buffer body;
-    size_t body_held;   /* bytes of it that count in the context's `bodies` */
-    size_t answer_held; /* bytes that this answer counts in the context's `answers` */
+    size_t body_held;   /* bytes counted in the context's `bodies` */
+    size_t answer_held; /* bytes counted in the context's `answers` */
     struct route_match match;
     struct auth auth;
-    bool auth_waits; /* the key must be looked at by a thread that may block */
+    bool auth_waits; /* a thread that may block must judge the key */
     char method[16];
     struct request_ids ids;
     char peer[EXCHANGE_PEER_MAX];
     int64_t began_ns;
-    int64_t handed_ns;      /* when the transport gave it to another thread to be run; 0: it did not */
-    uint64_t body_received; /* bytes, also of a body that is thrown away */
-    bool active;            /* between begin and end */
-    bool refused;           /* the response is ready; the body, if any, is thrown away */
-    bool must_close;        /* the connection cannot be used further */
+    int64_t handed_ns;      /* when the transport gave it to another thread; 0: it did not */
+    uint64_t body_received; /* bytes, discarded ones included */
+    bool active;            /* between exchange_begin and exchange_end */
+    bool refused;           /* the response is ready, and the body is discarded */
+    bool must_close;        /* the connection must close after the answer */
 };
 
 void exchange_init(struct exchange *ex, struct exchange_context *context);
 void exchange_deinit(struct exchange *ex);
 
-/* The request line has come: keeps its target and the time. False when out of memory. */
+/* Keeps the target of the request line, and the time. False when out of memory. */
 bool exchange_line(struct exchange *ex, struct span target);
-/* ex->head is filled. */
+/* Judges ex->head, which is filled. */
 void exchange_begin(struct exchange *ex);
 enum exchange_next {
-    EXCHANGE_CUT,   /* there is no sense in reading on: the connection must be cut */
-    EXCHANGE_MORE,  /* the next piece may come */
-    EXCHANGE_JUDGE, /* but first exchange_judge is to be called, on a thread that may block */
+    EXCHANGE_CUT,   /* cut the connection: the body is far too long */
+    EXCHANGE_MORE,  /* ready for the next piece */
+    EXCHANGE_JUDGE, /* call exchange_judge first, on a thread that may block */
 };
 
-/* A piece of the body. */
+/* Takes a piece of the body. */
 enum exchange_next exchange_body(struct exchange *ex, struct span bytes);
-/* Amid a body: looks at the key, so that nobody without a good one has a large body kept. */
+/* Judges the key while the body is incomplete, so that no large body is kept without a good key. */
 void exchange_judge(struct exchange *ex);
-/* The body is whole. Makes the answer if that takes no waiting; false: exchange_run is to be called, on a thread that
- * may block. */
+/* After the whole body: makes the answer if that needs no waiting. False: call exchange_run on a thread that may block. */
 bool exchange_try(struct exchange *ex);
 /* Makes the answer; does nothing when the request was refused. */
 void exchange_run(struct exchange *ex);
-/* Replaces whatever answer there is. */
+/* Answers with an error, in place of any other answer. */
 void exchange_refuse(struct exchange *ex, unsigned status, enum dp_status why, const char *message);
-/* The bytes of the answer, whichever way it holds them. */
+/* The bytes of the answer. */
 struct span exchange_answer(const struct exchange *ex);
-/* Counts and logs; `sent`: the whole answer has gone out. Ready for the next request afterwards. */
+/* Counts and logs, and makes ready for the next request. `sent`: the whole answer was sent. */
 void exchange_end(struct exchange *ex, bool sent);
 
 #endif

@@ -33,7 +33,7 @@ struct span head_value(const struct head *head, const char *name)
     return span_of(NULL, 0);
 }
 
-/* RFC 9110 §5.6.2: a token. */
+/* Whether it is a token (RFC 9110 §5.6.2). */
 static bool is_token(struct span s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -53,7 +53,7 @@ static bool is_field_value(struct span s)
     return true;
 }
 
-/* Digits and nothing else, in 64 bits with room to spare. */
+/* Reads a number of digits only, well below 2^64. */
 static bool read_length(struct span s, uint64_t *out)
 {
     uint64_t value = 0;
@@ -84,7 +84,7 @@ unsigned head_check(struct head *head, struct dp_error *error)
     size_t lengths = 0, encodings = 0, hosts = 0;
     bool http_1_0 = span_equal_str(head->version, "HTTP/1.0");
     if (!http_1_0 && !span_equal_str(head->version, "HTTP/1.1"))
-        return refuse_head(error, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+        return refuse_head(error, 505, "this server speaks only HTTP/1.1 and HTTP/1.0");
     if (head->too_many)
         return refuse_head(error, 431, "the request has too many headers");
     if (head->ambiguous)
@@ -94,7 +94,7 @@ unsigned head_check(struct head *head, struct dp_error *error)
     for (size_t i = 0; i < head->count; i++) {
         struct span name = head->fields[i].name, value = head->fields[i].value;
         if (!is_token(name))
-            return refuse_head(error, 400, "a header's name holds a blank or another byte that must not be there");
+            return refuse_head(error, 400, "a header's name holds a blank or another byte that is not allowed");
         if (!is_field_value(value))
             return refuse_head(error, 400, "a header's value holds a control character");
         if (equal_ignoring_case(name, "content-length")) {
@@ -106,13 +106,13 @@ unsigned head_check(struct head *head, struct dp_error *error)
             encodings++;
             head->chunked = equal_ignoring_case(trim_blanks(value), "chunked");
             if (!head->chunked)
-                return refuse_head(error, 501, "the only Transfer-Encoding known here is \"chunked\"");
+                return refuse_head(error, 501, "this server knows no Transfer-Encoding but \"chunked\"");
         } else if (equal_ignoring_case(name, "host")) {
             hosts++;
         } else if (equal_ignoring_case(name, "expect")) {
             head->expects_continue = equal_ignoring_case(trim_blanks(value), "100-continue");
             if (!head->expects_continue)
-                return refuse_head(error, 417, "the only Expect known here is \"100-continue\"");
+                return refuse_head(error, 417, "this server knows no Expect but \"100-continue\"");
         }
     }
     if (lengths > 1)
@@ -128,7 +128,7 @@ unsigned head_check(struct head *head, struct dp_error *error)
     return 0;
 }
 
-/* Steps over what was a CR and a LF; a bare LF is a single NUL and does not pass. */
+/* Steps over the two NULs that were CR and LF. A bare LF is a single NUL and fails. */
 static bool step_line_end(const uint8_t **at, const uint8_t *end)
 {
     if (end - *at < 2 || (*at)[0] != 0 || (*at)[1] != 0)
@@ -137,8 +137,8 @@ static bool step_line_end(const uint8_t **at, const uint8_t *end)
     return true;
 }
 
-/* Whether method, target and version fill the request line but for one blank between each. A NUL among them ends what
- * the parser told of one, and more blanks than one are told of none: both leave bytes that nobody looked at. */
+/* Whether method, target and version fill the request line, with a single blank between them. A NUL in one of them, or
+ * further blanks, would leave bytes that the parser has not reported. */
 static bool line_is_whole(const struct head *head, struct span raw)
 {
     if (head->method.data != raw.data || head->version.data < raw.data ||

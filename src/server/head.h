@@ -1,7 +1,7 @@
 /* server/head.h: whether a request's head may be trusted to say where its body ends.
  *
- * Two programs that disagree on that can be made to see different requests on one connection ("smuggling"), so
- * what RFC 9112 calls malformed is refused, and the connection closed, before anything else is looked at.
+ * When two programs disagree on that, an attacker can make them see different requests on one connection ("smuggling").
+ * So a head that RFC 9112 calls malformed is refused first of all, and the connection closed.
  */
 #ifndef SERVER_HEAD_H
 #define SERVER_HEAD_H
@@ -18,26 +18,26 @@ struct head_field {
 struct head {
     /* in */
     struct span method, version;
-    size_t target_len; /* bytes of the request line's target, as the transport's parser told it */
+    size_t target_len; /* of the request line's target, as the transport's parser reports it */
     size_t count;
-    bool too_many;  /* there were more than fit */
-    bool ambiguous; /* the transport's parser may have read something else than was sent */
+    bool too_many;  /* more than HEAD_FIELDS_MAX were sent */
+    bool ambiguous; /* the transport's parser may have misread the head */
     /* out */
     uint64_t content_length;
     bool has_length, chunked, expects_continue;
-    /* in: fields[count]; the last, as they need no clearing */
+    /* in: fields[count]; last, as head_clear skips them */
     struct head_field fields[HEAD_FIELDS_MAX];
 };
 
-/* An empty head, for another request. */
+/* Empties the head for another request. */
 void head_clear(struct head *head);
 
-/* 0 when the head is sound (and fills what is `out`), or the HTTP status that it is refused with. */
+/* Checks the head and fills its out fields. Returns 0, or the HTTP status with which it is refused. */
 unsigned head_check(struct head *head, struct dp_error *error);
 
-/* Whether the head is, byte for byte, the request line and the fields that the transport's parser made of it:
- * nothing skipped, joined or ended early. `raw` is the head as libmicrohttpd leaves it, parsed in place: NULs for
- * the line ends, for the blanks of the request line and for each field's colon; the spans of `head` must point into it. */
+/* Whether the head consists, byte for byte, of the request line and the fields that the transport's parser reports, with
+ * nothing skipped, joined or ended early. `raw` is the head as libmicrohttpd leaves it: parsed in place, with NULs in place
+ * of line ends, blanks of the request line and colons. The spans of `head` must point into it. */
 bool head_is_whole(const struct head *head, struct span raw);
 
 /* The value of a header by its lower-case name, without blanks around it; data NULL: absent. */

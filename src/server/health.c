@@ -1,14 +1,13 @@
 /* health.c: GET /health, /health/live and /health/ready, for load balancers, supervisors and people.
  *
- * Live: the process answers, so it is no use to kill it; also while it drains. Ready: requests should be sent here,
- * which ends when the process begins to drain, and does not begin while it lacks the model that it is to serve. Nothing
- * is asked of the store or of anyone else: a probe each second must cost nothing, and a bucket that is away for a moment
- * is away for every node.
+ * Live means that the process answers, also while it drains, so nobody should kill it. Ready means that it should get
+ * requests: not while it drains, and not without the model that it should serve. A probe asks neither the store nor others,
+ * because it comes each second, and a bucket that is away is away for every node.
  */
 #include "base/json.h"
 #include "server/handlers.h"
 
-/* Why no request should be sent here, or "ok". */
+/* "ok", or why the process should get no requests. */
 static const char *readiness(const struct api_context *api)
 {
     struct service_model model;

@@ -1,12 +1,12 @@
-/* http_mhd.c: libmicrohttpd's connections and our exchanges. The only file that includes that library.
+/* http_mhd.c: joins libmicrohttpd's connections with exchanges. Only this file includes that library.
  *
- * The library parses; its I/O threads (epoll) call handle() when the head has come, for each piece of the body, and
- * when all has come. An exchange that may block is then suspended and given to the pool, whose thread runs it and
- * resumes the connection; handle() is called once more and queues the answer.
+ * The library parses. Its I/O threads (epoll) call handle() with the head, with each piece of the body, and at the end of
+ * the request. An exchange that may block is then suspended and given to the pool, whose thread runs it and resumes the
+ * connection. The library calls handle() once more, which queues the answer.
  *
- * What version 0.9.75 lets pass is caught here and in head.c: it takes a repeated Content-Length, one beside
- * Transfer-Encoding, blanks before a header's colon, and more (is_understood); it knows no deadline for a whole
- * head or body, and does not watch a suspended connection (connections.h does).
+ * This file and head.c refuse what version 0.9.75 accepts: a repeated Content-Length, one beside Transfer-Encoding, blanks
+ * before a header's colon, and more (is_understood). connections.h adds deadlines for a whole head or body, and watches
+ * suspended connections; the library does neither.
  */
 #include "server/http_mhd.h"
 
@@ -35,8 +35,8 @@ struct connection {
     struct connection_link link;
     struct http *http;
     struct MHD_Connection *mhd;
-    enum phase phase;         /* of the I/O thread, but while RUNNING of the pool's */
-    int64_t body_deadline_ns; /* until when the body may come */
+    enum phase phase;         /* owned by the I/O thread, in PHASE_RUNNING by the pool's */
+    int64_t body_deadline_ns; /* for the whole body */
     size_t target_len;
     struct exchange exchange;
 };
@@ -50,7 +50,7 @@ struct http {
     /* `lock` guards `closed` and the hand-over to the pool; `idle` is signalled when a request has ended. */
     pthread_mutex_t lock;
     pthread_cond_t idle;
-    bool closed; /* nothing goes to the pool any more */
+    bool closed; /* the pool gets no more exchanges */
     _Atomic bool quiesced;
     struct acceptor acceptor;
 };
@@ -71,7 +71,7 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
-/* ---- the life of a connection ----------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------------- */
 
 static void connection_open(struct http *http, struct MHD_Connection *mhd, void **context)
 {
@@ -111,16 +111,16 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     acceptor_closed(&http->acceptor);
 }
 
-/* The library spreads connections over its threads, and closes those that it cannot take. */
+/* The library spreads connections over its threads, and closes one that it cannot take. */
 static bool take_connection(void *context, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
     struct http *http = context;
     return MHD_add_connection(http->daemon, fd, peer, peer_len) == MHD_YES;
 }
 
-/* ---- the life of a request -------------------------------------------------------------------------- */
+/* ---- requests --------------------------------------------------------------------------------------- */
 
-/* The request line has come: from now on the head has its own time limit. */
+/* Keeps the request line, with which the time limit of the head begins. */
 static void *on_request_line(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http *http = cls;
@@ -150,7 +150,7 @@ static enum MHD_Result queue_answer(struct connection *c)
 {
     struct exchange *ex = &c->exchange;
     struct span body = exchange_answer(ex);
-    /* The bytes stay ours: they live until the request has ended, and the library's answer does not. */
+    /* The exchange keeps the bytes: they live until the request has ended, longer than the library's response. */
     struct MHD_Response *answer =
         MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_PERSISTENT);
     if (!answer)
@@ -170,9 +170,10 @@ static enum MHD_Result queue_answer(struct connection *c)
     return result;
 }
 
-/* Whether the library understood the head as it was sent. It joins folded lines, drops what is behind a NUL in a
- * value, takes a line that begins with a colon for the end of the head, and bare LFs for line ends; it ends method and
- * target at a NUL, and skips blanks between them. It parses in place and tells where the head lies, so all that shows. Version 1.0 is strict itself. */
+/* Whether the library understood the head as it was sent. Version 0.9.75 joins folded lines, drops the rest of a value
+ * after a NUL, ends the head at a line that begins with a colon, and accepts bare LFs as line ends. It ends method and
+ * target at a NUL, and skips blanks between them. But it parses in place and says where the head lies, so all of that can
+ * be seen. Version 1.0 is strict. */
 static bool is_understood(struct connection *c, const struct head *head, const char *method)
 {
     const union MHD_ConnectionInfo *size =
@@ -197,11 +198,11 @@ static enum MHD_Result begin_exchange(struct connection *c, const char *method, 
     exchange_begin(ex);
     if (!ex->must_close)
         return MHD_YES;
-    exchange_run(ex); /* the answer is ready: this adds what all answers have */
+    exchange_run(ex); /* only adds the headers of every answer */
     return queue_answer(c);
 }
 
-/* On a thread of the pool. */
+/* Runs on a thread of the pool. */
 static void run_suspended(void *context)
 {
     struct connection *c = context;
@@ -211,7 +212,7 @@ static void run_suspended(void *context)
     MHD_resume_connection(c->mhd);
 }
 
-/* On a thread of the pool, amid a body. */
+/* Runs on a thread of the pool while the body is incomplete. */
 static void judge_suspended(void *context)
 {
     struct connection *c = context;
@@ -224,7 +225,7 @@ static void judge_suspended(void *context)
     MHD_resume_connection(c->mhd);
 }
 
-/* Hands the exchange to the pool, or makes its answer at once when it cannot. */
+/* Hands the exchange to the pool; if that is impossible, answers at once. */
 static enum MHD_Result suspend_connection(struct connection *c, void (*run)(void *connection))
 {
     struct http *http = c->http;
@@ -303,7 +304,7 @@ static void on_log(void *cls, const char *format, va_list args)
     log_write(LOG_DEBUG, "http: %s", message);
 }
 
-/* The target is decoded by routes.c, which tells a '/' from a "%2F". */
+/* routes.c decodes the target, because it must distinguish '/' from "%2F". */
 static size_t leave_encoded(void *cls, struct MHD_Connection *mhd, char *text)
 {
     (void)cls;
@@ -318,10 +319,10 @@ static struct MHD_Daemon *start_daemon(struct http *http)
                      MHD_USE_NO_LISTEN_SOCKET;
     struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)o->io_threads, NULL},
                                     {MHD_OPTION_END, 0, NULL}};
-    /* The acceptor keeps the limit. The library counts a connection for a moment after it has told that it is closed, and
-     * each thread on its own, so it has room for more. */
+    /* The acceptor keeps the limit. The library gets room for more, because it counts each thread's connections apart, and a
+     * closed one a moment longer. */
     unsigned most = 2 * (o->connections_max + o->io_threads);
-    if (o->io_threads < 2) /* a pool of one is none */
+    if (o->io_threads < 2) /* the library rejects a pool size of 1 */
         pool[0].option = MHD_OPTION_END;
     return MHD_start_daemon(
         flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
@@ -344,7 +345,7 @@ enum dp_status http_start(int listen_fd, const struct http_options *options, str
     http->connections = connections;
     pthread_mutex_init(&http->lock, NULL);
     pthread_cond_init(&http->idle, NULL);
-    /* The library's threads leave signals to the program's own. */
+    /* The library's threads must not receive signals. */
     struct os_signals kept;
     os_signals_block(&kept);
     http->daemon = start_daemon(http);

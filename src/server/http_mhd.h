@@ -1,4 +1,4 @@
-/* server/http_mhd.h: HTTP/1.1 on a listening socket, by libmicrohttpd. http_mhd.c alone includes that library. */
+/* server/http_mhd.h: HTTP/1.1 on a listening socket, by libmicrohttpd, which only http_mhd.c includes. */
 #ifndef SERVER_HTTP_MHD_H
 #define SERVER_HTTP_MHD_H
 
@@ -13,17 +13,17 @@ struct http_options {
 
 struct http;
 
-/* Serves the socket, which becomes the http's on success. `pool` runs what blocks. */
+/* Serves the socket, and owns it on success. `pool` runs exchanges that may block. */
 enum dp_status http_start(int listen_fd, const struct http_options *options, struct exchange_context *context,
                           struct pool *pool, struct connections *connections, struct http **out,
                           struct dp_error *error);
-/* Accepts no more connections, and closes each after the answer it is owed. */
+/* Accepts no more connections, and closes each after the answer that it waits for. */
 void http_quiesce(struct http *http);
-/* Waits until no request is in progress, at most so long. False: some are. */
+/* Waits until no request is in progress, for at most `ms`. False: some still are. */
 bool http_wait_idle(struct http *http, int ms);
-/* Tells every request in progress to end, and lets no further one into the pool. */
+/* Cancels every request in progress, and lets no more into the pool. */
 void http_cancel_all(struct http *http);
-/* Closes what is open and frees. No job of ours may be in the pool. */
+/* Closes all connections and frees. The pool must have no exchange. */
 void http_stop(struct http *http);
 
 #endif

@@ -1,4 +1,4 @@
-/* inflate.c: zlib, for gzip request bodies. What comes out is bounded, however little goes in. */
+/* inflate.c: decompresses gzip request bodies with zlib, into a bounded buffer. */
 #include "server/inflate.h"
 
 #include <limits.h>
@@ -35,13 +35,13 @@ enum dp_status inflate_gzip(struct span in, struct buffer *out, struct dp_error 
         return dp_fail(error, DP_TOO_LARGE, "a compressed body of %zu bytes", in.len);
     if (inflateInit2(&z, MAX_WBITS + GZIP_ONLY) != Z_OK)
         return dp_fail_nomem(error, "decompressing a body");
-    z.next_in = (Bytef *)(uintptr_t)in.data; /* zlib does not write there */
+    z.next_in = (Bytef *)(uintptr_t)in.data; /* zlib only reads it */
     z.avail_in = (uInt)in.len;
     int code = Z_OK;
     while (code == Z_OK) {
         size_t room = out->max - out->len < STEP ? out->max - out->len : STEP;
         uint8_t spare;
-        /* One byte beyond the maximum tells "exactly full" from "too large". */
+        /* One byte beyond the maximum distinguishes "exactly full" from "too large". */
         uint8_t *to = room ? buffer_reserve(out, room) : &spare;
         if (!to)
             break;
@@ -63,6 +63,6 @@ enum dp_status inflate_gzip(struct span in, struct buffer *out, struct dp_error 
     if (code == Z_MEM_ERROR)
         return dp_fail_nomem(error, "decompressing a body");
     if (code != Z_STREAM_END || behind)
-        return dp_fail(error, DP_INVALID, "the body is no whole gzip stream");
+        return dp_fail(error, DP_INVALID, "the body is not a whole gzip stream");
     return DP_OK;
 }

@@ -14,7 +14,7 @@
 
 enum { HOST_MAX = 256, BACKLOG = 1024 };
 
-/* "HOST:PORT" or "[HOST]:PORT". */
+/* Splits "HOST:PORT" or "[HOST]:PORT". */
 static bool split_address(const char *address, char host[HOST_MAX], const char **port)
 {
     const char *colon = strrchr(address, ':');
@@ -75,7 +75,7 @@ void listen_print_peer(const struct sockaddr *peer, char *out, unsigned size)
     snprintf(out, size, v6 ? "[%s]:%u" : "%s:%u", host, port);
 }
 
-/* The URL of what the socket is bound to. */
+/* Prints the URL of the address that the socket is bound to. */
 static void print_url(struct listener *out)
 {
     struct sockaddr_storage bound;

@@ -9,16 +9,16 @@
 enum { LISTEN_URL_MAX = 300 };
 
 struct listener {
-    int fd; /* bound and listening, not blocking */
+    int fd; /* listening, non-blocking */
     bool loopback;
-    char url[LISTEN_URL_MAX]; /* "http://127.0.0.1:8000", with the port that was chosen */
+    char url[LISTEN_URL_MAX]; /* "http://127.0.0.1:8000", with the actual port */
 };
 
-/* Opens "HOST:PORT", where HOST is a name, an IPv4 or a bracketed IPv6 address; no HOST means all of IPv4.
- * With `loopback_only`, an address that other machines can reach is DP_DENIED. */
+/* Opens "HOST:PORT". HOST is a name, an IPv4 address or a bracketed IPv6 address; without it, all of IPv4.
+ * `loopback_only`: DP_DENIED for an address that other machines can reach. */
 enum dp_status listen_open(const char *address, bool loopback_only, struct listener *out, struct dp_error *error);
 
-/* "127.0.0.1:50000" of a socket address; cut to `size`. */
+/* Prints a socket address as "127.0.0.1:50000", cut to `size`. */
 struct sockaddr;
 void listen_print_peer(const struct sockaddr *peer, char *out, unsigned size);
 

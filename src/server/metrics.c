@@ -1,7 +1,7 @@
-/* metrics.c: a registry as Prometheus text, version 0.0.4.
+/* metrics.c: prints a registry as Prometheus text, version 0.0.4.
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  *
- * Some families are printed under a second name too, from the same atomics. */
+ * Some families have a second name, and are printed under both. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -17,7 +17,7 @@ static void print_double(struct buffer *out, double v)
     buffer_append(out, span_of(text, json_format_double(v, text)));
 }
 
-/* name{labels} or name{labels,more}; either part may be empty. */
+/* Prints name{labels,more}; either part may be empty. */
 static void print_name(struct buffer *out, const char *name, const char *suffix, const char *labels,
                        const char *more)
 {
@@ -55,7 +55,7 @@ static void print_value(struct buffer *out, const struct metric *m)
     buffer_u8(out, '\n');
 }
 
-/* The metrics from `m` on that have its name, as one family under `name`. Answers the first of the next. */
+/* Prints `m` and the metrics behind it that share its name, as one family called `name`. Returns the next one. */
 static const struct metric *print_family(struct buffer *out, const struct metric *m, const char *name)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
@@ -72,7 +72,7 @@ static const struct metric *print_family(struct buffer *out, const struct metric
     return m;
 }
 
-/* The names under which dashboards made for FastEmbed ask for the same figures. */
+/* Names that dashboards for FastEmbed use. */
 static const struct {
     const char *name, *alias;
 } ALIASES[] = {
@@ -109,7 +109,8 @@ void handle_metrics(struct call *call, const struct api_context *api, const stru
                     struct http_response *response)
 {
     (void)http;
-    buffer_reserve(&response->body, TEXT_USUAL_BYTES); /* at once: doubling would take more than it needs */
+    buffer_reserve(&response->body,
+                   TEXT_USUAL_BYTES); /* at once, because doubling would allocate more than needed */
     metrics_print(service_metrics(api->service), &response->body);
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     if (buffer_check(&response->body, "the metrics", &call->error) != DP_OK)

@@ -1,7 +1,7 @@
-/* page.c: GET / and /assets/…: the search page, from bytes that are built into the program. */
+/* page.c: GET / and /assets/…: serves the search page, whose files are built into the program. */
 #include "server/handlers.h"
 
-/* Nothing but our own files, no inline script, no frames, no other site. */
+/* Permits only our files: no inline script, no frames, no other site. */
 static const char CONTENT_SECURITY_POLICY[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,4 +1,4 @@
-/* process_metrics.c: what /proc tells of this process: proc(5). */
+/* process_metrics.c: reads the process's metrics from /proc (proc(5)). */
 #include "server/process_metrics.h"
 
 #include <dirent.h>
@@ -19,7 +19,7 @@ static void print_gauge(struct buffer *out, const char *name, const char *kind, 
                   (int)json_format_double(value, text), text);
 }
 
-/* One line of a file, or of the first that begins with `prefix`; false when there is none. */
+/* Reads the first line of a file, or the first that begins with `prefix`; false when there is none. */
 static bool read_proc_line(const char *path, const char *prefix, char *line, int size)
 {
     FILE *in = fopen(path, "re");
@@ -44,7 +44,7 @@ static bool count_open_files(unsigned *count)
     return true;
 }
 
-/* Seconds since 1970 when the process began: of /proc/self/stat field 22, in clock ticks since the machine's start. */
+/* When the process began, in seconds since 1970: from field 22 of /proc/self/stat, in clock ticks since boot. */
 static bool start_time(double *seconds)
 {
     enum { FIELD = 22, AFTER_NAME = 2 };
@@ -52,7 +52,7 @@ static bool start_time(double *seconds)
     if (!read_proc_line("/proc/self/stat", "", line, sizeof line) ||
         !read_proc_line("/proc/stat", "btime ", boot, sizeof boot))
         return false;
-    char *at = strrchr(line, ')'); /* the program's name may hold anything */
+    char *at = strrchr(line, ')'); /* after the program's name, which may hold any byte */
     for (int field = AFTER_NAME; at && field < FIELD; field++)
         at = strchr(at + 1, ' ');
     if (!at)

@@ -1,4 +1,4 @@
-/* request_ids.c: takes over the ids that a client sends, or makes new ones. */
+/* request_ids.c: keeps the ids that a client sends, or makes new ones. */
 #include "server/request_ids.h"
 
 #include <string.h>

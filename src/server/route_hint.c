@@ -11,7 +11,7 @@ struct parts {
     size_t count;
 };
 
-/* The parts of a path that are not empty; false when they are too many. */
+/* Splits a path into its non-empty parts; false when there are too many. */
 static bool split_parts(struct span path, struct parts *out)
 {
     out->count = 0;
@@ -28,7 +28,7 @@ static bool split_parts(struct span path, struct parts *out)
     return true;
 }
 
-/* Whether the parts fit the pattern's from `skipped` on, some of them as it has them and not only as {…}. */
+/* Whether the parts fit the pattern's parts from `skipped` on, and at least one is equal, not only a {…}. */
 static bool parts_fit(const struct parts *pattern, size_t skipped, const struct parts *path, size_t path_skipped)
 {
     bool alike = false;
@@ -56,7 +56,7 @@ static const char *path_of(const struct parts *pattern, const struct parts *path
     return text;
 }
 
-/* How the path differs from the pattern: worse ways have higher numbers. */
+/* How the path differs from the pattern; a higher number is a worse match. */
 enum way { WAY_SPELLING, WAY_LACKS_FIRST, WAY_HAS_ONE_MORE, WAYS };
 
 static bool differs_so(enum way way, const struct parts *pattern, const struct parts *path)

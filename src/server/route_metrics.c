@@ -13,7 +13,7 @@ static const char *pattern_of(size_t i)
     return i < ROUTE_COUNT ? ROUTES[i].pattern : "none";
 }
 
-/* The methods of one path are counted together: the first route with the pattern of route i. */
+/* The first route with the pattern of route i: a path's methods are counted together. */
 static size_t first_of(size_t i)
 {
     size_t first = 0;
@@ -28,7 +28,7 @@ enum dp_status route_metrics_new(struct metric_registry *registry, struct route_
     char labels[METRIC_LABELS_MAX];
     struct route_metrics *all = mem_calloc(ROUTE_COUNT + 1, sizeof *all);
     bool good = all != NULL;
-    /* One family after the other, as they are printed. */
+    /* Registers one family after the other, in the order of printing. */
     for (size_t i = 0; good && i <= ROUTE_COUNT; i++)
         for (size_t c = 0; good && first_of(i) == i && c < STATUS_CLASSES; c++) {
             snprintf(labels, sizeof labels, "route=\"%s\",status=\"%s\"", pattern_of(i), CLASSES[c]);

@@ -12,7 +12,7 @@ struct route_metrics {
     struct metric *seconds;
 };
 
-/* An array of ROUTE_COUNT + 1, freed with mem_free; the last is for requests of no route. */
+/* Makes an array of ROUTE_COUNT + 1, to free with mem_free; the last is for requests without a route. */
 enum dp_status route_metrics_new(struct metric_registry *registry, struct route_metrics **out,
                                  struct dp_error *error);
 /* `route` NULL: none. */

@@ -1,4 +1,4 @@
-/* routes.c: the table of routes, and finding one. */
+/* routes.c: the table of routes, its check, and its search. */
 #include "server/routes.h"
 
 #include <string.h>
@@ -219,9 +219,9 @@ const struct route ROUTES[] = {
 };
 const size_t ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0];
 
-/* ---- whether the table is whole ---------------------------------------------------------------------- */
+/* ---- checking the table ----------------------------------------------------------------------------- */
 
-/* What is missing of a route, or does not fit; NULL: nothing. */
+/* The first fault of a route; NULL: none. */
 static const char *fault_of(const struct route *r)
 {
     const bool names = r->right == RIGHT_TO_READ || r->right == RIGHT_TO_WRITE;
@@ -237,15 +237,15 @@ static const char *fault_of(const struct route *r)
     if (r->price == PRICE_FORGOTTEN)
         return "no price";
     if (r->body == BODY_FORGOTTEN)
-        return "nothing said of its body";
+        return "no rule for its body";
     if (names == (r->scope == SCOPE_NOTHING))
         return names ? "a right over names, but no scope" : "a scope, but no right over names";
     if (by_path && !strchr(r->pattern, '{'))
         return "a scope that its path does not name";
     if (r->price == PRICE_TEXTS && r->right < RIGHT_TO_EMBED)
-        return "a price, but needs no right";
+        return "a price, but no right";
     if (r->body == BODY_KEPT && r->right < RIGHT_OF_KEY)
-        return "a body that is kept for anyone";
+        return "a body that is kept for clients without a key";
     return NULL;
 }
 
@@ -268,7 +268,7 @@ enum dp_status routes_check(struct dp_error *error)
 
 /* ---- finding ----------------------------------------------------------------------------------------- */
 
-/* Takes the part of `rest` up to the next '/', which is dropped. */
+/* Takes the part of `rest` up to the next '/', and drops that. */
 static struct span next_part(struct span *rest)
 {
     const uint8_t *slash = rest->len ? memchr(rest->data, '/', rest->len) : NULL;
@@ -278,7 +278,7 @@ static struct span next_part(struct span *rest)
     return part;
 }
 
-/* Whether the path has the pattern's form; raw[] gets what stands for its {…}. */
+/* Whether the path matches the pattern. raw[] becomes the parts that stand for its {…}. */
 static bool pattern_fits(const char *pattern, struct span path, struct span raw[HTTP_ARGS_MAX], size_t *count)
 {
     struct span wanted = span_str(pattern);
@@ -303,7 +303,7 @@ static bool pattern_fits(const char *pattern, struct span path, struct span raw[
     return true;
 }
 
-/* How many parts of the path are those of the pattern, from the first on. */
+/* Counts the leading parts that path and pattern have in common. */
 static size_t common_parts(const char *pattern, struct span path)
 {
     struct span wanted = span_str(pattern);
@@ -318,7 +318,7 @@ static size_t common_parts(const char *pattern, struct span path)
     return count;
 }
 
-/* Whose clients use paths of this kind: the dialect of the routes that have most in common with it, where these agree. */
+/* The dialect for an unknown path: that of the routes that have most parts in common with it, if these agree. */
 static const struct api_dialect *dialect_of(struct span path)
 {
     const struct api_dialect *found = &api_fastembed;
@@ -340,7 +340,7 @@ static bool method_fits(const struct route *route, const char *method)
            (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* The methods that a path answers, as an Allow header says them; NULL when out of memory. */
+/* The Allow header of a path; NULL when out of memory. */
 static const char *methods_of(struct span path, struct arena *arena)
 {
     struct span raw[HTTP_ARGS_MAX];

@@ -1,4 +1,4 @@
-/* server.c: puts the parts of a server together and takes them apart again. */
+/* server.c: assembles the parts of a server, and stops them in order. */
 #include "server/server.h"
 
 #include <sys/resource.h>
@@ -22,9 +22,9 @@ enum {
     SEND_TIMEOUT_MS = 60000,
     IDLE_TIMEOUT_MS = 75000,
     DRAIN_TIMEOUT_MS = 30000,
-    FILES_A_THREAD = 2,     /* that a request has open at once */
+    FILES_A_THREAD = 2,     /* open files of one request */
     FILES_BESIDE = 64,      /* standard streams, epoll and event descriptors, logs */
-    LAST_ANSWERS_MS = 2000, /* for sending answers of requests that were cancelled */
+    LAST_ANSWERS_MS = 2000, /* for sending the answers of cancelled requests */
 };
 
 struct server {
@@ -43,7 +43,7 @@ static int or_default(int value, int otherwise)
     return value > 0 ? value : otherwise;
 }
 
-/* Frees what there is; http has ended. */
+/* Frees all parts that exist; http has ended. */
 static void destroy_server(struct server *s)
 {
     pool_free(s->pool);
@@ -54,7 +54,7 @@ static void destroy_server(struct server *s)
     mem_free(s);
 }
 
-/* Idle connections must not take the files that requests need to read the store. */
+/* Leaves enough files for requests to read the store, even when all connections are idle. */
 static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
 {
     struct rlimit files;
@@ -64,7 +64,7 @@ static unsigned connections_that_fit(unsigned wanted, unsigned request_threads)
     rlim_t room = files.rlim_cur > 2 * beside ? files.rlim_cur - beside : files.rlim_cur / 2;
     if (room >= wanted)
         return wanted;
-    log_write(LOG_WARN, "%ju open files are allowed (ulimit -n), so at most %ju connections are, not %u",
+    log_write(LOG_WARN, "%ju open files are allowed (ulimit -n), so only %ju connections are accepted, not %u",
               (uintmax_t)files.rlim_cur, (uintmax_t)room, wanted);
     return (unsigned)room;
 }
@@ -138,7 +138,7 @@ void server_stop(struct server *s)
     atomic_store(&s->draining, true);
     http_quiesce(s->http);
     http_wait_idle(s->http, s->drain_timeout_ms);
-    /* Whoever is late is cancelled; the pool's threads end when their requests have. */
+    /* Late requests are cancelled. The pool's threads end when their requests have. */
     http_cancel_all(s->http);
     pool_free(s->pool);
     s->pool = NULL;

@@ -570,12 +570,12 @@ static void test_exchange_unpacks_gzip(void **state)
     request("POST", "/v1/embed", "Content-Encoding: br\n", packed);
     assert_answer(415, "unsupported_media_type");
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(packed.data, packed.len - 1));
-    assert_answer(400, "no whole gzip stream");
+    assert_answer(400, "not a whole gzip stream");
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_str("plain"));
-    assert_answer(400, "no whole gzip stream");
+    assert_answer(400, "not a whole gzip stream");
     memcpy(bytes + packed.len, "x", 1);
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(bytes, packed.len + 1));
-    assert_answer(400, "no whole gzip stream");
+    assert_answer(400, "not a whole gzip stream");
     /* Few bytes that become many are stopped at the limit. */
     packed = gzip("                    ", 20000, bytes, sizeof bytes);
     assert_true(packed.len < 1000);
@@ -600,7 +600,7 @@ static void test_exchange_sets_memory_aside_before_it_unpacks(void **state)
     /* A stream that says it is smaller than it is. */
     bytes[(packed.len - 4) % sizeof bytes] = 1;
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
-    assert_answer(400, "no whole gzip stream");
+    assert_answer(400, "not a whole gzip stream");
     context.bodies_max = BODIES_MAX;
 }
 
