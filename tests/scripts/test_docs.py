@@ -102,3 +102,18 @@ def test_the_page_of_faults_names_tests_that_exist(source):
     missing = [f"{file}: {name}" for file, name in named
                if not (source / file).exists() or not re.search(rf"\b{name}\b", (source / file).read_text(encoding="utf-8"))]
     assert not missing, "\n".join(missing)
+
+
+def test_every_page_can_be_reached_from_readme(source):
+    found, open_pages = set(), [source / "README.md"]
+    while open_pages:
+        page = open_pages.pop()
+        if page in found:
+            continue
+        found.add(page)
+        for target in re.findall(r"\]\(([^)\s#]+\.md)[^)\s]*\)", without_code(page.read_text(encoding="utf-8"))):
+            file = (page.parent / target).resolve()
+            if file.exists():
+                open_pages.append(file)
+    lost = [str(page.relative_to(source)) for page in pages(source) if page not in found]
+    assert not lost
