@@ -171,7 +171,7 @@ static void test_auth_rights(void **state)
     chain_ask_with(embed, "POST", "/v1/embed", EMBED);
     chain_assert_answer(200, "");
     chain_ask_with(embed, "GET", "/v1/namespaces", "");
-    chain_assert_answer(403, "{\"status\":\"error\",\"error\":\"the API key may not do that");
+    chain_assert_answer(403, "{\"status\":\"error\",\"error\":\"the API key lacks the right to do that");
     chain_ask_with(team, "POST", "/v1/embed", EMBED);
     chain_assert_answer(403, "{\"error\":\"permission_denied\"");
     chain_ask_with(team, "GET", "/v1/namespaces/things/metadata", "");

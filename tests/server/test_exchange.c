@@ -510,7 +510,7 @@ static void test_exchange_bounds_bodies(void **state)
     assert_false(exchange.must_close); /* small enough to be read and thrown away */
     assert_true(exchange_body(&exchange, span_of(piece, sizeof piece)));
     exchange_run(&exchange);
-    assert_answer(413, "1001 bytes, at most 1000");
+    assert_answer(413, "1001 bytes, but at most 1000");
 
     begin("POST", "/v1/embed", "Content-Length:100000\n");
     assert_true(exchange.must_close);
