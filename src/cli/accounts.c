@@ -34,8 +34,8 @@ static void append_file_url(struct buffer *out, const char *path)
     percent_append(out, span_str(path), true);
 }
 
-/* Refuses rules that permit clients to open the accounts' file as a FAISS file: closing it would drop SQLite's locks of
- * this process (account/database_sqlite.c). */
+/* Refuses rules that permit clients to open the accounts' file as a FAISS file: closing it would drop SQLite's
+ * locks of this process (account/database_sqlite.c). */
 static enum dp_status check_index_rules(struct call *call, const struct config *config, const char *database_url)
 {
     struct url_rules *rules = NULL;

@@ -1,8 +1,8 @@
 /* cli/args.h: the shape of a command, and how its command line is read.
  *
- * A command is a name, texts for its help, a table of options, and one function, or a table of verbs with a function
- * each. Options are `--name value`, `--name=value`, `-k value` or a bare `--flag`; `--` ends them. An option that is not
- * the command's must be a setting (config/config.h).
+ * A command is a name, texts for its help, a table of options, and one function, or a table of verbs with a
+ * function each. Options are `--name value`, `--name=value`, `-k value` or a bare `--flag`; `--` ends them. An
+ * option that is not the command's must be a setting (config/config.h).
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -64,8 +64,8 @@ struct cli_command {
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/* Reads argv[1..], loads the settings, sets up the log, and runs the command. argv[0] is its name. Returns the exit
- * status; complaints and help are printed. */
+/* Reads argv[1..], loads the settings, sets up the log, and runs the command. argv[0] is its name. Returns the
+ * exit status; complaints and help are printed. */
 int cli_run(const struct cli_command *command, int argc, char **argv);
 
 /* The end of a command: CLI_OK, or "dipper NAME: message" on stderr and CLI_FAILED. */

@@ -1,12 +1,13 @@
 /* bench_embed.c: `dipper bench embed`: latency and throughput of embedding, by length and batch.
  *
- * Made-up texts are random token ids of an exact length, embedded without tokenizing. The texts of a file are tokenized each
- * time, as a user's are. Cases take turns several times, so that other work of the machine disturbs all of them alike. A turn
- * of single texts begins with a run that does not count, because the other cases pushed the weights out of the caches.
+ * Made-up texts are random token ids of an exact length, embedded without tokenizing. The texts of a file are
+ * tokenized each time, as a user's are. Cases take turns several times, so that other work of the machine disturbs
+ * all of them alike. A turn of single texts begins with a run that does not count, because the other cases pushed
+ * the weights out of the caches.
  *
- * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c): the linear layers'
- * at the peak of the model's precision; attention's at that of fp32, or, for an int8 model, of 16-bit integers (half of int8's)
- * if that is faster.
+ * The floor of a case is the time that its multiplications would take at the machine's peak (bench_peak.c): the
+ * linear layers' at the peak of the model's precision; attention's at that of fp32, or, for an int8 model, of
+ * 16-bit integers (half of int8's) if that is faster.
  */
 #include <math.h>
 #include <stdio.h>
@@ -215,8 +216,8 @@ static enum dp_status run_case(struct embed_bench *e, struct bench_case *c, bool
     return DP_OK;
 }
 
-/* Runs the cases in turns. A case whose single run took more than its share of time pauses until the others caught up; each
- * runs at least once. */
+/* Runs the cases in turns. A case whose single run took more than its share of time pauses until the others caught
+ * up; each runs at least once. */
 static enum dp_status measure_cases(struct embed_bench *e, double seconds)
 {
     double turn = seconds / TURNS / (double)e->case_count;

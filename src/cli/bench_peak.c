@@ -1,7 +1,7 @@
 /* bench_peak.c: the limits of the machine: arithmetic by instruction set, reading by size.
  *
- * A measurement repeats a short run of all the team's threads, half a millisecond or little more, and takes the fastest:
- * much can make a processor slower, but nothing makes it faster than it is.
+ * A measurement repeats a short run of all the team's threads, half a millisecond or little more, and takes the
+ * fastest: much can make a processor slower, but nothing makes it faster than it is.
  */
 #include <math.h>
 #include <sched.h>

@@ -1,8 +1,8 @@
 /* embed.c: `dipper embed`: a text on each line of input, an embedding on each line of output, in order.
  *
- * The command gathers texts into batches for speed. It embeds a batch early when the input would block, so that a program
- * at the other end of a pipe gets the answer to a line before it writes the next. A second thread prints a batch while the
- * first gathers and embeds the next one. Memory holds SLOTS batches, however long the input is.
+ * The command gathers texts into batches for speed. It embeds a batch early when the input would block, so that a
+ * program at the other end of a pipe gets the answer to a line before it writes the next. A second thread prints a
+ * batch while the first gathers and embeds the next one. Memory holds SLOTS batches, however long the input is.
  */
 #include <inttypes.h>
 #include <pthread.h>

@@ -5,16 +5,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Installs the handlers and returns the flag that they set: the cancel flag of the command's calls. A signal that was
- * ignored when the program began stays ignored: shells start background jobs that way, and Ctrl-C does not mean those. */
+/* Installs the handlers and returns the flag that they set: the cancel flag of the command's calls. A signal that
+ * was ignored when the program began stays ignored: shells start background jobs that way, and Ctrl-C does not
+ * mean those. */
 const _Atomic bool *interrupt_watch(void);
 
 bool interrupt_is_ignored(int number);
 
 bool interrupt_came(void);
 
-/* Waits until `fd` can be read without blocking. Returns false if a signal has come or comes first, or if `wake_fd` (-1:
- * none) can be read. */
+/* Waits until `fd` can be read without blocking. Returns false if a signal has come or comes first, or if
+ * `wake_fd` (-1: none) can be read. */
 bool interrupt_wait_readable(int fd, int wake_fd);
 
 /* If a signal has come, ends the program by that signal, so that the shell sees the reason and ends its loop, too. */

@@ -19,8 +19,8 @@ struct model_check_options {
 enum dp_status model_check(const struct config *config, const struct model_check_options *options, bool *passed,
                            struct dp_error *error);
 
-/* Prints the models in the program, in the settings, in the folders of `folder` (NULL: "models", if it exists) and in the
- * offline hub cache, with the engines that they run under. */
+/* Prints the models in the program, in the settings, in the folders of `folder` (NULL: "models", if it exists) and
+ * in the offline hub cache, with the engines that they run under. */
 enum dp_status model_list(const struct config *config, const char *folder, bool json, struct dp_error *error);
 
 #endif

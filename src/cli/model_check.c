@@ -1,7 +1,7 @@
 /* model_check.c: `dipper model check`: compares an engine with the native one in fp32.
  *
- * Both embed the texts with their tokenizers and limits, normalised. It reads and embeds texts in batches, and keeps only
- * their cosines.
+ * Both embed the texts with their tokenizers and limits, normalised. It reads and embeds texts in batches, and
+ * keeps only their cosines.
  */
 #include <inttypes.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* output.c: writes to standard output, and checks that they succeed.
  *
- * The program ignores SIGPIPE, since a server's peers come and go, so a write into a pipe without a reader fails with EPIPE.
- * The command then stops, and at its end sends itself the signal that would have ended it. */
+ * The program ignores SIGPIPE, since a server's peers come and go, so a write into a pipe without a reader fails
+ * with EPIPE. The command then stops, and at its end sends itself the signal that would have ended it. */
 #include "cli/output.h"
 
 #include <errno.h>

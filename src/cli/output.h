@@ -1,5 +1,5 @@
-/* cli/output.h: standard output: what is written there arrives, or the command says so and fails; and when whoever read it
- * has left (`dipper … | head`), it ends quietly, by SIGPIPE, as other filters do. */
+/* cli/output.h: standard output. A command whose output is lost prints an error and fails. When the reader has left
+ * (`dipper … | head`), the command ends quietly by SIGPIPE, as other filters do. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
@@ -14,8 +14,8 @@ enum dp_status output_write(struct span bytes, struct dp_error *error);
 /* Whether a write failed because the reader left; an error message is pointless then. */
 bool output_reader_left(void);
 
-/* Writes out what is buffered, at the end of a command with this exit status. Returns the status, or prints an error and
- * returns CLI_FAILED when output was lost. Does not return when the reader has left. */
+/* Writes out what is buffered, at the end of a command with this exit status. Returns the status, or prints an
+ * error and returns CLI_FAILED when output was lost. Does not return when the reader has left. */
 int output_end(int status);
 
 #endif

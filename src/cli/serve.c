@@ -17,8 +17,8 @@
 
 enum { LISTEN_MAX = 300 };
 
-/* Blocks the signals that serve() waits for, in this thread and those it starts. SIGHUP stays blocked: it comes when a
- * terminal closes, a log rotates or someone wants a reload, and none of that should end the server. */
+/* Blocks the signals that serve() waits for, in this thread and those it starts. SIGHUP stays blocked: it comes
+ * when a terminal closes, a log rotates or someone wants a reload, and none of that should end the server. */
 static void hold_signals(sigset_t *ends, sigset_t *hangup)
 {
     sigemptyset(ends);

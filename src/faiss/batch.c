@@ -1,10 +1,10 @@
-/* batch.c: searches several queries in one file, list by list. That pays for a file in memory, and for a flat file, which
- * every query scans whole.
+/* batch.c: searches several queries in one file, list by list. That pays for a file in memory, and for a flat
+ * file, which every query scans whole.
  *
- * First each query probes. Then the lists are read round by round, and each list is scanned for all queries that probe
- * it, while its codes are in the processor's cache. The best k do not depend on the order of lists, but for RaBitQ codes
- * of several bits, for which a scan looks more closely only at codes that may beat the best so far. Callers search those
- * query by query (faiss_ivf_any_order).
+ * First each query probes. Then the lists are read round by round, and each list is scanned for all queries that
+ * probe it, while its codes are in the processor's cache. The best k do not depend on the order of lists, but for
+ * RaBitQ codes of several bits, for which a scan looks more closely only at codes that may beat the best so far.
+ * Callers search those query by query (faiss_ivf_any_order).
  */
 #include "faiss/batch.h"
 

@@ -1,8 +1,8 @@
 /* faiss_build.c: reads, samples, clusters, assigns, encodes, writes and measures, in that order.
  *
- * The vectors of a list are spread over the source, but its codes must lie together. So lists are written in groups whose
- * codes fit into memory. Each group costs one walk over the source, front to back, without random reads. Within a list
- * the vectors keep their order.
+ * The vectors of a list are spread over the source, but its codes must lie together. So lists are written in
+ * groups whose codes fit into memory. Each group costs one walk over the source, front to back, without random
+ * reads. Within a list the vectors keep their order.
  */
 #include "faiss/faiss_build.h"
 
@@ -170,7 +170,7 @@ static enum dp_status sample_size(struct call *call, const struct build_run *b, 
     return DP_OK;
 }
 
-static enum dp_status train_centroids(struct call *call, struct build_run *b)
+static enum dp_status train_lists(struct call *call, struct build_run *b)
 {
     size_t wanted = 0, floats;
     enum dp_status status = sample_size(call, b, &wanted);
@@ -465,7 +465,7 @@ enum dp_status faiss_build(struct call *call, struct team *team, const struct ve
     if (status == DP_OK)
         status = new_file_begin(call, url, store, &file);
     if (status == DP_OK)
-        status = train_centroids(call, &b);
+        status = train_lists(call, &b);
     if (status == DP_OK)
         status = assign_vectors(call, &b);
     if (status == DP_OK)

@@ -1,8 +1,8 @@
 /* faiss/faiss_build.h: makes an IVF file of vectors, which stock FAISS opens, in bounded memory.
  *
- * It reads the vectors block by block: once to check and sample them, once to assign them to lists, and once for each
- * group of lists that fits into memory. The file depends on vectors, options and seed alone, not on threads or machine.
- * Memory: options->memory_bytes, 4 bytes for each vector, and the centroids.
+ * It reads the vectors block by block: once to check and sample them, once to assign them to lists, and once for
+ * each group of lists that fits into memory. The file depends on vectors, options and seed alone, not on threads
+ * or machine. Memory: options->memory_bytes, 4 bytes for each vector, and the centroids.
  */
 #ifndef FAISS_FAISS_BUILD_H
 #define FAISS_FAISS_BUILD_H
@@ -21,8 +21,8 @@ struct faiss_build_options {
     size_t memory_bytes; /* for the sample, and for the lists while they are written; 0: 1 GiB */
     const int64_t *ids;  /* int64_t[count], 0 or more each; NULL: 0, 1, … */
     bool no_recall;      /* do not measure recall by nprobe into an object beside the file (faiss/recall.h) */
-    /* Called now and then on the caller's thread with the part of a stage that is done, 0 to 1; false cancels. May be
-     * NULL. Stages, in order: "reading", "clustering", "assigning", "writing", "measuring". */
+    /* Called now and then on the caller's thread with the part of a stage that is done, 0 to 1; false cancels. May
+     * be NULL. Stages, in order: "reading", "clustering", "assigning", "writing", "measuring". */
     bool (*progress)(void *ctx, const char *stage, double done);
     void *progress_ctx;
 };
@@ -33,20 +33,20 @@ struct faiss_built {
     struct recall_table recall; /* count is 0 if it was not measured */
 };
 
-/* A good number of lists for n vectors: twice the square root, as for a namespace's segments, but at least 39 vectors for
- * each list, which FAISS wants for training; at least 1. */
+/* A good number of lists for n vectors: twice the square root, as for a namespace's segments, but at least 39
+ * vectors for each list, which FAISS wants for training; at least 1. */
 size_t faiss_build_auto_nlist(uint64_t n);
 
-/* Builds the file at `url`: a path, file:///path, or an object of a store that can be written. It appears whole or not at
- * all, in place of an earlier one. If it is cancelled while it measures, the file stays, without its table.
+/* Builds the file at `url`: a path, file:///path, or an object of a store that can be written. It appears whole or
+ * not at all, in place of an earlier one. If it is cancelled while it measures, the file stays, without its table.
  *
  * team   may be NULL: the caller's thread alone
  * store  options for URLs other than paths; may be NULL
  * out    may be NULL; when only measuring failed, everything but the recall is filled in
  *
- * DP_INVALID for no vectors, more lists than vectors, a NaN or an infinite value (with the row's number), a negative id;
- * DP_TOO_LARGE when the sample does not fit into memory_bytes; the status of the source or the store; DP_CANCELLED,
- * DP_DEADLINE, DP_NOMEM. */
+ * DP_INVALID for no vectors, more lists than vectors, a NaN or an infinite value (with the row's number), a
+ * negative id; DP_TOO_LARGE when the sample does not fit into memory_bytes; the status of the source or the store;
+ * DP_CANCELLED, DP_DEADLINE, DP_NOMEM. */
 enum dp_status faiss_build(struct call *call, struct team *team, const struct vector_source *source,
                            const struct faiss_build_options *options, struct span url,
                            const struct store_options *store, struct faiss_built *out);

@@ -268,7 +268,8 @@ size_t faiss_index_together(const struct faiss_index *index, size_t k)
     return shares && faiss_ivf_any_order(index->ivf) && k <= BATCH_HITS_MAX ? FAISS_BATCH_MAX : 1;
 }
 
-/* Computes how many candidates the lists must give for k neighbours: as FAISS does, in floats; at most all vectors. */
+/* Computes how many candidates the lists must give for k neighbours: as FAISS does, in floats; at most all
+ * vectors. */
 static enum dp_status candidate_count(struct call *call, const struct faiss_ivf_info *info,
                                       const struct faiss_search *search, const char *name, size_t *room)
 {

@@ -1,8 +1,8 @@
 /* faiss/faiss_index.h: a FAISS file as a whole: opening it over a reader or at a URL, its facts, searching it.
  *
- * The command line, HTTP and the C API use this header. An index owns its reader. Costs go to the struct call: rounds,
- * requests and bytes. The store merges ranges (store_options.merge_gap; STORE_NEVER makes exactly one request for each
- * probed list) and has the cache.
+ * The command line, HTTP and the C API use this header. An index owns its reader. Costs go to the struct call:
+ * rounds, requests and bytes. The store merges ranges (store_options.merge_gap; STORE_NEVER makes exactly one
+ * request for each probed list) and has the cache.
  */
 #ifndef FAISS_FAISS_INDEX_H
 #define FAISS_FAISS_INDEX_H
@@ -23,8 +23,8 @@ struct faiss_index_options {
     struct faiss_head_memory *memory;
 };
 
-/* Opens the file behind `reader`, which the index owns from now on: faiss_index_free calls its `free`, and so does this
- * function when it fails. options: may be NULL. */
+/* Opens the file behind `reader`, which the index owns from now on: faiss_index_free calls its `free`, and so does
+ * this function when it fails. options: may be NULL. */
 enum dp_status faiss_index_open(struct call *call, const struct faiss_reader *reader,
                                 const struct faiss_index_options *options, struct faiss_index **out);
 /* Opens an object of a store: a path, file://, mem://, http(s)://, … store: may be NULL. */
@@ -68,17 +68,17 @@ struct faiss_search_cost {
     int64_t duration_ns; /* of the query as a whole */
 };
 
-/* Searches query by query, each in one round of reads, or two for a file with a flat part. Over a reader in memory, and in
- * a flat file, searches up to FAISS_BATCH_MAX queries together: each gets its share of their time as its cost, and the
- * first one the reads of all.
+/* Searches query by query, each in one round of reads, or two for a file with a flat part. Over a reader in
+ * memory, and in a flat file, searches up to FAISS_BATCH_MAX queries together: each gets its share of their time
+ * as its cost, and the first one the reads of all.
  *
  * ids        out, int64[count][k], best first; -1 behind the last hit, as in FAISS
  * distances  out, float[count][k]: squared L2 or inner products; behind the last hit the largest float, for inner
  *            products the least
  * costs      out, [count], or NULL
  *
- * DP_INVALID for another dimension, k of 0 or an impossible k_factor; DP_TOO_LARGE for a flat file that needs scan_all;
- * the reader's status; DP_CORRUPT for lists that contradict the head. */
+ * DP_INVALID for another dimension, k of 0 or an impossible k_factor; DP_TOO_LARGE for a flat file that needs
+ * scan_all; the reader's status; DP_CORRUPT for lists that contradict the head. */
 enum dp_status faiss_index_search(struct call *call, const struct faiss_index *index,
                                   const struct faiss_search *search, int64_t *ids, float *distances,
                                   struct faiss_search_cost *costs);

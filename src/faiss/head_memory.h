@@ -1,5 +1,5 @@
-/* faiss/head_memory.h: a bound on the memory of all open files' heads together: centroids, tables of codes and lists, id
- * maps. For servers, which open files that clients name. Thread-safe. */
+/* faiss/head_memory.h: a bound on the memory of all open files' heads together: centroids, tables of codes and
+ * lists, id maps. For servers, which open files that clients name. Thread-safe. */
 #ifndef FAISS_HEAD_MEMORY_H
 #define FAISS_HEAD_MEMORY_H
 

@@ -1,8 +1,9 @@
 /* faiss/ivf.h: an open FAISS file: its head, parsed, and where its lists lie.
  *
- * Opening reads the head: header, centroids, list sizes. docs/internals/faiss.md lists the kinds that are read; any
- * other fails with DP_UNSUPPORTED, which names it. Bytes that contradict each other fail with DP_CORRUPT. The file's
- * size bounds the memory that opening takes. faiss/probe.h chooses and scans lists, faiss/search.h does a whole search.
+ * Opening reads the head: header, centroids, list sizes. docs/internals/faiss.md lists the kinds that are read;
+ * any other fails with DP_UNSUPPORTED, which names it. Bytes that contradict each other fail with DP_CORRUPT. The
+ * file's size bounds the memory that opening takes. faiss/probe.h chooses and scans lists, faiss/search.h does a
+ * whole search.
  */
 #ifndef FAISS_IVF_H
 #define FAISS_IVF_H
@@ -23,13 +24,14 @@ struct faiss_ivf_info {
     size_t transforms;
     bool id_map;
     bool hnsw; /* the quantizer is an HNSW graph: its centroids are searched exactly, without the graph */
-    /* A flat file has no lists: its vectors lie one after another, and every search reads all data_bytes. nlist is 1. */
+    /* A flat file has no lists: its vectors lie one after another, and every search reads all data_bytes.
+     * nlist is 1. */
     bool flat;
     uint64_t data_bytes; /* of all lists, or of all vectors */
     bool refined;        /* the file has a flat part (",RFlat"), which faiss/refine.h reads */
     float k_factor;      /* refined: candidates for each neighbour, by the file; else 0 */
-    /* ntotal is the header's count; listed counts the vectors in lists, which searches can find. FAISS puts a vector with
-     * a NaN into no list, but counts it. */
+    /* ntotal is the header's count; listed counts the vectors in lists, which searches can find. FAISS puts a
+     * vector with a NaN into no list, but counts it. */
     uint64_t ntotal, listed;
     uint64_t nlist;
     uint64_t nprobe;     /* the file's default */
@@ -39,17 +41,18 @@ struct faiss_ivf_info {
     uint64_t open_rounds, open_bytes; /* that opening read */
 };
 
-/* Opens a file whose head has an unknown length: the first read takes `guess` bytes (0: 128 KiB), the next one the exact
- * rest. Array lists and a flat quantizer take two rounds at most, unless the file carries a large direct map;
- * docs/internals/faiss.md has the rounds of the other kinds. */
+/* Opens a file whose head has an unknown length: the first read takes `guess` bytes (0: 128 KiB), the next one the
+ * exact rest. Array lists and a flat quantizer take two rounds at most, unless the file carries a large direct
+ * map; docs/internals/faiss.md has the rounds of the other kinds. */
 enum dp_status faiss_ivf_open(struct call *call, const struct faiss_reader *reader, size_t guess,
                               struct faiss_ivf **out);
-/* Opens a file within a bound on memory (faiss/head_memory.h; NULL: no bound), which outlives the file. DP_TOO_LARGE
- * beyond it. */
+/* Opens a file within a bound on memory (faiss/head_memory.h; NULL: no bound), which outlives the file.
+ * DP_TOO_LARGE beyond it. */
 enum dp_status faiss_ivf_open_within(struct call *call, const struct faiss_reader *reader, size_t guess,
                                      struct faiss_head_memory *memory, struct faiss_ivf **out);
-/* Parses a head of known length: the first head.len bytes of a file of file_size bytes, up to the list data at least.
- * Keeps no pointer into `head`. Block lists and id maps need all bytes of the file; with less they are DP_CORRUPT. */
+/* Parses a head of known length: the first head.len bytes of a file of file_size bytes, up to the list data at
+ * least. Keeps no pointer into `head`. Block lists and id maps need all bytes of the file; with less they are
+ * DP_CORRUPT. */
 enum dp_status faiss_ivf_parse_head(struct span head, uint64_t file_size, struct faiss_ivf **out,
                                     struct dp_error *error);
 void faiss_ivf_free(struct faiss_ivf *ivf);
@@ -59,16 +62,16 @@ struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf);
 /* float[nlist][codec->dim]; NULL for a flat file. */
 const float *faiss_ivf_centroids(const struct faiss_ivf *ivf);
 
-/* The place of a list in the file. The bytes of an array list are codes, ids; of a block list ids, length of the codes,
- * codes; of a flat file's piece codes. */
+/* The place of a list in the file. The bytes of an array list are codes, ids; of a block list ids, length of the
+ * codes, codes; of a flat file's piece codes. */
 struct faiss_list_range {
     uint64_t offset, len; /* bytes; an empty list has len 0 */
     uint64_t count;       /* vectors */
 };
 struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32_t list);
 
-/* Whether a search answers alike in whatever order it scans its lists. RaBitQ codes of several bits do not: FAISS looks
- * more closely at a code only when its estimate beats the best found so far. */
+/* Whether a search answers alike in whatever order it scans its lists. RaBitQ codes of several bits do not: FAISS
+ * looks more closely at a code only when its estimate beats the best found so far. */
 bool faiss_ivf_any_order(const struct faiss_ivf *ivf);
 
 #endif

@@ -32,8 +32,8 @@ struct faiss_ivf {
     uint64_t nlist, nprobe;
     uint64_t head_bytes, file_bytes;
     bool hnsw;
-    /* A flat file has no lists: its vectors lie one after another from head_bytes on. Pieces of piece_rows vectors stand
-     * for lists, every search scans all of them, and nlist counts them. It has no centroids. */
+    /* A flat file has no lists: its vectors lie one after another from head_bytes on. Pieces of piece_rows vectors
+     * stand for lists, every search scans all of them, and nlist counts them. It has no centroids. */
     bool flat;
     uint64_t piece_rows;
     struct faiss_refinement refine;
@@ -49,8 +49,8 @@ struct faiss_ivf {
     uint8_t *id_map;                  /* int64[ntotal], or NULL */
     struct faiss_head_memory *memory; /* the bound on memory_bytes, or NULL */
     uint64_t memory_bytes;            /* of the arrays */
-    /* [nlist], or NULL for codecs without: each list's constants (vector/pq.h). The thread that first scans a list makes
-     * them; all other fields stay as parsed. */
+    /* [nlist], or NULL for codecs without: each list's constants (vector/pq.h). The thread that first scans a list
+     * makes them; all other fields stay as parsed. */
     _Atomic(float *) *constants;
     uint64_t open_rounds, open_bytes;
 };

@@ -11,8 +11,8 @@ struct new_file {
     struct store_upload *upload;
 };
 
-/* Begins the file at `url`: a path, file:///path, or an object of a store that can be written. options: may be NULL. The
- * caller must call new_file_abort, also after a failure. */
+/* Begins the file at `url`: a path, file:///path, or an object of a store that can be written. options: may be
+ * NULL. The caller must call new_file_abort, also after a failure. */
 enum dp_status new_file_begin(struct call *call, struct span url, const struct store_options *options,
                               struct new_file *out);
 /* Writes the next bytes. The write function of a struct faiss_sink: ctx is the struct new_file. */

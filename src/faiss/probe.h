@@ -1,5 +1,5 @@
-/* faiss/probe.h: choosing the lists of an open file that a query scans, and scanning them. No I/O: the caller fetches
- * the bytes of the lists. */
+/* faiss/probe.h: choosing the lists of an open file that a query scans, and scanning them. No I/O: the caller
+ * fetches the bytes of the lists. */
 #ifndef FAISS_PROBE_H
 #define FAISS_PROBE_H
 
@@ -13,12 +13,13 @@ const float *faiss_ivf_transform(const struct faiss_ivf *ivf, const float *query
 /* Applies the first `count` transforms only. */
 const float *faiss_ivf_transform_first(const struct faiss_ivf *ivf, const float *query, size_t count, float *room);
 
-/* How many lists a search with nprobe scans: at most all. A search of a flat file scans all its pieces, which stand for
- * lists below. */
+/* How many lists a search with nprobe scans: at most all. A search of a flat file scans all its pieces, which
+ * stand for lists below. */
 size_t faiss_ivf_scanned(const struct faiss_ivf *ivf, size_t nprobe);
 
-/* Finds the nprobe lists nearest to query float[codec->dim], nearest first, by the quantizer's metric; ties: the smaller
- * list first. A flat file answers its first nprobe pieces. lists: out, room for nprobe; *count ≤ nprobe. DP_NOMEM. */
+/* Finds the nprobe lists nearest to query float[codec->dim], nearest first, by the quantizer's metric; ties: the
+ * smaller list first. A flat file answers its first nprobe pieces. lists: out, room for nprobe; *count ≤ nprobe.
+ * DP_NOMEM. */
 enum dp_status faiss_ivf_probe(const struct faiss_ivf *ivf, const float *query, size_t nprobe, uint32_t *lists,
                                size_t *count, struct dp_error *error);
 

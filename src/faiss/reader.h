@@ -19,7 +19,8 @@ struct faiss_reader {
     enum dp_status (*read)(struct call *call, void *ctx, struct faiss_range *ranges, size_t n);
     /* Gives back the bytes of ranges. */
     void (*release)(void *ctx, struct faiss_range *ranges, size_t n);
-    /* Frees ctx after the last read; NULL: there is nothing to free. Called by an owner of the reader (faiss_index.h). */
+    /* Frees ctx after the last read; NULL: there is nothing to free. Called by an owner of the reader
+     * (faiss_index.h). */
     void (*free)(void *ctx);
     void *ctx;
     const char *name; /* of the file, for errors; NULL: "FAISS file" */

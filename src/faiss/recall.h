@@ -1,12 +1,14 @@
-/* faiss/recall.h: the table of recall of a file: how many lists a search must probe to reach a recall, as measured.
+/* faiss/recall.h: the table of recall of a file: how many lists a search must probe to reach a recall, as
+ * measured.
  *
  * The table is a side object, FILE.recall.json, so that the file itself remains a plain FAISS file:
  *
  *   {"format":"dipper-recall","version":1,"file_bytes":3154059,"fingerprint":"0123456789abcdef","k":10,"queries":400,
  *    "points":[{"nprobe":1,"recall":0.412},{"nprobe":2,"recall":0.603},…]}
  *
- * file_bytes and fingerprint (of centroids, list sizes and codec) tie it to its file; recall_load refuses the table of
- * another. recall: the part of the true k nearest that searches found, on average. nprobe rises from point to point.
+ * file_bytes and fingerprint (of centroids, list sizes and codec) tie it to its file; recall_load refuses the
+ * table of another. recall: the part of the true k nearest that searches found, on average. nprobe rises from
+ * point to point.
  */
 #ifndef FAISS_RECALL_H
 #define FAISS_RECALL_H
@@ -41,8 +43,8 @@ void recall_write(const struct recall_table *table, struct buffer *out);
 
 /* ---- using it ------------------------------------------------------------------------------------------ */
 
-/* Makes the URL of the table of the file at `url`, in the call's arena. DP_INVALID for an http(s) URL with a query, such as
- * a presigned one, which gives access to one object only. */
+/* Makes the URL of the table of the file at `url`, in the call's arena. DP_INVALID for an http(s) URL with a
+ * query, such as a presigned one, which gives access to one object only. */
 enum dp_status recall_url(struct call *call, struct span url, struct span *out);
 
 /* Whether the index is flat, so that every search has a recall of 1 and needs no table. */
@@ -51,8 +53,8 @@ static inline bool recall_is_whole(const struct faiss_index *index)
     return faiss_index_info(index).flat;
 }
 
-/* Reads the table at `url`, in one round, and checks that it is this index's. DP_NOT_FOUND says how to make one; DP_STALE
- * for another file's; the status of recall_parse or the store. */
+/* Reads the table at `url`, in one round, and checks that it is this index's. DP_NOT_FOUND says how to make one;
+ * DP_STALE for another file's; the status of recall_parse or the store. */
 enum dp_status recall_load(struct call *call, struct span url, const struct store_options *store,
                            const struct faiss_index *index, struct recall_table *out);
 

@@ -1,8 +1,9 @@
 /* recall_measure.c: finds exact answers first, then searches with rising nprobe until that finds no more.
  *
- * Queries are vectors of the index, and none may find itself. They are as good as vectors held out of the index, since
- * one vector hardly moves a centroid made of hundreds. Exact search walks over the source block by block. Each worker
- * takes some of the queries, and a few rows at a time, which stay in the first-level cache for all its queries.
+ * Queries are vectors of the index, and none may find itself. They are as good as vectors held out of the index,
+ * since one vector hardly moves a centroid made of hundreds. Exact search walks over the source block by block.
+ * Each worker takes some of the queries, and a few rows at a time, which stay in the first-level cache for all its
+ * queries.
  */
 #include "faiss/recall_measure.h"
 

@@ -1,5 +1,5 @@
-/* refine.c: the second look in a flat part (",RFlat"): reads the candidates' floats by their numbers, and compares them
- * with the query, transformed as far as the wrappers around that part say.
+/* refine.c: the second look in a flat part (",RFlat"): reads the candidates' floats by their numbers, and compares
+ * them with the query, transformed as far as the wrappers around that part say.
  */
 #include "faiss/refine.h"
 
@@ -30,7 +30,8 @@ static void score_candidates(const struct faiss_ivf *ivf, const float *query, co
     }
 }
 
-/* Reads and scores the candidates, round by round. They are in order of their numbers, so that stores can merge reads. */
+/* Reads and scores the candidates, round by round. They are in order of their numbers, so that stores can merge
+ * reads. */
 static enum dp_status score_in_rounds(struct call *call, const struct faiss_ivf *ivf,
                                       const struct faiss_reader *reader, const float *query,
                                       struct topk *candidates, struct faiss_range *ranges, struct topk *top)

@@ -79,8 +79,8 @@ enum dp_status faiss_ivf_search(struct call *call, const struct faiss_ivf *ivf, 
         query = faiss_ivf_transform(ivf, query, room);
         status = faiss_ivf_probe(ivf, query, most, lists, &count, &call->error);
     }
-    /* FAISS scans lists of 32-vector blocks by number. The order matters for codes that a scan looks at more closely only
-     * if their estimate may beat the best so far. */
+    /* FAISS scans lists of 32-vector blocks by number. The order matters for codes that a scan looks at more
+     * closely only if their estimate may beat the best so far. */
     if (status == DP_OK && ivf->codec.block_rows == 32)
         qsort(lists, count, sizeof *lists, by_list_number);
     if (status == DP_OK)

@@ -7,8 +7,8 @@
 /* Maximum bytes of one round of reads; a search that needs more takes several. */
 enum { SEARCH_ROUND_BYTES_MAX = 256 << 20 };
 
-/* Searches one query float[dim_in]: transforms it, probes, reads the lists in as few rounds as SEARCH_ROUND_BYTES_MAX
- * allows, scans them.
+/* Searches one query float[dim_in]: transforms it, probes, reads the lists in as few rounds as
+ * SEARCH_ROUND_BYTES_MAX allows, scans them.
  *
  * top  made with the metric's direction; unsorted at return. It holds ids, or, when the file has a flat part, the
  *      vectors' numbers, for faiss_ivf_refine */

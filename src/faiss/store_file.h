@@ -5,8 +5,8 @@
 #include "faiss/reader.h"
 #include "store/store.h"
 
-/* Makes a thread-safe reader of the object at `key`. It reads the object's first `first_bytes` here, which tell its size
- * and version, and keeps them for the file's opening, which reads them again.
+/* Makes a thread-safe reader of the object at `key`. It reads the object's first `first_bytes` here, which tell
+ * its size and version, and keeps them for the file's opening, which reads them again.
  *
  * owned  the reader frees the store, also when this fails
  * name   of the object, for errors; copied

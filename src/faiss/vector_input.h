@@ -13,15 +13,16 @@ struct vector_input {
     uint8_t *bytes; /* a piece of the file, when numbers must be converted; else NULL */
 };
 
-/* Opens the file at `path`; the string must outlive the input. DP_INVALID when the file holds no vectors, or an array of one
- * dimension; DP_NOT_FOUND, DP_DENIED, DP_IO, DP_NOMEM. */
+/* Opens the file at `path`; the string must outlive the input. DP_INVALID when the file holds no vectors, or an
+ * array of one dimension; DP_NOT_FOUND, DP_DENIED, DP_IO, DP_NOMEM. */
 enum dp_status vector_input_open(struct call *call, const char *path, struct vector_input *out);
 void vector_input_close(struct vector_input *input);
 
 /* The source is valid as long as the input. Its reads fail with DP_STALE after the file was cut short. */
 struct vector_source vector_input_source(struct vector_input *input);
 
-/* Reads the ids of a .npy at `path`; there must be `count`. *out: int64_t[count], which the caller frees by mem_free. */
+/* Reads the ids of a .npy at `path`; there must be `count`. *out: int64_t[count], which the caller frees by
+ * mem_free. */
 enum dp_status vector_input_ids(struct call *call, const char *path, uint64_t count, int64_t **out);
 
 #endif

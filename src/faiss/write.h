@@ -1,8 +1,8 @@
-/* faiss/write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer QT_8bit; flat
- * quantizer; array lists).
+/* faiss/write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer QT_8bit;
+ * flat quantizer; array lists).
  *
- * The writer streams the file to a sink: first the head, which is all before the list data, then the lists in order.
- * docs/internals/faiss.md describes the bytes.
+ * The writer streams the file to a sink: first the head, which is all before the list data, then the lists in
+ * order. docs/internals/faiss.md describes the bytes.
  */
 #ifndef FAISS_WRITE_H
 #define FAISS_WRITE_H
@@ -42,8 +42,8 @@ struct faiss_ivf_writer {
 /* Writes the head. DP_INVALID for an impossible spec; else the sink's status. */
 enum dp_status faiss_ivf_write_begin(struct call *call, struct faiss_ivf_writer *writer,
                                      const struct faiss_ivf_spec *spec, struct faiss_sink sink);
-/* Writes the next list; an empty one has empty spans. codes: size * code_size bytes; ids: `size` little-endian int64.
- * DP_INVALID when their lengths contradict the spec. */
+/* Writes the next list; an empty one has empty spans. codes: size * code_size bytes; ids: `size` little-endian
+ * int64. DP_INVALID when their lengths contradict the spec. */
 enum dp_status faiss_ivf_write_list(struct call *call, struct faiss_ivf_writer *writer, struct span codes,
                                     struct span ids);
 /* Writes the next list with ids first_id, first_id + 1, … */

@@ -3,8 +3,8 @@
  *     ivf_tool build VECTORS.f32 DIM ip|l2 flat|sq8 NLIST OUT.ivf    ids are the numbers of the vectors in the input
  *     ivf_tool search FILE.ivf QUERIES.f32 NPROBE K [K_FACTOR]       answers on standard output
  *
- * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. On
- * standard error: rounds and bytes of the opening, most rounds of a search. */
+ * Inputs are raw little-endian floats. Answers, per query: i64 ids[K] (-1: none), then f32 scores[K]. On standard
+ * error: rounds and bytes of the opening, most rounds of a search. */
 #include "faiss/faiss_index.h"
 #include "faiss_test.h"
 

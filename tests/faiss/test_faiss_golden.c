@@ -1,5 +1,5 @@
-/* test_faiss_golden.c: searches of files that faiss-cpu made give FAISS's answers; refusals name the kinds that we do
- * not read. tests/golden/make_faiss_golden.py describes the data. */
+/* test_faiss_golden.c: searches of files that faiss-cpu made give FAISS's answers; refusals name the kinds that we
+ * do not read. tests/golden/make_faiss_golden.py describes the data. */
 #include "faiss_test.h"
 
 #include <math.h>
@@ -341,8 +341,8 @@ static void test_faiss_opens_in_two_rounds(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct span bytes = golden(names[i], "ivf");
         struct faiss_ivf *ivf;
-        /* If the first read reaches the number of centroids, there are two rounds, and no list data beyond a guess, or
-         * beyond full sizes in place of sparse ones. */
+        /* If the first read reaches the number of centroids, there are two rounds, and no list data beyond a
+         * guess, or beyond full sizes in place of sparse ones. */
         for (size_t guess = 98; guess < 2000; guess++) {
             struct memory_file file = {.bytes = bytes};
             struct faiss_reader reader = memory_reader(&file);

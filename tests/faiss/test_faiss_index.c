@@ -1,5 +1,5 @@
-/* test_faiss_index.c: files as a whole, over a caller's reader and in a store: the costs of opening and searching in
- * rounds, requests, bytes and memory. */
+/* test_faiss_index.c: files as a whole, over a caller's reader and in a store: the costs of opening and searching
+ * in rounds, requests, bytes and memory. */
 #include "faiss_test.h"
 
 #include <float.h>

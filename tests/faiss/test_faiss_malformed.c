@@ -23,8 +23,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Opens the bytes, and searches all lists if that works. Returns the status of the opening. Checks for any file, however
- * broken: few rounds, no byte read twice, no memory beyond the file's size, and an error that names the file. */
+/* Opens the bytes, and searches all lists if that works. Returns the status of the opening. Checks for any file,
+ * however broken: few rounds, no byte read twice, no memory beyond the file's size, and an error that names the
+ * file. */
 static enum dp_status open_and_search(struct span bytes, size_t guess)
 {
     struct memory_file file = {.bytes = bytes};

@@ -6,9 +6,8 @@
  *   IwPQ         u8 by_residual, u64 code_size, pq
  *   IwPf         u8 by_residual, u64 code_size, i32 block_rows, u64 m2, i32 implementation, u64 batch, pq
  *   Iwrq, Iwrr   u64 d, u64 code_size, i32 metric, Iwrr: u64 bits; u64 code_size, u8 by_residual, u8 query_bits
- *   Iwrn         u64 d, u64 code_size, i32 metric, u64 bits, u8 by_residual, u64 code_size, i32 block_rows, u64
- *   batch,
- *                u64 m2, i32 implementation, u8 query_bits, u8 centered
+ *   Iwrn         u64 d, u64 code_size, i32 metric, u64 bits, u8 by_residual, u64 code_size, i32 block_rows,
+ *                u64 batch, u64 m2, i32 implementation, u8 query_bits, u8 centered
  *   pq           u64 d, u64 m, u64 bits, vec f32 centroids[m][2^bits][d / m]
  */
 #include <inttypes.h>
@@ -43,9 +42,9 @@ static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)
     return false;
 }
 
-/* Guesses the bytes of a product quantizer's centroids before its fields are read: the file's size, less everything
- * else, must be these and ntotal whole codes. Assumes 8 bits if no guess fits, because list sizes are sparse or other
- * parts intervene; a wrong guess costs at most one more round. */
+/* Guesses the bytes of a product quantizer's centroids before its fields are read: the file's size, less
+ * everything else, must be these and ntotal whole codes. Assumes 8 bits if no guess fits, because list sizes are
+ * sparse or other parts intervene; a wrong guess costs at most one more round. */
 static uint64_t guess_pq_bytes(const struct faiss_parser *p)
 {
     const struct faiss_ivf *ivf = p->ivf;
@@ -104,7 +103,8 @@ static const struct sq_type *find_sq_type(int32_t type)
 }
 
 /* Makes a range for each dimension of codes that were trained without. In every form code c means
- * least + range (c + 1/2) / levels, so direct codes have a range of 255 that begins at -1/2, signed ones at -128.5. */
+ * least + range (c + 1/2) / levels, so direct codes have a range of 255 that begins at -1/2, signed ones at
+ * -128.5. */
 static enum dp_status spread_ranges(struct faiss_parser *p, const struct sq_type *type, const float uniform[2])
 {
     struct faiss_ivf *ivf = p->ivf;

@@ -4,8 +4,8 @@
  *   IxSQ               header, scalar quantizer (parse/codec.c), vec u8 codes[ntotal][code_size]
  *   refinement         one of the first three, f32 k_factor       behind the index that it refines
  *
- * The vectors stay in the file. Their numbers begin with 0. A search reads all of them in pieces; each piece stands for
- * a list.
+ * The vectors stay in the file. Their numbers begin with 0. A search reads all of them in pieces; each piece
+ * stands for a list.
  */
 #include <inttypes.h>
 #include <math.h>

@@ -1,4 +1,5 @@
-/* faiss/parse/format.h: numbers of the FAISS file format, which reading and writing share (docs/internals/faiss.md). */
+/* faiss/parse/format.h: numbers of the FAISS file format, which reading and writing share
+ * (docs/internals/faiss.md). */
 #ifndef FAISS_FORMAT_H
 #define FAISS_FORMAT_H
 

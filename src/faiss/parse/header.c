@@ -3,9 +3,8 @@
  *   header      = i32 d, i64 ntotal, 2 × i64, u8 is_trained, i32 metric
  *   ivf-header  = header, u64 nlist, u64 nprobe, quantizer, direct-map
  *   quantizer   = ("IxF2" | "IxFI" | "IxFl") header, u64 nlist * d, f32 centroids[nlist][d]
- *               | "IHNf" header, vec f64, vec i32, vec i32 levels[nlist], vec u64 offsets[nlist + 1], vec i32
- *               neighbours,
- *                 5 × i32, quantizer (flat)
+ *               | "IHNf" header, vec f64, vec i32, vec i32 levels[nlist], vec u64 offsets[nlist + 1],
+ *                 vec i32 neighbours, 5 × i32, quantizer (flat)
  *   direct-map  = u8 type, vec i64; type 2: vec (i64, i64)
  *
  * The parser skips the graph of an HNSW quantizer: searches compare with all its stored centroids.

@@ -7,9 +7,9 @@
  *                | an inverted file's fourcc, ivf-header, codec, lists
  *                | ("IxF2" | "IxFI" | "IxFl" | "IxSQ"), flat
  *
- * No length is trusted: the bytes of a part must lie inside the file before the parser allocates or skips them. Beside
- * the source's window, it keeps one copy of the centroids, the codec's tables and the transforms' matrices, and 8 bytes
- * for each list (16 in blocks) and for each id of a map.
+ * No length is trusted: the bytes of a part must lie inside the file before the parser allocates or skips them.
+ * Beside the source's window, it keeps one copy of the centroids, the codec's tables and the transforms' matrices,
+ * and 8 bytes for each list (16 in blocks) and for each id of a map.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,16 +1,17 @@
 /* parse/lists.c: the places of the inverted lists.
  *
- *   arrays   "ilar", u64 nlist, u64 code_size, ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs,
- *   lists rising);
+ *   arrays   "ilar", u64 nlist, u64 code_size,
+ *            ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs, lists rising);
  *            then for each list: its codes, its ids as i64
  *   blocks   "ilbl", u64 nlist, u64 2^64 - 1, u64 rows of a block, u64 bytes of a block;
  *            then for each list: vec i64 ids, vec u8 codes
  *
- * Lists may hold fewer vectors than the header counts: FAISS counts a vector with a NaN, or with L2 an infinity, but
- * puts it into no list. More vectors than the header counts are an error.
+ * Lists may hold fewer vectors than the header counts: FAISS counts a vector with a NaN, or with L2 an infinity,
+ * but puts it into no list. More vectors than the header counts are an error.
  *
- * The sizes of array lists stand together. Those of block lists lie between the lists, so the parser walks over the
- * lists once, window by window. It keeps the sizes alone, and jumps over a list that is longer than the window.
+ * The sizes of array lists stand together. Those of block lists lie between the lists, so the parser walks over
+ * the lists once, window by window. It keeps the sizes alone, and jumps over a list that is longer than the
+ * window.
  */
 #include <inttypes.h>
 

@@ -1,8 +1,8 @@
-/* faiss/parse/parse.h: the parser of a file's head. Private to this room: parse_file is for the rest of the room, all
- * else for the parser's own files.
+/* faiss/parse/parse.h: the parser of a file's head. Private to this room: parse_file is for the rest of the room,
+ * all else for the parser's own files.
  *
- * The parser reads a file in order, part by part. Each part takes its fields from the source. The order, and the file
- * of each part:
+ * The parser reads a file in order, part by part. Each part takes its fields from the source. The order, and the
+ * file of each part:
  *
  *   parse/index.c      wrappers (IxPT, IxMp, IxRF) around an inverted file or a flat index; behind it, the id map
  *   parse/transform.c  the transforms of an IxPT
@@ -39,8 +39,8 @@ enum dp_status parse_u32(struct faiss_parser *p, const char *what, uint64_t ahea
 /* Reads a u64 count of elements of `size` bytes, and checks that so many bytes follow. */
 enum dp_status parse_count(struct faiss_parser *p, const char *what, uint64_t size, uint64_t ahead,
                            uint64_t *count);
-/* Reserves the memory of count elements of `size` bytes within the bound on heads, until the file is freed: DP_TOO_LARGE
- * beyond it. */
+/* Reserves the memory of count elements of `size` bytes within the bound on heads, until the file is freed:
+ * DP_TOO_LARGE beyond it. */
 enum dp_status parse_reserve(struct faiss_parser *p, const char *what, uint64_t count, size_t size);
 /* Reserves and allocates count zeroed elements of `size` bytes; DP_NOMEM. */
 enum dp_status parse_alloc(struct faiss_parser *p, const char *what, uint64_t count, size_t size, void *out);
@@ -81,8 +81,8 @@ bool parse_refinement_bytes(uint64_t ntotal, uint64_t d, uint64_t *bytes);
 uint64_t parse_codec_ahead(const struct faiss_parser *p);
 uint64_t parse_lists_ahead(const struct faiss_parser *p);
 
-/* Parses a file from its first byte into *ivf, whose name, memory and file_bytes are set and whose other fields are zero.
- * The caller frees it, also when this fails. */
+/* Parses a file from its first byte into *ivf, whose name, memory and file_bytes are set and whose other fields
+ * are zero. The caller frees it, also when this fails. */
 enum dp_status parse_file(struct faiss_source *source, struct faiss_ivf *ivf);
 
 #endif

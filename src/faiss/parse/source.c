@@ -8,7 +8,8 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-/* Longer arrays are read in pieces, all in one round: before a longer range, a store would look up the object's size. */
+/* Longer arrays are read in pieces, all in one round: before a longer range, a store would look up the object's
+ * size. */
 enum { PIECE_BYTES = 32 << 20 };
 
 void source_deinit(struct faiss_source *s)
@@ -46,8 +47,8 @@ static struct span rest_of_window(const struct faiss_source *s)
     return span_of(s->window.bytes.data + passed, s->window.bytes.len - (size_t)passed);
 }
 
-/* Moves the window to `offset`. len bytes are needed there and lie inside the file; `ahead` more are wanted, as far as the
- * file has them. */
+/* Moves the window to `offset`. len bytes are needed there and lie inside the file; `ahead` more are wanted, as
+ * far as the file has them. */
 static enum dp_status move_window(struct faiss_source *s, const char *what, uint64_t offset, uint64_t len,
                                   uint64_t ahead)
 {
@@ -98,8 +99,8 @@ enum dp_status source_fields(struct faiss_source *s, const char *what, size_t le
     return DP_OK;
 }
 
-/* Reads len bytes at `offset` in one round: all pieces but the last into `to`. The last piece, with the bytes ahead,
- * becomes the window; its first *left bytes are still to be copied. */
+/* Reads len bytes at `offset` in one round: all pieces but the last into `to`. The last piece, with the bytes
+ * ahead, becomes the window; its first *left bytes are still to be copied. */
 static enum dp_status copy_pieces(struct faiss_source *s, uint8_t *to, uint64_t offset, uint64_t len,
                                   uint64_t ahead, uint64_t *left)
 {

@@ -1,9 +1,9 @@
-/* faiss/parse/source.h: the bytes of a file in order, for a parser. The source keeps a window of the file in memory and
- * reads another one, in one round, when the parser leaves it. Private to this room.
+/* faiss/parse/source.h: the bytes of a file in order, for a parser. The source keeps a window of the file in
+ * memory and reads another one, in one round, when the parser leaves it. Private to this room.
  *
- * The parser names each field, so that an error can say within which one the file ends. `ahead` counts the bytes that
- * are known to follow a field: if the source needs a round, it reads those too. Skipping bytes costs nothing. One owner
- * thread.
+ * The parser names each field, so that an error can say within which one the file ends. `ahead` counts the bytes
+ * that are known to follow a field: if the source needs a round, it reads those too. Skipping bytes costs nothing.
+ * One owner thread.
  */
 #ifndef FAISS_SOURCE_H
 #define FAISS_SOURCE_H

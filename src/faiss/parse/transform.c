@@ -3,15 +3,15 @@
  *   transforms  i32 count, then each: its fields by kind, i32 d_in, i32 d_out, u8 is_trained
  *   LTra, rrot  u8 have_bias, vec f32 A[d_out][d_in], vec f32 b          LTra also stands for OPQ
  *   Pcam        f32 power, f32 epsilon, u8 rotation, i32 bins, vec f32 mean, vec f32 eigenvalues, vec f32 PCA,
- *   as LTra
+ *               then the fields of LTra
  *   PcAm        as Pcam without epsilon;  PCAm: without bins, too
  *   VNrm        f32 norm
  *   VCnt        vec f32 mean
  *   RmDT        vec i32 map
  *   HRot        u32 seed
  *
- * A transform's dimensions come last. They are known before: the first d_in is that of the index, each later one the
- * d_out of the transform before it.
+ * A transform's dimensions come last. They are known before: the first d_in is that of the index, each later one
+ * the d_out of the transform before it.
  */
 #include <inttypes.h>
 
