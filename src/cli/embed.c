@@ -56,23 +56,24 @@ struct embed_run {
     struct pipeline pipeline;
     struct embed_batch batches[SLOTS];
 
-    /* Owned by the calling thread. */
-    struct call call;
-    struct embed_batch *batch; /* the batch in the making, or NULL */
-    bool jsonl, normalize;
-    enum dp_status status; /* first failure */
-
-    /* Owned by the printing thread until it ends. */
-    struct buffer output;
-    struct dp_error print_error; /* first failure */
-    uint64_t unusable;
+    struct {
+        struct call call;
+        struct embed_batch *batch; /* the batch in the making, or NULL */
+        bool jsonl, normalize;
+        enum dp_status status; /* first failure */
+    } reading;                 /* the calling thread's */
+    struct {
+        struct buffer output;
+        struct dp_error error; /* first failure */
+        uint64_t unusable;     /* lines */
+    } printing;                /* the printing thread's, until it ends; then the calling thread's */
 };
 
 static void write_item(struct embed_run *run, const struct embed_response *response, size_t item)
 {
     struct json_writer w;
 
-    json_writer_init(&w, &run->output);
+    json_writer_init(&w, &run->printing.output);
     json_begin_object(&w);
     json_key(&w, "embedding");
     json_floats(&w, response->vectors + item * response->dim, response->dim);
@@ -80,33 +81,33 @@ static void write_item(struct embed_run *run, const struct embed_response *respo
     if (response->items[item].truncated)
         json_field_bool(&w, "truncated", true);
     json_end_object(&w);
-    buffer_append_str(&run->output, "\n");
+    buffer_append_str(&run->printing.output, "\n");
 }
 
 static void write_line_problem(struct embed_run *run, const char *problem)
 {
     struct json_writer w;
 
-    run->unusable++;
-    json_writer_init(&w, &run->output);
+    run->printing.unusable++;
+    json_writer_init(&w, &run->printing.output);
     json_begin_object(&w);
     json_field_str(&w, "error", problem);
     json_end_object(&w);
-    buffer_append_str(&run->output, "\n");
+    buffer_append_str(&run->printing.output, "\n");
 }
 
 static enum dp_status write_out(struct embed_run *run)
 {
-    if (buffer_check(&run->output, "the output", &run->print_error) != DP_OK)
-        return run->print_error.status;
-    return output_write(buffer_span(&run->output), &run->print_error);
+    if (buffer_check(&run->printing.output, "the output", &run->printing.error) != DP_OK)
+        return run->printing.error.status;
+    return output_write(buffer_span(&run->printing.output), &run->printing.error);
 }
 
 static enum dp_status print_batch(struct embed_run *run, const struct embed_batch *batch)
 {
     size_t next = 0;
 
-    buffer_clear(&run->output);
+    buffer_clear(&run->printing.output);
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->lines[i].problem)
             write_line_problem(run, batch->lines[i].problem);
@@ -136,16 +137,16 @@ static void *print_batches(void *context)
 /* Embeds the batch in the making and passes it to the printing thread. */
 static enum dp_status flush_batch(struct embed_run *run)
 {
-    struct embed_batch *batch = run->batch;
-    struct embed_request request = {.normalize = run->normalize};
+    struct embed_batch *batch = run->reading.batch;
+    struct embed_request request = {.normalize = run->reading.normalize};
     struct embed_input *inputs;
 
-    if (!batch || batch->count == 0 || run->status != DP_OK)
-        return run->status;
+    if (!batch || batch->count == 0 || run->reading.status != DP_OK)
+        return run->reading.status;
     inputs = arena_calloc(&batch->arena, batch->count, sizeof(*inputs));
     if (!inputs) {
-        run->status = call_nomem(&run->call, "a batch of texts");
-        return run->status;
+        run->reading.status = call_nomem(&run->reading.call, "a batch of texts");
+        return run->reading.status;
     }
     for (size_t i = 0; i < batch->count; i++)
         if (!batch->lines[i].problem)
@@ -153,12 +154,12 @@ static enum dp_status flush_batch(struct embed_run *run)
                 span_of(batch->texts.data + batch->lines[i].offset, batch->lines[i].len);
     request.inputs = inputs;
     if (request.count > 0)
-        run->status = service_embed(&run->call, run->service, &request, &batch->response);
-    if (run->status == DP_OK) {
-        run->batch = NULL;
+        run->reading.status = service_embed(&run->reading.call, run->service, &request, &batch->response);
+    if (run->reading.status == DP_OK) {
+        run->reading.batch = NULL;
         pipeline_pass(&run->pipeline, EMBED);
     }
-    return run->status;
+    return run->reading.status;
 }
 
 /* Returns the batch in the making, a new one if need be; NULL when printing has failed. */
@@ -166,14 +167,14 @@ static struct embed_batch *current_batch(struct embed_run *run)
 {
     size_t slot;
 
-    if (run->batch || !pipeline_take(&run->pipeline, EMBED, &slot))
-        return run->batch;
-    run->batch = &run->batches[slot];
-    run->batch->count = 0;
-    buffer_clear(&run->batch->texts);
-    arena_reset(&run->batch->arena);
-    run->call.arena = &run->batch->arena;
-    return run->batch;
+    if (run->reading.batch || !pipeline_take(&run->pipeline, EMBED, &slot))
+        return run->reading.batch;
+    run->reading.batch = &run->batches[slot];
+    run->reading.batch->count = 0;
+    buffer_clear(&run->reading.batch->texts);
+    arena_reset(&run->reading.batch->arena);
+    run->reading.call.arena = &run->reading.batch->arena;
+    return run->reading.batch;
 }
 
 /* Adds the text of a line to the batch, or the line's problem. DP_NOMEM: neither. */
@@ -186,7 +187,7 @@ static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *
     struct dp_error error = *line_error;
 
     *slot = (struct embed_line){.offset = batch->texts.len};
-    if (error.status == DP_OK && run->jsonl) {
+    if (error.status == DP_OK && run->reading.jsonl) {
         bool found = false;
         json_reader_init(&r, line);
         json_enter_object(&r);
@@ -208,11 +209,12 @@ static enum dp_status take_text_line(struct embed_run *run, struct embed_batch *
         dp_fail(&error, DP_INVALID, "the text is empty");
     if (error.status != DP_OK) {
         slot->problem = arena_printf(&batch->arena, "%s", error.message);
-        return slot->problem && error.status != DP_NOMEM ? DP_OK : call_nomem(&run->call, "a batch of texts");
+        return slot->problem && error.status != DP_NOMEM ? DP_OK
+                                                         : call_nomem(&run->reading.call, "a batch of texts");
     }
     slot->len = text.len;
     buffer_append(&batch->texts, text);
-    return buffer_check(&batch->texts, "a batch of texts", &run->call.error);
+    return buffer_check(&batch->texts, "a batch of texts", &run->reading.call.error);
 }
 
 /* Embeds and prints what was gathered, before the input blocks. */
@@ -235,49 +237,50 @@ static enum dp_status read_stream(struct embed_run *run)
         bool more = line_reader_next(&reader, &line, &error);
         if (!more && error.status != DP_TOO_LARGE)
             break;
-        if (run->status == DP_OK)
-            run->status = call_check(&run->call);
-        batch = run->status == DP_OK ? current_batch(run) : NULL;
+        if (run->reading.status == DP_OK)
+            run->reading.status = call_check(&run->reading.call);
+        batch = run->reading.status == DP_OK ? current_batch(run) : NULL;
         if (!batch)
             break;
-        run->status = take_text_line(run, batch, line, &error);
+        run->reading.status = take_text_line(run, batch, line, &error);
         dp_error_clear(&error);
         if (batch->count == BATCH_TEXTS || batch->texts.len >= BATCH_BYTES)
             flush_batch(run);
     }
-    if (run->status == DP_OK)
-        run->status = call_check(&run->call);
-    if (run->status == DP_OK && error.status != DP_OK) {
-        run->call.error = error;
-        run->status = error.status;
+    if (run->reading.status == DP_OK)
+        run->reading.status = call_check(&run->reading.call);
+    if (run->reading.status == DP_OK && error.status != DP_OK) {
+        run->reading.call.error = error;
+        run->reading.status = error.status;
     }
     flush_batch(run);
     line_reader_deinit(&reader);
-    return run->status;
+    return run->reading.status;
 }
 
 static enum dp_status embed_stream(struct embed_run *run)
 {
     pthread_t printer;
 
-    if (input_open(&run->in, "-", &run->call.error) != DP_OK)
-        return run->call.error.status;
+    if (input_open(&run->in, "-", &run->reading.call.error) != DP_OK)
+        return run->reading.call.error.status;
     run->in.idle = on_idle;
     run->in.ctx = run;
     int failed = os_thread_start(&printer, "dipper-print", print_batches, run);
     if (failed) {
-        run->status = call_fail(&run->call, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
+        run->reading.status =
+            call_fail(&run->reading.call, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
     } else {
         read_stream(run);
         pipeline_end(&run->pipeline);
         pthread_join(printer, NULL);
     }
-    if (run->print_error.status != DP_OK) { /* it came first, and ended the reading */
-        run->call.error = run->print_error;
-        run->status = run->print_error.status;
+    if (run->printing.error.status != DP_OK) { /* it came first, and ended the reading */
+        run->reading.call.error = run->printing.error;
+        run->reading.status = run->printing.error.status;
     }
     input_close(&run->in);
-    return run->status;
+    return run->reading.status;
 }
 
 static void run_init(struct embed_run *run, bool jsonl, bool normalize)
@@ -287,11 +290,11 @@ static void run_init(struct embed_run *run, bool jsonl, bool normalize)
         arena_init(&run->batches[i].arena, ARENA_MAX);
         buffer_init(&run->batches[i].texts, BATCH_BYTES + LINE_MAX_BYTES);
     }
-    buffer_init(&run->output, OUTPUT_MAX);
-    call_init(&run->call, &run->batches[0].arena);
-    run->call.cancelled = interrupt_watch();
-    run->jsonl = jsonl;
-    run->normalize = normalize;
+    buffer_init(&run->printing.output, OUTPUT_MAX);
+    call_init(&run->reading.call, &run->batches[0].arena);
+    run->reading.call.cancelled = interrupt_watch();
+    run->reading.jsonl = jsonl;
+    run->reading.normalize = normalize;
 }
 
 static void run_free(struct embed_run *run)
@@ -303,7 +306,7 @@ static void run_free(struct embed_run *run)
         buffer_deinit(&run->batches[i].texts);
         arena_deinit(&run->batches[i].arena);
     }
-    buffer_deinit(&run->output);
+    buffer_deinit(&run->printing.output);
     pipeline_deinit(&run->pipeline);
     mem_free(run);
 }
@@ -322,12 +325,12 @@ static int run_embed(const struct cli_args *args)
     run_init(run, given->jsonl, !given->raw);
     if (open_service(program_inputs(&args->config), OPEN_MODEL, &run->service, &error) == DP_OK) {
         embed_stream(run);
-        error = run->call.error;
+        error = run->reading.call.error;
     }
     int status = cli_end(args, &error);
-    if (run->unusable > 0)
+    if (run->printing.unusable > 0)
         fprintf(stderr, "dipper embed: %" PRIu64 " line%s could not be used; each is answered by its error\n",
-                run->unusable, run->unusable == 1 ? "" : "s");
+                run->printing.unusable, run->printing.unusable == 1 ? "" : "s");
     run_free(run);
     return status;
 }
