@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Asks the same questions of FAISS in memory and of Dipper on disk, in a bucket and at a presigned URL.
+"""Searches one file with FAISS in memory and with Dipper on disk, in a bucket and at a presigned URL.
 
     examples/questions/ask.py [--questions FILE] [--limit N] [--folder DIR] [--bucket NAME] [--nprobe N] [QUESTION…]
 
-Embeds the questions (questions.py, or those of FILE), builds one IVF file of them, and searches it where it lies. With
---bucket it is put there too: S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION say where that is,
-as for all of Dipper. Needs the packages dipper and faiss-cpu.
+Embeds the questions of questions.py or of FILE, builds one IVF file of them, and searches it where it lies. --bucket also
+uploads the file: S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION say where the bucket is, as for all
+of Dipper. Needs the packages dipper and faiss-cpu.
 """
 import argparse
 import os
@@ -28,7 +28,7 @@ K = 5
 
 
 def url_of(method, path, seconds=3600):
-    """A presigned URL, with the keys of the environment."""
+    """Returns a presigned URL; the keys come from the environment."""
     return presign(method, os.environ["S3_ENDPOINT_URL"], path, os.environ["AWS_ACCESS_KEY_ID"],
                    os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_REGION", "us-east-1"), seconds)
 
@@ -44,7 +44,7 @@ def upload(file, bucket):
     try:
         put(f"/{bucket}")
     except urllib.error.HTTPError as error:
-        if error.code != 409:  # it is there already
+        if error.code != 409:  # the bucket exists
             raise
     put(f"/{bucket}/{file.name}", file.read_bytes())
     return f"s3://{bucket}/{file.name}", url_of("GET", f"/{bucket}/{file.name}")

@@ -1,8 +1,8 @@
-"""A few thousand short questions of everyday life: templates with slots, each filled with each. Standard library only.
+"""A few thousand short questions of everyday life, from templates with slots. Standard library only.
 
-    examples/questions/questions.py      prints them, one a line; always the same
+    examples/questions/questions.py      prints one question per line; always the same questions
 
-own(path) reads questions of yours instead.
+own(path) reads your own questions instead.
 """
 import csv
 import itertools
