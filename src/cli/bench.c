@@ -113,10 +113,11 @@ static const struct cli_verb verbs[] = {
 const struct cli_command cli_bench_command = {
     .name = "bench",
     .summary = "measure the speed of embedding, or of the machine",
-    .details = "`embed`: \"of peak\" is the share of the time that the multiplications of the linear layers would "
-               "take at the\n"
-               "machine's peak; \"of floor\" adds those of attention. Other programs disturb tokens/CPU s least.\n"
-               "`peak`: one line for each instruction set (* is in use), then the speed of reading by size.\n",
+    .details =
+        "`embed`: \"of peak\" is the share of the time that the multiplications of the linear layers would\n"
+        "take at the machine's peak; \"of floor\" adds those of attention. Other programs disturb\n"
+        "tokens/CPU s least.\n"
+        "`peak`: one line for each instruction set (* is in use), then the speed of reading by size.\n",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,
     .option_count = sizeof options / sizeof *options,

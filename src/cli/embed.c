@@ -348,9 +348,9 @@ const struct cli_command cli_embed_command = {
     .usage = "[OPTIONS] < TEXTS",
     .summary = "embed each line of standard input; print one JSON line for each",
     .details =
-        "Prints {\"embedding\": […], \"tokens\": N} for each line, in order, or {\"error\": \"…\"} for a line "
-        "that\n"
-        "cannot be used. A text longer than the model's limit is cut, and its answer has \"truncated\": true.\n",
+        "Prints {\"embedding\": […], \"tokens\": N} for each line, in order, or {\"error\": \"…\"} for a line\n"
+        "that cannot be used. A text longer than the model's limit is cut, and its answer has\n"
+        "\"truncated\": true.\n",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -53,18 +53,15 @@ static const struct cli_verb verbs[] = {
 const struct cli_command cli_faiss_command = {
     .name = "faiss",
     .summary = "show, search, build or calibrate FAISS files",
-    .details = "URL is a path, file://, s3:// or http(s)://. A search reads the file's head and the lists that it "
-               "scans; of a\n"
-               "flat file, which has no lists, all vectors. With --merge-gap none each list is one request. "
-               "Results in JSON are\n"
-               "{\"ids\": […], \"distances\": […], \"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}; when "
-               "fewer than N are\n"
-               "found, the last ids are -1.\n"
-               "`build` makes a file that stock FAISS opens, whole or not at all, from any number of vectors. It "
-               "also measures\n"
-               "the recall of each nprobe, and writes it to URL.recall.json for `search --recall`. `calibrate` "
-               "does that for an\n"
-               "existing file; it compares with a search of all lists.\n",
+    .details =
+        "URL is a path, file://, s3:// or http(s)://. A search reads the file's head and the lists that\n"
+        "it scans; of a flat file, which has no lists, all vectors. With --merge-gap none each list is\n"
+        "one request. `search --json` prints {\"ids\": […], \"distances\": […], \"rounds\": …, \"requests\": …,\n"
+        "\"bytes\": …, \"ms\": …} for each query; when fewer than N are found, the last ids are -1.\n"
+        "\n"
+        "`build` makes a file that stock FAISS opens, whole or not at all, from any number of vectors. It\n"
+        "also measures the recall of each nprobe, and writes it to URL.recall.json for `search --recall`.\n"
+        "`calibrate` does that for an existing file; it compares with a search of all lists.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -128,10 +128,9 @@ const struct cli_command cli_index_command = {
     .usage = "NAMESPACE FILE.jsonl --root DIR|URL [OPTIONS]",
     .summary = "add the rows of a JSON-lines file to a namespace",
     .details =
-        "A row is a line {\"id\": …, \"text\": \"…\", …attributes}. Its text is embedded; its attributes are "
-        "stored\n"
-        "beside it. A row takes the place of an earlier one with its id. The file is committed as a whole or not\n"
-        "at all. FILE \"-\" is standard input.\n",
+        "A row is a line {\"id\": …, \"text\": \"…\", …attributes}. Its text is embedded; its attributes are\n"
+        "stored beside it. A row takes the place of an earlier one with its id. The file is committed as\n"
+        "a whole or not at all. FILE \"-\" is standard input.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .run = run_index,
 };

@@ -168,11 +168,10 @@ static const struct cli_verb verbs[] = {
 const struct cli_command cli_model_command = {
     .name = "model",
     .summary = "show, list, check or pack models",
-    .details = "`list` also prints the engines that each model runs under. `check` embeds the texts with the "
-               "engine in use\n"
-               "and with the native one in fp32, and prints how their cosines are distributed. `pack` takes a "
-               "Hugging Face\n"
-               "or sentence-transformers folder; the program carries such a file, and --model takes one.\n",
+    .details = "`list` also prints the engines that each model runs under. `check` embeds the texts with the\n"
+               "engine in use and with the native one in fp32, and prints how their cosines are distributed.\n"
+               "`pack` takes a Hugging Face or sentence-transformers folder; the program carries such a file,\n"
+               "and --model takes one.\n",
     .settings = CONFIG_GROUP_MODEL,
     .options = options,
     .option_count = sizeof options / sizeof *options,

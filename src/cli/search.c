@@ -207,12 +207,11 @@ const struct cli_command cli_search_command = {
     .name = "search",
     .usage = "NAMESPACE \"words\" --root DIR|URL [OPTIONS]",
     .summary = "find the rows of a namespace nearest in meaning to some words",
-    .details =
-        "Prints for each row the similarity (cosine; 1 means equal), or the distance where the namespace has "
-        "another\n"
-        "metric, the id and the text. --json prints {\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
-        "\"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}; $dist is the distance,\n"
-        "1 - similarity.\n",
+    .details = "Prints the similarity (cosine; 1 means equal), the id and the text of each row. A namespace with\n"
+               "another metric shows the distance instead. --json prints for each query\n"
+               "{\"rows\": [{\"id\": …, \"$dist\": …, …attributes}],\n"
+               " \"performance\": {\"rounds\": …, \"requests\": …, \"bytes\": …, \"ms\": …}}\n"
+               "on one line; $dist is the distance, 1 - similarity.\n",
     .settings = CONFIG_GROUP_MODEL | CONFIG_GROUP_STORE,
     .options = options,
     .option_count = sizeof options / sizeof *options,

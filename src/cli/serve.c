@@ -140,9 +140,8 @@ const struct cli_command cli_serve_command = {
     .name = "serve",
     .usage = "--root DIR|URL [OPTIONS]",
     .summary = "serve search and embeddings over HTTP, with a search page",
-    .details =
-        "Prints its address on standard output once it accepts connections. Ctrl-C ends it after the requests in\n"
-        "progress, a second Ctrl-C at once. SIGHUP changes nothing.\n",
+    .details = "Prints its address on standard output once it accepts connections. Ctrl-C ends it after the\n"
+               "requests in progress, a second Ctrl-C at once. SIGHUP changes nothing.\n",
     .settings = CONFIG_GROUP_ALL,
     .run = run_serve,
 };

@@ -44,7 +44,7 @@ size_t faiss_index_together(const struct faiss_index *index, size_t k);
 uint64_t faiss_index_fingerprint(const struct faiss_index *index);
 
 enum { FAISS_CODES_NAME_MAX = 48 };
-/* The codec in FAISS's factory strings' words: "SQ8", "PQ16x4fs". Answers `text`, or a constant. */
+/* The codec's name in FAISS's factory strings: "SQ8", "PQ16x4fs". Returns `text`, or a constant. */
 const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX]);
 
 struct faiss_search {

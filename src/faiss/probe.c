@@ -79,7 +79,7 @@ enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, 
     return DP_OK;
 }
 
-/* Answers the constants of a list of n vectors, which the first scan makes; NULL for codecs without. */
+/* Finds the constants of a list of n vectors, which the first scan makes; NULL for codecs without. */
 static enum dp_status list_constants(const struct faiss_ivf *ivf, uint32_t list, struct span codes, size_t n,
                                      const float **out, struct dp_error *error)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "faiss/refine.h"
 #include "faiss/search.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

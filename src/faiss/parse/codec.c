@@ -31,7 +31,7 @@ enum {
  * precomputed_table_max_bytes). */
 static const uint64_t PRECOMPUTED_BYTES_MAX = (uint64_t)1 << 31;
 
-/* ---- the bytes ahead, for reading them in the same round --------------------------------------------------------- */
+/* ---- the bytes ahead, for reading them in the same round ------------------------------------------------- */
 
 /* Whether a code of code_size bytes can hold m indexes of `bits` bits, for some m that divides d. */
 static bool may_be_pq(uint64_t d, uint64_t code_size, uint64_t bits)

@@ -43,7 +43,7 @@ static bool is_id_map(uint32_t fourcc)
     return fourcc == FAISS_ID_MAP || fourcc == FAISS_ID_MAP_2;
 }
 
-/* What the wrappers say about the index inside them. */
+/* The wrappers' facts about the index inside them. */
 struct wrappers {
     struct index_header first;
     uint32_t kinds[PARSE_NESTING_MAX]; /* from the outside in */
