@@ -13,11 +13,13 @@ BUILD ?= build$(if $(filter cc gcc,$(compiler)),,-$(compiler))$(if $(SANITIZE),-
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-# Warnings are errors in CI. They are not for users, who may have another compiler, nor with sanitizers, whose code makes gcc warn
-# wrongly.
+# Warnings are errors in CI. They are not for users, who may have another compiler, nor with gcc's sanitizers, whose code makes gcc
+# warn wrongly.
 WERROR ?= $(if $(CI),true,false)
 ifneq (,$(SANITIZE))
+ifeq (,$(filter clang%,$(compiler)))
 override WERROR := false
+endif
 endif
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 20
@@ -27,6 +29,7 @@ ONLY ?=
 GOAL ?= product
 ARGS ?= serve --root ./demo-bucket
 DEMO ?=
+WHAT ?=
 TORCH ?=
 WRITE ?=
 COMMA := ,
@@ -34,10 +37,14 @@ COMMA := ,
 options = --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
 ifneq (,$(SANITIZE))
 options += --buildtype=debugoptimized -Db_sanitize=$(SANITIZE) -Db_lundef=false
+# clang's build with the sanitizers also serves make fuzz and make lint: one compilation for the three.
+options += $(if $(filter clang%,$(compiler)),-Dfuzz=true)
 endif
+# How the targets below name that build.
+checked := BUILD=build-clang-asan CC=clang SANITIZE=address,undefined
 
-.PHONY: build run demo check check-all check-daemons check-arm64 check-avx512 check-abi check-build check-unit check-asan check-python check-surroundings bench bench-embed bench-faiss bench-kmeans bench-cache bench-scan bench-python wheel fuzz lint format install \
-	clean distclean help clean-room tools tools-clang tools-arm64 tools-avx512 tools-daemons tools-bench tools-all model hooks
+.PHONY: build run demo check check-unit check-asan check-daemons check-python check-surroundings check-arm64 \
+	check-avx512 check-abi check-all clean-room lint format fuzz bench wheel install clean distclean hooks tools model help
 
 build: tools
 	@CC="$(CC)" scripts/configure $(BUILD) $(options)
@@ -54,18 +61,16 @@ check: model ## build and pass the tests that need no server (under 10 minutes o
 	@$(MAKE) build GOAL=all
 	@scripts/check $(BUILD)
 
-check-build: model ## check without the tests of the repository itself, for a second compiler
-	@$(MAKE) build GOAL=all
-	@scripts/check --no-tree $(BUILD)
-
 check-unit: model ## the C tests alone
 	@$(MAKE) build GOAL=all
 	@scripts/check --unit $(BUILD)
 
-check-asan: ## check with the address and undefined-behaviour sanitizers (others: SANITIZE=…)
-	@$(MAKE) check-build SANITIZE=address,undefined
+check-asan: model ## the tests with clang's address and undefined-behaviour sanitizers (QUICK=1: fewer that drive the program)
+	@$(MAKE) build $(checked) GOAL=all
+	@scripts/check --no-tree $(if $(QUICK),--quick) build-clang-asan
 
-check-daemons: tools-daemons model ## the tests that start Debian's own Redis and PostgreSQL
+check-daemons: model ## the tests that start Debian's own Redis and PostgreSQL
+	@$(MAKE) tools FOR=daemons
 	@$(MAKE) build GOAL=all
 	@scripts/check --daemons $(BUILD)
 
@@ -78,78 +83,68 @@ check-surroundings: model ## run a quick part of the tests in other surroundings
 	@scripts/venv
 	@scripts/check-surroundings $(addprefix --only ,$(ONLY)) $(BUILD)
 
-check-arm64: tools-arm64 model ## build for arm64, test the build emulated, and compare it with the native program
+check-arm64: model ## build for arm64 and run the C tests emulated (FULL=1: also compare with the native program)
+	@$(MAKE) tools FOR=arm64
 	@scripts/arm64-sysroot
-	@$(MAKE) build BUILD=build CC=gcc SANITIZE=
+	@$(if $(FULL),$(MAKE) build BUILD=build CC=gcc SANITIZE=)
 	@scripts/configure build-arm64 --cross-file build/arm64-sysroot/cross.ini --cross-file scripts/cross/aarch64.ini \
 		-Dwerror=$(WERROR) $(MESON_OPTIONS)
 	@ninja -C build-arm64 $(if $(V),-v) -j $(JOBS) all
-	@scripts/check-arm64 build-arm64 build
+	@scripts/check-arm64 build-arm64 $(if $(FULL),build)
 
-check-avx512: tools-avx512 model ## test the kernels on an emulated processor with AVX-512 (TESTS="test_scan": only these)
+check-avx512: model ## test the kernels on an emulated processor with AVX-512 (TESTS="test_scan": only these)
+	@$(MAKE) tools FOR=avx512
 	@$(MAKE) build
 	@scripts/check-avx512 --build $(BUILD) $(TESTS)
 
-check-all: tools-all model ## check, then the tests with browsers and servers
+check-all: model ## everything: the tests with browsers and servers, sanitizers, arm64, lint
+	@$(MAKE) tools FOR=all
 	@$(MAKE) build GOAL=all
 	@scripts/check --all $(BUILD)
+	@$(MAKE) check-asan
+	@$(MAKE) check-arm64 FULL=1
+	@$(MAKE) lint
 
-bench: model ## print the benchmarks
-	@$(MAKE) build
-	@meson test -C $(BUILD) --benchmark --verbose --num-processes 1
+bench: model ## print the benchmarks; WHAT=embed, faiss, scan, kmeans, cache or python compares (WRITE=1: into docs/)
+	@$(MAKE) build GOAL="product $(bench_goal_$(WHAT))"
+	@$(or $(bench_$(WHAT)),$(error WHAT=$(WHAT): say WHAT=embed, faiss, scan, kmeans, cache or python))
+
+# What each comparison builds besides the product, and how it is made.
+write := $(if $(WRITE),--write)
+bench_ := meson test -C $(BUILD) --benchmark --verbose --num-processes 1
+bench_goal_python := python-package bench/bench_calls.so
+bench_python := scripts/venv && build/venv/bin/python bench/python_overhead.py --build $(BUILD) $(write)
+bench_embed := scripts/venv --bench$(if $(TORCH),-torch) && { [ -f build/onnx/all-MiniLM-L6-v2/onnx/model_int8.onnx ] || \
+	build/bench-venv/bin/python bench/export_onnx.py models/all-MiniLM-L6-v2 build/onnx/all-MiniLM-L6-v2; } && \
+	build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
+		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(write)
+bench_goal_kmeans := bench/bench_kmeans
+bench_kmeans := scripts/venv && build/venv/bin/python bench/kmeans_vs.py --build $(BUILD) $(write)
+bench_cache := scripts/setup --bench --quiet && python3 bench/cache_bench.py --build $(BUILD) $(write)
+bench_scan := scripts/venv && build/venv/bin/python bench/scan_vs.py --build $(BUILD) \
+	$(if $(filter command%,$(origin ARGS)),$(ARGS)) $(write)
+bench_goal_faiss := tests/s3_tool
+bench_faiss := scripts/peers build minio toxiproxy && scripts/venv --bench-faiss && \
+	build/bench-venv/bin/python bench/faiss_vs.py --build $(BUILD) $(write)
 
 wheel: model ## make the Python package's wheel, dist/dipper_search-….whl
 	@scripts/build-wheel
 
-bench-python: model ## measure the cost of calls from Python (WRITE=1: into docs/)
-	@$(MAKE) build GOAL="product python-package bench/bench_calls.so"
-	@scripts/venv
-	@build/venv/bin/python bench/python_overhead.py --build $(BUILD) $(if $(WRITE),--write)
+fuzz: model ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
+	@$(MAKE) build $(checked) GOAL=fuzzers
+	@scripts/fuzz build-clang-asan $(FUZZ_SECONDS) $(TARGET)
 
-bench-embed: model ## compare embedding with ONNX Runtime (TORCH=1: sentence-transformers too; WRITE=1: into docs/)
-	@$(MAKE) build
-	@scripts/venv --bench$(if $(TORCH),-torch)
-	@[ -f build/onnx/all-MiniLM-L6-v2/onnx/model_int8.onnx ] || build/bench-venv/bin/python bench/export_onnx.py \
-		models/all-MiniLM-L6-v2 build/onnx/all-MiniLM-L6-v2
-	@build/bench-venv/bin/python bench/embed_vs.py --build $(BUILD) \
-		--peers onnx,tokenizers$(if $(TORCH),$(COMMA)torch) $(if $(WRITE),--write)
+lint: model ## clang-tidy, clang-format, layers, names in comments, shellcheck, nothing outside the repository
+	@$(MAKE) build $(checked) GOAL=all
+	@scripts/lint build-clang-asan
 
-bench-kmeans: model ## compare clustering with faiss-cpu (WRITE=1: into docs/)
-	@$(MAKE) build GOAL="dipper bench/bench_kmeans"
-	@scripts/venv
-	@build/venv/bin/python bench/kmeans_vs.py --build $(BUILD) $(if $(WRITE),--write)
+check-abi: ## compare libdipper.so's binary interface with the recorded one (WRITE=1: record it)
+	@$(MAKE) tools FOR=clang
+	@$(MAKE) build BUILD=build CC=gcc SANITIZE=
+	@scripts/check-abi $(if $(WRITE),--write) build
 
-bench-cache: tools-bench model ## measure cached embeddings with wrk and Redis (WRITE=1: into docs/)
-	@$(MAKE) build
-	@python3 bench/cache_bench.py --build $(BUILD) $(if $(WRITE),--write)
-
-bench-scan: ## compare scanning FAISS files with faiss-cpu (WRITE=1: into docs/; ARGS="--cases flat,sq8")
-	@$(MAKE) build
-	@scripts/venv
-	@build/venv/bin/python bench/scan_vs.py --build $(BUILD) $(if $(filter command%,$(origin ARGS)),$(ARGS)) \
-		$(if $(WRITE),--write)
-
-bench-faiss: model ## compare FAISS files in place with curl and LanceDB, on MinIO (needs Go; WRITE=1: into docs/)
-	@$(MAKE) build GOAL="product tests/s3_tool"
-	@scripts/peers build minio toxiproxy
-	@scripts/venv --bench-faiss
-	@build/bench-venv/bin/python bench/faiss_vs.py --build $(BUILD) $(if $(WRITE),--write)
-
-fuzz: tools-clang ## run the fuzz targets (FUZZ_SECONDS=20 each; TARGET=fuzz_json: only that one)
-	@CC=clang scripts/configure build-fuzz --buildtype=debugoptimized -Db_lundef=false -Dfuzz=true $(MESON_OPTIONS)
-	@ninja -C build-fuzz -j $(JOBS) fuzzers
-	@scripts/fuzz build-fuzz $(FUZZ_SECONDS) $(TARGET)
-
-lint: tools-clang ## clang-tidy, clang-format, layers, names in comments, shellcheck, nothing outside the repository
-	@$(MAKE) build CC=clang GOAL=all
-	@scripts/lint build-clang
-
-check-abi: tools-clang ## compare libdipper.so's binary interface with the recorded one (WRITE=1: record it)
-	@$(MAKE) build BUILD=build-abi CC=gcc SANITIZE= GOAL=library \
-		MESON_OPTIONS="--buildtype=debug -Dpython=disabled $(MESON_OPTIONS)"
-	@scripts/check-abi $(if $(WRITE),--write) build-abi
-
-format: tools-clang ## format the C sources in place
+format: ## format the C sources in place
+	@$(MAKE) tools FOR=clang
 	@git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 
 install: build ## install program, library and header (PREFIX=/usr/local, DESTDIR=)
@@ -164,32 +159,15 @@ clean: ## remove builds (models, demo-bucket and downloads in build/ stay)
 distclean: ## remove everything that is not in git: builds, models, venv, demo
 	@rm -rf build build-* models demo-bucket dist
 
-clean-room: tools-all ## prove make check and make demo in a fresh Debian 12 (root, debootstrap)
+clean-room: ## prove make check and make demo in a fresh Debian 12 (root, debootstrap)
+	@$(MAKE) tools FOR=all
 	@scripts/clean-machine-test
 
 hooks: ## format commits: installs scripts/pre-commit as this clone's git hook
 	@ln -sf ../../scripts/pre-commit "$$(git rev-parse --git-dir)/hooks/pre-commit"
 
-tools:
-	@scripts/setup $(if $(filter clang%,$(compiler)),--clang) --quiet
-
-tools-clang:
-	@scripts/setup --clang --quiet
-
-tools-arm64:
-	@scripts/setup --arm64 --quiet
-
-tools-avx512:
-	@scripts/setup --avx512 --quiet
-
-tools-daemons:
-	@scripts/setup --daemons --quiet
-
-tools-bench:
-	@scripts/setup --bench --quiet
-
-tools-all:
-	@scripts/setup --all --quiet
+tools: ## install what building needs, or what FOR=clang|arm64|avx512|daemons|bench|all needs besides
+	@scripts/setup $(addprefix --,$(or $(FOR),$(filter clang,$(compiler:clang%=clang)))) --quiet
 
 model: tools ## get all-MiniLM-L6-v2 into models/ (every target that needs it does)
 	@scripts/fetch-model

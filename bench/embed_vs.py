@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares embedding with ONNX Runtime, sentence-transformers and the `tokenizers` package, all in one process.
 
-    make bench-embed [TORCH=1] [WRITE=1]
+    make bench WHAT=embed [TORCH=1] [WRITE=1]
 
 or, after its preparations (docs/benchmarks/embedding.md):
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares searching FAISS files in place with curl fetching the same ranges, and with LanceDB, all in one run.
 
-    make bench-faiss [WRITE=1]
+    make bench WHAT=faiss [WRITE=1]
 
 or, after its preparations (docs/benchmarks/faiss-in-place.md):
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares scanning inverted lists with faiss-cpu, on one thread: the same files, queries and nprobe.
 
-    make bench-scan                                  # prints; WRITE=1: into docs/benchmarks/scans.md
+    make bench WHAT=scan                                  # prints; WRITE=1: into docs/benchmarks/scans.md
     build/venv/bin/python bench/scan_vs.py [--build build] [--seconds 1.5] [--cases flat,sq8] [--write] [--make]
 
 faiss-cpu makes each file from artificial vectors in clusters (or from SIFT-5k, spread to 100,000 vectors); the files stay in
@@ -186,7 +186,7 @@ HEAD = f"""| kind | d | metric | vectors | nprobe | FAISS, query by query | ours
 def page(table, others):
     return f"""# Scanning lists: Dipper and FAISS
 
-`make bench-scan WRITE=1` wrote this page. Queries a second on one thread, top {K}, the same file for both; medians of
+`make bench WHAT=scan WRITE=1` wrote this page. Queries a second on one thread, top {K}, the same file for both; medians of
 interleaved rounds. FAISS (faiss-cpu {faiss.__version__}, {faiss.get_compile_options().strip()}) holds its index in memory. "In memory" is
 `dp_index_open` over the file's bytes in memory: the scan alone, as FAISS does it. "At a path" is `dp_index_open`, which
 reads the probed lists from the page cache for each query, and that is part of the figure. With {BATCH} queries in a call

@@ -12,6 +12,8 @@ import pytest
 
 from program import clean_environment, files_below, objects, shown
 
+pytestmark = pytest.mark.quick
+
 ROWS = [{"id": 1, "text": "a cat sleeps on the sofa"}, {"id": 2, "text": "a dog barks at night", "n": 7},
         {"id": "boat", "text": "a boat sails with the wind"}]
 GOOD = b'{"id": 101, "text": "good"}\n'

@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+pytestmark = pytest.mark.quick
+
 COMMANDS = ["index", "search", "serve", "embed", "faiss", "model", "key", "usage", "bench", "config"]
 
 

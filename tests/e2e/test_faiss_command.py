@@ -11,6 +11,8 @@ import pytest
 from program import json_lines
 from test_http_root import NO_PROXY, Handler
 
+pytestmark = pytest.mark.quick
+
 FILE = "sq8-ip-d48"
 LISTS = 8
 

@@ -10,6 +10,8 @@ import pytest
 
 from serving import serving
 
+pytestmark = pytest.mark.quick
+
 NO_PROXY = {"no_proxy": "*"}
 ROWS = [{"id": 1, "text": "a cat sleeps on the sofa"}, {"id": 2, "text": "a dog barks at night"},
         {"id": 3, "text": "a boat sails with the wind"}]

@@ -14,6 +14,8 @@ import pytest
 from serving import get, make_root, serving
 from test_faiss_command import FILE, LISTS, golden, web, write_npy  # web is a fixture
 
+pytestmark = pytest.mark.quick
+
 SECRET = "X-Signature=secret"  # what the server of test_faiss_command.py asks for
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from program import json_lines, read_line
 
+pytestmark = pytest.mark.quick
+
 ROWS = [{"id": 1, "text": "a cat sleeps on the sofa", "legs": 4}, {"id": 2, "text": "a dog barks at night", "legs": 4},
         {"id": "boat", "text": "a boat sails with the wind"}]
 QUESTIONS = ["kitten", "sailing", "puppy"]

@@ -86,7 +86,7 @@ def copy_scripts(source, folder, *names):
 def fuzz(source, tmp_path):
     """Runs scripts/fuzz over stand-ins for fuzz targets; a body of None is a source without a program."""
     copy_scripts(source, tmp_path, "fuzz")
-    programs = tmp_path / "build-fuzz" / "tests" / "fuzz"
+    programs = tmp_path / "build-clang-asan" / "tests" / "fuzz"
     programs.mkdir(parents=True)
     (tmp_path / "tests" / "fuzz").mkdir(parents=True)
 
@@ -96,7 +96,7 @@ def fuzz(source, tmp_path):
             if body is not None:
                 (programs / name).write_text("#!/bin/sh\n" + body + "\n")
                 (programs / name).chmod(0o755)
-        done = subprocess.run([tmp_path / "scripts" / "fuzz", "build-fuzz", "1"], cwd=tmp_path, capture_output=True,
+        done = subprocess.run([tmp_path / "scripts" / "fuzz", "build-clang-asan", "1"], cwd=tmp_path, capture_output=True,
                               text=True)
         return done.returncode, done.stdout.splitlines()
 
