@@ -1,7 +1,7 @@
 /* vector/distance.h: how near vectors are, by metric.
  *
- * Scores are FAISS's: squared L2 (smaller is better) or inner product (larger is better). They are the same
- * bits on every machine (simd/distance.h). All functions are thread-safe and never fail.
+ * Scores are FAISS's: squared L2 (smaller is better) or inner product (larger is better), the same bits on every
+ * machine (simd/distance.h). All functions are thread-safe and never fail.
  */
 #ifndef VECTOR_DISTANCE_H
 #define VECTOR_DISTANCE_H
@@ -23,7 +23,7 @@ static inline bool vector_larger_is_better(enum vector_metric metric)
 void distance_rows(enum vector_metric metric, const float *query, const void *rows, size_t n, size_t dim,
                    float *out);
 
-/* The score of one pair of float[dim]. */
+/* The score of two float[dim]. */
 float distance_pair(enum vector_metric metric, const float *a, const float *b, size_t dim);
 
 /* Scales x float[dim] to length 1. False, and x unchanged, when its length is 0, infinite or NaN. */

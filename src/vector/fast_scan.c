@@ -1,8 +1,8 @@
-/* fast_scan.c: tables rounded to bytes, and the 16-bit sums that come of them, as FAISS's fast scan has them.
+/* fast_scan.c: tables rounded to bytes and their 16-bit sums, as in FAISS's fast scan.
  *
- * (André, Kermarrec, Le Scouarnec: Cache locality is not enough. VLDB 2015.) Scores are not those of the codes
- * but of the rounded tables; so that ours are FAISS's, tables are rounded by the same rule: each part's least
- * value becomes 0, one scale for all, such that no entry passes 255 and no sum 65535. Sums wrap at 2^16.
+ * (André, Kermarrec, Le Scouarnec: Cache locality is not enough. VLDB 2015.) Scores come from the rounded tables, not
+ * from the codes. To equal FAISS's scores, tables are rounded by its rule: each part's least value becomes 0, and one
+ * scale holds for all parts, such that no entry passes 255 and no sum 65535. Sums wrap at 2^16.
  */
 #include <math.h>
 

@@ -1,14 +1,14 @@
-/* id_filter.c: makes sets of ids: a bitmap where that takes no more memory than a table. */
+/* id_filter.c: makes sets of ids: a bitmap where it takes no more memory than a table. */
 #include "vector/id_filter.h"
 
 #include "base/alloc.h"
 
 enum {
-    TABLE_BITS_PER_ID = 128, /* of a table that is half full */
+    TABLE_BITS_PER_ID = 128, /* bits of a half-full table for each id */
     SMALL_BITMAP_BITS = 1 << 16
 };
 
-/* bits: how many there are from the least id to the greatest. */
+/* bits: the width from the least id to the greatest. */
 static enum dp_status make_bitmap(struct id_set *set, const int64_t *ids, size_t count, uint64_t bits,
                                   struct dp_error *error)
 {
@@ -56,7 +56,8 @@ enum dp_status id_set_init(struct id_set *set, const int64_t *ids, size_t count,
         least = ids[i] < least ? ids[i] : least;
         greatest = ids[i] > greatest ? ids[i] : greatest;
     }
-    uint64_t width = (uint64_t)greatest - (uint64_t)least; /* bits less one: 2^64 ids are no number */
+    uint64_t width =
+        (uint64_t)greatest - (uint64_t)least; /* bits less one, because 2^64 ids do not fit the type */
     set->first = least;
     if (width < SMALL_BITMAP_BITS || width / TABLE_BITS_PER_ID < count)
         return make_bitmap(set, ids, count, width, error);

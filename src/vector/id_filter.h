@@ -1,8 +1,7 @@
-/* vector/id_filter.h: which ids a search may answer: sets of them, asked once for every vector of the lists that
- * are scanned.
+/* vector/id_filter.h: sets of the ids that a search may or may not answer. A scan asks them for every vector.
  *
- * Ids that lie close together are a bitmap; others are a hash table, so that memory follows the number of ids
- * and not their size: at most 32 bytes for each. Immutable once made, so any number of threads may ask.
+ * Ids that lie close together are a bitmap; others are a hash table, so that memory follows the number of ids and not
+ * their size: at most 32 bytes for each. A set does not change once made, so any number of threads may ask it.
  */
 #ifndef VECTOR_ID_FILTER_H
 #define VECTOR_ID_FILTER_H
@@ -14,18 +13,18 @@
 /* Zeros: the empty set. */
 struct id_set {
     struct span bits; /* id first + i is in the set when bit i % 8 of byte i / 8 is set */
-    int64_t first;    /* of `bits` */
-    int64_t *slots;   /* int64[mask + 1]: a hash table with linear probing, 0: empty. NULL: the bitmap is meant */
-    size_t mask;      /* a power of two less 1 */
-    bool has_zero;    /* the id that slots cannot hold */
-    void *memory;     /* that it owns */
+    int64_t first;    /* the id of the first of `bits` */
+    int64_t *slots; /* int64[mask + 1]: a hash table with linear probing, 0: empty. NULL: the set is the bitmap */
+    size_t mask;    /* a power of two less 1 */
+    bool has_zero;  /* whether id 0 is in the set; slots cannot hold it */
+    void *memory;   /* memory that the set owns */
 };
 
-/* The set of ids[count], in any order and with any repetition; they are copied. DP_NOMEM. */
+/* Makes the set of ids[count], in any order and with repetitions; copies them. DP_NOMEM. */
 enum dp_status id_set_init(struct id_set *set, const int64_t *ids, size_t count, struct dp_error *error);
 void id_set_deinit(struct id_set *set);
 
-/* The set that a bitmap of ids from 0 on stands for. Owns nothing: the bits are the caller's. */
+/* The set of ids from 0 on that a bitmap marks. Owns nothing: the bits are the caller's. */
 static inline struct id_set id_set_of_bits(struct span bits)
 {
     return (struct id_set){.bits = bits};
@@ -53,12 +52,12 @@ static inline bool id_set_has(const struct id_set *set, int64_t id)
 }
 
 struct id_filter {
-    bool keeps; /* only ids of `keep` */
+    bool keeps; /* whether only ids of `keep` pass */
     struct id_set keep;
-    struct id_set skip; /* none of these */
+    struct id_set skip; /* ids that never pass */
 };
 
-/* keep: NULL keeps all ids, otherwise those of keep[keep_count] alone. On failure (DP_NOMEM) there is nothing to
+/* keep: NULL lets all ids pass, otherwise only those of keep[keep_count]. On failure (DP_NOMEM) there is nothing to
  * free. */
 enum dp_status id_filter_init(struct id_filter *filter, const int64_t *keep, size_t keep_count,
                               const int64_t *skip, size_t skip_count, struct dp_error *error);

@@ -1,8 +1,8 @@
 /* ivf_build.c: clusters vectors, groups them by list and trains the codec.
  *
- * SQ8 codes are by residual, as FAISS's own IndexIVFScalarQuantizer makes them by default: the ranges of
- * x - centroid are narrower than those of x, so that eight bits reach further (docs/internals/faiss.md has
- * the measured recall). The ranges cover every vector, so no code is clamped.
+ * SQ8 codes are by residual, as FAISS's own IndexIVFScalarQuantizer makes them by default: the ranges of x - centroid
+ * are narrower than those of x, so eight bits give finer steps (docs/internals/faiss.md has the measured recall). The
+ * ranges cover every vector, so no code is clamped.
  */
 #include "vector/ivf_build.h"
 

@@ -1,8 +1,8 @@
-/* vector/ivf_build.h: from vectors to the lists of an inverted file: centroids, which vector lies in which
- * list, and codes.
+/* vector/ivf_build.h: makes the lists of an inverted file from vectors: centroids, which vector lies in which list,
+ * and codes.
  *
- * A build is immutable once made, so any thread may encode any list of it. Its order is list-major: writing
- * lists in order and vectors as `rows` says gives each list a contiguous range of new row numbers,
+ * A build does not change once made, so any thread may encode any list of it. Its order is list by list: writing
+ * lists in order, and vectors in the order of `rows`, gives each list a contiguous range of new row numbers,
  * [list_begin[l], list_begin[l + 1]).
  */
 #ifndef VECTOR_IVF_BUILD_H
@@ -22,7 +22,7 @@ struct ivf_build {
     uint32_t *rows;     /* [count]: rows[p] is the input row at place p; within a list in input order */
 };
 
-/* Lists that suit n vectors: about the square root of n, at least 1. */
+/* A fitting number of lists for n vectors: about the square root of n, at least 1. */
 size_t ivf_auto_nlist(size_t n);
 
 /* Clusters and trains. Errors as kmeans_train.
@@ -39,7 +39,7 @@ static inline size_t ivf_build_list_count(const struct ivf_build *build, size_t 
     return build->list_begin[list + 1] - build->list_begin[list];
 }
 
-/* Encodes one list: codes, out, has ivf_build_list_count(list) * codec.code_size bytes. x as given to
+/* Encodes one list into codes, which has ivf_build_list_count(list) * codec.code_size bytes. x: as given to
  * ivf_build_new; residual: float[dim] of scratch. */
 void ivf_build_encode(const struct ivf_build *build, const float *x, size_t list, float *residual, uint8_t *codes);
 

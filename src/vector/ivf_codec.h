@@ -6,18 +6,18 @@
 
 enum ivf_codec_kind {
     IVF_FLAT,       /* floats */
-    IVF_SQ8,        /* scalars of 8 bits, a range for each dimension (vector/sq8.h) */
-    IVF_SQ4,        /* the same of 4 bits: FAISS's QT_4bit */
-    IVF_SQ6,        /* of 6 bits: QT_6bit */
+    IVF_SQ8,        /* 8 bits for each dimension, with a range (vector/sq8.h) */
+    IVF_SQ4,        /* 4 bits for each dimension: FAISS's QT_4bit */
+    IVF_SQ6,        /* 6 bits for each dimension: QT_6bit */
     IVF_FP16,       /* IEEE halves: QT_fp16 */
     IVF_BF16,       /* the upper halves of floats: QT_bf16 */
     IVF_PQ,         /* product quantizer */
     IVF_PQ_FAST,    /* product quantizer of 4 bits, interleaved blocks */
     IVF_RABITQ,     /* RaBitQ, 1 … 9 bits a dimension */
-    IVF_RABITQ_FAST /* the same with its first bits in interleaved blocks */
+    IVF_RABITQ_FAST /* RaBitQ with its first bits in interleaved blocks */
 };
 
-/* How scalar codes came about, where their kind alone does not say: all of a kind are scored alike. */
+/* How scalar codes were made, where their kind does not say. All of a kind are scored alike. */
 enum ivf_scalar_form {
     IVF_SCALAR_RANGES,  /* a range for each dimension */
     IVF_SCALAR_UNIFORM, /* one range for all: QT_8bit_uniform, QT_4bit_uniform */
@@ -29,18 +29,19 @@ struct ivf_codec {
     enum ivf_codec_kind kind;
     enum vector_metric metric;
     size_t dim;
-    size_t code_size;          /* bytes of one vector's code; of its share of a block for the blocked kinds */
+    size_t code_size;          /* bytes of one vector's code; for the blocked kinds, its share of a block */
     bool by_residual;          /* codes hold x - centroid */
     enum ivf_scalar_form form; /* of scalar codes */
-    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range, whatever the form; PQ: float[m][dim / m][1 << bits], which is across
-     * the entries (vector/pq.h) */
+    /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range, for every form; PQ: float[m][dim / m][1 << bits],
+     * with the entries side by side (vector/pq.h) */
     const float *trained;
-    size_t m;           /* PQ: parts of a vector */
-    size_t bits;        /* PQ: of an index; RaBitQ: of a dimension */
-    size_t query_bits;  /* RaBitQ: what queries are rounded to; 0: they are not (never for IVF_RABITQ_FAST) */
+    size_t m;    /* PQ: parts of a vector */
+    size_t bits; /* bits of an index (PQ) or of a dimension (RaBitQ) */
+    size_t
+        query_bits; /* RaBitQ: bits that queries are rounded to; 0: they are not rounded (never for IVF_RABITQ_FAST) */
     bool centered;      /* RaBitQ fast: queries are rounded symmetrically around 0 */
-    bool precomputed;   /* PQ fast, L2, by residual: FAISS works with precomputed tables (see scan_pq_fast.c) */
-    size_t block_rows;  /* blocked kinds: vectors of a block, a multiple of 32; else 0 */
+    bool precomputed;   /* PQ fast, L2, by residual: FAISS uses precomputed tables (scan_pq_fast.c) */
+    size_t block_rows;  /* blocked kinds: vectors of a block, a multiple of 32; otherwise 0 */
     size_t block_bytes; /* bytes of a block */
     size_t pairs;       /* pairs of 4-bit indexes of a vector: a block begins with pairs * block_rows bytes */
 };
@@ -53,8 +54,8 @@ static inline uint64_t ivf_codec_list_bytes(const struct ivf_codec *codec, uint6
     return (n + codec->block_rows - 1) / codec->block_rows * codec->block_bytes;
 }
 
-/* RaBitQ: bytes of the sign bits of a vector, and of what lies beside them: 2 floats; for more than one bit
- * 3 floats, the other bits, 2 floats. */
+/* RaBitQ: bytes of a vector's sign bits, and of the numbers beside them: 2 floats; for more than one bit 3 floats,
+ * the other bits, 2 floats. */
 static inline size_t rabitq_sign_bytes(size_t dim)
 {
     return (dim + 7) / 8;

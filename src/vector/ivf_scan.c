@@ -1,4 +1,4 @@
-/* ivf_scan.c: runs lists through the kind of their codec, block by block, into the heap. */
+/* ivf_scan.c: scores lists block by block with the kind of their codec, and offers the scores to the heap. */
 #include "vector/ivf_scan.h"
 
 #include <float.h>
@@ -95,7 +95,7 @@ static enum dp_status check_list(const struct ivf_codec *codec, struct span code
     return DP_OK;
 }
 
-/* The worst score that gets in; while there is room, any. */
+/* The worst score that gets in; `any` while there is room. */
 static float worst_score(const struct topk *top, float any)
 {
     if (top->count == top->k && top->k > 0)
@@ -107,12 +107,12 @@ static float worst_score(const struct topk *top, float any)
 struct block {
     const uint8_t *codes; /* of the list */
     const uint8_t *ids;   /* of the list; NULL: its vectors are numbered */
-    uint64_t number;      /* of its first vector */
+    uint64_t number;      /* number of its first vector */
     const struct id_filter *filter;
     size_t first, n;
 };
 
-/* What a hit on vector i of the block is answered as, and the id that filters see. */
+/* The number to answer for a vector, and the id that filters see. */
 struct named_vector {
     int64_t answer, id;
 };
@@ -133,7 +133,7 @@ static enum dp_status name_vector(const struct ivf_query *query, const struct bl
     return DP_OK;
 }
 
-/* Whether the filter lets any of them be answered. */
+/* Whether the filter lets any vector of the block pass. */
 static enum dp_status has_allowed(const struct ivf_query *query, const struct block *block, bool *some,
                                   struct dp_error *error)
 {
@@ -147,7 +147,7 @@ static enum dp_status has_allowed(const struct ivf_query *query, const struct bl
     return status;
 }
 
-/* Offers one vector, whose score could get in unless it is an estimate. */
+/* Offers one vector. Its score could get in, or is an estimate. */
 static enum dp_status offer_vector(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
                                    size_t i, float score, struct topk *top, struct dp_error *error)
 {
@@ -160,8 +160,7 @@ static enum dp_status offer_vector(struct ivf_query *query, const struct ivf_kin
     return DP_OK;
 }
 
-/* Offers a block. One in which no score could get in costs a comparison of all scores at once; estimates are all
- * looked at. */
+/* Offers a block. If no score could get in, one comparison of all scores ends it; estimates are looked at one by one. */
 static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind *kind, const struct block *block,
                                   const float *scores, struct topk *top, struct dp_error *error)
 {
@@ -177,7 +176,7 @@ static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind
     return status;
 }
 
-/* Scans a list of n vectors. list: its codes, its ids and the filter; the rest is set here. */
+/* Scans a list of n vectors. `list` has the codes, ids and filter; the rest is set here. */
 static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid, struct block list, size_t n,
                                   struct topk *top, struct dp_error *error)
 {

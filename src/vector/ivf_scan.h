@@ -1,7 +1,7 @@
-/* vector/ivf_scan.h: scoring an inverted list against a query.
+/* vector/ivf_scan.h: scores an inverted list against a query.
  *
- * Reads list bytes that the store has already fetched; does no I/O and takes no lock. Codes are decoded in
- * registers; scores come a block of vectors at a time, and only those that could get in are looked at one by one.
+ * Works on list bytes that the store has fetched; does no I/O and takes no lock. Codes are decoded in registers.
+ * Scores come a block of vectors at a time, and only those that could get in are looked at one by one.
  */
 #ifndef VECTOR_IVF_SCAN_H
 #define VECTOR_IVF_SCAN_H
@@ -13,19 +13,19 @@
 #include "vector/ivf_codec.h"
 #include "vector/topk.h"
 
-/* Encodes (IVF_FLAT and IVF_SQ8 alone) x float[dim] of the list with this centroid into codec->code_size bytes.
- * residual: float[dim] of scratch (may be NULL when codes are not by residual). */
+/* Encodes x float[dim], of the list with this centroid, into codec->code_size bytes. For IVF_FLAT and IVF_SQ8 alone.
+ * residual: float[dim] of scratch; may be NULL when codes are not by residual. */
 void ivf_encode(const struct ivf_codec *codec, const float *x, const float *centroid, float *residual,
                 uint8_t *code);
 
-/* What the numbers that lists hold stand for: number i for the little-endian int64 at ids + 8 i. */
+/* Maps the numbers in lists to ids: number i to the little-endian int64 at ids + 8 i. */
 struct id_map {
     const uint8_t *ids; /* NULL: the numbers are the ids */
     uint64_t count;
-    bool only_filters; /* hits keep their numbers; filters see ids all the same */
+    bool only_filters; /* hits keep their numbers; filters see ids */
 };
 
-/* A query made ready for a codec: what depends on both is computed once. Used by one thread at a time. */
+/* A query prepared for a codec: values that depend on both are computed once. One thread at a time. */
 struct ivf_query {
     const struct ivf_codec *codec;
     const float *vector; /* float[dim], the caller's */
@@ -34,23 +34,23 @@ struct ivf_query {
     /* flat and scalar codes */
     float *weight;    /* weights (inner product) or steps (L2) of the codes */
     float *base;      /* the vector that code 0 stands for */
-    float *offset;    /* what codes are subtracted from (L2), for the present list */
+    float *offset;    /* codes are subtracted from it (L2), for the present list */
     float query_bias; /* inner product of query and base */
-    float bias;       /* what is added to every score of the present list */
+    float bias;       /* added to every score of the present list */
     /* product quantizer and fast scan */
-    float *residual;        /* float[dim]: of the query and the present list */
+    float *residual;        /* float[dim]: query minus the present list's centroid */
     float *table;           /* float[m][1 << bits] */
     const float *constants; /* of the present list's vectors, or NULL */
     float *norms;           /* fast: |r|² of each part of the quantizer */
     float *products;        /* fast: the query's inner products with them */
     uint8_t *lut;           /* fast: the rounded table, uint8_t[2 pairs][16] */
-    float scale;            /* fast: what table and biases were multiplied by */
-    float least;            /* fast: what a score of 0 stands for */
+    float scale;            /* fast: factor of table and biases */
+    float least;            /* fast: the score that sum 0 stands for */
     float least_bias;
     uint16_t lut_bias; /* fast: of the present list */
     /* RaBitQ */
     uint8_t *rounded; /* [dim]: the residual in query_bits */
-    uint8_t *planes;  /* [query_bits][sign bytes]: the same, bit by bit */
+    uint8_t *planes;  /* [query_bits][sign bytes]: the bits of `rounded`, plane by plane */
     uint8_t *signs;   /* fast: one vector's sign bits */
     float c1, c2, c34, product_scale;
     float to_centroid; /* |query - centroid|² */
@@ -65,10 +65,10 @@ enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *c
                               struct dp_error *error);
 void ivf_query_deinit(struct ivf_query *query);
 
-/* Tells the query which lists will be scanned: fast-scan codecs round their tables to what these span. Needed for
- * them before the first ivf_scan_list; for others it does nothing.
+/* Prepares the query for the lists that will be scanned: fast-scan codecs round their tables to the span of these.
+ * They need it before the first ivf_scan_list; for other codecs it does nothing.
  *
- * centroids  float[nlist][dim];  lists  [count] */
+ *   centroids  float[nlist][dim];  lists  [count] */
 void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count);
 
 /* Scans one list into `top`, keeping the best top->k.
@@ -84,9 +84,9 @@ enum dp_status ivf_scan_list(struct ivf_query *query, const float *centroid, con
                              struct span codes, struct span ids, const struct id_filter *filter, struct topk *top,
                              struct dp_error *error);
 
-/* The same for vectors that lie in no list and have no ids: they are numbered from `first` on.
+/* Scans vectors that lie in no list and have no ids: their numbers count from `first` on.
  *
- * codes  n * codec->code_size bytes, neither in blocks nor by residual */
+ *   codes  n * codec->code_size bytes, neither in blocks nor by residual */
 enum dp_status ivf_scan_rows(struct ivf_query *query, struct span codes, uint64_t first,
                              const struct id_filter *filter, struct topk *top, struct dp_error *error);
 

@@ -1,10 +1,10 @@
 /* kmeans.c: Lloyd's k-means (Lloyd 1957; MacQueen 1967), spherical for inner products (Dhillon & Modha 2001).
  *
- * Each iteration assigns the sample to the nearest centroids, then moves each centroid to the mean of its
- * members. Assignment is a blocked matrix product: with scores <x, c> - |c|²/2 (L2) or <x, c> the nearest
- * centroid has the largest score. Members are summed in sample order, one centroid at a time, so that neither
- * the number of threads nor who runs first changes a bit. A centroid without members takes half of another's:
- * both move a hair apart along alternating dimensions, as in FAISS, and the next iteration divides the members.
+ * Each iteration assigns the sample to the nearest centroids, then moves each centroid to the mean of its members.
+ * Assignment is a blocked matrix product: with scores <x, c> - |c|²/2 (L2) or <x, c> the nearest centroid has the
+ * largest score. Members are summed in sample order, one centroid at a time, so neither the number of threads nor
+ * their order changes a bit. A centroid without members takes half of another's: both move slightly apart along
+ * alternating dimensions, as in FAISS, and the next iteration divides the members.
  */
 #include "vector/kmeans.h"
 
@@ -19,11 +19,11 @@
 #include "simd/simd.h"
 
 enum {
-    BLOCK_ROWS = 168, /* vectors that one worker compares with all centroids before it takes the next: whole tiles
-                       * of 6 and 14 rows */
+    BLOCK_ROWS =
+        168, /* vectors that a worker compares with all centroids before it takes the next block: whole tiles of 6 and of 14 rows */
     PANEL = NEAREST_COLUMNS,
     SLICE_BLOCKS = 64,
-    SPLIT_TRIES = 64 /* draws for a centroid with two members or more */
+    SPLIT_TRIES = 64 /* draws to find a centroid with two members or more */
 };
 static const size_t SLICE_PRODUCTS = (size_t)1 << 32;
 static const float SPLIT_STEP = 1.0f / 1024.0f;
@@ -51,11 +51,11 @@ static void pick_numbers(uint64_t *random, size_t n, size_t wanted, uint32_t *pi
 
 /* ---- assignment -------------------------------------------------------------------------------------- */
 
-/* The centroids, packed for the matrix product, and what each worker needs. */
+/* The centroids packed for the matrix product, and the buffers of the workers. */
 struct assigner {
     const struct call *call;
     const float *x;       /* float[..][dim] */
-    const uint32_t *rows; /* which of x, or NULL: all in order */
+    const uint32_t *rows; /* row numbers into x, or NULL: all in order */
     size_t count, dim, k, panels;
     enum vector_metric metric;
     const float *centroids;
@@ -64,9 +64,9 @@ struct assigner {
     float *scratch; /* per worker: float[BLOCK_ROWS][dim] */
     uint32_t *list; /* out */
     float *score;   /* out, or NULL */
-    size_t begin;   /* of the slice that is being assigned */
+    size_t begin;   /* first vector of the slice that is being assigned */
     const struct kmeans_watch *watch;
-    double done, share; /* of the whole: before this assignment, and its own */
+    double done, share; /* share of the whole work: done before this assignment, and its own */
     atomic_bool stop;
 };
 
@@ -90,7 +90,7 @@ static void assigner_deinit(struct assigner *a)
     mem_free(a->scratch);
 }
 
-/* Needs x, rows, count, dim, k and metric. Whatever it answers, assigner_deinit follows. */
+/* Needs x, rows, count, dim, k and metric. assigner_deinit must follow, also on failure. */
 static enum dp_status assigner_init(struct call *call, struct assigner *a, const struct team *team)
 {
     a->call = call;
@@ -159,7 +159,7 @@ static void assign_block(void *ctx, size_t block, unsigned worker)
                 distance_pair(a->metric, vectors + r * a->dim, a->centroids + list[r] * a->dim, a->dim);
 }
 
-/* Vectors between two looks at the watch: some tenths of a second's work. */
+/* Vectors between two calls of the watch: some tenths of a second's work. */
 static size_t slice_rows(const struct assigner *a)
 {
     size_t rows = SLICE_PRODUCTS / (a->k * a->dim + 1);
@@ -195,7 +195,7 @@ static enum dp_status assign_all(struct call *call, struct team *team, struct as
 struct trainer {
     struct assigner assigner;
     float *centroids;
-    uint32_t *sample; /* rows of x, or NULL when all are looked at */
+    uint32_t *sample; /* row numbers of the sample, or NULL when it is all of x */
     uint32_t *list;   /* [count] */
     uint32_t *before; /* [count]: the lists of the last iteration */
     uint32_t *member; /* [count]: sample places, by list, rising */
@@ -247,7 +247,7 @@ static void move_centroid(void *ctx, size_t c, unsigned worker)
         centroid[i] /= (float)members;
 }
 
-/* Gives each centroid without members half of one that a random vector of the sample belongs to. */
+/* Gives each centroid without members half of the centroid of a random vector of the sample. */
 static void repair_empty(struct trainer *t)
 {
     const struct assigner *a = &t->assigner;
@@ -287,7 +287,7 @@ static enum dp_status trainer_init(struct call *call, struct team *team, struct 
     enum dp_status status = assigner_init(call, a, team);
     if (status != DP_OK)
         return status;
-    /* The first centroids are vectors of the sample. t->member is free for the choice: k ≤ count. */
+    /* The first centroids are vectors of the sample. t->member is free to hold the choice: k ≤ count. */
     pick_numbers(&t->random, a->count, a->k, t->member);
     for (size_t c = 0; c < a->k; c++)
         memcpy(t->centroids + c * a->dim, vector_at(a, t->member[c]), a->dim * sizeof(float));

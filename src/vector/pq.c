@@ -1,4 +1,4 @@
-/* pq.c: tables of product quantizers, and what a vector of a list always adds. */
+/* pq.c: the tables of product quantizers, and the constants of vectors. */
 #include "vector/pq.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 
 enum dp_status pq_turn(float *centroids, size_t m, size_t entries, size_t part, struct dp_error *error)
 {
-    size_t size = entries * part * sizeof *centroids; /* of one part: no larger than what there is */
+    size_t size = entries * part * sizeof *centroids; /* of one part, so no larger than the centroids */
     float *old = mem_alloc(size);
     if (!old)
         return dp_fail_nomem(error, "a product quantizer");
@@ -56,7 +56,7 @@ static void constant_table(const struct ivf_codec *codec, const float *centroid,
 enum dp_status pq_constants(const struct ivf_codec *codec, const float *centroid, const uint8_t *codes, size_t n,
                             float *out, struct dp_error *error)
 {
-    size_t entries = codec->m << codec->bits; /* no more than the quantizer's floats */
+    size_t entries = codec->m << codec->bits; /* no more than the floats of the quantizer */
     float *twice = mem_calloc(codec->dim, sizeof *twice), *norms = mem_calloc(entries, sizeof *norms);
     float *table = mem_calloc(entries, sizeof *table);
     enum dp_status status = DP_OK;

@@ -1,7 +1,8 @@
 /* vector/pq.h: the tables of product quantizers.
  *
  * A table of a vector has an entry for each centroid of each part, so that the score of a code is a sum of look-ups.
- * The quantizer lies across its entries (ivf_codec.trained), so that a table is made entries side by side.
+ * The quantizer is stored with its entries side by side (ivf_codec.trained), so that one pass makes many entries of a
+ * table.
  */
 #ifndef VECTOR_PQ_H
 #define VECTOR_PQ_H
@@ -9,16 +10,18 @@
 #include "base/error.h"
 #include "vector/ivf_codec.h"
 
-/* Turns centroids as FAISS stores them, float[m][entries][part], into float[m][part][entries], in place. DP_NOMEM. */
+/* Transposes centroids from FAISS's order, float[m][entries][part], to float[m][part][entries], in place. DP_NOMEM. */
 enum dp_status pq_turn(float *centroids, size_t m, size_t entries, size_t part, struct dp_error *error);
 
 /* table float[m][1 << bits] = scores of the parts of vector float[dim] and the quantizer's. */
 void pq_table(const struct ivf_codec *codec, enum vector_metric metric, const float *vector, float *table);
 
-/* Whether what a vector of a list adds to its scores depends on vector and list alone: by residual, L2. With r the
- * coded residual and c the list's centroid
- *     |q - c - r|² = |q - c|² - 2 q·r + (|r|² + 2 c·r)
- * of which the last is a vector's constant, and -2 q·r has one table for all lists. */
+/* Whether a part of a vector's score depends on vector and list alone: by residual, L2. With r the coded residual and
+ * c the list's centroid
+ *
+ *       |q - c - r|² = |q - c|² - 2 q·r + (|r|² + 2 c·r)
+ *
+ * The last term is the vector's constant; -2 q·r has one table for all lists. */
 bool pq_has_constants(const struct ivf_codec *codec);
 
 /* The constants of n codes of the list with this centroid into out float[n]. DP_NOMEM. */

@@ -1,10 +1,10 @@
 /* rabitq.c: the arithmetic of RaBitQ codes that both layouts share, as FAISS has it.
  *
- * (Gao, Long: RaBitQ, SIGMOD 2024, https://arxiv.org/abs/2405.12497; for more bits Gao et al., SIGMOD 2025.) A
- * code holds the signs of the residual x - c, and beside them factors from which an inner product of the query's
- * residual with the signs gives the score. The query's residual is rounded to query_bits: between its least and
- * largest value, or symmetrically around 0 (`centered`). With more bits a second, better estimate follows, which
- * is asked for only when the first, less its error, could get in.
+ * (Gao, Long: RaBitQ, SIGMOD 2024, https://arxiv.org/abs/2405.12497; for more bits Gao et al., SIGMOD 2025.) A code
+ * holds the signs of the residual x - c, and factors that turn an inner product of the query's residual with the
+ * signs into the score. The query's residual is rounded to query_bits: between its least and largest value, or
+ * symmetrically around 0 (`centered`). With more bits a code also gives a second, better estimate, which is computed
+ * only when the first, less its error, could get in.
  */
 #include <math.h>
 
@@ -23,10 +23,11 @@ void rabitq_lay_out(struct ivf_query *query)
     query->planes = workspace_take(&query->memory, rabitq_sign_bytes(codec->dim), codec->query_bits);
 }
 
-/* Rounds the residual; answers the sum of the rounded values.
+/* Rounds the residual; returns the sum of the rounded values.
  *
- * Where a value lies between two codes, its last bit decides. FAISS's AVX-512 code fuses the step for whole
- * blocks of 16 and not for the rest (its AVX2 code: of 8; its plain code: never), and so do we. */
+ * Where a value lies between two codes, its last bit decides. FAISS's AVX-512 code fuses the step for whole blocks of
+ * 16 and not for the rest (its AVX2 code: blocks of 8; its plain code: never). This function follows the AVX-512
+ * code. */
 static uint64_t round_residual(struct ivf_query *query, float least, float step)
 {
     float most = (float)((1u << query->codec->query_bits) - 1), inverse = 1.0f / step, shift = least * inverse;

@@ -1,8 +1,8 @@
-/* scan_pq.c: codes of a product quantizer: m parts of a vector, each the index of a centroid of its own.
+/* scan_pq.c: codes of a product quantizer: for each of m parts of a vector, the index of one of the part's centroids.
  *
- * A table of the query's parts against each centroid of the part makes a score a sum of m look-ups. There is one
- * table for all lists. With codes by residual the list adds the inner product of query and centroid, or their
- * distance and each vector's constant (vector/pq.h).
+ * A table of the query's parts against the centroids of each part makes a score a sum of m look-ups. One table serves
+ * all lists. With codes by residual the list adds the inner product of query and centroid, or their distance and each
+ * vector's constant (vector/pq.h).
  */
 #include "simd/scan.h"
 #include "simd/simd.h"

@@ -1,16 +1,18 @@
 /* scan_pq_fast.c: a product quantizer of 4 bits with interleaved codes, scored as FAISS's IndexIVFPQFastScan does.
  *
- * Its table is rounded to bytes together with the biases of all lists that are probed, so the lists are looked
- * at before any is scanned:
+ * The table is rounded to bytes together with the biases of all probed lists, so probe looks at the lists before any
+ * is scanned:
+ *
  *   not by residual        one table, no biases
  *   inner product          one table; a list's bias is the query's inner product with its centroid
  *   L2 by residual         a table for each list, computed again when the list is entered:
  *     precomputed          |r|² + 2 c·r - 2 q·r, and |q - c|² as the bias
  *     otherwise            |q - c - r|²; FAISS falls back to this when its tables would take too much memory
- * where r is a part of the quantizer and c the centroid's.
  *
- * FAISS keeps a vector only when its 16-bit sum is better than the worst there is (65535, or 0 for inner
- * products), even while there is room: so such vectors are never answered.
+ * where r is a part of the quantizer and c that part of the centroid.
+ *
+ * FAISS keeps a vector only when its 16-bit sum is better than the worst sum (65535, or 0 for inner products), even
+ * while there is room. So vectors with that sum are never answered.
  */
 #include <math.h>
 
@@ -53,7 +55,7 @@ static enum dp_status pq_fast_begin(struct ivf_query *query, struct dp_error *er
     return DP_OK;
 }
 
-/* Fills the table of a list (unless there is one for all); answers the list's bias. */
+/* Fills the table of a list, unless one table serves all lists. Returns the list's bias. */
 static float pq_fast_list_table(struct ivf_query *query, const float *centroid)
 {
     const struct ivf_codec *codec = query->codec;
@@ -92,7 +94,7 @@ static void pq_fast_round_table(struct ivf_query *query)
     }
 }
 
-/* A bias of 16 bits; what does not fit wraps, as the sums do. */
+/* Rounds a bias to 16 bits. A larger one wraps, as the sums do. */
 static uint16_t pq_fast_round_bias(const struct ivf_query *query, float bias)
 {
     float value = round_to_step(bias, query->least_bias, query->scale);

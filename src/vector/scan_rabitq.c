@@ -1,4 +1,4 @@
-/* scan_rabitq.c: RaBitQ codes that lie one after another: sign bits, factors, and the other bits (rabitq.c). */
+/* scan_rabitq.c: RaBitQ codes that lie one after another: sign bits, factors, other bits (rabitq.c). */
 #include "simd/scan.h"
 #include "simd/simd.h"
 #include "vector/ivf_kinds.h"

@@ -1,8 +1,8 @@
 /* scan_rabitq_fast.c: RaBitQ with its sign bits interleaved for fast scan, as FAISS's IndexIVFRaBitQFastScan.
  *
- * Four dimensions are one 4-bit index, whose table holds the sums of its subsets of the rounded residual. A
- * block holds pairs * block_rows bytes of indexes, then each vector's factors (and other bits). Tables are
- * rounded together for all lists that are probed (fast_scan.c).
+ * Four dimensions make one 4-bit index, whose table holds the sums of the subsets of their rounded residual. A block
+ * holds pairs * block_rows bytes of indexes, then each vector's factors (and other bits). Tables are rounded for all
+ * probed lists together (fast_scan.c).
  */
 #include <math.h>
 
@@ -107,7 +107,7 @@ static void rabitq_fast_score(struct ivf_query *query, const uint8_t *codes, siz
     }
 }
 
-/* The sign bits of one vector, from its block: 4 of each index. */
+/* Gathers the sign bits of one vector from its block: four of each index. */
 static void rabitq_fast_signs(struct ivf_query *query, const uint8_t *codes, size_t row)
 {
     const struct ivf_codec *codec = query->codec;

@@ -1,8 +1,9 @@
-/* vector/sq8.h: eight bits a dimension, as FAISS's QT_8bit with range RS_minmax does it.
+/* vector/sq8.h: eight bits for each dimension, as FAISS's QT_8bit with range RS_minmax.
  *
  * trained is float[2 * dim], as in the file: the least value of each dimension, then the width of its range.
- *     code = floor(255 * clamp((x - vmin) / vdiff, 0, 1))      (0 where vdiff is 0)
- *     x'   = vmin + vdiff * (code + 0.5) / 255
+ *
+ *       code = floor(255 * clamp((x - vmin) / vdiff, 0, 1))      (0 where vdiff is 0)
+ *       x'   = vmin + vdiff * (code + 0.5) / 255
  */
 #ifndef VECTOR_SQ8_H
 #define VECTOR_SQ8_H
@@ -10,13 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Training over a stream: begin, add all vectors, end. NaN is passed over; a dimension without any value
- * gets the range [0, 0]. */
+/* Training over a stream: begin, add all vectors, end. NaN is skipped; a dimension without any value gets the range
+ * [0, 0]. */
 void sq8_train_begin(float *trained, size_t dim);
 void sq8_train_add(float *trained, size_t dim, const float *x, size_t n);
 void sq8_train_end(float *trained, size_t dim);
 
-/* One vector to dim bytes. NaN becomes code 0. */
+/* Encodes one vector into dim bytes. NaN becomes code 0. */
 void sq8_encode(const float *trained, size_t dim, const float *x, uint8_t *code);
 
 #endif

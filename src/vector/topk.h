@@ -1,8 +1,8 @@
 /* vector/topk.h: the k best of a stream of (score, id).
  *
- * A binary heap with its worst hit at the root, so that a score which does not get in costs one comparison.
- * Equal scores are ordered by id, the smaller first: what is kept depends on what was pushed, not on the
- * order. NaN never gets in. One owner thread.
+ * A binary heap with its worst hit at the root, so that a score that does not get in costs one comparison. Equal
+ * scores are ordered by id, the smaller first: the result depends on the hits that were pushed, not on their order.
+ * NaN never gets in. One owner thread.
  */
 #ifndef VECTOR_TOPK_H
 #define VECTOR_TOPK_H
@@ -25,7 +25,7 @@ struct topk {
     bool sorted;
 };
 
-/* Room for k hits (0 is fine: nothing gets in). DP_NOMEM. */
+/* Makes room for k hits; with k 0 nothing gets in. DP_NOMEM. */
 enum dp_status topk_init(struct topk *top, size_t k, bool larger_is_better, struct dp_error *error);
 void topk_deinit(struct topk *top);
 /* Empties it. */
@@ -53,7 +53,7 @@ static inline bool topk_admits(const struct topk *top, float score)
 /* Offers a hit. Not after topk_sort, unless cleared. */
 void topk_push(struct topk *top, float score, int64_t id);
 
-/* Puts the hits in order, best first. Ends the pushing. */
+/* Sorts the hits, best first. No push may follow. */
 void topk_sort(struct topk *top);
 
 #endif

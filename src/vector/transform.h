@@ -1,4 +1,6 @@
-/* vector/transform.h: what is done to a vector before it is looked for: rotations, projections and the like. */
+/* vector/transform.h: transforms that a vector goes through before it is looked for: rotations, projections and the
+ * like.
+ */
 #ifndef VECTOR_TRANSFORM_H
 #define VECTOR_TRANSFORM_H
 
@@ -10,10 +12,10 @@ enum vector_transform_kind {
     TRANSFORM_NORMALIZE, /* to length 1; the zero vector stays */
     TRANSFORM_CENTER,    /* y = x - offset */
     TRANSFORM_REMAP,     /* y[i] = x[map[i]], or 0 when map[i] < 0 */
-    TRANSFORM_HADAMARD   /* three times: signs, then the Walsh-Hadamard matrix, of a power of two */
+    TRANSFORM_HADAMARD /* three times: random signs, then the Walsh-Hadamard matrix, whose size is a power of two */
 };
 
-/* Its arrays belong to whoever made it. Immutable, so any thread may apply it. */
+/* The maker owns the arrays. A transform does not change, so any thread may apply it. */
 struct vector_transform {
     enum vector_transform_kind kind;
     size_t dim_in, dim_out;

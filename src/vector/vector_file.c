@@ -1,7 +1,7 @@
-/* vector_file.c: what numbers of a file of vectors are, and taking them.
+/* vector_file.c: what the numbers of a file of vectors are, and taking them out.
  *
- * The headers are read in vector_header.c. Numbers are taken one by one from their bytes, so that neither alignment nor
- * byte order matters; plain floats are copied.
+ * vector_header.c reads the headers. Numbers are read byte by byte, so that neither alignment nor byte order matters;
+ * plain floats are copied.
  */
 #include "vector/vector_file.h"
 

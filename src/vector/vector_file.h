@@ -1,4 +1,4 @@
-/* vector/vector_file.h: vectors as other programs leave them in files: .npy, .fvecs and .bvecs. */
+/* vector/vector_file.h: reads vectors from files of other programs: .npy, .fvecs and .bvecs. */
 #ifndef VECTOR_VECTOR_FILE_H
 #define VECTOR_VECTOR_FILE_H
 
@@ -25,16 +25,16 @@ struct vector_layout {
     enum vector_type type;
     size_t size;     /* bytes of a number */
     bool big_endian; /* numbers of several bytes */
-    bool columns;    /* Fortran's order: a column of all vectors' numbers after another */
-    bool one_dim;    /* it is one array of numbers: one vector, or ids */
-    uint64_t count;  /* vectors */
+    bool columns; /* Fortran's order: the numbers of all vectors for dimension 0, then those for dimension 1, … */
+    bool one_dim;   /* the file is one array of numbers: one vector, or ids */
+    uint64_t count; /* vectors */
     size_t dim;
     uint64_t begin;   /* bytes before the first */
     size_t prefix;    /* bytes before a vector's numbers: its dimension, in .fvecs and .bvecs */
-    size_t row_bytes; /* of a vector with what stands before it: from one to the next unless in columns */
+    size_t row_bytes; /* bytes from one vector to the next, prefix included; not for columns */
 };
 
-enum { VECTOR_HEAD_MAX = 1 << 16 }; /* bytes at a file's beginning that always hold its header */
+enum { VECTOR_HEAD_MAX = 1 << 16 }; /* the header lies within so many bytes of the file */
 
 /* Reads a header. head: the first bytes of a file of file_bytes, VECTOR_HEAD_MAX of them or all. By its first bytes it is
  *   .npy    NumPy's format, versions 1 to 3: an array of 1 or 2 dimensions, in C's or Fortran's order, of booleans, whole
@@ -51,8 +51,8 @@ bool vector_layout_is_plain(const struct vector_layout *layout);
  * columns. DP_INVALID for a row of another dimension. */
 enum dp_status vector_layout_take(const struct vector_layout *layout, struct span bytes, uint64_t first,
                                   const char *name, float *out, struct dp_error *error);
-/* Where numbers of a column begin in the file, from vector `first` on; and takes those that lie in `bytes`:
- * out float[bytes.len / size][dim], of which this is a column. */
+/* Where the numbers of a column begin in the file, from vector `first` on. And: takes the numbers in `bytes`: out
+ * float[bytes.len / size][dim], of which they are one column. */
 uint64_t vector_layout_column_at(const struct vector_layout *layout, size_t column, uint64_t first);
 void vector_layout_take_column(const struct vector_layout *layout, struct span bytes, size_t column, float *out);
 
@@ -61,14 +61,14 @@ struct vector_file {
     size_t count, dim;
 };
 
-/* Takes the vectors of a whole file. Takes at most four times the file's size in memory. DP_INVALID, with `name` and what is
- * wrong; DP_NOMEM. */
+/* Takes the vectors of a whole file. Needs at most four times the file's size in memory. DP_INVALID, with `name` and
+ * the fault; DP_NOMEM. */
 enum dp_status vector_file_parse(struct span bytes, const char *name, struct vector_file *out,
                                  struct dp_error *error);
 void vector_file_deinit(struct vector_file *file);
 
-/* The ids of a whole .npy: whole numbers in one dimension (or in one column or row). *out: int64_t[*count], to be freed by
- * mem_free. */
+/* Takes the ids of a whole .npy: whole numbers in one dimension (or in one column or row). *out: int64_t[*count]; the
+ * caller frees it by mem_free. */
 enum dp_status vector_ids_parse(struct span bytes, const char *name, int64_t **out, size_t *count,
                                 struct dp_error *error);
 

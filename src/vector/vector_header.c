@@ -22,7 +22,7 @@ static struct span npy_skip_blanks(struct span text)
     return text;
 }
 
-/* The text behind "'key':" and spaces, up to the end; empty when there is none. */
+/* The text behind "'key':" and spaces, up to the end; empty when the key is missing. */
 static struct span npy_value_of(struct span header, const char *key)
 {
     char quoted[24];
@@ -35,7 +35,7 @@ static struct span npy_value_of(struct span header, const char *key)
     return span_of(NULL, 0);
 }
 
-/* A number of at most DIGITS_MAX digits off the front; false when there is none. */
+/* Takes a number of at most DIGITS_MAX digits off the front; false when there is no number. */
 static bool npy_take_number(struct span *text, uint64_t *out)
 {
     size_t digits = 0;
@@ -46,7 +46,7 @@ static bool npy_take_number(struct span *text, uint64_t *out)
     return digits > 0;
 }
 
-/* "(3, 4)", "(4,)", "()": up to SHAPE_MAX of its numbers, and how many were found. False: it is none. */
+/* Reads "(3, 4)", "(4,)" or "()": up to SHAPE_MAX numbers, and their count. False: the text is not a shape. */
 static bool npy_parse_shape(struct span text, uint64_t shape[SHAPE_MAX], size_t *dims)
 {
     *dims = 0;
@@ -78,7 +78,7 @@ static const struct {
              {'i', '2', VECTOR_I16}, {'i', '4', VECTOR_I32}, {'i', '8', VECTOR_I64}, {'u', '1', VECTOR_U8},
              {'u', '2', VECTOR_U16}, {'u', '4', VECTOR_U32}, {'u', '8', VECTOR_U64}, {'b', '1', VECTOR_BOOL}};
 
-/* What to do about numbers that are none here, by the letter of their type. */
+/* What to do about numbers of a type that is not read, by the letter of the type. */
 static const char *npy_type_remedy(char letter)
 {
     switch (letter) {
@@ -86,11 +86,11 @@ static const char *npy_type_remedy(char letter)
         return "Python objects, which are pickled: numpy.save(…, numpy.stack(list(x)).astype('<f4')) makes "
                "numbers of rows of "
                "equal length";
-    case 'c': return "complex numbers, which have no order of nearness here: save their real parts, x.real";
+    case 'c': return "complex numbers, which cannot be compared: save their real parts, x.real";
     case 'U':
     case 'S': return "texts: embed them first (`dipper embed`)";
     case '[': return "records: numpy.save(…, x['NAME']) takes one field of them";
-    default: return "no numbers that are read here: numpy.save(…, x.astype('<f4')) makes them float32";
+    default: return "a type that is not read here: numpy.save(…, x.astype('<f4')) makes them float32";
     }
 }
 
@@ -159,7 +159,7 @@ static enum dp_status parse_npy(struct span head, uint64_t file_bytes, const cha
     out->columns = span_starts_with(order, span_str("True"));
     if (!out->columns && !span_starts_with(order, span_str("False")))
         return dp_fail(error, DP_INVALID, "%s: its .npy header has no 'fortran_order'", name);
-    out->columns = out->columns && !out->one_dim && out->dim > 1; /* else the orders are the same */
+    out->columns = out->columns && !out->one_dim && out->dim > 1; /* one column: both orders are equal */
     uint64_t rest = file_bytes - c.offset;
     if (__builtin_mul_overflow(out->count, (uint64_t)out->dim, &numbers) || numbers > rest / out->size ||
         numbers * out->size != rest)
@@ -180,7 +180,8 @@ static bool name_ends_with(const char *name, const char *end)
     return len >= n && memcmp(name + len - n, end, n) == 0;
 }
 
-/* Whether the file is whole vectors of numbers of `size` bytes; *all: and every one in the head says the same dimension. */
+/* Whether the file consists of whole vectors of numbers of `size` bytes. *all: every vector in the head has one
+ * dimension. */
 static bool vecs_fit(struct span head, uint64_t file_bytes, size_t size, bool *all)
 {
     struct cursor first = cursor_over(head);
@@ -197,7 +198,7 @@ static bool vecs_fit(struct span head, uint64_t file_bytes, size_t size, bool *a
     return true;
 }
 
-/* What is neither, with what to do about it. */
+/* Refuses a file that is neither, and says what to do. */
 static enum dp_status refuse_other_file(struct span head, uint64_t file_bytes, const char *name,
                                         struct dp_error *error)
 {
@@ -248,7 +249,7 @@ static enum dp_status parse_vecs(struct span head, uint64_t file_bytes, const ch
          bytes = vecs_fit(head, file_bytes, 1, &all_bytes);
     if (!floats && !bytes)
         return refuse_other_file(head, file_bytes, name, error);
-    /* Where both are possible the dimensions in the head tell, then the name. */
+    /* Where both are possible, the dimensions in the head decide, then the name. */
     bool take_bytes = bytes && (!floats || (all_bytes && !all_floats) ||
                                 (all_bytes == all_floats && name_ends_with(name, ".bvecs")));
     struct cursor c = cursor_over(head);
