@@ -12,21 +12,21 @@
 
 #define INLINED static inline __attribute__((always_inline))
 
-/* How a row lies: constants where a kernel is made of it, so that its decoder is inlined. */
+/* The layout bytes of a row. Each kernel passes constants, so that the compiler inlines the decoder. */
 struct code_rows {
     lanes (*decode)(const uint8_t *p);
     size_t block; /* bytes of sixteen components */
     size_t size;  /* of a row */
 };
 
-/* Asks for a row to come, so that memory gives it in time; as in distance_lanes.h. 16-bit floats alone are read so fast. */
+/* Prefetches a later row, as distance_lanes.h does. Only 16-bit floats are read fast enough to need it. */
 INLINED void ask_ahead(struct code_rows rows, const uint8_t *p, size_t at)
 {
     if (rows.block == 32 && at % 64 == 0)
         __builtin_prefetch(p + 2 * CODE_ROWS * rows.size);
 }
 
-/* The last, fewer than sixteen components of a row. What bits lie behind them meets weights of 0. */
+/* The last components of a row, fewer than sixteen. Bits behind them meet weights of 0. */
 INLINED lanes last_components(struct code_rows rows, const uint8_t *row, size_t whole)
 {
     uint8_t part[32] = {0};
@@ -35,7 +35,7 @@ INLINED lanes last_components(struct code_rows rows, const uint8_t *row, size_t 
     return rows.decode(part);
 }
 
-/* Scores `count` ≤ CODE_ROWS rows; count is a constant where it is called, so that the sums stay in registers. */
+/* Scores `count` ≤ CODE_ROWS rows; callers pass a constant, so that the sums stay in registers. */
 INLINED void inner_product_codes(struct code_rows rows, const float *weight, const uint8_t *codes, size_t count,
                                  size_t dim, float *out)
 {

@@ -1,7 +1,7 @@
-/* dispatch.c: chooses the instruction set once, at the first question.
+/* dispatch.c: chooses the instruction set once, at the first call.
  *
- * The choice is global state, as is allowed for this table alone: it never changes after the first call,
- * and two threads that race to it compute the same answer.
+ * The choice is global state, which the house allows for this table: it never changes after the first call, and
+ * racing threads compute equal answers.
  */
 #include "simd/simd.h"
 
@@ -54,8 +54,8 @@ static const char *const names[SIMD_ISA_COUNT] = {[SIMD_SCALAR] = "scalar",   [S
                                                   [SIMD_I8MM] = "i8mm"};
 
 #if HAVE_X86
-/* clang 14's __builtin_cpu_supports does not know AVX-VNNI: leaf 7, subleaf 1, EAX bit 4. Its registers are
- * AVX2's. */
+/* clang 14's __builtin_cpu_supports does not know AVX-VNNI: leaf 7, subleaf 1, EAX bit 4. It uses AVX2's
+ * registers, so AVX2's check of the system suffices. */
 static bool has_avxvnni(void)
 {
     unsigned eax, ebx, ecx, edx;
@@ -82,7 +82,7 @@ static bool machine_has(enum simd_isa isa)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
 #elif HAVE_ARM
-    /* The kernel names only what it also lets programs use. */
+    /* Linux reports only features that programs may use. */
     if (isa == SIMD_DOTPROD)
         return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
     if (isa == SIMD_I8MM)
@@ -98,7 +98,7 @@ const struct simd_ops *simd_ops_for(enum simd_isa isa)
     return machine_has(isa) ? &tables[isa] : NULL;
 }
 
-/* The set that DIPPER_SIMD names; SIMD_ISA_COUNT when it is unset or names none. */
+/* The set that DIPPER_SIMD names; SIMD_ISA_COUNT if it is unset or names no set. */
 static enum simd_isa wanted_isa(const char *wanted)
 {
     int isa = 0;

@@ -1,11 +1,11 @@
 /* simd/distance.h: one query against many vectors, by instruction set.
  *
- * Every set gives the same bits as distance_scalar.c: element i goes into lane i mod 16 by a fused
- * multiply-add, a last short block is filled with zeros, and the 16 lanes are joined by a fixed tree. So a
- * score does not depend on the machine, nor on how many rows are scored at once.
+ * Every set gives the same bits as distance_scalar.c: element i goes into lane i mod 16 by a fused multiply-add, a
+ * last short block is filled with zeros, and the 16 lanes are joined by a fixed tree. So a score does not depend
+ * on the machine or on the number of rows in a call.
  *
- * Rows lie one after another, without padding and without alignment, as in a FAISS file. Nothing here
- * allocates or fails. n and dim may be 0.
+ * Rows lie one after another, without padding and without alignment, as in a FAISS file. Nothing here allocates or
+ * fails. n and dim may be 0.
  */
 #ifndef SIMD_DISTANCE_H
 #define SIMD_DISTANCE_H

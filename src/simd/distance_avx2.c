@@ -1,7 +1,7 @@
 /* distance_avx2.c: the distance kernels with AVX2 and FMA, sixteen lanes as two registers. */
 #include "simd/lanes_avx2.h"
 
-/* Two registers of sums a row: eight of sixteen. */
+/* Two registers of sums per row: eight of sixteen. */
 enum { DISTANCE_ROWS = 4 };
 
 /* Sixteen bytes as floats. */

@@ -16,7 +16,7 @@
 
 enum { AHEAD_BYTES = 4096, LINE_BYTES = 64 };
 
-/* A step of each sum. */
+/* One step of a sum. */
 INLINED lanes add_product(lanes sum, lanes q, lanes x)
 {
     return lanes_fma(q, x, sum);
@@ -25,14 +25,13 @@ INLINED lanes add_square(lanes sum, lanes away)
 {
     return lanes_fma(away, away, sum);
 }
-/* Rows come from memory as fast as it gives them only when they are asked for ahead: side by side they are too many
- * short streams for the hardware to foresee. Asks for the cache line of p in a tile to come, `ahead` bytes on; past the
- * end of the rows it asks in vain. */
+/* Prefetches the cache line of p in a later tile, `ahead` bytes on. Rows side by side are too many short streams
+ * for the hardware's prefetcher. Past the last row the prefetch does nothing. */
 INLINED void ask_ahead(const void *p, size_t ahead)
 {
     __builtin_prefetch((const char *)p + ahead);
 }
-/* Whole tiles, of `bytes` bytes each, and at least AHEAD_BYTES. */
+/* The smallest whole number of tiles of `bytes` bytes that is at least AHEAD_BYTES. */
 INLINED size_t tiles_ahead(size_t bytes)
 {
     return bytes > 0 ? (AHEAD_BYTES + bytes - 1) / bytes * bytes : 0;

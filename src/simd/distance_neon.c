@@ -1,7 +1,7 @@
 /* distance_neon.c: the distance kernels with NEON, sixteen lanes as four registers. */
 #include "simd/lanes_neon.h"
 
-/* Four registers of sums a row: sixteen of thirty-two. */
+/* Four registers of sums per row: sixteen of thirty-two. */
 enum { DISTANCE_ROWS = 4 };
 
 /* Sixteen bytes as floats. */

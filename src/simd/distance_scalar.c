@@ -1,8 +1,12 @@
 /* distance_scalar.c: the distance kernels in plain C: their explanation, and the oracle of their tests.
  *
- * Every other instruction set must reproduce these bits, so the order of the sum is part of the definition:
- * blocks of 16 elements, element i into lane i mod 16 by a fused multiply-add, the last block filled with
- * zeros, then the upper half of the lanes onto the lower one, four times.
+ * Every other instruction set must reproduce these bits, so the order of the sum is part of the definition. A row
+ * goes through in blocks of 16 elements, the last block filled with zeros; element i goes into lane i mod 16:
+ *
+ *     element   0  1  2 … 15 | 16 17 18 … 31 | 32 33  0 …  0
+ *     lane      0  1  2 … 15 |  0  1  2 … 15 |  0  1  2 … 15     lane = fma(query, element, lane)
+ *
+ * Then lanes_sum() folds the upper half of the lanes onto the lower one, four times: 16 → 8 → 4 → 2 → 1.
  */
 #include <math.h>
 #include <string.h>
@@ -21,7 +25,7 @@ static float lanes_sum(float lane[LANES])
     return lane[0];
 }
 
-/* Up to 16 floats from any address, zeros behind them. */
+/* Loads up to 16 floats from any address; fills up with zeros. */
 static void take_floats(float to[LANES], const void *from, size_t left)
 {
     size_t n = left < LANES ? left : LANES;
@@ -29,7 +33,7 @@ static void take_floats(float to[LANES], const void *from, size_t left)
     memcpy(to, from, n * sizeof *to);
 }
 
-/* The same for bytes. */
+/* Loads up to 16 bytes as floats; fills up with zeros. */
 static void take_bytes(float to[LANES], const uint8_t *from, size_t left)
 {
     for (size_t l = 0; l < LANES; l++)

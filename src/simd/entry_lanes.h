@@ -1,4 +1,4 @@
-/* simd/entry_lanes.h: scores of a vector against a table that lies across its entries: a lane is an entry.
+/* simd/entry_lanes.h: scores of a vector against a transposed table: a lane is an entry.
  *
  * Included by one file per instruction set, after code_lanes.h. The arithmetic and its order are those of
  * scan_scalar.c. Sixty-four entries at once hide the latency of each one's chain of additions.
@@ -15,7 +15,7 @@ INLINED lanes add_entry(bool distance, lanes sum, lanes x, lanes entry)
     return distance ? add_distance(sum, x, NULL, entry) : lanes_fma(x, entry, sum);
 }
 
-/* `count` ≤ ENTRY_LANES times sixteen entries; count is a constant where it is called. */
+/* `count` ≤ ENTRY_LANES times sixteen entries; callers pass a constant. */
 INLINED void score_entries(bool distance, const float *vector, const float *across, size_t dims, size_t entries,
                            size_t count, float *out)
 {

@@ -1,9 +1,10 @@
-/* simd/nearest.h: for many vectors the nearest of many others, by instruction set: what k-means spends its time on.
+/* simd/nearest.h: finds for many vectors the nearest of many others, by instruction set. k-means spends its time
+ * here.
  *
- * A matrix product whose numbers are not kept: of each row only the largest is. Every set gives the same bits as
+ * A matrix product that keeps only the largest number of each row. Every set gives the same bits as
  * nearest_scalar.c: a score begins with its column's bias and adds products in rising dimension by fused
- * multiply-adds, and of equal scores the first column's wins. So who is nearest does not depend on the machine, nor
- * on what else is in the call. Nothing here allocates or fails.
+ * multiply-adds, and the first of equal scores wins. So the nearest column does not depend on the machine or on
+ * other rows of the call. Nothing here allocates or fails.
  */
 #ifndef SIMD_NEAREST_H
 #define SIMD_NEAREST_H
@@ -11,16 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NEAREST_COLUMNS = 16 }; /* of a panel */
+enum { NEAREST_COLUMNS = 16 }; /* columns of a panel */
 
 struct nearest_kernels {
     /* Finds for each row r the column with the largest score bias[c] + sum over i of x[r][i] * w[c][i].
      *
-     * x       float[rows][stride], the first dim of each used; finite
-     * w       the columns, packed [panels][dim][NEAREST_COLUMNS], 64-byte aligned
-     * bias    float[panels * NEAREST_COLUMNS]; -INFINITY for a column that is none
-     * best    in and out, float[rows]: the largest score so far; a greater one replaces it
-     * column  in and out, uint32_t[rows]: whose it is */
+     * x float[rows][stride], the first dim of each used; finite w the columns, packed
+     * [panels][dim][NEAREST_COLUMNS], 64-byte aligned bias float[panels * NEAREST_COLUMNS]; -INFINITY for padding
+     * columns best in and out, float[rows]: the largest score so far; a greater one replaces it column in and out,
+     * uint32_t[rows]: the column of that score */
     void (*largest)(const float *x, size_t stride, size_t rows, size_t dim, const float *w, const float *bias,
                     size_t panels, float *best, uint32_t *column);
 };

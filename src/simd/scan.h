@@ -1,8 +1,8 @@
-/* simd/scan.h: what scanning an inverted list's codes needs beside distances, by instruction set.
+/* simd/scan.h: kernels that scan the codes of inverted lists, beside distance.h, by instruction set.
  *
- * Codes lie one after another, without alignment, as in a FAISS file, and are decoded in registers. Nothing here
- * allocates or fails; n and dim may be 0. Every set gives the same bits as scan_scalar.c: integers are exact, the
- * scores of scalar codes are summed as in distance.h, and other sums of floats run in rising order.
+ * Codes lie one after another, without alignment, as in a FAISS file; the kernels decode them in registers.
+ * Nothing here allocates or fails; n and dim may be 0. Every set gives the same bits as scan_scalar.c: integers
+ * are exact, the scores of scalar codes are summed as in distance.h, and other sums of floats run in rising order.
  */
 #ifndef SIMD_SCAN_H
 #define SIMD_SCAN_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Vectors whose four-bit codes lie interleaved; scores that are looked through at once. */
+/* Vectors of a group, whose four-bit codes lie interleaved; maximum scores of a call of `reaching`. */
 enum { SCAN_GROUP = 32, SCAN_SCORES_MAX = 64 };
 
 struct scan_kernels {
@@ -29,9 +29,9 @@ struct scan_kernels {
     void (*squared_l2_f16)(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out);
     void (*inner_product_bf16)(const float *weight, const uint8_t *codes, size_t n, size_t dim, float *out);
     void (*squared_l2_bf16)(const float *offset, const uint8_t *codes, size_t n, size_t dim, float *out);
-    /* Scores of a vector against the entries of a table that lies across them, fused and in rising order:
-     * out[j] = sum over d of vector[d] * across[d][j], and of (vector[d] - across[d][j])².
-     * vector float[dims]; across float[dims][entries] */
+    /* Scores of a vector against the entries of a transposed table, fused and in rising order: out[j] = sum over d
+     * of vector[d] * across[d][j], and of (vector[d] - across[d][j])². vector float[dims]; across
+     * float[dims][entries] */
     void (*entry_products)(const float *vector, const float *across, size_t dims, size_t entries, float *out);
     void (*entry_distances)(const float *vector, const float *across, size_t dims, size_t entries, float *out);
     /* out[r] = sum over m of table[m][index m of row r]. Indexes have `bits` (1 … 16) bits, packed low bits first.
@@ -44,18 +44,18 @@ struct scan_kernels {
      * uint8_t[2 pairs][16] */
     void (*group_sums)(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
                        uint16_t out[SCAN_GROUP]);
-    /* dots[r] = sum over j of 2^j popcount(planes[j] & row r), ones[r] = popcount(row r).
-     * planes uint8_t[count][bytes]; rows begin `stride` bytes apart */
+    /* dots[r] = sum over j of 2^j popcount(planes[j] & row r); ones[r] = popcount(row r). planes
+     * uint8_t[count][bytes]; rows begin `stride` bytes apart */
     void (*plane_dots)(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
                        size_t n, uint64_t *dots, uint64_t *ones);
-    /* out[r] = sum of query[i] over the set bits i of row r.   query float[dim]; rows begin `stride` bytes apart
-     * */
+    /* out[r] = sum of query[i] over the set bits i of row r.   query float[dim]; rows begin `stride` bytes apart */
     void (*bit_sums)(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out);
     /* sum over i of query[i] * (sign_i 2^bits + extra_i + bias).   signs ceil(dim / 8) bytes; extra: numbers of
      * `bits` (1 … 8) bits, packed low bits first */
     float (*signed_sum)(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias);
-    /* Bit i of the answer: scores[i] is at least (larger) or at most `worst`; NaN never is. n ≤ SCAN_SCORES_MAX */
+    /* Bit i of the result: scores[i] is at least (`larger`) or at most `worst`; never for NaN. n ≤
+     * SCAN_SCORES_MAX */
     uint64_t (*reaching)(const float *scores, size_t n, float worst, bool larger);
 };
 

@@ -3,7 +3,7 @@
 #include "simd/scan_rows.h"
 #include "simd/scan_x86.h"
 
-/* Two registers of sums a row: eight of sixteen. */
+/* Two registers of sums per row: eight of sixteen. */
 enum { CODE_ROWS = 4 };
 
 static inline lanes lanes_from_u4(const uint8_t *p)
@@ -13,7 +13,8 @@ static inline lanes lanes_from_u4(const uint8_t *p)
                    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
 }
 
-/* Three bytes hold four components: each gets the two bytes that it lies in, then its bits are moved down. */
+/* Three bytes hold four components. Each component's lane gets the two bytes that hold it, then shifts its bits
+ * down. */
 static inline __m256 eight_of_u6(__m256i bytes, __m256i which)
 {
     const __m256i shift = _mm256_setr_epi32(0, 6, 4, 2, 0, 6, 4, 2);

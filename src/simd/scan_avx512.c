@@ -10,12 +10,13 @@ static inline lanes lanes_from_u4(const uint8_t *p)
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes_of_u4(p)));
 }
 
-/* Three bytes hold four components, which are one 128-bit quarter: each component gets the two bytes that it lies in,
- * then its bits are moved down. */
+/* Three bytes hold four components, which fill one 128-bit quarter. Each component's lane gets the two bytes that
+ * hold it, then shifts its bits down. */
 static inline lanes lanes_from_u6(const uint8_t *p)
 {
     const __m128i first = _mm_setr_epi8(0, -1, -1, -1, 0, 1, -1, -1, 1, 2, -1, -1, 2, -1, -1, -1);
-    /* A quarter begins three bytes behind the one before; -1 plus 9 would be a byte, so only places are moved. */
+    /* A quarter begins three bytes behind the previous one. Only positions move: -1 plus 9 would become a
+     * position. */
     const __m128i step = _mm_setr_epi8(3, 0, 0, 0, 3, 3, 0, 0, 3, 3, 0, 0, 3, 0, 0, 0);
     const __m128i second = _mm_add_epi8(first, step), third = _mm_add_epi8(second, step);
     __m512i which = _mm512_castsi128_si512(first);

@@ -1,12 +1,12 @@
 /* scan_neon.c: the scan kernels with the NEON of every arm64.
  *
- * Where sums of floats run in rising order, as scan_scalar.c defines them, a lane is a row. What has no lanes to
- * gain, or is rare, is the plain C of scan_scalar.c.
+ * Where sums of floats run in rising order, as scan_scalar.c defines them, a lane is a row. Kernels that lanes
+ * cannot speed up, and rare ones, call scan_scalar.c.
  */
 #include "simd/lanes_neon.h"
 #include "simd/scan_rows.h"
 
-/* Four registers of sums a row: sixteen of thirty-two. */
+/* Four registers of sums per row: sixteen of thirty-two. */
 enum { CODE_ROWS = 4 };
 
 static inline lanes lanes_of_bytes(uint8x16_t bytes)
@@ -23,7 +23,7 @@ static inline lanes lanes_from_u4(const uint8_t *p)
     return lanes_of_bytes(vcombine_u8(halves.val[0], halves.val[1]));
 }
 
-/* Three bytes hold four components: each three into a lane of their own, then six bits to each of its bytes. */
+/* Three bytes hold four components. Each three bytes go into one lane, then six bits into each of its bytes. */
 static inline lanes lanes_from_u6(const uint8_t *p)
 {
     static const uint8_t threes[16] = {0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255};
@@ -65,8 +65,8 @@ static inline lanes lanes_negated_fma(lanes x, lanes y, lanes z)
 #include "simd/code_lanes.h"
 #include "simd/entry_lanes.h"
 
-/* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
- * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
+/* The terms of vectors v and v + 8 are neighbouring bytes. A 16-bit lane holds one term plus 256 times the other.
+ * `all` adds whole lanes, `odd` their upper bytes; all - 256 odd, modulo 2^16, is the sum of the lower bytes. */
 struct group_half_neon {
     uint16x8_t all, odd;
 };
@@ -126,7 +126,7 @@ static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const 
     }
 }
 
-/* A byte of eight rows, each in its lane. */
+/* One byte of each of eight rows, one row per lane. */
 static inline uint16x8_t byte_of_rows(const uint8_t *codes, size_t stride)
 {
     uint8x8_t bytes = vld1_dup_u8(codes);
@@ -166,7 +166,7 @@ static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_
     scan_kernels_scalar.bit_sums(query, dim, codes, stride, n - r, out + r);
 }
 
-/* One chain of additions: nothing to do side by side. */
+/* The sum is one chain of additions, so lanes do not help. */
 static float signed_sum(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias)
 {

@@ -1,8 +1,8 @@
 /* simd/scan_rows.h: sums of table look-ups, eight rows side by side.
  *
- * A sum runs in rising order, so it is a chain of additions; eight chains hide each other's latency. Plain loads and
- * not gathers: where a gather is fast (Intel before its mitigations) it is about as fast as its loads, elsewhere
- * slower. Included by one file per instruction set.
+ * A sum runs in rising order, so it is a chain of additions; eight chains hide each other's latency. We use plain
+ * loads: a gather is at best as fast as its loads (Intel before the mitigations), elsewhere slower. Included by
+ * one file per instruction set.
  */
 #ifndef SIMD_SCAN_ROWS_H
 #define SIMD_SCAN_ROWS_H

@@ -30,27 +30,34 @@ static float half_to_float(uint16_t half)
 
 enum { LANES = 16 };
 
-/* Components i … i + 15 of a row of `dim`, zeros where there are no more. */
+/* Decodes components i … i + 15 of a row of `dim`; fills up with zeros. */
 typedef void decoder(float to[LANES], const uint8_t *row, size_t i, size_t dim);
 
+/* Two components in a byte, the lower half first:  byte 0: c1 c0 | byte 1: c3 c2 | … */
 static void take_u4(float to[LANES], const uint8_t *row, size_t i, size_t dim)
 {
     for (size_t l = 0; l < LANES; l++, i++)
         to[l] = i < dim ? (float)(row[i / 2] >> (4 * (i % 2)) & 15) : 0.0f;
 }
 
+/* Four components in three bytes, low bits first; the high bit of each byte is at the left:
+ *
+ *     byte    0         1         2
+ *     bits    11000000  22221111  33333322        digit: which component the bit belongs to */
 static void take_u6(float to[LANES], const uint8_t *row, size_t i, size_t dim)
 {
     for (size_t l = 0; l < LANES; l++, i++)
         to[l] = i < dim ? (float)bits_at(row, (6 * dim + 7) / 8, 6 * i, 6) : 0.0f;
 }
 
+/* IEEE halves, little-endian. */
 static void take_half(float to[LANES], const uint8_t *row, size_t i, size_t dim)
 {
     for (size_t l = 0; l < LANES; l++, i++)
         to[l] = i < dim ? half_to_float((uint16_t)(row[2 * i] | row[2 * i + 1] << 8)) : 0.0f;
 }
 
+/* bfloat16, the upper half of a float: the lower half is zero. */
 static void take_brain(float to[LANES], const uint8_t *row, size_t i, size_t dim)
 {
     for (size_t l = 0; l < LANES; l++, i++) {
@@ -145,6 +152,9 @@ static void squared_l2_bf16(const float *offset, const uint8_t *codes, size_t n,
 
 /* ---- the others ------------------------------------------------------------------------------------------ */
 
+/* The table lies across its entries, so that one pass over it serves all of them:
+ *
+ *     across:  d=0: entry 0 1 2 … | d=1: entry 0 1 2 … | …        out[j] += vector[d] * across[d][j] */
 static void entry_products(const float *vector, const float *across, size_t dims, size_t entries, float *out)
 {
     memset(out, 0, entries * sizeof *out);
@@ -163,6 +173,8 @@ static void entry_distances(const float *vector, const float *across, size_t dim
         }
 }
 
+/* Part i of a row is an index into table i, which has 2^bits floats; a row's score is the sum of what it finds there.
+ * With 8 bits an index is a byte. */
 static void table_sums(const float *table, const uint8_t *codes, size_t n, size_t m, size_t bits, size_t code_size,
                        float *out)
 {
@@ -175,6 +187,13 @@ static void table_sums(const float *table, const uint8_t *codes, size_t n, size_
     }
 }
 
+/* The indexes of 32 vectors, two parts (a pair) at a time, as FAISS's fast scan lays them out:
+ *
+ *     byte of the pair    0       1       2       3     …   15   |  16 … 31
+ *     low 4 bits          v 0     v 8     v 1     v 9   …   v 15 |  the odd part,
+ *     high 4 bits         v 16    v 24    v 17    v 25  …   v 31 |  in the same order
+ *
+ * So one 16-byte shuffle looks up sixteen vectors in a table of sixteen bytes. `at` is a vector's byte. */
 static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride, size_t pairs,
                        uint16_t out[SCAN_GROUP])
 {
@@ -188,6 +207,12 @@ static void group_sums(const uint8_t *table, const uint8_t *codes, size_t stride
         }
 }
 
+/* The query's 8-bit (or narrower) integers are cut into planes: bit i of plane j is bit j of integer i. Then the product
+ * with a row of single bits is made of ANDs and popcounts:
+ *
+ *     integers 5 1 3      plane 0: 1 1 1    row: 1 0 1    popcount(plane 0 & row) = 2
+ *                         plane 1: 0 0 1                  popcount(plane 1 & row) = 1
+ *                         plane 2: 1 0 0                  popcount(plane 2 & row) = 1     2 + 2*1 + 4*1 = 8 = 5 + 3 */
 static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
                        size_t n, uint64_t *dots, uint64_t *ones)
 {
@@ -201,6 +226,7 @@ static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const 
     }
 }
 
+/* Adds the query's components where the row has a 1. */
 static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_t stride, size_t n, float *out)
 {
     for (size_t r = 0; r < n; r++, codes += stride) {
@@ -211,6 +237,7 @@ static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_
     }
 }
 
+/* A component's code is its sign bit, then `bits` more below it; `bias` moves the middle of the codes to 0. */
 static float signed_sum(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias)
 {

@@ -1,4 +1,4 @@
-/* simd/scan_x86.h: the scan kernels of integers and bits with 256-bit registers, which AVX-512 machines have too.
+/* simd/scan_x86.h: the scan kernels of integers and bits with 256-bit registers, for AVX2 and AVX-512 machines.
  *
  * Included by scan_avx2.c and scan_avx512.c. Both sets have POPCNT, which is older than AVX.
  */
@@ -17,7 +17,7 @@ static inline __m128i bytes_of_u4(const uint8_t *p)
     return _mm_unpacklo_epi8(_mm_and_si128(pairs, low), _mm_and_si128(_mm_srli_epi16(pairs, 4), low));
 }
 
-/* Twelve bytes; what lies behind them is not read. */
+/* Loads twelve bytes and reads none behind them. */
 static inline __m128i twelve_bytes(const uint8_t *p)
 {
     int last;
@@ -25,8 +25,8 @@ static inline __m128i twelve_bytes(const uint8_t *p)
     return _mm_insert_epi32(_mm_loadl_epi64((const __m128i *)p), last, 2);
 }
 
-/* Terms of vectors v and v + 8 are neighbouring bytes. As a 16-bit lane they are a term and 256 times another: `all`
- * adds lanes as they are, `odd` their upper bytes, and modulo 2^16 all - 256 odd is the sum of the lower ones. */
+/* The terms of vectors v and v + 8 are neighbouring bytes. A 16-bit lane holds one term plus 256 times the other.
+ * `all` adds whole lanes, `odd` their upper bytes; all - 256 odd, modulo 2^16, is the sum of the lower bytes. */
 struct group_half_x86 {
     __m256i all, odd;
 };
@@ -73,7 +73,7 @@ static inline uint64_t eight_bytes(const uint8_t *p)
     return bytes;
 }
 
-/* The last, fewer than eight bytes of a row. */
+/* The last bytes of a row, fewer than eight. */
 static inline uint64_t last_bytes(const uint8_t *p, size_t n)
 {
     uint64_t bytes = 0;
@@ -86,7 +86,7 @@ static inline uint64_t ones_of(uint64_t x)
     return (uint64_t)__builtin_popcountll(x);
 }
 
-/* One row. count and bytes are constants where that pays, so that the loops are straight code. */
+/* Scores one row. Callers pass constants for count and bytes where that pays, so that the loops unroll. */
 static inline __attribute__((always_inline)) uint64_t plane_dot(const uint8_t *planes, size_t count, size_t bytes,
                                                                 const uint8_t *code, uint64_t *ones)
 {
@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) uint64_t plane_dot(const uint8_t *p
     return dot;
 }
 
-/* Eight and four planes are what queries are commonly rounded to. */
+/* Queries are usually rounded to eight or four planes. */
 static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const uint8_t *codes, size_t stride,
                        size_t n, uint64_t *dots, uint64_t *ones)
 {
@@ -124,7 +124,7 @@ static void plane_dots(const uint8_t *planes, size_t count, size_t bytes, const 
             dots[r] = plane_dot(planes, count, bytes, codes, &ones[r]);
 }
 
-/* A byte of eight rows, each in its lane. */
+/* One byte of each of eight rows, one row per lane. */
 static inline __m256i byte_of_rows(const uint8_t *codes, size_t stride)
 {
     return _mm256_setr_epi32(codes[0], codes[stride], codes[2 * stride], codes[3 * stride], codes[4 * stride],
@@ -152,14 +152,14 @@ static void bit_sums(const float *query, size_t dim, const uint8_t *codes, size_
     scan_kernels_scalar.bit_sums(query, dim, codes, stride, n - r, out + r);
 }
 
-/* One chain of additions: nothing to do side by side. */
+/* The sum is one chain of additions, so lanes do not help. */
 static float signed_sum(const float *query, size_t dim, const uint8_t *signs, const uint8_t *extra, size_t bits,
                         float bias)
 {
     return scan_kernels_scalar.signed_sum(query, dim, signs, extra, bits, bias);
 }
 
-/* Larger is better when the sign is not flipped: x ≥ worst is -x ≤ -worst. */
+/* `larger` flips the signs: x ≥ worst is -x ≤ -worst. */
 static uint64_t scores_reaching(const float *scores, size_t n, float worst, bool larger)
 {
     const __m256 flip = _mm256_set1_ps(larger ? -0.0f : 0.0f);

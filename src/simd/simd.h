@@ -1,15 +1,15 @@
-/* simd/simd.h: which instruction set this process computes with, and the kernels compiled for it.
+/* simd/simd.h: the instruction set of this process, and its kernels.
  *
  * A kernel is operation × instruction set: one table of function pointers per operation family (encoder.h,
- * distance.h, …), one file per family and instruction set, each compiled with that set's flags alone. This
- * header names the sets and holds one pointer per family; dispatch.c fills them. The scalar file of a
- * family is its explanation and the oracle of its tests.
+ * distance.h, …), one file per family and instruction set, compiled with that set's flags alone. This header names
+ * the sets and holds one pointer per family; dispatch.c fills them. The scalar file of a family is its explanation
+ * and the oracle of its tests.
  *
- * The set is chosen once, at the first call: the best that the processor and the system support, or the one
- * that DIPPER_SIMD names (scalar; avx2, avxvnni, avx512vnni on x86-64; neon, dotprod, i8mm on arm64). Thread-safe.
+ * The set is chosen once, at the first call: the best that the processor and the system support, or the one that
+ * DIPPER_SIMD names (scalar; avx2, avxvnni, avx512vnni on x86-64; neon, dotprod, i8mm on arm64). Thread-safe.
  *
- * To add a family: its header declares `struct NAME_kernels` and one extern table per set; here comes one
- * more pointer, in dispatch.c one more column.
+ * To add a family: its header declares `struct NAME_kernels` and one extern table per set; add a pointer here and
+ * a column in dispatch.c.
  */
 #ifndef SIMD_SIMD_H
 #define SIMD_SIMD_H
@@ -46,15 +46,14 @@ struct simd_ops {
     const struct nearest_kernels *nearest;
 };
 
-/* The table in use. Never NULL. A DIPPER_SIMD that cannot be obeyed is reported by simd_check() and
- * otherwise ignored. */
+/* The table in use. Never NULL. Ignores an unusable DIPPER_SIMD, which simd_check() reports. */
 const struct simd_ops *simd_ops(void);
 
-/* The table of one set; NULL when this build or this machine lacks it. For tests and benchmarks. */
+/* The table of one set; NULL if this build or this machine lacks it. For tests and benchmarks. */
 const struct simd_ops *simd_ops_for(enum simd_isa isa);
 
-/* DP_OK, or DP_INVALID / DP_UNSUPPORTED when DIPPER_SIMD names no set, or one that is missing here. To be
- * asked once at start. */
+/* Checks DIPPER_SIMD. DP_INVALID: it names no set; DP_UNSUPPORTED: this machine lacks the set. Call it once at
+ * start. */
 enum dp_status simd_check(struct dp_error *error);
 
 #endif

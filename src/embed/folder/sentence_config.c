@@ -105,7 +105,7 @@ static const struct {
 };
 enum { MODE_COUNT = sizeof MODES / sizeof *MODES };
 
-/* Modes that were chosen in one of the two spellings. */
+/* The modes that one of the two spellings chooses. */
 struct chosen_modes {
     unsigned count;
     enum model_pooling pooling;

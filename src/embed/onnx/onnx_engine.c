@@ -1,8 +1,8 @@
 /* onnx_engine.c: ONNX Runtime behind the engine vtable.
  *
- * Threads. ONNX Runtime has a pool of its own, of one thread less than `threads_a_text`, which all runs share;
- * with the threads that call onnx_encode() at once (engine.callers) there are never more than `threads` that
- * compute. So a single text has threads_a_text of them, and many texts have all.
+ * Threads: ONNX Runtime's pool, which all runs share, has one thread less than `threads_a_text`. With the threads
+ * that call onnx_encode() at once (engine.callers), never more than `threads` compute. So a single text gets
+ * threads_a_text threads, and many texts get all.
  *
  * One text is one run by default: if a graph quantises its activations dynamically, a text's neighbours change the
  * scale, and so its vector.
