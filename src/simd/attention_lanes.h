@@ -1,12 +1,12 @@
 /* simd/attention_lanes.h: attention over sixteen lanes, in fp32 and in integers.
  *
- * A part of encoder_lanes.h. Sixteen queries at a time: a lane is a query, so their scores lie as
- * weights[key][query], and the greatest score, exp and the sum over keys are vertical, without a step across lanes;
- * the block (64 bytes a key) stays in the L1 cache. Then the sums over values turn the layout round: a lane is a
- * dimension of the head.
+ * A part of encoder_lanes.h. Takes sixteen queries at a time. A lane is a query, so scores lie as
+ * weights[key][query], and maximum, exp and the sum over keys are vertical, without a step across lanes. The block
+ * (64 bytes per key) stays in the L1 cache. For the sums over values a lane is a dimension of the head.
  *
- * In integers a lane holds two of 16 bits, whose products one instruction adds up: of queries and keys two dimensions,
- * 16 apart, of weights and values two keys. The sums being exact, it does not matter which.
+ * In integers a lane holds two numbers of 16 bits, and one instruction adds up their products: two dimensions, 16
+ * apart, of queries and keys; two keys of weights and values. The sums are exact, so any pairing gives equal
+ * results.
  */
 #ifndef SIMD_ATTENTION_LANES_H
 #define SIMD_ATTENTION_LANES_H
@@ -18,7 +18,7 @@ UNROLLED lanes as_float(bool integers, lanes sum)
     return integers ? lanes_from_products(sum) : sum;
 }
 
-/* out[d * out_stride + i] = from[i * stride + d] for 16 rows i, of which those from `held` on count as zeros. */
+/* out[d * out_stride + i] = from[i * stride + d] for 16 rows i; rows from `held` on count as zeros. */
 static void transpose_rows(const float *from, size_t stride, size_t held, size_t dims, float *out,
                            size_t out_stride)
 {
@@ -38,8 +38,8 @@ static void transpose_rows(const float *from, size_t stride, size_t held, size_t
             out[d * out_stride + i] = i < held ? from[i * stride + d] : 0.0f;
 }
 
-/* weights[j][i] = k[j] . q[i] for `count` keys from `keys` on, of which `held` exist, and 16 queries; keeps the
- * greatest scores of the keys that exist in `most`, four chains of them. */
+/* weights[j][i] = k[j] . q[i] for 16 queries and `count` keys from `keys` on, of which `held` exist. Raises
+ * `most`, four chains of greatest scores, by the keys that exist. */
 UNROLLED void score_tile(bool integers, const float *queries, const float *keys, size_t columns, size_t depth,
                          size_t count, size_t held, lanes most[4], float *weights)
 {
@@ -69,7 +69,7 @@ UNROLLED void score_tile(bool integers, const float *queries, const float *keys,
     }
 }
 
-/* The scores of 16 queries against all keys, and what softmax makes of them, e^(score - max); answers their sums. */
+/* Computes the scores of 16 queries against all keys, then e^(score - max). Returns the sums over keys. */
 UNROLLED lanes softmax_scores(bool integers, const float *queries, const float *keys, size_t tokens,
                               size_t columns, size_t depth, float scale, float *weights)
 {
@@ -94,8 +94,8 @@ UNROLLED lanes softmax_scores(bool integers, const float *queries, const float *
     return sum;
 }
 
-/* out[i][0 .. width) = factor[i] * sum over j of weights[j][i] * values[j][0 .. width) for `rows` queries, of which
- * `held` exist, and `groups` times 16 columns, the last of them perhaps not whole; j runs over `steps`. */
+/* out[i][0 .. width) = factor[i] * sum over j of weights[j][i] * values[j][0 .. width) for `rows` queries, of
+ * which `held` exist, and `groups` times 16 columns, of which the last may be partial; j runs over `steps`. */
 UNROLLED void value_tile(bool integers, size_t rows, size_t held, size_t groups, size_t width,
                          const float *weights, const float *values, size_t dim, size_t steps, const float *factor,
                          float *out, size_t out_stride)
@@ -160,13 +160,13 @@ UNROLLED void gather_values(bool integers, const struct attention_head *head, si
     }
 }
 
-/* Where the parts of a head's scratch lie; `dim` is the head's width in whole sixteens. */
+/* The parts of a head's scratch. `dim` is the head's width, rounded up to sixteens. */
 struct attention_layout {
     size_t dim, columns;
     float *keys;    /* [dim / 16][columns][16] */
     float *values;  /* [tokens][dim], zeros past the head's width */
     float *queries; /* [dim][16]: transposed */
-    float *packed;  /* [16][dim]: rows of integers that are to be transposed */
+    float *packed;  /* [16][dim]: rows of integers, before transposing */
     float *weights; /* [columns][16] */
 };
 
@@ -218,7 +218,7 @@ static void attention_fp32(const struct attention_head *head)
 
 /* ---- in integers ---- */
 
-/* What makes integers of a head's queries, keys or values. */
+/* The rounding of a head's queries, keys or values to integers. */
 struct integer_scale {
     float step, inverse, bound;
 };
@@ -246,14 +246,14 @@ static void integer_scales(const struct attention_head *head, struct integer_sca
     *v = integer_scale(v_least, ATTENTION_INT16);
 }
 
-/* EXP_ROUND and the nearest integers, which are the low 16 bits; NaN as the least. */
+/* EXP_ROUND plus the nearest integers, which are the low 16 bits; NaN becomes the least. */
 UNROLLED lanes to_integers(lanes x, const struct integer_scale *scale)
 {
     lanes t = lanes_fma(x, lanes_set(scale->inverse), lanes_set(EXP_ROUND));
     return lanes_max(t, lanes_set(EXP_ROUND - scale->bound));
 }
 
-/* Lanes of integers of a query or a key: the w-th sixteen of them. */
+/* The w-th sixteen lanes of integers of a query or a key. */
 UNROLLED lanes pack_columns(const float *row, size_t w, size_t width, const struct integer_scale *scale)
 {
     size_t d = w * 2 * LANES;
@@ -274,7 +274,7 @@ static void pack_values(const struct attention_head *head, const struct integer_
         }
 }
 
-/* Weights become integers, in place. */
+/* Turns weights into integers, in place. */
 static void pack_weights(float *weights, size_t tokens, lanes sum)
 {
     lanes scale = lanes_div(lanes_set(ATTENTION_WEIGHTS), sum), round = lanes_set(EXP_ROUND);

@@ -1,12 +1,12 @@
 /* simd/encoder.h: the arithmetic of a BERT encoder, by instruction set.
  *
- * Every set gives the same bits as encoder_scalar.c: sums run in k order in one accumulator each, or over
- * 16 lanes joined by a fixed tree; exp and erf are ours; multiply-adds are fused everywhere. So an answer
- * does not depend on the machine, on what else is in the batch, or on the number of threads.
+ * Every set gives the same bits as encoder_scalar.c: a sum runs in k order in one accumulator, or over 16 lanes
+ * joined by a fixed tree; exp and erf are our polynomials; multiply-adds are fused everywhere. So a result does
+ * not depend on the machine, the batch or the number of threads.
  *
- * Matrices of activations are row-major, `stride` floats a row. Strides and the `n` of a linear layer are
- * multiples of ENCODER_BLOCK_N; columns past the layer's real width hold zeros. All pointers that say so
- * are 64-byte aligned. Nothing here allocates or fails.
+ * Matrices of activations are row-major, `stride` floats per row. Strides and the `n` of a linear layer are
+ * multiples of ENCODER_BLOCK_N; columns past the layer's real width hold zeros. Pointers are 64-byte aligned where
+ * noted. Nothing here allocates or fails.
  */
 #ifndef SIMD_ENCODER_H
 #define SIMD_ENCODER_H
@@ -16,24 +16,25 @@
 
 enum {
     ENCODER_BLOCK_N = 64, /* output channels of a weight panel */
-    ENCODER_BLOCK_K = 4,  /* input channels that int8 kernels multiply at once */
-    /* What lets AVX2 add products in 16 bits, exactly (encoder_avx2.c): activations have fewer levels than a byte, and
-     * the packer keeps the weights that meet in one lane small enough. */
-    INT8_LEVELS = 151, /* activations are 0 to this, */
-    INT8_MIDDLE = 76,  /* at most so far from this */
-    INT8_CHUNK = 12,   /* input channels that meet: those of a chunk with i / 2 even, and those with i / 2 odd */
-    INT8_LANE_MOST = 32767 / INT8_MIDDLE, /* the sum of the sizes of six such weights, and */
-    INT8_PAIR_MOST = 32767 / INT8_LEVELS  /* of two neighbours' of the same sign */
+    ENCODER_BLOCK_K = 4,  /* input channels that one step of an int8 kernel multiplies */
+    /* These bounds let AVX2 add products exactly in 16 bits (encoder_avx2.c): activations have fewer levels than a
+     * byte, and the packer limits the weights that meet in one lane. */
+    INT8_LEVELS = 151, /* activations are 0 … INT8_LEVELS */
+    INT8_MIDDLE = 76,  /* and at most INT8_MIDDLE away from INT8_MIDDLE */
+    /* input channels of a chunk; those with i / 2 even meet in one lane, the others in another */
+    INT8_CHUNK = 12,
+    INT8_LANE_MOST = 32767 / INT8_MIDDLE, /* maximum sum of the absolute values of the six weights of a lane */
+    INT8_PAIR_MOST = 32767 / INT8_LEVELS  /* maximum sum of two neighbours of equal sign */
 };
 
 enum encoder_activation { ENCODER_LINEAR, ENCODER_GELU };
 
 /* A linear layer in int8: weight[n][k] ≈ scale[n] * q[n][k].
  *
- * q is packed [n/64][k/4][64][4], so that one panel of 64 output channels is read front to back. n is a
- * multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. That q has no -128 and keeps to
- * INT8_LANE_MOST and INT8_PAIR_MOST, and that `sum` is what it says, some kernels rely on: other values give other
- * numbers there, and no other harm. */
+ * q is packed [n/64][k/4][64][4], so that a kernel reads a panel of 64 output channels front to back (a figure is
+ * in encoder_scalar.c). n is a multiple of 64 and k of 4, padded with zeros. The arrays are 64-byte aligned. Some
+ * kernels rely on it that q has no -128 and keeps to INT8_LANE_MOST and INT8_PAIR_MOST, and that `sum` is right:
+ * otherwise they give wrong numbers, without other harm. */
 struct int8_linear {
     size_t n, k;
     const int8_t *q;    /* -127 to 127 */
@@ -49,8 +50,8 @@ struct fp32_linear {
     const float *bias; /* [n] */
 };
 
-/* Activations as u8 up to INT8_LEVELS, one scale and one least value a row: x[r][i] ≈ low[r] + scale[r] * q[r * k + i].
- * k is a multiple of 4; columns past the real width hold 0 where the weights do. */
+/* Activations as u8 up to INT8_LEVELS, with one scale and one least value per row: x[r][i] ≈ low[r] + scale[r] *
+ * q[r * k + i]. k is a multiple of 4; columns past the real width hold 0 where the weights do. */
 struct u8_rows {
     size_t k;
     uint8_t *q;   /* [rows][k] */
@@ -62,9 +63,8 @@ struct float_range {
     float least, most;
 };
 
-/* One attention head over one sequence of at most 8,192 tokens. Rows of q, k, v and out are `stride` / `out_stride`
- * floats apart.
- * scratch: attention_scratch(tokens, head_dim) floats, 64-byte aligned. */
+/* One attention head over one sequence of at most 8,192 tokens. Rows of q, k and v are `stride` floats apart, rows
+ * of out `out_stride`. scratch: attention_scratch(tokens, head_dim) floats, 64-byte aligned. */
 struct attention_head {
     size_t tokens, head_dim;
     float scale; /* 1 / sqrt(head_dim) */
@@ -75,7 +75,7 @@ struct attention_head {
     float *scratch;
 };
 
-/* Floats of scratch of one head: keys and values gathered, sixteen queries transposed, sixteen rows of integers,
+/* Floats of scratch for one head: gathered keys and values, sixteen transposed queries, sixteen rows of integers,
  * and the weights of sixteen queries. */
 static inline size_t attention_scratch(size_t tokens, size_t head_dim)
 {
@@ -88,24 +88,24 @@ struct encoder_kernels {
      * [panel_begin, panel_end). The integer sum is exact. */
     void (*linear_int8)(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
                         size_t panel_end, enum encoder_activation act, float *out, size_t out_stride);
-    /* The same in fp32; x has x_stride floats a row. */
+    /* linear_int8 in fp32; rows of x are x_stride floats apart. */
     void (*linear_fp32)(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride);
-    /* The range of `dim` floats, NaN left out, zeros positive. */
+    /* The range of `dim` floats. Ignores NaN; zeros become positive. */
     struct float_range (*range)(const float *x, size_t dim);
-    /* Quantises `dim` floats within a range: low = least, scale = (most - least) / INT8_LEVELS, which is the answer;
-     * q rounded to nearest even. A row may be quantised in parts, with the range of the whole. */
+    /* Quantises `dim` floats within a range: low = least, scale = (most - least) / INT8_LEVELS; q is rounded to
+     * nearest even. Returns the scale. A caller may quantise a row in parts, with the range of the whole row. */
     float (*quantize)(const float *x, size_t dim, struct float_range range, uint8_t *q);
-    /* out = layer_norm(x * unscale + y) * gamma + beta; out may be x or y. unscale NULL multiplies by nothing, y NULL
-     * (and unscale with it) adds nothing. */
+    /* out = layer_norm(x * unscale + y) * gamma + beta; out may be x or y. unscale NULL: no multiplication; y
+     * NULL: no addition, and no unscale. */
     void (*add_layer_norm)(const float *x, const float *unscale, const float *y, const float *gamma,
                            const float *beta, float epsilon, size_t dim, float *out);
-    /* out[i] = base[i] + scale * q[i]: one row of an int8 embedding table added to a row of positions. */
+    /* out[i] = base[i] + scale * q[i]: adds a row of an int8 embedding table to a row of positions. */
     void (*add_int8_row)(const int8_t *q, float scale, const float *base, size_t dim, float *out);
     /* softmax(q k^T * scale) v. */
     void (*attention)(const struct attention_head *head);
-    /* The same with queries, keys, values and weights as integers of 16 bits, the sums of whose products are exact. */
+    /* attention with queries, keys, values and weights in int16; products are summed exactly in int32. */
     void (*attention_int16)(const struct attention_head *head);
     /* out[i] = (x[0][i] + … + x[rows - 1][i]) / rows, in row order. */
     void (*mean_rows)(const float *x, size_t stride, size_t rows, size_t dim, float *out);

@@ -1,12 +1,13 @@
 /* encoder_avx2.c: the encoder with AVX2 and FMA.
  *
- * VPMADDUBSW adds two u8 * s8 products into 16 bits, twice as many products as VPMADDWD makes of widened bytes; but it
- * saturates, and its sums soon leave 16 bits. Here they do neither. Activations have INT8_LEVELS and the packer keeps
- * neighbouring weights small enough for one instruction. The sums of the three that a chunk takes may wrap around,
- * modulo 2^16; less INT8_MIDDLE times their weights, which is what they would be if activations were counted from
- * INT8_MIDDLE on, they are small again and so exact. VPMADDWD with ones then joins a channel's two lanes in 32 bits. What
- * was taken off altogether, INT8_MIDDLE times the channel's sum of weights, each sum begins with. (Khudia et al. 2021,
- * FBGEMM, add in 16 bits too, and keep weights that are too large in a list of their own.)
+ * VPMADDUBSW adds two u8 * s8 products into 16 bits, twice as many products as VPMADDWD makes of widened bytes.
+ * But it saturates, and sums of its results soon overflow 16 bits. Here neither does harm. Activations have
+ * INT8_LEVELS, and the packer keeps neighbouring weights small enough for one instruction. A chunk takes three
+ * instructions, whose sum may wrap around modulo 2^16. Subtracting INT8_MIDDLE times the weights counts
+ * activations from INT8_MIDDLE on; the result is small again, and so exact. VPMADDWD with ones then joins a
+ * channel's two lanes in 32 bits. Each sum begins with the total that was subtracted, INT8_MIDDLE times the
+ * channel's sum of weights. (Khudia et al. 2021, FBGEMM, add in 16 bits too, and keep weights that are too large
+ * in a separate list.)
  */
 #include "simd/lanes_avx2.h"
 
@@ -14,13 +15,13 @@
 
 enum {
     STEPS = INT8_CHUNK / ENCODER_BLOCK_K,
-    VECTORS = 8, /* of eight output channels: a panel */
-    CHUNKS = 16, /* at a time: those weights of a panel stay in the L1 cache */
+    VECTORS = 8, /* a panel, in vectors of eight output channels */
+    CHUNKS = 16, /* chunks at a time, whose weights of a panel stay in the L1 cache */
     DEPTH = CHUNKS * INT8_CHUNK,
-    STEP = ENCODER_BLOCK_K * ENCODER_BLOCK_N /* bytes of weights */
+    STEP = ENCODER_BLOCK_K * ENCODER_BLOCK_N /* bytes of a panel's weights for four input channels */
 };
 
-/* INT8_MIDDLE times the weights that meet in each lane. */
+/* INT8_MIDDLE times the sum of the weights that meet in each lane. */
 struct centres {
     __m256i of[CHUNKS][VECTORS];
 };
@@ -54,7 +55,7 @@ static void find_centres(const int8_t *w, size_t depth, struct centres *centres)
     }
 }
 
-/* Adds the products of one row's activations of a chunk, or of its first `steps` times four. */
+/* Adds the products of one row's activations of a chunk, or of its first `steps` times four of them. */
 UNROLLED void add_chunk(__m256i acc[VECTORS], const uint8_t *q, const int8_t *w, size_t steps,
                         const __m256i centres[VECTORS])
 {

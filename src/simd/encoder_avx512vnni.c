@@ -22,7 +22,7 @@ static inline int32_t load_four(const uint8_t *p)
     return four;
 }
 
-/* The integers become floats with scale and bias, then GELU if asked, while they are in registers. */
+/* Turns the integers into floats with scale and bias, then applies GELU if asked, all in registers. */
 UNROLLED void store_tile(__m512i acc[TILE_ROWS][4], const struct u8_rows *x, size_t first, size_t rows,
                          const struct int8_linear *layer, size_t column, enum encoder_activation act, float *out,
                          size_t out_stride)
@@ -44,7 +44,7 @@ UNROLLED void store_tile(__m512i acc[TILE_ROWS][4], const struct u8_rows *x, siz
     }
 }
 
-/* ahead: weights to be fetched into the caches meanwhile, `lines` cache lines with each step of k. */
+/* ahead: weights to prefetch into the caches meanwhile, `lines` cache lines per step of k. */
 UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, const struct int8_linear *layer,
                         size_t panel, const int8_t *ahead, size_t lines, enum encoder_activation act, float *out,
                         size_t out_stride)
@@ -76,10 +76,10 @@ UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, cons
     store_tile(acc, x, first, rows, layer, panel * ENCODER_BLOCK_N, act, out, out_stride);
 }
 
-/* Rows are spread over tiles evenly: 27 rows as 6, 6, 5, 5, 5, because a tile of few rows waits for its weights.
- * While the tiles of a panel are computed, each fetches its share of the next panel, so that the weights of a
- * short text arrive from the L3 cache or memory behind the multiplications. Behind the last panel lie the
- * layer's scales and, in a packed model, the layer that runs next; a prefetch of what is not there does nothing. */
+/* Spreads rows over tiles evenly (27 rows as 6, 6, 5, 5, 5), because a tile of few rows waits for its weights.
+ * Each tile prefetches its share of the next panel, so that the weights of a short text arrive from the L3 cache
+ * or memory during the multiplications. Behind the last panel lie the layer's scales and, in a packed model, the
+ * next layer; a prefetch beyond the memory does nothing. */
 static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
                         size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
 {

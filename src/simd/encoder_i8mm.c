@@ -1,10 +1,11 @@
-/* encoder_i8mm.c: the encoder with NEON and USMMLA (FEAT_I8MM: Neoverse V1 and N2, Cortex-A510 and A710, Apple M2).
+/* encoder_i8mm.c: the encoder with NEON and USMMLA (FEAT_I8MM: Neoverse V1 and N2, Cortex-A510 and A710, Apple
+ * M2).
  *
  * USMMLA multiplies a matrix of 2 rows by 8 unsigned bytes with the transpose of one of 2 channels by 8 signed
  * bytes and adds the 2 by 2 products to 4 int32 lanes, exactly: twice the products of SDOT, and no offset to
  * correct. Eight steps of k of four channels lie in two registers, four steps in each; ZIP makes a pair of
- * channels of either half. A tile is three pairs of rows by 16 output channels: 24 accumulators, three registers
- * of activations, and weights that come through the others.
+ * channels of either half. A tile is three pairs of rows by 16 output channels: 24 accumulators and three
+ * registers of activations; the weights pass through the others.
  */
 #include "simd/lanes_neon.h"
 
@@ -29,7 +30,7 @@ UNROLLED uint8x16_t pair_rows_short(const uint8_t *row, const uint8_t *next)
     return vcombine_u8(vcreate_u8(a), vcreate_u8(b));
 }
 
-/* Eight steps of k; `low` and `high` are the weights of four channels in the first four and the last four. */
+/* Eight steps of k; `low` and `high` are the weights of four channels for the first and the last four steps. */
 UNROLLED void int8_step(int32x4_t acc[INT8_PAIRS][8], size_t pairs, size_t group,
                         const uint8x16_t activations[INT8_PAIRS], int8x16_t low, int8x16_t high)
 {
@@ -49,7 +50,7 @@ UNROLLED int32x4_t take_row(int32x4_t first, int32x4_t second, int half)
     return vreinterpretq_s32_s64(half == 0 ? vzip1q_s64(a, b) : vzip2q_s64(a, b));
 }
 
-/* The last row of an odd number of rows makes a pair with itself, and is stored once. */
+/* A last odd row is paired with itself and stored once. */
 UNROLLED void int8_tile(const struct u8_rows *x, size_t first, size_t rows, size_t pairs,
                         const struct int8_linear *layer, size_t column, enum encoder_activation act, float *out,
                         size_t out_stride)

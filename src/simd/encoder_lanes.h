@@ -1,9 +1,9 @@
-/* simd/encoder_lanes.h: the encoder's kernels over sixteen lanes, but for the int8 product.
+/* simd/encoder_lanes.h: the encoder's kernels over sixteen lanes, except the int8 product.
  *
  * Included by one file per instruction set, after the header that defines `lanes`, its operations, and the
- * register tiles. The arithmetic and its order are those of encoder_scalar.c; what is
- * tuned here is only what stays in registers. Tiles call inline functions with constant row counts, so that
- * the compiler unrolls them and keeps the accumulators in registers.
+ * register tiles. The arithmetic and its order are those of encoder_scalar.c; only the use of registers is tuned
+ * here. Tiles call inline functions with constant row counts, so that the compiler unrolls them and keeps the
+ * accumulators in registers.
  */
 #ifndef SIMD_ENCODER_LANES_H
 #define SIMD_ENCODER_LANES_H
@@ -31,8 +31,7 @@ UNROLLED lanes lanes_exp2(lanes x, const float *poly, int terms)
     return lanes_scale(p, t);
 }
 
-/* GELU of y[0 .. count) in place, count <= 8: several polynomials side by side hide the latency of each
- * one's chain. */
+/* GELU of y[0 .. count) in place, count <= 8: several polynomials side by side hide the latency of each chain. */
 UNROLLED void gelu_tile(lanes *y, size_t count)
 {
     lanes a[8], p[8];
@@ -68,7 +67,7 @@ static inline void gelu_row(float *row, size_t columns)
     }
 }
 
-/* Two chains each: the order of comparisons does not show, for -0 is made 0. */
+/* Two chains for each bound. min and max do not depend on order once -0 is 0. */
 static struct float_range row_range(const float *x, size_t dim)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole, i = 0;
@@ -164,8 +163,8 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* One tile of `rows` x TILE_LANES groups of 16 columns, in rising k. ahead: weights to be fetched into the L2 cache
- * meanwhile, `lines` cache lines with each step of k. */
+/* One tile of `rows` x TILE_LANES groups of 16 columns, in rising k. ahead: weights to prefetch into the L2 cache
+ * meanwhile, `lines` cache lines per step of k. */
 UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const float *w, size_t k,
                           const float *bias, const float *ahead, size_t lines, float *out, size_t out_stride)
 {
@@ -199,7 +198,7 @@ UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const fl
     }
 }
 
-/* One of `tiles` groups of rows over a panel. The first of them fetch the next panel. */
+/* Computes one of `tiles` groups of rows over a panel. The first groups prefetch the next panel. */
 UNROLLED void linear_panel(const float *x, size_t x_stride, size_t rows, size_t tile, size_t tiles,
                            const struct fp32_linear *layer, size_t panel, enum encoder_activation act, float *out,
                            size_t out_stride)
@@ -219,7 +218,7 @@ UNROLLED void linear_panel(const float *x, size_t x_stride, size_t rows, size_t 
             gelu_row(out + r * out_stride, ENCODER_BLOCK_N);
 }
 
-/* Rows are spread over tiles evenly: a tile of few rows waits for its weights. */
+/* Spreads rows over tiles evenly, as a tile of few rows waits for its weights. */
 static void linear_fp32(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride)
@@ -287,7 +286,7 @@ static void normalize_l2(float *x, size_t dim)
 
 #include "simd/attention_lanes.h"
 
-/* All but the int8 product, for a set's table. */
+/* A set's table, without the int8 product. */
 #define LANES_KERNELS                                                                                           \
     .linear_fp32 = linear_fp32, .range = row_range, .quantize = quantize_row, .add_layer_norm = add_layer_norm, \
     .add_int8_row = add_int8_row, .attention = attention_fp32, .attention_int16 = attention_int16,              \

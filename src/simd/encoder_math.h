@@ -1,12 +1,12 @@
 /* simd/encoder_math.h: the constants that define our exp, erf and quantisation, for every instruction set.
  *
- * 2^x: x = n + f with |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (Remez; 7.5e-8 relative before
- * rounding, 2.1e-7 after), 2^n by adding n to the exponent's bits. Softmax folds its scale and log2 e into one
- * factor, so e^x costs no more. For weights of 15 bits degree 3 will do (7.5e-5 relative).
- * GELU: x/2 (1 + erf(x / sqrt 2)) = max(x, 0) - |x| t with t = erfc(|x| / sqrt 2) / 2. The fourth root of t is so
- * straight a curve that a polynomial of degree 8 in -|x| follows it (a linear program that weighs errors as they
- * show in GELU and in erf); from 5.63 on it is below 0, which counts as 0. Squaring it twice gives erf within
- * 3.6e-7 and GELU within 4.1e-7, without a division.
+ * 2^x: x = n + f with |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (Remez; 7.5e-8 relative before rounding,
+ * 2.1e-7 after), 2^n by adding n to the exponent's bits. Softmax folds its scale and log2 e into one factor, so
+ * e^x costs no more than 2^x. For weights of 15 bits, degree 3 suffices (7.5e-5 relative). GELU: x/2 (1 + erf(x /
+ * sqrt 2)) = max(x, 0) - |x| t with t = erfc(|x| / sqrt 2) / 2. The fourth root of t is so straight a curve that a
+ * polynomial of degree 8 in -|x| follows it (a linear program that weighs errors as they show in GELU and in erf);
+ * from 5.63 on it is below 0, which counts as 0. Squaring it twice gives erf within 3.6e-7 and GELU within 4.1e-7,
+ * without a division.
  */
 #ifndef SIMD_ENCODER_MATH_H
 #define SIMD_ENCODER_MATH_H
@@ -16,7 +16,7 @@
 
 #include "simd/encoder.h"
 
-/* 1.5 * 2^23: adding it rounds a small float to an integer, ties to even, which is then in the low bits. */
+/* 1.5 * 2^23: adding it rounds a small float to an integer, ties to even, in the sum's low bits. */
 #define EXP_ROUND 12582912.0f
 #define EXP_LEAST (-125.0f) /* 2^-125 is still a normal float */
 #define EXP_LOG2E 1.44269504f
@@ -33,8 +33,8 @@ static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-
                                                  3.39326652e-05f,  0.00379413273f,   -0.00465057697f,
                                                  -0.0501979701f,   0.167734012f,     0.840896428f};
 
-/* Stands before a loop of at most 16 turns over registers, which must be unrolled wholly: otherwise the
- * registers become an array in memory. clang's plain "unroll" would also unroll what it cannot count yet. */
+/* For loops of at most 16 turns over registers, which the compiler must unroll fully: otherwise the registers
+ * become an array in memory. clang's plain "unroll" would also unroll loops that it cannot count yet. */
 #if defined(__clang__)
 #define UNROLL_LOOP _Pragma("clang loop unroll(full)")
 #else
@@ -43,12 +43,13 @@ static const float gelu_poly[GELU_POLY_TERMS] = {-3.40994529e-06f, -5.85333255e-
 
 #define QUANTIZE_LEVELS      ((float)INT8_LEVELS)
 #define QUANTIZE_STEP        (1.0f / QUANTIZE_LEVELS)
-#define QUANTIZE_LEAST_RANGE 1e-30f /* below it a row counts as constant (levels / range would overflow) */
+/* a row with a smaller range counts as constant, as levels / range would overflow */
+#define QUANTIZE_LEAST_RANGE 1e-30f
 #define NORM_LEAST           1e-12f
 
-/* Attention in integers of 16 bits, whose sums stay below 2^31. Queries and keys of a head of dim channels reach the
- * greatest B with dim * B * B < 2^31 (8191 for 32 channels), values 32767; a query's weights sum up to 32,000, and to
- * half a unit a key more once each is rounded: (32000 + 8192 / 2) * 32767 < 2^31. */
+/* Attention in int16, whose sums stay below 2^31. Queries and keys of a head of dim channels reach the greatest B
+ * with dim * B * B < 2^31 (8191 for 32 channels), values 32767. A query's weights sum up to 32,000; rounding adds
+ * at most half a unit per key: (32000 + 8192 / 2) * 32767 < 2^31. */
 #define ATTENTION_MOST    2147483647.0
 #define ATTENTION_INT16   32767.0f
 #define ATTENTION_WEIGHTS 32000.0f
@@ -60,7 +61,8 @@ static inline float attention_bound(size_t head_dim)
     return bound < ATTENTION_INT16 ? bound : ATTENTION_INT16;
 }
 
-/* What one stands for, if `bound` is to stand for `most`; 0, and all counts as 0, if that is too small or infinite. */
+/* The value of one unit if `bound` units stand for `most`. 0 if `most` is tiny or infinite; then all values count
+ * as 0. */
 static inline float attention_step(float most, float bound)
 {
     return most > QUANTIZE_LEAST_RANGE && most < INFINITY ? most / bound : 0.0f;

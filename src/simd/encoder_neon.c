@@ -19,15 +19,15 @@ static inline int8x8_t as_signed(uint8x8_t q)
     return vreinterpret_s8_u8(veor_u8(q, vdup_n_u8(0x80)));
 }
 
-/* Four of eight activations, four times over. */
+/* Four of eight activations, repeated four times. */
 UNROLLED int8x16_t four_times(int8x8_t eight, int which)
 {
     int32x2_t fours = vreinterpret_s32_s8(eight);
     return vreinterpretq_s8_s32(which == 0 ? vdupq_lane_s32(fours, 0) : vdupq_lane_s32(fours, 1));
 }
 
-/* Eight steps of k; `low` and `high` are the weights of four channels in the first four and the last four, `near`
- * and `far` the activations of a row. */
+/* Eight steps of k; `low` and `high` are the weights of four channels for the first and the last four steps,
+ * `near` and `far` a row's activations for them. */
 UNROLLED void int8_step(int32x4_t acc[2], int8x16_t low, int8x16_t high, int8x16_t near, int8x16_t far)
 {
     int16x8_t first = vmull_s8(vget_low_s8(low), vget_low_s8(near)), second = vmull_high_s8(low, near);

@@ -3,8 +3,11 @@
  * Every other instruction set must reproduce these bits. Therefore the order of each sum is part of the
  * definition. A sum of integers is exact. A sum of floats over k (matrix products, attention) is one chain of
  * fused multiply-adds in rising k; a sum over keys (softmax) is one chain too. A sum over a row (layer norm, the
- * L2 norm) runs in 16 lanes, element i into lane i mod 16, and the lanes are joined by lanes_sum()'s fixed tree.
- * exp and erf are the polynomials below.
+ * L2 norm) runs in 16 lanes, element i into lane i mod 16, and lanes_sum()'s fixed tree joins the lanes:
+ *
+ *     16 lanes    l0 … l7 + l8 … l15  →  8 lanes    l0 … l3 + l4 … l7  →  4  →  2  →  1
+ *
+ * exp and erf are the polynomials of encoder_math.h.
  */
 #include <math.h>
 #include <string.h>
@@ -64,8 +67,17 @@ static float activate_scalar(float x, enum encoder_activation act)
     return act == ENCODER_GELU ? gelu_scalar(x) : x;
 }
 
-/* With x = low + s q and weight = w_scale * w:
- *     sum_k x w_scale w = w_scale * (s * sum_k q w + low * sum_k w). */
+/* An int8 layer, row by row and channel by channel. With x = low + s q and weight = w_scale * w:
+ *     sum_k x w_scale w = w_scale * (s * sum_k q w + low * sum_k w)
+ * so the loop over k multiplies integers alone, and `layer->sum` holds the last sum for each channel.
+ *
+ * The weights lie in panels of 64 channels; inside a panel, four input channels of every output channel lie together:
+ *
+ *     panel 0   k = 0 … 3:  c0: w0 w1 w2 w3 | c1: w0 w1 w2 w3 | … | c63: w0 w1 w2 w3
+ *               k = 4 … 7:  c0: w4 w5 w6 w7 | c1: …
+ *     panel 1   the next 64 channels
+ *
+ * so fast kernels load 64 bytes and multiply four input channels of sixteen output channels by one instruction. */
 static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_linear *layer, size_t panel_begin,
                         size_t panel_end, enum encoder_activation act, float *out, size_t out_stride)
 {
@@ -83,6 +95,7 @@ static void linear_int8(const struct u8_rows *x, size_t rows, const struct int8_
     }
 }
 
+/* The weights of a panel of 64 channels lie k by k:  k = 0: c0 c1 … c63 | k = 1: c0 c1 … c63 | … */
 static void linear_fp32(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride)
@@ -104,9 +117,12 @@ static struct float_range row_range(const float *x, size_t dim)
         least = x[i] < least ? x[i] : least;
         most = x[i] > most ? x[i] : most;
     }
-    return (struct float_range){least + 0.0f, most + 0.0f}; /* no -0, so that the order does not show */
+    return (struct float_range){least + 0.0f, most + 0.0f}; /* + 0 turns -0 into 0, whatever the order */
 }
 
+/*     range.least                       range.most
+ *     |--------------------------------------|         floats
+ *     0         1         2     …     INT8_LEVELS      q; a step is width / INT8_LEVELS wide */
 static float quantize_row(const float *x, size_t dim, struct float_range range, uint8_t *q)
 {
     float width = range.most - range.least;
@@ -118,6 +134,8 @@ static float quantize_row(const float *x, size_t dim, struct float_range range, 
     return width * QUANTIZE_STEP;
 }
 
+/* Layer norm in three passes over the row: the sum x + y and its mean; the squares of what is away from the mean; then
+ * scaling by gamma and beta. */
 static void add_layer_norm(const float *x, const float *unscale, const float *y, const float *gamma,
                            const float *beta, float epsilon, size_t dim, float *out)
 {
@@ -143,7 +161,7 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* weight[j] = e^(scale * (score[j] - max)) = 2^(score[j] * factor - max * factor), in place; answers their sum. */
+/* weight[j] = e^(scale * (score[j] - max)) = 2^(score[j] * factor - max * factor), in place. Returns their sum. */
 static float softmax_scores(float *weight, size_t tokens, float factor, const float *poly, int terms)
 {
     float max = -INFINITY, sum = 0.0f;
@@ -156,6 +174,10 @@ static float softmax_scores(float *weight, size_t tokens, float factor, const fl
     return sum;
 }
 
+/* For each query i: a weight for each key, weight[j] = softmax_j(q[i] . k[j]), then the weighted mean of the values:
+ *
+ *               keys j →                        dims d →
+ *     query i   q.k0  q.k1  q.k2  → weights   · v0 v1 v2 (rows)   → out[i][d] */
 static void attention_fp32(const struct attention_head *head)
 {
     float *weight = head->scratch;
@@ -178,8 +200,8 @@ static void attention_fp32(const struct attention_head *head)
     }
 }
 
-/* x ≈ step * out: a head's queries, keys or values, [tokens][head_dim], as integers of at most `bound`, to nearest,
- * ties to even; NaN as the least. One step for all, which is the answer. */
+/* x ≈ step * out: rounds a head's queries, keys or values, [tokens][head_dim], to integers of at most `bound`, to
+ * nearest, ties to even; NaN becomes the least. Returns the step, one for all. */
 static float to_integers(const struct attention_head *head, const float *x, float bound, int16_t *out)
 {
     float most = 0.0f;
@@ -198,8 +220,8 @@ static float to_integers(const struct attention_head *head, const float *x, floa
     return step;
 }
 
-/* The same in integers, exp and its sum excepted: scores and values are exact sums, and weights are rounded to parts
- * of ATTENTION_WEIGHTS. */
+/* attention_fp32 in integers, except exp and its sum: scores and outputs are exact sums, and weights are rounded to
+ * parts of ATTENTION_WEIGHTS. */
 static void attention_int16(const struct attention_head *head)
 {
     size_t tokens = head->tokens, dim = head->head_dim;

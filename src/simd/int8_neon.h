@@ -1,8 +1,8 @@
-/* simd/int8_neon.h: what the int8 products of the arm64 sets have in common.
+/* simd/int8_neon.h: the code that the int8 products of the arm64 sets share.
  *
- * Included after lanes_neon.h, encoder_lanes.h and INT8_ROWS, the most rows of a tile. Activations are unsigned and
- * weights signed; instructions that multiply only signed bytes take q - 128 (its bits are q ^ 0x80) instead of q, and
- * 128 times the sum of the channel's weights brings back what that left out, exactly:
+ * Included after lanes_neon.h, encoder_lanes.h and INT8_ROWS, the most rows of a tile. Activations are unsigned
+ * and weights signed; instructions that multiply only signed bytes take q - 128 (its bits are q ^ 0x80) instead of
+ * q, and 128 times the sum of the channel's weights brings back what that left out, exactly:
  *     sum_k q w = sum_k (q - 128) w + 128 sum_k w. */
 #ifndef SIMD_INT8_NEON_H
 #define SIMD_INT8_NEON_H
@@ -20,8 +20,8 @@ static inline const int8_t *int8_weights(const struct int8_linear *layer, size_t
            column % ENCODER_BLOCK_N * ENCODER_BLOCK_K;
 }
 
-/* A tile's sums: rows of sixteen output channels. They pass through memory (the L1 cache) so that the code that
- * follows exists once, and not for each size of tile: it is as long as the product itself. */
+/* A tile's sums: rows of sixteen output channels. They pass through memory (the L1 cache), so that int8_store,
+ * which is as long as the product itself, exists once and not for each size of tile. */
 struct int8_tile_sums {
     int32_t row[INT8_ROWS][LANES];
 };
@@ -40,8 +40,8 @@ UNROLLED lanes int8_scaled(const int32_t *sums, float scale, float low, const st
     return lanes_fma(y, lanes_load(layer->scale + column), lanes_load(layer->bias + column));
 }
 
-/* The integers become floats with scale and bias, then GELU if asked: two rows at once, whose eight polynomials
- * hide one another's latency. The last of an odd number of rows is its own neighbour. */
+/* Turns the integers into floats with scale and bias, then applies GELU if asked. Takes two rows at once, whose
+ * eight polynomials hide each other's latency; a last odd row is paired with itself. */
 static __attribute__((noinline)) void int8_store(const struct int8_tile_sums *sums, const struct u8_rows *x,
                                                  size_t first, size_t rows, const struct int8_linear *layer,
                                                  size_t column, enum encoder_activation act, float *out,

@@ -1,7 +1,7 @@
 /* simd/int8_rows.h: an int8 layer as tiles of at most six rows, for the sets whose tile has that many.
  *
- * Included after INT8_ROWS (6) and int8_panel, which computes the tiles of one group of rows over a panel of output
- * channels; it becomes part of linear_int8, once for each number of rows. Rows are spread over tiles evenly.
+ * Included after INT8_ROWS (6) and int8_panel, which computes one group of rows over a panel of output channels.
+ * linear_int8 contains it once for each number of rows, and spreads rows over tiles evenly.
  */
 #ifndef SIMD_INT8_ROWS_H
 #define SIMD_INT8_ROWS_H

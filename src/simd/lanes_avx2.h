@@ -181,12 +181,12 @@ static inline __m256 products_half(__m256 a, __m256 b, __m256 sum)
 #endif
     return sum;
 }
-/* sum + the two products of each lane, in 32 bits; a is the same in all lanes. */
+/* sum + the two products of each lane, in 32 bits; all lanes of a are equal. */
 static inline lanes lanes_add_products(lanes a, lanes b, lanes sum)
 {
     return (lanes){products_half(a.low, b.low, sum.low), products_half(a.high, b.high, sum.high)};
 }
-/* The same with the integers at a for all lanes. */
+/* lanes_add_products with the two integers at a in all lanes. */
 static inline lanes lanes_add_products_of(const float *a, lanes b, lanes sum)
 {
     return lanes_add_products(lanes_set(*a), b, sum);
@@ -203,7 +203,7 @@ static inline lanes lanes_from_int8(const int8_t *p)
     return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
 }
-/* Floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. */
+/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. */
 static inline void lanes_store_rounded(uint8_t *p, lanes a)
 {
     __m256i low = _mm256_cvtps_epi32(a.low), high = _mm256_cvtps_epi32(a.high);

@@ -140,13 +140,14 @@ static inline lanes lanes_integers(lanes a, lanes b)
     __m512i high = _mm512_slli_epi32(_mm512_castps_si512(b), 16);
     return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_castps_si512(a), high));
 }
-/* sum + the two products of each lane, in 32 bits; a is the same in all lanes. As assembly because gcc 12 copies the sums of the intrinsic. */
+/* sum + the two products of each lane, in 32 bits; all lanes of a are equal. As assembly because gcc 12 copies the
+ * sums of the intrinsic. */
 static inline lanes lanes_add_products(lanes a, lanes b, lanes sum)
 {
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
 }
-/* The same with the integers at a for all lanes. */
+/* lanes_add_products with the two integers at a in all lanes. */
 static inline lanes lanes_add_products_of(const float *a, lanes b, lanes sum)
 {
     __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
@@ -161,7 +162,7 @@ static inline lanes lanes_from_int8(const int8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
-/* Floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. */
+/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. */
 static inline void lanes_store_rounded(uint8_t *p, lanes a)
 {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));

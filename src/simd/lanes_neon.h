@@ -19,8 +19,8 @@ enum {
     VALUE_LANES = 1
 };
 
-/* A value type for sixteen lanes, four to a quarter. Not float32x4x4_t: gcc 12 keeps that one together and copies
- * it about. */
+/* A value type for sixteen lanes, four to a quarter. Not float32x4x4_t: gcc 12 keeps such a value together and
+ * copies it around. */
 typedef struct {
     float32x4_t a, b, c, d;
 } lanes;
@@ -76,7 +76,7 @@ static inline lanes lanes_fma(lanes x, lanes y, lanes z) /* x * y + z */
     return (lanes){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
                    vfmaq_f32(z.d, x.d, y.d)};
 }
-/* FMAX would answer NaN where only one of the two is; the definition is the comparison. */
+/* x > y ? x : y. FMAX is different: it gives NaN if either is NaN. */
 static inline float32x4_t neon_greater(float32x4_t x, float32x4_t y)
 {
     return vbslq_f32(vcgtq_f32(x, y), x, y);
@@ -178,7 +178,7 @@ static inline lanes lanes_integers(lanes x, lanes y)
     return (lanes){integers_quarter(x.a, y.a), integers_quarter(x.b, y.b), integers_quarter(x.c, y.c),
                    integers_quarter(x.d, y.d)};
 }
-/* Of eight lanes, whose first and second integers lie apart, the products of four with those of `pair`. */
+/* sum + the products of `pair` with four of eight lanes, whose first and second integers lie in two registers. */
 static inline float32x4_t products_low(float32x4_t sum, int16x4_t pair, int16x8_t first, int16x8_t second)
 {
     int32x4_t once = vmlal_lane_s16(vreinterpretq_s32_f32(sum), vget_low_s16(first), pair, 0);
@@ -197,7 +197,7 @@ static inline int16x8_t second_integers(float32x4_t x, float32x4_t y)
 {
     return vuzp2q_s16(vreinterpretq_s16_f32(x), vreinterpretq_s16_f32(y));
 }
-/* sum + the two products of each lane, in 32 bits; x is the same in all lanes. */
+/* sum + the two products of each lane, in 32 bits; all lanes of x are equal. */
 static inline lanes lanes_add_products(lanes x, lanes y, lanes sum)
 {
     int16x4_t pair = vreinterpret_s16_f32(vget_low_f32(x.a));
@@ -206,7 +206,7 @@ static inline lanes lanes_add_products(lanes x, lanes y, lanes sum)
     return (lanes){products_low(sum.a, pair, first, second), products_high(sum.b, pair, first, second),
                    products_low(sum.c, pair, first2, second2), products_high(sum.d, pair, first2, second2)};
 }
-/* The same with the integers at x for all lanes. */
+/* lanes_add_products with the two integers at x in all lanes. */
 static inline lanes lanes_add_products_of(const float *x, lanes y, lanes sum)
 {
     return lanes_add_products(lanes_set(*x), y, sum);
@@ -232,8 +232,8 @@ static inline uint8x16_t neon_rounded(float32x4_t x)
 {
     return vreinterpretq_u8_u32(vcvtnq_u32_f32(x));
 }
-/* Floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. The even bytes of the even halves hold
- * them. */
+/* Stores floats within [0, 255.5) as the nearest integers, ties to even; NaN as 0. The even bytes of the even
+ * halves hold them. */
 static inline void lanes_store_rounded(uint8_t *p, lanes x)
 {
     vst1q_u8(p, vuzp1q_u8(vuzp1q_u8(neon_rounded(x.a), neon_rounded(x.b)),
