@@ -31,12 +31,14 @@ struct database {
     char place[PLACE_MAX]; /* where that is, for people */
     unsigned min, max;
     int timeout_ms;
-    pthread_mutex_t lock;
-    pthread_cond_t freed;
-    struct pooled_connection *idle; /* the last used first, so that the others may be closed */
-    unsigned open, busy, waiting;
-    int64_t retry_at_ns; /* no connecting before that, */
-    struct dp_error why; /* because of this */
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t freed;
+        struct pooled_connection *idle; /* the last used first, so that the others may be closed */
+        unsigned open, busy, waiting;   /* connections; of them in use; threads that wait for one */
+        int64_t retry_at_ns;            /* no connecting before that, */
+        struct dp_error why;            /* because of this */
+    } locked;
     struct metric *open_gauge, *busy_gauge, *waiting_gauge, *failures;
 };
 
@@ -56,9 +58,9 @@ int db_step_ms(const struct call *call, int timeout_ms)
 /* Under the lock. */
 static void show_counts(struct database *db)
 {
-    metric_set(db->open_gauge, db->open);
-    metric_set(db->busy_gauge, db->busy);
-    metric_set(db->waiting_gauge, db->waiting);
+    metric_set(db->open_gauge, db->locked.open);
+    metric_set(db->busy_gauge, db->locked.busy);
+    metric_set(db->waiting_gauge, db->locked.waiting);
 }
 
 static void discard_connection(struct database *db, struct pooled_connection *p)
@@ -81,24 +83,24 @@ static enum dp_status open_connection(struct call *call, struct database *db, st
     }
     mem_free(p);
     metric_add(db->failures, 1);
-    pthread_mutex_lock(&db->lock);
-    db->open--;
-    db->busy--;
-    db->retry_at_ns = os_now_ns() + RETRY_NS;
-    db->why = call->error;
+    pthread_mutex_lock(&db->locked.lock);
+    db->locked.open--;
+    db->locked.busy--;
+    db->locked.retry_at_ns = os_now_ns() + RETRY_NS;
+    db->locked.why = call->error;
     show_counts(db);
-    pthread_cond_broadcast(&db->freed);
-    pthread_mutex_unlock(&db->lock);
+    pthread_cond_broadcast(&db->locked.freed);
+    pthread_mutex_unlock(&db->locked.lock);
     return status;
 }
 
 /* Waits for `freed`, under the lock. False when the time is up. */
 static bool wait_freed(struct database *db, int64_t until_ns)
 {
-    db->waiting++;
+    db->locked.waiting++;
     show_counts(db);
-    bool timed_out = os_wait_until(&db->freed, &db->lock, until_ns);
-    db->waiting--;
+    bool timed_out = os_wait_until(&db->locked.freed, &db->locked.lock, until_ns);
+    db->locked.waiting--;
     show_counts(db);
     return !timed_out;
 }
@@ -110,28 +112,28 @@ static enum dp_status take_idle_connection(struct call *call, struct database *d
     const int64_t until_ns = os_now_ns() + db_step_ms(call, db->timeout_ms) * 1000000LL;
     enum dp_status status = DP_OK;
     *out = NULL;
-    pthread_mutex_lock(&db->lock);
+    pthread_mutex_lock(&db->locked.lock);
     for (;;) {
-        struct pooled_connection *p = db->idle;
+        struct pooled_connection *p = db->locked.idle;
         if (p) {
-            db->idle = p->next;
-            db->busy++;
+            db->locked.idle = p->next;
+            db->locked.busy++;
             if (!fresh && db->driver->alive(p->connection)) {
                 *out = p;
                 break;
             }
-            db->open--;
-            db->busy--;
-            pthread_mutex_unlock(&db->lock);
+            db->locked.open--;
+            db->locked.busy--;
+            pthread_mutex_unlock(&db->locked.lock);
             discard_connection(db, p);
-            pthread_mutex_lock(&db->lock);
-        } else if (db->open < db->max) {
-            if (os_now_ns() < db->retry_at_ns) {
-                status = call_fail(call, db->why.status, "%s", db->why.message);
+            pthread_mutex_lock(&db->locked.lock);
+        } else if (db->locked.open < db->max) {
+            if (os_now_ns() < db->locked.retry_at_ns) {
+                status = call_fail(call, db->locked.why.status, "%s", db->locked.why.message);
                 break;
             }
-            db->open++;
-            db->busy++;
+            db->locked.open++;
+            db->locked.busy++;
             break;
         } else if (!wait_freed(db, until_ns)) {
             status = call_fail(call, DP_UNAVAILABLE, "all %u connections to the database are in use", db->max);
@@ -139,7 +141,7 @@ static enum dp_status take_idle_connection(struct call *call, struct database *d
         }
     }
     show_counts(db);
-    pthread_mutex_unlock(&db->lock);
+    pthread_mutex_unlock(&db->locked.lock);
     return status;
 }
 
@@ -158,39 +160,39 @@ static void release_connection(struct database *db, struct pooled_connection *p,
 {
     if (broken)
         discard_connection(db, p);
-    pthread_mutex_lock(&db->lock);
-    db->busy--;
+    pthread_mutex_lock(&db->locked.lock);
+    db->locked.busy--;
     if (broken) {
-        db->open--;
+        db->locked.open--;
     } else {
         p->idle_since_ns = os_now_ns();
-        p->next = db->idle;
-        db->idle = p;
-        db->retry_at_ns = 0;
+        p->next = db->locked.idle;
+        db->locked.idle = p;
+        db->locked.retry_at_ns = 0;
     }
     show_counts(db);
-    pthread_cond_signal(&db->freed);
-    pthread_mutex_unlock(&db->lock);
+    pthread_cond_signal(&db->locked.freed);
+    pthread_mutex_unlock(&db->locked.lock);
 }
 
 void database_tidy(struct database *db)
 {
     struct pooled_connection *old = NULL;
-    pthread_mutex_lock(&db->lock);
-    struct pooled_connection **at = &db->idle;
+    pthread_mutex_lock(&db->locked.lock);
+    struct pooled_connection **at = &db->locked.idle;
     while (*at) {
         struct pooled_connection *p = *at;
-        if (db->open > db->min && os_now_ns() - p->idle_since_ns > IDLE_NS) {
+        if (db->locked.open > db->min && os_now_ns() - p->idle_since_ns > IDLE_NS) {
             *at = p->next;
             p->next = old;
             old = p;
-            db->open--;
+            db->locked.open--;
         } else {
             at = &p->next;
         }
     }
     show_counts(db);
-    pthread_mutex_unlock(&db->lock);
+    pthread_mutex_unlock(&db->locked.lock);
     while (old) {
         struct pooled_connection *p = old;
         old = p->next;
@@ -200,10 +202,10 @@ void database_tidy(struct database *db)
 
 void database_count(struct database *db, unsigned *open, unsigned *busy)
 {
-    pthread_mutex_lock(&db->lock);
-    *open = db->open;
-    *busy = db->busy;
-    pthread_mutex_unlock(&db->lock);
+    pthread_mutex_lock(&db->locked.lock);
+    *open = db->locked.open;
+    *busy = db->locked.busy;
+    pthread_mutex_unlock(&db->locked.lock);
 }
 
 /* ---- transactions ----------------------------------------------------------------------------------- */
@@ -395,8 +397,8 @@ enum dp_status database_open(struct call *call, const struct database_options *o
     struct database *db = mem_calloc(1, sizeof *db);
     if (!db)
         return call_nomem(call, "the database");
-    pthread_mutex_init(&db->lock, NULL);
-    pthread_cond_init(&db->freed, NULL);
+    pthread_mutex_init(&db->locked.lock, NULL);
+    pthread_cond_init(&db->locked.freed, NULL);
     db->max = options->pool_max ? options->pool_max : 1;
     db->min = options->pool_min && options->pool_min < db->max ? options->pool_min
               : options->pool_min                              ? db->max
@@ -422,13 +424,13 @@ void database_close(struct database *db)
 {
     if (!db)
         return;
-    while (db->idle) {
-        struct pooled_connection *p = db->idle;
-        db->idle = p->next;
+    while (db->locked.idle) {
+        struct pooled_connection *p = db->locked.idle;
+        db->locked.idle = p->next;
         discard_connection(db, p);
     }
-    pthread_cond_destroy(&db->freed);
-    pthread_mutex_destroy(&db->lock);
+    pthread_cond_destroy(&db->locked.freed);
+    pthread_mutex_destroy(&db->locked.lock);
     mem_free(db->target);
     mem_free(db);
 }

@@ -40,12 +40,18 @@ struct key_check {
 
 struct key_checks {
     struct key_checks_options options;
-    pthread_mutex_t lock;
-    pthread_cond_t work, done, left;
-    struct key_check *checks, *first, **last;
-    unsigned queued;          /* checks in the queue, and the one that bcrypt is run for */
-    unsigned inside, hopeful; /* askers that have a place, and that wait for one */
-    bool closing, started;
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t work; /* a check was queued, or the thread is to end */
+        pthread_cond_t done; /* flights of checks land */
+        pthread_cond_t left; /* a place became free */
+        struct key_check *checks, *first, **last;
+        unsigned queued;  /* checks in the queue, and the one that bcrypt runs for */
+        unsigned inside;  /* askers that have a place */
+        unsigned hopeful; /* askers that wait for a place */
+        bool closing;
+    } locked;
+    bool started;
     pthread_t thread;
     struct metric *runs, *depth;
 };
@@ -77,14 +83,14 @@ static void release_check(struct key_check *check)
 
 static void finish_check(struct key_checks *c, struct key_check *check)
 {
-    struct key_check **at = &c->checks;
+    struct key_check **at = &c->locked.checks;
     while (*at != check)
         at = &(*at)->next;
     *at = check->next;
-    c->queued -= check->in_queue;
-    metric_set(c->depth, c->queued);
+    c->locked.queued -= check->in_queue;
+    metric_set(c->depth, c->locked.queued);
     OPENSSL_cleanse(check->text, sizeof check->text);
-    flight_land(&check->flight, &c->done, check->error.status == DP_OK);
+    flight_land(&check->flight, &c->locked.done, check->error.status == DP_OK);
     free_unused_check(check);
 }
 
@@ -93,7 +99,7 @@ static struct key_check *join_check(struct key_checks *c, struct span text, cons
                                     bool *mine)
 {
     *mine = false;
-    for (struct key_check *check = c->checks; check; check = check->next) {
+    for (struct key_check *check = c->locked.checks; check; check = check->next) {
         if (CRYPTO_memcmp(check->digest, digest, SIPHASH_BYTES) == 0) {
             flight_join(&check->flight);
             return check;
@@ -108,8 +114,8 @@ static struct key_check *join_check(struct key_checks *c, struct span text, cons
     arena_init(&check->arena, CHECK_ARENA_MAX);
     flight_begin(&check->flight);
     flight_join(&check->flight);
-    check->next = c->checks;
-    c->checks = check;
+    check->next = c->locked.checks;
+    c->locked.checks = check;
     *mine = true;
     return check;
 }
@@ -118,9 +124,9 @@ static bool has_place_in_queue(const struct key_checks *c, const struct key_chec
 {
     const size_t shown = c->options.scheme.len + KEY_PREFIX_LEN;
     unsigned same_prefix = 0;
-    for (const struct key_check *check = c->checks; check; check = check->next)
+    for (const struct key_check *check = c->locked.checks; check; check = check->next)
         same_prefix += check->in_queue && memcmp(check->text, wanted->text, shown) == 0;
-    return c->queued < CHECKS_MAX && same_prefix < CHECKS_A_PREFIX_MAX;
+    return c->locked.queued < CHECKS_MAX && same_prefix < CHECKS_A_PREFIX_MAX;
 }
 
 /* Hands the check to the thread, or ends it when there is no place in the queue. */
@@ -132,10 +138,10 @@ static void enqueue_check(struct key_checks *c, struct key_check *check)
         return;
     }
     check->in_queue = true;
-    metric_set(c->depth, ++c->queued);
-    *c->last = check;
-    c->last = &check->queued;
-    pthread_cond_signal(&c->work);
+    metric_set(c->depth, ++c->locked.queued);
+    *c->locked.last = check;
+    c->locked.last = &check->queued;
+    pthread_cond_signal(&c->locked.work);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------------- */
@@ -184,30 +190,30 @@ static void *serve_checks(void *context)
     struct key_checks *c = context;
     char digest[KEY_DIGEST_LEN + 1];
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
-    pthread_mutex_lock(&c->lock);
-    while (!c->closing) {
-        struct key_check *check = c->first;
+    pthread_mutex_lock(&c->locked.lock);
+    while (!c->locked.closing) {
+        struct key_check *check = c->locked.first;
         if (!check) {
-            pthread_cond_wait(&c->work, &c->lock);
+            pthread_cond_wait(&c->locked.work, &c->locked.lock);
             continue;
         }
-        c->first = check->queued;
-        if (!c->first)
-            c->last = &c->first;
-        pthread_mutex_unlock(&c->lock);
+        c->locked.first = check->queued;
+        if (!c->locked.first)
+            c->locked.last = &c->locked.first;
+        pthread_mutex_unlock(&c->locked.lock);
         verify_candidates(c, check);
         if (check->learned)
             key_digest(span_of(check->text, check->text_len), digest);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->locked.lock);
         flight_join(&check->flight);
         finish_check(c, check); /* nobody waits for what follows */
-        pthread_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->locked.lock);
         if (check->learned)
             learn_digest(c, check->learned, digest);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->locked.lock);
         release_check(check);
     }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->locked.lock);
     return NULL;
 }
 
@@ -262,24 +268,24 @@ static enum dp_status take_check_place(struct call *call, struct key_checks *c)
     const int64_t until_ns = os_now_ns() + PLACE_MS * 1000000LL;
     const unsigned max = c->options.waiting_max;
     enum dp_status status = DP_OK;
-    c->hopeful++;
-    while (status == DP_OK && c->inside >= max && os_now_ns() < until_ns) {
+    c->locked.hopeful++;
+    while (status == DP_OK && c->locked.inside >= max && os_now_ns() < until_ns) {
         status = call_check(call);
         if (status == DP_OK)
-            os_wait_until(&c->left, &c->lock, until_ns);
+            os_wait_until(&c->locked.left, &c->locked.lock, until_ns);
     }
-    c->hopeful--;
-    if (status == DP_OK && c->inside >= max)
+    c->locked.hopeful--;
+    if (status == DP_OK && c->locked.inside >= max)
         status = call_fail(call, DP_OVERLOADED, "%s", NO_PLACE);
     if (status == DP_OK)
-        c->inside++;
+        c->locked.inside++;
     return status;
 }
 
 static void leave_check_place(struct key_checks *c)
 {
-    c->inside--;
-    pthread_cond_signal(&c->left);
+    c->locked.inside--;
+    pthread_cond_signal(&c->locked.left);
 }
 
 /* The result of a check, whoever made it; one reference to it is ours. Under the lock. */
@@ -287,15 +293,15 @@ static enum dp_status result_of(struct call *call, struct key_checks *c, struct 
                                 struct account_key **out)
 {
     if (mine) {
-        pthread_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->locked.lock);
         bool run = look_up(c, check);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->locked.lock);
         if (run)
             enqueue_check(c, check);
         else
             finish_check(c, check);
     }
-    switch (flight_wait(call, &check->flight, &c->done, &c->lock)) {
+    switch (flight_wait(call, &check->flight, &c->locked.done, &c->locked.lock)) {
     case FLIGHT_LEFT: return call->error.status;
     case FLIGHT_FAILED: return call_fail(call, check->error.status, "%s", check->error.message);
     case FLIGHT_LANDED: break;
@@ -310,7 +316,7 @@ enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct sp
 {
     bool mine;
     *out = NULL;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->locked.lock);
     enum dp_status status = take_check_place(call, c);
     if (status == DP_OK) {
         struct key_check *check = join_check(c, text, digest, &mine);
@@ -319,15 +325,15 @@ enum dp_status key_checks_run(struct call *call, struct key_checks *c, struct sp
             release_check(check);
         leave_check_place(c);
     }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->locked.lock);
     return status;
 }
 
 bool key_checks_full(struct key_checks *c)
 {
-    pthread_mutex_lock(&c->lock);
-    bool full = c->inside >= c->options.waiting_max && c->hopeful > 0;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&c->locked.lock);
+    bool full = c->locked.inside >= c->options.waiting_max && c->locked.hopeful > 0;
+    pthread_mutex_unlock(&c->locked.lock);
     return full;
 }
 
@@ -341,11 +347,11 @@ enum dp_status key_checks_new(const struct key_checks_options *options, struct k
     if (!c)
         return dp_fail_nomem(error, "checks of keys");
     c->options = *options;
-    c->last = &c->first;
-    pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->work, NULL);
-    pthread_cond_init(&c->done, NULL);
-    pthread_cond_init(&c->left, NULL);
+    c->locked.last = &c->locked.first;
+    pthread_mutex_init(&c->locked.lock, NULL);
+    pthread_cond_init(&c->locked.work, NULL);
+    pthread_cond_init(&c->locked.done, NULL);
+    pthread_cond_init(&c->locked.left, NULL);
     if (options->registry) {
         c->runs = metric_counter(options->registry, "dipper_bcrypt_total", "", "Runs of bcrypt to check keys.");
         c->depth = metric_gauge(options->registry, "dipper_bcrypt_queue", "",
@@ -369,20 +375,20 @@ void key_checks_free(struct key_checks *c)
 {
     if (!c)
         return;
-    pthread_mutex_lock(&c->lock);
-    c->closing = true;
-    pthread_cond_broadcast(&c->work);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&c->locked.lock);
+    c->locked.closing = true;
+    pthread_cond_broadcast(&c->locked.work);
+    pthread_mutex_unlock(&c->locked.lock);
     if (c->started)
         pthread_join(c->thread, NULL);
-    while (c->checks) { /* whose askers have left */
-        struct key_check *check = c->checks;
-        c->checks = check->next;
+    while (c->locked.checks) { /* whose askers have left */
+        struct key_check *check = c->locked.checks;
+        c->locked.checks = check->next;
         release_check(check);
     }
-    pthread_cond_destroy(&c->left);
-    pthread_cond_destroy(&c->done);
-    pthread_cond_destroy(&c->work);
-    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->locked.left);
+    pthread_cond_destroy(&c->locked.done);
+    pthread_cond_destroy(&c->locked.work);
+    pthread_mutex_destroy(&c->locked.lock);
     mem_free(c);
 }

@@ -31,10 +31,12 @@ static const int64_t REFUSED_NS = 1 * 1000000000LL; /* a refusal holds as long w
 struct quotas {
     struct quota_options options;
     char node[ULID_LEN + 1];
-    pthread_mutex_t lock;
-    pthread_cond_t settled;
-    struct quota_user *users;
-    uint64_t round;          /* of settling */
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t settled;
+        struct quota_user *users;
+    } locked;
+    uint64_t round;          /* of settling; of the one thread that settles */
     _Atomic uint64_t shares; /* that were begun */
 };
 
@@ -67,8 +69,8 @@ enum dp_status quotas_new(const struct quota_options *options, struct quotas **o
         mem_free(q);
         return status;
     }
-    pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->settled, NULL);
+    pthread_mutex_init(&q->locked.lock, NULL);
+    pthread_cond_init(&q->locked.settled, NULL);
     *out = q;
     return DP_OK;
 }
@@ -101,13 +103,13 @@ void quotas_free(struct quotas *q)
 {
     if (!q)
         return;
-    while (q->users) {
-        struct quota_user *user = q->users;
-        q->users = user->next;
+    while (q->locked.users) {
+        struct quota_user *user = q->locked.users;
+        q->locked.users = user->next;
         free_user(user);
     }
-    pthread_cond_destroy(&q->settled);
-    pthread_mutex_destroy(&q->lock);
+    pthread_cond_destroy(&q->locked.settled);
+    pthread_mutex_destroy(&q->locked.lock);
     mem_free(q);
 }
 
@@ -119,8 +121,8 @@ static struct quota_user *add_user(struct quotas *q, struct span id)
         return NULL;
     memcpy(user->id, id.data, id.len);
     begin_share(q, user, month_of(now_ms(q)));
-    user->next = q->users;
-    q->users = user;
+    user->next = q->locked.users;
+    q->locked.users = user;
     return user;
 }
 
@@ -128,8 +130,8 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
 {
     if (id.len > ULID_LEN)
         return NULL;
-    pthread_mutex_lock(&q->lock);
-    struct quota_user *user = q->users;
+    pthread_mutex_lock(&q->locked.lock);
+    struct quota_user *user = q->locked.users;
     while (user && !span_equal_str(id, user->id))
         user = user->next;
     if (!user)
@@ -138,7 +140,7 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
         atomic_store(&user->tier, (int)tier);
         atomic_fetch_add(&user->refs, 1);
     }
-    pthread_mutex_unlock(&q->lock);
+    pthread_mutex_unlock(&q->locked.lock);
     return user;
 }
 
@@ -164,13 +166,13 @@ struct key_count *quota_key_count(struct quotas *q, struct quota_user *user, str
 {
     if (key_id.len > ULID_LEN)
         return NULL;
-    pthread_mutex_lock(&q->lock);
+    pthread_mutex_lock(&q->locked.lock);
     struct key_count *count = atomic_load(&user->counts);
     while (count && !span_equal_str(key_id, count->key_id))
         count = count->next;
     if (!count)
         count = add_key_count(user, key_id);
-    pthread_mutex_unlock(&q->lock);
+    pthread_mutex_unlock(&q->locked.lock);
     return count;
 }
 
@@ -217,22 +219,22 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
 static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
 {
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
-    pthread_mutex_lock(&q->lock);
+    pthread_mutex_lock(&q->locked.lock);
     bool mine = !user->settling;
     if (mine)
         user->settling = true;
     else
-        os_wait_until(&q->settled, &q->lock, until_ns);
-    pthread_mutex_unlock(&q->lock);
+        os_wait_until(&q->locked.settled, &q->locked.lock, until_ns);
+    pthread_mutex_unlock(&q->locked.lock);
     return mine;
 }
 
 static void end_settling(struct quotas *q, struct quota_user *user)
 {
-    pthread_mutex_lock(&q->lock);
+    pthread_mutex_lock(&q->locked.lock);
     user->settling = false;
-    pthread_cond_broadcast(&q->settled);
-    pthread_mutex_unlock(&q->lock);
+    pthread_cond_broadcast(&q->locked.settled);
+    pthread_mutex_unlock(&q->locked.lock);
 }
 
 /* ---- settling --------------------------------------------------------------------------------------- */
@@ -452,8 +454,8 @@ static int by_id(const void *a, const void *b)
 static void collect_users(struct quotas *q, bool all, struct settling_batch *batch)
 {
     batch->count = 0;
-    pthread_mutex_lock(&q->lock);
-    struct quota_user **at = &q->users;
+    pthread_mutex_lock(&q->locked.lock);
+    struct quota_user **at = &q->locked.users;
     while (*at && batch->count < SETTLED_AT_ONCE) {
         struct quota_user *user = *at;
         bool release;
@@ -471,7 +473,7 @@ static void collect_users(struct quotas *q, bool all, struct settling_batch *bat
         }
         at = &user->next;
     }
-    pthread_mutex_unlock(&q->lock);
+    pthread_mutex_unlock(&q->locked.lock);
     /* All nodes lock users in one order. */
     qsort(batch->items, batch->count, sizeof *batch->items, by_id);
 }
