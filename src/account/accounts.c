@@ -1,9 +1,9 @@
-/* accounts.c: puts the parts of the room together: keys that are remembered, checks of those that are not, and quotas; and
- * the worker that writes usage.
+/* accounts.c: joins the parts of the room: the memory of keys, the checks of unknown keys, the quotas, and the worker
+ * that writes usage.
  *
- * A remembered key is good for ACCOUNT_KEY_SECONDS. REFRESH_NS before that ends, one request asks the database whether it
- * was revoked, while the others go on; the text need not be hashed again, as the digest that found the key says that it is
- * the same. */
+ * A remembered key is good for ACCOUNT_KEY_SECONDS. REFRESH_NS before the end, one request asks the database whether
+ * the key was revoked, while other requests go on. The refresh needs no hash of the text: the digest that found the
+ * key already proves the text. */
 #include "account/accounts.h"
 
 #include <pthread.h>
@@ -21,8 +21,8 @@ enum {
     WRONG_KEYS_MAX = 16384,
     WAITING_MAX = 16,
     SETTLE_MS = 500,
-    TIDY_ROUNDS = 60,    /* of settling between looks at the pool */
-    SWEEP_ROUNDS = 7200, /* between sweeps of old leases */
+    TIDY_ROUNDS = 60,    /* periods of settling between two tidyings of the pool */
+    SWEEP_ROUNDS = 7200, /* periods of settling between two sweeps of old leases */
     ARENA_MAX = 16 << 20,
     CLOSE_MS = 5000,
 };
@@ -34,15 +34,15 @@ struct accounts {
     struct account_options options;
     char *scheme_text;
     struct span scheme;
-    uint8_t secret[SIPHASH_BYTES]; /* of digests; this process's alone */
+    uint8_t secret[SIPHASH_BYTES]; /* key of the digests; differs for each process */
     struct database *db;
     struct quotas *quotas;
     struct key_memory *right, *wrong;
     struct key_checks *checks;
     struct metric *granted, *refused[ACCOUNT_REASONS], *over[TIER_COUNT], *failures;
-    pthread_mutex_t settle_lock; /* one settling at a time; held across the database's answers */
+    pthread_mutex_t settle_lock; /* one settling at a time; held while the database answers */
     struct worker *worker;
-    int64_t warned_ns; /* of the worker */
+    int64_t warned_ns; /* time of the last warning; the worker's */
 };
 
 static int64_t accounts_steady_ns(const struct accounts *a)
@@ -71,7 +71,7 @@ static enum account_verdict refuse_pass(struct account_pass *pass, enum account_
     return ACCOUNT_REFUSED;
 }
 
-/* A key that is good: the pass takes over the reference. */
+/* Grants a right key; the pass takes over the reference. */
 static enum account_verdict grant_pass(struct account_pass *pass, struct account_key *key)
 {
     struct accounts *a = pass->accounts;
@@ -87,14 +87,14 @@ static enum account_verdict grant_pass(struct account_pass *pass, struct account
     return ACCOUNT_GRANTED;
 }
 
-/* Whether this one is to ask the database about the key, early enough that the others need not wait. */
+/* Whether this request should ask the database about the key, early enough that others need not wait. */
 static bool is_to_refresh(struct account_key *key, int64_t age_ns)
 {
     return age_ns > KEY_NS - REFRESH_NS && !atomic_exchange(&key->checking, true);
 }
 
-/* What is known without waiting. Fills *stale with a key that is remembered and must be asked about, held, whose
- * `checking` is ours. */
+/* Judges by memory alone, without waiting. *stale: a remembered key that must be checked, with a reference; the
+ * caller owns its `checking`. */
 static enum account_verdict judge_by_memory(struct account_pass *pass, struct span text,
                                             uint8_t digest[SIPHASH_BYTES], struct account_key **stale)
 {
@@ -135,13 +135,13 @@ enum account_verdict accounts_try(struct accounts *a, struct span text, struct a
     return verdict;
 }
 
-/* The reason of a check that came to no result. */
+/* The reason to refuse if a check has no result. */
 static enum account_verdict refuse_failure(struct account_pass *pass, struct call *call)
 {
     return refuse_pass(pass, call->error.status == DP_OVERLOADED ? ACCOUNT_BUSY : ACCOUNT_AWAY);
 }
 
-/* Finds out about a key of which nothing is remembered. */
+/* Checks a key that is not remembered. */
 static enum account_verdict check_unknown_key(struct call *call, struct account_pass *pass, struct span text,
                                               const uint8_t digest[SIPHASH_BYTES])
 {
@@ -151,7 +151,7 @@ static enum account_verdict check_unknown_key(struct call *call, struct account_
     return key ? grant_pass(pass, key) : refuse_pass(pass, ACCOUNT_WRONG_KEY);
 }
 
-/* Asks the database about a remembered key whose minute is (nearly) over. */
+/* Asks the database about a remembered key whose time is (nearly) over. */
 static enum account_verdict refresh_key(struct call *call, struct account_pass *pass, struct account_key *key,
                                         struct span text, const uint8_t digest[SIPHASH_BYTES])
 {
@@ -176,12 +176,12 @@ static enum account_verdict refresh_key(struct call *call, struct account_pass *
         account_key_release(key);
         return refuse_pass(pass, ACCOUNT_WRONG_KEY);
     }
-    if (!span_equal_str(record->hash, key->hash)) { /* another program gave its owner another key */
+    if (!span_equal_str(record->hash, key->hash)) { /* another program replaced the key */
         key_memory_forget(a->right, digest);
         account_key_release(key);
         return check_unknown_key(call, pass, text, digest);
     }
-    /* What it may do may have changed; those who hold it meanwhile go on with what was. */
+    /* The rights may have changed. Requests that hold the old key go on with the old rights. */
     struct account_key *fresh = account_key_new(a->quotas, record, accounts_steady_ns(a));
     account_key_release(key);
     if (!fresh) {
@@ -302,7 +302,7 @@ enum dp_status accounts_settle(struct accounts *a)
     return status;
 }
 
-/* Writes what is left, at the end. */
+/* Writes the rest of the usage at the end. */
 static void settle_all(struct accounts *a)
 {
     struct arena arena;
@@ -325,7 +325,7 @@ static enum dp_status usage_task(struct call *call, void *ctx)
         return DP_OK;
     metric_add(a->failures, 1);
     if (os_now_ns() - a->warned_ns > WARN_NS) {
-        log_write(LOG_WARN, "usage cannot be written, and will be later: %s", call->error.message);
+        log_write(LOG_WARN, "usage cannot be written now; trying again: %s", call->error.message);
         a->warned_ns = os_now_ns();
     }
     return status;

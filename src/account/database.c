@@ -1,9 +1,8 @@
 /* database.c: the pool of connections, and transactions on them.
  *
- * `lock` guards the lists and counts; no lock is held while a connection is opened, used or closed. The pool grows when
- * every connection is in use, up to its maximum; then callers wait, each until its deadline. When a connection cannot be
- * opened, nobody tries again for a moment (RETRY_NS): callers are told at once, so that a database that is away does not
- * hold their threads. */
+ * No thread holds the lock while it opens, uses or closes a connection. The pool grows up to its maximum while all
+ * connections are in use; then callers wait, each until its deadline. If a connection cannot be opened, nobody tries
+ * again for RETRY_NS and callers fail at once: a database that is away must not hold their threads. */
 #include "account/database.h"
 
 #include <pthread.h>
@@ -26,18 +25,19 @@ struct pooled_connection {
 
 struct database {
     const struct db_driver *driver;
-    char *target; /* what the driver connects to */
+    char *target; /* the driver's argument: a URL or a path */
     char schema[SCHEMA_NAME_MAX + 1];
-    char place[PLACE_MAX]; /* where that is, for people */
+    char place[PLACE_MAX]; /* where the tables are, for messages */
     unsigned min, max;
     int timeout_ms;
     struct {
         pthread_mutex_t lock;
         pthread_cond_t freed;
-        struct pooled_connection *idle; /* the last used first, so that the others may be closed */
-        unsigned open, busy, waiting;   /* connections; of them in use; threads that wait for one */
-        int64_t retry_at_ns;            /* no connecting before that, */
-        struct dp_error why;            /* because of this */
+        /* The last used first, so that the rest grow old and can be closed. */
+        struct pooled_connection *idle;
+        unsigned open, busy, waiting; /* connections; those in use; threads that wait for one */
+        int64_t retry_at_ns;          /* nobody connects before this time, */
+        struct dp_error why;          /* for this reason */
     } locked;
     struct metric *open_gauge, *busy_gauge, *waiting_gauge, *failures;
 };
@@ -71,7 +71,7 @@ static void discard_connection(struct database *db, struct pooled_connection *p)
 
 /* ---- the pool --------------------------------------------------------------------------------------- */
 
-/* Opens a connection that is counted already. */
+/* Opens a connection that is already counted as open. */
 static enum dp_status open_connection(struct call *call, struct database *db, struct pooled_connection **out)
 {
     struct pooled_connection *p = mem_calloc(1, sizeof *p);
@@ -105,7 +105,7 @@ static bool wait_freed(struct database *db, int64_t until_ns)
     return !timed_out;
 }
 
-/* Takes an idle connection that is still there, or the right to open one (*out NULL). `fresh`: only the latter. */
+/* Takes an idle connection that still works, or the right to open one (*out NULL). `fresh`: only the right. */
 static enum dp_status take_idle_connection(struct call *call, struct database *db, bool fresh,
                                            struct pooled_connection **out)
 {
@@ -226,7 +226,7 @@ bool db_is_postgres(const struct db_transaction *t)
     return database_is_postgres(t->db);
 }
 
-/* Undoes what was done, whatever the call's deadline says; its error stays. */
+/* Rolls back, even after the call's deadline. Keeps the call's error. */
 static void undo_transaction(struct call *call, struct db_transaction *t)
 {
     struct call after;
@@ -237,7 +237,7 @@ static void undo_transaction(struct call *call, struct db_transaction *t)
         t->broken = true;
 }
 
-/* One try. *again: it may be tried once more on another connection. */
+/* Tries once. *again: the caller may try once more on another connection. */
 static enum dp_status try_transaction(struct call *call, struct database *db, bool writes, bool fresh,
                                       enum dp_status (*work)(struct call *, struct db_transaction *, void *),
                                       void *context, bool *again)
@@ -350,7 +350,7 @@ static enum dp_status describe_place(struct call *call, struct database *db, con
     return status;
 }
 
-/* A name that needs no quotes in a statement, so that it can be part of one. */
+/* Takes a schema name that needs no quotes, because it becomes part of statements. */
 static enum dp_status take_schema(struct call *call, struct database *db, const char *name)
 {
     if (!name || !*name)
@@ -368,7 +368,7 @@ static enum dp_status take_schema(struct call *call, struct database *db, const 
     return DP_OK;
 }
 
-/* Opens the least number of connections. */
+/* Opens the minimum number of connections. */
 static enum dp_status fill_pool(struct call *call, struct database *db)
 {
     struct pooled_connection *opened = NULL;

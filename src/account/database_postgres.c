@@ -1,9 +1,9 @@
-/* database_postgres.c: PostgreSQL, through libpq's calls that do not block: every wait is a poll() of ours, which ends
- * when the step's time is up. A connection whose statement was not answered in time is closed, and the server ends the
- * statement by itself (statement_timeout). Values travel beside the statement, as text, never in it.
+/* database_postgres.c: PostgreSQL through libpq's calls that do not block. Every wait is our poll(), which ends at
+ * the step's time limit. If a statement is not answered in time, we close its connection, and the server ends the
+ * statement by itself (statement_timeout). Values travel as text beside the statement, never in it.
  *
- * Time-outs and the schema are settings of each transaction, never of the session, and statements have no names: a pooler
- * such as pgbouncer gives the session to another program after each transaction. */
+ * Time-outs and the schema are set for each transaction, never for the session, and statements have no names: a
+ * pooler such as pgbouncer gives the session to another program after each transaction. */
 #include <libpq-fe.h>
 
 #include <errno.h>
@@ -29,8 +29,8 @@ static struct pg_connection *pg_of(struct db_connection *base)
     return (struct pg_connection *)base;
 }
 
-/* The first line of what libpq says. It names host, port, user and database; pg_prepare sees to it that none of these is
- * part of a password. */
+/* Fails with the first line of libpq's message. It names host, port, user and database; pg_prepare makes sure that
+ * none of them is part of a password. */
 static enum dp_status pg_fail(struct call *call, enum dp_status status, const char *doing, const char *why)
 {
     size_t len = strcspn(why, "\n");
@@ -38,7 +38,7 @@ static enum dp_status pg_fail(struct call *call, enum dp_status status, const ch
                      len < MESSAGE_MAX ? (int)len : MESSAGE_MAX, why);
 }
 
-/* Waits until the connection's socket is ready. DP_UNAVAILABLE when the time is up. */
+/* Waits until the connection's socket is ready. DP_UNAVAILABLE at the time limit. */
 static enum dp_status pg_await(struct call *call, PGconn *pg, short events, int64_t until_ns)
 {
     struct pollfd fd = {.fd = PQsocket(pg), .events = events};
@@ -59,8 +59,8 @@ static enum dp_status pg_await(struct call *call, PGconn *pg, short events, int6
 
 /* ---- one statement ---------------------------------------------------------------------------------- */
 
-/* What another statement, or the same one later, may well do: 08 connection, 40 rolled back (deadlock), 53 resources,
- * 55 lock not available, 57 operator intervention (shutdown, time-outs). */
+/* SQLSTATE classes that may succeed if tried again: 08 connection, 40 rolled back (deadlock), 53 resources, 55 lock
+ * not available, 57 operator intervention (shutdown, time-outs). */
 static enum dp_status status_of(const char *state)
 {
     static const char *const later[] = {"08", "40", "53", "55", "57"};
@@ -110,7 +110,7 @@ static enum dp_status read_rows(struct call *call, const PGresult *result, struc
     return DP_OK;
 }
 
-/* The parameters as libpq takes them: NUL-terminated texts. */
+/* Converts parameters for libpq: NUL-terminated texts. */
 static enum dp_status parameters_of(struct call *call, const struct db_value *parameters, size_t count,
                                     const char *texts[DB_PARAMETERS_MAX])
 {
@@ -129,7 +129,7 @@ static enum dp_status parameters_of(struct call *call, const struct db_value *pa
     return DP_OK;
 }
 
-/* Sends what is waiting and takes in the answer, up to where it is whole. */
+/* Sends what is queued and receives the answer until it is complete. */
 static enum dp_status pg_exchange(struct call *call, struct pg_connection *c, int64_t until_ns)
 {
     int unsent;
@@ -152,7 +152,8 @@ static enum dp_status pg_exchange(struct call *call, struct pg_connection *c, in
     return DP_OK;
 }
 
-/* Takes in the answers to what was sent; what the last good one has goes to *out. *broken: not all of them came. */
+/* Receives the answers to all statements sent; *out gets the rows of the last good one. *broken: some are missing.
+ */
 static enum dp_status pg_collect(struct call *call, struct pg_connection *c, int64_t until_ns, struct db_rows *out,
                                  bool *broken)
 {
@@ -185,7 +186,7 @@ static enum dp_status pg_run(struct call *call, struct db_connection *base, cons
     enum dp_status status = parameters_of(call, parameters, count, texts);
     if (status != DP_OK)
         return status;
-    *broken = true; /* until the whole answer is here */
+    *broken = true; /* until the answer is complete */
     if (!PQsendQueryParams(c->pg, sql, (int)count, NULL, texts, NULL, NULL, 0))
         return pg_fail(call, DP_UNAVAILABLE, "reach", PQerrorMessage(c->pg));
     return pg_collect(call, c, until_ns, out, broken);
@@ -213,8 +214,8 @@ static const char REMEDY[] =
     "DATABASE_URL is postgresql://user:password@host:port/name, where '%', '/', '@', ':', '?' and "
     "'#' in user, password and name are written %25, %2F, %40, %3A, %3F and %23";
 
-/* Whether every '@' of the URL ends the user and password, as libpq sees it. A password with an '@' or '/' of its own is
- * taken apart elsewhere, and its rest for a host, a port or a name, which messages show. */
+/* Whether every '@' of the URL ends the user and password, as libpq reads it. libpq would split a password with its
+ * own '@' or '/' and take the rest for a host, a port or a name, which messages show. */
 static bool has_clear_user(const char *url)
 {
     const char *begin = strstr(url, "://") + 3, *at = strchr(begin, '@');
@@ -226,7 +227,8 @@ static bool is_port_list(const char *text)
     return strspn(text, "0123456789,") == strlen(text);
 }
 
-/* libpq's own messages about malformed URLs quote the part that it stumbled over: the password, as a rule. */
+/* libpq's messages about malformed URLs quote the offending part, which is usually the password. So we write our own.
+ */
 static enum dp_status pg_prepare(struct call *call, const char *url)
 {
     char *why = NULL;
@@ -238,7 +240,7 @@ static enum dp_status pg_prepare(struct call *call, const char *url)
     for (const PQconninfoOption *o = options; good && o->keyword; o++)
         good = strcmp(o->keyword, "port") != 0 || !o->val || is_port_list(o->val);
     PQconninfoFree(options);
-    return good ? DP_OK : call_fail(call, DP_INVALID, "this is no URL of a database: %s", REMEDY);
+    return good ? DP_OK : call_fail(call, DP_INVALID, "this is not a URL of a database: %s", REMEDY);
 }
 
 /* ---- connections ------------------------------------------------------------------------------------ */
@@ -250,14 +252,14 @@ static void pg_disconnect(struct db_connection *base)
     mem_free(c);
 }
 
-/* libpq would print what the server remarks ("relation exists, skipping") to stderr. */
+/* Drops the server's notices ("relation exists, skipping"), which libpq would print to stderr. */
 static void ignore_notice(void *context, const PGresult *result)
 {
     (void)context;
     (void)result;
 }
 
-/* Starts at the first of what the URL says; host names are looked up by libpq, which alone cannot be timed. */
+/* Connects. libpq tries the hosts of the URL in order; only its name look-up has no time limit. */
 static enum dp_status pg_handshake(struct call *call, struct pg_connection *c, const char *url)
 {
     static const char *const names[] = {"dbname", "application_name", "client_encoding", NULL};
@@ -303,7 +305,7 @@ static void pg_describe(const struct db_connection *base, const char *url, struc
                   PQhost(c->pg), PQport(c->pg));
 }
 
-/* An idle connection says nothing unless the server closes it: what can be read is that. */
+/* An idle server sends nothing until it closes the connection, so readable means closed. */
 static bool pg_alive(struct db_connection *base)
 {
     struct pg_connection *c = pg_of(base);

@@ -1,8 +1,8 @@
 /* database_sqlite.c: SQLite, for one host: a file in write-ahead mode, so that readers and the one writer do not wait
- * for one another. Several processes may share it.
+ * for each other. Several processes may share the file.
  *
- * A statement that waits for another writer does so at most until its time is up (the busy time-out); one that runs too
- * long is interrupted (the progress handler). A commit is on the disk when it has answered (synchronous = FULL). */
+ * A statement waits for another writer only until its time limit (the busy time-out); the progress handler interrupts
+ * one that runs too long. A commit is on the disk when it returns (synchronous = FULL). */
 #include <sqlite3.h>
 
 #include <errno.h>
@@ -21,7 +21,7 @@ enum { PROGRESS_STEPS = 10000, MESSAGE_MAX = 200 };
 struct sqlite_connection {
     struct db_connection base;
     sqlite3 *handle;
-    int64_t until_ns; /* of the statement that runs */
+    int64_t until_ns; /* time limit of the running statement */
     const _Atomic bool *cancelled;
 };
 
@@ -37,11 +37,11 @@ static enum dp_status sqlite_fail(struct call *call, struct sqlite_connection *c
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return call_fail(call, DP_UNAVAILABLE, "the accounts' database is locked by another for too long");
+        return call_fail(call, DP_UNAVAILABLE, "another program locks the accounts' database for too long");
     case SQLITE_INTERRUPT:
         return call_fail(call, DP_UNAVAILABLE, "the accounts' database took too long to %s", doing);
     case SQLITE_NOMEM: return call_nomem(call, "the accounts' database");
-    case SQLITE_CONSTRAINT: return call_fail(call, DP_EXISTS, "that is in the accounts' database already");
+    case SQLITE_CONSTRAINT: return call_fail(call, DP_EXISTS, "the accounts' database has that already");
     case SQLITE_FULL: *broken = true; return call_fail(call, DP_FULL, "no space left for the accounts' database");
     case SQLITE_READONLY:
     case SQLITE_PERM:
@@ -59,7 +59,7 @@ static enum dp_status sqlite_fail(struct call *call, struct sqlite_connection *c
     }
 }
 
-/* Whether the statement that runs is to end. */
+/* Whether to interrupt the running statement. */
 static int too_late(void *context)
 {
     const struct sqlite_connection *c = context;
@@ -86,7 +86,7 @@ static enum dp_status sqlite_bind(struct call *call, struct sqlite_connection *c
     return DP_OK;
 }
 
-/* The cells of the row that the statement stands at. */
+/* Reads the cells of the current row. */
 static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struct db_value *cells, size_t columns)
 {
     for (size_t i = 0; i < columns; i++) {
@@ -109,7 +109,7 @@ static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struc
     return DP_OK;
 }
 
-/* Runs the statement to its end; the rows grow by doubling in the arena. */
+/* Runs the statement to its end and collects its rows. */
 static enum dp_status sqlite_step_all(struct call *call, struct sqlite_connection *c, sqlite3_stmt *statement,
                                       struct db_rows *out, bool *broken)
 {
@@ -154,7 +154,7 @@ static enum dp_status sqlite_run(struct call *call, struct db_connection *base, 
     return status;
 }
 
-/* Makes the folder for its owner alone: the file in it holds hashes of keys and addresses of people. */
+/* Creates the folder for its owner alone: the file holds hashes of keys and addresses of people. */
 static enum dp_status make_folder(struct call *call, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -169,7 +169,7 @@ static enum dp_status make_folder(struct call *call, const char *path)
     return status;
 }
 
-/* Warns of what lets other users of the host change the accounts. */
+/* Warns if other users of the host can change the accounts. */
 static void warn_of_modes(struct call *call, const char *path)
 {
     struct stat file, folder;
@@ -183,12 +183,12 @@ static void warn_of_modes(struct call *call, const char *path)
                   above, (unsigned)(folder.st_mode & 0777));
 }
 
-/* Makes the file for its owner alone, once, before this database's first connection.
+/* Creates the file for its owner alone, once, before the first connection.
  *
- * SQLite guards the file with POSIX locks. A process loses *all* of those when it closes *any* descriptor of the file
- * (sqlite.org/howtocorrupt.html, 2.2), and then another process takes itself for the only one and deletes the
- * write-ahead log under this one. So nothing but SQLite may open the file, in this process, and mknod() makes it
- * without a descriptor. Where it is there already, made perhaps by another process at this moment, nothing happens. */
+ * SQLite guards the file with POSIX locks. A process loses *all* of them when it closes *any* descriptor of the file
+ * (sqlite.org/howtocorrupt.html, 2.2); another process then believes to be alone and deletes the write-ahead log
+ * under this one. So only SQLite may open the file in this process, and mknod() creates it without a descriptor. An
+ * existing file, perhaps just created by another process, is left alone. */
 static enum dp_status sqlite_prepare(struct call *call, const char *path)
 {
     enum dp_status status = make_folder(call, path);
@@ -234,7 +234,7 @@ static enum dp_status sqlite_connect(struct call *call, const char *path, const 
     return status;
 }
 
-/* Who writes says so at once, or else two that read first would deadlock. */
+/* A writer takes the lock at the beginning; otherwise two transactions that read first would deadlock. */
 static enum dp_status sqlite_begin(struct call *call, struct db_connection *base, bool writes, bool *broken)
 {
     struct db_rows rows;

@@ -1,4 +1,4 @@
-/* key.c: making, looking at and hashing keys; bcrypt is libxcrypt's. Copies of a key are wiped after use. */
+/* key.c: creates, checks and hashes keys; bcrypt is libxcrypt's. Copies of a key are wiped after use. */
 #include "account/key.h"
 
 #include <crypt.h>
@@ -24,8 +24,7 @@ enum dp_status key_check_scheme(struct span scheme, struct dp_error *error)
         good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
     }
     if (!good)
-        return dp_fail(error, DP_INVALID,
-                       "what keys begin with is \"%.*s\", but must be 1 to %d of A-Z a-z 0-9 _ -",
+        return dp_fail(error, DP_INVALID, "the prefix of keys is \"%.*s\", but must be 1 to %d of A-Z a-z 0-9 _ -",
                        SPAN_FMT(scheme), KEY_SCHEME_MAX);
     return DP_OK;
 }
@@ -55,7 +54,7 @@ struct span key_prefix(struct span scheme, struct span text)
     return span_of(text.data + scheme.len, KEY_PREFIX_LEN);
 }
 
-/* crypt(3) of a key under a setting; the answer lies in `data`. NULL when it fails. */
+/* Hashes a key by crypt(3) with a setting; the result lies in `data`. NULL on failure. */
 static const char *hash_under(struct span text, const char *setting, struct crypt_data *data)
 {
     char phrase[KEY_TEXT_MAX + 1];
@@ -94,7 +93,7 @@ enum dp_status key_hash(struct span text, unsigned cost, char out[KEY_HASH_MAX +
     return status;
 }
 
-/* "$2b$12$" and the like, of a cost that is bearable. */
+/* Whether a hash begins with "$2b$12$" or another bcrypt prefix, and costs at most KEY_COST_MAX. */
 static bool is_bearable(struct span hash)
 {
     const uint8_t *h = hash.data;

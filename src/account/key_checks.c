@@ -1,8 +1,8 @@
-/* key_checks.c: checks of keys, shared by all who ask for the same, and the one thread that runs bcrypt.
+/* key_checks.c: checks of keys, shared by all askers for one key, and the one thread that runs bcrypt.
  *
- * A check is made by the first who asks; that thread looks into the database, compares digests and, when candidates are
- * left that have none, puts the check into the queue. `lock` guards the list, the queue and each check's state. A check is freed by the last who holds
- * it: its askers, and the list until it is done. The thread runs at a lower priority than those that answer requests. */
+ * The first asker makes the check: its thread reads the database, compares digests and, if candidates without a
+ * digest are left, puts the check into the queue. Its flight (os/flight.h) counts who holds the check: the askers,
+ * and the list until the check is done. The thread has a lower priority than the threads that answer requests. */
 #include "account/key_checks.h"
 
 #include <errno.h>
@@ -19,21 +19,21 @@
 enum {
     CHECK_ARENA_MAX = 64 << 10,
     NICENESS = 10,
-    PLACE_MS = 100, /* an asker waits so long for a place: looks take a millisecond */
+    PLACE_MS = 100, /* an asker waits this long for a place; a read of the database takes a millisecond */
     LEARN_ARENA_MAX = 64 << 10
 };
 
 struct key_check {
-    struct key_check *next;   /* of all checks that are not done */
+    struct key_check *next;   /* list of all checks that are not done */
     struct key_check *queued; /* next of the queue */
     struct flight flight;     /* lands when the check is done; the list and each asker are users */
-    bool in_queue;            /* bcrypt is run for it, or will be */
+    bool in_queue;            /* waits for bcrypt, or bcrypt runs */
     uint8_t digest[SIPHASH_BYTES];
     char text[KEY_TEXT_MAX]; /* wiped when done */
     size_t text_len;
     struct arena arena;               /* of the candidates */
-    struct key_records candidates;    /* whose digests are not known */
-    const struct key_record *learned; /* of them the right one, found by bcrypt */
+    struct key_records candidates;    /* without a digest */
+    const struct key_record *learned; /* the candidate that bcrypt found right */
     struct dp_error error;            /* of the result */
     struct account_key *key;
 };
@@ -56,7 +56,7 @@ struct key_checks {
     struct metric *runs, *depth;
 };
 
-static const char NO_PLACE[] = "too many keys are being looked at for the first time; try again";
+static const char NO_PLACE[] = "too many unknown keys are being checked; try again";
 
 static int64_t checks_steady_ns(const struct key_checks *c)
 {
@@ -94,7 +94,8 @@ static void finish_check(struct key_checks *c, struct key_check *check)
     free_unused_check(check);
 }
 
-/* The check of this digest, one reference the caller's; a new one when there is none (*mine). NULL: out of memory. */
+/* The check of this digest with a reference for the caller; a new check if there was none (*mine). NULL: out of
+ * memory. */
 static struct key_check *join_check(struct key_checks *c, struct span text, const uint8_t digest[SIPHASH_BYTES],
                                     bool *mine)
 {
@@ -129,7 +130,7 @@ static bool has_place_in_queue(const struct key_checks *c, const struct key_chec
     return c->locked.queued < CHECKS_MAX && same_prefix < CHECKS_A_PREFIX_MAX;
 }
 
-/* Hands the check to the thread, or ends it when there is no place in the queue. */
+/* Hands the check to the thread, or ends it if the queue is full. */
 static void enqueue_check(struct key_checks *c, struct key_check *check)
 {
     if (!has_place_in_queue(c, check)) {
@@ -146,7 +147,7 @@ static void enqueue_check(struct key_checks *c, struct key_check *check)
 
 /* ---- the thread ------------------------------------------------------------------------------------- */
 
-/* The result: the key of this record, or a wrong one (NULL). Without the lock. */
+/* Sets the result: the key of this record, or a wrong key (NULL). Without the lock. */
 static void conclude_check(struct key_checks *c, struct key_check *check, const struct key_record *good)
 {
     if (!good) {
@@ -160,7 +161,7 @@ static void conclude_check(struct key_checks *c, struct key_check *check, const 
         dp_fail_nomem(&check->error, "an account");
 }
 
-/* bcrypt on each candidate, without the lock. */
+/* Runs bcrypt on each candidate, without the lock. */
 static void verify_candidates(struct key_checks *c, struct key_check *check)
 {
     struct span text = span_of(check->text, check->text_len);
@@ -174,7 +175,7 @@ static void verify_candidates(struct key_checks *c, struct key_check *check)
         conclude_check(c, check, check->learned);
 }
 
-/* Stores the digest of a key that bcrypt found right. When that fails, bcrypt finds it right another time. */
+/* Stores the digest of a key that bcrypt found right. If that fails, bcrypt runs again next time. */
 static void learn_digest(struct key_checks *c, const struct key_record *record, const char *digest)
 {
     struct arena arena;
@@ -206,7 +207,7 @@ static void *serve_checks(void *context)
             key_digest(span_of(check->text, check->text_len), digest);
         pthread_mutex_lock(&c->locked.lock);
         flight_join(&check->flight);
-        finish_check(c, check); /* nobody waits for what follows */
+        finish_check(c, check); /* before the digest is stored: no asker waits for that */
         pthread_mutex_unlock(&c->locked.lock);
         if (check->learned)
             learn_digest(c, check->learned, digest);
@@ -219,7 +220,7 @@ static void *serve_checks(void *context)
 
 /* ---- asking ----------------------------------------------------------------------------------------- */
 
-/* Compares the key with the digests that are known, and keeps the candidates that have none. */
+/* Compares the key with the known digests; keeps the candidates that have none. */
 static const struct key_record *compare_digests(struct key_check *check)
 {
     struct key_record *others = arena_calloc(&check->arena, check->candidates.count + 1, sizeof *others);
@@ -240,10 +241,10 @@ static const struct key_record *compare_digests(struct key_check *check)
     return NULL;
 }
 
-/* Looks into the database, without the lock. True when bcrypt is to be run on what was found. */
+/* Reads the database, without the lock. True if bcrypt must run on the candidates. */
 static bool look_up(struct key_checks *c, struct key_check *check)
 {
-    struct call own; /* others may wait for the result too, so it does not end with the first asker's call */
+    struct call own; /* others may wait too, so the read does not end with the first asker's call */
     struct span prefix = key_prefix(c->options.scheme, span_of(check->text, check->text_len));
     call_init(&own, &check->arena);
     enum dp_status status = records_find(&own, c->options.db, prefix,
@@ -262,7 +263,7 @@ static bool look_up(struct key_checks *c, struct key_check *check)
     return true;
 }
 
-/* Takes a place among those who look or wait, under the lock. DP_OVERLOADED: none was left within PLACE_MS. */
+/* Takes a place, under the lock. DP_OVERLOADED: no place became free within PLACE_MS. */
 static enum dp_status take_check_place(struct call *call, struct key_checks *c)
 {
     const int64_t until_ns = os_now_ns() + PLACE_MS * 1000000LL;
@@ -288,7 +289,8 @@ static void leave_check_place(struct key_checks *c)
     pthread_cond_signal(&c->locked.left);
 }
 
-/* The result of a check, whoever made it; one reference to it is ours. Under the lock. */
+/* Waits for the result of a check on which the caller has a reference; makes the check if it is `mine`. Under the
+ * lock. */
 static enum dp_status result_of(struct call *call, struct key_checks *c, struct key_check *check, bool mine,
                                 struct account_key **out)
 {
@@ -381,7 +383,7 @@ void key_checks_free(struct key_checks *c)
     pthread_mutex_unlock(&c->locked.lock);
     if (c->started)
         pthread_join(c->thread, NULL);
-    while (c->locked.checks) { /* whose askers have left */
+    while (c->locked.checks) { /* checks whose askers have left */
         struct key_check *check = c->locked.checks;
         c->locked.checks = check->next;
         release_check(check);

@@ -1,4 +1,4 @@
-/* key_memory.c: a set-associative table: a digest can lie in one of WAYS places of its set. */
+/* key_memory.c: a set-associative table: a digest may lie in any of the WAYS places of its set. */
 #include "account/key_memory.h"
 
 #include <openssl/crypto.h>
@@ -16,7 +16,7 @@ struct memory_place {
 };
 
 struct memory_part {
-    pthread_mutex_t lock;        /* of its sets */
+    pthread_mutex_t lock;        /* guards the places */
     struct memory_place *places; /* [sets][WAYS] */
 };
 
@@ -107,7 +107,7 @@ void key_memory_free(struct key_memory *m)
     mem_free(m);
 }
 
-/* The part and the set of a digest, whose bits nobody can foresee. */
+/* The part and the set of a digest; clients cannot predict its bits. */
 static struct memory_place *set_of(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES],
                                    struct memory_part **part)
 {

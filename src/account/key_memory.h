@@ -1,7 +1,8 @@
-/* account/key_memory.h: what is remembered of keys for a while, so that a request on a warm key costs a hash and a look.
+/* account/key_memory.h: remembers keys for a while, so that a request with a known key costs one hash and one
+ * look-up.
  *
- * Keys are found by a keyed hash; their text is not kept. The table has a fixed size: what was checked longest ago makes
- * room. Thread-safe; one short lock for each of its parts. */
+ * A keyed hash finds a key; its text is not kept. The table has a fixed size: the entry that was checked longest ago
+ * makes room. Thread-safe; each part of the table has a lock, held briefly. */
 #ifndef ACCOUNT_KEY_MEMORY_H
 #define ACCOUNT_KEY_MEMORY_H
 
@@ -9,18 +10,18 @@
 #include "account/records.h"
 #include "account/siphash.h"
 
-/* A key that was found right. Freed when nobody holds it any more. */
+/* A right key. Freed with its last reference. */
 struct account_key {
     _Atomic unsigned refs;
     struct quotas *quotas;
     struct quota_user *user;
     struct key_count *count;
     char id[ULID_LEN + 1];
-    char hash[KEY_HASH_MAX + 1]; /* as it was when the key was found right */
+    char hash[KEY_HASH_MAX + 1]; /* when the key was checked */
     unsigned rights;
     int64_t expires_ms; /* 0: never */
     _Atomic int64_t checked_ns;
-    _Atomic bool checking; /* somebody asks the database whether it is still good */
+    _Atomic bool checking; /* a thread asks the database whether the key is still good */
     struct span namespaces;
     uint8_t bytes[]; /* of `namespaces` */
 };
@@ -36,11 +37,11 @@ struct key_memory;
 enum dp_status key_memory_new(size_t keys, struct key_memory **out, struct dp_error *error);
 void key_memory_free(struct key_memory *m); /* NULL is fine */
 
-/* Whether the digest is remembered, and since when; *out gets a reference to its key, or NULL where it stands for a
- * wrong one. `out` may be NULL. */
+/* Whether the digest is remembered, and since when. *out gets a reference to the key, or NULL for a wrong key. `out`
+ * may be NULL. */
 bool key_memory_find(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key **out,
                      int64_t *since_ns);
-/* `key` NULL: a wrong one. Takes a reference of its own. */
+/* Remembers a key (NULL: a wrong key), with its own reference. */
 void key_memory_put(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES], struct account_key *key,
                     int64_t now_ns);
 void key_memory_forget(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES]);

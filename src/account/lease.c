@@ -1,17 +1,17 @@
 /* lease.c: settling a node's share of a user's month.
  *
- * A user's row of `usage` is locked first (by writing it), so one node at a time settles; it holds what was used and
- * what all nodes have reserved together. A node's row of `leases` holds its part: what it has used in all, and what it
- * still holds. With the row locked:
+ * Writing the user's row of `usage` locks it, so one node settles at a time. That row holds the used embeddings and
+ * the sum that all nodes have reserved. A node's row of `leases` holds the node's part: all that it has used, and
+ * what it still holds. With the row locked:
  *     used'   = used + (spent now − spent as written)
  *     others  = reserved − (held as written)
  *     held    = what is wanted, at most limit − used' − others
- * When that is not enough, what nodes hold that have not been heard of for long is taken back: a node that crashed. */
+ * If that is not enough, the share of nodes that have been silent for long is taken back: they crashed. */
 #include "account/lease.h"
 
 static const int64_t SWEEP_AFTER_MS = 2 * 86400000LL;
 
-/* Locks and reads the user's month; makes it when it is not there. */
+/* Locks and reads the user's month; inserts its row if there is none. */
 static enum dp_status lock_usage(struct call *call, struct db_transaction *t, const struct lease_settlement *s,
                                  int64_t *used, int64_t *reserved)
 {
@@ -25,7 +25,7 @@ static enum dp_status lock_usage(struct call *call, struct db_transaction *t, co
     if (status != DP_OK)
         return status;
     if (rows.count != 1)
-        return call_fail(call, DP_CORRUPT, "the accounts' database answers no usage");
+        return call_fail(call, DP_CORRUPT, "the accounts' database returned no usage");
     *used = db_row(&rows, 0)[0].number;
     *reserved = db_row(&rows, 0)[1].number;
     return DP_OK;
@@ -41,13 +41,13 @@ static enum dp_status read_lease(struct call *call, struct db_transaction *t, co
                &rows);
     if (status != DP_OK)
         return status;
-    /* No row: none yet, or it was swept away; then what was written is what this node remembers. */
+    /* No row: none was written yet, or it was swept; then only this node knows what it wrote. */
     *spent = rows.count ? db_row(&rows, 0)[0].number : s->written;
     *held = rows.count ? db_row(&rows, 0)[1].number : 0;
     return DP_OK;
 }
 
-/* Takes back what other nodes hold whose leases have run out. Their rows stay, as they say what was written. */
+/* Takes back the share of other nodes whose leases have expired. Their rows stay: they say what was written. */
 static enum dp_status take_back(struct call *call, struct db_transaction *t, const struct lease_settlement *s,
                                 int64_t *reserved)
 {
@@ -77,8 +77,8 @@ static int64_t most_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* How much to hold of what is free. Near the limit a node takes little more than it needs, so that it does not keep
- * from others what it may not use. */
+/* How much of the free embeddings to hold. Near the limit a node takes little more than it needs, so that other nodes
+ * can use the rest. */
 static int64_t share_of(const struct lease_settlement *s, int64_t free)
 {
     const int64_t part = 16;

@@ -1,11 +1,10 @@
 /* quota.c: a node's shares of its users' months, in memory.
  *
- * What a user may still have from this node is one atomic number, `left`, that spending takes from. What was used is
- * never counted apart: it is `granted` − `left`, so it cannot be lost between two counters. Settling with the database
- * is for one thread at a time for each user (`settling`); it changes `left` by adding only, as others go on spending
- * meanwhile.
+ * `left` is one atomic number per user: what the user may still take from this node. Usage has no counter; it is
+ * `granted` − `left`, so it cannot get lost between two counters. One thread at a time settles a user with the
+ * database (`settling`); it changes `left` only by adding, because others spend meanwhile.
  *
- * `lock` guards the list of users and `settling`; it is not held while the database works. */
+ * locked.lock guards the list of users and each user's `settling`; no thread holds it while the database works. */
 #include "account/quota.h"
 
 #include <inttypes.h>
@@ -19,14 +18,15 @@
 #include "os/thread.h"
 
 enum {
-    SETTLED_AT_ONCE = 32, /* users of one transaction */
-    WAIT_MS = 5000,       /* for another thread that settles the same user */
+    SETTLED_AT_ONCE = 32, /* users in one transaction */
+    WAIT_MS = 5000,       /* for another thread to settle the same user */
 };
-static const int64_t LEASE_MS = 30000; /* a node that is silent as long is taken for dead */
+static const int64_t LEASE_MS = 30000; /* a node that is silent for this long counts as crashed */
 static const int64_t IDLE_NS = 5 * 1000000000LL;
 static const int64_t RESERVE_NS = 1 * 1000000000LL;
 static const int64_t BATCH_MOST = 1 << 20;
-static const int64_t REFUSED_NS = 1 * 1000000000LL; /* a refusal holds as long without asking again */
+static const int64_t REFUSED_NS =
+    1 * 1000000000LL; /* a refusal holds this long before the database is asked again */
 
 struct quotas {
     struct quota_options options;
@@ -37,7 +37,7 @@ struct quotas {
         struct quota_user *users;
     } locked;
     uint64_t round;          /* of settling; of the one thread that settles */
-    _Atomic uint64_t shares; /* that were begun */
+    _Atomic uint64_t shares; /* begun so far */
 };
 
 static int64_t now_ms(const struct quotas *q)
@@ -75,9 +75,9 @@ enum dp_status quotas_new(const struct quota_options *options, struct quotas **o
     return DP_OK;
 }
 
-/* Begins a share of a month, of which nothing is granted. Each has a name of its own in the database: what a lease says
- * it has spent replaces what it said before, so a share must never go by the name of an earlier one, as of a user who
- * was forgotten and comes back, or of a month to which the clock returns. */
+/* Begins a share of a month, of which nothing is granted. Its name in the database is unique: a lease replaces what
+ * it said before, so a share must never take the name of an earlier one (of a user who was forgotten and comes back,
+ * or of a month to which the clock returns). */
 static void begin_share(struct quotas *q, struct quota_user *user, int64_t month)
 {
     snprintf(user->lease, sizeof user->lease, "%s.%" PRIu64, q->node, atomic_fetch_add(&q->shares, 1));
@@ -146,7 +146,7 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
 
 void quota_user_release(struct quotas *q, struct quota_user *user)
 {
-    (void)q; /* quotas_settle forgets it when nothing is left to write */
+    (void)q; /* quotas_settle frees the user when nothing is left to write */
     atomic_fetch_sub(&user->refs, 1);
 }
 
@@ -215,7 +215,7 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
         atomic_fetch_add(&user->left, count);
 }
 
-/* Becomes the one who settles the user. False: another did meanwhile, and things may have changed. */
+/* Becomes the thread that settles the user. False: another thread did so meanwhile, and things may have changed. */
 static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
 {
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
@@ -241,11 +241,11 @@ static void end_settling(struct quotas *q, struct quota_user *user)
 
 enum { COUNTS_MAX = 64 };
 
-/* One user's part of a transaction. */
+/* One user in a transaction. */
 struct settling {
     struct quota_user *user;
     struct lease_settlement lease;
-    int64_t taken; /* of `left`, to be given back to the database */
+    int64_t taken; /* of `left`, given back to the database */
     struct {
         struct key_count *count;
         int64_t embeddings, requests;
@@ -272,7 +272,7 @@ static enum dp_status settle_in_transaction(struct call *call, struct db_transac
     return status;
 }
 
-/* What is to be written of a user, who is being settled. `release`: and nothing is to be held any more. */
+/* Prepares what to write for a user, which the caller settles. `release`: hold nothing any more. */
 static void prepare_settling(struct quotas *q, struct quota_user *user, bool release, struct settling *out)
 {
     int64_t month = atomic_load(&user->month);
@@ -295,14 +295,14 @@ static void prepare_settling(struct quotas *q, struct quota_user *user, bool rel
         if (!embeddings && !requests)
             continue;
         if (out->key_count == COUNTS_MAX)
-            break; /* the others come next time */
+            break; /* the other keys follow next time */
         out->keys[out->key_count].count = c;
         out->keys[out->key_count].embeddings = embeddings;
         out->keys[out->key_count++].requests = requests;
     }
 }
 
-/* What the database has answered becomes what is in hand. */
+/* Takes the database's answer into hand. */
 static void take_over(struct settling *s)
 {
     struct quota_user *user = s->user;
@@ -334,7 +334,7 @@ static enum dp_status settle_batch(struct call *call, struct quotas *q, struct s
     return status;
 }
 
-/* A month has passed: the old one is closed, and nothing is in hand of the new one. */
+/* A month has passed: closes the old one and begins the new one with nothing in hand. */
 static enum dp_status turn_month(struct call *call, struct quotas *q, struct quota_user *user, int64_t month)
 {
     int64_t before = atomic_load(&user->month);
@@ -355,8 +355,8 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     return DP_OK;
 }
 
-/* How much to reserve at once: the settings' batch, and twice as much as the last time when that lasted for less than
- * RESERVE_NS, so that a busy user costs the database a few transactions a second and no more. */
+/* How much to reserve at once: the batch of the settings, doubled if the last reservation lasted less than
+ * RESERVE_NS. So a busy user costs the database a few transactions a second. */
 static int64_t next_batch(const struct quotas *q, const struct quota_user *user)
 {
     if (user->batch == 0 || now_ns(q) - user->asked_ns > RESERVE_NS)
@@ -364,7 +364,7 @@ static int64_t next_batch(const struct quotas *q, const struct quota_user *user)
     return user->batch < BATCH_MOST / 2 ? user->batch * 2 : BATCH_MOST;
 }
 
-/* Asks the database for what is wanted of it. The user is being settled. */
+/* Reserves what callers want from the database. The caller settles the user. */
 static enum dp_status ask_database(struct call *call, struct quotas *q, struct quota_user *user)
 {
     enum dp_status status = turn_month(call, q, user, month_of(now_ms(q)));
@@ -435,7 +435,7 @@ static bool has_counts(const struct quota_user *user)
     return false;
 }
 
-/* Whether a user whom nobody settles has something to be written or given back. */
+/* Whether a user has something to write or to give back. */
 static bool wants_settling(const struct quotas *q, const struct quota_user *user, bool all, bool *release)
 {
     int64_t left = atomic_load(&user->left), spent = user->granted - left;
@@ -450,7 +450,7 @@ static int by_id(const void *a, const void *b)
     return strcmp(x->user->id, y->user->id);
 }
 
-/* Takes hold of some users that want settling, and forgets those that nobody needs. */
+/* Begins to settle up to SETTLED_AT_ONCE users, and frees the users that nobody needs. */
 static void collect_users(struct quotas *q, bool all, struct settling_batch *batch)
 {
     batch->count = 0;
@@ -474,7 +474,7 @@ static void collect_users(struct quotas *q, bool all, struct settling_batch *bat
         at = &user->next;
     }
     pthread_mutex_unlock(&q->locked.lock);
-    /* All nodes lock users in one order. */
+    /* All nodes lock users in one order, so they cannot deadlock. */
     qsort(batch->items, batch->count, sizeof *batch->items, by_id);
 }
 

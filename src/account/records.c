@@ -101,7 +101,7 @@ static enum dp_status read_key_record(struct call *call, const struct db_value *
                                .revoked_ms = row[11].number,
                                .digest = row[12].text};
     if (!tier_parse(row[3].text, &out->tier))
-        return call_fail(call, DP_CORRUPT, "the accounts' database has a user of the tier \"%.*s\", which is none",
+        return call_fail(call, DP_CORRUPT, "the accounts' database has a user with the unknown tier \"%.*s\"",
                          SPAN_FMT(row[3].text));
     return DP_OK;
 }
@@ -167,7 +167,7 @@ enum dp_status records_learn_digest(struct call *call, struct database *db, stru
     return database_transact(call, db, learn_digest, row);
 }
 
-/* Addresses are compared as they are stored: in small letters (ASCII's; others stay as they are). */
+/* Lower-case (ASCII only): addresses are stored and compared so. */
 static struct span lower_text(struct call *call, struct span text)
 {
     uint8_t *out = arena_alloc(call->arena, text.len + 1);
@@ -204,7 +204,7 @@ static enum dp_status check_wish(struct call *call, const struct key_wish *w)
                       w->email.len <= EMAIL_MAX && is_printable(w->email) &&
                       !memchr(w->email.data, ' ', w->email.len);
     if (!is_address)
-        return call_fail(call, DP_INVALID, "\"%.*s\" is no e-mail address",
+        return call_fail(call, DP_INVALID, "\"%.*s\" is not an e-mail address",
                          w->email.len > EMAIL_MAX ? EMAIL_MAX : (int)w->email.len, (const char *)w->email.data);
     if (w->name.len > NAME_MAX_BYTES || !is_printable(w->name))
         return call_fail(call, DP_INVALID, "a key's name has at most %d bytes of printable UTF-8", NAME_MAX_BYTES);
@@ -222,7 +222,7 @@ struct creation {
     struct new_key *out;
 };
 
-/* The user's row, made or found; a tier that was asked for is set. */
+/* Finds or inserts the user's row, and sets the tier if one was asked for. */
 static enum dp_status have_user(struct call *call, struct db_transaction *t, struct creation *c, struct span *id)
 {
     const struct db_value user[] = {db_text_str(c->user_id), db_text(c->email),
@@ -238,7 +238,7 @@ static enum dp_status have_user(struct call *call, struct db_transaction *t, str
     if (status != DP_OK)
         return status;
     if (rows.count != 1 || !tier_parse(db_row(&rows, 0)[1].text, &c->out->tier))
-        return call_fail(call, DP_CORRUPT, "the accounts' database has a user of no known tier");
+        return call_fail(call, DP_CORRUPT, "the accounts' database has a user with an unknown tier");
     *id = db_row(&rows, 0)[0].text;
     return DP_OK;
 }
@@ -326,7 +326,7 @@ enum dp_status records_revoke(struct call *call, struct database *db, struct spa
     if (scheme.len < prefix.len && span_starts_with(prefix, scheme))
         prefix = span_of(prefix.data + scheme.len, prefix.len - scheme.len);
     if (prefix.len > KEY_PREFIX_LEN && key_is_well_formed(scheme, which))
-        prefix.len = KEY_PREFIX_LEN; /* the whole key was given */
+        prefix.len = KEY_PREFIX_LEN; /* the caller gave the whole key */
     struct revocation r = {which, prefix, now_ms, out};
     return database_transact(call, db, revoke_in_transaction, &r);
 }
@@ -358,7 +358,7 @@ static enum dp_status run_usage_query(struct call *call, struct db_transaction *
                                     .embeddings = row[3].number,
                                     .requests = row[4].number};
         if (!tier_parse(row[1].text, &out[i].tier))
-            return call_fail(call, DP_CORRUPT, "the accounts' database has a user of no known tier");
+            return call_fail(call, DP_CORRUPT, "the accounts' database has a user with an unknown tier");
     }
     *q->out = (struct usage_rows){out, rows.count};
     return DP_OK;

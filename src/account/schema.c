@@ -1,12 +1,12 @@
-/* schema.c: the migrations, each a list of statements that both databases take. What is here is never changed, only
- * added to: a database remembers how far it has come.
+/* schema.c: the migrations, each a list of statements that both databases accept. Migrations are only ever added,
+ * never changed: a database remembers how many it has.
  *
- * users       one a person or company, with a tier
- * api_keys    hashes of keys; several may share a prefix. digest: SHA-256 of the key's text, as good as it is while
- *             digest_hash is still the hash
+ * users       a person or company, with a tier
+ * api_keys    hashes of keys; several may share a prefix. digest: SHA-256 of the key's text, valid while digest_hash
+ *             equals the hash
  * usage       embeddings of a user in a month (year * 12 + month - 1, UTC): used, and reserved by nodes
- * leases      which node holds how much of what is reserved, and how much it has used so far
- * key_usage   the same month by key, for reports
+ * leases      how much of the reserved embeddings each node holds, and how many it has used so far
+ * key_usage   usage by key and month, for reports
  * Times are Unix milliseconds, ids are ULIDs. */
 #include "account/schema.h"
 
@@ -17,7 +17,7 @@
 
 enum { STATEMENTS_MAX = 10 };
 
-/* Of pg_advisory_xact_lock: any number that others do not use. */
+/* For pg_advisory_xact_lock: any number that others do not use. */
 static const int64_t LOCK = 0x6469707065723031;
 
 static const char *const MIGRATIONS[][STATEMENTS_MAX] = {
@@ -58,9 +58,9 @@ static enum dp_status apply_migration(struct call *call, struct db_transaction *
 
 /* ---- the schema of PostgreSQL ------------------------------------------------------------------------ */
 
-/* The tables of the first programs lay among others' in the schema "public", or in one that is called like the user. What
- * has our table of versions is ours; a table `users` of another program has none beside it. The usual schema is nobody's
- * past: another deployment may use it. */
+/* The first versions put the tables beside others' into the schema "public", or into one named like the user. A
+ * schema with our table of versions is ours; another program's `users` has no such table beside it. The default
+ * schema is never moved: another deployment may use it. */
 static enum dp_status move_tables(struct call *call, struct db_transaction *t)
 {
     static const char *const tables[] = {"users", "api_keys", "usage", "leases", "key_usage", "dipper_schema"};
@@ -87,12 +87,12 @@ static enum dp_status move_tables(struct call *call, struct db_transaction *t)
     return status;
 }
 
-/* Makes the schema where it is not there, and moves older tables into it where it has none. */
+/* Creates the schema if it is missing, and moves older tables into it if it has none. */
 static enum dp_status have_schema(struct call *call, struct db_transaction *t)
 {
     const struct db_value schema = db_text_str(db_schema(t));
     struct db_rows rows;
-    /* Who may use a schema that somebody else has made need not have the right to make one. */
+    /* A user of a schema may lack the right to create one. */
     enum dp_status status =
         db_run(call, t, "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_namespace WHERE nspname = $1", &schema, 1, &rows);
     if (status == DP_OK && db_row(&rows, 0)->number == 0) {
@@ -120,7 +120,7 @@ static enum dp_status migrate_in_transaction(struct call *call, struct db_transa
     struct db_value lock = db_number(LOCK);
     struct db_rows rows;
     enum dp_status status = DP_OK;
-    if (db_is_postgres(t)) /* SQLite has one writer at a time anyway */
+    if (db_is_postgres(t)) /* SQLite has only one writer at a time */
         status = db_run(call, t, "SELECT pg_advisory_xact_lock($1)", &lock, 1, NULL);
     if (status == DP_OK && db_is_postgres(t))
         status = have_schema(call, t);

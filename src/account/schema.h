@@ -1,14 +1,14 @@
-/* account/schema.h: the tables, and bringing a database up to them. */
+/* account/schema.h: the tables, and migrating a database to them. */
 #ifndef ACCOUNT_SCHEMA_H
 #define ACCOUNT_SCHEMA_H
 
 #include "account/database.h"
 
-/* The version that this program knows. */
+/* The version of this program. */
 extern const int64_t SCHEMA_VERSION;
 
-/* Applies what the database lacks, in order, in one transaction that no other node enters meanwhile. DP_UNSUPPORTED: the
- * database is of a newer program. */
+/* Applies the missing migrations in order, in one transaction that excludes other nodes. DP_UNSUPPORTED: a newer
+ * program has migrated the database. */
 enum dp_status schema_migrate(struct call *call, struct database *db);
 
 #endif

@@ -1,7 +1,7 @@
 /* siphash.c: SipHash-2-4-128 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; the 128-bit output is
  * that of the authors' reference code). Bytes in, a digest out.
  *
- * What is remembered of keys is found by it. XXH3 would not do: who can choose inputs can make it collide. */
+ * The memory of keys uses it rather than XXH3, because clients can choose inputs that collide under XXH3. */
 #include "account/siphash.h"
 
 struct sip_state {

@@ -1,4 +1,4 @@
-/* account/siphash.h: SipHash-2-4 with 128 bits of output: a keyed hash that nobody can predict without the key. */
+/* account/siphash.h: SipHash-2-4 with 128 bits of output: a keyed hash that nobody can predict without its key. */
 #ifndef ACCOUNT_SIPHASH_H
 #define ACCOUNT_SIPHASH_H
 

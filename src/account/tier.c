@@ -54,7 +54,7 @@ void month_print(int64_t month, char out[16])
     snprintf(out, 16, "%04u-%02u", (unsigned)(month / 12) % 10000, (unsigned)(month % 12) % 100 + 1);
 }
 
-/* A number of exactly `digits` digits; the rest of the text moves on. */
+/* Takes a number of exactly `digits` digits from the front of *text. */
 static bool take_digits(struct span *text, size_t digits, int64_t *out)
 {
     *out = 0;

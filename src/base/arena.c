@@ -1,8 +1,8 @@
-/* arena.c: a stack of chunks, each twice the one before.
+/* arena.c: a stack of chunks, each twice as large as the one before.
  *
- * Doubling keeps the number of system allocations logarithmic in a request's memory; it also means that the
- * newest chunk is at least half of what a request used, so that keeping it across arena_reset() lets a loop
- * over like requests settle in one chunk that fits them.
+ * Doubling keeps the number of system allocations logarithmic in a request's memory. The newest chunk is then at
+ * least half of what a request used; arena_reset() keeps it, so a loop over similar requests settles in one chunk
+ * that fits them.
  */
 #include "base/arena.h"
 
@@ -19,7 +19,7 @@ struct arena_chunk {
 enum {
     ARENA_ALIGNMENT = 16,
     CHUNK_FIRST = 4096,
-    CHUNK_DOUBLING_MAX = 1 << 20, /* chunks past this size are made only for blocks that need them */
+    CHUNK_DOUBLING_MAX = 1 << 20, /* larger chunks are made only for blocks that need them */
     CHUNK_KEPT_MAX = 1 << 20      /* arena_reset() gives larger chunks back to the system */
 };
 
@@ -39,7 +39,7 @@ void arena_deinit(struct arena *a)
     *a = (struct arena){.max = a->max};
 }
 
-/* Makes all of `chunk` but its header free for blocks. */
+/* Makes all of `chunk` behind its header free for blocks. */
 static void open_chunk(struct arena *a, struct arena_chunk *chunk)
 {
     a->next = (uint8_t *)chunk + sizeof *chunk;
@@ -67,7 +67,7 @@ void arena_reset(struct arena *a)
     open_chunk(a, kept);
 }
 
-/* Takes a chunk with room for a block of `size` bytes from the system; false when it may not or cannot. */
+/* Allocates a chunk with room for a block of `size` bytes; false beyond the maximum or without memory. */
 static bool add_chunk(struct arena *a, size_t size)
 {
     size_t need = size + sizeof(struct arena_chunk);

@@ -1,7 +1,7 @@
 /* base/arena.h: memory that is freed all at once, at the end of a request.
  *
- * Blocks are 16-byte aligned and not zeroed. An arena has a maximum in bytes; past it (or when the system
- * has no memory) arena_alloc answers NULL and the caller fails with DP_NOMEM. One owner thread.
+ * Blocks are 16-byte aligned and not zeroed. An arena has a maximum in bytes; beyond it, or if the system has no
+ * memory, arena_alloc returns NULL and the caller fails with DP_NOMEM. One owner thread.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -22,8 +22,8 @@ struct arena {
 
 void arena_init(struct arena *a, size_t max_bytes);
 void arena_deinit(struct arena *a);
-/* Forgets all blocks, and frees all memory but one chunk (the largest, to 1 MiB), so that a loop over like
- * requests does not allocate once warm. */
+/* Forgets all blocks and frees all memory but the largest chunk (up to 1 MiB), so that a loop over similar requests
+ * stops allocating. */
 void arena_reset(struct arena *a);
 
 void *arena_alloc(struct arena *a, size_t size);

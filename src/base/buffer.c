@@ -1,7 +1,7 @@
 /* buffer.c: a growing byte buffer with a maximum and a sticky failure.
  *
- * Growth doubles the capacity and is clipped to the maximum, so a buffer never holds more than its maximum
- * and appending n bytes costs O(n) in all.
+ * Growth doubles the capacity up to the maximum, so a buffer never holds more than its maximum, and appending n bytes
+ * costs O(n) in all.
  */
 #include "base/buffer.h"
 
@@ -93,7 +93,7 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     va_start(args, format);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    /* vsnprintf writes a NUL; it goes to a spare byte when the maximum has room for one. */
+    /* vsnprintf also writes a NUL: into a spare byte, if the maximum has room for one. */
     if (len <= 0)
         return;
     size_t size = (size_t)len;

@@ -1,7 +1,7 @@
 /* base/buffer.h: bytes that grow up to a maximum.
  *
- * Appending never returns an error: the first failure (the maximum, or no memory) is remembered, later
- * appends do nothing, and the writer checks buffer_check() once at the end. One owner thread.
+ * Appending returns no error: the buffer remembers its first failure (the maximum, or no memory), ignores later
+ * appends, and the writer calls buffer_check() once at the end. One owner thread.
  */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
@@ -19,7 +19,7 @@ void buffer_init(struct buffer *b, size_t max_bytes);
 void buffer_deinit(struct buffer *b);
 void buffer_clear(struct buffer *b); /* empties it and forgets a failure; keeps the memory */
 
-/* Makes room for `extra` more bytes and answers where to write them (then add to b->len); NULL on failure. */
+/* Makes room for `extra` more bytes and returns where to write them (then add to b->len); NULL on failure. */
 uint8_t *buffer_reserve(struct buffer *b, size_t extra);
 void buffer_append(struct buffer *b, struct span bytes);
 void buffer_append_str(struct buffer *b, const char *text);
@@ -41,7 +41,7 @@ static inline struct span buffer_span(const struct buffer *b)
     return span_of(b->data, b->len);
 }
 
-/* DP_OK, or fills `error` with the first failure; `what` names the thing being written. */
+/* DP_OK, or fills `error` with the first failure; `what` names what is written. */
 enum dp_status buffer_check(const struct buffer *b, const char *what, struct dp_error *error);
 
 #endif

@@ -1,7 +1,8 @@
 /* checksum.c: XXH3-64 from the xxHash header, SHA-256 from OpenSSL.
  *
- * SHA-256 goes by OpenSSL's oldest interface, which it calls deprecated: the EVP one allocates, looks its method up
- * and takes longer over that than over a short text, and keys of the embedding cache are digests of short texts. */
+ * SHA-256 uses OpenSSL's oldest interface, although it is deprecated: the EVP interface allocates and looks up its
+ * method, which takes longer than hashing a short text, and the keys of the embedding cache are digests of short
+ * texts. */
 #include "base/checksum.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED

@@ -4,14 +4,14 @@
 
 #include "base/span.h"
 
-/* XXH3-64 with seed 0: the checksum of sections and entries in our own formats. */
+/* XXH3-64 with seed 0: the checksum of sections and entries in our formats. */
 uint64_t checksum64(struct span bytes);
 
 /* SHA-256 (OpenSSL). */
 void sha256(struct span bytes, uint8_t digest[32]);
 
-/* The same in pieces. A state is plain bytes: a copy of one goes on from there, so that what many digests begin with
- * is hashed once. */
+/* SHA-256 in pieces. A state is plain bytes and may be copied: a common beginning of many digests is then hashed
+ * once. */
 struct sha256_state {
     uint64_t words[14];
 };

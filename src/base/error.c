@@ -1,7 +1,7 @@
 /* error.c: fills the caller's `struct dp_error`.
  *
- * A message is formatted beside the error first, so that it may quote the message that it replaces, and is
- * cut at a whole UTF-8 character when it is too long.
+ * A message is formatted into a buffer first, so it may quote the message that it replaces. A long message is cut at
+ * a whole UTF-8 character.
  */
 #include "base/error.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Ends `text` before a UTF-8 character that the end of the array has cut. */
+/* Cuts `text` before a UTF-8 character that the end of the array has split. */
 static void trim_cut_character(char *text, size_t len)
 {
     size_t start = len;

@@ -13,17 +13,17 @@ enum dp_status dp_fail(struct dp_error *error, enum dp_status status, const char
 
 enum dp_status dp_vfail(struct dp_error *error, enum dp_status status, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
-/* Another status for the sentence that is already in `error` (may be NULL); returns `status`. */
+/* Changes the status and keeps the sentence; returns `status`. `error` may be NULL. */
 enum dp_status dp_restatus(struct dp_error *error, enum dp_status status);
 
-/* The same for a failed allocation: DP_NOMEM with a fixed sentence naming `what`. */
+/* Records DP_NOMEM for a failed allocation, with a sentence that names `what`. */
 enum dp_status dp_fail_nomem(struct dp_error *error, const char *what);
 
-/* The same from errno of a system call on `path`: ENOENT → DP_NOT_FOUND, EACCES/EPERM/EROFS → DP_DENIED,
- * ENOSPC/EDQUOT → DP_FULL, ENOMEM → DP_NOMEM, others → DP_IO. */
+/* Records the errno of a system call on `path`: ENOENT → DP_NOT_FOUND, EACCES/EPERM/EROFS → DP_DENIED, ENOSPC/EDQUOT
+ * → DP_FULL, ENOMEM → DP_NOMEM, others → DP_IO. */
 enum dp_status dp_fail_errno(struct dp_error *error, int errno_value, const char *doing, const char *path);
 
-/* Puts "prefix: " before the message that is already in `error` (may be NULL). */
+/* Puts "prefix: " before the message in `error` (may be NULL). */
 void dp_error_prefix(struct dp_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Clears `error` to success. */

@@ -53,13 +53,13 @@ static const struct {
     [FILE_TEXT] = {"text", NULL},
 };
 
-/* As in C's locale, whatever the process's is. */
+/* Like isspace() in the C locale, whatever the process's locale is. */
 static bool is_blank(uint8_t byte)
 {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Whether `text` has `word` at its beginning, in any case. */
+/* Whether `text` begins with `word`, in any case. */
 static bool begins_with_word(struct span text, const char *word)
 {
     size_t len = strlen(word);
@@ -79,7 +79,7 @@ static bool text_contains(struct span text, const char *word)
     return false;
 }
 
-/* UTF-8 without control characters, but for a last character that the head's end has cut. */
+/* UTF-8 without control characters; the end of the head may split the last character. */
 static bool is_text(struct span head)
 {
     const uint8_t *at = head.data, *end = head.data + head.len;

@@ -1,5 +1,5 @@
-/* base/file_kind.h: what a file is by its first bytes, for the sentence that tells somebody why it is not what it
- * should be: the page of a login, a pointer of git-lfs, an archive. */
+/* base/file_kind.h: recognises a file by its first bytes, so that an error can say what the file is instead of what
+ * it should be: a login page, a git-lfs pointer, an archive. */
 #ifndef BASE_FILE_KIND_H
 #define BASE_FILE_KIND_H
 
@@ -24,17 +24,16 @@ enum file_kind {
     FILE_SQLITE,
     FILE_PICKLE,
     FILE_JSON,
-    FILE_TEXT /* printable, none of the others; .csv */
+    FILE_TEXT /* any other printable text, such as .csv */
 };
 
-enum { FILE_KIND_HEAD = 1024 }; /* first bytes that tell */
+enum { FILE_KIND_HEAD = 1024 }; /* bytes that the check needs */
 
-/* head: the first FILE_KIND_HEAD bytes of a file, or more, or all. */
+/* head: the first FILE_KIND_HEAD bytes of a file or more, or all of it. */
 enum file_kind file_kind_of(struct span head);
 /* "a git-lfs pointer", …; NULL for FILE_UNKNOWN. */
 const char *file_kind_name(enum file_kind kind);
-/* What to do to get at the file that was meant, where that does not depend on what it was for: "run `git lfs pull`"; else
- * NULL. */
+/* How to get the file that was meant: "run `git lfs pull`". NULL if that depends on the use of the file. */
 const char *file_kind_remedy(enum file_kind kind);
 
 #endif

@@ -1,9 +1,9 @@
 /* base/json.h: a bounded JSON pull reader and a JSON writer (RFC 8259).
  *
- * The reader walks a span of UTF-8 and never allocates: strings come back raw and are unescaped on demand
- * into an arena. It refuses what the RFC refuses (trailing commas, bare control characters, lone
- * surrogates, invalid UTF-8, leading zeros, trailing bytes), nesting deeper than its limit, and numbers
- * longer than JSON_NUMBER_MAX characters. Every error names the byte offset.
+ * The reader walks a span of UTF-8 and never allocates: it returns strings raw, and unescapes them on demand into an
+ * arena. It refuses what the RFC refuses (trailing commas, bare control characters, lone surrogates, invalid UTF-8,
+ * leading zeros, trailing bytes), nesting deeper than its limit, and numbers longer than JSON_NUMBER_MAX characters.
+ * Every error names the byte offset.
  *
  * Walking an object:
  *     json_enter_object(r);
@@ -12,7 +12,7 @@
  *         else json_skip(r);
  *     }
  *     if (json_failed(r)) return json_error(r, error);
- * Errors stick: after the first, every call answers false or zero, so a parser may check once.
+ * Errors stick: after the first, every call returns false or zero, so a parser may check once.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -43,15 +43,16 @@ void json_reader_init(struct json_reader *r, struct span text);
 /* The type of the next value, without consuming it; JSON_NOTHING on failure or at the end. */
 enum json_type json_peek(struct json_reader *r);
 
-bool json_enter_object(struct json_reader *r); /* false (and failed) when the next value is no object */
+bool json_enter_object(struct json_reader *r); /* fails if the next value is not an object */
 bool json_enter_array(struct json_reader *r);
-/* The next key of the open object, unescaped (keys with escapes are copied to `arena`; with arena NULL a
- * key with escapes fails). False at its end (which is consumed) and on failure. */
+/* The next key of the open object, unescaped (a key with escapes is copied to `arena`; with arena NULL it fails).
+ * False at the end of the object, which is consumed, and on failure. */
 bool json_next_key(struct json_reader *r, struct arena *arena, struct span *key);
-/* True when the open array has another element, to be read next. False at its end and on failure. */
+/* True if the open array has another element to read. False at the end of the array, which is consumed, and on
+ * failure. */
 bool json_next_item(struct json_reader *r);
 
-/* Each consumes one value; a value of another type fails with "expected …, found … at byte …". */
+/* Each consumes one value. A value of another type fails: "expected …, found … at byte …". */
 bool json_read_string(struct json_reader *r, struct arena *arena, struct span *out);
 bool json_read_bool(struct json_reader *r, bool *out);
 bool json_read_i64(struct json_reader *r, int64_t *out); /* integers only: 1.0 and 1e3 are refused */
@@ -59,20 +60,20 @@ bool json_read_u64(struct json_reader *r, uint64_t *out);
 bool json_read_double(struct json_reader *r, double *out); /* correctly rounded; out of range fails */
 bool json_read_float(struct json_reader *r, float *out);   /* rounded once, from the decimal */
 bool json_read_null(struct json_reader *r);
-/* Consumes one value of any type and answers its raw text. */
+/* Consumes one value of any type and returns its raw text. */
 bool json_read_raw(struct json_reader *r, struct span *out);
 bool json_skip(struct json_reader *r);
-/* Consumes white space; fails when anything else is left. */
+/* Consumes white space; fails if anything else is left. */
 bool json_end(struct json_reader *r);
 
 static inline bool json_failed(const struct json_reader *r)
 {
     return r->status != DP_OK;
 }
-/* Marks the reader as failed at the current value, for a parser's own complaint. */
+/* Fails at the current value, for a complaint of the parser itself. */
 void json_reject(struct json_reader *r, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Fills `error` from the first failure: "… at byte N". */
+/* Fills `error` with the first failure: "… at byte N". */
 enum dp_status json_error(const struct json_reader *r, struct dp_error *error);
 
 const char *json_type_name(enum json_type type); /* "an object", "a string", … */
@@ -96,9 +97,11 @@ void json_string(struct json_writer *w, struct span text); /* invalid UTF-8 beco
 void json_string_str(struct json_writer *w, const char *text);
 void json_i64(struct json_writer *w, int64_t v);
 void json_u64(struct json_writer *w, uint64_t v);
-void json_float(struct json_writer *w, float v);   /* shortest digits that round-trip; NaN and inf: null */
-void json_double(struct json_writer *w, double v); /* likewise */
-void json_floats(struct json_writer *w, const float *v, size_t count); /* a whole array */
+void json_float(struct json_writer *w,
+                float v); /* the fewest digits that read back as v; NaN and infinities: null */
+void json_double(struct json_writer *w,
+                 double v); /* the fewest digits that read back as v; NaN and infinities: null */
+void json_floats(struct json_writer *w, const float *v, size_t count); /* an array */
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct span json); /* a value that is already JSON */
@@ -113,18 +116,19 @@ void json_field_double(struct json_writer *w, const char *key, double v);
 void json_field_bool(struct json_writer *w, const char *key, bool v);
 void json_field_null(struct json_writer *w, const char *key);
 void json_field_raw(struct json_writer *w, const char *key, struct span json);
-void json_field_object(struct json_writer *w, const char *key); /* begins it */
+void json_field_object(struct json_writer *w, const char *key); /* json_end_object() ends it */
 void json_field_array(struct json_writer *w, const char *key);
 
 enum {
     JSON_FLOAT_MAX = 16,  /* bytes of the longest float */
-    JSON_FLOAT_ROOM = 19, /* what it takes to write any: zeros that do not count are written too */
+    JSON_FLOAT_ROOM = 19, /* room to write any float: includes zeros that are cut afterwards */
 };
 
-/* The shortest digits that round-trip, without a NUL: at most JSON_FLOAT_MAX bytes for float, 25 for double. */
+/* The fewest digits that read back as v, without a NUL: at most JSON_FLOAT_MAX bytes for float, 25 for double.
+ * Returns the length. */
 size_t json_format_float(float v, char out[JSON_FLOAT_ROOM]);
 size_t json_format_double(double v, char out[25]);
-/* Floats one behind the other, each with a comma behind it, into out[count * (JSON_FLOAT_MAX + 1) + 3]. */
+/* Floats, each followed by a comma, into out[count * (JSON_FLOAT_MAX + 1) + 3]. Returns the length. */
 size_t json_format_floats(const float *v, size_t count, char *out);
 
 #endif

@@ -1,18 +1,18 @@
 /* json_format.c: prints a float or double with the fewest digits that read back as the same value.
  *
- * The digits come from Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020): of the decimals that
- * round to v = c * 2^q, an interval around v, there is one at the scale 10^(k+1) or there are some at 10^k, where
- * 10^k ≤ width of the interval < 10^(k+1). So v and the interval's ends are scaled by 10^-k, each with one
- * multiplication by a rounded power of ten whose result is made odd when it is inexact ("round to odd", which keeps
- * every comparison that follows right), and at most four candidates are compared. All arithmetic is in integers.
+ * The digits come from Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020). The decimals that round
+ * to v = c * 2^q form an interval around v. It holds one decimal at the scale 10^(k+1), or some at 10^k, where 10^k ≤
+ * width of the interval < 10^(k+1). So v and the ends of the interval are scaled by 10^-k, each by one multiplication
+ * with a rounded power of ten; an inexact product is made odd ("round to odd", which keeps every later comparison
+ * right). Then at most four candidates are compared. All arithmetic is in integers.
  *
- * Floats from 1e-5 up to 1, which is what embeddings hold, go a shorter way: there the scaled value is exact in 64
- * bits, so that no rounding is needed, and all sixteen decimal places are written, eight at a time in the bytes of a
- * word, of which the zeros at the end do not count. No branch depends on the digits: none could be foreseen.
+ * Floats from 1e-5 up to 1, the range of embeddings, take a shorter way. There the scaled value is exact in 64 bits,
+ * so nothing is rounded. All sixteen decimal places are written, eight at a time in the bytes of a word, and trailing
+ * zeros are dropped. No branch depends on the digits, because the processor could not predict it.
  *
- * The notation is fixed from 1e-5 up to 1e15 (float) or 1e17 (double), exponential elsewhere; both are JSON. Zero is
- * "0" and "-0.0": a reader that takes "-0" for an integer would lose the sign. NaN and infinities, which JSON cannot
- * say, are null.
+ * The notation is fixed from 1e-5 up to 1e15 (float) or 1e17 (double), and exponential elsewhere; both are JSON. Zero
+ * is "0" and "-0.0": a reader that takes "-0" for an integer would lose the sign. NaN and infinities have no JSON
+ * form and become null.
  */
 #include <stdbool.h>
 
@@ -62,11 +62,11 @@ static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
                                   "6061626364656667686970717273747576777879"
                                   "8081828384858687888990919293949596979899";
 
-/* Of the scaled value `vb` and interval [lower, upper], all times 4, the shortest decimal inside that is closest to
- * the value (Giulietti, §9). `k` is the decimal exponent of the scale. */
+/* The shortest decimal in the interval [lower, upper] that is closest to the scaled value `vb` (all three times 4;
+ * Giulietti, §9). `k` is the decimal exponent of the scale. */
 static inline struct shortest_decimal closest_decimal(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
 {
-    /* Arithmetic instead of branches: which candidate it is cannot be foreseen. */
+    /* Arithmetic instead of branches: the processor cannot predict which candidate it is. */
     uint64_t s = vb / 4, tens = s / 10, middle = 4 * s + 2;
     uint64_t tens_below = lower <= 40 * tens, tens_above = 40 * tens + 40 <= upper;
     uint64_t below = lower <= 4 * s, above = 4 * s + 4 <= upper;
@@ -157,7 +157,7 @@ static inline void write_digits(char *out, uint64_t v, int32_t count)
         out[0] = (char)('0' + v % 10);
 }
 
-/* Writes the exponent behind an 'e'; answers the end. */
+/* Writes the exponent after an 'e'; returns the end. */
 static char *write_exponent(char *out, int32_t exponent)
 {
     *out++ = 'e';
@@ -169,7 +169,7 @@ static char *write_exponent(char *out, int32_t exponent)
     return out + count;
 }
 
-/* Writes a decimal whose digits are not 0; answers the end. */
+/* Writes a decimal whose digits are not 0; returns the end. */
 static inline char *write_decimal(char *out, struct shortest_decimal d, int32_t fixed_max)
 {
     while (d.digits % 10 == 0) {
@@ -202,7 +202,7 @@ static inline char *write_decimal(char *out, struct shortest_decimal d, int32_t 
     return out + count + 1;
 }
 
-/* The eight decimal digits of v, which is below 10^8: one a byte, the first in the lowest. */
+/* The eight decimal digits of v, below 10^8: one in each byte, the first digit in the lowest byte. */
 static inline uint64_t eight_digits(uint32_t v)
 {
     uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32;
@@ -212,7 +212,7 @@ static inline uint64_t eight_digits(uint32_t v)
     return tens | (pairs - 10 * tens) << 8;
 }
 
-/* Whether the bits are those of a float from 1e-5 up to 1. Powers of two, whose interval is uneven, do not count. */
+/* Whether the bits are a float from 1e-5 up to 1 that is not a power of two, whose interval is uneven. */
 static inline bool is_fraction(uint32_t bits)
 {
     return bits - fraction_first < fraction_end - fraction_first && bits & 0x7fffff;
@@ -238,7 +238,7 @@ static inline uint64_t shortest_fraction(uint32_t bits)
     return (nearest ^ ((nearest ^ ten) & (0 - ten_fits))) * powers[PLACES - scale];
 }
 
-/* Writes "0." and the PLACES digits of v less the zeros at the end; answers where they end. */
+/* Writes "0." and the PLACES digits of v without trailing zeros; returns the end. */
 static inline char *write_fraction(char *out, uint64_t v)
 {
     const uint64_t zeros = 0x3030303030303030;
@@ -251,7 +251,7 @@ static inline char *write_fraction(char *out, uint64_t v)
     return out + 2 + (8 & has_last) + 8 - __builtin_clzll(end) / 8;
 }
 
-/* What is not finite or is zero. */
+/* Zero, NaN and infinities. */
 static size_t write_special(char *out, bool finite, bool negative)
 {
     const char *text = !finite ? "null" : negative ? "-0.0" : "0";

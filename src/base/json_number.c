@@ -1,10 +1,10 @@
 /* json_number.c: scans a decimal number and rounds it to a float or double.
  *
  * The rounding is D. Lemire's ("Number parsing at a gigabyte per second", 2021; without its fallback: N. Mushtak and
- * D. Lemire, "Fast number parsing without fallback", 2022): the first 19 digits times a 128-bit power of ten give the
- * significand with enough bits to round. Digits beyond the 19th matter only when those 19 and the same plus one round
- * differently; then the number is compared exactly, in long integers, with the one point between the two results
- * where rounding changes.
+ * D. Lemire, "Fast number parsing without fallback", 2022). The first 19 digits times a 128-bit power of ten give the
+ * significand with enough bits to round. Digits beyond the 19th matter only if the 19 digits and the 19 digits plus
+ * one round differently. Then the number is compared exactly, in long integers, with the point between the two
+ * results where rounding changes.
  */
 #include "base/json_number.h"
 
@@ -15,10 +15,10 @@
 enum {
     DIGITS_KEPT = 19, /* any 19 digits fit into 64 bits */
     DIGITS_COMPARED = 800,
-    EXPONENT_CAP = 1000000 /* larger ones are infinity or zero all the same */
+    EXPONENT_CAP = 1000000 /* larger exponents are infinity or zero anyway */
 };
 
-/* What tells binary32 from binary64. */
+/* The parameters of binary32 and binary64. */
 struct binary_format {
     int32_t fraction_bits;
     int32_t bias;
@@ -37,7 +37,7 @@ static bool is_digit(uint8_t byte)
     return (uint8_t)(byte - '0') < 10;
 }
 
-/* Folds a run of digits into *value (modulo 2^64) and answers its end. */
+/* Folds a run of digits into *value (modulo 2^64) and returns its end. */
 static inline const uint8_t *fold_digits(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
     uint64_t v = *value;
@@ -110,7 +110,7 @@ size_t json_number_scan(struct span text, struct json_number *out)
     return n.text.len;
 }
 
-/* digits * 10^exponent as the bits of a positive binary number; infinity when it is too large. */
+/* Converts digits * 10^exponent to the bits of a positive binary number; infinity if it is too large. */
 static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const struct binary_format *b)
 {
     if (digits == 0 || exponent < b->power_min)
@@ -123,7 +123,7 @@ static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const str
     uint64_t w = digits << leading;
     const struct power_of_ten *power = &POWERS_OF_TEN[q - POWER_OF_TEN_FIRST];
 
-    /* The significand's bits plus three: guard bits and the one that the product may lack in front. When those
+    /* The significand's bits plus three: guard bits, and the bit that the product may lack in front. If the bits
      * below are all ones, the second half of the power might carry into them. */
     unsigned __int128 product = (unsigned __int128)w * power->high;
     uint64_t below = UINT64_MAX >> (b->fraction_bits + 3);
@@ -141,7 +141,7 @@ static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const str
             return 0;
         significand >>= 1 - biased;
         significand += significand & 1;
-        return significand >> 1; /* when it rounds up to a normal number, the bits say so */
+        return significand >> 1; /* if it rounds up to a normal number, these bits encode it */
     }
     bool tie =
         low <= 1 && q >= b->tie_min && q <= b->tie_max && (significand & 3) == 1 && significand << shift == high;
@@ -158,7 +158,7 @@ static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const str
 enum { LIMBS = 96 };
 struct long_integer {
     uint64_t limbs[LIMBS];
-    size_t count; /* of limbs in use: the last is not 0 */
+    size_t count; /* limbs in use; the last one is not 0 */
 };
 
 /* a = a * factor + addend */
@@ -202,12 +202,12 @@ static int long_compare(const struct long_integer *a, const struct long_integer 
     return 0;
 }
 
-/* Whether the whole number is below (-1), at (0) or above (1) the middle between the binary number `bits` and the
- * next larger one.
+/* Compares the whole number with the middle between the binary number `bits` and the next larger one: below (-1),
+ * equal (0) or above (1).
  *
- * digits * 10^e <=> (2 * c + 1) * 2^(q - 1), with all negative powers moved to the other side. At most 800 digits
- * are compared; the middle has at most 767 (binary64's least normal numbers), so one that agrees with it so far is
- * above it when any other digit than 0 follows. */
+ * digits * 10^e <=> (2 * c + 1) * 2^(q - 1), with all negative powers moved to the other side. At most 800 digits are
+ * compared. The middle has at most 767 digits (binary64's least normal numbers), so a number that agrees with it so
+ * far is above it if any non-zero digit follows. */
 static int compare_with_middle(const struct json_number *n, uint64_t bits, const struct binary_format *b)
 {
     struct long_integer decimal = {.count = 0}, middle = {.count = 0};
@@ -238,7 +238,7 @@ static int compare_with_middle(const struct json_number *n, uint64_t bits, const
     return order == 0 && more ? 1 : order;
 }
 
-/* The whole number's bits without its sign. */
+/* The bits of the whole number without its sign. */
 static inline uint64_t round_number(const struct json_number *n, const struct binary_format *b)
 {
     uint64_t bits = round_digits(n->digits, n->exponent, b);

@@ -1,26 +1,26 @@
-/* base/json_number.h: decimal numbers to binary. The JSON reader's; other parsers of numbers may use it too.
+/* base/json_number.h: decimal numbers to binary, for the JSON reader and other parsers of numbers.
  *
- * Conversions are correctly rounded (to nearest, ties to even) for any number of digits, whatever the locale and
- * the processor's rounding mode.
+ * Conversions are correctly rounded (to nearest, ties to even) for any number of digits, in any locale and any
+ * rounding mode of the processor.
  */
 #ifndef BASE_JSON_NUMBER_H
 #define BASE_JSON_NUMBER_H
 
 #include "base/span.h"
 
-/* A number by RFC 8259's grammar: ± digits * 10^exponent, where `digits` holds the first 19 significant ones. */
+/* A number of RFC 8259's grammar: ± digits * 10^exponent; `digits` holds the first 19 significant digits. */
 struct json_number {
     struct span text;
     uint64_t digits;
     int64_t exponent;
     bool negative;
-    bool integer;   /* no fraction and no exponent is written */
-    bool truncated; /* a digit other than 0 after the 19th was dropped */
+    bool integer;   /* written without fraction and exponent */
+    bool truncated; /* a non-zero digit after the 19th was dropped */
 };
 
-/* Scans the number at the beginning of `text`; answers its length, 0 when there is none. */
+/* Scans the number at the beginning of `text`; returns its length, 0 if there is no number. */
 size_t json_number_scan(struct span text, struct json_number *out);
-/* False when the result is infinite. */
+/* False if the result is infinite. */
 bool json_number_double(const struct json_number *n, double *out);
 bool json_number_float(const struct json_number *n, float *out);
 

@@ -6,7 +6,7 @@
 
 enum {
     POWER_OF_TEN_FIRST = -342,   /* below, 19 digits times the power round to 0 as a double */
-    POWER_OF_TEN_LAST = 324,     /* what printing the least subnormal double multiplies by */
+    POWER_OF_TEN_LAST = 324,     /* printing the least subnormal double multiplies by it */
     POWER_OF_TEN_EXACT_LAST = 55 /* 1e0 to 1e55 are exact, the others rounded up */
 };
 

@@ -1,9 +1,8 @@
 /* json_reader.c: the JSON pull reader.
  *
- * Grammar and limits are those of json.h. The reader keeps one bit pair per open container (is it an object,
- * has it had an item) and no other state, so that skipping a value needs neither recursion nor memory. A
- * string is validated (UTF-8, escapes, surrogate pairs) in one pass when it is consumed; it is unescaped in a
- * second pass only when it has escapes.
+ * Grammar and limits are those of json.h. The only state is one pair of bits per open container (is it an object, has
+ * it had an item), so skipping a value needs neither recursion nor memory. A string is validated (UTF-8, escapes,
+ * surrogate pairs) in one pass when it is consumed; a second pass unescapes it only if it has escapes.
  */
 #include "base/json.h"
 
@@ -26,7 +25,7 @@ void json_reader_init(struct json_reader *r, struct span text)
     r->why[0] = '\0';
 }
 
-/* Records the first failure, at byte `at`. Always false. */
+/* Records the first failure, at byte `at`. Always returns false. */
 static bool reader_fail_at(struct json_reader *r, size_t at, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -78,7 +77,7 @@ const char *json_type_name(enum json_type type)
     return "nothing";
 }
 
-/* Skips white space and answers the byte after it, or -1 at the end. */
+/* Skips white space and returns the byte after it, or -1 at the end. */
 static int reader_next_byte(struct json_reader *r)
 {
     while (r->at < r->text.len) {
@@ -108,7 +107,7 @@ enum json_type json_peek(struct json_reader *r)
     return r->status == DP_OK ? type_of(reader_next_byte(r)) : JSON_NOTHING;
 }
 
-/* Fails with what was expected and what is there instead. */
+/* Fails: names what was expected and what was found. */
 static bool fail_expected(struct json_reader *r, const char *expected)
 {
     int byte = reader_next_byte(r);
@@ -122,7 +121,7 @@ static bool fail_expected(struct json_reader *r, const char *expected)
     return reader_fail_at(r, r->at, DP_INVALID, "expected %s, found byte 0x%02x", expected, (unsigned)byte);
 }
 
-/* A key without double quotes is the commonest slip of people who write JSON by hand. */
+/* A key without double quotes is the most common mistake in JSON written by hand. */
 static bool fail_key(struct json_reader *r)
 {
     int byte = reader_next_byte(r);
@@ -131,7 +130,7 @@ static bool fail_key(struct json_reader *r)
     return fail_expected(r, "a key in double quotes");
 }
 
-/* Whether a value of `type` is next; fails when another is. */
+/* Whether the next value has this type; fails if not. */
 static bool expect_type(struct json_reader *r, enum json_type type)
 {
     if (r->status != DP_OK)
@@ -207,7 +206,8 @@ static int32_t read_hex4(struct json_reader *r, size_t at)
     return value;
 }
 
-/* The escape whose backslash is at `at`: its length (0 and failed when it is wrong) and the character. */
+/* Reads the escape whose backslash is at `at`: returns its length (0 and failed if it is malformed) and its
+ * character. */
 static size_t scan_escape(struct json_reader *r, size_t at, uint32_t *scalar)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -241,7 +241,7 @@ static size_t scan_escape(struct json_reader *r, size_t at, uint32_t *scalar)
     return 2;
 }
 
-/* Consumes the string whose opening quote is next. *raw is what stands between the quotes. */
+/* Consumes the string whose opening quote is next. *raw is the text between the quotes. */
 static bool scan_string(struct json_reader *r, struct span *raw, bool *escaped)
 {
     const uint8_t *data = r->text.data, *end = data + r->text.len;
@@ -343,7 +343,7 @@ bool json_read_string(struct json_reader *r, struct arena *arena, struct span *o
     return expect_type(r, JSON_STRING) && reader_string(r, arena, out);
 }
 
-/* Consumes `word` when it is next. */
+/* Consumes `word` if it is next. */
 static bool read_word(struct json_reader *r, const char *word)
 {
     struct span rest = span_of(r->text.data + r->at, r->text.len - r->at);

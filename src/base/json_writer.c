@@ -1,7 +1,7 @@
 /* json_writer.c: the JSON writer.
  *
- * Commas and colons follow from two bits of state per open container. Failures live in the output buffer
- * (base/buffer.h), so that a document is written without a check per value. Nesting errors are ours and are
+ * Two bits of state per open container decide commas and colons. The output buffer remembers failures
+ * (base/buffer.h), so a document is written without a check per value. Wrong nesting is our own mistake and is
  * asserted.
  */
 #include "base/json.h"
@@ -19,7 +19,7 @@ void json_writer_init(struct json_writer *w, struct buffer *out)
     w->after_key = false;
 }
 
-/* The comma that a value or key needs before it. */
+/* Writes the comma that a value or key needs before it. */
 static void write_comma(struct json_writer *w)
 {
     if (w->after_key) {
@@ -68,7 +68,7 @@ void json_end_array(struct json_writer *w)
     end_container(w, ']');
 }
 
-/* Appends what one byte that may not stand bare in a string becomes. */
+/* Appends the escape of a byte that may not stand bare in a string. */
 static void append_escape(struct buffer *out, uint8_t byte)
 {
     static const char digits[] = "0123456789abcdef";
@@ -94,7 +94,7 @@ static void append_string(struct buffer *out, struct span text)
     while (at < stop) {
         const uint8_t *run = at;
         size_t len;
-        do { /* whole characters that stand as they are */
+        do { /* whole characters that need no escape */
             at += utf8_plain_length(at, stop);
             len = at < stop && *at >= 0x80 ? utf8_length(at, stop) : 0;
             at += len;
@@ -193,7 +193,8 @@ void json_floats(struct json_writer *w, const float *v, size_t count)
         size_t room = some * (JSON_FLOAT_MAX + 1) + JSON_FLOAT_ROOM - JSON_FLOAT_MAX;
         if (out->status != DP_OK)
             return;
-        if (room > out->max - out->len) { /* near the maximum: the longest forms might not fit, these may */
+        if (room >
+            out->max - out->len) { /* near the maximum: the longest forms may not fit, but these floats may */
             append_float(out, v[done++]);
             if (done < count)
                 buffer_u8(out, ',');
@@ -204,7 +205,7 @@ void json_floats(struct json_writer *w, const float *v, size_t count)
             return;
         out->len += json_format_floats(v + done, some, to);
         done += some;
-        out->len -= done == count; /* no comma behind the last */
+        out->len -= done == count; /* no comma after the last */
     }
     buffer_u8(out, ']');
 }

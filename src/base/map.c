@@ -1,8 +1,8 @@
 /* map.c: open addressing with linear probing over a power-of-two table, at most three quarters full.
  *
- * Each slot keeps its key's whole hash: probing compares keys only when hashes agree, and growing never
- * touches a key. Hashes are seeded per map with its address, so that keys chosen from outside cannot be made
- * to collide ahead of time; nothing may depend on the order of slots.
+ * Each slot keeps the whole hash of its key: probing compares keys only if their hashes agree, and growing never
+ * touches a key. The address of a map seeds its hashes, so nobody can choose keys that collide in advance; nothing
+ * may depend on the order of slots.
  */
 #include "base/map.h"
 
@@ -30,7 +30,7 @@ static uint64_t hash_of(const struct map *m, struct span key)
     return hash ? hash : 1;
 }
 
-/* The slot that holds the key, or the empty one where it would go. The table has an empty slot. */
+/* The slot of the key, or the empty slot where it belongs. The table has an empty slot. */
 static struct map_slot *map_probe(const struct map *m, struct span key, uint64_t hash)
 {
     size_t at = hash & (m->capacity - 1);

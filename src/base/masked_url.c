@@ -1,5 +1,5 @@
-/* masked_url.c: hides what is secret in URLs. The texts are settings, right or wrong, so nothing is taken for
- * granted about their form: a part is one "scheme://…" up to the next, whatever stands between. */
+/* masked_url.c: hides secrets in URLs. The texts are settings, right or wrong, so nothing is assumed about their
+ * form: one part runs from a "scheme://" to the next. */
 #include "base/masked_url.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ static struct span text_from(struct span text, size_t at)
     return span_of(text.data + at, text.len - at);
 }
 
-/* Where the first of `characters` is; text.len where none is. */
+/* The place of the first of `characters`; text.len if there is none. */
 static size_t find_any_of(struct span text, const char *characters)
 {
     size_t at = 0;
@@ -22,7 +22,7 @@ static size_t find_any_of(struct span text, const char *characters)
     return at;
 }
 
-/* Where "://" begins, at `at` or later; text.len when nowhere. */
+/* The place of "://", at `at` or later; text.len if there is none. */
 static size_t find_scheme_end(struct span text, size_t at)
 {
     for (; at + 3 <= text.len; at++)
@@ -31,7 +31,7 @@ static size_t find_scheme_end(struct span text, size_t at)
     return text.len;
 }
 
-/* Where the next URL of a list begins, behind the "://" at `at`; text.len when there is none. */
+/* The beginning of the next URL of a list, behind the "://" at `at`; text.len if there is none. */
 static size_t next_url(struct span text, size_t at)
 {
     for (size_t end = find_scheme_end(text, at + 3); end < text.len; end = find_scheme_end(text, end + 3)) {
@@ -58,7 +58,7 @@ static bool speaks_of_secrets(struct span name)
     return false;
 }
 
-/* Where the value at `at` ends: before an '&' that another "name=" follows, as others may be part of the secret. */
+/* The end of the value at `at`: before an '&' that another "name=" follows. Any other '&' may be part of the secret. */
 static size_t end_of_value(struct span text, size_t at)
 {
     for (at += find_any_of(text_from(text, at), "&"); at < text.len;
@@ -70,7 +70,8 @@ static size_t end_of_value(struct span text, size_t at)
     return text.len;
 }
 
-/* Appends text whose parameters, "name=value" at its beginning and behind '?', '&' and blanks, may be secret. */
+/* Appends text that may hold parameters ("name=value", at its beginning and behind '?', '&' and blanks), with secret
+ * values hidden. */
 static void append_parameters(struct buffer *out, struct span text)
 {
     size_t shown = 0;
@@ -89,7 +90,7 @@ static void append_parameters(struct buffer *out, struct span text)
     buffer_append(out, text_from(text, shown));
 }
 
-/* Appends one URL, whose user's name begins at `user`; a text that has no scheme hides all up to its '@'. */
+/* Appends one URL whose user's name begins at `user`; a text without a scheme is hidden up to its '@'. */
 static void append_url(struct buffer *out, struct span url, size_t user)
 {
     size_t at = url.len; /* of the last '@' */
@@ -103,13 +104,13 @@ static void append_url(struct buffer *out, struct span url, size_t user)
     struct span userinfo = span_of(url.data + user, at - user);
     size_t name = user ? find_any_of(userinfo, ":") : 0;
     if (user && name == userinfo.len) {
-        append_parameters(out, url); /* nobody's password; or the '@' is in a parameter */
+        append_parameters(out, url); /* no password; or the '@' is in a parameter */
         return;
     }
     buffer_append(out, span_of(url.data, user + name));
     buffer_append_str(out, user ? ":" : "");
     buffer_append_str(out, HIDDEN);
-    /* The '?' may be in the password, or the '@' in a parameter behind it: who can tell? */
+    /* Either the '?' is in the password or the '@' is in a parameter; nobody can tell, so the rest is hidden. */
     if (find_any_of(userinfo, "?") == userinfo.len)
         append_parameters(out, text_from(url, at));
 }
@@ -138,7 +139,7 @@ const char *masked_url(struct span text, char out[MASKED_URL_MAX])
     if (len >= MASKED_URL_MAX)
         for (len = MASKED_URL_MAX - 1; len > 0 && (all.data[len] & 0xc0) == 0x80;)
             len--;
-    if (all.status != DP_OK) /* a part may end within a secret */
+    if (all.status != DP_OK) /* a part of the text may end within a secret */
         len = 0;
     for (size_t i = 0; i < len; i++)
         out[i] = all.data[i] < ' ' || all.data[i] == 0x7f ? '?' : (char)all.data[i];

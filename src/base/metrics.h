@@ -1,8 +1,8 @@
-/* base/metrics.h: counters, gauges and histograms as plain atomics; printing them is the server's work.
+/* base/metrics.h: counters, gauges and histograms as plain atomics. The server prints them.
  *
- * A registry lists metrics in the order they were added. Adding is for start-up (one thread); updating is
- * wait-free from any thread, and takes no more than an atomic addition or two. Units are Prometheus's: seconds and
- * bytes; times are counted in nanoseconds and printed as seconds.
+ * A registry lists metrics in the order in which they were added. Metrics are added at the start, by one thread; any
+ * thread updates them, wait-free, by one or two atomic additions. Units are Prometheus's: seconds and bytes. Times
+ * are counted in nanoseconds and printed as seconds.
  */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H
@@ -21,8 +21,8 @@ struct metric {
     const char *help;
     char labels[METRIC_LABELS_MAX]; /* `status="200",dialect="openai"`, or empty */
     enum metric_kind kind;
-    bool nano;                     /* counter: of nanoseconds */
-    const _Atomic int64_t *source; /* counter, gauge: whose value this is; NULL: its own */
+    bool nano;                     /* a counter of nanoseconds */
+    const _Atomic int64_t *source; /* counter, gauge: where the value is; NULL: in `value` */
     _Atomic int64_t value;         /* counter, gauge */
     const double *bounds;          /* histogram: upper bounds, ascending */
     size_t bound_count;
@@ -47,12 +47,12 @@ struct metric *metric_histogram(struct metric_registry *r, const char *name, con
                                 const double *bounds, size_t bound_count);
 /* A counter of nanoseconds, which prints as seconds. */
 struct metric *metric_seconds(struct metric_registry *r, const char *name, const char *labels, const char *help);
-/* A counter, or a gauge, whose value is counted elsewhere: `source` must outlive the registry's last printing. */
+/* A counter or gauge whose value is counted elsewhere; `source` must outlive the last printing of the registry. */
 struct metric *metric_of(struct metric_registry *r, enum metric_kind kind, const char *name, const char *labels,
                          const char *help, const _Atomic int64_t *source);
 
-/* Appends name="value" to a list of labels, with a comma where one belongs. The value may be any bytes: it is
- * escaped, '?' stands for what is not UTF-8, and it is cut where the labels are full. */
+/* Appends name="value" to a list of labels, after a comma if necessary. The value may be any bytes: it is escaped,
+ * '?' replaces bytes that are not UTF-8, and it is cut if the labels are full. */
 void metric_add_label(char labels[METRIC_LABELS_MAX], const char *name, struct span value);
 
 static inline void metric_add(struct metric *m, int64_t by)

@@ -44,10 +44,10 @@ static inline bool span_starts_with(struct span a, struct span prefix)
     return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.data, prefix.data, prefix.len) == 0);
 }
 
-/* Byte order as memcmp; a prefix sorts before what it begins. */
+/* Compares like memcmp; a prefix sorts before a longer span. */
 int span_compare(struct span a, struct span b);
 
-/* The part [offset, offset + len) of `a` into *out; false when it does not lie inside. */
+/* Sets *out to the part [offset, offset + len) of `a`; false if it is not inside. */
 static inline bool span_sub(struct span a, uint64_t offset, uint64_t len, struct span *out)
 {
     if (offset > a.len || len > a.len - offset)
@@ -56,8 +56,8 @@ static inline bool span_sub(struct span a, uint64_t offset, uint64_t len, struct
     return true;
 }
 
-/* Reads little-endian values in order. The first read past the end sets `failed`, and every later read
- * answers zero, so that a parser may read a whole header and check once. */
+/* Reads little-endian values in order. The first read past the end sets `failed`, and every later read returns zero,
+ * so a parser may read a whole header and check once. */
 struct cursor {
     struct span rest;
     size_t offset; /* bytes consumed since cursor_over() */

@@ -26,7 +26,7 @@ size_t url_scheme_len(struct span text)
     return len;
 }
 
-/* Takes from *rest what stands before the first byte of `marks`, or all of it. */
+/* Takes the text before the first byte of `marks`, or all of it, from *rest. */
 static struct span take_before(struct span *rest, const char *marks)
 {
     size_t len = 0;
@@ -37,7 +37,7 @@ static struct span take_before(struct span *rest, const char *marks)
     return taken;
 }
 
-/* What stands behind the mark that *rest begins with, up to `marks`; data NULL when it begins with another byte. */
+/* Takes the text behind `mark`, up to `marks`, from *rest; data NULL if *rest begins with another byte. */
 static struct span take_behind(struct span *rest, uint8_t mark, const char *marks)
 {
     if (rest->len == 0 || rest->data[0] != mark)

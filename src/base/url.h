@@ -1,7 +1,7 @@
 /* base/url.h: URLs taken apart (RFC 3986), and percent-encoding.
  *
- * Whoever reads a URL begins here, so that two rooms cannot see two hosts in one URL. The parts are spans of the text as
- * it was written: nothing is decoded, and no part is checked for what its scheme permits.
+ * All rooms read URLs here, so two rooms cannot see two hosts in one URL. The parts are spans of the text as written:
+ * nothing is decoded, and no part is checked against its scheme.
  */
 #ifndef BASE_URL_H
 #define BASE_URL_H

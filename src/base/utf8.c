@@ -1,8 +1,8 @@
 /* utf8.c: table 3-7 of the Unicode standard (well-formed byte sequences), as a decision by lead byte. */
 #include "base/utf8.h"
 
-/* The shape that a lead byte announces: its length, and the range of its second byte (the others are always
- * 80..BF). Length 0: no lead byte. */
+/* What a lead byte says: the length, and the range of the second byte (the others are always 80..BF). Length 0: not a
+ * lead byte. */
 struct utf8_shape {
     size_t len;
     uint8_t second_min, second_max;
@@ -23,7 +23,7 @@ static struct utf8_shape shape_of(uint8_t lead)
     return (struct utf8_shape){0, 0, 0};
 }
 
-/* How many bytes at `at` agree with its lead byte's shape, the lead included. */
+/* Bytes at `at` that fit the shape of the lead byte, which counts too. */
 static size_t agreeing_bytes(const uint8_t *at, const uint8_t *end, struct utf8_shape shape)
 {
     if (shape.len <= 1 || end - at < 2 || at[1] < shape.second_min || at[1] > shape.second_max)

@@ -4,19 +4,19 @@
 
 #include "base/span.h"
 
-/* Bytes (1 to 4) of the well-formed character that begins at `at`; 0 when there is none before `end`. */
+/* Bytes (1 to 4) of the well-formed character at `at`; 0 if there is none before `end`. */
 size_t utf8_length(const uint8_t *at, const uint8_t *end);
-/* Bytes (≥ 1) that one U+FFFD stands for where utf8_length() is 0: the longest beginning of a character
- * (Unicode 15, §3.9, "substitution of maximal subparts"). */
+/* Bytes (≥ 1) that one U+FFFD replaces where utf8_length() is 0: the longest beginning of a character (Unicode 15,
+ * §3.9, "substitution of maximal subparts"). */
 size_t utf8_bad_length(const uint8_t *at, const uint8_t *end);
 bool utf8_valid(struct span text);
-/* Bytes of at[0, end) before the first that is no printable ASCII, `"` or `\`: what JSON copies as it is. */
+/* Bytes before the first that is not printable ASCII or is `"` or `\`: JSON copies them unchanged. */
 size_t utf8_plain_length(const uint8_t *at, const uint8_t *end);
-/* The scalar value of the well-formed character of `len` bytes at `at` when a terminal or an editor acts on it instead of
- * showing it: C1 controls, marks of direction, zero-width characters, separators of lines and paragraphs. Otherwise 0. All
- * of them are below U+10000. */
+/* The scalar value of the well-formed character of `len` bytes at `at` if a terminal or an editor acts on it instead
+ * of showing it (C1 controls, marks of direction, zero-width characters, separators of lines and paragraphs; all
+ * below U+10000). Otherwise 0. */
 uint32_t utf8_hidden(const uint8_t *at, size_t len);
-/* Writes a scalar value (no surrogate, ≤ U+10FFFF) and answers its length. */
+/* Writes a scalar value (no surrogate, ≤ U+10FFFF) and returns its length. */
 size_t utf8_encode(uint32_t scalar, uint8_t out[4]);
 
 #endif

@@ -1,8 +1,8 @@
-/* base/workspace.h: one block of memory for several arrays, which are named once.
+/* base/workspace.h: one block of memory for several arrays, each named once.
  *
- * A function of the user names the parts by workspace_take(), one after another. It is called twice: before
- * workspace_allocate(), when the takes count bytes and answer NULL, and after it, when they hand the parts out. So no
- * list of sizes has to match a list of pointers. (zstd's cwksp.h inspired it.) One owner thread.
+ * The user writes one function that takes the parts by workspace_take(), one after another, and calls it twice:
+ * before workspace_allocate(), when the takes count bytes and return NULL, and after it, when they return the parts.
+ * So no list of sizes has to match a list of pointers. (After zstd's cwksp.h.) One owner thread.
  *
  *     struct workspace space = {0};
  *     lay_out(&space, &arrays);
@@ -28,8 +28,8 @@ struct workspace {
 
 /* The next part: `count` elements of `size` bytes, not zeroed. NULL while parts are counted. */
 void *workspace_take(struct workspace *w, size_t count, size_t size);
-/* Allocates what was counted. False when there is not so much memory, or the sizes overflow. */
+/* Allocates the counted bytes. False without memory, or if the sizes overflow. */
 bool workspace_allocate(struct workspace *w);
-void workspace_deinit(struct workspace *w); /* frees all parts; fine when nothing was allocated */
+void workspace_deinit(struct workspace *w); /* frees all parts, if there are any */
 
 #endif

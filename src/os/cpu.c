@@ -1,9 +1,9 @@
 /* cpu.c: the processors that the scheduler lets this process use.
  *
- * Two limits count: the affinity mask (taskset, cpusets) and the CPU quota of the control groups (what a
- * container's "cpus: 2" sets). A quota holds for a group and all below it, so every group from the process's
- * own up to the root is asked. Inside a container the process's path often does not exist under the mounted
- * hierarchy; then only its ancestors that do are found, the mount's root among them, which is the container.
+ * There are two limits: the affinity mask (taskset, cpusets) and the CPU quota of the control groups (a container's
+ * "cpus: 2"). A quota limits a group and all groups below it, so every group from the process's own up to the root is
+ * read. In a container the process's path often does not exist under the mounted hierarchy. Then only the existing
+ * ancestors count; the root of the mount, which is the container, is among them.
  */
 #include "os/cpu.h"
 
@@ -18,7 +18,7 @@
 
 enum { SMALL_FILE = 4096 };
 
-/* The processors of the affinity mask; 0 when it cannot be told. */
+/* The processors of the affinity mask; 0 if it cannot be read. */
 static unsigned affinity_count(void)
 {
     enum { MASK_CPUS_FIRST = 1024, MASK_CPUS_MAX = 1 << 16 };
@@ -36,7 +36,7 @@ static unsigned affinity_count(void)
     return 0;
 }
 
-/* Reads a small text file; false when there is none. */
+/* Reads a small text file; false if there is none. */
 static bool read_small(const char *path, char out[SMALL_FILE])
 {
     FILE *in = fopen(path, "re");
@@ -59,7 +59,7 @@ static bool take_cgroup_number(const char **at, int64_t *out)
     return taken;
 }
 
-/* quota / period rounded up; 0 when that is no limit. */
+/* quota / period, rounded up; 0: no limit. */
 static unsigned quota_cpus(int64_t quota, int64_t period)
 {
     if (quota <= 0 || period <= 0)
@@ -80,7 +80,7 @@ static unsigned quota_v2(const char *group)
     return quota_cpus(quota, period);
 }
 
-/* The number in a v1 group's file; -1, which is no limit, when there is none. */
+/* The number in a file of a v1 group; -1, no limit, if there is no such file. */
 static int64_t number_v1(const char *group, const char *name)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
@@ -95,13 +95,13 @@ static unsigned quota_v1(const char *group)
     return quota_cpus(number_v1(group, "cpu.cfs_quota_us"), number_v1(group, "cpu.cfs_period_us"));
 }
 
-/* The smaller of two limits, where 0 is none. */
+/* The smaller of two limits; 0 is no limit. */
 static unsigned tighter_quota(unsigned a, unsigned b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* The least quota of `mount`/`group` and its ancestors. Cuts `group` as it goes up. */
+/* The smallest quota of `mount`/`group` and its ancestors. Shortens `group` on the way up. */
 static unsigned least_quota(const char *mount, char *group, unsigned (*quota)(const char *group))
 {
     char path[PATH_MAX];
@@ -137,7 +137,7 @@ unsigned os_cpu_quota(const char *root)
     unsigned least = 0;
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = '\0';
-        /* "0::/group" in version 2; "4:cpu,cpuacct:/group" in version 1, whose mount also goes by "cpu". */
+        /* "0::/group" in version 2; "4:cpu,cpuacct:/group" in version 1, whose mount may also be called "cpu". */
         char *controllers = strchr(line, ':');
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group)

@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "os/random.h"
 
-/* A buffer's failure as the file's: the file is larger than what the caller takes, or there is no memory. */
+/* Reports a buffer's failure for its file: too large, or no memory. */
 static enum dp_status fail_buffer(const struct buffer *b, const char *path, struct dp_error *error)
 {
     if (b->status == DP_NOMEM)
@@ -41,7 +41,7 @@ enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_erro
                 goto out;
             }
         }
-        uint8_t spare; /* at the maximum: only to learn whether there is more */
+        uint8_t spare; /* at the maximum: checks whether the file goes on */
         ssize_t got = room ? read(fd, out->data + out->len, room) : read(fd, &spare, 1);
         if (got < 0 && errno == EINTR)
             continue;
@@ -77,7 +77,7 @@ int os_write_all(int fd, struct span bytes)
     return 0;
 }
 
-/* Makes the name `path` durable: that it was made, or renamed to. */
+/* Makes the creation or renaming of `path` durable. */
 static int sync_folder(const char *path)
 {
     char folder[PATH_MAX];
@@ -101,7 +101,7 @@ static int sync_folder(const char *path)
 
 struct os_new_file {
     int fd;
-    char *temporary; /* behind path, in the same block */
+    char *temporary; /* in the block of `path`, behind it */
     char path[];
 };
 
@@ -177,7 +177,7 @@ enum dp_status os_write_file(const char *path, struct span bytes, struct dp_erro
     return status;
 }
 
-/* One mkdir, durable; a folder that is there already is fine. */
+/* Makes one folder, durably; an existing folder is fine. */
 static int make_dir(const char *path)
 {
     if (mkdir(path, 0777) == 0)
@@ -194,7 +194,7 @@ enum dp_status os_make_dirs(const char *path, struct dp_error *error)
     char partial[PATH_MAX];
     size_t len = strlen(path);
     if (len == 0)
-        return dp_fail(error, DP_INVALID, "an empty path names no folder");
+        return dp_fail(error, DP_INVALID, "the path of a folder is empty");
     if (len >= sizeof partial)
         return dp_fail_errno(error, ENAMETOOLONG, "create", path);
     memcpy(partial, path, len + 1);
@@ -221,7 +221,7 @@ enum dp_status os_input_open(const char *path, struct os_input *out, struct dp_e
     if (fstat(out->fd, &info) != 0)
         status = dp_fail_errno(error, errno, "open", path);
     else if (!S_ISREG(info.st_mode))
-        status = dp_fail(error, DP_INVALID, "%s is no regular file", path);
+        status = dp_fail(error, DP_INVALID, "%s is not a regular file", path);
     else
         out->size = (uint64_t)info.st_size;
     if (status != DP_OK)

@@ -1,4 +1,4 @@
-/* gate.c: asks the gate of a call. */
+/* gate.c: asks the gate of a call, and words its refusals. */
 #include "os/gate.h"
 
 enum { NAME_SHOWN_MAX = 128 };

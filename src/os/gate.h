@@ -1,8 +1,8 @@
-/* os/gate.h: who stands behind a call: what it may touch, and what it pays.
+/* os/gate.h: the rights of a call: what it may touch, and what it pays.
  *
- * The transport that lets clients in sets a gate; a call without one is the operator's own and may do everything. The
- * service asks the gate wherever it comes to a namespace, to an open index or to texts that are to be embedded. So no
- * handler reaches a name that was not checked, and none embeds free of charge, whatever it forgets.
+ * The server sets a gate for each client; a call without a gate is the operator's and may do everything. The service
+ * asks the gate wherever it uses a namespace, an open index, or texts to embed. So a handler cannot reach a name that
+ * was not checked, or embed free of charge, whatever it forgets.
  */
 #ifndef OS_GATE_H
 #define OS_GATE_H
@@ -13,34 +13,34 @@
 #include "os/call.h"
 
 enum gate_answer {
-    GATE_REFUSED, /* 0: what a gate forgets to answer is refused */
+    GATE_REFUSED, /* 0, so that a forgotten answer refuses */
     GATE_GRANTED,
-    GATE_WAIT, /* only a call that may block can know */
+    GATE_WAIT, /* the answer needs a call that may block */
 };
 
 enum gate_use { GATE_READ, GATE_WRITE };
 
 struct gate {
-    /* Whether the namespace or open index of this name may be used so. */
+    /* Whether the client may read or write the namespace or open index of this name. */
     enum gate_answer (*enter)(void *ctx, enum gate_use use, struct span name);
-    /* Whether the names that begin so may be listed. */
+    /* Whether the client may list the names with this prefix. */
     enum gate_answer (*list)(void *ctx, struct span prefix);
-    /* Whether the caller may learn that this name exists. Asks without consequences. */
+    /* Whether the client may learn that this name exists. Refuses nothing. */
     bool (*sees)(void *ctx, struct span name);
-    /* Counts texts that are about to be embedded. `call` NULL: does not block, but answers GATE_WAIT. */
+    /* Counts texts before they are embedded. `call` NULL: must not block, may answer GATE_WAIT. */
     enum gate_answer (*spend)(void *ctx, struct call *call, size_t texts);
     void *ctx;
 };
 
-/* DP_DENIED unless the call may use the namespace or index of this name so. */
+/* DP_DENIED unless the client may read or write the namespace or index of this name. */
 enum dp_status gate_enter(struct call *call, enum gate_use use, struct span name);
-/* DP_DENIED unless the call may list the names that begin with `prefix` (empty: all). */
+/* DP_DENIED unless the client may list the names with `prefix` (empty: all names). */
 enum dp_status gate_list(struct call *call, struct span prefix);
-/* Whether the caller may learn that this name exists: for sentences that name what there is. */
+/* Whether the client may learn that this name exists; for messages that list names. */
 bool gate_sees(const struct call *call, struct span name);
-/* Counts texts that are about to be embedded; may block. DP_OVERLOADED when they may not be. */
+/* Counts texts before they are embedded; may block. DP_OVERLOADED if the client has none left. */
 enum dp_status gate_spend(struct call *call, size_t texts);
-/* Never blocks. */
+/* Counts texts without blocking. */
 enum gate_answer gate_try_spend(struct call *call, size_t texts);
 
 #endif

@@ -1,4 +1,4 @@
-/* huge.c: asks the system for large pages; whether it gives them is its affair. */
+/* huge.c: asks the system for large pages; the system decides. */
 #include "os/huge.h"
 
 #include <stdint.h>
@@ -15,6 +15,6 @@ void *os_huge_alloc(size_t size)
     size = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *memory = mem_aligned_alloc(HUGE_PAGE, size);
     if (memory != NULL)
-        (void)madvise(memory, size, MADV_HUGEPAGE); /* refused where it is switched off: small pages do too */
+        (void)madvise(memory, size, MADV_HUGEPAGE); /* refused if switched off; small pages work too */
     return memory;
 }

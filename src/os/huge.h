@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-/* `size` bytes, aligned to 64 at least, in pages of 2 MB where the system grants them (Linux: transparent huge pages):
- * a processor then does not wait for page tables, nor its prefetching stop at every 4 KB. NULL when out of memory;
- * mem_free() frees it. */
+/* `size` bytes, aligned to 64 or more, in pages of 2 MB if the system grants them (Linux: transparent huge pages).
+ * The processor then waits less for page tables, and its prefetcher does not stop every 4 KB. NULL without memory;
+ * mem_free() frees the block. */
 void *os_huge_alloc(size_t size);
 
 #endif

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* How files begin that people mistake for lines of text, and what makes lines of them. The longer of two that begin alike
- * comes first. */
+/* Beginnings of files that people mistake for lines of text, and how to get lines from them. A longer beginning comes
+ * before a shorter one that it contains. */
 static const struct {
     const char *bytes;
     size_t len;
@@ -30,7 +30,7 @@ static const struct {
     {"%PDF-", 5, "a PDF: take its text out first"},
 };
 
-/* What the first line shows the file to be, or NULL: lines, as far as can be seen. */
+/* What the first line shows the file to be; NULL: lines, as far as can be seen. */
 static const char *foreign_kind(struct span line)
 {
     for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++)
@@ -52,7 +52,7 @@ void line_reader_deinit(struct line_reader *r)
     r->in = NULL;
 }
 
-/* The next byte; a read that a signal interrupted is tried again. */
+/* The next byte. Repeats a read that a signal interrupted. */
 static int input_next_byte(FILE *in)
 {
     for (;;) {
@@ -64,7 +64,7 @@ static int input_next_byte(FILE *in)
     }
 }
 
-/* Appends a byte; quickly while there is room. A buffer that has failed is full, so it stays as it is. */
+/* Appends a byte; fast while there is room. A failed buffer is full, so it stays unchanged. */
 static inline void line_append(struct buffer *b, int byte)
 {
     if (b->len < b->cap)
@@ -82,7 +82,7 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     if (byte == EOF && !ferror(r->in))
         return false;
     r->number++;
-    bool last_was_cr = false; /* held back: it belongs to the line only when more of the line follows */
+    bool last_was_cr = false; /* held back: it belongs to the line only if the line goes on */
     for (; byte != EOF && byte != '\n'; byte = input_next_byte(r->in)) {
         if (last_was_cr)
             line_append(b, '\r');
@@ -97,7 +97,7 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     }
     const char *foreign = r->number == 1 ? foreign_kind(span_of(b->data, b->len)) : NULL;
     if (foreign) {
-        dp_fail(error, DP_INVALID, "the input is no lines of text but %s", foreign);
+        dp_fail(error, DP_INVALID, "the input is not lines of text, but %s", foreign);
         return false;
     }
     if (b->status == DP_TOO_LARGE) {

@@ -1,8 +1,8 @@
 /* log.c: lines to stderr.
  *
- * A line is made in a fixed array on the stack and goes out with one write(2): lines of different threads never
- * mix, no lock is taken, and logging works when memory has run out. A message that does not fit is cut. The
- * settings are atomics; they are the logger's only state.
+ * A line is built in a fixed array on the stack and written by one write(2). So lines of different threads never mix,
+ * no lock is taken, and logging works without memory. A message that does not fit is cut. The settings are atomics;
+ * they are the only state of the logger.
  */
 #include "os/log.h"
 
@@ -34,7 +34,7 @@ static const char *level_name(enum log_level level)
     return names[level];
 }
 
-/* A line under construction: appending past its end does nothing. */
+/* A line under construction; appending past its end does nothing. */
 struct log_line {
     char bytes[LINE_MAX_BYTES];
     size_t len;
@@ -54,8 +54,8 @@ static bool put_str(struct log_line *line, const char *text)
     return log_put(line, text, strlen(text));
 }
 
-/* The message without control and hidden characters and with valid UTF-8 only, leaving `tail` bytes of the line free.
- * In JSON also quotes and backslashes are escaped; in text they stand as they are. */
+/* Appends the message without control and hidden characters and with valid UTF-8 only; leaves `tail` bytes of the
+ * line free. In JSON, quotes and backslashes are escaped too. */
 static void put_message(struct log_line *line, const char *message, size_t tail, bool json)
 {
     const uint8_t *at = (const uint8_t *)message, *end = at + strlen(message);
@@ -85,7 +85,7 @@ static void put_message(struct log_line *line, const char *message, size_t tail,
     }
 }
 
-/* One write, repeated only for what a short write left. Errors have nowhere to go. */
+/* One write; a short write is continued. Errors cannot be reported anywhere. */
 static void send_line(const char *bytes, size_t len)
 {
     while (len) {
@@ -135,6 +135,6 @@ void log_line(const char *text)
         send_line(line, len + 1);
         return;
     }
-    send_line(text, len); /* too long to join with its newline: two writes */
+    send_line(text, len); /* too long for one write with its newline: two writes */
     send_line("\n", 1);
 }

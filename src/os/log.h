@@ -7,9 +7,9 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 void log_setup(enum log_level least, bool json);
-/* printf-style message. In JSON: {"time":…,"level":…,"message":…}. Control characters are escaped. */
+/* Writes a printf-style message. In JSON: {"time":…,"level":…,"message":…}. Control characters are escaped. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A line that is already whole (the access log writes its own JSON), without its newline. */
+/* Writes a finished line without its newline (the access log makes its own JSON). */
 void log_line(const char *line);
 
 #endif

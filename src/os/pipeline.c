@@ -1,4 +1,4 @@
-/* pipeline.c: stages over a ring of slots, behind one mutex and one condition: threads are few, and slots are worth
+/* pipeline.c: stages over a ring of slots. One mutex and one condition suffice: threads are few, and a slot is
  * milliseconds of work. */
 #include "os/pipeline.h"
 
@@ -23,7 +23,7 @@ void pipeline_deinit(struct pipeline *p)
     pthread_mutex_destroy(&p->lock);
 }
 
-/* Whether the stage's next slot waits for it. The lock is held. */
+/* Whether the stage can take its next slot. The lock is held. */
 static bool is_ready(const struct pipeline *p, unsigned stage)
 {
     if (stage == 0)
@@ -31,13 +31,13 @@ static bool is_ready(const struct pipeline *p, unsigned stage)
     return p->passed[stage] < p->passed[stage - 1];
 }
 
-/* Whether no further slot will come to the stage. The lock is held. */
+/* Whether the stage will get no further slot. The lock is held. */
 static bool is_over(const struct pipeline *p, unsigned stage)
 {
     return p->stopped || (p->ended && p->passed[stage] == p->passed[0]);
 }
 
-/* Waits until `until_ns` at most, on the scale of os_now_ns(). */
+/* Waits at most until `until_ns`, on the scale of os_now_ns(). */
 static enum pipeline_taken take_until(struct pipeline *p, unsigned stage, int64_t until_ns, size_t *slot)
 {
     enum pipeline_taken taken = PIPELINE_NOT_YET;

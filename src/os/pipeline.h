@@ -1,13 +1,14 @@
-/* os/pipeline.h: a ring of slots that stages work on, each in its own thread, one behind the other.
+/* os/pipeline.h: a ring of slots that stages work on, each stage in its own thread.
  *
  *     while (pipeline_take(&pipeline, stage, &slot)) {
- *         … work on the slot: it is this stage's alone …
+ *         … work on the slot, which belongs to this stage alone …
  *         pipeline_pass(&pipeline, stage);
  *     }
  *
- * Stage 0 takes what the last stage has passed (at first, any slot), every other stage what the one before it has
- * passed; all see the same order. So a fast stage runs ahead of a slow one by the number of slots and then waits:
- * that bounds the memory. What a stage writes into a slot before it passes it is seen by who takes it next.
+ * Stage 0 takes slots that the last stage has passed (any slot at first); every other stage takes slots that the
+ * stage before it has passed. All stages see one order. A fast stage runs ahead of a slow one by the number of slots
+ * and then waits, which bounds the memory. The next stage sees everything that a stage wrote into a slot before it
+ * passed the slot.
  */
 #ifndef OS_PIPELINE_H
 #define OS_PIPELINE_H
@@ -19,13 +20,13 @@
 
 enum { PIPELINE_STAGES_MAX = 8, PIPELINE_LOOK_MS = 20 };
 
-/* `lock` guards the rest. */
+/* `lock` guards all other fields. */
 struct pipeline {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned stages;
     size_t slots;
-    uint64_t passed[PIPELINE_STAGES_MAX]; /* slots that each stage has passed */
+    uint64_t passed[PIPELINE_STAGES_MAX]; /* slots passed by each stage */
     bool ended, stopped;
 };
 
@@ -33,19 +34,19 @@ struct pipeline {
 void pipeline_init(struct pipeline *p, unsigned stages, size_t slots);
 void pipeline_deinit(struct pipeline *p); /* nobody may be inside */
 
-/* Waits for the stage's next slot, and answers its place in [0, slots). False when none will come: the pipeline has
- * ended and this stage has passed what there was, or it was stopped. */
+/* Waits for the stage's next slot and returns its place in [0, slots). False if none will come: the pipeline was
+ * stopped, or it ended and this stage has passed every slot. */
 bool pipeline_take(struct pipeline *p, unsigned stage, size_t *slot);
 
 enum pipeline_taken { PIPELINE_TAKEN, PIPELINE_OVER, PIPELINE_NOT_YET };
 
-/* The same for a thread that has to look elsewhere meanwhile: waits for PIPELINE_LOOK_MS at most. */
+/* Waits for PIPELINE_LOOK_MS at most, for a thread that must also look elsewhere. */
 enum pipeline_taken pipeline_take_soon(struct pipeline *p, unsigned stage, size_t *slot);
-/* Hands the slot that was taken last on. */
+/* Passes the slot that this stage took last to the next stage. */
 void pipeline_pass(struct pipeline *p, unsigned stage);
-/* Stage 0 will pass no more; what is on its way goes through. */
+/* Stage 0 passes no more slots; slots under way go through. */
 void pipeline_end(struct pipeline *p);
-/* No stage gets another slot. From any thread. */
+/* No stage gets another slot. Any thread may call it. */
 void pipeline_stop(struct pipeline *p);
 
 #endif

@@ -1,10 +1,10 @@
 /* pool.c: a bounded pool of threads behind one mutex.
  *
- * Jobs are taken in the order they came. A thread is started only when a job finds none idle, so a quiet
- * process has few; a started thread stays until pool_free(). The ring holds the waiting jobs and, beyond
- * queue_max, one more for each idle thread that has been signalled and has not woken yet.
+ * Jobs run in the order of their arrival. A thread is started only if a job finds none idle, so a quiet process has
+ * few threads; a started thread stays until pool_free(). The ring holds the waiting jobs and, beyond queue_max, one
+ * more for each idle thread that was signalled and has not woken yet.
  *
- * `lock` guards everything but `waiting`, which is written under it and read by anyone.
+ * `lock` guards every field but `waiting`, which is written under the lock and read by any thread.
  */
 #include "os/pool.h"
 
@@ -35,7 +35,7 @@ struct pool {
     bool closing;
     struct {
         struct metric *started, *busy, *waiting, *jobs, *refused, *wait_seconds;
-    } metrics; /* NULLs, or set before the first job */
+    } metrics; /* NULL, or set before the first job */
     pthread_t threads[];
 };
 
@@ -89,7 +89,7 @@ enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out,
     return DP_OK;
 }
 
-/* Starts one more thread. Its errno, or 0. */
+/* Starts one more thread. Returns 0 or an errno. */
 static int start_thread(struct pool *pool)
 {
     int failed = os_thread_start(&pool->threads[pool->started], "dipper-request", serve_requests, pool);
@@ -104,14 +104,14 @@ enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, 
     enum dp_status status = DP_OK;
     pthread_mutex_lock(&pool->lock);
     unsigned waiting = pool->waiting;
-    bool taken = waiting < pool->idle; /* a thread is there for the job, or will be */
+    bool taken = waiting < pool->idle; /* an idle thread takes the job, or a new one will */
     if (!taken && pool->started < pool->threads_max) {
         int failed = start_thread(pool);
         if (failed && pool->started == 0) {
             status = dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
             goto out;
         }
-        taken = !failed; /* else the job waits for the threads that there are */
+        taken = !failed; /* if not, the job waits for the existing threads */
     }
     if (!taken && waiting - pool->idle >= pool->queue_max) {
         status = dp_fail(error, DP_OVERLOADED, "%u requests are waiting already", waiting);

@@ -7,15 +7,15 @@
 
 struct pool;
 
-/* `threads` started when first needed, and a queue of at most `queue_max` waiting jobs. */
+/* Makes a pool of up to `threads` threads, started on demand, and a queue of up to `queue_max` jobs. */
 enum dp_status pool_new(unsigned threads, unsigned queue_max, struct pool **out, struct dp_error *error);
-/* Runs fn(ctx) on a thread of the pool. DP_OVERLOADED at once when the queue is full. Thread-safe. */
+/* Runs fn(ctx) on a thread of the pool. DP_OVERLOADED at once if the queue is full. Thread-safe. */
 enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, struct dp_error *error);
-/* Adds dipper_request_threads* and dipper_request_queue* to a registry that lives longer than the pool. Before the
+/* Adds dipper_request_threads* and dipper_request_queue* to a registry that outlives the pool. Call it before the
  * first job. */
 enum dp_status pool_add_metrics(struct pool *pool, struct metric_registry *registry, struct dp_error *error);
 unsigned pool_waiting(const struct pool *pool);
-/* Waits for every submitted job to end, then ends the threads. */
+/* Waits until every submitted job has ended, then ends the threads. */
 void pool_free(struct pool *pool);
 
 #endif

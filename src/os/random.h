@@ -10,7 +10,7 @@
 enum dp_status os_random(void *out, size_t len, struct dp_error *error);
 
 enum { ULID_LEN = 26 };
-/* A fresh ULID (48 bits of Unix milliseconds, 80 random bits, Crockford base 32) and a NUL. */
+/* Writes a new ULID (48 bits of Unix milliseconds, 80 random bits, Crockford base 32) and a NUL. */
 enum dp_status os_ulid(char out[ULID_LEN + 1], struct dp_error *error);
 
 #endif

@@ -1,21 +1,20 @@
 /* team.c: the compute team.
  *
- * Work is a loop or a gathering. A loop is one job: (fn, ctx, count) and a counter from which everyone claims the next index. The caller
- * publishes it by opening the gate, works on it itself, closes the gate when all indices are claimed, and waits
- * for the workers that came in. A worker that wakes too late finds the gate closed and goes back to sleep, so a
- * short loop never waits for a thread that the scheduler has not run yet.
+ * Work is a loop or a gathering. A loop is one job: (fn, ctx, count) and a counter from which every thread claims the
+ * next index. The caller publishes the job by opening the gate, works on it too, closes the gate when all indices are
+ * claimed, and waits for the workers inside. A worker that wakes too late finds the gate closed and sleeps again, so
+ * a short loop never waits for a thread that the scheduler has not run yet.
  *
- * A gathering goes through the same gate. The caller waits a moment for workers to come in, closes the gate, and
- * publishes how many members there are, which those inside wait for. A meeting counts arrivals; the last one lets
- * the others go on.
+ * A gathering uses the same gate. The caller waits a moment for workers to enter, closes the gate, and publishes the
+ * number of members, for which the workers inside wait. A meeting counts arrivals; the last one releases the others.
  *
- * gate: bit 31 open, bits 15..30 the loop's number, bits 0..14 workers inside. A worker enters by adding one to
- * an open gate (acquire: it then sees the job) and leaves by subtracting one (release: the caller then sees
- * what it wrote).
+ * gate: bit 31 open, bits 15..30 the number of the loop, bits 0..14 workers inside. A worker enters by adding one to
+ * an open gate (acquire: it then sees the job) and leaves by subtracting one (release: the caller then sees its
+ * results).
  *
- * Sleeping uses futexes on words of their own. Both sides follow the same order, which makes a lost wake-up
- * impossible: the sleeper announces itself, then looks once more; the waker changes the state, then looks for
- * sleepers (all sequentially consistent).
+ * Threads sleep on separate futex words. Both sides keep one order, which makes a lost wake-up impossible: the
+ * sleeper announces itself, then looks once more; the waker changes the state, then looks for sleepers (all
+ * sequentially consistent).
  */
 #include "os/team.h"
 
@@ -38,18 +37,18 @@
 #include "os/thread.h"
 
 enum {
-    SPIN_NS = 50000,      /* how long to look before sleeping */
+    SPIN_NS = 50000,      /* spin this long before sleeping */
     SPINS_A_LOOK = 32,    /* pauses between two looks at the clock */
-    ENTER_NS = 2000,      /* how long a worker that is awake may take to come in */
-    WAKE_NS = 50000,      /* who is waited for so long and does not come has no processor to come with */
-    STALL_NS = 1000000,   /* who is so late to a meeting has lost its processor to another program */
-    CROWDED_NS = 50000000 /* how long the team then keeps from gathering */
+    ENTER_NS = 2000,      /* an awake worker may take this long to enter */
+    WAKE_NS = 50000,      /* a worker that is later than this has no processor */
+    STALL_NS = 1000000,   /* a member that is later than this has lost its processor */
+    CROWDED_NS = 50000000 /* then the team gathers no more for this long */
 };
 
 static const uint32_t GATE_OPEN = 1u << 31, GATE_LOOP = 1u << 15, GATE_INSIDE = (1u << 15) - 1;
 
 struct team {
-    /* Written by the caller that holds `turn`, while the gate is closed and nobody is inside. */
+    /* Written by the caller that holds `turn`, while the gate is closed and no worker is inside. */
     void (*fn)(void *ctx, size_t index, unsigned worker);        /* of a loop, or NULL */
     void (*together)(void *ctx, const struct team_member *self); /* of a gathering */
     void *ctx;
@@ -58,15 +57,15 @@ struct team {
     _Alignas(64) _Atomic size_t next; /* the next index to claim */
     _Alignas(64) _Atomic uint32_t gate;
     _Atomic uint32_t caller_waits;      /* 1 while the caller sleeps on the gate */
-    _Alignas(64) _Atomic uint32_t bell; /* rung (incremented) for each loop and at the end: workers sleep on it */
-    _Atomic uint32_t sleepers;          /* workers asleep or about to be */
+    _Alignas(64) _Atomic uint32_t bell; /* incremented for each loop and at the end; workers sleep on it */
+    _Atomic uint32_t sleepers;          /* workers that sleep or are about to */
     _Atomic bool closing;
 
-    /* Of a gathering. `members` is 0 until it begins. On one cache line: who arrives last changes all of it. */
+    /* Of a gathering. `members` is 0 until it begins. On one cache line: the last arrival writes all four. */
     _Alignas(64) _Atomic uint32_t members;
-    _Atomic uint32_t arrived;  /* at the meeting that has not been held yet */
-    _Atomic uint32_t meetings; /* held, ever */
-    _Atomic uint32_t dozers;   /* members asleep on one of these words or about to be */
+    _Atomic uint32_t arrived;  /* arrivals at the next meeting */
+    _Atomic uint32_t meetings; /* number of meetings so far */
+    _Atomic uint32_t dozers;   /* members that sleep on one of these words or are about to */
 
     _Alignas(64) pthread_mutex_t turn; /* held by the caller for the whole loop */
     _Atomic int64_t crowded_until;
@@ -101,7 +100,7 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Claims indices until none is left. */
+/* Claims and runs indices until none is left. */
 static void claim_indices(struct team *team, unsigned worker)
 {
     void (*fn)(void *, size_t, unsigned) = team->fn;
@@ -115,8 +114,8 @@ static void claim_indices(struct team *team, unsigned worker)
     }
 }
 
-/* Waits for *word to differ from `seen`: a while awake, then asleep among `sleepers`. Answers how long it slept, in
- * nanoseconds. */
+/* Waits until *word differs from `seen`: awake for a while, then asleep among `sleepers`. Returns the nanoseconds
+ * asleep. */
 static int64_t await_change(struct team *team, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
 {
     int64_t begin = 0, now = 0;
@@ -138,7 +137,7 @@ static int64_t await_change(struct team *team, _Atomic uint32_t *word, uint32_t 
     return now ? os_now_ns() - now : 0;
 }
 
-/* Changes *word to `value`, and wakes whoever sleeps on it. */
+/* Sets *word to `value` and wakes its sleepers. */
 static void change_word(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *sleepers)
 {
     atomic_store(word, value);
@@ -146,7 +145,7 @@ static void change_word(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t
         futex_wake(word, INT_MAX);
 }
 
-/* Works on the open loop, or belongs to the gathering, if this worker has not seen the end of it. */
+/* Works on the open loop, or joins the gathering, unless this worker has already finished it. */
 static void join_work(struct team *team, unsigned worker, uint32_t *seen_loop)
 {
     uint32_t gate = atomic_load_explicit(&team->gate, memory_order_acquire);
@@ -173,7 +172,7 @@ static void *serve_team(void *context)
     struct compute_start self = *(struct compute_start *)context;
     struct team *team = self.team;
     mem_free(context);
-    uint32_t seen_loop = 0; /* closed: no open loop looks like it */
+    uint32_t seen_loop = 0; /* a closed gate, which differs from every open one */
     while (!atomic_load_explicit(&team->closing, memory_order_acquire)) {
         uint32_t bell = atomic_load(&team->bell);
         join_work(team, self.worker, &seen_loop);
@@ -190,7 +189,7 @@ static void ring_workers(struct team *team, size_t wanted)
         futex_wake(&team->bell, wanted > INT_MAX ? INT_MAX : (uint32_t)wanted);
 }
 
-/* Waits until nobody is inside the closed gate. */
+/* Waits until the closed gate is empty. */
 static void await_leavers(struct team *team)
 {
     int64_t until = team->spin_ns ? os_now_ns() + team->spin_ns : 0;
@@ -213,7 +212,7 @@ static void await_leavers(struct team *team)
     atomic_store(&team->caller_waits, 0);
 }
 
-/* Other programs seem to need the processors: for a while, no gatherings. */
+/* Stops gatherings for a while: other programs seem to need the processors. */
 static void note_crowd(struct team *team)
 {
     atomic_store_explicit(&team->crowded_until, os_now_ns() + CROWDED_NS, memory_order_relaxed);
@@ -249,8 +248,8 @@ void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t inde
     pthread_mutex_unlock(&team->turn);
 }
 
-/* Waits until all workers are inside the open gate, or those who are awake and the time is up. Where workers share
- * processors, time says nothing: all of them are waited for. */
+/* Waits until all workers are inside the open gate, or the awake ones are and the time is up. If workers share
+ * processors, time says nothing, so the caller waits for all of them. */
 static void await_entrants(struct team *team, int64_t patience_ns)
 {
     int64_t begin = os_now_ns();
@@ -320,7 +319,7 @@ bool team_can_gather(const struct team *team)
            os_now_ns() >= atomic_load_explicit(&team->crowded_until, memory_order_relaxed);
 }
 
-/* Starts the next worker. Its errno, or 0. */
+/* Starts the next worker. Returns 0 or an errno. */
 static int start_compute_thread(struct team *team)
 {
     struct compute_start *start = mem_alloc(sizeof *start);
@@ -350,7 +349,9 @@ enum dp_status team_new(unsigned workers, struct team **out, struct dp_error *er
     memset(team, 0, size);
     pthread_mutex_init(&team->turn, NULL);
     team->size = workers;
-    team->spin_ns = workers <= processors ? SPIN_NS : 0; /* spinning takes the processor from who has work */
+    team->spin_ns = workers <= processors
+                        ? SPIN_NS
+                        : 0; /* with fewer processors than workers, spinning takes time from workers with work */
     while (team->started + 1 < workers) {
         int failed = start_compute_thread(team);
         if (failed) {

@@ -1,11 +1,11 @@
 /* os/team.h: the compute team, a fixed set of threads that run one parallel loop, or one gathering, at a time.
  *
- * A loop's indices are taken by whoever is free; nobody waits for a thread that the scheduler has not run yet. In a
- * gathering each member has a fixed share and all meet between steps of a few microseconds; only workers that are
+ * In a loop, free threads claim indices, so no thread waits for another that the scheduler has not run yet. In a
+ * gathering, each member has a fixed share and all meet between steps of a few microseconds; only workers that are
  * awake belong to it.
  *
- * One team per process, of os_cpu_count() workers in all (the caller of team_run is one of them). Workers
- * spin for a bounded time (default 50 µs) between loops and then sleep. They never block on I/O.
+ * A process has one team of os_cpu_count() workers (the caller of team_run counts as one). Workers spin for a bounded
+ * time (50 µs by default) between loops and then sleep. They never block on I/O.
  */
 #ifndef OS_TEAM_H
 #define OS_TEAM_H
@@ -18,15 +18,14 @@
 
 struct team;
 
-/* `workers` ≥ 1, the caller's own thread included; 0 means os_cpu_count(). */
+/* `workers` ≥ 1 includes the caller's own thread; 0 means os_cpu_count(). */
 enum dp_status team_new(unsigned workers, struct team **out, struct dp_error *error);
 void team_free(struct team *team);
 unsigned team_size(const struct team *team);
 
-/* Runs fn(ctx, index, worker) for each index in [0, count), spread over the team; returns when all have
- * ended. worker in [0, team_size) names the thread's own scratch. From one thread at a time: callers take
- * turns on the team's lock (a second caller that finds it busy waits); fn must not call team_run() on the same
- * team. `team` NULL runs in the caller. */
+/* Runs fn(ctx, index, worker) for each index in [0, count), spread over the team; returns when all have ended.
+ * `worker`, in [0, team_size), names the scratch of a thread. A second caller waits for the team's lock. fn must not
+ * call team_run() on the same team. `team` NULL runs in the caller. */
 void team_run(struct team *team, size_t count, void (*fn)(void *ctx, size_t index, unsigned worker), void *ctx);
 
 /* One of the `count` threads in a gathering. */
@@ -36,19 +35,19 @@ struct team_member {
 };
 
 /* Runs fn(ctx, self) once on each member at the same time: on the caller, and on workers that come within
- * `patience_ns`; those that are awake do so at once, others are woken (team_wake() earlier saves the waiting).
- * Returns when all have ended. The rules of team_run() hold. */
+ * `patience_ns`. Awake workers come at once, others are woken (an earlier team_wake() saves this time). Returns when
+ * all have ended. The rules of team_run() hold. */
 void team_gather(struct team *team, int64_t patience_ns, void (*fn)(void *ctx, const struct team_member *self),
                  void *ctx);
 
-/* Returns when all members have called it; what they wrote before can be read after. */
+/* Returns when all members have called it; each member then sees what the others wrote before. */
 void team_meet(const struct team_member *self);
 
-/* Wakes the workers, who will look out for work for a while. */
+/* Wakes the workers, which then look for work for a while. */
 void team_wake(struct team *team);
 
-/* Whether workers seem to have a processor each, so that meeting is a matter of nanoseconds: no while there are more
- * of them than processors, and for 50 ms after one was a millisecond late or could not be woken. */
+/* Whether each worker seems to have a processor, so that a meeting takes nanoseconds. False while there are more
+ * workers than processors, and for 50 ms after a worker was a millisecond late or could not be woken. */
 bool team_can_gather(const struct team *team);
 
 #endif

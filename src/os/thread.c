@@ -1,4 +1,4 @@
-/* thread.c: threads that leave signals to the program's own. */
+/* thread.c: threads that leave signals to the program, and waits with a time limit. */
 #include "os/thread.h"
 
 #include <errno.h>

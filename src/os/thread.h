@@ -1,7 +1,7 @@
-/* os/thread.h: threads that leave signals to the program's own, and waits that end.
+/* os/thread.h: threads that leave signals to the program, and waits with a time limit.
  *
- * A thread inherits the mask of who starts it, so signals are blocked around the start; a signal then goes to the
- * threads that the program (or, in a library, its caller) made itself.
+ * A thread inherits the signal mask of its starter. All signals are blocked around the start, so a signal goes to a
+ * thread that the program (or, in a library, its caller) made itself.
  */
 #ifndef OS_THREAD_H
 #define OS_THREAD_H
@@ -15,15 +15,15 @@ struct os_signals {
     sigset_t before;
 };
 
-/* For code of others that starts threads: between the two, every signal is blocked. */
+/* For foreign code that starts threads: every signal is blocked between the two calls. */
 void os_signals_block(struct os_signals *kept);
 void os_signals_restore(const struct os_signals *kept);
 
-/* Waits for `changed` until `until_ns` on the scale of os_now_ns(); INT64_MAX: for ever. The lock is held. True when
- * the time is up; a false one may have woken for nothing. */
+/* Waits for `changed` until `until_ns`, on the scale of os_now_ns(); INT64_MAX: no limit. The caller holds the lock.
+ * True when the time is up; false wakes may be spurious. */
 bool os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
 
-/* Starts a thread with all signals blocked and a name of at most 15 characters. 0, or an errno. */
+/* Starts a thread with all signals blocked and a name of at most 15 characters. Returns 0 or an errno. */
 int os_thread_start(pthread_t *out, const char *name, void *(*run)(void *context), void *context);
 
 #endif

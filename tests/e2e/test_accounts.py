@@ -78,7 +78,7 @@ def test_a_large_body_waits_for_the_verdict_on_its_key(accounts, tmp_path, chunk
 
 
 def test_commands_say_what_is_wrong(accounts):
-    for arguments, says in ((["key", "create", "--email", "nobody"], "no e-mail address"),
+    for arguments, says in ((["key", "create", "--email", "nobody"], "not an e-mail address"),
                             (["key", "create", "--email", "a@b", "--tier", "gold"], "free, pro or scale"),
                             (["key", "create", "--email", "a@b", "--rights", "all"], "embed,read,write"),
                             (["key", "create", "--email", "a@b", "--expires", "soon"], "2027-01-31"),

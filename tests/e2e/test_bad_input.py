@@ -410,7 +410,7 @@ def test_input_without_lines_of_text_is_named(run, tmp_path, beginning, says):
     run("index", "n", tmp_path / "ok.jsonl", *root)
     for command in (("index", "n", tmp_path / "file", *root), ("embed",), ("search", "n", "--queries", "-", *root)):
         done = run(*command, input=beginning.decode("utf-8", "surrogateescape"), status=1)
-        assert "no lines of text but" in done.stderr and says in done.stderr and not done.stdout, done.stderr
+        assert "not lines of text, but" in done.stderr and says in done.stderr and not done.stdout, done.stderr
 
 
 def test_a_first_line_that_only_looks_foreign_is_text(run):
