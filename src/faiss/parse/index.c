@@ -106,8 +106,7 @@ static enum dp_status parse_wrapper(struct faiss_parser *p, uint32_t fourcc, str
     if ((size_t)h.d != p->ivf->codec.dim || h.ntotal != w->first.ntotal || h.metric != w->first.metric)
         return source_fail(&p->source, DP_CORRUPT,
                            "a wrapper of %" PRId32 " dimensions, %" PRId64 " vectors and metric %" PRId32
-                           " inside one of %zu, "
-                           "%" PRId64 " and %" PRId32,
+                           " inside one of %zu, %" PRId64 " and %" PRId32,
                            h.d, h.ntotal, h.metric, p->ivf->codec.dim, w->first.ntotal, w->first.metric);
     if (fourcc == FAISS_PRE_TRANSFORM)
         return parse_transforms(p);

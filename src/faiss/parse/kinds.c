@@ -13,8 +13,7 @@ static const char supported[] =
 /* For kinds from which FAISS can reconstruct the vectors. */
 #define REBUILD                                                                                                  \
     "make an IVF file of its vectors: in Python numpy.save(\"x.npy\", faiss.read_index(FILE).reconstruct_n()), " \
-    "then "                                                                                                      \
-    "`dipper faiss build FILE.ivf --vectors x.npy`"
+    "then `dipper faiss build FILE.ivf --vectors x.npy`"
 /* For kinds from which it cannot. */
 #define BUILD "make an IVF file of the vectors: `dipper faiss build FILE.ivf --vectors x.npy`"
 
@@ -80,8 +79,7 @@ static const struct {
     {"Viqt", "an ITQ transform, which makes bits", BUILD},
     {"ilod", "in a second file (OnDiskInvertedLists)",
      "put them into one file: in Python copy each list into faiss.ArrayInvertedLists(nlist, code_size) by "
-     "add_entries, then "
-     "replace_invlists and write_index"},
+     "add_entries, then replace_invlists and write_index"},
 };
 
 static size_t find_kind(uint32_t fourcc)
@@ -110,17 +108,15 @@ static const char *way_to_build(enum file_kind kind)
     case FILE_NPY: return "build an index of its vectors: `dipper faiss build FILE.ivf --vectors FILE.npy`";
     case FILE_PICKLE:
         return "LangChain keeps texts in index.pkl and the index in index.faiss beside it; write other indexes "
-               "with "
-               "faiss.write_index";
+               "with faiss.write_index";
     case FILE_PARQUET:
     case FILE_ARROW:
     case FILE_HDF5:
     case FILE_SQLITE:
     case FILE_JSON:
     case FILE_TEXT:
-        return "if it holds vectors, save them by numpy.save(\"x.npy\", …) as rows of float32, then `dipper faiss "
-               "build "
-               "FILE.ivf --vectors x.npy`";
+        return "if it holds vectors, save them by numpy.save(\"x.npy\", …) as rows of float32, then `dipper "
+               "faiss build FILE.ivf --vectors x.npy`";
     default: return "check that this is the right file";
     }
 }

@@ -151,8 +151,7 @@ static enum dp_status parse_transform(struct faiss_parser *p, struct vector_tran
     default:
         return parse_refuse_part(
             p, "a transform is", fourcc,
-            "OPQ, RR, PCA, L2norm, Pad, HR, centering (LTra, rrot, Pcam, PcAm, PCAm, VNrm, RmDT, HRot, "
-            "VCnt)");
+            "OPQ, RR, PCA, L2norm, Pad, HR, centering (LTra, rrot, Pcam, PcAm, PCAm, VNrm, RmDT, HRot, VCnt)");
     }
 }
 
