@@ -1,7 +1,7 @@
 /* block.c: bytes that were read, shared by reference counting.
  *
- * A block is one allocation: the count, the length, then the bytes (16-byte aligned). Any thread may retain
- * or release; the last release frees, or gives the memory back to the pool that it came from (block_pool.c).
+ * A block is one allocation: the count, the length, then the bytes (16-byte aligned). Any thread may retain or
+ * release it. The last release frees the block, or gives it back to its pool (block_pool.c).
  */
 #include "store/block.h"
 

@@ -1,8 +1,8 @@
-/* block_pool.c: the memory of released blocks, for the next ones.
+/* block_pool.c: keeps the memory of released blocks for the next ones.
  *
- * A search of a local file reads megabytes into blocks and lets them go a moment later. From malloc they would come
- * as fresh pages each time, whose clearing takes longer than the reading. Kept are the blocks that were given back
- * last; a block serves a request of at least half its size.
+ * A search of a local file reads megabytes into blocks and releases them a moment later. malloc would return fresh
+ * pages each time, and zeroing them takes longer than reading. The pool keeps the blocks that were released last; a
+ * block serves a request of at least half its size.
  */
 #include "store/block_pool.h"
 
@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 
 enum {
-    LEAST_BYTES = 64 << 10, /* smaller ones come from malloc's own stock */
+    LEAST_BYTES = 64 << 10, /* malloc reuses smaller blocks well enough */
     MOST_BYTES = 4 << 20,
     POOL_BYTES = 16 << 20,
     POOL_BLOCKS = 128
@@ -19,9 +19,9 @@ enum {
 
 struct store_block_pool {
     pthread_mutex_t lock;                  /* guards everything below; a leaf */
-    struct store_block *kept[POOL_BLOCKS]; /* the first `count`, given back longest ago first */
+    struct store_block *kept[POOL_BLOCKS]; /* the first `count`, the oldest first */
     size_t count, bytes;
-    size_t users; /* blocks in use, and the owner */
+    size_t users; /* blocks in use, plus the owner */
 };
 
 struct store_block_pool *store_block_pool_new(void)
@@ -34,7 +34,7 @@ struct store_block_pool *store_block_pool_new(void)
     return pool;
 }
 
-/* Takes the i-th kept block out. The caller holds the lock. */
+/* Removes the i-th kept block. The caller holds the lock. */
 static struct store_block *pool_take_out(struct store_block_pool *pool, size_t i)
 {
     struct store_block *block = pool->kept[i];
@@ -44,7 +44,7 @@ static struct store_block *pool_take_out(struct store_block_pool *pool, size_t i
     return block;
 }
 
-/* One user less; frees the pool with its last. The caller holds the lock, which is gone afterwards. */
+/* Removes a user; the last one frees the pool. The caller holds the lock; this releases it. */
 static void pool_leave(struct store_block_pool *pool)
 {
     size_t left = --pool->users;
@@ -65,7 +65,7 @@ void store_block_pool_free(struct store_block_pool *pool)
     pool_leave(pool);
 }
 
-/* The block given back last that is large enough and not much too large, or NULL; counted as a user. */
+/* The most recently kept block of a fitting size, which becomes a user; NULL: there is none. */
 static struct store_block *pool_take_kept(struct store_block_pool *pool, size_t len)
 {
     struct store_block *block = NULL;

@@ -1,7 +1,7 @@
-/* listing.c: turns keys that come in ascending order into a listing: prefix, after, folders, max.
+/* listing.c: turns keys in ascending order into a listing: prefix, after, folders, max.
  *
- * Entries and their keys live in the call's arena. The array doubles; what it leaves behind in the arena is at
- * most as much again.
+ * Entries and their keys live in the call's arena. The array doubles, so the copies left behind in the arena take at
+ * most as much space again.
  */
 #include "store/listing.h"
 

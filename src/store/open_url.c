@@ -1,5 +1,5 @@
-/* open_url.c: which store a root names, and which store and key the URL of one object: a path, file:///path,
- * mem://name, http(s)://host/path. */
+/* open_url.c: opens the store that a root names, and the store and key of one object's URL. SCHEMES lists all
+ * kinds of roots. */
 #include "store/implement.h"
 #include "base/masked_url.h"
 #include "base/url.h"
@@ -188,8 +188,8 @@ enum dp_status store_url_path(struct call *call, struct span url, const char **p
 
 /* ---- one object ------------------------------------------------------------------------------------- */
 
-/* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`; .data is NULL when that is no
- * key, or there is no memory for it: the call's error says so then. */
+/* The part of `url` behind its last '/' as a key, with %XX decoded when `escaped`. .data is NULL if the part is
+ * not a key, or if memory ran out: then the call's error is DP_NOMEM. */
 static struct span last_part(struct call *call, struct span url, bool escaped)
 {
     size_t start = url.len;
@@ -210,7 +210,7 @@ static struct span last_part(struct call *call, struct span url, bool escaped)
     return span_of(key, len);
 }
 
-/* An object behind http(s): the URL stays as it is, and a key is only a name for it. */
+/* Opens an object behind http(s): the URL stays as it is; the key is only a name for it. */
 static enum dp_status open_http_object(struct call *call, struct span url, const struct store_options *options,
                                        struct store **out, struct span *key)
 {
@@ -226,7 +226,7 @@ static enum dp_status open_http_object(struct call *call, struct span url, const
     return status == DP_OK ? with_cache(call, options, out) : status;
 }
 
-/* Opens the folder that the object must lie below: a store follows no link beneath its root. */
+/* Opens the folder `below`, which the object must lie in: a store follows no link beneath its root. */
 static enum dp_status open_below(struct call *call, struct span url, const char *below, struct store **out,
                                  struct span *key)
 {

@@ -1,9 +1,9 @@
-/* ranges.c: how a batch of ranges becomes a round of requests, and what came back the batch's answers.
+/* ranges.c: turns a batch of ranges into a round of requests, and the answers into the batch's results.
  *
  * Each request of the batch is a want. A pass sorts the open wants by key, pin and offset, joins neighbours into
- * groups, cuts groups into fetches, runs these as one round and settles what it can. Most batches need one pass. A
- * second one follows where the size had to be looked up first, where a range to the end began just there (the
- * answer then tells no version), and where the object changed between two parts.
+ * groups, cuts groups into fetches, runs these as one round and settles as many wants as it can. Most batches need
+ * one pass. Another one follows when the size had to be looked up first, when a range to the end began exactly at
+ * the end (the answer then has no version), and when the object changed between two parts.
  */
 #include "store/ranges.h"
 
@@ -17,8 +17,8 @@ enum { PASSES_MAX = 5 };
 
 struct range_want {
     struct store_read_req *req; /* NULL once settled */
-    bool look;                  /* the next pass asks for version and size alone */
-    bool found;                 /* an earlier look: the bytes must be of that version */
+    bool look;                  /* the next pass asks for version and size only */
+    bool found;                 /* a look found `version`: the bytes must have it */
     struct store_version version;
 };
 
@@ -26,7 +26,7 @@ struct range_want {
 struct range_group {
     struct range_want *wants;
     size_t want_count;
-    uint64_t offset, len; /* what the block holds; len 0 for a lone look or a fetch to the end */
+    uint64_t offset, len; /* the range of the block; len 0 for a look and for a fetch to the end */
     struct store_block *block;
     struct range_fetch *fetches;
     size_t fetch_count;
@@ -89,7 +89,7 @@ static int compare_wants(const void *left, const void *right)
     return order;
 }
 
-/* Whether `w` joins a group that ends at `end`, with what is then its length. */
+/* Whether `w` fits into the group. */
 static bool group_joins(const struct range_plan *plan, const struct range_group *g, const struct range_want *w)
 {
     const struct range_want *first = &g->wants[0];
@@ -101,7 +101,7 @@ static bool group_joins(const struct range_plan *plan, const struct range_group 
         return false;
     uint64_t w_end = w->req->offset + (uint64_t)w->req->len;
     uint64_t len = (w_end > end ? w_end : end) - g->offset;
-    /* Something new to read must not make the request longer than one is; what lies inside costs nothing. */
+    /* New bytes must not make the request longer than one may be; a range inside the group costs nothing. */
     return w_end <= end || len <= (most == UINT64_MAX ? RANGES_SPLIT_AT : most);
 }
 
@@ -129,8 +129,8 @@ static size_t parts_of(const struct range_plan *plan, const struct range_group *
     return g->len <= plan->limits->split_at ? 1 : (size_t)((g->len - 1) / plan->limits->split_at + 1);
 }
 
-/* Cuts the group into fetches, with a block for their bytes. A range that is read by itself though it is not plain
- * (one that is read only if it has changed) gets a block too. */
+/* Cuts the group into fetches, with a block for their bytes. A range that is fetched alone because it is
+ * conditional gets a block too. */
 static enum dp_status make_fetches(struct range_plan *plan, struct range_group *g, struct dp_error *error)
 {
     const struct range_want *w = &g->wants[0];
@@ -168,7 +168,7 @@ static void settle_want(struct range_want *w, enum dp_status status, const struc
     w->req = NULL;
 }
 
-/* The want's bytes [*first, *last) among the fetches of its group. */
+/* The fetches [*first, *last) of the group that hold the want's bytes. */
 static void fetches_of(const struct range_plan *plan, const struct range_group *g, const struct range_want *w,
                        size_t *first, size_t *last)
 {
@@ -180,7 +180,7 @@ static void fetches_of(const struct range_plan *plan, const struct range_group *
     *last = (size_t)((w->req->offset + (uint64_t)w->req->len - 1 - g->offset) / plan->limits->split_at) + 1;
 }
 
-/* Takes over what a look, or any answer, says of the object; true when that settles the want. */
+/* Takes version and size from an answer; true when they settle the want. */
 static bool settle_by_version(struct range_want *w, const struct range_fetch *f)
 {
     struct store_read_req *req = w->req;
@@ -197,7 +197,7 @@ static bool settle_by_version(struct range_want *w, const struct range_fetch *f)
     return true;
 }
 
-/* After a look: settled when it has no bytes to bring, else to be read in the next pass. */
+/* Settles a want after a look if it needs no bytes; otherwise the next pass reads it. */
 static void answer_look(struct range_want *w, const struct range_fetch *f)
 {
     struct store_read_req *req = w->req;
@@ -210,7 +210,7 @@ static void answer_look(struct range_want *w, const struct range_fetch *f)
         return;
     }
     if (req->len != STORE_TO_END)
-        req->len = (int64_t)len; /* clipped: the object's size is known now */
+        req->len = (int64_t)len; /* clip now that the object's size is known */
     w->look = false;
     w->found = true;
     w->version = f->version;
@@ -225,7 +225,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
     const struct range_fetch *one = &g->fetches[first];
     for (size_t i = first; i < last; i++) {
         const struct range_fetch *f = &g->fetches[i];
-        if (f->status == DP_STALE && w->found) { /* since the look; the caller pinned nothing, or finds out */
+        if (f->status == DP_STALE && w->found) { /* it changed since the look: look again */
             w->found = false;
             w->look = true;
             return;
@@ -235,7 +235,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
             return;
         }
         if (f->version.len && one->version.len && !store_version_equal(&f->version, &one->version) && !req->pinned)
-            return; /* the object changed between two parts: again */
+            return; /* the object changed between two parts: the next pass reads it again */
     }
     if (w->look) {
         answer_look(w, one);
@@ -243,7 +243,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
     }
     uint64_t len;
     if (!one->unchanged && one->version.len == 0) {
-        /* Nothing of the object lies in the range. That is an error, or the end itself was asked for. */
+        /* No byte of the object lies in the range. That is an error unless the range begins at the end. */
         req->status = store_range_len(req, one->size, &len, &req->error);
         if (req->status != DP_OK)
             settle_want(w, req->status, NULL);
@@ -254,7 +254,7 @@ static void answer_want(const struct range_plan *plan, const struct range_group 
     for (size_t i = first; i < last; i++)
         if (req->pinned && !req->if_changed && g->fetches[i].version.len &&
             !store_version_equal(&g->fetches[i].version, req->pinned))
-            one = &g->fetches[i]; /* which makes it stale */
+            one = &g->fetches[i]; /* the part that makes the want stale */
     if (settle_by_version(w, one))
         return;
     req->status = store_range_len(req, one->size, &len, &req->error);
@@ -321,7 +321,7 @@ static void run_pass(struct range_plan *plan, range_fetch_fn *fetch, void *ctx)
     mem_free(plan->fetches);
 }
 
-/* Takes the requests that can be asked. */
+/* Makes a want of each valid request, and fails the others. */
 static void take_wants(struct range_plan *plan, struct store_read_req *reqs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -1,12 +1,12 @@
-/* store/ranges.h: batches of ranges for stores that are far away: fewer and better sized requests.
+/* store/ranges.h: turns a batch of ranges of a remote store into fewer and better sized requests.
  *
- * Ranges of one object that lie close together become one request, long ranges become several, and all of them go
- * out in one round. Their bytes arrive in one block that the batch's requests share. What it takes to send a request
- * is the caller's `fetch`; nothing here knows HTTP.
+ * Ranges of one object that lie close together become one request, long ranges become several, and all requests go
+ * out in one round. Their bytes arrive in one block that the batch's requests share. The caller's `fetch` sends
+ * requests; nothing here knows HTTP.
  *
- * A version never mixes with another: the parts of a range that was split must all be of one version, and are
- * fetched again when they are not (a pinned read answers DP_STALE instead). A range of more than RANGES_BLIND_MAX
- * bytes is not believed: the object's size is looked up first, in a round of its own.
+ * Versions never mix: the parts of a split range must all have one version, and are fetched again otherwise (a
+ * pinned read returns DP_STALE instead). Before a range of more than RANGES_BLIND_MAX bytes is read, a round of its
+ * own looks up the object's size, so that a damaged length allocates nothing.
  */
 #ifndef STORE_RANGES_H
 #define STORE_RANGES_H
@@ -17,7 +17,7 @@ enum {
     RANGES_MERGE_GAP = 64 << 10,
     RANGES_SPLIT_AT = 8 << 20,
     RANGES_BLIND_MAX = 64 << 20,
-    RANGES_TO_END_MAX = 1 << 30 /* bytes that a fetch to the object's end may bring */
+    RANGES_TO_END_MAX = 1 << 30 /* maximum bytes of a fetch to the object's end */
 };
 
 /* One request to the store. */
@@ -25,17 +25,17 @@ struct range_fetch {
     /* in */
     struct span key;
     uint64_t offset;
-    int64_t len;                        /* ≥ 1; STORE_TO_END; 0: a look, which learns version and size alone */
+    int64_t len;                        /* ≥ 1, or STORE_TO_END; 0: a look, which reads version and size only */
     const struct store_version *pinned; /* or NULL */
     bool if_changed;                    /* with `pinned`: no bytes when unchanged */
-    uint8_t *into;                      /* room for len bytes; NULL for a look and to the end */
-    /* out, zeroed before */
+    uint8_t *into;                      /* room for len bytes; NULL for a look and for STORE_TO_END */
+    /* out; the caller zeroes it */
     enum dp_status status;
     struct dp_error error;
     uint64_t got;                 /* bytes in `into`: fewer than len only where the object ends */
-    struct store_bytes bytes;     /* to the end: what came, for ranges_read to release */
-    uint64_t size;                /* of the whole object (but of an unchanged one, if the store does not tell) */
-    struct store_version version; /* may be empty when nothing of the object lies in the range */
+    struct store_bytes bytes;     /* STORE_TO_END: the bytes, which ranges_read releases */
+    uint64_t size;                /* of the whole object; 0 for an unchanged one if the store does not report it */
+    struct store_version version; /* may be empty if no byte of the object lies in the range */
     bool unchanged;
 };
 
@@ -43,16 +43,16 @@ struct range_fetch {
 typedef void range_fetch_fn(void *ctx, struct call *call, struct range_fetch *fetches, size_t n);
 
 struct range_limits {
-    uint64_t merge_gap; /* bytes between two ranges that are read along; UINT64_MAX: nothing merges */
-    uint64_t split_at;  /* UINT64_MAX: nothing splits */
+    uint64_t merge_gap; /* maximum bytes between two merged ranges; UINT64_MAX: nothing merges */
+    uint64_t split_at;  /* maximum bytes of a request; UINT64_MAX: nothing splits */
 };
 
-/* From merge_gap and split_at of `options`. DP_INVALID for a negative number but STORE_NEVER. */
+/* Reads merge_gap and split_at of `options`. DP_INVALID for a negative number except STORE_NEVER. */
 enum dp_status range_limits_of(const struct store_options *options, struct range_limits *out,
                                struct dp_error *error);
 
-/* A store's `read` (implement.h). Adds to call->cost.rounds those beyond the first; requests and bytes are `fetch`'s
- * to count. */
+/* A store's `read` (implement.h). Counts the rounds after the first in call->cost; `fetch` counts requests and
+ * bytes. */
 void ranges_read(struct call *call, const struct range_limits *limits, struct store_read_req *reqs, size_t n,
                  range_fetch_fn *fetch, void *ctx);
 

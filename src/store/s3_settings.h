@@ -1,5 +1,5 @@
-/* store/s3_settings.h: what the S3 store must be told, as plain values. The program fills it from the one table of
- * settings (src/config); the names behind the fields are the environment variables that AWS's own tools take.
+/* store/s3_settings.h: the settings of the S3 store, as plain values. The program fills them from the table of
+ * settings (src/config); each comment names the environment variable of AWS's own tools.
  */
 #ifndef STORE_S3_SETTINGS_H
 #define STORE_S3_SETTINGS_H
@@ -15,14 +15,14 @@ enum s3_addressing {
     S3_ADDRESSING_HOST
 };
 
-/* NULL and "" are the same: not set. Texts need to live only while the store is opened. */
+/* NULL and "" mean not set. The texts must live until the store is open. */
 struct s3_settings {
     const char *region;       /* AWS_REGION; else the profile's, else us-east-1 */
     const char *endpoint_url; /* S3_ENDPOINT_URL; else the profile's, else Amazon's for the region */
     enum s3_addressing addressing;
-    bool unsigned_requests; /* for public buckets; no keys are looked for */
+    bool unsigned_requests; /* for public buckets: look for no keys */
 
-    /* Keys, from the first of these sources that is there. */
+    /* Keys, from the first of these sources that is set. */
     const char *access_key_id, *secret_access_key, *session_token;      /* AWS_ACCESS_KEY_ID, … */
     const char *role_arn, *web_identity_token_file, *role_session_name; /* AWS_ROLE_ARN, … */
     const char *profile, *credentials_file, *config_file;               /* AWS_PROFILE, … */
@@ -32,8 +32,8 @@ struct s3_settings {
 
     const char *sts_endpoint_url;   /* AWS_ENDPOINT_URL_STS; else Amazon's for the region */
     const char *metadata_endpoint;  /* AWS_EC2_METADATA_SERVICE_ENDPOINT; else http://169.254.169.254 */
-    const char *container_endpoint; /* what the relative URI is relative to; else http://169.254.170.2 */
-    const char *home;               /* HOME: where .aws/credentials and .aws/config are, unless told */
+    const char *container_endpoint; /* base of the relative URI; else http://169.254.170.2 */
+    const char *home; /* HOME: the folder of .aws/credentials and .aws/config, unless these are set */
 
     struct trust_settings trust; /* set by the store, from its options and the profile's ca_bundle */
 };

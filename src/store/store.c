@@ -1,7 +1,7 @@
-/* store.c: the front of every store: checks keys and the call, dispatches, and counts what a call costs.
+/* store.c: the front of every store: checks keys and the call, dispatches, and counts the costs of a call.
  *
- * A read batch, a head, a put, a listing, a removal and the finish of an upload are one round each. Nothing
- * here keeps state, so any thread may call.
+ * A read batch, a head, a put, a listing, a removal and the finish of an upload are one round each. Nothing here
+ * keeps state, so any thread may call.
  */
 #include "store/implement.h"
 
@@ -12,7 +12,7 @@
 #include "os/clock.h"
 #include "store/store_metrics.h"
 
-/* The local folder keeps its lock and its unfinished files under this name; no store has such keys. */
+/* A local folder keeps its lock and unfinished files under this name, so no store has keys below it. */
 static const char RESERVED_PART[] = ".dipper";
 
 bool store_version_equal(const struct store_version *a, const struct store_version *b)
@@ -170,7 +170,7 @@ void store_read_release(struct store_read_req *reqs, size_t n)
         store_bytes_release(&reqs[i].bytes);
 }
 
-/* What must hold before an operation on a key. */
+/* Checks the call and the key before an operation. */
 static enum dp_status check_key(struct call *call, struct span key)
 {
     enum dp_status status = call_check(call);

@@ -1,13 +1,12 @@
 /* store/store.h: the object store contract. A store is a vtable over named immutable bytes.
  *
- * Keys are UTF-8 names with '/' between parts, relative to the root the store was opened at; no empty,
- * "." or ".." part, no control character, at most STORE_KEY_MAX bytes and STORE_PART_MAX in a part; the first
- * part is not ".dipper". A local folder cannot hold both "a" and "a/b". Objects appear whole or not at all, and
- * a put that returned DP_OK is durable. Reads take a *batch* of ranges, because a query is rounds of parallel
- * reads.
+ * Keys are UTF-8 names with '/' between parts, relative to the root of the store. No part is empty, "." or ".."; no
+ * character is a control character; a key has at most STORE_KEY_MAX bytes and a part STORE_PART_MAX; the first part
+ * is not ".dipper". A local folder cannot hold both "a" and "a/b". Objects appear whole or not at all, and a put
+ * that returned DP_OK is durable. Reads take a *batch* of ranges, because a query is a few rounds of parallel reads.
  *
- * Every store passes tests/store/contract.c. All functions are thread-safe; a store lives until
- * store_free, which must come after the last call and the last store_bytes_release.
+ * Every store passes tests/store/contract.c. All functions are thread-safe. A store lives until store_free, which
+ * must come after the last call and the last store_bytes_release.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -18,7 +17,7 @@
 
 enum { STORE_KEY_MAX = 1024, STORE_PART_MAX = 255, STORE_VERSION_MAX = 95 };
 
-/* What tells one content of an object from another: an opaque token. len 0: none. */
+/* Identifies one content of an object; an opaque token. len 0: no version. */
 struct store_version {
     uint8_t len;
     char token[STORE_VERSION_MAX];
@@ -26,14 +25,14 @@ struct store_version {
 
 bool store_version_equal(const struct store_version *a, const struct store_version *b);
 
-/* Bytes that were read, shared and counted: they stay until the last release, whatever a cache does. */
+/* Bytes that were read. They are shared and counted, and stay until the last release, whatever a cache does. */
 struct store_block;
 struct store_bytes {
     struct span span;
     struct store_block *block; /* NULL when empty */
 };
 struct store_bytes store_bytes_retain(struct store_bytes b);
-void store_bytes_release(struct store_bytes *b); /* and empties it */
+void store_bytes_release(struct store_bytes *b); /* also empties it */
 
 enum { STORE_TO_END = -1 }; /* as a length: up to the object's end */
 
@@ -42,16 +41,15 @@ struct store_read_req {
     struct span key;
     uint64_t offset;
     int64_t len; /* bytes, or STORE_TO_END */
-    const struct store_version
-        *pinned;     /* NULL, or the version that must still be there (or be in a cache: its bytes
-                                         * are right, and newer ones may be there) */
-    bool if_changed; /* with `pinned`: answer DP_OK and no bytes when unchanged */
-    bool clip;       /* a range that runs past the object's end ends there; otherwise that is DP_INVALID */
+    /* NULL, or the version to read. A cache may answer with its bytes although the object has a newer one. */
+    const struct store_version *pinned;
+    bool if_changed; /* with `pinned`: return DP_OK and no bytes when unchanged */
+    bool clip;       /* cut a range at the object's end; false: such a range is DP_INVALID */
     /* out */
     enum dp_status status; /* DP_OK, DP_NOT_FOUND, DP_STALE, DP_INVALID (range past the end), … */
     struct dp_error error;
-    struct store_bytes bytes; /* exactly the range, less what is clipped; the caller releases it */
-    uint64_t size;            /* of the whole object; of an unchanged one only if the store tells */
+    struct store_bytes bytes; /* exactly the range, or its clipped part; the caller releases it */
+    uint64_t size;            /* of the whole object; of an unchanged one only if the store reports it */
     struct store_version version;
     bool unchanged; /* if_changed only: the pinned version is current */
 };
@@ -74,16 +72,16 @@ struct store_put {
 struct store_entry {
     struct span key; /* in the call's arena */
     uint64_t size;   /* 0 for a common prefix */
-    bool is_prefix;  /* key ends in '/': names below it were folded by the delimiter */
+    bool is_prefix;  /* a folder: the key ends in '/' and stands for all keys below it */
 };
 
 struct store_listing {
     struct store_entry *entries; /* ascending by key, in the call's arena */
     size_t count;
-    bool truncated; /* more follow: list again after the last key */
+    bool truncated; /* more keys follow: list again after the last one */
 };
 
-/* A large object written in parts; it appears at finish. */
+/* A large object written in parts. It appears when the upload finishes. */
 struct store_upload;
 
 struct store;
@@ -108,16 +106,16 @@ struct store_ops {
     enum dp_status (*upload_begin)(struct call *, struct store *, struct span key, struct store_upload **out);
     enum dp_status (*upload_write)(struct call *, struct store_upload *, struct span bytes);
     enum dp_status (*upload_finish)(struct call *, struct store_upload *, struct store_version *version);
-    void (*upload_abort)(struct store_upload *); /* frees it; the object does not appear */
+    void (*upload_abort)(struct store_upload *); /* frees the upload; the object does not appear */
     void (*free)(struct store *);
-    /* Adds what it knows of itself, besides what is counted of every store; NULL: nothing. */
+    /* Adds metrics of this kind of store; store.c counts those of all kinds. NULL: it has none. */
     enum dp_status (*add_metrics)(struct store *, struct metric_registry *, struct dp_error *);
 };
 
-/* Implementations embed this first, zeroed but for `ops`. */
+/* Implementations embed this first, zeroed except `ops`. */
 struct store {
     const struct store_ops *ops;
-    struct store_metrics *metrics; /* store/store_metrics.h; owned; NULL: nobody asked */
+    struct store_metrics *metrics; /* store/store_metrics.h; owned; NULL: nothing is counted */
 };
 
 struct transport; /* store/transport.h */
@@ -132,60 +130,61 @@ struct store_settings {
 enum { STORE_SETTINGS_MAX = 4 };
 
 struct store_options {
-    /* Of store_open_object: the local folder (an absolute path) that the object must lie below, with no symbolic link on
-     * the way from there; DP_DENIED otherwise. NULL: anywhere. */
+    /* For store_open_object: the local folder (an absolute path) that the object must lie below, without symbolic
+     * links on the way; DP_DENIED otherwise. NULL: any folder. */
     const char *below;
-    bool create;                 /* a local folder is made where there is none */
-    struct trust_settings trust; /* of remote stores over https; those of `transport` where that is given */
-    struct transport *transport; /* of remote stores, which keep it too; NULL: each opens its own */
-    int64_t merge_gap;           /* remote: ranges of a batch at most this many bytes apart become one request;
-                                  * 0: 64 KiB, STORE_NEVER: none do */
-    int64_t split_at;            /* remote: longer ranges become several; 0: 8 MiB, STORE_NEVER: none do */
+    bool create;                 /* make a local folder that does not exist */
+    struct trust_settings trust; /* for remote stores over https; unused with `transport`, which has its own */
+    struct transport *transport; /* for remote stores, each of which becomes an owner; NULL: each opens one */
+    /* Remote: ranges of a batch that are at most so many bytes apart become one request. 0: 64 KiB; STORE_NEVER:
+     * they never do. */
+    int64_t merge_gap;
+    /* Remote: longer ranges become several requests. 0: 8 MiB; STORE_NEVER: they never do. */
+    int64_t split_at;
     struct store_settings settings[STORE_SETTINGS_MAX]; /* the first without a scheme ends them */
-    uint64_t
-        cache_bytes; /* remote: keep so many bytes of what was read in memory (store/store_cache.h); 0: none */
-    struct store_cache
-        *cache; /* remote, in place of cache_bytes: a cache that stores share, which they keep too */
+    uint64_t cache_bytes;      /* remote: bytes of a memory cache (store/store_cache.h); 0: no cache */
+    struct store_cache *cache; /* remote: a cache that stores share, each as an owner, in place of cache_bytes */
 };
 
-/* Opens a root: a path, file:///path, mem://name, or http(s)://host/folder (read only). Unknown schemes: DP_UNSUPPORTED naming the ones this build
- * has. */
+/* Opens a root: a path, file:///path, s3://bucket/prefix, http(s)://host/folder (read only) or mem://name. For
+ * other schemes fails with DP_UNSUPPORTED and lists these. */
 enum dp_status store_open_with(struct call *call, struct span url, const struct store_options *options,
                                struct store **out);
-/* The same with nothing but `create`. */
+/* Opens a root with no other option than `create`. */
 enum dp_status store_open(struct call *call, struct span url, bool create, struct store **out);
-/* Opens the store that the URL's object lies in, to be read, and says its key there (in the call's arena). An
- * http(s) URL, presigned ones too, is asked for as it stands. */
+/* Opens the store of one object for reading, and sets the object's key (in the call's arena). An http(s) URL,
+ * presigned or not, is requested byte for byte. */
 enum dp_status store_open_object(struct call *call, struct span url, const struct store_options *options,
                                  struct store **out, struct span *key);
 void store_free(struct store *store);
-/* Where the object of a URL lies on this host, in the call's arena: for a path and file:///path. *path is NULL for
- * the URLs of other stores. */
+/* The path of a URL's object on this host, in the call's arena: for a path and file:///path. *path is NULL for
+ * URLs of other stores. */
 enum dp_status store_url_path(struct call *call, struct span url, const char **path);
 
-/* Issues all at once and returns when all have ended. The answer is DP_OK when every request is DP_OK, else
- * the first failure's status with its error in the call. Counts one round, the requests (n; of a remote store those that were
- * sent, after merging, splitting and retries) and the bytes; of ranges that a cache had, none of these. */
+/* Reads n ranges in parallel. Returns DP_OK when every request is DP_OK, else the first failure's status with its
+ * error in the call. Counts one round, the requests (n; of a remote store those sent after merging, splitting and
+ * retries) and the bytes; for ranges that a cache had, it counts none of these. */
 enum dp_status store_read(struct call *call, struct store *store, struct store_read_req *reqs, size_t n);
 /* Releases the bytes of n requests. */
 void store_read_release(struct store_read_req *reqs, size_t n);
 enum dp_status store_head(struct call *call, struct store *store, struct span key, struct store_info *out);
-/* DP_EXISTS / DP_CONFLICT when the condition does not hold; DP_UNKNOWN when an earlier try may have landed;
- * DP_NOT_DURABLE when the object is visible but may not survive a crash of the host, which no read can tell. */
+/* DP_EXISTS or DP_CONFLICT when the condition does not hold; DP_UNKNOWN when the store may have carried out an
+ * earlier try; DP_NOT_DURABLE when the object is visible but may not survive a crash of the host, which no read
+ * can show. */
 enum dp_status store_put(struct call *call, struct store *store, struct store_put *put);
-/* Keys that begin with `prefix` and sort after `after`. With `folders`, what lies below the next '/' folds
- * into one entry. */
+/* Lists at most `max` keys that begin with `prefix` and sort after `after`. With `folders`, all keys below the
+ * next '/' become one entry. */
 enum dp_status store_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
-/* Removing what is not there is DP_OK. A removal whose answer was lost is sent again, and the first one may be carried out
- * late: only names that are never used again may be removed (so never manifest.json). DP_UNKNOWN: it may be removed, now
- * or later. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it back. */
+/* Removing a missing object is DP_OK. A removal without a clear answer is sent again, and the store may carry out
+ * the first one late. So remove only names that are never used again (never manifest.json). DP_UNKNOWN: the object
+ * is removed now, or later, or not. DP_NOT_DURABLE: it is gone, but a crash of the host may bring it back. */
 enum dp_status store_remove(struct call *call, struct store *store, struct span key);
 enum dp_status store_upload_begin(struct call *call, struct store *store, struct span key,
                                   struct store_upload **out);
-/* On failure the upload must still be aborted. */
+/* After a failure the caller must still abort the upload. */
 enum dp_status store_upload_write(struct call *call, struct store_upload *upload, struct span bytes);
-/* Frees the upload, whatever it answers. */
+/* Frees the upload, whatever it returns. */
 enum dp_status store_upload_finish(struct call *call, struct store_upload *upload, struct store_version *version);
 void store_upload_abort(struct store_upload *upload); /* NULL is fine */
 

@@ -23,30 +23,29 @@
 
 struct store_cache_options {
     uint64_t
-        bytes; /* the budget: of bytes, names and what describes them. A range of more than half a shard's part is
-                      * not kept */
-    unsigned shards; /* a power of two; 0: as many as have 32 MiB each, 64 at most */
+        bytes; /* The budget for bytes, names and overhead. A range of more than half a shard's part is not kept. */
+    unsigned shards; /* a power of two; 0: one for each 32 MiB, 64 at most */
 };
 
 struct store_cache;
 
-/* A cache for any number of stores. DP_NOMEM, DP_INVALID. */
+/* Makes a cache for any number of stores. DP_NOMEM, DP_INVALID. */
 enum dp_status store_cache_make(const struct store_cache_options *options, struct store_cache **out,
                                 struct dp_error *error);
-/* Another owner of the same cache; NULL stays NULL. */
+/* Adds an owner. NULL stays NULL. */
 struct store_cache *store_cache_retain(struct store_cache *cache);
-/* One owner less: who made it is one, and so is each store over it. NULL is fine. */
+/* Removes an owner: the maker is one, and each store over the cache is one. NULL is fine. */
 void store_cache_release(struct store_cache *cache);
-/* A store that keeps what it reads of `inner`, which becomes its own, even on failure. DP_NOMEM. */
+/* Makes a store that keeps the ranges it reads of `inner`, and owns `inner`, even after a failure. DP_NOMEM. */
 enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, struct store **out,
                                 struct dp_error *error);
 
-/* The same over a cache of its own. DP_NOMEM, DP_INVALID. */
+/* Makes a store over `inner` with a new cache that no other store shares. DP_NOMEM, DP_INVALID. */
 enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
                                struct dp_error *error);
 
-/* Adds dipper_store_cache_* to a registry that lives longer than the last read, once, whether here or through
- * store_add_metrics of a store over it. While the program starts: nobody may be reading yet. */
+/* Adds dipper_store_cache_* to a registry that lives longer than the last read; only once, whether here or through
+ * store_add_metrics of a store over the cache. Call it while the program starts, before the first read. */
 enum dp_status store_cache_metrics(struct store_cache *cache, struct metric_registry *registry,
                                    struct dp_error *error);
 

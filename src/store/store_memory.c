@@ -1,8 +1,8 @@
 /* store_memory.c: objects in this process's memory, for tests and for trying things out.
  *
- * An array of objects sorted by key, behind one mutex (a leaf). Bodies are blocks, so a read shares them and
- * copies nothing; a put replaces the block, and readers keep the old one. A version is a number that no other
- * put of this store has had.
+ * An array of objects sorted by key, behind one mutex (a leaf). Bodies are blocks, so a read shares them and copies
+ * nothing; a put replaces the block, and readers keep the old one. A version is a number that no other put to this
+ * store had.
  */
 #include "store/store_memory.h"
 
@@ -17,7 +17,7 @@
 #include "store/listing.h"
 
 struct memory_object {
-    uint8_t *key; /* its own copy */
+    uint8_t *key;
     size_t key_len;
     struct store_block *body;
     struct store_version version;
@@ -60,7 +60,7 @@ static size_t lower_bound(const struct memory_store *m, struct span key)
     return low;
 }
 
-/* The object of that key, or NULL; *at is where it is or belongs. */
+/* The object of that key, or NULL; *at is its index, or the index to insert it at. */
 static struct memory_object *memory_find(struct memory_store *m, struct span key, size_t *at)
 {
     *at = lower_bound(m, key);
@@ -109,7 +109,7 @@ static enum dp_status memory_head(struct call *call, struct store *store, struct
     return o ? DP_OK : call_fail(call, DP_NOT_FOUND, "there is no object %.*s", SPAN_FMT(key));
 }
 
-/* Whether the put's condition holds for the object that is there now (NULL: none). */
+/* Checks the put's condition against the object `now` (NULL: there is no object). */
 static enum dp_status check_condition(struct call *call, const struct store_put *put,
                                       const struct memory_object *now)
 {

@@ -1,5 +1,5 @@
-/* store_metrics.c: operations on a store by kind and outcome. That an object is not there, or is another by now, is an
- * answer and no error: it is counted as "refused". */
+/* store_metrics.c: counts operations on a store by kind and outcome. A missing or changed object is an answer, not
+ * an error: it counts as "refused". */
 #include "store/store_metrics.h"
 
 #include "base/alloc.h"

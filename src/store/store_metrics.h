@@ -1,4 +1,4 @@
-/* store/store_metrics.h: what is counted of the operations on a store, whichever kind it is. */
+/* store/store_metrics.h: counts the operations on a store of any kind. */
 #ifndef STORE_STORE_METRICS_H
 #define STORE_STORE_METRICS_H
 
@@ -11,7 +11,7 @@ enum store_operation {
     STORE_OP_PUT,
     STORE_OP_LIST,
     STORE_OP_REMOVE,
-    STORE_OP_UPLOAD, /* the finish of one; its bytes come before */
+    STORE_OP_UPLOAD, /* the finish of an upload; its bytes are counted as they are written */
     STORE_OPS
 };
 
@@ -21,12 +21,12 @@ struct store_metrics {
     struct metric *done[STORE_OPS][STORE_OUTCOMES], *seconds[STORE_OPS], *bytes[STORE_OPS];
 };
 
-/* Adds dipper_store_operation* to a registry that lives longer than the store's last call, and what the store knows of
- * itself: dipper_store_http_* of a remote one, dipper_store_cache_* of a cache. While the program starts: nobody may be
- * calling yet. */
+/* Adds dipper_store_operation* to a registry that lives longer than the store's last call, and the metrics of the
+ * kind of store: dipper_store_http_* of a remote one, dipper_store_cache_* of a cache. Call it while the program
+ * starts, before the first operation. */
 enum dp_status store_add_metrics(struct store *store, struct metric_registry *registry, struct dp_error *error);
 
-/* Counts an operation that took `ns` and moved `bytes`. `m` NULL: nobody asked. Wait-free. */
+/* Counts an operation that took `ns` and moved `bytes`. `m` NULL: does nothing. Wait-free. */
 void store_metrics_count(struct store_metrics *m, enum store_operation operation, enum dp_status status,
                          int64_t ns, uint64_t bytes);
 void store_metrics_bytes(struct store_metrics *m, enum store_operation operation, uint64_t bytes);

@@ -1,9 +1,9 @@
-/* store/trust.h: whose certificates https requests trust: those that the settings name, else the system's.
+/* store/trust.h: which certificates https requests trust: those that the settings name, else the system's.
  *
- * The order: `file`, `profile_file`, `other_file`, the system's. A named file or folder takes the place of the
- * system's certificates; `folders` come beside the file, whichever it is. The system's are looked for when the
- * program runs: a libcurl that was built elsewhere (in a Python wheel, say) knows only the place that its own system
- * had. Pure but for reading the files' beginnings.
+ * The order: `file`, `profile_file`, `other_file`, the system's. A named file or folder replaces the system's
+ * certificates; `folders` are used in addition. The system's are looked up when the program runs: a libcurl that was
+ * built elsewhere (in a Python wheel, say) knows only the paths of the system that built it. Does no I/O but reading
+ * the beginnings of files.
  */
 #ifndef STORE_TRUST_H
 #define STORE_TRUST_H
@@ -19,27 +19,27 @@ static inline bool setting_is_set(const char *text)
     return text && *text;
 }
 
-/* Paths of PEM files (`file` and the next two may be folders too), and what named each, for messages: "AWS_CA_BUNDLE".
- * NULL and "" are the same: not set. */
+/* Paths of PEM files or, for the first three, of folders; and the setting that named each, for messages
+ * ("AWS_CA_BUNDLE"). NULL and "" mean not set. */
 struct trust_settings {
     const char *file, *file_from;
     const char *profile_file, *profile_from;
     const char *other_file, *other_from;
-    const char *folders, *folders_from; /* of certificates by hash, with colons between */
+    const char *folders, *folders_from; /* folders of certificates by hash, separated by colons */
 };
 
-/* What libcurl is told. */
+/* The choice that libcurl gets. */
 struct trust {
-    enum dp_status status; /* not DP_OK: https requests fail with `error` */
+    enum dp_status status; /* unless DP_OK, https requests fail with `error` */
     struct dp_error error;
-    bool named; /* `file` and `folders` take the place of libcurl's own choice; false: that is right here */
+    bool named; /* `file` and `folders` replace libcurl's own choice; false: libcurl's own is right */
     char file[PATH_MAX], folders[PATH_MAX]; /* "": none */
 };
 
-/* Finds out. Never fails itself: what is wrong is told by the first request that needs it. */
+/* Makes the choice. An error goes into *out: the first request that needs certificates reports it. */
 void trust_find(const struct trust_settings *settings, struct trust *out);
 
-/* Where Linux systems keep the certificates that they trust, below `root` ("" but in tests). False: nowhere known. */
+/* Searches the places where Linux systems keep certificates, below `root` ("" outside tests). False: none has any. */
 bool trust_find_system(const char *root, struct trust *out);
 
 #endif
