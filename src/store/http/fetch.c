@@ -1,4 +1,4 @@
-/* http/fetch.c: range fetches as HTTP requests, and what the answers say of objects and their versions. */
+/* http/fetch.c: range fetches as HTTP requests, and what the answers say about objects and their versions. */
 #include "store/http/fetch.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 
 /* ---- versions --------------------------------------------------------------------------------------- */
 
-static const char BY_DATE = '~'; /* begins versions that are no ETag; ETags begin with a quote */
+static const char BY_DATE = '~'; /* begins versions that are not ETags; ETags begin with a quote */
 
 bool http_version_of(struct span etag, struct span last_modified, bool size_known, uint64_t size,
                      struct store_version *out)
@@ -22,7 +22,7 @@ bool http_version_of(struct span etag, struct span last_modified, bool size_know
         out->len = (uint8_t)etag.len;
         return true;
     }
-    struct span tag = last_modified.len ? last_modified : etag; /* a weak one is better than none */
+    struct span tag = last_modified.len ? last_modified : etag; /* a weak ETag is better than nothing */
     if (!size_known || tag.len == 0 || tag.len > STORE_VERSION_MAX - 24)
         return false;
     int len = snprintf(out->token, sizeof out->token, "%c%.*s;%" PRIu64, BY_DATE, SPAN_FMT(tag), size);
@@ -75,25 +75,25 @@ enum dp_status http_answer_error(const struct transport_request *req, struct dp_
 
 /* ---- requests --------------------------------------------------------------------------------------- */
 
-/* What is asked of an object. Some servers refuse a range behind the end without telling the size: then a look must;
- * and no range can ask for an object without a byte. A look is a HEAD where the store takes them. The refusal of one does
- * not say why, and may be of HEADs alone: the first byte tells. */
+/* What to ask about an object. Some servers refuse a range behind the end without reporting the size, so a look
+ * follows; and no range can ask for an empty object. A look is a HEAD where the store allows it. The refusal of a
+ * HEAD gives no reason, and may concern HEADs only, so the first byte is asked for next. */
 enum fetch_question {
     ASK_RANGE,
     ASK_HEAD,
-    ASK_FIRST, /* byte */
-    ASK_WHOLE, /* of what seems to have no byte */
+    ASK_FIRST, /* the first byte */
+    ASK_WHOLE, /* of an object that seems to be empty */
     ASK_NOTHING
 };
 
-/* A fetch on its way. */
+/* A fetch and what was asked for it last. */
 struct pending_fetch {
     struct range_fetch *fetch;
     enum fetch_question question;
     uint8_t byte; /* of a look */
 };
 
-/* Asks for the condition "if changed" besides what aim has set. */
+/* Adds the condition "if changed" to the headers that `aim` has set. */
 static enum dp_status add_condition(struct call *call, struct transport_request *req, struct span etag)
 {
     struct transport_header *headers = arena_array(call->arena, req->header_count + 1, sizeof *headers);
@@ -106,7 +106,7 @@ static enum dp_status add_condition(struct call *call, struct transport_request 
     return DP_OK;
 }
 
-/* Puts the flight's question to the object. */
+/* Makes the request for the fetch's question. */
 static enum dp_status prepare_fetch(struct http_source *source, struct call *call, struct pending_fetch *flight,
                                     struct transport_request *req)
 {
@@ -118,7 +118,8 @@ static enum dp_status prepare_fetch(struct http_source *source, struct call *cal
         return status;
     switch (flight->question) {
     case ASK_RANGE:
-        /* The whole is asked for without a range: an empty object has none, and every server gives all of it. */
+        /* A whole object is asked for without a range: an empty object has no range, and every server sends the
+         * whole. */
         req->ranged = f->offset || f->len != STORE_TO_END;
         req->offset = f->offset;
         req->len = f->len == STORE_TO_END ? HTTP_LEN_TO_END : f->len;
@@ -147,7 +148,7 @@ static enum fetch_question look_at(const struct http_source *source)
     return source->heads ? ASK_HEAD : ASK_FIRST;
 }
 
-/* What must be asked after this answer. */
+/* What to ask after this answer. */
 static enum fetch_question next_question(const struct http_source *source, const struct pending_fetch *flight,
                                          const struct transport_request *req)
 {
@@ -177,7 +178,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
         return;
     }
     if (req->code == 416 && req->size_known)
-        return; /* nothing of it lies in the range */
+        return; /* no byte of the object lies in the range */
     if (req->code != 200 && req->code != 206) {
         f->status =
             source->explain ? source->explain(source, call, req, &f->error) : http_answer_error(req, &f->error);
@@ -189,7 +190,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
         return;
     }
     if (!req->size_known)
-        f->size = req->body_len; /* a whole object in chunks */
+        f->size = req->body_len; /* a whole object in chunked encoding */
     if (flight->question == ASK_RANGE) {
         f->got = req->body_len;
         if (f->len == STORE_TO_END)
@@ -201,12 +202,12 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
                             url_shown(req->url, shown));
         store_bytes_release(&f->bytes);
     } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
-        f->unchanged = true; /* a version without an ETag */
+        f->unchanged = true; /* the server knows no ETag to compare */
         store_bytes_release(&f->bytes);
     }
 }
 
-/* One round for `n` flights; those that must ask on come to the front. Answers how many. */
+/* Runs one round for `n` fetches. Moves those that must ask again to the front and returns their number. */
 static size_t ask_round(struct http_source *source, struct call *call, struct pending_fetch *flights,
                         struct transport_request *reqs, size_t n)
 {
@@ -248,7 +249,7 @@ void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_
     if (reqs && flights)
         for (n = ask_round(source, call, flights, reqs, n); n; n = ask_round(source, call, flights, reqs, n))
             call->cost.rounds++;
-    dp_error_clear(&call->error); /* each fetch has its own */
+    dp_error_clear(&call->error); /* each fetch has its own error */
     mem_free(reqs);
     mem_free(flights);
 }

@@ -1,7 +1,6 @@
-/* http/head.c: what the heads of HTTP answers say: header lines, Content-Range, Retry-After, ETags (RFC 9110).
+/* http/head.c: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, ETags (RFC 9110).
  *
- * All of it comes from outside. Nothing here allocates or fails halfway: a value is understood whole or not at
- * all.
+ * All of it comes from outside. Nothing here allocates, and a value is parsed whole or not at all.
  */
 #include "store/http/head.h"
 
@@ -53,7 +52,7 @@ struct span http_head_find(struct span head, const char *name)
     return span_of(NULL, 0);
 }
 
-/* Takes a decimal number off the front; false when there is none or it has more than 18 digits. */
+/* Removes a decimal number from the front; false when there is none or it has more than 18 digits. */
 static bool take_decimal(struct span *s, uint64_t *out)
 {
     uint64_t value = 0;
@@ -119,7 +118,7 @@ static bool parse_fixdate(struct span s, int64_t *out)
         if (shape[i] == '0' ? !digit : wild ? !letter : s.data[i] != (uint8_t)shape[i])
             return false;
     }
-    static const size_t at[4] = {5, 17, 20, 23}; /* of the day, hour, minute and second */
+    static const size_t at[4] = {5, 17, 20, 23}; /* offsets of day, hour, minute and second */
     int number[4];
     for (size_t i = 0; i < 4; i++)
         number[i] = (s.data[at[i]] - '0') * 10 + (s.data[at[i] + 1] - '0');

@@ -1,9 +1,9 @@
-/* http/run.c: rounds of requests: what is sent when, what an answer means, what is tried again.
+/* http/run.c: runs rounds of requests: when to send them, what an answer means, what to try again.
  *
- * Each request is a job: ready → in flight → (waiting → ready)* → ended. All of it happens on the thread that
- * called transport_run; the loop only moves the bytes of the tries that are in flight. The wait before try k+1
- * is random up to min(cap, base · 2^(k-1)) ("full jitter": M. Brooker, Exponential Backoff And Jitter, AWS
- * Architecture Blog, 2015), and never shorter than a Retry-After asks.
+ * Each request is a job: ready → in flight → (waiting → ready)* → ended. All of it happens on the thread that called
+ * transport_run; the loop only moves the bytes of the tries in flight. The wait before try k+1 is random up to
+ * min(cap, base · 2^(k-1)) ("full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015),
+ * and never shorter than a Retry-After asks.
  */
 #include "store/http/run.h"
 
@@ -23,15 +23,15 @@ enum job_state { JOB_READY, JOB_IN_FLIGHT, JOB_WAITING, JOB_ENDED };
 
 struct http_job {
     struct transport_request *req;
-    struct http_try t, hedge; /* in flight: t, or both, or (after t has failed) the hedge alone */
-    unsigned flying;          /* how many */
-    struct http_try *winner;  /* has a complete answer, while the other is called back */
+    struct http_try t, hedge; /* in flight: t, or both, or, after t failed, the hedge alone */
+    unsigned flying;          /* tries in flight */
+    struct http_try *winner;  /* has a complete answer, while the loop aborts the other */
     enum job_state state;
     int64_t first_ns, due_ns;
     unsigned tries, waits, unconnected;
     bool retried_once;
-    struct http_sink sink;    /* bytes that earlier tries brought */
-    struct buffer first_head; /* of the answer they came with */
+    struct http_sink sink;    /* bytes from earlier tries */
+    struct buffer first_head; /* of the answer that brought these bytes */
     int first_code;
 };
 
@@ -63,7 +63,7 @@ static void drop_bytes(struct http_job *job)
     buffer_clear(&job->first_head);
 }
 
-/* Ends a job. A write that may have been carried out is never said to have failed, whatever ends it. */
+/* Ends a job. If the store may have carried out a write, the job ends with DP_UNKNOWN, whatever ended it. */
 static void end_job(struct http_run *run, struct http_job *job, enum dp_status status)
 {
     struct transport_request *req = job->req;
@@ -92,14 +92,14 @@ static enum dp_status fail_job(struct http_run *run, struct http_job *job, enum 
 
 /* ---- trying again ----------------------------------------------------------------------------------- */
 
-/* Whether the number of its tries allows the job another one. */
+/* Whether the job may make another try. */
 static bool may_try(const struct http_run *run, const struct http_job *job)
 {
     bool reads = job->req->method == HTTP_GET || job->req->method == HTTP_HEAD;
     return transport_allows(run->transport, !reads || run->call->patient, job->tries, job->unconnected);
 }
 
-/* Has the job wait for its next try, at least `least_ms`; ends it when no more may be made. */
+/* Schedules the job's next try after at least `least_ms`, or ends the job if it may make no more. */
 static void try_later(struct http_run *run, struct http_job *job, uint64_t least_ms, const char *why)
 {
     const struct transport_options *o = run->options;
@@ -130,12 +130,13 @@ static void try_later(struct http_run *run, struct http_job *job, uint64_t least
     job->state = JOB_WAITING;
 }
 
-/* What of a broken answer's body may be kept: bytes of a GET whose version and length are known. */
+/* Keeps the bytes of a broken answer if a later try can resume after them: a GET whose version and length are
+ * known. */
 static void keep_bytes(struct http_job *job, struct http_try *t)
 {
     bool resumed = t->asked.at > 0;
     if (resumed &&
-        (!t->came.decided || t->came.code / 100 != 2)) { /* this try brought nothing, and spoiled nothing */
+        (!t->came.decided || t->came.code / 100 != 2)) { /* this try added nothing and damaged nothing */
         job->sink = t->came.sink;
         t->came.sink = (struct http_sink){0};
         return;
@@ -161,7 +162,7 @@ static void keep_bytes(struct http_job *job, struct http_try *t)
     }
 }
 
-/* Prepares, arms and submits a try; the job's error says why not. */
+/* Prepares, arms and submits a try. A failure is in the request's error. */
 static enum dp_status send_try(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     struct transport_request *req = job->req;
@@ -189,7 +190,7 @@ static enum dp_status send_try(struct http_run *run, struct http_job *job, struc
     return status;
 }
 
-/* Frees what a try that is not in flight holds. */
+/* Frees the resources of a try that is not in flight. */
 static void close_try(struct http_run *run, struct http_try *t)
 {
     transport_easy_return(run->transport, t->asked.easy);
@@ -221,7 +222,7 @@ static void begin_try(struct http_run *run, struct http_job *job)
     end_job(run, job, status);
 }
 
-/* Sends a slow GET a second time. That it cannot be sent is no failure: the first is still on its way. */
+/* Sends a slow GET a second time. A hedge that cannot be sent is ignored: the first try is still in flight. */
 static void begin_hedge(struct http_run *run, struct http_job *job)
 {
     if (job->state != JOB_IN_FLIGHT || job->flying != 1 || call_check(run->call) != DP_OK)
@@ -239,14 +240,14 @@ static void begin_hedge(struct http_run *run, struct http_job *job)
 
 /* ---- judging what came ------------------------------------------------------------------------------ */
 
-/* Copies the answer to where the caller and its inspect see it. False when out of memory. */
+/* Copies the answer to the request's outputs, for its inspect and its caller. False when out of memory. */
 static bool take_answer(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     struct transport_request *req = job->req;
     struct span head = arena_copy(run->call->arena, buffer_span(&t->came.head));
     store_bytes_release(&req->bytes);
     bool resumed =
-        t->asked.at > 0 && t->came.code == 206; /* the answer is the one that the first bytes came with */
+        t->asked.at > 0 && t->came.code == 206; /* the answer continues the one that brought the first bytes */
     req->code = resumed ? job->first_code : t->came.code;
     req->body_len = 0;
     if (!head.data)
@@ -266,7 +267,7 @@ static bool take_answer(struct http_run *run, struct http_job *job, struct http_
     if (t->came.code / 100 == 2) {
         req->body_len = t->came.sink.len;
         if (t->came.sink.block && req->into)
-            memcpy(req->into, t->came.sink.data, t->came.sink.len); /* a hedge's */
+            memcpy(req->into, t->came.sink.data, t->came.sink.len); /* from a hedge, which has a block */
         else if (t->came.sink.block)
             req->bytes = store_block_bytes(t->came.sink.block, 0, t->came.sink.len);
     } else if (t->came.error_body.len) {
@@ -281,7 +282,7 @@ static bool take_answer(struct http_run *run, struct http_job *job, struct http_
     return true;
 }
 
-/* Milliseconds that the answer asks to wait. */
+/* Milliseconds that the answer asks to wait; 0: it does not. */
 static uint64_t retry_after_ms(const struct transport_request *req)
 {
     uint64_t seconds;
@@ -332,7 +333,7 @@ static void judge_answer(struct http_run *run, struct http_job *job, struct http
         end_job(run, job, DP_OK);
         return;
     }
-    /* A 4xx was refused; after a 5xx, or an error in a 200, nobody knows. */
+    /* A 4xx was refused. After a 5xx, or an error in a 200, the store may have carried out the write. */
     req->maybe_landed |= is_write(req) && (code >= 500 || code < 400);
     if (t->asked.at && code / 100 != 2)
         keep_bytes(job, t);
@@ -346,7 +347,7 @@ static void judge_answer(struct http_run *run, struct http_job *job, struct http
     try_later(run, job, retry_after_ms(req), why);
 }
 
-/* Whether a transfer that failed so may go well the next time. */
+/* Whether a transfer that failed with this result may succeed next time. */
 static bool is_transient(CURLcode result)
 {
     switch (result) {
@@ -365,7 +366,7 @@ static bool is_transient(CURLcode result)
     }
 }
 
-/* The peer's certificate is not one of those whom we trust, or theirs cannot be read. */
+/* Fails a job because the peer's certificate is not trusted, or the trusted ones cannot be read. */
 static void fail_untrusted(struct http_run *run, struct http_job *job, const char *why)
 {
     const struct trust *trust = job->req->trust ? job->req->trust : transport_trust_of(run->transport);
@@ -377,7 +378,7 @@ static void fail_untrusted(struct http_run *run, struct http_job *job, const cha
     fail_job(run, job, DP_IO, text);
 }
 
-/* A transfer without a complete answer. */
+/* Judges a transfer without a complete answer. */
 static void judge_break(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     char why[CURL_ERROR_SIZE + 64];
@@ -417,7 +418,7 @@ static void judge_break(struct http_run *run, struct http_job *job, struct http_
     try_later(run, job, 0, why);
 }
 
-/* A try that we broke off ourselves. */
+/* Judges a try that we broke off ourselves. */
 static void judge_fault(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     char why[160];
@@ -450,7 +451,7 @@ static void judge_fault(struct http_run *run, struct http_job *job, struct http_
     }
 }
 
-/* Whether the whole of the answer is there. libcurl counts against Content-Length; a range is known without. */
+/* Whether the answer is complete. libcurl checks Content-Length; the length of a range is known without it. */
 static bool is_complete(const struct http_try *t)
 {
     if (t->came.fault == HTTP_FAULT_CUT)
@@ -461,7 +462,7 @@ static bool is_complete(const struct http_try *t)
            t->came.body_len == t->came.expected;
 }
 
-/* What a try that has ended means for its job. */
+/* Judges a try that has ended, and ends its job or schedules the next try. */
 static void judge_try(struct http_run *run, struct http_job *job, struct http_try *t)
 {
     enum dp_status called = call_check(run->call);
@@ -491,8 +492,8 @@ static void count_try(struct transport_counts *counts, const struct http_try *t,
         count_event(&counts->broken, 1);
 }
 
-/* Takes a try back. Of two in flight, the first with an answer that is not to be retried wins, and the other is called
- * back; a failure of one leaves the other to answer. */
+/* Takes a try back from the loop. If two are in flight, the first whose answer needs no retry wins, and the loop
+ * aborts the other; if one fails, the other may still answer. */
 static void finish_try(struct http_run *run, struct http_try *t)
 {
     struct http_job *job = t->asked.job;
@@ -502,13 +503,12 @@ static void finish_try(struct http_run *run, struct http_try *t)
     if (t->came.code / 100 == 2)
         run->call->cost.bytes += t->came.body_len;
     if (t->came.result == CURLE_OK && !t->came.decided)
-        t->came.result = CURLE_GOT_NOTHING; /* a 1xx and then the end */
+        t->came.result = CURLE_GOT_NOTHING; /* a 1xx, then nothing */
     bool whole = is_complete(t);
     count_try(run->counts, t, whole);
     if (!whole && t->came.result == CURLE_OK && t->came.fault == HTTP_FAULT_NONE)
         t->came.result = CURLE_PARTIAL_FILE;
-    if (t->came.sent >
-        (whole ? 1u : 0u)) /* libcurl sends again by itself when a connection turns out to be dead */
+    if (t->came.sent > (whole ? 1u : 0u)) /* libcurl itself sends again when a connection turns out to be dead */
         req->maybe_landed |= is_write(req);
     if (--job->flying) {
         if (whole && !retried_as_usual(t->came.code)) {
@@ -530,7 +530,7 @@ static void finish_try(struct http_run *run, struct http_try *t)
 
 /* ---- rounds ----------------------------------------------------------------------------------------- */
 
-/* Begins what is due; when the next is. */
+/* Begins the tries that are due. Returns when the next one is. */
 static int64_t begin_due(struct http_run *run)
 {
     int64_t next = INT64_MAX;
@@ -558,7 +558,7 @@ static void finish_done(struct http_run *run, int64_t until)
     }
 }
 
-/* Ends everything with the status of the call. */
+/* Ends all jobs with the status of the call. */
 static void give_up(struct http_run *run, enum dp_status status)
 {
     const struct dp_error error = run->call->error;
@@ -596,7 +596,7 @@ static void run_http_jobs(struct http_run *run)
     }
 }
 
-/* Clears the outputs, and refuses what cannot be asked. */
+/* Clears the outputs, and refuses a malformed request. */
 static enum dp_status check_http_request(struct transport_request *req)
 {
     req->error = (struct dp_error){0};

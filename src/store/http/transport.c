@@ -1,12 +1,11 @@
 /* transport.c: the loop that moves bytes for every round of a transport: one thread around a libcurl multi handle.
  *
- * A try is handed over under the lock, into its host's line when that host has `per_host` of them in flight, else
- * into the list of those to start; the loop is woken. It gives a try to libcurl, takes it back when it has ended,
- * been aborted or stalled, and hands it to its round. Connections, resolved names and TLS sessions stay with the
- * multi handle and the easy handles, which are used again.
+ * transport_submit hands a try over under the lock: into its host's queue if that host has `per_host` tries in
+ * flight, else into the list to start; then it wakes the loop. The loop gives a try to libcurl, takes it back when
+ * it has ended, stalled or been aborted, and hands it to its round. Connections, resolved names and TLS sessions
+ * stay with the multi handle and the easy handles, which are reused.
  *
- * `lock` guards everything but the multi handle and the list of active tries, which are the loop's own. It is a
- * leaf, and nothing blocks under it.
+ * The lock is a leaf, and nothing blocks under it.
  */
 #include "store/http/transport.h"
 
@@ -22,16 +21,16 @@
 
 enum { NS_PER_MS = 1000000, EASY_KEPT = 64, POLL_MS = 1000, IDLE_POLL_MS = 60000, CONNECTIONS_KEPT = 256 };
 
-/* Answers looked back at for the 95th percentile, how often it is computed anew, how many GETs earn a hedge, and how
- * many hedges may be saved up. */
+/* WAITS answers give the 95th percentile, computed anew after each WAITS_STEP. GETS_A_HEDGE GETs earn a hedge, at
+ * most HEDGES_SAVED are saved up, and hedges get one in HEDGE_SHARE of a host's places. */
 enum { WAITS = 256, WAITS_STEP = 32, GETS_A_HEDGE = 20, HEDGES_SAVED = 10, HEDGE_SHARE = 8 };
 
 /* One scheme://authority with tries in flight. */
 struct http_host {
     struct http_host *next;
-    bool hedges;                   /* a line for hedges, with an eighth of the places */
+    bool hedges;                   /* a queue for hedges only, with an eighth of the places */
     unsigned active;               /* started or to be started */
-    struct http_try *first, *last; /* its line */
+    struct http_try *first, *last; /* its queue */
     size_t name_len;
     uint8_t name[];
 };
@@ -121,7 +120,7 @@ struct transport_counts *transport_counts_of(struct transport *transport)
     return &transport->counts;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014): each caller takes a step of one sequence. */
+/* splitmix64 (Steele, Lea, Flood 2014): each call takes the next step of one sequence. */
 uint64_t transport_random(struct transport *transport, uint64_t bound)
 {
     const uint64_t step = 0x9e3779b97f4a7c15;
@@ -134,7 +133,7 @@ uint64_t transport_random(struct transport *transport, uint64_t bound)
 
 /* ---- lines and lists, under the lock ---------------------------------------------------------------- */
 
-/* The host of a URL, made when it is new; NULL when out of memory. */
+/* Finds or makes the host of a URL; NULL when out of memory. */
 static struct http_host *find_host(struct transport *transport, struct span url, bool hedges)
 {
     struct span authority = url_host_header(url);
@@ -153,7 +152,7 @@ static struct http_host *find_host(struct transport *transport, struct span url,
     return h;
 }
 
-/* How many tries of a line may be in flight. */
+/* How many tries of this host may be in flight. */
 static unsigned places_of(const struct transport *transport, const struct http_host *host)
 {
     unsigned places = transport->options.per_host;
@@ -215,7 +214,7 @@ enum dp_status transport_submit(struct transport *transport, struct http_round *
         t->asked.round = round;
         t->asked.host = host;
         if (host->active < places_of(transport, host)) {
-            wake = !transport->locked.starting; /* else it was woken already, and takes all at once */
+            wake = !transport->locked.starting; /* otherwise the loop was woken already, and takes all of them */
             push_starting(transport, t);
         } else {
             t->locked.state = TRY_QUEUED;
@@ -279,7 +278,7 @@ struct http_try *transport_wait(struct transport *transport, struct http_round *
     struct http_try *done = round->done;
     *slow = round->slow;
     round->done = round->slow = NULL;
-    /* A try that has ended meanwhile is done, and no longer slow. */
+    /* Drop those that have ended meanwhile: they are in `done`. */
     for (struct http_try **at = slow; *at;) {
         if ((*at)->locked.state == TRY_DONE)
             *at = (*at)->locked.next_slow;
@@ -298,8 +297,8 @@ static int compare_waits(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Remembers how long the answer to a GET took to begin, and now and then what is slow. A GET that nobody would hedge
- * counts too; one that never began does not. */
+/* Records how long the answer to a GET took to begin, and updates the limit for slow ones from time to time.
+ * Counts GETs that may not be hedged too, but none whose answer never began. */
 static void count_wait(struct transport *transport, const struct http_try *t)
 {
     if (t->asked.req->method != HTTP_GET || t->asked.is_hedge || t->came.sent == 0)
@@ -322,7 +321,7 @@ static void count_wait(struct transport *transport, const struct http_try *t)
     transport->loop.slow_ns = slow > floor ? slow : floor;
 }
 
-/* Takes a try out of libcurl and gives it to its round; the next of its host's line starts. */
+/* Takes a try out of libcurl and gives it to its round. The next try in its host's queue starts. */
 static void end_try(struct transport *transport, struct http_try *t, CURLcode result)
 {
     curl_multi_remove_handle(transport->loop.multi, t->asked.easy);
@@ -359,7 +358,7 @@ static void start_try(struct transport *transport, struct http_try *t)
         end_try(transport, t, added == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT);
 }
 
-/* Ends tries that have moved too little since the last look. */
+/* Ends tries that moved too few bytes since the last look. */
 static void end_stalled(struct transport *transport, int64_t now)
 {
     for (struct http_try *t = transport->loop.active, *next; t; t = next) {
@@ -378,8 +377,8 @@ static void end_stalled(struct transport *transport, int64_t now)
     }
 }
 
-/* Calls GETs slow whose answers have not begun in time, as far as there are hedges left. Answers when to look again
- * (os_now_ns() scale). */
+/* Reports GETs that are past the 95th percentile to their rounds, while the hedge budget lasts. Returns when to
+ * look again (os_now_ns() scale). */
 static int64_t call_slow(struct transport *transport, int64_t now)
 {
     int64_t next = INT64_MAX;
@@ -404,7 +403,7 @@ static int64_t call_slow(struct transport *transport, int64_t now)
     return next;
 }
 
-/* Takes what came in under the lock. False when the transport closes. */
+/* Starts and aborts tries as other threads asked. False when the transport closes. */
 static bool take_orders(struct transport *transport)
 {
     pthread_mutex_lock(&transport->locked.lock);
@@ -472,7 +471,7 @@ static unsigned option_or(unsigned value, unsigned initial)
     return value ? value : initial;
 }
 
-/* What libcurl has for a process; counted, so each transport has its own. */
+/* Initializes libcurl for the process, which libcurl counts, and makes the multi handle. */
 static enum dp_status open_multi(struct transport *transport, struct dp_error *error)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
@@ -515,7 +514,7 @@ enum dp_status transport_new(const struct transport_options *options, struct tra
     uint64_t seed;
     enum dp_status status = os_random(&seed, sizeof seed, error);
     trust_find(&o->trust, &transport->trust);
-    o->trust = (struct trust_settings){0}; /* its texts are the caller's */
+    o->trust = (struct trust_settings){0}; /* its texts belong to the caller */
     if (status == DP_OK)
         status = open_multi(transport, error);
     if (status != DP_OK) {

@@ -1,4 +1,4 @@
-/* transport_metrics.c: what a transport has done, as metrics that are read from its own counts. */
+/* transport_metrics.c: the counts of a transport as metrics. */
 #include "base/metrics.h"
 #include "store/http/transport.h"
 

@@ -12,11 +12,11 @@
 enum { CHUNK_BYTES = 64 << 10, HASH_DIGITS = 8 };
 
 static const char BEGIN_CERTIFICATE[] =
-    "CERTIFICATE-----"; /* also of "TRUSTED CERTIFICATE" and "X509 CERTIFICATE" */
+    "CERTIFICATE-----"; /* ends "TRUSTED CERTIFICATE" and "X509 CERTIFICATE" too */
 
 /* ---- files and folders ------------------------------------------------------------------------------ */
 
-/* Whether a line in the file begins a certificate in PEM. False with errno 0: none does. */
+/* Whether a line of the file begins a certificate in PEM. errno is 0 if the file was read. */
 static bool file_has_certificate(const char *path)
 {
     char chunk[CHUNK_BYTES + sizeof BEGIN_CERTIFICATE];
@@ -39,7 +39,7 @@ static bool file_has_certificate(const char *path)
     return found;
 }
 
-/* Whether the name is that of a certificate found by its hash: "5ed36f99.0". */
+/* Whether the file name is a certificate's hash: "5ed36f99.0". */
 static bool is_hash_name(const char *name)
 {
     for (int i = 0; i < HASH_DIGITS; i++)
@@ -48,7 +48,7 @@ static bool is_hash_name(const char *name)
     return name[HASH_DIGITS] == '.' && isdigit((unsigned char)name[HASH_DIGITS + 1]);
 }
 
-/* Whether the folder has certificates by hash, as `openssl rehash` leaves them. False with errno 0: it has none. */
+/* Whether the folder has certificates by hash, as `openssl rehash` names them. errno is 0 if the folder was read. */
 static bool folder_has_certificate(const char *path)
 {
     bool found = false;
@@ -71,9 +71,9 @@ bool trust_find_system(const char *root, struct trust *out)
     static const char *const files[] = {
         "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Gentoo, Arch */
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL, Amazon Linux */
-        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older ones of these */
+        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older versions of these */
         "/var/lib/ca-certificates/ca-bundle.pem",            /* SUSE */
-        "/etc/ssl/ca-bundle.pem",                            /* older ones */
+        "/etc/ssl/ca-bundle.pem",                            /* older versions */
         "/etc/ssl/certs/ca-bundle.crt",                      /* NixOS, and links elsewhere */
         "/etc/ssl/cert.pem",                                 /* Alpine without ca-certificates, OpenWrt, BSDs */
         "/etc/ca-certificates/extracted/tls-ca-bundle.pem",  /* Arch */
@@ -98,7 +98,7 @@ bool trust_find_system(const char *root, struct trust *out)
     return false;
 }
 
-/* Takes libcurl's own place where that is good here, else the first known one. */
+/* Chooses libcurl's own place if it has certificates here, else the first known place that has. */
 static void take_system(struct trust *out)
 {
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
@@ -119,7 +119,7 @@ static void take_system(struct trust *out)
 
 /* ---- what the settings name ------------------------------------------------------------------------- */
 
-/* Takes the file or folder at `path`, which `from` named. */
+/* Chooses the file or folder at `path`; the setting `from` names it. */
 static void take_named(const char *path, const char *from, struct trust *out)
 {
     char reason[128];
@@ -132,7 +132,7 @@ static void take_named(const char *path, const char *from, struct trust *out)
     }
     bool there = stat(path, &info) == 0, folder = there && S_ISDIR(info.st_mode);
     errno = there ? 0 : errno;
-    /* Nothing but files: what a pipe holds could be read only once. */
+    /* Only regular files: a pipe could be read only once. */
     bool file = there && S_ISREG(info.st_mode);
     if ((folder && folder_has_certificate(path)) || (file && file_has_certificate(path))) {
         snprintf(folder ? out->folders : out->file, PATH_MAX, "%s", path);
@@ -148,7 +148,7 @@ static void take_named(const char *path, const char *from, struct trust *out)
                     folder ? "run `openssl rehash` on the folder" : "it must be a file in PEM");
 }
 
-/* Adds the folders, where one of them can be used. */
+/* Adds the folders if one of them has certificates. */
 static void add_folders(const char *folders, const char *from, struct trust *out)
 {
     char one[PATH_MAX];
@@ -185,7 +185,7 @@ void trust_find(const struct trust_settings *s, struct trust *out)
         take_named(s->other_file, s->other_from, out);
     else
         take_system(out);
-    /* Folders stand in for a system that has nothing, but not for a file that was named in vain. */
+    /* Folders can replace missing certificates of the system, but not a named file that is wrong. */
     bool in_vain = out->status != DP_OK &&
                    (setting_is_set(s->file) || setting_is_set(s->profile_file) || setting_is_set(s->other_file));
     if (setting_is_set(s->folders) && !in_vain) {

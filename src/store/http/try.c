@@ -1,8 +1,8 @@
 /* http/try.c: one try of a request in libcurl's terms, and the callbacks that take its answer.
  *
- * The callbacks run on the transport's loop. They judge the head as soon as it is whole, so that a wrong version,
- * a wrong range or an answer that is too large ends before its body is read, and then copy bytes to where they
- * stay. Nothing here waits.
+ * The callbacks run on the transport's loop. They judge the head as soon as it is whole, so that a wrong version, a
+ * wrong range or a too large answer ends before its body is read, and then copy bytes to their final place. Nothing
+ * here waits.
  */
 #include "store/http/try.h"
 
@@ -57,7 +57,7 @@ static bool append_line(struct http_try *t, const char *line)
     return longer != NULL;
 }
 
-/* The name of a header line that curl_slist holds. */
+/* Whether a line of a curl_slist is the header `name`. */
 static bool line_has_name(const char *line, const char *name)
 {
     size_t len = strlen(name);
@@ -79,7 +79,7 @@ enum dp_status http_try_header(struct http_try *t, const char *name, struct span
             return dp_fail(error, DP_INVALID, "the value of header %s has a line end in it", name);
     struct buffer line;
     buffer_init(&line, HTTP_HEAD_MAX);
-    /* libcurl's way to send a header without a value is "Name;". */
+    /* libcurl sends "Name;" as a header without a value. */
     buffer_append_str(&line, name);
     buffer_append_str(&line, value.len ? ": " : ";");
     buffer_append(&line, value);
@@ -131,8 +131,8 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* Just before the request goes out. libcurl sends it again by itself when a connection that it reused turns out
- * to be dead; a request that must not be done twice ends there instead. */
+/* Runs just before the request goes out. libcurl itself sends it again when a reused connection turns out to be
+ * dead; a request that must not be done twice ends here instead. */
 static int on_send(void *context, char *peer, char *local, int peer_port, int local_port)
 {
     struct http_try *t = context;
@@ -147,7 +147,7 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
     return CURL_PREREQFUNC_OK;
 }
 
-/* Opens a connection's socket, if its address is a public one. */
+/* Opens a connection's socket if its address is public. */
 static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_try *t = context;
@@ -186,7 +186,7 @@ static CURLcode arm_method(struct http_try *t)
     return code;
 }
 
-/* The headers of the request that no prepare has set, and what ranges and pins need. */
+/* Adds the request's headers that `prepare` did not set, and those for ranges and pins. */
 static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
 {
     const struct transport_request *req = t->asked.req;
@@ -221,7 +221,7 @@ static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
     return status;
 }
 
-/* Tells libcurl whom to trust; that of libcurl itself stays unless something is named. */
+/* Sets the certificates to trust, unless libcurl's own choice is right. */
 static CURLcode arm_trust(CURL *easy, const struct trust *trust)
 {
     const char *file = *trust->file ? trust->file : NULL, *folders = *trust->folders ? trust->folders : NULL;
@@ -258,7 +258,7 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
         return status;
     }
     CURL *easy = t->asked.easy;
-    /* Those that copy or allocate can fail; the others only when libcurl is older than our build demands. */
+    /* Options that copy or allocate can fail; the others fail only if libcurl is older than our build requires. */
     CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, (const char *)url.data);
     buffer_deinit(&url);
     if (code == CURLE_OK)
@@ -289,12 +289,12 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* breaking off does not wait for a name server */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* aborting does not wait for a name server */
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    /* One connection a request: parallel ranges over one HTTP/2 connection would share its window. */
+    /* Each request gets a connection: parallel ranges over one HTTP/2 connection would share its window. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
@@ -313,7 +313,7 @@ bool http_same_version(struct span first, struct span head)
     return modified.len && span_equal(modified, http_head_find(head, "last-modified"));
 }
 
-/* The Content-Length, when there is one that is a number. */
+/* Reads the Content-Length; false when it is missing or not a number. */
 static bool content_length(struct span head, uint64_t *out)
 {
     struct span value = http_head_find(head, "content-length");
@@ -329,7 +329,7 @@ static bool content_length(struct span head, uint64_t *out)
     return true;
 }
 
-/* Judges a 206: exactly what was asked for, less what lies past the object's end. */
+/* Judges a 206: it must be exactly the requested range, or its part before the object's end. */
 static enum http_fault judge_partial(struct http_try *t, struct span head)
 {
     const struct transport_request *req = t->asked.req;
@@ -350,7 +350,7 @@ static enum http_fault judge_partial(struct http_try *t, struct span head)
     return HTTP_FAULT_NONE;
 }
 
-/* Judges a 200 to a GET. To a range it is right only when the range is the whole object. */
+/* Judges a 200 to a GET. It answers a range only if the range is the whole object. */
 static enum http_fault judge_whole(struct http_try *t, struct span head)
 {
     const struct transport_request *req = t->asked.req;
@@ -364,7 +364,7 @@ static enum http_fault judge_whole(struct http_try *t, struct span head)
     return HTTP_FAULT_NONE;
 }
 
-/* The most bytes that a 2xx answer may have in all. */
+/* Maximum bytes of a 2xx answer. */
 static uint64_t body_limit(const struct transport_request *req)
 {
     if (req->into)
@@ -374,7 +374,7 @@ static uint64_t body_limit(const struct transport_request *req)
     return req->ranged && req->len >= 0 ? (uint64_t)req->len : HTTP_BODY_DEFAULT_MAX;
 }
 
-/* Makes room for what is known to come. */
+/* Makes room for the bytes that the head announces. */
 static enum http_fault open_sink(struct http_try *t)
 {
     struct http_sink *sink = &t->came.sink;
@@ -387,7 +387,7 @@ static enum http_fault open_sink(struct http_try *t)
         return HTTP_FAULT_NONE;
     }
     if (sink->data)
-        return HTTP_FAULT_NONE; /* a resumed one */
+        return HTTP_FAULT_NONE; /* resumed: it has its room */
     sink->grows = !t->came.expected_known;
     uint64_t room = t->came.expected_known ? t->came.expected : limit < SINK_FIRST ? limit : SINK_FIRST;
     if (room == 0)
@@ -400,7 +400,7 @@ static enum http_fault open_sink(struct http_try *t)
     return HTTP_FAULT_NONE;
 }
 
-/* The head is whole: what of the body is wanted? */
+/* Judges a complete head: whether to take the body. */
 static enum http_fault judge_head(struct http_try *t)
 {
     const struct transport_request *req = t->asked.req;
@@ -454,7 +454,7 @@ bool http_try_take_head(struct http_try *t, struct span line)
 {
     t->loop.moved += line.len;
     if (t->came.decided || line.len == 0)
-        return true; /* a trailer */
+        return true; /* ignore a trailer */
     if (span_starts_with(line, span_str("HTTP/"))) {
         const uint8_t *blank = memchr(line.data, ' ', line.len);
         buffer_clear(&t->came.head);
@@ -473,7 +473,7 @@ bool http_try_take_head(struct http_try *t, struct span line)
     return t->came.head.status == DP_OK || decide_head(t);
 }
 
-/* Room for `len` bytes more in a sink of unknown length. */
+/* Makes room for `len` more bytes in a sink of unknown length. */
 static enum http_fault grow_sink(struct http_try *t, size_t len)
 {
     struct http_sink *sink = &t->came.sink;

@@ -1,11 +1,11 @@
 /* http/web.c: objects behind plain and presigned http(s) URLs, read only.
  *
- * Two kinds of root. Opened as a folder, https://host/folder?query, a key is percent-encoded and put behind the path,
- * and the query goes with every request. Opened for one object, the URL is that object's, byte for byte as it was
- * given: a presigned URL's signature covers its spelling.
+ * There are two kinds of root. For a folder, https://host/folder?query, the percent-encoded key is appended to the
+ * path, and the query goes with every request. For one object, the URL is used byte for byte, because a presigned
+ * URL's signature covers its spelling.
  *
- * Size and version come with the first answer to a range, for a presigned GET URL answers 403 to HEAD. Nothing is
- * ever listed or written. The store is immutable after it is opened, so any thread may use it.
+ * Size and version come with the first answer to a range, because a presigned GET URL answers 403 to HEAD. Nothing
+ * is ever listed or written. The store is immutable after it is opened, so any thread may use it.
  */
 #include "store/http/web.h"
 
@@ -21,7 +21,7 @@ struct http_store {
     struct store base;
     struct http_source source;
     struct range_limits limits;
-    struct span path;   /* the URL up to its query, without a '/' at the end when it is a folder's */
+    struct span path;   /* the URL up to its query; a folder's has no '/' at the end */
     struct span query;  /* with its '?', or empty */
     struct span object; /* the one key whose URL is path + query; empty: a folder */
     uint8_t text[];
@@ -106,7 +106,7 @@ static enum dp_status http_upload_begin(struct call *call, struct store *store, 
     return web_refuse(call, store, "can be written");
 }
 
-/* An upload never begins, so these are never reached. */
+/* Never called: upload_begin fails. The table of operations needs them. */
 static enum dp_status http_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
 {
     (void)bytes;

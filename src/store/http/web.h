@@ -1,10 +1,11 @@
-/* store/http/web.h: opening plain and presigned http(s) URLs; see store_open and store_open_object. */
+/* store/http/web.h: opens plain and presigned http(s) URLs; see store_open_with and store_open_object. */
 #ifndef STORE_STORE_HTTP_H
 #define STORE_STORE_HTTP_H
 
 #include "store/store.h"
 
-/* `object`: the one key that the store has, whose URL is `url` as it stands; empty: `url` is a folder's. */
+/* Opens a folder if `object` is empty. Otherwise opens a store with the one key `object`, and requests `url` as it
+ * stands. */
 enum dp_status store_http_open(struct call *call, struct span url, struct span object,
                                const struct store_options *options, struct store **out);
 

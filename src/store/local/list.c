@@ -1,9 +1,9 @@
-/* local/list.c: listing a local folder in the order of keys.
+/* local/list.c: lists a local folder in the order of keys.
  *
- * Folders are walked depth first. In each, names are sorted as keys are: a folder's with its '/', so that
- * "a-b" comes before "a/b". What cannot belong to the answer is not entered. Only regular files with names
- * that keys may have are objects; symbolic links, devices and the store's own folder are passed over. A name
- * that goes away meanwhile is not listed.
+ * Folders are walked depth first. In each, names are sorted as keys are: a folder's name with its '/', so that "a-b"
+ * comes before "a/b". A folder that cannot add to the listing is not entered. Only regular files whose names can be
+ * keys are objects; symbolic links, devices and the store's own folder are skipped. A name that disappears meanwhile
+ * is not listed.
  */
 #include "store/local/local.h"
 
@@ -22,7 +22,7 @@ enum { NAMES_MAX_BYTES = 1 << 30 };
 struct folder_walk {
     struct local_store *local;
     struct store_lister lister;
-    uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* of the entry being looked at */
+    uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* of the current entry */
     bool full;
 };
 
@@ -61,7 +61,8 @@ static unsigned char entry_kind(int folder, const struct dirent *entry)
     return S_ISREG(info.st_mode) ? DT_REG : S_ISDIR(info.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
-/* Writes the entry's key behind w->key[0, base): for a folder with its '/'. 0: it has none. */
+/* Writes the entry's key behind w->key[0, base), for a folder with its '/'. Returns its length; 0: the entry is
+ * not listed. */
 static size_t entry_key(struct folder_walk *w, size_t base, int folder, const struct dirent *entry)
 {
     struct span name = span_str(entry->d_name);
@@ -79,7 +80,7 @@ static size_t entry_key(struct folder_walk *w, size_t base, int folder, const st
     return len;
 }
 
-/* Gathers the names of `stream`'s folder that may belong to the listing, sorted. */
+/* Gathers the names in `stream`'s folder that may add to the listing, sorted. */
 static enum dp_status gather_names(struct folder_walk *w, DIR *stream, size_t base, struct folder_names *names)
 {
     errno = 0;
@@ -103,7 +104,7 @@ static enum dp_status visit_entry(struct folder_walk *w, int folder, const char 
 {
     struct span key = span_of(w->key, len);
     struct stat info;
-    /* Asked again: its folder may have been folded into an entry since the names were gathered. */
+    /* Checked again: the entry may have been folded into a folder since the names were gathered. */
     if (!store_lister_wants_below(&w->lister, key))
         return DP_OK;
     if (key.data[len - 1] != '/') {
@@ -119,7 +120,7 @@ static enum dp_status visit_entry(struct folder_walk *w, int folder, const char 
     return local_fail(w->local, errno, "list", key, &w->lister.call->error);
 }
 
-/* Lists what lies in `folder` (closed here), whose keys begin with w->key[0, base). */
+/* Lists the entries of `folder`, whose keys begin with w->key[0, base), and closes it. */
 static enum dp_status list_folder(struct folder_walk *w, int folder, size_t base)
 {
     DIR *stream = fdopendir(folder);
@@ -156,7 +157,7 @@ enum dp_status local_list(struct call *call, struct store *store, struct span pr
     while (base > 0 && prefix.data[base - 1] != '/')
         base--;
     if (base > STORE_KEY_MAX || (base && store_key_check(span_of(prefix.data, base - 1), NULL) != DP_OK))
-        return DP_OK; /* no key begins like this */
+        return DP_OK; /* no key begins with this prefix */
     int folder;
     int failed = local_open_folder(w.local, span_of(prefix.data, base ? base - 1 : 0), &folder);
     if (failed == ENOENT || failed == ENOTDIR)

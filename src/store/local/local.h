@@ -1,16 +1,16 @@
-/* local.h: shared by the files of store/local/, the store over a local folder; private to this room.
+/* local/local.h: what the files of the local store share.
  *
  * Layout of a root folder:
  *     <key>            an object: a regular file at its key's path
- *     .dipper/lock     flock(2)ed while a condition is checked and a name changes hands
- *     .dipper/tmp/…    files being written; one that a killed process left is removed a day later
+ *     .dipper/lock     flock(2)ed while a writer checks a condition and changes a name
+ *     .dipper/tmp/…    files being written; if a killed process left one, it is removed after a day
  *
- * The root is opened by its path for each operation, so one that was replaced (restored, mounted anew, renamed) is seen
- * again, and one that is away is told as such (ESTALE here, DP_UNAVAILABLE outside), not as empty.
+ * Each operation opens the root by its path. So a root that was replaced (restored, mounted anew, renamed) is found
+ * again, and a missing root is reported (ESTALE here, DP_UNAVAILABLE outside), not taken for an empty one.
  *
- * No path is ever resolved through a symbolic link below the root, nor through "..": every part of a key is
- * opened by itself, relative to its folder, with O_NOFOLLOW. Functions answer an errno (0: fine) where the
- * caller decides what it means.
+ * No path is ever resolved through a symbolic link below the root, nor through "..": each part of a key is opened by
+ * itself, relative to its folder, with O_NOFOLLOW. Functions return an errno (0: success) where the caller decides
+ * what it means.
  */
 #ifndef STORE_LOCAL_H
 #define STORE_LOCAL_H
@@ -22,18 +22,19 @@
 #include "store/block_pool.h"
 #include "store/implement.h"
 
-/* Objects up to this size have a hash of their content as version, larger ones inode, times and size. */
+/* The version of an object up to this size is a hash of its content; of a larger one, its inode, times and size. */
 enum { LOCAL_HASHED_MAX = 256 * 1024, LOCAL_DURABLE_PLACES = 256 };
 
 #define LOCAL_OWN_FOLDER ".dipper"
 
 struct local_store {
     struct store base;
-    struct store_block_pool *blocks; /* of what is read */
-    /* Folders whose entry in their parent is durable: hashes of their identity, each in one of a few places. 0: none. */
+    struct store_block_pool *blocks; /* for the bytes that reads return */
+    /* Folders whose entry in their parent is durable: hashes of their identity, each in one of a few places. 0:
+     * free. */
     _Atomic uint64_t durable[LOCAL_DURABLE_PLACES];
-    const char *root; /* its path, absolute; behind `path` */
-    char path[];      /* its name, for messages */
+    const char *root; /* absolute path; its text lies behind `path` */
+    char path[];      /* the path as given, for messages */
 };
 
 static inline struct local_store *local_of(struct store *store)
@@ -41,25 +42,24 @@ static inline struct local_store *local_of(struct store *store)
     return (struct local_store *)store;
 }
 
-/* Fills `error` for errno `failed` of a system call on the object `key`, with its path in the message. */
+/* Fills `error` for the errno `failed` of a system call on the object `key`, with its path in the message. */
 enum dp_status local_fail(const struct local_store *local, int failed, const char *doing, struct span key,
                           struct dp_error *error);
 
-/* The folder that holds `key`'s last part (a new descriptor) and that part as a name. `create` makes the
- * folders that are missing, durably. */
+/* Opens the folder of `key`'s last part, and sets `name` to that part. `create` makes missing folders durably. */
 int local_folder_of(struct local_store *local, struct span key, bool create, int *folder,
                     char name[STORE_PART_MAX + 1]);
-/* Opens the folder at `path` (parts with '/' between, or empty: the root itself). */
+/* Opens the folder at `path` (empty: the root). */
 int local_open_folder(struct local_store *local, struct span path, int *folder);
 /* Opens an object for reading; ENOENT unless it is a regular file. */
 int local_open_object(struct local_store *local, struct span key, int *fd, struct stat *info);
 
-/* Whether the two stats are of one unchanged file. */
+/* Whether both stats describe one unchanged file. */
 bool local_same_file(const struct stat *a, const struct stat *b);
-/* The version of an object of more than LOCAL_HASHED_MAX bytes, and of one whose bytes are given. */
+/* The version of an object of more than LOCAL_HASHED_MAX bytes, and that of a smaller one with these bytes. */
 void local_version_of_file(const struct stat *info, struct store_version *out);
 void local_version_of_bytes(struct span bytes, struct store_version *out);
-/* The version of an open object, reading it when it is small. `store` and `key` are for messages. */
+/* The version of an open object; reads the object if it is small. `local` and `key` are for messages. */
 enum dp_status local_version(const struct local_store *local, int fd, const struct stat *info, struct span key,
                              struct store_version *out, struct dp_error *error);
 
@@ -77,7 +77,7 @@ enum dp_status local_upload_finish(struct call *call, struct store_upload *uploa
 void local_upload_abort(struct store_upload *upload);
 enum dp_status local_list(struct call *call, struct store *store, struct span prefix, struct span after,
                           bool folders, size_t max, struct store_listing *out);
-/* Removes files that killed writers left in .dipper/tmp more than a day ago. Failures do not matter. */
+/* Removes files that killed writers left in .dipper/tmp more than a day ago. Ignores failures. */
 void local_sweep(struct local_store *local);
 
 #endif

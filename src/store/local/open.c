@@ -1,7 +1,7 @@
 /* local/open.c: a folder of this host as an object store: opening, keys to paths, versions.
  *
- * The layout and what it guarantees: docs/internals/store.md. Reading is in local/read.c, writing in
- * local/write.c, listing in local/list.c.
+ * docs/internals/store.md describes the layout and its guarantees. local/read.c reads, local/write.c writes,
+ * local/list.c lists.
  */
 #include "store/local/local.h"
 
@@ -32,9 +32,9 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
 
 /* ---- paths ------------------------------------------------------------------------------------------ */
 
-/* The place of a folder among those that are durable: where it is, else the first free one of a few, else its first. With a
- * few places to choose from, a handful of folders is remembered whatever their inodes: how often they are synced does not
- * depend on chance. */
+/* The place of a folder's hash among the durable ones: where it is, else the first free one of PROBES places, else
+ * the first of these. With several places to choose from, a handful of folders is remembered whatever their inodes
+ * are, so the number of syncs does not depend on chance. */
 static _Atomic uint64_t *durable_place(struct local_store *local, uint64_t hash)
 {
     enum { PROBES = 8 };
@@ -47,7 +47,7 @@ static _Atomic uint64_t *durable_place(struct local_store *local, uint64_t hash)
     return &local->durable[hash / 2 % LOCAL_DURABLE_PLACES];
 }
 
-/* Syncs the parent of an open folder, unless that was done before: whoever made it may not have come to its fsync. */
+/* Syncs the parent of an open folder, once: the writer that made the folder may not have synced it yet. */
 static int make_durable(struct local_store *local, int parent, int folder)
 {
     struct stat info;
@@ -64,7 +64,8 @@ static int make_durable(struct local_store *local, int parent, int folder)
     return 0;
 }
 
-/* Opens the folder `name` in `parent`, making it when `create`; then it is durable, whoever made it. */
+/* Opens the folder `name` in `parent`. `create` makes it if it is missing, and makes it durable even if another
+ * writer made it. */
 static int open_part(struct local_store *local, int parent, const char *name, bool create, int *out)
 {
     enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
@@ -75,7 +76,7 @@ static int open_part(struct local_store *local, int parent, const char *name, bo
     if (*out < 0 && !made)
         return errno;
     if (made) {
-        /* EEXIST: another writer made it this moment. */
+        /* EEXIST: another writer has just made it. */
         if ((mkdirat(parent, name, 0777) != 0 && errno != EEXIST) || fsync(parent) != 0)
             return errno;
         *out = openat(parent, name, FLAGS);
@@ -258,7 +259,7 @@ enum dp_status store_local_open(struct call *call, const char *path, bool create
     local->base.ops = &LOCAL_OPS;
     local->blocks = blocks;
     memcpy(local->path, path, len);
-    char *absolute = local->path + len + 1; /* all zero */
+    char *absolute = local->path + len + 1; /* the memory is zeroed */
     memcpy(absolute, here, here_len);
     if (here_len)
         absolute[here_len++] = '/';

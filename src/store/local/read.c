@@ -1,14 +1,14 @@
-/* local/read.c: batches of ranges from a local folder.
+/* local/read.c: reads batches of ranges from a local folder.
  *
- * Each object of a batch is opened once, stat'ed, read, and stat'ed again: what changed in between is never
- * delivered. Our own writers replace files by rename, so an open file stays one version; the second stat
- * catches others that write in place. A request without a pinned version is then read again, a pinned one
- * answers DP_STALE.
+ * Each object of a batch is opened once, stat'ed, read, and stat'ed again: an object that changed in between is
+ * never delivered. Our own writers replace files by rename, so an open file stays one version; the second stat
+ * catches other programs that write in place. A request without a pinned version is then read again, a pinned one
+ * returns DP_STALE.
  *
- * Ranges that lie in the page cache are read one after another, which costs less than waking a thread. For
- * the others the kernel is first told of all of them (POSIX_FADV_WILLNEED queues the device reads without
- * waiting), so that they run side by side while we wait for the first; see docs/internals/store.md for the
- * figures. A batch is worked on in slices of SLICE requests, which bounds open files and the stack.
+ * Ranges in the page cache are read one after another, which costs less than waking a thread. For the others the
+ * kernel first gets all ranges at once (POSIX_FADV_WILLNEED queues the device reads without waiting), so that they
+ * run in parallel while we wait for the first; docs/internals/store.md has the figures. A batch is read in slices of
+ * SLICE requests, which bounds open files and the stack.
  */
 #include "store/local/local.h"
 
@@ -19,14 +19,14 @@
 
 enum { SLICE = 64, TRIES = 4, CHUNK = 8 << 20 };
 
-/* One stretch of a file to be read. */
+/* One range of a file to read. */
 struct local_fetch {
     int fd;
-    struct store_block *block; /* NULL: unused, or nothing to read */
+    struct store_block *block; /* NULL: unused, or zero bytes */
     uint64_t offset;
     size_t filled;
     int failed;   /* errno */
-    bool cut;     /* the file ended early: it has changed */
+    bool cut;     /* the file ended early, so it has changed */
     bool skipped; /* the call ended first */
 };
 
@@ -34,7 +34,7 @@ struct local_object {
     struct span key;
     int fd;
     struct stat before;
-    bool hashed; /* small: read whole, shared by its requests */
+    bool hashed; /* small: it is read whole, and its requests share the bytes */
     bool changed;
     struct local_fetch whole; /* when hashed */
     struct store_version version;
@@ -47,8 +47,8 @@ struct local_slice {
     size_t n;
     struct local_object objects[SLICE];
     size_t object_count;
-    int object_of[SLICE];              /* per request; -1: none, it is settled */
-    struct local_fetch fetches[SLICE]; /* per request of a large object */
+    int object_of[SLICE];              /* for each request; -1: the request is settled */
+    struct local_fetch fetches[SLICE]; /* for each request of a large object */
 };
 
 static size_t fetch_len(const struct local_fetch *f)
@@ -56,14 +56,14 @@ static size_t fetch_len(const struct local_fetch *f)
     return f->block ? store_block_len(f->block) - f->filled : 0;
 }
 
-/* Reads what the page cache holds. Tells whether the device must be asked for the rest. */
+/* Reads the bytes in the page cache. Returns whether the device must be read for the rest. */
 static bool fetch_cached(struct local_fetch *f)
 {
     while (fetch_len(f)) {
         struct iovec to = {store_block_data(f->block) + f->filled, fetch_len(f)};
         ssize_t got = preadv2(f->fd, &to, 1, (off_t)(f->offset + f->filled), RWF_NOWAIT);
         if (got <= 0)
-            return true; /* not in memory, not supported, at the end, interrupted: fetch_rest finds out */
+            return true; /* not in memory, not supported, at the end, or interrupted: fetch_rest will see */
         f->filled += (size_t)got;
     }
     return false;
@@ -98,7 +98,7 @@ static void fetch_rest(struct call *call, struct local_fetch *f)
     }
 }
 
-/* The object of the request's key: one that is open already, or a new one. NULL: the request has failed. */
+/* Finds the open object of the request's key, or opens it. NULL: the request has failed. */
 static struct local_object *find_object(struct local_slice *s, struct store_read_req *req)
 {
     for (size_t i = s->object_count; i-- > 0;)
@@ -128,7 +128,7 @@ static enum dp_status fetch_begin(const struct local_slice *s, struct local_fetc
     return f->block ? DP_OK : dp_fail_nomem(error, "bytes of an object");
 }
 
-/* Opens what request i needs and prepares its read. */
+/* Opens the object of request i and prepares its read. */
 static void begin_request(struct local_slice *s, size_t i)
 {
     struct store_read_req *req = &s->reqs[i];
@@ -151,7 +151,7 @@ static void begin_request(struct local_slice *s, size_t i)
         s->object_of[i] = (int)(o - s->objects);
 }
 
-/* Reads everything that begin_request prepared: first from the page cache, then from the device. */
+/* Reads all prepared ranges: first from the page cache, then from the device. */
 static void run_fetches(struct local_slice *s)
 {
     struct local_fetch *cold[2 * SLICE];
@@ -168,7 +168,7 @@ static void run_fetches(struct local_slice *s)
         fetch_rest(s->call, cold[i]);
 }
 
-/* Looks once more at each object, and learns the versions of small ones. */
+/* Stats each object again, and sets the versions of small ones. */
 static void end_objects(struct local_slice *s)
 {
     for (size_t i = 0; i < s->object_count; i++) {
@@ -184,7 +184,7 @@ static void end_objects(struct local_slice *s)
     }
 }
 
-/* Answers request i. True when its object changed and it may be read again. */
+/* Answers request i. True when its object changed and should be read again. */
 static bool end_request(struct local_slice *s, size_t i)
 {
     struct store_read_req *req = &s->reqs[i];
@@ -201,7 +201,7 @@ static bool end_request(struct local_slice *s, size_t i)
     }
     if (o->changed || f->cut) {
         if (o->hashed || !req->pinned || req->if_changed)
-            return true; /* for a small object the content decides whether the pinned version is still there */
+            return true; /* the content of a small object decides whether it still has the pinned version */
         req->status = dp_fail(&req->error, DP_STALE, "%.*s changed while it was read", SPAN_FMT(req->key));
         return false;
     }
@@ -218,7 +218,7 @@ static bool end_request(struct local_slice *s, size_t i)
     return false;
 }
 
-/* One try at the requests that `wanted` marks; leaves those marked that must be read again. */
+/* Reads the requests that `wanted` marks. Leaves those marked that must be read again. */
 static bool read_slice(struct local_slice *s, bool wanted[SLICE])
 {
     bool again = false;

@@ -1,13 +1,12 @@
 /* local/write.c: puts, uploads and removals in a local folder.
  *
- * An object is written to .dipper/tmp and fsynced; then its name changes hands in one step, and the folder is
- * fsynced:
- *     if absent    link(2), which fails when the name is there; then the temporary name is removed
+ * An object is written to .dipper/tmp and fsynced; then it gets its name in one step, and the folder is fsynced:
+ *     if absent    link(2), which fails when the name exists; then the temporary name is removed
  *     otherwise    rename(2), under the root's lock
  * The lock makes "compare the version, then rename" one step among the writers of this host, so replacing and
- * removing take it as well. It is held for that step alone, and waiting for it ends with the call's deadline.
- * The file's modification time is set to the nanosecond, because the kernel's own comes from a clock that
- * ticks every few milliseconds, and versions of large objects are told apart by it.
+ * removing take it as well. It is held for that step alone, and waiting for it ends with the call's deadline. The
+ * file's modification time is set to the nanosecond, because the kernel's own comes from a clock that ticks every
+ * few milliseconds, and it distinguishes the versions of large objects.
  */
 #include "store/local/local.h"
 
@@ -25,8 +24,8 @@ enum { FOLDER_TRIES = 16 };
 
 /* ---- the lock --------------------------------------------------------------------------------------- */
 
-/* Takes the root's lock; close(*lock) gives it back. Each call has its own open file, so threads of one
- * process exclude one another too. */
+/* Takes the root's lock; close(*lock) releases it. Each call opens the file anew, so threads of one process
+ * exclude one another too. */
 static enum dp_status take_lock(struct call *call, struct local_store *local, int *lock)
 {
     const struct span name = span_str(LOCAL_OWN_FOLDER "/lock");
@@ -85,7 +84,7 @@ static enum dp_status temporary_create(struct local_store *local, struct span ke
     return local_fail(local, failed, "write", key, error);
 }
 
-/* Closes it, and removes its name unless that has become the object's. */
+/* Closes the file, and removes its temporary name unless it was renamed. */
 static void temporary_end(struct temporary *t, bool renamed)
 {
     if (!renamed)
@@ -135,7 +134,7 @@ static int link_new(const struct temporary *t, int folder, const char *name)
     return renameat2(t->folder, t->name, folder, name, RENAME_NOREPLACE) == 0 ? 0 : errno;
 }
 
-/* Whether the object still has the version that the put expects. */
+/* Checks that the object still has the version that the put expects. */
 static enum dp_status check_version(struct call *call, struct local_store *local, const struct store_put *put)
 {
     int fd;
@@ -153,7 +152,7 @@ static enum dp_status check_version(struct call *call, struct local_store *local
     return status;
 }
 
-/* A folder could not be synced for errno `failed` after a name in it changed hands. */
+/* Fails because a folder could not be synced (errno `failed`) after a name in it changed. */
 static enum dp_status fail_sync(struct call *call, const struct local_store *local, struct span key,
                                 const char *outcome, int failed)
 {
@@ -162,8 +161,8 @@ static enum dp_status fail_sync(struct call *call, const struct local_store *loc
                      SPAN_FMT(key), outcome, strerror_r(failed, reason, sizeof reason));
 }
 
-/* Gives the file its name, if the put's condition holds. The lock is held but for STORE_IF_ABSENT. *renamed: the
- * temporary name is gone. */
+/* Gives the file its name, if the put's condition holds. The caller holds the lock, except for STORE_IF_ABSENT.
+ * *renamed: the temporary name is gone. */
 static enum dp_status take_object_name(struct call *call, struct local_store *local, const struct store_put *put,
                                        const struct temporary *t, int folder, const char *name, int *failed,
                                        bool *renamed)
@@ -180,7 +179,7 @@ static enum dp_status take_object_name(struct call *call, struct local_store *lo
     return status;
 }
 
-/* Names the failure of a put for errno `failed`. */
+/* Explains the failure of a put with errno `failed`. */
 static enum dp_status fail_put(struct call *call, const struct local_store *local, const struct store_put *put,
                                int folder, const char *name, int failed)
 {
@@ -198,8 +197,8 @@ static enum dp_status fail_put(struct call *call, const struct local_store *loca
     return local_fail(local, failed, "write", put->key, &call->error);
 }
 
-/* Makes the finished temporary file the object. Ends `t`. `size` and `hash` (when size ≤ LOCAL_HASHED_MAX) are
- * of its content. */
+/* Makes the finished temporary file the object, and ends `t`. `size` and `hash` (if size ≤ LOCAL_HASHED_MAX)
+ * describe its content. */
 static enum dp_status publish_file(struct call *call, struct local_store *local, struct store_put *put,
                                    struct temporary *t, uint64_t size, const struct store_version *hash)
 {
@@ -207,8 +206,8 @@ static enum dp_status publish_file(struct call *call, struct local_store *local,
     int folder = -1, failed = 0, lock = -1;
     bool renamed = false;
     enum dp_status status = put->condition == STORE_IF_ABSENT ? DP_OK : take_lock(call, local, &lock);
-    /* ENOENT: a remover has taken the empty folder away between our opening and naming; make it again. The lock comes
-     * first: while one waits for it, folders come and go so often that no number of tries would do. */
+    /* ENOENT: a remover removed the empty folder after we opened it; make it again. The lock comes first: while we
+     * waited for it, folders would come and go more often than any number of tries allows. */
     for (int tries = 0; status == DP_OK && tries < FOLDER_TRIES; tries++) {
         if (folder >= 0)
             close(folder);
@@ -265,7 +264,7 @@ enum dp_status local_put(struct call *call, struct store *store, struct store_pu
     return publish_file(call, local, put, &t, put->body.len, &hash);
 }
 
-/* Removes the folders above `key` that are empty now, as an object store has none. */
+/* Removes the folders above `key` that are now empty, because an object store has no empty folders. */
 static void prune_folders(struct local_store *local, struct span key)
 {
     for (;;) {
@@ -298,7 +297,7 @@ enum dp_status local_remove(struct call *call, struct store *store, struct span 
     struct stat info;
     enum dp_status status = DP_OK;
     if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode))
-        goto out; /* no object: nothing to do */
+        goto out; /* not an object */
     status = take_lock(call, local, &lock);
     if (status != DP_OK)
         goto out;
