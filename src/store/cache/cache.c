@@ -1,9 +1,9 @@
-/* cache/cache.c: stores that keep ranges of other ones in memory: batches, costs, and what a write makes stale.
+/* cache/cache.c: stores that keep ranges of other stores in memory: batches, costs, and what a write invalidates.
  *
- * The ranges lie in shards (cache/shard.h), by a hash of store, key, version and range, so that one large object spreads
- * over all of them. A write must reach all ranges of an object, wherever they lie: each key has a generation, which it
- * shares with others of the same hash, and a write moves it on; what was asked for before is dead then and is never
- * delivered again. A fetch that was under way meanwhile is delivered to those who waited for it, and not kept.
+ * The ranges lie in shards (cache/shard.h), by a hash of store, key, version and range, so one large object spreads
+ * over all shards. A write must invalidate all ranges of its object, wherever they lie. So each key has a
+ * generation, shared with the keys of the same hash, and a write increments it: an older range is dead and is never
+ * delivered again. A fetch that was under way meanwhile is delivered to those who wait for it, but not kept.
  */
 #include "store/store_cache.h"
 
@@ -15,13 +15,13 @@ enum {
     SHARD_BYTES = 32 << 20,
     SHARDS_MAX = 64,
     GENERATIONS = 8192, /* a power of two */
-    /* So often a range is shared with others; if their fetches fail, it is read alone. */
+    /* Tries to share a range's fetch with other callers; if their fetches fail, the range is read alone. */
     SHARED_TRIES = 2
 };
 
 struct store_cache {
     _Atomic size_t owners;
-    _Atomic uint64_t stores;      /* that were ever put over it: each has a number of its own */
+    _Atomic uint64_t stores;      /* stores made over the cache so far; each gets a number */
     struct cache_metrics metrics; /* set before the first read */
     unsigned shard_count;
     _Atomic uint32_t generations[GENERATIONS];
@@ -51,7 +51,7 @@ static _Atomic uint32_t *generation_of(struct cache_store *c, uint64_t key_hash)
     return &c->cache->generations[(key_hash + c->number) & (GENERATIONS - 1)];
 }
 
-/* After whatever may have changed the object, done or not. */
+/* Invalidates the object's ranges, after an operation that may have changed it, whatever its outcome. */
 static void mark_changed(struct cache_store *c, struct span key)
 {
     atomic_fetch_add(generation_of(c, checksum64(key)), 1);
@@ -59,7 +59,7 @@ static void mark_changed(struct cache_store *c, struct span key)
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
-/* What becomes of one request of a batch. */
+/* The next step for one request of a batch. */
 struct cache_plan {
     enum { SETTLED, TO_ASK, TO_PASS, TO_LEAD, TO_WAIT } step;
     struct cache_range range;
@@ -96,7 +96,7 @@ static void fail_nomem(struct store_read_req *req, struct cache_plan *plan)
     req->status = dp_fail_nomem(&req->error, "a range of the cache");
 }
 
-/* The range was there: no request is needed. */
+/* The cache had the range: no request is needed. */
 static void settle_hit(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     plan->step = SETTLED;
@@ -104,7 +104,7 @@ static void settle_hit(struct call *call, struct store_read_req *req, struct cac
     call->cost.cache_hits++;
 }
 
-/* Asks the cache for a range; whether something must be read for it. */
+/* Asks the cache for a range. Returns whether it must be read. */
 static bool ask_shard(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     switch (cache_shard_ask(plan->shard, &plan->range, &plan->entry, &req->bytes, &req->size)) {
@@ -117,7 +117,7 @@ static bool ask_shard(struct call *call, struct store_read_req *req, struct cach
     return false;
 }
 
-/* Ends the flight of a range that was led, with what the store answered. */
+/* Lands a range that this call led, with the store's answer. */
 static void land_range(const struct store_read_req *req, const struct cache_plan *plan)
 {
     if (req->status != DP_OK || !store_version_equal(&req->version, req->pinned)) {
@@ -127,7 +127,8 @@ static void land_range(const struct store_read_req *req, const struct cache_plan
     struct store_bytes bytes = store_bytes_retain(req->bytes);
     size_t len = bytes.span.len;
     bool keep = cache_shard_takes(plan->shard, &plan->range, len);
-    /* A part of a larger block would keep all of it alive. Without the memory for a copy, it is just not kept. */
+    /* A part of a larger block would keep the whole block alive, so copy it. Without memory for a copy, it is not
+     * kept. */
     if (keep && store_block_len(bytes.block) != len) {
         struct store_block *own = store_block_new(len);
         keep = own != NULL;
@@ -141,7 +142,7 @@ static void land_range(const struct store_read_req *req, const struct cache_plan
     cache_shard_land(plan->shard, plan->entry, &bytes, req->size, keep);
 }
 
-/* Reads the `count` ranges that are led or passed on, in one round, and lands those that are led. */
+/* Reads the `count` ranges to lead or to pass on in one round, and lands those that this call leads. */
 static void fetch_ranges(struct call *call, struct cache_store *c, struct store_read_req *reqs,
                          struct cache_plan *plans, size_t n, size_t count)
 {
@@ -168,7 +169,7 @@ static void fetch_ranges(struct call *call, struct cache_store *c, struct store_
     mem_free(batch);
 }
 
-/* Waits for a range that another caller fetches; whether it must be asked for again. */
+/* Waits for a range that another caller fetches. Returns whether to ask for it again. */
 static bool wait_for(struct call *call, struct store_read_req *req, struct cache_plan *plan)
 {
     switch (cache_shard_wait(call, plan->shard, plan->entry, &req->bytes, &req->size)) {
@@ -186,7 +187,7 @@ static void cache_read(struct call *call, struct store *store, struct store_read
 {
     struct cache_store *c = cache_of(store);
     struct cache_plan *plans =
-        mem_calloc(n, sizeof *plans); /* a call may read more often than its arena has room */
+        mem_calloc(n, sizeof *plans); /* in the heap: a call may read more often than its arena has room for */
     for (size_t i = 0; i < n; i++) {
         if (reqs[i].status != DP_OK)
             continue;
@@ -210,7 +211,7 @@ static void cache_read(struct call *call, struct store *store, struct store_read
         }
         if (reading)
             fetch_ranges(call, c, reqs, plans, n, reading);
-        /* Only now: what we lead, others may be waiting for. */
+        /* Wait only now: others may wait for the ranges that we led. */
         again = false;
         for (size_t i = 0; i < n; i++)
             again |= plans[i].step == TO_WAIT && wait_for(call, &reqs[i], &plans[i]);
@@ -414,7 +415,7 @@ enum dp_status store_cache_new(struct store *inner, const struct store_cache_opt
 enum dp_status store_cache_metrics(struct store_cache *c, struct metric_registry *registry, struct dp_error *error)
 {
     if (c->metrics.hits)
-        return DP_OK; /* they are there */
+        return DP_OK; /* they exist already */
     const struct cache_metrics m = {
         .hits =
             metric_counter(registry, "dipper_store_cache_hits_total", "", "Ranges that were in the memory cache."),

@@ -1,4 +1,4 @@
-/* cache/shard.c: a table of ranges, three queues through it, and the flights that fetch what is missing. */
+/* cache/shard.c: a table of ranges, three queues over it, and the fetches of missing ranges. */
 #include "store/cache/shard.h"
 
 #include <assert.h>
@@ -7,17 +7,17 @@
 
 enum {
     BUCKETS_MIN = 64,
-    SMALL_PART = 10,     /* of the budget's: the small queue */
-    GHOST_PART = 16,     /* the most that names without bytes may take */
-    ENTRY_PART = 2,      /* the most that one range may take */
-    TABLE_OVERHEAD = 32, /* of an entry: its places in the buckets, its head in the allocator */
+    SMALL_PART = 10,     /* part of the budget for the small queue */
+    GHOST_PART = 16,     /* maximum part for names without bytes */
+    ENTRY_PART = 2,      /* maximum part for one range */
+    TABLE_OVERHEAD = 32, /* bytes for an entry's place in the buckets and its header in the allocator */
 };
 
 enum entry_state {
     FLYING, /* its leader fetches it */
     KEPT,   /* in the small or the main queue */
-    GHOST,  /* its name, in the ghost queue */
-    GONE    /* in no queue: only those who waited for it still have it */
+    GHOST,  /* in the ghost queue, without bytes */
+    GONE    /* in no queue: only its users still have it */
 };
 
 struct cache_entry {
@@ -27,7 +27,7 @@ struct cache_entry {
     uint64_t store, offset;
     int64_t len;
     uint64_t hash;
-    uint64_t weight; /* in the queue's sum: what it takes, or took before it was a ghost */
+    uint64_t weight; /* its part of the queue's bytes: what it takes, or took before it was a ghost */
     const _Atomic uint32_t *generation_now;
     uint32_t generation;  /* when its fetch began */
     struct flight flight; /* its users have a pointer to the entry */
@@ -73,7 +73,7 @@ static struct cache_entry **entry_bucket(const struct cache_shard *s, uint64_t h
     return &s->buckets[hash & (s->bucket_count - 1)];
 }
 
-/* Doubles the buckets when there are more entries than those. Out of memory, the chains just grow. */
+/* Doubles the buckets when there are more entries than buckets. When out of memory, the chains grow instead. */
 static void grow_table(struct cache_shard *s)
 {
     if (s->entry_count < s->bucket_count)
@@ -176,7 +176,7 @@ static void drop_if_unused(struct cache_entry *e)
     mem_free(e);
 }
 
-/* Takes a kept entry out of queue and table; who waited for it keeps it. */
+/* Takes a kept entry out of queue and table; its users keep it. */
 static void remove_kept(struct cache_shard *s, struct cache_entry *e)
 {
     queue_pull(e->in_main ? &s->main : &s->small, e);
@@ -196,7 +196,7 @@ static void remove_ghost(struct cache_shard *s, struct cache_entry *e)
     drop_if_unused(e);
 }
 
-/* As many bytes as the main queue holds, at most, and a part of the budget. */
+/* Limits the ghosts to the bytes that the main queue may hold, and their names to a part of the budget. */
 static void trim_ghosts(struct cache_shard *s)
 {
     while (s->ghost.oldest && (s->ghost.bytes > s->budget - s->small_target ||
@@ -204,7 +204,7 @@ static void trim_ghosts(struct cache_shard *s)
         remove_ghost(s, s->ghost.oldest);
 }
 
-/* An entry of no queue, with nobody's pointer to it, becomes a name. */
+/* Makes an entry that is in no queue and has no users a ghost. */
 static void add_ghost(struct cache_shard *s, struct cache_entry *e, uint64_t weight)
 {
     store_bytes_release(&e->bytes);
@@ -247,7 +247,7 @@ static void evict_main(struct cache_shard *s)
     queue_push(&s->main, e);
 }
 
-/* Makes room for `need` bytes, at most the budget. */
+/* Evicts until `need` bytes, at most the budget, are free. */
 static void evict_for(struct cache_shard *s, uint64_t need)
 {
     while (s->used + need > s->budget) {
@@ -260,7 +260,7 @@ static void evict_for(struct cache_shard *s, uint64_t need)
     }
 }
 
-/* Forgets an entry of no queue; who waited for it keeps it. */
+/* Forgets an entry that is in no queue; its users keep it. */
 static void let_go(struct cache_shard *s, struct cache_entry *e)
 {
     if (e->in_table)
@@ -269,13 +269,13 @@ static void let_go(struct cache_shard *s, struct cache_entry *e)
     drop_if_unused(e);
 }
 
-/* Keeps the landed bytes, if they are worth it. The entry may be gone then. */
+/* Keeps the landed bytes if they are worth it. Afterwards the entry may be gone. */
 static void keep_entry(struct cache_shard *s, struct cache_entry *e)
 {
     uint64_t cost = overhead_of(e->key_len) + e->bytes.span.len;
     bool known = e->was_ghost || e->frequency > 1;
     if (e->bytes.span.len > s->small_target && !known && s->used + cost > s->budget) {
-        /* It would push out what is asked for more. Its name is enough for now. */
+        /* It would evict ranges that are asked for more often. Keep only its name for now. */
         if (e->flight.users == 0)
             add_ghost(s, e, cost);
         else
@@ -300,7 +300,7 @@ static void deliver_bytes(const struct cache_entry *e, struct store_bytes *bytes
     *size = e->size;
 }
 
-/* The entry of that range, unless the object may have changed since. */
+/* The entry of that range; NULL if there is none, or if the object may have changed since. */
 static struct cache_entry *find_entry(struct cache_shard *s, const struct cache_range *range)
 {
     struct cache_entry *e = *entry_bucket(s, range->hash);
@@ -313,7 +313,7 @@ static struct cache_entry *find_entry(struct cache_shard *s, const struct cache_
     else if (e->state == GHOST)
         remove_ghost(s, e);
     else
-        leave_table(s, e); /* its leader and who waits for it began before the change */
+        leave_table(s, e); /* its users began before the change, and may have the old bytes */
     return NULL;
 }
 

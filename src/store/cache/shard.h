@@ -1,19 +1,20 @@
-/* store/cache/shard.h: one part of the RAM cache of ranges: what is kept, what goes, and who fetches.
+/* store/cache/shard.h: one part of the memory cache of ranges: what to keep, what to evict, and who fetches.
  *
- * What goes is decided by S3-FIFO (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache eviction",
- * SOSP 2023). A new range enters the small queue, a tenth of the budget. At its end it moves on to the main queue if it
- * was asked for more than once meanwhile; otherwise its bytes go and its name stays in the ghost queue. A range that
- * is asked for while its name is there enters the main queue. In the main queue, each pass costs a range one of its (at
- * most three) marks, and it goes when it has none. So a scan, which asks for each range once, passes through the small queue
- * alone. Sizes differ here, so the queues are measured in bytes; and a range larger than the small queue enters only
- * where there is room, or when it is asked for again.
+ * S3-FIFO decides what to evict (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache
+ * eviction", SOSP 2023). A new range enters the small queue, a tenth of the budget. At its end, the range moves to
+ * the main queue if it was asked for more than once; otherwise its bytes are freed and its name stays in the ghost
+ * queue. A range that is asked for while its name is there enters the main queue. In the main queue, each pass takes
+ * one of the range's marks (at most three), and a range without marks is evicted. So a scan, which asks for each
+ * range once, passes only through the small queue. Sizes differ here, so the queues are measured in bytes; and a
+ * range larger than the small queue enters only if there is room, or when it is asked for again.
  *
- * The budget bounds what the shard holds: bytes, names and what describes them. Bytes are counted blocks: what is evicted while
- * somebody reads it lives on as that reader's, as if it had come from the store.
+ * The budget bounds bytes, names and overhead. Bytes are counted blocks: a block that is evicted while a reader uses
+ * it lives until that reader releases it, as if it had come from the store.
  *
- * Of those who ask for one missing range at a time, the first leads: it fetches and lands. The others wait.
+ * If several callers ask for one missing range, the first leads: it fetches and lands the range. The others wait
+ * (os/flight.h).
  *
- * Every function takes the shard's lock by itself; nothing but memory is touched under it.
+ * Every function takes the shard's lock itself; under the lock it touches only memory.
  */
 #ifndef STORE_CACHE_SHARD_H
 #define STORE_CACHE_SHARD_H
@@ -28,23 +29,23 @@ enum { CACHE_FREQUENCY_MAX = 3 };
 
 /* One range of one version. */
 struct cache_range {
-    uint64_t store; /* the number of the store that it is in */
+    uint64_t store; /* the number of its store */
     struct span key;
     const struct store_version *version;
     uint64_t offset;
-    int64_t len;                        /* or STORE_TO_END: a name of its own */
-    uint64_t hash;                      /* of all the above */
-    const _Atomic uint32_t *generation; /* moves on when the object may have changed: what is older is dead */
+    int64_t len;   /* or STORE_TO_END, which names another range than the same bytes by length */
+    uint64_t hash; /* of the fields before it */
+    const _Atomic uint32_t *generation; /* incremented when the object may have changed; an older range is dead */
 };
 
 struct cache_entry;
 
 struct cache_queue {
     struct cache_entry *newest, *oldest;
-    uint64_t bytes; /* of the ranges in it, in the ghost queue: of those that were evicted */
+    uint64_t bytes; /* bytes of its ranges; in the ghost queue, of those that were evicted */
 };
 
-/* Shared by all shards; NULL where nobody counts. */
+/* Shared by all shards; NULL members count nothing. */
 struct cache_metrics {
     struct metric *hits, *waits, *misses, *evictions, *bytes;
 };
@@ -66,13 +67,13 @@ struct cache_shard {
 
 /* False when out of memory. */
 bool cache_shard_init(struct cache_shard *s, uint64_t budget, const struct cache_metrics *metrics);
-void cache_shard_deinit(struct cache_shard *s); /* no flight may be under way */
+void cache_shard_deinit(struct cache_shard *s); /* no fetch may be under way */
 
 /* FLIGHT_HIT: *bytes and *size are set, and the caller releases the bytes. */
 enum flight_answer cache_shard_ask(struct cache_shard *s, const struct cache_range *range,
                                    struct cache_entry **entry, struct store_bytes *bytes, uint64_t *size);
 
-/* Whether a range of so many bytes can be kept at all. */
+/* Whether a range of `len` bytes fits into the shard. */
 bool cache_shard_takes(const struct cache_shard *s, const struct cache_range *range, uint64_t len);
 /* Ends a flight. `bytes` (now the shard's) is NULL when it failed; `keep`: they lie in a block of their own. */
 void cache_shard_land(struct cache_shard *s, struct cache_entry *entry, const struct store_bytes *bytes,

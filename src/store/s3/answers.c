@@ -1,4 +1,4 @@
-/* s3/answers.c: the answers of S3 in XML: pages of a listing, uploads begun and completed. */
+/* s3/answers.c: parses the answers of S3 in XML: pages of a listing, uploads begun and completed. */
 #include "store/s3/answers.h"
 
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static int compare_entries(const void *a, const void *b)
     return span_compare(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
 }
 
-/* Stores bring objects before folders, after them or between, each kind in ascending order or not. */
+/* Stores list objects before folders, after them or between, each kind sorted or not. */
 static void sort_entries(struct s3_page *page)
 {
     for (size_t i = 1; i < page->count; i++)

@@ -1,4 +1,4 @@
-/* credentials.c: keys that many threads share and one renews (see credentials.h). */
+/* credentials.c: keys that many threads share and one thread renews (see credentials.h). */
 #include "store/s3/credentials.h"
 
 #include <pthread.h>
@@ -13,7 +13,7 @@
 enum {
     TEXTS_MAX_BYTES = 256 << 10,
     FETCH_ARENA_BYTES = 4 << 20,
-    EARLY_MS = 5 * 60 * 1000, /* keys are renewed this long before they expire, or after half of a short life */
+    EARLY_MS = 5 * 60 * 1000, /* renew keys this long before they expire, or after half of a shorter life */
     AGAIN_MS = 10 * 1000,     /* after a failed renewal */
 };
 
@@ -29,8 +29,8 @@ struct credentials {
         int64_t renew_ms;      /* when to fetch the next */
         int64_t fetched_ms;    /* when the last fetch ended */
         bool fetching;
-        uint64_t fetches;        /* that have ended */
-        struct dp_error failure; /* of the last, if it failed */
+        uint64_t fetches;        /* fetches that have ended */
+        struct dp_error failure; /* of the last fetch, if it failed */
     } locked;
 };
 
@@ -120,7 +120,7 @@ static const char *text_of(struct arena *arena, struct span s)
     return copy.data ? (const char *)copy.data : "";
 }
 
-/* Keys that were given outright; DP_NOT_FOUND when none were. */
+/* Keys from the settings themselves; DP_NOT_FOUND if they have none. */
 static enum dp_status from_settings(const struct s3_settings *s, struct aws_keys **out, struct dp_error *error)
 {
     if (!setting_is_set(s->access_key_id) && !setting_is_set(s->secret_access_key))
@@ -134,7 +134,7 @@ static enum dp_status from_settings(const struct s3_settings *s, struct aws_keys
                         INT64_MAX, out, error);
 }
 
-/* Keys of the profile files; DP_NOT_FOUND when they name no way to any. */
+/* Keys from the profile files; DP_NOT_FOUND if these lead to no keys. */
 static enum dp_status from_profile(struct call *call, struct credentials *c, struct aws_keys **out)
 {
     const struct s3_settings *s = &c->settings;
@@ -142,7 +142,7 @@ static enum dp_status from_profile(struct call *call, struct credentials *c, str
     char from[256];
     snprintf(from, sizeof from, "the AWS profile \"%.200s\"", setting_is_set(s->profile) ? s->profile : "default");
     enum dp_status status = credentials_profile(s, call->arena, &p, &call->error);
-    if (status == DP_NOT_FOUND) /* a profile was asked for by name */
+    if (status == DP_NOT_FOUND) /* the settings name a profile that does not exist */
         status = call_restatus(call, DP_DENIED);
     if (status != DP_OK)
         return status;
@@ -195,7 +195,7 @@ static enum dp_status fetch_keys(struct call *call, struct credentials *c, struc
 
 /* ---- sharing and renewing --------------------------------------------------------------------------- */
 
-/* When keys that were fetched `now` are to be renewed. */
+/* When to renew keys that were fetched `now`. */
 static int64_t renewal_ms(const struct aws_keys *keys, int64_t now)
 {
     if (keys->expires_ms == INT64_MAX)
@@ -204,7 +204,7 @@ static int64_t renewal_ms(const struct aws_keys *keys, int64_t now)
     return keys->expires_ms - (half < EARLY_MS ? half : EARLY_MS);
 }
 
-/* Waits under the lock for the fetch that is under way, the deadline or the flag. */
+/* Waits under the lock until the running fetch ends, or the call does. */
 static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
 {
     uint64_t before = c->locked.fetches;
@@ -214,7 +214,7 @@ static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
             return status;
         call_wait(call, &c->locked.changed, &c->locked.lock);
     }
-    /* Its failure is ours too, but not that it had no time left. */
+    /* Its failure is ours too, except that its time ran out. */
     enum dp_status failed = c->locked.failure.status;
     if (failed == DP_OK || failed == DP_DEADLINE || failed == DP_CANCELLED)
         return DP_OK;
@@ -222,7 +222,7 @@ static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
     return failed;
 }
 
-/* Fetches without the lock, as the only one, and takes the result in. */
+/* Fetches without the lock, while no other thread does, and stores the result. */
 static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
 {
     struct aws_keys *fresh = NULL, *old = NULL;
@@ -232,7 +232,7 @@ static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
     c->locked.fetching = true;
     pthread_mutex_unlock(&c->locked.lock);
     arena_init(&arena, FETCH_ARENA_BYTES);
-    call_child(call, &child, &arena); /* what keys cost is not what the request cost */
+    call_child(call, &child, &arena); /* fetching keys is no cost of the request */
     enum dp_status status = fetch_keys(&child, c, &fresh);
     arena_deinit(&arena);
     pthread_mutex_lock(&c->locked.lock);

@@ -1,7 +1,7 @@
 /* credentials_http.c: keys from STS, the container's endpoint and the instance's metadata service.
  *
- * Each fetch has a transport of its own, which ends with it: keys are fetched once an hour or so, and these peers are
- * near and answer at once or not at all, so its patience is short. Its answers may hold keys: no message quotes them.
+ * Each fetch opens a transport and ends it: keys are fetched about once an hour. These peers are near and answer at
+ * once or not at all, so the transport is impatient. Answers may hold keys, so no message quotes them.
  */
 #include "store/s3/credentials_http.h"
 
@@ -30,11 +30,11 @@ static const struct transport_options PATIENCE = {.direct = true,
                                                   .stall_bytes = 1,
                                                   .tries = 4,
                                                   .retry_total_ms = 10000};
-/* STS is farther away. */
+/* STS is farther away than the others. */
 static const struct transport_options PATIENCE_STS = {
     .connect_timeout_ms = 5000, .connect_tries = 2, .tries = 5, .retry_total_ms = 20000};
 
-/* Sends one request and answers with its body in the call's arena. `from` is for messages. */
+/* Sends one request. *body is the answer's body in the call's arena. `from` is for messages. */
 static enum dp_status ask_source(struct call *call, const struct s3_settings *s,
                                  const struct transport_options *patience, const char *from,
                                  struct transport_request *req, struct span *body)
@@ -60,7 +60,7 @@ static enum dp_status ask_source(struct call *call, const struct s3_settings *s,
     return status;
 }
 
-/* Fails with the answer's code, and with what it says when it is one of AWS's errors. */
+/* Fails with the answer's code, or with AWS's error in it. */
 static enum dp_status fail_refused(struct call *call, const char *from, const struct transport_request *req,
                                    struct span body)
 {
@@ -72,7 +72,7 @@ static enum dp_status fail_refused(struct call *call, const char *from, const st
     return call_fail(call, status, "%s gives no keys: it answered %d", from, req->code);
 }
 
-/* Reads a file with a token in it, without white space at its ends, into the arena. */
+/* Reads a token from a file into the arena, without white space at its ends. */
 static enum dp_status read_token(struct call *call, const char *path, struct span *token)
 {
     struct buffer b;
@@ -156,7 +156,7 @@ bool credentials_container_uri_allowed(struct span url)
     for (size_t i = 0; i < sizeof HOSTS / sizeof *HOSTS; i++)
         if (span_equal_str(host, HOSTS[i]))
             return true;
-    /* 127.0.0.0/8, in digits and dots alone: "127.example.com" is elsewhere. */
+    /* 127.0.0.0/8, only digits and dots: "127.example.com" is another host. */
     for (size_t i = 0; i < host.len; i++)
         if (host.data[i] != '.' && (host.data[i] < '0' || host.data[i] > '9'))
             return false;
@@ -211,7 +211,7 @@ static const char *metadata_url(const struct s3_settings *s, const char *path, s
     return out;
 }
 
-/* A token for the next requests (version 2 of the service; version 1, without tokens, is not asked). */
+/* Gets a token for the next requests. Only version 2 of the service is used; version 1 has no tokens. */
 static enum dp_status metadata_token(struct call *call, const struct s3_settings *s, struct span *token)
 {
     char url[URL_MAX_BYTES];
@@ -221,7 +221,7 @@ static enum dp_status metadata_token(struct call *call, const struct s3_settings
                                     .headers = headers,
                                     .header_count = 1};
     enum dp_status status = ask_source(call, s, &PATIENCE, METADATA, &req, token);
-    if (status == DP_UNKNOWN) /* there is nothing that a token could do twice */
+    if (status == DP_UNKNOWN) /* a second token does no harm */
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && (req.code != 200 || token->len == 0))
         status = fail_refused(call, METADATA, &req, *token);
@@ -253,7 +253,7 @@ enum dp_status credentials_from_metadata(struct call *call, const struct s3_sett
         status = metadata_get(call, s, token, span_str(""), &role);
     if (status != DP_OK)
         return status;
-    /* One role a line; an instance has one. Its name goes into a URL. */
+    /* The answer has a role on each line, and an instance has one role. Its name goes into a URL. */
     struct buffer escaped;
     size_t len = 0;
     while (len < role.len && role.data[len] > ' ')

@@ -8,7 +8,7 @@
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 
-/* Reads `path`, or ~/.aws/`name` when that is not set, into the arena; a file that is not there is empty. */
+/* Reads `path`, or ~/.aws/`name` if `path` is not set, into the arena. A missing file counts as empty. */
 static enum dp_status read_file(const struct s3_settings *s, const char *path, const char *name,
                                 struct arena *arena, char where[PATH_MAX], struct span *text,
                                 struct dp_error *error)

@@ -1,12 +1,12 @@
 /* s3/error.c: what S3's errors mean: whether to try again, and what to tell the user.
  *
- * The names are those of "Error responses", Amazon S3 API Reference, and what other makes answer in their place. The
- * store's own words are kept where they may help.
+ * The names come from "Error responses", Amazon S3 API Reference, and from other stores. Messages keep the store's
+ * own words where they may help.
  */
 #include "store/http/head.h"
 #include "store/s3/s3.h"
 
-enum { SHOWN_MAX = 160 }; /* bytes of a store's own words */
+enum { SHOWN_MAX = 160 }; /* maximum bytes of a store's own words */
 
 static const char *const TRY_AGAIN[] = {"InternalError",  "SlowDown",         "ServiceUnavailable",
                                         "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"};
@@ -20,7 +20,7 @@ static bool is_one_of(struct span code, const char *const *names, size_t count)
     return false;
 }
 
-/* Takes note of what answers tell in passing. */
+/* Learns from an answer whether the bucket exists and whether the store is MinIO. */
 static void learn_from_answer(struct s3_store *s3, const struct transport_request *req, struct span code)
 {
     bool from_bucket = req->code / 100 == 2 || req->code == 304 || req->code == 412 || req->code == 416 ||
@@ -43,7 +43,7 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
         req->size = e.size;
         req->size_known = true;
     }
-    /* The answer to a HEAD cannot say that keys have expired; most often it means something else. */
+    /* The answer to a HEAD cannot say that keys have expired, and most often it means something else. */
     bool maybe_expired = req->method == HTTP_HEAD && r->keys_expire && (req->code == 400 || req->code == 403);
     if (maybe_expired && credentials_doubted(r->s3->credentials, r->keys))
         return HTTP_RETRY_ONCE;
@@ -58,7 +58,7 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
 
 /* ---- sentences -------------------------------------------------------------------------------------- */
 
-/* What an error of this name says to the user; %s stands for nothing: sentences stand behind "s3://…: ". */
+/* The sentence for an error of this name, behind "s3://…: ". */
 static const struct {
     const char *code;
     enum dp_status status;
@@ -94,13 +94,13 @@ static struct span cut_words(struct span text)
 {
     if (text.len > SHOWN_MAX) {
         text.len = SHOWN_MAX;
-        while (text.len && (text.data[text.len] & 0xc0) == 0x80) /* not within a character */
+        while (text.len && (text.data[text.len] & 0xc0) == 0x80) /* do not cut a character */
             text.len--;
     }
     return text;
 }
 
-/* The name of what was asked for, "s3://bucket/key", in the call's arena. */
+/* The name of the requested object, "s3://bucket/key", in the call's arena. */
 static const char *object_name_of(struct call *call, const struct s3_request *r)
 {
     const struct s3_store *s3 = r->s3;
@@ -112,7 +112,7 @@ static const char *object_name_of(struct call *call, const struct s3_request *r)
     return name ? name : s3->root;
 }
 
-/* The bucket is in another region than requests are signed for. */
+/* Explains that the bucket is in another region than the one in the signature. */
 static enum dp_status wrong_region(const struct s3_store *s3, struct span region, struct dp_error *error)
 {
     if (region.len)
@@ -124,7 +124,7 @@ static enum dp_status wrong_region(const struct s3_store *s3, struct span region
                    SPAN_FMT(s3->bucket), SPAN_FMT(s3->region));
 }
 
-/* Asks with GET why a HEAD found nothing, whose answer has no body to tell. */
+/* Asks with a GET why a HEAD failed, because the answer to a HEAD has no body with a reason. */
 static enum dp_status explain_head(struct call *call, const struct transport_request *head, struct dp_error *error)
 {
     const struct s3_request *r = head->ctx;
@@ -133,7 +133,7 @@ static enum dp_status explain_head(struct call *call, const struct transport_req
     enum dp_status status = s3_request(call, s3, r->key, NULL, 0, &get);
     if (status == DP_OK)
         status = s3_send(call, s3, &get);
-    if (status == DP_OK && get.code / 100 == 2 && head->code == 404) /* it is there by now */
+    if (status == DP_OK && get.code / 100 == 2 && head->code == 404) /* it exists by now */
         status = dp_fail(error, DP_NOT_FOUND, "%s/%.*s: there is no such object", s3->root, SPAN_FMT(r->key));
     else if (status == DP_OK && get.code / 100 == 2)
         status = dp_fail(error, DP_UNAVAILABLE,

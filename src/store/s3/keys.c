@@ -107,7 +107,7 @@ bool aws_time_parse(struct span text, int64_t *wall_ms)
     return true;
 }
 
-/* Text that may be shown: up to its first control character, and UTF-8. */
+/* The part of a text that messages may show: up to its first control character; empty if it is not UTF-8. */
 static struct span shown_text(struct span text)
 {
     size_t len = 0;
@@ -154,7 +154,7 @@ enum dp_status aws_keys_from_json(const char *from, struct span body, struct are
     json_end(&r);
     if (r.status == DP_NOMEM)
         return dp_fail_nomem(error, "keys");
-    if (json_failed(&r)) /* its message could quote a key */
+    if (json_failed(&r)) /* the reader's message could quote a key */
         return dp_fail(error, DP_IO, "%s does not answer with JSON (byte %zu)", from, r.failed_at);
     if (code.len && !span_equal_str(code, "Success"))
         return dp_fail(error, DP_UNAVAILABLE, "%s gives no keys: %.*s: %.*s", from, SPAN_FMT(shown_text(code)),
@@ -162,7 +162,7 @@ enum dp_status aws_keys_from_json(const char *from, struct span body, struct are
     return keys_of_answer(from, id, secret, token, expiration, out, error);
 }
 
-/* What an answer of STS tells of keys. */
+/* The parts of an answer of STS. */
 struct sts_answer {
     struct span id, secret, token, expiration;
 };

@@ -1,12 +1,13 @@
 /* s3/list.c: listings, by ListObjectsV2.
  *
- * MinIO (of 2026 still) drops names when it starts behind a given one: it counts names of neighbouring folders, "a-b/"
- * for "a/", against the page though they lie before the start. Its pages from the first on, by token, are whole. So a
- * listing from MinIO that is to start behind a name is read from the beginning, and what comes before is passed over.
+ * MinIO (still in 2026) loses names when a listing starts behind a given one: it counts names of neighbouring
+ * folders, "a-b/" for "a/", towards the page although they lie before the start. Its pages from the beginning, by
+ * token, are complete. So a listing from MinIO that should start behind a name is read from the beginning, and
+ * earlier names are skipped.
  *
- * What is not ours is left out: names that are no keys ("a//b", markers "a/") and what lies below ".dipper". The names
- * are asked for percent-encoded, as XML cannot hold all of them. A listing that makes no progress ends with an error: a
- * page that is to follow itself, or one that begins before the end of the page before it.
+ * The listing leaves out names that cannot be keys ("a//b", markers "a/") and names below ".dipper". It asks for
+ * percent-encoded names, because XML cannot hold all characters. A listing that makes no progress ends with an
+ * error: a page that names itself as the next one, or one that begins before the end of the previous page.
  */
 #include "base/utf8.h"
 #include "store/listing.h"
@@ -15,7 +16,7 @@
 
 enum { PAGE_MAX = 1000 };
 
-/* The longest beginning of `text` that is UTF-8: what a store may be asked with. */
+/* The longest UTF-8 beginning of `text`: stores refuse other text. */
 static struct span utf8_part(struct span text)
 {
     while (text.len && !utf8_valid(text))
@@ -23,7 +24,7 @@ static struct span utf8_part(struct span text)
     return text;
 }
 
-/* Whether a key can begin so: a whole part in it must be one that keys have. */
+/* Whether a key can begin with `prefix`: each whole part of it must be allowed in keys. */
 static bool can_begin_a_key(struct span prefix)
 {
     struct dp_error error;
@@ -32,7 +33,7 @@ static bool can_begin_a_key(struct span prefix)
     return prefix.len == 0 || store_key_check(span_of(prefix.data, prefix.len - 1), &error) == DP_OK;
 }
 
-/* One page: names after `after`, or with the token of the page before. */
+/* Fetches one page: names after `after`, or the page with this token. */
 static enum dp_status fetch_page(struct call *call, struct s3_store *s3, struct span prefix, struct span after,
                                  struct span token, bool folders, size_t most, struct transport_request *req,
                                  struct s3_page *page)
@@ -67,7 +68,7 @@ static enum dp_status fetch_page(struct call *call, struct s3_store *s3, struct 
     return status;
 }
 
-/* Offers a page's entries. */
+/* Offers a page's entries to the lister. */
 static enum dp_status offer_page(struct store_lister *lister, const struct s3_store *s3,
                                  const struct s3_page *page, bool *full)
 {
@@ -90,7 +91,7 @@ static enum dp_status offer_page(struct store_lister *lister, const struct s3_st
     return DP_OK;
 }
 
-/* Whether a page goes on where the one before it, with that token and last name, has ended. */
+/* Checks that a page continues after the previous one, which had this token and this last name. */
 static enum dp_status check_progress(struct call *call, const struct s3_store *s3, const struct s3_page *page,
                                      struct span token, struct span last)
 {
@@ -103,7 +104,7 @@ static enum dp_status check_progress(struct call *call, const struct s3_store *s
     return DP_OK;
 }
 
-/* The name in the bucket of what begins with the root's prefix. */
+/* Puts the root's prefix before a name. */
 static enum dp_status in_bucket(struct call *call, const struct s3_store *s3, struct span text, struct span *out)
 {
     uint8_t *name = arena_alloc(call->arena, s3->prefix.len + text.len + 1);

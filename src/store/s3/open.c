@@ -1,8 +1,8 @@
-/* s3/open.c: opening s3://bucket/prefix, and reading from it.
+/* s3/open.c: opens s3://bucket/prefix, and reads from it.
  *
- * The bucket is named by host at Amazon (https://bucket.s3.eu-west-1.amazonaws.com/key), by path everywhere else
- * (http://host:9000/bucket/key), unless the settings say otherwise. Nothing is asked of the store when it is opened:
- * a wrong bucket, region or key is told by the first operation.
+ * Amazon's host names contain the bucket (https://bucket.s3.eu-west-1.amazonaws.com/key); elsewhere the path does
+ * (http://host:9000/bucket/key), unless the settings say otherwise. Opening sends no request: the first operation
+ * reports a wrong bucket, region or key.
  */
 #include "base/alloc.h"
 #include "store/s3/credentials_profile.h"
@@ -64,7 +64,7 @@ static const struct store_ops S3_OPS = {
 
 /* ---- names ------------------------------------------------------------------------------------------ */
 
-/* Letters, digits, '.', '-' and '_': what buckets are called at Amazon, now and in the past, and elsewhere. */
+/* Bucket names have letters, digits, '.', '-' and '_', at Amazon now and in the past, and elsewhere. */
 static enum dp_status check_bucket(struct call *call, struct span bucket)
 {
     bool good = bucket.len >= BUCKET_MIN && bucket.len <= BUCKET_MAX;
@@ -77,7 +77,7 @@ static enum dp_status check_bucket(struct call *call, struct span bucket)
     if (good)
         return DP_OK;
     for (size_t i = 0; i < bucket.len; i++)
-        if (bucket.data[i] == ':' || bucket.data[i] == '@') /* somebody's password, perhaps */
+        if (bucket.data[i] == ':' || bucket.data[i] == '@') /* perhaps a password */
             return call_fail(call, DP_INVALID,
                              "root s3://…: no user nor password stands before the name of a bucket: write "
                              "s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
@@ -85,7 +85,7 @@ static enum dp_status check_bucket(struct call *call, struct span bucket)
                      SPAN_FMT(bucket), SPAN_FMT(bucket));
 }
 
-/* A region goes into the name of a host. */
+/* Checks a region, which becomes a part of a host's name. */
 static enum dp_status check_region(struct call *call, struct span region)
 {
     for (size_t i = 0; i < region.len; i++) {
@@ -164,7 +164,7 @@ static bool ends_with(struct span text, const char *end)
     return text.len >= len && memcmp(text.data + text.len - len, end, len) == 0;
 }
 
-/* Whether the bucket goes into the host's name. A dot in it does not fit Amazon's certificates. */
+/* Whether the host's name contains the bucket. A bucket with a dot does not match Amazon's certificates. */
 static bool by_host(const struct s3_settings *s, struct span host, struct span bucket)
 {
     if (s->addressing != S3_ADDRESSING_AUTO)
@@ -210,14 +210,14 @@ static enum dp_status take_trust(struct call *call, struct s3_store *s3, struct 
     return DP_OK;
 }
 
-/* Region, endpoint and trust: from the settings, the profile, or Amazon's. */
+/* Sets region, endpoint and trust from the settings, the profile, or Amazon's defaults. */
 static enum dp_status take_region(struct call *call, struct s3_store *s3, struct s3_settings *s)
 {
     struct aws_profile profile = {0};
     struct arena arena;
     struct dp_error error;
     arena_init(&arena, PROFILE_ARENA_BYTES);
-    /* A profile that cannot be read is told where keys are needed. */
+    /* A profile that cannot be read is reported when keys are needed. */
     if (credentials_profile(s, &arena, &profile, &error) != DP_OK)
         profile = (struct aws_profile){0};
     struct span region = setting_is_set(s->region) ? span_str(s->region)

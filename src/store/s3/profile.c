@@ -95,7 +95,7 @@ enum dp_status aws_profile_read(const char *path, struct span text, enum aws_pro
             out->found |= inside;
             continue;
         }
-        if (is_profile_blank(line.data[0])) /* belongs to the key before */
+        if (is_profile_blank(line.data[0])) /* belongs to the previous key */
             continue;
         content = profile_trimmed(without_comment(content));
         const uint8_t *equals = memchr(content.data, '=', content.len);

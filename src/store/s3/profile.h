@@ -13,19 +13,19 @@
 #include "base/error.h"
 #include "base/span.h"
 
-/* What a profile says; empty where it says nothing. Spans lie in the files' texts. */
+/* The values of a profile; missing ones are empty. Spans lie in the files' texts. */
 struct aws_profile {
     bool found;
     struct span access_key_id, secret_access_key, session_token;
     struct span region, endpoint_url, ca_bundle;
     struct span role_arn, role_session_name, web_identity_token_file;
-    /* Ways to get keys that are not taken, to be named when there is no other. */
+    /* Unsupported ways to get keys; a message names them if there is no other. */
     struct span source_profile, credential_source, credential_process, sso_start_url, sso_session;
 };
 
 enum aws_profile_file { AWS_CREDENTIALS_FILE, AWS_CONFIG_FILE };
 
-/* Adds what `text` says of the profile; what is in `out` already stays. DP_INVALID names `path` and the line. */
+/* Adds the profile's values from `text`; values that `out` already has stay. DP_INVALID names `path` and the line. */
 enum dp_status aws_profile_read(const char *path, struct span text, enum aws_profile_file kind,
                                 struct span profile, struct aws_profile *out, struct dp_error *error);
 

@@ -22,7 +22,7 @@ static struct span method_name(enum http_method method)
     return span_str(NAMES[method]);
 }
 
-/* Signs a try: called before each, so that dates are fresh and renewed keys are used. */
+/* Signs a try. It runs before each try, so that dates are fresh and renewed keys are used. */
 static enum dp_status sign_try(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     struct s3_request *r = req->ctx;

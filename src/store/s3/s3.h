@@ -21,18 +21,18 @@ enum {
     S3_ANSWER_MAX = 4 << 20 /* bytes of a listing or another answer in XML */
 };
 
-/* Whether the store keeps the conditions of puts (s3/write.c). */
+/* Whether the store honours the conditions of puts (s3/write.c). */
 enum s3_probe { S3_PROBE_OPEN, S3_PROBE_KEEPS, S3_PROBE_IGNORES };
 
 struct s3_store {
     struct store base;
-    struct http_source source; /* of reads */
+    struct http_source source; /* for reads */
     struct range_limits limits;
     struct credentials *credentials;
     struct trust *trust;      /* NULL: the transport's */
     _Atomic int probe;        /* enum s3_probe */
-    _Atomic bool has_bucket;  /* an answer showed that the bucket is there */
-    _Atomic bool loses_names; /* listings that start behind a name are not to be trusted: see s3/list.c */
+    _Atomic bool has_bucket;  /* an answer showed that the bucket exists */
+    _Atomic bool loses_names; /* listings that start behind a name may miss names: see s3/list.c */
     /* Texts live in the arena. */
     struct arena arena;
     struct span bucket, prefix; /* the prefix is empty or ends in '/' */
@@ -40,7 +40,7 @@ struct s3_store {
     struct span origin;    /* "https://bucket.s3.eu-west-1.amazonaws.com" */
     struct span base_path; /* before names: "/", or "/bucket/" */
     const char *root;      /* "s3://bucket/prefix", for messages */
-    const char *endpoint;  /* as it is shown: "https://s3.eu-west-1.amazonaws.com" */
+    const char *endpoint;  /* for messages: "https://s3.eu-west-1.amazonaws.com" */
 };
 
 static inline struct s3_store *s3_of(struct store *store)
@@ -54,40 +54,40 @@ enum dp_status store_s3_open(struct call *call, struct span name, const struct s
 
 /* ---- requests (s3/request.c) ------------------------------------------------------------------------ */
 
-/* What prepare needs to sign a request; its `http.ctx`. Lives in the call's arena. */
+/* The data that sign a request; its `ctx`. Lives in the call's arena. */
 struct s3_request {
     struct s3_store *s3;
-    struct span key;  /* of the object, below the root; empty: the bucket */
+    struct span key;  /* the object's, below the root; empty: the bucket itself */
     struct span path; /* not escaped */
     struct sigv4_pair query[S3_PARAMETERS_MAX];
     size_t query_count;
     char payload_hash[SIGV4_SIGNATURE_LEN + 1];
     bool error_in_body; /* a 200 may hold an error: look for one */
     bool keys_expire;
-    uint64_t keys; /* serial of those that the last try was signed with */
+    uint64_t keys; /* serial of the keys that signed the last try */
 };
 
-/* Makes `req` a request for the object `key` (empty: the bucket itself) with these query parameters, signed by each
- * try. The method, and what else is not the default, are the caller's to set; the body before this call. */
+/* Makes `req` a request for the object `key` (empty: the bucket itself) with these query parameters; each try
+ * signs it. The caller sets the body before this call, and the method and other options before or after it. */
 enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span key, const struct sigv4_pair *query,
                           size_t query_count, struct transport_request *req);
 /* http_source.aim of reads. */
 enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key,
                       struct transport_request *req);
-/* Sends one request. DP_OK: there is an answer, whatever its code. */
+/* Sends one request. DP_OK: an answer came, whatever its code. */
 enum dp_status s3_send(struct call *call, struct s3_store *s3, struct transport_request *req);
 
 /* ---- errors (s3/error.c) ---------------------------------------------------------------------------- */
 
-/* The sentence for an answer that is no success. */
+/* Explains an answer that is not a success. */
 enum dp_status s3_explain(struct http_source *source, struct call *call, const struct transport_request *req,
                           struct dp_error *error);
-/* Whether an answer is final, and what it says of the store. */
+/* Judges whether an answer is final, and learns from it about the store. */
 enum http_verdict s3_inspect(struct call *call, struct transport_request *req);
 
 /* ---- the rest of the contract ------------------------------------------------------------------------- */
 
-/* Whether the store keeps conditions, asked once: a store that does not is refused for writing (DP_UNSUPPORTED). */
+/* Tests once whether the store honours conditions. DP_UNSUPPORTED if it does not: then nothing is written to it. */
 enum dp_status s3_probe(struct call *call, struct s3_store *s3);
 
 enum dp_status s3_put(struct call *call, struct store *store, struct store_put *put);

@@ -46,7 +46,7 @@ static void append_normalized(struct buffer *out, struct span path)
         struct span part = span_of(path.data + start, end - start);
         start = end + 1;
         if (span_equal_str(part, "..")) {
-            /* Back to behind the slash before the last part. */
+            /* Return to the slash before the last part. */
             size_t len = out->len > first + 1 ? out->len - 1 : out->len;
             while (len > first + 1 && out->data[len - 1] != '/')
                 len--;
@@ -70,8 +70,8 @@ static int compare_pairs(const void *a, const void *b)
     return order ? order : span_compare(x->value, y->value);
 }
 
-/* Headers of one name keep their order, which qsort does not promise: their values' addresses cannot tell it, so the
- * few headers are sorted by insertion. */
+/* Headers of one name keep their order, which qsort does not guarantee; so the few headers are sorted by
+ * insertion. */
 static void sort_headers(struct sigv4_pair *headers, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
@@ -137,7 +137,7 @@ static void append_trimmed(struct buffer *out, struct span value)
     }
 }
 
-/* The headers by name in lower case, into `sorted`. */
+/* Fills `sorted` with the headers by name in lower case. */
 static enum dp_status lower_and_sort(const struct sigv4_request *r, struct arena *arena,
                                      struct sigv4_pair sorted[SIGV4_PAIRS_MAX], struct dp_error *error)
 {
@@ -281,7 +281,7 @@ enum dp_status sigv4_signature(const struct sigv4_signer *s, struct span string_
     return status;
 }
 
-/* Signs the request; the canonical request is left in `canonical`. */
+/* Signs the request, and leaves the canonical request in `canonical`. */
 static enum dp_status sign_request(const struct sigv4_signer *signer, const struct sigv4_request *request,
                                    struct arena *arena, struct buffer *canonical,
                                    char signature[SIGV4_SIGNATURE_LEN + 1], struct dp_error *error)
@@ -318,7 +318,7 @@ enum dp_status sigv4_authorization(const struct sigv4_signer *signer, const stru
     return buffer_check(out, "an Authorization header", error);
 }
 
-/* A part of a presigned query, in the arena. */
+/* Copies the scratch buffer into the arena, and clears it. */
 static struct span keep_scratch(struct arena *arena, struct buffer *scratch)
 {
     struct span copy = scratch->status == DP_OK ? arena_copy(arena, buffer_span(scratch)) : (struct span){0};

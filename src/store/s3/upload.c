@@ -1,8 +1,8 @@
 /* s3/upload.c: large objects, written in parts.
  *
- * Bytes are gathered until a part is full. What ends within the first part is an ordinary put; only a second part
- * begins a multipart upload, so a small object costs one request. An upload that fails or is aborted is taken back, so
- * that its parts do not lie there, unseen and paid for. One owner thread.
+ * Bytes are gathered until a part is full. An upload that ends within its first part is an ordinary put; only a
+ * second part begins a multipart upload, so a small object costs one request. A failed or aborted upload is removed
+ * from the store, so that its parts do not stay there, unseen and paid for. An upload has one owner thread.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "store/s3/answers.h"
 #include "store/s3/s3.h"
 
-/* Amazon completes an upload within minutes, and sends a blank now and then meanwhile. */
+/* Amazon completes an upload within minutes, and sends a blank from time to time meanwhile. */
 enum { ABORT_MS = 10000, COMPLETION_MS = 5 * 60 * 1000, ETAG_MAX = 128, ABORT_ARENA_BYTES = 1 << 20 };
 
 struct upload_part {
@@ -23,8 +23,8 @@ struct upload_part {
 
 struct s3_upload {
     struct store_upload base;
-    struct buffer bytes; /* of the part being gathered */
-    struct buffer id;    /* empty: no multipart upload was begun */
+    struct buffer bytes; /* of the current part */
+    struct buffer id;    /* empty: no multipart upload has begun */
     struct upload_part *parts;
     size_t count, capacity;
     size_t key_len;
@@ -67,8 +67,8 @@ static void free_upload(struct s3_upload *u)
     mem_free(u);
 }
 
-/* Begins the multipart upload. Tried again, it leaves one more behind that nobody uses; the store's own rules for
- * unfinished uploads clear that. */
+/* Begins the multipart upload. A second try leaves an unused upload behind; the store's own rules for unfinished
+ * uploads remove it. */
 static enum dp_status begin_multipart(struct call *call, struct s3_upload *u)
 {
     struct s3_store *s3 = s3_of(u->base.store);
@@ -102,7 +102,7 @@ static enum dp_status reserve_part(struct call *call, struct s3_upload *u)
     return DP_OK;
 }
 
-/* Sends what was gathered as the next part. */
+/* Sends the gathered bytes as the next part. */
 static enum dp_status send_part(struct call *call, struct s3_upload *u)
 {
     struct s3_store *s3 = s3_of(u->base.store);
@@ -119,7 +119,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
     status = s3_request(call, s3, key_of(u), query, 2, &req);
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
-    if (status == DP_UNKNOWN) /* a part is no object yet: nobody sees whether it is there */
+    if (status == DP_UNKNOWN) /* a part is not visible yet, so an unclear try does no harm */
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && req.code != 200)
         status = s3_explain(&s3->source, call, &req, &call->error);
@@ -156,7 +156,7 @@ enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, s
     return DP_OK;
 }
 
-/* The list of parts that completes the upload. */
+/* Appends the list of parts that completes the upload. */
 static void append_parts(const struct s3_upload *u, struct buffer *out)
 {
     buffer_append_str(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -175,7 +175,7 @@ static void append_parts(const struct s3_upload *u, struct buffer *out)
     buffer_append_str(out, "</CompleteMultipartUpload>");
 }
 
-/* What the answer to the completion means; a 200 may hold an error. */
+/* Judges the answer to the completion; a 200 may hold an error. */
 static enum dp_status judge_completion(struct call *call, struct s3_upload *u, const struct transport_request *req,
                                        struct store_version *version)
 {
@@ -220,7 +220,7 @@ static enum dp_status complete_multipart(struct call *call, struct s3_upload *u,
     if (status == DP_OK)
         status = judge_completion(call, u, &req, version);
     if (status == DP_OK)
-        buffer_clear(&u->id); /* there is nothing to take back */
+        buffer_clear(&u->id); /* nothing to remove any more */
     store_bytes_release(&req.bytes);
     buffer_deinit(&body);
     return status;
@@ -241,8 +241,7 @@ enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, 
         status = send_part(call, u);
     if (status == DP_OK)
         status = complete_multipart(call, u, version);
-    if (status ==
-        DP_UNKNOWN) /* it may be complete: then there is nothing to take back, and else too little known */
+    if (status == DP_UNKNOWN) /* it may be complete, and then must not be removed */
         buffer_clear(&u->id);
     s3_upload_abort(upload);
     return status;
@@ -252,7 +251,8 @@ void s3_upload_abort(struct store_upload *upload)
 {
     struct s3_upload *u = s3_upload_of(upload);
     if (u->id.len) {
-        /* The caller's deadline may be over; taking back has its own. Its failure leaves parts to the store's rules. */
+        /* The caller's deadline may be over, so the removal has a deadline of its own. If it fails, the store's
+         * rules remove the parts. */
         struct s3_store *s3 = s3_of(upload->store);
         const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
         struct transport_request req = {.method = HTTP_DELETE};

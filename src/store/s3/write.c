@@ -1,8 +1,8 @@
 /* s3/write.c: puts and removals, and the probe that comes before the first write.
  *
- * Everything Dipper promises of concurrent writers rests on conditional puts, and some stores take the headers
- * and ignore them. So the first write through a store asks it to break two conditions, on an object of the probe's own:
- * below ".dipper/", where no key lies. A store that breaks one is never written to.
+ * All that Dipper promises about concurrent writers rests on conditional puts, and some stores accept the headers
+ * and ignore them. So the first write through a store tries to break two conditions, on an object of the probe below
+ * ".dipper/", where no key lies. A store that lets one break is never written to.
  */
 #include "os/random.h"
 #include "store/s3/s3.h"
@@ -10,7 +10,7 @@
 static const char NOBODY[] = "\"00000000000000000000000000000000\""; /* an ETag that no object has */
 static const char PROBE_BODY[] = "Dipper asks whether this store keeps the conditions of puts.\n";
 
-/* Makes a PUT under a condition. `header` lives as long as the request. */
+/* Makes a PUT with a condition. `header` must live as long as the request. */
 static enum dp_status put_request(struct call *call, struct s3_store *s3, struct span key, struct span body,
                                   enum store_condition condition, struct span etag,
                                   struct transport_header *header, struct transport_request *req)
@@ -28,14 +28,15 @@ static enum dp_status put_request(struct call *call, struct s3_store *s3, struct
     return s3_request(call, s3, key, NULL, 0, req);
 }
 
-/* Whether the answer says that the condition did not hold. A missing object has no version at all. */
+/* Whether the answer says that the condition did not hold. A missing object has no version, so it breaks "if
+ * version". */
 static bool is_unmet(struct call *call, const struct transport_request *req, enum store_condition condition)
 {
     struct aws_error e;
     if (req->code == 412)
         return true;
     bool said = aws_error_parse(req->bytes.span, call->arena, &e);
-    if (req->code == 409) /* two at the same moment, however often it was tried */
+    if (req->code == 409) /* two writers at the same moment, after all tries */
         return span_equal_str(e.code, "ConditionalRequestConflict");
     return req->code == 404 && condition == STORE_IF_VERSION && (!said || span_equal_str(e.code, "NoSuchKey"));
 }
@@ -55,14 +56,14 @@ static enum dp_status probe_put(struct call *call, struct s3_store *s3, struct s
     return status;
 }
 
-/* Asks on the object `key`, which is there only meanwhile. */
+/* Tries to break the conditions on the object `key`, which exists only meanwhile. */
 static enum dp_status probe_ask(struct call *call, struct s3_store *s3, struct span key, const char **ignores)
 {
     struct transport_request req;
     struct transport_header header;
     bool unmet;
     *ignores = NULL;
-    /* The first may be tried again after it landed; then it is refused, as it must be. */
+    /* If the first put is repeated after it landed, the store must refuse it. */
     enum dp_status status =
         put_request(call, s3, key, span_str(PROBE_BODY), STORE_IF_ABSENT, (struct span){0}, &header, &req);
     if (status == DP_OK)
@@ -181,7 +182,7 @@ enum dp_status s3_remove(struct call *call, struct store *store, struct span key
         status = s3_send(call, s3, &req);
     if (status == DP_OK && req.code / 100 != 2) {
         status = s3_explain(&s3->source, call, &req, &call->error);
-        if (status == DP_NOT_FOUND) /* it is not there, as it should be */
+        if (status == DP_NOT_FOUND) /* it is gone, as it should be */
             status = DP_OK;
         else if (req.maybe_landed) {
             dp_error_prefix(&call->error,

@@ -52,7 +52,7 @@ static bool skip_past(struct xml_reader *r, const char *end)
     return true;
 }
 
-/* Passes over a comment, CDATA or processing instruction if there is one; *was tells. */
+/* Skips a comment, CDATA or processing instruction; *was says whether there was one. */
 static bool skip_special(struct xml_reader *r, bool *was)
 {
     *was = true;
@@ -85,7 +85,7 @@ static bool read_name(struct xml_reader *r, struct span *name)
     return true;
 }
 
-/* Passes over attributes, to the tag's '>' or "/>". */
+/* Skips attributes up to the tag's '>' or "/>". */
 static bool skip_attributes(struct xml_reader *r)
 {
     for (;;) {
@@ -219,7 +219,7 @@ bool xml_skip(struct xml_reader *r)
 
 /* ---- text ------------------------------------------------------------------------------------------- */
 
-/* UTF-8 of a character reference; 0 for what XML does not allow. */
+/* Encodes a referenced character as UTF-8; 0 if XML does not allow it. */
 static size_t encode_utf8(uint32_t c, uint8_t out[4])
 {
     bool allowed = c == 0x9 || c == 0xa || c == 0xd || (c >= 0x20 && c < 0xd800) || (c >= 0xe000 && c < 0xfffe) ||
@@ -238,7 +238,7 @@ static size_t encode_utf8(uint32_t c, uint8_t out[4])
     return len;
 }
 
-/* The number of "#38" or "#x26"; 0 when it is none. */
+/* The number of "#38" or "#x26"; 0 if it is malformed. */
 static uint32_t numeric_reference(struct span body)
 {
     bool hex = body.len > 1 && (body.data[1] == 'x' || body.data[1] == 'X');
@@ -255,7 +255,7 @@ static uint32_t numeric_reference(struct span body)
     return value;
 }
 
-/* Decodes the reference whose '&' is next; its length in bytes, 0 on failure. */
+/* Decodes the reference whose '&' is next. Returns the length of its character, 0 on failure. */
 static size_t decode_reference(struct xml_reader *r, uint8_t out[4])
 {
     static const struct {
@@ -339,7 +339,7 @@ bool xml_read_text(struct xml_reader *r, struct arena *arena, struct span *out)
     if (!scan_text(r, NULL, &len))
         return false;
     if (r->at - start == len) {
-        *out = span_of(r->text.data + start, len); /* as it stands */
+        *out = span_of(r->text.data + start, len); /* the text needs no decoding */
     } else {
         uint8_t *bytes = arena_alloc(arena, len + 1);
         if (!bytes)

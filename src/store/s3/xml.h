@@ -30,21 +30,21 @@ struct xml_reader {
     size_t at;                       /* next unread byte */
     unsigned depth;                  /* open elements */
     struct span open[XML_DEPTH_MAX]; /* their names, with prefixes */
-    bool empty;                      /* the innermost was written <a/>: its end has no tag */
+    bool empty;                      /* the innermost element was written <a/>, without an end tag */
     enum dp_status status;           /* first failure */
     size_t failed_at;
     const char *why;
 };
 
 void xml_reader_init(struct xml_reader *r, struct span text);
-/* Enters the document's element. */
+/* Enters the document's root element. */
 bool xml_enter(struct xml_reader *r, struct span *name);
 /* Enters the next element inside the open one, passing over text. False at the open element's end, which is consumed,
  * and on failure. */
 bool xml_next_child(struct xml_reader *r, struct span *name);
-/* The text of the open element, whose end is consumed; an element inside it fails. */
+/* Reads the text of the open element and consumes its end. Fails on an element inside. */
 bool xml_read_text(struct xml_reader *r, struct arena *arena, struct span *out);
-/* The same as a decimal number. */
+/* Reads the text of the open element as a decimal number. */
 bool xml_read_u64(struct xml_reader *r, struct arena *arena, uint64_t *out);
 /* Consumes the rest of the open element. */
 bool xml_skip(struct xml_reader *r);
