@@ -1,15 +1,15 @@
-/* config.c: the program's settings as one plain struct. */
+/* config.c: loads the program's settings, and prints them. */
 #include "base/alloc.h"
 #include "base/json.h"
 #include "config/settings.h"
 
 enum { ARENA_MAX_BYTES = 16 << 20, JSON_MAX_BYTES = 16 << 20, LINE_MAX_BYTES = 16384 };
 
-/* What config.h hides: the memory of texts, and where each value came from. */
+/* The memory of the texts, and the origin of each value. */
 struct config_state {
     struct arena arena;
     struct setting_warning *warnings;
-    struct setting_origin origins[]; /* one a setting */
+    struct setting_origin origins[]; /* one for each setting */
 };
 
 static struct settings settings_of(struct config *config)
@@ -85,7 +85,7 @@ static void write_list(struct json_writer *w, const char *key, const char *const
     json_end_array(w);
 }
 
-/* What the table says of a setting. */
+/* Writes the table's fields of a setting. */
 static void write_setting(struct json_writer *w, const struct setting *s)
 {
     static const char *const types[] = {"text", "integer", "boolean", "bytes", "duration", "choice", "listen"};

@@ -1,15 +1,15 @@
-/* config_print.c: the settings' table as people read it: --help, the reference page, .env.example. */
+/* config_print.c: prints the table of settings for people: --help, the reference page, .env.example. */
 #include "config/settings.h"
 
 enum { HELP_COLUMN = 32, HELP_WIDTH = 100 };
 
-/* What the default is, in words or as text; NULL when there is none to tell. */
+/* The default, in words or as a value; NULL when there is none. */
 static const char *initial_of(const struct setting *s)
 {
     return s->initial_help ? s->initial_help : s->initial && *s->initial ? s->initial : NULL;
 }
 
-/* Writes words from HELP_COLUMN on, breaking lines at HELP_WIDTH; the first line is at column `at` already. */
+/* Writes words from HELP_COLUMN on, breaking lines at HELP_WIDTH. The first line has reached column `at`. */
 static void print_wrapped(FILE *out, int at, const char *text)
 {
     if (at + 2 > HELP_COLUMN) {
@@ -50,7 +50,7 @@ void config_print_help(FILE *out, unsigned groups)
         }
         if (g == SECTION_S3)
             print_wrapped(out, 0,
-                          "Keys come from the environment, as AWS's own tools take them; docs/configuration.md "
+                          "Keys come from the environment variables of AWS's tools; docs/configuration.md "
                           "lists every variable.");
     }
 }
@@ -72,20 +72,21 @@ void config_print_reference(FILE *out)
         "<!-- Made from the table in src/config/config_table.c by scripts/gen-config-docs: do not edit. -->\n\n"
         "A flag wins over the environment, the environment over the settings file, the file over the default.\n"
         "The file is `dipper.toml` in the working folder, or the one that `--config` or `DIPPER_CONFIG` names.\n"
-        "A variable that is empty counts as unset. A value that is not allowed stops the program, which then\n"
-        "names the setting, where the value came from and what is allowed; a value that another one wins over is\n"
-        "not looked at. Every subcommand takes every flag; its `--help` lists those that matter to it, and these\n"
-        "are those whose variables it reads.\n\n"
-        "Variables without `DIPPER_` (`HOST`, `PORT`, `WORKERS`, `DATABASE_URL` and others) are FastEmbed's "
-        "names, "
-        "and\n"
-        "other programs' too: one that does not fit its setting is passed over, with a warning that names it.\n"
-        "`HOST` must be an address or `localhost`, as conda and tcsh put names of machines there. What\n"
-        "Kubernetes sets for a Service called `dipper` (`DIPPER_PORT=tcp://…`) is passed over too. The variables "
+        "An empty variable counts as unset. A value that is not allowed stops the program with an error that "
+        "names\n"
+        "the setting, the source of the value and what is allowed; a value that another one overrides is "
+        "ignored.\n"
+        "Every subcommand accepts every flag; its `--help` lists those that it uses, and it reads the variables "
         "of\n"
-        "AWS's tools (`AWS_…`) mean the same here as there.\n\n"
+        "these only.\n\n"
+        "Variables without `DIPPER_` (`HOST`, `PORT`, `WORKERS`, `DATABASE_URL` and others) are FastEmbed's\n"
+        "names, and other programs use them too: one that does not fit its setting is passed over, with a "
+        "warning\n"
+        "that names it. `HOST` must be an address or `localhost`, because conda and tcsh set it to the name of a\n"
+        "machine. The variables that Kubernetes sets for a Service called `dipper` (`DIPPER_PORT=tcp://…`) are\n"
+        "passed over too. The variables of AWS's tools (`AWS_…`) mean here what they mean there.\n\n"
         "Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`; times are seconds, or a number with `ms`, `s`,\n"
-        "`m` or `h`. In the file these two are strings when they have a unit: `max_body_bytes = \"16MiB\"`.\n",
+        "`m` or `h`. In the file, one with a unit is a string: `max_body_bytes = \"16MiB\"`.\n",
         out);
     for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
         fprintf(out,
@@ -121,11 +122,11 @@ void config_print_reference(FILE *out)
 void config_print_env_example(FILE *out)
 {
     fputs("# The environment variables that Dipper reads, at their defaults. Copy this file to .env, change what\n"
-          "# you need, and have them set before Dipper starts, as it reads no .env by itself:\n"
+          "# you need, and set the variables before Dipper starts, because it does not read .env itself:\n"
           "#     set -a; . ./.env; set +a; dipper serve     in a shell\n"
           "#     EnvironmentFile=/etc/dipper.env            in a unit of systemd\n"
           "#     --env-file .env                            for docker run\n"
-          "# Made by scripts/gen-config-docs; docs/configuration.md tells more.\n",
+          "# Made by scripts/gen-config-docs; docs/configuration.md has more.\n",
           out);
     for (enum setting_section g = 0; g < SECTION_COUNT; g++) {
         fprintf(out, "\n# ---- %s\n", setting_section_title(g));

@@ -1,7 +1,7 @@
-/* setting_shared.c: environment variables that other programs use too, and what of theirs is none of ours.
+/* setting_shared.c: tells values for Dipper from other programs' values in environment variables that both use.
  *
- * FastEmbed's names are taken, and they are everybody's: conda and tcsh set HOST, web frameworks set WORKERS and
- * DATABASE_URL, Kubernetes sets NAME_PORT in each pod beside a Service of that name. */
+ * Dipper accepts FastEmbed's names, which are common: conda and tcsh set HOST, web frameworks set WORKERS and DATABASE_URL,
+ * and Kubernetes sets NAME_PORT in each pod beside a Service of that name. */
 #include "config/settings.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* setting_value.c: the values of settings: text to value, value to text, and what is allowed. */
+/* setting_value.c: converts values of settings from and to text, and describes what is allowed. */
 #include "config/settings.h"
 
 #include <assert.h>
@@ -15,8 +15,8 @@ struct unit {
     uint64_t factor;
 };
 
-/* The largest first, so that printing finds the shortest text. The last one of each is what a number without a
- * unit is counted in. */
+/* The largest unit comes first, so that printing finds the shortest text. The last one is that of a number without a
+ * unit. */
 static const struct unit BYTE_UNITS[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}};
 static const struct unit DURATION_UNITS[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}};
 enum { UNIT_COUNT = 5 };
@@ -26,7 +26,7 @@ static const struct unit *units_of(const struct setting *s)
     return s->type == SETTING_BYTES ? BYTE_UNITS : DURATION_UNITS;
 }
 
-/* The decimal integer at the beginning of `text`; answers its length, 0 when there is none or it overflows. */
+/* Reads the decimal integer at the beginning of `text`. Returns its length, or 0 when there is none or it overflows. */
 static size_t parse_integer(struct span text, uint64_t *out)
 {
     size_t at = 0;
@@ -67,7 +67,7 @@ static bool parse_boolean(struct span text, bool *out)
     return false;
 }
 
-/* Whether the text may be a value at all: UTF-8 without control characters. */
+/* Whether the text is UTF-8 without control characters. */
 static bool is_plain_text(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -76,7 +76,7 @@ static bool is_plain_text(struct span text)
     return utf8_valid(text);
 }
 
-/* Splits "address:port", where an IPv6 address stands in brackets. */
+/* Splits "address:port"; an IPv6 address needs brackets. */
 static bool parse_listen(const struct setting *s, struct span text, struct span *host, uint64_t *port)
 {
     size_t colon = text.len;
@@ -114,7 +114,7 @@ static const char *load_text(const void *target, size_t offset)
     return text ? text : "";
 }
 
-/* The table's ranges fit the fields: a test walks them. */
+/* The table's ranges fit the fields; a test checks each. */
 static void store_integer(void *place, size_t size, uint64_t value)
 {
     uint16_t two = (uint16_t)value;
@@ -179,7 +179,7 @@ enum dp_status setting_store(const struct setting *s, void *target, struct span 
     return DP_INVALID;
 }
 
-/* Writes a quantity with the largest unit that divides it. */
+/* Prints a quantity in the largest unit that divides it. */
 static void print_quantity(const struct setting *s, uint64_t value, char *out, size_t size)
 {
     const struct unit *unit = units_of(s);

@@ -1,6 +1,5 @@
-/* settings_load.c: gathers values from the defaults, dipper.toml, the environment and the flags, in that order,
- * so that the later wins.
- */
+/* settings_load.c: takes values from the defaults, dipper.toml, the environment and the flags, in that order: the last one
+ * wins. */
 #include "config/settings.h"
 
 #include <unistd.h>
@@ -13,24 +12,24 @@ enum { FILE_MAX_BYTES = 1 << 20, SHOWN_MAX_BYTES = 1 << 20, QUOTED_MAX_BYTES = 1
 
 static const char DEFAULT_FILE[] = "dipper.toml";
 
-/* A value that was not taken: an error, or a warning, unless another value takes its place. */
+/* A value that was not taken. Unless another value overrides it, it is an error or a warning. */
 struct refusal {
     struct refusal *next;
     const struct setting *setting;
-    unsigned order; /* of the values stored before */
+    unsigned order; /* number of values stored before it */
     bool is_warning;
     const char *text;
 };
 
-/* One load. */
+/* State of one load. */
 struct settings_load {
     const struct settings *settings;
     const char *file;
-    unsigned order; /* of values stored */
+    unsigned order; /* number of stored values */
     struct refusal *first, **last;
 };
 
-/* Whether `other` fills a place that `setting` fills too. */
+/* Whether both settings fill a common field. */
 static bool shares_place(const struct setting *setting, const struct setting *other)
 {
     return other->offset == setting->offset ||
@@ -38,7 +37,7 @@ static bool shares_place(const struct setting *setting, const struct setting *ot
            (other->type == SETTING_LISTEN && other->port_offset == setting->offset);
 }
 
-/* Records where the values at the setting's place came from; more than one setting may share a place. */
+/* Records the origin of the setting's value, for all settings that share its field. */
 static void set_origin(struct settings_load *load, const struct setting *setting, struct setting_origin origin)
 {
     const struct settings *s = load->settings;
@@ -48,7 +47,7 @@ static void set_origin(struct settings_load *load, const struct setting *setting
             s->origins[i] = origin;
 }
 
-/* Whether the places that the refused value would have filled have all been filled since. */
+/* Whether later values fill all fields of a refused value. */
 static bool is_overridden(const struct settings *s, const struct refusal *r)
 {
     for (size_t i = 0; i < s->count; i++) {
@@ -72,7 +71,7 @@ static void print_origin(const struct setting_origin *origin, struct buffer *out
     }
 }
 
-/* Appends a value as it may be shown, cut so that the rest of the sentence fits into a message too. */
+/* Appends a value without its secrets, cut so that the message has room for the rest of the sentence. */
 static void quote_value(const struct setting *setting, struct span text, struct buffer *out)
 {
     struct buffer shown;
@@ -88,7 +87,7 @@ static void quote_value(const struct setting *setting, struct span text, struct 
     buffer_deinit(&shown);
 }
 
-/* The sentence on a value that is not taken. */
+/* Appends the sentence about a value that is not taken. */
 static void describe_refusal(const struct setting *setting, struct span text, const struct setting_origin *origin,
                              bool is_warning, struct buffer *out)
 {
@@ -108,7 +107,7 @@ static void describe_refusal(const struct setting *setting, struct span text, co
         buffer_printf(out, ") seems to be another program's; Dipper's own variable is %s", setting->variables[0]);
 }
 
-/* Notes a value that is not taken. DP_NOMEM. */
+/* Records a value that is not taken. DP_NOMEM. */
 static enum dp_status refuse_value(struct settings_load *load, const struct setting *setting, struct span text,
                                    struct setting_origin origin, bool is_warning, struct dp_error *error)
 {
@@ -139,7 +138,7 @@ static enum dp_status apply_setting(struct settings_load *load, const struct set
     }
 }
 
-/* What was refused and not overridden: the first error, and all warnings. */
+/* Reports the refused values that nothing overrides: the first error, or all warnings. */
 static enum dp_status judge_refusals(const struct settings_load *load, struct dp_error *error)
 {
     const struct settings *s = load->settings;
@@ -163,7 +162,7 @@ static enum dp_status judge_refusals(const struct settings_load *load, struct dp
 
 /* ---- dipper.toml ------------------------------------------------------------------------------------ */
 
-/* Whether the file's value is of the right type; a quantity may be a number or a string with its unit. */
+/* Whether the file's value has the right type. A quantity may be a number, or a string with a unit. */
 static bool type_fits(enum setting_type setting, enum toml_type value)
 {
     switch (setting) {
@@ -212,7 +211,7 @@ static enum dp_status load_file(struct settings_load *load, const char *path, st
 
 /* ---- environment ------------------------------------------------------------------------------------ */
 
-/* The variable's value; NULL when it is unset or empty. */
+/* The value of a variable; NULL when unset or empty. */
 static const char *find_variable(char *const *variables, const char *name)
 {
     size_t len = strlen(name);
@@ -222,7 +221,7 @@ static const char *find_variable(char *const *variables, const char *name)
     return NULL;
 }
 
-/* Takes the first of the setting's variables that is set and meant for it. */
+/* Takes the first variable of the setting that is set and meant for it. */
 static enum dp_status load_variables(struct settings_load *load, const struct setting *setting,
                                      char *const *variables, struct dp_error *error)
 {
@@ -283,7 +282,7 @@ const struct setting *settings_find_flag(const struct settings *s, const char *a
     return NULL;
 }
 
-/* Fills values[setting] with what the flags say; of a flag that comes twice, the last counts. */
+/* Fills values[setting] from the flags; the last one of a repeated flag counts. */
 static enum dp_status scan_flags(const struct settings *s, const struct config_sources *sources,
                                  const char **values, struct dp_error *error)
 {
@@ -299,9 +298,9 @@ static enum dp_status scan_flags(const struct settings *s, const struct config_s
     return DP_OK;
 }
 
-/* ---- all together ----------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------------- */
 
-/* The file to read, or NULL; one that was asked for must be there. */
+/* The file to read, or NULL. A file that the user names must exist; the default one may be missing. */
 static const char *choose_file(const struct settings *s, const struct config_sources *sources, const char **flags)
 {
     if (sources->toml_path)

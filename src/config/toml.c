@@ -6,11 +6,11 @@
 
 struct toml_reader {
     const char *file;
-    struct span line; /* what is left of it */
+    struct span line; /* the rest of it */
     unsigned number;
     struct arena *arena;
-    struct span table; /* of the keys that follow */
-    struct map seen;   /* full keys, and tables with a '[' before them */
+    struct span table; /* prefix of the keys that follow */
+    struct map seen;   /* full keys, and tables in brackets */
     struct dp_error *error;
 };
 
@@ -35,7 +35,7 @@ static void toml_skip_blanks(struct toml_reader *r)
         r->line = span_of(r->line.data + 1, r->line.len - 1);
 }
 
-/* Consumes `c` when it comes next. */
+/* Consumes `c` if it is next. */
 static bool toml_take(struct toml_reader *r, uint8_t c)
 {
     if (r->line.len == 0 || r->line.data[0] != c)
@@ -60,7 +60,7 @@ static enum dp_status toml_fail(const struct toml_reader *r, enum dp_status stat
     return dp_fail(r->error, status, "%s, line %u: %s", r->file, r->number, why);
 }
 
-/* A key of bare parts with dots between, written after r->table into *out (in the arena). */
+/* Reads a key of bare parts separated by dots into *out, in the arena, behind r->table if wanted. */
 static enum dp_status toml_read_key(struct toml_reader *r, bool with_table, struct span *out)
 {
     uint8_t key[TOML_KEY_MAX_BYTES];
@@ -73,7 +73,7 @@ static enum dp_status toml_read_key(struct toml_reader *r, bool with_table, stru
     for (;;) {
         toml_skip_blanks(r);
         if (r->line.len && (r->line.data[0] == '"' || r->line.data[0] == '\''))
-            return toml_fail(r, DP_UNSUPPORTED, "quoted keys are not read here");
+            return toml_fail(r, DP_UNSUPPORTED, "quoted keys are not supported here");
         size_t part = len;
         while (r->line.len && is_key_character(r->line.data[0])) {
             if (len + 2 >= sizeof key)
@@ -92,13 +92,13 @@ static enum dp_status toml_read_key(struct toml_reader *r, bool with_table, stru
     return out->data ? DP_OK : dp_fail_nomem(r->error, "settings");
 }
 
-/* Remembers a key (or "[table"); one that is known already fails. */
+/* Remembers a key, or a table in brackets; fails if it is known. */
 static enum dp_status toml_remember(struct toml_reader *r, struct span key)
 {
     bool existing = false;
     enum dp_status status = map_put(&r->seen, key, r->number, NULL, &existing, r->error);
     if (status == DP_OK && existing)
-        return dp_fail(r->error, DP_INVALID, "%s, line %u: %.*s comes a second time", r->file, r->number,
+        return dp_fail(r->error, DP_INVALID, "%s, line %u: %.*s is given twice", r->file, r->number,
                        SPAN_FMT(key));
     return status;
 }
@@ -107,19 +107,19 @@ static enum dp_status toml_read_table(struct toml_reader *r)
 {
     struct span name;
     if (next_is(r, "[["))
-        return toml_fail(r, DP_UNSUPPORTED, "arrays of tables are not read here");
+        return toml_fail(r, DP_UNSUPPORTED, "arrays of tables are not supported here");
     toml_take(r, '[');
     enum dp_status status = toml_read_key(r, false, &name);
     if (status != DP_OK)
         return status;
     if (!toml_take(r, ']') || !at_end(r))
-        return toml_fail(r, DP_INVALID, "expected [table] and nothing behind it");
+        return toml_fail(r, DP_INVALID, "expected only [table] in this line");
     r->table = name;
     char *marked = arena_printf(r->arena, "[%.*s]", SPAN_FMT(name));
     return marked ? toml_remember(r, span_str(marked)) : dp_fail_nomem(r->error, "settings");
 }
 
-/* \uXXXX or \UXXXXXXXX behind its letter: the character's UTF-8; 0 when it is none. */
+/* Reads the digits of \uXXXX or \UXXXXXXXX. Returns the bytes of the character's UTF-8, or 0 if it is invalid. */
 static size_t read_unicode(struct toml_reader *r, size_t digits, uint8_t out[4])
 {
     uint32_t scalar = 0;
@@ -140,7 +140,7 @@ static size_t read_unicode(struct toml_reader *r, size_t digits, uint8_t out[4])
     return utf8_encode(scalar, out);
 }
 
-/* One escape behind its backslash; its bytes' count, 0 when it is none. */
+/* Reads an escape behind its backslash. Returns the number of bytes, or 0 if it is invalid. */
 static size_t read_escape(struct toml_reader *r, uint8_t out[4])
 {
     static const char from[] = "btnfr\"\\", to[] = "\b\t\n\f\r\"\\";
@@ -159,9 +159,9 @@ static enum dp_status toml_read_string(struct toml_reader *r, struct span *out)
 {
     uint8_t quote = r->line.data[0];
     if (next_is(r, "\"\"\"") || next_is(r, "'''"))
-        return toml_fail(r, DP_UNSUPPORTED, "strings of many lines are not read here");
+        return toml_fail(r, DP_UNSUPPORTED, "multi-line strings are not supported here");
     toml_take(r, quote);
-    /* An escape is never shorter than what it stands for. */
+    /* An escape is at least as long as its character. */
     uint8_t *text = arena_alloc(r->arena, r->line.len + 1);
     size_t len = 0;
     if (!text)
@@ -173,12 +173,12 @@ static enum dp_status toml_read_string(struct toml_reader *r, struct span *out)
         if (c == '\\' && quote == '"')
             count = read_escape(r, unescaped);
         if (count == 0)
-            return toml_fail(r, DP_INVALID, "a string has an escape that means no character");
+            return toml_fail(r, DP_INVALID, "a string has an invalid escape");
         memcpy(text + len, unescaped, count);
         len += count;
     }
     if (!toml_take(r, quote))
-        return toml_fail(r, DP_INVALID, "a string does not end");
+        return toml_fail(r, DP_INVALID, "a string has no end quote");
     text[len] = '\0';
     *out = span_of(text, len);
     return DP_OK;
@@ -194,7 +194,7 @@ static enum dp_status toml_read_integer(struct toml_reader *r, struct span *out)
         text[len++] = '-';
     if (next_is(r, "-") || next_is(r, "+"))
         toml_take(r, r->line.data[0]);
-    bool zero = next_is(r, "0"), underscore = true; /* an underscore stands between two digits */
+    bool zero = next_is(r, "0"), underscore = true; /* an underscore must stand between two digits */
     while (r->line.len && (toml_is_digit(r->line.data[0]) || r->line.data[0] == '_')) {
         uint8_t c = r->line.data[0];
         if (c == '_' && underscore)
@@ -209,7 +209,7 @@ static enum dp_status toml_read_integer(struct toml_reader *r, struct span *out)
     if (digits == 0 || underscore || (zero && digits > 1))
         return toml_fail(r, DP_INVALID, "expected a string, a decimal integer, true or false");
     if (r->line.len && (r->line.data[0] == '.' || is_key_character(r->line.data[0])))
-        return toml_fail(r, DP_UNSUPPORTED, "numbers are decimal integers here; write other values as strings");
+        return toml_fail(r, DP_UNSUPPORTED, "numbers must be decimal integers; write other values as strings");
     text[len] = '\0';
     *out = span_of(text, len);
     return DP_OK;
@@ -225,7 +225,7 @@ static enum dp_status toml_read_value(struct toml_reader *r, struct toml_value *
         return toml_read_string(r, &value->text);
     }
     if (c == '[' || c == '{')
-        return toml_fail(r, DP_UNSUPPORTED, "arrays and inline tables are not read here");
+        return toml_fail(r, DP_UNSUPPORTED, "arrays and inline tables are not supported here");
     const char *word = next_is(r, "true") ? "true" : next_is(r, "false") ? "false" : NULL;
     if (!word) {
         value->type = TOML_INTEGER;
@@ -247,17 +247,17 @@ static enum dp_status toml_read_line(struct toml_reader *r, const struct toml_si
         return toml_read_table(r);
     enum dp_status status = toml_read_key(r, true, &key);
     if (status == DP_OK && !toml_take(r, '='))
-        status = toml_fail(r, DP_INVALID, "expected '=' behind the key");
+        status = toml_fail(r, DP_INVALID, "expected '=' after the key");
     if (status == DP_OK)
         status = toml_read_value(r, &value);
     if (status == DP_OK && !at_end(r))
-        status = toml_fail(r, DP_INVALID, "the value is followed by something else");
+        status = toml_fail(r, DP_INVALID, "text follows the value");
     if (status == DP_OK)
         status = toml_remember(r, key);
     return status == DP_OK ? sink->take(sink->ctx, key, &value, r->error) : status;
 }
 
-/* The next line without its end; false when there is none. */
+/* Takes the next line without its end; false when there is none. */
 static bool next_line(struct span *rest, struct span *line)
 {
     if (rest->len == 0)
@@ -281,10 +281,10 @@ enum dp_status toml_read(const char *file, struct span text, struct arena *arena
     while (status == DP_OK && next_line(&text, &r.line)) {
         r.number++;
         if (!utf8_valid(r.line))
-            status = toml_fail(&r, DP_INVALID, "not UTF-8");
+            status = toml_fail(&r, DP_INVALID, "the line is not UTF-8");
         for (size_t i = 0; i < r.line.len && status == DP_OK; i++)
             if ((r.line.data[i] < 0x20 && r.line.data[i] != '\t') || r.line.data[i] == 0x7f)
-                status = toml_fail(&r, DP_INVALID, "a control character");
+                status = toml_fail(&r, DP_INVALID, "the line holds a control character");
         if (status == DP_OK)
             status = toml_read_line(&r, sink);
     }
