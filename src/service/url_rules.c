@@ -8,20 +8,20 @@
 
 enum { DECODE_ROUNDS_MAX = 4, RULES_MAX = 256, RULES_BYTES_MAX = 64 << 10 };
 
-enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_FILE, SCHEMES };
+enum url_scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_S3, SCHEME_FILE, SCHEMES };
 static const char *const SCHEME_NAMES[SCHEMES] = {"http", "https", "s3", "file"};
 static const unsigned SCHEME_PORTS[SCHEMES] = {80, 443, 0, 0};
 
 /* A parsed URL. */
-struct parts {
-    enum scheme scheme;
+struct url_parts {
+    enum url_scheme scheme;
     struct span host; /* or bucket, as written */
     unsigned port;
     struct span path; /* from its '/' on, percent-decoded if the scheme encodes; in the arena */
 };
 
 struct rule {
-    struct parts parts;
+    struct url_parts parts;
     bool any_host, below_host; /* "*", "*.host": parts.host follows the '*' */
     bool is_start;             /* the path ended in '*' */
     bool vouched;              /* the operator vouches for the host, which may have any address */
@@ -35,7 +35,7 @@ struct url_rules {
 
 /* ---- the parser ------------------------------------------------------------------------------------------ */
 
-static bool is_http(enum scheme scheme)
+static bool is_http(enum url_scheme scheme)
 {
     return scheme == SCHEME_HTTP || scheme == SCHEME_HTTPS;
 }
@@ -119,7 +119,7 @@ static bool is_host(struct span host, bool wildcards)
 }
 
 /* host[:port] */
-static enum dp_status take_authority(const struct url *url, bool wildcards, struct parts *out,
+static enum dp_status take_authority(const struct url *url, bool wildcards, struct url_parts *out,
                                      struct dp_error *error)
 {
     uint16_t port = (uint16_t)SCHEME_PORTS[out->scheme];
@@ -134,17 +134,17 @@ static enum dp_status take_authority(const struct url *url, bool wildcards, stru
     return DP_OK;
 }
 
-static enum dp_status take_apart(struct span text, bool wildcards, struct arena *arena, struct parts *out,
+static enum dp_status take_apart(struct span text, bool wildcards, struct arena *arena, struct url_parts *out,
                                  struct dp_error *error)
 {
     struct url url;
-    *out = (struct parts){.scheme = SCHEMES};
+    *out = (struct url_parts){.scheme = SCHEMES};
     if (text.len > URL_RULES_URL_MAX)
         return dp_fail(error, DP_INVALID, "it has %zu bytes, more than %d", text.len, URL_RULES_URL_MAX);
     url_split(text, &url);
     for (unsigned s = 0; s < SCHEMES; s++)
         if (span_equal_str(url.scheme, SCHEME_NAMES[s]))
-            out->scheme = (enum scheme)s;
+            out->scheme = (enum url_scheme)s;
     if (out->scheme == SCHEMES)
         return dp_fail(error, DP_INVALID, "it must begin with http://, https://, s3:// or file:///");
     const bool http = is_http(out->scheme);
@@ -290,7 +290,7 @@ static bool equal_in_any_case(struct span a, struct span b)
     return true;
 }
 
-static bool host_fits(const struct rule *rule, const struct parts *url)
+static bool host_fits(const struct rule *rule, const struct url_parts *url)
 {
     struct span host = rule->parts.host;
     if (rule->any_host)
@@ -301,7 +301,7 @@ static bool host_fits(const struct rule *rule, const struct parts *url)
            equal_in_any_case(host, span_of(url->host.data + (url->host.len - host.len), host.len));
 }
 
-static bool path_fits(const struct rule *rule, const struct parts *url)
+static bool path_fits(const struct rule *rule, const struct url_parts *url)
 {
     struct span path = rule->parts.path;
     if (!span_starts_with(url->path, path))
@@ -310,14 +310,14 @@ static bool path_fits(const struct rule *rule, const struct parts *url)
            url->path.data[path.len] == '/';
 }
 
-static bool permits(const struct rule *rule, const struct parts *url)
+static bool permits(const struct rule *rule, const struct url_parts *url)
 {
     return rule->parts.scheme == url->scheme && rule->parts.port == url->port && host_fits(rule, url) &&
            path_fits(rule, url);
 }
 
 /* The folder that a rule for files names: its path; for a file or a beginning, the path up to its last '/'. */
-static struct span folder_of(const struct rule *rule, const struct parts *url)
+static struct span folder_of(const struct rule *rule, const struct url_parts *url)
 {
     struct span path = rule->parts.path;
     bool whole = !rule->is_start && url->path.len > path.len; /* the URL lies below the path */
@@ -331,7 +331,7 @@ static struct span folder_of(const struct rule *rule, const struct parts *url)
 enum dp_status url_rules_check(const struct url_rules *rules, struct span url, struct arena *arena,
                                struct url_permit *out, struct dp_error *error)
 {
-    struct parts parts;
+    struct url_parts parts;
     struct span below = {0};
     bool found = false;
     *out = (struct url_permit){.reach = URL_PUBLIC};

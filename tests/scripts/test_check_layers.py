@@ -63,6 +63,8 @@ def test_the_repository_passes(source):
     ("src/store/s3/face.h", "int sign_all(void);\n", "src/store/s3/face.h:1: sign_all is not defined in face.c"),
     ("include/dipper/extra.h", '#include "base/error.h"\n', "a public header includes base/error.h"),
     ("include/dipper/extra.h", "#include <zstd.h>\n#include <sys/uio.h>\n", "a public header includes sys/uio.h"),
+    ("src/server/pen.c", "struct pen {\n    int length;\n};\n", "the tag pen is defined at"),
+    ("src/server/pen.c", "/* struct a { */\nstruct pen *p;\nenum\npen { A };\n", "the tag pen is defined at"),
     ("src/base/meson.build", "base_lib = static_library('room_base',\n  dependencies: [store_dep])\n",
      "src/base/meson.build:2: room base links the later room store"),
 ])
