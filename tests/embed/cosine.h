@@ -1,4 +1,4 @@
-/* cosine.h: how alike two vectors are, in double precision. */
+/* cosine.h: the cosine of two vectors, in double precision. */
 #ifndef TEST_COSINE_H
 #define TEST_COSINE_H
 

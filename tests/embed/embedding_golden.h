@@ -10,12 +10,12 @@ struct golden {
     float *vectors;       /* [count][dim] */
 };
 
-/* Fails the test when the file is missing or not whole. */
+/* Fails the test if the file is missing or truncated. */
 struct golden golden_load(void);
 void golden_free(struct golden *g);
 
-/* The folder of all-MiniLM-L6-v2: $DIPPER_MODEL_DIR, or models/ of the source tree. Fails the test, naming
- * scripts/fetch-model, when it is not there. */
+/* The folder of all-MiniLM-L6-v2: $DIPPER_MODEL_DIR, or models/ of the source tree. If it is missing, fails the
+ * test and names scripts/fetch-model. */
 const char *golden_model(void);
 
 #endif

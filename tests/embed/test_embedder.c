@@ -1,7 +1,7 @@
 /* test_embedder.c: the embedder's queue: who waits, who leads, who is refused.
  *
- * Over an engine of our own, whose vectors tell which text they belong to and which can be held in the middle
- * of a batch, so that nothing here depends on timing.
+ * A fake engine gives vectors that name their text, and can hold a batch in the middle, so that no test depends on
+ * timing.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -18,8 +18,8 @@ enum { DIM = 4, TOKENS_MAX = 300, VOCAB = 1000, FAILING_ID = 666 };
 struct gate_engine {
     struct engine base;
     _Atomic bool held;           /* encode waits at the gate */
-    sem_t inside, gate;          /* posted by a run that has come in; awaited by it */
-    _Atomic int runs, most_runs; /* at this time; at any time */
+    sem_t inside, gate;          /* a run posts `inside` when it begins, then waits for `gate` */
+    _Atomic int runs, most_runs; /* now; the most at one time */
 };
 
 static enum dp_status gate_workspace_new(const struct engine *engine, size_t rows, void **out,
@@ -79,7 +79,7 @@ static struct embedder *new_embedder(const struct gate_engine *g, struct team *t
     return e;
 }
 
-/* One asking thread: n texts of `length` tokens that begin with id, id + 1, … */
+/* A requesting thread: n texts of `length` tokens that begin with id, id + 1, … */
 struct asker {
     struct embedder *embedder;
     size_t n, length;
@@ -211,7 +211,7 @@ static size_t observed(const struct metric *m)
     return count;
 }
 
-/* What is counted of batches: each one's texts, tokens and time, who waited for how long, who waits, who was refused. */
+/* Metrics: texts, tokens and time of each batch, waiting times, waiting tokens, refusals. */
 static void test_embed_metrics_tell_of_batches(void **state)
 {
     (void)state;
@@ -255,7 +255,7 @@ static void test_embed_full_queue_refuses_at_once(void **state)
     struct asker first = {0}, second = {0}, third = {0};
     start(&first, e, 1, 10, 1);
     sem_wait(&g.inside);
-    start(&second, e, 1, 50, 2); /* its own tokens do not count */
+    start(&second, e, 1, 50, 2); /* a request's own tokens do not count */
     await_waiting(e, 50);
     start(&third, e, 1, 1, 3);
     join(&third);
@@ -292,7 +292,7 @@ static void test_embed_waiting_request_can_be_cancelled(void **state)
     struct embedder_counts counts;
     embedder_read_counts(e, &counts);
     assert_int_equal(counts.waiting_tokens, 0);
-    /* One whose texts are being computed is waited for, and then fails all the same. */
+    /* A cancelled request waits for its texts in a running batch, and then fails. */
     atomic_store(&first.cancelled, true);
     g.held = false;
     sem_post(&g.gate);
@@ -318,7 +318,7 @@ static void test_embed_failed_text_fails_its_request(void **state)
     embedder_free(e);
 }
 
-static void test_embed_refuses_what_the_model_cannot_take(void **state)
+static void test_embed_refuses_texts_and_ids_beyond_the_model(void **state)
 {
     (void)state;
     struct gate_engine g;
@@ -368,11 +368,11 @@ static void test_embed_out_of_memory_is_an_error_without_a_leak(void **state)
     }
 }
 
-/* An engine with threads of its own is called by so many of the team's as it says, which get all jobs done. */
-static void test_embedder_engine_is_called_by_as_many_threads_as_it_says(void **state)
+/* If an engine allows few callers, so many of the team's threads do all jobs. */
+static void test_embed_engine_is_called_by_as_many_threads_as_it_allows(void **state)
 {
     (void)state;
-    enum { TEXTS = 40, LENGTH = 200, WORKERS = 4 }; /* a job a text */
+    enum { TEXTS = 40, LENGTH = 200, WORKERS = 4 }; /* one job per text */
     for (size_t callers = 1; callers <= WORKERS; callers++) {
         struct gate_engine g;
         struct team *team;
@@ -382,7 +382,7 @@ static void test_embedder_engine_is_called_by_as_many_threads_as_it_says(void **
         struct embedder *e = new_embedder(&g, team, 0);
         struct asker a = {.deadline_ns = 0};
         start(&a, e, TEXTS, LENGTH, 100);
-        for (size_t i = 0; i < callers; i++) /* all of them come in, and meet at the gate */
+        for (size_t i = 0; i < callers; i++) /* all callers begin, and meet at the gate */
             sem_wait(&g.inside);
         g.held = false;
         for (size_t i = 0; i < callers; i++)
@@ -405,9 +405,9 @@ int main(void)
         cmocka_unit_test(test_embed_full_queue_refuses_at_once),
         cmocka_unit_test(test_embed_waiting_request_can_be_cancelled),
         cmocka_unit_test(test_embed_failed_text_fails_its_request),
-        cmocka_unit_test(test_embed_refuses_what_the_model_cannot_take),
+        cmocka_unit_test(test_embed_refuses_texts_and_ids_beyond_the_model),
         cmocka_unit_test(test_embed_out_of_memory_is_an_error_without_a_leak),
-        cmocka_unit_test(test_embedder_engine_is_called_by_as_many_threads_as_it_says),
+        cmocka_unit_test(test_embed_engine_is_called_by_as_many_threads_as_it_allows),
     };
     return test_run(tests);
 }

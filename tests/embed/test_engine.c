@@ -1,7 +1,7 @@
-/* test_engine.c: the default model's vectors, against those of sentence-transformers, and against themselves:
+/* test_engine.c: compares the default model's vectors with those of sentence-transformers, and with each other:
  * alone, in any batch, on any number of threads, by any instruction set.
  *
- * The fidelity of int8 is measured over all 425 Cranfield texts. The other tests take every fifth or every third text, and
+ * One test measures int8 over all 425 Cranfield texts. The other tests take every fifth or every third text, and
  * builds with sanitizers take every 21st, so that slow processors need not compute for minutes.
  */
 #include <stdio.h>
@@ -28,7 +28,7 @@
 
 static bool few; /* a build with sanitizers: test every 21st text */
 static struct golden golden;
-static size_t step; /* every step-th text is tested */
+static size_t step; /* we test every step-th text */
 
 static int load(void **state)
 {
@@ -53,7 +53,7 @@ static size_t choose(size_t wanted)
     return (golden.count + step - 1) / step;
 }
 
-/* Embeds the chosen texts in one call into out[n][dim]; answers n. */
+/* Embeds the chosen texts in one call into out[n][dim]. Returns n. */
 static size_t embed_chosen(const struct model *model, unsigned workers, float *out)
 {
     struct tokens *chosen = mem_calloc(golden.count, sizeof *chosen);
@@ -138,8 +138,8 @@ static void test_embed_model_describes_itself(void **state)
     model_free(model);
 }
 
-/* One text at a time, and all in one call on one, two and three threads: the same bits. */
-static void test_embed_vectors_do_not_depend_on_company_or_threads(void **state)
+/* One text at a time, and all in one call on one, two and three threads, give equal bits. */
+static void test_embed_vectors_do_not_depend_on_batch_or_threads(void **state)
 {
     (void)state;
     struct dp_error error;
@@ -171,7 +171,7 @@ static void test_embed_vectors_do_not_depend_on_company_or_threads(void **state)
     model_free(model);
 }
 
-/* Texts of all lengths, each by one, two and three threads together, by int8 and fp32: the same bits. */
+/* Texts of all lengths, each by one, two and three threads together, give equal bits, in int8 and fp32. */
 static void check_together(enum model_precision precision, size_t every)
 {
     struct dp_error error;
@@ -218,7 +218,7 @@ static void test_embed_together_gives_the_same_bits(void **state)
     check_together(MODEL_FP32, 67);
 }
 
-/* Warm, embedding takes no memory: whatever the number of texts, their lengths, and the way they are computed. */
+/* A warm embedder allocates nothing, for any number and length of texts. */
 static void test_embed_allocates_nothing_when_warm(void **state)
 {
     (void)state;
@@ -251,7 +251,7 @@ int main(void)
         cmocka_unit_test(test_embed_fp32_equals_sentence_transformers),
         cmocka_unit_test(test_embed_int8_is_close_to_sentence_transformers),
         cmocka_unit_test(test_embed_model_describes_itself),
-        cmocka_unit_test(test_embed_vectors_do_not_depend_on_company_or_threads),
+        cmocka_unit_test(test_embed_vectors_do_not_depend_on_batch_or_threads),
         cmocka_unit_test(test_embed_together_gives_the_same_bits),
         cmocka_unit_test(test_embed_allocates_nothing_when_warm),
     };

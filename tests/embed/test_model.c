@@ -1,6 +1,6 @@
-/* test_model.c: model folders and packed models: what opens, what is refused and why, damage, lost memory.
+/* test_model.c: model folders and packed models: opening, refusals and their reasons, damage, failed allocations.
  *
- * On a tiny random BERT, whose weights are written here; so a packed model is small enough to flip every byte.
+ * Uses a tiny random BERT that the test writes, so that it can flip every byte of a packed model.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ static const char *const texts[] = {"sea", "seaside boat.", "calm sea, windy boa
                                     "windy windy windy windy windy"};
 enum { TEXTS = sizeof texts / sizeof *texts };
 
-/* Opens what must open. */
+/* Opens a folder; fails the test if that fails. */
 static struct model *open_model(const char *path, enum model_precision precision)
 {
     struct dp_error error;
@@ -67,7 +67,7 @@ static struct span pack_tiny(const char *folder)
     return span_of(bytes, len);
 }
 
-/* Runs first: no instruction set has been chosen yet, so each child may choose its own. */
+/* Runs first, before an instruction set is chosen, so that each child can choose one. */
 static void test_model_vectors_do_not_depend_on_the_instruction_set(void **state)
 {
     (void)state;
@@ -150,7 +150,7 @@ static int size_of(int8_t w)
     return w < 0 ? -w : w;
 }
 
-/* Whether a matrix's weights keep to what kernels rely on (simd/encoder.h). */
+/* Whether a matrix's weights keep to the kernels' bounds (simd/encoder.h). */
 static void check_bounds(const struct int8_linear *layer)
 {
     for (size_t c = 0; c < layer->n; c++) {
@@ -173,7 +173,7 @@ static void check_bounds(const struct int8_linear *layer)
     }
 }
 
-/* Weights of one size would all be 127, and break every bound. */
+/* Weights of equal size would all be 127 and break every bound. */
 static void test_model_packed_weights_keep_their_bounds(void **state)
 {
     (void)state;
@@ -196,7 +196,7 @@ static void test_model_packed_weights_keep_their_bounds(void **state)
     check_near("bounds", &(struct tiny_options){.seed = 9, .layers = 2, .flat = true});
 }
 
-/* A channel that is forty times as loud as the others is divided before the matrix that would quantise it. */
+/* The packer divides a channel that is forty times as loud as the others, before the matrix that quantises it. */
 static void test_model_loud_channel_is_divided(void **state)
 {
     (void)state;
@@ -214,7 +214,7 @@ static void test_model_loud_channel_is_divided(void **state)
     packed_model_close(&opened);
     mem_free((void *)(uintptr_t)packed.data);
 
-    /* So is the stream, and multiplied again: vectors stay what they are. */
+    /* It divides the stream too, and multiplies it again, so vectors do not change. */
     check_near("loud", &(struct tiny_options){.seed = 10, .loud = 40.0f});
 }
 
@@ -254,7 +254,7 @@ static void test_model_packed_form_gives_the_folders_vectors(void **state)
     mem_free((void *)(uintptr_t)packed.data);
 }
 
-/* Packing twice gives the same bytes. */
+/* Packing twice gives equal bytes. */
 static void test_model_packing_is_reproducible(void **state)
 {
     (void)state;
@@ -314,7 +314,7 @@ static void refuse(const struct tiny_options *options, enum dp_status status, co
             fail_msg("expected %s with '%s', got %s: %s", dp_status_name(status), word, dp_status_name(got),
                      got == DP_OK ? "" : error.message);
         assert_null(model);
-        /* The same for who does not ask why. */
+        /* The refusal works without a struct dp_error. */
         assert_int_equal(model_open_dir(folder, p == 0 ? MODEL_INT8 : MODEL_FP32, &model, NULL), status);
         assert_null(model);
     }
@@ -413,7 +413,7 @@ static void test_model_missing_files_are_named(void **state)
         assert_int_equal(model_open_dir(folder, MODEL_INT8, &model, &error), DP_NOT_FOUND);
         assert_non_null(strstr(error.message, files[i]));
     }
-    /* What sentence-transformers can do without. */
+    /* Files that sentence-transformers does not need. */
     const char *folder = tiny_model_write("plain", &(struct tiny_options){.seed = 1});
     snprintf(path, sizeof path, "%s/modules.json", folder);
     unlink(path);

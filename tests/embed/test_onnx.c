@@ -1,7 +1,7 @@
 /* test_onnx.c: the ONNX Runtime engine on a tiny random BERT (tests/data/onnx): its vectors against numpy's, alone
- * and in company, the library's opening, graphs that are refused, lost memory.
+ * and in batches, opening the library, refused graphs, failed allocations.
  *
- * Where ONNX Runtime's library is not there (DIPPER_ONNXRUNTIME_LIBRARY names it), what needs it is skipped.
+ * Without ONNX Runtime's library (DIPPER_ONNXRUNTIME_LIBRARY names it), the tests that need it are skipped.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,7 +179,7 @@ static void test_onnx_takes_the_usual_graphs(void **state)
         expect_vectors(&options, POOLING_MEAN, 0.999999);
     }
     struct onnx_engine_options options = options_of("sentence.onnx");
-    options.pools = false; /* the graph pools: its mean, whatever the pooling */
+    options.pools = false; /* the graph pools: always its mean */
     options.pooling = POOLING_CLS;
     expect_vectors(&options, POOLING_MEAN, 0.999999);
 }
@@ -192,7 +192,7 @@ static void test_onnx_int8_is_near_fp32(void **state)
     expect_vectors(&options, POOLING_MEAN, 0.995);
 }
 
-/* A graph without a mask cannot tell where a shorter text ends: its texts are never padded. */
+/* A graph without a mask cannot know where a shorter text ends, so we never pad its texts. */
 static void test_onnx_without_a_mask_runs_texts_alone(void **state)
 {
     (void)state;
@@ -259,7 +259,7 @@ static struct model *open_model(const char *folder, const char *file)
     return model;
 }
 
-static void test_onnx_model_tells_what_it_is(void **state)
+static void test_onnx_model_describes_itself(void **state)
 {
     (void)state;
     need_library();
@@ -276,7 +276,7 @@ static void test_onnx_model_tells_what_it_is(void **state)
     assert_string_not_equal(info->fingerprint, model_info(native)->fingerprint);
     model_free(native);
 
-    /* Every file has its own fingerprint, and always the same. */
+    /* Every file has a different fingerprint, which never changes. */
     static const char *const files[] = {"model.onnx", "int8", "sentence.onnx", "outside.onnx"};
     for (size_t i = 0; i < 4; i++) {
         struct model *other = open_model(tiny(), files[i]);
@@ -295,7 +295,7 @@ static void copy_file(const char *from, const char *to)
     buffer_deinit(&bytes);
 }
 
-/* Writes a folder of the tiny model's files with another text in one of them; answers its path. */
+/* Writes a folder of the tiny model's files, with `text` in one of them. Returns its path. */
 static const char *folder_with(const char *name, const char *file, const char *text)
 {
     static char folder[4096];
@@ -529,7 +529,7 @@ static void test_onnx_failing_run_is_an_error(void **state)
 static void expect_library(const char *path, enum dp_status status, const char *says)
 {
     char library[4096];
-    snprintf(library, sizeof library, "%s", path); /* perhaps in a buffer that options_of uses */
+    snprintf(library, sizeof library, "%s", path); /* it may lie in a buffer that options_of uses */
     struct onnx_engine_options options = options_of("model.onnx");
     struct dp_error error;
     struct engine *engine;
@@ -540,7 +540,7 @@ static void expect_library(const char *path, enum dp_status status, const char *
     assert_null(engine);
 }
 
-static void test_onnx_library_is_asked_for_what_it_has(void **state)
+static void test_onnx_library_is_asked_for_a_version_that_it_has(void **state)
 {
     (void)state;
     if (!onnx_engine_built())
@@ -552,7 +552,7 @@ static void test_onnx_library_is_asked_for_what_it_has(void **state)
     expect_library(getenv("DIPPER_ODD_ONNXRUNTIME"), DP_UNSUPPORTED, "is ONNX Runtime 2.0.0-dev; 1.12 or later");
 }
 
-static void test_onnx_library_is_not_opened_where_it_would_report(void **state)
+static void test_onnx_library_is_not_opened_if_it_would_report(void **state)
 {
     (void)state;
     if (!onnx_engine_built())
@@ -589,7 +589,7 @@ static void test_onnx_out_of_memory_is_an_error_without_a_leak(void **state)
     need_library();
     const struct onnx_options options = {
         .library = getenv("DIPPER_ONNXRUNTIME_LIBRARY"), .file = "ids_only.onnx", .threads = 2};
-    model_free(open_model(tiny(), "ids_only.onnx")); /* what is allocated once only */
+    model_free(open_model(tiny(), "ids_only.onnx")); /* some memory is allocated once only */
     size_t before = test_alloc_live(), n = 1;
     for (;; n++) {
         struct dp_error error;
@@ -623,7 +623,7 @@ int main(void)
         cmocka_unit_test(test_onnx_without_a_mask_runs_texts_alone),
         cmocka_unit_test(test_onnx_text_does_not_depend_on_its_neighbours_or_threads),
         cmocka_unit_test(test_onnx_threads_are_shared_out),
-        cmocka_unit_test(test_onnx_model_tells_what_it_is),
+        cmocka_unit_test(test_onnx_model_describes_itself),
         cmocka_unit_test(test_onnx_model_of_any_type),
         cmocka_unit_test(test_onnx_model_with_unknown_modules_needs_a_graph_that_pools),
         cmocka_unit_test(test_onnx_model_contradictions_are_refused),
@@ -631,8 +631,8 @@ int main(void)
         cmocka_unit_test(test_onnx_digest_covers_the_weights_beside_the_file),
         cmocka_unit_test(test_onnx_graph_that_does_not_fit_is_refused),
         cmocka_unit_test(test_onnx_failing_run_is_an_error),
-        cmocka_unit_test(test_onnx_library_is_asked_for_what_it_has),
-        cmocka_unit_test(test_onnx_library_is_not_opened_where_it_would_report),
+        cmocka_unit_test(test_onnx_library_is_asked_for_a_version_that_it_has),
+        cmocka_unit_test(test_onnx_library_is_not_opened_if_it_would_report),
         cmocka_unit_test(test_onnx_build_without_the_engine_says_so),
         cmocka_unit_test(test_onnx_out_of_memory_is_an_error_without_a_leak),
     };

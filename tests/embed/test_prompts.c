@@ -1,5 +1,5 @@
-/* test_prompts.c: what is written before a text, and what that does to tokens, windows, pools and fingerprints. That the
- * vectors are sentence-transformers': tests/python/test_model_folders.py. */
+/* test_prompts.c: prompts before texts, and their effect on tokens, windows, pooling and fingerprints.
+ * tests/python/test_model_folders.py compares the vectors with sentence-transformers'. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ static struct model *open_model(const char *folder)
     return model;
 }
 
-/* That the kind's tokens of `text` are those of `whole`. */
+/* Checks that `text` of that kind has the tokens of `whole`. */
 static void assert_reads(const struct model *model, enum text_kind kind, const char *text, const char *whole)
 {
     struct arena arena;
@@ -82,7 +82,7 @@ static void test_embed_prompts_are_in_the_packed_form(void **state)
     buffer_deinit(&packed);
 }
 
-/* Vectors that are kept depend on the prompts of plain texts and of documents, and on whether these are pooled. */
+/* Stored vectors depend on the prompts of plain texts and of documents, and on whether they are pooled. */
 static void test_embed_prompts_change_the_fingerprint(void **state)
 {
     (void)state;
@@ -169,7 +169,7 @@ static void test_embed_prompts_that_are_skipped_leave_a_token(void **state)
     model_free(model);
 }
 
-static void test_embed_prompts_that_cannot_be(void **state)
+static void test_embed_impossible_prompts_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -198,7 +198,7 @@ static void test_embed_prompts_that_cannot_be(void **state)
     model = open_model(write_model("long", PROMPTS));
     const struct span of[TEXT_KINDS] = {[TEXT_QUERY] = span_str(longest)};
     assert_int_equal(model_set_prompts(model, of, &error), DP_TOO_LARGE);
-    assert_reads(model, TEXT_QUERY, "sea", "calm sea"); /* as before */
+    assert_reads(model, TEXT_QUERY, "sea", "calm sea"); /* unchanged */
     model_free(model);
     free(longest);
 }
@@ -245,7 +245,7 @@ int main(void)
         cmocka_unit_test(test_embed_prompts_change_the_fingerprint),
         cmocka_unit_test(test_embed_prompts_begin_each_window),
         cmocka_unit_test(test_embed_prompts_that_are_skipped_leave_a_token),
-        cmocka_unit_test(test_embed_prompts_that_cannot_be),
+        cmocka_unit_test(test_embed_impossible_prompts_are_refused),
         cmocka_unit_test(test_embed_prompts_out_of_memory_is_an_error_without_a_leak),
     };
     return test_run(tests);

@@ -1,5 +1,5 @@
-/* test_redis_cache.c: URLs of Redis servers, what is believed of them, and servers that are not there. Real ones:
- * tests/e2e/test_embed_cache.py. */
+/* test_redis_cache.c: URLs of Redis servers, checks of their replies, and absent servers.
+ * tests/e2e/test_embed_cache.py has real ones. */
 #include "test_support.h"
 
 #include <math.h>
@@ -118,7 +118,7 @@ static void test_embed_redis_values_are_finite_and_of_the_right_length(void **st
     }
 }
 
-/* A line of a few bytes may announce two thousand million elements; what it does not announce is read as ever. */
+/* A line of a few bytes may announce two billion elements, and must fail; other replies are read as before. */
 static void test_embed_redis_replies_are_bounded(void **state)
 {
     (void)state;
@@ -146,7 +146,7 @@ static void test_embed_redis_replies_are_bounded(void **state)
     }
 }
 
-static void test_embed_redis_refusals_of_writes_are_no_failures(void **state)
+static void test_embed_redis_refused_writes_are_not_failures(void **state)
 {
     (void)state;
     assert_true(redis_reply_refuses_writes("OOM command not allowed when used memory > 'maxmemory'."));
@@ -168,8 +168,8 @@ static const struct metric *metric_named(const struct metric_registry *r, const 
     return m;
 }
 
-/* Where nobody listens, everything is a miss at once, and is tried but now and then. */
-static void test_embed_redis_that_is_away_is_a_miss(void **state)
+/* If no server listens, every read is a miss at once, and we try only now and then. */
+static void test_embed_absent_redis_is_a_miss(void **state)
 {
     (void)state;
     static const float v[4] = {1, 2, 3, 4};
@@ -237,8 +237,8 @@ int main(void)
         cmocka_unit_test(test_embed_redis_url_lists),
         cmocka_unit_test(test_embed_redis_values_are_finite_and_of_the_right_length),
         cmocka_unit_test(test_embed_redis_replies_are_bounded),
-        cmocka_unit_test(test_embed_redis_refusals_of_writes_are_no_failures),
-        cmocka_unit_test(test_embed_redis_that_is_away_is_a_miss),
+        cmocka_unit_test(test_embed_redis_refused_writes_are_not_failures),
+        cmocka_unit_test(test_embed_absent_redis_is_a_miss),
         cmocka_unit_test(test_embed_redis_survives_every_failed_allocation),
     };
     return test_run(tests);

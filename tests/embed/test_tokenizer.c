@@ -1,5 +1,5 @@
 /* test_tokenizer.c: limits, refusals, damaged packed forms, invalid text and failed allocations.
- * That ids are right is shown by test_tokenizer_golden.c. */
+ * test_tokenizer_golden.c checks the ids. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -124,7 +124,7 @@ static void test_embed_tokenizer_knows_its_tokens(void **state)
 struct refusal {
     const char *json;
     enum dp_status status;
-    const char *says[3]; /* parts of the message; NULL: no more */
+    const char *says[3]; /* parts of the message, up to NULL */
 };
 
 #define WITH(normalizer, pre, post, model) "{" normalizer "," pre "," post "," model "}"
@@ -281,7 +281,7 @@ static void test_embed_tokenizer_refuses_by_name(void **state)
     print_message("%zu refusals\n", count);
 }
 
-/* Encodes the bytes, which end where an allocation ends, so that a sanitizer sees any read past them. */
+/* Encodes bytes at the end of an allocation, so that a sanitizer sees any read past them. */
 static struct tokens encode_exact(const struct tokenizer *t, struct span bytes, struct arena *arena)
 {
     struct tokens k;
@@ -323,7 +323,7 @@ static void test_embed_tokenizer_takes_invalid_utf8_for_replacement_characters(v
     struct tokenizer *t = open_text(WHOLE);
     struct arena arena;
     arena_init(&arena, ARENA_MAX);
-    /* clean_text removes them, so that what was apart only by them comes together */
+    /* clean_text removes them, so the parts that they separated join */
     assert_ids(encode_exact(t,
                             span_str("a\xff\xfe"
                                      "b c"),
@@ -406,7 +406,7 @@ static void sign(struct buffer *packed)
     memcpy(packed->data + 8, &sum, sizeof sum);
 }
 
-static void test_embed_tokenizer_packed_is_safe_even_with_a_right_checksum(void **state)
+static void test_embed_tokenizer_damaged_packed_form_with_a_right_checksum_is_safe(void **state)
 {
     (void)state;
     static const uint8_t flips[] = {0x01, 0x80, 0xff};
@@ -451,7 +451,7 @@ static enum dp_status walk(void)
     struct buffer packed;
     struct tokens k, *w;
     size_t n;
-    /* Marks that NFD must order, more than wait without memory, and invalid bytes. */
+    /* Marks that NFD must order, more than fit without an allocation, and invalid bytes. */
     static const char text[] =
         "a ab foo [SEP] \xff a\xe3\x80\xae\xe3\x80\xaf\xe3\x80\xae\xe3\x80\xae\xe3\x80\xae"
         "\xe3\x80\xae\xe3\x80\xae\xe3\x80\xae\xe3\x80\xae\xe3\x80\xae\xe3\x80\xae\xe3\x80\xae"
@@ -531,7 +531,7 @@ int main(void)
         cmocka_unit_test(test_embed_tokenizer_takes_invalid_utf8_for_replacement_characters),
         cmocka_unit_test(test_embed_tokenizer_packed_again_is_the_same),
         cmocka_unit_test(test_embed_tokenizer_packed_detects_every_flipped_byte),
-        cmocka_unit_test(test_embed_tokenizer_packed_is_safe_even_with_a_right_checksum),
+        cmocka_unit_test(test_embed_tokenizer_damaged_packed_form_with_a_right_checksum_is_safe),
         cmocka_unit_test(test_embed_tokenizer_survives_every_failed_allocation),
         cmocka_unit_test(test_embed_tokenizer_says_when_the_arena_is_full),
     };

@@ -1,7 +1,7 @@
-/* test_tokenizer_golden.c: not one id may differ from the `tokenizers` package's.
+/* test_tokenizer_golden.c: every id must equal the `tokenizers` package's.
  *
- * tests/golden/make_tokenizer_golden.py wrote what is compared with here, and describes the files. Each
- * tokenizer is opened from its JSON and once more from its packed form at an odd address; both must agree.
+ * tests/golden/make_tokenizer_golden.py writes the golden files and describes them. Each tokenizer is opened from
+ * its JSON and once more from its packed form at an odd address; both must agree.
  */
 #include "test_support.h"
 
@@ -110,7 +110,7 @@ static struct span ids_span(struct tokens t)
     return span_of(t.ids, t.count * sizeof *t.ids);
 }
 
-/* The next line of *rest, without its end; false when there is none. */
+/* The next line of *rest, without its end. False at the end. */
 static bool next_line(struct span *rest, struct span *line)
 {
     if (rest->len == 0)
@@ -154,7 +154,7 @@ static void test_embed_tokenizer_golden_inputs_are_unchanged(void **state)
     }
 }
 
-/* The text of the next Cranfield record in *rest: all of it but its first line. */
+/* The text of the next Cranfield record in *rest: all but its first line. */
 static struct span next_record(struct span *rest)
 {
     struct span line = span_of("", 0), text;
@@ -379,7 +379,7 @@ struct custom_case {
     uint64_t max, overlap;
 };
 
-/* Compares a case's windows with the golden ones, which the reader is at. */
+/* Compares a case's windows with the golden ones at the reader's place. */
 static bool windows_match(const struct pair *p, const struct custom_case *c, struct json_reader *r,
                           struct arena *arena)
 {

@@ -87,8 +87,8 @@ static int by_key(const void *a, const void *b)
     return memcmp(((const struct made *)a)->key.bytes, ((const struct made *)b)->key.bytes, 32);
 }
 
-/* Every combination of models, engines, limits, outputs and inputs that lie close together: no two alike. */
-static void test_embed_cache_keys_differ_whenever_anything_does(void **state)
+/* Combinations of close models, engines, limits, outputs and inputs: no two keys are equal. */
+static void test_embed_cache_keys_differ_for_different_inputs(void **state)
 {
     (void)state;
     static const char *const prints[] = {"a", "b", "ab", ""}, *const engines[] = {"native int8", "native fp32",
@@ -111,7 +111,7 @@ static void test_embed_cache_keys_differ_whenever_anything_does(void **state)
             for (size_t prompt = 0; prompt < 5; prompt++) {
                 snprintf(made[count].what, sizeof made[count].what, "%zu, text %zu, prompt %zu", i, t, prompt);
                 cache_key_of_text(&keys, span_str(prompts[prompt / 2]), prompt % 2, text, &made[count++].key);
-                prompt += prompt == 0; /* one that is empty is not skipped */
+                prompt += prompt == 0; /* an empty prompt is not skipped */
             }
         }
         for (size_t n = 1; n <= 4; n++) {
@@ -141,7 +141,7 @@ static void test_embed_cache_keys_do_not_change(void **state)
 
 /* ---- what is kept ---- */
 
-static void test_embed_cache_gives_back_what_landed(void **state)
+static void test_embed_cache_returns_landed_vectors(void **state)
 {
     (void)state;
     open_cache(100, 1 << 20);
@@ -181,13 +181,13 @@ static void test_embed_cache_holds_so_many_bytes(void **state)
         assert_true(atomic_load(&metrics.last->value) <= 64 << 10);
     }
     assert_true(atomic_load(&metrics.last->value) > 60 << 10);
-    /* What it counts is what it takes; of the table it grows to, a little more. */
+    /* The counted bytes are the allocated ones, except the growing table. */
     assert_true(test_alloc_bytes() - before < 80 << 10);
     close_cache();
     metric_registry_deinit(&metrics);
 }
 
-/* What is asked for again stays when many others pass. */
+/* A text that is asked for again stays while many others pass. */
 static void test_embed_cache_keeps_the_hot_in_a_flood(void **state)
 {
     (void)state;
@@ -220,14 +220,14 @@ static void test_embed_cache_keeps_printed_forms(void **state)
     struct cache_key key = key_of(1), other = key_of(2);
     float v[DIM];
     struct vector_read read = {.form = VECTOR_JSON, .dim = DIM, .vector = v};
-    vector_cache_attach(cache, &other, VECTOR_JSON, span_str("[9]")); /* not here: ignored */
+    vector_cache_attach(cache, &other, VECTOR_JSON, span_str("[9]")); /* not kept: ignored */
     put(1);
     assert_true(vector_cache_read(cache, &key, &arena, &read));
     assert_null(read.text.data);
     vector_cache_attach(cache, &key, VECTOR_JSON, span_str("[0]"));
-    vector_cache_attach(cache, &key, VECTOR_JSON, span_str("[1]")); /* it has one */
+    vector_cache_attach(cache, &key, VECTOR_JSON, span_str("[1]")); /* it has a printed form already */
     vector_cache_attach(cache, &key, VECTOR_BASE64, span_str("\"AAAA\""));
-    assert_non_null(arena_alloc(&arena, 1)); /* it has room from now on */
+    assert_non_null(arena_alloc(&arena, 1)); /* from now on there is room */
     size_t before = test_alloc_count();
     for (int i = 0; i < 20; i++) {
         assert_true(vector_cache_read(cache, &key, &arena, &read));
@@ -247,7 +247,7 @@ static void test_embed_cache_keeps_printed_forms(void **state)
 struct seeker {
     pthread_t thread;
     unsigned n;
-    bool fails; /* when it leads */
+    bool fails; /* if it leads */
 };
 
 static _Atomic unsigned computed, asked;
@@ -259,7 +259,7 @@ static void spin_until(const _Atomic unsigned *value, unsigned least)
         sched_yield();
 }
 
-/* Gets a vector as a request does. */
+/* Asks for a vector as a request does. */
 static void *seek(void *context)
 {
     struct seeker *seeker = context;
@@ -320,7 +320,7 @@ static void test_embed_cache_computes_once_for_all_who_ask(void **state)
 {
     (void)state;
     fly(100, 0);
-    fly(0, 0); /* with nothing kept, too */
+    fly(0, 0); /* even if nothing is kept */
 }
 
 static void test_embed_cache_lets_another_lead_after_a_failure(void **state)
@@ -352,7 +352,7 @@ static void test_embed_cache_waits_no_longer_than_its_call(void **state)
     assert_int_equal(call.error.status, DP_CANCELLED);
     assert_int_equal(vector_cache_ask(cache, &key, &arena, &read, &waiter), FLIGHT_WAIT);
     vector_cache_land(cache, leader, NULL, NULL);
-    vector_cache_leave(cache, waiter); /* the last takes it along */
+    vector_cache_leave(cache, waiter); /* the last user frees it */
     assert_false(has(1));
     put(1);
     close_cache();
@@ -397,9 +397,9 @@ static void test_embed_cache_survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed_cache_keys_differ_whenever_anything_does),
+        cmocka_unit_test(test_embed_cache_keys_differ_for_different_inputs),
         cmocka_unit_test(test_embed_cache_keys_do_not_change),
-        cmocka_unit_test(test_embed_cache_gives_back_what_landed),
+        cmocka_unit_test(test_embed_cache_returns_landed_vectors),
         cmocka_unit_test(test_embed_cache_holds_so_many_vectors),
         cmocka_unit_test(test_embed_cache_holds_so_many_bytes),
         cmocka_unit_test(test_embed_cache_keeps_the_hot_in_a_flood),

@@ -65,7 +65,7 @@ static void put_value(struct writer *w, float x)
         buffer_u16(&w->data, strcmp(w->options->type, "F16") == 0 ? to_half(x) : (uint16_t)(bits >> 16));
 }
 
-/* columns 0: a vector of `rows` values around `around`; else a matrix of values of size 1 / sqrt(columns). */
+/* columns 0: a vector of `rows` values near `around`; else a matrix of values of size 1 / sqrt(columns). */
 static void put_tensor(struct writer *w, const char *name, unsigned rows, unsigned columns, float around)
 {
     const struct tiny_options *o = w->options;

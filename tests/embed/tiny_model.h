@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Widths that are no multiple of any register or panel. */
+/* Widths that no register or panel divides. */
 enum {
     TINY_HIDDEN = 20,
     TINY_HEADS = 2,
@@ -19,7 +19,7 @@ struct tiny_options {
     uint32_t layers; /* 0: one */
     uint64_t seed;
     const char *type;   /* of the tensors: "F32" (NULL), "F16" or "BF16" */
-    const char *config; /* instead of its own config.json, sentence_bert_config.json, modules.json, … */
+    const char *config; /* replace the usual config.json, sentence_bert_config.json, modules.json, … */
     const char *sentence;
     const char *modules;
     const char *pooling;
@@ -27,11 +27,11 @@ struct tiny_options {
     const char *without;    /* a tensor to leave out */
     const char *not_finite; /* a tensor whose first value is NaN */
     const char *prefix;     /* before every tensor's name */
-    bool flat;              /* the weights of matrices have all one size */
-    float loud;             /* times channel 5 of gamma behind attention, unless it is 0 */
+    bool flat;              /* all weights of matrices have one absolute value */
+    float loud;             /* multiplies channel 5 of gamma behind attention; 0: no change */
 };
 
-/* Writes the folder `name` in the test's scratch folder and answers its path (in a static buffer). */
+/* Writes the folder `name` in the test's scratch folder. Returns its path, in a static buffer. */
 const char *tiny_model_write(const char *name, const struct tiny_options *options);
 
 /* tokenizer.json of the tiny model: [UNK] [CLS] [SEP] [PAD] and seven words. */

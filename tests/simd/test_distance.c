@@ -1,5 +1,5 @@
-/* test_distance.c: every instruction set scores as the scalar kernels do, bit for bit, at odd sizes and from any
- * address; and the scalar kernels are right. */
+/* test_distance.c: every instruction set gives the scalar kernels' bits, at odd sizes and from any address; and
+ * the scalar kernels are right. */
 #include "test_support.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static float chance(void)
 
 struct inputs {
     float query[DIM_MAX], step[DIM_MAX];
-    uint8_t rows[ROWS_MAX * DIM_MAX * sizeof(float) + 1]; /* floats, one byte off any alignment */
+    uint8_t rows[ROWS_MAX * DIM_MAX * sizeof(float) + 1]; /* floats at an odd address */
     uint8_t codes[ROWS_MAX * DIM_MAX];
 };
 
@@ -103,7 +103,7 @@ static void test_simd_distance_is_the_same_on_every_set(void **state)
     print_message("compared %d instruction sets with scalar\n", sets);
 }
 
-static void test_simd_distance_scores_a_row_alike_in_any_company(void **state)
+static void test_simd_distance_score_does_not_depend_on_other_rows(void **state)
 {
     (void)state;
     static struct inputs in;
@@ -128,7 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simd_distance_scalar_is_right),
         cmocka_unit_test(test_simd_distance_is_the_same_on_every_set),
-        cmocka_unit_test(test_simd_distance_scores_a_row_alike_in_any_company),
+        cmocka_unit_test(test_simd_distance_score_does_not_depend_on_other_rows),
     };
     return test_run(tests);
 }

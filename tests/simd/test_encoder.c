@@ -57,7 +57,8 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
-/* A weight of random size, or as large as the packer allows; `lane` and `pair` are what it has left to allow. */
+/* A weight of random size, or the largest that the packer allows; `lane` and `pair` are what is left of its
+ * bounds. */
 static int next_weight(bool large, int *lane, int *pair)
 {
     random_float();
@@ -164,7 +165,7 @@ static void check_rows(const struct encoder_kernels *kernels)
           *beta = floats(WIDTH_MAX);
     float *a = floats(WIDTH_MAX), *b = floats(WIDTH_MAX);
     for (size_t dim = 1; dim <= WIDTH_MAX; dim++) {
-        /* Both write exactly `dim` elements: what lies behind stays equal too. */
+        /* Both write exactly `dim` elements, so the bytes behind stay equal too. */
         uint8_t q[2][WIDTH_MAX] = {{0}};
         fill(x, WIDTH_MAX * 8);
         struct float_range want = scalar->range(x, dim), range = kernels->range(x, dim);
@@ -210,7 +211,8 @@ static void test_simd_row_kernels_equal_scalar(void **state)
     with_each_set(check_rows);
 }
 
-/* One head by two kernels: `dim` channels, rows of other things between. What lies behind a row of output stays. */
+/* Computes one head of `dim` channels by two kernels, with other data between rows. The data behind a row of
+ * output must stay. */
 static void check_head(void (*right)(const struct attention_head *), void (*kernel)(const struct attention_head *),
                        const float *qkv, size_t tokens, size_t dim)
 {
@@ -247,7 +249,7 @@ static void test_simd_attention_equals_scalar(void **state)
     with_each_set(check_attention);
 }
 
-/* Floats that no integer stands for, among others and everywhere: the same bits, whatever they are. */
+/* Infinities and NaN, among other floats and everywhere, give equal bits on all sets. */
 static void check_special_heads(const struct encoder_kernels *kernels)
 {
     enum { TOKENS = 21, DIM = 20, STRIDE = 3 * DIM + 7 };
@@ -269,7 +271,7 @@ static void test_simd_attention_takes_any_float(void **state)
     with_each_set(check_special_heads);
 }
 
-/* Attention in integers is near attention in fp32: within a thousandth of the greatest value. */
+/* Attention in integers is within a thousandth of the greatest value of attention in fp32. */
 static void test_simd_integer_attention_is_near_fp32(void **state)
 {
     (void)state;
@@ -343,7 +345,7 @@ static void test_simd_gelu_is_within_1e_6(void **state)
     assert_true(worst <= 1e-6);
 }
 
-/* Attention over two tokens is a sigmoid of the difference of their scores: it shows exp alone. */
+/* Attention over two tokens is a sigmoid of the difference of their scores, so it tests exp alone. */
 static void test_simd_softmax_is_within_1e_6(void **state)
 {
     (void)state;
@@ -373,7 +375,7 @@ static void test_simd_quantize_is_within_half_a_step(void **state)
     }
 }
 
-static void test_simd_check_refuses_what_it_cannot_obey(void **state)
+static void test_simd_check_refuses_unknown_and_missing_sets(void **state)
 {
     (void)state;
     struct dp_error error;
@@ -400,7 +402,7 @@ int main(void)
         cmocka_unit_test(test_simd_gelu_is_within_1e_6),
         cmocka_unit_test(test_simd_softmax_is_within_1e_6),
         cmocka_unit_test(test_simd_quantize_is_within_half_a_step),
-        cmocka_unit_test(test_simd_check_refuses_what_it_cannot_obey),
+        cmocka_unit_test(test_simd_check_refuses_unknown_and_missing_sets),
     };
     return test_run(tests);
 }

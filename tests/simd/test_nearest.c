@@ -1,5 +1,5 @@
-/* test_nearest.c: every instruction set finds the nearest columns that the scalar kernel finds, with the same bits, at
- * odd sizes and from any address; and the scalar kernel is right. */
+/* test_nearest.c: every instruction set finds the scalar kernel's nearest columns, with equal bits, at odd sizes
+ * and from any address; and the scalar kernel is right. */
 #include "test_support.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static float chance(void)
 }
 
 struct inputs {
-    float x[ROWS_MAX * DIM_MAX + 1]; /* used from the second on: of no alignment */
+    float x[ROWS_MAX * DIM_MAX + 1]; /* used from the second float on: unaligned */
     float bias[COLUMNS_MAX];
     float *w; /* float[PANELS_MAX][DIM_MAX][NEAREST_COLUMNS] */
 };
@@ -40,7 +40,7 @@ static void fill(struct inputs *in)
     for (size_t i = 0; i < (size_t)COLUMNS_MAX * DIM_MAX; i++)
         in->w[i] = chance();
     for (size_t c = 0; c < COLUMNS_MAX; c++)
-        in->bias[c] = c % 7 == 3 ? -INFINITY : chance(); /* no column */
+        in->bias[c] = c % 7 == 3 ? -INFINITY : chance(); /* padding */
 }
 
 static int set_up(void **state)
@@ -63,7 +63,7 @@ static struct found find(const struct nearest_kernels *kernels, const struct inp
 {
     struct found found;
     for (size_t r = 0; r <= ROWS_MAX; r++) {
-        found.best[r] = r == 5 ? 1.0f : r < rows ? -INFINITY : GUARD; /* one is good already */
+        found.best[r] = r == 5 ? 1.0f : r < rows ? -INFINITY : GUARD; /* one row has a good score already */
         found.column[r] = GUARD;
     }
     kernels->largest(in->x + 1, dim, rows, dim, in->w, in->bias, panels, found.best, found.column);
@@ -119,7 +119,7 @@ static void test_simd_nearest_first_of_equals_wins(void **state)
 {
     struct inputs *in = *state;
     fill(in);
-    for (size_t c = 0; c < COLUMNS_MAX; c++) /* all columns alike, but for those that are none */
+    for (size_t c = 0; c < COLUMNS_MAX; c++) /* all columns are equal, except padding */
         for (size_t i = 0; i < 8; i++)
             in->w[(c / NEAREST_COLUMNS * 8 + i) * NEAREST_COLUMNS + c % NEAREST_COLUMNS] = 0.25f;
     for (size_t c = 0; c < COLUMNS_MAX; c++)

@@ -1,4 +1,4 @@
-/* test_peak.c: the kernels that measure the machine do what they count, and read every byte. */
+/* test_peak.c: the kernels that measure the machine count their operations right, and read every byte. */
 #include <stdlib.h>
 
 #include "test_support.h"

@@ -1,5 +1,5 @@
-/* test_scan.c: every instruction set scans codes as the plain C kernels do, bit for bit, at odd sizes and from any
- * address, and writes nothing else; and of the plain C kernels, that codes are read as their layout says. */
+/* test_scan.c: every instruction set gives the plain C kernels' bits, at odd sizes and from any address, and
+ * writes nothing else; and the plain C kernels read codes as the layout says. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static uint64_t chance(void)
     return seed >> 11;
 }
 
-/* What a kernel is given, one byte off any alignment, and what it answers, in bytes. */
+/* A kernel's input, at odd addresses, and its output, in bytes. */
 static uint8_t codes[1 + (size_t)ROWS_MAX * DIM_MAX * 2], table8[DIM_MAX * 16];
 static float query[DIM_MAX], table[16 * 256];
 static _Alignas(64) uint8_t want[OUT_MAX], got[OUT_MAX];
@@ -56,14 +56,14 @@ static void with_each_set(void (*check)(const struct scan_kernels *k, size_t n, 
     }
 }
 
-/* NaN has no bits to agree on: one for all. */
+/* NaNs may differ in bits, so we make them equal. */
 static void same_nan(float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = isnan(x[i]) ? NAN : x[i];
 }
 
-/* All eight ways of scoring scalar codes into out float[8][ROWS_MAX + 1]. */
+/* Scores scalar codes by all eight kernels into out float[8][ROWS_MAX + 1]. */
 static void score_codes(const struct scan_kernels *k, size_t n, size_t dim, void *out)
 {
     float *scores = out;
@@ -106,7 +106,7 @@ static void check_reaching(const struct scan_kernels *k, size_t n, size_t dim)
         }
 }
 
-static void test_simd_scan_finds_those_that_reach_a_bound_alike_on_every_set(void **state)
+static void test_simd_scan_finds_scores_that_reach_a_bound_alike_on_every_set(void **state)
 {
     (void)state;
     with_each_set(check_reaching);
@@ -187,7 +187,7 @@ static void test_simd_scan_sums_bits_alike_on_every_set(void **state)
     with_each_set(check_bits);
 }
 
-/* A row that is all ones, and more bytes than 16-bit counters of ones could take. */
+/* A row of ones, with more bytes than 16-bit counters of ones can count. */
 static void test_simd_scan_counts_long_rows(void **state)
 {
     (void)state;
@@ -211,7 +211,7 @@ static void test_simd_scan_reads_codes_as_their_layout_says(void **state)
 {
     (void)state;
     const struct scan_kernels *k = &scan_kernels_scalar;
-    /* Each component meets a weight of its own, so that the sum tells where it came from. */
+    /* Each component meets a different weight, so that the sum shows its origin. */
     static const float weight[] = {1.0f, 64.0f, 4096.0f, 262144.0f, 0x1p-6f}, none[5] = {0},
                        one[5] = {1, 1, 1, 1, 1};
     float score;
@@ -262,7 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simd_scan_scores_scalar_codes_alike_on_every_set),
-        cmocka_unit_test(test_simd_scan_finds_those_that_reach_a_bound_alike_on_every_set),
+        cmocka_unit_test(test_simd_scan_finds_scores_that_reach_a_bound_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_scores_entries_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_tables_alike_on_every_set),
         cmocka_unit_test(test_simd_scan_sums_groups_alike_on_every_set),
