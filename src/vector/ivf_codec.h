@@ -35,10 +35,9 @@ struct ivf_codec {
     /* SQ4, SQ6, SQ8: float[2][dim], the least value and the range, for every form; PQ: float[m][dim / m][1 << bits],
      * with the entries side by side (vector/pq.h) */
     const float *trained;
-    size_t m;    /* PQ: parts of a vector */
-    size_t bits; /* bits of an index (PQ) or of a dimension (RaBitQ) */
-    size_t
-        query_bits; /* RaBitQ: bits that queries are rounded to; 0: they are not rounded (never for IVF_RABITQ_FAST) */
+    size_t m;           /* PQ: parts of a vector */
+    size_t bits;        /* bits of an index (PQ) or of a dimension (RaBitQ) */
+    size_t query_bits;  /* RaBitQ: bits that queries are rounded to; 0: none (never for IVF_RABITQ_FAST) */
     bool centered;      /* RaBitQ fast: queries are rounded symmetrically around 0 */
     bool precomputed;   /* PQ fast, L2, by residual: FAISS uses precomputed tables (scan_pq_fast.c) */
     size_t block_rows;  /* blocked kinds: vectors of a block, a multiple of 32; otherwise 0 */

@@ -188,7 +188,8 @@ static void test_vector_file_refusals(void **state)
     refuse(npy("{'descr': '|O', 'fortran_order': False, 'shape': (2, 1)}", floats, 16), "numpy.stack");
     refuse(npy("{'descr': '<U4', 'fortran_order': False, 'shape': (1, 1)}", floats, 16), "dipper embed");
     refuse(npy("{'descr': '|V2', 'fortran_order': False, 'shape': (2, 2)}", floats, 16), "astype('<f4')");
-    refuse(npy("{'descr': '<f16', 'fortran_order': False, 'shape': (1, 1)}", floats, 16), "'<f16', no numbers");
+    refuse(npy("{'descr': '<f16', 'fortran_order': False, 'shape': (1, 1)}", floats, 16),
+           "'<f16', a type that is not read");
     refuse(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (4,)}", floats, 16), "records");
     refuse(npy("{'fortran_order': False, 'shape': (4,)}", floats, 16), "its numbers are");
     refuse(npy("{'descr': '<f4', 'fortran_order': Maybe, 'shape': (2, 2)}", floats, 16), "fortran_order");
