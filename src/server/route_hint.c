@@ -6,13 +6,13 @@
 
 enum { PARTS_MAX = 8, PATH_MAX_BYTES = 200 };
 
-struct parts {
+struct path_parts {
     struct span part[PARTS_MAX];
     size_t count;
 };
 
 /* Splits a path into its non-empty parts; false when there are too many. */
-static bool split_parts(struct span path, struct parts *out)
+static bool split_parts(struct span path, struct path_parts *out)
 {
     out->count = 0;
     for (size_t at = 0; at < path.len;) {
@@ -29,7 +29,8 @@ static bool split_parts(struct span path, struct parts *out)
 }
 
 /* Whether the parts fit the pattern's parts from `skipped` on, and at least one is equal, not only a {…}. */
-static bool parts_fit(const struct parts *pattern, size_t skipped, const struct parts *path, size_t path_skipped)
+static bool parts_fit(const struct path_parts *pattern, size_t skipped, const struct path_parts *path,
+                      size_t path_skipped)
 {
     bool alike = false;
     if (pattern->count <= skipped || pattern->count - skipped != path->count - path_skipped)
@@ -45,7 +46,7 @@ static bool parts_fit(const struct parts *pattern, size_t skipped, const struct 
     return alike;
 }
 
-static const char *path_of(const struct parts *pattern, const struct parts *path, struct arena *arena)
+static const char *path_of(const struct path_parts *pattern, const struct path_parts *path, struct arena *arena)
 {
     const char *text = "";
     for (size_t i = 0; text && i < pattern->count; i++) {
@@ -59,7 +60,7 @@ static const char *path_of(const struct parts *pattern, const struct parts *path
 /* How the path differs from the pattern; a higher number is a worse match. */
 enum way { WAY_SPELLING, WAY_LACKS_FIRST, WAY_HAS_ONE_MORE, WAYS };
 
-static bool differs_so(enum way way, const struct parts *pattern, const struct parts *path)
+static bool differs_so(enum way way, const struct path_parts *pattern, const struct path_parts *path)
 {
     switch (way) {
     case WAY_SPELLING: return parts_fit(pattern, 0, path, 0);
@@ -72,7 +73,7 @@ static bool differs_so(enum way way, const struct parts *pattern, const struct p
 
 bool route_hint(const char *method, struct span path, struct arena *arena, struct route_hint *out)
 {
-    struct parts parts, pattern, found = {.count = 0};
+    struct path_parts parts, pattern, found = {.count = 0};
     *out = (struct route_hint){.route = NULL};
     if (path.len > PATH_MAX_BYTES || !split_parts(path, &parts) || parts.count == 0)
         return false;
