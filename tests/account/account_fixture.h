@@ -35,7 +35,7 @@ const struct new_key *fixture_key_with(struct accounts *a, struct key_wish wish)
 enum account_verdict fixture_show(struct accounts *a, const char *key, struct account_pass *pass);
 /* Shows the key, spends, and leaves: ACCOUNT_FINE or why not. */
 enum account_reason fixture_use(struct accounts *a, const char *key, int64_t embeddings);
-/* What the database says that a user has used in the clock's month. */
+/* The usage of a user in the clock's month, from the database. */
 int64_t fixture_used(struct accounts *a, const char *email);
 /* One statement, and the first number of its answer. */
 int64_t fixture_sql(struct accounts *a, const char *sql);

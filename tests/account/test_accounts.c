@@ -45,7 +45,7 @@ static void test_accounts_refuse_what_is_no_key_of_theirs(void **state)
     const struct new_key *key = fixture_key(a, "a@b", TIER_FREE);
     struct account_pass pass;
     char wrong[KEY_TEXT_MAX + 1];
-    /* What has not a key's form is refused at once, with nothing looked up. */
+    /* A text without the form of a key is refused at once, without a look-up. */
     assert_int_equal(accounts_try(a, span_str(""), &pass), ACCOUNT_REFUSED);
     assert_int_equal(pass.reason, ACCOUNT_NO_KEY);
     static const char *const malformed[] = {"fe_", "x", "fe_' OR 1=1 --", "sk-123"};
@@ -147,7 +147,7 @@ static void test_accounts_look_at_a_key_again_before_its_minute_is_over(void **s
     accounts_close(a);
 }
 
-/* bcrypt has nothing to say where a digest is known: here the hash is none. */
+/* A known digest decides without bcrypt: here the hash is not a bcrypt hash. */
 static void test_accounts_a_known_digest_decides_without_bcrypt(void **state)
 {
     (void)state;
@@ -489,7 +489,7 @@ static void test_accounts_sqlite_keeps_its_locks_while_others_connect(void **sta
     fixture_key(a, "a@b", TIER_FREE);
     assert_false(others_may_lock(path));
     assert_false(others_may_lock(log));
-    /* More connections of the pool, a second pool of the same process, and its end. */
+    /* Opens more connections of the pool, then a second pool in this process, and closes that. */
     options.pool_min = 3;
     struct accounts *b = fixture_open(&options);
     assert_int_equal(database_read(account_call(), accounts_database(b), count_users, NULL), DP_OK);

@@ -89,7 +89,7 @@ static void test_quota_tells_what_is_left(void **state)
     struct account_pass pass;
     assert_int_equal(fixture_show(a, key->text, &pass), ACCOUNT_GRANTED);
     account_look(&pass);
-    assert_false(pass.has_view); /* nobody has asked yet */
+    assert_false(pass.has_view); /* the database was not asked yet */
     assert_int_equal(account_spend(account_call(), &pass, 3), ACCOUNT_GRANTED);
     account_look(&pass);
     assert_int_equal(pass.view.limit, LIMIT);
@@ -205,7 +205,7 @@ static void test_quota_users_who_come_again_go_on_counting(void **state)
     accounts_close(a);
 }
 
-/* What is in hand of a month that has passed goes back to it. */
+/* Embeddings in hand go back to their month when it has passed. */
 static void test_quota_idle_shares_go_back(void **state)
 {
     (void)state;
@@ -287,7 +287,7 @@ static void test_quota_many_clients_of_two_nodes_never_overrun(void **state)
     accounts_close(nodes[1]);
 }
 
-/* A node that died held a share, and had used some of it that nobody wrote. */
+/* A crashed node held a share, and had not written all that it used. */
 static void test_quota_of_a_node_that_died(void **state)
 {
     (void)state;
@@ -318,7 +318,7 @@ static void test_quota_of_a_node_that_died(void **state)
     atomic_store(&fixture_wall_ms, FIXTURE_NOW_MS);
 }
 
-/* What an answer that was lost leaves behind: the same settlement is made again. */
+/* The answer of a settlement was lost, so the node settles again. */
 static enum dp_status settle_twice(struct call *call, struct db_transaction *t, void *context)
 {
     struct lease_settlement *s = context;

@@ -57,7 +57,7 @@ static void test_base_masked_url_hides_parameters(void **state)
     expect("https://h/k?token=a&", "https://h/k?token=(hidden)");
 }
 
-/* Wrong values are quoted in messages, so what is not a proper URL must not tell its password either. */
+/* Messages quote wrong values, so the password in a malformed URL must be hidden too. */
 static void test_base_masked_url_hides_in_doubt(void **state)
 {
     (void)state;

@@ -34,7 +34,7 @@ static void test_os_call_deadline_passes(void **state)
     assert_int_equal(call.error.status, DP_DEADLINE);
 
     call_init(&call, &arena);
-    call_limit_ms(&call, INT64_MAX); /* so far away that it is none */
+    call_limit_ms(&call, INT64_MAX); /* so far away that there is no deadline */
     assert_int_equal(call_left_ms(&call), -1);
     call_limit_ms(&call, 1LL << 40);
     assert_int_equal(call_left_ms(&call), INT32_MAX);
@@ -87,7 +87,7 @@ static void test_os_call_asks_whether_it_is_to_end(void **state)
     assert_int_equal(call_check(&call), DP_CANCELLED);
     call.poll_ns = os_now_ns() - 1;
     assert_int_equal(call_check(&call), DP_CANCELLED);
-    assert_int_equal(asked.times, 1); /* who said so is not asked again */
+    assert_int_equal(asked.times, 1); /* after its wish to end, the caller is not polled again */
     assert_int_equal(call_check(&child), DP_CANCELLED);
 }
 
@@ -115,7 +115,7 @@ static void test_os_call_join_asks_who_may_want_the_end(void **state)
     call_init(&call, &arena);
     call_poll(&call, set_flag, (void *)&flag, &flag);
     assert_int_equal(pthread_create(&thread, NULL, work_until_told, (void *)&flag), 0);
-    call_join(&call, thread); /* for ever, if nobody were asked */
+    call_join(&call, thread); /* without the poll this would wait for ever */
     assert_int_equal(call.error.status, DP_CANCELLED);
     arena_deinit(&arena);
 }

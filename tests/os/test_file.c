@@ -116,7 +116,7 @@ static void test_os_file_size_is_bounded(void **state)
     buffer_init(&b, 9);
     assert_int_equal(os_read_file(path, &b, &error), DP_TOO_LARGE);
     buffer_deinit(&b);
-    /* A file that does not tell its size ahead. */
+    /* A file whose size is not known in advance. */
     buffer_init(&b, 4);
     assert_int_equal(os_read_file("/proc/self/status", &b, &error), DP_TOO_LARGE);
     buffer_deinit(&b);

@@ -39,7 +39,7 @@ static int release_stderr(void **state)
     return 0;
 }
 
-/* What was logged, in a buffer that the caller ends. */
+/* The logged lines, in a buffer that the caller frees. */
 static struct span logged(struct buffer *b)
 {
     buffer_init(b, 1 << 24);
@@ -82,7 +82,7 @@ static void test_os_log_text_line(void **state)
     assert_tail("Z error that\n");
 }
 
-/* What a client sends may reach the log: it must not forge lines or drive a terminal. */
+/* Text from clients may reach the log: it must not forge lines or control a terminal. */
 static void test_os_log_escapes_what_is_not_text(void **state)
 {
     (void)state;

@@ -100,7 +100,7 @@ static void test_os_team_callers_take_turns(void **state)
     team_free(team);
 }
 
-/* What the members of a gathering write between meetings. */
+/* The members of a gathering write this between meetings. */
 struct gathering {
     unsigned round[8]; /* plain: meeting must order it */
     _Atomic unsigned wrong, runs[8];
