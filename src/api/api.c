@@ -1,4 +1,4 @@
-/* api.c: what the dialects' errors have in common. */
+/* api.c: error codes, which all dialects share. */
 #include "api/api.h"
 
 const char *api_error_code(unsigned status)

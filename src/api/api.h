@@ -1,5 +1,5 @@
-/* api/api.h: the dialects. Each turns its clients' JSON into service structs and back, and has its clients' shape
- * of errors. Handlers block as the service does, so the server runs them on request threads.
+/* api/api.h: the dialects. Each translates its clients' JSON into service structs and back, and writes errors in their
+ * shape. Handlers block as the service does, so the server runs them on request threads.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -9,38 +9,38 @@
 
 struct api_context {
     struct service *service;
-    const _Atomic bool *draining; /* true: the process is about to end; NULL: never */
-    bool needs_model;             /* not ready to be asked without a model */
+    const _Atomic bool *draining; /* true: the process is ending; NULL: never */
+    bool needs_model;             /* without a model the server is not ready */
 };
 
-/* Answers the request whatever happens: errors become answers too. */
+/* Answers the request. Errors become answers too. */
 typedef void (*api_handler)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
-/* Answers when that needs no waiting, or does nothing and answers false; then the handler is to be run. What the call's
- * gate refuses (os/gate.h) needs no answer of the handler's: the server makes it, in the dialect's shape. */
+/* Answers if that needs no waiting. Otherwise it does nothing and returns false, and the server runs the handler. When the
+ * call's gate (os/gate.h) refuses, the server answers in the dialect's shape. */
 typedef bool (*api_attempt)(struct call *call, const struct api_context *api, const struct http_request *request,
                             struct http_response *response);
 
-/* A dialect's shape of errors. Replaces what the response held. `code` is a short name ("not_found"). */
+/* How a dialect writes errors. Both functions replace the content of the response. `code` is a short name ("not_found"). */
 struct api_dialect {
-    const char *name; /* of metrics and logs */
+    const char *name; /* in metrics and logs */
     void (*error)(struct http_response *response, unsigned status, const char *code, const char *message);
-    /* The same of a limit that was reached, and when it is lifted ("2026-12-01T00:00:00Z"); NULL: no shape of its own. */
+    /* Writes the error of a reached limit, which ends at reset_at ("2026-12-01T00:00:00Z"). NULL: uses `error`. */
     void (*limited)(struct http_response *response, unsigned status, const char *code, const char *message,
                     const char *reset_at);
 };
 
-extern const struct api_dialect api_fastembed; /* also what is no client's own: health, unknown paths */
+extern const struct api_dialect api_fastembed; /* also for health and unknown paths */
 extern const struct api_dialect api_openai;
-/* FastEmbed's shape of errors, for dialects that are no client's own: {"error": code, "message": sentence}. */
+/* Writes FastEmbed's shape of errors, for dialects without their own: {"error": code, "message": sentence}. */
 void api_fastembed_error(struct http_response *response, unsigned status, const char *code, const char *message);
 extern const struct api_dialect api_turbopuffer;
 extern const struct api_dialect api_faiss;
 
-/* Answers with the call's error in the dialect's shape. */
+/* Answers with the call's error, in the dialect's shape. */
 void api_fail(const struct call *call, const struct api_dialect *dialect, struct http_response *response);
-/* The code of an HTTP status: "invalid_request", "not_found", "overloaded", … */
+/* The error code of an HTTP status: "invalid_request", "not_found", "overloaded", … */
 const char *api_error_code(unsigned status);
 
 /* /v1/embed and /v1/embed/batch */
@@ -57,7 +57,7 @@ bool openai_embeddings_cached(struct call *, const struct api_context *, const s
 void openai_models(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 void openai_model(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 
-/* /v1/indexes: open one, tell of all, of one, close, search */
+/* /v1/indexes: open an index, list all, describe one, close, search */
 void faiss_open(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 void faiss_list(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 void faiss_describe(struct call *, const struct api_context *, const struct http_request *,
@@ -76,7 +76,7 @@ void turbopuffer_schema(struct call *, const struct api_context *, const struct 
                         struct http_response *);
 void turbopuffer_warm(struct call *, const struct api_context *, const struct http_request *,
                       struct http_response *);
-/* Writes: answered with 400 and how rows come in instead. */
+/* Answers writes with 400, and says how to index rows instead. */
 void turbopuffer_write(struct call *, const struct api_context *, const struct http_request *,
                        struct http_response *);
 

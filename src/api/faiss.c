@@ -1,7 +1,7 @@
 /* faiss.c: POST and GET /v1/indexes, GET and DELETE /v1/indexes/{name}, POST /v1/indexes/{name}/search.
  *
- * FAISS files that are searched where they lie. Names of fields are FAISS's and those of `dipper faiss … --json`. Errors
- * are {"error": code, "message": sentence}.
+ * Searches FAISS files where they lie. Fields have the names that FAISS or `dipper faiss … --json` uses. Errors are
+ * {"error": code, "message": sentence}.
  */
 #include "api/api.h"
 
@@ -51,7 +51,7 @@ static void print_index(struct json_writer *w, const struct index_description *d
     json_end_object(w);
 }
 
-/* Another server's failure is neither ours nor a sign of load. */
+/* Answers a failed opening. The failure of the file's server is a 502: neither ours nor a sign of load. */
 static void fail_open(const struct call *call, const struct index_source *source, struct http_response *response)
 {
     enum dp_status status = call->error.status;

@@ -1,7 +1,7 @@
 /* faiss_request.c: reads the bodies of requests to indexes.
  *
- * Vectors are an array of arrays of numbers, or one such array for one query; each may be base 64 of little-endian
- * float32 instead.
+ * Vectors are an array of arrays of numbers; a single query may be one array. Each array of numbers may be base 64 of
+ * little-endian float32 instead.
  */
 #include "api/faiss_request.h"
 
@@ -18,7 +18,7 @@ static void read_u64(struct json_reader *r, const char *name, uint64_t *out)
     if (json_read_u64(r, out))
         return;
     *r = before;
-    json_reject(r, DP_INVALID, "%s must be a whole number that is not negative", name);
+    json_reject(r, DP_INVALID, "%s must be a whole number, at least 0", name);
 }
 
 enum dp_status faiss_parse_open(struct call *call, struct span body, struct index_source *out)
@@ -49,7 +49,7 @@ enum dp_status faiss_parse_open(struct call *call, struct span body, struct inde
 
 /* ---- searches -------------------------------------------------------------------------------------------- */
 
-/* One vector: numbers, or base 64 of them. */
+/* Reads a vector: numbers, or base 64 of them. */
 static bool read_query_vector(struct json_reader *r, struct call *call, const float **out, size_t *dim)
 {
     struct span text;
@@ -66,7 +66,8 @@ static bool read_query_vector(struct json_reader *r, struct call *call, const fl
             return false;
         }
         if (!base64_decode(text, bytes, &len) || len % 4 != 0 || len / 4 > DIM_MAX) {
-            json_reject(r, DP_INVALID, "vectors: the string is no base 64 of at most %d float32 numbers", DIM_MAX);
+            json_reject(r, DP_INVALID, "vectors: the string is not base 64 of at most %d float32 numbers",
+                        DIM_MAX);
             return false;
         }
         *out = (const float *)bytes; /* arenas align to 16 bytes */
@@ -77,7 +78,7 @@ static bool read_query_vector(struct json_reader *r, struct call *call, const fl
     return *dim > 0;
 }
 
-/* Puts vector `i` into its row of out->vectors, which the first one makes. */
+/* Copies vector `i` into its row of out->vectors. The first one allocates them. */
 static bool take_row(struct json_reader *r, struct call *call, size_t i, const float *vector, size_t dim,
                      struct index_search *out)
 {
@@ -98,7 +99,7 @@ static bool take_row(struct json_reader *r, struct call *call, size_t i, const f
     return true;
 }
 
-/* How many elements the array has that begins here, if that many may come; 0 and a failed reader otherwise. */
+/* Counts the elements of the next array. Returns 0 and fails the reader if there are too few or too many. */
 static size_t count_queries(struct json_reader *r, const char *name)
 {
     size_t count = fields_count_items(r);
@@ -186,7 +187,7 @@ static void read_recall(struct json_reader *r, struct index_search *out)
 {
     if (fields_expect(r, JSON_NUMBER, "recall") && json_read_double(r, &out->recall) &&
         !(out->recall > 0 && out->recall <= 1))
-        json_reject(r, DP_INVALID, "recall is %g, but must lie above 0, and be at most 1", out->recall);
+        json_reject(r, DP_INVALID, "recall is %g, but must be above 0 and at most 1", out->recall);
 }
 
 static void read_factor(struct json_reader *r, struct index_search *out)

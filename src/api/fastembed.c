@@ -1,9 +1,9 @@
 /* fastembed.c: POST /v1/embed and /v1/embed/batch.
  *
- * A request is {"text": "…"} or {"texts": ["…", …]}, with "normalize" (false: the pooled vector as it is),
- * "truncate" (false: a text over the model's limit is an error) and "dimensions". One text is answered with
- * {"embedding", "model", "tokens", "cached", "latency_ms"}, several with "embeddings"; "truncated" is added when
- * a text was cut. Errors are {"error": code, "message": sentence}, with "reset_at" when a limit was reached.
+ * A request is {"text": "…"} or {"texts": ["…", …]}, with "normalize" (false: the pooled vector as it is), "truncate"
+ * (false: a text over the model's limit is an error) and "dimensions". The answer to one text is {"embedding", "model",
+ * "tokens", "cached", "latency_ms"}, to several it has "embeddings"; "truncated" says that a text was cut. Errors are
+ * {"error": code, "message": sentence}, with "reset_at" when a limit was reached.
  */
 #include "api/api.h"
 
@@ -33,7 +33,7 @@ void api_fastembed_error(struct http_response *response, unsigned status, const 
 
 const struct api_dialect api_fastembed = {"fastembed", api_fastembed_error, fastembed_limited};
 
-/* A text over the model's limit has an error of its own, which tells the limit. */
+/* The error of a text over the model's limit has a code and tells the limit. */
 static void answer_text_too_long(const struct call *call, const struct api_context *api,
                                  struct http_response *response)
 {
@@ -64,7 +64,8 @@ static bool read_many_texts(struct json_reader *r, struct call *call, struct fas
         return false;
     size_t count = fields_count_items(r);
     if (count > SERVICE_BATCH_MAX) {
-        json_reject(r, DP_INVALID, "\"texts\" holds %zu texts, at most %d are allowed", count, SERVICE_BATCH_MAX);
+        json_reject(r, DP_INVALID, "\"texts\" holds %zu texts, but at most %d are allowed", count,
+                    SERVICE_BATCH_MAX);
         return false;
     }
     struct embed_input *inputs = arena_calloc(call->arena, count ? count : 1, sizeof *inputs);
@@ -152,7 +153,7 @@ static void print_fastembed(const struct api_context *api, const struct fastembe
     if (answer->truncated && request->single) {
         json_field_bool(&w, "truncated", true);
     } else if (answer->truncated) {
-        json_field_array(&w, "truncated"); /* places of the texts that were cut */
+        json_field_array(&w, "truncated"); /* indices of the texts that were cut */
         for (size_t i = 0; i < count; i++)
             if (answer->items[i].truncated)
                 json_u64(&w, i);
@@ -166,7 +167,7 @@ static void answer_fastembed(struct call *call, const struct api_context *api,
                              const struct fastembed_request *request, const struct embed_response *answer,
                              int64_t began, struct http_response *response)
 {
-    /* Microseconds are the finest that means anything. */
+    /* Whole microseconds: finer figures mean nothing. */
     int64_t us = (os_now_ns() - began) / 1000;
     print_fastembed(api, request, answer, (double)us / 1000, response);
     if (buffer_check(&response->body, "the answer", &call->error) != DP_OK)

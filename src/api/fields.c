@@ -1,4 +1,4 @@
-/* fields.c: strict walking of JSON objects. */
+/* fields.c: reads fields strictly: unknown ones, repeated ones and wrong types fail. */
 #include "api/fields.h"
 
 #include "base/array.h"
@@ -14,7 +14,7 @@ bool fields_next(struct json_reader *r, struct arena *arena, const char *const *
     if (!json_next_key(r, arena, &key))
         return false;
     for (size_t i = 0; i < count; i++) {
-        assert(names[i]); /* a list that was made longer without the name */
+        assert(names[i]); /* a list that grew without its name */
         if (!span_equal_str(key, names[i]))
             continue;
         uint64_t bit = UINT64_C(1) << i;
@@ -33,7 +33,7 @@ bool fields_next(struct json_reader *r, struct arena *arena, const char *const *
 
 bool fields_enter_request(struct json_reader *r)
 {
-    /* Of nothing, and of what is no JSON, the reader itself says best what is wrong. */
+    /* For an empty or malformed body the JSON reader has the better message. */
     return (json_peek(r) == JSON_NOTHING || fields_expect(r, JSON_OBJECT, "the request")) && json_enter_object(r);
 }
 

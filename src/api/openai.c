@@ -1,15 +1,15 @@
 /* openai.c: POST /v1/embeddings, GET /v1/models and /v1/models/{id}.
  *
- * "input" is a string, an array of strings, or, where the server is told that its clients know the model's own
- * tokenizer, an array of tokens or an array of arrays of tokens. Vectors have unit length, as OpenAI's have. A text over the model's limit is cut; the header X-Dipper-Truncated counts such
- * inputs. Errors are {"error": {"message", "type", "param", "code"}}.
+ * "input" is a string or an array of strings. If the operator permits token ids, it may also be an array of tokens, or an
+ * array of such arrays. Vectors have unit length, as OpenAI's do. A text over the model's limit is cut; the header
+ * X-Dipper-Truncated counts such inputs. Errors are {"error": {"message", "type", "param", "code"}}.
  */
 #include "api/api.h"
 
 #include "base/base64.h"
 #include "api/fields.h"
 
-/* The answer of an error; param and code may be NULL. */
+/* Answers with an error; param and code may be NULL. */
 static void print_error(struct http_response *response, unsigned status, const char *param, const char *code,
                         const char *message)
 {
@@ -48,10 +48,10 @@ struct openai_request {
     struct embed_request embed;
     struct span model;
     bool base64;
-    const char *param; /* the field that is wrong */
+    const char *param; /* the wrong field */
 };
 
-/* An array of token numbers, at the reader's place. */
+/* Reads an array of token ids. */
 static bool read_tokens(struct json_reader *r, struct call *call, struct embed_input *input)
 {
     size_t count = fields_count_items(r);
@@ -74,7 +74,7 @@ static bool read_tokens(struct json_reader *r, struct call *call, struct embed_i
     return !json_failed(r);
 }
 
-/* The type of the first element of the array at the reader's place. */
+/* The type of the first element of the next array. */
 static enum json_type first_item(const struct json_reader *r)
 {
     struct json_reader ahead = *r;
@@ -131,7 +131,7 @@ static enum dp_status parse_openai(struct call *call, struct span body, struct o
     fields_enter_request(r);
     for (int field; fields_next(r, call->arena, names, FIELDS, &seen, &field);) {
         if (field != INPUT && field != MODEL && fields_null(r))
-            continue; /* as if it were not given */
+            continue; /* null means "not given" */
         switch (field) {
         case INPUT: read_input(r, call, &out->embed); break;
         case MODEL: fields_string(r, call->arena, "'model'", &out->model); break;
@@ -163,7 +163,8 @@ static enum dp_status parse_openai(struct call *call, struct span body, struct o
     return DP_OK;
 }
 
-/* Ids mean something to one tokenizer alone, and clients send those of another's: LangChain sends tiktoken's by default. */
+/* Refuses token ids unless the operator permits them: they belong to one tokenizer, and clients send another's. LangChain
+ * sends tiktoken's by default. */
 static enum dp_status check_tokens(struct call *call, const struct service *service,
                                    const struct openai_request *request)
 {
@@ -183,8 +184,8 @@ static void print_vector(struct json_writer *w, const float *vector, uint32_t di
         json_floats(w, vector, dim);
         return;
     }
-    /* The alphabet needs no escapes, so the text goes straight between quotes: through an empty raw value, which
-     * keeps the writer's commas right. */
+    /* Base 64 needs no escapes, so the text goes straight between quotes, the first of which is a raw value for the writer's
+     * commas. */
     json_raw(w, span_str("\""));
     base64_encode(span_of(vector, dim * sizeof *vector), w->out);
     buffer_append_str(w->out, "\"");
@@ -222,7 +223,7 @@ static void print_openai(struct call *call, const struct service_model *model,
         http_add_header(response, "X-Dipper-Truncated", arena_printf(call->arena, "%zu", answer->truncated));
 }
 
-/* The call's error, about a field of the request (or NULL). */
+/* Answers with the call's error; `param` is the field that it is about, or NULL. */
 static void fail_openai(const struct call *call, const char *param, struct http_response *response)
 {
     if (call->error.status != DP_INVALID && call->error.status != DP_TOO_LARGE) {

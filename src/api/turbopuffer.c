@@ -1,7 +1,7 @@
 /* turbopuffer.c: POST /v2/namespaces/{ns}/query, the list of namespaces, their metadata and schema.
  *
- * Shapes are those of turbopuffer's API v2. Answers add what the query cost to "performance": rounds, requests and
- * bytes of the store, and the milliseconds of each stage. Errors are {"status": "error", "error": sentence}.
+ * Shapes follow turbopuffer's API v2. Answers add the costs of the query to "performance": rounds, requests and bytes of
+ * the store, and the milliseconds of each stage. Errors are {"status": "error", "error": sentence}.
  */
 #include "api/api.h"
 
@@ -112,7 +112,7 @@ void turbopuffer_query(struct call *call, const struct api_context *api, const s
 
 /* ---- namespaces ------------------------------------------------------------------------------------- */
 
-/* A decimal number of a query parameter within [least, most]. */
+/* Reads a decimal number within [least, most] from a query parameter. */
 static enum dp_status read_page_number(struct call *call, const char *name, struct span text, uint32_t least,
                                        uint32_t most, uint32_t *out)
 {

@@ -1,8 +1,8 @@
 /* turbopuffer_query.c: reads the body of a turbopuffer v2 query.
  *
- * Known: rank_by ["vector", "ANN", X] with X an array of numbers, the same in base 64 (little-endian float32), or
- * ["Embed", "text"]; top_k or limit; offset; include_attributes or exclude_attributes; consistency;
- * distance_metric; vector_encoding. The rest of turbopuffer's query language is refused by name.
+ * Known: rank_by ["vector", "ANN", X] where X is an array of numbers, base 64 of little-endian float32, or ["Embed",
+ * "text"]; top_k or limit; offset; include_attributes or exclude_attributes; consistency; distance_metric; vector_encoding.
+ * The rest of turbopuffer's query language is refused by name.
  */
 #include "api/turbopuffer_query.h"
 
@@ -14,18 +14,18 @@
 enum { DEFAULT_LIMIT = 10, ATTRIBUTES_MAX = 1024 };
 
 static const char RANK_BY_VECTOR[] =
-    "rank_by is [\"vector\", \"ANN\", X], X being a vector or [\"Embed\", \"text\"]";
+    "rank_by must be [\"vector\", \"ANN\", X], where X is a vector or [\"Embed\", \"text\"]";
 
-/* Fails with a sentence about what turbopuffer has and we don't, and what to do meanwhile. */
+/* Refuses a feature of turbopuffer that this server lacks, and says what to do instead. */
 static enum dp_status not_yet(struct json_reader *r, struct call *call, const char *what, const char *instead)
 {
-    if (json_failed(r)) /* which says more */
+    if (json_failed(r)) /* which has a better message */
         return DP_INVALID;
     json_reject(r, DP_UNSUPPORTED, "%s", what);
     return call_fail(call, DP_UNSUPPORTED, "%s is not supported yet by this server: %s", what, instead);
 }
 
-/* The rest of ["Embed", "text"], whose name has been read, with its closing bracket. */
+/* Reads the rest of ["Embed", "text"] behind its name, closing bracket included. */
 static void read_embed(struct json_reader *r, struct call *call, struct query_request *out)
 {
     if (!json_next_item(r)) {
@@ -48,7 +48,7 @@ static void read_base64_vector(struct json_reader *r, struct call *call, struct 
     if (!bytes)
         json_reject(r, DP_NOMEM, "a vector");
     else if (!base64_decode(text, bytes, &len) || len == 0 || len % 4 != 0)
-        json_reject(r, DP_INVALID, "rank_by: the string is no base 64 of float32 numbers");
+        json_reject(r, DP_INVALID, "rank_by: the string is not base 64 of float32 numbers");
     else if (len / 4 > INDEX_DIM_MAX)
         json_reject(r, DP_INVALID, "rank_by: the vector has more than %d numbers", INDEX_DIM_MAX);
     else {
@@ -57,7 +57,7 @@ static void read_base64_vector(struct json_reader *r, struct call *call, struct 
     }
 }
 
-/* The third element of rank_by. */
+/* Reads the third element of rank_by. */
 static void read_target(struct json_reader *r, struct call *call, struct query_request *out)
 {
     enum json_type type = json_peek(r);
@@ -137,7 +137,7 @@ static void read_rank_by(struct json_reader *r, struct call *call, struct query_
         json_reject(r, DP_INVALID, "%s", usage);
 }
 
-/* A number, or {"total": number}. */
+/* Reads a number, or {"total": number}. */
 static void read_limit(struct json_reader *r, struct call *call, uint32_t *out)
 {
     enum { TOTAL, PER, FIELDS };
@@ -158,7 +158,7 @@ static void read_limit(struct json_reader *r, struct call *call, uint32_t *out)
         json_reject(r, DP_INVALID, "limit.total is missing");
 }
 
-/* An array of attribute names. */
+/* Reads an array of attribute names. */
 static void read_attribute_names(struct json_reader *r, struct call *call, const char *field,
                                  const struct span **out, size_t *count)
 {
@@ -284,8 +284,9 @@ static void take_encoding(struct json_reader *r, struct call *call, struct turbo
 
 static const struct {
     const char *name;
-    void (*take)(struct json_reader *r, struct call *call, struct turbopuffer_query *out); /* NULL: comes later */
-    const char *instead; /* of one that comes later: what to do until then */
+    void (*take)(struct json_reader *r, struct call *call,
+                 struct turbopuffer_query *out); /* NULL: not supported */
+    const char *instead;                         /* for one that is not supported: what to do */
 } FIELDS[] = {
     {"rank_by", take_rank_by, NULL},
     {"top_k", take_top_k, NULL},
@@ -306,7 +307,7 @@ static const struct {
 };
 enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS };
 
-/* Whether a field was given, by its name. */
+/* Whether the field of this name was given. */
 static bool is_given(uint64_t given, const char *name)
 {
     for (size_t i = 0; i < FIELD_COUNT; i++)
@@ -315,7 +316,7 @@ static bool is_given(uint64_t given, const char *name)
     return false;
 }
 
-/* Reads every field; `given` leaves out nulls, which mean "not given". */
+/* Reads all fields. `given` has a bit for each that is not null, as null means "not given". */
 static enum dp_status read_fields(struct call *call, struct span body, struct turbopuffer_query *out,
                                   uint64_t *given)
 {
@@ -335,7 +336,7 @@ static enum dp_status read_fields(struct call *call, struct span body, struct tu
         FIELDS[field].take(r, call, out);
     }
     json_end(r);
-    if (json_failed(r) && call->error.status == DP_UNSUPPORTED) /* not_yet has told why */
+    if (json_failed(r) && call->error.status == DP_UNSUPPORTED) /* not_yet has set the error */
         return call->error.status;
     return json_error(r, &call->error);
 }

@@ -123,7 +123,7 @@ static void test_fastembed_refuses_deep_nesting_and_large_batches(void **state)
     for (int i = 0; i < SERVICE_BATCH_MAX; i++)
         at += sprintf(at, ",\"a\"");
     strcpy(at, "]}");
-    assert_answer(ask(service, fastembed_embed, NULL, body), 400, "2049 texts, at most 2048");
+    assert_answer(ask(service, fastembed_embed, NULL, body), 400, "2049 texts, but at most 2048");
 }
 
 static void test_fastembed_without_a_model_says_so(void **state)

@@ -192,7 +192,7 @@ static void test_faiss_search_refuses(void **state)
         {"{\"vectors\":[[]]}", 400, "a vector is empty"},
         {"{\"vectors\":\"\"}", 400, "a vector is empty"},
         {"{\"vectors\":[[1],[1,2]]}", 400, "one has 2 numbers, the first 1"},
-        {"{\"vectors\":[[1],\"AAA\"]}", 400, "no base 64"},
+        {"{\"vectors\":[[1],\"AAA\"]}", 400, "not base 64"},
         {"{\"vectors\":[[1],{}]}", 400, "must be an array"},
         {"{\"vectors\":7}", 400, "vectors must be an array"},
         {"{\"vectors\":[1,\"x\"]}", 400, "must be a number"},
