@@ -1,5 +1,5 @@
-/* fuzz_manifest.c: any bytes as a manifest, with and without a checksum that fits. What parses is printed, and
- * what is printed parses to the same.
+/* fuzz_manifest.c: any bytes as a manifest, with and without a fitting checksum. A manifest that parses is printed,
+ * and its text parses to an equal one.
  */
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buffer fixed;
     struct span bytes = span_of(data, size);
     parse(bytes);
-    /* The seeds are whole manifests: mutations of what comes before the tail get a checksum that fits. */
+    /* The seeds are whole manifests: mutations of the part before the tail get a fitting checksum. */
     if (size >= MANIFEST_TAIL_LEN)
         bytes.len -= MANIFEST_TAIL_LEN;
     buffer_init(&fixed, MANIFEST_BYTES_MAX);

@@ -26,7 +26,7 @@ static void write_u64(uint8_t *at, uint64_t v)
         at[i] = (uint8_t)(v >> (8 * i));
 }
 
-/* Makes checksums and what the manifest lists fit the bytes. */
+/* Makes the checksums and the listed numbers fit the bytes. */
 static void mend_hot(uint8_t *bytes, size_t size, struct manifest_segment *listed)
 {
     uint32_t count = bytes[SEGMENT_HOT_SECTIONS_AT] % 16;
@@ -106,7 +106,7 @@ static void fuzz_ids(struct span bytes)
 
 static void fuzz_documents(struct span bytes)
 {
-    /* Stored as zstd: what decompresses is walked as documents. */
+    /* The bytes as zstd: the decompressed bytes are walked as documents. */
     struct document_block block = {.checksum = checksum64(bytes),
                                    .stored = (uint32_t)bytes.len,
                                    .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
@@ -119,7 +119,7 @@ static void fuzz_documents(struct span bytes)
     arena_init(&arena, 1 << 20);
     if (segment_inflate(&hot, &run, bytes, &arena, &raw, &error) == DP_OK)
         segment_find_document(&run, raw, 99, &document, &error);
-    segment_find_document(&run, bytes, 50, &document, &error); /* and the bytes as they are */
+    segment_find_document(&run, bytes, 50, &document, &error); /* and the bytes themselves */
     arena_deinit(&arena);
 }
 

@@ -1,4 +1,4 @@
-/* index_fixture.c: rows made from their numbers, loading them, and exhaustive search over them. */
+/* index_fixture.c: makes rows from their numbers, loads them, and searches them exhaustively. */
 #include "index_fixture.h"
 
 #include <inttypes.h>
@@ -275,7 +275,7 @@ static int by_value(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
-/* Whether the hit is what its row should be; its distance into *dist. */
+/* Whether the hit equals its row; *dist gets its distance. */
 static void check_hit(const struct world *w, const struct expected *e, const float *query,
                       const struct index_hit *hit)
 {

@@ -23,16 +23,16 @@ struct world {
     enum index_metric metric;
     uint32_t dim;
     bool windows;                   /* some rows have several vectors */
-    const struct swap_clock *clock; /* of loads; NULL: one by which waits take no time */
+    const struct swap_clock *clock; /* clock of loads; NULL: one whose waits take no time */
 };
 
 int world_in_memory(void **state); /* cmocka set-up: a fresh mem:// store */
-int world_in_folder(void **state); /* … a folder of its own */
-int world_close(void **state);     /* … tear-down */
-/* Forgets what the call has cost, its error and its arena. */
+int world_in_folder(void **state); /* cmocka set-up: a store in a fresh folder */
+int world_close(void **state);     /* cmocka tear-down */
+/* Forgets the costs of the call, its error and its arena. */
 void world_reset(struct world *w);
 
-/* What a row is like. */
+/* The vectors, id and attributes of a row. */
 size_t fixture_windows(const struct world *w, uint64_t row);
 void fixture_vector(const struct world *w, uint64_t row, size_t window, unsigned edition, float *out);
 struct index_id fixture_id(uint64_t row, char text[32]); /* every third is a string */
@@ -48,11 +48,11 @@ enum dp_status fixture_add(struct world *w, struct index_loader *loader, uint64_
 /* Begins a load, adds rows [from, to) and commits. */
 enum dp_status fixture_load(struct world *w, const char *name, uint64_t from, uint64_t to, unsigned edition,
                             struct index_load_summary *summary);
-/* The same, and the summary of success; fails the test otherwise. */
+/* As fixture_load; returns the summary, or fails the test. */
 struct index_load_summary fixture_must_load(struct world *w, const char *name, uint64_t from, uint64_t to,
                                             unsigned edition);
 
-/* Which rows a namespace should hold: rows [0, first) of edition `base`, where rows [from, to) are newer. */
+/* The rows that a namespace should hold: rows [0, first) of edition `base`, where rows [from, to) are newer. */
 struct expected {
     uint64_t rows;
     unsigned edition;
@@ -61,8 +61,8 @@ struct expected {
 };
 /* The exact distance of a row. */
 float fixture_distance(const struct world *w, const struct expected *e, uint64_t row, const float *query);
-/* Asks `queries` queries and compares with exhaustive search: every distance and attribute must be right for
- * its id, the order ascending, no id twice. Answers recall@k. */
+/* Runs `queries` queries and compares with exhaustive search: every distance and attribute must be right for its id,
+ * the order ascending, no id twice. Returns recall@k. */
 double fixture_check_answers(struct world *w, struct index_reader *reader, const struct expected *e,
                              size_t queries, uint32_t k, uint32_t nprobe);
 /* The number of the row with this id, or UINT64_MAX. */

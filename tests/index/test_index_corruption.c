@@ -1,5 +1,5 @@
-/* test_index_corruption.c: every byte of every object of a small namespace is changed in turn, every object cut
- * at every length: a clear error that names the object, or the very same answer.
+/* test_index_corruption.c: changes every byte of every object of a small namespace in turn, and cuts every object at
+ * every length. A reader gives an error that names the object, or exactly the right answer.
  */
 #include "index_fixture.h"
 
@@ -18,7 +18,7 @@ struct small {
     struct object objects[OBJECTS_MAX];
     size_t count;
     struct buffer answer;       /* of the query, as bytes */
-    struct buffer after_upsert; /* the same after three more rows were loaded */
+    struct buffer after_upsert; /* the answer after three more rows were loaded */
 };
 
 static void take_objects(struct world *w, struct small *s)
@@ -103,7 +103,7 @@ static void small_free(struct small *s)
 
 static size_t errors, equals;
 
-/* With one object changed: an error that says what is wrong, or the same answer. */
+/* With one object changed: an error that says what is wrong, or the right answer. */
 static void check_reading(struct world *w, const struct small *s, const struct object *o, const char *what,
                           size_t at)
 {
@@ -173,7 +173,7 @@ static void test_index_every_truncation_is_found(void **state)
     small_free(&s);
 }
 
-/* A load reads the hot parts, the ids and the deleted rows of older segments: it must not believe damaged ones. */
+/* A load reads the hot parts, the ids and the deleted rows of older segments: it must notice damage. */
 static void test_index_a_load_over_damaged_segments_fails_or_is_right(void **state)
 {
     struct world *w = *state;
@@ -188,7 +188,7 @@ static void test_index_a_load_over_damaged_segments_fails_or_is_right(void **sta
         errors = equals = 0;
         for (size_t at = 0; at < o->len; at++) {
             struct index_load_summary summary;
-            if (at % 64 == 0) { /* the objects of the loads below, which are garbage now, must not pile up */
+            if (at % 64 == 0) { /* removes the garbage of the loads below */
                 store_free(w->store);
                 w->store = test_store_wrap(fixture_memory(w));
             }
@@ -200,7 +200,7 @@ static void test_index_a_load_over_damaged_segments_fails_or_is_right(void **sta
             enum dp_status status = fixture_load(w, "small", 3, 6, 2, &summary);
             o->bytes[at] ^= 0x04;
             put(w, o->key, span_of(o->bytes, o->len));
-            if (status == DP_OK) { /* what the load wrote must be right once the damage is undone */
+            if (status == DP_OK) { /* the load's rows must be right once the damage is undone */
                 equals++;
                 if (!strstr(o->key, "manifest.json")) {
                     assert_int_equal(answer_of(w, &got), DP_OK);

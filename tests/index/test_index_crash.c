@@ -1,7 +1,6 @@
-/* test_index_crash.c: a load into a local folder whose process is killed, or whose disk fills up, at every call
- * that changes the folder: what is left is the old namespace or the new one, whole, and a repeat succeeds.
- *
- * The program runs itself again as the loader, under support/kill_at_write.c.
+/* test_index_crash.c: kills a load into a local folder, or fills the disk, at every call that changes the folder. The
+ * namespace is then the old one or the new one, whole, and a repeat succeeds. The program runs itself again as the
+ * loader, under support/kill_at_write.c.
  */
 #include "index_fixture.h"
 
@@ -54,7 +53,7 @@ static int be_loader(const char *root)
     return status != DP_OK;
 }
 
-/* Runs the loader with `name`=`n` for the preloaded library; answers waitpid's status. */
+/* Runs the loader with `name`=`n` for the preloaded library; returns waitpid's status. */
 static int run_loader(const char *root, const char *name, long n, const char *count)
 {
     pid_t child = fork();
@@ -79,7 +78,7 @@ static const struct expected before = {.rows = OLD_ROWS};
 static const struct expected after = {
     .rows = OLD_ROWS, .newer_from = NEW_FROM, .newer_to = NEW_TO, .newer_edition = 1};
 
-/* Whether the new rows are there; all that is there must be right. */
+/* Whether the new rows are there; every row that is there must be right. */
 static bool is_new(const char *root)
 {
     struct world w;
@@ -119,7 +118,7 @@ static long count_calls(const char *count)
     return strtol(text, NULL, 10);
 }
 
-/* Answers how often the new rows were there although the load said that it had failed. */
+/* Returns how often the new rows were there although the load reported a failure. */
 static size_t at_every_call(const char *name)
 {
     char count[4200];
@@ -135,7 +134,7 @@ static size_t at_every_call(const char *name)
         else
             assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
         bool landed = is_new(root);
-        assert_true(landed || status != 0); /* what was acknowledged is there */
+        assert_true(landed || status != 0); /* an acknowledged load is there */
         old += !landed;
         new += landed;
         unsure += landed && status != 0;
@@ -165,7 +164,7 @@ static void test_index_a_full_disk_at_any_call_leaves_a_whole_namespace(void **s
     at_every_call("DIPPER_FULL_AT");
 }
 
-/* A folder that cannot be synced: the rows can be read, but the load is no success. */
+/* In a folder that cannot be synced the rows can be read, but the load does not succeed. */
 static void test_index_a_commit_that_is_not_durable_is_no_success(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_index_faults.c: writers that die, answers that get lost, and two writers at once. */
+/* test_index_faults.c: writers that die, answers that are lost, and two writers at once. */
 #include "index_fixture.h"
 
 #include <stdio.h>
@@ -62,7 +62,7 @@ static void test_index_a_load_killed_at_any_write_leaves_the_old_state(void **st
     assert_true(n > 4);
 }
 
-/* The same for the very first load: before its commit there is no namespace. */
+/* Kills the first load of a namespace: before its commit there is no namespace. */
 static void test_index_a_first_load_killed_at_any_write_leaves_nothing(void **state)
 {
     struct world *w = *state;
@@ -136,7 +136,7 @@ static void test_index_an_aborted_load_leaves_no_object(void **state)
     struct world *w = *state;
     load_old(w);
     size_t objects = objects_in(w);
-    /* The last put before the manifest's fails for good. */
+    /* The last put before the manifest fails for good. */
     struct index_load_summary summary;
     test_store_fail_at(w->store, TEST_STORE_PUT, 3, DP_DENIED, false);
     enum dp_status status = fixture_load(w, "rows", NEW_FROM, NEW_TO, 1, &summary);
@@ -145,7 +145,7 @@ static void test_index_an_aborted_load_leaves_no_object(void **state)
     assert_true(namespace_is(w, &before, OLD_ROWS));
 }
 
-/* A manifest that was sent may list them, whatever the store answers: only a collector may remove them then. */
+/* A manifest that was sent may list the objects, whatever the store answers: only a collector may remove them. */
 static void test_index_a_refused_manifest_leaves_the_objects(void **state)
 {
     struct world *w = *state;
@@ -192,8 +192,8 @@ static void test_index_a_failure_that_landed_is_found_out(void **state)
     struct world *w = *state;
     struct index_load_summary summary;
     load_old(w);
-    /* The put lands but answers with a failure: the load finds out that it is committed, and must not remove
-     * what the manifest now lists. */
+    /* The put lands but its answer is a failure: the load finds that it is committed, and must not remove listed
+     * objects. */
     struct index_loader *loader;
     struct index_vectors vectors = fixture_vectors(w);
     float x[FIXTURE_DIM];
@@ -212,8 +212,8 @@ static void test_index_a_failure_that_landed_is_found_out(void **state)
     assert_true(namespace_is(w, &after, NEW_TO));
 }
 
-/* The answer to one of the segment's own objects is lost. It is there: the load goes on; or it is not: the load fails, and
- * has certainly not been committed. */
+/* The answer to the put of one of the segment's objects is lost. If the object is there, the load goes on; if not,
+ * the load fails and nothing was committed. */
 static void test_index_a_segment_whose_answer_is_lost(void **state)
 {
     struct world *w = *state;
@@ -238,7 +238,7 @@ static void cancel_at_manifest(void *ctx, const struct test_store_op *op)
         atomic_store((_Atomic bool *)ctx, true);
 }
 
-/* The swap's answer is lost, and the call ends. The put may still be on its way: what it lists must stay. */
+/* The swap's answer is lost, and the call ends. The put may still be on its way: its objects must stay. */
 static void test_index_a_put_that_may_land_later_keeps_the_objects(void **state)
 {
     struct world *w = *state;
@@ -306,7 +306,7 @@ static void test_index_the_loser_of_a_race_tries_again_over_the_winner(void **st
     struct rival rival;
     load_old(w);
     rival_begin(&rival, w, 5);
-    /* Rows 390 to 420 come from both: the load that commits last has them. */
+    /* Both loads have rows 390 to 420: those of the load that commits last stay. */
     struct index_load_summary summary = fixture_must_load(w, "rows", NEW_FROM, NEW_TO, 1);
     rival_end(&rival);
     assert_int_equal(summary.replaced, OLD_ROWS - NEW_FROM + NEW_TO - 390);
@@ -323,8 +323,8 @@ static void test_index_the_loser_of_a_race_tries_again_over_the_winner(void **st
     assert_int_equal(fixture_row_of(answer.hits[0].id), 400);
     assert_true(answer.hits[0].dist < 1e-5F);
     index_close(reader);
-    /* Nothing of the failed tries is left: a manifest, six segments of the rival's and ours, one old one and
-     * what the manifest lists as deleted. */
+    /* Nothing is left of the failed tries. There are a manifest, six segments of the rival and ours, an old one, and
+     * the listed .del objects. */
     size_t objects = objects_in(w);
     struct store_listing page;
     size_t dels = 0;
@@ -346,10 +346,11 @@ static void test_index_two_first_loads_make_one_namespace(void **state)
     struct expected e = {.rows = 100, .edition = 2, .newer_from = 390, .newer_to = 410, .newer_edition = 2};
     assert_true(fixture_check_answers(w, reader, &e, 10, 120, ALL_LISTS) == 1.0);
     index_close(reader);
-    assert_int_equal(objects_in(w), 1 + 2 * 2 + 2); /* a manifest that was sent lists what was moved: it stays */
+    assert_int_equal(objects_in(w),
+                     1 + 2 * 2 + 2); /* a manifest that was sent lists the moved objects: they stay */
 }
 
-/* The other load was there before this one sent a manifest. */
+/* The other load committed before this one sent a manifest. */
 static void test_index_what_was_moved_before_a_swap_is_removed(void **state)
 {
     struct world *w = *state;
@@ -387,7 +388,7 @@ static void test_index_a_missing_object_is_looked_for_once_more(void **state)
     assert_int_equal(answer.count, 10);
     struct expected e = {.rows = OLD_ROWS, .edition = 3};
     assert_true(fixture_check_answers(w, reader, &e, 5, 10, ALL_LISTS) >= 0.999);
-    /* And when it is really lost, that is said. */
+    /* An object that is really lost is reported. */
     assert_int_equal(store_list(&w->call, w->store, span_str(""), span_str(""), false, 1000, &page), DP_OK);
     for (size_t i = 0; i < page.count; i++) {
         if (strstr((const char *)page.entries[i].key.data, ".ivf"))

@@ -1,5 +1,6 @@
-/* test_index_http.c: a namespace that lies behind http URLs is searched in place, also when the server fails now and
- * then: the same answers, the same rounds. */
+/* test_index_http.c: a namespace behind http URLs is searched in place, also when the server fails now and then:
+ * equal answers, equal rounds.
+ */
 #include "index_fixture.h"
 
 #include <stdio.h>
@@ -83,7 +84,7 @@ static void test_index_http_reads_in_place(void **state)
     struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 10};
     assert_int_equal(index_query(&w->call, reader, &q, &answer), DP_OK);
     assert_int_equal(test_store_counts(w->store).rounds, 4);
-    /* What the call says it cost is what the server saw. */
+    /* The costs of the call are those that the server saw. */
     assert_int_equal(w->call.cost.requests, http_server_count(remote.server));
     assert_true(fixture_check_answers(w, reader, &EXPECTED, 10, 10, 8) == recall);
     index_close(reader);
@@ -100,7 +101,7 @@ static void test_index_http_survives_a_bad_server(void **state)
         {.kind = HTTP_ACT_SERVE, .times = 2},   {.kind = HTTP_ACT_DROP},
         {.kind = HTTP_ACT_RESET, .at = 1000},   {.kind = HTTP_ACT_SERVE},
     };
-    /* Fewer acts than these answers take requests, of which there are not always as many. */
+    /* Fewer failures than these answers take requests; the number of requests varies. */
     for (size_t i = 0; i < 48; i++)
         http_server_script(remote.server, acts[i % (sizeof acts / sizeof *acts)]);
     struct index_reader *reader = fixture_open(w, "rows");
@@ -110,7 +111,7 @@ static void test_index_http_survives_a_bad_server(void **state)
     close_remote(w, remote);
 }
 
-/* A segment that is replaced by other bytes under its name is noticed, not mixed into an answer. */
+/* A segment whose bytes are replaced under its name is noticed, not mixed into an answer. */
 static void test_index_http_notices_a_changed_segment(void **state)
 {
     struct world *w = *state;

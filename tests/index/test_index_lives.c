@@ -1,5 +1,5 @@
-/* test_index_lives.c: loads into namespaces that are removed, made again, collected, full or written by a log meanwhile;
- * and what a load may remove.
+/* test_index_lives.c: loads into namespaces that are meanwhile removed, made again, collected, full, or written to by
+ * a log; and which objects a load may remove.
  */
 #include "index_fixture.h"
 
@@ -37,7 +37,7 @@ static void load_manifest(struct world *w, struct manifest *m, struct store_vers
         fail_msg("%s", w->call.error.message);
 }
 
-/* Puts *m in place of what is there, and deinits it. */
+/* Puts *m in place of the present manifest, and deinits it. */
 static void store_manifest(struct world *w, struct manifest *m)
 {
     struct buffer bytes;
@@ -70,7 +70,7 @@ static enum dp_status take_stock(void *context, const struct manifest_object *ob
     return DP_OK;
 }
 
-/* All objects that the manifest lists are there. Answers how many. */
+/* Checks that all objects of the manifest are there. Returns their number. */
 static size_t stock_of(struct world *w)
 {
     struct manifest m;
@@ -81,14 +81,14 @@ static size_t stock_of(struct world *w)
     return in.count;
 }
 
-/* A kind of object that a load writes, but manifest_for_each_object does not know, makes this fail. */
+/* Fails when a load writes a kind of object that manifest_for_each_object does not know. */
 static void test_index_every_object_of_a_load_is_enumerated(void **state)
 {
     struct world *w = *state;
     w->windows = true;
     fixture_must_load(w, "rows", 0, OLD_ROWS, 0);
     fixture_must_load(w, "rows", 200, 420, 1);
-    assert_int_equal(stock_of(w), 5); /* two of .ivf and .dpr, one .del */
+    assert_int_equal(stock_of(w), 5); /* two .ivf, two .dpr, one .del */
     assert_int_equal(list_all(w).count, 1 + 5);
     size_t count;
     const struct test_store_op *log = test_store_log(w->store, &count);
@@ -96,7 +96,7 @@ static void test_index_every_object_of_a_load_is_enumerated(void **state)
         assert_int_not_equal(log[i].kind, TEST_STORE_REMOVE);
 }
 
-/* Loads end in each way there is; what is listed then is there. */
+/* Loads end in every possible way; afterwards all listed objects are there. */
 static void test_index_nothing_that_is_listed_is_ever_removed(void **state)
 {
     static const enum dp_status statuses[] = {DP_UNKNOWN, DP_CONFLICT, DP_DENIED, DP_IO, DP_FULL, DP_NOT_DURABLE};
@@ -115,7 +115,7 @@ static void test_index_nothing_that_is_listed_is_ever_removed(void **state)
             assert_true(stock_of(w) == (status == DP_OK ? stock + 3 : stock) || put == 4);
             if ((put == 4 && statuses[i / 2] != DP_FULL) || status == DP_OK)
                 continue;
-            /* No manifest was sent, or the store was full: nothing is unknown or endangered, and what was written is gone. */
+            /* No manifest was sent, or the store was full: nothing is unknown, and the load removed its objects. */
             assert_int_not_equal(status, DP_UNKNOWN);
             assert_int_not_equal(status, DP_NOT_DURABLE);
             assert_int_equal(list_all(w).count, 1 + stock);
@@ -140,7 +140,7 @@ static void test_index_a_namespace_removed_under_a_load_stays_removed(void **sta
     struct world *w = *state;
     struct index_load_summary summary;
     struct index_reader *reader;
-    for (int first = 0; first < 2; first++) { /* also one that this load would have begun */
+    for (int first = 0; first < 2; first++) { /* also a life that this load would have begun */
         if (!first)
             fixture_must_load(w, "rows", 0, OLD_ROWS, 0);
         struct index_loader *loader = long_load(w);
@@ -185,7 +185,7 @@ static enum dp_status remove_object(void *context, const struct manifest_object 
     return DP_OK;
 }
 
-/* Another writer replaces all rows, and what was listed before is collected. */
+/* Another writer replaces all rows, and a collector removes the objects that were listed before. */
 static void collect(void *ctx, const struct test_store_op *op)
 {
     struct collector *r = ctx;
@@ -281,7 +281,7 @@ static void test_index_a_load_beside_a_log_is_refused(void **state)
 static struct {
     struct store_ops ops;
     const struct store_ops *plain;
-    int64_t deadline_ns[8]; /* of removals and of reads of the manifest */
+    int64_t deadline_ns[8]; /* deadlines of removals and of reads of the manifest */
     size_t seen;
 } spy;
 
@@ -320,7 +320,7 @@ static void test_index_without_the_right_to_list_there_is_no_log(void **state)
     struct expected e = {.rows = OLD_ROWS};
     assert_true(fixture_check_answers(w, reader, &e, 2, 10, ALL_LISTS) == 1.0);
     assert_int_equal(fixture_load(w, "rows", 0, 10, 0, &summary), DP_OK);
-    put_log_entry(w); /* one that is there is found */
+    put_log_entry(w); /* an entry that exists is found */
     expect(w, fixture_load(w, "rows", 0, 10, 0, &summary), DP_UNSUPPORTED, "write-ahead log");
     restore_ops(w);
     index_close(reader);
@@ -343,7 +343,7 @@ static void spy_read(struct call *call, struct store *store, struct store_read_r
     spy.plain->read(call, store, reqs, n);
 }
 
-/* Whoever interrupts a load while the store is away does not wait for it object by object. */
+/* A load that is interrupted while the store is away does not wait for it object by object. */
 static void test_index_cleaning_up_takes_seconds_at_most(void **state)
 {
     struct world *w = *state;
@@ -355,12 +355,12 @@ static void test_index_cleaning_up_takes_seconds_at_most(void **state)
     int64_t now = os_now_ns();
     index_load_abort(loader);
     assert_int_equal(spy.seen, 6);
-    for (size_t i = 0; i < spy.seen; i++) { /* one end for all of them */
+    for (size_t i = 0; i < spy.seen; i++) { /* one deadline for all */
         assert_int_equal(spy.deadline_ns[i], spy.deadline_ns[0]);
         assert_true(spy.deadline_ns[i] <= os_now_ns() + OBJECT_LOG_REMOVE_MS * INT64_C(1000000));
         assert_true(spy.deadline_ns[i] > now);
     }
-    /* And the look after a manifest whose answer was lost. */
+    /* The look after a manifest whose answer was lost has a deadline, too. */
     spy.seen = 0;
     spy.ops.read = spy_read;
     spy.ops.put = lose_manifest;
@@ -386,7 +386,7 @@ static enum dp_status fail_in_silence(struct call *call, struct store *store, st
     return ivf ? DP_IO : spy.plain->put(call, store, put);
 }
 
-/* The thread that writes the .ivf answers a status; what is in the error beside it does not count. */
+/* The status of the thread that writes the .ivf counts, not the error beside it. */
 static void test_index_a_segment_without_its_lists_is_never_committed(void **state)
 {
     struct world *w = *state;
@@ -400,7 +400,7 @@ static void test_index_a_segment_without_its_lists_is_never_committed(void **sta
 
 /* ---- limits ------------------------------------------------------------------------------------------------------------- */
 
-/* A manifest with as many segments as fit is refused when a load looks, not when all work is done. */
+/* A load into a full manifest is refused when it begins, not when all its rows are embedded. */
 static void test_index_a_full_manifest_is_refused_at_once(void **state)
 {
     struct world *w = *state;
@@ -428,7 +428,7 @@ static void test_index_a_full_manifest_is_refused_at_once(void **state)
     expect(w, index_load_begin(&w->call, w->store, span_str("rows"), &vectors, NULL, &loader), DP_TOO_LARGE,
            "load into another namespace");
     assert_null(loader);
-    /* With room for two more, a third one is refused before it is made. */
+    /* With room for two segments, a third is refused before it is built. */
     load_manifest(w, &m, NULL);
     m.segment_count -= 4;
     store_manifest(w, &m);
@@ -443,7 +443,7 @@ static void test_index_a_full_manifest_is_refused_at_once(void **state)
 
 /* ---- horizons ------------------------------------------------------------------------------------------------------------- */
 
-/* A collector whose clock was ahead has put the horizon into our future: what is added comes after it all the same. */
+/* A collector whose clock was ahead has put the horizon into the future: new objects come after it all the same. */
 static void test_index_objects_are_made_after_the_horizon(void **state)
 {
     struct world *w = *state;
@@ -463,7 +463,7 @@ static void test_index_objects_are_made_after_the_horizon(void **state)
     assert_int_equal(stock_of(w), 5);
 }
 
-/* A horizon that passes a load's segments while it runs ends the load. */
+/* A horizon that passes the segments of a running load ends the load. */
 static void test_index_a_load_that_the_horizon_passes_is_refused(void **state)
 {
     struct world *w = *state;

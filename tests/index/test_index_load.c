@@ -1,9 +1,11 @@
-/* test_index_load.c: what is loaded is found: new rows, newer rows, windows, both metrics, several segments. */
+/* test_index_load.c: queries find the rows that were loaded: new rows, newer rows, windows, both metrics, several
+ * segments.
+ */
 #include "index_fixture.h"
 
 #include <stdio.h>
 
-/* Everything is probed, so that only codes and re-ranking stand between the answer and exhaustive search. */
+/* With all lists probed, only codes and re-ranking can make the answer differ from exhaustive search. */
 enum { ALL_LISTS = 100000 };
 
 static void test_index_answers_equal_exhaustive_search(void **state)
@@ -156,7 +158,7 @@ static void test_index_newer_rows_replace_older_ones(void **state)
     struct expected e = {.rows = 900, .newer_from = 600, .newer_to = 1200, .newer_edition = 1};
     assert_true(fixture_check_answers(w, reader, &e, 40, 10, ALL_LISTS) >= 0.999);
     assert_true(fixture_check_answers(w, reader, &e, 2, 2000, ALL_LISTS) == 1.0);
-    /* Everything again: older segments have no row left and are no longer listed. */
+    /* All rows are loaded again: older segments have no row left and are no longer listed. */
     summary = fixture_must_load(w, "rows", 0, 1200, 2);
     assert_int_equal(summary.replaced, 1200);
     assert_int_equal(summary.total_rows, 1200);

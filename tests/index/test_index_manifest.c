@@ -1,4 +1,6 @@
-/* test_index_manifest.c: what a manifest says comes back; what does not fit together is refused. */
+/* test_index_manifest.c: a manifest that is printed and parsed stays the same; one that does not fit together is
+ * refused.
+ */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -10,7 +12,7 @@ static void put_ulid(struct ulid *out, const char *text)
     assert_true(ulid_parse(span_str(text), out));
 }
 
-/* A manifest with all there can be. */
+/* A manifest that has every field. */
 static void fill(struct manifest *m)
 {
     static struct manifest_segment segments[2];
@@ -187,7 +189,7 @@ static void test_index_manifest_too_large_is_refused(void **state)
     buffer_deinit(&out);
 }
 
-/* Version 1 named its writers without their times: they count as made by the latest swap. */
+/* Version 1 listed its writers without times: they count as made by the latest swap. */
 static void test_index_manifest_of_version_1_opens(void **state)
 {
     (void)state;
@@ -254,7 +256,7 @@ static void test_index_manifest_remembers_its_writers_for_ten_minutes(void **sta
     (void)state;
     struct manifest m;
     manifest_init(&m);
-    add_writers(&m, 0, 500, 1000); /* one swap a second: all of them are younger */
+    add_writers(&m, 0, 500, 1000); /* one swap a second: all are younger than ten minutes */
     assert_int_equal(m.writer_count, 500);
     assert_true(manifest_covers(&m, 0));
     add_writers(&m, 500, 800, 1000);
@@ -263,16 +265,16 @@ static void test_index_manifest_remembers_its_writers_for_ten_minutes(void **sta
     assert_false(remembers(&m, 199));
     assert_true(manifest_covers(&m, 200)); /* swaps 201 to 800 */
     assert_false(manifest_covers(&m, 199));
-    add_writers(&m, 800, 2000, 0); /* more than there is room for */
+    add_writers(&m, 800, 2000, 0); /* more than a manifest may have */
     assert_int_equal(m.writer_count, MANIFEST_WRITERS_MAX);
     assert_true(remembers(&m, 2000 - MANIFEST_WRITERS_MAX));
-    add_writers(&m, 2000, 2040, INT64_C(86400000)); /* one a day: the latest few stay */
+    add_writers(&m, 2000, 2040, INT64_C(86400000)); /* one swap a day: the latest few stay */
     assert_int_equal(m.writer_count, MANIFEST_WRITERS_MIN);
     assert_true(remembers(&m, 2040 - MANIFEST_WRITERS_MIN));
     manifest_deinit(&m);
 }
 
-/* With all writers there can be, there is still room for several hundred segments. */
+/* With as many writers as a manifest may have, several hundred segments still fit. */
 static void test_index_manifest_has_room_beside_its_writers(void **state)
 {
     (void)state;

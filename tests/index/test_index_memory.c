@@ -36,7 +36,7 @@ static void test_index_a_load_survives_failed_allocations(void **state)
             assert_int_equal(status, DP_OK);
             break;
         }
-        if (status == DP_OK) { /* the failure was in something that is merely tidied up */
+        if (status == DP_OK) { /* the failure was in a step that only tidies up */
             store_free(w->store);
             w->store = test_store_wrap(fixture_memory(w));
             continue;
@@ -130,7 +130,7 @@ struct beside {
     struct world *w;
     struct index_reader *reader;
     _Atomic bool done;
-    _Atomic uint64_t committed; /* rows that a query begun now must see */
+    _Atomic uint64_t committed; /* rows that a query that begins now must see */
     _Atomic uint64_t queries;
 };
 
@@ -153,7 +153,7 @@ static void *read_along(void *ctx)
             fprintf(stderr, "reader: %s\n", call.error.message);
             abort();
         }
-        /* Read your writes, and never back in time. */
+        /* A query sees all acknowledged writes, and never goes back in time. */
         if (answer.count != 10 || answer.approx_rows < least || answer.approx_rows < seen)
             abort();
         seen = answer.approx_rows;

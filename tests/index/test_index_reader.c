@@ -1,4 +1,6 @@
-/* test_index_reader.c: an open reader follows the manifest wherever it goes, and queries keep to their bytes a round. */
+/* test_index_reader.c: an open reader follows the manifest wherever it goes, and queries keep to the bytes of a
+ * round.
+ */
 #include "index_fixture.h"
 
 #include <inttypes.h>
@@ -64,7 +66,7 @@ static void test_index_a_reader_follows_a_manifest_that_goes_back(void **state)
     }
 }
 
-/* Opens what the bytes list, as if they had been read in that time. */
+/* Opens the manifest in `bytes`, as if it had been read at that time. */
 static struct snapshot *open_at(struct world *w, struct index_reader *reader, struct span bytes, int64_t sent,
                                 int64_t answered)
 {
@@ -99,22 +101,22 @@ static void test_index_a_slow_thread_puts_nothing_old_back(void **state)
     struct index_reader *reader = fixture_open(w, "rows");
     reader_install(reader, open_at(w, reader, second.span, later + 10 * s, later + 11 * s));
     assert_int_equal(current_rows(reader), 400);
-    /* Sent and answered before: of an earlier swap, of the life before. */
+    /* Sent and answered before: a manifest of an earlier swap, of an earlier life. */
     reader_install(reader, open_at(w, reader, first.span, later + 8 * s, later + 9 * s));
     reader_install(reader, open_at(w, reader, other.span, later + 8 * s, later + 9 * s));
     assert_int_equal(current_rows(reader), 400);
-    /* Overlapping: sequences tell within a life, whichever was sent first. */
+    /* Overlapping reads: within one life sequences decide, whichever was sent first. */
     reader_install(reader, open_at(w, reader, first.span, later + 10 * s + 1, later + 12 * s));
     assert_int_equal(current_rows(reader), 400);
     reader_install(reader, open_at(w, reader, other.span, later + 10 * s - 1, later + 12 * s));
     assert_int_equal(current_rows(reader), 400);
-    /* A strong read has found it since: what was sent before that is old. */
+    /* A strong read has found this manifest since: reads that were sent before are old. */
     struct snapshot *now = reader_snapshot(reader);
     reader_confirm(reader, now, (struct manifest_read){later + 20 * s, later + 21 * s});
     snapshot_release(now);
     reader_install(reader, open_at(w, reader, other.span, later + 13 * s, later + 14 * s));
     assert_int_equal(current_rows(reader), 400);
-    /* Sent after the answer: newer, whatever it says. */
+    /* Sent after the other's answer: newer, whatever its sequence. */
     reader_install(reader, open_at(w, reader, other.span, later + 21 * s, later + 22 * s));
     assert_int_equal(current_rows(reader), 10);
     reader_install(reader, open_at(w, reader, first.span, later + 23 * s, later + 24 * s));
@@ -137,7 +139,7 @@ static void load_some(struct world *w)
     fixture_must_load(w, "rows", 2890, 2950, 3);
 }
 
-/* Many rows at each distance: three vectors are all there are. */
+/* Many rows at each distance: there are three vectors in all. */
 static void load_ties(struct world *w)
 {
     w->windows = false;
@@ -164,7 +166,7 @@ static struct index_reader *open_within(struct world *w, uint64_t bytes)
     return reader;
 }
 
-/* Each round keeps to the bytes, unless it is of one thing: one range, one segment's three. */
+/* Each round keeps to the bytes, unless it reads a single thing: one range, or the three ranges of one segment. */
 static size_t check_rounds(struct world *w, uint64_t bytes, size_t least)
 {
     size_t count, rounds = 0;
@@ -173,7 +175,7 @@ static size_t check_rounds(struct world *w, uint64_t bytes, size_t least)
         if (log[i].kind != TEST_STORE_READ)
             continue;
         rounds++;
-        /* The look at the manifest and the log is beside the first round. */
+        /* The first round also asks for the manifest and the log. */
         size_t ranges = log[i].requests > 2 ? log[i].requests - 2 : 0;
         assert_true(log[i].requests <= 5 || ranges * ROUND_GAP <= bytes);
         assert_true(log[i].requests <= 5 || log[i].bytes <= bytes + MANIFEST_BYTES_MAX);
@@ -282,14 +284,14 @@ static void test_index_a_round_takes_what_fits(void **state)
     struct round r;
     round_init(&r, &w->call, w->store, 3 * ROUND_GAP);
     const struct store_read_req req = {.key = span_str("a"), .len = 100};
-    assert_true(round_takes(&r, UINT64_MAX, SIZE_MAX)); /* one thing is always taken */
+    assert_true(round_takes(&r, UINT64_MAX, SIZE_MAX)); /* an empty round takes anything */
     round_ask(&r, &req);
     assert_true(round_takes(&r, ROUND_GAP - 100, 1));
     assert_false(round_takes(&r, ROUND_GAP - 99, 1));
     assert_false(round_takes(&r, UINT64_MAX, 1));
     assert_false(round_takes(&r, 0, SIZE_MAX));
     round_ask(&r, &req);
-    round_ask(&r, &req); /* more than there is room for is the asker's affair */
+    round_ask(&r, &req); /* round_ask adds a range even when it does not fit */
     assert_false(round_takes(&r, 0, 1));
     round_release(&r);
     assert_true(round_takes(&r, UINT64_MAX, 1));
@@ -306,7 +308,7 @@ static void test_index_a_round_answers_by_handle(void **state)
     round_init(&r, &w->call, w->store, 0);
     const struct store_read_req missing = {.key = span_str("b"), .len = 1};
     size_t gone = round_ask(&r, &missing);
-    for (uint64_t i = 0; i < 40; i++) { /* more than there is room for at first */
+    for (uint64_t i = 0; i < 40; i++) { /* more than the first capacity */
         const struct store_read_req req = {.key = span_str("a"), .offset = i, .len = 1};
         there[i] = round_ask(&r, &req);
     }

@@ -1,4 +1,4 @@
-/* test_index_refusals.c: input that cannot be right is refused with a sentence that says why. */
+/* test_index_refusals.c: wrong input is refused with a sentence that says why. */
 #include "index_fixture.h"
 
 #include <math.h>
@@ -57,7 +57,7 @@ static void test_index_ids(void **state)
     expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "1 to 128 bytes");
     id.text = span_str("\xff");
     expect(w, index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_INVALID, "UTF-8");
-    /* 7 and "7" differ; each but once. */
+    /* 7 and "7" differ; each may come once. */
     id.text = span_str("7");
     assert_int_equal(add(w, loader, 7, ""), DP_OK);
     assert_int_equal(index_load_row(&w->call, loader, id, ones, 1, span_str("")), DP_OK);
@@ -115,7 +115,7 @@ static void test_index_attributes_that_contradict(void **state)
     expect(w, add(w, loader, 2, "{\"\": 1}"), DP_INVALID, "1 to 128 bytes");
     expect(w, add(w, loader, 2, "[1]"), DP_INVALID, "attributes");
     expect(w, add(w, loader, 2, "{\"a\": 1"), DP_INVALID, "attributes");
-    /* A refused row has taught nothing: n and b are still free, a is still an int. */
+    /* A refused row has not changed the schema: n and b are still free, a is still an int. */
     assert_int_equal(add(w, loader, 2, "{\"n\": \"text\", \"b\": [\"x\"], \"c\": 1.5, \"e\": [2.5]}"), DP_OK);
     assert_int_equal(add(w, loader, 3, "{\"a\": 2.25}"), DP_OK); /* int becomes float */
     assert_int_equal(index_load_commit(&w->call, loader, &summary), DP_OK);
@@ -189,7 +189,7 @@ static void test_index_queries(void **state)
     index_close(reader);
 }
 
-/* A log entry can only come from a newer version. */
+/* Only a newer version writes a log entry. */
 static void test_index_a_write_ahead_log_is_refused(void **state)
 {
     struct world *w = *state;

@@ -1,4 +1,4 @@
-/* test_index_rounds.c: how many rounds of reads a namespace costs, counted by the store. */
+/* test_index_rounds.c: how many rounds of reads a query or an opening costs, counted by the store. */
 #include "index_fixture.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@ static void ask(struct world *w, struct index_reader *reader, bool eventual, str
     assert_int_equal(answer->count, 10);
 }
 
-/* Three segments, two of them with deleted rows, windows in all. */
+/* Three segments, two of them with deleted rows; all have rows with windows. */
 static void load_three(struct world *w)
 {
     w->windows = true;
@@ -88,7 +88,7 @@ static void test_index_a_changed_manifest_costs_two_rounds_more(void **state)
     fixture_must_load(w, "rows", 3500, 3600, 0);
     world_reset(w);
     ask(w, reader, false, &answer);
-    /* lists and the new manifest; the new segment's hot part; lists; vectors and documents */
+    /* lists and the changed manifest; the new segment's hot part; lists; vectors and documents */
     assert_int_equal(test_store_counts(w->store).rounds, 4);
     assert_false(answer.from_cache);
     assert_int_equal(answer.approx_rows, 3600);

@@ -1,4 +1,4 @@
-/* test_index_spill.c: loads larger than memory should hold: rows wait in a file, and go into several segments. */
+/* test_index_spill.c: loads that are larger than their memory: rows wait in a file, and go into several segments. */
 #include "index_fixture.h"
 
 #include <stdio.h>

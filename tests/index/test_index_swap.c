@@ -75,7 +75,7 @@ static enum dp_status load_new(struct world *w, const struct swap_clock *clock, 
 
 /* ---- puts that do not simply arrive ------------------------------------------------------------------------- */
 
-/* What the store can answer to a put that may still be carried out. */
+/* The statuses of a put that may still be carried out. */
 static const enum dp_status unclear[] = {DP_UNKNOWN, DP_UNAVAILABLE, DP_DEADLINE,   DP_CANCELLED,
                                          DP_IO,      DP_NOMEM,       DP_OVERLOADED, DP_STALE,
                                          DP_CORRUPT, DP_DENIED,      DP_UNSUPPORTED};
@@ -96,7 +96,7 @@ static void cancel_at_manifest(void *ctx, const struct test_store_op *op)
         atomic_store((_Atomic bool *)ctx, true);
 }
 
-/* Whatever the answer, nothing that the late manifest lists is removed. So when it comes, the namespace is whole. */
+/* Whatever the answer, no object of the late manifest is removed. When it comes, the namespace is whole. */
 static void test_index_a_manifest_that_comes_late_finds_its_objects(void **state)
 {
     struct world *w = *state;
@@ -119,7 +119,7 @@ static void test_index_a_manifest_that_comes_late_finds_its_objects(void **state
         check_rows(w, &before, OLD_ROWS);
         assert_int_equal(test_store_deliver(w->store, &w->call), DP_OK);
         check_rows(w, &after, NEW_TO);
-        fixture_must_load(w, "rows", NEW_FROM, NEW_TO, 1); /* what the message says is safe */
+        fixture_must_load(w, "rows", NEW_FROM, NEW_TO, 1); /* the repeat that the message calls safe */
         check_rows(w, &after, NEW_TO);
     }
 }
@@ -177,7 +177,7 @@ static void test_index_a_manifest_that_is_sent_twice_is_one_change(void **state)
     for (int first = 0; first < 2; first++) {
         struct index_load_summary summary;
         fresh_store(w);
-        const char *name = first ? "new" : "rows"; /* the second time is refused: EXISTS or CONFLICT */
+        const char *name = first ? "new" : "rows"; /* the second copy is refused: EXISTS or CONFLICT */
         test_store_fate_at(w->store, "manifest.json", 1, TEST_STORE_TWICE, DP_OK);
         assert_int_equal(fixture_load(w, name, NEW_FROM, NEW_TO, 1, &summary), DP_OK);
         assert_int_equal(summary.total_rows, first ? NEW_TO - NEW_FROM : NEW_TO);
@@ -186,7 +186,7 @@ static void test_index_a_manifest_that_is_sent_twice_is_one_change(void **state)
     }
 }
 
-/* What ends the swap between the refusal of the second time and the look at what the first has done. */
+/* Ends the swap between the refusal of the second copy and the look at the first. */
 enum interruption { LOOK_FAILS, LOOKS_FAIL, CALL_ENDS, INTERRUPTIONS };
 
 struct interrupter {
@@ -226,7 +226,7 @@ static void test_index_a_change_that_was_made_is_never_told_as_refused(void **st
     }
 }
 
-/* A store that is full at the second time of a manifest that was sent twice says no more about the first. */
+/* A store that is full at the second copy of a manifest says nothing about the first. */
 static void test_index_a_full_store_has_objects_removed_behind_a_look_alone(void **state)
 {
     struct world *w = *state;
@@ -248,7 +248,7 @@ static void test_index_a_full_store_has_objects_removed_behind_a_look_alone(void
     }
 }
 
-/* The manifest is there, but the store cannot promise that it stays. No look can mend that. */
+/* The manifest is visible, but the store cannot promise to keep it. No look can mend that. */
 static void test_index_a_manifest_that_is_not_durable_is_no_success(void **state)
 {
     struct world *w = *state;
@@ -281,7 +281,7 @@ struct storm {
     uint64_t next;
 };
 
-/* Before the look that follows our put, others load. The first of them writes row 400 anew. */
+/* Before the look that follows our put, others load. The first of them writes row 400 again. */
 static void storm_acts(void *ctx, const struct test_store_op *op)
 {
     struct storm *r = ctx;
@@ -318,7 +318,7 @@ static void weather(struct world *w, size_t loads)
     test_store_hook(w->store, NULL, NULL);
     assert_true(storm.done);
     arena_deinit(&storm.own.arena);
-    /* Row 400 was acknowledged to the other writer after ours: it must not have gone back. */
+    /* The other writer's row 400 was acknowledged after ours: it must not have gone back. */
     struct index_reader *reader = fixture_open(w, "rows");
     fixture_vector(w, 400, 0, 2, query);
     struct index_query q = {.vector = query, .dim = FIXTURE_DIM, .top_k = 1, .nprobe = ALL_LISTS};
@@ -392,7 +392,7 @@ static void crowd_acts(void *ctx, size_t wait)
     }
 }
 
-/* So many swaps that our writer may have been forgotten: then it cannot be told, and must not be sent again. */
+/* So many swaps that our writer may have been forgotten: the outcome is unknown, and nothing is sent again. */
 static void test_index_a_forgotten_swap_is_unknown(void **state)
 {
     struct world *w = *state;
@@ -410,7 +410,7 @@ static void test_index_a_forgotten_swap_is_unknown(void **state)
             c.ctx = &crowd;
             test_store_fail_at(w->store, TEST_STORE_PUT, 1, DP_UNKNOWN, landed);
             enum dp_status status = swap_nothing(&w->call, w->store, &c.clock, &ours);
-            size_t since = swaps + (size_t)landed; /* swaps that came after the one that we expected to replace */
+            size_t since = swaps + (size_t)landed; /* swaps after the one that we expected to replace */
             if (since <= MANIFEST_WRITERS_MAX)
                 assert_int_equal(status, DP_OK);
             else
@@ -421,7 +421,7 @@ static void test_index_a_forgotten_swap_is_unknown(void **state)
     arena_deinit(&arena);
 }
 
-/* Nor where the put was refused: something between may have sent it twice, and the second time came second. */
+/* A put that was refused is not sent again either: the refusal may be that of its second copy. */
 static void test_index_a_forgotten_swap_that_was_sent_twice_is_not_made_again(void **state)
 {
     struct world *w = *state;
@@ -463,7 +463,7 @@ static void test_index_a_late_look_decides_nothing(void **state)
     test_store_fate_at(w->store, "manifest.json", 1, TEST_STORE_SWALLOWED, DP_UNKNOWN);
     assert_int_equal(swap_nothing(&w->call, w->store, &c.clock, &ours), DP_UNKNOWN);
     assert_int_equal(ours.sent, 1);
-    /* But what it finds, it finds. */
+    /* A late look that finds the change still counts. */
     ours = (struct counted){0};
     test_store_fail_at(w->store, TEST_STORE_PUT, 1, DP_UNKNOWN, true);
     assert_int_equal(swap_nothing(&w->call, w->store, &c.clock, &ours), DP_OK);
@@ -477,7 +477,7 @@ static enum dp_status overfill(struct call *call, void *context, struct manifest
     return DP_OK;
 }
 
-/* What a writer may not write is a limit of its own, no damage to what is stored. */
+/* A writer that exceeds a limit fails as too large; nothing in the store is damaged. */
 static void test_index_a_change_beyond_a_limit_is_too_large(void **state)
 {
     struct world *w = *state;

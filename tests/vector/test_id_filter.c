@@ -58,10 +58,10 @@ static void test_vector_id_set_holds_scattered_ids_in_a_table(void **state)
     ids[1] = 0;
     ids[2] = INT64_MIN;
     ids[3] = INT64_MAX;
-    ids[4] = ids[5] = ids[6]; /* a repeated one is there once */
+    ids[4] = ids[5] = ids[6]; /* a repeated id is in the set once */
     check_set(ids, 7, true);
     for (size_t i = 0; i < 100; i++)
-        ids[i] = (int64_t)(i << 32); /* one slot, were the lower bits the hash */
+        ids[i] = (int64_t)(i << 32); /* these would share a slot if the lower bits were the hash */
     check_set(ids, 100, true);
 }
 
@@ -90,7 +90,7 @@ static void test_vector_id_filter_keeps_and_skips(void **state)
     assert_int_equal(id_filter_init(&filter, NULL, 0, skip, 2, NULL), DP_OK);
     assert_true(id_filter_allows(&filter, 7) && !id_filter_allows(&filter, 6));
     id_filter_deinit(&filter);
-    assert_int_equal(id_filter_init(&filter, keep, 0, NULL, 0, NULL), DP_OK); /* a list of none */
+    assert_int_equal(id_filter_init(&filter, keep, 0, NULL, 0, NULL), DP_OK); /* an empty list */
     assert_false(id_filter_allows(&filter, -5) || id_filter_allows(&filter, 0));
     id_filter_deinit(&filter);
 }

@@ -1,4 +1,4 @@
-/* test_kmeans.c: clusters are found, the same at any number of threads, and no centroid is left without use. */
+/* test_kmeans.c: finds clusters, gives equal results at any number of threads, and leaves no centroid unused. */
 #include "test_support.h"
 
 #include <math.h>
@@ -92,7 +92,7 @@ static void test_vector_kmeans_finds_clusters(void **state)
                      DP_OK);
     for (size_t r = 0; r < N; r++)
         sum += (double)f.score[r];
-    /* Uniform noise of width 1 around each middle: DIM / 12 a vector when every cluster has its centroid. */
+    /* Uniform noise of width 1 around each middle: DIM / 12 for each vector when every cluster has its centroid. */
     assert_true(sum / N < DIM / 12.0 * 1.05);
 }
 
@@ -167,7 +167,7 @@ static void test_vector_kmeans_takes_degenerate_input(void **state)
             c++;
         assert_true(c < K);
     }
-    memset(f.x, 0, sizeof f.x); /* all alike, and of length 0 */
+    memset(f.x, 0, sizeof f.x); /* all equal, and of length 0 */
     for (int metric = 0; metric < 2; metric++) {
         train(NULL, N, K, (enum vector_metric)metric, 1);
         assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], N, DIM, f.centroids[0], K,
@@ -177,7 +177,7 @@ static void test_vector_kmeans_takes_degenerate_input(void **state)
             for (size_t i = 0; i < DIM; i++)
                 assert_true(f.centroids[c][i] == 0.0f);
     }
-    f.x[3][2] = NAN; /* not promised to be useful, but no crash */
+    f.x[3][2] = NAN; /* may be useless, but must not crash */
     train(NULL, N, K, VECTOR_L2, 1);
     assert_int_equal(kmeans_assign(&f.call, NULL, f.x[0], 0, DIM, f.centroids[0], K, VECTOR_L2, f.list, NULL),
                      DP_OK);

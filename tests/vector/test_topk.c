@@ -29,7 +29,7 @@ static void test_vector_topk_is_the_head_of_a_sort(void **state)
             struct topk top;
             larger = round == 1;
             assert_int_equal(topk_init(&top, sizes[s], larger, NULL), DP_OK);
-            for (unsigned i = 0; i < HITS; i++) /* 40 scores: many ties, whose ids come in no order */
+            for (unsigned i = 0; i < HITS; i++) /* 40 scores: many ties, whose ids are not in order */
                 hits[i] = (struct topk_hit){(int64_t)(i * 7919 % HITS) - 20, (float)(i * 31 % 40)};
             for (size_t i = 0; i < HITS; i++)
                 topk_push(&top, hits[i].score, hits[i].id);

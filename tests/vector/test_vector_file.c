@@ -1,4 +1,4 @@
-/* test_vector_file.c: .npy, .fvecs and .bvecs, and what is wrong with those that are not. */
+/* test_vector_file.c: reads .npy, .fvecs and .bvecs, and says what is wrong with other files. */
 #include <stdio.h>
 #include <string.h>
 
@@ -75,8 +75,8 @@ static void test_vector_file_fvecs(void **state)
     refuse(buffer_span(&made), "vector 1 has 3 dimensions, the first 2");
 }
 
-/* Every type in either byte order, in C's and in Fortran's order: the same three vectors (1, 2), (3, 0), (-5, 6), or 5 where
- * there is no sign. */
+/* Every type in either byte order, in C's and in Fortran's order, gives three vectors: (1, 2), (3, 0), (-5, 6), or 5
+ * where there is no sign. */
 static void test_vector_file_npy_types(void **state)
 {
     (void)state;
@@ -140,7 +140,7 @@ static void test_vector_file_bvecs(void **state)
     assert_int_equal(vector_file_parse(buffer_span(&made), "q", &file, NULL), DP_OK);
     assert_true(file.count == 3 && file.dim == 2 && file.values[4] == 2.0f && file.values[5] == 255.0f);
     vector_file_deinit(&file);
-    /* One vector of .fvecs has as many bytes as vectors of .bvecs may have: the dimensions in it tell. */
+    /* One vector of .fvecs has as many bytes as vectors of .bvecs may have: their dimensions decide. */
     buffer_clear(&made);
     buffer_u32(&made, 2);
     buffer_f32(&made, 0.5f);
