@@ -55,7 +55,8 @@ enum dp_status model_check_tokenizer(const struct tokenizer *tokenizer, const st
                        "the tokenizer of model %s gives ids up to %u, the model has %u embeddings", name,
                        tokenizer_id_limit(tokenizer), config->vocab);
     if (tokenizer_special_count(tokenizer) >= config->max_tokens)
-        return dp_fail(error, DP_UNSUPPORTED, "model %s takes %u tokens, no more than the special ones", name,
+        return dp_fail(error, DP_UNSUPPORTED,
+                       "model %s takes %u tokens, which leaves no room beside the special tokens", name,
                        config->max_tokens);
     return DP_OK;
 }

@@ -175,7 +175,7 @@ def test_onnx_unknown_engine_is_refused(run):
 @pytest.mark.parametrize("file, says", [
     ("bad_input_name.onnx", "position_ids"), ("bad_no_ids.onnx", "no input_ids"), ("bad_input_type.onnx", "float"),
     ("bad_input_rank.onnx", "of 1 dimensions"), ("bad_fixed_tokens.onnx", "exactly 8 tokens"),
-    ("bad_fixed_texts.onnx", "3 texts"), ("bad_output_type.onnx", "float16"), ("bad_outputs.onnx", "no output of use"),
+    ("bad_fixed_texts.onnx", "3 texts"), ("bad_output_type.onnx", "float16"), ("bad_outputs.onnx", "no usable output"),
     ("bad_shape.onnx", "(2, 1, 16)"), ("bad_small_table.onnx", "out of data bounds"),
     ("bad_not_finite.onnx", "not finite"), ("none.onnx", "none.onnx"),
 ])

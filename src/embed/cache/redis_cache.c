@@ -100,7 +100,7 @@ static redisReply *receive_answer(struct redis_question *q)
         return reply;
     redis_turn_fail(&q->turn, !reply                             ? q->turn.context->errstr
                               : reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                                 : "it answered something else");
+                                                                 : "unexpected reply");
     freeReplyObject(reply);
     return NULL;
 }
@@ -194,7 +194,7 @@ static enum dp_status start_cache(struct redis_cache *cache, const struct redis_
                                            "Times a Redis server could not be reached, or failed.");
     cache->bad_values =
         metric_counter(r, "dipper_embed_cache_l2_bad_values_total", "",
-                       "Values in Redis that were no vector of the right length, and were ignored.");
+                       "Values in Redis that were not a vector of the right length. They are ignored.");
     cache->read_seconds = metric_histogram(r, "dipper_embed_cache_l2_seconds", "",
                                            "Time to look the vectors of one request up in Redis.",
                                            METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);

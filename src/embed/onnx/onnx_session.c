@@ -109,7 +109,7 @@ static enum dp_status take_input(struct onnx_session *s, const struct graph_port
         kind++;
     if (kind == ONNX_INPUTS)
         return dp_fail(error, DP_UNSUPPORTED,
-                       "the graph takes %s, which is none of input_ids, attention_mask and token_type_ids",
+                       "the graph has the input %s; supported are input_ids, attention_mask and token_type_ids",
                        port->name);
     bool is_int32 = port->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
     if ((!is_int32 && port->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) || port->rank != 2)
@@ -179,8 +179,7 @@ static enum dp_status find_output(struct onnx_session *s, bool pools, struct dp_
         }
     }
     if (status == DP_OK && best == 0)
-        status = dp_fail(error, DP_UNSUPPORTED,
-                         "the graph gives no output of use: %s%s of float is needed, and it gives %s",
+        status = dp_fail(error, DP_UNSUPPORTED, "the graph has no usable output: expected %s%s of float, found %s",
                          pools ? "last_hidden_state or token_embeddings, or " : "", "sentence_embedding", list);
     return status;
 }
