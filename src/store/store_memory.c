@@ -114,7 +114,7 @@ static enum dp_status check_condition(struct call *call, const struct store_put 
                                       const struct memory_object *now)
 {
     if (put->condition == STORE_IF_ABSENT && now)
-        return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
+        return call_fail(call, DP_EXISTS, "%.*s exists already", SPAN_FMT(put->key));
     if (put->condition == STORE_IF_VERSION && !now)
         return call_fail(call, DP_CONFLICT, "%.*s is gone", SPAN_FMT(put->key));
     if (put->condition == STORE_IF_VERSION && !store_version_equal(&now->version, put->expected))

@@ -199,7 +199,7 @@ static void test_store_keys_from_json(void **state)
            "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\",\"Expiration\":\"tomorrow\"}", DP_IO,
            "tomorrow");
     refuse(aws_keys_from_json, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\\r\\nX-Header: 1\"}", DP_IO,
-           "a character in it that no such key has (byte 7)");
+           "a character that keys cannot have (byte 7)");
     refuse(aws_keys_from_json, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"\\u00e9\"}", DP_IO,
            "session token");
 }

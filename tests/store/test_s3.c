@@ -174,7 +174,7 @@ static void test_store_s3_refuses_bad_roots_and_settings(void **state)
     f->settings.endpoint_url = "";
     f->settings.region = "eu/west";
     assert_int_equal(open_root(f, "s3://bkt"), DP_INVALID);
-    expect_says(f, "AWS_REGION: \"eu/west\" is no name of a region");
+    expect_says(f, "AWS_REGION: \"eu/west\" is not a region's name");
 }
 
 /* ---- requests -------------------------------------------------------------------------------------------- */
@@ -545,7 +545,7 @@ static void test_store_s3_conditional_puts(void **state)
     must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("there"));
     assert_int_equal(put(f, "k", STORE_IF_ABSENT, NULL), DP_EXISTS);
-    expect_says(f, "k is there already");
+    expect_says(f, "k exists already");
     assert_int_equal(put(f, "k", STORE_IF_VERSION, "\"other\""), DP_CONFLICT);
     expect_says(f, "k was changed by another writer");
     assert_int_equal(put(f, "gone", STORE_IF_VERSION, "\"other\""), DP_CONFLICT);
@@ -868,7 +868,7 @@ static void test_store_s3_uploads_that_fail_are_taken_back(void **state)
     assert_string_equal(last_seen(f).method, "POST");
 }
 
-/* Whether an upload whose answer was lost is complete cannot be told, and it must not be taken back. */
+/* If the answer to a completion is lost, the upload may be complete, and must not be removed. */
 static void test_store_s3_completions_whose_answer_is_lost(void **state)
 {
     struct fixture *f = *state;

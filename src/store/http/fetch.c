@@ -70,7 +70,7 @@ enum dp_status http_answer_error(const struct transport_request *req, struct dp_
                        "%s: the server answers with a redirect (%d) to %s, which is not followed; give that URL",
                        shown, req->code, url_shown(location, to));
     }
-    return dp_fail(error, status, "%s: the server answers %d, which means nothing here", shown, req->code);
+    return dp_fail(error, status, "%s: unexpected HTTP status %d", shown, req->code);
 }
 
 /* ---- requests --------------------------------------------------------------------------------------- */
@@ -185,7 +185,7 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
         return;
     }
     if (!req->size_known && (flight->question == ASK_HEAD || flight->question == ASK_FIRST)) {
-        f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not tell the object's size",
+        f->status = dp_fail(&f->error, DP_UNSUPPORTED, "%s: the server does not report the object's size",
                             url_shown(req->url, shown));
         return;
     }
@@ -197,9 +197,10 @@ static void finish_fetch(struct http_source *source, struct call *call, const st
             f->bytes = store_bytes_retain(req->bytes);
     }
     if (!http_version_of(req->etag, req->last_modified, true, f->size, &f->version)) {
-        f->status = dp_fail(&f->error, DP_UNSUPPORTED,
-                            "%s: the server tells neither ETag nor Last-Modified, so nobody could see it change",
-                            url_shown(req->url, shown));
+        f->status =
+            dp_fail(&f->error, DP_UNSUPPORTED,
+                    "%s: the server sends neither ETag nor Last-Modified, so changes could not be detected",
+                    url_shown(req->url, shown));
         store_bytes_release(&f->bytes);
     } else if (f->if_changed && store_version_equal(&f->version, f->pinned)) {
         f->unchanged = true; /* the server knows no ETag to compare */

@@ -68,7 +68,7 @@ static void end_job(struct http_run *run, struct http_job *job, enum dp_status s
 {
     struct transport_request *req = job->req;
     if (status != DP_OK && is_write(req) && req->maybe_landed) {
-        dp_error_prefix(&req->error, "it cannot be told whether the write was carried out");
+        dp_error_prefix(&req->error, "the store may or may not have carried out the write");
         status = dp_restatus(&req->error, DP_UNKNOWN);
     }
     if (status != DP_OK) {
@@ -406,7 +406,7 @@ static void judge_break(struct http_run *run, struct http_job *job, struct http_
         return;
     }
     if (t->came.refused && t->came.sent == 0) {
-        fail_job(run, job, DP_DENIED, "the host's address is not a public one");
+        fail_job(run, job, DP_DENIED, "the host's address is not public");
         return;
     }
     if (!is_transient(t->came.result)) {
@@ -424,9 +424,9 @@ static void judge_fault(struct http_run *run, struct http_job *job, struct http_
     char why[160];
     switch (t->came.fault) {
     case HTTP_FAULT_HEAD: fail_job(run, job, DP_TOO_LARGE, "the answer's head has more than 64 KiB"); return;
-    case HTTP_FAULT_BODY: fail_job(run, job, DP_TOO_LARGE, "the answer is longer than what was asked for"); return;
+    case HTTP_FAULT_BODY: fail_job(run, job, DP_TOO_LARGE, "the answer is longer than requested"); return;
     case HTTP_FAULT_BAD_RANGE:
-        snprintf(why, sizeof why, "the server answers with another range than asked for (Content-Range: %.*s)",
+        snprintf(why, sizeof why, "the server answers with another range than requested (Content-Range: %.*s)",
                  SPAN_FMT(http_head_find(buffer_span(&t->came.head), "content-range")));
         for (char *c = why; *c; c++)
             if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)

@@ -113,7 +113,7 @@ static void take_system(struct trust *out)
     if (trust_find_system("", out))
         return;
     out->status = dp_fail(&out->error, DP_INVALID,
-                          "this system has no certificates to trust where any is known to keep them: install "
+                          "this system has no certificates in the usual places: install "
                           "ca-certificates, or name a file with --ca-file, AWS_CA_BUNDLE or SSL_CERT_FILE");
 }
 

@@ -40,8 +40,7 @@ static enum dp_status web_aim(struct http_source *source, struct call *call, str
     const struct http_store *h = (const struct http_store *)((char *)source - offsetof(struct http_store, source));
     if (h->object.len) {
         if (!span_equal(key, h->object))
-            return call_fail(call, DP_NOT_FOUND,
-                             "there is no object %.*s: the URL that was opened is that of %.*s", SPAN_FMT(key),
+            return call_fail(call, DP_NOT_FOUND, "there is no object %.*s: the URL is that of %.*s", SPAN_FMT(key),
                              SPAN_FMT(h->object));
         req->url = span_of(h->path.data, h->path.len + h->query.len);
         return DP_OK;
@@ -76,7 +75,7 @@ static enum dp_status web_refuse(struct call *call, struct store *store, const c
 {
     char shown[URL_SHOWN_MAX];
     const struct http_store *h = http_store_of(store);
-    return call_fail(call, DP_UNSUPPORTED, "%s: a plain http(s) URL can only be read, and nothing %s there",
+    return call_fail(call, DP_UNSUPPORTED, "%s: a plain http(s) URL can only be read: nothing %s there",
                      url_shown(h->path, shown), what);
 }
 

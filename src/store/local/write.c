@@ -190,10 +190,10 @@ static enum dp_status fail_put(struct call *call, const struct local_store *loca
         return call_fail(call, DP_INVALID, "cannot write %s/%.*s: it is a folder", local->path,
                          SPAN_FMT(put->key));
     if (failed == ENOTDIR)
-        return call_fail(call, DP_INVALID, "cannot write %s/%.*s: a part of it is no folder", local->path,
+        return call_fail(call, DP_INVALID, "cannot write %s/%.*s: a part of its path is not a folder", local->path,
                          SPAN_FMT(put->key));
     if (failed == EEXIST)
-        return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
+        return call_fail(call, DP_EXISTS, "%.*s exists already", SPAN_FMT(put->key));
     return local_fail(local, failed, "write", put->key, &call->error);
 }
 

@@ -15,7 +15,8 @@ static enum dp_status unescape_name(struct arena *arena, struct span *text, stru
     if (!out)
         return dp_fail_nomem(error, "a listing");
     if (!percent_decode(*text, true, out, &len))
-        return dp_fail(error, DP_IO, "a name in the store's listing is not percent-encoded as it says");
+        return dp_fail(error, DP_IO,
+                       "a name in the store's listing is not percent-encoded, although the listing says so");
     *text = span_of(out, len);
     return DP_OK;
 }
@@ -96,7 +97,7 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
     if (status == DP_OK)
         sort_entries(out);
     if (status == DP_OK && out->truncated && out->next.len == 0)
-        status = dp_fail(error, DP_IO, "the store's listing goes on, but it does not tell where");
+        status = dp_fail(error, DP_IO, "the store's listing is truncated, but has no token for the next page");
     return status;
 }
 

@@ -15,7 +15,7 @@ static enum dp_status check_text(const char *from, const char *what, struct span
         return dp_fail(error, DP_INVALID, "the %s of %s is longer than %d bytes", what, from, AWS_KEY_MAX_BYTES);
     for (size_t i = 0; i < text.len; i++)
         if (text.data[i] <= 0x20 || text.data[i] >= 0x7f)
-            return dp_fail(error, DP_INVALID, "the %s of %s has a character in it that no such key has (byte %zu)",
+            return dp_fail(error, DP_INVALID, "the %s of %s has a character that keys cannot have (byte %zu)",
                            what, from, i + 1);
     return DP_OK;
 }
@@ -122,7 +122,7 @@ static enum dp_status keys_of_answer(const char *from, struct span id, struct sp
 {
     int64_t expires_ms = INT64_MAX;
     if (expiration.len && !aws_time_parse(expiration, &expires_ms))
-        return dp_fail(error, DP_IO, "%s tells an expiration that is no time: \"%.*s\"", from,
+        return dp_fail(error, DP_IO, "%s sent a malformed expiration: \"%.*s\"", from,
                        (int)(expiration.len < 64 ? expiration.len : 64), (const char *)expiration.data);
     enum dp_status status = aws_keys_new(from, id, secret, token, expires_ms, out, error);
     if (status == DP_INVALID)

@@ -79,9 +79,9 @@ static enum dp_status check_bucket(struct call *call, struct span bucket)
     for (size_t i = 0; i < bucket.len; i++)
         if (bucket.data[i] == ':' || bucket.data[i] == '@') /* perhaps a password */
             return call_fail(call, DP_INVALID,
-                             "root s3://…: no user nor password stands before the name of a bucket: write "
+                             "root s3://…: a bucket's name has no user or password before it: write "
                              "s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-    return call_fail(call, DP_INVALID, "root s3://%.*s: \"%.*s\" is no name of a bucket: write s3://bucket/prefix",
+    return call_fail(call, DP_INVALID, "root s3://%.*s: \"%.*s\" is not a bucket's name: write s3://bucket/prefix",
                      SPAN_FMT(bucket), SPAN_FMT(bucket));
 }
 
@@ -92,7 +92,7 @@ static enum dp_status check_region(struct call *call, struct span region)
         uint8_t c = region.data[i];
         bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
         if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-            return call_fail(call, DP_INVALID, "AWS_REGION: \"%.*s\" is no name of a region (like eu-west-1)",
+            return call_fail(call, DP_INVALID, "AWS_REGION: \"%.*s\" is not a region's name (like eu-west-1)",
                              SPAN_FMT(region));
     }
     if (region.len > HOST_MAX / 4)

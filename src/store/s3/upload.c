@@ -125,7 +125,8 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
         status = s3_explain(&s3->source, call, &req, &call->error);
     struct upload_part *part = &u->parts[u->count];
     if (status == DP_OK && (req.etag.len == 0 || req.etag.len > sizeof part->etag))
-        status = call_fail(call, DP_IO, "%.*s: the store tells no ETag of an upload's part", SPAN_FMT(key_of(u)));
+        status =
+            call_fail(call, DP_IO, "%.*s: the store sent no ETag for a part of the upload", SPAN_FMT(key_of(u)));
     if (status == DP_OK) {
         part->len = (uint8_t)req.etag.len;
         memcpy(part->etag, req.etag.data, req.etag.len);
@@ -184,16 +185,15 @@ static enum dp_status judge_completion(struct call *call, struct s3_upload *u, c
     struct span etag;
     if (aws_error_parse(req->bytes.span, call->arena, &e) || req->code != 200) {
         enum dp_status refused = s3_explain(&s3->source, call, req, &call->error);
-        return !req->maybe_landed
-                   ? refused
-                   : call_fail(call, DP_UNKNOWN,
-                               "%s/%.*s: an answer was lost, so it cannot be told whether the upload "
-                               "is complete (the last try: %s)",
-                               s3->root, SPAN_FMT(key_of(u)), call->error.message);
+        return !req->maybe_landed ? refused
+                                  : call_fail(call, DP_UNKNOWN,
+                                              "%s/%.*s: an answer was lost, so the upload may or may not be "
+                                              "complete (the last try: %s)",
+                                              s3->root, SPAN_FMT(key_of(u)), call->error.message);
     }
     enum dp_status status = s3_parse_completed(req->bytes.span, call->arena, &etag, &call->error);
     if (status == DP_OK && !http_version_of(etag, (struct span){0}, false, 0, version))
-        status = call_fail(call, DP_IO, "it tells no ETag");
+        status = call_fail(call, DP_IO, "the answer has no ETag");
     if (status != DP_OK) {
         dp_error_prefix(&call->error, "%s/%.*s: the upload was sent, but", s3->root, SPAN_FMT(key_of(u)));
         status = call_restatus(call, DP_UNKNOWN);

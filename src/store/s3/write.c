@@ -131,21 +131,20 @@ static enum dp_status judge_put(struct call *call, struct s3_store *s3, struct s
     if (req->code / 100 == 2) {
         if (http_version_of(req->etag, (struct span){0}, false, 0, &put->version))
             return DP_OK;
-        return call_fail(call, DP_UNKNOWN, "%s/%.*s: the store took the object, but tells no ETag of it", s3->root,
+        return call_fail(call, DP_UNKNOWN, "%s/%.*s: the store took the object, but sent no ETag", s3->root,
                          SPAN_FMT(put->key));
     }
     /* Whatever the last try was answered: an earlier one may have landed, or may land yet. */
     if (req->maybe_landed) {
         s3_explain(&s3->source, call, req, &call->error);
         return call_fail(call, DP_UNKNOWN,
-                         "%s/%.*s: an answer was lost, so it cannot be told whether this put, another writer's or "
-                         "none is there (the last try: %s)",
+                         "%s/%.*s: an answer was lost, so the object may or may not be ours (the last try: %s)",
                          s3->root, SPAN_FMT(put->key), call->error.message);
     }
     if (put->condition == STORE_ANY || !is_unmet(call, req, put->condition))
         return s3_explain(&s3->source, call, req, &call->error);
     if (put->condition == STORE_IF_ABSENT)
-        return call_fail(call, DP_EXISTS, "%.*s is there already", SPAN_FMT(put->key));
+        return call_fail(call, DP_EXISTS, "%.*s exists already", SPAN_FMT(put->key));
     return call_fail(call, DP_CONFLICT, "%.*s %s", SPAN_FMT(put->key),
                      req->code == 404 ? "is gone" : "was changed by another writer");
 }
@@ -185,8 +184,7 @@ enum dp_status s3_remove(struct call *call, struct store *store, struct span key
         if (status == DP_NOT_FOUND) /* it is gone, as it should be */
             status = DP_OK;
         else if (req.maybe_landed) {
-            dp_error_prefix(&call->error,
-                            "an answer was lost, so it cannot be told whether the object is removed");
+            dp_error_prefix(&call->error, "an answer was lost, so the object may or may not be removed");
             status = call_restatus(call, DP_UNKNOWN);
         }
     }

@@ -63,7 +63,7 @@ static bool skip_special(struct xml_reader *r, bool *was)
     if (r->depth && looking_at(r, "<![CDATA[")) /* "[[" and "]]" share no byte */
         return skip_past(r, "]]>");
     if (looking_at(r, "<!"))
-        return fail_at(r, DP_IO, "a document type is not taken");
+        return fail_at(r, DP_IO, "document types are not supported");
     *was = false;
     return true;
 }
