@@ -189,8 +189,9 @@ static enum dp_status find_superseded(struct call *call, struct commit *c, const
 }
 
 /* Puts the .del object of a segment. Its ULID comes after the horizon, which cannot move before the swap. */
-static enum dp_status put_deleted(struct call *call, struct index_loader *l, const struct segment_place *place,
-                                  const struct ulid *horizon, const struct row_set *all, struct superseded *s)
+static enum dp_status put_deleted_rows(struct call *call, struct index_loader *l,
+                                       const struct segment_place *place, const struct ulid *horizon,
+                                       const struct row_set *all, struct superseded *s)
 {
     struct object_key key;
     struct buffer bytes;
@@ -237,7 +238,7 @@ static enum dp_status write_deleted(struct call *call, struct commit *c, const s
     s->base = place->listed->deletion;
     /* Without a row left the segment is no longer listed. */
     if (s->fresh != 0 && all.count != all.rows)
-        status = put_deleted(call, c->loader, place, horizon, &all, s);
+        status = put_deleted_rows(call, c->loader, place, horizon, &all, s);
     s->written = status == DP_OK;
     row_set_deinit(&all);
     return status;

@@ -112,8 +112,8 @@ static enum dp_status check_row(struct call *call, struct index_loader *l, const
 }
 
 /* Takes in a row that was checked. When it fails, part of the row may be in. */
-static enum dp_status take_row(struct call *call, struct index_loader *l, const struct id_key *key,
-                               const float *vectors, size_t windows, struct span attributes)
+static enum dp_status take_checked_row(struct call *call, struct index_loader *l, const struct id_key *key,
+                                       const float *vectors, size_t windows, struct span attributes)
 {
     struct span kept = arena_copy(&l->arena, id_key_span(key));
     if (!kept.data || !reserve_row(l))
@@ -150,7 +150,7 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
         status = load_build_segment(call, l);
     if (status)
         return status;
-    status = take_row(call, l, &key, vectors, windows, attributes);
+    status = take_checked_row(call, l, &key, vectors, windows, attributes);
     l->broken = status != DP_OK;
     return status;
 }

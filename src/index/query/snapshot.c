@@ -116,7 +116,7 @@ static void share_segment(struct snapshot_segment *to, const struct manifest_seg
     }
 }
 
-static size_t ask_range(struct opening *o, const struct object_key *key, uint64_t offset, uint64_t len)
+static size_t ask_object(struct opening *o, const struct object_key *key, uint64_t offset, uint64_t len)
 {
     const struct store_read_req req = {.key = object_key_span(key), .offset = offset, .len = (int64_t)len};
     return round_ask(&o->round, &req);
@@ -135,8 +135,8 @@ static enum dp_status ask_new_segment(struct opening *o, const struct manifest_s
     key_of_dpr(&segment->dpr_key, o->name, incarnation, &listed->id);
     to->segment = segment;
     asked->opens = true;
-    asked->dpr = ask_range(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
-    asked->ivf = ask_range(o, &segment->ivf_key, 0, listed->ivf_head);
+    asked->dpr = ask_object(o, &segment->dpr_key, listed->hot_offset, listed->hot_len);
+    asked->ivf = ask_object(o, &segment->ivf_key, 0, listed->ivf_head);
     return DP_OK;
 }
 
@@ -151,7 +151,7 @@ static enum dp_status ask_new_deleted(struct opening *o, const struct manifest_s
     atomic_init(&to->deleted->references, 1);
     key_of_del(key, o->name, &o->snapshot->manifest.incarnation, &listed->id, &listed->deletion);
     asked->deletes = true;
-    asked->deleted = ask_range(o, key, 0, listed->deleted_size);
+    asked->deleted = ask_object(o, key, 0, listed->deleted_size);
     return DP_OK;
 }
 
@@ -241,7 +241,7 @@ static enum dp_status open_round(struct opening *o, size_t *at)
         *at += !full;
     }
     if (first)
-        log = ask_range(o, &s->wal_key, 0, 1);
+        log = ask_object(o, &s->wal_key, 0, 1);
     if (status == DP_OK)
         status = round_read(&o->round);
     for (size_t i = begin; i < *at && status == DP_OK; i++) {
