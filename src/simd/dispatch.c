@@ -28,6 +28,21 @@
 #define HAVE_ARM 0
 #endif
 
+/* The tables of this architecture's sets. The scalar ones stand in the families' headers. */
+#if HAVE_X86
+extern const struct encoder_kernels encoder_kernels_avx2, encoder_kernels_avxvnni, encoder_kernels_avx512vnni;
+extern const struct distance_kernels distance_kernels_avx2, distance_kernels_avx512;
+extern const struct peak_kernels peak_kernels_avx2, peak_kernels_avxvnni, peak_kernels_avx512vnni;
+extern const struct scan_kernels scan_kernels_avx2, scan_kernels_avx512;
+extern const struct nearest_kernels nearest_kernels_avx2, nearest_kernels_avx512;
+#elif HAVE_ARM
+extern const struct encoder_kernels encoder_kernels_neon, encoder_kernels_dotprod, encoder_kernels_i8mm;
+extern const struct distance_kernels distance_kernels_neon;
+extern const struct peak_kernels peak_kernels_neon, peak_kernels_dotprod, peak_kernels_i8mm;
+extern const struct scan_kernels scan_kernels_neon;
+extern const struct nearest_kernels nearest_kernels_neon;
+#endif
+
 static const struct simd_ops tables[SIMD_ISA_COUNT] = {
     [SIMD_SCALAR] = {SIMD_SCALAR, "scalar", &encoder_kernels_scalar, &distance_kernels_scalar,
                      &peak_kernels_scalar, &scan_kernels_scalar, &nearest_kernels_scalar},

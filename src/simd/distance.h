@@ -26,8 +26,5 @@ struct distance_kernels {
 };
 
 extern const struct distance_kernels distance_kernels_scalar;
-extern const struct distance_kernels distance_kernels_avx2;
-extern const struct distance_kernels distance_kernels_avx512;
-extern const struct distance_kernels distance_kernels_neon;
 
 #endif

@@ -114,11 +114,5 @@ struct encoder_kernels {
 };
 
 extern const struct encoder_kernels encoder_kernels_scalar;
-extern const struct encoder_kernels encoder_kernels_avx2;
-extern const struct encoder_kernels encoder_kernels_avxvnni;
-extern const struct encoder_kernels encoder_kernels_avx512vnni;
-extern const struct encoder_kernels encoder_kernels_neon;
-extern const struct encoder_kernels encoder_kernels_dotprod;
-extern const struct encoder_kernels encoder_kernels_i8mm;
 
 #endif

@@ -26,8 +26,5 @@ struct nearest_kernels {
 };
 
 extern const struct nearest_kernels nearest_kernels_scalar;
-extern const struct nearest_kernels nearest_kernels_avx2;
-extern const struct nearest_kernels nearest_kernels_avx512;
-extern const struct nearest_kernels nearest_kernels_neon;
 
 #endif

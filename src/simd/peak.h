@@ -21,11 +21,5 @@ struct peak_kernels {
 };
 
 extern const struct peak_kernels peak_kernels_scalar;
-extern const struct peak_kernels peak_kernels_avx2;
-extern const struct peak_kernels peak_kernels_avxvnni;
-extern const struct peak_kernels peak_kernels_avx512vnni;
-extern const struct peak_kernels peak_kernels_neon;
-extern const struct peak_kernels peak_kernels_dotprod;
-extern const struct peak_kernels peak_kernels_i8mm;
 
 #endif

@@ -60,8 +60,5 @@ struct scan_kernels {
 };
 
 extern const struct scan_kernels scan_kernels_scalar;
-extern const struct scan_kernels scan_kernels_avx2;
-extern const struct scan_kernels scan_kernels_avx512;
-extern const struct scan_kernels scan_kernels_neon;
 
 #endif

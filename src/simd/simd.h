@@ -8,8 +8,8 @@
  * The set is chosen once, at the first call: the best that the processor and the system support, or the one that
  * DIPPER_SIMD names (scalar; avx2, avxvnni, avx512vnni on x86-64; neon, dotprod, i8mm on arm64). Thread-safe.
  *
- * To add a family: its header declares `struct NAME_kernels` and one extern table per set; add a pointer here and
- * a column in dispatch.c.
+ * To add a family: its header declares `struct NAME_kernels` and the scalar table; add a pointer here, and in
+ * dispatch.c a column and the tables of the other sets.
  */
 #ifndef SIMD_SIMD_H
 #define SIMD_SIMD_H
