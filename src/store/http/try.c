@@ -235,6 +235,39 @@ static CURLcode arm_trust(CURL *easy, const struct trust *trust)
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, folders) : code;
 }
 
+/* Sets the options that copy or allocate, which can fail. The others fail only if libcurl is older than our build requires. */
+static enum dp_status arm_copied(struct http_try *t, const struct transport_options *options,
+                                 const struct trust *trust, struct dp_error *error)
+{
+    CURL *easy = t->asked.easy;
+    CURLcode code = CURLE_OK;
+    struct buffer url;
+    buffer_init(&url, HTTP_HEAD_MAX);
+    buffer_append(&url, http_try_target(t));
+    buffer_u8(&url, 0);
+    enum dp_status status = buffer_check(&url, "a request's URL", error);
+    if (status == DP_OK)
+        code = curl_easy_setopt(easy, CURLOPT_URL, (const char *)url.data);
+    buffer_deinit(&url);
+    if (status != DP_OK)
+        return status;
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "dipper");
+    if (code == CURLE_OK)
+        code = arm_trust(easy, trust);
+    if (code == CURLE_OK)
+        code = arm_method(t);
+    if (code == CURLE_OK && (options->public_only || options->direct))
+        code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (code == CURLE_OUT_OF_MEMORY)
+        return dp_fail_nomem(error, "a request");
+    return code == CURLE_OK
+               ? DP_OK
+               : dp_fail(error, DP_INVALID, "libcurl refuses the request: %s", curl_easy_strerror(code));
+}
+
 enum dp_status http_try_arm(struct http_try *t, const struct transport_options *options, const struct trust *trust,
                             struct dp_error *error)
 {
@@ -248,33 +281,10 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
     enum dp_status status = arm_headers(t, error);
     if (status != DP_OK)
         return status;
-    struct buffer url;
-    buffer_init(&url, HTTP_HEAD_MAX);
-    buffer_append(&url, http_try_target(t));
-    buffer_u8(&url, 0);
-    status = buffer_check(&url, "a request's URL", error);
-    if (status != DP_OK) {
-        buffer_deinit(&url);
-        return status;
-    }
     CURL *easy = t->asked.easy;
-    /* Options that copy or allocate can fail; the others fail only if libcurl is older than our build requires. */
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, (const char *)url.data);
-    buffer_deinit(&url);
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "dipper");
-    if (code == CURLE_OK)
-        code = arm_trust(easy, trust);
-    if (code == CURLE_OK)
-        code = arm_method(t);
-    if (code != CURLE_OK)
-        return code == CURLE_OUT_OF_MEMORY
-                   ? dp_fail_nomem(error, "a request")
-                   : dp_fail(error, DP_INVALID, "libcurl refuses the request: %s", curl_easy_strerror(code));
-    if ((options->public_only || options->direct) && curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK)
-        return dp_fail_nomem(error, "a request");
+    status = arm_copied(t, options, trust, error);
+    if (status != DP_OK)
+        return status;
     if (options->public_only) {
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);

@@ -13,7 +13,7 @@
 static const char ALGORITHM[] = "AWS4-HMAC-SHA256";
 static const char TERMINATOR[] = "aws4_request";
 
-enum { DAY_LEN = 8, CANONICAL_MAX_BYTES = 1 << 20 };
+enum { DAY_LEN = 8, CANONICAL_MAX_BYTES = 1 << 20, PRESIGN_ADDED_MAX = 7 };
 
 void sigv4_date(int64_t wall_ms, char date[SIGV4_DATE_LEN + 1])
 {
@@ -326,19 +326,26 @@ static struct span keep_scratch(struct arena *arena, struct buffer *scratch)
     return copy;
 }
 
+/* Whether the request can be presigned for this long. */
+static enum dp_status check_presign(const struct sigv4_request *request, unsigned expires_seconds,
+                                    struct dp_error *error)
+{
+    enum dp_status status = check_counts(request, error);
+    if (status == DP_OK && request->query_count > SIGV4_PAIRS_MAX - PRESIGN_ADDED_MAX)
+        status = dp_fail(error, DP_INVALID, "a request to sign has more than %d parameters",
+                         SIGV4_PAIRS_MAX - PRESIGN_ADDED_MAX);
+    if (status == DP_OK && (expires_seconds == 0 || expires_seconds > SIGV4_EXPIRES_MAX_SECONDS))
+        status = dp_fail(error, DP_INVALID, "a presigned URL lasts from 1 to %d seconds, not %u",
+                         SIGV4_EXPIRES_MAX_SECONDS, expires_seconds);
+    return status;
+}
+
 enum dp_status sigv4_presign(const struct sigv4_signer *signer, const struct sigv4_request *request,
                              unsigned expires_seconds, struct arena *arena, struct sigv4_pair **query,
                              size_t *query_count, struct span *canonical, struct dp_error *error)
 {
-    enum { ADDED_MAX = 7 };
     struct sigv4_pair headers[SIGV4_PAIRS_MAX];
-    enum dp_status status = check_counts(request, error);
-    if (status == DP_OK && request->query_count > SIGV4_PAIRS_MAX - ADDED_MAX)
-        status = dp_fail(error, DP_INVALID, "a request to sign has more than %d parameters",
-                         SIGV4_PAIRS_MAX - ADDED_MAX);
-    if (status == DP_OK && (expires_seconds == 0 || expires_seconds > SIGV4_EXPIRES_MAX_SECONDS))
-        status = dp_fail(error, DP_INVALID, "a presigned URL lasts from 1 to %d seconds, not %u",
-                         SIGV4_EXPIRES_MAX_SECONDS, expires_seconds);
+    enum dp_status status = check_presign(request, expires_seconds, error);
     if (status == DP_OK)
         status = lower_and_sort(request, arena, headers, error);
     if (status != DP_OK)
@@ -355,7 +362,7 @@ enum dp_status sigv4_presign(const struct sigv4_signer *signer, const struct sig
     struct span expires = keep_scratch(arena, &scratch);
     struct span date = arena_copy(arena, span_of(signer->date, SIGV4_DATE_LEN));
     size_t count = request->query_count;
-    struct sigv4_pair *all = arena_array(arena, count + ADDED_MAX, sizeof *all);
+    struct sigv4_pair *all = arena_array(arena, count + PRESIGN_ADDED_MAX, sizeof *all);
     char signature[SIGV4_SIGNATURE_LEN + 1];
     if (!credential.data || !names.data || !expires.data || !date.data || !all) {
         status = dp_fail_nomem(error, "a presigned URL");
