@@ -797,7 +797,7 @@ static void test_store_s3_completions_take_their_time(void **state)
     struct fixture *f = *state;
     struct transport_options hasty = QUICK;
     struct store_version version;
-    hasty.stall_ms = 50;
+    hasty.stall_ms = 1000; /* parts of 8 MiB keep to it on a busy machine; the answer below takes longer */
     hasty.tries = 1;
     transport_free(f->transport);
     assert_int_equal(transport_new(&hasty, &f->transport, &f->call.error), DP_OK);
@@ -805,7 +805,7 @@ static void test_store_s3_completions_take_their_time(void **state)
     http_server_script(
         f->server,
         (struct http_act){
-            .kind = HTTP_ACT_SLOW, .code = 200, .at = 10, .text = COMPLETED, .match = "POST /bkt/k?uploadId="});
+            .kind = HTTP_ACT_SLOW, .code = 200, .at = 60, .text = COMPLETED, .match = "POST /bkt/k?uploadId="});
     if (upload(f, &version) != DP_OK)
         fail_msg("%s", f->call.error.message);
     assert_true(span_equal_str(span_of(version.token, version.len), "\"whole-2\""));
