@@ -388,7 +388,7 @@ static enum dp_status register_account_metrics(struct call *call, struct account
 {
     static const char *const tiers[TIER_COUNT] = {"tier=\"free\"", "tier=\"pro\"", "tier=\"scale\""};
     struct metric_registry *r = a->options.registry;
-    static const char help[] = "Requests by how their key was judged.";
+    static const char help[] = "Requests, by the result of checking their key.";
     if (!r)
         return DP_OK;
     a->granted = metric_counter(r, "dipper_auth_total", "result=\"granted\"", help);

@@ -357,7 +357,7 @@ enum dp_status key_checks_new(const struct key_checks_options *options, struct k
     if (options->registry) {
         c->runs = metric_counter(options->registry, "dipper_bcrypt_total", "", "Runs of bcrypt to check keys.");
         c->depth = metric_gauge(options->registry, "dipper_bcrypt_queue", "",
-                                "Keys that are being checked, or wait for that.");
+                                "Keys that bcrypt is checking, or that wait for it.");
         if (!c->runs || !c->depth)
             dp_fail_nomem(error, "metrics");
     }

@@ -142,8 +142,8 @@ enum dp_status embedder_add_metrics(struct embedder *e, struct metric_registry *
 {
     static const char jobs[] = "dipper_batch_jobs_total",
                       jobs_help[] =
-                          "Parts of batches, by who computed one: a thread of the compute team alone, or "
-                          "all of them together.";
+                          "Jobs of batches; by: one thread of the compute team computed the job alone, or "
+                          "the whole team together.";
     e->metrics.seconds =
         metric_histogram(r, "dipper_inference_seconds", "", "Time that the model took for a batch.",
                          METRIC_LATENCY_BOUNDS, METRIC_LATENCY_BOUND_COUNT);

@@ -91,7 +91,7 @@ static void print_build(struct buffer *out)
     metric_add_label(labels, "version", span_str(version_text()));
     metric_add_label(labels, "simd", span_str(simd_ops()->name));
     buffer_printf(out,
-                  "# HELP dipper_build_info Which Dipper this is, and the instruction set that it computes with.\n"
+                  "# HELP dipper_build_info Dipper's version, and the instruction set that it computes with.\n"
                   "# TYPE dipper_build_info gauge\ndipper_build_info{%s} 1\n",
                   labels);
 }

@@ -112,7 +112,7 @@ enum dp_status vector_cache_add_metrics(struct vector_cache *cache, struct metri
                                       "Vectors that left the memory tier for others.");
     cache->entries = metric_gauge(r, "dipper_embed_cache_entries", "", "Vectors in the memory tier.");
     cache->bytes = metric_gauge(r, "dipper_embed_cache_bytes", "",
-                                "Bytes of the memory tier: vectors, printed forms, what describes them.");
+                                "Bytes of the memory tier: vectors, their printed forms, and bookkeeping.");
     return cache->evictions && cache->entries && cache->bytes ? DP_OK : dp_fail_nomem(error, "metrics");
 }
 
