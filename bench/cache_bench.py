@@ -25,7 +25,7 @@ import machine
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests" / "e2e"))
-from redis_server import redis_servers, until  # noqa: E402 (the tests' own way of starting it)
+from redis_server import redis_servers, until  # noqa: E402 (the tests start Redis with it too)
 
 PAGE = TOP / "docs" / "benchmarks" / "embedding-service.md"
 BEGIN, END = "<!-- bench/cache_bench.py writes from here -->", "<!-- to here -->"
@@ -66,7 +66,7 @@ def post(connection, form, text):
 
 def warm(port):
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    for _ in range(3): # computed, printed, cached in print
+    for _ in range(3): # computes vectors, caches their printed forms, reads these
         for text in TEXTS:
             for form in FORMS:
                 post(connection, form, text)

@@ -8,7 +8,7 @@ or, after its preparations (docs/benchmarks/faiss-in-place.md):
     build/bench-venv/bin/python bench/faiss_vs.py [--rounds 9] [--delay 30] [--write]
 
 The files lie in MinIO, behind toxiproxy, which delays every answer by `delay` milliseconds (scripts/peers builds and starts
-both). The programs take turns: each round runs every one once, and begins with the next one. A figure is the median over the
+both). Each round runs every program once; each time another program begins. A figure is the median over the
 rounds, with the minimum and the maximum; a ratio is the median of the rounds' ratios. The script prints Markdown; --write
 also puts it into docs/benchmarks/faiss-in-place.md. It makes the data once, in build/bench/faiss/: embedding the packages
 takes minutes, the rest one minute, the rounds two.
@@ -43,7 +43,7 @@ LARGE = {"rows": 100_000, "dim": 768, "nlist": 1024, "nprobe": 16}
 
 
 def load_script(path):
-    """A script of scripts/, which has no .py, as a module."""
+    """Loads a script of scripts/, whose name lacks .py, as a module."""
     loader = importlib.machinery.SourceFileLoader(pathlib.Path(path).name, str(path))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
@@ -344,8 +344,8 @@ def against_curl(store, args, path, queries, nprobe):
     figures = take_turns({"Dipper, cold search": ours("none", 0),
                           "Dipper, cold search, as it comes (ranges merge, cache on)": cold_and_warm,
                           "curl --parallel, the whole command": lambda n: curls[n].run(),
-                          "curl started for nothing": lambda n: Curl.nothing()}, args.rounds)
-    whole, start = figures["curl --parallel, the whole command"], figures["curl started for nothing"]
+                          "curl, reading an empty file": lambda n: Curl.nothing()}, args.rounds)
+    whole, start = figures["curl --parallel, the whole command"], figures["curl, reading an empty file"]
     cold = figures["Dipper, cold search"]
     net = [a - b for a, b in zip(whole, start)]
     sizes = [cost["bytes"] for cost in costs]
@@ -447,7 +447,7 @@ def report(args):
                f" {args.delay} ms; {args.rounds} rounds.")
         yield f"\n### A cold search against curl: {LARGE['rows']:,} × {LARGE['dim']} floats in {LARGE['nlist']} lists\n"
         yield from against_curl(store, args, large, queries, LARGE["nprobe"])
-        yield f"\n### The same: {len(vectors):,} packages × {vectors.shape[1]}, IVF256,SQ8\n"
+        yield f"\n### A cold search against curl: {len(vectors):,} packages × {vectors.shape[1]}, IVF256,SQ8\n"
         yield from against_curl(store, args, small, questions, nprobe)
         if "lancedb" in args.peers:
             yield f"\n### Open and first search against LanceDB: {len(vectors):,} packages × {vectors.shape[1]}\n"

@@ -54,7 +54,7 @@ def clustered(n, d, seed):
 
 
 def spread_sift(n, d, seed):
-    """SIFT-5k, each vector several times with noise."""
+    """Vectors of SIFT-5k, each repeated with noise, and queries made in the same way."""
     rng = np.random.default_rng(seed)
     base = np.fromfile(SOURCE / "tests/data/vectors/sift-5k.u8", dtype="u1").reshape(-1, d).astype("f4")
     x = base[rng.integers(0, len(base), n + QUERIES)] + 8 * rng.standard_normal((n + QUERIES, d), dtype="f4")
@@ -99,11 +99,11 @@ class Ours:
         x, ids, distances = self.at
         if self.library.dp_index_search(self.handle, x + first * self.d * 4, count, self.d, K, self.options,
                                         ids + first * K * 8, distances + first * K * 4, None, None) != 0:
-            sys.exit("a search of ours failed")
+            sys.exit("dp_index_search failed")
 
 
 def agree(ours, theirs):
-    """Exits unless all ids of a query but one are FAISS's, or distances tie."""
+    """Exits if a query misses more than one of FAISS's ids, unless the distances tie."""
     for q, wanted in enumerate(theirs.ids):
         same = len(set(ours.ids[q]) & set(wanted))
         if same < K - 1 and not np.allclose(ours.distances[q], theirs.distances[q], rtol=1e-3):
@@ -155,7 +155,7 @@ def compare(dipper, folder, case, seconds, rounds):
     in_memory = libdipper.IndexOptions(bytes=data.ctypes.data, bytes_len=len(data))
     failed = dipper.dp_index_open(None, in_memory, ctypes.byref(handles[0]), None)
     if failed or dipper.dp_index_open(str(path).encode(), None, ctypes.byref(handles[1]), None):
-        sys.exit(f"{path}: our opening failed")
+        sys.exit(f"{path}: dp_index_open failed")
     theirs = Theirs(faiss.read_index(str(path)), queries, nprobe)
     sides = {"faiss": theirs, "memory": Ours(dipper, handles[0], queries, nprobe),
              "path": Ours(dipper, handles[1], queries, nprobe)}
@@ -189,9 +189,9 @@ def page(table, others):
 `make bench WHAT=scan WRITE=1` wrote this page. Queries a second on one thread, top {K}, the same file for both; medians of
 interleaved rounds. FAISS (faiss-cpu {faiss.__version__}, {faiss.get_compile_options().strip()}) holds its index in memory. "In memory" is
 `dp_index_open` over the file's bytes in memory: the scan alone, as FAISS does it. "At a path" is `dp_index_open`, which
-reads the probed lists from the page cache for each query, and that is part of the figure. With {BATCH} queries in a call
-ours share lists in memory; at a path each query is a round of its own. Vectors are made up, in clusters, but for SIFT's,
-which are SIFT-5k with noise; the quantizer is flat.
+reads the probed lists from the page cache for each query; the figures include these reads. With {BATCH} queries in a call
+Dipper scans a list in memory once for all of them; at a path each query reads its lists alone. The vectors are artificial, in
+clusters; those of the rows "SIFT" are SIFT-5k with noise. The quantizer is flat.
 
 {machine.processor()}, {machine.caches()}; {machine.system()}; Dipper {machine.commit(SOURCE)}. Other programs used \
 {100 * others:.0f} % of the machine meanwhile.
@@ -205,7 +205,7 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--seconds", type=float, default=1.5, help="for each figure")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cases", default="", help="names, with commas; none: all")
+    parser.add_argument("--cases", default="", help="names of cases, separated by commas; default: all")
     parser.add_argument("--files", type=pathlib.Path, default=SOURCE / "build/bench-scan", help="where files stay")
     parser.add_argument("--make", action="store_true", help="make the files that are missing, and measure nothing")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(SOURCE)}")

@@ -19,7 +19,7 @@ FILES = 1024  # limit of open files
 
 
 def settle_environment():
-    """No settings of the caller, a fresh home, one locale and one time zone."""
+    """Removes the caller's settings, and sets a fresh home, a fixed locale and a fixed time zone."""
     home = tempfile.mkdtemp(prefix="dipper-home-")
     owner = os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))

@@ -12,7 +12,8 @@ bool array_borrow(struct array *a, PyObject *object, size_t item, bool writable,
         return false;
     a->held = true;
     if ((size_t)a->buffer.itemsize != item) {
-        PyErr_Format(PyExc_TypeError, "%s: items of %zd bytes, not of %zu", name, a->buffer.itemsize, item);
+        PyErr_Format(PyExc_TypeError, "%s has items of %zd bytes: they must have %zu", name, a->buffer.itemsize,
+                     item);
         array_return(a);
         return false;
     }
@@ -74,7 +75,7 @@ bool size_argument(PyObject *object, const char *name, size_t *out)
         return true;
     if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s is %S: it must not be negative, nor beyond 64 bits", name, object);
+        PyErr_Format(PyExc_ValueError, "%s is %S: it must be from 0 to 2^64 - 1", name, object);
     }
     return false;
 }

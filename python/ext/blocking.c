@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Lets Python's signal handlers run. They run only on the main thread; on others this does nothing. */
+/* Runs Python's pending signal handlers. Python runs them only on the main thread, so on others the call does nothing. */
 static bool was_interrupted(void *ctx)
 {
     struct blocking *b = ctx;
@@ -25,7 +25,7 @@ bool blocking_begin(struct blocking *b, PyObject *timeout)
         if (PyErr_Occurred())
             return false;
         if (!(seconds > 0) || seconds > 1e9) {
-            PyErr_SetString(PyExc_ValueError, "timeout is a number of seconds above 0, or None");
+            PyErr_SetString(PyExc_ValueError, "timeout must be a number of seconds above 0, or None");
             return false;
         }
         timeout_ms = (uint64_t)ceil(seconds * 1000);

@@ -1,4 +1,4 @@
-/* handle.c: counts the users of a handle of the library and decides when it is freed. */
+/* handle.c: counts the threads that use a handle of the library, so that the last one frees it. */
 #include "ext.h"
 
 #include <pthread.h>
@@ -34,8 +34,8 @@ bool handle_enter(struct handle *h, const char *what)
         return false;
     }
     if (!handle_is_ours(h)) {
-        PyErr_Format(PyExc_RuntimeError, "%s was opened before a fork(): its threads are not here, open another",
-                     what);
+        PyErr_Format(PyExc_RuntimeError,
+                     "%s was opened before a fork(), and this process lacks its threads: open it again", what);
         return false;
     }
     h->users++;

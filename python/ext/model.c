@@ -48,7 +48,7 @@ static void py_runtime_dealloc(PyObject *object)
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
     if (handle_close(&self->handle)) {
-        Py_BEGIN_ALLOW_THREADS /* it waits for its threads to end */
+        Py_BEGIN_ALLOW_THREADS /* dp_runtime_free waits for the compute threads */
             dp_runtime_free(self->runtime);
         Py_END_ALLOW_THREADS
     }
@@ -195,7 +195,7 @@ out:
     Py_RETURN_NONE;
 }
 
-/* ---- the module's -------------------------------------------------------------------------------------------- */
+/* ---- The module's types ----------------------------------------------------------------------------------- */
 
 static bool add_type(PyObject *module, PyType_Spec *spec, const char *name)
 {
@@ -220,7 +220,7 @@ bool model_add_types(PyObject *module)
     static PyMemberDef members[] = {
         {"dim", T_PYSSIZET, offsetof(struct model_object, dim), READONLY, "floats of an embedding"},
         {"max_tokens", T_PYSSIZET, offsetof(struct model_object, max_tokens), READONLY,
-         "longer texts are cut there"},
+         "maximum tokens of a text; longer texts are cut"},
         {NULL, 0, 0, 0, NULL}};
     static PyType_Slot model_slots[] = {{Py_tp_new, py_model_new},
                                         {Py_tp_dealloc, py_model_dealloc},

@@ -1,5 +1,5 @@
-/* refine.c: the second look in a flat part (",RFlat"): reads the candidates' floats by their numbers, and compares
- * them with the query, transformed as far as the wrappers around that part say.
+/* refine.c: re-ranks candidates with the vectors of a flat part (",RFlat"): reads the candidates' vectors by their
+ * numbers, and scores them against the query, to which the transforms around the flat part were applied.
  */
 #include "faiss/refine.h"
 

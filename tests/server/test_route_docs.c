@@ -42,8 +42,9 @@ static const char *scope_words(const struct route *route)
 
 static void print_table(FILE *out)
 {
-    fputs("| route | right of a key | what a key's prefixes are held against | counts |\n|---|---|---|---|\n",
-          out);
+    fputs(
+        "| route | right that a key needs | name that a key's prefixes must allow | counts |\n|---|---|---|---|\n",
+        out);
     for (size_t i = 0; i < ROUTE_COUNT; i++)
         fprintf(out, "| `%s %s` | %s | %s | %s |\n", ROUTES[i].method, ROUTES[i].pattern, right_words(&ROUTES[i]),
                 scope_words(&ROUTES[i]), ROUTES[i].price == PRICE_TEXTS ? "each text that is embedded" : "");

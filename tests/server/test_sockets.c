@@ -1,4 +1,4 @@
-/* test_sockets.c: what a hostile or clumsy client may send, over real connections. */
+/* test_sockets.c: sends hostile and clumsy requests over real connections. */
 #include "socket_fixture.h"
 
 #include <netinet/in.h>
@@ -32,8 +32,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Bytes of the request line that the library would not tell of. '|' stands for a NUL. */
-static void test_server_refuses_what_its_request_line_hides(void **state)
+/* libmicrohttpd hides these bytes of a request line from its caller. '|' stands for a NUL. */
+static void test_server_refuses_hidden_bytes_in_a_request_line(void **state)
 {
     (void)state;
     static const char *const lines[] = {
@@ -68,7 +68,7 @@ static void test_server_refuses_what_its_request_line_hides(void **state)
     }
 }
 
-/* Refused, and the connection is closed: nothing behind it is taken for a request. */
+/* The server closes the connection after a refusal, so that nothing behind it counts as a request. */
 static void test_server_refuses_ambiguous_requests(void **state)
 {
     (void)state;
@@ -231,7 +231,7 @@ static void test_server_speaks_http_1_0_and_head(void **state)
     assert_int_equal(end, HEARD_NOTHING);
 }
 
-/* However alive a client keeps its connection, a head or a body has a time limit in all. */
+/* A head and a body have a time limit, even if the client keeps sending. */
 static void test_server_cuts_slow_clients(void **state)
 {
     (void)state;
@@ -243,7 +243,7 @@ static void test_server_cuts_slow_clients(void **state)
         int fd = dial(server);
         enum heard end = HEARD_NOTHING;
         send_text(fd, beginnings[i]);
-        /* A byte every few milliseconds, as long as anybody reads it. */
+        /* Sends a byte every 20 ms until the server closes the connection. */
         while (end == HEARD_NOTHING) {
             if (beginnings[i][0])
                 send(fd, "x", 1, MSG_NOSIGNAL);
@@ -292,7 +292,7 @@ static void test_server_listens_only_where_it_may(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server_refuses_what_its_request_line_hides),
+        cmocka_unit_test(test_server_refuses_hidden_bytes_in_a_request_line),
         cmocka_unit_test(test_server_refuses_ambiguous_requests),
         cmocka_unit_test(test_server_bounds_heads),
         cmocka_unit_test(test_server_bounds_bodies),

@@ -1,4 +1,4 @@
-/* test_recording.c: the tests' own store: what it counts, and that it fails and dies when told. */
+/* test_recording.c: the recording store, which other tests use to count requests and to inject failures. */
 #include "test_support.h"
 
 #include "test_store.h"
@@ -85,7 +85,7 @@ static void test_store_recording_dies(void **state)
     assert_int_equal(head(f, "c"), DP_NOT_FOUND);
 }
 
-static void test_store_recording_dies_within_an_upload(void **state)
+static void test_store_recording_can_be_killed_within_an_upload(void **state)
 {
     struct fixture *f = *state;
     for (size_t n = 1; n <= 3; n++) {
@@ -133,7 +133,7 @@ static void test_store_recording_loses_delays_and_repeats_puts(void **state)
     assert_int_equal(put(f, "b"), DP_UNKNOWN);
     assert_int_equal(head(f, "b"), DP_NOT_FOUND);
     assert_int_equal(test_store_deliver(f->store, &f->call), DP_NOT_FOUND);
-    for (int first = 0; first < 2; first++) { /* late: under its condition */
+    for (int first = 0; first < 2; first++) { /* a late put still obeys its condition */
         const char *key = first ? "c" : "d";
         test_store_fate_at(f->store, key, 1, TEST_STORE_LATE, DP_DENIED);
         assert_int_equal(put(f, key), DP_DENIED);
@@ -148,7 +148,7 @@ static void test_store_recording_loses_delays_and_repeats_puts(void **state)
     assert_int_equal(head(f, "e"), DP_OK);
 }
 
-/* Another writer that takes the name just before the put. */
+/* Acts as another writer, which takes the name just before the put. */
 static void put_first(void *ctx, const struct test_store_op *op)
 {
     struct fixture *f = ctx;
@@ -159,7 +159,7 @@ static void put_first(void *ctx, const struct test_store_op *op)
         assert_int_equal(store_put(&call, test_store_inner(f->store), &other), DP_OK);
 }
 
-static void test_store_recording_lets_another_act_first(void **state)
+static void test_store_recording_runs_a_hook_before_a_put(void **state)
 {
     struct fixture *f = *state;
     test_store_hook(f->store, put_first, f);
@@ -173,9 +173,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_store_recording_counts_and_logs),
         CASE(test_store_recording_dies),
-        CASE(test_store_recording_dies_within_an_upload),
+        CASE(test_store_recording_can_be_killed_within_an_upload),
         CASE(test_store_recording_fails_on_command),
-        CASE(test_store_recording_lets_another_act_first),
+        CASE(test_store_recording_runs_a_hook_before_a_put),
         CASE(test_store_recording_loses_delays_and_repeats_puts),
     };
     return test_run(tests);
