@@ -148,7 +148,9 @@ const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODE
                  *fast && codec->by_residual ? "r" : "");
         return text;
     case IVF_RABITQ:
+    case IVF_RABITQ_BITS:
     case IVF_RABITQ_FAST:
+    case IVF_RABITQ_FAST_BITS:
         snprintf(text, FAISS_CODES_NAME_MAX, codec->bits > 1 ? "RaBitQ%s%zu" : "RaBitQ%s", fast, codec->bits);
         return text;
     }

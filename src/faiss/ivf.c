@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "faiss/ivf_file.h"
 #include "faiss/parse/parse.h"
+#include "vector/ivf_scan.h"
 
 enum { FIRST_READ_BYTES = 128 * 1024 };
 
@@ -147,5 +148,5 @@ struct faiss_list_range faiss_ivf_list_range(const struct faiss_ivf *ivf, uint32
 
 bool faiss_ivf_any_order(const struct faiss_ivf *ivf)
 {
-    return (ivf->codec.kind != IVF_RABITQ && ivf->codec.kind != IVF_RABITQ_FAST) || ivf->codec.bits == 1;
+    return !ivf_codec_estimates(&ivf->codec);
 }

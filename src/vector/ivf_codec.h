@@ -4,18 +4,23 @@
 
 #include "vector/distance.h"
 
-enum ivf_codec_kind {
-    IVF_FLAT,       /* floats */
-    IVF_SQ8,        /* 8 bits for each dimension, with a range (vector/sq8.h) */
-    IVF_SQ4,        /* 4 bits for each dimension: FAISS's QT_4bit */
-    IVF_SQ6,        /* 6 bits for each dimension: QT_6bit */
-    IVF_FP16,       /* IEEE halves: QT_fp16 */
-    IVF_BF16,       /* the upper halves of floats: QT_bf16 */
-    IVF_PQ,         /* product quantizer */
-    IVF_PQ_FAST,    /* product quantizer of 4 bits, interleaved blocks */
-    IVF_RABITQ,     /* RaBitQ, 1 … 9 bits a dimension */
-    IVF_RABITQ_FAST /* RaBitQ with its first bits in interleaved blocks */
-};
+/* The ways to code vectors. Each row names a kind and its functions: ivf_kind_NAME (vector/ivf_kinds.h). */
+#define IVF_CODEC_KINDS(ROW)                                                                                 \
+    ROW(IVF_FLAT, flat)                         /* floats */                                                 \
+    ROW(IVF_SQ8, scalar)                        /* 8 bits for each dimension, with a range (vector/sq8.h) */ \
+    ROW(IVF_SQ4, scalar)                        /* 4 bits for each dimension: FAISS's QT_4bit */             \
+    ROW(IVF_SQ6, scalar)                        /* 6 bits for each dimension: QT_6bit */                     \
+    ROW(IVF_FP16, scalar)                       /* IEEE halves: QT_fp16 */                                   \
+    ROW(IVF_BF16, scalar)                       /* the upper halves of floats: QT_bf16 */                    \
+    ROW(IVF_PQ, pq)                             /* product quantizer */                                      \
+    ROW(IVF_PQ_FAST, pq_fast)                   /* product quantizer of 4 bits, interleaved blocks */        \
+    ROW(IVF_RABITQ, rabitq)                     /* RaBitQ, 1 bit a dimension */                              \
+    ROW(IVF_RABITQ_BITS, rabitq_bits)           /* RaBitQ, 2 … 9 bits a dimension */                       \
+    ROW(IVF_RABITQ_FAST, rabitq_fast)           /* RaBitQ, 1 bit, in interleaved blocks */                   \
+    ROW(IVF_RABITQ_FAST_BITS, rabitq_fast_bits) /* RaBitQ, 2 … 9 bits, the first in interleaved blocks */
+
+#define IVF_KIND_VALUE(kind, functions) kind,
+enum ivf_codec_kind { IVF_CODEC_KINDS(IVF_KIND_VALUE) };
 
 /* How scalar codes were made, where their kind does not say. All of a kind are scored alike. */
 enum ivf_scalar_form {
@@ -37,7 +42,7 @@ struct ivf_codec {
     const float *trained;
     size_t m;           /* PQ: parts of a vector */
     size_t bits;        /* bits of an index (PQ) or of a dimension (RaBitQ) */
-    size_t query_bits;  /* RaBitQ: bits that queries are rounded to; 0: none (never for IVF_RABITQ_FAST) */
+    size_t query_bits;  /* RaBitQ: bits that queries are rounded to; 0: none (never for interleaved blocks) */
     bool centered;      /* RaBitQ fast: queries are rounded symmetrically around 0 */
     bool precomputed;   /* PQ fast, L2, by residual: FAISS uses precomputed tables (scan_pq_fast.c) */
     size_t block_rows;  /* blocked kinds: vectors of a block, a multiple of 32; otherwise 0 */

@@ -25,13 +25,8 @@ struct ivf_kind {
     bool (*refine)(struct ivf_query *query, const uint8_t *codes, size_t row, float worst, float *score);
 };
 
-extern const struct ivf_kind ivf_kind_flat;        /* scan_scalar.c */
-extern const struct ivf_kind ivf_kind_scalar;      /* scan_scalar.c */
-extern const struct ivf_kind ivf_kind_pq;          /* scan_pq.c */
-extern const struct ivf_kind ivf_kind_pq_fast;     /* scan_pq_fast.c */
-extern const struct ivf_kind ivf_kind_rabitq;      /* scan_rabitq.c */
-extern const struct ivf_kind ivf_kind_rabitq_bits; /* scan_rabitq.c: more than one bit */
-extern const struct ivf_kind ivf_kind_rabitq_fast, ivf_kind_rabitq_fast_bits; /* scan_rabitq_fast.c */
+#define IVF_KIND_DECLARATION(kind, functions) extern const struct ivf_kind ivf_kind_##functions;
+IVF_CODEC_KINDS(IVF_KIND_DECLARATION)
 
 /* Allocates query->memory for the arrays that lay_out() takes from it. */
 enum dp_status ivf_query_allocate(struct ivf_query *query, void (*lay_out)(struct ivf_query *query),

@@ -11,21 +11,12 @@
 #include "vector/ivf_kinds.h"
 #include "vector/sq8.h"
 
-static const struct ivf_kind *kind_of_codec(const struct ivf_codec *codec)
+#define IVF_KIND_ROW(kind, functions) [kind] = &ivf_kind_##functions,
+static const struct ivf_kind *const ivf_kinds[] = {IVF_CODEC_KINDS(IVF_KIND_ROW)};
+
+bool ivf_codec_estimates(const struct ivf_codec *codec)
 {
-    switch (codec->kind) {
-    case IVF_FLAT: return &ivf_kind_flat;
-    case IVF_SQ8:
-    case IVF_SQ4:
-    case IVF_SQ6:
-    case IVF_FP16:
-    case IVF_BF16: return &ivf_kind_scalar;
-    case IVF_PQ: return &ivf_kind_pq;
-    case IVF_PQ_FAST: return &ivf_kind_pq_fast;
-    case IVF_RABITQ: return codec->bits == 1 ? &ivf_kind_rabitq : &ivf_kind_rabitq_bits;
-    case IVF_RABITQ_FAST: return codec->bits == 1 ? &ivf_kind_rabitq_fast : &ivf_kind_rabitq_fast_bits;
-    }
-    return &ivf_kind_flat; /* not reached */
+    return ivf_kinds[codec->kind]->refine;
 }
 
 void ivf_encode(const struct ivf_codec *codec, const float *x, const float *centroid, float *residual,
@@ -59,7 +50,7 @@ enum dp_status ivf_query_init(struct ivf_query *query, const struct ivf_codec *c
                               struct dp_error *error)
 {
     *query = (struct ivf_query){.codec = codec, .vector = vector};
-    return kind_of_codec(codec)->begin(query, error);
+    return ivf_kinds[codec->kind]->begin(query, error);
 }
 
 void ivf_query_deinit(struct ivf_query *query)
@@ -70,7 +61,7 @@ void ivf_query_deinit(struct ivf_query *query)
 
 void ivf_query_probe(struct ivf_query *query, const float *centroids, const uint32_t *lists, size_t count)
 {
-    const struct ivf_kind *kind = kind_of_codec(query->codec);
+    const struct ivf_kind *kind = ivf_kinds[query->codec->kind];
     if (kind->probe)
         kind->probe(query, centroids, lists, count);
 }
@@ -180,7 +171,7 @@ static enum dp_status offer_block(struct ivf_query *query, const struct ivf_kind
 static enum dp_status scan_blocks(struct ivf_query *query, const float *centroid, struct block list, size_t n,
                                   struct topk *top, struct dp_error *error)
 {
-    const struct ivf_kind *kind = kind_of_codec(query->codec);
+    const struct ivf_kind *kind = ivf_kinds[query->codec->kind];
     enum dp_status status = DP_OK;
     float scores[IVF_SCAN_ROWS];
     if (n == 0)

@@ -18,6 +18,9 @@
 void ivf_encode(const struct ivf_codec *codec, const float *x, const float *centroid, float *residual,
                 uint8_t *code);
 
+/* Whether scans estimate scores, and compute one exactly only when its estimate beats the worst hit so far. */
+bool ivf_codec_estimates(const struct ivf_codec *codec);
+
 /* Maps the numbers in lists to ids: number i to the little-endian int64 at ids + 8 i. */
 struct id_map {
     const uint8_t *ids; /* NULL: the numbers are the ids */

@@ -327,10 +327,10 @@ static enum dp_status parse_rabitq(struct faiss_parser *p)
         source_fields(&p->source, "the RaBitQ parameters", has_bits ? 38 : 30, parse_lists_ahead(p), &c);
     if (status != DP_OK)
         return status;
-    codec->kind = IVF_RABITQ;
     status = take_rabitq(p, &c, has_bits);
     if (status != DP_OK)
         return status;
+    codec->kind = codec->bits == 1 ? IVF_RABITQ : IVF_RABITQ_BITS;
     uint64_t code_size = cursor_u64(&c);
     uint8_t by_residual = cursor_u8(&c);
     status = check_code(p, code_size, codec->code_size, by_residual);
@@ -347,10 +347,10 @@ static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
         source_fields(&p->source, "the RaBitQ parameters", RABITQ_FAST_BYTES, parse_lists_ahead(p), &c);
     if (status != DP_OK)
         return status;
-    codec->kind = IVF_RABITQ_FAST;
     status = take_rabitq(p, &c, true);
     if (status != DP_OK)
         return status;
+    codec->kind = codec->bits == 1 ? IVF_RABITQ_FAST : IVF_RABITQ_FAST_BITS;
     uint8_t by_residual = cursor_u8(&c);
     uint64_t code_size = cursor_u64(&c);
     int32_t rows = cursor_i32(&c);
