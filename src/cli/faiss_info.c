@@ -49,11 +49,10 @@ static void write_info_json(struct buffer *out, const struct faiss_ivf_info *inf
                             const struct call_cost *cost, double ms)
 {
     struct json_writer w;
-    char codes[FAISS_CODES_NAME_MAX];
     json_writer_init(&w, out);
     json_begin_object(&w);
     json_field_str(&w, "kind", info->fourcc);
-    json_field_str(&w, "codes", faiss_codes_name(info->codec, codes));
+    json_field_str(&w, "codes", info->codes);
     json_field_u64(&w, "d", info->dim_in);
     json_field_str(&w, "metric", metric_name(info->codec->metric));
     json_field_u64(&w, "vectors", info->ntotal);
@@ -112,11 +111,10 @@ static void write_sizes_text(struct buffer *out, const struct faiss_ivf_info *in
 static void write_info_text(struct buffer *out, const struct faiss_ivf_info *info, const struct list_sizes *sizes,
                             const struct call_cost *cost, double ms)
 {
-    char codes[FAISS_CODES_NAME_MAX];
     buffer_printf(out, "kind        %s: ", info->fourcc);
     if (!info->flat)
         buffer_printf(out, "IVF%" PRIu64 "%s,", info->nlist, info->hnsw ? "_HNSW" : "");
-    buffer_printf(out, "%s%s%s%s\n", faiss_codes_name(info->codec, codes), info->refined ? ",RFlat" : "",
+    buffer_printf(out, "%s%s%s%s\n", info->codes, info->refined ? ",RFlat" : "",
                   info->transforms > 0 ? ", behind transforms" : "", info->id_map ? ", with an id map" : "");
     buffer_printf(out, "vectors     %" PRIu64 " of %zu dimensions, %s\n", info->ntotal, info->dim_in,
                   info->codec->metric == VECTOR_L2 ? "squared L2" : "inner product");

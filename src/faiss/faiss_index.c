@@ -3,7 +3,6 @@
 
 #include <float.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/checksum.h"
@@ -119,42 +118,6 @@ uint64_t faiss_index_fingerprint(const struct faiss_index *index)
         link[0] = checksum64(span_of(link, sizeof link));
     }
     return link[0];
-}
-
-static const char *eight_bits_name(enum ivf_scalar_form form)
-{
-    switch (form) {
-    case IVF_SCALAR_RANGES: return "SQ8";
-    case IVF_SCALAR_UNIFORM: return "SQ8_uniform";
-    case IVF_SCALAR_DIRECT: return "SQ8_direct";
-    case IVF_SCALAR_SIGNED: return "SQ8_direct_signed";
-    }
-    return "?";
-}
-
-const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX])
-{
-    const char *fast = codec->block_rows > 0 ? "fs" : "";
-    switch (codec->kind) {
-    case IVF_FLAT: return "Flat";
-    case IVF_SQ8: return eight_bits_name(codec->form);
-    case IVF_SQ6: return "SQ6";
-    case IVF_SQ4: return codec->form == IVF_SCALAR_UNIFORM ? "SQ4_uniform" : "SQ4";
-    case IVF_FP16: return "SQfp16";
-    case IVF_BF16: return "SQbf16";
-    case IVF_PQ:
-    case IVF_PQ_FAST:
-        snprintf(text, FAISS_CODES_NAME_MAX, "PQ%zux%zu%s%s", codec->m, codec->bits, fast,
-                 *fast && codec->by_residual ? "r" : "");
-        return text;
-    case IVF_RABITQ:
-    case IVF_RABITQ_BITS:
-    case IVF_RABITQ_FAST:
-    case IVF_RABITQ_FAST_BITS:
-        snprintf(text, FAISS_CODES_NAME_MAX, codec->bits > 1 ? "RaBitQ%s%zu" : "RaBitQ%s", fast, codec->bits);
-        return text;
-    }
-    return "?";
 }
 
 /* Writes the hits into the query's row of the answers. */

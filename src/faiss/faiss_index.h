@@ -43,10 +43,6 @@ size_t faiss_index_together(const struct faiss_index *index, size_t k);
 /* A checksum of centroids and list sizes, which tells the file from others of its size. */
 uint64_t faiss_index_fingerprint(const struct faiss_index *index);
 
-enum { FAISS_CODES_NAME_MAX = 48 };
-/* The codec's name in FAISS's factory strings: "SQ8", "PQ16x4fs". Returns `text`, or a constant. */
-const char *faiss_codes_name(const struct ivf_codec *codec, char text[FAISS_CODES_NAME_MAX]);
-
 struct faiss_search {
     const float *queries; /* float[count][dim] */
     size_t count;

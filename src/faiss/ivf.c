@@ -99,7 +99,8 @@ static uint64_t ivf_data_bytes(const struct faiss_ivf *ivf)
 
 struct faiss_ivf_info faiss_ivf_info(const struct faiss_ivf *ivf)
 {
-    struct faiss_ivf_info info = {.codec = &ivf->codec,
+    struct faiss_ivf_info info = {.codes = ivf->codes,
+                                  .codec = &ivf->codec,
                                   .dim_in = ivf->dim_in,
                                   .transforms = ivf->transform_count,
                                   .id_map = ivf->id_map,

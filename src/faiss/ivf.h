@@ -18,7 +18,8 @@ struct faiss_head_memory;
 struct faiss_ivf;
 
 struct faiss_ivf_info {
-    char fourcc[5]; /* of the inverted file: "IwFl", "IwSq", … */
+    char fourcc[5];    /* of the inverted file: "IwFl", "IwSq", … */
+    const char *codes; /* the codec's name in FAISS's factory strings: "SQ8", "PQ16x4fs" */
     const struct ivf_codec *codec;
     size_t dim_in; /* dimensions of a query; the transforms turn them into codec->dim */
     size_t transforms;

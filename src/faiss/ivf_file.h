@@ -26,6 +26,7 @@ struct faiss_refinement {
 struct faiss_ivf {
     struct ivf_codec codec;
     char fourcc[5];  /* of the inverted file */
+    char codes[48];  /* the codec's name: "SQ8", "PQ16x4fs" */
     char *name;      /* of the file, for errors */
     uint64_t ntotal; /* by the header */
     uint64_t listed; /* vectors in lists, at most ntotal */

@@ -290,11 +290,10 @@ static enum dp_status describe_index(struct call *call, const struct open_index 
 {
     const struct faiss_ivf_info info = faiss_index_info(slot->index);
     const int64_t open_us = slot->open_ns / 1000;
-    char codes[FAISS_CODES_NAME_MAX];
     *out = (struct index_description){
         .name = arena_copy(call->arena, slot_name(slot)),
         .url = arena_printf(call->arena, "%s", slot->url),
-        .codes = arena_printf(call->arena, "%s", faiss_codes_name(info.codec, codes)),
+        .codes = arena_printf(call->arena, "%s", info.codes),
         .dim = info.dim_in,
         .metric = info.codec->metric,
         .vectors = info.ntotal,

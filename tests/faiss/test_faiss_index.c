@@ -388,7 +388,7 @@ static void put_header(struct buffer *b, uint32_t fourcc, uint64_t ntotal)
 
 static void put_blocks_head(struct buffer *b)
 {
-    put_header(b, FAISS_IVF_PQ_FAST, (uint64_t)NLIST * SIZE);
+    put_header(b, FAISS_FOURCC('I', 'w', 'P', 'f'), (uint64_t)NLIST * SIZE);
     buffer_u64(b, NLIST);
     buffer_u64(b, 1);
     put_header(b, FAISS_FLAT_L2, NLIST);

@@ -1,4 +1,4 @@
-/* parse/codec.c: the meaning of the codes of an inverted file.
+/* parse/codec.c: the meaning of the codes of an inverted file, and the table of all kinds of index (at the end).
  *
  *   IwFl         no fields: codes are floats
  *   IwSq, IwSQ   i32 type, i32 rangestat, f32 its argument, u64 d, u64 code_size, vec f32 trained,
@@ -11,6 +11,8 @@
  *   pq           u64 d, u64 m, u64 bits, vec f32 centroids[m][2^bits][d / m]
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "faiss/parse/format.h"
 #include "faiss/parse/parse.h"
@@ -63,36 +65,39 @@ static uint64_t guess_pq_bytes(const struct faiss_parser *p)
 
 uint64_t parse_codec_ahead(const struct faiss_parser *p)
 {
-    uint64_t d = p->ivf->codec.dim;
-    switch (p->kind) {
-    case FAISS_IVF_SQ:
-    case FAISS_IVF_SQ_OLD: return SQ_BYTES + 9 + 8 * d;
-    case FAISS_IVF_PQ: return PQ_INDEX_BYTES + PQ_BYTES + guess_pq_bytes(p);
-    case FAISS_IVF_PQ_FAST: return PQ_FAST_BYTES + PQ_BYTES + (4 * d << 4);
-    case FAISS_IVF_RABITQ:
-    case FAISS_IVF_RABITQ_BITS: return RABITQ_BYTES;
-    case FAISS_IVF_RABITQ_FAST: return RABITQ_FAST_BYTES;
-    default: return 0;
-    }
+    const struct parse_kind *kind = p->kind;
+    return kind->bytes + kind->dim_bytes * p->ivf->codec.dim + (kind->guess_bytes ? kind->guess_bytes(p) : 0);
+}
+
+/* ---- floats --------------------------------------------------------------------------------------------- */
+
+enum dp_status parse_floats(struct faiss_parser *p)
+{
+    struct ivf_codec *codec = &p->ivf->codec;
+    codec->kind = IVF_FLAT;
+    codec->code_size = codec->dim * sizeof(float);
+    snprintf(p->ivf->codes, sizeof p->ivf->codes, "Flat");
+    return DP_OK;
 }
 
 /* ---- scalar quantizers --------------------------------------------------------------------------------- */
 
 static const struct sq_type {
+    const char *name;
     int32_t type;
     enum ivf_codec_kind kind;
     enum ivf_scalar_form form;
     uint8_t bits;
     uint8_t floats; /* trained: 2 for each dimension; 1: two in all; 0: none */
-} sq_types[] = {{FAISS_QT_8BIT, IVF_SQ8, IVF_SCALAR_RANGES, 8, 2},
-                {FAISS_QT_4BIT, IVF_SQ4, IVF_SCALAR_RANGES, 4, 2},
-                {FAISS_QT_6BIT, IVF_SQ6, IVF_SCALAR_RANGES, 6, 2},
-                {FAISS_QT_8BIT_UNIFORM, IVF_SQ8, IVF_SCALAR_UNIFORM, 8, 1},
-                {FAISS_QT_4BIT_UNIFORM, IVF_SQ4, IVF_SCALAR_UNIFORM, 4, 1},
-                {FAISS_QT_FP16, IVF_FP16, IVF_SCALAR_RANGES, 16, 0},
-                {FAISS_QT_BF16, IVF_BF16, IVF_SCALAR_RANGES, 16, 0},
-                {FAISS_QT_8BIT_DIRECT, IVF_SQ8, IVF_SCALAR_DIRECT, 8, 0},
-                {FAISS_QT_8BIT_DIRECT_SIGNED, IVF_SQ8, IVF_SCALAR_SIGNED, 8, 0}};
+} sq_types[] = {{"SQ8", FAISS_QT_8BIT, IVF_SQ8, IVF_SCALAR_RANGES, 8, 2},
+                {"SQ4", FAISS_QT_4BIT, IVF_SQ4, IVF_SCALAR_RANGES, 4, 2},
+                {"SQ6", FAISS_QT_6BIT, IVF_SQ6, IVF_SCALAR_RANGES, 6, 2},
+                {"SQ8_uniform", FAISS_QT_8BIT_UNIFORM, IVF_SQ8, IVF_SCALAR_UNIFORM, 8, 1},
+                {"SQ4_uniform", FAISS_QT_4BIT_UNIFORM, IVF_SQ4, IVF_SCALAR_UNIFORM, 4, 1},
+                {"SQfp16", FAISS_QT_FP16, IVF_FP16, IVF_SCALAR_RANGES, 16, 0},
+                {"SQbf16", FAISS_QT_BF16, IVF_BF16, IVF_SCALAR_RANGES, 16, 0},
+                {"SQ8_direct", FAISS_QT_8BIT_DIRECT, IVF_SQ8, IVF_SCALAR_DIRECT, 8, 0},
+                {"SQ8_direct_signed", FAISS_QT_8BIT_DIRECT_SIGNED, IVF_SQ8, IVF_SCALAR_SIGNED, 8, 0}};
 
 static const struct sq_type *find_sq_type(int32_t type)
 {
@@ -145,6 +150,7 @@ enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
                            number);
     codec->kind = type->kind;
     codec->form = type->form;
+    snprintf(ivf->codes, sizeof ivf->codes, "%s", type->name);
     codec->code_size = (size_t)((d * type->bits + 7) / 8);
     if (sq_d != d || sq_code_size != codec->code_size || trained != (type->floats == 2 ? 2 * d : 2 * type->floats))
         return source_fail(&p->source, DP_CORRUPT,
@@ -161,12 +167,11 @@ enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after)
     return status;
 }
 
-static enum dp_status parse_sq(struct faiss_parser *p)
+static enum dp_status take_sq(struct faiss_parser *p, bool old)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     uint64_t after = 9 + parse_lists_ahead(p);
     struct cursor c;
-    bool old = p->kind == FAISS_IVF_SQ_OLD;
     enum dp_status status = parse_scalar_quantizer(p, after);
     if (status == DP_OK)
         status = source_fields(&p->source, "the code size", old ? 8 : 9, after, &c);
@@ -179,6 +184,16 @@ static enum dp_status parse_sq(struct faiss_parser *p)
                            code_size, codec->code_size, by_residual);
     codec->by_residual = by_residual == 1;
     return DP_OK;
+}
+
+static enum dp_status parse_sq(struct faiss_parser *p)
+{
+    return take_sq(p, false);
+}
+
+static enum dp_status parse_sq_old(struct faiss_parser *p)
+{
+    return take_sq(p, true);
 }
 
 /* ---- product quantizers -------------------------------------------------------------------------------- */
@@ -213,6 +228,7 @@ static enum dp_status parse_pq(struct faiss_parser *p, uint64_t bits_max)
     codec->m = (size_t)m;
     codec->bits = (size_t)bits;
     codec->code_size = (size_t)(m * bits + 7) / 8;
+    snprintf(ivf->codes, sizeof ivf->codes, "PQ%zux%zu", codec->m, codec->bits);
     return pq_turn(ivf->trained, codec->m, (size_t)1 << bits, codec->dim / codec->m, p->source.error);
 }
 
@@ -284,6 +300,7 @@ static enum dp_status parse_ivf_pq_fast(struct faiss_parser *p)
     status = check_code(p, code_size, codec->code_size, by_residual);
     if (status != DP_OK)
         return status;
+    snprintf(p->ivf->codes, sizeof p->ivf->codes, "PQ%zux4fs%s", codec->m, codec->by_residual ? "r" : "");
     codec->precomputed = codec->by_residual && p->ivf->quantizer_metric == VECTOR_L2 &&
                          p->ivf->nlist <= PRECOMPUTED_BYTES_MAX / (codec->m * 64);
     return set_block(p, rows, m2, codec->m, 0);
@@ -291,8 +308,8 @@ static enum dp_status parse_ivf_pq_fast(struct faiss_parser *p)
 
 /* ---- RaBitQ --------------------------------------------------------------------------------------------- */
 
-/* Takes the fields that every kind begins with: d, code_size, metric, bits. */
-static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool has_bits)
+/* Takes the fields that every kind begins with: d, code_size, metric, bits. `fast` goes into the codes' name. */
+static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool has_bits, const char *fast)
 {
     struct ivf_codec *codec = &p->ivf->codec;
     uint64_t d = cursor_u64(c), code_size = cursor_u64(c);
@@ -305,6 +322,7 @@ static enum dp_status take_rabitq(struct faiss_parser *p, struct cursor *c, bool
                            d, metric, bits, codec->dim, (int)codec->metric);
     codec->bits = (size_t)bits;
     codec->by_residual = true; /* always for RaBitQ */
+    snprintf(p->ivf->codes, sizeof p->ivf->codes, bits > 1 ? "RaBitQ%s%zu" : "RaBitQ%s", fast, codec->bits);
     codec->code_size = rabitq_sign_bytes(codec->dim) + rabitq_factor_bytes(codec->dim, codec->bits);
     return check_code(p, code_size, codec->code_size, 0);
 }
@@ -318,16 +336,15 @@ static enum dp_status set_query_bits(struct faiss_parser *p, uint8_t query_bits,
     return DP_OK;
 }
 
-static enum dp_status parse_rabitq(struct faiss_parser *p)
+static enum dp_status take_rabitq_rows(struct faiss_parser *p, bool has_bits)
 {
     struct ivf_codec *codec = &p->ivf->codec;
-    bool has_bits = p->kind == FAISS_IVF_RABITQ_BITS;
     struct cursor c;
     enum dp_status status =
         source_fields(&p->source, "the RaBitQ parameters", has_bits ? 38 : 30, parse_lists_ahead(p), &c);
     if (status != DP_OK)
         return status;
-    status = take_rabitq(p, &c, has_bits);
+    status = take_rabitq(p, &c, has_bits, "");
     if (status != DP_OK)
         return status;
     codec->kind = codec->bits == 1 ? IVF_RABITQ : IVF_RABITQ_BITS;
@@ -339,6 +356,16 @@ static enum dp_status parse_rabitq(struct faiss_parser *p)
     return set_query_bits(p, cursor_u8(&c), 0, 0);
 }
 
+static enum dp_status parse_rabitq(struct faiss_parser *p)
+{
+    return take_rabitq_rows(p, false);
+}
+
+static enum dp_status parse_rabitq_bits(struct faiss_parser *p)
+{
+    return take_rabitq_rows(p, true);
+}
+
 static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
 {
     struct ivf_codec *codec = &p->ivf->codec;
@@ -347,7 +374,7 @@ static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
         source_fields(&p->source, "the RaBitQ parameters", RABITQ_FAST_BYTES, parse_lists_ahead(p), &c);
     if (status != DP_OK)
         return status;
-    status = take_rabitq(p, &c, true);
+    status = take_rabitq(p, &c, true, "fs");
     if (status != DP_OK)
         return status;
     codec->kind = codec->bits == 1 ? IVF_RABITQ_FAST : IVF_RABITQ_FAST_BITS;
@@ -369,20 +396,94 @@ static enum dp_status parse_rabitq_fast(struct faiss_parser *p)
     return set_block(p, rows, m2, (codec->dim + 3) / 4, rabitq_factor_bytes(codec->dim, codec->bits));
 }
 
-enum dp_status parse_codec(struct faiss_parser *p)
+/* ---- all kinds ------------------------------------------------------------------------------------------ */
+
+const char parse_supported[] =
+    "IVF files (Flat, SQ, PQ, fast scan, RaBitQ), flat files and SQ, alone or with transforms, "
+    "id maps and RFlat";
+
+/* For kinds from which FAISS can reconstruct the vectors. */
+#define REBUILD                                                                                                  \
+    "make an IVF file of its vectors: in Python numpy.save(\"x.npy\", faiss.read_index(FILE).reconstruct_n()), " \
+    "then `dipper faiss build FILE.ivf --vectors x.npy`"
+/* For kinds from which it cannot. */
+#define BUILD "make an IVF file of the vectors: `dipper faiss build FILE.ivf --vectors x.npy`"
+
+static const struct parse_kind index_kinds[] = {
+    {"IwFl", .codec = parse_floats},
+    {"IwSq", .codec = parse_sq, .bytes = SQ_BYTES + 9, .dim_bytes = 8},
+    {"IwSQ", .codec = parse_sq_old, .bytes = SQ_BYTES + 9, .dim_bytes = 8},
+    {"IwPQ", .codec = parse_ivf_pq, .bytes = PQ_INDEX_BYTES + PQ_BYTES, .guess_bytes = guess_pq_bytes},
+    {"IwPf", .codec = parse_ivf_pq_fast, .bytes = PQ_FAST_BYTES + PQ_BYTES, .dim_bytes = 4 << 4, .blocks = true},
+    {"Iwrq", .codec = parse_rabitq, .bytes = RABITQ_BYTES},
+    {"Iwrr", .codec = parse_rabitq_bits, .bytes = RABITQ_BYTES},
+    {"Iwrn", .codec = parse_rabitq_fast, .bytes = RABITQ_FAST_BYTES, .blocks = true},
+    {"IHNf", .name = "an HNSW graph (IndexHNSWFlat)", .way = REBUILD},
+    {"IHNp", .name = "an HNSW graph over product quantizer codes", .way = REBUILD},
+    {"IHNs", .name = "an HNSW graph over scalar codes", .way = REBUILD},
+    {"IHN2", .name = "an HNSW graph over two levels", .way = REBUILD},
+    {"IHNc", .name = "an HNSW graph made by CAGRA", .way = REBUILD},
+    {"IHc2", .name = "an HNSW graph made by CAGRA", .way = REBUILD},
+    {"INSf", .name = "an NSG graph", .way = REBUILD},
+    {"INSp", .name = "an NSG graph over product quantizer codes", .way = REBUILD},
+    {"INSs", .name = "an NSG graph over scalar codes", .way = REBUILD},
+    {"INNf", .name = "an NNDescent graph", .way = REBUILD},
+    {"IxPq", .name = "a product quantizer without an inverted file (IndexPQ)", .way = REBUILD},
+    {"IxPQ", .name = "a product quantizer without an inverted file (IndexPQ)", .way = REBUILD},
+    {"IxPo", .name = "a product quantizer without an inverted file (IndexPQ)", .way = REBUILD},
+    {"IPfs", .name = "a fast-scan product quantizer without an inverted file", .way = REBUILD},
+    {"IxRq", .name = "a residual quantizer", .way = REBUILD},
+    {"IxRQ", .name = "a residual quantizer", .way = REBUILD},
+    {"IxLS", .name = "a local search quantizer", .way = REBUILD},
+    {"IxPR", .name = "a product of residual quantizers", .way = REBUILD},
+    {"IxPL", .name = "a product of local search quantizers", .way = REBUILD},
+    {"IRfs", .name = "a fast-scan residual quantizer", .way = REBUILD},
+    {"ILfs", .name = "a fast-scan local search quantizer", .way = REBUILD},
+    {"IPRf", .name = "a fast-scan product of residual quantizers", .way = REBUILD},
+    {"IPLf", .name = "a fast-scan product of local search quantizers", .way = REBUILD},
+    {"Ixrq", .name = "RaBitQ without an inverted file", .way = BUILD},
+    {"Ixrr", .name = "RaBitQ without an inverted file", .way = BUILD},
+    {"Irfs", .name = "fast-scan RaBitQ without an inverted file", .way = BUILD},
+    {"IxHe", .name = "locality-sensitive hashes (IndexLSH)", .way = BUILD},
+    {"Ix2L", .name = "codes of two levels (Index2Layer)", .way = REBUILD},
+    {"IxLa", .name = "a lattice quantizer", .way = REBUILD},
+    {"IRMf", .name = "codes by rows' minima and maxima", .way = REBUILD},
+    {"IRMh", .name = "codes by rows' minima and maxima", .way = REBUILD},
+    {"IwQR", .name = "an IVF file of PQ codes refined by others (IVFPQR)", .way = REBUILD},
+    {"IwFd", .name = "an IVF file without duplicate vectors (FlatDedup)",
+     .way = "make it with IVFn,Flat, or " BUILD},
+    {"IwRQ", .name = "an IVF file of residual quantizer codes", .way = REBUILD},
+    {"IwLS", .name = "an IVF file of local search quantizer codes", .way = REBUILD},
+    {"IwPR", .name = "an IVF file of codes of a product of residual quantizers", .way = REBUILD},
+    {"IwPL", .name = "an IVF file of codes of a product of local search quantizers", .way = REBUILD},
+    {"IVRf", .name = "an IVF file of fast-scan residual quantizer codes", .way = REBUILD},
+    {"IVLf", .name = "an IVF file of fast-scan local search quantizer codes", .way = REBUILD},
+    {"NPRf", .name = "an IVF file of fast-scan codes of a product of residual quantizers", .way = REBUILD},
+    {"NPLf", .name = "an IVF file of fast-scan codes of a product of local search quantizers", .way = REBUILD},
+    {"IwSh", .name = "an IVF file of spectral hashes", .way = BUILD},
+    {"IwIQ", .name = "an IVF file with an independent quantizer (IndexIVFIndependentQuantizer)", .way = REBUILD},
+    {"Iwrf", .name = "an IVF file of fast-scan RaBitQ codes as FAISS wrote them before 1.13",
+     .way = "write it anew with a later FAISS"},
+    {"IBxF", .name = "a binary index: its vectors are bits", .way = "search it with FAISS"},
+    {"IBwF", .name = "a binary IVF file: its vectors are bits", .way = "search it with FAISS"},
+    {"IBFf", .name = "a binary index: its vectors are bits", .way = "search it with FAISS"},
+    {"IBHf", .name = "a binary HNSW graph: its vectors are bits", .way = "search it with FAISS"},
+    {"IBHh", .name = "a binary hash: its vectors are bits", .way = "search it with FAISS"},
+    {"IBHm", .name = "a binary hash: its vectors are bits", .way = "search it with FAISS"},
+    {"IBMp", .name = "a binary index: its vectors are bits", .way = "search it with FAISS"},
+    {"IBM2", .name = "a binary index: its vectors are bits", .way = "search it with FAISS"},
+    {"Imiq", .name = "an inverted multi-index (IMI)", .way = REBUILD},
+    {"ImRQ", .name = "a residual coarse quantizer", .way = REBUILD},
+    {"Viqt", .name = "an ITQ transform, which makes bits", .way = BUILD},
+    {"ilod", .name = "in a second file (OnDiskInvertedLists)",
+     .way = "put them into one file: in Python copy each list into faiss.ArrayInvertedLists(nlist, code_size) by "
+            "add_entries, then replace_invlists and write_index"},
+};
+
+const struct parse_kind *parse_find_kind(uint32_t fourcc)
 {
-    struct ivf_codec *codec = &p->ivf->codec;
-    switch (p->kind) {
-    case FAISS_IVF_SQ:
-    case FAISS_IVF_SQ_OLD: return parse_sq(p);
-    case FAISS_IVF_PQ: return parse_ivf_pq(p);
-    case FAISS_IVF_PQ_FAST: return parse_ivf_pq_fast(p);
-    case FAISS_IVF_RABITQ:
-    case FAISS_IVF_RABITQ_BITS: return parse_rabitq(p);
-    case FAISS_IVF_RABITQ_FAST: return parse_rabitq_fast(p);
-    default:
-        codec->kind = IVF_FLAT;
-        codec->code_size = codec->dim * sizeof(float);
-        return DP_OK;
-    }
+    for (size_t i = 0; i < sizeof index_kinds / sizeof *index_kinds; i++)
+        if (memcmp(index_kinds[i].fourcc, &fourcc, 4) == 0)
+            return &index_kinds[i];
+    return NULL;
 }

@@ -52,13 +52,12 @@ enum dp_status parse_flat(struct faiss_parser *p)
     /* Vectors prove the dimension. Without any, an absurd one would make queries take memory. */
     if (ivf->ntotal == 0 && ivf->codec.dim > p->source.size)
         return source_fail(&p->source, DP_UNSUPPORTED, "it has %" PRId32 " dimensions, but no vectors", h.d);
-    if (p->kind == FAISS_SQ) {
+    if (p->fourcc == FAISS_SQ) {
         status = parse_scalar_quantizer(p, 8);
         return status == DP_OK ? pass_codes(p, 1) : status;
     }
-    ivf->codec.kind = IVF_FLAT;
-    ivf->codec.code_size = ivf->codec.dim * sizeof(float);
-    return pass_codes(p, sizeof(float));
+    status = parse_floats(p);
+    return status == DP_OK ? pass_codes(p, sizeof(float)) : status;
 }
 
 /* ---- refinement ------------------------------------------------------------------------------------------ */

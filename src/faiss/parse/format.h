@@ -9,15 +9,9 @@
 #define FAISS_FOURCC(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 enum {
-    /* inverted files */
+    /* inverted files that are written; parse/codec.c has the table of all that are read */
     FAISS_IVF_FLAT = FAISS_FOURCC('I', 'w', 'F', 'l'),
     FAISS_IVF_SQ = FAISS_FOURCC('I', 'w', 'S', 'q'),
-    FAISS_IVF_SQ_OLD = FAISS_FOURCC('I', 'w', 'S', 'Q'), /* its codes are always by residual */
-    FAISS_IVF_PQ = FAISS_FOURCC('I', 'w', 'P', 'Q'),
-    FAISS_IVF_PQ_FAST = FAISS_FOURCC('I', 'w', 'P', 'f'),
-    FAISS_IVF_RABITQ = FAISS_FOURCC('I', 'w', 'r', 'q'),      /* one bit */
-    FAISS_IVF_RABITQ_BITS = FAISS_FOURCC('I', 'w', 'r', 'r'), /* more */
-    FAISS_IVF_RABITQ_FAST = FAISS_FOURCC('I', 'w', 'r', 'n'),
     /* around them */
     FAISS_PRE_TRANSFORM = FAISS_FOURCC('I', 'x', 'P', 'T'),
     FAISS_ID_MAP = FAISS_FOURCC('I', 'x', 'M', 'p'),

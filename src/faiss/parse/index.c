@@ -18,21 +18,6 @@
 #include "faiss/parse/parse.h"
 #include "vector/pq.h"
 
-static bool is_ivf(uint32_t fourcc)
-{
-    switch (fourcc) {
-    case FAISS_IVF_FLAT:
-    case FAISS_IVF_SQ:
-    case FAISS_IVF_SQ_OLD:
-    case FAISS_IVF_PQ:
-    case FAISS_IVF_PQ_FAST:
-    case FAISS_IVF_RABITQ:
-    case FAISS_IVF_RABITQ_BITS:
-    case FAISS_IVF_RABITQ_FAST: return true;
-    default: return false;
-    }
-}
-
 static bool is_flat(uint32_t fourcc)
 {
     return fourcc == FAISS_FLAT_L2 || fourcc == FAISS_FLAT_IP || fourcc == FAISS_FLAT_OLD || fourcc == FAISS_SQ;
@@ -117,12 +102,15 @@ static enum dp_status parse_wrapper(struct faiss_parser *p, uint32_t fourcc, str
 static enum dp_status parse_wrappers(struct faiss_parser *p, struct wrappers *w)
 {
     for (;;) {
-        enum dp_status status = parse_u32(p, "its kind", PARSE_HEADER_BYTES + 16, &p->kind);
-        if (status != DP_OK || is_ivf(p->kind) || is_flat(p->kind))
+        enum dp_status status = parse_u32(p, "its kind", PARSE_HEADER_BYTES + 16, &p->fourcc);
+        if (status != DP_OK)
             return status;
-        if (p->kind != FAISS_PRE_TRANSFORM && p->kind != FAISS_REFINE && !is_id_map(p->kind))
-            return parse_refuse_file(p, p->kind);
-        status = parse_wrapper(p, p->kind, w);
+        p->kind = parse_find_kind(p->fourcc);
+        if (is_flat(p->fourcc) || (p->kind && p->kind->codec))
+            return DP_OK;
+        if (p->fourcc != FAISS_PRE_TRANSFORM && p->fourcc != FAISS_REFINE && !is_id_map(p->fourcc))
+            return parse_refuse_file(p);
+        status = parse_wrapper(p, p->fourcc, w);
         if (status != DP_OK)
             return status;
     }
@@ -152,7 +140,7 @@ static enum dp_status parse_ivf(struct faiss_parser *p, const struct wrappers *w
     if (status == DP_OK)
         status = check_wrapped(p, w, dim);
     if (status == DP_OK)
-        status = parse_codec(p);
+        status = p->kind->codec(p);
     if (status == DP_OK)
         status = parse_lists(p);
     if (status == DP_OK && pq_has_constants(&ivf->codec)) {
@@ -169,8 +157,8 @@ static enum dp_status parse_core(struct faiss_parser *p, const struct wrappers *
     struct faiss_ivf *ivf = p->ivf;
     char text[FOURCC_TEXT_MAX];
     size_t dim = ivf->codec.dim;
-    snprintf(ivf->fourcc, sizeof ivf->fourcc, "%s", parse_fourcc_text(p->kind, text));
-    if (is_ivf(p->kind))
+    snprintf(ivf->fourcc, sizeof ivf->fourcc, "%s", parse_fourcc_text(p->fourcc, text));
+    if (!is_flat(p->fourcc))
         return parse_ivf(p, w);
     enum dp_status status = parse_flat(p);
     return status == DP_OK ? check_wrapped(p, w, dim) : status;

@@ -22,8 +22,7 @@ enum { ARRAY_BYTES = 28, BLOCK_BYTES = 32, SPARSE_PAIRS_A_STEP = SOURCE_FIELDS_M
 
 uint64_t parse_lists_ahead(const struct faiss_parser *p)
 {
-    bool blocks = p->kind == FAISS_IVF_PQ_FAST || p->kind == FAISS_IVF_RABITQ_FAST;
-    return blocks ? 4 + BLOCK_BYTES : 4 + ARRAY_BYTES + 8 * p->ivf->nlist;
+    return p->kind->blocks ? 4 + BLOCK_BYTES : 4 + ARRAY_BYTES + 8 * p->ivf->nlist;
 }
 
 static enum dp_status make_offsets(struct faiss_parser *p)

@@ -7,10 +7,10 @@
  *   parse/index.c      wrappers (IxPT, IxMp, IxRF) around an inverted file or a flat index; behind it, the id map
  *   parse/transform.c  the transforms of an IxPT
  *   parse/header.c     the IVF header: the quantizer with its centroids, the direct map
- *   parse/codec.c      the meaning of the codes
+ *   parse/codec.c      the meaning of the codes; the table of kinds
  *   parse/lists.c      the places of the lists
  *   parse/flat.c       in place of the three before: indexes without lists; and the refinement of an index
- *   parse/kinds.c      refuses all other kinds
+ *   parse/refuse.c     refuses all other kinds
  */
 #ifndef FAISS_PARSE_H
 #define FAISS_PARSE_H
@@ -24,11 +24,30 @@ enum {
     PARSE_DIM_MAX = 1 << 20
 };
 
+struct faiss_parser;
+
+/* A kind of index. We read inverted files that have a `codec`, and refuse the other kinds. */
+struct parse_kind {
+    char fourcc[5];
+    /* Of a kind that we read. codec() parses the meaning of the codes, and sets their name. The codec probably takes
+     * bytes + dim_bytes * dim + guess_bytes() bytes of the file; guess_bytes may be NULL. */
+    enum dp_status (*codec)(struct faiss_parser *p);
+    uint64_t bytes, dim_bytes;
+    uint64_t (*guess_bytes)(const struct faiss_parser *p);
+    bool blocks; /* its lists are block lists */
+    /* Of a kind that we refuse: its name for people, and what they can do. */
+    const char *name, *way;
+};
+/* The row of a fourcc; NULL for flat indexes, wrappers and unknown kinds. */
+const struct parse_kind *parse_find_kind(uint32_t fourcc);
+extern const char parse_supported[]; /* the kinds that we read, for messages */
+
 struct faiss_parser {
     struct faiss_source source;
     struct faiss_ivf *ivf;
-    uint32_t kind;       /* fourcc of the inverted file */
-    uint64_t tail_bytes; /* behind the index: ids and refinements of its wrappers */
+    uint32_t fourcc;               /* of the inverted file or the flat index */
+    const struct parse_kind *kind; /* the row of `fourcc`; NULL for a flat index */
+    uint64_t tail_bytes;           /* behind the index: ids and refinements of its wrappers */
 };
 
 /* A fourcc for a message: unprintable bytes as \xNN. */
@@ -48,8 +67,8 @@ enum dp_status parse_alloc(struct faiss_parser *p, const char *what, uint64_t co
 enum dp_status parse_array(struct faiss_parser *p, const char *what, uint64_t count, size_t size, uint64_t ahead,
                            void *out);
 
-/* DP_UNSUPPORTED for a file that begins with this fourcc; the message says what the file is, and what to do. */
-enum dp_status parse_refuse_file(struct faiss_parser *p, uint32_t fourcc);
+/* DP_UNSUPPORTED for a file of kind p->fourcc, which has no parser; the message says what it is, and what to do. */
+enum dp_status parse_refuse_file(struct faiss_parser *p);
 /* DP_UNSUPPORTED for a part of a file: "its quantizer is" an inverted multi-index. others: the supported kinds. */
 enum dp_status parse_refuse_part(struct faiss_parser *p, const char *what, uint32_t fourcc, const char *others);
 /* "L1", … */
@@ -66,11 +85,12 @@ enum dp_status parse_header(struct faiss_parser *p, const char *what, uint64_t a
 
 enum dp_status parse_transforms(struct faiss_parser *p);
 enum dp_status parse_ivf_header(struct faiss_parser *p);
-enum dp_status parse_codec(struct faiss_parser *p);
+/* Sets the codec to floats. */
+enum dp_status parse_floats(struct faiss_parser *p);
 enum dp_status parse_lists(struct faiss_parser *p);
 /* Reads a scalar quantizer's fields and ranges; `after` more bytes follow. */
 enum dp_status parse_scalar_quantizer(struct faiss_parser *p, uint64_t after);
-/* Reads an index without lists, of kind p->kind, behind its fourcc. */
+/* Reads an index without lists, of kind p->fourcc, behind its fourcc. */
 enum dp_status parse_flat(struct faiss_parser *p);
 /* Reads the refinement of the index before it. ivf->refine.dim and .transforms are set already. */
 enum dp_status parse_refinement(struct faiss_parser *p);
