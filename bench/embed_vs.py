@@ -7,8 +7,8 @@ or, after its preparations (docs/benchmarks/embedding.md):
 
     build/bench-venv/bin/python bench/embed_vs.py [--rounds 5] [--peers onnx,torch,tokenizers] [--write]
 
-Engines take turns: each round runs every engine once, and each round begins with the next engine. The figure of a turn is
-its median (one text at a time) or its rate (many texts). The figure in a table is the median over the rounds, with the
+Each round runs every engine once; each time another engine begins. The figure of a turn is its median (one text at a time) or
+its rate (many texts). The figure in a table is the median over the rounds, with the
 minimum and the maximum. A ratio is the median of the rounds' ratios. The script prints Markdown; --write also puts it into
 docs/benchmarks/embedding.md. It takes five minutes with all peers.
 """
@@ -42,12 +42,12 @@ def timed(work, *arguments):
 
 
 def thread_counts(most):
-    """1, 2, 4, … and the maximum."""
+    """Returns 1, 2, 4, … up to the maximum, and the maximum."""
     return sorted({1 << n for n in range(most.bit_length()) if 1 << n <= most} | {most})
 
 
 class Entry:
-    """An engine in a contest, and its seconds (for one text or for all texts), one figure for each round."""
+    """An engine in a contest. It keeps one figure for each round: the seconds for one text, or for all texts."""
 
     def __init__(self, engine, many):
         self.engine, self.whole, self.alone = engine, [], []
@@ -225,7 +225,7 @@ def accuracy_rows(contests, texts, args):
 
 
 def tokenizer_rows(ours, texts, args):
-    """One thread each; the package with its three functions."""
+    """Compares the tokenizers on one thread, the package with each of its three functions."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     package = load_tokenizer(args.model)
     corpus = texts.documents + texts.queries
@@ -315,12 +315,12 @@ def main():
     parser.add_argument("--onnx", default=TOP / "build" / "onnx" / "all-MiniLM-L6-v2", help="what export_onnx.py wrote")
     parser.add_argument("--peers", default="onnx,tokenizers", type=lambda t: [p for p in t.split(",") if p],
                         help="of onnx, torch, tokenizers; empty: Dipper alone")
-    parser.add_argument("--threads", default=len(os.sched_getaffinity(0)), type=int, help="the most to use")
+    parser.add_argument("--threads", default=len(os.sched_getaffinity(0)), type=int, help="maximum number of threads")
     parser.add_argument("--rounds", default=5, type=int)
     parser.add_argument("--texts", default=75, type=int, help="texts of a turn, one at a time")
     parser.add_argument("--documents", default=100, type=int, help="documents of a turn; half of them for one thread")
     parser.add_argument("--write", nargs="?", const=PAGE, type=pathlib.Path, metavar="PAGE",
-                        help=f"put it into a page too ({PAGE.relative_to(TOP)})")
+                        help=f"put the tables into a page too ({PAGE.relative_to(TOP)})")
     args = parser.parse_args()
     lines = []
     for line in report(args):

@@ -473,7 +473,7 @@ def main():
     parser.add_argument("--delay", default=30, type=int, help="milliseconds that each answer is kept back")
     parser.add_argument("--prepare", action="store_true", help="only make the data")
     parser.add_argument("--write", nargs="?", const=PAGE, type=pathlib.Path, metavar="PAGE",
-                        help=f"put it into a page too ({PAGE.relative_to(TOP)})")
+                        help=f"put the tables into a page too ({PAGE.relative_to(TOP)})")
     args = parser.parse_args()
     if args.prepare:
         DATA.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def vectors(args):
 
 
 def faiss_turn(args, path):
-    """FAISS's half, in its own process."""
+    """Runs a turn of FAISS, in a new process."""
     import faiss
     faiss.omp_set_num_threads(args.threads)
     x = np.fromfile(path, dtype="f4").reshape(-1, args.dim)
@@ -72,7 +72,7 @@ def inertia_turn(args, path):
 
 def run(command, **environment):
     """Returns the JSON of a turn, and the kernels that OpenBLAS reports."""
-    # Some systems choose OpenBLAS's kernels by this variable; here OpenBLAS chooses.
+    # Some systems force OpenBLAS's kernels by these variables; without them OpenBLAS chooses by the processor.
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     done = subprocess.run([str(c) for c in command], env=env | environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout), sorted({line[6:] for line in done.stderr.splitlines() if line.startswith("Core: ")})
@@ -132,7 +132,7 @@ def main():
     parser.add_argument("--centers", default=4000, type=int)
     parser.add_argument("--threads", default=len(os.sched_getaffinity(0)), type=int)
     parser.add_argument("--rounds", default=3, type=int)
-    parser.add_argument("--write", action="store_true", help=f"put it into {PAGE.relative_to(TOP)} too")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(TOP)} too")
     parser.add_argument("--turn", choices=("faiss", "inertia"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.build = args.build.resolve()

@@ -47,14 +47,14 @@ def peak(build, threads, seconds=3):
 
 
 class Others:
-    """The share of the machine that other programs used since this object was made."""
+    """Measures the share of the machine that other programs use from now on."""
 
     def __init__(self):
         self.begin, self.at = self.busy(), time.monotonic()
 
     @staticmethod
     def busy():
-        """Seconds that the processors were busy, in all and for us."""
+        """Returns the seconds that the processors were busy, for all programs and for this one with its children."""
         with open("/proc/stat", encoding="utf-8") as lines:
             user, nice, kernel, _, _, irq, softirq, steal = map(int, lines.readline().split()[1:9])
         ours = os.times()

@@ -12,7 +12,7 @@ import numpy as np
 from . import _dipper
 from ._forms import Path, knows, missing, place, whole, yes_or_no
 
-OWN_MODEL = pathlib.Path(__file__).parent / "all-MiniLM-L6-v2.dipper"  # beside the extension, which finds it there
+OWN_MODEL = pathlib.Path(__file__).parent / "all-MiniLM-L6-v2.dipper"  # the extension looks for it in its own folder
 OWN_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 
 # Other attributes of a SentenceTransformer, and what to use here.
@@ -63,13 +63,13 @@ def runtime(threads=0):
 
 
 def _is_own(model, precision):
-    """Whether `model` means the default model: it is None, or the default model's name. A folder of that name comes first;
-    in fp32 the name means the one in the hub's cache."""
+    """Returns whether `model` is None or the name of the default model. A folder of that name comes first. In fp32 the name
+    means the model in the hub's cache, because the package carries it in int8 only."""
     return model is None or (model in OWN_NAMES and precision == "int8" and OWN_MODEL.exists() and not os.path.exists(model))
 
 
 class _Line:
-    """Progress, on one line of the terminal."""
+    """Draws the progress on one line of the terminal."""
 
     def __init__(self):
         self.began = time.monotonic()

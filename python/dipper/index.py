@@ -32,11 +32,11 @@ class Info(NamedTuple):
     default_nprobe: int
     cluster_data_offset: int  # bytes before the list data
     file_bytes: int
-    open_rounds: int  # what opening read
+    open_rounds: int  # rounds of reads that opening took
     open_bytes: int
-    in_no_list: int  # of the vectors: FAISS counts vectors that contain NaN, but no search finds them
+    in_no_list: int  # vectors that contain NaN: FAISS counts them, but no search finds them
     flat: bool  # no lists: each search reads all vectors
-    k_factor: float  # of a file with a flat part (",RFlat"): candidates for each neighbour; 0: no flat part
+    k_factor: float  # candidates for each neighbour, in a file with a flat part (",RFlat"); 0: no flat part
 
 
 # Other attributes of FAISS's indexes, and what to use here.

@@ -31,10 +31,10 @@ class LoadSummary(NamedTuple):
     """The result of loading rows."""
 
     rows: int
-    replaced: int  # of them, rows that replaced one with the same id
+    replaced: int  # loaded rows that replaced an older row with their id
     long_texts: int  # texts over the model's limit, stored as overlapping windows
-    total_rows: int  # of the namespace now
-    bytes: int  # written
+    total_rows: int  # rows of the namespace after the load
+    bytes: int  # bytes that the load wrote
 
 
 def _plain(value):

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* Gets the progress of a build. */
+/* The caller's function for the progress of a build. */
 struct listener {
     struct blocking blocking;
-    PyObject *function; /* NULL: none */
+    PyObject *function; /* NULL: nobody listens */
 };
 
 /* Runs on the building thread. An exception of a signal handler or of the listener ends the build. */

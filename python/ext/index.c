@@ -11,7 +11,7 @@ struct index_object {
     struct handle handle;
     size_t dim;
     PyObject *reader;    /* the caller's function, or NULL */
-    struct dp_cost cost; /* of the search that ended last */
+    struct dp_cost cost; /* cost of the search that ended last */
 };
 
 static void py_index_free(struct index_object *self)
@@ -124,7 +124,7 @@ static bool py_index_open(struct index_object *self, const char *url, PyObject *
         options->reader = (struct dp_reader){.file_bytes = size, .read_ranges = call_reader, .ctx = self};
     status = dp_index_open(url, options, &self->index, &error);
     if (!blocking_end(&blocking, status, &error)) {
-        dp_index_close(self->index); /* it was opened, and interrupted at the very end */
+        dp_index_close(self->index); /* a signal came after the opening had succeeded */
         self->index = NULL;
         return false;
     }

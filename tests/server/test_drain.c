@@ -1,7 +1,7 @@
 /* test_drain.c: requests that take long: a full queue, clients that leave, time limits, and the server's end.
  *
- * The store is one whose lists wait until the call is cancelled or late, so that a request to /v1/namespaces is in
- * progress exactly as long as a test wants.
+ * A list of the test's store waits until the test lets it go, or until its call is cancelled or late. So a request to
+ * /v1/namespaces is in progress exactly as long as a test wants.
  */
 #include "socket_fixture.h"
 
@@ -55,7 +55,7 @@ static struct service *slow_service(void)
     return service;
 }
 
-/* Until so many lists wait; a test that hangs here is ended by its time limit. */
+/* Waits until `count` lists wait. If that never happens, the test's time limit ends it. */
 static void until_inside(int count)
 {
     while (atomic_load(&inside) != count)
@@ -73,7 +73,7 @@ static void test_server_refuses_at_once_when_the_queue_is_full(void **state)
     send_text(second, LIST); /* waits in the queue */
     const char *refused = NULL;
     for (int i = 0; i < 100 && !refused; i++) {
-        /* Whichever of them comes to the queue first, one too many is refused. */
+        /* One request waits in the queue, and the server refuses the other, in either order. */
         enum heard end;
         third = dial(server);
         send_text(third, LIST);
@@ -84,7 +84,7 @@ static void test_server_refuses_at_once_when_the_queue_is_full(void **state)
     assert_non_null(refused);
     assert_non_null(strstr(refused, "Retry-After: 1"));
     assert_non_null(strstr(refused, "{\"status\":\"error\""));
-    /* What never blocks is answered all the same. */
+    /* The server still answers routes that never block. */
     int health = dial(server);
     send_text(health, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_non_null(strstr(hear_answer(health), "200 OK"));
@@ -118,7 +118,7 @@ static void test_server_notices_clients_that_leave(void **state)
     service_free(service);
 }
 
-/* The rest of their bodies is not waited for, though their last bytes and the end come in one packet. */
+/* The server does not wait for the rest of a body, even if the last bytes and the end of the stream come in one packet. */
 static void test_server_notices_clients_that_leave_amid_a_body(void **state)
 {
     (void)state;
@@ -130,7 +130,7 @@ static void test_server_notices_clients_that_leave_amid_a_body(void **state)
         assert_int_equal(send(fd, part, sizeof part - 1, MSG_MORE), sizeof part - 1);
         close(fd);
     }
-    /* Each is counted once it has ended. */
+    /* The server counts a request when it has ended. */
     int fd = dial(server);
     const char *counts;
     do {
@@ -151,7 +151,7 @@ static void test_server_limits_the_time_of_requests(void **state)
     int fd = dial(server);
     send_text(fd, LIST);
     assert_non_null(strstr(hear_answer(fd), "HTTP/1.1 504"));
-    send_text(fd, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"); /* the connection is as good as before */
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"); /* the connection still works */
     assert_non_null(strstr(hear_answer(fd), "200 OK"));
     close(fd);
     server_stop(server);
@@ -178,7 +178,7 @@ static void test_server_drains_before_it_ends(void **state)
     send_text(fd, LIST);
     until_inside(1);
     assert_int_equal(pthread_create(&stopping, NULL, stop, server), 0);
-    /* While it drains, open connections are still answered: that it is draining. */
+    /* While the server drains, it answers /health on open connections with "draining". */
     const char *health;
     do {
         send_text(idle, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -196,7 +196,7 @@ static void test_server_drains_before_it_ends(void **state)
     service_free(service);
 }
 
-/* Servers that end just as clients come: each I/O thread is busy with new connections while listening stops. */
+/* The server ends while each I/O thread is busy with new connections. */
 static void test_server_ends_while_clients_come(void **state)
 {
     enum { SERVERS = 30, CLIENTS = 6 };
@@ -241,8 +241,8 @@ static void test_server_lets_clients_wait_when_there_are_too_many(void **state)
     service_free(service);
 }
 
-/* One that takes longer than the server will wait is told why it gets no answer. */
-static void test_server_cancels_what_outlasts_the_drain(void **state)
+/* A request that takes longer than --drain-timeout gets a 503 that says why. */
+static void test_server_cancels_requests_that_outlast_the_drain(void **state)
 {
     (void)state;
     struct service *service = slow_service();
@@ -274,7 +274,7 @@ int main(void)
         cmocka_unit_test(test_server_drains_before_it_ends),
         cmocka_unit_test(test_server_ends_while_clients_come),
         cmocka_unit_test(test_server_lets_clients_wait_when_there_are_too_many),
-        cmocka_unit_test(test_server_cancels_what_outlasts_the_drain),
+        cmocka_unit_test(test_server_cancels_requests_that_outlast_the_drain),
     };
     return test_run(tests);
 }

@@ -1,4 +1,4 @@
-/* test_aws_keys.c: profile files, and the answers that bring keys or tell an error. */
+/* test_aws_keys.c: tests the parsers of AWS's profile files, of answers with keys, and of error answers. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -84,7 +84,7 @@ static void test_store_profile_config_file(void **state)
     assert_false(profile_of("[]\nregion = x\n[profile ]\nregion = y\n", AWS_CONFIG_FILE, "").found);
 }
 
-static void test_store_profile_refuses_with_the_line(void **state)
+static void test_store_profile_error_names_the_line(void **state)
 {
     (void)state;
     const struct {
@@ -131,7 +131,7 @@ static void test_store_aws_time(void **state)
                                "20260101T000000Z"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (aws_time_parse(span_str(bad[i]), &ms))
-            fail_msg("%s was taken", bad[i]);
+            fail_msg("\"%s\" is accepted as a time", bad[i]);
 }
 
 typedef enum dp_status parse_function(const char *, struct span, struct arena *, struct aws_keys **,
@@ -275,7 +275,7 @@ static void test_store_error_answers(void **state)
                  "<Message>gone\n\x1b[31mred</Message></Error><RequestId>r</RequestId></ErrorResponse>"),
         &arena, &e));
     expect_span(e.code, "ExpiredTokenException");
-    expect_span(e.message, "gone"); /* nothing that a terminal would act on */
+    expect_span(e.message, "gone"); /* the message ends before the first control character */
     const char *const none[] = {"",
                                 "<Error>",
                                 "<Error/>",
@@ -285,7 +285,7 @@ static void test_store_error_answers(void **state)
                                 "{}"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (aws_error_parse(span_str(none[i]), &arena, &e))
-            fail_msg("%s was taken", none[i]);
+            fail_msg("\"%s\" is accepted as an error", none[i]);
     arena_deinit(&arena);
 }
 
@@ -294,7 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_profile_credentials_file),
         cmocka_unit_test(test_store_profile_config_file),
-        cmocka_unit_test(test_store_profile_refuses_with_the_line),
+        cmocka_unit_test(test_store_profile_error_names_the_line),
         cmocka_unit_test(test_store_aws_time),
         cmocka_unit_test(test_store_keys_from_json),
         cmocka_unit_test(test_store_keys_from_sts),

@@ -1,4 +1,4 @@
-/* test_cache.c: the memory cache of ranges: what it answers, what it costs, what it keeps, and many readers at once. */
+/* test_cache.c: tests the memory cache of ranges: its answers, their costs, eviction, and many readers at once. */
 #include "test_support.h"
 
 #include <pthread.h>
@@ -13,17 +13,17 @@
 
 enum { KIB = 1 << 10, NEVER_MS = 60000, READERS = 64 };
 
-/* ---- a store below the cache that acts when it is told ------------------------------------------------------------ */
+/* ---- a store below the cache that waits and fails on command ------------------------------------------------------ */
 
 struct gate {
     struct store base;
     struct store *inner;
-    /* Runs when a read is there, and again (with its requests) when it was answered; on the reader's thread. */
+    /* Called on the reader's thread: `before` each read, and `after` it, with the answered requests. */
     void (*before)(struct gate *g, struct call *call);
     void (*after)(struct gate *g, struct store_read_req *reqs, size_t n);
     void *ctx;
     _Atomic unsigned reads;
-    _Atomic unsigned fail_first; /* so many reads fail with `failure` */
+    _Atomic unsigned fail_first; /* the first reads, this many, fail with `failure` */
     enum dp_status failure;
 };
 
@@ -64,7 +64,7 @@ struct fixture {
     struct call call;
     struct metric_registry metrics;
     struct store *recorder; /* below the cache */
-    struct gate *gate;      /* in its place, when a test asks for it */
+    struct gate *gate;      /* stands below the cache instead of the recorder, if a test needs it */
     struct store *store;
     uint64_t budget;
 };
@@ -90,7 +90,7 @@ static struct store *cached(struct store *inner, uint64_t bytes, unsigned shards
     return store;
 }
 
-/* Opens the fixture's cache anew. */
+/* Closes the fixture's cache and opens a new one. */
 static void open_cache(struct fixture *f, uint64_t bytes, unsigned shards, bool gated)
 {
     store_free(f->store);
@@ -149,7 +149,7 @@ static int64_t metric(struct fixture *f, const char *name)
 #define EVICTIONS "dipper_store_cache_evictions_total"
 #define BYTES     "dipper_store_cache_bytes"
 
-/* Objects are rows of 16 bytes: whose they are, and where. */
+/* Objects consist of rows of 16 bytes. Each row names its object's seed and its own offset. */
 struct row {
     uint64_t seed, offset;
 };
@@ -168,7 +168,7 @@ static struct store_version put_rows(struct call *call, struct store *store, con
     return put.version;
 }
 
-/* Whether these are the rows of `seed` from `offset` on. */
+/* Returns whether the bytes are the rows of `seed` that begin at `offset`. */
 static bool are_rows(struct span bytes, uint64_t seed, uint64_t offset, size_t len)
 {
     if (bytes.len != len)
@@ -197,7 +197,7 @@ static struct store_read_req range(const char *key, uint64_t offset, int64_t len
     return (struct store_read_req){.key = span_str(key), .offset = offset, .len = len, .pinned = version};
 }
 
-/* Reads a range of an object that `fill` made; whether it was a hit. */
+/* Reads a range of an object that fill() made. Returns whether it was a hit. */
 static bool reads_from_cache(struct fixture *f, const char *key, const struct store_version *version,
                              uint64_t offset, size_t len)
 {
@@ -244,7 +244,7 @@ static void test_cache_hit_costs_nothing(void **state)
     assert_int_equal(f->call.cost.cache_hits, 2);
 }
 
-static void test_cache_batch_is_one_read_of_what_is_missing(void **state)
+static void test_cache_batch_reads_all_misses_at_once(void **state)
 {
     struct fixture *f = *state;
     struct store_version v = fill(f, "a", 64 * KIB);
@@ -299,7 +299,7 @@ static void test_cache_only_keeps_pinned_ranges(void **state)
     assert_int_equal(f->call.cost.cache_hits, 0);
 }
 
-static void test_cache_passes_the_rest_on(void **state)
+static void test_cache_passes_other_operations_on(void **state)
 {
     struct fixture *f = *state;
     struct store_version v = fill(f, "a/b", 32);
@@ -323,7 +323,7 @@ static enum dp_status read_status(struct fixture *f, const char *key, const stru
     return status;
 }
 
-static void test_cache_forgets_what_is_written(void **state)
+static void test_cache_forgets_written_objects(void **state)
 {
     struct fixture *f = *state;
     struct store_version v = fill(f, "a", 1024), b = fill(f, "b", 1024);
@@ -354,8 +354,8 @@ static void replace(struct gate *g, struct store_read_req *reqs, size_t n)
     put_rows(&f->call, f->store, "a", 8, 1024);
 }
 
-/* The answer that was on its way when the object was written is its reader's alone. */
-static void test_cache_does_not_keep_what_was_written_meanwhile(void **state)
+/* The cache delivers an answer that was on its way when the object was written, but does not keep it. */
+static void test_cache_does_not_keep_objects_written_meanwhile(void **state)
 {
     struct fixture *f = *state;
     open_cache(f, 100 * KIB, 1, true);
@@ -400,18 +400,18 @@ static void test_cache_scan_leaves_the_hot_ranges(void **state)
     assert_true(metric(f, EVICTIONS) > 800);
 }
 
-/* A range that was asked for once goes; asked for while its name is known, it stays. */
-static void test_cache_ghosts_come_back_to_stay(void **state)
+/* A range that is requested once is evicted. If it is requested again while its ghost is known, it stays. */
+static void test_cache_keeps_a_range_that_was_a_ghost(void **state)
 {
     struct fixture *f = *state;
     open_cache(f, 100 * UNIT, 1, false);
     struct store_version v = fill(f, "a", 2048 * UNIT);
     read_all(f, &v, 0, 8);
     read_all(f, &v, SCAN_FROM, 100);
-    assert_int_equal(hits_of(f, &v, 0, 8), 0); /* which brings them back, to the main queue */
+    assert_int_equal(hits_of(f, &v, 0, 8), 0); /* these reads put them into the main queue */
     read_all(f, &v, SCAN_FROM + 200 * UNIT, 100);
     assert_int_equal(hits_of(f, &v, 0, 8), 8);
-    /* Names are forgotten too: after a long scan, it begins anew. */
+    /* A long scan pushes out the ghosts too, so the ranges begin as unknown ones. */
     read_all(f, &v, 50 * UNIT, 8);
     read_all(f, &v, SCAN_FROM + 400 * UNIT, 1000);
     assert_int_equal(hits_of(f, &v, 50 * UNIT, 8), 0);
@@ -419,7 +419,7 @@ static void test_cache_ghosts_come_back_to_stay(void **state)
     assert_int_equal(hits_of(f, &v, 50 * UNIT, 8), 0);
 }
 
-/* The main queue lets go of what nobody asks for any more. */
+/* The main queue evicts ranges that nobody requests any more. */
 static void test_cache_follows_a_new_hot_set(void **state)
 {
     struct fixture *f = *state;
@@ -433,16 +433,16 @@ static void test_cache_follows_a_new_hot_set(void **state)
     assert_true(hits_of(f, &v, 0, 80) < 40);
 }
 
-static void test_cache_large_ranges_must_be_wanted(void **state)
+static void test_cache_keeps_a_large_range_on_its_second_request(void **state)
 {
     struct fixture *f = *state;
     open_cache(f, 100 * UNIT, 1, false);
     struct store_version v = fill(f, "a", 2048 * UNIT);
-    /* More than half of the budget: never. */
+    /* The cache never keeps a range of more than half of the budget. */
     for (int i = 0; i < 3; i++)
         assert_false(reads_from_cache(f, "a", &v, 0, 51 * UNIT));
     assert_int_equal(metric(f, BYTES), 0);
-    /* With room, at once. */
+    /* If there is room, it keeps a large range at the first request. */
     assert_false(reads_from_cache(f, "a", &v, 0, 40 * UNIT));
     assert_true(reads_from_cache(f, "a", &v, 0, 40 * UNIT));
     assert_true(reads_from_cache(f, "a", &v, 0, 40 * UNIT));
@@ -452,7 +452,7 @@ static void test_cache_large_ranges_must_be_wanted(void **state)
     for (uint64_t i = 0; i < 20; i++)
         reads_from_cache(f, "a", &v, 200 * UNIT + i * 48 * UNIT, 48 * UNIT);
     assert_int_equal(hits_of(f, &v, SCAN_FROM, HOT), HOT);
-    /* Without room, when it is asked for again. */
+    /* Without room it keeps a large range at the second request. */
     assert_false(reads_from_cache(f, "a", &v, 1300 * UNIT, 30 * UNIT));
     assert_false(reads_from_cache(f, "a", &v, 1300 * UNIT, 30 * UNIT));
     assert_true(reads_from_cache(f, "a", &v, 1300 * UNIT, 30 * UNIT));
@@ -476,13 +476,13 @@ static void test_cache_stays_within_its_budget(void **state)
         uint64_t random = 88172645463325252u;
         for (int i = 0; i < 20000; i++) {
             uint64_t r = next_random(&random);
-            /* A few ranges often, many rarely; most are small, some larger than what is kept. */
+            /* Requests a few ranges often and many rarely. Most are small; some are too large to be kept. */
             uint64_t which = (r >> 8) % (r % 4 == 0 ? 100000 : 300), mixed = which * 2654435761u >> 7;
             size_t len = 16 * (1 + mixed % (which % 64 == 0 ? 8 * KIB : 64));
             uint64_t offset = which * 16 % (1900 * KIB);
             reads_from_cache(f, "a", &v, offset, len);
             arena_reset(&f->arena);
-            /* What the gauge says is what the system gave, but for the buckets. */
+            /* The allocator agrees with the gauge: the budget, and 64 KiB for the bucket arrays. */
             if (test_alloc_bytes() > before + 200 * KIB + 64 * KIB)
                 fail_msg("%zu bytes after %d reads", test_alloc_bytes() - before, i);
         }
@@ -522,7 +522,7 @@ static void test_cache_frees_nothing_in_use(void **state)
     store_read_release(held, 8);
 }
 
-/* The stores below answer parts of larger blocks: these must not live as long as the parts are kept. */
+/* The store below may answer with a part of a larger block. Keeping the part must not keep the block. */
 static void test_cache_keeps_no_more_than_the_range(void **state)
 {
     struct fixture *f = *state;
@@ -561,7 +561,7 @@ static enum dp_status walk(struct fixture *f, struct call *call, struct store *i
     return status;
 }
 
-/* What is needed for an answer fails it with DP_NOMEM; a range that cannot be kept is answered all the same. */
+/* A read fails with DP_NOMEM if memory for its answer is missing. If only memory for keeping is missing, it succeeds. */
 static void test_cache_survives_failed_allocations(void **state)
 {
     struct fixture *f = *state;
@@ -638,7 +638,7 @@ static void start(struct reader *readers, size_t n, struct fixture *f, const str
     }
 }
 
-/* The number of readers that got the range. */
+/* Waits for the readers, and returns the number of those that got the range. */
 static size_t join(struct reader *readers, size_t n)
 {
     size_t right = 0;
@@ -672,7 +672,7 @@ static struct store_version open_gated(struct fixture *f, uint64_t budget)
 static void test_cache_fetches_once_for_many(void **state)
 {
     struct fixture *f = *state;
-    /* Kept; too large to be kept, which must not matter to those who wait. */
+    /* The range is kept in the first step, and too large to be kept in the second. Followers get it in both. */
     for (uint64_t budget = 100 * KIB; budget; budget = budget > 4 * KIB ? 4 * KIB : 0) {
         struct reader readers[READERS] = {0};
         struct store_version v = open_gated(f, budget);
@@ -707,11 +707,11 @@ static void test_cache_failed_leader_fails_nobody_else(void **state)
         assert_int_equal(join(readers, READERS), READERS - 1);
         for (size_t k = 0; k < READERS; k++)
             assert_true(readers[k].status == DP_OK || readers[k].status == failures[i]);
-        assert_int_equal(f->gate->reads, 2); /* one of the others led them all */
+        assert_int_equal(f->gate->reads, 2); /* one of the followers led a second flight for all */
     }
 }
 
-/* A store that is down is asked by each reader at most three times: leading, or waiting twice and then alone. */
+/* If the store is down, each reader asks it at most once: it leads, or it reads alone after following two failed flights. */
 static void test_cache_persistent_failure_reaches_all(void **state)
 {
     struct fixture *f = *state;
@@ -736,7 +736,7 @@ static void hold_until_told(struct gate *g, struct call *call)
         sched_yield();
 }
 
-static void test_cache_who_waits_may_leave(void **state)
+static void test_cache_follower_obeys_its_deadline_and_cancel_flag(void **state)
 {
     struct fixture *f = *state;
     struct reader leader = {0}, impatient = {.deadline_ms = 20}, cancelled = {0};
@@ -777,7 +777,7 @@ struct churner {
 
 static const char *const CHURN_KEYS[OBJECTS] = {"churn/0", "churn/1", "churn/2", "churn/3"};
 
-/* Learns which version of an object is there, and whose rows it has. */
+/* Reads an object's current version, and the seed of its rows. */
 static enum dp_status learn(struct call *call, struct store *store, const char *key, struct store_version *version,
                             uint64_t *seed)
 {
@@ -791,7 +791,7 @@ static enum dp_status learn(struct call *call, struct store *store, const char *
     return status;
 }
 
-/* Reads batches of ranges, holds the last ones for a while, and looks at them when it lets go. */
+/* Reads batches of ranges, holds the latest ones for a while, and checks their bytes before it releases them. */
 static void *churn(void *context)
 {
     struct churner *c = context;
@@ -913,10 +913,10 @@ static void test_cache_is_shared_by_several_stores(void **state)
             assert_int_equal(store_read(&f->call, stores[i], &req, 1), DP_OK);
             assert_true(are_rows(req.bytes.span, 7 + i, offset, KIB));
             store_read_release(&req, 1);
-            assert_true((uint64_t)metric(f, BYTES) <= f->budget); /* of both */
+            assert_true((uint64_t)metric(f, BYTES) <= f->budget); /* the budget bounds both stores together */
         }
     assert_true(metric(f, HITS) > 300);
-    /* What one leaves behind does not disturb the other. */
+    /* The ranges that a freed store leaves in the cache do not disturb the other store. */
     store_free(stores[0]);
     int64_t hits = metric(f, HITS);
     struct store_read_req req = range("a", 0, KIB, &versions[1]);
@@ -954,7 +954,7 @@ static struct store *open_cached_local(void)
     return cached(open_local(last_root), 64 << 20, 0);
 }
 
-/* Small enough that it always evicts. */
+/* The cache is so small that it always evicts. */
 static struct store *open_tight(void)
 {
     return cached(open_memory(), 2000, 2);
@@ -973,15 +973,15 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_cache_hit_costs_nothing),
-        CASE(test_cache_batch_is_one_read_of_what_is_missing),
+        CASE(test_cache_batch_reads_all_misses_at_once),
         CASE(test_cache_only_keeps_pinned_ranges),
-        CASE(test_cache_passes_the_rest_on),
-        CASE(test_cache_forgets_what_is_written),
-        CASE(test_cache_does_not_keep_what_was_written_meanwhile),
+        CASE(test_cache_passes_other_operations_on),
+        CASE(test_cache_forgets_written_objects),
+        CASE(test_cache_does_not_keep_objects_written_meanwhile),
         CASE(test_cache_scan_leaves_the_hot_ranges),
-        CASE(test_cache_ghosts_come_back_to_stay),
+        CASE(test_cache_keeps_a_range_that_was_a_ghost),
         CASE(test_cache_follows_a_new_hot_set),
-        CASE(test_cache_large_ranges_must_be_wanted),
+        CASE(test_cache_keeps_a_large_range_on_its_second_request),
         CASE(test_cache_stays_within_its_budget),
         CASE(test_cache_too_small_for_anything_still_reads),
         CASE(test_cache_frees_nothing_in_use),
@@ -990,7 +990,7 @@ int main(void)
         CASE(test_cache_fetches_once_for_many),
         CASE(test_cache_failed_leader_fails_nobody_else),
         CASE(test_cache_persistent_failure_reaches_all),
-        CASE(test_cache_who_waits_may_leave),
+        CASE(test_cache_follower_obeys_its_deadline_and_cancel_flag),
         CASE(test_cache_many_readers_and_writers),
         CASE(test_cache_is_for_remote_roots),
         CASE(test_cache_is_shared_by_several_stores),
