@@ -1,9 +1,9 @@
-/* accounts.c: joins the parts of the room: the memory of keys, the checks of unknown keys, the quotas, and the worker
- * that writes usage.
+/* accounts.c: joins the parts of the room: the memory of keys, the checks of unknown keys, the quotas, and the
+ * worker that writes usage.
  *
- * A remembered key is good for ACCOUNT_KEY_SECONDS. REFRESH_NS before the end, one request asks the database whether
- * the key was revoked, while other requests go on. The refresh needs no hash of the text: the digest that found the
- * key already proves the text. */
+ * A remembered key is good for ACCOUNT_KEY_SECONDS. REFRESH_NS before the end, one request asks the database
+ * whether the key was revoked, while other requests go on. The refresh needs no hash of the text: the digest that
+ * found the key already proves the text. */
 #include "account/accounts.h"
 
 #include <pthread.h>
@@ -40,9 +40,9 @@ struct accounts {
     struct key_memory *right, *wrong;
     struct key_checks *checks;
     struct metric *granted, *refused[ACCOUNT_REASONS], *over[TIER_COUNT], *failures;
-    pthread_mutex_t settle_lock; /* one settling at a time; held while the database answers */
+    pthread_mutex_t settle_lock; /* one thread settles at a time, and holds it while the database answers */
     struct worker *worker;
-    int64_t warned_ns; /* time of the last warning; the worker's */
+    int64_t warned_ns; /* time of the last warning; only the worker uses it */
 };
 
 static int64_t accounts_steady_ns(const struct accounts *a)
@@ -87,14 +87,15 @@ static enum account_verdict grant_pass(struct account_pass *pass, struct account
     return ACCOUNT_GRANTED;
 }
 
-/* Whether this request should ask the database about the key, early enough that others need not wait. */
+/* Whether this request should ask the database about the key. The first one after KEY_NS - REFRESH_NS does, so
+ * that others need not wait at KEY_NS. */
 static bool is_to_refresh(struct account_key *key, int64_t age_ns)
 {
     return age_ns > KEY_NS - REFRESH_NS && !atomic_exchange(&key->checking, true);
 }
 
-/* Judges by memory alone, without waiting. *stale: a remembered key that must be checked, with a reference; the
- * caller owns its `checking`. */
+/* Judges by memory alone, without waiting. *stale: a reference to a remembered key that must be checked again. The
+ * caller then clears its `checking`, or replaces the key in the memory. */
 static enum account_verdict judge_by_memory(struct account_pass *pass, struct span text,
                                             uint8_t digest[SIPHASH_BYTES], struct account_key **stale)
 {
@@ -135,7 +136,7 @@ enum account_verdict accounts_try(struct accounts *a, struct span text, struct a
     return verdict;
 }
 
-/* The reason to refuse if a check has no result. */
+/* Refuses because a check failed: too many run, or the database does not answer. */
 static enum account_verdict refuse_failure(struct account_pass *pass, struct call *call)
 {
     return refuse_pass(pass, call->error.status == DP_OVERLOADED ? ACCOUNT_BUSY : ACCOUNT_AWAY);
@@ -151,7 +152,7 @@ static enum account_verdict check_unknown_key(struct call *call, struct account_
     return key ? grant_pass(pass, key) : refuse_pass(pass, ACCOUNT_WRONG_KEY);
 }
 
-/* Asks the database about a remembered key whose time is (nearly) over. */
+/* Asks the database about a remembered key that is older than KEY_NS - REFRESH_NS. */
 static enum account_verdict refresh_key(struct call *call, struct account_pass *pass, struct account_key *key,
                                         struct span text, const uint8_t digest[SIPHASH_BYTES])
 {
@@ -342,7 +343,7 @@ static enum dp_status tidy_task(struct call *call, void *ctx)
 static enum dp_status sweep_task(struct call *call, void *ctx)
 {
     struct accounts *a = ctx;
-    return lease_sweep(call, a->db, wall_ms(a)); /* a later run sweeps what this one could not */
+    return lease_sweep(call, a->db, wall_ms(a)); /* after a failure, the next run sweeps these leases */
 }
 
 static enum dp_status start_usage_worker(struct call *call, struct accounts *a)

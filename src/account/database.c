@@ -1,8 +1,8 @@
 /* database.c: the pool of connections, and transactions on them.
  *
  * No thread holds the lock while it opens, uses or closes a connection. The pool grows up to its maximum while all
- * connections are in use; then callers wait, each until its deadline. If a connection cannot be opened, nobody tries
- * again for RETRY_NS and callers fail at once: a database that is away must not hold their threads. */
+ * connections are in use; then callers wait, each until its deadline. If a connection cannot be opened, nobody
+ * tries again for RETRY_NS and callers fail at once: a database that is away must not hold their threads. */
 #include "account/database.h"
 
 #include <pthread.h>
@@ -33,11 +33,11 @@ struct database {
     struct {
         pthread_mutex_t lock;
         pthread_cond_t freed;
-        /* The last used first, so that the rest grow old and can be closed. */
+        /* Begins with the last used connection, so that unused ones grow old and database_tidy closes them. */
         struct pooled_connection *idle;
-        unsigned open, busy, waiting; /* connections; those in use; threads that wait for one */
-        int64_t retry_at_ns;          /* nobody connects before this time, */
-        struct dp_error why;          /* for this reason */
+        unsigned open, busy, waiting; /* connections; connections in use; threads that wait for a connection */
+        int64_t retry_at_ns;          /* nobody opens a connection before this time */
+        struct dp_error why;          /* the last failure to open a connection */
     } locked;
     struct metric *open_gauge, *busy_gauge, *waiting_gauge, *failures;
 };
@@ -55,7 +55,7 @@ int db_step_ms(const struct call *call, int timeout_ms)
     return ms > 0 ? ms : 1;
 }
 
-/* Under the lock. */
+/* Writes the counts to the metrics. The caller holds the lock. */
 static void show_counts(struct database *db)
 {
     metric_set(db->open_gauge, db->locked.open);
@@ -71,7 +71,7 @@ static void discard_connection(struct database *db, struct pooled_connection *p)
 
 /* ---- the pool --------------------------------------------------------------------------------------- */
 
-/* Opens a connection that is already counted as open. */
+/* Opens a connection. The caller has counted it as open and busy; a failure takes that back. */
 static enum dp_status open_connection(struct call *call, struct database *db, struct pooled_connection **out)
 {
     struct pooled_connection *p = mem_calloc(1, sizeof *p);
@@ -105,7 +105,8 @@ static bool wait_freed(struct database *db, int64_t until_ns)
     return !timed_out;
 }
 
-/* Takes an idle connection that still works, or the right to open one (*out NULL). `fresh`: only the right. */
+/* Takes an idle connection that still works, or the right to open one (*out NULL). `fresh`: closes all idle
+ * connections and takes the right. */
 static enum dp_status take_idle_connection(struct call *call, struct database *db, bool fresh,
                                            struct pooled_connection **out)
 {
@@ -237,7 +238,7 @@ static void undo_transaction(struct call *call, struct db_transaction *t)
         t->broken = true;
 }
 
-/* Tries once. *again: the caller may try once more on another connection. */
+/* Runs the transaction once. *again: its connection broke before COMMIT, so the caller may run it on another one. */
 static enum dp_status try_transaction(struct call *call, struct database *db, bool writes, bool fresh,
                                       enum dp_status (*work)(struct call *, struct db_transaction *, void *),
                                       void *context, bool *again)
@@ -326,9 +327,9 @@ static enum dp_status register_pool_metrics(struct call *call, struct database *
     if (!r)
         return DP_OK;
     db->open_gauge = metric_gauge(r, "dipper_database_connections", "state=\"open\"",
-                                  "Connections to the accounts' database: open, and of them in use.");
+                                  "Connections to the accounts' database: all open ones, and those in use.");
     db->busy_gauge = metric_gauge(r, "dipper_database_connections", "state=\"busy\"",
-                                  "Connections to the accounts' database: open, and of them in use.");
+                                  "Connections to the accounts' database: all open ones, and those in use.");
     db->waiting_gauge = metric_gauge(r, "dipper_database_waiting", "",
                                      "Threads that wait for a connection to the accounts' database.");
     db->failures = metric_counter(r, "dipper_database_connect_failures_total", "",
@@ -350,7 +351,7 @@ static enum dp_status describe_place(struct call *call, struct database *db, con
     return status;
 }
 
-/* Takes a schema name that needs no quotes, because it becomes part of statements. */
+/* Copies the schema's name. Statements contain it without quotes, so it must not need any. */
 static enum dp_status take_schema(struct call *call, struct database *db, const char *name)
 {
     if (!name || !*name)
@@ -361,8 +362,8 @@ static enum dp_status take_schema(struct call *call, struct database *db, const 
     if (!good)
         return call_fail(
             call, DP_INVALID,
-            "the schema of the accounts is \"%.63s\", but must be 1 to 63 of a-z, 0-9 and _, begin with "
-            "no digit, and not with pg_",
+            "the schema of the accounts is \"%.63s\", but must be 1 to 63 characters of a-z, 0-9 and _, and must "
+            "not begin with a digit or pg_",
             name);
     memcpy(db->schema, name, len + 1);
     return DP_OK;

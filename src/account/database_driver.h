@@ -5,7 +5,7 @@
 #include "account/database.h"
 #include "base/buffer.h"
 
-/* Each driver's connection embeds it first. */
+/* The first member of each driver's connection. */
 struct db_connection {
     int timeout_ms; /* of each statement */
 };
@@ -24,10 +24,10 @@ struct db_driver {
     /* Runs one statement. Sets *broken if the connection must be closed. */
     enum dp_status (*run)(struct call *call, struct db_connection *c, const char *sql,
                           const struct db_value *parameters, size_t count, struct db_rows *out, bool *broken);
-    /* Begins a transaction with its settings. No setting outlives the transaction: behind a pooler such as pgbouncer,
-     * the session then belongs to another program. */
+    /* Begins a transaction with its settings. No setting outlives the transaction: behind a pooler such as
+     * pgbouncer, the session then belongs to another program. */
     enum dp_status (*begin)(struct call *call, struct db_connection *c, bool writes, bool *broken);
-    /* Appends where the tables are, for messages: without user and password. */
+    /* Appends the place of the tables for messages, without user and password. */
     void (*describe)(const struct db_connection *c, const char *target, struct buffer *out);
 };
 

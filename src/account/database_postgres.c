@@ -21,7 +21,7 @@ enum { BEGIN_MAX = 400, MESSAGE_MAX = 200, OID_INT8 = 20, OID_INT2 = 21, OID_INT
 struct pg_connection {
     struct db_connection base;
     PGconn *pg;
-    const char *schema; /* the database's */
+    const char *schema; /* owned by struct database */
 };
 
 static struct pg_connection *pg_of(struct db_connection *base)
@@ -29,8 +29,8 @@ static struct pg_connection *pg_of(struct db_connection *base)
     return (struct pg_connection *)base;
 }
 
-/* Fails with the first line of libpq's message. It names host, port, user and database; pg_prepare makes sure that
- * none of them is part of a password. */
+/* Fails with the first line of libpq's message. The line may name host, port, user and database; pg_prepare has
+ * refused URLs in which libpq would take a part of the password for one of these. */
 static enum dp_status pg_fail(struct call *call, enum dp_status status, const char *doing, const char *why)
 {
     size_t len = strcspn(why, "\n");
@@ -59,8 +59,8 @@ static enum dp_status pg_await(struct call *call, PGconn *pg, short events, int6
 
 /* ---- one statement ---------------------------------------------------------------------------------- */
 
-/* SQLSTATE classes that may succeed if tried again: 08 connection, 40 rolled back (deadlock), 53 resources, 55 lock
- * not available, 57 operator intervention (shutdown, time-outs). */
+/* Maps a SQLSTATE. A statement that failed with one of these classes may succeed later: 08 connection, 40 rolled
+ * back (deadlock), 53 resources, 55 lock not available, 57 operator intervention (shutdown, time-outs). */
 static enum dp_status status_of(const char *state)
 {
     static const char *const later[] = {"08", "40", "53", "55", "57"};
@@ -88,10 +88,10 @@ static enum dp_status read_rows(struct call *call, const PGresult *result, struc
 {
     size_t count = (size_t)PQntuples(result), columns = (size_t)PQnfields(result);
     if (count > DB_ROWS_MAX)
-        return call_fail(call, DP_TOO_LARGE, "the accounts' database answers more than %d rows", DB_ROWS_MAX);
+        return call_fail(call, DP_TOO_LARGE, "the accounts' database returned more than %d records", DB_ROWS_MAX);
     struct db_value *cells = arena_calloc(call->arena, count * columns + 1, sizeof *cells);
     if (!cells)
-        return call_nomem(call, "rows of the accounts' database");
+        return call_nomem(call, "records of the accounts' database");
     *out = (struct db_rows){.count = count, .columns = columns, .cells = cells};
     for (size_t i = 0; i < count * columns; i++) {
         int row = (int)(i / columns), column = (int)(i % columns);
@@ -104,7 +104,7 @@ static enum dp_status read_rows(struct call *call, const PGresult *result, struc
         }
         struct span copy = arena_copy(call->arena, span_of(text, (size_t)PQgetlength(result, row, column)));
         if (!copy.data)
-            return call_nomem(call, "rows of the accounts' database");
+            return call_nomem(call, "records of the accounts' database");
         cells[i] = db_text(copy);
     }
     return DP_OK;
@@ -152,8 +152,8 @@ static enum dp_status pg_exchange(struct call *call, struct pg_connection *c, in
     return DP_OK;
 }
 
-/* Receives the answers to all statements sent; *out gets the rows of the last good one. *broken: some are missing.
- */
+/* Receives the answers to all statements that were sent. *out gets the records of the last answer before a
+ * failure. *broken: not all answers came. */
 static enum dp_status pg_collect(struct call *call, struct pg_connection *c, int64_t until_ns, struct db_rows *out,
                                  bool *broken)
 {
@@ -211,11 +211,11 @@ static enum dp_status pg_begin(struct call *call, struct db_connection *base, bo
 /* ---- URLs ------------------------------------------------------------------------------------------- */
 
 static const char REMEDY[] =
-    "DATABASE_URL is postgresql://user:password@host:port/name, where '%', '/', '@', ':', '?' and "
-    "'#' in user, password and name are written %25, %2F, %40, %3A, %3F and %23";
+    "set DATABASE_URL to postgresql://user:password@host:port/name; in user, password and name write "
+    "'%', '/', '@', ':', '?' and '#' as %25, %2F, %40, %3A, %3F and %23";
 
-/* Whether every '@' of the URL ends the user and password, as libpq reads it. libpq would split a password with its
- * own '@' or '/' and take the rest for a host, a port or a name, which messages show. */
+/* Whether the URL has at most one '@', which ends user and password, and no '/' before it. libpq would split a
+ * password that contains '@' or '/', and take the rest for a host, a port or a name, which messages show. */
 static bool has_clear_user(const char *url)
 {
     const char *begin = strstr(url, "://") + 3, *at = strchr(begin, '@');
@@ -227,20 +227,23 @@ static bool is_port_list(const char *text)
     return strspn(text, "0123456789,") == strlen(text);
 }
 
-/* libpq's messages about malformed URLs quote the offending part, which is usually the password. So we write our own.
+/* libpq's messages about malformed URLs quote the offending part, which is usually the password. So we write our
+ * own.
  */
 static enum dp_status pg_prepare(struct call *call, const char *url)
 {
     char *why = NULL;
     if (!has_clear_user(url))
-        return call_fail(call, DP_INVALID, "an '@' is out of place: %s", REMEDY);
+        return call_fail(call, DP_INVALID, "the URL of the accounts' database has a misplaced '@' or '/': %s",
+                         REMEDY);
     PQconninfoOption *options = PQconninfoParse(url, &why);
     PQfreemem(why);
     bool good = options != NULL;
     for (const PQconninfoOption *o = options; good && o->keyword; o++)
         good = strcmp(o->keyword, "port") != 0 || !o->val || is_port_list(o->val);
     PQconninfoFree(options);
-    return good ? DP_OK : call_fail(call, DP_INVALID, "this is not a URL of a database: %s", REMEDY);
+    return good ? DP_OK
+                : call_fail(call, DP_INVALID, "the URL of the accounts' database is malformed: %s", REMEDY);
 }
 
 /* ---- connections ------------------------------------------------------------------------------------ */

@@ -1,8 +1,8 @@
-/* database_sqlite.c: SQLite, for one host: a file in write-ahead mode, so that readers and the one writer do not wait
- * for each other. Several processes may share the file.
+/* database_sqlite.c: SQLite, for one host: a file in write-ahead mode, so that readers and the one writer do not
+ * wait for each other. Several processes may share the file.
  *
- * A statement waits for another writer only until its time limit (the busy time-out); the progress handler interrupts
- * one that runs too long. A commit is on the disk when it returns (synchronous = FULL). */
+ * A statement waits for another writer only until its time limit (the busy time-out); the progress handler
+ * interrupts one that runs too long. A commit is on the disk when it returns (synchronous = FULL). */
 #include <sqlite3.h>
 
 #include <errno.h>
@@ -119,7 +119,8 @@ static enum dp_status sqlite_step_all(struct call *call, struct sqlite_connectio
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         if (out->count == DB_ROWS_MAX)
-            return call_fail(call, DP_TOO_LARGE, "the accounts' database answers more than %d rows", DB_ROWS_MAX);
+            return call_fail(call, DP_TOO_LARGE, "the accounts' database returned more than %d records",
+                             DB_ROWS_MAX);
         struct db_value *grown = arena_reserve(call->arena, cells, out->count, &room, columns * sizeof *grown, 1);
         if (!grown)
             return call_nomem(call, "rows of the accounts' database");
@@ -185,10 +186,10 @@ static void warn_of_modes(struct call *call, const char *path)
 
 /* Creates the file for its owner alone, once, before the first connection.
  *
- * SQLite guards the file with POSIX locks. A process loses *all* of them when it closes *any* descriptor of the file
- * (sqlite.org/howtocorrupt.html, 2.2); another process then believes to be alone and deletes the write-ahead log
- * under this one. So only SQLite may open the file in this process, and mknod() creates it without a descriptor. An
- * existing file, perhaps just created by another process, is left alone. */
+ * SQLite guards the file with POSIX locks. A process loses *all* of them when it closes *any* descriptor of the
+ * file (sqlite.org/howtocorrupt.html, 2.2); another process then believes to be alone and deletes the write-ahead
+ * log under this one. So only SQLite may open the file in this process, and mknod() creates it without a
+ * descriptor. An existing file, perhaps just created by another process, is left alone. */
 static enum dp_status sqlite_prepare(struct call *call, const char *path)
 {
     enum dp_status status = make_folder(call, path);

@@ -24,7 +24,8 @@ enum dp_status key_check_scheme(struct span scheme, struct dp_error *error)
         good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
     }
     if (!good)
-        return dp_fail(error, DP_INVALID, "the prefix of keys is \"%.*s\", but must be 1 to %d of A-Z a-z 0-9 _ -",
+        return dp_fail(error, DP_INVALID,
+                       "the prefix of keys is \"%.*s\", but must be 1 to %d characters of A-Z a-z 0-9 _ -",
                        SPAN_FMT(scheme), KEY_SCHEME_MAX);
     return DP_OK;
 }
@@ -93,7 +94,7 @@ enum dp_status key_hash(struct span text, unsigned cost, char out[KEY_HASH_MAX +
     return status;
 }
 
-/* Whether a hash begins with "$2b$12$" or another bcrypt prefix, and costs at most KEY_COST_MAX. */
+/* Whether a hash is bcrypt's ("$2b$12$…") and its cost is at most KEY_COST_MAX. */
 static bool is_bearable(struct span hash)
 {
     const uint8_t *h = hash.data;

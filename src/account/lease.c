@@ -1,17 +1,17 @@
 /* lease.c: settling a node's share of a user's month.
  *
- * Writing the user's row of `usage` locks it, so one node settles at a time. That row holds the used embeddings and
- * the sum that all nodes have reserved. A node's row of `leases` holds the node's part: all that it has used, and
- * what it still holds. With the row locked:
+ * Writing the user's record in `usage` locks it, so one node settles at a time. That record holds the used
+ * embeddings and the sum that all nodes have reserved. A node's record in `leases` holds what the node has used
+ * in the month, and what it still holds. With the record of `usage` locked:
  *     used'   = used + (spent now − spent as written)
  *     others  = reserved − (held as written)
  *     held    = what is wanted, at most limit − used' − others
- * If that is not enough, the share of nodes that have been silent for long is taken back: they crashed. */
+ * If that is not enough, this node takes back the share of nodes whose leases have expired: they crashed. */
 #include "account/lease.h"
 
 static const int64_t SWEEP_AFTER_MS = 2 * 86400000LL;
 
-/* Locks and reads the user's month; inserts its row if there is none. */
+/* Locks and reads the user's record of the month; inserts it if it is missing. */
 static enum dp_status lock_usage(struct call *call, struct db_transaction *t, const struct lease_settlement *s,
                                  int64_t *used, int64_t *reserved)
 {
@@ -25,7 +25,7 @@ static enum dp_status lock_usage(struct call *call, struct db_transaction *t, co
     if (status != DP_OK)
         return status;
     if (rows.count != 1)
-        return call_fail(call, DP_CORRUPT, "the accounts' database returned no usage");
+        return call_fail(call, DP_CORRUPT, "the accounts' database returned no record of usage");
     *used = db_row(&rows, 0)[0].number;
     *reserved = db_row(&rows, 0)[1].number;
     return DP_OK;
@@ -41,13 +41,14 @@ static enum dp_status read_lease(struct call *call, struct db_transaction *t, co
                &rows);
     if (status != DP_OK)
         return status;
-    /* No row: none was written yet, or it was swept; then only this node knows what it wrote. */
+    /* No record: this node has written none yet, or a sweep deleted it. Then only this node knows what it wrote. */
     *spent = rows.count ? db_row(&rows, 0)[0].number : s->written;
     *held = rows.count ? db_row(&rows, 0)[1].number : 0;
     return DP_OK;
 }
 
-/* Takes back the share of other nodes whose leases have expired. Their rows stay: they say what was written. */
+/* Takes back the share of other nodes whose leases have expired. Their records stay: they say how much
+ * of their use is in `usage`. */
 static enum dp_status take_back(struct call *call, struct db_transaction *t, const struct lease_settlement *s,
                                 int64_t *reserved)
 {
@@ -77,8 +78,8 @@ static int64_t most_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* How much of the free embeddings to hold. Near the limit a node takes little more than it needs, so that other nodes
- * can use the rest. */
+/* How much of the free embeddings to hold. Near the limit a node takes little more than it needs, so that other
+ * nodes can use the rest. */
 static int64_t share_of(const struct lease_settlement *s, int64_t free)
 {
     const int64_t part = 16;

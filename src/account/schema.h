@@ -4,7 +4,7 @@
 
 #include "account/database.h"
 
-/* The version of this program. */
+/* The version of the schema that this program uses. */
 extern const int64_t SCHEMA_VERSION;
 
 /* Applies the missing migrations in order, in one transaction that excludes other nodes. DP_UNSUPPORTED: a newer

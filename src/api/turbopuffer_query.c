@@ -125,7 +125,7 @@ static void read_rank_by(struct json_reader *r, struct call *call, struct query_
         return;
     }
     if (!span_equal_str(attribute, "vector")) {
-        json_reject(r, DP_INVALID, "rank_by: the only attribute to rank by \"ANN\" is \"vector\"");
+        json_reject(r, DP_INVALID, "rank_by: \"ANN\" can rank by the attribute \"vector\" only");
         return;
     }
     if (!json_next_item(r)) {
@@ -301,7 +301,7 @@ static const struct {
     {"aggregate_by", NULL, "leave it out"},
     {"group_by", NULL, "leave it out"},
     {"compute_attributes", NULL, "leave it out"},
-    {"rerank_by", NULL, "leave it out; rows come by rank_by alone"},
+    {"rerank_by", NULL, "leave it out; rows are ordered by rank_by only"},
     {"queries", NULL, "send one request for each"},
     {"vector", NULL, "give the vector in rank_by: [\"vector\", \"ANN\", [numbers]]"},
 };

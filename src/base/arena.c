@@ -1,8 +1,7 @@
-/* arena.c: a stack of chunks, each twice as large as the one before.
+/* arena.c: a stack of chunks. Each is twice as large as the one before, up to CHUNK_DOUBLING_MAX.
  *
- * Doubling keeps the number of system allocations logarithmic in a request's memory. The newest chunk is then at
- * least half of what a request used; arena_reset() keeps it, so a loop over similar requests settles in one chunk
- * that fits them.
+ * Doubling keeps the number of system allocations small. arena_reset() keeps the largest chunk of at most
+ * CHUNK_KEPT_MAX bytes, so a loop over similar small requests soon needs one chunk only, and no more allocations.
  */
 #include "base/arena.h"
 
@@ -19,7 +18,7 @@ struct arena_chunk {
 enum {
     ARENA_ALIGNMENT = 16,
     CHUNK_FIRST = 4096,
-    CHUNK_DOUBLING_MAX = 1 << 20, /* larger chunks are made only for blocks that need them */
+    CHUNK_DOUBLING_MAX = 1 << 20, /* maximum of doubling; a larger block gets a chunk of its size */
     CHUNK_KEPT_MAX = 1 << 20      /* arena_reset() gives larger chunks back to the system */
 };
 
@@ -39,7 +38,7 @@ void arena_deinit(struct arena *a)
     *a = (struct arena){.max = a->max};
 }
 
-/* Makes all of `chunk` behind its header free for blocks. */
+/* Takes the next blocks from `chunk`, from the end of its header on. */
 static void open_chunk(struct arena *a, struct arena_chunk *chunk)
 {
     a->next = (uint8_t *)chunk + sizeof *chunk;
@@ -96,7 +95,7 @@ void *arena_alloc(struct arena *a, size_t size)
         return NULL;
     size = size ? (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1) : ARENA_ALIGNMENT;
     if (size == 0 || size > SIZE_MAX - sizeof(struct arena_chunk))
-        return NULL; /* rounding up wrapped */
+        return NULL; /* the rounded size overflowed */
     if (size > a->left && !add_chunk(a, size))
         return NULL;
     void *block = a->next;

@@ -1,8 +1,7 @@
 /* json_writer.c: the JSON writer.
  *
- * Two bits of state per open container decide commas and colons. The output buffer remembers failures
- * (base/buffer.h), so a document is written without a check per value. Wrong nesting is our own mistake and is
- * asserted.
+ * `has_items` of each open container and `after_key` decide about commas. The output buffer remembers failures
+ * (base/buffer.h), so nobody checks after each value. Wrong nesting is our own mistake, which asserts find.
  */
 #include "base/json.h"
 
@@ -68,7 +67,7 @@ void json_end_array(struct json_writer *w)
     end_container(w, ']');
 }
 
-/* Appends the escape of a byte that may not stand bare in a string. */
+/* Appends a byte that a JSON string may hold only as an escape. */
 static void append_escape(struct buffer *out, uint8_t byte)
 {
     static const char digits[] = "0123456789abcdef";

@@ -7,8 +7,8 @@
 /* Appends `text`, one URL or several with anything between them, with "(hidden)" in place of
  *   - the text between the user's name and the last '@' ("redis://:(hidden)@host:6379");
  *   - the value of a query parameter whose name suggests a password, a secret, a token, a key or a signature.
- * In doubt it hides: all of a password that should have been percent-encoded and was not, and everything before the
- * '@' of a text that is not a URL. */
+ * In doubt it hides too much: the whole of a password that nobody percent-encoded, and everything before the '@'
+ * of a text that is not a URL. */
 void masked_url_append(struct buffer *out, struct span text);
 
 enum { MASKED_URL_MAX = 200 };
@@ -16,8 +16,9 @@ enum { MASKED_URL_MAX = 200 };
 const char *masked_url(struct span text, char out[MASKED_URL_MAX]);
 
 enum { URL_SHOWN_MAX = 200 };
-/* One URL without userinfo, query and fragment, cut to fit, for messages about URLs that were parsed. A password
- * whose '/', '?' or '#' is not percent-encoded looks like a port and a path: in doubt both are hidden. Returns `out`.
+/* One URL without userinfo, query and fragment, cut to fit, for messages about a URL after its parsing. A password
+ * whose '/', '?' or '#' is not percent-encoded looks like a port and a path: in doubt both are hidden. Returns
+ * `out`.
  */
 const char *url_shown(struct span url, char out[URL_SHOWN_MAX]);
 

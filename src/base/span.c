@@ -10,7 +10,7 @@ int span_compare(struct span a, struct span b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-/* The next `len` bytes, or NULL (and failed) when they are not there. */
+/* Takes the next `len` bytes. Returns NULL if fewer are left, and the cursor has failed. */
 static const uint8_t *cursor_take(struct cursor *c, size_t len)
 {
     if (c->failed || c->rest.len < len) {
@@ -25,7 +25,7 @@ static const uint8_t *cursor_take(struct cursor *c, size_t len)
     return at;
 }
 
-/* `size` bytes as a little-endian number. */
+/* Reads `size` bytes as a little-endian number; 0 if fewer are left. */
 static uint64_t cursor_number(struct cursor *c, size_t size)
 {
     const uint8_t *at = cursor_take(c, size);

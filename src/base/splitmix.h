@@ -1,5 +1,5 @@
-/* base/splitmix.h: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), for
- * choices that a seed fixes. Not for secrets.
+/* base/splitmix.h: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014),
+ * for random choices that can be repeated from a seed. Not for secrets.
  */
 #ifndef BASE_SPLITMIX_H
 #define BASE_SPLITMIX_H

@@ -1,8 +1,8 @@
 /* utf8.c: table 3-7 of the Unicode standard (well-formed byte sequences), as a decision by lead byte. */
 #include "base/utf8.h"
 
-/* What a lead byte says: the length, and the range of the second byte (the others are always 80..BF). Length 0: not a
- * lead byte. */
+/* The form of a character by its lead byte: its length, and the range of its second byte (later bytes are always
+ * 80..BF). Length 0: the byte is not a lead byte. */
 struct utf8_shape {
     size_t len;
     uint8_t second_min, second_max;
@@ -23,7 +23,7 @@ static struct utf8_shape shape_of(uint8_t lead)
     return (struct utf8_shape){0, 0, 0};
 }
 
-/* Bytes at `at` that fit the shape of the lead byte, which counts too. */
+/* Counts the bytes from `at` on that fit the shape of the lead byte. The lead byte counts as one. */
 static size_t agreeing_bytes(const uint8_t *at, const uint8_t *end, struct utf8_shape shape)
 {
     if (shape.len <= 1 || end - at < 2 || at[1] < shape.second_min || at[1] > shape.second_max)
@@ -48,8 +48,8 @@ size_t utf8_bad_length(const uint8_t *at, const uint8_t *end)
 }
 
 /* Non-zero when one of eight bytes is < 0x20, ≥ 0x80, `"` or `\`. "Determine if a word has a byte less than n",
- * "equal to n" (Anderson, Bit Twiddling Hacks); bytes ≥ 0x80 are reported by their own high bit, so a borrow
- * between bytes can only follow a true report. */
+ * "equal to n" (Anderson, Bit Twiddling Hacks); a byte ≥ 0x80 sets the result by its own high bit. A borrow
+ * from a byte means that this byte was found already, so it cannot make the result wrong. */
 static uint64_t not_plain(uint64_t word)
 {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;

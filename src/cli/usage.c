@@ -41,7 +41,7 @@ static void write_usage_json(const struct config *config, const char *month, con
         json_field_str(&w, "tier", tier_name(row->tier));
         json_field_i64(&w, "embeddings", row->embeddings);
         json_field_i64(&w, "requests", row->requests);
-        json_field_i64(&w, "limit", tier_limit(config, row->tier)); /* of the user, whose keys share it */
+        json_field_i64(&w, "limit", tier_limit(config, row->tier)); /* the user's limit, which all keys share */
         json_end_object(&w);
     }
     json_end_array(&w);

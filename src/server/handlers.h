@@ -6,15 +6,15 @@
 
 /* GET /health/live: 200 {"status":"ok"} as long as the process answers. */
 void handle_live(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
-/* GET /health/ready: 200 {"status":"ok"}, or 503 when the process should get no requests: {"status":"draining"} before it
- * ends, {"status":"no_model"} while it lacks a model that it should have. */
+/* GET /health/ready: 200 {"status":"ok"}, or 503 when the process should get no requests: {"status":"draining"}
+ * before it ends, {"status":"no_model"} while it lacks a model that it should have. */
 void handle_ready(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
-/* GET /health: the answer of /health/ready, and what is served. */
+/* GET /health: the answer of /health/ready, with the name of the model, and whether the server serves namespaces. */
 void handle_health(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 /* GET /metrics: the registry as Prometheus text (version 0.0.4). */
 void handle_metrics(struct call *, const struct api_context *, const struct http_request *,
                     struct http_response *);
-/* GET / and its files, which are built into the program. */
+/* GET / and GET /assets/…: the search page, whose files are built into the program. */
 void handle_page(struct call *, const struct api_context *, const struct http_request *, struct http_response *);
 
 /* Appends the metrics of a registry and of the process as Prometheus text. */
@@ -26,7 +26,7 @@ struct page_file {
     const char *content_type;
     const unsigned char *bytes;
     size_t len;
-    const char *etag; /* quoted, from the content */
+    const char *etag; /* with quotes; made from the content */
 };
 extern const struct page_file PAGE_FILES[];
 extern const size_t PAGE_FILE_COUNT;

@@ -19,7 +19,7 @@ static void print_gauge(struct buffer *out, const char *name, const char *kind, 
                   (int)json_format_double(value, text), text);
 }
 
-/* Reads the first line of a file, or the first that begins with `prefix`; false when there is none. */
+/* Reads the first line that begins with `prefix` ("": the first line). False: the file has no such line. */
 static bool read_proc_line(const char *path, const char *prefix, char *line, int size)
 {
     FILE *in = fopen(path, "re");
@@ -44,7 +44,8 @@ static bool count_open_files(unsigned *count)
     return true;
 }
 
-/* When the process began, in seconds since 1970: from field 22 of /proc/self/stat, in clock ticks since boot. */
+/* Reads the start time of the process, in seconds since 1970: the boot time, and field 22 of /proc/self/stat,
+ * which counts clock ticks since boot. */
 static bool start_time(double *seconds)
 {
     enum { FIELD = 22, AFTER_NAME = 2 };
@@ -109,8 +110,8 @@ void process_metrics_print(struct buffer *out)
     print_memory(out);
     print_files(out);
     if (start_time(&began))
-        print_gauge(out, "process_start_time_seconds", "gauge", "When the process began, in seconds since 1970.",
-                    began);
+        print_gauge(out, "process_start_time_seconds", "gauge",
+                    "Start time of the process, in seconds since 1970.", began);
     if (read_proc_line("/proc/self/status", "Threads:", line, sizeof line))
         print_gauge(out, "process_threads", "gauge", "Threads of the process.",
                     (double)strtoull(line + 8, NULL, 10));

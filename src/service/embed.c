@@ -1,8 +1,8 @@
-/* embed.c: texts or tokens in, vectors out. A vector comes from the cache, from another request that is computing it, or
- * is computed.
+/* embed.c: turns texts or tokens into vectors. A vector comes from the cache, from another request that is
+ * computing it, or from the embedder.
  *
- * The request thread tokenizes; the embedder spreads the work over the compute team. A vector never depends on what else
- * is in its batch.
+ * The request thread tokenizes; the embedder spreads the work over the compute team. A vector never depends on the
+ * other texts of its batch.
  */
 #include <math.h>
 
@@ -20,11 +20,11 @@ struct embed_work {
     uint32_t dim; /* of the answer */
     struct embed_item *items;
     float *vectors;     /* [count][dim] */
-    struct span *texts; /* NULL: no printed forms */
+    struct span *texts; /* printed forms of the vectors; NULL: the request wants floats, or there is no cache */
     struct passage *passages;
 };
 
-/* `[0.1,…]`; data NULL when out of memory. */
+/* Prints `[0.1,…]`. Data NULL: out of memory. */
 static struct span print_vector_json(struct arena *arena, const float *vector, uint32_t dim)
 {
     char *text = arena_alloc(arena, (size_t)dim * (JSON_FLOAT_MAX + 1) + JSON_FLOAT_ROOM + 1);
@@ -36,7 +36,7 @@ static struct span print_vector_json(struct arena *arena, const float *vector, u
     return span_of(text, len);
 }
 
-/* Base 64 of the little-endian floats, between quotes. */
+/* Prints base 64 of the little-endian floats, between quotes. Data NULL: out of memory. */
 static struct span print_vector_base64(struct arena *arena, const float *vector, uint32_t dim)
 {
     size_t chars = base64_length(dim * sizeof *vector);
@@ -56,8 +56,8 @@ static enum dp_status refuse_long(struct call *call, const struct embed_work *r,
                      r->model->facts.max_tokens);
 }
 
-/* Makes the tokens of an input that the client tokenized: adds special tokens unless it has them, and cuts it to the
- * model's limit. */
+/* Makes the tokens of an input that the client tokenized: adds special tokens unless it has them, and cuts it to
+ * the model's limit. */
 static enum dp_status frame_tokens(struct call *call, const struct served_model *m,
                                    const struct embed_input *input, size_t place, struct tokens *out)
 {
@@ -112,7 +112,7 @@ static enum dp_status tokenize_input(struct call *call, const struct embed_work 
     return refuse_long(call, r, i);
 }
 
-/* Keeps the first numbers of a vector, and normalises these again when asked. */
+/* Copies the first `keep` numbers of a vector, and with `normalize` scales them to length 1. */
 static void shorten_vector(const float *vector, uint32_t keep, bool normalize, float *to)
 {
     double sum = 0;
@@ -178,8 +178,8 @@ static enum dp_status compute_all(struct call *call, const struct embed_work *r,
 /* The state of an input on its way through the cache. */
 struct passage {
     struct cache_key key;
-    struct vector_entry
-        *entry; /* set in LEADS and WAITS; NULL in LEADS: out of memory, so nobody else waits for it */
+    /* Set in the states LEADS and WAITS. NULL in LEADS: out of memory, so no other request waits for the input. */
+    struct vector_entry *entry;
     enum { OPEN, LEADS, WAITS, DONE } state;
 };
 
@@ -242,8 +242,8 @@ static size_t ask_all(struct call *call, const struct embed_work *r, size_t *pla
     return leads;
 }
 
-/* Takes the vectors that Redis has. Returns how many are left, and moves their places and tokens to the front. A value in
- * Redis is a vector only: the tokens give the facts about its text. */
+/* Reads vectors from Redis. Returns how many inputs Redis lacks, and moves their places and tokens to the front.
+ * Redis stores vectors only; the facts about a text (struct vector_facts) come from its tokens. */
 static size_t read_redis(struct call *call, const struct embed_work *r, size_t *places, struct tokens *tokens,
                          size_t count)
 {
@@ -335,7 +335,7 @@ static bool all_done(const struct embed_work *r)
     return true;
 }
 
-/* A request lands all that it leads before it waits, so no two requests wait for each other. */
+/* A request lands all flights that it leads before it waits for others, so no two requests wait for each other. */
 static enum dp_status embed_through_cache(struct call *call, const struct embed_work *r, size_t *places)
 {
     enum dp_status status = DP_OK;
@@ -351,8 +351,8 @@ static enum dp_status embed_through_cache(struct call *call, const struct embed_
     return status;
 }
 
-/* Prints cached vectors that have no printed form yet, and keeps the form for later answers. Only a vector's second reader
- * does this: a form is not worth its memory for a text that is asked for once. */
+/* Prints cached vectors that have no printed form yet, and keeps the form for later answers. Only vectors from the
+ * cache get one: a form is not worth its memory for a text that is asked for once. */
 static void attach_texts(struct call *call, const struct embed_work *r)
 {
     for (size_t i = 0; r->texts && i < r->request->count; i++) {
@@ -377,8 +377,8 @@ static enum dp_status embed_check(struct call *call, const struct service *s, co
     if (count == 0 || count > s->batch_max)
         return call_fail(call, DP_INVALID, "a request embeds 1 to %zu texts, not %zu", s->batch_max, count);
     if (request->dimensions > m->facts.dim)
-        return call_fail(call, DP_INVALID, "%u dimensions are wanted, but the model has %u", request->dimensions,
-                         m->facts.dim);
+        return call_fail(call, DP_INVALID, "the request asks for %u dimensions, but the model has %u",
+                         request->dimensions, m->facts.dim);
     for (size_t i = 0; i < count; i++) {
         const struct embed_input *input = &request->inputs[i];
         if (input->ids && !s->token_input)

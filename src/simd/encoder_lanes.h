@@ -67,7 +67,8 @@ static inline void gelu_row(float *row, size_t columns)
     }
 }
 
-/* Two chains for each bound. min and max do not depend on order once -0 is 0. */
+/* Two chains of operations for each bound hide latency. The order does not change the bounds: adding 0 makes -0
+ * into 0. */
 static struct float_range row_range(const float *x, size_t dim)
 {
     size_t whole = dim / LANES * LANES, part = dim - whole, i = 0;
@@ -163,8 +164,8 @@ static void add_int8_row(const int8_t *q, float scale, const float *base, size_t
         out[i] = fmaf((float)q[i], scale, base[i]);
 }
 
-/* One tile of `rows` x TILE_LANES groups of 16 columns, in rising k. ahead: weights to prefetch into the L2 cache
- * meanwhile, `lines` cache lines per step of k. */
+/* Computes one tile: `rows` x TILE_LANES groups of 16 columns, adding in rising k. Meanwhile prefetches the
+ * weights `ahead` into the L2 cache, `lines` cache lines per step of k. */
 UNROLLED void linear_tile(const float *x, size_t x_stride, size_t rows, const float *w, size_t k,
                           const float *bias, const float *ahead, size_t lines, float *out, size_t out_stride)
 {
@@ -218,13 +219,13 @@ UNROLLED void linear_panel(const float *x, size_t x_stride, size_t rows, size_t 
             gelu_row(out + r * out_stride, ENCODER_BLOCK_N);
 }
 
-/* Spreads rows over tiles evenly, as a tile of few rows waits for its weights. */
+/* Spreads rows evenly over tiles: a tile of few rows would spend its time waiting for weights from memory. */
 static void linear_fp32(const float *x, size_t x_stride, size_t rows, const struct fp32_linear *layer,
                         size_t panel_begin, size_t panel_end, enum encoder_activation act, float *out,
                         size_t out_stride)
 {
     size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    _Static_assert(TILE_ROWS == 5 || TILE_ROWS == 6, "the cases below");
+    _Static_assert(TILE_ROWS == 5 || TILE_ROWS == 6, "the switch below has a case for each number of rows");
     for (size_t panel = panel_begin; panel < panel_end; panel++)
         for (size_t tile = 0, r = 0; tile < tiles; tile++) {
             size_t take = (rows - r + tiles - tile - 1) / (tiles - tile);
@@ -286,7 +287,7 @@ static void normalize_l2(float *x, size_t dim)
 
 #include "simd/attention_lanes.h"
 
-/* A set's table, without the int8 product. */
+/* The kernels of one instruction set's table, without the int8 product. */
 #define LANES_KERNELS                                                                                           \
     .linear_fp32 = linear_fp32, .range = row_range, .quantize = quantize_row, .add_layer_norm = add_layer_norm, \
     .add_int8_row = add_int8_row, .attention = attention_fp32, .attention_int16 = attention_int16,              \

@@ -1,5 +1,5 @@
-/* peak_avx2.c: the exact products of bytes as encoder_avx2.c makes them: three VPMADDUBSW added up in 16 bits, then
- * centred, joined in pairs (VPMADDWD) and added to 32-bit sums.
+/* peak_avx2.c: measures the peak rate of the exact products of bytes that encoder_avx2.c uses. It adds three
+ * VPMADDUBSW in 16 bits, centres the sum, joins pairs by VPMADDWD, and adds them to 32-bit sums.
  */
 #include "simd/peak_lanes_avx2.h"
 

@@ -1,5 +1,5 @@
-/* store_metrics.c: counts operations on a store by kind and outcome. A missing or changed object is an answer, not
- * an error: it counts as "refused". */
+/* store_metrics.c: counts operations on a store by kind and outcome. A missing, existing or changed object is an
+ * answer, not an error: it counts as "refused", as does an invalid argument. */
 #include "store/store_metrics.h"
 
 #include "base/alloc.h"
@@ -44,7 +44,7 @@ static bool add_all(struct store_metrics *m, struct metric_registry *r)
         char labels[METRIC_LABELS_MAX] = "";
         metric_add_label(labels, "operation", span_str(OPERATIONS[moving[i]]));
         m->bytes[moving[i]] = metric_counter(r, "dipper_store_operation_bytes_total", labels,
-                                             "Bytes that operations on the store brought or took.");
+                                             "Bytes that operations on the store read or wrote.");
         good = m->bytes[moving[i]] != NULL;
     }
     return good;

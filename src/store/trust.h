@@ -1,9 +1,9 @@
-/* store/trust.h: which certificates https requests trust: those that the settings name, else the system's.
+/* store/trust.h: chooses the certificates that https requests trust: those of the settings, else the system's.
  *
  * The order: `file`, `profile_file`, `other_file`, the system's. A named file or folder replaces the system's
- * certificates; `folders` are used in addition. The system's are looked up when the program runs: a libcurl that was
- * built elsewhere (in a Python wheel, say) knows only the paths of the system that built it. Does no I/O but reading
- * the beginnings of files.
+ * certificates; `folders` are used in addition. The system's are looked up when the program runs: a libcurl that
+ * was built elsewhere (in a Python wheel, say) knows only the paths of the system that built it. Lists
+ * folders, and reads files up to their first certificate; does no other I/O.
  */
 #ifndef STORE_TRUST_H
 #define STORE_TRUST_H
@@ -32,14 +32,15 @@ struct trust_settings {
 struct trust {
     enum dp_status status; /* unless DP_OK, https requests fail with `error` */
     struct dp_error error;
-    bool named; /* `file` and `folders` replace libcurl's own choice; false: libcurl's own is right */
+    bool named; /* `file` and `folders` replace libcurl's own choice; false: libcurl's choice stays */
     char file[PATH_MAX], folders[PATH_MAX]; /* "": none */
 };
 
 /* Makes the choice. An error goes into *out: the first request that needs certificates reports it. */
 void trust_find(const struct trust_settings *settings, struct trust *out);
 
-/* Searches the places where Linux systems keep certificates, below `root` ("" outside tests). False: none has any. */
+/* Searches the places where Linux systems keep certificates, below `root` ("" outside tests). False: no place has
+ * certificates. */
 bool trust_find_system(const char *root, struct trust *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* index/manifest/swap.h: the one way to change a manifest.
  *
- * A swap reads the manifest, edits it, puts it on the condition that it is still the one that was read, and finds out
- * what became of a put that had no clear answer.
+ * A swap reads the manifest, edits it, and puts it on condition that nobody changed the manifest meanwhile. If
+ * the put gets no clear answer, the swap finds out whether the store carried it out.
  */
 #ifndef INDEX_SWAP_H
 #define INDEX_SWAP_H
@@ -12,37 +12,37 @@ enum {
     SWAP_TRIES = 32,
     SWAP_WAIT_BASE_MS = 50,           /* maximum of the first wait; each try doubles it */
     SWAP_WAIT_CAP_MS = 5000,          /* maximum wait between two tries */
-    SWAP_LOOK_MAX_MS = 5 * 60 * 1000, /* a look that begins later than this after a lost put decides nothing */
-    SWAP_SETTLE_MS = 5000             /* for the last look, after the caller's call has ended */
+    SWAP_LOOK_MAX_MS = 5 * 60 * 1000, /* a look that begins this long after a lost put decides nothing */
+    SWAP_SETTLE_MS = 5000             /* time for the last look, which does not count for the caller's deadline */
 };
 
-/* A change. `context` is the one given to manifest_swap. */
+/* A change. Each function gets the `context` of manifest_swap. */
 struct manifest_edit {
     /* Edits the manifest that exists, or an empty one, whose incarnation and vectors it sets. Objects that the new
-     * manifest lists must be written when it returns. *needed = false: nothing needs to change. DP_STALE: an object
-     * that *m lists is gone, so *m is old; any other failure ends the swap. */
+     * manifest lists must be written when it returns. *needed = false: nothing needs to change. DP_STALE: an
+     * object that *m lists is gone, so *m is old; any other failure ends the swap. */
     enum dp_status (*apply)(struct call *call, void *context, struct manifest *m, bool exists, bool *needed);
-    /* The manifest was sent, whatever the answer: from now on a manifest may list what it lists. Not called after a
-     * put that found the store full, once a look has confirmed that it left nothing, so that the caller may remove
-     * its objects and make room. */
+    /* The swap calls this after each put, whatever the answer: from now on the store may hold a manifest that
+     * lists the change's objects. Exception: the store was full, and a look has confirmed that it does not hold
+     * the new manifest. Then the caller may remove its objects to make room. */
     void (*sent)(void *context);
     /* Whether a manifest lists something that this change alone adds. */
     bool (*shows)(const void *context, const struct manifest *m);
 };
 
-/* Time, for tests to replace. */
+/* The source of time, which tests replace. */
 struct swap_clock {
     int64_t (*now_ns)(void *ctx); /* counts while the host sleeps */
-    /* DP_OK when that time has passed; otherwise why the call ended. */
+    /* Waits `ms` milliseconds. DP_OK after that time; any other status says why the call ended before. */
     enum dp_status (*wait)(void *ctx, struct call *call, int64_t ms);
     void *ctx;
 };
 
-/* Changes the manifest of `name`. Where another writer was first, it starts again over that writer's manifest: up to
- * SWAP_TRIES times, with waits of random length between. `clock` may be NULL: the system's.
+/* Changes the manifest of `name`. Where another writer was first, it starts again over that writer's manifest: up
+ * to SWAP_TRIES times, with waits of random length between. `clock` may be NULL: the system's.
  *
  *   DP_OK             the change is made, or was not needed; *out is the manifest, which the caller deinits
- *   DP_UNKNOWN        the put was sent; it is not known whether it was or will be carried out
+ *   DP_UNKNOWN        the swap sent the put, and cannot find out whether the store carries it out
  *   DP_NOT_DURABLE    the new manifest can be read, but the store cannot promise to keep it
  *   DP_CONFLICT       other writers were first each time
  *   DP_TOO_LARGE      the manifest has no room for the change

@@ -1,7 +1,7 @@
-/* s3.h: what the files of the S3 store share (store/s3_*.c, s3/open.c); private to this room.
+/* s3.h: the parts that the files of the S3 store (store/s3/) share; private to this room.
  *
- * A root is s3://bucket or s3://bucket/prefix; an object's name in the bucket is the prefix, '/' and its key. A store is
- * immutable after it is opened but for the few atomics below, so any thread may use it.
+ * A root is s3://bucket or s3://bucket/prefix; an object's name in the bucket is the prefix, '/' and its key.
+ * Only the atomics below change after the store is open, so any thread may use it.
  */
 #ifndef STORE_S3_H
 #define STORE_S3_H
@@ -14,7 +14,7 @@
 
 enum {
     S3_KEY_MAX = 1024,       /* bytes of a name in a bucket */
-    S3_PART_BYTES = 8 << 20, /* of an upload; at least 5 MiB */
+    S3_PART_BYTES = 8 << 20, /* bytes of a part of an upload; S3 demands at least 5 MiB */
     S3_PARTS_MAX = 10000,
     S3_PARAMETERS_MAX = 8,
     S3_URL_MAX = 8 << 10,
@@ -29,7 +29,7 @@ struct s3_store {
     struct http_source source; /* for reads */
     struct range_limits limits;
     struct credentials *credentials;
-    struct trust *trust;      /* NULL: the transport's */
+    struct trust *trust;      /* certificates; NULL: the transport's choice */
     _Atomic int probe;        /* enum s3_probe */
     _Atomic bool has_bucket;  /* an answer showed that the bucket exists */
     _Atomic bool loses_names; /* listings that start behind a name may miss names: see s3/list.c */
@@ -48,30 +48,31 @@ static inline struct s3_store *s3_of(struct store *store)
     return (struct s3_store *)store;
 }
 
-/* Opens a bucket, or the part of it below a prefix: `name` is "bucket" or "bucket/prefix". `settings`: NULL is fine. */
+/* Opens a bucket, or the part of it below a prefix: `name` is "bucket" or "bucket/prefix". `settings`: NULL is
+ * fine. */
 enum dp_status store_s3_open(struct call *call, struct span name, const struct store_options *options,
                              const struct s3_settings *settings, struct store **out);
 
 /* ---- requests (s3/request.c) ------------------------------------------------------------------------ */
 
-/* The data that sign a request; its `ctx`. Lives in the call's arena. */
+/* The data that sign a request: `ctx` of the transport's request. Lives in the call's arena. */
 struct s3_request {
     struct s3_store *s3;
-    struct span key;  /* the object's, below the root; empty: the bucket itself */
-    struct span path; /* not escaped */
+    struct span key;  /* name of the object below the root; empty: the bucket itself */
+    struct span path; /* of the URL, not escaped */
     struct sigv4_pair query[S3_PARAMETERS_MAX];
     size_t query_count;
     char payload_hash[SIGV4_SIGNATURE_LEN + 1];
     bool error_in_body; /* a 200 may hold an error: look for one */
     bool keys_expire;
-    uint64_t keys; /* serial of the keys that signed the last try */
+    uint64_t keys; /* serial number of the credentials that signed the last try */
 };
 
 /* Makes `req` a request for the object `key` (empty: the bucket itself) with these query parameters; each try
  * signs it. The caller sets the body before this call, and the method and other options before or after it. */
 enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span key, const struct sigv4_pair *query,
                           size_t query_count, struct transport_request *req);
-/* http_source.aim of reads. */
+/* Prepares a read: the `aim` function of struct http_source. */
 enum dp_status s3_aim(struct http_source *source, struct call *call, struct span key,
                       struct transport_request *req);
 /* Sends one request. DP_OK: an answer came, whatever its code. */
@@ -87,7 +88,8 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req);
 
 /* ---- the rest of the contract ------------------------------------------------------------------------- */
 
-/* Tests once whether the store honours conditions. DP_UNSUPPORTED if it does not: then nothing is written to it. */
+/* Tests once whether the store honours conditions. DP_UNSUPPORTED if it does not: then the
+ * caller must not write to it. */
 enum dp_status s3_probe(struct call *call, struct s3_store *s3);
 
 enum dp_status s3_put(struct call *call, struct store *store, struct store_put *put);
