@@ -1,4 +1,4 @@
-/* api_fixture.c: asks handlers without sockets. */
+/* api_fixture.c: calls handlers without sockets. */
 #include "api_fixture.h"
 
 #include <stdlib.h>
@@ -98,7 +98,7 @@ void assert_refusals(struct service *service, api_handler handler, const char *a
     for (size_t i = 0; i < count; i++) {
         const struct answer *a = ask(service, handler, argument, refusals[i].body);
         if (a->status != refusals[i].status || !is_json(a->body) || !strstr(a->body, refusals[i].says))
-            fail_msg("%s\nis to be refused with %u, %s, but the answer is %u: %s", refusals[i].body,
+            fail_msg("%s\nmust be refused with %u and \"%s\", but the answer is %u: %s", refusals[i].body,
                      refusals[i].status, refusals[i].says, a->status, a->body);
         assert_int_not_equal(a->response.outcome, DP_OK);
     }

@@ -1,4 +1,4 @@
-/* test_fastembed.c: the FastEmbed dialect's shapes. */
+/* test_fastembed.c: requests, answers and errors of the FastEmbed dialect. */
 #include "api_fixture.h"
 
 #include <math.h>
@@ -44,7 +44,7 @@ static void test_fastembed_answers_one_text(void **state)
         assert_true(fabs((double)pooled[i] / norm(pooled) - (double)unit[i]) < 1e-6);
 }
 
-/* Commas before `end`. */
+/* Counts the commas before `end`. */
 static size_t count_commas(const char *from, const char *end)
 {
     size_t count = 0;
@@ -65,7 +65,7 @@ static void test_fastembed_answers_several_texts(void **state)
     assert_int_equal(count_commas(strstr(a->body, "[["), "]]"), 3);
 }
 
-static void test_fastembed_says_what_it_cut(void **state)
+static void test_fastembed_says_which_texts_it_cut(void **state)
 {
     (void)state;
     char body[600] = "{\"texts\":[\"cat\",\"";
@@ -176,7 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fastembed_answers_one_text),
         cmocka_unit_test(test_fastembed_answers_several_texts),
-        cmocka_unit_test(test_fastembed_says_what_it_cut),
+        cmocka_unit_test(test_fastembed_says_which_texts_it_cut),
         cmocka_unit_test(test_fastembed_refuses_bad_requests),
         cmocka_unit_test(test_fastembed_refuses_deep_nesting_and_large_batches),
         cmocka_unit_test(test_fastembed_without_a_model_says_so),

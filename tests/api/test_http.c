@@ -1,10 +1,10 @@
-/* test_http.c: what the dialects stand on: base 64, query parameters, statuses. */
+/* test_http.c: base 64, query parameters and HTTP statuses, which all dialects use. */
 #include "test_support.h"
 
 #include "api/api.h"
 #include "base/base64.h"
 
-/* RFC 4648 §10, and what is malformed. */
+/* The examples of RFC 4648 §10, and malformed texts. */
 static void test_base64_follows_the_rfc(void **state)
 {
     (void)state;
@@ -29,7 +29,7 @@ static void test_base64_follows_the_rfc(void **state)
         assert_true(span_equal_str(span_of(out, len), pairs[i][0]));
         buffer_deinit(&text);
     }
-    assert_true(base64_decode(span_str("Zm8"), out, &len)); /* padding may be left out */
+    assert_true(base64_decode(span_str("Zm8"), out, &len)); /* padding is optional */
     assert_int_equal(len, 2);
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
         if (base64_decode(span_str(malformed[i]), out, &len))
@@ -38,7 +38,7 @@ static void test_base64_follows_the_rfc(void **state)
 
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* Bit by bit, as the RFC describes it. */
+/* Encodes bit by bit, as the RFC describes it. */
 static struct span encode_plainly(struct span bytes, uint8_t *out)
 {
     size_t chars = 0;
@@ -75,7 +75,7 @@ static void test_base64_agrees_with_the_plain_way_at_every_length(void **state)
     }
 }
 
-/* Each of the 256 bytes at each place of a text of two, three, four and eight characters. */
+/* Puts each of the 256 bytes at each place of texts of two, three, four and eight characters. */
 static void test_base64_refuses_every_other_character_anywhere(void **state)
 {
     (void)state;
@@ -89,7 +89,7 @@ static void test_base64_refuses_every_other_character_anywhere(void **state)
                 text[at] = (uint8_t)c;
                 const char *place = strchr(ALPHABET, (int)c);
                 bool good = place != NULL;
-                if (good && at + 1 == lengths[l] && at % 4 != 3) /* bits that no byte takes must be zero */
+                if (good && at + 1 == lengths[l] && at % 4 != 3) /* bits that belong to no byte must be zero */
                     good = (place - ALPHABET) % (at % 4 == 1 ? 16 : 4) == 0;
                 if (c == '=' && at == 3 && lengths[l] == 4)
                     good = true;

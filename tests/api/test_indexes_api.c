@@ -1,4 +1,4 @@
-/* test_indexes_api.c: /v1/indexes: shapes of requests, answers and errors. What is behind them: tests/service. */
+/* test_indexes_api.c: requests, answers and errors of /v1/indexes. tests/service tests the service behind it. */
 #include "api_fixture.h"
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* POST /v1/indexes of a path of the server. */
+/* Sends POST /v1/indexes for a path of the server. */
 static const struct answer *open_index(const char *name, const char *path)
 {
     char body[512];
@@ -41,7 +41,7 @@ static const struct answer *open_index(const char *name, const char *path)
     return ask(service, faiss_open, NULL, body);
 }
 
-static void test_faiss_open_tells_what_was_opened(void **state)
+static void test_faiss_open_describes_the_index(void **state)
 {
     (void)state;
     const struct answer *a = open_index("a", "/a.ivf?X-Amz-Signature=secret");
@@ -91,7 +91,7 @@ static void test_faiss_open_refuses(void **state)
     assert_answer(open_index("a", "/none.ivf"), 404, "not_found");
 }
 
-/* The failures of another server are told as that: not as an error of ours, nor as too much to do. */
+/* A failure of the other server is a 502: neither an error of ours (500) nor overload (503). */
 static void test_faiss_open_at_a_server_that_fails(void **state)
 {
     (void)state;
@@ -105,7 +105,7 @@ static void test_faiss_open_at_a_server_that_fails(void **state)
         assert_answer(open_index("a", "/a.ivf"), 502,
                       "{\"error\":\"bad_gateway\",\"message\":\"http://127.0.0.1:");
     }
-    /* Nobody listens there any more. */
+    /* Nothing listens on its port any more. */
     char rules[256], body[512];
     struct http_server *gone = http_server_start(NULL);
     snprintf(rules, sizeof rules, "%s private+http://nowhere.invalid/", http_server_url(gone, "/"));
@@ -121,7 +121,7 @@ static void test_faiss_open_at_a_server_that_fails(void **state)
     service_free(other);
 }
 
-static void test_faiss_open_takes_what_is_known(void **state)
+static void test_faiss_open_takes_hints(void **state)
 {
     (void)state;
     char body[512];
@@ -134,7 +134,7 @@ static void test_faiss_open_takes_what_is_known(void **state)
     ask(service, faiss_close, "a", "");
 }
 
-/* Every way to say the same two vectors. */
+/* Each body means the same two vectors. */
 static void test_faiss_search_takes_vectors_and_texts(void **state)
 {
     (void)state;
@@ -243,10 +243,10 @@ static void test_faiss_survives_failed_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_faiss_open_tells_what_was_opened),
+        cmocka_unit_test(test_faiss_open_describes_the_index),
         cmocka_unit_test(test_faiss_open_refuses),
         cmocka_unit_test(test_faiss_open_at_a_server_that_fails),
-        cmocka_unit_test(test_faiss_open_takes_what_is_known),
+        cmocka_unit_test(test_faiss_open_takes_hints),
         cmocka_unit_test(test_faiss_search_takes_vectors_and_texts),
         cmocka_unit_test(test_faiss_search_refuses),
         cmocka_unit_test(test_faiss_without_rules_opens_nothing),

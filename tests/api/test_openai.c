@@ -1,4 +1,4 @@
-/* test_openai.c: the OpenAI dialect's shapes. */
+/* test_openai.c: requests, answers and errors of the OpenAI dialect. */
 #include "api_fixture.h"
 
 #include <math.h>
@@ -38,7 +38,7 @@ static void test_openai_answers_a_string(void **state)
     assert_true(fabs(sum - 1) < 1e-5);
 }
 
-static void test_openai_takes_null_for_what_is_not_given(void **state)
+static void test_openai_takes_null_for_a_missing_field(void **state)
 {
     (void)state;
     const struct answer *a = ask(service, openai_embeddings, NULL,
@@ -49,7 +49,7 @@ static void test_openai_takes_null_for_what_is_not_given(void **state)
     assert_answer(a, 400, "\"param\":\"model\"");
 }
 
-/* Every form of input that means "cat" has the same vector, bit by bit in either encoding. */
+/* All forms of input that mean "cat" give one vector, equal in each bit and in both encodings. */
 static void test_openai_takes_every_form_of_input(void **state)
 {
     (void)state;
@@ -83,7 +83,8 @@ static void test_openai_takes_every_form_of_input(void **state)
     assert_int_equal(answer_floats(a, "embedding", v, TINY_DIM), 2);
 }
 
-/* Another model's ids would be embedded as if they were ours, so they are refused unless the server was told otherwise. */
+/* The server would embed another model's token ids as its own, so it refuses token ids unless a setting allows
+ * them. */
 static void test_openai_refuses_token_ids_unless_told(void **state)
 {
     (void)state;
@@ -105,7 +106,7 @@ static void test_openai_refuses_token_ids_unless_told(void **state)
     service_free(cached);
 }
 
-static void test_openai_counts_what_it_cut(void **state)
+static void test_openai_counts_cut_tokens(void **state)
 {
     (void)state;
     char body[400] = "{\"model\":\"tiny\",\"input\":\"";
@@ -187,10 +188,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_openai_answers_a_string),
-        cmocka_unit_test(test_openai_takes_null_for_what_is_not_given),
+        cmocka_unit_test(test_openai_takes_null_for_a_missing_field),
         cmocka_unit_test(test_openai_takes_every_form_of_input),
         cmocka_unit_test(test_openai_refuses_token_ids_unless_told),
-        cmocka_unit_test(test_openai_counts_what_it_cut),
+        cmocka_unit_test(test_openai_counts_cut_tokens),
         cmocka_unit_test(test_openai_refuses_bad_requests),
         cmocka_unit_test(test_openai_lists_its_models),
         cmocka_unit_test(test_openai_answers_errors_of_the_chain),

@@ -1,4 +1,4 @@
-/* test_turbopuffer.c: the turbopuffer dialect's shapes. */
+/* test_turbopuffer.c: requests, answers and errors of the turbopuffer dialect. */
 #include "api_fixture.h"
 
 #include <stdio.h>

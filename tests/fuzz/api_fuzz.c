@@ -1,4 +1,4 @@
-/* api_fuzz.c: asks handlers whatever the fuzzer thinks of. */
+/* api_fuzz.c: calls handlers with the fuzzer's inputs. */
 #include "api_fuzz.h"
 
 #include <stdio.h>
@@ -27,7 +27,7 @@ struct service *fuzz_service(void)
     if (service)
         return service;
     char folder[] = "/tmp/dipper-fuzz-XXXXXX", command[64];
-    static const struct span name = {(const uint8_t *)"tiny", 4}; /* the folder has a random one */
+    static const struct span name = {(const uint8_t *)"tiny", 4}; /* the folder's name is random */
     struct service_options options = {
         .threads = 1, .model_aliases = &name, .model_alias_count = 1, .token_input = true};
     struct ingest_options ingest = {.namespace = span_str("things")};

@@ -4,11 +4,11 @@
 
 #include "api/api.h"
 
-/* Opened at the first call; lives as long as the process. */
+/* Returns the service, which the first call opens. It lives as long as the process. */
 struct service *fuzz_service(void);
 
-/* Asks a handler and aborts unless the answer is well-formed JSON with a status that fits. `argument` is what stands
- * for {…} in the path. */
+/* Calls a handler, and aborts unless the answer is well-formed JSON with a status that fits. `argument`
+ * replaces {…} in the path. */
 void fuzz_ask(api_handler handler, const char *argument, struct span query, struct span body);
 
 #endif

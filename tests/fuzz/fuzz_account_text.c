@@ -1,5 +1,6 @@
-/* fuzz_account_text.c: texts that clients, settings and commands bring to the accounts: keys, hashes, headers, dates,
- * rights and prefixes of namespaces. What is taken must have the properties that later code relies on. */
+/* fuzz_account_text.c: any bytes as texts that the accounts get from clients, settings and commands: keys,
+ * hashes, headers, dates, rights and prefixes of namespaces. An accepted text must have the properties that
+ * later code relies on. */
 #include <stdlib.h>
 
 #include "account/key.h"
@@ -44,14 +45,14 @@ static void read_words(struct span text)
     if (tier_parse(text, &tier))
         must(tier < TIER_COUNT);
     if (namespaces_check(text, &error) == DP_OK &&
-        text.len) /* its own first prefix is allowed, and no empty name */
+        text.len) /* namespaces allow their own first prefix, but no empty name */
         must(namespaces_allow(text, text) && !namespaces_allow(text, span_str("")));
     namespaces_allow(text, span_str("team-notes"));
     if (key_check_scheme(text, &error) == DP_OK)
         must(text.len <= KEY_SCHEME_MAX);
 }
 
-/* A stored hash may be anything; only cheap ones are run here. */
+/* A stored hash may ask for any cost; this target runs only cheap ones. */
 static void verify(struct span text)
 {
     bool matches;

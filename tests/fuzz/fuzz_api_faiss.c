@@ -1,5 +1,5 @@
-/* fuzz_api_faiss.c: any bytes as the body of a search of an index; behind a '+', as that of a request to open one; behind
- * a '=', rules for URLs up to a line end and a URL for them. */
+/* fuzz_api_faiss.c: any bytes as the body of a search of an index. Behind a '+', they are the body of a request
+ * to open one. Behind a '=', they are rules for URLs, a line end, and a URL. */
 #include "api_fuzz.h"
 
 #include <assert.h>
@@ -22,7 +22,7 @@ static void match(struct span text)
     arena_init(&arena, 1 << 20);
     enum dp_status status = url_rules_check(made, url, &arena, &permit, &error);
     assert(status != DP_OK || url_rules_count(made) > 0);
-    /* What is let through climbs nowhere, however it is spelled. */
+    /* An allowed URL never climbs to a parent folder, however it is spelled. */
     for (size_t i = 0; status == DP_OK && i + 3 < url.len && url.data[i] != '?'; i++)
         assert(memcmp(url.data + i, "/../", 4) != 0 && url.data[i] != '\\' && url.data[i] != '#');
     arena_deinit(&arena);
@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0 && data[0] == '=')
         match(rest);
     else if (size > 0 && data[0] == '+')
-        fuzz_ask(faiss_open, NULL, span_of(NULL, 0), rest); /* no rule lets it open anything */
+        fuzz_ask(faiss_open, NULL, span_of(NULL, 0), rest); /* without rules, it opens nothing */
     else
         fuzz_ask(faiss_search_index, "none", span_of(NULL, 0), span_of(data, size));
     return 0;

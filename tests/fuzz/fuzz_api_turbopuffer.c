@@ -1,4 +1,5 @@
-/* fuzz_api_turbopuffer.c: any bytes as the body of a query; behind a '?', as the query string of the list. */
+/* fuzz_api_turbopuffer.c: any bytes as the body of a query. Behind a '?', they are the query string of the list
+ * of namespaces. */
 #include "api_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
-/* fuzz_aws_answers.c: any bytes as the XML and JSON that S3, STS and the metadata services answer with, and as a
- * profile file: an error or values that lie within bounds, never a crash. The first byte chooses. */
+/* fuzz_aws_answers.c: any bytes as XML and JSON answers of S3, STS and the metadata services, and as a profile
+ * file. The result is an error or values within bounds, never a crash. The first byte chooses the format. */
 #include <stdlib.h>
 
 #include "store/s3/keys.h"

@@ -1,4 +1,5 @@
-/* fuzz_faiss.c: any bytes as a FAISS file: opened from several first reads, then every list searched.
+/* fuzz_faiss.c: any bytes as a FAISS file. The target opens it with several lengths of the
+ * first read, then searches every list.
  *
  * Checked beyond memory safety: opening over a reader and parsing the head agree, wherever the first read ends; no byte is
  * read twice; each list lies inside the file; few rounds. */
@@ -53,7 +54,7 @@ static void search(struct call *call, const struct faiss_ivf *ivf, const struct 
         uint8_t bits[4] = {0xa5, 0x0f, 0xff, 0x3c};
         struct id_filter filter = {.keeps = true, .keep = id_set_of_bits(span_of(bits, sizeof bits))};
         enum dp_status status = faiss_ivf_search(call, ivf, reader, query, (size_t)info.nlist, NULL, &top);
-        assert(status == DP_OK || status == DP_CORRUPT); /* numbers that an id map lacks, lengths of blocks */
+        assert(status == DP_OK || status == DP_CORRUPT); /* rows that the id map lacks, or bad block lengths */
         struct topk refined;
         if (status == DP_OK && info.refined && topk_init(&refined, 3, top.larger_is_better, NULL) == DP_OK) {
             status = faiss_ivf_refine(call, ivf, reader, query, &top, &refined);

@@ -1,4 +1,4 @@
-/* fuzz_gzip.c: any bytes as a gzip stream, into no more than 64 KiB. */
+/* fuzz_gzip.c: any bytes as a gzip stream, decompressed to at most 64 KiB. */
 #include <stdlib.h>
 
 #include "server/inflate.h"

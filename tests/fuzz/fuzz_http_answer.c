@@ -1,6 +1,6 @@
-/* fuzz_http_answer.c: any answer to any request, as libcurl hands it over: nothing is written past what was asked for,
- * and what is accepted as a range is that range. The first bytes say what was asked; then lines up to an empty one,
- * then the body. */
+/* fuzz_http_answer.c: any answer to any request, as libcurl hands it over. No byte is written past the
+ * requested range, and an accepted range is the requested one. Input: the first bytes describe the request;
+ * then header lines up to an empty one, then the body. */
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct http_try t;
     http_try_init(&t, &req);
-    if ((data[1] & 16) && req.method == HTTP_GET && req.len > 1) { /* resumed after the first byte */
+    if ((data[1] & 16) && req.method == HTTP_GET && req.len > 1) { /* resumes after the first byte */
         t.asked.at = 1;
         t.asked.first_head = span_str("ETag: \"v\"\r\n");
         t.came.sink = (struct http_sink){.data = req.into, .room = req.into_len, .len = 1};

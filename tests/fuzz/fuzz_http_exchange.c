@@ -1,4 +1,4 @@
-/* fuzz_http_exchange.c: any bytes as a request: its line, headers and body, through the whole chain. */
+/* fuzz_http_exchange.c: any bytes as the line, headers and body of a request to the whole server chain. */
 #include <stdlib.h>
 
 #include "api_fuzz.h"
@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Takes the bytes up to `end`, which is dropped. */
+/* Returns the bytes up to `end`, and skips `end`. */
 static struct span take(struct span *rest, uint8_t end)
 {
     const uint8_t *at = rest->len ? memchr(rest->data, end, rest->len) : NULL;

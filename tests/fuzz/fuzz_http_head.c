@@ -1,4 +1,4 @@
-/* fuzz_http_head.c: any bytes as the head of an answer and its values: understood within bounds or not at all. */
+/* fuzz_http_head.c: any bytes as the head of an answer and as header values. Parsed values lie within bounds. */
 #include <stdlib.h>
 
 #include "store/http/fetch.h"

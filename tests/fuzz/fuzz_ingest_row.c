@@ -1,5 +1,5 @@
-/* fuzz_ingest_row.c: any bytes as a line of an ingested stream. What is taken has an id, a text or a vector, and
- * attributes that are JSON themselves. */
+/* fuzz_ingest_row.c: any bytes as a line of an ingested stream. An accepted row has an id, a text or a vector,
+ * and attributes that are valid JSON. */
 #include <stdlib.h>
 
 #include "base/json.h"

@@ -1,7 +1,7 @@
 /* fuzz_json.c: the JSON reader and writer on any bytes.
  *
- * Checked beyond memory safety: what the reader accepts once it accepts again after the writer has written it, with
- * the same structure; skipping a value and walking it agree; numbers printed read back as the same bits. */
+ * Checked beyond memory safety: the reader accepts the writer's copy of any document that it accepted, and the copy has
+ * an equal structure; skipping a value and walking it agree; printed numbers read back bit by bit. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Copies the next value to the writer; false when the reader refuses it. */
+/* Copies the next value to the writer. Returns false when the reader refuses it. */
 static bool copy_value(struct json_reader *r, struct json_writer *w, struct arena *arena)
 {
     struct span text;
@@ -45,7 +45,7 @@ static bool copy_value(struct json_reader *r, struct json_writer *w, struct aren
         return true;
     case JSON_ARRAY:
         if (!json_enter_array(r))
-            return false; /* too deep */
+            return false; /* nested too deeply */
         json_begin_array(w);
         while (json_next_item(r))
             if (!copy_value(r, w, arena))
@@ -55,7 +55,7 @@ static bool copy_value(struct json_reader *r, struct json_writer *w, struct aren
         return !json_failed(r);
     case JSON_OBJECT:
         if (!json_enter_object(r))
-            return false; /* too deep */
+            return false; /* nested too deeply */
         json_begin_object(w);
         while (json_next_key(r, arena, &text)) {
             json_key_span(w, text);
@@ -67,10 +67,10 @@ static bool copy_value(struct json_reader *r, struct json_writer *w, struct aren
         return !json_failed(r);
     case JSON_NOTHING: break;
     }
-    return json_skip(r); /* refused with its own words */
+    return json_skip(r); /* the reader refuses it with a message */
 }
 
-/* Reads all of `text` and writes it again; false when it is no document. */
+/* Reads all of `text` and writes it again. Returns false when it is not a JSON document. */
 static bool rewrite(struct span text, struct buffer *out, struct arena *arena)
 {
     struct json_reader r;
@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(!json_skip(&r) && json_peek(&r) == JSON_NOTHING);
     }
     bool walked = rewrite(text, &once, &arena);
-    assert(!walked || skipped); /* walking refuses more: numbers out of range */
+    assert(!walked || skipped); /* walking also refuses numbers out of range */
     if (walked) {
         assert(once.status == DP_OK);
         assert(rewrite(buffer_span(&once), &twice, &arena));

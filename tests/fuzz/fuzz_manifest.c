@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buffer fixed;
     struct span bytes = span_of(data, size);
     parse(bytes);
-    /* The seeds are whole manifests: mutations of the part before the tail get a fitting checksum. */
+    /* The seeds are whole manifests. A mutation of the part before the tail gets a fitting checksum. */
     if (size >= MANIFEST_TAIL_LEN)
         bytes.len -= MANIFEST_TAIL_LEN;
     buffer_init(&fixed, MANIFEST_BYTES_MAX);

@@ -1,5 +1,5 @@
-/* fuzz_model_config.c: any bytes as one of the JSON files of a model folder; the first byte says which and for whom.
- * What is accepted is within the engine's limits.
+/* fuzz_model_config.c: any bytes as one of the JSON files of a model folder. The first byte chooses the file
+ * and its reader. Accepted values are within the engine's limits.
  */
 #include <assert.h>
 

@@ -1,6 +1,6 @@
-/* fuzz_packed_model.c: any bytes as a packed model. As they are, checksums stop nearly all of them; so an input
- * whose first byte is odd gets its checksums and length put right first, where the table points, and what then
- * opens must embed a text without leaving its memory.
+/* fuzz_packed_model.c: any bytes as a packed model. Checksums refuse nearly all inputs, so an input whose first
+ * byte is odd first gets a correct length and correct checksums of the parts in its table. A model that opens
+ * must embed a text without leaving its memory.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static uint64_t get_u64(const uint8_t *at)
     return value;
 }
 
-/* Makes every checksum match, wherever header and table point inside the bytes. */
+/* Corrects every checksum whose part, by header and table, lies inside the bytes. */
 static void mend(uint8_t *bytes, size_t len)
 {
     uint32_t header_bytes;

@@ -1,5 +1,5 @@
-/* fuzz_recall.c: any bytes as a table of recall. Checked beyond memory safety: what is read can be asked, and written
- * and read again as it was. */
+/* fuzz_recall.c: any bytes as a table of recall. Checked beyond memory safety: an accepted table answers
+ * questions, and it is equal after it was written and read again. */
 #include <assert.h>
 #include <string.h>
 

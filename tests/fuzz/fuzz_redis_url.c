@@ -1,4 +1,5 @@
-/* fuzz_redis_url.c: any bytes as a list of Redis URLs: an error or servers, never a crash; and as a value of theirs. */
+/* fuzz_redis_url.c: any bytes as a list of Redis URLs, and as a value in one. The result is an error or
+ * servers, never a crash. */
 #include "embed/redis_cache.h"
 
 #include <stdlib.h>

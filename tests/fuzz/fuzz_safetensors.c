@@ -1,6 +1,7 @@
-/* fuzz_safetensors.c: any bytes as a .safetensors file: what parses has tensors inside the file, which can be
- * found by name and read. The input is the header's JSON with the data behind a zero byte; the length is put
- * before it here, so that the fuzzer need not find it. An input that begins with 0xff is taken as it is.
+/* fuzz_safetensors.c: any bytes as a .safetensors file. The tensors of an accepted file lie inside it, and can
+ * be found by name and read. The input is the header's JSON, a zero byte, and the data. The target puts the
+ * header's length before it, so that the fuzzer need not find it. An input that begins with 0xff is a whole
+ * file.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* fuzz_segment.c: any bytes as the hot part of a segment, as a block of ids, as a run of documents and as
- * deleted rows. Checksums are made to fit, so that the parsers behind them are reached.
+ * deleted rows. The target corrects the checksums, to reach the parsers behind them.
  *
- * Input: byte 0 chooses what follows; the rest is its bytes.
+ * Input: byte 0 chooses the kind; the rest is its bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static void write_u64(uint8_t *at, uint64_t v)
         at[i] = (uint8_t)(v >> (8 * i));
 }
 
-/* Makes the checksums and the listed numbers fit the bytes. */
+/* Corrects the checksums, and makes the listed numbers fit the bytes. */
 static void mend_hot(uint8_t *bytes, size_t size, struct manifest_segment *listed)
 {
     uint32_t count = bytes[SEGMENT_HOT_SECTIONS_AT] % 16;
@@ -106,7 +106,7 @@ static void fuzz_ids(struct span bytes)
 
 static void fuzz_documents(struct span bytes)
 {
-    /* The bytes as zstd: the decompressed bytes are walked as documents. */
+    /* Decompresses the bytes with zstd, and walks the result as documents. */
     struct document_block block = {.checksum = checksum64(bytes),
                                    .stored = (uint32_t)bytes.len,
                                    .raw = bytes.len ? bytes.data[0] * 16U + 1 : 1};
@@ -119,7 +119,7 @@ static void fuzz_documents(struct span bytes)
     arena_init(&arena, 1 << 20);
     if (segment_inflate(&hot, &run, bytes, &arena, &raw, &error) == DP_OK)
         segment_find_document(&run, raw, 99, &document, &error);
-    segment_find_document(&run, bytes, 50, &document, &error); /* and the bytes themselves */
+    segment_find_document(&run, bytes, 50, &document, &error); /* walks the bytes themselves too */
     arena_deinit(&arena);
 }
 

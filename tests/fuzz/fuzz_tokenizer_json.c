@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dp_error error = {.status = DP_OK};
     if (tokenizer_open(span_of(data, size), &t, &error)) {
         assert(!t && error.status != DP_OK && error.message[0]);
-        assert(error.status != DP_CORRUPT); /* that is for packed forms: ours must open */
+        assert(error.status != DP_CORRUPT); /* DP_CORRUPT is for packed forms only */
         return 0;
     }
     struct buffer packed;

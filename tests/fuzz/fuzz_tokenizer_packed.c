@@ -1,5 +1,5 @@
-/* fuzz_tokenizer_packed.c: any bytes as a packed tokenizer, first as they are, then with magic, length and
- * checksum put right, so that the fuzzer gets past them: what opens must encode within bounds.
+/* fuzz_tokenizer_packed.c: any bytes as a packed tokenizer, first unchanged, then with a correct magic, length
+ * and checksum, so that the fuzzer gets past them. A tokenizer that opens must encode within bounds.
  */
 #include <assert.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* fuzz_tokenizer_text.c: any bytes as text, through tokenizers that use every part of the code.
  *
  * The first byte chooses the tokenizer, the second a limit. Checked beyond memory safety: ids are below the
- * limit; a limited encoding is the whole one's beginning; windows put together are the whole; invalid UTF-8
+ * limit; a limited encoding is the beginning of the whole one; the windows together are the whole; invalid UTF-8
  * counts as U+FFFD.
  */
 #include <assert.h>
@@ -63,7 +63,8 @@ static void check_windows(const struct tokenizer *t, struct span text, size_t mo
     struct dp_error error;
     size_t count, overlap = most / 3, content = whole.count - SPECIALS, before = 0;
     assert(tokenizer_windows(t, text, most + SPECIALS, overlap, arena, &w, &count, &error) == DP_OK);
-    assert(count == 1 || content > (count - 1) * most - (count - 2) * overlap); /* fewer would not do */
+    /* fewer windows would not hold the text */
+    assert(count == 1 || content > (count - 1) * most - (count - 2) * overlap);
     for (size_t i = 0; i < count; i++) {
         size_t len = w[i].count - SPECIALS, at = count == 1 ? 0 : i * (content - len) / (count - 1);
         assert(len <= most && w[i].count == w[0].count && w[i].ids[0] == 1 && w[i].ids[len + 1] == 2);
@@ -74,7 +75,7 @@ static void check_windows(const struct tokenizer *t, struct span text, size_t mo
     }
 }
 
-/* The text with U+FFFD for what is not UTF-8. */
+/* Returns the text with U+FFFD in place of invalid UTF-8. */
 static struct span replace_invalid(struct span text, struct buffer *out)
 {
     const uint8_t *end = text.data + text.len;

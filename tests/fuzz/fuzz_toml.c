@@ -1,6 +1,5 @@
-/* fuzz_toml.c: any bytes as a settings file: an error or values, never a crash. Values are texts without a NUL, and
- * each is accepted or refused by every setting, and shown with
- * its secrets masked. */
+/* fuzz_toml.c: any bytes as a settings file. The result is an error or values, never a crash. Values are texts
+ * without a NUL. Every setting accepts or refuses each of them, and shows it with masked secrets. */
 #include "config/settings.h"
 #include "config/toml.h"
 

@@ -1,5 +1,6 @@
-/* fuzz_vector_file.c: any bytes as .npy, .fvecs or .bvecs. Checked beyond memory safety: a file that is read has as many
- * numbers as it has room for, the same ones when it is read row by row; and a copy with one byte less is refused. */
+/* fuzz_vector_file.c: any bytes as .npy, .fvecs or .bvecs. Checked beyond memory safety: the numbers of an
+ * accepted file fill it exactly; reading it row by row gives equal numbers; a copy that lacks the last byte is
+ * refused. */
 #include <assert.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* As a file is read that does not fit in memory: its head, then its rows. */
+/* Reads the head and then row after row, as for a file that does not fit in memory. */
 static void read_by_rows(struct span bytes, const struct vector_file *file)
 {
     struct vector_layout layout;
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vector_layout layout;
     int64_t *ids;
     size_t count;
-    /* A head of a file that is said to be longer than it is. */
+    /* The head of a file that claims to be longer than it is. */
     if (vector_layout_parse(span_of(data, size), (uint64_t)size * 1000003, "fuzz", &layout, NULL) == DP_OK)
         assert(layout.begin + layout.count * layout.row_bytes == (uint64_t)size * 1000003);
     if (vector_ids_parse(span_of(data, size), "fuzz", &ids, &count, NULL) == DP_OK)
@@ -54,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_by_rows(span_of(data, size), &file);
         if (file.count > 0) {
             struct vector_file shorter;
-            bool npy = data[0] == 0x93; /* one byte less may be whole vectors of the other kind */
+            bool npy = data[0] == 0x93; /* without its last byte, an .fvecs may be a whole .bvecs */
             enum dp_status cut = vector_file_parse(span_of(data, size - 1), "fuzz", &shorter, NULL);
             assert(cut == DP_INVALID || (cut == DP_OK && !npy));
             vector_file_deinit(&shorter);

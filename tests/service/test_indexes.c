@@ -1,4 +1,5 @@
-/* test_indexes.c: FAISS files that clients have opened by name: what is told of them, limits, and who may go where. */
+/* test_indexes.c: FAISS files that clients open by name: their descriptions, their limits, and the URLs that
+ * clients may open. */
 #include "service_fixture.h"
 
 #include <pthread.h>
@@ -17,7 +18,7 @@ struct fixture {
     char rules[256];
 };
 
-/* A service whose clients may open what the rules say; NULL: what lies below /open/ of the server. */
+/* Opens a service whose clients may open URLs by the rules. NULL allows the server's /open/. */
 static void open_service_with(struct fixture *f, const char *rules, struct indexes_options options)
 {
     snprintf(f->rules, sizeof f->rules, "%s", rules ? rules : http_server_url(f->server, "/open"));
@@ -47,7 +48,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Opens what lies at a path of the server, or at a URL; the error is in *call. */
+/* Opens an index at a path of the server or at a URL. The error is in *call. */
 static enum dp_status try_open(struct fixture *f, struct call **call, const char *name, const char *where,
                                struct index_description *out)
 {
@@ -75,9 +76,9 @@ static enum dp_status search(struct call *call, struct fixture *f, const char *n
     return service_index_search(call, f->service, &search, hits);
 }
 
-/* ---- what they are for --------------------------------------------------------------------------------- */
+/* ---- opening and searching ----------------------------------------------------------------------------- */
 
-static void test_service_index_is_opened_told_of_searched_and_closed(void **state)
+static void test_service_index_is_opened_described_searched_and_closed(void **state)
 {
     struct fixture *f = *state;
     struct index_description d, *all;
@@ -182,7 +183,7 @@ static void test_service_index_searches_share_a_cache(void **state)
     assert_int_equal(http_server_count(f->server), asked);
 }
 
-/* ---- who may go where ---------------------------------------------------------------------------------- */
+/* ---- URLs that clients may open ------------------------------------------------------------------------ */
 
 static void refused(struct fixture *f, const char *where, enum dp_status expected, const char *says)
 {
@@ -192,11 +193,11 @@ static void refused(struct fixture *f, const char *where, enum dp_status expecte
     enum dp_status status = try_open(f, &call, "x", where, &d);
     if (status != expected || !strstr(call->error.message, says) || strstr(call->error.message, "secret"))
         fail_msg("%s: %d, %s", where, (int)status, call->error.message);
-    assert_int_equal(http_server_count(f->server), asked); /* nobody was asked */
+    assert_int_equal(http_server_count(f->server), asked); /* no request was sent */
     assert_int_equal(service_index_describe(fixture_call(), f->service, span_str("x"), &d), DP_NOT_FOUND);
 }
 
-static void test_service_index_opens_nothing_but_what_is_permitted(void **state)
+static void test_service_index_opens_only_permitted_urls(void **state)
 {
     struct fixture *f = *state;
     open_service_with(f, "", (struct indexes_options){.max = 0});
@@ -213,7 +214,7 @@ static void test_service_index_opens_nothing_but_what_is_permitted(void **state)
     refused(f, "s3://bucket/a.ivf", DP_DENIED, "--allow-index-url");
 }
 
-/* What a wildcard lets through may still not have a private address: by number, or by name. */
+/* A host that only a wildcard allows may not have a private address, given as a number or by a name. */
 static void test_service_index_behind_a_wildcard_is_public(void **state)
 {
     struct fixture *f = *state;
@@ -233,7 +234,7 @@ static void test_service_index_behind_a_wildcard_is_public(void **state)
         assert_int_equal(http_server_count(f->server), asked);
     }
     service_free(f->service);
-    /* The operator may vouch for a host. */
+    /* With private+, the operator permits private addresses. */
     snprintf(rules, sizeof rules, "private+http://*%s/open/", port);
     open_service_with(f, rules, (struct indexes_options){.max = 0});
     must_open(f, "x", "/open/a.ivf");
@@ -280,7 +281,7 @@ static void test_service_index_may_be_a_local_file(void **state)
     assert_int_equal(try_open(f, &call, "x", url, &d), DP_NOT_FOUND);
     snprintf(url, sizeof url, "file://%s/hnsw.refused", folder);
     assert_int_equal(try_open(f, &call, "x", url, &d), DP_UNSUPPORTED);
-    snprintf(url, sizeof url, "%s/flat-l2-d16.ivf", folder); /* a path is no URL */
+    snprintf(url, sizeof url, "%s/flat-l2-d16.ivf", folder); /* a path is not a URL */
     const struct index_source source = {.name = span_str("x"), .url = span_str(url)};
     assert_int_equal(service_index_open(fixture_call(), f->service, &source, &d), DP_INVALID);
     free(folder);
@@ -302,7 +303,7 @@ static void test_service_index_names_are_checked_and_taken_once(void **state)
         assert_int_equal(try_open(f, &call, wrong[i], "/open/a.ivf", &d), DP_INVALID);
     must_open(f, longest + 1, "/open/a.ivf");
     assert_int_equal(try_open(f, &call, longest + 1, "/open/b.ivf", &d), DP_EXISTS);
-    /* A failure leaves the name free. */
+    /* After a failure, the name is free. */
     assert_int_equal(try_open(f, &call, "a", "/open/none.ivf", &d), DP_NOT_FOUND);
     must_open(f, "a", "/open/a.ivf");
 }
@@ -398,7 +399,7 @@ struct racer {
     char url[128];
 };
 
-/* Opens, searches and closes a few names that all share. */
+/* Opens, searches and closes a few names, which all threads share. */
 static void *race(void *arg)
 {
     struct racer *r = arg;
@@ -455,10 +456,10 @@ static void test_service_index_may_be_closed_while_others_search_it(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_service_index_is_opened_told_of_searched_and_closed),
+        CASE(test_service_index_is_opened_described_searched_and_closed),
         CASE(test_service_index_search_filters_and_embeds),
         CASE(test_service_index_searches_share_a_cache),
-        CASE(test_service_index_opens_nothing_but_what_is_permitted),
+        CASE(test_service_index_opens_only_permitted_urls),
         CASE(test_service_index_behind_a_wildcard_is_public),
         CASE(test_service_index_follows_no_redirect),
         CASE(test_service_index_may_be_a_local_file),

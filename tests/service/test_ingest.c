@@ -1,4 +1,5 @@
-/* test_ingest.c: rows of a stream into a namespace: all of them, or none and the line that was wrong. */
+/* test_ingest.c: loading a stream of rows into a namespace. Either all rows are loaded, or no row is, and the
+ * error names the bad line. */
 #include "service_fixture.h"
 
 #include <glob.h>
@@ -130,7 +131,7 @@ static void test_ingest_names_the_line_that_is_wrong(void **state)
     call = fixture_call();
     assert_int_equal(fixture_ingest(call, s, "_bad", FIXTURE_ROWS, &summary), DP_INVALID);
     assert_int_equal(service_namespaces(call, s, span_str(""), span_str(""), 10, &names), DP_OK);
-    assert_int_equal(names.count, 0); /* nothing of all that stays */
+    assert_int_equal(names.count, 0); /* no row stays */
     fixture_call_end();
     service_free(s);
 }
@@ -174,7 +175,7 @@ static void test_ingest_cancelled_leaves_nothing(void **state)
 
 enum { MANY = 200, LINE_BYTES = 128 };
 
-/* Lines of `MANY` rows whose ids are 0, 1, …, of 1 to 40 words; free() them. */
+/* Returns the lines of `MANY` rows with ids 0, 1, … and texts of 1 to 40 words. The caller frees them. */
 static char *many_lines(void)
 {
     static const char *const words[] = {"cat", "dog", "wing", "wind", "sail", "salt", "pepper", "boat", "star"};
@@ -204,7 +205,7 @@ static enum dp_status ingest_in_batches(struct call *call, struct service *s, co
     return status;
 }
 
-/* The bytes of the namespace's only .ivf object. */
+/* Reads the namespace's only .ivf object. */
 static void read_ivf(const char *root, const char *namespace, struct buffer *out)
 {
     char pattern[600];
@@ -247,12 +248,13 @@ static void test_ingest_writes_the_same_however_it_is_batched(void **state)
     fixture_threads = 2;
 }
 
-/* Two lines are wrong, one when it is read and one when it is loaded: the earlier is named, whatever stage saw it. */
-static void test_ingest_names_what_is_wrong_first_in_the_stream(void **state)
+/* Two lines are bad: reading finds one, and loading finds the other. The error names the earlier line,
+ * whichever stage found it. */
+static void test_ingest_names_the_first_bad_line(void **state)
 {
     (void)state;
     static const struct {
-        size_t unreadable, repeated; /* lines, from 1 */
+        size_t unreadable, repeated; /* numbers of the bad lines, from 1 */
         const char *says;
     } cases[] = {{150, 30, "line 30: "}, {30, 150, "line 30: "}, {31, 30, "line 30: "}, {30, 31, "line 30: "},
                  {0, 200, "line 200: "}, {200, 0, "line 200: "}, {1, 2, "line 1: "}};
@@ -277,7 +279,7 @@ static void test_ingest_names_what_is_wrong_first_in_the_stream(void **state)
             struct call *call = fixture_call();
             assert_int_equal(ingest_in_batches(call, s, "wrong", wrong, sizes[i]), DP_INVALID);
             if (strncmp(call->error.message, cases[c].says, strlen(cases[c].says)) != 0)
-                fail_msg("%s, not %s", call->error.message, cases[c].says);
+                fail_msg("the error is \"%s\" and lacks \"%s\"", call->error.message, cases[c].says);
             free(wrong);
         }
     struct call *call = fixture_call();
@@ -295,7 +297,8 @@ static void close_writing_end(void *ctx)
     ends[1] = -1;
 }
 
-/* The stream's other end stays open until ingest asks to be woken: without that, the read would wait for ever. */
+/* The writing end of the stream stays open until ingest asks for a wake-up. Without the wake-up, the read would
+ * wait for ever. */
 static void test_ingest_that_fails_does_not_wait_for_more_input(void **state)
 {
     (void)state;
@@ -320,7 +323,7 @@ static void test_ingest_that_fails_does_not_wait_for_more_input(void **state)
     service_free(s);
 }
 
-/* A load that stands still, and its caller, who wants the end when he has been asked a few times meanwhile. */
+/* A load that stands still, and its caller, who cancels after ingest has asked a few times. */
 struct standstill {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -329,7 +332,7 @@ struct standstill {
     _Atomic bool cancelled;
 };
 
-/* On the loading thread: stands until the caller lets it go. */
+/* Runs on the loading thread: waits until the caller lets it go. */
 static void stand_still(void *ctx, const struct ingest_progress *progress)
 {
     struct standstill *s = ctx;
@@ -344,7 +347,7 @@ static void stand_still(void *ctx, const struct ingest_progress *progress)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* On the calling thread. After the third question the ring has long been full. */
+/* Runs on the calling thread. By the third question the ring is full. */
 static void want_the_end(void *ctx)
 {
     struct standstill *s = ctx;
@@ -357,14 +360,14 @@ static void want_the_end(void *ctx)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Python's Ctrl-C: the caller can only look for it, and must do so while all batches are under way too. */
+/* Python's caller must look for Ctrl-C itself, so ingest must ask it even while all batches are in use. */
 static void test_ingest_asks_its_caller_while_the_ring_is_full(void **state)
 {
     (void)state;
     struct standstill standstill = {.stands = false};
     struct service *s = fixture_service(NULL, true);
     struct ingest_options options = {.namespace = span_str("full"),
-                                     .batch_rows = 2, /* so that MANY rows are far more than a ring of batches */
+                                     .batch_rows = 2, /* MANY rows are far more than a ring of batches */
                                      .progress = stand_still,
                                      .progress_ctx = &standstill};
     struct ingest_summary summary;
@@ -423,7 +426,7 @@ int main(void)
         cmocka_unit_test(test_ingest_names_the_line_that_is_wrong),
         cmocka_unit_test(test_ingest_cancelled_leaves_nothing),
         cmocka_unit_test(test_ingest_writes_the_same_however_it_is_batched),
-        cmocka_unit_test(test_ingest_names_what_is_wrong_first_in_the_stream),
+        cmocka_unit_test(test_ingest_names_the_first_bad_line),
         cmocka_unit_test(test_ingest_that_fails_does_not_wait_for_more_input),
         cmocka_unit_test(test_ingest_asks_its_caller_while_the_ring_is_full),
         cmocka_unit_test(test_ingest_survives_every_failed_allocation),

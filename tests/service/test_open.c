@@ -1,4 +1,4 @@
-/* test_open.c: opening a model and a service as settings say, without the program. */
+/* test_open.c: opens a model and a service from settings, without the program. */
 #include "service_fixture.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "service/open.h"
 
-/* Settings from flags, `count` of them. */
+/* Returns settings made from `count` flags. */
 static struct config settings(char **flags, int count)
 {
     struct config config;

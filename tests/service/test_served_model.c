@@ -1,4 +1,4 @@
-/* test_served_model.c: what a model needs to serve, and how long it lives. */
+/* test_served_model.c: the names, limits and lifetime of a served model. */
 #include "service_fixture.h"
 
 #include "service/service_impl.h"
@@ -39,7 +39,7 @@ static void test_served_model_lives_until_its_last_reference(void **state)
     const struct embed_input input = {.text = span_str("cat")};
     const struct embed_request request = {.inputs = &input, .count = 1, .normalize = true};
     struct embed_response answer;
-    served_model_release(s->model); /* as if the service took another one */
+    served_model_release(s->model); /* as if the service replaced its model */
     s->model = NULL;
     assert_int_equal(service_embed(fixture_call(), s, &request, &answer), DP_UNSUPPORTED);
     assert_int_equal(served_model_embed(fixture_call(), s, m, &request, &answer), DP_OK);
@@ -62,7 +62,7 @@ static void test_served_model_refuses_limits_without_room(void **state)
     assert_non_null(strstr(error.message, "have no room beside the model's 2 special tokens"));
     assert_null(m);
     const struct service_options owned = {.model = model, .max_tokens = 2};
-    assert_int_equal(served_model_new(&owned, NULL, &m, &error), DP_INVALID); /* and frees the model */
+    assert_int_equal(served_model_new(&owned, NULL, &m, &error), DP_INVALID); /* frees the model too */
 }
 
 int main(void)

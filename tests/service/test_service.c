@@ -1,4 +1,4 @@
-/* test_service.c: embedding and querying, free of any transport. */
+/* test_service.c: embedding and querying through the service, without HTTP. */
 #include "service_fixture.h"
 
 #include <math.h>
@@ -50,7 +50,7 @@ static void test_service_knows_its_model(void **state)
     service_free(s);
 }
 
-static void test_service_embeds_alone_as_in_company(void **state)
+static void test_service_embeds_alone_as_in_a_batch(void **state)
 {
     (void)state;
     struct service *s = fixture_service(NULL, true);
@@ -215,7 +215,7 @@ static void test_service_finds_rows_by_text_and_by_vector(void **state)
         span_equal_str(answer.answer.hits[0].attributes, "{\"text\":\"wing wind sail\",\"kind\":\"air\"}"));
     assert_true(answer.total_ns > 0);
     assert_true(call->cost.rounds > 0 && call->cost.tokens > 0);
-    assert_false(answer.answer.from_cache); /* it opened the namespace */
+    assert_false(answer.answer.from_cache); /* the query opened the namespace */
 
     struct embed_response embedded = embed_text(call, s, "cat dog", (struct embed_request){.normalize = true});
     assert_int_equal(
@@ -260,7 +260,7 @@ static void test_service_refuses_bad_queries(void **state)
     service_free(s);
 }
 
-static void test_service_eventual_queries_ask_nobody(void **state)
+static void test_service_eventual_queries_send_no_requests(void **state)
 {
     (void)state;
     struct service *s = fixture_service(NULL, true);
@@ -276,13 +276,13 @@ static void test_service_eventual_queries_ask_nobody(void **state)
     assert_int_equal(answer.answer.count, 3); /* the cached state */
     call = fixture_call();
     assert_int_equal(query(call, s, "things", "star", (struct query_request){.rows.top_k = 5}, &answer), DP_OK);
-    assert_int_equal(answer.answer.count, 4); /* strong: the newest */
+    assert_int_equal(answer.answer.count, 4); /* a strong query sees the newest state */
     assert_int_equal(answer.answer.hits[0].id.number, 9);
     fixture_call_end();
     service_free(s);
 }
 
-/* With room for two open namespaces, five are asked in turn and again. */
+/* Queries five namespaces in turn, twice, with room for two open ones. */
 static void test_service_keeps_few_namespaces_open(void **state)
 {
     (void)state;
@@ -351,7 +351,7 @@ static void test_service_hits_are_flat_objects_or_errors(void **state)
         buffer_deinit(&out);
         arena_deinit(&arena);
     }
-    /* A name that must be decoded needs memory: without it the row is an error, not a shorter row. */
+    /* Decoding an attribute's name needs memory. Without memory the row becomes an error, not a shorter row. */
     struct arena none;
     struct call call;
     struct buffer out;
@@ -389,7 +389,7 @@ static void test_service_survives_every_failed_allocation(void **state)
         }
         assert_int_equal(status, DP_NOMEM);
     }
-    /* What stays is the open namespace. */
+    /* Only the open namespace is left. */
     assert_true(test_alloc_live() >= before);
     service_free(s);
 }
@@ -435,7 +435,7 @@ static void test_service_answers_from_its_cache_bit_by_bit(void **state)
     assert_int_equal(counted(s, "dipper_embed_cache_misses_total", ""), 12);
     assert_int_equal(counted(s, "dipper_embed_cache_hits_total", "cache_level=\"l1\""), 24);
     assert_int_equal(counted(s, "dipper_embed_cache_entries", ""), 12);
-    /* A cached text that was cut is refused like a fresh one. */
+    /* With refuse_long, a text that was cut is refused even if its vector is cached. */
     struct embed_request strict = {.inputs = &inputs[1], .count = 1, .refuse_long = true};
     struct embed_response none;
     assert_int_equal(service_embed(&call, s, &strict, &none), DP_TOO_LARGE);
@@ -446,10 +446,10 @@ static void test_service_answers_from_its_cache_bit_by_bit(void **state)
     service_free(s);
 }
 
-static void test_service_computes_what_a_batch_repeats_once(void **state)
+static void test_service_computes_repeated_texts_once(void **state)
 {
     (void)state;
-    struct service *s = fixture_cached_service(0); /* nothing kept: this is within the request */
+    struct service *s = fixture_cached_service(0); /* no cache: only the request itself is searched for repeats */
     struct call *call = fixture_call();
     static const int32_t ids[] = {TINY_CAT};
     struct embed_input inputs[] = {{.text = span_str("cat")},
@@ -461,13 +461,13 @@ static void test_service_computes_what_a_batch_repeats_once(void **state)
     assert_memory_equal(a.vectors, a.vectors + 2 * TINY_DIM, TINY_DIM * sizeof(float));
     assert_memory_equal(a.vectors, a.vectors + 4 * TINY_DIM, TINY_DIM * sizeof(float));
     assert_int_equal(a.tokens, 15);
-    assert_int_equal(counted(s, "dipper_embed_cache_misses_total", ""), 3); /* "cat", "dog", the token */
+    assert_int_equal(counted(s, "dipper_embed_cache_misses_total", ""), 3); /* "cat", "dog", and the token id */
     assert_int_equal(counted(s, "dipper_embed_cache_waits_total", ""), 2);
     fixture_call_end();
     service_free(s);
 }
 
-static void test_service_answers_at_once_only_what_is_in_memory(void **state)
+static void test_service_answers_cached_texts_at_once(void **state)
 {
     (void)state;
     struct service *s = fixture_cached_service(100);
@@ -484,7 +484,7 @@ static void test_service_answers_at_once_only_what_is_in_memory(void **state)
     assert_int_equal(service_embed_cached(call, s, &empty, &a), EMBED_NOT_CACHED);
     one.normalize = true;
     assert_int_equal(service_embed_cached(call, s, &one, &a), EMBED_NOT_CACHED);
-    /* In print: the form of the second reader is kept for the third. */
+    /* As JSON: the text printed for the second reader is kept for the third. */
     one.normalize = false;
     one.form = VECTOR_JSON;
     for (int i = 0; i < 3; i++) {
@@ -521,7 +521,7 @@ static void test_service_with_a_cache_survives_every_failed_allocation(void **st
     service_free(s);
 }
 
-/* Sees names that begin with "th", and may do anything. */
+/* A gate that shows only names that begin with "th", and allows everything. */
 static bool sees_some(void *ctx, struct span name)
 {
     (void)ctx;
@@ -542,7 +542,7 @@ static const char *missing(struct call *call, struct service *s, const struct ga
     return call->error.message;
 }
 
-static void test_service_of_a_missing_namespace_tells_which_there_are(void **state)
+static void test_service_names_the_namespaces_when_one_is_missing(void **state)
 {
     (void)state;
     static const struct gate some = {.enter = enter_any, .sees = sees_some};
@@ -559,7 +559,8 @@ static void test_service_of_a_missing_namespace_tells_which_there_are(void **sta
     const uint64_t first = call->cost.requests;
     call = fixture_call();
     assert_string_equal(missing(call, s, &some), "there is no namespace \"nope\"; there are that, things");
-    assert_true(call->cost.requests < first); /* the names are listed now and then, not for each */
+    /* the service lists the names from time to time, not for each error */
+    assert_true(call->cost.requests < first);
     service_free(s);
 
     s = fixture_service(NULL, true);
@@ -570,14 +571,14 @@ static void test_service_of_a_missing_namespace_tells_which_there_are(void **sta
     }
     assert_non_null(
         strstr(missing(fixture_call(), s, NULL), "there are th0, th1, th2, th3, th4, th5, th6, th7, …"));
-    /* Whoever may not see all names is not told that there are more. */
+    /* A client that may not see all names does not learn that there are more. */
     assert_null(strstr(missing(fixture_call(), s, &some), "…"));
     fixture_call_end();
     service_free(s);
 }
 
-/* Namespaces of another model say so, instead of leaving a number of dimensions to be guessed at. */
-static void test_service_of_another_model_says_so(void **state)
+/* The error of a query to a namespace of another model names that model, not only a dimension. */
+static void test_service_names_the_other_model_of_a_namespace(void **state)
 {
     (void)state;
     struct service *s = fixture_service(NULL, true);
@@ -602,9 +603,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_service_knows_its_model),
-        cmocka_unit_test(test_service_of_a_missing_namespace_tells_which_there_are),
-        cmocka_unit_test(test_service_of_another_model_says_so),
-        cmocka_unit_test(test_service_embeds_alone_as_in_company),
+        cmocka_unit_test(test_service_names_the_namespaces_when_one_is_missing),
+        cmocka_unit_test(test_service_names_the_other_model_of_a_namespace),
+        cmocka_unit_test(test_service_embeds_alone_as_in_a_batch),
         cmocka_unit_test(test_service_embeds_tokens_as_their_text),
         cmocka_unit_test(test_service_cuts_long_texts_and_says_so),
         cmocka_unit_test(test_service_shortens_vectors),
@@ -612,13 +613,13 @@ int main(void)
         cmocka_unit_test(test_service_without_model_or_store_says_so),
         cmocka_unit_test(test_service_finds_rows_by_text_and_by_vector),
         cmocka_unit_test(test_service_refuses_bad_queries),
-        cmocka_unit_test(test_service_eventual_queries_ask_nobody),
+        cmocka_unit_test(test_service_eventual_queries_send_no_requests),
         cmocka_unit_test(test_service_keeps_few_namespaces_open),
         cmocka_unit_test(test_service_hits_are_flat_objects_or_errors),
         cmocka_unit_test(test_service_survives_every_failed_allocation),
         cmocka_unit_test(test_service_answers_from_its_cache_bit_by_bit),
-        cmocka_unit_test(test_service_computes_what_a_batch_repeats_once),
-        cmocka_unit_test(test_service_answers_at_once_only_what_is_in_memory),
+        cmocka_unit_test(test_service_computes_repeated_texts_once),
+        cmocka_unit_test(test_service_answers_cached_texts_at_once),
         cmocka_unit_test(test_service_with_a_cache_survives_every_failed_allocation),
     };
     fixture_token_input = true;

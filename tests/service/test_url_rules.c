@@ -1,4 +1,4 @@
-/* test_url_rules.c: which URLs clients may have opened, and every trick we know to reach others. */
+/* test_url_rules.c: the URLs that clients may open, and all known tricks to reach other URLs. */
 #include "test_support.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "service/url_rules.h"
 
-/* *below, in a static buffer: "" when there is none. */
+/* Checks a URL against rules. *below is in a static buffer, "" when there is no folder. */
 static enum dp_status check(const char *rules, const char *url, enum url_reach *reach, const char **below,
                             struct dp_error *error)
 {
@@ -33,7 +33,7 @@ static void allows(const char *rules, const char *url, enum url_reach expected)
     struct dp_error error;
     const char *below;
     if (check(rules, url, &reach, &below, &error) != DP_OK)
-        fail_msg("%s is to allow %s, but: %s", rules, url, error.message);
+        fail_msg("%s must allow %s, but refuses it: %s", rules, url, error.message);
     assert_int_equal(reach, expected);
 }
 
@@ -44,11 +44,11 @@ static void refuses(const char *rules, const char *url)
     const char *below;
     enum dp_status status = check(rules, url, &reach, &below, &error);
     if (status != DP_DENIED && status != DP_INVALID)
-        fail_msg("%s is to refuse %s, but answers %d", rules, url, (int)status);
+        fail_msg("%s must refuse %s, but the status is %d", rules, url, (int)status);
     assert_null(strstr(error.message, "secret"));
 }
 
-static void test_service_url_rules_allow_what_lies_below(void **state)
+static void test_service_url_rules_allow_urls_below(void **state)
 {
     (void)state;
     const char *rules = "https://data.example.com/faiss  http://cdn.example.com:8080/a/,s3://bucket/indexes/\n"
@@ -62,10 +62,10 @@ static void test_service_url_rules_allow_what_lies_below(void **state)
     allows(rules, "https://data.example.com/%66aiss/a.ivf", URL_PUBLIC);
     allows(rules, "http://cdn.example.com:8080/a/b/c", URL_PUBLIC);
     allows(rules, "s3://bucket/indexes/a.ivf", URL_BUCKET);
-    allows(rules, "s3://bucket/indexes/a b%2e.ivf", URL_BUCKET); /* names of objects are no escapes */
+    allows(rules, "s3://bucket/indexes/a b%2e.ivf", URL_BUCKET); /* object names have no escapes */
     allows(rules, "file:///srv/faiss/a%20b.ivf", URL_LOCAL);
     allows(rules, "https://h.example.com/v-1/a.ivf", URL_PUBLIC);
-    allows(rules, "https://data.example.com/faiss/...", URL_PUBLIC); /* an odd name, but one */
+    allows(rules, "https://data.example.com/faiss/...", URL_PUBLIC); /* an odd name, but not a parent folder */
     allows(rules, "https://data.example.com/faiss/100%2525.ivf", URL_PUBLIC);
 }
 
@@ -116,7 +116,7 @@ static void test_service_url_rules_refuse_the_neighbours(void **state)
     refuses("", "https://data.example.com/faiss/a");
 }
 
-static void test_service_url_rules_refuse_what_reads_two_ways(void **state)
+static void test_service_url_rules_refuse_ambiguous_urls(void **state)
 {
     (void)state;
     const char *rules = "https://data.example.com/faiss/ s3://bucket/indexes/ file:///srv/faiss/";
@@ -136,7 +136,7 @@ static void test_service_url_rules_refuse_what_reads_two_ways(void **state)
         "s3://bucket/indexes/./a", "s3://bucket/indexes/a?versionId=secret", "s3://bucket/indexes/..\\a",
         "file:///srv/faiss/../../etc/passwd", "file:///srv/faiss/%2e%2e/a", "file:///srv/faiss/..%2fa",
         "file:///srv/faiss/a?b", "file:///srv/faiss/a#b", "file:///srv/faiss/a%00b",
-        /* hosts that are others */
+        /* other hosts in disguise */
         "https://data.example.com@evil.example/faiss/a", "https://user:secret@data.example.com/faiss/a",
         "https://evil.example#@data.example.com/faiss/a", "https://evil.example?@data.example.com/faiss/a",
         "https://evil.example\\@data.example.com/faiss/a", "https://evil.example:443@data.example.com/faiss/a",
@@ -150,12 +150,12 @@ static void test_service_url_rules_refuse_what_reads_two_ways(void **state)
         "private+https://data.example.com/faiss/a"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
         refuses(rules, urls[i]);
-    /* Not even where any host is allowed. */
+    /* Rules that allow any host refuse such URLs too. */
     refuses("https://*", "https://user:secret@evil.example/a");
     refuses("https://*", "https://evil.example/a/../b");
 }
 
-static void test_service_url_rules_know_who_vouches(void **state)
+static void test_service_url_rules_say_which_addresses_are_allowed(void **state)
 {
     (void)state;
     allows("http://127.0.0.1:9000/a", "http://127.0.0.1:9000/a/b", URL_ANY);
@@ -165,7 +165,7 @@ static void test_service_url_rules_know_who_vouches(void **state)
     allows("private+http://minio.internal:9000/", "http://minio.internal:9000/a", URL_ANY);
     allows("http://minio.internal/a private+http://minio.internal/a/b", "http://minio.internal/a/c", URL_PUBLIC);
     allows("http://minio.internal/a private+http://minio.internal/a/b", "http://minio.internal/a/b", URL_ANY);
-    /* A wildcard vouches for nothing. */
+    /* A wildcard permits public addresses only. */
     allows("http://*", "http://127.0.0.1/latest/meta-data", URL_PUBLIC);
     allows("http://*:9000/", "http://[::1]:9000/", URL_PUBLIC);
     allows("http://*.example.com", "http://a.b.example.com/x", URL_PUBLIC);
@@ -242,7 +242,7 @@ static void test_service_url_rules_survive_failed_allocations(void **state)
     }
 }
 
-/* The folder that a rule for files names, from which the way to the file must be without links. */
+/* The folder of a rule for files. The path from it to the file may not hold links. */
 static void test_service_url_rules_name_a_folder(void **state)
 {
     (void)state;
@@ -269,10 +269,10 @@ static void test_service_url_rules_name_a_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_service_url_rules_allow_what_lies_below),
+        cmocka_unit_test(test_service_url_rules_allow_urls_below),
         cmocka_unit_test(test_service_url_rules_refuse_the_neighbours),
-        cmocka_unit_test(test_service_url_rules_refuse_what_reads_two_ways),
-        cmocka_unit_test(test_service_url_rules_know_who_vouches),
+        cmocka_unit_test(test_service_url_rules_refuse_ambiguous_urls),
+        cmocka_unit_test(test_service_url_rules_say_which_addresses_are_allowed),
         cmocka_unit_test(test_service_url_rules_that_are_wrong_stop_the_start),
         cmocka_unit_test(test_service_url_rules_name_a_folder),
         cmocka_unit_test(test_service_url_rules_survive_failed_allocations),

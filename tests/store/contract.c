@@ -1,4 +1,5 @@
-/* contract.c: what src/store/store.h promises of objects, ranges, versions and uploads, and of what they cost. */
+/* contract.c: tests the promises of src/store/store.h about objects, ranges, versions and uploads, and their
+ * costs. */
 #include "contract_fixture.h"
 
 #include <stdio.h>
@@ -259,7 +260,8 @@ static void test_store_empty_batch_costs_nothing(void **state)
 
 /* ---- versions -------------------------------------------------------------------------------------------- */
 
-/* The same checks for an object of `size` bytes: stores tell versions of small and large ones apart differently. */
+/* Checks pinned reads of an object of `size` bytes. A store may make the versions of small and of large objects
+ * in different ways. */
 static void check_pinned(struct fixture *f, size_t size)
 {
     uint8_t *one = contract_pattern(size, 1), *two = contract_pattern(size, 2);
@@ -400,7 +402,8 @@ static void test_store_uploads_appear_at_finish(void **state)
     check_upload(*state, "u/empty", 0, 1);
     check_upload(*state, "u/small", 1000, 7);
     check_upload(*state, "u/large", (1 << 20) + 1, 300000);
-    check_upload(*state, "u/parts", (20 << 20) + 1, 7 << 20); /* more than a part, where a store has such */
+    /* longer than one part, if the store uploads in parts */
+    check_upload(*state, "u/parts", (20 << 20) + 1, 7 << 20);
 }
 
 static void test_store_aborted_uploads_leave_nothing(void **state)
@@ -468,7 +471,7 @@ static void test_store_counts_costs(void **state)
     assert_int_equal(cost->bytes_written, 13);
 }
 
-/* Every operation of a call that has ended answers `status` and does nothing. */
+/* Fails the test unless every operation of a call that has ended answers `status` and does nothing. */
 static void check_ended(struct fixture *f, enum dp_status status)
 {
     struct store_read_req req = {.key = span_str("k"), .len = STORE_TO_END};
@@ -506,7 +509,7 @@ static void test_store_honours_deadline_and_cancel(void **state)
     assert_string_equal(contract_list(f, "", "", false, 10, NULL), "k");
 }
 
-/* One pass over all operations, which stops at the first failure. */
+/* Runs each operation once, and stops at the first failure. */
 static enum dp_status walk_operations(struct call *call, struct store *store)
 {
     static uint8_t large[300 * 1024];

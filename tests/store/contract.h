@@ -8,16 +8,17 @@ struct contract_store {
     const char *name;
     /* A fresh empty store. */
     struct store *(*open)(void);
-    /* Another handle on the same objects, as another process would have; NULL when the store has none. The
-     * caller frees it. */
+    /* Opens another handle on the same objects, as another process would do. NULL when the store allows only
+     * one handle. The caller frees it. */
     struct store *(*reopen)(struct store *first);
-    bool holds_name_and_folder; /* "a" and "a/b" side by side */
-    bool remote;                /* counts the requests that were sent: ranges merge, and errors have bodies */
-    bool not_atomic;            /* loses when many read and write one name at once: such tests are left out */
-    bool no_size_of_unchanged;  /* a read "if changed" of what has not does not tell the size */
+    bool holds_name_and_folder; /* keeps both "a" and "a/b" */
+    bool remote;                /* sends requests and counts them; ranges merge, and errors have bodies */
+    /* reads and writes of one name at once may fail or mix; the suite skips those tests */
+    bool not_atomic;
+    bool no_size_of_unchanged; /* a read "if changed" of an unchanged object does not tell its size */
 };
 
-/* Runs every test over the store; the number that failed. */
+/* Runs every test over the store. Returns the number of failed tests. */
 int contract_run(const struct contract_store *which);
 
 #endif

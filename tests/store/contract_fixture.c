@@ -1,4 +1,4 @@
-/* contract_fixture.c: what the files of the contract suite share. */
+/* contract_fixture.c: the state, puts and reads that the files of the contract suite share. */
 #include "contract_fixture.h"
 
 #include <stdio.h>
@@ -71,7 +71,7 @@ enum dp_status contract_read_status(struct fixture *f, const char *key)
     return status;
 }
 
-/* `len` bytes that repeat nowhere in a short period; the caller frees them. */
+/* Returns `len` pseudo-random bytes, which have no short period. The caller frees them. */
 uint8_t *contract_pattern(size_t len, uint64_t seed)
 {
     uint8_t *bytes = malloc(len ? len : 1);
@@ -84,7 +84,7 @@ uint8_t *contract_pattern(size_t len, uint64_t seed)
     return bytes;
 }
 
-/* The listing as "key key/ key …" for comparison. */
+/* Returns the listing as "key key/ key …", for comparison. */
 const char *contract_list(struct fixture *f, const char *prefix, const char *after, bool folders, size_t max,
                           bool *truncated)
 {

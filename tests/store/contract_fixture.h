@@ -1,4 +1,5 @@
-/* contract_fixture.h: what the files of the contract suite share; users include contract.h. */
+/* contract_fixture.h: the state, puts and reads that the files of the contract suite share. Other tests include
+ * contract.h. */
 #ifndef STORE_CONTRACT_FIXTURE_H
 #define STORE_CONTRACT_FIXTURE_H
 
@@ -24,11 +25,12 @@ enum dp_status contract_put(struct fixture *f, const char *key, const char *body
                             const struct store_version *expected, struct store_version *version);
 struct store_version contract_must_put(struct fixture *f, const char *key, const char *body);
 void contract_expect_content(struct fixture *f, const char *key, const char *body);
-/* The status of reading the whole object, which on failure must come with a message and no bytes. */
+/* Reads the whole object and returns the status. A failure must have a message and no bytes. */
 enum dp_status contract_read_status(struct fixture *f, const char *key);
-/* `len` bytes that differ with `seed`; the caller frees them. */
+/* Returns `len` pseudo-random bytes that depend on `seed`. The caller frees them. */
 uint8_t *contract_pattern(size_t len, uint64_t seed);
-/* The listing as "key key/ key …", in a static buffer; `truncated` NULL: it must not be. */
+/* Returns the listing as "key key/ key …", in a static buffer. If `truncated` is NULL, a truncated listing
+ * fails the test. */
 const char *contract_list(struct fixture *f, const char *prefix, const char *after, bool folders, size_t max,
                           bool *truncated);
 

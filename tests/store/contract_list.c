@@ -1,4 +1,4 @@
-/* contract_list.c: what src/store/store.h promises of listings and of keys. */
+/* contract_list.c: tests the promises of src/store/store.h about listings and keys. */
 #include "contract_fixture.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* contract_race.c: what src/store/store.h promises when many act at once. */
+/* contract_race.c: tests the promises of src/store/store.h about threads that use one store at once. */
 #include "contract_fixture.h"
 
 #include <pthread.h>
@@ -36,7 +36,7 @@ static void *race_if_absent(void *context)
     return NULL;
 }
 
-/* Adds one ROUNDS times to the number in "counter", by compare and swap. */
+/* Increments the number in "counter" ROUNDS times, by compare and swap. */
 static void *race_if_version(void *context)
 {
     struct racer *r = context;
@@ -66,7 +66,7 @@ static void *race_if_version(void *context)
     return NULL;
 }
 
-/* Runs `body` on THREADS threads, half of them over another handle when the store has one. */
+/* Runs `body` on THREADS threads. Half of them use another handle, if the store can open one. */
 static unsigned race(struct fixture *f, void *(*body)(void *))
 {
     struct racer racers[THREADS] = {0};
@@ -113,7 +113,7 @@ struct mixer {
     _Atomic unsigned wrong, seen, stale;
 };
 
-/* Reads two far parts of "mixed" over and over: they must always be of one content. */
+/* Reads two distant parts of "mixed" again and again. Both must come from one content. */
 static void *read_both_ends(void *context)
 {
     struct mixer *m = context;
@@ -122,7 +122,7 @@ static void *read_both_ends(void *context)
     arena_init(&arena, 1 << 20);
     call_init(&call, &arena);
     while (!m->done) {
-        arena_reset(&arena); /* as often as a slow writer lets it come by, answers' heads would fill it */
+        arena_reset(&arena); /* else the heads of many answers would fill it */
         struct store_version pinned = {0};
         struct store_read_req head = {.key = span_str("mixed"), .len = 64};
         if (store_read(&call, m->store, &head, 1) != DP_OK) {
@@ -159,7 +159,7 @@ static void check_never_a_mix(struct fixture *f, size_t size)
     pthread_t readers[2];
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&readers[i], NULL, read_both_ends, &m), 0);
-    /* Replaced until enough was seen by readers that ran meanwhile. */
+    /* Replaces the object until the readers, which run meanwhile, have seen enough of it. */
     for (unsigned i = 0; i < 50 || (m.seen < 50 && m.wrong == 0); i++) {
         put.body = span_of(m.bodies[i % 2], size);
         assert_int_equal(store_put(&f->call, f->store, &put), DP_OK);
@@ -192,7 +192,8 @@ static void *put_and_remove(void *context)
             .key = span_str(key), .body = span_str("x"), .condition = i % 2 ? STORE_ANY : STORE_IF_ABSENT};
         struct store_read_req req = {.key = span_str(key), .len = STORE_TO_END};
         enum dp_status status = store_put(&call, r->store, &put);
-        /* A remote store's unclear answer is resolved by looking: nobody else writes this key. */
+        /* A remote store may answer DP_UNKNOWN. The read then shows the outcome, because no other thread writes
+         * this key. */
         bool landed = status == DP_OK || (status == DP_UNKNOWN && contract_subject->remote);
         bool ok = landed && store_read(&call, r->store, &req, 1) == DP_OK;
         store_read_release(&req, 1);

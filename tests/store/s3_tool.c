@@ -1,10 +1,10 @@
-/* s3_tool.c: the S3 store against stores of others' make, for tests/e2e/test_s3.py, which starts them.
+/* s3_tool.c: runs the S3 store against other people's S3 servers, which tests/e2e/test_s3.py starts.
  *
  *     S3_ENDPOINT_URL=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… s3_tool COMMAND
  *
- *     contract NAME [holds-both] [by-host] [not-atomic]   the contract suite, each test in a bucket of its own;
+ *     contract NAME [holds-both] [by-host] [not-atomic]   the contract suite, each test in a new bucket;
  *         holds-both: the store keeps "a" beside "a/b"; by-host: the bucket's name goes into the host's; not-atomic:
- *         what many do at once is left out
+ *         tests with concurrent reads and writes of one name are left out
  *     make-bucket NAME
  *     presign BUCKET KEY SECONDS                          prints a URL to get the object with
  */
@@ -49,7 +49,7 @@ static struct store *open_fresh(void)
     char ulid[ULID_LEN + 1];
     struct dp_error error;
     assert_int_equal(os_ulid(ulid, &error), DP_OK);
-    for (char *c = ulid; *c; c++) /* buckets have no capital letters */
+    for (char *c = ulid; *c; c++) /* names of buckets have no capital letters */
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
     snprintf(last_url, sizeof last_url, "s3://contract-%s", ulid);
     return open_bucket(true);
@@ -61,7 +61,7 @@ static struct store *reopen(struct store *first)
     return open_bucket(false);
 }
 
-/* A bucket by its name, or one that is there. */
+/* Makes the bucket unless it exists. */
 static int make_bucket(const char *name)
 {
     snprintf(last_url, sizeof last_url, "s3://%s", name);
@@ -69,7 +69,7 @@ static int make_bucket(const char *name)
     return test_finish(0);
 }
 
-/* Prints a URL with which anyone may get the object for a while. */
+/* Prints a URL with which anyone may get the object until it expires. */
 static int presign(const char *bucket, const char *key, unsigned seconds)
 {
     struct arena arena;

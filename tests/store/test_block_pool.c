@@ -1,4 +1,4 @@
-/* test_block_pool.c: memory of blocks is used again, within bounds, and outlives its pool while a block is held. */
+/* test_block_pool.c: a pool reuses the memory of blocks, within bounds. A held block outlives its pool. */
 #include "test_support.h"
 
 #include "store/block_pool.h"
@@ -14,7 +14,7 @@ static void test_store_pool_gives_the_same_memory_again(void **state)
     const uint8_t *data = store_block_data(block);
     struct store_bytes part = store_block_bytes(block, 100, 50);
     store_block_release(block);
-    struct store_block *other = store_block_pool_take(pool, 200 * KIB); /* the first is still held by `part` */
+    struct store_block *other = store_block_pool_take(pool, 200 * KIB); /* `part` still holds the first block */
     assert_ptr_not_equal(store_block_data(other), data);
     store_block_release(other);
     store_bytes_release(&part);
@@ -23,7 +23,7 @@ static void test_store_pool_gives_the_same_memory_again(void **state)
     assert_int_equal(store_block_len(block), 150 * KIB);
     memset(store_block_data(block), 7, store_block_len(block));
     store_block_release(block);
-    /* Not for what is much smaller, nor for what is larger. */
+    /* A kept block serves neither a much smaller request nor a larger one. */
     block = store_block_pool_take(pool, 70 * KIB);
     other = store_block_pool_take(pool, 300 * KIB);
     assert_ptr_not_equal(store_block_data(block), data);
@@ -45,7 +45,7 @@ static void test_store_pool_lives_as_long_as_its_blocks(void **state)
     store_block_pool_free(NULL);
 }
 
-/* All blocks that are held are given back, and taken again: no more than the pool keeps are the same. */
+/* Gives back all held blocks and takes as many again. Only as many as the pool may keep come back. */
 static void test_store_pool_keeps_a_bounded_amount(void **state)
 {
     enum { BLOCKS = 40 };

@@ -4,7 +4,7 @@
 #include "contract.h"
 #include "test_store.h"
 
-static char *last_root; /* of the local store opened last */
+static char *last_root; /* root of the local store that was opened last */
 
 static struct store *open_url(const char *url, bool create)
 {

@@ -1,4 +1,4 @@
-/* test_credentials.c: where the keys for S3 come from, how they are shared, and when they are renewed. */
+/* test_credentials.c: the sources of keys for S3, how threads share keys, and when they are renewed. */
 #include "test_support.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 
 enum { NEVER_MS = 60000, THREADS = 16, MINUTE = 60000 };
 
-/* 2026-01-01T00:00:00Z, and what the tests add to it. */
+/* The time at which each test begins, 2026-01-01T00:00:00Z, and the clock, which the tests move. */
 static const int64_t BEGIN_MS = 1767225600000;
 static _Atomic int64_t clock_ms;
 
@@ -87,7 +87,7 @@ static void expect_failure(struct fixture *f, enum dp_status want, const char *s
     assert_null(keys);
 }
 
-/* A file below the fixture's folder; its path, in the arena. */
+/* Writes a file below the fixture's folder. Returns its path, in the arena. */
 static const char *file(struct fixture *f, const char *name, const char *text)
 {
     const char *path = arena_printf(&f->arena, "%s/%s", f->folder, name);
@@ -107,7 +107,7 @@ static void answer(struct fixture *f, const char *match, int code, const char *t
                                          .text = (const char *)arena_copy(&f->arena, span_str(text)).data});
 }
 
-/* Keys that live until `minutes` after BEGIN_MS. */
+/* The JSON of keys that expire `minutes` after BEGIN_MS. */
 static const char *keys_json(struct fixture *f, const char *id, int64_t minutes)
 {
     char time[25];
@@ -117,7 +117,7 @@ static const char *keys_json(struct fixture *f, const char *id, int64_t minutes)
                         id, time);
 }
 
-/* A URL of the server's that stays when the server has stopped. */
+/* Returns a URL of the server. The string outlives the server. */
 static const char *url(struct fixture *f, const char *path)
 {
     return (const char *)arena_copy(&f->arena, span_str(http_server_url(f->server, path))).data;
@@ -149,7 +149,7 @@ static void test_store_credentials_given_with_token(void **state)
     expect_keys(f, "A", "s", "t");
 }
 
-static void test_store_credentials_given_by_half(void **state)
+static void test_store_credentials_given_without_the_other_half(void **state)
 {
     struct fixture *f = *state;
     f->settings.access_key_id = "A";
@@ -172,7 +172,7 @@ static void test_store_credentials_none_needed(void **state)
     assert_null(keys);
 }
 
-static void test_store_credentials_nowhere(void **state)
+static void test_store_credentials_without_any_source(void **state)
 {
     struct fixture *f = *state;
     expect_failure(f, DP_DENIED, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE");
@@ -197,7 +197,7 @@ static void test_store_credentials_named_files_and_profile(void **state)
     expect_keys(f, "W", "w", "");
 }
 
-static void test_store_credentials_profile_that_is_not_there(void **state)
+static void test_store_credentials_missing_profile(void **state)
 {
     struct fixture *f = *state;
     f->settings.profile = "nobody";
@@ -206,14 +206,14 @@ static void test_store_credentials_profile_that_is_not_there(void **state)
     assert_non_null(strstr(f->call.error.message, "/.aws/credentials nor in "));
 }
 
-static void test_store_credentials_profile_that_is_broken(void **state)
+static void test_store_credentials_malformed_profile(void **state)
 {
     struct fixture *f = *state;
     file(f, ".aws/credentials", "[default]\naws_access_key_id\n");
     expect_failure(f, DP_INVALID, "/.aws/credentials, line 2:");
 }
 
-static void test_store_credentials_profile_by_half(void **state)
+static void test_store_credentials_profile_without_secret(void **state)
 {
     struct fixture *f = *state;
     file(f, ".aws/credentials", "[default]\naws_access_key_id = A\n");
@@ -354,13 +354,13 @@ static void test_store_credentials_container_uris(void **state)
                                "HTTPX://127.0.0.1"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!credentials_container_uri_allowed(span_str(good[i])))
-            fail_msg("%s is refused", good[i]);
+            fail_msg("%s was refused", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (credentials_container_uri_allowed(span_str(bad[i])))
-            fail_msg("%s is taken", bad[i]);
+            fail_msg("%s was accepted", bad[i]);
 }
 
-/* What brings keys is on this host or beside it: no proxy gets to see them. */
+/* The sources of keys are on this host or beside it, so no proxy may see the keys. */
 static void test_store_credentials_take_no_proxy(void **state)
 {
     struct fixture *f = *state;
@@ -371,7 +371,7 @@ static void test_store_credentials_take_no_proxy(void **state)
     unsetenv("http_proxy");
 }
 
-static void test_store_credentials_container_elsewhere(void **state)
+static void test_store_credentials_container_on_another_host(void **state)
 {
     struct fixture *f = *state;
     f->settings.container_full_uri = "http://example.com/keys";
@@ -425,11 +425,11 @@ static void test_store_credentials_metadata_refuses(void **state)
     expect_failure(f, DP_DENIED, "AssumeRoleUnauthorizedAccess: EC2 cannot assume");
 }
 
-static void test_store_credentials_metadata_nowhere(void **state)
+static void test_store_credentials_without_metadata_service(void **state)
 {
     struct fixture *f = *state;
     use_metadata(f);
-    http_server_stop(f->server); /* nothing listens there any more */
+    http_server_stop(f->server); /* nothing listens on its port any more */
     expect_failure(f, DP_DENIED, "there are no keys for S3: set AWS_ACCESS_KEY_ID");
     f->server = http_server_start(NULL);
 }
@@ -471,7 +471,7 @@ static void test_store_credentials_renewed_before_they_expire(void **state)
 }
 
 /* Keys that live for less than ten minutes are renewed after half of their life, not at each use. */
-static void test_store_credentials_of_a_short_life(void **state)
+static void test_store_credentials_that_expire_soon_are_renewed_at_half_life(void **state)
 {
     struct fixture *f = *state;
     use_container(f);
@@ -502,7 +502,7 @@ static void test_store_credentials_outlive_a_failed_renewal(void **state)
     clock_ms = BEGIN_MS + 56 * MINUTE;
     answer(f, NULL, 403, "");
     expect_keys(f, "one", "s", "t");
-    expect_keys(f, "one", "s", "t"); /* not asked again at once */
+    expect_keys(f, "one", "s", "t"); /* the source is not asked again at once */
     assert_int_equal(http_server_count(f->server), 2);
     clock_ms = BEGIN_MS + 60 * MINUTE;
     answer(f, NULL, 403, "");
@@ -522,15 +522,15 @@ static void test_store_credentials_refused_by_the_store(void **state)
     credentials_refused(f->credentials, one->serial);
     assert_int_equal(get(f, &two), DP_OK);
     assert_true(span_equal_str(two->access_key_id, "two"));
-    credentials_refused(f->credentials, one->serial); /* which are not in use any more */
+    credentials_refused(f->credentials, one->serial); /* these keys are not in use any more */
     expect_keys(f, "two", "s", "t");
     assert_int_equal(http_server_count(f->server), 2);
     aws_keys_release(one);
     aws_keys_release(two);
 }
 
-/* Keys that are only doubted stay in use while others are fetched, at most once in ten seconds, and afterwards too when
- * there are none. */
+/* Doubted keys stay in use while new ones are fetched, at most once in ten seconds. If the source has no new
+ * keys, they stay in use afterwards too. */
 static void test_store_credentials_doubted(void **state)
 {
     struct fixture *f = *state;
@@ -538,14 +538,14 @@ static void test_store_credentials_doubted(void **state)
     use_container(f);
     answer(f, NULL, 200, keys_json(f, "one", 60));
     assert_int_equal(get(f, &one), DP_OK);
-    assert_false(credentials_doubted(f->credentials, one->serial)); /* they have just come */
+    assert_false(credentials_doubted(f->credentials, one->serial)); /* these keys have just been fetched */
     clock_ms += 10 * 1000;
     assert_true(credentials_doubted(f->credentials, one->serial));
     answer(f, NULL, 500, "");
     answer(f, NULL, 500, "");
     answer(f, NULL, 500, "");
     answer(f, NULL, 500, "");
-    expect_keys(f, "one", "s", "t"); /* the source is down: the old ones are still good */
+    expect_keys(f, "one", "s", "t"); /* the source is down, and the old keys are still valid */
     for (int i = 0; i < 5; i++)
         assert_false(credentials_doubted(f->credentials, one->serial));
     http_server_reset(f->server);
@@ -553,7 +553,7 @@ static void test_store_credentials_doubted(void **state)
     assert_true(credentials_doubted(f->credentials, one->serial));
     answer(f, NULL, 200, keys_json(f, "two", 60));
     expect_keys(f, "two", "s", "t");
-    assert_true(credentials_doubted(f->credentials, one->serial)); /* there are others already */
+    assert_true(credentials_doubted(f->credentials, one->serial)); /* newer keys are already there */
     expect_keys(f, "two", "s", "t");
     assert_int_equal(http_server_count(f->server), 1);
     aws_keys_release(one);
@@ -612,7 +612,7 @@ static void test_store_credentials_fetched_once_for_many(void **state)
     assert_int_equal(http_server_count(f->server), 2);
 }
 
-/* One that gives up does not take the others with it, and one that waits can be cancelled. */
+/* A call that gives up does not fail the others, and a waiting call can be cancelled. */
 static void test_store_credentials_waiting_ends_with_the_call(void **state)
 {
     struct fixture *f = *state;
@@ -666,14 +666,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_store_credentials_given),
         CASE(test_store_credentials_given_with_token),
-        CASE(test_store_credentials_given_by_half),
+        CASE(test_store_credentials_given_without_the_other_half),
         CASE(test_store_credentials_none_needed),
-        CASE(test_store_credentials_nowhere),
+        CASE(test_store_credentials_without_any_source),
         CASE(test_store_credentials_default_profile),
         CASE(test_store_credentials_named_files_and_profile),
-        CASE(test_store_credentials_profile_that_is_not_there),
-        CASE(test_store_credentials_profile_that_is_broken),
-        CASE(test_store_credentials_profile_by_half),
+        CASE(test_store_credentials_missing_profile),
+        CASE(test_store_credentials_malformed_profile),
+        CASE(test_store_credentials_profile_without_secret),
         CASE(test_store_credentials_profile_of_another_kind),
         CASE(test_store_credentials_web_identity),
         CASE(test_store_credentials_web_identity_of_a_profile),
@@ -684,14 +684,14 @@ int main(void)
         CASE(test_store_credentials_container_refuses),
         CASE(test_store_credentials_container_uris),
         CASE(test_store_credentials_take_no_proxy),
-        CASE(test_store_credentials_container_elsewhere),
+        CASE(test_store_credentials_container_on_another_host),
         CASE(test_store_credentials_metadata),
         CASE(test_store_credentials_metadata_without_role),
         CASE(test_store_credentials_metadata_refuses),
-        CASE(test_store_credentials_metadata_nowhere),
+        CASE(test_store_credentials_without_metadata_service),
         CASE(test_store_credentials_order),
         CASE(test_store_credentials_renewed_before_they_expire),
-        CASE(test_store_credentials_of_a_short_life),
+        CASE(test_store_credentials_that_expire_soon_are_renewed_at_half_life),
         CASE(test_store_credentials_fetched_expired),
         CASE(test_store_credentials_outlive_a_failed_renewal),
         CASE(test_store_credentials_refused_by_the_store),

@@ -1,4 +1,4 @@
-/* test_http_head.c: what heads of answers say, and which parts of a URL are shown. */
+/* test_http_head.c: parsing the heads of answers, and the parts of a URL that messages show. */
 #include "test_support.h"
 
 #include "store/http/head.h"

@@ -1,4 +1,4 @@
-/* test_http_store.c: plain and presigned URLs as a store to read from, on the scripted server. */
+/* test_http_store.c: plain and presigned URLs as a read-only store, against the scripted server. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -108,13 +108,14 @@ static void test_http_store_counts_what_is_sent(void **state)
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .text = "slow down"});
     assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_OK);
     assert_int_equal(f->call.cost.rounds, 1);
-    assert_int_equal(f->call.cost.requests, 2); /* three ranges in one request, which was sent twice */
-    assert_int_equal(f->call.cost.bytes, 10);   /* with the gaps between them */
+    assert_int_equal(f->call.cost.requests, 2); /* three ranges in one request, sent twice */
+    assert_int_equal(f->call.cost.bytes, 10);   /* includes the gaps between the ranges */
     assert_int_equal(http_server_count(f->server), 2);
     store_read_release(reqs, 3);
     http_server_reset(f->server);
     open_root(f, "/data", (struct store_options){.merge_gap = STORE_NEVER, .split_at = STORE_NEVER});
-    http_server_gate(f->server, 3); /* in parallel */
+    /* holds all three requests until they are there: they must be sent in parallel */
+    http_server_gate(f->server, 3);
     assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_OK);
     assert_int_equal(f->call.cost.rounds, 1);
     assert_int_equal(f->call.cost.requests, 3);
@@ -212,7 +213,7 @@ static void test_http_store_if_changed(void **state)
     }
 }
 
-/* An object that changes between the parts of one read, or between two tries of one part. */
+/* The object changes between the parts of one read, or between two tries of one part. */
 static void test_http_store_never_mixes(void **state)
 {
     struct fixture *f = *state;
@@ -232,7 +233,7 @@ static void test_http_store_never_mixes(void **state)
     }
 }
 
-static void test_http_store_needs_something_that_tells_versions(void **state)
+static void test_http_store_needs_etag_or_last_modified(void **state)
 {
     struct fixture *f = *state;
     serve(f, (struct http_server_options){.plain = true, .no_modified = true});
@@ -298,7 +299,7 @@ static void test_http_store_explains_errors(void **state)
     }
 }
 
-/* The error that a broken read resumes into is told as itself, whatever version its page claims. */
+/* When a resumed read gets an error, the read ends with that error, whatever version the error page claims. */
 static void test_http_store_resumes_into_errors(void **state)
 {
     struct fixture *f = *state;
@@ -316,7 +317,7 @@ static void test_http_store_resumes_into_errors(void **state)
         {403, "", DP_DENIED},
         {404, "ETag: \"page\"\r\n", DP_NOT_FOUND},
         {410, "", DP_NOT_FOUND},
-        {203, "ETag: \"proxy\"\r\n", DP_TOO_LARGE}, /* its page is */
+        {203, "ETag: \"proxy\"\r\n", DP_TOO_LARGE}, /* its error page is too large */
         {302, "ETag: \"login\"\r\nLocation: /login\r\n", DP_UNSUPPORTED},
     };
     uint8_t body[LEN];
@@ -335,7 +336,7 @@ static void test_http_store_resumes_into_errors(void **state)
         if (read_one(f, &req) != cases[i].status)
             fail_msg("%d: %s: %s", cases[i].code, dp_status_name(req.status), req.error.message);
         if (req.status == DP_OK && !span_equal(req.bytes.span, span_of(body, LEN)))
-            fail_msg("%d: other bytes than the object's", cases[i].code);
+            fail_msg("%d: the bytes are not the object's", cases[i].code);
         assert_int_equal(http_server_unused(f->server), 0);
         store_read_release(&req, 1);
     }
@@ -358,8 +359,8 @@ static void test_http_store_servers_without_ranges(void **state)
     assert_non_null(strstr(shifted.error.message, "another range"));
 }
 
-/* MinIO's 416 does not tell the size: a look does. */
-static void test_http_store_ends_that_are_not_told(void **state)
+/* MinIO's 416 does not tell the object's size, so the store asks for it. */
+static void test_http_store_asks_for_sizes_that_a_416_lacks(void **state)
 {
     struct fixture *f = *state;
     serve(f, (struct http_server_options){.terse = true});
@@ -408,7 +409,7 @@ static void test_http_store_encodes_keys(void **state)
     assert_string_equal(http_server_seen(f->server, 0).target, "/data/x/%C3%A4%20%25%3F%23%2B?token=a%20b&c");
 }
 
-/* A presigned URL is asked for as it was given, byte for byte. */
+/* The store sends a presigned URL byte for byte as it was given. */
 static void test_http_store_presigned_object(void **state)
 {
     struct fixture *f = *state;
@@ -428,7 +429,7 @@ static void test_http_store_presigned_object(void **state)
     struct store_read_req other = range("other", 0, 1);
     assert_int_equal(read_one(f, &other), DP_NOT_FOUND);
     assert_int_equal(http_server_count(f->server), 1);
-    /* A presigned GET refuses HEAD; nothing here sends one. */
+    /* A URL presigned for GET refuses HEAD, so the store sends no HEAD. */
     struct store_info info;
     assert_int_equal(store_head(&f->call, f->store, key, &info), DP_OK);
     assert_string_equal(http_server_seen(f->server, 1).method, "GET");
@@ -549,12 +550,12 @@ int main(void)
         CASE(test_http_store_pins),
         CASE(test_http_store_if_changed),
         CASE(test_http_store_never_mixes),
-        CASE(test_http_store_needs_something_that_tells_versions),
+        CASE(test_http_store_needs_etag_or_last_modified),
         CASE(test_http_store_versions),
         CASE(test_http_store_explains_errors),
         CASE(test_http_store_resumes_into_errors),
         CASE(test_http_store_servers_without_ranges),
-        CASE(test_http_store_ends_that_are_not_told),
+        CASE(test_http_store_asks_for_sizes_that_a_416_lacks),
         CASE(test_http_store_chunks),
         CASE(test_http_store_encodes_keys),
         CASE(test_http_store_presigned_object),

@@ -1,4 +1,5 @@
-/* test_local.c: what only a folder of this host has: paths and links, other writers, permissions, leftovers. */
+/* test_local.c: properties that only the local store has: paths and links, other writers, permissions,
+ * leftovers. */
 #include "test_support.h"
 
 #include <dirent.h>
@@ -41,7 +42,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* A path below the root, in one of two static buffers. */
+/* Returns a path below the root, in one of two static buffers. */
 static const char *at(const struct fixture *f, const char *name)
 {
     static char paths[2][4096];
@@ -142,11 +143,11 @@ static void test_store_local_reading_writes_nothing(void **state)
     assert_int_equal(store_remove(&f->call, store, span_str("a/b")), DP_OK);
     assert_int_equal(store_list(&f->call, store, span_str(""), span_str(""), false, 9, &listing), DP_OK);
     store_free(store);
-    assert_int_equal(rmdir(root), 0); /* nothing was made in it */
+    assert_int_equal(rmdir(root), 0); /* the folder is still empty */
     assert_int_equal(mkdir(root, 0777), 0);
 }
 
-/* ---- links and other things that are no objects ------------------------------------------------------ */
+/* ---- links and other files that are not objects -------------------------------------------------------- */
 
 static void test_store_local_never_leaves_the_root(void **state)
 {
@@ -181,7 +182,7 @@ static void test_store_local_never_leaves_the_root(void **state)
     buffer_deinit(&kept);
 }
 
-static void test_store_local_passes_over_what_is_no_object(void **state)
+static void test_store_local_ignores_files_that_are_not_objects(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(mkfifo(at(f, "pipe"), 0600), 0);
@@ -214,7 +215,7 @@ static void test_store_local_small_versions_are_of_the_content(void **state)
     assert_false(store_version_equal(&one.version, &other.version));
 }
 
-/* Someone overwrites the object in place, as no writer of ours does. */
+/* Overwrites the object in place, as no writer of Dipper does. */
 static void check_foreign_write(struct fixture *f, size_t size)
 {
     char *bytes = calloc(1, size);
@@ -276,7 +277,7 @@ static void test_store_local_waits_for_the_lock_until_the_deadline(void **state)
     call_limit_ms(&f->call, 30);
     assert_int_equal(store_remove(&f->call, f->store, span_str("k")), DP_DEADLINE);
     call_init(&f->call, &f->arena);
-    /* Reading and creating need no lock. */
+    /* Reads and puts "if absent" need no lock. */
     struct store_put fresh = {.key = span_str("fresh"), .body = span_str("x"), .condition = STORE_IF_ABSENT};
     assert_int_equal(store_put(&f->call, f->store, &fresh), DP_OK);
     assert_int_equal(read_key(f, "k"), DP_OK);
@@ -330,7 +331,8 @@ static void test_store_local_failed_puts_leave_nothing(void **state)
     assert_int_equal(count_temporary(f), 0);
 }
 
-/* Runs as somebody without rights to the folder, as root has them all. Ends the child with its findings. */
+/* Runs in a child process as a user without rights to the folder, because root has all rights. Its exit status
+ * tells the result. */
 static void be_nobody(struct fixture *f)
 {
     if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0))
@@ -354,7 +356,7 @@ static void be_nobody(struct fixture *f)
     _exit(0);
 }
 
-static void test_store_local_names_what_is_denied(void **state)
+static void test_store_local_names_denied_paths(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(put_key(f, "k", "x"), DP_OK);
@@ -375,7 +377,7 @@ static void test_store_local_names_what_is_denied(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* An object that must lie below a folder: the way there follows no link, the folder itself may be one. */
+/* An object that must lie below a folder. The folder itself may be a link; the path below it follows none. */
 static void test_store_local_objects_below_a_folder(void **state)
 {
     struct fixture *f = *state;
@@ -385,7 +387,7 @@ static void test_store_local_objects_below_a_folder(void **state)
     } cases[] = {
         {"ok", "ok/a", DP_OK},
         {"ok/", "ok/sub/a", DP_OK},
-        {"link", "link/a", DP_OK}, /* the caller's word */
+        {"link", "link/a", DP_OK}, /* the caller named the link */
         {"ok", "ok/up/secret", DP_NOT_FOUND},
         {"ok", "ok/up/ok/a", DP_NOT_FOUND},
         {"ok", "ok/file", DP_DENIED},
@@ -432,7 +434,8 @@ static void test_store_local_objects_below_a_folder(void **state)
     }
 }
 
-/* A root that is away is told so by every operation, not as empty, and one that is put in its place is seen. */
+/* While the root is missing, every operation says so instead of showing an empty store. A folder put in its
+ * place is used at once. */
 static void test_store_local_root_that_is_replaced(void **state)
 {
     struct fixture *f = *state;
@@ -442,7 +445,7 @@ static void test_store_local_root_that_is_replaced(void **state)
     struct store_upload *upload;
     snprintf(away, sizeof away, "%s.away", f->root);
     assert_int_equal(put_key(f, "a/b", "one"), DP_OK);
-    for (int turn = 0; turn < 2; turn++) { /* renamed; then a file in its place */
+    for (int turn = 0; turn < 2; turn++) { /* 0: the root is renamed; 1: a file is in its place */
         if (turn == 0)
             assert_int_equal(rename(f->root, away), 0);
         else
@@ -460,21 +463,21 @@ static void test_store_local_root_that_is_replaced(void **state)
         assert_int_equal(store_upload_begin(&f->call, f->store, span_str("u"), &upload), DP_UNAVAILABLE);
     }
     assert_int_equal(unlink(f->root), 0);
-    /* A copy, as a restore makes it: other folders of the same name. */
+    /* A restored backup: new folders with the old names. */
     assert_int_equal(mkdir(f->root, 0755), 0);
     assert_int_equal(read_key(f, "a/b"), DP_NOT_FOUND);
     assert_int_equal(put_key(f, "a/b", "three"), DP_OK);
     assert_int_equal(count_listed(f), 1);
-    /* And the old one again. */
+    /* The first root comes back. */
     char copy[4200];
     snprintf(copy, sizeof copy, "%s.copy", f->root);
     assert_int_equal(rename(f->root, copy), 0);
     assert_int_equal(rename(away, f->root), 0);
     assert_int_equal(read_key(f, "a/b"), DP_OK);
-    assert_int_equal(rename(copy, at(f, "copy")), 0); /* to be removed with the rest */
+    assert_int_equal(rename(copy, at(f, "copy")), 0); /* inside the root, so that it is removed at the end */
 }
 
-/* A root that was named from the current folder stays there when that changes. */
+/* A root given by a relative path stays the same folder when the current folder changes. */
 static void test_store_local_root_by_a_relative_path(void **state)
 {
     struct fixture *f = *state;
@@ -498,14 +501,14 @@ int main(void)
         CASE(test_store_local_root_may_be_a_link),
         CASE(test_store_local_reading_writes_nothing),
         CASE(test_store_local_never_leaves_the_root),
-        CASE(test_store_local_passes_over_what_is_no_object),
+        CASE(test_store_local_ignores_files_that_are_not_objects),
         CASE(test_store_local_small_versions_are_of_the_content),
         CASE(test_store_local_notices_foreign_writes),
         CASE(test_store_local_large_versions_differ_within_a_tick),
         CASE(test_store_local_waits_for_the_lock_until_the_deadline),
         CASE(test_store_local_leftovers),
         CASE(test_store_local_failed_puts_leave_nothing),
-        CASE(test_store_local_names_what_is_denied),
+        CASE(test_store_local_names_denied_paths),
         CASE(test_store_local_objects_below_a_folder),
         CASE(test_store_local_root_that_is_replaced),
         CASE(test_store_local_root_by_a_relative_path),

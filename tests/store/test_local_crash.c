@@ -1,4 +1,4 @@
-/* test_local_crash.c: the local folder when its writer is killed at every write, when the disk fills up at every
+/* test_local_crash.c: the local store when its writer is killed at every write, when the disk fills up at every
  * write, when each fsync fails, and when several processes write at once.
  *
  * The program runs itself again as the writer, under support/kill_at_write.c.
@@ -16,7 +16,7 @@
 
 enum { LARGE = 300 * 1024, INCREMENTS = 20, PROCESSES = 5 };
 
-/* What a writer does, in order; each step is a commit of its own. */
+/* The steps of a writer, in order. Each step is one commit. */
 static const char *const STEPS[] = {"once", "manifest 1", "segment", "manifest 2", "remove once"};
 enum { STEP_COUNT = sizeof STEPS / sizeof *STEPS };
 
@@ -40,7 +40,7 @@ static enum dp_status upload(struct call *call, struct store *store)
     return status;
 }
 
-/* Runs the steps, printing each one that was acknowledged. */
+/* Runs the steps and prints each acknowledged one. */
 static enum dp_status run_steps(struct call *call, struct store *store)
 {
     struct store_put once = {.key = span_str("ns/1/once"), .body = span_str("once"), .condition = STORE_IF_ABSENT};
@@ -53,7 +53,7 @@ static enum dp_status run_steps(struct call *call, struct store *store)
         switch (step) {
         case 0:
             status = store_put(call, store, &once);
-            status = status == DP_EXISTS ? DP_OK : status; /* a run before this one got so far */
+            status = status == DP_EXISTS ? DP_OK : status; /* an earlier run has done this step */
             break;
         case 1:
             status = store_put(call, store, &first);
@@ -97,7 +97,7 @@ static enum dp_status increment(struct call *call, struct store *store)
     return DP_OK;
 }
 
-/* `test_local_crash write|increment ROOT`: ends with 0, or with 1 and "status: message" on stdout. */
+/* `test_local_crash write|increment ROOT`: exits with 0, or with 1 and "status: message" on stdout. */
 static int be_writer(const char *what, const char *root)
 {
     struct arena arena;
@@ -117,7 +117,8 @@ static int be_writer(const char *what, const char *root)
 
 /* ---- running it ------------------------------------------------------------------------------------- */
 
-/* Starts this program as a writer over `root`, its output into `output`. `name`=`n` is for the preloaded library. */
+/* Starts this program as a writer over `root` that prints into `output`. The preloaded library reads
+ * `name`=`n`. */
 static pid_t start(const char *what, const char *root, const char *output, const char *name, long n)
 {
     pid_t child = fork();
@@ -162,7 +163,7 @@ static const char *read_text(const char *path)
     return text;
 }
 
-/* ---- what must hold --------------------------------------------------------------------------------- */
+/* ---- checks of the folder ---------------------------------------------------------------------------- */
 
 struct view {
     struct arena arena;
@@ -184,7 +185,7 @@ static void view_close(struct view *v)
     arena_deinit(&v->arena);
 }
 
-/* Whether the object is there; if so, with exactly this content. */
+/* Whether the object is there. If it is, it must have exactly this content. */
 static bool holds(struct view *v, const char *key, struct span content)
 {
     struct store_read_req req = {.key = span_str(key), .len = STORE_TO_END};
@@ -195,7 +196,7 @@ static bool holds(struct view *v, const char *key, struct span content)
     return same;
 }
 
-/* After how many steps the folder is as it is. */
+/* The number of steps that the folder shows. */
 static int state_of(const char *root)
 {
     struct view v;
@@ -216,12 +217,12 @@ static int state_of(const char *root)
     return state;
 }
 
-/* The state must be the one after `acknowledged` steps, or after one more: the step that was cut short. */
+/* The folder must show the acknowledged steps, and at most one more: the step that was cut short. */
 static void check_state(const char *root, int acknowledged)
 {
     int state = state_of(root);
     if (state != acknowledged && state != acknowledged + 1)
-        fail_msg("%d steps were acknowledged, but the folder is as after %d", acknowledged, state);
+        fail_msg("%d steps were acknowledged, but the folder shows %d", acknowledged, state);
 }
 
 static int count_lines(const char *text)
@@ -232,7 +233,7 @@ static int count_lines(const char *text)
     return lines;
 }
 
-/* How many counted calls a whole run makes. */
+/* The number of counted calls in a whole run. */
 static long count_calls(void)
 {
     char root[4096], output[4096], path[4200];
@@ -261,10 +262,10 @@ static void test_store_local_killed_at_every_write(void **state)
         int acknowledged = count_lines(read_text(output));
         if (access(root, F_OK) != 0) {
             assert_int_equal(acknowledged, 0);
-            continue; /* killed before the root was made */
+            continue; /* the writer was killed before it made the root */
         }
         check_state(root, acknowledged);
-        /* Whoever comes next can do all of it. */
+        /* The next writer can do all steps. */
         assert_int_equal(wait_for(start("write", root, output, NULL, 0)), 0);
         check_state(root, STEP_COUNT);
     }
@@ -285,10 +286,10 @@ static void test_store_local_full_at_every_write(void **state)
         assert_true(WIFEXITED(status));
         const char *text = read_text(output);
         if (WEXITSTATUS(status) == 0)
-            continue; /* only removals were left to do */
+            continue; /* only removals were left, which need no room */
         const char *last = strstr(text, "full: ");
         if (!last || !strstr(last, root))
-            fail_msg("a full disk at write %ld: \"%s\" does not tell of it and of %s", n, text, root);
+            fail_msg("a full disk at write %ld: \"%s\" does not name the full disk and %s", n, text, root);
         if (access(root, F_OK) != 0)
             continue;
         check_state(root, count_lines(text) - 1);
@@ -297,7 +298,8 @@ static void test_store_local_full_at_every_write(void **state)
     }
 }
 
-/* A step whose sync failed is told as failed where it is not to be seen, and as not durable where it is. */
+/* A step whose sync failed ends as DP_IO while its object is invisible, and as DP_NOT_DURABLE once it is
+ * visible. */
 static void test_store_local_unsynced_at_every_write(void **state)
 {
     (void)state;
@@ -311,20 +313,20 @@ static void test_store_local_unsynced_at_every_write(void **state)
         int status = wait_for(start("write", root, output, "DIPPER_UNSYNCED_AT", n));
         assert_true(WIFEXITED(status));
         if (WEXITSTATUS(status) == 0)
-            continue; /* it was no sync */
+            continue; /* the n-th call was not a sync */
         const char *text = read_text(output);
         bool visible = strstr(text, "not_durable: ") != NULL;
         if (!visible && !strstr(text, "io: "))
-            fail_msg("a failed sync at write %ld is told as \"%s\"", n, text);
+            fail_msg("a failed sync at write %ld is reported as \"%s\"", n, text);
         int acknowledged = count_lines(text) - 1;
         if (access(root, F_OK) == 0)
             assert_int_equal(state_of(root), acknowledged + visible);
         not_durable += visible;
     }
-    assert_int_equal(not_durable, STEP_COUNT); /* each step ends with the sync of its folder */
+    assert_int_equal(not_durable, STEP_COUNT); /* each step ends with a sync of its folder */
 }
 
-/* How many syncs fail the first step before its object is visible, when each fails in turn. */
+/* Fails each sync in turn, and returns how many of them precede the first step's visible object. */
 static int syncs_of_first_step(const char *base, const char *folder)
 {
     char output[4096];
@@ -342,11 +344,11 @@ static int syncs_of_first_step(const char *base, const char *folder)
         if (strncmp(text, "io: ", 4) == 0)
             failed++;
         else if (strncmp(text, "not_durable: ", 13) == 0)
-            return failed; /* the step's last sync */
+            return failed; /* the sync of the folder, the step's last */
     }
 }
 
-/* Folders that another writer made a moment ago may not be synced yet: they are, like one's own. */
+/* Another writer's new folders may not be synced yet, so the store syncs them like its own. */
 static void test_store_local_folders_of_others_are_durable(void **state)
 {
     (void)state;

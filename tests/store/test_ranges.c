@@ -1,4 +1,4 @@
-/* test_ranges.c: how batches of ranges become requests, over a scripted store instead of a network. */
+/* test_ranges.c: how the ranges of a batch become requests, over a scripted store instead of a network. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 enum { FETCHES_MAX = 512 };
 
-/* What a remote store would have been asked. */
+/* One request, as a remote store would get it. */
 struct asked {
     uint64_t offset;
     int64_t len;
@@ -18,7 +18,7 @@ struct asked {
 struct fixture {
     struct arena arena;
     struct call call;
-    struct store *store; /* scripted, over memory */
+    struct store *store; /* the scripted store over a memory store */
     struct range_limits limits;
     struct asked asked[FETCHES_MAX];
     size_t asked_count, rounds;
@@ -55,7 +55,7 @@ static struct store_version put(struct fixture *f, const char *key, struct span 
 
 /* ---- a fetch as a server would answer it ------------------------------------------------------------------ */
 
-/* Reads [offset, end) of the object as it is now, through the scripted store. */
+/* Reads [offset, end) of the object's present content, through the scripted store. */
 static void read_part(struct fixture *f, struct range_fetch *r, const struct store_info *info)
 {
     uint64_t end = r->len == STORE_TO_END ? info->size : r->offset + (uint64_t)r->len;
@@ -94,7 +94,7 @@ static void answer(struct fixture *f, struct range_fetch *r)
         r->version = info.version;
     } else if (r->offset < info.size || (r->offset == 0 && r->len == STORE_TO_END)) {
         read_part(f, r, &info);
-    } /* else a 416, which tells the size alone */
+    } /* otherwise the answer is a 416, which has only the size */
 }
 
 static void fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n)
@@ -111,7 +111,7 @@ static void fetch(void *ctx, struct call *call, struct range_fetch *fetches, siz
     }
 }
 
-/* store_read over `fetch`. */
+/* Does what store_read does, over `fetch`. */
 static enum dp_status read_all(struct fixture *f, struct store_read_req *reqs, size_t n)
 {
     f->asked_count = f->rounds = 0;
@@ -169,9 +169,9 @@ static void test_ranges_merge_when_close(void **state)
     struct store_read_req reqs[5] = {range("k", 50, 10), range("k", 0, 10), range("k", 20, 20), range("k", 5, 3),
                                      range("k", 71, 9)};
     assert_int_equal(read_all(f, reqs, 5), DP_OK);
-    expect_asked(f, "0+60 71+9"); /* gaps of 10 and less close; 11 do not */
+    expect_asked(f, "0+60 71+9"); /* merge_gap is 10: gaps of 10 merge, a gap of 11 does not */
     assert_int_equal(f->rounds, 1);
-    assert_int_equal(f->call.cost.rounds, 0); /* store_read counts the first */
+    assert_int_equal(f->call.cost.rounds, 0); /* store_read counts the first round */
     for (size_t i = 0; i < 5; i++) {
         expect_bytes(&reqs[i], object);
         assert_int_equal(reqs[i].size, sizeof object);
@@ -216,14 +216,14 @@ static void test_ranges_split_when_long(void **state)
     put_object(f);
     struct store_read_req reqs[3] = {range("k", 7, 250), range("k", 300, 100), range("k", 20, 100)};
     assert_int_equal(read_all(f, reqs, 3), DP_OK);
-    expect_asked(f, "7+100 107+100 207+50 300+100"); /* the third lies inside the first */
+    expect_asked(f, "7+100 107+100 207+50 300+100"); /* the third range lies inside the first */
     assert_int_equal(f->rounds, 1);
     for (size_t i = 0; i < 3; i++)
         expect_bytes(&reqs[i], object);
     store_read_release(reqs, 3);
 }
 
-static void test_ranges_none_merge_and_none_split(void **state)
+static void test_ranges_neither_merge_nor_split_when_told(void **state)
 {
     struct fixture *f = *state;
     put_object(f);
@@ -258,8 +258,8 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 8;
 }
 
-/* Batches of any shape deliver what the store itself delivers. */
-static void test_ranges_deliver_what_was_asked(void **state)
+/* Batches of any shape give the bytes that the store itself gives. */
+static void test_ranges_deliver_the_asked_bytes(void **state)
 {
     struct fixture *f = *state;
     put_object(f);
@@ -307,7 +307,8 @@ static void test_ranges_to_the_end(void **state)
     assert_int_equal(reqs[1].bytes.span.len, 10);
     assert_int_equal(reqs[2].bytes.span.len, 0);
     assert_true(store_version_equal(&reqs[2].version, &reqs[0].version));
-    expect_asked(f, "0+-1 990+-1 1000+-1 1000+0"); /* an answer without bytes tells no version: a look does */
+    /* an answer without bytes has no version, so a request of 0 bytes asks for it */
+    expect_asked(f, "0+-1 990+-1 1000+-1 1000+0");
     assert_int_equal(f->rounds, 2);
     assert_int_equal(f->call.cost.rounds, 1);
     store_read_release(reqs, 3);
@@ -330,7 +331,8 @@ static void test_ranges_past_the_end(void **state)
     store_read_release(reqs, 5);
 }
 
-/* A length that no answer has confirmed does not decide how much is allocated, nor how many requests go out. */
+/* Before an answer has confirmed a length, it decides neither how much is allocated nor how many requests are
+ * sent. */
 static void test_ranges_do_not_believe_huge_lengths(void **state)
 {
     struct fixture *f = *state;
@@ -343,7 +345,7 @@ static void test_ranges_do_not_believe_huge_lengths(void **state)
     expect_asked(f, "0+0");
 }
 
-static void test_ranges_look_before_they_read_much(void **state)
+static void test_ranges_confirm_large_lengths_first(void **state)
 {
     struct fixture *f = *state;
     enum { SIZE = RANGES_BLIND_MAX + 5 };
@@ -419,7 +421,7 @@ static void test_ranges_pinned_parts_are_stale(void **state)
     assert_int_equal(read_all(f, reqs, 2), DP_STALE);
     assert_int_equal(reqs[0].status, DP_STALE);
     assert_null(reqs[0].bytes.block);
-    assert_int_equal(reqs[1].status, DP_OK); /* its part came before the change */
+    assert_int_equal(reqs[1].status, DP_OK); /* its part was read before the change */
     assert_int_equal(reqs[1].bytes.span.data[5], before);
     assert_int_equal(f->rounds, 1);
     store_read_release(reqs, 2);
@@ -451,11 +453,12 @@ static void test_ranges_if_changed(void **state)
 
 /* ---- failures --------------------------------------------------------------------------------------------- */
 
-static void test_ranges_a_failure_is_its_own(void **state)
+static void test_ranges_failures_reach_only_their_ranges(void **state)
 {
     struct fixture *f = *state;
     put_object(f);
-    /* Two merged, one in three parts of which the second fails, one in the failing part, one of no object. */
+    /* Two ranges merge. One has three parts, of which the second fails. One lies in the failing part, one in
+     * the first. The last is of a missing object. */
     struct store_read_req reqs[6] = {range("k", 0, 10),   range("k", 15, 10),  range("k", 300, 300),
                                      range("k", 420, 10), range("k", 310, 20), range("none", 0, 5)};
     test_store_fail_at(f->store, TEST_STORE_READ, 3, DP_UNAVAILABLE, false);
@@ -515,17 +518,17 @@ int main(void)
         CASE(test_ranges_merge_only_one_version_of_one_object),
         CASE(test_ranges_merge_no_further_than_one_request),
         CASE(test_ranges_split_when_long),
-        CASE(test_ranges_none_merge_and_none_split),
+        CASE(test_ranges_neither_merge_nor_split_when_told),
         CASE(test_ranges_limits_of_options),
-        CASE(test_ranges_deliver_what_was_asked),
+        CASE(test_ranges_deliver_the_asked_bytes),
         CASE(test_ranges_to_the_end),
         CASE(test_ranges_past_the_end),
         CASE(test_ranges_do_not_believe_huge_lengths),
-        CASE(test_ranges_look_before_they_read_much),
+        CASE(test_ranges_confirm_large_lengths_first),
         CASE(test_ranges_never_mix_versions),
         CASE(test_ranges_pinned_parts_are_stale),
         CASE(test_ranges_if_changed),
-        CASE(test_ranges_a_failure_is_its_own),
+        CASE(test_ranges_failures_reach_only_their_ranges),
         CASE(test_ranges_leave_refused_requests_alone),
         CASE(test_ranges_survive_failed_allocations),
     };

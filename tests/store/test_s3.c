@@ -1,5 +1,5 @@
-/* test_s3.c: the S3 store against a server that answers as it is told: what is sent, what answers mean, what is
- * tried again. The contract suite runs against real stores (test_contract.c). */
+/* test_s3.c: the S3 store against the scripted server: the requests that it sends, the meaning of answers, and
+ * retries. The contract suite runs against real S3 servers (tests/e2e/test_s3.py). */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ struct fixture {
     struct store *store;
 };
 
-/* Waits are short; nothing in the tests depends on how long they are. */
+/* Waits are short; no test depends on their length. */
 static const struct transport_options QUICK = {
     .retry_base_ms = 1, .retry_cap_ms = 2, .tries = 4, .stall_ms = 60000};
 
@@ -97,7 +97,7 @@ static enum dp_status put(struct fixture *f, const char *key, enum store_conditi
 static void expect_says(const struct fixture *f, const char *says)
 {
     if (!strstr(f->call.error.message, says))
-        fail_msg("\"%s\" does not tell \"%s\"", f->call.error.message, says);
+        fail_msg("\"%s\" does not contain \"%s\"", f->call.error.message, says);
     assert_null(strstr(f->call.error.message, "hush"));
 }
 
@@ -106,7 +106,7 @@ static struct http_seen last_seen(struct fixture *f)
     return http_server_seen(f->server, http_server_count(f->server) - 1);
 }
 
-/* The value of a header that came, in a static buffer; "" when it did not. */
+/* Returns the value of a header that the server received, in a static buffer, or "". */
 static const char *header_of(const struct http_seen *seen, const char *name)
 {
     static char value[1024];
@@ -158,7 +158,7 @@ static void test_store_s3_refuses_bad_roots_and_settings(void **state)
                                  "s3://b\xc3\xa9", "s3://bkt?a=b",   "s3://bkt/.dipper"};
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
         if (open_root(f, roots[i]) != DP_INVALID)
-            fail_msg("%s was taken", roots[i]);
+            fail_msg("%s was accepted", roots[i]);
         assert_null(f->store);
         expect_says(f, "s3://");
     }
@@ -168,7 +168,7 @@ static void test_store_s3_refuses_bad_roots_and_settings(void **state)
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
         f->settings.endpoint_url = endpoints[i];
         if (open_root(f, "s3://bkt") != DP_INVALID)
-            fail_msg("%s was taken", endpoints[i]);
+            fail_msg("%s was accepted", endpoints[i]);
         expect_says(f, "S3_ENDPOINT_URL: write http://host:port");
     }
     f->settings.endpoint_url = "";
@@ -179,7 +179,7 @@ static void test_store_s3_refuses_bad_roots_and_settings(void **state)
 
 /* ---- requests -------------------------------------------------------------------------------------------- */
 
-/* Recomputes the signature of a request that came. */
+/* Recomputes the signature of a received request. */
 static void expect_signed(struct fixture *f, const struct http_seen *seen, const char *path)
 {
     char hash[65], date[32], host[64], token[64], authorization[1024];
@@ -284,7 +284,7 @@ static void test_store_s3_fetches_new_keys_when_they_expired(void **state)
     assert_int_equal(http_server_count(f->server), 4);
     struct http_seen seen = last_seen(f);
     assert_string_equal(header_of(&seen, "x-amz-security-token"), "t2");
-    /* The second time it is final. */
+    /* When the new keys are refused too, the read fails. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
                                                     .code = 400,
                                                     .match = "GET /bkt/k",
@@ -342,7 +342,8 @@ static void test_store_s3_tells_what_to_do(void **state)
     expect_says(f, "set AWS_REGION=ap-south-1");
 }
 
-/* The answer to a HEAD has no body: what it was refused for is asked with a GET, but for what is plain. */
+/* The answer to a HEAD has no body. When its code does not explain a refusal, the store sends a GET for the
+ * reason. */
 static void test_store_s3_head(void **state)
 {
     struct fixture *f = *state;
@@ -364,7 +365,7 @@ static void test_store_s3_head(void **state)
     assert_int_equal(http_server_count(f->server), 1);
 }
 
-/* Refused HEADs say nothing of the keys, and may be of HEADs alone. */
+/* A refused HEAD does not tell whether the keys are bad, and the store may refuse only HEADs. */
 static void test_store_s3_heads_that_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -395,7 +396,7 @@ static void test_store_s3_heads_that_are_refused(void **state)
     assert_int_equal(fetches, 1);
 }
 
-static void test_store_s3_tries_again_what_may_pass(void **state)
+static void test_store_s3_retries_transient_errors(void **state)
 {
     struct fixture *f = *state;
     must_open(f, "s3://bkt");
@@ -409,8 +410,8 @@ static void test_store_s3_tries_again_what_may_pass(void **state)
     assert_int_equal(read_all(f, "k", "found"), DP_UNAVAILABLE);
 }
 
-/* A read that broke off and resumes into an error ends as that error does anywhere else: the page's bytes are never the
- * object's, and what may pass is tried again. */
+/* A read breaks off, and its resumption gets an error. It ends as that error always does: a transient error is
+ * retried, and no byte of the error page becomes the object's. */
 static void test_store_s3_resumes_into_errors(void **state)
 {
     struct fixture *f = *state;
@@ -456,13 +457,14 @@ static void test_store_s3_resumes_into_errors(void **state)
         if (status != cases[i / 2].status)
             fail_msg("%d: %s: %s", cases[i / 2].code, dp_status_name(status), f->call.error.message);
         if (status == DP_OK && !span_equal(req.bytes.span, span_of(body, LEN)))
-            fail_msg("%d: other bytes than the object's", cases[i / 2].code);
+            fail_msg("%d: the bytes are not the object's", cases[i / 2].code);
         assert_int_equal(http_server_unused(f->server), 0);
         store_read_release(&req, 1);
     }
 }
 
-/* A range behind the end, from a server that tells the size in its error alone, and from one that tells none. */
+/* A range behind the end, from a server that tells the size only in its error, and from one that does not tell
+ * it. */
 static void test_store_s3_ranges_behind_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -500,10 +502,10 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
 {
     struct fixture *f = *state;
     const struct {
-        const char *match; /* of the put that is answered wrongly */
+        const char *match; /* picks the put that gets the wrong answer */
         int code;
         const char *says;
-        unsigned before; /* such requests that pass before */
+        unsigned before; /* how many such requests pass before it */
     } cases[] = {
         {"If-None-Match: *", 200, "ignores If-None-Match", 1},
         {"If-Match: ", 200, "ignores If-Match", 0},
@@ -529,7 +531,7 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
     }
 }
 
-/* A probe that fails says nothing of the store: the next write asks again. */
+/* After a failed check of conditional writes the answer is still open, so the next write checks again. */
 static void test_store_s3_probe_fails(void **state)
 {
     struct fixture *f = *state;
@@ -550,7 +552,7 @@ static void test_store_s3_conditional_puts(void **state)
     expect_says(f, "k was changed by another writer");
     assert_int_equal(put(f, "gone", STORE_IF_VERSION, "\"other\""), DP_CONFLICT);
     expect_says(f, "gone is gone");
-    assert_int_equal(put(f, "k", STORE_IF_VERSION, "m17"), DP_CONFLICT); /* a version of another store */
+    assert_int_equal(put(f, "k", STORE_IF_VERSION, "m17"), DP_CONFLICT); /* another store's version */
     assert_int_equal(put(f, "k", STORE_IF_VERSION, http_server_etag(f->server, "/bkt/k")), DP_OK);
     assert_int_equal(put(f, "new", STORE_IF_ABSENT, NULL), DP_OK);
     answer(f, "PUT /bkt/m", 404, "<Error><Code>NoSuchBucket</Code></Error>");
@@ -561,7 +563,7 @@ static void test_store_s3_conditional_puts(void **state)
     assert_int_equal(put(f, "n", STORE_IF_ABSENT, NULL), DP_INVALID);
 }
 
-/* When an answer is lost, a refusal of the next try may speak of our own write. */
+/* When an answer was lost, the refusal of the next try may be due to our own write. */
 static void test_store_s3_puts_whose_answer_is_lost(void **state)
 {
     struct fixture *f = *state;
@@ -574,7 +576,7 @@ static void test_store_s3_puts_whose_answer_is_lost(void **state)
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE, .match = "PUT "});
     assert_int_equal(put(f, "a", STORE_IF_VERSION, http_server_etag(f->server, "/bkt/a")), DP_UNKNOWN);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE, .match = "PUT "});
-    assert_int_equal(put(f, "b", STORE_ANY, NULL), DP_OK); /* twice the same is the same */
+    assert_int_equal(put(f, "b", STORE_ANY, NULL), DP_OK); /* putting the same bytes twice changes nothing */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE, .match = "PUT ", .times = 4});
     assert_int_equal(put(f, "c", STORE_IF_ABSENT, NULL), DP_UNKNOWN);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE, .match = "DELETE "});
@@ -596,7 +598,7 @@ static void test_store_s3_removals(void **state)
 
 /* ---- listing --------------------------------------------------------------------------------------------- */
 
-/* The listing as "key key/ …". */
+/* Returns the listing as "key key/ …". */
 static const char *list(struct fixture *f, const char *prefix, const char *after, bool folders, size_t max)
 {
     static char text[1024];
@@ -635,7 +637,8 @@ static void test_store_s3_lists_pages(void **state)
     assert_int_equal(f->call.cost.rounds, 2);
 }
 
-/* Stores that bring folders first, between objects, or nothing in order: a page is sorted. */
+/* Some stores list folders first or between objects, or nothing in order. The page that the caller gets is
+ * sorted. */
 static void test_store_s3_lists_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -648,7 +651,7 @@ static void test_store_s3_lists_in_order(void **state)
     assert_string_equal(list(f, "", "", true, 10), "a-b a/ b/ c d/");
 }
 
-/* A listing that would go on for ever, or backwards, ends with an error. */
+/* A listing that would never end, or that goes backwards, ends with an error. */
 static void test_store_s3_lists_that_make_no_progress(void **state)
 {
     struct fixture *f = *state;
@@ -670,7 +673,7 @@ static void test_store_s3_lists_that_make_no_progress(void **state)
     }
 }
 
-static void test_store_s3_lists_keys_alone(void **state)
+static void test_store_s3_lists_only_valid_keys(void **state)
 {
     struct fixture *f = *state;
     must_open(f, "s3://bkt");
@@ -683,7 +686,7 @@ static void test_store_s3_lists_keys_alone(void **state)
         "<CommonPrefixes><Prefix>//</Prefix></CommonPrefixes><CommonPrefixes><Prefix>z/</Prefix></CommonPrefixes>"
         "</ListBucketResult>");
     assert_string_equal(list(f, "", "", true, 10), "k z/");
-    /* What no key begins with is not asked for. */
+    /* No key begins with such a prefix, so no request is sent. */
     unsigned count = http_server_count(f->server);
     assert_string_equal(list(f, "../", "", true, 10), "");
     assert_string_equal(list(f, ".dipper/", "", true, 10), "");
@@ -691,14 +694,14 @@ static void test_store_s3_lists_keys_alone(void **state)
     assert_int_equal(http_server_count(f->server), count);
 }
 
-static void test_store_s3_lists_behind_a_name(void **state)
+static void test_store_s3_lists_after_a_key(void **state)
 {
     struct fixture *f = *state;
     must_open(f, "s3://bkt");
     answer(f, "GET ", 200, "<ListBucketResult><Contents><Key>d</Key><Size>1</Size></Contents></ListBucketResult>");
     assert_string_equal(list(f, "", "c", false, 10), "d");
     assert_non_null(strstr(last_seen(f).target, "&start-after=c"));
-    /* MinIO's answer to that is not believed, neither now nor later. */
+    /* The store does not trust MinIO's answer to start-after, neither now nor later. */
     http_server_script(
         f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
                                      .code = 200,
@@ -791,13 +794,13 @@ static void test_store_s3_uploads_in_parts(void **state)
     assert_non_null(strstr(last.body, "<Part><PartNumber>2</PartNumber><ETag>&quot;"));
 }
 
-/* A completion may take minutes, with no more than blanks to show for it. */
+/* The answer to a completion may take minutes, in which the server sends only blanks. */
 static void test_store_s3_completions_take_their_time(void **state)
 {
     struct fixture *f = *state;
     struct transport_options hasty = QUICK;
     struct store_version version;
-    hasty.stall_ms = 1000; /* parts of 8 MiB keep to it on a busy machine; the answer below takes longer */
+    hasty.stall_ms = 1000; /* enough for parts of 8 MiB on a busy machine, less than the answer below takes */
     hasty.tries = 1;
     transport_free(f->transport);
     assert_int_equal(transport_new(&hasty, &f->transport, &f->call.error), DP_OK);
@@ -829,7 +832,7 @@ static void test_store_s3_small_uploads_are_puts(void **state)
     assert_int_equal(http_server_count(f->server), 1);
 }
 
-/* A completion may answer 200 and hold an error. */
+/* The answer to a completion may be a 200 whose body holds an error. */
 static void test_store_s3_errors_inside_200(void **state)
 {
     struct fixture *f = *state;
@@ -868,7 +871,7 @@ static void test_store_s3_uploads_that_fail_are_taken_back(void **state)
     assert_string_equal(last_seen(f).method, "POST");
 }
 
-/* If the answer to a completion is lost, the upload may be complete, and must not be removed. */
+/* If the answer to a completion is lost, the upload may be complete, so the store must not abort it. */
 static void test_store_s3_completions_whose_answer_is_lost(void **state)
 {
     struct fixture *f = *state;
@@ -925,11 +928,12 @@ static void test_store_s3_failed_allocations(void **state)
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         arena_deinit(&arena);
-        /* A write that was sent has an unknown outcome. The probe's removal may fail: its object stays. */
+        /* A write that was sent may end as DP_UNKNOWN. The removal of the checking object may fail; the object
+         * then stays. */
         bool told = fired && strstr(call.error.message, "out of memory");
         if (status != DP_OK && !told)
             fail_msg("allocation %zu: %s: %s", n, dp_status_name(status), call.error.message);
-        if (test_alloc_live() > before + 64) /* the transport may keep a handle more */
+        if (test_alloc_live() > before + 64) /* the transport may keep one more handle */
             fail_msg("allocation %zu leaks", n);
         if (!fired)
             break;
@@ -951,7 +955,7 @@ int main(void)
         CASE(test_store_s3_tells_what_to_do),
         CASE(test_store_s3_head),
         CASE(test_store_s3_heads_that_are_refused),
-        CASE(test_store_s3_tries_again_what_may_pass),
+        CASE(test_store_s3_retries_transient_errors),
         CASE(test_store_s3_resumes_into_errors),
         CASE(test_store_s3_ranges_behind_the_end),
         CASE(test_store_s3_asks_once_whether_conditions_hold),
@@ -963,8 +967,8 @@ int main(void)
         CASE(test_store_s3_lists_pages),
         CASE(test_store_s3_lists_in_order),
         CASE(test_store_s3_lists_that_make_no_progress),
-        CASE(test_store_s3_lists_keys_alone),
-        CASE(test_store_s3_lists_behind_a_name),
+        CASE(test_store_s3_lists_only_valid_keys),
+        CASE(test_store_s3_lists_after_a_key),
         CASE(test_store_s3_refuses_bad_listings),
         CASE(test_store_s3_uploads_in_parts),
         CASE(test_store_s3_completions_take_their_time),

@@ -23,11 +23,11 @@ struct fixture {
     struct store *store;
 };
 
-/* How a first try stays without a clear answer. Scripted for each request that `match` picks. */
+/* The ways in which a first try gets no clear answer. */
 static const struct {
     enum http_act_kind kind;
     const char *name;
-    bool lands; /* before the next try */
+    bool lands; /* the write lands before the next try */
 } FIRSTS[] = {
     {HTTP_ACT_DROP, "swallowed", false},
     {HTTP_ACT_LOSE, "done, closed without an answer", true},
@@ -37,7 +37,7 @@ static const struct {
 };
 enum { FIRST_COUNT = sizeof FIRSTS / sizeof *FIRSTS };
 
-/* What the next try is answered. Those that are tried again are answered so to the end. */
+/* The answers to the next try. Retries of an answer that is retried get it too. */
 static const struct {
     int code;
     const char *text;
@@ -74,7 +74,7 @@ enum { SECOND_COUNT = sizeof SECONDS / sizeof *SECONDS };
 static const enum store_condition CONDITIONS[] = {STORE_ANY, STORE_IF_ABSENT, STORE_IF_VERSION};
 enum { CONDITION_COUNT = sizeof CONDITIONS / sizeof *CONDITIONS };
 
-/* Waits are short; nothing in the tests depends on how long they are. */
+/* Waits are short; no test depends on their length. */
 static const struct transport_options QUICK = {
     .retry_base_ms = 1, .retry_cap_ms = 1, .tries = TRIES, .stall_ms = 60000};
 
@@ -115,7 +115,7 @@ static enum dp_status put(struct call *call, struct store *store, const char *ke
     return store_put(call, store, &put);
 }
 
-/* Opens the store and has it ask its questions, so that the next requests are the test's. */
+/* Opens the store and lets it check conditional writes, so that the next requests are the test's. */
 static void open_store(struct fixture *f)
 {
     const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
@@ -142,7 +142,7 @@ static void expect_unknown(const struct fixture *f, enum dp_status status, const
     assert_null(strstr(f->call.error.message, "hush"));
 }
 
-/* Puts the object that a put "if version" replaces, or removes it; answers its ETag. */
+/* Puts the old object that the case needs, or removes it. Returns its ETag. */
 static const char *begin_case(struct fixture *f, enum store_condition condition)
 {
     http_server_reset(f->server);
@@ -168,7 +168,7 @@ static void test_store_s3_puts_after_an_unclear_try(void **state)
     }
 }
 
-/* The next try is served: it lands, or meets what may be the first one's object. */
+/* The next try is served: it lands, or meets an object that may be the first try's. */
 static void test_store_s3_puts_tried_again(void **state)
 {
     struct fixture *f = *state;
@@ -187,15 +187,15 @@ static void test_store_s3_puts_tried_again(void **state)
     }
 }
 
-/* An answer that cannot be taken in ends a put that may have landed. */
-static void test_store_s3_puts_whose_answer_is_no_answer(void **state)
+/* A malformed answer ends a put that may have landed. */
+static void test_store_s3_puts_with_malformed_answers(void **state)
 {
     struct fixture *f = *state;
     static const struct http_act answers[] = {
         {.kind = HTTP_ACT_HUGE_HEAD},
         {.kind = HTTP_ACT_ENDLESS},
         {.kind = HTTP_ACT_RAW, .text = "this is no HTTP\r\n\r\n"},
-        {.kind = HTTP_ACT_RAW, .text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, /* without an ETag */
+        {.kind = HTTP_ACT_RAW, .text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, /* no ETag */
     };
     open_store(f);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
@@ -209,7 +209,8 @@ static void test_store_s3_puts_whose_answer_is_no_answer(void **state)
     }
 }
 
-/* The first try lands unseen, the next is refused for keys that have expired, and there are no others. */
+/* The first try lands without an answer. The next try is refused because its keys have expired, and there are
+ * no new keys. */
 static void test_store_s3_puts_without_keys_to_try_again(void **state)
 {
     struct fixture *f = *state;
@@ -235,7 +236,7 @@ static void test_store_s3_removals_after_an_unclear_try(void **state)
     for (size_t i = 0; i < (size_t)FIRST_COUNT * SECOND_COUNT; i++) {
         size_t first = i % FIRST_COUNT, second = i / FIRST_COUNT;
         if (SECONDS[second].code == 404 && !strstr(SECONDS[second].text, "Bucket"))
-            continue; /* it is not there, as it should be */
+            continue; /* a missing object is a removal's success */
         begin_case(f, STORE_ANY);
         script(f, FIRSTS[first].kind, 0, NULL, "DELETE /bkt/k ");
         script(f, HTTP_ACT_STATUS, SECONDS[second].code, SECONDS[second].text, "DELETE /bkt/k ");
@@ -247,7 +248,7 @@ static void test_store_s3_removals_after_an_unclear_try(void **state)
 
 /* ---- uploads --------------------------------------------------------------------------------------------- */
 
-/* Writes one part and a byte, and finishes. */
+/* Uploads one part and a byte. */
 static enum dp_status upload(struct fixture *f)
 {
     static uint8_t bytes[S3_PART_BYTES + 1];
@@ -284,7 +285,7 @@ static void test_store_s3_completions_after_an_unclear_try(void **state)
         enum dp_status status = upload(f);
         if (status != DP_UNKNOWN)
             fail_msg("%d %s: %s: %s", code, text, dp_status_name(status), f->call.error.message);
-        /* It may be complete, so nothing is taken back. */
+        /* The upload may be complete, so the store does not abort it. */
         struct http_seen last = http_server_seen(f->server, http_server_count(f->server) - 1);
         assert_string_equal(last.method, "POST");
     }
@@ -292,7 +293,8 @@ static void test_store_s3_completions_after_an_unclear_try(void **state)
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
-/* With each allocation failing in turn, a put whose object is there is told as done or as unknown, never as failed. */
+/* With each allocation failing in turn, a put whose object has landed ends as DP_OK or DP_UNKNOWN, never as
+ * failed. */
 static void test_store_s3_puts_with_failed_allocations(void **state)
 {
     struct fixture *f = *state;
@@ -327,9 +329,9 @@ static void test_store_s3_puts_with_failed_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_store_s3_puts_after_an_unclear_try),      CASE(test_store_s3_puts_tried_again),
-        CASE(test_store_s3_puts_whose_answer_is_no_answer), CASE(test_store_s3_puts_without_keys_to_try_again),
-        CASE(test_store_s3_removals_after_an_unclear_try),  CASE(test_store_s3_completions_after_an_unclear_try),
+        CASE(test_store_s3_puts_after_an_unclear_try),     CASE(test_store_s3_puts_tried_again),
+        CASE(test_store_s3_puts_with_malformed_answers),   CASE(test_store_s3_puts_without_keys_to_try_again),
+        CASE(test_store_s3_removals_after_an_unclear_try), CASE(test_store_s3_completions_after_an_unclear_try),
         CASE(test_store_s3_puts_with_failed_allocations),
     };
     return test_run(tests);

@@ -1,4 +1,4 @@
-/* test_sigv4.c: Signature Version 4 against the published test suite, and what the suite does not cover. */
+/* test_sigv4.c: Signature Version 4 against the published test suite, and cases that the suite lacks. */
 #include "test_support.h"
 
 #include <dirent.h>
@@ -26,7 +26,7 @@ struct vector {
     char payload_hash[65];
 };
 
-/* A file of the case without its last newlines. */
+/* Reads a file of the case, without its last newlines. */
 static struct span suite_file(struct vector *v, const char *file)
 {
     char name[256];
@@ -84,13 +84,13 @@ static void read_context(struct vector *v)
             fail_msg("%s: unknown key %.*s", v->name, SPAN_FMT(key));
     }
     assert_false(json_failed(&r));
-    /* All cases are of one moment, which sigv4_date must write as the suite does. */
+    /* All cases have one time, which sigv4_date must write as the suite does. */
     assert_true(span_equal_str(time, "2015-08-30T12:36:00Z"));
     sigv4_date(1440938160123, v->signer.date);
     assert_string_equal(v->signer.date, "20150830T123600Z");
 }
 
-/* Cuts `text` at the first `mark`: what is before it; *text becomes what is behind. */
+/* Cuts `text` at the first `mark`. Returns the part before it; *text becomes the part behind it. */
 static struct span cut(struct span *text, char mark)
 {
     const uint8_t *at = text->len ? memchr(text->data, mark, text->len) : NULL;
@@ -117,7 +117,8 @@ static struct span unescaped(struct vector *v, struct span text)
     return span_of(out, len);
 }
 
-/* request.txt: a request line whose path may have spaces in it, headers (values may go on over lines), a body. */
+/* Parses request.txt: a request line whose path may hold spaces, headers whose values may continue on the next
+ * line, and a body. */
 static void read_request(struct vector *v)
 {
     struct span text = suite_file(v, "request.txt"), line = cut(&text, '\n');
@@ -233,8 +234,8 @@ static void check_query(struct vector *v)
                                    &canonical, &error),
                      DP_OK);
     check_steps(v, "query", NULL, canonical);
-    /* The URL's parameters, as sent: order and escapes too. A token that is not signed comes before the signature,
-     * and the suite leaves the request's own path and parameters as they were. */
+    /* Checks the URL's parameters as they are sent, with their order and escapes. An unsigned token precedes
+     * the signature. The suite leaves the path and parameters of the request unchanged. */
     struct buffer b;
     buffer_init(&b, 1 << 16);
     sigv4_query(&b, query + v->request.query_count, count - v->request.query_count - (v->omit_token ? 1 : 0));
@@ -244,7 +245,7 @@ static void check_query(struct vector *v)
         sigv4_query(&b, query + count - 1, 1);
     }
     buffer_append_str(&b, " HTTP/1.1\n");
-    for (size_t i = 1; i < b.len; i++) /* one query that may follow others */
+    for (size_t i = 1; i < b.len; i++) /* the query may follow parameters of the request */
         if (b.data[i] == '?')
             b.data[i] = '&';
     struct span want = suite_file(v, "query-signed-request.txt");
@@ -264,7 +265,7 @@ static void test_store_sigv4_passes_the_suite(void **state)
             continue;
         struct vector v;
         open_vector(&v, entry->d_name);
-        check_query(&v); /* first: the headers are added for check_header */
+        check_query(&v); /* before check_header, which adds headers */
         check_header(&v);
         arena_deinit(&v.arena);
         seen++;
@@ -273,8 +274,8 @@ static void test_store_sigv4_passes_the_suite(void **state)
     assert_int_equal(seen, CASES);
 }
 
-/* The examples of S3's own pages: "Signature Calculations for the Authorization Header" and "Authenticating
- * Requests: Using Query Parameters" of the S3 API reference. */
+/* The examples of the S3 API reference, pages "Signature Calculations for the Authorization Header" and
+ * "Authenticating Requests: Using Query Parameters". */
 static const struct sigv4_signer EXAMPLE = {
     .access_key_id = {(const uint8_t *)"AKIAIOSFODNN7EXAMPLE", 20},
     .secret_access_key = {(const uint8_t *)"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", 40},
@@ -284,7 +285,7 @@ static const struct sigv4_signer EXAMPLE = {
 };
 static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-static void test_store_sigv4_signs_as_s3_documents(void **state)
+static void test_store_sigv4_signs_the_examples_of_s3(void **state)
 {
     (void)state;
     const struct sigv4_pair headers[] = {
@@ -330,7 +331,7 @@ static enum dp_status presign_example(struct arena *arena, struct buffer *out, u
     return buffer_check(out, "a URL", error);
 }
 
-static void test_store_sigv4_presigns_as_s3_documents(void **state)
+static void test_store_sigv4_presigns_the_examples_of_s3(void **state)
 {
     (void)state;
     struct arena arena;
@@ -396,8 +397,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_sigv4_passes_the_suite),
-        cmocka_unit_test(test_store_sigv4_signs_as_s3_documents),
-        cmocka_unit_test(test_store_sigv4_presigns_as_s3_documents),
+        cmocka_unit_test(test_store_sigv4_signs_the_examples_of_s3),
+        cmocka_unit_test(test_store_sigv4_presigns_the_examples_of_s3),
         cmocka_unit_test(test_store_sigv4_failed_allocations),
         cmocka_unit_test(test_store_sigv4_refuses_too_many_headers),
     };

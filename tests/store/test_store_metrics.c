@@ -1,4 +1,4 @@
-/* test_store_metrics.c: what is counted of a store's operations. */
+/* test_store_metrics.c: the metrics of a store's operations. */
 #include "test_support.h"
 
 #include "store/store_metrics.h"
@@ -100,9 +100,9 @@ static void test_store_metrics_count_operations(void **state)
     expect_done(f, "operation=\"remove\",status=\"ok\"", 1);
     expect_timed(f, "operation=\"put\"", 2);
     expect_timed(f, "operation=\"read\"", 2);
-    expect_bytes(f, "operation=\"put\"", 5); /* what was refused moved nothing */
+    expect_bytes(f, "operation=\"put\"", 5); /* the refused put sent nothing */
     expect_bytes(f, "operation=\"upload\"", 7);
-    expect_bytes(f, "operation=\"read\"", 20); /* what came, also of a batch that failed in part */
+    expect_bytes(f, "operation=\"read\"", 20); /* includes the bytes of a batch that failed in part */
 }
 
 static void test_store_metrics_survive_failed_allocations(void **state)

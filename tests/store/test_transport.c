@@ -12,7 +12,7 @@
 #include "store/http/run.h"
 #include "store/http/try.h"
 
-enum { NEVER_MS = 60000 }; /* a test that runs into this deadline has failed */
+enum { NEVER_MS = 60000 }; /* a test that reaches this deadline has failed */
 
 struct fixture {
     struct arena arena;
@@ -21,7 +21,8 @@ struct fixture {
     struct transport *transport;
 };
 
-/* Waits are short; nothing in the tests depends on how long they are. Without hedges each request is counted. */
+/* Waits are short; no test depends on their length. Without hedges each request is sent once, so tests can
+ * count them. */
 static const struct transport_options QUICK = {
     .per_host = 8, .retry_base_ms = 1, .retry_cap_ms = 2, .tries = 5, .stall_ms = 60000, .no_hedges = true};
 
@@ -98,7 +99,7 @@ static void test_transport_runs_a_round_in_parallel(void **state)
     struct fixture *f = *state;
     struct transport_request reqs[8];
     http_server_put(f->server, "/a", span_str("0123456789"));
-    http_server_gate(f->server, 8); /* nothing is answered before all eight are there */
+    http_server_gate(f->server, 8); /* the server answers when all eight requests have arrived */
     for (size_t i = 0; i < 8; i++) {
         reqs[i] = get(f, "/a");
         reqs[i].ranged = true;
@@ -133,7 +134,7 @@ static void test_transport_bounds_and_reuses_connections(void **state)
 
 /* ---- trying again ----------------------------------------------------------------------------------------- */
 
-static void test_transport_retries_what_may_pass(void **state)
+static void test_transport_retries_transient_errors(void **state)
 {
     struct fixture *f = *state;
     static const int codes[] = {500, 502, 503, 504, 429, 408};
@@ -163,8 +164,8 @@ static int64_t metric(const struct metric_registry *r, const char *name, const c
     return metric_value(m);
 }
 
-/* Its metrics tell what was sent and what came back, tries that broke off and requests that failed too. */
-static void test_transport_counts_what_it_does(void **state)
+/* The metrics count sent and received bytes, broken tries, and failed requests. */
+static void test_transport_counts_requests_and_bytes(void **state)
 {
     struct fixture *f = *state;
     static const char answers[] = "dipper_store_http_answers_total";
@@ -195,7 +196,7 @@ static void test_transport_counts_what_it_does(void **state)
     metric_registry_deinit(&r);
 }
 
-static void test_transport_does_not_retry_what_will_not(void **state)
+static void test_transport_does_not_retry_permanent_errors(void **state)
 {
     struct fixture *f = *state;
     static const int codes[] = {301, 307, 400, 403, 404, 409, 412, 416, 501, 505};
@@ -251,7 +252,7 @@ static void test_transport_honours_retry_after_within_bounds(void **state)
     struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     transport_release(&req, 1);
-    /* Asked to wait longer than it may, it does not wait at all. */
+    /* If the server asks for a longer wait than the transport may make, it does not wait at all. */
     struct transport_options options = QUICK;
     options.retry_total_ms = 900;
     open_transport(f, &options);
@@ -260,7 +261,8 @@ static void test_transport_honours_retry_after_within_bounds(void **state)
                        (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .lines = "Retry-After: 1\r\n"});
     assert_int_equal(run(f, &req), DP_UNAVAILABLE);
     assert_int_equal(http_server_count(f->server), 1);
-    /* Nor when the call's deadline would pass meanwhile; a date counts like a number. */
+    /* It does not wait either when the call's deadline would pass meanwhile. The wait may be given as a date or
+     * as a number. */
     open_transport(f, &QUICK);
     http_server_reset(f->server);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
@@ -305,7 +307,7 @@ static void test_transport_no_server(void **state)
     f->server = http_server_start(NULL);
 }
 
-/* A store that comes back at its twentieth try. */
+/* A store that comes back at the twentieth try. */
 struct outage {
     struct fixture *f;
     uint16_t port;
@@ -321,8 +323,8 @@ static enum dp_status count_tries(struct call *call, struct transport_request *r
     return DP_OK;
 }
 
-/* Writes, and whatever a patient call does, wait for a store that is away; other reads are told soon. */
-static void test_transport_patience(void **state)
+/* Writes, and all requests of a patient call, wait for a missing store. Other reads fail soon. */
+static void test_transport_writes_wait_for_a_missing_store(void **state)
 {
     struct fixture *f = *state;
     static const struct transport_options usual = {.retry_base_ms = 1, .retry_cap_ms = 1, .no_hedges = true};
@@ -344,7 +346,7 @@ static void test_transport_patience(void **state)
         if (!f->server)
             f->server = http_server_start(NULL);
     }
-    /* The same when a proxy before the store answers in its place. */
+    /* A write also waits when a proxy answers 503 in place of the store. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 15});
     struct transport_request req = put(f, "/a", "mine");
     assert_int_equal(run(f, &req), DP_OK);
@@ -406,7 +408,7 @@ static void test_transport_resumes_where_it_broke_off(void **state)
             assert_memory_equal(req.bytes.span.data, body + req.offset, len);
             assert_int_equal(req.size, LARGE);
             assert_int_equal(http_server_count(f->server), 5);
-            /* A truncated body came as far as it was sent; what a reset leaves of it is the system's matter. */
+            /* All sent bytes of a truncated body arrive. After a reset, the system decides how many arrive. */
             struct http_seen last = http_server_seen(f->server, 4);
             assert_non_null(strcasestr(last.head, "\r\nif-match: \"v"));
             const char *range = strcasestr(last.head, "\r\nrange: bytes=");
@@ -439,7 +441,8 @@ static void test_transport_resumes_into_the_callers_memory(void **state)
     free(body);
 }
 
-/* An object that changes between the tries is read from its start, or is stale when it was pinned: never a mix. */
+/* If the object changes between the tries, it is read from its start. If it was pinned, it is stale. The
+ * contents never mix. */
 static void test_transport_never_mixes_versions(void **state)
 {
     struct fixture *f = *state;
@@ -459,7 +462,7 @@ static void test_transport_never_mixes_versions(void **state)
         assert_body(&req, "CCCCCCCCCC");
         transport_release(&req, 1);
         if (i > 0)
-            continue; /* pins are strong ETags */
+            continue; /* only strong ETags can be pinned */
         http_server_put(f->server, "/a", span_str("AAAAAAAAAA"));
         snprintf(pin, sizeof pin, "%s", http_server_etag(f->server, "/a"));
         http_server_reset(f->server);
@@ -491,8 +494,8 @@ static enum http_verdict as_usual(struct call *call, struct transport_request *r
     return HTTP_AS_USUAL;
 }
 
-/* What a resumed read is answered with an error is that error, never a part of the object: whatever versions the error
- * page claims, and however long it is. */
+/* When a resumed read gets an error, it ends with that error. No byte of the error page becomes the object's,
+ * whatever version the page claims and however long it is. */
 static void test_transport_never_takes_an_error_for_the_rest(void **state)
 {
     struct fixture *f = *state;
@@ -530,8 +533,8 @@ static void test_transport_never_takes_an_error_for_the_rest(void **state)
         bool retried = code == 408 || code == 429 || (code >= 500 && code != 501 && code != 505);
         bool whole = req.code == 206 && req.body_len == LEN && memcmp(bytes, body, LEN) == 0;
         if (status != DP_OK || (retried ? !whole : req.code != code))
-            fail_msg("%d with \"%s\": status %s, code %d, %zu bytes", code, claims, dp_status_name(status),
-                     req.code, (size_t)req.body_len);
+            fail_msg("%d with the headers \"%s\": status %s, code %d, %zu bytes", code, claims,
+                     dp_status_name(status), req.code, (size_t)req.body_len);
         if (http_server_unused(f->server))
             fail_msg("%d: the read was not resumed", code);
         transport_release(&req, 1);
@@ -573,7 +576,7 @@ static void test_transport_validates_ranges(void **state)
          DP_IO},
         {{.kind = HTTP_ACT_RAW,
           .text = "HTTP/1.1 206 P\r\nContent-Length: 2\r\nContent-Range: bytes 2-3/10\r\n\r\n23"},
-         DP_IO}, /* less than asked for, although there is more */
+         DP_IO}, /* shorter than asked for, although the object has more */
         {{.kind = HTTP_ACT_RAW,
           .text = "HTTP/1.1 206 P\r\nContent-Length: 4\r\nContent-Range: bytes 2-5/10\r\n\r\n2345"},
          DP_IO},
@@ -594,7 +597,7 @@ static void test_transport_validates_ranges(void **state)
         assert_int_equal(http_server_count(f->server), 1);
         assert_null(req.bytes.block);
     }
-    /* A part that nobody asked for. */
+    /* A 206 in answer to a request without a range. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
                                                     .text = "HTTP/1.1 206 P\r\nContent-Length: 3\r\n"
                                                             "Content-Range: bytes 0-2/10\r\n\r\n012"});
@@ -618,7 +621,7 @@ static void test_transport_takes_a_whole_object_for_its_range(void **state)
             assert_int_equal(req.size, 10);
             transport_release(&req, 1);
         }
-    /* To the end. */
+    /* A range to the end of the object. */
     struct transport_request req = get(f, "/a");
     req.ranged = true;
     req.offset = 6;
@@ -626,7 +629,7 @@ static void test_transport_takes_a_whole_object_for_its_range(void **state)
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "6789");
     transport_release(&req, 1);
-    /* Past it. */
+    /* A range behind the end. */
     req.offset = 10;
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 416);
@@ -650,7 +653,7 @@ static void test_transport_ends_endless_answers(void **state)
     assert_int_equal(run(f, &req), DP_UNSUPPORTED);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_HUGE_HEAD});
     assert_int_equal(run(f, &req), DP_TOO_LARGE);
-    /* A length beyond the limit ends it before the first byte. */
+    /* A Content-Length beyond the limit ends the request before the first byte. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_RAW,
                                                     .text = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n"});
     struct transport_request limited = get(f, "/a");
@@ -693,7 +696,7 @@ static void test_transport_takes_chunks(void **state)
     free(body);
 }
 
-static void test_transport_refuses_what_is_no_http(void **state)
+static void test_transport_refuses_answers_that_are_not_http(void **state)
 {
     struct fixture *f = *state;
     static const char *const garbage[] = {"SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 abc OK\r\n\r\n",
@@ -724,7 +727,8 @@ static void test_transport_ends_stalled_answers(void **state)
     assert_int_equal(req.bytes.span.len, LARGE);
     assert_memory_equal(req.bytes.span.data, body, LARGE);
     assert_int_equal(http_server_unused(f->server), 0);
-    assert_non_null(strcasestr(http_server_seen(f->server, 2).head, "range: bytes=1000")); /* resumed */
+    /* the read was resumed */
+    assert_non_null(strcasestr(http_server_seen(f->server, 2).head, "range: bytes=1000"));
     transport_release(&req, 1);
     free(body);
 }
@@ -746,7 +750,7 @@ static void *cancel_when_asked(void *context)
     return NULL;
 }
 
-/* Runs a round that is cancelled when `count` requests have come to the server. */
+/* Runs a round, and cancels it when the server has received `count` requests. */
 static void run_cancelled(struct fixture *f, struct transport_request *reqs, size_t n, unsigned count)
 {
     struct canceller canceller = {.server = f->server, .count = count};
@@ -812,7 +816,7 @@ static void test_transport_retries_plain_puts(void **state)
     free(body);
 }
 
-/* A conditional put whose answer was lost: its second try meets the first one's object. */
+/* The answer to a conditional put is lost. Its second try meets the first try's object. */
 static void test_transport_tells_that_a_write_may_have_landed(void **state)
 {
     struct fixture *f = *state;
@@ -825,12 +829,12 @@ static void test_transport_tells_that_a_write_may_have_landed(void **state)
     assert_int_equal(req.code, 412);
     assert_true(req.maybe_landed);
     transport_release(&req, 1);
-    /* Without a lost answer, the object is someone else's. */
+    /* Without a lost answer, the object is another writer's. */
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 412);
     assert_false(req.maybe_landed);
     transport_release(&req, 1);
-    /* Throttled is not done. */
+    /* A throttled try did nothing. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 429});
     assert_int_equal(run(f, &req), DP_OK);
     assert_int_equal(req.code, 412);
@@ -842,14 +846,14 @@ static void test_transport_tells_that_a_write_may_have_landed(void **state)
     transport_release(&req, 1);
 }
 
-/* libcurl repeats a request by itself when the connection it reused was closed; what must not be done twice must
- * not be repeated unnoticed. */
+/* libcurl repeats a request by itself when the server has closed the reused connection. The transport must
+ * notice when libcurl has repeated a put. */
 static void test_transport_notices_a_put_sent_twice(void **state)
 {
     struct fixture *f = *state;
     http_server_put(f->server, "/other", span_str("x"));
     struct transport_request warm = get(f, "/other");
-    assert_int_equal(run(f, &warm), DP_OK); /* so that there is a connection to reuse */
+    assert_int_equal(run(f, &warm), DP_OK); /* leaves a connection to reuse */
     transport_release(&warm, 1);
     struct transport_request req = put(f, "/a", "mine");
     req.headers = &IF_ABSENT;
@@ -874,11 +878,11 @@ static void test_transport_unknown_outcomes(void **state)
     assert_true(req.maybe_landed);
     assert_int_equal(http_server_count(f->server), QUICK.tries);
     http_server_reset(f->server);
-    /* Refused each time: it is known that nothing happened. */
+    /* The server refuses each try, so it is certain that nothing was written. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 429, .times = 100});
     assert_int_equal(run(f, &req), DP_UNAVAILABLE);
     http_server_reset(f->server);
-    /* Cancelled while the answer is awaited. */
+    /* The call is cancelled while it waits for the answer. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
     run_cancelled(f, &req, 1, 1);
     assert_int_equal(req.status, DP_UNKNOWN);
@@ -893,8 +897,8 @@ static enum http_verdict cancel_call(struct call *call, struct transport_request
     return HTTP_AS_USUAL;
 }
 
-/* What is there when a round is broken off stays. */
-static void test_transport_keeps_what_it_has(void **state)
+/* When a round is broken off, the requests that have ended keep their bodies. */
+static void test_transport_keeps_finished_requests_of_a_broken_round(void **state)
 {
     struct fixture *f = *state;
     _Atomic bool cancelled = false;
@@ -923,7 +927,7 @@ static enum http_verdict cancel_and_retry_once(struct call *call, struct transpo
     return HTTP_RETRY_ONCE;
 }
 
-/* A call that ends while an answer is judged does not try again. */
+/* A call that ends while its answer is inspected makes no other try. */
 static void test_transport_ends_between_tries(void **state)
 {
     struct fixture *f = *state;
@@ -949,7 +953,7 @@ static void test_transport_honours_the_deadline(void **state)
     call_limit_ms(&f->call, 50);
     struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_DEADLINE);
-    /* And when it is over from the start. */
+    /* A deadline that has already passed. */
     call_init(&f->call, &f->arena);
     call_limit_ms(&f->call, -1);
     unsigned count = http_server_count(f->server);
@@ -960,7 +964,7 @@ static void test_transport_honours_the_deadline(void **state)
 static void test_transport_can_be_cancelled(void **state)
 {
     struct fixture *f = *state;
-    enum { N = 20 }; /* more than go out at once */
+    enum { N = 20 }; /* more than are sent at once */
     static struct transport_request reqs[N];
     for (size_t i = 0; i < N; i++)
         reqs[i] = get(f, "/a");
@@ -969,7 +973,7 @@ static void test_transport_can_be_cancelled(void **state)
     for (size_t i = 0; i < N; i++)
         assert_int_equal(reqs[i].status, DP_CANCELLED);
     assert_int_equal(http_server_count(f->server), 8);
-    /* The transport goes on. */
+    /* The transport still works. */
     http_server_reset(f->server);
     http_server_put(f->server, "/a", span_str("hello"));
     struct transport_request req = get(f, "/a");
@@ -1052,7 +1056,7 @@ static void test_transport_refuses_headers_with_line_ends(void **state)
     assert_int_equal(http_server_count(f->server), 0);
 }
 
-/* An error can hide in a 200. */
+/* The body of a 200 may hold an error. */
 static void test_transport_inspects_answers(void **state)
 {
     struct fixture *f = *state;
@@ -1067,7 +1071,7 @@ static void test_transport_inspects_answers(void **state)
     assert_body(&req, "hello");
     assert_int_equal(s.inspected, 2);
     transport_release(&req, 1);
-    /* Once means once. */
+    /* HTTP_RETRY_ONCE makes only one more try. */
     s.verdict = HTTP_RETRY_ONCE;
     s.inspected = 0;
     http_server_script(f->server, error);
@@ -1076,7 +1080,7 @@ static void test_transport_inspects_answers(void **state)
     assert_body(&req, "<Error>InternalError</Error>");
     assert_int_equal(s.inspected, 2);
     transport_release(&req, 1);
-    /* Final, although a 503 is usually tried again. */
+    /* HTTP_FINAL ends a 503, which is usually retried. */
     s.verdict = HTTP_FINAL;
     struct http_act final = error;
     final.code = 503;
@@ -1086,7 +1090,7 @@ static void test_transport_inspects_answers(void **state)
     assert_int_equal(req.code, 503);
     assert_int_equal(http_server_count(f->server), 1);
     transport_release(&req, 1);
-    /* A write that answers with an error in a 200 may have been done. */
+    /* A write whose 200 holds an error may have been carried out. */
     s.verdict = HTTP_RETRY;
     http_server_reset(f->server);
     http_server_script(f->server, error);
@@ -1100,7 +1104,7 @@ static void test_transport_inspects_answers(void **state)
 
 /* ---- hedges ----------------------------------------------------------------------------------------------- */
 
-/* Lets the transport see `n` quick answers. */
+/* Shows the transport `n` quick answers. */
 static void see_answers(struct fixture *f, size_t n)
 {
     struct transport_request *reqs = calloc(n, sizeof *reqs);
@@ -1138,9 +1142,9 @@ static void test_transport_sends_a_slow_get_again(void **state)
         req.len = 5;
         req.into = own ? (uint8_t *)into : NULL;
         req.into_len = own ? sizeof into : 0;
-        req.prepare = own ? NULL : sign; /* each has its own signature */
+        req.prepare = own ? NULL : sign; /* signs each try anew */
         req.ctx = &s;
-        assert_int_equal(run(f, &req), DP_OK); /* or it would have waited for the stall */
+        assert_int_equal(run(f, &req), DP_OK); /* without a hedge, the request would stall */
         assert_int_equal(req.sent, 2);
         assert_int_equal(req.body_len, 5);
         assert_int_equal(http_server_count(f->server), 2);
@@ -1155,7 +1159,7 @@ static void test_transport_sends_a_slow_get_again(void **state)
     assert_int_equal(metric(&r, "dipper_store_http_hedges_total", ""), 2);
     assert_int_equal(metric(&r, "dipper_store_http_retries_total", ""), 0);
     metric_registry_deinit(&r);
-    /* What is written is sent once. */
+    /* Writes are never hedged. */
     http_server_reset(f->server);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SILENT});
     struct transport_request write = put(f, "/w", "x");
@@ -1163,7 +1167,7 @@ static void test_transport_sends_a_slow_get_again(void **state)
     assert_int_equal(write.sent, 1);
 }
 
-/* The first may still come first, and a hedge that fails leaves it alone. */
+/* The first try may still answer first, and a failed hedge does not end it. */
 static void test_transport_a_hedge_may_fail(void **state)
 {
     struct fixture *f = *state;
@@ -1177,7 +1181,7 @@ static void test_transport_a_hedge_may_fail(void **state)
     struct transport_request req = get(f, "/a");
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "hello");
-    assert_int_equal(http_server_count(f->server), 3); /* silent, its hedge, and the next try */
+    assert_int_equal(http_server_count(f->server), 3); /* the silent try, its hedge, and the next try */
     transport_release(&req, 1);
 }
 
@@ -1187,7 +1191,7 @@ static void test_transport_hedges_are_few(void **state)
     enum { N = 40, SAVED = 10 };
     static struct transport_request reqs[N];
     struct transport_options options = HEDGING;
-    options.hedge_after = 256; /* none is sent, and so spent, while it learns */
+    options.hedge_after = 256; /* sends no hedge, and spends no allowance, while it learns */
     open_transport(f, &options);
     http_server_put(f->server, "/a", span_str("hello"));
     see_answers(f, 256);
@@ -1225,7 +1229,7 @@ static void test_transport_checks_certificates(void **state)
     assert_int_equal(run(f, &req), DP_OK);
     assert_body(&req, "hello");
     transport_release(&req, 1);
-    /* The certificate is for 127.0.0.1 and localhost, not for another name of the same host. */
+    /* The certificate names 127.0.0.1 and localhost, but not this address. */
     char url[64];
     snprintf(url, sizeof url, "https://127.0.0.2%s", strrchr(http_server_url(f->server, "/a"), ':'));
     req.url = span_str(url);
@@ -1243,7 +1247,7 @@ static void test_transport_public_addresses_only(void **state)
     const char *port = strrchr(http_server_url(f->server, "/a"), ':');
     static const char *const hosts[] = {"127.0.0.1",          "localhost",  "[::1]",
                                         "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"};
-    setenv("http_proxy", http_server_url(f->server, ""), 1); /* nor does a proxy lead there */
+    setenv("http_proxy", http_server_url(f->server, ""), 1); /* a proxy must not reach such a host either */
     setenv("no_proxy", "", 1);
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char url[600];
@@ -1275,7 +1279,7 @@ static void test_transport_goes_through_a_proxy(void **state)
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
-/* One pass over what the transport does; the first failure, or DP_OK. */
+/* Runs each kind of request once. Returns the first failure, or DP_OK. */
 static enum dp_status walk(struct fixture *f)
 {
     struct transport *transport;
@@ -1312,7 +1316,7 @@ static void test_transport_survives_failed_allocations(void **state)
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
         assert_int_equal(test_alloc_live(), before);
-        /* The put's may come after it was sent. */
+        /* An allocation of the put may fail after it was sent: DP_UNKNOWN. */
         if (fired ? status != DP_NOMEM && status != DP_UNKNOWN : status != DP_OK)
             fail_msg("allocation %zu: %s", n, dp_status_name(status));
         if (!fired)
@@ -1359,7 +1363,7 @@ static void test_transport_many_threads(void **state)
     assert_true(http_server_connections(f->server) <= 8);
 }
 
-/* First and second answers that come at the same time. */
+/* The answers to first tries and to their hedges come at the same time. */
 static void test_transport_many_threads_with_hedges(void **state)
 {
     struct fixture *f = *state;
@@ -1379,22 +1383,22 @@ static void test_transport_many_threads_with_hedges(void **state)
 
 int main(void)
 {
-    /* Servers of this host are reached without a proxy. */
+    /* The tests reach their servers without a proxy. */
     setenv("no_proxy", "*", 1);
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_transport_gets_an_object),
         CASE(test_transport_runs_a_round_in_parallel),
         CASE(test_transport_bounds_and_reuses_connections),
-        CASE(test_transport_retries_what_may_pass),
-        CASE(test_transport_counts_what_it_does),
-        CASE(test_transport_does_not_retry_what_will_not),
+        CASE(test_transport_retries_transient_errors),
+        CASE(test_transport_counts_requests_and_bytes),
+        CASE(test_transport_does_not_retry_permanent_errors),
         CASE(test_transport_gives_up_after_its_tries),
         CASE(test_transport_stops_trying_after_a_time),
         CASE(test_transport_honours_retry_after_within_bounds),
         CASE(test_transport_retries_broken_connections),
         CASE(test_transport_no_server),
-        CASE(test_transport_patience),
+        CASE(test_transport_writes_wait_for_a_missing_store),
         CASE(test_transport_refuses_urls),
         CASE(test_transport_resumes_where_it_broke_off),
         CASE(test_transport_resumes_into_the_callers_memory),
@@ -1407,14 +1411,14 @@ int main(void)
         CASE(test_transport_ends_endless_answers),
         CASE(test_transport_cuts_long_explanations),
         CASE(test_transport_takes_chunks),
-        CASE(test_transport_refuses_what_is_no_http),
+        CASE(test_transport_refuses_answers_that_are_not_http),
         CASE(test_transport_ends_stalled_answers),
         CASE(test_transport_writes),
         CASE(test_transport_retries_plain_puts),
         CASE(test_transport_tells_that_a_write_may_have_landed),
         CASE(test_transport_notices_a_put_sent_twice),
         CASE(test_transport_unknown_outcomes),
-        CASE(test_transport_keeps_what_it_has),
+        CASE(test_transport_keeps_finished_requests_of_a_broken_round),
         CASE(test_transport_ends_between_tries),
         CASE(test_transport_honours_the_deadline),
         CASE(test_transport_can_be_cancelled),

@@ -1,4 +1,4 @@
-/* test_trust.c: which certificates https requests trust, by what the settings name and what the system has. */
+/* test_trust.c: the certificates that https requests trust, from the settings or from the system. */
 #include "test_support.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 static const char PEM[] = "# Test CA\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
-/* Writes a file below `root`, with the folders that it needs; its path, in one of four static buffers. */
+/* Writes a file below `root`, and makes its folders. Returns its path, in one of four static buffers. */
 static const char *file_at(const char *root, const char *name, const char *text)
 {
     static char paths[4][4096];
@@ -38,7 +38,7 @@ static void expect_refused(const struct trust_settings *settings, const char *sa
     trust_find(settings, &t);
     assert_int_equal(t.status, DP_INVALID);
     if (!strstr(t.error.message, says) || !strstr(t.error.message, from))
-        fail_msg("\"%s\" does not tell \"%s\" and \"%s\"", t.error.message, says, from);
+        fail_msg("\"%s\" does not contain \"%s\" and \"%s\"", t.error.message, says, from);
 }
 
 static void test_store_trust_order(void **state)
@@ -59,10 +59,10 @@ static void test_store_trust_order(void **state)
         assert_int_equal(t.status, DP_OK);
         assert_true(t.named);
         assert_string_equal(t.file, order[i]);
-        assert_string_equal(t.folders, ""); /* nothing of the system's beside it */
+        assert_string_equal(t.folders, ""); /* without the system's folders */
         *(i == 0 ? &s.file : i == 1 ? &s.profile_file : &s.other_file) = "";
     }
-    trust_find(&s, &t); /* the system's, as it is where the test runs */
+    trust_find(&s, &t); /* finds the certificates of the system that runs the test */
     assert_true(t.status == DP_OK || strstr(t.error.message, "ca-certificates"));
 }
 
@@ -86,7 +86,7 @@ static void test_store_trust_says_what_is_wrong_with_a_file(void **state)
                        "AWS_CA_BUNDLE");
         expect_refused(&(struct trust_settings){.profile_file = bad[i][0], .profile_from = "ca_bundle"}, bad[i][1],
                        "ca_bundle");
-        /* Folders do not make up for it. */
+        /* Folders of certificates do not replace a bad file. */
         file_at(root, "hashed/5ed36f99.0", PEM);
         char folder[4096];
         snprintf(folder, sizeof folder, "%s/hashed", root);
@@ -103,7 +103,7 @@ static void test_store_trust_finds_certificates_far_into_a_file(void **state)
     (void)state;
     struct trust t;
     const char *root = test_tmpdir();
-    /* Across each place where a chunk may end. */
+    /* Puts the certificate across the end of the first chunk, at each position. */
     for (size_t before = 65536 - 40; before <= 65536; before++) {
         char *text = malloc(before + sizeof PEM);
         assert_non_null(text);
@@ -125,19 +125,19 @@ static void test_store_trust_folders(void **state)
     char folder[4096], folders[8300];
     file_at(root, "hashed/5ed36f99.0", PEM);
     snprintf(folder, sizeof folder, "%s/hashed", root);
-    /* A folder in place of the file, as Python's requests takes it. */
+    /* A folder in place of the file, which Python's requests accepts too. */
     trust_find(&(struct trust_settings){.file = folder, .file_from = "AWS_CA_BUNDLE"}, &t);
     assert_int_equal(t.status, DP_OK);
     assert_string_equal(t.file, "");
     assert_string_equal(t.folders, folder);
-    /* Beside a file, and several, of which one can be used. */
+    /* A file and two folders, one of which is usable. */
     snprintf(folders, sizeof folders, "/nonexistent:%s", folder);
     trust_find(&(struct trust_settings){.file = file, .file_from = "x", .folders = folders, .folders_from = "y"},
                &t);
     assert_int_equal(t.status, DP_OK);
     assert_string_equal(t.file, file);
     assert_string_equal(t.folders, folders);
-    /* None can be used: no matter while there is a file. */
+    /* If there is a file, an unusable folder is no error. */
     trust_find(
         &(struct trust_settings){.file = file, .file_from = "x", .folders = "/nonexistent", .folders_from = "y"},
         &t);
@@ -145,7 +145,7 @@ static void test_store_trust_folders(void **state)
     assert_string_equal(t.folders, "");
 }
 
-/* Where each kind of Linux keeps its certificates. */
+/* The places of certificates in the kinds of Linux. */
 static void test_store_trust_knows_systems(void **state)
 {
     (void)state;
@@ -178,7 +178,7 @@ static void test_store_trust_knows_systems(void **state)
         assert_string_equal(t.folders, path);
         assert_string_equal(t.file, "");
     }
-    /* An empty bundle is passed over. */
+    /* An empty bundle is skipped. */
     const char *root = test_tmpdir(), *path;
     file_at(root, files[0], "");
     path = file_at(root, files[1], PEM);

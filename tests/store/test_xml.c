@@ -1,4 +1,4 @@
-/* test_xml.c: the XML reader of S3's answers: what it walks, and what it refuses. */
+/* test_xml.c: the XML reader of S3's answers: documents that it walks, and documents that it refuses. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "store/s3/xml.h"
 
-/* The document as "name(child(…)child…)" with "=text" for elements without children. */
+/* A document as "name(child(…)child…)", with "=text" for elements without children. */
 struct dump {
     struct arena arena;
     struct xml_reader r;
@@ -20,7 +20,7 @@ static void add(struct dump *d, const char *before, struct span s, const char *b
     assert_true(d->len < sizeof d->text);
 }
 
-/* Elements named "t…" hold text, "n…" a number, "s…" are skipped. */
+/* Elements named "t…" hold text, elements named "n…" a number. Elements named "s…" are skipped. */
 static void dump_children(struct dump *d)
 {
     struct span name, text;
@@ -74,7 +74,7 @@ static void refuse(const char *text, const char *why)
     struct dp_error error = {0};
     assert_int_equal(dump(&d, span_str(text), &error), DP_IO);
     if (!strstr(error.message, why))
-        fail_msg("%s: \"%s\" does not tell \"%s\"", text, error.message, why);
+        fail_msg("%s: \"%s\" does not contain \"%s\"", text, error.message, why);
 }
 
 static void test_store_xml_walks(void **state)
@@ -166,7 +166,7 @@ static void test_store_xml_limits(void **state)
     refuse(text, "too long");
 }
 
-/* Every prefix of a document is refused, and never read past. */
+/* The reader refuses every prefix of a document, and never reads past its end. */
 static void test_store_xml_truncated(void **state)
 {
     (void)state;
@@ -175,7 +175,7 @@ static void test_store_xml_truncated(void **state)
     for (size_t len = 0; len < sizeof whole - 1; len++) {
         struct dump d;
         struct dp_error error = {0};
-        uint8_t *exact = malloc(len ? len : 1); /* so that the sanitizers see a read past the end */
+        uint8_t *exact = malloc(len ? len : 1); /* lets the sanitizers see a read past the end */
         assert_non_null(exact);
         memcpy(exact, whole, len);
         assert_int_equal(dump(&d, span_of(exact, len), &error), DP_IO);
@@ -194,8 +194,8 @@ static void test_store_xml_out_of_memory(void **state)
     test_alloc_fail_at(0);
 }
 
-/* Asking on after the end or a failure answers false. */
-static void test_store_xml_sticks(void **state)
+/* After the end or a failure, every call returns false. */
+static void test_store_xml_stays_at_its_end(void **state)
 {
     (void)state;
     struct xml_reader r;
@@ -219,10 +219,13 @@ static void test_store_xml_sticks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_store_xml_walks),     cmocka_unit_test(test_store_xml_reads_text),
-        cmocka_unit_test(test_store_xml_refuses),   cmocka_unit_test(test_store_xml_limits),
-        cmocka_unit_test(test_store_xml_truncated), cmocka_unit_test(test_store_xml_out_of_memory),
-        cmocka_unit_test(test_store_xml_sticks),
+        cmocka_unit_test(test_store_xml_walks),
+        cmocka_unit_test(test_store_xml_reads_text),
+        cmocka_unit_test(test_store_xml_refuses),
+        cmocka_unit_test(test_store_xml_limits),
+        cmocka_unit_test(test_store_xml_truncated),
+        cmocka_unit_test(test_store_xml_out_of_memory),
+        cmocka_unit_test(test_store_xml_stays_at_its_end),
     };
     return test_run(tests);
 }

@@ -1,4 +1,4 @@
-/* fake_onnxruntime.c: libraries with ONNX Runtime's entry point and nothing else, for tests of how it is opened.
+/* fake_onnxruntime.c: libraries with only ONNX Runtime's entry point, for tests of how it is opened.
  *
  * Built once for each FAKE_VERSION. Like the real library, GetApi knows no version above FAKE_API; it reports on stderr when it is
  * asked for one.

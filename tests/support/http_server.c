@@ -52,11 +52,11 @@ struct http_server {
     int listener;
     uint16_t port;
     pthread_t thread;
-    int stop[2]; /* a pipe: its read end is readable when the server stops */
+    int stop[2]; /* a pipe; its reading end becomes readable when the server stops */
     SSL_CTX *tls;
     char certificate[64];
 
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     pthread_cond_t gate_opens;
     bool stopping;
     struct connection *connections;
@@ -80,7 +80,7 @@ struct exchange {
     char path[512]; /* the target without its query */
 };
 
-/* A write that is carried out after a later one. */
+/* A write that the server carries out after a later request. */
 struct late {
     struct late *next;
     struct exchange what;
@@ -93,7 +93,7 @@ static ssize_t receive(struct connection *c, void *to, size_t len)
     return c->ssl ? SSL_read(c->ssl, to, (int)len) : recv(c->fd, to, len, 0);
 }
 
-/* False when the client has gone. */
+/* Sends all bytes. Returns false when the client has gone. */
 static bool transmit(struct connection *c, const void *data, size_t len)
 {
     const uint8_t *at = data;
@@ -112,7 +112,8 @@ static bool transmit_text(struct connection *c, const char *text)
     return transmit(c, text, strlen(text));
 }
 
-/* Waits until the client closes, the server stops, or `ms` have passed (-1: for ever). True in the last case. */
+/* Waits until the client closes, the server stops, or `ms` have passed (-1: for ever). Returns true in the last
+ * case. */
 static bool wait_ms(struct connection *c, int ms)
 {
     struct pollfd fds[2] = {{.fd = c->fd, .events = POLLIN | POLLRDHUP},
@@ -120,7 +121,7 @@ static bool wait_ms(struct connection *c, int ms)
     return poll(fds, 2, ms) == 0;
 }
 
-/* The value of a header of the request, copied; false when there is none. */
+/* Copies the value of a request header. Returns false when the request lacks it. */
 static bool header(const struct exchange *e, const char *name, char *out, size_t room)
 {
     size_t len = strlen(name);
@@ -188,21 +189,21 @@ static bool answer_status(struct connection *c, int code, const char *lines, con
     return transmit_text(c, head) && (bodiless || transmit_text(c, text));
 }
 
-/* Has the connection end with a reset. */
+/* Makes closing the connection reset it. */
 static void reset(struct connection *c)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-/* How the body of an answer goes out. True when the connection may be used again. */
+/* Sends the body of an answer as the act says. Returns true when the connection may be used again. */
 static bool transmit_body(struct connection *c, const struct http_act *act, const uint8_t *body, size_t len)
 {
     size_t at = act->at < len ? act->at : len;
     switch (act->kind) {
     case HTTP_ACT_RESET: {
         transmit(c, body, at);
-        /* What was sent must arrive before the reset, which overtakes it. */
+        /* Waits until the sent bytes have arrived, because the reset overtakes them. */
         for (int left = 1; left > 0;) {
             struct tcp_info info;
             socklen_t size = sizeof info;
@@ -210,7 +211,7 @@ static bool transmit_body(struct connection *c, const struct http_act *act, cons
                 break;
             left = (int)info.tcpi_unacked;
         }
-        wait_ms(c, DRIP_MS); /* and be read by the client */
+        wait_ms(c, DRIP_MS); /* lets the client read them */
         reset(c);
         return false;
     }
@@ -234,7 +235,8 @@ static bool transmit_body(struct connection *c, const struct http_act *act, cons
     }
 }
 
-/* The range that is asked for; whole when there is none. False: not satisfiable. */
+/* Finds the requested range, or the whole object when there is no range. Returns false when it cannot be
+ * satisfied. */
 static bool find_range(const struct exchange *e, const struct http_act *act, size_t size, size_t *first,
                        size_t *len, bool *partial)
 {
@@ -314,7 +316,7 @@ static bool serve_read(struct exchange *e, const struct http_act *act, bool head
     return kept;
 }
 
-/* Does what a PUT or DELETE asks, under the lock. Answers the code; `lines` has room for 128 bytes. */
+/* Carries out a PUT or DELETE, under the lock. Returns the code; `lines` has room for 128 bytes. */
 static int carry_out(const struct exchange *e, char *lines)
 {
     struct http_server *s = e->c->server;
@@ -348,7 +350,7 @@ static void put_off(const struct exchange *e)
     e->c->server->late = l;
 }
 
-/* Carries out what was put off for this path. */
+/* Carries out the late writes to this path. */
 static void catch_up(struct http_server *s, const char *path)
 {
     for (struct late **at = &s->late; *at;) {
@@ -386,7 +388,7 @@ static bool serve_write(struct exchange *e, const struct http_act *act)
     return !silent && answer_status(e->c, code, lines, "", true);
 }
 
-/* As Amazon answers what takes long. */
+/* Answers as Amazon answers a slow request: blanks first, then the body. */
 static bool answer_slowly(struct connection *c, const struct http_act *act)
 {
     char head[256];
@@ -438,7 +440,7 @@ static bool serve(struct exchange *e, const struct http_act *act)
 
 /* ---- connections ------------------------------------------------------------------------------------ */
 
-/* Reads one request. False when the client has gone. */
+/* Reads one request. Returns false when the client has gone. */
 static bool read_request(struct exchange *e)
 {
     size_t len = 0;

@@ -1,7 +1,7 @@
-/* http_server.h: an HTTP server inside the test that keeps objects and misbehaves on command.
+/* http_server.h: a scripted HTTP server inside the test. It keeps objects, and misbehaves on command.
  *
  *     struct http_server *s = http_server_start(NULL);         // 127.0.0.1, a free port
- *     http_server_put(s, "/a", span_str("body"));              // GET, HEAD, ranges, If-Match, … as a store does
+ *     http_server_put(s, "/a", span_str("body"));              // GET, HEAD, ranges, If-Match, …
  *     http_server_script(s, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});   // the next request
  *     … ask http_server_url(s, "/a") …
  *     assert_int_equal(http_server_count(s), 2);               // requests since the start or the last reset
@@ -27,7 +27,7 @@ enum http_act_kind {
     HTTP_ACT_TRUNCATE,     /* serve, but close in order after `at` bytes of the body */
     HTTP_ACT_LOSE,         /* carry the request out, then close without an answer */
     HTTP_ACT_DROP,         /* close without doing or answering anything */
-    HTTP_ACT_LATE,         /* drop, but carry it out right after the next request for that path was judged */
+    HTTP_ACT_LATE,         /* drop, but carry it out right after the next request for that path was handled */
     HTTP_ACT_TWICE,        /* LOSE and LATE: carry it out now, answer nothing, carry it out again later */
     HTTP_ACT_RAW,          /* answer `text` and close */
     HTTP_ACT_SHIFT,        /* serve a range, but call it `at` bytes later in Content-Range */
@@ -47,10 +47,10 @@ struct http_act {
     enum http_act_kind kind;
     int code;
     size_t at;
-    const char *lines; /* each with its \r\n; NULL: none */
-    const char *text;  /* NULL: none */
-    const char *match; /* what must occur in the request's head; NULL: any request */
-    unsigned times;    /* how many requests it serves; 0: one */
+    const char *lines; /* header lines, each with \r\n; NULL: no lines */
+    const char *text;  /* the body; NULL: no body */
+    const char *match; /* text that the request's head must contain; NULL: any request */
+    unsigned times;    /* maximum number of requests that it serves; 0: one */
 };
 
 /* A request that the server received. */
@@ -58,7 +58,7 @@ struct http_seen {
     char method[8];
     char target[512];
     char head[4096]; /* request line and header lines, cut when longer */
-    char body[2048]; /* its beginning, as text */
+    char body[2048]; /* the first bytes, as text */
     size_t body_len;
     unsigned connection; /* number of the connection, from 1 in the order of accepting */
 };
@@ -66,34 +66,34 @@ struct http_seen {
 struct http_server;
 
 struct http_server_options {
-    bool tls;         /* with a certificate for localhost and 127.0.0.1 that it makes and signs itself */
+    bool tls;         /* with a self-signed certificate for localhost and 127.0.0.1 */
     bool weak, plain; /* weak: ETags are weak; plain: no ETags, but Last-Modified */
     bool no_modified; /* plain, and no Last-Modified */
-    uint16_t port;    /* 0: any that is free */
+    uint16_t port;    /* 0: any free port */
     bool terse;       /* a 416 does not tell the size (like MinIO) */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);
 void http_server_stop(struct http_server *s);
-/* "http://127.0.0.1:PORT" and the path, good until the server stops. */
+/* Returns "http://127.0.0.1:PORT" and the path, valid until the server stops. */
 const char *http_server_url(struct http_server *s, const char *path);
-/* The certificate's file (PEM); with tls only. */
+/* Returns the certificate's file (PEM). The server must have `tls`. */
 const char *http_server_certificate(struct http_server *s);
 
 void http_server_put(struct http_server *s, const char *path, struct span body);
-/* The ETag of an object, quoted; static until the object changes. "" when there is none. */
+/* Returns the quoted ETag of an object, valid until the object changes, or "". */
 const char *http_server_etag(struct http_server *s, const char *path);
 bool http_server_has(struct http_server *s, const char *path);
 void http_server_script(struct http_server *s, struct http_act act);
-/* Scripted acts that no request has used yet. */
+/* Returns the number of scripted acts that no request has used yet. */
 size_t http_server_unused(struct http_server *s);
-/* Holds requests until `n` of them wait together; then lets them go, and all later ones. */
+/* Holds requests until `n` of them wait together. Then lets them and all later requests go. */
 void http_server_gate(struct http_server *s, unsigned n);
 
 unsigned http_server_count(struct http_server *s);
 unsigned http_server_connections(
     struct http_server *s); /* that were ever accepted: as many as requests in flight */
-/* The i-th request, from 0; fails the test if there are fewer. */
+/* Returns the i-th request, from 0. Fails the test if there are fewer. */
 struct http_seen http_server_seen(struct http_server *s, unsigned i);
 /* Forgets counts, requests, and unused acts. */
 void http_server_reset(struct http_server *s);

@@ -4,7 +4,7 @@
  *     DIPPER_KILL_AT     n ≥ 1: SIGKILL instead of the n-th call; of a write, half of its bytes are written first
  *     DIPPER_FULL_AT     n ≥ 1: from the n-th call on, calls that need room fail with ENOSPC
  *     DIPPER_UNSYNCED_AT n ≥ 1: the n-th call fails with EIO, if it is an fsync or fdatasync
- *     DIPPER_KILL_COUNT  a file that receives "COUNT\n" at the end of the process (not when it was killed)
+ *     DIPPER_KILL_COUNT  a file that receives "COUNT\n" at the end of the process, unless it was killed
  *
  * Counted: write, pwrite, writev, pwritev, fsync, fdatasync, ftruncate, futimens, rename*, link*, unlink*, mkdir*,
  * rmdir, and opening with O_CREAT. A caller enumerates: it runs once to learn the count, then with every n up to it.
@@ -70,7 +70,7 @@ static bool is_below(const char *path)
     return root_len && strncmp(path, root, root_len) == 0 && (path[root_len] == '/' || path[root_len] == '\0');
 }
 
-/* Whether the descriptor's file is below the root. */
+/* Returns whether the descriptor's file is below the root. */
 static bool fd_below(int fd)
 {
     char link[64], path[PATH_MAX];
@@ -93,7 +93,7 @@ static bool path_below(int folder, const char *name)
     return len > 0 && is_below(path);
 }
 
-/* A name that exists needs no room on the disk. */
+/* An existing name needs no room on the disk. */
 static int room_for(int folder, const char *name)
 {
     return syscall(SYS_faccessat, folder, name, F_OK) == 0 ? 0 : TAKES_ROOM;
@@ -248,7 +248,7 @@ static int open_any(int folder, const char *path, int flags, mode_t mode)
     return (int)syscall(SYS_openat, folder, path, flags, mode);
 }
 
-/* The mode argument, which is there if the flags create a file. */
+/* Reads the mode argument, which exists only if the flags create a file. */
 #define MODE_OF(flags, mode)                                                        \
     do {                                                                            \
         va_list arguments;                                                          \

@@ -48,7 +48,7 @@ void test_alloc_mark(void)
     atomic_store(&peak, atomic_load(&bytes));
 }
 
-/* Whether this allocation must fail. */
+/* Returns whether this allocation must fail. */
 static bool fails_now(void)
 {
     atomic_fetch_add(&made, 1);

@@ -1,4 +1,4 @@
-/* test_store.c: a store around another one that records and fails on command. */
+/* test_store.c: a store around another one. It records operations, and fails on command. */
 #include "test_store.h"
 
 #include <assert.h>
@@ -12,11 +12,11 @@ struct test_store {
     struct store base;
     struct store_ops ops; /* TEST_OPS, counting as inner does */
     struct store *inner;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     struct test_store_counts counts;
     struct test_store_op *log;
     size_t log_count, log_capacity;
-    size_t kill_in; /* writes until the killing one; 0: not armed */
+    size_t kill_in; /* the write from now that kills; 0: not armed */
     bool killed;
     enum test_store_op_kind fail_kind;
     size_t fail_in; /* 0: not armed */
@@ -112,7 +112,7 @@ static enum dp_status refuse(struct dp_error *error, enum dp_status status, enum
     return dp_fail(error, status, verdict == DEAD ? "the process is dead (test)" : "scripted failure (test)");
 }
 
-/* Whether the operation reaches the inner store; if not, sets status and error. */
+/* Returns whether the operation reaches the inner store. If not, sets status and error. */
 static bool reaches(struct call *call, enum verdict verdict, enum dp_status *status)
 {
     if (verdict == GO || verdict == FAIL_LANDED)
@@ -121,7 +121,7 @@ static bool reaches(struct call *call, enum verdict verdict, enum dp_status *sta
     return false;
 }
 
-/* The status that the caller gets for an operation that reached the inner store. */
+/* Returns the caller's status of an operation that reached the inner store. */
 static enum dp_status answer(struct call *call, enum verdict verdict, enum dp_status scripted, enum dp_status real)
 {
     return verdict == FAIL_LANDED ? refuse(&call->error, scripted, verdict) : real;
@@ -161,7 +161,7 @@ static enum dp_status test_head(struct call *call, struct store *store, struct s
     return status;
 }
 
-/* Whether this put meets the scripted fate. */
+/* Returns whether this put meets the scripted fate. */
 static bool is_fated(struct test_store *t, struct span key)
 {
     size_t len = strlen(t->fate_suffix);

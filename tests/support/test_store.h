@@ -1,4 +1,4 @@
-/* test_store.h: a store around another one; it records, counts, fails and dies on command.
+/* test_store.h: a store around another one. It records and counts operations, and fails and dies on command.
  *
  *     struct store *s = test_store_wrap(inner);         // s owns inner
  *     test_store_kill_at(s, 3);                         // the third write from now, and all after it, fail
@@ -37,7 +37,7 @@ struct test_store_op {
     enum test_store_op_kind kind;
     size_t requests;                /* ranges of a read batch; else 1 */
     uint64_t bytes;                 /* delivered or sent */
-    enum dp_status status;          /* the caller's; of a batch, the first failure */
+    enum dp_status status;          /* status that the caller got; of a batch, its first failure */
     enum store_condition condition; /* of a put */
     char key[256];                  /* of the (first) request, cut when longer */
 };
@@ -51,11 +51,12 @@ struct test_store_counts {
 
 struct store *test_store_wrap(struct store *inner);
 struct store *test_store_inner(struct store *s);
-/* Frees the wrapper alone and returns the inner store. */
+/* Frees only the wrapper. Returns the inner store. */
 struct store *test_store_unwrap(struct store *s);
 
 struct test_store_counts test_store_counts(struct store *s);
-/* The recorded operations in the order they ended, the latest TEST_STORE_LOG_MAX; valid until the next one. */
+/* Returns the latest TEST_STORE_LOG_MAX operations, in the order in which they ended. Valid until the next
+ * operation. */
 enum { TEST_STORE_LOG_MAX = 65536 };
 const struct test_store_op *test_store_log(struct store *s, size_t *count);
 /* Zeroes the counts and empties the log. */
@@ -66,8 +67,9 @@ void test_store_reset(struct store *s);
 void test_store_kill_at(struct store *s, size_t n);
 bool test_store_killed(struct store *s);
 
-/* The n-th operation of that kind from now returns `status`. `landed`: it is carried out before (a lost answer: DP_UNKNOWN for a
- * put); otherwise it is not carried out. One such script at a time; n 0 disarms. */
+/* The n-th operation of that kind from now returns `status`. If `landed`, it is carried out first: a lost
+ * answer, DP_UNKNOWN for a put. Otherwise it is not carried out. Only one such script is armed at a time; n 0
+ * disarms. */
 void test_store_fail_at(struct store *s, enum test_store_op_kind kind, size_t n, enum dp_status status,
                         bool landed);
 
@@ -81,10 +83,12 @@ enum test_store_fate {
  * such script at a time; at most one put is late at a time. */
 void test_store_fate_at(struct store *s, const char *suffix, size_t n, enum test_store_fate fate,
                         enum dp_status status);
-/* Carries out the late put, and returns its status, which nobody else learns; DP_NOT_FOUND if none is late. */
+/* Carries out the late put and returns its status, which its sender never learns. DP_NOT_FOUND if no put is
+ * late. */
 enum dp_status test_store_deliver(struct store *s, struct call *call);
 
-/* `hook` (NULL: none) runs before each operation, under no lock: it may act as another writer. */
+/* Runs `hook` before each operation, without a lock, so that it may act as another writer. NULL removes the
+ * hook. */
 void test_store_hook(struct store *s, void (*hook)(void *ctx, const struct test_store_op *op), void *ctx);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_support.c: scratch folders, test data, and the end of a test program. */
+/* test_support.c: scratch folders, test data, and the checks at the end of a test program. */
 #include "test_support.h"
 
 #include <ftw.h>

@@ -1,4 +1,4 @@
-/* test_support.h: every test file includes it: cmocka, the allocator's controls, paths. */
+/* test_support.h: cmocka, the allocator's controls and paths. Every test file includes it. */
 #ifndef TEST_SUPPORT_H
 #define TEST_SUPPORT_H
 
@@ -18,7 +18,7 @@ int test_finish(int failed);
 
 /* A fresh empty folder; it is removed with its content when the program ends. */
 const char *test_tmpdir(void);
-/* Reads tests/data/<name> whole, into memory that is freed at the end. Fails the test if it is missing. */
+/* Reads tests/data/<name> whole, into memory that the end of the program frees. A missing file fails the test. */
 struct span test_data(const char *name);
 const char *test_data_path(const char *name); /* static buffer */
 

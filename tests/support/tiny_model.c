@@ -75,7 +75,7 @@ static void write_tokenizer(const char *folder)
 
 struct tensor {
     char name[80];
-    unsigned rows, columns; /* columns 0: one dimension */
+    unsigned rows, columns; /* columns 0: the tensor has one dimension */
 };
 
 struct tensors {
@@ -105,7 +105,7 @@ static size_t elements(const struct tensor *t)
     return (size_t)t->rows * (t->columns ? t->columns : 1);
 }
 
-/* Uniform in about ±0.3, always the same. */
+/* Fixed pseudo-random numbers, uniform in about ±0.3. */
 static float next_weight(uint32_t *state)
 {
     *state = *state * 1664525U + 1013904223U;

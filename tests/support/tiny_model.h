@@ -7,7 +7,7 @@
 #define TINY_MODEL_H
 
 enum { TINY_DIM = 16, TINY_TOKENS = 24, TINY_VOCAB = 69 };
-/* Ids of the special tokens, and of "cat", which like the other TINY_WORDS is one token. */
+/* Ids of the special tokens and of "cat". Each of the TINY_WORDS is one token. */
 enum { TINY_CLS = 2, TINY_SEP = 3, TINY_CAT = 57 };
 #define TINY_WORDS "cat", "dog", "wing", "heat", "salt", "pepper", "flow", "river", "boat", "sail", "wind", "star"
 
