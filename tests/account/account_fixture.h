@@ -1,7 +1,7 @@
 /* account_fixture.h: accounts over a fresh database, with a clock that the test moves.
  *
- * The database is SQLite in a folder of its own, unless DIPPER_TEST_DATABASE_URL names one: tests/e2e/test_postgres.py
- * runs the same tests on PostgreSQL, with a fresh database for each. */
+ * The database is SQLite in a new folder, unless DIPPER_TEST_DATABASE_URL names one: tests/e2e/test_postgres.py runs these
+ * tests on PostgreSQL, with a fresh database for each. */
 #ifndef ACCOUNT_FIXTURE_H
 #define ACCOUNT_FIXTURE_H
 
@@ -14,30 +14,30 @@ extern const int64_t FIXTURE_NOW_MS;
 
 /* The clock of all accounts of this program. */
 extern _Atomic int64_t fixture_wall_ms, fixture_steady_ns;
-void fixture_pass_seconds(int64_t seconds); /* moves both */
+void fixture_pass_seconds(int64_t seconds); /* moves both clocks */
 
-/* A call whose results live until the next; account_call_end frees the last. */
+/* Returns a call whose results live until the next account_call. account_call_end frees those of the last. */
 struct call *account_call(void);
 void account_call_end(void);
 
-/* The URL of a fresh, empty database. */
+/* Returns the URL of a fresh, empty database. */
 const char *fixture_database(void);
-/* Settings for tests: cheap hashes are the keys' own; limits 100, 1,000 and 10,000 a month, 20, 0 and 0 a minute;
- * batches of 8; usage is written by accounts_settle alone. */
+/* Settings for tests: keys with cheap hashes; limits of 100, 1,000 and 10,000 a month and 20, 0 and 0 a minute for FREE,
+ * PRO and SCALE; batches of 8. Only accounts_settle writes usage. */
 struct account_options fixture_options(const char *url);
-struct accounts *fixture_open(const struct account_options *options); /* fails the test when it can't */
+struct accounts *fixture_open(const struct account_options *options); /* fails the test on an error */
 
-/* A key of a user of this tier; the text lies in a static buffer of eight. */
+/* Makes a key for a user of this tier. The eight latest keys stay in static buffers. */
 const struct new_key *fixture_key(struct accounts *a, const char *email, enum account_tier tier);
 const struct new_key *fixture_key_with(struct accounts *a, struct key_wish wish);
 
-/* Shows the key as a server would; the pass is to be left when it was granted. */
+/* Shows the key, as a server would. If the pass is granted, the caller leaves it with account_leave. */
 enum account_verdict fixture_show(struct accounts *a, const char *key, struct account_pass *pass);
-/* Shows the key, spends, and leaves: ACCOUNT_FINE or why not. */
+/* Shows the key, spends embeddings, and leaves. Returns ACCOUNT_FINE or the reason of the refusal. */
 enum account_reason fixture_use(struct accounts *a, const char *key, int64_t embeddings);
-/* The usage of a user in the clock's month, from the database. */
+/* Returns the usage of a user in the clock's month, from the database. */
 int64_t fixture_used(struct accounts *a, const char *email);
-/* One statement, and the first number of its answer. */
+/* Runs one statement and returns the first number of its answer. */
 int64_t fixture_sql(struct accounts *a, const char *sql);
 
 #endif

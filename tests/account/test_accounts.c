@@ -1,4 +1,4 @@
-/* test_accounts.c: keys from their making to their end, what they may do, and what is remembered of them. */
+/* test_accounts.c: how keys are made, checked, remembered, limited and revoked. */
 #include "account_fixture.h"
 
 #include <fcntl.h>
@@ -26,7 +26,7 @@ static void test_accounts_a_key_is_looked_up_once_and_then_remembered(void **sta
     assert_string_equal(account_key_id(&pass), key->id);
     assert_string_equal(account_tier_name(&pass), "pro");
     account_leave(&pass);
-    /* Remembered for a minute, without the database. */
+    /* For a minute the key needs no look-up. */
     fixture_pass_seconds(40);
     assert_int_equal(accounts_try(a, span_str(key->text), &pass), ACCOUNT_GRANTED);
     account_leave(&pass);
@@ -37,7 +37,7 @@ static void test_accounts_a_key_is_looked_up_once_and_then_remembered(void **sta
     accounts_close(a);
 }
 
-static void test_accounts_refuse_what_is_no_key_of_theirs(void **state)
+static void test_accounts_refuse_unknown_keys(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -53,7 +53,7 @@ static void test_accounts_refuse_what_is_no_key_of_theirs(void **state)
         assert_int_equal(accounts_try(a, span_str(malformed[i]), &pass), ACCOUNT_REFUSED);
         assert_int_equal(pass.reason, ACCOUNT_WRONG_KEY);
     }
-    /* One digit changed: of the prefix (no such key), and behind it (bcrypt says no). Then both are remembered. */
+    /* Changes one digit of the prefix (no such key), then one after it (bcrypt says no). Both refusals are remembered. */
     for (size_t at = 5; at <= 40; at += 35) {
         memcpy(wrong, key->text, sizeof wrong);
         wrong[at] = wrong[at] == 'a' ? 'b' : 'a';
@@ -80,7 +80,7 @@ static void test_accounts_several_keys_may_share_a_prefix(void **state)
     struct account_pass pass;
     char same_prefix[KEY_TEXT_MAX + 1];
     memcpy(same_prefix, two->text, sizeof same_prefix);
-    memcpy(same_prefix + 3, one->text + 3, 8); /* no key of either */
+    memcpy(same_prefix + 3, one->text + 3, 8); /* neither of the two keys */
     assert_int_equal(fixture_use(a, same_prefix, 1), ACCOUNT_WRONG_KEY);
     assert_int_equal(fixture_show(a, one->text, &pass), ACCOUNT_GRANTED);
     assert_string_equal(account_key_id(&pass), one->id);
@@ -113,10 +113,10 @@ static void test_accounts_a_revoked_key_dies_within_the_minute(void **state)
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
     snprintf(shown, sizeof shown, "%.11s", key->text); /* as `dipper key list` shows it */
     revoke_key(a, shown);
-    revoke_key(a, key->id); /* again: nothing changes */
+    revoke_key(a, key->id); /* revoking it again changes nothing */
     fixture_pass_seconds(ACCOUNT_KEY_SECONDS);
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
-    /* One that was never seen here is refused at once. */
+    /* A revoked key that is not in memory is refused at once. */
     const struct new_key *unseen = fixture_key(a, "a@b", TIER_PRO);
     revoke_key(a, unseen->id);
     assert_int_equal(fixture_use(a, unseen->text, 1), ACCOUNT_WRONG_KEY);
@@ -128,8 +128,8 @@ static void test_accounts_a_revoked_key_dies_within_the_minute(void **state)
     accounts_close(a);
 }
 
-/* One request asks early, so that no other need wait. */
-static void test_accounts_look_at_a_key_again_before_its_minute_is_over(void **state)
+/* One request looks the key up before its minute ends, so that no other request has to wait. */
+static void test_accounts_look_a_key_up_again_before_its_minute_ends(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -141,13 +141,13 @@ static void test_accounts_look_at_a_key_again_before_its_minute_is_over(void **s
     assert_int_equal(accounts_try(a, span_str(key->text), &pass), ACCOUNT_WAIT);
     assert_int_equal(fixture_show(a, key->text, &pass), ACCOUNT_GRANTED);
     account_leave(&pass);
-    fixture_pass_seconds(40); /* 90 s after the first look, 40 after the second */
+    fixture_pass_seconds(40); /* 90 s after the first look-up, 40 s after the second */
     assert_int_equal(accounts_try(a, span_str(key->text), &pass), ACCOUNT_GRANTED);
     account_leave(&pass);
     accounts_close(a);
 }
 
-/* A known digest decides without bcrypt: here the hash is not a bcrypt hash. */
+/* The hash here is no bcrypt hash, so only the digest can accept the key. */
 static void test_accounts_a_known_digest_decides_without_bcrypt(void **state)
 {
     (void)state;
@@ -166,7 +166,7 @@ static void test_accounts_a_known_digest_decides_without_bcrypt(void **state)
     accounts_close(a);
 }
 
-static void test_accounts_learn_the_digest_of_a_key_that_bcrypt_finds_right(void **state)
+static void test_accounts_learn_the_digest_of_a_key_that_bcrypt_accepts(void **state)
 {
     (void)state;
     static const char count[] = "SELECT COUNT(*) FROM api_keys WHERE digest_hash = hash AND digest IS NOT NULL";
@@ -174,14 +174,15 @@ static void test_accounts_learn_the_digest_of_a_key_that_bcrypt_finds_right(void
     struct accounts *a = fixture_open(&options);
     const struct new_key *key = fixture_key(a, "a@b", TIER_PRO);
     assert_int_equal(fixture_sql(a, count), 1);
-    fixture_sql(a, "UPDATE api_keys SET digest = NULL, digest_hash = NULL"); /* as other programs make keys */
+    fixture_sql(
+        a, "UPDATE api_keys SET digest = NULL, digest_hash = NULL"); /* other programs make keys without digests */
     char wrong[KEY_TEXT_MAX + 1];
     memcpy(wrong, key->text, sizeof wrong);
     wrong[40] = wrong[40] == 'a' ? 'b' : 'a';
     assert_int_equal(fixture_use(a, wrong, 1), ACCOUNT_WRONG_KEY);
     assert_int_equal(fixture_sql(a, count), 0);
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
-    accounts_close(a); /* waits for what the thread that runs bcrypt writes */
+    accounts_close(a); /* waits until the bcrypt thread has written the digest */
     a = fixture_open(&options);
     assert_int_equal(fixture_sql(a, count), 1);
     fixture_sql(a, "UPDATE api_keys SET hash = 'none', digest_hash = 'none'");
@@ -189,7 +190,7 @@ static void test_accounts_learn_the_digest_of_a_key_that_bcrypt_finds_right(void
     accounts_close(a);
 }
 
-/* Another program gives the key's row the hash of another key: the digest of the first one is worth nothing any more. */
+/* Another program puts the hash of another key into the key's record. Then the digest of the first key is invalid. */
 static void test_accounts_a_digest_ends_with_its_hash(void **state)
 {
     (void)state;
@@ -208,13 +209,13 @@ static void test_accounts_a_digest_ends_with_its_hash(void **state)
     fixture_sql(a, sql);
     assert_int_equal(fixture_use(a, other, 1), ACCOUNT_FINE);
     assert_int_equal(fixture_use(a, unseen->text, 1), ACCOUNT_WRONG_KEY);
-    fixture_pass_seconds(ACCOUNT_KEY_SECONDS); /* it was remembered for a minute */
+    fixture_pass_seconds(ACCOUNT_KEY_SECONDS); /* until then the key is remembered */
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
     assert_int_equal(fixture_use(a, other, 1), ACCOUNT_FINE);
     accounts_close(a);
 }
 
-static void test_accounts_databases_of_the_first_version_are_brought_up(void **state)
+static void test_accounts_databases_of_the_first_version_are_upgraded(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -251,8 +252,8 @@ static void *join_crowd(void *context)
     return NULL;
 }
 
-/* After a restart everybody is a stranger. */
-static void test_accounts_many_strangers_at_once_are_all_let_in(void **state)
+/* After a restart no key is in memory. */
+static void test_accounts_many_new_keys_at_once_are_all_accepted(void **state)
 {
     (void)state;
     enum { STRANGERS = 40 };
@@ -283,15 +284,15 @@ static void test_accounts_keys_expire(void **state)
     const struct new_key *key = fixture_key_with(
         a, (struct key_wish){.email = span_str("a@b"), .expires_ms = atomic_load(&fixture_wall_ms) + 30000});
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_FINE);
-    fixture_pass_seconds(30); /* it is still remembered */
+    fixture_pass_seconds(30); /* the key is still in memory */
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
     accounts_close(a);
-    a = fixture_open(&options); /* and where it is not */
+    a = fixture_open(&options); /* a new server does not remember the key */
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
     accounts_close(a);
 }
 
-static void test_accounts_keys_may_do_what_they_were_made_for(void **state)
+static void test_accounts_keys_have_only_their_rights_and_prefixes(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -310,8 +311,8 @@ static void test_accounts_keys_may_do_what_they_were_made_for(void **state)
     accounts_close(a);
 }
 
-/* A user's tier is what the last key that named one said. */
-static void test_accounts_tiers_are_the_users(void **state)
+/* A user has the tier of the last new key that named a tier. */
+static void test_accounts_tiers_belong_to_users(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -332,7 +333,7 @@ static void test_accounts_tiers_are_the_users(void **state)
     accounts_close(a);
 }
 
-static void test_accounts_wishes_are_checked(void **state)
+static void test_accounts_refuse_bad_wishes_for_keys(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -361,7 +362,7 @@ static void test_accounts_wishes_are_checked(void **state)
     accounts_close(a);
 }
 
-/* No value becomes part of a statement: what looks like one is kept and found as it is. */
+/* No value becomes part of a statement. Values that look like SQL are stored and found unchanged. */
 static void test_accounts_values_never_become_statements(void **state)
 {
     (void)state;
@@ -418,7 +419,7 @@ static void test_accounts_refuse_a_newer_schema(void **state)
     account_call_end();
 }
 
-static void test_accounts_refuse_urls_that_are_none(void **state)
+static void test_accounts_refuse_malformed_urls(void **state)
 {
     (void)state;
     static const char *const bad[] = {
@@ -439,7 +440,7 @@ static void test_accounts_refuse_urls_that_are_none(void **state)
     account_call_end();
 }
 
-static void test_accounts_sqlite_files_are_their_owners(void **state)
+static void test_accounts_sqlite_files_are_private_to_their_owner(void **state)
 {
     (void)state;
     char url[600], path[580];
@@ -455,14 +456,14 @@ static void test_accounts_sqlite_files_are_their_owners(void **state)
     assert_int_equal(info.st_mode & 0777, 0700);
 }
 
-/* Whether another process could take a lock on the whole file: nobody holds one. */
+/* Returns whether another process could lock the whole file, that is, whether no process holds a lock. */
 static bool others_may_lock(const char *path)
 {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        int fd = open(path, O_RDWR | O_CLOEXEC); /* closing it takes no lock of the parent's away */
+        int fd = open(path, O_RDWR | O_CLOEXEC); /* closing it releases no lock of the parent */
         _exit(fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 ? 2 : lock.l_type == F_UNLCK);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -476,7 +477,8 @@ static enum dp_status count_users(struct call *call, struct db_transaction *t, v
     return db_run(call, t, "SELECT COUNT(*) FROM users", NULL, 0, NULL);
 }
 
-/* A process that opens and closes the file by hand loses its locks, and the next process deletes the write-ahead log. */
+/* If a process opens and closes the file without SQLite, it loses its locks, and the next process deletes the write-ahead
+ * log. */
 static void test_accounts_sqlite_keeps_its_locks_while_others_connect(void **state)
 {
     (void)state;
@@ -489,7 +491,7 @@ static void test_accounts_sqlite_keeps_its_locks_while_others_connect(void **sta
     fixture_key(a, "a@b", TIER_FREE);
     assert_false(others_may_lock(path));
     assert_false(others_may_lock(log));
-    /* Opens more connections of the pool, then a second pool in this process, and closes that. */
+    /* Opens more connections of the pool; then opens and closes a second pool in this process. */
     options.pool_min = 3;
     struct accounts *b = fixture_open(&options);
     assert_int_equal(database_read(account_call(), accounts_database(b), count_users, NULL), DP_OK);
@@ -579,23 +581,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accounts_a_key_is_looked_up_once_and_then_remembered),
-        cmocka_unit_test(test_accounts_refuse_what_is_no_key_of_theirs),
+        cmocka_unit_test(test_accounts_refuse_unknown_keys),
         cmocka_unit_test(test_accounts_several_keys_may_share_a_prefix),
         cmocka_unit_test(test_accounts_a_revoked_key_dies_within_the_minute),
-        cmocka_unit_test(test_accounts_look_at_a_key_again_before_its_minute_is_over),
+        cmocka_unit_test(test_accounts_look_a_key_up_again_before_its_minute_ends),
         cmocka_unit_test(test_accounts_a_known_digest_decides_without_bcrypt),
-        cmocka_unit_test(test_accounts_learn_the_digest_of_a_key_that_bcrypt_finds_right),
+        cmocka_unit_test(test_accounts_learn_the_digest_of_a_key_that_bcrypt_accepts),
         cmocka_unit_test(test_accounts_a_digest_ends_with_its_hash),
-        cmocka_unit_test(test_accounts_databases_of_the_first_version_are_brought_up),
-        cmocka_unit_test(test_accounts_many_strangers_at_once_are_all_let_in),
+        cmocka_unit_test(test_accounts_databases_of_the_first_version_are_upgraded),
+        cmocka_unit_test(test_accounts_many_new_keys_at_once_are_all_accepted),
         cmocka_unit_test(test_accounts_keys_expire),
-        cmocka_unit_test(test_accounts_keys_may_do_what_they_were_made_for),
-        cmocka_unit_test(test_accounts_tiers_are_the_users),
-        cmocka_unit_test(test_accounts_wishes_are_checked),
+        cmocka_unit_test(test_accounts_keys_have_only_their_rights_and_prefixes),
+        cmocka_unit_test(test_accounts_tiers_belong_to_users),
+        cmocka_unit_test(test_accounts_refuse_bad_wishes_for_keys),
         cmocka_unit_test(test_accounts_values_never_become_statements),
         cmocka_unit_test(test_accounts_refuse_a_newer_schema),
-        cmocka_unit_test(test_accounts_refuse_urls_that_are_none),
-        cmocka_unit_test(test_accounts_sqlite_files_are_their_owners),
+        cmocka_unit_test(test_accounts_refuse_malformed_urls),
+        cmocka_unit_test(test_accounts_sqlite_files_are_private_to_their_owner),
         cmocka_unit_test(test_accounts_sqlite_keeps_its_locks_while_others_connect),
         cmocka_unit_test(test_accounts_a_damaged_file_is_refused),
         cmocka_unit_test(test_accounts_a_warm_key_allocates_nothing),

@@ -1,4 +1,4 @@
-/* test_keys.c: the form of keys, their hashes, the digest they are remembered by, months and dates, rights. */
+/* test_keys.c: the form of keys, their hashes and digests, months and dates, rights. */
 #include "test_support.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "account/siphash.h"
 #include "base/hex.h"
 
-/* The reference code's vectors: key 00 01 … 0f, input 00 01 … (n−1). */
+/* The test vectors of the reference code: key 00 01 … 0f, input 00 01 … (n−1). */
 static void test_keys_siphash_gives_the_reference_vectors(void **state)
 {
     (void)state;
@@ -64,7 +64,7 @@ static bool verifies(const char *key, const char *hash)
     return matches;
 }
 
-/* The hashes of the second part were made by Python's bcrypt 5.0. */
+/* Python's bcrypt 5.0 made the hashes of the second part. */
 static void test_keys_are_hashed_by_bcrypt(void **state)
 {
     (void)state;
@@ -76,9 +76,9 @@ static void test_keys_are_hashed_by_bcrypt(void **state)
     assert_true(verifies(key, hash));
     char other[sizeof key];
     memcpy(other, key, sizeof other);
-    other[66] = 'e'; /* bcrypt sees the last of the digits too */
+    other[66] = 'e'; /* bcrypt also reads the last digit */
     assert_false(verifies(other, hash));
-    /* Seventy-two bytes are the most that bcrypt sees, and the longest key has as many. */
+    /* bcrypt reads at most 72 bytes, which is the length of the longest key. */
     char longest[KEY_TEXT_MAX + 2];
     memset(longest, 'a', sizeof longest);
     longest[KEY_TEXT_MAX] = '\0';
@@ -107,7 +107,7 @@ static void test_keys_have_digests(void **state)
     assert_false(key_digest_matches(span_str("abc"), span_of(NULL, 0)));
 }
 
-static void test_keys_refuse_hashes_that_are_none_or_cost_too_much(void **state)
+static void test_keys_refuse_malformed_and_costly_hashes(void **state)
 {
     (void)state;
     static const char *const bad[] = {
@@ -141,7 +141,7 @@ static void test_keys_hashing_survives_failed_allocations(void **state)
     test_alloc_fail_at(0);
 }
 
-static void test_keys_months_are_those_of_the_calendar(void **state)
+static void test_keys_months_follow_the_calendar(void **state)
 {
     (void)state;
     static const struct {
@@ -150,7 +150,7 @@ static void test_keys_months_are_those_of_the_calendar(void **state)
     } cases[] = {{0, "1970-01"},
                  {951782399999, "2000-02"},  /* 2000-02-28T23:59:59.999Z */
                  {951868800000, "2000-03"},  /* 2000-03-01T00:00:00Z */
-                 {951868799999, "2000-02"},  /* a leap year's last of February */
+                 {951868799999, "2000-02"},  /* the last day of February in a leap year */
                  {1767225599999, "2025-12"}, /* 2025-12-31T23:59:59.999Z */
                  {1767225600000, "2026-01"}};
     char text[16];
@@ -212,9 +212,9 @@ int main(void)
         cmocka_unit_test(test_keys_have_a_form),
         cmocka_unit_test(test_keys_are_hashed_by_bcrypt),
         cmocka_unit_test(test_keys_have_digests),
-        cmocka_unit_test(test_keys_refuse_hashes_that_are_none_or_cost_too_much),
+        cmocka_unit_test(test_keys_refuse_malformed_and_costly_hashes),
         cmocka_unit_test(test_keys_hashing_survives_failed_allocations),
-        cmocka_unit_test(test_keys_months_are_those_of_the_calendar),
+        cmocka_unit_test(test_keys_months_follow_the_calendar),
         cmocka_unit_test(test_keys_rights_and_namespaces),
     };
     return test_run(tests);

@@ -1,4 +1,5 @@
-/* test_quota.c: months and minutes: batches, several nodes on one database, crashes, roll-over, a database that is away. */
+/* test_quota.c: limits of a month and a minute: batches, several nodes on one database, crashes, the turn of a month, and
+ * a database that does not answer. */
 #include "account_fixture.h"
 
 #include <pthread.h>
@@ -7,7 +8,7 @@
 #include "account/lease.h"
 #include "os/clock.h"
 
-enum { BATCH = 8, LIMIT = 100 }; /* of fixture_options and the tier free */
+enum { BATCH = 8, LIMIT = 100 }; /* the batch and the FREE tier of fixture_options */
 
 static struct accounts *open_node(const char *url)
 {
@@ -24,7 +25,7 @@ static struct account_options open_options(const char *url, bool open, int timeo
     return options;
 }
 
-/* Uses one embedding after another until that is refused; how many there were. */
+/* Uses one embedding after another until one is refused. Returns how many it used. */
 static int64_t use_up(struct accounts *a, const char *key)
 {
     int64_t used = 0;
@@ -48,7 +49,7 @@ static void test_quota_ends_at_the_limit_exactly(void **state)
     accounts_close(a);
 }
 
-/* Many texts at once: more than a batch, all there are, and more than are left. */
+/* Requests with many texts: more than a batch, exactly the rest of the month, and more than the rest. */
 static void test_quota_is_all_or_nothing_for_a_request(void **state)
 {
     (void)state;
@@ -62,7 +63,7 @@ static void test_quota_is_all_or_nothing_for_a_request(void **state)
     accounts_close(a);
 }
 
-static void test_quota_gives_back_what_failed(void **state)
+static void test_quota_gives_back_failed_embeddings(void **state)
 {
     (void)state;
     struct accounts *a = open_node(fixture_database());
@@ -70,9 +71,9 @@ static void test_quota_gives_back_what_failed(void **state)
     struct account_pass pass;
     assert_int_equal(fixture_show(a, key->text, &pass), ACCOUNT_GRANTED);
     assert_int_equal(account_spend(account_call(), &pass, 30), ACCOUNT_GRANTED);
-    assert_int_equal(accounts_settle(a), DP_OK); /* it may have been written already */
+    assert_int_equal(accounts_settle(a), DP_OK); /* the usage may be in the database already */
     account_give_back(&pass);
-    account_give_back(&pass); /* once is enough */
+    account_give_back(&pass); /* the second time does nothing */
     account_leave(&pass);
     account_call_end();
     assert_int_equal(accounts_settle(a), DP_OK);
@@ -81,7 +82,7 @@ static void test_quota_gives_back_what_failed(void **state)
     accounts_close(a);
 }
 
-static void test_quota_tells_what_is_left(void **state)
+static void test_quota_reports_the_remaining_embeddings(void **state)
 {
     (void)state;
     struct accounts *a = open_node(fixture_database());
@@ -89,19 +90,19 @@ static void test_quota_tells_what_is_left(void **state)
     struct account_pass pass;
     assert_int_equal(fixture_show(a, key->text, &pass), ACCOUNT_GRANTED);
     account_look(&pass);
-    assert_false(pass.has_view); /* the database was not asked yet */
+    assert_false(pass.has_view); /* no query to the database yet */
     assert_int_equal(account_spend(account_call(), &pass, 3), ACCOUNT_GRANTED);
     account_look(&pass);
     assert_int_equal(pass.view.limit, LIMIT);
-    assert_int_equal(pass.view.reset_ms, month_begins_ms(2026 * 12 + 11)); /* December's */
+    assert_int_equal(pass.view.reset_ms, month_begins_ms(2026 * 12 + 11)); /* December begins */
     assert_int_equal(pass.view.remaining, LIMIT - 3);
     account_leave(&pass);
     account_call_end();
     accounts_close(a);
 }
 
-/* A user's keys share the user's month. */
-static void test_quota_is_the_users(void **state)
+/* The keys of a user share one monthly limit. */
+static void test_quota_is_shared_by_the_keys_of_a_user(void **state)
 {
     (void)state;
     struct accounts *a = open_node(fixture_database());
@@ -115,7 +116,7 @@ static void test_quota_is_the_users(void **state)
     accounts_close(a);
 }
 
-static void test_quota_of_a_minute(void **state)
+static void test_quota_limits_each_minute(void **state)
 {
     (void)state;
     struct account_options options = fixture_options(fixture_database());
@@ -146,12 +147,12 @@ static void test_quota_begins_anew_each_month(void **state)
     atomic_store(&fixture_wall_ms, december - 1);
     assert_int_equal(use_up(a, key->text), LIMIT);
     struct account_pass pass;
-    assert_int_equal(fixture_show(a, key->text, &pass), ACCOUNT_GRANTED); /* begun in November */
+    assert_int_equal(fixture_show(a, key->text, &pass), ACCOUNT_GRANTED); /* the pass begins in November */
     atomic_store(&fixture_wall_ms, december);
     assert_int_equal(use_up(a, key->text), LIMIT);
-    pass.spent = 5; /* as if it had been counted then */
+    pass.spent = 5; /* as if November had counted them */
     pass.month = 2026 * 12 + 10;
-    account_give_back(&pass); /* does not lengthen December */
+    account_give_back(&pass); /* adds nothing to December */
     account_leave(&pass);
     assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_MONTH_OVER);
     assert_int_equal(accounts_settle(a), DP_OK);
@@ -162,7 +163,7 @@ static void test_quota_begins_anew_each_month(void **state)
     atomic_store(&fixture_wall_ms, FIXTURE_NOW_MS);
 }
 
-/* A clock that is set wrong for a while: what was used in each month stays counted. */
+/* If the clock is wrong for a while, the usage of each month stays counted. */
 static void test_quota_months_that_come_again_go_on_counting(void **state)
 {
     (void)state;
@@ -178,12 +179,12 @@ static void test_quota_months_that_come_again_go_on_counting(void **state)
     assert_int_equal(fixture_sql(a, "SELECT used FROM usage WHERE month = 24322"), 9);
     assert_int_equal(fixture_sql(a, "SELECT used FROM usage WHERE month = 24323"), 6);
     assert_int_equal(fixture_sql(a, "SELECT used FROM usage WHERE month = 24334"), 3);
-    assert_int_equal(use_up(a, key->text), LIMIT - 6); /* December's */
+    assert_int_equal(use_up(a, key->text), LIMIT - 6); /* the rest of December */
     accounts_close(a);
     atomic_store(&fixture_wall_ms, FIXTURE_NOW_MS);
 }
 
-/* A node forgets a user of whom it remembers no key. */
+/* A node forgets a user when it remembers none of the user's keys. */
 static void test_quota_users_who_come_again_go_on_counting(void **state)
 {
     (void)state;
@@ -198,15 +199,15 @@ static void test_quota_users_who_come_again_go_on_counting(void **state)
                          DP_OK);
         fixture_pass_seconds(61);
         assert_int_equal(fixture_use(a, key->text, 1), ACCOUNT_WRONG_KEY);
-        assert_int_equal(accounts_settle(a), DP_OK); /* gives back what is held, */
-        assert_int_equal(accounts_settle(a), DP_OK); /* and forgets */
+        assert_int_equal(accounts_settle(a), DP_OK); /* gives back the held embeddings */
+        assert_int_equal(accounts_settle(a), DP_OK); /* forgets the user */
         assert_int_equal(fixture_used(a, "a@b"), 5 * i);
     }
     accounts_close(a);
 }
 
-/* Embeddings in hand go back to their month when it has passed. */
-static void test_quota_idle_shares_go_back(void **state)
+/* If a node does not use the rest of its lease for some seconds, that rest goes back to the month. */
+static void test_quota_unused_leases_go_back(void **state)
 {
     (void)state;
     struct accounts *a = open_node(fixture_database());
@@ -238,7 +239,7 @@ static void *run_client(void *context)
     struct call call;
     struct account_pass pass = {.reason = ACCOUNT_FINE};
     arena_init(&arena, 16 << 20);
-    /* A refusal for want of room in the queue of new keys is no answer yet. */
+    /* If the queue of new keys is full, the client tries again. */
     while (pass.reason != ACCOUNT_MONTH_OVER) {
         arena_reset(&arena);
         call_init(&call, &arena);
@@ -276,19 +277,19 @@ static void test_quota_many_clients_of_two_nodes_never_overrun(void **state)
         pthread_join(clients[i].thread, NULL);
         used += clients[i].used;
     }
-    /* Never more than the limit; less by at most what one node held while the other was refused. */
+    /* Together they never exceed the limit. They may miss what one node held while it refused the other's clients. */
     assert_true(used <= 5000 && used >= 5000 - 2 * BATCH - CLIENTS);
     assert_int_equal(accounts_settle(nodes[0]), DP_OK);
     assert_int_equal(accounts_settle(nodes[1]), DP_OK);
     assert_int_equal(fixture_used(nodes[0], "a@b"), used);
     accounts_close(nodes[0]);
-    fixture_pass_seconds(2); /* a refusal is looked at again */
+    fixture_pass_seconds(2); /* then a refusal is checked again */
     assert_int_equal(use_up(nodes[1], key), 5000 - used);
     accounts_close(nodes[1]);
 }
 
-/* A crashed node held a share, and had not written all that it used. */
-static void test_quota_of_a_node_that_died(void **state)
+/* A crashed node held a lease and had not written all its usage. */
+static void test_quota_of_a_dead_node_returns_when_its_lease_ends(void **state)
 {
     (void)state;
     const char *url = fixture_database();
@@ -296,7 +297,7 @@ static void test_quota_of_a_node_that_died(void **state)
     const char *key = fixture_key(a, "a@b", TIER_FREE)->text;
     assert_int_equal(fixture_use(a, key, 20), ACCOUNT_FINE);
     assert_int_equal(accounts_settle(a), DP_OK);
-    /* Another node's lease, as it stays behind: 10 used and written, 30 held. */
+    /* The lease that another node left behind: 10 used and written, 30 held. */
     fixture_sql(a, "UPDATE usage SET used = used + 10, reserved = reserved + 30");
     char sql[300];
     snprintf(
@@ -306,7 +307,7 @@ static void test_quota_of_a_node_that_died(void **state)
         (long long)atomic_load(&fixture_wall_ms) + 1000);
     fixture_sql(a, sql);
     assert_int_equal(use_up(a, key), LIMIT - 20 - 10 - 30);
-    fixture_pass_seconds(2); /* now it counts as dead */
+    fixture_pass_seconds(2); /* now the node counts as dead */
     assert_int_equal(use_up(a, key), 30);
     assert_int_equal(accounts_settle(a), DP_OK);
     assert_int_equal(fixture_used(a, "a@b"), LIMIT);
@@ -352,7 +353,7 @@ static void test_quota_a_settlement_may_be_repeated(void **state)
     accounts_close(a);
 }
 
-/* ---- a database that is away ------------------------------------------------------------------------ */
+/* ---- a database that does not answer ---------------------------------------------------------------- */
 
 struct away {
     void (*then)(struct accounts *a, const char *key);
@@ -360,7 +361,7 @@ struct away {
     const char *key;
 };
 
-/* Holds what every settlement needs, and runs the test meanwhile: for others, the database does not answer. */
+/* Locks the table that every settlement needs and runs the test meanwhile. So the database does not answer others. */
 static enum dp_status hold(struct call *call, struct db_transaction *t, void *context)
 {
     struct away *away = context;
@@ -386,7 +387,7 @@ static void while_away(const char *url, struct accounts *a, const char *key,
     arena_deinit(&arena);
 }
 
-/* Settles when the database is back, which the pool finds out half a second later. */
+/* Settles when the database is back. The pool notices that half a second later. */
 static void settle_at_last(struct accounts *a)
 {
     const int64_t until_ns = os_now_ns() + 60 * 1000000000LL;
@@ -403,7 +404,7 @@ static void use_what_is_in_hand(struct accounts *a, const char *key)
         verdict = account_try_spend(&pass, 1);
         account_leave(&pass);
     }
-    assert_int_equal(used, BATCH); /* of which one was used before, and the last was not granted */
+    assert_int_equal(used, BATCH); /* one was used before, and the last one was refused */
     assert_int_equal(fixture_use(a, key, 1), ACCOUNT_AWAY);
     assert_true(accounts_settle(a) != DP_OK);
 }
@@ -418,7 +419,7 @@ static void test_quota_fails_closed(void **state)
     assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE);
     while_away(options.database_url, a, key, use_what_is_in_hand);
     settle_at_last(a);
-    assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE); /* it is back */
+    assert_int_equal(fixture_use(a, key, 1), ACCOUNT_FINE); /* the database is back */
     settle_at_last(a);
     assert_int_equal(fixture_used(a, "a@b"), BATCH + 1);
     accounts_close(a);
@@ -430,7 +431,7 @@ static void use_thirty(struct accounts *a, const char *key)
         assert_int_equal(fixture_use(a, key, 10), ACCOUNT_FINE);
 }
 
-static void test_quota_fails_open_when_told_to_and_counts_all_the_same(void **state)
+static void test_quota_fails_open_when_configured_and_still_counts(void **state)
 {
     (void)state;
     struct account_options options = open_options(fixture_database(), true, 250);
@@ -450,19 +451,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quota_ends_at_the_limit_exactly),
         cmocka_unit_test(test_quota_is_all_or_nothing_for_a_request),
-        cmocka_unit_test(test_quota_gives_back_what_failed),
-        cmocka_unit_test(test_quota_tells_what_is_left),
-        cmocka_unit_test(test_quota_is_the_users),
-        cmocka_unit_test(test_quota_of_a_minute),
+        cmocka_unit_test(test_quota_gives_back_failed_embeddings),
+        cmocka_unit_test(test_quota_reports_the_remaining_embeddings),
+        cmocka_unit_test(test_quota_is_shared_by_the_keys_of_a_user),
+        cmocka_unit_test(test_quota_limits_each_minute),
         cmocka_unit_test(test_quota_begins_anew_each_month),
         cmocka_unit_test(test_quota_months_that_come_again_go_on_counting),
         cmocka_unit_test(test_quota_users_who_come_again_go_on_counting),
-        cmocka_unit_test(test_quota_idle_shares_go_back),
+        cmocka_unit_test(test_quota_unused_leases_go_back),
         cmocka_unit_test(test_quota_many_clients_of_two_nodes_never_overrun),
-        cmocka_unit_test(test_quota_of_a_node_that_died),
+        cmocka_unit_test(test_quota_of_a_dead_node_returns_when_its_lease_ends),
         cmocka_unit_test(test_quota_a_settlement_may_be_repeated),
         cmocka_unit_test(test_quota_fails_closed),
-        cmocka_unit_test(test_quota_fails_open_when_told_to_and_counts_all_the_same),
+        cmocka_unit_test(test_quota_fails_open_when_configured_and_still_counts),
     };
     return test_run(tests);
 }

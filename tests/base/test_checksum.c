@@ -13,7 +13,7 @@ static void assert_digest(const uint8_t digest[32], const char *expected)
     assert_string_equal(text, expected);
 }
 
-/* FIPS 180-2, appendix B, and the digest of nothing. */
+/* FIPS 180-2, appendix B, and the digest of the empty text. */
 static const char EMPTY[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 static const char ABC[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -27,7 +27,7 @@ static void test_base_sha256_of_known_texts(void **state)
     assert_digest(digest, ABC);
 }
 
-static void test_base_sha256_in_pieces_is_the_same(void **state)
+static void test_base_sha256_in_pieces_gives_the_digest_of_the_whole(void **state)
 {
     (void)state;
     uint8_t digest[32];
@@ -39,13 +39,13 @@ static void test_base_sha256_in_pieces_is_the_same(void **state)
     sha256_update(&s, span_str("bc"));
     sha256_end(&s, digest);
     assert_digest(digest, ABC);
-    sha256_update(&copy, span_str("b")); /* a copy goes on by itself */
+    sha256_update(&copy, span_str("b")); /* a copy of the state is independent */
     sha256_update(&copy, span_str("c"));
     sha256_end(&copy, digest);
     assert_digest(digest, ABC);
 }
 
-/* xxHash's own self-test (xxhsum): XXH3-64 with seed 0 of nothing. Stored bytes depend on it. */
+/* From xxHash's self-test (xxhsum): XXH3-64 with seed 0 of the empty input. Stored bytes depend on this hash. */
 static void test_base_checksum64_is_xxh3(void **state)
 {
     (void)state;
@@ -67,7 +67,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base_sha256_of_known_texts),
-        cmocka_unit_test(test_base_sha256_in_pieces_is_the_same),
+        cmocka_unit_test(test_base_sha256_in_pieces_gives_the_digest_of_the_whole),
         cmocka_unit_test(test_base_checksum64_is_xxh3),
         cmocka_unit_test(test_base_hex_is_lower_case),
     };

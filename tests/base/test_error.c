@@ -68,7 +68,7 @@ static void test_base_error_is_cut_at_a_whole_character(void **state)
     assert_int_equal(strlen(error.message), DP_ERROR_MESSAGE_MAX - 1);
 }
 
-static void test_base_error_tells_what_errno_means(void **state)
+static void test_base_error_names_the_meaning_of_errno(void **state)
 {
     (void)state;
     struct dp_error error = {0};
@@ -113,7 +113,7 @@ int main(void)
         cmocka_unit_test(test_base_error_may_quote_itself),
         cmocka_unit_test(test_base_error_prefix_keeps_the_status),
         cmocka_unit_test(test_base_error_is_cut_at_a_whole_character),
-        cmocka_unit_test(test_base_error_tells_what_errno_means),
+        cmocka_unit_test(test_base_error_names_the_meaning_of_errno),
         cmocka_unit_test(test_base_error_every_status_has_its_own_name),
         cmocka_unit_test(test_base_error_restatus_keeps_the_sentence),
     };

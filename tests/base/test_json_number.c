@@ -148,8 +148,8 @@ static void test_base_json_reads_random_numbers(void **state)
     }
 }
 
-/* The exact decimals between two neighbours, where rounding changes, and just beside them: the hardest numbers. A
- * double holds the middle of two floats exactly, a long double that of two doubles. */
+/* The hardest numbers: the exact decimal in the middle of two neighbours, where rounding changes, and decimals just beside
+ * it. A double holds the middle of two floats exactly; a long double holds the middle of two doubles. */
 static void test_base_json_reads_numbers_halfway_between_two(void **state)
 {
     (void)state;
@@ -180,7 +180,7 @@ static void test_base_json_reads_numbers_halfway_between_two(void **state)
     }
 }
 
-/* Numbers longer than any the JSON reader takes: digits past the 800th only decide exact ties. */
+/* These numbers are longer than the JSON reader accepts. Digits after the 800th only decide exact ties. */
 static void test_base_json_number_of_many_digits(void **state)
 {
     (void)state;
@@ -312,8 +312,8 @@ static void check_float(float v, bool shortest)
         if (strtof(reference, NULL) == v)
             break;
     }
-    /* printf's digits are the closest of their number, and so are ours; powers of two may differ (their interval is
-     * wider above, where a shorter decimal may lie that is not the closest of its length). */
+    /* Among decimals of one length, printf prints the closest, and so must we. Powers of two may differ: their interval
+     * is wider above, where a shorter decimal may lie that is not the closest of its length. */
     int ours = count_significant(text), theirs = count_significant(reference);
     if (ours > theirs || (ours == theirs && strtod(text, NULL) != strtod(reference, NULL) &&
                           fabs(strtod(text, NULL) - (double)v) > fabs(strtod(reference, NULL) - (double)v)))
@@ -363,7 +363,7 @@ static void test_base_json_prints_floats_that_read_back(void **state)
     }
 }
 
-/* From 1e-5 up to 1 floats are printed another way (json_format.c): its ends, and many of its numbers. */
+/* json_format.c prints floats from 1e-5 up to 1 by another method. Tests the ends of this range and many floats in it. */
 static void test_base_json_prints_fractions_that_read_back(void **state)
 {
     (void)state;
@@ -380,7 +380,7 @@ static void test_base_json_prints_fractions_that_read_back(void **state)
         check_float((float)places / 100000.0f, places % 8 == 0);
 }
 
-static void test_base_json_prints_many_floats_as_one_by_one(void **state)
+static void test_base_json_prints_arrays_of_floats_as_single_floats(void **state)
 {
     (void)state;
     enum { MANY = 500 };
@@ -418,8 +418,8 @@ static void test_base_json_prints_doubles_that_read_back(void **state)
     }
 }
 
-/* Every entry of the table is the power of ten rounded up to 128 bits: entry * 10 and entry / 10 must meet its
- * neighbours. Checked by exact arithmetic from 10^0 in both directions, on 128 bits with a bound of one unit. */
+/* Each entry of the table is a power of ten, rounded up to 128 bits. So entry * 10 and entry / 10 must equal its
+ * neighbours within one unit. The test starts at 10^0 and goes in both directions with exact 128-bit arithmetic. */
 static void test_base_json_powers_follow_each_other(void **state)
 {
     (void)state;
@@ -450,7 +450,7 @@ int main(void)
         cmocka_unit_test(test_base_json_prints_chosen_numbers),
         cmocka_unit_test(test_base_json_prints_floats_that_read_back),
         cmocka_unit_test(test_base_json_prints_fractions_that_read_back),
-        cmocka_unit_test(test_base_json_prints_many_floats_as_one_by_one),
+        cmocka_unit_test(test_base_json_prints_arrays_of_floats_as_single_floats),
         cmocka_unit_test(test_base_json_prints_doubles_that_read_back),
         cmocka_unit_test(test_base_json_powers_follow_each_other),
     };

@@ -1,4 +1,4 @@
-/* test_json_reader.c: the JSON reader accepts RFC 8259, all of it and nothing else, within its limits. */
+/* test_json_reader.c: within its limits, the JSON reader accepts all of RFC 8259 and nothing else. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -189,7 +189,7 @@ static void test_base_json_refuses_everything_else(void **state)
     assert_false(accepts(span_of(NULL, 0)));
 }
 
-/* A document cut anywhere is no document, and changing any one byte never makes the reader leave its bounds. */
+/* The reader refuses a document that is cut at any byte. If any one byte changes, it stays within its bounds. */
 static void test_base_json_refuses_cut_documents(void **state)
 {
     (void)state;
@@ -198,7 +198,8 @@ static void test_base_json_refuses_cut_documents(void **state)
     enum { LEN = sizeof text - 1 };
     assert_true(accepts(span_of(text, LEN)));
     for (size_t len = 0; len < LEN; len++) {
-        uint8_t *exact = malloc(len ? len : 1); /* its own block, so that a sanitizer sees a read past the end */
+        uint8_t *exact =
+            malloc(len ? len : 1); /* in a separate allocation, so that a sanitizer sees a read past the end */
         assert_non_null(exact);
         memcpy(exact, text, len);
         assert_false(accepts(span_of(exact, len)));
@@ -257,7 +258,7 @@ static void test_base_json_walks_an_object(void **state)
     arena_deinit(&arena);
 }
 
-/* A string without escapes stands where it was in the text. */
+/* A string without escapes points into the text. */
 static void test_base_json_strings_are_not_copied(void **state)
 {
     (void)state;
@@ -270,7 +271,7 @@ static void test_base_json_strings_are_not_copied(void **state)
     assert_true(json_next_item(&r) && json_read_string(&r, NULL, &s));
     assert_int_equal(s.len, 0);
     assert_true(json_next_item(&r));
-    assert_false(json_read_string(&r, NULL, &s)); /* nowhere to put it */
+    assert_false(json_read_string(&r, NULL, &s)); /* an escaped string needs an arena */
     assert_true(json_failed(&r));
 }
 

@@ -1,4 +1,4 @@
-/* test_json_writer.c: the JSON writer; what it writes, the reader accepts. */
+/* test_json_writer.c: the JSON writer, and that the JSON reader accepts its output. */
 #include "test_support.h"
 
 #include <math.h>
@@ -93,7 +93,7 @@ static void test_base_json_writer_escapes_strings(void **state)
     buffer_deinit(&b);
 }
 
-/* Any bytes written as a string read back: valid UTF-8 as itself. */
+/* Any bytes, written as a string, can be read back. Valid UTF-8 comes back unchanged. */
 static void test_base_json_writer_strings_read_back(void **state)
 {
     (void)state;
@@ -124,7 +124,8 @@ static void test_base_json_writer_strings_read_back(void **state)
     arena_deinit(&arena);
 }
 
-/* A vector's array is written in blocks; near the maximum it falls back to one at a time, to the last byte. */
+/* The writer writes the numbers of a vector in blocks. Near the buffer's maximum it writes one at a time, so that it can
+ * fill the last byte. */
 static void test_base_json_floats_fill_a_buffer_exactly(void **state)
 {
     (void)state;

@@ -84,7 +84,7 @@ static void test_base_map_survives_failed_allocations(void **state)
         }
         bool fired = test_alloc_fired();
         test_alloc_fail_at(0);
-        for (size_t i = 0; i < done; i++) /* what was in before the failure still is */
+        for (size_t i = 0; i < done; i++) /* earlier entries are still there */
             assert_int_equal(*map_find(&m, key_of(i)), i);
         map_deinit(&m);
         assert_int_equal(test_alloc_live(), before);

@@ -1,4 +1,4 @@
-/* test_masked_url.c: URLs are shown without what is secret in them, however they are written. */
+/* test_masked_url.c: shown URLs contain no secret, even if they are malformed. */
 #include "test_support.h"
 
 #include "base/masked_url.h"
@@ -25,7 +25,7 @@ static void test_base_masked_url_hides_the_password(void **state)
     expect("redis://:@cache", "redis://:(hidden)@cache");
 }
 
-static void test_base_masked_url_leaves_what_is_no_secret(void **state)
+static void test_base_masked_url_keeps_parts_without_secrets(void **state)
 {
     (void)state;
     static const char *const plain[] = {"",
@@ -58,7 +58,7 @@ static void test_base_masked_url_hides_parameters(void **state)
 }
 
 /* Messages quote wrong values, so the password in a malformed URL must be hidden too. */
-static void test_base_masked_url_hides_in_doubt(void **state)
+static void test_base_masked_url_hides_doubtful_parts(void **state)
 {
     (void)state;
     expect("redis://:p@ss/wo?rd#1@cache", "redis://:(hidden)");
@@ -96,7 +96,7 @@ static void test_base_url_shown_has_no_secret(void **state)
     assert_string_equal(url_shown(span_str("secret"), out), "(no URL)");
     assert_string_equal(url_shown(span_str("http://[::1]:9/a@b"), out), "http://[::1]:(hidden)");
     assert_string_equal(url_shown(span_str("http://[::1]/a@b"), out), "http://[::1]/a@b");
-    /* Passwords that are not percent-encoded: to the first '/', '?' or '#' they look like ports. */
+    /* Passwords that are not percent-encoded. Up to the first '/', '?' or '#' they look like ports. */
     static const char *const bare[] = {"http://u:sec/ret@h/x", "http://u:sec?ret@h/x", "http://u:1/ret@h/x",
                                        "http://u:1?ret@h/x",   "http://[u:sec/ret@h",  "http://u:s#ret@h/x",
                                        "http://u:sec"};
@@ -114,9 +114,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base_masked_url_hides_the_password),
-        cmocka_unit_test(test_base_masked_url_leaves_what_is_no_secret),
+        cmocka_unit_test(test_base_masked_url_keeps_parts_without_secrets),
         cmocka_unit_test(test_base_masked_url_hides_parameters),
-        cmocka_unit_test(test_base_masked_url_hides_in_doubt),
+        cmocka_unit_test(test_base_masked_url_hides_doubtful_parts),
         cmocka_unit_test(test_base_masked_url_fits_into_messages),
         cmocka_unit_test(test_base_url_shown_has_no_secret),
     };

@@ -1,4 +1,4 @@
-/* test_memory.c: the allocator's seam, arenas and buffers. */
+/* test_memory.c: the replaceable allocator, arenas and buffers. */
 #include "test_support.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/array.h"
 #include "base/buffer.h"
 
-static void test_base_alloc_is_the_tests_own(void **state)
+static void test_base_alloc_uses_the_allocator_of_the_tests(void **state)
 {
     (void)state;
     size_t live = test_alloc_live(), made = test_alloc_count();
@@ -26,7 +26,7 @@ static void test_base_alloc_is_the_tests_own(void **state)
     assert_null(mem_calloc(SIZE_MAX / 2, 3));
 }
 
-static void test_base_alloc_fails_when_told(void **state)
+static void test_base_alloc_fails_at_the_chosen_call(void **state)
 {
     (void)state;
     test_alloc_fail_at(3);
@@ -36,7 +36,7 @@ static void test_base_alloc_fails_when_told(void **state)
     assert_false(test_alloc_fired());
     assert_null(mem_realloc(b, 2));
     assert_true(test_alloc_fired());
-    void *c = mem_alloc(1); /* once only */
+    void *c = mem_alloc(1); /* only one allocation fails */
     assert_non_null(c);
     test_alloc_fail_at(0);
     assert_false(test_alloc_fired());
@@ -83,7 +83,7 @@ static void test_base_arena_keeps_to_its_maximum(void **state)
     assert_true(a.used <= a.max);
     arena_deinit(&a);
 
-    arena_init(&a, 3 << 20); /* chunks double up to 1 MiB; the last takes what the maximum leaves */
+    arena_init(&a, 3 << 20); /* chunks double up to 1 MiB; the last one takes the rest of the maximum */
     size_t taken = 0;
     while (arena_alloc(&a, 1000))
         taken += 1000;
@@ -118,7 +118,7 @@ static void test_base_arena_reset_settles_without_allocating(void **state)
             assert_int_equal(test_alloc_count(), made);
         arena_reset(&a);
     }
-    assert_non_null(arena_alloc(&a, 3 << 20)); /* larger than what a reset keeps */
+    assert_non_null(arena_alloc(&a, 3 << 20)); /* larger than the memory that a reset keeps */
     size_t live = test_alloc_live();
     arena_reset(&a);
     assert_int_equal(test_alloc_live(), live - 1);
@@ -159,7 +159,7 @@ static void test_base_buffer_failure_sticks(void **state)
     struct buffer b;
     buffer_init(&b, 8);
     buffer_append_str(&b, "123456789");
-    buffer_append_str(&b, "1"); /* would fit, but must not stand behind a hole */
+    buffer_append_str(&b, "1"); /* it would fit, but bytes before it are missing */
     assert_int_equal(b.len, 0);
     buffer_append_zeros(&b, 1);
     buffer_printf(&b, "%d", 1);
@@ -189,7 +189,7 @@ static void test_base_buffer_prints_and_aligns(void **state)
     buffer_deinit(&b);
 }
 
-/* Arenas and buffers answer a failed allocation, wherever it happens, and leak nothing. */
+/* Arenas and buffers report any failed allocation and leak nothing. */
 static void test_base_memory_survives_failed_allocations(void **state)
 {
     (void)state;
@@ -251,7 +251,7 @@ static void test_base_array_refuses_sizes_that_overflow(void **state)
     arena_deinit(&arena);
 }
 
-static void test_base_array_stays_when_memory_is_out(void **state)
+static void test_base_array_stays_valid_when_memory_runs_out(void **state)
 {
     (void)state;
     struct arena arena;
@@ -279,8 +279,8 @@ static void test_base_array_stays_when_memory_is_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_base_alloc_is_the_tests_own),
-        cmocka_unit_test(test_base_alloc_fails_when_told),
+        cmocka_unit_test(test_base_alloc_uses_the_allocator_of_the_tests),
+        cmocka_unit_test(test_base_alloc_fails_at_the_chosen_call),
         cmocka_unit_test(test_base_arena_blocks_are_aligned_and_apart),
         cmocka_unit_test(test_base_arena_keeps_to_its_maximum),
         cmocka_unit_test(test_base_arena_reset_settles_without_allocating),
@@ -290,7 +290,7 @@ int main(void)
         cmocka_unit_test(test_base_memory_survives_failed_allocations),
         cmocka_unit_test(test_base_array_doubles),
         cmocka_unit_test(test_base_array_refuses_sizes_that_overflow),
-        cmocka_unit_test(test_base_array_stays_when_memory_is_out),
+        cmocka_unit_test(test_base_array_stays_valid_when_memory_runs_out),
     };
     return test_run(tests);
 }

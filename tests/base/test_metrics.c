@@ -1,4 +1,4 @@
-/* test_metrics.c: metrics add up, from many threads too. */
+/* test_metrics.c: metrics add up, also from many threads. */
 #include "test_support.h"
 
 #include <math.h>
@@ -92,7 +92,7 @@ static void test_base_metrics_escape_labels(void **state)
     assert_string_equal(labels + strlen(labels) - 5, ",c=\"\"");
 }
 
-/* Whatever the length, a value ends at a whole character and within its quotes. */
+/* A long value is cut after a whole character, and its quotes are closed. */
 static void test_base_metrics_cut_long_labels(void **state)
 {
     (void)state;

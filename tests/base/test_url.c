@@ -1,10 +1,10 @@
-/* test_url.c: URLs taken apart, and percent-encoding. */
+/* test_url.c: splitting URLs, and percent-encoding. */
 #include "test_support.h"
 
 #include "base/hex.h"
 #include "base/url.h"
 
-/* "-" where the part is not there at all, "" where it is there and empty. */
+/* `expected` is "-" if the part is absent, and "" if it is present but empty. */
 static void assert_part(const char *url, const char *what, struct span part, const char *expected)
 {
     bool absent = strcmp(expected, "-") == 0;
@@ -102,7 +102,7 @@ static void test_base_percent_decode(void **state)
     static const struct {
         const char *text;
         bool plus;
-        const char *expected; /* NULL: it is refused */
+        const char *expected; /* NULL if decoding fails */
     } cases[] = {
         {"", false, ""},       {"a%2fb%2F", false, "a/b/"}, {"a+b", true, "a b"},
         {"a+b", false, "a+b"}, {"%25%32%35", true, "%25"},  {"%", false, NULL},
@@ -120,7 +120,7 @@ static void test_base_percent_decode(void **state)
     assert_memory_equal(out, "A%4%zz%", 7);
 }
 
-static void test_base_percent_encode_is_undone_by_decoding(void **state)
+static void test_base_percent_decoding_undoes_encoding(void **state)
 {
     (void)state;
     uint8_t all[256], encoded[3 * sizeof all], decoded[3 * sizeof all];
@@ -173,7 +173,7 @@ int main(void)
         cmocka_unit_test(test_base_url_port),
         cmocka_unit_test(test_base_url_host_header),
         cmocka_unit_test(test_base_percent_decode),
-        cmocka_unit_test(test_base_percent_encode_is_undone_by_decoding),
+        cmocka_unit_test(test_base_percent_decoding_undoes_encoding),
         cmocka_unit_test(test_base_hex),
     };
     return test_run(tests);

@@ -16,7 +16,8 @@ static void test_base_utf8_encodes_every_scalar(void **state)
     }
 }
 
-/* The number of well-formed sequences of each length is the number of scalars encoded in it: nothing else is. */
+/* For each length, there are as many well-formed sequences as scalar values that take this length. So the validator
+ * accepts nothing else. */
 static void test_base_utf8_accepts_nothing_else(void **state)
 {
     (void)state;
@@ -77,7 +78,7 @@ static void test_base_utf8_substitutes_maximal_subparts(void **state)
     (void)state;
     static const struct {
         const char *bytes;
-        const char *lengths; /* of bad parts; '=' for a character that stands */
+        const char *lengths; /* bytes of each bad part; '=' for a good character */
     } cases[] = {
         {"\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", "11111111="},
         {"\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41", "11111111="},

@@ -1,4 +1,4 @@
-/* test_workspace.c: parts are counted and handed out by one walk. */
+/* test_workspace.c: one function first counts the parts of a workspace and then hands them out. */
 #include "test_support.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ static void test_base_workspace_counts_then_hands_out(void **state)
     assert_ptr_equal(a.none, a.last); /* an empty part takes no room */
     assert_ptr_equal(a.last, w.memory + 128 + 576);
     assert_int_equal((uintptr_t)w.memory % WORKSPACE_ALIGNMENT, 0);
-    memset(w.memory, 1, w.size); /* sanitizers see whether it is all there */
+    memset(w.memory, 1, w.size); /* sanitizers check that all bytes belong to it */
     workspace_deinit(&w);
     assert_null(w.memory);
     workspace_deinit(&w);
@@ -50,7 +50,7 @@ static void test_base_workspace_refuses_sizes_that_overflow(void **state)
         struct workspace w = {0};
         assert_null(workspace_take(&w, 65, 1)); /* 128 bytes: the last size overflows only with them */
         assert_null(workspace_take(&w, sizes[i][0], sizes[i][1]));
-        assert_null(workspace_take(&w, 1, 1)); /* one more part does not make it good */
+        assert_null(workspace_take(&w, 1, 1)); /* after an overflow all parts fail */
         assert_false(workspace_allocate(&w));
         workspace_deinit(&w);
     }

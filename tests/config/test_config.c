@@ -1,4 +1,4 @@
-/* test_config.c: every setting from every source, which source wins, and what is said of a wrong value. */
+/* test_config.c: every setting from every source, which source wins, and the errors for wrong values. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 static char *no_variables[] = {NULL};
 
-/* Writes a settings file and answers its path (a static buffer). */
+/* Writes a settings file and returns its path (a static buffer). */
 static const char *write_file(const char *text)
 {
     static char path[512];
@@ -34,7 +34,7 @@ static const char *empty_file(void)
     return path;
 }
 
-/* Loads from one flag, one variable ("NAME=value") and a file's text, each of which may be NULL. */
+/* Loads settings from one flag, one variable ("NAME=value") and the text of a file. Each may be NULL. */
 static enum dp_status load(const char *flag, const char *variable, const char *toml, struct config *out,
                            struct dp_error *error)
 {
@@ -47,7 +47,7 @@ static enum dp_status load(const char *flag, const char *variable, const char *t
     return config_load(&sources, out, error);
 }
 
-/* The line that config_print_effective writes for a setting, in a static buffer. */
+/* Returns the line that config_print_effective writes for a setting, in a static buffer. */
 static const char *effective(const struct config *config, const char *name)
 {
     static char line[1024];
@@ -72,7 +72,7 @@ static void expect(const struct config *config, const char *name, const char *va
     assert_string_equal(effective(config, name), line);
 }
 
-/* The last of a NULL-ended list; no setting has it for its default. */
+/* Returns the last of a NULL-ended list. No setting has it as its default. */
 static const char *last_of(const char *const *list)
 {
     while (list[1] != NULL)
@@ -80,7 +80,7 @@ static const char *last_of(const char *const *list)
     return *list;
 }
 
-/* A value that differs from the default, as text; and one that is not allowed. */
+/* good_value() returns an allowed value that differs from the default; bad_value() one that is not allowed. */
 static const char *good_value(const struct setting *s)
 {
     static char text[64];
@@ -117,7 +117,7 @@ static const char *bad_value(const struct setting *s)
     return NULL;
 }
 
-/* The value as dipper.toml has it: "name = value". */
+/* Returns the line of dipper.toml that sets the value: "name = value". */
 static const char *toml_line(const struct setting *s, const char *value)
 {
     static char text[1024];
@@ -193,7 +193,7 @@ static void count_warning(const char *text)
     snprintf(last_warning, sizeof last_warning, "%s", text);
 }
 
-/* So many values were passed over, the last of them with these words. */
+/* Fails the test unless loading skipped `count` values and the last warning contains `says`. */
 static void expect_warnings(const struct config *config, unsigned count, const char *says)
 {
     warned = 0;
@@ -201,7 +201,7 @@ static void expect_warnings(const struct config *config, unsigned count, const c
     config_each_warning(config, count_warning);
     assert_int_equal(warned, count);
     if (!strstr(last_warning, says))
-        fail_msg("\"%s\" does not tell %s", last_warning, says);
+        fail_msg("\"%s\" does not contain %s", last_warning, says);
 }
 
 static void expect_refusal(const struct setting *s, const struct dp_error *error, const char *value,
@@ -210,12 +210,12 @@ static void expect_refusal(const struct setting *s, const struct dp_error *error
     char allowed[SETTING_ALLOWED_MAX];
     setting_allowed(s, allowed);
     if (s->secret && value[0] == 'b' && strstr(error->message, value))
-        fail_msg("\"%s\" tells a secret", error->message);
+        fail_msg("\"%s\" shows a secret", error->message);
     if (s->secret)
         value = "(hidden)";
     if (!strstr(error->message, s->name) || !strstr(error->message, value) || !strstr(error->message, from) ||
         !strstr(error->message, allowed))
-        fail_msg("\"%s\" does not tell %s, %s, %s and %s", error->message, s->name, value, from, allowed);
+        fail_msg("\"%s\" does not contain %s, %s, %s and %s", error->message, s->name, value, from, allowed);
 }
 
 static void test_config_each_setting_refuses_a_wrong_value(void **state)
@@ -250,7 +250,7 @@ static void test_config_each_setting_refuses_a_wrong_value(void **state)
         assert_int_equal(load(NULL, NULL, text, &config, &error), DP_INVALID);
         expect_refusal(s, &error, value, ".toml, line 2");
         config_deinit(&config);
-        /* A value of another type. */
+        /* The value has another type. */
         bool wants_text = s->type == SETTING_TEXT || s->type == SETTING_CHOICE || s->type == SETTING_LISTEN;
         snprintf(text, sizeof text, "%s = %s\n", s->name, wants_text ? "7" : "\"1x\"");
         assert_int_equal(load(NULL, NULL, text, &config, &error), DP_INVALID);
@@ -259,8 +259,8 @@ static void test_config_each_setting_refuses_a_wrong_value(void **state)
     }
 }
 
-/* Kubernetes, conda, tcsh and other programs set variables whose names Dipper reads too. */
-static void test_config_variables_of_others_are_passed_over(void **state)
+/* Kubernetes, conda, tcsh and other programs set variables that Dipper also reads. */
+static void test_config_variables_of_other_programs_are_skipped(void **state)
 {
     (void)state;
     static const struct {
@@ -289,7 +289,7 @@ static void test_config_variables_of_others_are_passed_over(void **state)
         assert_string_equal(config.database_url, "");
         config_deinit(&config);
     }
-    /* The next name of the setting has its turn then. */
+    /* Then the next name of the setting counts. */
     char *variables[] = {"DIPPER_PORT=tcp://10.96.0.12:8000",
                          "DIPPER_SERVICE_HOST=10.96.0.12",
                          "DIPPER_PORT_8000_TCP=tcp://10.96.0.12:8000",
@@ -306,8 +306,8 @@ static void test_config_variables_of_others_are_passed_over(void **state)
     config_deinit(&config);
 }
 
-/* Neither refused nor warned of: a value that another one has taken the place of. */
-static void test_config_what_is_overridden_is_not_looked_at(void **state)
+/* An overridden value causes neither a refusal nor a warning. */
+static void test_config_overridden_values_are_not_checked(void **state)
 {
     (void)state;
     static const struct {
@@ -324,7 +324,7 @@ static void test_config_what_is_overridden_is_not_looked_at(void **state)
         {"--port=1", "DIPPER_HOST=\a", NULL, DP_INVALID},
         {"--threads=1", "DIPPER_THREADS=x", "compute.threads = \"x\"\n", DP_OK},
         {"--threads=x", "DIPPER_THREADS=1", NULL, DP_INVALID},
-        {"--threads=1", NULL, "compute.thread = 1\n", DP_INVALID}, /* there is no such setting */
+        {"--threads=1", NULL, "compute.thread = 1\n", DP_INVALID}, /* no such setting */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config config;
@@ -357,14 +357,14 @@ static void test_config_booleans_in_any_case(void **state)
     config_deinit(&config);
 }
 
-/* Two settings must not answer to one name, and a range must fit the field. */
+/* Each name belongs to one setting, and each range fits its field. */
 static void test_config_table_is_sound(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *s = &SETTINGS[i];
         assert_true((!s->flag || strncmp(s->flag, "--", 2) == 0) && s->variables[0] && s->help);
-        /* S3 has the names that AWS's tools know; a secret is no flag, which any user of the machine could read. */
+        /* S3 settings have AWS's names. A secret has no flag, because any user of the machine can read flags. */
         assert_true(strncmp(s->variables[0], "DIPPER_", 7) == 0 || s->section == SECTION_S3 ||
                     s->section == SECTION_HTTP);
         assert_true(!s->secret || !s->flag);
@@ -381,7 +381,7 @@ static void test_config_table_is_sound(void **state)
     }
 }
 
-/* A limit that may be switched off is switched off by a word, and prints as it. */
+/* The word "none" switches off a limit that may be absent, and the settings show it as "none". */
 static void test_config_limits_may_be_none(void **state)
 {
     (void)state;
@@ -417,8 +417,8 @@ static void test_config_flag_over_environment_over_file(void **state)
                                      .environ = variables,
                                      .toml_path = write_file("[server]\nport = 1\nhost = 'h'\n")};
     assert_int_equal(config_load(&sources, &config, &error), DP_OK);
-    assert_int_equal(config.port, 3);      /* DIPPER_ before the other name */
-    assert_string_equal(config.host, "h"); /* an empty variable is unset */
+    assert_int_equal(config.port, 3);      /* DIPPER_PORT goes before PORT */
+    assert_string_equal(config.host, "h"); /* an empty variable counts as unset */
     config_deinit(&config);
     sources.argc = 5;
     assert_int_equal(config_load(&sources, &config, &error), DP_OK);
@@ -633,7 +633,7 @@ static void test_config_hides_secrets(void **state)
     arena_deinit(&arena);
 }
 
-/* In a table as elsewhere: what is shown of a URL, and quoted in a refusal, comes without its password. */
+/* No shown or quoted URL contains its password. */
 static void test_config_hides_secrets_in_urls(void **state)
 {
     (void)state;
@@ -671,7 +671,7 @@ static void test_config_hides_secrets_in_urls(void **state)
     arena_deinit(&arena);
 }
 
-/* The program's own: a store's endpoint may carry a user's name and password. */
+/* The endpoint of a store may contain a user's name and password. */
 static void test_config_hides_the_password_of_an_endpoint(void **state)
 {
     (void)state;
@@ -708,7 +708,7 @@ static void test_config_help_names_every_setting(void **state)
     free(text);
 }
 
-/* A refusal that quotes the value has memory of its own. */
+/* A refusal that quotes the value allocates memory. */
 static void test_config_refusal_survives_failed_allocations(void **state)
 {
     (void)state;
@@ -758,8 +758,8 @@ int main(void)
         cmocka_unit_test(test_config_defaults),
         cmocka_unit_test(test_config_each_setting_from_each_source),
         cmocka_unit_test(test_config_each_setting_refuses_a_wrong_value),
-        cmocka_unit_test(test_config_variables_of_others_are_passed_over),
-        cmocka_unit_test(test_config_what_is_overridden_is_not_looked_at),
+        cmocka_unit_test(test_config_variables_of_other_programs_are_skipped),
+        cmocka_unit_test(test_config_overridden_values_are_not_checked),
         cmocka_unit_test(test_config_booleans_in_any_case),
         cmocka_unit_test(test_config_table_is_sound),
         cmocka_unit_test(test_config_limits_may_be_none),

@@ -1,6 +1,6 @@
-/* test_config_docs.c: docs/configuration.md and .env.example are what the table makes.
+/* test_config_docs.c: docs/configuration.md and .env.example are up to date with the table of settings.
  *
- * With an argument it prints instead: `reference` or `env`; scripts/gen-config-docs writes the files with it.
+ * With the argument `reference` or `env` the program prints that file instead. scripts/gen-config-docs uses that.
  */
 #include "test_support.h"
 
@@ -30,7 +30,7 @@ static void expect_file(const char *name, void (*print)(FILE *))
     buffer_deinit(&file);
     free(text);
     if (!current)
-        fail_msg("%s is not what the settings' table makes: run scripts/gen-config-docs", name);
+        fail_msg("%s differs from the table of settings: run scripts/gen-config-docs", name);
 }
 
 static void test_config_reference_is_current(void **state)

@@ -1,4 +1,4 @@
-/* test_toml.c: the TOML that settings are written in, and what is refused with its line. */
+/* test_toml.c: the TOML subset for settings, and refusals that name the line. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -49,7 +49,7 @@ static void refuse(const char *text, enum dp_status status, const char *part)
     struct dp_error error = {0};
     assert_int_equal(read_span(span_str(text), &seen, &error), status);
     if (!strstr(error.message, part))
-        fail_msg("%s: \"%s\" does not tell \"%s\"", text, error.message, part);
+        fail_msg("%s: \"%s\" does not contain \"%s\"", text, error.message, part);
 }
 
 static void test_config_toml_reads_values(void **state)

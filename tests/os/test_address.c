@@ -34,7 +34,7 @@ static void expect_all(const char *const *texts, size_t count, bool public)
     }
 }
 
-static void test_address_public_ones(void **state)
+static void test_address_public_ones_are_accepted(void **state)
 {
     (void)state;
     static const char *const texts[] = {"1.1.1.1",         "8.8.8.8",        "9.255.255.255",   "11.0.0.0",
@@ -46,7 +46,7 @@ static void test_address_public_ones(void **state)
     expect_all(texts, sizeof texts / sizeof *texts, true);
 }
 
-static void test_address_others(void **state)
+static void test_address_not_public_ones(void **state)
 {
     (void)state;
     static const char *const texts[] = {"0.0.0.0",
@@ -105,8 +105,8 @@ static void test_address_sockets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_address_public_ones),
-        cmocka_unit_test(test_address_others),
+        cmocka_unit_test(test_address_public_ones_are_accepted),
+        cmocka_unit_test(test_address_not_public_ones),
         cmocka_unit_test(test_address_sockets),
     };
     return test_run(tests);

@@ -26,7 +26,7 @@ static void test_os_call_deadline_passes(void **state)
     call_limit_ms(&call, 3600000);
     assert_in_range(call_left_ms(&call), 3590000, 3600000);
     assert_int_equal(call_check(&call), DP_OK);
-    call_limit_ms(&call, 7200000); /* never later */
+    call_limit_ms(&call, 7200000); /* a later deadline has no effect */
     assert_in_range(call_left_ms(&call), 3590000, 3600000);
     call_limit_ms(&call, 0);
     assert_int_equal(call_left_ms(&call), 0);
@@ -34,7 +34,7 @@ static void test_os_call_deadline_passes(void **state)
     assert_int_equal(call.error.status, DP_DEADLINE);
 
     call_init(&call, &arena);
-    call_limit_ms(&call, INT64_MAX); /* so far away that there is no deadline */
+    call_limit_ms(&call, INT64_MAX); /* too far away to be a deadline */
     assert_int_equal(call_left_ms(&call), -1);
     call_limit_ms(&call, 1LL << 40);
     assert_int_equal(call_left_ms(&call), INT32_MAX);
@@ -69,7 +69,7 @@ static void want_the_end(void *ctx)
     atomic_store(&asked->flag, true);
 }
 
-static void test_os_call_asks_whether_it_is_to_end(void **state)
+static void test_os_call_polls_whether_to_end(void **state)
 {
     (void)state;
     struct asked asked = {0};
@@ -78,20 +78,20 @@ static void test_os_call_asks_whether_it_is_to_end(void **state)
     arena_init(&arena, 1000);
     call_init(&call, &arena);
     call_poll(&call, want_the_end, &asked, &asked.flag);
-    assert_int_equal(call_check(&call), DP_OK); /* it has only begun */
+    assert_int_equal(call_check(&call), DP_OK); /* too early for a poll */
     assert_int_equal(asked.times, 0);
     call_child(&call, &child, &arena);
     child.poll_ns = call.poll_ns = os_now_ns() - 1;
-    assert_int_equal(call_check(&child), DP_OK); /* another thread's: it only sees the flag */
+    assert_int_equal(call_check(&child), DP_OK); /* a child does not poll; it only reads the flag */
     assert_int_equal(asked.times, 0);
     assert_int_equal(call_check(&call), DP_CANCELLED);
     call.poll_ns = os_now_ns() - 1;
     assert_int_equal(call_check(&call), DP_CANCELLED);
-    assert_int_equal(asked.times, 1); /* after its wish to end, the caller is not polled again */
+    assert_int_equal(asked.times, 1); /* after the flag is set, the call does not poll again */
     assert_int_equal(call_check(&child), DP_CANCELLED);
 }
 
-/* A thread that works until the call's flag is set. */
+/* A thread that works until the flag of the call is set. */
 static void *work_until_told(void *ctx)
 {
     while (!atomic_load((_Atomic bool *)ctx))
@@ -104,7 +104,7 @@ static void set_flag(void *ctx)
     atomic_store((_Atomic bool *)ctx, true);
 }
 
-static void test_os_call_join_asks_who_may_want_the_end(void **state)
+static void test_os_call_join_polls_while_it_waits(void **state)
 {
     (void)state;
     struct arena arena;
@@ -115,7 +115,7 @@ static void test_os_call_join_asks_who_may_want_the_end(void **state)
     call_init(&call, &arena);
     call_poll(&call, set_flag, (void *)&flag, &flag);
     assert_int_equal(pthread_create(&thread, NULL, work_until_told, (void *)&flag), 0);
-    call_join(&call, thread); /* without the poll this would wait for ever */
+    call_join(&call, thread); /* without the poll this would wait forever */
     assert_int_equal(call.error.status, DP_CANCELLED);
     arena_deinit(&arena);
 }
@@ -146,7 +146,7 @@ static void test_os_call_children_add_up(void **state)
     call_nomem(&b, "x");
     call_merge(&parent, &a);
     call_merge(&parent, &b);
-    assert_int_equal(parent.cost.rounds, 3); /* side by side */
+    assert_int_equal(parent.cost.rounds, 3); /* both children in the same rounds */
     assert_int_equal(parent.cost.requests, 9);
     assert_int_equal(parent.cost.bytes, 106);
     assert_int_equal(parent.cost.bytes_written, 8);
@@ -170,8 +170,8 @@ int main(void)
         cmocka_unit_test(test_os_call_without_limits_goes_on),
         cmocka_unit_test(test_os_call_deadline_passes),
         cmocka_unit_test(test_os_call_is_cancelled),
-        cmocka_unit_test(test_os_call_asks_whether_it_is_to_end),
-        cmocka_unit_test(test_os_call_join_asks_who_may_want_the_end),
+        cmocka_unit_test(test_os_call_polls_whether_to_end),
+        cmocka_unit_test(test_os_call_join_polls_while_it_waits),
         cmocka_unit_test(test_os_call_children_add_up),
     };
     return test_run(tests);

@@ -22,7 +22,7 @@ static void test_os_clock_counts_processor_time(void **state)
     (void)state;
     int64_t before = os_cpu_ns(), begin = os_now_ns(), used = 0;
     assert_true(before > 0);
-    while (used == 0) /* computing uses it up */
+    while (used == 0) /* computing takes processor time */
         used = os_cpu_ns() - before;
     assert_true(used > 0);
     assert_true(os_now_ns() >= begin);
@@ -53,7 +53,7 @@ static void test_os_clock_formats_utc(void **state)
 static void test_os_random_differs(void **state)
 {
     (void)state;
-    static uint8_t a[70000], b[70000]; /* more than one getrandom() gives at once */
+    static uint8_t a[70000], b[70000]; /* more bytes than one getrandom() call returns */
     struct dp_error error;
     assert_int_equal(os_random(a, sizeof a, &error), DP_OK);
     assert_int_equal(os_random(b, sizeof b, &error), DP_OK);

@@ -17,7 +17,7 @@ static void put(const char *root, const char *path, const char *text)
     assert_int_equal(os_write_file(full, span_str(text), NULL), DP_OK);
 }
 
-static void test_os_cpu_count_is_that_of_the_affinity_mask_at_most(void **state)
+static void test_os_cpu_count_is_bounded_by_the_affinity_mask(void **state)
 {
     (void)state;
     cpu_set_t all, one;
@@ -35,7 +35,7 @@ static void test_os_cpu_count_is_that_of_the_affinity_mask_at_most(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
 }
 
-static void test_os_cpu_quota_without_control_groups_is_none(void **state)
+static void test_os_cpu_quota_without_control_groups_is_zero(void **state)
 {
     (void)state;
     const char *root = test_tmpdir();
@@ -87,7 +87,7 @@ static void test_os_cpu_quota_is_the_least_of_all_ancestors(void **state)
     assert_int_equal(os_cpu_quota(root), 3);
 }
 
-/* In a container the mount's root is the container's own group, whatever path the process is said to have. */
+/* In a container, the root of the mount is the group of the container, although the process's path may be longer. */
 static void test_os_cpu_quota_inside_a_container(void **state)
 {
     (void)state;
@@ -106,7 +106,7 @@ static void test_os_cpu_quota_of_version_1(void **state)
     put(root, "proc/self/cgroup", "12:cpuset:/x\n11:memory:/a\n4:cpu,cpuacct:/a\n1:name=systemd:/a\n0::/a\n");
     put(root, "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "-1\n");
     put(root, "sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
-    put(root, "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"); /* of the cpuset's group: not ours */
+    put(root, "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"); /* the group of the cpuset does not count */
     put(root, "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
     assert_int_equal(os_cpu_quota(root), 0);
     put(root, "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "250000\n");
@@ -120,8 +120,8 @@ static void test_os_cpu_quota_of_version_1(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_os_cpu_count_is_that_of_the_affinity_mask_at_most),
-        cmocka_unit_test(test_os_cpu_quota_without_control_groups_is_none),
+        cmocka_unit_test(test_os_cpu_count_is_bounded_by_the_affinity_mask),
+        cmocka_unit_test(test_os_cpu_quota_without_control_groups_is_zero),
         cmocka_unit_test(test_os_cpu_quota_of_version_2),
         cmocka_unit_test(test_os_cpu_quota_is_the_least_of_all_ancestors),
         cmocka_unit_test(test_os_cpu_quota_inside_a_container),

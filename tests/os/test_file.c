@@ -12,7 +12,7 @@
 
 #include "os/file.h"
 
-/* In place of the C library's: remembers the folders that were made durable. */
+/* fsync() below replaces the C library's. It records the folders that were made durable. */
 static ino_t synced[64];
 static size_t synced_count;
 
@@ -73,7 +73,7 @@ static void test_os_file_reads_back_what_was_written(void **state)
     assert_content(path, "second, longer");
     assert_int_equal(os_write_file(path, span_of(NULL, 0), &error), DP_OK);
     assert_content(path, "");
-    assert_int_equal(count_entries(folder), 1); /* no temporary is left */
+    assert_int_equal(count_entries(folder), 1); /* no temporary file is left */
 }
 
 static void test_os_file_writes_relative_to_the_working_folder(void **state)
@@ -116,7 +116,7 @@ static void test_os_file_size_is_bounded(void **state)
     buffer_init(&b, 9);
     assert_int_equal(os_read_file(path, &b, &error), DP_TOO_LARGE);
     buffer_deinit(&b);
-    /* A file whose size is not known in advance. */
+    /* The size of this file is not known in advance. */
     buffer_init(&b, 4);
     assert_int_equal(os_read_file("/proc/self/status", &b, &error), DP_TOO_LARGE);
     buffer_deinit(&b);
@@ -142,7 +142,7 @@ static void test_os_file_failures_name_the_path(void **state)
     assert_int_equal(os_read_file(folder, &b, &error), DP_IO);
     assert_int_equal(os_map_file(folder, &map, &error), DP_INVALID);
     assert_int_equal(os_write_file(path_in(folder, "no/folder"), span_str("x"), &error), DP_NOT_FOUND);
-    assert_int_equal(os_write_file(folder, span_str("x"), &error), DP_IO); /* a folder is there */
+    assert_int_equal(os_write_file(folder, span_str("x"), &error), DP_IO); /* a folder has this name */
     char name[5000];
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
@@ -151,7 +151,7 @@ static void test_os_file_failures_name_the_path(void **state)
     buffer_deinit(&b);
 }
 
-/* A write that fails midway leaves the old file as it was, and no temporary. The size limit stands for a full disk. */
+/* A write that fails midway leaves the old file unchanged and no temporary file. The size limit acts as a full disk. */
 static void test_os_file_write_is_all_or_nothing(void **state)
 {
     (void)state;
@@ -205,7 +205,7 @@ static void test_os_file_makes_folders(void **state)
     assert_int_equal(os_make_dirs(path_in(folder, "file"), &error), DP_IO);
 }
 
-/* A folder is not made until its name is on the disk, and so are those above it. */
+/* A new folder counts as made only when its name and those of the folders above it are on the disk. */
 static void test_os_file_folders_made_are_durable(void **state)
 {
     (void)state;
@@ -218,7 +218,7 @@ static void test_os_file_folders_made_are_durable(void **state)
     assert_true(was_synced(path_in(folder, "a")));
     assert_true(was_synced(path_in(folder, "a/b")));
     assert_int_equal(os_make_dirs(path_in(folder, "a/b/c"), &error), DP_OK);
-    assert_int_equal(synced_count, 3); /* nothing was made */
+    assert_int_equal(synced_count, 3); /* all folders were there already */
 }
 
 static void test_os_file_read_survives_failed_allocations(void **state)
@@ -238,7 +238,7 @@ static void test_os_file_read_survives_failed_allocations(void **state)
     }
 }
 
-/* A stream that holds `text`. */
+/* Returns a stream that contains `text`. */
 static FILE *stream_of(const char *text, size_t len)
 {
     FILE *in = tmpfile();

@@ -1,4 +1,4 @@
-/* test_flight.c: one asker fetches, the others wait, and each learns how it ended. */
+/* test_flight.c: one thread leads a flight, the others follow, and each learns the result. */
 #include "test_support.h"
 
 #include <pthread.h>
@@ -7,14 +7,14 @@
 #include "base/alloc.h"
 #include "os/flight.h"
 
-/* What the askers want. Its last user frees it when the table no longer has it. */
+/* The wanted value. When it is no longer in the table, its last user frees it. */
 struct wanted {
     struct flight flight;
     bool in_table;
     int value;
 };
 
-/* A table with one place: what an owner of flights looks like. */
+/* A table with one place, as an example of an owner of flights. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t landings;
@@ -113,7 +113,7 @@ static void test_os_flight_that_failed_may_begin_anew(void **state)
     assert_int_equal(ask_owner(&entry), FLIGHT_WAIT);
     land_at_owner(entry, false);
     assert_int_equal(wait_at_owner(&call, entry), FLIGHT_FAILED);
-    assert_int_equal(call.error.status, DP_OK); /* the leader's error is not ours */
+    assert_int_equal(call.error.status, DP_OK); /* the follower's call does not get the leader's error */
     assert_int_equal(ask_owner(&entry), FLIGHT_LEAD);
     land_at_owner(entry, true);
     assert_int_equal(ask_owner(&entry), FLIGHT_HIT);
@@ -139,12 +139,12 @@ static void test_os_flight_wait_ends_with_its_call(void **state)
     assert_int_equal(ask_owner(&entry), FLIGHT_WAIT);
     assert_int_equal(wait_at_owner(&cancelled, entry), FLIGHT_LEFT);
     assert_int_equal(cancelled.error.status, DP_CANCELLED);
-    assert_int_equal(entry->flight.users, 1); /* the leader is not disturbed */
+    assert_int_equal(entry->flight.users, 1); /* the leader goes on */
     land_at_owner(entry, true);
     arena_deinit(&arena);
 }
 
-/* The result of a flight that has landed counts, even if the call has ended meanwhile. */
+/* If a flight has landed, its result counts even after the call's deadline. */
 static void test_os_flight_that_landed_counts_after_the_deadline(void **state)
 {
     (void)state;
@@ -199,7 +199,7 @@ enum { ASKERS = 8, LEADERS_THAT_FAIL = 5 };
 
 static _Atomic unsigned leaders, served;
 
-/* Asks until it is served; the first leaders fail. */
+/* Asks until it gets the value. The first leaders fail. */
 static void *ask_until_served(void *context)
 {
     struct wanted *entry;

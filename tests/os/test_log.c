@@ -1,4 +1,4 @@
-/* test_log.c: log lines are whole, escaped and of the wanted level. stderr goes to a file meanwhile. */
+/* test_log.c: log lines are whole, escaped and of the right level. The tests redirect stderr to a file. */
 #include "test_support.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ static int release_stderr(void **state)
     return 0;
 }
 
-/* The logged lines, in a buffer that the caller frees. */
+/* Returns the logged lines, in a buffer that the caller frees. */
 static struct span logged(struct buffer *b)
 {
     buffer_init(b, 1 << 24);
@@ -69,7 +69,7 @@ static void test_os_log_text_line(void **state)
     log_write(LOG_WARN, "disk at %d%%", 95);
     assert_int_equal(errno, 5);
     struct span line = logged(&b);
-    assert_int_equal(line.data[24], ' '); /* behind the time */
+    assert_int_equal(line.data[24], ' '); /* after the time */
     assert_int_equal(line.data[23], 'Z');
     buffer_deinit(&b);
     assert_tail("Z warn disk at 95%\n");
@@ -82,8 +82,8 @@ static void test_os_log_text_line(void **state)
     assert_tail("Z error that\n");
 }
 
-/* Text from clients may reach the log: it must not forge lines or control a terminal. */
-static void test_os_log_escapes_what_is_not_text(void **state)
+/* Text from clients may reach the log. It must not forge lines or control a terminal. */
+static void test_os_log_escapes_control_bytes_and_bad_utf8(void **state)
 {
     (void)state;
     log_setup(LOG_INFO, false);
@@ -95,8 +95,8 @@ static void test_os_log_escapes_what_is_not_text(void **state)
         "Z\",\"level\":\"info\",\"message\":\"a\\u000ab\\u001b[31m\\u007f\xef\xbf\xbd \\\"\\\\ \xe2\x82\xac\"}\n");
 }
 
-/* C1 controls and marks of direction steer terminals and editors as much as C0 does. */
-static void test_os_log_escapes_what_is_hidden(void **state)
+/* C1 controls and direction marks steer terminals and editors, as C0 controls do. */
+static void test_os_log_escapes_invisible_characters(void **state)
 {
     (void)state;
     for (int json = 0; json < 2; json++) {
@@ -188,8 +188,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_os_log_text_line, catch_stderr, release_stderr),
-        cmocka_unit_test_setup_teardown(test_os_log_escapes_what_is_not_text, catch_stderr, release_stderr),
-        cmocka_unit_test_setup_teardown(test_os_log_escapes_what_is_hidden, catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(test_os_log_escapes_control_bytes_and_bad_utf8, catch_stderr,
+                                        release_stderr),
+        cmocka_unit_test_setup_teardown(test_os_log_escapes_invisible_characters, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_lines_stay_whole_when_cut, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_line_adds_only_a_newline, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_os_log_lines_of_threads_never_mix, catch_stderr, release_stderr),

@@ -8,13 +8,13 @@
 
 enum { SLOTS = 3, MANY = 20000 };
 
-/* Three stages: the first numbers the slots, the second doubles, the third adds up. */
+/* Three stages: the first numbers the slots, the second doubles the numbers, the third adds them up. */
 struct relay {
     struct pipeline pipeline;
     uint64_t slot[SLOTS];
     uint64_t sum, taken;
     _Atomic uint64_t first_passed, last_passed;
-    uint64_t stop_at; /* the last stage stops the pipeline there; 0: never */
+    uint64_t stop_at; /* the last stage stops the pipeline here; 0: never */
     bool in_order, within_bound;
 };
 
@@ -46,7 +46,7 @@ static void *add_slots(void *context)
     return NULL;
 }
 
-/* Runs it; answers how many slots the first stage passed. */
+/* Runs the pipeline. Returns how many slots the first stage passed on. */
 static uint64_t run_relay(struct relay *r, uint64_t many)
 {
     pthread_t second, third;
@@ -98,7 +98,7 @@ static void test_os_pipeline_stops_all_stages(void **state)
     }
 }
 
-/* One stage alone goes round the ring without waiting. */
+/* A single stage goes round the ring without waiting. */
 static void test_os_pipeline_of_one_stage(void **state)
 {
     (void)state;
@@ -115,8 +115,8 @@ static void test_os_pipeline_of_one_stage(void **state)
     pipeline_deinit(&p);
 }
 
-/* A thread that looks elsewhere meanwhile is told each time that nothing has come yet. */
-static void test_os_pipeline_does_not_keep_who_looks_elsewhere(void **state)
+/* pipeline_take_soon() waits only briefly for a slot, so that its thread can do other work. */
+static void test_os_pipeline_take_soon_waits_briefly(void **state)
 {
     (void)state;
     struct pipeline p;
@@ -141,7 +141,7 @@ int main(void)
         cmocka_unit_test(test_os_pipeline_without_slots_ends),
         cmocka_unit_test(test_os_pipeline_stops_all_stages),
         cmocka_unit_test(test_os_pipeline_of_one_stage),
-        cmocka_unit_test(test_os_pipeline_does_not_keep_who_looks_elsewhere),
+        cmocka_unit_test(test_os_pipeline_take_soon_waits_briefly),
     };
     return test_run(tests);
 }

@@ -6,7 +6,7 @@
 
 #include "os/pool.h"
 
-/* A gate that jobs wait at, so that a test decides when they end. */
+/* Jobs wait at a gate, so that a test decides when they end. */
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -76,12 +76,12 @@ static void test_os_pool_refuses_when_its_queue_is_full(void **state)
     assert_string_equal(error.message, "3 requests are waiting already");
     open_gate(&g);
     await_done(&g, 5);
-    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK); /* room again */
+    assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK); /* the queue has room again */
     pool_free(pool);
     assert_int_equal(g.done, 6);
 }
 
-/* The value of a metric by its name. */
+/* Returns the value of the metric of this name. */
 static int64_t value_of(const struct metric_registry *r, const char *name)
 {
     const struct metric *m = r->first;
@@ -117,7 +117,7 @@ static void test_os_pool_counts_its_jobs(void **state)
     assert_int_equal(value_of(&r, "dipper_request_queued_total"), 3);
     assert_int_equal(value_of(&r, "dipper_request_queue_refused_total"), 1);
     open_gate(&g);
-    pool_free(pool); /* when all have ended */
+    pool_free(pool); /* waits until all jobs have ended */
     assert_int_equal(value_of(&r, "dipper_request_threads_busy"), 0);
     assert_int_equal(value_of(&r, "dipper_request_queue"), 0);
     metric_registry_deinit(&r);
@@ -144,7 +144,7 @@ static void test_os_pool_metrics_survive_failed_allocations(void **state)
     pool_free(pool);
 }
 
-/* Without a queue, as many jobs as threads are taken at once, whether or not those have woken. */
+/* Without a queue, the pool accepts as many jobs as it has threads, even if the threads have not woken yet. */
 static void test_os_pool_without_a_queue_still_fills_its_threads(void **state)
 {
     (void)state;
@@ -160,7 +160,7 @@ static void test_os_pool_without_a_queue_still_fills_its_threads(void **state)
     assert_int_equal(g.done, 3);
 }
 
-/* When the system gives no more threads, the queue's bound holds for those there are. */
+/* If the system gives no more threads, the bound of the queue still holds for the existing threads. */
 static void test_os_pool_keeps_its_bound_when_no_thread_can_be_started(void **state)
 {
     (void)state;
@@ -171,7 +171,7 @@ static void test_os_pool_keeps_its_bound_when_no_thread_can_be_started(void **st
     gate_init(&g);
     assert_int_equal(pthread_getattr_default_np(&before), 0);
     assert_int_equal(pthread_attr_init(&huge), 0);
-    assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 46), 0); /* more than there are addresses */
+    assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 46), 0); /* larger than the address space */
     assert_int_equal(pool_new(3, 2, &pool, &error), DP_OK);
     assert_int_equal(pool_submit(pool, pass_gate, &g, &error), DP_OK);
     await_inside(&g, 1);

@@ -1,4 +1,4 @@
-/* test_team.c: the compute team runs every index once, from many callers, at any size. */
+/* test_team.c: the compute team runs every position of a loop once, at any size, also for many callers. */
 #include "test_support.h"
 
 #include <pthread.h>
@@ -12,9 +12,9 @@ enum { INDICES = 1000 };
 struct loop {
     struct team *team;
     _Atomic unsigned runs[INDICES];
-    _Atomic unsigned outside; /* worker numbers past the team's size */
+    _Atomic unsigned outside; /* times that a worker number exceeded the team's size */
     _Atomic unsigned busy[64];
-    _Atomic unsigned shared; /* a worker's number used by two threads at once */
+    _Atomic unsigned shared; /* times that two threads used one worker number at once */
 };
 
 static void count_index(void *ctx, size_t index, unsigned worker)
@@ -100,9 +100,9 @@ static void test_os_team_callers_take_turns(void **state)
     team_free(team);
 }
 
-/* The members of a gathering write this between meetings. */
+/* The members of a gathering write these fields between meetings. */
 struct gathering {
-    unsigned round[8]; /* plain: meeting must order it */
+    unsigned round[8]; /* not atomic: meetings must order the accesses */
     _Atomic unsigned wrong, runs[8];
     unsigned meetings;
 };
@@ -130,7 +130,7 @@ static void test_os_team_gathering_meets(void **state)
         for (unsigned i = 0; i < 100; i++) {
             struct gathering g = {.meetings = i % 7};
             team_gather(team, 1000000000, meet_often, &g);
-            /* With this patience, all come: each has one place. */
+            /* With so long a wait all members come, and each has one place. */
             for (unsigned w = 0; w < 8; w++)
                 assert_int_equal(atomic_load(&g.runs[w]), w < workers);
             assert_int_equal(atomic_load(&g.wrong), 0);
@@ -145,7 +145,7 @@ static void test_os_team_gathering_meets(void **state)
     assert_int_equal(atomic_load(&alone.runs[0]), 1);
 }
 
-static void test_os_team_gathering_waits_for_nobody_asleep(void **state)
+static void test_os_team_gathering_skips_sleeping_workers(void **state)
 {
     (void)state;
     struct team *team;
@@ -217,7 +217,7 @@ int main(void)
         cmocka_unit_test(test_os_team_runs_every_index_once),
         cmocka_unit_test(test_os_team_callers_take_turns),
         cmocka_unit_test(test_os_team_gathering_meets),
-        cmocka_unit_test(test_os_team_gathering_waits_for_nobody_asleep),
+        cmocka_unit_test(test_os_team_gathering_skips_sleeping_workers),
         cmocka_unit_test(test_os_team_gathers_only_on_free_processors),
         cmocka_unit_test(test_os_team_new_survives_failed_allocations),
         cmocka_unit_test(test_os_team_size_follows_the_processors),

@@ -1,4 +1,4 @@
-/* test_worker.c: background tasks run when they are due or woken, are counted, and end before the worker does. */
+/* test_worker.c: background tasks run when they are due or woken, are counted, and end before the worker ends. */
 #include "test_support.h"
 
 #include <pthread.h>
@@ -8,14 +8,14 @@
 
 enum { NEVER_MS = 24 * 3600 * 1000 };
 
-/* A task that counts its runs, and that may wait in the middle of one until the test lets it go. */
+/* A task that counts its runs. It can wait in the middle of a run until the test releases it. */
 struct counted_task {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned begun, ended;
     bool held;
     enum dp_status answer;
-    int left_ms; /* until the deadline, in the last run */
+    int left_ms; /* time to the deadline in the last run */
 };
 
 static struct counted_task task_of(enum dp_status answer)
@@ -73,7 +73,7 @@ static void test_os_worker_runs_its_tasks_again_and_again(void **state)
     worker_free(worker);
     assert_int_equal(often.begun, often.ended);
     assert_int_equal(seldom.begun, 0);
-    assert_int_equal(often.left_ms, -1); /* no limit */
+    assert_int_equal(often.left_ms, -1); /* the run has no deadline */
 }
 
 static void test_os_worker_runs_a_task_that_is_woken(void **state)
@@ -105,7 +105,7 @@ static void test_os_worker_woken_during_a_run_runs_once_more(void **state)
     worker_wake(worker, number);
     await_begun(&t, 1);
     worker_wake(worker, number);
-    worker_wake(worker, number); /* twice is once */
+    worker_wake(worker, number); /* the second wake-up has no effect */
     hold(&t, false);
     await_begun(&t, 2);
     worker_free(worker);
@@ -125,7 +125,7 @@ static void test_os_worker_counts_runs_and_failures(void **state)
     worker_wake(worker, bad_number);
     await_begun(&bad, 2);
     worker_wake(worker, good_number);
-    await_begun(&good, 1); /* so the runs before it have been counted */
+    await_begun(&good, 1); /* then the earlier runs have been counted */
     struct worker_counts counts = worker_counts(worker, bad_number);
     assert_int_equal(counts.runs, 2);
     assert_int_equal(counts.failures, 2);

@@ -95,8 +95,8 @@ void chain_assert_answer(unsigned status, const char *holds)
     const struct http_response *response = &chain_exchange.response;
     struct span body = exchange_answer(&chain_exchange);
     if (response->status != status || (holds[0] && !memmem(body.data, body.len, holds, strlen(holds))))
-        fail_msg("expected %u with %s, but the answer to %s %.*s is %u: %.*s", status, holds,
-                 chain_exchange.method, SPAN_FMT(chain_exchange.target), response->status, SPAN_FMT(body));
+        fail_msg("expected status %u and %s, but %s %.*s got %u: %.*s", status, holds, chain_exchange.method,
+                 SPAN_FMT(chain_exchange.target), response->status, SPAN_FMT(body));
     exchange_end(&chain_exchange, true);
     assert_null(chain_exchange.auth.pass.key);
     assert_int_equal(atomic_load(&chain_context.bodies), 0);

@@ -10,7 +10,7 @@
 /* Begins an exchange with this head; `headers` are "name: value\n" lines beside Host. */
 void exchange_begin_with(struct exchange *ex, const char *method, const char *target, const char *headers);
 
-/* A server with accounts over a service with the namespace "things"; made anew for each test. */
+/* A server with accounts over a service with the namespace "things". chain_set_up makes new ones for each test. */
 extern struct service *chain_service;
 extern struct exchange_context chain_context;
 extern struct exchange chain_exchange;
@@ -19,15 +19,15 @@ extern struct accounts *chain_accounts;
 int chain_set_up(void **state);
 int chain_tear_down(void **state);
 
-/* The head alone; `headers` are "name: value\n" lines beside Host. */
+/* Sends only the head of a request. `headers` are "name: value\n" lines beside Host. */
 void chain_begin(const char *method, const char *target, const char *headers);
-/* Asks as a client would. True when an I/O thread could answer. */
+/* Sends a whole request. Returns true if the I/O thread answered it. */
 bool chain_ask(const char *method, const char *target, const char *headers, const char *body);
-/* With a key, or NULL for none. */
+/* Sends a whole request with an API key, or without one if `key` is NULL. */
 bool chain_ask_with(const char *key, const char *method, const char *target, const char *body);
-/* A header of the answer, or NULL. */
+/* Returns a header of the answer, or NULL. */
 const char *chain_header(const char *name);
-/* Fails the test unless the answer has that status and holds the text; ends the exchange. */
+/* Fails the test unless the answer has this status and contains this text. Ends the exchange. */
 void chain_assert_answer(unsigned status, const char *holds);
 
 #endif

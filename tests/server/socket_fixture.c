@@ -53,7 +53,7 @@ void send_text(int fd, const char *what)
     send_bytes(fd, what, strlen(what));
 }
 
-/* One read with a time limit: its length, 0 at the end, -1 on a reset, -2 when nothing came. */
+/* Reads once, within a time limit. Returns the length, 0 at the end, -1 on a reset, -2 if nothing came. */
 static ssize_t receive(int fd, char *to, size_t size, int ms)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -91,10 +91,10 @@ const char *hear_answer(int fd)
         }
         if (wanted && len == wanted)
             return text;
-        /* One byte at a time: what follows belongs to the next answer. */
+        /* Reads one byte at a time, because later bytes belong to the next answer. */
         ssize_t n = receive(fd, text + len, 1, PATIENCE_MS);
         if (n <= 0)
-            fail_msg("no whole answer came, but %zu bytes: %s", len, text);
+            fail_msg("the answer is incomplete: %zu bytes came: %s", len, text);
         len += (size_t)n;
     }
 }

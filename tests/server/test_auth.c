@@ -55,7 +55,7 @@ static void test_auth_refuses_in_each_dialect(void **state)
     chain_assert_answer(401, "{\"status\":\"error\",\"error\":\"the API key is not valid");
 }
 
-static void test_auth_takes_a_key_in_the_ways_that_clients_have(void **state)
+static void test_auth_takes_a_key_from_each_header_that_clients_send(void **state)
 {
     (void)state;
     const char *key = fixture_key(chain_accounts, "a@b", TIER_PRO)->text;
@@ -65,7 +65,7 @@ static void test_auth_takes_a_key_in_the_ways_that_clients_have(void **state)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         snprintf(headers, sizeof headers, "%s%s\n", ways[i], key);
         assert_int_equal(chain_ask("GET", "/v1/models", headers, ""),
-                         i > 0); /* the first one has to be looked up */
+                         i > 0); /* the first look-up of a key may block */
         chain_assert_answer(200, "tiny");
     }
     snprintf(headers, sizeof headers, "Authorization: Basic %s\n", key);
@@ -73,8 +73,8 @@ static void test_auth_takes_a_key_in_the_ways_that_clients_have(void **state)
     chain_assert_answer(401, "");
 }
 
-/* An I/O thread answers a cached text of a key that it knows, and counts it. */
-static void test_auth_of_a_cached_text_waits_for_nobody(void **state)
+/* If the key is remembered and the text is cached, the I/O thread answers the request and counts it. */
+static void test_auth_of_a_cached_text_never_blocks(void **state)
 {
     (void)state;
     const char *key = fixture_key(chain_accounts, "a@b", TIER_FREE)->text;
@@ -90,9 +90,10 @@ static void test_auth_of_a_cached_text_waits_for_nobody(void **state)
     chain_assert_answer(200, "\"cached\":true");
     assert_int_equal(accounts_settle(chain_accounts), DP_OK);
     assert_int_equal(fixture_used(chain_accounts, "a@b"), 2);
-    /* What is refused is refused there, too. */
+    /* The I/O thread also sends refusals that it can decide from memory. */
     assert_int_equal(fixture_use(chain_accounts, key, 98), ACCOUNT_FINE);
-    assert_false(chain_ask_with(key, "POST", "/v1/embed", EMBED)); /* whether that is all must be asked */
+    assert_false(chain_ask_with(key, "POST", "/v1/embed",
+                                EMBED)); /* only the database knows whether the month is used up */
     chain_assert_answer(429, "");
     assert_true(chain_ask_with(key, "POST", "/v1/embed", EMBED));
     chain_assert_answer(429, "\"reset_at\":\"2026-12-01T00:00:00Z\"}");
@@ -123,7 +124,7 @@ static void test_auth_counts_texts_that_are_answered(void **state)
     assert_int_equal(fixture_sql(chain_accounts, "SELECT requests FROM key_usage"), 8);
 }
 
-static void test_auth_month_over(void **state)
+static void test_auth_refuses_when_the_month_is_used_up(void **state)
 {
     (void)state;
     const char *key = fixture_key(chain_accounts, "a@b", TIER_FREE)->text;
@@ -145,7 +146,7 @@ static void test_auth_month_over(void **state)
     chain_assert_answer(200, "");
 }
 
-static void test_auth_minute_over(void **state)
+static void test_auth_refuses_when_the_minute_is_used_up(void **state)
 {
     (void)state;
     const char *key = fixture_key(chain_accounts, "a@b", TIER_FREE)->text;
@@ -159,7 +160,7 @@ static void test_auth_minute_over(void **state)
     chain_assert_answer(429, "\"code\":\"rate_limit_exceeded\"");
 }
 
-static void test_auth_rights(void **state)
+static void test_auth_refuses_without_right_or_prefix(void **state)
 {
     (void)state;
     const char *embed =
@@ -194,8 +195,8 @@ static void test_auth_rights(void **state)
     chain_assert_answer(403, "");
 }
 
-/* A body of 40,000 bytes, in pieces, for a key that nobody remembers. The answer to the piece after which the key is to be
- * looked at; the rest follows once it was. */
+/* Sends a body of 40,000 bytes in pieces, with a key that is not in memory. The exchange pauses after a piece until the
+ * key was looked up; then the other pieces follow. */
 static void send_large(const char *key, unsigned status)
 {
     static char piece[10000];
@@ -205,7 +206,8 @@ static void send_large(const char *key, unsigned status)
     chain_begin("POST", "/v1/embed", headers);
     assert_int_equal(exchange_body(&chain_exchange, span_of(piece, sizeof piece)), EXCHANGE_MORE);
     assert_int_equal(exchange_body(&chain_exchange, span_of(piece, sizeof piece)), EXCHANGE_JUDGE);
-    assert_int_equal(atomic_load(&chain_context.bodies), 0); /* what is unjudged takes nothing from others */
+    assert_int_equal(atomic_load(&chain_context.bodies),
+                     0); /* an unjudged body does not count against the limit */
     exchange_judge(&chain_exchange);
     assert_int_equal(chain_exchange.refused, status != 200);
     assert_int_equal(atomic_load(&chain_context.bodies), status == 200 ? 2 * sizeof piece : 0);
@@ -228,8 +230,8 @@ static void test_auth_keeps_no_large_body_before_the_key_is_known(void **state)
     send_large(fixture_key_with(chain_accounts, reader)->text, 403);
 }
 
-/* Where no key is asked for, or none is shown, no body is kept at all. */
-static void test_auth_keeps_no_body_of_who_has_no_key(void **state)
+/* The server keeps no body if the route needs no key or if the request has none. */
+static void test_auth_keeps_no_body_without_a_key(void **state)
 {
     (void)state;
     static const struct {
@@ -253,17 +255,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_auth_asks_for_a_key_where_it_should, chain_set_up, chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_refuses_in_each_dialect, chain_set_up, chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_auth_takes_a_key_in_the_ways_that_clients_have, chain_set_up,
+        cmocka_unit_test_setup_teardown(test_auth_takes_a_key_from_each_header_that_clients_send, chain_set_up,
                                         chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_auth_of_a_cached_text_waits_for_nobody, chain_set_up,
-                                        chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_of_a_cached_text_never_blocks, chain_set_up, chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_counts_texts_that_are_answered, chain_set_up, chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_auth_month_over, chain_set_up, chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_auth_minute_over, chain_set_up, chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_auth_rights, chain_set_up, chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_refuses_when_the_month_is_used_up, chain_set_up,
+                                        chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_refuses_when_the_minute_is_used_up, chain_set_up,
+                                        chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_refuses_without_right_or_prefix, chain_set_up, chain_tear_down),
         cmocka_unit_test_setup_teardown(test_auth_keeps_no_large_body_before_the_key_is_known, chain_set_up,
                                         chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_auth_keeps_no_body_of_who_has_no_key, chain_set_up, chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_auth_keeps_no_body_without_a_key, chain_set_up, chain_tear_down),
     };
     return test_run(tests);
 }

@@ -1,4 +1,4 @@
-/* test_drain.c: requests that take long: a full queue, clients that leave, time limits, and the server's end.
+/* test_drain.c: long requests: a full queue, clients that leave, time limits, and the server's end.
  *
  * A list of the test's store waits until the test lets it go, or until its call is cancelled or late. So a request to
  * /v1/namespaces is in progress exactly as long as a test wants.
@@ -16,7 +16,7 @@
 
 #define LIST "GET /v1/namespaces HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static _Atomic int inside; /* lists that wait */
+static _Atomic int inside; /* listings that wait */
 static _Atomic bool let_go;
 
 static enum dp_status wait_in_list(struct call *call, struct store *store, struct span prefix, struct span after,
@@ -216,7 +216,7 @@ static void test_server_ends_while_clients_come(void **state)
     service_free(service);
 }
 
-/* Beyond the limit of connections a client waits until another leaves. */
+/* When the limit of connections is reached, a new client waits until another one leaves. */
 static void test_server_lets_clients_wait_when_there_are_too_many(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_exchange.c: the chain that every request goes through, without sockets; and the server's own answers. */
+/* test_exchange.c: the steps from head to answer of every request, without sockets; and the server's own answers. */
 #include "exchange_fixture.h"
 
 #include <fcntl.h>
@@ -41,7 +41,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* One exchange up to its answer; finish() ends it. `headers` are "name: value" lines beside Host. */
+/* Begins one exchange; assert_answer() ends it. `headers` are "name: value\n" lines beside Host. */
 static void begin(const char *method, const char *target, const char *headers)
 {
     exchange_begin_with(&exchange, method, target, headers);
@@ -67,7 +67,7 @@ static void assert_answer(unsigned status, const char *holds)
 {
     struct span body = exchange_answer(&exchange);
     if (exchange.response.status != status || (holds[0] && !memmem(body.data, body.len, holds, strlen(holds))))
-        fail_msg("expected %u with %s, but the answer is %u: %.*s", status, holds, exchange.response.status,
+        fail_msg("expected status %u and %s, but got %u: %.*s", status, holds, exchange.response.status,
                  SPAN_FMT(body));
     assert_non_null(header("X-Request-Id"));
     assert_non_null(header("Server-Timing"));
@@ -129,7 +129,7 @@ static void test_exchange_routes_requests(void **state)
     assert_answer(405, "");
 }
 
-/* A client whose base URL lacks "/v1", or has it twice, and people who misspell a path are told what they meant, in the
+/* If a base URL lacks "/v1" or has it twice, or if a path is misspelled, the answer suggests the right path. It has the
  * shape that the client understands. */
 static void test_exchange_hints_at_the_path_that_was_meant(void **state)
 {
@@ -197,7 +197,7 @@ static void test_exchange_answers_options(void **state)
     context.auth.cors_origin = NULL;
 }
 
-/* Browsers say where a request comes from; a server that asks nobody for a key hears nothing from other sites' pages. */
+/* Browsers send the origin of a request. A server without keys refuses requests from pages of other sites. */
 static void test_exchange_refuses_pages_of_other_sites(void **state)
 {
     (void)state;
@@ -205,7 +205,7 @@ static void test_exchange_refuses_pages_of_other_sites(void **state)
         const char *method, *target, *headers;
         unsigned status;
     } cases[] = {
-        {"POST", "/v1/embed", "", 200}, /* no browser */
+        {"POST", "/v1/embed", "", 200}, /* not from a browser */
         {"POST", "/v1/embed", "Origin: http://evil.example\nContent-Type: text/plain\n", 200},
         {"POST", "/v1/embed", "Sec-Fetch-Site: same-origin\nOrigin: http://127.0.0.1:8000\n", 200},
         {"POST", "/v1/embed", "Sec-Fetch-Site: none\n", 200}, /* typed by the user */
@@ -248,7 +248,7 @@ static void test_exchange_runs_handlers(void **state)
     assert_true(exchange_body(&exchange, span_str("\"cat\"}")));
     assert_int_equal(atomic_load(&context.bodies), 14);
     assert_int_equal(atomic_load(&context.in_flight), 1);
-    assert_false(exchange_try(&exchange)); /* it would block */
+    assert_false(exchange_try(&exchange)); /* an attempt would block */
     exchange_run(&exchange);
     assert_non_null(strstr(header("Server-Timing"), "embed;dur="));
     assert_answer(200, "\"tokens\":3");
@@ -259,8 +259,8 @@ static void test_exchange_runs_handlers(void **state)
     assert_answer(400, "invalid_request");
 }
 
-/* A text whose vector is in memory is answered where the request came in, by the same bytes, and out of memory that
- * the exchange has already. */
+/* If a text's vector is in memory, the I/O thread answers. The bytes equal those of a request thread, and the exchange
+ * allocates nothing. */
 static void test_exchange_answers_cached_texts_at_once(void **state)
 {
     (void)state;
@@ -297,7 +297,7 @@ static void test_exchange_answers_cached_texts_at_once(void **state)
         }
         assert_int_equal(test_alloc_count(), allocations);
     }
-    /* Nothing else is answered there: what is to be refused, compressed, long or not cached. */
+    /* The I/O thread answers nothing else: no bad, compressed, long or uncached request. */
     static const char *const others[] = {"{\"text\":\"sail sail\"}", "{\"text\":\"\"}", "{\"text\":7}", "{"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         begin("POST", "/v1/embed", "");
@@ -332,7 +332,7 @@ static void test_exchange_keeps_harmless_ids(void **state)
     }
 }
 
-/* W3C Trace Context: what is well formed is taken over, all else counts as absent. */
+/* W3C Trace Context: well-formed headers are taken over; others count as absent. */
 static void test_exchange_takes_over_traces(void **state)
 {
     (void)state;
@@ -389,7 +389,7 @@ static double metric_named(const char *name)
     return value;
 }
 
-/* One set of counts under two names, for whichever dialect was spoken. */
+/* All dialects share one set of counts, which has two names. */
 static void test_exchange_counts_requests_for_embeddings(void **state)
 {
     (void)state;
@@ -429,7 +429,7 @@ static void test_exchange_counts_requests_for_embeddings(void **state)
     }
 }
 
-/* Requests that were answered from a cache alone count as cached; the costs of the call tell. */
+/* A request counts as cached if the costs of its call show only cached vectors. */
 static void test_exchange_counts_cached_answers(void **state)
 {
     (void)state;
@@ -446,7 +446,7 @@ static void test_exchange_counts_cached_answers(void **state)
     assert_int_equal((int)(metric_named(fresh) - before[1]), 1);
 }
 
-/* Live as long as it answers; ready until it drains, and not before it has the model that it should have. */
+/* A server is live while it answers. It is ready from when it has its model until it drains. */
 static void test_exchange_health_is_live_and_ready(void **state)
 {
     (void)state;
@@ -495,7 +495,7 @@ static void test_exchange_tells_where_the_time_went(void **state)
     assert_answer(200, "");
     begin("POST", "/v1/embed", "");
     exchange_body(&exchange, span_str("{\"text\":\"cat\"}"));
-    exchange.handed_ns = exchange.began_ns; /* as a transport says that hands it to another thread */
+    exchange.handed_ns = exchange.began_ns; /* as if the transport had handed it to another thread */
     exchange_run(&exchange);
     assert_int_equal(strncmp(header("Server-Timing"), "queue;dur=", 10), 0);
     assert_answer(200, "");
@@ -507,7 +507,7 @@ static void test_exchange_bounds_bodies(void **state)
     static const char piece[600] = "";
     begin("POST", "/v1/embed", "Content-Length:1001\n");
     assert_true(exchange.refused);
-    assert_false(exchange.must_close); /* small enough to be read and thrown away */
+    assert_false(exchange.must_close); /* small enough to read and discard */
     assert_true(exchange_body(&exchange, span_of(piece, sizeof piece)));
     exchange_run(&exchange);
     assert_answer(413, "1001 bytes, but at most 1000");
@@ -518,7 +518,7 @@ static void test_exchange_bounds_bodies(void **state)
     assert_answer(413, "request_too_large");
 
     begin("POST", "/v1/embed", "Content-Length:1001\nExpect:100-continue\n");
-    assert_true(exchange.must_close); /* the answer instead of "100 Continue" */
+    assert_true(exchange.must_close); /* it gets the refusal instead of "100 Continue" */
     exchange_run(&exchange);
     assert_answer(413, "");
 
@@ -529,7 +529,7 @@ static void test_exchange_bounds_bodies(void **state)
     assert_true(go_on);
     for (int i = 0; i < 4; i++)
         go_on = exchange_body(&exchange, span_of(piece, sizeof piece));
-    assert_false(go_on); /* enough is enough */
+    assert_false(go_on); /* the body is too long already */
     exchange_run(&exchange);
     assert_answer(413, "{\"error\":{\"message\":\"the body has more than 1000 bytes\"");
 
@@ -576,7 +576,7 @@ static void test_exchange_unpacks_gzip(void **state)
     memcpy(bytes + packed.len, "x", 1);
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", span_of(bytes, packed.len + 1));
     assert_answer(400, "not a whole gzip stream");
-    /* Few bytes that become many are stopped at the limit. */
+    /* Unpacking stops at the limit. */
     packed = gzip("                    ", 20000, bytes, sizeof bytes);
     assert_true(packed.len < 1000);
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
@@ -596,8 +596,8 @@ static void test_exchange_sets_memory_aside_before_it_unpacks(void **state)
     assert_answer(503, "overloaded");
     context.bodies_max = packed.len + 540;
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
-    assert_answer(400, "expected the end"); /* ten objects are not one, but all were unpacked */
-    /* A stream that says it is smaller than it is. */
+    assert_answer(400, "expected the end"); /* all ten objects were unpacked, and one was expected */
+    /* The stream states a smaller size than it has. */
     bytes[(packed.len - 4) % sizeof bytes] = 1;
     request("POST", "/v1/embed", "Content-Encoding: gzip\n", packed);
     assert_answer(400, "not a whole gzip stream");
@@ -679,7 +679,7 @@ static void test_exchange_counts_requests(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         if (!memmem(text.data, text.len, lines[i], strlen(lines[i])))
             fail_msg("the metrics lack %s", lines[i]);
-    /* Every family is announced once. */
+    /* Each family has one TYPE line. */
     struct span type = span_str("# TYPE dipper_http_requests_total ");
     const uint8_t *first = memmem(text.data, text.len, type.data, type.len);
     assert_non_null(first);
@@ -728,8 +728,8 @@ static void test_exchange_forgets_large_memory(void **state)
     assert_true(test_alloc_live() <= before + 3);
 }
 
-/* Clients that do not read may not fill the memory with what they ought to. */
-static void test_exchange_bounds_answers_that_wait(void **state)
+/* Answers that slow clients do not read have a limit of memory in all. */
+static void test_exchange_bounds_the_memory_of_unread_answers(void **state)
 {
     (void)state;
     static char body[20000];
@@ -742,7 +742,7 @@ static void test_exchange_bounds_answers_that_wait(void **state)
     exchange_deinit(&exchange);
     exchange_init(&exchange, &context);
     request("POST", "/v1/embed/batch", "X-Request-Id: mine\n", span_of(body, len));
-    assert_int_equal(atomic_load(&context.bodies), 0); /* which is needed no more */
+    assert_int_equal(atomic_load(&context.bodies), 0); /* the body is freed */
     size_t held = atomic_load(&context.answers);
     assert_true(held > exchange.response.body.len && held > 2 * EXCHANGE_KEPT_MAX);
     assert_answer(200, "\"embeddings\"");
@@ -752,7 +752,7 @@ static void test_exchange_bounds_answers_that_wait(void **state)
     assert_string_equal(header("X-Request-Id"), "mine");
     assert_string_equal(header("Retry-After"), "1");
     assert_answer(503, "overloaded");
-    request("POST", "/v1/embed", "", span_str("{\"text\":\"cat\"}")); /* what is small always finds room */
+    request("POST", "/v1/embed", "", span_str("{\"text\":\"cat\"}")); /* a small answer always has room */
     assert_answer(200, "\"tokens\":3");
 }
 
@@ -793,8 +793,8 @@ static void test_access_log_shows_no_control_characters(void **state)
     assert_int_equal(lines, 6);
 }
 
-/* Whoever reads the log sees what was refused, but no query and no password. */
-static void test_access_log_tells_of_refused_targets(void **state)
+/* The access log shows refused targets without queries and passwords. */
+static void test_access_log_shows_refused_targets(void **state)
 {
     (void)state;
     static const struct {
@@ -805,7 +805,7 @@ static void test_access_log_tells_of_refused_targets(void **state)
         {"", "\"\""},
         {"ftp://me:secret@host/file?secret", "\"/file\""},
         {"ftp://me:secret@host", "\"\""},
-        {"http://me:secret@host?secret/x", "\"/\""}, /* understood, as / */
+        {"http://me:secret@host?secret/x", "\"/\""}, /* accepted as / */
         {"me:secret@host:443", "\"@host:443\""},
         {"/\x01#secret", "\"/\\u0001\""},
     };
@@ -836,7 +836,7 @@ static void test_access_log_tells_of_refused_targets(void **state)
     }
 }
 
-/* Whichever allocation fails, there is an answer, and nothing stays. */
+/* When any one allocation fails, the client still gets an answer, and nothing leaks. */
 static void test_exchange_survives_every_failed_allocation(void **state)
 {
     (void)state;
@@ -889,9 +889,9 @@ int main(void)
         cmocka_unit_test(test_exchange_counts_requests),
         cmocka_unit_test(test_exchange_of_a_client_that_left_computes_nothing),
         cmocka_unit_test(test_exchange_forgets_large_memory),
-        cmocka_unit_test(test_exchange_bounds_answers_that_wait),
+        cmocka_unit_test(test_exchange_bounds_the_memory_of_unread_answers),
         cmocka_unit_test(test_access_log_shows_no_control_characters),
-        cmocka_unit_test(test_access_log_tells_of_refused_targets),
+        cmocka_unit_test(test_access_log_shows_refused_targets),
         cmocka_unit_test(test_exchange_survives_every_failed_allocation),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));

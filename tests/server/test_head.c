@@ -1,4 +1,4 @@
-/* test_head.c: heads that are ambiguous about framing are refused. */
+/* test_head.c: the server refuses heads whose framing is ambiguous. */
 #include "test_support.h"
 
 #include <stdio.h>
@@ -17,7 +17,7 @@ static void parse(struct head *head, const char *version, const char *text)
     }
 }
 
-static void test_head_refuses_what_is_ambiguous(void **state)
+static void test_head_refuses_ambiguous_heads(void **state)
 {
     (void)state;
     static const struct {
@@ -37,7 +37,7 @@ static void test_head_refuses_what_is_ambiguous(void **state)
         {"HTTP/1.1", "Host: a\nHost: a\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length:1\ncontent-length:1\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length:\n", 400},
-        {"HTTP/1.1", "Host: a\nContent-Length: 1\n", 400}, /* the parser has taken blanks away already */
+        {"HTTP/1.1", "Host: a\nContent-Length: 1\n", 400}, /* the parser has removed the blanks */
         {"HTTP/1.1", "Host: a\nContent-Length:+1\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length:-1\n", 400},
         {"HTTP/1.1", "Host: a\nContent-Length:0x1\n", 400},
@@ -62,13 +62,13 @@ static void test_head_refuses_what_is_ambiguous(void **state)
         parse(&head, cases[i].version, cases[i].fields);
         unsigned status = head_check(&head, &error);
         if (status != cases[i].status)
-            fail_msg("%s %s is answered with %u, not %u", cases[i].version, cases[i].fields, status,
+            fail_msg("%s %s: got status %u, expected %u", cases[i].version, cases[i].fields, status,
                      cases[i].status);
         assert_int_equal(error.status == DP_OK, status == 0);
     }
 }
 
-static void test_head_refuses_too_much_and_what_was_misread(void **state)
+static void test_head_refuses_too_many_fields_and_misread_heads(void **state)
 {
     (void)state;
     struct dp_error error;
@@ -97,7 +97,7 @@ static void test_head_finds_values_whatever_the_case(void **state)
     assert_null(head_value(&head, "x-request").data);
 }
 
-/* What the parser leaves of a head: a NUL for each CR, LF and field's colon. '|' stands for a NUL here. */
+/* The parser writes a NUL over each CR, LF and colon after a field's name. '|' stands for a NUL here. */
 static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
 {
     (void)state;
@@ -113,7 +113,7 @@ static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
         {"POST /|HTTP/1.1|A|x||B|y||||", {"A", "x", "B", "y"}, false},    /* behind the request line */
         {"POST /|HTTP/1.1||A|x||B|y|||", {"A", "x", "B", "y"}, false},    /* at the end */
         {"POST /|HTTP/1.1||A|x|z||B|y||||", {"A", "x", "B", "y"}, false}, /* a NUL in a value */
-        {"POST /|HTTP/1.1||A|x||| z||", {"A", "x"}, false},               /* ": z" taken for the end */
+        {"POST /|HTTP/1.1||A|x||| z||", {"A", "x"}, false},               /* the parser took ": z" for the end */
         {"POST /|HTTP/1.1||A|x|| z||||", {"A", "x"}, false},              /* a folded line */
         {"POST /|HTTP/1.1||A|x||||B|y||", {"A", "x"}, false},
     };
@@ -144,7 +144,7 @@ static void test_head_is_whole_only_when_nothing_was_skipped(void **state)
     }
 }
 
-/* What the parser tells of a request line, of which a NUL or a second blank hides some. '|' stands for a NUL here. */
+/* A NUL or a second blank in a request line hides a part of it from the parser. '|' stands for a NUL here. */
 static void test_head_is_whole_only_when_its_line_is(void **state)
 {
     (void)state;
@@ -154,11 +154,11 @@ static void test_head_is_whole_only_when_its_line_is(void **state)
         bool whole;
     } cases[] = {
         {"GET|/health|HTTP/1.1||||", 3, 7, 12, true},
-        {"GET|/a b|HTTP/1.1||||", 3, 4, 9, true},          /* head_check's and the target's own concern */
+        {"GET|/a b|HTTP/1.1||||", 3, 4, 9, true},          /* head_check refuses it later */
         {"GET|/health|foo|HTTP/1.1||||", 3, 7, 16, false}, /* a NUL in the target */
-        {"GET||/health|HTTP/1.1||||", 3, 7, 13, false},    /* behind the method, or a second blank */
-        {"GET|/health||HTTP/1.1||||", 3, 7, 13, false},    /* behind the target, or a second blank */
-        {"G|T|/health|HTTP/1.1||||", 1, 7, 12, false},     /* in the method */
+        {"GET||/health|HTTP/1.1||||", 3, 7, 13, false},    /* a NUL or a second blank after the method */
+        {"GET|/health||HTTP/1.1||||", 3, 7, 13, false},    /* a NUL or a second blank after the target */
+        {"G|T|/health|HTTP/1.1||||", 1, 7, 12, false},     /* a NUL in the method */
         {"|ET|/health|HTTP/1.1||||", 0, 7, 12, false},
         {"GET|/health|HTTP/1.1||||", 3, 6, 12, false},
         {"GET|/health|HTTP/1.1||||", 3, 8, 12, false},
@@ -180,8 +180,8 @@ static void test_head_is_whole_only_when_its_line_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_head_refuses_what_is_ambiguous),
-        cmocka_unit_test(test_head_refuses_too_much_and_what_was_misread),
+        cmocka_unit_test(test_head_refuses_ambiguous_heads),
+        cmocka_unit_test(test_head_refuses_too_many_fields_and_misread_heads),
         cmocka_unit_test(test_head_finds_values_whatever_the_case),
         cmocka_unit_test(test_head_is_whole_only_when_nothing_was_skipped),
         cmocka_unit_test(test_head_is_whole_only_when_its_line_is),

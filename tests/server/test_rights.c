@@ -1,11 +1,12 @@
-/* test_rights.c: who may ask what: every route with every right and prefix, and what a handler comes to behind that. */
+/* test_rights.c: which key may call which route: every route with every right and prefix; and which names its handler
+ * may then use. */
 #include "exchange_fixture.h"
 
 #include <stdio.h>
 
 enum { RIGHTS_LOOKED_AT = RIGHT_ALL };
 
-/* What stands for the {…} of patterns: a namespace that is there, whose name begins with "th". */
+/* Writes a target for the route's pattern. The existing namespace "things" replaces its {…}. */
 static void target_of(const struct route *route, const char *query, char out[200])
 {
     const char *open = strchr(route->pattern, '{'), *close = open ? strchr(open, '}') + 1 : "";
@@ -23,7 +24,7 @@ static bool has_right(const struct route *route, unsigned rights)
     }
 }
 
-/* Whether a key for names that begin with `own` may ask the route about "things", or for what `listed` begins. */
+/* Whether a key with the prefix `own` may call the route for "things", or list the names that begin with `listed`. */
 static bool is_within(const struct route *route, const char *own, const char *listed)
 {
     switch (route->scope) {
@@ -43,7 +44,7 @@ static void assert_refused(const struct route *route, const char *key, const cha
     const unsigned status = chain_exchange.response.status;
     const bool refused = status == 401 || status == 403;
     if (expected ? status != expected : refused)
-        fail_msg("%s %s is answered with %u, not %u", route->method, target, status, expected);
+        fail_msg("%s %s: got status %u, expected %u", route->method, target, status, expected);
     exchange_end(&chain_exchange, true);
 }
 
@@ -88,9 +89,9 @@ static void test_rights_of_every_route_without_a_key(void **state)
     }
 }
 
-/* ---- what a handler comes to ------------------------------------------------------------------------- */
+/* ---- names that a handler uses ----------------------------------------------------------------------- */
 
-/* Comes to the namespace that the body names, as a copy does to its source. */
+/* Uses the namespace that the body names, as the source of a copy would be. */
 static void touch(struct call *call, const struct api_context *api, const struct http_request *http,
                   struct http_response *response)
 {
@@ -117,7 +118,7 @@ static void embed_one(struct call *call, const struct api_context *api, const st
         api_fail(call, &api_turbopuffer, response);
 }
 
-/* Asks with a key for a route that the table does not have. */
+/* Calls a route that is not in the table, with a key. Returns the status of the answer. */
 static unsigned ask_route(const char *key, const struct route *route, const char *body)
 {
     char headers[200];
@@ -127,7 +128,7 @@ static unsigned ask_route(const char *key, const struct route *route, const char
     exchange_body(&chain_exchange, span_str(body));
     exchange_run(&chain_exchange);
     unsigned status = chain_exchange.response.status;
-    chain_exchange.match.route = &ROUTES[0]; /* the table's, for the metrics */
+    chain_exchange.match.route = &ROUTES[0]; /* metrics need a route of the table */
     exchange_end(&chain_exchange, true);
     return status;
 }
@@ -144,7 +145,7 @@ static struct route route_of(api_handler handler, enum route_right right, enum r
                           .body = BODY_KEPT};
 }
 
-static void test_rights_hold_for_what_a_handler_comes_to(void **state)
+static void test_rights_hold_for_names_that_a_handler_uses(void **state)
 {
     (void)state;
     fixture_index(chain_service, "that", FIXTURE_ROWS);
@@ -168,16 +169,16 @@ static void test_rights_hold_for_what_a_handler_comes_to(void **state)
         assert_int_equal(ask_route(key, &route, "others"), cases[i].others);
     }
     struct route route = route_of(list_all, RIGHT_TO_READ, SCOPE_PATH_AND_BODY);
-    assert_int_equal(ask_route(key, &route, "th"), 403); /* it is no list */
-    /* A key that may write but not read comes to no namespace by a handler that reads. */
+    assert_int_equal(ask_route(key, &route, "th"), 403); /* the route's scope is no list */
+    /* A key without the right to read reaches no namespace through a handler that reads. */
     const struct key_wish writer = {.email = span_str("c@d"), .rights = RIGHT_WRITE};
     memcpy(key, fixture_key_with(chain_accounts, writer)->text, sizeof key);
     route = route_of(touch, RIGHT_TO_WRITE, SCOPE_PATH_AND_BODY);
     assert_int_equal(ask_route(key, &route, "things"), 403);
 }
 
-/* No handler embeds free of charge: what the table calls free cannot embed, and all else is counted. */
-static void test_rights_nothing_is_embedded_unpaid(void **state)
+/* Handlers of free routes cannot embed; all other embeddings are counted. */
+static void test_rights_free_routes_cannot_embed(void **state)
 {
     (void)state;
     char key[KEY_TEXT_MAX + 1];
@@ -207,9 +208,9 @@ static void test_rights_have_no_default(void **state)
     routes[2].price = PRICE_FORGOTTEN;
     routes[3].body = BODY_FORGOTTEN;
     routes[4].dialect = NULL;
-    routes[5].scope = SCOPE_NOTHING;   /* it reads, but what? */
-    routes[6].pattern = "/v2/query";   /* which names nothing */
-    routes[7].right = RIGHT_OF_ANYONE; /* and a scope */
+    routes[5].scope = SCOPE_NOTHING;   /* it reads but has no scope */
+    routes[6].pattern = "/v2/query";   /* the path names no namespace */
+    routes[7].right = RIGHT_OF_ANYONE; /* with a scope */
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(route_check(&routes[i], &error), DP_INVALID);
         assert_non_null(strstr(error.message, routes[i].pattern));
@@ -222,9 +223,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rights_of_every_route_with_every_right_and_prefix, chain_set_up,
                                         chain_tear_down),
         cmocka_unit_test_setup_teardown(test_rights_of_every_route_without_a_key, chain_set_up, chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_rights_hold_for_what_a_handler_comes_to, chain_set_up,
+        cmocka_unit_test_setup_teardown(test_rights_hold_for_names_that_a_handler_uses, chain_set_up,
                                         chain_tear_down),
-        cmocka_unit_test_setup_teardown(test_rights_nothing_is_embedded_unpaid, chain_set_up, chain_tear_down),
+        cmocka_unit_test_setup_teardown(test_rights_free_routes_cannot_embed, chain_set_up, chain_tear_down),
         cmocka_unit_test(test_rights_have_no_default),
     };
     return test_run(tests);

@@ -1,6 +1,6 @@
-/* test_route_docs.c: the table of rights in docs/http-api.md is what the table of routes makes.
+/* test_route_docs.c: the table of rights in docs/http-api.md is up to date with the table of routes.
  *
- * With an argument it prints the page instead; scripts/gen-route-docs writes it with that.
+ * With an argument the program prints the page instead. scripts/gen-route-docs uses that.
  */
 #include "test_support.h"
 
@@ -50,7 +50,7 @@ static void print_table(FILE *out)
                 scope_words(&ROUTES[i]), ROUTES[i].price == PRICE_TEXTS ? "each text that is embedded" : "");
 }
 
-/* The page with a table that is made anew, or as it is. Freed by the caller. */
+/* Returns the page as it is, or with a new table. The caller frees it. */
 static char *page(bool made)
 {
     const char *source = getenv("DIPPER_SOURCE");
@@ -86,7 +86,7 @@ static void test_route_docs_are_current(void **state)
     (void)state;
     char *made = page(true), *is = page(false);
     if (strcmp(made, is) != 0)
-        fail_msg("docs/http-api.md is not what the table of routes makes: run scripts/gen-route-docs");
+        fail_msg("docs/http-api.md differs from the table of routes: run scripts/gen-route-docs");
     free(made);
     free(is);
 }

@@ -64,7 +64,7 @@ static void test_server_refuses_hidden_bytes_in_a_request_line(void **state)
         const char *answer = hear(fd, 2000, &end);
         close(fd);
         if (end == HEARD_NOTHING || strstr(answer, "200 OK"))
-            fail_msg("%s is answered with %s", lines[i], answer);
+            fail_msg("%s got this answer: %s", lines[i], answer);
     }
 }
 
@@ -113,7 +113,7 @@ static void test_server_refuses_ambiguous_requests(void **state)
         const char *answer = converse(server, request, &end);
         if (strncmp(answer, "HTTP/1.1 ", 9) != 0 || strncmp(answer + 9, cases[i].status, 3) != 0 ||
             end == HEARD_NOTHING || strstr(answer, "200 OK"))
-            fail_msg("%s\nis answered with %s", cases[i].request, answer);
+            fail_msg("%s\ngot this answer: %s", cases[i].request, answer);
     }
     /* A NUL cannot be in a C string. */
     static const char nul[] = EMBED "X: a\0b\r\nContent-Length: 14\r\n\r\n" BODY;
@@ -152,7 +152,7 @@ static void test_server_bounds_bodies(void **state)
     enum heard end;
     assert_non_null(strstr(converse(server, EMBED "Content-Length: 99999999\r\n\r\n{", &end), "HTTP/1.1 413"));
     assert_int_not_equal(end, HEARD_NOTHING);
-    /* A little too large: it is read and thrown away, and the connection goes on. */
+    /* If a body is a little too large, the server reads and discards it, and the connection stays open. */
     static char body[5000];
     memset(body, ' ', sizeof body);
     int fd = dial(server);
@@ -198,7 +198,7 @@ static void test_server_answers_pipelined_requests_in_order(void **state)
     close(fd);
 }
 
-/* A request in the smallest pieces that TCP can carry, twice on one connection. */
+/* Sends a request byte by byte, twice on one connection. */
 static void test_server_reads_byte_by_byte(void **state)
 {
     (void)state;
@@ -255,7 +255,7 @@ static void test_server_cuts_slow_clients(void **state)
     }
 }
 
-static void test_server_listens_only_where_it_may(void **state)
+static void test_server_listens_only_on_permitted_addresses(void **state)
 {
     (void)state;
     static const struct {
@@ -278,7 +278,7 @@ static void test_server_listens_only_where_it_may(void **state)
             fail_msg("%s: %s, %s", cases[i].address, dp_status_name(status), error.message);
         assert_null(none);
     }
-    /* The address is taken. */
+    /* The address is in use. */
     struct server_options taken = {.listen = server_url(server) + strlen("http://")};
     struct dp_error error;
     struct server *none;
@@ -301,7 +301,7 @@ int main(void)
         cmocka_unit_test(test_server_reads_byte_by_byte),
         cmocka_unit_test(test_server_speaks_http_1_0_and_head),
         cmocka_unit_test(test_server_cuts_slow_clients),
-        cmocka_unit_test(test_server_listens_only_where_it_may),
+        cmocka_unit_test(test_server_listens_only_on_permitted_addresses),
     };
     return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
 }
