@@ -1,4 +1,4 @@
-"""What the Python tests share: where the build is, the program in it, and folders to work in."""
+"""Fixtures of all Python tests: the build folder, the program in it, and the test data."""
 import importlib.machinery
 import importlib.util
 import os
@@ -17,13 +17,13 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def source():
-    """The top of the repository."""
+    """The top folder of the repository."""
     return SOURCE
 
 
 @pytest.fixture
 def load_script(source):
-    """Makes a module of a script of scripts/, which has no .py."""
+    """load_script("check"): imports a script of scripts/ as a module, although its name has no .py."""
 
     def load(name):
         sys.dont_write_bytecode = True
@@ -60,7 +60,7 @@ TEST_SECONDS = 300
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
-    """A test that hangs fails, and those after it still run."""
+    """A test that hangs fails, and the later tests still run."""
 
     def too_long(_signal, _frame):
         raise TimeoutError(f"{item.nodeid} ran for more than {TEST_SECONDS} seconds")

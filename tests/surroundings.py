@@ -11,11 +11,11 @@ import signal
 import tempfile
 import time
 
-# The variables of the caller that stay: where programs are, what is under test, what tools need.
+# These variables of the caller stay. They say where programs are, what is under test, and what tools need.
 KEPT = {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "CI", "CC",
         "DIPPER_BUILD", "DIPPER_PYTHON", "DIPPER_CHECK_FIXED", "GOPATH", "GOCACHE", "GOMODCACHE"}
 KEPT_PREFIXES = ("ASAN_", "UBSAN_", "LSAN_", "TSAN_", "CCACHE_", "QEMU_", "PYTEST_", "COV_")
-FILES = 1024  # limit of open files
+FILES = 1024  # maximum number of open files
 
 
 def settle_environment():
@@ -32,7 +32,7 @@ def settle_environment():
 
 
 def settle_signals():
-    """Restores signals that a background shell, nohup or a supervisor ignored or blocked, here and in children."""
+    """Restores signals that a background shell, nohup or a supervisor ignored or blocked, here and in child processes."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What the tests of accounts share: keys made by the program, requests with them, and a PostgreSQL of their own."""
+"""Helpers of the tests of accounts: the program's key commands, requests with keys, and a private PostgreSQL."""
 import contextlib
 import json
 import os
@@ -13,7 +13,7 @@ import urllib.request
 
 from program import clean_environment
 
-DEADLINE = 60  # seconds, of whatever is waited for
+DEADLINE = 60  # seconds; the time limit of each wait
 
 
 class Accounts:
@@ -30,7 +30,7 @@ class Accounts:
         return done
 
     def key(self, email="ada@example.org", *more):
-        """A new key: {"key", "id", "tier"}."""
+        """Makes a key and returns {"key", "id", "tier"}."""
         return json.loads(self.run("key", "create", "--email", email, "--json", *more).stdout)
 
     def usage(self, *more):
@@ -42,7 +42,7 @@ class Accounts:
 
     @contextlib.contextmanager
     def serve(self, folder, *arguments):
-        """A Node that asks for keys, and ends cleanly when it is told to, unless the test has killed it."""
+        """Starts a Node that asks for keys. Checks that SIGTERM ends it cleanly, unless the test has killed it."""
         node = Node(self.dipper, folder, self.env, ["--auth", *arguments])
         try:
             yield node
@@ -56,7 +56,7 @@ class Accounts:
 
 
 class Node:
-    """A `dipper serve`, with its log in a file."""
+    """A running `dipper serve` that logs to a file."""
 
     count = 0
 
@@ -80,14 +80,14 @@ class Node:
         return post(self.url, "/v1/embed", {"text": text}, key)
 
     def metric(self, name):
-        """The sum of a metric's values whose name (with its labels) begins so."""
+        """Returns the sum of all samples whose name and labels begin with `name`."""
         with urllib.request.urlopen(self.url + "/metrics", timeout=DEADLINE) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
 def post(url, path, body, key=None, headers=None):
-    """The status, headers and body of an answer, whatever its status."""
+    """Returns the status, headers and body of the answer, also for errors."""
     request = urllib.request.Request(url + path, data=None if body is None else json.dumps(body).encode(),
                                      headers={**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})})
     try:
@@ -98,7 +98,7 @@ def post(url, path, body, key=None, headers=None):
 
 
 def wait_for(condition, what):
-    """The first true value of condition()."""
+    """Calls condition() until its value is true, and returns that value."""
     until = time.monotonic() + DEADLINE
     while time.monotonic() < until:
         value = condition()
@@ -109,7 +109,7 @@ def wait_for(condition, what):
 
 
 class Postgres:
-    """Debian's PostgreSQL over a folder of its own, on a free port of this host; as root, run by its own user."""
+    """Debian's PostgreSQL over a new folder, on a free port of this host. If we are root, the user postgres runs it."""
 
     def __init__(self, folder):
         self.bin = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres")).parent
@@ -148,7 +148,7 @@ class Postgres:
         wait_for(answers, "PostgreSQL")
 
     def stop(self, immediately=False):
-        """Fast shutdown: who is connected is disconnected. Immediately: as if it had crashed."""
+        """Stops the server and disconnects its clients. With `immediately` it stops as in a crash."""
         if self.process:
             if immediately:
                 self.command("pg_ctl", "stop", "-D", self.folder / "data", "-m", "immediate")
@@ -164,7 +164,7 @@ class Postgres:
 
 @contextlib.contextmanager
 def pooler(postgres, folder):
-    """The port of a pgbouncer that has one session for all transactions of all clients."""
+    """Runs a pgbouncer that has one session for all transactions of all clients. Gives its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

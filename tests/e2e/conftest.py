@@ -13,7 +13,7 @@ TIMEOUT = 120  # seconds; a program that hangs fails its test
 def run(dipper, tmp_path):
     """run("search", …, input="…", env={…}, status=0): the program's CompletedProcess, its streams as text.
 
-    Fails the test when the exit status is another (status=None: any). The current folder is empty."""
+    Fails the test if the exit status is not `status` (None permits any). The current folder is empty."""
     folder = tmp_path / "cwd"
     folder.mkdir()
 
@@ -32,7 +32,7 @@ def run(dipper, tmp_path):
 
 @pytest.fixture
 def start(dipper, tmp_path):
-    """start("embed", …): the program as a Popen with pipes of bytes; killed at the end of the test."""
+    """start("embed", …): the program as a Popen with binary pipes. The end of the test kills it."""
     begun = []
 
     def go(*arguments, env=None, program=dipper, **kwargs):
@@ -55,7 +55,7 @@ def start(dipper, tmp_path):
 
 @pytest.fixture
 def rows(tmp_path):
-    """rows([{…}, …]): a JSON-lines file of them."""
+    """rows({…}, …): a JSON-lines file of these rows."""
     count = 0
 
     def write(*items, name=None):
@@ -70,7 +70,7 @@ def rows(tmp_path):
 
 @pytest.fixture
 def ask(run):
-    """ask(namespace, words, root, …): the rows that `dipper search --json` answers."""
+    """ask(namespace, words, root, …): the rows of the answer of `dipper search --json`."""
     def go(namespace, words, root, *more):
         (answer,) = json_lines(run("search", namespace, words, "--root", root, "--json", *more).stdout)
         return answer["rows"]

@@ -19,12 +19,12 @@ def json_lines(text):
 
 
 def files_below(folder):
-    """{path below the folder: bytes} of all its files."""
+    """Returns {path below the folder: bytes} of all files in the folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def objects(root):
-    """The files of a bucket without the local store's own folder."""
+    """Returns the files of a bucket without the folder that the local store keeps for itself."""
     return {k: v for k, v in files_below(root).items() if not k.startswith(".dipper/")}
 
 
@@ -34,12 +34,12 @@ def copy_bucket(old, new):
 
 
 def shown(rows):
-    """Returns the rows of a search's answer without distances and order."""
+    """Returns the rows of a search's answer, without their distances and in a fixed order."""
     return {json.dumps({k: v for k, v in row.items() if k != "$dist"}, sort_keys=True) for row in rows}
 
 
 def read_line(process, seconds=60):
-    """Reads a line of JSON from the program, which must come while its input stays open."""
+    """Reads a line of JSON from the program. It must come while the program's input stays open."""
     line = b""
     while not line.endswith(b"\n"):
         assert select.select([process.stdout], [], [], seconds)[0], f"no answer after {seconds} s; so far {line!r}"

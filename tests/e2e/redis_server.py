@@ -13,16 +13,16 @@ def free_port():
 
 
 def until(what, seconds=60):
-    """Waits until what() is true, and answers it."""
+    """Waits until what() is true, and returns its value."""
     deadline = time.monotonic() + seconds
     while not (answer := what()):
-        assert time.monotonic() < deadline, "it did not come"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.01)
     return answer
 
 
 class Redis:
-    """A server that keeps nothing on disk."""
+    """A Redis server that writes nothing to the disk."""
 
     def __init__(self, folder, *options):
         self.port, self.folder, self.options, self.process = free_port(), folder, options, None

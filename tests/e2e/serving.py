@@ -44,7 +44,7 @@ def make_root(dipper, folder):
 
 @contextlib.contextmanager
 def serving(dipper, root, *arguments, files=None, env=None):
-    """The address of a server over `root`, which may open so many files; it must end cleanly when it is told to."""
+    """Runs a server over `root` that may open `files` files, and gives its address. SIGINT must end it cleanly."""
     limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
     process = subprocess.Popen([dipper, "serve", "--root", root, "--listen", "127.0.0.1:0", *arguments],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
@@ -63,6 +63,6 @@ def serving(dipper, root, *arguments, files=None, env=None):
 
 
 def get(url):
-    """The status, headers and body of a GET."""
+    """Returns the status, headers and body of a GET."""
     with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.status, answer.headers, answer.read()

@@ -1,5 +1,5 @@
 """Accounts through the program: keys and their life, refusals in each dialect's shape, limits, several servers on one
-database, floods of wrong keys, and crashes. The same with PostgreSQL: test_postgres.py."""
+database, floods of wrong keys, and crashes. The database is SQLite; test_postgres.py uses PostgreSQL."""
 import json
 import os
 import pathlib
@@ -36,14 +36,14 @@ def test_a_key_from_its_making_to_its_end(accounts, tmp_path):
         status, headers, body = node.embed(made["key"])
         assert status == 200 and len(body["embedding"]) == 384
         assert headers["X-RateLimit-Limit"] == "100000" and headers["X-RateLimit-Remaining"] == "99999"
-        assert node.embed(made["key"])[2]["cached"] is True  # which counts all the same
+        assert node.embed(made["key"])[2]["cached"] is True  # a cached answer also counts
         wait_for(lambda: accounts.used() == 2, "the usage")
         (by_key,) = accounts.usage("--key", made["id"])
         assert by_key["embeddings"] == 2 and by_key["requests"] == 2 and by_key["limit"] == 100000
         assert accounts.usage("--month", "2020-01", "--email", "ada@example.org")[0]["embeddings"] == 0
         revoked = json.loads(accounts.run("key", "revoke", made["key"][:11], "--json").stdout)
         assert revoked["id"] == made["id"] and revoked["state"] == "revoked"
-    with accounts.serve(tmp_path) as node:  # one that has never seen it
+    with accounts.serve(tmp_path) as node:  # a server that has never seen the key
         assert node.embed(made["key"])[0] == 401
     # Neither the logs nor the database have the key.
     for path in pathlib.Path(tmp_path).glob("*.*"):
@@ -52,7 +52,7 @@ def test_a_key_from_its_making_to_its_end(accounts, tmp_path):
 
 
 def raw_post(node, key, body, chunked):
-    """The status of a POST of `body` to /v1/embed; sent whole before the answer is read."""
+    """Posts `body` to /v1/embed, sends all of it before it reads the answer, and returns the status."""
     with socket.create_connection(("127.0.0.1", int(node.url.rsplit(":", 1)[1])), timeout=DEADLINE) as s:
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
         s.sendall(b"POST /v1/embed HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer "
@@ -67,12 +67,12 @@ def raw_post(node, key, body, chunked):
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 def test_a_large_body_waits_for_the_verdict_on_its_key(accounts, tmp_path, chunked):
-    """The connection pauses amid the body while the key is looked at for the first time, and goes on."""
+    """The server pauses the connection amid the body until it has looked the key up, and then reads on."""
     body = json.dumps({"text": "hello" + " " * 3000000}).encode()
     good = accounts.key()["key"]
     with accounts.serve(tmp_path) as node:
         assert raw_post(node, WRONG, body, chunked) == 401
-        assert raw_post(node, good, body, chunked) == 200  # not remembered yet
+        assert raw_post(node, good, body, chunked) == 200  # the key is not in memory yet
         assert raw_post(node, good, body, chunked) == 200
         assert raw_post(node, "none", body, chunked) == 401
 
@@ -107,8 +107,8 @@ def test_the_database_is_in_the_state_folder_unless_told_otherwise(dipper, tmp_p
 
 
 def test_commands_leave_a_servers_database_alone(accounts, tmp_path):
-    """`dipper key` and `dipper usage` beside a server with several connections: the last to close deletes the write-ahead
-    log, and that must be the server."""
+    """`dipper key` and `dipper usage` run beside a server with several connections. The last process that closes the
+    database deletes its write-ahead log. That must be the server."""
     early = accounts.key()
     with accounts.serve(tmp_path, "--database-pool-min", 3, "--log-format", "off") as node:
         assert node.embed(early["key"])[0] == 200
@@ -119,8 +119,8 @@ def test_commands_leave_a_servers_database_alone(accounts, tmp_path):
             assert not [name for name in held if "(deleted)" in name and "accounts.db" in name], command
             assert (tmp_path / "accounts.db-wal").exists()
         late = accounts.key("bob@example.org")
-        assert node.embed(late["key"])[0] == 200  # the server sees what others write
-        wait_for(lambda: accounts.used("bob@example.org") == 1, "the usage")  # and they see what it writes
+        assert node.embed(late["key"])[0] == 200  # the server sees the writes of other processes
+        wait_for(lambda: accounts.used("bob@example.org") == 1, "the usage")  # and they see the server's writes
     with accounts.serve(tmp_path) as node:
         assert node.embed(early["key"])[0] == 401 and node.embed(late["key"])[0] == 200
 
@@ -132,12 +132,12 @@ def test_a_database_that_others_may_change_is_warned_of(accounts, tmp_path):
     warned = accounts.run("key", "list").stderr
     assert "other users may write the accounts' database" in warned and "mode 666" in warned
     assert "anyone may replace" in warned and "mode 777" in warned
-    tmp_path.chmod(0o1777)  # as /tmp: others may not replace it
+    tmp_path.chmod(0o1777)  # as in /tmp: others may not replace the file
     assert "anyone may replace" not in accounts.run("key", "list").stderr
 
 
 def test_clients_may_not_have_the_database_opened(accounts, run, tmp_path):
-    """A file of accounts that a client has opened as a FAISS file would be closed again, and SQLite's locks with it."""
+    """If a client could open the database as a FAISS file, closing it would release SQLite's locks."""
     folder = tmp_path / "100% mine"
     folder.mkdir()
     for url in (f"sqlite://{folder}/accounts.db", f"{folder}/accounts.db"):
@@ -150,7 +150,7 @@ def test_clients_may_not_have_the_database_opened(accounts, run, tmp_path):
 
 
 def test_hashes_are_those_of_other_programs(accounts, tmp_path):
-    """What Python's bcrypt makes is a key here, and what is made here is one there."""
+    """Dipper accepts hashes that Python's bcrypt makes, and Python's bcrypt accepts Dipper's."""
     import sqlite3
 
     made = accounts.key()
@@ -209,7 +209,7 @@ def test_refusals_have_the_shape_of_each_dialect(accounts, tmp_path, dipper):
             turbopuffer.Turbopuffer(base_url=node.url, api_key=WRONG).namespace("packages").metadata()
         puffer = turbopuffer.Turbopuffer(base_url=node.url, api_key=free, max_retries=0)
         assert puffer.namespace("packages").metadata().approx_row_count == 7
-        for _ in range(8):  # the minute may turn once meanwhile
+        for _ in range(8):  # a new minute may begin meanwhile
             last = post(node.url, "/v1/models", None, free)
         if last[0] != 429:
             for _ in range(9):
@@ -244,7 +244,7 @@ def test_beyond_loopback_a_server_asks_for_keys(dipper, run, tmp_path):
 
 
 def clients_at_the_edge(nodes, key, count):
-    """How many embeddings so many clients got until each was refused for the month."""
+    """Runs clients until each is refused for the month. Returns how many embeddings they got."""
     got = []
 
     def client(node):
@@ -256,7 +256,7 @@ def clients_at_the_edge(nodes, key, count):
             elif status == 429:
                 break
             else:
-                assert status == 503, body  # the key is being looked at for the first time
+                assert status == 503, body  # the server is looking the key up for the first time
         got.append(mine)
 
     threads = [threading.Thread(target=client, args=(nodes[i % len(nodes)],)) for i in range(count)]
@@ -279,7 +279,7 @@ def test_clients_at_the_edge_of_two_servers_never_overrun(accounts, tmp_path):
 
 
 def test_a_crash_loses_at_most_the_last_second(accounts, tmp_path):
-    """What had been used a second before the end is there; what the dead server held is given back when its lease ends."""
+    """Usage older than a second survives a crash. The rest of the dead server's lease goes back when the lease ends."""
     key = accounts.key("ada@example.org", "--tier", "pro")["key"]
     with accounts.serve(tmp_path) as node:
         for _ in range(10):
@@ -287,13 +287,13 @@ def test_a_crash_loses_at_most_the_last_second(accounts, tmp_path):
         wait_for(lambda: accounts.used() == 10, "the usage")
         node.kill()
     assert accounts.used() == 10
-    with accounts.serve(tmp_path) as node:  # and the next one goes on from there
+    with accounts.serve(tmp_path) as node:  # the next server counts on from there
         assert node.embed(key)[1]["X-RateLimit-Remaining"]
     assert accounts.used() == 11
 
 
 def insert_key(folder, text):
-    """A key as another program makes it, with bcrypt's hash alone, for the user there is."""
+    """Inserts a key as other programs make it: with only a bcrypt hash, for the existing user."""
     import sqlite3
 
     with sqlite3.connect(folder / "accounts.db") as db:
@@ -306,8 +306,8 @@ def insert_key(folder, text):
 
 @pytest.mark.parametrize("digest", [True, False], ids=["with a digest", "with a hash alone"])
 def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path, digest):
-    """Wrong keys that share the prefix of a good one cost bcrypt where nothing but its hash is known: a few wait, the rest
-    is refused, and the good key, which is remembered, never gets in line."""
+    """Wrong keys with the prefix of a good key cost bcrypt if the database has only the good key's bcrypt hash. Then a few
+    wait and the others are refused. The good key is in memory, so it never waits for them."""
     good = accounts.key("ada@example.org", "--tier", "scale")["key"]
     known = good[:11] if digest else "fe_01234567"
     insert_key(tmp_path, "fe_01234567" + "a" * 56)
@@ -330,7 +330,7 @@ def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path, digest
         wait_for(lambda: 401 in answers and (digest or 503 in answers), "refusals")
         for _ in range(50):
             assert node.embed(good)[0] == 200
-            assert node.metric("dipper_bcrypt_queue") <= (0 if digest else 4)  # of one prefix
+            assert node.metric("dipper_bcrypt_queue") <= (0 if digest else 4)  # all have one prefix
         stop.set()
         for thread in threads:
             thread.join()
@@ -338,8 +338,8 @@ def test_a_flood_of_wrong_keys_leaves_good_ones_alone(accounts, tmp_path, digest
         if digest:
             assert set(answers) == {401} and ran == 0
         else:
-            assert set(answers) == {401, 503} and ran == answers.count(401)  # bcrypt ran for those alone
-        # Keys of no form, and of prefixes that do not exist, cost no bcrypt at all.
+            assert set(answers) == {401, 503} and ran == answers.count(401)  # bcrypt ran only for these
+        # Malformed keys and keys with unknown prefixes never cost bcrypt.
         before = node.metric("dipper_bcrypt_total")
         for wrong in ("x", "fe_", WRONG, "fe_" + "f" * 64, "fe_' OR '1'='1"):
             assert node.embed(wrong)[0] == 401

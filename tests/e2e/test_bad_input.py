@@ -1,4 +1,4 @@
-"""Bad rows, files, roots, disks, models and objects: the commands name the cause, and change nothing."""
+"""Bad rows, files, roots, disks, models and objects: the commands name the cause and change nothing."""
 import ctypes
 import gzip
 import json
@@ -29,7 +29,7 @@ def bucket(run, rows, tmp_path):
 
 @pytest.fixture
 def refused(run, bucket, tmp_path):
-    """refused(bytes) runs `dipper index` on a file of these bytes. Returns the error, and checks that nothing changed."""
+    """refused(bytes) runs `dipper index` on a file of these bytes. It returns the error and checks that nothing changed."""
     def go(content, namespace="n"):
         before = objects(bucket)
         path = tmp_path / "bad.jsonl"
@@ -37,7 +37,7 @@ def refused(run, bucket, tmp_path):
         done = run("index", namespace, path, "--root", bucket, status=1)
         assert objects(bucket) == before, "the bucket was changed"
         assert list((bucket / ".dipper" / "tmp").iterdir()) == [], "something was left half-written"
-        said = [line for line in done.stderr.splitlines() if " rows, " not in line]  # the progress of slow machines
+        said = [line for line in done.stderr.splitlines() if " rows, " not in line]  # slow machines also print progress
         assert done.stdout == "" and len(said) == 1 and said[0].startswith("dipper index: "), done.stderr
         return said[0]
 
@@ -206,7 +206,7 @@ def test_files_in_the_place_of_folders(run, rows, bucket, tmp_path):
     (bucket / "k" / "manifest.json").mkdir()
     assert "manifest.json" in run("index", "k", rows(*ROWS), "--root", bucket, status=1).stderr
     run("search", "k", "cat", "--root", bucket, status=1)
-    # After a manifest was sent, its objects stay: a failed answer does not prove that the store will never carry it out.
+    # After the manifest was sent, its objects stay, because a store may still carry out a swap that seemed to fail.
     assert (bucket / "k" / "manifest.json").is_dir() and not list((bucket / "k" / "manifest.json").iterdir())
 
 
@@ -403,7 +403,7 @@ def test_index_over_a_damaged_namespace_changes_nothing(run, rows, damaged):
     (b"\x93NUMPY\x01\x00", "numpy"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_input_without_lines_of_text_is_named(run, tmp_path, beginning, says):
-    """In every command that reads lines: embeddings of such bytes would mean nothing."""
+    """Every command that reads lines refuses such bytes, because their embeddings would mean nothing."""
     (tmp_path / "file").write_bytes(beginning)
     (tmp_path / "ok.jsonl").write_text('{"id": 1, "text": "a"}\n')
     root = ("--root", tmp_path / "bucket")

@@ -1,4 +1,4 @@
-"""`dipper bench`: its output is well formed, and its figures are positive numbers. No test looks at their size."""
+"""`dipper bench`: the output is well formed and the figures are positive. No test checks how large they are."""
 import json
 import re
 

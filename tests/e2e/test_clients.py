@@ -56,7 +56,7 @@ def test_openai_embeddings(openai_client):
     model = openai_client.models.list().data[0].id
     assert model == "all-MiniLM-L6-v2"
     assert openai_client.models.retrieve("sentence-transformers/all-MiniLM-L6-v2").object == "model"
-    # The client asks for base 64 of its own accord, and for numbers when told to.
+    # By default the client asks for base 64; with encoding_format it asks for numbers.
     one = openai_client.embeddings.create(model=model, input="keep two folders in sync")
     same = openai_client.embeddings.create(model=model, input=["keep two folders in sync", "something else"],
                                            encoding_format="float")
@@ -204,7 +204,7 @@ def test_concurrent_clients_get_their_own_answers(url):
 
 
 def test_terminate_answers_what_is_in_progress(dipper, root):
-    """SIGTERM while a large request computes: it is answered, new connections are not."""
+    """After SIGTERM the server still answers a large request in progress, but no new connection."""
     process = subprocess.Popen([dipper, "serve", "--root", root, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, env=clean_environment())
     try:
@@ -229,7 +229,7 @@ def test_terminate_answers_what_is_in_progress(dipper, root):
 
 
 def test_idle_connections_leave_files_to_the_store(dipper, root):
-    """However many connections are open, the server can still open the namespace's files."""
+    """With very many open connections the server can still open the namespace's files."""
     with serving(dipper, root, files=256) as url, contextlib.ExitStack() as idle:
         host, port = url.removeprefix("http://").split(":")
         first = http.client.HTTPConnection(host, int(port), timeout=60)

@@ -1,4 +1,4 @@
-"""Help and error messages for someone who does not know the program yet, or has made a slip."""
+"""Help and error messages for users who are new to the program or mistype a command."""
 import json
 import os
 import re
@@ -117,14 +117,14 @@ def test_lost_output_is_an_error(start, somewhere, arguments):
         os.chdir(folder)
         os.close(2)
 
-    # Without a reader the signal ends the program, quietly.
+    # If the reader has gone, SIGPIPE ends the program without a message.
     read, write = os.pipe()
     os.close(read)
     process = start(*arguments, stdout=write, env=env, preexec_fn=there)
     os.close(write)
     status, said = outcome(process)
     assert status == -signal.SIGPIPE and "standard output" not in said and "pipe" not in said.lower(), (status, said)
-    # Without room, or without output, an error says so.
+    # If the disk is full or the output is closed, an error says so.
     with open("/dev/full", "wb") as full:
         status, said = outcome(start(*arguments, stdout=full, env=env, preexec_fn=there))
     assert status == 1 and "cannot write standard output" in said, (status, said)
@@ -179,7 +179,7 @@ def test_other_commands_end_by_sighup(start):
 
 
 def test_a_server_in_the_background_of_a_shell_leaves_ctrl_c_to_others(start, tmp_path):
-    """SIGINT stays ignored if it was when the server began; SIGTERM ends the server as always."""
+    """If SIGINT was ignored when the server started, it stays ignored. SIGTERM still ends the server."""
     process = start("serve", "--root", tmp_path / "root", "--listen", "127.0.0.1:0",
                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     url = process.stdout.readline().decode().strip()

@@ -1,10 +1,10 @@
-"""Relevance: Cranfield by meaning, through the program, with the int8 model it carries."""
+"""Relevance: searches Cranfield by meaning, through the program, with its built-in int8 model."""
 import subprocess
 import sys
 
 import pytest
 
-# Every build answers the same bits (tests/embed/test_engine.c, test_embed_command.py), and a sanitizer makes this long.
+# All builds give equal bits (tests/embed/test_engine.c, test_embed_command.py), and with a sanitizer this takes long.
 pytestmark = pytest.mark.tree
 
 

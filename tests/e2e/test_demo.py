@@ -1,4 +1,4 @@
-"""scripts/demo: with packages that a stand-in for apt-cache tells of, and with Cranfield."""
+"""scripts/demo: with packages from a stand-in for apt-cache, and with Cranfield."""
 import os
 import re
 import signal
@@ -65,14 +65,14 @@ def test_the_demo_of_packages_answers_judged_questions_beside_apt_cache(demo, tm
     done = demo("--once")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^Indexing 6 rows \(packages\)", done.stdout, re.M)
-    assert re.search(r"tokens a row", done.stdout)  # the mean, in the summary of `dipper index`
+    assert re.search(r"tokens a row", done.stdout)  # the mean in the summary of `dipper index`
     ours, theirs = map(int, re.search(r"hit@10: Dipper (\d+)/20, plain apt-cache search (\d+)/20", done.stdout).groups())
-    assert ours >= 3  # every question has all six rows among its ten
+    assert ours >= 3  # there are only six rows, so each answer has all of them
     table = re.findall(r"^  (\S.*?) +(hit|-) +(hit|-) +(\d+) +(\d+) +(\d+) +(\d+\.\d)$", done.stdout, re.M)
     assert len(table) == 20 and sum(row[1] == "hit" for row in table) == ours and sum(row[2] == "hit" for row in table) == theirs
     assert all(1 <= int(row[3]) <= 4 for row in table)
     assert re.search(r"“find out what fills the disk” \(similarity\)\n +✓ 0\.\d{3}  ncdu +ncurses disk usage viewer", done.stdout), done.stdout
-    again = demo("--once", "--limit", "2")  # anew, not in addition
+    again = demo("--once", "--limit", "2")  # the demo replaces the earlier rows
     assert "the namespace now has 2 rows" in again.stdout
 
 
@@ -84,7 +84,7 @@ def test_the_demo_of_a_part_has_the_answers_to_its_questions(load_script):
     assert [row["id"] for row in sample(rows, questions, 3)] == [500, 998, 999]
     some = [row["id"] for row in sample(rows, questions, 13)]
     assert len(some) == 13 and some == sorted(some) and {500, 998, 999} <= set(some)
-    assert max(b - a for a, b in zip(some, some[1:])) <= 101  # the others lie evenly
+    assert max(b - a for a, b in zip(some, some[1:])) <= 101  # the other rows are spread evenly
     assert sample(iter(rows), questions, 0) == sample(rows, questions, 1000) == rows
 
 
@@ -109,7 +109,7 @@ def test_the_demo_serves_until_ctrl_c(demo, tmp_path):
         for path in ("/health", "/", "/v1/namespaces"):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
                 assert answer.status == 200
-        os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
         assert process.wait(60) == 0
     finally:
         end(process)
@@ -119,7 +119,7 @@ def test_the_demo_serves_until_ctrl_c(demo, tmp_path):
 
 
 def end(process):
-    """Ends what a failed test has left, the programs below included."""
+    """Kills the process group that a failed test has left."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -68,7 +68,7 @@ def test_second_answer_is_the_same_and_says_so(dipper, root):
 
 
 def test_openai_inputs_without_a_cache_and_with_one(dipper, root):
-    """The same numbers, whatever the cache did."""
+    """The cache does not change the numbers."""
     seen = []
     for size in ("0", "100"):
         with serving(dipper, root, "--l1-cache-size", size, "--allow-token-input") as url:
@@ -106,7 +106,7 @@ def test_redis_holds_raw_vectors_for_a_day(dipper, root, tmp_path):
             values = {redis.cli("GET", key)[:1536] for key in redis.keys()}
             assert values == {array.array("f", answer["embedding"]).tobytes() for answer in fresh.values()}
             assert metric(url, "dipper_embed_cache_l2_written_total") == 8
-        # Another process, with nothing in its memory.
+        # A new server has an empty L1.
         with serving(dipper, root, "--redis-url", redis.url) as url:
             for text, answer in fresh.items():
                 again = embed(url, text)
@@ -114,7 +114,7 @@ def test_redis_holds_raw_vectors_for_a_day(dipper, root, tmp_path):
                 assert again["tokens"] == answer["tokens"]
             assert hits(url, "l2") == 8 and metric(url, "dipper_embed_cache_misses_total") == 0
             assert embed(url, TEXTS[0])["cached"] and hits(url, "l1") == 1
-        # What is in Redis is not believed when it cannot be a vector.
+        # The server ignores values in Redis that cannot be vectors.
         for key, value in zip(redis.keys(), (b"", b"short", b"x" * 1535, b"x" * 1537, b"\xff" * 1536,
                                              b"\0\0\x80\x7f" * 384)):
             redis.cli("-x", "SET", key, input=value)
@@ -143,7 +143,7 @@ def test_three_servers_share_the_keys(dipper, root, tmp_path):
             assert again["cached"] and again["embeddings"] == fresh["embeddings"]
             assert hits(url, "l2") == len(TEXTS)
         servers[1].end()
-        with serving(dipper, root, "--redis-url", urls) as url: # one is away: its part is computed
+        with serving(dipper, root, "--redis-url", urls) as url: # one Redis is down, so its vectors are computed
             again = post(url, "/v1/embed/batch", texts=TEXTS)
             assert again["embeddings"] == fresh["embeddings"]
             assert metric(url, "dipper_embed_cache_misses_total") == shares[1]
@@ -177,7 +177,7 @@ def test_redis_killed_and_restarted_amid_load(dipper, root, tmp_path, count):
                     for server in servers:
                         server.start()
                     until(lambda: all(embed(url, text)["cached"] for text in TEXTS))
-                servers[0].process.send_signal(signal.SIGSTOP) # it hangs, which is worse than being gone
+                servers[0].process.send_signal(signal.SIGSTOP) # a Redis that hangs is worse than one that has ended
                 missed = metric(url, "dipper_embed_cache_misses_total")
                 until(lambda: metric(url, "dipper_embed_cache_misses_total") > missed + 20)
                 servers[0].process.send_signal(signal.SIGCONT)
@@ -203,7 +203,7 @@ def test_redis_with_password_and_database(dipper, root, tmp_path, run):
 
 @pytest.mark.daemon
 def test_redis_that_is_full_is_still_read(dipper, root, tmp_path):
-    """It answers writes with OOM: these are dropped; nothing it has is given up, and it is not called away."""
+    """A full Redis answers writes with OOM. The server drops these writes, still reads, and does not count an error."""
     with redis_servers(1, tmp_path, "--maxmemory-policy", "noeviction") as (redis,):
         with serving(dipper, root, "--redis-url", redis.url, "--l1-cache-size", "0") as url:
             embed(url, TEXTS[0])

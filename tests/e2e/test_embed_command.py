@@ -72,7 +72,7 @@ def test_embed_prints_the_same_bytes_on_any_threads_and_instruction_set(run):
     for isa in ("scalar", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"):
         done = run("embed", input=text, env={"DIPPER_SIMD": isa}, status=None)
         if done.returncode == 2:
-            assert isa != "scalar" and isa in done.stderr, done.stderr  # this machine does not have it
+            assert isa != "scalar" and isa in done.stderr, done.stderr  # this machine lacks the instruction set
             continue
         assert done.stdout == wanted, isa
         tried.append(isa)
@@ -169,7 +169,7 @@ def test_embed_ends_at_a_signal_while_it_waits_for_input(start, number):
     process.stdin.flush()
     read_line(process)
     process.send_signal(number)
-    assert process.wait(60) == -number  # by the signal, so that a shell's loop ends, too
+    assert process.wait(60) == -number  # the signal ends the program, so that a loop in a shell ends too
     assert process.stdout.read() == b""
 
 
@@ -186,7 +186,7 @@ def test_embed_ends_when_printing_fails_before_the_input_ends(start):
     with open("/dev/full", "wb") as full:
         process = start("embed", stdout=full)
     process.stdin.write(b"a line\n")
-    process.stdin.flush()  # it stays open: printing fails while the reader waits
+    process.stdin.flush()  # the input stays open, so printing fails while the program waits for a line
     assert process.wait(60) == 1
     assert b"cannot write standard output" in process.stderr.read()
 
@@ -224,7 +224,7 @@ def peak_memory(process, parts, answers):
 
 
 def test_embed_has_constant_memory(start):
-    """10 MB and 64 MB of input: texts of 3 MB, unusable lines, too long lines, short lines."""
+    """64 MB of input need no more memory than 10 MB. Both have texts of 3 MB and unusable, too long and short lines."""
     one_of_each = [b'{"text":"' + b"word " * 600000 + b'"}\n', b'{"b":"' + b"x" * (3 << 20) + b'"}\n',
                    b"x" * (LINE_MAX + 1000) + b"\n"]
     # The address sanitizer, if it is built in, keeps freed memory; this keeps that small.
@@ -242,7 +242,7 @@ def test_embed_takes_no_positions(run):
 
 
 def test_a_signal_that_was_ignored_stays_so(start):
-    """A shell starts background jobs so, because Ctrl-C does not mean them."""
+    """A shell starts background jobs with SIGINT ignored, because Ctrl-C is not meant for them."""
     process = start("embed", preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)])
     for text in (b"one\n", b"two\n"):
         process.stdin.write(text)

@@ -1,4 +1,4 @@
-"""`dipper faiss build`: stock FAISS opens its files, and their recall is that of FAISS's own training."""
+"""`dipper faiss build`: stock FAISS opens the files, and their recall is as good as after FAISS's own training."""
 import json
 import os
 import pty
@@ -14,7 +14,7 @@ import pytest
 from program import json_lines
 
 K, NLIST = 10, 64
-faiss.omp_set_num_threads(1)  # its threads spin while they wait
+faiss.omp_set_num_threads(1)  # FAISS's threads spin while they wait
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def recall(index, queries, truth, nprobe):
 
 @pytest.mark.parametrize("kind,metric", [("flat", "l2"), ("sq8", "cosine")])
 def test_recall_is_that_of_faiss_training(run, tmp_path, sift, kind, metric):
-    """Within 0.5 points on average over twenty seeds; single clusterings, ours or FAISS's, differ by about as much."""
+    """Over twenty seeds our mean recall is at most 0.5 points below FAISS's. Single clusterings vary by about as much."""
     base, queries = (unit(x).astype("float32") for x in sift) if metric == "cosine" else sift
     exact = faiss.IndexFlatL2(128) if metric == "l2" else faiss.IndexFlatIP(128)
     exact.add(base)
@@ -69,7 +69,7 @@ def test_recall_is_that_of_faiss_training(run, tmp_path, sift, kind, metric):
 
 
 def test_build_and_search_agree_with_faiss(run, tmp_path, sift):
-    """From .npy and .fvecs, with the caller's ids, in little memory: equal files, and the answers of stock FAISS."""
+    """Builds from .npy and .fvecs, with the caller's ids and in little memory, give equal files. FAISS answers as we do."""
     ids = np.arange(4800, dtype="i8") * 7 + 10**12
     np.save(tmp_path / "v.npy", sift[0].astype("f8"))
     np.save(tmp_path / "ids.npy", ids)
@@ -127,7 +127,7 @@ def test_bad_input_leaves_nothing(run, tmp_path, sift):
 
 
 def test_search_by_recall(run, tmp_path, sift):
-    """Queries that were held out reach the recall that they ask for, with as few lists as it takes."""
+    """Queries that the build did not see reach the recall that they ask for, with few lists."""
     exact = faiss.IndexFlatL2(128)
     exact.add(sift[0])
     truth = exact.search(sift[1], K)[1]
@@ -172,7 +172,7 @@ def test_search_by_recall(run, tmp_path, sift):
     assert search("--recall", 0.9, "--recall-table", tmp_path / "table.json").stdout
 
 
-@pytest.mark.tree  # every build gives the same vectors, and a sanitizer makes this long
+@pytest.mark.tree  # all builds give equal vectors, and with a sanitizer this takes long
 def test_recall_of_embeddings(run, tmp_path, source):
     """The first twelve words of Cranfield's documents. Documents that were held out reach the recall. So do the
     collection's questions, which are unlike the documents, after calibration with half of them."""
@@ -230,7 +230,7 @@ def test_progress_and_interrupt(dipper, tmp_path):
 
 
 def test_every_numeric_npy_can_be_built(run, tmp_path):
-    """Any type and order of the numbers gives the index that float32 gives."""
+    """Numbers of any type and order give the index that float32 numbers give."""
     x = np.random.default_rng(1).integers(0, 100, (600, 5))
     ids = np.arange(600) * 2
     build = ["--nlist", 4, "--no-recall", "--ids", tmp_path / "ids.npy"]

@@ -162,7 +162,7 @@ def test_faiss_over_http_reads_the_probed_lists_alone(run, file, web, test_data,
     searches = sum(line["requests"] for line in remote)
     info = json.loads(run("faiss", "info", web.url, "--json", env=NO_PROXY).stdout)
     opening = info["open"]["requests"]
-    assert len(web.seen) == opening + searches + opening  # one search and one info
+    assert len(web.seen) == opening + searches + opening  # the requests of one search and one info
     merged = json_lines(run("faiss", "search", web.url, "--queries", path, "--nprobe", LISTS, "--json", "--cache-bytes",
                             "none", env=NO_PROXY).stdout)
     assert all(line["requests"] == 1 and line["rounds"] == 1 for line in merged)

@@ -18,7 +18,7 @@ ROWS = [{"id": 1, "text": "a cat sleeps on the sofa"}, {"id": 2, "text": "a dog 
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """GET with one range and If-Match, for those who know the token. HEAD is refused, as presigned URLs do."""
+    """Answers GET with one range and If-Match, if the URL has the token. Refuses HEAD, as presigned URLs do."""
     protocol_version = "HTTP/1.1"
 
     def answer(self, code, body=b"", **headers):
@@ -136,7 +136,7 @@ def test_http_root_is_read_once_while_it_stays_in_memory(run, web, tmp_path):
     for size in ("16MiB", "0", "none"):
         done = run("search", "n", "--queries", queries, "--root", web.url, "--json", "--cache-bytes", size, env=NO_PROXY)
         cost[size] = [json.loads(line)["performance"] for line in done.stdout.splitlines()]
-    # What is there now is asked each time; what it consists of is not.
+    # Each query asks for the current manifest; the objects that it lists come from memory.
     assert cost["16MiB"][1]["bytes"] < cost["0"][1]["bytes"]
     assert cost["16MiB"][1]["rounds"] < cost["0"][1]["rounds"]
     assert cost["16MiB"][2] | {"ms": 0} == cost["16MiB"][1] | {"ms": 0}

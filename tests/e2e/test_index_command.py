@@ -105,7 +105,7 @@ def read_terminal(master, process, seconds=60):
         if select.select([master], [], [], 0.2)[0]:
             try:
                 text += os.read(master, 1 << 16)
-            except OSError:  # the other side is closed
+            except OSError:  # the program closed its end
                 break
         elif process.poll() is not None:
             break
@@ -138,11 +138,11 @@ def test_index_interrupted_leaves_the_old_state(run, rows, start, ask, tmp_path,
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     before, answer = objects(bucket), ask("n", "animal", bucket)
     process = start("index", "n", "-", "--root", bucket)
-    for i in range(3000):  # more than a pipe holds, so it has read a few batches, and waits for more
+    for i in range(3000):  # more than a pipe holds, so the program has read a few batches and waits for more
         process.stdin.write(json.dumps({"id": i, "text": f"row {i}"}).encode() + b"\n")
     process.stdin.flush()
     process.send_signal(number)
-    assert process.wait(60) == -number  # a shell's loop ends with it
+    assert process.wait(60) == -number  # SIGINT ends the program, so that a loop in a shell ends too
     assert b"interrupted" in process.stderr.read()
     assert objects(bucket) == before and ask("n", "animal", bucket) == answer
     assert list((bucket / ".dipper" / "tmp").iterdir()) == []
@@ -196,7 +196,7 @@ def load_under_shim(run, rows, shim, tmp_path):
 
 
 def answers(run, bucket):
-    """Returns the namespace's answers, or None without a namespace."""
+    """Returns the namespace's answers, or None if there is no namespace."""
     done = run("search", "n", "animal", "--root", bucket, "--json", status=None)
     if done.returncode:
         assert 'no namespace "n"' in done.stderr and done.returncode == 1, done.stderr
@@ -238,7 +238,7 @@ def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows,
         bucket = tmp_path / f"full{n}"
         copy_bucket(old_bucket, bucket)
         done, writes = load_under_shim(bucket, status=None, FULL_AT=n)
-        if done.returncode == 0:  # the rest needs no room
+        if done.returncode == 0:  # later writes need no room
             assert answers(run, bucket) != old
             if writes < n:
                 break
@@ -253,7 +253,7 @@ def test_index_on_a_disk_that_fills_up_at_every_write_changes_nothing(run, rows,
 
 
 def test_index_that_is_not_durable_fails_and_says_what_to_do(run, rows, load_under_shim, tmp_path):
-    """The last sync is that of the manifest's folder. Without it the rows are visible, but the load is no success."""
+    """The last sync is of the manifest's folder. If it fails, the rows are visible, but the load counts as failed."""
     bucket = tmp_path / "bucket"
     run("index", "n", rows(*ANIMALS), "--root", bucket)
     copy_bucket(bucket, tmp_path / "trial")

@@ -1,4 +1,4 @@
-"""/v1/indexes: FAISS files that clients have opened where they lie, through the built program."""
+"""/v1/indexes: clients open and search FAISS files where they lie, through the program."""
 import base64
 import concurrent.futures
 import json
@@ -16,7 +16,7 @@ from test_faiss_command import FILE, LISTS, golden, web, write_npy  # web is a f
 
 pytestmark = pytest.mark.quick
 
-SECRET = "X-Signature=secret"  # what the server of test_faiss_command.py asks for
+SECRET = "X-Signature=secret"  # the query string that the server of test_faiss_command.py requires
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,13 @@ def root(dipper, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
-    """The machine's proxy, if any, must not get between."""
+    """Bypasses a proxy of the machine."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
 
 def ask(url, path, body=None, method=None):
-    """The status and the JSON of an answer, whatever it is."""
+    """Returns the status and the JSON of the answer, also for errors."""
     request = urllib.request.Request(f"{url}{path}", method=method,
                                      data=None if body is None else json.dumps(body).encode(),
                                      headers={"Content-Type": "application/json"})
@@ -88,7 +88,7 @@ def test_flat_and_refined_files_are_searched(dipper, root, test_data, tmp_path):
         search = "/v1/indexes/rflat-idmap-pca-sq8-ip/search"
         assert ask(url, search, {"vectors": queries[0], "k_factor": 0.5})[0] == 400
         assert "candidates" in ask(url, search, {"vectors": queries[0], "k": 1000, "k_factor": 10000})[1]["message"]
-        # A flat file that each search would read 2 GiB of is not opened for clients. (A hole costs no disk.)
+        # The server opens no flat file of 2 GiB for clients, because each search would read all of it. (A hole takes no disk.)
         with open(tmp_path / "large.index", "wb") as out:
             out.write(b"IxF2" + struct.pack("<iqqqBiQ", 16, 1 << 25, 1 << 20, 1 << 20, 1, 1, 1 << 29))
             out.truncate(45 + (1 << 31))
@@ -116,10 +116,10 @@ def test_index_is_searched_by_recall(dipper, root, web, test_data, tmp_path):
         assert [status for status, _ in by] == [200, 200, 200]
         assert len({tuple(found["results"][0]["ids"]) for _, found in by}) == 1
         assert by[0][1]["results"][0]["lists"] == nprobe
-        assert sum("recall.json" in str(seen) for seen in web.seen[opening:]) <= 2  # its first bytes, then all: once
+        assert sum("recall.json" in str(seen) for seen in web.seen[opening:]) <= 2  # the table is read once: its first bytes, then all
         for wrong in ({"recall": 0}, {"recall": 1.5}, {"recall": "much"}, {"recall": 0.9, "nprobe": 3}):
             assert ask(url, "/v1/indexes/mine/search", {"vectors": queries[0], **wrong})[0] == 400
-        # Without its URL, with one that is not permitted, and with one that is none.
+        # Tables without a URL, with a URL that is not permitted, and with a URL that has no table.
         assert ask(url, "/v1/indexes", {"name": "bare", "url": web.url})[0] == 201
         status, answer = ask(url, "/v1/indexes/bare/search", {"vectors": queries[0], "recall": 0.9})
         assert status == 400 and "recall_table" in json.dumps(answer)
@@ -139,13 +139,13 @@ def test_index_lists_are_read_once_by_many(dipper, root, web, test_data):
             found = list(pool.map(lambda _: ask(url, "/v1/indexes/mine/search", search), range(64)))
         assert all(status == 200 for status, _ in found)
         assert len({json.dumps(answer["results"][0]["ids"]) for _, answer in found}) == 1
-        assert len(web.seen) - opening == LISTS  # each list once, for 64 searchers
+        assert len(web.seen) - opening == LISTS  # 64 searches read each list once
         metrics = get(f"{url}/metrics")[2].decode()
         assert f"dipper_store_cache_misses_total {LISTS}\n" in metrics
 
 
 def test_index_urls_are_what_the_operator_permits(dipper, root, web, test_data):
-    """No trick reaches anything else, and no answer tells a secret."""
+    """No trick reaches another URL, and no answer shows a secret."""
     port = web.server_port
     inside = f"http://127.0.0.1:{port}/{FILE}.ivf"
     local = test_data / "faiss" / f"{FILE}.ivf"
@@ -182,7 +182,7 @@ def test_index_secrets_are_in_no_log(dipper, root, web, start):
                     "--allow-index-url", web.url.split("?")[0])
     url = process.stdout.readline().decode().strip()
     assert ask(url, "/v1/indexes", {"name": "a", "url": web.url})[0] == 201
-    web.query = "another"  # from now on it answers 403
+    web.query = "another"  # from now on the store answers 403
     assert ask(url, "/v1/indexes", {"name": "b", "url": web.url})[0] == 403
     assert ask(url, "/v1/indexes", {"name": "c", "url": f"http://user:{SECRET}@x/?{SECRET}"})[0] == 400
     assert ask(url, f"/v1/indexes/a?{SECRET}")[0] == 200

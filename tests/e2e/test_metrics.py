@@ -1,5 +1,5 @@
-"""/metrics as Prometheus reads it: every figure moves by what was done, two names tell the same, and what the dashboard and
-the documentation speak of is there."""
+"""/metrics as Prometheus reads it: requests move each metric by the right amount, both names of a metric have equal values,
+and the metrics of the dashboard and the documentation exist."""
 import json
 import re
 import time
@@ -20,7 +20,7 @@ ALIASES = {"fastembed_requests": "dipper_embed_requests",
 
 
 def scrape(url):
-    """{family's name: Metric}, of a server that must not name a family or a sample twice."""
+    """Returns {name of family: Metric}. No family and no sample may occur twice."""
     text = get(f"{url}/metrics")[2].decode()
     families = list(text_string_to_metric_families(text))
     samples = [(s.name, tuple(sorted(s.labels.items()))) for f in families for s in f.samples]
@@ -29,7 +29,7 @@ def scrape(url):
 
 
 def value(families, name, **labels):
-    """The sum of the samples of that name that have these labels."""
+    """Returns the sum of the samples that have this name and these labels."""
     found = [s.value for f in families.values() for s in f.samples
              if s.name == name and labels.items() <= s.labels.items()]
     assert found, f"no {name} {labels}"
@@ -54,7 +54,7 @@ def url(dipper, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def everything(dipper, tmp_path_factory):
-    """A scrape of a server that has all parts: a remote root, keys, two tiers of the cache. Nobody of these is asked."""
+    """A scrape of a server with all parts: a remote root, keys, both tiers of the cache. It contacts none of them."""
     folder = tmp_path_factory.mktemp("everything")
     env = {"DATABASE_URL": f"sqlite://{folder}/accounts.db", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
            "REDIS_URL": "redis://127.0.0.1:9"}
@@ -63,7 +63,7 @@ def everything(dipper, tmp_path_factory):
 
 
 class Moves:
-    """What each figure was before; moved(…) is how much more it is now."""
+    """Remembers the value of each metric; moved(…) returns how much it has grown since."""
 
     def __init__(self, url):
         self.url, self.before, self.now = url, scrape(url), None
@@ -76,7 +76,7 @@ class Moves:
         return value(self.now, name, **labels) - value(self.before, name, **labels)
 
     def until(self, name, by, **labels):
-        """Looks until a figure has moved so far: an answer is counted when it has been sent."""
+        """Waits until a metric has grown by `by`. The server counts an answer only after it was sent."""
         deadline = time.monotonic() + 60
         while self.look().moved(name, **labels) < by:
             assert time.monotonic() < deadline, f"{name} has not moved"
@@ -126,7 +126,7 @@ def test_searches_and_the_store(url):
     assert m.moved("dipper_queries_total", status="ok") == 1 == m.moved("dipper_queries_total", status="error")
     assert m.moved("dipper_query_seconds_count") == 2
     assert m.moved("dipper_store_operations_total", operation="read", status="ok") >= 3
-    # One more than was asked for: to tell which namespaces there are.
+    # The second listing is for the error about a missing namespace, which names the existing ones.
     assert m.moved("dipper_store_operations_total", operation="list", status="ok") == 2
     assert m.moved("dipper_store_operations_total", status="error") == 0
     assert m.moved("dipper_store_operation_seconds_count") == m.moved("dipper_store_operations_total")
@@ -138,7 +138,7 @@ def test_two_names_tell_the_same(url):
     families = scrape(url)
     for alias, name in ALIASES.items():
         if name not in families and name == "dipper_rate_limit_exceeded":
-            continue # of accounts, which this server has none of
+            continue # this server has no accounts
         one, other = families[alias], families[name]
         assert (one.type, one.documentation) == (other.type, other.documentation)
         assert ([(s.name.removeprefix(alias), s.labels, s.value) for s in one.samples]
@@ -178,7 +178,7 @@ def test_the_process(url):
 
 
 def test_the_dashboard_asks_for_what_there_is(source, everything):
-    """Names and labels of every expression are of a scrape; functions and keywords of PromQL are known here."""
+    """Each name and label of an expression occurs in a scrape or is a word of PromQL."""
     names, labels = set(), {}
     for family in everything.values():
         for s in family.samples:

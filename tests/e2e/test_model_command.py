@@ -104,7 +104,7 @@ def test_model_list_finds_every_model(run, tiny, minilm, tmp_path):
     shown = run("model", "list", folder, env={"HF_HUB_CACHE": hub}).stdout
     assert built is ("This build has no onnx engine" not in shown)
     assert "native, onnx (onnx/bad" in shown and "engines     none" in shown and "t5" in shown
-    assert shown.count("max tokens") == 4  # one model has no known limit
+    assert shown.count("max tokens") == 4  # one model's limit is unknown
 
 
 def test_model_list_looks_into_models_by_default(run, tiny, tmp_path):

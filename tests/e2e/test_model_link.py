@@ -1,4 +1,4 @@
-"""The model inside the program equals its file and its folder; a program without one names the remedy."""
+"""The built-in model equals its file and its folder. A program without a model says how to get one."""
 import os
 import shutil
 
@@ -36,7 +36,7 @@ def test_a_model_in_an_offline_hub_cache_is_found(run, source, tmp_path):
     ["serve", "--port", "0", "--root", "bucket"],
 ], ids=lambda command: command[0])
 def test_a_program_without_a_model_says_what_is_missing_and_what_gets_it(run, build, command):
-    """tests/scripts/test_relink.py sees `make` put it in."""
+    """tests/scripts/test_relink.py tests that `make` builds the model in."""
     done = run(*command, program=build / "dipper-bare", input=TEXT, status=1)
     assert "carries no model" in done.stderr and "scripts/fetch-model" in done.stderr and "--model" in done.stderr
     assert done.stdout == ""

@@ -1,7 +1,7 @@
-"""`--engine onnx`: a model folder's ONNX file run by ONNX Runtime, through every command; damaged files.
+"""`--engine onnx`: every command with the ONNX file of a model folder, which ONNX Runtime runs; damaged files.
 
-Needs the library in build/onnxruntime (scripts/setup --with-onnxruntime) and a build with the engine; without either
-these tests are skipped, and what the program says then is tested instead.
+Most tests need the library in build/onnxruntime (scripts/setup --with-onnxruntime) and a build with the engine. Without
+these they are skipped, and other tests check the program's error.
 """
 import concurrent.futures
 import json
@@ -43,7 +43,7 @@ def has_engine(dipper, tiny):
 
 @pytest.fixture
 def onnx(run, library, has_engine):
-    """onnx("embed", …): the program with the engine and its library."""
+    """onnx("embed", …): runs the program with the engine and its library."""
     if not has_engine:
         pytest.skip("this build has no ONNX Runtime engine")
 
@@ -55,7 +55,7 @@ def onnx(run, library, has_engine):
 
 @pytest.fixture
 def copy(tiny, tmp_path):
-    """copy("name"): the tiny model, to be changed."""
+    """copy("name"): makes a copy of the tiny model that a test may change."""
     def make(name):
         return pathlib.Path(shutil.copytree(tiny, tmp_path / name))
 
@@ -107,7 +107,7 @@ def test_onnx_batches_when_told(onnx, tiny):
 
 
 def test_onnx_reports_to_nobody(onnx, tiny, tmp_path):
-    """Telling its maker, the library would keep what it sends in a database below the home folder."""
+    """If the library sent telemetry to its maker, it would keep a database of it below the home folder."""
     home = tmp_path / "home"
     home.mkdir()
     env = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "ORT_DISABLE_TELEMETRY": "0"}
@@ -184,16 +184,16 @@ def test_onnx_graph_that_does_not_fit_is_refused_in_a_sentence(onnx, tiny, file,
     assert says in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
 
-# ---- damage: in a process of its own, since the library is not ours ----
+# ---- damage: in a separate process, because a bug of the library may crash it ----
 
 def embed_damaged(onnx, folder, damaged):
-    """Embeds with damaged bytes for a graph: an answer or one line of complaint, never a crash."""
+    """Embeds with a damaged graph. Checks that the program answers or prints one line of error, and never crashes."""
     (folder / "onnx" / "model.onnx").write_bytes(damaged)
     done = onnx("embed", "--model", folder, input=QUESTION, status=None)
     assert done.returncode in (0, 1), f"exit status {done.returncode}: {done.stderr}"
     if done.returncode == 1:
         assert done.stdout == "" and len(done.stderr.splitlines()) == 1, done.stderr
-        done.stderr.encode("utf-8")  # no lone bytes of the file's
+        done.stderr.encode("utf-8")  # the message shows no raw bytes of the file
     return done
 
 
@@ -227,7 +227,7 @@ def test_onnx_other_bytes_are_no_graph(onnx, copy):
 def test_onnx_huge_file_is_refused_before_it_is_read(onnx, copy):
     folder = copy("huge")
     with open(folder / "onnx" / "model.onnx", "wb") as file:
-        file.truncate(5 << 30)  # a hole: nothing on the disk
+        file.truncate(5 << 30)  # a hole takes no disk
     done = onnx("embed", "--model", folder, input=QUESTION, status=1)
     assert "2 GiB" in done.stderr and str(5 << 30) in done.stderr
 

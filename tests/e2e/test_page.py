@@ -1,4 +1,4 @@
-"""The search page, looked at by Chromium. Needs the browser, so it belongs to `make check-all`."""
+"""The search page in Chromium. Only `make check-all` runs these tests, because they need the browser."""
 import json
 import os
 import re
@@ -34,7 +34,7 @@ def chromium(*arguments):
 
 
 def page(url, namespace, words):
-    """The page's elements after its scripts have run."""
+    """Returns the page's elements after its scripts have run."""
     return chromium("--dump-dom", f"{url}/?{urllib.parse.urlencode({'ns': namespace, 'q': words})}")
 
 
@@ -74,7 +74,7 @@ def test_page_says_when_there_is_nothing(dipper, tmp_path):
 
 
 class Browser:
-    """A Chromium that is spoken to through a pipe (its remote debugging protocol)."""
+    """A Chromium that the test controls through a pipe, by the remote debugging protocol."""
 
     def __init__(self, folder):
         ours_in, theirs_out = os.pipe()
@@ -168,7 +168,7 @@ def test_page_asks_once_when_one_stops_typing(url, browser):
     browser.wait(f"{ASKED} === 2 && !results.classList.contains('stale')")
     browser.value("words.value = 'what fills my disk'; form.requestSubmit()")
     assert browser.wait("document.querySelector('#results h2')?.textContent") == "ncdu"
-    assert browser.value(ASKED) == 2  # the answer was still there
+    assert browser.value(ASKED) == 2  # the page had kept the answer
 
 
 def test_page_asks_on_enter_alone_where_queries_are_counted(dipper, tmp_path, browser):
@@ -223,7 +223,7 @@ def test_page_needs_no_other_site(url):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_screenshot(url, build, scheme):
-    """Pictures for people, in the build folder; the test only sees that they are pictures of a page."""
+    """Writes screenshots for people into the build folder. The test only checks that they show a page."""
     path = build / f"page-{scheme}.png"
     dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
     chromium(*dark, f"--screenshot={path}", f"{url}/?ns=packages&q=look+at+pictures+and+films")

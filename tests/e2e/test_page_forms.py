@@ -1,4 +1,4 @@
-"""What the search page makes of answers before it shows them: web/forms.js, run by Node.js where that is."""
+"""web/forms.js, which prepares answers for the search page. Node.js runs it; without Node.js the tests are skipped."""
 import json
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.tree,
 
 @pytest.fixture
 def value(source):
-    """value(expression): what it is, with the file's functions at hand."""
+    """value(expression): evaluates the expression with the functions of web/forms.js."""
     code = (source / "web" / "forms.js").read_text(encoding="utf-8")
 
     def go(expression):
@@ -42,7 +42,7 @@ def test_the_bar_of_times_is_full_however_short_they_are(value):
         assert abs(times[1]["share"] - 0.5) < 1e-9
     none = {"tokenize": 0, "embed": 0, "store": 0, "scan": 0}
     assert value(f"timeShares({json.dumps({'ms': 0, 'stages_ms': none})})") == []
-    more = {"tokenize": 2, "embed": 2, "store": 0, "scan": 0}  # stages that ran side by side
+    more = {"tokenize": 2, "embed": 2, "store": 0, "scan": 0}  # stages that ran at the same time
     assert [t["share"] for t in value(f"timeShares({json.dumps({'ms': 3, 'stages_ms': more})})")] == [0.5, 0.5]
 
 

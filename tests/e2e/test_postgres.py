@@ -1,4 +1,4 @@
-"""Accounts in PostgreSQL: Debian's own, started in a folder of the test's, stopped and started again mid-load."""
+"""Accounts in Debian's PostgreSQL. The tests run it over a new folder, and stop and start it again under load."""
 import json
 import os
 import subprocess
@@ -25,7 +25,7 @@ def postgres(tmp_path_factory):
 
 @pytest.fixture
 def database(postgres, request):
-    """The URL of a fresh database."""
+    """Creates a fresh database and returns its URL."""
     name = f"d{abs(hash(request.node.name))}"
     if not postgres.process:
         postgres.start()
@@ -75,7 +75,7 @@ def test_a_newer_database_is_refused(accounts, postgres):
 
 
 def test_tables_have_a_schema_of_their_own(accounts, postgres, tmp_path):
-    """Another program's table of the same name stays as it is; the first message says where the accounts are."""
+    """If another program has a table `users`, it stays unchanged. The first message says where the accounts are."""
     name = accounts.url.rsplit("/", 1)[1]
     postgres.sql("CREATE TABLE users (id INT PRIMARY KEY, login TEXT); INSERT INTO users VALUES (1, 'theirs')", name)
     first = accounts.run("key", "create", "--email", "ada@example.org").stderr
@@ -95,7 +95,7 @@ def test_tables_have_a_schema_of_their_own(accounts, postgres, tmp_path):
 
 @pytest.mark.parametrize("old", ["public", "dipper_user"])
 def test_tables_of_the_first_programs_are_moved(accounts, postgres, tmp_path, old):
-    """They lay in the schema of the search path: public, or one that is called like the user."""
+    """Early versions kept the tables in a schema of the search path: public, or the one named after the user."""
     name = accounts.url.rsplit("/", 1)[1]
     user = "dipper_user" if old == "dipper_user" else "dipper"
     if old != "public":
@@ -123,7 +123,8 @@ def test_a_schema_that_may_not_be_made_is_asked_for(accounts, postgres):
 
 
 def test_behind_a_pooler_other_programs_notice_nothing(accounts, postgres, tmp_path):
-    """pgbouncer gives one session to whoever has a transaction: time-outs, the schema and statements must end with it."""
+    """pgbouncer gives a session to another client after each transaction. So time-outs, the schema and prepared statements
+    must end with the transaction."""
     name = accounts.url.rsplit("/", 1)[1]
     with pooler(postgres, tmp_path) as port:
         def other(text):
@@ -155,7 +156,7 @@ def test_clients_at_the_edge_of_two_servers_never_overrun(accounts, tmp_path):
 
 
 def test_the_pool_grows_under_load_and_no_further(accounts, postgres, tmp_path):
-    """Every key is a new one, so that each request has to ask the database."""
+    """Each request has a new key, so that it must query the database."""
     name = accounts.url.rsplit("/", 1)[1]
     accounts.key()
     with accounts.serve(tmp_path, "--database-pool-min", 2, "--database-pool-max", 3, "--log-format", "off") as node:
@@ -188,7 +189,7 @@ def test_the_pool_grows_under_load_and_no_further(accounts, postgres, tmp_path):
 
 
 class Load:
-    """Threads that go on embedding with a key; their answers' statuses, with the last embedding's time each."""
+    """Threads that embed with a key until end(). `answers` has the status, message and time of each request."""
 
     def __init__(self, node, key, threads=4):
         self.node, self.key, self.answers, self.stop = node, key, [], threading.Event()
@@ -203,14 +204,14 @@ class Load:
             self.answers.append((status, body.get("message", ""), time.monotonic() - began))
 
     def wait(self, count, *statuses):
-        """For so many more answers, each of which has one of these statuses."""
+        """Waits for `count` more answers. Each must have one of these statuses."""
         at = len(self.answers)
         wait_for(lambda: len(self.answers) >= at + count, "answers")
         assert {answer[0] for answer in self.answers[at:]} <= set(statuses), self.answers[at:][-5:]
 
     def wait_for_status(self, status):
         at = len(self.answers)
-        wait_for(lambda: any(answer[0] == status for answer in self.answers[at:]), f"an answer {status}")
+        wait_for(lambda: any(answer[0] == status for answer in self.answers[at:]), f"an answer with status {status}")
 
     def end(self):
         self.stop.set()
@@ -229,14 +230,14 @@ def test_without_its_database_a_server_fails_closed(accounts, postgres, tmp_path
         load = Load(node, key)
         load.wait(50, 200)
         postgres.stop(immediately)
-        load.wait_for_status(503)  # when what was in hand is used up
+        load.wait_for_status(503)  # the server has used up its lease
         load.wait(50, 503)
         assert all("database" in answer[1] for answer in load.answers if answer[0] == 503)
         postgres.start()
         load.wait_for_status(200)
         load.wait(50, 200)
         good = load.end()
-        wait_for(lambda: accounts.used() == good, "the usage")  # nothing was lost, nothing was counted twice
+        wait_for(lambda: accounts.used() == good, "the usage")  # no usage was lost or counted twice
 
 
 def test_a_server_that_may_goes_on_without_its_database(accounts, postgres, tmp_path):
@@ -246,8 +247,8 @@ def test_a_server_that_may_goes_on_without_its_database(accounts, postgres, tmp_
         load = Load(node, key)
         load.wait(50, 200)
         postgres.stop()
-        load.wait(300, 200)  # many times what was in hand
-        assert node.embed(stranger)[0] == 503  # a key that is not known here cannot be checked
+        load.wait(300, 200)  # many times the lease
+        assert node.embed(stranger)[0] == 503  # the server cannot check a key that is not in memory
         assert node.embed("fe_" + "0" * 64)[0] in (401, 503)
         postgres.start()
         good = load.end()

@@ -24,7 +24,7 @@ def package(build):
 
 @pytest.fixture(scope="module")
 def minio(source, tmp_path_factory):
-    """The settings that lead to a MinIO."""
+    """Starts a MinIO and gives the settings for it."""
     folder = tmp_path_factory.mktemp("peers")
     script = [sys.executable, source / "scripts" / "peers"]
     done = subprocess.run([*script, "start", folder, "minio"], stdout=subprocess.PIPE, text=True, check=False)
@@ -38,7 +38,7 @@ def minio(source, tmp_path_factory):
 
 
 def answers(said):
-    """{question: the texts below it}"""
+    """Returns {question: the texts below it}."""
     found, asked = {}, None
     for line in said.splitlines():
         if line in (JOB, LUNCH, TENNIS):

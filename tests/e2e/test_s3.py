@@ -1,4 +1,4 @@
-"""S3 stores of others' make: the contract of stores holds on them, and the commands work there as in a folder."""
+"""S3 stores of other makers: they keep the contract of store/store.h, and the commands work as in a folder."""
 import hashlib
 import json
 import os
@@ -20,13 +20,13 @@ ROWS = [{"id": i, "text": text, "n": i % 3} for i, text in enumerate(
      "the violin of the orchestra", "a bicycle has two wheels", "snow falls on the mountain"))]
 QUESTIONS = ["kitten", "sailing", "loaf", "music"]
 
-# MinIO keeps "a" beside "a/b"; versitygw keeps objects as files, and neither reads nor replaces them in one step.
+# MinIO can keep "a" beside "a/b". versitygw keeps objects as files, and reads and replaces them in several steps.
 TRAITS = {"minio": ["holds-both"], "versitygw": ["not-atomic"]}
 
 
 @pytest.fixture(scope="module")
 def peers(source, tmp_path_factory):
-    """The stores, started; one that does not start fails every test here."""
+    """Starts the stores. If one does not start, every test of this file fails."""
     folder = tmp_path_factory.mktemp("peers")
     script = [sys.executable, source / "scripts" / "peers"]
     done = subprocess.run([*script, "start", folder, "minio", "versitygw"], stdout=subprocess.PIPE, text=True, check=False)
@@ -50,7 +50,7 @@ def peer(request, peers):
 
 @pytest.fixture
 def s3(peer):
-    """The settings that lead to the store."""
+    """Returns the settings for the store."""
     return {"S3_ENDPOINT_URL": peer["endpoint"], "AWS_ACCESS_KEY_ID": peer["access_key_id"],
             "AWS_SECRET_ACCESS_KEY": peer["secret_access_key"]}
 
@@ -158,7 +158,7 @@ def test_s3_takes_presigned_urls(run, tool, bucket, s3, rows):
 def test_s3_as_the_guide_says(source, dipper, tool, peer, s3, tmp_path):
     guide = (source / "docs" / "guide-bucket.md").read_text(encoding="utf-8")
     block = re.search(r"```sh\n(.*?)```", guide, re.S).group(1)
-    # The values that stand for the reader's own.
+    # Replaces the placeholders of the guide.
     for line in ("export S3_ENDPOINT_URL=http://127.0.0.1:9000", "export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…"):
         assert line in block
     block = block.replace("http://127.0.0.1:9000", s3["S3_ENDPOINT_URL"]).replace(
@@ -174,7 +174,7 @@ def test_s3_as_the_guide_says(source, dipper, tool, peer, s3, tmp_path):
 
 
 def test_s3_searches_faiss_files_where_they_lie(run, tool, bucket, peer, s3, test_data, tmp_path):
-    """The commands on s3:// and on a presigned URL answer as on the file itself, and read the probed lists alone."""
+    """The commands give the file's answers also through s3:// and presigned URLs, and read only the probed lists."""
     queries, _ = golden(test_data, FILE)
     path = write_fvecs(tmp_path / "queries.fvecs", queries[:5])
     local = test_data / "faiss" / f"{FILE}.ivf"

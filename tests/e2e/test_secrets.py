@@ -1,5 +1,5 @@
-"""Passwords and presigned queries never get into messages, whatever characters they have: libpq, hiredis and curl quote what
-they stumble over, and a password that is not percent-encoded looks like a port, a host or a path."""
+"""Passwords and presigned queries never get into messages, whatever characters they have. libpq, hiredis and curl quote
+malformed URLs, and a password that is not percent-encoded looks like a port, a host or a path."""
 import signal
 
 import pytest
@@ -13,7 +13,7 @@ def check(text, url):
 
 
 def output_of_server(start, *arguments, **env):
-    """What a server writes until it listens or fails."""
+    """Returns the output of a server until it listens or fails."""
     process = start("serve", "--listen", "127.0.0.1:0", *arguments, env=env)
     if process.stdout.readline():
         process.send_signal(signal.SIGTERM)
@@ -23,7 +23,7 @@ def output_of_server(start, *arguments, **env):
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_passwords_of_databases_are_not_shown(run, start, tmp_path, password):
-    # Port 1 refuses connections; some of these URLs are malformed, some name what is not there.
+    # Port 1 refuses connections. Some of these URLs are malformed; some name missing files or hosts.
     for url in (f"postgresql://app:{password}@127.0.0.1:1/accounts", f"postgres://127.0.0.1:1/accounts?password={password}"):
         env = {"DATABASE_URL": url, "DIPPER_DATABASE_TIMEOUT": "100ms"}
         check(run("key", "list", env=env, status=None).stderr, url)

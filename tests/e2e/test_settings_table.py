@@ -1,12 +1,12 @@
 """Every setting of the table, through the program: at its default, from the file, the environment and a flag, and with a
-value that is not allowed. The table tells of itself (`dipper config --json`), so a new setting is tested as it comes."""
+value that is not allowed. `dipper config --json` lists the table, so these tests cover new settings at once."""
 import json
 
 import pytest
 
-# A value of another kind than the setting's default, given as it is shown.
+# A good value of each type, in the form in which it is shown.
 OTHER = {"text": "other", "listen": "[fe80::1]:1234", "boolean": "true"}
-# What a variable that other programs use too must look like to be taken.
+# If other programs use a variable too, Dipper accepts only values of this form.
 SHARED = {"server.host": "::1", "embed_cache.redis_url": "redis://h", "accounts.database_url": "sqlite:///a.db"}
 UNIT = {"bytes": "B", "duration": "ms"}
 FASTEMBED = {"HOST": "server.host", "PORT": "server.port", "WORKERS": "compute.threads", "MODEL_NAME": "model.name",
@@ -19,7 +19,7 @@ FASTEMBED = {"HOST": "server.host", "PORT": "server.port", "WORKERS": "compute.t
 
 @pytest.fixture
 def shown(run):
-    """shown(…): the settings in effect by name, as `dipper config --json …` tells them."""
+    """shown(…): {name: setting in effect}, from `dipper config --json …`."""
     def go(*arguments, env=None):
         return {s["name"]: s for s in json.loads(run("config", "--json", *arguments, env=env).stdout)}
 
@@ -52,7 +52,7 @@ def toml(settings, value_of):
 
 
 def alone(settings):
-    """Those whose value is theirs alone: the file's own name comes first, and `listen` is host and port."""
+    """Returns the settings that stand alone. `config` names the file itself, and `listen` sets host and port."""
     return [s for s in settings.values() if s["name"] not in ("config", "server.listen")]
 
 
@@ -91,7 +91,7 @@ def test_every_setting_is_taken_from_its_flag(shown):
 
 
 def test_every_setting_refuses_what_is_not_allowed(run, shown, tmp_path):
-    """With its name, where the value came from, and what is allowed; nothing is shown of a secret."""
+    """The error names the setting, the source of the value and the allowed values. It shows no secret."""
     def refused(setting, source, *arguments, env=None):
         first = run("config", *arguments, env=env, status=2).stderr.splitlines()[0]
         told = first.split(" is not allowed: it takes ")
@@ -100,7 +100,7 @@ def test_every_setting_refuses_what_is_not_allowed(run, shown, tmp_path):
         assert not setting["secret"] or "xxx" not in first
 
     path = tmp_path / "cwd" / "dipper.toml"
-    for n, s in enumerate(shown().values()): # the unit test tries each source of each
+    for n, s in enumerate(shown().values()): # tests/config tries each source of each setting
         if n % 3 == 0 and s["flag"] and s["name"] != "config":
             refused(s, s["flag"], f"{s['flag']}={bad(s)}")
         elif n % 3 == 1 and s["in_file"]:

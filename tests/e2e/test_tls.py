@@ -1,4 +1,4 @@
-"""Stores behind https with a certificate of the test's own authority: whom the program and the library trust."""
+"""Stores behind https with a certificate of a test authority: which authorities the program and the library trust."""
 import http.server
 import os
 import shutil
@@ -16,7 +16,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_EC2_METADAT
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """One object under any name, by ranges."""
+    """Serves one object under any name, by ranges."""
 
     def do_GET(self):
         body = self.server.body
@@ -35,7 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A folder with ca.pem, the authority's certificate, and server.pem, key and certificate for localhost."""
+    """A folder with ca.pem (the authority's certificate) and server.pem (key and certificate for localhost)."""
     folder = tmp_path_factory.mktemp("authority")
 
     def openssl(*arguments):
@@ -56,7 +56,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(authority, test_data):
-    """The address of an https server that has an index."""
+    """Starts an https server that has an index, and gives its address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "server.pem")
@@ -72,7 +72,7 @@ def store(authority, test_data):
 
 
 def ways(authority, home):
-    """Environment and flags that each make the program trust the authority."""
+    """Returns the ways to make the program trust the authority: {name: (environment, flags)}."""
     ca, hashed = authority / "ca.pem", authority / "hashed"
     (home / "config").write_text(f"[default]\nca_bundle = {ca}\n")
     return {
@@ -94,7 +94,7 @@ def test_tls_trusts_an_authority_that_is_named(run, authority, store, tmp_path, 
     env, flags = ways(authority, tmp_path)[way]
     s3 = run("faiss", "info", "s3://bucket/x.ivf", "--s3-endpoint-url", store, *flags, env=KEYS | env)
     assert "vectors" in s3.stdout
-    if way != "profile":  # which is S3's
+    if way != "profile":  # a profile only applies to S3
         assert run("faiss", "info", f"{store}/x.ivf", *flags, env=KEYS | env).stdout
 
 

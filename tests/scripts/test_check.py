@@ -1,4 +1,4 @@
-"""scripts/check: how test cases are counted, and scripts/fuzz and scripts/configure: when they act."""
+"""scripts/check counts test cases; scripts/fuzz and scripts/configure run only when they must."""
 import json
 import os
 import shutil
@@ -17,7 +17,7 @@ def check(load_script):
 
 @pytest.fixture
 def read(check, tmp_path):
-    """What scripts/check counts in one test program's result and output."""
+    """Returns the counts that scripts/check makes of one test program's result and output."""
 
     def run(result="OK", stdout="", stderr="", returncode=0):
         log = tmp_path / "testlog.json"
@@ -126,7 +126,7 @@ def test_no_fuzz_target_at_all_fails(fuzz):
 
 @pytest.fixture
 def configure(source, tmp_path):
-    """Runs scripts/configure with a meson that only says that it ran; returns how many times it has."""
+    """Runs scripts/configure with a stand-in for meson that records its runs. Returns the number of runs."""
     copy_scripts(source, tmp_path, "configure")
     (tmp_path / "bin").mkdir()
     meson = tmp_path / "bin" / "meson"

@@ -1,4 +1,4 @@
-"""scripts/check-avx512: what it makes of the emulated computer's words, with a stand-in for Bochs."""
+"""scripts/check-avx512: how it reads the output of the emulated computer. A stand-in replaces Bochs."""
 import time
 
 import pytest
@@ -17,7 +17,7 @@ def script(load_script):
 
 @pytest.fixture
 def bochs(tmp_path, monkeypatch):
-    """Puts a program of that name first, a shell script of the given body."""
+    """bochs(body): puts a stand-in for Bochs first on the PATH, a shell script with this body."""
 
     def make(body):
         folder = tmp_path / "bin"

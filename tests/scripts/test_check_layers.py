@@ -1,4 +1,4 @@
-"""scripts/check-layers: the order of the rooms and who may touch which library."""
+"""scripts/check-layers: the order of the rooms, and which rooms may use which library."""
 import subprocess
 
 import pytest
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.tree
 
 @pytest.fixture
 def layers(source, tmp_path):
-    """Writes a house of the given files and returns (exit status, lines) of check-layers over it."""
+    """layers(…): writes a small repository of these files. Returns the exit status and the lines of check-layers."""
 
     def run(files):
         for name, text in files.items():

@@ -1,4 +1,4 @@
-"""scripts/check-names: what comments and pages name exists."""
+"""scripts/check-names: the files and functions that comments and pages name exist."""
 import subprocess
 
 import pytest
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.tree
 
 @pytest.fixture
 def names(source, tmp_path):
-    """Writes a house of the given files and returns (exit status, lines) of check-names over it."""
+    """names(…): writes a small repository of these files. Returns the exit status and the lines of check-names."""
 
     def run(files):
         for name, text in files.items():

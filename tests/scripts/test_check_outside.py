@@ -1,4 +1,4 @@
-"""scripts/check-outside: nothing in the repository reaches outside it."""
+"""scripts/check-outside: the repository refers to no path or host outside it."""
 import subprocess
 
 import pytest
@@ -39,7 +39,7 @@ def test_what_does_not_is_left_alone(outside, text):
 
 def test_the_data_of_tests_are_not_read(outside):
     status, _ = outside("tests/data/words.txt", "/root/x\n")
-    assert status == 1  # and with no other file there is nothing to check
+    assert status == 1  # without other files there is nothing to check
 
 
 def test_the_repository_passes(source):

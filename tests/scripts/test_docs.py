@@ -1,4 +1,4 @@
-"""README and docs/: short enough, and true as far as a script can tell."""
+"""README and docs/: they are short enough, and true as far as a script can check."""
 import re
 
 import pytest
@@ -10,14 +10,14 @@ SNIPPET_LINES = 8
 
 
 def pages(source):
-    """Every page that a person reads."""
+    """Returns every page of documentation."""
     folders = (source, source / "docs", source / "docs" / "internals", source / "docs" / "benchmarks",
                source / "examples" / "questions", source / "examples" / "cranfield")
     return sorted(page for folder in folders for page in folder.glob("*.md"))
 
 
 def anchor(heading):
-    """The anchor that a heading has on the usual hosts of repositories."""
+    """Returns the anchor of a heading, as hosts of repositories make it."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
@@ -36,7 +36,7 @@ def test_readme_is_short(source):
 
 
 def test_readmes_figures_are_the_benchmarks(source):
-    """Each row of README's table links the page that has its figures."""
+    """Each row of README's table links to a page. All figures of the row are on that page."""
     readme = (source / "README.md").read_text(encoding="utf-8")
     table = readme.split("## Measured")[1].split("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("|")][2:]

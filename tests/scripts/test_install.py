@@ -1,4 +1,4 @@
-"""make install: what is put where, and that the example of README and the guides builds and runs against it."""
+"""make install puts each file in its place. The examples of README and the guides build and run with the result."""
 import os
 import re
 import shutil
@@ -17,7 +17,7 @@ def run(*command, **kwargs):
 
 
 def block(page, language, before):
-    """A page's fenced block of `language` that follows the words `before`."""
+    """Returns the page's first fenced block of `language` after the words `before`."""
     text = page.read_text(encoding="utf-8")
     found = re.search(re.escape(before) + r".*?^```" + language + r"\n(.*?)^```$", text, re.S | re.M)
     assert found, f"{page.name} has no ```{language} block after {before!r}"
@@ -26,7 +26,7 @@ def block(page, language, before):
 
 @pytest.fixture(scope="module")
 def installed(build, source, tmp_path_factory):
-    """A folder in which `make install DESTDIR=…` has put everything, below its prefix."""
+    """Runs `make install DESTDIR=…` and returns the prefix below that folder."""
     folder = tmp_path_factory.mktemp("install")
     run("meson", "install", "-C", build, "--no-rebuild", "--destdir", folder)
     (config,) = folder.rglob("dipper.pc")
@@ -36,7 +36,7 @@ def installed(build, source, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def flags(installed):
-    """Asks pkg-config about the installed library, wherever the folder is."""
+    """Asks pkg-config for the flags of the installed library."""
     (config,) = installed.rglob("dipper.pc")
 
     def ask(*arguments):
@@ -48,7 +48,7 @@ def flags(installed):
 
 @pytest.fixture(scope="module")
 def example(source, tmp_path_factory):
-    """A folder with the guide's program, of which README shows a part, and the rows of README's tour."""
+    """A folder with the program of docs/guide-c.md, of which README shows a part, and the rows of README's tour."""
     folder = tmp_path_factory.mktemp("example")
     program = block(source / "docs" / "guide-c.md", "c", "compiled and run by the tests")
     part = block(source / "README.md", "c", "C, after `make install`")
@@ -98,7 +98,7 @@ def test_the_readme_example_runs_with_the_shared_library(installed, flags, examp
 
 
 def test_the_readme_example_runs_with_the_static_library(installed, flags, example, tmp_path):
-    """Beside the system's shared libraries: Debian has some of curl's own as shared ones alone."""
+    """The system's libraries stay shared, because Debian has no static version of some that curl needs."""
     program = tmp_path / "example"
     others = run("pkg-config", "--libs", *flags("--print-requires-private")).split()
     libraries = [library(installed, "libdipper.a"), *others, "-pthread", "-lm"]
@@ -108,7 +108,7 @@ def test_the_readme_example_runs_with_the_static_library(installed, flags, examp
 
 
 def test_the_readme_example_of_faiss_files_finds_what_faiss_finds(installed, flags, source, tmp_path):
-    """The answers file has FAISS's own: tests/golden/make_faiss_golden.py."""
+    """The answers file has FAISS's answers; tests/golden/make_faiss_golden.py made it."""
     code, program = tmp_path / "faiss.c", tmp_path / "faiss"
     code.write_text(block(source / "docs" / "guide-faiss.md", "c", "## From C"), encoding="utf-8")
     run("gcc", "-Wall", "-Wextra", "-Werror", code, "-o", program, *flags("--cflags", "--libs"))
@@ -127,7 +127,7 @@ def test_the_readme_example_of_faiss_files_finds_what_faiss_finds(installed, fla
 
     lines = run(program, data / "flat-l2-d16.ivf", *map(repr, query), env=env).splitlines()
     assert tuple(int(line.split()[0]) for line in lines[:3]) == expected[8]
-    assert " bytes in 7 ranges, " in lines[3], lines  # of the 8 lists one is empty
+    assert " bytes in 7 ranges, " in lines[3], lines  # one of the 8 lists is empty
     refused = subprocess.run([program, data / "flat-l2-d16.ivf", "1"], env=env, capture_output=True, text=True,
                              check=False, timeout=60)
     assert refused.returncode == 1 and "1 dimensions" in refused.stderr
@@ -154,7 +154,7 @@ int main(void)
 
 
 def test_the_library_finds_its_model(installed, flags, tmp_path):
-    """In the prefix, wherever that was moved; beside the library; otherwise it says where it looked."""
+    """The library looks in its prefix, even if that was moved, and beside itself. Otherwise the error says where it looked."""
     code, program, place = tmp_path / "default.c", tmp_path / "default", tmp_path / "elsewhere"
     code.write_text(DEFAULT_MODEL, encoding="utf-8")
     run("gcc", "-Wall", "-Wextra", "-Werror", code, "-o", program, *flags("--cflags", "--libs"))

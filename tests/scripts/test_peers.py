@@ -1,5 +1,5 @@
-"""scripts/peers starts and stops what it is told, and says plainly what it lacks. The peers here are stand-ins; the
-real ones are started by the tests marked `peer`."""
+"""scripts/peers starts and stops the named peers and says which tools it lacks. The peers here are stand-ins; the tests
+marked `peer` start the real ones."""
 import json
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A build without a model, and what `make` makes of it when the model has come."""
+"""A build without a model, and how `make` adds the model when its file is there."""
 import os
 import pathlib
 import shutil
@@ -16,7 +16,7 @@ def run(command, cwd, **more):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A copy of the tree that builds, without a model."""
+    """A copy of the repository that can be built, without a model."""
     source = pathlib.Path(__file__).resolve().parents[2]
     copy = tmp_path_factory.mktemp("tree")
     for name in ["meson.build", "meson_options.txt", "include", "src", "web", "scripts", "bench", "tests", "python"]:
@@ -28,7 +28,7 @@ def tree(tmp_path_factory):
 
 
 def build(tree):
-    """What `make` does once the tools are there."""
+    """Runs the commands that `make` runs when all tools are installed."""
     done = run(["scripts/configure", "build", "--buildtype=debug", "-Dwerror=false"], tree)
     assert done.returncode == 0, done.stdout + done.stderr
     done = run(["ninja", "-C", "build", "dipper", "dipper-bare"], tree)
@@ -53,14 +53,14 @@ def test_build_without_a_model_says_so_and_relinks_when_it_comes(tree, source):
     (tree / "models").mkdir()
     (tree / "models" / model.name).symlink_to(model)
     said = build(tree)
-    assert "Compiling" not in said.replace("embedded_model", ""), "only the program is to be made anew"
+    assert "Compiling" not in said.replace("embedded_model", ""), "only the program must be linked again"
     done = embed(tree)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1 and done.stdout.startswith('{"embedding":[')
 
     assert "no work to do" in build(tree)
 
-    # And back: without the model the program carries none again.
+    # If the model is removed, the next build carries no model.
     (tree / "models" / model.name).unlink()
     build(tree)
     assert embed(tree).returncode != 0

@@ -1,4 +1,4 @@
-"""scripts/setup on machines of several kinds, acted by stand-ins for the package manager's programs."""
+"""scripts/setup on machines of several kinds. Stand-ins for the package manager's programs act these machines."""
 import os
 import pty
 import shutil
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.tree
 NEEDED = ["bash", "cat", "chmod", "env", "grep", "id", "rm", "touch"]
 TOOLS = ["gcc", "meson", "ninja", "pkg-config", "python3", "curl"]
 
-# apt-get says what it was asked and, told to install, makes the tools that the packages bring.
+# apt-get logs its arguments. With "install" it makes the tools that the packages bring.
 APT_GET = """#!/usr/bin/env bash
 echo "apt-get $*" >>"$LOG"
 case " $* " in
@@ -66,7 +66,7 @@ class Machine:
                               env={**self.env, **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
     def setup_on_terminal(self, answer, **env):
-        """The same with a terminal on which `answer` is typed; returns (exit status, what was shown)."""
+        """Runs scripts/setup on a terminal where the user types `answer`. Returns the exit status and the output."""
         ours, theirs = pty.openpty()
         child = subprocess.Popen([shutil.which("bash"), self.source / "scripts" / "setup"],
                                  env={**self.env, **env}, stdin=theirs, stdout=theirs, stderr=theirs)
@@ -76,7 +76,7 @@ class Machine:
         while True:
             try:
                 chunk = os.read(ours, 4096)
-            except OSError:  # the terminal's other end was closed
+            except OSError:  # the script closed its end of the terminal
                 break
             if not chunk:
                 break
