@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 
+struct service *api_service;
+
 static struct answer the_answer;
 static bool answered;
 
@@ -23,6 +25,21 @@ void ask_end(void)
         fixture_call_end();
     }
     answered = false;
+}
+
+int api_set_up(void **state)
+{
+    (void)state;
+    api_service = fixture_service(NULL, true);
+    return 0;
+}
+
+int api_tear_down(void **state)
+{
+    (void)state;
+    ask_end();
+    service_free(api_service);
+    return 0;
 }
 
 struct answer *ask_bytes(struct service *service, api_handler handler, const char *argument, const char *query,

@@ -13,6 +13,11 @@ struct answer {
     struct http_response response;
 };
 
+/* The service under test. api_set_up opens it with the model; api_tear_down frees it and the latest answer. */
+extern struct service *api_service;
+int api_set_up(void **state);
+int api_tear_down(void **state);
+
 /* Calls a handler. `argument` replaces {…} in its path, or is NULL. The body may hold NULs. */
 struct answer *ask_bytes(struct service *service, api_handler handler, const char *argument, const char *query,
                          struct span body);

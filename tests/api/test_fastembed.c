@@ -4,23 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 
-static struct service *service;
-
-static int set_up(void **state)
-{
-    (void)state;
-    service = fixture_service(NULL, true);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ask_end();
-    service_free(service);
-    return 0;
-}
-
 static double norm(const float *v)
 {
     double sum = 0;
@@ -33,11 +16,11 @@ static void test_fastembed_answers_one_text(void **state)
 {
     (void)state;
     float pooled[TINY_DIM + 1], unit[TINY_DIM];
-    const struct answer *a = ask(service, fastembed_embed, NULL, "{\"text\":\"cat dog\"}");
+    const struct answer *a = ask(api_service, fastembed_embed, NULL, "{\"text\":\"cat dog\"}");
     assert_answer(a, 200, "\"model\":\"tiny\",\"tokens\":4,\"cached\":false,\"latency_ms\":");
     assert_int_equal(answer_floats(a, "embedding", pooled, TINY_DIM + 1), TINY_DIM);
     assert_null(strstr(a->body, "truncated"));
-    a = ask(service, fastembed_embed, NULL, "{\"normalize\":true,\"text\":\"cat dog\"}");
+    a = ask(api_service, fastembed_embed, NULL, "{\"normalize\":true,\"text\":\"cat dog\"}");
     answer_floats(a, "embedding", unit, TINY_DIM);
     assert_true(fabs(norm(unit) - 1) < 1e-5);
     for (size_t i = 0; i < TINY_DIM; i++)
@@ -56,10 +39,10 @@ static size_t count_commas(const char *from, const char *end)
 static void test_fastembed_answers_several_texts(void **state)
 {
     (void)state;
-    const struct answer *a = ask(service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog wing\"]}");
+    const struct answer *a = ask(api_service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog wing\"]}");
     assert_answer(a, 200, "{\"embeddings\":[[");
     assert_answer(a, 200, "]],\"model\":\"tiny\",\"tokens\":7,");
-    a = ask(service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog\"],\"dimensions\":2}");
+    a = ask(api_service, fastembed_embed, NULL, "{\"texts\":[\"cat\",\"dog\"],\"dimensions\":2}");
     const char *second = strstr(strstr(a->body, "[["), "],[");
     assert_non_null(second);
     assert_int_equal(count_commas(strstr(a->body, "[["), "]]"), 3);
@@ -72,9 +55,9 @@ static void test_fastembed_says_which_texts_it_cut(void **state)
     for (int i = 0; i < 40; i++)
         strcat(body, "dog ");
     strcat(body, "\"]}");
-    assert_answer(ask(service, fastembed_embed, NULL, body), 200, "\"truncated\":[1]");
+    assert_answer(ask(api_service, fastembed_embed, NULL, body), 200, "\"truncated\":[1]");
     strcpy(body + strlen(body) - 1, ",\"truncate\":false}");
-    const struct answer *a = ask(service, fastembed_embed, NULL, body);
+    const struct answer *a = ask(api_service, fastembed_embed, NULL, body);
     assert_answer(a, 400, "{\"error\":\"text_too_long\",\"message\":\"a text of 42 tokens");
     assert_answer(a, 400, "\"max_tokens\":24}");
 }
@@ -109,7 +92,7 @@ static void test_fastembed_refuses_bad_requests(void **state)
         {"{\"text\":\"\\ud800\"}", 400, "surrogate"},
         {"{\"text\":NaN}", 400, "at byte"},
     };
-    assert_refusals(service, fastembed_embed, NULL, refusals, sizeof refusals / sizeof refusals[0]);
+    assert_refusals(api_service, fastembed_embed, NULL, refusals, sizeof refusals / sizeof refusals[0]);
 }
 
 static void test_fastembed_refuses_deep_nesting_and_large_batches(void **state)
@@ -118,12 +101,12 @@ static void test_fastembed_refuses_deep_nesting_and_large_batches(void **state)
     static char body[40000];
     strcpy(body, "{\"texts\":");
     memset(body + strlen(body), '[', 20000);
-    assert_answer(ask(service, fastembed_embed, NULL, body), 400, "invalid_request");
+    assert_answer(ask(api_service, fastembed_embed, NULL, body), 400, "invalid_request");
     char *at = body + sprintf(body, "{\"texts\":[\"a\"");
     for (int i = 0; i < SERVICE_BATCH_MAX; i++)
         at += sprintf(at, ",\"a\"");
     strcpy(at, "]}");
-    assert_answer(ask(service, fastembed_embed, NULL, body), 400, "2049 texts, but at most 2048");
+    assert_answer(ask(api_service, fastembed_embed, NULL, body), 400, "2049 texts, but at most 2048");
 }
 
 static void test_fastembed_without_a_model_says_so(void **state)
@@ -167,7 +150,7 @@ static void test_fastembed_answers_errors_of_the_chain(void **state)
 static void test_fastembed_survives_every_failed_allocation(void **state)
 {
     (void)state;
-    assert_survives_failed_allocations(service, fastembed_embed, NULL,
+    assert_survives_failed_allocations(api_service, fastembed_embed, NULL,
                                        "{\"texts\":[\"cat\",\"d\\u006fg\"],\"normalize\":true}");
 }
 
@@ -183,5 +166,5 @@ int main(void)
         cmocka_unit_test(test_fastembed_answers_errors_of_the_chain),
         cmocka_unit_test(test_fastembed_survives_every_failed_allocation),
     };
-    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, api_set_up, api_tear_down));
 }

@@ -6,12 +6,10 @@
 #include "http_server.h"
 
 static struct http_server *server;
-static struct service *service;
 
 static int set_up(void **state)
 {
     static char rules[256];
-    (void)state;
     server = http_server_start(NULL);
     http_server_put(server, "/a.ivf", test_data("faiss/flat-l2-d16.ivf"));
     http_server_put(server, "/tiny.ivf", test_data("faiss/flat-l2-d1.ivf"));
@@ -19,16 +17,14 @@ static int set_up(void **state)
     const struct indexes_options options = {.allow_urls = span_str(rules)};
     fixture_threads = 1;
     fixture_indexes = &options;
-    service = fixture_service(NULL, true);
+    api_set_up(state);
     fixture_indexes = NULL;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
-    ask_end();
-    service_free(service);
+    api_tear_down(state);
     http_server_stop(server);
     return 0;
 }
@@ -38,7 +34,7 @@ static const struct answer *open_index(const char *name, const char *path)
 {
     char body[512];
     snprintf(body, sizeof body, "{\"name\":\"%s\",\"url\":\"%s\"}", name, http_server_url(server, path));
-    return ask(service, faiss_open, NULL, body);
+    return ask(api_service, faiss_open, NULL, body);
 }
 
 static void test_faiss_open_describes_the_index(void **state)
@@ -51,19 +47,19 @@ static void test_faiss_open_describes_the_index(void **state)
     assert_answer(a, 201, "\"nlist\":8,\"nprobe\":");
     assert_answer(a, 201, "\"open\":{\"rounds\":1,\"requests\":1,\"bytes\":");
     assert_null(strstr(a->body, "secret"));
-    a = ask(service, faiss_describe, "a", "");
+    a = ask(api_service, faiss_describe, "a", "");
     assert_answer(a, 200, "{\"name\":\"a\",");
     assert_null(strstr(a->body, "secret"));
-    a = ask(service, faiss_list, NULL, "");
+    a = ask(api_service, faiss_list, NULL, "");
     assert_answer(a, 200, "{\"indexes\":[{\"name\":\"a\",");
     assert_null(strstr(a->body, "secret"));
     assert_answer(open_index("a", "/a.ivf"), 409,
                   "{\"error\":\"conflict\",\"message\":\"there is already an index \\\"a\\\"");
-    assert_answer(ask(service, faiss_close, "a", ""), 200, "{\"name\":\"a\",\"status\":\"closed\"}");
-    assert_answer(ask(service, faiss_close, "a", ""), 404,
+    assert_answer(ask(api_service, faiss_close, "a", ""), 200, "{\"name\":\"a\",\"status\":\"closed\"}");
+    assert_answer(ask(api_service, faiss_close, "a", ""), 404,
                   "{\"error\":\"not_found\",\"message\":\"there is no index");
-    assert_answer(ask(service, faiss_describe, "a", ""), 404, "not_found");
-    assert_answer(ask(service, faiss_list, NULL, ""), 200, "{\"indexes\":[]}");
+    assert_answer(ask(api_service, faiss_describe, "a", ""), 404, "not_found");
+    assert_answer(ask(api_service, faiss_list, NULL, ""), 200, "{\"indexes\":[]}");
 }
 
 static void test_faiss_open_refuses(void **state)
@@ -87,7 +83,7 @@ static void test_faiss_open_refuses(void **state)
         {"{\"name\":\"a\",\"url\":\"https://x/\",\"headers\":{}}", 400, "unknown field"},
         {"{\"name\":\"a\",\"name\":\"b\",\"url\":\"https://x/\"}", 400, "given twice"},
     };
-    assert_refusals(service, faiss_open, NULL, refusals, sizeof refusals / sizeof *refusals);
+    assert_refusals(api_service, faiss_open, NULL, refusals, sizeof refusals / sizeof *refusals);
     assert_answer(open_index("a", "/none.ivf"), 404, "not_found");
 }
 
@@ -127,11 +123,11 @@ static void test_faiss_open_takes_hints(void **state)
     char body[512];
     const char *url = http_server_url(server, "/a.ivf");
     snprintf(body, sizeof body, "{\"name\":\"a\",\"url\":\"%s\",\"n_clusters\":9}", url);
-    assert_answer(ask(service, faiss_open, NULL, body), 400, "8 lists, not 9");
+    assert_answer(ask(api_service, faiss_open, NULL, body), 400, "8 lists, not 9");
     snprintf(body, sizeof body, "{\"name\":\"a\",\"url\":\"%s\",\"n_clusters\":8,\"cluster_data_offset\":715}",
              url);
-    assert_answer(ask(service, faiss_open, NULL, body), 201, "\"requests\":1,");
-    ask(service, faiss_close, "a", "");
+    assert_answer(ask(api_service, faiss_open, NULL, body), 201, "\"requests\":1,");
+    ask(api_service, faiss_close, "a", "");
 }
 
 /* Each body means the same two vectors. */
@@ -151,7 +147,7 @@ static void test_faiss_search_takes_vectors_and_texts(void **state)
     };
     float first[2], second[2];
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
-        const struct answer *a = ask(service, faiss_search_index, "t", bodies[i].body);
+        const struct answer *a = ask(api_service, faiss_search_index, "t", bodies[i].body);
         float now[2];
         size_t results = 0;
         assert_answer(a, 200, "{\"results\":[{\"ids\":[");
@@ -165,20 +161,20 @@ static void test_faiss_search_takes_vectors_and_texts(void **state)
             assert_memory_equal(now, second, sizeof now);
     }
     assert_answer(open_index("a", "/a.ivf"), 201, "\"d\":16,");
-    const struct answer *a = ask(service, faiss_search_index, "a", "{\"texts\":[\"cat\",\"dog\"]}");
+    const struct answer *a = ask(api_service, faiss_search_index, "a", "{\"texts\":[\"cat\",\"dog\"]}");
     assert_answer(a, 200, "}],\"embedding_ms\":");
-    assert_answer(ask(service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1}"), 200, "\"ids\":[");
+    assert_answer(ask(api_service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1}"), 200, "\"ids\":[");
     float id;
     char body[128];
-    answer_floats(ask(service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1}"), "ids", &id, 1);
+    answer_floats(ask(api_service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1}"), "ids", &id, 1);
     snprintf(body, sizeof body, "{\"texts\":\"cat\",\"k\":2,\"keep\":[9000000000000000000,%d]}", (int)id);
-    a = ask(service, faiss_search_index, "a", body);
+    a = ask(api_service, faiss_search_index, "a", body);
     snprintf(body, sizeof body, "\"ids\":[%d,-1],", (int)id);
     assert_answer(a, 200, body);
-    assert_answer(ask(service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1,\"keep\":[]}"), 200,
+    assert_answer(ask(api_service, faiss_search_index, "a", "{\"texts\":\"cat\",\"k\":1,\"keep\":[]}"), 200,
                   "\"ids\":[-1],");
-    ask(service, faiss_close, "a", "");
-    ask(service, faiss_close, "t", "");
+    ask(api_service, faiss_close, "a", "");
+    ask(api_service, faiss_close, "t", "");
 }
 
 static void test_faiss_search_refuses(void **state)
@@ -212,9 +208,10 @@ static void test_faiss_search_refuses(void **state)
         {"{\"texts\":\"a\",\"filter\":[]}", 400, "unknown field"},
     };
     assert_answer(open_index("a", "/a.ivf"), 201, "\"d\":16,");
-    assert_refusals(service, faiss_search_index, "a", refusals, sizeof refusals / sizeof *refusals);
-    assert_answer(ask(service, faiss_search_index, "b", "{\"texts\":\"a\"}"), 404, "there is no index \\\"b\\\"");
-    ask(service, faiss_close, "a", "");
+    assert_refusals(api_service, faiss_search_index, "a", refusals, sizeof refusals / sizeof *refusals);
+    assert_answer(ask(api_service, faiss_search_index, "b", "{\"texts\":\"a\"}"), 404,
+                  "there is no index \\\"b\\\"");
+    ask(api_service, faiss_close, "a", "");
 }
 
 static void test_faiss_without_rules_opens_nothing(void **state)
@@ -232,12 +229,12 @@ static void test_faiss_survives_failed_allocations(void **state)
 {
     (void)state;
     assert_answer(open_index("a", "/a.ivf"), 201, "\"d\":16,");
-    assert_survives_failed_allocations(service, faiss_search_index, "a",
+    assert_survives_failed_allocations(api_service, faiss_search_index, "a",
                                        "{\"texts\":[\"cat\",\"dog\"],\"k\":3,\"keep\":[1,2,3],\"skip\":[4]}");
-    assert_survives_failed_allocations(service, faiss_list, NULL, "");
-    assert_survives_failed_allocations(service, faiss_describe, "a", "");
-    assert_survives_failed_allocations(service, faiss_open, NULL, "{\"name\":\"b\",\"url\":\"https://x/\"}");
-    ask(service, faiss_close, "a", "");
+    assert_survives_failed_allocations(api_service, faiss_list, NULL, "");
+    assert_survives_failed_allocations(api_service, faiss_describe, "a", "");
+    assert_survives_failed_allocations(api_service, faiss_open, NULL, "{\"name\":\"b\",\"url\":\"https://x/\"}");
+    ask(api_service, faiss_close, "a", "");
 }
 
 int main(void)

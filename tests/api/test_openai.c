@@ -6,29 +6,18 @@
 
 #include "base/base64.h"
 
-static struct service *service;
-
 static int set_up(void **state)
 {
-    (void)state;
     fixture_token_input = true;
-    service = fixture_service(NULL, true);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ask_end();
-    service_free(service);
-    return 0;
+    return api_set_up(state);
 }
 
 static void test_openai_answers_a_string(void **state)
 {
     (void)state;
     float v[TINY_DIM + 1];
-    const struct answer *a = ask(service, openai_embeddings, NULL, "{\"model\":\"tiny\",\"input\":\"cat dog\"}");
+    const struct answer *a =
+        ask(api_service, openai_embeddings, NULL, "{\"model\":\"tiny\",\"input\":\"cat dog\"}");
     assert_answer(a, 200, "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[");
     assert_answer(a, 200, "\"model\":\"tiny\",\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}");
     assert_int_equal(answer_floats(a, "embedding", v, TINY_DIM + 1), TINY_DIM);
@@ -41,11 +30,11 @@ static void test_openai_answers_a_string(void **state)
 static void test_openai_takes_null_for_a_missing_field(void **state)
 {
     (void)state;
-    const struct answer *a = ask(service, openai_embeddings, NULL,
+    const struct answer *a = ask(api_service, openai_embeddings, NULL,
                                  "{\"model\":\"tiny\",\"input\":\"cat dog\",\"dimensions\":null,\"user\":null,"
                                  "\"encoding_format\":null}");
     assert_answer(a, 200, "\"embedding\":[");
-    a = ask(service, openai_embeddings, NULL, "{\"model\":null,\"input\":\"cat\"}");
+    a = ask(api_service, openai_embeddings, NULL, "{\"model\":null,\"input\":\"cat\"}");
     assert_answer(a, 400, "\"param\":\"model\"");
 }
 
@@ -59,7 +48,7 @@ static void test_openai_takes_every_form_of_input(void **state)
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
         snprintf(body, sizeof body, "{\"input\":%s,\"model\":\"sentence-transformers/tiny\",\"user\":\"u\"}",
                  inputs[i]);
-        const struct answer *a = ask(service, openai_embeddings, NULL, body);
+        const struct answer *a = ask(api_service, openai_embeddings, NULL, body);
         assert_answer(a, 200, "\"prompt_tokens\":3");
         assert_int_equal(answer_floats(a, "embedding", v, TINY_DIM), TINY_DIM);
         if (i == 0)
@@ -67,7 +56,7 @@ static void test_openai_takes_every_form_of_input(void **state)
         assert_memory_equal(first, v, sizeof v);
 
         snprintf(body, sizeof body, "{\"input\":%s,\"model\":\"tiny\",\"encoding_format\":\"base64\"}", inputs[i]);
-        a = ask(service, openai_embeddings, NULL, body);
+        a = ask(api_service, openai_embeddings, NULL, body);
         const char *text = strstr(a->body, "\"embedding\":\"");
         assert_non_null(text);
         text += strlen("\"embedding\":\"");
@@ -77,8 +66,8 @@ static void test_openai_takes_every_form_of_input(void **state)
         assert_int_equal(len, sizeof first);
         assert_memory_equal(bytes, first, sizeof first);
     }
-    const struct answer *a =
-        ask(service, openai_embeddings, NULL, "{\"input\":[\"cat\",[57,58]],\"model\":\"tiny\",\"dimensions\":2}");
+    const struct answer *a = ask(api_service, openai_embeddings, NULL,
+                                 "{\"input\":[\"cat\",[57,58]],\"model\":\"tiny\",\"dimensions\":2}");
     assert_answer(a, 200, "\"index\":1");
     assert_int_equal(answer_floats(a, "embedding", v, TINY_DIM), 2);
 }
@@ -113,7 +102,7 @@ static void test_openai_counts_cut_tokens(void **state)
     for (int i = 0; i < 40; i++)
         strcat(body, "dog ");
     strcat(body, "\"}");
-    const struct answer *a = ask(service, openai_embeddings, NULL, body);
+    const struct answer *a = ask(api_service, openai_embeddings, NULL, body);
     assert_answer(a, 200, "\"prompt_tokens\":24");
     assert_string_equal(answer_header(a, "X-Dipper-Truncated"), "1");
 }
@@ -145,17 +134,17 @@ static void test_openai_refuses_bad_requests(void **state)
         {"{\"input\":\"cat\",\"model\":\"tiny\",\"stream\":true}", 400, "unknown field \\\"stream\\\""},
         {"{\"input\":\"cat\",\"model\":\"text-embedding-3-small\"}", 404, "\"code\":\"model_not_found\"}}"},
     };
-    assert_refusals(service, openai_embeddings, NULL, refusals, sizeof refusals / sizeof refusals[0]);
+    assert_refusals(api_service, openai_embeddings, NULL, refusals, sizeof refusals / sizeof refusals[0]);
 }
 
 static void test_openai_lists_its_models(void **state)
 {
     (void)state;
-    assert_answer(ask(service, openai_models, NULL, ""), 200,
+    assert_answer(ask(api_service, openai_models, NULL, ""), 200,
                   "{\"object\":\"list\",\"data\":[{\"id\":\"tiny\",\"object\":\"model\",\"created\":");
-    assert_answer(ask(service, openai_model, "sentence-transformers/tiny", ""), 200,
+    assert_answer(ask(api_service, openai_model, "sentence-transformers/tiny", ""), 200,
                   "{\"id\":\"sentence-transformers/tiny\",\"object\":\"model\"");
-    assert_answer(ask(service, openai_model, "gpt-4", ""), 404, "The model `gpt-4` does not exist");
+    assert_answer(ask(api_service, openai_model, "gpt-4", ""), 404, "The model `gpt-4` does not exist");
     struct service *none = fixture_service(NULL, false);
     assert_answer(ask(none, openai_models, NULL, ""), 200, "\"data\":[]");
     assert_answer(ask(none, openai_embeddings, NULL, "{\"input\":\"cat\",\"model\":\"tiny\"}"), 404,
@@ -180,7 +169,7 @@ static void test_openai_survives_every_failed_allocation(void **state)
 {
     (void)state;
     assert_survives_failed_allocations(
-        service, openai_embeddings, NULL,
+        api_service, openai_embeddings, NULL,
         "{\"input\":[\"c\\u0061t\",[57]],\"model\":\"tiny\",\"encoding_format\":\"base64\",\"dimensions\":8}");
 }
 
@@ -197,5 +186,5 @@ int main(void)
         cmocka_unit_test(test_openai_answers_errors_of_the_chain),
         cmocka_unit_test(test_openai_survives_every_failed_allocation),
     };
-    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, api_tear_down));
 }

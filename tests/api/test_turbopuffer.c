@@ -7,31 +7,20 @@
 
 #define EMBED(text) "\"rank_by\":[\"vector\",\"ANN\",[\"Embed\",\"" text "\"]]"
 
-static struct service *service;
-
 static int set_up(void **state)
 {
-    (void)state;
-    service = fixture_service(NULL, true);
-    fixture_index(service, "things", FIXTURE_ROWS);
-    fixture_index(service, "own",
+    api_set_up(state);
+    fixture_index(api_service, "things", FIXTURE_ROWS);
+    fixture_index(api_service, "own",
                   "{\"id\":1,\"vector\":[3,4],\"text\":\"a\"}\n{\"id\":18446744073709551615,"
                   "\"vector\":[-4,3],\"text\":\"b\"}\n");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ask_end();
-    service_free(service);
     return 0;
 }
 
 static void test_turbopuffer_ranks_by_text(void **state)
 {
     (void)state;
-    const struct answer *a = ask(service, turbopuffer_query, "things",
+    const struct answer *a = ask(api_service, turbopuffer_query, "things",
                                  "{" EMBED("wing wind sail") ",\"top_k\":2,\"include_attributes\":[\"kind\"]}");
     assert_answer(a, 200, "{\"rows\":[{\"id\":\"two\",\"$dist\":");
     assert_answer(a, 200, ",\"kind\":\"air\"},{\"id\":");
@@ -63,7 +52,7 @@ static void test_turbopuffer_ranks_by_vector(void **state)
     static const float v[2] = {-4, 3};
     struct buffer text;
     char body[200];
-    const struct answer *a = ask(service, turbopuffer_query, "own",
+    const struct answer *a = ask(api_service, turbopuffer_query, "own",
                                  "{\"rank_by\":[\"vector\",\"ANN\",[-4,3.0]],\"limit\":1,"
                                  "\"distance_metric\":\"cosine_distance\",\"vector_encoding\":\"base64\"}");
     assert_answer(a, 200, "\"rows\":[{\"id\":18446744073709551615,\"$dist\":0}]");
@@ -72,7 +61,8 @@ static void test_turbopuffer_ranks_by_vector(void **state)
     base64_encode(span_of(v, sizeof v), &text);
     snprintf(body, sizeof body, "{\"rank_by\":[\"vector\",\"ANN\",\"%.*s\"],\"limit\":{\"total\":1}}",
              (int)text.len, (const char *)text.data);
-    assert_answer(ask(service, turbopuffer_query, "own", body), 200, "{\"id\":18446744073709551615,\"$dist\":0}");
+    assert_answer(ask(api_service, turbopuffer_query, "own", body), 200,
+                  "{\"id\":18446744073709551615,\"$dist\":0}");
     buffer_deinit(&text);
 }
 
@@ -92,7 +82,7 @@ static void test_turbopuffer_chooses_attributes(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char body[300];
         snprintf(body, sizeof body, "%s%s}", head, cases[i].more);
-        const struct answer *a = ask(service, turbopuffer_query, "things", body);
+        const struct answer *a = ask(api_service, turbopuffer_query, "things", body);
         assert_answer(a, 200, "{\"rows\":[{\"id\":1,\"$dist\":");
         assert_answer(a, 200, cases[i].row);
     }
@@ -101,13 +91,13 @@ static void test_turbopuffer_chooses_attributes(void **state)
 static void test_turbopuffer_skips_and_limits(void **state)
 {
     (void)state;
-    const struct answer *a = ask(service, turbopuffer_query, "things",
+    const struct answer *a = ask(api_service, turbopuffer_query, "things",
                                  "{" EMBED("cat dog") ",\"offset\":1,\"consistency\":{\"level\":\"eventual\","
                                                       "\"max_staleness_seconds\":5}}");
     assert_answer(a, 200, "\"rows\":[");
     assert_null(strstr(a->body, "{\"id\":1,"));
     assert_non_null(strstr(a->body, "{\"id\":3,"));
-    assert_answer(ask(service, turbopuffer_query, "things", "{" EMBED("cat") ",\"offset\":3}"), 200,
+    assert_answer(ask(api_service, turbopuffer_query, "things", "{" EMBED("cat") ",\"offset\":3}"), 200,
                   "\"rows\":[]");
 }
 
@@ -171,10 +161,10 @@ static void test_turbopuffer_refuses_bad_queries(void **state)
         {"{" EMBED("cat") ",\"colour\":1}", 400, "unknown field \\\"colour\\\""},
         {"{\"rank_by\":[\"vector\",\"ANN\",[1,2,3]]}", 400, "3"},
     };
-    assert_refusals(service, turbopuffer_query, "things", refusals, sizeof refusals / sizeof refusals[0]);
-    assert_answer(ask(service, turbopuffer_query, "nowhere", "{" EMBED("cat") "}"), 404, "nowhere");
-    assert_answer(ask(service, turbopuffer_query, "..", "{" EMBED("cat") "}"), 400, "\"status\":\"error\"");
-    assert_answer(ask(service, turbopuffer_write, "things", "{}"), 400, "dipper index");
+    assert_refusals(api_service, turbopuffer_query, "things", refusals, sizeof refusals / sizeof refusals[0]);
+    assert_answer(ask(api_service, turbopuffer_query, "nowhere", "{" EMBED("cat") "}"), 404, "nowhere");
+    assert_answer(ask(api_service, turbopuffer_query, "..", "{" EMBED("cat") "}"), 400, "\"status\":\"error\"");
+    assert_answer(ask(api_service, turbopuffer_write, "things", "{}"), 400, "dipper index");
 }
 
 static void test_turbopuffer_lists_namespaces(void **state)
@@ -197,7 +187,8 @@ static void test_turbopuffer_lists_namespaces(void **state)
         {"prefix=a&prefix=b", 400, "given twice"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct answer *a = ask_bytes(service, turbopuffer_namespaces, NULL, cases[i].query, span_str(""));
+        const struct answer *a =
+            ask_bytes(api_service, turbopuffer_namespaces, NULL, cases[i].query, span_str(""));
         assert_answer(a, cases[i].status, cases[i].body);
     }
 }
@@ -205,28 +196,28 @@ static void test_turbopuffer_lists_namespaces(void **state)
 static void test_turbopuffer_describes_a_namespace(void **state)
 {
     (void)state;
-    const struct answer *a = ask(service, turbopuffer_metadata, "things", "");
+    const struct answer *a = ask(api_service, turbopuffer_metadata, "things", "");
     assert_answer(a, 200, "\"approx_row_count\":3");
     assert_answer(a, 200, "\"schema\":{");
     assert_answer(a, 200, "\"index\":{\"status\":\"up-to-date\"}");
     assert_answer(a, 200, "\"encryption\":{\"mode\":\"default\"}");
     assert_answer(a, 200, "\"dimensions\":16,\"distance_metric\":\"cosine_distance\",\"model\":\"tiny\"");
     assert_answer(a, 200, "\"created_at\":\"20");
-    assert_answer(ask(service, turbopuffer_metadata, "own", ""), 200, "\"model\":null");
-    assert_answer(ask(service, turbopuffer_schema, "things", ""), 200, "\"legs\":{\"type\":");
-    assert_answer(ask(service, turbopuffer_warm, "things", ""), 200, "\"status\":\"ACCEPTED\"");
-    assert_answer(ask(service, turbopuffer_metadata, "nowhere", ""), 404, "{\"status\":\"error\"");
-    assert_answer(ask(service, turbopuffer_schema, "nowhere", ""), 404, "{\"status\":\"error\"");
-    assert_answer(ask(service, turbopuffer_warm, "nowhere", ""), 404, "{\"status\":\"error\"");
+    assert_answer(ask(api_service, turbopuffer_metadata, "own", ""), 200, "\"model\":null");
+    assert_answer(ask(api_service, turbopuffer_schema, "things", ""), 200, "\"legs\":{\"type\":");
+    assert_answer(ask(api_service, turbopuffer_warm, "things", ""), 200, "\"status\":\"ACCEPTED\"");
+    assert_answer(ask(api_service, turbopuffer_metadata, "nowhere", ""), 404, "{\"status\":\"error\"");
+    assert_answer(ask(api_service, turbopuffer_schema, "nowhere", ""), 404, "{\"status\":\"error\"");
+    assert_answer(ask(api_service, turbopuffer_warm, "nowhere", ""), 404, "{\"status\":\"error\"");
 }
 
 static void test_turbopuffer_survives_every_failed_allocation(void **state)
 {
     (void)state;
-    assert_survives_failed_allocations(service, turbopuffer_query, "things",
+    assert_survives_failed_allocations(api_service, turbopuffer_query, "things",
                                        "{" EMBED("c\\u0061t") ",\"exclude_attributes\":[\"x\"],\"top_k\":3}");
-    assert_survives_failed_allocations(service, turbopuffer_metadata, "things", "");
-    assert_survives_failed_allocations(service, turbopuffer_namespaces, NULL, "");
+    assert_survives_failed_allocations(api_service, turbopuffer_metadata, "things", "");
+    assert_survives_failed_allocations(api_service, turbopuffer_namespaces, NULL, "");
 }
 
 int main(void)
@@ -241,5 +232,5 @@ int main(void)
         cmocka_unit_test(test_turbopuffer_describes_a_namespace),
         cmocka_unit_test(test_turbopuffer_survives_every_failed_allocation),
     };
-    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down));
+    return test_finish(cmocka_run_group_tests_name(__FILE__, tests, set_up, api_tear_down));
 }
