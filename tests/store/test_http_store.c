@@ -1,37 +1,22 @@
 /* test_http_store.c: plain and presigned URLs as a read-only store, against the scripted server. */
-#include "test_support.h"
+#include "remote_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "http_server.h"
 #include "store/http/fetch.h"
 
-enum { NEVER_MS = 60000 };
-
-struct fixture {
-    struct arena arena;
-    struct call call;
-    struct http_server *server;
-    struct transport *transport;
-    struct store *store;
-};
-
-static void open_root(struct fixture *f, const char *path, struct store_options options)
+static void open_root(struct remote_fixture *f, const char *path, struct store_options options)
 {
-    options.transport = f->transport;
-    store_free(f->store);
-    f->store = NULL;
-    if (store_open_with(&f->call, span_str(http_server_url(f->server, path)), &options, &f->store) != DP_OK)
+    if (remote_open(f, http_server_url(f->server, path), options) != DP_OK)
         fail_msg("%s", f->call.error.message);
     f->call.cost = (struct call_cost){0};
 }
 
 /* Starts the server anew, with two objects, and opens its root. */
-static void serve(struct fixture *f, struct http_server_options options)
+static void serve(struct remote_fixture *f, struct http_server_options options)
 {
-    if (f->server)
-        http_server_stop(f->server);
+    http_server_stop(f->server);
     f->server = http_server_start(&options);
     http_server_put(f->server, "/data/a", span_str("0123456789"));
     http_server_put(f->server, "/data/empty", span_str(""));
@@ -40,25 +25,8 @@ static void serve(struct fixture *f, struct http_server_options options)
 
 static int set_up(void **state)
 {
-    static struct fixture f;
-    const struct transport_options quick = {.retry_base_ms = 1, .retry_cap_ms = 2, .tries = 4};
-    f = (struct fixture){0};
-    arena_init(&f.arena, 16 << 20);
-    call_init(&f.call, &f.arena);
-    call_limit_ms(&f.call, NEVER_MS);
-    assert_int_equal(transport_new(&quick, &f.transport, &f.call.error), DP_OK);
-    serve(&f, (struct http_server_options){0});
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    store_free(f->store);
-    transport_free(f->transport);
-    http_server_stop(f->server);
-    arena_deinit(&f->arena);
+    remote_set_up(state);
+    serve(*state, (struct http_server_options){0});
     return 0;
 }
 
@@ -67,7 +35,7 @@ static struct store_read_req range(const char *key, uint64_t offset, int64_t len
     return (struct store_read_req){.key = span_str(key), .offset = offset, .len = len};
 }
 
-static enum dp_status read_one(struct fixture *f, struct store_read_req *req)
+static enum dp_status read_one(struct remote_fixture *f, struct store_read_req *req)
 {
     return store_read(&f->call, f->store, req, 1);
 }
@@ -84,7 +52,7 @@ static void expect(struct store_read_req *req, const char *text)
 
 static void test_http_store_reads(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_read_req reqs[6] = {range("a", 0, 10),
                                      range("a", 3, 4),
                                      range("a", 7, STORE_TO_END),
@@ -103,7 +71,7 @@ static void test_http_store_reads(void **state)
 
 static void test_http_store_counts_what_is_sent(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_read_req reqs[3] = {range("a", 0, 2), range("a", 4, 2), range("a", 8, 2)};
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .text = "slow down"});
     assert_int_equal(store_read(&f->call, f->store, reqs, 3), DP_OK);
@@ -133,7 +101,7 @@ static void test_http_store_counts_what_is_sent(void **state)
 
 static void test_http_store_head_is_a_ranged_get(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_info info;
     assert_int_equal(store_head(&f->call, f->store, span_str("a"), &info), DP_OK);
     assert_int_equal(info.size, 10);
@@ -150,7 +118,7 @@ static void test_http_store_head_is_a_ranged_get(void **state)
 
 static void test_http_store_only_reads(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_put put = {.key = span_str("b"), .body = span_str("x")};
     struct store_listing listing;
     struct store_upload *upload;
@@ -170,7 +138,7 @@ static const struct http_server_options KINDS[] = {{.tls = false}, {.weak = true
 
 static void test_http_store_pins(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
         serve(f, KINDS[i]);
         struct store_read_req first = range("a", 0, 5);
@@ -195,7 +163,7 @@ static void test_http_store_pins(void **state)
 
 static void test_http_store_if_changed(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
         serve(f, KINDS[i]);
         struct store_info info;
@@ -216,7 +184,7 @@ static void test_http_store_if_changed(void **state)
 /* The object changes between the parts of one read, or between two tries of one part. */
 static void test_http_store_never_mixes(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
         serve(f, KINDS[i]);
         open_root(f, "/data", (struct store_options){.split_at = 4});
@@ -235,7 +203,7 @@ static void test_http_store_never_mixes(void **state)
 
 static void test_http_store_needs_etag_or_last_modified(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     serve(f, (struct http_server_options){.plain = true, .no_modified = true});
     struct store_read_req req = range("a", 0, 5);
     assert_int_equal(read_one(f, &req), DP_UNSUPPORTED);
@@ -268,7 +236,7 @@ static void test_http_store_versions(void **state)
 
 static void test_http_store_explains_errors(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const struct {
         int code;
         enum dp_status status;
@@ -302,7 +270,7 @@ static void test_http_store_explains_errors(void **state)
 /* When a resumed read gets an error, the read ends with that error, whatever version the error page claims. */
 static void test_http_store_resumes_into_errors(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     enum { LEN = 1000 };
     static char page[3 * LEN];
     memset(page, 'X', sizeof page - 1);
@@ -344,7 +312,7 @@ static void test_http_store_resumes_into_errors(void **state)
 
 static void test_http_store_servers_without_ranges(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_IGNORE_RANGE, .times = 3});
     struct store_read_req part = range("a", 0, 5), whole = range("a", 0, 10), longer = range("a", 0, 11);
     assert_int_equal(read_one(f, &part), DP_UNSUPPORTED);
@@ -362,7 +330,7 @@ static void test_http_store_servers_without_ranges(void **state)
 /* MinIO's 416 does not tell the object's size, so the store asks for it. */
 static void test_http_store_asks_for_sizes_that_a_416_lacks(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     serve(f, (struct http_server_options){.terse = true});
     struct store_read_req reqs[7] = {range("a", 10, STORE_TO_END),   range("a", 10, 0), range("a", 10, 1),
                                      range("a", 11, STORE_TO_END),   range("a", 8, 2),  range("empty", 0, 0),
@@ -385,7 +353,7 @@ static void test_http_store_asks_for_sizes_that_a_416_lacks(void **state)
 
 static void test_http_store_chunks(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_CHUNKED, .times = 2});
     struct store_read_req whole = range("a", 0, STORE_TO_END), part = range("a", 2, 3);
     assert_int_equal(read_one(f, &whole), DP_OK);
@@ -399,7 +367,7 @@ static void test_http_store_chunks(void **state)
 
 static void test_http_store_encodes_keys(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     http_server_put(f->server, "/data/x/%C3%A4%20%25%3F%23+", span_str("found"));
     http_server_put(f->server, "/data/x/%C3%A4%20%25%3F%23%2B", span_str("encoded"));
     open_root(f, "/data//?token=a%20b&c", (struct store_options){0});
@@ -412,7 +380,7 @@ static void test_http_store_encodes_keys(void **state)
 /* The store sends a presigned URL byte for byte as it was given. */
 static void test_http_store_presigned_object(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     const struct store_options options = {.transport = f->transport};
     struct span key;
     http_server_put(f->server, "/b//my%20index+%7e.faiss", span_str("0123456789"));
@@ -442,7 +410,7 @@ static void test_http_store_presigned_object(void **state)
 
 static void test_http_store_objects_of_other_stores(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     char url[600];
     struct span key;
     const char *folder = test_tmpdir();
@@ -467,7 +435,7 @@ static void test_http_store_objects_of_other_stores(void **state)
 
 static void test_http_store_refuses_urls(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const char *const urls[] = {"http://", "https:///path", "http://host/a b", "http://host/\x01",
                                        "http://?x"};
     const struct store_options options = {.transport = f->transport};
@@ -482,7 +450,7 @@ static void test_http_store_refuses_urls(void **state)
 
 static void test_http_store_over_tls(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     http_server_stop(f->server);
     f->server = http_server_start(&(struct http_server_options){.tls = true});
     http_server_put(f->server, "/data/a", span_str("0123456789"));
@@ -497,7 +465,7 @@ static void test_http_store_over_tls(void **state)
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
-static enum dp_status walk(struct fixture *f, struct call *call)
+static enum dp_status walk(struct remote_fixture *f, struct call *call)
 {
     struct store *store;
     enum dp_status status = store_open(call, span_str(http_server_url(f->server, "/data?q")), false, &store);
@@ -516,7 +484,7 @@ static enum dp_status walk(struct fixture *f, struct call *call)
 
 static void test_http_store_survives_failed_allocations(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     size_t n = 1;
     for (;; n++) {
         struct arena arena;
@@ -541,7 +509,7 @@ static void test_http_store_survives_failed_allocations(void **state)
 int main(void)
 {
     setenv("no_proxy", "*", 1);
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, remote_tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_http_store_reads),
         CASE(test_http_store_counts_what_is_sent),

@@ -1,76 +1,13 @@
 /* test_s3.c: the S3 store against the scripted server: the requests that it sends, the meaning of answers, and
  * retries. The contract suite runs against real S3 servers (tests/e2e/test_s3.py). */
-#include "test_support.h"
+#include "remote_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "http_server.h"
-#include "store/s3/s3.h"
+enum { MIB = 1 << 20 };
 
-enum { NEVER_MS = 60000, MIB = 1 << 20 };
-
-struct fixture {
-    struct arena arena;
-    struct call call;
-    struct http_server *server;
-    struct transport *transport;
-    struct s3_settings settings;
-    struct store *store;
-};
-
-/* Waits are short; no test depends on their length. */
-static const struct transport_options QUICK = {
-    .retry_base_ms = 1, .retry_cap_ms = 2, .tries = 4, .stall_ms = 60000};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    f = (struct fixture){0};
-    arena_init(&f.arena, 64 << 20);
-    call_init(&f.call, &f.arena);
-    call_limit_ms(&f.call, NEVER_MS);
-    f.server = http_server_start(NULL);
-    assert_int_equal(transport_new(&QUICK, &f.transport, &f.call.error), DP_OK);
-    f.settings =
-        (struct s3_settings){.access_key_id = "AKID", .secret_access_key = "hush", .metadata_disabled = true};
-    f.settings.endpoint_url = (const char *)arena_copy(&f.arena, span_str(http_server_url(f.server, ""))).data;
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    store_free(f->store);
-    transport_free(f->transport);
-    http_server_stop(f->server);
-    arena_deinit(&f->arena);
-    return 0;
-}
-
-static enum dp_status open_root(struct fixture *f, const char *root)
-{
-    const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
-    store_free(f->store);
-    f->store = NULL;
-    dp_error_clear(&f->call.error);
-    return store_open_with(&f->call, span_str(root), &options, &f->store);
-}
-
-static void must_open(struct fixture *f, const char *root)
-{
-    if (open_root(f, root) != DP_OK)
-        fail_msg("%s", f->call.error.message);
-}
-
-static void answer(struct fixture *f, const char *match, int code, const char *text)
-{
-    http_server_script(f->server,
-                       (struct http_act){.kind = HTTP_ACT_STATUS, .code = code, .match = match, .text = text});
-}
-
-static enum dp_status read_all(struct fixture *f, const char *key, const char *want)
+static enum dp_status read_all(struct remote_fixture *f, const char *key, const char *want)
 {
     struct store_read_req req = {.key = span_str(key), .len = STORE_TO_END};
     dp_error_clear(&f->call.error);
@@ -81,29 +18,17 @@ static enum dp_status read_all(struct fixture *f, const char *key, const char *w
     return status;
 }
 
-static enum dp_status put(struct fixture *f, const char *key, enum store_condition condition, const char *etag)
+static enum dp_status put(struct remote_fixture *f, const char *key, enum store_condition condition,
+                          const char *etag)
 {
-    struct store_version version = {0};
-    if (etag) {
-        version.len = (uint8_t)strlen(etag);
-        memcpy(version.token, etag, version.len);
-    }
-    struct store_put put = {
-        .key = span_str(key), .body = span_str("body"), .condition = condition, .expected = &version};
-    dp_error_clear(&f->call.error);
-    return store_put(&f->call, f->store, &put);
+    return remote_put(&f->call, f->store, key, "body", condition, etag);
 }
 
-static void expect_says(const struct fixture *f, const char *says)
+static void expect_says(const struct remote_fixture *f, const char *says)
 {
     if (!strstr(f->call.error.message, says))
         fail_msg("\"%s\" does not contain \"%s\"", f->call.error.message, says);
     assert_null(strstr(f->call.error.message, "hush"));
-}
-
-static struct http_seen last_seen(struct fixture *f)
-{
-    return http_server_seen(f->server, http_server_count(f->server) - 1);
 }
 
 /* Returns the value of a header that the server received, in a static buffer, or "". */
@@ -121,7 +46,7 @@ static const char *header_of(const struct http_seen *seen, const char *name)
 
 static void test_store_s3_where_requests_go(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     const struct {
         const char *endpoint, *region, *root;
         enum s3_addressing addressing;
@@ -141,7 +66,7 @@ static void test_store_s3_where_requests_go(void **state)
         f->settings.endpoint_url = cases[i].endpoint;
         f->settings.region = cases[i].region;
         f->settings.addressing = cases[i].addressing;
-        must_open(f, cases[i].root);
+        remote_must_open(f, cases[i].root);
         const struct s3_store *s3 = s3_of(f->store);
         if (!span_equal_str(s3->origin, cases[i].origin) || !span_equal_str(s3->base_path, cases[i].base))
             fail_msg("case %zu: %.*s %.*s", i, SPAN_FMT(s3->origin), SPAN_FMT(s3->base_path));
@@ -151,13 +76,13 @@ static void test_store_s3_where_requests_go(void **state)
 
 static void test_store_s3_refuses_bad_roots_and_settings(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     const char *const roots[] = {"s3://",          "s3:///k",        "s3://ab",         "s3://-bkt",
                                  "s3://b kt",      "s3://bkt@h",     "s3://bkt:80",     "s3://bkt//a",
                                  "s3://bkt/../a",  "s3://bkt/a/./b", "s3://bkt/\x01",   "s3://bkt/\xff",
                                  "s3://b\xc3\xa9", "s3://bkt?a=b",   "s3://bkt/.dipper"};
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
-        if (open_root(f, roots[i]) != DP_INVALID)
+        if (remote_open(f, roots[i], (struct store_options){0}) != DP_INVALID)
             fail_msg("%s was accepted", roots[i]);
         assert_null(f->store);
         expect_says(f, "s3://");
@@ -167,20 +92,20 @@ static void test_store_s3_refuses_bad_roots_and_settings(void **state)
                                      "http://h#x",   "http://h/%41"};
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
         f->settings.endpoint_url = endpoints[i];
-        if (open_root(f, "s3://bkt") != DP_INVALID)
+        if (remote_open(f, "s3://bkt", (struct store_options){0}) != DP_INVALID)
             fail_msg("%s was accepted", endpoints[i]);
         expect_says(f, "S3_ENDPOINT_URL: write http://host:port");
     }
     f->settings.endpoint_url = "";
     f->settings.region = "eu/west";
-    assert_int_equal(open_root(f, "s3://bkt"), DP_INVALID);
+    assert_int_equal(remote_open(f, "s3://bkt", (struct store_options){0}), DP_INVALID);
     expect_says(f, "AWS_REGION: \"eu/west\" is not a region's name");
 }
 
 /* ---- requests -------------------------------------------------------------------------------------------- */
 
 /* Recomputes the signature of a received request. */
-static void expect_signed(struct fixture *f, const struct http_seen *seen, const char *path)
+static void expect_signed(struct remote_fixture *f, const struct http_seen *seen, const char *path)
 {
     char hash[65], date[32], host[64], token[64], authorization[1024];
     snprintf(hash, sizeof hash, "%s", header_of(seen, "x-amz-content-sha256"));
@@ -211,19 +136,19 @@ static void expect_signed(struct fixture *f, const struct http_seen *seen, const
 
 static void test_store_s3_signs_what_it_sends(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt/pre/fix/");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt/pre/fix/");
     http_server_put(f->server, "/bkt/pre/fix/a%20b%2Bc/%C3%A9", span_str("found"));
     assert_int_equal(read_all(f, "a b+c/\xc3\xa9", "found"), DP_OK);
-    struct http_seen seen = last_seen(f);
+    struct http_seen seen = remote_last_seen(f);
     assert_string_equal(seen.target, "/bkt/pre/fix/a%20b%2Bc/%C3%A9");
     assert_string_equal(header_of(&seen, "x-amz-content-sha256"),
                         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     expect_signed(f, &seen, "/bkt/pre/fix/a b+c/\xc3\xa9");
     f->settings.session_token = "tok/en=";
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     assert_int_equal(put(f, "k", STORE_ANY, NULL), DP_OK);
-    seen = last_seen(f);
+    seen = remote_last_seen(f);
     assert_string_equal(header_of(&seen, "x-amz-security-token"), "tok/en=");
     assert_string_equal(header_of(&seen, "x-amz-content-sha256"),
                         "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5");
@@ -232,35 +157,35 @@ static void test_store_s3_signs_what_it_sends(void **state)
 
 static void test_store_s3_names_the_bucket_in_the_host(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     const char *port = strrchr(f->settings.endpoint_url, ':');
     f->settings.endpoint_url = arena_printf(&f->arena, "http://localhost%s", port);
     f->settings.addressing = S3_ADDRESSING_HOST;
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/k", span_str("found"));
     assert_int_equal(read_all(f, "k", "found"), DP_OK);
-    struct http_seen seen = last_seen(f);
+    struct http_seen seen = remote_last_seen(f);
     assert_string_equal(header_of(&seen, "Host"), arena_printf(&f->arena, "bkt.localhost%s", port));
     expect_signed(f, &seen, "/k");
 }
 
 static void test_store_s3_sends_no_keys_when_told(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     f->settings.unsigned_requests = true;
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("public"));
     assert_int_equal(read_all(f, "k", "public"), DP_OK);
-    struct http_seen seen = last_seen(f);
+    struct http_seen seen = remote_last_seen(f);
     assert_string_equal(header_of(&seen, "Authorization"), "");
     assert_string_equal(header_of(&seen, "x-amz-date"), "");
 }
 
 static void test_store_s3_needs_keys(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     f->settings.access_key_id = f->settings.secret_access_key = NULL;
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     assert_int_equal(read_all(f, "k", ""), DP_DENIED);
     expect_says(f, "there are no keys for S3: set AWS_ACCESS_KEY_ID");
     assert_int_equal(http_server_count(f->server), 0);
@@ -268,21 +193,21 @@ static void test_store_s3_needs_keys(void **state)
 
 static void test_store_s3_fetches_new_keys_when_they_expired(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     f->settings.access_key_id = f->settings.secret_access_key = NULL;
     f->settings.container_full_uri = arena_printf(&f->arena, "%s/keys", f->settings.endpoint_url);
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("found"));
-    answer(f, "GET /keys", 200,
-           "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t1\","
-           "\"Expiration\":\"2999-01-01T00:00:00Z\"}");
-    answer(f, "GET /bkt/k", 400, "<Error><Code>ExpiredToken</Code></Error>");
-    answer(f, "GET /keys", 200,
-           "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t2\","
-           "\"Expiration\":\"2999-01-01T00:00:00Z\"}");
+    remote_answer(f, "GET /keys", 200,
+                  "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t1\","
+                  "\"Expiration\":\"2999-01-01T00:00:00Z\"}");
+    remote_answer(f, "GET /bkt/k", 400, "<Error><Code>ExpiredToken</Code></Error>");
+    remote_answer(f, "GET /keys", 200,
+                  "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t2\","
+                  "\"Expiration\":\"2999-01-01T00:00:00Z\"}");
     assert_int_equal(read_all(f, "k", "found"), DP_OK);
     assert_int_equal(http_server_count(f->server), 4);
-    struct http_seen seen = last_seen(f);
+    struct http_seen seen = remote_last_seen(f);
     assert_string_equal(header_of(&seen, "x-amz-security-token"), "t2");
     /* When the new keys are refused too, the read fails. */
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
@@ -290,9 +215,9 @@ static void test_store_s3_fetches_new_keys_when_they_expired(void **state)
                                                     .match = "GET /bkt/k",
                                                     .text = "<Error><Code>ExpiredToken</Code></Error>",
                                                     .times = 2});
-    answer(f, "GET /keys", 200,
-           "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t3\","
-           "\"Expiration\":\"2999-01-01T00:00:00Z\"}");
+    remote_answer(f, "GET /keys", 200,
+                  "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"hush\",\"Token\":\"t3\","
+                  "\"Expiration\":\"2999-01-01T00:00:00Z\"}");
     assert_int_equal(read_all(f, "k", ""), DP_DENIED);
     expect_says(f, "the session token has expired");
 }
@@ -301,7 +226,7 @@ static void test_store_s3_fetches_new_keys_when_they_expired(void **state)
 
 static void test_store_s3_tells_what_to_do(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     const struct {
         int code;
         const char *body;
@@ -326,9 +251,9 @@ static void test_store_s3_tells_what_to_do(void **state)
          "the store answers 400 Odd: such & such"},
         {418, "", DP_IO, "answers 418"},
     };
-    must_open(f, "s3://bkt/pre");
+    remote_must_open(f, "s3://bkt/pre");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        answer(f, "GET /bkt/pre/k", cases[i].code, cases[i].body);
+        remote_answer(f, "GET /bkt/pre/k", cases[i].code, cases[i].body);
         enum dp_status status = read_all(f, "k", "");
         if (status != cases[i].status)
             fail_msg("case %zu: %s: %s", i, dp_status_name(status), f->call.error.message);
@@ -346,15 +271,15 @@ static void test_store_s3_tells_what_to_do(void **state)
  * reason. */
 static void test_store_s3_head(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_info info;
-    must_open(f, "s3://bkt");
-    answer(f, "HEAD ", 404, "");
-    answer(f, "GET ", 404, "<Error><Code>NoSuchBucket</Code></Error>");
+    remote_must_open(f, "s3://bkt");
+    remote_answer(f, "HEAD ", 404, "");
+    remote_answer(f, "GET ", 404, "<Error><Code>NoSuchBucket</Code></Error>");
     assert_int_equal(store_head(&f->call, f->store, span_str("k"), &info), DP_INVALID);
     expect_says(f, "there is no bucket");
-    answer(f, "HEAD ", 403, "");
-    answer(f, "GET ", 403, "<Error><Code>InvalidAccessKeyId</Code></Error>");
+    remote_answer(f, "HEAD ", 403, "");
+    remote_answer(f, "GET ", 403, "<Error><Code>InvalidAccessKeyId</Code></Error>");
     assert_int_equal(store_head(&f->call, f->store, span_str("k"), &info), DP_DENIED);
     expect_says(f, "check AWS_ACCESS_KEY_ID");
     http_server_put(f->server, "/bkt/k", span_str("1234"));
@@ -368,7 +293,7 @@ static void test_store_s3_head(void **state)
 /* A refused HEAD does not tell whether the keys are bad, and the store may refuse only HEADs. */
 static void test_store_s3_heads_that_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const int codes[] = {400, 401, 403, 405, 501};
     struct store_info info;
     http_server_put(f->server, "/keys",
@@ -378,13 +303,13 @@ static void test_store_s3_heads_that_are_refused(void **state)
     f->settings.container_full_uri =
         (const char *)arena_copy(&f->arena, span_str(http_server_url(f->server, "/keys"))).data;
     f->settings.home = "/nonexistent";
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("1234"));
     for (size_t i = 0; i < 2 * sizeof codes / sizeof *codes; i++) {
         const char *key = i % 2 ? "k" : "none";
-        answer(f, "HEAD ", codes[i / 2], "");
+        remote_answer(f, "HEAD ", codes[i / 2], "");
         if (i % 2 == 0)
-            answer(f, "GET /bkt/none", 403, "<Error><Code>AccessDenied</Code></Error>");
+            remote_answer(f, "GET /bkt/none", 403, "<Error><Code>AccessDenied</Code></Error>");
         dp_error_clear(&f->call.error);
         assert_int_equal(store_head(&f->call, f->store, span_str(key), &info), i % 2 ? DP_OK : DP_DENIED);
         if (i % 2 == 1)
@@ -398,12 +323,12 @@ static void test_store_s3_heads_that_are_refused(void **state)
 
 static void test_store_s3_retries_transient_errors(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("found"));
-    answer(f, "GET ", 503, "<Error><Code>SlowDown</Code></Error>");
-    answer(f, "GET ", 400, "<Error><Code>RequestTimeout</Code></Error>");
-    answer(f, "GET ", 500, "");
+    remote_answer(f, "GET ", 503, "<Error><Code>SlowDown</Code></Error>");
+    remote_answer(f, "GET ", 400, "<Error><Code>RequestTimeout</Code></Error>");
+    remote_answer(f, "GET ", 500, "");
     assert_int_equal(read_all(f, "k", "found"), DP_OK);
     assert_int_equal(http_server_count(f->server), 4);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503, .times = 4});
@@ -414,7 +339,7 @@ static void test_store_s3_retries_transient_errors(void **state)
  * retried, and no byte of the error page becomes the object's. */
 static void test_store_s3_resumes_into_errors(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     enum { LEN = 1000 };
     static char page[3 * LEN];
     memset(page, 'X', sizeof page - 1);
@@ -438,7 +363,7 @@ static void test_store_s3_resumes_into_errors(void **state)
     uint8_t body[LEN];
     for (size_t i = 0; i < LEN; i++)
         body[i] = (uint8_t)('a' + i % 26);
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_of(body, LEN));
     const char *etag = http_server_etag(f->server, "/bkt/k");
     struct store_version version = {.len = (uint8_t)strlen(etag)};
@@ -467,16 +392,17 @@ static void test_store_s3_resumes_into_errors(void **state)
  * it. */
 static void test_store_s3_ranges_behind_the_end(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("0123456789"));
     struct store_read_req req = {.key = span_str("k"), .offset = 10, .len = STORE_TO_END};
-    answer(f, "GET ", 416, "<Error><Code>InvalidRange</Code><ActualObjectSize>10</ActualObjectSize></Error>");
+    remote_answer(f, "GET ", 416,
+                  "<Error><Code>InvalidRange</Code><ActualObjectSize>10</ActualObjectSize></Error>");
     assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_OK);
     assert_int_equal(req.bytes.span.len, 0);
     assert_int_equal(req.size, 10);
     req.offset = 11;
-    answer(f, "GET ", 416, "<Error><Code>InvalidRange</Code></Error>");
+    remote_answer(f, "GET ", 416, "<Error><Code>InvalidRange</Code></Error>");
     assert_int_equal(store_read(&f->call, f->store, &req, 1), DP_INVALID);
     assert_non_null(strstr(req.error.message, "past the end of 10 bytes"));
 }
@@ -485,8 +411,8 @@ static void test_store_s3_ranges_behind_the_end(void **state)
 
 static void test_store_s3_asks_once_whether_conditions_hold(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt/pre");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt/pre");
     assert_int_equal(put(f, "one", STORE_ANY, NULL), DP_OK);
     assert_int_equal(http_server_count(f->server), 5);
     struct http_seen first = http_server_seen(f->server, 0), last = http_server_seen(f->server, 3);
@@ -500,7 +426,7 @@ static void test_store_s3_asks_once_whether_conditions_hold(void **state)
 
 static void test_store_s3_never_writes_where_conditions_are_ignored(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     const struct {
         const char *match; /* picks the put that gets the wrong answer */
         int code;
@@ -513,10 +439,10 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
         {"If-Match: ", 501, "does not take If-Match", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        must_open(f, "s3://bkt");
+        remote_must_open(f, "s3://bkt");
         for (unsigned k = 0; k < cases[i].before; k++)
             http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_SERVE, .match = cases[i].match});
-        answer(f, cases[i].match, cases[i].code, "");
+        remote_answer(f, cases[i].match, cases[i].code, "");
         assert_int_equal(put(f, "k", STORE_ANY, NULL), DP_UNSUPPORTED);
         expect_says(f, cases[i].says);
         assert_false(http_server_has(f->server, "/bkt/k"));
@@ -534,17 +460,17 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
 /* After a failed check of conditional writes the answer is still open, so the next write checks again. */
 static void test_store_s3_probe_fails(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
-    answer(f, "PUT ", 403, "<Error><Code>AccessDenied</Code></Error>");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
+    remote_answer(f, "PUT ", 403, "<Error><Code>AccessDenied</Code></Error>");
     assert_int_equal(put(f, "k", STORE_ANY, NULL), DP_DENIED);
     assert_int_equal(put(f, "k", STORE_ANY, NULL), DP_OK);
 }
 
 static void test_store_s3_conditional_puts(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
     http_server_put(f->server, "/bkt/k", span_str("there"));
     assert_int_equal(put(f, "k", STORE_IF_ABSENT, NULL), DP_EXISTS);
     expect_says(f, "k exists already");
@@ -555,19 +481,19 @@ static void test_store_s3_conditional_puts(void **state)
     assert_int_equal(put(f, "k", STORE_IF_VERSION, "m17"), DP_CONFLICT); /* another store's version */
     assert_int_equal(put(f, "k", STORE_IF_VERSION, http_server_etag(f->server, "/bkt/k")), DP_OK);
     assert_int_equal(put(f, "new", STORE_IF_ABSENT, NULL), DP_OK);
-    answer(f, "PUT /bkt/m", 404, "<Error><Code>NoSuchBucket</Code></Error>");
+    remote_answer(f, "PUT /bkt/m", 404, "<Error><Code>NoSuchBucket</Code></Error>");
     assert_int_equal(put(f, "m", STORE_IF_VERSION, "\"other\""), DP_INVALID);
-    answer(f, "PUT /bkt/m", 409, "<Error><Code>ConditionalRequestConflict</Code></Error>");
+    remote_answer(f, "PUT /bkt/m", 409, "<Error><Code>ConditionalRequestConflict</Code></Error>");
     assert_int_equal(put(f, "m", STORE_IF_ABSENT, NULL), DP_OK);
-    answer(f, "PUT /bkt/n", 409, "<Error><Code>ObjectParentIsFile</Code></Error>");
+    remote_answer(f, "PUT /bkt/n", 409, "<Error><Code>ObjectParentIsFile</Code></Error>");
     assert_int_equal(put(f, "n", STORE_IF_ABSENT, NULL), DP_INVALID);
 }
 
 /* When an answer was lost, the refusal of the next try may be due to our own write. */
 static void test_store_s3_puts_whose_answer_is_lost(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
     assert_int_equal(put(f, "warm", STORE_ANY, NULL), DP_OK);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_LOSE, .match = "PUT "});
     assert_int_equal(put(f, "a", STORE_IF_ABSENT, NULL), DP_UNKNOWN);
@@ -586,20 +512,20 @@ static void test_store_s3_puts_whose_answer_is_lost(void **state)
 
 static void test_store_s3_removals(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
-    answer(f, "DELETE ", 404, "<Error><Code>NoSuchKey</Code></Error>");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
+    remote_answer(f, "DELETE ", 404, "<Error><Code>NoSuchKey</Code></Error>");
     assert_int_equal(store_remove(&f->call, f->store, span_str("k")), DP_OK);
-    answer(f, "DELETE ", 404, "<Error><Code>NoSuchBucket</Code></Error>");
+    remote_answer(f, "DELETE ", 404, "<Error><Code>NoSuchBucket</Code></Error>");
     assert_int_equal(store_remove(&f->call, f->store, span_str("k")), DP_INVALID);
-    answer(f, "DELETE ", 403, "<Error><Code>AccessDenied</Code></Error>");
+    remote_answer(f, "DELETE ", 403, "<Error><Code>AccessDenied</Code></Error>");
     assert_int_equal(store_remove(&f->call, f->store, span_str("k")), DP_DENIED);
 }
 
 /* ---- listing --------------------------------------------------------------------------------------------- */
 
 /* Returns the listing as "key key/ …". */
-static const char *list(struct fixture *f, const char *prefix, const char *after, bool folders, size_t max)
+static const char *list(struct remote_fixture *f, const char *prefix, const char *after, bool folders, size_t max)
 {
     static char text[1024];
     struct store_listing listing;
@@ -616,18 +542,19 @@ static const char *list(struct fixture *f, const char *prefix, const char *after
 
 static void test_store_s3_lists_pages(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt/pre");
-    answer(
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt/pre");
+    remote_answer(
         f, "GET /bkt?list-type=2&", 200,
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t/1=</NextContinuationToken>"
         "<EncodingType>url</EncodingType>"
         "<Contents><Key>pre/a+b%2Bc</Key><Size>1</Size></Contents><Contents><Key>pre/c%C3%A9</Key><Size>12</Size>"
         "</Contents><CommonPrefixes><Prefix>pre/b/</Prefix></CommonPrefixes></ListBucketResult>");
-    answer(f, "GET /bkt?list-type=2&", 200,
-           "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pre/d+&amp;</Key><Size>3</Size></"
-           "Contents>"
-           "</ListBucketResult>");
+    remote_answer(
+        f, "GET /bkt?list-type=2&", 200,
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pre/d+&amp;</Key><Size>3</Size></"
+        "Contents>"
+        "</ListBucketResult>");
     assert_string_equal(list(f, "", "", true, 10), "a b+c b/ c\xc3\xa9 d+&");
     assert_string_equal(http_server_seen(f->server, 0).target,
                         "/bkt?list-type=2&encoding-type=url&max-keys=11&prefix=pre%2F&delimiter=%2F");
@@ -641,31 +568,32 @@ static void test_store_s3_lists_pages(void **state)
  * sorted. */
 static void test_store_s3_lists_in_order(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
-    answer(f, "GET ", 200,
-           "<ListBucketResult><CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>"
-           "<Contents><Key>c</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
-           "<Contents><Key>a-b</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>"
-           "</ListBucketResult>");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
+    remote_answer(
+        f, "GET ", 200,
+        "<ListBucketResult><CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>"
+        "<Contents><Key>c</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
+        "<Contents><Key>a-b</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>"
+        "</ListBucketResult>");
     assert_string_equal(list(f, "", "", true, 10), "a-b a/ b/ c d/");
 }
 
 /* A listing that would never end, or that goes backwards, ends with an error. */
 static void test_store_s3_lists_that_make_no_progress(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const char again[] =
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
         "</NextContinuationToken><Contents><Key>k</Key><Size>1</Size></Contents></ListBucketResult>";
     static const char back[] =
         "<ListBucketResult><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
     struct store_listing listing;
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     for (int i = 0; i < 2; i++) {
         http_server_reset(f->server);
-        answer(f, "GET ", 200, again);
-        answer(f, "continuation-token=t", 200, i ? back : again);
+        remote_answer(f, "GET ", 200, again);
+        remote_answer(f, "continuation-token=t", 200, i ? back : again);
         dp_error_clear(&f->call.error);
         assert_int_equal(store_list(&f->call, f->store, span_str(""), span_str(""), false, 5, &listing), DP_IO);
         expect_says(f, i ? "\"a\" behind \"k\"" : "names itself");
@@ -675,9 +603,9 @@ static void test_store_s3_lists_that_make_no_progress(void **state)
 
 static void test_store_s3_lists_only_valid_keys(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
-    answer(
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
+    remote_answer(
         f, "GET ", 200,
         "<ListBucketResult><Contents><Key>.dipper/probe-1</Key><Size>1</Size></Contents>"
         "<Contents><Key>a//b</Key><Size>1</Size></Contents><Contents><Key>folder/</Key><Size>0</Size></Contents>"
@@ -696,11 +624,12 @@ static void test_store_s3_lists_only_valid_keys(void **state)
 
 static void test_store_s3_lists_after_a_key(void **state)
 {
-    struct fixture *f = *state;
-    must_open(f, "s3://bkt");
-    answer(f, "GET ", 200, "<ListBucketResult><Contents><Key>d</Key><Size>1</Size></Contents></ListBucketResult>");
+    struct remote_fixture *f = *state;
+    remote_must_open(f, "s3://bkt");
+    remote_answer(f, "GET ", 200,
+                  "<ListBucketResult><Contents><Key>d</Key><Size>1</Size></Contents></ListBucketResult>");
     assert_string_equal(list(f, "", "c", false, 10), "d");
-    assert_non_null(strstr(last_seen(f).target, "&start-after=c"));
+    assert_non_null(strstr(remote_last_seen(f).target, "&start-after=c"));
     /* The store does not trust MinIO's answer to start-after, neither now nor later. */
     http_server_script(
         f->server, (struct http_act){.kind = HTTP_ACT_STATUS,
@@ -712,16 +641,16 @@ static void test_store_s3_lists_after_a_key(void **state)
     static const char whole[] =
         "<ListBucketResult><Contents><Key>b</Key><Size>1</Size></Contents><Contents><Key>d</Key>"
         "<Size>1</Size></Contents></ListBucketResult>";
-    answer(f, "max-keys=1000 ", 200, whole);
+    remote_answer(f, "max-keys=1000 ", 200, whole);
     assert_string_equal(list(f, "", "c", false, 10), "d");
-    answer(f, "max-keys=1000 ", 200, whole);
+    remote_answer(f, "max-keys=1000 ", 200, whole);
     assert_string_equal(list(f, "", "a", false, 1), "b …");
     assert_int_equal(http_server_unused(f->server), 0);
 }
 
 static void test_store_s3_refuses_bad_listings(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_listing listing;
     const char *const bad[] = {
         "",
@@ -731,15 +660,15 @@ static void test_store_s3_refuses_bad_listings(void **state)
         "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%4</Key></Contents></ListBucketResult>",
         "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>",
         "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"};
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        answer(f, "GET ", 200, bad[i]);
+        remote_answer(f, "GET ", 200, bad[i]);
         enum dp_status status = store_list(&f->call, f->store, span_str(""), span_str(""), false, 5, &listing);
         if (status != DP_IO)
             fail_msg("%s: %s", bad[i], dp_status_name(status));
         expect_says(f, "s3://bkt: ");
     }
-    answer(f, "GET ", 404, "<Error><Code>NoSuchBucket</Code></Error>");
+    remote_answer(f, "GET ", 404, "<Error><Code>NoSuchBucket</Code></Error>");
     assert_int_equal(store_list(&f->call, f->store, span_str(""), span_str(""), false, 5, &listing), DP_INVALID);
 }
 
@@ -751,7 +680,7 @@ static const char COMPLETED[] =
     "<CompleteMultipartUploadResult><ETag>&quot;whole-2&quot;</ETag></CompleteMultipartUploadResult>";
 
 /* Writes one and a half parts. */
-static enum dp_status upload(struct fixture *f, struct store_version *version)
+static enum dp_status upload(struct remote_fixture *f, struct store_version *version)
 {
     static uint8_t bytes[MIB];
     struct store_upload *u;
@@ -768,20 +697,20 @@ static enum dp_status upload(struct fixture *f, struct store_version *version)
     return store_upload_finish(&f->call, u, version);
 }
 
-static void open_for_uploads(struct fixture *f)
+static void open_for_uploads(struct remote_fixture *f)
 {
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     assert_int_equal(put(f, "warm", STORE_ANY, NULL), DP_OK);
     http_server_reset(f->server);
-    answer(f, "POST /bkt/k?uploads= ", 200, BEGUN);
+    remote_answer(f, "POST /bkt/k?uploads= ", 200, BEGUN);
 }
 
 static void test_store_s3_uploads_in_parts(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_version version;
     open_for_uploads(f);
-    answer(f, "POST /bkt/k?uploadId=u%2F1%26 ", 200, COMPLETED);
+    remote_answer(f, "POST /bkt/k?uploadId=u%2F1%26 ", 200, COMPLETED);
     assert_int_equal(upload(f, &version), DP_OK);
     assert_true(span_equal_str(span_of(version.token, version.len), "\"whole-2\""));
     assert_int_equal(http_server_count(f->server), 4);
@@ -789,7 +718,7 @@ static void test_store_s3_uploads_in_parts(void **state)
     assert_int_equal(http_server_seen(f->server, 1).body_len, S3_PART_BYTES);
     assert_string_equal(http_server_seen(f->server, 2).target, "/bkt/k?partNumber=2&uploadId=u%2F1%26");
     assert_int_equal(http_server_seen(f->server, 2).body_len, 12 * MIB - S3_PART_BYTES);
-    struct http_seen last = last_seen(f);
+    struct http_seen last = remote_last_seen(f);
     assert_non_null(strstr(last.body, "<Part><PartNumber>1</PartNumber><ETag>&quot;"));
     assert_non_null(strstr(last.body, "<Part><PartNumber>2</PartNumber><ETag>&quot;"));
 }
@@ -797,8 +726,8 @@ static void test_store_s3_uploads_in_parts(void **state)
 /* The answer to a completion may take minutes, in which the server sends only blanks. */
 static void test_store_s3_completions_take_their_time(void **state)
 {
-    struct fixture *f = *state;
-    struct transport_options hasty = QUICK;
+    struct remote_fixture *f = *state;
+    struct transport_options hasty = REMOTE_QUICK;
     struct store_version version;
     hasty.stall_ms = 1000; /* enough for parts of 8 MiB on a busy machine, less than the answer below takes */
     hasty.tries = 1;
@@ -816,10 +745,10 @@ static void test_store_s3_completions_take_their_time(void **state)
 
 static void test_store_s3_small_uploads_are_puts(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_upload *u;
     struct store_version version;
-    must_open(f, "s3://bkt");
+    remote_must_open(f, "s3://bkt");
     assert_int_equal(put(f, "warm", STORE_ANY, NULL), DP_OK);
     http_server_reset(f->server);
     assert_int_equal(store_upload_begin(&f->call, f->store, span_str("k"), &u), DP_OK);
@@ -835,57 +764,58 @@ static void test_store_s3_small_uploads_are_puts(void **state)
 /* The answer to a completion may be a 200 whose body holds an error. */
 static void test_store_s3_errors_inside_200(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_version version;
     open_for_uploads(f);
-    answer(f, "POST /bkt/k?uploadId=", 200, "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code></Error>");
-    answer(f, "POST /bkt/k?uploadId=", 200, COMPLETED);
+    remote_answer(f, "POST /bkt/k?uploadId=", 200,
+                  "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code></Error>");
+    remote_answer(f, "POST /bkt/k?uploadId=", 200, COMPLETED);
     assert_int_equal(upload(f, &version), DP_OK);
     assert_int_equal(http_server_count(f->server), 5);
     open_for_uploads(f);
-    answer(f, "POST /bkt/k?uploadId=", 200,
-           "<Error><Code>InvalidPart</Code><Message>one is missing</Message></Error>");
+    remote_answer(f, "POST /bkt/k?uploadId=", 200,
+                  "<Error><Code>InvalidPart</Code><Message>one is missing</Message></Error>");
     assert_int_equal(upload(f, &version), DP_IO);
     expect_says(f, "InvalidPart: one is missing");
-    struct http_seen last = last_seen(f);
+    struct http_seen last = remote_last_seen(f);
     assert_string_equal(last.method, "DELETE");
     assert_string_equal(last.target, "/bkt/k?uploadId=u%2F1%26");
 }
 
 static void test_store_s3_uploads_that_fail_are_taken_back(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_version version;
     open_for_uploads(f);
-    answer(f, "PUT /bkt/k?partNumber=2", 403, "<Error><Code>AccessDenied</Code></Error>");
+    remote_answer(f, "PUT /bkt/k?partNumber=2", 403, "<Error><Code>AccessDenied</Code></Error>");
     assert_int_equal(upload(f, &version), DP_DENIED);
-    assert_string_equal(last_seen(f).method, "DELETE");
+    assert_string_equal(remote_last_seen(f).method, "DELETE");
     open_for_uploads(f);
-    answer(f, "PUT /bkt/k?partNumber=1", 403, "<Error><Code>AccessDenied</Code></Error>");
+    remote_answer(f, "PUT /bkt/k?partNumber=1", 403, "<Error><Code>AccessDenied</Code></Error>");
     assert_int_equal(upload(f, &version), DP_DENIED);
-    assert_string_equal(last_seen(f).method, "DELETE");
+    assert_string_equal(remote_last_seen(f).method, "DELETE");
     open_for_uploads(f);
     http_server_reset(f->server);
-    answer(f, "POST /bkt/k?uploads= ", 200, "<InitiateMultipartUploadResult/>");
+    remote_answer(f, "POST /bkt/k?uploads= ", 200, "<InitiateMultipartUploadResult/>");
     assert_int_equal(upload(f, &version), DP_IO);
-    assert_string_equal(last_seen(f).method, "POST");
+    assert_string_equal(remote_last_seen(f).method, "POST");
 }
 
 /* If the answer to a completion is lost, the upload may be complete, so the store must not abort it. */
 static void test_store_s3_completions_whose_answer_is_lost(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     struct store_version version;
     open_for_uploads(f);
     http_server_script(f->server, (struct http_act){.kind = HTTP_ACT_DROP, .match = "POST /bkt/k?uploadId="});
-    answer(f, "POST /bkt/k?uploadId=", 404, "<Error><Code>NoSuchUpload</Code></Error>");
+    remote_answer(f, "POST /bkt/k?uploadId=", 404, "<Error><Code>NoSuchUpload</Code></Error>");
     assert_int_equal(upload(f, &version), DP_UNKNOWN);
-    assert_string_equal(last_seen(f).method, "POST");
+    assert_string_equal(remote_last_seen(f).method, "POST");
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
-static enum dp_status walk(struct fixture *f, struct call *call)
+static enum dp_status walk(struct remote_fixture *f, struct call *call)
 {
     const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
     struct store *store;
@@ -913,13 +843,13 @@ static enum dp_status walk(struct fixture *f, struct call *call)
 
 static void test_store_s3_failed_allocations(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     for (size_t n = 1;; n++) {
         struct arena arena;
         struct call call;
         http_server_reset(f->server);
-        answer(f, "GET /bkt?", 200,
-               "<ListBucketResult><Contents><Key>pre/k</Key><Size>4</Size></Contents></ListBucketResult>");
+        remote_answer(f, "GET /bkt?", 200,
+                      "<ListBucketResult><Contents><Key>pre/k</Key><Size>4</Size></Contents></ListBucketResult>");
         size_t before = test_alloc_live();
         arena_init(&arena, 16 << 20);
         call_init(&call, &arena);
@@ -940,43 +870,41 @@ static void test_store_s3_failed_allocations(void **state)
     }
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_store_s3_where_requests_go),
-        CASE(test_store_s3_refuses_bad_roots_and_settings),
-        CASE(test_store_s3_signs_what_it_sends),
-        CASE(test_store_s3_names_the_bucket_in_the_host),
-        CASE(test_store_s3_sends_no_keys_when_told),
-        CASE(test_store_s3_needs_keys),
-        CASE(test_store_s3_fetches_new_keys_when_they_expired),
-        CASE(test_store_s3_tells_what_to_do),
-        CASE(test_store_s3_head),
-        CASE(test_store_s3_heads_that_are_refused),
-        CASE(test_store_s3_retries_transient_errors),
-        CASE(test_store_s3_resumes_into_errors),
-        CASE(test_store_s3_ranges_behind_the_end),
-        CASE(test_store_s3_asks_once_whether_conditions_hold),
-        CASE(test_store_s3_never_writes_where_conditions_are_ignored),
-        CASE(test_store_s3_probe_fails),
-        CASE(test_store_s3_conditional_puts),
-        CASE(test_store_s3_puts_whose_answer_is_lost),
-        CASE(test_store_s3_removals),
-        CASE(test_store_s3_lists_pages),
-        CASE(test_store_s3_lists_in_order),
-        CASE(test_store_s3_lists_that_make_no_progress),
-        CASE(test_store_s3_lists_only_valid_keys),
-        CASE(test_store_s3_lists_after_a_key),
-        CASE(test_store_s3_refuses_bad_listings),
-        CASE(test_store_s3_uploads_in_parts),
-        CASE(test_store_s3_completions_take_their_time),
-        CASE(test_store_s3_small_uploads_are_puts),
-        CASE(test_store_s3_errors_inside_200),
-        CASE(test_store_s3_uploads_that_fail_are_taken_back),
-        CASE(test_store_s3_completions_whose_answer_is_lost),
-        CASE(test_store_s3_failed_allocations),
+        REMOTE_CASE(test_store_s3_where_requests_go),
+        REMOTE_CASE(test_store_s3_refuses_bad_roots_and_settings),
+        REMOTE_CASE(test_store_s3_signs_what_it_sends),
+        REMOTE_CASE(test_store_s3_names_the_bucket_in_the_host),
+        REMOTE_CASE(test_store_s3_sends_no_keys_when_told),
+        REMOTE_CASE(test_store_s3_needs_keys),
+        REMOTE_CASE(test_store_s3_fetches_new_keys_when_they_expired),
+        REMOTE_CASE(test_store_s3_tells_what_to_do),
+        REMOTE_CASE(test_store_s3_head),
+        REMOTE_CASE(test_store_s3_heads_that_are_refused),
+        REMOTE_CASE(test_store_s3_retries_transient_errors),
+        REMOTE_CASE(test_store_s3_resumes_into_errors),
+        REMOTE_CASE(test_store_s3_ranges_behind_the_end),
+        REMOTE_CASE(test_store_s3_asks_once_whether_conditions_hold),
+        REMOTE_CASE(test_store_s3_never_writes_where_conditions_are_ignored),
+        REMOTE_CASE(test_store_s3_probe_fails),
+        REMOTE_CASE(test_store_s3_conditional_puts),
+        REMOTE_CASE(test_store_s3_puts_whose_answer_is_lost),
+        REMOTE_CASE(test_store_s3_removals),
+        REMOTE_CASE(test_store_s3_lists_pages),
+        REMOTE_CASE(test_store_s3_lists_in_order),
+        REMOTE_CASE(test_store_s3_lists_that_make_no_progress),
+        REMOTE_CASE(test_store_s3_lists_only_valid_keys),
+        REMOTE_CASE(test_store_s3_lists_after_a_key),
+        REMOTE_CASE(test_store_s3_refuses_bad_listings),
+        REMOTE_CASE(test_store_s3_uploads_in_parts),
+        REMOTE_CASE(test_store_s3_completions_take_their_time),
+        REMOTE_CASE(test_store_s3_small_uploads_are_puts),
+        REMOTE_CASE(test_store_s3_errors_inside_200),
+        REMOTE_CASE(test_store_s3_uploads_that_fail_are_taken_back),
+        REMOTE_CASE(test_store_s3_completions_whose_answer_is_lost),
+        REMOTE_CASE(test_store_s3_failed_allocations),
     };
     return test_run(tests);
 }

@@ -1,27 +1,13 @@
-/* test_s3_outcomes.c: what a write to S3 answers when one of its tries got no clear answer: whatever ends it then is
- * DP_UNKNOWN, for the try may have been carried out, or may be carried out yet.
+/* test_s3_outcomes.c: the outcome of a write to S3 after a try without a clear answer. Unless a later try succeeds, the write
+ * is DP_UNKNOWN, because the unclear try may have been carried out, or may be carried out later.
  *
- * Each way in which a first try stays unclear meets each answer to the next one, for each condition; so do failing
- * allocations, and keys that can no longer be had.
+ * Each kind of unclear first try meets each answer to the next try, under each condition. So do failing allocations,
+ * and keys that expire and cannot be renewed.
  */
-#include "test_support.h"
+#include "remote_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "http_server.h"
-#include "store/s3/s3.h"
-
-enum { NEVER_MS = 60000, TRIES = 4, MIB = 1 << 20 };
-
-struct fixture {
-    struct arena arena;
-    struct call call;
-    struct http_server *server;
-    struct transport *transport;
-    struct s3_settings settings;
-    struct store *store;
-};
 
 /* The ways in which a first try gets no clear answer. */
 static const struct {
@@ -74,66 +60,24 @@ enum { SECOND_COUNT = sizeof SECONDS / sizeof *SECONDS };
 static const enum store_condition CONDITIONS[] = {STORE_ANY, STORE_IF_ABSENT, STORE_IF_VERSION};
 enum { CONDITION_COUNT = sizeof CONDITIONS / sizeof *CONDITIONS };
 
-/* Waits are short; no test depends on their length. */
-static const struct transport_options QUICK = {
-    .retry_base_ms = 1, .retry_cap_ms = 1, .tries = TRIES, .stall_ms = 60000};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    f = (struct fixture){0};
-    arena_init(&f.arena, 64 << 20);
-    call_init(&f.call, &f.arena);
-    call_limit_ms(&f.call, NEVER_MS);
-    f.server = http_server_start(NULL);
-    assert_int_equal(transport_new(&QUICK, &f.transport, &f.call.error), DP_OK);
-    f.settings =
-        (struct s3_settings){.access_key_id = "AKID", .secret_access_key = "hush", .metadata_disabled = true};
-    f.settings.endpoint_url = (const char *)arena_copy(&f.arena, span_str(http_server_url(f.server, ""))).data;
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    store_free(f->store);
-    transport_free(f->transport);
-    http_server_stop(f->server);
-    arena_deinit(&f->arena);
-    return 0;
-}
-
-static enum dp_status put(struct call *call, struct store *store, const char *key, enum store_condition condition,
-                          const char *etag)
-{
-    struct store_version version = {.len = (uint8_t)strlen(etag)};
-    memcpy(version.token, etag, version.len);
-    struct store_put put = {
-        .key = span_str(key), .body = span_str("mine"), .condition = condition, .expected = &version};
-    dp_error_clear(&call->error);
-    return store_put(call, store, &put);
-}
-
 /* Opens the store and lets it check conditional writes, so that the next requests are the test's. */
-static void open_store(struct fixture *f)
+static void open_store(struct remote_fixture *f)
 {
-    const struct store_options options = {.transport = f->transport, .settings = {{"s3", &f->settings}}};
-    store_free(f->store);
-    f->store = NULL;
-    assert_int_equal(store_open_with(&f->call, span_str("s3://bkt"), &options, &f->store), DP_OK);
-    assert_int_equal(put(&f->call, f->store, "warm", STORE_ANY, ""), DP_OK);
+    remote_must_open(f, "s3://bkt");
+    assert_int_equal(remote_put(&f->call, f->store, "warm", "mine", STORE_ANY, ""), DP_OK);
     http_server_reset(f->server);
 }
 
-static void script(struct fixture *f, enum http_act_kind kind, int code, const char *text, const char *match)
+static void script(struct remote_fixture *f, enum http_act_kind kind, int code, const char *text,
+                   const char *match)
 {
     http_server_script(
         f->server,
-        (struct http_act){.kind = kind, .code = code, .text = text, .match = match, .times = code ? TRIES : 1});
+        (struct http_act){
+            .kind = kind, .code = code, .text = text, .match = match, .times = code ? REMOTE_TRIES : 1});
 }
 
-static void expect_unknown(const struct fixture *f, enum dp_status status, const char *first, int code,
+static void expect_unknown(const struct remote_fixture *f, enum dp_status status, const char *first, int code,
                            const char *second)
 {
     if (status != DP_UNKNOWN || f->call.error.status != DP_UNKNOWN ||
@@ -143,7 +87,7 @@ static void expect_unknown(const struct fixture *f, enum dp_status status, const
 }
 
 /* Puts the old object that the case needs, or removes it. Returns its ETag. */
-static const char *begin_case(struct fixture *f, enum store_condition condition)
+static const char *begin_case(struct remote_fixture *f, enum store_condition condition)
 {
     http_server_reset(f->server);
     http_server_put(f->server, "/bkt/k", span_str("old"));
@@ -155,7 +99,7 @@ static const char *begin_case(struct fixture *f, enum store_condition condition)
 
 static void test_store_s3_puts_after_an_unclear_try(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     open_store(f);
     for (size_t i = 0; i < (size_t)FIRST_COUNT * SECOND_COUNT * CONDITION_COUNT; i++) {
         enum store_condition condition = CONDITIONS[i % CONDITION_COUNT];
@@ -163,7 +107,7 @@ static void test_store_s3_puts_after_an_unclear_try(void **state)
         const char *etag = begin_case(f, condition);
         script(f, FIRSTS[first].kind, 0, NULL, "PUT /bkt/k ");
         script(f, HTTP_ACT_STATUS, SECONDS[second].code, SECONDS[second].text, "PUT /bkt/k ");
-        enum dp_status status = put(&f->call, f->store, "k", condition, etag);
+        enum dp_status status = remote_put(&f->call, f->store, "k", "mine", condition, etag);
         expect_unknown(f, status, FIRSTS[first].name, SECONDS[second].code, SECONDS[second].text);
     }
 }
@@ -171,14 +115,14 @@ static void test_store_s3_puts_after_an_unclear_try(void **state)
 /* The next try is served: it lands, or meets an object that may be the first try's. */
 static void test_store_s3_puts_tried_again(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     open_store(f);
     for (size_t i = 0; i < (size_t)FIRST_COUNT * CONDITION_COUNT; i++) {
         enum store_condition condition = CONDITIONS[i % CONDITION_COUNT];
         size_t first = i / CONDITION_COUNT;
         const char *etag = begin_case(f, condition);
         script(f, FIRSTS[first].kind, 0, NULL, "PUT /bkt/k ");
-        enum dp_status status = put(&f->call, f->store, "k", condition, etag);
+        enum dp_status status = remote_put(&f->call, f->store, "k", "mine", condition, etag);
         if (condition != STORE_ANY && FIRSTS[first].lands)
             expect_unknown(f, status, FIRSTS[first].name, 412, "");
         else if (status != DP_OK)
@@ -190,7 +134,7 @@ static void test_store_s3_puts_tried_again(void **state)
 /* A malformed answer ends a put that may have landed. */
 static void test_store_s3_puts_with_malformed_answers(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const struct http_act answers[] = {
         {.kind = HTTP_ACT_HUGE_HEAD},
         {.kind = HTTP_ACT_ENDLESS},
@@ -203,7 +147,7 @@ static void test_store_s3_puts_with_malformed_answers(void **state)
         begin_case(f, STORE_IF_ABSENT);
         act.match = "PUT /bkt/k ";
         http_server_script(f->server, act);
-        enum dp_status status = put(&f->call, f->store, "k", STORE_IF_ABSENT, "");
+        enum dp_status status = remote_put(&f->call, f->store, "k", "mine", STORE_IF_ABSENT, "");
         if (status != DP_UNKNOWN)
             fail_msg("answer %zu: %s: %s", i, dp_status_name(status), f->call.error.message);
     }
@@ -213,7 +157,7 @@ static void test_store_s3_puts_with_malformed_answers(void **state)
  * no new keys. */
 static void test_store_s3_puts_without_keys_to_try_again(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const char keys[] = "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"hush\",\"Token\":\"T\","
                                "\"Expiration\":\"2039-01-01T00:00:00Z\"}";
     http_server_put(f->server, "/creds", span_str(keys));
@@ -225,13 +169,14 @@ static void test_store_s3_puts_without_keys_to_try_again(void **state)
     script(f, HTTP_ACT_LOSE, 0, NULL, "PUT /bkt/k ");
     script(f, HTTP_ACT_STATUS, 400, "<Error><Code>ExpiredToken</Code></Error>", "PUT /bkt/k ");
     script(f, HTTP_ACT_STATUS, 403, "", "GET /creds");
-    expect_unknown(f, put(&f->call, f->store, "k", STORE_IF_ABSENT, ""), "done", 400, "ExpiredToken, no keys");
+    expect_unknown(f, remote_put(&f->call, f->store, "k", "mine", STORE_IF_ABSENT, ""), "done", 400,
+                   "ExpiredToken, no keys");
     assert_true(http_server_has(f->server, "/bkt/k"));
 }
 
 static void test_store_s3_removals_after_an_unclear_try(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     open_store(f);
     for (size_t i = 0; i < (size_t)FIRST_COUNT * SECOND_COUNT; i++) {
         size_t first = i % FIRST_COUNT, second = i / FIRST_COUNT;
@@ -249,7 +194,7 @@ static void test_store_s3_removals_after_an_unclear_try(void **state)
 /* ---- uploads --------------------------------------------------------------------------------------------- */
 
 /* Uploads one part and a byte. */
-static enum dp_status upload(struct fixture *f)
+static enum dp_status upload(struct remote_fixture *f)
 {
     static uint8_t bytes[S3_PART_BYTES + 1];
     struct store_upload *u;
@@ -262,7 +207,7 @@ static enum dp_status upload(struct fixture *f)
 
 static void test_store_s3_completions_after_an_unclear_try(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const char begun[] =
         "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
     static const struct {
@@ -286,7 +231,7 @@ static void test_store_s3_completions_after_an_unclear_try(void **state)
         if (status != DP_UNKNOWN)
             fail_msg("%d %s: %s: %s", code, text, dp_status_name(status), f->call.error.message);
         /* The upload may be complete, so the store does not abort it. */
-        struct http_seen last = http_server_seen(f->server, http_server_count(f->server) - 1);
+        struct http_seen last = remote_last_seen(f);
         assert_string_equal(last.method, "POST");
     }
 }
@@ -297,7 +242,7 @@ static void test_store_s3_completions_after_an_unclear_try(void **state)
  * failed. */
 static void test_store_s3_puts_with_failed_allocations(void **state)
 {
-    struct fixture *f = *state;
+    struct remote_fixture *f = *state;
     static const enum http_act_kind kinds[] = {HTTP_ACT_SERVE, HTTP_ACT_LOSE, HTTP_ACT_RESET};
     open_store(f);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
@@ -310,7 +255,7 @@ static void test_store_s3_puts_with_failed_allocations(void **state)
             arena_init(&arena, 16 << 20);
             call_init(&call, &arena);
             test_alloc_fail_at(n);
-            enum dp_status status = put(&call, f->store, "k", STORE_IF_ABSENT, "");
+            enum dp_status status = remote_put(&call, f->store, "k", "mine", STORE_IF_ABSENT, "");
             bool fired = test_alloc_fired();
             test_alloc_fail_at(0);
             bool sent = http_server_unused(f->server) == 0;
@@ -324,15 +269,16 @@ static void test_store_s3_puts_with_failed_allocations(void **state)
         }
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_store_s3_puts_after_an_unclear_try),     CASE(test_store_s3_puts_tried_again),
-        CASE(test_store_s3_puts_with_malformed_answers),   CASE(test_store_s3_puts_without_keys_to_try_again),
-        CASE(test_store_s3_removals_after_an_unclear_try), CASE(test_store_s3_completions_after_an_unclear_try),
-        CASE(test_store_s3_puts_with_failed_allocations),
+        REMOTE_CASE(test_store_s3_puts_after_an_unclear_try),
+        REMOTE_CASE(test_store_s3_puts_tried_again),
+        REMOTE_CASE(test_store_s3_puts_with_malformed_answers),
+        REMOTE_CASE(test_store_s3_puts_without_keys_to_try_again),
+        REMOTE_CASE(test_store_s3_removals_after_an_unclear_try),
+        REMOTE_CASE(test_store_s3_completions_after_an_unclear_try),
+        REMOTE_CASE(test_store_s3_puts_with_failed_allocations),
     };
     return test_run(tests);
 }
