@@ -87,7 +87,7 @@ def show(asked, texts, answers):
 
 
 def same(answers):
-    """Whether all searchers found the same texts at the same distances."""
+    """Returns whether all searchers found the same texts at the same distances."""
     (first_d, first_i), *others = answers.values()
     return all(np.array_equal(i, first_i) and np.allclose(d, first_d, rtol=1e-4, atol=1e-5) for d, i in others)
 

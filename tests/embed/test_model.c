@@ -150,7 +150,7 @@ static int size_of(int8_t w)
     return w < 0 ? -w : w;
 }
 
-/* Whether a matrix's weights keep to the kernels' bounds (simd/encoder.h). */
+/* Returns whether a matrix's weights are within the kernels' bounds (simd/encoder.h). */
 static void check_bounds(const struct int8_linear *layer)
 {
     for (size_t c = 0; c < layer->n; c++) {

@@ -142,7 +142,7 @@ CASES = [
     ("include_prompt false without a prompt", pooling(embedding_dimension=16, pooling_mode="mean", include_prompt=False)),
 ]
 
-# What is not done, and the word that says so.
+# Folders that Dipper refuses, each with a word of its message.
 REFUSED = [
     ("several pooling modes", pooling(embedding_dimension=16, pooling_mode=["mean", "cls"]), "2 pooling modes"),
     ("several pooling flags", pooling(word_embedding_dimension=16, pooling_mode_cls_token=True, pooling_mode_max_tokens=True), "2 pooling modes"),

@@ -275,7 +275,7 @@ static int by_value(const void *a, const void *b)
     return *left < *right ? -1 : *left > *right;
 }
 
-/* Whether the hit equals its row; *dist gets its distance. */
+/* Returns whether the hit equals its row; *dist gets the hit's distance. */
 static void check_hit(const struct world *w, const struct expected *e, const float *query,
                       const struct index_hit *hit)
 {

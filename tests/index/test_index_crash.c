@@ -78,7 +78,7 @@ static const struct expected before = {.rows = OLD_ROWS};
 static const struct expected after = {
     .rows = OLD_ROWS, .newer_from = NEW_FROM, .newer_to = NEW_TO, .newer_edition = 1};
 
-/* Whether the new rows are there; every row that is there must be right. */
+/* Returns whether the new rows are there. Fails the test if any row is wrong. */
 static bool is_new(const char *root)
 {
     struct world w;
@@ -104,7 +104,7 @@ static const char *fresh_root(void)
     return root;
 }
 
-/* How many counted calls a whole load makes. */
+/* Returns the number of counted calls that a whole load makes. */
 static long count_calls(const char *count)
 {
     char text[32] = "";
