@@ -1,7 +1,7 @@
-/* account/accounts.h: who asks, what they may do, and how much of it is left. The room's face.
+/* account/accounts.h: the face of the room: identifies the user of a request, checks rights, and counts embeddings.
  *
  * A server shows each request's key. The first try never blocks, so an I/O thread may make it: it grants a key that
- * is remembered, refuses a key that is certainly wrong, and otherwise answers that a thread that may block must ask:
+ * the memory holds, and refuses a key that is certainly wrong. Otherwise it answers ACCOUNT_WAIT:
  *
  *     verdict = accounts_try(accounts, key, &pass);
  *     if (verdict == ACCOUNT_WAIT)                         … on a thread that may block
@@ -39,13 +39,13 @@ enum account_reason {
     ACCOUNT_REASONS
 };
 
-/* The pass of one request. Zeroed: of nobody. */
+/* The pass of one request. Zeroed: a pass without a user. */
 struct account_pass {
     struct accounts *accounts;
-    struct account_key *key; /* one reference; NULL: of nobody */
+    struct account_key *key; /* the pass owns one reference; NULL: a pass without a user */
     enum account_reason reason;
     int64_t spent, month;   /* embeddings counted for this request, and their month */
-    struct quota_view view; /* of the month; of the minute if that refused */
+    struct quota_view view; /* figures of the month; after ACCOUNT_MINUTE_OVER, of the minute */
     bool has_view;
 };
 
@@ -67,7 +67,9 @@ struct account_options {
 
 enum {
     ACCOUNT_BATCH = 256,
-    ACCOUNT_KEY_SECONDS = 60, /* then a key is checked again, so a revoked key dies within this time */
+    /* After this time the database is asked about a key again, so a revoked key stops working. With `open`, it works
+     * on while the database is away. */
+    ACCOUNT_KEY_SECONDS = 60,
 };
 
 /* Opens the database and brings it up to date. */
@@ -79,7 +81,8 @@ enum account_verdict accounts_try(struct accounts *a, struct span key, struct ac
 /* May block. ACCOUNT_GRANTED or ACCOUNT_REFUSED. */
 enum account_verdict accounts_admit(struct call *call, struct accounts *a, struct span key,
                                     struct account_pass *pass);
-/* Whether the pass allows one of RIGHT_*, or any of them (0), on a namespace (data NULL: on none). */
+/* Whether the pass has the right `right` (one of RIGHT_*; 0: no right is needed) on a namespace (data NULL: the request
+ * uses no namespace). */
 enum account_verdict account_may(struct account_pass *pass, unsigned right, struct span namespace);
 /* Whether the pass may learn that a namespace exists. Refuses nothing and counts nothing. */
 bool account_sees(const struct account_pass *pass, struct span namespace);
@@ -88,7 +91,7 @@ enum account_verdict account_spend(struct call *call, struct account_pass *pass,
 void account_give_back(struct account_pass *pass);
 void account_leave(struct account_pass *pass);
 
-/* For a pass that was granted; NULL: of nobody. Valid as long as the pass. */
+/* The id and the tier of the pass's key; NULL: the pass has no key. Valid as long as the pass. */
 const char *account_key_id(const struct account_pass *pass);
 const char *account_tier_name(const struct account_pass *pass);
 /* Fills pass->view with the rest of the month if this node knows it. */

@@ -57,7 +57,7 @@ struct database_options {
     const char *schema; /* PostgreSQL only; NULL or "": DATABASE_SCHEMA */
     const char *url; /* sqlite:///absolute/path (a bare absolute path too), postgresql://… or postgres://… */
     unsigned pool_min, pool_max;
-    int timeout_ms; /* maximum for a statement, for connecting, and for waiting for a connection */
+    int timeout_ms; /* maximum time of a statement, of connecting, and of waiting for a free connection */
     struct metric_registry *registry; /* for the pool's gauges; NULL: none */
 };
 
@@ -65,10 +65,10 @@ struct database_options {
  * alone. Nothing else in the process may open that file: closing it would release SQLite's locks. DP_INVALID: not a
  * URL of a database. No message shows the URL's password. */
 enum dp_status database_open(struct call *call, const struct database_options *options, struct database **out);
-void database_close(struct database *db); /* NULL is fine; nothing may be in progress */
+void database_close(struct database *db); /* NULL is fine; no transaction may be running */
 bool database_is_postgres(const struct database *db);
-/* Where the tables are, for messages: "the file accounts.db", "the schema dipper of the database app at
- * db.example:5432". Valid as long as the database. */
+/* The place of the tables, for messages: "the file /srv/accounts.db", "the schema dipper of the PostgreSQL database app
+ * at db.example:5432". Valid as long as the database. */
 const char *database_place(const struct database *db);
 /* The path in a URL of SQLite; NULL for any other URL. */
 const char *database_sqlite_path(const char *url);
@@ -79,7 +79,7 @@ enum dp_status database_transact(struct call *call, struct database *db,
                                  enum dp_status (*work)(struct call *call, struct db_transaction *t,
                                                         void *context),
                                  void *context);
-/* Runs `work` that only reads; it waits for no writer. */
+/* Runs `work`, which must only read, in a transaction. It does not wait for writers. */
 enum dp_status database_read(struct call *call, struct database *db,
                              enum dp_status (*work)(struct call *call, struct db_transaction *t, void *context),
                              void *context);

@@ -2,7 +2,7 @@
  * wait for each other. Several processes may share the file.
  *
  * A statement waits for another writer only until its time limit (the busy time-out); the progress handler
- * interrupts one that runs too long. A commit is on the disk when it returns (synchronous = FULL). */
+ * interrupts a statement that runs too long. A commit is on the disk when it returns (synchronous = FULL). */
 #include <sqlite3.h>
 
 #include <errno.h>
@@ -41,12 +41,13 @@ static enum dp_status sqlite_fail(struct call *call, struct sqlite_connection *c
     case SQLITE_INTERRUPT:
         return call_fail(call, DP_UNAVAILABLE, "the accounts' database took too long to %s", doing);
     case SQLITE_NOMEM: return call_nomem(call, "the accounts' database");
-    case SQLITE_CONSTRAINT: return call_fail(call, DP_EXISTS, "the accounts' database has that already");
+    case SQLITE_CONSTRAINT:
+        return call_fail(call, DP_EXISTS, "the accounts' database already has a record with that value");
     case SQLITE_FULL: *broken = true; return call_fail(call, DP_FULL, "no space left for the accounts' database");
     case SQLITE_READONLY:
     case SQLITE_PERM:
         *broken = true;
-        return call_fail(call, DP_DENIED, "the accounts' database may not be written: %.*s", MESSAGE_MAX, why);
+        return call_fail(call, DP_DENIED, "no permission to write the accounts' database: %.*s", MESSAGE_MAX, why);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         *broken = true;
@@ -86,7 +87,7 @@ static enum dp_status sqlite_bind(struct call *call, struct sqlite_connection *c
     return DP_OK;
 }
 
-/* Reads the cells of the current row. */
+/* Reads the cells of the current record. */
 static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struct db_value *cells, size_t columns)
 {
     for (size_t i = 0; i < columns; i++) {
@@ -103,13 +104,13 @@ static enum dp_status read_row(struct call *call, sqlite3_stmt *statement, struc
             text ? arena_copy(call->arena, span_of(text, (size_t)sqlite3_column_bytes(statement, column)))
                  : span_of(NULL, 0);
         if (!copy.data)
-            return call_nomem(call, "rows of the accounts' database");
+            return call_nomem(call, "records of the accounts' database");
         cells[i] = db_text(copy);
     }
     return DP_OK;
 }
 
-/* Runs the statement to its end and collects its rows. */
+/* Runs the statement to its end and collects its records. */
 static enum dp_status sqlite_step_all(struct call *call, struct sqlite_connection *c, sqlite3_stmt *statement,
                                       struct db_rows *out, bool *broken)
 {
@@ -123,7 +124,7 @@ static enum dp_status sqlite_step_all(struct call *call, struct sqlite_connectio
                              DB_ROWS_MAX);
         struct db_value *grown = arena_reserve(call->arena, cells, out->count, &room, columns * sizeof *grown, 1);
         if (!grown)
-            return call_nomem(call, "rows of the accounts' database");
+            return call_nomem(call, "records of the accounts' database");
         cells = grown;
         enum dp_status status = read_row(call, statement, cells + out->count * columns, columns);
         if (status != DP_OK)
@@ -235,7 +236,7 @@ static enum dp_status sqlite_connect(struct call *call, const char *path, const 
     return status;
 }
 
-/* A writer takes the lock at the beginning; otherwise two transactions that read first would deadlock. */
+/* A writer takes the lock at once. If two transactions read first and then wanted to write, they would deadlock. */
 static enum dp_status sqlite_begin(struct call *call, struct db_connection *base, bool writes, bool *broken)
 {
     struct db_rows rows;

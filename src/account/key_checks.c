@@ -1,8 +1,8 @@
 /* key_checks.c: checks of keys, shared by all askers for one key, and the one thread that runs bcrypt.
  *
  * The first asker makes the check: its thread reads the database, compares digests and, if candidates without a
- * digest are left, puts the check into the queue. Its flight (os/flight.h) counts who holds the check: the askers,
- * and the list until the check is done. The thread has a lower priority than the threads that answer requests. */
+ * digest are left, puts the check into the queue. The check's flight (os/flight.h) counts the holders of the check: the
+ * askers, and the list until the check is done. The thread of bcrypt has a lower priority than request threads. */
 #include "account/key_checks.h"
 
 #include <errno.h>
@@ -19,22 +19,22 @@
 enum {
     CHECK_ARENA_MAX = 64 << 10,
     NICENESS = 10,
-    PLACE_MS = 100, /* an asker waits this long for a place; a read of the database takes a millisecond */
+    PLACE_MS = 100, /* an asker waits this long for a place; a check without bcrypt takes about 1 ms */
     LEARN_ARENA_MAX = 64 << 10
 };
 
 struct key_check {
     struct key_check *next;   /* list of all checks that are not done */
-    struct key_check *queued; /* next of the queue */
+    struct key_check *queued; /* next check in the queue */
     struct flight flight;     /* lands when the check is done; the list and each asker are users */
     bool in_queue;            /* waits for bcrypt, or bcrypt runs */
     uint8_t digest[SIPHASH_BYTES];
     char text[KEY_TEXT_MAX]; /* wiped when done */
     size_t text_len;
-    struct arena arena;               /* of the candidates */
-    struct key_records candidates;    /* without a digest */
+    struct arena arena;               /* holds the candidates */
+    struct key_records candidates;    /* keys with this prefix; after look_up only those without a digest */
     const struct key_record *learned; /* the candidate that bcrypt found right */
-    struct dp_error error;            /* of the result */
+    struct dp_error error;            /* the result, if the check failed */
     struct account_key *key;
 };
 
@@ -46,7 +46,7 @@ struct key_checks {
         pthread_cond_t done; /* flights of checks land */
         pthread_cond_t left; /* a place became free */
         struct key_check *checks, *first, **last;
-        unsigned queued;  /* checks in the queue, and the one that bcrypt runs for */
+        unsigned queued;  /* checks in the queue, with the one for which bcrypt runs */
         unsigned inside;  /* askers that have a place */
         unsigned hopeful; /* askers that wait for a place */
         bool closing;
@@ -94,8 +94,7 @@ static void finish_check(struct key_checks *c, struct key_check *check)
     free_unused_check(check);
 }
 
-/* The check of this digest with a reference for the caller; a new check if there was none (*mine). NULL: out of
- * memory. */
+/* Finds the check of this digest, or makes one (*mine). The caller gets a reference. NULL: out of memory. */
 static struct key_check *join_check(struct key_checks *c, struct span text, const uint8_t digest[SIPHASH_BYTES],
                                     bool *mine)
 {
@@ -147,7 +146,7 @@ static void enqueue_check(struct key_checks *c, struct key_check *check)
 
 /* ---- the thread ------------------------------------------------------------------------------------- */
 
-/* Sets the result: the key of this record, or a wrong key (NULL). Without the lock. */
+/* Sets the result: the key of the record `good`, or a wrong key (NULL). The caller does not hold the lock. */
 static void conclude_check(struct key_checks *c, struct key_check *check, const struct key_record *good)
 {
     if (!good) {
@@ -207,7 +206,7 @@ static void *serve_checks(void *context)
             key_digest(span_of(check->text, check->text_len), digest);
         pthread_mutex_lock(&c->locked.lock);
         flight_join(&check->flight);
-        finish_check(c, check); /* before the digest is stored: no asker waits for that */
+        finish_check(c, check); /* before learn_digest, so that no asker waits for the database */
         pthread_mutex_unlock(&c->locked.lock);
         if (check->learned)
             learn_digest(c, check->learned, digest);
@@ -244,7 +243,8 @@ static const struct key_record *compare_digests(struct key_check *check)
 /* Reads the database, without the lock. True if bcrypt must run on the candidates. */
 static bool look_up(struct key_checks *c, struct key_check *check)
 {
-    struct call own; /* others may wait too, so the read does not end with the first asker's call */
+    struct call
+        own; /* other askers wait for the result, so the end of the first asker's call must not end the read */
     struct span prefix = key_prefix(c->options.scheme, span_of(check->text, check->text_len));
     call_init(&own, &check->arena);
     enum dp_status status = records_find(&own, c->options.db, prefix,
@@ -289,8 +289,8 @@ static void leave_check_place(struct key_checks *c)
     pthread_cond_signal(&c->locked.left);
 }
 
-/* Waits for the result of a check on which the caller has a reference; makes the check if it is `mine`. Under the
- * lock. */
+/* Waits for the result of a check, to which the caller holds a reference. `mine`: makes the check first. The caller
+ * holds the lock. */
 static enum dp_status result_of(struct call *call, struct key_checks *c, struct key_check *check, bool mine,
                                 struct account_key **out)
 {

@@ -107,7 +107,7 @@ void key_memory_free(struct key_memory *m)
     mem_free(m);
 }
 
-/* The part and the set of a digest; clients cannot predict its bits. */
+/* Finds the part and the set of a digest. Clients cannot predict digests, so they cannot fill one set. */
 static struct memory_place *set_of(struct key_memory *m, const uint8_t digest[SIPHASH_BYTES],
                                    struct memory_part **part)
 {
@@ -117,7 +117,7 @@ static struct memory_place *set_of(struct key_memory *m, const uint8_t digest[SI
     return (*part)->places + (bits & (m->sets - 1)) * WAYS;
 }
 
-/* The digest's place in its set, or NULL. Under the part's lock. */
+/* Finds the digest's place in its set; NULL: it has none. The caller holds the part's lock. */
 static struct memory_place *find_place(struct memory_place *set, const uint8_t digest[SIPHASH_BYTES])
 {
     for (size_t i = 0; i < WAYS; i++)

@@ -1,5 +1,5 @@
-/* schema.c: the migrations, each a list of statements that both databases accept. Migrations are only ever added,
- * never changed: a database remembers how many it has.
+/* schema.c: the migrations, each a list of statements that both databases accept. We only add migrations
+ * and never change one, because a database remembers only the number of its migrations.
  *
  * users       a person or company, with a tier
  * api_keys    hashes of keys; several may share a prefix. digest: SHA-256 of the key's text, valid while digest_hash
@@ -58,9 +58,9 @@ static enum dp_status apply_migration(struct call *call, struct db_transaction *
 
 /* ---- the schema of PostgreSQL ------------------------------------------------------------------------ */
 
-/* The first versions put the tables beside others' into the schema "public", or into one named like the user. A
- * schema with our table of versions is ours; another program's `users` has no such table beside it. The default
- * schema is never moved: another deployment may use it. */
+/* Moves tables of the first versions of this program, which lie in the schema "public" or in one with the user's name,
+ * perhaps among other programs' tables. The table dipper_schema shows that the others are ours. Tables in the default
+ * schema stay there: another deployment may use them. */
 static enum dp_status move_tables(struct call *call, struct db_transaction *t)
 {
     static const char *const tables[] = {"users", "api_keys", "usage", "leases", "key_usage", "dipper_schema"};
@@ -82,17 +82,16 @@ static enum dp_status move_tables(struct call *call, struct db_transaction *t)
         status = sql ? db_run(call, t, sql, NULL, 0, NULL) : call_nomem(call, "a statement");
     }
     if (status == DP_OK)
-        log_write(LOG_INFO, "the accounts' tables are moved from the schema %.*s to %s", SPAN_FMT(from),
-                  db_schema(t));
+        log_write(LOG_INFO, "moved the accounts' tables from the schema %.*s to %s", SPAN_FMT(from), db_schema(t));
     return status;
 }
 
-/* Creates the schema if it is missing, and moves older tables into it if it has none. */
+/* Creates the schema if it is missing. Moves tables of older versions into it if it has no tables. */
 static enum dp_status have_schema(struct call *call, struct db_transaction *t)
 {
     const struct db_value schema = db_text_str(db_schema(t));
     struct db_rows rows;
-    /* A user of a schema may lack the right to create one. */
+    /* Asks first: CREATE SCHEMA IF NOT EXISTS would need the right to create a schema, even if the schema exists. */
     enum dp_status status =
         db_run(call, t, "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_namespace WHERE nspname = $1", &schema, 1, &rows);
     if (status == DP_OK && db_row(&rows, 0)->number == 0) {
@@ -138,7 +137,7 @@ static enum dp_status migrate_in_transaction(struct call *call, struct db_transa
         return call_fail(call, DP_UNSUPPORTED,
                          "the accounts' database is of version %" PRId64
                          ", and this program knows versions up to %" PRId64 ": "
-                         "use the newer dipper that brought it there",
+                         "use the newer dipper that migrated the database",
                          version, SCHEMA_VERSION);
     *changed = version < SCHEMA_VERSION;
     while (status == DP_OK && version < SCHEMA_VERSION)

@@ -1,6 +1,6 @@
 /* tier.c: the names of tiers, and months.
  *
- * Days are counted by the algorithms of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms" (2013). */
+ * The algorithms for days are from Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms" (2013). */
 #include "account/tier.h"
 
 #include <stdio.h>

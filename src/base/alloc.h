@@ -14,7 +14,7 @@ void *mem_realloc(void *block, size_t size);            /* like realloc; on fail
 void *mem_aligned_alloc(size_t alignment, size_t size); /* alignment: a power of two ≥ sizeof(void *) */
 void mem_free(void *block);                             /* frees blocks of all the functions above */
 
-/* a * b into *out; false when it overflows. For sizes that come from outside. */
+/* Multiplies sizes that come from outside: *out = a * b. False: the product overflows. */
 static inline int mem_mul_ok(size_t a, size_t b, size_t *out)
 {
     return !__builtin_mul_overflow(a, b, out);

@@ -5,16 +5,16 @@
 #include "base/alloc.h"
 #include "base/arena.h"
 
-/* The array with room for an element at `count`: itself, or a larger one of at least `first` elements, to which its
- * own have moved. `size`: bytes of an element. NULL without memory, or when the sizes overflow: array and *capacity
- * stay as they are.
+/* Makes room for an element at `count`. Returns the array, or a larger one of at least `first` elements to which the
+ * elements have moved. `size`: bytes of an element. NULL: out of memory, or the sizes overflow; then the array and
+ * *capacity stay as they are.
  *
  *     struct part *parts = array_reserve(u->parts, u->count, &u->capacity, sizeof *parts, 16);
  *     if (!parts)
  *         return call_nomem(call, "an upload");
  *     u->parts = parts; */
 void *array_reserve(void *array, size_t count, size_t *capacity, size_t size, size_t first);
-/* An array in an arena, which keeps the smaller ones too. */
+/* Like array_reserve, for an array in an arena. The smaller arrays stay in the arena until it is reset. */
 void *arena_reserve(struct arena *arena, void *array, size_t count, size_t *capacity, size_t size, size_t first);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/buffer.h"
 
-/* Characters of the padded encoding of `bytes` bytes, fewer than SIZE_MAX / 4 * 3. */
+/* Length of the padded encoding of `bytes` bytes; `bytes` must be below SIZE_MAX / 4 * 3. */
 static inline size_t base64_length(size_t bytes)
 {
     return (bytes / 3 + (bytes % 3 != 0)) * 4;

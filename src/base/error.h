@@ -23,7 +23,7 @@ enum dp_status dp_fail_nomem(struct dp_error *error, const char *what);
  * → DP_FULL, ENOMEM → DP_NOMEM, others → DP_IO. */
 enum dp_status dp_fail_errno(struct dp_error *error, int errno_value, const char *doing, const char *path);
 
-/* Puts "prefix: " before the message in `error` (may be NULL). */
+/* Puts the printf-style text and ": " before the message in `error` (may be NULL). */
 void dp_error_prefix(struct dp_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Clears `error` to success. */

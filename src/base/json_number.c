@@ -22,10 +22,10 @@ enum {
 struct binary_format {
     int32_t fraction_bits;
     int32_t bias;
-    int32_t biased_max; /* of infinity */
-    int32_t power_min;  /* below, 19 digits times the power round to 0 */
-    int32_t power_max;  /* above, any digits are infinite */
-    int32_t tie_min;    /* powers for which a number may lie just between two others */
+    int32_t biased_max; /* biased exponent of infinity */
+    int32_t power_min;  /* for smaller powers of ten, 19 digits round to 0 */
+    int32_t power_max;  /* for larger powers of ten, the result is infinite */
+    int32_t tie_min;    /* from tie_min to tie_max, a number may lie exactly between two results */
     int32_t tie_max;
 };
 
@@ -123,8 +123,9 @@ static inline uint64_t round_digits(uint64_t digits, int64_t exponent, const str
     uint64_t w = digits << leading;
     const struct power_of_ten *power = &POWERS_OF_TEN[q - POWER_OF_TEN_FIRST];
 
-    /* The significand's bits plus three: guard bits, and the bit that the product may lack in front. If the bits
-     * below are all ones, the second half of the power might carry into them. */
+    /* Keeps the significand's bits and three more: guard bits, and one because the product may begin with a zero bit.
+     * If all bits below these are ones, the low half of the power can carry into the kept bits, so it is multiplied
+     * too. */
     unsigned __int128 product = (unsigned __int128)w * power->high;
     uint64_t below = UINT64_MAX >> (b->fraction_bits + 3);
     if (((uint64_t)(product >> 64) & below) == below) {
@@ -238,7 +239,7 @@ static int compare_with_middle(const struct json_number *n, uint64_t bits, const
     return order == 0 && more ? 1 : order;
 }
 
-/* The bits of the whole number without its sign. */
+/* Rounds the whole number; returns its bits without the sign. */
 static inline uint64_t round_number(const struct json_number *n, const struct binary_format *b)
 {
     uint64_t bits = round_digits(n->digits, n->exponent, b);

@@ -1,7 +1,7 @@
 /* base/metrics.h: counters, gauges and histograms as plain atomics. The server prints them.
  *
- * A registry lists metrics in the order in which they were added. Metrics are added at the start, by one thread; any
- * thread updates them, wait-free, by one or two atomic additions. Units are Prometheus's: seconds and bytes. Times
+ * A registry lists metrics in the order of their adding. One thread adds all metrics at the start. Then any thread
+ * updates them, wait-free, by one or two atomic additions. Units are Prometheus's: seconds and bytes. Times
  * are counted in nanoseconds and printed as seconds.
  */
 #ifndef BASE_METRICS_H
@@ -22,11 +22,11 @@ struct metric {
     char labels[METRIC_LABELS_MAX]; /* `status="200",dialect="openai"`, or empty */
     enum metric_kind kind;
     bool nano;                     /* a counter of nanoseconds */
-    const _Atomic int64_t *source; /* counter, gauge: where the value is; NULL: in `value` */
+    const _Atomic int64_t *source; /* counter, gauge: a value elsewhere; NULL: `value` */
     _Atomic int64_t value;         /* counter, gauge */
     const double *bounds;          /* histogram: upper bounds, ascending */
     size_t bound_count;
-    /* buckets[i] counts values in (bounds[i-1], bounds[i]]; buckets[bound_count] those above all bounds */
+    /* buckets[i] counts values in (bounds[i-1], bounds[i]]; buckets[bound_count] counts values above all bounds */
     _Atomic uint64_t buckets[METRIC_BUCKETS_MAX + 1];
     _Atomic uint64_t sum_nano; /* sum of observations * 1e9 */
     struct metric *next;

@@ -47,7 +47,7 @@ static inline bool span_starts_with(struct span a, struct span prefix)
 /* Compares like memcmp; a prefix sorts before a longer span. */
 int span_compare(struct span a, struct span b);
 
-/* Sets *out to the part [offset, offset + len) of `a`; false if it is not inside. */
+/* Sets *out to the part [offset, offset + len) of `a`. False: `a` ends before the part does. */
 static inline bool span_sub(struct span a, uint64_t offset, uint64_t len, struct span *out)
 {
     if (offset > a.len || len > a.len - offset)

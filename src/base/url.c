@@ -1,4 +1,4 @@
-/* url.c: one splitter of URLs, one decoder and one encoder of percent signs. */
+/* url.c: splits URLs, and decodes and encodes percent signs, for the whole program. */
 #include "base/url.h"
 
 #include "base/hex.h"
@@ -37,7 +37,7 @@ static struct span take_before(struct span *rest, const char *marks)
     return taken;
 }
 
-/* Takes the text behind `mark`, up to `marks`, from *rest; data NULL if *rest begins with another byte. */
+/* Takes the text between `mark` and the first byte of `marks` from *rest. Data NULL: *rest does not begin with `mark`. */
 static struct span take_behind(struct span *rest, uint8_t mark, const char *marks)
 {
     if (rest->len == 0 || rest->data[0] != mark)

@@ -4,13 +4,13 @@
 
 #include "base/span.h"
 
-/* Bytes (1 to 4) of the well-formed character at `at`; 0 if there is none before `end`. */
+/* Bytes (1 to 4) of the character at `at`; 0: no well-formed character begins there and ends before `end`. */
 size_t utf8_length(const uint8_t *at, const uint8_t *end);
 /* Bytes (≥ 1) that one U+FFFD replaces where utf8_length() is 0: the longest beginning of a character (Unicode 15,
  * §3.9, "substitution of maximal subparts"). */
 size_t utf8_bad_length(const uint8_t *at, const uint8_t *end);
 bool utf8_valid(struct span text);
-/* Bytes before the first that is not printable ASCII or is `"` or `\`: JSON copies them unchanged. */
+/* Length of the run of printable ASCII from `at`, without `"` and `\`: bytes that JSON copies unchanged. */
 size_t utf8_plain_length(const uint8_t *at, const uint8_t *end);
 /* The scalar value of the well-formed character of `len` bytes at `at` if a terminal or an editor acts on it instead
  * of showing it (C1 controls, marks of direction, zero-width characters, separators of lines and paragraphs; all

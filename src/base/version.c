@@ -1,8 +1,8 @@
-/* version.c: the build passes the version as a macro to this file's room. */
+/* version.c: the version, from the macro DIPPER_VERSION, which the build sets for src/base. */
 #include "base/version.h"
 
 #ifndef DIPPER_VERSION
-#error "the build defines DIPPER_VERSION"
+#error "DIPPER_VERSION is not defined: build with meson"
 #endif
 
 const char *version_text(void)

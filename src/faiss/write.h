@@ -1,7 +1,7 @@
 /* faiss/write.h: writing an inverted file that stock FAISS opens (IndexIVFFlat, IndexIVFScalarQuantizer QT_8bit;
  * flat quantizer; array lists).
  *
- * The writer streams the file to a sink: first the head, which is all before the list data, then the lists in
+ * The writer streams the file to a sink: first the head (all bytes before the data of the lists), then the lists in
  * order. docs/internals/faiss.md describes the bytes.
  */
 #ifndef FAISS_WRITE_H

@@ -1,8 +1,8 @@
-/* os/gate.h: the rights of a call: what it may touch, and what it pays.
+/* os/gate.h: the rights of a call: the names that it may use, and its price in texts.
  *
  * The server sets a gate for each client; a call without a gate is the operator's and may do everything. The service
- * asks the gate wherever it uses a namespace, an open index, or texts to embed. So a handler cannot reach a name that
- * was not checked, or embed free of charge, whatever it forgets.
+ * asks the gate wherever it uses a namespace, an open index, or texts to embed. So even a handler that forgets a check
+ * cannot use a name without the right, or embed texts without counting them.
  */
 #ifndef OS_GATE_H
 #define OS_GATE_H

@@ -18,17 +18,17 @@ enum { SHOWN_MAX = URL_SHOWN_MAX + 8 };
 /* One name. While its file is being opened, the slot only reserves the name. */
 struct open_index {
     struct faiss_index *index; /* NULL: not open yet */
-    struct call_cost cost;     /* of opening */
+    struct call_cost cost;     /* costs of opening the file */
     int64_t open_ns;
     size_t name_len;
     uint8_t name[INDEX_NAME_MAX];
     char url[SHOWN_MAX];
-    char *recall_url; /* of its recall table; NULL: the file's URL gives access to the file alone */
+    char *recall_url; /* URL of the recall table; NULL: unknown, because the file's URL has a query */
     struct {
         unsigned borrowed;
         bool listed;                 /* false: closed when given back */
         struct recall_table *recall; /* set once, by the first search that needs it */
-    } locked;                        /* by the table's lock */
+    } locked;                        /* by the lock of struct indexes */
 };
 
 /* ---- lifecycle ------------------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ static struct span slot_name(const struct open_index *slot)
     return span_of(slot->name, slot->name_len);
 }
 
-/* The index of a name in the table, or its count. */
+/* The position of a name in the table; the table's count if the name is missing. */
 static size_t find_slot(const struct indexes *x, struct span name)
 {
     size_t i = 0;
@@ -160,7 +160,8 @@ static enum dp_status keep_recall_url(struct call *call, const struct index_sour
     return DP_OK;
 }
 
-/* Lists the name before its file is opened, so that no other request opens one under it. The caller has it borrowed. */
+/* Puts the name into the table before the file is open, so that no other request can take the name. The caller borrows
+ * the slot. */
 static enum dp_status reserve_name(struct call *call, struct indexes *x, const struct index_source *source,
                                    struct open_index **out)
 {
@@ -219,15 +220,15 @@ static enum dp_status open_index_file(struct call *call, struct indexes *x, cons
     struct store_options store = store_of(x, permit);
     enum dp_status status = faiss_index_open_url(call, source->url, &store, &known, out);
     if (status == DP_OK && faiss_index_info(*out).flat && faiss_index_info(*out).data_bytes > FLAT_BYTES_MAX) {
-        status = call_fail(
-            call, DP_TOO_LARGE,
-            "the file is a flat index, so each search would read all of its %" PRIu64 " bytes of vectors, more "
-            "than the %d that a server reads for one: make an IVF file of it with `dipper faiss build`",
-            faiss_index_info(*out).data_bytes, FLAT_BYTES_MAX);
+        status = call_fail(call, DP_TOO_LARGE,
+                           "the file is a flat index, so each search would read all of its %" PRIu64
+                           " bytes of vectors; the "
+                           "limit is %d bytes: make an IVF file with `dipper faiss build`",
+                           faiss_index_info(*out).data_bytes, FLAT_BYTES_MAX);
         faiss_index_free(*out);
         *out = NULL;
     }
-    if (status == DP_CORRUPT) /* the client named a file that is no FAISS file: its mistake, not the server's */
+    if (status == DP_CORRUPT) /* the client named a wrong file: the server's data is not corrupt */
         status = call_restatus(call, DP_INVALID);
     return status;
 }
@@ -256,7 +257,7 @@ enum dp_status service_index_open(struct call *call, struct service *s, const st
         status = gate_enter(call, GATE_WRITE, source->name);
     if (status == DP_OK && url_rules_count(x->rules) == 0)
         status = call_fail(call, DP_DENIED,
-                           "this server opens no URLs; its operator permits some with "
+                           "this server opens no URLs: its operator can permit URLs with "
                            "--allow-index-url");
     if (status == DP_OK)
         status = url_rules_check(x->rules, source->url, call->arena, &permit, &call->error);
@@ -380,7 +381,8 @@ static enum dp_status check_index_search(struct call *call, const struct index_s
         return call_fail(call, DP_INVALID, "a search of %zu queries finds 1 to %zu neighbours for each, not %zu",
                          search->count, INDEX_SEARCH_HITS_MAX / search->count, search->k);
     if (search->k_factor * (float)(search->k * search->count) > (float)INDEX_SEARCH_HITS_MAX)
-        return call_fail(call, DP_INVALID, "a search looks at %d candidates at most, not %zu times k_factor",
+        return call_fail(call, DP_INVALID,
+                         "a search has at most %d candidates (queries * k * k_factor), not %zu times k_factor",
                          INDEX_SEARCH_HITS_MAX, search->k * search->count);
     if (search->keep_count > INDEX_SEARCH_IDS_MAX || search->skip_count > INDEX_SEARCH_IDS_MAX)
         return call_fail(call, DP_INVALID, "a search keeps or skips at most %d ids", INDEX_SEARCH_IDS_MAX);
@@ -399,10 +401,10 @@ static enum dp_status embed_queries(struct call *call, struct service *s, const 
         return status;
     service_model(s, &model);
     if (model.dim != faiss_index_info(slot->index).dim_in)
-        return call_fail(
-            call, DP_INVALID,
-            "the model %.*s makes vectors of %u dimensions, those of the index have %zu: give vectors",
-            SPAN_FMT(model.name), model.dim, faiss_index_info(slot->index).dim_in);
+        return call_fail(call, DP_INVALID,
+                         "the model %.*s makes vectors of %u dimensions, but the index has %zu dimensions: send "
+                         "vectors, not texts",
+                         SPAN_FMT(model.name), model.dim, faiss_index_info(slot->index).dim_in);
     status = service_embed(call, s, &request, &response);
     if (status != DP_OK)
         return status;
@@ -420,8 +422,8 @@ static enum dp_status load_recall(struct call *call, struct indexes *x, const st
     if (url.len == 0)
         return call_fail(
             call, DP_INVALID,
-            "a URL with a query gives access to the file alone: give recall_table too when you open the "
-            "index, or search with nprobe");
+            "the URL of the index has a query, so the server cannot know the URL of its recall table: give "
+            "recall_table when you open the index, or search with nprobe");
     enum dp_status status = url_rules_check(x->rules, url, call->arena, &permit, &call->error);
     if (status != DP_OK)
         return status;

@@ -14,7 +14,7 @@ enum {
     TILE_LANES = 1,
     SCORE_KEYS = 4, /* keys against sixteen queries */
     SCORE_KEYS_FEW = 4,
-    VALUE_ROWS = 4, /* queries and 16-column groups of values; few, where that many do not remain */
+    VALUE_ROWS = 4, /* queries and 16-column groups of values; …_FEW: for the rest, which is smaller */
     VALUE_ROWS_FEW = 2,
     VALUE_LANES = 1
 };

@@ -11,7 +11,7 @@
 enum {
     TILE_ROWS = 6, /* rows and 16-column groups of a linear layer */
     TILE_LANES = 4,
-    SCORE_KEYS = 16, /* keys against sixteen queries; few, where that many do not remain */
+    SCORE_KEYS = 16, /* keys against sixteen queries; …_FEW: for the rest, which is smaller */
     SCORE_KEYS_FEW = 8,
     VALUE_ROWS = 8, /* queries and 16-column groups of values */
     VALUE_ROWS_FEW = 4,
@@ -79,7 +79,8 @@ static inline lanes lanes_scale(lanes p, lanes t)
     return _mm512_castsi512_ps(
         _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
 }
-/* The two halves, joined. Upper halves fold onto lower ones, as the scalar tree does. */
+/* The upper half. Sums, maxima and minima of all lanes fold the upper half onto the lower one, in the order of the
+ * scalar tree. */
 static inline __m256 lanes_high(lanes a)
 {
     return _mm512_extractf32x8_ps(a, 1);
@@ -105,7 +106,7 @@ static inline float lanes_min_of(lanes a)
     c = _mm_min_ps(c, _mm_movehl_ps(c, c));
     return _mm_cvtss_f32(_mm_min_ss(c, _mm_movehdup_ps(c)));
 }
-/* Rows become columns: pairs, fours, then 128-bit quarters change places. */
+/* Transposes 16 x 16 floats: first exchanges pairs, then groups of four, then 128-bit quarters. */
 static inline void lanes_transpose(lanes m[16])
 {
     __m512 a[16], b[16];
@@ -134,7 +135,7 @@ static inline void lanes_transpose(lanes m[16])
 }
 /* ---- integers: two of 16 bits to a lane, as attention_lanes.h has them ---- */
 
-/* The low halves of a and b. */
+/* Joins the low 16 bits of each lane of a and of b: a's become the low half of the lane, b's the high half. */
 static inline lanes lanes_integers(lanes a, lanes b)
 {
     __m512i high = _mm512_slli_epi32(_mm512_castps_si512(b), 16);

@@ -8,7 +8,7 @@
 
 #include "store/trust.h"
 
-/* How the bucket is named in a request: http://host/bucket/key, or http://bucket.host/key. */
+/* The place of the bucket's name in a URL: http://host/bucket/key, or http://bucket.host/key. */
 enum s3_addressing {
     S3_ADDRESSING_AUTO, /* by host for Amazon's own endpoints, by path for all others */
     S3_ADDRESSING_PATH,
@@ -20,9 +20,9 @@ struct s3_settings {
     const char *region;       /* AWS_REGION; else the profile's, else us-east-1 */
     const char *endpoint_url; /* S3_ENDPOINT_URL; else the profile's, else Amazon's for the region */
     enum s3_addressing addressing;
-    bool unsigned_requests; /* for public buckets: look for no keys */
+    bool unsigned_requests; /* for public buckets: sends requests without credentials */
 
-    /* Keys, from the first of these sources that is set. */
+    /* Credentials: the first of these sources that is set. */
     const char *access_key_id, *secret_access_key, *session_token;      /* AWS_ACCESS_KEY_ID, … */
     const char *role_arn, *web_identity_token_file, *role_session_name; /* AWS_ROLE_ARN, … */
     const char *profile, *credentials_file, *config_file;               /* AWS_PROFILE, … */

@@ -1,4 +1,4 @@
-/* vector_header.c: reading the headers of .npy, .fvecs and .bvecs; and what is neither, in words.
+/* vector_header.c: reads the headers of .npy, .fvecs and .bvecs. Of any other file it says what the file is.
  *
  *   npy    = "\x93NUMPY", u8 major, u8 minor, u16 (major 1) or u32 length, header of that length, the numbers
  *   header = a Python dictionary: 'descr', 'fortran_order', 'shape', in any order, as NumPy prints it
@@ -59,7 +59,7 @@ static bool npy_parse_shape(struct span text, uint64_t shape[SHAPE_MAX], size_t 
         if (*dims == SHAPE_MAX || !npy_take_number(&text, &shape[*dims]))
             return *dims == SHAPE_MAX;
         ++*dims;
-        if (text.len > 0 && *text.data == 'L') /* of Python 2 */
+        if (text.len > 0 && *text.data == 'L') /* Python 2 wrote "4L" */
             text = span_of(text.data + 1, text.len - 1);
         text = npy_skip_blanks(text);
         if (text.len == 0 || (*text.data != ',' && *text.data != ')'))
@@ -78,7 +78,7 @@ static const struct {
              {'i', '2', VECTOR_I16}, {'i', '4', VECTOR_I32}, {'i', '8', VECTOR_I64}, {'u', '1', VECTOR_U8},
              {'u', '2', VECTOR_U16}, {'u', '4', VECTOR_U32}, {'u', '8', VECTOR_U64}, {'b', '1', VECTOR_BOOL}};
 
-/* What to do about numbers of a type that is not read, by the letter of the type. */
+/* Names a type of numbers that we do not read, by its letter, and says what to do. */
 static const char *npy_type_remedy(char letter)
 {
     switch (letter) {
@@ -148,8 +148,8 @@ static enum dp_status parse_npy(struct span head, uint64_t file_bytes, const cha
     uint32_t len = major == 1 ? cursor_u16(&c) : cursor_u32(&c);
     struct span header = cursor_bytes(&c, len);
     if (c.failed || major < 1 || major > 3)
-        return dp_fail(error, DP_INVALID, "%s: its .npy header is cut short or of a version that is not known",
-                       name);
+        return dp_fail(error, DP_INVALID,
+                       "%s: its .npy header is cut short, or its format version is not 1, 2 or 3", name);
     enum dp_status status = npy_parse_type(npy_value_of(header, "descr"), name, out, error);
     if (status == DP_OK)
         status = npy_take_shape(npy_value_of(header, "shape"), name, out, error);
@@ -164,8 +164,8 @@ static enum dp_status parse_npy(struct span head, uint64_t file_bytes, const cha
     if (__builtin_mul_overflow(out->count, (uint64_t)out->dim, &numbers) || numbers > rest / out->size ||
         numbers * out->size != rest)
         return dp_fail(error, DP_INVALID,
-                       "%s: %" PRIu64 " vectors of %zu dimensions do not take the %" PRIu64
-                       " bytes behind its header; it is cut short, or something was written behind it",
+                       "%s: %" PRIu64 " vectors of %zu dimensions do not fill the %" PRIu64
+                       " bytes behind its header: the file is cut short, or has other bytes at its end",
                        name, out->count, out->dim, rest);
     out->begin = c.offset;
     out->row_bytes = out->dim * out->size;
@@ -198,7 +198,7 @@ static bool vecs_fit(struct span head, uint64_t file_bytes, size_t size, bool *a
     return true;
 }
 
-/* Refuses a file that is neither, and says what to do. */
+/* Refuses a file of another format, and says what to do. */
 static enum dp_status refuse_other_file(struct span head, uint64_t file_bytes, const char *name,
                                         struct dp_error *error)
 {
@@ -216,10 +216,10 @@ static enum dp_status refuse_other_file(struct span head, uint64_t file_bytes, c
                        "%s: it is neither .npy, .fvecs nor .bvecs: its %" PRIu64
                        " bytes are not whole vectors of the dimension that it begins with",
                        name, file_bytes);
-    case FILE_ZIP: remedy = "of a .npz save one array: numpy.save(\"x.npy\", numpy.load(FILE)[\"NAME\"])"; break;
+    case FILE_ZIP: remedy = "save one array of the .npz: numpy.save(\"x.npy\", numpy.load(FILE)[\"NAME\"])"; break;
     case FILE_TEXT:
         remedy =
-            "of numbers in lines make numpy.save(\"x.npy\", numpy.loadtxt(FILE, \"float32\", delimiter=\",\"))";
+            "convert lines of numbers by numpy.save(\"x.npy\", numpy.loadtxt(FILE, \"float32\", delimiter=\",\"))";
         break;
     case FILE_PARQUET:
         remedy = "save a column: numpy.save(\"x.npy\", "
@@ -249,7 +249,7 @@ static enum dp_status parse_vecs(struct span head, uint64_t file_bytes, const ch
          bytes = vecs_fit(head, file_bytes, 1, &all_bytes);
     if (!floats && !bytes)
         return refuse_other_file(head, file_bytes, name, error);
-    /* Where both are possible, the dimensions in the head decide, then the name. */
+    /* If the file can be .fvecs and .bvecs, the dimensions in the head decide, then the file's name. */
     bool take_bytes = bytes && (!floats || (all_bytes && !all_floats) ||
                                 (all_bytes == all_floats && name_ends_with(name, ".bvecs")));
     struct cursor c = cursor_over(head);

@@ -1,7 +1,7 @@
-/* index/load/object_log.h: which objects a load has written, so that they can be removed when the load is given up.
+/* index/load/object_log.h: lists the objects that a load has written, and removes them if the load is given up.
  *
- * Each object is noted before it is written. Once a manifest that lists some of them was sent, none is removed: the put
- * may still be carried out. One owner thread.
+ * The load notes each object before it writes it. After the load has sent a manifest that lists some of them, the log
+ * removes nothing: the store may still carry out that put. One owner thread.
  */
 #ifndef INDEX_OBJECT_LOG_H
 #define INDEX_OBJECT_LOG_H
@@ -25,8 +25,8 @@ struct object_log {
 
 /* DP_NOMEM. */
 enum dp_status object_log_note(struct call *call, struct object_log *log, const struct object_key *key);
-/* Removes the objects unless such a manifest was sent. Takes OBJECT_LOG_REMOVE_MS at most; objects that are left then are
- * garbage that no manifest lists. */
+/* Removes the objects unless such a manifest was sent. Takes OBJECT_LOG_REMOVE_MS at most; objects that are left then
+ * are garbage that no manifest lists. */
 void object_log_remove(const struct object_log *log, struct store *store);
 
 /* The status of a failure to write an object that no manifest lists yet. Nobody can see whether that object exists, so

@@ -15,7 +15,7 @@
 enum { HOT_BYTES = 3 * 1024 * 1024 /* maximum of the estimate in segment_is_full */ };
 static const uint64_t vectors_bytes_max = UINT64_C(2) << 30, documents_bytes_max = UINT64_C(4) << 30;
 
-/* Room for the key and the facts of one more row. */
+/* Makes room for the key and the facts of one more row. */
 static bool reserve_row(struct index_loader *l)
 {
     struct span *keys = array_reserve(l->keys, l->key_count, &l->key_room, sizeof *keys, 64);
@@ -44,7 +44,7 @@ static enum dp_status add_vectors(struct call *call, struct index_loader *l, con
     return DP_OK;
 }
 
-/* Each component must be finite, and for cosine the length must be a number to divide by. */
+/* Each component must be finite. For cosine, the vector's length must be a finite number above 0. */
 static enum dp_status check_row_vectors(struct index_loader *l, const float *vectors, size_t windows,
                                         struct dp_error *error)
 {
@@ -90,7 +90,7 @@ static bool segment_is_full(const struct index_loader *l)
            l->waiting.documents.len >= documents_bytes_max;
 }
 
-/* Checks a row before any of it is taken in. Its attributes join the load's schema. */
+/* Checks a row before the load takes any part of it. Its attributes join the load's schema. */
 static enum dp_status check_row(struct call *call, struct index_loader *l, const struct id_key *key,
                                 const float *vectors, size_t windows, struct span attributes)
 {
@@ -145,7 +145,7 @@ enum dp_status index_load_row(struct call *call, struct index_loader *l, struct 
     if (status == DP_OK)
         status = call_check(call);
     if (status == DP_OK && l->broken)
-        status = call_fail(call, DP_INVALID, "this load has failed: begin another");
+        status = call_fail(call, DP_INVALID, "this load has failed: begin another load");
     if (status == DP_OK && segment_is_full(l))
         status = load_build_segment(call, l);
     if (status)

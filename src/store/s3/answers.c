@@ -21,7 +21,7 @@ static enum dp_status unescape_name(struct arena *arena, struct span *text, stru
     return DP_OK;
 }
 
-/* <Contents> or <CommonPrefixes>. */
+/* Reads the element <Contents> or <CommonPrefixes>. */
 static void read_entry(struct xml_reader *r, struct arena *arena, bool is_prefix, struct store_entry *entry)
 {
     struct span name;
@@ -52,7 +52,8 @@ static int compare_entries(const void *a, const void *b)
     return span_compare(((const struct store_entry *)a)->key, ((const struct store_entry *)b)->key);
 }
 
-/* Stores list objects before folders, after them or between, each kind sorted or not. */
+/* Sorts objects and folders together. Stores list objects before the folders, behind them or between them, and some do
+ * not sort either. */
 static void sort_entries(struct s3_page *page)
 {
     for (size_t i = 1; i < page->count; i++)
@@ -101,7 +102,7 @@ enum dp_status s3_parse_page(struct span body, struct arena *arena, struct s3_pa
     return status;
 }
 
-/* The text of the first <`wanted`> in <`root`>. */
+/* Reads the text of the first element `wanted` inside the element `root`. */
 static enum dp_status parse_element(struct span body, const char *root, const char *wanted, struct arena *arena,
                                     struct span *out, struct dp_error *error)
 {

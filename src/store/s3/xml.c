@@ -52,7 +52,7 @@ static bool skip_past(struct xml_reader *r, const char *end)
     return true;
 }
 
-/* Skips a comment, CDATA or processing instruction; *was says whether there was one. */
+/* Skips a comment, CDATA or processing instruction. *was: one of them was next. */
 static bool skip_special(struct xml_reader *r, bool *was)
 {
     *was = true;
@@ -60,7 +60,7 @@ static bool skip_special(struct xml_reader *r, bool *was)
         return skip_past(r, "-->");
     if (looking_at(r, "<?"))
         return skip_past(r, "?>");
-    if (r->depth && looking_at(r, "<![CDATA[")) /* "[[" and "]]" share no byte */
+    if (r->depth && looking_at(r, "<![CDATA[")) /* skip_past cannot find "]]>" inside it */
         return skip_past(r, "]]>");
     if (looking_at(r, "<!"))
         return fail_at(r, DP_IO, "document types are not supported");
@@ -238,7 +238,7 @@ static size_t encode_utf8(uint32_t c, uint8_t out[4])
     return len;
 }
 
-/* The number of "#38" or "#x26"; 0 if it is malformed. */
+/* Reads the number in "#38" or "#x26"; 0 if it is malformed. */
 static uint32_t numeric_reference(struct span body)
 {
     bool hex = body.len > 1 && (body.data[1] == 'x' || body.data[1] == 'X');
@@ -276,7 +276,7 @@ static size_t decode_reference(struct xml_reader *r, uint8_t out[4])
     if (!len && body.len && body.data[0] == '#')
         len = encode_utf8(numeric_reference(body), out);
     if (!len)
-        fail_at(r, DP_IO, "a character reference is not known");
+        fail_at(r, DP_IO, "unknown character reference");
     else
         r->at += body.len + 2;
     return len;
