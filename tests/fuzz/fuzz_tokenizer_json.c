@@ -1,7 +1,7 @@
 /* fuzz_tokenizer_json.c: any bytes as a tokenizer.json.
  *
- * Checked beyond memory safety: a refusal has a message; what opens also opens from its packed form, encodes the
- * same there, and gives only ids below its limit.
+ * Checked beyond memory safety: a refusal has a message. A tokenizer that opens also opens from its packed form,
+ * gives equal encodings there, and gives only ids below its limit.
  */
 #include <assert.h>
 #include <stddef.h>

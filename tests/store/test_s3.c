@@ -458,7 +458,7 @@ static void test_store_s3_never_writes_where_conditions_are_ignored(void **state
 }
 
 /* After a failed check of conditional writes the answer is still open, so the next write checks again. */
-static void test_store_s3_probe_fails(void **state)
+static void test_store_s3_checks_again_after_a_failed_check(void **state)
 {
     struct remote_fixture *f = *state;
     remote_must_open(f, "s3://bkt");
@@ -888,7 +888,7 @@ int main(void)
         REMOTE_CASE(test_store_s3_ranges_behind_the_end),
         REMOTE_CASE(test_store_s3_asks_once_whether_conditions_hold),
         REMOTE_CASE(test_store_s3_never_writes_where_conditions_are_ignored),
-        REMOTE_CASE(test_store_s3_probe_fails),
+        REMOTE_CASE(test_store_s3_checks_again_after_a_failed_check),
         REMOTE_CASE(test_store_s3_conditional_puts),
         REMOTE_CASE(test_store_s3_puts_whose_answer_is_lost),
         REMOTE_CASE(test_store_s3_removals),

@@ -3,7 +3,7 @@
  *     struct http_server *s = http_server_start(NULL);         // 127.0.0.1, a free port
  *     http_server_put(s, "/a", span_str("body"));              // GET, HEAD, ranges, If-Match, …
  *     http_server_script(s, (struct http_act){.kind = HTTP_ACT_STATUS, .code = 503});   // the next request
- *     … ask http_server_url(s, "/a") …
+ *     … send requests to http_server_url(s, "/a") …
  *     assert_int_equal(http_server_count(s), 2);               // requests since the start or the last reset
  *     http_server_stop(s);
  *
@@ -37,7 +37,7 @@ enum http_act_kind {
     HTTP_ACT_DRIP,         /* serve the body's first `at` bytes, then a byte now and then */
     HTTP_ACT_SLOW,         /* answer as HTTP_ACT_STATUS, after `at` blanks in the body, one now and then */
     HTTP_ACT_SILENT,       /* read the request and never answer */
-    HTTP_ACT_CHANGE,       /* serve, after the object got a new content of the same length */
+    HTTP_ACT_CHANGE,       /* serve, after the object got a new content of equal length */
     HTTP_ACT_WEAK,         /* serve with W/ before the ETag */
     HTTP_ACT_NO_ETAG,      /* serve without the ETag */
     HTTP_ACT_CHUNKED       /* serve with chunks instead of a length */
@@ -68,9 +68,9 @@ struct http_server;
 struct http_server_options {
     bool tls;         /* with a self-signed certificate for localhost and 127.0.0.1 */
     bool weak, plain; /* weak: ETags are weak; plain: no ETags, but Last-Modified */
-    bool no_modified; /* plain, and no Last-Modified */
+    bool no_modified; /* with plain: no Last-Modified either */
     uint16_t port;    /* 0: any free port */
-    bool terse;       /* a 416 does not tell the size (like MinIO) */
+    bool terse;       /* a 416 does not tell the size, like MinIO's */
 };
 
 struct http_server *http_server_start(const struct http_server_options *options);
@@ -91,8 +91,9 @@ size_t http_server_unused(struct http_server *s);
 void http_server_gate(struct http_server *s, unsigned n);
 
 unsigned http_server_count(struct http_server *s);
-unsigned http_server_connections(
-    struct http_server *s); /* that were ever accepted: as many as requests in flight */
+/* Returns how many connections the server has accepted: the largest number of requests that were in flight at once, if
+ * the client reuses connections. */
+unsigned http_server_connections(struct http_server *s);
 /* Returns the i-th request, from 0. Fails the test if there are fewer. */
 struct http_seen http_server_seen(struct http_server *s, unsigned i);
 /* Forgets counts, requests, and unused acts. */
