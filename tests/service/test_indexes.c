@@ -149,7 +149,7 @@ static void test_service_index_search_filters_and_embeds(void **state)
     s.name = span_str("b");
     struct call *call = fixture_call();
     assert_int_equal(service_index_search(call, f->service, &s, &hits), DP_INVALID);
-    assert_non_null(strstr(call->error.message, "16 dimensions, those of the index have 48"));
+    assert_non_null(strstr(call->error.message, "16 dimensions, but the index has 48 dimensions"));
     static const struct index_search wrong[] = {
         {.count = 0, .k = 1, .dim = DIM, .vectors = query},
         {.count = 1, .k = 0, .dim = DIM, .vectors = query},

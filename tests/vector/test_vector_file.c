@@ -203,7 +203,7 @@ static void test_vector_file_refusals(void **state)
     refuse(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 0)}", floats, 0), "its shape");
     refuse(npy("{'descr': '<f4', 'fortran_order': False}", floats, 16), "its shape");
     refuse(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (999999999999999999, 999999999)}", floats, 16),
-           "do not take");
+           "do not fill");
     refuse(span_of("\x93NUMPY\x01\x00\xff\xff{", 11), "cut short");
     refuse(span_str("PK\x03\x04 an archive"), "numpy.load(FILE)[\"NAME\"]");
     refuse(span_str("0.5,0.25\n0.125,1\n"), "numpy.loadtxt");
