@@ -23,7 +23,7 @@ def accounts(dipper, tmp_path):
     return Accounts(dipper, f"sqlite://{tmp_path}/accounts.db")
 
 
-def test_a_key_from_its_making_to_its_end(accounts, tmp_path):
+def test_a_key_from_creation_to_revocation(accounts, tmp_path):
     made = accounts.key("Ada@Example.org", "--tier", "pro", "--name", "ada's laptop")
     assert sorted(made) == ["id", "key", "tier"] and made["tier"] == "pro"
     assert re.fullmatch("fe_[0-9a-f]{64}", made["key"])
@@ -125,7 +125,7 @@ def test_commands_leave_a_servers_database_alone(accounts, tmp_path):
         assert node.embed(early["key"])[0] == 401 and node.embed(late["key"])[0] == 200
 
 
-def test_a_database_that_others_may_change_is_warned_of(accounts, tmp_path):
+def test_a_database_that_others_may_change_causes_a_warning(accounts, tmp_path):
     assert " warn " not in accounts.run("key", "list").stderr
     (tmp_path / "accounts.db").chmod(0o666)
     tmp_path.chmod(0o777)
@@ -136,7 +136,7 @@ def test_a_database_that_others_may_change_is_warned_of(accounts, tmp_path):
     assert "anyone may replace" not in accounts.run("key", "list").stderr
 
 
-def test_clients_may_not_have_the_database_opened(accounts, run, tmp_path):
+def test_clients_may_not_open_the_database_as_an_index(accounts, run, tmp_path):
     """If a client could open the database as a FAISS file, closing it would release SQLite's locks."""
     folder = tmp_path / "100% mine"
     folder.mkdir()
@@ -149,7 +149,7 @@ def test_clients_may_not_have_the_database_opened(accounts, run, tmp_path):
         pass
 
 
-def test_hashes_are_those_of_other_programs(accounts, tmp_path):
+def test_hashes_work_in_other_programs_too(accounts, tmp_path):
     """Dipper accepts hashes that Python's bcrypt makes, and Python's bcrypt accepts Dipper's."""
     import sqlite3
 
@@ -221,7 +221,7 @@ def test_refusals_have_the_shape_of_each_dialect(accounts, tmp_path, dipper):
         assert key[11:] not in node.log()
 
 
-def test_who_asked_is_in_the_access_log(accounts, tmp_path):
+def test_the_access_log_names_key_and_tier(accounts, tmp_path):
     made = accounts.key("ada@example.org", "--tier", "scale")
     with accounts.serve(tmp_path, "--log-format", "json") as node:
         node.embed(made["key"])
@@ -231,14 +231,14 @@ def test_who_asked_is_in_the_access_log(accounts, tmp_path):
     assert line["key"] == made["id"] and line["tier"] == "scale"
 
 
-def test_health_and_metrics_need_a_key_only_when_told_to(accounts, tmp_path):
+def test_health_and_metrics_need_a_key_only_if_configured(accounts, tmp_path):
     key = accounts.key()["key"]
     with accounts.serve(tmp_path, "--protect-metrics") as node:
         assert post(node.url, "/health", None)[0] == 401
         assert post(node.url, "/health", None, key)[0] == 200
 
 
-def test_beyond_loopback_a_server_asks_for_keys(dipper, run, tmp_path):
+def test_a_server_beyond_loopback_asks_for_keys(dipper, run, tmp_path):
     done = run("serve", "--root", tmp_path / "r", "--listen", "0.0.0.0:0", status=1)
     assert "--auth" in done.stderr and "--insecure" in done.stderr
 

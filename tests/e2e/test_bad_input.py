@@ -334,7 +334,7 @@ def search_rows(run, bucket):
     return done, json.loads(done.stdout)["rows"] if done.returncode == 0 else None
 
 
-def test_a_flipped_byte_of_any_object_is_found_or_harmless(run, damaged, tmp_path):
+def test_a_flipped_byte_of_any_object_is_detected_or_harmless(run, damaged, tmp_path):
     """Flips some 30 bytes of each object in turn; tests/index flips every byte, in process."""
     _, whole = search_rows(run, damaged)
     assert len(whole) == 3

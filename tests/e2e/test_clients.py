@@ -203,7 +203,7 @@ def test_concurrent_clients_get_their_own_answers(url):
         assert answer["embedding"] == alone[text]
 
 
-def test_terminate_answers_what_is_in_progress(dipper, root):
+def test_sigterm_lets_a_request_in_progress_finish(dipper, root):
     """After SIGTERM the server still answers a large request in progress, but no new connection."""
     process = subprocess.Popen([dipper, "serve", "--root", root, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, env=clean_environment())
@@ -228,7 +228,7 @@ def test_terminate_answers_what_is_in_progress(dipper, root):
             process.communicate()
 
 
-def test_idle_connections_leave_files_to_the_store(dipper, root):
+def test_idle_connections_leave_file_descriptors_to_the_store(dipper, root):
     """With very many open connections the server can still open the namespace's files."""
     with serving(dipper, root, files=256) as url, contextlib.ExitStack() as idle:
         host, port = url.removeprefix("http://").split(":")

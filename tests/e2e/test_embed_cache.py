@@ -43,7 +43,7 @@ def hits(url, level):
                 if line.startswith(f'dipper_embed_cache_hits_total{{cache_level="{level}"}}'))
 
 
-def test_second_answer_is_the_same_and_says_so(dipper, root):
+def test_second_answer_is_cached_and_equal(dipper, root):
     with serving(dipper, root, "--model-alias", "text-embedding-3-small, ada") as url:
         first, second, third = (embed(url, "keep two folders in sync") for _ in range(3))
         assert [a["cached"] for a in (first, second, third)] == [False, True, True]
@@ -202,7 +202,7 @@ def test_redis_with_password_and_database(dipper, root, tmp_path, run):
 
 
 @pytest.mark.daemon
-def test_redis_that_is_full_is_still_read(dipper, root, tmp_path):
+def test_a_full_redis_is_still_read(dipper, root, tmp_path):
     """A full Redis answers writes with OOM. The server drops these writes, still reads, and does not count an error."""
     with redis_servers(1, tmp_path, "--maxmemory-policy", "noeviction") as (redis,):
         with serving(dipper, root, "--redis-url", redis.url, "--l1-cache-size", "0") as url:

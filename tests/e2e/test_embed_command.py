@@ -115,7 +115,7 @@ def test_embed_takes_crlf_and_any_bytes(run, dipper):
     assert all(len(a["embedding"]) == 384 for a in answers)
 
 
-def test_embed_of_nothing_is_nothing(run):
+def test_embed_of_empty_input_prints_nothing(run):
     assert run("embed", input="").stdout == ""
 
 

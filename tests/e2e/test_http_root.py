@@ -96,7 +96,7 @@ def test_http_root_answers_as_the_folder_does(run, bucket, web):
     assert {command for command, _ in web.seen} == {"GET"}
 
 
-def test_http_root_ranges_merge_unless_told_not_to(run, web):
+def test_http_root_ranges_merge_by_default(run, web):
     cost = {}
     for gap in ("none", "1MiB"):
         web.seen.clear()
@@ -144,7 +144,7 @@ def test_http_root_is_read_once_while_it_stays_in_memory(run, web, tmp_path):
     assert [line | {"ms": 0} for line in cost["none"]] == [line | {"ms": 0} for line in cost["0"]]
 
 
-def test_http_root_served_tells_what_its_memory_did(dipper, web, monkeypatch):
+def test_http_root_served_reports_cache_hits(dipper, web, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
 
     def ask(path, body=None):

@@ -144,7 +144,7 @@ def test_index_lists_are_read_once_by_many(dipper, root, web, test_data):
         assert f"dipper_store_cache_misses_total {LISTS}\n" in metrics
 
 
-def test_index_urls_are_what_the_operator_permits(dipper, root, web, test_data):
+def test_index_urls_need_the_operators_permission(dipper, root, web, test_data):
     """No trick reaches another URL, and no answer shows a secret."""
     port = web.server_port
     inside = f"http://127.0.0.1:{port}/{FILE}.ivf"

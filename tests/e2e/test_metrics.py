@@ -134,7 +134,7 @@ def test_searches_and_the_store(url):
     assert m.moved("dipper_request_queued_total") == 3 == m.moved("dipper_request_queue_seconds_count")
 
 
-def test_two_names_tell_the_same(url):
+def test_both_names_of_a_metric_have_equal_values(url):
     families = scrape(url)
     for alias, name in ALIASES.items():
         if name not in families and name == "dipper_rate_limit_exceeded":
@@ -145,7 +145,7 @@ def test_two_names_tell_the_same(url):
                 == [(s.name.removeprefix(name), s.labels, s.value) for s in other.samples])
 
 
-def test_everything_has_every_alias(everything):
+def test_a_full_server_has_every_alias(everything):
     assert ALIASES.keys() | set(ALIASES.values()) <= everything.keys()
     assert {s.labels["tier"] for s in everything["fastembed_rate_limit_exceeded"].samples} == {"free", "pro", "scale"}
 
@@ -165,7 +165,7 @@ def test_buckets_add_up(url):
             assert counts[-1] == parts["_count"][0].value
 
 
-def test_the_process(url):
+def test_metrics_of_the_process_are_plausible(url):
     families = scrape(url)
     assert value(families, "process_resident_memory_bytes") < value(families, "process_virtual_memory_bytes")
     assert 3 < value(families, "process_open_fds") <= value(families, "process_max_fds")
@@ -177,7 +177,7 @@ def test_the_process(url):
     assert value(families, "dipper_request_threads_busy") == 0 == value(families, "dipper_request_queue")
 
 
-def test_the_dashboard_asks_for_what_there_is(source, everything):
+def test_the_dashboard_uses_only_existing_metrics(source, everything):
     """Each name and label of an expression occurs in a scrape or is a word of PromQL."""
     names, labels = set(), {}
     for family in everything.values():

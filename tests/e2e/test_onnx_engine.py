@@ -89,7 +89,7 @@ def test_onnx_is_set_by_environment_and_file_too(run, onnx, library, tiny, tmp_p
     assert wanted != onnx("embed", "--model", tiny, input=QUESTION).stdout
 
 
-def test_onnx_prints_the_same_bytes_on_any_threads_and_in_any_company(onnx, tiny):
+def test_onnx_prints_equal_bytes_on_any_threads_and_beside_any_texts(onnx, tiny):
     texts = ["cat", "dog sail", "a cat, a dog and a boat on the river", "wind"] * 50
     for file in ("model.onnx", "int8"):
         alone = [onnx("embed", "--model", tiny, "--onnx-file", file, input=t + "\n").stdout for t in texts[:4]]
@@ -99,14 +99,14 @@ def test_onnx_prints_the_same_bytes_on_any_threads_and_in_any_company(onnx, tiny
             assert many == "".join(alone) * 50
 
 
-def test_onnx_batches_when_told(onnx, tiny):
+def test_onnx_batches_if_configured(onnx, tiny):
     text = "cat\ndog sail\na cat, a dog and a boat on the river\n"
     one, batch = (json_lines(onnx("embed", "--model", tiny, "--onnx-batch", n, input=text).stdout) for n in (1, 8))
     assert all(cosine(a["embedding"], b["embedding"]) > 0.999999 for a, b in zip(one, batch))
     assert onnx("embed", "--model", tiny, "--onnx-batch", 65, status=2).stderr.count("65") == 1
 
 
-def test_onnx_reports_to_nobody(onnx, tiny, tmp_path):
+def test_onnx_sends_no_telemetry(onnx, tiny, tmp_path):
     """If the library sent telemetry to its maker, it would keep a database of it below the home folder."""
     home = tmp_path / "home"
     home.mkdir()
@@ -217,7 +217,7 @@ def test_onnx_flipped_bits_crash_nothing(onnx, tiny, copy):
     assert refused > 0
 
 
-def test_onnx_other_bytes_are_no_graph(onnx, copy):
+def test_onnx_bytes_that_are_no_graph_are_refused(onnx, copy):
     folder = copy("other")
     for damaged in (b"\0" * 1000, b"hello, world\n", bytes(range(256)) * 40, (folder / "model.safetensors").read_bytes()):
         done = embed_damaged(onnx, folder, damaged)

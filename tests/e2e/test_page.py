@@ -187,7 +187,7 @@ def test_page_asks_on_enter_alone_where_queries_are_counted(dipper, tmp_path, br
         assert browser.value(ASKED) == 1
 
 
-def test_page_hides_what_the_last_query_cost(url, browser):
+def test_page_hides_the_cost_of_the_last_query(url, browser):
     browser.call("Page.navigate", url=f"{url}/?ns=packages&q=what+fills+my+disk")
     browser.wait("document.querySelector('#results h2')?.textContent")
     shown = "document.getElementById('cost').getBoundingClientRect().height"
@@ -199,7 +199,7 @@ def test_page_hides_what_the_last_query_cost(url, browser):
     assert browser.value(shown) == 0
 
 
-def test_page_shows_ids_beyond_what_a_number_holds(dipper, tmp_path, browser):
+def test_page_shows_ids_above_2_to_53_exactly(dipper, tmp_path, browser):
     root = tmp_path / "root"
     write_rows(tmp_path / "rows.jsonl", [{"id": 9007199254740993, "text": "a large number"}])
     subprocess.run([dipper, "index", "large", tmp_path / "rows.jsonl", "--root", root], check=True, capture_output=True,

@@ -46,7 +46,7 @@ def test_the_bar_of_times_is_full_however_short_they_are(value):
     assert [t["share"] for t in value(f"timeShares({json.dumps({'ms': 3, 'stages_ms': more})})")] == [0.5, 0.5]
 
 
-def test_the_score_is_that_of_the_command_line(value):
+def test_the_score_equals_that_of_the_command_line(value):
     assert value("scoreOf(0.4814, 'cosine_distance')") == {"label": "similarity", "value": 1 - 0.4814, "text": "0.519"}
     assert value("scoreOf(3.25, 'euclidean_squared')") == {"label": "distance", "value": 3.25, "text": "3.250"}
     assert value("scoreOf(3.25, undefined)")["label"] == "distance"

@@ -59,7 +59,7 @@ def test_a_key_and_its_usage(accounts, tmp_path):
         assert node.embed(made["key"])[0] == 401
 
 
-def test_many_bring_a_database_up_to_date_at_once(accounts):
+def test_many_processes_may_upgrade_a_database_at_once(accounts):
     with_commands = [subprocess.Popen([accounts.dipper, "usage", "--json"], env=accounts.env, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, text=True) for _ in range(12)]
     for process in with_commands:
@@ -113,7 +113,7 @@ def test_tables_of_the_first_programs_are_moved(accounts, postgres, tmp_path, ol
     assert postgres.sql(f"SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = '{old}'", name) == "theirs"
 
 
-def test_a_schema_that_may_not_be_made_is_asked_for(accounts, postgres):
+def test_without_the_right_to_create_the_schema_the_error_says_how(accounts, postgres):
     name = accounts.url.rsplit("/", 1)[1]
     postgres.sql("CREATE ROLE guest LOGIN", name)
     guest = Accounts(accounts.dipper, accounts.url.replace("//dipper:", "//guest:"))
@@ -122,7 +122,7 @@ def test_a_schema_that_may_not_be_made_is_asked_for(accounts, postgres):
     guest.key()
 
 
-def test_behind_a_pooler_other_programs_notice_nothing(accounts, postgres, tmp_path):
+def test_behind_a_pooler_sessions_stay_unchanged(accounts, postgres, tmp_path):
     """pgbouncer gives a session to another client after each transaction. So time-outs, the schema and prepared statements
     must end with the transaction."""
     name = accounts.url.rsplit("/", 1)[1]
@@ -240,7 +240,7 @@ def test_without_its_database_a_server_fails_closed(accounts, postgres, tmp_path
         wait_for(lambda: accounts.used() == good, "the usage")  # no usage was lost or counted twice
 
 
-def test_a_server_that_may_goes_on_without_its_database(accounts, postgres, tmp_path):
+def test_a_server_that_fails_open_goes_on_without_its_database(accounts, postgres, tmp_path):
     key = accounts.key("ada@example.org", "--tier", "scale")["key"]
     stranger = accounts.key("bob@example.org", "--tier", "scale")["key"]
     with accounts.serve(tmp_path, "--accounts-fail-open", *ARGUMENTS) as node:

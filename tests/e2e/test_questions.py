@@ -78,7 +78,7 @@ def test_own_questions_are_read(example, tmp_path, monkeypatch):
 
 
 @pytest.mark.peer
-def test_everybody_gives_the_same_answers(example, package, minio):
+def test_faiss_and_dipper_give_equal_answers(example, package, minio):
     done = subprocess.run([sys.executable, example / "ask.py", "--bucket", "questions"], capture_output=True, text=True,
                           env={**clean_environment(**minio), "PYTHONPATH": str(package)}, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

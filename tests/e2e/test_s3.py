@@ -155,7 +155,7 @@ def test_s3_takes_presigned_urls(run, tool, bucket, s3, rows):
     assert refused.value.code == 403
 
 
-def test_s3_as_the_guide_says(source, dipper, tool, peer, s3, tmp_path):
+def test_s3_commands_of_the_guide_run(source, dipper, tool, peer, s3, tmp_path):
     guide = (source / "docs" / "guide-bucket.md").read_text(encoding="utf-8")
     block = re.search(r"```sh\n(.*?)```", guide, re.S).group(1)
     # Replaces the placeholders of the guide.

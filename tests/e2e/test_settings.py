@@ -41,7 +41,7 @@ def test_variables_of_other_programs_are_ignored_with_a_warning(run, tmp_path):
                status=1).stderr.count("\n") == 1
 
 
-def test_a_server_that_cannot_listen_says_who_named_the_host(run, tmp_path):
+def test_a_server_that_cannot_listen_names_the_setting_of_the_host(run, tmp_path):
     for env, says in (({"HOST": "192.0.2.1", "PORT": "0"}, "(HOST)"), ({"DIPPER_LISTEN": "192.0.2.1:0"}, "DIPPER_LISTEN"),
                       ({"HOST": "0.0.0.0", "PORT": "0"}, "(HOST)")):
         assert says in run("serve", "--root", tmp_path / "r", env=env, status=1).stderr

@@ -70,7 +70,7 @@ def test_every_setting_has_its_default(shown):
         assert s["origin"] == "default" and s["value"] == s["default"], s
 
 
-def test_every_setting_is_taken_from_the_file(shown, tmp_path):
+def test_every_setting_can_come_from_the_file(shown, tmp_path):
     settings = [s for s in alone(shown()) if s["in_file"]]
     text = toml(settings, good)
     (tmp_path / "cwd" / "dipper.toml").write_text(text)
@@ -79,18 +79,18 @@ def test_every_setting_is_taken_from_the_file(shown, tmp_path):
 
 
 @pytest.mark.parametrize("which", range(3))
-def test_every_setting_is_taken_from_each_of_its_variables(shown, which):
+def test_every_setting_can_come_from_each_of_its_variables(shown, which):
     settings = [s for s in alone(shown()) if which < len(s["variables"])]
     told = shown(env={s["variables"][which]: good(s) for s in settings})
     check(settings, told, lambda s: f"environment {s['variables'][which]}")
 
 
-def test_every_setting_is_taken_from_its_flag(shown):
+def test_every_setting_can_come_from_its_flag(shown):
     settings = [s for s in alone(shown()) if s["flag"]]
     check(settings, shown(*(f"{s['flag']}={good(s)}" for s in settings)), lambda s: s["flag"])
 
 
-def test_every_setting_refuses_what_is_not_allowed(run, shown, tmp_path):
+def test_every_setting_refuses_a_value_that_is_not_allowed(run, shown, tmp_path):
     """The error names the setting, the source of the value and the allowed values. It shows no secret."""
     def refused(setting, source, *arguments, env=None):
         first = run("config", *arguments, env=env, status=2).stderr.splitlines()[0]
@@ -111,7 +111,7 @@ def test_every_setting_refuses_what_is_not_allowed(run, shown, tmp_path):
             refused(s, s["variables"][0], env={s["variables"][0]: bad(s)})
 
 
-def test_fastembeds_names_are_taken(shown):
+def test_fastembeds_variables_are_accepted(shown):
     table = shown()
     for variable, name in FASTEMBED.items():
         setting = table[name]

@@ -90,7 +90,7 @@ def ways(authority, home):
 
 @pytest.mark.parametrize("way", ["flag", "own", "aws", "aws folder", "openssl", "openssl folder", "curl", "requests",
                                  "profile"])
-def test_tls_trusts_an_authority_that_is_named(run, authority, store, tmp_path, way):
+def test_tls_trusts_a_named_authority(run, authority, store, tmp_path, way):
     env, flags = ways(authority, tmp_path)[way]
     s3 = run("faiss", "info", "s3://bucket/x.ivf", "--s3-endpoint-url", store, *flags, env=KEYS | env)
     assert "vectors" in s3.stdout
@@ -99,14 +99,14 @@ def test_tls_trusts_an_authority_that_is_named(run, authority, store, tmp_path, 
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/x.ivf", "{store}/x.ivf"])
-def test_tls_trusts_nobody_else(run, store, url):
+def test_tls_trusts_no_other_authority(run, store, url):
     done = run("faiss", "info", url.format(store=store), env=KEYS | {"S3_ENDPOINT_URL": store}, status=None)
     assert done.returncode == 1
     assert "certificate" in done.stderr and "AWS_CA_BUNDLE" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "DIPPER_CA_FILE"])
-def test_tls_names_a_file_that_is_of_no_use(run, store, authority, tmp_path, name):
+def test_tls_names_an_unusable_file(run, store, authority, tmp_path, name):
     useless = {tmp_path / "missing.pem": "No such file", authority / "server.key": "holds no certificate"}
     for file, says in useless.items():
         done = run("faiss", "info", "s3://bucket/x.ivf", env=KEYS | {"S3_ENDPOINT_URL": store, name: file}, status=None)
@@ -114,7 +114,7 @@ def test_tls_names_a_file_that_is_of_no_use(run, store, authority, tmp_path, nam
         assert str(file) in done.stderr and name in done.stderr and says in done.stderr
 
 
-def test_tls_is_no_matter_to_a_folder(run, rows, tmp_path):
+def test_tls_settings_do_not_affect_a_folder(run, rows, tmp_path):
     env = {"SSL_CERT_FILE": "/nonexistent", "AWS_CA_BUNDLE": "/nonexistent"}
     run("index", "n", rows({"id": 1, "text": "a"}), "--root", tmp_path / "root", env=env)
 

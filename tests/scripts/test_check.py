@@ -52,7 +52,7 @@ def test_a_crash_after_passing_is_a_failure(read):
     assert read("FAIL", stderr="[  FAILED  ] GROUP SETUP\n[  PASSED  ] 0 test(s).\n").failures != []
 
 
-def test_a_program_of_another_kind_counts_once(read):
+def test_a_program_without_cmocka_counts_once(read):
     assert read().passed == 1
     assert read("SKIP", returncode=77).skips == ["test_x"]
 
@@ -126,7 +126,7 @@ def test_no_fuzz_target_at_all_fails(fuzz):
 
 @pytest.fixture
 def configure(source, tmp_path):
-    """Runs scripts/configure with a stand-in for meson that records its runs. Returns the number of runs."""
+    """Runs scripts/configure with a stand-in for meson. Returns the exit status and how often meson has run."""
     copy_scripts(source, tmp_path, "configure")
     (tmp_path / "bin").mkdir()
     meson = tmp_path / "bin" / "meson"
@@ -143,12 +143,12 @@ def configure(source, tmp_path):
     return run
 
 
-def test_configure_acts_once(configure):
+def test_configure_runs_meson_once(configure):
     assert configure("-Dwerror=true") == (0, 1)
     assert configure("-Dwerror=true") == (0, 1)
 
 
-def test_configure_acts_again_when_options_or_models_change(configure):
+def test_configure_runs_meson_again_when_options_or_models_change(configure):
     configure()
     assert configure("-Dwerror=true") == (0, 2)
     model = configure.folder / "models" / "m" / "model.safetensors"
@@ -160,7 +160,7 @@ def test_configure_acts_again_when_options_or_models_change(configure):
     assert configure("-Dwerror=true") == (0, 4)
 
 
-def test_configure_that_failed_acts_again(configure):
+def test_configure_runs_meson_again_after_a_failure(configure):
     (configure.folder / "fail").touch()
     assert configure() == (1, 0)
     (configure.folder / "fail").unlink()

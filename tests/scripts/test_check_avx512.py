@@ -29,7 +29,7 @@ def bochs(tmp_path, monkeypatch):
     return make
 
 
-def test_cases_are_counted_and_what_did_not_end_has_failed(script, tmp_path):
+def test_cases_are_counted_and_unfinished_programs_fail(script, tmp_path):
     said = script.watch(iter(SAID))
     result = script.counted(tmp_path, ["test_a", "test_b", "test_c", "test_d"], said)
     assert result.passed == 3

@@ -37,7 +37,7 @@ HOUSE = {
 }
 
 
-def test_a_house_in_order_passes(layers):
+def test_rooms_in_order_pass(layers):
     assert layers(HOUSE) == (0, [])
 
 

@@ -46,7 +46,7 @@ def test_the_repository_passes(source):
     ("docs/other.md", "\n`store_take` does it\n", "docs/other.md:2: `store_take` is no name here"),
     ("README.md", "[there](src/gone.h)\n", "src/gone.h is no file here"),
 ])
-def test_a_name_that_is_gone_is_told_with_its_line(names, name, text, said):
+def test_a_missing_name_is_reported_with_its_line(names, name, text, said):
     status, lines = names({**HOUSE, name: text})
     assert status == 1
     assert len(lines) == 1 and said in lines[0], lines

@@ -26,18 +26,18 @@ def outside(source, tmp_path):
     "pip install --index-url https://files.pythonhosted.org/x",
     "deb http://deb.debian.org/debian bookworm main",
 ])
-def test_what_reaches_outside_is_found(outside, text):
+def test_paths_and_hosts_outside_are_found(outside, text):
     status, said = outside("tests/test_x.py", text + "\n")
     assert status == 1
     assert "tests/test_x.py:1:" in said
 
 
 @pytest.mark.parametrize("text", ["#!/usr/bin/env bash", "/tmp/scratch", "a/work/b", "https://example.org/home/x"])
-def test_what_does_not_is_left_alone(outside, text):
+def test_paths_and_hosts_inside_pass(outside, text):
     assert outside("scripts/x", text + "\n")[0] == 0
 
 
-def test_the_data_of_tests_are_not_read(outside):
+def test_test_data_is_not_read(outside):
     status, _ = outside("tests/data/words.txt", "/root/x\n")
     assert status == 1  # without other files there is nothing to check
 

@@ -97,7 +97,7 @@ def test_fetch_brings_every_file_and_nothing_else(fetch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_fetch_again_asks_nobody(fetch, hub):
+def test_fetch_again_sends_no_request(fetch, hub):
     fetch()
     hub.asked.clear()
     done = fetch()
@@ -137,7 +137,7 @@ def test_fetch_starts_over_where_the_server_cannot_continue(fetch, hub, tmp_path
     assert read(tmp_path / "model") == FILES
 
 
-def test_fetch_throws_wrong_weights_away(fetch, hub, tmp_path):
+def test_fetch_deletes_wrong_weights(fetch, hub, tmp_path):
     hub.files["model.safetensors"] = WEIGHTS[:-1] + b"x"
     done = fetch()
     assert done.returncode != 0 and "SHA-256" in done.stderr
@@ -147,7 +147,7 @@ def test_fetch_throws_wrong_weights_away(fetch, hub, tmp_path):
     assert fetch().returncode == 0
 
 
-def test_fetch_replaces_a_model_that_is_not_whole(fetch, tmp_path):
+def test_fetch_replaces_an_incomplete_model(fetch, tmp_path):
     fetch()
     (tmp_path / "model" / "tokenizer.json").unlink()
     done = fetch()

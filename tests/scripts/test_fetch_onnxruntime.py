@@ -157,7 +157,7 @@ def test_fetch_onnxruntime_asks_the_mirrors_of_apt(fetch, mirror, tmp_path):
 
 
 @needs_apt
-def test_fetch_onnxruntime_mends_what_is_damaged(fetch, mirror, tmp_path):
+def test_fetch_onnxruntime_replaces_damaged_files(fetch, mirror, tmp_path):
     mirror.files[DEB] = make_deb(tmp_path)
     make_wheel(tmp_path / "wheels")
     assert fetch().returncode == 0
@@ -167,7 +167,7 @@ def test_fetch_onnxruntime_mends_what_is_damaged(fetch, mirror, tmp_path):
 
 
 @needs_apt
-def test_fetch_onnxruntime_throws_another_library_away(fetch, mirror, tmp_path):
+def test_fetch_onnxruntime_deletes_another_library(fetch, mirror, tmp_path):
     mirror.files[DEB] = make_deb(tmp_path)
     make_wheel(tmp_path / "wheels", LIBRARY[:-1])
     done = fetch()
@@ -176,7 +176,7 @@ def test_fetch_onnxruntime_throws_another_library_away(fetch, mirror, tmp_path):
 
 
 @needs_apt
-def test_fetch_onnxruntime_throws_another_header_away(fetch, mirror, tmp_path):
+def test_fetch_onnxruntime_deletes_another_header(fetch, mirror, tmp_path):
     mirror.files[DEB] = make_deb(tmp_path, HEADER + b"more")
     make_wheel(tmp_path / "wheels")
     done = fetch()

@@ -76,7 +76,7 @@ def test_peers_start_and_stop(tmp_path):
     assert again.returncode == 1 and "nothing was started" in again.stderr
 
 
-def test_peers_stop_spares_the_new_owner_of_a_process_id(tmp_path):
+def test_peers_stop_spares_a_foreign_process_with_the_saved_id(tmp_path):
     program(tmp_path / "bin" / TOXIPROXY, STAND_IN)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "peers.json").write_text(json.dumps({"toxiproxy": {"pid": os.getpid()}}))
@@ -104,7 +104,7 @@ def test_peers_usage(tmp_path, words):
     assert "scripts/peers COMMAND" in answer.stderr
 
 
-def test_peers_of_no_name(tmp_path):
+def test_peers_of_an_unknown_name(tmp_path):
     answer = peers(tmp_path, "build", "azurite")
     assert answer.returncode == 1
     assert "choose from minio, versitygw, toxiproxy" in answer.stderr

@@ -151,7 +151,7 @@ def test_a_dry_run_does_nothing(machine):
     assert machine.asked() == []
 
 
-def test_another_system_is_told_the_list(machine):
+def test_another_system_gets_the_list_of_packages(machine):
     done = machine.setup()
     assert done.returncode == 1
     assert "not a Debian system" in done.stderr and "libzstd-dev" in done.stderr
@@ -213,7 +213,7 @@ def test_avx512_adds_its_emulator_which_all_leaves_out(machine):
     assert core in avx512 and "qemu-user" not in avx512
 
 
-def test_libraries_are_what_is_linked(machine):
+def test_the_list_of_libraries_has_only_linked_ones(machine):
     libraries = machine.setup("--list-libraries").stdout.split()
     assert "libssl-dev" in libraries and "libcmocka-dev" in libraries
     assert not {"gcc", "libc6-dev", "python3"} & set(libraries)
