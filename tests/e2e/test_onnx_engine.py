@@ -35,7 +35,7 @@ def tiny(test_data):
 
 @pytest.fixture(scope="session")
 def has_engine(dipper, tiny):
-    """Whether the build has the engine."""
+    """Returns whether the build has the engine."""
     done = subprocess.run([str(dipper), "embed", "--model", str(tiny), "--engine", "onnx"], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, env=clean_environment(), check=False)
     return "this build has no ONNX Runtime engine" not in done.stderr

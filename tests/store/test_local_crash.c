@@ -185,7 +185,7 @@ static void view_close(struct view *v)
     arena_deinit(&v->arena);
 }
 
-/* Whether the object is there. If it is, it must have exactly this content. */
+/* Returns whether the object is there. If it is, it must have exactly this content. */
 static bool holds(struct view *v, const char *key, struct span content)
 {
     struct store_read_req req = {.key = span_str(key), .len = STORE_TO_END};
