@@ -82,7 +82,8 @@ static enum dp_status move_tables(struct call *call, struct db_transaction *t)
         status = sql ? db_run(call, t, sql, NULL, 0, NULL) : call_nomem(call, "a statement");
     }
     if (status == DP_OK)
-        log_write(LOG_INFO, "moved the accounts' tables from the schema %.*s to %s", SPAN_FMT(from), db_schema(t));
+        log_write(LOG_INFO, "the accounts' tables were moved from the schema %.*s to %s", SPAN_FMT(from),
+                  db_schema(t));
     return status;
 }
 
