@@ -184,6 +184,8 @@ static enum account_verdict refresh_key(struct call *call, struct account_pass *
     }
     /* The rights may have changed. Requests that hold the old key go on with the old rights. */
     struct account_key *fresh = account_key_new(a->quotas, record, accounts_steady_ns(a));
+    if (!fresh)
+        atomic_store(&key->checking, false);
     account_key_release(key);
     if (!fresh) {
         call_nomem(call, "an account");

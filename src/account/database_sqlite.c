@@ -30,6 +30,13 @@ static struct sqlite_connection *sqlite_of(struct db_connection *base)
     return (struct sqlite_connection *)base;
 }
 
+/* Whether the statement failed because another record has the value. Other constraints are foreign keys and NOT NULL. */
+static bool is_duplicate(sqlite3 *handle)
+{
+    const int code = sqlite3_extended_errcode(handle);
+    return code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY;
+}
+
 static enum dp_status sqlite_fail(struct call *call, struct sqlite_connection *c, int code, const char *doing,
                                   bool *broken)
 {
@@ -42,7 +49,9 @@ static enum dp_status sqlite_fail(struct call *call, struct sqlite_connection *c
         return call_fail(call, DP_UNAVAILABLE, "the accounts' database took too long to %s", doing);
     case SQLITE_NOMEM: return call_nomem(call, "the accounts' database");
     case SQLITE_CONSTRAINT:
-        return call_fail(call, DP_EXISTS, "the accounts' database already has a record with that value");
+        if (is_duplicate(c->handle))
+            return call_fail(call, DP_EXISTS, "the accounts' database already has a record with that value");
+        return call_fail(call, DP_CORRUPT, "the accounts' database refuses a record: %.*s", MESSAGE_MAX, why);
     case SQLITE_FULL: *broken = true; return call_fail(call, DP_FULL, "no space left for the accounts' database");
     case SQLITE_READONLY:
     case SQLITE_PERM:

@@ -358,11 +358,9 @@ enum dp_status key_checks_new(const struct key_checks_options *options, struct k
         c->runs = metric_counter(options->registry, "dipper_bcrypt_total", "", "Runs of bcrypt to check keys.");
         c->depth = metric_gauge(options->registry, "dipper_bcrypt_queue", "",
                                 "Keys that bcrypt is checking, or that wait for it.");
-        if (!c->runs || !c->depth)
-            dp_fail_nomem(error, "metrics");
     }
-    int failed =
-        options->registry && !c->depth ? ENOMEM : os_thread_start(&c->thread, "dipper-bcrypt", serve_checks, c);
+    const bool counted = !options->registry || (c->runs && c->depth);
+    int failed = counted ? os_thread_start(&c->thread, "dipper-bcrypt", serve_checks, c) : ENOMEM;
     c->started = !failed;
     if (failed) {
         key_checks_free(c);

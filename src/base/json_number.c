@@ -70,10 +70,10 @@ static void keep_first_digits(struct json_number *n, const uint8_t *first, const
 
 size_t json_number_scan(struct span text, struct json_number *out)
 {
-    const uint8_t *at = text.data, *end = at + text.len;
     struct json_number n = {.integer = true};
     if (text.len == 0)
         return 0;
+    const uint8_t *at = text.data, *end = at + text.len;
     n.negative = *at == '-';
     at += n.negative;
     const uint8_t *first = at;

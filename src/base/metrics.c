@@ -90,7 +90,7 @@ struct metric *metric_of(struct metric_registry *r, enum metric_kind kind, const
 void metric_add_label(char labels[METRIC_LABELS_MAX], const char *name, struct span value)
 {
     enum { LONGEST = 4, END = 2 }; /* LONGEST: bytes of one escaped character; END: the closing `"` and the NUL */
-    const uint8_t *at = value.data, *end = value.data + value.len;
+    const uint8_t *at = value.len ? value.data : (const uint8_t *)"", *end = at + value.len;
     size_t len = strlen(labels), name_len = strlen(name);
     assert(len + name_len + 3 + END < METRIC_LABELS_MAX);
     if (len)
