@@ -75,9 +75,9 @@ enum dp_status quotas_new(const struct quota_options *options, struct quotas **o
     return DP_OK;
 }
 
-/* Begins a share of a month, of which nothing is granted. Its name in the database is unique: a lease replaces what
- * it said before, so a share must never take the name of an earlier one (of a user who was forgotten and comes back,
- * or of a month to which the clock returns). */
+/* Begins a share of a month, of which nothing is granted. Its name in the database is unique: a lease replaces
+ * what it said before, so a share must never take the name of an earlier one (of a user who was forgotten and
+ * comes back, or of a month to which the clock returns). */
 static void begin_share(struct quotas *q, struct quota_user *user, int64_t month)
 {
     snprintf(user->lease, sizeof user->lease, "%s.%" PRIu64, q->node, atomic_fetch_add(&q->shares, 1));
@@ -215,7 +215,8 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
         atomic_fetch_add(&user->left, count);
 }
 
-/* Becomes the thread that settles the user. False: another thread did so meanwhile, and things may have changed. */
+/* Becomes the thread that settles the user. False: another thread did so meanwhile, and things may have
+ * changed. */
 static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
 {
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
@@ -435,7 +436,7 @@ static bool has_counts(const struct quota_user *user)
     return false;
 }
 
-/* Whether a user has something to write or to give back. */
+/* Returns whether a user has something to write or to give back. */
 static bool wants_settling(const struct quotas *q, const struct quota_user *user, bool all, bool *release)
 {
     int64_t left = atomic_load(&user->left), spent = user->granted - left;

@@ -1,5 +1,5 @@
-/* siphash.c: SipHash-2-4-128 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; the 128-bit output is
- * that of the authors' reference code). Bytes in, a digest out.
+/* siphash.c: SipHash-2-4-128 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; the 128-bit output
+ * is that of the authors' reference code). Bytes in, a digest out.
  *
  * The memory of keys uses it rather than XXH3, because clients can choose inputs that collide under XXH3. */
 #include "account/siphash.h"

@@ -1,7 +1,7 @@
 /* error.c: fills the caller's `struct dp_error`.
  *
- * A message is formatted into a buffer first, so it may quote the message that it replaces. A long message is cut at
- * a whole UTF-8 character.
+ * A message is formatted into a buffer first, so it may quote the message that it replaces. A long message is cut
+ * at a whole UTF-8 character.
  */
 #include "base/error.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Cuts `text` before a UTF-8 character that the end of the array has split. */
+/* Removes the last UTF-8 character of `text` if some of its bytes did not fit into the array. */
 static void trim_cut_character(char *text, size_t len)
 {
     size_t start = len;

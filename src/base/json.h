@@ -1,9 +1,9 @@
 /* base/json.h: a bounded JSON pull reader and a JSON writer (RFC 8259).
  *
- * The reader walks a span of UTF-8 and never allocates: it returns strings raw, and unescapes them on demand into an
- * arena. It refuses what the RFC refuses (trailing commas, bare control characters, lone surrogates, invalid UTF-8,
- * leading zeros, trailing bytes), nesting deeper than its limit, and numbers longer than JSON_NUMBER_MAX characters.
- * Every error names the byte offset.
+ * The reader walks a span of UTF-8 and never allocates: it returns strings raw, and unescapes them on demand into
+ * an arena. It refuses what the RFC refuses (trailing commas, bare control characters, lone surrogates, invalid
+ * UTF-8, leading zeros, trailing bytes), nesting deeper than its limit, and numbers longer than JSON_NUMBER_MAX
+ * characters. Every error names the byte offset.
  *
  * Walking an object:
  *     json_enter_object(r);
@@ -46,10 +46,10 @@ enum json_type json_peek(struct json_reader *r);
 bool json_enter_object(struct json_reader *r); /* fails if the next value is not an object */
 bool json_enter_array(struct json_reader *r);
 /* The next key of the open object, unescaped (a key with escapes is copied to `arena`; with arena NULL it fails).
- * False at the end of the object, which is consumed, and on failure. */
+ * Returns false at the end of the object, which is consumed, and on failure. */
 bool json_next_key(struct json_reader *r, struct arena *arena, struct span *key);
-/* True if the open array has another element to read. False at the end of the array, which is consumed, and on
- * failure. */
+/* True if the open array has another element to read. Returns false at the end of the array, which is consumed,
+ * and on failure. */
 bool json_next_item(struct json_reader *r);
 
 /* Each consumes one value. A value of another type fails: "expected …, found … at byte …". */

@@ -1,18 +1,19 @@
 /* json_format.c: prints a float or double with the fewest digits that read back as the same value.
  *
- * The digits come from Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020). The decimals that round
- * to v = c * 2^q form an interval around v. It holds one decimal at the scale 10^(k+1), or some at 10^k, where 10^k ≤
- * width of the interval < 10^(k+1). So v and the ends of the interval are scaled by 10^-k, each by one multiplication
- * with a rounded power of ten; an inexact product is made odd ("round to odd", which keeps every later comparison
- * right). Then at most four candidates are compared. All arithmetic is in integers.
+ * The digits come from Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020). The decimals that
+ * round to v = c * 2^q form an interval around v. Let k be such that 10^k ≤ width of the interval < 10^(k+1). Then
+ * the interval holds at least one multiple of 10^k and at most one of 10^(k+1). So the code scales v and the ends
+ * of the interval by 10^-k: each takes one multiplication with a rounded power of ten. It makes an inexact product
+ * odd ("round to odd"), which keeps every later comparison right. Then it compares at most four candidates. All
+ * arithmetic is in integers.
  *
- * Floats from 1e-5 up to 1, the range of embeddings, take a shorter way. There the scaled value is exact in 64 bits,
- * so nothing is rounded. All sixteen decimal places are written, eight at a time in the bytes of a word, and trailing
- * zeros are dropped. No branch depends on the digits, because the processor could not predict it.
+ * Floats from 1e-5 up to 1, the range of embeddings, take a shorter way. There the scaled value is exact in 64
+ * bits, so the code rounds nothing. It writes all sixteen decimal places, eight at a time in the bytes of a word,
+ * and drops trailing zeros. No branch depends on the digits, because the processor could not predict it.
  *
- * The notation is fixed from 1e-5 up to 1e15 (float) or 1e17 (double), and exponential elsewhere; both are JSON. Zero
- * is "0" and "-0.0": a reader that takes "-0" for an integer would lose the sign. NaN and infinities have no JSON
- * form and become null.
+ * The notation is fixed from 1e-5 up to 1e15 (float) or 1e17 (double), and exponential elsewhere; both are JSON.
+ * Zero is "0" and "-0.0": a reader that takes "-0" for an integer would lose the sign. NaN and infinities have no
+ * JSON form and become null.
  */
 #include <stdbool.h>
 
@@ -25,7 +26,7 @@ enum {
     FLOAT_FIXED_MAX = 15, /* digits before the point */
     DOUBLE_FIXED_MAX = 17,
     FIXED_ZEROS_MAX = 4, /* zeros between the point and the first digit */
-    PLACES = 16          /* decimal places of a float from 1e-5 up, of which at most 13 are used */
+    PLACES = 16          /* decimal places that are written for a float from 1e-5 up; it needs at most 13 */
 };
 
 /* The bits of 1e-5f and 1.0f. */
@@ -62,11 +63,11 @@ static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
                                   "6061626364656667686970717273747576777879"
                                   "8081828384858687888990919293949596979899";
 
-/* The shortest decimal in the interval [lower, upper] that is closest to the scaled value `vb` (all three times 4;
- * Giulietti, §9). `k` is the decimal exponent of the scale. */
+/* Returns the shortest decimal in the interval [lower, upper]; of several, the one closest to the scaled value
+ * `vb` (Giulietti, §9). All three arguments are multiplied by 4. `k` is the decimal exponent of the scale. */
 static inline struct shortest_decimal closest_decimal(uint64_t lower, uint64_t vb, uint64_t upper, int32_t k)
 {
-    /* Arithmetic instead of branches: the processor cannot predict which candidate it is. */
+    /* Arithmetic instead of branches: the processor could not predict which candidate wins. */
     uint64_t s = vb / 4, tens = s / 10, middle = 4 * s + 2;
     uint64_t tens_below = lower <= 40 * tens, tens_above = 40 * tens + 40 <= upper;
     uint64_t below = lower <= 4 * s, above = 4 * s + 4 <= upper;
@@ -77,7 +78,8 @@ static inline struct shortest_decimal closest_decimal(uint64_t lower, uint64_t v
     return (struct shortest_decimal){ones ^ ((ones ^ tens) & (0 - ten_fits)), k + (int32_t)ten_fits};
 }
 
-/* floor(log10(2^q)), or of 3/4 * 2^q where the interval below a power of two is half as wide. */
+/* Returns floor(log10(2^q)); if `narrow`, floor(log10(3/4 * 2^q)), because the interval below a power of two is
+ * half as wide. */
 static inline int32_t floor_log10(int32_t q, bool narrow)
 {
     return (q * 1262611 - (narrow ? 524031 : 0)) >> 22;
@@ -88,7 +90,7 @@ static inline const struct power_of_ten *power_of_ten(int32_t exponent)
     return &POWERS_OF_TEN[exponent - POWER_OF_TEN_FIRST];
 }
 
-/* floor(g * cp / 2^64), odd when inexact; cp comes times 2^32. */
+/* Returns floor(g * cp / 2^64), made odd if that is inexact. The caller passes cp multiplied by 2^32. */
 static inline uint32_t round_to_odd_32(uint64_t g, uint64_t cp)
 {
     uint64_t product = (uint64_t)((unsigned __int128)g * cp >> 64);
@@ -102,7 +104,7 @@ static inline uint64_t round_to_odd_64(const struct power_of_ten *g, uint64_t cp
     return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
 }
 
-/* The shortest decimal of a finite, positive float given by its bits. */
+/* Returns the shortest decimal of a finite, positive float, which the caller passes as its bits. */
 static inline struct shortest_decimal shortest_float(uint32_t bits)
 {
     uint32_t fraction = bits & 0x7fffff, biased = bits >> 23;
@@ -138,7 +140,7 @@ static inline struct shortest_decimal shortest_double(uint64_t bits)
     return closest_decimal(lower + odd, value, upper - odd, k);
 }
 
-/* Decimal digits of v, which is below 10^17 and not 0: log10 from log2, then one comparison. */
+/* Counts the decimal digits of v, which is not 0 and below 10^17: log10 from log2, then one comparison. */
 static inline int32_t count_digits(uint64_t v)
 {
     int32_t guess = ((64 - __builtin_clzll(v)) * 1233) >> 12;
@@ -177,7 +179,7 @@ static inline char *write_decimal(char *out, struct shortest_decimal d, int32_t 
         d.exponent++;
     }
     int32_t count = count_digits(d.digits);
-    int32_t point = count + d.exponent; /* digits before the point; below 0, zeros behind it */
+    int32_t point = count + d.exponent; /* digits before the point; if negative, -point zeros follow the point */
     if (point <= 0 && point >= -FIXED_ZEROS_MAX) {
         memcpy(out, "0.0000", 6);
         out += 2 - point;
@@ -202,7 +204,7 @@ static inline char *write_decimal(char *out, struct shortest_decimal d, int32_t 
     return out + count + 1;
 }
 
-/* The eight decimal digits of v, below 10^8: one in each byte, the first digit in the lowest byte. */
+/* Returns the eight decimal digits of v < 10^8, one in each byte; the first digit is in the lowest byte. */
 static inline uint64_t eight_digits(uint32_t v)
 {
     uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32;
@@ -212,17 +214,19 @@ static inline uint64_t eight_digits(uint32_t v)
     return tens | (pairs - 10 * tens) << 8;
 }
 
-/* Whether the bits are a float from 1e-5 up to 1 that is not a power of two, whose interval is uneven. */
+/* Returns whether the bits are a float from 1e-5 up to 1 and no power of two. (The interval of a power of two is
+ * not symmetric.) */
 static inline bool is_fraction(uint32_t bits)
 {
     return bits - fraction_first < fraction_end - fraction_first && bits & 0x7fffff;
 }
 
-/* The shortest decimal of such a float, times 10^PLACES.
+/* Returns the shortest decimal of a float that is_fraction accepts, multiplied by 10^PLACES.
  *
- * The float is c * 2^q, the interval's ends (c ± 1/2) * 2^q. All are scaled by 10^K, K = -floor(log10(2^q)): then the
- * interval is at least one unit wide and less than ten. With K ≤ 13, 2c * 5^K is an integer below 2^56, and the
- * scaled value is that times 2^-shift. Of the multiples of ten at most one is inside; the nearest integer always is. */
+ * The float is c * 2^q, and the ends of its interval are (c ± 1/2) * 2^q. The code multiplies all three by 10^K, K
+ * = -floor(log10(2^q)), so that the interval is at least one unit wide and less than ten. Because K ≤ 13, 2c * 5^K
+ * is an integer below 2^56; the scaled value is this integer times 2^-shift. The interval holds at most one
+ * multiple of ten; it always holds the nearest integer. */
 static inline uint64_t shortest_fraction(uint32_t bits)
 {
     static const uint32_t powers_of_five[] = {
@@ -233,7 +237,7 @@ static inline uint64_t shortest_fraction(uint32_t bits)
     uint64_t reach = half_width - (c & 1); /* the ends round to the float only when c is even */
     uint64_t s = v >> shift, tens = (uint32_t)s / 10, over = v - (tens * 10 << shift);
     uint64_t below = over <= reach, above = 10 * unit - over <= reach, ten_fits = below | above;
-    uint64_t nearest = (v + unit / 2 - 1 + (s & 1)) >> shift; /* of two the even one */
+    uint64_t nearest = (v + unit / 2 - 1 + (s & 1)) >> shift; /* of two equally near ones the even one */
     uint64_t ten = 10 * (tens + above);
     return (nearest ^ ((nearest ^ ten) & (0 - ten_fits))) * powers[PLACES - scale];
 }
@@ -247,11 +251,11 @@ static inline char *write_fraction(char *out, uint64_t v)
     memcpy(out, "0.", 2);
     memcpy(out + 2, &first_text, 8);
     memcpy(out + 10, &last_text, 8);
-    uint64_t end = first ^ ((first ^ last) & has_last); /* the eight that the last digit is among */
+    uint64_t end = first ^ ((first ^ last) & has_last); /* the group of eight digits that holds the last digit */
     return out + 2 + (8 & has_last) + 8 - __builtin_clzll(end) / 8;
 }
 
-/* Zero, NaN and infinities. */
+/* Writes zero, NaN or an infinity; returns the length. */
 static size_t write_special(char *out, bool finite, bool negative)
 {
     const char *text = !finite ? "null" : negative ? "-0.0" : "0";

@@ -1,5 +1,5 @@
-/* masked_url.c: hides secrets in URLs. The texts are settings, right or wrong, so nothing is assumed about their
- * form: one part runs from a "scheme://" to the next. */
+/* masked_url.c: hides secrets in URLs. The texts are settings that may be malformed, so the code assumes only this
+ * form: a list of URLs, each of which runs from a "scheme://" to the next. */
 #include "base/masked_url.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ static struct span text_from(struct span text, size_t at)
     return span_of(text.data + at, text.len - at);
 }
 
-/* The place of the first of `characters`; text.len if there is none. */
+/* Returns the offset of the first byte that is one of `characters`; text.len if there is none. */
 static size_t find_any_of(struct span text, const char *characters)
 {
     size_t at = 0;
@@ -22,7 +22,7 @@ static size_t find_any_of(struct span text, const char *characters)
     return at;
 }
 
-/* The place of "://", at `at` or later; text.len if there is none. */
+/* Returns the offset of the first "://" from `at` on; text.len if there is none. */
 static size_t find_scheme_end(struct span text, size_t at)
 {
     for (; at + 3 <= text.len; at++)
@@ -31,7 +31,8 @@ static size_t find_scheme_end(struct span text, size_t at)
     return text.len;
 }
 
-/* The beginning of the next URL of a list, behind the "://" at `at`; text.len if there is none. */
+/* Returns the beginning of the next URL of a list after the one whose "://" is at `at`; text.len if there is
+ * none. */
 static size_t next_url(struct span text, size_t at)
 {
     for (size_t end = find_scheme_end(text, at + 3); end < text.len; end = find_scheme_end(text, end + 3)) {
@@ -58,7 +59,8 @@ static bool speaks_of_secrets(struct span name)
     return false;
 }
 
-/* The end of the value at `at`: before an '&' that another "name=" follows. Any other '&' may be part of the secret. */
+/* Returns the end of the value that begins at `at`: the first '&' with another "name=" after it. Any other '&' may
+ * be part of the secret. */
 static size_t end_of_value(struct span text, size_t at)
 {
     for (at += find_any_of(text_from(text, at), "&"); at < text.len;
@@ -70,8 +72,8 @@ static size_t end_of_value(struct span text, size_t at)
     return text.len;
 }
 
-/* Appends text that may hold parameters ("name=value", at its beginning and behind '?', '&' and blanks), with secret
- * values hidden. */
+/* Appends text and hides the secret values of its parameters. A parameter is a "name=value" at the beginning of
+ * the text or after '?', '&' or a blank. */
 static void append_parameters(struct buffer *out, struct span text)
 {
     size_t shown = 0;
@@ -90,10 +92,11 @@ static void append_parameters(struct buffer *out, struct span text)
     buffer_append(out, text_from(text, shown));
 }
 
-/* Appends one URL whose user's name begins at `user`; a text without a scheme is hidden up to its '@'. */
+/* Appends one URL and hides its password. The user's name begins at `user`. 0: the text has no scheme, so
+ * everything before the '@' is hidden. */
 static void append_url(struct buffer *out, struct span url, size_t user)
 {
-    size_t at = url.len; /* of the last '@' */
+    size_t at = url.len; /* first after the last '@', then the '@' */
     while (at > user && url.data[at - 1] != '@')
         at--;
     if (at == user) {
@@ -110,7 +113,8 @@ static void append_url(struct buffer *out, struct span url, size_t user)
     buffer_append(out, span_of(url.data, user + name));
     buffer_append_str(out, user ? ":" : "");
     buffer_append_str(out, HIDDEN);
-    /* Either the '?' is in the password or the '@' is in a parameter; nobody can tell, so the rest is hidden. */
+    /* With a '?' before the '@', either the password holds the '?' or a parameter holds the '@'. Nobody can tell,
+     * so hide the rest. */
     if (find_any_of(userinfo, "?") == userinfo.len)
         append_parameters(out, text_from(url, at));
 }
@@ -148,7 +152,7 @@ const char *masked_url(struct span text, char out[MASKED_URL_MAX])
     return out;
 }
 
-/* Whether "host:port" may be a user's name and the beginning of a password. */
+/* Returns whether "host:port" may in fact be a user's name and the beginning of a password. */
 static bool may_be_password(struct span text, const struct url *url)
 {
     const uint8_t *end = url->place.data + url->place.len;

@@ -1,4 +1,4 @@
-/* workspace.c: counts parts, then hands them out. */
+/* workspace.c: sums up the parts of a workspace in a first walk, then hands them out in a second one. */
 #include "base/workspace.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* os/call.h: the first parameter of every function that may block or costs something.
  *
- * A call carries its deadline, a cancel flag, its costs so far, a trace id, an arena for data that lives as long as
- * the request, and the error. It has one owner thread. A parallel child gets its own call (call_child), and the
+ * A call carries its deadline, a cancel flag, its costs so far, a trace id, an arena for data that lives as long
+ * as the request, and the error. It has one owner thread. A parallel child gets its own call (call_child), and the
  * parent merges it when the child has ended (call_merge).
  */
 #ifndef OS_CALL_H
@@ -51,7 +51,8 @@ struct call {
 void call_init(struct call *call, struct arena *arena);
 /* Moves the deadline to `ms` milliseconds from now, unless it is earlier already. */
 void call_limit_ms(struct call *call, int64_t ms);
-/* call_check calls `poll` from now on; `flag` is what `poll` may set. A call that ends within 20 ms never polls. */
+/* call_check calls `poll` from now on; `flag` is what `poll` may set. A call that ends within 20 ms never
+ * polls. */
 void call_poll(struct call *call, void (*poll)(void *ctx), void *ctx, const _Atomic bool *flag);
 
 /* DP_OK, or DP_CANCELLED / DP_DEADLINE with the error filled. Cheap; call it before each step. */
@@ -61,8 +62,8 @@ int call_left_ms(const struct call *call);
 /* Waits for `changed`, at most until the deadline, or for 20 ms if the call can be cancelled. The caller holds the
  * lock, and asks call_check in a loop. */
 void call_wait(const struct call *call, pthread_cond_t *changed, pthread_mutex_t *lock);
-/* Waits until a thread that works for the call has ended, whatever becomes of the call. Polls meanwhile, so a wish to
- * end reaches the thread too. */
+/* Waits until a thread that works for the call has ended, whatever becomes of the call. Polls meanwhile, so a wish
+ * to end reaches the thread too. */
 void call_join(struct call *call, pthread_t thread);
 
 enum dp_status call_fail(struct call *call, enum dp_status status, const char *format, ...)
@@ -71,8 +72,8 @@ enum dp_status call_fail(struct call *call, enum dp_status status, const char *f
 enum dp_status call_restatus(struct call *call, enum dp_status status);
 enum dp_status call_nomem(struct call *call, const char *what);
 
-/* Makes a child with the parent's deadline, flag, patience, trace id and gate, with zero costs, and with the arena of
- * its own thread. */
+/* Makes a child with the parent's deadline, flag, patience, trace id and gate, with zero costs, and with the arena
+ * of its own thread. */
 void call_child(const struct call *parent, struct call *child, struct arena *arena);
 /* Adds the child's costs to the parent's (of rounds, the larger number, because children run side by side). Copies
  * the child's error if the parent has none. */

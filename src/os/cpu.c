@@ -1,9 +1,9 @@
 /* cpu.c: the processors that the scheduler lets this process use.
  *
- * There are two limits: the affinity mask (taskset, cpusets) and the CPU quota of the control groups (a container's
- * "cpus: 2"). A quota limits a group and all groups below it, so every group from the process's own up to the root is
- * read. In a container the process's path often does not exist under the mounted hierarchy. Then only the existing
- * ancestors count; the root of the mount, which is the container, is among them.
+ * There are two limits: the affinity mask (taskset, cpusets) and the CPU quota of the control groups (a
+ * container's "cpus: 2"). A quota limits a group and all groups below it, so every group from the process's own up
+ * to the root is read. In a container the process's path often does not exist under the mounted hierarchy. Then
+ * only the existing ancestors count; the root of the mount, which is the container, is among them.
  */
 #include "os/cpu.h"
 
@@ -117,7 +117,7 @@ static unsigned least_quota(const char *mount, char *group, unsigned (*quota)(co
     }
 }
 
-/* Whether a v1 line's controllers ("cpu,cpuacct") hold "cpu". */
+/* Returns whether a v1 line's controllers ("cpu,cpuacct") hold "cpu". */
 static bool has_cpu(const char *controllers)
 {
     for (const char *at = controllers; at; at = strchr(at, ','), at = at ? at + 1 : NULL)

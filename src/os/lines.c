@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* Beginnings of files that people mistake for lines of text, and how to get lines from them. A longer beginning comes
- * before a shorter one that it contains. */
+/* Beginnings of files that people mistake for lines of text, and how to get lines from them. A longer beginning
+ * comes before a shorter one that it contains. */
 static const struct {
     const char *bytes;
     size_t len;

@@ -6,9 +6,9 @@
  *     }
  *
  * Stage 0 takes slots that the last stage has passed (any slot at first); every other stage takes slots that the
- * stage before it has passed. All stages see one order. A fast stage runs ahead of a slow one by the number of slots
- * and then waits, which bounds the memory. The next stage sees everything that a stage wrote into a slot before it
- * passed the slot.
+ * stage before it has passed. All stages see one order. A fast stage runs ahead of a slow one by the number of
+ * slots and then waits, which bounds the memory. The next stage sees everything that a stage wrote into a slot
+ * before it passed the slot.
  */
 #ifndef OS_PIPELINE_H
 #define OS_PIPELINE_H
@@ -34,8 +34,8 @@ struct pipeline {
 void pipeline_init(struct pipeline *p, unsigned stages, size_t slots);
 void pipeline_deinit(struct pipeline *p); /* nobody may be inside */
 
-/* Waits for the stage's next slot and returns its place in [0, slots). False if none will come: the pipeline was
- * stopped, or it ended and this stage has passed every slot. */
+/* Waits for the stage's next slot and returns its place in [0, slots). Returns false if none will come: the
+ * pipeline was stopped, or it ended and this stage has passed every slot. */
 bool pipeline_take(struct pipeline *p, unsigned stage, size_t *slot);
 
 enum pipeline_taken { PIPELINE_TAKEN, PIPELINE_OVER, PIPELINE_NOT_YET };

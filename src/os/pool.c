@@ -1,8 +1,8 @@
 /* pool.c: a bounded pool of threads behind one mutex.
  *
- * Jobs run in the order of their arrival. A thread is started only if a job finds none idle, so a quiet process has
- * few threads; a started thread stays until pool_free(). The ring holds the waiting jobs and, beyond queue_max, one
- * more for each idle thread that was signalled and has not woken yet.
+ * Jobs run in the order of their arrival. A thread is started only if a job finds none idle, so a quiet process
+ * has few threads; a started thread stays until pool_free(). The ring holds the waiting jobs and, beyond
+ * queue_max, one more for each idle thread that was signalled and has not woken yet.
  *
  * `lock` guards every field but `waiting`, which is written under the lock and read by any thread.
  */

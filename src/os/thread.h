@@ -1,7 +1,7 @@
 /* os/thread.h: threads that leave signals to the program, and waits with a time limit.
  *
- * A thread inherits the signal mask of its starter. All signals are blocked around the start, so a signal goes to a
- * thread that the program (or, in a library, its caller) made itself.
+ * A thread inherits the signal mask of its starter. All signals are blocked around the start, so a signal goes to
+ * a thread that the program (or, in a library, its caller) made itself.
  */
 #ifndef OS_THREAD_H
 #define OS_THREAD_H
@@ -19,8 +19,8 @@ struct os_signals {
 void os_signals_block(struct os_signals *kept);
 void os_signals_restore(const struct os_signals *kept);
 
-/* Waits for `changed` until `until_ns`, on the scale of os_now_ns(); INT64_MAX: no limit. The caller holds the lock.
- * True when the time is up; false wakes may be spurious. */
+/* Waits for `changed` until `until_ns`, on the scale of os_now_ns(); INT64_MAX: no limit. The caller holds the
+ * lock. True when the time is up; false wakes may be spurious. */
 bool os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
 
 /* Starts a thread with all signals blocked and a name of at most 15 characters. Returns 0 or an errno. */

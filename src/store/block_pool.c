@@ -1,8 +1,8 @@
 /* block_pool.c: keeps the memory of released blocks for the next ones.
  *
  * A search of a local file reads megabytes into blocks and releases them a moment later. malloc would return fresh
- * pages each time, and zeroing them takes longer than reading. The pool keeps the blocks that were released last; a
- * block serves a request of at least half its size.
+ * pages each time, and zeroing them takes longer than reading. The pool keeps the blocks that were released last;
+ * a block serves a request of at least half its size.
  */
 #include "store/block_pool.h"
 

@@ -18,7 +18,7 @@ void store_lister_init(struct store_lister *l, struct call *call, struct span pr
 /* Offers the next key in ascending order. A key outside the listing is skipped; a key below a folder becomes the
  * folder's entry, once. Sets *full when the listing needs no more keys. */
 enum dp_status store_lister_add(struct store_lister *l, struct span key, uint64_t size, bool *full);
-/* Whether a key that begins with `start` can add an entry to the listing. */
+/* Returns whether a key that begins with `start` can add an entry to the listing. */
 bool store_lister_wants_below(const struct store_lister *l, struct span start);
 
 #endif

@@ -5,8 +5,8 @@
  * requests; nothing here knows HTTP.
  *
  * Versions never mix: the parts of a split range must all have one version, and are fetched again otherwise (a
- * pinned read returns DP_STALE instead). Before a range of more than RANGES_BLIND_MAX bytes is read, a round of its
- * own looks up the object's size, so that a damaged length allocates nothing.
+ * pinned read returns DP_STALE instead). Before a range of more than RANGES_BLIND_MAX bytes is read, a round of
+ * its own looks up the object's size, so that a damaged length allocates nothing.
  */
 #ifndef STORE_RANGES_H
 #define STORE_RANGES_H

@@ -2,18 +2,18 @@
  * one budget; what is the same key in two of them are two objects.
  *
  * It keeps what reads with a pinned version bring: bytes of one version never change. Reads without one, and those
- * "if changed", ask the store below each time. Ranges are kept as they were asked for; another range of the same bytes is a
- * range of its own. Concurrent reads of one missing range fetch it once.
+ * "if changed", ask the store below each time. Ranges are kept as they were asked for; another range of the same
+ * bytes is a range of its own. Concurrent reads of one missing range fetch it once.
  *
  * A batch is still at most one round below: what is missing goes out in one read. What other callers are fetching
  * already is waited for after that; when their fetch fails, or was theirs to cancel, the range is fetched again.
  *
- * Costs: a range that was kept, or that another caller fetched, is a cache hit and no request; a batch of such ranges is
- * no round.
+ * Costs: a range that was kept, or that another caller fetched, is a cache hit and no request; a batch of such
+ * ranges is no round.
  *
- * After a put, an upload or a removal through this store no read answers from what was kept of that object before. Writers
- * elsewhere are noticed by those who ask for the current version; who has pinned an older one may be served from
- * memory, with that version's bytes.
+ * After a put, an upload or a removal through this store no read answers from what was kept of that object before.
+ * Writers elsewhere are noticed by those who ask for the current version; who has pinned an older one may be
+ * served from memory, with that version's bytes.
  */
 #ifndef STORE_STORE_CACHE_H
 #define STORE_STORE_CACHE_H
@@ -23,7 +23,8 @@
 
 struct store_cache_options {
     uint64_t
-        bytes; /* The budget for bytes, names and overhead. A range of more than half a shard's part is not kept. */
+        /* The budget for bytes, names and overhead. A range of more than half a shard's part is not kept. */
+        bytes;
     unsigned shards; /* a power of two; 0: one for each 32 MiB, 64 at most */
 };
 

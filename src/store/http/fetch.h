@@ -4,9 +4,10 @@
  *     ranges_read(call, &limits, reqs, n, http_fetch, &source);
  * where `source` makes the requests for its objects and explains its errors.
  *
- * Versions: a strong ETag is a version, and If-Match pins it. If the ETag is weak, missing or too long,
- * Last-Modified and the size are the version ("~DATE;SIZE"); no header pins that, so the answer is compared. An
- * object with neither cannot be read, because changes could not be detected.
+ * Versions: a strong ETag is a version, and If-Match pins it. If the ETag is weak, missing or too long, the
+ * version is Last-Modified (without it, the weak ETag) with the size: "~DATE;SIZE". No header pins such a version,
+ * so the code compares each answer. An object without any of these cannot be read, because nobody could notice
+ * that it changed.
  */
 #ifndef STORE_HTTP_FETCH_H
 #define STORE_HTTP_FETCH_H
@@ -17,11 +18,13 @@
 
 struct http_source {
     struct transport *transport;
-    bool heads; /* a look is a HEAD; false: a GET of one byte, because presigned URLs allow no HEAD */
-    /* Sets url, headers, prepare, inspect and ctx of a request for the object. It allocates in the call's arena. */
+    bool heads; /* a look (ranges.h) is a HEAD; false: a GET of one byte, because presigned URLs allow no HEAD */
+    /* Sets url, headers, prepare, inspect and ctx of a request for the object. It allocates in the call's
+     * arena. */
     enum dp_status (*aim)(struct http_source *source, struct call *call, struct span key,
                           struct transport_request *req);
-    /* Explains an answer whose code is not 2xx, 304, 412 or 416. NULL: http_answer_error does. */
+    /* Fails for an answer whose code is not 2xx, 304, 412 or 416, and says why. NULL: http_answer_error does
+     * that. */
     enum dp_status (*explain)(struct http_source *source, struct call *call, const struct transport_request *req,
                               struct dp_error *error);
 };
@@ -30,17 +33,17 @@ struct http_source {
  * empty object a third. */
 void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n);
 
-/* A store's `head`, by a look. */
+/* Implements a store's `head` with a look, which reads only version and size. */
 enum dp_status http_fetch_head(struct http_source *source, struct call *call, struct span key,
                                struct store_info *out);
 
-/* Explains an answer by its code alone: DP_NOT_FOUND, DP_DENIED, DP_INVALID, … */
+/* Fails with the status that the answer's code alone suggests: DP_NOT_FOUND, DP_DENIED, DP_INVALID, … */
 enum dp_status http_answer_error(const struct transport_request *req, struct dp_error *error);
 
-/* Reads an object's version from an answer's head; false when the head has none. */
+/* Makes an object's version from an answer's header values. Returns false if they identify none. */
 bool http_version_of(struct span etag, struct span last_modified, bool size_known, uint64_t size,
                      struct store_version *out);
-/* The ETag to send for a version; .len 0 if the version is not an ETag. */
+/* Returns the ETag to send for a version; .len is 0 if the version is not an ETag. */
 struct span http_version_etag(const struct store_version *version);
 
 #endif

@@ -1,4 +1,5 @@
-/* store/http/head.h: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, ETags (RFC 9110). */
+/* store/http/head.h: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, ETags (RFC
+ * 9110). */
 #ifndef STORE_HTTP_HEAD_H
 #define STORE_HTTP_HEAD_H
 
@@ -13,12 +14,12 @@ struct http_content_range {
     uint64_t size;        /* only with has_size ("*" otherwise) */
     bool has_range, has_size;
 };
-/* False unless `value` has a form of RFC 9110 §14.4, in bytes. */
+/* Returns false unless `value` has a form of RFC 9110 §14.4, in bytes. */
 bool http_content_range_parse(struct span value, struct http_content_range *out);
-/* The seconds from `now` (Unix seconds) that a Retry-After asks to wait. False unless `value` is a number or an
- * IMF-fixdate. */
+/* The seconds from `now` (Unix seconds) that a Retry-After asks to wait. Returns false unless `value` is a number
+ * or an IMF-fixdate. */
 bool http_retry_after_parse(struct span value, int64_t now, uint64_t *seconds);
-/* Whether the ETag is strong: quoted, without W/ and control characters. */
+/* Returns whether the ETag is strong: quoted, without W/ and control characters. */
 bool http_etag_is_strong(struct span etag);
 
 #endif

@@ -48,15 +48,15 @@ struct transport_request {
     /* Must not be done twice: a conditional write, or the begin of an upload. See `maybe_landed`. */
     bool once;
 
-    /* Called before each try, to add headers by http_try_header or to change the URL by http_try_url; may block. Its
-     * failure ends the request. NULL: none. */
+    /* Called before each try, to add headers by http_try_header or to change the URL by http_try_url; may block.
+     * Its failure ends the request. NULL: none. */
     enum dp_status (*prepare)(struct call *call, struct transport_request *req, struct http_try *attempt);
     /* Called for each complete answer, with the outputs below set. NULL: HTTP_AS_USUAL. */
     enum http_verdict (*inspect)(struct call *call, struct transport_request *req);
     void *ctx; /* for prepare and inspect */
 
-    /* For an answer that the store prepares slowly: one byte in each window of so many milliseconds is enough. 0: the
-     * options' stall_ms and stall_bytes. */
+    /* For an answer that the store prepares slowly: one byte in each window of so many milliseconds is enough. 0:
+     * the options' stall_ms and stall_bytes. */
     unsigned slow_ms;
 
     const struct trust *trust; /* for https; NULL: the transport's */
@@ -73,8 +73,8 @@ struct transport_request {
     uint64_t size;             /* of the whole object, if a 200, a 206, a 416 or the answer to a HEAD tells it */
     bool size_known;
     unsigned sent; /* how many times a try went out */
-    /* An earlier try was sent and had no clear answer, so the store may have carried it out. A 412 may then be the effect
-     * of our own write. */
+    /* An earlier try was sent and had no clear answer, so the store may have carried it out. A 412 may then be the
+     * effect of our own write. */
     bool maybe_landed;
 };
 

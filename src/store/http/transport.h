@@ -1,5 +1,5 @@
-/* store/http/transport.h: the transport as the rounds of store/http/run.c use it: easy handles, and tries handed to the
- * loop and taken back.
+/* store/http/transport.h: the transport as the rounds of store/http/run.c use it: easy handles, and tries handed
+ * to the loop and taken back.
  */
 #ifndef STORE_HTTP_TRANSPORT_H
 #define STORE_HTTP_TRANSPORT_H
@@ -9,7 +9,8 @@
 #include "store/http/try.h"
 #include "store/transport.h"
 
-/* The tries of one transport_run. It lies on the stack of the thread that runs them; the transport's lock guards it. */
+/* The tries of one transport_run. It lies on the stack of the thread that runs them; the transport's lock guards
+ * it. */
 struct http_round {
     pthread_cond_t wake;
     bool aborted;
@@ -28,7 +29,8 @@ struct transport_counts {
 struct transport_counts *transport_counts_of(struct transport *transport);
 
 const struct transport_options *transport_options_of(const struct transport *transport);
-/* Whether a request may be tried again after so many tries, the last `unconnected` of which made no connection. */
+/* Returns whether a request may be tried again after so many tries, the last `unconnected` of which made no
+ * connection. */
 bool transport_allows(const struct transport *transport, bool patient, unsigned tries, unsigned unconnected);
 const struct trust *transport_trust_of(const struct transport *transport);
 /* A pseudo-random number below `bound`; 0 if `bound` is 0. */

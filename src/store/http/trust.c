@@ -16,7 +16,7 @@ static const char BEGIN_CERTIFICATE[] =
 
 /* ---- files and folders ------------------------------------------------------------------------------ */
 
-/* Whether a line of the file begins a certificate in PEM. errno is 0 if the file was read. */
+/* Returns whether a line of the file begins a certificate in PEM. errno is 0 if the file was read. */
 static bool file_has_certificate(const char *path)
 {
     char chunk[CHUNK_BYTES + sizeof BEGIN_CERTIFICATE];
@@ -39,7 +39,7 @@ static bool file_has_certificate(const char *path)
     return found;
 }
 
-/* Whether the file name is a certificate's hash: "5ed36f99.0". */
+/* Returns whether the file name is a certificate's hash: "5ed36f99.0". */
 static bool is_hash_name(const char *name)
 {
     for (int i = 0; i < HASH_DIGITS; i++)
@@ -48,7 +48,8 @@ static bool is_hash_name(const char *name)
     return name[HASH_DIGITS] == '.' && isdigit((unsigned char)name[HASH_DIGITS + 1]);
 }
 
-/* Whether the folder has certificates by hash, as `openssl rehash` names them. errno is 0 if the folder was read. */
+/* Returns whether the folder has certificates by hash, as `openssl rehash` names them. errno is 0 if the folder
+ * was read. */
 static bool folder_has_certificate(const char *path)
 {
     bool found = false;

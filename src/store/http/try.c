@@ -1,8 +1,8 @@
 /* http/try.c: one try of a request in libcurl's terms, and the callbacks that take its answer.
  *
- * The callbacks run on the transport's loop. They judge the head as soon as it is whole, so that a wrong version, a
- * wrong range or a too large answer ends before its body is read, and then copy bytes to their final place. Nothing
- * here waits.
+ * The callbacks run on the transport's loop. They judge the head as soon as it is whole, so that a wrong version,
+ * a wrong range or a too large answer ends before its body is read, and then copy bytes to their final place.
+ * Nothing here waits.
  */
 #include "store/http/try.h"
 
@@ -57,7 +57,7 @@ static bool append_line(struct http_try *t, const char *line)
     return longer != NULL;
 }
 
-/* Whether a line of a curl_slist is the header `name`. */
+/* Returns whether a line of a curl_slist is the header `name`. */
 static bool line_has_name(const char *line, const char *name)
 {
     size_t len = strlen(name);
@@ -235,7 +235,8 @@ static CURLcode arm_trust(CURL *easy, const struct trust *trust)
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, folders) : code;
 }
 
-/* Sets the options that copy or allocate, which can fail. The others fail only if libcurl is older than our build requires. */
+/* Sets the options that copy or allocate, which can fail. The others fail only if libcurl is older than our build
+ * requires. */
 static enum dp_status arm_copied(struct http_try *t, const struct transport_options *options,
                                  const struct trust *trust, struct dp_error *error)
 {

@@ -1,9 +1,9 @@
 /* local/list.c: lists a local folder in the order of keys.
  *
- * Folders are walked depth first. In each, names are sorted as keys are: a folder's name with its '/', so that "a-b"
- * comes before "a/b". A folder that cannot add to the listing is not entered. Only regular files whose names can be
- * keys are objects; symbolic links, devices and the store's own folder are skipped. A name that disappears meanwhile
- * is not listed.
+ * Folders are walked depth first. In each, names are sorted as keys are: a folder's name with its '/', so that
+ * "a-b" comes before "a/b". A folder that cannot add to the listing is not entered. Only regular files whose names
+ * can be keys are objects; symbolic links, devices and the store's own folder are skipped. A name that disappears
+ * meanwhile is not listed.
  */
 #include "store/local/local.h"
 

@@ -1,4 +1,5 @@
-/* store/s3/credentials_http.h: sources of keys that are asked over HTTP. Each function sends one request and may block. */
+/* store/s3/credentials_http.h: sources of keys that are asked over HTTP. Each function sends one request and may
+ * block. */
 #ifndef STORE_S3_CREDENTIALS_HTTP_H
 #define STORE_S3_CREDENTIALS_HTTP_H
 
@@ -15,8 +16,8 @@ enum dp_status credentials_from_container(struct call *call, const struct s3_set
 /* Asks the instance's metadata service. DP_UNAVAILABLE also on a machine that has none. */
 enum dp_status credentials_from_metadata(struct call *call, const struct s3_settings *settings,
                                          struct aws_keys **out);
-/* Whether a container's full URI may be asked: over https, on this host, or at the addresses of Amazon's container
- * services. */
+/* Returns whether a container's full URI may be asked: over https, on this host, or at the addresses of Amazon's
+ * container services. */
 bool credentials_container_uri_allowed(struct span url);
 
 #endif

@@ -33,8 +33,8 @@ enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct 
 struct aws_keys *aws_keys_retain(struct aws_keys *keys);
 void aws_keys_release(struct aws_keys *keys); /* NULL is fine */
 
-/* Parses "2026-01-31T12:00:00Z", with or without a fraction of seconds, as Unix milliseconds. False for anything
- * else. */
+/* Parses "2026-01-31T12:00:00Z", with or without a fraction of seconds, as Unix milliseconds. Returns false for
+ * anything else. */
 bool aws_time_parse(struct span text, int64_t *wall_ms);
 
 /* Parses the JSON from the container's endpoint and the instance metadata:
@@ -47,7 +47,7 @@ enum dp_status aws_keys_from_sts(const char *from, struct span body, struct aren
                                  struct dp_error *error);
 
 /* An error answer of S3 or STS: <Error>, alone or inside <ErrorResponse>. Spans live in `body` or in the arena;
- * missing ones are empty. False when `body` is not such an answer. */
+ * missing ones are empty. Returns false when `body` is not such an answer. */
 struct aws_error {
     struct span code, message, region, bucket;
     uint64_t size; /* <ActualObjectSize>, when the range lies behind the end */

@@ -1,8 +1,9 @@
 /* s3/upload.c: large objects, written in parts.
  *
  * Bytes are gathered until a part is full. An upload that ends within its first part is an ordinary put; only a
- * second part begins a multipart upload, so a small object costs one request. A failed or aborted upload is removed
- * from the store, so that its parts do not stay there, unseen and paid for. An upload has one owner thread.
+ * second part begins a multipart upload, so a small object costs one request. A failed or aborted upload is
+ * removed from the store, so that its parts do not stay there, unseen and paid for. An upload has one owner
+ * thread.
  */
 #include <inttypes.h>
 #include <stdio.h>
