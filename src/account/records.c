@@ -1,4 +1,4 @@
-/* records.c: users, keys and usage in the database. */
+/* records.c: reads and writes users, API keys and usage in the database. */
 #include "account/records.h"
 
 #include <ctype.h>
@@ -14,7 +14,7 @@ static const struct {
 } RIGHTS[] = {{"embed", RIGHT_EMBED}, {"read", RIGHT_READ}, {"write", RIGHT_WRITE}};
 enum { RIGHT_COUNT = sizeof RIGHTS / sizeof *RIGHTS };
 
-/* Takes the part up to the next comma. */
+/* Removes the text up to the next comma from *rest and returns it. After the last word, rest->data is NULL. */
 static struct span next_word(struct span *rest)
 {
     const uint8_t *comma = rest->len ? memchr(rest->data, ',', rest->len) : NULL;
@@ -106,7 +106,7 @@ static enum dp_status read_key_record(struct call *call, const struct db_value *
     return DP_OK;
 }
 
-/* A statement whose rows are KEY_COLUMNS. */
+/* A statement that selects KEY_COLUMNS. */
 struct key_query {
     const char *sql;
     const struct db_value *parameters;
@@ -167,7 +167,8 @@ enum dp_status records_learn_digest(struct call *call, struct database *db, stru
     return database_transact(call, db, learn_digest, row);
 }
 
-/* Lower-case (ASCII only): addresses are stored and compared so. */
+/* Returns the text in lower case (ASCII letters only), in the call's arena; .data is NULL when out of memory. The
+ * database keeps and compares e-mail addresses in this form. */
 static struct span lower_text(struct call *call, struct span text)
 {
     uint8_t *out = arena_alloc(call->arena, text.len + 1);
@@ -222,7 +223,7 @@ struct creation {
     struct new_key *out;
 };
 
-/* Finds or inserts the user's row, and sets the tier if one was asked for. */
+/* Finds or inserts the user's record, and sets its tier if the wish names one. */
 static enum dp_status have_user(struct call *call, struct db_transaction *t, struct creation *c, struct span *id)
 {
     const struct db_value user[] = {db_text_str(c->user_id), db_text(c->email),
@@ -326,7 +327,7 @@ enum dp_status records_revoke(struct call *call, struct database *db, struct spa
     if (scheme.len < prefix.len && span_starts_with(prefix, scheme))
         prefix = span_of(prefix.data + scheme.len, prefix.len - scheme.len);
     if (prefix.len > KEY_PREFIX_LEN && key_is_well_formed(scheme, which))
-        prefix.len = KEY_PREFIX_LEN; /* the caller gave the whole key */
+        prefix.len = KEY_PREFIX_LEN; /* the caller named the key by its whole text */
     struct revocation r = {which, prefix, now_ms, out};
     return database_transact(call, db, revoke_in_transaction, &r);
 }

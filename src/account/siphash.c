@@ -1,7 +1,8 @@
 /* siphash.c: SipHash-2-4-128 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; the 128-bit output
- * is that of the authors' reference code). Bytes in, a digest out.
+ * is that of the authors' reference code).
  *
- * The memory of keys uses it rather than XXH3, because clients can choose inputs that collide under XXH3. */
+ * The table of API keys in memory uses SipHash rather than XXH3, because clients can choose inputs that collide
+ * under XXH3. */
 #include "account/siphash.h"
 
 struct sip_state {

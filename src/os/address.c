@@ -1,4 +1,4 @@
-/* address.c: public addresses and others. */
+/* address.c: tells public IP addresses from private, local and reserved ones. */
 #include "os/address.h"
 
 #include <arpa/inet.h>
@@ -17,11 +17,11 @@ struct network4 {
 static const struct network4 SPECIAL4[] = {
     {{0}, 8},             /* this network */
     {{10}, 8},            /* private */
-    {{100, 64}, 10},      /* shared, behind a provider */
+    {{100, 64}, 10},      /* shared by the customers of a provider (carrier-grade NAT) */
     {{127}, 8},           /* this host */
-    {{169, 254}, 16},     /* the link; instance metadata of clouds */
+    {{169, 254}, 16},     /* link-local; clouds serve instance metadata there */
     {{172, 16}, 12},      /* private */
-    {{192, 0, 0}, 24},    /* protocols */
+    {{192, 0, 0}, 24},    /* protocol assignments */
     {{192, 0, 2}, 24},    /* documentation */
     {{192, 88, 99}, 24},  /* 6to4 relays */
     {{192, 168}, 16},     /* private */

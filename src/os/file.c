@@ -1,4 +1,4 @@
-/* file.c: whole files: read, written atomically, mapped. */
+/* file.c: reads, maps and atomically writes whole files, makes folders, and reads parts of large files. */
 #include "os/file.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "os/random.h"
 
-/* Reports a buffer's failure for its file: too large, or no memory. */
+/* Fails because the buffer for a file failed: the file is too large, or there is no memory. */
 static enum dp_status fail_buffer(const struct buffer *b, const char *path, struct dp_error *error)
 {
     if (b->status == DP_NOMEM)
@@ -41,7 +41,7 @@ enum dp_status os_read_file(const char *path, struct buffer *out, struct dp_erro
                 goto out;
             }
         }
-        uint8_t spare; /* at the maximum: checks whether the file goes on */
+        uint8_t spare; /* when the buffer is full: takes one more byte if the file has one */
         ssize_t got = room ? read(fd, out->data + out->len, room) : read(fd, &spare, 1);
         if (got < 0 && errno == EINTR)
             continue;
@@ -77,7 +77,7 @@ int os_write_all(int fd, struct span bytes)
     return 0;
 }
 
-/* Makes the creation or renaming of `path` durable. */
+/* Makes the creation or renaming of `path` durable: syncs its folder. Returns 0 or an errno. */
 static int sync_folder(const char *path)
 {
     char folder[PATH_MAX];
@@ -101,7 +101,7 @@ static int sync_folder(const char *path)
 
 struct os_new_file {
     int fd;
-    char *temporary; /* in the block of `path`, behind it */
+    char *temporary; /* name of the unfinished file; lies after `path` in one allocation */
     char path[];
 };
 
@@ -177,7 +177,7 @@ enum dp_status os_write_file(const char *path, struct span bytes, struct dp_erro
     return status;
 }
 
-/* Makes one folder, durably; an existing folder is fine. */
+/* Makes one folder durably, or keeps an existing one. Returns 0 or an errno. */
 static int make_dir(const char *path)
 {
     if (mkdir(path, 0777) == 0)

@@ -1,4 +1,5 @@
-/* flight.c: who leads, who waits, and how it ended. */
+/* flight.c: keeps, for one flight, the number of its users and how it ended. The owner of the flight holds its
+ * lock. */
 #include "os/flight.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* gate.c: asks the gate of a call, and words its refusals. */
+/* gate.c: asks the gate of a call, and turns its refusals into errors with a sentence. */
 #include "os/gate.h"
 
 enum { NAME_SHOWN_MAX = 128 };

@@ -30,7 +30,7 @@ static const struct {
     {"%PDF-", 5, "a PDF: take its text out first"},
 };
 
-/* What the first line shows the file to be; NULL: lines, as far as can be seen. */
+/* Says which kind of file begins with `line`; NULL: no known kind, so probably lines of text. */
 static const char *foreign_kind(struct span line)
 {
     for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++)
@@ -52,7 +52,7 @@ void line_reader_deinit(struct line_reader *r)
     r->in = NULL;
 }
 
-/* The next byte. Repeats a read that a signal interrupted. */
+/* Returns the next byte or EOF. Repeats a read that a signal interrupted. */
 static int input_next_byte(FILE *in)
 {
     for (;;) {
@@ -82,7 +82,7 @@ bool line_reader_next(struct line_reader *r, struct span *line, struct dp_error 
     if (byte == EOF && !ferror(r->in))
         return false;
     r->number++;
-    bool last_was_cr = false; /* held back: it belongs to the line only if the line goes on */
+    bool last_was_cr = false; /* a CR belongs to the line only if more bytes of the line follow */
     for (; byte != EOF && byte != '\n'; byte = input_next_byte(r->in)) {
         if (last_was_cr)
             line_append(b, '\r');

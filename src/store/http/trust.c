@@ -72,9 +72,9 @@ bool trust_find_system(const char *root, struct trust *out)
     static const char *const files[] = {
         "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Gentoo, Arch */
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL, Amazon Linux */
-        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older versions of these */
+        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older versions of Fedora, RHEL and Amazon Linux */
         "/var/lib/ca-certificates/ca-bundle.pem",            /* SUSE */
-        "/etc/ssl/ca-bundle.pem",                            /* older versions */
+        "/etc/ssl/ca-bundle.pem",                            /* older versions of SUSE */
         "/etc/ssl/certs/ca-bundle.crt",                      /* NixOS, and links elsewhere */
         "/etc/ssl/cert.pem",                                 /* Alpine without ca-certificates, OpenWrt, BSDs */
         "/etc/ca-certificates/extracted/tls-ca-bundle.pem",  /* Arch */
@@ -99,7 +99,8 @@ bool trust_find_system(const char *root, struct trust *out)
     return false;
 }
 
-/* Chooses libcurl's own place if it has certificates here, else the first known place that has. */
+/* Chooses the file or folder that libcurl was built with if it holds certificates, else the first known place that
+ * does. */
 static void take_system(struct trust *out)
 {
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
@@ -120,7 +121,7 @@ static void take_system(struct trust *out)
 
 /* ---- what the settings name ------------------------------------------------------------------------- */
 
-/* Chooses the file or folder at `path`; the setting `from` names it. */
+/* Chooses the file or folder at `path`. `from` is the name of the setting that names the path. */
 static void take_named(const char *path, const char *from, struct trust *out)
 {
     char reason[128];
@@ -186,7 +187,8 @@ void trust_find(const struct trust_settings *s, struct trust *out)
         take_named(s->other_file, s->other_from, out);
     else
         take_system(out);
-    /* Folders can replace missing certificates of the system, but not a named file that is wrong. */
+    /* Named folders can stand in for missing certificates of the system, but not for a named file that is
+     * wrong. */
     bool in_vain = out->status != DP_OK &&
                    (setting_is_set(s->file) || setting_is_set(s->profile_file) || setting_is_set(s->other_file));
     if (setting_is_set(s->folders) && !in_vain) {

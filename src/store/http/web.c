@@ -21,9 +21,9 @@ struct http_store {
     struct store base;
     struct http_source source;
     struct range_limits limits;
-    struct span path;   /* the URL up to its query; a folder's has no '/' at the end */
+    struct span path;   /* the URL up to its query; for a folder, without '/' at the end */
     struct span query;  /* with its '?', or empty */
-    struct span object; /* the one key whose URL is path + query; empty: a folder */
+    struct span object; /* the only key of the store, whose URL is path + query; empty: the URL is a folder */
     uint8_t text[];
 };
 
@@ -105,7 +105,8 @@ static enum dp_status http_upload_begin(struct call *call, struct store *store, 
     return web_refuse(call, store, "can be written");
 }
 
-/* Never called: upload_begin fails. The table of operations needs them. */
+/* Nobody calls the next three functions, because http_upload_begin always fails. The table of operations needs
+ * them. */
 static enum dp_status http_upload_write(struct call *call, struct store_upload *upload, struct span bytes)
 {
     (void)bytes;

@@ -1,9 +1,9 @@
 /* local/list.c: lists a local folder in the order of keys.
  *
- * Folders are walked depth first. In each, names are sorted as keys are: a folder's name with its '/', so that
- * "a-b" comes before "a/b". A folder that cannot add to the listing is not entered. Only regular files whose names
- * can be keys are objects; symbolic links, devices and the store's own folder are skipped. A name that disappears
- * meanwhile is not listed.
+ * The code walks folders depth first. In each folder it sorts the names like keys. A folder's name has its '/'
+ * then, so "a-b" comes before "a/b". The walk does not enter a folder that cannot add to the listing. Only regular
+ * files whose names can be keys are objects; the walk skips symbolic links, devices and the store's own folder. A
+ * file that disappears during the walk is not listed.
  */
 #include "store/local/local.h"
 
@@ -22,11 +22,11 @@ enum { NAMES_MAX_BYTES = 1 << 30 };
 struct folder_walk {
     struct local_store *local;
     struct store_lister lister;
-    uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* of the current entry */
+    uint8_t key[STORE_KEY_MAX + STORE_PART_MAX + 2]; /* key of the current entry */
     bool full;
 };
 
-/* The names of one folder. */
+/* The sorted names of one folder; the names of its folders end with '/'. */
 struct folder_names {
     struct span *list;
     size_t count, capacity;
@@ -50,7 +50,7 @@ static bool names_add(struct folder_names *names, struct span name)
     return true;
 }
 
-/* The kind of a directory entry: DT_REG, DT_DIR or another. */
+/* Returns the kind of a directory entry: DT_REG, DT_DIR, or another value for other kinds. */
 static unsigned char entry_kind(int folder, const struct dirent *entry)
 {
     if (entry->d_type != DT_UNKNOWN)
@@ -61,8 +61,8 @@ static unsigned char entry_kind(int folder, const struct dirent *entry)
     return S_ISREG(info.st_mode) ? DT_REG : S_ISDIR(info.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
-/* Writes the entry's key behind w->key[0, base), for a folder with its '/'. Returns its length; 0: the entry is
- * not listed. */
+/* Writes the entry's name (a folder's with its '/') after w->key[0, base). Returns the length of the whole key; 0
+ * if the entry is not to be listed. */
 static size_t entry_key(struct folder_walk *w, size_t base, int folder, const struct dirent *entry)
 {
     struct span name = span_str(entry->d_name);
@@ -80,7 +80,7 @@ static size_t entry_key(struct folder_walk *w, size_t base, int folder, const st
     return len;
 }
 
-/* Gathers the names in `stream`'s folder that may add to the listing, sorted. */
+/* Gathers and sorts the names in the folder `stream` that may add to the listing. */
 static enum dp_status gather_names(struct folder_walk *w, DIR *stream, size_t base, struct folder_names *names)
 {
     errno = 0;
@@ -99,12 +99,12 @@ static enum dp_status gather_names(struct folder_walk *w, DIR *stream, size_t ba
 
 static enum dp_status list_folder(struct folder_walk *w, int folder, size_t base);
 
-/* Offers one entry, whose key is w->key[0, len). */
+/* Adds a file with the key w->key[0, len) to the listing, or lists the folder of that name. */
 static enum dp_status visit_entry(struct folder_walk *w, int folder, const char *name, size_t len)
 {
     struct span key = span_of(w->key, len);
     struct stat info;
-    /* Checked again: the entry may have been folded into a folder since the names were gathered. */
+    /* Checked again: since gather_names, an earlier entry may have put this one's folder into the listing. */
     if (!store_lister_wants_below(&w->lister, key))
         return DP_OK;
     if (key.data[len - 1] != '/') {

@@ -1,4 +1,4 @@
-/* local/open.c: a folder of this host as an object store: opening, keys to paths, versions.
+/* local/open.c: a folder of this host as an object store. Opens it, turns keys into paths, and makes versions.
  *
  * docs/internals/store.md describes the layout and its guarantees. local/read.c reads, local/write.c writes,
  * local/list.c lists.
@@ -32,9 +32,10 @@ enum dp_status local_fail(const struct local_store *local, int failed, const cha
 
 /* ---- paths ------------------------------------------------------------------------------------------ */
 
-/* The place of a folder's hash among the durable ones: where it is, else the first free one of PROBES places, else
- * the first of these. With several places to choose from, a handful of folders is remembered whatever their inodes
- * are, so the number of syncs does not depend on chance. */
+/* Returns the place of a folder's hash in local->durable. The hash may lie in any of PROBES places. If it is in
+ * none, returns the first free one; if none is free, the first one, whose hash the caller then replaces. Because
+ * of these choices, a handful of folders always find a place, so the number of syncs does not depend on their
+ * inode numbers. */
 static _Atomic uint64_t *durable_place(struct local_store *local, uint64_t hash)
 {
     enum { PROBES = 8 };
@@ -47,7 +48,8 @@ static _Atomic uint64_t *durable_place(struct local_store *local, uint64_t hash)
     return &local->durable[hash / 2 % LOCAL_DURABLE_PLACES];
 }
 
-/* Syncs the parent of an open folder, once: the writer that made the folder may not have synced it yet. */
+/* Syncs the parent of an open folder the first time that it is called for the folder, because the writer that made
+ * the folder may not have done so yet. Returns 0 or an errno. */
 static int make_durable(struct local_store *local, int parent, int folder)
 {
     struct stat info;
@@ -64,8 +66,8 @@ static int make_durable(struct local_store *local, int parent, int folder)
     return 0;
 }
 
-/* Opens the folder `name` in `parent`. `create` makes it if it is missing, and makes it durable even if another
- * writer made it. */
+/* Opens the folder `name` in `parent`. With `create`, makes a missing folder, and makes the folder durable even if
+ * another writer made it. Returns 0 or an errno. */
 static int open_part(struct local_store *local, int parent, const char *name, bool create, int *out)
 {
     enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
@@ -88,7 +90,7 @@ static int open_part(struct local_store *local, int parent, const char *name, bo
     return failed;
 }
 
-/* Opens the folder at `path`, part by part. */
+/* Opens the folder at `path` below the root, part by part. Returns 0 or an errno; ESTALE: the root is gone. */
 static int open_path(struct local_store *local, struct span path, bool create, int *out)
 {
     int folder = open(local->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,12 +1,13 @@
 /* local/write.c: puts, uploads and removals in a local folder.
  *
- * An object is written to .dipper/tmp and fsynced; then it gets its name in one step, and the folder is fsynced:
+ * A writer writes the bytes to a file in .dipper/tmp and fsyncs it. Then the file gets its name in one step, and
+ * the writer fsyncs the folder:
  *     if absent    link(2), which fails when the name exists; then the temporary name is removed
  *     otherwise    rename(2), under the root's lock
- * The lock makes "compare the version, then rename" one step among the writers of this host, so replacing and
- * removing take it as well. It is held for that step alone, and waiting for it ends with the call's deadline. The
- * file's modification time is set to the nanosecond, because the kernel's own comes from a clock that ticks every
- * few milliseconds, and it distinguishes the versions of large objects.
+ * The lock makes "compare the version, then rename" one step for all writers of this host, so replacing and
+ * removing take it as well. A writer holds it for that step alone, and waits for it at most until the call's
+ * deadline. The writer sets the modification time to the nanosecond, because it distinguishes the versions of
+ * large objects and the kernel's own clock for it ticks only every few milliseconds.
  */
 #include "store/local/local.h"
 
@@ -93,7 +94,7 @@ static void temporary_end(struct temporary *t, bool renamed)
     close(t->folder);
 }
 
-/* Makes the written bytes durable, with an exact modification time. */
+/* Sets an exact modification time and makes the written bytes durable. Returns 0 or an errno. */
 static int settle_file(int fd)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
@@ -130,7 +131,7 @@ static int link_new(const struct temporary *t, int folder, const char *name)
         return 0;
     if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
         return errno;
-    /* A file system without hard links. */
+    /* The file system has no hard links. */
     return renameat2(t->folder, t->name, folder, name, RENAME_NOREPLACE) == 0 ? 0 : errno;
 }
 
@@ -162,7 +163,7 @@ static enum dp_status fail_sync(struct call *call, const struct local_store *loc
 }
 
 /* Gives the file its name, if the put's condition holds. The caller holds the lock, except for STORE_IF_ABSENT.
- * *renamed: the temporary name is gone. */
+ * Sets *failed to 0 or an errno. *renamed: the temporary name is gone. */
 static enum dp_status take_object_name(struct call *call, struct local_store *local, const struct store_put *put,
                                        const struct temporary *t, int folder, const char *name, int *failed,
                                        bool *renamed)
@@ -179,7 +180,7 @@ static enum dp_status take_object_name(struct call *call, struct local_store *lo
     return status;
 }
 
-/* Explains the failure of a put with errno `failed`. */
+/* Fails a put because a system call failed with errno `failed`, and says why. */
 static enum dp_status fail_put(struct call *call, const struct local_store *local, const struct store_put *put,
                                int folder, const char *name, int failed)
 {
@@ -197,8 +198,8 @@ static enum dp_status fail_put(struct call *call, const struct local_store *loca
     return local_fail(local, failed, "write", put->key, &call->error);
 }
 
-/* Makes the finished temporary file the object, and ends `t`. `size` and `hash` (if size ≤ LOCAL_HASHED_MAX)
- * describe its content. */
+/* Gives the finished temporary file the name of the object, and ends `t`. `size` is in bytes; `hash` is the
+ * version of the content if size ≤ LOCAL_HASHED_MAX. */
 static enum dp_status publish_file(struct call *call, struct local_store *local, struct store_put *put,
                                    struct temporary *t, uint64_t size, const struct store_version *hash)
 {
@@ -206,8 +207,8 @@ static enum dp_status publish_file(struct call *call, struct local_store *local,
     int folder = -1, failed = 0, lock = -1;
     bool renamed = false;
     enum dp_status status = put->condition == STORE_IF_ABSENT ? DP_OK : take_lock(call, local, &lock);
-    /* ENOENT: a remover removed the empty folder after we opened it; make it again. The lock comes first: while we
-     * waited for it, folders would come and go more often than any number of tries allows. */
+    /* ENOENT: another thread removed the empty folder after we opened it, so make it again. We take the lock
+     * before the loop: while we wait for it, folders may come and go more often than FOLDER_TRIES allows. */
     for (int tries = 0; status == DP_OK && tries < FOLDER_TRIES; tries++) {
         if (folder >= 0)
             close(folder);
