@@ -1,5 +1,5 @@
-/* flight.c: keeps, for one flight, the number of its users and how it ended. The owner of the flight holds its
- * lock. */
+/* flight.c: keeps, for one flight, the number of its users and how it ended. The caller holds the lock that guards
+ * the flight. */
 #include "os/flight.h"
 
 #include <assert.h>

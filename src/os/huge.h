@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-/* `size` bytes, aligned to 64 or more, in pages of 2 MB if the system grants them (Linux: transparent huge pages).
- * The processor then waits less for page tables, and its prefetcher does not stop every 4 KB. NULL without memory;
- * mem_free() frees the block. */
+/* Allocates `size` bytes, aligned to 64 bytes or more, in pages of 2 MB if the system grants them (Linux:
+ * transparent huge pages). With large pages the processor waits less for page tables, and its prefetcher does not
+ * stop every 4 KB. Returns NULL when out of memory. mem_free() frees the memory. */
 void *os_huge_alloc(size_t size);
 
 #endif

@@ -1,8 +1,8 @@
-/* pool.c: a bounded pool of threads behind one mutex.
+/* pool.c: a bounded pool of threads with one queue of jobs and one mutex.
  *
  * Jobs run in the order of their arrival. A thread is started only if a job finds none idle, so a quiet process
- * has few threads; a started thread stays until pool_free(). The ring holds the waiting jobs and, beyond
- * queue_max, one more for each idle thread that was signalled and has not woken yet.
+ * has few threads; a started thread stays until pool_free(). The ring holds the waiting jobs. They may be more
+ * than queue_max: one more for each idle thread that was signalled and has not woken yet.
  *
  * `lock` guards every field but `waiting`, which is written under the lock and read by any thread.
  */
@@ -35,7 +35,7 @@ struct pool {
     bool closing;
     struct {
         struct metric *started, *busy, *waiting, *jobs, *refused, *wait_seconds;
-    } metrics; /* NULL, or set before the first job */
+    } metrics; /* all NULL without metrics; set before the first job */
     pthread_t threads[];
 };
 
@@ -104,14 +104,14 @@ enum dp_status pool_submit(struct pool *pool, void (*fn)(void *ctx), void *ctx, 
     enum dp_status status = DP_OK;
     pthread_mutex_lock(&pool->lock);
     unsigned waiting = pool->waiting;
-    bool taken = waiting < pool->idle; /* an idle thread takes the job, or a new one will */
+    bool taken = waiting < pool->idle; /* whether an idle or a new thread takes the job */
     if (!taken && pool->started < pool->threads_max) {
         int failed = start_thread(pool);
         if (failed && pool->started == 0) {
             status = dp_fail(error, DP_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
             goto out;
         }
-        taken = !failed; /* if not, the job waits for the existing threads */
+        taken = !failed; /* after a failure the job waits for the existing threads */
     }
     if (!taken && waiting - pool->idle >= pool->queue_max) {
         status = dp_fail(error, DP_OVERLOADED, "%u requests are waiting already", waiting);

@@ -32,7 +32,7 @@ enum dp_status os_ulid(char out[ULID_LEN + 1], struct dp_error *error)
     uint64_t ms = (uint64_t)os_wall_ms();
     for (int i = 5; i >= 0; i--, ms >>= 8)
         bytes[i] = (uint8_t)ms;
-    /* 128 bits in 26 characters of 5 bits: the first character holds only the upper 3 bits. */
+    /* 26 characters of 5 bits hold 130 bits, so the first character has only the upper 3 of the 128 bits. */
     unsigned __int128 value = 0;
     for (size_t i = 0; i < sizeof bytes; i++)
         value = value << 8 | bytes[i];

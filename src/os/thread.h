@@ -15,12 +15,12 @@ struct os_signals {
     sigset_t before;
 };
 
-/* For foreign code that starts threads: every signal is blocked between the two calls. */
+/* Block every signal and restore the former mask. Foreign code that starts threads runs between the two calls. */
 void os_signals_block(struct os_signals *kept);
 void os_signals_restore(const struct os_signals *kept);
 
 /* Waits for `changed` until `until_ns`, on the scale of os_now_ns(); INT64_MAX: no limit. The caller holds the
- * lock. True when the time is up; false wakes may be spurious. */
+ * lock. Returns true when the time is up. May return false without a signal (a spurious wake-up). */
 bool os_wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ns);
 
 /* Starts a thread with all signals blocked and a name of at most 15 characters. Returns 0 or an errno. */

@@ -2,7 +2,8 @@
  *
  * A search of a local file reads megabytes into blocks and releases them a moment later. malloc would return fresh
  * pages each time, and zeroing them takes longer than reading. The pool keeps the blocks that were released last;
- * a block serves a request of at least half its size.
+ * a kept
+ * block serves a request of at least half its size.
  */
 #include "store/block_pool.h"
 
@@ -19,7 +20,7 @@ enum {
 
 struct store_block_pool {
     pthread_mutex_t lock;                  /* guards everything below; a leaf */
-    struct store_block *kept[POOL_BLOCKS]; /* the first `count`, the oldest first */
+    struct store_block *kept[POOL_BLOCKS]; /* the first `count` are in use; the block released first comes first */
     size_t count, bytes;
     size_t users; /* blocks in use, plus the owner */
 };
@@ -44,7 +45,7 @@ static struct store_block *pool_take_out(struct store_block_pool *pool, size_t i
     return block;
 }
 
-/* Removes a user; the last one frees the pool. The caller holds the lock; this releases it. */
+/* Removes a user; frees the pool after the last one. The caller holds the lock; this function releases it. */
 static void pool_leave(struct store_block_pool *pool)
 {
     size_t left = --pool->users;
@@ -65,7 +66,8 @@ void store_block_pool_free(struct store_block_pool *pool)
     pool_leave(pool);
 }
 
-/* The most recently kept block of a fitting size, which becomes a user; NULL: there is none. */
+/* Takes out the most recently kept block of a fitting size and counts it as a user. Returns NULL if there is
+ * none. */
 static struct store_block *pool_take_kept(struct store_block_pool *pool, size_t len)
 {
     struct store_block *block = NULL;

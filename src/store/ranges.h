@@ -2,11 +2,11 @@
  *
  * Ranges of one object that lie close together become one request, long ranges become several, and all requests go
  * out in one round. Their bytes arrive in one block that the batch's requests share. The caller's `fetch` sends
- * requests; nothing here knows HTTP.
+ * the requests, so this code does not know HTTP.
  *
  * Versions never mix: the parts of a split range must all have one version, and are fetched again otherwise (a
  * pinned read returns DP_STALE instead). Before a range of more than RANGES_BLIND_MAX bytes is read, a round of
- * its own looks up the object's size, so that a damaged length allocates nothing.
+ * its own looks up the object's size, so that a damaged length does not allocate that much memory.
  */
 #ifndef STORE_RANGES_H
 #define STORE_RANGES_H
@@ -25,16 +25,17 @@ struct range_fetch {
     /* in */
     struct span key;
     uint64_t offset;
-    int64_t len;                        /* ≥ 1, or STORE_TO_END; 0: a look, which reads version and size only */
+    int64_t len;                        /* ≥ 1, or STORE_TO_END; 0: a look, which reads only version and size */
     const struct store_version *pinned; /* or NULL */
-    bool if_changed;                    /* with `pinned`: no bytes when unchanged */
+    bool if_changed;                    /* with `pinned`: fetch no bytes if the version is still this one */
     uint8_t *into;                      /* room for len bytes; NULL for a look and for STORE_TO_END */
     /* out; the caller zeroes it */
     enum dp_status status;
     struct dp_error error;
-    uint64_t got;                 /* bytes in `into`: fewer than len only where the object ends */
-    struct store_bytes bytes;     /* STORE_TO_END: the bytes, which ranges_read releases */
-    uint64_t size;                /* of the whole object; 0 for an unchanged one if the store does not report it */
+    uint64_t got;             /* bytes in `into`: fewer than len only where the object ends */
+    struct store_bytes bytes; /* for STORE_TO_END: the bytes; ranges_read releases them */
+    /* of the whole object; 0 if it is unchanged and the store does not report the size */
+    uint64_t size;
     struct store_version version; /* may be empty if no byte of the object lies in the range */
     bool unchanged;
 };
@@ -47,12 +48,13 @@ struct range_limits {
     uint64_t split_at;  /* maximum bytes of a request; UINT64_MAX: nothing splits */
 };
 
-/* Reads merge_gap and split_at of `options`. DP_INVALID for a negative number except STORE_NEVER. */
+/* Reads merge_gap and split_at of `options`. Fails with DP_INVALID for a negative number other than
+ * STORE_NEVER. */
 enum dp_status range_limits_of(const struct store_options *options, struct range_limits *out,
                                struct dp_error *error);
 
-/* A store's `read` (implement.h). Counts the rounds after the first in call->cost; `fetch` counts requests and
- * bytes. */
+/* Implements a store's `read` (implement.h). Adds the rounds after the first to call->cost; `fetch` adds requests
+ * and bytes. */
 void ranges_read(struct call *call, const struct range_limits *limits, struct store_read_req *reqs, size_t n,
                  range_fetch_fn *fetch, void *ctx);
 

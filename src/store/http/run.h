@@ -3,12 +3,12 @@
  * A request gets another try after 5xx, 429, 408, resets, stalls and truncated bodies; `struct transport_options`
  * limits the tries. A read resumes where it broke off, pinned to the version that it began with: bytes of two
  * versions never mix. If a GET waits longer for its answer than 95 of 100 recent GETs did, the transport sends a
- * hedge: the GET a second time, over another connection. It hedges at most one of 20 GETs. The first complete
- * answer counts.
+ * hedge: the GET a second time, over another connection. It sends at most one hedge for every 20 GETs. The first
+ * complete answer counts.
  *
- * PUT, POST and DELETE wait longer for a connection, and so do all requests of a patient call (os/call.h): a load
- * of hours survives a restart of the store. Other requests fail soon, so the user learns of a wrong address at
- * once.
+ * PUT, POST and DELETE are patient, and so are all requests of a patient call (os/call.h): by default only the
+ * time limits their tries, so a load of hours survives a restart of the store. Other requests fail soon, so the
+ * user learns of a wrong address at once.
  *
  * The transport follows no redirect: it is a final answer. It checks certificates. Its messages never show the
  * secrets in URLs (userinfo, query).

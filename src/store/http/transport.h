@@ -39,8 +39,8 @@ uint64_t transport_random(struct transport *transport, uint64_t bound);
 CURL *transport_easy_take(struct transport *transport);
 void transport_easy_return(struct transport *transport, CURL *easy); /* NULL is fine */
 
-/* Hands an armed try to the loop, or queues it if its host has no free connection. DP_NOMEM: the caller still owns
- * it. */
+/* Hands an armed try to the loop, or queues it while its host has as many tries in flight as the options allow.
+ * DP_NOMEM: the caller still owns it. */
 enum dp_status transport_submit(struct transport *transport, struct http_round *round, struct http_try *t,
                                 struct dp_error *error);
 /* Makes the loop return all tries of the round soon. From now on the loop sends no try of the round. */

@@ -1,4 +1,5 @@
-/* credentials.c: keys that many threads share and one thread renews (see credentials.h). */
+/* credentials.c: the keys for S3. Many threads share them; one thread at a time fetches new ones (see
+ * credentials.h). */
 #include "store/s3/credentials.h"
 
 #include <pthread.h>
@@ -14,23 +15,24 @@ enum {
     TEXTS_MAX_BYTES = 256 << 10,
     FETCH_ARENA_BYTES = 4 << 20,
     EARLY_MS = 5 * 60 * 1000, /* renew keys this long before they expire, or after half of a shorter life */
-    AGAIN_MS = 10 * 1000,     /* after a failed renewal */
+    /* pause after a failed renewal; least age of a fetch before a doubt renews its keys */
+    AGAIN_MS = 10 * 1000,
 };
 
 struct credentials {
-    struct s3_settings settings; /* texts live in the arena */
+    struct s3_settings settings; /* copies; their texts live in the arena */
     const char *region;
     struct arena arena;
     int64_t (*wall_ms)(void);
     struct {
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        struct aws_keys *keys; /* NULL: none yet */
-        int64_t renew_ms;      /* when to fetch the next */
-        int64_t fetched_ms;    /* when the last fetch ended */
+        struct aws_keys *keys; /* NULL: not fetched yet, or refused */
+        int64_t renew_ms;      /* Unix time of the next renewal */
+        int64_t fetched_ms;    /* Unix time at which the last fetch ended */
         bool fetching;
         uint64_t fetches;        /* fetches that have ended */
-        struct dp_error failure; /* of the last fetch, if it failed */
+        struct dp_error failure; /* error of the last fetch; DP_OK if it succeeded */
     } locked;
 };
 
@@ -120,7 +122,7 @@ static const char *text_of(struct arena *arena, struct span s)
     return copy.data ? (const char *)copy.data : "";
 }
 
-/* Keys from the settings themselves; DP_NOT_FOUND if they have none. */
+/* Makes keys from the settings themselves. Returns DP_NOT_FOUND if the settings hold no keys. */
 static enum dp_status from_settings(const struct s3_settings *s, struct aws_keys **out, struct dp_error *error)
 {
     if (!setting_is_set(s->access_key_id) && !setting_is_set(s->secret_access_key))
@@ -134,7 +136,7 @@ static enum dp_status from_settings(const struct s3_settings *s, struct aws_keys
                         INT64_MAX, out, error);
 }
 
-/* Keys from the profile files; DP_NOT_FOUND if these lead to no keys. */
+/* Makes or fetches keys as the profile says. Returns DP_NOT_FOUND if the profile names no source of keys. */
 static enum dp_status from_profile(struct call *call, struct credentials *c, struct aws_keys **out)
 {
     const struct s3_settings *s = &c->settings;
@@ -165,7 +167,7 @@ static enum dp_status from_profile(struct call *call, struct credentials *c, str
     return DP_NOT_FOUND;
 }
 
-/* Asks the sources in their order. */
+/* Asks the sources of keys one after another, until one has keys. */
 static enum dp_status fetch_keys(struct call *call, struct credentials *c, struct aws_keys **out)
 {
     const struct s3_settings *s = &c->settings;
@@ -195,7 +197,7 @@ static enum dp_status fetch_keys(struct call *call, struct credentials *c, struc
 
 /* ---- sharing and renewing --------------------------------------------------------------------------- */
 
-/* When to renew keys that were fetched `now`. */
+/* Returns the Unix time in milliseconds at which to renew keys that were fetched at `now`. */
 static int64_t renewal_ms(const struct aws_keys *keys, int64_t now)
 {
     if (keys->expires_ms == INT64_MAX)
@@ -204,7 +206,7 @@ static int64_t renewal_ms(const struct aws_keys *keys, int64_t now)
     return keys->expires_ms - (half < EARLY_MS ? half : EARLY_MS);
 }
 
-/* Waits under the lock until the running fetch ends, or the call does. */
+/* Waits until the running fetch or the call ends. The caller holds the lock. */
 static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
 {
     uint64_t before = c->locked.fetches;
@@ -214,7 +216,7 @@ static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
             return status;
         call_wait(call, &c->locked.changed, &c->locked.lock);
     }
-    /* Its failure is ours too, except that its time ran out. */
+    /* The failure of the fetch is ours too, unless only its deadline passed or its call was cancelled. */
     enum dp_status failed = c->locked.failure.status;
     if (failed == DP_OK || failed == DP_DEADLINE || failed == DP_CANCELLED)
         return DP_OK;
@@ -222,7 +224,8 @@ static enum dp_status wait_for_fetch(struct call *call, struct credentials *c)
     return failed;
 }
 
-/* Fetches without the lock, while no other thread does, and stores the result. */
+/* Fetches keys for all threads and stores the result. The caller holds the lock and has seen that no other thread
+ * fetches; this function releases the lock while it fetches. */
 static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
 {
     struct aws_keys *fresh = NULL, *old = NULL;
@@ -232,7 +235,7 @@ static enum dp_status fetch_for_all(struct call *call, struct credentials *c)
     c->locked.fetching = true;
     pthread_mutex_unlock(&c->locked.lock);
     arena_init(&arena, FETCH_ARENA_BYTES);
-    call_child(call, &child, &arena); /* fetching keys is no cost of the request */
+    call_child(call, &child, &arena); /* the costs of the fetch do not count for the request */
     enum dp_status status = fetch_keys(&child, c, &fresh);
     arena_deinit(&arena);
     pthread_mutex_lock(&c->locked.lock);

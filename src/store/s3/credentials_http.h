@@ -1,5 +1,5 @@
-/* store/s3/credentials_http.h: sources of keys that are asked over HTTP. Each function sends one request and may
- * block. */
+/* store/s3/credentials_http.h: fetches keys over HTTP, from STS, a container's endpoint or the metadata service.
+ * Each function may block. */
 #ifndef STORE_S3_CREDENTIALS_HTTP_H
 #define STORE_S3_CREDENTIALS_HTTP_H
 
@@ -13,11 +13,12 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
                                     struct aws_keys **out);
 enum dp_status credentials_from_container(struct call *call, const struct s3_settings *settings,
                                           struct aws_keys **out);
-/* Asks the instance's metadata service. DP_UNAVAILABLE also on a machine that has none. */
+/* Asks the instance's metadata service. Fails with DP_UNAVAILABLE if there is no answer, also because the machine
+ * has no such service. */
 enum dp_status credentials_from_metadata(struct call *call, const struct s3_settings *settings,
                                          struct aws_keys **out);
-/* Returns whether a container's full URI may be asked: over https, on this host, or at the addresses of Amazon's
- * container services. */
+/* Returns whether we may send a request to a container's full URI: it must use https, name this host, or name an
+ * address of Amazon's container services. */
 bool credentials_container_uri_allowed(struct span url);
 
 #endif

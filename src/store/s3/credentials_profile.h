@@ -6,8 +6,9 @@
 #include "store/s3/profile.h"
 #include "store/s3_settings.h"
 
-/* Reads the profile that the settings name, or "default", from the files. `profile->found` is false when they do
- * not have it; DP_NOT_FOUND if the settings name it. Spans live in the arena. */
+/* Reads the profile that the settings name, or else "default", from the profile files. If the files do not have
+ * it: fails with DP_NOT_FOUND if the settings name it, otherwise sets `profile->found` to false. Spans live in the
+ * arena. */
 enum dp_status credentials_profile(const struct s3_settings *settings, struct arena *arena,
                                    struct aws_profile *profile, struct dp_error *error);
 

@@ -1,4 +1,4 @@
-/* store/s3/keys.h: a set of keys that sign requests, and the parsers of answers that bring one.
+/* store/s3/keys.h: a set of keys that sign requests to S3, and the parsers of answers that contain such a set.
  *
  * Keys are immutable, shared and counted. The last release wipes their memory, and no message ever holds a part of
  * them.
@@ -12,12 +12,12 @@
 #include "base/error.h"
 #include "base/span.h"
 
-/* Longest text of one key; session tokens are the long ones. */
+/* Maximum length of each text of a set, in bytes. Session tokens are the longest. */
 enum { AWS_KEY_MAX_BYTES = 16384 };
 
 struct aws_keys {
     _Atomic size_t references;
-    uint64_t serial;    /* identifies fetched keys; 0 until credentials.c numbers them */
+    uint64_t serial;    /* number that credentials.c gives each set that it fetches; 0 before that */
     int64_t expires_ms; /* Unix milliseconds; INT64_MAX: never */
     struct span access_key_id, secret_access_key;
     struct span session_token; /* empty: none */
@@ -25,8 +25,8 @@ struct aws_keys {
     uint8_t text[];
 };
 
-/* Copies the texts, with one reference. DP_INVALID for an empty or too long key, or one with a control character,
- * which would break its header. `from` names the source, for messages. */
+/* Copies the texts into a new set with one reference. Fails with DP_INVALID if a key is empty, too long, or has a
+ * control character, which would break its header. `from` names the source of the keys in messages. */
 enum dp_status aws_keys_new(const char *from, struct span access_key_id, struct span secret_access_key,
                             struct span session_token, int64_t expires_ms, struct aws_keys **out,
                             struct dp_error *error);
