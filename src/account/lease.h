@@ -1,31 +1,34 @@
-/* account/lease.h: a node's share of a user's month in the database. One step of settling, in a transaction. */
+/* account/lease.h: leases in the database. A lease is a node's share of a user's month; these functions settle one
+ * in a transaction of the caller. lease.c describes the arithmetic. */
 #ifndef ACCOUNT_LEASE_H
 #define ACCOUNT_LEASE_H
 
 #include "account/database.h"
 
+/* One settlement of one lease. All amounts are embeddings. */
 struct lease_settlement {
     struct span user_id, node;
     int64_t month, limit;
-    int64_t spent;   /* by this node in this month, in all */
-    int64_t written; /* of `spent`, already in the database, as far as this node knows */
-    int64_t in_hand; /* reserved already, and to be kept */
-    int64_t need;    /* minimum to hold: callers wait for it */
-    int64_t batch;   /* to hold if enough is left; 0: only in_hand or need */
-    bool release;    /* hold nothing */
-    bool forget;     /* also drop the lease: this node ends */
-    int64_t now_ms, expires_ms;
-    /* answers */
-    int64_t held;   /* reserved for this node from now on */
-    int64_t beyond; /* neither used nor reserved by any node */
+    int64_t spent;   /* total that this node has used in this month */
+    int64_t written; /* part of `spent` that this node has written to the database, as far as it knows */
+    int64_t in_hand; /* reservation that the node has and keeps */
+    int64_t need;    /* least new reservation, because callers wait for it */
+    int64_t batch;   /* reservation to make if enough is left; 0: only in_hand or need */
+    bool release;    /* give the whole reservation back */
+    bool forget;     /* delete the lease, because this node ends */
+    int64_t now_ms, expires_ms; /* Unix milliseconds */
+    /* out */
+    int64_t held;   /* reservation of this node from now on */
+    int64_t beyond; /* what no node has used or reserved */
 };
 
-/* A settlement may be repeated if its answer was lost: it states totals, not additions. */
+/* Settles a lease and sets the outputs of `s`. The caller may repeat it if the answer was lost, because the
+ * amounts are totals, not additions. */
 enum dp_status lease_settle(struct call *call, struct db_transaction *t, struct lease_settlement *s);
-/* Adds to the counts of a key for a month. */
+/* Adds embeddings and requests to the counts of an API key for a month. */
 enum dp_status lease_count_key(struct call *call, struct db_transaction *t, struct span key_id, int64_t month,
                                int64_t embeddings, int64_t requests);
-/* Drops leases that expired long ago. */
+/* Deletes leases that expired more than two days ago. */
 enum dp_status lease_sweep(struct call *call, struct database *db, int64_t now_ms);
 
 #endif

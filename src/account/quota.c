@@ -1,10 +1,12 @@
-/* quota.c: a node's shares of its users' months, in memory.
+/* quota.c: keeps in memory this node's shares of its users' months.
  *
- * `left` is one atomic number per user: what the user may still take from this node. Usage has no counter; it is
- * `granted` − `left`, so it cannot get lost between two counters. One thread at a time settles a user with the
- * database (`settling`); it changes `left` only by adding, because others spend meanwhile.
+ * Each user has one atomic number `left`: the embeddings that the user may still take from this node. Usage has no
+ * counter: it is `granted` − `left`, so it cannot get lost between two counters. One thread at a time settles a
+ * user with the database and sets `settling`. It changes `left` only by atomic adding or exchanging, because
+ * others spend meanwhile.
  *
- * locked.lock guards the list of users and each user's `settling`; no thread holds it while the database works. */
+ * locked.lock guards the list of users and each user's `settling` and `round`. No thread holds it during a
+ * statement of the database. */
 #include "account/quota.h"
 
 #include <inttypes.h>
@@ -18,8 +20,8 @@
 #include "os/thread.h"
 
 enum {
-    SETTLED_AT_ONCE = 32, /* users in one transaction */
-    WAIT_MS = 5000,       /* for another thread to settle the same user */
+    SETTLED_AT_ONCE = 32, /* maximum users in one transaction */
+    WAIT_MS = 5000,       /* longest wait for another thread that settles the same user */
 };
 static const int64_t LEASE_MS = 30000; /* a node that is silent for this long counts as crashed */
 static const int64_t IDLE_NS = 5 * 1000000000LL;
@@ -36,8 +38,8 @@ struct quotas {
         pthread_cond_t settled;
         struct quota_user *users;
     } locked;
-    uint64_t round;          /* of settling; of the one thread that settles */
-    _Atomic uint64_t shares; /* begun so far */
+    uint64_t round;          /* number of quotas_settle calls; only the thread that makes them touches it */
+    _Atomic uint64_t shares; /* number of shares begun so far */
 };
 
 static int64_t now_ms(const struct quotas *q)
@@ -75,9 +77,9 @@ enum dp_status quotas_new(const struct quota_options *options, struct quotas **o
     return DP_OK;
 }
 
-/* Begins a share of a month, of which nothing is granted. Its name in the database is unique: a lease replaces
- * what it said before, so a share must never take the name of an earlier one (of a user who was forgotten and
- * comes back, or of a month to which the clock returns). */
+/* Begins an empty share of a month. The share gets a new name in the database, because writing a lease replaces
+ * the record of that name. With the name of an earlier share, usage would get lost: when a forgotten user comes
+ * back, or when the clock returns to an earlier month. */
 static void begin_share(struct quotas *q, struct quota_user *user, int64_t month)
 {
     snprintf(user->lease, sizeof user->lease, "%s.%" PRIu64, q->node, atomic_fetch_add(&q->shares, 1));
@@ -146,7 +148,7 @@ struct quota_user *quota_user_get(struct quotas *q, struct span id, enum account
 
 void quota_user_release(struct quotas *q, struct quota_user *user)
 {
-    (void)q; /* quotas_settle frees the user when nothing is left to write */
+    (void)q; /* quotas_settle frees the user when all its usage is in the database */
     atomic_fetch_sub(&user->refs, 1);
 }
 
@@ -215,8 +217,8 @@ void quota_give_back(struct quotas *q, struct quota_user *user, int64_t count, i
         atomic_fetch_add(&user->left, count);
 }
 
-/* Becomes the thread that settles the user. False: another thread did so meanwhile, and things may have
- * changed. */
+/* Claims the user for settling by this thread. If another thread settles the user, waits at most `ms` milliseconds
+ * for it and returns false; then the caller looks again at what is left. */
 static bool begin_settling(struct quotas *q, struct quota_user *user, int ms)
 {
     int64_t until_ns = os_now_ns() + ms * 1000000LL;
@@ -242,11 +244,11 @@ static void end_settling(struct quotas *q, struct quota_user *user)
 
 enum { COUNTS_MAX = 64 };
 
-/* One user in a transaction. */
+/* The settlement of one user: what to write, and what to give back. */
 struct settling {
     struct quota_user *user;
     struct lease_settlement lease;
-    int64_t taken; /* of `left`, given back to the database */
+    int64_t taken; /* embeddings taken out of `left` to give them back to the database */
     struct {
         struct key_count *count;
         int64_t embeddings, requests;
@@ -273,7 +275,8 @@ static enum dp_status settle_in_transaction(struct call *call, struct db_transac
     return status;
 }
 
-/* Prepares what to write for a user, which the caller settles. `release`: hold nothing any more. */
+/* Prepares the settlement of a user. The caller has claimed the user (begin_settling). `release`: give back all
+ * that the node has reserved. */
 static void prepare_settling(struct quotas *q, struct quota_user *user, bool release, struct settling *out)
 {
     int64_t month = atomic_load(&user->month);
@@ -296,14 +299,14 @@ static void prepare_settling(struct quotas *q, struct quota_user *user, bool rel
         if (!embeddings && !requests)
             continue;
         if (out->key_count == COUNTS_MAX)
-            break; /* the other keys follow next time */
+            break; /* the next settlement takes the other keys */
         out->keys[out->key_count].count = c;
         out->keys[out->key_count].embeddings = embeddings;
         out->keys[out->key_count++].requests = requests;
     }
 }
 
-/* Takes the database's answer into hand. */
+/* Updates the user's share and counts after the database has committed the settlement. */
 static void take_over(struct settling *s)
 {
     struct quota_user *user = s->user;
@@ -335,7 +338,7 @@ static enum dp_status settle_batch(struct call *call, struct quotas *q, struct s
     return status;
 }
 
-/* A month has passed: closes the old one and begins the new one with nothing in hand. */
+/* Settles the old share and begins an empty one if the month has changed. The caller has claimed the user. */
 static enum dp_status turn_month(struct call *call, struct quotas *q, struct quota_user *user, int64_t month)
 {
     int64_t before = atomic_load(&user->month);
@@ -350,14 +353,14 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     if (status != DP_OK && !q->options.open)
         return status;
     if (status !=
-        DP_OK) /* what the old month still owes the database is let go, rather than the new one held up */
+        DP_OK) /* loses the usage of the old month that is not written yet, but does not delay the new month */
         dp_error_clear(&call->error);
     begin_share(q, user, month);
     return DP_OK;
 }
 
-/* How much to reserve at once: the batch of the settings, doubled if the last reservation lasted less than
- * RESERVE_NS. So a busy user costs the database a few transactions a second. */
+/* Returns how many embeddings to reserve at once: the batch of the settings, or twice the last batch if that one
+ * lasted less than RESERVE_NS. So a busy user costs the database only a few transactions per second. */
 static int64_t next_batch(const struct quotas *q, const struct quota_user *user)
 {
     if (user->batch == 0 || now_ns(q) - user->asked_ns > RESERVE_NS)
@@ -365,7 +368,7 @@ static int64_t next_batch(const struct quotas *q, const struct quota_user *user)
     return user->batch < BATCH_MOST / 2 ? user->batch * 2 : BATCH_MOST;
 }
 
-/* Reserves what callers want from the database. The caller settles the user. */
+/* Reserves in the database the embeddings that callers wait for. The caller has claimed the user. */
 static enum dp_status ask_database(struct call *call, struct quotas *q, struct quota_user *user)
 {
     enum dp_status status = turn_month(call, q, user, month_of(now_ms(q)));
@@ -436,7 +439,8 @@ static bool has_counts(const struct quota_user *user)
     return false;
 }
 
-/* Returns whether a user has something to write or to give back. */
+/* Returns whether a user has usage to write or a reservation to give back. *release: the settlement gives it
+ * back. */
 static bool wants_settling(const struct quotas *q, const struct quota_user *user, bool all, bool *release)
 {
     int64_t left = atomic_load(&user->left), spent = user->granted - left;
@@ -451,7 +455,7 @@ static int by_id(const void *a, const void *b)
     return strcmp(x->user->id, y->user->id);
 }
 
-/* Begins to settle up to SETTLED_AT_ONCE users, and frees the users that nobody needs. */
+/* Prepares the settlements of up to SETTLED_AT_ONCE users, and frees users that nobody references. */
 static void collect_users(struct quotas *q, bool all, struct settling_batch *batch)
 {
     batch->count = 0;

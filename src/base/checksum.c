@@ -1,8 +1,8 @@
 /* checksum.c: XXH3-64 from the xxHash header, SHA-256 from OpenSSL.
  *
  * SHA-256 uses OpenSSL's oldest interface, although it is deprecated: the EVP interface allocates and looks up its
- * method, which takes longer than hashing a short text, and the keys of the embedding cache are digests of short
- * texts. */
+ * method, which takes longer than hashing a short text. The embedding cache hashes short texts to make its cache
+ * keys. */
 #include "base/checksum.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED

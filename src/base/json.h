@@ -28,49 +28,50 @@ enum { JSON_DEPTH_MAX = 64, JSON_NUMBER_MAX = 400 };
 
 struct json_reader {
     struct span text;
-    size_t at;                         /* next unread byte */
-    unsigned depth;                    /* open containers */
+    size_t at;                         /* offset of the next unread byte */
+    unsigned depth;                    /* number of open objects and arrays */
     unsigned depth_max;                /* JSON_DEPTH_MAX unless lowered */
-    uint8_t is_object[JSON_DEPTH_MAX]; /* of each open container */
+    uint8_t is_object[JSON_DEPTH_MAX]; /* for each open container: whether it is an object */
     uint8_t has_items[JSON_DEPTH_MAX];
-    enum dp_status status; /* first failure; DP_OK while none */
+    enum dp_status status; /* first failure, or DP_OK */
     size_t failed_at;      /* byte offset of the first failure */
     char why[120];
 };
 
 void json_reader_init(struct json_reader *r, struct span text);
 
-/* The type of the next value, without consuming it; JSON_NOTHING on failure or at the end. */
+/* Returns the type of the next value without consuming it; JSON_NOTHING after a failure or at the end. */
 enum json_type json_peek(struct json_reader *r);
 
 bool json_enter_object(struct json_reader *r); /* fails if the next value is not an object */
 bool json_enter_array(struct json_reader *r);
-/* The next key of the open object, unescaped (a key with escapes is copied to `arena`; with arena NULL it fails).
- * Returns false at the end of the object, which is consumed, and on failure. */
+/* Reads the next key of the open object and unescapes it. A key with escapes is copied to `arena`; if that is
+ * NULL, such a key fails. Returns false on failure, and at the end of the object, which it consumes. */
 bool json_next_key(struct json_reader *r, struct arena *arena, struct span *key);
-/* True if the open array has another element to read. Returns false at the end of the array, which is consumed,
- * and on failure. */
+/* Returns true if the open array has another element to read. Returns false on failure, and at the end of the
+ * array, which it consumes. */
 bool json_next_item(struct json_reader *r);
 
-/* Each consumes one value. A value of another type fails: "expected …, found … at byte …". */
+/* Each of these functions consumes one value. It fails if the value has another type: "expected …, found … at byte
+ * …". */
 bool json_read_string(struct json_reader *r, struct arena *arena, struct span *out);
 bool json_read_bool(struct json_reader *r, bool *out);
-bool json_read_i64(struct json_reader *r, int64_t *out); /* integers only: 1.0 and 1e3 are refused */
+bool json_read_i64(struct json_reader *r, int64_t *out); /* refuses 1.0 and 1e3: integers only */
 bool json_read_u64(struct json_reader *r, uint64_t *out);
-bool json_read_double(struct json_reader *r, double *out); /* correctly rounded; out of range fails */
-bool json_read_float(struct json_reader *r, float *out);   /* rounded once, from the decimal */
+bool json_read_double(struct json_reader *r, double *out); /* rounds correctly; fails if out of range */
+bool json_read_float(struct json_reader *r, float *out);   /* rounds the decimal once, not by way of double */
 bool json_read_null(struct json_reader *r);
 /* Consumes one value of any type and returns its raw text. */
 bool json_read_raw(struct json_reader *r, struct span *out);
 bool json_skip(struct json_reader *r);
-/* Consumes white space; fails if anything else is left. */
+/* Consumes white space up to the end of the text. Fails if anything else is left. */
 bool json_end(struct json_reader *r);
 
 static inline bool json_failed(const struct json_reader *r)
 {
     return r->status != DP_OK;
 }
-/* Fails at the current value, for a complaint of the parser itself. */
+/* Makes the reader fail at the current value, with the caller's own complaint. */
 void json_reject(struct json_reader *r, enum dp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Fills `error` with the first failure: "… at byte N". */
@@ -106,7 +107,7 @@ void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct span json); /* a value that is already JSON */
 
-/* A key of the open object and its value. */
+/* Each of these functions writes a key of the open object and its value. */
 void json_field_str(struct json_writer *w, const char *key, const char *text); /* NULL: null */
 void json_field_span(struct json_writer *w, const char *key, struct span text);
 void json_field_i64(struct json_writer *w, const char *key, int64_t v);
@@ -116,19 +117,20 @@ void json_field_double(struct json_writer *w, const char *key, double v);
 void json_field_bool(struct json_writer *w, const char *key, bool v);
 void json_field_null(struct json_writer *w, const char *key);
 void json_field_raw(struct json_writer *w, const char *key, struct span json);
-void json_field_object(struct json_writer *w, const char *key); /* json_end_object() ends it */
+void json_field_object(struct json_writer *w, const char *key); /* the caller ends it with json_end_object() */
 void json_field_array(struct json_writer *w, const char *key);
 
 enum {
     JSON_FLOAT_MAX = 16,  /* bytes of the longest float */
-    JSON_FLOAT_ROOM = 19, /* room to write any float: includes zeros that are cut afterwards */
+    JSON_FLOAT_ROOM = 19, /* bytes that writing a float may touch: the writer cuts zeros at the end afterwards */
 };
 
-/* The fewest digits that read back as v, without a NUL: at most JSON_FLOAT_MAX bytes for float, 25 for double.
- * Returns the length. */
+/* Write the fewest digits that read back as v, without a NUL: at most JSON_FLOAT_MAX bytes for a float, 25 for a
+ * double. Return the length. */
 size_t json_format_float(float v, char out[JSON_FLOAT_ROOM]);
 size_t json_format_double(double v, char out[25]);
-/* Floats, each followed by a comma, into out[count * (JSON_FLOAT_MAX + 1) + 3]. Returns the length. */
+/* Writes `count` floats, each with a comma after it, into out[count * (JSON_FLOAT_MAX + 1) + 3]. Returns the
+ * length. */
 size_t json_format_floats(const float *v, size_t count, char *out);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 
+/* Fills `out` with `len` random bytes of the system. Fails with DP_IO. */
 enum dp_status os_random(void *out, size_t len, struct dp_error *error);
 
 enum { ULID_LEN = 26 };

@@ -1,6 +1,6 @@
-/* block.c: bytes that were read, shared by reference counting.
+/* block.c: store blocks: bytes read from a store, shared by reference counting.
  *
- * A block is one allocation: the count, the length, then the bytes (16-byte aligned). Any thread may retain or
+ * A block is one allocation: first its fields, then the bytes, aligned to 16 bytes. Any thread may retain or
  * release it. The last release frees the block, or gives it back to its pool (block_pool.c).
  */
 #include "store/block.h"

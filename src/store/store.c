@@ -1,7 +1,8 @@
-/* store.c: the front of every store: checks keys and the call, dispatches, and counts the costs of a call.
+/* store.c: the front of every store. Checks the call and the keys, calls the store's own function, and counts the
+ * costs.
  *
- * A read batch, a head, a put, a listing, a removal and the finish of an upload are one round each. Nothing here
- * keeps state, so any thread may call.
+ * A read batch, a head, a put, a listing, a removal and the finish of an upload are one round each. These
+ * functions keep no state, so any thread may call them.
  */
 #include "store/implement.h"
 
@@ -12,7 +13,8 @@
 #include "os/clock.h"
 #include "store/store_metrics.h"
 
-/* A local folder keeps its lock and unfinished files under this name, so no store has keys below it. */
+/* A local store keeps its lock and unfinished files in a folder of this name, so no key of any store may begin
+ * with it. */
 static const char RESERVED_PART[] = ".dipper";
 
 bool store_version_equal(const struct store_version *a, const struct store_version *b)
@@ -102,7 +104,8 @@ void store_count_request(struct call *call, const struct store *store)
         call->cost.requests++;
 }
 
-/* Counts an operation of one round that began at `since` and ended with `status`. */
+/* Counts an operation of one round, in the call and in the metrics. It began at `since` (os_now_ns() scale), moved
+ * `bytes` and ended with `status`. */
 static void count_round(struct call *call, const struct store *store, enum store_operation operation,
                         enum dp_status status, int64_t since, uint64_t bytes)
 {

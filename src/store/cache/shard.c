@@ -1,4 +1,4 @@
-/* cache/shard.c: a table of ranges, three queues over it, and the fetches of missing ranges. */
+/* cache/shard.c: a hash table of ranges, three queues of them, and the flights of missing ranges (see shard.h). */
 #include "store/cache/shard.h"
 
 #include <assert.h>
@@ -7,30 +7,30 @@
 
 enum {
     BUCKETS_MIN = 64,
-    SMALL_PART = 10,     /* part of the budget for the small queue */
-    GHOST_PART = 16,     /* maximum part for names without bytes */
-    ENTRY_PART = 2,      /* maximum part for one range */
-    TABLE_OVERHEAD = 32, /* bytes for an entry's place in the buckets and its header in the allocator */
+    SMALL_PART = 10,     /* the small queue gets 1/10 of the budget */
+    GHOST_PART = 16,     /* names without bytes take at most 1/16 of the budget */
+    ENTRY_PART = 2,      /* one range takes at most 1/2 of the budget */
+    TABLE_OVERHEAD = 32, /* bytes of an entry's place in the buckets and of its header in the allocator */
 };
 
 enum entry_state {
-    FLYING, /* its leader fetches it */
+    FLYING, /* a leader fetches the range */
     KEPT,   /* in the small or the main queue */
     GHOST,  /* in the ghost queue, without bytes */
-    GONE    /* in no queue: only its users still have it */
+    GONE    /* in no queue; only the users of its flight still have it */
 };
 
 struct cache_entry {
     struct cache_entry *next_in_bucket, *newer, *older;
-    struct store_bytes bytes; /* KEPT and GONE */
-    uint64_t size;            /* of the object */
+    struct store_bytes bytes; /* set in the states KEPT and GONE */
+    uint64_t size;            /* of the whole object */
     uint64_t store, offset;
     int64_t len;
     uint64_t hash;
-    uint64_t weight; /* its part of the queue's bytes: what it takes, or took before it was a ghost */
+    uint64_t weight; /* bytes that it counts in its queue: its cost, or for a ghost the cost before its eviction */
     const _Atomic uint32_t *generation_now;
-    uint32_t generation;  /* when its fetch began */
-    struct flight flight; /* its users have a pointer to the entry */
+    uint32_t generation;  /* value of *generation_now when the fetch began */
+    struct flight flight; /* while it has users, the entry must not be freed */
     uint16_t key_len;
     uint8_t frequency, state;
     bool in_table, in_main, was_ghost;
@@ -66,14 +66,14 @@ void cache_shard_deinit(struct cache_shard *s)
     pthread_mutex_destroy(&s->lock);
 }
 
-/* ---- the table: the lock is held in all that follows, unless it is said ------------------------------------ */
+/* ---- the table: from here to ask_range the caller holds the lock ------------------------------------------- */
 
 static struct cache_entry **entry_bucket(const struct cache_shard *s, uint64_t hash)
 {
     return &s->buckets[hash & (s->bucket_count - 1)];
 }
 
-/* Doubles the buckets when there are more entries than buckets. When out of memory, the chains grow instead. */
+/* Doubles the buckets when there are as many entries. When out of memory, the chains grow instead. */
 static void grow_table(struct cache_shard *s)
 {
     if (s->entry_count < s->bucket_count)
@@ -176,7 +176,7 @@ static void drop_if_unused(struct cache_entry *e)
     mem_free(e);
 }
 
-/* Takes a kept entry out of queue and table; its users keep it. */
+/* Takes a kept entry out of its queue and the table. It is freed when it has no users. */
 static void remove_kept(struct cache_shard *s, struct cache_entry *e)
 {
     queue_pull(e->in_main ? &s->main : &s->small, e);
@@ -196,7 +196,8 @@ static void remove_ghost(struct cache_shard *s, struct cache_entry *e)
     drop_if_unused(e);
 }
 
-/* Limits the ghosts to the bytes that the main queue may hold, and their names to a part of the budget. */
+/* Removes ghosts until the ranges that they stand for would fit into the main queue, and until their names fit
+ * into their part of the budget. */
 static void trim_ghosts(struct cache_shard *s)
 {
     while (s->ghost.oldest && (s->ghost.bytes > s->budget - s->small_target ||
@@ -204,7 +205,7 @@ static void trim_ghosts(struct cache_shard *s)
         remove_ghost(s, s->ghost.oldest);
 }
 
-/* Makes an entry that is in no queue and has no users a ghost. */
+/* Turns an entry that is in no queue and has no users into a ghost. */
 static void add_ghost(struct cache_shard *s, struct cache_entry *e, uint64_t weight)
 {
     store_bytes_release(&e->bytes);
@@ -247,7 +248,7 @@ static void evict_main(struct cache_shard *s)
     queue_push(&s->main, e);
 }
 
-/* Evicts until `need` bytes, at most the budget, are free. */
+/* Evicts until `need` bytes are free. `need` is at most the budget. */
 static void evict_for(struct cache_shard *s, uint64_t need)
 {
     while (s->used + need > s->budget) {
@@ -260,7 +261,7 @@ static void evict_for(struct cache_shard *s, uint64_t need)
     }
 }
 
-/* Forgets an entry that is in no queue; its users keep it. */
+/* Takes an entry that is in no queue out of the table. It is freed when it has no users. */
 static void let_go(struct cache_shard *s, struct cache_entry *e)
 {
     if (e->in_table)
@@ -269,13 +270,13 @@ static void let_go(struct cache_shard *s, struct cache_entry *e)
     drop_if_unused(e);
 }
 
-/* Keeps the landed bytes if they are worth it. Afterwards the entry may be gone. */
+/* Puts a landed entry into a queue if its range is worth the room. May free the entry. */
 static void keep_entry(struct cache_shard *s, struct cache_entry *e)
 {
     uint64_t cost = overhead_of(e->key_len) + e->bytes.span.len;
     bool known = e->was_ghost || e->frequency > 1;
     if (e->bytes.span.len > s->small_target && !known && s->used + cost > s->budget) {
-        /* It would evict ranges that are asked for more often. Keep only its name for now. */
+        /* It would evict ranges that callers ask for more often, so keep only its name for now. */
         if (e->flight.users == 0)
             add_ghost(s, e, cost);
         else
@@ -292,7 +293,7 @@ static void keep_entry(struct cache_shard *s, struct cache_entry *e)
     count_used(s, cost, 0);
 }
 
-/* ---- asking: the lock is taken here ------------------------------------------------------------------------ */
+/* ---- asking and landing ------------------------------------------------------------------------------------ */
 
 static void deliver_bytes(const struct cache_entry *e, struct store_bytes *bytes, uint64_t *size)
 {
@@ -300,7 +301,8 @@ static void deliver_bytes(const struct cache_entry *e, struct store_bytes *bytes
     *size = e->size;
 }
 
-/* The entry of that range; NULL if there is none, or if the object may have changed since. */
+/* Returns the entry of a range; NULL if there is none or if the object may have changed since. Removes a dead
+ * entry. */
 static struct cache_entry *find_entry(struct cache_shard *s, const struct cache_range *range)
 {
     struct cache_entry *e = *entry_bucket(s, range->hash);

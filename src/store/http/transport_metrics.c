@@ -1,4 +1,4 @@
-/* transport_metrics.c: the counts of a transport as metrics. */
+/* transport_metrics.c: adds the counts of a transport to a registry of metrics. */
 #include "base/metrics.h"
 #include "store/http/transport.h"
 

@@ -13,8 +13,8 @@ enum dp_status credentials_from_sts(struct call *call, const struct s3_settings 
                                     struct aws_keys **out);
 enum dp_status credentials_from_container(struct call *call, const struct s3_settings *settings,
                                           struct aws_keys **out);
-/* Asks the instance's metadata service. Fails with DP_UNAVAILABLE if there is no answer, also because the machine
- * has no such service. */
+/* Asks the instance's metadata service. Fails with DP_UNAVAILABLE if the machine has no such service or no
+ * role. */
 enum dp_status credentials_from_metadata(struct call *call, const struct s3_settings *settings,
                                          struct aws_keys **out);
 /* Returns whether we may send a request to a container's full URI: it must use https, name this host, or name an

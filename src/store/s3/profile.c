@@ -37,7 +37,7 @@ static struct span profile_trimmed(struct span s)
     return s;
 }
 
-/* The line without a comment behind white space. */
+/* Returns the line without its comment. A comment begins with '#' or ';' after a blank. */
 static struct span without_comment(struct span line)
 {
     for (size_t i = 1; i < line.len; i++)
@@ -46,7 +46,8 @@ static struct span without_comment(struct span line)
     return line;
 }
 
-/* The profile that the header "[…]" begins; empty for a section of another kind. */
+/* Reads the header "[…]" of a section. *profile is the name of its profile, or empty if the section is of another
+ * kind. Returns false without ']'. */
 static bool read_section(struct span line, enum aws_profile_file kind, struct span *profile)
 {
     const uint8_t *end = memchr(line.data, ']', line.len);
@@ -95,7 +96,7 @@ enum dp_status aws_profile_read(const char *path, struct span text, enum aws_pro
             out->found |= inside;
             continue;
         }
-        if (is_profile_blank(line.data[0])) /* belongs to the previous key */
+        if (is_profile_blank(line.data[0])) /* an indented line belongs to the key before it */
             continue;
         content = profile_trimmed(without_comment(content));
         const uint8_t *equals = memchr(content.data, '=', content.len);

@@ -1,4 +1,4 @@
-/* s3/request.c: S3 requests: their URLs, and the signature that each try gets. */
+/* s3/request.c: makes S3 requests: writes their URLs and signs each try. */
 #include "store/s3/s3.h"
 
 #include "base/checksum.h"
@@ -22,7 +22,7 @@ static struct span method_name(enum http_method method)
     return span_str(NAMES[method]);
 }
 
-/* Signs a try. It runs before each try, so that dates are fresh and renewed keys are used. */
+/* Signs a try. The transport calls it before each try, so the date is fresh and the keys are the renewed ones. */
 static enum dp_status sign_try(struct call *call, struct transport_request *req, struct http_try *attempt)
 {
     struct s3_request *r = req->ctx;
@@ -94,7 +94,7 @@ enum dp_status s3_request(struct call *call, struct s3_store *s3, struct span ke
         buffer_append(&b, s3->prefix);
         buffer_append(&b, key);
     } else if (b.len > 1) {
-        b.len--; /* "/bucket/" is "/bucket" */
+        b.len--; /* a request to the bucket itself: "/bucket" instead of "/bucket/" */
     }
     bool ok = b.status == DP_OK;
     r->path = arena_copy(call->arena, buffer_span(&b));

@@ -1,8 +1,8 @@
-/* s3/upload.c: large objects, written in parts.
+/* s3/upload.c: writes large objects in parts.
  *
- * Bytes are gathered until a part is full. An upload that ends within its first part is an ordinary put; only a
- * second part begins a multipart upload, so a small object costs one request. A failed or aborted upload is
- * removed from the store, so that its parts do not stay there, unseen and paid for. An upload has one owner
+ * An upload gathers bytes until a part is full. If it ends within its first part, it becomes an ordinary put; only
+ * a second part begins a multipart upload, so a small object costs one request. A failed or aborted upload deletes
+ * its parts from the store; otherwise they would stay there, invisible and paid for. An upload has one owner
  * thread.
  */
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 #include "store/s3/answers.h"
 #include "store/s3/s3.h"
 
-/* Amazon completes an upload within minutes, and sends a blank from time to time meanwhile. */
+/* COMPLETION_MS: Amazon completes an upload within minutes, and meanwhile sends a blank from time to time. */
 enum { ABORT_MS = 10000, COMPLETION_MS = 5 * 60 * 1000, ETAG_MAX = 128, ABORT_ARENA_BYTES = 1 << 20 };
 
 struct upload_part {
@@ -24,7 +24,7 @@ struct upload_part {
 
 struct s3_upload {
     struct store_upload base;
-    struct buffer bytes; /* of the current part */
+    struct buffer bytes; /* bytes of the current part */
     struct buffer id;    /* empty: no multipart upload has begun */
     struct upload_part *parts;
     size_t count, capacity;
@@ -68,8 +68,8 @@ static void free_upload(struct s3_upload *u)
     mem_free(u);
 }
 
-/* Begins the multipart upload. A second try leaves an unused upload behind; the store's own rules for unfinished
- * uploads remove it. */
+/* Begins the multipart upload. If the answer is lost, the second try begins another upload, and the first one
+ * stays unused until the store's own rules for unfinished uploads remove it. */
 static enum dp_status begin_multipart(struct call *call, struct s3_upload *u)
 {
     struct s3_store *s3 = s3_of(u->base.store);
@@ -120,7 +120,7 @@ static enum dp_status send_part(struct call *call, struct s3_upload *u)
     status = s3_request(call, s3, key_of(u), query, 2, &req);
     if (status == DP_OK)
         status = s3_send(call, s3, &req);
-    if (status == DP_UNKNOWN) /* a part is not visible yet, so an unclear try does no harm */
+    if (status == DP_UNKNOWN) /* no reader sees a part, so a try with an unclear outcome does no harm */
         status = call_restatus(call, DP_UNAVAILABLE);
     if (status == DP_OK && req.code != 200)
         status = s3_explain(&s3->source, call, &req, &call->error);
@@ -158,7 +158,7 @@ enum dp_status s3_upload_write(struct call *call, struct store_upload *upload, s
     return DP_OK;
 }
 
-/* Appends the list of parts that completes the upload. */
+/* Appends the list of parts that a completion sends, as XML. */
 static void append_parts(const struct s3_upload *u, struct buffer *out)
 {
     buffer_append_str(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -177,7 +177,7 @@ static void append_parts(const struct s3_upload *u, struct buffer *out)
     buffer_append_str(out, "</CompleteMultipartUpload>");
 }
 
-/* Judges the answer to the completion; a 200 may hold an error. */
+/* Takes the object's version from the answer to the completion, or fails; a 200 may hold an error. */
 static enum dp_status judge_completion(struct call *call, struct s3_upload *u, const struct transport_request *req,
                                        struct store_version *version)
 {
@@ -221,7 +221,7 @@ static enum dp_status complete_multipart(struct call *call, struct s3_upload *u,
     if (status == DP_OK)
         status = judge_completion(call, u, &req, version);
     if (status == DP_OK)
-        buffer_clear(&u->id); /* nothing to remove any more */
+        buffer_clear(&u->id); /* no parts are left to remove */
     store_bytes_release(&req.bytes);
     buffer_deinit(&body);
     return status;
@@ -242,7 +242,7 @@ enum dp_status s3_upload_finish(struct call *call, struct store_upload *upload, 
         status = send_part(call, u);
     if (status == DP_OK)
         status = complete_multipart(call, u, version);
-    if (status == DP_UNKNOWN) /* it may be complete, and then must not be removed */
+    if (status == DP_UNKNOWN) /* the object may be complete, so do not remove the upload */
         buffer_clear(&u->id);
     s3_upload_abort(upload);
     return status;
@@ -252,8 +252,8 @@ void s3_upload_abort(struct store_upload *upload)
 {
     struct s3_upload *u = s3_upload_of(upload);
     if (u->id.len) {
-        /* The caller's deadline may be over, so the removal has a deadline of its own. If it fails, the store's
-         * rules remove the parts. */
+        /* The caller's deadline may have passed, so the removal gets another one. If the removal fails, the
+         * store's own rules for unfinished uploads remove the parts. */
         struct s3_store *s3 = s3_of(upload->store);
         const struct sigv4_pair query[] = {{span_str("uploadId"), buffer_span(&u->id)}};
         struct transport_request req = {.method = HTTP_DELETE};
