@@ -1,9 +1,10 @@
-/* cpu.c: the processors that the scheduler lets this process use.
+/* cpu.c: counts the processors that the system lets this process use.
  *
  * There are two limits: the affinity mask (taskset, cpusets) and the CPU quota of the control groups (a
- * container's "cpus: 2"). A quota limits a group and all groups below it, so every group from the process's own up
- * to the root is read. In a container the process's path often does not exist under the mounted hierarchy. Then
- * only the existing ancestors count; the root of the mount, which is the container, is among them.
+ * container's "cpus: 2"). A quota limits a group and all groups below it, so the code reads every group from the
+ * process's own up to the root. In a container, the path of the process's group often does not exist under the
+ * mounted hierarchy. Then only the ancestors that exist count. The root of the mount always exists, and it is the
+ * container's group.
  */
 #include "os/cpu.h"
 
@@ -18,7 +19,7 @@
 
 enum { SMALL_FILE = 4096 };
 
-/* The processors of the affinity mask; 0 if it cannot be read. */
+/* Returns the number of processors in the affinity mask; 0 if the system does not tell it. */
 static unsigned affinity_count(void)
 {
     enum { MASK_CPUS_FIRST = 1024, MASK_CPUS_MAX = 1 << 16 };
@@ -36,7 +37,7 @@ static unsigned affinity_count(void)
     return 0;
 }
 
-/* Reads a small text file; false if there is none. */
+/* Reads a small text file. Returns false if it is missing or empty. */
 static bool read_small(const char *path, char out[SMALL_FILE])
 {
     FILE *in = fopen(path, "re");
@@ -48,7 +49,7 @@ static bool read_small(const char *path, char out[SMALL_FILE])
     return len > 0;
 }
 
-/* Takes a decimal number from the front of *at. */
+/* Reads a decimal number at *at and moves *at behind it. Returns false if there is none or it is too large. */
 static bool take_cgroup_number(const char **at, int64_t *out)
 {
     char *end;
@@ -59,7 +60,7 @@ static bool take_cgroup_number(const char **at, int64_t *out)
     return taken;
 }
 
-/* quota / period, rounded up; 0: no limit. */
+/* Returns quota / period, rounded up; 0: no limit. */
 static unsigned quota_cpus(int64_t quota, int64_t period)
 {
     if (quota <= 0 || period <= 0)
@@ -68,7 +69,8 @@ static unsigned quota_cpus(int64_t quota, int64_t period)
     return cpus > INT_MAX ? INT_MAX : (unsigned)cpus;
 }
 
-/* The quota of one v2 group: "200000 100000" or "max 100000". */
+/* Returns the quota of one v2 group, in processors; 0: no limit. Its file holds "200000 100000" or "max
+ * 100000". */
 static unsigned quota_v2(const char *group)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
@@ -80,7 +82,7 @@ static unsigned quota_v2(const char *group)
     return quota_cpus(quota, period);
 }
 
-/* The number in a file of a v1 group; -1, no limit, if there is no such file. */
+/* Returns the number in a file of a v1 group; -1 (no limit) if there is no such file. */
 static int64_t number_v1(const char *group, const char *name)
 {
     char path[PATH_MAX + 32], text[SMALL_FILE];
@@ -95,13 +97,14 @@ static unsigned quota_v1(const char *group)
     return quota_cpus(number_v1(group, "cpu.cfs_quota_us"), number_v1(group, "cpu.cfs_period_us"));
 }
 
-/* The smaller of two limits; 0 is no limit. */
+/* Returns the smaller of two limits; 0 means no limit. */
 static unsigned tighter_quota(unsigned a, unsigned b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* The smallest quota of `mount`/`group` and its ancestors. Shortens `group` on the way up. */
+/* Returns the smallest quota of `mount`/`group` and its ancestors; 0: no limit. Shortens `group` while it goes
+ * up. */
 static unsigned least_quota(const char *mount, char *group, unsigned (*quota)(const char *group))
 {
     char path[PATH_MAX];
@@ -137,7 +140,8 @@ unsigned os_cpu_quota(const char *root)
     unsigned least = 0;
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = '\0';
-        /* "0::/group" in version 2; "4:cpu,cpuacct:/group" in version 1, whose mount may also be called "cpu". */
+        /* A line is "0::/group" in version 2 and "4:cpu,cpuacct:/group" in version 1. Version 1 is mounted at
+         * "cpu". */
         char *controllers = strchr(line, ':');
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group)

@@ -1,13 +1,13 @@
-/* os/flight.h: many want one thing that is missing, and one of them fetches it.
+/* os/flight.h: a flight: several threads want one thing that is missing, and one of them fetches it.
  *
- * The first asker leads: it fetches, and then it lands, whatever the outcome. The others join and wait. If the
- * leader fails, each of them asks again, and the first to do so leads. The owner of a table of things embeds one
- * flight in each entry and decides what is kept; this file knows only who leads, who waits, and how the flight
- * ended.
+ * The first thread that asks leads: it fetches the thing and then lands the flight, with a result or a failure.
+ * Later threads follow: they join and wait. After a failure each follower asks again, and the first one leads. The
+ * owner of a table of things embeds one flight in each entry and decides which things to keep. A flight holds only
+ * the number of its users and how it ended.
  *
- * A flight has no lock: the owner's lock guards it, and guards `landings`, which all entries under one lock share.
- * Each function is called with that lock held. `users` counts the leader and those who joined; the entry belongs
- * to its users as well as to the table, so the owner frees it only when there are none.
+ * A flight has no lock: the owner's lock guards it and `landings`, a condition that all entries under that lock
+ * share. The caller of each function holds the lock. `users` counts the leader and the followers. They have
+ * pointers to the entry, so the owner frees an entry only when its flight has no users.
  */
 #ifndef OS_FLIGHT_H
 #define OS_FLIGHT_H
@@ -24,24 +24,24 @@ struct flight {
 /* An owner's answer to an asker. */
 enum flight_answer {
     FLIGHT_HIT,  /* the thing is there */
-    FLIGHT_WAIT, /* another caller leads: wait, or leave */
+    FLIGHT_WAIT, /* another caller leads: wait (flight_wait), or leave */
     FLIGHT_LEAD, /* the caller must fetch, and then land */
     FLIGHT_NOMEM
 };
 
 enum flight_end {
     FLIGHT_LANDED,
-    FLIGHT_FAILED, /* the leader did not get it: ask again */
+    FLIGHT_FAILED, /* the leader failed: ask again */
     FLIGHT_LEFT    /* the call ended first; its error is filled */
 };
 
-/* The caller leads. A flight that has landed, and that nobody uses, may begin anew. */
+/* Begins a flight; the caller leads. A flight that has landed may begin anew when it has no users. */
 void flight_begin(struct flight *flight);
 void flight_join(struct flight *flight);
-/* Ends the flight, wakes those who wait, and takes the leader from the users. */
+/* Ends the flight, wakes the followers, and removes the leader from the users. */
 void flight_land(struct flight *flight, pthread_cond_t *landings, bool ok);
-/* Waits for the end, or for the call's deadline or cancel flag. The caller stays a user: it copies, then
- * leaves. */
+/* Waits until the flight has landed, or until the call's deadline or cancel flag. The caller stays a user: it
+ * copies the result, then calls flight_leave. */
 enum flight_end flight_wait(struct call *call, struct flight *flight, pthread_cond_t *landings,
                             pthread_mutex_t *lock);
 void flight_leave(struct flight *flight);

@@ -1,4 +1,4 @@
-/* thread.c: threads that leave signals to the program, and waits with a time limit. */
+/* thread.c: starts threads that receive no signals, and waits with a time limit (see thread.h). */
 #include "os/thread.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
-/* os/thread.h: threads that leave signals to the program, and waits with a time limit.
+/* os/thread.h: starts threads that receive no signals, and waits with a time limit.
  *
- * A thread inherits the signal mask of its starter. All signals are blocked around the start, so a signal goes to
- * a thread that the program (or, in a library, its caller) made itself.
+ * A thread inherits the signal mask of its starter. All signals are blocked around the start, so the new thread
+ * receives none. Signals go to the threads that the program (or the caller of the library) made itself.
  */
 #ifndef OS_THREAD_H
 #define OS_THREAD_H

@@ -48,8 +48,9 @@ enum dp_status store_cache_over(struct store_cache *cache, struct store *inner, 
 enum dp_status store_cache_new(struct store *inner, const struct store_cache_options *options, struct store **out,
                                struct dp_error *error);
 
-/* Adds dipper_store_cache_* to a registry that lives longer than the last read. Call it once, before the first
- * read, while the program starts; store_add_metrics of a store over the cache counts as a call. */
+/* Adds dipper_store_cache_* to a registry that lives longer than the last read. Call it while the program starts,
+ * before the first read. Only the first call adds them, also if it comes from store_add_metrics of a store over
+ * the cache. */
 enum dp_status store_cache_metrics(struct store_cache *cache, struct metric_registry *registry,
                                    struct dp_error *error);
 

@@ -1,6 +1,6 @@
 /* http/head.c: reads the heads of HTTP answers: header lines, Content-Range, Retry-After, ETags (RFC 9110).
  *
- * All of it comes from outside. Nothing here allocates, and a value is parsed whole or not at all.
+ * The bytes come from outside. No function here allocates, and each parses a value completely or not at all.
  */
 #include "store/http/head.h"
 
@@ -52,7 +52,7 @@ struct span http_head_find(struct span head, const char *name)
     return span_of(NULL, 0);
 }
 
-/* Removes a decimal number from the front; false when there is none or it has more than 18 digits. */
+/* Removes a decimal number from the front of *s. Returns false if there is none or it has more than 18 digits. */
 static bool take_decimal(struct span *s, uint64_t *out)
 {
     uint64_t value = 0;
@@ -104,7 +104,7 @@ bool http_content_range_parse(struct span value, struct http_content_range *out)
     return true;
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7) as Unix seconds. */
+/* Reads "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7) as Unix seconds. Returns false for other texts. */
 static bool parse_fixdate(struct span s, int64_t *out)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";

@@ -1,8 +1,8 @@
-/* http/try.c: one try of a request in libcurl's terms, and the callbacks that take its answer.
+/* http/try.c: turns one try of a request into options of libcurl, and takes its answer in callbacks.
  *
- * The callbacks run on the transport's loop. They judge the head as soon as it is whole, so that a wrong version,
- * a wrong range or a too large answer ends before its body is read, and then copy bytes to their final place.
- * Nothing here waits.
+ * The callbacks run on the transport's loop. They judge the head as soon as it is complete, so a try with a wrong
+ * version, a wrong range or a too large answer ends before its body arrives. Then they copy the bytes of the body
+ * to their final place. No function here waits.
  */
 #include "store/http/try.h"
 
@@ -131,8 +131,8 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* Runs just before the request goes out. libcurl itself sends it again when a reused connection turns out to be
- * dead; a request that must not be done twice ends here instead. */
+/* libcurl calls it just before it sends the request. If a reused connection turns out to be dead, libcurl sends
+ * the request again by itself; this callback prevents that for a request that must not be done twice. */
 static int on_send(void *context, char *peer, char *local, int peer_port, int local_port)
 {
     struct http_try *t = context;
@@ -147,7 +147,7 @@ static int on_send(void *context, char *peer, char *local, int peer_port, int lo
     return CURL_PREREQFUNC_OK;
 }
 
-/* Opens a connection's socket if its address is public. */
+/* Opens the socket of a connection if the peer's address is public. */
 static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_try *t = context;
@@ -186,7 +186,7 @@ static CURLcode arm_method(struct http_try *t)
     return code;
 }
 
-/* Adds the request's headers that `prepare` did not set, and those for ranges and pins. */
+/* Adds the headers of the request that `prepare` did not set, and Range and If-Match. */
 static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
 {
     const struct transport_request *req = t->asked.req;
@@ -221,7 +221,7 @@ static enum dp_status arm_headers(struct http_try *t, struct dp_error *error)
     return status;
 }
 
-/* Sets the certificates to trust, unless libcurl's own choice is right. */
+/* Sets the certificates to trust, unless libcurl shall use its own. */
 static CURLcode arm_trust(CURL *easy, const struct trust *trust)
 {
     const char *file = *trust->file ? trust->file : NULL, *folders = *trust->folders ? trust->folders : NULL;
@@ -235,8 +235,8 @@ static CURLcode arm_trust(CURL *easy, const struct trust *trust)
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, folders) : code;
 }
 
-/* Sets the options that copy or allocate, which can fail. The others fail only if libcurl is older than our build
- * requires. */
+/* Sets the options for which libcurl copies or allocates, so they can fail. The other options fail only if libcurl
+ * is older than our build requires. */
 static enum dp_status arm_copied(struct http_try *t, const struct transport_options *options,
                                  const struct trust *trust, struct dp_error *error)
 {
@@ -300,12 +300,12 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* aborting does not wait for a name server */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* an aborted try does not wait for a name server */
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    /* Each request gets a connection: parallel ranges over one HTTP/2 connection would share its window. */
+    /* HTTP/1.1, so each try has a connection for itself: over HTTP/2, parallel ranges would share one window. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
@@ -324,7 +324,7 @@ bool http_same_version(struct span first, struct span head)
     return modified.len && span_equal(modified, http_head_find(head, "last-modified"));
 }
 
-/* Reads the Content-Length; false when it is missing or not a number. */
+/* Reads the Content-Length. Returns false if it is missing or not a number. */
 static bool content_length(struct span head, uint64_t *out)
 {
     struct span value = http_head_find(head, "content-length");
@@ -340,7 +340,7 @@ static bool content_length(struct span head, uint64_t *out)
     return true;
 }
 
-/* Judges a 206: it must be exactly the requested range, or its part before the object's end. */
+/* Judges a 206: it must hold exactly the requested range, or the part of it that lies before the object's end. */
 static enum http_fault judge_partial(struct http_try *t, struct span head)
 {
     const struct transport_request *req = t->asked.req;
@@ -361,7 +361,7 @@ static enum http_fault judge_partial(struct http_try *t, struct span head)
     return HTTP_FAULT_NONE;
 }
 
-/* Judges a 200 to a GET. It answers a range only if the range is the whole object. */
+/* Judges a 200 to a GET. For a ranged request it is right only if the range covers the whole object. */
 static enum http_fault judge_whole(struct http_try *t, struct span head)
 {
     const struct transport_request *req = t->asked.req;
@@ -375,7 +375,7 @@ static enum http_fault judge_whole(struct http_try *t, struct span head)
     return HTTP_FAULT_NONE;
 }
 
-/* Maximum bytes of a 2xx answer. */
+/* Returns the maximum number of body bytes in a 2xx answer. */
 static uint64_t body_limit(const struct transport_request *req)
 {
     if (req->into)
@@ -385,7 +385,7 @@ static uint64_t body_limit(const struct transport_request *req)
     return req->ranged && req->len >= 0 ? (uint64_t)req->len : HTTP_BODY_DEFAULT_MAX;
 }
 
-/* Makes room for the bytes that the head announces. */
+/* Makes room for the body that the head announces. */
 static enum http_fault open_sink(struct http_try *t)
 {
     struct http_sink *sink = &t->came.sink;
@@ -398,7 +398,7 @@ static enum http_fault open_sink(struct http_try *t)
         return HTTP_FAULT_NONE;
     }
     if (sink->data)
-        return HTTP_FAULT_NONE; /* resumed: it has its room */
+        return HTTP_FAULT_NONE; /* a resumed read has its room already */
     sink->grows = !t->came.expected_known;
     uint64_t room = t->came.expected_known ? t->came.expected : limit < SINK_FIRST ? limit : SINK_FIRST;
     if (room == 0)
@@ -411,7 +411,7 @@ static enum http_fault open_sink(struct http_try *t)
     return HTTP_FAULT_NONE;
 }
 
-/* Judges a complete head: whether to take the body. */
+/* Judges a complete head. HTTP_FAULT_NONE: take the body. */
 static enum http_fault judge_head(struct http_try *t)
 {
     const struct transport_request *req = t->asked.req;
@@ -433,12 +433,12 @@ static enum http_fault judge_head(struct http_try *t)
     enum http_fault fault = HTTP_FAULT_NONE;
     if (req->method == HTTP_GET && t->came.code == 206) {
         if (!req->ranged && !t->asked.at)
-            return HTTP_FAULT_BAD_RANGE; /* a part, unasked */
+            return HTTP_FAULT_BAD_RANGE; /* nobody asked for a part */
         if (t->asked.at && !http_same_version(t->asked.first_head, head))
             return HTTP_FAULT_CHANGED;
         fault = judge_partial(t, head);
     } else if (req->method == HTTP_GET) {
-        /* No part of what was resumed (the server takes no ranges after all, say): from its start again. */
+        /* The answer does not continue a resumed read (perhaps the server supports no ranges), so begin anew. */
         http_sink_drop(&t->came.sink);
         t->asked.at = 0;
         if (t->came.code == 200)
@@ -465,7 +465,7 @@ bool http_try_take_head(struct http_try *t, struct span line)
 {
     t->loop.moved += line.len;
     if (t->came.decided || line.len == 0)
-        return true; /* ignore a trailer */
+        return true; /* ignores trailer lines */
     if (span_starts_with(line, span_str("HTTP/"))) {
         const uint8_t *blank = memchr(line.data, ' ', line.len);
         buffer_clear(&t->came.head);
@@ -484,7 +484,7 @@ bool http_try_take_head(struct http_try *t, struct span line)
     return t->came.head.status == DP_OK || decide_head(t);
 }
 
-/* Makes room for `len` more bytes in a sink of unknown length. */
+/* Makes room for `len` more bytes of a body whose head announced no length. */
 static enum http_fault grow_sink(struct http_try *t, size_t len)
 {
     struct http_sink *sink = &t->came.sink;

@@ -4,8 +4,8 @@
 
 #include "store/store.h"
 
-/* Opens a folder if `object` is empty. Otherwise opens a store with the one key `object`, and requests `url` as it
- * stands. */
+/* Opens a folder if `object` is empty. Otherwise opens a store that has only the key `object`; its reads request
+ * `url` byte for byte. */
 enum dp_status store_http_open(struct call *call, struct span url, struct span object,
                                const struct store_options *options, struct store **out);
 

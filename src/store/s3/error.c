@@ -1,4 +1,4 @@
-/* s3/error.c: what S3's errors mean: whether to try again, and what to tell the user.
+/* s3/error.c: decides for each error of S3 whether to try again, and explains it to the user.
  *
  * The names come from "Error responses", Amazon S3 API Reference, and from other stores. Messages keep the store's
  * own words where they may help.
@@ -43,7 +43,8 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
         req->size = e.size;
         req->size_known = true;
     }
-    /* The answer to a HEAD cannot say that keys have expired, and most often it means something else. */
+    /* The answer to a HEAD has no body that could say that the keys have expired. A 400 or 403 mostly has another
+     * cause, so credentials_doubted limits the renewals. */
     bool maybe_expired = req->method == HTTP_HEAD && r->keys_expire && (req->code == 400 || req->code == 403);
     if (maybe_expired && credentials_doubted(r->s3->credentials, r->keys))
         return HTTP_RETRY_ONCE;
@@ -58,7 +59,7 @@ enum http_verdict s3_inspect(struct call *call, struct transport_request *req)
 
 /* ---- sentences -------------------------------------------------------------------------------------- */
 
-/* The sentence for an error of this name, behind "s3://…: ". */
+/* Errors by name, each with its status and the sentence that follows "s3://…: " in the message. */
 static const struct {
     const char *code;
     enum dp_status status;
@@ -89,18 +90,18 @@ static const struct {
     {"MethodNotAllowed", DP_UNSUPPORTED, "the store does not do this (MethodNotAllowed)"},
 };
 
-/* Cuts a store's own words to fit into a sentence. */
+/* Cuts a store's own words to SHOWN_MAX bytes, between two characters. */
 static struct span cut_words(struct span text)
 {
     if (text.len > SHOWN_MAX) {
         text.len = SHOWN_MAX;
-        while (text.len && (text.data[text.len] & 0xc0) == 0x80) /* do not cut a character */
+        while (text.len && (text.data[text.len] & 0xc0) == 0x80) /* cuts no character in two */
             text.len--;
     }
     return text;
 }
 
-/* The name of the requested object, "s3://bucket/key", in the call's arena. */
+/* Returns the name of the requested object, "s3://bucket/key", in the call's arena. */
 static const char *object_name_of(struct call *call, const struct s3_request *r)
 {
     const struct s3_store *s3 = r->s3;
@@ -112,7 +113,7 @@ static const char *object_name_of(struct call *call, const struct s3_request *r)
     return name ? name : s3->root;
 }
 
-/* Explains that the bucket is in another region than the one in the signature. */
+/* Fails because the bucket is not in the region that the signature names. */
 static enum dp_status wrong_region(const struct s3_store *s3, struct span region, struct dp_error *error)
 {
     if (region.len)
@@ -124,7 +125,7 @@ static enum dp_status wrong_region(const struct s3_store *s3, struct span region
                    SPAN_FMT(s3->bucket), SPAN_FMT(s3->region));
 }
 
-/* Asks with a GET why a HEAD failed, because the answer to a HEAD has no body with a reason. */
+/* Explains why a HEAD failed. Sends a GET to find out, because the answer to a HEAD has no body with a reason. */
 static enum dp_status explain_head(struct call *call, const struct transport_request *head, struct dp_error *error)
 {
     const struct s3_request *r = head->ctx;
@@ -133,7 +134,7 @@ static enum dp_status explain_head(struct call *call, const struct transport_req
     enum dp_status status = s3_request(call, s3, r->key, NULL, 0, &get);
     if (status == DP_OK)
         status = s3_send(call, s3, &get);
-    if (status == DP_OK && get.code / 100 == 2 && head->code == 404) /* it exists by now */
+    if (status == DP_OK && get.code / 100 == 2 && head->code == 404) /* the object was put after the HEAD */
         status = dp_fail(error, DP_NOT_FOUND, "%s/%.*s: there is no such object", s3->root, SPAN_FMT(r->key));
     else if (status == DP_OK && get.code / 100 == 2)
         status = dp_fail(error, DP_UNAVAILABLE,
