@@ -27,8 +27,8 @@ static const int64_t LEASE_MS = 30000; /* a node that is silent for this long co
 static const int64_t IDLE_NS = 5 * 1000000000LL;
 static const int64_t RESERVE_NS = 1 * 1000000000LL;
 static const int64_t BATCH_MOST = 1 << 20;
-static const int64_t REFUSED_NS =
-    1 * 1000000000LL; /* a refusal holds this long before the database is asked again */
+/* After a refusal this node asks the database again only when this time has passed. */
+static const int64_t REFUSED_NS = 1 * 1000000000LL;
 
 struct quotas {
     struct quota_options options;
@@ -115,7 +115,7 @@ void quotas_free(struct quotas *q)
     mem_free(q);
 }
 
-/* Under the lock. NULL: out of memory. */
+/* Adds a user with an empty share. The caller holds the lock. Returns NULL when out of memory. */
 static struct quota_user *add_user(struct quotas *q, struct span id)
 {
     struct quota_user *user = mem_calloc(1, sizeof *user);
@@ -152,7 +152,7 @@ void quota_user_release(struct quotas *q, struct quota_user *user)
     atomic_fetch_sub(&user->refs, 1);
 }
 
-/* Under the lock. NULL: out of memory. */
+/* Adds the count of an API key. The caller holds the lock. Returns NULL when out of memory. */
 static struct key_count *add_key_count(struct quota_user *user, struct span key_id)
 {
     struct key_count *count = mem_calloc(1, sizeof *count);
@@ -352,8 +352,8 @@ static enum dp_status turn_month(struct call *call, struct quotas *q, struct quo
     status = settle_batch(call, q, &(struct settling_batch){s, 1});
     if (status != DP_OK && !q->options.open)
         return status;
-    if (status !=
-        DP_OK) /* loses the usage of the old month that is not written yet, but does not delay the new month */
+    /* After a failure, lose the unwritten usage of the old month rather than delay the new month. */
+    if (status != DP_OK)
         dp_error_clear(&call->error);
     begin_share(q, user, month);
     return DP_OK;
@@ -429,7 +429,7 @@ struct quota_view quota_view_minute(const struct quotas *q, const struct quota_u
     return (struct quota_view){limit, limit > used ? limit - used : 0, (minute + 1) * 60000};
 }
 
-/* ---- once a second ---------------------------------------------------------------------------------- */
+/* ---- settling all users ----------------------------------------------------------------------------- */
 
 static bool has_counts(const struct quota_user *user)
 {

@@ -8,7 +8,7 @@
 enum account_tier { TIER_FREE, TIER_PRO, TIER_SCALE, TIER_COUNT };
 
 struct tier_limits {
-    int64_t embeddings_a_month; /* a month of the calendar, in UTC */
+    int64_t embeddings_a_month; /* limit for each calendar month, in UTC */
     uint32_t requests_a_minute; /* 0: no limit */
 };
 

@@ -79,7 +79,7 @@ enum dp_status json_error(const struct json_reader *r, struct dp_error *error);
 
 const char *json_type_name(enum json_type type); /* "an object", "a string", … */
 
-/* The writer appends to a buffer and keeps track of commas and nesting (JSON_DEPTH_MAX). */
+/* A JSON writer. It appends to a buffer, and keeps track of commas and of nesting (at most JSON_DEPTH_MAX). */
 struct json_writer {
     struct buffer *out;
     unsigned depth;
@@ -98,10 +98,9 @@ void json_string(struct json_writer *w, struct span text); /* invalid UTF-8 beco
 void json_string_str(struct json_writer *w, const char *text);
 void json_i64(struct json_writer *w, int64_t v);
 void json_u64(struct json_writer *w, uint64_t v);
-void json_float(struct json_writer *w,
-                float v); /* the fewest digits that read back as v; NaN and infinities: null */
-void json_double(struct json_writer *w,
-                 double v); /* the fewest digits that read back as v; NaN and infinities: null */
+/* Write the fewest digits that read back as v; null for NaN and infinities. */
+void json_float(struct json_writer *w, float v);
+void json_double(struct json_writer *w, double v);
 void json_floats(struct json_writer *w, const float *v, size_t count); /* an array */
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);

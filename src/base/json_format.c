@@ -29,7 +29,7 @@ enum {
     PLACES = 16          /* decimal places that are written for a float from 1e-5 up; it needs at most 13 */
 };
 
-/* The bits of 1e-5f and 1.0f. */
+/* The bits of 1e-5f and 1.0f: the range of is_fraction. */
 static const uint32_t fraction_first = 0x3727c5ac, fraction_end = 0x3f800000;
 
 static const uint64_t powers[] = {1,
@@ -119,7 +119,7 @@ static inline struct shortest_decimal shortest_float(uint32_t bits)
     uint32_t lower = round_to_odd_32(g, (4 * c - 2 + narrow) * unit);
     uint32_t value = round_to_odd_32(g, 4 * c * unit);
     uint32_t upper = round_to_odd_32(g, (4 * c + 2) * unit);
-    uint32_t odd = c & 1; /* the ends themselves round to v only when c is even */
+    uint32_t odd = c & 1; /* the ends of the interval round to v only if c is even */
     return closest_decimal(lower + odd, value, upper - odd, k);
 }
 

@@ -37,7 +37,7 @@ void os_unmap(struct os_map *map); /* an empty map is fine */
 /* A file of any size, read in parts. */
 struct os_input {
     int fd;
-    uint64_t size; /* at the time of opening */
+    uint64_t size; /* bytes, when the file was opened */
 };
 /* Opens a regular file. Fails with DP_INVALID for other kinds of file. */
 enum dp_status os_input_open(const char *path, struct os_input *out, struct dp_error *error);

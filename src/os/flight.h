@@ -21,9 +21,9 @@ struct flight {
     bool landed, ok;
 };
 
-/* An owner's answer to an asker. */
+/* The owner's answer to a caller that asks for a thing. */
 enum flight_answer {
-    FLIGHT_HIT,  /* the thing is there */
+    FLIGHT_HIT,  /* the owner has the thing */
     FLIGHT_WAIT, /* another caller leads: wait (flight_wait), or leave */
     FLIGHT_LEAD, /* the caller must fetch, and then land */
     FLIGHT_NOMEM

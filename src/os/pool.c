@@ -26,7 +26,7 @@ struct pool_job {
 
 struct pool {
     pthread_mutex_t lock;
-    pthread_cond_t work; /* a job waits, or the pool closes */
+    pthread_cond_t work; /* signalled when a job waits or the pool closes */
     struct pool_job *ring;
     size_t ring_size, first;
     _Atomic unsigned waiting;

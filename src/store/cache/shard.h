@@ -1,7 +1,7 @@
 /* store/cache/shard.h: one part of the memory cache of ranges. Decides which ranges to keep, which to evict, and
  * which caller fetches a missing one.
  *
- * S3-FIFO decides what to evict (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache
+ * S3-FIFO decides which ranges to evict (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache
  * eviction", SOSP 2023). A new range enters the small queue, which gets a tenth of the budget. At the end of this
  * queue, the range moves to the main queue if callers asked for it more than once; otherwise the shard frees its
  * bytes and keeps its name in the ghost queue. If a caller asks for a range whose name is in the ghost queue, the

@@ -29,8 +29,8 @@ struct http_source {
                               struct dp_error *error);
 };
 
-/* Runs fetches in one round; ctx: a struct http_source. A range at an object's end may need a second round, and an
- * empty object a third. */
+/* Runs all fetches in one round. `ctx` is a struct http_source. A range at an object's end may need a second
+ * round, and an empty object a third. */
 void http_fetch(void *ctx, struct call *call, struct range_fetch *fetches, size_t n);
 
 /* Implements a store's `head` with a look, which reads only version and size. */

@@ -11,12 +11,12 @@
 
 enum { CHUNK_BYTES = 64 << 10, HASH_DIGITS = 8 };
 
-static const char BEGIN_CERTIFICATE[] =
-    "CERTIFICATE-----"; /* ends "TRUSTED CERTIFICATE" and "X509 CERTIFICATE" too */
+/* The end of a BEGIN line, so that it also matches "TRUSTED CERTIFICATE" and "X509 CERTIFICATE". */
+static const char BEGIN_CERTIFICATE[] = "CERTIFICATE-----";
 
 /* ---- files and folders ------------------------------------------------------------------------------ */
 
-/* Returns whether a line of the file begins a certificate in PEM. errno is 0 if the file was read. */
+/* Returns whether the file has a certificate in PEM. Sets errno to 0 if it could read the file. */
 static bool file_has_certificate(const char *path)
 {
     char chunk[CHUNK_BYTES + sizeof BEGIN_CERTIFICATE];
@@ -48,8 +48,8 @@ static bool is_hash_name(const char *name)
     return name[HASH_DIGITS] == '.' && isdigit((unsigned char)name[HASH_DIGITS + 1]);
 }
 
-/* Returns whether the folder has certificates by hash, as `openssl rehash` names them. errno is 0 if the folder
- * was read. */
+/* Returns whether the folder has certificates by hash, as `openssl rehash` names them. Sets errno to 0 if it could
+ * read the folder. */
 static bool folder_has_certificate(const char *path)
 {
     bool found = false;
@@ -65,7 +65,7 @@ static bool folder_has_certificate(const char *path)
     return found;
 }
 
-/* ---- what the system trusts ------------------------------------------------------------------------- */
+/* ---- certificates of the system --------------------------------------------------------------------- */
 
 bool trust_find_system(const char *root, struct trust *out)
 {
@@ -75,7 +75,7 @@ bool trust_find_system(const char *root, struct trust *out)
         "/etc/pki/tls/certs/ca-bundle.crt",                  /* older versions of Fedora, RHEL and Amazon Linux */
         "/var/lib/ca-certificates/ca-bundle.pem",            /* SUSE */
         "/etc/ssl/ca-bundle.pem",                            /* older versions of SUSE */
-        "/etc/ssl/certs/ca-bundle.crt",                      /* NixOS, and links elsewhere */
+        "/etc/ssl/certs/ca-bundle.crt",                      /* NixOS; a link on other systems */
         "/etc/ssl/cert.pem",                                 /* Alpine without ca-certificates, OpenWrt, BSDs */
         "/etc/ca-certificates/extracted/tls-ca-bundle.pem",  /* Arch */
         "/usr/share/ssl/certs/ca-bundle.crt",
@@ -119,7 +119,7 @@ static void take_system(struct trust *out)
                           "ca-certificates, or name a file with --ca-file, AWS_CA_BUNDLE or SSL_CERT_FILE");
 }
 
-/* ---- what the settings name ------------------------------------------------------------------------- */
+/* ---- certificates that settings name ---------------------------------------------------------------- */
 
 /* Chooses the file or folder at `path`. `from` is the name of the setting that names the path. */
 static void take_named(const char *path, const char *from, struct trust *out)

@@ -47,7 +47,7 @@ struct span http_try_target(const struct http_try *t)
     return t->asked.url.len ? buffer_span(&t->asked.url) : t->asked.req->url;
 }
 
-/* ---- what is sent ----------------------------------------------------------------------------------- */
+/* ---- the request ------------------------------------------------------------------------------------ */
 
 static bool append_line(struct http_try *t, const char *line)
 {
@@ -313,7 +313,7 @@ enum dp_status http_try_arm(struct http_try *t, const struct transport_options *
     return DP_OK;
 }
 
-/* ---- what comes back -------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------------- */
 
 bool http_same_version(struct span first, struct span head)
 {

@@ -1,4 +1,4 @@
-/* http/web.c: objects behind plain and presigned http(s) URLs, read only.
+/* http/web.c: a read-only store of objects at plain or presigned http(s) URLs.
  *
  * There are two kinds of root. For a folder, https://host/folder?query, the percent-encoded key is appended to the
  * path, and the query goes with every request. For one object, the URL is used byte for byte, because a presigned

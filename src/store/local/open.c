@@ -140,7 +140,7 @@ int local_open_object(struct local_store *local, struct span key, int *fd, struc
     int folder;
     int failed = local_folder_of(local, key, false, &folder, name);
     if (failed)
-        return failed == ENOTDIR ? ENOENT : failed; /* "a/b" where "a" is an object */
+        return failed == ENOTDIR ? ENOENT : failed; /* the key is "a/b", and "a" is an object */
     *fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     failed = *fd < 0 ? errno : 0;
     close(folder);
@@ -261,7 +261,7 @@ enum dp_status store_local_open(struct call *call, const char *path, bool create
     local->base.ops = &LOCAL_OPS;
     local->blocks = blocks;
     memcpy(local->path, path, len);
-    char *absolute = local->path + len + 1; /* the memory is zeroed */
+    char *absolute = local->path + len + 1; /* after the NUL, which mem_calloc has set */
     memcpy(absolute, here, here_len);
     if (here_len)
         absolute[here_len++] = '/';

@@ -25,8 +25,8 @@ enum { FOLDER_TRIES = 16 };
 
 /* ---- the lock --------------------------------------------------------------------------------------- */
 
-/* Takes the root's lock; close(*lock) releases it. Each call opens the file anew, so threads of one process
- * exclude one another too. */
+/* Takes the root's lock; close(*lock) releases it. Each call opens the lock file anew, so the lock also keeps
+ * threads of one process apart. */
 static enum dp_status take_lock(struct call *call, struct local_store *local, int *lock)
 {
     const struct span name = span_str(LOCAL_OWN_FOLDER "/lock");

@@ -47,10 +47,10 @@ enum dp_status aws_keys_from_sts(const char *from, struct span body, struct aren
                                  struct dp_error *error);
 
 /* An error answer of S3 or STS: <Error>, alone or inside <ErrorResponse>. Spans live in `body` or in the arena;
- * missing ones are empty. Returns false when `body` is not such an answer. */
+ * the span of a missing element is empty. aws_error_parse returns false if `body` is not such an answer. */
 struct aws_error {
     struct span code, message, region, bucket;
-    uint64_t size; /* <ActualObjectSize>, when the range lies behind the end */
+    uint64_t size; /* <ActualObjectSize> in bytes; S3 sends it if the range lies past the end */
     bool size_known;
 };
 bool aws_error_parse(struct span body, struct arena *arena, struct aws_error *out);
