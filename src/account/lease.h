@@ -1,5 +1,5 @@
-/* account/lease.h: leases in the database. A lease is a node's share of a user's month; these functions settle one
- * in a transaction of the caller. lease.c describes the arithmetic. */
+/* account/lease.h: leases in the database. A lease is a node's share of a user's month; lease.c describes how a
+ * node settles one. */
 #ifndef ACCOUNT_LEASE_H
 #define ACCOUNT_LEASE_H
 
@@ -16,10 +16,10 @@ struct lease_settlement {
     int64_t batch;   /* reservation to make if enough is left; 0: only in_hand or need */
     bool release;    /* give the whole reservation back */
     bool forget;     /* delete the lease, because this node ends */
-    int64_t now_ms, expires_ms; /* Unix milliseconds */
+    int64_t now_ms, expires_ms; /* Unix milliseconds: now, and when the lease will expire */
     /* out */
     int64_t held;   /* reservation of this node from now on */
-    int64_t beyond; /* what no node has used or reserved */
+    int64_t beyond; /* part of the limit that no node has used or reserved */
 };
 
 /* Settles a lease and sets the outputs of `s`. The caller may repeat it if the answer was lost, because the

@@ -24,7 +24,8 @@ enum dp_status os_new_file_finish(struct os_new_file *file, struct dp_error *err
 void os_new_file_abort(struct os_new_file *file); /* NULL is fine */
 /* Writes all of `bytes` to an open file; returns 0 or an errno. */
 int os_write_all(int fd, struct span bytes);
-/* mkdir -p with mode 0777 & ~umask. New folders are durable. */
+/* Makes a folder and the missing folders above it, like mkdir -p, with mode 0777 & ~umask. New folders are
+ * durable. */
 enum dp_status os_make_dirs(const char *path, struct dp_error *error);
 
 /* A read-only mapping of a whole file. */

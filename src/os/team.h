@@ -2,7 +2,7 @@
  *
  * In a loop, each free thread claims the next index, so no thread waits for another one that the scheduler has not
  * run yet. In a gathering, each member does a fixed share, and all members meet between steps of a few
- * microseconds. Only workers that are awake become members.
+ * microseconds. Only workers that are awake in time become members.
  *
  * A process has one team of os_cpu_count() workers (the caller of team_run counts as one). Workers spin for a
  * bounded time (50 µs by default) between loops and then sleep. They never block on I/O.

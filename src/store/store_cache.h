@@ -23,7 +23,8 @@
 #include "store/store.h"
 
 struct store_cache_options {
-    /* Maximum bytes for ranges, names and overhead. The cache keeps no range larger than half of a shard's part. */
+    /* Maximum bytes for ranges, names and overhead. The cache keeps no range larger than half of a shard's
+     * part. */
     uint64_t bytes;
     unsigned shards; /* a power of two; 0: one shard for each 32 MiB, at most 64 */
 };

@@ -3,12 +3,13 @@
  *
  * S3-FIFO decides which ranges to evict (Yang, Zhang, Qiu, Yue, Vigfusson: "FIFO queues are all you need for cache
  * eviction", SOSP 2023). A new range enters the small queue, which gets a tenth of the budget. At the end of this
- * queue, the range moves to the main queue if callers asked for it more than once; otherwise the shard frees its
- * bytes and keeps its name in the ghost queue. If a caller asks for a range whose name is in the ghost queue, the
- * range enters the main queue. Each request for a kept range gives it a mark (at most three). At the end of the
- * main queue, a range loses one mark and goes back to the beginning; a range without marks is evicted. So a reader
- * that asks for each range once fills only the small queue. Ranges differ in size, so the queues are measured in
- * bytes. A range larger than the small queue enters only if there is room, or if callers ask for it again.
+ * queue, the range moves to the main queue if callers have asked for it at least twice more; otherwise the shard
+ * frees its bytes and keeps its name in the ghost queue. If a caller asks for a range whose name is in the ghost
+ * queue, the range enters the main queue. Each request for a kept range gives it a mark (at most three). At the
+ * end of the main queue, a range loses one mark and goes back to the beginning; a range without marks is evicted.
+ * So a caller that asks for each range once fills only the small queue. Ranges differ in size, so the queues are
+ * measured in bytes. A range larger than the small queue enters only if there is room, or if callers ask for it
+ * again.
  *
  * The budget bounds bytes, names and overhead. The bytes lie in store blocks, which count references: if a block
  * is evicted while a caller uses it, it lives until that caller releases it.
@@ -31,7 +32,7 @@ enum { CACHE_FREQUENCY_MAX = 3 };
 
 /* One range of one version. */
 struct cache_range {
-    uint64_t store; /* the number of its store */
+    uint64_t store; /* number of the store that holds the object */
     struct span key;
     const struct store_version *version;
     uint64_t offset;
@@ -69,7 +70,7 @@ struct cache_shard {
 
 /* Returns false when out of memory. */
 bool cache_shard_init(struct cache_shard *s, uint64_t budget, const struct cache_metrics *metrics);
-void cache_shard_deinit(struct cache_shard *s); /* no fetch may be under way */
+void cache_shard_deinit(struct cache_shard *s); /* no flight may have users */
 
 /* Asks for a range. FLIGHT_HIT: sets *bytes and *size; the caller releases the bytes. FLIGHT_LEAD: the caller
  * fetches the range, then calls cache_shard_land. FLIGHT_WAIT: the caller calls cache_shard_wait. */

@@ -6,9 +6,9 @@
  * hedge: the GET a second time, over another connection. It sends at most one hedge for every 20 GETs. The first
  * complete answer counts.
  *
- * PUT, POST and DELETE are patient, and so are all requests of a patient call (os/call.h): by default only the
- * time limits their tries, so a load of hours survives a restart of the store. Other requests fail soon, so the
- * user learns of a wrong address at once.
+ * PUT, POST and DELETE are patient, and so are all requests of a patient call (os/call.h): by default only
+ * retry_total_ms limits their tries, so a load of hours survives a restart of the store. Other requests fail soon,
+ * so the user learns of a wrong address at once.
  *
  * The transport follows no redirect: it is a final answer. It checks certificates. Its messages never show the
  * secrets in URLs (userinfo, query).
