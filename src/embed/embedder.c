@@ -1,9 +1,9 @@
-/* embedder.c: the embedder.
+/* embedder.c: queues requests, takes batches from the queue, and runs each batch as jobs on the compute team.
  *
- * One mutex guards the queue, a doubly linked list of requests, each on its caller's stack. The leading thread
- * owns the batch arrays until it clears `leading`. No thread computes while it holds the mutex. A request that is
- * larger than a batch goes back to the end of the queue with the rest of its texts, so that small requests need
- * not wait for all of it.
+ * One mutex guards the queue, a doubly linked list of requests. Each request lies on its caller's stack. The
+ * leading thread owns the batch arrays until it clears `leading`. No thread computes while it holds the mutex. A
+ * batch takes only a part of a request that is larger. The rest of its texts goes to the end of the queue, so
+ * small requests do not wait for all of them.
  */
 #include "embed/embedder.h"
 
@@ -19,28 +19,28 @@ enum {
     JOB_TOKENS_MAX = 256, /* maximum tokens of a job, unless one text has more */
     JOB_TOKENS_MIN = 64,  /* a smaller job costs more to hand over than to compute */
     JOBS_A_WORKER = 8,    /* jobs of a full batch, per worker */
-    LINEAR_COST = 500,    /* at so many tokens, attention costs as much as the linear layers */
-    TOGETHER_TAX = 16,    /* a job that the team computes together takes 1/16 more work */
+    LINEAR_COST = 500,    /* in a text of this many tokens, attention costs as much as the linear layers */
+    TOGETHER_TAX = 16,    /* the team needs 1/16 more work for a job than one thread does */
 };
 
-/* One thread's embedder_embed. The queue's lock guards all fields but the constant ones. */
+/* One call of embedder_embed. The queue's lock guards all fields except the constant ones. */
 struct embedder_request {
     struct embedder_request *before, *behind;
     const struct tokens *seqs; /* constant */
     size_t n;                  /* constant */
     bool normalize;            /* constant */
-    float *out;                /* constant; written by the jobs of a batch */
+    float *out;                /* constant; the jobs of a batch write the floats */
     int64_t asked_ns;          /* constant */
-    size_t next;               /* index of the first text that no batch has taken */
+    size_t next;               /* position of the first text that no batch has taken */
     size_t running;            /* texts in the running batch */
-    size_t tokens_left;        /* in the texts that no batch has taken */
+    size_t tokens_left;        /* tokens of the texts that no batch has taken */
     bool queued;
     bool failed; /* `error` says why */
     struct dp_error error;
     pthread_cond_t changed;
 };
 
-/* Consecutive items that one worker computes, or the team together. */
+/* Consecutive items of a batch. One worker computes them, or the whole team does. */
 struct embedder_job {
     size_t first, count;
     struct dp_error error; /* status DP_OK until the job fails */
@@ -59,19 +59,20 @@ struct embedder {
         pthread_mutex_t lock;
         struct embedder_request *first, *last;
         size_t waiting_tokens;
-        bool leading; /* a thread leads and owns `leader` */
+        bool leading; /* a thread leads: it owns `leader` */
         struct embedder_counts counts;
     } queue;
 
-    /* The leading thread's: the batch and its scratch. */
+    /* The batch and its scratch. The leading thread owns them. */
     struct {
         struct engine_item *items;        /* [items_max] */
-        struct embedder_request **owners; /* [items_max] */
+        struct embedder_request **owners; /* [items_max]: the request of each item */
         struct embedder_job *jobs;        /* [jobs_max] */
         void **workspaces;                /* [team size] */
         size_t *loads;                    /* [team size]: each worker's cost, as plan_jobs assigns them */
-        size_t job_count;                 /* of `jobs` */
-        atomic_size_t next_job;           /* for engines that allow few callers at once */
+        /* For an engine that allows few callers at once: */
+        size_t job_count;       /* number of jobs that the callers share */
+        atomic_size_t next_job; /* position of the first job that no caller has taken */
     } leader;
 };
 
@@ -100,7 +101,7 @@ enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
     e->job_rows = e->engine->max_tokens > JOB_TOKENS_MAX ? e->engine->max_tokens : JOB_TOKENS_MAX;
     e->batch_tokens = team_workers(e) * JOBS_A_WORKER * JOB_TOKENS_MAX;
     e->items_max = e->batch_tokens; /* every text has a token */
-    /* Two neighbouring jobs have more tokens than one job may, or one of them has JOB_TOKENS_MIN. */
+    /* Of two neighbouring jobs, one has at least JOB_TOKENS_MIN tokens, or both together exceed job_rows. */
     e->jobs_max = e->batch_tokens / JOB_TOKENS_MIN * 2 + 2;
     pthread_mutex_init(&e->queue.lock, NULL);
 
@@ -175,7 +176,7 @@ void embedder_read_counts(const struct embedder *embedder, struct embedder_count
     pthread_mutex_unlock(&e->queue.lock);
 }
 
-/* ---- the queue; the lock is held ---- */
+/* ---- the queue; callers hold the lock ---- */
 
 static void enqueue_request(struct embedder *e, struct embedder_request *r)
 {
@@ -213,8 +214,8 @@ static bool is_done(const struct embedder_request *r)
     return !r->queued && r->running == 0;
 }
 
-/* Takes texts from the front of the queue until the batch is full. Returns their number, and their tokens in
- * *tokens. */
+/* Takes texts from the front of the queue until the batch is full. Returns how many it took, and sets *tokens to
+ * the sum of their tokens. */
 static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
 {
     size_t n = 0, held = 0;
@@ -246,11 +247,11 @@ static size_t take_batch(struct embedder *e, int64_t now, size_t *tokens)
     return n;
 }
 
-/* ---- the batch; the leader's alone ---- */
+/* ---- the batch; only the leading thread calls these functions ---- */
 
-/* Cuts items[0..n) into jobs of at most job_rows tokens each. Each job is half of a worker's share of the tokens
- * left, so the last jobs are small and the workers end together (guided self-scheduling: C. Polychronopoulos and
- * D. Kuck, 1987). */
+/* Cuts items[0..n) into jobs of at most job_rows tokens each, and returns their number. A job takes half of a
+ * worker's share of the remaining tokens. So the last jobs are small, and the workers end at about the same time
+ * (guided self-scheduling: C. Polychronopoulos and D. Kuck, 1987). */
 static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
 {
     size_t workers = team_workers(e), shares = workers > 1 ? 2 * workers : 1, jobs = 0;
@@ -272,8 +273,8 @@ static size_t cut_jobs(struct embedder *e, size_t n, size_t tokens)
     return jobs;
 }
 
-/* A job's cost, in tokens of the linear layers times LINEAR_COST. Attention's part grows with the square of a
- * text's length. */
+/* Returns a job's cost. One token costs LINEAR_COST in the linear layers. Attention's cost grows with the square
+ * of a text's length. */
 static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
 {
     size_t cost = 0;
@@ -282,8 +283,9 @@ static size_t job_cost(const struct embedder *e, const struct embedder_job *job)
     return cost;
 }
 
-/* How many of the first jobs the workers should compute side by side; the team then computes the rest together,
- * one by one. Tries each number and takes the cheapest, assuming that an idle worker takes the next job. */
+/* Returns the number of first jobs that the workers should compute side by side. The whole team then computes each
+ * of the other jobs, one after another. Estimates the cost for each number, assuming that an idle worker takes the
+ * next job, and returns the cheapest number. */
 static size_t plan_jobs(struct embedder *e, size_t jobs)
 {
     size_t workers = team_workers(e), left = 0, longest = 0, best = 0;
@@ -332,7 +334,8 @@ static void run_job_together(struct embedder *e, struct embedder_job *job)
         normalize_job(e, job);
 }
 
-/* For an engine that has threads: few of the team's threads call it, each for one job after another. */
+/* Computes one job after another until none is left. A few compute workers run this at once, for an engine that
+ * has threads and allows few callers. */
 static void run_jobs_in_turn(void *ctx, size_t caller, unsigned worker)
 {
     struct embedder *e = ctx;
@@ -353,7 +356,8 @@ static void run_jobs(struct embedder *e, size_t jobs)
     team_run(e->team, e->engine->callers < jobs ? e->engine->callers : jobs, run_jobs_in_turn, e);
 }
 
-/* Returns the texts to their requests and wakes the requests that are done. The lock is held. */
+/* Counts the batch's texts as done in their requests, and wakes the requests that are done. The caller holds the
+ * lock. */
 static void finish_batch(struct embedder *e, size_t jobs)
 {
     for (size_t j = 0; j < jobs; j++) {
@@ -379,7 +383,7 @@ static void count_batch(struct embedder *e, size_t texts, size_t tokens, size_t 
     metric_add(e->metrics.together, (int64_t)together);
 }
 
-/* Runs one batch. The lock is held on entry and on return. */
+/* Runs one batch. The caller holds the lock; this function releases it while it computes. */
 static void lead_batch(struct embedder *e)
 {
     int64_t began = os_now_ns();
@@ -417,12 +421,13 @@ static enum dp_status check_sequences(struct call *call, const struct embedder *
     return DP_OK;
 }
 
-/* Leads batches or waits for other leaders until the request is done or its call has ended. The lock is held. */
+/* Leads batches, or waits for other leaders, until the request is done or its call has ended. The caller holds the
+ * lock. */
 static enum dp_status wait_until_done(struct call *call, struct embedder *e, struct embedder_request *r)
 {
     enum dp_status status = DP_OK;
     while (!is_done(r)) {
-        /* A text in a running batch writes to our memory, so we wait for it even after a failure. */
+        /* A running batch writes into the caller's memory, so wait for its end even after a failure. */
         if (status == DP_OK)
             status = call_check(call);
         if (status == DP_OK && r->failed)

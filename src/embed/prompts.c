@@ -9,11 +9,11 @@
 
 enum { NAMES_MAX = 256 };
 
-/* The object "prompts" of the file. */
 struct named_prompt {
     struct span name, text;
 };
 
+/* The file's object "prompts". */
 struct prompt_names {
     struct named_prompt *items;
     size_t count;
@@ -40,7 +40,7 @@ static void read_names(struct json_reader *r, struct arena *arena, struct prompt
     }
 }
 
-/* The prompt of that name, or NULL. The last one counts if a name is given twice. */
+/* Returns the prompt with the name `name`, or NULL. If the file gives a name twice, the last one counts. */
 static const struct span *find_prompt(const struct prompt_names *names, struct span name)
 {
     for (size_t i = names->count; i > 0; i--)
@@ -58,7 +58,8 @@ static void choose_document(const struct prompt_names *names, struct prompts *ou
     }
 }
 
-/* In every model "query" and "document" are valid names, even without a prompt. */
+/* Sets the prompt of plain texts to the one that default_prompt_name names. "query" and "document" are valid names
+ * even in a model that has no prompt for them. */
 static void choose_plain(struct json_reader *r, const struct prompt_names *names, struct span name,
                          struct prompts *out)
 {

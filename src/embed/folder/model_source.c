@@ -18,8 +18,8 @@
 static const size_t SMALL_FILE_MAX = (size_t)4 << 20, TOKENIZER_FILE_MAX = (size_t)128 << 20,
                     WEIGHTS_FILE_MAX = (size_t)4 << 30, ARENA_MAX = (size_t)64 << 20;
 
-/* Reads one small file of the folder into the arena. A missing file gives an empty *json and DP_OK, unless it is
- * `needed`. */
+/* Reads one small file of the folder into the arena. If the file is missing and not `needed`, returns DP_OK and
+ * leaves *json empty. */
 static enum dp_status read_json(struct model_source *s, const char *folder, const char *file, bool needed,
                                 struct span *json, struct dp_error *error)
 {
@@ -56,7 +56,7 @@ static enum dp_status read_module_json(struct model_source *s, struct span modul
     return !path ? dp_fail_nomem(error, "a path") : read_json(s, s->folder, path, needed, json, error);
 }
 
-/* How token vectors become one: the files of the modules behind the transformer. */
+/* Reads the files of the Pooling and Normalize modules, which say how the vectors of tokens become one. */
 static enum dp_status read_pooling(struct model_source *s, const struct sentence_modules *modules,
                                    struct dp_error *error)
 {
@@ -71,7 +71,8 @@ static enum dp_status read_pooling(struct model_source *s, const struct sentence
     return status == DP_OK && json.data ? sentence_normalize_parse(json, &s->arena, error) : status;
 }
 
-/* Reads the transformer module's settings, whose file was once named by the model's type. */
+/* Reads the transformer module's settings. Older versions of sentence-transformers named the file after the
+ * model's type. */
 static enum dp_status read_sentence_settings(struct model_source *s, struct sentence_settings *out,
                                              struct dp_error *error)
 {
@@ -86,8 +87,8 @@ static enum dp_status read_sentence_settings(struct model_source *s, struct sent
     return status == DP_OK && json.data ? sentence_settings_parse(json, &s->arena, out, error) : status;
 }
 
-/* As in sentence-transformers, its limit counts; without one, the tokenizer's. But never more than there are
- * positions, which the library does not check. */
+/* Sets max_tokens to the limit in sentence-transformers' settings, or to the tokenizer's if they give none, as
+ * that library does. Caps it at the number of positions, which the library does not check. */
 static void set_max_tokens(struct bert_config *config, uint32_t sentence, uint32_t tokenizer)
 {
     uint32_t most = sentence > 0 ? sentence : tokenizer;
@@ -95,7 +96,7 @@ static void set_max_tokens(struct bert_config *config, uint32_t sentence, uint32
         config->max_tokens = most;
 }
 
-/* Reads config.json with `parse`, and the changes to the tokenizer. */
+/* Reads config.json with `parse`, and the files that change the tokenizer. */
 static enum dp_status read_transformer(struct model_source *s,
                                        enum dp_status (*parse)(struct span, struct arena *, struct bert_config *,
                                                                struct dp_error *),
@@ -120,7 +121,7 @@ static enum dp_status read_transformer(struct model_source *s,
     return DP_OK;
 }
 
-/* An adapter beside the weights is a part of the model, and no other file mentions it. */
+/* Refuses a folder with an adapter. The adapter changes the vectors, and no other file mentions it. */
 static enum dp_status refuse_adapter(const struct model_source *s, struct dp_error *error)
 {
     char path[4200];
@@ -134,8 +135,8 @@ static enum dp_status refuse_adapter(const struct model_source *s, struct dp_err
         "(merge_and_unload) and save that");
 }
 
-/* Reads modules.json; without it, *given is false. Sets the transformer's folder even if it does not know a later
- * module. */
+/* Reads modules.json, and sets *given to whether the folder has it. Sets the transformer's folder even if a later
+ * module is unknown. */
 static enum dp_status read_modules(struct model_source *s, struct sentence_modules *modules, bool *given,
                                    struct dp_error *error)
 {
@@ -165,8 +166,8 @@ static enum dp_status fail_pooling(const struct model_source *s, struct dp_error
     return s->no_pooling.status;
 }
 
-/* Reads all small files of the folder. An outline may have unknown modules, as the engine's graph may do their
- * work. */
+/* Reads all small files of the folder. An outline may have unknown modules, because the engine's graph may contain
+ * them. */
 static enum dp_status read_configs(struct model_source *s, struct dp_error *error)
 {
     struct sentence_modules modules;
@@ -190,7 +191,8 @@ static enum dp_status read_configs(struct model_source *s, struct dp_error *erro
     return status == DP_OK || (s->is_outline && status == DP_UNSUPPORTED) ? DP_OK : fail_pooling(s, error);
 }
 
-/* SHA-256 over the digests of weights and tokenizer.json, and the parameters that shape a vector. */
+/* Sets the fingerprint: SHA-256 over the digest of the weights, the digest of tokenizer.json, and the parameters
+ * that shape a vector. */
 static void make_native_fingerprint(struct model_source *s)
 {
     struct {
@@ -214,7 +216,7 @@ enum dp_status model_source_tokenizer(const struct model_source *s, struct token
     return tokenizer_open_changed(buffer_span(&s->tokenizer_json), &s->changes, out, error);
 }
 
-/* Empty for the normalizer of most models, bert-base-uncased's. */
+/* The mark is empty for the normalizer of bert-base-uncased, which most models have. */
 const char *model_source_tokenizer_mark(const struct model_source *s, char out[64])
 {
     const struct tokenizer_changes *c = &s->changes;
@@ -227,7 +229,8 @@ const char *model_source_tokenizer_mark(const struct model_source *s, char out[6
     return out;
 }
 
-/* Base models name tensors "embeddings.…", models with a head "bert.embeddings.…". */
+/* Finds the prefix of the tensors' names: base models have "embeddings.…", models with a head have
+ * "bert.embeddings.…". */
 static enum dp_status find_prefix(struct model_source *s, struct dp_error *error)
 {
     static const char *const prefixes[] = {"", "bert."};
@@ -250,7 +253,7 @@ static bool has_file(const char *folder, const char *file)
     return stat(path, &info) == 0;
 }
 
-/* A file that a folder may have instead of a needed one, and what to do. */
+/* A file that a folder may have instead of a needed one, and the user's remedy. */
 struct file_substitute {
     const char *file, *remedy;
 };
@@ -279,7 +282,7 @@ static const struct file_substitute NO_TOKENIZER[] = {
     {"merges.txt", "its tokenizer is a byte-pair encoding (merges.txt), which is not supported"},
 };
 
-/* Fails for a missing file; the error says what the folder has instead. */
+/* Fails because `file` is missing. The error names the substitute that the folder has, and its remedy. */
 static enum dp_status explain_missing(const char *folder, const char *file, const struct file_substitute *known,
                                       size_t count, struct dp_error *error)
 {
@@ -369,14 +372,14 @@ void model_source_close(struct model_source *s)
     arena_deinit(&s->arena);
 }
 
-/* The tensor prefix + name, which must have the shape [rows][columns], or [columns] when rows is 0. */
+/* Finds the tensor prefix + name. DP_CORRUPT unless its shape is [rows][columns], or [columns] when rows is 0. */
 static enum dp_status find_tensor(const struct model_source *s, const char *name, size_t rows, size_t columns,
                                   const struct tensor **out, struct dp_error *error)
 {
     char full[160];
     snprintf(full, sizeof full, "%s%s", s->prefix, name);
     const struct tensor *t = safetensors_find(&s->tensors, full);
-    /* Weights converted from TensorFlow call a norm's scale and shift gamma and beta. */
+    /* Weights that came from TensorFlow name a norm's scale and shift gamma and beta. */
     size_t len = strlen(full);
     if (!t && strstr(full, "LayerNorm.weight"))
         snprintf(full + len - strlen("weight"), sizeof full - len, "gamma");

@@ -1,7 +1,8 @@
 /* safetensors.c: parses the header of a .safetensors file and reads its float tensors.
  *
- * Bytes come from outside: we check every length and offset against the file before use, and products of shapes
- * for overflow. Format: https://github.com/huggingface/safetensors (README, "Format").
+ * The bytes come from outside. The parser checks every length and offset against the file before it uses them, and
+ * checks the product of a shape for overflow. Format: https://github.com/huggingface/safetensors (README,
+ * "Format").
  */
 #include "embed/folder/safetensors.h"
 
@@ -21,7 +22,7 @@ static const struct {
     {"BOOL", TENSOR_OTHER, 1},
 };
 
-/* Reads a shape, and multiplies it into t->count. */
+/* Reads a shape, and sets t->count to its product. */
 static bool read_shape(struct json_reader *r, struct tensor *t)
 {
     if (!json_enter_array(r))
@@ -41,7 +42,8 @@ static bool read_shape(struct json_reader *r, struct tensor *t)
     return !json_failed(r);
 }
 
-/* Reads one tensor's object. Its data must be t->count elements within `data`. */
+/* Reads one tensor's object. Rejects a tensor whose bytes are not t->count elements, or do not lie within
+ * `data`. */
 static void read_tensor(struct json_reader *r, struct arena *arena, struct span data, struct tensor *t)
 {
     bool has_type = false, has_shape = false, has_offsets = false;
@@ -97,7 +99,7 @@ enum dp_status safetensors_parse(struct span file, struct arena *arena, struct s
                        "not a safetensors file, or a truncated one: its %zu bytes hold no header", file.len);
     struct span data = c.rest;
 
-    /* Count the keys first, so that the header's length bounds the table. */
+    /* Count the names first, so that the header's length bounds the memory for the table. */
     struct json_reader r;
     struct span key;
     size_t count = 0;
@@ -158,7 +160,7 @@ static float float_from_bits(uint32_t bits)
     return x;
 }
 
-/* IEEE half to single; exact. */
+/* Returns an IEEE half-precision number as a float, exactly. */
 static float float_from_half(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;

@@ -8,8 +8,8 @@
 
 /* ---- modules.json ---------------------------------------------------------------------------------------- */
 
-/* The part behind the last dot of "sentence_transformers.models.Pooling". The whole name if the class is not the
- * library's but code in the model. */
+/* Returns "Pooling" for "sentence_transformers.models.Pooling": the part after the last dot. Returns the whole
+ * name of a class that is code in the model. */
 static struct span module_of(struct span type)
 {
     for (size_t i = type.len; span_starts_with(type, span_str("sentence_transformers.")) && i > 0; i--)
@@ -18,7 +18,8 @@ static struct span module_of(struct span type)
     return type;
 }
 
-/* "1_Pooling" becomes part of a path, so it must be a plain folder name. */
+/* Returns whether a module's path, such as "1_Pooling", is a plain folder name, which cannot lead out of the
+ * model's folder. */
 static bool is_plain_name(struct span name)
 {
     return name.len > 0 && name.len < 100 && !memchr(name.data, '/', name.len) &&
@@ -44,7 +45,8 @@ static void read_module(struct json_reader *r, struct arena *arena, struct sente
     }
 }
 
-/* Takes a module. False if we do not know it, or not in this place. */
+/* Notes a module at position `place` of the file. False if the module is unknown, or not supported in this
+ * place. */
 static bool take_module(struct sentence_modules *out, unsigned place, const struct sentence_module *m)
 {
     struct span module = module_of(m->type);
@@ -94,7 +96,7 @@ enum dp_status sentence_modules_parse(struct span json, struct arena *arena, str
 
 static const struct {
     const char *flag, *name;
-    int pooling; /* enum model_pooling, or -1: not computed here */
+    int pooling; /* enum model_pooling, or -1: no engine of ours computes it */
 } MODES[] = {
     {"pooling_mode_cls_token", "cls", POOLING_CLS},
     {"pooling_mode_max_tokens", "max", POOLING_MAX},
@@ -105,7 +107,7 @@ static const struct {
 };
 enum { MODE_COUNT = sizeof MODES / sizeof *MODES };
 
-/* The modes that one of the two spellings chooses. */
+/* The modes that a file chooses in one of the two spellings: "pooling_mode", or one boolean per mode. */
 struct chosen_modes {
     unsigned count;
     enum model_pooling pooling;
@@ -169,7 +171,7 @@ enum dp_status sentence_pooling_parse(struct span json, struct arena *arena, str
     }
     if (!json_failed(&r))
         json_end(&r);
-    struct chosen_modes chosen = has_modes ? modes : flags; /* the library's choice if both are given */
+    struct chosen_modes chosen = has_modes ? modes : flags; /* the library too prefers "pooling_mode" */
     if (!json_failed(&r) && chosen.count > 1)
         json_reject(&r, DP_UNSUPPORTED, "%u pooling modes are chosen; exactly one is supported", chosen.count);
     if (!json_failed(&r) && has_modes && chosen.count == 0)
@@ -209,8 +211,8 @@ static bool is_one_of(struct span key, const char *const *names, size_t count)
     return false;
 }
 
-/* Reads arguments of the library's classes. Skips those that change no vector, takes "model_max_length", refuses
- * any other. */
+/* Reads an object of arguments for the library's classes. Skips arguments that change no vector, takes
+ * "model_max_length", and refuses any other. */
 static void read_arguments(struct json_reader *r, struct arena *arena, struct span of, uint32_t *most)
 {
     static const char *const harmless[] = {
@@ -247,7 +249,7 @@ static void read_arguments(struct json_reader *r, struct arena *arena, struct sp
     }
 }
 
-/* {"text": {"method": "forward", "method_output_name": "last_hidden_state"}} */
+/* Reads {"text": {"method": "forward", "method_output_name": "last_hidden_state"}} and refuses other values. */
 static void read_modalities(struct json_reader *r, struct arena *arena)
 {
     struct span key, inner;
@@ -273,7 +275,7 @@ static void read_modalities(struct json_reader *r, struct arena *arena)
         json_reject(r, DP_UNSUPPORTED, "modality_config has no \"text\"");
 }
 
-/* Reads a field that we support only if it is null or empty. */
+/* Refuses a field unless it is null or an empty object. */
 static void read_unset(struct json_reader *r, struct span key)
 {
     struct span value;
@@ -319,6 +321,6 @@ enum dp_status sentence_settings_parse(struct span json, struct arena *arena, st
         read_setting(&r, arena, key, &sentence, &arguments, out);
     if (!json_failed(&r))
         json_end(&r);
-    out->max_tokens = arguments > 0 ? arguments : sentence; /* the library's order */
+    out->max_tokens = arguments > 0 ? arguments : sentence; /* the library prefers the arguments too */
     return json_failed(&r) ? settings_fail(&r, "sentence_bert_config.json", error) : DP_OK;
 }

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 
-/* The reader's error, with the file's name in front. */
+/* Passes on the JSON reader's error, with the file's name before it. Returns its status. */
 static inline enum dp_status settings_fail(const struct json_reader *r, const char *file, struct dp_error *error)
 {
     enum dp_status status = json_error(r, error);
@@ -12,7 +12,7 @@ static inline enum dp_status settings_fail(const struct json_reader *r, const ch
     return status;
 }
 
-/* Reads an integer; a larger one becomes UINT32_MAX. */
+/* Reads an integer. One above UINT32_MAX becomes UINT32_MAX. */
 static inline bool settings_u32(struct json_reader *r, uint32_t *out)
 {
     uint64_t value;
@@ -22,7 +22,7 @@ static inline bool settings_u32(struct json_reader *r, uint32_t *out)
     return true;
 }
 
-/* Reads a string and refuses any but `only`. */
+/* Reads a string, and refuses any other than `only`. */
 static inline bool settings_expect(struct json_reader *r, struct arena *arena, struct span key, const char *only)
 {
     struct span value;
@@ -33,7 +33,8 @@ static inline bool settings_expect(struct json_reader *r, struct arena *arena, s
     return !json_failed(r);
 }
 
-/* Reads a maximum of tokens. null leaves *out unchanged; 1e30 and the like mean no limit, UINT32_MAX. */
+/* Reads a maximum number of tokens. null leaves *out unchanged. A number above UINT32_MAX, such as 1e30, means no
+ * limit and becomes UINT32_MAX. */
 static inline bool settings_limit(struct json_reader *r, uint32_t *out)
 {
     double value;

@@ -1,8 +1,9 @@
 /* tokenizer/added.c: finds added tokens inside text, as the `tokenizers` package does.
  *
- * Matches are leftmost-longest and do not overlap. The search skips a single_word token beside a word character.
- * lstrip and rstrip widen a match over white space. If that white space itself begins with an added token, the
- * package gives that token too, out of the text's order; so we follow its arithmetic to the letter.
+ * Matches are leftmost-longest and do not overlap. A single_word token does not match beside a word character.
+ * lstrip and rstrip widen a match over the white space before and after it. If another added token begins inside
+ * that white space, the package gives this token too, out of the text's order. So this file copies the package's
+ * arithmetic exactly.
  */
 #include "embed/tokenizer/tokenizer.h"
 #include "embed/tokenizer/unicode.h"
@@ -33,7 +34,7 @@ static bool is_at_word_start(struct span text, size_t at)
     return unicode_kind_of(c).flags & UNICODE_WORD;
 }
 
-/* The start of the white space that ends at `at`, but not before `floor`. */
+/* Returns the start of the white space that ends at `at`, but no position before `floor`. */
 static size_t skip_space_back(struct span text, size_t at, size_t floor)
 {
     while (at > floor) {
@@ -62,7 +63,8 @@ static size_t skip_space_ahead(struct span text, size_t at)
     return at;
 }
 
-/* The next valid match, widened: [*start, *stop). */
+/* Finds the next valid match. [*start, *stop) is the match with the white space that it strips. False if there is
+ * no further match. */
 static bool find_added(struct added_scan *scan, size_t *start, size_t *stop, uint32_t *id)
 {
     const struct added_set *set = scan->set;

@@ -1,13 +1,18 @@
 /* tokenizer/normalize.c: the BERT normalizer, one character at a time.
  *
- * Four optional steps in this order, as in the `tokenizers` package: remove control characters and turn every
- * white space into a space; put spaces around CJK ideographs; NFD and removal of nonspacing marks; lower case,
- * character by character. One pass does all steps. The only state between characters is NFD's canonical ordering:
- * combining characters wait for the next starter. Few wait, as nonspacing marks are removed first, which does not
- * change the order of the others.
+ * The normalizer has four optional steps in this order, as in the `tokenizers` package:
  *
- * ASCII goes through a table. Text must be valid UTF-8. The output has at most UNICODE_EXPANSION_MAX times its
- * bytes; the generator of the tables checked that for every character.
+ *   clean_text            removes control characters, and turns each white space character into a space
+ *   handle_chinese_chars  puts spaces around CJK ideographs
+ *   strip_accents         decomposes (NFD) and removes nonspacing marks
+ *   lowercase             lower-cases each character
+ *
+ * One pass does all steps. The only state between characters is NFD's canonical ordering: combining characters
+ * wait for the next starter. Few characters wait, because the pass removes nonspacing marks before they would.
+ * That does not change the order of the others.
+ *
+ * A table maps ASCII characters. Text must be valid UTF-8. The output has at most UNICODE_EXPANSION_MAX times the
+ * text's bytes; the generator of the tables has checked this for every character.
  */
 #include "base/utf8.h"
 #include "base/array.h"
@@ -24,7 +29,7 @@ enum { WAITING_LOCAL = 16 };
 struct bert_normalizer {
     uint32_t flags;
     uint8_t *out;
-    struct waiting_char *waiting; /* `local`, or an array in the arena after `local` is full */
+    struct waiting_char *waiting; /* `local`, or an array in the arena once `local` was full */
     size_t waiting_count, waiting_capacity;
     struct waiting_char local[WAITING_LOCAL];
     struct arena *arena;
@@ -58,7 +63,7 @@ static void put_lowered(struct bert_normalizer *n, uint32_t c, uint16_t is)
         n->out += utf8_encode(lower[i], n->out);
 }
 
-/* Puts the waiting characters by ascending class; equal classes keep their order. */
+/* Puts the waiting characters in ascending order of class. Characters of one class keep their order. */
 static void put_waiting(struct bert_normalizer *n)
 {
     unsigned class = 0;
@@ -90,7 +95,7 @@ static void add_waiting(struct bert_normalizer *n, uint32_t c, uint8_t combining
     n->waiting[n->waiting_count++] = (struct waiting_char){c, combining_class};
 }
 
-/* Puts one character of NFD in order, or drops a nonspacing mark. */
+/* Puts one decomposed character in its canonical place, or drops it if it is a nonspacing mark. */
 static void put_decomposed(struct bert_normalizer *n, uint32_t c)
 {
     struct unicode_kind kind = unicode_kind_of(c);
@@ -125,7 +130,7 @@ static void put_space(struct bert_normalizer *n)
     *n->out++ = ' ';
 }
 
-/* One character that is not ASCII. */
+/* Normalizes one character that is not ASCII. */
 static void put_wide(struct bert_normalizer *n, uint32_t c)
 {
     uint16_t is = unicode_kind_of(c).flags;
@@ -160,7 +165,7 @@ struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text
         }
         if (n.waiting_count && ascii[*p] != ASCII_DROP)
             put_waiting(&n);
-        if (n.waiting_count) { /* NFD does not see this character, so the others keep waiting */
+        if (n.waiting_count) { /* clean_text removes this character before NFD, so the others keep waiting */
             p++;
             continue;
         }

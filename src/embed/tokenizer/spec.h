@@ -4,7 +4,7 @@
 
 #include "base/span.h"
 
-/* Bits of the packed form's normalizer field. */
+/* The steps of the normalizer, as bits. Packed models store these values: never renumber. */
 enum normalizer_flag {
     NORMALIZER_CLEAN_TEXT = 1 << 0,
     NORMALIZER_CHINESE_CHARS = 1 << 1,
@@ -13,7 +13,7 @@ enum normalizer_flag {
     NORMALIZER_FLAGS_ALL = (1 << 4) - 1
 };
 
-/* Bits of the packed form's added tokens. */
+/* The properties of an added token, as bits. Packed models store these values: never renumber. */
 enum added_flag {
     ADDED_SINGLE_WORD = 1 << 0,
     ADDED_LSTRIP = 1 << 1,
@@ -34,9 +34,9 @@ struct added_token {
     uint32_t flags;
 };
 
-/* A parsed tokenizer.json. Spans and arrays lie in the parser's arena or in the JSON text. */
+/* A parsed tokenizer.json. Its arrays lie in the parser's arena; its spans lie there or in the JSON text. */
 struct wordpiece_spec {
-    uint32_t normalizer; /* enum normalizer_flag */
+    uint32_t normalizer; /* bits of enum normalizer_flag */
     uint32_t max_word_chars;
     uint32_t unknown_id;
     struct span continuation;  /* "##" */
@@ -44,7 +44,7 @@ struct wordpiece_spec {
     size_t vocab_count;
     struct added_token *added; /* texts are unique */
     size_t added_count;
-    uint32_t *before, *after; /* special tokens around a text */
+    uint32_t *before, *after; /* ids of the special tokens before and after a text */
     size_t before_count, after_count;
 };
 
