@@ -1,9 +1,9 @@
 /* encoder.c: runs the BERT encoder (Devlin et al. 2018; Vaswani et al. 2017 for the layers).
  *
  * All texts of a run lie end to end in one matrix of rows, without padding. Linear layers and norms work on blocks
- * of rows. A block is small, so its feed-forward activations stay in the L2 cache while the weights stream by.
- * Attention works per text and head. In int8, each row is quantised right before its matrix product: only the
- * products are int8 (those of attention int16), the rest is fp32.
+ * of rows. A block is small, so its feed-forward activations stay in the L2 cache while the weights pass through.
+ * Attention works on one text and head at a time. With int8 weights, the encoder quantises each row right before
+ * its matrix product. Only the products are int8, or int16 in attention; everything else is fp32.
  */
 #include "embed/native/encoder.h"
 
@@ -15,12 +15,12 @@
 
 enum {
     BLOCK_ROWS = 48, /* divisible by the kernels' row tiles */
-    /* When and how a team helps. Measured: docs/internals/native-engine.md. */
-    TOGETHER_WORK = 20000000, /* below so many multiplications, meeting costs more than it saves */
-    COLUMN_ROWS = 14,         /* up to so many rows, threads share out columns, if the weights */
-    COLUMN_WEIGHTS = 2 << 20, /* do not fit into a core's private cache */
-    PATIENCE_WORK = 1600,     /* wait 1 ns for sleeping workers per so many multiplications, */
-    PATIENCE_NS = 100000      /* but at most this long */
+    /* Bounds on the use of a team. docs/internals/native-engine.md has the measurements. */
+    TOGETHER_WORK = 20000000, /* for fewer multiplications than this, one thread is faster than a team */
+    COLUMN_ROWS = 14,         /* maximum rows for which threads share columns */
+    COLUMN_WEIGHTS = 2 << 20, /* weights that fit into a core's private cache; sharing columns needs more */
+    PATIENCE_WORK = 1600,     /* multiplications for which to wait 1 ns for sleeping workers */
+    PATIENCE_NS = 100000      /* maximum nanoseconds to wait for sleeping workers */
 };
 
 struct encoder_workspace {
@@ -34,7 +34,7 @@ struct encoder_workspace {
     uint8_t *q;                 /* [BLOCK_ROWS][depth of the widest layer] */
     float *q_scale, *q_low;     /* [BLOCK_ROWS] */
     size_t *first;              /* [rows]: the first row of each text */
-    struct float_range *ranges; /* [BLOCK_ROWS]: ranges of the columns that a thread quantises */
+    struct float_range *ranges; /* [BLOCK_ROWS]: for each row, the range of this thread's columns */
 };
 
 static size_t larger_size(size_t a, size_t b)
@@ -42,10 +42,10 @@ static size_t larger_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Takes the parts of a workspace for `rows` rows. Returns NULL while parts are counted, then the workspace, which
- * is the first part.
+/* Takes the parts of a workspace for `rows` rows. While `space` only counts bytes, returns NULL. Else returns the
+ * encoder's workspace, which is the first part.
  *
- * Bounds: rows <= 8192 and the limits of bert_config.h keep every product far below SIZE_MAX. */
+ * rows ≤ 8192 and the bounds in bert_config.h keep every product far below SIZE_MAX. */
 static struct encoder_workspace *lay_out_workspace(struct workspace *space, const struct encoder *encoder,
                                                    size_t rows)
 {
@@ -77,9 +77,9 @@ struct encoder_workspace *encoder_workspace_new(const struct encoder *encoder, s
     lay_out_workspace(&space, encoder, rows);
     if (!workspace_allocate(&space))
         return NULL;
-    /* Columns past a layer's width are multiplied by zero weights: they must be numbers. */
+    /* The kernels multiply the columns past a layer's width by zero weights, so those columns must not be NaN. */
     memset(space.memory, 0, space.size);
-    return lay_out_workspace(&space, encoder, rows); /* the workspace begins the block, so it owns it */
+    return lay_out_workspace(&space, encoder, rows); /* it begins the allocation, so freeing it frees all parts */
 }
 
 void encoder_workspace_free(struct encoder_workspace *w)
@@ -96,7 +96,7 @@ struct encoding {
     const struct engine_item *items;
     size_t n, rows;
     size_t hidden_stride, qkv_stride, wide_stride;
-    size_t layer, end; /* layers done; layers done when this gathering ends */
+    size_t layer, end; /* number of layers done; number of layers done once this gathering ends */
     float *greatest;   /* the array of encoder_observe(), or NULL */
 };
 
@@ -107,12 +107,12 @@ struct encoding_part {
     struct encoder_workspace *own;
 };
 
-/* Rows or panels [begin, end). */
+/* A range of rows or panels: [begin, end). */
 struct extent {
     size_t begin, end;
 };
 
-/* This thread's share of `count` rows or panels. */
+/* Returns this thread's share of `count` rows or panels. */
 static struct extent share_extent(const struct encoding_part *part, size_t count)
 {
     return (struct extent){count * part->self->index / part->self->count,
@@ -157,8 +157,8 @@ static size_t panels_of(const struct encoding *run, const union dense_layer *lay
     return (run->encoder->int8 ? layer->int8.n : layer->fp32.n) / ENCODER_BLOCK_N;
 }
 
-/* to = act(from W + b) for `rows` rows, which quantize_rows() has put into w, and the output channels of these
- * panels. */
+/* Computes to = act(from W + b) for `rows` rows and the output channels of `panels`. With int8 weights it reads
+ * the rows from w, where quantize_rows() has put them. */
 static void multiply_panels(const struct encoding *run, const struct encoder_workspace *w,
                             const union dense_layer *layer, struct float_rows from, size_t rows,
                             struct extent panels, enum encoder_activation act, float *to, size_t to_stride)
@@ -171,7 +171,7 @@ static void multiply_panels(const struct encoding *run, const struct encoder_wor
                                   to_stride);
 }
 
-/* x = layer_norm(x + y) for rows of the residual stream. */
+/* Computes x = layer_norm(x + y) for rows of the residual stream. y NULL: adds nothing. */
 static void add_norm(const struct encoding *run, float *x, const float *y, struct extent rows,
                      const struct norm_weights *norm)
 {
@@ -182,7 +182,8 @@ static void add_norm(const struct encoding *run, float *x, const float *y, struc
                                      x + r * stride);
 }
 
-/* The sum of word, position and type embeddings of each token, normalised. */
+/* Writes the embedding of each token into the rows of x: the layer norm of the sum of the word's, the position's
+ * and the type's embedding. */
 static void embed_tokens(const struct encoding *run, const struct engine_item *item, float *x)
 {
     const struct encoder *e = run->encoder;
@@ -224,7 +225,7 @@ static void attend_head(const struct encoding_part *part, size_t item, size_t he
         run->kernels->attention(&part_of_text);
 }
 
-/* This thread's heads. Each thread takes equally many heads of each text, because texts differ in length. */
+/* Computes attention for this thread's heads. Deals out the heads text by text, because texts differ in length. */
 static void attend_share(const struct encoding_part *part)
 {
     size_t heads = part->run->encoder->config.heads, count = part->self->count;
@@ -232,12 +233,12 @@ static void attend_share(const struct encoding_part *part)
         attend_head(part, h / heads, h % heads);
 }
 
-/* ---- long texts, or one thread alone: shares are rows ----
+/* ---- long texts, or one thread: each thread has a share of the rows ----
  *
- * A block of rows goes from attention's output to the queries, keys and values of the next layer without other
- * rows, so the threads meet twice per layer. */
+ * From attention's output to the queries, keys and values of the next layer, a block of rows needs no other rows.
+ * So the threads meet only twice per layer. */
 
-/* Raises the greatest absolute values of the residual stream's channels, in a run of encoder_observe(). */
+/* In a run of encoder_observe(), keeps the greatest absolute value of each channel of the residual stream. */
 static void observe_stream(const struct encoding *run, const struct encoder_layer *layer, enum stream_kind kind,
                            struct float_rows x, size_t rows)
 {
@@ -307,14 +308,14 @@ static void layers_by_rows(const struct encoding_part *part, size_t begin, size_
     }
 }
 
-/* ---- short texts: shares are columns ----
+/* ---- short texts: each thread has a share of the columns ----
  *
- * For few rows, weights take longer to arrive than to multiply, so each thread reads only its share of them. It
- * stays in its columns (heads, output channels) as far as possible, and quantises them after all threads have
- * published their ranges. So only quantised bytes pass between processors, and the rows of floats that a norm
- * sums. A column here is as wide as a panel. */
+ * For few rows, weights take longer to arrive than to multiply, so each thread reads only its share of the
+ * weights. A thread stays in its columns (heads, output channels) as far as possible. It quantises them after all
+ * threads have published their ranges. So only quantised bytes, and the rows of floats that a norm sums, pass
+ * between processors. A column here is as wide as a panel. */
 
-/* Quantises this thread's columns of all rows into w. */
+/* Quantises this thread's columns of all rows into the run's shared workspace. */
 static void quantize_columns(const struct encoding_part *part, struct float_rows from, struct extent columns)
 {
     const struct encoding *run = part->run;
@@ -341,7 +342,8 @@ static void quantize_columns(const struct encoding_part *part, struct float_rows
     }
 }
 
-/* This thread's columns of act(from W + b), after all threads have quantised theirs of `from`. */
+/* Waits until all threads have quantised their columns of `from`, then computes this thread's columns of
+ * to = act(from W + b). */
 static void multiply_columns(const struct encoding_part *part, const union dense_layer *layer,
                              struct float_rows from, enum encoder_activation act, float *to, size_t to_stride)
 {
@@ -381,13 +383,14 @@ static void layer_by_columns(const struct encoding_part *part, const struct enco
     add_norm(run, w->hidden, w->narrow, rows, &layer->ffn_norm);
 }
 
-/* Multiplications per row. */
+/* Returns the number of weights of all layers, which is also the number of multiplications per row. */
 static size_t weights_of(const struct bert_config *c)
 {
     return (size_t)c->layers * c->hidden * ((size_t)4 * c->hidden + (size_t)2 * c->intermediate);
 }
 
-/* Whether a team shares out columns: for few rows and many weights, if each head lies within a panel. */
+/* Returns whether the threads of a team share columns: for few rows and many weights, if each head lies within a
+ * panel. */
 static bool by_columns(const struct encoding *run)
 {
     const struct bert_config *c = &run->encoder->config;
@@ -395,14 +398,15 @@ static bool by_columns(const struct encoding *run)
            ENCODER_BLOCK_N % (c->hidden / c->heads) == 0 && c->intermediate % ENCODER_BLOCK_K == 0;
 }
 
-/* How long to wait until workers wake up: a fraction of one thread's time. */
+/* Returns how many nanoseconds to wait for sleeping workers: a fraction of the time that one thread would need. */
 static int64_t patience_ns(const struct encoding *run)
 {
     size_t wait = run->rows * weights_of(&run->encoder->config) / PATIENCE_WORK;
     return wait < PATIENCE_NS ? (int64_t)wait : PATIENCE_NS;
 }
 
-/* Runs all layers that are left; or one layer, if workers are missing that may join the next. */
+/* Runs all remaining layers. If some workers of the team are missing, runs one layer, so that they can join the
+ * next. */
 static void run_layers(void *ctx, const struct team_member *self)
 {
     struct encoding *run = ctx;

@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "os/huge.h"
 
-/* Floats of one dense layer: its panels and its bias. */
+/* Returns the number of floats of one dense layer: its panels and its bias. */
 static size_t dense_floats(const struct bert_config *c, enum dense_kind kind)
 {
     size_t n, k;
@@ -35,7 +35,7 @@ static float *take_array(float **next, size_t count)
     return taken;
 }
 
-/* scratch: floats of the largest unpacked matrix. */
+/* Reads a dense layer and lays it out as panels. scratch: room for the floats of the largest matrix. */
 static enum dp_status lay_out_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
                                     float *scratch, float **next, struct fp32_linear *out, struct dp_error *error)
 {
@@ -99,7 +99,7 @@ enum dp_status fp32_model_open(const struct model_source *source, struct fp32_mo
         status = dp_fail_nomem(error, "a model");
         goto out;
     }
-    memset(out->memory, 0, bytes); /* columns that pad a panel are zero */
+    memset(out->memory, 0, bytes); /* the columns that fill up a panel must be zero */
 
     float *next = out->memory;
     float *words = take_array(&next, (size_t)c->vocab * c->hidden);

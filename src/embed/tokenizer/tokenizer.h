@@ -1,4 +1,4 @@
-/* embed/tokenizer/tokenizer.h: the inside of the tokenizer, for its files alone.
+/* embed/tokenizer/tokenizer.h: the inside of the tokenizer. Only the tokenizer's own files include it.
  *
  *   spec.h       struct wordpiece_spec
  *   json.c       tokenizer.json → struct wordpiece_spec
@@ -6,7 +6,7 @@
  *   added.c      finds added tokens ("[MASK]") inside text
  *   normalize.c  the BERT normalizer
  *   wordpiece.c  the BERT pre-tokenizer and the WordPiece model
- *   tokenizer.c  puts these in order: the public functions
+ *   tokenizer.c  the public functions, which call the others in order
  */
 #ifndef EMBED_TOKENIZER_TOKENIZER_H
 #define EMBED_TOKENIZER_TOKENIZER_H
@@ -15,38 +15,38 @@
 #include "embed/tokenizer/spec.h"
 #include "embed/tokenizer/trie.h"
 
-/* A set of added tokens that one search finds. */
+/* The added tokens that one search looks for. */
 struct added_set {
-    struct trie trie;      /* values are indexes of `tokens` */
-    bool begins[256];      /* first bytes of members */
+    struct trie trie;      /* values are positions in `tokens` */
+    bool begins[256];      /* whether a member begins with this byte */
     const uint8_t *tokens; /* {id, flags}, four little-endian bytes each */
 };
 
 /* A WordPiece tokenizer, the only kind so far. */
 struct tokenizer {
     struct span packed;
-    void *owned; /* the packed bytes if tokenizer_open made them */
-    uint32_t normalizer;
+    void *owned;         /* the packed bytes, if tokenizer_open made them; else NULL */
+    uint32_t normalizer; /* bits of enum normalizer_flag */
     uint32_t max_word_chars;
-    uint32_t id_limit;
+    uint32_t id_limit; /* every id is smaller */
     uint32_t unknown_id;
-    uint32_t continuation; /* node of `words` where pieces inside a word begin */
+    uint32_t continuation; /* node of `words` at which the pieces inside a word begin */
     struct trie words;
-    struct added_set literal;      /* found in the raw text */
-    struct added_set normalized;   /* found in normalized text */
-    const uint8_t *before, *after; /* ids, four little-endian bytes each */
+    struct added_set literal;      /* tokens to find in the raw text */
+    struct added_set normalized;   /* tokens to find in normalized text */
+    const uint8_t *before, *after; /* ids of the special tokens around a text, four little-endian bytes each */
     size_t before_count, after_count;
     const uint8_t *token_index; /* {id, end of its text in token_texts}, ascending by id */
     size_t token_count;
     const uint8_t *token_texts;
-    uint8_t ascii_normal[128]; /* each character normalized; ASCII_DROP: removed */
-    uint8_t ascii_class[128];  /* enum word_class */
+    uint8_t ascii_normal[128]; /* the normalized form of each character; ASCII_DROP: none */
+    uint8_t ascii_class[128];  /* enum word_class of each character */
 };
 
 enum { ASCII_DROP = 0xff };
 enum word_class { CLASS_WORD, CLASS_SPACE, CLASS_PUNCT };
 
-/* Keeps the first `limit` ids, counts all. */
+/* Keeps the first `limit` ids that it is given, and counts all. */
 struct id_sink {
     struct arena *arena;
     int32_t *ids;
@@ -73,23 +73,23 @@ enum dp_status tokenizer_parse(struct span json, const struct tokenizer_changes 
 enum dp_status tokenizer_pack(const struct wordpiece_spec *spec, struct arena *arena, struct buffer *out,
                               struct dp_error *error);
 
-/* table[c]: ASCII character c normalized, or ASCII_DROP. */
+/* Sets table[c] to the normalized form of the ASCII character c, or to ASCII_DROP. */
 void normalize_ascii(uint32_t flags, uint8_t table[128]);
-/* Normalizes valid UTF-8 into out[UNICODE_EXPANSION_MAX * text.len] and returns the used part. Only long runs of
- * reordered characters need the arena; .data is NULL if it has no room. */
+/* Normalizes valid UTF-8 into out[UNICODE_EXPANSION_MAX * text.len] and returns the part that it filled. Only long
+ * runs of combining characters need the arena. Returns .data NULL if the arena has no room. */
 struct span normalize(uint32_t flags, const uint8_t ascii[128], struct span text, uint8_t *out,
                       struct arena *arena);
 
-/* Splits normalized text (valid UTF-8) into words and puts the ids of their pieces. */
+/* Splits normalized text (valid UTF-8) into words, and puts the ids of their pieces into `sink`. */
 void words_encode(const struct tokenizer *t, struct span text, struct id_sink *sink);
 
-/* Walks over text and cuts it at added tokens. */
+/* A walk over text that cuts it at added tokens. */
 struct added_scan {
     const struct added_set *set;
     struct span text;
     size_t searched; /* the next match begins here or later */
     size_t covered;  /* end of the last part */
-    bool has_token;  /* a token waits behind the last part */
+    bool has_token;  /* the next part is the token `token` */
     uint32_t token;
     bool ended;
 };
@@ -97,11 +97,11 @@ struct added_scan {
 struct text_part {
     struct span text;
     bool is_token;
-    uint32_t id; /* if it is a token */
+    uint32_t id; /* the token's, if is_token */
 };
 
 struct added_scan added_begin(const struct added_set *set, struct span text);
-/* The next part, never an empty text. False at the end. */
+/* Gives the next part, which is never an empty text. False at the end. */
 bool added_next(struct added_scan *scan, struct text_part *part);
 
 static inline uint32_t load_u32(const uint8_t *at)

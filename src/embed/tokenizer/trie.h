@@ -1,12 +1,19 @@
 /* embed/tokenizer/trie.h: a map from byte strings to values, as a double array that can lie in a file.
  *
- * Node i is eight little-endian bytes: `base` (32 bits), then `word` (32 bits): the label of the edge that leads
- * to it in bits 0..7, bit 8 set when the node is in use, and its value + 1 in bits 9..31 (0: the path from the
- * root to the node is not a member). The child of i by byte c is node base ^ c when that node's bits 0..8 are
- * 0x100 | c; no two nodes with children share a base, so this test suffices. Node 0 is the root; the rest of the
- * first 256 nodes stay empty, and a node without children has base 0, which leads there. (J. Aoe, "An Efficient
- * Digital Search Algorithm by Using a Double-Array Structure", 1989; the xor form is that of Yata's darts-clone.)
- * The number of nodes is a multiple of 256 and every base is below it, so no walk leaves a checked trie.
+ * A node is eight little-endian bytes, two numbers of 32 bits:
+ *
+ *   base   the child by byte c, if there is one, is node base ^ c
+ *   word   bits 0..7   the byte of the edge that leads to this node
+ *          bit 8       1: the node is in use
+ *          bits 9..31  the node's value + 1; 0: the path from the root to the node is not a member
+ *
+ * Node base ^ c is the child by c if bits 0..8 of its word are 0x100 | c. No two nodes with children share a base,
+ * so this test suffices. Node 0 is the root. The rest of the first 256 nodes stay empty. A node without children
+ * has base 0, which leads to those empty nodes. The number of nodes is a multiple of 256 and every base is
+ * smaller, so no walk leaves a checked trie.
+ *
+ * Source: J. Aoe, "An Efficient Digital Search Algorithm by Using a Double-Array Structure", 1989. The xor is from
+ * Yata's darts-clone.
  */
 #ifndef EMBED_TOKENIZER_TRIE_H
 #define EMBED_TOKENIZER_TRIE_H
@@ -17,26 +24,26 @@
 enum {
     TRIE_NODE_BYTES = 8,
     TRIE_ROOT = 0,
-    TRIE_DEAD = 1, /* a node that leads nowhere */
+    TRIE_DEAD = 1, /* an empty node: no walk goes on from it */
     TRIE_VALUE_MAX = (1 << 23) - 2
 };
 
 struct trie {
-    const uint8_t *nodes; /* any alignment; NULL if count is 0, the empty set */
-    uint32_t count;
+    const uint8_t *nodes; /* at any alignment; NULL if `count` is 0 */
+    uint32_t count;       /* number of nodes; 0: an empty map */
 };
 
 struct trie_key {
     struct span bytes; /* not empty */
     uint32_t value;    /* ≤ TRIE_VALUE_MAX */
-    uint32_t order;    /* its place in the source: the last of equal keys wins */
+    uint32_t order;    /* position in the source: of equal keys, trie_build keeps the last */
 };
 
-/* Sorts the keys, drops all but the last of equal keys (and lowers *count), and appends the nodes to `out`.
- * Appends nothing for an empty set. */
+/* Sorts the keys, keeps only the last of equal keys, sets *count to the number that it kept, and appends the nodes
+ * to `out`. Appends nothing if there are no keys. */
 enum dp_status trie_build(struct trie_key *keys, size_t *count, struct buffer *out, struct dp_error *error);
 
-/* Whether walks over untrusted nodes are safe and all values are below value_limit. */
+/* Returns whether walks over these untrusted nodes are safe, and all values are below value_limit. */
 bool trie_check(struct trie trie, uint32_t value_limit);
 
 static inline uint64_t trie_node(struct trie trie, uint32_t i)
@@ -46,11 +53,12 @@ static inline uint64_t trie_node(struct trie trie, uint32_t i)
     return node;
 }
 
-/* The node that `bytes` lead to from the root, or TRIE_DEAD. The trie is not empty. */
+/* Returns the node to which `bytes` lead from the root, or TRIE_DEAD. The trie must not be empty. */
 uint32_t trie_descend(struct trie trie, struct span bytes);
 
-/* Finds the longest member that begins at p and ends by `end`. Returns its length (0: no member) and fills *value.
- * Starts at node `from`, so that a caller can look up members with a common prefix without that prefix. */
+/* Finds the longest member that begins at p and ends no later than `end`. Returns its length and sets *value; 0:
+ * no member. The walk starts at node `from`: a node below the root finds the members with its prefix, by the bytes
+ * after that prefix. */
 static inline size_t trie_longest(struct trie trie, uint32_t from, const uint8_t *p, const uint8_t *end,
                                   uint32_t *value)
 {
