@@ -3,9 +3,9 @@
  * A thread that wants vectors waits in embedder_embed. While no batch is running, one of the waiting threads
  * leads: it takes texts from the queue, cuts them into jobs of a few hundred tokens, and runs the jobs on the
  * team, itself included. The team computes a single text together, and also the last jobs when they would leave
- * workers idle. So one request on an idle machine is spread over all cores; under load, the requests that arrive
- * during a batch form the next one. The embedder starts no thread, sets no timer and never waits for company. A
- * vector does not depend on the other texts of its batch.
+ * workers idle. So one request on an idle machine uses all cores. Under load, the requests that arrive during a
+ * batch form the next one. The embedder starts no thread, sets no timer, and never delays a batch to make it
+ * larger. A vector does not depend on the other texts of its batch.
  */
 #ifndef EMBED_EMBEDDER_H
 #define EMBED_EMBEDDER_H
@@ -21,17 +21,18 @@ struct embedder_limits {
 
 struct embedder;
 
-/* `model` and `team` (NULL: the leading thread alone) must outlive it. Allocates all memory that embedding
- * needs. */
+/* Makes an embedder, with all memory that embedding needs. `model` and `team` must outlive it. team NULL: the
+ * leading thread computes alone. */
 enum dp_status embedder_new(const struct model *model, struct team *team, const struct embedder_limits *limits,
                             struct embedder **out, struct dp_error *error);
-/* An embedder over an engine that belongs to no model. */
+/* Makes an embedder over an engine that belongs to no model. */
 enum dp_status embedder_new_over(const struct engine *engine, struct team *team,
                                  const struct embedder_limits *limits, struct embedder **out,
                                  struct dp_error *error);
 void embedder_free(struct embedder *embedder); /* no thread may be in embedder_embed */
 
-/* Computes out[n][dim] for n token sequences; normalised when asked. Returns when all are done.
+/* Computes the vectors out[n][dim] of n token sequences, scaled to length 1 if `normalize`. Returns when all are
+ * done.
  *
  * DP_INVALID for an empty or too long sequence, or an id that the model lacks; DP_OVERLOADED at once when the
  * queue is full; DP_DEADLINE or DP_CANCELLED when the call ends first. Adds to call->cost.tokens and embed_ns. Any

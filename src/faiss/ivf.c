@@ -1,4 +1,4 @@
-/* ivf.c: opening a file in few rounds, and what it says about itself. */
+/* ivf.c: opens a file in few rounds, and gives facts about it. */
 #include "faiss/ivf.h"
 
 #include <string.h>
@@ -90,7 +90,7 @@ void faiss_ivf_free(struct faiss_ivf *ivf)
     mem_free(ivf);
 }
 
-/* ---- what the file is ----------------------------------------------------------------------------------- */
+/* ---- facts about the file ------------------------------------------------------------------------------- */
 
 static uint64_t ivf_data_bytes(const struct faiss_ivf *ivf)
 {

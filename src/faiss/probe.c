@@ -1,4 +1,4 @@
-/* probe.c: which lists a query scans, and scanning them. */
+/* probe.c: chooses the lists for a query, and scans them. */
 #include "faiss/probe.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 enum { BLOCK_CENTROIDS = 64 };
 
-/* Room for two vectors of the largest dimension. */
+/* Returns the floats of two vectors of the largest dimension: the transforms write into each in turn. */
 size_t faiss_ivf_transform_room(const struct faiss_ivf *ivf)
 {
     size_t widest = 0;
@@ -79,7 +79,8 @@ enum dp_status faiss_ivf_query(const struct faiss_ivf *ivf, const float *query, 
     return DP_OK;
 }
 
-/* Finds the constants of a list of n vectors, which the first scan makes; NULL for codecs without. */
+/* Sets *out to the constants of a list of n vectors; NULL if the codec has none. The list's first scan makes
+ * them. */
 static enum dp_status list_constants(const struct faiss_ivf *ivf, uint32_t list, struct span codes, size_t n,
                                      const float **out, struct dp_error *error)
 {

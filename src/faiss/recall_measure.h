@@ -1,4 +1,4 @@
-/* faiss/recall_measure.h: measuring the recall of an index by nprobe. */
+/* faiss/recall_measure.h: measures the recall of an index by nprobe. */
 #ifndef FAISS_RECALL_MEASURE_H
 #define FAISS_RECALL_MEASURE_H
 
@@ -6,18 +6,19 @@
 #include "os/team.h"
 #include "vector/vector_source.h"
 
-/* `tell` is called now and then with the part that is done, 0 to 1, on the caller's thread; false cancels. */
+/* A measurement calls `tell` now and then, on the caller's thread, with the part that is done, 0 to 1. False
+ * cancels the measurement. */
 struct recall_watch {
     bool (*tell)(void *ctx, double done);
     void *ctx;
 };
 
-/* Measures an index against its vectors. Some of them are the queries, and none may find itself (by its id). The
- * truth is exact search through all of `source`, some 2.5e10 products at most, so more vectors mean fewer queries:
- * 400 down to 100. The searches use a rising nprobe until they find no more. table->count is 0 for fewer than two
- * vectors.
+/* Measures an index against its vectors. Some of the vectors are the queries. A hit with the query's own id does
+ * not count. The truth is an exact search through all of `source`, which may take about 2.5e10 products, so more
+ * vectors mean fewer queries: from 400 down to 100. The searches use a rising nprobe until the recall rises no
+ * more. For fewer than two vectors table->count is 0.
  *
- * source  the vectors of the index, in the order of ids: of length 1 for cosine
+ * source  the vectors of the index, in the order of `ids`; for cosine, scaled to length 1
  * ids     int64_t[source->count]; NULL: 0, 1, …
  * watch   may be NULL */
 enum dp_status recall_measure(struct call *call, struct team *team, const struct vector_source *source,

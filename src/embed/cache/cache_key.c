@@ -1,4 +1,4 @@
-/* cache_key.c: keys of cached vectors. */
+/* cache_key.c: computes cache keys of texts and of token sequences, and their names in Redis. */
 #include "embed/cache/cache_key.h"
 
 #include "base/hex.h"

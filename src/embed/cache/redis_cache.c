@@ -1,4 +1,4 @@
-/* redis_cache.c: chooses the server of a key, and reads from several servers at once. */
+/* redis_cache.c: chooses the server of a cache key, and reads from several servers at once. */
 #include "embed/redis_cache.h"
 
 #include <math.h>
@@ -32,8 +32,8 @@ bool redis_cache_value_is_vector(struct span value, uint32_t dim)
     return true;
 }
 
-/* The server whose mixture with the key is the largest (D. Thaler, C. Ravishankar: "Using name-based mappings to
- * increase hit rates", 1998). */
+/* Returns the server of a cache key: the one for which a hash of server and key is the largest (D. Thaler,
+ * C. Ravishankar: "Using name-based mappings to increase hit rates", 1998). */
 static struct redis_server *server_of(struct redis_cache *cache, const struct cache_key *key)
 {
     struct redis_server *best = &cache->servers[0];
@@ -52,12 +52,12 @@ static struct redis_server *server_of(struct redis_cache *cache, const struct ca
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
-/* One request's question to one server. */
+/* One MGET to one server. */
 struct redis_question {
     struct redis_turn turn;
     size_t count;
-    size_t *places;    /* in reads[] */
-    const char **argv; /* MGET and the names */
+    size_t *places;    /* [count]: position of each vector in reads[] */
+    const char **argv; /* MGET and the names of the cache keys */
     size_t *lengths;
     bool sent;
 };
@@ -88,7 +88,8 @@ static void send_question(struct redis_server *server, struct redis_question *q)
         redis_turn_fail(&q->turn, q->turn.context->errstr);
 }
 
-/* Receives the answer. Only now do we notice if the server had closed an idle connection. */
+/* Receives the answer. If the server had closed the idle connection, only this read notices it: then asks again
+ * over a new connection. NULL after a failure. */
 static redisReply *receive_answer(struct redis_question *q)
 {
     redisReply *reply = receive_reply(q);
@@ -122,7 +123,7 @@ static void take_values(struct redis_cache *cache, const struct redis_question *
     }
 }
 
-/* Sorts the reads by server. NULL: no memory. */
+/* Makes one question for each server, with the reads whose cache keys belong to it. NULL: no memory. */
 static struct redis_question *sort_questions(struct call *call, struct redis_cache *cache,
                                              const struct redis_read *reads, size_t count)
 {

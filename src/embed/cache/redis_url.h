@@ -1,7 +1,7 @@
-/* embed/cache/redis_url.h: URLs of Redis servers: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].
+/* embed/cache/redis_url.h: parses URLs of Redis servers: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE].
  *
- * User and password may be percent-encoded; ':', '@', '/', ',' and '%' must be. An IPv6 address stands in
- * brackets. Errors never show a password.
+ * Any character of user and password may be percent-encoded; ':', '@', '/', ',' and '%' must be. An IPv6 address
+ * stands in brackets. Errors never show a password.
  */
 #ifndef EMBED_REDIS_URL_H
 #define EMBED_REDIS_URL_H
@@ -24,10 +24,10 @@ struct redis_timeouts {
     int connect_ms, command_ms;
 };
 
-/* DP_INVALID, or DP_UNSUPPORTED for rediss:// and unix://. */
+/* Parses one URL. DP_INVALID; DP_UNSUPPORTED for rediss:// and unix://. */
 enum dp_status redis_url_parse(struct span text, struct redis_url *out, struct dp_error *error);
-/* One URL, or several separated by commas; blanks around each are skipped. DP_INVALID also for an empty list or a
- * server that is named twice. */
+/* Parses one URL, or several that commas separate. Skips blanks around each. DP_INVALID also for an empty list, or
+ * for a list that names a server twice. */
 enum dp_status redis_url_parse_list(struct span text, struct redis_url out[REDIS_SERVERS_MAX], size_t *count,
                                     struct dp_error *error);
 

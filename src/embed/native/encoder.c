@@ -225,7 +225,7 @@ static void attend_head(const struct encoding_part *part, size_t item, size_t he
         run->kernels->attention(&part_of_text);
 }
 
-/* Computes attention for this thread's heads. Deals out the heads text by text, because texts differ in length. */
+/* Computes attention for this thread's heads: about equally many of each text, because texts differ in length. */
 static void attend_share(const struct encoding_part *part)
 {
     size_t heads = part->run->encoder->config.heads, count = part->self->count;

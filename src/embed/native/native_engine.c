@@ -1,4 +1,4 @@
-/* native_engine.c: our own encoder behind the engine vtable. */
+/* native_engine.c: implements the engine vtable with our own encoder. */
 #include "embed/native/native_engine.h"
 
 #include <math.h>

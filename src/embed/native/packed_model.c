@@ -1,8 +1,8 @@
 /* packed_model.c: opens a packed model in place.
  *
- * The bytes may come from anywhere. Checks first the header's checksum and bounds, then that every section lies
- * exactly where the parameters put it, then each section's checksum and the zero bytes between sections. So it
- * finds a flip of any bit.
+ * The bytes may come from anywhere. First the code checks the header's checksum and bounds. Then it checks for
+ * each section that it lies exactly where the parameters put it, that its checksum matches, and that the bytes
+ * before it are zero. So it finds a flip of any bit.
  */
 #include "embed/native/packed_model.h"
 
@@ -35,7 +35,7 @@ struct packed_section packed_section(const struct bert_config *c, size_t index)
     return (struct packed_section){PACKED_DENSE, n, k, (uint64_t)n * k + (uint64_t)n * 12};
 }
 
-/* The fixed part of the header into `out`; the cursor then stands before the table. */
+/* Reads the fixed part of the header into `out`, and leaves the cursor before the table of sections. */
 static enum dp_status read_parameters(struct span bytes, struct cursor *c, struct packed_model *out,
                                       struct dp_error *error)
 {
@@ -52,7 +52,7 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     config->intermediate = cursor_u32(c);
     config->vocab = cursor_u32(c);
     config->max_tokens = config->positions = cursor_u32(c);
-    config->types = 1; /* it is in the positions */
+    config->types = 1; /* the packer has added the embedding of type 0 to the positions */
     config->epsilon = cursor_f32(c);
     uint32_t pooling = cursor_u32(c), normalize = cursor_u32(c), name_len = cursor_u32(c);
     struct span name = cursor_bytes(c, MODEL_NAME_MAX);
@@ -86,7 +86,8 @@ static enum dp_status read_parameters(struct span bytes, struct cursor *c, struc
     return DP_OK;
 }
 
-/* The next section's bytes, from its table entry, checked. *at is where the last one ended. */
+/* Reads the next entry of the table, checks its section, and sets *section to the section's bytes. *at is the end
+ * of the previous section; the function moves it to the end of this one. */
 static enum dp_status read_section(struct span bytes, struct cursor *table, size_t index, uint64_t wanted,
                                    uint64_t *at, struct span *section, struct dp_error *error)
 {
@@ -176,7 +177,7 @@ enum dp_status packed_model_open(struct span bytes, struct packed_model *out, st
         if (status != DP_OK)
             goto out;
     }
-    /* Zeros may follow the last section up to a multiple of 64; there the file ends. */
+    /* Up to a multiple of 64, zeros may follow the last section. The file must end there. */
     for (; at < bytes.len; at++)
         if (bytes.data[at] != 0 || at % PACKED_ALIGN == 0) {
             status = dp_fail(error, DP_CORRUPT, "the packed model has %" PRIu64 " bytes too many", bytes.len - at);

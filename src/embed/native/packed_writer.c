@@ -1,10 +1,10 @@
 /* packed_writer.c: quantises a model folder to int8 and writes its packed form.
  *
- * Every output channel of a matrix and every row of the word table has a scale: its largest absolute value becomes
- * 127 (symmetric, rounded to nearest). Then the weights that AVX2 adds up in 16 bits are reduced to fit (a few in
- * ten thousand change); if a smaller scale for the whole channel comes closer, we take that. Biases, norms and
- * positions stay fp32. The norms are divided by the divisors of smoothing.h, and the matrices behind them
- * multiplied. The bytes do not depend on the machine that packs.
+ * Every output channel of a matrix and every row of the word table has a scale, by which its largest absolute
+ * value becomes 127 (symmetric, rounded to nearest). AVX2 adds up products in 16 bits, so the writer then lowers
+ * those weights whose sums would overflow: a few in ten thousand. If fewer steps for the whole channel give a
+ * smaller error, it takes those. Biases, norms and positions stay fp32. The writer divides norms by the divisors
+ * of smoothing.h, and multiplies the matrices after them. The bytes do not depend on the machine that packs.
  */
 #include "embed/native/packed_writer.h"
 
@@ -15,7 +15,7 @@
 #include "base/checksum.h"
 #include "embed/native/smoothing.h"
 
-/* The code of the largest absolute value of a row or a channel. */
+/* Bounds of `steps`, the code that the largest absolute value of a row or a channel gets. */
 enum { STEPS_MOST = 127, STEPS_LEAST = 63 };
 
 static float greatest_size(const float *x, size_t count)
@@ -26,7 +26,7 @@ static float greatest_size(const float *x, size_t count)
     return most;
 }
 
-/* q[i] = x[i] / scale, where the scale makes `most` become `steps`. Returns the scale. */
+/* Writes q[i] = x[i] / scale, rounded, with the scale by which `most` becomes `steps`. Returns the scale. */
 static float quantize_symmetric(const float *x, size_t count, float most, int steps, int8_t *q)
 {
     float inverse = most > 1e-30f ? (float)steps / most : 0.0f;
@@ -35,8 +35,8 @@ static float quantize_symmetric(const float *x, size_t count, float most, int st
     return most / (float)steps;
 }
 
-/* Lowers the largest absolute value by 1 until all `count` add up to at most `most`. Returns whether it lowered
- * any. */
+/* Lowers the largest absolute value by 1 until the sum of all `count` absolute values is at most `most`. Returns
+ * whether it lowered any. */
 static bool lower_sizes(int8_t *const *w, size_t count, int most)
 {
     for (bool lowered = false;; lowered = true) {
@@ -53,7 +53,8 @@ static bool lower_sizes(int8_t *const *w, size_t count, int most)
     }
 }
 
-/* Lowers a channel's weights to INT8_PAIR_MOST and INT8_LANE_MOST. Returns whether it changed any. k is even. */
+/* Lowers a channel's weights until they keep to INT8_PAIR_MOST and INT8_LANE_MOST. Returns whether it changed any.
+ * k must be even. */
 static bool keep_small(int8_t *w, size_t k)
 {
     bool lowered = false;
@@ -72,8 +73,8 @@ static bool keep_small(int8_t *w, size_t k)
     return lowered;
 }
 
-/* Quantises a channel of `count` weights into codes[k], filled up with 0, with the scale of the least squared
- * error. Returns the scale. */
+/* Quantises a channel of `count` weights into codes[k], with the scale of the least squared error. Further codes
+ * are 0. Returns the scale. */
 static float quantize_channel(const float *x, size_t count, size_t k, int8_t *codes)
 {
     float most = greatest_size(x, count);
@@ -144,13 +145,15 @@ static enum dp_status write_positions(const struct model_source *s, struct buffe
     return status;
 }
 
-/* Divisors of the residual stream before a norm (NULL: the norm adds no stream) and behind it (NULL: no division,
- * as the vectors come from there). */
+/* The divisors around a norm.
+ *
+ *   before  divisors of the residual stream that the norm adds; NULL: it adds none
+ *   behind  divisors of its output; NULL: the model's last norm, whose output becomes the vectors */
 struct around_norm {
     const float *before, *behind;
 };
 
-/* layer -1: the norm behind the embeddings. */
+/* Writes a norm of a layer; layer -1: the norm of the embeddings. */
 static enum dp_status write_norm(const struct model_source *s, int layer, enum norm_kind kind,
                                  struct around_norm around, struct buffer *out, struct dp_error *error)
 {
@@ -171,7 +174,7 @@ static enum dp_status write_norm(const struct model_source *s, int layer, enum n
     return status;
 }
 
-/* smooth: [k], or NULL. */
+/* Writes a matrix as codes, scales, sums and bias. smooth: [k], factors of the input channels, or NULL. */
 static enum dp_status write_dense(const struct model_source *s, unsigned layer, enum dense_kind kind,
                                   const float *smooth, const struct packed_section *what, struct buffer *out,
                                   struct dp_error *error)
@@ -192,7 +195,7 @@ static enum dp_status write_dense(const struct model_source *s, unsigned layer, 
     size_t at = out->len;
     buffer_append_zeros(out, padded * what->k);
     if (out->status != DP_OK)
-        goto out; /* remembered by the buffer */
+        goto out; /* the buffer remembers the failure */
     for (size_t c = 0; c < n; c++) {
         for (size_t i = 0; i < k && smooth; i++)
             weight[c * k + i] *= smooth[i];
@@ -214,7 +217,7 @@ out:
 
 static enum dp_status write_prompts(const struct model_source *s, struct buffer *out, struct dp_error *error)
 {
-    struct prompts bounded; /* a reader has the same maximum */
+    struct prompts bounded; /* prompts_copy checks the maximum that prompts_read has too */
     enum dp_status status = prompts_copy(&s->prompts, &bounded, error);
     if (status != DP_OK)
         return status;

@@ -1,9 +1,9 @@
 /* smoothing.c: finds the divisors of the residual stream's channels.
  *
- * With m the greatest size of a channel and w that of its weights, the divisor is the cube root of m^2 / w,
- * rounded to a quarter of an octave. SmoothQuant's exponent for m lies between 0.5 and 0.9; 2/3 gave the best
- * cosines (docs/internals/packed-model.md). Only comparisons and products of doubles decide, so the result does
- * not depend on a library's pow().
+ * Let m be the greatest absolute value of a channel, and w the greatest absolute value of its weights. The divisor
+ * is the cube root of m^2 / w, rounded to a quarter of an octave. SmoothQuant's exponent for m lies between 0.5
+ * and 0.9; 2/3 gave the best cosines (docs/internals/packed-model.md). The code only compares and multiplies
+ * doubles, so the result does not depend on a library's pow().
  */
 #include "embed/native/smoothing.h"
 
@@ -15,7 +15,7 @@
 
 enum {
     TEXTS = 8,   /* number of random texts */
-    TOKENS = 64, /* tokens per text, if the model takes so many */
+    TOKENS = 64, /* tokens per text, or the model's maximum if that is less */
     STEPS_OCTAVE = 4,
     OCTAVES_MOST = 10 /* a divisor lies between 2^-10 and 2^10 */
 };
@@ -31,7 +31,7 @@ static enum dp_status greatest_of(const struct model_source *source, float *grea
     struct encoder_workspace *workspace = encoder_workspace_new(&model.encoder, count);
     if (!pooled || !workspace)
         status = dp_fail_nomem(error, "a model's channels");
-    uint64_t seed = 1; /* Knuth's MMIX */
+    uint64_t seed = 1; /* the generator is Knuth's MMIX */
     for (int t = 0; t < TEXTS && status == DP_OK; t++) {
         int32_t ids[TOKENS];
         for (size_t i = 0; i < count; i++) {
@@ -46,7 +46,7 @@ static enum dp_status greatest_of(const struct model_source *source, float *grea
     return status;
 }
 
-/* The divisor nearest to the cube root of m^2 / w; 1 if that is 0, infinite or NaN. */
+/* Returns the divisor nearest to the cube root of m^2 / w; 1 if that root is 0, infinite or NaN. */
 static float divisor_of(double m, double w)
 {
     static const double quarter[STEPS_OCTAVE] = {1.0, 1.189207115002721, 1.4142135623730951, 1.6817928305074292};
@@ -61,7 +61,7 @@ static float divisor_of(double m, double w)
     }
 }
 
-/* The greatest absolute weight of each input channel. weight, bias: scratch. */
+/* Sets most[k] to the greatest absolute weight of each input channel. weight, bias: scratch. */
 static enum dp_status greatest_weights(const struct model_source *source, unsigned layer, enum dense_kind kind,
                                        float *weight, float *bias, float *most, struct dp_error *error)
 {

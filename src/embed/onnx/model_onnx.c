@@ -10,7 +10,7 @@
 #include "embed/onnx/onnx_file.h"
 #include "os/cpu.h"
 
-enum { TOKENS_USUAL = 512 }; /* if the folder does not say */
+enum { TOKENS_USUAL = 512 }; /* maximum tokens of a text, if the folder does not say */
 
 /* Fills the fields that the folder does not give. */
 static void complete_config(struct bert_config *c, const struct tokenizer *tokenizer)
@@ -23,8 +23,9 @@ static void complete_config(struct bert_config *c, const struct tokenizer *token
         c->max_tokens = MODEL_TOKENS_MAX;
 }
 
-/* SHA-256 over the digests of graph and tokenizer.json, and the parameters that shape a vector. It always differs
- * from a native model's: equal weights in another graph give close vectors, not equal ones. */
+/* Computes the fingerprint: SHA-256 over the digest of the graph, the digest of tokenizer.json, and the parameters
+ * that shape a vector. It always differs from a native model's fingerprint, because equal weights in another graph
+ * give close vectors, not equal ones. */
 static enum dp_status make_onnx_fingerprint(const struct model_source *s, const char *file, struct arena *arena,
                                             unsigned batch, uint8_t fingerprint[32], struct dp_error *error)
 {
@@ -46,7 +47,8 @@ static enum dp_status make_onnx_fingerprint(const struct model_source *s, const 
     return DP_OK;
 }
 
-/* A graph that pools by itself cannot leave the prompt's tokens out. */
+/* Refuses a model whose pooling leaves out the prompt's tokens if its graph pools by itself: the graph cannot do
+ * that. */
 static enum dp_status check_prompts(const struct model_source *s, const struct engine *engine,
                                     struct dp_error *error)
 {

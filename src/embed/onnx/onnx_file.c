@@ -1,4 +1,4 @@
-/* onnx_file.c: chooses an ONNX file of a model folder, and takes its digest. */
+/* onnx_file.c: chooses an ONNX file of a model folder, lists such files, and computes the digest of one. */
 #include "embed/onnx/onnx_file.h"
 
 #include <dirent.h>
@@ -15,7 +15,7 @@ enum { PARTS_MAX = 1000 }; /* maximum files of one model's weights */
 
 static const char *const folders[] = {"onnx/", ""};
 
-/* Sets *path and *name if the file exists. False if not. */
+/* Looks for `file` in onnx/ and in the folder itself. If it exists, sets *path and *name, and returns true. */
 static bool look_for_file(const char *folder, const char *file, struct arena *arena, const char **path,
                           const char **name)
 {
@@ -30,7 +30,7 @@ static bool look_for_file(const char *folder, const char *file, struct arena *ar
     return false;
 }
 
-/* The exporter's file for this processor. */
+/* Returns the name under which exporters save the file for this processor. */
 static const char *quantised_here(void)
 {
 #if defined(__aarch64__)
@@ -104,7 +104,8 @@ enum dp_status onnx_file_list(const char *folder, struct arena *arena, const cha
 
 /* ---- the digest ---- */
 
-/* The names in `folder` that begin with `base`, sorted, `base` included. */
+/* Lists the files of `folder` whose names begin with `base`, in the order of names: the ONNX file and its external
+ * weights. */
 static enum dp_status list_parts(const char *folder, const char *base, struct arena *arena, const char ***parts,
                                  size_t *count, struct dp_error *error)
 {

@@ -1,11 +1,13 @@
-/* onnx_library.c: finds and opens libonnxruntime, and agrees on an API version.
+/* onnx_library.c: finds and opens libonnxruntime, and chooses an API version that both sides have.
  *
- * RTLD_LOCAL keeps its symbols apart from others; it is never closed. Its table of functions has a version and
- * grows only at its end. We ask for the lower of the header's version and the library's.
+ * RTLD_LOCAL keeps the library's symbols apart from others. Nothing ever closes the library. Its table of
+ * functions has a version and grows only at its end. We ask for the lower of the header's version and the
+ * library's.
  *
- * The official builds report to their maker over the network unless ORT_DISABLE_TELEMETRY is 1 in the environment
- * when the library is opened. A program that embeds for others must not report by accident, and a library must not
- * change its program's environment. So we do not open it without the variable. `dipper` sets it in main().
+ * The official builds report to their maker over the network, unless ORT_DISABLE_TELEMETRY is 1 in the environment
+ * when a program opens the library. A program that embeds for others must not report by accident, and a library
+ * must not change its program's environment. So this file refuses to open the library without that variable.
+ * `dipper` sets it in main().
  */
 #include "embed/onnx/onnx_library.h"
 
@@ -19,9 +21,10 @@
 
 enum { PLACE_MAX = 4096, FOLDER_COUNT = 2, NAME_COUNT = 3 };
 
-/* Beside the program: scripts/fetch-onnxruntime's folder in a build, and an installation's folder. */
+/* Folders relative to the program's: the one that scripts/fetch-onnxruntime makes in a build, and an
+ * installation's. */
 static const char *const folders[FOLDER_COUNT] = {"onnxruntime/lib", "../lib/dipper"};
-/* On the system's search path: a -dev package's name, the official SONAME, Debian 13's SONAME. */
+/* Names on the system's search path: a -dev package's, the official SONAME, Debian 13's SONAME. */
 static const char *const names[NAME_COUNT] = {"libonnxruntime.so", "libonnxruntime.so.1",
                                               "libonnxruntime.so.1.21"};
 
@@ -30,7 +33,7 @@ static void *open_library(const char *path)
     return dlopen(path, RTLD_LOCAL | RTLD_LAZY | RTLD_NODELETE);
 }
 
-/* The program's folder with a slash at the end; empty if unknown. */
+/* Sets `out` to the program's folder with a slash at the end, or to "" if it is unknown. */
 static void program_folder(char out[PLACE_MAX])
 {
     ssize_t len = readlink("/proc/self/exe", out, PLACE_MAX - 1);
@@ -66,7 +69,7 @@ static void *open_usual(struct dp_error *error)
     return NULL;
 }
 
-/* "1.31.1" → 31; 0 for any other form. */
+/* Returns 31 for "1.31.1", and 0 for a version of another form. */
 static unsigned version_minor(const char *version)
 {
     char *end;
@@ -76,7 +79,8 @@ static unsigned version_minor(const char *version)
     return end != version + 2 && *end == '.' && minor < 10000 ? (unsigned)minor : 0;
 }
 
-/* A library complains on stderr when asked for an API version above its own, so we begin with one that it has. */
+/* Returns the functions of the highest API version that header and library share, or NULL. A library complains on
+ * stderr about a request for a version above its own, so the requests begin with one that it has. */
 static const OrtApi *negotiate_api(const OrtApiBase *base, const char *version)
 {
     unsigned minor = version_minor(version);

@@ -1,10 +1,10 @@
-/* parse/flat.c: indexes without lists, and the flat part of a refined index.
+/* parse/flat.c: parses indexes without lists, and the flat part of a refined index.
  *
  *   IxF2, IxFI, IxFl   header, vec f32 vectors[ntotal][d]
  *   IxSQ               header, scalar quantizer (parse/codec.c), vec u8 codes[ntotal][code_size]
- *   refinement         one of the first three, f32 k_factor       behind the index that it refines
+ *   refinement         IxF2, IxFI or IxFl, then f32 k_factor; follows the index that it refines
  *
- * The vectors stay in the file. Their numbers begin with 0. A search reads all of them in pieces; each piece
+ * The vectors stay in the file. Their numbers begin with 0. A search reads all vectors, piece by piece. Each piece
  * stands for a list.
  */
 #include <inttypes.h>
@@ -15,7 +15,8 @@
 
 enum { PIECE_BYTES = 8 << 20 };
 
-/* Notes the place of the codes: elements of `size` bytes, which make ntotal codes. */
+/* Notes the place of the codes and skips them. The file counts them in elements of `size` bytes; together they
+ * must make ntotal codes. */
 static enum dp_status pass_codes(struct faiss_parser *p, uint64_t size)
 {
     struct faiss_ivf *ivf = p->ivf;
@@ -49,7 +50,7 @@ enum dp_status parse_flat(struct faiss_parser *p)
     ivf->ntotal = (uint64_t)h.ntotal;
     ivf->codec.dim = (size_t)h.d;
     ivf->codec.metric = (enum vector_metric)h.metric;
-    /* Vectors prove the dimension. Without any, an absurd one would make queries take memory. */
+    /* Without vectors, nothing proves the dimension, and a query takes memory for an absurd one. So bound it. */
     if (ivf->ntotal == 0 && ivf->codec.dim > p->source.size)
         return source_fail(&p->source, DP_UNSUPPORTED, "it has %" PRId32 " dimensions, but no vectors", h.d);
     if (p->fourcc == FAISS_SQ) {

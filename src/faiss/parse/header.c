@@ -1,4 +1,4 @@
-/* parse/header.c: the header of any index, and that of an inverted file with its quantizer and its direct map.
+/* parse/header.c: parses the header of any index, and an inverted file's header with its quantizer and direct map.
  *
  *   header      = i32 d, i64 ntotal, 2 × i64, u8 is_trained, i32 metric
  *   ivf-header  = header, u64 nlist, u64 nprobe, quantizer, direct-map
@@ -7,7 +7,7 @@
  *                 vec i32 neighbours, 5 × i32, quantizer (flat)
  *   direct-map  = u8 type, vec i64; type 2: vec (i64, i64)
  *
- * The parser skips the graph of an HNSW quantizer: searches compare with all its stored centroids.
+ * The parser skips the graph of an HNSW quantizer: a search compares its query with all centroids.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "faiss/parse/format.h"
 #include "faiss/parse/parse.h"
 
-enum { DIRECT_MAP_BYTES = 9 /* when empty */ };
+enum { DIRECT_MAP_BYTES = 9 /* bytes of an empty direct map */ };
 
 const char *parse_fourcc_text(uint32_t fourcc, char text[FOURCC_TEXT_MAX])
 {
@@ -127,7 +127,7 @@ enum dp_status parse_header(struct faiss_parser *p, const char *what, uint64_t a
 
 /* ---- the quantizer ------------------------------------------------------------------------------------- */
 
-/* The bytes that follow the centroids, but for a direct map. */
+/* Returns how many bytes follow the centroids up to the list data, if the direct map is empty. */
 static uint64_t after_centroids(const struct faiss_parser *p)
 {
     return DIRECT_MAP_BYTES + parse_codec_ahead(p) + parse_lists_ahead(p);
@@ -170,7 +170,7 @@ static enum dp_status parse_flat_quantizer(struct faiss_parser *p)
     return DP_OK;
 }
 
-/* Skips a vector. expected: the number of its elements; UINT64_MAX: any. */
+/* Skips a vec, whose elements have `size` bytes. expected: the required number of elements; UINT64_MAX: any. */
 static enum dp_status skip_vector(struct faiss_parser *p, const char *what, uint64_t size, uint64_t expected,
                                   uint64_t ahead)
 {
@@ -204,7 +204,7 @@ static enum dp_status parse_hnsw_graph(struct faiss_parser *p)
         status = skip_vector(p, "the HNSW neighbours", 4, UINT64_MAX, 0);
     if (status == DP_OK)
         status = source_fields(&p->source, "the HNSW parameters", 20,
-                               /* and the storage */ 45 + after_centroids(p), &c);
+                               /* the storage's fourcc, header and count */ 45 + after_centroids(p), &c);
     return status;
 }
 
@@ -225,7 +225,7 @@ static enum dp_status parse_quantizer(struct faiss_parser *p)
     return parse_flat_quantizer(p);
 }
 
-/* ---- the direct map, which is skipped ---------------------------------------------------------------- */
+/* ---- the direct map: the parser skips it --------------------------------------------------------------- */
 
 static enum dp_status parse_direct_map(struct faiss_parser *p)
 {

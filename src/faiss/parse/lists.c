@@ -1,13 +1,13 @@
-/* parse/lists.c: the places of the inverted lists.
+/* parse/lists.c: parses the places and sizes of the inverted lists.
  *
  *   arrays   "ilar", u64 nlist, u64 code_size,
- *            ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs, lists rising);
+ *            ("full", vec u64 sizes | "sprs", vec u64 (list, size) pairs, in ascending order of lists);
  *            then for each list: its codes, its ids as i64
  *   blocks   "ilbl", u64 nlist, u64 2^64 - 1, u64 rows of a block, u64 bytes of a block;
  *            then for each list: vec i64 ids, vec u8 codes
  *
- * Lists may hold fewer vectors than the header counts: FAISS counts a vector with a NaN, or with L2 an infinity,
- * but puts it into no list. More vectors than the header counts are an error.
+ * Lists may hold fewer vectors than the header counts: FAISS counts a vector with a NaN (with L2, also one with an
+ * infinity), but puts it into no list. It is an error if lists hold more vectors than the header counts.
  *
  * The sizes of array lists stand together. Those of block lists lie between the lists, so the parser walks over
  * the lists once, window by window. It keeps the sizes alone, and jumps over a list that is longer than the
@@ -155,7 +155,7 @@ static enum dp_status parse_blocks(struct faiss_parser *p)
     if (status != DP_OK)
         return status;
     uint64_t nlist = cursor_u64(&c);
-    cursor_u64(&c); /* no code size */
+    cursor_u64(&c); /* skip 2^64 - 1, which stands for the code size */
     uint64_t rows = cursor_u64(&c), bytes = cursor_u64(&c);
     if (ivf->codec.block_rows == 0)
         return source_fail(&p->source, DP_CORRUPT, "an index of kind '%s' has block lists, not arrays",

@@ -1,4 +1,5 @@
-/* parse/refuse.c: refuses FAISS's other kinds of index, and other files, in plain words and with a way out. */
+/* parse/refuse.c: refuses kinds of index that this room does not read, and other files. The error names the kind
+ * and says what to do. */
 #include "base/file_kind.h"
 #include "faiss/parse/parse.h"
 
@@ -13,7 +14,7 @@ enum dp_status parse_refuse_part(struct faiss_parser *p, const char *what, uint3
     return source_fail(&p->source, DP_UNSUPPORTED, "%s of kind '%s'; supported: %s", what, text, others);
 }
 
-/* How to get an index from a file of this kind. */
+/* Returns a sentence that says how to get an index from a file of this kind. */
 static const char *way_to_build(enum file_kind kind)
 {
     switch (kind) {
